@@ -1,0 +1,94 @@
+//! What the parts of one process share about an engine: known topics, and waiting workers.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::Notify;
+
+use super::outbox::Announcement;
+use crate::event::TopicCache;
+
+/// State that all clones of an engine in this process share. An engine makes one when it is opened.
+#[derive(Debug, Default)]
+pub struct EngineContext {
+    /// The topics that were read lately.
+    pub topics: TopicCache,
+    /// The workers that wait for events.
+    pub wakeups: Wakeups,
+}
+
+/// Wakes the workers of this process when a transaction with events was committed.
+#[derive(Debug, Default)]
+pub struct Wakeups {
+    /// Spares publishers the lock while nobody waits.
+    waiting: AtomicUsize,
+    partitions: Mutex<HashMap<(String, u16), Vec<Weak<Mailbox>>>>,
+}
+
+#[derive(Debug, Default)]
+struct Mailbox {
+    earliest: Mutex<Option<Vec<u8>>>,
+    notify: Notify,
+}
+
+/// One waiting worker's end of [`Wakeups`]. Dropping it unregisters it.
+#[derive(Debug)]
+pub struct Wakeup(Arc<Mailbox>);
+
+impl Wakeup {
+    /// Waits until an event of the partition was committed, and returns the smallest key committed since the last
+    /// call. Safe to cancel: nothing is taken before it returns.
+    pub async fn woken(&self) -> Vec<u8> {
+        loop {
+            if let Some(key) = self.take() {
+                return key;
+            }
+            self.0.notify.notified().await;
+        }
+    }
+
+    /// The smallest key committed since the last call, without waiting.
+    pub fn take(&self) -> Option<Vec<u8>> {
+        self.0.earliest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Wakeups {
+    /// Registers a worker of a partition.
+    pub fn register(&self, event_type: &str, partition: u16) -> Wakeup {
+        let mailbox = Arc::new(Mailbox::default());
+        let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = partitions.entry((event_type.to_string(), partition)).or_default();
+        waiting.retain(|mailbox| mailbox.strong_count() > 0);
+        waiting.push(Arc::downgrade(&mailbox));
+        self.waiting.store(partitions.len(), Ordering::Release);
+        Wakeup(mailbox)
+    }
+
+    /// Tells the workers of this process which events were committed.
+    pub fn deliver(&self, announcements: Vec<Announcement>) {
+        if announcements.is_empty() || self.waiting.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        for announcement in announcements {
+            let place = (announcement.event_type.to_string(), announcement.partition);
+            let Some(waiting) = partitions.get_mut(&place) else { continue };
+            waiting.retain(|mailbox| {
+                let Some(mailbox) = mailbox.upgrade() else { return false };
+                let mut earliest = mailbox.earliest.lock().unwrap_or_else(PoisonError::into_inner);
+                if earliest.as_ref().is_none_or(|known| announcement.key < *known) {
+                    *earliest = Some(announcement.key.clone());
+                }
+                drop(earliest);
+                mailbox.notify.notify_one();
+                true
+            });
+            if waiting.is_empty() {
+                partitions.remove(&place);
+            }
+        }
+        self.waiting.store(partitions.len(), Ordering::Release);
+    }
+}

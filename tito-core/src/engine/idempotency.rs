@@ -1,0 +1,87 @@
+//! Markers of transactions that must happen at most once.
+
+use serde::{Deserialize, Serialize};
+
+use super::traits::{TitoEngine, TitoTransaction};
+use crate::error::{KeyText, Result, TitoError};
+use crate::keys;
+use crate::timestamp::Timestamp;
+
+/// What is stored under `txn:{key}`.
+#[derive(Serialize, Deserialize)]
+struct MarkerValue {
+    /// The start timestamp of the transaction that wrote the marker; unique, so it names the transaction.
+    started: Timestamp,
+}
+
+/// The marker that one attempt of a transaction wrote.
+pub(super) struct Marker {
+    key: Vec<u8>,
+    started: Timestamp,
+}
+
+impl Marker {
+    pub(super) async fn write<T: TitoTransaction>(tx: &T, idempotency_key: &str) -> Result<Self> {
+        let key = keys::idempotency_marker(idempotency_key);
+        if tx.get(&key).await?.is_some() {
+            tx.rollback().await;
+            return Err(TitoError::AlreadyApplied { key: idempotency_key.to_string() });
+        }
+        let started = tx.start_timestamp();
+        tx.put(key.clone(), encode(&MarkerValue { started })).await?;
+        Ok(Self { key, started })
+    }
+
+    /// Whether the transaction that wrote this marker was committed. Reading the key settles it on every engine: a
+    /// commit that is still under way is either waited for or shut out.
+    pub(super) async fn was_committed<E: TitoEngine>(&self, engine: &E) -> Result<bool> {
+        let tx = engine.begin().await?;
+        let stored = tx.get(&self.key).await?;
+        tx.rollback().await;
+        stored.map_or(Ok(false), |bytes| Ok(decode(&self.key, &bytes)?.started == self.started))
+    }
+}
+
+/// Removes the idempotency markers of transactions that began before `before`, in steps of 500 in transactions of
+/// their own, and returns how many it removed. After that, calls with these keys would take effect again.
+///
+/// # Errors
+/// Those of the engine; what was removed by then stays removed.
+pub async fn prune_idempotency_markers<E: TitoEngine>(engine: &E, before: Timestamp) -> Result<u64> {
+    const STEP: usize = 500;
+    let mut range = keys::idempotency_markers();
+    let mut removed = 0;
+    loop {
+        let page_range = range.clone();
+        let (page, step) = engine
+            .transaction(move |tx| async move {
+                let page = tx.scan(page_range, STEP).await?;
+                let mut step = 0;
+                for (key, value) in &page {
+                    if decode(key, value)?.started < before {
+                        tx.delete(key.clone()).await?;
+                        step += 1;
+                    }
+                }
+                Ok((page, step))
+            })
+            .await?;
+        removed += step;
+        match page.last() {
+            Some((last, _)) if page.len() == STEP => range = range.after(last),
+            _ => return Ok(removed),
+        }
+    }
+}
+
+fn encode(value: &MarkerValue) -> Vec<u8> {
+    format!("{{\"started\":{}}}", value.started.raw()).into_bytes()
+}
+
+fn decode(key: &[u8], bytes: &[u8]) -> Result<MarkerValue> {
+    serde_json::from_slice(bytes).map_err(|source| TitoError::Malformed {
+        key: KeyText::from(key),
+        expected: "the marker of an idempotency key",
+        source: source.into(),
+    })
+}

@@ -1,0 +1,17 @@
+//! What Tito asks of an engine. Everything above knows engines through [`TitoEngine`] and [`TitoTransaction`] only;
+//! the conformance suite of `tito-testkit` checks what is written here.
+
+mod context;
+mod idempotency;
+mod limits;
+mod options;
+mod outbox;
+mod retry;
+mod traits;
+
+pub use context::{EngineContext, Wakeup, Wakeups};
+pub use idempotency::prune_idempotency_markers;
+pub use limits::Limits;
+pub use options::TxOptions;
+pub use outbox::{Announcement, Outbox};
+pub use traits::{KeyValue, TitoEngine, TitoTransaction};

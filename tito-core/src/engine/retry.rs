@@ -1,0 +1,86 @@
+//! Runs a transaction to one of its three outcomes.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::idempotency::Marker;
+use super::options::TxOptions;
+use super::traits::{TitoEngine, TitoTransaction};
+use crate::error::{Result, TitoError};
+
+const FIRST_BACKOFF: Duration = Duration::from_millis(2);
+const LONGEST_BACKOFF: Duration = Duration::from_millis(250);
+
+pub(super) async fn run<E, T, Error, F, Fut>(engine: &E, options: TxOptions, f: F) -> Result<T, Error>
+where
+    E: TitoEngine,
+    F: FnOnce(E::Transaction) -> Fut + Clone + Send,
+    Fut: Future<Output = Result<T, Error>> + Send,
+    T: Send,
+    Error: From<TitoError> + Send,
+{
+    let mut attempt = 1;
+    loop {
+        let conflict = match run_once(engine, &options, f.clone()).await? {
+            Attempt::Committed(value) => return Ok(value),
+            Attempt::Replay(error) => error,
+        };
+        if attempt >= options.max_attempts {
+            return Err(TitoError::RetriesExhausted { attempts: attempt, source: Box::new(conflict) }.into());
+        }
+        tracing::debug!(attempt, error = %conflict, "replaying a transaction");
+        tokio::time::sleep(backoff(attempt)).await;
+        attempt += 1;
+    }
+}
+
+enum Attempt<T> {
+    Committed(T),
+    /// Nothing was committed and a new transaction can succeed.
+    Replay(TitoError),
+}
+
+async fn run_once<E, T, Error, F, Fut>(engine: &E, options: &TxOptions, f: F) -> Result<Attempt<T>, Error>
+where
+    E: TitoEngine,
+    F: FnOnce(E::Transaction) -> Fut + Send,
+    Fut: Future<Output = Result<T, Error>> + Send,
+    T: Send,
+    Error: From<TitoError> + Send,
+{
+    let tx = engine.begin().await?;
+    let marker = match &options.idempotency_key {
+        None => None,
+        Some(key) => Some(Marker::write(&tx, key).await?),
+    };
+    let value = match f(tx.clone()).await {
+        Ok(value) => value,
+        Err(error) => {
+            tx.rollback().await;
+            return match tx.met_conflict() {
+                Some(conflict) => Ok(Attempt::Replay(conflict)),
+                None => Err(error),
+            };
+        }
+    };
+    match tx.commit().await {
+        Ok(_) => Ok(Attempt::Committed(value)),
+        Err(error @ TitoError::Conflict { .. }) => Ok(Attempt::Replay(error)),
+        Err(error @ TitoError::CommitUnknown { .. }) => match marker {
+            None => Err(error.into()),
+            Some(marker) => match marker.was_committed(engine).await {
+                Ok(true) => Ok(Attempt::Committed(value)),
+                Ok(false) => Ok(Attempt::Replay(error)),
+                // Still unknown: the reason why it could not be found out matters less than the outcome.
+                Err(_) => Err(error.into()),
+            },
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Full jitter below an exponentially growing cap, so that transactions that met once don't meet again.
+fn backoff(attempt: u32) -> Duration {
+    let cap = FIRST_BACKOFF.saturating_mul(1 << attempt.min(10)).min(LONGEST_BACKOFF);
+    Duration::from_micros(fastrand::u64(0..=cap.as_micros() as u64))
+}

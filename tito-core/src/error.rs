@@ -1,0 +1,305 @@
+//! The one error type of `tito-core`.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::keys;
+use crate::timestamp::Timestamp;
+
+/// Any error from below, kept as the source of one of Tito's own.
+pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
+
+/// The result of nearly everything in this crate.
+pub type Result<T, E = TitoError> = std::result::Result<T, E>;
+
+/// A key as errors show it: printable, unprintable bytes as `\xNN`, cut after 256 bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyText(Vec<u8>);
+
+impl KeyText {
+    /// Longer keys are cut in messages, not in [`KeyText::as_bytes`].
+    const SHOWN: usize = 256;
+
+    /// The key itself.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&[u8]> for KeyText {
+    fn from(key: &[u8]) -> Self {
+        Self(key.to_vec())
+    }
+}
+
+impl From<Vec<u8>> for KeyText {
+    fn from(key: Vec<u8>) -> Self {
+        Self(key)
+    }
+}
+
+impl fmt::Display for KeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.0[..self.0.len().min(Self::SHOWN)];
+        for chunk in shown.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if character.is_control() {
+                    write!(f, "{}", character.escape_default())?;
+                } else {
+                    write!(f, "{character}")?;
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        if shown.len() < self.0.len() {
+            write!(f, "… ({} bytes)", self.0.len())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// What went wrong, and whether trying again can help ([`TitoError::is_retryable`]).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TitoError {
+    /// Another transaction committed a write to a key that this one wrote or locked. Nothing was committed. A new
+    /// transaction can succeed; [`transaction`](crate::engine::TitoEngine::transaction) starts one by itself.
+    #[error("conflict: key {key} was committed by another transaction after this one began; nothing was written")]
+    Conflict {
+        /// The key on which the transactions met.
+        key: KeyText,
+    },
+
+    /// `insert` of a key that exists: a row with this id, or a unique index entry with this value. Nothing was
+    /// committed. See [`TitoError::violated_index`].
+    #[error("key {key} exists already; nothing was written")]
+    AlreadyExists {
+        /// The key that was there.
+        key: KeyText,
+    },
+
+    /// An update of a row that does not exist.
+    #[error("there is no row {id:?} in table {table:?} to update")]
+    RowNotFound {
+        /// The table.
+        table: String,
+        /// The id that was looked for.
+        id: String,
+    },
+
+    /// Whether the commit took effect is not known. It is never replayed by Tito; with
+    /// [`TxOptions::idempotency_key`](crate::engine::TxOptions::idempotency_key) the outcome is found out instead.
+    #[error("the outcome of the commit is unknown: it may or may not have taken effect")]
+    CommitUnknown {
+        /// What happened to the commit.
+        #[source]
+        source: BoxError,
+    },
+
+    /// A transaction with this idempotency key was committed before, by this call or another. This one did nothing.
+    #[error("a transaction with idempotency key {key:?} was committed before; nothing was written")]
+    AlreadyApplied {
+        /// The key as it was given.
+        key: String,
+    },
+
+    /// The transaction lived longer than the engine allows; nothing was committed.
+    #[error("the transaction began {age_millis} ms ago, the limit is {limit_millis} ms; nothing was written")]
+    TransactionTooOld {
+        /// Its age when it was refused.
+        age_millis: u64,
+        /// The engine's `max_transaction_age`.
+        limit_millis: u64,
+    },
+
+    /// The transaction was committed or rolled back before this call.
+    #[error("the transaction has ended: it was committed or rolled back before this call")]
+    TransactionEnded,
+
+    /// Every attempt at the transaction ended in a conflict.
+    #[error("gave up after {attempts} attempts")]
+    RetriesExhausted {
+        /// How many were made.
+        attempts: u32,
+        /// Why the last one failed.
+        #[source]
+        source: Box<TitoError>,
+    },
+
+    /// A key, a value or a transaction is larger than the engine takes. Checked before anything is sent.
+    #[error("{what} of {size} is over the limit of {limit} (key {key})")]
+    LimitExceeded {
+        /// What is too large, with its unit.
+        what: &'static str,
+        /// How large it is.
+        size: usize,
+        /// How large it may be.
+        limit: usize,
+        /// The key at which the limit was passed.
+        key: KeyText,
+    },
+
+    /// A name of a table, an index, a topic or a worker that Tito can't use.
+    #[error("{what} {name:?} is not a valid name: {reason}")]
+    InvalidName {
+        /// What the name was for.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The rule that it breaks.
+        reason: &'static str,
+    },
+
+    /// A time at which an event can't fall due.
+    #[error("event {event:?} can't fall due at {seconds}: expected Unix seconds from 0 to {}", keys::MAX_EVENT_SECONDS)]
+    InvalidTimestamp {
+        /// The event's type.
+        event: String,
+        /// The time that was asked for, in Unix seconds.
+        seconds: i64,
+    },
+
+    /// A value of a row that its index can't hold.
+    #[error("index {index:?} of table {table:?} can't hold this row's value: {reason}")]
+    InvalidIndexValue {
+        /// The table.
+        table: String,
+        /// The index.
+        index: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
+
+    /// An index that the model does not have, or that is defined in a way that can't be used.
+    #[error("table {table:?} has no usable index {index:?}: {reason}")]
+    InvalidIndex {
+        /// The table.
+        table: String,
+        /// The index.
+        index: String,
+        /// Why it can't be used.
+        reason: &'static str,
+    },
+
+    /// A cursor that is not one, or belongs to another query.
+    #[error("the cursor does not belong to this query: {reason}")]
+    InvalidCursor {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+
+    /// Stored bytes that are not what their key says they are.
+    #[error("the value of key {key} is not {expected}")]
+    Malformed {
+        /// Where the bytes are.
+        key: KeyText,
+        /// What should be there.
+        expected: &'static str,
+        /// Why they could not be read as that.
+        #[source]
+        source: BoxError,
+    },
+
+    /// A value that serde can't write as JSON.
+    #[error("{what} can't be written as JSON")]
+    Unserializable {
+        /// What was to be written.
+        what: String,
+        /// Serde's error.
+        #[source]
+        source: serde_json::Error,
+    },
+
+    /// Another process, or another engine of this process, has the database open.
+    #[error("database directory {} is in use by another process or engine: one at a time can own it", directory.display())]
+    DatabaseInUse {
+        /// The directory.
+        directory: PathBuf,
+    },
+
+    /// A directory that can't be opened as a database of Tito's. Nothing in it was changed.
+    #[error("{} can't be opened as a database: {reason}", path.display())]
+    InvalidDatabase {
+        /// The directory or file at fault.
+        path: PathBuf,
+        /// What was expected.
+        reason: String,
+        /// What the storage said of it.
+        #[source]
+        source: Option<BoxError>,
+    },
+
+    /// The engine was shut down, or closed itself after an error of the storage; it must be opened again.
+    #[error("the engine is closed: {reason}")]
+    EngineClosed {
+        /// Why.
+        reason: String,
+    },
+
+    /// The storage failed while reading, or before anything was committed.
+    #[error("the storage failed in {operation}")]
+    Storage {
+        /// What was being done.
+        operation: &'static str,
+        /// What the storage said.
+        #[source]
+        source: BoxError,
+    },
+
+    /// An error of the application's own, carried through a transaction or a handler.
+    #[error("{0}")]
+    Application(#[source] BoxError),
+}
+
+impl TitoError {
+    /// Carries an error of the application's own through [`transaction`](crate::engine::TitoEngine::transaction) or a
+    /// handler.
+    ///
+    /// ```
+    /// use tito_core::TitoError;
+    /// let error = TitoError::application("the account is closed");
+    /// assert_eq!(error.to_string(), "the account is closed");
+    /// ```
+    pub fn application(error: impl Into<BoxError>) -> Self {
+        Self::Application(error.into())
+    }
+
+    /// Whether the same call in a new transaction can succeed: true after a conflict. An unknown outcome is not
+    /// retryable by this measure, as a retry could do the work twice.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::TransactionTooOld { .. } | Self::RetriesExhausted { .. })
+    }
+
+    /// Whether the error proves that nothing was committed. False for an unknown outcome only.
+    pub fn is_not_committed(&self) -> bool {
+        !matches!(self, Self::CommitUnknown { .. })
+    }
+
+    /// The table and the unique index whose value was taken, if this error says so.
+    ///
+    /// ```
+    /// use tito_core::{TitoError, keys};
+    /// let key = keys::unique_index_entry("user", "by_email", b"ada@example.com!");
+    /// let error = TitoError::AlreadyExists { key: key.into() };
+    /// assert_eq!(error.violated_index(), Some(("user".to_string(), "by_email".to_string())));
+    /// ```
+    pub fn violated_index(&self) -> Option<(String, String)> {
+        match self {
+            Self::AlreadyExists { key } => keys::parse_index_of(key.as_bytes()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn too_old(start: Timestamp, now: Timestamp, limit_millis: u64) -> Self {
+        Self::TransactionTooOld { age_millis: now.millis_since(start), limit_millis }
+    }
+}

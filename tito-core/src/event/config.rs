@@ -1,0 +1,24 @@
+//! Which events a model asks for.
+
+/// An event that a write of a model calls for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TitoEventConfig {
+    /// The event's type, which is the topic that it is published to.
+    pub name: String,
+    /// When the event falls due, in Unix seconds from 0 to 9,999,999,999. A time before the transaction's start means
+    /// at once.
+    pub timestamp: i64,
+}
+
+impl TitoEventConfig {
+    /// An event that is due at the start of its transaction, by the engine's clock: clocks of clients can't reorder
+    /// the events of an entity.
+    pub fn immediate(name: impl Into<String>) -> Self {
+        Self { name: name.into(), timestamp: 0 }
+    }
+
+    /// An event that falls due at a time, in Unix seconds.
+    pub fn at(name: impl Into<String>, timestamp: i64) -> Self {
+        Self { name: name.into(), timestamp }
+    }
+}

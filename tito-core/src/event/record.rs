@@ -1,0 +1,100 @@
+//! An event as it is stored and handed to handlers.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::error::{KeyText, Result, TitoError};
+use crate::keys;
+
+/// An event: that something happened to an entity, to be handled at or after a time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TitoEvent {
+    /// Unique, and ascending in causal order for the events of one entity. See [`event_id`](super::event_id).
+    pub id: Uuid,
+    /// The event's type, which is its topic.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// What it happened to: `{table}:{id}`, unless the publisher named something else. Events of one entity are
+    /// handled one at a time.
+    pub entity: String,
+    /// What happened: `insert`, `update` or `delete` for events of models, else what the publisher said.
+    pub action: String,
+    /// When it falls due, in Unix seconds. A retry moves it.
+    pub timestamp: i64,
+    /// How many attempts to handle it have failed so far: 0 when it is handed out first.
+    #[serde(default)]
+    pub attempt: u32,
+    /// Small texts beside the payload, such as a trace context.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// What the publisher had to say, if anything. Events of models have none: their handlers read the row, which is
+    /// newer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Box<RawValue>>,
+    /// How the payload is written. Always `json`.
+    #[serde(default = "json", skip_serializing_if = "is_json")]
+    pub codec: Cow<'static, str>,
+    /// The latest failed attempts, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailedAttempt>,
+}
+
+/// One attempt to handle an event that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    /// Which attempt it was, counted from 1.
+    pub attempt: u32,
+    /// When it ended, in Unix seconds.
+    pub timestamp: i64,
+    /// What the handler said, cut to 1,000 bytes.
+    pub error: String,
+}
+
+fn json() -> Cow<'static, str> {
+    Cow::Borrowed("json")
+}
+
+fn is_json(codec: &str) -> bool {
+    codec == "json"
+}
+
+impl TitoEvent {
+    /// Reads the event that is stored under `key`.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`], which names the key.
+    pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|source| TitoError::Malformed {
+            key: KeyText::from(key),
+            expected: "an event in JSON",
+            source: source.into(),
+        })
+    }
+
+    /// The event as it is stored.
+    ///
+    /// # Errors
+    /// [`TitoError::Unserializable`]; none that has been seen, as every field has a form in JSON.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self)
+            .map_err(|source| TitoError::Unserializable { what: format!("event {}", self.id), source })
+    }
+
+    /// The payload as a value.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`] if there is none, or it is not a `T`.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T> {
+        let text = self.payload.as_ref().map_or("null", |payload| payload.get());
+        serde_json::from_str(text).map_err(|source| TitoError::Malformed {
+            key: keys::event(&self.event_type, 0, self.timestamp, self.id).into(),
+            expected: "an event whose payload is what its handler expects",
+            source: source.into(),
+        })
+    }
+}

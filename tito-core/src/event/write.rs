@@ -1,0 +1,71 @@
+//! Writes events into a transaction.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::id::{MAX_EVENTS_OF_A_TRANSACTION, event_id};
+use super::record::TitoEvent;
+use super::topic::Topic;
+use crate::engine::{Announcement, TitoEngine, TitoTransaction};
+use crate::error::{KeyText, Result, TitoError};
+use crate::keys;
+
+/// An event that is about to be written.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// See [`TitoEvent::event_type`].
+    pub event_type: String,
+    /// See [`TitoEvent::entity`].
+    pub entity: String,
+    /// See [`TitoEvent::action`].
+    pub action: String,
+    /// When it falls due, in Unix seconds; a time before the transaction's start means at once.
+    pub timestamp: i64,
+    /// See [`TitoEvent::headers`].
+    pub headers: BTreeMap<String, String>,
+    /// See [`TitoEvent::payload`].
+    pub payload: Option<Box<RawValue>>,
+}
+
+/// Writes an event into a transaction and returns its id. It becomes visible with everything else that the
+/// transaction writes, or not at all. Reads nothing but, every few seconds, the topic.
+///
+/// # Errors
+/// [`TitoError::InvalidName`], [`TitoError::InvalidTimestamp`], [`TitoError::LimitExceeded`], and those of the engine.
+pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: NewEvent) -> Result<Uuid> {
+    let start = tx.start_timestamp();
+    if !(0..=keys::MAX_EVENT_SECONDS).contains(&event.timestamp) {
+        return Err(TitoError::InvalidTimestamp { event: event.event_type, seconds: event.timestamp });
+    }
+    let (event_type, topic) = Topic::cached(engine, &event.event_type).await?;
+    let partition = keys::partition_of(&event.entity, topic.partitions);
+    let number = tx.outbox().next_event_number();
+    let id = event_id(start, number, fastrand::u64(..));
+    let event = TitoEvent {
+        id,
+        event_type: event.event_type,
+        entity: event.entity,
+        action: event.action,
+        // Never before the start: together with the age limit that bounds how far behind a worker's cursor it can land.
+        timestamp: event.timestamp.max(start.seconds()),
+        attempt: 0,
+        headers: event.headers,
+        payload: event.payload,
+        codec: "json".into(),
+        failures: Vec::new(),
+    };
+    let key = keys::event(&event_type, partition, event.timestamp, id);
+    if number >= MAX_EVENTS_OF_A_TRANSACTION {
+        return Err(TitoError::LimitExceeded {
+            what: "a transaction in events",
+            size: number as usize,
+            limit: MAX_EVENTS_OF_A_TRANSACTION as usize,
+            key: KeyText::from(key),
+        });
+    }
+    tx.put(key.clone(), event.encode()?).await?;
+    tx.outbox().announce(Announcement { event_type, partition, key });
+    Ok(id)
+}

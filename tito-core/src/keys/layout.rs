@@ -1,0 +1,204 @@
+//! The kinds of keys. One builder and, where Tito reads it back, one parser each.
+
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::escape::{push_escaped, unescape};
+use super::range::KeyRange;
+
+/// The latest second at which an event can fall due: the most that 10 digits hold, in the year 2286.
+pub const MAX_EVENT_SECONDS: i64 = 9_999_999_999;
+
+/// The most partitions that a topic can have: what 4 digits hold.
+pub const MAX_PARTITIONS: u16 = 9_999;
+
+const SEPARATOR: u8 = b':';
+
+fn key(kind: &str, components: &[&[u8]]) -> Vec<u8> {
+    let length = components.iter().map(|component| component.len() + 1).sum::<usize>();
+    let mut key = Vec::with_capacity(kind.len() + length + 64);
+    key.extend_from_slice(kind.as_bytes());
+    for component in components {
+        key.push(SEPARATOR);
+        push_escaped(&mut key, component);
+    }
+    key
+}
+
+fn with_separator(mut key: Vec<u8>) -> Vec<u8> {
+    key.push(SEPARATOR);
+    key
+}
+
+fn text(component: &[u8]) -> Option<String> {
+    String::from_utf8(unescape(component)?).ok()
+}
+
+/// `data:{table}:{id}`: a row.
+pub fn row(table: &str, id: &str) -> Vec<u8> {
+    key("data", &[table.as_bytes(), id.as_bytes()])
+}
+
+/// All rows of a table.
+pub fn rows(table: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key("data", &[table.as_bytes()])))
+}
+
+/// The id in the key of a row.
+pub fn parse_row_id(key: &[u8]) -> Option<String> {
+    let rest = key.strip_prefix(b"data:")?;
+    let at = rest.iter().position(|&byte| byte == SEPARATOR)?;
+    text(&rest[at + 1..])
+}
+
+/// `index:{table}:{index}:`, before which and after which nothing of this index lies.
+pub fn index_prefix(table: &str, index: &str) -> Vec<u8> {
+    with_separator(key("index", &[table.as_bytes(), index.as_bytes()]))
+}
+
+/// `index:{table}:{index}:{fields…}:{id}`: the entry of a row. `fields` are encoded values joined by `:`.
+pub fn index_entry(table: &str, index: &str, fields: &[u8], id: &str) -> Vec<u8> {
+    let mut key = unique_index_entry(table, index, fields);
+    key.push(SEPARATOR);
+    push_escaped(&mut key, id.as_bytes());
+    key
+}
+
+/// `index:{table}:{index}:{fields…}`: the entry of a unique index, whose value is the row's id.
+pub fn unique_index_entry(table: &str, index: &str, fields: &[u8]) -> Vec<u8> {
+    let mut key = index_prefix(table, index);
+    key.extend_from_slice(fields);
+    key
+}
+
+/// The row's id at the end of the key of a (not unique) index entry.
+pub fn parse_index_entry_id(key: &[u8]) -> Option<String> {
+    let at = key.iter().rposition(|&byte| byte == SEPARATOR)?;
+    text(&key[at + 1..])
+}
+
+/// The table and the index of an index entry.
+pub fn parse_index_of(key: &[u8]) -> Option<(String, String)> {
+    let mut components = key.strip_prefix(b"index:")?.splitn(3, |&byte| byte == SEPARATOR);
+    let (table, index) = (text(components.next()?)?, text(components.next()?)?);
+    components.next().map(|_| (table, index))
+}
+
+/// Where an event lies: its type, partition, the second it falls due and its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventPlace {
+    /// The event's type, which is its topic.
+    pub event_type: String,
+    /// The partition of the topic.
+    pub partition: u16,
+    /// Unix seconds.
+    pub seconds: i64,
+    /// The event's id.
+    pub id: Uuid,
+}
+
+/// `event:{type}:{partition}:{timestamp}:{uuid}`: an event that has not been done.
+pub fn event(event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
+    place("event", event_type, partition, seconds, id)
+}
+
+/// `dead:{type}:{partition}:{timestamp}:{uuid}`: an event that was given up.
+pub fn dead_event(event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
+    place("dead", event_type, partition, seconds, id)
+}
+
+fn place(kind: &str, event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
+    let mut key = place_of_second(kind, event_type, partition, seconds);
+    let mut text = Uuid::encode_buffer();
+    key.extend_from_slice(id.hyphenated().encode_lower(&mut text).as_bytes());
+    key
+}
+
+fn place_of_second(kind: &str, event_type: &str, partition: u16, seconds: i64) -> Vec<u8> {
+    let mut key = place_of_partition(kind, event_type, partition);
+    // Out of range only for a caller that did not check; clamped so that no key can leave its partition.
+    push_digits(&mut key, seconds.clamp(0, MAX_EVENT_SECONDS) as u64, 10);
+    with_separator(key)
+}
+
+fn place_of_partition(kind: &str, event_type: &str, partition: u16) -> Vec<u8> {
+    let mut key = with_separator(key(kind, &[event_type.as_bytes()]));
+    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+    with_separator(key)
+}
+
+fn push_digits(out: &mut Vec<u8>, number: u64, width: usize) {
+    let start = out.len();
+    out.resize(start + width, b'0');
+    let mut rest = number;
+    for digit in out[start..].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+}
+
+/// All events of a partition, due or not.
+pub fn events_of_partition(event_type: &str, partition: u16) -> KeyRange {
+    KeyRange::prefix(place_of_partition("event", event_type, partition))
+}
+
+/// Where the events of one second begin.
+pub fn events_from_second(event_type: &str, partition: u16, seconds: i64) -> Vec<u8> {
+    place_of_second("event", event_type, partition, seconds)
+}
+
+/// All dead events of a topic.
+pub fn dead_events(event_type: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key("dead", &[event_type.as_bytes()])))
+}
+
+/// The parts of the key of an event, dead or not.
+pub fn parse_event(key: &[u8]) -> Option<EventPlace> {
+    let rest = key.strip_prefix(b"event:").or_else(|| key.strip_prefix(b"dead:"))?;
+    let mut components = rest.split(|&byte| byte == SEPARATOR);
+    let event_type = text(components.next()?)?;
+    let partition = digits(components.next()?, 4)? as u16;
+    let seconds = digits(components.next()?, 10)? as i64;
+    let id = Uuid::try_parse_ascii(components.next()?).ok()?;
+    components.next().is_none().then_some(EventPlace { event_type, partition, seconds, id })
+}
+
+/// The second in the key of an event, without looking at the rest.
+pub fn parse_event_second(key: &[u8]) -> Option<i64> {
+    let mut components = key.split(|&byte| byte == SEPARATOR);
+    digits(components.nth(3)?, 10).map(|seconds| seconds as i64)
+}
+
+fn digits(component: &[u8], width: usize) -> Option<u64> {
+    if component.len() != width {
+        return None;
+    }
+    component.iter().try_fold(0u64, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0')))
+}
+
+/// `topic:{type}`: what is stored of a topic.
+pub fn topic(event_type: &str) -> Vec<u8> {
+    key("topic", &[event_type.as_bytes()])
+}
+
+/// `checkpoint:{type}:{partition}`: the floor of scans of a partition.
+pub fn checkpoint(event_type: &str, partition: u16) -> Vec<u8> {
+    let mut key = with_separator(key("checkpoint", &[event_type.as_bytes()]));
+    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+    key
+}
+
+/// `txn:{key}`: the marker of a transaction with an idempotency key.
+pub fn idempotency_marker(idempotency_key: &str) -> Vec<u8> {
+    key("txn", &[idempotency_key.as_bytes()])
+}
+
+/// All idempotency markers.
+pub fn idempotency_markers() -> KeyRange {
+    KeyRange::prefix("txn:")
+}
+
+/// The partition of an entity: `xxh3_64(entity) % partitions`, 0 for a topic without partitions.
+pub fn partition_of(entity: &str, partitions: u16) -> u16 {
+    (xxh3_64(entity.as_bytes()).checked_rem(u64::from(partitions)).unwrap_or(0)) as u16
+}

@@ -1,0 +1,33 @@
+//! Tito's core: models whose rows, index entries and events are written in one transaction, on any engine.
+//!
+//! - [`engine`]: the contract of an engine, and transactions;
+//! - [`embedded`]: the engine for one machine;
+//! - [`model`]: rows, indexes and queries;
+//! - [`event`]: what is stored of events;
+//! - [`keys`]: the layout of everything that is stored.
+//!
+//! `tito-worker` consumes the events.
+
+pub mod clock;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+pub mod engine;
+mod error;
+pub mod event;
+pub mod keys;
+pub mod model;
+mod names;
+pub mod prelude;
+mod timestamp;
+
+pub use engine::{TitoEngine, TitoTransaction, TxOptions};
+pub use error::{BoxError, KeyText, Result, TitoError};
+pub use timestamp::Timestamp;
+
+
+/// What the derive's output names; not for use by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use chrono;
+    pub use std::borrow::Cow;
+}

@@ -1,0 +1,181 @@
+//! Models without the derive: one trait whose methods say what the attributes would.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::index::{IndexDefinition, IndexEntry};
+use super::schema::{Change, TitoSchema};
+use crate::error::{Result, TitoError};
+use crate::event::TitoEventConfig;
+use crate::keys::{IndexValue, InvalidIndexValue};
+
+/// A model written by hand. With `Default` beside it (whose value is asked for the table and the indexes), it can do
+/// all that a derived one can.
+pub trait TitoModelTrait: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// The row's id. Any text but an empty one.
+    fn id(&self) -> String;
+
+    /// The table. Must be the same for every value.
+    fn table(&self) -> String;
+
+    /// The indexes. Names and fields must be the same for every value; conditions may depend on it.
+    fn indexes(&self) -> Vec<TitoIndexConfig> {
+        Vec::new()
+    }
+
+    /// Which of the [`indexes`](TitoModelTrait::indexes) are unique, by name. Must be the same for every value.
+    fn unique_indexes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The events of every write of this row.
+    fn events(&self) -> Vec<TitoEventConfig> {
+        Vec::new()
+    }
+}
+
+/// An index of a hand-written model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TitoIndexConfig {
+    /// Whether this row has entries in the index.
+    pub condition: bool,
+    /// The index's name, unique within the table.
+    pub name: String,
+    /// The fields, in the order in which they are compared.
+    pub fields: Vec<TitoIndexField>,
+}
+
+/// A field of an index of a hand-written model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TitoIndexField {
+    /// The field's name as serde writes it, with dots into nested values: `address.city`. A field that is missing or
+    /// null makes no entry; one that is a list makes one entry an element.
+    pub name: String,
+    /// What the field holds.
+    pub r#type: TitoIndexBlockType,
+}
+
+/// What a field of an index holds, which decides how its values are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TitoIndexBlockType {
+    /// Text, compared byte by byte.
+    String,
+    /// A whole number of up to 64 bits.
+    Integer,
+    /// A number, compared as an `f64`.
+    Float,
+    /// `true` or `false`.
+    Boolean,
+    /// A time in RFC 3339, compared as an instant.
+    DateTime,
+}
+
+impl<T: TitoModelTrait + Default> TitoSchema for T {
+    fn table() -> Cow<'static, str> {
+        Cow::Owned(TitoModelTrait::table(&T::default()))
+    }
+
+    fn id(&self) -> String {
+        TitoModelTrait::id(self)
+    }
+
+    fn index_definitions() -> Vec<IndexDefinition> {
+        let row = T::default();
+        let unique = row.unique_indexes();
+        row.indexes().into_iter().map(|index| definition(index.name, &unique)).collect()
+    }
+
+    fn index_entries(&self) -> Result<Vec<IndexEntry>> {
+        let indexes = self.indexes();
+        if indexes.iter().all(|index| !index.condition) {
+            return Ok(Vec::new());
+        }
+        let table = TitoModelTrait::table(self);
+        let row = serde_json::to_value(self).map_err(|source| TitoError::Unserializable {
+            what: format!("row {:?} of table {table:?}", TitoModelTrait::id(self)),
+            source,
+        })?;
+        let unique = self.unique_indexes();
+        let mut entries = Vec::new();
+        for index in indexes.into_iter().filter(|index| index.condition) {
+            if index.fields.is_empty() {
+                let reason = "it has no fields";
+                return Err(TitoError::InvalidIndex { table, index: index.name, reason });
+            }
+            let fields: Vec<_> = index.fields.iter().map(|field| field_encodings(&row, field)).collect();
+            entries.extend(IndexEntry::combine(&table, definition(index.name, &unique), &fields)?);
+        }
+        Ok(entries)
+    }
+
+    fn events(change: &Change<'_, Self>) -> Vec<TitoEventConfig> {
+        TitoModelTrait::events(change.row)
+    }
+}
+
+fn definition(name: String, unique: &[String]) -> IndexDefinition {
+    IndexDefinition { unique: unique.contains(&name), name: Cow::Owned(name) }
+}
+
+fn field_encodings(row: &Value, field: &TitoIndexField) -> Result<Vec<Vec<u8>>, InvalidIndexValue> {
+    let mut value = row;
+    for name in field.name.split('.') {
+        match value.get(name) {
+            Some(inner) => value = inner,
+            None => return Ok(Vec::new()),
+        }
+    }
+    let mut encodings = match value {
+        Value::Null => return Ok(Vec::new()),
+        Value::Array(elements) => {
+            elements.iter().map(|element| encoding(element, field)).collect::<Result<Vec<_>, _>>()?
+        }
+        single => vec![encoding(single, field)?],
+    };
+    encodings.sort();
+    encodings.dedup();
+    Ok(encodings)
+}
+
+fn encoding(value: &Value, field: &TitoIndexField) -> Result<Vec<u8>, InvalidIndexValue> {
+    let mut out = Vec::new();
+    match (field.r#type, value) {
+        (TitoIndexBlockType::String, Value::String(text)) => text.encode(&mut out)?,
+        (TitoIndexBlockType::Boolean, Value::Bool(truth)) => truth.encode(&mut out)?,
+        (TitoIndexBlockType::Integer, Value::Number(number)) if number.is_i64() || number.is_u64() => {
+            match number.as_i64() {
+                Some(signed) => signed.encode(&mut out)?,
+                None => number.as_u64().unwrap_or_default().encode(&mut out)?,
+            }
+        }
+        (TitoIndexBlockType::Float, Value::Number(number)) => number.as_f64().unwrap_or_default().encode(&mut out)?,
+        (TitoIndexBlockType::DateTime, Value::String(text)) => match DateTime::parse_from_rfc3339(text) {
+            Ok(instant) => instant.with_timezone(&Utc).encode(&mut out)?,
+            Err(error) => return Err(InvalidIndexValue(format!("field {:?}: {error}", field.name))),
+        },
+        (expected, found) => {
+            return Err(InvalidIndexValue(format!(
+                "field {:?} should hold {expected:?}, but it is {}",
+                field.name,
+                kind_of(found)
+            )));
+        }
+    }
+    Ok(out)
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number of another kind",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

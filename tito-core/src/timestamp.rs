@@ -1,0 +1,89 @@
+//! Timestamps: the one clock of a database.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How many low bits of a timestamp count events within one millisecond.
+const LOGICAL_BITS: u32 = 18;
+
+/// A point in the history of one database: physical milliseconds since the Unix epoch shifted left by 18 bits, or'ed
+/// with a logical counter.
+///
+/// This is the layout of TiKV's timestamp oracle (`pd/pkg/tso`), and the embedded engine uses the same. Timestamps are
+/// unique and increasing over the whole database, also across restarts, whatever the machine's clock does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The smallest timestamp; no transaction has it.
+    pub const ZERO: Self = Self(0);
+
+    /// The timestamp with this raw value, as TiKV writes it.
+    pub const fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    /// The first timestamp of a millisecond. Milliseconds that don't fit into 46 bits (past the year 4199) are cut.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis << LOGICAL_BITS)
+    }
+
+    /// The raw value, as TiKV writes it.
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn physical_millis(self) -> u64 {
+        self.0 >> LOGICAL_BITS
+    }
+
+    /// The counter within the millisecond, below 2^18.
+    pub const fn logical(self) -> u32 {
+        (self.0 & ((1 << LOGICAL_BITS) - 1)) as u32
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down: the resolution in which events fall due.
+    pub const fn seconds(self) -> i64 {
+        (self.physical_millis() / 1000) as i64
+    }
+
+    /// The next timestamp. The counter runs over into the milliseconds.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// How many milliseconds this timestamp lies after `earlier`; 0 if it lies before.
+    pub const fn millis_since(self, earlier: Self) -> u64 {
+        self.physical_millis().saturating_sub(earlier.physical_millis())
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}ms+{}", self.physical_millis(), self.logical())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_timestamp() {
+        // 400_000_000_000_000_000 is a timestamp as PD hands them out in 2018.
+        let timestamp = Timestamp::from_raw((1_525_878_906_250 << 18) | 77);
+        assert_eq!(timestamp.physical_millis(), 1_525_878_906_250);
+        assert_eq!(timestamp.logical(), 77);
+        assert_eq!(timestamp.seconds(), 1_525_878_906);
+        assert_eq!(timestamp.to_string(), "1525878906250ms+77");
+    }
+
+    #[test]
+    fn the_counter_runs_over_into_the_milliseconds() {
+        let last = Timestamp::from_raw((7 << 18) | ((1 << 18) - 1));
+        assert_eq!(last.next(), Timestamp::from_millis(8));
+    }
+}
