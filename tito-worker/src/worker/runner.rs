@@ -132,7 +132,8 @@ fn failure(error: &BoxError) -> Disposition {
 
 fn cut(mut text: String) -> String {
     if text.len() > LONGEST_ERROR {
-        text.truncate(text.floor_char_boundary(LONGEST_ERROR));
+        let boundary = (0..=LONGEST_ERROR).rev().find(|&at| text.is_char_boundary(at));
+        text.truncate(boundary.unwrap_or(0));
     }
     text
 }
