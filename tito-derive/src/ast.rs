@@ -14,6 +14,7 @@ pub(crate) struct Input {
     pub(crate) items: Vec<Item>,
     /// `None` if the type is not a struct with named fields, which was reported.
     pub(crate) fields: Option<Vec<Field>>,
+    pub(crate) is_union: bool,
 }
 
 /// A named field.
@@ -62,6 +63,7 @@ impl Input {
     /// Reads the type and its attributes; what can't be read is reported and left out.
     pub(crate) fn parse(input: DeriveInput, errors: &mut Errors) -> Self {
         let items = attr::parse(&input.attrs, Place::Container, errors);
+        let is_union = matches!(input.data, Data::Union(_));
         let fields = match input.data {
             Data::Struct(data) => match data.fields {
                 Fields::Named(fields) => Some(fields.named.into_iter().collect::<Vec<_>>()),
@@ -84,7 +86,7 @@ impl Input {
             }
         };
         let fields = fields.map(|fields| fields.into_iter().filter_map(|field| Field::parse(field, errors)).collect());
-        Self { ident: input.ident, vis: input.vis, generics: input.generics, items, fields }
+        Self { ident: input.ident, vis: input.vis, generics: input.generics, items, fields, is_union }
     }
 }
 

@@ -194,7 +194,7 @@ fn field_paths(keyword: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> 
     let content;
     parenthesized!(content in input);
     if content.is_empty() {
-        return Err(syn::Error::new(keyword.span(), "expected at least one field: `fields(a, b)`"));
+        errors.at(keyword, "expected at least one field: `fields(a, b)`");
     }
     let mut paths = Vec::new();
     each(&content, errors, |input, _| {

@@ -1,19 +1,20 @@
 //! Writes the implementation.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, Path};
 
 use crate::ast::{Field, Input};
 use crate::model::{Cause, Due, Event, Index, IndexedField, Model, Operation};
+use crate::spans;
 
 /// The implementation of a model without mistakes.
 pub(crate) fn implementation(input: &Input, model: &Model<'_>) -> TokenStream {
     let root = &model.root;
     let table = &model.table;
     let id = model.id.map(|Field { ident, ty, .. }| {
-        let to_string = quote_spanned!(at(ty)=> <#ty as ::std::string::ToString>::to_string);
+        let to_string = spans::as_trait(ty, quote!(::std::string::ToString), quote!(to_string));
         quote!(#to_string(&self.#ident))
     });
     let definitions = model.indexes.iter().map(|index| definition(index, root));
@@ -132,17 +133,23 @@ fn handles(input: &Input, model: &Model<'_>, more: Option<TokenStream>) -> Token
 fn handle(input: &Input, index: &Index<'_>, root: &Path) -> TokenStream {
     let Index { name, handle, unique, .. } = index;
     let vis = &input.vis;
-    let kinds = index.fields.iter().map(|field| {
-        let ty = field.ty;
-        quote_spanned!(at(ty)=> <#ty as #root::keys::IndexField>::Kind)
-    });
+    let kinds =
+        index.fields.iter().map(|field| spans::as_trait(field.ty, quote!(#root::keys::IndexField), quote!(Kind)));
     let fields: Vec<_> = index.fields.iter().map(|field| format!("`{}`", field.shown)).collect();
     let adjective = if *unique { "unique index" } else { "index" };
     let condition = if index.when.is_some() { ", of the rows that meet its condition" } else { "" };
     let doc = format!(" The {adjective} `{name}` over {}{condition}.", fields.join(", "));
+    // A type that can't be a key is reported for itself, for the type of the constant and for its value: at one
+    // place, where they become one error, or for several fields at the index's name.
+    let constant_type = quote!(#root::model::Index<Self, (#(#kinds,)*)>);
+    let value = quote!(#root::model::Index::new(#name, #unique));
+    let (constant_type, value) = match &index.fields[..] {
+        [field] => (spans::placed(field.ty, constant_type), spans::placed(field.ty, value)),
+        _ => (spans::placed(handle, constant_type), spans::placed(handle, value)),
+    };
     quote! {
         #[doc = #doc]
-        #vis const #handle: #root::model::Index<Self, (#(#kinds,)*)> = #root::model::Index::new(#name, #unique);
+        #vis const #handle: #constant_type = #value;
     }
 }
 
@@ -156,8 +163,9 @@ fn definition(index: &Index<'_>, root: &Path) -> TokenStream {
 fn entries(index: &Index<'_>, root: &Path) -> TokenStream {
     let definition = definition(index, root);
     let fields = index.fields.iter().map(|IndexedField { path, ty, .. }| {
-        let function = quote_spanned!(at(ty)=> <#ty as #root::keys::IndexField>::encodings);
-        quote!(#function(&self.#path))
+        let encodings = spans::as_trait(ty, quote!(#root::keys::IndexField), quote!(encodings));
+        let field = spans::borrow(path, quote!(self.#path));
+        quote!(#encodings(#field))
     });
     let add = quote! {
         __entries.extend(#root::model::IndexEntry::combine(
@@ -217,7 +225,7 @@ fn push_event(number: usize, event: &Event<'_>, root: &Path) -> TokenStream {
         }
         Cause::Field(field) => {
             let (ident, ty) = (&field.ident, &field.ty);
-            let differ = quote_spanned!(at(ty)=> <#ty as ::core::cmp::PartialEq>::ne);
+            let differ = spans::as_trait(ty, quote!(::core::cmp::PartialEq), quote!(ne));
             quote! {
                 if match (__change.operation, __change.old) {
                     (#root::model::TitoOperation::Delete, _) => false,
@@ -240,19 +248,19 @@ fn expressions(model: &Model<'_>) -> TokenStream {
         methods.extend(event.when.map(|when| condition(&condition_of_event(number), when)));
         if let Due::At(time) = event.due {
             let method = time_of_event(number);
-            let seconds = quote_spanned!(at(time)=> #root::event::DueTime::due_seconds);
+            let time = spans::borrow(time, spans::group(time, quote!(#time)));
             methods.extend(quote! {
                 fn #method(&self) -> ::core::option::Option<::core::primitive::i64> {
-                    #seconds(&(#time))
+                    #root::event::DueTime::due_seconds(#time)
                 }
             });
         }
     }
     if let Some(entity) = model.entity {
-        let to_string = quote_spanned!(at(entity)=> ::std::string::ToString::to_string);
+        let entity = spans::borrow(entity, spans::group(entity, quote!(#entity)));
         methods.extend(quote! {
             fn __tito_entity(&self) -> ::std::string::String {
-                #to_string(&(#entity))
+                ::std::string::ToString::to_string(#entity)
             }
         });
     }
@@ -260,7 +268,7 @@ fn expressions(model: &Model<'_>) -> TokenStream {
 }
 
 fn condition(method: &Ident, when: &Expr) -> TokenStream {
-    let boolean = quote_spanned!(at(when)=> ::core::primitive::bool);
+    let boolean = quote_spanned!(when.span()=> ::core::primitive::bool);
     quote! {
         fn #method(&self) -> #boolean {
             #when
@@ -278,9 +286,4 @@ fn condition_of_event(number: usize) -> Ident {
 
 fn time_of_event(number: usize) -> Ident {
     format_ident!("__tito_event_{number}_at")
-}
-
-/// The place of these tokens, for names of ours.
-fn at(tokens: &impl Spanned) -> Span {
-    tokens.span().resolved_at(Span::call_site())
 }

@@ -5,6 +5,7 @@ mod attr;
 mod errors;
 mod expand;
 mod model;
+mod spans;
 mod text;
 mod valid;
 
@@ -23,6 +24,8 @@ pub fn derive_tito_model(input: TokenStream) -> TokenStream {
     let model = valid::check(&input, &mut errors);
     let output = match errors.into_compile_errors() {
         None => expand::implementation(&input, &model),
+        // A union has no serde implementation either, so that nothing can be a stand-in for the model.
+        Some(errors) if input.is_union => errors,
         Some(errors) => {
             let fallback = expand::fallback(&input, &model);
             quote::quote!(#errors #fallback)

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proc_macro2::{Ident, Span};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
-use syn::{LitStr, parse_quote};
+use syn::{LitStr, parse_quote_spanned};
 
 use crate::ast::{EventItem, Field, FieldPath, IndexItem, Input, Item};
 use crate::errors::Errors;
@@ -15,7 +15,7 @@ use crate::text;
 /// The model, without what is wrong, which is reported.
 pub(crate) fn check<'a>(input: &'a Input, errors: &mut Errors) -> Model<'a> {
     let mut model = Model {
-        root: parse_quote!(::tito_core),
+        root: parse_quote_spanned!(input.ident.span()=> ::tito_core),
         table: text::snake_case(&input.ident.unraw().to_string()),
         id: None,
         entity: None,
@@ -86,7 +86,7 @@ fn id<'a>(input: &Input, fields: &'a [Field], errors: &mut Errors) -> Option<&'a
     });
     let first = marked.next().map(|(field, _)| field);
     for (_, keyword) in marked {
-        errors.at(keyword, "a model has one id, this is another");
+        errors.at(keyword, "a second id, but a model has one");
     }
     let id = first.or_else(|| fields.iter().find(|field| field.ident.unraw() == "id"));
     if id.is_none() {
@@ -134,11 +134,9 @@ fn index_of_field<'a>(item: &'a IndexItem, field: &'a Field, errors: &mut Errors
 }
 
 fn index_of_model<'a>(item: &'a IndexItem, fields: &'a [Field], errors: &mut Errors) -> Option<Index<'a>> {
-    if item.name.is_none() {
-        errors.at(&item.keyword, "an index over several fields needs a name: `index(name = \"by_...\", fields(...))`");
-    }
-    if item.fields.is_none() {
-        errors.at(&item.keyword, "an index of the model needs its fields: `index(name = \"by_...\", fields(...))`");
+    if item.name.is_none() || item.fields.is_none() {
+        let message = "an index of the model needs a name and fields: `index(name = \"by_...\", fields(...))`";
+        errors.at(&item.keyword, message);
     }
     let name_is_good = item.name.as_ref().and_then(|name| check_name(name, "an index", text::index_name_fault, errors));
     let (_, paths) = item.fields.as_ref()?;
