@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Bound;
 
+use futures::future;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use super::cursor::Cursor;
@@ -131,14 +132,15 @@ impl<M: TitoSchema, K> Query<M, K> {
     }
 
     fn narrow(mut self, range: impl FnOnce(&str, &str) -> Result<KeyRange, InvalidIndexValue>) -> Self {
-        if let (Source::Index { name, .. }, Ok(whole)) = (&self.source, self.range) {
-            self.range = range(&self.table, name).map(|range| whole.intersection(range)).map_err(|invalid| {
-                TitoError::InvalidIndexValue {
-                    table: self.table.to_string(),
-                    index: name.to_string(),
-                    reason: invalid.to_string(),
-                }
-            });
+        if let Source::Index { name, .. } = &self.source {
+            let invalid = |invalid: InvalidIndexValue| TitoError::InvalidIndexValue {
+                table: self.table.to_string(),
+                index: name.to_string(),
+                reason: invalid.to_string(),
+            };
+            self.range = self
+                .range
+                .and_then(|whole| range(&self.table, name).map(|range| whole.intersection(range)).map_err(invalid));
         }
         self
     }
@@ -213,12 +215,9 @@ impl<M: TitoSchema, K> Query<M, K> {
     ///
     /// Errors are those of [`all`](Query::all); the stream ends after one.
     pub fn stream<T: TitoTransaction>(self, tx: &T) -> impl Stream<Item = Result<M>> + Send + Unpin + use<M, K, T> {
-        let limit = self.limit;
-        let tx = tx.clone();
-        stream::once(async move { self.walk(limit) })
-            .and_then(async move |walk| Ok(pages(walk, tx.clone())))
-            .try_flatten()
-            .boxed()
+        let (limit, tx) = (self.limit, tx.clone());
+        let walk = self.walk(limit);
+        stream::once(future::ready(walk)).map_ok(move |walk| pages(walk, tx.clone())).try_flatten().boxed()
     }
 
     /// The ids of the rows.
