@@ -72,7 +72,7 @@ pub enum TitoIndexBlockType {
     Float,
     /// `true` or `false`.
     Boolean,
-    /// A time in RFC 3339, compared as an instant.
+    /// A time in RFC 3339, also with years that chrono writes with a sign, compared as an instant.
     DateTime,
 }
 
@@ -159,8 +159,8 @@ fn encoding(value: &Value, field: &TitoIndexField) -> Result<Vec<u8>, InvalidInd
             }
         }
         (TitoIndexBlockType::Float, Value::Number(number)) => number.as_f64().unwrap_or_default().encode(&mut out)?,
-        (TitoIndexBlockType::DateTime, Value::String(text)) => match DateTime::parse_from_rfc3339(text) {
-            Ok(instant) => instant.with_timezone(&Utc).encode(&mut out)?,
+        (TitoIndexBlockType::DateTime, Value::String(text)) => match text.parse::<DateTime<Utc>>() {
+            Ok(instant) => instant.encode(&mut out)?,
             Err(error) => return Err(InvalidIndexValue(format!("field {:?}: {error}", field.name))),
         },
         (expected, found) => {
