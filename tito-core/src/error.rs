@@ -86,6 +86,16 @@ pub enum TitoError {
         key: KeyText,
     },
 
+    /// Two rows have the same value in an index that is to be unique, as
+    /// [`reindex`](crate::model::TitoModel::reindex) found. See [`TitoError::violated_index`].
+    #[error("rows {:?} and {:?} both call for the entry {key} of a unique index", ids[0], ids[1])]
+    DuplicateRows {
+        /// The entry that both call for.
+        key: KeyText,
+        /// The rows' ids: the one that has the entry, and the one that can't.
+        ids: [String; 2],
+    },
+
     /// An update of a row that does not exist.
     #[error("there is no row {id:?} in table {table:?} to update")]
     RowNotFound {
@@ -167,8 +177,8 @@ pub enum TitoError {
         seconds: i64,
     },
 
-    /// A value of a row that its index can't hold.
-    #[error("index {index:?} of table {table:?} can't hold this row's value: {reason}")]
+    /// A value, of a row or asked for by a query, that an index can't hold.
+    #[error("index {index:?} of table {table:?} can't hold this value: {reason}")]
     InvalidIndexValue {
         /// The table.
         table: String,
@@ -293,7 +303,7 @@ impl TitoError {
     /// ```
     pub fn violated_index(&self) -> Option<(String, String)> {
         match self {
-            Self::AlreadyExists { key } => keys::parse_index_of(key.as_bytes()),
+            Self::AlreadyExists { key } | Self::DuplicateRows { key, .. } => keys::parse_index_of(key.as_bytes()),
             _ => None,
         }
     }

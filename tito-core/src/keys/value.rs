@@ -9,6 +9,9 @@
 //! | instants | the integer of nanoseconds since the Unix epoch |
 //!
 //! Every form says where it ends, so that fields of a composite index can follow one another.
+//!
+//! Keys have a place for infinite floats, so that queries can ask for them. Rows have none: JSON writes them as null.
+//! A field that can be infinite needs a form of its own in serde, or its row is read back as another one.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Display;
