@@ -1,1 +1,245 @@
-//! The engine for one machine.
+//! The engine for one machine: transactions of Tito's own over one file of `redb`.
+//!
+//! `redb` holds the bytes: a sorted map with cheap snapshots and one writer. What it does not have, many concurrent
+//! optimistic transactions, is the layer above it:
+//!
+//! | file | idea |
+//! |---|---|
+//! | `head` | the latest committed state, and which transactions look at what |
+//! | `oracle` | timestamps |
+//! | `buffer` | a transaction's own writes, and scans that merge them with its snapshot |
+//! | `recent` | which keys were committed lately |
+//! | `committer` | the one thread that checks, groups and applies commits |
+//! | `store`, `redb_store` | the storage below, as a narrow trait and on redb |
+//! | `directory` | what a database directory holds |
+
+mod buffer;
+mod builder;
+mod committer;
+mod directory;
+mod head;
+mod oracle;
+mod recent;
+mod redb_store;
+mod store;
+mod transaction;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{mpsc, oneshot};
+
+use self::committer::{Committer, Request};
+use self::head::{Head, lock};
+use self::oracle::Oracle;
+use self::store::{Store, StoreResult};
+use crate::clock::Clock;
+use crate::engine::{EngineContext, Limits, TitoEngine};
+use crate::error::{Result, TitoError};
+use crate::timestamp::Timestamp;
+
+pub use self::builder::EmbeddedBuilder;
+pub use self::store::StoreSizes;
+pub use self::transaction::EmbeddedTransaction;
+
+/// The embedded engine: a database in a directory that one process owns, or in memory.
+///
+/// Clones share one database and are cheap. The storage is released when the last clone and the last transaction are
+/// gone, or by [`close`](EmbeddedBackend::close). Any number of concurrent transactions share an fsync.
+///
+/// ```
+/// use tito_core::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), TitoError> {
+/// let db = EmbeddedBackend::in_memory().await?;
+/// db.transaction(|tx| async move { tx.put(b"greeting".to_vec(), b"hello".to_vec()).await }).await?;
+/// let greeting = db.transaction(|tx| async move { tx.get(b"greeting").await }).await?;
+/// assert_eq!(greeting, Some(b"hello".to_vec()));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct EmbeddedBackend {
+    core: Arc<Core>,
+    requests: mpsc::Sender<Request>,
+}
+
+/// What transactions, handles and the committer share.
+struct Core {
+    head: Mutex<Head>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    max_age_millis: u64,
+    is_durable: bool,
+    directory: Option<PathBuf>,
+    context: EngineContext,
+}
+
+impl Core {
+    /// The present, never before a timestamp that was handed out.
+    fn now(&self, head: &Head) -> Timestamp {
+        head.oracle.last().max(Timestamp::from_millis(self.clock.now_millis()))
+    }
+}
+
+impl EmbeddedBackend {
+    /// Opens the database in a directory, which is created if it does not exist.
+    ///
+    /// # Errors
+    /// [`TitoError::DatabaseInUse`] if another process or engine owns it; [`TitoError::InvalidDatabase`] if the
+    /// directory holds something else, or a damaged database: nothing in it is changed then.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().open(path).await
+    }
+
+    /// A new database in memory, gone with its last handle.
+    ///
+    /// # Errors
+    /// [`TitoError::Storage`], if there is no memory or thread for it.
+    pub async fn in_memory() -> Result<Self> {
+        Self::builder().in_memory().await
+    }
+
+    /// Opens a database with other options than the defaults.
+    pub fn builder() -> EmbeddedBuilder {
+        EmbeddedBuilder::default()
+    }
+
+    /// Gives the unused space of a closed database back to the file system. Rewrites much of the file, so it takes
+    /// time in proportion to its size. Returns whether there was anything to give back.
+    ///
+    /// # Errors
+    /// As [`open`](EmbeddedBackend::open).
+    pub async fn compact(path: impl AsRef<Path>) -> Result<bool> {
+        let path = path.as_ref().to_path_buf();
+        blocking("compact", move || {
+            let mut store = directory::open(&path, builder::DEFAULT_CACHE_BYTES)?;
+            committer::guarded(|| store.compact())
+                .map_err(|source| TitoError::Storage { operation: "compact", source })
+        })
+        .await
+    }
+
+    /// How much space the database takes.
+    ///
+    /// # Errors
+    /// [`TitoError::EngineClosed`], [`TitoError::Storage`].
+    pub async fn sizes(&self) -> Result<StoreSizes> {
+        self.ask(Request::Sizes).await?
+    }
+
+    /// The start of the oldest transaction that has not ended, if there is one. No commit can land before it.
+    pub fn oldest_live_start(&self) -> Option<Timestamp> {
+        lock(&self.core.head).oldest_live_start()
+    }
+
+    /// Closes the engine and waits until its storage is released, so that it can be opened again. Commits that were
+    /// asked for before are carried out; transactions that are still open can no longer be used.
+    pub async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.requests.send(Request::Close(reply)).await.is_ok() {
+            // An error means that the committer has ended, which is what this waits for.
+            let _ = closed.await;
+        }
+        // The file is only released when the committer's thread has let go of it.
+        self.requests.closed().await;
+    }
+
+    async fn start(builder: EmbeddedBuilder, directory: Option<PathBuf>, store: Box<dyn Store>) -> Result<Self> {
+        blocking("open", move || {
+            let prepare = || -> StoreResult<_> {
+                let reserved = store.reserved()?;
+                Ok((store.snapshot()?, reserved))
+            };
+            let storage = |source| TitoError::Storage { operation: "open", source };
+            let (snapshot, reserved) = committer::guarded(prepare).map_err(storage)?;
+            let mut oracle = Oracle::resume(reserved);
+            if !store.is_durable() {
+                oracle.reserve(Timestamp::from_raw(u64::MAX));
+            }
+            let core = Arc::new(Core {
+                head: Mutex::new(Head::new(snapshot.clone(), oracle)),
+                clock: builder.clock,
+                limits: builder.limits,
+                max_age_millis: builder.max_transaction_age.as_millis() as u64,
+                is_durable: store.is_durable(),
+                directory,
+                context: EngineContext::default(),
+            });
+            let (requests, waiting) = mpsc::channel(committer::QUEUE);
+            let committer = Committer::new(core.clone(), store, snapshot);
+            std::thread::Builder::new()
+                .name("tito-committer".to_string())
+                .spawn(move || committer.run(waiting))
+                .map_err(|error| storage(error.into()))?;
+            Ok(Self { core, requests })
+        })
+        .await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| transaction::closed(&self.core))?;
+        answer.await.map_err(|_| transaction::closed(&self.core))
+    }
+
+    /// Calls `f` with the head until it returns something, reserving timestamps in between.
+    async fn with_timestamps<T>(&self, f: impl Fn(&mut Head, u64) -> Option<T>) -> Result<T> {
+        loop {
+            {
+                let mut head = lock(&self.core.head);
+                head.check_open()?;
+                if let Some(found) = f(&mut head, self.core.clock.now_millis()) {
+                    return Ok(found);
+                }
+            }
+            self.ask(Request::Reserve).await??;
+        }
+    }
+}
+
+impl TitoEngine for EmbeddedBackend {
+    type Transaction = EmbeddedTransaction;
+
+    async fn begin(&self) -> Result<EmbeddedTransaction> {
+        let beginning = self.with_timestamps(Head::begin).await?;
+        Ok(EmbeddedTransaction::new(self.core.clone(), self.requests.clone(), beginning))
+    }
+
+    async fn timestamp(&self) -> Result<Timestamp> {
+        self.with_timestamps(|head, now_millis| head.oracle.next(now_millis)).await
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.core.clock
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.core.limits
+    }
+
+    fn max_transaction_age_millis(&self) -> u64 {
+        self.core.max_age_millis
+    }
+
+    fn context(&self) -> &EngineContext {
+        &self.core.context
+    }
+}
+
+impl fmt::Debug for EmbeddedBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedBackend").field("directory", &self.core.directory).finish_non_exhaustive()
+    }
+}
+
+/// Runs what blocks where it may.
+async fn blocking<T: Send + 'static>(
+    operation: &'static str,
+    f: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let failed = |error: tokio::task::JoinError| TitoError::Storage { operation, source: error.into() };
+    tokio::task::spawn_blocking(f).await.map_err(failed)?
+}

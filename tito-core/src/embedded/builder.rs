@@ -1,0 +1,97 @@
+//! Options of the embedded engine.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::redb_store::RedbStore;
+use super::{EmbeddedBackend, blocking, directory};
+use crate::clock::{Clock, SystemClock};
+use crate::engine::Limits;
+use crate::error::{Result, TitoError};
+
+pub(super) const DEFAULT_CACHE_BYTES: usize = 256 << 20;
+
+/// Options of an [`EmbeddedBackend`].
+///
+/// ```
+/// # use tito_core::embedded::EmbeddedBackend;
+/// # async fn example() -> Result<(), tito_core::TitoError> {
+/// let db = EmbeddedBackend::builder()
+///     .cache_bytes(64 << 20)
+///     .max_transaction_age(std::time::Duration::from_secs(10))
+///     .open("./data")
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct EmbeddedBuilder {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) limits: Limits,
+    pub(super) max_transaction_age: Duration,
+    cache_bytes: usize,
+}
+
+impl Default for EmbeddedBuilder {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            limits: Limits::default(),
+            max_transaction_age: Duration::from_secs(30),
+            cache_bytes: DEFAULT_CACHE_BYTES,
+        }
+    }
+}
+
+impl EmbeddedBuilder {
+    /// The clock that timestamps follow. Default: the machine's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How large keys, values and transactions may be.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How old a transaction may become. An older one can neither read nor commit. Default 30 s.
+    ///
+    /// Longer is not free: workers read the events of this much of the past again and again, because a commit can land
+    /// that far behind them, and the file grows by what is committed while an old transaction is open.
+    pub fn max_transaction_age(mut self, age: Duration) -> Self {
+        self.max_transaction_age = age;
+        self
+    }
+
+    /// How much of the file is kept in memory. Default 256 MiB. The machine's page cache holds it as well.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// Opens the database in a directory, which is created if it does not exist.
+    ///
+    /// # Errors
+    /// See [`EmbeddedBackend::open`].
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<EmbeddedBackend> {
+        let path = path.as_ref().to_path_buf();
+        let (directory, cache_bytes) = (path.clone(), self.cache_bytes);
+        let store = blocking("open", move || directory::open(&path, cache_bytes)).await?;
+        EmbeddedBackend::start(self, Some(directory), Box::new(store)).await
+    }
+
+    /// A new database in memory.
+    ///
+    /// # Errors
+    /// [`TitoError::Storage`], if there is no memory or thread for it.
+    pub async fn in_memory(self) -> Result<EmbeddedBackend> {
+        let cache_bytes = self.cache_bytes;
+        let store = RedbStore::in_memory(cache_bytes);
+        let store = store.map_err(|source| TitoError::Storage { operation: "open", source })?;
+        EmbeddedBackend::start(self, None, Box::new(store)).await
+    }
+}

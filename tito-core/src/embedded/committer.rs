@@ -1,0 +1,297 @@
+//! The one thread that commits. Whatever waits for it when it comes round becomes one group with one fsync: there is no
+//! timer, the time that the last group took is the window in which the next one gathers.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Core;
+use super::buffer::{Pending, already_exists};
+use super::head::lock;
+use super::recent::{KeyHash, RecentCommits, hash_key};
+use super::store::{Snapshot, Store, StoreResult, StoreSizes, Write};
+use crate::engine::Announcement;
+use crate::error::{BoxError, KeyText, Result, TitoError};
+use crate::timestamp::Timestamp;
+
+/// Bounds of one group: more waits for the next one, so that neither latency nor memory grows with the load.
+const MOST_TRANSACTIONS: usize = 4_096;
+const MOST_BYTES: usize = 16 << 20;
+
+/// How many requests can wait.
+pub(super) const QUEUE: usize = 4_096;
+
+pub(super) enum Request {
+    Commit(CommitRequest),
+    /// Reserve more timestamps.
+    Reserve(oneshot::Sender<Result<()>>),
+    Sizes(oneshot::Sender<Result<StoreSizes>>),
+    /// Release the storage.
+    Close(oneshot::Sender<()>),
+}
+
+/// A transaction to be committed.
+pub(super) struct CommitRequest {
+    pub(super) start: Timestamp,
+    /// The last group that it saw.
+    pub(super) group: u64,
+    pub(super) writes: Vec<(KeyHash, Vec<u8>, Pending)>,
+    pub(super) locks: Vec<(KeyHash, Vec<u8>)>,
+    pub(super) bytes: usize,
+    pub(super) announcements: Vec<Announcement>,
+    pub(super) reply: oneshot::Sender<Result<Timestamp>>,
+}
+
+impl CommitRequest {
+    /// Hashes the keys: here, in the caller's task, so that the committer need not.
+    pub(super) fn prepare(
+        writes: BTreeMap<Vec<u8>, Pending>,
+        locks: Vec<Vec<u8>>,
+    ) -> (Vec<(KeyHash, Vec<u8>, Pending)>, Vec<(KeyHash, Vec<u8>)>) {
+        (
+            writes.into_iter().map(|(key, pending)| (hash_key(&key), key, pending)).collect(),
+            locks.into_iter().map(|key| (hash_key(&key), key)).collect(),
+        )
+    }
+
+    fn keys(&self) -> impl Iterator<Item = (KeyHash, &[u8])> {
+        let written = self.writes.iter().map(|(hash, key, _)| (*hash, key.as_slice()));
+        written.chain(self.locks.iter().map(|(hash, key)| (*hash, key.as_slice())))
+    }
+}
+
+struct Accepted {
+    announcements: Vec<Announcement>,
+    reply: oneshot::Sender<Result<Timestamp>>,
+}
+
+pub(super) struct Committer {
+    core: Arc<Core>,
+    store: Box<dyn Store>,
+    latest: Arc<dyn Snapshot>,
+    recent: RecentCommits,
+    group: u64,
+}
+
+impl Committer {
+    pub(super) fn new(core: Arc<Core>, store: Box<dyn Store>, latest: Arc<dyn Snapshot>) -> Self {
+        Self { core, store, latest, recent: RecentCommits::default(), group: 0 }
+    }
+
+    /// Serves requests until all handles of the engine are gone, or one asks to close it.
+    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut closing = None;
+        while let Some(request) = requests.blocking_recv() {
+            let mut next = Some(request);
+            while let Some(request) = next.take() {
+                match request {
+                    Request::Commit(first) => next = self.commit_waiting(first, &mut requests),
+                    Request::Reserve(reply) => {
+                        let _ = reply.send(self.reserve());
+                    }
+                    Request::Sizes(reply) => {
+                        let _ = reply.send(self.sizes());
+                    }
+                    Request::Close(reply) => closing = Some(reply),
+                }
+            }
+            if closing.is_some() {
+                break;
+            }
+        }
+        self.close("it was shut down".to_string());
+        let core = self.core.clone();
+        // The storage is released before anybody can learn that the engine is closed.
+        drop(self);
+        requests.close();
+        while let Ok(request) = requests.try_recv() {
+            if let Request::Commit(refused) = request {
+                let _ = refused.reply.send(lock(&core.head).check_open().map(|()| Timestamp::ZERO));
+            }
+        }
+        if let Some(reply) = closing {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Commits `first` and all that waits behind it, up to a bound or a request of another kind, which is returned.
+    fn commit_waiting(
+        &mut self,
+        first: CommitRequest,
+        requests: &mut mpsc::Receiver<Request>,
+    ) -> Option<Request> {
+        let mut bytes = first.bytes;
+        let mut waiting = vec![first];
+        let mut other = None;
+        while waiting.len() < MOST_TRANSACTIONS && bytes < MOST_BYTES {
+            match requests.try_recv() {
+                Ok(Request::Commit(request)) => {
+                    bytes += request.bytes;
+                    waiting.push(request);
+                }
+                Ok(request) => {
+                    other = Some(request);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.commit(waiting);
+        other
+    }
+
+    fn commit(&mut self, waiting: Vec<CommitRequest>) {
+        let group = self.group + 1;
+        let mut accepted = Vec::with_capacity(waiting.len());
+        let mut writes: Vec<Write> = Vec::new();
+        for request in waiting {
+            // A caller that is gone has cancelled its commit.
+            if request.reply.is_closed() {
+                continue;
+            }
+            if let Err(error) = self.check(&request) {
+                let _ = request.reply.send(Err(error));
+                continue;
+            }
+            for (hash, _) in request.keys() {
+                self.recent.note(hash, group);
+            }
+            writes.extend(request.writes.into_iter().map(|(_, key, pending)| (key, pending.value)));
+            accepted.push(Accepted { announcements: request.announcements, reply: request.reply });
+        }
+        if accepted.is_empty() {
+            return;
+        }
+        self.group = group;
+        match self.apply(writes) {
+            Ok(reserved) => self.publish(reserved, accepted),
+            Err(error) => self.fail(&error, accepted),
+        }
+    }
+
+    /// Whether the transaction may commit.
+    fn check(&self, request: &CommitRequest) -> Result<()> {
+        {
+            let mut head = lock(&self.core.head);
+            head.check_open()?;
+            let now = self.core.now(&head);
+            head.expire(now, self.core.max_age_millis);
+            if !head.is_live(request.start) {
+                return Err(TitoError::too_old(request.start, now, self.core.max_age_millis));
+            }
+        }
+        for (hash, key) in request.keys() {
+            if self.recent.is_newer_than(hash, request.group) {
+                return Err(TitoError::Conflict { key: KeyText::from(key) });
+            }
+        }
+        // Without a conflict the latest state of these keys is the one that the transaction saw.
+        for (_, key, pending) in &request.writes {
+            if pending.must_be_new && self.exists(key)? {
+                return Err(already_exists(key));
+            }
+        }
+        Ok(())
+    }
+
+    fn exists(&self, key: &[u8]) -> Result<bool> {
+        let found = guarded(|| self.latest.get(key));
+        Ok(found.map_err(|source| TitoError::Storage { operation: "commit", source })?.is_some())
+    }
+
+    /// Writes a group, and returns what timestamps it reserved.
+    fn apply(&mut self, mut writes: Vec<Write>) -> StoreResult<Timestamp> {
+        let reserved = lock(&self.core.head).oracle.reservation(self.core.clock.now_millis());
+        if !writes.is_empty() {
+            // Sorted, so that neighbours in the tree are written one after the other. No key occurs twice: members of
+            // one group that share a key conflict.
+            writes.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+            guarded(|| self.store.apply(&writes, reserved))?;
+            self.latest = guarded(|| self.store.snapshot())?;
+        }
+        Ok(if writes.is_empty() { Timestamp::ZERO } else { reserved })
+    }
+
+    fn publish(&mut self, reserved: Timestamp, accepted: Vec<Accepted>) {
+        let mut timestamps = Vec::with_capacity(accepted.len());
+        {
+            let mut head = lock(&self.core.head);
+            head.oracle.reserve(reserved);
+            head.publish(Some(self.latest.clone()), self.group);
+            let now_millis = self.core.clock.now_millis();
+            for _ in &accepted {
+                // Past the reservation, which a slow disk can cause, timestamps lag behind the clock for a moment.
+                let timestamp = head.oracle.next(now_millis).or_else(|| head.oracle.next(0));
+                timestamps.push(timestamp.unwrap_or_else(|| head.oracle.last()));
+            }
+            let now = self.core.now(&head);
+            head.expire(now, self.core.max_age_millis);
+            self.recent.prune(head.settled_group());
+        }
+        for (accepted, timestamp) in accepted.into_iter().zip(timestamps) {
+            self.core.context.wakeups.deliver(accepted.announcements);
+            let _ = accepted.reply.send(Ok(timestamp));
+        }
+    }
+
+    /// A group that failed in the storage may be on disk or not, so nothing is read or written until the engine is
+    /// opened again.
+    fn fail(&mut self, error: &BoxError, accepted: Vec<Accepted>) {
+        let reason = format!("the storage failed in a commit, so the database has to be opened again: {error}");
+        tracing::error!(%reason, "closing the embedded engine");
+        lock(&self.core.head).close(reason.clone());
+        for accepted in accepted {
+            let _ = accepted.reply.send(Err(TitoError::CommitUnknown { source: reason.clone().into() }));
+        }
+    }
+
+    fn reserve(&mut self) -> Result<()> {
+        let reserved = {
+            let head = lock(&self.core.head);
+            head.check_open()?;
+            head.oracle.reservation(self.core.clock.now_millis())
+        };
+        match guarded(|| self.store.apply(&[], reserved)) {
+            Ok(()) => {
+                lock(&self.core.head).oracle.reserve(reserved);
+                Ok(())
+            }
+            Err(source) => {
+                self.fail(&source, Vec::new());
+                Err(TitoError::Storage { operation: "reserving timestamps", source })
+            }
+        }
+    }
+
+    fn sizes(&self) -> Result<StoreSizes> {
+        lock(&self.core.head).check_open()?;
+        guarded(|| self.store.sizes()).map_err(|source| TitoError::Storage { operation: "reading sizes", source })
+    }
+
+    /// Gives back what was reserved of timestamps and not used. A reservation that stays costs nothing but a clock that
+    /// is a little ahead after the next start.
+    fn close(&mut self, reason: String) {
+        let last = {
+            let mut head = lock(&self.core.head);
+            let was_open = head.check_open().is_ok();
+            head.close(reason);
+            was_open.then(|| head.oracle.last())
+        };
+        if let Some(last) = last.filter(|_| self.store.is_durable()) {
+            if let Err(error) = guarded(|| self.store.apply(&[], last)) {
+                tracing::warn!(%error, "the embedded engine could not note its last timestamp");
+            }
+        }
+    }
+}
+
+/// A panic in the storage, say on a damaged page, is an error of the storage.
+pub(super) fn guarded<T>(f: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(format!("the storage panicked: {text}").into())
+    })
+}

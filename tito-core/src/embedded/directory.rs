@@ -1,0 +1,78 @@
+//! What a database directory holds: the file `tito.redb`, and while it is being created `tito.redb.new`.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::{DatabaseError, StorageError};
+
+use super::committer::guarded;
+use super::redb_store::{OpenError, RedbStore};
+use crate::error::{BoxError, Result, TitoError};
+
+const FILE: &str = "tito.redb";
+const FILE_BEING_CREATED: &str = "tito.redb.new";
+
+/// Opens or creates the database in a directory. A directory that holds anything else is left as it is.
+pub(super) fn open(directory: &Path, cache_bytes: usize) -> Result<RedbStore> {
+    let file = directory.join(FILE);
+    if !exists(&file)? {
+        create(directory, &file, cache_bytes)?;
+    }
+    open_file(directory, &file, cache_bytes)
+}
+
+fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|error| invalid(path, "it can't be read", Some(error.into())))
+}
+
+/// Creates the database under another name and renames it when it is complete, so that a process killed half-way
+/// leaves nothing that looks like a damaged database.
+fn create(directory: &Path, file: &Path, cache_bytes: usize) -> Result<()> {
+    fs::create_dir_all(directory)
+        .map_err(|error| invalid(directory, "the directory can't be created", Some(error.into())))?;
+    let being_created = directory.join(FILE_BEING_CREATED);
+    let entries = fs::read_dir(directory).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+    let entries = entries.map_err(|error| invalid(directory, "it is not a readable directory", Some(error.into())))?;
+    if let Some(foreign) = entries.iter().find(|entry| entry.file_name() != FILE_BEING_CREATED) {
+        let reason = format!("it has no {FILE}, but it is not empty either (found {:?})", foreign.file_name());
+        return Err(TitoError::InvalidDatabase { path: directory.to_path_buf(), reason, source: None });
+    }
+    let storage = |error: BoxError| TitoError::Storage { operation: "creating the database", source: error };
+    if !entries.is_empty() {
+        // Another process may be creating it this very moment; if so it holds the lock of the file.
+        match guarded(|| Ok(RedbStore::open(&being_created, cache_bytes))) {
+            Ok(Err(OpenError::Database(DatabaseError::DatabaseAlreadyOpen))) => return Err(in_use(directory)),
+            Ok(_) | Err(_) => fs::remove_file(&being_created).map_err(|error| storage(error.into()))?,
+        }
+    }
+    guarded(|| RedbStore::create(&being_created, cache_bytes)).map_err(storage)?;
+    let renamed = fs::rename(&being_created, file).and_then(|()| File::open(directory)?.sync_all());
+    renamed.map_err(|error| storage(error.into()))
+}
+
+fn open_file(directory: &Path, file: &Path, cache_bytes: usize) -> Result<RedbStore> {
+    match guarded(|| Ok(RedbStore::open(file, cache_bytes))) {
+        Ok(Ok(store)) => Ok(store),
+        Ok(Err(OpenError::Database(DatabaseError::DatabaseAlreadyOpen))) => Err(in_use(directory)),
+        Ok(Err(OpenError::Database(DatabaseError::Storage(StorageError::Io(error))))) => {
+            Err(invalid(file, "expected a database file of Tito's, complete and readable", Some(error.into())))
+        }
+        Ok(Err(OpenError::Database(error))) => {
+            Err(invalid(file, "expected a database file of Tito's, undamaged", Some(error.into())))
+        }
+        Ok(Err(OpenError::Format(reason))) => Err(invalid(file, &reason, None)),
+        Ok(Err(OpenError::Other(source))) => {
+            Err(invalid(file, "expected a database file of Tito's, undamaged", Some(source)))
+        }
+        Err(panic) => Err(invalid(file, "expected a database file of Tito's, undamaged", Some(panic))),
+    }
+}
+
+fn in_use(directory: &Path) -> TitoError {
+    TitoError::DatabaseInUse { directory: directory.to_path_buf() }
+}
+
+fn invalid(path: &Path, reason: &str, source: Option<BoxError>) -> TitoError {
+    TitoError::InvalidDatabase { path: PathBuf::from(path), reason: reason.to_string(), source }
+}

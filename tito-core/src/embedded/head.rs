@@ -1,0 +1,135 @@
+//! The latest committed state, and the transactions that look at it or at one before it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::oracle::Oracle;
+use super::store::Snapshot;
+use crate::error::{Result, TitoError};
+use crate::timestamp::Timestamp;
+
+/// Where a transaction keeps its snapshot; emptied when the transaction has grown too old.
+pub(super) type SnapshotSlot = Mutex<Option<Arc<dyn Snapshot>>>;
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that holds one of the engine's locks calls code that could panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All under one lock, which is what pairs snapshots with timestamps: a transaction with start timestamp S sees exactly
+/// the commits whose timestamp is below S, because a group becomes visible and gets its timestamps in one step.
+pub(super) struct Head {
+    snapshot: Arc<dyn Snapshot>,
+    /// How many groups were committed since the engine was opened.
+    group: u64,
+    pub(super) oracle: Oracle,
+    live: BTreeMap<Timestamp, Live>,
+    closed: Option<String>,
+}
+
+struct Live {
+    /// The last group that the transaction sees.
+    group: u64,
+    slot: Weak<SnapshotSlot>,
+}
+
+/// What a transaction begins with.
+pub(super) struct Beginning {
+    pub(super) start: Timestamp,
+    pub(super) group: u64,
+    pub(super) slot: Arc<SnapshotSlot>,
+}
+
+impl Head {
+    pub(super) fn new(snapshot: Arc<dyn Snapshot>, oracle: Oracle) -> Self {
+        Self { snapshot, group: 0, oracle, live: BTreeMap::new(), closed: None }
+    }
+
+    /// Fails once the engine was closed.
+    pub(super) fn check_open(&self) -> Result<()> {
+        match &self.closed {
+            None => Ok(()),
+            Some(reason) => Err(TitoError::EngineClosed { reason: reason.clone() }),
+        }
+    }
+
+    /// Begins a transaction, or `None` if timestamps have to be reserved first.
+    pub(super) fn begin(&mut self, now_millis: u64) -> Option<Beginning> {
+        let start = self.oracle.next(now_millis)?;
+        let slot = Arc::new(Mutex::new(Some(self.snapshot.clone())));
+        self.live.insert(start, Live { group: self.group, slot: Arc::downgrade(&slot) });
+        Some(Beginning { start, group: self.group, slot })
+    }
+
+    /// Forgets a transaction that has ended.
+    pub(super) fn end(&mut self, start: Timestamp) {
+        self.live.remove(&start);
+    }
+
+    /// Whether a transaction has neither ended nor grown too old.
+    pub(super) fn is_live(&self, start: Timestamp) -> bool {
+        self.live.contains_key(&start)
+    }
+
+    /// Makes a group visible. The caller draws its timestamps from the oracle before it gives up the lock.
+    pub(super) fn publish(&mut self, snapshot: Option<Arc<dyn Snapshot>>, group: u64) {
+        if let Some(snapshot) = snapshot {
+            self.snapshot = snapshot;
+        }
+        self.group = group;
+    }
+
+    /// The last group that every live transaction sees: older ones can't conflict with anything any more.
+    pub(super) fn settled_group(&self) -> u64 {
+        self.live.first_key_value().map_or(self.group, |(_, oldest)| oldest.group)
+    }
+
+    /// The start of the oldest live transaction.
+    pub(super) fn oldest_live_start(&self) -> Option<Timestamp> {
+        self.live.first_key_value().map(|(start, _)| *start)
+    }
+
+    /// Takes their snapshots from transactions that began more than `max_age_millis` before `now`. They can no longer
+    /// commit; keeping their snapshots would let the file grow with every commit since.
+    pub(super) fn expire(&mut self, now: Timestamp, max_age_millis: u64) {
+        while let Some(oldest) = self.live.first_entry() {
+            if now.millis_since(*oldest.key()) <= max_age_millis {
+                return;
+            }
+            release(&oldest.remove());
+        }
+    }
+
+    /// Closes the engine; live transactions lose their snapshots, so that the storage can be released.
+    pub(super) fn close(&mut self, reason: String) {
+        self.closed.get_or_insert(reason);
+        for transaction in std::mem::take(&mut self.live).values() {
+            release(transaction);
+        }
+        self.snapshot = Arc::new(Closed);
+    }
+}
+
+fn release(transaction: &Live) {
+    if let Some(slot) = transaction.slot.upgrade() {
+        lock(&slot).take();
+    }
+}
+
+/// Stands in for the last snapshot once the engine is closed; never read, as nothing begins then.
+struct Closed;
+
+impl Snapshot for Closed {
+    fn get(&self, _: &[u8]) -> super::store::StoreResult<Option<Vec<u8>>> {
+        Err("the engine is closed".into())
+    }
+
+    fn scan(
+        &self,
+        _: &crate::keys::KeyRange,
+        _: super::store::Direction,
+        _: &mut super::store::Visit<'_>,
+    ) -> super::store::StoreResult<()> {
+        Err("the engine is closed".into())
+    }
+}

@@ -1,0 +1,60 @@
+//! The embedded engine beyond the contract that all engines share.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use tito_core::TitoError;
+use tito_core::prelude::*;
+
+#[tokio::test]
+async fn a_second_engine_on_a_directory_is_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = EmbeddedBackend::open(directory.path()).await.unwrap();
+    let error = EmbeddedBackend::open(directory.path()).await.unwrap_err();
+    assert!(matches!(error, TitoError::DatabaseInUse { .. }), "{error:?}");
+    assert!(error.to_string().contains(directory.path().to_str().unwrap()));
+    first.close().await;
+    EmbeddedBackend::open(directory.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_reopening() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..5u8 {
+        let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+        let seen = db
+            .transaction(|tx| async move {
+                let seen = tx.get(b"rounds").await?.unwrap_or_default();
+                let mut next = seen.clone();
+                next.push(round);
+                tx.put(b"rounds".to_vec(), next).await?;
+                Ok(seen)
+            })
+            .await
+            .unwrap();
+        assert_eq!(seen, (0..round).collect::<Vec<_>>());
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn concurrent_increments_are_all_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+    let tasks = (0..16).map(|_| {
+        let db = db.clone();
+        tokio::spawn(async move {
+            for _ in 0..5 {
+                db.transaction(|tx| async move {
+                    let count = tx.get(b"count").await?.map_or(0, |value| value[0]);
+                    tx.put(b"count".to_vec(), vec![count + 1]).await
+                })
+                .await
+                .unwrap();
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let count = db.transaction(|tx| async move { tx.get(b"count").await }).await.unwrap();
+    assert_eq!(count, Some(vec![80]));
+}
