@@ -29,11 +29,7 @@ pub struct EngineSettings {
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            limits: Limits::default(),
-            max_transaction_age: Duration::from_secs(30),
-        }
+        Self { clock: Arc::new(SystemClock), limits: Limits::default(), max_transaction_age: Duration::from_secs(30) }
     }
 }
 

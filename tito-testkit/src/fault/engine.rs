@@ -123,12 +123,7 @@ impl<T: TitoTransaction> FaultTransaction<T> {
         around(fault, call, operation).await
     }
 
-    async fn write<R>(
-        &self,
-        call: Call,
-        keys: Vec<Vec<u8>>,
-        operation: impl Future<Output = Result<R>>,
-    ) -> Result<R> {
+    async fn write<R>(&self, call: Call, keys: Vec<Vec<u8>>, operation: impl Future<Output = Result<R>>) -> Result<R> {
         let result = self.call(call, Keys::Many(&keys), operation).await;
         if result.is_ok() {
             self.with_shared(|shared| shared.written.extend(keys));

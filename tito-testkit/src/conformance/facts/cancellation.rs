@@ -77,7 +77,13 @@ pub async fn a_transaction_cancelled_anywhere_is_made_as_a_whole_or_not_at_all<U
         }
         // The same keys can be written at once, whatever became of the cancelled transaction.
         let later = format!("later {polls}");
-        engine.transaction(|tx| async { let tx = tx; steps(&tx, &later).await }).await.unwrap();
+        engine
+            .transaction(|tx| async {
+                let tx = tx;
+                steps(&tx, &later).await
+            })
+            .await
+            .unwrap();
         assert_eq!(both(&engine).await, [Some(later.clone()), Some(later)]);
     }
     panic!("not done after {MOST_POLLS} polls");
@@ -88,11 +94,14 @@ pub async fn a_replayed_transaction_can_be_cancelled_anywhere<U: EngineUnderTest
     let engine = database.engine();
     for polls in 0..MOST_POLLS {
         let before = number(&engine.begin().await.unwrap(), "counter").await.unwrap();
-        let done = cancelled_after(polls, engine.transaction(|tx| async move {
-            increment(&tx, "counter").await?;
-            tokio::task::yield_now().await;
-            increment(&tx, "twin").await
-        }))
+        let done = cancelled_after(
+            polls,
+            engine.transaction(|tx| async move {
+                increment(&tx, "counter").await?;
+                tokio::task::yield_now().await;
+                increment(&tx, "twin").await
+            }),
+        )
         .await;
         // Its successor decides what became of it: both numbers are read where both are written.
         let (counter, twin) = engine

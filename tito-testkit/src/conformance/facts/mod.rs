@@ -5,17 +5,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests: a panic is how they fail")]
 
-pub mod snapshots;
-pub mod own_writes;
-pub mod conflicts;
-pub mod inserts;
-pub mod locks;
-pub mod replay;
-pub mod outcomes;
-pub mod endings;
 pub mod cancellation;
-pub mod limits;
-pub mod timestamps;
-pub mod storage;
 pub mod concurrency;
+pub mod conflicts;
+pub mod endings;
 pub mod histories;
+pub mod inserts;
+pub mod limits;
+pub mod locks;
+pub mod outcomes;
+pub mod own_writes;
+pub mod replay;
+pub mod snapshots;
+pub mod storage;
+pub mod timestamps;

@@ -179,11 +179,7 @@ async fn write_at_random<T: TitoTransaction>(
     }
 }
 
-async fn compare_at_random<T: TitoTransaction>(
-    tx: &T,
-    model: &BTreeMap<Vec<u8>, Vec<u8>>,
-    random: &mut fastrand::Rng,
-) {
+async fn compare_at_random<T: TitoTransaction>(tx: &T, model: &BTreeMap<Vec<u8>, Vec<u8>>, random: &mut fastrand::Rng) {
     let limit = if random.u8(0..5) == 0 { 0 } else { random.usize(0..20) };
     let mut bounds = [key_of(random.u8(0..=KEYS)), key_of(random.u8(0..=KEYS))];
     if random.u8(0..8) > 0 {

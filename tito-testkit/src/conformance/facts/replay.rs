@@ -172,9 +172,10 @@ pub async fn a_conflict_of_any_call_is_replayed_whatever_the_closure_makes_of_it
         let engine = FaultEngine::new(database.engine());
         engine.faults().at(call).conflict();
         let outcome: Result<(), Refusal> = engine
-            .transaction_with(TxOptions::default(), |tx| async move {
-                every_call(&tx).await.map_err(|_| Refusal::Closed)
-            })
+            .transaction_with(
+                TxOptions::default(),
+                |tx| async move { every_call(&tx).await.map_err(|_| Refusal::Closed) },
+            )
             .await;
         assert_eq!(outcome, Ok(()), "after a conflict in {call:?}");
         assert_eq!(engine.faults().count(Call::Begin), 2, "after a conflict in {call:?}");

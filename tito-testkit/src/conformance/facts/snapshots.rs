@@ -1,6 +1,6 @@
 //! A transaction reads the state at its start.
 
-use tito_core::TitoEngine;
+use tito_core::{TitoEngine, TitoTransaction};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;

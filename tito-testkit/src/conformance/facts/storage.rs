@@ -102,7 +102,8 @@ pub async fn values_of_any_bytes_are_kept<U: EngineUnderTest>() {
     for (number, value) in values.iter().enumerate() {
         assert_eq!(tx.get(&[b'k', number as u8]).await.unwrap().as_ref(), Some(value));
     }
-    let scanned: Vec<_> = tx.scan(KeyRange::prefix("k"), 10).await.unwrap().into_iter().map(|(_, value)| value).collect();
+    let scanned: Vec<_> =
+        tx.scan(KeyRange::prefix("k"), 10).await.unwrap().into_iter().map(|(_, value)| value).collect();
     assert_eq!(scanned, values);
 }
 
