@@ -24,7 +24,6 @@ pub use engine::{TitoEngine, TitoTransaction, TxOptions};
 pub use error::{BoxError, KeyText, Result, TitoError};
 pub use timestamp::Timestamp;
 
-
 /// What the derive's output names; not for use by hand.
 #[doc(hidden)]
 pub mod __private {

@@ -1,6 +1,5 @@
 //! What most programs use: `use tito_core::prelude::*;`.
 
-
 #[cfg(feature = "embedded")]
 pub use crate::embedded::EmbeddedBackend;
 pub use crate::engine::{TitoEngine, TitoTransaction, TxOptions};

@@ -1,10 +1,10 @@
 //! The writes of one transaction before its commit, and the merge of them with the snapshot.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::sync::Arc;
 
+use super::merge::{Merge, Source};
 use super::store::{Direction, Snapshot, StoreResult};
 use crate::engine::{KeyValue, Limits};
 use crate::error::{KeyText, Result, TitoError};
@@ -92,58 +92,19 @@ pub(super) fn merged_scan(
     direction: Direction,
     limit: usize,
 ) -> StoreResult<Vec<KeyValue>> {
-    let mut found = Vec::new();
     if range.is_empty() || limit == 0 {
-        return Ok(found);
+        return Ok(Vec::new());
     }
-    let own = writes.range::<[u8], _>((Bound::Included(range.start.as_slice()), Bound::Excluded(range.end.as_slice())));
-    match direction {
-        Direction::Ascending => merge(snapshot, own, range, direction, limit, &mut found)?,
-        Direction::Descending => merge(snapshot, own.rev(), range, direction, limit, &mut found)?,
-    }
-    Ok(found)
-}
-
-fn merge<'a>(
-    snapshot: &dyn Snapshot,
-    own: impl Iterator<Item = (&'a Vec<u8>, &'a Pending)>,
-    range: &KeyRange,
-    direction: Direction,
-    limit: usize,
-    found: &mut Vec<KeyValue>,
-) -> StoreResult<()> {
-    let mut own = own.peekable();
-    snapshot.scan(range, direction, &mut |key, value| {
-        // The limit counts what is found, after own deletes took keys away.
-        while found.len() < limit {
-            let order = own.peek().map(|(own_key, _)| match direction {
-                Direction::Ascending => own_key.as_slice().cmp(key),
-                Direction::Descending => key.cmp(own_key.as_slice()),
-            });
-            match order {
-                Some(Ordering::Less) => push_own(&mut own, found),
-                Some(Ordering::Equal) => {
-                    push_own(&mut own, found);
-                    break;
-                }
-                Some(Ordering::Greater) | None => {
-                    found.push((key.to_vec(), value.to_vec()));
-                    break;
-                }
-            }
-        }
-        if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    while found.len() < limit && own.peek().is_some() {
-        push_own(&mut own, found);
-    }
-    Ok(())
-}
-
-fn push_own<'a>(own: &mut impl Iterator<Item = (&'a Vec<u8>, &'a Pending)>, found: &mut Vec<KeyValue>) {
-    if let Some((key, Pending { value: Some(value), .. })) = own.next() {
-        found.push((key.clone(), value.clone()));
-    }
+    let own = writes
+        .range::<[u8], _>((Bound::Included(range.start.as_slice()), Bound::Excluded(range.end.as_slice())))
+        .map(|(key, pending)| Ok((key.clone(), pending.value.clone())));
+    let own: Source<'_> = match direction {
+        Direction::Ascending => Box::new(own),
+        Direction::Descending => Box::new(own.rev()),
+    };
+    let stored = snapshot.range(range, direction)?.map(|entry| entry.map(|(key, value)| (key, Some(value))));
+    // The limit counts what is found, after own deletes took keys away.
+    Merge::new([own, Box::new(stored)], direction).take(limit).collect()
 }
 
 /// Why a key that must be new is not.

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::redb_store::RedbStore;
+use super::storage::Storage;
 use super::{EmbeddedBackend, blocking, directory};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::Limits;
 use crate::error::{Result, TitoError};
 
 pub(super) const DEFAULT_CACHE_BYTES: usize = 256 << 20;
+pub(super) const DEFAULT_MEMTABLE_BYTES: usize = 32 << 20;
 
 /// Options of an [`EmbeddedBackend`].
 ///
@@ -32,6 +33,7 @@ pub struct EmbeddedBuilder {
     pub(super) limits: Limits,
     pub(super) max_transaction_age: Duration,
     cache_bytes: usize,
+    memtable_bytes: usize,
 }
 
 impl Default for EmbeddedBuilder {
@@ -41,6 +43,7 @@ impl Default for EmbeddedBuilder {
             limits: Limits::default(),
             max_transaction_age: Duration::from_secs(30),
             cache_bytes: DEFAULT_CACHE_BYTES,
+            memtable_bytes: DEFAULT_MEMTABLE_BYTES,
         }
     }
 }
@@ -73,14 +76,23 @@ impl EmbeddedBuilder {
         self
     }
 
+    /// How much is committed before it is merged from memory and the log into the database file. Default 32 MiB. Up to
+    /// four times as much can be in memory. More makes merges cheaper, and opening after a crash slower: about a second
+    /// for 100 MiB.
+    pub fn memtable_bytes(mut self, bytes: usize) -> Self {
+        self.memtable_bytes = bytes;
+        self
+    }
+
     /// Opens the database in a directory, which is created if it does not exist.
     ///
     /// # Errors
     /// See [`EmbeddedBackend::open`].
     pub async fn open(self, path: impl AsRef<Path>) -> Result<EmbeddedBackend> {
         let path = path.as_ref().to_path_buf();
-        let (directory, cache_bytes) = (path.clone(), self.cache_bytes);
-        let store = blocking("open", move || directory::open(&path, cache_bytes)).await?;
+        let directory = path.clone();
+        let (cache_bytes, memtable_bytes) = (self.cache_bytes, self.memtable_bytes);
+        let store = blocking("open", move || directory::open(&path, cache_bytes, memtable_bytes)).await?;
         EmbeddedBackend::start(self, Some(directory), Box::new(store)).await
     }
 
@@ -89,8 +101,7 @@ impl EmbeddedBuilder {
     /// # Errors
     /// [`TitoError::Storage`], if there is no memory or thread for it.
     pub async fn in_memory(self) -> Result<EmbeddedBackend> {
-        let cache_bytes = self.cache_bytes;
-        let store = RedbStore::in_memory(cache_bytes);
+        let store = Storage::in_memory(self.cache_bytes, self.memtable_bytes);
         let store = store.map_err(|source| TitoError::Storage { operation: "open", source })?;
         EmbeddedBackend::start(self, None, Box::new(store)).await
     }

@@ -1,7 +1,6 @@
 //! The one thread that commits. Whatever waits for it when it comes round becomes one group with one fsync: there is no
 //! timer, the time that the last group took is the window in which the next one gathers.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Core;
 use super::buffer::{Pending, already_exists};
 use super::head::lock;
-use super::recent::{KeyHash, RecentCommits, hash_key};
+use super::recent::{KeyHash, RecentCommits};
 use super::store::{Snapshot, Store, StoreResult, StoreSizes, Write};
 use crate::engine::Announcement;
 use crate::error::{BoxError, KeyText, Result, TitoError};
@@ -37,6 +36,7 @@ pub(super) struct CommitRequest {
     pub(super) start: Timestamp,
     /// The last group that it saw.
     pub(super) group: u64,
+    /// The hashes are computed in the caller's task, so that the committer need not.
     pub(super) writes: Vec<(KeyHash, Vec<u8>, Pending)>,
     pub(super) locks: Vec<(KeyHash, Vec<u8>)>,
     pub(super) bytes: usize,
@@ -45,17 +45,6 @@ pub(super) struct CommitRequest {
 }
 
 impl CommitRequest {
-    /// Hashes the keys: here, in the caller's task, so that the committer need not.
-    pub(super) fn prepare(
-        writes: BTreeMap<Vec<u8>, Pending>,
-        locks: Vec<Vec<u8>>,
-    ) -> (Vec<(KeyHash, Vec<u8>, Pending)>, Vec<(KeyHash, Vec<u8>)>) {
-        (
-            writes.into_iter().map(|(key, pending)| (hash_key(&key), key, pending)).collect(),
-            locks.into_iter().map(|key| (hash_key(&key), key)).collect(),
-        )
-    }
-
     fn keys(&self) -> impl Iterator<Item = (KeyHash, &[u8])> {
         let written = self.writes.iter().map(|(hash, key, _)| (*hash, key.as_slice()));
         written.chain(self.locks.iter().map(|(hash, key)| (*hash, key.as_slice())))
@@ -101,10 +90,9 @@ impl Committer {
                 break;
             }
         }
-        self.close("it was shut down".to_string());
         let core = self.core.clone();
         // The storage is released before anybody can learn that the engine is closed.
-        drop(self);
+        self.close();
         requests.close();
         while let Ok(request) = requests.try_recv() {
             if let Request::Commit(refused) = request {
@@ -117,11 +105,7 @@ impl Committer {
     }
 
     /// Commits `first` and all that waits behind it, up to a bound or a request of another kind, which is returned.
-    fn commit_waiting(
-        &mut self,
-        first: CommitRequest,
-        requests: &mut mpsc::Receiver<Request>,
-    ) -> Option<Request> {
+    fn commit_waiting(&mut self, first: CommitRequest, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
         let mut bytes = first.bytes;
         let mut waiting = vec![first];
         let mut other = None;
@@ -208,10 +192,11 @@ impl Committer {
             // Sorted, so that neighbours in the tree are written one after the other. No key occurs twice: members of
             // one group that share a key conflict.
             writes.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-            guarded(|| self.store.apply(&writes, reserved))?;
+            guarded(|| self.store.apply(writes, reserved))?;
             self.latest = guarded(|| self.store.snapshot())?;
+            return Ok(reserved);
         }
-        Ok(if writes.is_empty() { Timestamp::ZERO } else { reserved })
+        Ok(Timestamp::ZERO)
     }
 
     fn publish(&mut self, reserved: Timestamp, accepted: Vec<Accepted>) {
@@ -253,7 +238,7 @@ impl Committer {
             head.check_open()?;
             head.oracle.reservation(self.core.clock.now_millis())
         };
-        match guarded(|| self.store.apply(&[], reserved)) {
+        match guarded(|| self.store.apply(Vec::new(), reserved)) {
             Ok(()) => {
                 lock(&self.core.head).oracle.reserve(reserved);
                 Ok(())
@@ -270,19 +255,21 @@ impl Committer {
         guarded(|| self.store.sizes()).map_err(|source| TitoError::Storage { operation: "reading sizes", source })
     }
 
-    /// Gives back what was reserved of timestamps and not used. A reservation that stays costs nothing but a clock that
-    /// is a little ahead after the next start.
-    fn close(&mut self, reason: String) {
+    /// Closes the storage. It keeps the last timestamp in place of the reservation, so that the clock is not ahead after
+    /// the next start.
+    fn close(self) {
         let last = {
             let mut head = lock(&self.core.head);
             let was_open = head.check_open().is_ok();
-            head.close(reason);
+            head.close("it was shut down".to_string());
             was_open.then(|| head.oracle.last())
         };
-        if let Some(last) = last.filter(|_| self.store.is_durable()) {
-            if let Err(error) = guarded(|| self.store.apply(&[], last)) {
-                tracing::warn!(%error, "the embedded engine could not note its last timestamp");
-            }
+        // After an error of the storage, what it holds is left as it is for the next opening.
+        let Some(last) = last else { return };
+        let Self { store, latest, .. } = self;
+        drop(latest);
+        if let Err(error) = guarded(|| store.close(last)) {
+            tracing::warn!(%error, "the embedded engine could not tidy up; the next opening will");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a database directory holds: the file `tito.redb`, and while it is being created `tito.redb.new`.
+//! What a database directory holds: the database file, the log beside it, and while the file is being created one more.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,19 +7,20 @@ use std::path::{Path, PathBuf};
 use redb::{DatabaseError, StorageError};
 
 use super::committer::guarded;
-use super::redb_store::{OpenError, RedbStore};
+use super::storage::{Base, DATABASE_FILE, OpenError, Storage};
 use crate::error::{BoxError, Result, TitoError};
 
-const FILE: &str = "tito.redb";
 const FILE_BEING_CREATED: &str = "tito.redb.new";
 
 /// Opens or creates the database in a directory. A directory that holds anything else is left as it is.
-pub(super) fn open(directory: &Path, cache_bytes: usize) -> Result<RedbStore> {
-    let file = directory.join(FILE);
+pub(super) fn open(directory: &Path, cache_bytes: usize, memtable_bytes: usize) -> Result<Storage> {
+    let file = directory.join(DATABASE_FILE);
     if !exists(&file)? {
         create(directory, &file, cache_bytes)?;
     }
-    open_file(directory, &file, cache_bytes)
+    let base = open_file(directory, &file, cache_bytes)?;
+    guarded(|| Storage::recover(directory, base, memtable_bytes))
+        .map_err(|error| invalid(directory, "expected a whole and undamaged log", Some(error)))
 }
 
 fn exists(path: &Path) -> Result<bool> {
@@ -35,24 +36,24 @@ fn create(directory: &Path, file: &Path, cache_bytes: usize) -> Result<()> {
     let entries = fs::read_dir(directory).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
     let entries = entries.map_err(|error| invalid(directory, "it is not a readable directory", Some(error.into())))?;
     if let Some(foreign) = entries.iter().find(|entry| entry.file_name() != FILE_BEING_CREATED) {
-        let reason = format!("it has no {FILE}, but it is not empty either (found {:?})", foreign.file_name());
+        let reason = format!("it has no {DATABASE_FILE}, but it is not empty either (found {:?})", foreign.file_name());
         return Err(TitoError::InvalidDatabase { path: directory.to_path_buf(), reason, source: None });
     }
     let storage = |error: BoxError| TitoError::Storage { operation: "creating the database", source: error };
     if !entries.is_empty() {
         // Another process may be creating it this very moment; if so it holds the lock of the file.
-        match guarded(|| Ok(RedbStore::open(&being_created, cache_bytes))) {
+        match guarded(|| Ok(Base::open(&being_created, cache_bytes))) {
             Ok(Err(OpenError::Database(DatabaseError::DatabaseAlreadyOpen))) => return Err(in_use(directory)),
             Ok(_) | Err(_) => fs::remove_file(&being_created).map_err(|error| storage(error.into()))?,
         }
     }
-    guarded(|| RedbStore::create(&being_created, cache_bytes)).map_err(storage)?;
+    guarded(|| Base::create(&being_created, cache_bytes)).map_err(storage)?;
     let renamed = fs::rename(&being_created, file).and_then(|()| File::open(directory)?.sync_all());
     renamed.map_err(|error| storage(error.into()))
 }
 
-fn open_file(directory: &Path, file: &Path, cache_bytes: usize) -> Result<RedbStore> {
-    match guarded(|| Ok(RedbStore::open(file, cache_bytes))) {
+fn open_file(directory: &Path, file: &Path, cache_bytes: usize) -> Result<Base> {
+    match guarded(|| Ok(Base::open(file, cache_bytes))) {
         Ok(Ok(store)) => Ok(store),
         Ok(Err(OpenError::Database(DatabaseError::DatabaseAlreadyOpen))) => Err(in_use(directory)),
         Ok(Err(OpenError::Database(DatabaseError::Storage(StorageError::Io(error))))) => {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::oracle::Oracle;
-use super::store::Snapshot;
+use super::store::{Direction, Entries, Snapshot, StoreResult};
 use crate::error::{Result, TitoError};
+use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
 
 /// Where a transaction keeps its snapshot; emptied when the transaction has grown too old.
@@ -120,16 +121,11 @@ fn release(transaction: &Live) {
 struct Closed;
 
 impl Snapshot for Closed {
-    fn get(&self, _: &[u8]) -> super::store::StoreResult<Option<Vec<u8>>> {
+    fn get(&self, _: &[u8]) -> StoreResult<Option<Vec<u8>>> {
         Err("the engine is closed".into())
     }
 
-    fn scan(
-        &self,
-        _: &crate::keys::KeyRange,
-        _: super::store::Direction,
-        _: &mut super::store::Visit<'_>,
-    ) -> super::store::StoreResult<()> {
+    fn range(&self, _: &KeyRange, _: Direction) -> StoreResult<Entries<'_>> {
         Err("the engine is closed".into())
     }
 }

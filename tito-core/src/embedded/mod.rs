@@ -1,7 +1,7 @@
-//! The engine for one machine: transactions of Tito's own over one file of `redb`.
+//! The engine for one machine: transactions of Tito's own over a log and one file of `redb`.
 //!
 //! `redb` holds the bytes: a sorted map with cheap snapshots and one writer. What it does not have, many concurrent
-//! optimistic transactions, is the layer above it:
+//! optimistic transactions and cheap small commits, is here:
 //!
 //! | file | idea |
 //! |---|---|
@@ -10,7 +10,8 @@
 //! | `buffer` | a transaction's own writes, and scans that merge them with its snapshot |
 //! | `recent` | which keys were committed lately |
 //! | `committer` | the one thread that checks, groups and applies commits |
-//! | `store`, `redb_store` | the storage below, as a narrow trait and on redb |
+//! | `merge` | sorted sources of which the newer hide the older |
+//! | `store`, `storage` | the storage below, as a narrow trait, and on redb with a log before it |
 //! | `directory` | what a database directory holds |
 
 mod buffer;
@@ -18,9 +19,10 @@ mod builder;
 mod committer;
 mod directory;
 mod head;
+mod merge;
 mod oracle;
 mod recent;
-mod redb_store;
+mod storage;
 mod store;
 mod transaction;
 
@@ -33,7 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::committer::{Committer, Request};
 use self::head::{Head, lock};
 use self::oracle::Oracle;
-use self::store::{Store, StoreResult};
+use self::store::Store;
 use crate::clock::Clock;
 use crate::engine::{EngineContext, Limits, TitoEngine};
 use crate::error::{Result, TitoError};
@@ -115,9 +117,8 @@ impl EmbeddedBackend {
     pub async fn compact(path: impl AsRef<Path>) -> Result<bool> {
         let path = path.as_ref().to_path_buf();
         blocking("compact", move || {
-            let mut store = directory::open(&path, builder::DEFAULT_CACHE_BYTES)?;
-            committer::guarded(|| store.compact())
-                .map_err(|source| TitoError::Storage { operation: "compact", source })
+            let store = directory::open(&path, builder::DEFAULT_CACHE_BYTES, builder::DEFAULT_MEMTABLE_BYTES)?;
+            committer::guarded(|| store.compact()).map_err(|source| TitoError::Storage { operation: "compact", source })
         })
         .await
     }
@@ -149,13 +150,9 @@ impl EmbeddedBackend {
 
     async fn start(builder: EmbeddedBuilder, directory: Option<PathBuf>, store: Box<dyn Store>) -> Result<Self> {
         blocking("open", move || {
-            let prepare = || -> StoreResult<_> {
-                let reserved = store.reserved()?;
-                Ok((store.snapshot()?, reserved))
-            };
             let storage = |source| TitoError::Storage { operation: "open", source };
-            let (snapshot, reserved) = committer::guarded(prepare).map_err(storage)?;
-            let mut oracle = Oracle::resume(reserved);
+            let snapshot = store.snapshot().map_err(storage)?;
+            let mut oracle = Oracle::resume(store.reserved());
             if !store.is_durable() {
                 oracle.reserve(Timestamp::from_raw(u64::MAX));
             }

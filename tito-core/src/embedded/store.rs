@@ -1,17 +1,17 @@
 //! What the transaction layer asks of the storage below it: a sorted map with snapshots, and groups of writes that are
 //! durable once applied. Narrow, so that faults can be injected here and another store tried.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use crate::engine::KeyValue;
 use crate::error::BoxError;
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
 
 pub(super) type StoreResult<T> = std::result::Result<T, BoxError>;
 
-/// Called with each key and value of a scan until it breaks.
-pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+/// A key with its new value; `None` deletes it.
+pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
@@ -19,45 +19,46 @@ pub(super) enum Direction {
     Descending,
 }
 
+/// Entries in the order of a [`Direction`].
+pub(super) type Entries<'a> = Box<dyn Iterator<Item = StoreResult<KeyValue>> + 'a>;
+
 /// One state of the store, which later groups don't change.
 pub(super) trait Snapshot: Send + Sync {
     fn get(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>>;
-    fn scan(&self, range: &KeyRange, direction: Direction, visit: &mut Visit<'_>) -> StoreResult<()>;
+    fn range(&self, range: &KeyRange, direction: Direction) -> StoreResult<Entries<'_>>;
 }
-
-/// A write of a group; `None` deletes.
-pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
 
 /// The storage of one database. Owned by the committer.
 pub(super) trait Store: Send {
     /// The latest state.
     fn snapshot(&self) -> StoreResult<Arc<dyn Snapshot>>;
 
-    /// Applies all writes, which are sorted by key, and durably so once it returns. `reserved` is kept with them: no
+    /// Applies all writes, which are sorted by key, durably so once it returns. `reserved` is kept with them: no
     /// timestamp above it has been handed out.
-    fn apply(&mut self, writes: &[Write], reserved: Timestamp) -> StoreResult<()>;
+    fn apply(&mut self, writes: Vec<Write>, reserved: Timestamp) -> StoreResult<()>;
 
     /// The `reserved` of the last group.
-    fn reserved(&self) -> StoreResult<Timestamp>;
+    fn reserved(&self) -> Timestamp;
 
     /// Whether anything outlives the process. Timestamps of a store that does not need no reservation, and reads of it
     /// don't block.
     fn is_durable(&self) -> bool;
 
-    /// Gives unused space back to the file system. Returns whether there was any. No snapshot may be alive.
-    fn compact(&mut self) -> StoreResult<bool>;
-
+    /// How much space the store takes.
     fn sizes(&self) -> StoreResult<StoreSizes>;
+
+    /// Leaves the store tidy for the next opening, with `reserved` in place of the last group's.
+    fn close(self: Box<Self>, reserved: Timestamp) -> StoreResult<()>;
 }
 
 /// How much space a database takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreSizes {
-    /// Bytes of the database file; of the allocated pages for an engine in memory.
-    pub file_bytes: u64,
-    /// Bytes of keys and values.
-    pub stored_bytes: u64,
-    /// How many keys there are.
-    pub keys: u64,
+    /// Bytes of the database file; 0 in memory.
+    pub database_bytes: u64,
+    /// Bytes of the log files beside it; 0 in memory.
+    pub log_bytes: u64,
+    /// Bytes of the keys and values in memory that are not in the database file yet.
+    pub unmerged_bytes: u64,
 }

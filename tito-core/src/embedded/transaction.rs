@@ -8,6 +8,7 @@ use super::Core;
 use super::buffer::{WriteBuffer, merged_scan};
 use super::committer::{CommitRequest, Request, guarded};
 use super::head::{Beginning, SnapshotSlot, lock};
+use super::recent::hash_key;
 use super::store::{Direction, Snapshot, StoreResult};
 use crate::engine::{KeyValue, Outbox, TitoTransaction};
 use crate::error::{Result, TitoError};
@@ -150,7 +151,8 @@ impl TitoTransaction for EmbeddedTransaction {
             return Ok(self.0.start);
         }
         let (writes, locks, bytes) = buffer.into_parts();
-        let (writes, locks) = CommitRequest::prepare(writes, locks);
+        let writes = writes.into_iter().map(|(key, pending)| (hash_key(&key), key, pending)).collect();
+        let locks = locks.into_iter().map(|key| (hash_key(&key), key)).collect();
         let announcements = self.0.outbox.take_announcements();
         let (reply, answer) = oneshot::channel();
         let (start, group) = (self.0.start, self.0.group);

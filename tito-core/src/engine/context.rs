@@ -23,8 +23,11 @@ pub struct EngineContext {
 pub struct Wakeups {
     /// Spares publishers the lock while nobody waits.
     waiting: AtomicUsize,
-    partitions: Mutex<HashMap<(String, u16), Vec<Weak<Mailbox>>>>,
+    partitions: Mutex<HashMap<Place, Vec<Weak<Mailbox>>>>,
 }
+
+/// An event type and a partition of it.
+type Place = (String, u16);
 
 #[derive(Debug, Default)]
 struct Mailbox {

@@ -19,12 +19,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            key_bytes: 4 << 10,
-            value_bytes: 1 << 20,
-            transaction_keys: 10_000,
-            transaction_bytes: 32 << 20,
-        }
+        Self { key_bytes: 4 << 10, value_bytes: 1 << 20, transaction_keys: 10_000, transaction_bytes: 32 << 20 }
     }
 }
 

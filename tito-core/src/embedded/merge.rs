@@ -1,0 +1,113 @@
+//! Merges sorted sources of which the newer hide the older.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
+
+use super::store::{Direction, StoreResult, Write};
+use crate::engine::KeyValue;
+
+/// A source of a merge: keys in the merge's direction, each once, `None` where the source deletes it.
+pub(super) type Source<'a> = Box<dyn Iterator<Item = StoreResult<Write>> + 'a>;
+
+/// The keys of all sources in order, each with the value that the newest source which has it gives it.
+pub(super) struct Merge<'a> {
+    /// Newest first.
+    sources: Vec<Peekable<Source<'a>>>,
+    direction: Direction,
+}
+
+impl<'a> Merge<'a> {
+    pub(super) fn new(sources: impl IntoIterator<Item = Source<'a>>, direction: Direction) -> Self {
+        Self { sources: sources.into_iter().map(Iterator::peekable).collect(), direction }
+    }
+
+    /// The next key and what the newest source says of it.
+    fn next_write(&mut self) -> Option<StoreResult<Write>> {
+        let mut first: Option<usize> = None;
+        for position in 0..self.sources.len() {
+            let (before, rest) = self.sources.split_at_mut(position);
+            let key = match rest[0].peek() {
+                None => continue,
+                Some(Err(_)) => return rest[0].next(),
+                Some(Ok((key, _))) => key,
+            };
+            let best = first.and_then(|first| match before[first].peek() {
+                Some(Ok((key, _))) => Some(key),
+                _ => None,
+            });
+            match best.map(|best| in_direction(key, best, self.direction)) {
+                Some(Ordering::Greater) => {}
+                // The newer source, which came before, hides this one's.
+                Some(Ordering::Equal) => drop(rest[0].next()),
+                Some(Ordering::Less) | None => first = Some(position),
+            }
+        }
+        self.sources[first?].next()
+    }
+}
+
+fn in_direction(left: &[u8], right: &[u8], direction: Direction) -> Ordering {
+    match direction {
+        Direction::Ascending => left.cmp(right),
+        Direction::Descending => right.cmp(left),
+    }
+}
+
+impl Iterator for Merge<'_> {
+    type Item = StoreResult<KeyValue>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.next_write()? {
+                Ok((key, Some(value))) => return Some(Ok((key, value))),
+                Ok((_, None)) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn source(direction: Direction, writes: &[(&str, Option<&str>)]) -> Source<'static> {
+        let mut writes: Vec<Write> = writes
+            .iter()
+            .map(|(key, value)| (key.as_bytes().to_vec(), value.map(|value| value.as_bytes().to_vec())))
+            .collect();
+        if direction == Direction::Descending {
+            writes.reverse();
+        }
+        Box::new(writes.into_iter().map(Ok))
+    }
+
+    #[test]
+    fn newer_sources_hide_older_ones_in_both_directions() {
+        for direction in [Direction::Ascending, Direction::Descending] {
+            let newest = source(direction, &[("b", None), ("d", Some("new")), ("f", Some("new"))]);
+            let middle = source(direction, &[("a", Some("middle")), ("b", Some("middle")), ("e", None)]);
+            let oldest =
+                source(direction, &[("b", Some("old")), ("c", Some("old")), ("d", Some("old")), ("e", Some("old"))]);
+            let merged = Merge::new([newest, middle, oldest], direction).collect::<StoreResult<Vec<_>>>().unwrap();
+            let mut merged: Vec<String> = merged
+                .into_iter()
+                .map(|(key, value)| {
+                    format!("{}={}", String::from_utf8(key).unwrap(), String::from_utf8(value).unwrap())
+                })
+                .collect();
+            if direction == Direction::Descending {
+                merged.reverse();
+            }
+            assert_eq!(merged, ["a=middle", "c=old", "d=new", "f=new"]);
+        }
+    }
+
+    #[test]
+    fn an_error_of_any_source_comes_through() {
+        let broken: Source<'static> = Box::new(std::iter::once(Err("broken".into())));
+        let merged = Merge::new([source(Direction::Ascending, &[("a", Some("1"))]), broken], Direction::Ascending);
+        assert!(merged.collect::<StoreResult<Vec<_>>>().is_err());
+    }
+}
