@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::keys;
-use crate::timestamp::Timestamp;
 
 /// Any error from below, kept as the source of one of Tito's own.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
@@ -307,9 +306,5 @@ impl TitoError {
             Self::AlreadyExists { key } | Self::DuplicateRows { key, .. } => keys::parse_index_of(key.as_bytes()),
             _ => None,
         }
-    }
-
-    pub(crate) fn too_old(start: Timestamp, now: Timestamp, limit_millis: u64) -> Self {
-        Self::TransactionTooOld { age_millis: now.millis_since(start), limit_millis }
     }
 }
