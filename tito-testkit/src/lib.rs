@@ -5,7 +5,7 @@
 //! - [`Harness`]: runs a worker until nothing is due, and returns what was handled;
 //! - [`FaultEngine`]: conflicts, errors, delays and unknown outcomes at the calls that a test chooses, and counts of
 //!   calls, so that a test can tell how many round trips something takes;
-//! - [`conformance`]: what every engine keeps, as a suite of tests that an engine runs with one line;
+//! - [`mod@conformance`]: what every engine keeps, as a suite of tests that an engine runs with one line;
 //! - [`history`]: generated concurrent transactions, and a checker for snapshot isolation.
 //!
 //! ```
