@@ -291,7 +291,9 @@ struct Reading {
 #[test]
 fn a_value_that_an_index_cannot_hold_is_an_error_that_names_the_index() {
     let error = Reading { id: "r".to_string(), value: f64::NAN }.index_entries().unwrap_err();
-    assert!(matches!(&error, TitoError::InvalidIndexValue { table, index, .. } if table == "reading" && index == "by_value"));
+    assert!(
+        matches!(&error, TitoError::InvalidIndexValue { table, index, .. } if table == "reading" && index == "by_value")
+    );
 }
 
 #[test]
