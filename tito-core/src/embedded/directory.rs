@@ -1,6 +1,7 @@
 //! What a database directory holds: the database file, the log beside it, and while the file is being created one more.
 
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,9 +19,26 @@ pub(super) fn open(directory: &Path, cache_bytes: usize, memtable_bytes: usize) 
     if !exists(&file)? {
         create(directory, &file, cache_bytes)?;
     }
+    check_log(directory, &file)?;
     let base = open_file(directory, &file, cache_bytes)?;
-    guarded(|| Storage::recover(directory, base, memtable_bytes))
-        .map_err(|error| invalid(directory, "expected a whole and undamaged log", Some(error)))
+    guarded(|| Storage::recover(directory, base, memtable_bytes)).map_err(|error| damaged_log(directory, error))
+}
+
+/// Reads the log before redb opens its file, because that already changes the file. Under redb's own lock, so that the
+/// log is nobody's who is writing it.
+fn check_log(directory: &Path, file: &Path) -> Result<()> {
+    let unreadable = |error: io::Error| invalid(file, "it can't be read", Some(error.into()));
+    let lock = File::open(file).map_err(unreadable)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(in_use(directory)),
+        Err(TryLockError::Error(error)) => return Err(unreadable(error)),
+    }
+    guarded(|| Storage::check_log(directory)).map_err(|error| damaged_log(directory, error))
+}
+
+fn damaged_log(directory: &Path, error: BoxError) -> TitoError {
+    invalid(directory, "expected a whole and undamaged log", Some(error))
 }
 
 fn exists(path: &Path) -> Result<bool> {
@@ -35,12 +53,18 @@ fn create(directory: &Path, file: &Path, cache_bytes: usize) -> Result<()> {
     let being_created = directory.join(FILE_BEING_CREATED);
     let entries = fs::read_dir(directory).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
     let entries = entries.map_err(|error| invalid(directory, "it is not a readable directory", Some(error.into())))?;
-    if let Some(foreign) = entries.iter().find(|entry| entry.file_name() != FILE_BEING_CREATED) {
+    if entries.iter().any(|entry| entry.file_name() == DATABASE_FILE) {
+        // Another process has created it since.
+        return Ok(());
+    }
+    // What a file system puts into its root is not in the way of a database there.
+    let is_ours = |name: OsString| name == FILE_BEING_CREATED || name == "lost+found";
+    if let Some(foreign) = entries.iter().find(|entry| !is_ours(entry.file_name())) {
         let reason = format!("it has no {DATABASE_FILE}, but it is not empty either (found {:?})", foreign.file_name());
         return Err(TitoError::InvalidDatabase { path: directory.to_path_buf(), reason, source: None });
     }
     let storage = |error: BoxError| TitoError::Storage { operation: "creating the database", source: error };
-    if !entries.is_empty() {
+    if entries.iter().any(|entry| entry.file_name() == FILE_BEING_CREATED) {
         // Another process may be creating it this very moment; if so it holds the lock of the file.
         match guarded(|| Ok(Base::open(&being_created, cache_bytes))) {
             Ok(Err(OpenError::Database(DatabaseError::DatabaseAlreadyOpen))) => return Err(in_use(directory)),

@@ -168,8 +168,10 @@ impl TitoTransaction for EmbeddedTransaction {
     }
 
     async fn rollback(&self) {
-        self.end();
-        self.release();
+        // A commit that is under way on another handle is left to itself.
+        if self.end().is_some() {
+            self.release();
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use tito_core::keys::{self, KeyRange};
 use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction};
 use tokio::sync::watch;
 use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::lanes::{Finished, Lanes};
 use super::reader::Reader;
@@ -236,13 +237,12 @@ impl<E: TitoEngine> Partition<E> {
                 break;
             }
             reader.pass(&key);
-            // A key that is no event's can't be held; it is set aside like a value that is none.
-            let place = place.unwrap_or((0, Uuid::nil()));
-            if self.settled.contains(&place) || !self.held.insert(place) {
+            let held_place = place_of(&key);
+            if self.settled.contains(&held_place) || !self.held.insert(held_place) {
                 continue;
             }
             match TitoEvent::decode(&key, &value) {
-                Ok(event) if !place.1.is_nil() => {
+                Ok(event) if place.is_some() => {
                     deliveries.push(Delivery { key, partition: self.partition, event });
                 }
                 _ => {
@@ -279,11 +279,10 @@ impl<E: TitoEngine> Partition<E> {
             self.batch = Arc::new(std::mem::replace(&mut self.unrecorded, rest));
         }
         let now = self.engine.clock().now_millis();
-        let floor = (now >= self.next_checkpoint).then(|| {
+        let floor = self.reader.as_ref().filter(|_| now >= self.next_checkpoint).map(|reader| {
             self.next_checkpoint = now + CHECKPOINT_EVERY;
             let first_held = self.held.iter().map(|(second, _)| *second).min();
-            let reader = self.reader.as_ref();
-            reader.map_or(0, |reader| reader.floor(first_held, Timestamp::from_millis(now)))
+            reader.floor(first_held, Timestamp::from_millis(now))
         });
         let (engine, runner, partition) = (self.engine.clone(), self.runner.clone(), self.partition);
         let (batch, pause) = (self.batch.clone(), self.record_pause);
@@ -317,7 +316,7 @@ impl<E: TitoEngine> Partition<E> {
     }
 
     fn release(&mut self, key: &[u8]) {
-        let place = keys::parse_event(key).map_or((0, Uuid::nil()), |place| (place.seconds, place.id));
+        let place = place_of(key);
         self.held.remove(&place);
         if self.reading.is_some() {
             self.settled.insert(place);
@@ -327,12 +326,12 @@ impl<E: TitoEngine> Partition<E> {
     /// Lets go of events whose handlers have not begun; they are read again when the worker is active again.
     fn put_back_unstarted(&mut self) {
         for key in self.lanes.take_unstarted() {
-            let place = keys::parse_event(&key).map_or((0, Uuid::nil()), |place| (place.seconds, place.id));
-            self.held.remove(&place);
+            self.held.remove(&place_of(&key));
         }
         // As after a takeover, everything is read from the beginning.
         self.reading = None;
         self.reader = None;
+        self.settled.clear();
     }
 
     fn is_idle(&self) -> bool {
@@ -378,6 +377,14 @@ impl<E: TitoEngine> Partition<E> {
                 tracing::warn!(%error, "recording outcomes failed, trying again");
             }
         }
+    }
+}
+
+/// The place of an event. A key that is no event's, which is set aside, gets one that no event has.
+fn place_of(key: &[u8]) -> Place {
+    match keys::parse_event(key) {
+        Some(place) => (place.seconds, place.id),
+        None => (i64::MAX, Uuid::from_u128(xxh3_128(key))),
     }
 }
 
