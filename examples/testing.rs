@@ -104,6 +104,7 @@ async fn main() -> Result<(), BoxError> {
         Ok(())
     });
     worker.drain().await?;
+    app.move_to("o1", State::Paid).await?;
     println!("order o1 is {:?}; its tests: cargo test --example testing", app.state("o1").await?);
     Ok(())
 }
