@@ -128,8 +128,6 @@ impl<E: TitoEngine> Partition<E> {
     pub(super) async fn drain(mut self) -> Result<WorkerReport> {
         loop {
             self.start_reading();
-            // What a transactional handler has recorded itself leaves nothing behind that would end a step.
-            self.take_finished();
             if self.is_idle() {
                 return Ok(self.report);
             }
