@@ -20,7 +20,7 @@ const ASKED_OF_RAW: f64 = 0.25;
 fn main() {
     let runtime = runtime();
     println!("Durable transactions of 4 puts a second; {} rounds, medians\n", rounds());
-    let lines = [(1, 400), (8, 4_000), (64, 12_800), (256, 25_600)].map(|(tasks, transactions)| {
+    let lines = [(1, 400), (8, 2_000), (64, 6_400), (256, 12_800)].map(|(tasks, transactions)| {
         let [tito, redb, raw] = at_once(&runtime, tasks, scaled(transactions));
         vec![
             format!("{tasks} tasks"),
