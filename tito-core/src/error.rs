@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::keys;
-use crate::timestamp::Timestamp;
 
 /// Any error from below, kept as the source of one of Tito's own.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
@@ -85,6 +84,16 @@ pub enum TitoError {
     AlreadyExists {
         /// The key that was there.
         key: KeyText,
+    },
+
+    /// Two rows have the same value in an index that is to be unique, as
+    /// [`reindex`](crate::model::TitoModel::reindex) found. See [`TitoError::violated_index`].
+    #[error("rows {:?} and {:?} both call for the entry {key} of a unique index", ids[0], ids[1])]
+    DuplicateRows {
+        /// The entry that both call for.
+        key: KeyText,
+        /// The rows' ids: the one that has the entry, and the one that can't.
+        ids: [String; 2],
     },
 
     /// An update of a row that does not exist.
@@ -168,8 +177,8 @@ pub enum TitoError {
         seconds: i64,
     },
 
-    /// A value of a row that its index can't hold.
-    #[error("index {index:?} of table {table:?} can't hold this row's value: {reason}")]
+    /// A value, of a row or asked for by a query, that an index can't hold.
+    #[error("index {index:?} of table {table:?} can't hold this value: {reason}")]
     InvalidIndexValue {
         /// The table.
         table: String,
@@ -294,12 +303,8 @@ impl TitoError {
     /// ```
     pub fn violated_index(&self) -> Option<(String, String)> {
         match self {
-            Self::AlreadyExists { key } => keys::parse_index_of(key.as_bytes()),
+            Self::AlreadyExists { key } | Self::DuplicateRows { key, .. } => keys::parse_index_of(key.as_bytes()),
             _ => None,
         }
-    }
-
-    pub(crate) fn too_old(start: Timestamp, now: Timestamp, limit_millis: u64) -> Self {
-        Self::TransactionTooOld { age_millis: now.millis_since(start), limit_millis }
     }
 }

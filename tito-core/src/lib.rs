@@ -23,6 +23,8 @@ mod timestamp;
 pub use engine::{TitoEngine, TitoTransaction, TxOptions};
 pub use error::{BoxError, KeyText, Result, TitoError};
 pub use timestamp::Timestamp;
+#[cfg(feature = "derive")]
+pub use tito_derive::TitoModel;
 
 /// What the derive's output names; not for use by hand.
 #[doc(hidden)]

@@ -8,3 +8,5 @@ pub use crate::event::{TitoEvent, TitoEventConfig};
 pub use crate::model::{
     Index, TitoIndexBlockType, TitoIndexConfig, TitoIndexField, TitoModel, TitoModelTrait, TitoOperation, TitoOptions,
 };
+#[cfg(feature = "derive")]
+pub use tito_derive::TitoModel;

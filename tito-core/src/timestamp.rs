@@ -1,6 +1,7 @@
 //! Timestamps: the one clock of a database.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,13 @@ impl Timestamp {
         (self.physical_millis() / 1000) as i64
     }
 
+    /// The first whole second that is at least `delay` after this timestamp: rounded up, so that nothing that waits for
+    /// it is early.
+    pub fn seconds_after(self, delay: Duration) -> i64 {
+        let millis = u128::from(self.physical_millis()) + delay.as_millis();
+        i64::try_from(millis.div_ceil(1000)).unwrap_or(i64::MAX)
+    }
+
     /// The next timestamp. The counter runs over into the milliseconds.
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -79,6 +87,14 @@ mod tests {
         assert_eq!(timestamp.logical(), 77);
         assert_eq!(timestamp.seconds(), 1_525_878_906);
         assert_eq!(timestamp.to_string(), "1525878906250ms+77");
+    }
+
+    #[test]
+    fn a_delay_is_rounded_up_to_whole_seconds() {
+        let timestamp = Timestamp::from_millis(10_900);
+        assert_eq!(timestamp.seconds_after(Duration::from_secs(60)), 71);
+        assert_eq!(timestamp.seconds_after(Duration::from_millis(100)), 11);
+        assert_eq!(timestamp.seconds_after(Duration::MAX), i64::MAX);
     }
 
     #[test]

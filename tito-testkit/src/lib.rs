@@ -1,1 +1,41 @@
-//! Testkit.
+//! What tests of applications and engines on Tito need.
+//!
+//! - [`in_memory`] and [`on_disk`]: engines that leave nothing behind;
+//! - [`TestClock`]: time turned by hand, so that a reminder an hour away is tested in a millisecond;
+//! - [`FaultEngine`]: conflicts, errors, delays and unknown outcomes at the calls that a test chooses, and counts of
+//!   calls, so that a test can tell how many round trips something takes;
+//! - [`conformance`]: what every engine keeps, as a suite of tests that an engine runs with one line;
+//! - [`history`]: generated concurrent transactions, and a checker for snapshot isolation.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tito_core::prelude::*;
+//! use tito_testkit::{EngineSettings, TestClock};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), TitoError> {
+//! let clock = TestClock::new();
+//! let db = tito_testkit::in_memory_with(EngineSettings::default().test_clock(&clock)).await?;
+//!
+//! let before = db.timestamp().await?;
+//! clock.advance(Duration::from_secs(3600));
+//! assert_eq!(db.timestamp().await?.millis_since(before), 3_600_000);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Tests at random print their seed; set `TITO_SEED` to it to run one again ([`seed`]).
+
+mod clock;
+pub mod conformance;
+mod fault;
+pub mod history;
+mod random;
+mod settings;
+mod temporary;
+
+pub use clock::TestClock;
+pub use fault::{Call, FaultEngine, FaultTransaction, Faults, Gate, Rule};
+pub use random::seed;
+pub use settings::EngineSettings;
+pub use temporary::{TemporaryDatabase, in_memory, in_memory_with, on_disk, on_disk_with};

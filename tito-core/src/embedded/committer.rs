@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Core;
 use super::buffer::{Pending, already_exists};
 use super::head::lock;
 use super::recent::{KeyHash, RecentCommits};
 use super::store::{Snapshot, Store, StoreResult, StoreSizes, Write};
+use super::{Core, too_old};
 use crate::engine::Announcement;
 use crate::error::{BoxError, KeyText, Result, TitoError};
 use crate::timestamp::Timestamp;
@@ -163,7 +163,7 @@ impl Committer {
             let now = self.core.now(&head);
             head.expire(now, self.core.max_age_millis);
             if !head.is_live(request.start) {
-                return Err(TitoError::too_old(request.start, now, self.core.max_age_millis));
+                return Err(too_old(request.start, now, self.core.max_age_millis));
             }
         }
         for (hash, key) in request.keys() {

@@ -1,5 +1,6 @@
 //! What a database directory holds: the database file, the log beside it, and while the file is being created one more.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,12 +36,18 @@ fn create(directory: &Path, file: &Path, cache_bytes: usize) -> Result<()> {
     let being_created = directory.join(FILE_BEING_CREATED);
     let entries = fs::read_dir(directory).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
     let entries = entries.map_err(|error| invalid(directory, "it is not a readable directory", Some(error.into())))?;
-    if let Some(foreign) = entries.iter().find(|entry| entry.file_name() != FILE_BEING_CREATED) {
+    if entries.iter().any(|entry| entry.file_name() == DATABASE_FILE) {
+        // Another process has created it since.
+        return Ok(());
+    }
+    // What a file system puts into its root is not in the way of a database there.
+    let is_ours = |name: OsString| name == FILE_BEING_CREATED || name == "lost+found";
+    if let Some(foreign) = entries.iter().find(|entry| !is_ours(entry.file_name())) {
         let reason = format!("it has no {DATABASE_FILE}, but it is not empty either (found {:?})", foreign.file_name());
         return Err(TitoError::InvalidDatabase { path: directory.to_path_buf(), reason, source: None });
     }
     let storage = |error: BoxError| TitoError::Storage { operation: "creating the database", source: error };
-    if !entries.is_empty() {
+    if entries.iter().any(|entry| entry.file_name() == FILE_BEING_CREATED) {
         // Another process may be creating it this very moment; if so it holds the lock of the file.
         match guarded(|| Ok(Base::open(&being_created, cache_bytes))) {
             Ok(Err(OpenError::Database(DatabaseError::DatabaseAlreadyOpen))) => return Err(in_use(directory)),

@@ -86,6 +86,11 @@ impl Core {
     }
 }
 
+/// Why a transaction that began at `start` can't go on.
+fn too_old(start: Timestamp, now: Timestamp, limit_millis: u64) -> TitoError {
+    TitoError::TransactionTooOld { age_millis: now.millis_since(start), limit_millis }
+}
+
 impl EmbeddedBackend {
     /// Opens the database in a directory, which is created if it does not exist.
     ///
@@ -219,6 +224,10 @@ impl TitoEngine for EmbeddedBackend {
 
     fn max_transaction_age_millis(&self) -> u64 {
         self.core.max_age_millis
+    }
+
+    fn is_only_writer(&self) -> bool {
+        true
     }
 
     fn context(&self) -> &EngineContext {

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Core;
 use super::buffer::{WriteBuffer, merged_scan};
 use super::committer::{CommitRequest, Request, guarded};
 use super::head::{Beginning, SnapshotSlot, lock};
 use super::recent::hash_key;
 use super::store::{Direction, Snapshot, StoreResult};
+use super::{Core, too_old};
 use crate::engine::{KeyValue, Outbox, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
@@ -71,7 +71,7 @@ impl EmbeddedTransaction {
         let head = lock(&self.0.core.head);
         match head.check_open() {
             Err(closed) => closed,
-            Ok(()) => TitoError::too_old(self.0.start, self.0.core.now(&head), self.0.core.max_age_millis),
+            Ok(()) => too_old(self.0.start, self.0.core.now(&head), self.0.core.max_age_millis),
         }
     }
 
@@ -168,8 +168,10 @@ impl TitoTransaction for EmbeddedTransaction {
     }
 
     async fn rollback(&self) {
-        self.end();
-        self.release();
+        // A commit that is under way on another handle is left to itself.
+        if self.end().is_some() {
+            self.release();
+        }
     }
 }
 

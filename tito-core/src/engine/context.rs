@@ -51,8 +51,12 @@ impl Wakeup {
         }
     }
 
-    /// The smallest key committed since the last call, without waiting.
-    pub fn take(&self) -> Option<Vec<u8>> {
+    /// Whether [`woken`](Wakeup::woken) would return at once.
+    pub fn is_woken(&self) -> bool {
+        self.0.earliest.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn take(&self) -> Option<Vec<u8>> {
         self.0.earliest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -52,6 +52,12 @@ pub trait TitoEngine: Clone + Send + Sync + 'static {
     /// this, which is what lets workers forget the past.
     fn max_transaction_age_millis(&self) -> u64;
 
+    /// Whether only this process writes to the database, so that [`EngineContext::wakeups`] tells of every event and
+    /// workers need not poll for those of others.
+    fn is_only_writer(&self) -> bool {
+        false
+    }
+
     /// What the parts of this process share about the engine.
     fn context(&self) -> &EngineContext;
 

@@ -51,7 +51,7 @@ pub struct FailedAttempt {
     pub attempt: u32,
     /// When it ended, in Unix seconds.
     pub timestamp: i64,
-    /// What the handler said, cut to 1,000 bytes.
+    /// What the handler said, cut to 500 bytes.
     pub error: String,
 }
 

@@ -65,7 +65,18 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
             key: KeyText::from(key),
         });
     }
-    tx.put(key.clone(), event.encode()?).await?;
+    let value = event.encode()?;
+    check_room(engine, &key, value.len())?;
+    tx.put(key.clone(), value).await?;
     tx.outbox().announce(Announcement { event_type, partition, key });
     Ok(id)
+}
+
+/// Leaves room for the failures that a worker may have to note in the event: a sixteenth of the largest value.
+fn check_room<E: TitoEngine>(engine: &E, key: &[u8], size: usize) -> Result<()> {
+    let limit = engine.limits().value_bytes / 16 * 15;
+    if size <= limit {
+        return Ok(());
+    }
+    Err(TitoError::LimitExceeded { what: "an event in bytes", size, limit, key: KeyText::from(key) })
 }

@@ -12,9 +12,9 @@ pub const MAX_EVENT_SECONDS: i64 = 9_999_999_999;
 /// The most partitions that a topic can have: what 4 digits hold.
 pub const MAX_PARTITIONS: u16 = 9_999;
 
-const SEPARATOR: u8 = b':';
+pub(super) const SEPARATOR: u8 = b':';
 
-fn key(kind: &str, components: &[&[u8]]) -> Vec<u8> {
+pub(super) fn key(kind: &str, components: &[&[u8]]) -> Vec<u8> {
     let length = components.iter().map(|component| component.len() + 1).sum::<usize>();
     let mut key = Vec::with_capacity(kind.len() + length + 64);
     key.extend_from_slice(kind.as_bytes());
@@ -25,12 +25,12 @@ fn key(kind: &str, components: &[&[u8]]) -> Vec<u8> {
     key
 }
 
-fn with_separator(mut key: Vec<u8>) -> Vec<u8> {
+pub(super) fn with_separator(mut key: Vec<u8>) -> Vec<u8> {
     key.push(SEPARATOR);
     key
 }
 
-fn text(component: &[u8]) -> Option<String> {
+pub(super) fn text(component: &[u8]) -> Option<String> {
     String::from_utf8(unescape(component)?).ok()
 }
 
@@ -44,44 +44,16 @@ pub fn rows(table: &str) -> KeyRange {
     KeyRange::prefix(with_separator(key("data", &[table.as_bytes()])))
 }
 
+/// The rows of a table whose ids begin with `text`.
+pub fn rows_with_prefix(table: &str, text: &str) -> KeyRange {
+    KeyRange::prefix(key("data", &[table.as_bytes(), text.as_bytes()]))
+}
+
 /// The id in the key of a row.
 pub fn parse_row_id(key: &[u8]) -> Option<String> {
     let rest = key.strip_prefix(b"data:")?;
     let at = rest.iter().position(|&byte| byte == SEPARATOR)?;
-    text(&rest[at + 1..])
-}
-
-/// `index:{table}:{index}:`, before which and after which nothing of this index lies.
-pub fn index_prefix(table: &str, index: &str) -> Vec<u8> {
-    with_separator(key("index", &[table.as_bytes(), index.as_bytes()]))
-}
-
-/// `index:{table}:{index}:{fields…}:{id}`: the entry of a row. `fields` are encoded values joined by `:`.
-pub fn index_entry(table: &str, index: &str, fields: &[u8], id: &str) -> Vec<u8> {
-    let mut key = unique_index_entry(table, index, fields);
-    key.push(SEPARATOR);
-    push_escaped(&mut key, id.as_bytes());
-    key
-}
-
-/// `index:{table}:{index}:{fields…}`: the entry of a unique index, whose value is the row's id.
-pub fn unique_index_entry(table: &str, index: &str, fields: &[u8]) -> Vec<u8> {
-    let mut key = index_prefix(table, index);
-    key.extend_from_slice(fields);
-    key
-}
-
-/// The row's id at the end of the key of a (not unique) index entry.
-pub fn parse_index_entry_id(key: &[u8]) -> Option<String> {
-    let at = key.iter().rposition(|&byte| byte == SEPARATOR)?;
-    text(&key[at + 1..])
-}
-
-/// The table and the index of an index entry.
-pub fn parse_index_of(key: &[u8]) -> Option<(String, String)> {
-    let mut components = key.strip_prefix(b"index:")?.splitn(3, |&byte| byte == SEPARATOR);
-    let (table, index) = (text(components.next()?)?, text(components.next()?)?);
-    components.next().map(|_| (table, index))
+    text(&rest[at + 1..]).filter(|id| !id.is_empty())
 }
 
 /// Where an event lies: its type, partition, the second it falls due and its id.

@@ -4,11 +4,13 @@
 //! [`value`] writes index values so that their keys sort as they do.
 
 mod escape;
+mod index;
 mod layout;
 mod range;
 mod value;
 
 pub use escape::{push_escaped, unescape};
+pub use index::*;
 pub use layout::*;
 pub use range::KeyRange;
 pub use value::{IndexField, IndexValue, InvalidIndexValue, encode_text_prefix};

@@ -39,6 +39,12 @@ impl KeyRange {
         self.start.as_slice() <= key && key < self.end.as_slice()
     }
 
+    /// The keys that lie in both ranges.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self { start: self.start.max(other.start), end: self.end.min(other.end) }
+    }
+
     /// The part of the range that lies after `key`.
     pub fn after(mut self, key: &[u8]) -> Self {
         let mut start = key.to_vec();

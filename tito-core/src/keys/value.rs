@@ -9,6 +9,9 @@
 //! | instants | the integer of nanoseconds since the Unix epoch |
 //!
 //! Every form says where it ends, so that fields of a composite index can follow one another.
+//!
+//! Keys have a place for infinite floats, so that queries can ask for them. Rows have none: JSON writes them as null.
+//! A field that can be infinite needs a form of its own in serde, or its row is read back as another one.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Display;
@@ -43,7 +46,7 @@ pub struct InvalidIndexValue(pub String);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be an index key",
-    label = "expected text, an integer, a float, a boolean, a `DateTime`, a `Uuid`, or a type that implements `IndexValue`"
+    label = "expected text, an integer, a float, a boolean, a `DateTime`, a `Uuid`, or a type that implements `IndexValue` (of a field, an `Option` or a collection of one as well)"
 )]
 pub trait IndexValue {
     /// What the value may be compared with.
@@ -195,7 +198,7 @@ pub fn encode_text_prefix(prefix: &str, out: &mut Vec<u8>) {
 /// collection of them (one entry an element; equal elements make one).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be an index key",
-    label = "expected an index value (text, an integer, a float, a boolean, a `DateTime`, a `Uuid`, or a type that implements `IndexValue`), or an `Option` or a collection of one"
+    label = "expected text, an integer, a float, a boolean, a `DateTime`, a `Uuid`, or a type that implements `IndexValue` (of a field, an `Option` or a collection of one as well)"
 )]
 pub trait IndexField {
     /// What queries compare the field with.

@@ -53,7 +53,8 @@ pub struct TitoIndexConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TitoIndexField {
     /// The field's name as serde writes it, with dots into nested values: `address.city`. A field that is missing or
-    /// null makes no entry; one that is a list makes one entry an element.
+    /// null makes no entry; one that is a list makes one entry an element, also where the list lies on the way:
+    /// `addresses.city`.
     pub name: String,
     /// What the field holds.
     pub r#type: TitoIndexBlockType,
@@ -71,7 +72,7 @@ pub enum TitoIndexBlockType {
     Float,
     /// `true` or `false`.
     Boolean,
-    /// A time in RFC 3339, compared as an instant.
+    /// A time in RFC 3339, also with years that chrono writes with a sign, compared as an instant.
     DateTime,
 }
 
@@ -123,23 +124,27 @@ fn definition(name: String, unique: &[String]) -> IndexDefinition {
 }
 
 fn field_encodings(row: &Value, field: &TitoIndexField) -> Result<Vec<Vec<u8>>, InvalidIndexValue> {
-    let mut value = row;
-    for name in field.name.split('.') {
-        match value.get(name) {
-            Some(inner) => value = inner,
-            None => return Ok(Vec::new()),
-        }
-    }
-    let mut encodings = match value {
-        Value::Null => return Ok(Vec::new()),
-        Value::Array(elements) => {
-            elements.iter().map(|element| encoding(element, field)).collect::<Result<Vec<_>, _>>()?
-        }
-        single => vec![encoding(single, field)?],
-    };
+    let path: Vec<_> = field.name.split('.').collect();
+    let mut values = Vec::new();
+    collect(row, &path, &mut values);
+    let mut encodings = values.into_iter().map(|value| encoding(value, field)).collect::<Result<Vec<_>, _>>()?;
     encodings.sort();
     encodings.dedup();
     Ok(encodings)
+}
+
+/// The values at the end of a path, of which there are several where a list lies on it.
+fn collect<'a>(value: &'a Value, path: &[&str], found: &mut Vec<&'a Value>) {
+    match (value, path) {
+        (Value::Null, _) => {}
+        (Value::Array(elements), _) => elements.iter().for_each(|element| collect(element, path, found)),
+        (single, []) => found.push(single),
+        (object, [name, rest @ ..]) => {
+            if let Some(inner) = object.get(name) {
+                collect(inner, rest, found);
+            }
+        }
+    }
 }
 
 fn encoding(value: &Value, field: &TitoIndexField) -> Result<Vec<u8>, InvalidIndexValue> {
@@ -154,8 +159,8 @@ fn encoding(value: &Value, field: &TitoIndexField) -> Result<Vec<u8>, InvalidInd
             }
         }
         (TitoIndexBlockType::Float, Value::Number(number)) => number.as_f64().unwrap_or_default().encode(&mut out)?,
-        (TitoIndexBlockType::DateTime, Value::String(text)) => match DateTime::parse_from_rfc3339(text) {
-            Ok(instant) => instant.with_timezone(&Utc).encode(&mut out)?,
+        (TitoIndexBlockType::DateTime, Value::String(text)) => match text.parse::<DateTime<Utc>>() {
+            Ok(instant) => instant.encode(&mut out)?,
             Err(error) => return Err(InvalidIndexValue(format!("field {:?}: {error}", field.name))),
         },
         (expected, found) => {

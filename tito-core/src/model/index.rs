@@ -16,14 +16,17 @@ pub struct IndexDefinition {
     pub unique: bool,
 }
 
+/// The most entries that one row can have in one index: as many keys as a transaction takes.
+const MAX_ENTRIES: usize = 10_000;
+
 /// One entry that a row calls for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IndexEntry {
     /// The index.
     pub name: Cow<'static, str>,
     /// Whether the index is unique.
     pub unique: bool,
-    /// The encoded values of the fields, joined by `:`.
+    /// The encoded values of the fields, [joined](keys::push_field_separator).
     pub fields: Vec<u8>,
 }
 
@@ -32,19 +35,24 @@ impl IndexEntry {
     /// has several if it is a collection, and none if it is `None`.
     ///
     /// # Errors
-    /// [`TitoError::InvalidIndexValue`] if one of the fields could not be encoded.
+    /// [`TitoError::InvalidIndexValue`] if one of the fields could not be encoded, or they make more than 10,000
+    /// combinations.
     pub fn combine(
         table: &str,
         definition: IndexDefinition,
         fields: &[Result<Vec<Vec<u8>>, InvalidIndexValue>],
     ) -> Result<Vec<Self>> {
+        let invalid = |reason: String| TitoError::InvalidIndexValue {
+            table: table.to_string(),
+            index: definition.name.to_string(),
+            reason,
+        };
         let mut combined: Vec<Vec<u8>> = vec![Vec::new()];
         for (position, field) in fields.iter().enumerate() {
-            let values = field.as_ref().map_err(|invalid| TitoError::InvalidIndexValue {
-                table: table.to_string(),
-                index: definition.name.to_string(),
-                reason: invalid.to_string(),
-            })?;
+            let values = field.as_ref().map_err(|error| invalid(error.to_string()))?;
+            if combined.len().saturating_mul(values.len()) > MAX_ENTRIES {
+                return Err(invalid(format!("its fields make more than {MAX_ENTRIES} combinations")));
+            }
             combined = combined
                 .iter()
                 .flat_map(|before| values.iter().map(move |value| (before, value)))
@@ -52,7 +60,7 @@ impl IndexEntry {
                     let mut joined = Vec::with_capacity(before.len() + 1 + value.len());
                     joined.extend_from_slice(before);
                     if position > 0 {
-                        joined.push(b':');
+                        keys::push_field_separator(&mut joined);
                     }
                     joined.extend_from_slice(value);
                     joined
@@ -123,5 +131,11 @@ impl<M, K> Copy for Index<M, K> {}
 impl<M, K> fmt::Debug for Index<M, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Index").field("name", &self.name).field("unique", &self.unique).finish()
+    }
+}
+
+impl<M, K> From<Index<M, K>> for Cow<'static, str> {
+    fn from(index: Index<M, K>) -> Self {
+        Cow::Borrowed(index.name)
     }
 }

@@ -1,13 +1,23 @@
 //! Models: rows with ids, indexes and events.
 
+mod cursor;
 mod hand_written;
 mod index;
 mod options;
+mod query;
+mod query_args;
+mod reindex;
 mod repository;
 mod schema;
+mod walk;
+mod write;
 
+pub use cursor::Cursor;
 pub use hand_written::{TitoIndexBlockType, TitoIndexConfig, TitoIndexField, TitoModelTrait};
 pub use index::{Index, IndexDefinition, IndexEntry};
 pub use options::TitoOptions;
+pub use query::{ById, Page, Query};
+pub use query_args::{IndexArg, IndexArgs, IndexPrefix, IndexRange};
+pub use reindex::{Reindex, ReindexPhase, ReindexProgress, ReindexReport};
 pub use repository::TitoModel;
 pub use schema::{Change, TitoOperation, TitoSchema};

@@ -1,24 +1,91 @@
-//! Reads and writes of the rows of one model.
+//! The rows of one model: the handle, and reads by id.
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::marker::PhantomData;
 
 use super::schema::TitoSchema;
-use crate::engine::TitoEngine;
+use crate::engine::{TitoEngine, TitoTransaction};
+use crate::error::{KeyText, Result, TitoError};
+use crate::{keys, names};
+
+/// How many rows one request of a read asks for at most.
+pub(super) const ROWS_OF_A_REQUEST: usize = 128;
 
 /// The rows of model `M` in the database of engine `E`. Clones are cheap.
+///
+/// Every call works within a transaction of the caller's, and sees what was written in it before. A write that fails
+/// may have put a part of its keys into the transaction: roll it back, as
+/// [`transaction`](crate::TitoEngine::transaction) does with the error.
 pub struct TitoModel<E, M> {
     pub(super) engine: E,
+    pub(super) table: Cow<'static, str>,
     of: PhantomData<fn() -> M>,
 }
 
 impl<E: Clone, M> Clone for TitoModel<E, M> {
     fn clone(&self) -> Self {
-        Self { engine: self.engine.clone(), of: PhantomData }
+        Self { engine: self.engine.clone(), table: self.table.clone(), of: PhantomData }
+    }
+}
+
+impl<E, M> std::fmt::Debug for TitoModel<E, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TitoModel").field("table", &self.table).finish_non_exhaustive()
     }
 }
 
 impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
     pub(crate) fn new(engine: E) -> Self {
-        Self { engine, of: PhantomData }
+        Self { engine, table: M::table(), of: PhantomData }
     }
+
+    /// The row with this id, if there is one.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`], which names the key, if what is stored is not a row of this model;
+    /// [`TitoError::InvalidName`] for an empty id or a table that can't be one; those of the engine.
+    pub async fn get(&self, id: impl Display, tx: &E::Transaction) -> Result<Option<M>> {
+        self.read(&self.row_key(&id.to_string())?, tx).await
+    }
+
+    /// The rows with these ids, in their order; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`get`](TitoModel::get).
+    pub async fn batch_get<I>(&self, ids: I, tx: &E::Transaction) -> Result<Vec<Option<M>>>
+    where
+        I: IntoIterator<Item: Display>,
+    {
+        let keys = ids.into_iter().map(|id| self.row_key(&id.to_string())).collect::<Result<Vec<_>>>()?;
+        let mut rows = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(ROWS_OF_A_REQUEST) {
+            let stored = tx.batch_get(keys.to_vec()).await?;
+            for (key, bytes) in keys.iter().zip(stored) {
+                rows.push(bytes.map(|bytes| decode_row(key, &bytes)).transpose()?);
+            }
+        }
+        Ok(rows)
+    }
+
+    pub(super) async fn read(&self, key: &[u8], tx: &E::Transaction) -> Result<Option<M>> {
+        tx.get(key).await?.map(|bytes| decode_row(key, &bytes)).transpose()
+    }
+
+    pub(super) fn row_key(&self, id: &str) -> Result<Vec<u8>> {
+        names::check("table", &self.table)?;
+        if id.is_empty() {
+            return Err(TitoError::InvalidName { what: "id", name: String::new(), reason: "it is empty" });
+        }
+        Ok(keys::row(&self.table, id))
+    }
+}
+
+/// Reads the row that is stored under `key`.
+pub(super) fn decode_row<M: TitoSchema>(key: &[u8], bytes: &[u8]) -> Result<M> {
+    serde_json::from_slice(bytes).map_err(|source| TitoError::Malformed {
+        key: KeyText::from(key),
+        expected: "a row of its model in JSON",
+        source: source.into(),
+    })
 }

@@ -1,0 +1,307 @@
+//! Rebuilds an index while it is in use.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::cursor::Cursor;
+use super::index::IndexEntry;
+use super::query::check_index;
+use super::repository::{TitoModel, decode_row};
+use super::schema::TitoSchema;
+use super::walk::{calls_for, parse_entry};
+use crate::engine::{TitoEngine, TitoTransaction};
+use crate::error::{KeyText, Result, TitoError};
+use crate::keys::{self, KeyRange};
+
+/// How many rows or entries one transaction goes over unless told otherwise.
+const BATCH: usize = 200;
+
+/// A transaction ends early when it has come to so many keys, as rows with many values each would make.
+const KEYS_OF_A_TRANSACTION: usize = 2_000;
+
+/// What a reindexing goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReindexPhase {
+    /// The rows of the table, to add entries that are missing.
+    Rows,
+    /// The entries of the index, to remove those that no row calls for.
+    Entries,
+}
+
+/// How far a reindexing has come, told after each of its transactions.
+#[derive(Clone, Debug)]
+pub struct ReindexProgress {
+    /// What it goes over.
+    pub phase: ReindexPhase,
+    /// What it has done so far.
+    pub done: ReindexReport,
+    /// The last key that it has gone over. A run that was cut off goes on from here with [`Reindex::resume`].
+    pub position: Cursor,
+}
+
+/// What a reindexing has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReindexReport {
+    /// Rows looked at.
+    pub rows: u64,
+    /// Entries added.
+    pub added: u64,
+    /// Entries removed.
+    pub removed: u64,
+}
+
+/// A reindexing that is about to [run](Reindex::run). See [`TitoModel::reindex`].
+#[must_use = "nothing is done before it is run"]
+pub struct Reindex<E, M> {
+    model: TitoModel<E, M>,
+    index: Cow<'static, str>,
+    batch: usize,
+    on_progress: Box<dyn FnMut(&ReindexProgress) + Send>,
+    resume: Option<Cursor>,
+}
+
+impl<E, M> fmt::Debug for Reindex<E, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reindex")
+            .field("model", &self.model)
+            .field("index", &self.index)
+            .field("batch", &self.batch)
+            .field("resume", &self.resume)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
+    /// Makes an index hold exactly the entries that the rows call for: after it was added, or its fields, its condition
+    /// or its uniqueness were changed. Takes the index's name or its [handle](super::Index).
+    ///
+    /// The table stays in use meanwhile, as long as all writers define the index as this process does: transactions of
+    /// bounded size first go over the rows and add missing entries, then over the entries and remove the others. One
+    /// that meets a concurrent write of the same row is repeated.
+    ///
+    /// ```
+    /// # use tito_core::prelude::*;
+    /// # use tito_core::model::TitoSchema;
+    /// # async fn example<E: TitoEngine, M: TitoSchema>(users: TitoModel<E, M>) -> Result<(), TitoError> {
+    /// let report = users
+    ///     .reindex("by_email")
+    ///     .batch(500)
+    ///     .on_progress(|progress| println!("{} rows, at {}", progress.done.rows, progress.position))
+    ///     .run()
+    ///     .await?;
+    /// println!("{} entries added, {} removed", report.added, report.removed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reindex(&self, index: impl Into<Cow<'static, str>>) -> Reindex<E, M> {
+        Reindex { model: self.clone(), index: index.into(), batch: BATCH, on_progress: Box::new(|_| ()), resume: None }
+    }
+}
+
+/// What one transaction has done.
+struct Step {
+    done: ReindexReport,
+    /// The last key that was gone over, unless there was none left.
+    last: Option<Vec<u8>>,
+}
+
+impl<E: TitoEngine, M: TitoSchema> Reindex<E, M> {
+    /// How many rows or entries one transaction goes over; at least 1. Default 200.
+    pub fn batch(mut self, rows: usize) -> Self {
+        self.batch = rows.max(1);
+        self
+    }
+
+    /// Calls `f` after each transaction.
+    pub fn on_progress(mut self, f: impl FnMut(&ReindexProgress) + Send + 'static) -> Self {
+        self.on_progress = Box::new(f);
+        self
+    }
+
+    /// Goes on where another run of the same index stopped: the [position](ReindexProgress::position) that it told
+    /// last, or from the beginning with `None`.
+    pub fn resume(mut self, from: impl Into<Option<Cursor>>) -> Self {
+        self.resume = from.into();
+        self
+    }
+
+    /// Runs it, and returns what it has done.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::InvalidCursor`] for a position of
+    /// another index; [`TitoError::DuplicateRows`] if the index is unique and two rows have one value;
+    /// [`TitoError::Malformed`] for a row that can't be read; [`TitoError::InvalidIndexValue`]; those of the engine.
+    /// What was committed by then stays done.
+    pub async fn run(mut self) -> Result<ReindexReport> {
+        let unique = check_index::<M>(&self.model.table, &self.index, None)?;
+        let mut rows = Some(keys::rows(&self.model.table));
+        let mut entries = keys::index_entries(&self.model.table, &self.index);
+        if let Some(from) = self.resume.take() {
+            if entries.contains(from.key()) {
+                rows = None;
+                entries = entries.after(from.key());
+            } else {
+                let whole = rows.take().filter(|rows| rows.contains(from.key()));
+                let reason = "its place is neither in the table nor in the index";
+                rows = Some(whole.ok_or(TitoError::InvalidCursor { reason })?.after(from.key()));
+            }
+        }
+        let mut report = ReindexReport::default();
+        if let Some(rows) = rows {
+            self.go_over(ReindexPhase::Rows, rows, unique, &mut report).await?;
+        }
+        self.go_over(ReindexPhase::Entries, entries, unique, &mut report).await?;
+        Ok(report)
+    }
+
+    async fn go_over(
+        &mut self,
+        phase: ReindexPhase,
+        mut range: KeyRange,
+        unique: bool,
+        report: &mut ReindexReport,
+    ) -> Result<()> {
+        loop {
+            let batch = Batch {
+                model: self.model.clone(),
+                index: self.index.clone(),
+                unique,
+                range: range.clone(),
+                size: self.batch,
+            };
+            let step = match phase {
+                ReindexPhase::Rows => self.model.engine.transaction(move |tx| batch.add_missing(tx)).await?,
+                ReindexPhase::Entries => self.model.engine.transaction(move |tx| batch.remove_others(tx)).await?,
+            };
+            let Some(last) = step.last else { return Ok(()) };
+            report.rows += step.done.rows;
+            report.added += step.done.added;
+            report.removed += step.done.removed;
+            range = range.after(&last);
+            (self.on_progress)(&ReindexProgress { phase, done: *report, position: Cursor::new(last) });
+        }
+    }
+}
+
+/// The work of one transaction.
+struct Batch<E, M> {
+    model: TitoModel<E, M>,
+    index: Cow<'static, str>,
+    unique: bool,
+    range: KeyRange,
+    size: usize,
+}
+
+impl<E: Clone, M> Clone for Batch<E, M> {
+    fn clone(&self) -> Self {
+        Self {
+            model: self.model.clone(),
+            index: self.index.clone(),
+            unique: self.unique,
+            range: self.range.clone(),
+            size: self.size,
+        }
+    }
+}
+
+impl<E: TitoEngine, M: TitoSchema> Batch<E, M> {
+    /// Goes over rows and adds the entries that they miss.
+    async fn add_missing(self, tx: E::Transaction) -> Result<Step> {
+        let table = &self.model.table;
+        let mut step = Step { done: ReindexReport::default(), last: None };
+        // Row keys to lock, and the entries that the rows call for with the ids of the rows.
+        let (mut locks, mut wanted) = (Vec::new(), Vec::new());
+        for (row_key, bytes) in tx.scan(self.range.clone(), self.size).await? {
+            let row: M = decode_row(&row_key, &bytes)?;
+            let id = row.id();
+            let entries = row.index_entries()?.into_iter().filter(|entry| entry.name == self.index);
+            wanted.extend(entries.map(|entry| (entry.key(table, &id), entry, id.clone())));
+            locks.push(row_key.clone());
+            step.done.rows += 1;
+            step.last = Some(row_key);
+            if locks.len() + wanted.len() >= KEYS_OF_A_TRANSACTION {
+                break;
+            }
+        }
+        let entry_keys: Vec<_> = wanted.iter().map(|(key, ..)| key.clone()).collect();
+        let stored = tx.batch_get(entry_keys.clone()).await?;
+        let mut present: HashMap<_, _> =
+            entry_keys.into_iter().zip(stored).filter_map(|(key, value)| Some((key, value?))).collect();
+        // A concurrent write of one of the rows is a conflict, so that no entry is added for what has just changed.
+        tx.lock_keys(locks).await?;
+        for (key, entry, id) in wanted {
+            let value = entry.value(&id);
+            if let Some(there) = present.get(&key) {
+                if *there == value {
+                    continue;
+                }
+                self.check_holder(&key, &entry, there, &id, &tx).await?;
+            }
+            tx.put(key.clone(), value.clone()).await?;
+            present.insert(key, value);
+            step.done.added += 1;
+        }
+        Ok(step)
+    }
+
+    /// The entry `key` holds something else than the row `id` needs there. Fails if a row that calls for it does.
+    async fn check_holder(
+        &self,
+        key: &[u8],
+        entry: &IndexEntry,
+        holder: &[u8],
+        id: &str,
+        tx: &E::Transaction,
+    ) -> Result<()> {
+        let Some(holder) = std::str::from_utf8(holder).ok().filter(|holder| self.unique && !holder.is_empty()) else {
+            return Ok(());
+        };
+        let row_key = self.model.row_key(holder)?;
+        tx.lock_keys(vec![row_key.clone()]).await?;
+        match self.model.read(&row_key, tx).await? {
+            Some(row) if calls_for(&row, &self.index, &entry.fields)? => {
+                Err(TitoError::DuplicateRows { key: KeyText::from(key), ids: [holder.to_string(), id.to_string()] })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Goes over entries and removes those that no row calls for. A write that makes a row call for one of them writes
+    /// the entry, which is a conflict.
+    async fn remove_others(self, tx: E::Transaction) -> Result<Step> {
+        let page = tx.scan(self.range.clone(), self.size).await?;
+        let mut step = Step { done: ReindexReport::default(), last: None };
+        // The keys of entries that can be read, with their fields and the keys of their rows.
+        let (mut readable, mut row_keys) = (Vec::new(), Vec::new());
+        let mut others = Vec::new();
+        for (key, value) in &page {
+            match parse_entry(self.unique, key, value) {
+                Some(entry) => {
+                    row_keys.push(keys::row(&self.model.table, &entry.id));
+                    readable.push((key, entry.fields));
+                }
+                None => others.push(key),
+            }
+        }
+        let rows = tx.batch_get(row_keys.clone()).await?;
+        for (((key, fields), row_key), bytes) in readable.into_iter().zip(&row_keys).zip(rows) {
+            let called_for = match bytes {
+                Some(bytes) => calls_for(&decode_row::<M>(row_key, &bytes)?, &self.index, fields)?,
+                None => false,
+            };
+            if !called_for {
+                others.push(key);
+            }
+        }
+        for key in others {
+            tx.delete(key.clone()).await?;
+            step.done.removed += 1;
+        }
+        step.last = page.last().map(|(key, _)| key.clone());
+        Ok(step)
+    }
+}

@@ -1,0 +1,162 @@
+//! A walk over a range of a table or an index, in requests of bounded size.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use super::cursor::Cursor;
+use super::repository::{ROWS_OF_A_REQUEST, decode_row};
+use super::schema::TitoSchema;
+use crate::engine::{KeyValue, TitoTransaction};
+use crate::error::{KeyText, Result, TitoError};
+use crate::keys::{self, KeyRange};
+
+/// What is walked over.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// The rows themselves.
+    Rows,
+    /// The entries of an index, from which the rows are looked up.
+    Index { name: Cow<'static, str>, unique: bool },
+}
+
+/// A row that a walk came by, with its id as the key says it.
+pub(super) struct Found<M> {
+    pub(super) id: String,
+    pub(super) row: M,
+}
+
+pub(super) struct Walk<M> {
+    table: Cow<'static, str>,
+    source: Source,
+    /// What is left of the range.
+    range: KeyRange,
+    reverse: bool,
+    /// How many rows are still wanted.
+    wanted: usize,
+    exhausted: bool,
+    last_key: Option<Vec<u8>>,
+    of: PhantomData<fn() -> M>,
+}
+
+impl<M: TitoSchema> Walk<M> {
+    pub(super) fn new(
+        table: Cow<'static, str>,
+        source: Source,
+        range: KeyRange,
+        reverse: bool,
+        limit: Option<usize>,
+    ) -> Self {
+        let exhausted = range.is_empty();
+        let wanted = limit.unwrap_or(usize::MAX);
+        Self { table, source, range, reverse, wanted, exhausted, last_key: None, of: PhantomData }
+    }
+
+    /// Goes on after the place of a cursor.
+    pub(super) fn start_after(&mut self, cursor: &Cursor) -> Result<()> {
+        if !self.range.contains(cursor.key()) {
+            return Err(TitoError::InvalidCursor { reason: "its place is not in the range that is read" });
+        }
+        self.pass(cursor.key());
+        Ok(())
+    }
+
+    /// The rows of the next request, which may be none; `None` at the end.
+    pub(super) async fn next<T: TitoTransaction>(&mut self, tx: &T) -> Result<Option<Vec<Found<M>>>> {
+        if self.exhausted || self.wanted == 0 {
+            return Ok(None);
+        }
+        let size = self.wanted.min(ROWS_OF_A_REQUEST);
+        // One more than is used tells whether there is more to come.
+        let mut page = if self.reverse {
+            tx.scan_reverse(self.range.clone(), size + 1).await?
+        } else {
+            tx.scan(self.range.clone(), size + 1).await?
+        };
+        let more = page.len() > size;
+        page.truncate(size);
+        if let Some((last, _)) = page.last() {
+            self.pass(last);
+        }
+        self.exhausted = !more;
+        let found = match &self.source {
+            Source::Rows => rows(page)?,
+            Source::Index { name, unique } => rows_of_entries(&self.table, name, *unique, page, tx).await?,
+        };
+        self.wanted -= found.len();
+        Ok(Some(found))
+    }
+
+    /// Where the walk stands, if there is more to come.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        if self.exhausted { None } else { self.last_key.clone().map(Cursor::new) }
+    }
+
+    fn pass(&mut self, key: &[u8]) {
+        let range = std::mem::replace(&mut self.range, KeyRange::new([], []));
+        self.range = if self.reverse { range.before(key) } else { range.after(key) };
+        self.exhausted = self.range.is_empty();
+        self.last_key = Some(key.to_vec());
+    }
+}
+
+fn rows<M: TitoSchema>(page: Vec<KeyValue>) -> Result<Vec<Found<M>>> {
+    page.into_iter()
+        .map(|(key, bytes)| {
+            let id = keys::parse_row_id(&key).ok_or_else(|| malformed(&key, "a row, as its key has no id"))?;
+            Ok(Found { id, row: decode_row(&key, &bytes)? })
+        })
+        .collect()
+}
+
+/// The rows of index entries. An entry whose row is gone or no longer calls for it is passed over.
+async fn rows_of_entries<M: TitoSchema, T: TitoTransaction>(
+    table: &str,
+    index: &str,
+    unique: bool,
+    page: Vec<KeyValue>,
+    tx: &T,
+) -> Result<Vec<Found<M>>> {
+    let entries = page
+        .iter()
+        .map(|(key, value)| {
+            parse_entry(unique, key, value).ok_or_else(|| malformed(key, "that of an entry of its index"))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let row_keys: Vec<_> = entries.iter().map(|entry| keys::row(table, &entry.id)).collect();
+    let stored = tx.batch_get(row_keys.clone()).await?;
+    let mut found = Vec::with_capacity(entries.len());
+    for ((entry, key), bytes) in entries.into_iter().zip(row_keys).zip(stored) {
+        let Some(bytes) = bytes else { continue };
+        let row: M = decode_row(&key, &bytes)?;
+        if calls_for(&row, index, entry.fields)? {
+            found.push(Found { id: entry.id, row });
+        }
+    }
+    Ok(found)
+}
+
+/// An index entry, read.
+pub(super) struct StoredEntry<'a> {
+    pub(super) fields: &'a [u8],
+    pub(super) id: String,
+}
+
+/// Reads an index entry; `None` if an index of this kind has no such entry.
+pub(super) fn parse_entry<'a>(unique: bool, key: &'a [u8], value: &[u8]) -> Option<StoredEntry<'a>> {
+    let (fields, id) = if unique {
+        (keys::parse_unique_index_entry(key)?, String::from_utf8(value.to_vec()).ok()?)
+    } else {
+        keys::parse_index_entry(key)?
+    };
+    (!id.is_empty()).then_some(StoredEntry { fields, id })
+}
+
+/// Whether a row calls for the entry of an index with these fields.
+pub(super) fn calls_for<M: TitoSchema>(row: &M, index: &str, fields: &[u8]) -> Result<bool> {
+    Ok(row.index_entries()?.iter().any(|entry| entry.name == index && entry.fields == fields))
+}
+
+fn malformed(key: &[u8], expected: &'static str) -> TitoError {
+    let reason = "the key or the value of an entry names no row; after an index was changed, it has to be reindexed";
+    TitoError::Malformed { key: KeyText::from(key), expected, source: reason.into() }
+}

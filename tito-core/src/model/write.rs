@@ -1,0 +1,205 @@
+//! Writes of rows, with their index entries and events.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
+
+use super::index::IndexEntry;
+use super::options::TitoOptions;
+use super::repository::TitoModel;
+use super::schema::{Change, TitoOperation, TitoSchema};
+use crate::engine::{TitoEngine, TitoTransaction};
+use crate::error::{Result, TitoError};
+use crate::event::{NewEvent, write_event};
+use crate::names;
+
+impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
+    /// Writes a row that must not exist, with its index entries and events. Reads nothing.
+    ///
+    /// # Errors
+    /// [`TitoError::AlreadyExists`], here or at the commit, if there is a row with this id or one with a unique value
+    /// of this one ([`violated_index`](TitoError::violated_index) tells them apart); [`TitoError::InvalidName`] for an
+    /// empty id or a name of a table, an index or an event that can't be one; [`TitoError::InvalidIndexValue`];
+    /// [`TitoError::InvalidTimestamp`] for an event; [`TitoError::Unserializable`]; those of the engine, of which
+    /// [`TitoError::LimitExceeded`] also stands for an id that is too long.
+    pub async fn insert(&self, row: &M, tx: &E::Transaction) -> Result<()> {
+        self.insert_row(row, true, tx).await
+    }
+
+    /// Replaces the row with this id. Index entries that stay the same are left alone; the values that it gives up in
+    /// unique indexes are free at once, in the same transaction already.
+    ///
+    /// # Errors
+    /// [`TitoError::RowNotFound`] if there is none; [`TitoError::Malformed`] if the stored one can't be read; else as
+    /// [`insert`](TitoModel::insert).
+    pub async fn update(&self, row: &M, tx: &E::Transaction) -> Result<()> {
+        self.update_row(row, true, tx).await
+    }
+
+    /// Inserts the row, or updates it if there is one with its id, and says which of the two it did.
+    ///
+    /// # Errors
+    /// As [`insert`](TitoModel::insert) and [`update`](TitoModel::update).
+    pub async fn upsert(&self, row: &M, tx: &E::Transaction) -> Result<TitoOperation> {
+        let id = row.id();
+        match self.read(&self.row_key(&id)?, tx).await? {
+            Some(old) => {
+                self.replace(&id, &old, row, true, tx).await?;
+                Ok(TitoOperation::Update)
+            }
+            None => {
+                self.insert_row(row, true, tx).await?;
+                Ok(TitoOperation::Insert)
+            }
+        }
+    }
+
+    /// Deletes the row with this id and its index entries, and says whether there was one.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`] if the stored row can't be read, as its entries and events can't be known then (delete
+    /// its key, which the error names, and [`reindex`](TitoModel::reindex) to get rid of such a row); else as
+    /// [`insert`](TitoModel::insert).
+    pub async fn delete(&self, id: impl Display, tx: &E::Transaction) -> Result<bool> {
+        self.delete_row(&id.to_string(), true, tx).await
+    }
+
+    /// Does what the options say with the row, and returns it: with [`TitoOperation::Delete`] the row with its id is
+    /// deleted, if there is one.
+    ///
+    /// # Errors
+    /// As [`insert`](TitoModel::insert), [`update`](TitoModel::update) or [`delete`](TitoModel::delete).
+    pub async fn build_with_options(&self, row: M, options: TitoOptions, tx: &E::Transaction) -> Result<M> {
+        match options.operation {
+            TitoOperation::Insert => self.insert_row(&row, options.events, tx).await?,
+            TitoOperation::Update => self.update_row(&row, options.events, tx).await?,
+            TitoOperation::Delete => {
+                self.delete_row(&row.id(), options.events, tx).await?;
+            }
+        }
+        Ok(row)
+    }
+
+    async fn insert_row(&self, row: &M, events: bool, tx: &E::Transaction) -> Result<()> {
+        let id = row.id();
+        let key = self.row_key(&id)?;
+        let value = self.encode_row(&id, row)?;
+        let entries = checked_entries(row)?;
+        tx.insert(key, value).await?;
+        for entry in &entries {
+            self.add_entry(entry, &id, tx).await?;
+        }
+        if events {
+            self.write_events(TitoOperation::Insert, None, row, tx).await?;
+        }
+        Ok(())
+    }
+
+    async fn update_row(&self, row: &M, events: bool, tx: &E::Transaction) -> Result<()> {
+        let id = row.id();
+        match self.read(&self.row_key(&id)?, tx).await? {
+            Some(old) => self.replace(&id, &old, row, events, tx).await,
+            None => Err(TitoError::RowNotFound { table: self.table.to_string(), id }),
+        }
+    }
+
+    async fn replace(&self, id: &str, old: &M, row: &M, events: bool, tx: &E::Transaction) -> Result<()> {
+        let value = self.encode_row(id, row)?;
+        let (before, after) = (old.index_entries()?, checked_entries(row)?);
+        let (kept, wanted): (HashSet<_>, HashSet<_>) = (before.iter().collect(), after.iter().collect());
+        tx.put(self.row_key(id)?, value).await?;
+        self.remove_entries(before.iter().filter(|entry| !wanted.contains(entry)), id, tx).await?;
+        for entry in after.iter().filter(|entry| !kept.contains(entry)) {
+            self.add_entry(entry, id, tx).await?;
+        }
+        if events {
+            self.write_events(TitoOperation::Update, Some(old), row, tx).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_row(&self, id: &str, events: bool, tx: &E::Transaction) -> Result<bool> {
+        let key = self.row_key(id)?;
+        let Some(old) = self.read(&key, tx).await? else { return Ok(false) };
+        tx.delete(key).await?;
+        self.remove_entries(old.index_entries()?.iter(), id, tx).await?;
+        if events {
+            self.write_events(TitoOperation::Delete, Some(&old), &old, tx).await?;
+        }
+        Ok(true)
+    }
+
+    fn encode_row(&self, id: &str, row: &M) -> Result<Vec<u8>> {
+        serde_json::to_vec(row).map_err(|source| TitoError::Unserializable {
+            what: format!("row {id:?} of table {:?}", self.table),
+            source,
+        })
+    }
+
+    async fn add_entry(&self, entry: &IndexEntry, id: &str, tx: &E::Transaction) -> Result<()> {
+        let (key, value) = (entry.key(&self.table, id), entry.value(id));
+        if entry.unique { tx.insert(key, value).await } else { tx.put(key, value).await }
+    }
+
+    async fn remove_entries<'a>(
+        &self,
+        entries: impl Iterator<Item = &'a IndexEntry> + Send,
+        id: &str,
+        tx: &E::Transaction,
+    ) -> Result<()> {
+        let mut unique = Vec::new();
+        for entry in entries {
+            let key = entry.key(&self.table, id);
+            if entry.unique {
+                unique.push(key);
+            } else {
+                tx.delete(key).await?;
+            }
+        }
+        if unique.is_empty() {
+            return Ok(());
+        }
+        // The entry is another row's where two rows had the same value before the index became unique.
+        let owners = tx.batch_get(unique.clone()).await?;
+        for (key, owner) in unique.into_iter().zip(owners) {
+            if owner.as_deref() == Some(id.as_bytes()) {
+                tx.delete(key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_events(
+        &self,
+        operation: TitoOperation,
+        old: Option<&M>,
+        row: &M,
+        tx: &E::Transaction,
+    ) -> Result<()> {
+        let events = M::events(&Change { operation, old, row, now: tx.start_timestamp() });
+        if events.is_empty() {
+            return Ok(());
+        }
+        let entity = row.entity();
+        for event in events {
+            let event = NewEvent {
+                event_type: event.name,
+                entity: entity.clone(),
+                action: operation.action().to_string(),
+                timestamp: event.timestamp,
+                headers: BTreeMap::new(),
+                payload: None,
+            };
+            write_event(&self.engine, tx, event).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The entries that a row calls for, with names that can be part of keys.
+fn checked_entries<M: TitoSchema>(row: &M) -> Result<Vec<IndexEntry>> {
+    let entries = row.index_entries()?;
+    for entry in &entries {
+        names::check("index", &entry.name)?;
+    }
+    Ok(entries)
+}

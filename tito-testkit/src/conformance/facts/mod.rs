@@ -1,0 +1,21 @@
+//! The facts. Each opens a database of its own and panics if the engine is wrong.
+//!
+//! They interleave transactions in one task, so an engine must not let one transaction's call wait for another
+//! transaction's end.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests: a panic is how they fail")]
+
+pub mod cancellation;
+pub mod concurrency;
+pub mod conflicts;
+pub mod endings;
+pub mod histories;
+pub mod inserts;
+pub mod limits;
+pub mod locks;
+pub mod outcomes;
+pub mod own_writes;
+pub mod replay;
+pub mod snapshots;
+pub mod storage;
+pub mod timestamps;

@@ -1,0 +1,6 @@
+//! The embedded engine keeps the contract.
+
+use tito_testkit::conformance::{EmbeddedInMemory, EmbeddedOnDisk};
+
+tito_testkit::conformance!(embedded_in_memory, EmbeddedInMemory);
+tito_testkit::conformance!(embedded_on_disk, EmbeddedOnDisk);

@@ -1,0 +1,28 @@
+//! Temporary engines keep their data as long as they should, and no longer.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use tito_core::{TitoEngine, TitoError, TitoTransaction};
+use tito_testkit::EngineSettings;
+
+#[tokio::test]
+async fn a_database_on_disk_is_reopened_even_while_clones_of_its_engine_are_left() {
+    let database = tito_testkit::on_disk().await.unwrap();
+    let clone = database.engine().clone();
+    let open_transaction = clone.begin().await.unwrap();
+    clone.transaction(|tx| async move { tx.put(b"a".to_vec(), vec![1]).await }).await.unwrap();
+    let database = database.reopen(EngineSettings::default()).await.unwrap();
+    let tx = database.engine().begin().await.unwrap();
+    assert_eq!(tx.get(b"a").await.unwrap(), Some(vec![1]));
+    assert!(matches!(clone.begin().await, Err(TitoError::EngineClosed { .. })));
+    drop(open_transaction);
+}
+
+#[tokio::test]
+async fn the_directory_goes_with_the_database() {
+    let database = tito_testkit::on_disk().await.unwrap();
+    let path = database.path().to_path_buf();
+    assert!(path.exists());
+    drop(database);
+    assert!(!path.exists(), "{} is left behind", path.display());
+}

@@ -1,0 +1,11 @@
+use serde::{Deserialize, Serialize};
+use tito_core::prelude::*;
+
+#[derive(Clone, Serialize, Deserialize, TitoModel)]
+#[tito]
+#[tito = "user"]
+struct User {
+    id: String,
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+use serde::{Deserialize, Serialize};
+use tito_core::prelude::*;
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Settings;
+
+#[derive(Clone, Serialize, Deserialize, TitoModel)]
+struct User {
+    id: String,
+    #[tito(event = "settings_changed")]
+    settings: Settings,
+}
+
+fn main() {}

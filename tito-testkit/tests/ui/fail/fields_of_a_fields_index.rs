@@ -1,0 +1,11 @@
+use serde::{Deserialize, Serialize};
+use tito_core::prelude::*;
+
+#[derive(Clone, Serialize, Deserialize, TitoModel)]
+struct User {
+    id: String,
+    #[tito(index(name = "by_both", fields(id, email)))]
+    email: String,
+}
+
+fn main() {}

@@ -1,0 +1,16 @@
+use serde::{Deserialize, Serialize};
+use tito_core::prelude::*;
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Address {
+    city: String,
+}
+
+#[derive(Clone, Serialize, Deserialize, TitoModel)]
+#[tito(index(name = "by_city", fields(address.city: u32)))]
+struct User {
+    id: String,
+    address: Address,
+}
+
+fn main() {}

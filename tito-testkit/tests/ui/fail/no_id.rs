@@ -1,0 +1,9 @@
+use serde::{Deserialize, Serialize};
+use tito_core::prelude::*;
+
+#[derive(Clone, Serialize, Deserialize, TitoModel)]
+struct User {
+    email: String,
+}
+
+fn main() {}

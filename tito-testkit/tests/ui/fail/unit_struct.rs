@@ -1,0 +1,7 @@
+use serde::{Deserialize, Serialize};
+use tito_core::prelude::*;
+
+#[derive(Clone, Serialize, Deserialize, TitoModel)]
+struct User;
+
+fn main() {}

@@ -1,0 +1,12 @@
+use serde::{Deserialize, Serialize};
+use tito_core::prelude::*;
+
+#[derive(Clone, Serialize, Deserialize, TitoModel)]
+struct User {
+    id: String,
+    #[tito(index, when = self.active)]
+    email: String,
+    active: bool,
+}
+
+fn main() {}

@@ -1,0 +1,19 @@
+//! What a handler makes of an event.
+
+use std::time::Duration;
+
+/// What a handler says of an event that it did not fail on. An error says: try again by the retry policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The event is done and is deleted.
+    #[default]
+    Done,
+    /// The event has failed for now and is tried again after this time instead of the policy's backoff, rounded up to
+    /// whole seconds. It counts as an attempt: after the last one the event goes to the dead letters.
+    RetryAfter(Duration),
+    /// The event is handed out again at this time, in Unix seconds; at once if that is past. Not an attempt.
+    RescheduleTo(i64),
+    /// The event goes to the dead letters at once, for this reason.
+    DeadLetter(String),
+}

@@ -1,0 +1,41 @@
+//! Which partitions a worker serves.
+
+/// A worker's share of the partitions of its topics: every partition `p` with `p % total == mine`.
+///
+/// With as many shares as a topic has partitions, each worker owns exactly one. Adding workers moves no data. Two workers
+/// with the same share repeat each other's work, but neither loses an event nor commits an effect twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionConfig {
+    total: u16,
+    mine: u16,
+}
+
+impl PartitionConfig {
+    /// Share `mine`, counted from 0, of `total` shares. A total of 0 counts as 1.
+    ///
+    /// ```
+    /// use tito_worker::PartitionConfig;
+    /// let second_of_four = PartitionConfig::new(4, 1);
+    /// assert_eq!(second_of_four.of(10).collect::<Vec<_>>(), [1, 5, 9]);
+    /// assert_eq!(PartitionConfig::all().of(3).count(), 3);
+    /// ```
+    pub const fn new(total: u16, mine: u16) -> Self {
+        Self { total: if total == 0 { 1 } else { total }, mine }
+    }
+
+    /// All partitions.
+    pub const fn all() -> Self {
+        Self::new(1, 0)
+    }
+
+    /// The partitions of this share of a topic with `partitions` partitions; none if `mine` is not below `total`.
+    pub fn of(self, partitions: u16) -> impl Iterator<Item = u16> {
+        (0..partitions).filter(move |partition| partition % self.total == self.mine)
+    }
+}
+
+impl Default for PartitionConfig {
+    fn default() -> Self {
+        Self::all()
+    }
+}

@@ -1,0 +1,9 @@
+//! What most consumers use: `use tito_worker::prelude::*;`.
+
+pub use crate::outcome::Outcome;
+pub use crate::partitions::PartitionConfig;
+pub use crate::publish::Publish;
+pub use crate::queue::TitoQueue;
+pub use crate::retry::RetryPolicy;
+pub use crate::run_worker::run_worker;
+pub use crate::worker::{Subscription, Worker, WorkerReport};

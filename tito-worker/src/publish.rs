@@ -1,0 +1,90 @@
+//! Events without a model.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tito_core::TitoError;
+
+/// An event to be published with [`TitoQueue::publish`](crate::TitoQueue::publish).
+///
+/// ```
+/// # use std::time::Duration;
+/// # use tito_worker::Publish;
+/// # fn example() -> Result<(), tito_core::TitoError> {
+/// let event = Publish::new("email", "user:17")
+///     .action("welcome")
+///     .payload(&serde_json::json!({ "to": "ada@example.com" }))?
+///     .delay(Duration::from_secs(3600));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Publish {
+    pub(crate) event_type: String,
+    pub(crate) entity: String,
+    pub(crate) action: String,
+    pub(crate) due: Due,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) payload: Option<Box<RawValue>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Due {
+    After(Duration),
+    At(i64),
+}
+
+impl Publish {
+    /// An event of a type, about an entity: events of one entity are handled one at a time, in the order of their
+    /// transactions. Due at once, with the action `publish`, unless said otherwise.
+    pub fn new(event_type: impl Into<String>, entity: impl Into<String>) -> Self {
+        Self {
+            event_type: event_type.into(),
+            entity: entity.into(),
+            action: "publish".to_string(),
+            due: Due::After(Duration::ZERO),
+            headers: BTreeMap::new(),
+            payload: None,
+        }
+    }
+
+    /// What happened.
+    pub fn action(mut self, action: impl Into<String>) -> Self {
+        self.action = action.into();
+        self
+    }
+
+    /// What the handler needs to know; it reads it with [`TitoEvent::payload`](tito_core::event::TitoEvent::payload).
+    ///
+    /// # Errors
+    /// [`TitoError::Unserializable`].
+    pub fn payload(mut self, payload: &impl Serialize) -> Result<Self, TitoError> {
+        let raw = to_raw_value(payload).map_err(|source| TitoError::Unserializable {
+            what: format!("the payload of an event {:?} for {:?}", self.event_type, self.entity),
+            source,
+        })?;
+        self.payload = Some(raw);
+        Ok(self)
+    }
+
+    /// A small text beside the payload.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// Due this long after the transaction's start, rounded up to whole seconds.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.due = Due::After(delay);
+        self
+    }
+
+    /// Due at a time, in Unix seconds; at once if that is past.
+    pub fn at(mut self, seconds: i64) -> Self {
+        self.due = Due::At(seconds);
+        self
+    }
+}

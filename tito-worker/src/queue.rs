@@ -1,0 +1,48 @@
+//! The queue: an engine, seen as topics of events.
+
+use tito_core::event::{NewEvent, Topic, write_event};
+use tito_core::{Result, TitoEngine, TitoTransaction};
+use uuid::Uuid;
+
+use crate::publish::{Due, Publish};
+
+/// The topics of a database. Costs nothing to make.
+#[derive(Clone, Debug)]
+pub struct TitoQueue<E> {
+    /// The engine that holds the events.
+    pub engine: E,
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// The topics of `engine`.
+    pub fn new(engine: E) -> Self {
+        Self { engine }
+    }
+
+    /// Creates a topic with a number of partitions from 1 to 9,999, if it does not exist, and returns how many it has.
+    /// A topic that is not created by hand gets 16 when it is first used.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded), and those of the engine.
+    pub async fn create_topic(&self, event_type: &str, partitions: u16) -> Result<u16> {
+        Ok(Topic::ensure(&self.engine, event_type, partitions).await?.partitions)
+    }
+
+    /// Publishes an event in a transaction: it is there when the transaction commits, with everything else that the
+    /// transaction writes, or not at all. Returns its id.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::InvalidTimestamp`](tito_core::TitoError::InvalidTimestamp),
+    /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded), and those of the engine.
+    pub async fn publish(&self, event: Publish, tx: &E::Transaction) -> Result<Uuid> {
+        let timestamp = match event.due {
+            Due::At(seconds) => seconds,
+            Due::After(delay) if delay.is_zero() => 0,
+            Due::After(delay) => tx.start_timestamp().seconds_after(delay),
+        };
+        let Publish { event_type, entity, action, headers, payload, .. } = event;
+        write_event(&self.engine, tx, NewEvent { event_type, entity, action, timestamp, headers, payload }).await
+    }
+}

@@ -1,0 +1,41 @@
+//! A worker in one call.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use futures::future::BoxFuture;
+use tito_core::event::TitoEvent;
+use tito_core::{TitoEngine, TitoError};
+use tokio::sync::broadcast;
+
+use crate::partitions::PartitionConfig;
+use crate::queue::TitoQueue;
+use crate::worker::{Worker, WorkerReport};
+
+/// Handles the events of one topic until a message comes on `shutdown` (or its sender is gone), and returns what it did.
+///
+/// Works only while `is_leader` is true. Handlers get 60 s an attempt and 10 attempts; [`Worker::builder`] sets these
+/// and more.
+pub async fn run_worker<E, F>(
+    queue: Arc<TitoQueue<E>>,
+    event_type: String,
+    handler: F,
+    partitions: PartitionConfig,
+    is_leader: Arc<AtomicBool>,
+    mut shutdown: broadcast::Receiver<()>,
+) -> WorkerReport
+where
+    E: TitoEngine,
+    F: Fn(TitoEvent) -> BoxFuture<'static, Result<(), TitoError>> + Send + Sync + 'static,
+{
+    Worker::builder(TitoQueue::clone(&queue))
+        .partitions(partitions)
+        .active_while(is_leader)
+        .subscribe(event_type, handler)
+        .build()
+        .run(async move {
+            // Lagging behind means that a message came as well.
+            let _ = shutdown.recv().await;
+        })
+        .await
+}

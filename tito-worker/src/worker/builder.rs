@@ -1,0 +1,157 @@
+//! What a worker is told.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tito_core::event::{DEFAULT_PARTITIONS, TitoEvent};
+use tito_core::{BoxError, TitoEngine};
+
+use super::Worker;
+use super::runner::Runner;
+use crate::handler::{Handler, IntoOutcome};
+use crate::partitions::PartitionConfig;
+use crate::queue::TitoQueue;
+use crate::retry::RetryPolicy;
+
+/// How one topic is consumed.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Subscription {
+    pub(super) retry: RetryPolicy,
+    pub(super) timeout: Duration,
+    pub(super) concurrency: usize,
+    pub(super) new_topic_partitions: u16,
+}
+
+impl Default for Subscription {
+    fn default() -> Self {
+        Self {
+            retry: RetryPolicy::default(),
+            timeout: Duration::from_secs(60),
+            concurrency: 32,
+            new_topic_partitions: DEFAULT_PARTITIONS,
+        }
+    }
+}
+
+impl Subscription {
+    /// When a failed event is tried again.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How long a handler may take, by the engine's clock; then it is dropped where it waits, and the attempt has
+    /// failed. Default 60 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many handlers run at once in each partition, at least 1. Default 32.
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// How many partitions the topic gets if this worker is the first to use it. Default 16.
+    pub fn new_topic_partitions(mut self, partitions: u16) -> Self {
+        self.new_topic_partitions = partitions;
+        self
+    }
+}
+
+/// Tells a [`Worker`] what to do.
+#[must_use]
+pub struct WorkerBuilder<E: TitoEngine>(Worker<E>);
+
+impl<E: TitoEngine> WorkerBuilder<E> {
+    pub(super) fn new(queue: TitoQueue<E>) -> Self {
+        Self(Worker {
+            queue,
+            partitions: PartitionConfig::all(),
+            active: None,
+            shutdown_timeout: Duration::from_secs(10),
+            subscriptions: Vec::new(),
+        })
+    }
+
+    /// Hands the events of a topic to `handler`, with the default [`Subscription`]. An error, a panic or a timeout
+    /// schedules the next attempt. The handler can see an event more than once, for example when the worker dies before
+    /// the outcome is recorded.
+    pub fn subscribe<F, Fut, O, Error>(self, event_type: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(TitoEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, Error>> + Send + 'static,
+        O: IntoOutcome,
+        Error: Into<BoxError>,
+    {
+        self.subscribe_with(event_type, Subscription::default(), handler)
+    }
+
+    /// As [`subscribe`](WorkerBuilder::subscribe), with options.
+    pub fn subscribe_with<F, Fut, O, Error>(
+        self,
+        event_type: impl Into<String>,
+        subscription: Subscription,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(TitoEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, Error>> + Send + 'static,
+        O: IntoOutcome,
+        Error: Into<BoxError>,
+    {
+        self.add(event_type.into(), subscription, Handler::plain(handler))
+    }
+
+    /// Hands the events of a topic to `handler` together with the transaction that acknowledges them: what the handler
+    /// writes into it and the acknowledgement commit together or not at all, so these effects happen exactly once. An
+    /// error rolls them back; an outcome other than done commits with them. After a conflict the handler runs again.
+    pub fn subscribe_transactional<F, Fut, O, Error>(
+        self,
+        event_type: impl Into<String>,
+        subscription: Subscription,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(TitoEvent, E::Transaction) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, Error>> + Send + 'static,
+        O: IntoOutcome,
+        Error: Into<BoxError>,
+    {
+        self.add(event_type.into(), subscription, Handler::transactional(handler))
+    }
+
+    fn add(mut self, event_type: String, subscription: Subscription, handler: Handler<E>) -> Self {
+        let engine = self.0.queue.engine.clone();
+        self.0.subscriptions.push(Arc::new(Runner::new(engine, event_type, subscription, handler)));
+        self
+    }
+
+    /// Which partitions the worker serves. Default: all.
+    pub fn partitions(mut self, partitions: PartitionConfig) -> Self {
+        self.0.partitions = partitions;
+        self
+    }
+
+    /// Works only while `flag` is true. It is looked at 20 times a second; handlers that run when it becomes false go on
+    /// to their end.
+    pub fn active_while(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.0.active = Some(flag);
+        self
+    }
+
+    /// How long running handlers get to end when the worker is shut down. Default 10 s.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.0.shutdown_timeout = timeout;
+        self
+    }
+
+    /// The worker.
+    pub fn build(self) -> Worker<E> {
+        self.0
+    }
+}

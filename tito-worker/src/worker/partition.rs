@@ -1,0 +1,420 @@
+//! The loop of one partition: read, hand out, record.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, OptionFuture};
+use serde::Deserialize;
+use tito_core::engine::{KeyValue, Wakeup};
+use tito_core::event::TitoEvent;
+use tito_core::keys::{self, KeyRange};
+use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction};
+use tokio::sync::watch;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::lanes::{Finished, Lanes};
+use super::reader::Reader;
+use super::record::{Disposition, Recorded, Unrecorded, record_all};
+use super::report::WorkerReport;
+use super::runner::{Delivery, Runner, Verdict};
+use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE};
+
+/// How many events a partition holds in memory, handed out or waiting.
+const MOST_HELD: usize = 2_048;
+
+/// How many outcomes are recorded in one transaction.
+const MOST_RECORDED: usize = 1_024;
+
+/// How often, by the engine's clock, a checkpoint is written beside an acknowledgement.
+const CHECKPOINT_EVERY: u64 = 10_000;
+
+/// How long the recording of what is done may take once the shutdown timeout has passed.
+const LAST_RECORDING: Duration = Duration::from_secs(5);
+
+/// An event's place within its partition.
+type Place = (i64, Uuid);
+
+/// What the partitions of a worker listen to.
+#[derive(Clone)]
+pub(super) struct Signals {
+    pub(super) stopped: watch::Receiver<bool>,
+    pub(super) active: watch::Receiver<bool>,
+}
+
+struct Page {
+    entries: Vec<KeyValue>,
+    /// When it was read.
+    now: Timestamp,
+}
+
+type Reading = BoxFuture<'static, Result<Page>>;
+type Recording = BoxFuture<'static, Result<Vec<Recorded>>>;
+
+pub(super) struct Partition<E: TitoEngine> {
+    engine: E,
+    runner: Arc<Runner<E>>,
+    partition: u16,
+    wakeup: Wakeup,
+    reader: Option<Reader>,
+    lanes: Lanes<E>,
+    /// Events that were read and whose outcome is not recorded yet.
+    held: HashSet<Place>,
+    /// Events whose outcome was recorded while a page was being read, which may still show them.
+    settled: HashSet<Place>,
+    unrecorded: Vec<Unrecorded>,
+    reading: Option<Reading>,
+    recording: Option<Recording>,
+    /// What `recording` records.
+    batch: Arc<Vec<Unrecorded>>,
+    next_checkpoint: u64,
+    read_pause: Duration,
+    record_pause: Duration,
+    report: WorkerReport,
+}
+
+impl<E: TitoEngine> Partition<E> {
+    pub(super) fn new(engine: E, runner: Arc<Runner<E>>, partition: u16) -> Self {
+        Self {
+            // Registered before the first read, so that no commit falls between the two.
+            wakeup: engine.context().wakeups.register(&runner.event_type, partition),
+            lanes: Lanes::new(runner.clone()),
+            next_checkpoint: engine.clock().now_millis() + CHECKPOINT_EVERY,
+            engine,
+            runner,
+            partition,
+            reader: None,
+            held: HashSet::new(),
+            settled: HashSet::new(),
+            unrecorded: Vec::new(),
+            reading: None,
+            recording: None,
+            batch: Arc::default(),
+            read_pause: Duration::ZERO,
+            record_pause: Duration::ZERO,
+            report: WorkerReport::default(),
+        }
+    }
+
+    /// Works until it is stopped, and while it is active.
+    pub(super) async fn serve(mut self, mut signals: Signals, shutdown_timeout: Duration) -> WorkerReport {
+        while !*signals.stopped.borrow() {
+            if *signals.active.borrow_and_update() {
+                self.start_reading();
+            }
+            tokio::select! {
+                _ = signals.stopped.changed() => {}
+                _ = signals.active.changed() => {
+                    if !*signals.active.borrow() {
+                        self.put_back_unstarted();
+                    }
+                }
+                result = self.step() => {
+                    if let Err(error) = result {
+                        tracing::warn!(
+                            topic = %self.runner.event_type, partition = self.partition, %error,
+                            "the engine failed, trying again"
+                        );
+                    }
+                }
+            }
+        }
+        self.shut_down(shutdown_timeout).await
+    }
+
+    /// Works until nothing is due.
+    pub(super) async fn drain(mut self) -> Result<WorkerReport> {
+        loop {
+            self.start_reading();
+            if self.is_idle() {
+                return Ok(self.report);
+            }
+            self.step().await?;
+        }
+    }
+
+    /// Waits for the next thing to happen, and deals with it. Safe to cancel.
+    async fn step(&mut self) -> Result<()> {
+        self.take_finished();
+        self.start_recording();
+        let reader_waits = self.reading.is_none() && self.reader.is_some();
+        let next_read = self.reader.as_ref().map_or(0, Reader::next_read_millis);
+        let clock = self.engine.clock();
+        let has_room = self.has_room();
+        tokio::select! {
+            Some(page) = OptionFuture::from(self.reading.as_mut()) => {
+                self.reading = None;
+                self.take_page(page)
+            }
+            Some(recorded) = OptionFuture::from(self.recording.as_mut()) => {
+                self.recording = None;
+                self.take_recorded(recorded)
+            }
+            () = self.lanes.finished() => Ok(()),
+            // Only between reads: a page that is being read may be older than the commit.
+            key = self.wakeup.woken(), if reader_waits => {
+                let now = self.engine.clock().now_millis();
+                if let Some(reader) = &mut self.reader {
+                    reader.note_commit(&key, now);
+                }
+                Ok(())
+            }
+            () = clock.wait_until(next_read), if reader_waits && has_room => Ok(()),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.held.len() < MOST_HELD / 4 * 3
+    }
+
+    fn start_reading(&mut self) {
+        if self.reading.is_some() || !self.has_room() {
+            return;
+        }
+        let (engine, pause) = (self.engine.clone(), self.read_pause);
+        let Some(reader) = &mut self.reader else {
+            let (runner, partition) = (self.runner.clone(), self.partition);
+            self.reading = Some(
+                async move {
+                    tokio::time::sleep(pause).await;
+                    read_checkpoint(&engine, &runner.event_type, partition).await
+                }
+                .boxed(),
+            );
+            return;
+        };
+        if reader.wants_to_read(self.engine.clock().now_millis()) {
+            let (range, limit) = reader.next_page();
+            self.reading = Some(
+                async move {
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
+                    read_page(&engine, range, limit).await
+                }
+                .boxed(),
+            );
+        }
+    }
+
+    fn take_page(&mut self, page: Result<Page>) -> Result<()> {
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                self.read_pause = next_pause(self.read_pause);
+                return Err(error);
+            }
+        };
+        self.read_pause = Duration::ZERO;
+        let now_millis = self.engine.clock().now_millis();
+        let Some(reader) = &mut self.reader else {
+            self.reader = Some(Reader::new(
+                &self.runner.event_type,
+                self.partition,
+                page.entries.first().and_then(|(_, value)| checkpoint_floor(value)),
+                now_millis,
+                self.engine.max_transaction_age_millis(),
+                self.engine.is_only_writer(),
+            ));
+            return Ok(());
+        };
+        let read = page.entries.len();
+        let mut deliveries = Vec::with_capacity(read);
+        let mut next_due = None;
+        let mut is_cut = false;
+        for (key, value) in page.entries {
+            let place = keys::parse_event(&key).map(|place| (place.seconds, place.id));
+            if let Some((second, _)) = place
+                && second > page.now.seconds()
+            {
+                next_due = Some(second);
+                break;
+            }
+            if self.held.len() >= MOST_HELD {
+                is_cut = true;
+                break;
+            }
+            reader.pass(&key);
+            let held_place = place_of(&key);
+            if self.settled.contains(&held_place) || !self.held.insert(held_place) {
+                continue;
+            }
+            match TitoEvent::decode(&key, &value) {
+                Ok(event) if place.is_some() => {
+                    deliveries.push(Delivery { key, partition: self.partition, event });
+                }
+                _ => {
+                    tracing::error!(key = %tito_core::KeyText::from(key.as_slice()), "not an event, set aside");
+                    self.unrecorded.push(Unrecorded { key, disposition: Disposition::Malformed });
+                }
+            }
+        }
+        reader.note_page(read, next_due, is_cut, now_millis);
+        self.settled.clear();
+        self.lanes.submit(deliveries);
+        Ok(())
+    }
+
+    fn take_finished(&mut self) {
+        for Finished { key, verdict } in self.lanes.take_finished() {
+            match verdict {
+                Verdict::Unrecorded(disposition) => self.unrecorded.push(Unrecorded { key, disposition }),
+                Verdict::Recorded(recorded) => {
+                    recorded.count(&mut self.report);
+                    self.release(&key);
+                }
+            }
+        }
+    }
+
+    /// Everything that is ready is recorded in one transaction, one at a time: while it is under way more gets ready.
+    fn start_recording(&mut self) {
+        if self.recording.is_some() || (self.unrecorded.is_empty() && self.batch.is_empty()) {
+            return;
+        }
+        if self.batch.is_empty() {
+            let rest = self.unrecorded.split_off(self.unrecorded.len().min(MOST_RECORDED));
+            self.batch = Arc::new(std::mem::replace(&mut self.unrecorded, rest));
+        }
+        let now = self.engine.clock().now_millis();
+        let floor = self.reader.as_ref().filter(|_| now >= self.next_checkpoint).map(|reader| {
+            self.next_checkpoint = now + CHECKPOINT_EVERY;
+            let first_held = self.held.iter().map(|(second, _)| *second).min();
+            reader.floor(first_held, Timestamp::from_millis(now))
+        });
+        let (engine, runner, partition) = (self.engine.clone(), self.runner.clone(), self.partition);
+        let (batch, pause) = (self.batch.clone(), self.record_pause);
+        self.recording = Some(
+            async move {
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+                record_all(&engine, &runner, partition, &batch, floor).await
+            }
+            .boxed(),
+        );
+    }
+
+    fn take_recorded(&mut self, recorded: Result<Vec<Recorded>>) -> Result<()> {
+        let recorded = match recorded {
+            Ok(recorded) => recorded,
+            // The batch stays; what of it was committed all the same is found gone by the next attempt.
+            Err(error) => {
+                self.record_pause = next_pause(self.record_pause);
+                return Err(error);
+            }
+        };
+        self.record_pause = Duration::ZERO;
+        let batch = std::mem::take(&mut self.batch);
+        for (unrecorded, recorded) in batch.iter().zip(recorded) {
+            recorded.count(&mut self.report);
+            self.release(&unrecorded.key);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, key: &[u8]) {
+        let place = place_of(key);
+        self.held.remove(&place);
+        if self.reading.is_some() {
+            self.settled.insert(place);
+        }
+    }
+
+    /// Lets go of events whose handlers have not begun; they are read again when the worker is active again.
+    fn put_back_unstarted(&mut self) {
+        for key in self.lanes.take_unstarted() {
+            self.held.remove(&place_of(&key));
+        }
+        // As after a takeover, everything is read from the beginning.
+        self.reading = None;
+        self.reader = None;
+        self.settled.clear();
+    }
+
+    fn is_idle(&self) -> bool {
+        let now = self.engine.clock().now_millis();
+        self.held.is_empty()
+            && self.reading.is_none()
+            && self.recording.is_none()
+            && self.reader.as_ref().is_some_and(|reader| reader.has_caught_up(now))
+            && !self.wakeup.is_woken()
+    }
+
+    async fn shut_down(mut self, timeout: Duration) -> WorkerReport {
+        self.put_back_unstarted();
+        let ended = tokio::time::timeout(timeout, self.finish_running()).await;
+        if ended.is_err() {
+            self.report.unfinished = self.lanes.abort().await;
+            tracing::warn!(
+                topic = %self.runner.event_type, partition = self.partition, handlers = self.report.unfinished,
+                "handlers did not end before the shutdown timeout"
+            );
+        }
+        if tokio::time::timeout(LAST_RECORDING, self.record_the_rest()).await.is_err() {
+            tracing::error!(
+                topic = %self.runner.event_type, partition = self.partition,
+                "outcomes could not be recorded before shutdown; their events are handed out again"
+            );
+        }
+        self.report
+    }
+
+    async fn finish_running(&mut self) {
+        self.lanes.join().await;
+    }
+
+    async fn record_the_rest(&mut self) {
+        loop {
+            self.take_finished();
+            self.start_recording();
+            let Some(recording) = self.recording.as_mut() else { return };
+            let recorded = recording.await;
+            self.recording = None;
+            if let Err(error) = self.take_recorded(recorded) {
+                tracing::warn!(%error, "recording outcomes failed, trying again");
+            }
+        }
+    }
+}
+
+/// The place of an event. A key that is no event's, which is set aside, gets one that no event has.
+fn place_of(key: &[u8]) -> Place {
+    match keys::parse_event(key) {
+        Some(place) => (place.seconds, place.id),
+        None => (i64::MAX, Uuid::from_u128(xxh3_128(key))),
+    }
+}
+
+fn next_pause(pause: Duration) -> Duration {
+    (pause * 2).clamp(FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE)
+}
+
+async fn read_page<E: TitoEngine>(engine: &E, range: KeyRange, limit: usize) -> Result<Page> {
+    let tx = engine.begin().await?;
+    let entries = tx.scan(range, limit).await?;
+    let now = tx.start_timestamp();
+    tx.rollback().await;
+    Ok(Page { entries, now })
+}
+
+/// A page of the checkpoint alone.
+async fn read_checkpoint<E: TitoEngine>(engine: &E, event_type: &str, partition: u16) -> Result<Page> {
+    let key = keys::checkpoint(event_type, partition);
+    let tx = engine.begin().await?;
+    let value = tx.get(&key).await?;
+    let now = tx.start_timestamp();
+    tx.rollback().await;
+    Ok(Page { entries: value.map(|value| (key, value)).into_iter().collect(), now })
+}
+
+/// The floor of a checkpoint. One that can't be read costs a scan from the beginning, nothing else.
+fn checkpoint_floor(value: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Checkpoint {
+        floor: i64,
+    }
+    serde_json::from_slice(value).ok().map(|Checkpoint { floor }| floor)
+}

@@ -1,0 +1,164 @@
+//! When to read which part of a partition.
+//!
+//! The cursor lies behind everything that was handed out or seen to be gone. It is kept in memory only, and goes back
+//! whenever something may have been committed behind it: an event of a transaction that began earlier than others and
+//! committed later, a retry, or the commit of another process. Going back is safe, because events that are held are
+//! known and events that are done are deleted; it costs reading what is held once more.
+
+use std::time::Duration;
+
+use tito_core::Timestamp;
+use tito_core::keys::{self, KeyRange};
+
+/// The recent past is read again this often, unless the engine tells of every commit.
+const RECENT_EVERY: u64 = 1_000;
+const RECENT: i64 = 2;
+/// All that a transaction could still commit into is read again this often.
+const WINDOW_EVERY: u64 = 15_000;
+/// The whole partition is read again this often.
+const SWEEP_EVERY: u64 = 600_000;
+/// Polls of an idle partition for events of other processes.
+const SHORTEST_POLL: u64 = 10;
+const LONGEST_POLL: u64 = 500;
+
+const SMALLEST_PAGE: usize = 32;
+const LARGEST_PAGE: usize = 1_024;
+
+pub(super) struct Reader {
+    event_type: String,
+    partition: u16,
+    /// The first key that was not read yet.
+    cursor: Vec<u8>,
+    page: usize,
+    /// Whether there is something to read now.
+    is_behind: bool,
+    /// The second of the first event past the present that is known of.
+    next_due: Option<i64>,
+    /// Whole seconds that a commit can land behind its transaction's start.
+    window: i64,
+    is_only_writer: bool,
+    next_recent: u64,
+    next_window: u64,
+    next_sweep: u64,
+    next_poll: u64,
+    poll: u64,
+}
+
+impl Reader {
+    /// Begins at `floor` if a checkpoint gives one, to be quick; the whole partition is read once that is done.
+    pub(super) fn new(
+        event_type: &str,
+        partition: u16,
+        floor: Option<i64>,
+        now_millis: u64,
+        max_transaction_age_millis: u64,
+        is_only_writer: bool,
+    ) -> Self {
+        let all = keys::events_of_partition(event_type, partition);
+        Self {
+            event_type: event_type.to_string(),
+            partition,
+            cursor: floor.map_or(all.start, |floor| keys::events_from_second(event_type, partition, floor)),
+            page: SMALLEST_PAGE,
+            is_behind: true,
+            next_due: None,
+            window: Duration::from_millis(max_transaction_age_millis).as_secs() as i64 + 2,
+            is_only_writer,
+            next_recent: now_millis + RECENT_EVERY,
+            next_window: now_millis + WINDOW_EVERY,
+            next_sweep: if floor.is_some() { now_millis } else { now_millis + SWEEP_EVERY },
+            next_poll: now_millis + SHORTEST_POLL,
+            poll: SHORTEST_POLL,
+        }
+    }
+
+    /// Whether to read now.
+    pub(super) fn wants_to_read(&mut self, now_millis: u64) -> bool {
+        if self.is_behind {
+            return true;
+        }
+        let now_seconds = (now_millis / 1000) as i64;
+        if now_millis >= self.next_sweep {
+            self.cursor = keys::events_of_partition(&self.event_type, self.partition).start;
+            self.next_sweep = now_millis + SWEEP_EVERY;
+            self.is_behind = true;
+        } else if now_millis >= self.next_window {
+            self.go_back_to_second(now_seconds - self.window);
+            self.next_window = now_millis + WINDOW_EVERY;
+        } else if !self.is_only_writer && now_millis >= self.next_recent {
+            self.go_back_to_second(now_seconds - RECENT);
+            self.next_recent = now_millis + RECENT_EVERY;
+        }
+        let is_due = self.next_due.is_some_and(|due| due <= now_seconds);
+        let is_poll = !self.is_only_writer && now_millis >= self.next_poll;
+        self.is_behind |= is_due || is_poll;
+        self.is_behind
+    }
+
+    /// When to read next if nothing happens before.
+    pub(super) fn next_read_millis(&self) -> u64 {
+        let due = self.next_due.map(|due| u64::try_from(due).unwrap_or(0).saturating_mul(1000));
+        let regular = self.next_window.min(self.next_sweep);
+        let polls = if self.is_only_writer { regular } else { self.next_poll.min(self.next_recent) };
+        due.unwrap_or(u64::MAX).min(regular).min(polls)
+    }
+
+    /// Notes that an event was committed under `key`.
+    pub(super) fn note_commit(&mut self, key: &[u8], now_millis: u64) {
+        if key < self.cursor.as_slice() {
+            self.cursor = key.to_vec();
+        }
+        match keys::parse_event_second(key) {
+            Some(second) if second > (now_millis / 1000) as i64 => {
+                self.next_due = Some(self.next_due.map_or(second, |due| due.min(second)));
+            }
+            _ => self.is_behind = true,
+        }
+    }
+
+    /// What to read: a range and how many keys of it.
+    pub(super) fn next_page(&self) -> (KeyRange, usize) {
+        let all = keys::events_of_partition(&self.event_type, self.partition);
+        (KeyRange::new(self.cursor.clone(), all.end), self.page)
+    }
+
+    /// Passes a key that was handed out or is held.
+    pub(super) fn pass(&mut self, key: &[u8]) {
+        self.cursor.clear();
+        self.cursor.extend_from_slice(key);
+        self.cursor.push(0);
+    }
+
+    /// Notes that a page was read to its end or to the first event past the present, `next_due`, or that only a part of
+    /// it could be taken.
+    pub(super) fn note_page(&mut self, read: usize, next_due: Option<i64>, is_cut: bool, now_millis: u64) {
+        let is_full = read >= self.page && next_due.is_none();
+        self.is_behind = is_full || is_cut;
+        if !self.is_behind {
+            self.next_due = next_due;
+        }
+        self.page = if is_full { (self.page * 4).min(LARGEST_PAGE) } else { SMALLEST_PAGE };
+        self.poll = if read > 0 { SHORTEST_POLL } else { (self.poll * 2).min(LONGEST_POLL) };
+        // Jitter keeps a fleet of workers from polling together.
+        self.next_poll = now_millis + fastrand::u64(self.poll / 2..=self.poll);
+    }
+
+    /// Whether everything that is due was read.
+    pub(super) fn has_caught_up(&self, now_millis: u64) -> bool {
+        !self.is_behind && self.next_due.is_none_or(|due| due > (now_millis / 1000) as i64)
+    }
+
+    /// The second from which on something may not be done yet, given the first that is held.
+    pub(super) fn floor(&self, first_held: Option<i64>, now: Timestamp) -> i64 {
+        let cursor = keys::parse_event_second(&self.cursor).unwrap_or(0);
+        first_held.unwrap_or(i64::MAX).min(cursor).min(now.seconds() - self.window).max(0)
+    }
+
+    fn go_back_to_second(&mut self, second: i64) {
+        let key = keys::events_from_second(&self.event_type, self.partition, second.max(0));
+        if key < self.cursor {
+            self.cursor = key;
+        }
+        self.is_behind = true;
+    }
+}

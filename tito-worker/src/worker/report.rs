@@ -1,0 +1,35 @@
+//! What a worker did.
+
+use std::ops::AddAssign;
+
+/// How many events came to what, since the worker began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerReport {
+    /// Done and deleted.
+    pub done: u64,
+    /// Failed, to be tried again later.
+    pub retried: u64,
+    /// Put off by their handlers.
+    pub rescheduled: u64,
+    /// Given up, and moved to the dead letters.
+    pub dead: u64,
+    /// Stored bytes that were no events, moved to the dead letters.
+    pub malformed: u64,
+    /// Handled here, but another worker recorded an outcome first.
+    pub elsewhere: u64,
+    /// Handlers that did not end before the shutdown timeout. Their events are handed out again by the next worker.
+    pub unfinished: u64,
+}
+
+impl AddAssign for WorkerReport {
+    fn add_assign(&mut self, other: Self) {
+        self.done += other.done;
+        self.retried += other.retried;
+        self.rescheduled += other.rescheduled;
+        self.dead += other.dead;
+        self.malformed += other.malformed;
+        self.elsewhere += other.elsewhere;
+        self.unfinished += other.unfinished;
+    }
+}

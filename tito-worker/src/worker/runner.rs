@@ -1,0 +1,144 @@
+//! One run of a handler, and what it comes to.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{Either, select};
+use tito_core::engine::Limits;
+use tito_core::event::TitoEvent;
+use tito_core::{BoxError, TitoEngine, TitoError, TitoTransaction};
+
+use super::builder::Subscription;
+use super::record::{Disposition, Recorded, record};
+use crate::handler::{Handled, Handler};
+use crate::outcome::Outcome;
+use crate::retry::RetryPolicy;
+
+/// Longer messages of failures are cut, in bytes.
+const LONGEST_ERROR: usize = 500;
+
+/// One subscription at work.
+pub(super) struct Runner<E: TitoEngine> {
+    engine: E,
+    pub(super) event_type: Arc<str>,
+    handler: Handler<E>,
+    pub(super) retry: RetryPolicy,
+    timeout: Duration,
+    pub(super) concurrency: usize,
+    pub(super) new_topic_partitions: u16,
+}
+
+/// An event on its way to a handler.
+pub(super) struct Delivery {
+    pub(super) key: Vec<u8>,
+    pub(super) partition: u16,
+    pub(super) event: TitoEvent,
+}
+
+/// What a run came to.
+pub(super) enum Verdict {
+    /// To be recorded with the acknowledgement.
+    Unrecorded(Disposition),
+    /// The handler's own transaction has recorded it.
+    Recorded(Recorded),
+}
+
+impl<E: TitoEngine> Runner<E> {
+    pub(super) fn new(engine: E, event_type: String, subscription: Subscription, handler: Handler<E>) -> Self {
+        let Subscription { retry, timeout, concurrency, new_topic_partitions } = subscription;
+        Self { engine, event_type: event_type.into(), handler, retry, timeout, concurrency, new_topic_partitions }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        self.engine.limits()
+    }
+
+    /// Runs the handler to its end, its panic or its timeout.
+    pub(super) async fn run(&self, delivery: Delivery) -> Verdict {
+        match &self.handler {
+            Handler::Plain(handler) => match self.limited(async { handler(delivery.event).await }).await {
+                Ok(outcome) => Verdict::Unrecorded(outcome.into()),
+                Err(error) => Verdict::Unrecorded(failure(&error)),
+            },
+            Handler::Transactional(handler) => {
+                let run = self.limited(self.run_in_transaction(handler.as_ref(), &delivery));
+                match run.await {
+                    Ok(recorded) => Verdict::Recorded(recorded),
+                    Err(error) => Verdict::Unrecorded(failure(&error)),
+                }
+            }
+        }
+    }
+
+    async fn run_in_transaction(
+        &self,
+        handler: &(dyn Fn(TitoEvent, E::Transaction) -> futures::future::BoxFuture<'static, Handled> + Send + Sync),
+        delivery: &Delivery,
+    ) -> Result<Recorded, BoxError> {
+        let attempt = |tx: E::Transaction| async move {
+            // Read in this transaction, so that of two workers which handle it only one commits.
+            let Some(stored) = tx.get(&delivery.key).await? else { return Ok(Recorded::Elsewhere) };
+            let event = TitoEvent::decode(&delivery.key, &stored)?;
+            let outcome = handler(event, tx.clone()).await.map_err(TitoError::Application)?;
+            record(&tx, self, delivery.partition, &delivery.key, stored, &outcome.into()).await
+        };
+        Ok(self.engine.transaction(attempt).await?)
+    }
+
+    async fn limited<T>(&self, run: impl Future<Output = Result<T, BoxError>>) -> Result<T, BoxError> {
+        let clock = self.engine.clock();
+        let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        let timeout = clock.wait_until(clock.now_millis().saturating_add(millis));
+        let run = AssertUnwindSafe(run).catch_unwind();
+        match select(std::pin::pin!(run), timeout).await {
+            Either::Left((Ok(result), _)) => result,
+            Either::Left((Err(panic), _)) => Err(format!("the handler panicked: {}", panic_text(&*panic)).into()),
+            Either::Right(_) => Err(format!("the handler did not end within {:?}", self.timeout).into()),
+        }
+    }
+}
+
+impl From<Outcome> for Disposition {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::Done,
+            Outcome::RetryAfter(delay) => {
+                Self::Retry { delay: Some(delay), error: "the handler asked for another attempt".to_string() }
+            }
+            Outcome::RescheduleTo(seconds) => Self::Reschedule { seconds },
+            Outcome::DeadLetter(reason) => Self::Dead { error: cut(reason) },
+        }
+    }
+}
+
+fn failure(error: &BoxError) -> Disposition {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source.filter(|_| text.len() < LONGEST_ERROR) {
+        let cause_text = cause.to_string();
+        // Some errors show their source themselves.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    Disposition::Retry { delay: None, error: cut(text) }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > LONGEST_ERROR {
+        let boundary = (0..=LONGEST_ERROR).rev().find(|&at| text.is_char_boundary(at));
+        text.truncate(boundary.unwrap_or(0));
+    }
+    text
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&'static str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
