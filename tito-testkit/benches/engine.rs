@@ -3,16 +3,11 @@
 
 mod support;
 
-use std::time::Duration;
-
 use support::limits::{BareRedb, RawAppend};
-use support::load::{Load, bytes_of, commit_all};
+use support::load::{Load, bytes_of, commit_all, merged};
 use support::{directory, interleaved, number, per_second, ratio, rounds, runtime, scaled, table, timed};
 use tito_core::prelude::*;
 use tokio::runtime::Runtime;
-
-/// The engine's default.
-const MEMTABLE_BYTES: u64 = 32 << 20;
 
 const ASKED_OF_REDB: f64 = 0.85;
 const ASKED_OF_RAW: f64 = 0.25;
@@ -56,19 +51,6 @@ fn at_once(runtime: &Runtime, tasks: usize, transactions: usize) -> [f64; 3] {
     );
     runtime.block_on(db.close());
     figures
-}
-
-/// Waits until no merge goes on, so that the next contender has the machine to itself.
-async fn merged(db: &EmbeddedBackend) {
-    loop {
-        // The engine takes up finished merges as it commits.
-        db.transaction(|tx| async move { tx.put(b"tick".to_vec(), Vec::new()).await }).await.unwrap();
-        // What is left has not filled the memtable that takes commits.
-        if db.sizes().await.unwrap().unmerged_bytes < MEMTABLE_BYTES {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// One long run, in which merges into the database file go on all the time.

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use redb::{Database, TableDefinition};
+use redb::{Database, ReadableTable as _, TableDefinition};
 
 use super::load::{Put, Puts};
 use super::timed;
@@ -65,3 +65,44 @@ impl RawAppend {
         })
     }
 }
+
+/// Deletes everything in the simplest way: 100 keys from the beginning of a partition, in a durable transaction each.
+pub fn drain_bare(directory: &Path, entries: &[Vec<Put>]) -> Duration {
+    let BareRedb(database) = BareRedb::create(directory);
+    let prefixes: Vec<Vec<u8>> = entries.iter().map(|entries| entries[0].0[..PARTITION_PREFIX].to_vec()).collect();
+    let fill = database.begin_write().unwrap();
+    {
+        let mut table = fill.open_table(TABLE).unwrap();
+        for (key, value) in entries.iter().flatten() {
+            table.insert(key.as_slice(), value.as_slice()).unwrap();
+        }
+    }
+    fill.commit().unwrap();
+    timed(|| {
+        for prefix in prefixes {
+            let mut end = prefix.clone();
+            end.push(b'~');
+            loop {
+                let transaction = database.begin_write().unwrap();
+                let mut table = transaction.open_table(TABLE).unwrap();
+                let found: Vec<Put> = table
+                    .range(prefix.as_slice()..end.as_slice())
+                    .unwrap()
+                    .take(100)
+                    .map(|entry| entry.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).unwrap())
+                    .collect();
+                for (key, _) in &found {
+                    table.remove(key.as_slice()).unwrap();
+                }
+                drop(table);
+                transaction.commit().unwrap();
+                if found.is_empty() {
+                    break;
+                }
+            }
+        }
+    })
+}
+
+/// The length of `event:user:0000:`.
+const PARTITION_PREFIX: usize = 16;

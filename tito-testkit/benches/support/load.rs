@@ -15,6 +15,9 @@ use uuid::Uuid;
 pub type Put = (Vec<u8>, Vec<u8>);
 pub type Puts = Vec<Put>;
 
+/// The engine's default.
+const MEMTABLE_BYTES: u64 = 32 << 20;
+
 /// Where the load's clock begins.
 const FIRST_SECOND: i64 = 1_800_000_000;
 
@@ -123,4 +126,17 @@ where
         }
     });
     begin.elapsed()
+}
+
+/// Waits until no merge goes on, so that the next contender has the machine to itself.
+pub async fn merged(db: &EmbeddedBackend) {
+    loop {
+        // The engine takes up finished merges as it commits.
+        db.transaction(|tx| async move { tx.put(b"tick".to_vec(), Vec::new()).await }).await.unwrap();
+        // What is left has not filled the memtable that takes commits.
+        if db.sizes().await.unwrap().unmerged_bytes < MEMTABLE_BYTES {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

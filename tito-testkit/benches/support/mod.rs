@@ -3,6 +3,8 @@
 
 pub mod limits;
 pub mod load;
+pub mod process;
+pub mod queue;
 
 use std::env;
 use std::time::{Duration, Instant};
@@ -99,6 +101,10 @@ pub fn number(figure: f64) -> String {
 
 /// A ratio beside the least that is asked of it.
 pub fn ratio(figure: f64, asked: f64) -> String {
-    let verdict = if figure >= asked { "" } else { ", missed" };
-    format!("{figure:.2} (asked {asked:.2}{verdict})")
+    format!("{figure:.2} ({})", asked_of(format!("at least {asked:.2}"), figure >= asked))
+}
+
+/// What was asked, and whether it was missed.
+pub fn asked_of(what: String, met: bool) -> String {
+    format!("asked {what}{}", if met { "" } else { ", missed" })
 }
