@@ -139,17 +139,16 @@ fn handle(input: &Input, index: &Index<'_>, root: &Path) -> TokenStream {
     let adjective = if *unique { "unique index" } else { "index" };
     let condition = if index.when.is_some() { ", of the rows that meet its condition" } else { "" };
     let doc = format!(" The {adjective} `{name}` over {}{condition}.", fields.join(", "));
-    // A type that can't be a key is reported for itself, for the type of the constant and for its value: at one
-    // place, where they become one error, or for several fields at the index's name.
-    let constant_type = quote!(#root::model::Index<Self, (#(#kinds,)*)>);
-    let value = quote!(#root::model::Index::new(#name, #unique));
-    let (constant_type, value) = match &index.fields[..] {
-        [field] => (spans::placed(field.ty, constant_type), spans::placed(field.ty, value)),
-        _ => (spans::placed(handle, constant_type), spans::placed(handle, value)),
+    // The compiler reports a type that can't be a key for the constant's type, and again for its value: both at one place,
+    // where they become one error, or for several fields the latter at the index's name.
+    let new = quote!(::model::Index::new(#name, #unique));
+    let value = match &index.fields[..] {
+        [field] => spans::placed(field.ty, root, new),
+        _ => spans::placed(handle, root, new),
     };
     quote! {
         #[doc = #doc]
-        #vis const #handle: #constant_type = #value;
+        #vis const #handle: #root::model::Index<Self, (#(#kinds,)*)> = #value;
     }
 }
 

@@ -1,4 +1,7 @@
-//! Derive.
+//! `#[derive(TitoModel)]`: models from attributes. Users name `tito-core`, which re-exports it behind its `derive`
+//! feature (on by default).
+//!
+//! What the attributes are and mean stands with [the macro](macro@TitoModel).
 
 mod ast;
 mod attr;
@@ -10,12 +13,125 @@ mod text;
 mod valid;
 
 use proc_macro::TokenStream;
+use quote::quote;
 use syn::{DeriveInput, parse_macro_input};
 
 use crate::ast::Input;
 use crate::errors::Errors;
 
-/// Derive.
+/// Makes a struct with named fields a model: its values are rows of a table, with an id, indexes and events.
+///
+/// It implements `tito_core::model::TitoSchema`. Beside it the type needs serde's `Serialize` and `Deserialize`, and
+/// `Clone`; it needs no `Default`. Several `#[tito(...)]` and several items in one are the same.
+///
+/// ```
+/// use chrono::{DateTime, Utc};
+/// use serde::{Deserialize, Serialize};
+/// use tito_core::model::TitoSchema;
+/// use tito_core::prelude::*;
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct Address {
+///     city: String,
+/// }
+///
+/// #[derive(Clone, Serialize, Deserialize, TitoModel)]
+/// #[tito(table = "user")]
+/// #[tito(event = "user")]
+/// #[tito(event = "analytics", on(insert, delete))]
+/// #[tito(event = "reminder", delay = "1h30m", when = self.wants_reminder)]
+/// #[tito(event = "expiry", at = self.expires_at)]
+/// #[tito(index(name = "by_org_and_email", fields(org_id, email), unique))]
+/// #[tito(index(name = "by_city", fields(address.city: String), when = self.active))]
+/// #[tito(entity = format!("org:{}", self.org_id))]
+/// struct User {
+///     #[tito(id)]
+///     number: u64,
+///     #[tito(index)]
+///     org_id: String,
+///     #[tito(index(name = "by_mail", unique), event = "email_changed", delay = "1h")]
+///     email: String,
+///     #[tito(index)]
+///     tags: Vec<String>,
+///     address: Address,
+///     active: bool,
+///     wants_reminder: bool,
+///     expires_at: Option<DateTime<Utc>>,
+/// }
+///
+/// let user = User {
+///     number: 7,
+///     org_id: "acme".to_string(),
+///     email: "ada@example.com".to_string(),
+///     tags: vec!["early".to_string(), "paying".to_string()],
+///     address: Address { city: "London".to_string() },
+///     active: false,
+///     wants_reminder: true,
+///     expires_at: None,
+/// };
+/// assert_eq!(User::table(), "user");
+/// assert_eq!(user.id(), "7");
+/// assert_eq!(user.entity(), "org:acme");
+///
+/// let entries = user.index_entries()?;
+/// let names: Vec<_> = entries.iter().map(|entry| &*entry.name).collect();
+/// assert_eq!(names, ["by_org_and_email", "by_org_id", "by_mail", "by_tags", "by_tags"]);
+///
+/// // Every index has a handle, which says what its values are.
+/// let _: Index<User, (String, String)> = User::BY_ORG_AND_EMAIL;
+/// let _: Index<User, (String,)> = User::BY_CITY;
+/// # Ok::<(), TitoError>(())
+/// ```
+///
+/// # Above the struct
+///
+/// - `table = "user"`: the table. Not empty, without `:` and control characters, up to 255 bytes. Default: the type's
+///   name in snake_case. It is in the keys of all rows: to rename the type later, write it out.
+/// - `event = "user"`: an event on every write, due at once. The name follows the rules of tables, and has no `@`. What
+///   follows, up to the next item, is about this event:
+///   - `on(insert, delete)`: only for these operations (`insert`, `update`, `delete`);
+///   - `delay = "1h30m"`: due so long after the start of the transaction, by the engine's clock. Whole numbers of `d`,
+///     `h`, `m` and `s`, the largest unit first;
+///   - `at = self.expires_at`: due at a time. A chrono `DateTime`, an `i64` of Unix seconds, or an `Option` of one,
+///     where `None` is no event. Fractions of a second are cut. A time that has passed means at once; one before 1970
+///     or after 9,999,999,999 fails the write with `TitoError::InvalidTimestamp`. An event takes `delay` or `at`, not
+///     both;
+///   - `when = self.wants_reminder`: only if this is true.
+/// - `index(name = "by_org_and_email", fields(org_id, email))`: an index over fields, compared in this order. A field
+///   within another one is written with its type: `fields(address.city: String)`.
+///   - `unique`: no two rows can have the same values;
+///   - `when = self.active`: only rows for which this is true are in the index.
+/// - `entity = self.org_id`: what the events are about, which decides their partition and their order: anything that
+///   implements `Display`. Default: `{table}:{id}`. For a row that is a part of something else, whose events are to be
+///   in order with those of the whole.
+/// - `crate = path`: where `tito-core` is found, if not at `::tito_core`.
+///
+/// # Above a field
+///
+/// - `id`: the row's id, of any type that implements `Display`. Default: the field called `id`.
+/// - `index`: an index over this field, `by_` and the field's name. `index(name = "...", unique, when = ...)` as above.
+/// - `event = "email_changed"`: an event when the row is inserted, and when an update changes this field, which is
+///   compared by `PartialEq`. With `delay`, `at` and `when` as above.
+///
+/// # Expressions
+///
+/// In `at`, `when` and `entity`, `self` is the row: on insert and update the new one, on delete the one that is removed.
+/// Names are those of the place where the struct stands.
+///
+/// # Fields of indexes
+///
+/// Text, integers, floats, booleans, `DateTime`, `Uuid`, types that implement `tito_core::keys::IndexValue`; an `Option`
+/// of one, where `None` makes no entry; and a collection of them, which makes one entry an element. For every index
+/// there is a constant of the type's own visibility with the index's name in upper case: a `tito_core::model::Index`
+/// that queries take, so that a query over an index that does not exist, or by a value of another type, does not
+/// compile. Names of indexes are identifiers in snake_case for that reason.
+///
+/// # Generics
+///
+/// Type parameters need the bounds that a model has, on the struct or in its `where` clause: `Serialize`,
+/// `DeserializeOwned`, `Clone`, `Send`, `Sync`, `'static`, `IndexField` if an index is over them, `Display` for an id
+/// and `PartialEq` for a field with an event. Serde adds bounds of its own to these, which `#[serde(bound = "")]` turns
+/// off.
 #[proc_macro_derive(TitoModel, attributes(tito))]
 pub fn derive_tito_model(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -24,11 +140,11 @@ pub fn derive_tito_model(input: TokenStream) -> TokenStream {
     let model = valid::check(&input, &mut errors);
     let output = match errors.into_compile_errors() {
         None => expand::implementation(&input, &model),
-        // A union has no serde implementation either, so that nothing can be a stand-in for the model.
+        // A union has no serde implementation either, so that nothing can stand in for the model.
         Some(errors) if input.is_union => errors,
         Some(errors) => {
             let fallback = expand::fallback(&input, &model);
-            quote::quote!(#errors #fallback)
+            quote!(#errors #fallback)
         }
     };
     output.into()

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::Path;
 
 /// Where the tokens begin and where they end. (There is no span of all of them in stable Rust, but what begins at the
 /// first and ends at the last is shown as all of them.)
@@ -23,18 +24,19 @@ pub(crate) fn as_trait(ty: &impl ToTokens, path: TokenStream, item: TokenStream)
     quote!(#open #ty as #path>::#item)
 }
 
-/// The same output, its first and last token at those of other tokens.
-pub(crate) fn placed(place: &impl ToTokens, output: TokenStream) -> TokenStream {
+/// `root` followed by `rest`, at other tokens.
+pub(crate) fn placed(place: &impl ToTokens, root: &Path, rest: TokenStream) -> TokenStream {
     let (first, last) = ends(place);
-    let mut output: Vec<_> = output.into_iter().collect();
-    if let Some(token) = output.first_mut() {
-        // Names stay as visible as they were.
+    // A root such as `$crate` means something else elsewhere.
+    let root = root.to_token_stream().into_iter().map(|mut token| {
         token.set_span(token.span().located_at(first));
-    }
-    if let Some(token) = output.last_mut() {
+        token
+    });
+    let rest = rest.into_iter().map(|mut token| {
         token.set_span(last);
-    }
-    output.into_iter().collect()
+        token
+    });
+    root.chain(rest).collect()
 }
 
 /// `&inner`, at other tokens.

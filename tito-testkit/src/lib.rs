@@ -4,7 +4,7 @@
 //! - [`TestClock`]: time turned by hand, so that a reminder an hour away is tested in a millisecond;
 //! - [`FaultEngine`]: conflicts, errors, delays and unknown outcomes at the calls that a test chooses, and counts of
 //!   calls, so that a test can tell how many round trips something takes;
-//! - [`conformance`]: what every engine keeps, as a suite of tests that an engine runs with one line;
+//! - [`mod@conformance`]: what every engine keeps, as a suite of tests that an engine runs with one line;
 //! - [`history`]: generated concurrent transactions, and a checker for snapshot isolation.
 //!
 //! ```

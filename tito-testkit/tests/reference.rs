@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "support/flaw.rs"]
+mod flaw;
 #[path = "support/reference.rs"]
 mod reference;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use reference::{Data, Flaw, ReferenceEngine};
+use flaw::Flaw;
+use reference::{Data, ReferenceEngine};
 use tito_core::Result;
 use tito_testkit::EngineSettings;
 use tito_testkit::conformance::{EngineUnderTest, facts, run};

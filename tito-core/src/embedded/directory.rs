@@ -1,7 +1,7 @@
 //! What a database directory holds: the database file, the log beside it, and while the file is being created one more.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,9 +19,26 @@ pub(super) fn open(directory: &Path, cache_bytes: usize, memtable_bytes: usize) 
     if !exists(&file)? {
         create(directory, &file, cache_bytes)?;
     }
+    check_log(directory, &file)?;
     let base = open_file(directory, &file, cache_bytes)?;
-    guarded(|| Storage::recover(directory, base, memtable_bytes))
-        .map_err(|error| invalid(directory, "expected a whole and undamaged log", Some(error)))
+    guarded(|| Storage::recover(directory, base, memtable_bytes)).map_err(|error| damaged_log(directory, error))
+}
+
+/// Reads the log before redb opens its file, because that already changes the file. Under redb's own lock, so that the
+/// log is nobody's who is writing it.
+fn check_log(directory: &Path, file: &Path) -> Result<()> {
+    let unreadable = |error: io::Error| invalid(file, "it can't be read", Some(error.into()));
+    let lock = File::open(file).map_err(unreadable)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(in_use(directory)),
+        Err(TryLockError::Error(error)) => return Err(unreadable(error)),
+    }
+    guarded(|| Storage::check_log(directory)).map_err(|error| damaged_log(directory, error))
+}
+
+fn damaged_log(directory: &Path, error: BoxError) -> TitoError {
+    invalid(directory, "expected a whole and undamaged log", Some(error))
 }
 
 fn exists(path: &Path) -> Result<bool> {

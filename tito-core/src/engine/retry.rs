@@ -51,17 +51,14 @@ where
     let tx = engine.begin().await?;
     let marker = match &options.idempotency_key {
         None => None,
-        Some(key) => Some(Marker::write(&tx, key).await?),
+        Some(key) => match Marker::write(&tx, key).await {
+            Ok(marker) => Some(marker),
+            Err(error) => return give_up(&tx, error.into()).await,
+        },
     };
     let value = match f(tx.clone()).await {
         Ok(value) => value,
-        Err(error) => {
-            tx.rollback().await;
-            return match tx.met_conflict() {
-                Some(conflict) => Ok(Attempt::Replay(conflict)),
-                None => Err(error),
-            };
-        }
+        Err(error) => return give_up(&tx, error).await,
     };
     match tx.commit().await {
         Ok(_) => Ok(Attempt::Committed(value)),
@@ -76,6 +73,16 @@ where
             },
         },
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends a transaction that failed before its commit. An engine may meet a conflict in any call; whatever was made of it,
+/// it calls for a replay.
+async fn give_up<Tx: TitoTransaction, T, Error>(tx: &Tx, error: Error) -> Result<Attempt<T>, Error> {
+    tx.rollback().await;
+    match tx.met_conflict() {
+        Some(conflict) => Ok(Attempt::Replay(conflict)),
+        None => Err(error),
     }
 }
 

@@ -131,8 +131,14 @@ pub fn parse_event(key: &[u8]) -> Option<EventPlace> {
     let event_type = text(components.next()?)?;
     let partition = digits(components.next()?, 4)? as u16;
     let seconds = digits(components.next()?, 10)? as i64;
-    let id = Uuid::try_parse_ascii(components.next()?).ok()?;
+    let id = uuid(components.next()?)?;
     components.next().is_none().then_some(EventPlace { event_type, partition, seconds, id })
+}
+
+/// A UUID in the one form in which keys have it.
+fn uuid(component: &[u8]) -> Option<Uuid> {
+    let id = Uuid::try_parse_ascii(component).ok()?;
+    (id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes() == component).then_some(id)
 }
 
 /// The second in the key of an event, without looking at the rest.

@@ -1,7 +1,7 @@
 //! Every key that Tito stores is built and parsed here, and nowhere else. `docs/format.md` specifies them.
 //!
-//! Keys are text: components joined by `:`, the kind of thing first. [`escape`] keeps components apart and in order,
-//! [`value`] writes index values so that their keys sort as they do.
+//! Keys are text: components joined by `:`, the kind of thing first. `escape` keeps components apart and in order,
+//! `value` writes index values so that their keys sort as they do.
 
 mod escape;
 mod index;

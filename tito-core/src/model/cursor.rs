@@ -58,7 +58,7 @@ impl FromStr for Cursor {
         if !text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {
             return Err(broken("expected hexadecimal digits in lower case"));
         }
-        if text.len() <= CHECKSUM_DIGITS || text.len() % 2 != 0 {
+        if text.len() <= CHECKSUM_DIGITS || !text.len().is_multiple_of(2) {
             return Err(broken("it is cut off"));
         }
         let number = |digits| u32::from_str_radix(digits, 16).map_err(|_| broken("expected hexadecimal digits"));

@@ -60,6 +60,24 @@ pub struct Page<M> {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A value of another type than the index's does not compile:
+///
+/// ```compile_fail,E0277
+/// # use serde::{Deserialize, Serialize};
+/// # use tito_core::prelude::*;
+/// # #[derive(Default, Clone, Serialize, Deserialize)]
+/// # struct User { id: String, age: u32 }
+/// # impl TitoModelTrait for User {
+/// #     fn id(&self) -> String { self.id.clone() }
+/// #     fn table(&self) -> String { "user".to_string() }
+/// # }
+/// const BY_AGE: Index<User, (u32,)> = Index::new("by_age", false);
+///
+/// # fn example<E: TitoEngine>(users: TitoModel<E, User>) {
+/// let _ = users.query(BY_AGE).equals("forty");
+/// # }
+/// ```
 #[must_use = "a query reads nothing by itself"]
 pub struct Query<M, K> {
     table: Cow<'static, str>,

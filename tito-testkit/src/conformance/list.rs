@@ -108,6 +108,7 @@ macro_rules! __every_fact {
                 a_key_resolves_an_unknown_commit_that_took_effect
                 a_key_resolves_an_unknown_commit_without_effect
                 an_unknown_commit_stays_unknown_while_its_marker_cannot_be_read
+                a_conflict_on_the_marker_of_a_key_is_replayed
                 a_repeated_call_does_nothing_and_says_so
                 concurrent_calls_with_one_key_take_effect_once
                 a_key_holds_whatever_the_closure_writes

@@ -1,5 +1,7 @@
 //! What the facts are written with. Keys and values are texts here, entries `key=value`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests: a panic is how they fail")]
+
 use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
 use tito_core::{Result, Timestamp, TitoEngine, TitoError, TitoTransaction};

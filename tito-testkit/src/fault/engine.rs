@@ -188,7 +188,7 @@ impl<T: TitoTransaction> TitoTransaction for FaultTransaction<T> {
         let unknown = || TitoError::CommitUnknown { source: injected(Call::Commit) };
         match fault {
             None => self.inner.commit().await,
-            Some(Failure::UnknownAfterEffect) => {
+            Some(Failure::LostAnswer) => {
                 // A commit that was refused is not an unknown one, so its own error is the answer.
                 self.inner.commit().await?;
                 Err(unknown())
@@ -198,7 +198,7 @@ impl<T: TitoTransaction> TitoTransaction for FaultTransaction<T> {
                 Err(match failure {
                     Failure::Conflict => TitoError::Conflict { key: KeyText::from(Keys::Many(&written).first()) },
                     Failure::StorageError => storage_error(Call::Commit),
-                    Failure::UnknownAfterEffect | Failure::UnknownWithoutEffect => unknown(),
+                    Failure::LostAnswer | Failure::LostRequest => unknown(),
                 })
             }
         }
@@ -214,8 +214,8 @@ impl<T: TitoTransaction> TitoTransaction for FaultTransaction<T> {
 enum Failure {
     Conflict,
     StorageError,
-    UnknownAfterEffect,
-    UnknownWithoutEffect,
+    LostAnswer,
+    LostRequest,
 }
 
 impl Faults {
@@ -224,8 +224,8 @@ impl Faults {
         match self.decide(call, &keys)? {
             Effect::Conflict => Some(Failure::Conflict),
             Effect::StorageError => Some(Failure::StorageError),
-            Effect::UnknownAfterEffect => Some(Failure::UnknownAfterEffect),
-            Effect::UnknownWithoutEffect => Some(Failure::UnknownWithoutEffect),
+            Effect::LostAnswer => Some(Failure::LostAnswer),
+            Effect::LostRequest => Some(Failure::LostRequest),
             Effect::Delay(duration) => {
                 let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
                 clock.wait_until(clock.now_millis().saturating_add(millis)).await;
@@ -243,12 +243,12 @@ impl Faults {
 async fn around<R>(fault: Option<Failure>, call: Call, operation: impl Future<Output = Result<R>>) -> Result<R> {
     match fault {
         None => operation.await,
-        Some(Failure::UnknownAfterEffect) => {
+        Some(Failure::LostAnswer) => {
             operation.await?;
             Err(storage_error(call))
         }
         Some(Failure::Conflict) => Err(TitoError::Conflict { key: KeyText::from(Vec::new()) }),
-        Some(Failure::StorageError | Failure::UnknownWithoutEffect) => Err(storage_error(call)),
+        Some(Failure::StorageError | Failure::LostRequest) => Err(storage_error(call)),
     }
 }
 

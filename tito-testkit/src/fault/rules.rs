@@ -45,8 +45,8 @@ pub(super) enum Effect {
     StorageError,
     Delay(Duration),
     Hold(Gate),
-    UnknownAfterEffect,
-    UnknownWithoutEffect,
+    LostAnswer,
+    LostRequest,
 }
 
 /// The keys that a call is about.
@@ -228,13 +228,13 @@ impl Rule {
     /// [`TitoError::CommitUnknown`](tito_core::TitoError::CommitUnknown), after the commit took effect: its answer was
     /// lost. Of other calls: a storage error after the call was made.
     pub fn unknown_after_effect(self) {
-        self.complete(Effect::UnknownAfterEffect);
+        self.complete(Effect::LostAnswer);
     }
 
     /// [`TitoError::CommitUnknown`](tito_core::TitoError::CommitUnknown), and the commit did not take effect: the
     /// request was lost. Of other calls: a storage error.
     pub fn unknown_without_effect(self) {
-        self.complete(Effect::UnknownWithoutEffect);
+        self.complete(Effect::LostRequest);
     }
 
     fn complete(self, effect: Effect) {

@@ -197,6 +197,8 @@ fn check_reads(transaction: usize, record: &Record, versions: &Versions) -> Resu
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic)]
+
     use super::*;
 
     const KEY: Key = 1;

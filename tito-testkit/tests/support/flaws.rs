@@ -121,6 +121,7 @@ flaws! {
         outcomes::an_unknown_commit_that_took_effect_is_not_replayed
         outcomes::a_key_resolves_an_unknown_commit_that_took_effect
         outcomes::an_unknown_commit_stays_unknown_while_its_marker_cannot_be_read
+        outcomes::a_conflict_on_the_marker_of_a_key_is_replayed
         outcomes::a_repeated_call_does_nothing_and_says_so
         outcomes::concurrent_calls_with_one_key_take_effect_once
         outcomes::a_key_holds_whatever_the_closure_writes

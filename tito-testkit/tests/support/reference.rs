@@ -10,52 +10,7 @@ use tito_core::keys::KeyRange;
 use tito_core::{KeyText, Result, Timestamp, TitoEngine, TitoError, TitoTransaction};
 use tito_testkit::EngineSettings;
 
-/// What can be wrong with an engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "not every test that has this module has all flaws")]
-pub(crate) enum Flaw {
-    None,
-    ReadsTheLatest,
-    MissesTheLastCommit,
-    SortsBatches,
-    IncludesTheEnd,
-    LimitOfZeroIsOne,
-    BlindToOwnWrites,
-    LimitBeforeMerge,
-    ChecksNoConflicts,
-    ConflictsWithAnyCommit,
-    ConflictsWithThePast,
-    ReadsConflict,
-    LeavesHalfOfALoser,
-    InsertIsPut,
-    InsertIsLost,
-    InsertIgnoresOwnDelete,
-    InsertOfDeletedFails,
-    InsertCannotBeOverwritten,
-    EmptyIsAbsent,
-    IgnoresLocks,
-    LocksWrite,
-    DropCommits,
-    RollbackCommits,
-    CommitIsLost,
-    NeverEnds,
-    CommitsInSteps,
-    CancelledReadEnds,
-    TellsOtherLimits,
-    IgnoresLimits,
-    LimitsAreOneLower,
-    IgnoresAge,
-    AgeLimitIsHalf,
-    SharesTimestamps,
-    IgnoresTheClock,
-    FollowsTheClockBack,
-    ForgetsTimestamps,
-    ForgetsData,
-    SharesOneDatabase,
-    ClonesAreApart,
-    KeysAreText,
-    ValuesAreText,
-}
+use crate::flaw::Flaw;
 
 type Versions = BTreeMap<Vec<u8>, BTreeMap<Timestamp, Option<Vec<u8>>>>;
 
@@ -308,9 +263,12 @@ impl Transaction {
             if inserts {
                 next.inserted.insert(key.clone());
             }
-            if !(flaw == Flaw::InsertIsLost && inserts)
-                && !(flaw == Flaw::InsertCannotBeOverwritten && !inserts && buffer.inserted.contains(&key))
-            {
+            let is_lost = match flaw {
+                Flaw::InsertIsLost => inserts,
+                Flaw::InsertCannotBeOverwritten => !inserts && buffer.inserted.contains(&key),
+                _ => false,
+            };
+            if !is_lost {
                 next.writes.insert(key.clone(), value);
             }
             check(limits.check_transaction(next.claimed.len() + lower, next.bytes() + lower, &key))?;

@@ -137,7 +137,6 @@ impl<E: TitoEngine> Partition<E> {
 
     /// Waits for the next thing to happen, and deals with it. Safe to cancel.
     async fn step(&mut self) -> Result<()> {
-        self.take_finished();
         self.start_recording();
         let reader_waits = self.reading.is_none() && self.reader.is_some();
         let next_read = self.reader.as_ref().map_or(0, Reader::next_read_millis);
@@ -152,7 +151,10 @@ impl<E: TitoEngine> Partition<E> {
                 self.recording = None;
                 self.take_recorded(recorded)
             }
-            () = self.lanes.finished() => Ok(()),
+            () = self.lanes.finished() => {
+                self.take_finished();
+                Ok(())
+            }
             // Only between reads: a page that is being read may be older than the commit.
             key = self.wakeup.woken(), if reader_waits => {
                 let now = self.engine.clock().now_millis();

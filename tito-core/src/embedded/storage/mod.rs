@@ -67,6 +67,17 @@ impl Storage {
         })
     }
 
+    /// Reads the log and changes nothing.
+    ///
+    /// # Errors
+    /// Something was damaged.
+    pub(super) fn check_log(directory: &Path) -> StoreResult<()> {
+        let segments = log::segments(directory)?;
+        segments
+            .iter()
+            .try_for_each(|&segment| log::read(directory, segment, Some(&segment) == segments.last()).map(drop))
+    }
+
     /// Takes up the log beside an open database file. Reads all of it before anything is changed.
     pub(super) fn recover(directory: &Path, base: Base, memtable_bytes: usize) -> StoreResult<Self> {
         let merged = base.merged_segment()?;
@@ -218,5 +229,22 @@ impl Snapshot for StorageSnapshot {
             .map(|table| -> Source<'_> { Box::new(table.range(range, direction, self.version).map(Ok)) });
         let sources: Vec<Source<'_>> = tables.chain([Box::new(base) as Source<'_>]).collect();
         Ok(Box::new(Merge::new(sources, direction)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_missing_segment_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(DATABASE_FILE);
+        Base::create(&file, 1 << 20).unwrap();
+        Log::begin(directory.path(), 2).unwrap();
+        let base = Base::open(&file, 1 << 20).ok().unwrap();
+        let error = Storage::recover(directory.path(), base, 1 << 20).err().unwrap().to_string();
+        assert!(error.contains("segment 1 is missing"), "{error}");
     }
 }

@@ -98,6 +98,16 @@ pub async fn an_unknown_commit_stays_unknown_while_its_marker_cannot_be_read<U: 
     assert_eq!(paid(&engine).await, 1);
 }
 
+pub async fn a_conflict_on_the_marker_of_a_key_is_replayed<U: EngineUnderTest>() {
+    let (_database, engine) = open_with_faults::<U>().await;
+    engine.faults().at(Call::Get).key_prefix("txn:").conflict();
+    engine.faults().at(Call::Put).key_prefix("txn:").conflict();
+    let runs = Runs::default();
+    pay(&engine, keyed(), &runs).await.unwrap();
+    assert_eq!((engine.faults().count(Call::Begin), runs.count()), (3, 1));
+    assert_eq!(paid(&engine).await, 1);
+}
+
 pub async fn a_repeated_call_does_nothing_and_says_so<U: EngineUnderTest>() {
     let database = open::<U>().await;
     let engine = database.engine();

@@ -145,7 +145,9 @@ pub async fn reads_equal_a_sorted_map_under_own_writes<U: EngineUnderTest>() {
             for _ in 0..random.usize(0..5) {
                 write_at_random(&tx, &mut model, &mut random).await;
             }
-            compare_at_random(&tx, &model, &mut random).await;
+            for _ in 0..4 {
+                compare_at_random(&tx, &model, &mut random).await;
+            }
         }
     }
 }
@@ -180,7 +182,8 @@ async fn write_at_random<T: TitoTransaction>(
 }
 
 async fn compare_at_random<T: TitoTransaction>(tx: &T, model: &BTreeMap<Vec<u8>, Vec<u8>>, random: &mut fastrand::Rng) {
-    let limit = if random.u8(0..5) == 0 { 0 } else { random.usize(0..20) };
+    // Mostly small, as limits are wrong where they cut.
+    let limit = if random.u8(0..4) > 0 { random.usize(0..5) } else { random.usize(0..20) };
     let mut bounds = [key_of(random.u8(0..=KEYS)), key_of(random.u8(0..=KEYS))];
     if random.u8(0..8) > 0 {
         bounds.sort();

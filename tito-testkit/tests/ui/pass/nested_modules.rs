@@ -13,24 +13,6 @@ mod outer {
             #[tito(index)]
             day: i64,
         }
-
-        /// Seen from outside.
-        #[derive(Clone, Serialize, Deserialize, TitoModel)]
-        pub struct Public {
-            id: String,
-            #[tito(index)]
-            private: Private,
-        }
-
-        #[derive(Clone, Serialize, Deserialize)]
-        struct Private;
-
-        impl tito_core::keys::IndexValue for Private {
-            type Kind = Private;
-            fn encode(&self, out: &mut Vec<u8>) -> Result<(), tito_core::keys::InvalidIndexValue> {
-                "private".encode(out)
-            }
-        }
     }
 
     fn noon(day: i64) -> i64 {
@@ -65,6 +47,24 @@ mod taken {
     }
 }
 
+/// Seen from outside, with an index over a type that is not.
+#[derive(Clone, serde::Serialize, serde::Deserialize, tito_core::TitoModel)]
+pub struct Public {
+    id: String,
+    #[tito(index)]
+    private: Private,
+}
+
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+struct Private;
+
+impl tito_core::keys::IndexValue for Private {
+    type Kind = Private;
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), tito_core::keys::InvalidIndexValue> {
+        "private".encode(out)
+    }
+}
+
 fn main() {
     #[derive(Clone, serde::Serialize, serde::Deserialize, tito_core::TitoModel)]
     struct Local {
@@ -74,5 +74,5 @@ fn main() {
 
     assert_eq!(outer::name(), "by_day");
     assert_eq!(Local::BY_ID.name(), "by_id");
-    let _ = outer::inner::Public::BY_PRIVATE;
+    assert_eq!(Public::BY_PRIVATE.name(), "by_private");
 }
