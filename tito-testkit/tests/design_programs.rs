@@ -90,7 +90,7 @@ run_worker(
         let mut lines = printed_lines();
         let (shutdown, shutdown_rx) = broadcast::channel(1);
         // The program's worker has the partitions 0, 4, 8 and 12; this user's events are in one of them.
-        let id = (0..).map(|number| format!("u{number}")).find(|id| tito_core::keys::partition_of(&format!("user:{id}"), 16) % 4 == 0).unwrap();
+        let id = (0..).map(|number| format!("u{number}")).find(|id| tito_core::keys::partition_of(&format!("user:{id}"), 16).is_multiple_of(4)).unwrap();
         let user = User { id: id.clone(), name: "Ada".to_string(), email: "ada@example.com".to_string() };
         let stop = async move {
             let line = lines.recv().await;

@@ -83,7 +83,9 @@ pub async fn ranges_respect_every_kind_of_bound<E: TitoEngine>(db: E) {
     assert_eq!(ages(&query().range(open).all(&tx).await.unwrap()), [3, 4]);
     let after = (Bound::Excluded(7), Bound::<u32>::Unbounded);
     assert_eq!(ages(&query().range(after).all(&tx).await.unwrap()), [8, 9]);
-    assert_eq!(query().range(5..2).count(&tx).await.unwrap(), 0);
+    #[allow(clippy::reversed_empty_ranges)] // what it is about
+    let reversed = 5..2;
+    assert_eq!(query().range(reversed).count(&tx).await.unwrap(), 0);
     assert_eq!(query().range(3..3).count(&tx).await.unwrap(), 0);
 }
 

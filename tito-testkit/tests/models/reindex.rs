@@ -48,7 +48,7 @@ impl<const V: usize> TitoSchema for Version<V> {
 }
 
 fn numbered<const V: usize>(number: usize) -> Version<V> {
-    Version(User { name: format!("name {number}"), active: number % 3 == 0, ..user(&format!("u{number:04}")) })
+    Version(User { name: format!("name {number}"), active: number.is_multiple_of(3), ..user(&format!("u{number:04}")) })
 }
 
 async fn reindexed<E: TitoEngine, const V: usize>(db: &E) -> ReindexReport {
