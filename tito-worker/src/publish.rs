@@ -82,7 +82,7 @@ impl Publish {
         self
     }
 
-    /// Due at a time, in Unix seconds; at once if that is past.
+    /// Due at a time, in Unix seconds from 0 to 9,999,999,999; at once if that is past.
     pub fn at(mut self, seconds: i64) -> Self {
         self.due = Due::At(seconds);
         self

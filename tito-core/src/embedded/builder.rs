@@ -55,13 +55,21 @@ impl EmbeddedBuilder {
         self
     }
 
-    /// How large keys, values and transactions may be.
+    /// How large keys, values and transactions may be. Sizes over 1 GiB count as 1 GiB.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        // A frame of the log has 32 bits for its length.
+        const MOST_BYTES: usize = 1 << 30;
+        self.limits = Limits {
+            key_bytes: limits.key_bytes.min(MOST_BYTES),
+            value_bytes: limits.value_bytes.min(MOST_BYTES),
+            transaction_bytes: limits.transaction_bytes.min(MOST_BYTES),
+            ..limits
+        };
         self
     }
 
-    /// How old a transaction may become. An older one can neither read nor commit. Default 30 s.
+    /// How old a transaction may become. An older one can't commit, and not read either once something else was
+    /// committed. Default 30 s.
     ///
     /// Longer is not free: workers read the events of this much of the past again and again, because a commit can land
     /// that far behind them, and the file grows by what is committed while an old transaction is open.

@@ -161,8 +161,10 @@ impl Committer {
             let mut head = lock(&self.core.head);
             head.check_open()?;
             let now = self.core.now(&head);
-            head.expire(now, self.core.max_age_millis);
-            if !head.is_live(request.start) {
+            let _released_after_the_lock = head.expire(now, self.core.max_age_millis);
+            let is_live = head.is_live(request.start);
+            drop(head);
+            if !is_live {
                 return Err(too_old(request.start, now, self.core.max_age_millis));
             }
         }
@@ -201,20 +203,22 @@ impl Committer {
 
     fn publish(&mut self, reserved: Timestamp, accepted: Vec<Accepted>) {
         let mut timestamps = Vec::with_capacity(accepted.len());
-        {
-            let mut head = lock(&self.core.head);
-            head.oracle.reserve(reserved);
-            head.publish(Some(self.latest.clone()), self.group);
-            let now_millis = self.core.clock.now_millis();
-            for _ in &accepted {
-                // Past the reservation, which a slow disk can cause, timestamps lag behind the clock for a moment.
-                let timestamp = head.oracle.next(now_millis).or_else(|| head.oracle.next(0));
-                timestamps.push(timestamp.unwrap_or_else(|| head.oracle.last()));
-            }
-            let now = self.core.now(&head);
-            head.expire(now, self.core.max_age_millis);
-            self.recent.prune(head.settled_group());
+        let mut head = lock(&self.core.head);
+        head.oracle.reserve(reserved);
+        let before = head.publish(self.latest.clone(), self.group);
+        let now_millis = self.core.clock.now_millis();
+        for _ in &accepted {
+            // Past the reservation, which a slow disk can cause, timestamps lag behind the clock for a moment.
+            let timestamp = head.oracle.next(now_millis).or_else(|| head.oracle.next(0));
+            timestamps.push(timestamp.unwrap_or_else(|| head.oracle.last()));
         }
+        let now = self.core.now(&head);
+        let expired = head.expire(now, self.core.max_age_millis);
+        let settled = head.settled_group();
+        drop(head);
+        // What takes time is done without the lock, which every transaction begins with.
+        drop((before, expired));
+        self.recent.prune(settled);
         for (accepted, timestamp) in accepted.into_iter().zip(timestamps) {
             self.core.context.wakeups.deliver(accepted.announcements);
             let _ = accepted.reply.send(Ok(timestamp));
@@ -236,7 +240,12 @@ impl Committer {
         let reserved = {
             let head = lock(&self.core.head);
             head.check_open()?;
-            head.oracle.reservation(self.core.clock.now_millis())
+            let now_millis = self.core.clock.now_millis();
+            if !head.oracle.is_exhausted(now_millis) {
+                // Others who waited with this one were first.
+                return Ok(());
+            }
+            head.oracle.reservation(now_millis)
         };
         match guarded(|| self.store.apply(Vec::new(), reserved)) {
             Ok(()) => {

@@ -45,7 +45,7 @@ fn exists(path: &Path) -> Result<bool> {
     path.try_exists().map_err(|error| invalid(path, "it can't be read", Some(error.into())))
 }
 
-/// Creates the database under another name and renames it when it is complete, so that a process killed half-way
+/// Creates the database under another name and gives it its own when it is complete, so that a process killed half-way
 /// leaves nothing that looks like a damaged database.
 fn create(directory: &Path, file: &Path, cache_bytes: usize) -> Result<()> {
     fs::create_dir_all(directory)
@@ -68,12 +68,27 @@ fn create(directory: &Path, file: &Path, cache_bytes: usize) -> Result<()> {
         // Another process may be creating it this very moment; if so it holds the lock of the file.
         match guarded(|| Ok(Base::open(&being_created, cache_bytes))) {
             Ok(Err(OpenError::Database(DatabaseError::DatabaseAlreadyOpen))) => return Err(in_use(directory)),
-            Ok(_) | Err(_) => fs::remove_file(&being_created).map_err(|error| storage(error.into()))?,
+            Ok(_) | Err(_) => {
+                fs::remove_file(&being_created).or_else(ignore_missing).map_err(|error| storage(error.into()))?;
+            }
         }
     }
     guarded(|| Base::create(&being_created, cache_bytes)).map_err(storage)?;
-    let renamed = fs::rename(&being_created, file).and_then(|()| File::open(directory)?.sync_all());
-    renamed.map_err(|error| storage(error.into()))
+    // Unlike a rename, a link never replaces a database that another process has created meanwhile.
+    match fs::hard_link(&being_created, file) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        // Another process has just linked it and removed the name that both created it under.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && exists(file)? => return Ok(()),
+        Err(error) => return Err(storage(error.into())),
+    }
+    let tidied =
+        fs::remove_file(&being_created).or_else(ignore_missing).and_then(|()| File::open(directory)?.sync_all());
+    tidied.map_err(|error| storage(error.into()))
+}
+
+fn ignore_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 fn open_file(directory: &Path, file: &Path, cache_bytes: usize) -> Result<Base> {

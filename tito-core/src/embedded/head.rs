@@ -72,12 +72,12 @@ impl Head {
         self.live.contains_key(&start)
     }
 
-    /// Makes a group visible. The caller draws its timestamps from the oracle before it gives up the lock.
-    pub(super) fn publish(&mut self, snapshot: Option<Arc<dyn Snapshot>>, group: u64) {
-        if let Some(snapshot) = snapshot {
-            self.snapshot = snapshot;
-        }
+    /// Makes a group visible, and returns the state before it. The caller draws the group's timestamps from the oracle
+    /// before it gives up the lock.
+    #[must_use = "dropped under the lock, it can keep all others waiting while a memtable is freed"]
+    pub(super) fn publish(&mut self, snapshot: Arc<dyn Snapshot>, group: u64) -> Arc<dyn Snapshot> {
         self.group = group;
+        std::mem::replace(&mut self.snapshot, snapshot)
     }
 
     /// The last group that every live transaction sees: older ones can't conflict with anything any more.
@@ -91,30 +91,32 @@ impl Head {
     }
 
     /// Takes their snapshots from transactions that began more than `max_age_millis` before `now`. They can no longer
-    /// commit; keeping their snapshots would let the file grow with every commit since.
-    pub(super) fn expire(&mut self, now: Timestamp, max_age_millis: u64) {
+    /// commit; keeping their snapshots would let the file grow with every commit since. Returns the snapshots, to be
+    /// dropped without the lock.
+    #[must_use = "dropped under the lock, they can keep all others waiting while a memtable is freed"]
+    pub(super) fn expire(&mut self, now: Timestamp, max_age_millis: u64) -> Vec<Arc<dyn Snapshot>> {
+        let mut released = Vec::new();
         while let Some(oldest) = self.live.first_entry() {
             if now.millis_since(*oldest.key()) <= max_age_millis {
-                return;
+                break;
             }
-            release(&oldest.remove());
+            released.extend(release(&oldest.remove()));
         }
+        released
     }
 
     /// Closes the engine; live transactions lose their snapshots, so that the storage can be released.
     pub(super) fn close(&mut self, reason: String) {
         self.closed.get_or_insert(reason);
         for transaction in std::mem::take(&mut self.live).values() {
-            release(transaction);
+            drop(release(transaction));
         }
         self.snapshot = Arc::new(Closed);
     }
 }
 
-fn release(transaction: &Live) {
-    if let Some(slot) = transaction.slot.upgrade() {
-        lock(&slot).take();
-    }
+fn release(transaction: &Live) -> Option<Arc<dyn Snapshot>> {
+    lock(&*transaction.slot.upgrade()?).take()
 }
 
 /// Stands in for the last snapshot once the engine is closed; never read, as nothing begins then.

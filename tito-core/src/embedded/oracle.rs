@@ -22,12 +22,20 @@ impl Oracle {
 
     /// The next timestamp, or `None` if more has to be reserved first.
     pub(super) fn next(&mut self, now_millis: u64) -> Option<Timestamp> {
-        let next = self.last.next().max(Timestamp::from_millis(now_millis));
-        if next > self.reserved {
+        if self.is_exhausted(now_millis) {
             return None;
         }
-        self.last = next;
-        Some(next)
+        self.last = self.peek(now_millis);
+        Some(self.last)
+    }
+
+    /// Whether the next timestamp at `now_millis` has to be reserved first.
+    pub(super) fn is_exhausted(&self, now_millis: u64) -> bool {
+        self.peek(now_millis) > self.reserved
+    }
+
+    fn peek(&self, now_millis: u64) -> Timestamp {
+        self.last.next().max(Timestamp::from_millis(now_millis))
     }
 
     /// The last timestamp that was handed out.

@@ -35,7 +35,7 @@ struct Mailbox {
     notify: Notify,
 }
 
-/// One waiting worker's end of [`Wakeups`]. Dropping it unregisters it.
+/// One waiting worker's end of [`Wakeups`]. Once it is dropped, nothing is kept for it any more.
 #[derive(Debug)]
 pub struct Wakeup(Arc<Mailbox>);
 

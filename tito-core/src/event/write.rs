@@ -21,7 +21,7 @@ pub struct NewEvent {
     pub entity: String,
     /// See [`TitoEvent::action`].
     pub action: String,
-    /// When it falls due, in Unix seconds; a time before the transaction's start means at once.
+    /// When it falls due, in Unix seconds from 0 to 9,999,999,999; a time before the transaction's start means at once.
     pub timestamp: i64,
     /// See [`TitoEvent::headers`].
     pub headers: BTreeMap<String, String>,

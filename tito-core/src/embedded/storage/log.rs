@@ -47,8 +47,9 @@ impl Log {
             file_length: 0,
             frame: Vec::new(),
         };
-        log.write(&header_of(segment))?;
-        File::open(directory)?.sync_all()?;
+        let begun = log.write(&header_of(segment)).and_then(|()| File::open(directory)?.sync_all());
+        // On a full disk; without its header it would look like damage once another segment followed.
+        begun.inspect_err(|_| drop(fs::remove_file(path_of(directory, segment))))?;
         Ok(log)
     }
 
