@@ -2,6 +2,7 @@
 //!
 //! - [`in_memory`] and [`on_disk`]: engines that leave nothing behind;
 //! - [`TestClock`]: time turned by hand, so that a reminder an hour away is tested in a millisecond;
+//! - [`Harness`]: runs a worker until nothing is due, and returns what was handled;
 //! - [`FaultEngine`]: conflicts, errors, delays and unknown outcomes at the calls that a test chooses, and counts of
 //!   calls, so that a test can tell how many round trips something takes;
 //! - [`mod@conformance`]: what every engine keeps, as a suite of tests that an engine runs with one line;
@@ -29,6 +30,7 @@
 mod clock;
 pub mod conformance;
 mod fault;
+mod harness;
 pub mod history;
 mod random;
 mod settings;
@@ -36,6 +38,7 @@ mod temporary;
 
 pub use clock::TestClock;
 pub use fault::{Call, FaultEngine, FaultTransaction, Faults, Gate, Rule};
+pub use harness::{Handled, Harness};
 pub use random::seed;
 pub use settings::EngineSettings;
 pub use temporary::{TemporaryDatabase, in_memory, in_memory_with, on_disk, on_disk_with};

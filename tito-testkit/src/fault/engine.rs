@@ -33,6 +33,8 @@ use super::rules::{Effect, Faults, Keys};
 pub struct FaultEngine<E> {
     inner: E,
     faults: Faults,
+    /// A context that hears of no commit, in place of the engine's own.
+    deaf: Option<Arc<EngineContext>>,
 }
 
 impl<E: TitoEngine> FaultEngine<E> {
@@ -43,7 +45,14 @@ impl<E: TitoEngine> FaultEngine<E> {
 
     /// Wraps an engine, with a seed for the faults at random.
     pub fn seeded(inner: E, seed: u64) -> Self {
-        Self { inner, faults: Faults::new(seed) }
+        Self { inner, faults: Faults::new(seed), deaf: None }
+    }
+
+    /// Hides from workers what this process commits, and pretends that others write to the database as well: events
+    /// are then found by polling and re-reading only, as those of other processes are.
+    #[must_use]
+    pub fn with_foreign_writers(self) -> Self {
+        Self { deaf: Some(Arc::default()), ..self }
     }
 
     /// What is to go wrong, and how often each call was made.
@@ -88,8 +97,12 @@ impl<E: TitoEngine> TitoEngine for FaultEngine<E> {
         self.inner.max_transaction_age_millis()
     }
 
+    fn is_only_writer(&self) -> bool {
+        self.deaf.is_none() && self.inner.is_only_writer()
+    }
+
     fn context(&self) -> &EngineContext {
-        self.inner.context()
+        self.deaf.as_deref().unwrap_or_else(|| self.inner.context())
     }
 }
 

@@ -64,6 +64,7 @@ impl Subscription {
 }
 
 /// Tells a [`Worker`] what to do.
+#[derive(Clone)]
 #[must_use]
 pub struct WorkerBuilder<E: TitoEngine>(Worker<E>);
 

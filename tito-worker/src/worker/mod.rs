@@ -73,6 +73,7 @@ const LONGEST_ERROR_PAUSE: Duration = Duration::from_secs(5);
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct Worker<E: TitoEngine> {
     queue: TitoQueue<E>,
     partitions: PartitionConfig,

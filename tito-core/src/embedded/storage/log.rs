@@ -47,9 +47,7 @@ impl Log {
             file_length: 0,
             frame: Vec::new(),
         };
-        let mut header = MAGIC.to_vec();
-        header.extend_from_slice(&segment.to_le_bytes());
-        log.write(&header)?;
+        log.write(&header_of(segment))?;
         File::open(directory)?.sync_all()?;
         Ok(log)
     }
@@ -91,6 +89,22 @@ impl Log {
 
 fn path_of(directory: &Path, segment: u64) -> PathBuf {
     directory.join(format!("{PREFIX}{segment:010}"))
+}
+
+fn header_of(segment: u64) -> Vec<u8> {
+    let mut header = MAGIC.to_vec();
+    header.extend_from_slice(&segment.to_le_bytes());
+    header
+}
+
+/// Cuts off what follows the whole frames of the segment that was being written, `frames_length` bytes of them. Once
+/// another segment follows it, a torn end of this one would be damage to the next opening.
+pub(super) fn seal(directory: &Path, segment: u64, frames_length: usize) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path_of(directory, segment))?;
+    // One that was being created has none.
+    file.write_all(&header_of(segment))?;
+    file.set_len((HEADER + frames_length) as u64)?;
+    file.sync_all()
 }
 
 /// Deletes a segment.
@@ -203,6 +217,22 @@ mod tests {
             assert_eq!(read(directory.path(), 3, true).unwrap().len(), 19);
             assert!(read(directory.path(), 3, false).is_err(), "an earlier segment was complete");
         }
+    }
+
+    #[test]
+    fn a_torn_segment_that_was_sealed_is_whole_when_another_follows() {
+        let directory = tempfile::tempdir().unwrap();
+        let whole = written(directory.path());
+        let end = whole.iter().rposition(|&byte| byte != 0).unwrap();
+        fs::write(path_of(directory.path(), 3), &whole[..end - 8]).unwrap();
+        let frames = read(directory.path(), 3, true).unwrap();
+        seal(directory.path(), 3, frames.iter().map(|frame| frame.length).sum()).unwrap();
+        assert_eq!(read(directory.path(), 3, false).unwrap(), frames);
+
+        fs::write(path_of(directory.path(), 3), b"").unwrap();
+        assert!(read(directory.path(), 3, false).is_err(), "killed before its header was written");
+        seal(directory.path(), 3, 0).unwrap();
+        assert_eq!(read(directory.path(), 3, false).unwrap(), []);
     }
 
     #[test]

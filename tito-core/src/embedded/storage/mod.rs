@@ -86,18 +86,24 @@ impl Storage {
         let mut reserved = base.reserved()?;
         let mut version = 0;
         let mut tables = Vec::new();
+        let mut last = None;
         for (position, &segment) in unmerged.iter().enumerate() {
             let expected = merged + 1 + position as u64;
             if segment != expected {
                 return Err(format!("log segment {expected} is missing, but segment {segment} is there").into());
             }
             let table = Memtable::default();
-            for frame in log::read(directory, segment, position + 1 == unmerged.len())? {
+            let frames = log::read(directory, segment, position + 1 == unmerged.len())?;
+            last = Some((segment, frames.iter().map(|frame| frame.length).sum()));
+            for frame in frames {
                 version += 1;
                 table.add(frame.writes, version);
                 reserved = frame.reserved;
             }
             tables.push(Full { table: Arc::new(table), segment, reserved });
+        }
+        if let Some((segment, frames_length)) = last {
+            log::seal(directory, segment, frames_length)?;
         }
         for segment in segments.into_iter().filter(|&segment| segment <= merged) {
             log::remove(directory, segment)?;

@@ -1,0 +1,202 @@
+//! Runs a worker step by step.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tito_core::event::TitoEvent;
+use tito_core::{BoxError, Result, TitoEngine};
+use tito_worker::{IntoOutcome, Outcome, Subscription, TitoQueue, Worker, WorkerBuilder, WorkerReport};
+
+use crate::clock::TestClock;
+
+/// Runs a worker until nothing is due, and tells what was handled: tests of an application's subscribers need no
+/// background task and no waiting.
+///
+/// ```
+/// use std::time::Duration;
+/// use tito_core::prelude::*;
+/// use tito_testkit::{EngineSettings, Harness, TestClock};
+/// use tito_worker::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), TitoError> {
+/// let clock = TestClock::new();
+/// let db = tito_testkit::in_memory_with(EngineSettings::default().test_clock(&clock)).await?;
+/// let mut harness = Harness::new(&db, &clock)
+///     .subscribe("reminder", |event: TitoEvent| async move { Ok::<_, TitoError>(()) });
+///
+/// let in_an_hour = Publish::new("reminder", "user:17").delay(Duration::from_secs(3600));
+/// let tx = db.begin().await?;
+/// TitoQueue::new(db.clone()).publish(in_an_hour, &tx).await?;
+/// tx.commit().await?;
+///
+/// assert!(harness.drain().await?.is_empty());
+/// let handled = harness.advance(Duration::from_secs(3600)).await?;
+/// assert_eq!(handled[0].event.entity, "user:17");
+/// assert_eq!(handled[0].outcome, Ok(Outcome::Done));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Harness<E: TitoEngine> {
+    builder: WorkerBuilder<E>,
+    clock: TestClock,
+    log: Log,
+    report: WorkerReport,
+}
+
+/// One run of a handler.
+#[derive(Clone, Debug)]
+pub struct Handled {
+    /// The event, as the handler got it.
+    pub event: TitoEvent,
+    /// What the handler said of it, or the text of its error. A transactional handler that is run again after a
+    /// conflict appears once a run.
+    pub outcome: std::result::Result<Outcome, String>,
+}
+
+impl<E: TitoEngine> Harness<E> {
+    /// A harness for a database that `clock` drives, without subscriptions yet.
+    pub fn new(engine: &E, clock: &TestClock) -> Self {
+        Self::of(Worker::builder(TitoQueue::new(engine.clone())), clock)
+    }
+
+    /// A harness for a worker that is told more than a harness can tell it. What handlers do that it has already does
+    /// not show in what [`drain`](Harness::drain) returns.
+    pub fn of(builder: WorkerBuilder<E>, clock: &TestClock) -> Self {
+        Self { builder, clock: clock.clone(), log: Log::default(), report: WorkerReport::default() }
+    }
+
+    /// As [`WorkerBuilder::subscribe`].
+    #[must_use]
+    pub fn subscribe<F, Fut, O, Error>(self, event_type: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(TitoEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = std::result::Result<O, Error>> + Send + 'static,
+        O: IntoOutcome,
+        Error: Into<BoxError>,
+    {
+        self.subscribe_with(event_type, Subscription::default(), handler)
+    }
+
+    /// As [`WorkerBuilder::subscribe_with`].
+    #[must_use]
+    pub fn subscribe_with<F, Fut, O, Error>(
+        mut self,
+        event_type: impl Into<String>,
+        subscription: Subscription,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(TitoEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = std::result::Result<O, Error>> + Send + 'static,
+        O: IntoOutcome,
+        Error: Into<BoxError>,
+    {
+        let log = self.log.clone();
+        let handler = Arc::new(handler);
+        self.builder = self.builder.subscribe_with(event_type, subscription, move |event: TitoEvent| {
+            let (entry, handler) = (log.begin(&event), handler.clone());
+            async move { entry.note(handler(event).await) }
+        });
+        self
+    }
+
+    /// As [`WorkerBuilder::subscribe_transactional`].
+    #[must_use]
+    pub fn subscribe_transactional<F, Fut, O, Error>(
+        mut self,
+        event_type: impl Into<String>,
+        subscription: Subscription,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(TitoEvent, E::Transaction) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = std::result::Result<O, Error>> + Send + 'static,
+        O: IntoOutcome,
+        Error: Into<BoxError>,
+    {
+        let log = self.log.clone();
+        let handler = Arc::new(handler);
+        self.builder = self.builder.subscribe_transactional(event_type, subscription, move |event: TitoEvent, tx| {
+            let (entry, handler) = (log.begin(&event), handler.clone());
+            async move { entry.note(handler(event, tx).await) }
+        });
+        self
+    }
+
+    /// Handles everything that is due, and what becomes due by that, and returns it in the order in which the handlers
+    /// ended.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn drain(&mut self) -> Result<Vec<Handled>> {
+        let drained = self.builder.clone().build().drain().await;
+        let handled = self.log.take();
+        self.report += drained?;
+        Ok(handled)
+    }
+
+    /// Turns the clock on, and then handles everything that is due.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn advance(&mut self, by: Duration) -> Result<Vec<Handled>> {
+        self.clock.advance(by);
+        self.drain().await
+    }
+
+    /// What all drains so far came to.
+    pub fn report(&self) -> WorkerReport {
+        self.report
+    }
+}
+
+/// What was handled since the last look.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<Handled>>>);
+
+impl Log {
+    fn begin(&self, event: &TitoEvent) -> Entry {
+        Entry { log: self.clone(), event: Some(event.clone()) }
+    }
+
+    fn push(&self, handled: Handled) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(handled);
+    }
+
+    fn take(&self) -> Vec<Handled> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A run under way. One that panics or is dropped where it waits is noted as such.
+struct Entry {
+    log: Log,
+    event: Option<TitoEvent>,
+}
+
+impl Entry {
+    fn note<O: IntoOutcome, Error: Into<BoxError>>(
+        mut self,
+        result: std::result::Result<O, Error>,
+    ) -> std::result::Result<Outcome, BoxError> {
+        let result = result.map(IntoOutcome::into_outcome).map_err(Into::into);
+        let outcome = match &result {
+            Ok(outcome) => Ok(outcome.clone()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Some(event) = self.event.take() {
+            self.log.push(Handled { event, outcome });
+        }
+        result
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let Some(event) = self.event.take() else { return };
+        let what = if std::thread::panicking() { "the handler panicked" } else { "the handler did not end" };
+        self.log.push(Handled { event, outcome: Err(what.to_string()) });
+    }
+}
