@@ -36,7 +36,7 @@ fn main() {
     let publish_and_drain = |db: &EmbeddedBackend, published: &mut Vec<f64>| {
         published.push(per_second(PUBLISHED, publish(&runtime, db, 64, PUBLISHED)));
         runtime.block_on(merged(db));
-        let took = drain(&runtime, db, PUBLISHED).total;
+        let took = drain(&runtime, db, PUBLISHED);
         runtime.block_on(merged(db));
         per_second(PUBLISHED, took)
     };

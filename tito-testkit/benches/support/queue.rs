@@ -1,7 +1,7 @@
 //! Filling and draining of topics.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tito_core::prelude::*;
@@ -49,58 +49,22 @@ fn event(number: usize, delay: Duration) -> Publish {
     Publish::new(TOPIC, format!("user:018bcfe5-687b-7aaf-8d00-{number:012}")).action("insert").delay(delay)
 }
 
-/// How long it took to handle events and acknowledge them.
-pub struct Drained {
-    pub total: Duration,
-    /// From the beginning until a tenth was handled.
-    pub first_tenth: Duration,
-    /// From when all but a tenth were handled to the end.
-    pub last_tenth: Duration,
-}
-
 /// Runs a worker with an empty handler until it has handled `count` events and their acknowledgements are durable.
-pub fn drain(runtime: &Runtime, db: &EmbeddedBackend, count: usize) -> Drained {
-    let progress = Arc::new(Progress::new(count));
+pub fn drain(runtime: &Runtime, db: &EmbeddedBackend, count: usize) -> Duration {
+    let (handled, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let begin = Instant::now();
     let report = runtime.block_on(async {
-        let handled = progress.clone();
+        let last = done.clone();
         let worker = Worker::builder(TitoQueue::new(db.clone()))
             .subscribe(TOPIC, move |_: TitoEvent| {
-                handled.one_more();
+                if handled.fetch_add(1, Ordering::Relaxed) + 1 == count {
+                    last.notify_one();
+                }
                 async { Ok::<_, TitoError>(()) }
             })
             .build();
-        worker.run(progress.done.notified()).await
+        worker.run(done.notified()).await
     });
-    let total = begin.elapsed();
     assert_eq!(report.done, count as u64, "every event is handled once");
-    let [first, ninth] = progress.passed.each_ref().map(|passed| *passed.get().unwrap());
-    Drained { total, first_tenth: first - begin, last_tenth: begin + total - ninth }
-}
-
-/// When how many events were handled.
-struct Progress {
-    handled: AtomicUsize,
-    count: usize,
-    /// The first tenth, and all but the last.
-    passed: [OnceLock<Instant>; 2],
-    done: Notify,
-}
-
-impl Progress {
-    fn new(count: usize) -> Self {
-        Self { handled: AtomicUsize::new(0), count, passed: Default::default(), done: Notify::new() }
-    }
-
-    fn one_more(&self) {
-        let handled = self.handled.fetch_add(1, Ordering::Relaxed) + 1;
-        for (passed, at) in self.passed.iter().zip([self.count / 10, self.count - self.count / 10]) {
-            if handled == at {
-                passed.get_or_init(Instant::now);
-            }
-        }
-        if handled == self.count {
-            self.done.notify_one();
-        }
-    }
+    begin.elapsed()
 }
