@@ -100,7 +100,12 @@ pub(super) fn remove(directory: &Path, segment: u64) -> io::Result<()> {
 
 /// Bytes of all segments.
 pub(super) fn size(directory: &Path) -> io::Result<u64> {
-    segments(directory)?.iter().try_fold(0, |sum, &segment| Ok(sum + fs::metadata(path_of(directory, segment))?.len()))
+    segments(directory)?.iter().try_fold(0, |sum, &segment| match fs::metadata(path_of(directory, segment)) {
+        Ok(metadata) => Ok(sum + metadata.len()),
+        // The merger has deleted it since it was listed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(sum),
+        Err(error) => Err(error),
+    })
 }
 
 /// The numbers of the segments that exist, ascending.

@@ -1,0 +1,79 @@
+//! What a worker with nothing to do costs, and how soon it handles an event.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use support::process::cpu_time;
+use support::queue::{PARTITIONS, TOPIC};
+use support::{asked_of, directory, quantile, rounds, runtime, scaled, table};
+use tito_core::prelude::*;
+use tito_worker::prelude::*;
+use tokio::sync::{Notify, mpsc};
+
+const ASKED_PERCENT: f64 = 1.0;
+const ASKED_MILLIS: f64 = 1.0;
+
+fn main() {
+    let (share, latencies) = runtime().block_on(measure());
+    let median = quantile(latencies.clone(), 0.5);
+    println!("A worker with {PARTITIONS} partitions\n");
+    table(
+        &["", "measured", ""],
+        &[
+            vec![
+                "share of a core while idle".to_string(),
+                format!("{share:.2} %"),
+                asked_of(format!("below {ASKED_PERCENT} %"), share < ASKED_PERCENT),
+            ],
+            vec![
+                "commit's answer to handler, median".to_string(),
+                format!("{median:.3} ms"),
+                asked_of(format!("below {ASKED_MILLIS} ms"), median < ASKED_MILLIS),
+            ],
+            vec!["99 of 100 within".to_string(), format!("{:.3} ms", quantile(latencies, 0.99)), String::new()],
+        ],
+    );
+}
+
+/// The share of a core in percent, and latencies in milliseconds.
+async fn measure() -> (f64, Vec<f64>) {
+    let directory = directory();
+    let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+    let queue = TitoQueue::new(db.clone());
+    queue.create_topic(TOPIC, PARTITIONS).await.unwrap();
+    let (handled, mut handlings) = mpsc::unbounded_channel();
+    let worker = Worker::builder(queue.clone())
+        .subscribe(TOPIC, move |_: TitoEvent| {
+            let _ = handled.send(Instant::now());
+            async { Ok::<_, TitoError>(()) }
+        })
+        .build();
+    let stop = Arc::new(Notify::new());
+    let stopped = stop.clone();
+    let running = tokio::spawn(async move { worker.run(stopped.notified()).await });
+
+    // Polling has backed off to its longest pause after a second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (begin, used) = (Instant::now(), cpu_time());
+    tokio::time::sleep(Duration::from_secs(rounds() as u64)).await;
+    let share = 100.0 * (cpu_time() - used).as_secs_f64() / begin.elapsed().as_secs_f64();
+
+    let mut latencies = Vec::new();
+    for number in 0..scaled(1_000) {
+        let tx = db.begin().await.unwrap();
+        queue.publish(Publish::new(TOPIC, format!("user:{number}")), &tx).await.unwrap();
+        tx.commit().await.unwrap();
+        let answered = Instant::now();
+        let handled = handlings.recv().await.unwrap();
+        // The handler can be faster than this task.
+        latencies.push(handled.saturating_duration_since(answered).as_secs_f64() * 1_000.0);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    stop.notify_one();
+    running.await.unwrap();
+    db.close().await;
+    (share, latencies)
+}
