@@ -146,6 +146,18 @@ pub(super) fn read(directory: &Path, segment: u64, is_last: bool) -> StoreResult
     Ok(frames)
 }
 
+/// Makes a segment that was being written when the process ended one that is complete: without what was torn, `frames`
+/// being what was read of it. Only then may the next one begin, after which a torn end is damage.
+pub(super) fn seal(directory: &Path, segment: u64, frames: &[Frame]) -> io::Result<()> {
+    let path = path_of(directory, segment);
+    if frames.is_empty() {
+        Log::begin(directory, segment)?;
+    }
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.set_len((HEADER + frames.iter().map(|frame| frame.length).sum::<usize>()) as u64)?;
+    file.sync_all()
+}
+
 /// What follows the last whole frame may be zeros, or a frame that was being written when the process ended. It can't be
 /// followed by a whole one, because each is synchronised before the next is begun: then something was damaged, and
 /// groups that were acknowledged would be lost if it was passed over.
@@ -202,6 +214,26 @@ mod tests {
             fs::write(path_of(directory.path(), 3), &whole[..end - cut]).unwrap();
             assert_eq!(read(directory.path(), 3, true).unwrap().len(), 19);
             assert!(read(directory.path(), 3, false).is_err(), "an earlier segment was complete");
+        }
+    }
+
+    #[test]
+    fn a_sealed_segment_is_complete_wherever_it_was_torn() {
+        let directory = tempfile::tempdir().unwrap();
+        let whole = written(directory.path());
+        let end = whole.iter().rposition(|&byte| byte != 0).unwrap();
+        for length in [0, 7, HEADER, HEADER + 1, HEADER + 30, end / 2, end, end + 1, whole.len()] {
+            let mut torn = whole[..length].to_vec();
+            // A header is written as a whole, but a file can be longer than what of it has reached the disk.
+            if length < HEADER {
+                torn.fill(0);
+            }
+            fs::write(path_of(directory.path(), 3), &torn).unwrap();
+            let frames = read(directory.path(), 3, true).unwrap();
+            for _ in 0..2 {
+                seal(directory.path(), 3, &frames).unwrap();
+                assert_eq!(read(directory.path(), 3, false).unwrap(), frames, "{length} bytes");
+            }
         }
     }
 

@@ -86,18 +86,23 @@ impl Storage {
         let mut reserved = base.reserved()?;
         let mut version = 0;
         let mut tables = Vec::new();
+        let mut last_frames = Vec::new();
         for (position, &segment) in unmerged.iter().enumerate() {
             let expected = merged + 1 + position as u64;
             if segment != expected {
                 return Err(format!("log segment {expected} is missing, but segment {segment} is there").into());
             }
             let table = Memtable::default();
-            for frame in log::read(directory, segment, position + 1 == unmerged.len())? {
+            last_frames = log::read(directory, segment, position + 1 == unmerged.len())?;
+            for frame in &mut last_frames {
                 version += 1;
-                table.add(frame.writes, version);
+                table.add(std::mem::take(&mut frame.writes), version);
                 reserved = frame.reserved;
             }
             tables.push(Full { table: Arc::new(table), segment, reserved });
+        }
+        if let Some(&last) = unmerged.last() {
+            log::seal(directory, last, &last_frames)?;
         }
         for segment in segments.into_iter().filter(|&segment| segment <= merged) {
             log::remove(directory, segment)?;
