@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use tito_core::event::TitoEvent;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_worker::prelude::*;
 use tito_worker::WorkerBuilder;
+use tito_worker::prelude::*;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
