@@ -97,7 +97,7 @@ pub async fn topics_with_one_and_with_all_partitions_work<E: TitoEngine>(db: E, 
 
 pub async fn invalid_topics_and_times_are_refused_by_name<E: TitoEngine>(db: E, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
-    for name in ["", "a:b", "a%b", "a\0b", &"x".repeat(10_000)] {
+    for name in ["", "a:b", "a@b", "a\0b", &"x".repeat(10_000)] {
         let error = queue.create_topic(name, 4).await.unwrap_err();
         assert!(matches!(error, TitoError::InvalidName { .. }), "{name:?}: {error}");
         let tx = db.begin().await.unwrap();

@@ -145,7 +145,7 @@ pub async fn late_commits_are_found_by_reading_the_past_again<E: TitoEngine>(db:
     for step in 0..300u64 {
         let tx = db.begin().await.unwrap();
         queue.publish(job(format!("late-{step}")), &tx).await.unwrap();
-        held.push((clock.now_millis() + random.u64(0..29_900), tx));
+        held.push((clock.now_millis() + random.u64(0..29_400), tx));
         publish(&db, [job(format!("prompt-{step}"))]).await;
         published += 2;
         let mut now = clock.now_millis();

@@ -257,7 +257,8 @@ impl<E: TitoEngine> Partition<E> {
                 continue;
             }
             match TitoEvent::decode(&key, &value) {
-                Ok(event) if place.is_some() => {
+                // One with the id of another would be stored in its place when it is tried again.
+                Ok(event) if place.is_some_and(|(_, id)| id == event.id) => {
                     deliveries.push(Delivery { key, partition: self.partition, event });
                 }
                 _ => {
