@@ -64,7 +64,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         Ok(self.redrive_where(event_type, |event| event.id == id).await?.events > 0)
     }
 
-    /// Makes all dead letters of a topic due again, with all their attempts, in transactions of 200 each.
+    /// Makes all dead letters of a topic due again, with all their attempts, in transactions of at most 200 each.
     ///
     /// # Errors
     /// Those of the engine; what was redriven by then stays redriven.
@@ -102,6 +102,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     ) -> Result<Redriven> {
         let (name, _) = Topic::cached(&self.engine, event_type).await?;
         let (name, chosen) = (&name, &chosen);
+        let most_bytes = self.engine.limits().transaction_bytes / 2;
         let mut redriven = Redriven::default();
         let mut range = keys::dead_events(event_type);
         loop {
@@ -109,7 +110,14 @@ impl<E: TitoEngine> TitoQueue<E> {
             let step = self.engine.transaction(|tx| async move {
                 let page = tx.scan(page_range, STEP).await?;
                 let mut step = Redriven::default();
+                let mut moved_bytes = 0;
+                let mut last = None;
                 for (key, bytes) in &page {
+                    // Large events take more than one transaction.
+                    moved_bytes += bytes.len();
+                    if last.is_some() && moved_bytes > most_bytes {
+                        return Ok((last, step));
+                    }
                     match TitoEvent::decode(key, bytes).ok().zip(keys::parse_event(key)) {
                         None => step.skipped += 1,
                         Some((event, place)) if chosen(&event) => {
@@ -118,9 +126,9 @@ impl<E: TitoEngine> TitoQueue<E> {
                         }
                         Some(_) => {}
                     }
+                    last = Some(key.clone());
                 }
-                let last = page.into_iter().nth(STEP - 1).map(|(key, _)| key);
-                Ok((last, step))
+                Ok((last.filter(|_| page.len() == STEP), step))
             });
             let (last, step) = step.await?;
             redriven.events += step.events;

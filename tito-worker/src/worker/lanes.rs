@@ -112,9 +112,9 @@ impl<E: TitoEngine> Lanes<E> {
 
     /// Drops running handlers where they wait, and returns how many there were.
     pub(super) async fn abort(&mut self) -> u64 {
-        let running = self.shared.lock().busy.len() as u64;
         self.tasks.shutdown().await;
-        running
+        // A handler that ended at the last moment is not among them.
+        self.shared.lock().busy.len() as u64
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tito_core::engine::{KeyValue, Wakeup};
 use tito_core::event::TitoEvent;
 use tito_core::keys::{self, KeyRange};
-use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction};
+use tito_core::{Result, Timestamp, TitoEngine, TitoError, TitoTransaction};
 use tokio::sync::watch;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
@@ -30,6 +30,9 @@ const MOST_RECORDED: usize = 1_024;
 
 /// How often, by the engine's clock, a checkpoint is written beside an acknowledgement.
 const CHECKPOINT_EVERY: u64 = 10_000;
+
+/// How often a worker that waits looks whether the clock was set back, after which it would wait too long.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// How long the recording of what is done may take once the shutdown timeout has passed.
 const LAST_RECORDING: Duration = Duration::from_secs(5);
@@ -64,6 +67,9 @@ pub(super) struct Partition<E: TitoEngine> {
     held: HashSet<Place>,
     /// Events whose outcome was recorded while a page was being read, which may still show them.
     settled: HashSet<Place>,
+    /// The first key of an event that was recorded to be handled again. It may be stored under the same key, which the
+    /// cursor may have passed while the event was held, so it is read again.
+    put_again: Option<Vec<u8>>,
     unrecorded: Vec<Unrecorded>,
     reading: Option<Reading>,
     recording: Option<Recording>,
@@ -88,6 +94,7 @@ impl<E: TitoEngine> Partition<E> {
             reader: None,
             held: HashSet::new(),
             settled: HashSet::new(),
+            put_again: None,
             unrecorded: Vec::new(),
             reading: None,
             recording: None,
@@ -164,6 +171,7 @@ impl<E: TitoEngine> Partition<E> {
                 Ok(())
             }
             () = clock.wait_until(next_read), if reader_waits && has_room => Ok(()),
+            () = tokio::time::sleep(CLOCK_CHECK), if reader_waits && has_room => Ok(()),
         }
     }
 
@@ -187,7 +195,11 @@ impl<E: TitoEngine> Partition<E> {
             );
             return;
         };
-        if reader.wants_to_read(self.engine.clock().now_millis()) {
+        let now_millis = self.engine.clock().now_millis();
+        if let Some(key) = self.put_again.take() {
+            reader.note_commit(&key, now_millis);
+        }
+        if reader.wants_to_read(now_millis) {
             let (range, limit) = reader.next_page();
             self.reading = Some(
                 async move {
@@ -216,6 +228,7 @@ impl<E: TitoEngine> Partition<E> {
                 &self.runner.event_type,
                 self.partition,
                 page.entries.first().and_then(|(_, value)| checkpoint_floor(value)),
+                page.now,
                 now_millis,
                 self.engine.max_transaction_age_millis(),
                 self.engine.is_only_writer(),
@@ -244,7 +257,8 @@ impl<E: TitoEngine> Partition<E> {
                 continue;
             }
             match TitoEvent::decode(&key, &value) {
-                Ok(event) if place.is_some() => {
+                // One with the id of another would be stored in its place when it is tried again.
+                Ok(event) if place.is_some_and(|(_, id)| id == event.id) => {
                     deliveries.push(Delivery { key, partition: self.partition, event });
                 }
                 _ => {
@@ -253,7 +267,7 @@ impl<E: TitoEngine> Partition<E> {
                 }
             }
         }
-        reader.note_page(read, next_due, is_cut, now_millis);
+        reader.note_page(read, next_due, is_cut, page.now, now_millis);
         self.settled.clear();
         self.lanes.submit(deliveries);
         Ok(())
@@ -264,8 +278,7 @@ impl<E: TitoEngine> Partition<E> {
             match verdict {
                 Verdict::Unrecorded(disposition) => self.unrecorded.push(Unrecorded { key, disposition }),
                 Verdict::Recorded(recorded) => {
-                    recorded.count(&mut self.report);
-                    self.release(&key);
+                    self.release(key, recorded);
                 }
             }
         }
@@ -284,7 +297,7 @@ impl<E: TitoEngine> Partition<E> {
         let floor = self.reader.as_ref().filter(|_| now >= self.next_checkpoint).map(|reader| {
             self.next_checkpoint = now + CHECKPOINT_EVERY;
             let first_held = self.held.iter().map(|(second, _)| *second).min();
-            reader.floor(first_held, Timestamp::from_millis(now))
+            reader.floor(first_held)
         });
         let (engine, runner, partition) = (self.engine.clone(), self.runner.clone(), self.partition);
         let (batch, pause) = (self.batch.clone(), self.record_pause);
@@ -302,6 +315,14 @@ impl<E: TitoEngine> Partition<E> {
     fn take_recorded(&mut self, recorded: Result<Vec<Recorded>>) -> Result<()> {
         let recorded = match recorded {
             Ok(recorded) => recorded,
+            // Each outcome has room by itself.
+            Err(TitoError::LimitExceeded { .. }) if self.batch.len() > 1 => {
+                let mut batch = self.batch.to_vec();
+                let rest = batch.split_off(batch.len() / 2);
+                self.unrecorded.splice(..0, rest);
+                self.batch = Arc::new(batch);
+                return Ok(());
+            }
             // The batch stays; what of it was committed all the same is found gone by the next attempt.
             Err(error) => {
                 self.record_pause = next_pause(self.record_pause);
@@ -311,17 +332,21 @@ impl<E: TitoEngine> Partition<E> {
         self.record_pause = Duration::ZERO;
         let batch = std::mem::take(&mut self.batch);
         for (unrecorded, recorded) in batch.iter().zip(recorded) {
-            recorded.count(&mut self.report);
-            self.release(&unrecorded.key);
+            self.release(unrecorded.key.clone(), recorded);
         }
         Ok(())
     }
 
-    fn release(&mut self, key: &[u8]) {
-        let place = place_of(key);
+    fn release(&mut self, key: Vec<u8>, recorded: Recorded) {
+        recorded.count(&mut self.report);
+        let place = place_of(&key);
         self.held.remove(&place);
         if self.reading.is_some() {
             self.settled.insert(place);
+        }
+        let is_put_again = matches!(recorded, Recorded::Retried | Recorded::Rescheduled);
+        if is_put_again && self.put_again.as_ref().is_none_or(|first| key < *first) {
+            self.put_again = Some(key);
         }
     }
 
@@ -339,6 +364,7 @@ impl<E: TitoEngine> Partition<E> {
     fn is_idle(&self) -> bool {
         let now = self.engine.clock().now_millis();
         self.held.is_empty()
+            && self.put_again.is_none()
             && self.reading.is_none()
             && self.recording.is_none()
             && self.reader.as_ref().is_some_and(|reader| reader.has_caught_up(now))

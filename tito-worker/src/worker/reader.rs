@@ -37,6 +37,14 @@ pub(super) struct Reader {
     /// Whole seconds that a commit can land behind its transaction's start.
     window: i64,
     is_only_writer: bool,
+    /// The engine's time, in whole seconds, when the latest page was read.
+    seen: i64,
+    /// By how many milliseconds the clock is ahead of the engine's time.
+    lead: u64,
+    /// What `seen` was when the window was last read from its beginning, and the recent past. What was committed since
+    /// cannot lie further before these than its transaction was old.
+    window_seen: i64,
+    recent_seen: i64,
     next_recent: u64,
     next_window: u64,
     next_sweep: u64,
@@ -50,6 +58,7 @@ impl Reader {
         event_type: &str,
         partition: u16,
         floor: Option<i64>,
+        seen: Timestamp,
         now_millis: u64,
         max_transaction_age_millis: u64,
         is_only_writer: bool,
@@ -64,6 +73,10 @@ impl Reader {
             next_due: None,
             window: Duration::from_millis(max_transaction_age_millis).as_secs() as i64 + 2,
             is_only_writer,
+            seen: seen.seconds(),
+            lead: 0,
+            window_seen: seen.seconds(),
+            recent_seen: seen.seconds(),
             next_recent: now_millis + RECENT_EVERY,
             next_window: now_millis + WINDOW_EVERY,
             next_sweep: if floor.is_some() { now_millis } else { now_millis + SWEEP_EVERY },
@@ -74,22 +87,27 @@ impl Reader {
 
     /// Whether to read now.
     pub(super) fn wants_to_read(&mut self, now_millis: u64) -> bool {
+        // A clock that was set back doesn't keep the worker from reading until it is where it was.
+        self.next_recent = self.next_recent.min(now_millis + RECENT_EVERY);
+        self.next_window = self.next_window.min(now_millis + WINDOW_EVERY);
+        self.next_sweep = self.next_sweep.min(now_millis + SWEEP_EVERY);
+        self.next_poll = self.next_poll.min(now_millis + LONGEST_POLL);
         if self.is_behind {
             return true;
         }
-        let now_seconds = (now_millis / 1000) as i64;
         if now_millis >= self.next_sweep {
-            self.cursor = keys::events_of_partition(&self.event_type, self.partition).start;
             self.next_sweep = now_millis + SWEEP_EVERY;
-            self.is_behind = true;
+            self.read_again_from(keys::events_of_partition(&self.event_type, self.partition).start, now_millis);
         } else if now_millis >= self.next_window {
-            self.go_back_to_second(now_seconds - self.window);
-            self.next_window = now_millis + WINDOW_EVERY;
+            let from = (self.window_seen - self.window).max(0);
+            self.read_again_from(keys::events_from_second(&self.event_type, self.partition, from), now_millis);
         } else if !self.is_only_writer && now_millis >= self.next_recent {
-            self.go_back_to_second(now_seconds - RECENT);
             self.next_recent = now_millis + RECENT_EVERY;
+            let from = self.recent_seen - RECENT;
+            self.recent_seen = self.seen;
+            self.go_back(keys::events_from_second(&self.event_type, self.partition, from.max(0)));
         }
-        let is_due = self.next_due.is_some_and(|due| due <= now_seconds);
+        let is_due = self.next_due.is_some_and(|due| due <= self.present(now_millis));
         let is_poll = !self.is_only_writer && now_millis >= self.next_poll;
         self.is_behind |= is_due || is_poll;
         self.is_behind
@@ -97,10 +115,17 @@ impl Reader {
 
     /// When to read next if nothing happens before.
     pub(super) fn next_read_millis(&self) -> u64 {
-        let due = self.next_due.map(|due| u64::try_from(due).unwrap_or(0).saturating_mul(1000));
+        let due = self.next_due.map(|due| u64::try_from(due).unwrap_or(0).saturating_mul(1000) + self.lead);
         let regular = self.next_window.min(self.next_sweep);
         let polls = if self.is_only_writer { regular } else { self.next_poll.min(self.next_recent) };
         due.unwrap_or(u64::MAX).min(regular).min(polls)
+    }
+
+    /// The engine's time as far as it is known, in whole seconds. It stands still while a clock that was set back
+    /// catches up.
+    fn present(&self, now_millis: u64) -> i64 {
+        let by_clock = now_millis.saturating_sub(self.lead) / 1000;
+        self.seen.max(by_clock as i64)
     }
 
     /// Notes that an event was committed under `key`.
@@ -109,7 +134,7 @@ impl Reader {
             self.cursor = key.to_vec();
         }
         match keys::parse_event_second(key) {
-            Some(second) if second > (now_millis / 1000) as i64 => {
+            Some(second) if second > self.present(now_millis) => {
                 self.next_due = Some(self.next_due.map_or(second, |due| due.min(second)));
             }
             _ => self.is_behind = true,
@@ -131,7 +156,16 @@ impl Reader {
 
     /// Notes that a page was read to its end or to the first event past the present, `next_due`, or that only a part of
     /// it could be taken.
-    pub(super) fn note_page(&mut self, read: usize, next_due: Option<i64>, is_cut: bool, now_millis: u64) {
+    pub(super) fn note_page(
+        &mut self,
+        read: usize,
+        next_due: Option<i64>,
+        is_cut: bool,
+        seen: Timestamp,
+        now_millis: u64,
+    ) {
+        self.seen = self.seen.max(seen.seconds());
+        self.lead = now_millis.saturating_sub(seen.physical_millis());
         let is_full = read >= self.page && next_due.is_none();
         self.is_behind = is_full || is_cut;
         if !self.is_behind {
@@ -145,17 +179,25 @@ impl Reader {
 
     /// Whether everything that is due was read.
     pub(super) fn has_caught_up(&self, now_millis: u64) -> bool {
-        !self.is_behind && self.next_due.is_none_or(|due| due > (now_millis / 1000) as i64)
+        !self.is_behind && self.next_due.is_none_or(|due| due > self.present(now_millis))
     }
 
     /// The second from which on something may not be done yet, given the first that is held.
-    pub(super) fn floor(&self, first_held: Option<i64>, now: Timestamp) -> i64 {
+    pub(super) fn floor(&self, first_held: Option<i64>) -> i64 {
         let cursor = keys::parse_event_second(&self.cursor).unwrap_or(0);
-        first_held.unwrap_or(i64::MAX).min(cursor).min(now.seconds() - self.window).max(0)
+        first_held.unwrap_or(i64::MAX).min(cursor).min(self.seen - self.window).max(0)
     }
 
-    fn go_back_to_second(&mut self, second: i64) {
-        let key = keys::events_from_second(&self.event_type, self.partition, second.max(0));
+    /// Reads everything from a key on, which takes the place of reading the window and the recent past.
+    fn read_again_from(&mut self, key: Vec<u8>, now_millis: u64) {
+        self.next_window = now_millis + WINDOW_EVERY;
+        self.next_recent = now_millis + RECENT_EVERY;
+        self.window_seen = self.seen;
+        self.recent_seen = self.seen;
+        self.go_back(key);
+    }
+
+    fn go_back(&mut self, key: Vec<u8>) {
         if key < self.cursor {
             self.cursor = key;
         }

@@ -59,6 +59,7 @@ impl Recorded {
 }
 
 /// An outcome that waits for its acknowledgement.
+#[derive(Clone)]
 pub(super) struct Unrecorded {
     pub(super) key: Vec<u8>,
     pub(super) disposition: Disposition,
