@@ -102,6 +102,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     ) -> Result<Redriven> {
         let (name, _) = Topic::cached(&self.engine, event_type).await?;
         let (name, chosen) = (&name, &chosen);
+        // What is moved is written again; half of what a transaction takes leaves room for keys and changes.
         let most_bytes = self.engine.limits().transaction_bytes / 2;
         let mut redriven = Redriven::default();
         let mut range = keys::dead_events(event_type);
@@ -109,16 +110,15 @@ impl<E: TitoEngine> TitoQueue<E> {
             let page_range = range.clone();
             let step = self.engine.transaction(|tx| async move {
                 let page = tx.scan(page_range, STEP).await?;
+                let is_full = page.len() == STEP;
                 let mut step = Redriven::default();
-                let mut moved_bytes = 0;
-                let mut last = None;
-                for (key, bytes) in &page {
-                    // Large events take more than one transaction.
-                    moved_bytes += bytes.len();
-                    if last.is_some() && moved_bytes > most_bytes {
+                let (mut bytes, mut last) = (0, None);
+                for (key, value) in page {
+                    bytes += value.len();
+                    if last.is_some() && bytes > most_bytes {
                         return Ok((last, step));
                     }
-                    match TitoEvent::decode(key, bytes).ok().zip(keys::parse_event(key)) {
+                    match TitoEvent::decode(&key, &value).ok().zip(keys::parse_event(&key)) {
                         None => step.skipped += 1,
                         Some((event, place)) if chosen(&event) => {
                             move_back(&tx, key.clone(), event, place.partition, name).await?;
@@ -126,9 +126,9 @@ impl<E: TitoEngine> TitoQueue<E> {
                         }
                         Some(_) => {}
                     }
-                    last = Some(key.clone());
+                    last = Some(key);
                 }
-                Ok((last.filter(|_| page.len() == STEP), step))
+                Ok((last.filter(|_| is_full), step))
             });
             let (last, step) = step.await?;
             redriven.events += step.events;

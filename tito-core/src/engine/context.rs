@@ -56,7 +56,8 @@ impl Wakeup {
         self.0.earliest.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    fn take(&self) -> Option<Vec<u8>> {
+    /// The smallest key committed since the last call, if any, without waiting.
+    pub fn take(&self) -> Option<Vec<u8>> {
         self.0.earliest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -111,6 +111,9 @@ impl<E: TitoEngine> WorkerBuilder<E> {
     /// Hands the events of a topic to `handler` together with the transaction that acknowledges them: what the handler
     /// writes into it and the acknowledgement commit together or not at all, so these effects happen exactly once. An
     /// error rolls them back; an outcome other than done commits with them. After a conflict the handler runs again.
+    ///
+    /// Its timeout is at most the engine's `max_transaction_age` (30 s by default). A failure of the engine is tried
+    /// again without counting as an attempt.
     pub fn subscribe_transactional<F, Fut, O, Error>(
         self,
         event_type: impl Into<String>,

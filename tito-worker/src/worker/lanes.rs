@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tito_core::TitoEngine;
 use tokio::sync::Notify;
@@ -10,6 +11,9 @@ use tokio::task::JoinSet;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::runner::{Delivery, Runner, Verdict};
+
+/// How long aborted handlers get to be dropped.
+const LONGEST_ABORT: Duration = Duration::from_secs(1);
 
 /// An event whose handler has ended.
 pub(super) struct Finished {
@@ -105,14 +109,17 @@ impl<E: TitoEngine> Lanes<E> {
         unstarted
     }
 
-    /// Waits until all running handlers have ended.
-    pub(super) async fn join(&mut self) {
-        while self.tasks.join_next().await.is_some() {}
+    /// Whether a handler runs.
+    pub(super) fn are_running(&self) -> bool {
+        !self.shared.lock().busy.is_empty()
     }
 
-    /// Drops running handlers where they wait, and returns how many there were.
+    /// Drops running handlers where they wait, and returns how many there were. One that blocks its thread can't be
+    /// dropped; it is left to itself.
     pub(super) async fn abort(&mut self) -> u64 {
-        self.tasks.shutdown().await;
+        self.tasks.abort_all();
+        let joined = async { while self.tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LONGEST_ABORT, joined).await;
         // A handler that ended at the last moment is not among them.
         self.shared.lock().busy.len() as u64
     }

@@ -5,12 +5,14 @@
 //! | `builder` | what a worker is told |
 //! | `partition` | the loop of one partition |
 //! | `reader` | when to read which part of the partition |
+//! | `held` | the events that are in memory |
 //! | `lanes` | order within an entity, concurrency across entities |
 //! | `runner` | one run of a handler |
 //! | `record` | outcomes, written with the acknowledgement |
 //! | `report` | what was done |
 
 mod builder;
+mod held;
 mod lanes;
 mod partition;
 mod reader;
@@ -166,7 +168,11 @@ async fn topic_or_stop<E: TitoEngine>(
 ) -> Option<Arc<Topic>> {
     let mut pause = FIRST_ERROR_PAUSE;
     loop {
-        match Topic::ensure(engine, &runner.event_type, runner.new_topic_partitions).await {
+        let topic = tokio::select! {
+            topic = Topic::ensure(engine, &runner.event_type, runner.new_topic_partitions) => topic,
+            _ = stopped.wait_for(|stopped| *stopped) => return None,
+        };
+        match topic {
             Ok(topic) => return Some(topic),
             Err(error) => tracing::warn!(topic = %runner.event_type, %error, "the topic can't be read, trying again"),
         }

@@ -1,6 +1,5 @@
 //! The loop of one partition: read, hand out, record.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,18 +11,14 @@ use tito_core::event::TitoEvent;
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Result, Timestamp, TitoEngine, TitoError, TitoTransaction};
 use tokio::sync::watch;
-use uuid::Uuid;
-use xxhash_rust::xxh3::xxh3_128;
 
+use super::held::Held;
 use super::lanes::{Finished, Lanes};
-use super::reader::Reader;
+use super::reader::{PageRead, Reader};
 use super::record::{Disposition, Recorded, Unrecorded, record_all};
 use super::report::WorkerReport;
 use super::runner::{Delivery, Runner, Verdict};
 use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE};
-
-/// How many events a partition holds in memory, handed out or waiting.
-const MOST_HELD: usize = 2_048;
 
 /// How many outcomes are recorded in one transaction.
 const MOST_RECORDED: usize = 1_024;
@@ -36,9 +31,6 @@ const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// How long the recording of what is done may take once the shutdown timeout has passed.
 const LAST_RECORDING: Duration = Duration::from_secs(5);
-
-/// An event's place within its partition.
-type Place = (i64, Uuid);
 
 /// What the partitions of a worker listen to.
 #[derive(Clone)]
@@ -63,10 +55,7 @@ pub(super) struct Partition<E: TitoEngine> {
     wakeup: Wakeup,
     reader: Option<Reader>,
     lanes: Lanes<E>,
-    /// Events that were read and whose outcome is not recorded yet.
-    held: HashSet<Place>,
-    /// Events whose outcome was recorded while a page was being read, which may still show them.
-    settled: HashSet<Place>,
+    held: Held,
     /// The first key of an event that was recorded to be handled again. It may be stored under the same key, which the
     /// cursor may have passed while the event was held, so it is read again.
     put_again: Option<Vec<u8>>,
@@ -92,8 +81,7 @@ impl<E: TitoEngine> Partition<E> {
             runner,
             partition,
             reader: None,
-            held: HashSet::new(),
-            settled: HashSet::new(),
+            held: Held::default(),
             put_again: None,
             unrecorded: Vec::new(),
             reading: None,
@@ -148,7 +136,7 @@ impl<E: TitoEngine> Partition<E> {
         let reader_waits = self.reading.is_none() && self.reader.is_some();
         let next_read = self.reader.as_ref().map_or(0, Reader::next_read_millis);
         let clock = self.engine.clock();
-        let has_room = self.has_room();
+        let has_room = self.held.has_room();
         tokio::select! {
             Some(page) = OptionFuture::from(self.reading.as_mut()) => {
                 self.reading = None;
@@ -175,12 +163,8 @@ impl<E: TitoEngine> Partition<E> {
         }
     }
 
-    fn has_room(&self) -> bool {
-        self.held.len() < MOST_HELD / 4 * 3
-    }
-
     fn start_reading(&mut self) {
-        if self.reading.is_some() || !self.has_room() {
+        if self.reading.is_some() || !self.held.has_room() {
             return;
         }
         let (engine, pause) = (self.engine.clone(), self.read_pause);
@@ -235,30 +219,34 @@ impl<E: TitoEngine> Partition<E> {
             ));
             return Ok(());
         };
-        let read = page.entries.len();
-        let mut deliveries = Vec::with_capacity(read);
-        let mut next_due = None;
-        let mut is_cut = false;
+        // Of one entity's events an earlier one can be committed behind the cursor, and a later one stand in this page.
+        let woken = self.wakeup.take();
+        if let Some(key) = woken.as_ref().filter(|key| reader.has_passed(key)) {
+            reader.note_commit(key, now_millis);
+            return Ok(());
+        }
+        let mut outcome = PageRead::new(page.now, page.entries.len());
+        let mut deliveries = Vec::with_capacity(page.entries.len());
         for (key, value) in page.entries {
-            let place = keys::parse_event(&key).map(|place| (place.seconds, place.id));
-            if let Some((second, _)) = place
-                && second > page.now.seconds()
+            let place = keys::parse_event(&key);
+            if let Some(place) = &place
+                && place.seconds > page.now.seconds()
             {
-                next_due = Some(second);
+                outcome.next_due = Some(place.seconds);
                 break;
             }
-            if self.held.len() >= MOST_HELD {
-                is_cut = true;
+            if self.held.is_full() {
+                outcome.is_cut = true;
                 break;
             }
             reader.pass(&key);
-            let held_place = place_of(&key);
-            if self.settled.contains(&held_place) || !self.held.insert(held_place) {
+            outcome.count(value.len());
+            if !self.held.hold(&key, value.len()) {
                 continue;
             }
             match TitoEvent::decode(&key, &value) {
                 // One with the id of another would be stored in its place when it is tried again.
-                Ok(event) if place.is_some_and(|(_, id)| id == event.id) => {
+                Ok(event) if place.is_some_and(|place| place.id == event.id) => {
                     deliveries.push(Delivery { key, partition: self.partition, event });
                 }
                 _ => {
@@ -267,8 +255,11 @@ impl<E: TitoEngine> Partition<E> {
                 }
             }
         }
-        reader.note_page(read, next_due, is_cut, page.now, now_millis);
-        self.settled.clear();
+        reader.note_page(&outcome, now_millis);
+        if let Some(key) = woken {
+            reader.note_commit(&key, now_millis);
+        }
+        self.held.settle();
         self.lanes.submit(deliveries);
         Ok(())
     }
@@ -296,8 +287,7 @@ impl<E: TitoEngine> Partition<E> {
         let now = self.engine.clock().now_millis();
         let floor = self.reader.as_ref().filter(|_| now >= self.next_checkpoint).map(|reader| {
             self.next_checkpoint = now + CHECKPOINT_EVERY;
-            let first_held = self.held.iter().map(|(second, _)| *second).min();
-            reader.floor(first_held)
+            reader.floor(self.held.first_second())
         });
         let (engine, runner, partition) = (self.engine.clone(), self.runner.clone(), self.partition);
         let (batch, pause) = (self.batch.clone(), self.record_pause);
@@ -339,11 +329,7 @@ impl<E: TitoEngine> Partition<E> {
 
     fn release(&mut self, key: Vec<u8>, recorded: Recorded) {
         recorded.count(&mut self.report);
-        let place = place_of(&key);
-        self.held.remove(&place);
-        if self.reading.is_some() {
-            self.settled.insert(place);
-        }
+        self.held.release(&key, self.reading.is_some());
         let is_put_again = matches!(recorded, Recorded::Retried | Recorded::Rescheduled);
         if is_put_again && self.put_again.as_ref().is_none_or(|first| key < *first) {
             self.put_again = Some(key);
@@ -353,12 +339,12 @@ impl<E: TitoEngine> Partition<E> {
     /// Lets go of events whose handlers have not begun; they are read again when the worker is active again.
     fn put_back_unstarted(&mut self) {
         for key in self.lanes.take_unstarted() {
-            self.held.remove(&place_of(&key));
+            self.held.release(&key, false);
         }
         // As after a takeover, everything is read from the beginning.
         self.reading = None;
         self.reader = None;
-        self.settled.clear();
+        self.held.settle();
     }
 
     fn is_idle(&self) -> bool {
@@ -390,8 +376,20 @@ impl<E: TitoEngine> Partition<E> {
         self.report
     }
 
+    /// Waits until no handler runs; what has ended meanwhile is recorded.
     async fn finish_running(&mut self) {
-        self.lanes.join().await;
+        while self.lanes.are_running() {
+            self.start_recording();
+            tokio::select! {
+                () = self.lanes.finished() => self.take_finished(),
+                Some(recorded) = OptionFuture::from(self.recording.as_mut()) => {
+                    self.recording = None;
+                    if let Err(error) = self.take_recorded(recorded) {
+                        tracing::warn!(%error, "recording outcomes failed, trying again");
+                    }
+                }
+            }
+        }
     }
 
     async fn record_the_rest(&mut self) {
@@ -405,14 +403,6 @@ impl<E: TitoEngine> Partition<E> {
                 tracing::warn!(%error, "recording outcomes failed, trying again");
             }
         }
-    }
-}
-
-/// The place of an event. A key that is no event's, which is set aside, gets one that no event has.
-fn place_of(key: &[u8]) -> Place {
-    match keys::parse_event(key) {
-        Some(place) => (place.seconds, place.id),
-        None => (i64::MAX, Uuid::from_u128(xxh3_128(key))),
     }
 }
 

@@ -24,6 +24,39 @@ const LONGEST_POLL: u64 = 500;
 const SMALLEST_PAGE: usize = 32;
 const LARGEST_PAGE: usize = 1_024;
 
+/// How many bytes a page has at the most, about: it is asked for by the number of its events.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// What a page came to.
+pub(super) struct PageRead {
+    /// When it was read.
+    seen: Timestamp,
+    /// How many entries it had.
+    entries: usize,
+    /// How many of them the cursor has passed, and their bytes.
+    passed: usize,
+    bytes: usize,
+    /// The second of the event past the present at which it ended.
+    pub(super) next_due: Option<i64>,
+    /// Whether not all of it could be taken.
+    pub(super) is_cut: bool,
+}
+
+impl PageRead {
+    pub(super) fn new(seen: Timestamp, entries: usize) -> Self {
+        Self { seen, entries, passed: 0, bytes: 0, next_due: None, is_cut: false }
+    }
+
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.passed += 1;
+        self.bytes += bytes;
+    }
+
+    fn mean_size(&self) -> usize {
+        self.bytes.checked_div(self.passed).unwrap_or(0)
+    }
+}
+
 pub(super) struct Reader {
     event_type: String,
     partition: u16,
@@ -92,9 +125,6 @@ impl Reader {
         self.next_window = self.next_window.min(now_millis + WINDOW_EVERY);
         self.next_sweep = self.next_sweep.min(now_millis + SWEEP_EVERY);
         self.next_poll = self.next_poll.min(now_millis + LONGEST_POLL);
-        if self.is_behind {
-            return true;
-        }
         if now_millis >= self.next_sweep {
             self.next_sweep = now_millis + SWEEP_EVERY;
             self.read_again_from(keys::events_of_partition(&self.event_type, self.partition).start, now_millis);
@@ -147,6 +177,11 @@ impl Reader {
         (KeyRange::new(self.cursor.clone(), all.end), self.page)
     }
 
+    /// Whether the cursor lies behind a key.
+    pub(super) fn has_passed(&self, key: &[u8]) -> bool {
+        key < self.cursor.as_slice()
+    }
+
     /// Passes a key that was handed out or is held.
     pub(super) fn pass(&mut self, key: &[u8]) {
         self.cursor.clear();
@@ -154,25 +189,18 @@ impl Reader {
         self.cursor.push(0);
     }
 
-    /// Notes that a page was read to its end or to the first event past the present, `next_due`, or that only a part of
-    /// it could be taken.
-    pub(super) fn note_page(
-        &mut self,
-        read: usize,
-        next_due: Option<i64>,
-        is_cut: bool,
-        seen: Timestamp,
-        now_millis: u64,
-    ) {
-        self.seen = self.seen.max(seen.seconds());
-        self.lead = now_millis.saturating_sub(seen.physical_millis());
-        let is_full = read >= self.page && next_due.is_none();
-        self.is_behind = is_full || is_cut;
+    /// Notes that a page was read.
+    pub(super) fn note_page(&mut self, page: &PageRead, now_millis: u64) {
+        self.seen = self.seen.max(page.seen.seconds());
+        self.lead = now_millis.saturating_sub(page.seen.physical_millis());
+        let is_full = page.entries >= self.page && page.next_due.is_none();
+        self.is_behind = is_full || page.is_cut;
         if !self.is_behind {
-            self.next_due = next_due;
+            self.next_due = page.next_due;
         }
-        self.page = if is_full { (self.page * 4).min(LARGEST_PAGE) } else { SMALLEST_PAGE };
-        self.poll = if read > 0 { SHORTEST_POLL } else { (self.poll * 2).min(LONGEST_POLL) };
+        let largest = (PAGE_BYTES / page.mean_size().max(1)).clamp(1, LARGEST_PAGE);
+        self.page = if is_full { (self.page * 4).min(largest) } else { SMALLEST_PAGE.min(largest) };
+        self.poll = if page.passed > 0 { SHORTEST_POLL } else { (self.poll * 2).min(LONGEST_POLL) };
         // Jitter keeps a fleet of workers from polling together.
         self.next_poll = now_millis + fastrand::u64(self.poll / 2..=self.poll);
     }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{Either, select};
+use futures::future::{BoxFuture, Either, select};
 use tito_core::engine::Limits;
 use tito_core::event::TitoEvent;
-use tito_core::{BoxError, TitoEngine, TitoError, TitoTransaction};
+use tito_core::{TitoEngine, TitoError, TitoTransaction};
 
 use super::builder::Subscription;
 use super::record::{Disposition, Recorded, record};
@@ -49,7 +49,11 @@ pub(super) enum Verdict {
 
 impl<E: TitoEngine> Runner<E> {
     pub(super) fn new(engine: E, event_type: String, subscription: Subscription, handler: Handler<E>) -> Self {
-        let Subscription { retry, timeout, concurrency, new_topic_partitions } = subscription;
+        let Subscription { retry, mut timeout, concurrency, new_topic_partitions } = subscription;
+        if let Handler::Transactional(_) = handler {
+            // A transaction that is older can't commit.
+            timeout = timeout.min(Duration::from_millis(engine.max_transaction_age_millis()));
+        }
         Self { engine, event_type: event_type.into(), handler, retry, timeout, concurrency, new_topic_partitions }
     }
 
@@ -57,18 +61,27 @@ impl<E: TitoEngine> Runner<E> {
         self.engine.limits()
     }
 
-    /// Runs the handler to its end, its panic or its timeout.
+    /// Runs the handler to its end, its panic or its timeout. Whatever of the handler's panics, be it its error when it
+    /// is written out, fails this attempt and nothing else.
     pub(super) async fn run(&self, delivery: Delivery) -> Verdict {
+        match AssertUnwindSafe(self.run_handler(delivery)).catch_unwind().await {
+            Ok(verdict) => verdict,
+            Err(panic) => failed(format!("the handler panicked: {}", panic_text(&*panic))),
+        }
+    }
+
+    async fn run_handler(&self, delivery: Delivery) -> Verdict {
         match &self.handler {
             Handler::Plain(handler) => match self.limited(async { handler(delivery.event).await }).await {
-                Ok(outcome) => Verdict::Unrecorded(outcome.into()),
-                Err(error) => Verdict::Unrecorded(failure(&error)),
+                Some(Ok(outcome)) => Verdict::Unrecorded(outcome.into()),
+                Some(Err(error)) => failed(text_of(&*error)),
+                None => self.timed_out(),
             },
             Handler::Transactional(handler) => {
-                let run = self.limited(self.run_in_transaction(handler.as_ref(), &delivery));
-                match run.await {
-                    Ok(recorded) => Verdict::Recorded(recorded),
-                    Err(error) => Verdict::Unrecorded(failure(&error)),
+                match self.limited(self.run_in_transaction(handler.as_ref(), &delivery)).await {
+                    Some(Ok(recorded)) => Verdict::Recorded(recorded),
+                    Some(Err(error)) => self.transaction_failed(&error),
+                    None => self.timed_out(),
                 }
             }
         }
@@ -76,9 +89,9 @@ impl<E: TitoEngine> Runner<E> {
 
     async fn run_in_transaction(
         &self,
-        handler: &(dyn Fn(TitoEvent, E::Transaction) -> futures::future::BoxFuture<'static, Handled> + Send + Sync),
+        handler: &(dyn Fn(TitoEvent, E::Transaction) -> BoxFuture<'static, Handled> + Send + Sync),
         delivery: &Delivery,
-    ) -> Result<Recorded, BoxError> {
+    ) -> Result<Recorded, TitoError> {
         let attempt = |tx: E::Transaction| async move {
             // Read in this transaction, so that of two workers which handle it only one commits.
             let Some(stored) = tx.get(&delivery.key).await? else { return Ok(Recorded::Elsewhere) };
@@ -86,18 +99,38 @@ impl<E: TitoEngine> Runner<E> {
             let outcome = handler(event, tx.clone()).await.map_err(TitoError::Application)?;
             record(&tx, self, delivery.partition, &delivery.key, stored, &outcome.into()).await
         };
-        Ok(self.engine.transaction(attempt).await?)
+        self.engine.transaction(attempt).await
     }
 
-    async fn limited<T>(&self, run: impl Future<Output = Result<T, BoxError>>) -> Result<T, BoxError> {
+    /// What is to become of an event whose transaction did not commit. Where the engine failed and not the handler, no
+    /// attempt is counted.
+    fn transaction_failed(&self, error: &TitoError) -> Verdict {
+        match error {
+            TitoError::Application(error) => failed(text_of(&**error)),
+            TitoError::Storage { .. }
+            | TitoError::EngineClosed { .. }
+            | TitoError::RetriesExhausted { .. }
+            | TitoError::CommitUnknown { .. } => {
+                tracing::warn!(topic = %self.event_type, %error, "a handler's transaction failed, trying again");
+                let seconds = (self.engine.clock().now_millis() / 1000) as i64 + 1;
+                Verdict::Unrecorded(Disposition::Reschedule { seconds })
+            }
+            error => failed(text_of(error)),
+        }
+    }
+
+    fn timed_out(&self) -> Verdict {
+        failed(format!("the handler did not end within {:?}", self.timeout))
+    }
+
+    /// Drops `run` where it waits when the timeout has passed.
+    async fn limited<T>(&self, run: impl Future<Output = T>) -> Option<T> {
         let clock = self.engine.clock();
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
         let timeout = clock.wait_until(clock.now_millis().saturating_add(millis));
-        let run = AssertUnwindSafe(run).catch_unwind();
         match select(std::pin::pin!(run), timeout).await {
-            Either::Left((Ok(result), _)) => result,
-            Either::Left((Err(panic), _)) => Err(format!("the handler panicked: {}", panic_text(&*panic)).into()),
-            Either::Right(_) => Err(format!("the handler did not end within {:?}", self.timeout).into()),
+            Either::Left((result, _)) => Some(result),
+            Either::Right(_) => None,
         }
     }
 }
@@ -115,7 +148,12 @@ impl From<Outcome> for Disposition {
     }
 }
 
-fn failure(error: &BoxError) -> Disposition {
+fn failed(error: String) -> Verdict {
+    Verdict::Unrecorded(Disposition::Retry { delay: None, error: cut(error) })
+}
+
+/// An error with its causes.
+fn text_of(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source.filter(|_| text.len() < LONGEST_ERROR) {
@@ -127,7 +165,7 @@ fn failure(error: &BoxError) -> Disposition {
         }
         source = cause.source();
     }
-    Disposition::Retry { delay: None, error: cut(text) }
+    text
 }
 
 fn cut(mut text: String) -> String {
