@@ -191,7 +191,7 @@ fn push_event(number: usize, event: &Event<'_>, root: &Path) -> TokenStream {
         Due::After(seconds) => quote! {
             __events.push(#root::event::TitoEventConfig::at(
                 #name,
-                ::core::primitive::i64::saturating_add(__change.now.seconds(), #seconds),
+                __change.now.seconds_after(::core::time::Duration::from_secs(#seconds)),
             ));
         },
         Due::At(_) => {

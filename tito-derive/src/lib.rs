@@ -90,7 +90,8 @@ use crate::errors::Errors;
 /// - `event = "user"`: an event on every write, due at once. The name follows the rules of tables, and has no `@`. What
 ///   follows, up to the next item, is about this event:
 ///   - `on(insert, delete)`: only for these operations (`insert`, `update`, `delete`);
-///   - `delay = "1h30m"`: due so long after the start of the transaction, by the engine's clock. Whole numbers of `d`,
+///   - `delay = "1h30m"`: due so long after the start of the transaction, by the engine's clock, rounded up to whole
+///     seconds. Whole numbers of `d`,
 ///     `h`, `m` and `s`, the largest unit first;
 ///   - `at = self.expires_at`: due at a time. A chrono `DateTime`, an `i64` of Unix seconds, or an `Option` of one,
 ///     where `None` is no event. Fractions of a second are cut. A time that has passed means at once; one before 1970

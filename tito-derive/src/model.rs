@@ -67,6 +67,6 @@ impl Operation {
 pub(crate) enum Due<'a> {
     AtOnce,
     /// So many seconds after the start of the transaction.
-    After(i64),
+    After(u64),
     At(&'a Expr),
 }

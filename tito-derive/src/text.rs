@@ -1,14 +1,14 @@
 //! Texts within attributes: durations and names.
 
 /// Event times have ten digits.
-const LONGEST_DELAY_SECONDS: i64 = 9_999_999_999;
+const LONGEST_DELAY_SECONDS: u64 = 9_999_999_999;
 
 /// The seconds of a duration such as `90s`, `1h30m` or `7d`.
-pub(crate) fn duration_seconds(text: &str) -> Result<i64, &'static str> {
+pub(crate) fn duration_seconds(text: &str) -> Result<u64, &'static str> {
     const EXPECTED: &str =
         "expected whole numbers with the units d, h, m or s, the largest first, such as \"90s\" or \"1h30m\"";
-    let mut total: i64 = 0;
-    let mut smallest_so_far = i64::MAX;
+    let mut total: u64 = 0;
+    let mut smallest_so_far = u64::MAX;
     let mut rest = text;
     while !rest.is_empty() {
         let digits = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
@@ -25,7 +25,7 @@ pub(crate) fn duration_seconds(text: &str) -> Result<i64, &'static str> {
             return Err(EXPECTED);
         }
         // All digits, so that only its size can make a number unreadable.
-        let seconds = number.parse::<i64>().ok().and_then(|number| number.checked_mul(unit));
+        let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
         total = seconds
             .and_then(|seconds| total.checked_add(seconds))
             .filter(|total| *total <= LONGEST_DELAY_SECONDS)

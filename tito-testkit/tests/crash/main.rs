@@ -38,20 +38,13 @@ async fn nothing_is_lost_or_done_by_halves_when_the_program_is_killed_at_any_mom
         // The rounds of the last kind are not checked, so that the next child has to recover the database, and is
         // killed at that.
         match round % 4 {
-            0 => run_and_kill(directory.path(), round, memtable_bytes, None, random.u64(0..40_000), &mut acknowledged),
-            1 => run_and_kill(
-                directory.path(),
-                round,
-                memtable_bytes,
-                Some(()),
-                random.u64(0..20_000),
-                &mut acknowledged,
-            ),
+            0 => run_and_kill(directory.path(), round, memtable_bytes, false, random.u64(0..40_000), &mut acknowledged),
+            1 => run_and_kill(directory.path(), round, memtable_bytes, true, random.u64(0..20_000), &mut acknowledged),
             _ => run_and_kill(
                 directory.path(),
                 round,
                 memtable_bytes,
-                Some(()),
+                true,
                 random.u64(50_000..500_000),
                 &mut acknowledged,
             ),
@@ -89,7 +82,7 @@ fn run_and_kill(
     directory: &Path,
     round: u32,
     memtable_bytes: usize,
-    from_ready: Option<()>,
+    from_ready: bool,
     microseconds: u64,
     acknowledged: &mut BTreeSet<String>,
 ) {
@@ -113,7 +106,7 @@ fn run_and_kill(
             line.clear();
         }
     });
-    if from_ready.is_some() {
+    if from_ready {
         while received.recv().unwrap_or_else(|_| ended_by_itself(&mut child)) != "READY" {}
     }
     std::thread::sleep(Duration::from_micros(microseconds));

@@ -84,7 +84,9 @@ pub async fn an_effect_happens_once_whatever_became_of_an_unknown_commit<E: Tito
     );
     assert_eq!(harness.drain().await.unwrap().len(), 2);
     assert_eq!(counts(&db, "effect:").await, [1]);
-    assert_eq!((harness.report().elsewhere, harness.report().retried), (1, 1));
+    // The engine failed and not the handler, so no attempt is counted.
+    let report = harness.report();
+    assert_eq!((report.elsewhere, report.rescheduled, report.retried), (1, 1, 0));
     assert_eq!(harness.advance(Duration::from_secs(2)).await.unwrap().len(), 1);
     assert_eq!(counts(&db, "effect:").await, [1, 1]);
 }
@@ -146,4 +148,26 @@ pub async fn every_event_is_handled_and_every_effect_happens_once_while_every_ca
     assert_eq!(stored(&inner, "dead:").await.len(), 0);
     assert_eq!(counts(&inner, "effect:").await, vec![1; stored(&inner, "published:once:").await.len()]);
     assert_eq!(counts(&inner, "seen:").await.len(), stored(&inner, "published:plain:").await.len());
+}
+
+pub async fn a_failure_of_the_engine_is_no_attempt<E: TitoEngine>(db: E, clock: TestClock) {
+    let db = FaultEngine::new(db);
+    publish(&db, [job("a")]).await;
+    let once = Subscription::default().retry(RetryPolicy::default().attempts(1));
+    let mut harness = Harness::new(&db, &clock).subscribe_transactional(
+        "job",
+        once,
+        |event: TitoEvent, tx: <FaultEngine<E> as TitoEngine>::Transaction| async move {
+            count(&tx, format!("effect:{}", event.attempt)).await
+        },
+    );
+    for _ in 0..3 {
+        db.faults().at(Call::Commit).key_prefix("effect:").storage_error();
+        harness.drain().await.unwrap();
+        assert_eq!(counts(&db, "effect:").await.len(), 0);
+        clock.advance(Duration::from_secs(2));
+    }
+    harness.drain().await.unwrap();
+    assert_eq!(counts(&db, "effect:0").await, [1]);
+    assert_eq!((harness.report().done, harness.report().rescheduled, harness.report().dead), (1, 3, 0));
 }

@@ -242,7 +242,7 @@ pub async fn what_is_no_event_is_set_aside_and_the_others_go_on<E: TitoEngine>(d
     let whole = format!(r#"{{"id":"{id}","type":"job","entity":"e","action":"a","timestamp":1}}"#);
     let mut malformed: Vec<(String, Vec<u8>)> = Vec::new();
     for (number, value) in
-        [&b"nonsense"[..], b"", b"{}", b"null", b"[1]", b"\xff\xfe", whole[..50].as_bytes()].into_iter().enumerate()
+        [&b"nonsense"[..], b"", b"{}", b"null", b"[1]", b"\xff\xfe", &whole.as_bytes()[..50]].into_iter().enumerate()
     {
         let id = uuid::Uuid::from_u128(0x019b_76da_a800_7000_8000_0000_0000_0001 + number as u128);
         malformed.push((String::from_utf8(keys::event("job", 0, 1_700_000_000, id)).unwrap(), value.to_vec()));
@@ -271,4 +271,23 @@ pub async fn what_is_no_event_is_set_aside_and_the_others_go_on<E: TitoEngine>(d
     bytes.sort();
     expected.sort();
     assert_eq!(bytes, expected);
+}
+
+pub async fn an_error_that_panics_when_it_is_written_out_is_a_failure<E: TitoEngine>(db: E, clock: TestClock) {
+    #[derive(Debug)]
+    struct Hostile;
+    impl std::fmt::Display for Hostile {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("no words")
+        }
+    }
+    impl std::error::Error for Hostile {}
+
+    publish(&db, [job("a"), job("b")]).await;
+    let worker = Worker::builder(TitoQueue::new(db.clone()))
+        .subscribe("job", |event: TitoEvent| async move { if event.attempt == 0 { Err(Hostile) } else { Ok(()) } })
+        .build();
+    assert_eq!(worker.drain().await.unwrap().retried, 2);
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(worker.drain().await.unwrap().done, 2);
 }

@@ -14,10 +14,10 @@ macro_rules! on_engine {
     ($engine:ident, $open:expr) => {
         on_engine! { $engine, $open;
             draining: a_large_backlog_is_drained_in_one_call;
-            effects: a_failed_handler_leaves_no_effect, a_handler_that_meets_a_conflict_is_run_again, an_effect_happens_once_whatever_became_of_an_unknown_commit, every_event_is_handled_and_every_effect_happens_once_while_every_call_may_fail;
+            effects: a_failed_handler_leaves_no_effect, a_handler_that_meets_a_conflict_is_run_again, an_effect_happens_once_whatever_became_of_an_unknown_commit, a_failure_of_the_engine_is_no_attempt, every_event_is_handled_and_every_effect_happens_once_while_every_call_may_fail;
             living: a_paused_worker_handles_nothing_and_loses_nothing, running_handlers_finish_and_unstarted_events_stay, handlers_past_the_deadline_are_counted_and_their_events_handed_out_again, one_call_runs_a_worker_until_a_message_comes, one_worker_handles_several_topics, two_workers_of_one_share_lose_nothing_and_commit_effects_once;
-            ordering: events_of_one_entity_are_handled_one_at_a_time_and_in_order, different_entities_are_handled_at_once_up_to_the_bound, a_hundred_events_are_acknowledged_in_a_few_commits, topics_with_one_and_with_all_partitions_work, invalid_topics_and_times_are_refused_by_name, events_published_by_handlers_are_handled_too, shares_are_disjoint_and_together_complete, a_share_outside_of_the_whole_handles_nothing;
-            failing: failures_are_recorded_and_tried_again_by_the_policy, a_handler_chooses_when_it_is_tried_again, an_event_put_off_is_handled_then_and_has_all_its_attempts, retries_without_a_delay_are_made_at_once, an_event_goes_to_the_dead_letters_for_a_reason, dead_letters_are_listed_redriven_and_purged_in_any_number, panics_are_failures, a_handler_that_takes_too_long_is_dropped_and_tried_again, hostile_errors_are_cut_and_kept, huge_events_that_fail_together_are_all_tried_again, what_is_no_event_is_set_aside_and_the_others_go_on;
+            ordering: an_event_committed_late_is_handled_before_later_ones_of_its_entity, events_of_one_entity_are_handled_one_at_a_time_and_in_order, different_entities_are_handled_at_once_up_to_the_bound, a_hundred_events_are_acknowledged_in_a_few_commits, topics_with_one_and_with_all_partitions_work, invalid_topics_and_times_are_refused_by_name, events_published_by_handlers_are_handled_too, shares_are_disjoint_and_together_complete, a_share_outside_of_the_whole_handles_nothing;
+            failing: failures_are_recorded_and_tried_again_by_the_policy, a_handler_chooses_when_it_is_tried_again, an_event_put_off_is_handled_then_and_has_all_its_attempts, retries_without_a_delay_are_made_at_once, an_event_goes_to_the_dead_letters_for_a_reason, dead_letters_are_listed_redriven_and_purged_in_any_number, panics_are_failures, an_error_that_panics_when_it_is_written_out_is_a_failure, a_handler_that_takes_too_long_is_dropped_and_tried_again, hostile_errors_are_cut_and_kept, huge_events_that_fail_together_are_all_tried_again, what_is_no_event_is_set_aside_and_the_others_go_on;
             scheduling: an_event_is_handled_at_its_second_and_not_a_millisecond_before, a_running_worker_sleeps_exactly_until_the_next_event, a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_stands_still, events_of_other_processes_are_found_by_polling, a_poll_of_an_idle_partition_costs_one_scan, a_clock_that_jumps_back_delays_nothing_that_is_due_at_once, a_worker_that_polls_goes_on_when_the_clock_jumps_back, a_clock_that_jumps_forward_makes_everything_due_that_it_passes, late_commits_are_found_by_reading_the_past_again, a_checkpoint_is_written_and_lags_behind_what_is_done, a_wrong_checkpoint_loses_nothing, an_event_put_off_to_the_present_is_handled_again_at_once;
         }
     };
@@ -37,3 +37,29 @@ macro_rules! on_engine {
 }
 
 on_engine!(embedded, tito_testkit::in_memory_with);
+
+/// Needs a thread beside the one that is blocked, so it is not one of the facts above.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_blocks_its_thread_does_not_keep_a_worker_from_ending() {
+    use tito_worker::prelude::*;
+
+    let db = tito_testkit::in_memory().await.unwrap();
+    support::publish(&db, [support::job("a")]).await;
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Arc::new(std::sync::Mutex::new(released));
+    let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let worker = Worker::builder(TitoQueue::new(db))
+        .subscribe("job", move |_| {
+            let (begin, released) = (begin.clone(), released.clone());
+            async move {
+                begin.send(()).unwrap();
+                let _ = released.lock().unwrap().recv();
+                support::Done::Ok(())
+            }
+        })
+        .shutdown_timeout(std::time::Duration::from_millis(1))
+        .build();
+    let report = worker.run(async move { begun.recv().await.unwrap() }).await;
+    assert_eq!((report.done, report.unfinished), (0, 1));
+    drop(release);
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
@@ -165,4 +166,34 @@ pub async fn a_share_outside_of_the_whole_handles_nothing<E: TitoEngine>(db: E, 
     let mut harness = Harness::of(worker, &clock).subscribe("job", |_| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 0);
     assert_eq!(stored(&db, "event:").await.len(), 20);
+}
+
+pub async fn an_event_committed_late_is_handled_before_later_ones_of_its_entity<E: TitoEngine>(
+    db: E,
+    clock: TestClock,
+) {
+    let db = FaultEngine::new(db);
+    with_one_partition(&db).await;
+    let late = db.begin().await.unwrap();
+    TitoQueue::new(db.clone()).publish(job("x").action("first"), &late).await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    publish(&db, (0..200).map(|number| job(format!("other {number}")))).await;
+    // The worker has read its first page, and its cursor has passed the place of the first event.
+    let second_page = db.faults().at(Call::Scan).nth(2).hold();
+    let (worker, mut told) = telling(&db);
+    let running = Running::start(worker);
+    second_page.arrivals(1).await;
+    late.commit().await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    publish(&db, [job("x").action("second")]).await;
+    second_page.open();
+    let mut actions = Vec::new();
+    while actions.len() < 2 {
+        let event = told.recv().await.unwrap();
+        if event.entity == "x" {
+            actions.push(event.action);
+        }
+    }
+    assert_eq!(actions, ["first", "second"]);
+    assert_eq!(running.stop().await.done, 202);
 }

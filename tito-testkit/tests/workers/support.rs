@@ -1,7 +1,5 @@
 //! What the facts share.
 
-use std::sync::{Arc, Mutex};
-
 use tito_core::event::TitoEvent;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
@@ -52,26 +50,6 @@ pub type Done = Result<(), TitoError>;
 /// A handler's error.
 pub fn error(text: impl Into<String>) -> TitoError {
     TitoError::Application(text.into().into())
-}
-
-/// The entities of the events that handlers have got, in their order.
-#[derive(Clone, Default)]
-pub struct Seen(Arc<Mutex<Vec<String>>>);
-
-impl Seen {
-    pub fn note(&self, event: &TitoEvent) {
-        self.0.lock().unwrap().push(event.entity.clone());
-    }
-
-    pub fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-
-    pub fn sorted(&self) -> Vec<String> {
-        let mut all = self.all();
-        all.sort();
-        all
-    }
 }
 
 /// A worker that runs beside the test.
