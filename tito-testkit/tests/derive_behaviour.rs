@@ -149,14 +149,15 @@ fn a_row_that_does_not_meet_an_indexs_condition_has_no_entry_in_it() {
 
 #[test]
 fn an_insert_has_its_events_with_their_times() {
+    // The transaction began 999 ms after NOW, and delays are rounded up.
     assert_eq!(
         inserted(&user()),
         [
             TitoEventConfig::immediate("user"),
             TitoEventConfig::immediate("analytics"),
-            TitoEventConfig::at("reminder", NOW + 3600),
+            TitoEventConfig::at("reminder", NOW + 3601),
             TitoEventConfig::at("expiry", EXPIRY),
-            TitoEventConfig::at("email_changed", NOW + 3600),
+            TitoEventConfig::at("email_changed", NOW + 3601),
         ]
     );
 }

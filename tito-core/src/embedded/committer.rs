@@ -52,6 +52,7 @@ impl CommitRequest {
 }
 
 struct Accepted {
+    start: Timestamp,
     announcements: Vec<Announcement>,
     reply: oneshot::Sender<Result<Timestamp>>,
 }
@@ -130,12 +131,12 @@ impl Committer {
         let group = self.group + 1;
         let mut accepted = Vec::with_capacity(waiting.len());
         let mut writes: Vec<Write> = Vec::new();
-        for request in waiting {
+        for (request, admitted) in self.admit(waiting) {
             // A caller that is gone has cancelled its commit.
             if request.reply.is_closed() {
                 continue;
             }
-            if let Err(error) = self.check(&request) {
+            if let Err(error) = admitted.and_then(|()| self.check(&request)) {
                 let _ = request.reply.send(Err(error));
                 continue;
             }
@@ -143,7 +144,8 @@ impl Committer {
                 self.recent.note(hash, group);
             }
             writes.extend(request.writes.into_iter().map(|(_, key, pending)| (key, pending.value)));
-            accepted.push(Accepted { announcements: request.announcements, reply: request.reply });
+            let CommitRequest { start, announcements, reply, .. } = request;
+            accepted.push(Accepted { start, announcements, reply });
         }
         if accepted.is_empty() {
             return;
@@ -155,19 +157,26 @@ impl Committer {
         }
     }
 
+    /// Finds out for all at once, as it takes the head's lock, which transactions are still alive.
+    fn admit(&self, waiting: Vec<CommitRequest>) -> Vec<(CommitRequest, Result<()>)> {
+        let mut head = lock(&self.core.head);
+        let now = self.core.now(&head);
+        let expired = head.expire(now, self.core.max_age_millis);
+        let admit = |request: CommitRequest| {
+            let admitted = head.check_open().and_then(|()| match head.is_live(request.start) {
+                true => Ok(()),
+                false => Err(too_old(request.start, now, self.core.max_age_millis)),
+            });
+            (request, admitted)
+        };
+        let admitted = waiting.into_iter().map(admit).collect();
+        drop(head);
+        drop(expired);
+        admitted
+    }
+
     /// Whether the transaction may commit.
     fn check(&self, request: &CommitRequest) -> Result<()> {
-        {
-            let mut head = lock(&self.core.head);
-            head.check_open()?;
-            let now = self.core.now(&head);
-            let _released_after_the_lock = head.expire(now, self.core.max_age_millis);
-            let is_live = head.is_live(request.start);
-            drop(head);
-            if !is_live {
-                return Err(too_old(request.start, now, self.core.max_age_millis));
-            }
-        }
         for (hash, key) in request.keys() {
             if self.recent.is_newer_than(hash, request.group) {
                 return Err(TitoError::Conflict { key: KeyText::from(key) });
@@ -207,7 +216,8 @@ impl Committer {
         head.oracle.reserve(reserved);
         let before = head.publish(self.latest.clone(), self.group);
         let now_millis = self.core.clock.now_millis();
-        for _ in &accepted {
+        for accepted in &accepted {
+            head.end(accepted.start);
             // Past the reservation, which a slow disk can cause, timestamps lag behind the clock for a moment.
             let timestamp = head.oracle.next(now_millis).or_else(|| head.oracle.next(0));
             timestamps.push(timestamp.unwrap_or_else(|| head.oracle.last()));

@@ -1,5 +1,6 @@
 //! Transactions of the embedded engine.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
@@ -27,12 +28,24 @@ struct Inner {
     slot: Arc<SnapshotSlot>,
     /// `None` once the transaction has ended.
     buffer: Mutex<Option<WriteBuffer>>,
+    /// Whether the head knows that the transaction has ended.
+    is_released: AtomicBool,
     outbox: Outbox,
+}
+
+impl Inner {
+    /// Lets go of the snapshot at once; handles of the transaction can outlive it.
+    fn release(&self) {
+        lock(&self.slot).take();
+        if !self.is_released.swap(true, Ordering::AcqRel) {
+            lock(&self.core.head).end(self.start);
+        }
+    }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        lock(&self.core.head).end(self.start);
+        self.release();
     }
 }
 
@@ -42,8 +55,8 @@ const FEW_KEYS: usize = 256;
 impl EmbeddedTransaction {
     pub(super) fn new(core: Arc<Core>, requests: mpsc::Sender<Request>, beginning: Beginning) -> Self {
         let Beginning { start, group, slot } = beginning;
-        let buffer = Mutex::new(Some(WriteBuffer::default()));
-        Self(Arc::new(Inner { core, requests, start, group, slot, buffer, outbox: Outbox::default() }))
+        let (buffer, is_released) = (Mutex::new(Some(WriteBuffer::default())), AtomicBool::new(false));
+        Self(Arc::new(Inner { core, requests, start, group, slot, buffer, is_released, outbox: Outbox::default() }))
     }
 
     fn with_buffer<T>(&self, f: impl FnOnce(&mut WriteBuffer) -> Result<T>) -> Result<T> {
@@ -82,12 +95,6 @@ impl EmbeddedTransaction {
 
     fn end(&self) -> Option<WriteBuffer> {
         lock(&self.0.buffer).take()
-    }
-
-    /// Lets go of the snapshot at once; handles of the transaction can outlive it.
-    fn release(&self) {
-        lock(&self.0.slot).take();
-        lock(&self.0.core.head).end(self.0.start);
     }
 }
 
@@ -147,7 +154,7 @@ impl TitoTransaction for EmbeddedTransaction {
     async fn commit(&self) -> Result<Timestamp> {
         let buffer = self.end().ok_or(TitoError::TransactionEnded)?;
         if buffer.is_empty() {
-            self.release();
+            self.0.release();
             return Ok(self.0.start);
         }
         let (writes, locks, bytes) = buffer.into_parts();
@@ -163,14 +170,16 @@ impl TitoTransaction for EmbeddedTransaction {
         let result = answer.await.unwrap_or_else(|_| {
             Err(TitoError::CommitUnknown { source: "the committer ended before it answered".into() })
         });
-        self.release();
+        // The committer has told the head of those that it committed.
+        self.0.is_released.fetch_or(result.is_ok(), Ordering::AcqRel);
+        self.0.release();
         result
     }
 
     async fn rollback(&self) {
         // A commit that is under way on another handle is left to itself.
         if self.end().is_some() {
-            self.release();
+            self.0.release();
         }
     }
 }
