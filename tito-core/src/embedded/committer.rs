@@ -7,8 +7,9 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::buffer::{Pending, already_exists};
+use super::hash::KeyHash;
 use super::head::lock;
-use super::recent::{KeyHash, RecentCommits};
+use super::recent::RecentCommits;
 use super::store::{Snapshot, Store, StoreResult, StoreSizes, Write};
 use super::{Core, too_old};
 use crate::engine::Announcement;

@@ -18,6 +18,7 @@ mod buffer;
 mod builder;
 mod committer;
 mod directory;
+mod hash;
 mod head;
 mod merge;
 mod oracle;

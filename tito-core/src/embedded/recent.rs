@@ -1,35 +1,14 @@
 //! Which keys were committed lately: what conflicts are found by.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 
-use xxhash_rust::xxh3::xxh3_64;
+use super::hash::{HashedMap, KeyHash};
 
-/// The hash of a key. Two keys with one hash count as one: a conflict too many, in one of 2^64 pairs, costs a replay.
-pub(super) type KeyHash = u64;
-
-pub(super) fn hash_key(key: &[u8]) -> KeyHash {
-    xxh3_64(key)
-}
-
-/// Keys are hashed already.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {}
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
-/// For each key written or locked lately, the last group that did. Groups are counted from 1.
+/// For each key written or locked lately, the last group that did. Groups are counted from 1. Two keys with one hash
+/// count as one: a conflict too many, which costs a replay.
 #[derive(Default)]
 pub(super) struct RecentCommits {
-    last_group: HashMap<KeyHash, u64, BuildHasherDefault<Hashed>>,
+    last_group: HashedMap<u64>,
     by_age: VecDeque<(u64, KeyHash)>,
 }
 
@@ -66,6 +45,7 @@ impl RecentCommits {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hash::hash_key;
     use super::*;
 
     #[test]

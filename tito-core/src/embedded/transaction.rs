@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::buffer::{WriteBuffer, merged_scan};
 use super::committer::{CommitRequest, Request, guarded};
+use super::hash::hash_key;
 use super::head::{Beginning, SnapshotSlot, lock};
-use super::recent::hash_key;
 use super::store::{Direction, Snapshot, StoreResult};
 use super::{Core, too_old};
 use crate::engine::{KeyValue, Outbox, TitoTransaction};

@@ -184,7 +184,7 @@ impl<E: TitoEngine> Partition<E> {
             reader.note_commit(&key, now_millis);
         }
         if reader.wants_to_read(now_millis) {
-            let (range, limit) = reader.next_page();
+            let (range, limit) = reader.next_page(now_millis);
             self.reading = Some(
                 async move {
                     if !pause.is_zero() {

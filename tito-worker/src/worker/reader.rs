@@ -63,6 +63,8 @@ pub(super) struct Reader {
     /// The first key that was not read yet.
     cursor: Vec<u8>,
     page: usize,
+    /// Whether the page that is being read says nothing of what comes after the present.
+    ends_with_present: bool,
     /// Whether there is something to read now.
     is_behind: bool,
     /// The second of the first event past the present that is known of.
@@ -102,6 +104,7 @@ impl Reader {
             partition,
             cursor: floor.map_or(all.start, |floor| keys::events_from_second(event_type, partition, floor)),
             page: SMALLEST_PAGE,
+            ends_with_present: false,
             is_behind: true,
             next_due: None,
             window: Duration::from_millis(max_transaction_age_millis).as_secs() as i64 + 2,
@@ -171,10 +174,16 @@ impl Reader {
         }
     }
 
-    /// What to read: a range and how many keys of it.
-    pub(super) fn next_page(&self) -> (KeyRange, usize) {
-        let all = keys::events_of_partition(&self.event_type, self.partition);
-        (KeyRange::new(self.cursor.clone(), all.end), self.page)
+    /// What to read: a range and how many keys of it. A small page may show the next event that is not due yet; a large
+    /// one ends with the present, as it would show many of them.
+    pub(super) fn next_page(&mut self, now_millis: u64) -> (KeyRange, usize) {
+        self.ends_with_present = self.page > SMALLEST_PAGE;
+        let end = if self.ends_with_present {
+            keys::events_from_second(&self.event_type, self.partition, self.present(now_millis) + 1)
+        } else {
+            keys::events_of_partition(&self.event_type, self.partition).end
+        };
+        (KeyRange::new(self.cursor.clone(), end), self.page)
     }
 
     /// Whether the cursor lies behind a key.
@@ -194,7 +203,7 @@ impl Reader {
         self.seen = self.seen.max(page.seen.seconds());
         self.lead = now_millis.saturating_sub(page.seen.physical_millis());
         let is_full = page.entries >= self.page && page.next_due.is_none();
-        self.is_behind = is_full || page.is_cut;
+        self.is_behind = is_full || page.is_cut || self.ends_with_present;
         if !self.is_behind {
             self.next_due = page.next_due;
         }

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use super::super::hash::{HashedSet, hash_key};
 use super::super::store::{Direction, Write};
 use crate::keys::KeyRange;
 
@@ -17,8 +18,16 @@ const ENTRY_OVERHEAD: usize = 150;
 /// Committed writes, each with the version that it came in. A reader at version `v` sees what is not newer.
 #[derive(Default)]
 pub(super) struct Memtable {
-    entries: RwLock<BTreeMap<Vec<u8>, Versions>>,
+    entries: RwLock<Entries>,
     bytes: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Entries {
+    by_key: BTreeMap<Vec<u8>, Versions>,
+    /// The keys' hashes, by which a key that is not in the table is seen at a tenth of the cost of a search: every
+    /// insert asks for one.
+    hashes: HashedSet,
 }
 
 struct Versions {
@@ -43,12 +52,15 @@ impl Memtable {
     /// Adds the writes of version `at`, which is newer than all before.
     pub(super) fn add(&self, writes: Vec<Write>, at: u64) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let entries = &mut *entries;
         let mut bytes = 0;
         for (key, value) in writes {
             bytes += key.len() + value.as_ref().map_or(0, Vec::len) + ENTRY_OVERHEAD;
             let latest = Version { at, value };
-            match entries.entry(key) {
+            let hash = hash_key(&key);
+            match entries.by_key.entry(key) {
                 btree_map::Entry::Vacant(entry) => {
+                    entries.hashes.insert(hash);
                     entry.insert(Versions { latest, older: Vec::new() });
                 }
                 btree_map::Entry::Occupied(mut entry) => {
@@ -68,7 +80,11 @@ impl Memtable {
 
     /// What the table says of a key at version `at`: `Some(None)` if it was deleted.
     pub(super) fn get(&self, key: &[u8], at: u64) -> Option<Option<Vec<u8>>> {
-        self.read().get(key)?.visible(at).cloned()
+        let entries = self.read();
+        if !entries.hashes.contains(&hash_key(key)) {
+            return None;
+        }
+        entries.by_key.get(key)?.visible(at).cloned()
     }
 
     /// The entries of a range that are visible at version `at`.
@@ -83,10 +99,10 @@ impl Memtable {
 
     /// Calls `f` with the latest version of every entry, in order, until it fails.
     pub(super) fn for_each_latest<E>(&self, mut f: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), E>) -> Result<(), E> {
-        self.read().iter().try_for_each(|(key, versions)| f(key, versions.latest.value.as_deref()))
+        self.read().by_key.iter().try_for_each(|(key, versions)| f(key, versions.latest.value.as_deref()))
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Vec<u8>, Versions>> {
+    fn read(&self) -> RwLockReadGuard<'_, Entries> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +122,7 @@ impl Iterator for Chunks<'_> {
         let left = self.left.take().filter(|left| !left.is_empty())?;
         let entries = self.table.read();
         let bounds = (Bound::Included(left.start.as_slice()), Bound::Excluded(left.end.as_slice()));
-        let mut range = entries.range::<[u8], _>(bounds);
+        let mut range = entries.by_key.range::<[u8], _>(bounds);
         let mut chunk = Vec::new();
         for _ in 0..CHUNK {
             let next = match self.direction {
