@@ -1,5 +1,5 @@
 //! The embedded engine beyond the contract that all engines share.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use tito_core::TitoError;
 use tito_core::prelude::*;
@@ -13,6 +13,36 @@ async fn a_second_engine_on_a_directory_is_refused_by_name() {
     assert!(error.to_string().contains(directory.path().to_str().unwrap()));
     first.close().await;
     EmbeddedBackend::open(directory.path()).await.unwrap();
+}
+
+const DIRECTORY: &str = "TITO_TEST_DIRECTORY";
+
+#[tokio::test]
+async fn a_second_process_on_a_directory_is_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = EmbeddedBackend::open(directory.path()).await.unwrap();
+    let open_in_another_process = || {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "another_process", "--nocapture"]).env(DIRECTORY, directory.path());
+        String::from_utf8(child.output().unwrap().stdout).unwrap()
+    };
+    let refused = open_in_another_process();
+    assert!(refused.contains("REFUSED"), "{refused}");
+    assert!(refused.contains(directory.path().to_str().unwrap()), "{refused}");
+    first.close().await;
+    let opened = open_in_another_process();
+    assert!(opened.contains("OPENED"), "{opened}");
+}
+
+/// What the other process runs. Does nothing in a run of all tests.
+#[tokio::test]
+async fn another_process() {
+    let Ok(directory) = std::env::var(DIRECTORY) else { return };
+    match EmbeddedBackend::open(directory).await {
+        Ok(_) => println!("OPENED"),
+        Err(error @ TitoError::DatabaseInUse { .. }) => println!("REFUSED {error}"),
+        Err(error) => panic!("{error:?}"),
+    }
 }
 
 #[tokio::test]
