@@ -35,11 +35,6 @@ impl Outbox {
         self.announcements.lock().unwrap_or_else(PoisonError::into_inner).push(announcement);
     }
 
-    /// Whether the transaction writes events.
-    pub fn carries_events(&self) -> bool {
-        self.events.load(Ordering::Relaxed) > 0
-    }
-
     /// Takes the announcements out.
     pub fn take_announcements(&self) -> Vec<Announcement> {
         std::mem::take(&mut *self.announcements.lock().unwrap_or_else(PoisonError::into_inner))

@@ -129,7 +129,7 @@ impl<E: TitoEngine> Worker<E> {
     }
 
     /// Handles everything that is due, and what becomes due by that, and returns when nothing is. For programs that are
-    /// started now and then, and for tests.
+    /// started now and then, and for tests. It does not look at the flag of [`WorkerBuilder::active_while`].
     ///
     /// # Errors
     /// Those of the engine; unlike [`run`](Worker::run), this does not wait for a failing engine.
