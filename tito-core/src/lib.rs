@@ -18,6 +18,8 @@ pub mod keys;
 pub mod model;
 mod names;
 pub mod prelude;
+#[cfg(feature = "tikv")]
+pub mod tikv;
 mod timestamp;
 
 pub use engine::{TitoEngine, TitoTransaction, TxOptions};
