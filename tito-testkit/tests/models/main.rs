@@ -15,8 +15,8 @@ mod unique;
 
 /// Runs every fact on one engine, opened anew for each.
 macro_rules! on_engine {
-    ($engine:ident, $open:expr) => {
-        on_engine! { $engine, $open;
+    ($engine:ident, $under_test:ty) => {
+        on_engine! { $engine, $under_test;
             crud: insert_update_and_delete_are_read_back, insert_of_an_existing_row_fails_and_changes_nothing,
                 update_of_a_missing_row_says_which, upsert_inserts_then_updates, delete_says_whether_there_was_a_row,
                 batch_get_keeps_the_order_of_ids, options_choose_the_operation_and_whether_events_are_written,
@@ -49,16 +49,25 @@ macro_rules! on_engine {
                 a_row_leaves_an_entry_alone_that_is_another_row_s;
         }
     };
-    ($engine:ident, $open:expr; $($module:ident: $($fact:ident),+;)+) => {
+    ($engine:ident, $under_test:ty; $($module:ident: $($fact:ident),+;)+) => {
         mod $engine {
             $(mod $module {
-                $(#[tokio::test]
-                async fn $fact() {
-                    crate::$module::$fact($open).await;
+                use tito_testkit::EngineSettings;
+                use tito_testkit::conformance::{self, EngineUnderTest};
+
+                $(#[test]
+                fn $fact() {
+                    conformance::run(async {
+                        let database = <$under_test>::open(EngineSettings::default()).await.unwrap();
+                        crate::$module::$fact(database.engine()).await;
+                    });
                 })+
             })+
         }
     };
 }
 
-on_engine!(embedded, tito_core::embedded::EmbeddedBackend::in_memory().await.unwrap());
+on_engine!(embedded_in_memory, tito_testkit::conformance::EmbeddedInMemory);
+on_engine!(embedded_on_disk, tito_testkit::conformance::EmbeddedOnDisk);
+#[cfg(feature = "tikv")]
+on_engine!(tikv, tito_testkit::conformance::OnTiKV);

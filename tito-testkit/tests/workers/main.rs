@@ -11,8 +11,8 @@ mod support;
 
 /// Runs every fact on one engine, opened anew for each with a clock that the fact turns.
 macro_rules! on_engine {
-    ($engine:ident, $open:expr) => {
-        on_engine! { $engine, $open;
+    ($engine:ident, $under_test:ty) => {
+        on_engine! { $engine, $under_test;
             draining: a_large_backlog_is_drained_in_one_call;
             effects: a_failed_handler_leaves_no_effect, a_handler_that_meets_a_conflict_is_run_again, an_effect_happens_once_whatever_became_of_an_unknown_commit, a_failure_of_the_engine_is_no_attempt, every_event_is_handled_and_every_effect_happens_once_while_every_call_may_fail;
             living: a_paused_worker_handles_nothing_and_loses_nothing, running_handlers_finish_and_unstarted_events_stay, handlers_past_the_deadline_are_counted_and_their_events_handed_out_again, one_call_runs_a_worker_until_a_message_comes, one_worker_handles_several_topics, two_workers_of_one_share_lose_nothing_and_commit_effects_once;
@@ -21,22 +21,27 @@ macro_rules! on_engine {
             scheduling: an_event_is_handled_at_its_second_and_not_a_millisecond_before, a_running_worker_sleeps_exactly_until_the_next_event, a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_stands_still, events_of_other_processes_are_found_by_polling, a_poll_of_an_idle_partition_costs_one_scan, a_clock_that_jumps_back_delays_nothing_that_is_due_at_once, a_worker_that_polls_goes_on_when_the_clock_jumps_back, a_clock_that_jumps_forward_makes_everything_due_that_it_passes, late_commits_are_found_by_reading_the_past_again, a_checkpoint_is_written_and_lags_behind_what_is_done, a_wrong_checkpoint_loses_nothing, an_event_put_off_to_the_present_is_handled_again_at_once;
         }
     };
-    ($engine:ident, $open:expr; $($module:ident: $($fact:ident),+;)+) => {
+    ($engine:ident, $under_test:ty; $($module:ident: $($fact:ident),+;)+) => {
         mod $engine {
             $(mod $module {
+                use tito_testkit::conformance::EngineUnderTest;
+                use tito_testkit::{EngineSettings, TestClock};
+
                 $(#[tokio::test]
                 async fn $fact() {
-                    let clock = tito_testkit::TestClock::new();
-                    let open: fn(tito_testkit::EngineSettings) -> _ = $open;
-                    let db = open(tito_testkit::EngineSettings::default().test_clock(&clock)).await.unwrap();
-                    crate::$module::$fact(db, clock).await;
+                    let clock = TestClock::new();
+                    let database = <$under_test>::open(EngineSettings::default().test_clock(&clock)).await.unwrap();
+                    crate::$module::$fact(database.engine(), clock).await;
                 })+
             })+
         }
     };
 }
 
-on_engine!(embedded, tito_testkit::in_memory_with);
+on_engine!(embedded_in_memory, tito_testkit::conformance::EmbeddedInMemory);
+on_engine!(embedded_on_disk, tito_testkit::conformance::EmbeddedOnDisk);
+#[cfg(feature = "tikv")]
+on_engine!(tikv, tito_testkit::conformance::OnTiKV);
 
 /// Needs a thread beside the one that is blocked, so it is not one of the facts above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
