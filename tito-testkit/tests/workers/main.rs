@@ -18,20 +18,23 @@ macro_rules! on_engine {
             living: a_paused_worker_handles_nothing_and_loses_nothing, running_handlers_finish_and_unstarted_events_stay, handlers_past_the_deadline_are_counted_and_their_events_handed_out_again, one_call_runs_a_worker_until_a_message_comes, one_worker_handles_several_topics, two_workers_of_one_share_lose_nothing_and_commit_effects_once;
             ordering: an_event_committed_late_is_handled_before_later_ones_of_its_entity, events_of_one_entity_are_handled_one_at_a_time_and_in_order, different_entities_are_handled_at_once_up_to_the_bound, a_hundred_events_are_acknowledged_in_a_few_commits, topics_with_one_and_with_all_partitions_work, invalid_topics_and_times_are_refused_by_name, events_published_by_handlers_are_handled_too, shares_are_disjoint_and_together_complete, a_share_outside_of_the_whole_handles_nothing;
             failing: failures_are_recorded_and_tried_again_by_the_policy, a_handler_chooses_when_it_is_tried_again, an_event_put_off_is_handled_then_and_has_all_its_attempts, retries_without_a_delay_are_made_at_once, an_event_goes_to_the_dead_letters_for_a_reason, dead_letters_are_listed_redriven_and_purged_in_any_number, panics_are_failures, an_error_that_panics_when_it_is_written_out_is_a_failure, a_handler_that_takes_too_long_is_dropped_and_tried_again, hostile_errors_are_cut_and_kept, huge_events_that_fail_together_are_all_tried_again, what_is_no_event_is_set_aside_and_the_others_go_on;
-            scheduling: an_event_is_handled_at_its_second_and_not_a_millisecond_before, a_running_worker_sleeps_exactly_until_the_next_event, a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_stands_still, events_of_other_processes_are_found_by_polling, a_poll_of_an_idle_partition_costs_one_scan, a_clock_that_jumps_back_delays_nothing_that_is_due_at_once, a_worker_that_polls_goes_on_when_the_clock_jumps_back, a_clock_that_jumps_forward_makes_everything_due_that_it_passes, late_commits_are_found_by_reading_the_past_again, a_checkpoint_is_written_and_lags_behind_what_is_done, a_wrong_checkpoint_loses_nothing, an_event_put_off_to_the_present_is_handled_again_at_once;
+            scheduling: an_event_is_handled_at_its_second_and_not_a_millisecond_before, a_running_worker_sleeps_exactly_until_the_next_event, a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_stands_still, events_of_other_processes_are_found_by_polling, a_poll_of_an_idle_partition_costs_one_scan, a_slow_read_does_not_delay_what_is_published_after_it, a_clock_that_jumps_back_delays_nothing_that_is_due_at_once, a_worker_that_polls_goes_on_when_the_clock_jumps_back, a_clock_that_jumps_forward_makes_everything_due_that_it_passes, late_commits_are_found_by_reading_the_past_again, a_checkpoint_is_written_and_lags_behind_what_is_done, a_wrong_checkpoint_loses_nothing, an_event_put_off_to_the_present_is_handled_again_at_once;
         }
     };
     ($engine:ident, $under_test:ty; $($module:ident: $($fact:ident),+;)+) => {
         mod $engine {
             $(mod $module {
-                use tito_testkit::conformance::EngineUnderTest;
+                use tito_testkit::conformance::{self, EngineUnderTest};
                 use tito_testkit::{EngineSettings, TestClock};
 
-                $(#[tokio::test]
-                async fn $fact() {
-                    let clock = TestClock::new();
-                    let database = <$under_test>::open(EngineSettings::default().test_clock(&clock)).await.unwrap();
-                    crate::$module::$fact(database.engine(), clock).await;
+                $(#[test]
+                fn $fact() {
+                    conformance::run_on_one_thread(async {
+                        let clock = TestClock::new();
+                        let settings = EngineSettings::default().test_clock(&clock);
+                        let database = <$under_test>::open(settings).await.unwrap();
+                        crate::$module::$fact(database.engine(), clock).await;
+                    });
                 })+
             })+
         }

@@ -89,6 +89,22 @@ pub async fn a_poll_of_an_idle_partition_costs_one_scan<E: TitoEngine>(db: E, cl
     running.stop().await;
 }
 
+pub async fn a_slow_read_does_not_delay_what_is_published_after_it<E: TitoEngine>(db: E, clock: TestClock) {
+    let db = FaultEngine::new(db);
+    with_one_partition(&db).await;
+    let slow = db.faults().at(Call::Scan).nth(1).hold();
+    let (worker, mut told) = telling(&db);
+    let running = Running::start(worker);
+    slow.arrivals(1).await;
+    clock.advance(Duration::from_secs(5));
+    slow.open();
+    clock.waited_for().await;
+    publish(&db, [job("a")]).await;
+    let found = tokio::time::timeout(Duration::from_secs(10), told.recv()).await;
+    assert_eq!(found.expect("found while the clock stands still").unwrap().entity, "a");
+    running.stop().await;
+}
+
 pub async fn a_clock_that_jumps_back_delays_nothing_that_is_due_at_once<E: TitoEngine>(db: E, clock: TestClock) {
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);

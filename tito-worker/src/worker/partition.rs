@@ -43,6 +43,8 @@ struct Page {
     entries: Vec<KeyValue>,
     /// When it was read.
     now: Timestamp,
+    /// What the clock showed before.
+    asked_millis: u64,
 }
 
 type Reading = BoxFuture<'static, Result<Page>>;
@@ -225,7 +227,7 @@ impl<E: TitoEngine> Partition<E> {
             reader.note_commit(key, now_millis);
             return Ok(());
         }
-        let mut outcome = PageRead::new(page.now, page.entries.len());
+        let mut outcome = PageRead::new(page.now, page.asked_millis, page.entries.len());
         let mut deliveries = Vec::with_capacity(page.entries.len());
         for (key, value) in page.entries {
             let place = keys::parse_event(&key);
@@ -411,21 +413,23 @@ fn next_pause(pause: Duration) -> Duration {
 }
 
 async fn read_page<E: TitoEngine>(engine: &E, range: KeyRange, limit: usize) -> Result<Page> {
+    let asked_millis = engine.clock().now_millis();
     let tx = engine.begin().await?;
     let entries = tx.scan(range, limit).await?;
     let now = tx.start_timestamp();
     tx.rollback().await;
-    Ok(Page { entries, now })
+    Ok(Page { entries, now, asked_millis })
 }
 
 /// A page of the checkpoint alone.
 async fn read_checkpoint<E: TitoEngine>(engine: &E, event_type: &str, partition: u16) -> Result<Page> {
     let key = keys::checkpoint(event_type, partition);
+    let asked_millis = engine.clock().now_millis();
     let tx = engine.begin().await?;
     let value = tx.get(&key).await?;
     let now = tx.start_timestamp();
     tx.rollback().await;
-    Ok(Page { entries: value.map(|value| (key, value)).into_iter().collect(), now })
+    Ok(Page { entries: value.map(|value| (key, value)).into_iter().collect(), now, asked_millis })
 }
 
 /// The floor of a checkpoint. One that can't be read costs a scan from the beginning, nothing else.

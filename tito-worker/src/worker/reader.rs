@@ -31,6 +31,8 @@ const PAGE_BYTES: usize = 4 << 20;
 pub(super) struct PageRead {
     /// When it was read.
     seen: Timestamp,
+    /// What the clock showed when it was asked for.
+    asked_millis: u64,
     /// How many entries it had.
     entries: usize,
     /// How many of them the cursor has passed, and their bytes.
@@ -43,8 +45,8 @@ pub(super) struct PageRead {
 }
 
 impl PageRead {
-    pub(super) fn new(seen: Timestamp, entries: usize) -> Self {
-        Self { seen, entries, passed: 0, bytes: 0, next_due: None, is_cut: false }
+    pub(super) fn new(seen: Timestamp, asked_millis: u64, entries: usize) -> Self {
+        Self { seen, asked_millis, entries, passed: 0, bytes: 0, next_due: None, is_cut: false }
     }
 
     pub(super) fn count(&mut self, bytes: usize) {
@@ -201,7 +203,9 @@ impl Reader {
     /// Notes that a page was read.
     pub(super) fn note_page(&mut self, page: &PageRead, now_millis: u64) {
         self.seen = self.seen.max(page.seen.seconds());
-        self.lead = now_millis.saturating_sub(page.seen.physical_millis());
+        // From before the read, whose own duration would pass for a lead: rather too small, at the price of a read that
+        // comes too early, than too large, at the price of an event that is handed out late.
+        self.lead = page.asked_millis.saturating_sub(page.seen.physical_millis());
         let is_full = page.entries >= self.page && page.next_due.is_none();
         self.is_behind = is_full || page.is_cut || self.ends_with_present;
         if !self.is_behind {
