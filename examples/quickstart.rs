@@ -2,9 +2,12 @@
 //! that saves them, and done by a worker. Stop it half-way, with Ctrl-C or kill -9, and run it again: it carries on.
 //!
 //! `cargo run --example quickstart`; the data is kept in `./tito-quickstart-data`, or where `TITO_DATA` says.
+//!
+//! `TITO_PD=127.0.0.1:2379 cargo run --example quickstart --features tikv` is the same program on a TiKV cluster, given
+//! the addresses of its PD, with commas between them. Its keys there begin with `quickstart/`.
 #![allow(clippy::print_stdout)]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -44,14 +47,48 @@ struct Statistic {
 
 const TOPICS: [&str; 3] = ["welcome", "signup", "reminder"];
 
-type Transaction = <EmbeddedBackend as TitoEngine>::Transaction;
-
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
+    if let Ok(addresses) = std::env::var("TITO_PD") {
+        return on_tikv(&addresses).await;
+    }
     let directory = std::env::var_os("TITO_DATA").map_or_else(|| "./tito-quickstart-data".into(), PathBuf::from);
-    let app = App::open(&directory).await?;
-    if app.report_what_is_there(&directory).await? {
-        app.db.close().await;
+    let db = EmbeddedBackend::open(&directory).await?;
+    let place = Place { name: directory.display().to_string(), start_over: format!("rm -r {}", directory.display()) };
+    let result = run(db.clone(), place).await;
+    db.close().await;
+    result
+}
+
+#[cfg(feature = "tikv")]
+async fn on_tikv(addresses: &str) -> Result<(), BoxError> {
+    let addresses: Vec<&str> = addresses.split(',').map(str::trim).collect();
+    let name = format!("the TiKV cluster at {}", addresses.join(", "));
+    let db = TiKVBackend::builder(addresses).key_prefix("quickstart/").connect().await?;
+    if std::env::args().any(|argument| argument == "--start-over") {
+        db.delete_range(KeyRange::prefix("")).await?;
+    }
+    let place = Place { name, start_over: "add `-- --start-over` to the command".to_string() };
+    let result = run(db.clone(), place).await;
+    db.close().await;
+    result
+}
+
+#[cfg(not(feature = "tikv"))]
+async fn on_tikv(_addresses: &str) -> Result<(), BoxError> {
+    Err("TITO_PD is set, so build the example with TiKV: cargo run --example quickstart --features tikv".into())
+}
+
+/// Where the data is.
+struct Place {
+    name: String,
+    start_over: String,
+}
+
+/// The program, on any engine.
+async fn run<E: TitoEngine>(db: E, place: Place) -> Result<(), BoxError> {
+    let app = App::new(db).await?;
+    if app.report_what_is_there(&place).await? {
         return Ok(());
     }
 
@@ -70,24 +107,22 @@ async fn main() -> Result<(), BoxError> {
     if interrupted {
         app.say("stop", "stopped half-way: run it again, and it carries on".to_string());
     } else {
-        app.report_the_end(&directory).await?;
+        app.report_the_end(&place).await?;
     }
-    app.db.close().await;
     Ok(())
 }
 
 #[derive(Clone)]
-struct App {
-    db: EmbeddedBackend,
-    queue: TitoQueue<EmbeddedBackend>,
-    users: TitoModel<EmbeddedBackend, User>,
-    statistics: TitoModel<EmbeddedBackend, Statistic>,
+struct App<E: TitoEngine> {
+    db: E,
+    queue: TitoQueue<E>,
+    users: TitoModel<E, User>,
+    statistics: TitoModel<E, Statistic>,
     start: Instant,
 }
 
-impl App {
-    async fn open(directory: &Path) -> Result<Self, TitoError> {
-        let db = EmbeddedBackend::open(directory).await?;
+impl<E: TitoEngine> App<E> {
+    async fn new(db: E) -> Result<Self, TitoError> {
         let queue = TitoQueue::new(db.clone());
         // Sign-ups are counted in one row, so one partition is as good as many: they would wait for each other.
         queue.create_topic("signup", 1).await?;
@@ -100,7 +135,7 @@ impl App {
     }
 
     /// The subscribers.
-    fn worker(&self) -> Worker<EmbeddedBackend> {
+    fn worker(&self) -> Worker<E> {
         let retry = RetryPolicy::default().attempts(3).first_delay(Duration::from_secs(1)).jitter(0.0);
         let patient = Subscription::default().retry(retry);
         let (mailer, statistics, reminders) = (self.clone(), self.clone(), self.clone());
@@ -145,7 +180,7 @@ impl App {
     }
 
     /// A transactional handler: the count and the acknowledgement are committed together, so nobody is counted twice.
-    async fn count_signup(&self, event: TitoEvent, tx: Transaction) -> Result<(), TitoError> {
+    async fn count_signup(&self, event: TitoEvent, tx: E::Transaction) -> Result<(), TitoError> {
         let id = "signups".to_string();
         let count = self.statistics.get(&id, &tx).await?.map_or(0, |statistic| statistic.count) + 1;
         self.statistics.upsert(&Statistic { id, count }, &tx).await?;
@@ -154,7 +189,7 @@ impl App {
     }
 
     /// Handed out when it falls due, 5 seconds after the sign-up, also if the program did not run meanwhile.
-    async fn remind(&self, event: TitoEvent, tx: Transaction) -> Result<(), TitoError> {
+    async fn remind(&self, event: TitoEvent, tx: E::Transaction) -> Result<(), TitoError> {
         let Some(user) = self.users.get(id_of(&event), &tx).await? else { return Ok(()) };
         self.users.update(&User { reminded: true, ..user.clone() }, &tx).await?;
         self.say("reminder", format!("{}: reminded to fill in the profile, as planned at the sign-up", user.name));
@@ -209,14 +244,14 @@ impl App {
     }
 
     /// Says what an earlier run has left. Returns whether that is all there is to do.
-    async fn report_what_is_there(&self, directory: &Path) -> Result<bool, TitoError> {
+    async fn report_what_is_there(&self, place: &Place) -> Result<bool, TitoError> {
         let status = self.status().await?;
-        let directory = directory.display();
+        let Place { name, start_over } = place;
         if status.users == 0 {
-            self.say("start", format!("a new database in {directory}; stop me at any time and run me again"));
+            self.say("start", format!("a new database in {name}; stop me at any time and run me again"));
             return Ok(false);
         }
-        self.say("found", format!("{} of {} users are saved in {directory}", status.users, PEOPLE.len()));
+        self.say("found", format!("{} of {} users are saved in {name}", status.users, PEOPLE.len()));
         for topic in &status.topics {
             let done = status.users - topic.pending - topic.dead;
             let mut line = format!("{}: {done} done, {} pending", topic.name, topic.pending);
@@ -231,19 +266,19 @@ impl App {
             self.say("found", line);
         }
         if status.is_complete() {
-            self.say("done", format!("nothing is left to do; to start over: rm -r {directory}"));
+            self.say("done", format!("nothing is left to do; to start over: {start_over}"));
         } else {
             self.say("resume", "carrying on where the last run was cut off".to_string());
         }
         Ok(status.is_complete())
     }
 
-    async fn report_the_end(&self, directory: &Path) -> Result<(), TitoError> {
+    async fn report_the_end(&self, place: &Place) -> Result<(), TitoError> {
         let Status { users, signups, .. } = self.status().await?;
         self.say("done", format!("{users} users, {signups} sign-ups counted, no event left, no dead letter left"));
         self.say(
             "done",
-            format!("run me again to see that nothing is done twice; to start over: rm -r {}", directory.display()),
+            format!("run me again to see that nothing is done twice; to start over: {}", place.start_over),
         );
         Ok(())
     }

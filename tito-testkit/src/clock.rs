@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tito_core::clock::Clock;
+use tito_core::clock::{Clock, SystemClock};
 use tokio::sync::{Notify, oneshot};
 
 /// 2026-01-01T00:00:00Z, where a [`TestClock`] begins.
@@ -19,7 +19,7 @@ const FIRST_INSTANT_MILLIS: u64 = 1_767_225_600_000;
 /// ```
 /// use std::sync::Arc;
 /// use std::time::Duration;
-/// use tito_core::clock::Clock;
+/// use tito_core::clock::{Clock, SystemClock};
 /// use tito_testkit::TestClock;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -50,7 +50,12 @@ struct State {
     /// By instant; the number keeps waits for one instant apart.
     waits: BTreeMap<(u64, u64), oneshot::Sender<()>>,
     next_number: u64,
+    /// Set for an engine whose clock can't be turned.
+    follows_system: bool,
 }
+
+/// What a turn of a clock that follows the system's unwinds with: the test can't be run on its engine.
+pub(crate) struct ClockCannotBeTurned;
 
 impl Default for TestClock {
     fn default() -> Self {
@@ -66,7 +71,7 @@ impl TestClock {
 
     /// A clock that shows this many milliseconds since the Unix epoch.
     pub fn at(millis: u64) -> Self {
-        let state = State { now_millis: millis, waits: BTreeMap::new(), next_number: 0 };
+        let state = State { now_millis: millis, waits: BTreeMap::new(), next_number: 0, follows_system: false };
         Self(Arc::new(Inner { state: Mutex::new(state), wait_began: Notify::new() }))
     }
 
@@ -80,12 +85,20 @@ impl TestClock {
         let mut state = self.lock();
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         let now_millis = state.now_millis.saturating_add(millis);
-        state.move_to(now_millis);
+        state.turn_to(now_millis);
     }
 
     /// Sets the clock to this many milliseconds since the Unix epoch, forward or back.
     pub fn set(&self, millis: u64) {
-        self.lock().move_to(millis);
+        self.lock().turn_to(millis);
+    }
+
+    /// Lets the clock run by itself from now on. Whoever tries to turn it unwinds with [`ClockCannotBeTurned`].
+    #[cfg(feature = "tikv")]
+    pub(crate) fn follow_the_system(&self) {
+        let mut state = self.lock();
+        state.follows_system = true;
+        state.now_millis = SystemClock.now_millis();
     }
 
     /// The earliest instant that somebody waits for, in milliseconds since the Unix epoch.
@@ -112,6 +125,13 @@ impl TestClock {
 }
 
 impl State {
+    fn turn_to(&mut self, millis: u64) {
+        if self.follows_system {
+            std::panic::resume_unwind(Box::new(ClockCannotBeTurned));
+        }
+        self.move_to(millis);
+    }
+
     fn move_to(&mut self, millis: u64) {
         self.now_millis = millis;
         while let Some(entry) = self.waits.first_entry() {
@@ -126,10 +146,14 @@ impl State {
 
 impl Clock for TestClock {
     fn now_millis(&self) -> u64 {
-        self.lock().now_millis
+        let state = self.lock();
+        if state.follows_system { SystemClock.now_millis() } else { state.now_millis }
     }
 
     fn wait_until(&self, millis: u64) -> BoxFuture<'static, ()> {
+        if self.lock().follows_system {
+            return SystemClock.wait_until(millis);
+        }
         let clock = self.clone();
         async move {
             let Some((_wait, reached)) = Wait::begin(clock, millis) else { return };

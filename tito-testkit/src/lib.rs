@@ -1,6 +1,7 @@
 //! What tests of applications and engines on Tito need.
 //!
 //! - [`in_memory`] and [`on_disk`]: engines that leave nothing behind;
+//! - with the feature `tikv`, `on_mock_cluster`: the TiKV engine on an in-process cluster, `MockCluster`;
 //! - [`TestClock`]: time turned by hand, so that a reminder an hour away is tested in a millisecond;
 //! - [`Harness`]: runs a worker until nothing is due, and returns what was handled;
 //! - [`FaultEngine`]: conflicts, errors, delays and unknown outcomes at the calls that a test chooses, and counts of
@@ -35,6 +36,8 @@ pub mod history;
 mod random;
 mod settings;
 mod temporary;
+#[cfg(feature = "tikv")]
+mod tikv;
 
 pub use clock::TestClock;
 pub use fault::{Call, FaultEngine, FaultTransaction, Faults, Gate, Rule};
@@ -42,3 +45,9 @@ pub use harness::{Handled, Harness};
 pub use random::seed;
 pub use settings::EngineSettings;
 pub use temporary::{TemporaryDatabase, in_memory, in_memory_with, on_disk, on_disk_with};
+#[cfg(feature = "tikv")]
+pub use tikv::{TemporaryCluster, on_mock_cluster, on_mock_cluster_with};
+#[cfg(feature = "tikv")]
+pub use tito_mock_tikv as mock_tikv;
+#[cfg(feature = "tikv")]
+pub use tito_mock_tikv::MockCluster;

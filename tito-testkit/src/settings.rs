@@ -25,11 +25,18 @@ pub struct EngineSettings {
     pub limits: Limits,
     /// How old a transaction may be when it commits. 30 s by default.
     pub max_transaction_age: Duration,
+    /// The clock, if the test turns it by hand.
+    test_clock: Option<TestClock>,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), limits: Limits::default(), max_transaction_age: Duration::from_secs(30) }
+        Self {
+            clock: Arc::new(SystemClock),
+            limits: Limits::default(),
+            max_transaction_age: Duration::from_secs(30),
+            test_clock: None,
+        }
     }
 }
 
@@ -38,6 +45,16 @@ impl EngineSettings {
     #[must_use]
     pub fn test_clock(mut self, clock: &TestClock) -> Self {
         self.clock = clock.shared();
+        self.test_clock = Some(clock.clone());
+        self
+    }
+
+    /// For an engine whose clock nobody can turn: a clock that was to be turned by hand follows the machine's instead.
+    #[cfg(feature = "tikv")]
+    pub(crate) fn with_a_clock_that_runs(self) -> Self {
+        if let Some(clock) = &self.test_clock {
+            clock.follow_the_system();
+        }
         self
     }
 
