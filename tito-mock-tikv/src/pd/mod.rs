@@ -1,0 +1,11 @@
+//! The placement driver: members, timestamps, where regions are, keyspaces and safe points.
+mod message;
+mod oracle;
+mod safe_point;
+mod service;
+mod state;
+mod tso;
+
+pub(crate) use self::oracle::{Clock, Oracle};
+pub(crate) use self::service::PdService;
+pub(crate) use self::state::PdState;
