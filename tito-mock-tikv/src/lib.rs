@@ -2,6 +2,7 @@
 
 mod codec;
 mod range;
+mod storage;
 
 #[allow(missing_docs, unreachable_pub, dead_code, clippy::all)]
 mod proto;
