@@ -74,7 +74,8 @@ impl MockClusterBuilder {
         self
     }
 
-    /// The names of keyspaces, which are numbered from 1; 0 is `DEFAULT`, which every cluster has.
+    /// The names of keyspaces, which are numbered from 1; 0 is `DEFAULT`, which every cluster has. As PD does, regions are
+    /// split so that none holds keys of two keyspaces.
     pub fn keyspaces<K: Into<String>>(mut self, names: impl IntoIterator<Item = K>) -> Self {
         self.keyspaces.extend(names.into_iter().map(Into::into));
         self
@@ -120,8 +121,8 @@ impl MockClusterBuilder {
         let members = listen_on_any(self.pd_members).await?;
 
         let mut topology = Topology::new(&addresses(&stores));
-        for boundary in &self.boundaries {
-            topology.split_at(boundary.clone());
+        for boundary in self.boundaries.into_iter().chain(keyspace_boundaries(self.keyspaces.len())) {
+            topology.split_at(boundary);
         }
         topology.spread_leaders();
         let scheme = if self.tls.is_some() { "https" } else { "http" };
@@ -135,6 +136,18 @@ impl MockClusterBuilder {
             (0..).zip(members).map(|(index, bound)| transport.pd_member(shared.clone(), index, bound)).collect();
         MockCluster::of(shared, stores, members)
     }
+}
+
+/// Where the keys of the keyspaces from 1 on begin and end, those of raw calls and those of transactions.
+fn keyspace_boundaries(keyspaces: usize) -> impl Iterator<Item = Vec<u8>> {
+    let ids = if keyspaces == 0 { 1..1 } else { 1..keyspaces as u32 + 2 };
+    ids.flat_map(|id| [b'r', b'x'].map(|mode| codec::encode(&keyspace_prefix(mode, id))))
+}
+
+/// What the keys of a keyspace begin with: the kind of calls, and its number in three bytes.
+fn keyspace_prefix(mode: u8, id: u32) -> [u8; 4] {
+    let [_, high, middle, low] = id.to_be_bytes();
+    [mode, high, middle, low]
 }
 
 /// A listener and where it listens.

@@ -46,6 +46,13 @@ async fn put(client: &TransactionClient, key: &str, value: &str) -> tikv_client:
     transaction.commit().await.map(drop)
 }
 
+/// The client connects to PD no more than once a second and fails meanwhile, so this tries until it does.
+async fn put_when_reconnected(client: &TransactionClient, key: &str, value: &str) {
+    while put(client, key, value).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 async fn get(client: &TransactionClient, key: &str) -> Option<String> {
     let mut transaction = begin(client).await;
     let value = transaction.get(key.to_owned()).await.unwrap();

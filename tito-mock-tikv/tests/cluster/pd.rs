@@ -72,7 +72,11 @@ async fn a_client_follows_the_leader_of_pd() {
     put(&client, "key", "1").await.unwrap();
     cluster.move_pd_leader(2).unwrap();
     assert_eq!(cluster.pd_leader(), Some(2));
-    put(&client, "key", "2").await.unwrap();
+    put_when_reconnected(&client, "key", "2").await;
+    cluster.stop_pd_member(2).await.unwrap();
+    assert_eq!(cluster.pd_leader(), None);
+    cluster.move_pd_leader(0).unwrap();
+    put_when_reconnected(&client, "key", "2").await;
     assert_eq!(get(&client, "key").await.as_deref(), Some("2"));
     assert!(cluster.move_pd_leader(3).is_err());
     cluster.shutdown().await;

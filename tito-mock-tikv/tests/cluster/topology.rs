@@ -108,3 +108,52 @@ async fn counters_add_up_while_regions_split_merge_and_move() {
     assert_eq!(keys(&client, "0", "9").await.len(), TASKS * ROUNDS as usize, "seed {seed}");
     cluster.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_committed_while_stores_went_and_came_is_there() {
+    const ROUNDS: u64 = 40;
+    let cluster = three_stores().await;
+    let client = Arc::new(connect(&cluster).await);
+    let done = Arc::new(AtomicBool::new(false));
+    let breaker = tokio::spawn({
+        let (cluster, done) = (cluster.clone(), done.clone());
+        async move {
+            let mut stops = 0;
+            while !done.load(Ordering::Relaxed) || stops < 3 {
+                let store = 1 + stops % 3;
+                cluster.stop_store(store).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                cluster.start_store(store).await.unwrap();
+                stops += 1;
+            }
+        }
+    });
+    let tasks = ["a", "h", "n", "u"].map(|prefix| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            let mut committed = Vec::new();
+            for round in 0..ROUNDS {
+                let key = format!("{prefix}{round:03}");
+                // An error says nothing about whether it is there, so only what was confirmed is looked for.
+                if put(&client, &key, "1").await.is_ok() {
+                    committed.push(key);
+                }
+            }
+            committed
+        })
+    });
+    let mut committed = Vec::new();
+    for task in tasks {
+        committed.extend(task.await.unwrap());
+    }
+    done.store(true, Ordering::Relaxed);
+    breaker.await.unwrap();
+    assert!(!committed.is_empty());
+    // Locks of failed commits are taken for dead.
+    cluster.jump_clock(60_000);
+    let found = keys(&client, "a", "z").await;
+    for key in committed {
+        assert!(found.contains(&key), "{key}");
+    }
+    cluster.shutdown().await;
+}
