@@ -22,6 +22,13 @@ use crate::{MockClusterError, codec};
 /// TiKV takes messages of any size; this is far above its limit for a transaction's part.
 const DEFAULT_MESSAGE_SIZE: usize = 64 << 20;
 
+/// TiKV's default of calls at once on a connection.
+const CONCURRENT_STREAMS: u32 = 1024;
+
+/// How many calls may be given up before the server has looked at them. Few are allowed by default, as an attacker does
+/// such a thing; here it is a test that cancels futures.
+const PENDING_RESETS: usize = 1 << 16;
+
 /// The settings of a [`MockCluster`].
 #[must_use = "a cluster does not exist before `start`"]
 pub struct MockClusterBuilder {
@@ -177,9 +184,12 @@ struct Transport {
 
 impl Transport {
     fn server(&self) -> Result<Server, MockClusterError> {
+        let server = Server::builder()
+            .max_concurrent_streams(CONCURRENT_STREAMS)
+            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS));
         match &self.tls {
-            Some(tls) => Server::builder().tls_config(tls.clone()).map_err(MockClusterError::Tls),
-            None => Ok(Server::builder()),
+            Some(tls) => server.tls_config(tls.clone()).map_err(MockClusterError::Tls),
+            None => Ok(server),
         }
     }
 

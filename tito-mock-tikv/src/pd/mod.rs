@@ -6,6 +6,9 @@ mod service;
 mod state;
 mod tso;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use self::oracle::{Clock, Oracle};
 pub(crate) use self::service::PdService;
 pub(crate) use self::state::PdState;

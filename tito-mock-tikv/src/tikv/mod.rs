@@ -2,4 +2,7 @@
 mod request;
 mod service;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use self::service::StoreService;

@@ -6,6 +6,7 @@ mod pd;
 mod reads_and_writes;
 mod servers;
 mod topology;
+mod transfers;
 
 use std::time::Duration;
 
