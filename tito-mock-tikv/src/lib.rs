@@ -1,7 +1,65 @@
 //! An in-process TiKV cluster with its PD, for tests.
+//!
+//! A [`MockCluster`] speaks TiKV's gRPC protocol on loopback ports, so that an unmodified client such as `tikv-client`
+//! connects to it as to a real cluster: the client's whole path is exercised on a machine without one. Regions split,
+//! merge and move while a load runs, calls fail where a test says, and the clock is the test's if it wants.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use tikv_client::TransactionClient;
+//! use tito_mock_tikv::MockCluster;
+//!
+//! let cluster = MockCluster::builder().stores(3).split_at(["g", "p"]).start().await?;
+//! let client = TransactionClient::new(cluster.pd_endpoints()).await?;
+//!
+//! let mut transaction = client.begin_optimistic().await?;
+//! transaction.put("apple".to_owned(), "red".to_owned()).await?;
+//! transaction.put("plum".to_owned(), "blue".to_owned()).await?;
+//! transaction.commit().await?;
+//!
+//! cluster.split("banana")?;
+//! let mut transaction = client.begin_optimistic().await?;
+//! assert_eq!(transaction.get("plum".to_owned()).await?, Some(b"blue".to_vec()));
+//! transaction.rollback().await?;
+//!
+//! cluster.shutdown().await;
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! What goes wrong is said with [`FaultRule`]s, given to [`MockCluster::faults`]. How many calls an operation costs is
+//! the difference of two [`MockCluster::calls`].
 
+mod builder;
+mod cluster;
 mod codec;
+mod counts;
+mod error;
+mod faults;
+mod listener;
+mod lock;
+mod node;
+mod pd;
 mod range;
+mod rpc;
+mod shared;
+mod storage;
+mod tikv;
+mod topology;
 
 #[allow(missing_docs, unreachable_pub, dead_code, clippy::all)]
 mod proto;
+
+pub use builder::MockClusterBuilder;
+pub use cluster::MockCluster;
+pub use counts::CallCounts;
+pub use error::MockClusterError;
+pub use faults::{Fault, FaultRule, Faults, InjectedFaults, RuleId};
+pub use lock::{LockDescription, LockKind};
+pub use rpc::Rpc;
+pub use topology::{RegionDescription, ShuffleStep, StoreDescription};
+
+/// What servers say their version is: the one whose behaviour is followed.
+const TIKV_VERSION: &str = "8.1.0";

@@ -1,0 +1,219 @@
+//! The settings of a cluster, and its start.
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::net::TcpListener;
+use tonic::transport::server::Router;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+
+use crate::cluster::MockCluster;
+use crate::listener::Connections;
+use crate::node::{Node, listen};
+use crate::pd::{Clock, Oracle, PdService, PdState};
+use crate::proto::keyspacepb::keyspace_server::KeyspaceServer;
+use crate::proto::pdpb::pd_server::PdServer;
+use crate::proto::tikvpb::tikv_server::TikvServer;
+use crate::shared::Shared;
+use crate::tikv::StoreService;
+use crate::topology::Topology;
+use crate::{MockClusterError, codec};
+
+/// TiKV takes messages of any size; this is far above its limit for a transaction's part.
+const DEFAULT_MESSAGE_SIZE: usize = 64 << 20;
+
+/// TiKV's default of calls at once on a connection.
+const CONCURRENT_STREAMS: u32 = 1024;
+
+/// How many calls may be given up before the server has looked at them. Few are allowed by default, as an attacker does
+/// such a thing; here it is a test that cancels futures.
+const PENDING_RESETS: usize = 1 << 16;
+
+/// The settings of a [`MockCluster`].
+#[must_use = "a cluster does not exist before `start`"]
+pub struct MockClusterBuilder {
+    stores: usize,
+    pd_members: usize,
+    boundaries: Vec<Vec<u8>>,
+    clock: Clock,
+    keyspaces: Vec<String>,
+    tls: Option<ServerTlsConfig>,
+    max_message_size: usize,
+}
+
+impl Default for MockClusterBuilder {
+    fn default() -> Self {
+        MockClusterBuilder {
+            stores: 1,
+            pd_members: 1,
+            boundaries: Vec::new(),
+            clock: Arc::new(system_clock),
+            keyspaces: Vec::new(),
+            tls: None,
+            max_message_size: DEFAULT_MESSAGE_SIZE,
+        }
+    }
+}
+
+fn system_clock() -> u64 {
+    // A clock before the epoch is as good as one at it: timestamps grow by themselves.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}
+
+impl MockClusterBuilder {
+    /// How many stores there are, numbered from 1; one by default. Each listens on a port of its own.
+    pub fn stores(mut self, stores: usize) -> Self {
+        self.stores = stores;
+        self
+    }
+
+    /// The keys at which regions begin, besides the first: one region for everything by default. The keys are those of
+    /// transactions, in a keyspace with its prefix. The regions are led by the stores in turn.
+    pub fn split_at<K: Into<Vec<u8>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.boundaries.extend(keys.into_iter().map(|key| codec::encode(&key.into())));
+        self
+    }
+
+    /// What PD takes for the time, in milliseconds since the epoch; the system's clock by default. Timestamps grow even
+    /// if the clock stands still or goes back.
+    pub fn clock(mut self, clock: Arc<dyn Fn() -> u64 + Send + Sync>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The names of keyspaces, which are numbered from 1; 0 is `DEFAULT`, which every cluster has. As PD does, regions are
+    /// split so that none holds keys of two keyspaces.
+    pub fn keyspaces<K: Into<String>>(mut self, names: impl IntoIterator<Item = K>) -> Self {
+        self.keyspaces.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// How many members PD has, numbered from 0; one by default. The first leads.
+    pub fn pd_members(mut self, members: usize) -> Self {
+        self.pd_members = members;
+        self
+    }
+
+    /// Speaks TLS on every port, with this certificate and its key, and asks clients for a certificate of this
+    /// authority; all as PEM. The certificate has to be for the address `127.0.0.1`.
+    pub fn tls(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>, client_ca: impl AsRef<[u8]>) -> Self {
+        let identity = Identity::from_pem(certificate, key);
+        self.tls = Some(ServerTlsConfig::new().identity(identity).client_ca_root(Certificate::from_pem(client_ca)));
+        self
+    }
+
+    /// The largest message that servers take or send, in bytes; 64 MiB by default. Larger ones fail with gRPC's
+    /// OUT_OF_RANGE.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.max_message_size = bytes;
+        self
+    }
+
+    /// Starts the cluster; it answers when this returns.
+    ///
+    /// Has to be called in a Tokio runtime with IO and time enabled, which then runs the servers.
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::Listen`] if no port is free, [`Tls`](MockClusterError::Tls) if the settings of TLS are refused,
+    /// [`Empty`](MockClusterError::Empty) without a store or a PD member.
+    pub async fn start(self) -> Result<MockCluster, MockClusterError> {
+        for (count, what) in [(self.stores, "store"), (self.pd_members, "PD member")] {
+            if count == 0 {
+                return Err(MockClusterError::Empty(what));
+            }
+        }
+        // All addresses are known before anyone is told of them.
+        let stores = listen_on_any(self.stores).await?;
+        let members = listen_on_any(self.pd_members).await?;
+
+        let mut topology = Topology::new(&addresses(&stores));
+        for boundary in self.boundaries.into_iter().chain(keyspace_boundaries(self.keyspaces.len())) {
+            topology.split_at(boundary);
+        }
+        topology.spread_leaders();
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let urls = addresses(&members).iter().map(|address| format!("{scheme}://{address}")).collect();
+        let pd = PdState::new(urls, self.keyspaces);
+        let shared = Arc::new(Shared::new(topology, Oracle::new(self.clock), pd));
+
+        let transport = Transport { tls: self.tls, max_message_size: self.max_message_size };
+        let stores = (1..).zip(stores).map(|(id, bound)| transport.store(shared.clone(), id, bound)).collect();
+        let members =
+            (0..).zip(members).map(|(index, bound)| transport.pd_member(shared.clone(), index, bound)).collect();
+        MockCluster::of(shared, stores, members)
+    }
+}
+
+/// Where the keys of the keyspaces from 1 on begin and end, those of raw calls and those of transactions.
+fn keyspace_boundaries(keyspaces: usize) -> impl Iterator<Item = Vec<u8>> {
+    let ids = if keyspaces == 0 { 1..1 } else { 1..keyspaces as u32 + 2 };
+    ids.flat_map(|id| [b'r', b'x'].map(|mode| codec::encode(&keyspace_prefix(mode, id))))
+}
+
+/// What the keys of a keyspace begin with: the kind of calls, and its number in three bytes.
+fn keyspace_prefix(mode: u8, id: u32) -> [u8; 4] {
+    let [_, high, middle, low] = id.to_be_bytes();
+    [mode, high, middle, low]
+}
+
+/// A listener and where it listens.
+type Bound = (SocketAddr, TcpListener);
+
+async fn listen_on_any(count: usize) -> Result<Vec<Bound>, MockClusterError> {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut bound = Vec::with_capacity(count);
+    for _ in 0..count {
+        let listener = listen(any).await?;
+        let address = listener.local_addr().map_err(|source| MockClusterError::Listen { address: any, source })?;
+        bound.push((address, listener));
+    }
+    Ok(bound)
+}
+
+fn addresses(bound: &[Bound]) -> Vec<SocketAddr> {
+    bound.iter().map(|(address, _)| *address).collect()
+}
+
+/// How servers speak.
+#[derive(Clone)]
+struct Transport {
+    tls: Option<ServerTlsConfig>,
+    max_message_size: usize,
+}
+
+impl Transport {
+    fn server(&self) -> Result<Server, MockClusterError> {
+        let server = Server::builder()
+            .max_concurrent_streams(CONCURRENT_STREAMS)
+            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS));
+        match &self.tls {
+            Some(tls) => server.tls_config(tls.clone()).map_err(MockClusterError::Tls),
+            None => Ok(server),
+        }
+    }
+
+    fn store(&self, shared: Arc<Shared>, id: u64, (address, listener): Bound) -> (Node, TcpListener) {
+        let connections = Arc::<Connections>::default();
+        let service = StoreService::new(shared, id, connections.clone());
+        let transport = self.clone();
+        let make = move || {
+            let service = TikvServer::new(service.clone())
+                .max_decoding_message_size(transport.max_message_size)
+                .max_encoding_message_size(transport.max_message_size);
+            Ok(transport.server()?.add_service(service))
+        };
+        (Node::new(address, connections, Box::new(make)), listener)
+    }
+
+    fn pd_member(&self, shared: Arc<Shared>, index: usize, (address, listener): Bound) -> (Node, TcpListener) {
+        let connections = Arc::<Connections>::default();
+        let service = PdService::new(shared, index, connections.clone());
+        let transport = self.clone();
+        let make = move || -> Result<Router, MockClusterError> {
+            let (pd, keyspace) = (PdServer::new(service.clone()), KeyspaceServer::new(service.clone()));
+            Ok(transport.server()?.add_service(pd).add_service(keyspace))
+        };
+        (Node::new(address, connections, Box::new(make)), listener)
+    }
+}

@@ -1,0 +1,314 @@
+//! The cluster as tests handle it.
+use std::fmt;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tokio::net::TcpListener;
+
+use crate::builder::MockClusterBuilder;
+use crate::node::Node;
+use crate::shared::Shared;
+use crate::topology::KeyForm;
+use crate::{CallCounts, Faults, LockDescription, MockClusterError, RegionDescription, ShuffleStep, StoreDescription};
+
+/// A TiKV cluster in this process: stores and PD, each a gRPC server on a loopback port.
+///
+/// Clones are handles of the same cluster. It ends with [`shutdown`](Self::shutdown), or when the last handle is
+/// dropped, which closes its ports and cuts its connections without waiting for the end.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// use tito_mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
+///
+/// let cluster = MockCluster::builder().stores(2).split_at(["m"]).start().await?;
+/// assert_eq!(cluster.regions().len(), 2);
+/// cluster.transfer_leader("m", 1)?;
+/// cluster.faults().add(FaultRule::on(Rpc::KvCommit, Fault::DropResponse).nth(1));
+/// # cluster.shutdown().await;
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct MockCluster(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    /// Their place is their number less one.
+    stores: Vec<Node>,
+    members: Vec<Node>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for node in self.stores.iter().chain(&self.members) {
+            node.abandon();
+        }
+    }
+}
+
+impl fmt::Debug for MockCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockCluster").field("pd", &self.pd_endpoints()).field("stores", &self.stores()).finish()
+    }
+}
+
+impl MockCluster {
+    /// The settings of a cluster; as they are, they make one of one store, one PD member and one region.
+    pub fn builder() -> MockClusterBuilder {
+        MockClusterBuilder::default()
+    }
+
+    pub(crate) fn of(
+        shared: Arc<Shared>,
+        stores: Vec<(Node, TcpListener)>,
+        members: Vec<(Node, TcpListener)>,
+    ) -> Result<Self, MockClusterError> {
+        let serve = |nodes: Vec<(Node, TcpListener)>| -> Result<Vec<Node>, MockClusterError> {
+            nodes.into_iter().map(|(node, listener)| node.serve(listener).map(|()| node)).collect()
+        };
+        let (stores, members) = (serve(stores)?, serve(members)?);
+        Ok(MockCluster(Arc::new(Inner { shared, stores, members })))
+    }
+
+    /// The addresses of PD's members as `host:port`, which is what clients connect to.
+    pub fn pd_endpoints(&self) -> Vec<String> {
+        self.0.members.iter().map(|member| member.address().to_string()).collect()
+    }
+
+    /// The number by which PD's clients tell clusters apart.
+    pub fn cluster_id(&self) -> u64 {
+        self.0.shared.pd.cluster_id
+    }
+
+    /// Closes all ports, cuts all connections and waits until the servers are gone.
+    pub async fn shutdown(&self) {
+        join_all(self.0.stores.iter().chain(&self.0.members).map(Node::stop)).await;
+    }
+
+    /// The rules by which calls go wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.0.shared.faults
+    }
+
+    /// How often each call was made so far.
+    pub fn calls(&self) -> CallCounts {
+        self.0.shared.counters.read()
+    }
+
+    /// The locks that transactions hold now, in the order of their keys.
+    pub fn locks(&self) -> Vec<LockDescription> {
+        self.0.shared.storage.locks().into_iter().map(Into::into).collect()
+    }
+
+    /// A new timestamp: greater than all before it, less than all after it.
+    pub fn timestamp(&self) -> u64 {
+        // `None` is the answer to batches that are empty or too large, and one is neither.
+        self.0.shared.oracle.next(1).map_or(0, |timestamp| timestamp.version())
+    }
+
+    /// Lets PD's clock jump by so many milliseconds, for good. Back has no effect on timestamps until the clock has
+    /// caught up, as they never go back.
+    pub fn jump_clock(&self, millis: i64) {
+        self.0.shared.oracle.jump(millis);
+    }
+}
+
+/// Regions.
+impl MockCluster {
+    /// The regions in the order of their keys.
+    pub fn regions(&self) -> Vec<RegionDescription> {
+        self.0.shared.topology().describe_regions()
+    }
+
+    /// Splits a region so that one begins at this key, which is one of transactions, in a keyspace with its prefix.
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::AlreadySplit`] if one begins there already.
+    pub fn split(&self, key: impl Into<Vec<u8>>) -> Result<(), MockClusterError> {
+        self.split_in_form(key.into(), KeyForm::Encoded)
+    }
+
+    /// Splits as [`split`](Self::split), at a key of the raw calls outside keyspaces, which stands in boundaries as it is.
+    /// Clients of transactions cannot read such a boundary: only for clusters that are used by raw calls alone.
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::AlreadySplit`] if a region begins there already.
+    pub fn split_raw(&self, key: impl Into<Vec<u8>>) -> Result<(), MockClusterError> {
+        self.split_in_form(key.into(), KeyForm::Plain)
+    }
+
+    fn split_in_form(&self, key: Vec<u8>, form: KeyForm) -> Result<(), MockClusterError> {
+        let split = self.0.shared.topology_mut().split_at(form.to_boundary(&key));
+        if split { Ok(()) } else { Err(MockClusterError::AlreadySplit { key }) }
+    }
+
+    /// Merges the region that holds a key of transactions with its right neighbour. It keeps its number and leader.
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::NoRightNeighbour`] if it is the last one.
+    pub fn merge(&self, key: impl Into<Vec<u8>>) -> Result<(), MockClusterError> {
+        let key = key.into();
+        let mut topology = self.0.shared.topology_mut();
+        let region = topology.region_of(&KeyForm::Encoded.to_boundary(&key)).map(|region| region.id);
+        match region.and_then(|id| topology.merge(id)) {
+            Some(()) => Ok(()),
+            None => Err(MockClusterError::NoRightNeighbour { key }),
+        }
+    }
+
+    /// Makes a store lead the region that holds a key of transactions.
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::NoSuchStore`], or [`StoreStopped`](MockClusterError::StoreStopped).
+    pub fn transfer_leader(&self, key: impl Into<Vec<u8>>, store_id: u64) -> Result<(), MockClusterError> {
+        let mut topology = self.0.shared.topology_mut();
+        let region = topology.region_of(&KeyForm::Encoded.to_boundary(&key.into())).map(|region| region.id);
+        topology.transfer_leader(region.unwrap_or_default(), store_id)
+    }
+
+    /// One random split, merge or move of a leader, as a balancer does while a load runs. Splits are at keys that calls of
+    /// transactions had lately, so that they divide what is used; which those are depends on the load.
+    pub fn shuffle(&self, random: &mut fastrand::Rng) -> ShuffleStep {
+        let keys = self.0.shared.recent_keys();
+        self.0.shared.topology_mut().shuffle(random, &keys)
+    }
+}
+
+/// Stores.
+impl MockCluster {
+    /// The stores in the order of their numbers.
+    pub fn stores(&self) -> Vec<StoreDescription> {
+        self.0.shared.topology().describe_stores()
+    }
+
+    /// Stops a store: its port is closed and its connections are cut. The running stores take over the regions that it
+    /// led; if there are none, the regions wait for it. Data is not lost.
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::NoSuchStore`].
+    pub async fn stop_store(&self, id: u64) -> Result<(), MockClusterError> {
+        self.stop_store_node(id, true).await
+    }
+
+    /// Stops a store as [`stop_store`](Self::stop_store), but it goes on as the leader of its regions, which are not to be
+    /// had meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::NoSuchStore`].
+    pub async fn stop_store_with_its_regions(&self, id: u64) -> Result<(), MockClusterError> {
+        self.stop_store_node(id, false).await
+    }
+
+    async fn stop_store_node(&self, id: u64, move_leaders: bool) -> Result<(), MockClusterError> {
+        let node = self.store_node(id)?;
+        {
+            let mut topology = self.0.shared.topology_mut();
+            topology.set_running(id, false);
+            if move_leaders {
+                topology.move_leaders_off(id);
+            }
+        }
+        node.stop().await;
+        Ok(())
+    }
+
+    /// Starts a stopped store on the port that it had. It leads the regions that it still has, and gets others by
+    /// [`transfer_leader`](Self::transfer_leader) or [`shuffle`](Self::shuffle).
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::NoSuchStore`], or [`Listen`](MockClusterError::Listen) if someone else has taken the port.
+    pub async fn start_store(&self, id: u64) -> Result<(), MockClusterError> {
+        self.store_node(id)?.start().await?;
+        self.0.shared.topology_mut().set_running(id, true);
+        Ok(())
+    }
+
+    fn store_node(&self, id: u64) -> Result<&Node, MockClusterError> {
+        let index = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
+        index.and_then(|index| self.0.stores.get(index)).ok_or(MockClusterError::NoSuchStore(id))
+    }
+}
+
+/// PD.
+impl MockCluster {
+    /// Stops all members of PD: their ports are closed and their connections are cut.
+    pub async fn stop_pd(&self) {
+        join_all(self.0.members.iter().map(Node::stop)).await;
+    }
+
+    /// Starts the stopped members of PD on the ports that they had.
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::Listen`] if someone else has taken a port.
+    pub async fn start_pd(&self) -> Result<(), MockClusterError> {
+        join_all(self.0.members.iter().map(Node::start)).await.into_iter().collect()
+    }
+
+    /// Stops one member of PD, which leads no longer if it did: another one has to be made the leader by
+    /// [`move_pd_leader`](Self::move_pd_leader).
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::NoSuchMember`].
+    pub async fn stop_pd_member(&self, member: usize) -> Result<(), MockClusterError> {
+        let node = self.0.members.get(member).ok_or(MockClusterError::NoSuchMember(member))?;
+        self.0.shared.pd.leader.send_if_modified(|leader| {
+            let led = *leader == Some(member);
+            if led {
+                *leader = None;
+            }
+            led
+        });
+        node.stop().await;
+        Ok(())
+    }
+
+    /// The member of PD that leads.
+    pub fn pd_leader(&self) -> Option<usize> {
+        *self.0.shared.pd.leader.borrow()
+    }
+
+    /// Takes PD's leader away: members go on to tell of each other, everything else fails with gRPC's UNAVAILABLE, and
+    /// streams of timestamps end.
+    pub fn remove_pd_leader(&self) {
+        self.0.shared.pd.leader.send_replace(None);
+    }
+
+    /// Makes PD's first member the leader if there is none.
+    pub fn restore_pd_leader(&self) {
+        self.0.shared.pd.leader.send_if_modified(|leader| {
+            let was_missing = leader.is_none();
+            leader.get_or_insert(0);
+            was_missing
+        });
+    }
+
+    /// Makes another member of PD the leader. Streams of timestamps of the old one end.
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::NoSuchMember`].
+    pub fn move_pd_leader(&self, member: usize) -> Result<(), MockClusterError> {
+        if member >= self.0.shared.pd.members() {
+            return Err(MockClusterError::NoSuchMember(member));
+        }
+        self.0.shared.pd.leader.send_replace(Some(member));
+        Ok(())
+    }
+
+    /// Whether streams of timestamps stay open but are not answered. What was asked meanwhile is answered when this is
+    /// ended.
+    pub fn freeze_timestamps(&self, frozen: bool) {
+        self.0.shared.pd.frozen.send_replace(frozen);
+    }
+}

@@ -1,0 +1,43 @@
+//! What can go wrong in handling a cluster.
+use std::net::SocketAddr;
+
+/// Why a cluster did not start or could not be changed as asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MockClusterError {
+    /// A port of the loopback address could not be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address that was asked for; port 0 is any free one.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The certificate or a key of the TLS settings was refused.
+    #[error("the TLS settings are not usable: {0}")]
+    Tls(#[source] tonic::transport::Error),
+    /// A cluster needs at least one store and one PD member.
+    #[error("a cluster needs at least one {0}")]
+    Empty(&'static str),
+    /// No store has this number; [`stores`](crate::MockCluster::stores) tells which there are.
+    #[error("there is no store {0}")]
+    NoSuchStore(u64),
+    /// No PD member has this number; they are numbered from 0.
+    #[error("there is no PD member {0}")]
+    NoSuchMember(usize),
+    /// The store is stopped, so it cannot lead a region.
+    #[error("store {0} is stopped")]
+    StoreStopped(u64),
+    /// A region begins at this key already.
+    #[error("a region begins at {} already", key.escape_ascii())]
+    AlreadySplit {
+        /// The key as it was given.
+        key: Vec<u8>,
+    },
+    /// The region that holds the key is the last one, so it has nothing to its right to be merged with.
+    #[error("the region of {} has no right neighbour", key.escape_ascii())]
+    NoRightNeighbour {
+        /// The key as it was given.
+        key: Vec<u8>,
+    },
+}

@@ -1,0 +1,50 @@
+//! Locks as tests see them.
+use crate::proto::kvrpcpb::{LockInfo, Op};
+
+/// A lock that a transaction holds, as it was when [`locks`](crate::MockCluster::locks) was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LockDescription {
+    /// The locked key.
+    pub key: Vec<u8>,
+    /// The key whose lock decides what becomes of the transaction.
+    pub primary: Vec<u8>,
+    /// The transaction's start timestamp.
+    pub start_version: u64,
+    /// How many milliseconds after its start the transaction is taken for dead.
+    pub ttl: u64,
+    /// What the transaction is about to do with the key.
+    pub kind: LockKind,
+}
+
+/// What a transaction is about to do with a key that it has locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LockKind {
+    /// To write it.
+    Put,
+    /// To delete it.
+    Delete,
+    /// To keep others from changing it.
+    Lock,
+    /// Not known yet: it is locked before it is written, as pessimistic transactions do.
+    Pessimistic,
+}
+
+impl From<LockInfo> for LockDescription {
+    fn from(lock: LockInfo) -> Self {
+        let kind = match lock.lock_type() {
+            Op::Put | Op::Insert => LockKind::Put,
+            Op::Del => LockKind::Delete,
+            Op::PessimisticLock => LockKind::Pessimistic,
+            Op::Lock | Op::Rollback | Op::CheckNotExists => LockKind::Lock,
+        };
+        LockDescription {
+            key: lock.key,
+            primary: lock.primary_lock,
+            start_version: lock.lock_version,
+            ttl: lock.lock_ttl,
+            kind,
+        }
+    }
+}

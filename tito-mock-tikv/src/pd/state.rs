@@ -1,0 +1,77 @@
+//! What PD's members have in common.
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::safe_point::SafePoints;
+use crate::proto::keyspacepb::{KeyspaceMeta, KeyspaceState};
+use crate::proto::pdpb;
+
+/// The keyspace that every cluster has.
+const DEFAULT_KEYSPACE: &str = "DEFAULT";
+
+pub(crate) struct PdState {
+    pub(crate) cluster_id: u64,
+    /// The URL of each member.
+    urls: Vec<String>,
+    /// The leading member; watched by the streams of timestamps, which end with its leadership.
+    pub(crate) leader: watch::Sender<Option<usize>>,
+    /// Whether timestamps are asked for in vain.
+    pub(crate) frozen: watch::Sender<bool>,
+    /// Their place is their number.
+    keyspaces: Vec<String>,
+    safe_points: Mutex<SafePoints>,
+}
+
+impl PdState {
+    pub(crate) fn new(urls: Vec<String>, keyspaces: Vec<String>) -> Self {
+        PdState {
+            // As large as PD's, and another one for each cluster, so that mixing two up is noticed.
+            cluster_id: fastrand::u64(1 << 62..),
+            urls,
+            leader: watch::Sender::new(Some(0)),
+            frozen: watch::Sender::new(false),
+            keyspaces: std::iter::once(DEFAULT_KEYSPACE.to_owned()).chain(keyspaces).collect(),
+            safe_points: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn members(&self) -> usize {
+        self.urls.len()
+    }
+
+    pub(crate) fn safe_points(&self) -> MutexGuard<'_, SafePoints> {
+        self.safe_points.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn keyspace(&self, name: &str) -> Option<KeyspaceMeta> {
+        let id = (0..).zip(&self.keyspaces).find_map(|(id, known)| (known == name).then_some(id))?;
+        Some(KeyspaceMeta {
+            id,
+            name: name.to_owned(),
+            state: KeyspaceState::Enabled.into(),
+            ..KeyspaceMeta::default()
+        })
+    }
+
+    pub(crate) fn get_members(&self, leader: Option<usize>) -> pdpb::GetMembersResponse {
+        let members: Vec<pdpb::Member> = (0..).zip(&self.urls).map(|(index, url)| member(index, url)).collect();
+        let leader = leader.and_then(|leader| members.get(leader).cloned());
+        pdpb::GetMembersResponse { header: Some(self.header(None)), members, leader }
+    }
+
+    pub(crate) fn header(&self, error: Option<pdpb::Error>) -> pdpb::ResponseHeader {
+        pdpb::ResponseHeader { cluster_id: self.cluster_id, error }
+    }
+}
+
+fn member(index: u64, url: &str) -> pdpb::Member {
+    pdpb::Member {
+        name: format!("pd-{index}"),
+        // Zero would be no member at all.
+        member_id: index + 1,
+        peer_urls: vec![url.to_owned()],
+        client_urls: vec![url.to_owned()],
+        binary_version: crate::TIKV_VERSION.to_owned(),
+    }
+}

@@ -1,0 +1,185 @@
+//! Why a request fails, and how the client is told.
+
+use crate::proto::kvrpcpb::{
+    AlreadyExist, Assertion, AssertionFailed, CommitTsExpired, Deadlock, KeyError, LockInfo, PrimaryMismatch,
+    TxnNotFound, WriteConflict, write_conflict::Reason,
+};
+
+/// A result of one key's part of a request.
+pub(super) type Result<T> = std::result::Result<T, Failure>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    Locked(Box<LockInfo>),
+    WriteConflict(Box<Conflict>),
+    AlreadyExists {
+        key: Vec<u8>,
+    },
+    AssertionFailed {
+        start_ts: u64,
+        key: Vec<u8>,
+        assertion: Assertion,
+        existing_start_ts: u64,
+        existing_commit_ts: u64,
+    },
+    /// A commit found neither the lock nor the commit record.
+    LockNotFound {
+        start_ts: u64,
+        commit_ts: u64,
+        key: Vec<u8>,
+    },
+    TransactionNotFound {
+        start_ts: u64,
+        primary: Vec<u8>,
+    },
+    CommitTsExpired {
+        start_ts: u64,
+        commit_ts: u64,
+        key: Vec<u8>,
+        min_commit_ts: u64,
+    },
+    /// A rollback found the transaction committed.
+    Committed {
+        start_ts: u64,
+        commit_ts: u64,
+        key: Vec<u8>,
+    },
+    PessimisticLockNotFound {
+        start_ts: u64,
+        key: Vec<u8>,
+    },
+    PessimisticLockRolledBack {
+        start_ts: u64,
+        key: Vec<u8>,
+    },
+    /// The transaction's own lock is a pessimistic one where another is expected, or the other way round.
+    LockTypeNotMatch {
+        start_ts: u64,
+        key: Vec<u8>,
+        pessimistic: bool,
+    },
+    InvalidTxnTso {
+        start_ts: u64,
+        commit_ts: u64,
+    },
+    Deadlock {
+        lock_ts: u64,
+        lock_key: Vec<u8>,
+        deadlock_key_hash: u64,
+    },
+    PrimaryMismatch(Box<LockInfo>),
+    /// A request that TiKV would not expect from a client.
+    Invalid(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Conflict {
+    pub(super) start_ts: u64,
+    pub(super) conflict_start_ts: u64,
+    pub(super) conflict_commit_ts: u64,
+    pub(super) key: Vec<u8>,
+    pub(super) primary: Vec<u8>,
+    pub(super) reason: Reason,
+}
+
+impl Failure {
+    /// The error as it goes over the wire.
+    pub(super) fn into_key_error(self) -> KeyError {
+        let text = self.text();
+        let error = KeyError::default();
+        match self {
+            Failure::Locked(lock) => KeyError { locked: Some(*lock), ..error },
+            Failure::WriteConflict(conflict) => {
+                let conflict = WriteConflict {
+                    start_ts: conflict.start_ts,
+                    conflict_ts: conflict.conflict_start_ts,
+                    key: conflict.key,
+                    primary: conflict.primary,
+                    conflict_commit_ts: conflict.conflict_commit_ts,
+                    reason: conflict.reason.into(),
+                };
+                // TiKV fills both, the text for old clients.
+                KeyError { conflict: Some(conflict), retryable: text, ..error }
+            }
+            Failure::AlreadyExists { key } => KeyError { already_exist: Some(AlreadyExist { key }), ..error },
+            Failure::AssertionFailed { start_ts, key, assertion, existing_start_ts, existing_commit_ts } => {
+                let failed = AssertionFailed {
+                    start_ts,
+                    key,
+                    assertion: assertion.into(),
+                    existing_start_ts,
+                    existing_commit_ts,
+                };
+                KeyError { assertion_failed: Some(failed), ..error }
+            }
+            Failure::LockNotFound { .. } => KeyError { retryable: text, ..error },
+            Failure::TransactionNotFound { start_ts, primary } => {
+                KeyError { txn_not_found: Some(TxnNotFound { start_ts, primary_key: primary }), ..error }
+            }
+            Failure::CommitTsExpired { start_ts, commit_ts, key, min_commit_ts } => {
+                let expired = CommitTsExpired { start_ts, attempted_commit_ts: commit_ts, key, min_commit_ts };
+                KeyError { commit_ts_expired: Some(expired), ..error }
+            }
+            Failure::Deadlock { lock_ts, lock_key, deadlock_key_hash } => {
+                KeyError { deadlock: Some(Deadlock { lock_ts, lock_key, deadlock_key_hash }), ..error }
+            }
+            Failure::PrimaryMismatch(lock) => {
+                KeyError { primary_mismatch: Some(PrimaryMismatch { lock_info: Some(*lock) }), ..error }
+            }
+            Failure::Committed { .. }
+            | Failure::PessimisticLockNotFound { .. }
+            | Failure::PessimisticLockRolledBack { .. }
+            | Failure::LockTypeNotMatch { .. }
+            | Failure::InvalidTxnTso { .. }
+            | Failure::Invalid(_) => KeyError { abort: text, ..error },
+        }
+    }
+
+    /// What TiKV puts into the fields `retryable` and `abort`, by which some clients tell failures apart.
+    fn text(&self) -> String {
+        let inner = match self {
+            Failure::WriteConflict(conflict) => format!(
+                "WriteConflict {{ start_ts: {}, conflict_start_ts: {}, conflict_commit_ts: {}, key: {}, reason: {:?} }}",
+                conflict.start_ts,
+                conflict.conflict_start_ts,
+                conflict.conflict_commit_ts,
+                conflict.key.escape_ascii(),
+                conflict.reason
+            ),
+            Failure::LockNotFound { start_ts, commit_ts, key } => format!(
+                "TxnLockNotFound {{ start_ts: {start_ts}, commit_ts: {commit_ts}, key: {} }}",
+                key.escape_ascii()
+            ),
+            Failure::Committed { start_ts, commit_ts, key } => {
+                format!("Committed {{ start_ts: {start_ts}, commit_ts: {commit_ts}, key: {} }}", key.escape_ascii())
+            }
+            Failure::PessimisticLockNotFound { start_ts, key } => {
+                format!("PessimisticLockNotFound {{ start_ts: {start_ts}, key: {} }}", key.escape_ascii())
+            }
+            Failure::PessimisticLockRolledBack { start_ts, key } => {
+                format!("PessimisticLockRolledBack {{ start_ts: {start_ts}, key: {} }}", key.escape_ascii())
+            }
+            Failure::LockTypeNotMatch { start_ts, key, pessimistic } => format!(
+                "LockTypeNotMatch {{ start_ts: {start_ts}, key: {}, pessimistic: {pessimistic} }}",
+                key.escape_ascii()
+            ),
+            Failure::InvalidTxnTso { start_ts, commit_ts } => {
+                return format!("Error(Txn(Error(InvalidTxnTso {{ start_ts: {start_ts}, commit_ts: {commit_ts} }})))");
+            }
+            Failure::Invalid(what) => return format!("Error(Txn(Error(Other({what:?}))))"),
+            Failure::Locked(_)
+            | Failure::AlreadyExists { .. }
+            | Failure::AssertionFailed { .. }
+            | Failure::TransactionNotFound { .. }
+            | Failure::CommitTsExpired { .. }
+            | Failure::Deadlock { .. }
+            | Failure::PrimaryMismatch(_) => return String::new(),
+        };
+        format!("Error(Txn(Error(Mvcc(Error({inner})))))")
+    }
+}
+
+/// The error field of a response.
+pub(super) fn error_of(result: Result<()>) -> Option<KeyError> {
+    result.err().map(Failure::into_key_error)
+}

@@ -1,0 +1,39 @@
+//! Garbage collection, and the removal of whole ranges.
+
+use crate::proto::kvrpcpb::{
+    DeleteRangeRequest, DeleteRangeResponse, GcRequest, GcResponse, UnsafeDestroyRangeRequest,
+    UnsafeDestroyRangeResponse,
+};
+use crate::range::RegionRange;
+
+use super::boundary::KeyRange;
+use super::state::State;
+
+/// Drops from a region what no read at the safe point or later needs: all but the newest version there, that too if it
+/// is a deletion, and every record of a rollback or of a commit that changed nothing.
+pub(super) fn gc(state: &mut State, request: &GcRequest, region: &RegionRange) -> GcResponse {
+    state.collect_garbage(&KeyRange::of_region(region), request.safe_point);
+    GcResponse::default()
+}
+
+/// Does the same everywhere.
+pub(super) fn collect_garbage(state: &mut State, safe_point: u64) {
+    state.collect_garbage(&KeyRange::new(&[], &[]), safe_point);
+}
+
+/// Removes all transactional records of the range from all regions, without regard for readers.
+pub(super) fn unsafe_destroy_range(
+    state: &mut State,
+    request: &UnsafeDestroyRangeRequest,
+) -> UnsafeDestroyRangeResponse {
+    state.destroy(&KeyRange::new(&request.start_key, &request.end_key));
+    UnsafeDestroyRangeResponse::default()
+}
+
+/// Removes all transactional records of the range, unless the request only spreads the news of a removal.
+pub(super) fn delete_range(state: &mut State, request: &DeleteRangeRequest) -> DeleteRangeResponse {
+    if !request.notify_only {
+        state.destroy(&KeyRange::new(&request.start_key, &request.end_key));
+    }
+    DeleteRangeResponse::default()
+}

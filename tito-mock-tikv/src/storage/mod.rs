@@ -1,0 +1,190 @@
+//! TiKV's multi-version store: what its stores do with a request once the region has been checked.
+//!
+//! A key has up to three sorts of records. A *lock* says that a transaction is going to change it. A *write* record, at
+//! the commit timestamp, says that one did, or, at the start timestamp, that one must not any more. A *value* too long
+//! for these stands by itself. A transaction puts locks and values on all its keys (prewrite), then makes the lock of
+//! its primary key a write record (commit), which decides for all its keys; the others follow, or whoever meets their
+//! locks asks at the primary and makes them follow.
+//!
+//! One store of records serves all stores of a cluster: which of them a request may go to is a question of regions,
+//! which don't matter here except as the limits of scans.
+
+mod acquire;
+mod boundary;
+mod changes;
+mod commit;
+mod constraint;
+mod deadlock;
+mod failure;
+mod gc;
+mod history;
+mod merge;
+mod pessimistic;
+mod prewrite;
+mod raw;
+mod read;
+mod records;
+mod resolve;
+mod rollback;
+mod secondaries;
+mod state;
+mod status;
+mod waiting;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::proto::kvrpcpb::*;
+use crate::range::RegionRange;
+
+use state::State;
+
+/// The records of a cluster; every request is one step for all others.
+#[derive(Debug, Default)]
+pub(crate) struct Storage {
+    state: Mutex<State>,
+}
+
+/// How many records there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) locks: usize,
+    pub(crate) writes: usize,
+    pub(crate) values: usize,
+}
+
+impl Storage {
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn get(&self, request: &GetRequest) -> GetResponse {
+        self.with(|state| read::get(state, request))
+    }
+
+    pub(crate) fn batch_get(&self, request: &BatchGetRequest) -> BatchGetResponse {
+        self.with(|state| read::batch_get(state, request))
+    }
+
+    pub(crate) fn scan(&self, request: &ScanRequest, region: &RegionRange) -> ScanResponse {
+        self.with(|state| read::scan(state, request, region))
+    }
+
+    pub(crate) fn prewrite(&self, request: &PrewriteRequest) -> PrewriteResponse {
+        self.with(|state| prewrite::prewrite(state, request))
+    }
+
+    pub(crate) fn commit(&self, request: &CommitRequest) -> CommitResponse {
+        self.with(|state| commit::commit(state, request))
+    }
+
+    pub(crate) fn batch_rollback(&self, request: &BatchRollbackRequest) -> BatchRollbackResponse {
+        self.with(|state| rollback::batch_rollback(state, request))
+    }
+
+    pub(crate) fn cleanup(&self, request: &CleanupRequest) -> CleanupResponse {
+        self.with(|state| rollback::cleanup(state, request))
+    }
+
+    pub(crate) fn check_txn_status(&self, request: &CheckTxnStatusRequest) -> CheckTxnStatusResponse {
+        self.with(|state| status::check_txn_status(state, request))
+    }
+
+    pub(crate) fn check_secondary_locks(&self, request: &CheckSecondaryLocksRequest) -> CheckSecondaryLocksResponse {
+        self.with(|state| secondaries::check_secondary_locks(state, request))
+    }
+
+    pub(crate) fn resolve_lock(&self, request: &ResolveLockRequest, region: &RegionRange) -> ResolveLockResponse {
+        self.with(|state| resolve::resolve_lock(state, request, region))
+    }
+
+    pub(crate) fn scan_lock(&self, request: &ScanLockRequest, region: &RegionRange) -> ScanLockResponse {
+        self.with(|state| resolve::scan_lock(state, request, region))
+    }
+
+    pub(crate) fn txn_heart_beat(&self, request: &TxnHeartBeatRequest) -> TxnHeartBeatResponse {
+        self.with(|state| status::txn_heart_beat(state, request))
+    }
+
+    /// Dropping the future gives up the wait.
+    pub(crate) async fn pessimistic_lock(&self, request: &PessimisticLockRequest) -> PessimisticLockResponse {
+        pessimistic::pessimistic_lock(self, request).await
+    }
+
+    pub(crate) fn pessimistic_rollback(&self, request: &PessimisticRollbackRequest) -> PessimisticRollbackResponse {
+        self.with(|state| rollback::pessimistic_rollback(state, request))
+    }
+
+    pub(crate) fn gc(&self, request: &GcRequest, region: &RegionRange) -> GcResponse {
+        self.with(|state| gc::gc(state, request, region))
+    }
+
+    /// Collects garbage everywhere, as TiKV does by itself when PD's safe point moves.
+    pub(crate) fn collect_garbage(&self, safe_point: u64) {
+        self.with(|state| gc::collect_garbage(state, safe_point));
+    }
+
+    pub(crate) fn unsafe_destroy_range(&self, request: &UnsafeDestroyRangeRequest) -> UnsafeDestroyRangeResponse {
+        self.with(|state| gc::unsafe_destroy_range(state, request))
+    }
+
+    pub(crate) fn delete_range(&self, request: &DeleteRangeRequest) -> DeleteRangeResponse {
+        self.with(|state| gc::delete_range(state, request))
+    }
+
+    pub(crate) fn raw_get(&self, request: &RawGetRequest) -> RawGetResponse {
+        self.with(|state| state.raw.get(request))
+    }
+
+    pub(crate) fn raw_batch_get(&self, request: &RawBatchGetRequest) -> RawBatchGetResponse {
+        self.with(|state| state.raw.batch_get(request))
+    }
+
+    pub(crate) fn raw_get_key_ttl(&self, request: &RawGetKeyTtlRequest) -> RawGetKeyTtlResponse {
+        self.with(|state| state.raw.get_key_ttl(request))
+    }
+
+    pub(crate) fn raw_put(&self, request: &RawPutRequest) -> RawPutResponse {
+        self.with(|state| state.raw.put(request))
+    }
+
+    pub(crate) fn raw_batch_put(&self, request: &RawBatchPutRequest) -> RawBatchPutResponse {
+        self.with(|state| state.raw.batch_put(request))
+    }
+
+    pub(crate) fn raw_delete(&self, request: &RawDeleteRequest) -> RawDeleteResponse {
+        self.with(|state| state.raw.delete(request))
+    }
+
+    pub(crate) fn raw_batch_delete(&self, request: &RawBatchDeleteRequest) -> RawBatchDeleteResponse {
+        self.with(|state| state.raw.batch_delete(request))
+    }
+
+    pub(crate) fn raw_scan(&self, request: &RawScanRequest, region: &RegionRange) -> RawScanResponse {
+        self.with(|state| state.raw.scan(request, region))
+    }
+
+    pub(crate) fn raw_batch_scan(&self, request: &RawBatchScanRequest, region: &RegionRange) -> RawBatchScanResponse {
+        self.with(|state| state.raw.batch_scan(request, region))
+    }
+
+    pub(crate) fn raw_delete_range(&self, request: &RawDeleteRangeRequest) -> RawDeleteRangeResponse {
+        self.with(|state| state.raw.delete_range(request))
+    }
+
+    pub(crate) fn raw_compare_and_swap(&self, request: &RawCasRequest) -> RawCasResponse {
+        self.with(|state| state.raw.compare_and_swap(request))
+    }
+
+    /// Every lock now held, by key.
+    pub(crate) fn locks(&self) -> Vec<LockInfo> {
+        self.with(|state| state.all_locks())
+    }
+
+    /// How many transactional records there are now.
+    pub(crate) fn sizes(&self) -> Sizes {
+        self.with(|state| state.sizes())
+    }
+}

@@ -1,0 +1,135 @@
+//! Pessimistic locks: taken while a transaction goes on, waiting for others.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use crate::proto::kvrpcpb::{
+    LockInfo, PessimisticLockKeyResult, PessimisticLockKeyResultType, PessimisticLockRequest, PessimisticLockResponse,
+    PessimisticLockWakeUpMode, write_conflict::Reason,
+};
+
+use super::Storage;
+use super::acquire::{Acquired, acquire};
+use super::failure::{Conflict, Failure};
+use super::state::State;
+use super::waiting::{Released, Ticket};
+
+/// TiKV's default of `wait-for-lock-timeout`, and the longest that a request may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Locks all keys of the request or none, waiting for a locked one as long as the request wants.
+pub(super) async fn pessimistic_lock(storage: &Storage, request: &PessimisticLockRequest) -> PessimisticLockResponse {
+    let deadline = longest_wait(request).map(|wait| Instant::now() + wait);
+    loop {
+        let (lock, woken, ticket) = match storage.with(|state| attempt(state, request, deadline.is_some())) {
+            Ok(Attempt::Locked(acquired)) => return response(request, acquired),
+            Ok(Attempt::Wait { lock, woken, ticket }) => (lock, woken, ticket),
+            Err(failure) => return failed(failure),
+        };
+        // Gives the place back however the wait ends, when the caller goes away too.
+        let _place = Place { storage, ticket };
+        let outcome = match deadline {
+            Some(deadline) => timeout_at(deadline, woken).await,
+            None => return failed(Failure::Locked(lock)),
+        };
+        match outcome {
+            Ok(Ok(_)) if forces(request) => {}
+            Ok(Ok(released)) => return failed(retry(request, &lock, released)),
+            // The time is over: the client is to look after the lock itself.
+            Ok(Err(_)) | Err(_) => return failed(Failure::Locked(lock)),
+        }
+    }
+}
+
+enum Attempt {
+    Locked(Vec<Acquired>),
+    Wait { lock: Box<LockInfo>, woken: oneshot::Receiver<Released>, ticket: Ticket },
+}
+
+struct Place<'a> {
+    storage: &'a Storage,
+    ticket: Ticket,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.storage.with(|state| state.waiting.leave(&self.ticket));
+    }
+}
+
+fn attempt(state: &mut State, request: &PessimisticLockRequest, may_wait: bool) -> Result<Attempt, Failure> {
+    let locked = match acquire(state, request, forces(request)) {
+        Ok(acquired) => return Ok(Attempt::Locked(acquired)),
+        Err(Failure::Locked(locked)) if may_wait => locked,
+        Err(failure) => return Err(failure),
+    };
+    let Some(lock) = state.lock(&locked.key).cloned() else {
+        return Err(Failure::Locked(locked));
+    };
+    let (ticket, woken) = state.waiting.enter(&locked.key, &lock, request.start_version)?;
+    Ok(Attempt::Wait { lock: locked, woken, ticket })
+}
+
+fn longest_wait(request: &PessimisticLockRequest) -> Option<Duration> {
+    match u64::try_from(request.wait_timeout) {
+        Ok(0) => Some(LONGEST_WAIT),
+        Ok(milliseconds) => Some(Duration::from_millis(milliseconds).min(LONGEST_WAIT)),
+        // A negative one: no wait.
+        Err(_) => None,
+    }
+}
+
+/// Whether the request takes the lock even if the key was written to since, once it is its turn.
+fn forces(request: &PessimisticLockRequest) -> bool {
+    request.wake_up_mode == PessimisticLockWakeUpMode::WakeUpModeForceLock as i32
+}
+
+/// After a wait the key has probably changed: the client takes a new timestamp and tries again, even if the lock's
+/// transaction was rolled back. TiKV does not look which it was.
+fn retry(request: &PessimisticLockRequest, lock: &LockInfo, released: Released) -> Failure {
+    Failure::WriteConflict(Box::new(Conflict {
+        start_ts: request.start_version,
+        conflict_start_ts: released.start_ts,
+        conflict_commit_ts: released.commit_ts,
+        key: lock.key.clone(),
+        primary: lock.primary_lock.clone(),
+        reason: Reason::PessimisticRetry,
+    }))
+}
+
+fn failed(failure: Failure) -> PessimisticLockResponse {
+    PessimisticLockResponse { errors: vec![failure.into_key_error()], ..PessimisticLockResponse::default() }
+}
+
+fn response(request: &PessimisticLockRequest, acquired: Vec<Acquired>) -> PessimisticLockResponse {
+    let mut response = PessimisticLockResponse::default();
+    for key in acquired {
+        if forces(request) {
+            response.results.push(result(key));
+            continue;
+        }
+        if request.return_values || request.check_existence {
+            response.not_founds.push(key.value.is_none());
+        }
+        if request.return_values {
+            response.values.push(key.value.unwrap_or_default());
+        }
+    }
+    response
+}
+
+fn result(key: Acquired) -> PessimisticLockKeyResult {
+    let kind = match key.conflict_ts {
+        0 => PessimisticLockKeyResultType::LockResultNormal,
+        _ => PessimisticLockKeyResultType::LockResultLockedWithConflict,
+    };
+    PessimisticLockKeyResult {
+        r#type: kind.into(),
+        existence: key.value.is_some(),
+        value: key.value.unwrap_or_default(),
+        locked_with_conflict_ts: key.conflict_ts,
+        skip_resolving_lock: false,
+    }
+}

@@ -1,0 +1,159 @@
+//! The records that a key can have: a lock, and the history of its versions.
+
+use crate::proto::kvrpcpb::{LockInfo, Op};
+
+/// Values up to this many bytes are kept inside the lock and write records; longer ones in a record of their own.
+const SHORT_VALUE_LIMIT: usize = 255;
+
+/// The low bits of a timestamp count within a millisecond, the others are milliseconds.
+const LOGICAL_BITS: u32 = 18;
+
+/// The milliseconds of a timestamp.
+pub(super) fn physical(timestamp: u64) -> u64 {
+    timestamp >> LOGICAL_BITS
+}
+
+pub(super) fn is_short(value: &[u8]) -> bool {
+    value.len() <= SHORT_VALUE_LIMIT
+}
+
+/// What the transaction that holds a lock is going to do to the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LockKind {
+    Put,
+    Delete,
+    /// The key stays as it is; the lock only keeps others out.
+    Lock,
+    /// Taken before the prewrite; says nothing yet about what will be done.
+    Pessimistic,
+}
+
+/// A key's lock record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lock {
+    pub(super) kind: LockKind,
+    pub(super) primary: Vec<u8>,
+    pub(super) start_ts: u64,
+    /// Milliseconds after `start_ts` for which others leave the lock alone.
+    pub(super) ttl: u64,
+    /// The value to be put, if it is short.
+    pub(super) short_value: Option<Vec<u8>>,
+    /// Not zero: the transaction is a pessimistic one.
+    pub(super) for_update_ts: u64,
+    pub(super) txn_size: u64,
+    /// The transaction won't be committed below this timestamp; zero if nothing is known.
+    pub(super) min_commit_ts: u64,
+    pub(super) use_async_commit: bool,
+    /// With async commit, in the primary's lock: all the other keys of the transaction.
+    pub(super) secondaries: Vec<Vec<u8>>,
+    /// Other transactions that were rolled back on this key while it was locked, and whose rollback the commit record
+    /// of this lock could overwrite.
+    pub(super) rollbacks: Vec<u64>,
+}
+
+impl Lock {
+    pub(super) fn is_pessimistic(&self) -> bool {
+        self.kind == LockKind::Pessimistic
+    }
+
+    pub(super) fn belongs_to_pessimistic_transaction(&self) -> bool {
+        self.for_update_ts != 0
+    }
+
+    /// Whether the value to be put has a record of its own.
+    pub(super) fn has_long_value(&self) -> bool {
+        self.kind == LockKind::Put && self.short_value.is_none()
+    }
+
+    /// Whether the time to live is over at a timestamp.
+    pub(super) fn is_expired(&self, now: u64) -> bool {
+        physical(self.start_ts).saturating_add(self.ttl) < physical(now)
+    }
+
+    /// The lock as it is told to clients.
+    pub(super) fn info(&self, key: &[u8]) -> LockInfo {
+        let kind = match self.kind {
+            LockKind::Put => Op::Put,
+            LockKind::Delete => Op::Del,
+            LockKind::Lock => Op::Lock,
+            LockKind::Pessimistic => Op::PessimisticLock,
+        };
+        LockInfo {
+            primary_lock: self.primary.clone(),
+            lock_version: self.start_ts,
+            key: key.to_vec(),
+            lock_ttl: self.ttl,
+            txn_size: self.txn_size,
+            lock_type: kind.into(),
+            lock_for_update_ts: self.for_update_ts,
+            use_async_commit: self.use_async_commit,
+            min_commit_ts: self.min_commit_ts,
+            secondaries: self.secondaries.clone(),
+            duration_to_last_update_ms: 0,
+        }
+    }
+}
+
+/// What a write record says of its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WriteKind {
+    Put,
+    Delete,
+    /// Committed without changing the key.
+    Lock,
+    /// The transaction must not be committed any more.
+    Rollback,
+}
+
+/// A write record; it stands at the commit timestamp of its transaction, a rollback at the start timestamp.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Write {
+    pub(super) kind: WriteKind,
+    pub(super) start_ts: u64,
+    pub(super) short_value: Option<Vec<u8>>,
+    /// Of a rollback: it must not be dropped when a newer rollback comes.
+    pub(super) protected: bool,
+    /// Another transaction, whose start timestamp is this record's commit timestamp, is rolled back.
+    pub(super) has_overlapped_rollback: bool,
+}
+
+impl Write {
+    pub(super) fn rollback(start_ts: u64, protected: bool) -> Self {
+        Self { kind: WriteKind::Rollback, start_ts, short_value: None, protected, has_overlapped_rollback: false }
+    }
+
+    /// The record that commits a lock.
+    pub(super) fn commit(lock: &Lock, commit_ts: u64) -> Self {
+        let kind = match lock.kind {
+            LockKind::Put => WriteKind::Put,
+            LockKind::Delete => WriteKind::Delete,
+            // A pessimistic lock can be left over when its rollback got lost; its transaction didn't need it.
+            LockKind::Lock | LockKind::Pessimistic => WriteKind::Lock,
+        };
+        Self {
+            kind,
+            start_ts: lock.start_ts,
+            short_value: lock.short_value.clone(),
+            protected: false,
+            has_overlapped_rollback: lock.rollbacks.contains(&commit_ts),
+        }
+    }
+
+    pub(super) fn is_commit(&self) -> bool {
+        self.kind != WriteKind::Rollback
+    }
+
+    /// Whether the record, standing at `timestamp`, says that the transaction started there is rolled back.
+    pub(super) fn rolls_back(&self, timestamp: u64, start_ts: u64) -> bool {
+        timestamp == start_ts && (self.kind == WriteKind::Rollback || self.has_overlapped_rollback)
+    }
+
+    /// Whether the record decides what the key holds.
+    pub(super) fn is_data(&self) -> bool {
+        matches!(self.kind, WriteKind::Put | WriteKind::Delete)
+    }
+
+    pub(super) fn has_long_value(&self) -> bool {
+        self.kind == WriteKind::Put && self.short_value.is_none()
+    }
+}

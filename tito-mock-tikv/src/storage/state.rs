@@ -1,0 +1,140 @@
+//! Everything that the storage holds, and the one place where it changes.
+
+use std::collections::BTreeMap;
+
+use crate::proto::kvrpcpb::LockInfo;
+
+use super::Sizes;
+use super::boundary::KeyRange;
+use super::changes::{Change, Changes};
+use super::history::{History, NO_HISTORY, Outcome};
+use super::raw::RawState;
+use super::records::Lock;
+use super::waiting::{Released, Waiting};
+
+/// The records by key, as the client names it.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    locks: BTreeMap<Vec<u8>, Lock>,
+    histories: BTreeMap<Vec<u8>, History>,
+    /// The newest timestamp at which anything was read. A commit timestamp that is calculated here, for async commit
+    /// and one-phase commit, must be above it, or a snapshot would change after it was served.
+    ///
+    /// One for all stores, where TiKV has one for each: that is stricter, and a new leader needs none from PD.
+    max_ts: u64,
+    pub(super) waiting: Waiting,
+    pub(super) raw: RawState,
+}
+
+impl State {
+    pub(super) fn lock(&self, key: &[u8]) -> Option<&Lock> {
+        self.locks.get(key)
+    }
+
+    /// The lock of one transaction.
+    pub(super) fn lock_of(&self, key: &[u8], start_ts: u64) -> Option<&Lock> {
+        self.lock(key).filter(|lock| lock.start_ts == start_ts)
+    }
+
+    pub(super) fn history(&self, key: &[u8]) -> &History {
+        self.histories.get(key).unwrap_or(&NO_HISTORY)
+    }
+
+    pub(super) fn outcome(&self, key: &[u8], start_ts: u64) -> Outcome<'_> {
+        self.history(key).outcome(start_ts)
+    }
+
+    pub(super) fn max_ts(&self) -> u64 {
+        self.max_ts
+    }
+
+    /// Notes a read. `u64::MAX` reads the latest version, whichever it is, and binds nobody.
+    pub(super) fn note_read(&mut self, timestamp: u64) {
+        if timestamp != u64::MAX {
+            self.max_ts = self.max_ts.max(timestamp);
+        }
+    }
+
+    pub(super) fn locks_in(&self, range: &KeyRange) -> impl DoubleEndedIterator<Item = (&Vec<u8>, &Lock)> {
+        range.bounds().map(|bounds| self.locks.range::<[u8], _>(bounds)).into_iter().flatten()
+    }
+
+    pub(super) fn histories_in(&self, range: &KeyRange) -> impl DoubleEndedIterator<Item = (&Vec<u8>, &History)> {
+        range.bounds().map(|bounds| self.histories.range::<[u8], _>(bounds)).into_iter().flatten()
+    }
+
+    /// Makes changes and wakes those who wait for a lock that goes.
+    pub(super) fn apply(&mut self, changes: Changes) {
+        for change in changes.into_iter() {
+            match change {
+                Change::PutLock { key, lock } => {
+                    self.locks.insert(key, lock);
+                }
+                Change::DeleteLock { key, commit_ts } => {
+                    if let Some(lock) = self.locks.remove(&key) {
+                        self.waiting.wake(&key, Released { start_ts: lock.start_ts, commit_ts });
+                    }
+                }
+                Change::PutWrite { key, at, write } => self.histories.entry(key).or_default().put_write(at, write),
+                Change::DeleteWrite { key, at } => self.change_history(&key, |history| history.delete_write(at)),
+                Change::PutValue { key, start_ts, value } => {
+                    self.histories.entry(key).or_default().put_value(start_ts, value);
+                }
+                Change::DeleteValue { key, start_ts } => {
+                    self.change_history(&key, |history| history.delete_value(start_ts));
+                }
+            }
+        }
+    }
+
+    fn change_history(&mut self, key: &[u8], change: impl FnOnce(&mut History)) {
+        if let Some(history) = self.histories.get_mut(key) {
+            change(history);
+            if history.is_empty() {
+                self.histories.remove(key);
+            }
+        }
+    }
+
+    /// Drops the versions that no read at `safe_point` or later needs.
+    pub(super) fn collect_garbage(&mut self, range: &KeyRange, safe_point: u64) {
+        let Some(bounds) = range.bounds() else { return };
+        let mut emptied = Vec::new();
+        for (key, history) in self.histories.range_mut::<[u8], _>(bounds) {
+            history.collect_garbage(safe_point);
+            if history.is_empty() {
+                emptied.push(key.clone());
+            }
+        }
+        for key in emptied {
+            self.histories.remove(&key);
+        }
+    }
+
+    /// Removes every record of every key in a range.
+    pub(super) fn destroy(&mut self, range: &KeyRange) {
+        let locked: Vec<Vec<u8>> = self.locks_in(range).map(|(key, _)| key.clone()).collect();
+        let mut changes = Changes::default();
+        for key in &locked {
+            changes.delete_lock(key);
+        }
+        self.apply(changes);
+        let stored: Vec<Vec<u8>> = self.histories_in(range).map(|(key, _)| key.clone()).collect();
+        for key in stored {
+            self.histories.remove(&key);
+        }
+    }
+
+    pub(super) fn all_locks(&self) -> Vec<LockInfo> {
+        self.locks.iter().map(|(key, lock)| lock.info(key)).collect()
+    }
+
+    pub(super) fn sizes(&self) -> Sizes {
+        let none = Sizes { locks: self.locks.len(), ..Sizes::default() };
+        self.histories.values().map(History::sizes).fold(none, |sum, (writes, values)| Sizes {
+            writes: sum.writes + writes,
+            values: sum.values + values,
+            ..sum
+        })
+    }
+}

@@ -1,0 +1,105 @@
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+//! What the store does with requests, seen from outside.
+
+mod async_commit;
+mod commit;
+mod garbage;
+mod odd;
+mod pessimistic;
+mod prewrite;
+mod random;
+mod raw;
+mod read;
+mod resolve;
+mod status;
+
+use crate::proto::kvrpcpb::*;
+use crate::range::RegionRange;
+
+use super::Storage;
+
+/// A timestamp of so many milliseconds.
+fn at(milliseconds: u64) -> u64 {
+    milliseconds << 18
+}
+
+fn everything() -> RegionRange {
+    RegionRange { start: Vec::new(), end: Vec::new() }
+}
+
+fn mutation(op: Op, key: &str, value: &[u8]) -> Mutation {
+    Mutation { op: op.into(), key: key.into(), value: value.to_vec(), assertion: 0 }
+}
+
+fn put(key: &str, value: &str) -> Mutation {
+    mutation(Op::Put, key, value.as_bytes())
+}
+
+/// A prewrite whose primary is the first key.
+fn prewrite_request(start_version: u64, mutations: Vec<Mutation>) -> PrewriteRequest {
+    let primary_lock = mutations.first().map(|mutation| mutation.key.clone()).unwrap_or_default();
+    PrewriteRequest { mutations, primary_lock, start_version, lock_ttl: 100, ..PrewriteRequest::default() }
+}
+
+/// The requests as most tests need them; those that change something panic if it fails.
+impl Storage {
+    fn prewrite_ok(&self, start_version: u64, mutations: Vec<Mutation>) {
+        let response = self.prewrite(&prewrite_request(start_version, mutations));
+        assert_eq!(response, PrewriteResponse::default());
+    }
+
+    fn prewrite_error(&self, start_version: u64, mutations: Vec<Mutation>) -> KeyError {
+        let mut response = self.prewrite(&prewrite_request(start_version, mutations));
+        assert_eq!(response.errors.len(), 1, "{:?}", response.errors);
+        response.errors.pop().unwrap()
+    }
+
+    fn try_commit(&self, keys: &[&str], start_version: u64, commit_version: u64) -> Option<KeyError> {
+        let keys = names(keys);
+        self.commit(&CommitRequest { context: None, start_version, keys, commit_version }).error
+    }
+
+    fn commit_ok(&self, keys: &[&str], start_version: u64, commit_version: u64) {
+        assert_eq!(self.try_commit(keys, start_version, commit_version), None);
+    }
+
+    fn put_at(&self, key: &str, value: &str, start_version: u64, commit_version: u64) {
+        self.write(put(key, value), start_version, commit_version);
+    }
+
+    fn write(&self, mutation: Mutation, start_version: u64, commit_version: u64) {
+        let key = String::from_utf8(mutation.key.clone()).unwrap();
+        self.prewrite_ok(start_version, vec![mutation]);
+        self.commit_ok(&[&key], start_version, commit_version);
+    }
+
+    fn try_roll_back(&self, keys: &[&str], start_version: u64) -> Option<KeyError> {
+        self.batch_rollback(&BatchRollbackRequest { context: None, start_version, keys: names(keys) }).error
+    }
+
+    fn roll_back(&self, keys: &[&str], start_version: u64) {
+        assert_eq!(self.try_roll_back(keys, start_version), None);
+    }
+
+    fn try_read(&self, key: &str, version: u64) -> Result<Option<Vec<u8>>, KeyError> {
+        let response = self.get(&GetRequest { context: None, key: key.into(), version });
+        match response.error {
+            Some(error) => Err(error),
+            None => Ok((!response.not_found).then_some(response.value)),
+        }
+    }
+
+    fn read(&self, key: &str, version: u64) -> Option<String> {
+        self.try_read(key, version).unwrap().map(|value| String::from_utf8(value).unwrap())
+    }
+
+    fn status(&self, request: CheckTxnStatusRequest) -> CheckTxnStatusResponse {
+        let response = self.check_txn_status(&request);
+        assert_eq!(response.error, None);
+        response
+    }
+}
+
+fn names(keys: &[&str]) -> Vec<Vec<u8>> {
+    keys.iter().map(|key| key.as_bytes().to_vec()).collect()
+}

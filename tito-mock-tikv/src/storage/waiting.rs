@@ -1,0 +1,89 @@
+//! Requests that wait for a lock to go.
+
+use std::collections::HashMap;
+
+use tokio::sync::oneshot;
+
+use super::deadlock::{WaitForGraph, key_hash};
+use super::failure::Failure;
+use super::records::Lock;
+
+/// The lock that went: its transaction, and its commit timestamp or zero if it was not committed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Released {
+    pub(super) start_ts: u64,
+    pub(super) commit_ts: u64,
+}
+
+/// The waiting requests by key.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    last: u64,
+    waiters: HashMap<Vec<u8>, Vec<Waiter>>,
+    graph: WaitForGraph,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    id: u64,
+    start_ts: u64,
+    wake: oneshot::Sender<Released>,
+}
+
+/// A place among those who wait; whoever has it gives it back by [`Waiting::leave`].
+#[derive(Debug)]
+pub(super) struct Ticket {
+    id: u64,
+    start_ts: u64,
+    key: Vec<u8>,
+}
+
+impl Waiting {
+    /// Waits for a key on behalf of a transaction; a deadlock that this would be is the error.
+    pub(super) fn enter(
+        &mut self,
+        key: &[u8],
+        lock: &Lock,
+        start_ts: u64,
+    ) -> Result<(Ticket, oneshot::Receiver<Released>), Failure> {
+        self.last += 1;
+        let id = self.last;
+        if let Err(held) = self.graph.add(id, start_ts, lock.start_ts, key) {
+            return Err(Failure::Deadlock {
+                lock_ts: lock.start_ts,
+                lock_key: key.to_vec(),
+                deadlock_key_hash: key_hash(&held),
+            });
+        }
+        let (wake, woken) = oneshot::channel();
+        self.waiters.entry(key.to_vec()).or_default().push(Waiter { id, start_ts, wake });
+        Ok((Ticket { id, start_ts, key: key.to_vec() }, woken))
+    }
+
+    pub(super) fn leave(&mut self, ticket: &Ticket) {
+        self.graph.remove(ticket.id, ticket.start_ts);
+        if let Some(waiters) = self.waiters.get_mut(&ticket.key) {
+            waiters.retain(|waiter| waiter.id != ticket.id);
+            if waiters.is_empty() {
+                self.waiters.remove(&ticket.key);
+            }
+        }
+    }
+
+    /// Wakes all who wait for a key.
+    ///
+    /// TiKV wakes the oldest transaction first and the others a little later; which of them is the next to get the lock
+    /// is left to chance there as well.
+    pub(super) fn wake(&mut self, key: &[u8], released: Released) {
+        for waiter in self.waiters.remove(key).unwrap_or_default() {
+            self.graph.remove(waiter.id, waiter.start_ts);
+            // One that has just given up needs no news.
+            let _ = waiter.wake.send(released);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.waiters.values().map(Vec::len).sum()
+    }
+}

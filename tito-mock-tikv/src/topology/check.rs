@@ -1,0 +1,115 @@
+//! Whether a request goes to the right region at the right store.
+use super::{Region, Topology};
+use crate::codec;
+use crate::proto::errorpb::{self, EpochNotMatch, KeyNotInRegion, NotLeader, RegionNotFound, StoreNotMatch};
+use crate::proto::kvrpcpb::Context;
+
+/// What a store answers instead of a result. Boxed, as it is large and rare.
+pub(crate) type RegionError = Box<errorpb::Error>;
+
+/// How the keys of a request compare with the boundaries of regions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyForm {
+    /// They are encoded first, as the keys of transactions are.
+    Encoded,
+    /// They are compared as they are.
+    Plain,
+}
+
+impl KeyForm {
+    pub(crate) fn to_boundary(self, key: &[u8]) -> Vec<u8> {
+        match self {
+            KeyForm::Encoded => codec::encode(key),
+            KeyForm::Plain => key.to_vec(),
+        }
+    }
+}
+
+impl Topology {
+    /// The region that a request is for, if this store leads it and the client knows its boundaries. The order of the
+    /// checks is TiKV's, since a client heals each error in another way.
+    pub(crate) fn check(&self, store_id: u64, context: &Context) -> Result<&Region, RegionError> {
+        let asked_store = context.peer.map_or(0, |peer| peer.store_id);
+        if asked_store != store_id {
+            return Err(store_not_match(asked_store, store_id));
+        }
+        let region = self.region(context.region_id).ok_or_else(|| region_not_found(context.region_id))?;
+        if region.leader != store_id {
+            return Err(not_leader(region.id, region));
+        }
+        if context.region_epoch.as_ref() != Some(&region.epoch()) {
+            return Err(self.epoch_not_match(region, context.region_epoch.map_or(0, |epoch| epoch.version)));
+        }
+        Ok(region)
+    }
+
+    /// Tells of the region as it is now, and of what was split off it since the client's version.
+    pub(crate) fn epoch_not_match(&self, region: &Region, client_version: u64) -> RegionError {
+        let mut current_regions = vec![region.meta()];
+        let mut start = region.range.start.clone();
+        // A region that is split keeps the right part, so what it held lies on its left.
+        while let Some(left) = self.left_of(&start).filter(|left| client_version < left.version) {
+            current_regions.push(left.meta());
+            start.clone_from(&left.range.start);
+        }
+        Box::new(errorpb::Error {
+            message: format!("epoch of region {} is {:?}", region.id, region.epoch()),
+            epoch_not_match: Some(EpochNotMatch { current_regions }),
+            ..errorpb::Error::default()
+        })
+    }
+}
+
+impl Region {
+    /// Whether the region holds all of these keys, and the range up to `end` if there is one; an empty end is that of
+    /// the key space.
+    pub(crate) fn check_keys(&self, keys: &[&[u8]], end: Option<&[u8]>, form: KeyForm) -> Result<(), RegionError> {
+        if let Some(key) = keys.iter().find(|key| !self.range.contains(&form.to_boundary(key))) {
+            return Err(key_not_in_region(key, self));
+        }
+        match end {
+            Some(end) if !self.range.end.is_empty() => {
+                let inside = !end.is_empty() && form.to_boundary(end) <= self.range.end;
+                if inside { Ok(()) } else { Err(key_not_in_region(end, self)) }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn store_not_match(request_store_id: u64, actual_store_id: u64) -> RegionError {
+    Box::new(errorpb::Error {
+        message: format!("store {request_store_id} was asked for, this is store {actual_store_id}"),
+        store_not_match: Some(StoreNotMatch { request_store_id, actual_store_id }),
+        ..errorpb::Error::default()
+    })
+}
+
+pub(crate) fn region_not_found(region_id: u64) -> RegionError {
+    Box::new(errorpb::Error {
+        message: format!("region {region_id} is not found"),
+        region_not_found: Some(RegionNotFound { region_id }),
+        ..errorpb::Error::default()
+    })
+}
+
+fn not_leader(region_id: u64, region: &Region) -> RegionError {
+    Box::new(errorpb::Error {
+        message: format!("region {region_id} is led by store {}", region.leader),
+        not_leader: Some(NotLeader { region_id, leader: region.leader_peer() }),
+        ..errorpb::Error::default()
+    })
+}
+
+pub(crate) fn key_not_in_region(key: &[u8], region: &Region) -> RegionError {
+    Box::new(errorpb::Error {
+        message: format!("key {} is not in region {}", key.escape_ascii(), region.id),
+        key_not_in_region: Some(KeyNotInRegion {
+            key: key.to_vec(),
+            region_id: region.id,
+            start_key: region.range.start.clone(),
+            end_key: region.range.end.clone(),
+        }),
+        ..errorpb::Error::default()
+    })
+}

@@ -1,0 +1,39 @@
+//! A region as the cluster holds it.
+use crate::proto::metapb;
+use crate::range::RegionRange;
+
+/// A part of the key space with a peer on every store, one of which leads.
+#[derive(Clone, Debug)]
+pub(crate) struct Region {
+    pub(crate) id: u64,
+    pub(crate) range: RegionRange,
+    /// Grows with every change of the boundaries.
+    pub(crate) version: u64,
+    pub(crate) peers: Vec<metapb::Peer>,
+    /// The store of the leading peer.
+    pub(crate) leader: u64,
+}
+
+/// The set of a region's peers never changes, so neither does the version of that.
+pub(crate) const CONF_VERSION: u64 = 1;
+
+impl Region {
+    pub(crate) fn meta(&self) -> metapb::Region {
+        metapb::Region {
+            id: self.id,
+            start_key: self.range.start.clone(),
+            end_key: self.range.end.clone(),
+            region_epoch: Some(self.epoch()),
+            peers: self.peers.clone(),
+            flashback_start_ts: 0,
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> metapb::RegionEpoch {
+        metapb::RegionEpoch { conf_ver: CONF_VERSION, version: self.version }
+    }
+
+    pub(crate) fn leader_peer(&self) -> Option<metapb::Peer> {
+        self.peers.iter().find(|peer| peer.store_id == self.leader).copied()
+    }
+}
