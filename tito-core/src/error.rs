@@ -264,6 +264,18 @@ pub enum TitoError {
         source: BoxError,
     },
 
+    /// The storage could not be reached, was too busy or too slow, for as long as the engine tries. Nothing was committed,
+    /// and a new transaction can succeed; [`transaction`](crate::engine::TitoEngine::transaction) starts one by itself
+    /// where it was the commit that failed like this.
+    #[error("the storage was not available in {operation}: {source}")]
+    Unavailable {
+        /// What was being done.
+        operation: &'static str,
+        /// What was tried, and what came of it.
+        #[source]
+        source: BoxError,
+    },
+
     /// An error of the application's own, carried through a transaction or a handler.
     #[error("{0}")]
     Application(#[source] BoxError),
@@ -282,10 +294,16 @@ impl TitoError {
         Self::Application(error.into())
     }
 
-    /// Whether the same call in a new transaction can succeed: true after a conflict. An unknown outcome is not
-    /// retryable by this measure, as a retry could do the work twice.
+    /// Whether the same call in a new transaction can succeed: true after a conflict, or where the storage was not
+    /// available. An unknown outcome is not retryable by this measure, as a retry could do the work twice.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Conflict { .. } | Self::TransactionTooOld { .. } | Self::RetriesExhausted { .. })
+        matches!(
+            self,
+            Self::Conflict { .. }
+                | Self::TransactionTooOld { .. }
+                | Self::RetriesExhausted { .. }
+                | Self::Unavailable { .. }
+        )
     }
 
     /// Whether the error proves that nothing was committed. False for an unknown outcome only.

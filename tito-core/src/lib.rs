@@ -2,6 +2,7 @@
 //!
 //! - [`engine`]: the contract of an engine, and transactions;
 //! - [`embedded`]: the engine for one machine;
+//! - `tikv`: the engine for a TiKV cluster, behind the feature of that name;
 //! - [`model`]: rows, indexes and queries;
 //! - [`event`]: what is stored of events;
 //! - [`keys`]: the layout of everything that is stored.

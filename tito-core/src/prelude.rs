@@ -8,5 +8,7 @@ pub use crate::event::{TitoEvent, TitoEventConfig};
 pub use crate::model::{
     Index, TitoIndexBlockType, TitoIndexConfig, TitoIndexField, TitoModel, TitoModelTrait, TitoOperation, TitoOptions,
 };
+#[cfg(feature = "tikv")]
+pub use crate::tikv::TiKVBackend;
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoModel;

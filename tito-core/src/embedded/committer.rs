@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::buffer::{Pending, already_exists};
 use super::hash::KeyHash;
 use super::head::lock;
 use super::recent::RecentCommits;
 use super::store::{Snapshot, Store, StoreResult, StoreSizes, Write};
 use super::{Core, too_old};
 use crate::engine::Announcement;
+use crate::engine::write_buffer::{Pending, already_exists};
 use crate::error::{BoxError, KeyText, Result, TitoError};
 use crate::timestamp::Timestamp;
 

@@ -7,14 +7,13 @@
 //! |---|---|
 //! | `head` | the latest committed state, and which transactions look at what |
 //! | `oracle` | timestamps |
-//! | `buffer` | a transaction's own writes, and scans that merge them with its snapshot |
+//! | `scan` | scans that merge a transaction's own writes with its snapshot |
 //! | `recent` | which keys were committed lately |
 //! | `committer` | the one thread that checks, groups and applies commits |
 //! | `merge` | sorted sources of which the newer hide the older |
 //! | `store`, `storage` | the storage below, as a narrow trait, and on redb with a log before it |
 //! | `directory` | what a database directory holds |
 
-mod buffer;
 mod builder;
 mod committer;
 mod directory;
@@ -23,6 +22,7 @@ mod head;
 mod merge;
 mod oracle;
 mod recent;
+mod scan;
 mod storage;
 mod store;
 mod transaction;

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::buffer::{WriteBuffer, merged_scan};
 use super::committer::{CommitRequest, Request, guarded};
 use super::hash::hash_key;
 use super::head::{Beginning, SnapshotSlot, lock};
+use super::scan::merged_scan;
 use super::store::{Direction, Snapshot, StoreResult};
 use super::{Core, too_old};
+use crate::engine::write_buffer::WriteBuffer;
 use crate::engine::{KeyValue, Outbox, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;

@@ -8,6 +8,8 @@ mod options;
 mod outbox;
 mod retry;
 mod traits;
+#[cfg(any(feature = "embedded", feature = "tikv"))]
+pub(crate) mod write_buffer;
 
 pub use context::{EngineContext, Wakeup, Wakeups};
 pub use idempotency::prune_idempotency_markers;

@@ -21,14 +21,14 @@ where
 {
     let mut attempt = 1;
     loop {
-        let conflict = match run_once(engine, &options, f.clone()).await? {
+        let reason = match run_once(engine, &options, f.clone()).await? {
             Attempt::Committed(value) => return Ok(value),
             Attempt::Replay(error) => error,
         };
         if attempt >= options.max_attempts {
-            return Err(TitoError::RetriesExhausted { attempts: attempt, source: Box::new(conflict) }.into());
+            return Err(TitoError::RetriesExhausted { attempts: attempt, source: Box::new(reason) }.into());
         }
-        tracing::debug!(attempt, error = %conflict, "replaying a transaction");
+        tracing::debug!(attempt, error = %reason, "replaying a transaction");
         tokio::time::sleep(backoff(attempt)).await;
         attempt += 1;
     }
@@ -62,7 +62,7 @@ where
     };
     match tx.commit().await {
         Ok(_) => Ok(Attempt::Committed(value)),
-        Err(error @ TitoError::Conflict { .. }) => Ok(Attempt::Replay(error)),
+        Err(error @ (TitoError::Conflict { .. } | TitoError::Unavailable { .. })) => Ok(Attempt::Replay(error)),
         Err(error @ TitoError::CommitUnknown { .. }) => match marker {
             None => Err(error.into()),
             Some(marker) => match marker.was_committed(engine).await {

@@ -175,10 +175,11 @@ impl<'a> Prewrite<'a> {
             None if expects_lock => constraint.check_unlocked(state.history(&mutation.key))?,
             None => {}
         }
-        if pessimistic && action == PessimisticAction::SkipPessimisticCheck {
-            if let Some(commit_ts) = self.committed_at(state, &mutation.key) {
-                return Ok(Step::Committed { commit_ts });
-            }
+        if pessimistic
+            && action == PessimisticAction::SkipPessimisticCheck
+            && let Some(commit_ts) = self.committed_at(state, &mutation.key)
+        {
+            return Ok(Step::Committed { commit_ts });
         }
         constraint.check(state.history(&mutation.key))?;
 

@@ -1,4 +1,5 @@
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+// The seeds of random tests are printed; the errors are the messages of the wire, large as they are.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::result_large_err, missing_docs)]
 //! What the store does with requests, seen from outside.
 
 mod async_commit;

@@ -279,3 +279,41 @@ async fn a_lock_that_is_destroyed_wakes_those_who_wait_for_it() {
     storage.unsafe_destroy_range(&UnsafeDestroyRangeRequest::default());
     assert!(waiting.await.errors[0].conflict.is_some());
 }
+
+#[tokio::test]
+async fn a_prewrite_keeps_the_time_to_live_and_the_lowest_timestamp_that_others_have_raised() {
+    let storage = Storage::default();
+    storage.pessimistic_lock(&PessimisticLockRequest { min_commit_ts: 11, ..at_once("a", 10, 10) }).await;
+    let (primary_lock, start_version) = (b"a".to_vec(), 10);
+    storage.txn_heart_beat(&TxnHeartBeatRequest { primary_lock, start_version, advise_lock_ttl: 900, context: None });
+    let (primary_key, lock_ts, caller_start_ts) = (b"a".to_vec(), 10, 50);
+    storage.status(CheckTxnStatusRequest { primary_key, lock_ts, caller_start_ts, ..Default::default() });
+    storage.prewrite(&prewrite("a", 10, 10, PessimisticAction::DoPessimisticCheck));
+    let lock = storage.locks().pop().unwrap();
+    assert_eq!((lock.lock_type(), lock.lock_ttl, lock.min_commit_ts), (Op::Put, 900, 51));
+}
+
+#[tokio::test]
+async fn the_rollback_of_a_pessimistic_primary_is_never_dropped() {
+    let storage = Storage::default();
+    lock(&storage, "a", 10).await;
+    for start in [10, 20, 30] {
+        storage.roll_back(&["a"], start);
+    }
+    assert!(lock_error(&storage, at_once("a", 10, 40)).await.abort.contains("PessimisticLockRolledBack"));
+}
+
+#[tokio::test]
+async fn an_old_pessimistic_lock_of_a_transaction_that_chose_another_primary_is_taken_away() {
+    let storage = Storage::default();
+    let primary_lock = b"other".to_vec();
+    storage.pessimistic_lock(&PessimisticLockRequest { primary_lock, ..at_once("a", 10, 10) }).await;
+    let response = storage.status(CheckTxnStatusRequest {
+        primary_key: b"a".to_vec(),
+        lock_ts: 10,
+        rollback_if_not_exist: true,
+        verify_is_primary: true,
+        ..CheckTxnStatusRequest::default()
+    });
+    assert_eq!((response.action(), storage.locks().len()), (Action::LockNotExistRollback, 0));
+}

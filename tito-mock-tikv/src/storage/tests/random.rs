@@ -30,6 +30,8 @@ struct World {
     committed: BTreeMap<&'static str, BTreeMap<u64, String>>,
     /// Reads that were served: never to change.
     served: Vec<(u64, &'static str, Option<String>)>,
+    /// Start timestamps of transactions that have not prewritten yet.
+    started: Vec<u64>,
     prewritten: Vec<Transaction>,
 }
 
@@ -49,9 +51,15 @@ impl World {
         }
     }
 
-    /// Starts a transaction; some keys may stay without prewrite, as if the client stopped in between.
+    /// Starts a transaction, and prewrites one that was started before or this one; some keys may stay without prewrite,
+    /// as if the client stopped in between.
     fn begin(&mut self) {
         let start = self.now();
+        self.started.push(start);
+        if self.started.len() < 4 {
+            return;
+        }
+        let start = self.started.swap_remove(self.random.usize(..4));
         let mut keys = KEYS;
         self.random.shuffle(&mut keys);
         let count = self.random.usize(1..4);
@@ -212,6 +220,7 @@ fn snapshots_never_change_and_everything_heals_whenever_clients_stop() {
             clock: at(1000),
             committed: BTreeMap::new(),
             served: Vec::new(),
+            started: Vec::new(),
             prewritten: Vec::new(),
         };
         for _ in 0..400 {
@@ -226,11 +235,15 @@ fn snapshots_never_change_and_everything_heals_whenever_clients_stop() {
         world.check_served();
         assert!(world.committed.values().map(BTreeMap::len).sum::<usize>() > 20, "too little happened");
 
-        // Garbage collection changes no read from its safe point on.
-        let safe_point = world.clock - at(500);
+        // Garbage collection changes no read from its safe point on, and leaves one version at the most.
+        let mut versions: Vec<u64> = world.served.iter().map(|(version, ..)| *version).collect();
+        versions.sort_unstable();
+        let safe_point = versions[versions.len() / 2];
         world.storage.collect_garbage(safe_point);
-        world.served.retain(|(version, _, _)| *version >= safe_point);
+        world.served.retain(|(version, ..)| *version >= safe_point);
         world.check_served();
+        world.storage.collect_garbage(world.clock);
+        world.check_healed();
         assert!(world.storage.sizes().writes <= KEYS.len());
     }
 }

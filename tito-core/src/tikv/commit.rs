@@ -1,0 +1,280 @@
+//! The commit of one transaction, in a task of the engine's, to one of its three outcomes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tikv_client::{Transaction, TransactionClient};
+
+use super::Core;
+use super::deadline::{Deadline, Passed};
+use super::error::TiKVError;
+use super::failure::Failure;
+use super::outcome::{Refusal, committed, refusal};
+use super::reads::{At, only};
+use super::timestamp_of;
+use crate::engine::Announcement;
+use crate::engine::write_buffer::{WriteBuffer, already_exists};
+use crate::error::{BoxError, KeyText, Result, TitoError};
+use crate::keys::KeyRange;
+use crate::timestamp::Timestamp;
+
+/// The client's transaction, and when it began.
+pub(super) struct Begun {
+    pub(super) slot: usize,
+    pub(super) client: TransactionClient,
+    pub(super) transaction: Transaction,
+    pub(super) start: Timestamp,
+    /// By the engine's clock, and by one that nobody sets.
+    pub(super) began_millis: u64,
+    pub(super) began: Instant,
+}
+
+/// A transaction that is to be committed.
+pub(super) struct Commit {
+    pub(super) core: Arc<Core>,
+    pub(super) begun: Begun,
+    pub(super) buffer: WriteBuffer,
+    pub(super) announcements: Vec<Announcement>,
+}
+
+/// Why an attempt to commit did not report success.
+enum Failed {
+    Error(tikv_client::Error),
+    Deadline,
+    TooOld,
+}
+
+/// What became of a transaction whose commit did not report success.
+enum Settled {
+    RolledBack,
+    /// It was committed, at this time if that was told.
+    Committed(Option<Timestamp>),
+    Unknown(BoxError),
+}
+
+impl Commit {
+    pub(super) async fn run(self) -> Result<Timestamp> {
+        let Self { core, mut begun, buffer, announcements } = self;
+        begun.check_age(&core).await?;
+        let keys = begun.fill(&core, buffer).await?;
+        let timestamp = match begun.attempt(&core).await {
+            Ok(timestamp) => timestamp,
+            Err(failed) => begun.settle(&core, failed, &keys).await?,
+        };
+        if timestamp.millis_since(begun.start) > core.max_age_millis() {
+            tracing::warn!(start = %begun.start, %timestamp, "PD's clock jumped during a commit, which landed late");
+        }
+        core.context.wakeups.deliver(announcements);
+        Ok(timestamp)
+    }
+}
+
+/// The stored keys of a transaction.
+struct Keys {
+    /// Whose lock decides: the first that is written.
+    primary: Vec<u8>,
+    /// From the first to the last.
+    range: KeyRange,
+}
+
+impl Begun {
+    /// The transaction's age in milliseconds, never below what the cluster would say, as long as the clocks go at one
+    /// rate.
+    fn local_age_millis(&self, core: &Core) -> u64 {
+        let by_clock = core.settings.clock.now_millis().saturating_sub(self.began_millis);
+        by_clock.max(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Refuses a transaction that is too old. PD's clock is what counts, and is asked once half of the age has passed
+    /// here: a young transaction needs no call more.
+    async fn check_age(&self, core: &Core) -> Result<()> {
+        let limit_millis = core.max_age_millis();
+        if self.local_age_millis(core) <= limit_millis / 2 {
+            return Ok(());
+        }
+        let ask = |client: TransactionClient| async move { client.current_timestamp().await };
+        let (_, now) = core.ask_pd(self.slot, "commit", ask).await?;
+        let age_millis = timestamp_of(&now).millis_since(self.start);
+        match age_millis > limit_millis {
+            true => Err(TitoError::TransactionTooOld { age_millis, limit_millis }),
+            false => Ok(()),
+        }
+    }
+
+    /// Hands the writes to the client. Nothing is sent but a read of keys that were inserted and deleted again.
+    async fn fill(&mut self, core: &Core, buffer: WriteBuffer) -> Result<Keys> {
+        let (writes, locks, _) = buffer.into_parts();
+        let mut locks: BTreeSet<Vec<u8>> = locks.into_iter().filter(|key| !writes.contains_key(key)).collect();
+        // A key that must not exist and is not written either. It is looked up in the snapshot, and locked, so that it
+        // still does not exist at the commit.
+        let absent: BTreeSet<Vec<u8>> = writes
+            .iter()
+            .filter(|(_, pending)| pending.must_be_new && pending.value.is_none())
+            .map(|(key, _)| key.clone())
+            .collect();
+        if !absent.is_empty() {
+            let snapshot = At { core, slot: self.slot, timestamp: self.start };
+            if let Some((existing, _)) = snapshot.batch_get(absent.clone()).await?.first_key_value() {
+                return Err(already_exists(existing));
+            }
+        }
+        let stored = |key: &[u8]| core.prefix.stored(key);
+        let mut primary = None;
+        let first = writes.keys().chain(&locks).min().map(|key| stored(key)).unwrap_or_default();
+        let last = writes.keys().chain(&locks).max().map(|key| stored(key)).unwrap_or_default();
+        // Writes before locks: the client makes the first key the primary one.
+        for (key, pending) in writes {
+            if absent.contains(&key) {
+                locks.insert(key);
+                continue;
+            }
+            let stored = stored(&key);
+            primary.get_or_insert_with(|| stored.clone());
+            let filled = match (pending.value, pending.must_be_new) {
+                (Some(value), true) => self.transaction.insert(stored, value).await,
+                (Some(value), false) => self.transaction.put(stored, value).await,
+                (None, _) => self.transaction.delete(stored).await,
+            };
+            filled.map_err(unusable)?;
+        }
+        let locks: Vec<Vec<u8>> = locks.iter().map(|key| stored(key)).collect();
+        let primary = primary.or_else(|| locks.first().cloned()).unwrap_or_default();
+        self.transaction.lock_keys(locks).await.map_err(unusable)?;
+        Ok(Keys { primary, range: KeyRange { start: first, end: only(&last).end } })
+    }
+
+    /// Makes the commit, for as long as the deadline and the transaction's age allow. Dropping it half-way is safe: what
+    /// was sent by then is rolled back after it, and what arrives late finds that.
+    async fn attempt(&mut self, core: &Core) -> Result<Timestamp, Failed> {
+        let deadline = Deadline::after(core.settings.call_deadline);
+        let oldest_millis = self.began_millis.saturating_add(core.max_age_millis()).saturating_add(1);
+        let too_old = core.settings.clock.wait_until(oldest_millis);
+        let start = self.start;
+        tokio::select! {
+            biased;
+            outcome = deadline.bound(self.transaction.commit()) => match outcome {
+                // Without a timestamp there was nothing to commit.
+                Ok(Ok(timestamp)) => Ok(timestamp.map_or(start, |timestamp| timestamp_of(&timestamp))),
+                Ok(Err(error)) => Err(Failed::Error(error)),
+                Err(Passed) => Err(Failed::Deadline),
+            },
+            () = too_old => Err(Failed::TooOld),
+        }
+    }
+
+    /// Finds out what became of a commit that failed, and leaves no lock behind. Returns its timestamp if it took effect.
+    async fn settle(&mut self, core: &Core, failed: Failed, keys: &Keys) -> Result<Timestamp> {
+        let deadline = Deadline::after(core.settings.call_deadline);
+        let refused = match &failed {
+            Failed::Error(error) => refusal(error),
+            Failed::Deadline | Failed::TooOld => None,
+        };
+        let settled = self.roll_back(core, deadline).await;
+        let settling = match settled {
+            Settled::Committed(Some(timestamp)) => return Ok(timestamp),
+            // It is done, and that is what matters: a timestamp that is a little late, yet before every later start.
+            Settled::Committed(None) => return self.any_timestamp(core).await,
+            Settled::RolledBack => None,
+            Settled::Unknown(error) => Some(error),
+        };
+        match (refused, settling) {
+            (Some(refusal), _) => Err(self.refused(core, refusal, keys, deadline).await),
+            (None, None) => Err(self.interrupted(core, failed, keys)),
+            (None, Some(settling)) => {
+                let commit = failed.into_source(core);
+                let source = TiKVError::Undetermined { commit, settling: settling.to_string() };
+                Err(TitoError::CommitUnknown { source: source.into() })
+            }
+        }
+    }
+
+    /// Rolls back on every key, which also decides and tells the outcome. After every failed commit, whatever failed:
+    /// keys of other regions or batches would keep a lock, whose primary may never have been written.
+    async fn roll_back(&mut self, core: &Core, deadline: Deadline) -> Settled {
+        for attempt in 1.. {
+            let error = match deadline.bound(self.transaction.rollback()).await {
+                Ok(Ok(())) => return Settled::RolledBack,
+                Ok(Err(error)) => error,
+                Err(Passed) => return Settled::Unknown("the rollback had no answer before the deadline".into()),
+            };
+            if let Some(timestamp) = committed(&error) {
+                return Settled::Committed(timestamp);
+            }
+            let is_last = Failure::of(&error) == Failure::Lasting || attempt > core.settings.retry_budget;
+            if is_last || deadline.pause(attempt).await.is_err() {
+                return Settled::Unknown(error.into());
+            }
+        }
+        Settled::Unknown("the rollback was never tried".into())
+    }
+
+    async fn any_timestamp(&self, core: &Core) -> Result<Timestamp> {
+        let ask = |client: TransactionClient| async move { client.current_timestamp().await };
+        match core.ask_pd(self.slot, "commit", ask).await {
+            Ok((_, now)) => Ok(timestamp_of(&now)),
+            Err(error) => Err(TitoError::CommitUnknown { source: error.into() }),
+        }
+    }
+
+    /// What certainly took no effect, for the reason that the cluster gave.
+    async fn refused(&self, core: &Core, refusal: Refusal, keys: &Keys, deadline: Deadline) -> TitoError {
+        let named = |key: Vec<u8>| match key.is_empty() {
+            true => KeyText::from(core.prefix.own(keys.primary.clone())),
+            false => core.prefix.in_error(&key),
+        };
+        match refusal {
+            Refusal::Conflict { key } => TitoError::Conflict { key: named(key) },
+            Refusal::Exists { key } => TitoError::AlreadyExists { key: named(key) },
+            Refusal::RolledBack => TitoError::Conflict { key: named(Vec::new()) },
+            Refusal::Orphan { start } => {
+                // Attempts that meet such a key fail at once, so 32 of them don't outlast a dead client's lock: it is
+                // waited for here.
+                core.wait_out(&self.client, &keys.range, start, deadline).await;
+                TitoError::Conflict { key: named(Vec::new()) }
+            }
+        }
+    }
+
+    /// What was rolled back, and can succeed as a whole if it is done again.
+    fn interrupted(&self, core: &Core, failed: Failed, keys: &Keys) -> TitoError {
+        let key = || Some(KeyText::from(core.prefix.own(keys.primary.clone())));
+        match failed {
+            Failed::TooOld => TitoError::TransactionTooOld {
+                age_millis: self.local_age_millis(core),
+                limit_millis: core.max_age_millis(),
+            },
+            Failed::Deadline => {
+                let deadline_millis = core.settings.call_deadline.as_millis() as u64;
+                let source =
+                    TiKVError::Deadline { call: "commit", key: key(), attempt: 1, deadline_millis, last: None };
+                TitoError::Unavailable { operation: "commit", source: source.into() }
+            }
+            Failed::Error(error) => {
+                let retry_can_help = Failure::of(&error) != Failure::Lasting;
+                let source: BoxError =
+                    TiKVError::Call { call: "commit", key: key(), attempt: 1, retry_can_help, source: error.into() }
+                        .into();
+                match retry_can_help {
+                    true => TitoError::Unavailable { operation: "commit", source },
+                    false => TitoError::Storage { operation: "commit", source },
+                }
+            }
+        }
+    }
+}
+
+impl Failed {
+    fn into_source(self, core: &Core) -> BoxError {
+        match self {
+            Self::Error(error) => error.into(),
+            Self::Deadline => format!("no answer within {} ms", core.settings.call_deadline.as_millis()).into(),
+            Self::TooOld => "the transaction became too old".into(),
+        }
+    }
+}
+
+/// The client takes writes into its buffer without asking anybody, and refuses them only after the transaction's end.
+fn unusable(error: tikv_client::Error) -> TitoError {
+    TitoError::Storage { operation: "commit", source: error.into() }
+}

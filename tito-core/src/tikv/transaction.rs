@@ -1,0 +1,224 @@
+//! A transaction before its end: its snapshot, its own writes, its guards.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tikv_client::transaction::HeartbeatOption;
+use tikv_client::{Backoff, CheckLevel, RetryOptions, TransactionClient, TransactionOptions};
+
+use super::commit::{Begun, Commit};
+use super::guards::Guards;
+use super::reads::At;
+use super::scan::scan;
+use super::{Concurrency, Core, timestamp_of};
+use crate::engine::write_buffer::{WriteBuffer, Writes};
+use crate::engine::{KeyValue, Outbox, TitoTransaction};
+use crate::error::{KeyText, Result, TitoError};
+use crate::keys::KeyRange;
+use crate::timestamp::Timestamp;
+
+/// A transaction of the TiKV engine.
+#[derive(Clone)]
+pub struct TiKVTransaction(Arc<Inner>);
+
+struct Inner {
+    core: Arc<Core>,
+    slot: usize,
+    start: Timestamp,
+    /// `None` once the transaction has ended.
+    open: Mutex<Option<Open>>,
+    /// The locks that a pessimistic transaction holds.
+    guards: Option<Arc<Guards>>,
+    /// The key on which a call of this transaction met another.
+    conflict: Mutex<Option<KeyText>>,
+    outbox: Outbox,
+}
+
+struct Open {
+    begun: Begun,
+    /// The client's transaction has a buffer too, which is filled at the commit only. It would make the first key that
+    /// is touched the primary one, and lose the transaction where that key is inserted and deleted again: a check that
+    /// a key does not exist locks nothing, and so can't be committed.
+    buffer: WriteBuffer,
+}
+
+/// How long the client tries a region again during a commit, within the deadline: past the election of a leader. What
+/// it gives up has to be rolled back and run again as a whole.
+const REGION_BACKOFF: Backoff = Backoff::no_jitter_backoff(2, 500, 20);
+
+/// How long it waits for another transaction's lock: a second and a half. Where the other one lives, it is a conflict
+/// after that in any case; where it died, 32 attempts of this length outlast the 20 s that its locks live at most.
+const LOCK_BACKOFF: Backoff = Backoff::no_jitter_backoff(2, 500, 10);
+
+impl TiKVTransaction {
+    pub(super) async fn begin(core: &Arc<Core>) -> Result<Self> {
+        let slot = core.connections.next_slot();
+        // Read before the timestamp is taken, so that the age measured from here is never too small.
+        let (began_millis, began) = (core.settings.clock.now_millis(), Instant::now());
+        let begin = |client: TransactionClient| async move { client.begin_with_options(options()).await };
+        let (client, transaction) = core.ask_pd(slot, "begin", begin).await?;
+        let start = timestamp_of(&transaction.start_timestamp());
+        let guards = match core.settings.concurrency {
+            Concurrency::Optimistic => None,
+            Concurrency::Pessimistic => Some(Arc::new(Guards::new(core.clone(), slot))),
+        };
+        let begun = Begun { slot, client, transaction, start, began_millis, began };
+        let open = Mutex::new(Some(Open { begun, buffer: WriteBuffer::default() }));
+        let (conflict, outbox) = (Mutex::default(), Outbox::default());
+        Ok(Self(Arc::new(Inner { core: core.clone(), slot, start, open, guards, conflict, outbox })))
+    }
+
+    fn with_buffer<T>(&self, f: impl FnOnce(&mut WriteBuffer) -> Result<T>) -> Result<T> {
+        f(&mut lock(&self.0.open).as_mut().ok_or(TitoError::TransactionEnded)?.buffer)
+    }
+
+    fn writes(&self) -> Result<Arc<Writes>> {
+        self.with_buffer(|buffer| Ok(buffer.writes()))
+    }
+
+    fn at(&self) -> At<'_> {
+        At { core: &self.0.core, slot: self.0.slot, timestamp: self.0.start }
+    }
+
+    fn end(&self) -> Option<Open> {
+        lock(&self.0.open).take()
+    }
+
+    /// Waits for the keys in a pessimistic transaction.
+    async fn guard(&self, keys: &[Vec<u8>]) -> Result<()> {
+        let Some(guards) = &self.0.guards else { return Ok(()) };
+        let outcome = Guards::acquire(guards, keys.to_vec()).await;
+        if let Err(TitoError::Conflict { key }) = &outcome {
+            *lock(&self.0.conflict) = Some(key.clone());
+        }
+        outcome
+    }
+
+    async fn scan_in(&self, range: KeyRange, is_reverse: bool, limit: usize) -> Result<Vec<KeyValue>> {
+        let writes = self.writes()?;
+        scan(self.at(), &writes, range, is_reverse, limit).await
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // An optimistic transaction that was not committed has left no trace in the cluster.
+        if let Some(guards) = self.guards.take() {
+            Guards::release(&guards);
+        }
+    }
+}
+
+impl TitoTransaction for TiKVTransaction {
+    fn start_timestamp(&self) -> Timestamp {
+        self.0.start
+    }
+
+    async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.with_buffer(|buffer| Ok(buffer.get(key)))? {
+            Some(own) => Ok(own),
+            None => self.at().get(key).await,
+        }
+    }
+
+    async fn batch_get(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
+        let writes = self.writes()?;
+        let stored: BTreeSet<Vec<u8>> = keys.iter().filter(|key| !writes.contains_key(*key)).cloned().collect();
+        let found = self.at().batch_get(stored).await?;
+        let value = |key: &Vec<u8>| match writes.get(key) {
+            Some(own) => own.value.clone(),
+            None => found.get(key).cloned(),
+        };
+        Ok(keys.iter().map(value).collect())
+    }
+
+    async fn scan(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
+        self.scan_in(range, false, limit).await
+    }
+
+    async fn scan_reverse(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
+        self.scan_in(range, true, limit).await
+    }
+
+    async fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        let keys = [key.clone()];
+        self.with_buffer(|buffer| buffer.write(key, Some(value), &self.0.core.settings.limits))?;
+        self.guard(&keys).await
+    }
+
+    async fn insert(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        let keys = [key.clone()];
+        self.with_buffer(|buffer| buffer.insert(key, value, &self.0.core.settings.limits))?;
+        self.guard(&keys).await
+    }
+
+    async fn delete(&self, key: Vec<u8>) -> Result<()> {
+        let keys = [key.clone()];
+        self.with_buffer(|buffer| buffer.write(key, None, &self.0.core.settings.limits))?;
+        self.guard(&keys).await
+    }
+
+    async fn lock_keys(&self, keys: Vec<Vec<u8>>) -> Result<()> {
+        let limits = &self.0.core.settings.limits;
+        self.with_buffer(|buffer| keys.iter().try_for_each(|key| buffer.lock(key.clone(), limits)))?;
+        self.guard(&keys).await
+    }
+
+    fn met_conflict(&self) -> Option<TitoError> {
+        lock(&self.0.conflict).clone().map(|key| TitoError::Conflict { key })
+    }
+
+    fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    async fn commit(&self) -> Result<Timestamp> {
+        let Open { begun, buffer } = self.end().ok_or(TitoError::TransactionEnded)?;
+        if buffer.is_empty() {
+            return Ok(self.0.start);
+        }
+        self.0.core.check_open()?;
+        let announcements = self.0.outbox.take_announcements();
+        let commit = Commit { core: self.0.core.clone(), begun, buffer, announcements };
+        let guards = self.0.guards.clone();
+        // Between its two phases a commit must not be dropped, so it does not depend on this future.
+        let answer = self.0.core.tasks.start(async move {
+            let outcome = commit.run().await;
+            if let Some(guards) = guards {
+                Guards::release(&guards);
+            }
+            outcome
+        });
+        answer.await.unwrap_or_else(|_| {
+            Err(TitoError::CommitUnknown { source: "the task of the commit ended without an answer".into() })
+        })
+    }
+
+    async fn rollback(&self) {
+        // A commit that is under way on another handle is left to itself.
+        if self.end().is_none() {
+            return;
+        }
+        if let Some(guards) = &self.0.guards {
+            // An error means that the runtime is going down.
+            let _ = Guards::release(guards).await;
+        }
+    }
+}
+
+/// Neither one-phase commit nor async commit: the client has neither's fallback, a one-phase commit of several batches
+/// commits each by itself, and overlapping blind writes under them don't conflict.
+fn options() -> TransactionOptions {
+    TransactionOptions::new_optimistic()
+        .retry_options(RetryOptions { region_backoff: REGION_BACKOFF, lock_backoff: LOCK_BACKOFF })
+        // The client's task for it sleeps 10 s after each commit before it notices. Locks live 3 to 20 s without.
+        .heartbeat_option(HeartbeatOption::NoHeartbeat)
+        // By default the client panics when a transaction that was neither committed nor rolled back is dropped.
+        .drop_check(CheckLevel::None)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Nothing that holds one of these locks calls code that could panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
