@@ -32,6 +32,9 @@ fn first_key_at_or_after(boundary: &[u8]) -> Vec<u8> {
     key
 }
 
+/// The two ends of a part of a map.
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// A part of the key space, from `start` up to but not including `end`; no `end` is the end of the key space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyRange {
@@ -61,7 +64,7 @@ impl KeyRange {
     }
 
     /// The bounds for a map; `None` if no key lies between them, for which a map would panic.
-    pub(super) fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub(super) fn bounds(&self) -> Option<Bounds<'_>> {
         match &self.end {
             None => Some((Bound::Included(&self.start), Bound::Unbounded)),
             Some(end) if self.start < *end => Some((Bound::Included(&self.start), Bound::Excluded(end))),
