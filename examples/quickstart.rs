@@ -66,7 +66,7 @@ async fn on_tikv(addresses: &str) -> Result<(), BoxError> {
     let name = format!("the TiKV cluster at {}", addresses.join(", "));
     let db = TiKVBackend::builder(addresses).key_prefix("quickstart/").connect().await?;
     if std::env::args().any(|argument| argument == "--start-over") {
-        db.delete_range(KeyRange::prefix("")).await?;
+        db.clear().await?;
     }
     let place = Place { name, start_over: "add `-- --start-over` to the command".to_string() };
     let result = run(db.clone(), place).await;

@@ -3,7 +3,6 @@
 use std::env;
 use std::thread;
 
-use tito_core::keys::KeyRange;
 use tito_core::tikv::{TiKVBackend, TiKVBuilder};
 use tito_core::{Result, TitoError};
 use tito_mock_tikv::MockCluster;
@@ -53,7 +52,7 @@ pub async fn on_mock_cluster_with(settings: EngineSettings) -> Result<TemporaryC
         .start()
         .await
         .map_err(|source| TitoError::Storage { operation: "starting an in-process cluster", source: source.into() })?;
-    let engine = builder(cluster.pd_addresses(), settings).connect().await?;
+    let engine = builder(cluster.pd_endpoints(), settings).connect().await?;
     Ok(TemporaryCluster { engine, cluster })
 }
 
@@ -82,7 +81,7 @@ impl TemporaryCluster {
     pub async fn reconnect(self, settings: EngineSettings) -> Result<Self> {
         let Self { engine, cluster } = self;
         engine.close().await;
-        let engine = builder(cluster.pd_addresses(), settings).connect().await?;
+        let engine = builder(cluster.pd_endpoints(), settings).connect().await?;
         Ok(Self { engine, cluster })
     }
 }
@@ -134,7 +133,7 @@ impl Drop for RealCluster {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let engine = TiKVBackend::builder(addresses).key_prefix(prefix).connect().await?;
-                engine.delete_range(KeyRange::prefix("")).await?;
+                engine.clear().await?;
                 engine.close().await;
                 Ok::<_, tito_core::BoxError>(())
             })
