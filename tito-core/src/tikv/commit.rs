@@ -76,6 +76,8 @@ struct Keys {
     primary: Vec<u8>,
     /// From the first to the last.
     range: KeyRange,
+    /// Whether it is one key only.
+    is_single: bool,
 }
 
 impl Begun {
@@ -121,6 +123,7 @@ impl Begun {
         }
         let stored = |key: &[u8]| core.prefix.stored(key);
         let mut primary = None;
+        let is_single = writes.len() + locks.len() == 1;
         let first = writes.keys().chain(&locks).min().map(|key| stored(key)).unwrap_or_default();
         let last = writes.keys().chain(&locks).max().map(|key| stored(key)).unwrap_or_default();
         // Writes before locks: the client makes the first key the primary one.
@@ -141,7 +144,7 @@ impl Begun {
         let locks: Vec<Vec<u8>> = locks.iter().map(|key| stored(key)).collect();
         let primary = primary.or_else(|| locks.first().cloned()).unwrap_or_default();
         self.transaction.lock_keys(locks).await.map_err(unusable)?;
-        Ok(Keys { primary, range: KeyRange { start: first, end: only(&last).end } })
+        Ok(Keys { primary, range: KeyRange { start: first, end: only(&last).end }, is_single })
     }
 
     /// Makes the commit, for as long as the deadline and the transaction's age allow. Dropping it half-way is safe: what
@@ -170,7 +173,10 @@ impl Begun {
             Failed::Error(error) => refusal(error),
             Failed::Deadline | Failed::TooOld => None,
         };
-        let settled = self.roll_back(core, deadline).await;
+        // The one exception: a rollback leaves a record that older transactions of the key conflict with, and here it
+        // would be for nothing.
+        let is_final = keys.is_single && refused.as_ref().is_some_and(Refusal::is_final);
+        let settled = if is_final { Settled::RolledBack } else { self.roll_back(core, deadline).await };
         let settling = match settled {
             Settled::Committed(Some(timestamp)) => return Ok(timestamp),
             // It is done, and that is what matters: a timestamp that is a little late, yet before every later start.
@@ -224,7 +230,7 @@ impl Begun {
             false => core.prefix.in_error(&key),
         };
         match refusal {
-            Refusal::Conflict { key } => TitoError::Conflict { key: named(key) },
+            Refusal::Conflict { key } | Refusal::Locked { key } => TitoError::Conflict { key: named(key) },
             Refusal::Exists { key } => TitoError::AlreadyExists { key: named(key) },
             Refusal::RolledBack => TitoError::Conflict { key: named(Vec::new()) },
             Refusal::Orphan { start } => {

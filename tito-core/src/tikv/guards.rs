@@ -85,7 +85,7 @@ impl Guards {
             if has_to_begin_anew(&error) {
                 return Err(TitoError::Conflict { key: KeyText::from(first) });
             }
-            let is_held_by_another = matches!(refusal(&error), Some(Refusal::Conflict { .. }));
+            let is_held_by_another = matches!(refusal(&error), Some(Refusal::Locked { .. }));
             if Failure::of(&error) == Failure::Lasting {
                 return Err(attempts.lasting(error));
             }

@@ -16,14 +16,24 @@ use crate::timestamp::Timestamp;
 /// Why a commit certainly took no effect. Keys are as the server named them, empty where it named none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Another transaction was first with a key, or holds a lock of it.
+    /// Another transaction was first with a key.
     Conflict { key: Vec<u8> },
+    /// Another transaction holds a lock of a key.
+    Locked { key: Vec<u8> },
     /// A key that must be new exists.
     Exists { key: Vec<u8> },
     /// The transaction's locks had expired, and others rolled it back.
     RolledBack,
     /// A key is locked by a transaction whose primary key was never written.
     Orphan { start: u64 },
+}
+
+impl Refusal {
+    /// Whether the answer leaves nothing to roll back in a transaction of one key: the key can't be locked any more, also
+    /// not by an earlier request that arrives late.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::Exists { .. })
+    }
 }
 
 /// What a commit's error proves, if it does.
@@ -42,7 +52,7 @@ fn refusal_of_leaf(error: &Error) -> Option<Refusal> {
         Error::KeyError(key_error) => key_error,
         // Met by the prewrite only, before anything could be committed.
         Error::ResolveLockError(locks) => {
-            return Some(Refusal::Conflict { key: locks.first().map(|lock| lock.key.clone()).unwrap_or_default() });
+            return Some(Refusal::Locked { key: locks.first().map(|lock| lock.key.clone()).unwrap_or_default() });
         }
         Error::TxnNotFound(other) => return Some(Refusal::Orphan { start: other.start_ts }),
         _ => return None,
@@ -54,7 +64,7 @@ fn refusal_of_leaf(error: &Error) -> Option<Refusal> {
         return Some(Refusal::Exists { key: existing.key.clone() });
     }
     if let Some(lock) = &key_error.locked {
-        return Some(Refusal::Conflict { key: lock.key.clone() });
+        return Some(Refusal::Locked { key: lock.key.clone() });
     }
     if let Some(other) = &key_error.txn_not_found {
         return Some(Refusal::Orphan { start: other.start_ts });
@@ -142,9 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_of_another_transaction_is_a_conflict_on_its_key() {
+    fn a_lock_of_another_transaction_is_told_with_its_key() {
         let lock = ProtoLockInfo { key: b"a".to_vec(), ..Default::default() };
-        let expected = Some(Refusal::Conflict { key: b"a".to_vec() });
+        let expected = Some(Refusal::Locked { key: b"a".to_vec() });
         assert_eq!(refusal(&Error::ResolveLockError(vec![lock.clone()])), expected);
         assert_eq!(refusal(&key_error(|error| error.locked = Some(lock))), expected);
     }
