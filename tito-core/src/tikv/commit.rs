@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tikv_client::{Transaction, TransactionClient};
+use tikv_client::{Backoff, ProtoLockInfo, Timestamp as ClientTimestamp, TimestampExt, Transaction, TransactionClient};
 
 use super::Core;
 use super::deadline::{Deadline, Passed};
@@ -70,14 +70,36 @@ impl Commit {
     }
 }
 
-/// The stored keys of a transaction.
-struct Keys {
-    /// Whose lock decides: the first that is written.
-    primary: Vec<u8>,
+/// The stored keys of a transaction, the primary one first: its lock decides.
+struct Keys(Vec<Vec<u8>>);
+
+impl Keys {
+    fn primary(&self) -> Vec<u8> {
+        self.0.first().cloned().unwrap_or_default()
+    }
+
     /// From the first to the last.
-    range: KeyRange,
-    /// Whether it is one key only.
-    is_single: bool,
+    fn range(&self) -> KeyRange {
+        let first = self.0.iter().min().cloned().unwrap_or_default();
+        let last = self.0.iter().max().cloned().unwrap_or_default();
+        KeyRange { start: first, end: only(&last).end }
+    }
+
+    fn is_single(&self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// The locks that the transaction may hold, for the client to resolve. A time to live of 0 tells it not to wait.
+    fn locks(&self, start: Timestamp) -> Vec<ProtoLockInfo> {
+        let lock = |key: &Vec<u8>| ProtoLockInfo {
+            key: key.clone(),
+            primary_lock: self.primary(),
+            lock_version: start.raw(),
+            lock_ttl: 0,
+            ..Default::default()
+        };
+        self.0.iter().map(lock).collect()
+    }
 }
 
 impl Begun {
@@ -122,10 +144,7 @@ impl Begun {
             }
         }
         let stored = |key: &[u8]| core.prefix.stored(key);
-        let mut primary = None;
-        let is_single = writes.len() + locks.len() == 1;
-        let first = writes.keys().chain(&locks).min().map(|key| stored(key)).unwrap_or_default();
-        let last = writes.keys().chain(&locks).max().map(|key| stored(key)).unwrap_or_default();
+        let mut keys = Vec::with_capacity(writes.len() + locks.len());
         // Writes before locks: the client makes the first key the primary one.
         for (key, pending) in writes {
             if absent.contains(&key) {
@@ -133,7 +152,7 @@ impl Begun {
                 continue;
             }
             let stored = stored(&key);
-            primary.get_or_insert_with(|| stored.clone());
+            keys.push(stored.clone());
             let filled = match (pending.value, pending.must_be_new) {
                 (Some(value), true) => self.transaction.insert(stored, value).await,
                 (Some(value), false) => self.transaction.put(stored, value).await,
@@ -142,9 +161,9 @@ impl Begun {
             filled.map_err(unusable)?;
         }
         let locks: Vec<Vec<u8>> = locks.iter().map(|key| stored(key)).collect();
-        let primary = primary.or_else(|| locks.first().cloned()).unwrap_or_default();
+        keys.extend(locks.iter().cloned());
         self.transaction.lock_keys(locks).await.map_err(unusable)?;
-        Ok(Keys { primary, range: KeyRange { start: first, end: only(&last).end }, is_single })
+        Ok(Keys(keys))
     }
 
     /// Makes the commit, for as long as the deadline and the transaction's age allow. Dropping it half-way is safe: what
@@ -173,10 +192,16 @@ impl Begun {
             Failed::Error(error) => refusal(error),
             Failed::Deadline | Failed::TooOld => None,
         };
-        // The one exception: a rollback leaves a record that older transactions of the key conflict with, and here it
-        // would be for nothing.
-        let is_final = keys.is_single && refused.as_ref().is_some_and(Refusal::is_final);
-        let settled = if is_final { Settled::RolledBack } else { self.roll_back(core, deadline).await };
+        let settled = match &refused {
+            // The one exception: a rollback leaves a record that older transactions of the key conflict with, and here it
+            // would be for nothing.
+            Some(refusal) if keys.is_single() && refusal.is_final() => Settled::RolledBack,
+            Some(_) => self.roll_back(core, deadline).await,
+            None => match self.decide(core, keys, deadline).await {
+                Ok(()) => self.roll_back(core, deadline).await,
+                Err(error) => Settled::Unknown(error),
+            },
+        };
         let settling = match settled {
             Settled::Committed(Some(timestamp)) => return Ok(timestamp),
             // It is done, and that is what matters: a timestamp that is a little late, yet before every later start.
@@ -195,8 +220,31 @@ impl Begun {
         }
     }
 
-    /// Rolls back on every key, which also decides and tells the outcome. After every failed commit, whatever failed:
-    /// keys of other regions or batches would keep a lock, whose primary may never have been written.
+    /// Lets the primary key decide what nobody knows, and resolves the locks of all keys as it says.
+    ///
+    /// The client's rollback asks the regions in any order. If the commit took effect without an answer, then the primary
+    /// key refuses the rollback, but the other keys carry it out: half of a committed transaction would be lost.
+    async fn decide(&self, core: &Core, keys: &Keys, deadline: Deadline) -> Result<(), BoxError> {
+        let start = ClientTimestamp::from_version(self.start.raw());
+        let mut attempt = 1;
+        loop {
+            let resolving = self.client.resolve_locks(keys.locks(self.start), start.clone(), Backoff::no_backoff());
+            let error: BoxError = match deadline.bound(resolving).await {
+                Ok(Ok(left)) if left.is_empty() => return Ok(()),
+                Ok(Ok(left)) => format!("{} locks could not be resolved", left.len()).into(),
+                Ok(Err(error)) => error.into(),
+                Err(Passed) => return Err("the primary key did not tell the outcome before the deadline".into()),
+            };
+            if deadline.pause(attempt).await.is_err() {
+                return Err(error);
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Rolls back on every key, which also tells whether the transaction was committed. After every failed commit,
+    /// whatever failed: keys of other regions or batches would keep a lock, whose primary may never have been written.
+    /// Only for a transaction whose primary key is not, or will not be committed, or whose locks are all resolved.
     async fn roll_back(&mut self, core: &Core, deadline: Deadline) -> Settled {
         for attempt in 1.. {
             let error = match deadline.bound(self.transaction.rollback()).await {
@@ -226,7 +274,7 @@ impl Begun {
     /// What certainly took no effect, for the reason that the cluster gave.
     async fn refused(&self, core: &Core, refusal: Refusal, keys: &Keys, deadline: Deadline) -> TitoError {
         let named = |key: Vec<u8>| match key.is_empty() {
-            true => KeyText::from(core.prefix.own(keys.primary.clone())),
+            true => KeyText::from(core.prefix.own(keys.primary())),
             false => core.prefix.in_error(&key),
         };
         match refusal {
@@ -236,7 +284,7 @@ impl Begun {
             Refusal::Orphan { start } => {
                 // Attempts that meet such a key fail at once, so 32 of them don't outlast a dead client's lock: it is
                 // waited for here.
-                core.wait_out(&self.client, &keys.range, start, deadline).await;
+                core.wait_out(&self.client, &keys.range(), start, deadline).await;
                 TitoError::Conflict { key: named(Vec::new()) }
             }
         }
@@ -244,7 +292,7 @@ impl Begun {
 
     /// What was rolled back, and can succeed as a whole if it is done again.
     fn interrupted(&self, core: &Core, failed: Failed, keys: &Keys) -> TitoError {
-        let key = || Some(KeyText::from(core.prefix.own(keys.primary.clone())));
+        let key = || Some(KeyText::from(core.prefix.own(keys.primary())));
         match failed {
             Failed::TooOld => TitoError::TransactionTooOld {
                 age_millis: self.local_age_millis(core),

@@ -5,8 +5,8 @@
 //! - Anything else out of a commit proves nothing. A failed RPC comes as `GrpcAPI`, which does not set the client's
 //!   `UndeterminedError`, and the request may have taken effect; a region error may be the answer to a second attempt
 //!   whose first took effect without an answer.
-//! - So every failed commit is rolled back. The primary key decides: once it has a rollback record, the transaction can't
-//!   be committed any more; if it was committed, the rollback is refused with that.
+//! - So the primary key is made to decide, and the locks are resolved as it says. The rollback after that tells what it
+//!   came to: it is refused with that if the transaction was committed.
 
 use tikv_client::Error;
 
