@@ -175,6 +175,7 @@ impl<E: TitoEngine> Partition<E> {
             self.reading = Some(
                 async move {
                     tokio::time::sleep(pause).await;
+                    let _turn = runner.turn_to_read().await;
                     read_checkpoint(&engine, &runner.event_type, partition).await
                 }
                 .boxed(),
@@ -187,11 +188,13 @@ impl<E: TitoEngine> Partition<E> {
         }
         if reader.wants_to_read(now_millis) {
             let (range, limit) = reader.next_page(now_millis);
+            let runner = self.runner.clone();
             self.reading = Some(
                 async move {
                     if !pause.is_zero() {
                         tokio::time::sleep(pause).await;
                     }
+                    let _turn = runner.turn_to_read().await;
                     read_page(&engine, range, limit).await
                 }
                 .boxed(),

@@ -11,12 +11,17 @@ use futures::future::{BoxFuture, Either, select};
 use tito_core::engine::Limits;
 use tito_core::event::TitoEvent;
 use tito_core::{TitoEngine, TitoError, TitoTransaction};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::builder::Subscription;
 use super::record::{Disposition, Recorded, record};
 use crate::handler::{Handled, Handler};
 use crate::outcome::Outcome;
 use crate::retry::RetryPolicy;
+
+/// How many partitions are read at once: a worker of thousands of them would swamp an engine that is a cluster, so that
+/// no answer came in time.
+const READS_AT_ONCE: usize = 128;
 
 /// Longer messages of failures are cut, in bytes.
 const LONGEST_ERROR: usize = 500;
@@ -30,6 +35,7 @@ pub(super) struct Runner<E: TitoEngine> {
     timeout: Duration,
     pub(super) concurrency: usize,
     pub(super) new_topic_partitions: u16,
+    reads: Semaphore,
 }
 
 /// An event on its way to a handler.
@@ -54,7 +60,22 @@ impl<E: TitoEngine> Runner<E> {
             // A transaction that is older can't commit.
             timeout = timeout.min(Duration::from_millis(engine.max_transaction_age_millis()));
         }
-        Self { engine, event_type: event_type.into(), handler, retry, timeout, concurrency, new_topic_partitions }
+        Self {
+            engine,
+            event_type: event_type.into(),
+            handler,
+            retry,
+            timeout,
+            concurrency,
+            new_topic_partitions,
+            reads: Semaphore::new(READS_AT_ONCE),
+        }
+    }
+
+    /// Waits for a turn to read a partition.
+    pub(super) async fn turn_to_read(&self) -> Option<SemaphorePermit<'_>> {
+        // Fails only when the semaphore is closed, which nobody does.
+        self.reads.acquire().await.ok()
     }
 
     pub(super) fn limits(&self) -> &Limits {

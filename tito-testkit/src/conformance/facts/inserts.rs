@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tito_core::{Result, Timestamp, TitoEngine, TitoError, TitoTransaction};
+use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
