@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tikv_client::{Backoff, ProtoLockInfo, Timestamp as ClientTimestamp, TimestampExt, Transaction, TransactionClient};
+use tikv_client::{Backoff, ProtoLockInfo, Transaction, TransactionClient};
 
 use super::Core;
 use super::deadline::{Deadline, Passed};
@@ -74,35 +74,19 @@ impl Commit {
     }
 }
 
-/// The stored keys of a transaction, the primary one first: its lock decides.
-struct Keys(Vec<Vec<u8>>);
+/// The stored keys of a transaction.
+struct Keys {
+    /// Whose lock decides: the first that is written.
+    primary: Vec<u8>,
+    all: Vec<Vec<u8>>,
+}
 
 impl Keys {
-    fn primary(&self) -> Vec<u8> {
-        self.0.first().cloned().unwrap_or_default()
-    }
-
     /// From the first to the last.
     fn range(&self) -> KeyRange {
-        let first = self.0.iter().min().cloned().unwrap_or_default();
-        let last = self.0.iter().max().cloned().unwrap_or_default();
+        let first = self.all.iter().min().cloned().unwrap_or_default();
+        let last = self.all.iter().max().cloned().unwrap_or_default();
         KeyRange { start: first, end: only(&last).end }
-    }
-
-    fn is_single(&self) -> bool {
-        self.0.len() == 1
-    }
-
-    /// The locks that the transaction may hold, for the client to resolve. A time to live of 0 tells it not to wait.
-    fn locks(&self, start: Timestamp) -> Vec<ProtoLockInfo> {
-        let lock = |key: &Vec<u8>| ProtoLockInfo {
-            key: key.clone(),
-            primary_lock: self.primary(),
-            lock_version: start.raw(),
-            lock_ttl: 0,
-            ..Default::default()
-        };
-        self.0.iter().map(lock).collect()
     }
 }
 
@@ -147,16 +131,15 @@ impl Begun {
                 return Err(already_exists(existing));
             }
         }
-        let stored = |key: &[u8]| core.prefix.stored(key);
-        let mut keys = Vec::with_capacity(writes.len() + locks.len());
+        let mut all = Vec::with_capacity(writes.len() + locks.len());
         // Writes before locks: the client makes the first key the primary one.
         for (key, pending) in writes {
             if absent.contains(&key) {
                 locks.insert(key);
                 continue;
             }
-            let stored = stored(&key);
-            keys.push(stored.clone());
+            let stored = core.prefix.stored(&key);
+            all.push(stored.clone());
             let filled = match (pending.value, pending.must_be_new) {
                 (Some(value), true) => self.transaction.insert(stored, value).await,
                 (Some(value), false) => self.transaction.put(stored, value).await,
@@ -164,10 +147,10 @@ impl Begun {
             };
             filled.map_err(unusable)?;
         }
-        let locks: Vec<Vec<u8>> = locks.iter().map(|key| stored(key)).collect();
-        keys.extend(locks.iter().cloned());
+        let locks: Vec<Vec<u8>> = locks.iter().map(|key| core.prefix.stored(key)).collect();
+        all.extend_from_slice(&locks);
         self.transaction.lock_keys(locks).await.map_err(unusable)?;
-        Ok(Keys(keys))
+        Ok(Keys { primary: all.first().cloned().unwrap_or_default(), all })
     }
 
     /// Makes the commit, for as long as the deadline and the transaction's age allow. Dropping it half-way is safe: what
@@ -196,9 +179,8 @@ impl Begun {
             Failed::Deadline | Failed::TooOld => None,
         };
         let settled = match &refused {
-            // The one exception: a rollback leaves a record that older transactions of the key conflict with, and here it
-            // would be for nothing.
-            Some(refusal) if keys.is_single() && refusal.is_final() => Settled::RolledBack,
+            // A rollback leaves a record that older transactions of the key conflict with, and here it is for nothing.
+            Some(refusal) if keys.all.len() == 1 && refusal.is_final() => Settled::RolledBack,
             Some(_) => self.roll_back(core, deadline).await,
             None => match self.decide(core, keys, deadline).await {
                 Ok(()) => self.roll_back(core, deadline).await,
@@ -223,31 +205,45 @@ impl Begun {
         }
     }
 
-    /// Lets the primary key decide what nobody knows, and resolves the locks of all keys as it says.
+    /// Makes the primary key decide whether a commit took effect, and the other keys follow it.
     ///
-    /// The client's rollback asks the regions in any order. If the commit took effect without an answer, then the primary
-    /// key refuses the rollback, but the other keys carry it out: half of a committed transaction would be lost.
+    /// The client's rollback must not be used for that: it goes to the regions side by side, and would roll back the
+    /// locks of other keys while the primary's region finds the transaction committed, which tears it apart. So the
+    /// locks are resolved as those of another, dead transaction are: the client looks at the primary key first, and rolls
+    /// it back if it is neither committed nor rolled back. A time to live of 0 tells it not to wait.
     async fn decide(&self, core: &Core, keys: &Keys, deadline: Deadline) -> Result<(), BoxError> {
-        let start = ClientTimestamp::from_version(self.start.raw());
-        let mut attempt = 1;
-        loop {
-            let resolving = self.client.resolve_locks(keys.locks(self.start), start.clone(), Backoff::no_backoff());
-            let error: BoxError = match deadline.bound(resolving).await {
-                Ok(Ok(left)) if left.is_empty() => return Ok(()),
-                Ok(Ok(left)) => format!("{} locks could not be resolved", left.len()).into(),
-                Ok(Err(error)) => error.into(),
-                Err(Passed) => return Err("the primary key did not tell the outcome before the deadline".into()),
+        let version = self.transaction.start_timestamp();
+        let lock = |key: &Vec<u8>| ProtoLockInfo {
+            key: key.clone(),
+            primary_lock: keys.primary.clone(),
+            lock_version: self.start.raw(),
+            ..Default::default()
+        };
+        let locks: Vec<ProtoLockInfo> = keys.all.iter().map(lock).collect();
+        for attempt in 1.. {
+            let client = core.connections.get(self.slot).client;
+            let resolving = client.resolve_locks(locks.clone(), version.clone(), Backoff::no_backoff());
+            let error = match deadline.bound(resolving).await {
+                Ok(Ok(alive)) if alive.is_empty() => return Ok(()),
+                Ok(Ok(_)) => "the primary key is still locked".into(),
+                Ok(Err(error)) => match Failure::of(&error) {
+                    // The primary key was never locked. A commit is sent only after it was, so none was sent.
+                    Failure::Orphan { start } if start == self.start.raw() => return Ok(()),
+                    Failure::Lasting | Failure::TooLarge => return Err(error.into()),
+                    Failure::Passing | Failure::Orphan { .. } => BoxError::from(error),
+                },
+                Err(Passed) => return Err("the primary key had no answer before the deadline".into()),
             };
-            if deadline.pause(attempt).await.is_err() {
+            if attempt > core.settings.retry_budget || deadline.pause(attempt).await.is_err() {
                 return Err(error);
             }
-            attempt += 1;
         }
+        Err("the primary key was never asked".into())
     }
 
-    /// Rolls back on every key, which also tells whether the transaction was committed. After every failed commit,
-    /// whatever failed: keys of other regions or batches would keep a lock, whose primary may never have been written.
-    /// Only for a transaction whose primary key is not, or will not be committed, or whose locks are all resolved.
+    /// Rolls back on every key, once it is certain that no commit took effect or all keys follow it: in the second case
+    /// that is told. After every failed commit, whatever failed: keys of other regions or batches would keep a lock,
+    /// whose primary may never have been written.
     async fn roll_back(&mut self, core: &Core, deadline: Deadline) -> Settled {
         for attempt in 1.. {
             let error = match deadline.bound(self.transaction.rollback()).await {
@@ -277,7 +273,7 @@ impl Begun {
     /// What certainly took no effect, for the reason that the cluster gave.
     async fn refused(&self, core: &Core, refusal: Refusal, keys: &Keys, deadline: Deadline) -> TitoError {
         let named = |key: Vec<u8>| match key.is_empty() {
-            true => KeyText::from(core.prefix.own(keys.primary())),
+            true => KeyText::from(core.prefix.own(keys.primary.clone())),
             false => core.prefix.in_error(&key),
         };
         match refusal {
@@ -295,7 +291,7 @@ impl Begun {
 
     /// What was rolled back, and can succeed as a whole if it is done again.
     fn interrupted(&self, core: &Core, failed: Failed, keys: &Keys) -> TitoError {
-        let key = || Some(KeyText::from(core.prefix.own(keys.primary())));
+        let key = || Some(KeyText::from(core.prefix.own(keys.primary.clone())));
         match failed {
             Failed::TooOld => TitoError::TransactionTooOld {
                 age_millis: self.local_age_millis(core),

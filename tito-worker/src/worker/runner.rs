@@ -129,6 +129,7 @@ impl<E: TitoEngine> Runner<E> {
         match error {
             TitoError::Application(error) => failed(text_of(&**error)),
             TitoError::Storage { .. }
+            | TitoError::Unavailable { .. }
             | TitoError::EngineClosed { .. }
             | TitoError::RetriesExhausted { .. }
             | TitoError::CommitUnknown { .. } => {
