@@ -14,8 +14,8 @@ use super::load::run_tasks;
 pub const TOPIC: &str = "user";
 pub const PARTITIONS: u16 = 16;
 
-/// Publishes `count` events of as many entities in big transactions, due after `delay`.
-pub fn fill(runtime: &Runtime, db: &EmbeddedBackend, count: usize, delay: Duration) {
+/// Publishes `count` events of as many entities in big transactions, due after `delay`, into [`PARTITIONS`].
+pub fn fill<E: TitoEngine>(runtime: &Runtime, db: &E, count: usize, delay: Duration) {
     const AT_ONCE: usize = 1_000;
     let queue = TitoQueue::new(db.clone());
     runtime.block_on(queue.create_topic(TOPIC, PARTITIONS)).unwrap();
@@ -33,7 +33,7 @@ pub fn fill(runtime: &Runtime, db: &EmbeddedBackend, count: usize, delay: Durati
 }
 
 /// Publishes `count` events that are due at once, each in a transaction of its own, from `tasks` concurrent tasks.
-pub fn publish(runtime: &Runtime, db: &EmbeddedBackend, tasks: usize, count: usize) -> Duration {
+pub fn publish<E: TitoEngine>(runtime: &Runtime, db: &E, tasks: usize, count: usize) -> Duration {
     let queue = TitoQueue::new(db.clone());
     run_tasks(runtime, tasks, (0..count).collect(), move |number| {
         let queue = queue.clone();
@@ -50,7 +50,7 @@ fn event(number: usize, delay: Duration) -> Publish {
 }
 
 /// Runs a worker with an empty handler until it has handled `count` events and their acknowledgements are durable.
-pub fn drain(runtime: &Runtime, db: &EmbeddedBackend, count: usize) -> Duration {
+pub fn drain<E: TitoEngine>(runtime: &Runtime, db: &E, count: usize) -> Duration {
     let (handled, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let begin = Instant::now();
     let report = runtime.block_on(async {
