@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::idempotency::Marker;
 use super::options::TxOptions;
 use super::traits::{TitoEngine, TitoTransaction};
@@ -10,6 +12,9 @@ use crate::error::{Result, TitoError};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(2);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(250);
+
+/// How long commits are tried while the storage is not available.
+const LONGEST_UNAVAILABLE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run<E, T, Error, F, Fut>(engine: &E, options: TxOptions, f: F) -> Result<T, Error>
 where
@@ -20,16 +25,28 @@ where
     Error: From<TitoError> + Send,
 {
     let mut attempt = 1;
+    let mut tx = engine.begin().await?;
+    let mut unavailable_since = None;
     loop {
-        let reason = match run_once(engine, &options, f.clone()).await? {
+        let reason = match run_once(engine, &tx, &options, f.clone()).await? {
             Attempt::Committed(value) => return Ok(value),
             Attempt::Replay(error) => error,
         };
         if attempt >= options.max_attempts {
             return Err(TitoError::RetriesExhausted { attempts: attempt, source: Box::new(reason) }.into());
         }
+        let mut pause = backoff(attempt);
+        if matches!(reason, TitoError::Unavailable { .. }) {
+            // It is not other transactions that are in the way, and a commit may have taken long to fail.
+            let since = *unavailable_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > LONGEST_UNAVAILABLE {
+                return Err(reason.into());
+            }
+            pause = backoff(u32::MAX);
+        }
         tracing::debug!(attempt, error = %reason, "replaying a transaction");
-        tokio::time::sleep(backoff(attempt)).await;
+        tokio::time::sleep(pause).await;
+        tx = engine.begin_again(&tx).await?;
         attempt += 1;
     }
 }
@@ -40,7 +57,12 @@ enum Attempt<T> {
     Replay(TitoError),
 }
 
-async fn run_once<E, T, Error, F, Fut>(engine: &E, options: &TxOptions, f: F) -> Result<Attempt<T>, Error>
+async fn run_once<E, T, Error, F, Fut>(
+    engine: &E,
+    tx: &E::Transaction,
+    options: &TxOptions,
+    f: F,
+) -> Result<Attempt<T>, Error>
 where
     E: TitoEngine,
     F: FnOnce(E::Transaction) -> Fut + Send,
@@ -48,17 +70,16 @@ where
     T: Send,
     Error: From<TitoError> + Send,
 {
-    let tx = engine.begin().await?;
     let marker = match &options.idempotency_key {
         None => None,
-        Some(key) => match Marker::write(&tx, key).await {
+        Some(key) => match Marker::write(tx, key).await {
             Ok(marker) => Some(marker),
-            Err(error) => return give_up(&tx, error.into()).await,
+            Err(error) => return give_up(tx, error.into()).await,
         },
     };
     let value = match f(tx.clone()).await {
         Ok(value) => value,
-        Err(error) => return give_up(&tx, error).await,
+        Err(error) => return give_up(tx, error).await,
     };
     match tx.commit().await {
         Ok(_) => Ok(Attempt::Committed(value)),

@@ -36,6 +36,16 @@ pub trait TitoEngine: Clone + Send + Sync + 'static {
     /// [`TitoError::EngineClosed`], [`TitoError::Storage`].
     fn begin(&self) -> impl Future<Output = Result<Self::Transaction>> + Send;
 
+    /// Begins the transaction that is the replay of one whose commit was refused. An engine with locks can hand those of
+    /// the refused one over, so that the replay does not queue up for them again.
+    ///
+    /// # Errors
+    /// As [`begin`](TitoEngine::begin).
+    fn begin_again(&self, refused: &Self::Transaction) -> impl Future<Output = Result<Self::Transaction>> + Send {
+        let _ = refused;
+        self.begin()
+    }
+
     /// A new timestamp. Its physical part is what "now" means everywhere in Tito.
     ///
     /// # Errors

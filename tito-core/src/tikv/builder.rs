@@ -18,9 +18,10 @@ pub enum Concurrency {
     /// they seldom meet.
     #[default]
     Optimistic,
-    /// Each write and lock waits at its call until no other transaction of this kind holds the key. Costs a round trip
-    /// to the cluster each, and spares work where long transactions often meet. Conflicts are found at the commit all
-    /// the same, so both kinds can be mixed.
+    /// Each write and lock waits at its call, for a second at most, until no other transaction of this kind holds the
+    /// key; a replay after a conflict begins with the keys that it holds. Costs a round trip to the cluster each, and
+    /// spares work where long transactions often meet. Conflicts are found at the commit all the same, so both kinds
+    /// can be mixed.
     Pessimistic,
 }
 

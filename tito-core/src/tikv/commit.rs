@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tikv_client::{Transaction, TransactionClient};
+use tikv_client::{Backoff, ProtoLockInfo, Transaction, TransactionClient};
 
 use super::Core;
 use super::deadline::{Deadline, Passed};
@@ -74,10 +74,16 @@ impl Commit {
 struct Keys {
     /// Whose lock decides: the first that is written.
     primary: Vec<u8>,
+    all: Vec<Vec<u8>>,
+}
+
+impl Keys {
     /// From the first to the last.
-    range: KeyRange,
-    /// Whether it is one key only.
-    is_single: bool,
+    fn range(&self) -> KeyRange {
+        let first = self.all.iter().min().cloned().unwrap_or_default();
+        let last = self.all.iter().max().cloned().unwrap_or_default();
+        KeyRange { start: first, end: only(&last).end }
+    }
 }
 
 impl Begun {
@@ -121,19 +127,15 @@ impl Begun {
                 return Err(already_exists(existing));
             }
         }
-        let stored = |key: &[u8]| core.prefix.stored(key);
-        let mut primary = None;
-        let is_single = writes.len() + locks.len() == 1;
-        let first = writes.keys().chain(&locks).min().map(|key| stored(key)).unwrap_or_default();
-        let last = writes.keys().chain(&locks).max().map(|key| stored(key)).unwrap_or_default();
+        let mut all = Vec::with_capacity(writes.len() + locks.len());
         // Writes before locks: the client makes the first key the primary one.
         for (key, pending) in writes {
             if absent.contains(&key) {
                 locks.insert(key);
                 continue;
             }
-            let stored = stored(&key);
-            primary.get_or_insert_with(|| stored.clone());
+            let stored = core.prefix.stored(&key);
+            all.push(stored.clone());
             let filled = match (pending.value, pending.must_be_new) {
                 (Some(value), true) => self.transaction.insert(stored, value).await,
                 (Some(value), false) => self.transaction.put(stored, value).await,
@@ -141,10 +143,10 @@ impl Begun {
             };
             filled.map_err(unusable)?;
         }
-        let locks: Vec<Vec<u8>> = locks.iter().map(|key| stored(key)).collect();
-        let primary = primary.or_else(|| locks.first().cloned()).unwrap_or_default();
+        let locks: Vec<Vec<u8>> = locks.iter().map(|key| core.prefix.stored(key)).collect();
+        all.extend_from_slice(&locks);
         self.transaction.lock_keys(locks).await.map_err(unusable)?;
-        Ok(Keys { primary, range: KeyRange { start: first, end: only(&last).end }, is_single })
+        Ok(Keys { primary: all.first().cloned().unwrap_or_default(), all })
     }
 
     /// Makes the commit, for as long as the deadline and the transaction's age allow. Dropping it half-way is safe: what
@@ -173,10 +175,15 @@ impl Begun {
             Failed::Error(error) => refusal(error),
             Failed::Deadline | Failed::TooOld => None,
         };
-        // The one exception: a rollback leaves a record that older transactions of the key conflict with, and here it
-        // would be for nothing.
-        let is_final = keys.is_single && refused.as_ref().is_some_and(Refusal::is_final);
-        let settled = if is_final { Settled::RolledBack } else { self.roll_back(core, deadline).await };
+        let settled = match &refused {
+            // A rollback leaves a record that older transactions of the key conflict with, and here it is for nothing.
+            Some(refusal) if keys.all.len() == 1 && refusal.is_final() => Settled::RolledBack,
+            Some(_) => self.roll_back(core, deadline).await,
+            None => match self.decide(core, keys, deadline).await {
+                Ok(()) => self.roll_back(core, deadline).await,
+                Err(error) => Settled::Unknown(error),
+            },
+        };
         let settling = match settled {
             Settled::Committed(Some(timestamp)) => return Ok(timestamp),
             // It is done, and that is what matters: a timestamp that is a little late, yet before every later start.
@@ -195,8 +202,45 @@ impl Begun {
         }
     }
 
-    /// Rolls back on every key, which also decides and tells the outcome. After every failed commit, whatever failed:
-    /// keys of other regions or batches would keep a lock, whose primary may never have been written.
+    /// Makes the primary key decide whether a commit took effect, and the other keys follow it.
+    ///
+    /// The client's rollback must not be used for that: it goes to the regions side by side, and would roll back the
+    /// locks of other keys while the primary's region finds the transaction committed, which tears it apart. So the
+    /// locks are resolved as those of another, dead transaction are: the client looks at the primary key first, and rolls
+    /// it back if it is neither committed nor rolled back. A time to live of 0 tells it not to wait.
+    async fn decide(&self, core: &Core, keys: &Keys, deadline: Deadline) -> Result<(), BoxError> {
+        let version = self.transaction.start_timestamp();
+        let lock = |key: &Vec<u8>| ProtoLockInfo {
+            key: key.clone(),
+            primary_lock: keys.primary.clone(),
+            lock_version: self.start.raw(),
+            ..Default::default()
+        };
+        let locks: Vec<ProtoLockInfo> = keys.all.iter().map(lock).collect();
+        for attempt in 1.. {
+            let client = core.connections.get(self.slot).client;
+            let resolving = client.resolve_locks(locks.clone(), version.clone(), Backoff::no_backoff());
+            let error = match deadline.bound(resolving).await {
+                Ok(Ok(alive)) if alive.is_empty() => return Ok(()),
+                Ok(Ok(_)) => "the primary key is still locked".into(),
+                Ok(Err(error)) => match Failure::of(&error) {
+                    // The primary key was never locked. A commit is sent only after it was, so none was sent.
+                    Failure::Orphan { start } if start == self.start.raw() => return Ok(()),
+                    Failure::Lasting | Failure::TooLarge => return Err(error.into()),
+                    Failure::Passing | Failure::Orphan { .. } => BoxError::from(error),
+                },
+                Err(Passed) => return Err("the primary key had no answer before the deadline".into()),
+            };
+            if attempt > core.settings.retry_budget || deadline.pause(attempt).await.is_err() {
+                return Err(error);
+            }
+        }
+        Err("the primary key was never asked".into())
+    }
+
+    /// Rolls back on every key, once it is certain that no commit took effect or all keys follow it: in the second case
+    /// that is told. After every failed commit, whatever failed: keys of other regions or batches would keep a lock,
+    /// whose primary may never have been written.
     async fn roll_back(&mut self, core: &Core, deadline: Deadline) -> Settled {
         for attempt in 1.. {
             let error = match deadline.bound(self.transaction.rollback()).await {
@@ -236,7 +280,7 @@ impl Begun {
             Refusal::Orphan { start } => {
                 // Attempts that meet such a key fail at once, so 32 of them don't outlast a dead client's lock: it is
                 // waited for here.
-                core.wait_out(&self.client, &keys.range, start, deadline).await;
+                core.wait_out(&self.client, &keys.range(), start, deadline).await;
                 TitoError::Conflict { key: named(Vec::new()) }
             }
         }

@@ -4,26 +4,38 @@
 //! pessimistic transactions can't commit for us: they lock what is newest and check nothing against the snapshot that was
 //! read, so an update between the two would be lost. So the commit is the optimistic one in both modes, with all its
 //! checks, and the guards lock a key beside each key, which nobody writes: what holds a guard is never in the way of its
-//! own commit.
+//! own commit, and where a guard can't be had, the transaction goes on without.
+//!
+//! Who waited for a guard has a snapshot from before what it waited for, and fails at the commit. It keeps the guard
+//! then, and hands it to its replay, whose snapshot is taken under it: so each writer of a contested key runs twice at
+//! most, however many there are.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tikv_client::{CheckLevel, Error, Transaction, TransactionClient, TransactionOptions};
+use tikv_client::{Backoff, CheckLevel, Error, RetryOptions, Transaction, TransactionClient, TransactionOptions};
 use tokio::sync::{Mutex, oneshot};
 
 use super::Core;
-use super::calls::Attempts;
-use super::deadline::{Deadline, Passed};
-use super::failure::{Failure, key_errors};
-use super::outcome::{Refusal, refusal};
-use crate::error::{KeyText, Result, TitoError};
+use super::deadline::Deadline;
+use super::failure::key_errors;
 
 /// Comes after a key in the key that guards it: no key of Tito's ends like this, and a guard that met a real key would
 /// hold up its writers a little and do nothing else.
 const SUFFIX: &[u8] = b"\0tito guard";
 
-/// The guards of one transaction.
+/// How long a call waits before it goes on without the guard, which may come yet.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a waiter that is woken waits again.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How often the client itself waits for a lock, a second each on the server, and looks in between whether its holder
+/// died.
+const LOCK_BACKOFF: Backoff = Backoff::no_jitter_backoff(2, 2, 1);
+
+/// The guards of one transaction, and of its replays.
 pub(super) struct Guards {
     core: Arc<Core>,
     slot: usize,
@@ -41,59 +53,49 @@ impl Guards {
         Self { core, slot, state: Mutex::new(State::Unused) }
     }
 
-    /// Waits until no other pessimistic transaction holds one of the keys.
-    ///
-    /// # Errors
-    /// [`TitoError::Conflict`] where the other one ended meanwhile, or the two would wait for each other: the snapshot
-    /// of this one is older than what it waited for, so it would fail at the commit.
-    pub(super) async fn acquire(guards: &Arc<Self>, keys: Vec<Vec<u8>>) -> Result<()> {
-        let owned = guards.clone();
+    /// Waits for the guards of these keys, for a second at most.
+    pub(super) async fn acquire(guards: &Arc<Self>, keys: &[Vec<u8>]) {
+        let (owned, keys) = (guards.clone(), keys.to_vec());
         // In a task, so that a caller that is cancelled leaves no lock that the transaction does not know of.
-        let answer = guards.core.tasks.start(async move { owned.lock(keys).await });
-        answer.await.unwrap_or_else(|_| Err(TitoError::EngineClosed { reason: "the runtime is shut down".to_string() }))
+        let acquired = guards.core.tasks.start(async move { owned.lock(keys).await });
+        let _ = Deadline::after(PATIENCE).bound(acquired).await;
     }
 
-    async fn lock(&self, mut keys: Vec<Vec<u8>>) -> Result<()> {
+    async fn lock(&self, mut keys: Vec<Vec<u8>>) {
         let mut state = self.state.lock().await;
         if matches!(*state, State::Unused) {
-            let begin = |client: TransactionClient| async move {
-                let options = TransactionOptions::new_pessimistic().drop_check(CheckLevel::None);
-                client.begin_with_options(options).await
-            };
-            let (_, transaction) = self.core.ask_pd(self.slot, "lock", begin).await?;
-            *state = State::Held { transaction: Box::new(transaction), keys: BTreeSet::new() };
+            match self.core.ask_pd(self.slot, "lock", begin).await {
+                Ok((_, transaction)) => {
+                    *state = State::Held { transaction: Box::new(transaction), keys: BTreeSet::new() };
+                }
+                Err(error) => return tracing::debug!(%error, "a transaction goes on without guards"),
+            }
         }
-        let State::Held { transaction, keys: held } = &mut *state else { return Err(TitoError::TransactionEnded) };
+        let State::Held { transaction, keys: held } = &mut *state else { return };
         keys.retain(|key| !held.contains(key));
-        // In one order everywhere, so that two calls seldom wait for each other.
+        // In one order everywhere, so that two calls don't wait for each other.
         keys.sort_unstable();
         keys.dedup();
-        let Some(first) = keys.first().cloned() else { return Ok(()) };
-        let deadline = Deadline::after(self.core.settings.call_deadline);
-        let mut attempts = Attempts::new("lock", Some(&first), deadline);
+        if keys.is_empty() {
+            return;
+        }
+        let longest = Deadline::after(LONGEST_WAIT);
         loop {
-            attempts.begin();
             let stored: Vec<Vec<u8>> = keys.iter().map(|key| self.stored(key)).collect();
+            let deadline = Deadline::after(self.core.settings.call_deadline);
             let error = match deadline.bound(transaction.lock_keys(stored)).await {
-                Ok(Ok(())) => {
-                    held.extend(keys);
-                    return Ok(());
-                }
-                Ok(Err(error)) => error,
-                Err(Passed) => return Err(attempts.passed()),
+                Ok(Ok(())) => return held.extend(keys),
+                Ok(Err(error)) => Some(error),
+                Err(_) => None,
             };
-            if has_to_begin_anew(&error) {
-                return Err(TitoError::Conflict { key: KeyText::from(first) });
+            // A waiter that is woken, because the guard was released, is told to ask again (`PessimisticRetry`).
+            let was_woken = error.as_ref().is_some_and(was_woken);
+            if error.as_ref().is_some_and(is_deadlocked) {
+                self.give_up(&mut state).await;
+                return;
             }
-            let is_held_by_another = matches!(refusal(&error), Some(Refusal::Locked { .. }));
-            if Failure::of(&error) == Failure::Lasting {
-                return Err(attempts.lasting(error));
-            }
-            match attempts.again(error, self.core.settings.retry_budget).await {
-                Err(TitoError::Unavailable { .. }) if is_held_by_another => {
-                    return Err(TitoError::Conflict { key: KeyText::from(first) });
-                }
-                waited => waited?,
+            if !was_woken || longest.is_past() {
+                return tracing::debug!(?error, "a transaction goes on without a guard");
             }
         }
     }
@@ -101,15 +103,34 @@ impl Guards {
     /// Lets go of all guards, in a task.
     pub(super) fn release(guards: &Arc<Self>) -> oneshot::Receiver<()> {
         let owned = guards.clone();
-        guards.core.tasks.start(async move {
-            let mut state = owned.state.lock().await;
-            let State::Held { mut transaction, .. } = std::mem::replace(&mut *state, State::Released) else { return };
-            let deadline = Deadline::after(owned.core.settings.call_deadline);
-            match deadline.bound(transaction.rollback()).await {
-                Ok(Ok(())) => {}
-                failed => tracing::debug!(?failed, "guards are left to expire by themselves"),
-            }
-        })
+        guards.core.tasks.start(async move { owned.release_now().await })
+    }
+
+    async fn release_now(&self) {
+        let mut state = self.state.lock().await;
+        self.give_up(&mut state).await;
+    }
+
+    /// Lets go of all guards before it returns, unless one is waited for yet.
+    pub(super) async fn release_held(guards: &Arc<Self>) {
+        match guards.state.try_lock() {
+            Ok(mut state) => guards.give_up(&mut state).await,
+            Err(_) => drop(Self::release(guards)),
+        }
+    }
+
+    async fn give_up(&self, state: &mut State) {
+        let State::Held { mut transaction, .. } = std::mem::replace(state, State::Released) else { return };
+        let deadline = Deadline::after(self.core.settings.call_deadline);
+        match deadline.bound(transaction.rollback()).await {
+            Ok(Ok(())) => {}
+            failed => tracing::debug!(?failed, "guards are left to expire by themselves"),
+        }
+    }
+
+    /// Whether they can still guard anything.
+    pub(super) fn are_held(&self) -> bool {
+        self.state.try_lock().is_ok_and(|state| matches!(*state, State::Held { .. }))
     }
 
     fn stored(&self, key: &[u8]) -> Vec<u8> {
@@ -117,9 +138,22 @@ impl Guards {
     }
 }
 
-/// A waiter that is woken is told to begin anew (`PessimisticRetry`), as is the victim of a deadlock.
-fn has_to_begin_anew(error: &Error) -> bool {
-    key_errors(error).any(|error| error.conflict.is_some() || error.deadlock.is_some())
+/// A pessimistic transaction keeps its locks alive by the client's heartbeat.
+async fn begin(client: TransactionClient) -> Result<Transaction, Error> {
+    let region_backoff = RetryOptions::default_pessimistic().region_backoff;
+    let options = TransactionOptions::new_pessimistic()
+        .retry_options(RetryOptions { region_backoff, lock_backoff: LOCK_BACKOFF })
+        .drop_check(CheckLevel::None);
+    client.begin_with_options(options).await
+}
+
+fn was_woken(error: &Error) -> bool {
+    key_errors(error).any(|error| error.conflict.is_some())
+}
+
+/// This one was chosen to give way.
+fn is_deadlocked(error: &Error) -> bool {
+    key_errors(error).any(|error| error.deadlock.is_some())
 }
 
 #[cfg(test)]
@@ -129,17 +163,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_woken_waiter_and_the_victim_of_a_deadlock_begin_anew_and_others_wait_on() {
+    fn a_woken_waiter_and_the_victim_of_a_deadlock_are_told_apart_from_others() {
         let wrapped = |key_error: ProtoKeyError| Error::PessimisticLockError {
             inner: Box::new(Error::MultipleKeyErrors(vec![Error::KeyError(Box::new(key_error))])),
             success_keys: vec![],
         };
-        let woken = ProtoKeyError { conflict: Some(Default::default()), ..Default::default() };
-        assert!(has_to_begin_anew(&wrapped(woken)));
-        let victim = ProtoKeyError { deadlock: Some(Default::default()), ..Default::default() };
-        assert!(has_to_begin_anew(&wrapped(victim)));
-        let locked = ProtoKeyError { locked: Some(Default::default()), ..Default::default() };
-        assert!(!has_to_begin_anew(&wrapped(locked)));
-        assert!(!has_to_begin_anew(&Error::ResolveLockError(vec![])));
+        let woken = wrapped(ProtoKeyError { conflict: Some(Default::default()), ..Default::default() });
+        assert!(was_woken(&woken) && !is_deadlocked(&woken));
+        let victim = wrapped(ProtoKeyError { deadlock: Some(Default::default()), ..Default::default() });
+        assert!(is_deadlocked(&victim) && !was_woken(&victim));
+        let locked = wrapped(ProtoKeyError { locked: Some(Default::default()), ..Default::default() });
+        assert!(!was_woken(&locked) && !is_deadlocked(&locked));
     }
 }

@@ -159,7 +159,11 @@ impl TitoEngine for TiKVBackend {
     type Transaction = TiKVTransaction;
 
     async fn begin(&self) -> Result<TiKVTransaction> {
-        TiKVTransaction::begin(&self.core).await
+        TiKVTransaction::begin(&self.core, None).await
+    }
+
+    async fn begin_again(&self, refused: &TiKVTransaction) -> Result<TiKVTransaction> {
+        TiKVTransaction::begin(&self.core, Some(refused)).await
     }
 
     async fn timestamp(&self) -> Result<Timestamp> {

@@ -1,12 +1,12 @@
 //! What the errors of a commit and of the rollback after it prove.
 //!
-//! - A conflict, an existing key, a lock that others rolled back: answers of a server that prove by themselves that
-//!   nothing was committed.
+//! - A conflict, an existing key, a lock in the way, a lock that others rolled back: answers of a server that prove by
+//!   themselves that nothing was committed. All but the last come from the first phase, before a commit is sent.
 //! - Anything else out of a commit proves nothing. A failed RPC comes as `GrpcAPI`, which does not set the client's
 //!   `UndeterminedError`, and the request may have taken effect; a region error may be the answer to a second attempt
-//!   whose first took effect without an answer.
-//! - So every failed commit is rolled back. The primary key decides: once it has a rollback record, the transaction can't
-//!   be committed any more; if it was committed, the rollback is refused with that.
+//!   whose first took effect without an answer. Then the primary key decides, and has to be asked before any other key is
+//!   touched.
+//! - A rollback on keys whose transaction was committed is refused with that.
 
 use tikv_client::Error;
 

@@ -14,7 +14,7 @@ use super::scan::scan;
 use super::{Concurrency, Core, timestamp_of};
 use crate::engine::write_buffer::{WriteBuffer, Writes};
 use crate::engine::{KeyValue, Outbox, TitoTransaction};
-use crate::error::{KeyText, Result, TitoError};
+use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
 
@@ -28,10 +28,8 @@ struct Inner {
     start: Timestamp,
     /// `None` once the transaction has ended.
     open: Mutex<Option<Open>>,
-    /// The locks that a pessimistic transaction holds.
-    guards: Option<Arc<Guards>>,
-    /// The key on which a call of this transaction met another.
-    conflict: Mutex<Option<KeyText>>,
+    /// What a pessimistic transaction holds, until it hands it to its replay.
+    guards: Mutex<Option<Arc<Guards>>>,
     outbox: Outbox,
 }
 
@@ -43,16 +41,17 @@ struct Open {
     buffer: WriteBuffer,
 }
 
-/// How long the client tries a region again during a commit, within the deadline: past the election of a leader. What
-/// it gives up has to be rolled back and run again as a whole.
-const REGION_BACKOFF: Backoff = Backoff::no_jitter_backoff(2, 500, 20);
+/// How long the client tries a region again during a commit: two and a half seconds. What it gives up is settled, and
+/// run again as a whole if it took no effect.
+const REGION_BACKOFF: Backoff = Backoff::no_jitter_backoff(2, 500, 12);
 
 /// How long it waits for another transaction's lock: a second and a half. Where the other one lives, it is a conflict
 /// after that in any case; where it died, 32 attempts of this length outlast the 20 s that its locks live at most.
 const LOCK_BACKOFF: Backoff = Backoff::no_jitter_backoff(2, 500, 10);
 
 impl TiKVTransaction {
-    pub(super) async fn begin(core: &Arc<Core>) -> Result<Self> {
+    /// A new transaction, with the guards of the one that it is the replay of.
+    pub(super) async fn begin(core: &Arc<Core>, replayed: Option<&Self>) -> Result<Self> {
         let slot = core.connections.next_slot();
         // Read before the timestamp is taken, so that the age measured from here is never too small.
         let (began_millis, began) = (core.settings.clock.now_millis(), Instant::now());
@@ -61,12 +60,15 @@ impl TiKVTransaction {
         let start = timestamp_of(&transaction.start_timestamp());
         let guards = match core.settings.concurrency {
             Concurrency::Optimistic => None,
-            Concurrency::Pessimistic => Some(Arc::new(Guards::new(core.clone(), slot))),
+            Concurrency::Pessimistic => {
+                let held = replayed.and_then(|replayed| lock(&replayed.0.guards).take_if(|guards| guards.are_held()));
+                Some(held.unwrap_or_else(|| Arc::new(Guards::new(core.clone(), slot))))
+            }
         };
         let begun = Begun { slot, client, transaction, start, began_millis, began };
         let open = Mutex::new(Some(Open { begun, buffer: WriteBuffer::default() }));
-        let (conflict, outbox) = (Mutex::default(), Outbox::default());
-        Ok(Self(Arc::new(Inner { core: core.clone(), slot, start, open, guards, conflict, outbox })))
+        let (guards, outbox) = (Mutex::new(guards), Outbox::default());
+        Ok(Self(Arc::new(Inner { core: core.clone(), slot, start, open, guards, outbox })))
     }
 
     fn with_buffer<T>(&self, f: impl FnOnce(&mut WriteBuffer) -> Result<T>) -> Result<T> {
@@ -86,13 +88,11 @@ impl TiKVTransaction {
     }
 
     /// Waits for the keys in a pessimistic transaction.
-    async fn guard(&self, keys: &[Vec<u8>]) -> Result<()> {
-        let Some(guards) = &self.0.guards else { return Ok(()) };
-        let outcome = Guards::acquire(guards, keys.to_vec()).await;
-        if let Err(TitoError::Conflict { key }) = &outcome {
-            *lock(&self.0.conflict) = Some(key.clone());
+    async fn guard(&self, keys: &[Vec<u8>]) {
+        let guards = lock(&self.0.guards).clone();
+        if let Some(guards) = guards {
+            Guards::acquire(&guards, keys).await;
         }
-        outcome
     }
 
     async fn scan_in(&self, range: KeyRange, is_reverse: bool, limit: usize) -> Result<Vec<KeyValue>> {
@@ -104,7 +104,7 @@ impl TiKVTransaction {
 impl Drop for Inner {
     fn drop(&mut self) {
         // An optimistic transaction that was not committed has left no trace in the cluster.
-        if let Some(guards) = self.guards.take() {
+        if let Some(guards) = lock(&self.guards).take() {
             Guards::release(&guards);
         }
     }
@@ -144,29 +144,29 @@ impl TitoTransaction for TiKVTransaction {
     async fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
         let keys = [key.clone()];
         self.with_buffer(|buffer| buffer.write(key, Some(value), &self.0.core.settings.limits))?;
-        self.guard(&keys).await
+        self.guard(&keys).await;
+        Ok(())
     }
 
     async fn insert(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
         let keys = [key.clone()];
         self.with_buffer(|buffer| buffer.insert(key, value, &self.0.core.settings.limits))?;
-        self.guard(&keys).await
+        self.guard(&keys).await;
+        Ok(())
     }
 
     async fn delete(&self, key: Vec<u8>) -> Result<()> {
         let keys = [key.clone()];
         self.with_buffer(|buffer| buffer.write(key, None, &self.0.core.settings.limits))?;
-        self.guard(&keys).await
+        self.guard(&keys).await;
+        Ok(())
     }
 
     async fn lock_keys(&self, keys: Vec<Vec<u8>>) -> Result<()> {
         let limits = &self.0.core.settings.limits;
         self.with_buffer(|buffer| keys.iter().try_for_each(|key| buffer.lock(key.clone(), limits)))?;
-        self.guard(&keys).await
-    }
-
-    fn met_conflict(&self) -> Option<TitoError> {
-        lock(&self.0.conflict).clone().map(|key| TitoError::Conflict { key })
+        self.guard(&keys).await;
+        Ok(())
     }
 
     fn outbox(&self) -> &Outbox {
@@ -181,12 +181,14 @@ impl TitoTransaction for TiKVTransaction {
         self.0.core.check_open()?;
         let announcements = self.0.outbox.take_announcements();
         let commit = Commit { core: self.0.core.clone(), begun, buffer, announcements };
-        let guards = self.0.guards.clone();
+        let guards = lock(&self.0.guards).clone();
         // Between its two phases a commit must not be dropped, so it does not depend on this future.
         let answer = self.0.core.tasks.start(async move {
             let outcome = commit.run().await;
-            if let Some(guards) = guards {
-                Guards::release(&guards);
+            let is_replayed = matches!(outcome, Err(TitoError::Conflict { .. } | TitoError::Unavailable { .. }));
+            if let Some(guards) = guards.filter(|_| !is_replayed) {
+                // Before the answer, so that whoever begins after it does not wait for these.
+                Guards::release_held(&guards).await;
             }
             outcome
         });
@@ -200,9 +202,10 @@ impl TitoTransaction for TiKVTransaction {
         if self.end().is_none() {
             return;
         }
-        if let Some(guards) = &self.0.guards {
+        let guards = lock(&self.0.guards).take();
+        if let Some(guards) = guards {
             // An error means that the runtime is going down.
-            let _ = Guards::release(guards).await;
+            let _ = Guards::release(&guards).await;
         }
     }
 }
