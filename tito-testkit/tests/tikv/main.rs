@@ -11,6 +11,7 @@ mod live_beside_dead;
 mod maintenance;
 mod outages;
 mod pessimistic;
+mod pessimistic_conformance;
 mod support;
 mod tls;
 mod unreachable;

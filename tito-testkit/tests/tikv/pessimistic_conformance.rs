@@ -1,0 +1,52 @@
+//! Pessimistic transactions keep the whole contract of an engine.
+
+use tito_core::Result;
+use tito_core::tikv::{Concurrency, TiKVBackend};
+use tito_testkit::EngineSettings;
+use tito_testkit::conformance::EngineUnderTest;
+use tito_testkit::mock_tikv::MockCluster;
+
+use crate::support::builder;
+
+struct Pessimistic {
+    cluster: MockCluster,
+    db: TiKVBackend,
+}
+
+async fn open(cluster: MockCluster, settings: EngineSettings) -> Result<Pessimistic> {
+    let db = builder(&cluster)
+        .concurrency(Concurrency::Pessimistic)
+        .clock(settings.clock)
+        .limits(settings.limits)
+        .max_transaction_age(settings.max_transaction_age)
+        .connect()
+        .await?;
+    Ok(Pessimistic { cluster, db })
+}
+
+impl EngineUnderTest for Pessimistic {
+    type Engine = TiKVBackend;
+
+    async fn open(settings: EngineSettings) -> Result<Self> {
+        let now = settings.clock.clone();
+        let cluster = MockCluster::builder()
+            .stores(3)
+            .split_at(["b", "k", "key-5", "row"])
+            .clock(std::sync::Arc::new(move || now.now_millis()))
+            .start()
+            .await
+            .unwrap();
+        open(cluster, settings).await
+    }
+
+    fn engine(&self) -> TiKVBackend {
+        self.db.clone()
+    }
+
+    async fn reopen(self, settings: EngineSettings) -> Result<Option<Self>> {
+        self.db.close().await;
+        open(self.cluster, settings).await.map(Some)
+    }
+}
+
+tito_testkit::conformance!(contract, Pessimistic);
