@@ -11,7 +11,6 @@ mod live_beside_dead;
 mod maintenance;
 mod outages;
 mod pessimistic;
-mod pessimistic_conformance;
 mod support;
 mod tls;
 mod unreachable;
