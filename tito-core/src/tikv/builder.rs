@@ -163,7 +163,8 @@ impl TiKVBuilder {
     }
 
     /// Puts these bytes in front of every key that is stored, so that several databases, or other software, can share
-    /// one cluster. Default: none.
+    /// one cluster. No prefix may begin with another one: `app` would see what is under `app2`, so end them all with one
+    /// separator, such as `app/`. Default: none.
     pub fn key_prefix(mut self, prefix: impl Into<Vec<u8>>) -> Self {
         self.key_prefix = prefix.into();
         self

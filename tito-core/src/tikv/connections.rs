@@ -102,19 +102,45 @@ impl Opener {
     }
 
     /// The client connects to PD without a timeout, and panics on an answer without the header that it expects. So it
-    /// does that in a task of its own, whose panic is an error here and which ends with the deadline.
+    /// does that in tasks of its own, whose panic is an error here and which end with the deadline.
+    ///
+    /// It asks one address after the other, and an address that says nothing keeps it from the next for ever. So where
+    /// it takes long, or panics, each address is tried by itself.
     async fn open(&self) -> Result<TransactionClient, TiKVError> {
+        let deadline = Deadline::after(self.deadline);
         let mut connecting = JoinSet::new();
-        connecting.spawn(TransactionClient::new_with_config(self.addresses.clone(), self.config.clone()));
-        let reason = match Deadline::after(self.deadline).bound(connecting.join_next()).await {
-            Ok(Some(Ok(Ok(client)))) => return Ok(client),
-            Ok(Some(Ok(Err(error)))) => error.to_string(),
-            Ok(Some(Err(_))) => "what answers does not speak PD's protocol".to_string(),
-            // A set with one task has a next one.
-            Ok(None) => "nothing was tried".to_string(),
-            Err(Passed) => format!("there was no answer within {} ms", self.deadline.as_millis()),
-        };
-        Err(TiKVError::Unreachable { addresses: self.addresses.clone(), reason })
+        self.connect(&mut connecting, self.addresses.clone());
+        let mut can_try_each = self.addresses.len() > 1;
+        let mut reason = "nothing was tried".to_string();
+        loop {
+            let patience = if can_try_each { self.deadline / 4 } else { self.deadline };
+            reason = match deadline.within(patience).bound(connecting.join_next()).await {
+                Ok(Some(Ok(Ok(client)))) => return Ok(client),
+                // What the client says of the addresses as a whole, such as that they are of two clusters.
+                Ok(Some(Ok(Err(error)))) if can_try_each => return Err(self.unreachable(error.to_string())),
+                Ok(Some(Ok(Err(error)))) => error.to_string(),
+                Ok(Some(Err(_))) => "what answers does not speak PD's protocol".to_string(),
+                Ok(None) => return Err(self.unreachable(reason)),
+                Err(Passed) if deadline.is_past() => {
+                    let reason = format!("there was no answer within {} ms", self.deadline.as_millis());
+                    return Err(self.unreachable(reason));
+                }
+                Err(Passed) => reason,
+            };
+            if std::mem::take(&mut can_try_each) {
+                for address in &self.addresses {
+                    self.connect(&mut connecting, vec![address.clone()]);
+                }
+            }
+        }
+    }
+
+    fn connect(&self, connecting: &mut JoinSet<tikv_client::Result<TransactionClient>>, addresses: Vec<String>) {
+        connecting.spawn(TransactionClient::new_with_config(addresses, self.config.clone()));
+    }
+
+    fn unreachable(&self, reason: String) -> TiKVError {
+        TiKVError::Unreachable { addresses: self.addresses.clone(), reason }
     }
 }
 

@@ -1,5 +1,4 @@
 //! A commit on TiKV whose answer is lost is wholly there or wholly absent, in every region that it wrote to.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::time::Duration;
 

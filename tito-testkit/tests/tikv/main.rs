@@ -1,0 +1,17 @@
+//! The TiKV engine in trouble, at its limits and counted, on an in-process cluster.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod apart;
+mod atomicity;
+mod cancellation;
+mod client_facts;
+mod costs;
+mod crashes;
+mod large;
+mod live_beside_dead;
+mod maintenance;
+mod outages;
+mod pessimistic;
+mod support;
+mod tls;
+mod unreachable;

@@ -1,0 +1,222 @@
+//! Pessimistic transactions: writers of one key wait for each other, and nothing is lost.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tito_core::event::TitoEvent;
+use tito_core::prelude::*;
+use tito_core::tikv::{Concurrency, TiKVBackend};
+use tito_testkit::mock_tikv::{LockKind, MockCluster};
+use tito_worker::prelude::*;
+use tokio::sync::Barrier;
+
+use crate::support::*;
+
+async fn pessimistic(cluster: &MockCluster) -> TiKVBackend {
+    builder(cluster).concurrency(Concurrency::Pessimistic).connect().await.unwrap()
+}
+
+async fn add<T: TitoTransaction>(tx: &T, key: &str, amount: i64) -> Result<(), TitoError> {
+    let value = tx.get(key.as_bytes()).await?.map_or(0, |value| number(&value));
+    tx.put(key.as_bytes().to_vec(), (value + amount).to_string().into_bytes()).await
+}
+
+fn number(value: &[u8]) -> i64 {
+    std::str::from_utf8(value).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn increments_of_many_tasks_sum_up() {
+    let cluster = four_regions().await;
+    let db = pessimistic(&cluster).await;
+    let (tasks, each) = (8, 4);
+    let adding = (0..tasks).map(|_| {
+        let db = db.clone();
+        tokio::spawn(async move {
+            for _ in 0..each {
+                db.transaction(|tx| async move { add(&tx, "grape", 1).await }).await.unwrap();
+            }
+        })
+    });
+    in_time(futures::future::try_join_all(adding)).await.unwrap();
+    assert_eq!(get(&db, "grape").await, Some((tasks * each).to_string()));
+    no_locks(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn optimistic_and_pessimistic_increments_of_one_key_sum_up() {
+    let cluster = four_regions().await;
+    let engines = [pessimistic(&cluster).await, connect(&cluster).await];
+    let (tasks, each) = (6, 4);
+    let adding = (0..tasks).map(|task| {
+        let db = engines[task % 2].clone();
+        tokio::spawn(async move {
+            for _ in 0..each {
+                db.transaction(|tx| async move { add(&tx, "grape", 1).await }).await.unwrap();
+            }
+        })
+    });
+    in_time(futures::future::try_join_all(adding)).await.unwrap();
+    assert_eq!(get(&engines[1], "grape").await, Some((tasks * each).to_string()));
+    no_locks(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_waits_for_the_one_before_it() {
+    let cluster = four_regions().await;
+    let db = pessimistic(&cluster).await;
+    let first = db.begin().await.unwrap();
+    add(&first, "grape", 1).await.unwrap();
+    assert!(cluster.locks().iter().all(|lock| lock.kind == LockKind::Pessimistic));
+    assert_eq!(cluster.locks().len(), 1);
+    let second = {
+        let db = db.clone();
+        tokio::spawn(async move { db.transaction(|tx| async move { add(&tx, "grape", 10).await }).await })
+    };
+    // It can't have written anything while the first holds the key.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!second.is_finished());
+    first.commit().await.unwrap();
+    in_time(second).await.unwrap().unwrap();
+    assert_eq!(get(&db, "grape").await.as_deref(), Some("11"));
+    no_locks(&cluster).await;
+}
+
+/// Each holds what the other wants.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_that_wait_for_each_other_are_both_done_in_the_end() {
+    let cluster = four_regions().await;
+    let db = pessimistic(&cluster).await;
+    let both_hold_one = std::sync::Arc::new(Barrier::new(2));
+    let moving = [("apple", "tomato"), ("tomato", "apple")].map(|(from, to)| {
+        let (db, both_hold_one) = (db.clone(), both_hold_one.clone());
+        let met = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        tokio::spawn(async move {
+            db.transaction(|tx| async move {
+                add(&tx, from, -1).await?;
+                // In the first attempt only.
+                if !met.swap(true, std::sync::atomic::Ordering::Relaxed) {
+                    both_hold_one.wait().await;
+                }
+                add(&tx, to, 1).await
+            })
+            .await
+        })
+    });
+    for moved in moving {
+        in_time(moved).await.unwrap().unwrap();
+    }
+    assert_eq!(get_all(&db, &["apple", "tomato"]).await, vec![Some("0".to_string()); 2]);
+    no_locks(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_transaction_lets_go_of_its_locks() {
+    let cluster = four_regions().await;
+    let db = pessimistic(&cluster).await;
+    for end in ["rollback", "drop", "refused", "insert"] {
+        let tx = db.begin().await.unwrap();
+        for key in APART {
+            tx.put(key.as_bytes().to_vec(), b"1".to_vec()).await.unwrap();
+        }
+        assert_eq!(cluster.locks().len(), 4, "{end}");
+        match end {
+            "rollback" => tx.rollback().await,
+            "drop" => drop(tx),
+            "refused" => {
+                put_all(&connect(&cluster).await, &["melon"], "other").await.unwrap();
+                assert!(matches!(tx.commit().await, Err(TitoError::Conflict { .. })));
+                // Until then it could be replayed, and keeps them for that.
+                drop(tx);
+            }
+            _ => {
+                tx.rollback().await;
+                let tx = db.begin().await.unwrap();
+                tx.insert(b"melon".to_vec(), b"1".to_vec()).await.unwrap();
+                assert!(matches!(tx.commit().await, Err(TitoError::AlreadyExists { .. })));
+            }
+        }
+        no_locks(&cluster).await;
+    }
+}
+
+/// What it guarded is not blocked: who waits for it goes on without it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_client_s_guards_hold_nobody_up_for_long() {
+    let cluster = four_regions().await;
+    let process = Process::start(builder(&cluster).concurrency(Concurrency::Pessimistic)).await;
+    let dying = process.db.clone();
+    let held = process.spawn(async move {
+        let tx = dying.begin().await.unwrap();
+        for key in APART {
+            tx.put(key.as_bytes().to_vec(), b"dead".to_vec()).await.unwrap();
+        }
+        std::mem::forget(tx);
+    });
+    held.await.unwrap();
+    assert_eq!(cluster.locks().len(), 4);
+    process.kill();
+    let db = pessimistic(&cluster).await;
+    in_time(db.transaction(|tx| async move { add(&tx, "grape", 1).await })).await.unwrap();
+    assert_eq!(get(&db, "grape").await.as_deref(), Some("1"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_older_than_what_was_waited_for_is_a_conflict_and_loses_no_update() {
+    let cluster = four_regions().await;
+    let db = pessimistic(&cluster).await;
+    put_all(&db, &["grape"], "1").await.unwrap();
+    let late = db.begin().await.unwrap();
+    assert_eq!(late.get(b"grape").await.unwrap(), Some(b"1".to_vec()));
+    put_all(&db, &["grape"], "2").await.unwrap();
+    let outcome = match late.put(b"grape".to_vec(), b"1+1".to_vec()).await {
+        Ok(()) => late.commit().await.map(drop),
+        early => early,
+    };
+    assert!(matches!(outcome, Err(TitoError::Conflict { .. })), "{outcome:?}");
+    assert_eq!(get(&db, "grape").await.as_deref(), Some("2"));
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TitoModel)]
+#[tito(event = "user")]
+struct User {
+    id: String,
+    #[tito(index(unique))]
+    email: String,
+    #[tito(index)]
+    age: u32,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn models_indexes_and_events_are_as_on_any_engine() {
+    let cluster = four_regions().await;
+    let db = pessimistic(&cluster).await;
+    let users = db.clone().model::<User>();
+    let user = |id: &str, age| User { id: id.to_string(), email: format!("{id}@example.com"), age };
+    let insert = async |row: User| {
+        let users = db.clone().model::<User>();
+        db.transaction(|tx| async move { users.insert(&row, &tx).await }).await
+    };
+    insert(user("ada", 36)).await.unwrap();
+    insert(user("bob", 36)).await.unwrap();
+    let taken = insert(User { email: "ada@example.com".to_string(), ..user("eve", 1) }).await.unwrap_err();
+    assert_eq!(taken.violated_index().unwrap().0, "user", "{taken}");
+    assert!(matches!(insert(user("ada", 1)).await, Err(TitoError::AlreadyExists { .. })));
+    let older = user("ada", 37);
+    let (rows, row) = (users.clone(), older.clone());
+    db.transaction(|tx| async move { rows.update(&row, &tx).await }).await.unwrap();
+    let rows = users.clone();
+    assert!(db.transaction(|tx| async move { rows.delete("bob", &tx).await }).await.unwrap());
+
+    let tx = db.begin().await.unwrap();
+    assert_eq!(users.rows().all(&tx).await.unwrap(), [older.clone()]);
+    let entries = tx.scan(tito_core::keys::KeyRange::prefix("index:user:"), 10).await.unwrap();
+    assert_eq!(entries.len(), 2, "of one row with two indexes");
+    drop(tx);
+    let worker = Worker::builder(TitoQueue::new(db.clone()))
+        .subscribe("user", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
+        .build();
+    assert_eq!(in_time(worker.drain()).await.unwrap().done, 4);
+    assert_eq!(in_time(worker.drain()).await.unwrap().done, 0);
+    no_locks(&cluster).await;
+}
