@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use crate::builder::MockClusterBuilder;
 use crate::node::Node;
 use crate::shared::Shared;
+use crate::storage::Sizes;
 use crate::topology::KeyForm;
 use crate::{CallCounts, Faults, LockDescription, MockClusterError, RegionDescription, ShuffleStep, StoreDescription};
 
@@ -100,6 +101,11 @@ impl MockCluster {
     /// The locks that transactions hold now, in the order of their keys.
     pub fn locks(&self) -> Vec<LockDescription> {
         self.0.shared.storage.locks().into_iter().map(Into::into).collect()
+    }
+
+    /// How many transactional records there are now.
+    pub fn sizes(&self) -> Sizes {
+        self.0.shared.storage.sizes()
     }
 
     /// A new timestamp: greater than all before it, less than all after it.

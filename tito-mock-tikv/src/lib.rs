@@ -59,6 +59,7 @@ pub use error::MockClusterError;
 pub use faults::{Fault, FaultRule, Faults, InjectedFaults, RuleId};
 pub use lock::{LockDescription, LockKind};
 pub use rpc::Rpc;
+pub use storage::Sizes;
 pub use topology::{RegionDescription, ShuffleStep, StoreDescription};
 
 /// What servers say their version is: the one whose behaviour is followed.

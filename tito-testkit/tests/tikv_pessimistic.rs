@@ -50,39 +50,4 @@ impl EngineUnderTest for Pessimistic {
     }
 }
 
-/// The suite's tests, as `conformance!` makes them, but for those that take too long.
-macro_rules! tests {
-    ($module:ident, $engine:ty; $($idea:ident { $($fact:ident)* })*) => {
-        mod $module {
-            $(mod $idea {
-                $(fact!($idea $fact $engine);)*
-            })*
-        }
-    };
-}
-
-macro_rules! fact {
-    ($idea:ident of_many_commits_at_once_one_wins $engine:ty) => {
-        #[test]
-        #[ignore = "takes more than a minute: dozens of transactions of one task wait for a second each"]
-        fn of_many_commits_at_once_one_wins() {
-            run!($idea of_many_commits_at_once_one_wins $engine);
-        }
-    };
-    ($idea:ident $fact:ident $engine:ty) => {
-        #[test]
-        fn $fact() {
-            run!($idea $fact $engine);
-        }
-    };
-}
-
-macro_rules! run {
-    ($idea:ident $fact:ident $engine:ty) => {
-        tito_testkit::conformance::run(tito_testkit::conformance::facts::$idea::$fact::<$engine>())
-    };
-}
-
-use {fact, run};
-
-tito_testkit::__every_fact!(tests, contract, crate::Pessimistic);
+tito_testkit::conformance!(pessimistic, Pessimistic);

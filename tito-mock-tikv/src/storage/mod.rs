@@ -47,12 +47,16 @@ pub(crate) struct Storage {
     state: Mutex<State>,
 }
 
-/// How many records there are.
+/// How many transactional records a cluster holds, which tells what a garbage collection has left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    pub(crate) locks: usize,
-    pub(crate) writes: usize,
-    pub(crate) values: usize,
+#[non_exhaustive]
+pub struct Sizes {
+    /// Locks.
+    pub locks: usize,
+    /// Write records: one for each version of a key, rollbacks included.
+    pub writes: usize,
+    /// Values that are too long to stand in their write record, over 255 bytes.
+    pub values: usize,
 }
 
 impl Storage {

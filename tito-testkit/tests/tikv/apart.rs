@@ -84,7 +84,7 @@ async fn a_dead_client_s_locks_in_a_keyspace_heal() {
     let db = settings().connect().await.unwrap();
     put_all(&db, &["a", "z"], "old").await.unwrap();
     no_locks(&cluster).await;
-    cluster.split(b"x\0\0\x01p/m".to_vec()).unwrap();
+    cluster.split(b"x\0\0\x01p/m").unwrap();
     cluster.faults().add(FaultRule::on(Rpc::KvPrewrite, Fault::Hang).keys(b"x\0\0\x01p/a").nth(1));
     let process = Process::start(settings().rpc_timeout(Duration::from_secs(60))).await;
     let dying = process.db.clone();

@@ -16,35 +16,32 @@ use crate::support::*;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Killed {
     /// Others are locked, and the primary key never was.
-    BeforeThePrimaryIsPrewritten,
+    PrimaryUnwritten,
     /// The primary key is locked, another never was.
-    BeforeASecondaryIsPrewritten,
-    BeforeTheCommit,
+    SecondaryUnwritten,
+    /// All keys are locked.
+    Uncommitted,
     /// The transaction is committed, and its other keys are locked yet.
-    BeforeTheSecondariesAreCommitted,
+    SecondariesUncommitted,
 }
 
 impl Killed {
-    const ANYWHERE: [Killed; 4] = [
-        Killed::BeforeThePrimaryIsPrewritten,
-        Killed::BeforeASecondaryIsPrewritten,
-        Killed::BeforeTheCommit,
-        Killed::BeforeTheSecondariesAreCommitted,
-    ];
+    const ANYWHERE: [Killed; 4] =
+        [Killed::PrimaryUnwritten, Killed::SecondaryUnwritten, Killed::Uncommitted, Killed::SecondariesUncommitted];
 
     /// The call that is never answered, and the keys that are locked then.
     fn at(self) -> (Rpc, &'static str, &'static [&'static str]) {
         match self {
-            Killed::BeforeThePrimaryIsPrewritten => (Rpc::KvPrewrite, APART[0], &APART[1..]),
-            Killed::BeforeASecondaryIsPrewritten => (Rpc::KvPrewrite, APART[3], &APART[..3]),
-            Killed::BeforeTheCommit => (Rpc::KvCommit, APART[0], &APART),
-            Killed::BeforeTheSecondariesAreCommitted => (Rpc::KvCommit, APART[3], &APART[3..]),
+            Killed::PrimaryUnwritten => (Rpc::KvPrewrite, APART[0], &APART[1..]),
+            Killed::SecondaryUnwritten => (Rpc::KvPrewrite, APART[3], &APART[..3]),
+            Killed::Uncommitted => (Rpc::KvCommit, APART[0], &APART),
+            Killed::SecondariesUncommitted => (Rpc::KvCommit, APART[3], &APART[3..]),
         }
     }
 
     /// Whether the killed transaction took effect.
     fn is_committed(self) -> bool {
-        self == Killed::BeforeTheSecondariesAreCommitted
+        self == Killed::SecondariesUncommitted
     }
 }
 
@@ -216,9 +213,9 @@ async fn before_its_time_is_over_a_lock_that_may_be_a_living_client_s_is_left_al
         let read = in_time(hasty.begin().await.unwrap().get(APART[3].as_bytes())).await;
         match killed {
             // What is committed is known to be, however young its locks are.
-            Killed::BeforeTheSecondariesAreCommitted => assert_eq!(read.unwrap(), Some(b"dead".to_vec())),
+            Killed::SecondariesUncommitted => assert_eq!(read.unwrap(), Some(b"dead".to_vec())),
             // This one was never locked.
-            Killed::BeforeASecondaryIsPrewritten => assert_eq!(read.unwrap(), Some(b"old".to_vec())),
+            Killed::SecondaryUnwritten => assert_eq!(read.unwrap(), Some(b"old".to_vec())),
             _ => {
                 assert_unavailable(read, &["get", APART[3]]);
                 let writing = hasty.begin().await.unwrap();

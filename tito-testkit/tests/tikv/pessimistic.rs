@@ -209,7 +209,7 @@ async fn models_indexes_and_events_are_as_on_any_engine() {
     assert!(db.transaction(|tx| async move { rows.delete("bob", &tx).await }).await.unwrap());
 
     let tx = db.begin().await.unwrap();
-    assert_eq!(users.rows().all(&tx).await.unwrap(), [older.clone()]);
+    assert_eq!(users.rows().all(&tx).await.unwrap(), std::slice::from_ref(&older));
     let entries = tx.scan(tito_core::keys::KeyRange::prefix("index:user:"), 10).await.unwrap();
     assert_eq!(entries.len(), 2, "of one row with two indexes");
     drop(tx);
