@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_core::tikv::{Concurrency, TiKVBackend};
 use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
