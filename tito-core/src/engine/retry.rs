@@ -43,6 +43,8 @@ where
                 return Err(reason.into());
             }
             pause = backoff(u32::MAX);
+        } else {
+            unavailable_since = None;
         }
         tracing::debug!(attempt, error = %reason, "replaying a transaction");
         tokio::time::sleep(pause).await;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tikv_client::{Backoff, ProtoLockInfo, Transaction, TransactionClient};
 
 use super::Core;
+use super::age::Age;
 use super::deadline::{Deadline, Passed};
 use super::error::TiKVError;
 use super::failure::Failure;
@@ -29,9 +30,7 @@ pub(super) struct Begun {
     pub(super) client: TransactionClient,
     pub(super) transaction: Transaction,
     pub(super) start: Timestamp,
-    /// By the engine's clock, and by one that nobody sets.
-    pub(super) began_millis: u64,
-    pub(super) began: Instant,
+    pub(super) age: Age,
 }
 
 /// A transaction that is to be committed.
@@ -91,18 +90,11 @@ impl Keys {
 }
 
 impl Begun {
-    /// The transaction's age in milliseconds, never below what the cluster would say, as long as the clocks go at one
-    /// rate.
-    fn local_age_millis(&self, core: &Core) -> u64 {
-        let by_clock = core.settings.clock.now_millis().saturating_sub(self.began_millis);
-        by_clock.max(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
-    }
-
     /// Refuses a transaction that is too old. PD's clock is what counts, and is asked once half of the age has passed
     /// here: a young transaction needs no call more.
     async fn check_age(&self, core: &Core) -> Result<()> {
         let limit_millis = core.max_age_millis();
-        if self.local_age_millis(core) <= limit_millis / 2 {
+        if self.age.millis(core) <= limit_millis / 2 {
             return Ok(());
         }
         let ask = |client: TransactionClient| async move { client.current_timestamp().await };
@@ -157,7 +149,7 @@ impl Begun {
     /// was sent by then is rolled back after it, and what arrives late finds that.
     async fn attempt(&mut self, core: &Core) -> Result<Timestamp, Failed> {
         let deadline = Deadline::after(core.settings.call_deadline);
-        let oldest_millis = self.began_millis.saturating_add(core.max_age_millis());
+        let oldest_millis = self.age.began_millis.saturating_add(core.max_age_millis());
         let start = self.start;
         tokio::select! {
             biased;
@@ -277,7 +269,13 @@ impl Begun {
             false => core.prefix.in_error(&key),
         };
         match refusal {
-            Refusal::Conflict { key } | Refusal::Locked { key } => TitoError::Conflict { key: named(key) },
+            Refusal::Conflict { key } => TitoError::Conflict { key: named(key) },
+            // Of a living transaction the client hands on the lock of its primary key, which need not be one of ours.
+            Refusal::Locked { key } => {
+                let key = named(key);
+                let is_ours = keys.all.iter().any(|stored| core.prefix.own(stored.clone()) == key.as_bytes());
+                TitoError::Conflict { key: if is_ours { key } else { named(Vec::new()) } }
+            }
             Refusal::Exists { key } => TitoError::AlreadyExists { key: named(key) },
             Refusal::RolledBack => TitoError::Conflict { key: named(Vec::new()) },
             Refusal::Orphan { start } => {
@@ -293,10 +291,9 @@ impl Begun {
     fn interrupted(&self, core: &Core, failed: Failed, keys: &Keys) -> TitoError {
         let key = || Some(KeyText::from(core.prefix.own(keys.primary.clone())));
         match failed {
-            Failed::TooOld => TitoError::TransactionTooOld {
-                age_millis: self.local_age_millis(core),
-                limit_millis: core.max_age_millis(),
-            },
+            Failed::TooOld => {
+                TitoError::TransactionTooOld { age_millis: self.age.millis(core), limit_millis: core.max_age_millis() }
+            }
             Failed::Deadline => {
                 let deadline_millis = core.settings.call_deadline.as_millis() as u64;
                 let source =

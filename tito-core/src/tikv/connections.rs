@@ -11,6 +11,9 @@ use super::builder::TiKVBuilder;
 use super::deadline::{Deadline, Passed};
 use super::error::TiKVError;
 
+/// The client panics on a timeout that gRPC's header can't express.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// One client has one channel a store, so several are opened where one is not enough.
 pub(super) struct Connections {
     opener: Opener,
@@ -49,6 +52,14 @@ impl Connections {
             slots.push(Slot { current, replacing: tokio::sync::Mutex::new(()) });
         }
         Ok(Self { opener, slots, next: AtomicUsize::new(0) })
+    }
+
+    /// A client for one call that takes long, each request of which may take that long too. The servers are at work on
+    /// such a request for minutes, and would be asked for it again and again after the time of an ordinary one.
+    pub(super) async fn open_patient(&self, patience: Duration) -> Result<TransactionClient, TiKVError> {
+        let Opener { addresses, config, deadline } = &self.opener;
+        let config = config.clone().with_timeout(patience.min(LONGEST_TIMEOUT));
+        Opener { addresses: addresses.clone(), config, deadline: *deadline }.open().await
     }
 
     /// The slot for the next transaction.
@@ -90,7 +101,7 @@ struct Opener {
 impl Opener {
     fn new(builder: &TiKVBuilder) -> Self {
         let mut config = Config::default()
-            .with_timeout(builder.rpc_timeout)
+            .with_timeout(builder.rpc_timeout.min(LONGEST_TIMEOUT))
             .with_grpc_max_decoding_message_size(builder.max_message_bytes);
         if let Some([authority, certificate, key]) = &builder.tls {
             config = config.with_security(authority, certificate, key);

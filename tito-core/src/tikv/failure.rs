@@ -84,7 +84,8 @@ impl Failure {
         if let Some(other) = &error.txn_not_found {
             return Self::Orphan { start: other.start_ts };
         }
-        if error.locked.is_some() || !error.retryable.is_empty() {
+        // A commit timestamp is taken anew by the client, but it looks for the error in another wrapper.
+        if error.locked.is_some() || error.commit_ts_expired.is_some() || !error.retryable.is_empty() {
             return Self::Passing;
         }
         Self::Lasting
@@ -159,6 +160,7 @@ mod tests {
             region_error(|_| {}),
             key_error(|error| error.locked = Some(Default::default())),
             key_error(|error| error.retryable = "later".to_string()),
+            key_error(|error| error.commit_ts_expired = Some(Default::default())),
             Error::ResolveLockError(vec![]),
             Error::InternalError { message: "PD has no leader".to_string() },
             Error::MultipleKeyErrors(vec![]),

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tikv_client::transaction::HeartbeatOption;
@@ -41,6 +42,9 @@ pub(super) struct Guards {
     core: Arc<Core>,
     slot: usize,
     state: Mutex<State>,
+    /// Set before the guards are let go of, for the waits that are queued up for the state: each would get more guards
+    /// for a transaction that has ended.
+    is_over: AtomicBool,
 }
 
 enum State {
@@ -51,7 +55,7 @@ enum State {
 
 impl Guards {
     pub(super) fn new(core: Arc<Core>, slot: usize) -> Self {
-        Self { core, slot, state: Mutex::new(State::Unused) }
+        Self { core, slot, state: Mutex::new(State::Unused), is_over: AtomicBool::new(false) }
     }
 
     /// Waits for the guards of these keys, for a second at most.
@@ -64,6 +68,9 @@ impl Guards {
 
     async fn lock(&self, mut keys: Vec<Vec<u8>>) {
         let mut state = self.state.lock().await;
+        if self.is_over() {
+            return;
+        }
         if matches!(*state, State::Unused) {
             match self.core.ask_pd(self.slot, "lock", begin).await {
                 Ok((_, transaction)) => {
@@ -95,7 +102,7 @@ impl Guards {
                 self.give_up(&mut state).await;
                 return;
             }
-            if !was_woken || longest.is_past() {
+            if !was_woken || longest.is_past() || self.is_over() {
                 return tracing::debug!(?error, "a transaction goes on without a guard");
             }
         }
@@ -103,6 +110,7 @@ impl Guards {
 
     /// Lets go of all guards, in a task.
     pub(super) fn release(guards: &Arc<Self>) -> oneshot::Receiver<()> {
+        guards.is_over.store(true, Ordering::Release);
         let owned = guards.clone();
         guards.core.tasks.start(async move { owned.release_now().await })
     }
@@ -114,6 +122,7 @@ impl Guards {
 
     /// Lets go of all guards before it returns, unless one is waited for yet.
     pub(super) async fn release_held(guards: &Arc<Self>) {
+        guards.is_over.store(true, Ordering::Release);
         match guards.state.try_lock() {
             Ok(mut state) => guards.give_up(&mut state).await,
             Err(_) => drop(Self::release(guards)),
@@ -127,6 +136,10 @@ impl Guards {
             Ok(Ok(())) => {}
             failed => tracing::debug!(?failed, "guards are left to expire by themselves"),
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 
     /// Whether they can still guard anything.

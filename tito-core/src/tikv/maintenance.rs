@@ -25,12 +25,20 @@ impl TiKVBackend {
     /// collector runs, leave it to that.
     ///
     /// # Errors
-    /// [`TitoError::Storage`] with [`TiKVError::Refused`] if `keep` is shorter than `max_transaction_age` and 20 s, the
-    /// longest life of a lock: transactions that live would be hit. [`TitoError::Unavailable`] if it could not be done
-    /// within the `maintenance_deadline`.
+    /// [`TitoError::Storage`] with [`TiKVError::Refused`] if `keep` is shorter than `max_transaction_age` and either 20 s,
+    /// the longest life of a lock, or the `call_deadline`: transactions that live would be hit. The same for an engine
+    /// with a keyspace: it can't settle the locks of other keyspaces, which has to be done before the cluster's safe
+    /// point moves. [`TitoError::Unavailable`] if it could not be done within the `maintenance_deadline`.
     pub async fn gc(&self, keep: Duration) -> Result<bool> {
         let core = &self.core;
-        let least = core.settings.max_transaction_age.saturating_add(LONGEST_LOCK);
+        if core.settings.keyspace.is_some() {
+            // The client settles the locks of its keyspace only. Elsewhere the record that a primary key was committed
+            // could be collected, and the locks that point to it would be rolled back: transactions torn apart.
+            let reason = "the safe point is the whole cluster's, and the engine sees one keyspace of it";
+            return Err(refused("gc", reason.to_string()));
+        }
+        let longest = LONGEST_LOCK.max(core.settings.call_deadline);
+        let least = core.settings.max_transaction_age.saturating_add(longest);
         if keep < least {
             return Err(refused("gc", format!("expected to keep at least {least:?}, found {keep:?}")));
         }
@@ -75,7 +83,8 @@ impl TiKVBackend {
     async fn destroy(&self, call: &'static str, stored: KeyRange) -> Result<()> {
         check_destroyable(call, &stored)?;
         self.core.check_open()?;
-        let client = self.core.connections.get(self.core.connections.next_slot()).client;
+        let opened = self.core.connections.open_patient(self.core.settings.maintenance_deadline).await;
+        let client = opened.map_err(|source| TitoError::Unavailable { operation: call, source: source.into() })?;
         self.once(call, client.unsafe_destroy_range(stored.start..stored.end)).await
     }
 

@@ -14,10 +14,12 @@
 //! | `reads`, `scan`, `page_size` | reads of a snapshot, in pages, with the transaction's own writes on top |
 //! | `transaction` | a transaction before its end |
 //! | `guards` | the locks of pessimistic transactions |
+//! | `age` | how old a transaction is |
 //! | `commit`, `outcome` | the commit, and what is proved of it when it fails |
 //! | `heal` | keys locked by clients that died |
 //! | `maintenance` | garbage collection, deletion of ranges |
 
+mod age;
 mod builder;
 mod calls;
 mod commit;

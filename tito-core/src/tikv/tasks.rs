@@ -16,12 +16,14 @@ use super::deadline::{Deadline, Passed};
 pub(super) struct Tasks {
     runtime: Handle,
     running: Mutex<JoinSet<()>>,
+    /// Held by who waits for all of them: the set wakes one waiter only.
+    joining: tokio::sync::Mutex<()>,
 }
 
 impl Tasks {
     /// Tasks on the runtime of the caller. A transaction may be dropped outside of it, and still be cleaned up.
     pub(super) fn here() -> Self {
-        Self { runtime: Handle::current(), running: Mutex::new(JoinSet::new()) }
+        Self { runtime: Handle::current(), running: Mutex::default(), joining: tokio::sync::Mutex::default() }
     }
 
     /// Starts a task, and gives its answer to whoever still waits for it.
@@ -45,16 +47,20 @@ impl Tasks {
 
     /// Waits for all tasks, also those that start meanwhile. Past the deadline they go on by themselves.
     pub(super) async fn join(&self, deadline: Deadline) -> Result<(), Passed> {
-        let ended = poll_fn(|context| {
-            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            loop {
-                match running.poll_join_next(context) {
-                    Poll::Ready(Some(_)) => {}
-                    Poll::Ready(None) => return Poll::Ready(()),
-                    Poll::Pending => return Poll::Pending,
+        let ended = async {
+            let _joining = self.joining.lock().await;
+            poll_fn(|context| {
+                let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+                loop {
+                    match running.poll_join_next(context) {
+                        Poll::Ready(Some(_)) => {}
+                        Poll::Ready(None) => return Poll::Ready(()),
+                        Poll::Pending => return Poll::Pending,
+                    }
                 }
-            }
-        });
+            })
+            .await;
+        };
         deadline.bound(ended).await
     }
 }
@@ -83,6 +89,20 @@ mod tests {
         go.notify_one();
         tasks.join(Deadline::after(Duration::from_secs(60))).await.unwrap();
         assert!(*ended.lock().unwrap());
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_for_the_tasks_are_told_of_their_end() {
+        let tasks = Tasks::here();
+        let go = Arc::new(Notify::new());
+        let going = go.clone();
+        drop(tasks.start(async move { going.notified().await }));
+        let joined = || tasks.join(Deadline::after(Duration::from_secs(5)));
+        let (one, other, ()) = tokio::join!(joined(), joined(), async {
+            tokio::task::yield_now().await;
+            go.notify_one();
+        });
+        assert_eq!((one, other), (Ok(()), Ok(())));
     }
 
     #[tokio::test]

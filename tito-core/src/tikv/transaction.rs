@@ -7,6 +7,7 @@ use std::time::Instant;
 use tikv_client::transaction::HeartbeatOption;
 use tikv_client::{Backoff, CheckLevel, RetryOptions, TransactionClient, TransactionOptions};
 
+use super::age::Age;
 use super::commit::{Begun, Commit};
 use super::guards::Guards;
 use super::reads::At;
@@ -26,6 +27,7 @@ struct Inner {
     core: Arc<Core>,
     slot: usize,
     start: Timestamp,
+    age: Age,
     /// `None` once the transaction has ended.
     open: Mutex<Option<Open>>,
     /// What a pessimistic transaction holds, until it hands it to its replay.
@@ -65,10 +67,11 @@ impl TiKVTransaction {
                 Some(held.unwrap_or_else(|| Arc::new(Guards::new(core.clone(), slot))))
             }
         };
-        let begun = Begun { slot, client, transaction, start, began_millis, began };
+        let age = Age { began_millis, began };
+        let begun = Begun { slot, client, transaction, start, age };
         let open = Mutex::new(Some(Open { begun, buffer: WriteBuffer::default() }));
         let (guards, outbox) = (Mutex::new(guards), Outbox::default());
-        Ok(Self(Arc::new(Inner { core: core.clone(), slot, start, open, guards, outbox })))
+        Ok(Self(Arc::new(Inner { core: core.clone(), slot, start, age, open, guards, outbox })))
     }
 
     fn with_buffer<T>(&self, f: impl FnOnce(&mut WriteBuffer) -> Result<T>) -> Result<T> {
@@ -79,8 +82,15 @@ impl TiKVTransaction {
         self.with_buffer(|buffer| Ok(buffer.writes()))
     }
 
-    fn at(&self) -> At<'_> {
-        At { core: &self.0.core, slot: self.0.slot, timestamp: self.0.start }
+    /// Where the transaction reads. Not past its age: the versions that it saw may have been collected as garbage by
+    /// then, and TiKV answers such a read with what is left instead of an error.
+    fn at(&self) -> Result<At<'_>> {
+        let Inner { core, slot, start, age, .. } = &*self.0;
+        let (age_millis, limit_millis) = (age.millis(core), core.max_age_millis());
+        match age_millis > limit_millis {
+            true => Err(TitoError::TransactionTooOld { age_millis, limit_millis }),
+            false => Ok(At { core, slot: *slot, timestamp: *start }),
+        }
     }
 
     fn end(&self) -> Option<Open> {
@@ -97,7 +107,7 @@ impl TiKVTransaction {
 
     async fn scan_in(&self, range: KeyRange, is_reverse: bool, limit: usize) -> Result<Vec<KeyValue>> {
         let writes = self.writes()?;
-        scan(self.at(), &writes, range, is_reverse, limit).await
+        scan(self.at()?, &writes, range, is_reverse, limit).await
     }
 }
 
@@ -118,14 +128,14 @@ impl TitoTransaction for TiKVTransaction {
     async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self.with_buffer(|buffer| Ok(buffer.get(key)))? {
             Some(own) => Ok(own),
-            None => self.at().get(key).await,
+            None => self.at()?.get(key).await,
         }
     }
 
     async fn batch_get(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
         let writes = self.writes()?;
         let stored: BTreeSet<Vec<u8>> = keys.iter().filter(|key| !writes.contains_key(*key)).cloned().collect();
-        let found = self.at().batch_get(stored).await?;
+        let found = self.at()?.batch_get(stored).await?;
         let value = |key: &Vec<u8>| match writes.get(key) {
             Some(own) => own.value.clone(),
             None => found.get(key).cloned(),
