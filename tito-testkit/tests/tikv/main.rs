@@ -7,7 +7,7 @@ mod cancellation;
 mod client_facts;
 mod costs;
 mod crashes;
-mod ended;
+mod kept;
 mod large;
 mod live_beside_dead;
 mod maintenance;

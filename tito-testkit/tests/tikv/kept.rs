@@ -1,5 +1,4 @@
 //! What an engine on TiKV keeps to where the cluster itself would not say no.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::time::Duration;
 
