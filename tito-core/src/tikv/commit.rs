@@ -173,9 +173,9 @@ impl Begun {
         let settled = match &refused {
             // A rollback leaves a record that older transactions of the key conflict with, and here it is for nothing.
             Some(refusal) if keys.all.len() == 1 && refusal.is_final() => Settled::RolledBack,
-            Some(_) => self.roll_back(core, deadline).await,
+            Some(_) => self.roll_back(core, keys, deadline).await,
             None => match self.decide(core, keys, deadline).await {
-                Ok(()) => self.roll_back(core, deadline).await,
+                Ok(()) => self.roll_back(core, keys, deadline).await,
                 Err(error) => Settled::Unknown(error),
             },
         };
@@ -236,7 +236,7 @@ impl Begun {
     /// Rolls back on every key, once it is certain that no commit took effect or all keys follow it: in the second case
     /// that is told. After every failed commit, whatever failed: keys of other regions or batches would keep a lock,
     /// whose primary may never have been written.
-    async fn roll_back(&mut self, core: &Core, deadline: Deadline) -> Settled {
+    async fn roll_back(&mut self, core: &Core, keys: &Keys, deadline: Deadline) -> Settled {
         for attempt in 1.. {
             let error = match deadline.bound(self.transaction.rollback()).await {
                 Ok(Ok(())) => return Settled::RolledBack,
@@ -250,6 +250,8 @@ impl Begun {
             if is_last || deadline.pause(attempt).await.is_err() {
                 return Settled::Unknown(error.into());
             }
+            // The rollback makes one attempt, as the commit does, and so never learns that a region has moved.
+            let _ = self.decide(core, keys, deadline).await;
         }
         Settled::Unknown("the rollback was never tried".into())
     }

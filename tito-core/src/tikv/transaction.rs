@@ -43,9 +43,10 @@ struct Open {
     buffer: WriteBuffer,
 }
 
-/// How long the client tries a region again during a commit: two and a half seconds. What it gives up is settled, and
-/// run again as a whole if it took no effect.
-const REGION_BACKOFF: Backoff = Backoff::no_jitter_backoff(2, 500, 12);
+/// The client does not try a region again during a commit. When it does, and PD can't tell where the keys are by then, it
+/// drops them and takes that for success: of a prewrite they would be missing without a word, and a commit would be
+/// reported that was never sent. What fails is settled instead, and run again as a whole if it took no effect.
+const ONE_ATTEMPT: Backoff = Backoff::no_backoff();
 
 /// How long it waits for another transaction's lock: a second and a half. Where the other one lives, it is a conflict
 /// after that in any case; where it died, 32 attempts of this length outlast the 20 s that its locks live at most.
@@ -224,7 +225,7 @@ impl TitoTransaction for TiKVTransaction {
 /// commits each by itself, and overlapping blind writes under them don't conflict.
 fn options() -> TransactionOptions {
     TransactionOptions::new_optimistic()
-        .retry_options(RetryOptions { region_backoff: REGION_BACKOFF, lock_backoff: LOCK_BACKOFF })
+        .retry_options(RetryOptions { region_backoff: ONE_ATTEMPT, lock_backoff: LOCK_BACKOFF })
         // The client's task for it sleeps 10 s after each commit before it notices. Locks live 3 to 20 s without.
         .heartbeat_option(HeartbeatOption::NoHeartbeat)
         // By default the client panics when a transaction that was neither committed nor rolled back is dropped.

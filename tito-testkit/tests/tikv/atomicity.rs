@@ -102,3 +102,30 @@ async fn a_commit_that_takes_effect_after_the_deadline_is_whole() {
     }
     db.close().await;
 }
+
+/// Lets PD tell the four regions once, and never again.
+fn lose_lookups(cluster: &MockCluster) {
+    cluster.faults().add(FaultRule::on(Rpc::GetRegion, Fault::Delay(Duration::ZERO)).first(KEYS.len() as u64));
+    cluster.faults().add(FaultRule::on(Rpc::GetRegion, Fault::DropRequest));
+}
+
+/// The client of version 0.4 drops the error of a lookup while it cuts a prewrite or a commit into regions: it sends
+/// nothing for these keys, and takes that for success. So it is not let try again during a commit.
+#[tokio::test]
+async fn a_commit_whose_region_cannot_be_looked_up_again_is_not_taken_for_done() {
+    let _either = check_after(|cluster| {
+        lose_lookups(cluster);
+        cluster.faults().add(FaultRule::on(Rpc::KvCommit, Fault::RegionNotFound).keys(KEYS[0]).nth(1));
+    })
+    .await;
+}
+
+/// As above, for one region of the prewrite: without its lock the transaction must not be committed.
+#[tokio::test]
+async fn a_prewrite_whose_region_cannot_be_looked_up_again_is_not_taken_for_done() {
+    let _either = check_after(|cluster| {
+        lose_lookups(cluster);
+        cluster.faults().add(FaultRule::on(Rpc::KvPrewrite, Fault::RegionNotFound).keys(KEYS[2]).nth(1));
+    })
+    .await;
+}
