@@ -16,7 +16,7 @@ fn patient() -> Subscription {
 }
 
 pub async fn a_failed_handler_leaves_no_effect<E: TitoEngine>(db: E, clock: TestClock) {
-    publish(&db, ["error", "panic", "timeout", "fine"].map(job)).await;
+    publish(&db, ["error", "panic", "fine"].map(job)).await;
     let gate = Gate::new();
     let handler = {
         let gate = gate.clone();
@@ -38,15 +38,14 @@ pub async fn a_failed_handler_leaves_no_effect<E: TitoEngine>(db: E, clock: Test
     };
     let options = patient().timeout(Duration::from_secs(1));
     let mut harness = Harness::new(&db, &clock).subscribe_transactional("job", options, handler);
+    let ended = harness.drain().await.unwrap().len();
+    // By itself, so that the clock, when it is turned, finds no other handler or commit under way.
+    publish(&db, [job("timeout")]).await;
     let draining = tokio::spawn(async move { (harness.drain().await, harness) });
     gate.arrivals(1).await;
-    // The time limit includes the commit, which takes its time on a disk or a network.
-    while counts(&db, "effect:fine").await.is_empty() {
-        tokio::task::yield_now().await;
-    }
     clock.advance(Duration::from_secs(1));
     let (handled, mut harness) = draining.await.unwrap();
-    assert!(handled.unwrap().len() >= 4);
+    assert!(ended + handled.unwrap().len() >= 4);
     harness.advance(Duration::from_secs(5)).await.unwrap();
     assert_eq!(counts(&db, "effect:").await, [1; 4]);
     assert_eq!((harness.report().retried, harness.report().done), (3, 4));
