@@ -31,6 +31,24 @@ pub(crate) fn check_event_type(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Checks the name of a group of a topic.
+pub(crate) fn check_group(name: &str) -> Result<()> {
+    check("group", name)?;
+    if name.contains('@') {
+        let reason = "it contains '@', which separates a topic from a group";
+        return Err(TitoError::InvalidName { what: "group", name: cut(name), reason });
+    }
+    Ok(())
+}
+
+/// Checks a name of what is stored by name, such as a fleet of workers.
+///
+/// # Errors
+/// [`TitoError::InvalidName`].
+pub fn check_name(what: &'static str, name: &str) -> Result<()> {
+    check(what, name)
+}
+
 fn cut(name: &str) -> String {
     name.chars().take(LONGEST).collect()
 }
