@@ -127,8 +127,13 @@ impl Topic {
         let key = keys::topic(name);
         match tx.get(&key).await? {
             Some(stored) => Topic::decode(&key, &stored),
-            None => Ok(Topic { partitions: DEFAULT_PARTITIONS, ..Topic::default() }),
+            None => Ok(Topic::unused()),
         }
+    }
+
+    /// A topic of which nothing is stored yet.
+    pub fn unused() -> Topic {
+        Topic { partitions: DEFAULT_PARTITIONS, ..Topic::default() }
     }
 
     /// The topic that is stored under `key`.
