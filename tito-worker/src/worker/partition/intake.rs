@@ -104,6 +104,8 @@ impl<E: TitoEngine> Partition<E> {
         let woken = self.wakeup.take();
         if let Some(key) = woken.as_ref().filter(|key| reader.has_passed(key)) {
             reader.note_commit(key, now_millis);
+            // The page is dropped, and the next one is read after all that was released meanwhile.
+            self.held.settle();
             return Ok(());
         }
         reader.note_pass(page.seen);

@@ -28,8 +28,7 @@ impl<E: TitoEngine> Partition<E> {
                     if revision == self.origin.revision {
                         self.fence();
                     } else {
-                        self.withdraw(entity);
-                        self.note_put_again(key);
+                        self.withdraw(entity, key);
                     }
                 }
                 // The lanes keep it.
@@ -105,22 +104,21 @@ impl<E: TitoEngine> Partition<E> {
         recorded.count(&mut self.report);
         self.held.release(&key, self.reading.is_some());
         if is_suspended && recorded.is_put_again() {
-            // They are read again after it, when it is due.
-            self.withdraw(entity);
+            self.withdraw(entity, key);
         } else if is_suspended {
             self.lanes.resume(entity);
-        }
-        if recorded.is_put_again() {
+        } else if recorded.is_put_again() {
             self.note_put_again(key);
         }
     }
 
-    /// Puts back what waits behind a suspended entity's event.
-    fn withdraw(&mut self, entity: Entity) {
+    /// Puts back what waits behind a suspended entity's event, which is stored again. Until that was read anew, which
+    /// says when it is due, nothing of the entity is handed out, be it in a page that is being read just now.
+    fn withdraw(&mut self, entity: Entity, key: Vec<u8>) {
         for waiting in self.lanes.withdraw(entity) {
             self.held.release(&waiting, self.reading.is_some());
-            self.note_put_again(waiting);
         }
+        self.blocked.block(entity, key, 0);
     }
 
     fn note_put_again(&mut self, key: Vec<u8>) {
