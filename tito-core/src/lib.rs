@@ -17,7 +17,7 @@ mod error;
 pub mod event;
 pub mod keys;
 pub mod model;
-mod names;
+pub mod names;
 pub mod prelude;
 #[cfg(feature = "tikv")]
 pub mod tikv;

@@ -5,8 +5,12 @@ use crate::error::{Result, TitoError};
 /// Longer names leave too little room for ids within a key.
 const LONGEST: usize = 255;
 
-/// Checks the name of a table, an index or anything else that becomes a component of keys.
-pub(crate) fn check(what: &'static str, name: &str) -> Result<()> {
+/// Checks the name of a table, an index or anything else that becomes a component of keys; `what` says in the error what
+/// the name is for.
+///
+/// # Errors
+/// [`TitoError::InvalidName`].
+pub fn check(what: &'static str, name: &str) -> Result<()> {
     let reason = if name.is_empty() {
         "it is empty"
     } else if name.len() > LONGEST {
@@ -22,7 +26,10 @@ pub(crate) fn check(what: &'static str, name: &str) -> Result<()> {
 }
 
 /// Checks the name of an event type, which is that of its topic.
-pub(crate) fn check_event_type(name: &str) -> Result<()> {
+///
+/// # Errors
+/// [`TitoError::InvalidName`].
+pub fn check_event_type(name: &str) -> Result<()> {
     check("event type", name)?;
     if name.contains('@') {
         let reason = "it contains '@', which separates a topic from a group";

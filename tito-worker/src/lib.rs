@@ -2,6 +2,7 @@
 //!
 //! - [`TitoQueue`]: publishes events without a model, and looks after dead letters;
 //! - [`Worker`]: consumes topics; [`run_worker`] is its shortest form;
+//! - [`Schedule`]: publishes events again and again, by cron expressions or in intervals;
 //! - [`Outcome`], [`RetryPolicy`]: what becomes of an event.
 //!
 //! Events are deleted when they are acknowledged, in the transaction that records the outcome. Whatever is still stored
@@ -16,6 +17,7 @@ mod publish;
 mod queue;
 mod retry;
 mod run_worker;
+mod schedule;
 mod worker;
 
 pub use dead::{DeadLetter, Redriven};
@@ -26,4 +28,5 @@ pub use publish::Publish;
 pub use queue::TitoQueue;
 pub use retry::RetryPolicy;
 pub use run_worker::run_worker;
+pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
 pub use worker::{Subscription, Worker, WorkerBuilder, WorkerReport};

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tito_core::event::Topic;
 use tito_core::{Result, TitoEngine};
 use tokio::sync::watch;
@@ -34,6 +35,7 @@ use self::partition::{Partition, Signals};
 use self::runner::Runner;
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
+use crate::schedule;
 
 pub use self::builder::{Subscription, WorkerBuilder};
 pub use self::report::WorkerReport;
@@ -82,6 +84,7 @@ pub struct Worker<E: TitoEngine> {
     active: Option<Arc<AtomicBool>>,
     shutdown_timeout: Duration,
     subscriptions: Vec<Arc<Runner<E>>>,
+    schedules: bool,
 }
 
 impl<E: TitoEngine> Worker<E> {
@@ -113,6 +116,10 @@ impl<E: TitoEngine> Worker<E> {
                 joined(partitions).await
             });
         }
+        if self.schedules {
+            let fire = schedule::run(self.queue.clone(), stopped.clone(), active.clone());
+            tasks.spawn(fire.map(|()| WorkerReport::default()));
+        }
         let watch_flag = async {
             loop {
                 activate.send_if_modified(|active| std::mem::replace(active, self.is_active()) != *active);
@@ -128,14 +135,17 @@ impl<E: TitoEngine> Worker<E> {
         joined(tasks).await
     }
 
-    /// Handles everything that is due, and what becomes due by that, and returns when nothing is. For programs that are
+    /// Publishes what is due of schedules, handles everything that is due, and what becomes due by that, and returns when
+    /// nothing is. For programs that are
     /// started now and then, and for tests. It does not look at the flag of [`WorkerBuilder::active_while`].
     ///
     /// # Errors
     /// Those of the engine; unlike [`run`](Worker::run), this does not wait for a failing engine.
     pub async fn drain(&self) -> Result<WorkerReport> {
         let mut total = WorkerReport::default();
+        let mut rounds = schedule::Rounds::new(self.queue.clone());
         loop {
+            let published = if self.schedules { rounds.round().await?.published } else { 0 };
             let mut tasks = JoinSet::new();
             for runner in &self.subscriptions {
                 let topic = Topic::ensure(&self.queue.engine, &runner.event_type, runner.new_topic_partitions).await?;
@@ -149,7 +159,7 @@ impl<E: TitoEngine> Worker<E> {
                 pass += resumed(ended)?;
             }
             total += pass;
-            if pass == WorkerReport::default() {
+            if pass == WorkerReport::default() && published == 0 {
                 return Ok(total);
             }
         }

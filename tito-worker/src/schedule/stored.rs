@@ -1,0 +1,116 @@
+//! The value under the key of a schedule.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tito_core::keys;
+use tito_core::{KeyText, Result, TitoError};
+
+use super::definition::Checked;
+use super::missed::Missed;
+use super::recurrence::Recurrence;
+use super::timetable::Timetable;
+use crate::publish::Publish;
+
+/// A schedule as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub(super) recurrence: Recurrence,
+    pub(super) starts_at: i64,
+    #[serde(default)]
+    pub(super) missed: Missed,
+    pub(super) event: Template,
+    /// The next firing; none if there are no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<i64>,
+    /// The last firing that was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last: Option<i64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) paused: bool,
+}
+
+/// What the events of all firings have in common.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Template {
+    #[serde(rename = "type")]
+    pub(super) event_type: String,
+    pub(super) entity: String,
+    pub(super) action: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload: Option<Box<RawValue>>,
+}
+
+impl From<Publish> for Template {
+    fn from(event: Publish) -> Self {
+        let Publish { event_type, entity, action, headers, payload, .. } = event;
+        Self { event_type, entity, action, headers, payload }
+    }
+}
+
+impl Template {
+    /// The event of one firing.
+    pub(super) fn at(&self, schedule: &str, seconds: i64) -> Publish {
+        let mut event = Publish::new(&self.event_type, &self.entity).action(&self.action);
+        event.headers = self.headers.clone();
+        event.payload = self.payload.clone();
+        event.header("tito-schedule", schedule).header("tito-scheduled-at", seconds.to_string())
+    }
+}
+
+impl Stored {
+    /// A schedule that begins now.
+    pub(super) fn begin(schedule: &Checked, now: i64) -> Result<Self> {
+        let Checked { recurrence, starts_at, missed, event, .. } = schedule;
+        let mut stored = Self {
+            recurrence: recurrence.clone(),
+            starts_at: starts_at.unwrap_or(now),
+            missed: *missed,
+            event: event.clone(),
+            next: None,
+            last: None,
+            paused: false,
+        };
+        stored.next = stored.timetable(&schedule.name)?.next_after(now);
+        if stored.next.is_none() {
+            let reason = format!("{recurrence}: expected at least one firing after {now}, there is none");
+            return Err(TitoError::InvalidSchedule { name: schedule.name.clone(), reason });
+        }
+        Ok(stored)
+    }
+
+    /// Whether a schedule recurs as this one does. One that does not say when it starts is content with any start.
+    pub(super) fn recurs_like(&self, schedule: &Checked) -> bool {
+        self.recurrence == schedule.recurrence && schedule.starts_at.is_none_or(|start| start == self.starts_at)
+    }
+
+    pub(super) fn timetable(&self, name: &str) -> Result<Timetable> {
+        Timetable::new(&self.recurrence, self.starts_at)
+            .map_err(|reason| TitoError::InvalidSchedule { name: name.to_string(), reason })
+    }
+
+    /// The next firing, if it is due.
+    pub(super) fn due(&self, now: i64) -> Option<i64> {
+        self.next.filter(|next| !self.paused && *next <= now)
+    }
+
+    /// The name in a key, and the schedule stored under it.
+    pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<(String, Self)> {
+        let malformed = |source: tito_core::BoxError| TitoError::Malformed {
+            key: KeyText::from(key),
+            expected: "a schedule in JSON",
+            source,
+        };
+        let name = keys::parse_schedule(key).ok_or_else(|| malformed("its key has no name of a schedule".into()))?;
+        let stored = serde_json::from_slice(bytes).map_err(|source| malformed(source.into()))?;
+        Ok((name, stored))
+    }
+
+    pub(super) fn encode(&self, name: &str) -> Result<Vec<u8>> {
+        serde_json::to_vec(self)
+            .map_err(|source| TitoError::Unserializable { what: format!("schedule {name:?}"), source })
+    }
+}
