@@ -41,11 +41,10 @@ impl<E: TitoEngine> Rounds<E> {
         let mut round = Round::default();
         let mut range = keys::schedules();
         loop {
-            let page_range = range.clone();
-            let read = |tx: E::Transaction| async move {
-                Ok((tx.start_timestamp().seconds(), tx.scan(page_range, PAGE).await?))
-            };
-            let (now, page) = self.queue.engine.transaction(read).await?;
+            let tx = self.queue.engine.begin().await?;
+            let page = tx.scan(range.clone(), PAGE).await?;
+            let now = tx.start_timestamp().seconds();
+            tx.rollback().await;
             for (key, bytes) in &page {
                 match self.visit(key, bytes, now).await {
                     Ok((published, next)) => {

@@ -105,12 +105,77 @@ impl Stored {
             source,
         };
         let name = keys::parse_schedule(key).ok_or_else(|| malformed("its key has no name of a schedule".into()))?;
-        let stored = serde_json::from_slice(bytes).map_err(|source| malformed(source.into()))?;
+        let stored: Self = serde_json::from_slice(bytes).map_err(|source| malformed(source.into()))?;
+        for firing in [stored.next, stored.last].into_iter().flatten() {
+            if !(0..=keys::MAX_EVENT_SECONDS).contains(&firing) {
+                return Err(malformed(format!("a firing at {firing}").into()));
+            }
+        }
         Ok((name, stored))
     }
 
     pub(super) fn encode(&self, name: &str) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map_err(|source| TitoError::Unserializable { what: format!("schedule {name:?}"), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+    use proptest::test_runner::Config;
+
+    use super::*;
+
+    const EXAMPLE: &str = r#"{"recurrence":{"cron":{"expression":"0 3 * * *","time_zone":"Europe/Berlin"}},"starts_at":1700000000,"missed":"all","event":{"type":"report","entity":"system","action":"publish","headers":{"a":"b"},"payload":[1, 2]},"next":1700010000,"last":1699923600,"paused":true}"#;
+
+    #[test]
+    fn values_are_read_and_written_again_as_the_page_of_the_format_says() {
+        let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let vectors: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("schedule_value ")).collect();
+        assert!(vectors.len() >= 2);
+        for value in vectors.into_iter().chain([EXAMPLE]) {
+            let (name, stored) = Stored::decode(b"schedule:nightly", value.as_bytes()).unwrap();
+            assert_eq!(name, "nightly");
+            assert_eq!(String::from_utf8(stored.encode(&name).unwrap()).unwrap(), value);
+            stored.timetable(&name).unwrap();
+        }
+    }
+
+    #[test]
+    fn firings_that_no_event_could_have_are_malformed() {
+        for (from, to) in [("1700010000", "-1"), ("1699923600", "10000000000"), ("1700010000", "-9223372036854775808")]
+        {
+            let error = Stored::decode(b"schedule:nightly", EXAMPLE.replace(from, to).as_bytes()).unwrap_err();
+            assert!(matches!(error, TitoError::Malformed { .. }), "{error}");
+        }
+    }
+
+    /// Uses of what could be read.
+    fn try_out(bytes: &[u8]) {
+        let Ok((name, stored)) = Stored::decode(b"schedule:nightly", bytes) else { return };
+        stored.encode(&name).unwrap();
+        let now = 1_800_000_000;
+        if let (Some(due), Ok(timetable)) = (stored.due(now), stored.timetable(&name)) {
+            stored.missed.plan(&timetable, due, now, 10);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(Config { cases: 10_000, failure_persistence: None, ..Config::default() })]
+
+        #[test]
+        fn no_stored_bytes_are_too_odd(
+            at in 0..EXAMPLE.len(),
+            removed in 0_usize..20,
+            inserted in "([0-9]{0,20}|[-0-9*/,#LW:\"{} a-z]{0,20})",
+        ) {
+            let mut bytes = EXAMPLE.as_bytes().to_vec();
+            bytes.splice(at..(at + removed).min(EXAMPLE.len()), inserted.into_bytes());
+            try_out(&bytes);
+        }
     }
 }
