@@ -17,7 +17,7 @@ mod error;
 pub mod event;
 pub mod keys;
 pub mod model;
-pub mod names;
+mod names;
 pub mod prelude;
 #[cfg(feature = "tikv")]
 pub mod tikv;
@@ -25,6 +25,7 @@ mod timestamp;
 
 pub use engine::{TitoEngine, TitoTransaction, TxOptions};
 pub use error::{BoxError, KeyText, Result, TitoError};
+pub use names::{check_event_type, check_name};
 pub use timestamp::Timestamp;
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoModel;

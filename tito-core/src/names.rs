@@ -5,12 +5,8 @@ use crate::error::{Result, TitoError};
 /// Longer names leave too little room for ids within a key.
 const LONGEST: usize = 255;
 
-/// Checks the name of a table, an index or anything else that becomes a component of keys; `what` says in the error what
-/// the name is for.
-///
-/// # Errors
-/// [`TitoError::InvalidName`].
-pub fn check(what: &'static str, name: &str) -> Result<()> {
+/// Checks the name of a table, an index or anything else that becomes a component of keys.
+pub(crate) fn check(what: &'static str, name: &str) -> Result<()> {
     let reason = if name.is_empty() {
         "it is empty"
     } else if name.len() > LONGEST {
@@ -36,6 +32,24 @@ pub fn check_event_type(name: &str) -> Result<()> {
         return Err(TitoError::InvalidName { what: "event type", name: cut(name), reason });
     }
     Ok(())
+}
+
+/// Checks the name of a group of a topic.
+pub(crate) fn check_group(name: &str) -> Result<()> {
+    check("group", name)?;
+    if name.contains('@') {
+        let reason = "it contains '@', which separates a topic from a group";
+        return Err(TitoError::InvalidName { what: "group", name: cut(name), reason });
+    }
+    Ok(())
+}
+
+/// Checks a name of what is stored by name, such as a fleet of workers.
+///
+/// # Errors
+/// [`TitoError::InvalidName`].
+pub fn check_name(what: &'static str, name: &str) -> Result<()> {
+    check(what, name)
 }
 
 fn cut(name: &str) -> String {

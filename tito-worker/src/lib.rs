@@ -10,23 +10,24 @@
 
 mod dead;
 mod handler;
+mod membership;
 mod outcome;
 mod partitions;
+mod policy;
 pub mod prelude;
 mod publish;
 mod queue;
-mod retry;
 mod run_worker;
 mod schedule;
 mod worker;
 
 pub use dead::{DeadLetter, Redriven};
-pub use handler::IntoOutcome;
+pub use handler::{IntoOutcome, IntoOutcomes};
 pub use outcome::Outcome;
 pub use partitions::PartitionConfig;
+pub use policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};
 pub use publish::Publish;
 pub use queue::TitoQueue;
-pub use retry::RetryPolicy;
 pub use run_worker::run_worker;
 pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
-pub use worker::{Subscription, Worker, WorkerBuilder, WorkerReport};
+pub use worker::{Worker, WorkerBuilder, WorkerReport};

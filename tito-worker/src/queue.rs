@@ -1,8 +1,7 @@
 //! The queue: an engine, seen as topics of events.
 
-use tito_core::event::{NewEvent, Topic, write_event};
+use tito_core::event::{EventReference, NewEvent, Topic, write_event};
 use tito_core::{Result, TitoEngine, TitoTransaction};
-use uuid::Uuid;
 
 use crate::publish::{Due, Publish};
 
@@ -30,13 +29,13 @@ impl<E: TitoEngine> TitoQueue<E> {
     }
 
     /// Publishes an event in a transaction: it is there when the transaction commits, with everything else that the
-    /// transaction writes, or not at all. Returns its id.
+    /// transaction writes, or not at all. Returns what names it.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
     /// [`TitoError::InvalidTimestamp`](tito_core::TitoError::InvalidTimestamp),
     /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded), and those of the engine.
-    pub async fn publish(&self, event: Publish, tx: &E::Transaction) -> Result<Uuid> {
+    pub async fn publish(&self, event: Publish, tx: &E::Transaction) -> Result<EventReference> {
         let timestamp = match event.due {
             Due::At(seconds) => seconds,
             Due::After(delay) if delay.is_zero() => 0,

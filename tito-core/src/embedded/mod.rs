@@ -235,6 +235,10 @@ impl TitoEngine for EmbeddedBackend {
         true
     }
 
+    fn oldest_live_start(&self) -> Option<Timestamp> {
+        EmbeddedBackend::oldest_live_start(self)
+    }
+
     fn context(&self) -> &EngineContext {
         &self.core.context
     }

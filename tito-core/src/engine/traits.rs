@@ -68,6 +68,11 @@ pub trait TitoEngine: Clone + Send + Sync + 'static {
         false
     }
 
+    /// The start of the oldest transaction that can still commit, on engines that know it.
+    fn oldest_live_start(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// What the parts of this process share about the engine.
     fn context(&self) -> &EngineContext;
 

@@ -28,6 +28,14 @@ pub fn event_id(start: Timestamp, number: u32, random: u64) -> Uuid {
     )
 }
 
+/// The start timestamp of the transaction that wrote the event with this id; that of its beginnings for ids which
+/// [`event_id`] did not make.
+pub fn started_at(id: Uuid) -> Timestamp {
+    let bits = id.as_u128();
+    let logical = ((bits >> 64) & 0xfff) << 6 | (bits >> 56) & 0x3f;
+    Timestamp::from_raw(Timestamp::from_millis((bits >> 80) as u64).raw() | logical as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +47,8 @@ mod tests {
         assert_eq!(id.get_version_num(), 7);
         assert_eq!(id.get_variant(), uuid::Variant::RFC4122);
         assert_eq!(id.to_string(), "018bcfe5-687b-7aaf-8d00-005fffffffff");
+
+        assert_eq!(started_at(id), start);
 
         let ascending = [
             event_id(start, 0, u64::MAX),

@@ -3,13 +3,19 @@
 mod config;
 mod due;
 mod id;
+mod queue_name;
 mod record;
+mod reference;
 mod topic;
+mod topic_cache;
 mod write;
 
 pub use config::TitoEventConfig;
 pub use due::DueTime;
-pub use id::event_id;
+pub use id::{event_id, started_at};
+pub use queue_name::{check_group_name, check_queue_name, queue_name, topic_of};
 pub use record::{FailedAttempt, TitoEvent};
-pub use topic::{DEFAULT_PARTITIONS, Topic, TopicCache};
+pub use reference::EventReference;
+pub use topic::{DEFAULT_PARTITIONS, Group, Topic};
+pub use topic_cache::{CACHED, TopicCache, settle_topics};
 pub use write::{NewEvent, write_event};

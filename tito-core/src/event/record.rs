@@ -11,6 +11,8 @@ use uuid::Uuid;
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys;
 
+use super::reference::EventReference;
+
 /// An event: that something happened to an entity, to be handled at or after a time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TitoEvent {
@@ -24,8 +26,11 @@ pub struct TitoEvent {
     pub entity: String,
     /// What happened: `insert`, `update` or `delete` for events of models, else what the publisher said.
     pub action: String,
-    /// When it falls due, in Unix seconds. A retry moves it.
+    /// When it falls due, in Unix seconds. A retry moves it, unless its subscription is strict.
     pub timestamp: i64,
+    /// When it may be tried again, in Unix seconds, where a strict subscription has put it off: it keeps its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<i64>,
     /// How many attempts to handle it have failed so far: 0 when it is handed out first.
     #[serde(default)]
     pub attempt: u32,
@@ -42,6 +47,12 @@ pub struct TitoEvent {
     /// The latest failed attempts, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<FailedAttempt>,
+    /// How far an earlier attempt came, as its handler recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Box<RawValue>>,
+    /// Where it is stored; empty for an event that was not read from a database.
+    #[serde(skip)]
+    pub key: Vec<u8>,
 }
 
 /// One attempt to handle an event that failed.
@@ -69,11 +80,22 @@ impl TitoEvent {
     /// # Errors
     /// [`TitoError::Malformed`], which names the key.
     pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).map_err(|source| TitoError::Malformed {
+        let event: Self = serde_json::from_slice(bytes).map_err(|source| TitoError::Malformed {
             key: KeyText::from(key),
             expected: "an event in JSON",
             source: source.into(),
-        })
+        })?;
+        Ok(Self { key: key.to_vec(), ..event })
+    }
+
+    /// What names this event, to cancel or reschedule it.
+    pub fn reference(&self) -> EventReference {
+        EventReference {
+            event_type: self.event_type.clone(),
+            entity: self.entity.clone(),
+            timestamp: self.timestamp,
+            id: self.id,
+        }
     }
 
     /// The event as it is stored.
@@ -92,9 +114,29 @@ impl TitoEvent {
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T> {
         let text = self.payload.as_ref().map_or("null", |payload| payload.get());
         serde_json::from_str(text).map_err(|source| TitoError::Malformed {
-            key: keys::event(&self.event_type, 0, self.timestamp, self.id).into(),
+            key: self.key_text(),
             expected: "an event whose payload is what its handler expects",
             source: source.into(),
         })
+    }
+
+    /// How far an earlier attempt came, if one has recorded it.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`] if it is not a `T`.
+    pub fn progress<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let Some(progress) = &self.progress else { return Ok(None) };
+        serde_json::from_str(progress.get()).map(Some).map_err(|source| TitoError::Malformed {
+            key: self.key_text(),
+            expected: "an event whose progress is what its handler expects",
+            source: source.into(),
+        })
+    }
+
+    fn key_text(&self) -> KeyText {
+        if self.key.is_empty() {
+            return keys::event(&self.event_type, 0, self.timestamp, self.id).into();
+        }
+        KeyText::from(self.key.as_slice())
     }
 }

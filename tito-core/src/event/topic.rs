@@ -1,26 +1,55 @@
 //! Topics: what is stored of an event type.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{TitoEngine, TitoTransaction};
-use crate::error::{KeyText, Result, TitoError};
+use crate::error::{BoxError, KeyText, Result, TitoError};
 use crate::keys;
 use crate::names;
+
+use super::queue_name::topic_of;
 
 /// How many partitions a topic gets when it is first used, unless it was created with another number.
 pub const DEFAULT_PARTITIONS: u16 = 16;
 
-/// How long a topic that was read is taken as current.
-const CACHED_MILLIS: u64 = 5_000;
-
 /// What is stored of an event type, under `topic:{type}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topic {
     /// How many partitions its events are spread over.
     pub partitions: u16,
+    /// How often the topic was changed. Workers that see a new number read their partitions from the beginning.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub revision: u64,
+    /// The number of partitions before the change that is under way, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resized_from: Option<u16>,
+    /// The groups, each of which gets every event as well.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Group>,
+    /// Whether workers hand out nothing of the topic's own queue.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub paused: bool,
+    /// How many seconds events that are done are kept; 0 if they are deleted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub history_seconds: u64,
+}
+
+/// A group of a topic: a queue of its own, named `{type}@{group}`, that every event is published to as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// When it was registered, in Unix seconds.
+    pub since: i64,
+    /// Whether workers hand out nothing of it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub paused: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Topic {
@@ -32,31 +61,19 @@ impl Topic {
     pub async fn ensure<E: TitoEngine>(engine: &E, name: &str, partitions: u16) -> Result<Arc<Topic>> {
         names::check_event_type(name)?;
         let key = keys::topic(name);
-        if partitions == 0 || partitions > keys::MAX_PARTITIONS {
-            return Err(TitoError::LimitExceeded {
-                what: "a topic's number of partitions (at least 1)",
-                size: usize::from(partitions),
-                limit: usize::from(keys::MAX_PARTITIONS),
-                key: key.into(),
-            });
-        }
+        check_partitions(&key, partitions)?;
+        let new = Topic { partitions, ..Topic::default() };
+        let value = new.encode(name)?;
         let topic = engine
-            .transaction(|tx| {
-                let key = key.clone();
-                async move {
-                    if let Some(stored) = tx.get(&key).await? {
-                        return decode(&key, &stored);
-                    }
-                    let topic = Topic { partitions };
-                    let value = format!("{{\"partitions\":{partitions}}}").into_bytes();
-                    tx.insert(key, value).await?;
-                    Ok(topic)
+            .transaction(|tx| async move {
+                if let Some(stored) = tx.get(&key).await? {
+                    return Topic::decode(&key, &stored);
                 }
+                tx.insert(key, value).await?;
+                Ok(new)
             })
             .await?;
-        let topic = Arc::new(topic);
-        engine.context().topics.store(name, &topic, engine.clock().now_millis());
-        Ok(topic)
+        Ok(engine.context().topics.store(name, topic, engine.clock().now_millis()))
     }
 
     /// The topic, from the cache if it was read within the last 5 seconds, created with 16 partitions if it did not
@@ -72,40 +89,109 @@ impl Topic {
             Topic::ensure(engine, name, DEFAULT_PARTITIONS).await?;
         }
     }
-}
 
-fn decode(key: &[u8], bytes: &[u8]) -> Result<Topic> {
-    let malformed = |source: crate::error::BoxError| TitoError::Malformed {
-        key: KeyText::from(key),
-        expected: "a topic in JSON with 1 to 9,999 partitions",
-        source,
-    };
-    let topic: Topic = serde_json::from_slice(bytes).map_err(|source| malformed(source.into()))?;
-    if topic.partitions == 0 || topic.partitions > keys::MAX_PARTITIONS {
-        return Err(malformed(format!("{} partitions", topic.partitions).into()));
-    }
-    Ok(topic)
-}
-
-/// Topics that were read lately, so that a write reads none.
-#[derive(Debug, Default)]
-pub struct TopicCache(RwLock<HashMap<Arc<str>, Cached>>);
-
-#[derive(Debug)]
-struct Cached {
-    topic: Arc<Topic>,
-    read_at_millis: u64,
-}
-
-impl TopicCache {
-    fn load(&self, name: &str, now_millis: u64) -> Option<(Arc<str>, Arc<Topic>)> {
-        let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let (name, cached) = topics.get_key_value(name)?;
-        (now_millis.abs_diff(cached.read_at_millis) < CACHED_MILLIS).then(|| (name.clone(), cached.topic.clone()))
+    /// Changes the topic in a transaction, creating it first if it does not exist: `change` gets the topic as it is and
+    /// the transaction, and says whether it changed it. Returns what is stored afterwards.
+    ///
+    /// Writers of other processes go by what they have read for [`CACHED`](super::CACHED) longer.
+    ///
+    /// # Errors
+    /// Those of [`Topic::ensure`], and those of `change`.
+    pub async fn change<E, F, Fut>(engine: &E, name: &str, change: F) -> Result<Arc<Topic>>
+    where
+        E: TitoEngine,
+        F: FnOnce(Topic, E::Transaction) -> Fut + Clone + Send,
+        Fut: Future<Output = Result<Option<Topic>>> + Send,
+    {
+        Topic::ensure(engine, name, DEFAULT_PARTITIONS).await?;
+        let owned_name = name.to_string();
+        let topic = engine
+            .transaction(|tx| async move {
+                let stored = Topic::read(&tx, &owned_name).await?;
+                let Some(mut changed) = change(stored.clone(), tx.clone()).await? else { return Ok(stored) };
+                let key = keys::topic(&owned_name);
+                check_partitions(&key, changed.partitions)?;
+                changed.revision = stored.revision + 1;
+                tx.put(key, changed.encode(&owned_name)?).await?;
+                Ok(changed)
+            })
+            .await?;
+        Ok(engine.context().topics.store(name, topic, engine.clock().now_millis()))
     }
 
-    fn store(&self, name: &str, topic: &Arc<Topic>, now_millis: u64) {
-        let mut topics = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        topics.insert(name.into(), Cached { topic: topic.clone(), read_at_millis: now_millis });
+    /// The topic as a transaction sees it; one that was never used has the default number of partitions.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`], and those of the engine.
+    pub async fn read<T: TitoTransaction>(tx: &T, name: &str) -> Result<Topic> {
+        let key = keys::topic(name);
+        match tx.get(&key).await? {
+            Some(stored) => Topic::decode(&key, &stored),
+            None => Ok(Topic::unused()),
+        }
     }
+
+    /// A topic of which nothing is stored yet.
+    pub fn unused() -> Topic {
+        Topic { partitions: DEFAULT_PARTITIONS, ..Topic::default() }
+    }
+
+    /// The topic that is stored under `key`.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`], which names the key.
+    pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Topic> {
+        let malformed = |source: BoxError| TitoError::Malformed {
+            key: KeyText::from(key),
+            expected: "a topic in JSON with 1 to 9,999 partitions",
+            source,
+        };
+        let topic: Topic = serde_json::from_slice(bytes).map_err(|source| malformed(source.into()))?;
+        for partitions in [Some(topic.partitions), topic.resized_from].into_iter().flatten() {
+            if partitions == 0 || partitions > keys::MAX_PARTITIONS {
+                return Err(malformed(format!("{partitions} partitions").into()));
+            }
+        }
+        Ok(topic)
+    }
+
+    fn encode(&self, name: &str) -> Result<Vec<u8>> {
+        serde_json::to_vec(self)
+            .map_err(|source| TitoError::Unserializable { what: format!("the topic {name:?}"), source })
+    }
+
+    /// How many partitions may hold events: while their number changes the larger of both.
+    pub fn served_partitions(&self) -> u16 {
+        self.partitions.max(self.resized_from.unwrap_or(0))
+    }
+
+    /// Where an entity's events belong.
+    pub fn partition_of(&self, entity: &str) -> u16 {
+        keys::partition_of(entity, self.partitions)
+    }
+
+    /// Whether a change of the number of partitions is under way that moves this entity's events.
+    pub fn is_moving(&self, entity: &str) -> bool {
+        self.resized_from.is_some_and(|from| keys::partition_of(entity, from) != self.partition_of(entity))
+    }
+
+    /// Whether workers hand out nothing of a queue of this topic, `{type}` or `{type}@{group}`.
+    pub fn is_paused(&self, queue: &str) -> bool {
+        match topic_of(queue).1 {
+            None => self.paused,
+            Some(group) => self.groups.get(group).is_some_and(|group| group.paused),
+        }
+    }
+}
+
+fn check_partitions(key: &[u8], partitions: u16) -> Result<()> {
+    if (1..=keys::MAX_PARTITIONS).contains(&partitions) {
+        return Ok(());
+    }
+    Err(TitoError::LimitExceeded {
+        what: "a topic's number of partitions (at least 1)",
+        size: usize::from(partitions),
+        limit: usize::from(keys::MAX_PARTITIONS),
+        key: key.into(),
+    })
 }

@@ -1,12 +1,14 @@
 //! Writes events into a transaction.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::id::{MAX_EVENTS_OF_A_TRANSACTION, event_id};
+use super::queue_name::queue_name;
 use super::record::TitoEvent;
+use super::reference::EventReference;
 use super::topic::Topic;
 use crate::engine::{Announcement, TitoEngine, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
@@ -29,18 +31,19 @@ pub struct NewEvent {
     pub payload: Option<Box<RawValue>>,
 }
 
-/// Writes an event into a transaction and returns its id. It becomes visible with everything else that the
-/// transaction writes, or not at all. Reads nothing but, every few seconds, the topic.
+/// Writes an event into a transaction, once for the topic and once for each of its groups, and returns what names it.
+/// It becomes visible with everything else that the transaction writes, or not at all. Reads nothing but, every few
+/// seconds, the topic.
 ///
 /// # Errors
 /// [`TitoError::InvalidName`], [`TitoError::InvalidTimestamp`], [`TitoError::LimitExceeded`], and those of the engine.
-pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: NewEvent) -> Result<Uuid> {
+pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: NewEvent) -> Result<EventReference> {
     let start = tx.start_timestamp();
     if !(0..=keys::MAX_EVENT_SECONDS).contains(&event.timestamp) {
         return Err(TitoError::InvalidTimestamp { event: event.event_type, seconds: event.timestamp });
     }
     let (event_type, topic) = Topic::cached(engine, &event.event_type).await?;
-    let partition = keys::partition_of(&event.entity, topic.partitions);
+    let partition = topic.partition_of(&event.entity);
     let number = tx.outbox().next_event_number();
     let id = event_id(start, number, fastrand::u64(..));
     let event = TitoEvent {
@@ -50,11 +53,14 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
         action: event.action,
         // Never before the start: together with the age limit that bounds how far behind a worker's cursor it can land.
         timestamp: event.timestamp.max(start.seconds()),
+        not_before: None,
         attempt: 0,
         headers: event.headers,
         payload: event.payload,
         codec: "json".into(),
         failures: Vec::new(),
+        progress: None,
+        key: Vec::new(),
     };
     let key = keys::event(&event_type, partition, event.timestamp, id);
     if number >= MAX_EVENTS_OF_A_TRANSACTION {
@@ -67,9 +73,15 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
     }
     let value = event.encode()?;
     check_room(engine, &key, value.len())?;
+    for group in topic.groups.keys() {
+        let queue: Arc<str> = queue_name(&event_type, Some(group)).into();
+        let key = keys::event(&queue, partition, event.timestamp, id);
+        tx.put(key.clone(), value.clone()).await?;
+        tx.outbox().announce(Announcement { event_type: queue, partition, key });
+    }
     tx.put(key.clone(), value).await?;
     tx.outbox().announce(Announcement { event_type, partition, key });
-    Ok(id)
+    Ok(EventReference { event_type: event.event_type, entity: event.entity, timestamp: event.timestamp, id })
 }
 
 /// Leaves room for the failures that a worker may have to note in the event: a sixteenth of the largest value.

@@ -79,6 +79,22 @@ pub fn dead_event(event_type: &str, partition: u16, seconds: i64, id: Uuid) -> V
     place("dead", event_type, partition, seconds, id)
 }
 
+/// `done:{type}:{partition}:{timestamp}:{uuid}`: an event that was done, at this second, where its topic keeps history.
+pub fn done_event(event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
+    place("done", event_type, partition, seconds, id)
+}
+
+/// The events of a partition that were done from one second on and before another.
+pub fn done_events_between(event_type: &str, partition: u16, from: i64, until: i64) -> KeyRange {
+    let [from, until] = [from, until].map(|seconds| place_of_second("done", event_type, partition, seconds));
+    KeyRange::new(from, until)
+}
+
+/// All events of a queue that were done.
+pub fn done_events(event_type: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key("done", &[event_type.as_bytes()])))
+}
+
 fn place(kind: &str, event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
     let mut key = place_of_second(kind, event_type, partition, seconds);
     let mut text = Uuid::encode_buffer();
@@ -114,6 +130,11 @@ pub fn events_of_partition(event_type: &str, partition: u16) -> KeyRange {
     KeyRange::prefix(place_of_partition("event", event_type, partition))
 }
 
+/// All events of a queue, due or not.
+pub fn events_of_queue(event_type: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key("event", &[event_type.as_bytes()])))
+}
+
 /// Where the events of one second begin.
 pub fn events_from_second(event_type: &str, partition: u16, seconds: i64) -> Vec<u8> {
     place_of_second("event", event_type, partition, seconds)
@@ -124,9 +145,15 @@ pub fn dead_events(event_type: &str) -> KeyRange {
     KeyRange::prefix(with_separator(key("dead", &[event_type.as_bytes()])))
 }
 
-/// The parts of the key of an event, dead or not.
+/// The dead events of one partition.
+pub fn dead_events_of_partition(event_type: &str, partition: u16) -> KeyRange {
+    KeyRange::prefix(place_of_partition("dead", event_type, partition))
+}
+
+/// The parts of the key of an event, be it to be done, dead or done.
 pub fn parse_event(key: &[u8]) -> Option<EventPlace> {
-    let rest = key.strip_prefix(b"event:").or_else(|| key.strip_prefix(b"dead:"))?;
+    let kinds: [&[u8]; 3] = [b"event:", b"dead:", b"done:"];
+    let rest = kinds.iter().find_map(|kind| key.strip_prefix(*kind))?;
     let mut components = rest.split(|&byte| byte == SEPARATOR);
     let event_type = text(components.next()?)?;
     let partition = digits(components.next()?, 4)? as u16;
@@ -157,6 +184,66 @@ fn digits(component: &[u8], width: usize) -> Option<u64> {
 /// `topic:{type}`: what is stored of a topic.
 pub fn topic(event_type: &str) -> Vec<u8> {
     key("topic", &[event_type.as_bytes()])
+}
+
+/// All topics.
+pub fn topics() -> KeyRange {
+    KeyRange::prefix("topic:")
+}
+
+/// The event type in the key of a topic.
+pub fn parse_topic(key: &[u8]) -> Option<String> {
+    text(key.strip_prefix(b"topic:")?)
+}
+
+/// `lease:{type}:{partition}`: who owns a partition.
+pub fn lease(event_type: &str, partition: u16) -> Vec<u8> {
+    let mut key = with_separator(key("lease", &[event_type.as_bytes()]));
+    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+    key
+}
+
+/// All leases of a queue.
+pub fn leases(event_type: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key("lease", &[event_type.as_bytes()])))
+}
+
+/// The queue and the partition in the key of a lease.
+pub fn parse_lease(key: &[u8]) -> Option<(String, u16)> {
+    let mut components = key.strip_prefix(b"lease:")?.split(|&byte| byte == SEPARATOR);
+    let event_type = text(components.next()?)?;
+    let partition = digits(components.next()?, 4)? as u16;
+    components.next().is_none().then_some((event_type, partition))
+}
+
+/// `member:{fleet}:{worker}`: a worker that is alive.
+pub fn member(fleet: &str, worker: Uuid) -> Vec<u8> {
+    let mut key = with_separator(key("member", &[fleet.as_bytes()]));
+    key.extend_from_slice(worker.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    key
+}
+
+/// All members of a fleet.
+pub fn members(fleet: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key("member", &[fleet.as_bytes()])))
+}
+
+/// The fleet and the worker in the key of a member.
+pub fn parse_member(key: &[u8]) -> Option<(String, Uuid)> {
+    let mut components = key.strip_prefix(b"member:")?.split(|&byte| byte == SEPARATOR);
+    let fleet = text(components.next()?)?;
+    let worker = uuid(components.next()?)?;
+    components.next().is_none().then_some((fleet, worker))
+}
+
+/// `dedup:{type}:{key}`: the latest event with a key of its own.
+pub fn unique_event(event_type: &str, unique_key: &str) -> Vec<u8> {
+    key("dedup", &[event_type.as_bytes(), unique_key.as_bytes()])
+}
+
+/// All unique events of a type.
+pub fn unique_events(event_type: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key("dedup", &[event_type.as_bytes()])))
 }
 
 /// `checkpoint:{type}:{partition}`: the floor of scans of a partition.

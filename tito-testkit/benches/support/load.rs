@@ -57,11 +57,14 @@ impl Load {
                 entity: entity.clone(),
                 action: "insert".to_string(),
                 timestamp: start.seconds(),
+                not_before: None,
                 attempt: 0,
                 headers: BTreeMap::new(),
                 payload: None,
                 codec: Cow::Borrowed("json"),
                 failures: Vec::new(),
+                progress: None,
+                key: Vec::new(),
             };
             let key = keys::event(name, keys::partition_of(&entity, 16), event.timestamp, event.id);
             puts.push((key, event.encode().unwrap()));

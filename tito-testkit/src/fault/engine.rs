@@ -97,6 +97,10 @@ impl<E: TitoEngine> TitoEngine for FaultEngine<E> {
         self.inner.max_transaction_age_millis()
     }
 
+    fn oldest_live_start(&self) -> Option<Timestamp> {
+        self.inner.oldest_live_start()
+    }
+
     fn is_only_writer(&self) -> bool {
         self.deaf.is_none() && self.inner.is_only_writer()
     }

@@ -134,7 +134,7 @@ pub async fn every_event_is_handled_and_every_effect_happens_once_while_every_ca
             let _ = db
                 .transaction(|tx| async move {
                     let id = queue.publish(Publish::new(topic, step.to_string()), &tx).await?;
-                    tx.put(format!("published:{topic}:{step}").into_bytes(), id.to_string().into_bytes()).await
+                    tx.put(format!("published:{topic}:{step}").into_bytes(), id.id.to_string().into_bytes()).await
                 })
                 .await;
         }

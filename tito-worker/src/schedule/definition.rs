@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tito_core::{Result, TitoError, names};
+use tito_core::{Result, TitoError, check_event_type, check_name};
 
 use super::missed::Missed;
 use super::recurrence::Recurrence;
@@ -96,7 +96,7 @@ impl Schedule {
     /// The schedule in the form in which it is stored, if everything about it can be used.
     pub(super) fn check(self) -> Result<Checked> {
         let Self { name, recurs, starts_at, publishes, missed } = self;
-        names::check("schedule", &name)?;
+        check_name("schedule", &name)?;
         let invalid = |reason: String| TitoError::InvalidSchedule { name: name.clone(), reason };
         let recurrence = match recurs {
             Recurs::Cron { expression, time_zone } => Recurrence::Cron { expression, time_zone },
@@ -114,7 +114,7 @@ impl Schedule {
         if !matches!(event.due, Due::After(Duration::ZERO)) {
             return Err(invalid("its event has a time of its own: expected one that is due at once".to_string()));
         }
-        names::check_event_type(&event.event_type)?;
+        check_event_type(&event.event_type)?;
         Ok(Checked { name, recurrence, starts_at, missed, event: event.into() })
     }
 }

@@ -71,17 +71,20 @@ impl<E: TitoEngine> Rounds<E> {
     /// one.
     async fn visit(&self, key: &[u8], bytes: &[u8], now: i64) -> Result<(usize, Option<i64>)> {
         let (_, stored) = Stored::decode(key, bytes)?;
-        if stored.due(now).is_some() {
-            return fire(&self.queue, key).await;
+        if stored.due(now).is_none() {
+            return Ok((0, stored.next.filter(|_| !stored.paused)));
         }
-        Ok((0, stored.next.filter(|_| !stored.paused)))
+        match fire(&self.queue, key, STEP).await {
+            // Large events, and a topic of which each is written to many groups: one firing has room.
+            Err(TitoError::LimitExceeded { .. }) => fire(&self.queue, key, 1).await,
+            fired => fired,
+        }
     }
 }
 
-/// Publishes due firings of a schedule and stores the next one, in one transaction. Two workers that do so conflict in
-/// the schedule's key, so each firing is published once.
-async fn fire<E: TitoEngine>(queue: &TitoQueue<E>, key: &[u8]) -> Result<(usize, Option<i64>)> {
-    let most_bytes = queue.engine.limits().transaction_bytes / 4;
+/// Publishes up to `limit` due firings of a schedule and stores the next one, in one transaction. Two workers that do so
+/// conflict in the schedule's key, so each firing is published once.
+async fn fire<E: TitoEngine>(queue: &TitoQueue<E>, key: &[u8], limit: usize) -> Result<(usize, Option<i64>)> {
     let publish = |tx: E::Transaction| async move {
         let Some(bytes) = tx.get(key).await? else { return Ok((0, None)) };
         let (name, mut stored) = Stored::decode(key, &bytes)?;
@@ -89,8 +92,6 @@ async fn fire<E: TitoEngine>(queue: &TitoQueue<E>, key: &[u8]) -> Result<(usize,
         let Some(due) = stored.due(now) else {
             return Ok((0, stored.next.filter(|_| !stored.paused)));
         };
-        // An event is about as large as its schedule.
-        let limit = (most_bytes / bytes.len()).clamp(1, STEP);
         let plan = stored.missed.plan(&stored.timetable(&name)?, due, now, limit);
         for firing in &plan.publish {
             queue.publish(stored.event.at(&name, *firing), &tx).await?;

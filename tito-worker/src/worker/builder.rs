@@ -5,63 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tito_core::event::{DEFAULT_PARTITIONS, TitoEvent};
+use tito_core::event::TitoEvent;
 use tito_core::{BoxError, TitoEngine};
 
 use super::Worker;
 use super::runner::Runner;
-use crate::handler::{Handler, IntoOutcome};
+use crate::handler::{Handler, IntoOutcome, IntoOutcomes};
 use crate::partitions::PartitionConfig;
+use crate::policy::Subscription;
 use crate::queue::TitoQueue;
-use crate::retry::RetryPolicy;
-
-/// How one topic is consumed.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Subscription {
-    pub(super) retry: RetryPolicy,
-    pub(super) timeout: Duration,
-    pub(super) concurrency: usize,
-    pub(super) new_topic_partitions: u16,
-}
-
-impl Default for Subscription {
-    fn default() -> Self {
-        Self {
-            retry: RetryPolicy::default(),
-            timeout: Duration::from_secs(60),
-            concurrency: 32,
-            new_topic_partitions: DEFAULT_PARTITIONS,
-        }
-    }
-}
-
-impl Subscription {
-    /// When a failed event is tried again.
-    pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// How long a handler may take, by the engine's clock; then it is dropped where it waits, and the attempt has
-    /// failed. Default 60 s.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// How many handlers run at once in each partition, at least 1. Default 32.
-    pub fn concurrency(mut self, concurrency: usize) -> Self {
-        self.concurrency = concurrency.max(1);
-        self
-    }
-
-    /// How many partitions the topic gets if this worker is the first to use it. Default 16.
-    pub fn new_topic_partitions(mut self, partitions: u16) -> Self {
-        self.new_topic_partitions = partitions;
-        self
-    }
-}
 
 /// Tells a [`Worker`] what to do.
 #[derive(Clone)]
@@ -128,6 +80,41 @@ impl<E: TitoEngine> WorkerBuilder<E> {
         Error: Into<BoxError>,
     {
         self.add(event_type.into(), subscription, Handler::transactional(handler))
+    }
+
+    /// Hands the events of a queue to `handler` in batches of up to [`Subscription::batch`]: those that are ready, without
+    /// waiting for more, those of one entity in their order. It returns `()` for all done, or an outcome for each. If it
+    /// fails, its events are handed out one by one.
+    pub fn subscribe_batches<F, Fut, O, Error>(
+        self,
+        event_type: impl Into<String>,
+        subscription: Subscription,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Vec<TitoEvent>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, Error>> + Send + 'static,
+        O: IntoOutcomes,
+        Error: Into<BoxError>,
+    {
+        self.add(event_type.into(), subscription, Handler::plain_batch(handler))
+    }
+
+    /// As [`subscribe_batches`](WorkerBuilder::subscribe_batches), with the transaction that acknowledges the events, as
+    /// in [`subscribe_transactional`](WorkerBuilder::subscribe_transactional).
+    pub fn subscribe_transactional_batches<F, Fut, O, Error>(
+        self,
+        event_type: impl Into<String>,
+        subscription: Subscription,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Vec<TitoEvent>, E::Transaction) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, Error>> + Send + 'static,
+        O: IntoOutcomes,
+        Error: Into<BoxError>,
+    {
+        self.add(event_type.into(), subscription, Handler::transactional_batch(handler))
     }
 
     fn add(mut self, event_type: String, subscription: Subscription, handler: Handler<E>) -> Self {

@@ -1,0 +1,79 @@
+//! Topics that were read lately, so that a write reads none.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::engine::{TitoEngine, TitoTransaction};
+use crate::error::Result;
+
+use super::topic::Topic;
+
+/// How long a topic that was read is taken as current.
+pub const CACHED: Duration = Duration::from_secs(5);
+
+/// How often an engine that knows its live transactions is asked whether the old ones have ended.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// See [`Topic::cached`].
+#[derive(Debug, Default)]
+pub struct TopicCache(RwLock<HashMap<Arc<str>, Cached>>);
+
+#[derive(Debug)]
+struct Cached {
+    topic: Arc<Topic>,
+    read_at_millis: u64,
+}
+
+impl TopicCache {
+    pub(super) fn load(&self, name: &str, now_millis: u64) -> Option<(Arc<str>, Arc<Topic>)> {
+        let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (name, cached) = topics.get_key_value(name)?;
+        let is_current = now_millis.abs_diff(cached.read_at_millis) < CACHED.as_millis() as u64;
+        is_current.then(|| (name.clone(), cached.topic.clone()))
+    }
+
+    /// Keeps a topic that was read, unless a later state of it is known.
+    pub(super) fn store(&self, name: &str, topic: Topic, now_millis: u64) -> Arc<Topic> {
+        let mut topics = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match topics.get_mut(name) {
+            Some(cached) if cached.topic.revision > topic.revision => Arc::new(topic),
+            Some(cached) if *cached.topic == topic => {
+                cached.read_at_millis = now_millis;
+                cached.topic.clone()
+            }
+            _ => {
+                let topic = Arc::new(topic);
+                topics.insert(name.into(), Cached { topic: topic.clone(), read_at_millis: now_millis });
+                topic
+            }
+        }
+    }
+}
+
+/// Waits until every transaction has ended that may have gone by a topic as it was before a change which this process
+/// has made: after it no event is committed that does not know of the change.
+///
+/// Takes no time worth speaking of on an engine with one writing process; else [`CACHED`] and the engine's
+/// `max_transaction_age`, by the engine's clock.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn settle_topics<E: TitoEngine>(engine: &E) -> Result<()> {
+    if !engine.is_only_writer() {
+        let clock = engine.clock();
+        let longest = CACHED.as_millis() as u64 + engine.max_transaction_age_millis();
+        clock.wait_until(clock.now_millis().saturating_add(longest)).await;
+        return Ok(());
+    }
+    // Begun after the change was made known to this process, so whatever begins from now on goes by it.
+    let tx = engine.begin().await?;
+    let changed = tx.start_timestamp();
+    tx.rollback().await;
+    drop(tx);
+    let too_old = changed.physical_millis() + engine.max_transaction_age_millis();
+    while engine.oldest_live_start().is_some_and(|oldest| oldest < changed) && engine.clock().now_millis() <= too_old {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
