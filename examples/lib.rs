@@ -4,3 +4,10 @@
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// The guide, likewise.
+#[cfg(doctest)]
+pub mod guide {
+    #[doc = include_str!("../docs/guide/schedules.md")]
+    pub struct Schedules;
+}

@@ -177,6 +177,15 @@ pub enum TitoError {
         seconds: i64,
     },
 
+    /// A periodic schedule that can't be used as it was described.
+    #[error("schedule {name:?} can't be used: {reason}")]
+    InvalidSchedule {
+        /// The schedule.
+        name: String,
+        /// What was expected, with the text at fault.
+        reason: String,
+    },
+
     /// A value, of a row or asked for by a query, that an index can't hold.
     #[error("index {index:?} of table {table:?} can't hold this value: {reason}")]
     InvalidIndexValue {

@@ -25,7 +25,7 @@ mod timestamp;
 
 pub use engine::{TitoEngine, TitoTransaction, TxOptions};
 pub use error::{BoxError, KeyText, Result, TitoError};
-pub use names::check_name;
+pub use names::{check_event_type, check_name};
 pub use timestamp::Timestamp;
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoModel;

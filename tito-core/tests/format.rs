@@ -97,13 +97,15 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         "dead" => place(keys::dead_event),
         "topic" => keys::topic(text(&input)),
         "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
+        "schedule" => keys::schedule(text(&input)),
         "marker" => keys::idempotency_marker(text(&input)),
         "partition" => return Some(keys::partition_of(text(&input[0]), number(&input[1])).to_string()),
         "event_id" => {
             let start = Timestamp::from_raw(parsed(&input[0]));
             return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
         }
-        "topic_value" | "marker_value" => return None,
+        // Schedules are read and written by `tito-worker`, whose tests check the vector.
+        "topic_value" | "marker_value" | "schedule_value" => return None,
         kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),
     };
     Some(String::from_utf8(key).unwrap())
@@ -123,7 +125,8 @@ fn every_vector_of_the_page_holds() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    for kind in ["row", "entry", "unique", "event", "dead", "topic", "checkpoint", "marker", "event_value"] {
+    for kind in ["row", "entry", "unique", "event", "dead", "topic", "checkpoint", "schedule", "marker", "event_value"]
+    {
         assert!(seen.contains_key(kind), "no vector of kind {kind}");
     }
 }

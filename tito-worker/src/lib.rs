@@ -2,6 +2,7 @@
 //!
 //! - [`TitoQueue`]: publishes events without a model, and looks after dead letters;
 //! - [`Worker`]: consumes topics; [`run_worker`] is its shortest form;
+//! - [`Schedule`]: publishes events again and again, by cron expressions or in intervals;
 //! - [`Outcome`], [`RetryPolicy`]: what becomes of an event.
 //!
 //! Events are deleted when they are acknowledged, in the transaction that records the outcome. Whatever is still stored
@@ -17,6 +18,7 @@ pub mod prelude;
 mod publish;
 mod queue;
 mod run_worker;
+mod schedule;
 mod worker;
 
 pub use dead::{DeadLetter, Redriven};
@@ -26,6 +28,6 @@ pub use partitions::PartitionConfig;
 pub use policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};
 pub use publish::Publish;
 pub use queue::TitoQueue;
-
 pub use run_worker::run_worker;
+pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
 pub use worker::{Worker, WorkerBuilder, WorkerReport};

@@ -6,4 +6,5 @@ pub use crate::policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};
 pub use crate::publish::Publish;
 pub use crate::queue::TitoQueue;
 pub use crate::run_worker::run_worker;
+pub use crate::schedule::{Missed, Schedule};
 pub use crate::worker::{Worker, WorkerReport};

@@ -253,6 +253,21 @@ pub fn checkpoint(event_type: &str, partition: u16) -> Vec<u8> {
     key
 }
 
+/// `schedule:{name}`: a periodic schedule.
+pub fn schedule(name: &str) -> Vec<u8> {
+    key("schedule", &[name.as_bytes()])
+}
+
+/// All periodic schedules.
+pub fn schedules() -> KeyRange {
+    KeyRange::prefix("schedule:")
+}
+
+/// The name in the key of a periodic schedule.
+pub fn parse_schedule(key: &[u8]) -> Option<String> {
+    text(key.strip_prefix(b"schedule:")?).filter(|name| !name.is_empty())
+}
+
 /// `txn:{key}`: the marker of a transaction with an idempotency key.
 pub fn idempotency_marker(idempotency_key: &str) -> Vec<u8> {
     key("txn", &[idempotency_key.as_bytes()])

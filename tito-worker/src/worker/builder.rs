@@ -28,6 +28,7 @@ impl<E: TitoEngine> WorkerBuilder<E> {
             active: None,
             shutdown_timeout: Duration::from_secs(10),
             subscriptions: Vec::new(),
+            schedules: true,
         })
     }
 
@@ -132,6 +133,13 @@ impl<E: TitoEngine> WorkerBuilder<E> {
     /// to their end.
     pub fn active_while(mut self, flag: Arc<AtomicBool>) -> Self {
         self.0.active = Some(flag);
+        self
+    }
+
+    /// Whether the worker publishes what falls due of the database's periodic schedules, of whatever topic. Default: yes.
+    /// At least one worker of a database has to; with several, each firing is still published once.
+    pub fn schedules(mut self, fires: bool) -> Self {
+        self.0.schedules = fires;
         self
     }
 

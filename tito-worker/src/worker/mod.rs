@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tito_core::{Result, TitoEngine};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -40,6 +41,7 @@ use self::runner::Runner;
 use self::supervisor::{Ownership, Supervisor, read_topic};
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
+use crate::schedule;
 
 pub use self::builder::WorkerBuilder;
 pub use self::report::WorkerReport;
@@ -88,6 +90,7 @@ pub struct Worker<E: TitoEngine> {
     active: Option<Arc<AtomicBool>>,
     shutdown_timeout: Duration,
     subscriptions: Vec<Arc<Runner<E>>>,
+    schedules: bool,
 }
 
 impl<E: TitoEngine> Worker<E> {
@@ -113,6 +116,10 @@ impl<E: TitoEngine> Worker<E> {
             };
             tasks.spawn(supervisor.run());
         }
+        if self.schedules {
+            let fire = schedule::run(self.queue.clone(), stopped.clone(), active.clone());
+            tasks.spawn(fire.map(|()| WorkerReport::default()));
+        }
         let watch_flag = async {
             loop {
                 activate.send_if_modified(|active| std::mem::replace(active, self.is_active()) != *active);
@@ -128,14 +135,17 @@ impl<E: TitoEngine> Worker<E> {
         joined(tasks).await
     }
 
-    /// Handles everything that is due, and what becomes due by that, and returns when nothing is. For programs that are
+    /// Publishes what is due of schedules, handles everything that is due, and what becomes due by that, and returns when
+    /// nothing is. For programs that are
     /// started now and then, and for tests. It does not look at the flag of [`WorkerBuilder::active_while`].
     ///
     /// # Errors
     /// Those of the engine; unlike [`run`](Worker::run), this does not wait for a failing engine.
     pub async fn drain(&self) -> Result<WorkerReport> {
         let mut total = WorkerReport::default();
+        let mut rounds = schedule::Rounds::new(self.queue.clone());
         loop {
+            let published = if self.schedules { rounds.round().await?.published } else { 0 };
             let mut tasks = JoinSet::new();
             for runner in &self.subscriptions {
                 let engine = &self.queue.engine;
@@ -155,7 +165,7 @@ impl<E: TitoEngine> Worker<E> {
                 is_outdated |= is_fenced;
             }
             total += pass;
-            if pass == WorkerReport::default() && !is_outdated {
+            if pass == WorkerReport::default() && published == 0 && !is_outdated {
                 return Ok(total);
             }
         }
