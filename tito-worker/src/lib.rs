@@ -2,13 +2,17 @@
 //!
 //! - [`TitoQueue`]: publishes events without a model, and looks after dead letters;
 //! - [`Worker`]: consumes topics; [`run_worker`] is its shortest form;
-//! - [`Outcome`], [`RetryPolicy`]: what becomes of an event.
+//! - [`Outcome`], [`RetryPolicy`]: what becomes of an event;
+//! - [`adapters`], [`service()`]: handlers of payloads and models, with shared state, with layers round them;
+//! - [`observe`]: spans, metrics and hooks.
 //!
 //! Events are deleted when they are acknowledged, in the transaction that records the outcome. Whatever is still stored
 //! has not been done, so nothing is lost when a worker dies.
 
+pub mod adapters;
 mod dead;
 mod handler;
+pub mod observe;
 mod outcome;
 mod partitions;
 pub mod prelude;
@@ -16,6 +20,7 @@ mod publish;
 mod queue;
 mod retry;
 mod run_worker;
+mod service;
 mod worker;
 
 pub use dead::{DeadLetter, Redriven};
@@ -26,4 +31,5 @@ pub use publish::Publish;
 pub use queue::TitoQueue;
 pub use retry::RetryPolicy;
 pub use run_worker::run_worker;
+pub use service::service;
 pub use worker::{Subscription, Worker, WorkerBuilder, WorkerReport};

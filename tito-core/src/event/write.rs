@@ -11,6 +11,7 @@ use super::topic::Topic;
 use crate::engine::{Announcement, TitoEngine, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys;
+use crate::trace::add_trace;
 
 /// An event that is about to be written.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
         // Never before the start: together with the age limit that bounds how far behind a worker's cursor it can land.
         timestamp: event.timestamp.max(start.seconds()),
         attempt: 0,
-        headers: event.headers,
+        headers: add_trace(engine.context(), event.headers),
         payload: event.payload,
         codec: "json".into(),
         failures: Vec::new(),
@@ -65,10 +66,14 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
             key: KeyText::from(key),
         });
     }
+    tracing::debug!(
+        name: "tito.publish", topic = %event_type, partition, event = %id, entity = event.entity, action = event.action,
+        due = event.timestamp, trace_id = event.trace_context().map(|trace| trace.trace_id_text()), "an event is written"
+    );
     let value = event.encode()?;
     check_room(engine, &key, value.len())?;
     tx.put(key.clone(), value).await?;
-    tx.outbox().announce(Announcement { event_type, partition, key });
+    tx.outbox().announce_new(engine.context(), Announcement { event_type, partition, key });
     Ok(id)
 }
 

@@ -8,12 +8,14 @@
 //! | `held` | the events that are in memory |
 //! | `lanes` | order within an entity, concurrency across entities |
 //! | `runner` | one run of a handler |
+//! | `observed` | what observers are told of a run |
 //! | `record` | outcomes, written with the acknowledgement |
 //! | `report` | what was done |
 
 mod builder;
 mod held;
 mod lanes;
+mod observed;
 mod partition;
 mod reader;
 mod record;

@@ -195,6 +195,7 @@ impl<E: TitoEngine> Partition<E> {
                         tokio::time::sleep(pause).await;
                     }
                     let _turn = runner.turn_to_read().await;
+                    let _poll = runner.observe.meters.time_poll();
                     read_page(&engine, range, limit).await
                 }
                 .boxed(),
@@ -301,6 +302,7 @@ impl<E: TitoEngine> Partition<E> {
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
                 }
+                let _commit = runner.observe.meters.time_acknowledgement(batch.len());
                 record_all(&engine, &runner, partition, &batch, floor).await
             }
             .boxed(),
@@ -334,6 +336,7 @@ impl<E: TitoEngine> Partition<E> {
 
     fn release(&mut self, key: Vec<u8>, recorded: Recorded) {
         recorded.count(&mut self.report);
+        self.runner.observe.meters.handled(recorded.into());
         self.held.release(&key, self.reading.is_some());
         let is_put_again = matches!(recorded, Recorded::Retried | Recorded::Rescheduled);
         if is_put_again && self.put_again.as_ref().is_none_or(|first| key < *first) {

@@ -14,8 +14,10 @@ use tito_core::{TitoEngine, TitoError, TitoTransaction};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::builder::Subscription;
+use super::observed::observed;
 use super::record::{Disposition, Recorded, record};
 use crate::handler::{Handled, Handler};
+use crate::observe::{Observe, Observers};
 use crate::outcome::Outcome;
 use crate::retry::RetryPolicy;
 
@@ -35,6 +37,7 @@ pub(super) struct Runner<E: TitoEngine> {
     timeout: Duration,
     pub(super) concurrency: usize,
     pub(super) new_topic_partitions: u16,
+    pub(super) observe: Observe,
     reads: Semaphore,
 }
 
@@ -54,7 +57,13 @@ pub(super) enum Verdict {
 }
 
 impl<E: TitoEngine> Runner<E> {
-    pub(super) fn new(engine: E, event_type: String, subscription: Subscription, handler: Handler<E>) -> Self {
+    pub(super) fn new(
+        engine: E,
+        event_type: String,
+        subscription: Subscription,
+        handler: Handler<E>,
+        observers: Observers,
+    ) -> Self {
         let Subscription { retry, mut timeout, concurrency, new_topic_partitions } = subscription;
         if let Handler::Transactional(_) = handler {
             // A transaction that is older can't commit.
@@ -62,6 +71,7 @@ impl<E: TitoEngine> Runner<E> {
         }
         Self {
             engine,
+            observe: Observe::new(&event_type, observers),
             event_type: event_type.into(),
             handler,
             retry,
@@ -85,10 +95,15 @@ impl<E: TitoEngine> Runner<E> {
     /// Runs the handler to its end, its panic or its timeout. Whatever of the handler's panics, be it its error when it
     /// is written out, fails this attempt and nothing else.
     pub(super) async fn run(&self, delivery: Delivery) -> Verdict {
-        match AssertUnwindSafe(self.run_handler(delivery)).catch_unwind().await {
+        let run = self.observe.hand_out(&self.engine, delivery.partition, &delivery.event);
+        let attempt = delivery.event.attempt.saturating_add(1);
+        let verdict = match AssertUnwindSafe(run.scope(self.run_handler(delivery))).catch_unwind().await {
             Ok(verdict) => verdict,
             Err(panic) => failed(format!("the handler panicked: {}", panic_text(&*panic))),
-        }
+        };
+        let (kind, error) = observed(self, attempt, &verdict);
+        run.end(kind, error);
+        verdict
     }
 
     async fn run_handler(&self, delivery: Delivery) -> Verdict {
