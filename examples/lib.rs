@@ -5,9 +5,15 @@
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
-/// The guide, likewise.
+/// The pages of the guide, likewise.
 #[cfg(doctest)]
 pub mod guide {
+    #[doc = include_str!("../docs/guide/handlers.md")]
+    pub struct Handlers;
+
+    #[doc = include_str!("../docs/guide/observability.md")]
+    pub struct Observability;
+
     #[doc = include_str!("../docs/guide/schedules.md")]
     pub struct Schedules;
 }

@@ -105,6 +105,15 @@ pub enum TitoError {
         id: String,
     },
 
+    /// An event that is about something else than a row of the model that was asked for.
+    #[error("the event is about {entity:?}, expected {table:?}, ':' and the id of a row")]
+    NotOfTheTable {
+        /// What the event is about.
+        entity: String,
+        /// The model's table.
+        table: String,
+    },
+
     /// Whether the commit took effect is not known. It is never replayed by Tito; with
     /// [`TxOptions::idempotency_key`](crate::engine::TxOptions::idempotency_key) the outcome is found out instead.
     #[error("the outcome of the commit is unknown: it may or may not have taken effect")]

@@ -3,14 +3,18 @@
 //! - [`TitoQueue`]: publishes events without a model, and looks after dead letters;
 //! - [`Worker`]: consumes topics; [`run_worker`] is its shortest form;
 //! - [`Schedule`]: publishes events again and again, by cron expressions or in intervals;
-//! - [`Outcome`], [`RetryPolicy`]: what becomes of an event.
+//! - [`Outcome`], [`RetryPolicy`]: what becomes of an event;
+//! - [`adapters`], [`service()`]: handlers of payloads and models, with shared state, with layers round them;
+//! - [`observe`]: spans, metrics and hooks.
 //!
 //! Events are deleted when they are acknowledged, in the transaction that records the outcome. Whatever is still stored
 //! has not been done, so nothing is lost when a worker dies.
 
+pub mod adapters;
 mod dead;
 mod handler;
 mod membership;
+pub mod observe;
 mod outcome;
 mod partitions;
 mod policy;
@@ -19,6 +23,7 @@ mod publish;
 mod queue;
 mod run_worker;
 mod schedule;
+mod service;
 mod worker;
 
 pub use dead::{DeadLetter, Redriven};
@@ -30,4 +35,5 @@ pub use publish::Publish;
 pub use queue::TitoQueue;
 pub use run_worker::run_worker;
 pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
+pub use service::service;
 pub use worker::{Worker, WorkerBuilder, WorkerReport};

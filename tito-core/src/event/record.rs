@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys;
+use crate::trace::TraceContext;
 
 use super::reference::EventReference;
 
@@ -105,6 +106,11 @@ impl TitoEvent {
     pub fn encode(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map_err(|source| TitoError::Unserializable { what: format!("event {}", self.id), source })
+    }
+
+    /// The trace that the event belongs to, if its publisher was part of one. Headers that are malformed count as none.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        TraceContext::from_headers(&self.headers)
     }
 
     /// The payload as a value.

@@ -11,6 +11,7 @@ use tito_core::{BoxError, TitoEngine};
 use super::Worker;
 use super::runner::Runner;
 use crate::handler::{Handler, IntoOutcome, IntoOutcomes};
+use crate::observe::{Observer, Observers};
 use crate::partitions::PartitionConfig;
 use crate::policy::Subscription;
 use crate::queue::TitoQueue;
@@ -18,18 +19,23 @@ use crate::queue::TitoQueue;
 /// Tells a [`Worker`] what to do.
 #[derive(Clone)]
 #[must_use]
-pub struct WorkerBuilder<E: TitoEngine>(Worker<E>);
+pub struct WorkerBuilder<E: TitoEngine> {
+    worker: Worker<E>,
+    subscriptions: Vec<(String, Subscription, Handler<E>)>,
+    observers: Observers,
+}
 
 impl<E: TitoEngine> WorkerBuilder<E> {
     pub(super) fn new(queue: TitoQueue<E>) -> Self {
-        Self(Worker {
+        let worker = Worker {
             queue,
             partitions: PartitionConfig::all(),
             active: None,
             shutdown_timeout: Duration::from_secs(10),
             subscriptions: Vec::new(),
             schedules: true,
-        })
+        };
+        Self { worker, subscriptions: Vec::new(), observers: Observers::default() }
     }
 
     /// Hands the events of a topic to `handler`, with the default [`Subscription`]. An error, a panic or a timeout
@@ -118,39 +124,50 @@ impl<E: TitoEngine> WorkerBuilder<E> {
     }
 
     fn add(mut self, event_type: String, subscription: Subscription, handler: Handler<E>) -> Self {
-        let engine = self.0.queue.engine.clone();
-        self.0.subscriptions.push(Arc::new(Runner::new(engine, event_type, subscription, handler)));
+        self.subscriptions.push((event_type, subscription, handler));
+        self
+    }
+
+    /// Lets an observer see every event that is handed out, of all topics, and what becomes of it. There can be several.
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
         self
     }
 
     /// Which partitions the worker serves. Default: all.
     pub fn partitions(mut self, partitions: PartitionConfig) -> Self {
-        self.0.partitions = partitions;
+        self.worker.partitions = partitions;
         self
     }
 
     /// Works only while `flag` is true. It is looked at 20 times a second; handlers that run when it becomes false go on
     /// to their end.
     pub fn active_while(mut self, flag: Arc<AtomicBool>) -> Self {
-        self.0.active = Some(flag);
+        self.worker.active = Some(flag);
         self
     }
 
     /// Whether the worker publishes what falls due of the database's periodic schedules, of whatever topic. Default: yes.
     /// At least one worker of a database has to; with several, each firing is still published once.
     pub fn schedules(mut self, fires: bool) -> Self {
-        self.0.schedules = fires;
+        self.worker.schedules = fires;
         self
     }
 
     /// How long running handlers get to end when the worker is shut down. Default 10 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.0.shutdown_timeout = timeout;
+        self.worker.shutdown_timeout = timeout;
         self
     }
 
     /// The worker.
     pub fn build(self) -> Worker<E> {
-        self.0
+        let Self { mut worker, subscriptions, observers } = self;
+        for (queue, subscription, handler) in subscriptions {
+            let engine = worker.queue.engine.clone();
+            let runner = Runner::new(engine, queue, subscription, handler, observers.clone());
+            worker.subscriptions.push(Arc::new(runner));
+        }
+        worker
     }
 }

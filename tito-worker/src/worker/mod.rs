@@ -10,6 +10,7 @@
 //! | `blocked` | entities whose first event waits for its next attempt, where the order is strict |
 //! | `lanes` | order within an entity, concurrency across entities |
 //! | `runner` | one run of a handler |
+//! | `observed` | what observers are told of a run |
 //! | `record` | outcomes, written with the acknowledgement |
 //! | `fence` | what an acknowledgement checks: the topic, and who owns the partition |
 //! | `report` | what was done |
@@ -19,6 +20,7 @@ mod builder;
 mod fence;
 mod held;
 mod lanes;
+mod observed;
 mod partition;
 mod reader;
 mod record;

@@ -16,8 +16,10 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::fence::Fence;
 use super::lanes::Entity;
+use super::observed::observed;
 use super::record::{Disposition, Recorded, record};
 use crate::handler::{Handler, PlainHandler, TransactionalHandler};
+use crate::observe::{Observe, Observers, Run};
 use crate::outcome::Outcome;
 use crate::policy::{Exhausted, Order, RateLimiter, RetryPolicy, Subscription};
 
@@ -45,6 +47,7 @@ pub(super) struct Runner<E: TitoEngine> {
     /// Whole seconds by which the subscription is behind the due times of its events.
     pub(super) delay_seconds: i64,
     pub(super) new_topic_partitions: u16,
+    pub(super) observe: Observe,
     reads: Semaphore,
     /// Told when a transaction has found that the topic is not what this worker takes it for.
     pub(super) outdated: Notify,
@@ -89,7 +92,13 @@ enum Ran {
 }
 
 impl<E: TitoEngine> Runner<E> {
-    pub(super) fn new(engine: E, queue: String, subscription: Subscription, handler: Handler<E>) -> Self {
+    pub(super) fn new(
+        engine: E,
+        queue: String,
+        subscription: Subscription,
+        handler: Handler<E>,
+        observers: Observers,
+    ) -> Self {
         let Subscription { mut timeout, mut batch, .. } = subscription;
         match &handler {
             // A transaction that is older can't commit.
@@ -102,6 +111,7 @@ impl<E: TitoEngine> Runner<E> {
         let delay = subscription.delay;
         Self {
             engine,
+            observe: Observe::new(&queue, observers),
             queue: queue.into(),
             handler,
             retry: subscription.retry,
@@ -172,9 +182,14 @@ impl<E: TitoEngine> Runner<E> {
     /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. Whatever of
     /// the handler's panics, be it its error when it is written out, fails this attempt and nothing else.
     async fn run_together(&self, deliveries: &mut [Delivery]) -> Option<Vec<Verdict>> {
-        let run = self.run_handler(&mut *deliveries);
+        let hand_out = |delivery: &Delivery| {
+            let event = delivery.event.as_ref()?;
+            Some(self.observe.hand_out(&self.engine, delivery.origin.partition, event))
+        };
+        let runs: Vec<Run<'_>> = deliveries.iter().filter_map(hand_out).collect();
+        let run = self.run_handler(&mut *deliveries, &runs);
         let failed = match AssertUnwindSafe(self.limited(run)).catch_unwind().await {
-            Ok(Some(Ok(verdicts))) => return Some(verdicts),
+            Ok(Some(Ok(verdicts))) => return Some(self.end(runs, verdicts)),
             Ok(Some(Err(failed))) => failed,
             Ok(None) => retry(format!("the handler did not end within {:?}", self.timeout)),
             Err(panic) => retry(format!("the handler panicked: {}", panic_text(&*panic))),
@@ -184,16 +199,28 @@ impl<E: TitoEngine> Runner<E> {
             tracing::debug!(queue = %self.queue, events = deliveries.len(), "a batch has failed, handling it one by one");
             return None;
         }
-        Some(deliveries.iter().map(|_| Verdict::Unrecorded(failed.clone())).collect())
+        let verdicts = deliveries.iter().map(|_| Verdict::Unrecorded(failed.clone())).collect();
+        Some(self.end(runs, verdicts))
     }
 
-    async fn run_handler(&self, deliveries: &mut [Delivery]) -> Result<Vec<Verdict>, Disposition> {
+    /// Tells observers what runs came to.
+    fn end(&self, runs: Vec<Run<'_>>, verdicts: Vec<Verdict>) -> Vec<Verdict> {
+        for (run, verdict) in runs.into_iter().zip(&verdicts) {
+            let (kind, error) = observed(self, run.attempt(), verdict);
+            run.end(kind, error);
+        }
+        verdicts
+    }
+
+    async fn run_handler(&self, deliveries: &mut [Delivery], runs: &[Run<'_>]) -> Result<Vec<Verdict>, Disposition> {
         let done = |outcomes: Vec<Outcome>| outcomes.into_iter().map(|one| Verdict::Unrecorded(one.into())).collect();
         match &self.handler {
             Handler::Plain(PlainHandler::One(handler)) => {
                 let mut outcomes = Vec::with_capacity(deliveries.len());
-                for event in deliveries.iter_mut().filter_map(|delivery| delivery.event.take()) {
-                    outcomes.push(handler(event).await.map_err(|error| retry(text_of(&*error)))?);
+                let events = deliveries.iter_mut().filter_map(|delivery| delivery.event.take());
+                for (event, run) in events.zip(runs) {
+                    let handled = run.scope(async { handler(event).await }).await;
+                    outcomes.push(handled.map_err(|error| retry(text_of(&*error)))?);
                 }
                 Ok(done(outcomes))
             }
@@ -201,7 +228,7 @@ impl<E: TitoEngine> Runner<E> {
                 let events = deliveries.iter().filter_map(|delivery| delivery.event.clone()).collect();
                 handler(events).await.map(done).map_err(|error| retry(text_of(&*error)))
             }
-            Handler::Transactional(handler) => match self.run_in_transaction(handler, deliveries).await {
+            Handler::Transactional(handler) => match self.run_in_transaction(handler, deliveries, runs).await {
                 Ok(Ran::Recorded(recorded)) => Ok(recorded.into_iter().map(Verdict::Recorded).collect()),
                 Ok(Ran::Fenced) => {
                     self.outdated.notify_one();
@@ -216,6 +243,7 @@ impl<E: TitoEngine> Runner<E> {
         &self,
         handler: &TransactionalHandler<E>,
         deliveries: &[Delivery],
+        runs: &[Run<'_>],
     ) -> Result<Ran, TitoError> {
         // All of them are of one partition, and were read by one worker that owns it.
         let Some(origin) = deliveries.first().map(|delivery| &delivery.origin) else {
@@ -232,9 +260,11 @@ impl<E: TitoEngine> Runner<E> {
             }
             let mut stored = Vec::with_capacity(deliveries.len());
             let mut events = Vec::with_capacity(deliveries.len());
-            for (delivery, bytes) in deliveries.iter().zip(checked.events) {
+            let mut scopes = Vec::with_capacity(deliveries.len());
+            for ((delivery, run), bytes) in deliveries.iter().zip(runs).zip(checked.events) {
                 let Some(bytes) = bytes else { continue };
                 events.push(TitoEvent::decode(&delivery.key, &bytes)?);
+                scopes.push(run);
                 stored.push((&delivery.key, bytes));
             }
             let outcomes = match handler {
@@ -244,8 +274,9 @@ impl<E: TitoEngine> Runner<E> {
                 }
                 TransactionalHandler::One(handler) => {
                     let mut outcomes = Vec::with_capacity(events.len());
-                    for event in events {
-                        outcomes.push(handler(event, tx.clone()).await.map_err(TitoError::Application)?);
+                    for (event, run) in events.into_iter().zip(scopes) {
+                        let handled = run.scope(async { handler(event, tx.clone()).await }).await;
+                        outcomes.push(handled.map_err(TitoError::Application)?);
                     }
                     outcomes
                 }

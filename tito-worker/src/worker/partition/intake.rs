@@ -46,6 +46,7 @@ impl<E: TitoEngine> Partition<E> {
                         tokio::time::sleep(pause).await;
                     }
                     let _turn = runner.turn_to_read().await;
+                    let _poll = runner.observe.meters.time_poll();
                     read_page(&engine, range, limit).await
                 }
                 .boxed(),

@@ -66,6 +66,7 @@ impl<E: TitoEngine> Partition<E> {
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
                 }
+                let _commit = runner.observe.meters.time_acknowledgement(batch.len());
                 record_all(&engine, &runner, &origin, &batch, floor).await
             }
             .boxed(),
@@ -102,6 +103,7 @@ impl<E: TitoEngine> Partition<E> {
 
     fn release(&mut self, key: Vec<u8>, entity: Entity, recorded: Recorded, is_suspended: bool) {
         recorded.count(&mut self.report);
+        self.runner.observe.meters.handled(recorded.into());
         self.held.release(&key, self.reading.is_some());
         if is_suspended && recorded.is_put_again() {
             self.withdraw(entity, key);
