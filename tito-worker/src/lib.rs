@@ -9,6 +9,8 @@
 
 mod dead;
 mod handler;
+#[cfg_attr(not(test), expect(dead_code, reason = "workers do not join fleets yet"))]
+mod membership;
 mod outcome;
 mod partitions;
 pub mod prelude;
@@ -20,6 +22,7 @@ mod worker;
 
 pub use dead::{DeadLetter, Redriven};
 pub use handler::IntoOutcome;
+pub use membership::{LeaseInfo, MemberInfo};
 pub use outcome::Outcome;
 pub use partitions::PartitionConfig;
 pub use publish::Publish;
