@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tito_core::{Result, TitoEngine, TitoTransaction};
 
 use super::Membership;
@@ -19,7 +20,7 @@ impl<E: TitoEngine> Membership<E> {
         let mut all_claimed = true;
         for step in partitions.chunks(STEP) {
             let claiming = self.engine.transaction(|tx| async move { self.claim_in(&tx, queue, step).await });
-            let claimed = self.call("claiming partitions", claiming).await?;
+            let claimed = self.call("claiming partitions", claiming.boxed()).await?;
             all_claimed &= claimed.len() == step.len();
             // After a pause in between others may have claimed them already. The next round finds what is stored.
             if self.is_valid() {
@@ -97,7 +98,7 @@ impl<E: TitoEngine> Membership<E> {
     pub(super) async fn give_back(&self, leases: &[HeldPartition]) -> Result<()> {
         for step in leases.chunks(STEP) {
             let giving = self.engine.transaction(|tx| async move { self.give_back_in(&tx, step).await });
-            self.call("giving back partitions", giving).await?;
+            self.call("giving back partitions", giving.boxed()).await?;
             self.holdings.forget(step);
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::FutureExt;
 use tito_core::engine::KeyValue;
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Result, TitoEngine, TitoTransaction};
@@ -38,7 +39,7 @@ impl<E: TitoEngine> Membership<E> {
         let reading = self.engine.transaction(|tx| async move {
             Ok((tx.start_timestamp().physical_millis(), all_of(&tx, keys::members(&self.fleet)).await?))
         });
-        let (now, rows) = self.call("reading the fleet", reading).await?;
+        let (now, rows) = self.call("reading the fleet", reading.boxed()).await?;
         let mut fleet = Fleet { live: BTreeMap::new(), long_dead: Vec::new() };
         for (key, value) in rows {
             let Some((_, id)) = keys::parse_member(&key) else { continue };
@@ -70,7 +71,7 @@ impl<E: TitoEngine> Membership<E> {
             }
             Ok(())
         });
-        self.call("removing dead members", removing).await
+        self.call("removing dead members", removing.boxed()).await
     }
 }
 

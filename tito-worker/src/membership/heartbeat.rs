@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use tito_core::{Result, TitoEngine, TitoTransaction, Timestamp, check_name, keys};
+use futures::FutureExt;
+use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction, check_name, keys};
 
 use super::Membership;
 use super::member::MemberRow;
@@ -54,7 +55,7 @@ impl<E: TitoEngine> Membership<E> {
             }
             Ok(now)
         });
-        let now = self.call("heartbeat", heartbeat).await?;
+        let now = self.call("heartbeat", heartbeat.boxed()).await?;
         if life.heartbeat.is_some_and(|last| now.millis_since(last) >= lease_millis) {
             self.lose_all();
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::FutureExt;
 use serde::Serialize;
 use tito_core::event::check_queue_name;
 use tito_core::{Result, TitoEngine, TitoTransaction, check_name, keys};
@@ -60,7 +61,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         let reading = self.engine.transaction(|tx| async move {
             Ok((tx.start_timestamp().physical_millis(), all_of(&tx, keys::members(fleet)).await?))
         });
-        let (now, rows) = reading.await?;
+        let (now, rows) = reading.boxed().await?;
         let mut members = Vec::with_capacity(rows.len());
         for (key, value) in rows {
             let Some((_, id)) = keys::parse_member(&key) else { continue };
@@ -89,7 +90,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         check_queue_name(queue)?;
         let reading = self.engine.transaction(|tx| async move { all_of(&tx, keys::leases(queue)).await });
         let mut leases = Vec::new();
-        for (key, value) in reading.await? {
+        for (key, value) in reading.boxed().await? {
             let Some((_, partition)) = keys::parse_lease(&key) else { continue };
             let LeaseRow { member, fleet, epoch } = LeaseRow::decode(&key, &value)?;
             leases.push(LeaseInfo { partition, member, fleet, epoch });

@@ -20,9 +20,9 @@ mod task;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::BoxFuture;
 use tito_core::clock::Clock;
 use tito_core::engine::Announcement;
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
@@ -127,7 +127,7 @@ impl<E: TitoEngine> Membership<E> {
 
     /// What a call comes to, or an error if it takes longer than a lease: by then everything is lost anyway, and a
     /// storage that hangs must not keep the member from trying again.
-    async fn call<T>(&self, operation: &'static str, call: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn call<T>(&self, operation: &'static str, call: BoxFuture<'_, Result<T>>) -> Result<T> {
         let clock = self.clock();
         let deadline = clock.wait_until(clock.now_millis().saturating_add(self.options.lease_millis()));
         tokio::select! {

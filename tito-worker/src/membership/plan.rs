@@ -34,13 +34,7 @@ pub(super) struct Plan {
 }
 
 /// Makes the plan of member `me` of the fleet with this name, who holds `held` of the queue.
-pub(super) fn plan(
-    me: Uuid,
-    fleet_name: &str,
-    fleet: &Fleet,
-    state: &QueueState,
-    held: &BTreeMap<u16, Lease>,
-) -> Plan {
+pub(super) fn plan(me: Uuid, fleet_name: &str, fleet: &Fleet, state: &QueueState, held: &BTreeMap<u16, Lease>) -> Plan {
     let serving = fleet.serving(&state.queue);
     let mut plan = Plan::default();
     let here = |partition, lease: &Lease| HeldPartition { queue: state.queue.clone(), partition, lease: lease.clone() };
@@ -48,8 +42,7 @@ pub(super) fn plan(
     let partitions: BTreeSet<u16> =
         (0..state.partitions).chain(state.leases.keys().copied()).chain(held.keys().copied()).collect();
     for partition in partitions {
-        let is_mine =
-            partition < state.partitions && rendezvous::owner(&serving, &state.queue, partition) == Some(me);
+        let is_mine = partition < state.partitions && rendezvous::owner(&serving, &state.queue, partition) == Some(me);
         let row = state.leases.get(&partition).and_then(Option::as_ref);
         if let Some(lease) = held.get(&partition) {
             if row.is_some_and(|row| row.is(lease)) {

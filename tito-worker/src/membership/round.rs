@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::future::try_join_all;
 use tito_core::event::{Topic, topic_of};
 use tito_core::{Result, TitoEngine, TitoError, keys};
@@ -56,7 +57,7 @@ impl<E: TitoEngine> Membership<E> {
             try_join_all(queues.iter().map(|queue| read_or_pass_over::<E>(tx, queue))).await
         });
         let mut round = Round::Settled;
-        for state in self.call("reading leases", reading).await? {
+        for state in self.call("reading leases", reading.boxed()).await? {
             let Some(state) = state else {
                 round = Round::Waiting;
                 continue;

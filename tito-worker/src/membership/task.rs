@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use tito_core::{Result, TitoEngine, TitoTransaction, keys};
 use tokio::sync::watch;
 
@@ -18,11 +19,12 @@ impl<E: TitoEngine> Membership<E> {
     pub(crate) async fn run(&self, stopped: watch::Receiver<bool>) {
         let mut left = self.left.subscribe();
         tokio::select! {
-            () = self.rounds() => self.leave().await,
+            () = self.rounds() => {}
             () = self.watch_for_lateness() => {}
             () = self.close_when(stopped) => {}
             _ = left.wait_for(|left| *left) => {}
         }
+        self.leave().await;
     }
 
     /// Gives back what is left and deletes the member's row, with one attempt: nothing runs here any more. If the engine
@@ -39,9 +41,9 @@ impl<E: TitoEngine> Membership<E> {
                 self.ring(&tx);
                 tx.delete(keys::member(&self.fleet, self.id)).await
             });
-            deleting.await
+            deleting.boxed().await
         };
-        if let Err(error) = self.call("leaving the fleet", leaving).await {
+        if let Err(error) = self.call("leaving the fleet", leaving.boxed()).await {
             tracing::warn!(fleet = %self.fleet, member = %self.id, %error, "a member left without saying so");
         }
     }
