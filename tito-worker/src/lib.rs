@@ -28,6 +28,7 @@ mod worker;
 
 pub use dead::{DeadLetter, Redriven};
 pub use handler::{IntoOutcome, IntoOutcomes};
+pub use membership::{LeaseInfo, MemberInfo};
 pub use outcome::Outcome;
 pub use partitions::PartitionConfig;
 pub use policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};

@@ -1,29 +1,139 @@
-//! Automatic ownership.
+//! Automatic ownership: the workers of a fleet share out the partitions of the queues that they serve.
+//!
+//! Every member says that it lives by a heartbeat in its own row. Each computes from the same rows by the same hash who
+//! should own what, claims what is its own and free, and gives up what is another's. A claim raises the lease's epoch, so
+//! that whoever acknowledges events under an older one is refused. Neither order nor exactly-once effects rest on this.
+
+mod claims;
+mod fleet;
+mod heartbeat;
+mod holdings;
+mod lease;
+mod list;
+mod member;
+mod options;
+mod plan;
+mod rendezvous;
+mod round;
+mod task;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tito_core::TitoEngine;
-use tokio::sync::watch;
+use futures::future::BoxFuture;
+use tito_core::clock::Clock;
+use tito_core::engine::Announcement;
+use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lease {
-    pub member: Uuid,
-    pub epoch: u64,
+pub(crate) use holdings::Owned;
+pub(crate) use lease::Lease;
+pub use list::{LeaseInfo, MemberInfo};
+pub(crate) use options::MembershipOptions;
+
+use heartbeat::Life;
+use holdings::Holdings;
+
+/// One worker's membership of a fleet.
+pub(crate) struct Membership<E> {
+    engine: E,
+    fleet: String,
+    /// What members of this process wake each other by.
+    bell: Arc<str>,
+    id: Uuid,
+    options: MembershipOptions,
+    queues: Vec<Arc<str>>,
+    holdings: Holdings,
+    in_flight: Mutex<BTreeMap<String, u64>>,
+    life: Mutex<Life>,
+    /// Until when, by the engine's clock, the leases can't be another member's.
+    valid_until: watch::Sender<u64>,
+    /// Whether the member has left, or is at it.
+    left: watch::Sender<bool>,
+    /// Held by whoever writes the member's row.
+    turn: tokio::sync::Mutex<()>,
+    nudge: Notify,
 }
 
-impl Lease {
-    pub(crate) fn is_held(&self, _stored: Option<&[u8]>) -> bool {
-        true
-    }
-}
-pub(crate) type Owned = BTreeMap<Arc<str>, BTreeMap<u16, Lease>>;
-pub(crate) struct Membership<E>(PhantomData<E>);
 impl<E: TitoEngine> Membership<E> {
-    pub(crate) fn owned(&self) -> watch::Receiver<Arc<Owned>> {
-        todo!()
+    /// A worker that is to become a member of `fleet` and to share in the partitions of `queues`.
+    pub(crate) fn new(engine: E, fleet: String, options: MembershipOptions, queues: Vec<Arc<str>>) -> Self {
+        Self {
+            engine,
+            bell: format!("member:{fleet}").into(),
+            fleet,
+            id: options.id,
+            options,
+            queues,
+            holdings: Holdings::new(),
+            in_flight: Mutex::default(),
+            life: Mutex::default(),
+            valid_until: watch::Sender::new(0),
+            left: watch::Sender::new(false),
+            turn: tokio::sync::Mutex::default(),
+            nudge: Notify::new(),
+        }
     }
-    pub(crate) async fn release(&self, _queue: &str, _partition: u16, _lease: &Lease) {}
+
+    /// What this member is to serve now: owned and not to be given up. Changes are published here. A partition whose
+    /// lease is another than before was lost in between.
+    pub(crate) fn owned(&self) -> watch::Receiver<Arc<Owned>> {
+        self.holdings.owned()
+    }
+
+    /// To be called before a partition is served. False if it is no longer to be served under this lease. If true, the
+    /// lease is kept until [`release`](Membership::release), unless it is lost.
+    pub(crate) fn begin(&self, queue: &str, partition: u16, lease: &Lease) -> bool {
+        self.holdings.begin(queue, partition, lease)
+    }
+
+    /// The partition has stopped: nothing of it runs or waits here any more. The lease is given back so that its next
+    /// owner can claim it; if the engine can't be reached, in a later round. Does nothing for a lease that was lost.
+    pub(crate) async fn release(&self, queue: &str, partition: u16) {
+        self.holdings.stopped(queue, partition);
+        if let Err(error) = self.give_back_free().await {
+            tracing::warn!(queue, partition, %error, "a lease can't be given back, trying again");
+        }
+        self.nudge();
+    }
+
+    /// Notes for inspection how many events of a queue are being handled.
+    pub(crate) fn set_in_flight(&self, queue: &str, count: u64) {
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        if count == 0 {
+            in_flight.remove(queue);
+        } else {
+            in_flight.insert(queue.to_string(), count);
+        }
+    }
+
+    /// Makes the next round begin at once.
+    pub(crate) fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// Wakes the fleet's members in this process when the transaction is committed.
+    fn ring(&self, tx: &E::Transaction) {
+        let key = keys::member(&self.fleet, self.id);
+        tx.outbox().announce(Announcement { event_type: self.bell.clone(), partition: 0, key });
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        self.engine.clock()
+    }
+
+    /// What a call comes to, or an error if it takes longer than a lease: by then everything is lost anyway, and a
+    /// storage that hangs must not keep the member from trying again.
+    async fn call<T>(&self, operation: &'static str, call: BoxFuture<'_, Result<T>>) -> Result<T> {
+        let clock = self.clock();
+        let deadline = clock.wait_until(clock.now_millis().saturating_add(self.options.lease_millis()));
+        tokio::select! {
+            biased;
+            result = call => result,
+            () = deadline => Err(TitoError::Unavailable { operation, source: "no answer within the lease time".into() }),
+        }
+    }
 }

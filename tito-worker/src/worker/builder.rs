@@ -34,6 +34,7 @@ impl<E: TitoEngine> WorkerBuilder<E> {
             shutdown_timeout: Duration::from_secs(10),
             subscriptions: Vec::new(),
             schedules: true,
+            fleet: None,
         };
         Self { worker, subscriptions: Vec::new(), observers: Observers::default() }
     }
@@ -137,6 +138,48 @@ impl<E: TitoEngine> WorkerBuilder<E> {
     /// Which partitions the worker serves. Default: all.
     pub fn partitions(mut self, partitions: PartitionConfig) -> Self {
         self.worker.partitions = partitions;
+        self
+    }
+
+    /// Makes ownership automatic: the worker becomes a member of a fleet, whose members share out the partitions of the
+    /// queues that they subscribe to. Members come and go, and partitions move. Takes the place of
+    /// [`partitions`](WorkerBuilder::partitions).
+    ///
+    /// The members of a fleet can subscribe to different queues; a queue belongs to one fleet.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tito_core::prelude::*;
+    /// use tito_worker::prelude::*;
+    ///
+    /// fn worker<E: TitoEngine>(db: E) -> Worker<E> {
+    ///     Worker::builder(TitoQueue::new(db))
+    ///         .join("billing")
+    ///         .lease_time(Duration::from_secs(10))
+    ///         .subscribe("invoice", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
+    ///         .build()
+    /// }
+    /// ```
+    pub fn join(mut self, fleet: impl Into<String>) -> Self {
+        let options = self.worker.fleet.take().map(|(_, options)| options).unwrap_or_default();
+        self.worker.fleet = Some((fleet.into(), options));
+        self
+    }
+
+    /// How long a member of a fleet counts as live after its last heartbeat, from a second to a day: a dead worker's
+    /// partitions are served by others within twice this time. Default 15 s. To be called after
+    /// [`join`](WorkerBuilder::join); without it, it does nothing.
+    pub fn lease_time(mut self, time: Duration) -> Self {
+        self.worker.fleet = self.worker.fleet.map(|(fleet, options)| (fleet, options.lease_time(time)));
+        self
+    }
+
+    /// What the member of a fleet is called in [`TitoQueue::members`], such as the name of its host. To be called after
+    /// [`join`](WorkerBuilder::join); without it, it does nothing.
+    pub fn member_name(mut self, name: impl Into<String>) -> Self {
+        if let Some((_, options)) = &mut self.worker.fleet {
+            options.name = Some(name.into());
+        }
         self
     }
 

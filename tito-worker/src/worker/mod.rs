@@ -41,6 +41,7 @@ use tokio::task::JoinSet;
 use self::partition::Partition;
 use self::runner::Runner;
 use self::supervisor::{Ownership, Supervisor, read_topic};
+use crate::membership::{Membership, MembershipOptions};
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
 use crate::schedule;
@@ -93,6 +94,8 @@ pub struct Worker<E: TitoEngine> {
     shutdown_timeout: Duration,
     subscriptions: Vec<Arc<Runner<E>>>,
     schedules: bool,
+    /// The fleet that it joins, and how.
+    fleet: Option<(String, MembershipOptions)>,
 }
 
 impl<E: TitoEngine> Worker<E> {
@@ -107,11 +110,25 @@ impl<E: TitoEngine> Worker<E> {
         let (stop, stopped) = watch::channel(false);
         let (activate, active) = watch::channel(self.is_active());
         let mut tasks = JoinSet::new();
+        let ownership = match &self.fleet {
+            None => Ownership::Static(self.partitions),
+            Some((fleet, options)) => {
+                let queues = self.subscriptions.iter().map(|runner| runner.queue.clone()).collect();
+                let (engine, options) = (self.queue.engine.clone(), options.clone().for_a_new_member());
+                let membership = Arc::new(Membership::new(engine, fleet.clone(), options, queues));
+                let (member, stopped) = (membership.clone(), stopped.clone());
+                tasks.spawn(async move {
+                    member.run(stopped).await;
+                    WorkerReport::default()
+                });
+                Ownership::Fleet(membership)
+            }
+        };
         for runner in &self.subscriptions {
             let supervisor = Supervisor {
                 engine: self.queue.engine.clone(),
                 runner: runner.clone(),
-                ownership: Ownership::Static(self.partitions),
+                ownership: ownership.clone(),
                 stopped: stopped.clone(),
                 active: active.clone(),
                 shutdown_timeout: self.shutdown_timeout,
@@ -138,8 +155,9 @@ impl<E: TitoEngine> Worker<E> {
     }
 
     /// Publishes what is due of schedules, handles everything that is due, and what becomes due by that, and returns when
-    /// nothing is. For programs that are
-    /// started now and then, and for tests. It does not look at the flag of [`WorkerBuilder::active_while`].
+    /// nothing is. For programs that are started now and then, and for tests. It does not look at the flag of
+    /// [`WorkerBuilder::active_while`], and joins no fleet: it handles the partitions of its share, which are all unless
+    /// [`WorkerBuilder::partitions`] said otherwise.
     ///
     /// # Errors
     /// Those of the engine; unlike [`run`](Worker::run), this does not wait for a failing engine.

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -51,6 +52,8 @@ pub(super) struct Runner<E: TitoEngine> {
     reads: Semaphore,
     /// Told when a transaction has found that the topic is not what this worker takes it for.
     pub(super) outdated: Notify,
+    /// How many events are being handled.
+    pub(super) in_flight: AtomicU64,
 }
 
 /// An event on its way to a handler.
@@ -125,6 +128,7 @@ impl<E: TitoEngine> Runner<E> {
             new_topic_partitions: subscription.new_topic_partitions,
             reads: Semaphore::new(READS_AT_ONCE),
             outdated: Notify::new(),
+            in_flight: AtomicU64::new(0),
         }
     }
 
@@ -154,6 +158,7 @@ impl<E: TitoEngine> Runner<E> {
     /// Runs the handler for events that were taken together, and says of each what it came to. A batch that fails is
     /// handled again, one by one.
     pub(super) async fn run(&self, mut deliveries: Vec<Delivery>) -> Vec<(Delivery, Verdict)> {
+        let _in_flight = InFlight::new(&self.in_flight, deliveries.len());
         if let Some(verdicts) = self.run_together(&mut deliveries).await {
             return deliveries.into_iter().zip(verdicts).collect();
         }
@@ -322,6 +327,26 @@ impl<E: TitoEngine> Runner<E> {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,
         }
+    }
+}
+
+/// Counts events as being handled until it is dropped.
+struct InFlight<'a> {
+    counter: &'a AtomicU64,
+    events: u64,
+}
+
+impl<'a> InFlight<'a> {
+    fn new(counter: &'a AtomicU64, events: usize) -> Self {
+        let events = events as u64;
+        counter.fetch_add(events, Ordering::Relaxed);
+        Self { counter, events }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(self.events, Ordering::Relaxed);
     }
 }
 

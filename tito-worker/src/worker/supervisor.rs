@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tito_core::event::{Topic, topic_of};
@@ -54,7 +55,6 @@ struct Served {
 /// A partition that has ended.
 struct Ended {
     partition: u16,
-    lease: Option<Lease>,
     report: WorkerReport,
 }
 
@@ -80,15 +80,16 @@ impl<E: TitoEngine> Supervisor<E> {
                 }
             }
             for (partition, lease) in wanted {
+                if !served.contains_key(&partition) && !self.begin(partition, lease.as_ref()) {
+                    continue;
+                }
                 served.entry(partition).or_insert_with(|| {
                     let (stop, stopped) = watch::channel(false);
                     let signals = Signals { stopped, active: self.active.clone(), topic: topic.clone() };
                     let now = topic.borrow().clone();
                     let one = Partition::new(self.engine.clone(), self.runner.clone(), partition, now, lease.clone());
-                    let (timeout, ended_lease) = (self.shutdown_timeout, lease.clone());
-                    tasks.spawn(async move {
-                        Ended { partition, lease: ended_lease, report: one.serve(signals, timeout).await }
-                    });
+                    let timeout = self.shutdown_timeout;
+                    tasks.spawn(async move { Ended { partition, report: one.serve(signals, timeout).await } });
                     Served { lease, stop }
                 });
             }
@@ -113,6 +114,14 @@ impl<E: TitoEngine> Supervisor<E> {
         total
     }
 
+    /// Whether a partition may be served now.
+    fn begin(&self, partition: u16, lease: Option<&Lease>) -> bool {
+        match (&self.ownership, lease) {
+            (Ownership::Fleet(membership), Some(lease)) => membership.begin(&self.runner.queue, partition, lease),
+            _ => true,
+        }
+    }
+
     /// The partitions that are to be served, with their leases.
     fn wanted(&self, topic: &Topic, owned: Option<&mut watch::Receiver<Arc<Owned>>>) -> BTreeMap<u16, Option<Lease>> {
         match (&self.ownership, owned) {
@@ -129,14 +138,17 @@ impl<E: TitoEngine> Supervisor<E> {
     }
 
     async fn take_ended(&self, ended: Ended) -> WorkerReport {
-        if let (Ownership::Fleet(membership), Some(lease)) = (&self.ownership, ended.lease) {
-            membership.release(&self.runner.queue, ended.partition, &lease).await;
+        if let Ownership::Fleet(membership) = &self.ownership {
+            membership.release(&self.runner.queue, ended.partition).await;
         }
         ended.report
     }
 
     /// Reads the topic anew. What can't be read now is read the next time.
     async fn refresh(&self, publish: &watch::Sender<Arc<Topic>>) {
+        if let Ownership::Fleet(membership) = &self.ownership {
+            membership.set_in_flight(&self.runner.queue, self.runner.in_flight.load(Ordering::Relaxed));
+        }
         match read_topic(&self.engine, &self.runner).await {
             Ok(topic) => {
                 publish.send_if_modified(|known| {

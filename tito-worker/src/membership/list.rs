@@ -1,0 +1,100 @@
+//! Who works: members and leases, for inspection.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::FutureExt;
+use serde::Serialize;
+use tito_core::event::check_queue_name;
+use tito_core::{Result, TitoEngine, TitoTransaction, check_name, keys};
+use uuid::Uuid;
+
+use super::fleet::all_of;
+use super::lease::LeaseRow;
+use super::member::MemberRow;
+use crate::queue::TitoQueue;
+
+/// A worker that is or was a member of a fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MemberInfo {
+    /// What leases know it by; another one for each start of a worker.
+    pub id: Uuid,
+    /// What its operator calls it.
+    pub name: Option<String>,
+    /// The queues that it serves; none once it is leaving.
+    pub queues: BTreeSet<String>,
+    /// When it joined, in milliseconds since the Unix epoch.
+    pub started_millis: u64,
+    /// How long ago it last said that it lives, in milliseconds.
+    pub heartbeat_age_millis: u64,
+    /// How long after a heartbeat it counts as live, in milliseconds.
+    pub lease_millis: u64,
+    /// Whether it counts as live.
+    pub live: bool,
+    /// How many events its handlers were working on at its last heartbeat, by queue.
+    pub in_flight: BTreeMap<String, u64>,
+}
+
+/// A partition of a queue that has been claimed at least once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LeaseInfo {
+    /// The partition.
+    pub partition: u16,
+    /// Its owner, who may be dead; none if it was given back.
+    pub member: Option<Uuid>,
+    /// The owner's fleet.
+    pub fleet: Option<String>,
+    /// How often it was claimed, more or less: it only grows.
+    pub epoch: u64,
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// The members of a fleet, dead ones included that have not been removed yet.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName);
+    /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) for a member's row that can't be read, with its key;
+    /// and those of the engine.
+    pub async fn members(&self, fleet: &str) -> Result<Vec<MemberInfo>> {
+        check_name("fleet", fleet)?;
+        let reading = self.engine.transaction(|tx| async move {
+            Ok((tx.start_timestamp().physical_millis(), all_of(&tx, keys::members(fleet)).await?))
+        });
+        let (now, rows) = reading.boxed().await?;
+        let mut members = Vec::with_capacity(rows.len());
+        for (key, value) in rows {
+            let Some((_, id)) = keys::parse_member(&key) else { continue };
+            let row = MemberRow::decode(&key, &value)?;
+            members.push(MemberInfo {
+                id,
+                live: row.is_live(now),
+                heartbeat_age_millis: now.saturating_sub(row.heartbeat),
+                name: row.name,
+                queues: row.queues,
+                started_millis: row.started,
+                lease_millis: row.lease_millis,
+                in_flight: row.in_flight,
+            });
+        }
+        Ok(members)
+    }
+
+    /// The leases on the partitions of a queue, which is `{type}` or `{type}@{group}`, by partition.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName);
+    /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) for a lease that can't be read, with its key; and those
+    /// of the engine.
+    pub async fn leases(&self, queue: &str) -> Result<Vec<LeaseInfo>> {
+        check_queue_name(queue)?;
+        let reading = self.engine.transaction(|tx| async move { all_of(&tx, keys::leases(queue)).await });
+        let mut leases = Vec::new();
+        for (key, value) in reading.boxed().await? {
+            let Some((_, partition)) = keys::parse_lease(&key) else { continue };
+            let LeaseRow { member, fleet, epoch } = LeaseRow::decode(&key, &value)?;
+            leases.push(LeaseInfo { partition, member, fleet, epoch });
+        }
+        Ok(leases)
+    }
+}

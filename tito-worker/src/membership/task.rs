@@ -1,0 +1,92 @@
+//! What a member does by itself while its worker runs.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use tito_core::{Result, TitoEngine, TitoTransaction, keys};
+use tokio::sync::watch;
+
+use super::Membership;
+use super::round::Round;
+
+/// A member that waits for something looks this many times as often.
+const HASTE: u64 = 5;
+
+impl<E: TitoEngine> Membership<E> {
+    /// Works until `stopped` is true (or its sender is gone), gives up all partitions, and leaves once every partition
+    /// that was [begun](Membership::begin) has been [released](Membership::release). Returns at once when
+    /// [`leave`](Membership::leave) is called meanwhile.
+    pub(crate) async fn run(&self, stopped: watch::Receiver<bool>) {
+        let mut left = self.left.subscribe();
+        tokio::select! {
+            () = self.rounds() => {}
+            () = self.watch_for_lateness() => {}
+            () = self.close_when(stopped) => {}
+            _ = left.wait_for(|left| *left) => {}
+        }
+        self.leave().await;
+    }
+
+    /// Gives back what is left and deletes the member's row, with one attempt: nothing runs here any more. If the engine
+    /// can't be reached, the others find out by themselves within a lease time.
+    pub(crate) async fn leave(&self) {
+        if self.left.send_replace(true) {
+            return;
+        }
+        let leaving = async {
+            let _turn = self.turn.lock().await;
+            self.holdings.all_stopped();
+            self.give_back_free().await?;
+            let deleting = self.engine.transaction(|tx| async move {
+                self.ring(&tx);
+                tx.delete(keys::member(&self.fleet, self.id)).await
+            });
+            deleting.boxed().await
+        };
+        if let Err(error) = self.call("leaving the fleet", leaving.boxed()).await {
+            tracing::warn!(fleet = %self.fleet, member = %self.id, %error, "a member left without saying so");
+        }
+    }
+
+    /// Rounds until nothing is held any more after the holdings were closed.
+    async fn rounds(&self) {
+        let clock = self.clock();
+        let bell = self.engine.context().wakeups.register(&self.bell, 0);
+        loop {
+            let began = clock.now_millis();
+            let round = self.round().await;
+            if self.holdings.is_closed() && self.holdings.is_empty() {
+                return;
+            }
+            let pause = self.pause_millis(round);
+            tokio::select! {
+                () = clock.wait_until(began.saturating_add(pause)) => {}
+                // A clock that is set back must not keep the heart from beating.
+                () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+                () = self.nudge.notified() => {}
+                _ = bell.woken() => {}
+            }
+        }
+    }
+
+    fn pause_millis(&self, round: Result<Round>) -> u64 {
+        let period = self.options.period_millis();
+        match round {
+            Ok(Round::Settled) => period,
+            Ok(Round::Waiting) => period / HASTE,
+            Err(error) => {
+                tracing::warn!(fleet = %self.fleet, member = %self.id, %error, "a round of a member failed, trying again");
+                period / HASTE
+            }
+        }
+    }
+
+    /// Gives up everything as soon as the worker is stopped. Never ends.
+    async fn close_when(&self, mut stopped: watch::Receiver<bool>) {
+        // An error says that nobody is left who could stop the worker, which is over then.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        self.holdings.close();
+        self.nudge();
+        std::future::pending().await
+    }
+}
