@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tito_core::event::Topic;
+use tito_core::event::{Topic, topic_of};
 use tito_core::{Result, TitoEngine};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -138,7 +138,9 @@ impl<E: TitoEngine> Worker<E> {
         loop {
             let mut tasks = JoinSet::new();
             for runner in &self.subscriptions {
-                let topic = Topic::ensure(&self.queue.engine, &runner.event_type, runner.new_topic_partitions).await?;
+                let topic =
+                    Topic::ensure(&self.queue.engine, topic_of(&runner.event_type).0, runner.new_topic_partitions)
+                        .await?;
                 for partition in self.partitions.of(topic.partitions) {
                     let partition = Partition::new(self.queue.engine.clone(), runner.clone(), partition);
                     tasks.spawn(partition.drain());
@@ -169,7 +171,7 @@ async fn topic_or_stop<E: TitoEngine>(
     let mut pause = FIRST_ERROR_PAUSE;
     loop {
         let topic = tokio::select! {
-            topic = Topic::ensure(engine, &runner.event_type, runner.new_topic_partitions) => topic,
+            topic = Topic::ensure(engine, topic_of(&runner.event_type).0, runner.new_topic_partitions) => topic,
             _ = stopped.wait_for(|stopped| *stopped) => return None,
         };
         match topic {
