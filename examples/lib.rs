@@ -4,3 +4,13 @@
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// The guide's page about groups.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/groups.md")]
+pub struct GroupsGuide;
+
+/// The guide's page about partitions.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/partitions.md")]
+pub struct PartitionsGuide;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::ops::AddAssign;
+use std::sync::Arc;
 
 use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
@@ -22,12 +23,13 @@ where
     F: Fn(E::Transaction, Vec<KeyValue>) -> Fut + Send + Sync,
     Fut: Future<Output = Result<T>> + Send,
 {
-    let step = &step;
+    // Shared and not borrowed: futures that hold closures which borrow can't be spawned.
+    let step = Arc::new(step);
     let most_entries = (engine.limits().transaction_keys / KEYS_OF_AN_ENTRY).clamp(1, STEP);
     let most_bytes = engine.limits().transaction_bytes / 2;
     let mut total = T::default();
     loop {
-        let page_range = range.clone();
+        let (page_range, step) = (range.clone(), step.clone());
         let (last, done) = engine
             .transaction(|tx| async move {
                 let mut page = tx.scan(page_range, most_entries).await?;

@@ -1,13 +1,17 @@
 //! What workers promise, on every engine.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod dead_letters;
 mod draining;
 mod effects;
 mod failing;
+mod groups;
 mod living;
 mod ordering;
+mod resizing;
 mod scheduling;
 mod support;
+mod topics;
 
 /// Runs every fact on one engine, opened anew for each with a clock that the fact turns.
 macro_rules! on_engine {
@@ -18,6 +22,10 @@ macro_rules! on_engine {
             living: a_paused_worker_handles_nothing_and_loses_nothing, running_handlers_finish_and_unstarted_events_stay, handlers_past_the_deadline_are_counted_and_their_events_handed_out_again, one_call_runs_a_worker_until_a_message_comes, one_worker_handles_several_topics, two_workers_of_one_share_lose_nothing_and_commit_effects_once;
             ordering: an_event_committed_late_is_handled_before_later_ones_of_its_entity, events_of_one_entity_are_handled_one_at_a_time_and_in_order, different_entities_are_handled_at_once_up_to_the_bound, a_hundred_events_are_acknowledged_in_a_few_commits, topics_with_one_and_with_all_partitions_work, invalid_topics_and_times_are_refused_by_name, events_published_by_handlers_are_handled_too, shares_are_disjoint_and_together_complete, a_share_outside_of_the_whole_handles_nothing;
             failing: failures_are_recorded_and_tried_again_by_the_policy, a_handler_chooses_when_it_is_tried_again, an_event_put_off_is_handled_then_and_has_all_its_attempts, retries_without_a_delay_are_made_at_once, an_event_goes_to_the_dead_letters_for_a_reason, dead_letters_are_listed_redriven_and_purged_in_any_number, panics_are_failures, an_error_that_panics_when_it_is_written_out_is_a_failure, a_handler_that_takes_too_long_is_dropped_and_tried_again, hostile_errors_are_cut_and_kept, huge_events_that_fail_together_are_all_tried_again, what_is_no_event_is_set_aside_and_the_others_go_on;
+            groups: every_group_gets_every_event_and_has_its_own_retries_and_dead_letters, a_group_from_now_gets_only_what_comes_after, a_group_from_history_gets_everything_that_is_kept_once, a_transaction_that_does_not_know_of_a_group_is_waited_for, events_that_move_while_they_are_copied_are_copied_once, adding_a_group_can_be_interrupted_anywhere, removing_a_group_can_be_interrupted_anywhere, a_removed_group_leaves_nothing_and_can_be_added_again, names_of_groups_are_checked;
+            resizing: every_event_goes_to_its_new_partition_as_it_is, a_change_of_partitions_can_be_interrupted_anywhere, one_change_of_partitions_at_a_time, publishers_and_workers_go_on_while_partitions_change, several_may_finish_one_change, what_is_no_event_survives_a_change_of_partitions, groups_change_their_partitions_with_their_topic;
+            topics: topics_are_listed_in_pages, pauses_and_history_are_kept_in_the_topic;
+            dead_letters: a_redriven_event_comes_before_the_later_ones_of_its_entity, a_redrive_makes_workers_look_again, dead_letters_are_chosen_by_what_went_wrong, dead_letters_are_listed_by_partition, redriven_events_go_to_the_partitions_of_the_present, a_redrive_of_an_unknown_group_is_refused;
             scheduling: an_event_is_handled_at_its_second_and_not_a_millisecond_before, a_running_worker_sleeps_exactly_until_the_next_event, a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_stands_still, events_of_other_processes_are_found_by_polling, a_poll_of_an_idle_partition_costs_one_scan, a_slow_read_does_not_delay_what_is_published_after_it, a_clock_that_jumps_back_delays_nothing_that_is_due_at_once, a_worker_that_polls_goes_on_when_the_clock_jumps_back, a_clock_that_jumps_forward_makes_everything_due_that_it_passes, late_commits_are_found_by_reading_the_past_again, a_checkpoint_is_written_and_lags_behind_what_is_done, a_wrong_checkpoint_loses_nothing, an_event_put_off_to_the_present_is_handled_again_at_once;
         }
     };

@@ -75,17 +75,19 @@ impl<E: TitoEngine> TitoQueue<E> {
         is_chosen: impl Fn(&TitoEvent) -> bool + Send + Sync,
     ) -> Result<Redriven> {
         check_queue_name(queue)?;
-        let queue: &Arc<str> = &queue.into();
-        let is_chosen = &is_chosen;
+        let (queue, is_chosen) = (Arc::<str>::from(queue), Arc::new(is_chosen));
         // Without a bound in time a worker that gives events up at once would keep this going for ever.
         let latest = self.engine.timestamp().await?.seconds();
-        in_batches(&self.engine, keys::dead_events(queue), move |tx: E::Transaction, page| async move {
-            let (chosen, skipped) = choose(page, latest, is_chosen);
-            let events = chosen.len() as u64;
-            if events > 0 {
-                move_back(&tx, queue, chosen).await?;
+        in_batches(&self.engine, keys::dead_events(&queue), move |tx: E::Transaction, page| {
+            let queue = queue.clone();
+            let (chosen, skipped) = choose(page, latest, &*is_chosen);
+            async move {
+                let events = chosen.len() as u64;
+                if events > 0 {
+                    move_back(&tx, &queue, chosen).await?;
+                }
+                Ok(Redriven { events, skipped })
             }
-            Ok(Redriven { events, skipped })
         })
         .await
     }

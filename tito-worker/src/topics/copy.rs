@@ -19,7 +19,8 @@ use tito_core::engine::{Announcement, KeyValue};
 use tito_core::event::{TitoEvent, Topic, queue_name, started_at};
 use tito_core::{Result, TitoEngine, TitoTransaction, keys};
 
-use super::unknown_group;
+use super::remove::delete_while;
+use super::{read_topic, unknown_group};
 use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
@@ -31,16 +32,26 @@ pub(super) async fn copy_earlier_events<E: TitoEngine>(
     before: u64,
 ) -> Result<()> {
     let engine = &topics.engine;
-    let copier = &Copier { event_type, group, before, queue: queue_name(event_type, Some(group)).into() };
+    let copier = Arc::new(Copier {
+        event_type: event_type.to_string(),
+        group: group.to_string(),
+        before,
+        queue: queue_name(event_type, Some(group)).into(),
+    });
     loop {
         // Its revision is raised once everything was moved.
         topics.finish_resize(event_type).await?;
-        let topic = engine.transaction(|tx| async move { Topic::read(&tx, event_type).await }).await?;
+        let topic = read_topic(engine, event_type).await?;
         if topic.resized_from.is_some() {
             continue;
         }
         for range in [keys::events_of_queue(event_type), keys::dead_events(event_type), keys::done_events(event_type)] {
-            in_batches(engine, range, |tx: E::Transaction, page| async move { copier.copy(&tx, page).await }).await?;
+            let copier = copier.clone();
+            in_batches(engine, range, move |tx: E::Transaction, page| {
+                let copier = copier.clone();
+                async move { copier.copy(&tx, page).await }
+            })
+            .await?;
         }
         if copier.end(engine, topic.revision).await? {
             return Ok(());
@@ -48,23 +59,23 @@ pub(super) async fn copy_earlier_events<E: TitoEngine>(
     }
 }
 
-struct Copier<'a> {
-    event_type: &'a str,
-    group: &'a str,
+struct Copier {
+    event_type: String,
+    group: String,
     before: u64,
     queue: Arc<str>,
 }
 
-impl Copier<'_> {
+impl Copier {
     /// Whether the group's events are still being copied, which cannot change until this transaction is committed.
     async fn is_wanted<T: TitoTransaction>(&self, tx: &T, topic: &Topic) -> Result<bool> {
-        let group = topic.groups.get(self.group).ok_or_else(|| unknown_group(self.event_type, self.group))?;
-        tx.lock_keys(vec![keys::topic(self.event_type)]).await?;
+        let group = topic.groups.get(&self.group).ok_or_else(|| unknown_group(&self.event_type, &self.group))?;
+        tx.lock_keys(vec![keys::topic(&self.event_type)]).await?;
         Ok(group.copies_before == Some(self.before))
     }
 
     async fn copy<T: TitoTransaction>(&self, tx: &T, page: Vec<KeyValue>) -> Result<u64> {
-        let topic = Topic::read(tx, self.event_type).await?;
+        let topic = Topic::read(tx, &self.event_type).await?;
         if !self.is_wanted(tx, &topic).await? {
             return Ok(0);
         }
@@ -104,7 +115,7 @@ impl Copier<'_> {
     /// Ends the copying, unless the topic was changed since it had this revision. Returns whether it is at its end.
     async fn end<E: TitoEngine>(&self, engine: &E, revision: u64) -> Result<bool> {
         let (group, before) = (self.group.to_string(), self.before);
-        let topic = Topic::change(engine, self.event_type, |mut topic, _| async move {
+        let topic = Topic::change(engine, &self.event_type, |mut topic, _| async move {
             let is_unchanged = topic.revision == revision;
             match topic.groups.get_mut(&group) {
                 Some(group) if is_unchanged && group.copies_before == Some(before) => group.copies_before = None,
@@ -113,26 +124,15 @@ impl Copier<'_> {
             Ok(Some(topic))
         })
         .await?;
-        let group = topic.groups.get(self.group).ok_or_else(|| unknown_group(self.event_type, self.group))?;
+        let group = topic.groups.get(&self.group).ok_or_else(|| unknown_group(&self.event_type, &self.group))?;
         Ok(group.copies_before != Some(before))
     }
 }
 
 /// Deletes the marks of a group into which nothing is being copied any more.
 pub(super) async fn delete_marks<E: TitoEngine>(engine: &E, event_type: &str, group: &str) -> Result<()> {
-    let queue = queue_name(event_type, Some(group));
-    in_batches(engine, keys::copied_events(&queue), |tx: E::Transaction, page| async move {
-        let topic = Topic::read(&tx, event_type).await?;
-        tx.lock_keys(vec![keys::topic(event_type)]).await?;
-        if topic.groups.get(group).is_none_or(|group| group.copies_before.is_some()) {
-            return Ok(0);
-        }
-        let deleted = page.len() as u64;
-        for (key, _) in page {
-            tx.delete(key).await?;
-        }
-        Ok(deleted)
-    })
-    .await
-    .map(|_: u64| ())
+    let marks = keys::copied_events(&queue_name(event_type, Some(group)));
+    let group = group.to_string();
+    let is_copied = move |topic: &Topic| topic.groups.get(&group).is_some_and(|group| group.copies_before.is_none());
+    delete_while(engine, event_type, marks, is_copied).await.map(|_| ())
 }

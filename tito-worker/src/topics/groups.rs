@@ -7,7 +7,7 @@ use tito_core::event::{Group, Topic, check_group_name, check_queue_name, settle_
 use tito_core::{Result, TitoEngine, TitoTransaction};
 
 use super::copy::{copy_earlier_events, delete_marks};
-use super::is_settled;
+use super::{is_settled, read_topic};
 use crate::queue::TitoQueue;
 
 /// Where a group that is added begins.
@@ -81,6 +81,6 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
     pub async fn groups(&self, event_type: &str) -> Result<BTreeMap<String, Group>> {
         check_queue_name(event_type)?;
-        Ok(self.engine.transaction(|tx| async move { Topic::read(&tx, event_type).await }).await?.groups)
+        Ok(read_topic(&self.engine, event_type).await?.groups)
     }
 }

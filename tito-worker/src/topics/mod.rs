@@ -32,6 +32,12 @@ pub(crate) fn check_group<'topic>(
     topic.groups.get(group).map(Some).ok_or_else(|| unknown_group(event_type, group))
 }
 
+/// The topic as it is stored now.
+async fn read_topic<E: TitoEngine>(engine: &E, event_type: &str) -> Result<Topic> {
+    let name = event_type.to_string();
+    engine.transaction(|tx| async move { Topic::read(&tx, &name).await }).await
+}
+
 fn unknown_group(event_type: &str, group: &str) -> TitoError {
     TitoError::UnknownGroup { topic: event_type.to_string(), group: group.to_string() }
 }

@@ -1,5 +1,7 @@
 //! Removes a group with all that it has.
 
+use std::sync::Arc;
+
 use tito_core::event::{Topic, check_group_name, queue_name, settle_topics};
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Result, TitoEngine, TitoTransaction};
@@ -31,10 +33,14 @@ impl<E: TitoEngine> TitoQueue<E> {
     pub(super) async fn finish_removal(&self, event_type: &str, group: &str, topic: &Topic) -> Result<()> {
         let Some(&removal) = topic.removed_groups.get(group) else { return Ok(()) };
         settle_topics(&self.engine).await?;
+        let name = group.to_string();
+        // Else the group could have been added again, when another call has ended the removal.
+        let is_removed = move |topic: &Topic| topic.removed_groups.get(&name) == Some(&removal);
+        let delete = |range| delete_while(&self.engine, event_type, range, is_removed.clone());
         let queue = queue_name(event_type, Some(group));
         // A worker that still has one of its events can only put it off to a later place: nothing is left once all was
         // read without a find. Then nothing can become dead or done either.
-        while self.delete_of_removed(event_type, group, removal, keys::events_of_queue(&queue)).await? > 0 {}
+        while delete(keys::events_of_queue(&queue)).await? > 0 {}
         let rest = [
             keys::dead_events(&queue),
             keys::done_events(&queue),
@@ -43,7 +49,7 @@ impl<E: TitoEngine> TitoQueue<E> {
             keys::copied_events(&queue),
         ];
         for range in rest {
-            self.delete_of_removed(event_type, group, removal, range).await?;
+            delete(range).await?;
         }
         let name = group.to_string();
         Topic::change(&self.engine, event_type, |mut topic, _| async move {
@@ -56,14 +62,23 @@ impl<E: TitoEngine> TitoQueue<E> {
         .await?;
         Ok(())
     }
+}
 
-    /// Deletes what lies in a range, as long as the group is being removed: it could have been added again when another
-    /// call has ended the removal.
-    async fn delete_of_removed(&self, event_type: &str, group: &str, removal: u64, range: KeyRange) -> Result<u64> {
-        in_batches(&self.engine, range, |tx: E::Transaction, page| async move {
-            let topic = Topic::read(&tx, event_type).await?;
-            tx.lock_keys(vec![keys::topic(event_type)]).await?;
-            if topic.removed_groups.get(group) != Some(&removal) {
+/// Deletes what lies in a range, as long as the topic is as `is_wanted` says, which cannot change before the deletion is
+/// committed. Returns how much there was.
+pub(super) async fn delete_while<E: TitoEngine>(
+    engine: &E,
+    event_type: &str,
+    range: KeyRange,
+    is_wanted: impl Fn(&Topic) -> bool + Send + Sync,
+) -> Result<u64> {
+    let (event_type, is_wanted) = (Arc::<str>::from(event_type), Arc::new(is_wanted));
+    in_batches(engine, range, move |tx: E::Transaction, page| {
+        let (event_type, is_wanted) = (event_type.clone(), is_wanted.clone());
+        async move {
+            let topic = Topic::read(&tx, &event_type).await?;
+            tx.lock_keys(vec![keys::topic(&event_type)]).await?;
+            if !is_wanted(&topic) {
                 return Ok(0);
             }
             let deleted = page.len() as u64;
@@ -71,7 +86,7 @@ impl<E: TitoEngine> TitoQueue<E> {
                 tx.delete(key).await?;
             }
             Ok(deleted)
-        })
-        .await
-    }
+        }
+    })
+    .await
 }

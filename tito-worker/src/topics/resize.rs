@@ -12,6 +12,7 @@ use tito_core::engine::{Announcement, KeyValue};
 use tito_core::event::{TitoEvent, Topic, event_id, settle_topics};
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 
+use super::read_topic;
 use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
@@ -46,14 +47,12 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// [`TitoError::LimitExceeded`], and those of the engine: call again to finish.
     pub async fn resize_topic(&self, event_type: &str, partitions: u16) -> Result<Resized> {
         Topic::ensure(&self.engine, event_type, partitions).await?;
+        let name = event_type.to_string();
         let topic = Topic::change(&self.engine, event_type, |mut topic, _| async move {
             match topic.resized_from {
-                Some(from) if topic.partitions != partitions => Err(TitoError::ResizeUnderWay {
-                    topic: event_type.to_string(),
-                    from,
-                    to: topic.partitions,
-                    asked: partitions,
-                }),
+                Some(from) if topic.partitions != partitions => {
+                    Err(TitoError::ResizeUnderWay { topic: name, from, to: topic.partitions, asked: partitions })
+                }
                 Some(_) => Ok(None),
                 None if topic.partitions == partitions => Ok(None),
                 None => {
@@ -70,7 +69,7 @@ impl<E: TitoEngine> TitoQueue<E> {
 
     /// Finishes the change of the number of partitions that is under way, if one is.
     pub(super) async fn finish_resize(&self, event_type: &str) -> Result<Resized> {
-        let topic = self.engine.transaction(|tx| async move { Topic::read(&tx, event_type).await }).await?;
+        let topic = read_topic(&self.engine, event_type).await?;
         self.move_events(event_type, &topic).await
     }
 
@@ -83,9 +82,9 @@ impl<E: TitoEngine> TitoQueue<E> {
         let mut resized = Resized::default();
         // Groups that were added since are published to by the new number.
         for queue in topic.queues(event_type) {
-            let mover = Mover { event_type, queue: queue.into(), partitions, resize };
+            let mover = Arc::new(Mover { event_type: event_type.to_string(), queue: queue.into(), partitions, resize });
             for partition in 0..topic.served_partitions() {
-                resized += mover.empty(&self.engine, partition).await?;
+                resized += mover.clone().empty(&self.engine, partition).await?;
             }
         }
         Topic::change(&self.engine, event_type, |mut topic, _| async move {
@@ -98,8 +97,8 @@ impl<E: TitoEngine> TitoQueue<E> {
 }
 
 /// Moves what lies in wrong partitions of one queue.
-struct Mover<'a> {
-    event_type: &'a str,
+struct Mover {
+    event_type: String,
     queue: Arc<str>,
     /// The new number.
     partitions: u16,
@@ -107,8 +106,8 @@ struct Mover<'a> {
     resize: u64,
 }
 
-impl Mover<'_> {
-    async fn empty<E: TitoEngine>(&self, engine: &E, partition: u16) -> Result<Resized> {
+impl Mover {
+    async fn empty<E: TitoEngine>(self: Arc<Self>, engine: &E, partition: u16) -> Result<Resized> {
         let queue = &self.queue;
         let mut ranges = vec![keys::events_of_partition(queue, partition)];
         if partition >= self.partitions {
@@ -118,21 +117,27 @@ impl Mover<'_> {
         }
         let mut resized = Resized::default();
         for range in ranges {
-            resized += in_batches(engine, range, |tx: E::Transaction, page| async move {
-                let topic = Topic::read(&tx, self.event_type).await?;
-                // Another call may have finished this change, and a third begun the next.
-                if topic.resized_from.is_none() || topic.resizes != self.resize {
-                    return Ok(Resized::default());
-                }
-                let mut step = Resized::default();
-                for entry in page {
-                    step += self.move_entry(&tx, partition, entry).await?;
-                }
-                Ok(step)
-            })
-            .await?;
+            let mover = self.clone();
+            let step = move |tx: E::Transaction, page| {
+                let mover = mover.clone();
+                async move { mover.move_page(&tx, partition, page).await }
+            };
+            resized += in_batches(engine, range, step).await?;
         }
         Ok(resized)
+    }
+
+    async fn move_page<T: TitoTransaction>(&self, tx: &T, from: u16, page: Vec<KeyValue>) -> Result<Resized> {
+        let topic = Topic::read(tx, &self.event_type).await?;
+        // Another call may have finished this change, and a third begun the next.
+        if topic.resized_from.is_none() || topic.resizes != self.resize {
+            return Ok(Resized::default());
+        }
+        let mut moved = Resized::default();
+        for entry in page {
+            moved += self.move_entry(tx, from, entry).await?;
+        }
+        Ok(moved)
     }
 
     async fn move_entry<T: TitoTransaction>(&self, tx: &T, from: u16, (key, value): KeyValue) -> Result<Resized> {

@@ -48,8 +48,9 @@ impl<E: TitoEngine> TitoQueue<E> {
 
     async fn set_paused(&self, queue: &str, is_paused: bool) -> Result<()> {
         check_queue_name(queue)?;
-        let (event_type, group) = topic_of(queue);
-        Topic::change(&self.engine, event_type, |mut topic, _| async move {
+        let queue = queue.to_string();
+        Topic::change(&self.engine, topic_of(&queue.clone()).0, |mut topic, _| async move {
+            let (event_type, group) = topic_of(&queue);
             let paused = match group {
                 None => &mut topic.paused,
                 Some(name) => {
