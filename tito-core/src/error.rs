@@ -177,6 +177,31 @@ pub enum TitoError {
         reason: &'static str,
     },
 
+    /// A group that the topic does not have.
+    #[error("topic {topic:?} has no group {group:?}")]
+    UnknownGroup {
+        /// The topic.
+        topic: String,
+        /// The group.
+        group: String,
+    },
+
+    /// Another change of the number of partitions is under way, and has to be finished first.
+    #[error(
+        "topic {topic:?} can't get {asked} partitions while its change from {from} to {to} is under way: \
+         finish it by asking for {to} again"
+    )]
+    ResizeUnderWay {
+        /// The topic.
+        topic: String,
+        /// The number of partitions before the change that is under way.
+        from: u16,
+        /// The number of partitions after it.
+        to: u16,
+        /// The number that was asked for.
+        asked: u16,
+    },
+
     /// A time at which an event can't fall due.
     #[error("event {event:?} can't fall due at {seconds}: expected Unix seconds from 0 to {}", keys::MAX_EVENT_SECONDS)]
     InvalidTimestamp {

@@ -1,6 +1,6 @@
 //! Consumption for Tito: workers pick events up when they fall due.
 //!
-//! - [`TitoQueue`]: publishes events without a model, and looks after dead letters;
+//! - [`TitoQueue`]: publishes events without a model, and looks after topics, their groups and dead letters;
 //! - [`Worker`]: consumes topics; [`run_worker`] is its shortest form;
 //! - [`Schedule`]: publishes events again and again, by cron expressions or in intervals;
 //! - [`Outcome`], [`RetryPolicy`]: what becomes of an event;
@@ -11,6 +11,7 @@
 //! has not been done, so nothing is lost when a worker dies.
 
 pub mod adapters;
+mod batches;
 mod dead;
 mod handler;
 mod membership;
@@ -24,6 +25,7 @@ mod queue;
 mod run_worker;
 mod schedule;
 mod service;
+mod topics;
 mod worker;
 
 pub use dead::{DeadLetter, Redriven};
@@ -37,4 +39,5 @@ pub use queue::TitoQueue;
 pub use run_worker::run_worker;
 pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
 pub use service::service;
+pub use topics::{GroupStart, Resized};
 pub use worker::{Worker, WorkerBuilder, WorkerReport};

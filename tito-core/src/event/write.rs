@@ -56,6 +56,7 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
         timestamp: event.timestamp.max(start.seconds()),
         not_before: None,
         attempt: 0,
+        revision: topic.revision,
         headers: add_trace(engine.context(), event.headers),
         payload: event.payload,
         codec: "json".into(),
