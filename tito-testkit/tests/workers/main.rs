@@ -14,7 +14,6 @@ mod recorder;
 mod resizing;
 mod schedules;
 mod scheduling;
-mod scheduling;
 mod spans;
 mod strict;
 mod support;

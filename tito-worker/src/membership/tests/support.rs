@@ -56,7 +56,9 @@ pub(super) async fn create_topic(db: &EmbeddedBackend, name: &str, partitions: u
 pub(super) fn options(number: u128) -> MembershipOptions {
     // Any ids do, as long as a test has the same in each run.
     let id = Uuid::from_u128(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
-    MembershipOptions { id, ..MembershipOptions::default() }.lease_time(LEASE)
+    let mut options = MembershipOptions::default().lease_time(LEASE);
+    options.id = id;
+    options
 }
 
 pub(super) fn member<E: TitoEngine>(engine: E, number: u128, queues: &[&str]) -> Membership<E> {
@@ -113,12 +115,15 @@ impl Node {
 
 /// Rounds of all nodes, a period apart, until none changes anything. Returns how many it took.
 pub(super) async fn settle(nodes: &mut [Node], clock: &HandClock) -> usize {
+    let mut quiet = 0;
     for rounds in 1..50 {
         let before: Vec<_> = nodes.iter().map(|node| node.serving.clone()).collect();
         for node in nodes.iter_mut() {
             node.step().await;
         }
-        if nodes.iter().map(|node| &node.serving).eq(&before) {
+        // A member that joined in this round is known to those before it in the next.
+        quiet = if nodes.iter().map(|node| &node.serving).eq(&before) { quiet + 1 } else { 0 };
+        if quiet == 2 {
             return rounds;
         }
         clock.advance(PERIOD);
