@@ -6,4 +6,5 @@ pub use crate::publish::Publish;
 pub use crate::queue::TitoQueue;
 pub use crate::retry::RetryPolicy;
 pub use crate::run_worker::run_worker;
+pub use crate::unique::{Published, Unique};
 pub use crate::worker::{Subscription, Worker, WorkerReport};

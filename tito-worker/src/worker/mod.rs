@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tito_core::event::Topic;
 use tito_core::{Result, TitoEngine};
 use tokio::sync::watch;
@@ -32,6 +33,7 @@ use tokio::task::JoinSet;
 
 use self::partition::{Partition, Signals};
 use self::runner::Runner;
+use crate::janitor;
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
 
@@ -113,6 +115,9 @@ impl<E: TitoEngine> Worker<E> {
                 joined(partitions).await
             });
         }
+        let queues = self.subscriptions.iter().map(|runner| runner.event_type.clone()).collect();
+        let janitor = janitor::run(self.queue.clone(), queues, stopped.clone());
+        tasks.spawn(janitor.map(|()| WorkerReport::default()));
         let watch_flag = async {
             loop {
                 activate.send_if_modified(|active| std::mem::replace(active, self.is_active()) != *active);
