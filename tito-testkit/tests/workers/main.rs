@@ -1,13 +1,18 @@
 //! What workers promise, on every engine.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod cancelling;
 mod draining;
 mod effects;
 mod failing;
+mod history;
+mod inspection;
 mod living;
 mod ordering;
+mod progress;
 mod scheduling;
 mod support;
+mod unique;
 
 /// Runs every fact on one engine, opened anew for each with a clock that the fact turns.
 macro_rules! on_engine {
@@ -19,6 +24,11 @@ macro_rules! on_engine {
             ordering: an_event_committed_late_is_handled_before_later_ones_of_its_entity, events_of_one_entity_are_handled_one_at_a_time_and_in_order, different_entities_are_handled_at_once_up_to_the_bound, a_hundred_events_are_acknowledged_in_a_few_commits, topics_with_one_and_with_all_partitions_work, invalid_topics_and_times_are_refused_by_name, events_published_by_handlers_are_handled_too, shares_are_disjoint_and_together_complete, a_share_outside_of_the_whole_handles_nothing;
             failing: failures_are_recorded_and_tried_again_by_the_policy, a_handler_chooses_when_it_is_tried_again, an_event_put_off_is_handled_then_and_has_all_its_attempts, retries_without_a_delay_are_made_at_once, an_event_goes_to_the_dead_letters_for_a_reason, dead_letters_are_listed_redriven_and_purged_in_any_number, panics_are_failures, an_error_that_panics_when_it_is_written_out_is_a_failure, a_handler_that_takes_too_long_is_dropped_and_tried_again, hostile_errors_are_cut_and_kept, huge_events_that_fail_together_are_all_tried_again, what_is_no_event_is_set_aside_and_the_others_go_on;
             scheduling: an_event_is_handled_at_its_second_and_not_a_millisecond_before, a_running_worker_sleeps_exactly_until_the_next_event, a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_stands_still, events_of_other_processes_are_found_by_polling, a_poll_of_an_idle_partition_costs_one_scan, a_slow_read_does_not_delay_what_is_published_after_it, a_clock_that_jumps_back_delays_nothing_that_is_due_at_once, a_worker_that_polls_goes_on_when_the_clock_jumps_back, a_clock_that_jumps_forward_makes_everything_due_that_it_passes, late_commits_are_found_by_reading_the_past_again, a_checkpoint_is_written_and_lags_behind_what_is_done, a_wrong_checkpoint_loses_nothing, an_event_put_off_to_the_present_is_handled_again_at_once;
+            cancelling: a_cancelled_event_is_in_no_queue_and_is_not_handled, a_cancellation_that_is_rolled_back_cancels_nothing, an_event_is_handled_at_its_new_time, a_running_worker_is_woken_by_an_event_that_is_put_to_the_present, a_failed_event_is_found_by_its_reference_and_keeps_its_attempts, an_event_that_was_put_off_in_its_place_is_handed_out_at_its_new_time, events_are_found_while_the_number_of_partitions_changes, times_out_of_range_and_bytes_that_are_no_event_are_refused, a_unique_event_is_cancelled_and_rescheduled_by_its_key, the_outcome_of_an_event_that_is_cancelled_while_it_is_handled_is_not_recorded, an_event_is_either_cancelled_or_has_its_effect;
+            history: history_is_read_in_pages_by_partition_and_second, what_is_replayed_is_handled_again_in_the_old_order_of_its_entity, a_replay_passes_over_what_is_to_be_done_anyway, a_replay_into_a_queue_that_is_none_of_the_topic_is_refused, a_replay_goes_on_after_an_error_and_repeats_nothing, what_was_kept_long_enough_is_swept_in_any_number, a_sweep_gives_way_to_other_transactions;
+            inspection: events_are_counted_by_what_they_wait_for, counting_ends_at_its_bound_and_says_so, pending_events_are_shown_in_pages, an_event_put_off_in_its_place_counts_as_waiting, an_event_is_found_wherever_it_is, pending_events_are_purged_by_choice_and_in_any_number;
+            progress: the_next_attempt_reads_the_progress_of_the_last, a_handler_learns_that_its_event_is_gone, progress_that_has_no_room_is_refused;
+            unique: a_key_is_published_once_within_its_window, of_a_row_of_changes_the_last_one_is_handled_in_every_queue, a_replacement_follows_what_is_done_and_takes_the_place_of_what_failed, one_transaction_can_replace_what_it_has_published, two_tasks_that_debounce_one_key_leave_one_event, keys_of_any_text_are_keys_of_their_own, a_window_out_of_its_bounds_is_refused, what_is_no_unique_event_is_an_error_that_names_its_key;
         }
     };
     ($engine:ident, $under_test:ty; $($module:ident: $($fact:ident),+;)+) => {
