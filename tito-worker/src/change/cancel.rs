@@ -9,7 +9,8 @@ use crate::unique::UniqueRow;
 
 impl<E: TitoEngine> TitoQueue<E> {
     /// Deletes an event that has not been done, from its topic's own queue and from every group's. Returns whether it
-    /// was still in one of them. Dead letters are not touched.
+    /// was still in one of them. Dead letters are not touched, and the key of a unique event stays taken: see
+    /// [`cancel_unique`](TitoQueue::cancel_unique).
     ///
     /// Cancelling and acknowledging conflict, so one event is not both cancelled and done. A transactional handler that
     /// runs meanwhile finds the event gone when it commits, and nothing that it wrote takes effect. A plain handler that

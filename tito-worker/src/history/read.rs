@@ -6,7 +6,7 @@ use serde::Serialize;
 use tito_core::event::{TitoEvent, check_queue_name};
 use tito_core::{KeyText, Result, TitoEngine, keys};
 
-use crate::inspect::{serialize_key, serialize_unreadable};
+use crate::inspect::{read_event, serialize_bytes, serialize_key};
 use crate::pages::DoneWalk;
 use crate::queue::TitoQueue;
 
@@ -20,9 +20,9 @@ pub struct DoneEvent {
     pub done_at: i64,
     /// The event, as it was when it was done; `None` if the stored bytes are no event.
     pub event: Option<TitoEvent>,
-    /// The stored bytes. A dashboard gets them, as text, only where they are no event.
-    #[serde(serialize_with = "serialize_unreadable", skip_serializing_if = "crate::inspect::is_event")]
-    pub bytes: Vec<u8>,
+    /// The stored bytes, where they are no event.
+    #[serde(serialize_with = "serialize_bytes", skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Vec<u8>>,
 }
 
 impl<E: TitoEngine> TitoQueue<E> {
@@ -57,14 +57,16 @@ impl<E: TitoEngine> TitoQueue<E> {
                 Ok(found)
             })
             .await?;
-        Ok(found
-            .into_iter()
-            .map(|(key, bytes)| DoneEvent {
-                done_at: keys::parse_event_second(&key).unwrap_or(0),
-                event: TitoEvent::decode(&key, &bytes).ok(),
-                key: KeyText::from(key),
-                bytes,
-            })
-            .collect())
+        Ok(found.into_iter().map(|(key, bytes)| done_event(key, bytes)).collect())
+    }
+}
+
+fn done_event(key: Vec<u8>, bytes: Vec<u8>) -> DoneEvent {
+    let event = read_event(&key, &bytes);
+    DoneEvent {
+        done_at: keys::parse_event_second(&key).unwrap_or(0),
+        bytes: event.is_none().then_some(bytes),
+        event,
+        key: KeyText::from(key),
     }
 }

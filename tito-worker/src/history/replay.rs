@@ -10,6 +10,7 @@ use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 use uuid::Uuid;
 
+use crate::inspect::read_event;
 use crate::pages::{DoneWalk, PAGE, Pages};
 use crate::queue::TitoQueue;
 
@@ -161,8 +162,7 @@ async fn copy<T: TitoTransaction>(
             }
             return Ok(());
         }
-        let event = TitoEvent::decode(&done_key, &value).ok();
-        let event = event.filter(|event| keys::parse_event(&done_key).is_some_and(|place| place.id == event.id));
+        let event = read_event(&done_key, &value);
         last = Some(done_key);
         let Some(event) = event.filter(|event| !taken.contains(&event.id) && !done.ids.contains(&event.id)) else {
             done.skipped += 1;

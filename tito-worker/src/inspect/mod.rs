@@ -18,6 +18,7 @@ mod stats;
 
 pub use find::{FoundEvent, FoundIn};
 pub use peek::PendingEvent;
-pub(crate) use shown::{is_event, serialize_key, serialize_unreadable};
+pub(crate) use shown::{serialize_bytes, serialize_key};
 pub use state::PendingState;
+pub(crate) use state::read_event;
 pub use stats::{Counts, PartitionStats, QueueStats};

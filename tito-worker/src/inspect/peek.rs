@@ -4,7 +4,7 @@ use serde::Serialize;
 use tito_core::event::{TitoEvent, check_queue_name};
 use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
 
-use super::shown::{is_event, serialize_key, serialize_unreadable};
+use super::shown::{serialize_bytes, serialize_key};
 use super::state::{PendingState, read_event};
 use crate::queue::TitoQueue;
 
@@ -20,9 +20,9 @@ pub struct PendingEvent {
     pub due: i64,
     /// The event; `None` if the stored bytes are none.
     pub event: Option<TitoEvent>,
-    /// The stored bytes. A dashboard gets them, as text, only where they are no event.
-    #[serde(serialize_with = "serialize_unreadable", skip_serializing_if = "is_event")]
-    pub bytes: Vec<u8>,
+    /// The stored bytes, where they are no event.
+    #[serde(serialize_with = "serialize_bytes", skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Vec<u8>>,
 }
 
 impl<E: TitoEngine> TitoQueue<E> {
@@ -45,5 +45,6 @@ impl<E: TitoEngine> TitoQueue<E> {
 fn pending(key: Vec<u8>, bytes: Vec<u8>, now: i64) -> PendingEvent {
     let event = read_event(&key, &bytes);
     let (state, due) = PendingState::of(&key, event.as_ref(), now);
+    let bytes = event.is_none().then_some(bytes);
     PendingEvent { key: KeyText::from(key), state, due, event, bytes }
 }

@@ -18,8 +18,8 @@ pub enum PendingState {
     Malformed,
 }
 
-/// What is stored under `key`, if a worker would take it for an event.
-pub(super) fn read_event(key: &[u8], bytes: &[u8]) -> Option<TitoEvent> {
+/// What is stored under `key`, if it is the event that its key says.
+pub(crate) fn read_event(key: &[u8], bytes: &[u8]) -> Option<TitoEvent> {
     let event = TitoEvent::decode(key, bytes).ok()?;
     keys::parse_event(key).is_some_and(|place| place.id == event.id).then_some(event)
 }

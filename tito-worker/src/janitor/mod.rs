@@ -25,7 +25,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// Between two transactions, which leaves the engine to others.
 const STEP_PAUSE: Duration = Duration::from_millis(20);
 
-/// A look at a queue ends after this many transactions that had nothing to delete; the next one goes on there.
+/// A look at a queue ends after this many transactions in a row that had nothing to delete; where there are more unique
+/// events the next one goes on with them.
 const FRUITLESS_STEPS: usize = 10;
 
 /// Looks after queues until it is stopped. Every worker of a fleet does so, at other times, and gives way where two meet.
@@ -53,6 +54,7 @@ pub(crate) async fn run<E: TitoEngine>(queue: TitoQueue<E>, queues: Vec<Arc<str>
 }
 
 async fn look<E: TitoEngine>(queue: &TitoQueue<E>, sweep: &mut Sweep) -> Result<()> {
+    sweep.look_again();
     let mut fruitless = 0;
     while let Some(swept) = sweep.step(&queue.engine).await? {
         fruitless = if swept.is_nothing() { fruitless + 1 } else { 0 };
@@ -61,6 +63,44 @@ async fn look<E: TitoEngine>(queue: &TitoQueue<E>, sweep: &mut Sweep) -> Result<
         }
         tokio::time::sleep(STEP_PAUSE).await;
     }
-    sweep.begin_anew();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tito_core::embedded::EmbeddedBackend;
+    use tito_core::{TitoError, TitoTransaction, keys};
+
+    use super::*;
+    use crate::worker::Worker;
+
+    async fn is_stored(db: &EmbeddedBackend, key: &[u8]) -> bool {
+        db.begin().await.unwrap().get(key).await.unwrap().is_some()
+    }
+
+    /// Time that nobody works in passes at once.
+    #[tokio::test(start_paused = true)]
+    async fn queues_are_looked_after_until_the_worker_is_stopped() {
+        let db = EmbeddedBackend::in_memory().await.unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let worker = Worker::builder(TitoQueue::new(db.clone()))
+            .subscribe("first", |_| async { Ok::<_, TitoError>(()) })
+            .subscribe("second", |_| async { Ok::<_, TitoError>(()) })
+            .build();
+        let running = tokio::spawn(async move { worker.run(async { stopped.await.unwrap() }).await });
+        // The last one comes when the first round is over.
+        for queue in ["first", "second", "first"] {
+            let key = keys::done_event(queue, 7, 1, uuid::Uuid::nil());
+            let (tx, done) = (db.begin().await.unwrap(), key.clone());
+            tx.put(done, Vec::new()).await.unwrap();
+            tx.commit().await.unwrap();
+            while is_stored(&db, &key).await {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        stop.send(()).unwrap();
+        running.await.unwrap();
+    }
 }

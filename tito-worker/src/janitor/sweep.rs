@@ -75,8 +75,12 @@ impl Sweep {
         &self.queue
     }
 
-    pub(super) fn begin_anew(&mut self) {
-        *self = Self::new(&self.queue);
+    /// Begins anew with what was done, which takes two scans a partition where there is nothing to delete, and with the
+    /// unique events once all of them were looked at, however long that takes.
+    pub(super) fn look_again(&mut self) {
+        let anew = Self::new(&self.queue);
+        self.done = anew.done;
+        self.unique = self.unique.take().or(anew.unique);
     }
 
     /// One transaction, and what it deleted; `None` at the end.

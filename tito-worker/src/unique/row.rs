@@ -42,3 +42,22 @@ impl UniqueRow {
         now_seconds < self.until
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// The row that `docs/format.md` shows.
+    #[test]
+    fn a_row_is_written_as_it_is_specified() {
+        let page = include_str!("../../../docs/format.md");
+        let line = page.lines().find(|line| line.starts_with(r#"{"event":{"type""#)).unwrap();
+        let row = UniqueRow::decode(b"dedup:mail:k", line.as_bytes()).unwrap();
+        assert_eq!((row.event.timestamp, row.until), (1_700_000_060, 1_700_000_090));
+        assert_eq!(serde_json::to_string(&row).unwrap(), line);
+        assert!(row.is_in_force(1_700_000_089));
+        assert!(!row.is_in_force(1_700_000_090));
+    }
+}
