@@ -202,7 +202,11 @@ pub async fn what_was_kept_long_enough_is_swept_in_any_number<E: TitoEngine>(db:
     assert_eq!(queue.sweep_once("job@audit").await.unwrap(), swept(1, 405));
     assert_eq!(queue.sweep_once("job").await.unwrap(), swept(20, 0));
     assert_eq!(queue.sweep_once("job").await.unwrap(), swept(0, 0));
-    assert_eq!((stored(&db, "done:").await.len(), stored(&db, "dedup:").await.len()), (1, 6), "what is young or nonsense");
+    assert_eq!(
+        (stored(&db, "done:").await.len(), stored(&db, "dedup:").await.len()),
+        (1, 6),
+        "what is young or nonsense"
+    );
     assert_eq!(stored(&db, "event:").await.len(), 410);
 }
 
