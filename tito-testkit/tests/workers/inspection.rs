@@ -122,11 +122,11 @@ pub async fn an_event_put_off_in_its_place_counts_as_waiting<E: TitoEngine>(db: 
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("a")]).await;
     let (key, value) = stored(&db, "event:job:").await.remove(0);
-    let not_before = Some(seconds(&clock) + 10);
-    let waiting = TitoEvent { attempt: 1, not_before, ..TitoEvent::decode(&key, &value).unwrap() };
+    let again_at = seconds(&clock) + 10;
+    let waiting = TitoEvent { attempt: 1, not_before: Some(again_at), ..TitoEvent::decode(&key, &value).unwrap() };
     put(&db, key, waiting.encode().unwrap()).await;
     assert_eq!(queue.stats("job").await.unwrap().total.retrying, 1);
-    assert_eq!(queue.peek("job", 1, None).await.unwrap()[0].due, not_before.unwrap());
+    assert_eq!(queue.peek("job", 1, None).await.unwrap()[0].due, again_at);
     clock.advance(secs(13));
     let total = queue.stats("job").await.unwrap().total;
     assert_eq!((total.due, total.retrying, total.oldest_due_seconds), (1, 0, Some(3)));
@@ -150,7 +150,7 @@ pub async fn an_event_is_found_wherever_it_is<E: TitoEngine>(db: E, clock: TestC
         .subscribe("job", |_| async { Ok::<_, TitoError>(Outcome::DeadLetter("no".to_string())) });
     harness.advance(secs(9)).await.unwrap();
     let due = ("job@audit".to_string(), FoundIn::Pending(PendingState::Due));
-    assert_eq!(places(queue.find(&event).await.unwrap()), [due.clone()]);
+    assert_eq!(places(queue.find(&event).await.unwrap()), std::slice::from_ref(&due));
     let (key, value) = stored(&db, "event:job@audit:").await.remove(0);
     let place = keys::parse_event(&key).unwrap();
     put(&db, keys::done_event("job@audit", place.partition, place.seconds, place.id), value).await;
