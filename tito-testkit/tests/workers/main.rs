@@ -1,15 +1,23 @@
 //! What workers promise, on every engine.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod cancelling;
+mod changes_at_random;
 mod dead_letters;
 mod draining;
+mod draining;
 mod effects;
+mod effects;
+mod failing;
 mod failing;
 mod groups;
 mod handlers;
+mod history;
+mod inspection;
 mod living;
 mod observing;
 mod ordering;
+mod progress;
 mod recorder;
 mod resizing;
 mod schedules;
@@ -18,6 +26,7 @@ mod spans;
 mod strict;
 mod support;
 mod topics;
+mod unique;
 
 /// Runs every fact on one engine, opened anew for each with a clock that the fact turns.
 macro_rules! on_engine {
@@ -37,6 +46,12 @@ macro_rules! on_engine {
             topics: topics_are_listed_in_pages, pauses_and_history_are_kept_in_the_topic;
             dead_letters: a_redriven_event_comes_before_the_later_ones_of_its_entity, a_redrive_makes_workers_look_again, dead_letters_are_chosen_by_what_went_wrong, dead_letters_are_listed_by_partition, redriven_events_go_to_the_partitions_of_the_present, a_redrive_of_an_unknown_group_is_refused;
             scheduling: an_event_is_handled_at_its_second_and_not_a_millisecond_before, a_running_worker_sleeps_exactly_until_the_next_event, a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_stands_still, events_of_other_processes_are_found_by_polling, a_poll_of_an_idle_partition_costs_one_scan, a_slow_read_does_not_delay_what_is_published_after_it, a_clock_that_jumps_back_delays_nothing_that_is_due_at_once, a_worker_that_polls_goes_on_when_the_clock_jumps_back, a_clock_that_jumps_forward_makes_everything_due_that_it_passes, late_commits_are_found_by_reading_the_past_again, a_checkpoint_is_written_and_lags_behind_what_is_done, a_wrong_checkpoint_loses_nothing, an_event_put_off_to_the_present_is_handled_again_at_once;
+            changes_at_random: changes_at_random_come_to_what_a_model_of_them_says;
+            cancelling: a_cancelled_event_is_in_no_queue_and_is_not_handled, a_cancellation_that_is_rolled_back_cancels_nothing, an_event_is_handled_at_its_new_time, a_running_worker_is_woken_by_an_event_that_is_put_to_the_present, a_failed_event_is_found_by_its_reference_and_keeps_its_attempts, an_event_that_was_put_off_in_its_place_is_handed_out_at_its_new_time, events_are_found_while_the_number_of_partitions_changes, times_out_of_range_and_bytes_that_are_no_event_are_refused, a_unique_event_is_cancelled_and_rescheduled_by_its_key, the_outcome_of_an_event_that_is_cancelled_while_it_is_handled_is_not_recorded, an_event_is_either_cancelled_or_has_its_effect;
+            history: history_is_read_in_pages_by_partition_and_second, what_is_replayed_is_handled_again_in_the_old_order_of_its_entity, a_replay_passes_over_what_is_to_be_done_anyway, a_replay_into_a_queue_that_is_none_of_the_topic_is_refused, a_replay_goes_on_after_an_error_and_repeats_nothing, what_was_kept_long_enough_is_swept_in_any_number, a_sweep_gives_way_to_other_transactions;
+            inspection: events_are_counted_by_what_they_wait_for, counting_ends_at_its_bound_and_says_so, pending_events_are_shown_in_pages, an_event_put_off_in_its_place_counts_as_waiting, an_event_is_found_wherever_it_is, pending_events_are_purged_by_choice_and_in_any_number;
+            progress: the_next_attempt_reads_the_progress_of_the_last, a_handler_learns_that_its_event_is_gone, progress_that_has_no_room_is_refused;
+            unique: a_key_is_published_once_within_its_window, of_a_row_of_changes_the_last_one_is_handled_in_every_queue, a_replacement_follows_what_is_done_and_takes_the_place_of_what_failed, one_transaction_can_replace_what_it_has_published, two_tasks_that_debounce_one_key_leave_one_event, keys_of_any_text_are_keys_of_their_own, a_window_out_of_its_bounds_is_refused, what_is_no_unique_event_is_an_error_that_names_its_key;
         }
     };
     ($engine:ident, $under_test:ty; $($module:ident: $($fact:ident),+;)+) => {
