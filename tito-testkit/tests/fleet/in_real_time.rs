@@ -119,16 +119,6 @@ async fn a_fleet_of_processes_that_are_killed_and_stopped_loses_nothing_and_keep
     let mut looks = 0;
     while backlog(&db).await > 0 {
         looks += 1;
-        if looks % 100 == 0 {
-            for (k, v) in crate::ledger::scan(&db, "event:").await.iter().take(4) {
-                eprintln!("{} {}", String::from_utf8_lossy(k), String::from_utf8_lossy(v));
-            }
-            for p in ["lease:", "member:", "topic:"] {
-                for (k, v) in crate::ledger::scan(&db, p).await {
-                    eprintln!("{} {}", String::from_utf8_lossy(&k), String::from_utf8_lossy(&v));
-                }
-            }
-        }
         assert!(looks < 1_200, "the backlog does not drain: {} left", backlog(&db).await);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
