@@ -110,7 +110,7 @@ async fn a_partition_moves_only_once_it_has_stopped_at_its_old_owner() {
 #[tokio::test]
 async fn a_member_paused_past_its_lease_finds_its_leases_lost_and_disturbs_nobody() {
     let (db, clock, mut nodes) = fleet_of(2, 32).await;
-    let mut paused = nodes.remove(0);
+    let paused = nodes.remove(0);
     let had = paused.serving.clone();
     clock.advance(LEASE);
     nodes[0].step().await;

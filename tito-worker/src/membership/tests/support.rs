@@ -56,7 +56,9 @@ pub(super) async fn create_topic(db: &EmbeddedBackend, name: &str, partitions: u
 pub(super) fn options(number: u128) -> MembershipOptions {
     // Any ids do, as long as a test has the same in each run.
     let id = Uuid::from_u128(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
-    MembershipOptions { id, ..MembershipOptions::default() }.lease_time(LEASE)
+    let mut options = MembershipOptions::default().lease_time(LEASE);
+    options.id = id;
+    options
 }
 
 pub(super) fn member<E: TitoEngine>(engine: E, number: u128, queues: &[&str]) -> Membership<E> {
