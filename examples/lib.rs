@@ -4,3 +4,25 @@
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// The pages of the guide, likewise.
+#[cfg(doctest)]
+pub mod guide {
+    #[doc = include_str!("../docs/guide/groups.md")]
+    pub struct Groups;
+
+    #[doc = include_str!("../docs/guide/handlers.md")]
+    pub struct Handlers;
+
+    #[doc = include_str!("../docs/guide/observability.md")]
+    pub struct Observability;
+
+    #[doc = include_str!("../docs/guide/ownership.md")]
+    pub struct Ownership;
+
+    #[doc = include_str!("../docs/guide/partitions.md")]
+    pub struct Partitions;
+
+    #[doc = include_str!("../docs/guide/schedules.md")]
+    pub struct Schedules;
+}

@@ -105,6 +105,15 @@ pub enum TitoError {
         id: String,
     },
 
+    /// An event that is about something else than a row of the model that was asked for.
+    #[error("the event is about {entity:?}, expected {table:?}, ':' and the id of a row")]
+    NotOfTheTable {
+        /// What the event is about.
+        entity: String,
+        /// The model's table.
+        table: String,
+    },
+
     /// Whether the commit took effect is not known. It is never replayed by Tito; with
     /// [`TxOptions::idempotency_key`](crate::engine::TxOptions::idempotency_key) the outcome is found out instead.
     #[error("the outcome of the commit is unknown: it may or may not have taken effect")]
@@ -168,6 +177,31 @@ pub enum TitoError {
         reason: &'static str,
     },
 
+    /// A group that the topic does not have.
+    #[error("topic {topic:?} has no group {group:?}")]
+    UnknownGroup {
+        /// The topic.
+        topic: String,
+        /// The group.
+        group: String,
+    },
+
+    /// Another change of the number of partitions is under way, and has to be finished first.
+    #[error(
+        "topic {topic:?} can't get {asked} partitions while its change from {from} to {to} is under way: \
+         finish it by asking for {to} again"
+    )]
+    ResizeUnderWay {
+        /// The topic.
+        topic: String,
+        /// The number of partitions before the change that is under way.
+        from: u16,
+        /// The number of partitions after it.
+        to: u16,
+        /// The number that was asked for.
+        asked: u16,
+    },
+
     /// A time at which an event can't fall due.
     #[error("event {event:?} can't fall due at {seconds}: expected Unix seconds from 0 to {}", keys::MAX_EVENT_SECONDS)]
     InvalidTimestamp {
@@ -175,6 +209,15 @@ pub enum TitoError {
         event: String,
         /// The time that was asked for, in Unix seconds.
         seconds: i64,
+    },
+
+    /// A periodic schedule that can't be used as it was described.
+    #[error("schedule {name:?} can't be used: {reason}")]
+    InvalidSchedule {
+        /// The schedule.
+        name: String,
+        /// What was expected, with the text at fault.
+        reason: String,
     },
 
     /// A value, of a row or asked for by a query, that an index can't hold.

@@ -5,7 +5,8 @@
 //! - `tikv`: the engine for a TiKV cluster, behind the feature of that name;
 //! - [`model`]: rows, indexes and queries;
 //! - [`event`]: what is stored of events;
-//! - [`keys`]: the layout of everything that is stored.
+//! - [`keys`]: the layout of everything that is stored;
+//! - [`trace`]: the trace context that events carry.
 //!
 //! `tito-worker` consumes the events.
 
@@ -22,10 +23,11 @@ pub mod prelude;
 #[cfg(feature = "tikv")]
 pub mod tikv;
 mod timestamp;
+pub mod trace;
 
 pub use engine::{TitoEngine, TitoTransaction, TxOptions};
 pub use error::{BoxError, KeyText, Result, TitoError};
-pub use names::check_name;
+pub use names::{check_event_type, check_name};
 pub use timestamp::Timestamp;
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoModel;

@@ -22,7 +22,10 @@ pub(crate) fn check(what: &'static str, name: &str) -> Result<()> {
 }
 
 /// Checks the name of an event type, which is that of its topic.
-pub(crate) fn check_event_type(name: &str) -> Result<()> {
+///
+/// # Errors
+/// [`TitoError::InvalidName`].
+pub fn check_event_type(name: &str) -> Result<()> {
     check("event type", name)?;
     if name.contains('@') {
         let reason = "it contains '@', which separates a topic from a group";

@@ -84,6 +84,10 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         let event = TitoEvent::decode(b"event", input.as_bytes()).unwrap();
         return Some(String::from_utf8(event.encode().unwrap()).unwrap());
     }
+    if kind == "topic_text" {
+        let topic = Topic::decode(b"topic", input.as_bytes()).unwrap();
+        return Some(serde_json::to_string(&topic).unwrap());
+    }
     let input: Value = serde_json::from_str(input).unwrap();
     let parsed = |value: &Value| text(value).parse::<u64>().unwrap();
     let place = |build: fn(&str, u16, i64, Uuid) -> Vec<u8>| {
@@ -95,15 +99,22 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         "unique" => keys::unique_index_entry(text(&input[0]), text(&input[1]), &fields(&input[2])),
         "event" => place(keys::event),
         "dead" => place(keys::dead_event),
+        "done" => place(keys::done_event),
+        "copied" => keys::copied_event(text(&input[0]), text(&input[1]).parse().unwrap()),
+        "lease" => keys::lease(text(&input[0]), number(&input[1])),
+        "member" => keys::member(text(&input[0]), text(&input[1]).parse().unwrap()),
+        "dedup" => keys::unique_event(text(&input[0]), text(&input[1])),
         "topic" => keys::topic(text(&input)),
         "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
+        "schedule" => keys::schedule(text(&input)),
         "marker" => keys::idempotency_marker(text(&input)),
         "partition" => return Some(keys::partition_of(text(&input[0]), number(&input[1])).to_string()),
         "event_id" => {
             let start = Timestamp::from_raw(parsed(&input[0]));
             return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
         }
-        "topic_value" | "marker_value" => return None,
+        // Schedules are read and written by `tito-worker`, whose tests check the vector.
+        "topic_value" | "marker_value" | "schedule_value" => return None,
         kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),
     };
     Some(String::from_utf8(key).unwrap())
@@ -123,7 +134,8 @@ fn every_vector_of_the_page_holds() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    for kind in ["row", "entry", "unique", "event", "dead", "topic", "checkpoint", "marker", "event_value"] {
+    let kinds = ["row", "entry", "unique", "event", "dead", "topic", "checkpoint", "schedule", "marker", "event_value"];
+    for kind in kinds.into_iter().chain(["done", "copied", "lease", "member", "dedup", "topic_text"]) {
         assert!(seen.contains_key(kind), "no vector of kind {kind}");
     }
 }

@@ -236,6 +236,8 @@ proptest! {
         let id = format!("{id}.");
         prop_assert_eq!(keys::parse_row_id(&keys::row(&table, &id)), Some(id.clone()));
         prop_assert!(keys::rows(&table).contains(&keys::row(&table, &id)));
+        prop_assert_eq!(keys::parse_schedule(&keys::schedule(&id)), Some(id.clone()));
+        prop_assert!(keys::schedules().contains(&keys::schedule(&id)));
         let fields = joined(&[encoded(&text), encoded(&number)]);
         let key = keys::index_entry(&table, &index, &fields, &id);
         prop_assert_eq!(keys::parse_index_entry(&key), Some((fields.as_slice(), id)));
@@ -266,7 +268,7 @@ proptest! {
     /// Whatever a parser accepts is exactly what the builder of that key writes.
     #[test]
     fn parsers_take_any_bytes_and_accept_only_what_is_written(
-        kind in prop::sample::select(vec!["", "data:", "index:", "event:", "dead:", "data:t:", "index:t:i:"]),
+        kind in prop::sample::select(vec!["", "data:", "index:", "event:", "dead:", "data:t:", "index:t:i:", "schedule:"]),
         rest in prop::collection::vec(prop_oneof![
             prop::sample::select(b"0123456789abcdef-:;!\"n\0\xff".to_vec()), any::<u8>()
         ], 0..80),
@@ -285,6 +287,9 @@ proptest! {
         }
         if let (Some(fields), Some((table, index))) = (keys::parse_unique_index_entry(&key), keys::parse_index_of(&key)) {
             prop_assert_eq!(&keys::unique_index_entry(&table, &index, fields), &key);
+        }
+        if let Some(name) = keys::parse_schedule(&key) {
+            prop_assert_eq!(&keys::schedule(&name), &key);
         }
         keys::parse_event_second(&key);
         if let Some(place) = keys::parse_event(&key) {

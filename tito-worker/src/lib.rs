@@ -1,32 +1,43 @@
 //! Consumption for Tito: workers pick events up when they fall due.
 //!
-//! - [`TitoQueue`]: publishes events without a model, and looks after dead letters;
+//! - [`TitoQueue`]: publishes events without a model, and looks after topics, their groups and dead letters;
 //! - [`Worker`]: consumes topics; [`run_worker`] is its shortest form;
-//! - [`Outcome`], [`RetryPolicy`]: what becomes of an event.
+//! - [`Schedule`]: publishes events again and again, by cron expressions or in intervals;
+//! - [`Outcome`], [`RetryPolicy`]: what becomes of an event;
+//! - [`adapters`], [`service()`]: handlers of payloads and models, with shared state, with layers round them;
+//! - [`observe`]: spans, metrics and hooks.
 //!
 //! Events are deleted when they are acknowledged, in the transaction that records the outcome. Whatever is still stored
 //! has not been done, so nothing is lost when a worker dies.
 
+pub mod adapters;
+mod batches;
 mod dead;
 mod handler;
-#[cfg_attr(not(test), expect(dead_code, reason = "workers do not join fleets yet"))]
 mod membership;
+pub mod observe;
 mod outcome;
 mod partitions;
+mod policy;
 pub mod prelude;
 mod publish;
 mod queue;
-mod retry;
 mod run_worker;
+mod schedule;
+mod service;
+mod topics;
 mod worker;
 
 pub use dead::{DeadLetter, Redriven};
-pub use handler::IntoOutcome;
+pub use handler::{IntoOutcome, IntoOutcomes};
 pub use membership::{LeaseInfo, MemberInfo};
 pub use outcome::Outcome;
 pub use partitions::PartitionConfig;
+pub use policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};
 pub use publish::Publish;
 pub use queue::TitoQueue;
-pub use retry::RetryPolicy;
 pub use run_worker::run_worker;
-pub use worker::{Subscription, Worker, WorkerBuilder, WorkerReport};
+pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
+pub use service::service;
+pub use topics::{GroupStart, Resized};
+pub use worker::{Worker, WorkerBuilder, WorkerReport};

@@ -2,8 +2,10 @@
 
 pub use crate::outcome::Outcome;
 pub use crate::partitions::PartitionConfig;
+pub use crate::policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};
 pub use crate::publish::Publish;
 pub use crate::queue::TitoQueue;
-pub use crate::retry::RetryPolicy;
 pub use crate::run_worker::run_worker;
-pub use crate::worker::{Subscription, Worker, WorkerReport};
+pub use crate::schedule::{Missed, Schedule};
+pub use crate::topics::GroupStart;
+pub use crate::worker::{Worker, WorkerReport};

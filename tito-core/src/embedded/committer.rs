@@ -11,7 +11,7 @@ use super::head::lock;
 use super::recent::RecentCommits;
 use super::store::{Snapshot, Store, StoreResult, StoreSizes, Write};
 use super::{Core, too_old};
-use crate::engine::Announcement;
+use crate::engine::Announcements;
 use crate::engine::write_buffer::{Pending, already_exists};
 use crate::error::{BoxError, KeyText, Result, TitoError};
 use crate::timestamp::Timestamp;
@@ -41,7 +41,7 @@ pub(super) struct CommitRequest {
     pub(super) writes: Vec<(KeyHash, Vec<u8>, Pending)>,
     pub(super) locks: Vec<(KeyHash, Vec<u8>)>,
     pub(super) bytes: usize,
-    pub(super) announcements: Vec<Announcement>,
+    pub(super) announcements: Announcements,
     pub(super) reply: oneshot::Sender<Result<Timestamp>>,
 }
 
@@ -54,7 +54,7 @@ impl CommitRequest {
 
 struct Accepted {
     start: Timestamp,
-    announcements: Vec<Announcement>,
+    announcements: Announcements,
     reply: oneshot::Sender<Result<Timestamp>>,
 }
 

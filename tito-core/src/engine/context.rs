@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
-use super::outbox::Announcement;
+use super::outbox::Announcements;
+use super::published::PublishedCounters;
 use crate::event::TopicCache;
+use crate::trace::Propagation;
 
 /// State that all clones of an engine in this process share. An engine makes one when it is opened.
 #[derive(Debug, Default)]
@@ -16,6 +18,10 @@ pub struct EngineContext {
     pub topics: TopicCache,
     /// The workers that wait for events.
     pub wakeups: Wakeups,
+    /// The counters of published events.
+    pub(crate) published: PublishedCounters,
+    /// Another tracer, if one is installed.
+    pub(crate) propagation: Propagation,
 }
 
 /// Wakes the workers of this process when a transaction with events was committed.
@@ -74,8 +80,9 @@ impl Wakeups {
         Wakeup(mailbox)
     }
 
-    /// Tells the workers of this process which events were committed.
-    pub fn deliver(&self, announcements: Vec<Announcement>) {
+    /// Counts the events that were published, and tells the workers of this process which ones were committed.
+    pub fn deliver(&self, announcements: Announcements) {
+        let announcements = announcements.count();
         if announcements.is_empty() || self.waiting.load(Ordering::Acquire) == 0 {
             return;
         }

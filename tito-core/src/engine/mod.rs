@@ -6,6 +6,7 @@ mod idempotency;
 mod limits;
 mod options;
 mod outbox;
+mod published;
 mod retry;
 mod traits;
 #[cfg(any(feature = "embedded", feature = "tikv"))]
@@ -15,5 +16,6 @@ pub use context::{EngineContext, Wakeup, Wakeups};
 pub use idempotency::prune_idempotency_markers;
 pub use limits::Limits;
 pub use options::TxOptions;
-pub use outbox::{Announcement, Outbox};
+pub use outbox::{Announcement, Announcements, Outbox};
+pub use published::PUBLISHED;
 pub use traits::{KeyValue, TitoEngine, TitoTransaction};

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys;
+use crate::trace::TraceContext;
 
 use super::reference::EventReference;
 
@@ -34,6 +35,9 @@ pub struct TitoEvent {
     /// How many attempts to handle it have failed so far: 0 when it is handed out first.
     #[serde(default)]
     pub attempt: u32,
+    /// The revision of the topic that its publisher went by, which tells the groups that it was published to.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u64,
     /// Small texts beside the payload, such as a trace context.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
@@ -68,6 +72,10 @@ pub struct FailedAttempt {
 
 fn json() -> Cow<'static, str> {
     Cow::Borrowed("json")
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn is_json(codec: &str) -> bool {
@@ -105,6 +113,11 @@ impl TitoEvent {
     pub fn encode(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map_err(|source| TitoError::Unserializable { what: format!("event {}", self.id), source })
+    }
+
+    /// The trace that the event belongs to, if its publisher was part of one. Headers that are malformed count as none.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        TraceContext::from_headers(&self.headers)
     }
 
     /// The payload as a value.

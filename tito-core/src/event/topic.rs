@@ -11,7 +11,7 @@ use crate::error::{BoxError, KeyText, Result, TitoError};
 use crate::keys;
 use crate::names;
 
-use super::queue_name::topic_of;
+use super::queue_name::{queue_name, topic_of};
 
 /// How many partitions a topic gets when it is first used, unless it was created with another number.
 pub const DEFAULT_PARTITIONS: u16 = 16;
@@ -27,9 +27,15 @@ pub struct Topic {
     /// The number of partitions before the change that is under way, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resized_from: Option<u16>,
+    /// How many changes of the number of partitions were begun, which tells one from another.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resizes: u64,
     /// The groups, each of which gets every event as well.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, Group>,
+    /// Groups that get no more events and whose queues are being deleted, with the revision that removed them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub removed_groups: BTreeMap<String, u64>,
     /// Whether workers hand out nothing of the topic's own queue.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused: bool,
@@ -46,6 +52,10 @@ pub struct Group {
     /// Whether workers hand out nothing of it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused: bool,
+    /// While earlier events are being copied into it: the revision of the topic that registered it. Events that were
+    /// published under an earlier one have to be copied, the others were published to the group as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies_before: Option<u64>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -64,6 +74,8 @@ impl Topic {
         check_partitions(&key, partitions)?;
         let new = Topic { partitions, ..Topic::default() };
         let value = new.encode(name)?;
+        // From before the read: what is kept is never taken as current for longer than it should be.
+        let read_at = engine.clock().now_millis();
         let topic = engine
             .transaction(|tx| async move {
                 if let Some(stored) = tx.get(&key).await? {
@@ -73,7 +85,7 @@ impl Topic {
                 Ok(new)
             })
             .await?;
-        Ok(engine.context().topics.store(name, topic, engine.clock().now_millis()))
+        Ok(engine.context().topics.store(name, topic, read_at))
     }
 
     /// The topic, from the cache if it was read within the last 5 seconds, created with 16 partitions if it did not
@@ -82,12 +94,10 @@ impl Topic {
     /// # Errors
     /// As [`Topic::ensure`].
     pub async fn cached<E: TitoEngine>(engine: &E, name: &str) -> Result<(Arc<str>, Arc<Topic>)> {
-        loop {
-            if let Some(known) = engine.context().topics.load(name, engine.clock().now_millis()) {
-                return Ok(known);
-            }
-            Topic::ensure(engine, name, DEFAULT_PARTITIONS).await?;
+        if let Some(known) = engine.context().topics.load(name, engine.clock().now_millis()) {
+            return Ok(known);
         }
+        Ok((name.into(), Topic::ensure(engine, name, DEFAULT_PARTITIONS).await?))
     }
 
     /// Changes the topic in a transaction, creating it first if it does not exist: `change` gets the topic as it is and
@@ -105,18 +115,37 @@ impl Topic {
     {
         Topic::ensure(engine, name, DEFAULT_PARTITIONS).await?;
         let owned_name = name.to_string();
+        let read_at = engine.clock().now_millis();
         let topic = engine
             .transaction(|tx| async move {
                 let stored = Topic::read(&tx, &owned_name).await?;
-                let Some(mut changed) = change(stored.clone(), tx.clone()).await? else { return Ok(stored) };
-                let key = keys::topic(&owned_name);
-                check_partitions(&key, changed.partitions)?;
-                changed.revision = stored.revision + 1;
-                tx.put(key, changed.encode(&owned_name)?).await?;
-                Ok(changed)
+                match change(stored.clone(), tx.clone()).await? {
+                    None => Ok(stored),
+                    Some(changed) => changed.put(&tx, &owned_name, stored.revision).await,
+                }
             })
             .await?;
-        Ok(engine.context().topics.store(name, topic, engine.clock().now_millis()))
+        Ok(engine.context().topics.store(name, topic, read_at))
+    }
+
+    /// Gives the topic a new revision in this transaction, so that workers read their partitions from the beginning:
+    /// for a transaction that stores events where workers do not look for new ones. Of two such transactions one meets
+    /// a conflict. Returns the topic.
+    ///
+    /// # Errors
+    /// As [`Topic::read`].
+    pub async fn raise_revision<T: TitoTransaction>(tx: &T, name: &str) -> Result<Topic> {
+        let topic = Topic::read(tx, name).await?;
+        let revision = topic.revision;
+        topic.put(tx, name, revision).await
+    }
+
+    async fn put<T: TitoTransaction>(mut self, tx: &T, name: &str, revision: u64) -> Result<Topic> {
+        let key = keys::topic(name);
+        check_partitions(&key, self.partitions)?;
+        self.revision = revision + 1;
+        tx.put(key, self.encode(name)?).await?;
+        Ok(self)
     }
 
     /// The topic as a transaction sees it; one that was never used has the default number of partitions.
@@ -127,8 +156,13 @@ impl Topic {
         let key = keys::topic(name);
         match tx.get(&key).await? {
             Some(stored) => Topic::decode(&key, &stored),
-            None => Ok(Topic { partitions: DEFAULT_PARTITIONS, ..Topic::default() }),
+            None => Ok(Topic::unused()),
         }
+    }
+
+    /// A topic of which nothing is stored yet.
+    pub fn unused() -> Topic {
+        Topic { partitions: DEFAULT_PARTITIONS, ..Topic::default() }
     }
 
     /// The topic that is stored under `key`.
@@ -170,12 +204,19 @@ impl Topic {
         self.resized_from.is_some_and(|from| keys::partition_of(entity, from) != self.partition_of(entity))
     }
 
-    /// Whether workers hand out nothing of a queue of this topic, `{type}` or `{type}@{group}`.
+    /// Whether workers hand out nothing of a queue of this topic, `{type}` or `{type}@{group}`: it was paused, earlier
+    /// events are being copied into it, which come first, or the topic has no such group.
     pub fn is_paused(&self, queue: &str) -> bool {
         match topic_of(queue).1 {
             None => self.paused,
-            Some(group) => self.groups.get(group).is_some_and(|group| group.paused),
+            Some(group) => self.groups.get(group).is_none_or(|group| group.paused || group.copies_before.is_some()),
         }
+    }
+
+    /// The names of the topic's queues: its own, and one for each group.
+    pub fn queues(&self, name: &str) -> Vec<String> {
+        let groups = self.groups.keys().map(|group| queue_name(name, Some(group)));
+        std::iter::once(name.to_string()).chain(groups).collect()
     }
 }
 

@@ -34,17 +34,17 @@ impl TopicCache {
     }
 
     /// Keeps a topic that was read, unless a later state of it is known.
-    pub(super) fn store(&self, name: &str, topic: Topic, now_millis: u64) -> Arc<Topic> {
+    pub(super) fn store(&self, name: &str, topic: Topic, read_at_millis: u64) -> Arc<Topic> {
         let mut topics = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match topics.get_mut(name) {
             Some(cached) if cached.topic.revision > topic.revision => Arc::new(topic),
             Some(cached) if *cached.topic == topic => {
-                cached.read_at_millis = now_millis;
+                cached.read_at_millis = read_at_millis;
                 cached.topic.clone()
             }
             _ => {
                 let topic = Arc::new(topic);
-                topics.insert(name.into(), Cached { topic: topic.clone(), read_at_millis: now_millis });
+                topics.insert(name.into(), Cached { topic: topic.clone(), read_at_millis });
                 topic
             }
         }

@@ -13,6 +13,7 @@ use super::topic::Topic;
 use crate::engine::{Announcement, TitoEngine, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys;
+use crate::trace::add_trace;
 
 /// An event that is about to be written.
 #[derive(Clone, Debug)]
@@ -55,7 +56,8 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
         timestamp: event.timestamp.max(start.seconds()),
         not_before: None,
         attempt: 0,
-        headers: event.headers,
+        revision: topic.revision,
+        headers: add_trace(engine.context(), event.headers),
         payload: event.payload,
         codec: "json".into(),
         failures: Vec::new(),
@@ -71,16 +73,20 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
             key: KeyText::from(key),
         });
     }
+    tracing::debug!(
+        name: "tito.publish", topic = %event_type, partition, event = %id, entity = event.entity, action = event.action,
+        due = event.timestamp, trace_id = event.trace_context().map(|trace| trace.trace_id_text()), "an event is written"
+    );
     let value = event.encode()?;
     check_room(engine, &key, value.len())?;
     for group in topic.groups.keys() {
         let queue: Arc<str> = queue_name(&event_type, Some(group)).into();
         let key = keys::event(&queue, partition, event.timestamp, id);
         tx.put(key.clone(), value.clone()).await?;
-        tx.outbox().announce(Announcement { event_type: queue, partition, key });
+        tx.outbox().announce_new(engine.context(), Announcement { event_type: queue, partition, key });
     }
     tx.put(key.clone(), value).await?;
-    tx.outbox().announce(Announcement { event_type, partition, key });
+    tx.outbox().announce_new(engine.context(), Announcement { event_type, partition, key });
     Ok(EventReference { event_type: event.event_type, entity: event.entity, timestamp: event.timestamp, id })
 }
 

@@ -90,6 +90,11 @@ pub fn done_events_between(event_type: &str, partition: u16, from: i64, until: i
     KeyRange::new(from, until)
 }
 
+/// The events of one partition that were done.
+pub fn done_events_of_partition(event_type: &str, partition: u16) -> KeyRange {
+    KeyRange::prefix(place_of_partition("done", event_type, partition))
+}
+
 /// All events of a queue that were done.
 pub fn done_events(event_type: &str) -> KeyRange {
     KeyRange::prefix(with_separator(key("done", &[event_type.as_bytes()])))
@@ -251,6 +256,38 @@ pub fn checkpoint(event_type: &str, partition: u16) -> Vec<u8> {
     let mut key = with_separator(key("checkpoint", &[event_type.as_bytes()]));
     push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
     key
+}
+
+/// `schedule:{name}`: a periodic schedule.
+pub fn schedule(name: &str) -> Vec<u8> {
+    key("schedule", &[name.as_bytes()])
+}
+
+/// All periodic schedules.
+pub fn schedules() -> KeyRange {
+    KeyRange::prefix("schedule:")
+}
+
+/// The name in the key of a periodic schedule.
+pub fn parse_schedule(key: &[u8]) -> Option<String> {
+    text(key.strip_prefix(b"schedule:")?).filter(|name| !name.is_empty())
+}
+
+/// All checkpoints of a queue.
+pub fn checkpoints(event_type: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key("checkpoint", &[event_type.as_bytes()])))
+}
+
+/// `copied:{type}:{uuid}`: that an earlier event was copied into a group, while its others are being copied.
+pub fn copied_event(event_type: &str, id: Uuid) -> Vec<u8> {
+    let mut key = with_separator(key("copied", &[event_type.as_bytes()]));
+    key.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    key
+}
+
+/// All marks of copied events of a queue.
+pub fn copied_events(event_type: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key("copied", &[event_type.as_bytes()])))
 }
 
 /// `txn:{key}`: the marker of a transaction with an idempotency key.

@@ -3,6 +3,7 @@
 mod cursor;
 mod hand_written;
 mod index;
+mod of_event;
 mod options;
 mod query;
 mod query_args;

@@ -73,12 +73,17 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
     }
 
     pub(super) fn row_key(&self, id: &str) -> Result<Vec<u8>> {
-        names::check("table", &self.table)?;
-        if id.is_empty() {
-            return Err(TitoError::InvalidName { what: "id", name: String::new(), reason: "it is empty" });
-        }
-        Ok(keys::row(&self.table, id))
+        row_key(&self.table, id)
     }
+}
+
+/// The key of a row, if table and id can have one.
+pub(super) fn row_key(table: &str, id: &str) -> Result<Vec<u8>> {
+    names::check("table", table)?;
+    if id.is_empty() {
+        return Err(TitoError::InvalidName { what: "id", name: String::new(), reason: "it is empty" });
+    }
+    Ok(keys::row(table, id))
 }
 
 /// Reads the row that is stored under `key`.

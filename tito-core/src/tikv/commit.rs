@@ -15,7 +15,7 @@ use super::outcome::{Refusal, committed, refusal};
 use super::reads::{At, only};
 use super::timestamp_of;
 use crate::clock::Clock;
-use crate::engine::Announcement;
+use crate::engine::Announcements;
 use crate::engine::write_buffer::{WriteBuffer, already_exists};
 use crate::error::{BoxError, KeyText, Result, TitoError};
 use crate::keys::KeyRange;
@@ -38,7 +38,7 @@ pub(super) struct Commit {
     pub(super) core: Arc<Core>,
     pub(super) begun: Begun,
     pub(super) buffer: WriteBuffer,
-    pub(super) announcements: Vec<Announcement>,
+    pub(super) announcements: Announcements,
 }
 
 /// Why an attempt to commit did not report success.

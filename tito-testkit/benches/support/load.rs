@@ -59,6 +59,7 @@ impl Load {
                 timestamp: start.seconds(),
                 not_before: None,
                 attempt: 0,
+                revision: 0,
                 headers: BTreeMap::new(),
                 payload: None,
                 codec: Cow::Borrowed("json"),

@@ -74,7 +74,7 @@ pub async fn a_poll_of_an_idle_partition_costs_one_scan<E: TitoEngine>(db: E, cl
     let db = FaultEngine::new(db).with_foreign_writers();
     with_one_partition(&db).await;
     let (worker, _told) = telling(&db);
-    let running = Running::start(worker);
+    let running = Running::start(worker.schedules(false));
     clock.waited_for().await;
     db.faults().reset_counts();
     let polls = 100;
@@ -97,7 +97,7 @@ pub async fn a_slow_read_does_not_delay_what_is_published_after_it<E: TitoEngine
     with_one_partition(&db).await;
     let slow = db.faults().at(Call::Scan).nth(1).hold();
     let (worker, mut told) = telling(&db);
-    let running = Running::start(worker);
+    let running = Running::start(worker.schedules(false));
     slow.arrivals(1).await;
     clock.advance(Duration::from_secs(5));
     slow.open();

@@ -1,8 +1,14 @@
 //! What the facts share.
 
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+
+use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
-use tito_core::keys::KeyRange;
+use tito_core::keys::{self, EventPlace, KeyRange};
 use tito_core::prelude::*;
+use tito_testkit::{Call, FaultEngine, TestClock};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
 use tokio::sync::{mpsc, oneshot};
@@ -105,4 +111,71 @@ fn number(value: &[u8]) -> u64 {
 /// The numbers under the keys that begin with `prefix`.
 pub async fn counts<E: TitoEngine>(db: &E, prefix: &str) -> Vec<u64> {
     stored(db, prefix).await.iter().map(|(_, value)| number(value)).collect()
+}
+
+/// Runs a call to its end, turning the clock whenever it is waited for: calls that settle a topic wait on it where
+/// there could be other writers.
+pub async fn turning<T>(clock: &TestClock, call: impl Future<Output = T>) -> T {
+    let mut call = pin!(call);
+    loop {
+        tokio::select! {
+            biased;
+            value = &mut call => return value,
+            next = clock.waited_for() => clock.set(next.max(clock.now_millis())),
+        }
+    }
+}
+
+/// What is to happen to a call at one of its commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// The process dies before the commit.
+    Dropped,
+    /// The commit is made, and its answer lost.
+    Unknown,
+}
+
+/// Runs a call that is interrupted at its n-th commit. Returns whether it came that far.
+pub async fn interrupted<E: TitoEngine, T>(
+    db: &FaultEngine<E>,
+    clock: &TestClock,
+    (how, n): (Interruption, u64),
+    call: impl Future<Output = Result<T, TitoError>>,
+) -> bool {
+    let commit = db.faults().at(Call::Commit).nth(n);
+    let is_interrupted = match how {
+        Interruption::Dropped => {
+            let gate = commit.hold();
+            tokio::select! {
+                biased;
+                () = gate.arrivals(1) => true,
+                result = turning(clock, call) => {
+                    result.map(|_| ()).unwrap();
+                    false
+                }
+            }
+        }
+        Interruption::Unknown => {
+            commit.unknown_after_effect();
+            match turning(clock, call).await {
+                Ok(_) => false,
+                Err(TitoError::CommitUnknown { .. }) => true,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    db.faults().clear();
+    is_interrupted
+}
+
+/// Where the events lie whose keys begin with `prefix`, by id. Fails if one lies in two places.
+pub async fn places<E: TitoEngine>(db: &E, prefix: &str) -> BTreeMap<uuid::Uuid, (EventPlace, TitoEvent)> {
+    let mut places = BTreeMap::new();
+    for (key, value) in stored(db, prefix).await {
+        let place = keys::parse_event(&key).unwrap();
+        let event = TitoEvent::decode(&key, &value).unwrap();
+        assert_eq!((place.seconds, place.id), (event.timestamp, event.id));
+        assert!(places.insert(place.id, (place, event)).is_none(), "twice: {}", String::from_utf8_lossy(&key));
+    }
+    places
 }

@@ -30,6 +30,11 @@ impl MembershipOptions {
         self
     }
 
+    /// The same for another start of the worker.
+    pub(crate) fn for_a_new_member(self) -> Self {
+        Self { id: Self::default().id, ..self }
+    }
+
     /// At most a day, so it fits.
     pub(super) fn lease_millis(&self) -> u64 {
         self.lease_time.as_millis() as u64

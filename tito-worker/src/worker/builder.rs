@@ -5,78 +5,38 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tito_core::event::{DEFAULT_PARTITIONS, TitoEvent};
+use tito_core::event::TitoEvent;
 use tito_core::{BoxError, TitoEngine};
 
 use super::Worker;
 use super::runner::Runner;
-use crate::handler::{Handler, IntoOutcome};
+use crate::handler::{Handler, IntoOutcome, IntoOutcomes};
+use crate::observe::{Observer, Observers};
 use crate::partitions::PartitionConfig;
+use crate::policy::Subscription;
 use crate::queue::TitoQueue;
-use crate::retry::RetryPolicy;
-
-/// How one topic is consumed.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Subscription {
-    pub(super) retry: RetryPolicy,
-    pub(super) timeout: Duration,
-    pub(super) concurrency: usize,
-    pub(super) new_topic_partitions: u16,
-}
-
-impl Default for Subscription {
-    fn default() -> Self {
-        Self {
-            retry: RetryPolicy::default(),
-            timeout: Duration::from_secs(60),
-            concurrency: 32,
-            new_topic_partitions: DEFAULT_PARTITIONS,
-        }
-    }
-}
-
-impl Subscription {
-    /// When a failed event is tried again.
-    pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// How long a handler may take, by the engine's clock; then it is dropped where it waits, and the attempt has
-    /// failed. Default 60 s.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// How many handlers run at once in each partition, at least 1. Default 32.
-    pub fn concurrency(mut self, concurrency: usize) -> Self {
-        self.concurrency = concurrency.max(1);
-        self
-    }
-
-    /// How many partitions the topic gets if this worker is the first to use it. Default 16.
-    pub fn new_topic_partitions(mut self, partitions: u16) -> Self {
-        self.new_topic_partitions = partitions;
-        self
-    }
-}
 
 /// Tells a [`Worker`] what to do.
 #[derive(Clone)]
 #[must_use]
-pub struct WorkerBuilder<E: TitoEngine>(Worker<E>);
+pub struct WorkerBuilder<E: TitoEngine> {
+    worker: Worker<E>,
+    subscriptions: Vec<(String, Subscription, Handler<E>)>,
+    observers: Observers,
+}
 
 impl<E: TitoEngine> WorkerBuilder<E> {
     pub(super) fn new(queue: TitoQueue<E>) -> Self {
-        Self(Worker {
+        let worker = Worker {
             queue,
             partitions: PartitionConfig::all(),
             active: None,
             shutdown_timeout: Duration::from_secs(10),
             subscriptions: Vec::new(),
-        })
+            schedules: true,
+            fleet: None,
+        };
+        Self { worker, subscriptions: Vec::new(), observers: Observers::default() }
     }
 
     /// Hands the events of a topic to `handler`, with the default [`Subscription`]. An error, a panic or a timeout
@@ -129,33 +89,128 @@ impl<E: TitoEngine> WorkerBuilder<E> {
         self.add(event_type.into(), subscription, Handler::transactional(handler))
     }
 
+    /// Hands the events of a queue to `handler` in batches of up to [`Subscription::batch`]: those that are ready, without
+    /// waiting for more, those of one entity in their order. It returns `()` for all done, or an outcome for each. If it
+    /// fails, its events are handed out one by one.
+    pub fn subscribe_batches<F, Fut, O, Error>(
+        self,
+        event_type: impl Into<String>,
+        subscription: Subscription,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Vec<TitoEvent>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, Error>> + Send + 'static,
+        O: IntoOutcomes,
+        Error: Into<BoxError>,
+    {
+        self.add(event_type.into(), subscription, Handler::plain_batch(handler))
+    }
+
+    /// As [`subscribe_batches`](WorkerBuilder::subscribe_batches), with the transaction that acknowledges the events, as
+    /// in [`subscribe_transactional`](WorkerBuilder::subscribe_transactional).
+    pub fn subscribe_transactional_batches<F, Fut, O, Error>(
+        self,
+        event_type: impl Into<String>,
+        subscription: Subscription,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Vec<TitoEvent>, E::Transaction) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, Error>> + Send + 'static,
+        O: IntoOutcomes,
+        Error: Into<BoxError>,
+    {
+        self.add(event_type.into(), subscription, Handler::transactional_batch(handler))
+    }
+
     fn add(mut self, event_type: String, subscription: Subscription, handler: Handler<E>) -> Self {
-        let engine = self.0.queue.engine.clone();
-        self.0.subscriptions.push(Arc::new(Runner::new(engine, event_type, subscription, handler)));
+        self.subscriptions.push((event_type, subscription, handler));
+        self
+    }
+
+    /// Lets an observer see every event that is handed out, of all topics, and what becomes of it. There can be several.
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
         self
     }
 
     /// Which partitions the worker serves. Default: all.
     pub fn partitions(mut self, partitions: PartitionConfig) -> Self {
-        self.0.partitions = partitions;
+        self.worker.partitions = partitions;
+        self
+    }
+
+    /// Makes ownership automatic: the worker becomes a member of a fleet, whose members share out the partitions of the
+    /// queues that they subscribe to. Members come and go, and partitions move. Takes the place of
+    /// [`partitions`](WorkerBuilder::partitions).
+    ///
+    /// The members of a fleet can subscribe to different queues; a queue belongs to one fleet.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tito_core::prelude::*;
+    /// use tito_worker::prelude::*;
+    ///
+    /// fn worker<E: TitoEngine>(db: E) -> Worker<E> {
+    ///     Worker::builder(TitoQueue::new(db))
+    ///         .join("billing")
+    ///         .lease_time(Duration::from_secs(10))
+    ///         .subscribe("invoice", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
+    ///         .build()
+    /// }
+    /// ```
+    pub fn join(mut self, fleet: impl Into<String>) -> Self {
+        let options = self.worker.fleet.take().map(|(_, options)| options).unwrap_or_default();
+        self.worker.fleet = Some((fleet.into(), options));
+        self
+    }
+
+    /// How long a member of a fleet counts as live after its last heartbeat, from a second to a day: a dead worker's
+    /// partitions are served by others within twice this time. Default 15 s. To be called after
+    /// [`join`](WorkerBuilder::join); without it, it does nothing.
+    pub fn lease_time(mut self, time: Duration) -> Self {
+        self.worker.fleet = self.worker.fleet.map(|(fleet, options)| (fleet, options.lease_time(time)));
+        self
+    }
+
+    /// What the member of a fleet is called in [`TitoQueue::members`], such as the name of its host. To be called after
+    /// [`join`](WorkerBuilder::join); without it, it does nothing.
+    pub fn member_name(mut self, name: impl Into<String>) -> Self {
+        if let Some((_, options)) = &mut self.worker.fleet {
+            options.name = Some(name.into());
+        }
         self
     }
 
     /// Works only while `flag` is true. It is looked at 20 times a second; handlers that run when it becomes false go on
     /// to their end.
     pub fn active_while(mut self, flag: Arc<AtomicBool>) -> Self {
-        self.0.active = Some(flag);
+        self.worker.active = Some(flag);
+        self
+    }
+
+    /// Whether the worker publishes what falls due of the database's periodic schedules, of whatever topic. Default: yes.
+    /// At least one worker of a database has to; with several, each firing is still published once.
+    pub fn schedules(mut self, fires: bool) -> Self {
+        self.worker.schedules = fires;
         self
     }
 
     /// How long running handlers get to end when the worker is shut down. Default 10 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.0.shutdown_timeout = timeout;
+        self.worker.shutdown_timeout = timeout;
         self
     }
 
     /// The worker.
     pub fn build(self) -> Worker<E> {
-        self.0
+        let Self { mut worker, subscriptions, observers } = self;
+        for (queue, subscription, handler) in subscriptions {
+            let engine = worker.queue.engine.clone();
+            let runner = Runner::new(engine, queue, subscription, handler, observers.clone());
+            worker.subscriptions.push(Arc::new(runner));
+        }
+        worker
     }
 }

@@ -35,6 +35,12 @@ impl Held {
         self.sizes.is_empty()
     }
 
+    /// Whether an event that a page shows is held already, or was released since the page was read.
+    pub(super) fn is_held(&self, key: &[u8]) -> bool {
+        let place = place_of(key);
+        self.settled.contains(&place) || self.sizes.contains_key(&place)
+    }
+
     /// Holds an event that a page shows, unless it is held already or was released since the page was read.
     pub(super) fn hold(&mut self, key: &[u8], size: usize) -> bool {
         let place = place_of(key);

@@ -7,18 +7,29 @@ use std::time::Duration;
 use tito_core::TitoEngine;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::record::Disposition;
 use super::runner::{Delivery, Runner, Verdict};
+use crate::policy::Order;
 
 /// How long aborted handlers get to be dropped.
 const LONGEST_ABORT: Duration = Duration::from_secs(1);
 
+/// The hash of an entity's name. Two entities with one hash merely wait for one another.
+pub(super) type Entity = u64;
+
+pub(super) fn entity_of(name: &str) -> Entity {
+    xxh3_64(name.as_bytes())
+}
+
 /// An event whose handler has ended.
 pub(super) struct Finished {
     pub(super) key: Vec<u8>,
+    pub(super) entity: Entity,
     pub(super) verdict: Verdict,
+    /// Whether the entity's later events wait for [`Lanes::resume`] or [`Lanes::withdraw`].
+    pub(super) is_suspended: bool,
 }
 
 /// The handlers of one partition.
@@ -37,17 +48,82 @@ struct Shared {
 
 #[derive(Default)]
 struct Queues {
-    /// Events whose entities are free.
-    ready: VecDeque<(Entity, Delivery)>,
-    /// The entities of ready and running events, each with the events that wait behind these.
-    busy: HashMap<Entity, VecDeque<Delivery>>,
+    /// Entities whose first event can be handled.
+    ready: VecDeque<Entity>,
+    /// All entities with events here.
+    lanes: HashMap<Entity, Lane>,
     finished: Vec<Finished>,
+    /// How many events are being handled.
+    running: usize,
     /// How many tasks there are.
-    lanes: usize,
+    tasks: usize,
 }
 
-/// The hash of an entity's name. Two entities with one hash merely wait for one another.
-type Entity = u64;
+struct Lane {
+    state: State,
+    /// By key, so in the order in which they are to be handled.
+    waiting: VecDeque<Delivery>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Ready,
+    Running,
+    /// What its latest event came to has to be recorded first.
+    Suspended,
+}
+
+impl Queues {
+    fn submit(&mut self, delivery: Delivery) {
+        let Some(lane) = self.lanes.get_mut(&delivery.entity) else {
+            self.ready.push_back(delivery.entity);
+            let entity = delivery.entity;
+            self.lanes.insert(entity, Lane { state: State::Ready, waiting: VecDeque::from(vec![delivery]) });
+            return;
+        };
+        let is_last = lane.waiting.back().is_none_or(|last| last.key < delivery.key);
+        let place =
+            if is_last { lane.waiting.len() } else { lane.waiting.partition_point(|one| one.key < delivery.key) };
+        lane.waiting.insert(place, delivery);
+    }
+
+    /// How many events can be handled together, up to `most`.
+    fn available(&self, most: usize) -> usize {
+        let mut available = 0;
+        for entity in &self.ready {
+            available += self.lanes.get(entity).map_or(0, |lane| lane.waiting.len());
+            if available >= most {
+                return most;
+            }
+        }
+        available
+    }
+
+    /// Up to `most` events that can be handled together, those of one entity in their order.
+    fn take(&mut self, most: usize) -> Vec<Delivery> {
+        let mut taken = Vec::with_capacity(most.min(self.ready.len()));
+        while taken.len() < most {
+            let Some(entity) = self.ready.pop_front() else { break };
+            let Some(lane) = self.lanes.get_mut(&entity) else { continue };
+            lane.state = State::Running;
+            let count = lane.waiting.len().min(most - taken.len());
+            taken.extend(lane.waiting.drain(..count));
+        }
+        self.running += taken.len();
+        taken
+    }
+
+    /// Lets the next event of an entity be handled, if there is one.
+    fn go_on(&mut self, entity: Entity) {
+        let Some(lane) = self.lanes.get_mut(&entity) else { return };
+        if lane.waiting.is_empty() {
+            self.lanes.remove(&entity);
+        } else if lane.state != State::Ready {
+            lane.state = State::Ready;
+            self.ready.push_back(entity);
+        }
+    }
+}
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queues> {
@@ -62,24 +138,23 @@ impl<E: TitoEngine> Lanes<E> {
 
     /// Takes events, in the order in which those of one entity are to be handled.
     pub(super) fn submit(&mut self, deliveries: Vec<Delivery>) {
-        // Lanes that have ended for want of work.
-        while self.tasks.try_join_next().is_some() {}
         let mut queues = self.shared.lock();
         for delivery in deliveries {
-            let entity = xxh3_64(delivery.event.entity.as_bytes());
-            match queues.busy.get_mut(&entity) {
-                Some(waiting) => waiting.push_back(delivery),
-                None => {
-                    queues.busy.insert(entity, VecDeque::new());
-                    queues.ready.push_back((entity, delivery));
-                }
-            }
+            queues.submit(delivery);
         }
-        let more = queues.ready.len().min(self.runner.concurrency - queues.lanes);
-        queues.lanes += more;
+        drop(queues);
+        self.start_tasks();
+    }
+
+    fn start_tasks(&mut self) {
+        // Tasks that have ended for want of work.
+        while self.tasks.try_join_next().is_some() {}
+        let mut queues = self.shared.lock();
+        let more = queues.ready.len().min(self.runner.concurrency - queues.tasks);
+        queues.tasks += more;
         drop(queues);
         for _ in 0..more {
-            self.tasks.spawn(lane(self.runner.clone(), self.shared.clone()));
+            self.tasks.spawn(work(self.runner.clone(), self.shared.clone()));
         }
     }
 
@@ -93,25 +168,33 @@ impl<E: TitoEngine> Lanes<E> {
         std::mem::take(&mut self.shared.lock().finished)
     }
 
+    /// Goes on with an entity that was suspended.
+    pub(super) fn resume(&mut self, entity: Entity) {
+        self.shared.lock().go_on(entity);
+        self.start_tasks();
+    }
+
+    /// Takes back the waiting events of an entity that was suspended.
+    pub(super) fn withdraw(&self, entity: Entity) -> Vec<Vec<u8>> {
+        let lane = self.shared.lock().lanes.remove(&entity);
+        lane.into_iter().flat_map(|lane| lane.waiting).map(|delivery| delivery.key).collect()
+    }
+
     /// Takes back the events whose handlers have not begun.
     pub(super) fn take_unstarted(&self) -> Vec<Vec<u8>> {
         let mut queues = self.shared.lock();
-        let ready = std::mem::take(&mut queues.ready);
+        queues.ready.clear();
         let mut unstarted = Vec::new();
-        for (entity, delivery) in ready {
-            unstarted.push(delivery.key);
-            let waiting = queues.busy.remove(&entity);
-            unstarted.extend(waiting.into_iter().flatten().map(|delivery| delivery.key));
-        }
-        for waiting in queues.busy.values_mut() {
-            unstarted.extend(waiting.drain(..).map(|delivery| delivery.key));
-        }
+        queues.lanes.retain(|_, lane| {
+            unstarted.extend(lane.waiting.drain(..).map(|delivery| delivery.key));
+            lane.state != State::Ready
+        });
         unstarted
     }
 
     /// Whether a handler runs.
     pub(super) fn are_running(&self) -> bool {
-        !self.shared.lock().busy.is_empty()
+        self.shared.lock().running > 0
     }
 
     /// Drops running handlers where they wait, and returns how many there were. One that blocks its thread can't be
@@ -121,36 +204,70 @@ impl<E: TitoEngine> Lanes<E> {
         let joined = async { while self.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(LONGEST_ABORT, joined).await;
         // A handler that ended at the last moment is not among them.
-        self.shared.lock().busy.len() as u64
+        self.shared.lock().running as u64
     }
 }
 
-async fn lane<E: TitoEngine>(runner: Arc<Runner<E>>, shared: Arc<Shared>) {
+async fn work<E: TitoEngine>(runner: Arc<Runner<E>>, shared: Arc<Shared>) {
     loop {
-        let (entity, delivery) = {
+        let turn = {
             let mut queues = shared.lock();
-            match queues.ready.pop_front() {
-                Some(ready) => ready,
-                None => {
-                    queues.lanes -= 1;
-                    return;
-                }
+            let wanted = queues.available(runner.batch);
+            if wanted == 0 {
+                queues.tasks -= 1;
+                return;
+            }
+            runner.may_start(wanted).map(|most| queues.take(most))
+        };
+        let deliveries = match turn {
+            Ok(deliveries) => deliveries,
+            Err(at_millis) => {
+                runner.clock().wait_until(at_millis).await;
+                continue;
             }
         };
-        let key = delivery.key.clone();
-        let verdict = runner.run(delivery).await;
+        let handled = runner.run(deliveries).await;
         {
             let mut queues = shared.lock();
-            queues.finished.push(Finished { key, verdict });
-            match queues.busy.get_mut(&entity).and_then(VecDeque::pop_front) {
-                Some(next) => queues.ready.push_back((entity, next)),
-                None => {
-                    queues.busy.remove(&entity);
-                }
-            }
+            queues.running -= handled.len();
+            finish(&mut queues, handled, runner.order);
         }
         shared.finished.notify_one();
         // Handlers that never wait would keep the others of this thread from running.
         tokio::task::consume_budget().await;
+    }
+}
+
+/// Sorts out what became of events that were handled together.
+fn finish(queues: &mut Queues, handled: Vec<(Delivery, Verdict)>, order: Order) {
+    let mut entities = Vec::with_capacity(handled.len());
+    for (delivery, verdict) in handled.into_iter().rev() {
+        let entity = delivery.entity;
+        let is_suspended = match &verdict {
+            Verdict::NotBegun => {
+                // Backwards, so that they are in their order again.
+                if let Some(lane) = queues.lanes.get_mut(&entity) {
+                    lane.waiting.push_front(delivery);
+                }
+                entities.push((entity, false));
+                continue;
+            }
+            Verdict::Fenced { .. } => true,
+            Verdict::Unrecorded(Disposition::Done) => false,
+            Verdict::Unrecorded(_) => order == Order::Strict,
+            Verdict::Recorded(recorded) => order == Order::Strict && recorded.is_put_again(),
+        };
+        entities.push((entity, is_suspended));
+        queues.finished.push(Finished { key: delivery.key, entity, verdict, is_suspended });
+    }
+    for (entity, is_suspended) in &entities {
+        if let Some(lane) = queues.lanes.get_mut(entity).filter(|_| *is_suspended) {
+            lane.state = State::Suspended;
+        }
+    }
+    for (entity, _) in entities {
+        if queues.lanes.get(&entity).is_some_and(|lane| lane.state == State::Running) {
+            queues.go_on(entity);
+        }
     }
 }

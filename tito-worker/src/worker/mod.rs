@@ -3,39 +3,50 @@
 //! | file | idea |
 //! |---|---|
 //! | `builder` | what a worker is told |
+//! | `supervisor` | one subscription: its topic, and which partitions are served |
 //! | `partition` | the loop of one partition |
 //! | `reader` | when to read which part of the partition |
 //! | `held` | the events that are in memory |
+//! | `blocked` | entities whose first event waits for its next attempt, where the order is strict |
 //! | `lanes` | order within an entity, concurrency across entities |
 //! | `runner` | one run of a handler |
+//! | `observed` | what observers are told of a run |
 //! | `record` | outcomes, written with the acknowledgement |
+//! | `fence` | what an acknowledgement checks: the topic, and who owns the partition |
 //! | `report` | what was done |
 
+mod blocked;
 mod builder;
+mod fence;
 mod held;
 mod lanes;
+mod observed;
 mod partition;
 mod reader;
 mod record;
 mod report;
 mod runner;
+mod supervisor;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tito_core::event::Topic;
+use futures::FutureExt;
 use tito_core::{Result, TitoEngine};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use self::partition::{Partition, Signals};
+use self::partition::Partition;
 use self::runner::Runner;
+use self::supervisor::{Ownership, Supervisor, read_topic};
+use crate::membership::{Membership, MembershipOptions};
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
+use crate::schedule;
 
-pub use self::builder::{Subscription, WorkerBuilder};
+pub use self::builder::WorkerBuilder;
 pub use self::report::WorkerReport;
 
 /// How often the flag of [`WorkerBuilder::active_while`] is looked at.
@@ -82,6 +93,9 @@ pub struct Worker<E: TitoEngine> {
     active: Option<Arc<AtomicBool>>,
     shutdown_timeout: Duration,
     subscriptions: Vec<Arc<Runner<E>>>,
+    schedules: bool,
+    /// The fleet that it joins, and how.
+    fleet: Option<(String, MembershipOptions)>,
 }
 
 impl<E: TitoEngine> Worker<E> {
@@ -96,22 +110,34 @@ impl<E: TitoEngine> Worker<E> {
         let (stop, stopped) = watch::channel(false);
         let (activate, active) = watch::channel(self.is_active());
         let mut tasks = JoinSet::new();
+        let ownership = match &self.fleet {
+            None => Ownership::Static(self.partitions),
+            Some((fleet, options)) => {
+                let queues = self.subscriptions.iter().map(|runner| runner.queue.clone()).collect();
+                let (engine, options) = (self.queue.engine.clone(), options.clone().for_a_new_member());
+                let membership = Arc::new(Membership::new(engine, fleet.clone(), options, queues));
+                let (member, stopped) = (membership.clone(), stopped.clone());
+                tasks.spawn(async move {
+                    member.run(stopped).await;
+                    WorkerReport::default()
+                });
+                Ownership::Fleet(membership)
+            }
+        };
         for runner in &self.subscriptions {
-            let runner = runner.clone();
-            let (queue, share) = (self.queue.clone(), self.partitions);
-            let signals = Signals { stopped: stopped.clone(), active: active.clone() };
-            let timeout = self.shutdown_timeout;
-            tasks.spawn(async move {
-                let Some(topic) = topic_or_stop(&queue.engine, &runner, signals.stopped.clone()).await else {
-                    return WorkerReport::default();
-                };
-                let mut partitions = JoinSet::new();
-                for partition in share.of(topic.partitions) {
-                    let partition = Partition::new(queue.engine.clone(), runner.clone(), partition);
-                    partitions.spawn(partition.serve(signals.clone(), timeout));
-                }
-                joined(partitions).await
-            });
+            let supervisor = Supervisor {
+                engine: self.queue.engine.clone(),
+                runner: runner.clone(),
+                ownership: ownership.clone(),
+                stopped: stopped.clone(),
+                active: active.clone(),
+                shutdown_timeout: self.shutdown_timeout,
+            };
+            tasks.spawn(supervisor.run());
+        }
+        if self.schedules {
+            let fire = schedule::run(self.queue.clone(), stopped.clone(), active.clone());
+            tasks.spawn(fire.map(|()| WorkerReport::default()));
         }
         let watch_flag = async {
             loop {
@@ -128,28 +154,38 @@ impl<E: TitoEngine> Worker<E> {
         joined(tasks).await
     }
 
-    /// Handles everything that is due, and what becomes due by that, and returns when nothing is. For programs that are
-    /// started now and then, and for tests. It does not look at the flag of [`WorkerBuilder::active_while`].
+    /// Publishes what is due of schedules, handles everything that is due, and what becomes due by that, and returns when
+    /// nothing is. For programs that are started now and then, and for tests. It does not look at the flag of
+    /// [`WorkerBuilder::active_while`], and joins no fleet: it handles the partitions of its share, which are all unless
+    /// [`WorkerBuilder::partitions`] said otherwise.
     ///
     /// # Errors
     /// Those of the engine; unlike [`run`](Worker::run), this does not wait for a failing engine.
     pub async fn drain(&self) -> Result<WorkerReport> {
         let mut total = WorkerReport::default();
+        let mut rounds = schedule::Rounds::new(self.queue.clone());
         loop {
+            let published = if self.schedules { rounds.round().await?.published } else { 0 };
             let mut tasks = JoinSet::new();
             for runner in &self.subscriptions {
-                let topic = Topic::ensure(&self.queue.engine, &runner.event_type, runner.new_topic_partitions).await?;
-                for partition in self.partitions.of(topic.partitions) {
-                    let partition = Partition::new(self.queue.engine.clone(), runner.clone(), partition);
+                let engine = &self.queue.engine;
+                let topic = read_topic(engine, runner).await?;
+                if topic.is_paused(&runner.queue) {
+                    continue;
+                }
+                for partition in self.partitions.of(topic.served_partitions()) {
+                    let partition = Partition::new(engine.clone(), runner.clone(), partition, topic.clone(), None);
                     tasks.spawn(partition.drain());
                 }
             }
-            let mut pass = WorkerReport::default();
+            let (mut pass, mut is_outdated) = (WorkerReport::default(), false);
             while let Some(ended) = tasks.join_next().await {
-                pass += resumed(ended)?;
+                let (report, is_fenced) = resumed(ended)?;
+                pass += report;
+                is_outdated |= is_fenced;
             }
             total += pass;
-            if pass == WorkerReport::default() {
+            if pass == WorkerReport::default() && published == 0 && !is_outdated {
                 return Ok(total);
             }
         }
@@ -157,29 +193,6 @@ impl<E: TitoEngine> Worker<E> {
 
     fn is_active(&self) -> bool {
         self.active.as_ref().is_none_or(|flag| flag.load(Ordering::Relaxed))
-    }
-}
-
-/// The topic, or `None` if the worker was stopped before the engine could be reached.
-async fn topic_or_stop<E: TitoEngine>(
-    engine: &E,
-    runner: &Runner<E>,
-    mut stopped: watch::Receiver<bool>,
-) -> Option<Arc<Topic>> {
-    let mut pause = FIRST_ERROR_PAUSE;
-    loop {
-        let topic = tokio::select! {
-            topic = Topic::ensure(engine, &runner.event_type, runner.new_topic_partitions) => topic,
-            _ = stopped.wait_for(|stopped| *stopped) => return None,
-        };
-        match topic {
-            Ok(topic) => return Some(topic),
-            Err(error) => tracing::warn!(topic = %runner.event_type, %error, "the topic can't be read, trying again"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_ERROR_PAUSE),
-            _ = stopped.wait_for(|stopped| *stopped) => return None,
-        }
     }
 }
 

@@ -60,7 +60,7 @@ impl PageRead {
 }
 
 pub(super) struct Reader {
-    event_type: String,
+    queue: String,
     partition: u16,
     /// The first key that was not read yet.
     cursor: Vec<u8>,
@@ -74,6 +74,10 @@ pub(super) struct Reader {
     /// Whole seconds that a commit can land behind its transaction's start.
     window: i64,
     is_only_writer: bool,
+    /// Whether an entity's events must not overtake one another.
+    is_strict: bool,
+    /// When the reading of everything from the window on began, for the latest time.
+    pass: Option<Timestamp>,
     /// The engine's time, in whole seconds, when the latest page was read.
     seen: i64,
     /// By how many milliseconds the clock is ahead of the engine's time.
@@ -90,27 +94,31 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    #[allow(clippy::too_many_arguments)] // Called once, with what a partition knows.
     /// Begins at `floor` if a checkpoint gives one, to be quick; the whole partition is read once that is done.
     pub(super) fn new(
-        event_type: &str,
+        queue: &str,
         partition: u16,
         floor: Option<i64>,
         seen: Timestamp,
         now_millis: u64,
         max_transaction_age_millis: u64,
         is_only_writer: bool,
+        is_strict: bool,
     ) -> Self {
-        let all = keys::events_of_partition(event_type, partition);
+        let all = keys::events_of_partition(queue, partition);
         Self {
-            event_type: event_type.to_string(),
+            queue: queue.to_string(),
             partition,
-            cursor: floor.map_or(all.start, |floor| keys::events_from_second(event_type, partition, floor)),
+            cursor: floor.map_or(all.start, |floor| keys::events_from_second(queue, partition, floor)),
             page: SMALLEST_PAGE,
             ends_with_present: false,
             is_behind: true,
             next_due: None,
             window: Duration::from_millis(max_transaction_age_millis).as_secs() as i64 + 2,
             is_only_writer,
+            is_strict,
+            pass: None,
             seen: seen.seconds(),
             lead: 0,
             window_seen: seen.seconds(),
@@ -132,15 +140,15 @@ impl Reader {
         self.next_poll = self.next_poll.min(now_millis + LONGEST_POLL);
         if now_millis >= self.next_sweep {
             self.next_sweep = now_millis + SWEEP_EVERY;
-            self.read_again_from(keys::events_of_partition(&self.event_type, self.partition).start, now_millis);
+            self.read_again_from(keys::events_of_partition(&self.queue, self.partition).start, now_millis);
         } else if now_millis >= self.next_window {
             let from = (self.window_seen - self.window).max(0);
-            self.read_again_from(keys::events_from_second(&self.event_type, self.partition, from), now_millis);
+            self.read_again_from(keys::events_from_second(&self.queue, self.partition, from), now_millis);
         } else if !self.is_only_writer && now_millis >= self.next_recent {
             self.next_recent = now_millis + RECENT_EVERY;
             let from = self.recent_seen - RECENT;
             self.recent_seen = self.seen;
-            self.go_back(keys::events_from_second(&self.event_type, self.partition, from.max(0)));
+            self.go_back(keys::events_from_second(&self.queue, self.partition, from.max(0)));
         }
         let is_due = self.next_due.is_some_and(|due| due <= self.present(now_millis));
         let is_poll = !self.is_only_writer && now_millis >= self.next_poll;
@@ -150,7 +158,7 @@ impl Reader {
 
     /// When to read next if nothing happens before.
     pub(super) fn next_read_millis(&self) -> u64 {
-        let due = self.next_due.map(|due| u64::try_from(due).unwrap_or(0).saturating_mul(1000) + self.lead);
+        let due = self.next_due.map(|due| self.shows_millis(due));
         let regular = self.next_window.min(self.next_sweep);
         let polls = if self.is_only_writer { regular } else { self.next_poll.min(self.next_recent) };
         due.unwrap_or(u64::MAX).min(regular).min(polls)
@@ -158,9 +166,32 @@ impl Reader {
 
     /// The engine's time as far as it is known, in whole seconds. It stands still while a clock that was set back
     /// catches up.
-    fn present(&self, now_millis: u64) -> i64 {
+    pub(super) fn present(&self, now_millis: u64) -> i64 {
         let by_clock = now_millis.saturating_sub(self.lead) / 1000;
         self.seen.max(by_clock as i64)
+    }
+
+    /// When the present will be a second, in milliseconds of the clock.
+    pub(super) fn shows_millis(&self, second: i64) -> u64 {
+        u64::try_from(second).unwrap_or(0).saturating_mul(1_000).saturating_add(self.lead)
+    }
+
+    /// Notes when a page was read, in a reading that may be the first of a pass.
+    pub(super) fn note_pass(&mut self, seen: Timestamp) {
+        self.pass.get_or_insert(seen);
+    }
+
+    /// Whether an event of a transaction that began at `start` has to wait for another pass over the window: others
+    /// write too, and since this pass began, an earlier event of its entity may have been committed behind the cursor.
+    /// What was committed before the pass began was seen by it.
+    pub(super) fn must_look_back(&mut self, start: Timestamp) -> bool {
+        let Some(pass) = self.pass.filter(|pass| self.is_strict && !self.is_only_writer && start >= *pass) else {
+            return false;
+        };
+        self.pass = None;
+        let window = (pass.seconds() - self.window).max(0);
+        self.go_back(keys::events_from_second(&self.queue, self.partition, window));
+        true
     }
 
     /// Notes that an event was committed under `key`.
@@ -181,9 +212,9 @@ impl Reader {
     pub(super) fn next_page(&mut self, now_millis: u64) -> (KeyRange, usize) {
         self.ends_with_present = self.page > SMALLEST_PAGE;
         let end = if self.ends_with_present {
-            keys::events_from_second(&self.event_type, self.partition, self.present(now_millis) + 1)
+            keys::events_from_second(&self.queue, self.partition, self.present(now_millis) + 1)
         } else {
-            keys::events_of_partition(&self.event_type, self.partition).end
+            keys::events_of_partition(&self.queue, self.partition).end
         };
         (KeyRange::new(self.cursor.clone(), end), self.page)
     }

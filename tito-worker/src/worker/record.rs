@@ -1,14 +1,17 @@
 //! Outcomes, written in the transaction that acknowledges their events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tito_core::engine::Announcement;
-use tito_core::event::{FailedAttempt, TitoEvent, event_id};
+use tito_core::event::{FailedAttempt, TitoEvent, Topic, event_id};
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 
+use super::lanes::Entity;
 use super::report::WorkerReport;
-use super::runner::Runner;
+use super::runner::{Origin, Runner};
+use crate::policy::Exhausted;
 
 /// How many failures an event remembers.
 const FAILURES_KEPT: usize = 5;
@@ -30,6 +33,8 @@ pub(super) enum Disposition {
     },
     /// The stored bytes are no event.
     Malformed,
+    /// It lies in a partition that it no longer belongs to.
+    Misplaced,
 }
 
 /// What has become of an event.
@@ -39,7 +44,9 @@ pub(super) enum Recorded {
     Retried,
     Rescheduled,
     Dead,
+    Discarded,
     Malformed,
+    Moved,
     /// The event was gone: another worker recorded an outcome first.
     Elsewhere,
 }
@@ -51,10 +58,17 @@ impl Recorded {
             Self::Retried => &mut report.retried,
             Self::Rescheduled => &mut report.rescheduled,
             Self::Dead => &mut report.dead,
+            Self::Discarded => &mut report.discarded,
             Self::Malformed => &mut report.malformed,
+            Self::Moved => &mut report.moved,
             Self::Elsewhere => &mut report.elsewhere,
         };
         *counter += 1;
+    }
+
+    /// Whether the event is stored again, to be handled later.
+    pub(super) fn is_put_again(self) -> bool {
+        matches!(self, Self::Retried | Self::Rescheduled)
     }
 }
 
@@ -62,7 +76,10 @@ impl Recorded {
 #[derive(Clone)]
 pub(super) struct Unrecorded {
     pub(super) key: Vec<u8>,
+    pub(super) entity: Entity,
     pub(super) disposition: Disposition,
+    /// Whether the entity's later events wait for it to be recorded.
+    pub(super) is_suspended: bool,
 }
 
 /// Where scans of a partition may begin.
@@ -71,33 +88,44 @@ struct Checkpoint {
     floor: i64,
 }
 
+/// What a recording came to.
+pub(super) struct RecordedBatch {
+    pub(super) recorded: Vec<Recorded>,
+    /// Whether the partition is still this worker's.
+    pub(super) is_owned: bool,
+}
+
 /// Records many outcomes of one partition in one transaction, and the checkpoint if one is given. It reads and deletes
 /// the events' own keys, so of two workers that record the same event one meets a conflict and then finds it gone.
+///
+/// A worker that has lost the partition still records what its handlers have done, which nobody has to do again then.
 pub(super) async fn record_all<E: TitoEngine>(
     engine: &E,
     runner: &Runner<E>,
-    partition: u16,
+    origin: &Origin,
     batch: &Arc<Vec<Unrecorded>>,
     floor: Option<i64>,
-) -> Result<Vec<Recorded>> {
+) -> Result<RecordedBatch> {
     engine
         .transaction(|tx| async move {
-            let stored = tx.batch_get(batch.iter().map(|unrecorded| unrecorded.key.clone()).collect()).await?;
-            let mut all = Vec::with_capacity(batch.len());
-            for (unrecorded, stored) in batch.iter().zip(stored) {
-                all.push(match stored {
+            let keys = batch.iter().map(|unrecorded| unrecorded.key.clone()).collect();
+            let checked = origin.fence.read(&tx, keys).await?;
+            let mut recorded = Vec::with_capacity(batch.len());
+            for (unrecorded, stored) in batch.iter().zip(checked.events) {
+                recorded.push(match stored {
                     None => Recorded::Elsewhere,
                     Some(stored) => {
-                        record(&tx, runner, partition, &unrecorded.key, stored, &unrecorded.disposition).await?
+                        let (partition, disposition) = (origin.partition, &unrecorded.disposition);
+                        record(&tx, runner, &checked.topic, partition, &unrecorded.key, stored, disposition).await?
                     }
                 });
             }
-            if let Some(floor) = floor {
+            if let Some(floor) = floor.filter(|_| checked.is_owned) {
                 let value = serde_json::to_vec(&Checkpoint { floor })
                     .map_err(|source| TitoError::Unserializable { what: "a checkpoint".to_string(), source })?;
-                tx.put(keys::checkpoint(&runner.event_type, partition), value).await?;
+                tx.put(keys::checkpoint(&runner.queue, origin.partition), value).await?;
             }
-            Ok(all)
+            Ok(RecordedBatch { recorded, is_owned: checked.is_owned })
         })
         .await
 }
@@ -106,48 +134,121 @@ pub(super) async fn record_all<E: TitoEngine>(
 pub(super) async fn record<E: TitoEngine>(
     tx: &E::Transaction,
     runner: &Runner<E>,
+    topic: &Topic,
     partition: u16,
     key: &[u8],
     stored: Vec<u8>,
     disposition: &Disposition,
 ) -> Result<Recorded> {
-    tx.delete(key.to_vec()).await?;
-    let now = tx.start_timestamp();
-    let event = || TitoEvent::decode(key, &stored).ok();
-    let next = match disposition {
-        Disposition::Done => return Ok(Recorded::Done),
-        Disposition::Malformed => None,
-        Disposition::Reschedule { seconds } => event().map(|event| (event, (*seconds).max(now.seconds()), None, false)),
-        Disposition::Dead { error } => event().map(|event| (event, now.seconds(), Some(error), true)),
-        Disposition::Retry { delay, error } => event().map(|event| {
-            let failures = event.attempt.saturating_add(1);
-            let delay = delay.unwrap_or_else(|| runner.retry.delay(failures, fastrand::f64()));
-            (event, now.seconds_after(delay), Some(error), runner.retry.is_exhausted(failures))
-        }),
-    };
-    let Some((mut event, due, error, is_dead)) = next else {
+    if let Disposition::Done = disposition {
+        tx.delete(key.to_vec()).await?;
+        if topic.history_seconds > 0
+            && let Some(place) = keys::parse_event(key)
+        {
+            let seconds = tx.start_timestamp().seconds();
+            tx.put(keys::done_event(&runner.queue, partition, seconds, place.id), stored).await?;
+        }
+        return Ok(Recorded::Done);
+    }
+    let event = TitoEvent::decode(key, &stored).ok().filter(|_| !matches!(disposition, Disposition::Malformed));
+    let Some(event) = event else {
         bury(tx, runner, partition, key, stored).await?;
         return Ok(Recorded::Malformed);
     };
-    if let Some(error) = error {
-        event.attempt = event.attempt.saturating_add(1);
-        let failure = FailedAttempt { attempt: event.attempt, timestamp: now.seconds(), error: error.clone() };
-        event.failures.push(failure);
-        let surplus = event.failures.len().saturating_sub(FAILURES_KEPT);
-        event.failures.drain(..surplus);
+    // The subscription lags behind the engine's time by its delay, and so do the times that it is given.
+    let due_after = |delay| tx.start_timestamp().seconds_after(delay).saturating_sub(runner.delay_seconds).max(0);
+    match disposition {
+        Disposition::Done | Disposition::Malformed => Ok(Recorded::Malformed),
+        Disposition::Misplaced => {
+            let timestamp = event.timestamp;
+            put_again(tx, runner, topic, key, event, timestamp).await?;
+            Ok(Recorded::Moved)
+        }
+        Disposition::Reschedule { seconds } => {
+            put_off(tx, runner, topic, key, event, (*seconds).max(due_after(Duration::ZERO))).await?;
+            Ok(Recorded::Rescheduled)
+        }
+        Disposition::Dead { error } => {
+            let event = with_failure(event, tx.start_timestamp().seconds(), error);
+            give_up(tx, runner, partition, key, &event, stored).await
+        }
+        Disposition::Retry { delay, error } => {
+            let event = with_failure(event, tx.start_timestamp().seconds(), error);
+            if runner.retry.is_exhausted(event.attempt) {
+                if runner.exhausted == Exhausted::Discard {
+                    tx.delete(key.to_vec()).await?;
+                    return Ok(Recorded::Discarded);
+                }
+                return give_up(tx, runner, partition, key, &event, stored).await;
+            }
+            let delay = delay.unwrap_or_else(|| runner.retry.delay(event.attempt, fastrand::f64()));
+            if event.encode()?.len() > runner.limits().value_bytes {
+                return give_up(tx, runner, partition, key, &event, stored).await;
+            }
+            put_off(tx, runner, topic, key, event, due_after(delay)).await?;
+            Ok(Recorded::Retried)
+        }
     }
-    event.timestamp = if is_dead { now.seconds() } else { due.min(keys::MAX_EVENT_SECONDS) };
+}
+
+fn with_failure(mut event: TitoEvent, seconds: i64, error: &str) -> TitoEvent {
+    event.attempt = event.attempt.saturating_add(1);
+    event.failures.push(FailedAttempt { attempt: event.attempt, timestamp: seconds, error: error.to_string() });
+    let surplus = event.failures.len().saturating_sub(FAILURES_KEPT);
+    event.failures.drain(..surplus);
+    event
+}
+
+/// Stores an event to be handled again at a second: in its place where the order is strict, so that it stays before the
+/// later ones of its entity, else at that second.
+async fn put_off<E: TitoEngine>(
+    tx: &E::Transaction,
+    runner: &Runner<E>,
+    topic: &Topic,
+    key: &[u8],
+    mut event: TitoEvent,
+    seconds: i64,
+) -> Result<()> {
+    let seconds = seconds.min(keys::MAX_EVENT_SECONDS);
+    let timestamp = if runner.is_strict() { event.timestamp } else { seconds };
+    event.not_before = runner.is_strict().then_some(seconds);
+    put_again(tx, runner, topic, key, event, timestamp).await
+}
+
+/// Stores an event where it belongs.
+async fn put_again<E: TitoEngine>(
+    tx: &E::Transaction,
+    runner: &Runner<E>,
+    topic: &Topic,
+    key: &[u8],
+    mut event: TitoEvent,
+    timestamp: i64,
+) -> Result<()> {
+    event.timestamp = timestamp;
+    let partition = topic.partition_of(&event.entity);
+    let next_key = keys::event(&runner.queue, partition, timestamp, event.id);
+    if next_key != key {
+        tx.delete(key.to_vec()).await?;
+    }
+    tx.put(next_key.clone(), event.encode()?).await?;
+    tx.outbox().announce(Announcement { event_type: runner.queue.clone(), partition, key: next_key });
+    Ok(())
+}
+
+/// Puts an event among the dead letters.
+async fn give_up<E: TitoEngine>(
+    tx: &E::Transaction,
+    runner: &Runner<E>,
+    partition: u16,
+    key: &[u8],
+    event: &TitoEvent,
+    stored: Vec<u8>,
+) -> Result<Recorded> {
     let value = event.encode()?;
-    if is_dead || value.len() > runner.limits().value_bytes {
-        // With no room for the failure the event is kept as it was stored.
-        let kept = if value.len() > runner.limits().value_bytes { stored } else { value };
-        bury(tx, runner, partition, key, kept).await?;
-        return Ok(Recorded::Dead);
-    }
-    let next_key = keys::event(&runner.event_type, partition, event.timestamp, event.id);
-    tx.put(next_key.clone(), value).await?;
-    tx.outbox().announce(Announcement { event_type: runner.event_type.clone(), partition, key: next_key });
-    Ok(if error.is_some() { Recorded::Retried } else { Recorded::Rescheduled })
+    // With no room for the failure the event is kept as it was stored.
+    let kept = if value.len() > runner.limits().value_bytes { stored } else { value };
+    bury(tx, runner, partition, key, kept).await?;
+    Ok(Recorded::Dead)
 }
 
 /// Puts bytes among the dead letters, under the id of the event that they were stored as.
@@ -158,8 +259,9 @@ async fn bury<E: TitoEngine>(
     key: &[u8],
     bytes: Vec<u8>,
 ) -> Result<()> {
+    tx.delete(key.to_vec()).await?;
     let now = tx.start_timestamp();
     let id = keys::parse_event(key).map(|place| place.id);
     let id = id.unwrap_or_else(|| event_id(now, tx.outbox().next_event_number(), fastrand::u64(..)));
-    tx.put(keys::dead_event(&runner.event_type, partition, now.seconds(), id), bytes).await
+    tx.put(keys::dead_event(&runner.queue, partition, now.seconds(), id), bytes).await
 }

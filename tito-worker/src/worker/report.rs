@@ -14,8 +14,12 @@ pub struct WorkerReport {
     pub rescheduled: u64,
     /// Given up, and moved to the dead letters.
     pub dead: u64,
+    /// Given up, and deleted as their subscription says.
+    pub discarded: u64,
     /// Stored bytes that were no events, moved to the dead letters.
     pub malformed: u64,
+    /// Moved to the partition where they belong since the topic's number of partitions has changed.
+    pub moved: u64,
     /// Handled here, but another worker recorded an outcome first.
     pub elsewhere: u64,
     /// Handlers that did not end before the shutdown timeout. Their events are handed out again by the next worker.
@@ -28,7 +32,9 @@ impl AddAssign for WorkerReport {
         self.retried += other.retried;
         self.rescheduled += other.rescheduled;
         self.dead += other.dead;
+        self.discarded += other.discarded;
         self.malformed += other.malformed;
+        self.moved += other.moved;
         self.elsewhere += other.elsewhere;
         self.unfinished += other.unfinished;
     }

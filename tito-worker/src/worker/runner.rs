@@ -4,20 +4,25 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, Either, select};
+use futures::future::{Either, select};
+use tito_core::clock::Clock;
 use tito_core::engine::Limits;
 use tito_core::event::TitoEvent;
-use tito_core::{TitoEngine, TitoError, TitoTransaction};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tito_core::{TitoEngine, TitoError};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use super::builder::Subscription;
+use super::fence::Fence;
+use super::lanes::Entity;
+use super::observed::observed;
 use super::record::{Disposition, Recorded, record};
-use crate::handler::{Handled, Handler};
+use crate::handler::{Handler, PlainHandler, TransactionalHandler};
+use crate::observe::{Observe, Observers, Run};
 use crate::outcome::Outcome;
-use crate::retry::RetryPolicy;
+use crate::policy::{Exhausted, Order, RateLimiter, RetryPolicy, Subscription};
 
 /// How many partitions are read at once: a worker of thousands of them would swamp an engine that is a cluster, so that
 /// no answer came in time.
@@ -29,20 +34,43 @@ const LONGEST_ERROR: usize = 500;
 /// One subscription at work.
 pub(super) struct Runner<E: TitoEngine> {
     engine: E,
-    pub(super) event_type: Arc<str>,
+    /// The name of the queue.
+    pub(super) queue: Arc<str>,
     handler: Handler<E>,
     pub(super) retry: RetryPolicy,
+    pub(super) exhausted: Exhausted,
+    pub(super) order: Order,
     timeout: Duration,
     pub(super) concurrency: usize,
+    /// How many events a handler gets together.
+    pub(super) batch: usize,
+    rate: Option<RateLimiter>,
+    /// Whole seconds by which the subscription is behind the due times of its events.
+    pub(super) delay_seconds: i64,
     pub(super) new_topic_partitions: u16,
+    pub(super) observe: Observe,
     reads: Semaphore,
+    /// Told when a transaction has found that the topic is not what this worker takes it for.
+    pub(super) outdated: Notify,
+    /// How many events are being handled.
+    pub(super) in_flight: AtomicU64,
 }
 
 /// An event on its way to a handler.
 pub(super) struct Delivery {
     pub(super) key: Vec<u8>,
+    pub(super) entity: Entity,
+    /// A plain handler of single events takes it.
+    pub(super) event: Option<TitoEvent>,
+    pub(super) origin: Arc<Origin>,
+}
+
+/// Where events were read, and under which conditions.
+pub(super) struct Origin {
     pub(super) partition: u16,
-    pub(super) event: TitoEvent,
+    /// The topic's revision when the reading began.
+    pub(super) revision: u64,
+    pub(super) fence: Fence,
 }
 
 /// What a run came to.
@@ -51,24 +79,56 @@ pub(super) enum Verdict {
     Unrecorded(Disposition),
     /// The handler's own transaction has recorded it.
     Recorded(Recorded),
+    /// Nothing was done: the partition has another owner, or the order in which its events were read is out of date.
+    Fenced {
+        /// The revision of the topic under which the event was read.
+        revision: u64,
+    },
+    /// Nothing was done, as an earlier event of the entity has failed.
+    NotBegun,
+}
+
+/// What the transaction of a transactional handler came to.
+enum Ran {
+    Recorded(Vec<Recorded>),
+    Fenced,
 }
 
 impl<E: TitoEngine> Runner<E> {
-    pub(super) fn new(engine: E, event_type: String, subscription: Subscription, handler: Handler<E>) -> Self {
-        let Subscription { retry, mut timeout, concurrency, new_topic_partitions } = subscription;
-        if let Handler::Transactional(_) = handler {
+    pub(super) fn new(
+        engine: E,
+        queue: String,
+        subscription: Subscription,
+        handler: Handler<E>,
+        observers: Observers,
+    ) -> Self {
+        let Subscription { mut timeout, mut batch, .. } = subscription;
+        match &handler {
             // A transaction that is older can't commit.
-            timeout = timeout.min(Duration::from_millis(engine.max_transaction_age_millis()));
+            Handler::Transactional(_) => {
+                timeout = timeout.min(Duration::from_millis(engine.max_transaction_age_millis()))
+            }
+            Handler::Plain(PlainHandler::One(_)) => batch = 1,
+            Handler::Plain(PlainHandler::Batch(_)) => {}
         }
+        let delay = subscription.delay;
         Self {
             engine,
-            event_type: event_type.into(),
+            observe: Observe::new(&queue, observers),
+            queue: queue.into(),
             handler,
-            retry,
+            retry: subscription.retry,
+            exhausted: subscription.exhausted,
+            order: subscription.order,
             timeout,
-            concurrency,
-            new_topic_partitions,
+            concurrency: subscription.concurrency,
+            batch,
+            rate: subscription.rate_limit.map(RateLimiter::new),
+            delay_seconds: i64::try_from(delay.as_secs() + u64::from(delay.subsec_nanos() > 0)).unwrap_or(i64::MAX),
+            new_topic_partitions: subscription.new_topic_partitions,
             reads: Semaphore::new(READS_AT_ONCE),
+            outdated: Notify::new(),
+            in_flight: AtomicU64::new(0),
         }
     }
 
@@ -82,67 +142,180 @@ impl<E: TitoEngine> Runner<E> {
         self.engine.limits()
     }
 
-    /// Runs the handler to its end, its panic or its timeout. Whatever of the handler's panics, be it its error when it
-    /// is written out, fails this attempt and nothing else.
-    pub(super) async fn run(&self, delivery: Delivery) -> Verdict {
-        match AssertUnwindSafe(self.run_handler(delivery)).catch_unwind().await {
-            Ok(verdict) => verdict,
-            Err(panic) => failed(format!("the handler panicked: {}", panic_text(&*panic))),
-        }
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        self.engine.clock()
     }
 
-    async fn run_handler(&self, delivery: Delivery) -> Verdict {
-        match &self.handler {
-            Handler::Plain(handler) => match self.limited(async { handler(delivery.event).await }).await {
-                Some(Ok(outcome)) => Verdict::Unrecorded(outcome.into()),
-                Some(Err(error)) => failed(text_of(&*error)),
-                None => self.timed_out(),
-            },
-            Handler::Transactional(handler) => {
-                match self.limited(self.run_in_transaction(handler.as_ref(), &delivery)).await {
-                    Some(Ok(recorded)) => Verdict::Recorded(recorded),
-                    Some(Err(error)) => self.transaction_failed(&error),
-                    None => self.timed_out(),
-                }
+    pub(super) fn is_strict(&self) -> bool {
+        self.order == Order::Strict
+    }
+
+    /// How many of `wanted` events may be handed out now, or when the next one may, in milliseconds.
+    pub(super) fn may_start(&self, wanted: usize) -> Result<usize, u64> {
+        self.rate.as_ref().map_or(Ok(wanted), |rate| rate.start(wanted, self.clock().now_millis()))
+    }
+
+    /// Runs the handler for events that were taken together, and says of each what it came to. A batch that fails is
+    /// handled again, one by one.
+    pub(super) async fn run(&self, mut deliveries: Vec<Delivery>) -> Vec<(Delivery, Verdict)> {
+        let _in_flight = InFlight::new(&self.in_flight, deliveries.len());
+        if let Some(verdicts) = self.run_together(&mut deliveries).await {
+            return deliveries.into_iter().zip(verdicts).collect();
+        }
+        let mut held_up = Vec::new();
+        let mut all = Vec::with_capacity(deliveries.len());
+        for mut delivery in deliveries {
+            if held_up.contains(&delivery.entity) {
+                all.push((delivery, Verdict::NotBegun));
+                continue;
             }
+            let alone = self.run_together(std::slice::from_mut(&mut delivery)).await;
+            let verdict = alone.and_then(|mut verdicts| verdicts.pop()).unwrap_or(Verdict::NotBegun);
+            let goes_on = match &verdict {
+                Verdict::Unrecorded(disposition) => matches!(disposition, Disposition::Done) || !self.is_strict(),
+                Verdict::Recorded(recorded) => !recorded.is_put_again() || !self.is_strict(),
+                Verdict::Fenced { .. } | Verdict::NotBegun => false,
+            };
+            if !goes_on {
+                held_up.push(delivery.entity);
+            }
+            all.push((delivery, verdict));
+        }
+        all
+    }
+
+    /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. Whatever of
+    /// the handler's panics, be it its error when it is written out, fails this attempt and nothing else.
+    async fn run_together(&self, deliveries: &mut [Delivery]) -> Option<Vec<Verdict>> {
+        let hand_out = |delivery: &Delivery| {
+            let event = delivery.event.as_ref()?;
+            Some(self.observe.hand_out(&self.engine, delivery.origin.partition, event))
+        };
+        let runs: Vec<Run<'_>> = deliveries.iter().filter_map(hand_out).collect();
+        let run = self.run_handler(&mut *deliveries, &runs);
+        let failed = match AssertUnwindSafe(self.limited(run)).catch_unwind().await {
+            Ok(Some(Ok(verdicts))) => return Some(self.end(runs, verdicts)),
+            Ok(Some(Err(failed))) => failed,
+            Ok(None) => retry(format!("the handler did not end within {:?}", self.timeout)),
+            Err(panic) => retry(format!("the handler panicked: {}", panic_text(&*panic))),
+        };
+        let was_tried = !matches!(failed, Disposition::Reschedule { .. });
+        if deliveries.len() > 1 && was_tried {
+            tracing::debug!(queue = %self.queue, events = deliveries.len(), "a batch has failed, handling it one by one");
+            return None;
+        }
+        let verdicts = deliveries.iter().map(|_| Verdict::Unrecorded(failed.clone())).collect();
+        Some(self.end(runs, verdicts))
+    }
+
+    /// Tells observers what runs came to.
+    fn end(&self, runs: Vec<Run<'_>>, verdicts: Vec<Verdict>) -> Vec<Verdict> {
+        for (run, verdict) in runs.into_iter().zip(&verdicts) {
+            let (kind, error) = observed(self, run.attempt(), verdict);
+            run.end(kind, error);
+        }
+        verdicts
+    }
+
+    async fn run_handler(&self, deliveries: &mut [Delivery], runs: &[Run<'_>]) -> Result<Vec<Verdict>, Disposition> {
+        let done = |outcomes: Vec<Outcome>| outcomes.into_iter().map(|one| Verdict::Unrecorded(one.into())).collect();
+        match &self.handler {
+            Handler::Plain(PlainHandler::One(handler)) => {
+                let mut outcomes = Vec::with_capacity(deliveries.len());
+                let events = deliveries.iter_mut().filter_map(|delivery| delivery.event.take());
+                for (event, run) in events.zip(runs) {
+                    let handled = run.scope(async { handler(event).await }).await;
+                    outcomes.push(handled.map_err(|error| retry(text_of(&*error)))?);
+                }
+                Ok(done(outcomes))
+            }
+            Handler::Plain(PlainHandler::Batch(handler)) => {
+                let events = deliveries.iter().filter_map(|delivery| delivery.event.clone()).collect();
+                handler(events).await.map(done).map_err(|error| retry(text_of(&*error)))
+            }
+            Handler::Transactional(handler) => match self.run_in_transaction(handler, deliveries, runs).await {
+                Ok(Ran::Recorded(recorded)) => Ok(recorded.into_iter().map(Verdict::Recorded).collect()),
+                Ok(Ran::Fenced) => {
+                    self.outdated.notify_one();
+                    Ok(deliveries.iter().map(|one| Verdict::Fenced { revision: one.origin.revision }).collect())
+                }
+                Err(error) => Err(self.transaction_failed(&error)),
+            },
         }
     }
 
     async fn run_in_transaction(
         &self,
-        handler: &(dyn Fn(TitoEvent, E::Transaction) -> BoxFuture<'static, Handled> + Send + Sync),
-        delivery: &Delivery,
-    ) -> Result<Recorded, TitoError> {
+        handler: &TransactionalHandler<E>,
+        deliveries: &[Delivery],
+        runs: &[Run<'_>],
+    ) -> Result<Ran, TitoError> {
+        // All of them are of one partition, and were read by one worker that owns it.
+        let Some(origin) = deliveries.first().map(|delivery| &delivery.origin) else {
+            return Ok(Ran::Recorded(Vec::new()));
+        };
         let attempt = |tx: E::Transaction| async move {
-            // Read in this transaction, so that of two workers which handle it only one commits.
-            let Some(stored) = tx.get(&delivery.key).await? else { return Ok(Recorded::Elsewhere) };
-            let event = TitoEvent::decode(&delivery.key, &stored)?;
-            let outcome = handler(event, tx.clone()).await.map_err(TitoError::Application)?;
-            record(&tx, self, delivery.partition, &delivery.key, stored, &outcome.into()).await
+            // Read in this transaction, so that of two workers which handle them only one commits.
+            let keys = deliveries.iter().map(|delivery| delivery.key.clone()).collect();
+            let checked = origin.fence.read(&tx, keys).await?;
+            let revision = checked.topic.revision;
+            let is_outdated = |delivery: &Delivery| delivery.origin.revision != revision;
+            if !checked.is_owned || self.is_strict() && deliveries.iter().any(is_outdated) {
+                return Ok(Ran::Fenced);
+            }
+            let mut stored = Vec::with_capacity(deliveries.len());
+            let mut events = Vec::with_capacity(deliveries.len());
+            let mut scopes = Vec::with_capacity(deliveries.len());
+            for ((delivery, run), bytes) in deliveries.iter().zip(runs).zip(checked.events) {
+                let Some(bytes) = bytes else { continue };
+                events.push(TitoEvent::decode(&delivery.key, &bytes)?);
+                scopes.push(run);
+                stored.push((&delivery.key, bytes));
+            }
+            let outcomes = match handler {
+                TransactionalHandler::Batch(_) if events.is_empty() => Vec::new(),
+                TransactionalHandler::Batch(handler) => {
+                    handler(events, tx.clone()).await.map_err(TitoError::Application)?
+                }
+                TransactionalHandler::One(handler) => {
+                    let mut outcomes = Vec::with_capacity(events.len());
+                    for (event, run) in events.into_iter().zip(scopes) {
+                        let handled = run.scope(async { handler(event, tx.clone()).await }).await;
+                        outcomes.push(handled.map_err(TitoError::Application)?);
+                    }
+                    outcomes
+                }
+            };
+            let mut handled = stored.into_iter().zip(outcomes).peekable();
+            let mut all = Vec::with_capacity(deliveries.len());
+            for delivery in deliveries {
+                all.push(match handled.next_if(|((key, _), _)| **key == delivery.key) {
+                    None => Recorded::Elsewhere,
+                    Some(((key, stored), outcome)) => {
+                        record(&tx, self, &checked.topic, origin.partition, key, stored, &outcome.into()).await?
+                    }
+                });
+            }
+            Ok(Ran::Recorded(all))
         };
         self.engine.transaction(attempt).await
     }
 
     /// What is to become of an event whose transaction did not commit. Where the engine failed and not the handler, no
     /// attempt is counted.
-    fn transaction_failed(&self, error: &TitoError) -> Verdict {
+    fn transaction_failed(&self, error: &TitoError) -> Disposition {
         match error {
-            TitoError::Application(error) => failed(text_of(&**error)),
+            TitoError::Application(error) => retry(text_of(&**error)),
             TitoError::Storage { .. }
             | TitoError::Unavailable { .. }
             | TitoError::EngineClosed { .. }
             | TitoError::RetriesExhausted { .. }
             | TitoError::CommitUnknown { .. } => {
-                tracing::warn!(topic = %self.event_type, %error, "a handler's transaction failed, trying again");
-                let seconds = (self.engine.clock().now_millis() / 1000) as i64 + 1;
-                Verdict::Unrecorded(Disposition::Reschedule { seconds })
+                tracing::warn!(queue = %self.queue, %error, "a handler's transaction failed, trying again");
+                Disposition::Reschedule { seconds: (self.clock().now_millis() / 1000) as i64 + 1 }
             }
-            error => failed(text_of(error)),
+            error => retry(text_of(error)),
         }
-    }
-
-    fn timed_out(&self) -> Verdict {
-        failed(format!("the handler did not end within {:?}", self.timeout))
     }
 
     /// Drops `run` where it waits when the timeout has passed.
@@ -154,6 +327,26 @@ impl<E: TitoEngine> Runner<E> {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,
         }
+    }
+}
+
+/// Counts events as being handled until it is dropped.
+struct InFlight<'a> {
+    counter: &'a AtomicU64,
+    events: u64,
+}
+
+impl<'a> InFlight<'a> {
+    fn new(counter: &'a AtomicU64, events: usize) -> Self {
+        let events = events as u64;
+        counter.fetch_add(events, Ordering::Relaxed);
+        Self { counter, events }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(self.events, Ordering::Relaxed);
     }
 }
 
@@ -170,8 +363,8 @@ impl From<Outcome> for Disposition {
     }
 }
 
-fn failed(error: String) -> Verdict {
-    Verdict::Unrecorded(Disposition::Retry { delay: None, error: cut(error) })
+fn retry(error: String) -> Disposition {
+    Disposition::Retry { delay: None, error: cut(error) }
 }
 
 /// An error with its causes.

@@ -1,0 +1,128 @@
+//! What can be done with events that were given up.
+
+use std::time::Duration;
+
+use tito_core::event::{FailedAttempt, TitoEvent, Topic};
+use tito_core::keys;
+use tito_core::prelude::*;
+use tito_testkit::{Harness, TestClock};
+use tito_worker::prelude::*;
+
+use crate::support::*;
+
+/// Gives up an event as workers do: the key tells when, the value when it fell due.
+async fn give_up<E: TitoEngine>(db: &E, event: &TitoEvent, error: &str) {
+    let mut dead = event.clone();
+    dead.attempt = 3;
+    dead.not_before = Some(dead.timestamp + 5);
+    dead.failures.push(FailedAttempt { attempt: 3, timestamp: dead.timestamp + 9, error: error.to_string() });
+    let key = keys::dead_event("job", keys::parse_event(&event.key).unwrap().partition, dead.timestamp + 9, event.id);
+    db.transaction(|tx| async move {
+        tx.delete(dead.key.clone()).await?;
+        tx.put(key, dead.encode()?).await
+    })
+    .await
+    .unwrap();
+}
+
+/// Publishes one event for each name, and gives it up.
+async fn dead<E: TitoEngine>(db: &E, names: &[&str]) {
+    publish(db, names.iter().map(job)).await;
+    for (_, event) in places(db, "event:job:").await.into_values() {
+        give_up(db, &event, &format!("{} failed", event.entity)).await;
+    }
+}
+
+pub async fn a_redriven_event_comes_before_the_later_ones_of_its_entity<E: TitoEngine>(db: E, clock: TestClock) {
+    publish(&db, [job("a").action("first")]).await;
+    let (place, event) = places(&db, "event:job:").await.into_values().next().unwrap();
+    give_up(&db, &event, "no").await;
+    clock.advance(Duration::from_secs(60));
+    publish(&db, [job("a").action("second")]).await;
+    let queue = TitoQueue::new(db.clone());
+    assert!(queue.redrive("job", event.id).await.unwrap());
+
+    let (redriven_place, redriven) = places(&db, "event:job:").await.remove(&event.id).unwrap();
+    assert_eq!(redriven_place, place);
+    assert_eq!((redriven.attempt, redriven.not_before, redriven.failures.len()), (0, None, 1));
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let handled = harness.drain().await.unwrap();
+    assert_eq!(handled.iter().map(|handled| handled.event.action.as_str()).collect::<Vec<_>>(), ["first", "second"]);
+}
+
+pub async fn a_redrive_makes_workers_look_again<E: TitoEngine>(db: E, _: TestClock) {
+    dead(&db, &["a", "b"]).await;
+    let queue = TitoQueue::new(db.clone());
+    let revision = async || Topic::read(&db.begin().await.unwrap(), "job").await.unwrap().revision;
+    let before = revision().await;
+    assert_eq!(queue.redrive_where("job", |_| false).await.unwrap().events, 0);
+    assert_eq!(revision().await, before, "nothing was moved");
+    assert_eq!(queue.redrive_all("job").await.unwrap().events, 0, "the clock has not come to where they died");
+}
+
+pub async fn dead_letters_are_chosen_by_what_went_wrong<E: TitoEngine>(db: E, clock: TestClock) {
+    dead(&db, &["a", "b", "c", "d"]).await;
+    clock.advance(Duration::from_secs(60));
+    put(&db, "dead:job:0001:0000000005:nonsense", "nonsense").await;
+    let queue = TitoQueue::new(db.clone());
+    let failed = |event: &TitoEvent, of: &[&str]| of.contains(&event.entity.as_str()) && event.failures.len() == 1;
+    let found = queue
+        .dead_letters_where("job", 2, None, |letter| {
+            letter.event.as_ref().is_some_and(|event| failed(event, &["a", "c", "d"]))
+        })
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 2);
+    let rest = queue.dead_letters_where("job", 9, Some(&found[1].key), |letter| letter.event.is_some()).await.unwrap();
+    let none = queue.dead_letters_where("job", 9, None, |letter| letter.event.is_none()).await.unwrap();
+    assert_eq!((rest.len() <= 2, none.len()), (true, 1));
+
+    let revision = Topic::read(&db.begin().await.unwrap(), "job").await.unwrap().revision;
+    let redriven = queue.redrive_where("job", |event| failed(event, &["b", "c"])).await.unwrap();
+    assert_eq!((redriven.events, redriven.skipped), (2, 1));
+    assert!(Topic::read(&db.begin().await.unwrap(), "job").await.unwrap().revision > revision);
+    let mut entities: Vec<_> = places(&db, "event:job:").await.into_values().map(|(_, event)| event.entity).collect();
+    entities.sort();
+    assert_eq!(entities, ["b", "c"]);
+}
+
+pub async fn dead_letters_are_listed_by_partition<E: TitoEngine>(db: E, _: TestClock) {
+    let names: Vec<_> = (0..40).map(|number| number.to_string()).collect();
+    dead(&db, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let queue = TitoQueue::new(db.clone());
+    let mut listed = 0;
+    for partition in 0..16 {
+        let letters = queue.dead_letters_of_partition("job", partition, 100, None).await.unwrap();
+        for letter in &letters {
+            assert_eq!(keys::partition_of(&letter.event.as_ref().unwrap().entity, 16), partition);
+        }
+        if let [first, rest @ ..] = letters.as_slice() {
+            let after = queue.dead_letters_of_partition("job", partition, 100, Some(&first.key)).await.unwrap();
+            assert_eq!(after.len(), rest.len());
+        }
+        listed += letters.len();
+    }
+    assert_eq!(listed, 40);
+}
+
+pub async fn redriven_events_go_to_the_partitions_of_the_present<E: TitoEngine>(db: E, clock: TestClock) {
+    let names: Vec<_> = (0..40).map(|number| number.to_string()).collect();
+    dead(&db, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let queue = TitoQueue::new(db.clone());
+    turning(&clock, queue.resize_topic("job", 31)).await.unwrap();
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(queue.redrive_all("job").await.unwrap().events, 40);
+    for (place, event) in places(&db, "event:job:").await.into_values() {
+        assert_eq!(place.partition, keys::partition_of(&event.entity, 31));
+    }
+}
+
+pub async fn a_redrive_of_an_unknown_group_is_refused<E: TitoEngine>(db: E, _: TestClock) {
+    dead(&db, &["a"]).await;
+    let (key, value) = stored(&db, "dead:job:").await.remove(0);
+    let place = keys::parse_event(&key).unwrap();
+    put(&db, keys::dead_event("job@gone", place.partition, 1, place.id), value).await;
+    let refused = TitoQueue::new(db.clone()).redrive_all("job@gone").await;
+    assert!(matches!(refused, Err(TitoError::UnknownGroup { .. })), "{refused:?}");
+    assert_eq!(stored(&db, "dead:job@gone:").await.len(), 1);
+}

@@ -1,0 +1,90 @@
+//! Finds dead letters.
+
+use tito_core::engine::KeyValue;
+use tito_core::event::{TitoEvent, check_queue_name};
+use tito_core::keys::{self, KeyRange};
+use tito_core::{KeyText, Result, TitoEngine, TitoTransaction};
+
+use crate::batches::STEP;
+use crate::queue::TitoQueue;
+
+/// What was given up.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// Where it is stored; pass it to [`TitoQueue::dead_letters`] to go on after it.
+    pub key: KeyText,
+    /// The event, with the failures that led here; `None` if the stored bytes are no event.
+    pub event: Option<TitoEvent>,
+    /// The stored bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl DeadLetter {
+    fn new((key, bytes): KeyValue) -> Self {
+        Self { event: TitoEvent::decode(&key, &bytes).ok(), key: KeyText::from(key), bytes }
+    }
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Up to `limit` dead letters of a queue, `{type}` or `{type}@{group}`, by partition and then by the second at which
+    /// they were given up, after the one with the key `after`.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    pub async fn dead_letters(&self, queue: &str, limit: usize, after: Option<&KeyText>) -> Result<Vec<DeadLetter>> {
+        check_queue_name(queue)?;
+        self.page_of_dead_letters(rest_of(keys::dead_events(queue), after), limit).await
+    }
+
+    /// As [`dead_letters`](TitoQueue::dead_letters), of one partition.
+    ///
+    /// # Errors
+    /// As [`dead_letters`](TitoQueue::dead_letters).
+    pub async fn dead_letters_of_partition(
+        &self,
+        queue: &str,
+        partition: u16,
+        limit: usize,
+        after: Option<&KeyText>,
+    ) -> Result<Vec<DeadLetter>> {
+        check_queue_name(queue)?;
+        self.page_of_dead_letters(rest_of(keys::dead_events_of_partition(queue, partition), after), limit).await
+    }
+
+    /// As [`dead_letters`](TitoQueue::dead_letters), those only that `is_wanted` chooses. Reads on, in steps of 200,
+    /// until it has found as many as are asked for or there are no more.
+    ///
+    /// # Errors
+    /// As [`dead_letters`](TitoQueue::dead_letters).
+    pub async fn dead_letters_where(
+        &self,
+        queue: &str,
+        limit: usize,
+        after: Option<&KeyText>,
+        is_wanted: impl Fn(&DeadLetter) -> bool + Send + Sync,
+    ) -> Result<Vec<DeadLetter>> {
+        check_queue_name(queue)?;
+        let mut range = rest_of(keys::dead_events(queue), after);
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let page = self.page_of_dead_letters(range.clone(), STEP).await?;
+            let Some(last) = page.last() else { break };
+            range = range.after(last.key.as_bytes());
+            found.extend(page.into_iter().filter(|letter| is_wanted(letter)));
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    async fn page_of_dead_letters(&self, range: KeyRange, limit: usize) -> Result<Vec<DeadLetter>> {
+        let found = self.engine.transaction(|tx| async move { tx.scan(range, limit).await }).await?;
+        Ok(found.into_iter().map(DeadLetter::new).collect())
+    }
+}
+
+fn rest_of(range: KeyRange, after: Option<&KeyText>) -> KeyRange {
+    match after {
+        None => range,
+        Some(key) => range.after(key.as_bytes()),
+    }
+}

@@ -1,0 +1,14 @@
+//! Dead letters: events that were given up.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `list` | finds them |
+//! | `redrive` | makes them due again, at their old places |
+//! | `purge` | deletes them |
+
+mod list;
+mod purge;
+mod redrive;
+
+pub use list::DeadLetter;
+pub use redrive::Redriven;

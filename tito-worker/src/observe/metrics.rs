@@ -1,0 +1,126 @@
+//! What is counted and measured, through the facade of the crate `metrics`: an application that installs a recorder gets
+//! these, another pays next to nothing.
+//!
+//! Every metric has the label `topic`, none has the partition, so their number does not grow with the partitions.
+//! Handles are asked of the recorder when a worker is built: install it before.
+
+use std::time::Instant;
+
+use ::metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram};
+use ::metrics::{Unit, gauge, histogram};
+
+use super::observer::HandledAs;
+
+pub use tito_core::engine::PUBLISHED;
+
+/// The label of every metric: the topic.
+pub const TOPIC: &str = "topic";
+/// The label of [`HANDLED`]: what became of the event, as [`HandledAs::as_str`] has it.
+pub const OUTCOME: &str = "outcome";
+/// Counter: events whose outcomes were recorded, by outcome.
+pub const HANDLED: &str = "tito_events_handled_total";
+/// Histogram: how long a handler ran, in seconds by the machine's monotonic clock.
+pub const HANDLER_SECONDS: &str = "tito_handler_seconds";
+/// Histogram: how long after its due time an event was handed out, in seconds by the engine's clock.
+pub const LAG_SECONDS: &str = "tito_event_lag_seconds";
+/// Gauge: handlers that run.
+pub const IN_FLIGHT: &str = "tito_events_in_flight";
+/// Histogram: how many outcomes one acknowledging transaction recorded.
+pub const BATCH_EVENTS: &str = "tito_acknowledgement_batch_events";
+/// Histogram: how long a read of due events took, in seconds, whether it found any or failed.
+pub const POLL_SECONDS: &str = "tito_poll_seconds";
+/// Histogram: how long an acknowledging transaction took, with its replays, in seconds, whether it succeeded or failed.
+pub const COMMIT_SECONDS: &str = "tito_commit_seconds";
+
+/// The handles of one subscription.
+#[derive(Debug)]
+pub(crate) struct Meters {
+    handled: [Counter; HandledAs::ALL.len()],
+    handler_seconds: Histogram,
+    lag_seconds: Histogram,
+    in_flight: Gauge,
+    batch_events: Histogram,
+    poll_seconds: Histogram,
+    commit_seconds: Histogram,
+}
+
+impl Meters {
+    pub(crate) fn new(topic: &str) -> Self {
+        describe();
+        let topic = || topic.to_string();
+        Self {
+            handled: HandledAs::ALL.map(|kind| counter!(HANDLED, TOPIC => topic(), OUTCOME => kind.as_str())),
+            handler_seconds: histogram!(HANDLER_SECONDS, TOPIC => topic()),
+            lag_seconds: histogram!(LAG_SECONDS, TOPIC => topic()),
+            in_flight: gauge!(IN_FLIGHT, TOPIC => topic()),
+            batch_events: histogram!(BATCH_EVENTS, TOPIC => topic()),
+            poll_seconds: histogram!(POLL_SECONDS, TOPIC => topic()),
+            commit_seconds: histogram!(COMMIT_SECONDS, TOPIC => topic()),
+        }
+    }
+
+    /// An outcome was recorded.
+    pub(crate) fn handled(&self, kind: HandledAs) {
+        self.handled[kind as usize].increment(1);
+    }
+
+    /// An event was handed out this long after it fell due.
+    pub(super) fn handed_out(&self, lag_millis: u64) {
+        self.lag_seconds.record(lag_millis as f64 / 1_000.0);
+    }
+
+    /// A handler runs, until what this returns is dropped.
+    pub(super) fn handler_runs(&self) -> InFlight {
+        self.in_flight.increment(1.0);
+        InFlight { began: Instant::now(), in_flight: self.in_flight.clone(), seconds: self.handler_seconds.clone() }
+    }
+
+    /// Due events are read, until what this returns is dropped.
+    pub(crate) fn time_poll(&self) -> Timer {
+        Timer { began: Instant::now(), seconds: self.poll_seconds.clone() }
+    }
+
+    /// A number of outcomes is recorded in one transaction, until what this returns is dropped.
+    pub(crate) fn time_acknowledgement(&self, events: usize) -> Timer {
+        self.batch_events.record(events as f64);
+        Timer { began: Instant::now(), seconds: self.commit_seconds.clone() }
+    }
+}
+
+/// Records how long it lived.
+#[must_use]
+pub(crate) struct Timer {
+    began: Instant,
+    seconds: Histogram,
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.seconds.record(self.began.elapsed());
+    }
+}
+
+/// A handler that runs.
+#[must_use]
+pub(super) struct InFlight {
+    pub(super) began: Instant,
+    in_flight: Gauge,
+    seconds: Histogram,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.in_flight.decrement(1.0);
+        self.seconds.record(self.began.elapsed());
+    }
+}
+
+fn describe() {
+    describe_counter!(HANDLED, "Events whose outcomes were recorded.");
+    describe_gauge!(IN_FLIGHT, "Handlers that run.");
+    describe_histogram!(HANDLER_SECONDS, Unit::Seconds, "How long a handler ran.");
+    describe_histogram!(LAG_SECONDS, Unit::Seconds, "How long after its due time an event was handed out.");
+    describe_histogram!(BATCH_EVENTS, "How many outcomes one acknowledging transaction recorded.");
+    describe_histogram!(POLL_SECONDS, Unit::Seconds, "How long a read of due events took.");
+    describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "How long an acknowledging transaction took.");
+}

@@ -1,0 +1,17 @@
+//! What applications see of their workers: spans, metrics, and observers of their own.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `span` | the span round each run of a handler |
+//! | `metrics` | what is counted and measured |
+//! | `observer` | the application's own hooks |
+//! | `run` | one run of a handler, with all three |
+
+pub mod metrics;
+mod observer;
+mod run;
+mod span;
+
+pub(crate) use observer::Observers;
+pub use observer::{Handled, HandledAs, Observer};
+pub(crate) use run::{Observe, Run};

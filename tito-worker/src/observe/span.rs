@@ -1,0 +1,34 @@
+//! The span round each run of a handler.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tito_core::event::TitoEvent;
+use tito_core::trace::{TraceContext, TracePropagator};
+use tracing::Span;
+
+/// The span `tito.handle`. Its field `outcome` is filled in when the handler has ended.
+pub(super) fn handle_span(
+    topic: &str,
+    partition: u16,
+    event: &TitoEvent,
+    trace: Option<&TraceContext>,
+    propagator: Option<&dyn TracePropagator>,
+) -> Span {
+    let span = tracing::info_span!(
+        "tito.handle",
+        topic,
+        partition,
+        event = %event.id,
+        entity = event.entity,
+        attempt = event.attempt.saturating_add(1),
+        trace_id = trace.map(TraceContext::trace_id_text),
+        outcome = tracing::field::Empty,
+    );
+    if let Some(propagator) = propagator.filter(|_| !event.headers.is_empty()) {
+        let adopt = AssertUnwindSafe(|| propagator.adopt(&event.headers, &span));
+        if catch_unwind(adopt).is_err() {
+            tracing::error!("a trace propagator panicked; the handler runs without its trace");
+        }
+    }
+    span
+}

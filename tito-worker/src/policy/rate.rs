@@ -1,0 +1,107 @@
+//! How fast handlers are started.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// At most so many events in so much time, for all partitions of a subscription in one worker.
+///
+/// Up to a tenth of `events` (at least one) can be started at once after a pause; then they are spread evenly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    events: u32,
+    per: Duration,
+}
+
+impl RateLimit {
+    /// At most `events`, at least 1, in each `per`, by the engine's clock.
+    pub fn new(events: u32, per: Duration) -> Self {
+        Self { events: events.max(1), per }
+    }
+}
+
+/// Spreads starts evenly: the generic cell rate algorithm (ITU-T I.371), which needs one number.
+#[derive(Debug)]
+pub(crate) struct RateLimiter {
+    /// Between two starts.
+    interval_nanos: u64,
+    /// How far starts may run ahead.
+    burst_nanos: u64,
+    /// When the next start would be due if all were spread evenly.
+    next_nanos: Mutex<u64>,
+}
+
+impl RateLimiter {
+    pub(crate) fn new(limit: RateLimit) -> Self {
+        let per_nanos = u64::try_from(limit.per.as_nanos()).unwrap_or(u64::MAX);
+        let interval_nanos = per_nanos / u64::from(limit.events);
+        let burst = u64::from((limit.events / 10).max(1));
+        Self { interval_nanos, burst_nanos: interval_nanos.saturating_mul(burst - 1), next_nanos: Mutex::new(0) }
+    }
+
+    /// Starts as many as may be started now, at most `wanted` and at least one; else says when one may be, in
+    /// milliseconds.
+    pub(crate) fn start(&self, wanted: usize, now_millis: u64) -> Result<usize, u64> {
+        let now_nanos = now_millis.saturating_mul(1_000_000);
+        let mut next = self.next_nanos.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that was set back must not stop everything until it is where it was.
+        let ahead = next.saturating_sub(now_nanos).min(self.burst_nanos.saturating_add(self.interval_nanos));
+        if ahead > self.burst_nanos {
+            return Err((now_nanos + (ahead - self.burst_nanos)).div_ceil(1_000_000));
+        }
+        let room = (self.burst_nanos - ahead).checked_div(self.interval_nanos).map_or(u64::MAX, |room| room + 1);
+        let started = wanted.min(usize::try_from(room).unwrap_or(usize::MAX));
+        *next = now_nanos.saturating_add(ahead).saturating_add(self.interval_nanos.saturating_mul(started as u64));
+        Ok(started)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Starts as many as it may within `millis`, one after the other.
+    fn started_within(limiter: &RateLimiter, from: u64, millis: u64) -> usize {
+        let (mut now, mut started) = (from, 0);
+        while now < from + millis {
+            match limiter.start(1, now) {
+                Ok(count) => started += count,
+                Err(at) => {
+                    assert!(at > now);
+                    now = at;
+                }
+            }
+        }
+        started
+    }
+
+    #[test]
+    fn no_more_are_started_than_the_limit_and_its_burst_allow() {
+        let limiter = RateLimiter::new(RateLimit::new(100, Duration::from_secs(1)));
+        assert_eq!(started_within(&limiter, 1_000_000, 10_000), 1_009);
+        // After a pause there is a burst again, not one for all of the pause.
+        assert_eq!(started_within(&limiter, 2_000_000, 1_000), 109);
+    }
+
+    #[test]
+    fn many_are_started_at_once_up_to_the_burst() {
+        let limiter = RateLimiter::new(RateLimit::new(100, Duration::from_secs(1)));
+        assert_eq!(limiter.start(64, 5_000), Ok(10));
+        assert_eq!(limiter.start(64, 5_000), Err(5_010));
+        assert_eq!(limiter.start(64, 5_030), Ok(3));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_delays_by_one_burst_at_most() {
+        let limiter = RateLimiter::new(RateLimit::new(1, Duration::from_secs(60)));
+        assert_eq!(limiter.start(1, 10_000_000), Ok(1));
+        assert_eq!(limiter.start(1, 1_000_000), Err(1_060_000));
+    }
+
+    #[test]
+    fn no_limit_overflows() {
+        let limiter = RateLimiter::new(RateLimit::new(0, Duration::MAX));
+        assert_eq!(limiter.start(5, u64::MAX), Ok(1));
+        let limiter = RateLimiter::new(RateLimit::new(u32::MAX, Duration::ZERO));
+        assert_eq!(limiter.start(5, 0), Ok(5));
+    }
+}

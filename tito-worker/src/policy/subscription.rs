@@ -1,0 +1,112 @@
+//! How one queue is consumed.
+
+use std::time::Duration;
+
+use tito_core::event::DEFAULT_PARTITIONS;
+
+use super::exhausted::Exhausted;
+use super::order::Order;
+use super::rate::RateLimit;
+use super::retry::RetryPolicy;
+
+/// How one queue is consumed. The defaults suit most: order relaxed, 10 attempts of at most 60 s, 32 handlers at once in
+/// each partition.
+///
+/// ```
+/// use std::time::Duration;
+/// use tito_worker::{Order, RateLimit, Subscription};
+/// let subscription = Subscription::default()
+///     .order(Order::Strict)
+///     .rate_limit(RateLimit::new(100, Duration::from_secs(1)))
+///     .timeout(Duration::from_secs(10));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Subscription {
+    pub(crate) retry: RetryPolicy,
+    pub(crate) exhausted: Exhausted,
+    pub(crate) order: Order,
+    pub(crate) timeout: Duration,
+    pub(crate) concurrency: usize,
+    pub(crate) batch: usize,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) delay: Duration,
+    pub(crate) new_topic_partitions: u16,
+}
+
+impl Default for Subscription {
+    fn default() -> Self {
+        Self {
+            retry: RetryPolicy::default(),
+            exhausted: Exhausted::default(),
+            order: Order::default(),
+            timeout: Duration::from_secs(60),
+            concurrency: 32,
+            batch: 1,
+            rate_limit: None,
+            delay: Duration::ZERO,
+            new_topic_partitions: DEFAULT_PARTITIONS,
+        }
+    }
+}
+
+impl Subscription {
+    /// How often a failed event is tried, and when again.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// What becomes of an event whose last attempt has failed. Default: the dead letters.
+    pub fn exhausted(mut self, exhausted: Exhausted) -> Self {
+        self.exhausted = exhausted;
+        self
+    }
+
+    /// Whether an entity's later events wait for one that has failed. Default: they don't.
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// How long a handler may take, by the engine's clock; then it is dropped where it waits, and the attempt has
+    /// failed. Default 60 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many handlers run at once in each partition, at least 1. Default 32.
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// How many events are handled together, from 1 to 1,000: those that are ready, without waiting for more. Default 1.
+    ///
+    /// A transactional handler is called for each of them in turn, with one transaction for all, which is many times as
+    /// fast; if one of them fails, all are rolled back and handled one by one. A batch handler gets all of them in one
+    /// call. A plain handler of single events is not concerned.
+    pub fn batch(mut self, events: usize) -> Self {
+        self.batch = events.clamp(1, 1_000);
+        self
+    }
+
+    /// How many events are handed out in a time. Default: no limit.
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
+        self
+    }
+
+    /// Events are handed out this long after their due time, rounded up to whole seconds. Default: none.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// How many partitions the topic gets if this worker is the first to use it. Default 16.
+    pub fn new_topic_partitions(mut self, partitions: u16) -> Self {
+        self.new_topic_partitions = partitions;
+        self
+    }
+}

@@ -1,0 +1,111 @@
+//! One round over all schedules: what is due is published.
+
+use std::collections::BTreeSet;
+
+use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+
+use super::store::PAGE;
+use super::stored::Stored;
+use crate::queue::TitoQueue;
+
+/// How many firings of a schedule one transaction publishes.
+const STEP: usize = 100;
+
+/// What a round came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Round {
+    /// How many events were published.
+    pub(crate) published: usize,
+    /// The earliest firing to come, due or not, in Unix seconds.
+    pub(crate) next: Option<i64>,
+}
+
+/// Rounds over all schedules.
+pub(crate) struct Rounds<E> {
+    queue: TitoQueue<E>,
+    /// The schedules whose failure was logged, so that it is not logged in every round.
+    failed: BTreeSet<Vec<u8>>,
+}
+
+impl<E: TitoEngine> Rounds<E> {
+    pub(crate) fn new(queue: TitoQueue<E>) -> Self {
+        Self { queue, failed: BTreeSet::new() }
+    }
+
+    /// Publishes what is due, at most 100 firings of each schedule. A schedule that can't be used is logged and the
+    /// others go on.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub(crate) async fn round(&mut self) -> Result<Round> {
+        let mut round = Round::default();
+        let mut range = keys::schedules();
+        loop {
+            let tx = self.queue.engine.begin().await?;
+            let page = tx.scan(range.clone(), PAGE).await?;
+            let now = tx.start_timestamp().seconds();
+            tx.rollback().await;
+            for (key, bytes) in &page {
+                match self.visit(key, bytes, now).await {
+                    Ok((published, next)) => {
+                        self.failed.remove(key);
+                        round.published += published;
+                        round.next = [round.next, next].into_iter().flatten().min();
+                    }
+                    Err(error) if is_of_the_engine(&error) => return Err(error),
+                    Err(error) => {
+                        if self.failed.insert(key.clone()) {
+                            tracing::error!(%error, "a schedule can't be fired");
+                        }
+                    }
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => range = range.after(last),
+                _ => return Ok(round),
+            }
+        }
+    }
+
+    /// Publishes what is due of a schedule that was read at `now`, and returns how many firings that were and the next
+    /// one.
+    async fn visit(&self, key: &[u8], bytes: &[u8], now: i64) -> Result<(usize, Option<i64>)> {
+        let (_, stored) = Stored::decode(key, bytes)?;
+        if stored.due(now).is_none() {
+            return Ok((0, stored.next.filter(|_| !stored.paused)));
+        }
+        match fire(&self.queue, key, STEP).await {
+            // Large events, and a topic of which each is written to many groups: one firing has room.
+            Err(TitoError::LimitExceeded { .. }) => fire(&self.queue, key, 1).await,
+            fired => fired,
+        }
+    }
+}
+
+/// Publishes up to `limit` due firings of a schedule and stores the next one, in one transaction. Two workers that do so
+/// conflict in the schedule's key, so each firing is published once.
+async fn fire<E: TitoEngine>(queue: &TitoQueue<E>, key: &[u8], limit: usize) -> Result<(usize, Option<i64>)> {
+    let publish = |tx: E::Transaction| async move {
+        let Some(bytes) = tx.get(key).await? else { return Ok((0, None)) };
+        let (name, mut stored) = Stored::decode(key, &bytes)?;
+        let now = tx.start_timestamp().seconds();
+        let Some(due) = stored.due(now) else {
+            return Ok((0, stored.next.filter(|_| !stored.paused)));
+        };
+        let plan = stored.missed.plan(&stored.timetable(&name)?, due, now, limit);
+        for firing in &plan.publish {
+            queue.publish(stored.event.at(&name, *firing), &tx).await?;
+        }
+        stored.next = plan.next;
+        stored.last = plan.publish.last().copied().or(stored.last);
+        tx.put(key.to_vec(), stored.encode(&name)?).await?;
+        Ok((plan.publish.len(), plan.next))
+    };
+    queue.engine.transaction(publish).await
+}
+
+/// Whether it is not the schedule that is at fault, so that the others would meet the same.
+fn is_of_the_engine(error: &TitoError) -> bool {
+    error.is_retryable()
+        || matches!(error, TitoError::CommitUnknown { .. } | TitoError::Storage { .. } | TitoError::EngineClosed { .. })
+}

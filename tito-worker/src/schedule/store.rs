@@ -1,0 +1,181 @@
+//! Schedules are put, listed, paused, resumed and removed.
+
+use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+
+use super::definition::Schedule;
+use super::missed::Missed;
+use super::recurrence::Recurrence;
+use super::stored::Stored;
+use crate::queue::TitoQueue;
+
+/// How many schedules are read at once.
+pub(super) const PAGE: usize = 100;
+
+/// What an event has beside what its schedule stores: its id, the times and two headers.
+const ROOM_FOR_AN_EVENT: usize = 1024;
+
+/// A schedule, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScheduleInfo {
+    /// Its name.
+    pub name: String,
+    /// How it recurs.
+    pub recurrence: Recurrence,
+    /// When it starts, or started, in Unix seconds. See [`Schedule::starts_at`].
+    pub starts_at: i64,
+    /// What becomes of firings that were missed.
+    pub missed: Missed,
+    /// The type of the events that it publishes.
+    pub event_type: String,
+    /// What they are about.
+    pub entity: String,
+    /// Their action.
+    pub action: String,
+    /// The next firing, in Unix seconds; `None` if there are no more. It is not published while the schedule is paused.
+    pub next: Option<i64>,
+    /// The last firing that was published, in Unix seconds.
+    pub last: Option<i64>,
+    /// Whether it is paused.
+    pub paused: bool,
+}
+
+impl ScheduleInfo {
+    fn of(name: String, stored: Stored) -> Self {
+        Self {
+            name,
+            recurrence: stored.recurrence,
+            starts_at: stored.starts_at,
+            missed: stored.missed,
+            event_type: stored.event.event_type,
+            entity: stored.event.entity,
+            action: stored.event.action,
+            next: stored.next,
+            last: stored.last,
+            paused: stored.paused,
+        }
+    }
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Creates a schedule, or replaces the one of this name, and returns what is stored. Programs can put their schedules
+    /// at every start: where the recurrence is unchanged, the next firing stays as it was, so that firings which were
+    /// missed meanwhile are not forgotten. A paused schedule stays paused.
+    ///
+    /// Workers in other processes see it within a second.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidSchedule`] for an expression, a time zone, an interval, a start or an event that can't be used,
+    /// and for a schedule that never fires; [`TitoError::InvalidName`] for its name or its event's type;
+    /// [`TitoError::LimitExceeded`] for an event that is too large; and those of the engine.
+    pub async fn put_schedule(&self, schedule: Schedule) -> Result<ScheduleInfo> {
+        let schedule = &schedule.check()?;
+        let limit = self.engine.limits().value_bytes / 16 * 15;
+        let stored = self.engine.transaction(|tx| async move {
+            let key = keys::schedule(&schedule.name);
+            let before = tx.get(&key).await?;
+            let mut stored = Stored::begin(schedule, tx.start_timestamp().seconds())?;
+            // One that can't be read is replaced as a whole.
+            if let Some((_, before)) = before.as_ref().and_then(|before| Stored::decode(&key, before).ok()) {
+                (stored.last, stored.paused) = (before.last, before.paused);
+                if before.recurs_like(schedule) {
+                    (stored.starts_at, stored.next) = (before.starts_at, before.next);
+                }
+            }
+            let value = stored.encode(&schedule.name)?;
+            let size = value.len() + ROOM_FOR_AN_EVENT;
+            if size > limit {
+                return Err(TitoError::LimitExceeded { what: "a schedule in bytes", size, limit, key: key.into() });
+            }
+            // Left alone where nothing changes, so that it does not meet the firing of a worker.
+            if before.is_none_or(|before| before != value) {
+                tx.put(key, value).await?;
+            }
+            Ok(stored)
+        });
+        Ok(ScheduleInfo::of(schedule.name.clone(), stored.await?))
+    }
+
+    /// All schedules, by name.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`] for a stored value that is not a schedule, with its key: remove it or put it again.
+    /// Those of the engine.
+    pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>> {
+        let mut all = Vec::new();
+        let mut range = keys::schedules();
+        loop {
+            let page_range = range.clone();
+            let page = self.engine.transaction(|tx| async move { tx.scan(page_range, PAGE).await }).await?;
+            for (key, bytes) in &page {
+                let (name, stored) = Stored::decode(key, bytes)?;
+                all.push(ScheduleInfo::of(name, stored));
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => range = range.after(last),
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// Pauses a schedule: nothing is published until it is resumed. Returns whether there is such a schedule.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`] for a stored value that is not a schedule, and those of the engine.
+    pub async fn pause_schedule(&self, name: &str) -> Result<bool> {
+        self.change_schedule(name, |stored, _| {
+            stored.paused = true;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Resumes a paused schedule with its next firing from now on; those that fell into the pause are passed over,
+    /// whatever its policy for missed ones. Returns whether there is such a schedule.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidSchedule`], [`TitoError::Malformed`] for a stored value that is not a schedule, and those of
+    /// the engine.
+    pub async fn resume_schedule(&self, name: &str) -> Result<bool> {
+        self.change_schedule(name, |stored, now| {
+            if std::mem::take(&mut stored.paused) && stored.next.is_some_and(|next| next <= now) {
+                stored.next = stored.timetable(name)?.next_after(now);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a schedule, also one whose stored value can't be read. Events that it has published stay. Returns whether
+    /// there was such a schedule.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn remove_schedule(&self, name: &str) -> Result<bool> {
+        let key = &keys::schedule(name);
+        let remove = |tx: E::Transaction| async move {
+            let exists = tx.get(key).await?.is_some();
+            if exists {
+                tx.delete(key.clone()).await?;
+            }
+            Ok(exists)
+        };
+        self.engine.transaction(remove).await
+    }
+
+    async fn change_schedule(
+        &self,
+        name: &str,
+        change: impl Fn(&mut Stored, i64) -> Result<()> + Send + Sync,
+    ) -> Result<bool> {
+        let (key, change) = (&keys::schedule(name), &change);
+        let apply = |tx: E::Transaction| async move {
+            let Some(bytes) = tx.get(key).await? else { return Ok(false) };
+            let (_, mut stored) = Stored::decode(key, &bytes)?;
+            change(&mut stored, tx.start_timestamp().seconds())?;
+            tx.put(key.clone(), stored.encode(name)?).await?;
+            Ok(true)
+        };
+        self.engine.transaction(apply).await
+    }
+}

@@ -1,0 +1,181 @@
+//! The value under the key of a schedule.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tito_core::keys;
+use tito_core::{KeyText, Result, TitoError};
+
+use super::definition::Checked;
+use super::missed::Missed;
+use super::recurrence::Recurrence;
+use super::timetable::Timetable;
+use crate::publish::Publish;
+
+/// A schedule as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub(super) recurrence: Recurrence,
+    pub(super) starts_at: i64,
+    #[serde(default)]
+    pub(super) missed: Missed,
+    pub(super) event: Template,
+    /// The next firing; none if there are no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<i64>,
+    /// The last firing that was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last: Option<i64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) paused: bool,
+}
+
+/// What the events of all firings have in common.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Template {
+    #[serde(rename = "type")]
+    pub(super) event_type: String,
+    pub(super) entity: String,
+    pub(super) action: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload: Option<Box<RawValue>>,
+}
+
+impl From<Publish> for Template {
+    fn from(event: Publish) -> Self {
+        let Publish { event_type, entity, action, headers, payload, .. } = event;
+        Self { event_type, entity, action, headers, payload }
+    }
+}
+
+impl Template {
+    /// The event of one firing.
+    pub(super) fn at(&self, schedule: &str, seconds: i64) -> Publish {
+        let mut event = Publish::new(&self.event_type, &self.entity).action(&self.action);
+        event.headers = self.headers.clone();
+        event.payload = self.payload.clone();
+        event.header("tito-schedule", schedule).header("tito-scheduled-at", seconds.to_string())
+    }
+}
+
+impl Stored {
+    /// A schedule that begins now.
+    pub(super) fn begin(schedule: &Checked, now: i64) -> Result<Self> {
+        let Checked { recurrence, starts_at, missed, event, .. } = schedule;
+        let mut stored = Self {
+            recurrence: recurrence.clone(),
+            starts_at: starts_at.unwrap_or(now),
+            missed: *missed,
+            event: event.clone(),
+            next: None,
+            last: None,
+            paused: false,
+        };
+        stored.next = stored.timetable(&schedule.name)?.next_after(now);
+        if stored.next.is_none() {
+            let reason = format!("{recurrence}: expected at least one firing after {now}, there is none");
+            return Err(TitoError::InvalidSchedule { name: schedule.name.clone(), reason });
+        }
+        Ok(stored)
+    }
+
+    /// Whether a schedule recurs as this one does. One that does not say when it starts is content with any start.
+    pub(super) fn recurs_like(&self, schedule: &Checked) -> bool {
+        self.recurrence == schedule.recurrence && schedule.starts_at.is_none_or(|start| start == self.starts_at)
+    }
+
+    pub(super) fn timetable(&self, name: &str) -> Result<Timetable> {
+        Timetable::new(&self.recurrence, self.starts_at)
+            .map_err(|reason| TitoError::InvalidSchedule { name: name.to_string(), reason })
+    }
+
+    /// The next firing, if it is due.
+    pub(super) fn due(&self, now: i64) -> Option<i64> {
+        self.next.filter(|next| !self.paused && *next <= now)
+    }
+
+    /// The name in a key, and the schedule stored under it.
+    pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<(String, Self)> {
+        let malformed = |source: tito_core::BoxError| TitoError::Malformed {
+            key: KeyText::from(key),
+            expected: "a schedule in JSON",
+            source,
+        };
+        let name = keys::parse_schedule(key).ok_or_else(|| malformed("its key has no name of a schedule".into()))?;
+        let stored: Self = serde_json::from_slice(bytes).map_err(|source| malformed(source.into()))?;
+        for firing in [stored.next, stored.last].into_iter().flatten() {
+            if !(0..=keys::MAX_EVENT_SECONDS).contains(&firing) {
+                return Err(malformed(format!("a firing at {firing}").into()));
+            }
+        }
+        Ok((name, stored))
+    }
+
+    pub(super) fn encode(&self, name: &str) -> Result<Vec<u8>> {
+        serde_json::to_vec(self)
+            .map_err(|source| TitoError::Unserializable { what: format!("schedule {name:?}"), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+    use proptest::test_runner::Config;
+
+    use super::*;
+
+    const EXAMPLE: &str = r#"{"recurrence":{"cron":{"expression":"0 3 * * *","time_zone":"Europe/Berlin"}},"starts_at":1700000000,"missed":"all","event":{"type":"report","entity":"system","action":"publish","headers":{"a":"b"},"payload":[1, 2]},"next":1700010000,"last":1699923600,"paused":true}"#;
+
+    #[test]
+    fn values_are_read_and_written_again_as_the_page_of_the_format_says() {
+        let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let vectors: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("schedule_value ")).collect();
+        assert!(vectors.len() >= 2);
+        for value in vectors.into_iter().chain([EXAMPLE]) {
+            let (name, stored) = Stored::decode(b"schedule:nightly", value.as_bytes()).unwrap();
+            assert_eq!(name, "nightly");
+            assert_eq!(String::from_utf8(stored.encode(&name).unwrap()).unwrap(), value);
+            stored.timetable(&name).unwrap();
+        }
+    }
+
+    #[test]
+    fn firings_that_no_event_could_have_are_malformed() {
+        for (from, to) in [("1700010000", "-1"), ("1699923600", "10000000000"), ("1700010000", "-9223372036854775808")]
+        {
+            let error = Stored::decode(b"schedule:nightly", EXAMPLE.replace(from, to).as_bytes()).unwrap_err();
+            assert!(matches!(error, TitoError::Malformed { .. }), "{error}");
+        }
+    }
+
+    /// Uses of what could be read.
+    fn try_out(bytes: &[u8]) {
+        let Ok((name, stored)) = Stored::decode(b"schedule:nightly", bytes) else { return };
+        stored.encode(&name).unwrap();
+        let now = 1_800_000_000;
+        if let (Some(due), Ok(timetable)) = (stored.due(now), stored.timetable(&name)) {
+            stored.missed.plan(&timetable, due, now, 10);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(Config { cases: 10_000, failure_persistence: None, ..Config::default() })]
+
+        #[test]
+        fn no_stored_bytes_are_too_odd(
+            at in 0..EXAMPLE.len(),
+            removed in 0_usize..20,
+            inserted in "([0-9]{0,20}|[-0-9*/,#LW:\"{} a-z]{0,20})",
+        ) {
+            let mut bytes = EXAMPLE.as_bytes().to_vec();
+            bytes.splice(at..(at + removed).min(EXAMPLE.len()), inserted.into_bytes());
+            try_out(&bytes);
+        }
+    }
+}

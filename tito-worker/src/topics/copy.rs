@@ -1,0 +1,138 @@
+//! Copies earlier events into a new group.
+//!
+//! Which events those are, their values tell: an event that was published under a revision of its topic before the one
+//! that registered the group was not published to the group, every other was. All of them are committed when copying
+//! begins, as registering has settled the topic.
+//!
+//! They move while they are copied: they are retried, given up, done. So the queues are read in the order in which
+//! events go through them, and each event is copied together with a mark under its id, which keeps it from being copied
+//! again where it turns up once more, by this copier or another. What moves an event the other way, such as a redrive
+//! of dead letters or a change of the number of partitions, raises the topic's revision: then everything is read once
+//! more.
+//!
+//! Every step locks the topic, so none can be committed after the copying was ended or the group removed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tito_core::engine::{Announcement, KeyValue};
+use tito_core::event::{TitoEvent, Topic, queue_name, started_at};
+use tito_core::{Result, TitoEngine, TitoTransaction, keys};
+
+use super::remove::delete_while;
+use super::{read_topic, unknown_group};
+use crate::batches::in_batches;
+use crate::queue::TitoQueue;
+
+/// Copies everything that was published before the revision `before`, and then lets the group be handed out.
+pub(super) async fn copy_earlier_events<E: TitoEngine>(
+    topics: &TitoQueue<E>,
+    event_type: &str,
+    group: &str,
+    before: u64,
+) -> Result<()> {
+    let engine = &topics.engine;
+    let copier = Arc::new(Copier {
+        event_type: event_type.to_string(),
+        group: group.to_string(),
+        before,
+        queue: queue_name(event_type, Some(group)).into(),
+    });
+    loop {
+        // Its revision is raised once everything was moved.
+        topics.finish_resize(event_type).await?;
+        let topic = read_topic(engine, event_type).await?;
+        if topic.resized_from.is_some() {
+            continue;
+        }
+        for range in [keys::events_of_queue(event_type), keys::dead_events(event_type), keys::done_events(event_type)] {
+            let copier = copier.clone();
+            in_batches(engine, range, move |tx: E::Transaction, page| {
+                let copier = copier.clone();
+                async move { copier.copy(&tx, page).await }
+            })
+            .await?;
+        }
+        if copier.end(engine, topic.revision).await? {
+            return Ok(());
+        }
+    }
+}
+
+struct Copier {
+    event_type: String,
+    group: String,
+    before: u64,
+    queue: Arc<str>,
+}
+
+impl Copier {
+    /// Whether the group's events are still being copied, which cannot change until this transaction is committed.
+    async fn is_wanted<T: TitoTransaction>(&self, tx: &T, topic: &Topic) -> Result<bool> {
+        let group = topic.groups.get(&self.group).ok_or_else(|| unknown_group(&self.event_type, &self.group))?;
+        tx.lock_keys(vec![keys::topic(&self.event_type)]).await?;
+        Ok(group.copies_before == Some(self.before))
+    }
+
+    async fn copy<T: TitoTransaction>(&self, tx: &T, page: Vec<KeyValue>) -> Result<u64> {
+        let topic = Topic::read(tx, &self.event_type).await?;
+        if !self.is_wanted(tx, &topic).await? {
+            return Ok(0);
+        }
+        // What is no event has nobody to be handed to.
+        let decoded = page.into_iter().filter_map(|(key, value)| TitoEvent::decode(&key, &value).ok());
+        let mut seen = HashSet::new();
+        let earlier: Vec<_> = decoded.filter(|event| event.revision < self.before && seen.insert(event.id)).collect();
+        let marks: Vec<_> = earlier.iter().map(|event| keys::copied_event(&self.queue, event.id)).collect();
+        let marked = tx.batch_get(marks.clone()).await?;
+        let mut copied = 0;
+        for ((event, mark), _) in earlier.into_iter().zip(marks).zip(marked).filter(|(_, marked)| marked.is_none()) {
+            // Whoever cancels the event meanwhile meets a conflict, and then finds the copy too.
+            tx.lock_keys(vec![event.key.clone()]).await?;
+            tx.put(mark, b"{}".to_vec()).await?;
+            self.put(tx, &topic, event).await?;
+            copied += 1;
+        }
+        Ok(copied)
+    }
+
+    async fn put<T: TitoTransaction>(&self, tx: &T, topic: &Topic, mut event: TitoEvent) -> Result<()> {
+        // A failed event that has kept its place says when it may be tried again. Any other was moved by its retry.
+        if event.attempt > 0 && event.not_before.is_none() {
+            event.timestamp = event.timestamp.min(started_at(event.id).seconds());
+        }
+        event.attempt = 0;
+        event.not_before = None;
+        event.progress = None;
+        event.failures.clear();
+        let partition = topic.partition_of(&event.entity);
+        let key = keys::event(&self.queue, partition, event.timestamp, event.id);
+        tx.put(key.clone(), event.encode()?).await?;
+        tx.outbox().announce(Announcement { event_type: self.queue.clone(), partition, key });
+        Ok(())
+    }
+
+    /// Ends the copying, unless the topic was changed since it had this revision. Returns whether it is at its end.
+    async fn end<E: TitoEngine>(&self, engine: &E, revision: u64) -> Result<bool> {
+        let (group, before) = (self.group.to_string(), self.before);
+        let topic = Topic::change(engine, &self.event_type, |mut topic, _| async move {
+            let is_unchanged = topic.revision == revision;
+            match topic.groups.get_mut(&group) {
+                Some(group) if is_unchanged && group.copies_before == Some(before) => group.copies_before = None,
+                _ => return Ok(None),
+            }
+            Ok(Some(topic))
+        })
+        .await?;
+        let group = topic.groups.get(&self.group).ok_or_else(|| unknown_group(&self.event_type, &self.group))?;
+        Ok(group.copies_before != Some(before))
+    }
+}
+
+/// Deletes the marks of a group into which nothing is being copied any more.
+pub(super) async fn delete_marks<E: TitoEngine>(engine: &E, event_type: &str, group: &str) -> Result<()> {
+    let marks = keys::copied_events(&queue_name(event_type, Some(group)));
+    let group = group.to_string();
+    let is_copied = move |topic: &Topic| topic.groups.get(&group).is_some_and(|group| group.copies_before.is_none());
+    delete_while(engine, event_type, marks, is_copied).await.map(|_| ())
+}

@@ -1,0 +1,86 @@
+//! Registers groups and lists them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tito_core::event::{Group, Topic, check_group_name, check_queue_name, settle_topics};
+use tito_core::{Result, TitoEngine, TitoTransaction};
+
+use super::copy::{copy_earlier_events, delete_marks};
+use super::{is_settled, read_topic};
+use crate::queue::TitoQueue;
+
+/// Where a group that is added begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupStart {
+    /// With what is published from now on.
+    #[default]
+    Now,
+    /// With everything that is still kept of the topic's own queue, then what is published from now on: events that are
+    /// not done, those that were given up, and those that are done and kept as history.
+    History,
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Adds a group to a topic: a queue of its own, named `{type}@{group}`, that every event is published to as well.
+    /// Workers subscribe to it by that name, and it has its own retries and dead letters. Each group costs one more key
+    /// for every event.
+    ///
+    /// When this returns, no event is committed any more that the group does not get. On an engine with other writing
+    /// processes that takes as long as they may go by what they have read of the topic: 5 seconds and the engine's
+    /// `max_transaction_age`. A group that exists stays as it is, and a call that was interrupted is finished, so a
+    /// program can call this whenever it starts.
+    ///
+    /// With [`GroupStart::History`] the group hands out nothing until all earlier events are copied, in transactions of
+    /// at most 200 each. Each is copied once with its id, to the place where it lay last, or to the second at which it
+    /// was published if a retry had moved it.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine: call again to finish.
+    pub async fn add_group(&self, event_type: &str, group: &str, start: GroupStart) -> Result<()> {
+        check_group_name(group)?;
+        let registered = loop {
+            let topic = self.register(event_type, group, start).await?;
+            if let Some(registered) = topic.groups.get(group) {
+                break registered.clone();
+            }
+            // Its old queue is still being deleted.
+            self.finish_removal(event_type, group, &topic).await?;
+        };
+        self.finish_adding(event_type, group, &registered).await
+    }
+
+    /// Waits until a group that was registered gets every event, and copies earlier ones into it if it is to have them.
+    pub(super) async fn finish_adding(&self, event_type: &str, group: &str, registered: &Group) -> Result<()> {
+        if !is_settled(&self.engine, registered.since).await? {
+            settle_topics(&self.engine).await?;
+        }
+        if let Some(before) = registered.copies_before {
+            copy_earlier_events(self, event_type, group, before).await?;
+        }
+        delete_marks(&self.engine, event_type, group).await
+    }
+
+    async fn register(&self, event_type: &str, group: &str, start: GroupStart) -> Result<Arc<Topic>> {
+        let group = group.to_string();
+        Topic::change(&self.engine, event_type, |mut topic, tx| async move {
+            if topic.groups.contains_key(&group) || topic.removed_groups.contains_key(&group) {
+                return Ok(None);
+            }
+            let copies_before = (start == GroupStart::History).then_some(topic.revision + 1);
+            let since = tx.start_timestamp().seconds();
+            topic.groups.insert(group, Group { since, paused: false, copies_before });
+            Ok(Some(topic))
+        })
+        .await
+    }
+
+    /// The groups of a topic by name.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    pub async fn groups(&self, event_type: &str) -> Result<BTreeMap<String, Group>> {
+        check_queue_name(event_type)?;
+        Ok(read_topic(&self.engine, event_type).await?.groups)
+    }
+}

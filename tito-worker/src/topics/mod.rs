@@ -1,0 +1,52 @@
+//! What is done to topics: groups, the number of partitions, pauses, history.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `groups` | registers groups and lists them |
+//! | `copy` | copies earlier events into a new group |
+//! | `remove` | removes a group with all that it has |
+//! | `resize` | changes the number of partitions |
+//! | `settings` | lists, pauses and resumes, sets how long history is kept |
+//! | `unfinished` | finishes what another process began |
+
+mod copy;
+mod groups;
+mod remove;
+mod resize;
+mod settings;
+mod unfinished;
+
+use tito_core::event::{CACHED, Group, Topic};
+use tito_core::{Result, TitoEngine, TitoError};
+
+pub use groups::GroupStart;
+pub use resize::Resized;
+
+/// The group of a topic, where there is one in question.
+pub(crate) fn check_group<'topic>(
+    topic: &'topic Topic,
+    event_type: &str,
+    group: Option<&str>,
+) -> Result<Option<&'topic Group>> {
+    let Some(group) = group else { return Ok(None) };
+    topic.groups.get(group).map(Some).ok_or_else(|| unknown_group(event_type, group))
+}
+
+/// The topic as it is stored now.
+async fn read_topic<E: TitoEngine>(engine: &E, event_type: &str) -> Result<Topic> {
+    let name = event_type.to_string();
+    engine.transaction(|tx| async move { Topic::read(&tx, &name).await }).await
+}
+
+fn unknown_group(event_type: &str, group: &str) -> TitoError {
+    TitoError::UnknownGroup { topic: event_type.to_string(), group: group.to_string() }
+}
+
+/// Whether all writers are sure to know what was changed in a transaction that began at this second.
+async fn is_settled<E: TitoEngine>(engine: &E, since: i64) -> Result<bool> {
+    // The change was committed within the age of its transaction; then writers went by what they had read, in
+    // transactions which in turn have an age.
+    let millis = 2 * engine.max_transaction_age_millis() + CACHED.as_millis() as u64;
+    let now = engine.timestamp().await?.seconds();
+    Ok(now.saturating_sub(since).saturating_sub(2) > (millis / 1000) as i64)
+}

@@ -1,0 +1,92 @@
+//! Removes a group with all that it has.
+
+use std::sync::Arc;
+
+use tito_core::event::{Topic, check_group_name, queue_name, settle_topics};
+use tito_core::keys::{self, KeyRange};
+use tito_core::{Result, TitoEngine, TitoTransaction};
+
+use crate::batches::in_batches;
+use crate::queue::TitoQueue;
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Removes a group from a topic, with its events, dead letters and history, in transactions of at most 200 keys
+    /// each. Waits first, as [`add_group`](TitoQueue::add_group) does, until nobody publishes to it any more. Does
+    /// nothing if there is no such group; finishes a call that was interrupted.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine: call again to finish.
+    pub async fn remove_group(&self, event_type: &str, group: &str) -> Result<()> {
+        check_group_name(group)?;
+        let name = group.to_string();
+        let topic = Topic::change(&self.engine, event_type, |mut topic, _| async move {
+            let was_there = topic.groups.remove(&name).is_some();
+            Ok(was_there.then(|| {
+                topic.removed_groups.insert(name, topic.revision + 1);
+                topic
+            }))
+        });
+        self.finish_removal(event_type, group, &*topic.await?).await
+    }
+
+    /// Deletes what a group had that was taken out of its topic.
+    pub(super) async fn finish_removal(&self, event_type: &str, group: &str, topic: &Topic) -> Result<()> {
+        let Some(&removal) = topic.removed_groups.get(group) else { return Ok(()) };
+        settle_topics(&self.engine).await?;
+        let name = group.to_string();
+        // Else the group could have been added again, when another call has ended the removal.
+        let is_removed = move |topic: &Topic| topic.removed_groups.get(&name) == Some(&removal);
+        let delete = |range| delete_while(&self.engine, event_type, range, is_removed.clone());
+        let queue = queue_name(event_type, Some(group));
+        // A worker that still has one of its events can only put it off to a later place: nothing is left once all was
+        // read without a find. Then nothing can become dead or done either.
+        while delete(keys::events_of_queue(&queue)).await? > 0 {}
+        let rest = [
+            keys::dead_events(&queue),
+            keys::done_events(&queue),
+            keys::checkpoints(&queue),
+            keys::leases(&queue),
+            keys::copied_events(&queue),
+        ];
+        for range in rest {
+            delete(range).await?;
+        }
+        let name = group.to_string();
+        Topic::change(&self.engine, event_type, |mut topic, _| async move {
+            if topic.removed_groups.get(&name) != Some(&removal) {
+                return Ok(None);
+            }
+            topic.removed_groups.remove(&name);
+            Ok(Some(topic))
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// Deletes what lies in a range, as long as the topic is as `is_wanted` says, which cannot change before the deletion is
+/// committed. Returns how much there was.
+pub(super) async fn delete_while<E: TitoEngine>(
+    engine: &E,
+    event_type: &str,
+    range: KeyRange,
+    is_wanted: impl Fn(&Topic) -> bool + Send + Sync,
+) -> Result<u64> {
+    let (event_type, is_wanted) = (Arc::<str>::from(event_type), Arc::new(is_wanted));
+    in_batches(engine, range, move |tx: E::Transaction, page| {
+        let (event_type, is_wanted) = (event_type.clone(), is_wanted.clone());
+        async move {
+            let topic = Topic::read(&tx, &event_type).await?;
+            tx.lock_keys(vec![keys::topic(&event_type)]).await?;
+            if !is_wanted(&topic) {
+                return Ok(0);
+            }
+            let deleted = page.len() as u64;
+            for (key, _) in page {
+                tx.delete(key).await?;
+            }
+            Ok(deleted)
+        }
+    })
+    .await
+}

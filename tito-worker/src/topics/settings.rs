@@ -1,0 +1,82 @@
+//! Lists topics, pauses and resumes them, and sets how long their history is kept.
+
+use std::time::Duration;
+
+use tito_core::event::{Topic, check_queue_name, topic_of};
+use tito_core::{KeyText, Result, TitoEngine, TitoError, TitoTransaction, keys};
+
+use super::unknown_group;
+use crate::queue::TitoQueue;
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Up to `limit` topics with their names, by name, after the one named `after`.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`], which names the key, and those of the engine.
+    pub async fn topics(&self, limit: usize, after: Option<&str>) -> Result<Vec<(String, Topic)>> {
+        let all = keys::topics();
+        let range = after.map_or(all.clone(), |name| all.after(&keys::topic(name)));
+        let found = self.engine.transaction(|tx| async move { tx.scan(range, limit).await }).await?;
+        let topic = |(key, value): (Vec<u8>, Vec<u8>)| {
+            let name = keys::parse_topic(&key).ok_or_else(|| TitoError::Malformed {
+                key: KeyText::from(key.as_slice()),
+                expected: "a topic, whose name is in its key",
+                source: "the name is not escaped as names are".into(),
+            })?;
+            Ok((name, Topic::decode(&key, &value)?))
+        };
+        found.into_iter().map(topic).collect()
+    }
+
+    /// Lets workers hand out nothing of a queue, `{type}` or `{type}@{group}`, in the whole fleet, until it is
+    /// [resumed](TitoQueue::resume). They notice within a second or so; handlers that run go on to their end. Publishing
+    /// goes on, and the topic's other queues too.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`], [`TitoError::UnknownGroup`], and those of the engine.
+    pub async fn pause(&self, queue: &str) -> Result<()> {
+        self.set_paused(queue, true).await
+    }
+
+    /// Ends what [`pause`](TitoQueue::pause) began.
+    ///
+    /// # Errors
+    /// As [`pause`](TitoQueue::pause).
+    pub async fn resume(&self, queue: &str) -> Result<()> {
+        self.set_paused(queue, false).await
+    }
+
+    async fn set_paused(&self, queue: &str, is_paused: bool) -> Result<()> {
+        check_queue_name(queue)?;
+        let queue = queue.to_string();
+        Topic::change(&self.engine, topic_of(&queue.clone()).0, |mut topic, _| async move {
+            let (event_type, group) = topic_of(&queue);
+            let paused = match group {
+                None => &mut topic.paused,
+                Some(name) => {
+                    let group = topic.groups.get_mut(name);
+                    &mut group.ok_or_else(|| unknown_group(event_type, name))?.paused
+                }
+            };
+            let was_paused = std::mem::replace(paused, is_paused);
+            Ok((was_paused != is_paused).then_some(topic))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Sets how long the topic's events are kept once they are done, in whole seconds rounded up; `None` deletes them at
+    /// once. Holds for its groups too.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`], and those of the engine.
+    pub async fn set_history(&self, event_type: &str, kept: Option<Duration>) -> Result<()> {
+        let seconds = kept.map_or(0, |kept| kept.as_secs().saturating_add(u64::from(kept.subsec_nanos() > 0)));
+        Topic::change(&self.engine, event_type, |mut topic, _| async move {
+            let old = std::mem::replace(&mut topic.history_seconds, seconds);
+            Ok((old != seconds).then_some(topic))
+        })
+        .await?;
+        Ok(())
+    }
+}

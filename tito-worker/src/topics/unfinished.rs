@@ -1,0 +1,47 @@
+//! Finishes what another process began.
+
+use tito_core::event::Topic;
+use tito_core::{Result, TitoEngine};
+
+use crate::batches::STEP;
+use crate::queue::TitoQueue;
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Finishes changes of topics that were begun and not finished, as by a process that died: changes of the number of
+    /// partitions, groups that are being removed, groups into which earlier events are being copied. Several processes
+    /// may do so at once, also while the one that began still works. Returns how many changes it found; without any it
+    /// costs one scan over the topics.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn finish_changes(&self) -> Result<u64> {
+        let (mut finished, mut last) = (0, None);
+        loop {
+            let page = self.topics(STEP, last.as_deref()).await?;
+            for (name, topic) in &page {
+                finished += self.finish_changes_of(name, topic).await?;
+            }
+            match page.into_iter().next_back() {
+                Some((name, _)) => last = Some(name),
+                None => return Ok(finished),
+            }
+        }
+    }
+
+    async fn finish_changes_of(&self, name: &str, topic: &Topic) -> Result<u64> {
+        let mut finished = 0;
+        if topic.resized_from.is_some() {
+            self.finish_resize(name).await?;
+            finished += 1;
+        }
+        for group in topic.removed_groups.keys() {
+            self.finish_removal(name, group, topic).await?;
+            finished += 1;
+        }
+        for (group, registered) in topic.groups.iter().filter(|(_, group)| group.copies_before.is_some()) {
+            self.finish_adding(name, group, registered).await?;
+            finished += 1;
+        }
+        Ok(finished)
+    }
+}

@@ -1,0 +1,96 @@
+//! Entities of a strict subscription whose first event waits for its next attempt.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::lanes::Entity;
+
+/// With more of them in a partition no more is read until some go on; each takes about 150 bytes.
+const MOST: usize = 50_000;
+
+/// Later events of these entities are passed over; when the first one falls due, they are read again from there.
+#[derive(Default)]
+pub(super) struct Blocked {
+    /// By entity: when its first event falls due, in Unix seconds, and the event's key.
+    first: HashMap<Entity, (i64, Vec<u8>)>,
+    by_time: BTreeSet<(i64, Entity)>,
+}
+
+impl Blocked {
+    pub(super) fn is_full(&self) -> bool {
+        self.first.len() >= MOST
+    }
+
+    /// Whether an event has to wait for an earlier one of its entity.
+    pub(super) fn holds_up(&self, entity: Entity, key: &[u8]) -> bool {
+        self.first.get(&entity).is_some_and(|(_, first)| key > first.as_slice())
+    }
+
+    /// Holds up what comes after `key` until a second.
+    pub(super) fn block(&mut self, entity: Entity, key: Vec<u8>, until: i64) {
+        if let Some((known, _)) = self.first.insert(entity, (until, key)) {
+            self.by_time.remove(&(known, entity));
+        }
+        self.by_time.insert((until, entity));
+    }
+
+    /// When the next of them falls due.
+    pub(super) fn next_due(&self) -> Option<i64> {
+        self.by_time.first().map(|(until, _)| *until)
+    }
+
+    /// Lets those go that are due, and returns the first of their keys.
+    pub(super) fn let_go(&mut self, now: i64) -> Option<Vec<u8>> {
+        let mut earliest: Option<Vec<u8>> = None;
+        while let Some(&(until, entity)) = self.by_time.first().filter(|(until, _)| *until <= now) {
+            self.by_time.remove(&(until, entity));
+            let key = self.first.remove(&entity).map(|(_, key)| key);
+            earliest = match (earliest, key) {
+                (Some(earliest), Some(key)) => Some(earliest.min(key)),
+                (earliest, key) => earliest.or(key),
+            };
+        }
+        earliest
+    }
+
+    /// The first of all their keys.
+    pub(super) fn first_key(&self) -> Option<&[u8]> {
+        self.first.values().map(|(_, key)| key.as_slice()).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_events_of_an_entity_wait_until_its_first_one_is_due() {
+        let mut blocked = Blocked::default();
+        blocked.block(7, b"b".to_vec(), 100);
+        blocked.block(8, b"a".to_vec(), 101);
+        assert!(blocked.holds_up(7, b"c") && !blocked.holds_up(7, b"b") && !blocked.holds_up(7, b"a"));
+        assert!(!blocked.holds_up(9, b"c"));
+        assert_eq!(blocked.next_due(), Some(100));
+        assert_eq!(blocked.let_go(99), None);
+        assert_eq!(blocked.let_go(100), Some(b"b".to_vec()));
+        assert!(!blocked.holds_up(7, b"c"));
+        assert_eq!(blocked.first_key(), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn an_entity_that_is_blocked_again_waits_for_the_later_time() {
+        let mut blocked = Blocked::default();
+        blocked.block(7, b"b".to_vec(), 100);
+        blocked.block(7, b"b".to_vec(), 200);
+        assert_eq!(blocked.let_go(150), None);
+        assert_eq!(blocked.next_due(), Some(200));
+    }
+
+    #[test]
+    fn those_that_are_due_together_are_read_from_the_first_on() {
+        let mut blocked = Blocked::default();
+        blocked.block(1, b"m".to_vec(), 5);
+        blocked.block(2, b"k".to_vec(), 6);
+        assert_eq!(blocked.let_go(10), Some(b"k".to_vec()));
+        assert_eq!(blocked.next_due(), None);
+    }
+}

@@ -1,0 +1,64 @@
+//! The end of a partition's work: running handlers get time to end, and what they came to is recorded.
+
+use std::time::Duration;
+
+use futures::future::OptionFuture;
+use tito_core::TitoEngine;
+
+use super::Partition;
+use crate::worker::report::WorkerReport;
+
+/// How long the recording of what is done may take once the shutdown timeout has passed.
+const LAST_RECORDING: Duration = Duration::from_secs(5);
+
+impl<E: TitoEngine> Partition<E> {
+    pub(super) async fn shut_down(mut self, timeout: Duration) -> WorkerReport {
+        self.put_back_unstarted();
+        let ended = tokio::time::timeout(timeout, self.finish_running()).await;
+        if ended.is_err() {
+            self.report.unfinished = self.lanes.abort().await;
+            tracing::warn!(
+                queue = %self.runner.queue, partition = self.origin.partition, handlers = self.report.unfinished,
+                "handlers did not end before the shutdown timeout"
+            );
+        }
+        if tokio::time::timeout(LAST_RECORDING, self.record_the_rest()).await.is_err() {
+            tracing::error!(
+                queue = %self.runner.queue, partition = self.origin.partition,
+                "outcomes could not be recorded before shutdown; their events are handed out again"
+            );
+        }
+        self.report
+    }
+
+    /// Waits until no handler runs; what has ended meanwhile is recorded.
+    async fn finish_running(&mut self) {
+        while self.lanes.are_running() {
+            self.start_recording();
+            tokio::select! {
+                () = self.lanes.finished() => self.take_finished(),
+                Some(recorded) = OptionFuture::from(self.recording.as_mut()) => {
+                    self.recording = None;
+                    if let Err(error) = self.take_recorded(recorded) {
+                        tracing::warn!(%error, "recording outcomes failed, trying again");
+                    }
+                }
+            }
+            // What is let go on by a recording must not begin any more.
+            self.put_back_unstarted();
+        }
+    }
+
+    async fn record_the_rest(&mut self) {
+        loop {
+            self.take_finished();
+            self.start_recording();
+            let Some(recording) = self.recording.as_mut() else { return };
+            let recorded = recording.await;
+            self.recording = None;
+            if let Err(error) = self.take_recorded(recorded) {
+                tracing::warn!(%error, "recording outcomes failed, trying again");
+            }
+        }
+    }
+}

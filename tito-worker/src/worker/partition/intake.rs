@@ -1,0 +1,189 @@
+//! What is read, and what of it is handed out.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use tito_core::event::{TitoEvent, started_at};
+use tito_core::keys;
+use tito_core::{Result, Timestamp, TitoEngine};
+
+use super::page::{Page, checkpoint_floor, read_checkpoint, read_page};
+use super::{Partition, next_pause};
+use crate::worker::held::Held;
+use crate::worker::lanes::entity_of;
+use crate::worker::reader::{PageRead, Reader};
+use crate::worker::record::{Disposition, Unrecorded};
+use crate::worker::runner::Delivery;
+
+impl<E: TitoEngine> Partition<E> {
+    pub(super) fn start_reading(&mut self) {
+        if self.reading.is_some() || !self.has_room() {
+            return;
+        }
+        let (engine, runner, pause) = (self.engine.clone(), self.runner.clone(), self.read_pause);
+        let Some(reader) = &mut self.reader else {
+            let partition = self.origin.partition;
+            self.reading = Some(
+                async move {
+                    tokio::time::sleep(pause).await;
+                    let _turn = runner.turn_to_read().await;
+                    read_checkpoint(&engine, &runner.queue, partition).await
+                }
+                .boxed(),
+            );
+            return;
+        };
+        let now_millis = self.engine.clock().now_millis();
+        let let_go = self.blocked.let_go(reader.present(now_millis));
+        for key in [self.put_again.take(), let_go].into_iter().flatten() {
+            reader.note_commit(&key, now_millis);
+        }
+        if reader.wants_to_read(now_millis) {
+            let (range, limit) = reader.next_page(now_millis);
+            self.reading = Some(
+                async move {
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
+                    let _turn = runner.turn_to_read().await;
+                    let _poll = runner.observe.meters.time_poll();
+                    read_page(&engine, range, limit).await
+                }
+                .boxed(),
+            );
+        }
+    }
+
+    /// When to read next if nothing happens before.
+    pub(super) fn next_read_millis(&self) -> u64 {
+        let Some(reader) = &self.reader else { return 0 };
+        let unblocked = self.blocked.next_due().map_or(u64::MAX, |due| reader.shows_millis(due));
+        reader.next_read_millis().min(unblocked)
+    }
+
+    /// Whether the first event of an entity that was held up is due.
+    pub(super) fn is_one_unblocked(&self, now_millis: u64) -> bool {
+        let present = self.reader.as_ref().map_or(0, |reader| reader.present(now_millis));
+        self.blocked.next_due().is_some_and(|due| due <= present)
+    }
+
+    /// The second of the first event that is held or passed over.
+    pub(super) fn first_kept_second(&self) -> Option<i64> {
+        let blocked = self.blocked.first_key().and_then(keys::parse_event_second);
+        [self.held.first_second(), blocked].into_iter().flatten().min()
+    }
+
+    pub(super) fn take_page(&mut self, page: Result<Page>) -> Result<()> {
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                self.read_pause = next_pause(self.read_pause);
+                return Err(error);
+            }
+        };
+        self.read_pause = Duration::ZERO;
+        let now_millis = self.engine.clock().now_millis();
+        // A subscription with a delay of its own lives in the past.
+        let delay_millis = u64::try_from(self.runner.delay_seconds).unwrap_or(0).saturating_mul(1_000);
+        let present = Timestamp::from_millis(page.seen.physical_millis().saturating_sub(delay_millis));
+        let Some(reader) = &mut self.reader else {
+            let floor = page.entries.first().and_then(|(_, value)| checkpoint_floor(value));
+            self.reader = Some(Reader::new(
+                &self.runner.queue,
+                self.origin.partition,
+                // A dead letter that was redriven can lie below the floor, and must not be overtaken.
+                floor.filter(|_| !self.runner.is_strict()),
+                present,
+                now_millis,
+                self.engine.max_transaction_age_millis(),
+                self.engine.is_only_writer(),
+                self.runner.is_strict(),
+            ));
+            return Ok(());
+        };
+        // Of one entity's events an earlier one can be committed behind the cursor, and a later one stand in this page.
+        let woken = self.wakeup.take();
+        if let Some(key) = woken.as_ref().filter(|key| reader.has_passed(key)) {
+            reader.note_commit(key, now_millis);
+            // The page is dropped, and the next one is read after all that was released meanwhile.
+            self.held.settle();
+            return Ok(());
+        }
+        reader.note_pass(page.seen);
+        let mut outcome = PageRead::new(present, page.asked_millis, page.entries.len());
+        let mut deliveries = Vec::with_capacity(page.entries.len());
+        for (key, value) in page.entries {
+            let place = keys::parse_event(&key);
+            if let Some(place) = &place {
+                if place.seconds > present.seconds() {
+                    outcome.next_due = Some(place.seconds);
+                    break;
+                }
+                if reader.must_look_back(started_at(place.id)) {
+                    outcome.is_cut = true;
+                    break;
+                }
+            }
+            if self.held.is_full() {
+                outcome.is_cut = true;
+                break;
+            }
+            reader.pass(&key);
+            outcome.count(value.len());
+            if self.held.is_held(&key) {
+                continue;
+            }
+            let decoded = TitoEvent::decode(&key, &value);
+            // One with the id of another would be stored in its place when it is tried again.
+            let event = decoded.ok().filter(|event| place.is_some_and(|place| place.id == event.id));
+            let Some(event) = event else {
+                tracing::error!(key = %tito_core::KeyText::from(key.as_slice()), "not an event, set aside");
+                set_aside(&mut self.held, &mut self.unrecorded, key, value.len(), Disposition::Malformed);
+                continue;
+            };
+            let entity = entity_of(&event.entity);
+            if self.runner.is_strict() {
+                if self.blocked.holds_up(entity, &key) || self.topic.is_moving(&event.entity) {
+                    continue;
+                }
+                if let Some(until) = event.not_before.filter(|until| *until > present.seconds()) {
+                    self.blocked.block(entity, key, until);
+                    continue;
+                }
+            } else if let Some(seconds) = event.not_before {
+                // Put off while the subscription was strict: from now on it doesn't keep its place.
+                if seconds > present.seconds() {
+                    set_aside(
+                        &mut self.held,
+                        &mut self.unrecorded,
+                        key,
+                        value.len(),
+                        Disposition::Reschedule { seconds },
+                    );
+                    continue;
+                }
+            }
+            if self.topic.resized_from.is_none() && self.topic.partition_of(&event.entity) != self.origin.partition {
+                set_aside(&mut self.held, &mut self.unrecorded, key, value.len(), Disposition::Misplaced);
+                continue;
+            }
+            if self.held.hold(&key, value.len()) {
+                deliveries.push(Delivery { key, entity, event: Some(event), origin: self.origin.clone() });
+            }
+        }
+        reader.note_page(&outcome, now_millis);
+        if let Some(key) = woken {
+            reader.note_commit(&key, now_millis);
+        }
+        self.held.settle();
+        self.lanes.submit(deliveries);
+        Ok(())
+    }
+}
+
+/// Keeps an event from handlers, to be recorded as it is.
+fn set_aside(held: &mut Held, unrecorded: &mut Vec<Unrecorded>, key: Vec<u8>, size: usize, disposition: Disposition) {
+    if held.hold(&key, size) {
+        unrecorded.push(Unrecorded { key, entity: 0, disposition, is_suspended: false });
+    }
+}

@@ -1,0 +1,230 @@
+//! One partition at work: read, hand out, record.
+//!
+//! | file | idea |
+//! |---|---|
+//! | this one | the loop |
+//! | `intake` | what is read, and what of it is handed out |
+//! | `outcomes` | what handlers came to, and its recording |
+//! | `ending` | shutdown |
+//! | `page` | the reads themselves |
+
+mod ending;
+mod intake;
+mod outcomes;
+mod page;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, OptionFuture};
+use tito_core::engine::Wakeup;
+use tito_core::event::Topic;
+use tito_core::{Result, TitoEngine};
+use tokio::sync::watch;
+
+use self::page::Page;
+use super::blocked::Blocked;
+use super::fence::Fence;
+use super::held::Held;
+use super::lanes::Lanes;
+use super::reader::Reader;
+use super::record::{RecordedBatch, Unrecorded};
+use super::report::WorkerReport;
+use super::runner::{Origin, Runner};
+use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE};
+use crate::membership::Lease;
+
+/// How often, by the engine's clock, a checkpoint is written beside an acknowledgement.
+const CHECKPOINT_EVERY: u64 = 10_000;
+
+/// How often a worker that waits looks whether the clock was set back, after which it would wait too long.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
+
+/// What the partitions of a subscription listen to.
+#[derive(Clone)]
+pub(super) struct Signals {
+    pub(super) stopped: watch::Receiver<bool>,
+    pub(super) active: watch::Receiver<bool>,
+    pub(super) topic: watch::Receiver<Arc<Topic>>,
+}
+
+type Reading = BoxFuture<'static, Result<Page>>;
+type Recording = BoxFuture<'static, Result<RecordedBatch>>;
+
+pub(super) struct Partition<E: TitoEngine> {
+    engine: E,
+    runner: Arc<Runner<E>>,
+    /// The topic as this partition goes by it.
+    topic: Arc<Topic>,
+    origin: Arc<Origin>,
+    wakeup: Wakeup,
+    reader: Option<Reader>,
+    lanes: Lanes<E>,
+    held: Held,
+    blocked: Blocked,
+    /// The first key of an event that was recorded to be handled again. It may be stored under the same key, which the
+    /// cursor may have passed while the event was held, so it is read again.
+    put_again: Option<Vec<u8>>,
+    /// Whether nothing is read until the topic was read anew, or the partition is taken away.
+    is_fenced: bool,
+    unrecorded: Vec<Unrecorded>,
+    reading: Option<Reading>,
+    recording: Option<Recording>,
+    /// What `recording` records.
+    batch: Arc<Vec<Unrecorded>>,
+    next_checkpoint: u64,
+    read_pause: Duration,
+    record_pause: Duration,
+    report: WorkerReport,
+}
+
+impl<E: TitoEngine> Partition<E> {
+    pub(super) fn new(
+        engine: E,
+        runner: Arc<Runner<E>>,
+        partition: u16,
+        topic: Arc<Topic>,
+        lease: Option<Lease>,
+    ) -> Self {
+        let fence = Fence::new(&runner.queue, partition, lease);
+        Self {
+            // Registered before the first read, so that no commit falls between the two.
+            wakeup: engine.context().wakeups.register(&runner.queue, partition),
+            lanes: Lanes::new(runner.clone()),
+            next_checkpoint: engine.clock().now_millis() + CHECKPOINT_EVERY,
+            origin: Arc::new(Origin { partition, revision: topic.revision, fence }),
+            engine,
+            runner,
+            topic,
+            reader: None,
+            held: Held::default(),
+            blocked: Blocked::default(),
+            put_again: None,
+            is_fenced: false,
+            unrecorded: Vec::new(),
+            reading: None,
+            recording: None,
+            batch: Arc::default(),
+            read_pause: Duration::ZERO,
+            record_pause: Duration::ZERO,
+            report: WorkerReport::default(),
+        }
+    }
+
+    /// Works until it is stopped, and while it is active.
+    pub(super) async fn serve(mut self, mut signals: Signals, shutdown_timeout: Duration) -> WorkerReport {
+        while !*signals.stopped.borrow() {
+            let topic = signals.topic.borrow_and_update().clone();
+            if topic.revision != self.topic.revision {
+                self.go_by(topic);
+            }
+            let is_active = *signals.active.borrow_and_update() && !self.topic.is_paused(&self.runner.queue);
+            if is_active {
+                self.start_reading();
+            } else {
+                self.put_back_unstarted();
+            }
+            tokio::select! {
+                _ = signals.stopped.changed() => {}
+                _ = signals.active.changed() => {}
+                _ = signals.topic.changed() => {}
+                result = self.step() => {
+                    if let Err(error) = result {
+                        tracing::warn!(
+                            queue = %self.runner.queue, partition = self.origin.partition, %error,
+                            "the engine failed, trying again"
+                        );
+                    }
+                }
+            }
+        }
+        self.shut_down(shutdown_timeout).await
+    }
+
+    /// Works until nothing is due, or until the topic has to be read anew, which is told as well.
+    pub(super) async fn drain(mut self) -> Result<(WorkerReport, bool)> {
+        loop {
+            self.start_reading();
+            if self.is_idle() {
+                return Ok((self.report, self.is_fenced));
+            }
+            self.step().await?;
+        }
+    }
+
+    /// Waits for the next thing to happen, and deals with it. Safe to cancel.
+    async fn step(&mut self) -> Result<()> {
+        self.start_recording();
+        let reader_waits = self.reading.is_none() && self.reader.is_some();
+        let has_room = self.has_room();
+        let next_read = self.next_read_millis();
+        let clock = self.engine.clock();
+        tokio::select! {
+            Some(page) = OptionFuture::from(self.reading.as_mut()) => {
+                self.reading = None;
+                self.take_page(page)
+            }
+            Some(recorded) = OptionFuture::from(self.recording.as_mut()) => {
+                self.recording = None;
+                self.take_recorded(recorded)
+            }
+            () = self.lanes.finished() => {
+                self.take_finished();
+                Ok(())
+            }
+            // Only between reads: a page that is being read may be older than the commit.
+            key = self.wakeup.woken(), if reader_waits => {
+                let now = self.engine.clock().now_millis();
+                if let Some(reader) = &mut self.reader {
+                    reader.note_commit(&key, now);
+                }
+                Ok(())
+            }
+            () = clock.wait_until(next_read), if reader_waits && has_room => Ok(()),
+            () = tokio::time::sleep(CLOCK_CHECK), if reader_waits && has_room => Ok(()),
+        }
+    }
+
+    /// Goes by a later state of the topic. What was changed may lie anywhere behind the cursor, so everything is read
+    /// again; what handlers have begun goes on to its end.
+    fn go_by(&mut self, topic: Arc<Topic>) {
+        let Origin { partition, fence, .. } = &*self.origin;
+        self.origin = Arc::new(Origin { partition: *partition, revision: topic.revision, fence: fence.clone() });
+        self.topic = topic;
+        self.is_fenced = false;
+        self.put_back_unstarted();
+    }
+
+    /// Lets go of events whose handlers have not begun; they are read again when the partition goes on.
+    fn put_back_unstarted(&mut self) {
+        for key in self.lanes.take_unstarted() {
+            self.held.release(&key, false);
+        }
+        // As after a takeover, everything is read from the beginning.
+        self.reading = None;
+        self.reader = None;
+        self.blocked = Blocked::default();
+        self.held.settle();
+    }
+
+    fn has_room(&self) -> bool {
+        self.held.has_room() && !self.blocked.is_full() && !self.is_fenced
+    }
+
+    fn is_idle(&self) -> bool {
+        let now = self.engine.clock().now_millis();
+        let has_caught_up = self.reader.as_ref().is_some_and(|reader| reader.has_caught_up(now));
+        self.held.is_empty()
+            && self.recording.is_none()
+            && (self.is_fenced
+                || has_caught_up
+                    && self.put_again.is_none()
+                    && self.reading.is_none()
+                    && !self.wakeup.is_woken()
+                    && !self.is_one_unblocked(now))
+    }
+}
+
+fn next_pause(pause: Duration) -> Duration {
+    (pause * 2).clamp(FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE)
+}

@@ -1,0 +1,43 @@
+//! Reads a page of a partition, or where to begin.
+
+use serde::Deserialize;
+use tito_core::engine::KeyValue;
+use tito_core::keys::{self, KeyRange};
+use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction};
+
+pub(super) struct Page {
+    pub(super) entries: Vec<KeyValue>,
+    /// When it was read.
+    pub(super) seen: Timestamp,
+    /// What the clock showed before.
+    pub(super) asked_millis: u64,
+}
+
+pub(super) async fn read_page<E: TitoEngine>(engine: &E, range: KeyRange, limit: usize) -> Result<Page> {
+    let asked_millis = engine.clock().now_millis();
+    let tx = engine.begin().await?;
+    let entries = tx.scan(range, limit).await?;
+    let seen = tx.start_timestamp();
+    tx.rollback().await;
+    Ok(Page { entries, seen, asked_millis })
+}
+
+/// A page of the checkpoint alone.
+pub(super) async fn read_checkpoint<E: TitoEngine>(engine: &E, queue: &str, partition: u16) -> Result<Page> {
+    let key = keys::checkpoint(queue, partition);
+    let asked_millis = engine.clock().now_millis();
+    let tx = engine.begin().await?;
+    let value = tx.get(&key).await?;
+    let seen = tx.start_timestamp();
+    tx.rollback().await;
+    Ok(Page { entries: value.map(|value| (key, value)).into_iter().collect(), seen, asked_millis })
+}
+
+/// The floor of a checkpoint. One that can't be read costs a scan from the beginning, nothing else.
+pub(super) fn checkpoint_floor(value: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Checkpoint {
+        floor: i64,
+    }
+    serde_json::from_slice(value).ok().map(|Checkpoint { floor }| floor)
+}

@@ -1,0 +1,200 @@
+//! One subscription at work: follows its topic, and keeps a task for each partition that is this worker's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tito_core::event::{Topic, topic_of};
+use tito_core::{Result, TitoEngine};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::partition::{Partition, Signals};
+use super::report::WorkerReport;
+use super::runner::Runner;
+use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE, resumed};
+use crate::membership::{Lease, Membership, Owned};
+use crate::partitions::PartitionConfig;
+
+/// How often the topic is read anew: for pauses, changes of its partitions, and what was put behind the cursors.
+const TOPIC_EVERY: Duration = Duration::from_secs(1);
+
+/// How a worker gets its partitions.
+pub(super) enum Ownership<E: TitoEngine> {
+    /// A share that it was told.
+    Static(PartitionConfig),
+    /// What its fleet leaves to it.
+    Fleet(Arc<Membership<E>>),
+}
+
+impl<E: TitoEngine> Clone for Ownership<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Static(share) => Self::Static(*share),
+            Self::Fleet(membership) => Self::Fleet(membership.clone()),
+        }
+    }
+}
+
+pub(super) struct Supervisor<E: TitoEngine> {
+    pub(super) engine: E,
+    pub(super) runner: Arc<Runner<E>>,
+    pub(super) ownership: Ownership<E>,
+    pub(super) stopped: watch::Receiver<bool>,
+    pub(super) active: watch::Receiver<bool>,
+    pub(super) shutdown_timeout: Duration,
+}
+
+/// A partition that is being served.
+struct Served {
+    lease: Option<Lease>,
+    stop: watch::Sender<bool>,
+}
+
+/// A partition that has ended.
+struct Ended {
+    partition: u16,
+    report: WorkerReport,
+}
+
+impl<E: TitoEngine> Supervisor<E> {
+    /// Works until it is stopped.
+    pub(super) async fn run(self) -> WorkerReport {
+        let mut total = WorkerReport::default();
+        let mut stopped = self.stopped.clone();
+        let Some(topic) = self.first_topic().await else { return total };
+        let (publish_topic, topic) = watch::channel(topic);
+        let mut owned = match &self.ownership {
+            Ownership::Static(_) => None,
+            Ownership::Fleet(membership) => Some(membership.owned()),
+        };
+        let mut served: BTreeMap<u16, Served> = BTreeMap::new();
+        let mut tasks: JoinSet<Ended> = JoinSet::new();
+        while !*stopped.borrow() {
+            let wanted = self.wanted(&topic.borrow(), owned.as_mut());
+            // One whose lease was renewed under another epoch is stopped as well, and begun anew when it has ended.
+            for (partition, served) in &served {
+                if wanted.get(partition) != Some(&served.lease) {
+                    let _ = served.stop.send(true);
+                }
+            }
+            for (partition, lease) in wanted {
+                if !served.contains_key(&partition) && !self.begin(partition, lease.as_ref()) {
+                    continue;
+                }
+                served.entry(partition).or_insert_with(|| {
+                    let (stop, stopped) = watch::channel(false);
+                    let signals = Signals { stopped, active: self.active.clone(), topic: topic.clone() };
+                    let now = topic.borrow().clone();
+                    let one = Partition::new(self.engine.clone(), self.runner.clone(), partition, now, lease.clone());
+                    let timeout = self.shutdown_timeout;
+                    tasks.spawn(async move { Ended { partition, report: one.serve(signals, timeout).await } });
+                    Served { lease, stop }
+                });
+            }
+            tokio::select! {
+                _ = stopped.changed() => {}
+                () = changed(owned.as_mut()) => {}
+                () = self.runner.outdated.notified() => self.refresh(&publish_topic).await,
+                () = tokio::time::sleep(TOPIC_EVERY) => self.refresh(&publish_topic).await,
+                Some(ended) = tasks.join_next() => {
+                    let ended = resumed(ended);
+                    served.remove(&ended.partition);
+                    total += self.take_ended(ended).await;
+                }
+            }
+        }
+        for served in served.values() {
+            let _ = served.stop.send(true);
+        }
+        while let Some(ended) = tasks.join_next().await {
+            total += self.take_ended(resumed(ended)).await;
+        }
+        total
+    }
+
+    /// Whether a partition may be served now.
+    fn begin(&self, partition: u16, lease: Option<&Lease>) -> bool {
+        match (&self.ownership, lease) {
+            (Ownership::Fleet(membership), Some(lease)) => membership.begin(&self.runner.queue, partition, lease),
+            _ => true,
+        }
+    }
+
+    /// The partitions that are to be served, with their leases.
+    fn wanted(&self, topic: &Topic, owned: Option<&mut watch::Receiver<Arc<Owned>>>) -> BTreeMap<u16, Option<Lease>> {
+        match (&self.ownership, owned) {
+            (Ownership::Static(share), _) => {
+                share.of(topic.served_partitions()).map(|partition| (partition, None)).collect()
+            }
+            (Ownership::Fleet(_), None) => BTreeMap::new(),
+            (Ownership::Fleet(_), Some(owned)) => {
+                let owned = owned.borrow_and_update();
+                let leases = owned.get(&self.runner.queue).into_iter().flatten();
+                leases.map(|(partition, lease)| (*partition, Some(lease.clone()))).collect()
+            }
+        }
+    }
+
+    async fn take_ended(&self, ended: Ended) -> WorkerReport {
+        if let Ownership::Fleet(membership) = &self.ownership {
+            membership.release(&self.runner.queue, ended.partition).await;
+        }
+        ended.report
+    }
+
+    /// Reads the topic anew. What can't be read now is read the next time.
+    async fn refresh(&self, publish: &watch::Sender<Arc<Topic>>) {
+        if let Ownership::Fleet(membership) = &self.ownership {
+            membership.set_in_flight(&self.runner.queue, self.runner.in_flight.load(Ordering::Relaxed));
+        }
+        match read_topic(&self.engine, &self.runner).await {
+            Ok(topic) => {
+                publish.send_if_modified(|known| {
+                    let is_new = topic.revision > known.revision;
+                    if is_new {
+                        *known = topic;
+                    }
+                    is_new
+                });
+            }
+            Err(error) => tracing::warn!(queue = %self.runner.queue, %error, "the topic can't be read, trying again"),
+        }
+    }
+
+    /// The topic, or `None` if the worker was stopped before the engine could be reached.
+    async fn first_topic(&self) -> Option<Arc<Topic>> {
+        let (mut pause, mut stopped) = (FIRST_ERROR_PAUSE, self.stopped.clone());
+        loop {
+            let topic = tokio::select! {
+                topic = read_topic(&self.engine, &self.runner) => topic,
+                _ = stopped.wait_for(|stopped| *stopped) => return None,
+            };
+            match topic {
+                Ok(topic) => return Some(topic),
+                Err(error) => {
+                    tracing::warn!(queue = %self.runner.queue, %error, "the topic can't be read, trying again");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_ERROR_PAUSE),
+                _ = stopped.wait_for(|stopped| *stopped) => return None,
+            }
+        }
+    }
+}
+
+/// The topic of a subscription's queue, created if it does not exist.
+pub(super) async fn read_topic<E: TitoEngine>(engine: &E, runner: &Runner<E>) -> Result<Arc<Topic>> {
+    tito_core::event::check_queue_name(&runner.queue)?;
+    Topic::ensure(engine, topic_of(&runner.queue).0, runner.new_topic_partitions).await
+}
+
+async fn changed(owned: Option<&mut watch::Receiver<Arc<Owned>>>) {
+    let Some(owned) = owned else { return std::future::pending().await };
+    if owned.changed().await.is_err() {
+        // The membership has ended, and with it what could change.
+        std::future::pending().await
+    }
+}
