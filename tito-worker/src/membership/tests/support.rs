@@ -115,12 +115,15 @@ impl Node {
 
 /// Rounds of all nodes, a period apart, until none changes anything. Returns how many it took.
 pub(super) async fn settle(nodes: &mut [Node], clock: &HandClock) -> usize {
+    let mut quiet = 0;
     for rounds in 1..50 {
         let before: Vec<_> = nodes.iter().map(|node| node.serving.clone()).collect();
         for node in nodes.iter_mut() {
             node.step().await;
         }
-        if nodes.iter().map(|node| &node.serving).eq(&before) {
+        // A member that joined in this round is known to those before it in the next.
+        quiet = if nodes.iter().map(|node| &node.serving).eq(&before) { quiet + 1 } else { 0 };
+        if quiet == 2 {
             return rounds;
         }
         clock.advance(PERIOD);
