@@ -125,10 +125,10 @@ pub async fn a_transaction_that_does_not_know_of_a_group_is_waited_for<E: TitoEn
         assert!(!adding.is_finished(), "an event can still be committed that the group does not get");
         unaware.commit().await.unwrap();
         turning(&clock, adding).await.unwrap().unwrap();
-        publish(&db, [job("aware")]).await;
-        let group = places(&db, &format!("event:job@{group}:")).await;
-        assert_eq!(group.contains_key(&late.id), copies == 1);
-        assert_eq!(group.values().filter(|(_, event)| event.entity == "aware").count(), 1);
+        publish(&db, [job(format!("aware of {group}"))]).await;
+        let found = places(&db, &format!("event:job@{group}:")).await;
+        assert_eq!(found.contains_key(&late.id), copies == 1);
+        assert!(found.values().any(|(_, event)| event.entity == format!("aware of {group}")));
     }
 }
 
@@ -143,10 +143,10 @@ pub async fn events_that_move_while_they_are_copied_are_copied_once<E: TitoEngin
     // Between two steps one event is retried, others are given up, and dead letters go back behind the copier.
     let step = db.faults().at(Call::Commit).key_prefix("copied:").nth(3).hold();
     let adding = tokio::spawn({
-        let (queue, clock) = (queue.clone(), clock.clone());
-        async move { turning(&clock, queue.add_group("job", "late", GroupStart::History)).await }
+        let queue = queue.clone();
+        async move { queue.add_group("job", "late", GroupStart::History).await }
     });
-    step.arrivals(1).await;
+    turning(&clock, step.arrivals(1)).await;
     let handler = |event: TitoEvent| async move {
         Ok::<_, TitoError>(match event.entity.len() {
             3 => Outcome::RetryAfter(Duration::from_secs(5)),
@@ -157,7 +157,7 @@ pub async fn events_that_move_while_they_are_copied_are_copied_once<E: TitoEngin
     Harness::new(&db, &clock).subscribe("job", handler).drain().await.unwrap();
     queue.redrive_where("job", |event| event.entity.starts_with("dead")).await.unwrap();
     step.open();
-    adding.await.unwrap().unwrap();
+    turning(&clock, adding).await.unwrap().unwrap();
 
     let copies = places(&db, "event:job@late:").await;
     let missing = all.iter().filter(|id| !copies.contains_key(id)).count();

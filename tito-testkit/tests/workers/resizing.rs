@@ -124,8 +124,8 @@ pub async fn publishers_and_workers_go_on_while_partitions_change<E: TitoEngine>
         // Held within its walk over the events, so that work goes on in the middle.
         let step = db.faults().at(Call::Commit).key_prefix("event:job:").nth(2).hold();
         let resizing = tokio::spawn({
-            let (queue, clock) = (queue.clone(), clock.clone());
-            async move { turning(&clock, queue.resize_topic("job", partitions)).await }
+            let queue = queue.clone();
+            async move { queue.resize_topic("job", partitions).await }
         });
         let unaware = db.begin().await.unwrap();
         queue.publish(job(published), &unaware).await.unwrap();
@@ -136,17 +136,16 @@ pub async fn publishers_and_workers_go_on_while_partitions_change<E: TitoEngine>
         }
         // Whether it is refused as too old or committed, it is published as a whole or not at all.
         published += usize::from(unaware.commit().await.is_ok());
-        step.arrivals(1).await;
+        turning(&clock, step.arrivals(1)).await;
         harness.drain().await.unwrap();
         publish(&db, (published..published + 50).map(job)).await;
         published += 50;
         step.open();
-        resizing.await.unwrap().unwrap();
+        turning(&clock, resizing).await.unwrap().unwrap();
         publish(&db, (published..published + 50).map(job)).await;
         published += 50;
-        let pending = events_in_place(&db, partitions).await.len();
+        assert!(events_in_place(&db, partitions).await.len() >= 50);
         harness.drain().await.unwrap();
-        assert_eq!(harness.report().done as usize + usize::from(pending == 0), harness.report().done as usize);
         publish(&db, (published..published + 400).map(job)).await;
         published += 400;
     }
