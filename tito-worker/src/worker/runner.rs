@@ -231,7 +231,12 @@ impl<E: TitoEngine> Runner<E> {
             }
             Handler::Plain(PlainHandler::Batch(handler)) => {
                 let events = deliveries.iter().filter_map(|delivery| delivery.event.clone()).collect();
-                handler(events).await.map(done).map_err(|error| retry(text_of(&*error)))
+                let outcomes = handler(events).await.map_err(|error| retry(text_of(&*error)))?;
+                let mut verdicts: Vec<Verdict> = done(outcomes);
+                if self.is_strict() {
+                    hold_up_later_events(deliveries, &mut verdicts);
+                }
+                Ok(verdicts)
             }
             Handler::Transactional(handler) => match self.run_in_transaction(handler, deliveries, runs).await {
                 Ok(Ran::Recorded(recorded)) => Ok(recorded.into_iter().map(Verdict::Recorded).collect()),
@@ -286,6 +291,11 @@ impl<E: TitoEngine> Runner<E> {
                     outcomes
                 }
             };
+            if self.is_strict() && is_overtaken(deliveries, &stored, &outcomes) {
+                return Err(TitoError::Application(
+                    "an event of the batch was put off, and later ones have to wait".into(),
+                ));
+            }
             let mut handled = stored.into_iter().zip(outcomes).peekable();
             let mut all = Vec::with_capacity(deliveries.len());
             for delivery in deliveries {
@@ -326,6 +336,34 @@ impl<E: TitoEngine> Runner<E> {
         match select(std::pin::pin!(run), timeout).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,
+        }
+    }
+}
+
+/// Whether a later event of an entity was handled in one batch with an earlier one that was put off.
+fn is_overtaken(deliveries: &[Delivery], stored: &[(&Vec<u8>, Vec<u8>)], outcomes: &[Outcome]) -> bool {
+    let mut put_off = Vec::new();
+    for ((key, _), outcome) in stored.iter().zip(outcomes) {
+        let Some(entity) = deliveries.iter().find(|one| one.key == **key).map(|one| one.entity) else { continue };
+        if put_off.contains(&entity) {
+            return true;
+        }
+        if outcome.puts_off() {
+            put_off.push(entity);
+        }
+    }
+    false
+}
+
+/// Has events handled again whose entity's earlier event in the same batch was put off: a plain handler can't take back
+/// what it did with them, so it does it again when it is their turn.
+fn hold_up_later_events(deliveries: &[Delivery], verdicts: &mut [Verdict]) {
+    let mut put_off = Vec::new();
+    for (delivery, verdict) in deliveries.iter().zip(verdicts) {
+        if put_off.contains(&delivery.entity) {
+            *verdict = Verdict::NotBegun;
+        } else if !matches!(verdict, Verdict::Unrecorded(Disposition::Done | Disposition::Dead { .. })) {
+            put_off.push(delivery.entity);
         }
     }
 }
