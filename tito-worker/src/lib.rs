@@ -1,7 +1,7 @@
 //! Consumption for Tito: workers pick events up when they fall due.
 //!
-//! - [`TitoQueue`]: publishes events without a model, cancels and reschedules them, looks after topics, their groups, dead
-//!   letters and history, and tells what there is;
+//! - [`TitoQueue`]: publishes events without a model, cancels and reschedules them, looks after topics, their groups,
+//!   dead letters and history, and tells what there is;
 //! - [`Worker`]: consumes queues, alone or as a member of a fleet; [`run_worker`] is its shortest form;
 //! - [`Subscription`]: the policies by which a queue is consumed;
 //! - [`Schedule`]: publishes events again and again, by cron expressions or in intervals;
