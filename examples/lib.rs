@@ -23,14 +23,23 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/operation.md")]
     pub struct Operation;
 
+    #[doc = include_str!("../docs/guide/order.md")]
+    pub struct Order;
+
     #[doc = include_str!("../docs/guide/ownership.md")]
     pub struct Ownership;
 
     #[doc = include_str!("../docs/guide/partitions.md")]
     pub struct Partitions;
 
+    #[doc = include_str!("../docs/guide/policies.md")]
+    pub struct Policies;
+
     #[doc = include_str!("../docs/guide/schedules.md")]
     pub struct Schedules;
+
+    #[doc = include_str!("../docs/guide/transactions-and-batches.md")]
+    pub struct TransactionsAndBatches;
 
     #[doc = include_str!("../docs/guide/unique-events.md")]
     pub struct UniqueEvents;

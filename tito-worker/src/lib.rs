@@ -1,15 +1,31 @@
 //! Consumption for Tito: workers pick events up when they fall due.
 //!
-//! - [`TitoQueue`]: publishes events without a model, cancels and reschedules them, looks after topics, their groups, dead
-//!   letters and history, and tells what there is;
-//! - [`Worker`]: consumes topics; [`run_worker`] is its shortest form;
+//! - [`TitoQueue`]: publishes events without a model, cancels and reschedules them, looks after topics, their groups,
+//!   dead letters and history, and tells what there is;
+//! - [`Worker`]: consumes queues, alone or as a member of a fleet; [`run_worker`] is its shortest form;
+//! - [`Subscription`]: the policies by which a queue is consumed;
 //! - [`Schedule`]: publishes events again and again, by cron expressions or in intervals;
-//! - [`Subscription`], [`Outcome`]: how events are handled, and what becomes of them;
+//! - [`Outcome`]: what becomes of an event;
 //! - [`adapters`], [`service()`]: handlers of payloads and models, with shared state, with layers round them;
 //! - [`observe`]: spans, metrics and hooks.
 //!
 //! Events are deleted when they are acknowledged, in the transaction that records the outcome. Whatever is still stored
 //! has not been done, so nothing is lost when a worker dies.
+//!
+//! The pages in `docs/guide` say how each feature is used, `docs/design.md` why it is built as it is. The source:
+//!
+//! | folder | what it is for |
+//! |---|---|
+//! | `worker` | reads due events, hands them to handlers, records what they came to |
+//! | `policy` | what a subscription can set |
+//! | `membership` | who owns which partition: heartbeats, claims, leases |
+//! | `topics` | groups, the number of partitions, pauses, history, of a topic in service |
+//! | `dead` | dead letters: list, redrive, purge |
+//! | `unique`, `change` | unique events; cancel and reschedule |
+//! | `schedule` | periodic schedules |
+//! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |
+//! | `inspect` | counts, pages and searches of what is stored |
+//! | `observe` | spans, metrics, observers |
 
 pub mod adapters;
 mod batches;

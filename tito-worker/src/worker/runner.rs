@@ -275,7 +275,7 @@ impl<E: TitoEngine> Runner<E> {
                 let Some(bytes) = bytes else { continue };
                 events.push(TitoEvent::decode(&delivery.key, &bytes)?);
                 scopes.push(run);
-                stored.push((&delivery.key, bytes));
+                stored.push((delivery, bytes));
             }
             let outcomes = match handler {
                 TransactionalHandler::Batch(_) if events.is_empty() => Vec::new(),
@@ -291,7 +291,7 @@ impl<E: TitoEngine> Runner<E> {
                     outcomes
                 }
             };
-            if self.is_strict() && is_overtaken(deliveries, &stored, &outcomes) {
+            if self.is_strict() && is_overtaken(&stored, &outcomes) {
                 return Err(TitoError::Application(
                     "an event of the batch was put off, and later ones have to wait".into(),
                 ));
@@ -299,10 +299,11 @@ impl<E: TitoEngine> Runner<E> {
             let mut handled = stored.into_iter().zip(outcomes).peekable();
             let mut all = Vec::with_capacity(deliveries.len());
             for delivery in deliveries {
-                all.push(match handled.next_if(|((key, _), _)| **key == delivery.key) {
+                all.push(match handled.next_if(|((handled, _), _)| handled.key == delivery.key) {
                     None => Recorded::Elsewhere,
-                    Some(((key, stored), outcome)) => {
-                        record(&tx, self, &checked.topic, origin.partition, key, stored, &outcome.into()).await?
+                    Some(((_, stored), outcome)) => {
+                        let (topic, key) = (&checked.topic, &delivery.key);
+                        record(&tx, self, topic, origin.partition, key, stored, &outcome.into()).await?
                     }
                 });
             }
@@ -341,15 +342,14 @@ impl<E: TitoEngine> Runner<E> {
 }
 
 /// Whether a later event of an entity was handled in one batch with an earlier one that was put off.
-fn is_overtaken(deliveries: &[Delivery], stored: &[(&Vec<u8>, Vec<u8>)], outcomes: &[Outcome]) -> bool {
+fn is_overtaken(handled: &[(&Delivery, Vec<u8>)], outcomes: &[Outcome]) -> bool {
     let mut put_off = Vec::new();
-    for ((key, _), outcome) in stored.iter().zip(outcomes) {
-        let Some(entity) = deliveries.iter().find(|one| one.key == **key).map(|one| one.entity) else { continue };
-        if put_off.contains(&entity) {
+    for ((delivery, _), outcome) in handled.iter().zip(outcomes) {
+        if put_off.contains(&delivery.entity) {
             return true;
         }
         if outcome.puts_off() {
-            put_off.push(entity);
+            put_off.push(delivery.entity);
         }
     }
     false
