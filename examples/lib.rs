@@ -14,8 +14,14 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/handlers.md")]
     pub struct Handlers;
 
+    #[doc = include_str!("../docs/guide/history.md")]
+    pub struct History;
+
     #[doc = include_str!("../docs/guide/observability.md")]
     pub struct Observability;
+
+    #[doc = include_str!("../docs/guide/operation.md")]
+    pub struct Operation;
 
     #[doc = include_str!("../docs/guide/ownership.md")]
     pub struct Ownership;
@@ -25,4 +31,7 @@ pub mod guide {
 
     #[doc = include_str!("../docs/guide/schedules.md")]
     pub struct Schedules;
+
+    #[doc = include_str!("../docs/guide/unique-events.md")]
+    pub struct UniqueEvents;
 }

@@ -8,4 +8,5 @@ pub use crate::queue::TitoQueue;
 pub use crate::run_worker::run_worker;
 pub use crate::schedule::{Missed, Schedule};
 pub use crate::topics::GroupStart;
+pub use crate::unique::{Published, Unique};
 pub use crate::worker::{Worker, WorkerReport};

@@ -18,4 +18,4 @@ pub use record::{FailedAttempt, TitoEvent};
 pub use reference::EventReference;
 pub use topic::{DEFAULT_PARTITIONS, Group, Topic};
 pub use topic_cache::{CACHED, TopicCache, settle_topics};
-pub use write::{NewEvent, write_event};
+pub use write::{NewEvent, check_event_size, write_event};

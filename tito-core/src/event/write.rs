@@ -78,7 +78,7 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
         due = event.timestamp, trace_id = event.trace_context().map(|trace| trace.trace_id_text()), "an event is written"
     );
     let value = event.encode()?;
-    check_room(engine, &key, value.len())?;
+    check_event_size(engine, &key, value.len())?;
     for group in topic.groups.keys() {
         let queue: Arc<str> = queue_name(&event_type, Some(group)).into();
         let key = keys::event(&queue, partition, event.timestamp, id);
@@ -90,8 +90,12 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
     Ok(EventReference { event_type: event.event_type, entity: event.entity, timestamp: event.timestamp, id })
 }
 
-/// Leaves room for the failures that a worker may have to note in the event: a sixteenth of the largest value.
-fn check_room<E: TitoEngine>(engine: &E, key: &[u8], size: usize) -> Result<()> {
+/// Checks the size of an event as it is stored: there has to be room for the failures that a worker may have to note in
+/// it, a sixteenth of the largest value.
+///
+/// # Errors
+/// [`TitoError::LimitExceeded`].
+pub fn check_event_size<E: TitoEngine>(engine: &E, key: &[u8], size: usize) -> Result<()> {
     let limit = engine.limits().value_bytes / 16 * 15;
     if size <= limit {
         return Ok(());

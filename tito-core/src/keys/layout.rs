@@ -179,6 +179,12 @@ pub fn parse_event_second(key: &[u8]) -> Option<i64> {
     digits(components.nth(3)?, 10).map(|seconds| seconds as i64)
 }
 
+/// The partition in the key of an event, without looking at the rest.
+pub fn parse_event_partition(key: &[u8]) -> Option<u16> {
+    let mut components = key.split(|&byte| byte == SEPARATOR);
+    digits(components.nth(2)?, 4).map(|partition| partition as u16)
+}
+
 fn digits(component: &[u8], width: usize) -> Option<u64> {
     if component.len() != width {
         return None;

@@ -179,3 +179,24 @@ pub async fn places<E: TitoEngine>(db: &E, prefix: &str) -> BTreeMap<uuid::Uuid,
     }
     places
 }
+
+/// The engine's time in whole seconds.
+pub fn seconds(clock: &tito_testkit::TestClock) -> i64 {
+    (tito_core::clock::Clock::now_millis(clock) / 1000) as i64
+}
+
+/// Adds a group to the topic `job`, without a worker.
+pub async fn with_group<E: TitoEngine>(db: &E, group: &str) {
+    tito_core::event::Topic::change(db, "job", |mut topic, _| async move {
+        topic.groups.insert(group.to_string(), tito_core::event::Group::default());
+        Ok(Some(topic))
+    })
+    .await
+    .unwrap();
+}
+
+/// The entities of the events that are stored under keys that begin with `prefix`.
+pub async fn entities<E: TitoEngine>(db: &E, prefix: &str) -> Vec<String> {
+    let events = stored(db, prefix).await;
+    events.iter().map(|(key, value)| TitoEvent::decode(key, value).unwrap().entity).collect()
+}

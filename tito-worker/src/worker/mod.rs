@@ -42,6 +42,7 @@ use tokio::task::JoinSet;
 use self::partition::Partition;
 use self::runner::Runner;
 use self::supervisor::{Ownership, Supervisor, read_topic};
+use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
@@ -158,6 +159,9 @@ impl<E: TitoEngine> Worker<E> {
             let fire = schedule::run(self.queue.clone(), stopped.clone(), active.clone());
             tasks.spawn(fire.map(|()| WorkerReport::default()));
         }
+        let queues = self.subscriptions.iter().map(|runner| runner.queue.clone()).collect();
+        let janitor = janitor::run(self.queue.clone(), queues, stopped.clone());
+        tasks.spawn(janitor.map(|()| WorkerReport::default()));
         let watch_flag = async {
             loop {
                 activate.send_if_modified(|active| std::mem::replace(active, self.is_active()) != *active);

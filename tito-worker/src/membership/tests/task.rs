@@ -1,6 +1,5 @@
 //! Members that run by themselves.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,11 +169,12 @@ struct Hanging {
 impl TitoEngine for Hanging {
     type Transaction = <EmbeddedBackend as TitoEngine>::Transaction;
 
-    fn begin(&self) -> impl Future<Output = tito_core::Result<Self::Transaction>> + Send {
-        async move {
-            let _ = self.hangs.subscribe().wait_for(|hangs| !hangs).await;
-            self.engine.begin().await
+    async fn begin(&self) -> tito_core::Result<Self::Transaction> {
+        let mut hangs = self.hangs.subscribe();
+        while *hangs.borrow_and_update() {
+            hangs.changed().await.unwrap();
         }
+        self.engine.begin().await
     }
 
     async fn timestamp(&self) -> tito_core::Result<Timestamp> {

@@ -24,11 +24,10 @@ impl<E: TitoEngine> Partition<E> {
                 Verdict::Recorded(recorded) => self.release(key, entity, recorded, is_suspended),
                 Verdict::Fenced { revision } => {
                     self.held.release(&key, self.reading.is_some());
+                    self.withdraw(entity, key);
                     // What was read under an earlier revision has been put back when the later one came.
                     if revision == self.origin.revision {
                         self.fence();
-                    } else {
-                        self.withdraw(entity, key);
                     }
                 }
                 // The lanes keep it.

@@ -1,0 +1,157 @@
+//! Fleets whose members share out partitions by themselves.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tito_core::event::TitoEvent;
+use tito_core::keys;
+use tito_core::prelude::*;
+use tito_testkit::{Gate, TestClock};
+use tito_worker::WorkerBuilder;
+use tito_worker::prelude::*;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::support::*;
+
+const LEASE: Duration = Duration::from_secs(15);
+
+/// A member of the fleet `billing` that counts each entity's events where it acknowledges them, and tells who it is.
+fn member<E: TitoEngine>(db: &E, name: &'static str, tell: &mpsc::UnboundedSender<&'static str>) -> WorkerBuilder<E> {
+    let tell = tell.clone();
+    let handler = move |event: TitoEvent, tx: E::Transaction| {
+        let tell = tell.clone();
+        async move {
+            count(&tx, format!("effect:{}", event.entity)).await?;
+            let _ = tell.send(name);
+            Done::Ok(())
+        }
+    };
+    let builder = Worker::builder(TitoQueue::new(db.clone())).join("billing").lease_time(LEASE).member_name(name);
+    builder.subscribe_transactional("job", Subscription::default(), handler)
+}
+
+/// A worker that can only be killed.
+fn start_mortal<E: TitoEngine>(builder: WorkerBuilder<E>) -> JoinHandle<WorkerReport> {
+    let worker = builder.build();
+    tokio::spawn(async move { worker.run(pending()).await })
+}
+
+/// Waits until each of these members owns something and together they own all partitions of the topic `job`.
+async fn shared_out<E: TitoEngine>(db: &E, names: &[&str], partitions: usize) {
+    let queue = TitoQueue::new(db.clone());
+    loop {
+        let members = queue.members("billing").await.unwrap();
+        let leases = queue.leases("job").await.unwrap();
+        let owners = leases.iter().filter_map(|lease| lease.member);
+        let name_of = |id| members.iter().find(|member| member.id == id && member.live)?.name.clone();
+        let mut owners: Vec<String> = owners.filter_map(name_of).collect();
+        let count = owners.len();
+        owners.sort();
+        owners.dedup();
+        if count == partitions && owners == names {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn all_counted<E: TitoEngine>(db: &E, entities: usize) {
+    while counts(db, "effect:").await.len() < entities {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub async fn members_of_a_fleet_handle_everything_once_while_they_come_and_go<E: TitoEngine>(db: E, _: TestClock) {
+    TitoQueue::new(db.clone()).create_topic("job", 64).await.unwrap();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let first = Running::start(member(&db, "first", &tell));
+    publish(&db, (0..50).map(job)).await;
+    let second = Running::start(member(&db, "second", &tell));
+    publish(&db, (50..100).map(job)).await;
+    shared_out(&db, &["first", "second"], 64).await;
+    publish(&db, (100..200).map(job)).await;
+    all_counted(&db, 200).await;
+    let done = first.stop().await.done;
+    shared_out(&db, &["second"], 64).await;
+    publish(&db, (200..250).map(job)).await;
+    all_counted(&db, 250).await;
+    assert_eq!(done + second.stop().await.done, 250);
+    assert_eq!(counts(&db, "effect:").await, [1; 250]);
+    assert_eq!(stored(&db, "event:").await.len(), 0);
+    assert_eq!(stored(&db, "member:").await.len(), 0);
+    let mut tellers: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+    tellers.sort();
+    tellers.dedup();
+    assert_eq!(tellers, ["first", "second"], "both took part");
+}
+
+pub async fn the_partitions_of_a_killed_member_are_served_within_two_lease_times<E: TitoEngine>(
+    db: E,
+    clock: TestClock,
+) {
+    TitoQueue::new(db.clone()).create_topic("job", 64).await.unwrap();
+    let (tell, _told) = mpsc::unbounded_channel();
+    let (killed, other) = (start_mortal(member(&db, "killed", &tell)), Running::start(member(&db, "other", &tell)));
+    shared_out(&db, &["killed", "other"], 64).await;
+    killed.abort();
+    assert!(killed.await.unwrap_err().is_cancelled());
+    publish(&db, (0..100).map(job)).await;
+    for _ in 0..6 {
+        clock.advance(LEASE / 3);
+        heartbeat(&db, "other").await;
+    }
+    all_counted(&db, 100).await;
+    assert_eq!(other.stop().await.done, 100);
+    assert_eq!(counts(&db, "effect:").await, [1; 100]);
+}
+
+/// Waits until a member has said that it lives at the clock's present time.
+async fn heartbeat<E: TitoEngine>(db: &E, name: &str) {
+    let queue = TitoQueue::new(db.clone());
+    loop {
+        let members = queue.members("billing").await.unwrap();
+        let member = members.iter().find(|member| member.name.as_deref() == Some(name)).unwrap();
+        if member.heartbeat_age_millis == 0 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+pub async fn an_acknowledgement_that_begins_after_its_lease_was_lost_is_refused<E: TitoEngine>(
+    db: E,
+    clock: TestClock,
+) {
+    with_one_partition(&db).await;
+    let (gate, runs) = (Gate::new(), Arc::new(AtomicU32::new(0)));
+    let handler = {
+        let (gate, runs) = (gate.clone(), runs.clone());
+        move |_: TitoEvent| {
+            let (gate, runs) = (gate.clone(), runs.clone());
+            async move {
+                runs.fetch_add(1, Ordering::SeqCst);
+                gate.pass().await;
+                Done::Ok(())
+            }
+        }
+    };
+    let builder = Worker::builder(TitoQueue::new(db.clone())).join("billing").lease_time(LEASE);
+    let running = Running::start(builder.subscribe("job", handler));
+    publish(&db, [job("a")]).await;
+    gate.arrivals(1).await;
+    // Somebody else has claimed the partition, and died.
+    let other = r#"{"member":"00000000-0000-0000-0000-000000000007","fleet":"billing","epoch":40}"#;
+    put(&db, keys::lease("job", 0), other).await;
+    gate.open();
+    // The next round finds it out, if nothing does before, and claims the partition anew.
+    clock.advance(LEASE / 3);
+    while !stored(&db, "event:").await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(TitoQueue::new(db.clone()).leases("job").await.unwrap()[0].epoch, 41);
+    assert_eq!(runs.load(Ordering::SeqCst), 2, "what was done under the lost lease is done again");
+    assert_eq!(running.stop().await.done, 1);
+}

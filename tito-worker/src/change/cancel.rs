@@ -1,0 +1,59 @@
+//! Cancelling.
+
+use tito_core::event::EventReference;
+use tito_core::{Result, TitoEngine, TitoTransaction};
+
+use super::locate::locate;
+use crate::queue::TitoQueue;
+use crate::unique::UniqueRow;
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Deletes an event that has not been done, from its topic's own queue and from every group's. Returns whether it
+    /// was still in one of them. Dead letters are not touched, and the key of a unique event stays taken: see
+    /// [`cancel_unique`](TitoQueue::cancel_unique).
+    ///
+    /// Cancelling and acknowledging conflict, so one event is not both cancelled and done. A transactional handler that
+    /// runs meanwhile finds the event gone when it commits, and nothing that it wrote takes effect. A plain handler that
+    /// has begun, or whose worker has read the event already, runs to its end; only its outcome is not recorded.
+    ///
+    /// Costs one read if the event lies where it was published. If it was moved by a retry, or is done, what its
+    /// partition holds from its second on is read, page by page, within the transaction.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tito_core::prelude::*;
+    /// # use tito_worker::prelude::*;
+    /// # async fn example<E: TitoEngine>(queue: TitoQueue<E>, tx: E::Transaction) -> Result<(), TitoError> {
+    /// let reminder = Publish::new("reminder", "user:17").delay(Duration::from_secs(3600));
+    /// let reminder = queue.publish(reminder, &tx).await?;
+    /// // Later, in another transaction, from wherever the reference was kept:
+    /// let was_pending = queue.cancel(&reminder, &tx).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for a reference of no topic's, and those of the
+    /// engine.
+    pub async fn cancel(&self, event: &EventReference, tx: &E::Transaction) -> Result<bool> {
+        let located = locate(&self.engine, tx, event).await?;
+        for event in &located {
+            tx.delete(event.key.clone()).await?;
+        }
+        Ok(!located.is_empty())
+    }
+
+    /// As [`cancel`](TitoQueue::cancel), by the key that the event was published with as a unique one. Its key is free
+    /// again. False where there is none, its window has ended, or it is done.
+    ///
+    /// # Errors
+    /// As [`cancel`](TitoQueue::cancel); [`TitoError::Malformed`](tito_core::TitoError::Malformed).
+    pub async fn cancel_unique(&self, event_type: &str, unique_key: &str, tx: &E::Transaction) -> Result<bool> {
+        let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(false) };
+        let is_cancelled = self.cancel(&row.event, tx).await?;
+        if is_cancelled {
+            tx.delete(tito_core::keys::unique_event(event_type, unique_key)).await?;
+        }
+        Ok(is_cancelled)
+    }
+}

@@ -1,0 +1,115 @@
+//! Where a published event lies now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tito_core::event::{EventReference, Topic, queue_name, started_at};
+use tito_core::keys::{self, KeyRange};
+use tito_core::{Result, TitoEngine, TitoTransaction};
+
+/// How many events a search reads at a time.
+const PAGE: usize = 200;
+
+/// An event that has not been done, in one of its queues.
+pub(crate) struct Located {
+    pub(crate) queue: Arc<str>,
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+}
+
+/// The event as it lies in the topic's own queue and in those of the groups, wherever it has not been done.
+///
+/// Where it was published costs one read of all queues together. In each queue where it is not there, because it was
+/// moved or is done, the rest of its partition is read.
+pub(crate) async fn locate<E: TitoEngine>(
+    engine: &E,
+    tx: &E::Transaction,
+    reference: &EventReference,
+) -> Result<Vec<Located>> {
+    let (queues, partitions) = places(engine, tx, reference).await?;
+    let mut published = Vec::new();
+    for queue in &queues {
+        for &partition in &partitions {
+            published.push((queue.clone(), keys::event(queue, partition, reference.timestamp, reference.id)));
+        }
+    }
+    let stored = tx.batch_get(published.iter().map(|(_, key)| key.clone()).collect()).await?;
+    let mut located = BTreeMap::new();
+    for ((queue, key), value) in published.into_iter().zip(stored) {
+        if let Some(value) = value {
+            located.insert(queue.clone(), Located { queue, key, value });
+        }
+    }
+    for queue in queues {
+        if !located.contains_key(&queue)
+            && let Some((key, value)) = search(tx, &queue, &partitions, reference).await?
+        {
+            located.insert(queue.clone(), Located { queue, key, value });
+        }
+    }
+    Ok(located.into_values().collect())
+}
+
+/// The queues and the partitions that the event may be in. By the topic as the transaction sees it and as publishers of
+/// this process know it: an event of this very transaction may have been written by a later state than it sees.
+async fn places<E: TitoEngine>(
+    engine: &E,
+    tx: &E::Transaction,
+    reference: &EventReference,
+) -> Result<(BTreeSet<Arc<str>>, BTreeSet<u16>)> {
+    let seen = Topic::read(tx, &reference.event_type).await?;
+    let (_, known) = Topic::cached(engine, &reference.event_type).await?;
+    let mut queues = BTreeSet::from([Arc::from(reference.event_type.as_str())]);
+    let mut partitions = BTreeSet::new();
+    for topic in [&seen, &known] {
+        queues.extend(topic.groups.keys().map(|group| queue_name(&reference.event_type, Some(group)).into()));
+        let counts = [Some(topic.partitions), topic.resized_from];
+        partitions.extend(counts.into_iter().flatten().map(|count| keys::partition_of(&reference.entity, count)));
+    }
+    Ok((queues, partitions))
+}
+
+/// Looks where retries move events, which is later; then where only a call to reschedule moves them, which is earlier,
+/// but not before the transaction that published them.
+async fn search<T: TitoTransaction>(
+    tx: &T,
+    queue: &str,
+    partitions: &BTreeSet<u16>,
+    reference: &EventReference,
+) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+    for is_later in [true, false] {
+        for &partition in partitions {
+            let published = keys::events_from_second(queue, partition, reference.timestamp);
+            let range = if is_later {
+                KeyRange::new(published, keys::events_of_partition(queue, partition).end)
+            } else {
+                let begin = keys::events_from_second(queue, partition, started_at(reference.id).seconds());
+                KeyRange::new(begin, published)
+            };
+            if let Some(found) = search_range(tx, range, reference).await? {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
+}
+
+async fn search_range<T: TitoTransaction>(
+    tx: &T,
+    mut range: KeyRange,
+    reference: &EventReference,
+) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+    while !range.is_empty() {
+        let page = tx.scan(range.clone(), PAGE).await?;
+        let last = page.last().filter(|_| page.len() == PAGE).map(|(key, _)| key.clone());
+        let is_it = |key: &[u8]| keys::parse_event(key).is_some_and(|place| place.id == reference.id);
+        if let Some(found) = page.into_iter().find(|(key, _)| is_it(key)) {
+            return Ok(Some(found));
+        }
+        match last {
+            Some(last) => range = range.after(&last),
+            None => break,
+        }
+    }
+    Ok(None)
+}

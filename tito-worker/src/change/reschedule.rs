@@ -1,0 +1,66 @@
+//! Rescheduling.
+
+use tito_core::engine::Announcement;
+use tito_core::event::{EventReference, TitoEvent, Topic};
+use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+
+use super::locate::locate;
+use crate::queue::TitoQueue;
+use crate::unique::UniqueRow;
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Puts an event that has not been done to another time, in Unix seconds from 0 to 9,999,999,999, in its topic's own
+    /// queue and in every group's; at once if that is past. Its failed attempts still count. Returns its new reference,
+    /// or `None` if it is in none of the queues any more.
+    ///
+    /// Among the events of its entity it comes where its new time puts it. While it is being handled, the same holds as
+    /// for [`cancel`](TitoQueue::cancel), and it is handed out again at its new time. Costs what that costs.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidTimestamp`], [`TitoError::InvalidName`]; [`TitoError::Malformed`] if what is stored is not an
+    /// event; those of the engine.
+    pub async fn reschedule(
+        &self,
+        event: &EventReference,
+        seconds: i64,
+        tx: &E::Transaction,
+    ) -> Result<Option<EventReference>> {
+        if !(0..=keys::MAX_EVENT_SECONDS).contains(&seconds) {
+            return Err(TitoError::InvalidTimestamp { event: event.event_type.clone(), seconds });
+        }
+        let located = locate(&self.engine, tx, event).await?;
+        if located.is_empty() {
+            return Ok(None);
+        }
+        let partition = Topic::read(tx, &event.event_type).await?.partition_of(&event.entity);
+        // Never before the start, as workers' cursors count on it.
+        let timestamp = seconds.max(tx.start_timestamp().seconds());
+        for found in located {
+            let stored = TitoEvent::decode(&found.key, &found.value)?;
+            let moved = TitoEvent { timestamp, not_before: None, ..stored };
+            let key = keys::event(&found.queue, partition, timestamp, event.id);
+            tx.delete(found.key).await?;
+            tx.put(key.clone(), moved.encode()?).await?;
+            tx.outbox().announce(Announcement { event_type: found.queue, partition, key });
+        }
+        Ok(Some(EventReference { timestamp, ..event.clone() }))
+    }
+
+    /// As [`reschedule`](TitoQueue::reschedule), by the key that the event was published with as a unique one. Its
+    /// window stays as it is. `None` where there is none, its window has ended, or it is done.
+    ///
+    /// # Errors
+    /// As [`reschedule`](TitoQueue::reschedule).
+    pub async fn reschedule_unique(
+        &self,
+        event_type: &str,
+        unique_key: &str,
+        seconds: i64,
+        tx: &E::Transaction,
+    ) -> Result<Option<EventReference>> {
+        let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(None) };
+        let Some(event) = self.reschedule(&row.event, seconds, tx).await? else { return Ok(None) };
+        UniqueRow { event: event.clone(), ..row }.write(tx, event_type, unique_key).await?;
+        Ok(Some(event))
+    }
+}

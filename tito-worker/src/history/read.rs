@@ -1,0 +1,72 @@
+//! Reads what was done.
+
+use std::ops::Range;
+
+use serde::Serialize;
+use tito_core::event::{TitoEvent, check_queue_name};
+use tito_core::{KeyText, Result, TitoEngine, keys};
+
+use crate::inspect::{read_event, serialize_bytes, serialize_key};
+use crate::pages::DoneWalk;
+use crate::queue::TitoQueue;
+
+/// An event that was done.
+#[derive(Clone, Debug, Serialize)]
+pub struct DoneEvent {
+    /// Where it is stored; pass it to [`TitoQueue::history`] to go on after it.
+    #[serde(serialize_with = "serialize_key")]
+    pub key: KeyText,
+    /// When it was done, in Unix seconds.
+    pub done_at: i64,
+    /// The event, as it was when it was done; `None` if the stored bytes are no event.
+    pub event: Option<TitoEvent>,
+    /// The stored bytes, where they are no event.
+    #[serde(serialize_with = "serialize_bytes", skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Up to `limit` events of a queue that were done from one second on and before another, by partition and then
+    /// oldest first, after the one with the key `after`. The queue is a topic's own, `{type}`, or a group's,
+    /// `{type}@{group}`.
+    ///
+    /// There is history only of topics that keep it. Costs two scans for each partition that has some.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    pub async fn history(
+        &self,
+        queue: &str,
+        seconds: Range<i64>,
+        limit: usize,
+        after: Option<&KeyText>,
+    ) -> Result<Vec<DoneEvent>> {
+        check_queue_name(queue)?;
+        let walk = DoneWalk::new(queue, after.map(KeyText::as_bytes));
+        let found = self
+            .engine
+            .transaction(|tx| async move {
+                let (mut walk, mut found) = (walk, Vec::new());
+                while found.len() < limit {
+                    let page = walk.page(&tx, seconds.clone(), limit - found.len()).await?;
+                    if page.is_empty() {
+                        break;
+                    }
+                    found.extend(page);
+                }
+                Ok(found)
+            })
+            .await?;
+        Ok(found.into_iter().map(|(key, bytes)| done_event(key, bytes)).collect())
+    }
+}
+
+fn done_event(key: Vec<u8>, bytes: Vec<u8>) -> DoneEvent {
+    let event = read_event(&key, &bytes);
+    DoneEvent {
+        done_at: keys::parse_event_second(&key).unwrap_or(0),
+        bytes: event.is_none().then_some(bytes),
+        event,
+        key: KeyText::from(key),
+    }
+}

@@ -1,0 +1,195 @@
+//! Replays what was done into a queue.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use tito_core::engine::{Announcement, KeyValue};
+use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
+use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+use uuid::Uuid;
+
+use crate::inspect::read_event;
+use crate::pages::{DoneWalk, PAGE, Pages};
+use crate::queue::TitoQueue;
+
+/// What a replay did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Replayed {
+    /// Events that are due again.
+    pub events: u64,
+    /// Events that were passed over: those that are to be done in the queue anyway, and stored bytes that are no events.
+    pub skipped: u64,
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Makes everything that was done in the queue `from`, from one second on and before another, due in the queue
+    /// `into` of the same topic, a topic's own, `{type}`, or a group's, `{type}@{group}`. The history stays.
+    ///
+    /// The events keep their ids and come in at their old places, so that those of one entity are handled in their old
+    /// order and before its later ones. They have all their attempts. An event that is to be done in `into` when the
+    /// replay begins is passed over, so a second replay of what has not been handled yet adds nothing. What is done
+    /// while the replay runs does not count.
+    ///
+    /// Works in transactions of at most 200 events, after one reading of what `into` holds, whose ids (16 bytes each)
+    /// are kept in memory meanwhile. Use [`replaying`](TitoQueue::replaying) to go on after an error.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`] for queues of different topics and for a group that is not registered, and those of the
+    /// engine; what was replayed by then stays replayed.
+    pub async fn replay(&self, from: &str, seconds: Range<i64>, into: &str) -> Result<Replayed> {
+        let mut replay = self.replaying(from, seconds, into).await?;
+        while replay.step().await? {}
+        Ok(replay.so_far())
+    }
+
+    /// As [`replay`](TitoQueue::replay), to be done step by step.
+    ///
+    /// # Errors
+    /// As [`replay`](TitoQueue::replay).
+    pub async fn replaying(&self, from: &str, seconds: Range<i64>, into: &str) -> Result<Replay<E>> {
+        check_queue_name(from)?;
+        check_queue_name(into)?;
+        let invalid = |reason| TitoError::InvalidName { what: "queue to replay into", name: into.to_string(), reason };
+        let (event_type, group) = topic_of(into);
+        if topic_of(from).0 != event_type {
+            return Err(invalid("it belongs to another topic"));
+        }
+        let topic = self.engine.transaction(|tx| async move { Topic::read(&tx, event_type).await }).await?;
+        if group.is_some_and(|group| !topic.groups.contains_key(group)) {
+            return Err(invalid("its group is not registered"));
+        }
+        let now = self.engine.timestamp().await?.seconds();
+        Ok(Replay {
+            queue: self.clone(),
+            event_type: event_type.to_string(),
+            into: into.into(),
+            // What is replayed may be done again while this runs, and must not come round for ever. Within the present
+            // second it is done under the key that was passed already.
+            seconds: seconds.start..seconds.end.min(now + 1),
+            walk: Some(DoneWalk::new(from, None)),
+            taken: None,
+            replayed: Replayed::default(),
+        })
+    }
+}
+
+/// A replay under way. Dropping it ends it; what was replayed by then stays replayed.
+#[derive(Debug)]
+#[must_use = "it does nothing until it is stepped"]
+pub struct Replay<E> {
+    queue: TitoQueue<E>,
+    event_type: String,
+    into: Arc<str>,
+    seconds: Range<i64>,
+    walk: Option<DoneWalk>,
+    /// The ids of what is in the queue already, be it replayed.
+    taken: Option<HashSet<Uuid>>,
+    replayed: Replayed,
+}
+
+/// What one transaction came to.
+#[derive(Default)]
+struct Step {
+    /// Where to go on; `None` at the end.
+    walk: Option<DoneWalk>,
+    ids: Vec<Uuid>,
+    skipped: u64,
+}
+
+impl<E: TitoEngine> Replay<E> {
+    /// Replays up to 200 events in one transaction. Returns whether there may be more.
+    ///
+    /// # Errors
+    /// Those of the engine. Calling it again goes on where it stopped. Where the outcome of the commit was unknown, what
+    /// was replayed by it and done since is replayed once more.
+    pub async fn step(&mut self) -> Result<bool> {
+        let Some(walk) = self.walk.clone() else { return Ok(false) };
+        if self.taken.is_none() {
+            self.taken = Some(pending_ids(&self.queue.engine, &self.into).await?);
+        }
+        let taken = self.taken.get_or_insert_default();
+        let (into, seconds) = (&self.into, &self.seconds);
+        // What is copied is written again; half of what a transaction takes leaves room for keys and changes.
+        let most_bytes = self.queue.engine.limits().transaction_bytes / 2;
+        let step = Mutex::new(Step::default());
+        {
+            let (step, taken) = (&step, &*taken);
+            Topic::change(&self.queue.engine, &self.event_type, |topic, tx| async move {
+                let mut walk = walk;
+                let page = walk.page(&tx, seconds.clone(), PAGE).await?;
+                let mut done = Step { walk: (!page.is_empty()).then_some(walk), ..Step::default() };
+                copy(&tx, into, &topic, page, taken, most_bytes, &mut done).await?;
+                // A new revision: workers' cursors have passed the places that the events come in at.
+                let changed = (!done.ids.is_empty()).then_some(topic);
+                *step.lock().unwrap_or_else(PoisonError::into_inner) = done;
+                Ok(changed)
+            })
+            .await?;
+        }
+        let step = step.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.replayed.events += step.ids.len() as u64;
+        self.replayed.skipped += step.skipped;
+        taken.extend(step.ids);
+        self.walk = step.walk;
+        Ok(self.walk.is_some())
+    }
+
+    /// What was replayed so far.
+    pub fn so_far(&self) -> Replayed {
+        self.replayed
+    }
+}
+
+async fn copy<T: TitoTransaction>(
+    tx: &T,
+    into: &Arc<str>,
+    topic: &Topic,
+    page: Vec<KeyValue>,
+    taken: &HashSet<Uuid>,
+    most_bytes: usize,
+    done: &mut Step,
+) -> Result<()> {
+    let now = tx.start_timestamp().seconds();
+    let (mut bytes, mut last): (usize, Option<Vec<u8>>) = (0, None);
+    for (done_key, value) in page {
+        bytes += value.len();
+        if let Some(last) = last.as_ref().filter(|_| bytes > most_bytes) {
+            if let Some(walk) = &mut done.walk {
+                walk.go_back_after(last);
+            }
+            return Ok(());
+        }
+        let event = read_event(&done_key, &value);
+        last = Some(done_key);
+        let Some(event) = event.filter(|event| !taken.contains(&event.id) && !done.ids.contains(&event.id)) else {
+            done.skipped += 1;
+            continue;
+        };
+        let partition = topic.partition_of(&event.entity);
+        let timestamp = event.timestamp.clamp(0, now);
+        let key = keys::event(into, partition, timestamp, event.id);
+        // Published or replayed since the replay began.
+        if tx.get(&key).await?.is_some() {
+            done.skipped += 1;
+            continue;
+        }
+        done.ids.push(event.id);
+        let again =
+            TitoEvent { timestamp, attempt: 0, not_before: None, failures: Vec::new(), progress: None, ..event };
+        tx.put(key.clone(), again.encode()?).await?;
+        tx.outbox().announce(Announcement { event_type: into.clone(), partition, key });
+    }
+    Ok(())
+}
+
+async fn pending_ids<E: TitoEngine>(engine: &E, queue: &str) -> Result<HashSet<Uuid>> {
+    let mut pages = Pages::new(engine, keys::events_of_queue(queue));
+    let mut ids = HashSet::new();
+    while let Some((page, _)) = pages.next().await? {
+        ids.extend(page.iter().filter_map(|(key, _)| keys::parse_event(key)).map(|place| place.id));
+    }
+    Ok(ids)
+}

@@ -1,0 +1,100 @@
+//! One event, wherever it is.
+
+use serde::Serialize;
+use tito_core::event::{EventReference, TitoEvent, Topic, queue_name};
+use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
+use uuid::Uuid;
+
+use super::shown::serialize_key;
+use super::state::{PendingState, read_event};
+use crate::change::locate;
+use crate::pages::Pages;
+use crate::queue::TitoQueue;
+
+/// Where an event was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FoundIn {
+    /// It has not been done.
+    Pending(PendingState),
+    /// It was given up.
+    Dead,
+    /// It was done, and is kept as history.
+    Done,
+}
+
+/// An event that was found in one queue.
+#[derive(Clone, Debug, Serialize)]
+pub struct FoundEvent {
+    /// The queue: the topic's own, or a group's.
+    pub queue: String,
+    /// Where it was found.
+    pub found_in: FoundIn,
+    /// Where it is stored.
+    #[serde(serialize_with = "serialize_key")]
+    pub key: KeyText,
+    /// The event; `None` if the stored bytes are none.
+    pub event: Option<TitoEvent>,
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Where an event is that has not been done, in its topic's own queue and in every group's. Costs what
+    /// [`cancel`](TitoQueue::cancel) costs. For one that is not there any more see [`find_by_id`](TitoQueue::find_by_id).
+    ///
+    /// # Errors
+    /// As [`cancel`](TitoQueue::cancel).
+    pub async fn find(&self, event: &EventReference) -> Result<Vec<FoundEvent>> {
+        let engine = &self.engine;
+        engine
+            .transaction(|tx| async move {
+                let now = tx.start_timestamp().seconds();
+                let located = locate(engine, &tx, event).await?;
+                let found = located.into_iter().map(|located| {
+                    let event = read_event(&located.key, &located.value);
+                    let state = PendingState::of(&located.key, event.as_ref(), now).0;
+                    FoundEvent {
+                        queue: located.queue.to_string(),
+                        found_in: FoundIn::Pending(state),
+                        key: KeyText::from(located.key),
+                        event,
+                    }
+                });
+                Ok(found.collect())
+            })
+            .await
+    }
+
+    /// Everything that there is of the event of a topic with this id, in the topic's own queue and in every group's:
+    /// pending, dead and done. Reads all of the topic's events, in pages, each at a snapshot of its own: for an operator,
+    /// not for a program's daily work.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    pub async fn find_by_id(&self, event_type: &str, id: Uuid) -> Result<Vec<FoundEvent>> {
+        let read = |tx: E::Transaction| async move { Topic::read(&tx, event_type).await };
+        let topic = self.engine.transaction(read).await?;
+        let groups = topic.groups.keys().map(|group| queue_name(event_type, Some(group)));
+        let mut all = Vec::new();
+        for queue in std::iter::once(event_type.to_string()).chain(groups) {
+            let ranges = [keys::events_of_queue(&queue), keys::dead_events(&queue), keys::done_events(&queue)];
+            for (kind, range) in ranges.into_iter().enumerate() {
+                let mut pages = Pages::new(&self.engine, range);
+                while let Some((page, now)) = pages.next().await? {
+                    for (key, value) in page {
+                        if keys::parse_event(&key).is_none_or(|place| place.id != id) {
+                            continue;
+                        }
+                        let event = read_event(&key, &value);
+                        let found_in = match kind {
+                            0 => FoundIn::Pending(PendingState::of(&key, event.as_ref(), now.seconds()).0),
+                            1 => FoundIn::Dead,
+                            _ => FoundIn::Done,
+                        };
+                        all.push(FoundEvent { queue: queue.clone(), found_in, key: KeyText::from(key), event });
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+}

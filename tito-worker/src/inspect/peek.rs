@@ -1,0 +1,50 @@
+//! The events that have not been done.
+
+use serde::Serialize;
+use tito_core::event::{TitoEvent, check_queue_name};
+use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
+
+use super::shown::{serialize_bytes, serialize_key};
+use super::state::{PendingState, read_event};
+use crate::queue::TitoQueue;
+
+/// An event that has not been done.
+#[derive(Clone, Debug, Serialize)]
+pub struct PendingEvent {
+    /// Where it is stored; pass it to [`TitoQueue::peek`] to go on after it.
+    #[serde(serialize_with = "serialize_key")]
+    pub key: KeyText,
+    /// What it waits for.
+    pub state: PendingState,
+    /// When it is handed out at the earliest, in Unix seconds.
+    pub due: i64,
+    /// The event; `None` if the stored bytes are none.
+    pub event: Option<TitoEvent>,
+    /// The stored bytes, where they are no event.
+    #[serde(serialize_with = "serialize_bytes", skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Up to `limit` events of a queue that have not been done, by partition and then as they fall due, after the one
+    /// with the key `after`, as one snapshot shows them. Those that are being handled are among them.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    pub async fn peek(&self, queue: &str, limit: usize, after: Option<&KeyText>) -> Result<Vec<PendingEvent>> {
+        check_queue_name(queue)?;
+        let all = keys::events_of_queue(queue);
+        let range = after.map_or(all.clone(), |key| all.after(key.as_bytes()));
+        let read =
+            |tx: E::Transaction| async move { Ok((tx.scan(range, limit).await?, tx.start_timestamp().seconds())) };
+        let (found, now) = self.engine.transaction(read).await?;
+        Ok(found.into_iter().map(|(key, bytes)| pending(key, bytes, now)).collect())
+    }
+}
+
+fn pending(key: Vec<u8>, bytes: Vec<u8>, now: i64) -> PendingEvent {
+    let event = read_event(&key, &bytes);
+    let (state, due) = PendingState::of(&key, event.as_ref(), now);
+    let bytes = event.is_none().then_some(bytes);
+    PendingEvent { key: KeyText::from(key), state, due, event, bytes }
+}

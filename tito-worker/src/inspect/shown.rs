@@ -1,0 +1,17 @@
+//! How keys and bytes are shown in JSON.
+
+use serde::Serializer;
+use tito_core::KeyText;
+
+/// A key as text, in full: those that Tito writes are.
+pub(crate) fn serialize_key<S: Serializer>(key: &KeyText, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&String::from_utf8_lossy(key.as_bytes()))
+}
+
+/// Bytes that are no event, as text as far as they are.
+pub(crate) fn serialize_bytes<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match bytes {
+        Some(bytes) => serializer.serialize_str(&String::from_utf8_lossy(bytes)),
+        None => serializer.serialize_none(),
+    }
+}

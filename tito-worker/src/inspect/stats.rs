@@ -1,0 +1,185 @@
+//! How many events there are.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use serde::Serialize;
+use tito_core::event::{Topic, check_queue_name, topic_of};
+use tito_core::keys::{self, KeyRange};
+use tito_core::{Result, TitoEngine};
+
+use super::state::{PendingState, read_event};
+use crate::pages::Pages;
+use crate::queue::TitoQueue;
+
+/// How many events of a kind [`TitoQueue::stats`] counts in each partition.
+const COUNTED: u64 = 10_000;
+
+/// What is in a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QueueStats {
+    /// The queue's name.
+    pub queue: String,
+    /// When it was counted, in Unix seconds.
+    pub counted_at: i64,
+    /// Whether its workers hand out nothing.
+    pub is_paused: bool,
+    /// All of it together.
+    pub total: Counts,
+    /// Each partition, in ascending order.
+    pub partitions: Vec<PartitionStats>,
+}
+
+/// What is in one partition of a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartitionStats {
+    /// The partition.
+    pub partition: u16,
+    /// What is in it.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// How many events there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Not done: those due, scheduled, retrying and malformed together.
+    pub pending: u64,
+    /// Due by now, handled at the moment or not.
+    pub due: u64,
+    /// Waiting for their time.
+    pub scheduled: u64,
+    /// Waiting for their next attempt, after at least one that failed.
+    pub retrying: u64,
+    /// Stored bytes that are no events, and will be set aside.
+    pub malformed: u64,
+    /// Given up.
+    pub dead: u64,
+    /// Done, and kept as history.
+    pub done: u64,
+    /// How many seconds ago the one that has been due longest fell due; `None` if none is due.
+    pub oldest_due_seconds: Option<u64>,
+    /// Whether there are more than were counted: of each partition at most so many pending, dead and done ones are.
+    pub is_capped: bool,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.pending += other.pending;
+        self.due += other.due;
+        self.scheduled += other.scheduled;
+        self.retrying += other.retrying;
+        self.malformed += other.malformed;
+        self.dead += other.dead;
+        self.done += other.done;
+        self.oldest_due_seconds = self.oldest_due_seconds.max(other.oldest_due_seconds);
+        self.is_capped |= other.is_capped;
+    }
+}
+
+impl Counts {
+    fn count_pending(&mut self, key: &[u8], bytes: &[u8], now: i64) {
+        self.pending += 1;
+        let (state, due) = PendingState::of(key, read_event(key, bytes).as_ref(), now);
+        match state {
+            PendingState::Due => {
+                self.due += 1;
+                self.oldest_due_seconds = self.oldest_due_seconds.max(u64::try_from(now - due).ok());
+            }
+            PendingState::Scheduled => self.scheduled += 1,
+            PendingState::Retrying => self.retrying += 1,
+            PendingState::Malformed => self.malformed += 1,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Pending,
+    Dead,
+    Done,
+}
+
+impl Kind {
+    fn all(self, queue: &str) -> KeyRange {
+        match self {
+            Self::Pending => keys::events_of_queue(queue),
+            Self::Dead => keys::dead_events(queue),
+            Self::Done => keys::done_events(queue),
+        }
+    }
+
+    fn partition_start(self, queue: &str, partition: u16) -> Vec<u8> {
+        match self {
+            Self::Pending => keys::events_of_partition(queue, partition).start,
+            Self::Dead => keys::dead_events_of_partition(queue, partition).start,
+            Self::Done => keys::done_events_between(queue, partition, 0, 0).start,
+        }
+    }
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Counts what is in a queue, a topic's own, `{type}`, or a group's, `{type}@{group}`: in each partition exactly up
+    /// to 10,000 events of a kind, the earliest ones.
+    ///
+    /// Reads what it counts, in pages, each at a snapshot of its own: while workers are at work an event that is moved
+    /// or done meanwhile may be counted twice or not at all.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    pub async fn stats(&self, queue: &str) -> Result<QueueStats> {
+        self.stats_up_to(queue, COUNTED).await
+    }
+
+    /// As [`stats`](TitoQueue::stats), with another bound on what is counted of a kind in each partition.
+    ///
+    /// # Errors
+    /// As [`stats`](TitoQueue::stats).
+    pub async fn stats_up_to(&self, queue: &str, limit: u64) -> Result<QueueStats> {
+        check_queue_name(queue)?;
+        let event_type = topic_of(queue).0;
+        let read = |tx: E::Transaction| async move { Topic::read(&tx, event_type).await };
+        let topic = self.engine.transaction(read).await?;
+        let counted_at = self.engine.timestamp().await?.seconds();
+        let empty = (0..topic.served_partitions()).map(|partition| (partition, Counts::default()));
+        let mut partitions: BTreeMap<u16, Counts> = empty.collect();
+        for kind in [Kind::Pending, Kind::Dead, Kind::Done] {
+            self.count(queue, kind, limit, &mut partitions).await?;
+        }
+        let mut total = Counts::default();
+        for counts in partitions.values() {
+            total += *counts;
+        }
+        let partitions = partitions.into_iter().map(|(partition, counts)| PartitionStats { partition, counts });
+        let is_paused = topic.is_paused(queue);
+        Ok(QueueStats { queue: queue.to_string(), counted_at, is_paused, total, partitions: partitions.collect() })
+    }
+
+    async fn count(&self, queue: &str, kind: Kind, limit: u64, partitions: &mut BTreeMap<u16, Counts>) -> Result<()> {
+        let mut pages = Pages::new(&self.engine, kind.all(queue));
+        while let Some((page, now)) = pages.next().await? {
+            for (key, value) in &page {
+                // Keys outside of every partition are none that Tito writes or reads.
+                let Some(partition) = keys::parse_event_partition(key) else { continue };
+                let counts = partitions.entry(partition).or_default();
+                let counted = match kind {
+                    Kind::Pending => counts.pending,
+                    Kind::Dead => counts.dead,
+                    Kind::Done => counts.done,
+                };
+                if counted >= limit {
+                    counts.is_capped = true;
+                    pages.skip_to(kind.partition_start(queue, partition.saturating_add(1)));
+                    continue;
+                }
+                match kind {
+                    Kind::Pending => counts.count_pending(key, value, now.seconds()),
+                    Kind::Dead => counts.dead += 1,
+                    Kind::Done => counts.done += 1,
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Deletes what is kept for a time only, in small steps beside the workers, and finishes changes of topics that others
+//! have begun.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `sweep` | one step, and the whole of it by hand |
+
+mod sweep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tito_core::{Result, TitoEngine};
+use tokio::sync::watch;
+
+use self::sweep::Sweep;
+pub use self::sweep::Swept;
+use crate::queue::TitoQueue;
+
+/// How long a worker takes to look after all of its queues, about.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// With many queues a round takes longer, so that looking at idle ones costs next to nothing.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two transactions, which leaves the engine to others.
+const STEP_PAUSE: Duration = Duration::from_millis(20);
+
+/// A look at a queue ends after this many transactions in a row that had nothing to delete; where there are more unique
+/// events the next one goes on with them.
+const FRUITLESS_STEPS: usize = 10;
+
+/// Looks after queues until it is stopped. Every worker of a fleet does so, at other times, and gives way where two meet.
+pub(crate) async fn run<E: TitoEngine>(queue: TitoQueue<E>, queues: Vec<Arc<str>>, mut stopped: watch::Receiver<bool>) {
+    if queues.is_empty() {
+        return;
+    }
+    let rounds = async {
+        let pause = (ROUND / u32::try_from(queues.len()).unwrap_or(u32::MAX)).max(SHORTEST_PAUSE);
+        let mut sweeps: Vec<_> = queues.iter().map(|name| Sweep::new(name)).collect();
+        loop {
+            for sweep in &mut sweeps {
+                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                if let Err(error) = look(&queue, sweep).await {
+                    tracing::warn!(queue = sweep.queue(), %error, "what is past its time can't be deleted, trying later");
+                }
+            }
+            // What a process began that has died since. Several may finish it at once.
+            if let Err(error) = queue.finish_changes().await {
+                tracing::warn!(%error, "changes of topics that were begun can't be finished, trying later");
+            }
+        }
+    };
+    tokio::select! {
+        // A transaction that is dropped is rolled back.
+        () = rounds => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+async fn look<E: TitoEngine>(queue: &TitoQueue<E>, sweep: &mut Sweep) -> Result<()> {
+    sweep.look_again();
+    let mut fruitless = 0;
+    while let Some(swept) = sweep.step(&queue.engine).await? {
+        fruitless = if swept.is_nothing() { fruitless + 1 } else { 0 };
+        if fruitless == FRUITLESS_STEPS {
+            return Ok(());
+        }
+        tokio::time::sleep(STEP_PAUSE).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tito_core::embedded::EmbeddedBackend;
+    use tito_core::{TitoError, TitoTransaction, keys};
+
+    use super::*;
+    use crate::worker::Worker;
+
+    async fn is_stored(db: &EmbeddedBackend, key: &[u8]) -> bool {
+        db.begin().await.unwrap().get(key).await.unwrap().is_some()
+    }
+
+    /// Time that nobody works in passes at once.
+    #[tokio::test(start_paused = true)]
+    async fn queues_are_looked_after_until_the_worker_is_stopped() {
+        let db = EmbeddedBackend::in_memory().await.unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let worker = Worker::builder(TitoQueue::new(db.clone()))
+            .subscribe("first", |_| async { Ok::<_, TitoError>(()) })
+            .subscribe("second", |_| async { Ok::<_, TitoError>(()) })
+            .build();
+        let running = tokio::spawn(async move { worker.run(async { stopped.await.unwrap() }).await });
+        // The last one comes when the first round is over.
+        for queue in ["first", "second", "first"] {
+            let key = keys::done_event(queue, 7, 1, uuid::Uuid::nil());
+            let (tx, done) = (db.begin().await.unwrap(), key.clone());
+            tx.put(done, Vec::new()).await.unwrap();
+            tx.commit().await.unwrap();
+            while is_stored(&db, &key).await {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        stop.send(()).unwrap();
+        running.await.unwrap();
+    }
+}

@@ -1,0 +1,150 @@
+//! One sweep of a queue, step by step.
+
+use std::ops::AddAssign;
+
+use serde::Serialize;
+use tito_core::event::{Topic, check_queue_name, topic_of};
+use tito_core::keys::{self, KeyRange};
+use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, TxOptions};
+
+use crate::pages::DoneWalk;
+use crate::queue::TitoQueue;
+use crate::unique::UniqueRow;
+
+/// How many keys one transaction looks at.
+const STEP: usize = 200;
+
+/// What a sweep deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Events that were done longer ago than their topic keeps them.
+    pub done: u64,
+    /// Keys of unique events whose window has ended.
+    pub unique: u64,
+}
+
+impl Swept {
+    pub(super) fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl AddAssign for Swept {
+    fn add_assign(&mut self, other: Self) {
+        self.done += other.done;
+        self.unique += other.unique;
+    }
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Deletes, by the engine's time, what a queue has kept long enough: events that were done longer ago than the
+    /// topic's history goes back, and the keys of unique events of its topic whose window has ended. In transactions of
+    /// at most 200 keys; where one meets another transaction it leaves the rest to the next sweep.
+    ///
+    /// A running [`Worker`](crate::Worker) does this by itself, about every 30 s for each of its queues. It is for
+    /// programs without one.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`], and those of the engine; what was deleted by then stays deleted.
+    pub async fn sweep_once(&self, queue: &str) -> Result<Swept> {
+        check_queue_name(queue)?;
+        let mut sweep = Sweep::new(queue);
+        let mut total = Swept::default();
+        while let Some(swept) = sweep.step(&self.engine).await? {
+            total += swept;
+        }
+        Ok(total)
+    }
+}
+
+/// A sweep under way.
+pub(super) struct Sweep {
+    queue: String,
+    done: Option<DoneWalk>,
+    unique: Option<KeyRange>,
+}
+
+impl Sweep {
+    pub(super) fn new(queue: &str) -> Self {
+        let unique = keys::unique_events(topic_of(queue).0);
+        Self { queue: queue.to_string(), done: Some(DoneWalk::new(queue, None)), unique: Some(unique) }
+    }
+
+    pub(super) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// Begins anew with what was done, which takes two scans a partition where there is nothing to delete, and with the
+    /// unique events once all of them were looked at, however long that takes.
+    pub(super) fn look_again(&mut self) {
+        let anew = Self::new(&self.queue);
+        self.done = anew.done;
+        self.unique = self.unique.take().or(anew.unique);
+    }
+
+    /// One transaction, and what it deleted; `None` at the end.
+    pub(super) async fn step<E: TitoEngine>(&mut self, engine: &E) -> Result<Option<Swept>> {
+        if let Some(walk) = self.done.take() {
+            let (step, rest) = given_way(sweep_done(engine, &self.queue, walk).await)?;
+            self.done = rest;
+            return Ok(Some(Swept { done: step, unique: 0 }));
+        }
+        if let Some(range) = self.unique.take() {
+            let (step, rest) = given_way(sweep_unique(engine, range).await)?;
+            self.unique = rest;
+            return Ok(Some(Swept { done: 0, unique: step }));
+        }
+        Ok(None)
+    }
+}
+
+/// Where another transaction was in the way, the rest is left to the next sweep.
+fn given_way<T>(step: Result<(u64, Option<T>)>) -> Result<(u64, Option<T>)> {
+    match step {
+        Err(TitoError::RetriesExhausted { .. }) => Ok((0, None)),
+        step => step,
+    }
+}
+
+fn once() -> TxOptions {
+    TxOptions::default().max_attempts(1)
+}
+
+async fn sweep_done<E: TitoEngine>(engine: &E, queue: &str, walk: DoneWalk) -> Result<(u64, Option<DoneWalk>)> {
+    engine
+        .transaction_with(once(), |tx: E::Transaction| async move {
+            let kept = Topic::read(&tx, topic_of(queue).0).await?.history_seconds;
+            let first_kept = tx.start_timestamp().seconds().saturating_sub_unsigned(kept).max(0);
+            let mut walk = walk;
+            let page = walk.page(&tx, 0..first_kept, STEP).await?;
+            let deleted = page.len() as u64;
+            for (key, _) in page {
+                tx.delete(key).await?;
+            }
+            Ok((deleted, (deleted > 0).then_some(walk)))
+        })
+        .await
+}
+
+async fn sweep_unique<E: TitoEngine>(engine: &E, range: KeyRange) -> Result<(u64, Option<KeyRange>)> {
+    engine
+        .transaction_with(once(), |tx: E::Transaction| async move {
+            let page = tx.scan(range.clone(), STEP).await?;
+            let now = tx.start_timestamp().seconds();
+            let rest = page.last().filter(|_| page.len() == STEP).map(|(last, _)| range.after(last));
+            let mut deleted = 0;
+            for (key, value) in page {
+                match UniqueRow::decode(&key, &value) {
+                    Ok(row) if row.is_in_force(now) => {}
+                    Ok(_) => {
+                        tx.delete(key).await?;
+                        deleted += 1;
+                    }
+                    Err(error) => tracing::warn!(%error, "left as it is"),
+                }
+            }
+            Ok((deleted, rest))
+        })
+        .await
+}

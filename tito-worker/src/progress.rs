@@ -1,0 +1,57 @@
+//! Progress that a long handler records for its next attempt.
+
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+use tito_core::event::{TitoEvent, check_event_size};
+use tito_core::{Result, TitoEngine, TitoError, TitoTransaction};
+
+use crate::queue::TitoQueue;
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Records how far the handler of an event has come, in a transaction of its own. The next attempt, be it after a
+    /// failure, a timeout or the death of the worker, reads it with [`TitoEvent::progress`]. It takes the place of what
+    /// was recorded before.
+    ///
+    /// Returns false if the event is not stored any more where the handler got it from: it was cancelled or rescheduled,
+    /// or another worker recorded an outcome. Then the handler should stop, as its outcome will not be recorded.
+    ///
+    /// Not for transactional handlers: their transaction would meet a conflict with this one, and be run again. They
+    /// commit what they have done by ending.
+    ///
+    /// ```
+    /// # use tito_core::prelude::*;
+    /// # use tito_worker::prelude::*;
+    /// # async fn import(page: u32) -> Result<bool, TitoError> { Ok(page < 10) }
+    /// # async fn example<E: TitoEngine>(queue: TitoQueue<E>, event: TitoEvent) -> Result<(), TitoError> {
+    /// let mut page = event.progress::<u32>()?.unwrap_or(0);
+    /// while import(page).await? {
+    ///     page += 1;
+    ///     if !queue.record_progress(&event, &page).await? {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TitoError::Unserializable`]; [`TitoError::LimitExceeded`] if the event would leave no room for the failures that
+    /// a worker notes in it; [`TitoError::Malformed`]; those of the engine.
+    pub async fn record_progress(&self, event: &TitoEvent, progress: &impl Serialize) -> Result<bool> {
+        let progress = to_raw_value(progress).map_err(|source| TitoError::Unserializable {
+            what: format!("the progress of event {}", event.id),
+            source,
+        })?;
+        let (engine, key) = (&self.engine, &event.key);
+        engine
+            .transaction(|tx| async move {
+                let Some(stored) = tx.get(key).await? else { return Ok(false) };
+                let stored = TitoEvent { progress: Some(progress), ..TitoEvent::decode(key, &stored)? };
+                let value = stored.encode()?;
+                check_event_size(engine, key, value.len())?;
+                tx.put(key.clone(), value).await?;
+                Ok(true)
+            })
+            .await
+    }
+}

@@ -1,0 +1,108 @@
+//! Publishing with a key.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tito_core::event::EventReference;
+use tito_core::{KeyText, Result, TitoEngine, TitoError, TitoTransaction, keys};
+
+use super::options::{LONGEST_WINDOW, Unique};
+use super::row::UniqueRow;
+use crate::change::locate;
+use crate::publish::Publish;
+use crate::queue::TitoQueue;
+
+/// What became of an event that was published with a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Published {
+    /// It was published; there was no other with its key, or that one is done.
+    New(EventReference),
+    /// It was not published: this earlier one has the key, be it done or not. Nothing was written.
+    Kept(EventReference),
+    /// It was published in the place of an earlier one, which was deleted.
+    Replaced {
+        /// The event that was published.
+        event: EventReference,
+        /// The one that was deleted.
+        earlier: EventReference,
+    },
+}
+
+impl Published {
+    /// The event that has the key now.
+    pub fn event(&self) -> &EventReference {
+        match self {
+            Self::New(event) | Self::Kept(event) | Self::Replaced { event, .. } => event,
+        }
+    }
+
+    /// Whether the event was written.
+    pub fn is_published(&self) -> bool {
+        !matches!(self, Self::Kept(_))
+    }
+}
+
+impl<E: TitoEngine> TitoQueue<E> {
+    /// Publishes an event in a transaction unless there is another with its key: see [`Unique`]. Of two transactions that
+    /// publish with one key at once, one meets a conflict and, replayed, finds the other's event.
+    ///
+    /// Time is the engine's, at the start of the transaction. Keeping costs one read. Replacing costs what
+    /// [`cancel`](TitoQueue::cancel) costs, which grows with the partition's backlog once the earlier event is done or
+    /// retried. An earlier event that is being handled while it is replaced is treated as by `cancel`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tito_core::prelude::*;
+    /// # use tito_worker::prelude::*;
+    /// # async fn example<E: TitoEngine>(queue: TitoQueue<E>, tx: E::Transaction) -> Result<(), TitoError> {
+    /// let digest = Publish::new("digest", "user:17");
+    /// let once_a_day = Unique::key("user:17").window(Duration::from_secs(24 * 3600));
+    /// match queue.publish_unique(digest, once_a_day, &tx).await? {
+    ///     Published::Kept(earlier) => println!("there is one of {}", earlier.timestamp),
+    ///     published => println!("published {}", published.event().id),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TitoError::LimitExceeded`] for a window out of its bounds; [`TitoError::Malformed`], which names the key, if what
+    /// is stored of the earlier event can't be read; those of [`publish`](TitoQueue::publish).
+    pub async fn publish_unique(&self, event: Publish, unique: Unique, tx: &E::Transaction) -> Result<Published> {
+        let Unique { key: unique_key, window, replaces } = unique;
+        let event_type = event.event_type.clone();
+        check_window(&event_type, &unique_key, window)?;
+        let earlier = UniqueRow::read(tx, &event_type, &unique_key).await?.map(|row| row.event);
+        let replaced = match earlier {
+            Some(earlier) if !replaces => return Ok(Published::Kept(earlier)),
+            Some(earlier) => {
+                let located = locate(&self.engine, tx, &earlier).await?;
+                for pending in &located {
+                    tx.delete(pending.key.clone()).await?;
+                }
+                (!located.is_empty()).then_some(earlier)
+            }
+            None => None,
+        };
+        let event = self.publish(event, tx).await?;
+        let until = tx.start_timestamp().seconds_after(window);
+        UniqueRow { event: event.clone(), until }.write(tx, &event_type, &unique_key).await?;
+        Ok(match replaced {
+            Some(earlier) => Published::Replaced { event, earlier },
+            None => Published::New(event),
+        })
+    }
+}
+
+fn check_window(event_type: &str, unique_key: &str, window: Duration) -> Result<()> {
+    if !window.is_zero() && window <= LONGEST_WINDOW {
+        return Ok(());
+    }
+    Err(TitoError::LimitExceeded {
+        what: "the window of a unique event in milliseconds (more than 0)",
+        size: usize::try_from(window.as_millis()).unwrap_or(usize::MAX),
+        limit: LONGEST_WINDOW.as_millis() as usize,
+        key: KeyText::from(keys::unique_event(event_type, unique_key)),
+    })
+}
