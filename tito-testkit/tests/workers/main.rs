@@ -1,14 +1,21 @@
 //! What workers promise, on every engine.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod batches;
 mod cancelling;
 mod changes_at_random;
 mod dead_letters;
 mod draining;
 mod effects;
 mod failing;
+mod fleets;
 mod groups;
 mod handlers;
+mod keeping_order;
+mod living;
+mod observing;
+mod ordering;
+mod policies;
 mod history;
 mod inspection;
 mod living;
@@ -32,6 +39,10 @@ macro_rules! on_engine {
         on_engine! { $engine, $under_test;
             draining: a_large_backlog_is_drained_in_one_call;
             effects: a_failed_handler_leaves_no_effect, a_handler_that_meets_a_conflict_is_run_again, an_effect_happens_once_whatever_became_of_an_unknown_commit, a_failure_of_the_engine_is_no_attempt, every_event_is_handled_and_every_effect_happens_once_while_every_call_may_fail;
+            batches: a_batch_of_events_is_handled_in_one_transaction, an_event_of_a_batch_fails_alone, a_batch_that_meets_a_conflict_is_run_again, batch_handlers_get_events_together_and_choose_an_outcome_for_each, a_wrong_number_of_outcomes_is_a_failure_that_says_so, a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off, two_workers_of_one_topic_commit_the_effects_of_batches_once, effects_of_batches_happen_once_while_every_call_may_fail;
+            policies: no_more_events_are_handed_out_than_the_rate_limit_allows, a_subscribers_delay_is_counted_once_from_the_due_time, a_failure_of_the_engine_is_not_delayed_by_the_subscribers_delay, an_event_is_discarded_after_its_last_attempt_if_the_subscription_says_so, no_more_batches_of_a_partition_run_at_once_than_its_concurrency, a_running_worker_notices_that_its_queue_is_paused_and_resumed, partitions_that_are_added_while_workers_run_are_served;
+            keeping_order: a_redriven_event_comes_before_what_waits_behind_a_later_one, a_running_worker_hands_out_a_redriven_event_before_what_falls_due_meanwhile, strict_order_holds_while_partitions_change_under_running_workers;
+            fleets: a_shutdown_hands_partitions_over_while_the_clock_stands_still, a_member_that_joins_takes_its_own_partitions_and_no_others_move, a_member_that_is_not_active_keeps_its_partitions_and_handles_nothing, a_worker_that_has_lost_its_leases_commits_no_effect, a_plain_worker_that_has_lost_its_leases_stops, workers_that_claim_the_same_share_commit_effects_once_and_in_order, a_worker_with_a_name_that_can_not_be_ends_at_once;
             living: a_paused_worker_handles_nothing_and_loses_nothing, running_handlers_finish_and_unstarted_events_stay, handlers_past_the_deadline_are_counted_and_their_events_handed_out_again, one_call_runs_a_worker_until_a_message_comes, one_worker_handles_several_topics, two_workers_of_one_share_lose_nothing_and_commit_effects_once;
             handlers: a_payload_that_is_not_the_handlers_goes_to_the_dead_letters_at_once, a_model_handler_gets_the_row_as_it_is_and_none_once_it_is_deleted, an_event_about_something_else_than_the_model_goes_to_the_dead_letters_at_once, the_id_of_a_row_is_all_that_follows_the_table, transactional_handlers_get_payloads_rows_and_state_too, shared_state_is_one_for_all_runs, a_timeout_layer_fails_a_handler_that_takes_too_long, a_concurrency_layer_bounds_handlers_of_all_partitions, a_service_is_called_when_it_is_ready_and_its_errors_are_failures, a_service_runs_in_a_harness;
             observing: a_trace_goes_from_the_publisher_through_the_handler_to_what_it_publishes, without_a_trace_events_stay_as_small_as_they_were, a_publishers_own_trace_headers_are_kept_and_malformed_ones_ignored, another_tracer_travels_with_events_instead, metrics_are_recorded_as_documented, lag_is_counted_from_the_moment_that_an_event_falls_due, observers_see_each_outcome_and_their_panics_change_nothing, observers_see_transactional_handlers_too, each_run_of_a_handler_has_a_span_with_its_event_and_trace;

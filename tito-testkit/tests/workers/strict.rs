@@ -12,7 +12,7 @@ use tito_worker::prelude::*;
 
 use crate::support::*;
 
-fn strict() -> Subscription {
+pub fn strict() -> Subscription {
     let retry = RetryPolicy::default().attempts(4).first_delay(Duration::from_secs(10)).jitter(0.0);
     Subscription::default().order(Order::Strict).retry(retry)
 }
@@ -37,7 +37,7 @@ pub async fn note<T: TitoTransaction>(tx: &T, event: &TitoEvent) -> Result<(), T
     tx.put(format!("log:{number:08}").into_bytes(), format!("{} {}", event.entity, event.action).into_bytes()).await
 }
 
-fn by_entity(log: Vec<(String, String)>) -> BTreeMap<String, Vec<String>> {
+pub fn by_entity(log: Vec<(String, String)>) -> BTreeMap<String, Vec<String>> {
     let mut entities: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (entity, action) in log {
         entities.entry(entity).or_default().push(action);

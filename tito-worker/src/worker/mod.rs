@@ -34,7 +34,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use tito_core::{Result, TitoEngine};
+use tito_core::event::check_queue_name;
+use tito_core::{Result, TitoEngine, check_name};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -105,9 +106,27 @@ impl<E: TitoEngine> Worker<E> {
         WorkerBuilder::new(queue)
     }
 
+    /// Whether the names that the worker was told, of queues and of its fleet, can be names. [`run`](Worker::run) ends at
+    /// once if they can't.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName).
+    pub fn check(&self) -> Result<()> {
+        if let Some((fleet, _)) = &self.fleet {
+            check_name("fleet", fleet)?;
+        }
+        self.subscriptions.iter().try_for_each(|runner| check_queue_name(&runner.queue))
+    }
+
     /// Works until `shutdown` completes. Then no more events are handed out, running handlers get the shutdown timeout
     /// to end, and what they came to is recorded. Errors of the engine are logged and tried again until then.
+    ///
+    /// With a name that can't be one, which [`check`](Worker::check) finds, it logs that and returns at once.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> WorkerReport {
+        if let Err(error) = self.check() {
+            tracing::error!(%error, "the worker does not run");
+            return WorkerReport::default();
+        }
         let (stop, stopped) = watch::channel(false);
         let (activate, active) = watch::channel(self.is_active());
         let mut tasks = JoinSet::new();
