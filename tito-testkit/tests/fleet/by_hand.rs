@@ -16,6 +16,7 @@ use crate::{MORE_PARTITIONS, TOPICS, WORKERS};
 
 const LEASE: Duration = Duration::from_secs(6);
 const ROUNDS: u64 = 160;
+const TICK: Duration = Duration::from_millis(20);
 
 /// A worker whose thread can be held where it is, as a process is by SIGSTOP, and ended without its knowing, as one is
 /// by SIGKILL.
@@ -92,6 +93,16 @@ async fn a_fleet_whose_workers_die_and_stall_loses_nothing_and_keeps_the_order()
         .unwrap();
     let db = connect(cluster.pd_endpoints(), &clock).await;
     create_topics(&db).await;
+    // Never stands still for good: whoever meets a lock of a worker that was killed waits until its time is over.
+    let ticking = tokio::spawn({
+        let clock = clock.clone();
+        async move {
+            loop {
+                tokio::time::sleep(TICK).await;
+                clock.advance(TICK);
+            }
+        }
+    });
     let mut ledger = Ledger::default();
     let mut nodes: Vec<Node> = (0..WORKERS).map(|_| Node::start(cluster.pd_endpoints(), clock.clone())).collect();
     let mut resizing = None;
@@ -133,6 +144,7 @@ async fn a_fleet_whose_workers_die_and_stall_loses_nothing_and_keeps_the_order()
         assert_eq!((topic.partitions, topic.resized_from), (MORE_PARTITIONS, None), "{name}");
     }
     nodes.iter_mut().for_each(Node::kill);
+    ticking.abort();
 }
 
 /// Turns the clock in small steps, with some real time for the workers in between: how much decides what a fault meets,

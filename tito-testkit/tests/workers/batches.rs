@@ -172,10 +172,7 @@ fn batch_worker<E: TitoEngine>(
     builder.subscribe_batches("job", options, handler).build()
 }
 
-pub async fn batch_handlers_get_events_together_and_choose_an_outcome_for_each<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn batch_handlers_get_events_together_and_choose_an_outcome_for_each<E: TitoEngine>(db: E, clock: TestClock) {
     with_one_partition(&db).await;
     for is_transactional in [false, true] {
         let actions = ["done", "retry", "later", "dead", "done", "done"];
@@ -247,13 +244,15 @@ pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off<
                 PutOff::Reschedules => Ok(Outcome::RescheduleTo(in_ten)),
             };
             let worker = match form {
-                "one" => builder(&db).subscribe_transactional("job", options(), move |event: TitoEvent, tx| async move {
-                    let outcome = outcome(&event)?;
-                    if outcome == Outcome::Done {
-                        note(&tx, &event).await?;
-                    }
-                    Ok::<_, TitoError>(outcome)
-                }),
+                "one" => {
+                    builder(&db).subscribe_transactional("job", options(), move |event: TitoEvent, tx| async move {
+                        let outcome = outcome(&event)?;
+                        if outcome == Outcome::Done {
+                            note(&tx, &event).await?;
+                        }
+                        Ok::<_, TitoError>(outcome)
+                    })
+                }
                 "batch" => builder(&db).subscribe_transactional_batches(
                     "job",
                     options(),
@@ -344,8 +343,12 @@ pub async fn effects_of_batches_happen_once_while_every_call_may_fail<E: TitoEng
     let random = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed)));
     let fails = move || random.lock().unwrap().u8(0..20) == 0;
     let once = |topic: &'static str| move |event: &TitoEvent| format!("effect:{topic}:{}", event.action);
-    let options = batches_of(7)
-        .retry(RetryPolicy::default().attempts(1_000).first_delay(Duration::from_secs(1)).longest_delay(Duration::from_secs(2)));
+    let options = batches_of(7).retry(
+        RetryPolicy::default()
+            .attempts(1_000)
+            .first_delay(Duration::from_secs(1))
+            .longest_delay(Duration::from_secs(2)),
+    );
     let running = Running::start(
         builder(&db)
             .subscribe_transactional("ones", options.clone(), {

@@ -149,7 +149,7 @@ pub async fn a_member_that_is_not_active_keeps_its_partitions_and_handles_nothin
     for _ in 0..60 {
         turn(&db, &clock, &["only"]).await;
     }
-    assert_eq!(counts(&db, "effect:").await, []);
+    assert!(counts(&db, "effect:").await.is_empty());
     assert_eq!(leases(&db).await, before);
     active.store(true, Ordering::SeqCst);
     handled_all(&db, &clock, &["only"]).await;
@@ -250,15 +250,17 @@ pub async fn workers_that_claim_the_same_share_commit_effects_once_and_in_order<
     clock: TestClock,
 ) {
     TitoQueue::new(db.clone()).create_topic("job", 4).await.unwrap();
-    let worker = |events| {
-        let other_process = FaultEngine::new(db.clone()).with_foreign_writers();
-        let builder = Worker::builder(TitoQueue::new(other_process)).partitions(PartitionConfig::new(2, 0));
-        let options = Subscription::default().order(Order::Strict).batch(events);
-        Running::start(
-            builder
-                .subscribe_transactional("job", options, |event: TitoEvent, tx| async move { note(&tx, &event).await }),
-        )
-    };
+    let worker =
+        |events| {
+            let other_process = FaultEngine::new(db.clone()).with_foreign_writers();
+            let builder = Worker::builder(TitoQueue::new(other_process)).partitions(PartitionConfig::new(2, 0));
+            let options = Subscription::default().order(Order::Strict).batch(events);
+            Running::start(
+                builder.subscribe_transactional("job", options, |event: TitoEvent, tx| async move {
+                    note(&tx, &event).await
+                }),
+            )
+        };
     let workers = [worker(1), worker(5)];
     // Entities of the partitions that both claim.
     let entities: Vec<_> = (0..).filter(|n: &u32| keys::partition_of(&n.to_string(), 4) % 2 == 0).take(5).collect();

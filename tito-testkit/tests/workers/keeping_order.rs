@@ -39,8 +39,9 @@ pub async fn a_redriven_event_comes_before_what_waits_behind_a_later_one<E: Tito
         publish(&db, [job("a").action(action)]).await;
     }
     let minute = minute_from(&clock);
-    let mut harness = Harness::new(&db, &clock)
-        .subscribe_transactional("job", strict(), move |event: TitoEvent, tx| dying_first(event, tx, minute));
+    let mut harness =
+        Harness::new(&db, &clock)
+            .subscribe_transactional("job", strict(), move |event: TitoEvent, tx| dying_first(event, tx, minute));
     harness.drain().await.unwrap();
     assert_eq!((harness.report().dead, harness.report().rescheduled, log(&db).await.len()), (1, 1, 0));
     assert_eq!(TitoQueue::new(db.clone()).redrive_all("job").await.unwrap().events, 1);
@@ -82,10 +83,7 @@ pub async fn a_running_worker_hands_out_a_redriven_event_before_what_falls_due_m
     }
 }
 
-pub async fn strict_order_holds_while_partitions_change_under_running_workers<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn strict_order_holds_while_partitions_change_under_running_workers<E: TitoEngine>(db: E, clock: TestClock) {
     let seed = tito_testkit::seed();
     let random = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed)));
     let queue = TitoQueue::new(db.clone());
