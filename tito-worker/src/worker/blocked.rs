@@ -25,8 +25,11 @@ impl Blocked {
         self.first.get(&entity).is_some_and(|(_, first)| key > first.as_slice())
     }
 
-    /// Holds up what comes after `key` until a second.
-    pub(super) fn block(&mut self, entity: Entity, key: Vec<u8>, until: i64) {
+    /// Holds up what comes after `key` until a second. An earlier key of the entity that is to be read anew stays.
+    pub(super) fn block(&mut self, entity: Entity, mut key: Vec<u8>, until: i64) {
+        if let Some((0, known)) = self.first.get(&entity) {
+            key = key.min(known.clone());
+        }
         if let Some((known, _)) = self.first.insert(entity, (until, key)) {
             self.by_time.remove(&(known, entity));
         }

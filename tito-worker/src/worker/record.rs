@@ -165,7 +165,8 @@ pub(super) async fn record<E: TitoEngine>(
             Ok(Recorded::Moved)
         }
         Disposition::Reschedule { seconds } => {
-            put_off(tx, runner, topic, key, event, (*seconds).max(due_after(Duration::ZERO))).await?;
+            let seconds = seconds.saturating_sub(runner.delay_seconds).max(due_after(Duration::ZERO));
+            put_off(tx, runner, topic, key, event, seconds).await?;
             Ok(Recorded::Rescheduled)
         }
         Disposition::Dead { error } => {

@@ -150,9 +150,10 @@ impl<E: TitoEngine> Partition<E> {
                     self.blocked.block(entity, key, until);
                     continue;
                 }
-            } else if let Some(seconds) = event.not_before {
+            } else if let Some(until) = event.not_before {
                 // Put off while the subscription was strict: from now on it doesn't keep its place.
-                if seconds > present.seconds() {
+                if until > present.seconds() {
+                    let seconds = until.saturating_add(self.runner.delay_seconds);
                     set_aside(
                         &mut self.held,
                         &mut self.unrecorded,
