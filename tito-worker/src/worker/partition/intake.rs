@@ -17,7 +17,12 @@ use crate::worker::runner::Delivery;
 
 impl<E: TitoEngine> Partition<E> {
     pub(super) fn start_reading(&mut self) {
-        if self.reading.is_some() || !self.has_room() {
+        if self.reading.is_some() {
+            return;
+        }
+        // Before it is known whether there is room, as this makes some.
+        self.read_again_what_is_due();
+        if !self.has_room() {
             return;
         }
         let (engine, runner, pause) = (self.engine.clone(), self.runner.clone(), self.read_pause);
@@ -34,10 +39,6 @@ impl<E: TitoEngine> Partition<E> {
             return;
         };
         let now_millis = self.engine.clock().now_millis();
-        let let_go = self.blocked.let_go(reader.present(now_millis));
-        for key in [self.put_again.take(), let_go].into_iter().flatten() {
-            reader.note_commit(&key, now_millis);
-        }
         if reader.wants_to_read(now_millis) {
             let (range, limit) = reader.next_page(now_millis);
             self.reading = Some(
@@ -54,10 +55,23 @@ impl<E: TitoEngine> Partition<E> {
         }
     }
 
+    /// Takes the cursor back to what was recorded to be handled again, and to the entities that no longer wait.
+    fn read_again_what_is_due(&mut self) {
+        let Some(reader) = &mut self.reader else { return };
+        let now_millis = self.engine.clock().now_millis();
+        let let_go = self.blocked.let_go(reader.present(now_millis));
+        for key in [self.put_again.take(), let_go].into_iter().flatten() {
+            reader.note_commit(&key, now_millis);
+        }
+    }
+
     /// When to read next if nothing happens before.
     pub(super) fn next_read_millis(&self) -> u64 {
         let Some(reader) = &self.reader else { return 0 };
         let unblocked = self.blocked.next_due().map_or(u64::MAX, |due| reader.shows_millis(due));
+        if self.blocked.is_full() {
+            return unblocked;
+        }
         reader.next_read_millis().min(unblocked)
     }
 
