@@ -92,6 +92,8 @@ impl<E: TitoEngine> Partition<E> {
             Ok(page) => page,
             Err(error) => {
                 self.read_pause = next_pause(self.read_pause);
+                // Nothing was shown; the next page shows what is stored again by then, which must not be passed over.
+                self.held.settle();
                 return Err(error);
             }
         };
@@ -113,6 +115,8 @@ impl<E: TitoEngine> Partition<E> {
                 self.engine.is_only_writer(),
                 self.runner.is_strict(),
             ));
+            // As no events were read: what was released meanwhile and is stored again must not be passed over.
+            self.held.settle();
             return Ok(());
         };
         // Of one entity's events an earlier one can be committed behind the cursor, and a later one stand in this page.
