@@ -116,10 +116,13 @@ impl<E: TitoEngine> Partition<E> {
     /// Puts back what waits behind a suspended entity's event, which is stored again. Until that was read anew, which
     /// says when it is due, nothing of the entity is handed out, be it in a page that is being read just now.
     fn withdraw(&mut self, entity: Entity, key: Vec<u8>) {
+        let mut first = key;
         for waiting in self.lanes.withdraw(entity) {
             self.held.release(&waiting, self.reading.is_some());
+            // One that was committed late, or redriven, while a later one was being handled.
+            first = first.min(waiting);
         }
-        self.blocked.block(entity, key, 0);
+        self.blocked.block(entity, first, 0);
     }
 
     fn note_put_again(&mut self, key: Vec<u8>) {
