@@ -81,7 +81,7 @@ pub(super) enum Verdict {
     Recorded(Recorded),
     /// Nothing was done: the partition has another owner, or the order in which its events were read is out of date.
     Fenced {
-        /// The revision of the topic under which the event was read.
+        /// The earliest revision of the topic under which one of the events that were handled together was read.
         revision: u64,
     },
     /// Nothing was done, as an earlier event of the entity has failed.
@@ -237,9 +237,12 @@ impl<E: TitoEngine> Runner<E> {
                 Ok(Ran::Recorded(recorded)) => Ok(recorded.into_iter().map(Verdict::Recorded).collect()),
                 Ok(Ran::Fenced) => {
                     self.outdated.notify_one();
-                    Ok(deliveries.iter().map(|one| Verdict::Fenced { revision: one.origin.revision }).collect())
+                    // The earliest, which is the one at fault: some of them may have been read under a later revision,
+                    // which says nothing against it.
+                    let revision = deliveries.iter().map(|one| one.origin.revision).min().unwrap_or(0);
+                    Ok(deliveries.iter().map(|_| Verdict::Fenced { revision }).collect())
                 }
-                Err(error) => Err(self.transaction_failed(&error)),
+                Err(error) => Err(self.transaction_failed(&error, deliveries.len())),
             },
         }
     }
