@@ -306,8 +306,14 @@ impl<E: TitoEngine> Runner<E> {
 
     /// What is to become of an event whose transaction did not commit. Where the engine failed and not the handler, no
     /// attempt is counted.
-    fn transaction_failed(&self, error: &TitoError) -> Disposition {
+    fn transaction_failed(&self, error: &TitoError, events: usize) -> Disposition {
         match error {
+            // One by one they conflict less; together they might for ever.
+            TitoError::RetriesExhausted { source, .. }
+                if events > 1 && matches!(**source, TitoError::Conflict { .. }) =>
+            {
+                retry(text_of(error))
+            }
             TitoError::Application(error) => retry(text_of(&**error)),
             TitoError::Storage { .. }
             | TitoError::Unavailable { .. }
