@@ -124,7 +124,8 @@ impl<E: TitoEngine> Runner<E> {
             concurrency: subscription.concurrency,
             batch,
             rate: subscription.rate_limit.map(RateLimiter::new),
-            delay_seconds: i64::try_from(delay.as_secs() + u64::from(delay.subsec_nanos() > 0)).unwrap_or(i64::MAX),
+            delay_seconds: i64::try_from(delay.as_secs().saturating_add(u64::from(delay.subsec_nanos() > 0)))
+                .unwrap_or(i64::MAX),
             new_topic_partitions: subscription.new_topic_partitions,
             reads: Semaphore::new(READS_AT_ONCE),
             outdated: Notify::new(),

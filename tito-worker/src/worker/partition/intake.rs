@@ -137,7 +137,9 @@ impl<E: TitoEngine> Partition<E> {
                     outcome.next_due = Some(place.seconds);
                     break;
                 }
-                if reader.must_look_back(started_at(place.id)) {
+                // An id that no clock has given, later than the page, would have it look back for ever.
+                let start = started_at(place.id);
+                if start <= page.seen && reader.must_look_back(start) {
                     outcome.is_cut = true;
                     break;
                 }
