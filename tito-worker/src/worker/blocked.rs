@@ -90,10 +90,24 @@ mod tests {
         db.transaction(publish).await.unwrap();
         let at_once = RetryPolicy::default().first_delay(Duration::ZERO);
         let strict = Subscription::default().order(Order::Strict).retry(at_once);
-        let fails_once = |event: TitoEvent| async move {
-            if event.attempt == 0 { Err(TitoError::Application("once".into())) } else { Ok(()) }
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let fails_once = move |event: TitoEvent| {
+            let tell = tell.clone();
+            async move {
+                if event.attempt == 0 {
+                    return Err(TitoError::Application("once".into()));
+                }
+                tell.send(()).unwrap();
+                Ok(())
+            }
         };
-        let report = Worker::builder(queue).subscribe_with("job", strict, fails_once).build().drain().await.unwrap();
+        let worker = Worker::builder(queue).subscribe_with("job", strict, fails_once).build();
+        let all_done = async {
+            for _ in 0..events {
+                told.recv().await.unwrap();
+            }
+        };
+        let report = worker.run(all_done).await;
         assert_eq!((report.done, report.retried), (events, events));
     }
 
