@@ -164,6 +164,32 @@ pub async fn events_that_move_while_they_are_copied_are_copied_once<E: TitoEngin
     assert_eq!((copies.len(), missing), (1000, 0));
 }
 
+pub async fn an_event_rescheduled_behind_the_copier_is_copied<E: TitoEngine>(db: E, clock: TestClock) {
+    let db = FaultEngine::new(db);
+    let queue = TitoQueue::new(db.clone());
+    with_one_partition(&db).await;
+    publish(&db, (0..450).map(|number| job(number).delay(Duration::from_secs(5_000)))).await;
+    let tx = db.begin().await.unwrap();
+    let last = queue.publish(job("last").delay(Duration::from_secs(9_000)), &tx).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let step = db.faults().at(Call::Commit).key_prefix("copied:").nth(2).hold();
+    let adding = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.add_group("job", "late", GroupStart::History).await }
+    });
+    turning(&clock, step.arrivals(1)).await;
+    let tx = db.begin().await.unwrap();
+    let soon = last.timestamp - 9_000;
+    assert!(queue.reschedule(&last, soon, &tx).await.unwrap().is_some());
+    tx.commit().await.unwrap();
+    step.open();
+    turning(&clock, adding).await.unwrap().unwrap();
+
+    let copies = places(&db, "event:job@late:").await;
+    assert_eq!((copies.len(), copies.contains_key(&last.id)), (451, true));
+}
+
 pub async fn adding_a_group_can_be_interrupted_anywhere<E: TitoEngine>(db: E, clock: TestClock) {
     let db = FaultEngine::new(db);
     let queue = TitoQueue::new(db.clone());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_testkit::{Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock};
 use tito_worker::prelude::*;
 
 use crate::support::*;
@@ -223,4 +223,90 @@ pub async fn a_late_commit_is_not_overtaken_by_later_events_of_its_entity<E: Tit
     let actions = by_entity(log(&db).await).remove("a").unwrap();
     assert!(actions.is_sorted() && actions.len() == 60, "{actions:?}");
     worker.stop().await;
+}
+
+/// A worker that tells of every event it gets. The first attempts at those with one action wait at a gate and fail.
+fn failing_at_a_gate<E: TitoEngine>(
+    db: &E,
+    action: &'static str,
+) -> (Running, Gate, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    let gate = Gate::new();
+    let at_gate = gate.clone();
+    let handler = move |event: TitoEvent| {
+        let (tell, gate) = (tell.clone(), at_gate.clone());
+        async move {
+            tell.send(event.action.clone()).unwrap();
+            if event.action == action && event.attempt == 0 {
+                gate.pass().await;
+                return Err(error("once"));
+            }
+            Ok(())
+        }
+    };
+    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe_with("job", strict(), handler);
+    (Running::start(worker), gate, told)
+}
+
+/// Waits until a failed attempt is stored, and until its worker had time to go on.
+async fn failure_is_stored<E: TitoEngine>(db: &E) {
+    let is_failed = |value: &[u8]| String::from_utf8_lossy(value).contains("\"attempt\":1");
+    while !stored(db, "event:").await.iter().any(|(_, value)| is_failed(value)) {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub async fn what_was_committed_late_comes_before_the_next_attempt_of_a_later_event<E: TitoEngine>(
+    db: E,
+    clock: TestClock,
+) {
+    let db = FaultEngine::new(db);
+    with_one_partition(&db).await;
+    let late = db.begin().await.unwrap();
+    TitoQueue::new(db.clone()).publish(job("a").action("first"), &late).await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    publish(&db, [job("a").action("second")]).await;
+    let (worker, gate, mut told) = failing_at_a_gate(&db, "second");
+    assert_eq!(told.recv().await.unwrap(), "second");
+    late.commit().await.unwrap();
+    // Whatever engine it is, the past is read again by then, and the first event waits for the second one's handler.
+    clock.advance(Duration::from_secs(2));
+    let scans = db.faults().count(Call::Scan);
+    publish(&db, [job("b").action("other")]).await;
+    assert_eq!(told.recv().await.unwrap(), "other");
+    assert!(db.faults().count(Call::Scan) > scans);
+    gate.open();
+    failure_is_stored(&db).await;
+    clock.advance(Duration::from_secs(11));
+    assert_eq!(told.recv().await.unwrap(), "first");
+    assert_eq!(told.recv().await.unwrap(), "second");
+    assert_eq!(worker.stop().await.done, 3);
+}
+
+pub async fn a_failure_recorded_while_the_partition_is_begun_anew_holds_up_its_entity<E: TitoEngine>(
+    db: E,
+    clock: TestClock,
+) {
+    let db = FaultEngine::new(db);
+    with_one_partition(&db).await;
+    publish(&db, [job("a").action("first")]).await;
+    publish(&db, [job("a").action("second")]).await;
+    let (worker, gate, mut told) = failing_at_a_gate(&db, "first");
+    assert_eq!(told.recv().await.unwrap(), "first");
+    // Any change of the topic makes the worker begin anew, with the checkpoint.
+    let beginning = db.faults().at(Call::Get).key_prefix("checkpoint:").hold();
+    TitoQueue::new(db.clone()).set_history("job", Some(Duration::from_secs(60))).await.unwrap();
+    beginning.arrivals(1).await;
+    gate.open();
+    failure_is_stored(&db).await;
+    beginning.open();
+    publish(&db, [job("b").action("other")]).await;
+    assert_eq!(told.recv().await.unwrap(), "other");
+    clock.advance(Duration::from_secs(11));
+    assert_eq!(told.recv().await.unwrap(), "first");
+    assert_eq!(told.recv().await.unwrap(), "second");
+    assert_eq!(worker.stop().await.done, 3);
 }

@@ -32,7 +32,13 @@ impl<E: TitoEngine> TitoQueue<E> {
         if located.is_empty() {
             return Ok(None);
         }
-        let partition = Topic::read(tx, &event.event_type).await?.partition_of(&event.entity);
+        let topic = Topic::read(tx, &event.event_type).await?;
+        if topic.groups.values().any(|group| group.copies_before.is_some()) {
+            // Whoever copies earlier events into the group may have passed the event's new place, but not yet its old
+            // one. The new revision makes it read everything once more.
+            Topic::raise_revision(tx, &event.event_type).await?;
+        }
+        let partition = topic.partition_of(&event.entity);
         // Never before the start, as workers' cursors count on it.
         let timestamp = seconds.max(tx.start_timestamp().seconds());
         for found in located {

@@ -46,7 +46,7 @@ impl RateLimiter {
         // A clock that was set back must not stop everything until it is where it was.
         let ahead = next.saturating_sub(now_nanos).min(self.burst_nanos.saturating_add(self.interval_nanos));
         if ahead > self.burst_nanos {
-            return Err((now_nanos + (ahead - self.burst_nanos)).div_ceil(1_000_000));
+            return Err(now_nanos.saturating_add(ahead - self.burst_nanos).div_ceil(1_000_000));
         }
         let room = (self.burst_nanos - ahead).checked_div(self.interval_nanos).map_or(u64::MAX, |room| room + 1);
         let started = wanted.min(usize::try_from(room).unwrap_or(usize::MAX));

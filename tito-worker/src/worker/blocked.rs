@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::lanes::Entity;
 
 /// With more of them in a partition no more is read until some go on; each takes about 150 bytes.
-const MOST: usize = 50_000;
+const MOST: usize = if cfg!(test) { 8 } else { 50_000 };
 
 /// Later events of these entities are passed over; when the first one falls due, they are read again from there.
 #[derive(Default)]
@@ -63,7 +63,56 @@ impl Blocked {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use tito_core::embedded::EmbeddedBackend;
+    use tito_core::event::TitoEvent;
+    use tito_core::{TitoEngine, TitoError};
+
     use super::*;
+    use crate::policy::{Order, RetryPolicy, Subscription};
+    use crate::publish::Publish;
+    use crate::queue::TitoQueue;
+    use crate::worker::Worker;
+
+    #[tokio::test]
+    async fn a_partition_that_is_full_of_waiting_entities_goes_on_when_they_are_due() {
+        let db = EmbeddedBackend::in_memory().await.unwrap();
+        let queue = TitoQueue::new(db.clone());
+        queue.create_topic("job", 1).await.unwrap();
+        let events = 3 * MOST as u64;
+        let publisher = queue.clone();
+        let publish = |tx| async move {
+            for entity in 0..events {
+                publisher.publish(Publish::new("job", entity.to_string()), &tx).await?;
+            }
+            Ok(())
+        };
+        db.transaction(publish).await.unwrap();
+        let at_once = RetryPolicy::default().first_delay(Duration::ZERO);
+        let strict = Subscription::default().order(Order::Strict).retry(at_once);
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let fails_once = move |event: TitoEvent| {
+            let tell = tell.clone();
+            async move {
+                if event.attempt == 0 {
+                    return Err(TitoError::Application("once".into()));
+                }
+                tell.send(()).unwrap();
+                Ok(())
+            }
+        };
+        let worker = Worker::builder(queue).subscribe_with("job", strict, fails_once).build();
+        let all_done = async {
+            for _ in 0..events {
+                told.recv().await.unwrap();
+            }
+        };
+        let report = worker.run(all_done).await;
+        assert_eq!((report.done, report.retried), (events, events));
+    }
 
     #[test]
     fn later_events_of_an_entity_wait_until_its_first_one_is_due() {

@@ -61,6 +61,8 @@ struct Queues {
 
 struct Lane {
     state: State,
+    /// How many events have to be recorded before it goes on.
+    suspended: usize,
     /// By key, so in the order in which they are to be handled.
     waiting: VecDeque<Delivery>,
 }
@@ -69,7 +71,7 @@ struct Lane {
 enum State {
     Ready,
     Running,
-    /// What its latest event came to has to be recorded first.
+    /// What its latest events came to has to be recorded first.
     Suspended,
 }
 
@@ -78,7 +80,8 @@ impl Queues {
         let Some(lane) = self.lanes.get_mut(&delivery.entity) else {
             self.ready.push_back(delivery.entity);
             let entity = delivery.entity;
-            self.lanes.insert(entity, Lane { state: State::Ready, waiting: VecDeque::from(vec![delivery]) });
+            let waiting = VecDeque::from(vec![delivery]);
+            self.lanes.insert(entity, Lane { state: State::Ready, suspended: 0, waiting });
             return;
         };
         let is_last = lane.waiting.back().is_none_or(|last| last.key < delivery.key);
@@ -111,6 +114,16 @@ impl Queues {
         }
         self.running += taken.len();
         taken
+    }
+
+    /// One of the events that an entity waits for was recorded. Events of it that were handled together can be recorded
+    /// apart.
+    fn end_suspension(&mut self, entity: Entity) {
+        let Some(lane) = self.lanes.get_mut(&entity).filter(|lane| lane.state == State::Suspended) else { return };
+        lane.suspended = lane.suspended.saturating_sub(1);
+        if lane.suspended == 0 {
+            self.go_on(entity);
+        }
     }
 
     /// Lets the next event of an entity be handled, if there is one.
@@ -168,16 +181,19 @@ impl<E: TitoEngine> Lanes<E> {
         std::mem::take(&mut self.shared.lock().finished)
     }
 
-    /// Goes on with an entity that was suspended.
+    /// Goes on with an entity that was suspended, once for each event that suspended it.
     pub(super) fn resume(&mut self, entity: Entity) {
-        self.shared.lock().go_on(entity);
+        self.shared.lock().end_suspension(entity);
         self.start_tasks();
     }
 
-    /// Takes back the waiting events of an entity that was suspended.
+    /// As [`resume`](Lanes::resume), but takes back the waiting events first.
     pub(super) fn withdraw(&self, entity: Entity) -> Vec<Vec<u8>> {
-        let lane = self.shared.lock().lanes.remove(&entity);
-        lane.into_iter().flat_map(|lane| lane.waiting).map(|delivery| delivery.key).collect()
+        let mut queues = self.shared.lock();
+        let Some(lane) = queues.lanes.get_mut(&entity) else { return Vec::new() };
+        let waiting = lane.waiting.drain(..).map(|delivery| delivery.key).collect();
+        queues.end_suspension(entity);
+        waiting
     }
 
     /// Takes back the events whose handlers have not begun.
@@ -263,11 +279,35 @@ fn finish(queues: &mut Queues, handled: Vec<(Delivery, Verdict)>, order: Order) 
     for (entity, is_suspended) in &entities {
         if let Some(lane) = queues.lanes.get_mut(entity).filter(|_| *is_suspended) {
             lane.state = State::Suspended;
+            lane.suspended += 1;
         }
     }
     for (entity, _) in entities {
         if queues.lanes.get(&entity).is_some_and(|lane| lane.state == State::Running) {
             queues.go_on(entity);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTITY: Entity = 7;
+
+    fn suspended_by(events: usize) -> Queues {
+        let mut queues = Queues::default();
+        let lane = Lane { state: State::Suspended, suspended: events, waiting: VecDeque::new() };
+        queues.lanes.insert(ENTITY, lane);
+        queues
+    }
+
+    #[test]
+    fn an_entity_goes_on_when_all_of_its_events_that_failed_together_are_recorded() {
+        let mut queues = suspended_by(2);
+        queues.end_suspension(ENTITY);
+        assert!(queues.lanes.contains_key(&ENTITY), "what is read meanwhile has to wait");
+        queues.end_suspension(ENTITY);
+        assert!(queues.lanes.is_empty());
     }
 }

@@ -81,7 +81,7 @@ pub(super) enum Verdict {
     Recorded(Recorded),
     /// Nothing was done: the partition has another owner, or the order in which its events were read is out of date.
     Fenced {
-        /// The revision of the topic under which the event was read.
+        /// The earliest revision of the topic under which one of the events that were handled together was read.
         revision: u64,
     },
     /// Nothing was done, as an earlier event of the entity has failed.
@@ -124,7 +124,8 @@ impl<E: TitoEngine> Runner<E> {
             concurrency: subscription.concurrency,
             batch,
             rate: subscription.rate_limit.map(RateLimiter::new),
-            delay_seconds: i64::try_from(delay.as_secs() + u64::from(delay.subsec_nanos() > 0)).unwrap_or(i64::MAX),
+            delay_seconds: i64::try_from(delay.as_secs().saturating_add(u64::from(delay.subsec_nanos() > 0)))
+                .unwrap_or(i64::MAX),
             new_topic_partitions: subscription.new_topic_partitions,
             reads: Semaphore::new(READS_AT_ONCE),
             outdated: Notify::new(),
@@ -242,9 +243,12 @@ impl<E: TitoEngine> Runner<E> {
                 Ok(Ran::Recorded(recorded)) => Ok(recorded.into_iter().map(Verdict::Recorded).collect()),
                 Ok(Ran::Fenced) => {
                     self.outdated.notify_one();
-                    Ok(deliveries.iter().map(|one| Verdict::Fenced { revision: one.origin.revision }).collect())
+                    // The earliest, which is the one at fault: some of them may have been read under a later revision,
+                    // which says nothing against it.
+                    let revision = deliveries.iter().map(|one| one.origin.revision).min().unwrap_or(0);
+                    Ok(deliveries.iter().map(|_| Verdict::Fenced { revision }).collect())
                 }
-                Err(error) => Err(self.transaction_failed(&error)),
+                Err(error) => Err(self.transaction_failed(&error, deliveries.len())),
             },
         }
     }
@@ -314,8 +318,14 @@ impl<E: TitoEngine> Runner<E> {
 
     /// What is to become of an event whose transaction did not commit. Where the engine failed and not the handler, no
     /// attempt is counted.
-    fn transaction_failed(&self, error: &TitoError) -> Disposition {
+    fn transaction_failed(&self, error: &TitoError, events: usize) -> Disposition {
         match error {
+            // One by one they conflict less; together they might for ever.
+            TitoError::RetriesExhausted { source, .. }
+                if events > 1 && matches!(**source, TitoError::Conflict { .. }) =>
+            {
+                retry(text_of(error))
+            }
             TitoError::Application(error) => retry(text_of(&**error)),
             TitoError::Storage { .. }
             | TitoError::Unavailable { .. }

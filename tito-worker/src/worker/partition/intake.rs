@@ -17,7 +17,12 @@ use crate::worker::runner::Delivery;
 
 impl<E: TitoEngine> Partition<E> {
     pub(super) fn start_reading(&mut self) {
-        if self.reading.is_some() || !self.has_room() {
+        if self.reading.is_some() {
+            return;
+        }
+        // Before it is known whether there is room, as this makes some.
+        self.read_again_what_is_due();
+        if !self.has_room() {
             return;
         }
         let (engine, runner, pause) = (self.engine.clone(), self.runner.clone(), self.read_pause);
@@ -34,10 +39,6 @@ impl<E: TitoEngine> Partition<E> {
             return;
         };
         let now_millis = self.engine.clock().now_millis();
-        let let_go = self.blocked.let_go(reader.present(now_millis));
-        for key in [self.put_again.take(), let_go].into_iter().flatten() {
-            reader.note_commit(&key, now_millis);
-        }
         if reader.wants_to_read(now_millis) {
             let (range, limit) = reader.next_page(now_millis);
             self.reading = Some(
@@ -54,10 +55,23 @@ impl<E: TitoEngine> Partition<E> {
         }
     }
 
+    /// Takes the cursor back to what was recorded to be handled again, and to the entities that no longer wait.
+    fn read_again_what_is_due(&mut self) {
+        let Some(reader) = &mut self.reader else { return };
+        let now_millis = self.engine.clock().now_millis();
+        let let_go = self.blocked.let_go(reader.present(now_millis));
+        for key in [self.put_again.take(), let_go].into_iter().flatten() {
+            reader.note_commit(&key, now_millis);
+        }
+    }
+
     /// When to read next if nothing happens before.
     pub(super) fn next_read_millis(&self) -> u64 {
         let Some(reader) = &self.reader else { return 0 };
         let unblocked = self.blocked.next_due().map_or(u64::MAX, |due| reader.shows_millis(due));
+        if self.blocked.is_full() {
+            return unblocked;
+        }
         reader.next_read_millis().min(unblocked)
     }
 
@@ -78,6 +92,8 @@ impl<E: TitoEngine> Partition<E> {
             Ok(page) => page,
             Err(error) => {
                 self.read_pause = next_pause(self.read_pause);
+                // Nothing was shown; the next page shows what is stored again by then, which must not be passed over.
+                self.held.settle();
                 return Err(error);
             }
         };
@@ -99,6 +115,8 @@ impl<E: TitoEngine> Partition<E> {
                 self.engine.is_only_writer(),
                 self.runner.is_strict(),
             ));
+            // As no events were read: what was released meanwhile and is stored again must not be passed over.
+            self.held.settle();
             return Ok(());
         };
         // Of one entity's events an earlier one can be committed behind the cursor, and a later one stand in this page.
@@ -119,7 +137,9 @@ impl<E: TitoEngine> Partition<E> {
                     outcome.next_due = Some(place.seconds);
                     break;
                 }
-                if reader.must_look_back(started_at(place.id)) {
+                // An id that no clock has given, later than the page, would have it look back for ever.
+                let start = started_at(place.id);
+                if start <= page.seen && reader.must_look_back(start) {
                     outcome.is_cut = true;
                     break;
                 }

@@ -156,7 +156,8 @@ impl<E: TitoEngine> Partition<E> {
     async fn step(&mut self) -> Result<()> {
         self.start_recording();
         let reader_waits = self.reading.is_none() && self.reader.is_some();
-        let has_room = self.has_room();
+        // With too many entities that wait the next thing is that one of them is due.
+        let waits_for_time = reader_waits && (self.has_room() || self.blocked.is_full());
         let next_read = self.next_read_millis();
         let clock = self.engine.clock();
         tokio::select! {
@@ -180,8 +181,8 @@ impl<E: TitoEngine> Partition<E> {
                 }
                 Ok(())
             }
-            () = clock.wait_until(next_read), if reader_waits && has_room => Ok(()),
-            () = tokio::time::sleep(CLOCK_CHECK), if reader_waits && has_room => Ok(()),
+            () = clock.wait_until(next_read), if waits_for_time => Ok(()),
+            () = tokio::time::sleep(CLOCK_CHECK), if waits_for_time => Ok(()),
         }
     }
 

@@ -8,7 +8,7 @@ use tito_core::{Result, TitoEngine, TitoError};
 
 use super::{CHECKPOINT_EVERY, Partition, next_pause};
 use crate::worker::lanes::{Entity, Finished};
-use crate::worker::record::{Recorded, RecordedBatch, Unrecorded, record_all};
+use crate::worker::record::{Disposition, Recorded, RecordedBatch, Unrecorded, record_all};
 use crate::worker::runner::Verdict;
 
 /// How many outcomes are recorded in one transaction.
@@ -81,6 +81,19 @@ impl<E: TitoEngine> Partition<E> {
                 let rest = batch.split_off(batch.len() / 2);
                 self.unrecorded.splice(..0, rest);
                 self.batch = Arc::new(batch);
+                return Ok(());
+            }
+            // An event that fits only as it is stored: it would keep all others from being recorded for ever.
+            Err(error @ TitoError::LimitExceeded { .. })
+                if self.batch.iter().all(|one| {
+                    matches!(one.disposition, Disposition::Retry { .. } | Disposition::Reschedule { .. })
+                }) =>
+            {
+                let give_up = |one: &Unrecorded| {
+                    let error = format!("there is no room to put it off: {error}");
+                    Unrecorded { disposition: Disposition::Dead { error }, ..one.clone() }
+                };
+                self.batch = Arc::new(self.batch.iter().map(give_up).collect());
                 return Ok(());
             }
             // The batch stays; what of it was committed all the same is found gone by the next attempt.
