@@ -30,19 +30,19 @@ where
     let mut total = T::default();
     loop {
         let (page_range, step) = (range.clone(), step.clone());
-        let (last, done) = engine
-            .transaction(|tx| async move {
-                let mut page = tx.scan(page_range, most_entries).await?;
-                let found = page.len();
-                page.truncate(entries_within(&page, most_bytes));
-                let is_last = page.len() == found && found < most_entries;
-                let last = page.last().filter(|_| !is_last).map(|(key, _)| key.clone());
-                if page.is_empty() {
-                    return Ok((last, T::default()));
-                }
-                Ok((last, step(tx, page).await?))
-            })
-            .await?;
+        let transaction = engine.transaction(|tx| async move {
+            let mut page = tx.scan(page_range, most_entries).await?;
+            let found = page.len();
+            page.truncate(entries_within(&page, most_bytes));
+            let is_last = page.len() == found && found < most_entries;
+            let last = page.last().filter(|_| !is_last).map(|(key, _)| key.clone());
+            if page.is_empty() {
+                return Ok((last, T::default()));
+            }
+            Ok((last, step(tx, page).await?))
+        });
+        // On the heap, as calls are made of many of these.
+        let (last, done) = Box::pin(transaction).await?;
         total += done;
         match last {
             Some(last) => range = range.after(&last),

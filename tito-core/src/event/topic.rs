@@ -76,15 +76,15 @@ impl Topic {
         let value = new.encode(name)?;
         // From before the read: what is kept is never taken as current for longer than it should be.
         let read_at = engine.clock().now_millis();
-        let topic = engine
-            .transaction(|tx| async move {
-                if let Some(stored) = tx.get(&key).await? {
-                    return Topic::decode(&key, &stored);
-                }
-                tx.insert(key, value).await?;
-                Ok(new)
-            })
-            .await?;
+        let transaction = engine.transaction(|tx| async move {
+            if let Some(stored) = tx.get(&key).await? {
+                return Topic::decode(&key, &stored);
+            }
+            tx.insert(key, value).await?;
+            Ok(new)
+        });
+        // On the heap: every write of an event can come here, and few do.
+        let topic = Box::pin(transaction).await?;
         Ok(engine.context().topics.store(name, topic, read_at))
     }
 
@@ -116,15 +116,14 @@ impl Topic {
         Topic::ensure(engine, name, DEFAULT_PARTITIONS).await?;
         let owned_name = name.to_string();
         let read_at = engine.clock().now_millis();
-        let topic = engine
-            .transaction(|tx| async move {
-                let stored = Topic::read(&tx, &owned_name).await?;
-                match change(stored.clone(), tx.clone()).await? {
-                    None => Ok(stored),
-                    Some(changed) => changed.put(&tx, &owned_name, stored.revision).await,
-                }
-            })
-            .await?;
+        let transaction = engine.transaction(|tx| async move {
+            let stored = Topic::read(&tx, &owned_name).await?;
+            match change(stored.clone(), tx.clone()).await? {
+                None => Ok(stored),
+                Some(changed) => changed.put(&tx, &owned_name, stored.revision).await,
+            }
+        });
+        let topic = Box::pin(transaction).await?;
         Ok(engine.context().topics.store(name, topic, read_at))
     }
 

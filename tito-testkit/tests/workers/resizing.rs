@@ -32,7 +32,6 @@ async fn events_in_place<E: TitoEngine>(db: &E, partitions: u16) -> BTreeMap<uui
 
 pub async fn every_event_goes_to_its_new_partition_as_it_is<E: TitoEngine>(db: E, clock: TestClock) {
     let seed = fastrand::u64(..);
-    println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let mut partitions = random.u16(1..=12);
     TitoQueue::new(db.clone()).create_topic("job", partitions).await.unwrap();
@@ -56,8 +55,8 @@ pub async fn every_event_goes_to_its_new_partition_as_it_is<E: TitoEngine>(db: E
         let next = random.u16(1..=12);
         let expected = wrong(next).count() as u64;
         let resized = resize(&db, &clock, next).await;
-        assert_eq!((resized.moved, resized.malformed), (expected, 0), "from {partitions} to {next}");
-        assert!(events_in_place(&db, next).await == before, "from {partitions} to {next}");
+        assert_eq!((resized.moved, resized.malformed), (expected, 0), "seed {seed}: from {partitions} to {next}");
+        assert!(events_in_place(&db, next).await == before, "seed {seed}: from {partitions} to {next}");
         partitions = next;
         assert_eq!((topic(&db).await.partitions, topic(&db).await.resized_from), (next, None));
     }

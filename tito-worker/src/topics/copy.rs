@@ -40,7 +40,7 @@ pub(super) async fn copy_earlier_events<E: TitoEngine>(
     });
     loop {
         // Its revision is raised once everything was moved.
-        topics.finish_resize(event_type).await?;
+        Box::pin(topics.finish_resize(event_type)).await?;
         let topic = read_topic(engine, event_type).await?;
         if topic.resized_from.is_some() {
             continue;

@@ -35,7 +35,7 @@ pub(crate) fn check_group<'topic>(
 /// The topic as it is stored now.
 async fn read_topic<E: TitoEngine>(engine: &E, event_type: &str) -> Result<Topic> {
     let name = event_type.to_string();
-    engine.transaction(|tx| async move { Topic::read(&tx, &name).await }).await
+    Box::pin(engine.transaction(|tx| async move { Topic::read(&tx, &name).await })).await
 }
 
 fn unknown_group(event_type: &str, group: &str) -> TitoError {
@@ -49,4 +49,30 @@ async fn is_settled<E: TitoEngine>(engine: &E, since: i64) -> Result<bool> {
     let millis = 2 * engine.max_transaction_age_millis() + CACHED.as_millis() as u64;
     let now = engine.timestamp().await?.seconds();
     Ok(now.saturating_sub(since).saturating_sub(2) > (millis / 1000) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::TitoQueue;
+
+    fn can_be_spawned(_: impl Future<Output = ()> + Send + 'static) {}
+
+    /// Compiles only if they can: closures that borrow across a transaction would keep them from it.
+    #[allow(dead_code)]
+    fn calls_can_be_spawned_on_any_engine<E: TitoEngine>(queue: TitoQueue<E>) {
+        can_be_spawned(async move {
+            let _ = queue.add_group("user", "mail", GroupStart::History).await;
+            let _ = queue.remove_group("user", "mail").await;
+            let _ = queue.groups("user").await;
+            let _ = queue.resize_topic("user", 2).await;
+            let _ = queue.finish_changes().await;
+            let _ = queue.pause("user").await;
+            let _ = queue.set_history("user", None).await;
+            let _ = queue.topics(1, None).await;
+            let _ = queue.redrive_all("user").await;
+            let _ = queue.purge_dead_letters("user").await;
+            let _ = queue.dead_letters_where("user", 1, None, |_| true).await;
+        });
+    }
 }

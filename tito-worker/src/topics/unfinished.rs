@@ -29,17 +29,18 @@ impl<E: TitoEngine> TitoQueue<E> {
     }
 
     async fn finish_changes_of(&self, name: &str, topic: &Topic) -> Result<u64> {
+        // On the heap, as each of them is large.
         let mut finished = 0;
         if topic.resized_from.is_some() {
-            self.finish_resize(name).await?;
+            Box::pin(self.finish_resize(name)).await?;
             finished += 1;
         }
         for group in topic.removed_groups.keys() {
-            self.finish_removal(name, group, topic).await?;
+            Box::pin(self.finish_removal(name, group, topic)).await?;
             finished += 1;
         }
         for (group, registered) in topic.groups.iter().filter(|(_, group)| group.copies_before.is_some()) {
-            self.finish_adding(name, group, registered).await?;
+            Box::pin(self.finish_adding(name, group, registered)).await?;
             finished += 1;
         }
         Ok(finished)
