@@ -3,16 +3,14 @@
 
 mod support;
 
-use std::fs;
-use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use support::limits::drain_bare;
 use support::load::Put;
-use support::queue::{PARTITIONS, TOPIC, drain, fill};
+use support::prepared::Prepared;
+use support::queue::{PARTITIONS, drain, events, fill};
 use support::{directory, interleaved, median, number, per_second, ratio, rounds, runtime, scaled, table};
-use tito_core::keys;
 use tito_core::prelude::*;
 
 const ASKED: f64 = 0.5;
@@ -24,30 +22,25 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 fn main() {
     let runtime = runtime();
     let count = scaled(200_000);
-    let prepared = directory();
-    let open = |path: &Path| runtime.block_on(EmbeddedBackend::open(path)).unwrap();
-    let db = open(prepared.path());
-    fill(&runtime, &db, count, Duration::ZERO);
-    let partitions = runtime.block_on(events(&db));
-    // As after a restart, everything lies in the file.
-    runtime.block_on(db.close());
+    let mut partitions = Vec::new();
+    let prepared = Prepared::new(&runtime, |db| {
+        fill(&runtime, db, count, Duration::ZERO);
+        partitions = runtime.block_on(events(db));
+    });
 
     let mut last_to_first = Vec::new();
     let [tito, bare] = interleaved(
         rounds(),
         [
             &mut |_| {
-                let copy = directory();
-                for file in fs::read_dir(prepared.path()).unwrap().map(Result::unwrap) {
-                    fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
-                }
-                let db = open(copy.path());
-                let looking = start_looking(db.clone(), some_of(&partitions));
-                let took = drain(&runtime, &db, count);
-                let [tenth, nine_tenths] = looking.join().unwrap();
-                let last_tenth = took.saturating_sub(nine_tenths).max(LOOK_EVERY);
-                last_to_first.push(tenth.as_secs_f64() / last_tenth.as_secs_f64());
-                runtime.block_on(db.close());
+                let took = prepared.timed(|db| {
+                    let looking = start_looking(db.clone(), some_of(&partitions));
+                    let took = drain(&runtime, db, count);
+                    let [tenth, nine_tenths] = looking.join().unwrap();
+                    let last_tenth = took.saturating_sub(nine_tenths).max(LOOK_EVERY);
+                    last_to_first.push(tenth.as_secs_f64() / last_tenth.as_secs_f64());
+                    took
+                });
                 per_second(count, took)
             },
             &mut |_| per_second(count, drain_bare(directory().path(), &partitions)),
@@ -62,15 +55,6 @@ fn main() {
         ratio(median(last_to_first), ASKED_LAST_TENTH),
     ];
     table(&["", "Tito, a second", "bare redb, a second", "ratio", "last tenth's speed to the first's"], &[line]);
-}
-
-async fn events(db: &EmbeddedBackend) -> Vec<Vec<Put>> {
-    let tx = db.begin().await.unwrap();
-    let mut partitions = Vec::new();
-    for partition in 0..PARTITIONS {
-        partitions.push(tx.scan(keys::events_of_partition(TOPIC, partition), usize::MAX).await.unwrap());
-    }
-    partitions
 }
 
 /// Some events of each partition, which stand for all.

@@ -3,6 +3,7 @@
 
 pub mod limits;
 pub mod load;
+pub mod prepared;
 pub mod process;
 pub mod queue;
 
@@ -102,6 +103,11 @@ pub fn number(figure: f64) -> String {
 /// A ratio beside the least that is asked of it.
 pub fn ratio(figure: f64, asked: f64) -> String {
     format!("{figure:.2} ({})", asked_of(format!("at least {asked:.2}"), figure >= asked))
+}
+
+/// A ratio beside the most that is asked of it.
+pub fn ratio_at_most(figure: f64, asked: f64) -> String {
+    format!("{figure:.2} ({})", asked_of(format!("at most {asked:.2}"), figure <= asked))
 }
 
 /// What was asked, and whether it was missed.

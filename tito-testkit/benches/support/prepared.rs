@@ -1,0 +1,38 @@
+//! Databases that are filled once, of which every round gets a copy.
+
+use std::fs;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tito_core::prelude::*;
+use tokio::runtime::Runtime;
+
+use super::directory;
+
+pub struct Prepared<'a> {
+    runtime: &'a Runtime,
+    directory: TempDir,
+}
+
+impl<'a> Prepared<'a> {
+    /// A database with what `fill` puts into it. As after a restart, everything lies in the file.
+    pub fn new(runtime: &'a Runtime, fill: impl FnOnce(&EmbeddedBackend)) -> Self {
+        let directory = directory();
+        let db = runtime.block_on(EmbeddedBackend::open(directory.path())).unwrap();
+        fill(&db);
+        runtime.block_on(db.close());
+        Self { runtime, directory }
+    }
+
+    /// How long `f` takes with a copy of its own.
+    pub fn timed(&self, f: impl FnOnce(&EmbeddedBackend) -> Duration) -> Duration {
+        let copy = directory();
+        for file in fs::read_dir(self.directory.path()).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        let db = self.runtime.block_on(EmbeddedBackend::open(copy.path())).unwrap();
+        let took = f(&db);
+        self.runtime.block_on(db.close());
+        took
+    }
+}
