@@ -1,5 +1,5 @@
 //! `traceparent` and `tracestate` are read strictly and written as they were read.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
 

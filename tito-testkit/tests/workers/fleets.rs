@@ -263,7 +263,8 @@ pub async fn workers_that_claim_the_same_share_commit_effects_once_and_in_order<
         };
     let workers = [worker(1), worker(5)];
     // Entities of the partitions that both claim.
-    let entities: Vec<_> = (0..).filter(|n: &u32| keys::partition_of(&n.to_string(), 4) % 2 == 0).take(5).collect();
+    let entities: Vec<_> =
+        (0..).filter(|n: &u32| keys::partition_of(&n.to_string(), 4).is_multiple_of(2)).take(5).collect();
     for step in 0..30 {
         publish(&db, entities.iter().map(|entity| job(entity).action(format!("{step:02}")))).await;
         clock.advance(Duration::from_millis(50));
