@@ -186,6 +186,8 @@ impl<E: TitoEngine> Partition<E> {
             }
             if self.topic.resized_from.is_none() && self.topic.partition_of(&event.entity) != self.origin.partition {
                 set_aside(&mut self.held, &mut self.unrecorded, key, value.len(), Disposition::Misplaced);
+                self.misplaced += 1;
+                self.runner.outdated.notify_one();
                 continue;
             }
             if self.held.hold(&key, value.len()) {

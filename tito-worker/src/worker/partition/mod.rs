@@ -68,6 +68,9 @@ pub(super) struct Partition<E: TitoEngine> {
     /// Whether nothing is read until the topic was read anew, or the partition is taken away.
     is_fenced: bool,
     unrecorded: Vec<Unrecorded>,
+    /// How many events are on their way to another partition. If it is the topic here that is out of date they stay, and
+    /// have to be there when their partition is read anew, so nothing is read until then.
+    misplaced: usize,
     reading: Option<Reading>,
     recording: Option<Recording>,
     /// What `recording` records.
@@ -102,6 +105,7 @@ impl<E: TitoEngine> Partition<E> {
             put_again: None,
             is_fenced: false,
             unrecorded: Vec::new(),
+            misplaced: 0,
             reading: None,
             recording: None,
             batch: Arc::default(),
@@ -209,7 +213,7 @@ impl<E: TitoEngine> Partition<E> {
     }
 
     fn has_room(&self) -> bool {
-        self.held.has_room() && !self.blocked.is_full() && !self.is_fenced
+        self.held.has_room() && !self.blocked.is_full() && !self.is_fenced && self.misplaced == 0
     }
 
     fn is_idle(&self) -> bool {

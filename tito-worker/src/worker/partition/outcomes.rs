@@ -105,6 +105,7 @@ impl<E: TitoEngine> Partition<E> {
         self.record_pause = Duration::ZERO;
         let batch = std::mem::take(&mut self.batch);
         for (unrecorded, recorded) in batch.iter().zip(recorded) {
+            self.misplaced -= usize::from(matches!(unrecorded.disposition, Disposition::Misplaced));
             self.release(unrecorded.key.clone(), unrecorded.entity, recorded, unrecorded.is_suspended);
         }
         if !is_owned {
