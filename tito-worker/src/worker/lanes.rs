@@ -57,6 +57,8 @@ struct Queues {
     running: usize,
     /// How many tasks there are.
     tasks: usize,
+    /// Whether no handler is to begin any more.
+    is_closed: bool,
 }
 
 struct Lane {
@@ -92,6 +94,9 @@ impl Queues {
 
     /// How many events can be handled together, up to `most`.
     fn available(&self, most: usize) -> usize {
+        if self.is_closed {
+            return 0;
+        }
         let mut available = 0;
         for entity in &self.ready {
             available += self.lanes.get(entity).map_or(0, |lane| lane.waiting.len());
@@ -206,6 +211,11 @@ impl<E: TitoEngine> Lanes<E> {
             lane.state != State::Ready
         });
         unstarted
+    }
+
+    /// Lets no handler begin any more; those that run go on.
+    pub(super) fn close(&self) {
+        self.shared.lock().is_closed = true;
     }
 
     /// Whether a handler runs.

@@ -13,6 +13,7 @@ const LAST_RECORDING: Duration = Duration::from_secs(5);
 
 impl<E: TitoEngine> Partition<E> {
     pub(super) async fn shut_down(mut self, timeout: Duration) -> WorkerReport {
+        self.lanes.close();
         self.put_back_unstarted();
         let ended = tokio::time::timeout(timeout, self.finish_running()).await;
         if ended.is_err() {
@@ -44,8 +45,6 @@ impl<E: TitoEngine> Partition<E> {
                     }
                 }
             }
-            // What is let go on by a recording must not begin any more.
-            self.put_back_unstarted();
         }
     }
 
