@@ -25,10 +25,10 @@ impl Blocked {
         self.first.get(&entity).is_some_and(|(_, first)| key > first.as_slice())
     }
 
-    /// Holds up what comes after `key` until a second. An earlier key of the entity that is to be read anew stays.
-    pub(super) fn block(&mut self, entity: Entity, mut key: Vec<u8>, until: i64) {
-        if let Some((0, known)) = self.first.get(&entity) {
-            key = key.min(known.clone());
+    /// Holds up what comes after `key` until a second, unless an earlier event of the entity holds it up already.
+    pub(super) fn block(&mut self, entity: Entity, key: Vec<u8>, until: i64) {
+        if self.first.get(&entity).is_some_and(|(_, first)| *first < key) {
+            return;
         }
         if let Some((known, _)) = self.first.insert(entity, (until, key)) {
             self.by_time.remove(&(known, entity));
@@ -135,6 +135,18 @@ mod tests {
         blocked.block(7, b"b".to_vec(), 200);
         assert_eq!(blocked.let_go(150), None);
         assert_eq!(blocked.next_due(), Some(200));
+    }
+
+    #[test]
+    fn a_later_event_of_an_entity_does_not_let_the_first_one_go() {
+        let mut blocked = Blocked::default();
+        blocked.block(7, b"b".to_vec(), 100);
+        blocked.block(7, b"c".to_vec(), 0);
+        assert_eq!(blocked.let_go(99), None);
+        assert_eq!(blocked.let_go(100), Some(b"b".to_vec()));
+        blocked.block(7, b"c".to_vec(), 200);
+        blocked.block(7, b"b".to_vec(), 0);
+        assert_eq!(blocked.let_go(99), Some(b"b".to_vec()));
     }
 
     #[test]
