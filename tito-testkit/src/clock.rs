@@ -106,6 +106,11 @@ impl TestClock {
         self.lock().waits.keys().next().map(|&(millis, _)| millis)
     }
 
+    /// How many waits on this clock are under way.
+    pub fn waits(&self) -> usize {
+        self.lock().waits.len()
+    }
+
     /// Completes when somebody waits on this clock, and returns the earliest instant that is waited for: what a test
     /// does before it turns the clock for a task that runs beside it.
     pub async fn waited_for(&self) -> u64 {
