@@ -120,7 +120,7 @@ fn place_of_partition(kind: &str, event_type: &str, partition: u16) -> Vec<u8> {
     with_separator(key)
 }
 
-fn push_digits(out: &mut Vec<u8>, number: u64, width: usize) {
+pub(super) fn push_digits(out: &mut Vec<u8>, number: u64, width: usize) {
     let start = out.len();
     out.resize(start + width, b'0');
     let mut rest = number;
@@ -185,7 +185,7 @@ pub fn parse_event_partition(key: &[u8]) -> Option<u16> {
     digits(components.nth(2)?, 4).map(|partition| partition as u16)
 }
 
-fn digits(component: &[u8], width: usize) -> Option<u64> {
+pub(super) fn digits(component: &[u8], width: usize) -> Option<u64> {
     if component.len() != width {
         return None;
     }

@@ -6,11 +6,13 @@
 mod escape;
 mod index;
 mod layout;
+mod log;
 mod range;
 mod value;
 
 pub use escape::{push_escaped, unescape};
 pub use index::*;
 pub use layout::*;
+pub use log::*;
 pub use range::KeyRange;
 pub use value::{IndexField, IndexValue, InvalidIndexValue, encode_text_prefix};

@@ -1,0 +1,173 @@
+//! The keys of event stores. Everything of one store lies in one range, `log:{store}:`, where `{store}` is the number
+//! that the store got when it was created, so that a store that is deleted and created again begins empty.
+
+use super::escape::push_escaped;
+use super::layout::{SEPARATOR, digits, key, push_digits, text, with_separator};
+use super::range::KeyRange;
+
+/// The last sequence that an event of a store can have: the most that 16 digits hold.
+pub const MAX_SEQUENCE: u64 = 9_999_999_999_999_999;
+
+const SEQUENCE_DIGITS: usize = 16;
+
+/// `store:{name}`: the definition of an event store.
+pub fn event_store(name: &str) -> Vec<u8> {
+    key("store", &[name.as_bytes()])
+}
+
+/// The definitions of all event stores.
+pub fn event_stores() -> KeyRange {
+    KeyRange::prefix("store:")
+}
+
+/// The name in the key of an event store's definition.
+pub fn parse_event_store(key: &[u8]) -> Option<String> {
+    text(key.strip_prefix(b"store:")?).filter(|name| !name.is_empty())
+}
+
+/// Everything that belongs to a store but its definition.
+pub fn log(store: u64) -> KeyRange {
+    KeyRange::prefix(with_separator(log_of(store)))
+}
+
+/// `log:{store}:head`: the last sequence of a store. Every append writes it.
+pub fn log_head(store: u64) -> Vec<u8> {
+    part(store, "head", &[])
+}
+
+/// `log:{store}:tail`: the first sequence that a store still has.
+pub fn log_tail(store: u64) -> Vec<u8> {
+    part(store, "tail", &[])
+}
+
+/// `log:{store}:event:{sequence}`: an event of a store.
+pub fn log_event(store: u64, sequence: u64) -> Vec<u8> {
+    with_sequence(part(store, "event", &[]), sequence)
+}
+
+/// The events of a store after one sequence and up to another.
+pub fn log_events_between(store: u64, after: u64, up_to: u64) -> KeyRange {
+    between(part(store, "event", &[]), after, up_to)
+}
+
+/// `log:{store}:entity:{type}:{id}:{sequence}`: the same event, among those of its entity.
+pub fn log_entity_event(store: u64, entity_type: &str, id: &str, sequence: u64) -> Vec<u8> {
+    with_sequence(part(store, "entity", &[entity_type, id]), sequence)
+}
+
+/// The events of one entity after one sequence and up to another.
+pub fn log_entity_events_between(store: u64, entity_type: &str, id: &str, after: u64, up_to: u64) -> KeyRange {
+    between(part(store, "entity", &[entity_type, id]), after, up_to)
+}
+
+/// The sequence at the end of the key of an event of a store.
+pub fn parse_log_sequence(key: &[u8]) -> Option<u64> {
+    let at = key.iter().rposition(|&byte| byte == SEPARATOR)?;
+    digits(&key[at + 1..], SEQUENCE_DIGITS)
+}
+
+/// `log:{store}:last:{type}:{id}`: the last sequences of an entity.
+pub fn log_last_of_entity(store: u64, entity_type: &str, id: &str) -> Vec<u8> {
+    part(store, "last", &[entity_type, id])
+}
+
+/// `log:{store}:type:{type}`: the last sequences of all entities of a type.
+pub fn log_last_of_type(store: u64, entity_type: &str) -> Vec<u8> {
+    part(store, "type", &[entity_type])
+}
+
+/// The last sequences of all types of entities.
+pub fn log_last_of_types(store: u64) -> KeyRange {
+    KeyRange::prefix(with_separator(part(store, "type", &[])))
+}
+
+/// The type in the key of its last sequences.
+pub fn parse_log_type(key: &[u8]) -> Option<String> {
+    let at = key.iter().rposition(|&byte| byte == SEPARATOR)?;
+    text(&key[at + 1..])
+}
+
+/// `log:{store}:id:{id}`: the sequence of the event with this id.
+pub fn log_id(store: u64, id: &str) -> Vec<u8> {
+    part(store, "id", &[id])
+}
+
+/// `log:{store}:snapshot:{model}:{filters}`: the state of a model, folded from what the filters select.
+pub fn log_snapshot(store: u64, model: &str, filters: &str) -> Vec<u8> {
+    part(store, "snapshot", &[model, filters])
+}
+
+/// `log:{store}:projection:{name}`: how far a projection is.
+pub fn log_projection(store: u64, name: &str) -> Vec<u8> {
+    part(store, "projection", &[name])
+}
+
+/// The projections of a store.
+pub fn log_projections(store: u64) -> KeyRange {
+    KeyRange::prefix(with_separator(part(store, "projection", &[])))
+}
+
+/// `log:{store}:view:{projection}:{generation}:`: what stands before the keys of the rows and index entries that a
+/// generation of a projection has written.
+pub fn log_view(store: u64, projection: &str, generation: u64) -> Vec<u8> {
+    with_separator(with_sequence(part(store, "view", &[projection]), generation))
+}
+
+/// `dropped:{store}`: that a store was deleted, until the last of its keys is.
+pub fn dropped_log(store: u64) -> Vec<u8> {
+    let mut key = b"dropped:".to_vec();
+    push_store(&mut key, store);
+    key
+}
+
+/// All stores that were deleted and have keys left.
+pub fn dropped_logs() -> KeyRange {
+    KeyRange::prefix("dropped:")
+}
+
+/// The store in the key that says that it was deleted.
+pub fn parse_dropped_log(key: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(key.strip_prefix(b"dropped:")?).ok()?;
+    // `from_str_radix` alone would take signs and upper case.
+    let is_hex = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_hex.then(|| u64::from_str_radix(text, 16).ok())?
+}
+
+fn log_of(store: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(96);
+    key.extend_from_slice(b"log:");
+    push_store(&mut key, store);
+    key
+}
+
+fn push_store(key: &mut Vec<u8>, store: u64) {
+    key.extend((0..16).rev().map(|digit| b"0123456789abcdef"[(store >> (4 * digit)) as usize & 15]));
+}
+
+fn part(store: u64, kind: &str, components: &[&str]) -> Vec<u8> {
+    let mut key = log_of(store);
+    key.push(SEPARATOR);
+    key.extend_from_slice(kind.as_bytes());
+    for component in components {
+        key.push(SEPARATOR);
+        push_escaped(&mut key, component.as_bytes());
+    }
+    key
+}
+
+fn with_sequence(key: Vec<u8>, sequence: u64) -> Vec<u8> {
+    let mut key = with_separator(key);
+    push_digits(&mut key, sequence.min(MAX_SEQUENCE), SEQUENCE_DIGITS);
+    key
+}
+
+fn between(prefix: Vec<u8>, after: u64, up_to: u64) -> KeyRange {
+    let start = with_sequence(prefix.clone(), after.saturating_add(1));
+    if after >= MAX_SEQUENCE {
+        return KeyRange::new(start.clone(), start);
+    }
+    let mut end = with_sequence(prefix, up_to);
+    // Past the last sequence itself, before everything that is longer or larger.
+    end.push(0);
+    KeyRange::new(start, end)
+}

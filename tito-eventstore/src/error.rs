@@ -1,0 +1,253 @@
+//! The one error type of this crate.
+
+use std::sync::Arc;
+
+use tito_core::{BoxError, TitoError};
+
+use crate::types::Codec;
+
+/// The result of nearly everything in this crate.
+pub type Result<T, E = EventStoreError> = std::result::Result<T, E>;
+
+/// What went wrong, and whether trying again can help ([`EventStoreError::is_retryable`]).
+///
+/// Some errors that other event stores have can't occur here: an event without data, a model that is no evolver, and a
+/// command for something that is no decider or viewer, do not compile.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventStoreError {
+    /// The last sequence of an entity, or of a pattern, was not the one that an event expected. Nothing of the append
+    /// was stored. Evolve what the decision was made by, and decide again.
+    #[error("the last sequence of {pattern:?} is {actual}, event {event:?} expected {expected}; nothing was appended")]
+    SequenceConflict {
+        /// The id of the event.
+        event: String,
+        /// The entity, as `type.id`, or the pattern.
+        pattern: String,
+        /// What the event expected.
+        expected: u64,
+        /// What it is.
+        actual: u64,
+    },
+
+    /// An event without an entity.
+    #[error("an event has to have an entity, `type.id`")]
+    EventEntityRequired,
+
+    /// An event without a type.
+    #[error("an event of {entity:?} has no event type")]
+    EventTypeRequired {
+        /// The event's entity.
+        entity: String,
+    },
+
+    /// An entity that is not `type.id`, two tokens of 1 to 255 bytes without `.`, `*`, `>`, white space and control
+    /// characters.
+    #[error("entity {entity:?} is not `type.id`: {reason}")]
+    EventEntityInvalid {
+        /// The entity, cut after 255 characters.
+        entity: String,
+        /// The rule that it breaks, and the token that breaks it.
+        reason: String,
+    },
+
+    /// An event type that is not one token.
+    #[error("event type {event_type:?} can't be used: {reason}")]
+    EventTypeInvalid {
+        /// The event type, cut after 255 characters.
+        event_type: String,
+        /// The rule that it breaks.
+        reason: String,
+    },
+
+    /// The id of an event is empty, longer than 255 bytes, or has control characters.
+    #[error("event id {id:?} can't be used: {reason}")]
+    EventIdInvalid {
+        /// The id, cut after 255 characters.
+        id: String,
+        /// The rule that it breaks.
+        reason: String,
+    },
+
+    /// An append of no events.
+    #[error("there is no event to append")]
+    NoEvents,
+
+    /// A pattern of more than three tokens.
+    #[error("pattern {pattern:?} has {tokens} tokens, expected at most three: `type.id.event_type`")]
+    SubjectTooManyTokens {
+        /// The pattern, cut after 255 characters.
+        pattern: String,
+        /// How many it has.
+        tokens: usize,
+    },
+
+    /// A pattern with a token that is neither `*` nor one that an event can have.
+    #[error("pattern {pattern:?} can't be used: {reason}")]
+    PatternInvalid {
+        /// The pattern, cut after 255 characters.
+        pattern: String,
+        /// The rule that it breaks, and the token that breaks it.
+        reason: String,
+    },
+
+    /// A store without a name.
+    #[error("an event store has to have a name")]
+    StoreNameRequired,
+
+    /// A store that does not exist, or was deleted.
+    #[error("there is no event store {name:?}")]
+    StoreNotFound {
+        /// The name that was looked for.
+        name: String,
+    },
+
+    /// A store that is to be created and exists.
+    #[error("event store {name:?} exists already")]
+    StoreExists {
+        /// Its name.
+        name: String,
+    },
+
+    /// An option of a store that this engine can't honour.
+    #[error("event store {name:?} can't have {option}: {reason}")]
+    OptionNotHonoured {
+        /// The store.
+        name: String,
+        /// The option, as it was asked for.
+        option: String,
+        /// What the engine does instead.
+        reason: String,
+    },
+
+    /// An event type that the registry does not have.
+    #[error("event type {event_type:?} is not registered")]
+    TypeNotRegistered {
+        /// The event type, or the Rust type for which there is none.
+        event_type: String,
+    },
+
+    /// A type that was refused when it was registered.
+    #[error("event type {event_type:?} can't be registered: {reason}")]
+    TypeInvalid {
+        /// The event type.
+        event_type: String,
+        /// Why.
+        reason: String,
+        /// What the codec said.
+        #[source]
+        source: Option<BoxError>,
+    },
+
+    /// Data of an event that is not valid by its type's own rules.
+    #[error("the data of an event {event_type:?} is not valid")]
+    DataInvalid {
+        /// The event type.
+        event_type: String,
+        /// What the validator said.
+        #[source]
+        source: BoxError,
+    },
+
+    /// A command that is not valid by its own rules.
+    #[error("the command is not valid")]
+    CommandInvalid {
+        /// What the command's `validate` said.
+        #[source]
+        source: BoxError,
+    },
+
+    /// Data of an event that can't be written.
+    #[error("the data of an event {event_type:?} can't be written as {codec}")]
+    Encode {
+        /// The event type.
+        event_type: String,
+        /// The codec of the type.
+        codec: Codec,
+        /// What the codec said.
+        #[source]
+        source: BoxError,
+    },
+
+    /// Data of a stored event that is not what was asked for.
+    #[error("the data of event {sequence}, {event_type:?} of version {version}, can't be read as {expected}")]
+    Decode {
+        /// The event's sequence.
+        sequence: u64,
+        /// Its type.
+        event_type: String,
+        /// The version of its type.
+        version: u32,
+        /// What was expected.
+        expected: String,
+        /// What the codec said.
+        #[source]
+        source: BoxError,
+    },
+
+    /// An evolver failed. What it folded before stays folded.
+    #[error("the model can't evolve by event {sequence}, {event_type:?} of {entity:?}")]
+    Evolver {
+        /// The event's sequence.
+        sequence: u64,
+        /// Its type.
+        event_type: String,
+        /// Its entity.
+        entity: String,
+        /// What the evolver said.
+        #[source]
+        source: BoxError,
+    },
+
+    /// A decider refused a command. Nothing was appended.
+    #[error("the command was refused")]
+    Decider {
+        /// What the decider said.
+        #[source]
+        source: BoxError,
+    },
+
+    /// A snapshot that can't be written or read.
+    #[error("the snapshot of {model:?} can't be {operation}")]
+    Snapshot {
+        /// The model's name.
+        model: String,
+        /// What was being done.
+        operation: &'static str,
+        /// What the model said.
+        #[source]
+        source: BoxError,
+    },
+
+    /// The engine failed. Appends that shared a transaction share its error.
+    #[error("the engine failed: {0}")]
+    Engine(#[source] Arc<TitoError>),
+}
+
+impl EventStoreError {
+    /// Whether the same call can succeed later: after a conflict once the decision was made anew, or where the storage
+    /// was not available.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::SequenceConflict { .. } => true,
+            Self::Engine(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+impl From<TitoError> for EventStoreError {
+    fn from(error: TitoError) -> Self {
+        Self::Engine(Arc::new(error))
+    }
+}
+
+impl From<EventStoreError> for TitoError {
+    /// For transactions and handlers whose error is the engine's: its own errors come out as they went in.
+    fn from(error: EventStoreError) -> Self {
+        match error {
+            EventStoreError::Engine(error) => Arc::try_unwrap(error).unwrap_or_else(Self::application),
+            error => Self::application(error),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The value under which an event is stored. `docs/format.md` specifies it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::str;
+
+use tito_core::{BoxError, Timestamp};
+
+use crate::types::Codec;
+
+/// The only format there is.
+const FORMAT: u8 = 1;
+
+/// What is written of an event.
+pub(crate) struct Fields<'a> {
+    pub(crate) recorded: Timestamp,
+    /// Microseconds since the Unix epoch.
+    pub(crate) time: i64,
+    pub(crate) version: u32,
+    pub(crate) codec: Codec,
+    pub(crate) id: &'a str,
+    /// `type.id.event_type`.
+    pub(crate) subject: &'a str,
+    pub(crate) metadata: &'a BTreeMap<String, String>,
+    pub(crate) data: &'a [u8],
+}
+
+pub(crate) fn encode(fields: &Fields<'_>) -> Vec<u8> {
+    let mut value = Vec::with_capacity(32 + fields.id.len() + fields.subject.len() + fields.data.len());
+    value.push(FORMAT);
+    value.extend_from_slice(&fields.recorded.raw().to_le_bytes());
+    value.extend_from_slice(&fields.time.to_le_bytes());
+    push_number(&mut value, u64::from(fields.version));
+    value.push(code(fields.codec));
+    push_text(&mut value, fields.id);
+    push_text(&mut value, fields.subject);
+    push_number(&mut value, fields.metadata.len() as u64);
+    for (name, text) in fields.metadata {
+        push_text(&mut value, name);
+        push_text(&mut value, text);
+    }
+    value.extend_from_slice(fields.data);
+    value
+}
+
+/// Where the parts of a value are.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) recorded: Timestamp,
+    pub(super) time: i64,
+    pub(super) version: u32,
+    pub(super) codec: Codec,
+    pub(super) id: Range<usize>,
+    pub(super) subject: Range<usize>,
+    /// The dots of the subject, from its start.
+    pub(super) dots: [usize; 2],
+    /// Names and texts by turns.
+    pub(super) metadata: Vec<Range<usize>>,
+    pub(super) data: usize,
+}
+
+impl Layout {
+    /// Finds the parts, and checks that texts are texts.
+    pub(super) fn of(value: &[u8]) -> Result<Self, BoxError> {
+        let mut rest = Rest { value, at: 0 };
+        if rest.byte()? != FORMAT {
+            return Err("it begins with another format than 1".into());
+        }
+        let recorded = Timestamp::from_raw(u64::from_le_bytes(rest.array()?));
+        let time = i64::from_le_bytes(rest.array()?);
+        let version = u32::try_from(rest.number()?)?;
+        let codec = codec(rest.byte()?)?;
+        let id = rest.text()?;
+        let subject = rest.text()?;
+        let mut dots = value[subject.clone()].iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+            return Err("its subject has not three tokens".into());
+        };
+        let mut metadata = Vec::new();
+        for _ in 0..rest.number()? {
+            metadata.extend([rest.text()?, rest.text()?]);
+        }
+        Ok(Self { recorded, time, version, codec, id, subject, dots: [first, second], metadata, data: rest.at })
+    }
+}
+
+struct Rest<'a> {
+    value: &'a [u8],
+    at: usize,
+}
+
+impl Rest<'_> {
+    fn take(&mut self, length: usize) -> Result<Range<usize>, BoxError> {
+        let end = self.at.checked_add(length).filter(|end| *end <= self.value.len()).ok_or("it ends too early")?;
+        let range = self.at..end;
+        self.at = end;
+        Ok(range)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], BoxError> {
+        let range = self.take(N)?;
+        Ok(self.value[range].try_into()?)
+    }
+
+    fn byte(&mut self) -> Result<u8, BoxError> {
+        let range = self.take(1)?;
+        Ok(self.value[range.start])
+    }
+
+    fn number(&mut self) -> Result<u64, BoxError> {
+        let mut number = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err("a number is longer than 64 bits".into())
+    }
+
+    fn text(&mut self) -> Result<Range<usize>, BoxError> {
+        let length = usize::try_from(self.number()?)?;
+        let range = self.take(length)?;
+        str::from_utf8(&self.value[range.clone()])?;
+        Ok(range)
+    }
+}
+
+/// LEB128: seven bits a byte, the lowest first, the eighth says that more follow.
+fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    push_number(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn code(codec: Codec) -> u8 {
+    match codec {
+        Codec::Binary => 0,
+        Codec::Json => 1,
+        Codec::MessagePack => 2,
+        Codec::Protobuf => 3,
+    }
+}
+
+fn codec(code: u8) -> Result<Codec, BoxError> {
+    Ok(match code {
+        0 => Codec::Binary,
+        1 => Codec::Json,
+        2 => Codec::MessagePack,
+        3 => Codec::Protobuf,
+        code => return Err(format!("its codec is {code}, expected 0 to 3").into()),
+    })
+}

@@ -1,0 +1,10 @@
+//! Events: as they are given to a store, and as they come out of it.
+
+mod encoding;
+mod new;
+mod stored;
+
+pub(crate) use encoding::{Fields, encode};
+pub use new::NewEvent;
+pub(crate) use new::{Expectation, Unencoded};
+pub use stored::Event;

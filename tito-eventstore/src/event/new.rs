@@ -1,0 +1,183 @@
+//! Events that are to be appended.
+
+use std::any::{Any, type_name};
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use tito_core::BoxError;
+
+use crate::error::{EventStoreError, Result};
+use crate::types::{Codec, EventData};
+
+/// An event that is to be appended.
+///
+/// ```
+/// use tito_eventstore::NewEvent;
+///
+/// let opened = NewEvent::raw("account.17", "opened", b"ada".to_vec())
+///     .id("open-17")
+///     .metadata("user", "ada")
+///     .expect_sequence(0);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct NewEvent {
+    pub(crate) entity: String,
+    pub(crate) id: Option<String>,
+    pub(crate) time: Option<DateTime<Utc>>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) expectation: Option<Expectation>,
+    pub(crate) data: std::result::Result<Unencoded, Failure>,
+}
+
+/// What an event is about, as it will be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unencoded {
+    pub(crate) event_type: String,
+    pub(crate) version: u32,
+    pub(crate) codec: Codec,
+    pub(crate) bytes: Vec<u8>,
+    /// The Rust type that it was made from; none for bytes.
+    pub(crate) of: Option<&'static str>,
+}
+
+/// Why data could not be made bytes; told when the event is appended.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    event_type: String,
+    codec: Option<Codec>,
+    reason: String,
+}
+
+impl Failure {
+    pub(crate) fn into_error(self) -> EventStoreError {
+        let Self { event_type, codec, reason } = self;
+        match codec {
+            Some(codec) => EventStoreError::Encode { event_type, codec, source: reason.into() },
+            None => EventStoreError::DataInvalid { event_type, source: reason.into() },
+        }
+    }
+}
+
+/// What the last sequence must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Expectation {
+    pub(crate) sequence: u64,
+    /// Of which subjects; those of the event's entity if none.
+    pub(crate) pattern: Option<String>,
+}
+
+impl NewEvent {
+    /// An event of an entity, `type.id`, with data of a type that says how it is named and written. What is wrong with
+    /// either is told by the append.
+    pub fn new<T: EventData>(entity: impl Into<String>, data: T) -> Self {
+        Self::from_encoded(entity, encode(&data))
+    }
+
+    /// An event of an entity, `type.id`, with an event type and bytes of the application's own.
+    pub fn raw(entity: impl Into<String>, event_type: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        let data = Unencoded {
+            event_type: event_type.into(),
+            version: 1,
+            codec: Codec::Binary,
+            bytes: bytes.into(),
+            of: None,
+        };
+        Self::from_encoded(entity, Ok(data))
+    }
+
+    pub(crate) fn from_encoded(entity: impl Into<String>, data: std::result::Result<Unencoded, Failure>) -> Self {
+        Self { entity: entity.into(), id: None, time: None, metadata: BTreeMap::new(), expectation: None, data }
+    }
+
+    /// The event's id, 1 to 255 bytes; one is made up otherwise. An event whose id the store has already is not
+    /// appended again: it has the sequence that it got then, whatever else is the same or not.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// When it happened; the manager's clock otherwise. Kept in microseconds.
+    pub fn time(mut self, time: DateTime<Utc>) -> Self {
+        self.time = Some(time);
+        self
+    }
+
+    /// A text beside the data.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// The last sequence of the event's entity has to be this one before the append, 0 if there is none; otherwise the
+    /// whole append is refused.
+    pub fn expect_sequence(mut self, sequence: u64) -> Self {
+        self.expectation = Some(Expectation { sequence, pattern: None });
+        self
+    }
+
+    /// As [`expect_sequence`](NewEvent::expect_sequence), for the last sequence of all events that a
+    /// [`Pattern`](crate::Pattern) selects. A pattern with `*` for the type costs a read of each type that the store
+    /// has.
+    pub fn expect_sequence_of(mut self, pattern: impl Into<String>, sequence: u64) -> Self {
+        self.expectation = Some(Expectation { sequence, pattern: Some(pattern.into()) });
+        self
+    }
+
+    /// The entity, `type.id`.
+    pub fn entity(&self) -> &str {
+        &self.entity
+    }
+
+    /// The event type; empty if the data can't be written.
+    pub fn event_type(&self) -> &str {
+        self.data.as_ref().map_or("", |data| &data.event_type)
+    }
+
+    /// Whether the event expects anything.
+    pub(crate) fn has_expectation(&self) -> bool {
+        self.expectation.is_some()
+    }
+
+    /// The data, read back.
+    ///
+    /// # Errors
+    /// [`EventStoreError::Encode`] if it could not be written, [`EventStoreError::Decode`] if it is not of this type.
+    pub fn data<T: EventData>(&self) -> Result<T> {
+        let data = self.data.as_ref().map_err(|failure| failure.clone().into_error())?;
+        let known = T::EVENT_TYPES.iter().any(|known| known.name == data.event_type && known.codec == data.codec);
+        let decoded = if known { T::decode(&data.event_type, &data.bytes) } else { Err("another event type".into()) };
+        decoded.map_err(|source| EventStoreError::Decode {
+            sequence: 0,
+            event_type: data.event_type.clone(),
+            version: data.version,
+            expected: type_name::<T>().to_string(),
+            source,
+        })
+    }
+}
+
+/// One event is as good as a list of one.
+impl From<NewEvent> for Vec<NewEvent> {
+    fn from(event: NewEvent) -> Self {
+        vec![event]
+    }
+}
+
+fn encode<T: EventData + Any>(data: &T) -> std::result::Result<Unencoded, Failure> {
+    let kind = data.event_type();
+    let failure = |codec, error: BoxError| Failure {
+        event_type: kind.name.to_string(),
+        codec,
+        reason: error.to_string(),
+    };
+    data.validate().map_err(|error| failure(None, error))?;
+    let bytes = data.encode().map_err(|error| failure(Some(kind.codec), error))?;
+    Ok(Unencoded {
+        event_type: kind.name.to_string(),
+        version: kind.version,
+        codec: kind.codec,
+        bytes,
+        of: Some(type_name::<T>()),
+    })
+}

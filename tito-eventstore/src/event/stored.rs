@@ -1,0 +1,182 @@
+//! Events that were appended.
+
+use std::any::type_name;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str;
+
+use chrono::{DateTime, Utc};
+use tito_core::{KeyText, Timestamp, TitoError};
+
+use super::encoding::{Fields, Layout, encode};
+use crate::error::{EventStoreError, Result};
+use crate::pattern::Pattern;
+use crate::types::{Codec, EventData};
+
+/// An event of a store. Reading its parts costs nothing; its data is decoded by [`data`](Event::data) alone.
+#[derive(Clone)]
+pub struct Event {
+    sequence: u64,
+    value: Vec<u8>,
+    layout: Layout,
+}
+
+impl Event {
+    pub(crate) fn decode(key: &[u8], sequence: u64, value: Vec<u8>) -> Result<Self> {
+        match Layout::of(&value) {
+            Ok(layout) => Ok(Self { sequence, value, layout }),
+            Err(source) => Err(TitoError::Malformed {
+                key: KeyText::from(key),
+                expected: "an event of an event store",
+                source,
+            }
+            .into()),
+        }
+    }
+
+    /// The event with its data brought to another version.
+    pub(crate) fn with_data(&self, version: u32, codec: Codec, data: &[u8]) -> Result<Self> {
+        let metadata = self.metadata();
+        let value = encode(&Fields {
+            recorded: self.layout.recorded,
+            time: self.layout.time,
+            version,
+            codec,
+            id: self.id(),
+            subject: self.subject(),
+            metadata: &metadata,
+            data,
+        });
+        Self::decode(&[], self.sequence, value)
+    }
+
+    /// Its place in the order of the store, from 1 without holes.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        self.text(&self.layout.id)
+    }
+
+    /// What it is about and what happened: `type.id.event_type`.
+    pub fn subject(&self) -> &str {
+        self.text(&self.layout.subject)
+    }
+
+    /// What it is about: `type.id`.
+    pub fn entity(&self) -> &str {
+        &self.subject()[..self.layout.dots[1]]
+    }
+
+    /// The first token of its entity.
+    pub fn entity_type(&self) -> &str {
+        &self.subject()[..self.layout.dots[0]]
+    }
+
+    /// The second token of its entity.
+    pub fn entity_id(&self) -> &str {
+        &self.subject()[self.layout.dots[0] + 1..self.layout.dots[1]]
+    }
+
+    /// What happened.
+    pub fn event_type(&self) -> &str {
+        &self.subject()[self.layout.dots[1] + 1..]
+    }
+
+    /// The version of its type with which its data was written, unless an upcaster has brought it to a later one.
+    pub fn version(&self) -> u32 {
+        self.layout.version
+    }
+
+    /// How its data is written.
+    pub fn codec(&self) -> Codec {
+        self.layout.codec
+    }
+
+    /// When it happened, by whoever appended it.
+    pub fn time(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(self.layout.time).unwrap_or_default()
+    }
+
+    /// The start of the transaction that appended it.
+    pub fn recorded(&self) -> Timestamp {
+        self.layout.recorded
+    }
+
+    /// The texts beside its data.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        let pairs = self.layout.metadata.chunks_exact(2);
+        pairs.map(|pair| (self.text(&pair[0]).to_string(), self.text(&pair[1]).to_string())).collect()
+    }
+
+    /// Its data as it is written.
+    pub fn bytes(&self) -> &[u8] {
+        &self.value[self.layout.data..]
+    }
+
+    /// Whether its type is one of `T`'s.
+    pub fn is<T: EventData>(&self) -> bool {
+        T::EVENT_TYPES.iter().any(|known| known.name == self.event_type())
+    }
+
+    /// Its data.
+    ///
+    /// # Errors
+    /// [`EventStoreError::Decode`] if its type is not one of `T`'s, was written in another version for which there is
+    /// no upcaster, or its bytes are not what they should be.
+    pub fn data<T: EventData>(&self) -> Result<T> {
+        let failed = |source| EventStoreError::Decode {
+            sequence: self.sequence,
+            event_type: self.event_type().to_string(),
+            version: self.version(),
+            expected: type_name::<T>().to_string(),
+            source,
+        };
+        let Some(known) = T::EVENT_TYPES.iter().find(|known| known.name == self.event_type()) else {
+            return Err(failed("the type has no such event".into()));
+        };
+        if known.version != self.version() {
+            return Err(failed(format!("it has version {}, and there is no upcaster", known.version).into()));
+        }
+        if known.codec != self.codec() {
+            return Err(failed(format!("it is written as {}, the type as {}", self.codec(), known.codec).into()));
+        }
+        T::decode(self.event_type(), self.bytes()).map_err(failed)
+    }
+
+    /// Whether a pattern selects it.
+    pub fn matches(&self, pattern: &Pattern) -> bool {
+        pattern.matches(self.entity_type(), self.entity_id(), self.event_type())
+    }
+
+    fn text(&self, range: &std::ops::Range<usize>) -> &str {
+        // Checked when the event was decoded.
+        str::from_utf8(&self.value[range.clone()]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("sequence", &self.sequence)
+            .field("id", &self.id())
+            .field("subject", &self.subject())
+            .field("version", &self.version())
+            .field("codec", &self.codec())
+            .field("time", &self.time())
+            .field("recorded", &self.recorded())
+            .field("metadata", &self.metadata())
+            .field("bytes", &String::from_utf8_lossy(self.bytes()))
+            .finish()
+    }
+}
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.sequence == other.sequence && self.value == other.value
+    }
+}
+
+impl Eq for Event {}

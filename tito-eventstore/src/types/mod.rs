@@ -1,0 +1,7 @@
+//! The types of events: what they are called, in which version and how their data is written.
+
+mod codec;
+mod data;
+
+pub use codec::{Codec, CodecOf};
+pub use data::{EventData, EventType};
