@@ -1,15 +1,53 @@
-//! Event sourcing on Tito.
+//! Event sourcing on Tito: append, decide, evolve and watch, in the transactions of the application's rows and outbox
+//! events.
+//!
+//! - [`Manager`]: stores by name;
+//! - [`EventStore`]: appends events, reads them, folds them into models, follows them;
+//! - [`Event`], [`NewEvent`]: what is stored, and what is to be;
+//! - [`Evolver`], [`Decider`], [`Viewer`], [`Command`]: what an application brings; [`Model`] shares a model among tasks;
+//! - [`Select`], [`Watch`], [`Pattern`]: which events;
+//! - [`Snapshot`]: states of models, so that evolving need not begin with the first event;
+//! - [`types`]: what events are called, in which version and how their data is written.
+//!
+//! The source:
+//!
+//! | folder or file | what it is for |
+//! |---|---|
+//! | `manager` | stores by name, and what they can be told |
+//! | `event`, `types` | events, and their data |
+//! | `append` | expectations, ids and sequences; appends that share a transaction |
+//! | `read` | pages of events, streams, folding |
+//! | `domain`, `decide`, `model` | what applications implement, and how a store uses it |
+//! | `watch` | models that follow a store |
+//! | `snapshot` | states of models |
+//! | `projection` | rows folded from a store |
+//! | `retention` | limits kept in the background |
 
+mod append;
+mod decide;
 mod domain;
 mod error;
 pub mod event;
+mod manager;
+mod model;
 mod pattern;
+mod projection;
+mod read;
+mod retention;
 mod snapshot;
+mod store;
+mod stored;
 mod token;
 pub mod types;
+mod watch;
 
 pub use domain::{Command, Decider, DeciderEvolver, Evolver, Viewer};
 pub use error::{EventStoreError, Result};
 pub use event::{Event, NewEvent};
+pub use manager::{EventStoreConfig, EventStoreInfo, Limits, Manager, ManagerBuilder, Storage};
+pub use model::Model;
 pub use pattern::Pattern;
+pub use read::Select;
 pub use snapshot::Snapshot;
+pub use store::EventStore;
+pub use watch::{Watch, Watcher};

@@ -235,6 +235,10 @@ impl TitoEngine for EmbeddedBackend {
         true
     }
 
+    fn is_durable(&self) -> bool {
+        self.core.is_durable
+    }
+
     fn oldest_live_start(&self) -> Option<Timestamp> {
         EmbeddedBackend::oldest_live_start(self)
     }

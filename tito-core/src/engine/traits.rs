@@ -68,6 +68,11 @@ pub trait TitoEngine: Clone + Send + Sync + 'static {
         false
     }
 
+    /// Whether what `commit` has reported as done survives the process; not where everything is in memory.
+    fn is_durable(&self) -> bool {
+        true
+    }
+
     /// The start of the oldest transaction that can still commit, on engines that know it.
     fn oldest_live_start(&self) -> Option<Timestamp> {
         None

@@ -6,5 +6,5 @@ mod stored;
 
 pub(crate) use encoding::{Fields, encode};
 pub use new::NewEvent;
-pub(crate) use new::{Expectation, Unencoded};
+pub(crate) use new::Unencoded;
 pub use stored::Event;

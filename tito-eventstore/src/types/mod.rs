@@ -2,6 +2,8 @@
 
 mod codec;
 mod data;
+mod registry;
 
 pub use codec::{Codec, CodecOf};
 pub use data::{EventData, EventType};
+pub use registry::Registry;

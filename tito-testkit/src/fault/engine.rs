@@ -101,6 +101,10 @@ impl<E: TitoEngine> TitoEngine for FaultEngine<E> {
         self.inner.oldest_live_start()
     }
 
+    fn is_durable(&self) -> bool {
+        self.inner.is_durable()
+    }
+
     fn is_only_writer(&self) -> bool {
         self.deaf.is_none() && self.inner.is_only_writer()
     }

@@ -1,0 +1,198 @@
+//! Appends of one process share transactions: while one is being committed, the next ones gather.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tito_core::{TitoEngine, TitoError, TxOptions};
+use tokio::sync::oneshot;
+
+use super::prepared::Prepared;
+use super::read::read;
+use super::state::Appended;
+use super::write::write;
+use crate::error::{EventStoreError, Result};
+use crate::store::EventStore;
+
+/// One transaction takes the appends that wait up to so many events, and at least one append.
+const MOST_EVENTS: usize = 1000;
+
+/// And up to about so many bytes.
+const MOST_BYTES: usize = 4 << 20;
+
+/// How often a transaction is run when other processes append to the same store.
+const ATTEMPTS: u32 = 128;
+
+/// How often an unknown outcome is looked into. It can be, as events have ids: those that are there are not appended
+/// again.
+const LOOKS: u32 = 5;
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The appends of a store that wait for a transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Group(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    requests: VecDeque<Request>,
+    /// Whether there is a task that takes them.
+    is_served: bool,
+}
+
+#[derive(Debug)]
+struct Request {
+    events: Arc<[Prepared]>,
+    reply: oneshot::Sender<Result<Vec<Appended>>>,
+}
+
+type Outcomes = Vec<Result<Vec<Appended>>>;
+
+impl Group {
+    /// Appends events with others that wait, and returns the sequence of each. They may be appended all the same if the
+    /// future is dropped.
+    pub(crate) async fn append<E: TitoEngine>(store: &EventStore<E>, events: Vec<Prepared>) -> Result<Vec<Appended>> {
+        let (reply, answer) = oneshot::channel();
+        let is_first = {
+            let mut waiting = store.group().lock();
+            waiting.requests.push_back(Request { events: events.into(), reply });
+            !std::mem::replace(&mut waiting.is_served, true)
+        };
+        if is_first {
+            // A task of its own, as the future of one append may not be polled while the others wait for it. It ends
+            // when nothing waits.
+            tokio::spawn(serve(store.clone()));
+        }
+        let ended = || TitoError::EngineClosed { reason: "the runtime that served its appends has ended".to_string() };
+        answer.await.map_err(|_| ended())?
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The appends of the next transaction; none ends the task.
+    fn take(&self) -> Vec<Request> {
+        let mut waiting = self.lock();
+        let (mut taken, mut events, mut bytes) = (Vec::new(), 0, 0);
+        while let Some(request) = waiting.requests.front() {
+            events += request.events.len();
+            bytes += request.events.iter().map(Prepared::size).sum::<usize>();
+            if !taken.is_empty() && (events > MOST_EVENTS || bytes > MOST_BYTES) {
+                break;
+            }
+            taken.extend(waiting.requests.pop_front());
+        }
+        waiting.is_served = !taken.is_empty();
+        taken
+    }
+}
+
+/// Lets go of what waits if the task that serves it is dropped half-way: whoever waits learns of it, and the next append
+/// begins a new one.
+struct Serving<'a>(&'a Group);
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.lock();
+        if waiting.is_served {
+            waiting.is_served = false;
+            waiting.requests.clear();
+        }
+    }
+}
+
+async fn serve<E: TitoEngine>(store: EventStore<E>) {
+    let serving = Serving(store.group());
+    loop {
+        let requests = serving.0.take();
+        if requests.is_empty() {
+            return;
+        }
+        let events: Arc<[Arc<[Prepared]>]> = requests.iter().map(|request| request.events.clone()).collect();
+        let outcomes = commit_or_each(&store, &events).await;
+        for (request, outcome) in requests.into_iter().zip(outcomes) {
+            // An error means that nobody waits any more.
+            let _ = request.reply.send(outcome);
+        }
+    }
+}
+
+/// One transaction, or where that is too large one for each append.
+async fn commit_or_each<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Arc<[Prepared]>]>) -> Outcomes {
+    let error = match commit(store, requests).await {
+        Ok(outcomes) => return outcomes,
+        Err(error) => error,
+    };
+    let is_too_large = matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::LimitExceeded { .. }));
+    if !is_too_large || requests.len() == 1 {
+        return share(error, requests.len());
+    }
+    let mut outcomes = Vec::new();
+    for request in requests.iter() {
+        let alone: Arc<[_]> = [request.clone()].into();
+        match commit(store, &alone).await {
+            Ok(outcome) => outcomes.extend(outcome),
+            Err(error) => outcomes.push(Err(error)),
+        }
+    }
+    outcomes
+}
+
+/// The same error for each.
+fn share(error: EventStoreError, count: usize) -> Outcomes {
+    let again = |error: &EventStoreError| match error {
+        EventStoreError::StoreNotFound { name } => EventStoreError::StoreNotFound { name: name.clone() },
+        EventStoreError::Engine(error) => EventStoreError::Engine(error.clone()),
+        error => TitoError::application(error.to_string()).into(),
+    };
+    let mut outcomes: Outcomes = (1..count).map(|_| Err(again(&error))).collect();
+    outcomes.push(Err(error));
+    outcomes
+}
+
+async fn commit<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Arc<[Prepared]>]>) -> Result<Outcomes> {
+    let mut looks = 0;
+    loop {
+        let (run, options) = ((store.clone(), requests.clone()), TxOptions::default().max_attempts(ATTEMPTS));
+        let append = move |tx| async move { append_all(&run.0, &tx, &run.1).await };
+        match store.engine().transaction_with(options, append).await {
+            Err(EventStoreError::Engine(error)) if !error.is_not_committed() && looks < LOOKS => {
+                looks += 1;
+                tracing::debug!(store = store.name(), %error, "looking into an unknown outcome of an append");
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The appends, one after another, in one transaction. Each is taken as a whole or refused as a whole.
+async fn append_all<E: TitoEngine>(
+    store: &EventStore<E>,
+    tx: &E::Transaction,
+    requests: &[Arc<[Prepared]>],
+) -> Result<Outcomes> {
+    let (definition, mut state) = read(store, tx, requests.iter().flat_map(|events| events.iter())).await?;
+    let (mut outcomes, mut new) = (Vec::with_capacity(requests.len()), Vec::new());
+    for events in requests {
+        outcomes.push(state.append(events).map(|sequences| {
+            let added = sequences.iter().zip(events.iter()).filter(|(appended, _)| appended.is_new);
+            new.extend(added.map(|(appended, event)| (appended.sequence, event)));
+            sequences
+        }));
+    }
+    write(store, tx, &definition, state, &new).await?;
+    Ok(outcomes)
+}
+
+/// Appends events in a transaction of the caller's.
+pub(crate) async fn append_in<E: TitoEngine>(
+    store: &EventStore<E>,
+    tx: &E::Transaction,
+    events: Vec<Prepared>,
+) -> Result<Vec<Appended>> {
+    let events: Arc<[Prepared]> = events.into();
+    let mut outcomes = append_all(store, tx, &[events]).await?;
+    outcomes.pop().unwrap_or(Err(EventStoreError::NoEvents))
+}

@@ -1,0 +1,25 @@
+//! Appends events.
+//!
+//! Every append of a store writes its head, so of two transactions that append to one store the later one meets a
+//! conflict: sequences are consecutive in commit order, and what an append has checked still holds when it commits.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `prepared` | an event, checked by itself |
+//! | `state` | what a transaction knows of a store, and what appends make of it |
+//! | `last` | the last sequences of an entity or a type |
+//! | `read`, `write` | from the transaction into the state, and back |
+//! | `republish` | events of the outbox for appended ones |
+//! | `group` | appends of one process that share a transaction |
+
+mod group;
+mod last;
+mod prepared;
+mod read;
+mod republish;
+mod state;
+mod write;
+
+pub(crate) use group::{Group, append_in};
+pub(crate) use prepared::prepare;
+pub(crate) use state::{Appended, Head};

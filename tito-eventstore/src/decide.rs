@@ -1,0 +1,61 @@
+//! Commands decided on, and what was decided appended.
+
+use tito_core::TitoEngine;
+
+use crate::domain::{Command, Decider, DeciderEvolver};
+use crate::error::{EventStoreError, Result};
+use crate::event::NewEvent;
+use crate::read::{Cursor, Select, fold_all};
+use crate::store::EventStore;
+
+impl<E: TitoEngine> EventStore<E> {
+    /// Lets a model decide on a command, appends what it decided, and returns the last sequence; none if nothing
+    /// happened. A [`Model`](crate::Model) gives its events the expectations that make the decision safe; a decider
+    /// without one gives them itself.
+    ///
+    /// # Errors
+    /// [`EventStoreError::CommandInvalid`], [`EventStoreError::Decider`] with what the decider said, and those of
+    /// [`append`](EventStore::append): after a [`SequenceConflict`](EventStoreError::SequenceConflict) the model has to
+    /// evolve before it decides again.
+    pub async fn decide<C, D>(&self, decider: &D, command: &C) -> Result<Option<u64>>
+    where
+        C: Command + Sync,
+        D: Decider<C> + Sync,
+    {
+        let events = decide(decider, command)?;
+        if events.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.append(events).await?))
+    }
+
+    /// As [`decide`](EventStore::decide), and then the model evolves by what was appended. Those of its events whose ids
+    /// the store had before are not folded again.
+    ///
+    /// # Errors
+    /// As [`decide`](EventStore::decide), and as [`evolve`](EventStore::evolve): after the latter the events are
+    /// appended all the same.
+    pub async fn decide_and_evolve<C, M>(&self, model: &mut M, command: &C) -> Result<Option<u64>>
+    where
+        C: Command + Sync,
+        M: DeciderEvolver<C> + Send + Sync,
+    {
+        let events = decide(model, command)?;
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let appended = self.append_each(events).await?;
+        let new = || appended.iter().filter(|event| event.is_new).map(|event| event.sequence);
+        if let (Some(first), Some(last)) = (new().min(), new().max()) {
+            // What one append adds has consecutive sequences.
+            let select = Select::all().after(first - 1).up_to(last);
+            fold_all(&mut Cursor::new(self, &select)?, model).await?;
+        }
+        Ok(appended.iter().map(|event| event.sequence).max())
+    }
+}
+
+fn decide<C: Command, D: Decider<C>>(decider: &D, command: &C) -> Result<Vec<NewEvent>> {
+    command.validate().map_err(|source| EventStoreError::CommandInvalid { source })?;
+    decider.decide(command).map_err(|source| EventStoreError::Decider { source })
+}

@@ -1,0 +1,53 @@
+//! What all stores of a manager share.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
+
+use tito_core::TitoEngine;
+use tito_core::clock::Clock;
+
+use super::{Ids, Inner, Manager};
+use crate::retention::Sweeper;
+use crate::types::Registry;
+
+/// Options of a [`Manager`].
+#[must_use]
+pub struct ManagerBuilder<E> {
+    engine: E,
+    clock: Arc<dyn Clock>,
+    ids: Option<Ids>,
+    types: Option<Registry>,
+}
+
+impl<E: TitoEngine> ManagerBuilder<E> {
+    pub(super) fn new(engine: E) -> Self {
+        Self { clock: engine.clock().clone(), engine, ids: None, types: None }
+    }
+
+    /// The clock by which events happen that are appended without a time. The engine's unless said otherwise.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// What makes the ids of events that are appended without one. They have to be unique within a store. UUIDs of
+    /// version 7 unless said otherwise.
+    pub fn ids(mut self, ids: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.ids = Some(Arc::new(ids));
+        self
+    }
+
+    /// The event types that may be appended, each with its Rust type, and how old versions are read. Without a registry
+    /// any event may be appended, and none has an upcaster.
+    pub fn types(mut self, types: Registry) -> Self {
+        self.types = Some(types);
+        self
+    }
+
+    /// The manager. What it has to do in the background begins with its first store.
+    pub fn build(self) -> Manager<E> {
+        let Self { engine, clock, ids, types } = self;
+        let (made, groups, sweeper) = (AtomicU32::new(0), Mutex::default(), Sweeper::default());
+        Manager(Arc::new(Inner { engine, clock, ids, types, made, groups, sweeper }))
+    }
+}

@@ -1,0 +1,133 @@
+//! What a store can be told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A store that is to be created or changed.
+///
+/// ```
+/// use std::time::Duration;
+/// use tito_eventstore::{EventStoreConfig, Limits};
+///
+/// let bank = EventStoreConfig::new("bank")
+///     .description("accounts and what happens to them")
+///     .limits(Limits::default().age(Duration::from_secs(86_400 * 365)))
+///     .republish("bank");
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct EventStoreConfig {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) limits: Limits,
+    pub(crate) republish: Option<String>,
+    pub(crate) storage: Option<Storage>,
+    pub(crate) replicas: Option<u16>,
+    pub(crate) placement: Option<String>,
+}
+
+impl EventStoreConfig {
+    /// A store without limits.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            description: String::new(),
+            metadata: BTreeMap::new(),
+            limits: Limits::default(),
+            republish: None,
+            storage: None,
+            replicas: None,
+            placement: None,
+        }
+    }
+
+    /// What people should know of it.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// A text beside it.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// How much it keeps.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Publishes every event to a topic of the outbox, in the transaction that appends it: its entity is the event's,
+    /// its action the event's type, and its payload a JSON object of the store, the sequence, the id, the subject, the
+    /// time, the version and, of events whose data is JSON, the data.
+    pub fn republish(mut self, topic: impl Into<String>) -> Self {
+        self.republish = Some(topic.into());
+        self
+    }
+
+    /// Where the events have to be. That is decided by the engine; another wish than what it does is refused.
+    pub fn storage(mut self, storage: Storage) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// How many copies there have to be. The embedded engine has one; a TiKV cluster decides by itself, so there any
+    /// number is refused.
+    pub fn replicas(mut self, replicas: u16) -> Self {
+        self.replicas = Some(replicas);
+        self
+    }
+
+    /// Where copies have to be. No engine lets a store choose, so any placement is refused.
+    pub fn placement(mut self, placement: impl Into<String>) -> Self {
+        self.placement = Some(placement.into());
+        self
+    }
+}
+
+/// How much a store keeps. What is too much is dropped in the background, the oldest events first; sequences are never
+/// used again. Between two steps there may be more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Limits {
+    pub(crate) events: Option<u64>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) age: Option<Duration>,
+}
+
+impl Limits {
+    /// At most so many events.
+    pub fn events(mut self, events: u64) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// At most so many bytes of events, each counted once: with the copy for its entity and the rest they take a bit
+    /// more than twice the space.
+    pub fn bytes(mut self, bytes: u64) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+
+    /// Events at most so old, in whole seconds, counted from the transaction that appended them.
+    pub fn age(mut self, age: Duration) -> Self {
+        self.age = Some(Duration::from_secs(age.as_secs()));
+        self
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Where events are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// What an append has reported survives the process.
+    Durable,
+    /// Everything is gone with the engine.
+    Memory,
+}

@@ -1,0 +1,131 @@
+//! What is stored of a store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tito_core::Result;
+
+use super::config::{EventStoreConfig, Limits};
+use crate::append::Head;
+use crate::stored;
+
+/// A store, as it is stored under its name. `docs/format.md` specifies it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Definition {
+    pub(crate) id: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    description: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_events: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_age_seconds: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) republish: Option<String>,
+    /// The projections that are woken by appends.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) projections: BTreeSet<String>,
+}
+
+/// The beginning of a store: what was dropped of it. Apart from its head, so that dropping is in no append's way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tail {
+    /// The last sequence that was dropped; 0 if none was.
+    pub(crate) dropped: u64,
+    /// The bytes of all events that were dropped.
+    pub(crate) bytes: u64,
+}
+
+impl Tail {
+    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Self> {
+        stored::decode("the tail of an event store", key, value)
+    }
+
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        stored::encode("the tail of an event store", self)
+    }
+}
+
+impl Definition {
+    pub(super) fn new(id: u64, config: &EventStoreConfig) -> Self {
+        let empty = Self {
+            id,
+            description: String::new(),
+            metadata: BTreeMap::new(),
+            max_events: None,
+            max_bytes: None,
+            max_age_seconds: None,
+            republish: None,
+            projections: BTreeSet::new(),
+        };
+        empty.changed(config)
+    }
+
+    /// What can be changed, as the configuration has it.
+    pub(super) fn changed(self, config: &EventStoreConfig) -> Self {
+        Self {
+            description: config.description.clone(),
+            metadata: config.metadata.clone(),
+            max_events: config.limits.events,
+            max_bytes: config.limits.bytes,
+            max_age_seconds: config.limits.age.map(|age| age.as_secs()),
+            republish: config.republish.clone(),
+            ..self
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        let age = self.max_age_seconds.map(Duration::from_secs);
+        Limits { events: self.max_events, bytes: self.max_bytes, age }
+    }
+
+    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Self> {
+        stored::decode("the definition of an event store", key, value)
+    }
+
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        stored::encode("an event store", self)
+    }
+
+    pub(super) fn info(self, name: String, head: Head, tail: Tail) -> EventStoreInfo {
+        EventStoreInfo {
+            name,
+            limits: self.limits(),
+            description: self.description,
+            metadata: self.metadata,
+            republish: self.republish,
+            first_sequence: tail.dropped + 1,
+            last_sequence: head.last,
+            events: head.last.saturating_sub(tail.dropped),
+            bytes: head.bytes.saturating_sub(tail.bytes),
+        }
+    }
+}
+
+/// What there is to know of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EventStoreInfo {
+    /// Its name.
+    pub name: String,
+    /// What people should know of it.
+    pub description: String,
+    /// Texts beside it.
+    pub metadata: BTreeMap<String, String>,
+    /// How much it keeps.
+    pub limits: Limits,
+    /// The topic to which its events are published.
+    pub republish: Option<String>,
+    /// The first sequence that was not dropped: one more than the last if there is no event.
+    pub first_sequence: u64,
+    /// The last sequence that was given, 0 before the first event.
+    pub last_sequence: u64,
+    /// How many events there are.
+    pub events: u64,
+    /// The bytes of these, each counted once.
+    pub bytes: u64,
+}

@@ -1,0 +1,155 @@
+//! Create, get, list, update, delete.
+
+use tito_core::keys;
+use tito_core::{TitoEngine, TitoError, TitoTransaction};
+
+use super::config::EventStoreConfig;
+use super::definition::{Definition, EventStoreInfo, Tail};
+use super::{Manager, honour};
+use crate::append::Head;
+use crate::error::{EventStoreError, Result};
+use crate::retention::{self, Dropped};
+use crate::store::EventStore;
+
+impl<E: TitoEngine> Manager<E> {
+    /// Creates a store.
+    ///
+    /// # Errors
+    /// [`EventStoreError::StoreNameRequired`], [`EventStoreError::StoreExists`],
+    /// [`EventStoreError::OptionNotHonoured`], and those of the engine, such as
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName).
+    pub async fn create_event_store(&self, config: EventStoreConfig) -> Result<EventStore<E>> {
+        honour::check(self.engine(), &config)?;
+        let create = config.clone();
+        let created = self.engine().transaction(|tx| async move {
+            // The start of a transaction is unique in the database.
+            let definition = Definition::new(tx.start_timestamp().raw(), &create);
+            tx.insert(keys::event_store(&create.name), definition.encode()?).await?;
+            tx.put(keys::log_head(definition.id), Head::default().encode()?).await?;
+            tx.put(keys::log_tail(definition.id), Tail::default().encode()?).await?;
+            Ok(definition)
+        });
+        match created.await {
+            Ok(definition) => Ok(self.open(&config.name, &definition)),
+            Err(TitoError::AlreadyExists { .. }) => Err(EventStoreError::StoreExists { name: config.name }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A store that exists.
+    ///
+    /// # Errors
+    /// [`EventStoreError::StoreNameRequired`], [`EventStoreError::StoreNotFound`], and those of the engine.
+    pub async fn get_event_store(&self, name: &str) -> Result<EventStore<E>> {
+        let tx = self.engine().begin().await?;
+        let definition = read_definition(&tx, name).await;
+        tx.rollback().await;
+        Ok(self.open(name, &definition?))
+    }
+
+    /// Gives a store another description, metadata, limits and topic to republish to: those of the configuration.
+    ///
+    /// # Errors
+    /// [`EventStoreError::StoreNotFound`], and as [`create_event_store`](Manager::create_event_store).
+    pub async fn update_event_store(&self, config: EventStoreConfig) -> Result<EventStore<E>> {
+        honour::check(self.engine(), &config)?;
+        let update = config.clone();
+        let updated = self.engine().transaction_with(Default::default(), |tx: E::Transaction| async move {
+            let definition = read_definition(&tx, &update.name).await?.changed(&update);
+            tx.put(keys::event_store(&update.name), definition.encode()?).await?;
+            // An append that went by the old one meets a conflict.
+            tx.lock_keys(vec![keys::log_head(definition.id)]).await?;
+            Ok::<_, EventStoreError>(definition)
+        });
+        let definition = updated.await?;
+        Ok(self.open(&config.name, &definition))
+    }
+
+    /// Deletes a store with all that belongs to it. It is gone at once, its space is given back in the background.
+    ///
+    /// # Errors
+    /// [`EventStoreError::StoreNotFound`], and those of the engine.
+    pub async fn delete_event_store(&self, name: &str) -> Result<()> {
+        let delete = name.to_string();
+        let deleted = self.engine().transaction_with(Default::default(), |tx: E::Transaction| async move {
+            let definition = read_definition(&tx, &delete).await?;
+            tx.delete(keys::event_store(&delete)).await?;
+            // An append that is under way meets a conflict, and then no store.
+            tx.delete(keys::log_head(definition.id)).await?;
+            tx.put(keys::dropped_log(definition.id), Dropped::at(tx.start_timestamp()).encode()?).await?;
+            Ok::<_, EventStoreError>(())
+        });
+        deleted.await?;
+        self.sweep_in_background();
+        Ok(())
+    }
+
+    /// The names of up to `limit` stores in their order, after a name.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn event_stores(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+        let all = keys::event_stores();
+        let range = after.map_or(all.clone(), |name| all.after(&keys::event_store(name)));
+        let tx = self.engine().begin().await?;
+        let found = tx.scan(range, limit).await;
+        tx.rollback().await;
+        Ok(found?.iter().filter_map(|(key, _)| keys::parse_event_store(key)).collect())
+    }
+
+    fn open(&self, name: &str, definition: &Definition) -> EventStore<E> {
+        self.sweep_in_background();
+        let group = self.group(definition.id);
+        EventStore::new(self.clone(), name, definition.id, group)
+    }
+
+    fn sweep_in_background(&self) {
+        self.0.sweeper.begin(&self.0.engine);
+    }
+
+    /// Drops what is over the limits of any store, and what is left of deleted ones. The manager does so by itself every
+    /// few seconds; this is for programs that want it now.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn sweep(&self) -> Result<()> {
+        retention::sweep(self.engine()).await
+    }
+}
+
+impl<E: TitoEngine> EventStore<E> {
+    /// What there is to know of the store.
+    ///
+    /// # Errors
+    /// [`EventStoreError::StoreNotFound`], and those of the engine.
+    pub async fn info(&self) -> Result<EventStoreInfo> {
+        let tx = self.engine().begin().await?;
+        let info = read_info(self, &tx).await;
+        tx.rollback().await;
+        info
+    }
+}
+
+async fn read_info<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction) -> Result<EventStoreInfo> {
+    let definition = read_definition(tx, store.name()).await?;
+    let values = tx.batch_get(vec![keys::log_head(store.id()), keys::log_tail(store.id())]).await?;
+    match <[Option<Vec<u8>>; 2]>::try_from(values) {
+        Ok([Some(head), Some(tail)]) if definition.id == store.id() => {
+            let head = Head::decode(&keys::log_head(store.id()), &head)?;
+            let tail = Tail::decode(&keys::log_tail(store.id()), &tail)?;
+            Ok(definition.info(store.name().to_string(), head, tail))
+        }
+        _ => Err(EventStoreError::StoreNotFound { name: store.name().to_string() }),
+    }
+}
+
+pub(crate) async fn read_definition<T: TitoTransaction>(tx: &T, name: &str) -> Result<Definition> {
+    if name.is_empty() {
+        return Err(EventStoreError::StoreNameRequired);
+    }
+    let key = keys::event_store(name);
+    match tx.get(&key).await? {
+        Some(value) => Ok(Definition::decode(&key, &value)?),
+        None => Err(EventStoreError::StoreNotFound { name: name.to_string() }),
+    }
+}

@@ -1,0 +1,125 @@
+//! Stores by name.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `config` | what a store can be told |
+//! | `definition` | what is stored of a store |
+//! | `honour` | whether an engine can do what a store asks of it |
+//! | `builder` | what all stores of a manager share |
+//! | `lifecycle` | create, get, list, update, delete |
+
+mod builder;
+mod config;
+mod definition;
+mod honour;
+mod lifecycle;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tito_core::clock::Clock;
+use tito_core::event::event_id;
+use tito_core::{Timestamp, TitoEngine};
+
+pub use self::builder::ManagerBuilder;
+pub use self::config::{EventStoreConfig, Limits, Storage};
+pub use self::definition::EventStoreInfo;
+pub(crate) use self::definition::{Definition, Tail};
+use crate::append::Group;
+use crate::retention::Sweeper;
+use crate::types::Registry;
+
+/// Makes ids of events.
+pub(crate) type Ids = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The event stores of a database. Clones are the same manager.
+///
+/// Appends of one process share transactions if they come from one manager, so a program has one for each engine. What
+/// it logs goes to `tracing`.
+///
+/// ```
+/// use tito_core::prelude::*;
+/// use tito_eventstore::{EventStoreConfig, Manager, NewEvent};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let manager = Manager::new(EmbeddedBackend::in_memory().await?);
+/// let bank = manager.create_event_store(EventStoreConfig::new("bank")).await?;
+/// assert_eq!(bank.append(NewEvent::raw("account.17", "opened", "ada")).await?, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Manager<E>(Arc<Inner<E>>);
+
+struct Inner<E> {
+    engine: E,
+    clock: Arc<dyn Clock>,
+    ids: Option<Ids>,
+    types: Option<Registry>,
+    /// How many ids were made.
+    made: AtomicU32,
+    /// By the number of the store.
+    groups: Mutex<HashMap<u64, Arc<Group>>>,
+    sweeper: Sweeper,
+}
+
+impl<E: TitoEngine> Manager<E> {
+    /// A manager of the stores of a database.
+    pub fn new(engine: E) -> Self {
+        Self::builder(engine).build()
+    }
+
+    /// A manager with a clock, ids or types of its own.
+    pub fn builder(engine: E) -> ManagerBuilder<E> {
+        ManagerBuilder::new(engine)
+    }
+
+    /// The database.
+    pub fn engine(&self) -> &E {
+        &self.0.engine
+    }
+
+    pub(crate) fn types(&self) -> Option<&Registry> {
+        self.0.types.as_ref()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    pub(crate) fn next_id(&self) -> String {
+        match &self.0.ids {
+            Some(ids) => ids(),
+            None => {
+                let now = Timestamp::from_millis(self.clock().now_millis());
+                event_id(now, self.0.made.fetch_add(1, Ordering::Relaxed), fastrand::u64(..)).to_string()
+            }
+        }
+    }
+
+    /// Ends what the manager does in the background, and waits until it has ended.
+    pub async fn close(&self) {
+        self.0.sweeper.end().await;
+    }
+
+    fn group(&self, store: u64) -> Arc<Group> {
+        let mut groups = self.0.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that no handle has any more hold nothing.
+        groups.retain(|id, group| *id == store || Arc::strong_count(group) > 1);
+        groups.entry(store).or_default().clone()
+    }
+}
+
+impl<E> Clone for Manager<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<E> fmt::Debug for Manager<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager").finish_non_exhaustive()
+    }
+}

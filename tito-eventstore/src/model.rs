@@ -1,0 +1,197 @@
+//! Models that several tasks share.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tito_core::BoxError;
+
+use crate::domain::{Command, Decider, Evolver, Viewer};
+use crate::event::{Event, NewEvent};
+use crate::snapshot::Snapshot;
+
+/// A model that several tasks share: clones are the same model. It remembers the last sequence of each entity that it
+/// has evolved by, skips what it was evolved by before, and lets what it decides expect these sequences, so that a
+/// decision by an outdated state is refused by the store.
+///
+/// For that it has to see all events of the entities that it decides about.
+///
+/// ```
+/// use tito_core::{BoxError, prelude::*};
+/// use tito_eventstore::{
+///     Command, Decider, Event, EventStore, EventStoreError, Evolver, Model, NewEvent,
+/// };
+///
+/// #[derive(Default)]
+/// struct Account {
+///     is_open: bool,
+/// }
+///
+/// struct Open;
+/// impl Command for Open {}
+///
+/// impl Decider<Open> for Account {
+///     fn decide(&self, _: &Open) -> Result<Vec<NewEvent>, BoxError> {
+///         if self.is_open {
+///             return Err("the account is open".into());
+///         }
+///         Ok(vec![NewEvent::raw("account.17", "opened", "")])
+///     }
+/// }
+///
+/// impl Evolver for Account {
+///     fn evolve(&mut self, event: &Event) -> Result<(), BoxError> {
+///         self.is_open |= event.event_type() == "opened";
+///         Ok(())
+///     }
+/// }
+///
+/// # async fn example(bank: EventStore<EmbeddedBackend>) -> Result<(), EventStoreError> {
+/// let mut account = Model::new(Account::default());
+/// bank.evolve(&mut account, "account.17").await?;
+/// bank.decide_and_evolve(&mut account, &Open).await?;
+/// assert!(account.with(|account| account.is_open));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Model<T>(Arc<RwLock<Inner<T>>>);
+
+struct Inner<T> {
+    value: T,
+    /// The last sequence of each entity that the value was evolved by.
+    applied: HashMap<String, u64>,
+}
+
+impl<T> Model<T> {
+    /// A model that was evolved by nothing yet.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(RwLock::new(Inner { value, applied: HashMap::new() })))
+    }
+
+    /// Looks at the value. Others that look are not kept waiting, those that evolve it are.
+    pub fn with<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.read().value)
+    }
+
+    /// The last sequence of an entity, `type.id`, that the model was evolved by; 0 if there is none.
+    pub fn last_sequence(&self, entity: &str) -> u64 {
+        self.read().applied.get(entity).copied().unwrap_or(0)
+    }
+
+    // A panic of an evolver leaves the value as it is, and the application to judge it.
+    fn read(&self) -> RwLockReadGuard<'_, Inner<T>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner<T>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Evolver> Evolver for Model<T> {
+    fn evolve(&mut self, event: &Event) -> Result<(), BoxError> {
+        let mut inner = self.write();
+        if inner.applied.get(event.entity()).is_some_and(|applied| *applied >= event.sequence()) {
+            return Ok(());
+        }
+        inner.value.evolve(event)?;
+        match inner.applied.get_mut(event.entity()) {
+            Some(applied) => *applied = event.sequence(),
+            None => {
+                inner.applied.insert(event.entity().to_string(), event.sequence());
+            }
+        }
+        Ok(())
+    }
+
+    fn as_snapshot(&mut self) -> Option<&mut dyn Snapshot> {
+        let has_snapshots = self.write().value.as_snapshot().is_some();
+        has_snapshots.then_some(self)
+    }
+}
+
+impl<C: Command, T: Decider<C>> Decider<C> for Model<T> {
+    /// What the value decides. The first event of each entity that expects nothing by itself expects the last sequence
+    /// that the model was evolved by.
+    fn decide(&self, command: &C) -> Result<Vec<NewEvent>, BoxError> {
+        let inner = self.read();
+        let mut expected = HashSet::new();
+        let expecting = |event: NewEvent| {
+            if !expected.insert(event.entity().to_string()) || event.has_expectation() {
+                return event;
+            }
+            let applied = inner.applied.get(event.entity()).copied().unwrap_or(0);
+            event.expect_sequence(applied)
+        };
+        Ok(inner.value.decide(command)?.into_iter().map(expecting).collect())
+    }
+}
+
+impl<T: Viewer> Viewer for Model<T> {
+    type View = T::View;
+
+    fn view(&self) -> T::View {
+        self.read().value.view()
+    }
+}
+
+/// Bytes that say how long what follows is.
+const LENGTH_BYTES: usize = 8;
+
+impl<T: Evolver> Snapshot for Model<T> {
+    fn name(&self) -> String {
+        // Not that of the value: a snapshot of it alone lacks the sequences.
+        self.of_value(|value| value.name()).map_or_else(String::new, |name| format!("model:{name}"))
+    }
+
+    fn version(&self) -> u32 {
+        self.of_value(|value| value.version()).unwrap_or(1)
+    }
+
+    fn every(&self) -> u64 {
+        self.of_value(|value| value.every()).unwrap_or(0)
+    }
+
+    fn save(&self) -> Result<Vec<u8>, BoxError> {
+        let mut inner = self.write();
+        let state = inner.value.as_snapshot().ok_or("the model has no snapshots")?.save()?;
+        let applied = serde_json::to_vec(&inner.applied)?;
+        Ok([&(applied.len() as u64).to_le_bytes()[..], &applied, &state].concat())
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), BoxError> {
+        let short = "the state ends too early";
+        let (length, rest) = state.split_first_chunk::<LENGTH_BYTES>().ok_or(short)?;
+        let length = usize::try_from(u64::from_le_bytes(*length))?;
+        let (applied, state) = rest.split_at_checked(length).ok_or(short)?;
+        let applied = serde_json::from_slice(applied)?;
+        let mut inner = self.write();
+        inner.value.as_snapshot().ok_or("the model has no snapshots")?.restore(state)?;
+        inner.applied = applied;
+        Ok(())
+    }
+}
+
+impl<T: Evolver> Model<T> {
+    fn of_value<R>(&self, ask: impl FnOnce(&mut dyn Snapshot) -> R) -> Option<R> {
+        self.write().value.as_snapshot().map(ask)
+    }
+}
+
+impl<T> Clone for Model<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Default> Default for Model<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Model<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with(|value| f.debug_tuple("Model").field(value).finish())
+    }
+}

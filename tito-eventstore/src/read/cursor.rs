@@ -1,0 +1,166 @@
+//! Pages of events, up to a sequence.
+
+use tito_core::keys;
+use tito_core::{TitoEngine, TitoTransaction};
+
+use super::page_size::PageSize;
+use super::select::Select;
+use super::source::{Place, Source};
+use crate::append::Head;
+use crate::error::{EventStoreError, Result};
+use crate::event::Event;
+use crate::pattern::Pattern;
+use crate::store::EventStore;
+
+/// Patterns that name more entities than this are read from the whole store.
+const MOST_ENTITIES: usize = 64;
+
+/// Goes through the selected events of a store. It reads only those of the entities that the patterns name, if they all
+/// name one; otherwise all events of the store.
+pub(crate) struct Cursor<E> {
+    store: EventStore<E>,
+    patterns: Vec<Pattern>,
+    sources: Vec<Source>,
+    size: PageSize,
+    /// The last sequence that is selected.
+    end: Option<u64>,
+    /// The last sequence to read, of those that there are. Found out when the first page is read.
+    up_to: Option<u64>,
+    /// No selected event up to this one is left.
+    position: u64,
+}
+
+impl<E: TitoEngine> Cursor<E> {
+    pub(crate) fn new(store: &EventStore<E>, select: &Select) -> Result<Self> {
+        let patterns = select.patterns()?;
+        let after = select.begin();
+        let sources = places(&patterns).into_iter().map(|place| Source::new(place, after)).collect();
+        let store = store.clone();
+        Ok(Self { store, patterns, sources, size: PageSize::new(), end: select.end(), up_to: None, position: after })
+    }
+
+    /// Passes over everything up to a sequence. For a cursor that has read nothing yet.
+    pub(crate) fn skip_to(&mut self, sequence: u64) {
+        self.sources = places(&self.patterns).into_iter().map(|place| Source::new(place, sequence)).collect();
+        self.position = sequence;
+    }
+
+    /// Up to where everything was handed out.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(crate) fn store(&self) -> &EventStore<E> {
+        &self.store
+    }
+
+    /// Goes on up to what the last sequence is when the next page is read.
+    pub(crate) fn extend(&mut self) {
+        self.up_to = None;
+        self.sources.iter_mut().for_each(Source::reopen);
+    }
+
+    /// The next events, at least one; none at the end.
+    ///
+    /// Every page is read at a snapshot of its own, so that a long walk holds none for long: whatever is up to the end is
+    /// in all of them.
+    pub(crate) async fn next_page(&mut self) -> Result<Vec<Event>> {
+        loop {
+            let page = self.read().await?;
+            if let Some(last) = page.last() {
+                self.position = last.sequence();
+            }
+            let selected: Vec<Event> = match &self.patterns[..] {
+                [pattern] if *pattern == Pattern::any() => page,
+                patterns => {
+                    let is_selected = |event: &Event| patterns.iter().any(|pattern| event.matches(pattern));
+                    page.into_iter().filter(is_selected).collect()
+                }
+            };
+            let is_end = self.sources.iter().all(|source| source.is_exhausted && source.ahead.is_empty());
+            if is_end {
+                self.position = self.position.max(self.up_to.unwrap_or(0));
+            }
+            if is_end || !selected.is_empty() {
+                return self.upcast(selected);
+            }
+        }
+    }
+
+    /// Reads what is needed to go on, and takes what is certain to come next.
+    async fn read(&mut self) -> Result<Vec<Event>> {
+        let is_needed = |source: &Source| source.ahead.is_empty() && !source.is_exhausted;
+        if self.sources.iter().any(is_needed) {
+            let tx = self.store.engine().begin().await?;
+            let read = self.fill(&tx).await;
+            tx.rollback().await;
+            read?;
+        }
+        if let [source] = &mut self.sources[..] {
+            return Ok(std::mem::take(&mut source.ahead).into());
+        }
+        let mut merged = Vec::new();
+        // Once a source has nothing ahead and more to read, what comes next is not known.
+        while !self.sources.iter().any(is_needed) {
+            let ahead = |source: &Source| source.ahead.front().map(Event::sequence);
+            let sources = self.sources.iter_mut().filter(|source| !source.ahead.is_empty());
+            let Some(source) = sources.min_by_key(|source| ahead(source)) else { break };
+            merged.extend(source.ahead.pop_front());
+        }
+        Ok(merged)
+    }
+
+    async fn fill(&mut self, tx: &E::Transaction) -> Result<()> {
+        let store = self.store.id();
+        let up_to = match self.up_to {
+            Some(up_to) => up_to,
+            None => {
+                let last = read_head(&self.store, tx).await?.last;
+                *self.up_to.insert(self.end.map_or(last, |end| end.min(last)))
+            }
+        };
+        let rows = (self.size.rows() / self.sources.len()).max(1);
+        let (mut all_rows, mut all_bytes) = (0, 0);
+        for source in self.sources.iter_mut().filter(|source| source.ahead.is_empty() && !source.is_exhausted) {
+            let (rows, bytes) = source.read(tx, store, up_to, rows).await?;
+            all_rows += rows;
+            all_bytes += bytes;
+        }
+        if all_rows > 0 {
+            self.size.saw(all_rows, all_bytes);
+        }
+        Ok(())
+    }
+
+    fn upcast(&self, events: Vec<Event>) -> Result<Vec<Event>> {
+        match self.store.types() {
+            None => Ok(events),
+            Some(types) => events.into_iter().map(|event| types.upcast(event)).collect(),
+        }
+    }
+}
+
+/// The places that have all events that the patterns select.
+fn places(patterns: &[Pattern]) -> Vec<Place> {
+    let entities: Option<Vec<_>> = patterns.iter().map(Pattern::entity).collect();
+    match entities {
+        Some(mut entities) if entities.len() <= MOST_ENTITIES => {
+            entities.sort_unstable();
+            entities.dedup();
+            entities.into_iter().map(|(of_type, id)| Place::Entity(of_type.to_string(), id.to_string())).collect()
+        }
+        _ => vec![Place::Log],
+    }
+}
+
+/// The end of a store.
+///
+/// # Errors
+/// [`EventStoreError::StoreNotFound`] if it was deleted, and those of the engine.
+pub(crate) async fn read_head<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction) -> Result<Head> {
+    let key = keys::log_head(store.id());
+    match tx.get(&key).await? {
+        Some(value) => Ok(Head::decode(&key, &value)?),
+        None => Err(EventStoreError::StoreNotFound { name: store.name().to_string() }),
+    }
+}

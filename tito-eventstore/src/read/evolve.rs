@@ -1,0 +1,103 @@
+//! Models folded from events.
+
+use std::pin::pin;
+use std::task::Poll;
+
+use futures::poll;
+use tito_core::TitoEngine;
+
+use super::cursor::Cursor;
+use super::select::Select;
+use crate::domain::Evolver;
+use crate::error::{EventStoreError, Result};
+use crate::event::Event;
+use crate::store::EventStore;
+
+/// What folding has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fold {
+    /// The sequence of the last event that was folded; that after which folding began if there was none.
+    pub(crate) last: u64,
+    /// How many events were folded.
+    pub(crate) events: u64,
+}
+
+impl<E: TitoEngine> EventStore<E> {
+    /// Folds the selected events that there are now into a model, and returns the sequence of the last one; that after
+    /// which the selection begins if there is none. Selecting one entity reads that entity's events only. Memory holds
+    /// two pages: one is folded while the next is read.
+    ///
+    /// A model that has snapshots ([`Evolver::as_snapshot`]) begins with the latest one of the same patterns, unless the
+    /// selection says after which sequence to begin, and leaves a new one behind when enough events were folded.
+    ///
+    /// # Errors
+    /// [`EventStoreError::Evolver`] if the model can't evolve by an event, and then the earlier ones are folded; those
+    /// of patterns, [`EventStoreError::StoreNotFound`], those of upcasters and of the engine.
+    pub async fn evolve<M: Evolver + Send>(&self, model: &mut M, select: impl Into<Select> + Send) -> Result<u64> {
+        let select = select.into();
+        let (fold, every) = self.evolve_from_snapshot(model, &select).await?;
+        if every.is_some_and(|every| every > 0 && fold.events >= every) {
+            // The model is what it should be, whatever becomes of the snapshot.
+            if let Err(error) = self.save_snapshot(model, &select, fold.last).await {
+                tracing::warn!(store = self.name(), %error, "a snapshot can't be stored");
+            }
+        }
+        Ok(fold.last)
+    }
+
+    /// As [`evolve`](EventStore::evolve), and then stores a snapshot, however few events were folded. Does nothing more
+    /// for a model that has none.
+    ///
+    /// # Errors
+    /// As [`evolve`](EventStore::evolve), and [`EventStoreError::Snapshot`].
+    pub async fn snapshot<M: Evolver + Send>(&self, model: &mut M, select: impl Into<Select> + Send) -> Result<u64> {
+        let select = select.into();
+        let (fold, _) = self.evolve_from_snapshot(model, &select).await?;
+        self.save_snapshot(model, &select, fold.last).await?;
+        Ok(fold.last)
+    }
+
+    async fn evolve_from_snapshot<M: Evolver + Send>(
+        &self,
+        model: &mut M,
+        select: &Select,
+    ) -> Result<(Fold, Option<u64>)> {
+        let mut cursor = Cursor::new(self, select)?;
+        let every = model.as_snapshot().map(|model| model.every());
+        if every.is_some()
+            && let Some(sequence) = self.restore_snapshot(model, select).await?
+        {
+            cursor.skip_to(sequence);
+        }
+        Ok((fold_all(&mut cursor, model).await?, every))
+    }
+}
+
+/// Folds everything up to the cursor's end.
+pub(crate) async fn fold_all<E: TitoEngine, M: Evolver>(cursor: &mut Cursor<E>, model: &mut M) -> Result<Fold> {
+    let mut fold = Fold { last: cursor.position(), events: 0 };
+    let mut page = cursor.next_page().await?;
+    while !page.is_empty() {
+        let mut reading = pin!(cursor.next_page());
+        // Engines read on another thread: the next page is under way while this one is folded.
+        let early = poll!(&mut reading);
+        for event in &page {
+            evolve_one(model, event)?;
+            fold = Fold { last: event.sequence(), events: fold.events + 1 };
+        }
+        page = match early {
+            Poll::Ready(next) => next?,
+            Poll::Pending => reading.await?,
+        };
+    }
+    Ok(fold)
+}
+
+pub(crate) fn evolve_one<M: Evolver>(model: &mut M, event: &Event) -> Result<()> {
+    model.evolve(event).map_err(|source| EventStoreError::Evolver {
+        sequence: event.sequence(),
+        event_type: event.event_type().to_string(),
+        entity: event.entity().to_string(),
+        source,
+    })
+}

@@ -1,0 +1,24 @@
+//! Reads events in the order of their sequences.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `select` | which events |
+//! | `page_size` | how many rows a page asks for |
+//! | `source` | one range of keys, with what was read ahead of it |
+//! | `cursor` | pages of events, up to a sequence |
+//! | `stream` | events one by one, to the end or for ever |
+//! | `wait` | until there may be more |
+//! | `evolve` | models folded from events |
+
+mod cursor;
+mod evolve;
+mod page_size;
+mod select;
+mod source;
+mod stream;
+mod wait;
+
+pub(crate) use cursor::Cursor;
+pub(crate) use evolve::{evolve_one, fold_all};
+pub use select::Select;
+pub(crate) use wait::Wait;

@@ -1,0 +1,56 @@
+//! How many rows a page asks for.
+
+/// More rows than this are never asked for at once, however small they are.
+const MOST_ROWS: usize = 2048;
+
+/// A first page is small: most entities have few events, and how large they are is not known yet.
+const FIRST_ROWS: usize = 64;
+
+/// About how many bytes a page may have.
+const TARGET_BYTES: usize = 1 << 20;
+
+/// Pages grow until they reach a bound in rows or in bytes, by what rows weighed in the last one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PageSize {
+    rows: usize,
+}
+
+impl PageSize {
+    pub(super) fn new() -> Self {
+        Self { rows: FIRST_ROWS }
+    }
+
+    pub(super) fn rows(self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn saw(&mut self, rows: usize, bytes: usize) {
+        let fitting = TARGET_BYTES / (bytes / rows.max(1)).max(1);
+        self.rows = fitting.clamp(1, self.rows.saturating_mul(4)).min(MOST_ROWS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_small_rows_grow_to_a_bound() {
+        let mut size = PageSize::new();
+        let mut rows = Vec::new();
+        for _ in 0..5 {
+            rows.push(size.rows());
+            size.saw(size.rows(), size.rows() * 100);
+        }
+        assert_eq!(rows, [64, 256, 1024, 2048, 2048]);
+    }
+
+    #[test]
+    fn pages_of_large_rows_shrink_at_once() {
+        let mut size = PageSize::new();
+        size.saw(64, 64 << 20);
+        assert_eq!(size.rows(), 1);
+        size.saw(1, 100);
+        assert_eq!(size.rows(), 4);
+    }
+}

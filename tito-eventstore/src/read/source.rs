@@ -1,0 +1,78 @@
+//! One range of keys, with what was read ahead of it.
+
+use std::collections::VecDeque;
+
+use tito_core::keys::{self, KeyRange};
+use tito_core::{KeyText, TitoError, TitoTransaction};
+
+use crate::error::Result;
+use crate::event::Event;
+
+/// Where events are read from.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// The events of the store.
+    Log,
+    /// Those of one entity.
+    Entity(String, String),
+}
+
+/// The events of a place, read in pages.
+#[derive(Debug)]
+pub(super) struct Source {
+    place: Place,
+    /// The last sequence that was read.
+    position: u64,
+    /// Read and not handed out yet.
+    pub(super) ahead: VecDeque<Event>,
+    /// Whether everything up to the end was read.
+    pub(super) is_exhausted: bool,
+}
+
+impl Source {
+    pub(super) fn new(place: Place, after: u64) -> Self {
+        Self { place, position: after, ahead: VecDeque::new(), is_exhausted: false }
+    }
+
+    fn range(&self, store: u64, up_to: u64) -> KeyRange {
+        match &self.place {
+            Place::Log => keys::log_events_between(store, self.position, up_to),
+            Place::Entity(entity_type, id) => {
+                keys::log_entity_events_between(store, entity_type, id, self.position, up_to)
+            }
+        }
+    }
+
+    /// Reads a page, and returns how many rows and bytes it had.
+    pub(super) async fn read<T: TitoTransaction>(
+        &mut self,
+        tx: &T,
+        store: u64,
+        up_to: u64,
+        rows: usize,
+    ) -> Result<(usize, usize)> {
+        let range = self.range(store, up_to);
+        let page = if range.is_empty() { Vec::new() } else { tx.scan(range, rows).await? };
+        let read = page.len();
+        let mut bytes = 0;
+        self.ahead.reserve(read);
+        for (key, value) in page {
+            bytes += key.len() + value.len();
+            let sequence = keys::parse_log_sequence(&key).ok_or_else(|| TitoError::Malformed {
+                key: KeyText::from(key.as_slice()),
+                expected: "the key of an event of an event store",
+                source: "it does not end in a sequence".into(),
+            })?;
+            let event = Event::decode(&key, sequence, value)?;
+            self.position = sequence;
+            self.ahead.push_back(event);
+        }
+        self.is_exhausted = read < rows;
+        Ok((read, bytes))
+    }
+
+    /// Goes on up to a later end.
+    pub(super) fn reopen(&mut self) {
+        self.is_exhausted = false;
+    }
+}

@@ -1,0 +1,102 @@
+//! Events one by one.
+
+use std::vec::IntoIter;
+
+use futures::stream::{BoxStream, StreamExt, try_unfold};
+use tito_core::{TitoEngine, TitoTransaction};
+
+use super::cursor::Cursor;
+use super::select::Select;
+use super::wait::Wait;
+use crate::error::{EventStoreError, Result};
+use crate::event::Event;
+use crate::store::EventStore;
+
+impl<E: TitoEngine> EventStore<E> {
+    /// The selected events that there are now, in the order of their sequences. Pages of them are read as they are asked
+    /// for, so memory holds one page, of up to 2,048 events and about 1 MiB.
+    ///
+    /// # Errors
+    /// The stream ends after an error: one of the patterns,
+    /// [`StoreNotFound`](EventStoreError::StoreNotFound), those of upcasters and of the engine.
+    pub fn events(&self, select: impl Into<Select>) -> BoxStream<'static, Result<Event>> {
+        Reading::stream(self, select.into(), false)
+    }
+
+    /// The selected events that there are and that will be, without an end unless the selection has one. What is not
+    /// asked for is not read, so a slow reader holds up nobody and costs no memory.
+    ///
+    /// # Errors
+    /// As those of [`events`](EventStore::events).
+    pub fn tail(&self, select: impl Into<Select>) -> BoxStream<'static, Result<Event>> {
+        Reading::stream(self, select.into(), true)
+    }
+
+    /// The event with a sequence; none if there is no such event, or it was dropped.
+    ///
+    /// # Errors
+    /// Those of upcasters and of the engine.
+    pub async fn event(&self, sequence: u64) -> Result<Option<Event>> {
+        let Some(before) = sequence.checked_sub(1) else { return Ok(None) };
+        let mut cursor = Cursor::new(self, &Select::all().after(before).up_to(sequence))?;
+        Ok(cursor.next_page().await?.pop())
+    }
+
+    /// The last sequence of the store, 0 before its first event.
+    ///
+    /// # Errors
+    /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
+    pub async fn last_sequence(&self) -> Result<u64> {
+        let tx = self.engine().begin().await?;
+        let head = super::cursor::read_head(self, &tx).await;
+        tx.rollback().await;
+        Ok(head?.last)
+    }
+}
+
+struct Reading<E> {
+    store: EventStore<E>,
+    select: Select,
+    cursor: Option<Cursor<E>>,
+    page: IntoIter<Event>,
+    follows: bool,
+    wait: Option<Wait>,
+}
+
+impl<E: TitoEngine> Reading<E> {
+    fn stream(store: &EventStore<E>, select: Select, follows: bool) -> BoxStream<'static, Result<Event>> {
+        let store = store.clone();
+        let reading = Self { store, select, cursor: None, page: Vec::new().into_iter(), follows, wait: None };
+        try_unfold(reading, |mut reading| async move {
+            let event = reading.next().await?;
+            Ok::<_, EventStoreError>(event.map(|event| (event, reading)))
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Result<Option<Event>> {
+        loop {
+            if let Some(event) = self.page.next() {
+                return Ok(Some(event));
+            }
+            if self.follows && self.wait.is_none() {
+                self.wait = Some(Wait::new(&self.store));
+            }
+            let cursor = match &mut self.cursor {
+                Some(cursor) => cursor,
+                None => self.cursor.insert(Cursor::new(&self.store, &self.select)?),
+            };
+            self.page = cursor.next_page().await?.into_iter();
+            if !self.page.as_slice().is_empty() {
+                self.wait.iter_mut().for_each(Wait::found);
+                continue;
+            }
+            let is_end = self.select.end().is_some_and(|end| cursor.position() >= end);
+            match &mut self.wait {
+                Some(wait) if !is_end => wait.more().await,
+                _ => return Ok(None),
+            }
+            cursor.extend();
+        }
+    }
+}

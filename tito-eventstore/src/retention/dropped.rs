@@ -1,0 +1,47 @@
+//! One step of a store that was deleted.
+
+use serde::{Deserialize, Serialize};
+use tito_core::keys;
+use tito_core::{Result as CoreResult, Timestamp, TitoEngine, TitoTransaction};
+
+use super::STEP;
+use crate::error::Result;
+use crate::stored;
+
+/// That a store was deleted.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Dropped {
+    /// The start of the transaction that deleted it.
+    at: Timestamp,
+}
+
+impl Dropped {
+    pub(crate) fn at(at: Timestamp) -> Self {
+        Self { at }
+    }
+
+    pub(crate) fn encode(&self) -> CoreResult<Vec<u8>> {
+        stored::encode("a deleted event store", self)
+    }
+}
+
+/// Deletes some of what is left, and tells whether there may be more.
+pub(super) async fn step<E: TitoEngine>(engine: &E, store: u64) -> Result<bool> {
+    let oldest_writer = engine.max_transaction_age_millis();
+    let deleted = engine.transaction(|tx| async move {
+        let key = keys::dropped_log(store);
+        let Some(value) = tx.get(&key).await? else { return Ok(false) };
+        let dropped: Dropped = stored::decode("a deleted event store", &key, &value)?;
+        let page = tx.scan(keys::log(store), STEP).await?;
+        let is_full = page.len() == STEP;
+        if page.is_empty() && tx.start_timestamp().millis_since(dropped.at) > oldest_writer {
+            // What began before the deletion has ended, so nothing can be written there any more.
+            tx.delete(key).await?;
+        }
+        for (key, _) in page {
+            tx.delete(key).await?;
+        }
+        Ok(is_full)
+    });
+    Ok(deleted.await?)
+}

@@ -1,0 +1,108 @@
+//! One step of a store that has too much.
+
+use tito_core::keys;
+use tito_core::{TitoEngine, TitoTransaction, TxOptions};
+
+use super::STEP;
+use crate::append::Head;
+use crate::error::{EventStoreError, Result};
+use crate::event::Event;
+use crate::manager::{Definition, Limits, Tail};
+
+/// Drops the oldest events of a store that are too many, and tells whether there may be more.
+pub(super) async fn step<E: TitoEngine>(engine: &E, name: &str) -> Result<bool> {
+    let name = name.to_string();
+    let options = TxOptions::default();
+    engine.transaction_with(options, |tx: E::Transaction| async move { step_in(&tx, &name).await }).await
+}
+
+async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
+    let key = keys::event_store(name);
+    let Some(definition) = tx.get(&key).await? else { return Ok(false) };
+    let definition = Definition::decode(&key, &definition)?;
+    let limits = definition.limits();
+    if limits.is_none() {
+        return Ok(false);
+    }
+    let store = definition.id;
+    let (head_key, tail_key) = (keys::log_head(store), keys::log_tail(store));
+    let values = tx.batch_get(vec![head_key.clone(), tail_key.clone()]).await?;
+    let Ok([Some(head), Some(tail)]) = <[Option<Vec<u8>>; 2]>::try_from(values) else { return Ok(false) };
+    let (head, tail) = (Head::decode(&head_key, &head)?, Tail::decode(&tail_key, &tail)?);
+
+    let mut over = Over::new(&limits, head, tail, tx.start_timestamp().physical_millis());
+    if tail.dropped >= head.last || !over.may_be_any() {
+        return Ok(false);
+    }
+    let mut kept = tail;
+    // One event tells whether its age is a reason to read more.
+    let first = read(tx, store, tail, head, 1).await?;
+    if !first.iter().any(|(_, event, _)| over.has(event)) {
+        return Ok(false);
+    }
+    let page = read(tx, store, tail, head, STEP).await?;
+    let read = page.len();
+    let mut dropped = 0;
+    for (key, event, bytes) in page {
+        if !over.has(&event) {
+            break;
+        }
+        over.drop_one(bytes);
+        kept = Tail { dropped: event.sequence(), bytes: kept.bytes + bytes };
+        tx.delete(key).await?;
+        tx.delete(keys::log_entity_event(store, event.entity_type(), event.entity_id(), event.sequence())).await?;
+        tx.delete(keys::log_id(store, event.id())).await?;
+        dropped += 1;
+    }
+    tx.put(tail_key, kept.encode()?).await?;
+    Ok(dropped == read)
+}
+
+async fn read<T: TitoTransaction>(
+    tx: &T,
+    store: u64,
+    tail: Tail,
+    head: Head,
+    limit: usize,
+) -> Result<Vec<(Vec<u8>, Event, u64)>, EventStoreError> {
+    let page = tx.scan(keys::log_events_between(store, tail.dropped, head.last), limit).await?;
+    let decode = |(key, value): (Vec<u8>, Vec<u8>)| {
+        let bytes = value.len() as u64;
+        let event = Event::decode(&key, keys::parse_log_sequence(&key).unwrap_or(0), value)?;
+        Ok((key, event, bytes))
+    };
+    page.into_iter().map(decode).collect()
+}
+
+/// By how much a store is over its limits.
+struct Over {
+    events: u64,
+    bytes: u64,
+    /// Milliseconds since the Unix epoch; events before it are too old.
+    before: Option<u64>,
+}
+
+impl Over {
+    fn new(limits: &Limits, head: Head, tail: Tail, now_millis: u64) -> Self {
+        let events = head.last.saturating_sub(tail.dropped);
+        let bytes = head.bytes.saturating_sub(tail.bytes);
+        let over = |limit: Option<u64>, is: u64| limit.map_or(0, |limit| is.saturating_sub(limit));
+        let before = limits.age.map(|age| now_millis.saturating_sub(age.as_millis() as u64));
+        Self { events: over(limits.events, events), bytes: over(limits.bytes, bytes), before }
+    }
+
+    fn may_be_any(&self) -> bool {
+        self.events > 0 || self.bytes > 0 || self.before.is_some()
+    }
+
+    /// Whether an event, the oldest that is left, has to go.
+    fn has(&self, event: &Event) -> bool {
+        let is_old = self.before.is_some_and(|before| event.recorded().physical_millis() < before);
+        self.events > 0 || self.bytes > 0 || is_old
+    }
+
+    fn drop_one(&mut self, bytes: u64) {
+        self.events = self.events.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}

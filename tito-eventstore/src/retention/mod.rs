@@ -1,0 +1,61 @@
+//! Drops what stores keep too much of, and what is left of deleted ones, in small transactions beside everything else.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `sweeper` | the task that does so by itself |
+//! | `limits` | one step of a store that has too much |
+//! | `dropped` | one step of a store that was deleted |
+
+mod dropped;
+mod limits;
+mod sweeper;
+
+use tito_core::keys;
+use tito_core::{TitoEngine, TitoTransaction};
+
+pub(crate) use self::dropped::Dropped;
+pub(crate) use self::sweeper::Sweeper;
+use crate::error::Result;
+
+/// How many stores are looked up at once.
+const PAGE: usize = 100;
+
+/// How many events or keys a step deletes at the most.
+const STEP: usize = 200;
+
+/// Looks after all stores until nothing is left to drop.
+pub(crate) async fn sweep<E: TitoEngine>(engine: &E) -> Result<()> {
+    let mut rest = keys::event_stores();
+    loop {
+        let page = scan(engine, rest.clone()).await?;
+        for (key, _) in &page {
+            if let Some(name) = keys::parse_event_store(key) {
+                while limits::step(engine, &name).await? {}
+            }
+        }
+        match page.last() {
+            Some((last, _)) if page.len() == PAGE => rest = rest.after(last),
+            _ => break,
+        }
+    }
+    let mut rest = keys::dropped_logs();
+    loop {
+        let page = scan(engine, rest.clone()).await?;
+        for (key, _) in &page {
+            if let Some(store) = keys::parse_dropped_log(key) {
+                while dropped::step(engine, store).await? {}
+            }
+        }
+        match page.last() {
+            Some((last, _)) if page.len() == PAGE => rest = rest.after(last),
+            _ => return Ok(()),
+        }
+    }
+}
+
+async fn scan<E: TitoEngine>(engine: &E, range: keys::KeyRange) -> Result<Vec<tito_core::engine::KeyValue>> {
+    let tx = engine.begin().await?;
+    let page = tx.scan(range, PAGE).await;
+    tx.rollback().await;
+    Ok(page?)
+}

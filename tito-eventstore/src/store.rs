@@ -1,0 +1,147 @@
+//! A store, as programs hold it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tito_core::TitoEngine;
+
+use crate::append::{Appended, Group, append_in, prepare};
+use crate::error::Result;
+use crate::event::NewEvent;
+use crate::manager::Manager;
+use crate::types::Registry;
+
+/// An append-only store of events, each with the next sequence from 1 on, without holes, in the order of the commits.
+/// Clones are the same store. [`Manager`] creates and gets them.
+pub struct EventStore<E> {
+    manager: Manager<E>,
+    name: Arc<str>,
+    id: u64,
+    group: Arc<Group>,
+    /// Where the appends of this process are announced.
+    channel: Arc<str>,
+}
+
+impl<E: TitoEngine> EventStore<E> {
+    pub(crate) fn new(manager: Manager<E>, name: &str, id: u64, group: Arc<Group>) -> Self {
+        // No topic has such a name.
+        let channel = format!("log:{id:016x}").into();
+        Self { manager, name: name.into(), id, group, channel }
+    }
+
+    /// The store's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The database.
+    pub fn engine(&self) -> &E {
+        self.manager.engine()
+    }
+
+    /// Appends one event or several, all or none, and returns the last sequence of them. When it returns they are
+    /// durable. Appends of one process share transactions, so many at once cost little more than one.
+    ///
+    /// What events expect is compared with what was stored before the append. An event whose id the store has already
+    /// is left out, and expects nothing; its sequence counts for what is returned. So an append whose outcome is not
+    /// known, be it that the future was dropped, can be repeated with the same ids.
+    ///
+    /// ```
+    /// # use tito_core::prelude::*;
+    /// use tito_eventstore::{EventStore, EventStoreError, NewEvent};
+    ///
+    /// # async fn example(bank: EventStore<EmbeddedBackend>) -> Result<(), EventStoreError> {
+    /// let opened = NewEvent::raw("account.17", "opened", "ada").expect_sequence(0);
+    /// let sequence = bank.append(opened).await?;
+    /// let paid = NewEvent::raw("account.17", "deposited", "100").expect_sequence(sequence);
+    /// bank.append([paid, NewEvent::raw("audit.2026", "noted", "")]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`EventStoreError::SequenceConflict`](crate::EventStoreError::SequenceConflict),
+    /// [`NoEvents`](crate::EventStoreError::NoEvents), those about entities, event types, ids and data,
+    /// [`StoreNotFound`](crate::EventStoreError::StoreNotFound), and those of the engine, among them
+    /// [`LimitExceeded`](tito_core::TitoError::LimitExceeded) and
+    /// [`CommitUnknown`](tito_core::TitoError::CommitUnknown), which here means that it could not be found out either.
+    pub async fn append(&self, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
+        Ok(last(&self.append_each(events.into()).await?))
+    }
+
+    /// As [`append`](EventStore::append), with what each event came to.
+    pub(crate) async fn append_each(&self, events: Vec<NewEvent>) -> Result<Vec<Appended>> {
+        Group::append(self, prepare(self, events)?).await
+    }
+
+    /// Appends in a transaction of the caller's: rows, other stores and outbox events that it writes commit with it.
+    /// The transaction then conflicts with every other append to the store.
+    ///
+    /// ```
+    /// # use tito_core::prelude::*;
+    /// use tito_eventstore::{EventStore, NewEvent};
+    ///
+    /// # async fn example(db: EmbeddedBackend, bank: EventStore<EmbeddedBackend>) -> Result<(), TitoError> {
+    /// db.transaction(|tx| async move {
+    ///     tx.put(b"opened".to_vec(), b"17".to_vec()).await?;
+    ///     Ok(bank.append_in(&tx, NewEvent::raw("account.17", "opened", "ada")).await?)
+    /// })
+    /// .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`append`](EventStore::append). After an error the transaction should be rolled back.
+    pub async fn append_in(&self, tx: &E::Transaction, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
+        Ok(last(&append_in(self, tx, prepare(self, events.into())?).await?))
+    }
+}
+
+fn last(appended: &[Appended]) -> u64 {
+    appended.iter().map(|event| event.sequence).max().unwrap_or(0)
+}
+
+impl<E: TitoEngine> EventStore<E> {
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn group(&self) -> &Group {
+        &self.group
+    }
+
+    pub(crate) fn channel(&self) -> &Arc<str> {
+        &self.channel
+    }
+
+    pub(crate) fn types(&self) -> Option<&Registry> {
+        self.manager.types()
+    }
+
+    pub(crate) fn next_id(&self) -> String {
+        self.manager.next_id()
+    }
+
+    pub(crate) fn now_micros(&self) -> i64 {
+        i64::try_from(self.manager.clock().now_millis()).unwrap_or(i64::MAX).saturating_mul(1000)
+    }
+}
+
+impl<E> Clone for EventStore<E> {
+    fn clone(&self) -> Self {
+        Self {
+            manager: self.manager.clone(),
+            name: self.name.clone(),
+            id: self.id,
+            group: self.group.clone(),
+            channel: self.channel.clone(),
+        }
+    }
+}
+
+impl<E> fmt::Debug for EventStore<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventStore").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! The task of a watcher.
+
+use std::time::Duration;
+
+use tito_core::TitoEngine;
+use tokio::sync::watch;
+
+use super::options::Watch;
+use crate::domain::Evolver;
+use crate::error::{EventStoreError, Result};
+use crate::event::Event;
+use crate::read::{Cursor, Wait, evolve_one};
+
+/// How long the watcher rests after an error of the engine.
+const PAUSE: Duration = Duration::from_millis(200);
+
+pub(super) struct Follower<E, M> {
+    pub(super) cursor: Cursor<E>,
+    pub(super) wait: Wait,
+    pub(super) model: M,
+    pub(super) watch: Watch,
+    pub(super) stopped: watch::Receiver<bool>,
+    pub(super) reached: watch::Sender<u64>,
+}
+
+impl<E: TitoEngine, M: Evolver> Follower<E, M> {
+    pub(super) async fn run(mut self) -> Result<M> {
+        loop {
+            // What was appended before the stop is in the pages that are read after it.
+            let is_last = *self.stopped.borrow_and_update();
+            self.follow_to_end().await?;
+            if is_last || self.is_past_end() {
+                return Ok(self.model);
+            }
+            tokio::select! {
+                () = self.wait.more() => {}
+                // An error means that the watcher is gone, and this task will be.
+                _ = self.stopped.changed() => {}
+            }
+            self.cursor.extend();
+        }
+    }
+
+    async fn follow_to_end(&mut self) -> Result<()> {
+        loop {
+            match self.cursor.next_page().await {
+                Ok(page) if page.is_empty() => {
+                    self.reached.send_replace(self.cursor.position());
+                    return Ok(());
+                }
+                Ok(page) => {
+                    self.wait.found();
+                    page.iter().try_for_each(|event| self.evolve(event))?;
+                    self.reached.send_replace(self.cursor.position());
+                }
+                Err(error) if error.is_retryable() => {
+                    self.tell(&error);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => {
+                    self.tell(&error);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn evolve(&mut self, event: &Event) -> Result<()> {
+        match evolve_one(&mut self.model, event) {
+            Err(error) if self.watch.on_error.is_some() => {
+                self.tell(&error);
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn tell(&self, error: &EventStoreError) {
+        match &self.watch.on_error {
+            Some(handler) => handler(error),
+            None => tracing::warn!(store = self.cursor.store().name(), %error, "a watcher met an error"),
+        }
+    }
+
+    fn is_past_end(&self) -> bool {
+        self.watch.select.end().is_some_and(|end| self.cursor.position() >= end)
+    }
+}

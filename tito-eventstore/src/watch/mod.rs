@@ -1,0 +1,124 @@
+//! Models that follow a store.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `options` | what is watched, and how |
+//! | `follow` | the task that does so |
+
+mod follow;
+mod options;
+
+use std::fmt;
+
+use tito_core::{TitoEngine, TitoError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use self::follow::Follower;
+pub use self::options::Watch;
+use crate::domain::Evolver;
+use crate::error::Result;
+use crate::read::{Cursor, Wait, fold_all};
+use crate::store::EventStore;
+
+/// A model that follows a store, until it is stopped. Dropping it ends it where it is.
+#[must_use]
+pub struct Watcher<M> {
+    stop: watch::Sender<bool>,
+    position: watch::Receiver<u64>,
+    /// None once it was taken by `stop`.
+    task: Option<JoinHandle<Result<M>>>,
+}
+
+impl<E: TitoEngine> EventStore<E> {
+    /// Lets a model follow the store: it evolves by the selected events that there are, before this returns unless told
+    /// otherwise, and then by those that come, as they come. Pages of events are read as the model has evolved by the
+    /// earlier ones, so a slow model holds up nobody and costs no memory.
+    ///
+    /// A [`Model`](crate::Model) can be looked at meanwhile, through a clone.
+    ///
+    /// ```
+    /// # use tito_core::{BoxError, prelude::*};
+    /// use tito_eventstore::{Event, EventStore, EventStoreError, Evolver, Model, Watch};
+    ///
+    /// #[derive(Default)]
+    /// struct Count(u64);
+    ///
+    /// impl Evolver for Count {
+    ///     fn evolve(&mut self, _: &Event) -> Result<(), BoxError> {
+    ///         self.0 += 1;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # async fn example(bank: EventStore<EmbeddedBackend>) -> Result<(), EventStoreError> {
+    /// let count = Model::new(Count::default());
+    /// let watcher = bank.watch(count.clone(), Watch::filter("account").on_error(|error| eprintln!("{error}"))).await?;
+    /// println!("{} events so far", count.with(|count| count.0));
+    /// watcher.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of catching up, as of [`evolve`](EventStore::evolve). Later ones are told by [`Watcher::stop`].
+    pub async fn watch<M>(&self, mut model: M, watch: impl Into<Watch> + Send) -> Result<Watcher<M>>
+    where
+        M: Evolver + Send + 'static,
+    {
+        let watch = watch.into();
+        // Before anything is read, so that no append is missed.
+        let wait = Wait::new(self);
+        let mut cursor = Cursor::new(self, &watch.select)?;
+        if watch.catches_up {
+            fold_all(&mut cursor, &mut model).await?;
+            cursor.extend();
+        }
+        let (stop, stopped) = watch::channel(false);
+        let (reached, position) = watch::channel(cursor.position());
+        let follower = Follower { cursor, wait, model, watch, stopped, reached };
+        Ok(Watcher { stop, position, task: Some(tokio::spawn(follower.run())) })
+    }
+}
+
+impl<M> Watcher<M> {
+    /// The sequence up to which the model has evolved by everything that is selected.
+    pub fn position(&self) -> u64 {
+        *self.position.borrow()
+    }
+
+    /// Waits until the model has evolved by everything up to a sequence, such as that of an append, and returns true;
+    /// false if the watcher has ended before.
+    pub async fn reached(&self, sequence: u64) -> bool {
+        self.position.clone().wait_for(|position| *position >= sequence).await.is_ok()
+    }
+
+    /// Lets the model evolve by everything that was appended before this call, and returns it.
+    ///
+    /// # Errors
+    /// Why the watcher has ended before: [`EventStoreError::Evolver`](crate::EventStoreError::Evolver) without an error
+    /// handler, and what [`evolve`](EventStore::evolve) says that trying again does not help against.
+    pub async fn stop(mut self) -> Result<M> {
+        // An error means that it has ended.
+        let _ = self.stop.send(true);
+        let ended = |reason: String| TitoError::EngineClosed { reason };
+        let Some(task) = self.task.as_mut() else { return Err(ended("the watcher was stopped".to_string()).into()) };
+        let outcome = task.await;
+        self.task = None;
+        outcome.map_err(|error| ended(format!("the task of the watcher has ended: {error}")))?
+    }
+}
+
+impl<M> Drop for Watcher<M> {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+impl<M> fmt::Debug for Watcher<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher").field("position", &self.position()).finish_non_exhaustive()
+    }
+}
