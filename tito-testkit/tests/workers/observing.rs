@@ -12,7 +12,6 @@ use tito_worker::observe::{Handled, HandledAs, Observer};
 use tito_worker::prelude::*;
 
 use crate::recorder::Recorded;
-use crate::spans::Spans;
 use crate::support::*;
 
 pub async fn a_trace_goes_from_the_publisher_through_the_handler_to_what_it_publishes<E: TitoEngine>(
@@ -238,23 +237,4 @@ pub async fn observers_see_transactional_handlers_too<E: TitoEngine>(db: E, _: T
     let kinds = kinds.lock().unwrap();
     assert_eq!(kinds.len(), 2);
     assert!(kinds.contains(&HandledAs::Done) && kinds.contains(&HandledAs::Dead));
-}
-
-pub async fn each_run_of_a_handler_has_a_span_with_its_event_and_trace<E: TitoEngine>(db: E, _: TestClock) {
-    let spans = Spans::default();
-    let _guard = tracing::subscriber::set_default(spans.clone());
-    let request = TraceContext::new_root();
-    request.clone().scope(publish(&db, [job("retried")])).await;
-    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe_with("job", two_attempts(), as_asked).build();
-    worker.drain().await.unwrap();
-    let spans = spans.of("tito.handle");
-    assert_eq!(spans.len(), 2);
-    for (span, (attempt, outcome)) in spans.iter().zip([("1", "retried"), ("2", "done")]) {
-        assert_eq!(span["topic"], "job");
-        assert_eq!(span["entity"], "retried");
-        assert_eq!(span["attempt"], attempt);
-        assert_eq!(span["outcome"], outcome);
-        assert_eq!(span["trace_id"], request.trace_id_text());
-        assert!(span.contains_key("partition") && span.contains_key("event"));
-    }
 }
