@@ -124,7 +124,8 @@ async fn commit_or_each<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Ar
         Ok(outcomes) => return outcomes,
         Err(error) => error,
     };
-    let is_too_large = matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::LimitExceeded { .. }));
+    let is_too_large =
+        matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::LimitExceeded { .. }));
     if !is_too_large || requests.len() == 1 {
         return share(error, requests.len());
     }
@@ -152,19 +153,21 @@ fn share(error: EventStoreError, count: usize) -> Outcomes {
 }
 
 async fn commit<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Arc<[Prepared]>]>) -> Result<Outcomes> {
-    let mut looks = 0;
-    loop {
+    // An outcome that is not known yet. Until it is, no other error says that nothing was committed.
+    let mut unknown = None;
+    for _ in 0..LOOKS {
         let (run, options) = ((store.clone(), requests.clone()), TxOptions::default().max_attempts(ATTEMPTS));
         let append = move |tx| async move { append_all(&run.0, &tx, &run.1).await };
         match store.engine().transaction_with(options, append).await {
-            Err(EventStoreError::Engine(error)) if !error.is_not_committed() && looks < LOOKS => {
-                looks += 1;
+            Err(EventStoreError::Engine(error)) if !error.is_not_committed() || unknown.is_some() => {
                 tracing::debug!(store = store.name(), %error, "looking into an unknown outcome of an append");
+                unknown.get_or_insert(error);
                 tokio::time::sleep(PAUSE).await;
             }
             outcome => return outcome,
         }
     }
+    unknown.map_or_else(|| Ok(Vec::new()), |error| Err(EventStoreError::Engine(error)))
 }
 
 /// The appends, one after another, in one transaction. Each is taken as a whole or refused as a whole.

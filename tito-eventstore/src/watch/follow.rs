@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tito_core::TitoEngine;
+use tito_core::{TitoEngine, TitoError};
 use tokio::sync::watch;
 
 use super::options::Watch;
@@ -21,6 +21,16 @@ pub(super) struct Follower<E, M> {
     pub(super) watch: Watch,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) reached: watch::Sender<u64>,
+}
+
+/// Whether an error of reading may be over the next time.
+fn passes(error: &EventStoreError) -> bool {
+    match error {
+        EventStoreError::Engine(error) => {
+            !matches!(**error, TitoError::EngineClosed { .. } | TitoError::Malformed { .. })
+        }
+        _ => false,
+    }
 }
 
 impl<E: TitoEngine, M: Evolver> Follower<E, M> {
@@ -53,7 +63,7 @@ impl<E: TitoEngine, M: Evolver> Follower<E, M> {
                     page.iter().try_for_each(|event| self.evolve(event))?;
                     self.reached.send_replace(self.cursor.position());
                 }
-                Err(error) if error.is_retryable() => {
+                Err(error) if passes(&error) => {
                     self.tell(&error);
                     tokio::time::sleep(PAUSE).await;
                 }

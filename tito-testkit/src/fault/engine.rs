@@ -163,19 +163,27 @@ impl<T: TitoTransaction> TitoTransaction for FaultTransaction<T> {
     }
 
     async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.call(Call::Get, Keys::One(key), self.inner.get(key)).await
+        let value = self.call(Call::Get, Keys::One(key), self.inner.get(key)).await?;
+        self.faults.note_rows(usize::from(value.is_some()));
+        Ok(value)
     }
 
     async fn batch_get(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
-        self.call(Call::BatchGet, Keys::Many(&keys), self.inner.batch_get(keys.clone())).await
+        let values = self.call(Call::BatchGet, Keys::Many(&keys), self.inner.batch_get(keys.clone())).await?;
+        self.faults.note_rows(values.iter().flatten().count());
+        Ok(values)
     }
 
     async fn scan(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
-        self.call(Call::Scan, Keys::Range(&range), self.inner.scan(range.clone(), limit)).await
+        let page = self.call(Call::Scan, Keys::Range(&range), self.inner.scan(range.clone(), limit)).await?;
+        self.faults.note_rows(page.len());
+        Ok(page)
     }
 
     async fn scan_reverse(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
-        self.call(Call::Scan, Keys::Range(&range), self.inner.scan_reverse(range.clone(), limit)).await
+        let page = self.call(Call::Scan, Keys::Range(&range), self.inner.scan_reverse(range.clone(), limit)).await?;
+        self.faults.note_rows(page.len());
+        Ok(page)
     }
 
     async fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {

@@ -19,6 +19,7 @@ struct State {
     rules: Vec<Active>,
     counts: HashMap<Call, u64>,
     injected: u64,
+    rows_read: u64,
     random: fastrand::Rng,
 }
 
@@ -87,6 +88,7 @@ impl Faults {
             rules: Vec::new(),
             counts: HashMap::new(),
             injected: 0,
+            rows_read: 0,
             random: fastrand::Rng::with_seed(seed),
         })))
     }
@@ -114,6 +116,15 @@ impl Faults {
         self.lock().counts.get(&call).copied().unwrap_or(0)
     }
 
+    /// How many keys with a value all reads have returned.
+    pub fn rows_read(&self) -> u64 {
+        self.lock().rows_read
+    }
+
+    pub(super) fn note_rows(&self, rows: usize) {
+        self.lock().rows_read += rows as u64;
+    }
+
     /// How many calls met a fault.
     pub fn injected(&self) -> u64 {
         self.lock().injected
@@ -124,6 +135,7 @@ impl Faults {
         let mut state = self.lock();
         state.counts.clear();
         state.injected = 0;
+        state.rows_read = 0;
     }
 
     /// Forgets all rules; nothing fails any more. Calls that a gate holds stay there.
@@ -134,7 +146,7 @@ impl Faults {
     /// Counts a call and decides what is to go wrong with it: what the first rule about it says.
     pub(super) fn decide(&self, call: Call, keys: &Keys<'_>) -> Option<Effect> {
         let mut state = self.lock();
-        let State { rules, counts, injected, random } = &mut *state;
+        let State { rules, counts, injected, random, .. } = &mut *state;
         *counts.entry(call).or_default() += 1;
         let mut effect = None;
         rules.retain_mut(|rule| {

@@ -1,0 +1,126 @@
+use tito_core::BoxError;
+use tito_core::prelude::*;
+use tito_eventstore::{Command, Decider, Event, EventStore, EventStoreError, Evolver, Model, NewEvent, Viewer};
+use tito_testkit::TestClock;
+
+use crate::support::*;
+
+/// A counter that refuses to go over its limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Counter {
+    count: u64,
+}
+
+const LIMIT: u64 = 100;
+
+impl Evolver for Counter {
+    fn evolve(&mut self, _: &Event) -> Result<(), BoxError> {
+        self.count += 1;
+        Ok(())
+    }
+}
+
+struct Count {
+    times: u64,
+}
+
+impl Command for Count {
+    fn validate(&self) -> Result<(), BoxError> {
+        if self.times > 10 { Err("too many at once".into()) } else { Ok(()) }
+    }
+}
+
+impl Decider<Count> for Counter {
+    fn decide(&self, command: &Count) -> Result<Vec<NewEvent>, BoxError> {
+        if self.count + command.times > LIMIT {
+            return Err("it would go over the limit".into());
+        }
+        Ok((0..command.times).map(|_| event("counter.1", "counted")).collect())
+    }
+}
+
+impl Viewer for Counter {
+    type View = String;
+
+    fn view(&self) -> String {
+        format!("{} of {LIMIT}", self.count)
+    }
+}
+
+async fn evolved<E: TitoEngine>(store: &EventStore<E>) -> Model<Counter> {
+    let mut model = Model::new(Counter::default());
+    store.evolve(&mut model, "counter.1").await.unwrap();
+    model
+}
+
+pub async fn a_decision_by_an_outdated_model_is_refused<E: TitoEngine>(db: E, _: TestClock) {
+    let store = store(&db).await;
+    let mut outdated = evolved(&store).await;
+    let fresh = evolved(&store).await;
+    assert_eq!(store.decide(&fresh, &Count { times: 2 }).await.unwrap(), Some(2));
+    // What `decide` has appended it does not fold.
+    assert_eq!(fresh.with(|counter| counter.count), 0);
+    let refused = store.decide(&outdated, &Count { times: 1 }).await.unwrap_err();
+    assert!(matches!(refused, EventStoreError::SequenceConflict { expected: 0, actual: 2, .. }), "{refused:?}");
+    store.evolve(&mut outdated, "counter.1").await.unwrap();
+    assert_eq!(store.decide_and_evolve(&mut outdated, &Count { times: 1 }).await.unwrap(), Some(3));
+    assert_eq!(outdated.view(), "3 of 100");
+    assert_eq!(outdated.last_sequence("counter.1"), 3);
+    assert_eq!(outdated.last_sequence("counter.2"), 0);
+}
+
+pub async fn a_model_evolves_by_what_it_decides<E: TitoEngine>(db: E, _: TestClock) {
+    let store = store(&db).await;
+    store.append(event("other.1", "x")).await.unwrap();
+    let mut plain = Counter::default();
+    assert_eq!(store.decide_and_evolve(&mut plain, &Count { times: 3 }).await.unwrap(), Some(4));
+    assert_eq!(plain.count, 3);
+    assert_eq!(store.decide_and_evolve(&mut plain, &Count { times: 0 }).await.unwrap(), None);
+}
+
+pub async fn a_refused_or_invalid_command_appends_nothing<E: TitoEngine>(db: E, _: TestClock) {
+    let store = store(&db).await;
+    let counter = Counter { count: LIMIT };
+    let refused = store.decide(&counter, &Count { times: 1 }).await.unwrap_err();
+    let EventStoreError::Decider { source } = refused else { panic!("{refused:?}") };
+    assert_eq!(source.to_string(), "it would go over the limit");
+    let invalid = store.decide(&counter, &Count { times: 11 }).await.unwrap_err();
+    assert!(matches!(invalid, EventStoreError::CommandInvalid { .. }), "{invalid:?}");
+    assert_eq!(store.last_sequence().await.unwrap(), 0);
+}
+
+pub async fn tasks_that_share_a_model_lose_no_decision<E: TitoEngine>(db: E, _: TestClock) {
+    let store = store(&db).await;
+    let model = evolved(&store).await;
+    let tasks = (0..8).map(|_| {
+        let (store, mut model) = (store.clone(), model.clone());
+        async move {
+            let mut accepted = 0;
+            loop {
+                match store.decide_and_evolve(&mut model, &Count { times: 1 }).await {
+                    Ok(_) => accepted += 1,
+                    Err(EventStoreError::SequenceConflict { .. }) => {
+                        store.evolve(&mut model, "counter.1").await.unwrap();
+                    }
+                    Err(EventStoreError::Decider { .. }) => return accepted,
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        }
+    });
+    let accepted: u64 = futures::future::join_all(tasks).await.into_iter().sum();
+    assert_eq!(accepted, LIMIT);
+    assert_eq!(store.last_sequence().await.unwrap(), LIMIT);
+    assert_eq!(model.with(|counter| counter.count), LIMIT);
+    assert_eq!(evolved(&store).await.with(Clone::clone), model.with(Clone::clone));
+}
+
+pub async fn a_model_skips_what_it_has_applied<E: TitoEngine>(db: E, _: TestClock) {
+    let store = store(&db).await;
+    store.append([event("counter.1", "counted"), event("counter.2", "counted")]).await.unwrap();
+    let mut model = Model::new(Counter::default());
+    store.evolve(&mut model, "counter.2").await.unwrap();
+    store.evolve(&mut model, "counter").await.unwrap();
+    store.evolve(&mut model, "counter").await.unwrap();
+    assert_eq!(model.with(|counter| counter.count), 2);
+}

@@ -1,0 +1,91 @@
+use std::time::Duration;
+
+use tito_core::keys;
+use tito_core::prelude::*;
+use tito_eventstore::{EventStore, EventStoreConfig, Limits, Manager, NewEvent, Select};
+use tito_testkit::TestClock;
+
+use crate::support::*;
+
+async fn limited<E: TitoEngine>(db: &E, limits: Limits) -> (Manager<E>, EventStore<E>) {
+    let manager = Manager::new(db.clone());
+    let store = manager.create_event_store(EventStoreConfig::new("bank").limits(limits)).await.unwrap();
+    (manager, store)
+}
+
+/// How many keys there are of stores, but for the definitions.
+async fn keys_of_stores<E: TitoEngine>(db: &E) -> usize {
+    let tx = db.begin().await.unwrap();
+    tx.scan(keys::KeyRange::prefix("log:"), 100_000).await.unwrap().len()
+}
+
+pub async fn the_oldest_events_over_a_limit_are_dropped<E: TitoEngine>(db: E, _: TestClock) {
+    let (manager, store) = limited(&db, Limits::default().events(700)).await;
+    manager.sweep().await.unwrap();
+    for _ in 0..3 {
+        let events = (0..400).map(|number| event(&format!("a.{}", number % 2), "x"));
+        store.append(events.collect::<Vec<_>>()).await.unwrap();
+    }
+    manager.sweep().await.unwrap();
+    assert_eq!(sequences(&store, Select::all()).await, (501..=1200).collect::<Vec<_>>());
+    assert_eq!(sequences(&store, "a.0").await, (501..=1200).step_by(2).collect::<Vec<_>>());
+    let info = store.info().await.unwrap();
+    assert_eq!((info.first_sequence, info.last_sequence, info.events), (501, 1200, 700));
+
+    let bytes = info.bytes;
+    assert!(bytes >= 700 * 30);
+    manager.update_event_store(EventStoreConfig::new("bank").limits(Limits::default().bytes(bytes / 2))).await.unwrap();
+    manager.sweep().await.unwrap();
+    let info = store.info().await.unwrap();
+    assert!(info.bytes <= bytes / 2 && info.bytes > bytes / 2 - 100, "{info:?} of {bytes}");
+    assert_eq!(info.events, 350);
+    assert_eq!(info.last_sequence, 1200);
+}
+
+pub async fn events_of_an_age_are_dropped<E: TitoEngine>(db: E, clock: TestClock) {
+    let (manager, store) = limited(&db, Limits::default().age(Duration::from_secs(60))).await;
+    for _ in 0..3 {
+        // It does not matter when it happened, but when it was appended.
+        let old = chrono::DateTime::from_timestamp(0, 0).unwrap();
+        store.append([event("a.1", "x").time(old), event("a.1", "x")]).await.unwrap();
+        clock.advance(Duration::from_secs(25));
+    }
+    manager.sweep().await.unwrap();
+    assert_eq!(sequences(&store, Select::all()).await, [3, 4, 5, 6]);
+    clock.advance(Duration::from_secs(100));
+    manager.sweep().await.unwrap();
+    assert_eq!(sequences(&store, "a.1").await, NONE);
+    let info = store.info().await.unwrap();
+    assert_eq!((info.first_sequence, info.last_sequence, info.events, info.bytes), (7, 6, 0, 0));
+}
+
+pub async fn sequences_are_not_used_again<E: TitoEngine>(db: E, _: TestClock) {
+    let (manager, store) = limited(&db, Limits::default().events(0)).await;
+    store.append([event("a.1", "x").id("a"), event("a.1", "y")]).await.unwrap();
+    manager.sweep().await.unwrap();
+    assert_eq!(sequences(&store, Select::all()).await, NONE);
+    // What an entity's last sequence was is not forgotten, so no outdated decision is taken for a new one.
+    assert!(store.append(event("a.1", "x").expect_sequence(0)).await.is_err());
+    assert_eq!(store.append(event("a.1", "x").expect_sequence(2)).await.unwrap(), 3);
+    // Its id is: the event is a new one.
+    assert_eq!(store.append(event("a.1", "x").id("a")).await.unwrap(), 4);
+}
+
+pub async fn what_a_deleted_store_leaves_is_removed<E: TitoEngine>(db: E, clock: TestClock) {
+    let manager = Manager::new(db.clone());
+    let other = manager.create_event_store(EventStoreConfig::new("other")).await.unwrap();
+    other.append(event("a.1", "x")).await.unwrap();
+    let others = keys_of_stores(&db).await;
+    let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
+    store.append((0..500).map(|_| NewEvent::raw("a.1", "x", vec![1; 1000])).collect::<Vec<_>>()).await.unwrap();
+    manager.delete_event_store("bank").await.unwrap();
+    manager.sweep().await.unwrap();
+    assert_eq!(keys_of_stores(&db).await, others);
+    // That it was deleted is remembered as long as somebody may still write there.
+    let dropped = || async { db.begin().await.unwrap().scan(keys::dropped_logs(), 10).await.unwrap().len() };
+    assert_eq!(dropped().await, 1);
+    clock.advance(Duration::from_millis(db.max_transaction_age_millis() + 1));
+    manager.sweep().await.unwrap();
+    assert_eq!(dropped().await, 0);
+    assert_eq!(sequences(&other, Select::all()).await, [1]);
+}
