@@ -108,13 +108,23 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
         "schedule" => keys::schedule(text(&input)),
         "marker" => keys::idempotency_marker(text(&input)),
+        "store" => keys::event_store(text(&input)),
+        "log_event" => keys::log_event(parsed(&input[0]), number(&input[1])),
+        "log_entity_event" => {
+            keys::log_entity_event(parsed(&input[0]), text(&input[1]), text(&input[2]), number(&input[3]))
+        }
+        "log_last_of_entity" => keys::log_last_of_entity(parsed(&input[0]), text(&input[1]), text(&input[2])),
+        "log_id" => keys::log_id(parsed(&input[0]), text(&input[1])),
+        "log_snapshot" => keys::log_snapshot(parsed(&input[0]), text(&input[1]), text(&input[2])),
+        "log_view" => keys::log_view(parsed(&input[0]), text(&input[1]), number(&input[2])),
+        "dropped_log" => keys::dropped_log(parsed(&input)),
         "partition" => return Some(keys::partition_of(text(&input[0]), number(&input[1])).to_string()),
         "event_id" => {
             let start = Timestamp::from_raw(parsed(&input[0]));
             return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
         }
-        // Schedules are read and written by `tito-worker`, whose tests check the vector.
-        "topic_value" | "marker_value" | "schedule_value" => return None,
+        // What other crates read and write is checked by their tests.
+        "topic_value" | "marker_value" | "schedule_value" | "log_event_value" => return None,
         kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),
     };
     Some(String::from_utf8(key).unwrap())
@@ -135,7 +145,17 @@ fn every_vector_of_the_page_holds() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let kinds = ["row", "entry", "unique", "event", "dead", "topic", "checkpoint", "schedule", "marker", "event_value"];
-    for kind in kinds.into_iter().chain(["done", "copied", "lease", "member", "dedup", "topic_text"]) {
+    for kind in kinds.into_iter().chain([
+        "done",
+        "copied",
+        "lease",
+        "member",
+        "dedup",
+        "topic_text",
+        "store",
+        "log_event",
+        "log_view",
+    ]) {
         assert!(seen.contains_key(kind), "no vector of kind {kind}");
     }
 }

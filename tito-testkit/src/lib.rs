@@ -4,6 +4,7 @@
 //! - with the feature `tikv`, `on_mock_cluster`: the TiKV engine on an in-process cluster, `MockCluster`;
 //! - [`TestClock`]: time turned by hand, so that a reminder an hour away is tested in a millisecond;
 //! - [`Harness`]: runs a worker until nothing is due, and returns what was handled;
+//! - [`Scenario`]: given these events, when this command, then those events, of a model of an event store;
 //! - [`FaultEngine`]: conflicts, errors, delays and unknown outcomes at the calls that a test chooses, and counts of
 //!   calls, so that a test can tell how many round trips something takes;
 //! - [`mod@conformance`]: what every engine keeps, as a suite of tests that an engine runs with one line;
@@ -34,6 +35,7 @@ mod fault;
 mod harness;
 pub mod history;
 mod random;
+mod scenario;
 mod settings;
 mod temporary;
 #[cfg(feature = "tikv")]
@@ -43,6 +45,7 @@ pub use clock::TestClock;
 pub use fault::{Call, FaultEngine, FaultTransaction, Faults, Gate, Rule};
 pub use harness::{Handled, Harness};
 pub use random::seed;
+pub use scenario::{Decided, Scenario};
 pub use settings::EngineSettings;
 pub use temporary::{TemporaryDatabase, in_memory, in_memory_with, on_disk, on_disk_with};
 #[cfg(feature = "tikv")]

@@ -21,5 +21,5 @@ mod state;
 mod write;
 
 pub(crate) use group::{Group, append_in};
-pub(crate) use prepared::prepare;
+pub(crate) use prepared::{prepare, prepare_one};
 pub(crate) use state::{Appended, Head};

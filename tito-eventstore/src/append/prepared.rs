@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use tito_core::{KeyText, TitoEngine, TitoError};
+use tito_core::{KeyText, Timestamp, TitoEngine, TitoError};
 
 use crate::error::{EventStoreError, Result};
-use crate::event::{NewEvent, Unencoded};
+use crate::event::{Fields, NewEvent, Unencoded, encode};
 use crate::pattern::Pattern;
 use crate::store::EventStore;
 use crate::token;
+use crate::types::Registry;
 
 /// What is written of an event beside its texts and data.
 const ENVELOPE_BYTES: usize = 64;
@@ -42,6 +43,20 @@ impl Prepared {
         format!("{}.{}.{}", self.entity_type, self.entity_id, self.data.event_type)
     }
 
+    /// The value under which the event is stored.
+    pub(crate) fn encode(&self, recorded: Timestamp) -> Vec<u8> {
+        encode(&Fields {
+            recorded,
+            time: self.time,
+            version: self.data.version,
+            codec: self.data.codec,
+            id: &self.id,
+            subject: &self.subject(),
+            metadata: &self.metadata,
+            data: &self.data.bytes,
+        })
+    }
+
     /// About how many bytes the event is stored in.
     pub(crate) fn size(&self) -> usize {
         let metadata = self.metadata.iter().map(|(name, text)| name.len() + text.len() + 20).sum::<usize>();
@@ -55,10 +70,22 @@ pub(crate) fn prepare<E: TitoEngine>(store: &EventStore<E>, events: Vec<NewEvent
     if events.is_empty() {
         return Err(EventStoreError::NoEvents);
     }
-    events.into_iter().map(|event| prepare_one(store, event)).collect()
+    let limit = store.engine().limits().value_bytes;
+    let prepare = |event| {
+        let prepared = prepare_one(event, store.types(), || store.next_id(), || store.now_micros())?;
+        check_size(&prepared, limit)?;
+        Ok(prepared)
+    };
+    events.into_iter().map(prepare).collect()
 }
 
-fn prepare_one<E: TitoEngine>(store: &EventStore<E>, event: NewEvent) -> Result<Prepared> {
+/// Checks an event, whatever store it is for. What it was left without is made up.
+pub(crate) fn prepare_one(
+    event: NewEvent,
+    types: Option<&Registry>,
+    make_id: impl FnOnce() -> String,
+    now_micros: impl FnOnce() -> i64,
+) -> Result<Prepared> {
     let NewEvent { entity, id, time, metadata, expectation, data } = event;
     let (entity_type, entity_id) = parse_entity(&entity)?;
     let data = data.map_err(|failure| failure.into_error())?;
@@ -67,7 +94,7 @@ fn prepare_one<E: TitoEngine>(store: &EventStore<E>, event: NewEvent) -> Result<
     }
     token::check(&data.event_type)
         .map_err(|reason| EventStoreError::EventTypeInvalid { event_type: token::cut(&data.event_type), reason })?;
-    if let Some(types) = store.types() {
+    if let Some(types) = types {
         types.check(&data)?;
     }
     let expected = match expectation {
@@ -83,10 +110,10 @@ fn prepare_one<E: TitoEngine>(store: &EventStore<E>, event: NewEvent) -> Result<
     };
     let id = match id {
         Some(id) => checked_id(id)?,
-        None => checked_id(store.next_id())?,
+        None => checked_id(make_id())?,
     };
-    let time = time.map_or_else(|| store.now_micros(), |time| time.timestamp_micros());
-    let prepared = Prepared {
+    let time = time.map_or_else(now_micros, |time| time.timestamp_micros());
+    Ok(Prepared {
         id,
         time,
         entity_type: entity_type.to_string(),
@@ -94,13 +121,16 @@ fn prepare_one<E: TitoEngine>(store: &EventStore<E>, event: NewEvent) -> Result<
         metadata,
         expected,
         data,
-    };
-    let (size, limit) = (prepared.size(), store.engine().limits().value_bytes);
-    if size > limit {
-        let key = KeyText::from(prepared.subject().into_bytes());
-        return Err(TitoError::LimitExceeded { what: "an event in bytes", size, limit, key }.into());
+    })
+}
+
+fn check_size(event: &Prepared, limit: usize) -> Result<()> {
+    let size = event.size();
+    if size <= limit {
+        return Ok(());
     }
-    Ok(prepared)
+    let key = KeyText::from(event.subject().into_bytes());
+    Err(TitoError::LimitExceeded { what: "an event in bytes", size, limit, key }.into())
 }
 
 /// The two tokens of an entity.

@@ -119,3 +119,83 @@ impl State {
 fn no_key() -> KeyText {
     KeyText::from(Vec::new())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::Unencoded;
+    use crate::types::Codec;
+
+    #[derive(Clone, Debug)]
+    struct Given {
+        id: u8,
+        subject: [&'static str; 3],
+        expected: Option<(String, u64)>,
+    }
+
+    fn given() -> impl Strategy<Value = Given> {
+        let token = || prop_oneof![Just("a"), Just("b"), Just("c")];
+        let part = || prop_oneof![Just("*"), Just("a"), Just("b"), Just("c")];
+        let pattern = [part(), part(), part()].prop_map(|parts| parts.join("."));
+        let expected = proptest::option::of((pattern, 0u64..8));
+        let subject = [token(), token(), token()];
+        (any::<u8>(), subject, expected).prop_map(|(id, subject, expected)| Given { id: id % 24, subject, expected })
+    }
+
+    fn prepared(given: &Given) -> Prepared {
+        let [entity_type, entity_id, event_type] = given.subject.map(ToString::to_string);
+        let expected = given.expected.clone().map(|(shown, sequence)| Expected {
+            pattern: shown.parse().unwrap(),
+            shown,
+            sequence,
+        });
+        let data = Unencoded { event_type, version: 1, codec: Codec::Binary, bytes: Vec::new(), of: None };
+        let id = given.id.to_string();
+        Prepared { id, time: 0, entity_type, entity_id, metadata: BTreeMap::new(), expected, data }
+    }
+
+    /// The store as a list of ids and subjects, in which everything is looked for from the beginning.
+    fn append_to(list: &mut Vec<(u8, [&'static str; 3])>, batch: &[Given]) -> Option<Vec<u64>> {
+        let sequence_of = |list: &[(u8, [&str; 3])], id: u8| list.iter().position(|(of, _)| *of == id);
+        for event in batch {
+            let Some((pattern, sequence)) = &event.expected else { continue };
+            if sequence_of(list, event.id).is_some() {
+                continue;
+            }
+            let wanted: Vec<&str> = pattern.split('.').collect();
+            let selects = |subject: &[&str; 3]| (0..3).all(|place| ["*", subject[place]].contains(&wanted[place]));
+            let last = list.iter().rposition(|(_, subject)| selects(subject)).map_or(0, |at| at as u64 + 1);
+            if last != *sequence {
+                return None;
+            }
+        }
+        let mut sequences = Vec::new();
+        for event in batch {
+            if sequence_of(list, event.id).is_none() {
+                list.push((event.id, event.subject));
+            }
+            sequences.extend(sequence_of(list, event.id).map(|at| at as u64 + 1));
+        }
+        Some(sequences)
+    }
+
+    proptest! {
+        #[test]
+        fn appends_come_to_what_a_list_of_them_says(
+            batches in proptest::collection::vec(proptest::collection::vec(given(), 1..4), 1..30),
+        ) {
+            let (mut state, mut list) = (State::default(), Vec::new());
+            for batch in batches {
+                let events: Vec<_> = batch.iter().map(prepared).collect();
+                let appended = state.append(&events).ok();
+                let sequences = appended.map(|all| all.iter().map(|event| event.sequence).collect::<Vec<_>>());
+                prop_assert_eq!(sequences, append_to(&mut list, &batch));
+                prop_assert_eq!(state.head.last, list.len() as u64);
+            }
+        }
+    }
+}

@@ -8,7 +8,6 @@ use super::prepared::Prepared;
 use super::republish;
 use super::state::State;
 use crate::error::Result;
-use crate::event::{Fields, encode};
 use crate::manager::Definition;
 use crate::store::EventStore;
 use crate::stored;
@@ -26,16 +25,7 @@ pub(crate) async fn write<E: TitoEngine>(
 ) -> Result<()> {
     let Some((first, _)) = new.first() else { return Ok(()) };
     for (sequence, event) in new {
-        let value = encode(&Fields {
-            recorded: tx.start_timestamp(),
-            time: event.time,
-            version: event.data.version,
-            codec: event.data.codec,
-            id: &event.id,
-            subject: &event.subject(),
-            metadata: &event.metadata,
-            data: &event.data.bytes,
-        });
+        let value = event.encode(tx.start_timestamp());
         state.head.bytes += value.len() as u64;
         let of_entity = keys::log_entity_event(store.id(), &event.entity_type, &event.entity_id, *sequence);
         tx.put(of_entity, value.clone()).await?;

@@ -159,3 +159,98 @@ fn codec(code: u8) -> Result<Codec, BoxError> {
         code => return Err(format!("its codec is {code}, expected 0 to 3").into()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn codecs() -> impl Strategy<Value = Codec> {
+        prop_oneof![Just(Codec::Binary), Just(Codec::Json), Just(Codec::MessagePack), Just(Codec::Protobuf)]
+    }
+
+    /// The page is what says how events are stored.
+    #[test]
+    fn the_vector_of_the_page_holds() {
+        let page = include_str!("../../../docs/format.md");
+        let vector = page.lines().find_map(|line| line.strip_prefix("log_event_value ")).unwrap();
+        let (input, expected) = vector.split_once(" => ").unwrap();
+        let input: serde_json::Value = serde_json::from_str(input).unwrap();
+        let metadata: BTreeMap<String, String> = serde_json::from_value(input["metadata"].clone()).unwrap();
+        let value = encode(&Fields {
+            recorded: Timestamp::from_raw(input["recorded"].as_u64().unwrap()),
+            time: input["time"].as_i64().unwrap(),
+            version: u32::try_from(input["version"].as_u64().unwrap()).unwrap(),
+            codec: codec(u8::try_from(input["codec"].as_u64().unwrap()).unwrap()).unwrap(),
+            id: input["id"].as_str().unwrap(),
+            subject: input["subject"].as_str().unwrap(),
+            metadata: &metadata,
+            data: input["data"].as_str().unwrap().as_bytes(),
+        });
+        let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            recorded in any::<u64>(),
+            time in any::<i64>(),
+            version in any::<u32>(),
+            codec in codecs(),
+            id in ".{1,300}",
+            subject in "[^.]{1,200}[.][^.]{1,20}[.][^.]{1,20}",
+            metadata in proptest::collection::btree_map(".{0,20}", ".{0,200}", 0..5),
+            data in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let recorded = Timestamp::from_raw(recorded);
+            let fields =
+                Fields { recorded, time, version, codec, id: &id, subject: &subject, metadata: &metadata, data: &data };
+            let value = encode(&fields);
+            let layout = Layout::of(&value).unwrap();
+            prop_assert_eq!((layout.recorded, layout.time, layout.version), (recorded, time, version));
+            prop_assert_eq!(layout.codec, codec);
+            prop_assert_eq!(&value[layout.id.clone()], id.as_bytes());
+            prop_assert_eq!(&value[layout.subject.clone()], subject.as_bytes());
+            prop_assert_eq!(&value[layout.data..], &data[..]);
+            let texts: Vec<&[u8]> = layout.metadata.iter().map(|range| &value[range.clone()]).collect();
+            let expected: Vec<&[u8]> =
+                metadata.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]).collect();
+            prop_assert_eq!(texts, expected);
+            for dot in layout.dots {
+                prop_assert_eq!(subject.as_bytes()[dot], b'.');
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_an_event_or_an_error(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Layout::of(&bytes);
+            if let Some(first) = bytes.first_mut() {
+                *first = FORMAT;
+            }
+            if let Ok(layout) = Layout::of(&bytes) {
+                prop_assert!(layout.data <= bytes.len());
+            }
+        }
+
+        #[test]
+        fn a_value_that_was_cut_is_an_error(cut in 0usize..40) {
+            let fields = Fields {
+                recorded: Timestamp::ZERO,
+                time: 0,
+                version: 1,
+                codec: Codec::Json,
+                id: "an id",
+                subject: "account.17.opened",
+                metadata: &BTreeMap::new(),
+                data: b"",
+            };
+            let value = encode(&fields);
+            prop_assume!(cut < value.len());
+            prop_assert!(Layout::of(&value[..cut]).is_err());
+        }
+    }
+}

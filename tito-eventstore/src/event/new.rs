@@ -4,8 +4,10 @@ use std::any::{Any, type_name};
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use tito_core::BoxError;
+use tito_core::{BoxError, Timestamp};
 
+use super::stored::Event;
+use crate::append::prepare_one;
 use crate::error::{EventStoreError, Result};
 use crate::types::{Codec, EventData};
 
@@ -132,6 +134,27 @@ impl NewEvent {
     /// The event type; empty if the data can't be written.
     pub fn event_type(&self) -> &str {
         self.data.as_ref().map_or("", |data| &data.event_type)
+    }
+
+    /// The version of the event type.
+    pub fn version(&self) -> u32 {
+        self.data.as_ref().map_or(0, |data| data.version)
+    }
+
+    /// The data as it will be written; empty if it can't be.
+    pub fn bytes(&self) -> &[u8] {
+        self.data.as_ref().map_or(&[], |data| &data.bytes)
+    }
+
+    /// The event as a store has it once it is appended: for tests of models without a store. Its id and its time, where
+    /// it has none, are made of the sequence and of `recorded`.
+    ///
+    /// # Errors
+    /// As those of an append about the event by itself.
+    pub fn appended_as(self, sequence: u64, recorded: Timestamp) -> Result<Event> {
+        let now = i64::try_from(recorded.physical_millis()).unwrap_or(i64::MAX).saturating_mul(1000);
+        let prepared = prepare_one(self, None, || format!("event-{sequence}"), || now)?;
+        Event::decode(&[], sequence, prepared.encode(recorded))
     }
 
     /// Whether the event expects anything.
