@@ -25,12 +25,10 @@ impl Event {
     pub(crate) fn decode(key: &[u8], sequence: u64, value: Vec<u8>) -> Result<Self> {
         match Layout::of(&value) {
             Ok(layout) => Ok(Self { sequence, value, layout }),
-            Err(source) => Err(TitoError::Malformed {
-                key: KeyText::from(key),
-                expected: "an event of an event store",
-                source,
+            Err(source) => {
+                Err(TitoError::Malformed { key: KeyText::from(key), expected: "an event of an event store", source }
+                    .into())
             }
-            .into()),
         }
     }
 
@@ -137,12 +135,7 @@ impl Event {
         let Some(known) = T::EVENT_TYPES.iter().find(|known| known.name == self.event_type()) else {
             return Err(failed("the type has no such event".into()));
         };
-        if known.version != self.version() {
-            return Err(failed(format!("it has version {}, and there is no upcaster", known.version).into()));
-        }
-        if known.codec != self.codec() {
-            return Err(failed(format!("it is written as {}, the type as {}", self.codec(), known.codec).into()));
-        }
+        known.check_form(self.version(), self.codec()).map_err(|reason| failed(reason.into()))?;
         T::decode(self.event_type(), self.bytes()).map_err(failed)
     }
 
