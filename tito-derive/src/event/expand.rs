@@ -12,9 +12,8 @@ use crate::spans;
 /// The implementation for events without mistakes.
 pub(crate) fn implementation(input: &Input, model: &Model<'_>) -> TokenStream {
     let root = &model.root;
-    let types = model.events.iter().map(|event| event_type(event, root));
+    let types: Vec<_> = model.events.iter().map(|event| event_type(event, root)).collect();
     let patterns = model.events.iter().map(Event::constructor);
-    let numbers = 0..model.events.len();
     let has_objects = model.events.iter().any(|event| matches!(event.data, Data::Object { .. }));
     let writer = has_objects.then(|| shadow::writer(input, model));
     let import = has_objects.then(|| shadow::import(model));
@@ -38,10 +37,9 @@ pub(crate) fn implementation(input: &Input, model: &Model<'_>) -> TokenStream {
             const EVENT_TYPES: &'static [#root::types::EventType] = &[#(#types),*];
 
             fn event_type(&self) -> #root::types::EventType {
-                let __number: ::core::primitive::usize = match self {
-                    #(#patterns { .. } => #numbers),*
-                };
-                <Self as #root::types::EventData>::EVENT_TYPES[__number]
+                match self {
+                    #(#patterns { .. } => #types),*
+                }
             }
 
             fn encode(

@@ -103,9 +103,9 @@ fn of_variant<'a>(
         Shape::Named(fields) => {
             let fields = fields.iter().map(|field| sampled(field, errors)).collect();
             if !codec.is_serde() {
-                let other = "give it one field without a name, of a type with all of its data";
-                let message = format!("{other}: the fields of a variant are written as JSON or MessagePack alone");
-                errors.at(&variant.ident, message);
+                let reason = "the fields of a variant are written as JSON or MessagePack alone";
+                let instead = "for another codec give it one field without a name, of a type with all of the data";
+                errors.at(&variant.ident, format!("{reason}: {instead}"));
             }
             Some(Data::Object { fields, serde: shadow::attributes(&variant.serde, of_enum, errors) })
         }
@@ -130,11 +130,13 @@ fn data_of_struct<'a>(ident: &Ident, shape: &'a Shape, errors: &mut Errors) -> O
 }
 
 fn tuple(ident: &Ident, fields: &[Field], errors: &mut Errors) {
-    let found = match fields.len() {
-        0 => "parentheses without a field".to_string(),
-        number => format!("{number} fields without names"),
-    };
-    errors.at(ident, format!("`{ident}` has {found}: name them, or have exactly one"));
+    errors.at(
+        ident,
+        match fields.len() {
+            0 => format!("`{ident}` has parentheses without a field: leave them out"),
+            number => format!("`{ident}` has {number} fields without names: name them, or have one"),
+        },
+    );
 }
 
 fn sampled<'a>(field: &'a Field, errors: &mut Errors) -> Sampled<'a> {
@@ -159,13 +161,9 @@ fn event<'a>(
         None => text::kebab_case(&ident.unraw().to_string()),
     };
     let version = options.version.map_or(1, |literal| match literal.base10_parse() {
-        Ok(0) => {
-            errors.at(literal, "versions begin at 1");
-            1
-        }
-        Ok(version) => version,
-        Err(error) => {
-            errors.push(error);
+        Ok(version) if version > 0 => version,
+        _ => {
+            errors.at(literal, format!("expected a version, 1 to {}", u32::MAX));
             1
         }
     });

@@ -9,6 +9,7 @@ pub use super::markers::{read_messagepack, write_messagepack};
 
 /// The data of an event that has none: an object, so that the event can have fields later.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(expecting = "an object without fields")]
 pub struct Nothing {}
 
 /// Of a type that does not have this event.
