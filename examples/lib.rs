@@ -8,6 +8,9 @@ pub struct Readme;
 /// The pages of the guide, likewise.
 #[cfg(doctest)]
 pub mod guide {
+    #[doc = include_str!("../docs/guide/event-types.md")]
+    pub struct EventTypes;
+
     #[doc = include_str!("../docs/guide/groups.md")]
     pub struct Groups;
 

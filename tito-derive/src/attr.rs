@@ -1,12 +1,13 @@
 //! Parses `#[tito(...)]`. A mistake in one item does not hide those in the next.
 
-use proc_macro2::{Ident, TokenTree};
+use proc_macro2::Ident;
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::ParseStream;
 use syn::{Attribute, Member, Token, parenthesized, token};
 
 use crate::ast::{EventItem, FieldPath, IndexItem, Item};
 use crate::errors::Errors;
+use crate::items::{self, each, set, skip_item, twice, value};
 
 /// Where an attribute stands, which decides what it can say.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,23 +30,13 @@ impl Place {
 /// The items of all `tito` attributes among these.
 pub(crate) fn parse(attributes: &[Attribute], place: Place, errors: &mut Errors) -> Vec<Item> {
     let mut items = Vec::new();
-    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("tito")) {
+    for attribute in items::attributes(attributes) {
         let mut options = OptionsOf::Nothing;
-        let errors_before = errors.len();
-        let parsed = attribute.parse_args_with(|input: ParseStream<'_>| {
-            each(input, errors, |input, errors| {
-                let options_of = std::mem::replace(&mut options, OptionsOf::Unknown);
-                options = item(input, place, options_of, &mut items, errors)?;
-                Ok(())
-            });
+        items::of_attribute(attribute, errors, |input, errors| {
+            let options_of = std::mem::replace(&mut options, OptionsOf::Unknown);
+            options = item(input, place, options_of, &mut items, errors)?;
             Ok(())
         });
-        // After a mistake, syn reports the tokens that were left behind it as well.
-        if let Err(error) = parsed
-            && errors.len() == errors_before
-        {
-            errors.push(error);
-        }
     }
     items
 }
@@ -215,49 +206,4 @@ fn field_paths(keyword: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> 
         Ok(())
     });
     Ok(paths)
-}
-
-/// `= value`.
-fn value<T: Parse>(input: ParseStream<'_>) -> syn::Result<T> {
-    input.parse::<Token![=]>()?;
-    input.parse()
-}
-
-fn set<T>(option: &mut Option<T>, keyword: &Ident, value: T) -> syn::Result<()> {
-    match option.replace(value) {
-        Some(_) => Err(twice(keyword)),
-        None => Ok(()),
-    }
-}
-
-fn twice(keyword: &Ident) -> syn::Error {
-    syn::Error::new(keyword.span(), format!("`{keyword}` is given twice"))
-}
-
-/// Reads items between commas to the end of the input. After a mistake it goes on behind the next comma.
-fn each(
-    input: ParseStream<'_>,
-    errors: &mut Errors,
-    mut one: impl FnMut(ParseStream<'_>, &mut Errors) -> syn::Result<()>,
-) {
-    while !input.is_empty() {
-        let mut read = one(input, errors);
-        if read.is_ok() && !input.is_empty() && !input.peek(Token![,]) {
-            read = Err(input.error("expected `,`"));
-        }
-        if let Err(error) = read {
-            errors.push(error);
-            skip_item(input);
-        }
-        // Only a comma or the end is left here; at the end nothing is read.
-        let _ = input.parse::<Option<Token![,]>>();
-    }
-}
-
-/// Skips what is left of an item, up to its comma.
-fn skip_item(input: ParseStream<'_>) {
-    while !input.is_empty() && !input.peek(Token![,]) {
-        // The input is not empty, so there is a token.
-        let _ = input.parse::<TokenTree>();
-    }
 }

@@ -1,12 +1,14 @@
-//! `#[derive(TitoModel)]`: models from attributes. Users name `tito-core`, which re-exports it behind its `derive`
-//! feature (on by default).
+//! `#[derive(TitoModel)]`, models from attributes, and `#[derive(TitoEvent)]`, events of an event store. Users name
+//! `tito-core` and `tito-eventstore`, which re-export them behind their `derive` features (on by default).
 //!
-//! What the attributes are and mean stands with [the macro](macro@TitoModel).
+//! What the attributes are and mean stands with the macros: [TitoModel](macro@TitoModel), [TitoEvent](macro@TitoEvent).
 
 mod ast;
 mod attr;
 mod errors;
+mod event;
 mod expand;
+mod items;
 mod model;
 mod spans;
 mod text;
@@ -149,4 +151,91 @@ pub fn derive_tito_model(input: TokenStream) -> TokenStream {
         }
     };
     output.into()
+}
+
+/// Makes the variants of an enum, or a struct, events of an event store.
+///
+/// It implements `tito_eventstore::types::EventData`. The name of an event type is the variant's or the struct's in
+/// kebab-case, unless it is given. Several `#[tito(...)]` and several items in one are the same.
+///
+/// ```
+/// use tito_core::BoxError;
+/// use tito_eventstore::types::{EventData, Validator};
+/// use tito_eventstore::TitoEvent;
+///
+/// #[derive(Debug, PartialEq, TitoEvent)]
+/// #[tito(validate)]
+/// enum AccountEvent {
+///     Opened {
+///         #[tito(sample = "Ada".to_string())]
+///         owner: String,
+///         #[serde(default)]
+///         limit: Option<u64>,
+///     },
+///     #[tito(name = "money-deposited", version = 2)]
+///     Deposited(#[tito(sample = 500)] u64),
+///     Closed,
+/// }
+///
+/// impl Validator for AccountEvent {
+///     fn validate(&self) -> Result<(), BoxError> {
+///         match self {
+///             Self::Deposited(0) => Err("a deposit of nothing".into()),
+///             _ => Ok(()),
+///         }
+///     }
+/// }
+///
+/// let opened = AccountEvent::Opened { owner: "Ada".to_string(), limit: None };
+/// assert_eq!(opened.event_type().name, "opened");
+/// assert_eq!(opened.encode()?, br#"{"owner":"Ada","limit":null}"#);
+/// assert_eq!(AccountEvent::decode("opened", br#"{"owner":"Ada"}"#)?, opened);
+///
+/// let deposited = AccountEvent::Deposited(250);
+/// assert_eq!((deposited.event_type().name, deposited.event_type().version), ("money-deposited", 2));
+/// assert_eq!(deposited.encode()?, b"250");
+/// assert!(AccountEvent::Deposited(0).validate().is_err());
+///
+/// assert_eq!(AccountEvent::Closed.encode()?, b"{}");
+/// # Ok::<(), BoxError>(())
+/// ```
+///
+/// # What the data is
+///
+/// - A variant with named fields: an object of these, as JSON or MessagePack. The fields' types need serde's
+///   `Serialize` and `DeserializeOwned`; the enum needs neither. The fields' `#[serde(...)]` count, as do
+///   `#[serde(rename_all = "...")]` on the variant and `#[serde(rename_all_fields = "...")]` on the enum; serde's other
+///   attributes on variants and enums do not.
+/// - A variant or a struct with one field without a name: the field's value.
+/// - A variant or a struct without fields: an object without fields, or no bytes in Protobuf and bytes.
+/// - A struct with named fields: the struct, which has to be what the codec takes.
+///
+/// What a codec takes: `json` and `messagepack` what implements serde's `Serialize` and `DeserializeOwned`, `protobuf`
+/// messages of prost, `binary` what implements `tito_eventstore::types::BinaryData`.
+///
+/// # Above the enum or the struct
+///
+/// - `codec = "json"`: how data is written; `"json"` (the default), `"messagepack"`, `"protobuf"` or `"binary"`. The
+///   features of `tito-eventstore` have to be on for MessagePack and Protobuf.
+/// - `validate`: the type implements `tito_eventstore::types::Validator`, by which values are checked before they are
+///   appended.
+/// - `crate = path`: where `tito-eventstore` is found, if not at `::tito_eventstore`.
+/// - for a struct also what a variant takes.
+///
+/// # Above a variant
+///
+/// - `name = "money-deposited"`: the event type's name, a token: 1 to 255 bytes without `.`, `*`, `>`, white space and
+///   control characters. It is stored with all events: to rename the variant later, write it out.
+/// - `version = 2`: the version of its data, from 1, which is the default. Events of earlier versions are brought to it
+///   by the upcasters of a registry.
+/// - `codec = "..."`: as above, for this variant.
+/// - `sample = Self::Deposited(500)`: a value by which a registry checks that it can be written and read back, and that
+///   is valid.
+///
+/// # Above a field
+///
+/// - `sample = 500`: the field's value in the sample of its variant or struct; `Default::default()` otherwise.
+#[proc_macro_derive(TitoEvent, attributes(tito, serde))]
+pub fn derive_tito_event(input: TokenStream) -> TokenStream {
+    event::derive(parse_macro_input!(input as DeriveInput)).into()
 }

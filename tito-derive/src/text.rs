@@ -38,8 +38,17 @@ pub(crate) fn duration_seconds(text: &str) -> Result<u64, &'static str> {
 
 /// `OrgUser` as `org_user`, `HTTPServer` as `http_server`.
 pub(crate) fn snake_case(name: &str) -> String {
+    lower_case(name, '_')
+}
+
+/// `MoneyDeposited` as `money-deposited`.
+pub(crate) fn kebab_case(name: &str) -> String {
+    lower_case(name, '-').replace('_', "-")
+}
+
+fn lower_case(name: &str, between_words: char) -> String {
     let characters: Vec<char> = name.chars().collect();
-    let mut snake = String::new();
+    let mut lower = String::new();
     for (position, &character) in characters.iter().enumerate() {
         if character.is_uppercase() && position > 0 {
             let before = characters[position - 1];
@@ -47,12 +56,12 @@ pub(crate) fn snake_case(name: &str) -> String {
             let word_begins_here =
                 before.is_uppercase() && characters.get(position + 1).is_some_and(|after| after.is_lowercase());
             if word_ends_before || word_begins_here {
-                snake.push('_');
+                lower.push(between_words);
             }
         }
-        snake.extend(character.to_lowercase());
+        lower.extend(character.to_lowercase());
     }
-    snake
+    lower
 }
 
 /// Why a table or an event can't have this name, by the rules that `tito-core` checks at run time too.
@@ -74,6 +83,25 @@ pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
 pub(crate) fn event_name_fault(name: &str) -> Option<&'static str> {
     let at = "it contains '@', which separates a topic from a group";
     name_fault(name).or_else(|| name.contains('@').then_some(at))
+}
+
+/// Why an event of an event store can't have this name, by the rules that `tito-eventstore` checks at run time too.
+pub(crate) fn token_fault(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty")
+    } else if name.len() > 255 {
+        Some("it is longer than 255 bytes")
+    } else if name.contains('.') {
+        Some("it contains '.', which separates tokens")
+    } else if name.contains(['*', '>']) {
+        Some("it contains '*' or '>', which stand for other tokens")
+    } else if name.chars().any(char::is_whitespace) {
+        Some("it contains white space")
+    } else if name.chars().any(char::is_control) {
+        Some("it contains a control character")
+    } else {
+        None
+    }
 }
 
 /// Why an index can't have this name: its handle is a constant with the name in upper case.
@@ -131,6 +159,25 @@ mod tests {
             ("Größe", "größe"),
         ] {
             assert_eq!(snake_case(name), table);
+        }
+    }
+
+    #[test]
+    fn variants_become_event_types_in_kebab_case() {
+        for (name, event_type) in
+            [("MoneyDeposited", "money-deposited"), ("Opened", "opened"), ("HTTPCalled", "http-called"), ("a_b", "a-b")]
+        {
+            assert_eq!(kebab_case(name), event_type);
+        }
+    }
+
+    #[test]
+    fn event_types_are_tokens() {
+        for name in ["money-deposited", "größe", "a:b@c", &"a".repeat(255)] {
+            assert_eq!(token_fault(name), None, "{name}");
+        }
+        for name in ["", "a.b", "*", "a>", "a b", "a\u{a0}b", "a\nb", "a\0", &"a".repeat(256)] {
+            assert!(token_fault(name).is_some(), "{name:?}");
         }
     }
 

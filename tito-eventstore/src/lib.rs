@@ -51,3 +51,14 @@ pub use read::Select;
 pub use snapshot::Snapshot;
 pub use store::EventStore;
 pub use watch::{Watch, Watcher};
+#[cfg(feature = "derive")]
+pub use tito_derive::TitoEvent;
+
+/// What the derive's output names; not for use by hand.
+#[cfg(feature = "derive")]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::types::derived::*;
+    pub use serde;
+    pub use tito_core::BoxError;
+}

@@ -135,12 +135,7 @@ impl Event {
         let Some(known) = T::EVENT_TYPES.iter().find(|known| known.name == self.event_type()) else {
             return Err(failed("the type has no such event".into()));
         };
-        if known.version != self.version() {
-            return Err(failed(format!("it has version {}, and there is no upcaster", known.version).into()));
-        }
-        if known.codec != self.codec() {
-            return Err(failed(format!("it is written as {}, the type as {}", self.codec(), known.codec).into()));
-        }
+        known.check_form(self.version(), self.codec()).map_err(|reason| failed(reason.into()))?;
         T::decode(self.event_type(), self.bytes()).map_err(failed)
     }
 

@@ -5,10 +5,16 @@ use std::fmt;
 use tito_core::BoxError;
 
 /// How the data of an event is written. Stored with every event.
+///
+/// ```
+/// use tito_eventstore::types::Codec;
+///
+/// assert_eq!(Codec::MessagePack.to_string(), "MessagePack");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Codec {
-    /// Bytes that the type itself writes and reads ([`BinaryData`]).
+    /// Bytes that the type itself writes and reads ([`BinaryData`](super::BinaryData)).
     Binary,
     /// JSON, by serde.
     Json,
@@ -29,7 +35,32 @@ impl fmt::Display for Codec {
     }
 }
 
-/// Writes and reads values of one type: [`Json`], [`MessagePack`], [`Protobuf`] or [`Binary`].
+/// Writes and reads values of one type: [`Json`](super::Json), [`MessagePack`](super::MessagePack),
+/// [`Protobuf`](super::Protobuf) or [`Binary`](super::Binary). An application's own codec is one of these four with
+/// something done to its bytes, such as compression.
+///
+/// ```
+/// use tito_core::BoxError;
+/// use tito_eventstore::types::{Codec, CodecOf, ForeignType, Registry};
+///
+/// /// Numbers as text.
+/// struct Decimal;
+///
+/// impl CodecOf<u64> for Decimal {
+///     const CODEC: Codec = Codec::Binary;
+///
+///     fn encode(value: &u64) -> Result<Vec<u8>, BoxError> {
+///         Ok(value.to_string().into_bytes())
+///     }
+///
+///     fn decode(bytes: &[u8]) -> Result<u64, BoxError> {
+///         Ok(std::str::from_utf8(bytes)?.parse()?)
+///     }
+/// }
+///
+/// let registry = Registry::builder().register::<Decimal, u64>("counted", 17).build()?;
+/// # Ok::<(), tito_eventstore::EventStoreError>(())
+/// ```
 pub trait CodecOf<T> {
     /// Which one it is.
     const CODEC: Codec;

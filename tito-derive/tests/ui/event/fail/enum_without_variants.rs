@@ -1,0 +1,6 @@
+use tito_eventstore::TitoEvent;
+
+#[derive(TitoEvent)]
+enum AccountEvent {}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use tito_eventstore::TitoEvent;
+
+#[derive(TitoEvent)]
+struct Opened<'a> {
+    owner: &'a str,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use tito_eventstore::TitoEvent;
+
+#[derive(TitoEvent)]
+enum AccountEvent {
+    #[tito(name = deposited)]
+    Deposited,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use tito_eventstore::TitoEvent;
+
+#[derive(TitoEvent)]
+enum AccountEvent {
+    Closed(),
+}
+
+fn main() {}

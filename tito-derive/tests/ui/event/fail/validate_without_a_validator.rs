@@ -1,0 +1,9 @@
+use tito_eventstore::TitoEvent;
+
+#[derive(TitoEvent)]
+#[tito(validate)]
+enum AccountEvent {
+    Closed,
+}
+
+fn main() {}
