@@ -137,7 +137,8 @@ impl<E: TitoEngine> EventStore<E> {
         let value = Stored { sequence, version, state: &state }.encode();
         let put = self.engine().transaction(|tx| async move {
             if let Some(there) = tx.get(&key).await?
-                && Stored::decode(&key, &there).is_ok_and(|there| there.version == version && there.sequence >= sequence)
+                && Stored::decode(&key, &there)
+                    .is_ok_and(|there| there.version == version && there.sequence >= sequence)
             {
                 return Ok(());
             }

@@ -124,7 +124,8 @@ async fn commit_or_each<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Ar
         Ok(outcomes) => return outcomes,
         Err(error) => error,
     };
-    let is_too_large = matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::LimitExceeded { .. }));
+    let is_too_large =
+        matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::LimitExceeded { .. }));
     if !is_too_large || requests.len() == 1 {
         return share(error, requests.len());
     }

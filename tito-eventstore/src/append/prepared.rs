@@ -65,10 +65,8 @@ fn prepare_one<E: TitoEngine>(store: &EventStore<E>, event: NewEvent) -> Result<
     if data.event_type.is_empty() {
         return Err(EventStoreError::EventTypeRequired { entity });
     }
-    token::check(&data.event_type).map_err(|reason| EventStoreError::EventTypeInvalid {
-        event_type: token::cut(&data.event_type),
-        reason,
-    })?;
+    token::check(&data.event_type)
+        .map_err(|reason| EventStoreError::EventTypeInvalid { event_type: token::cut(&data.event_type), reason })?;
     if let Some(types) = store.types() {
         types.check(&data)?;
     }

@@ -166,11 +166,8 @@ impl From<NewEvent> for Vec<NewEvent> {
 
 fn encode<T: EventData + Any>(data: &T) -> std::result::Result<Unencoded, Failure> {
     let kind = data.event_type();
-    let failure = |codec, error: BoxError| Failure {
-        event_type: kind.name.to_string(),
-        codec,
-        reason: error.to_string(),
-    };
+    let failure =
+        |codec, error: BoxError| Failure { event_type: kind.name.to_string(), codec, reason: error.to_string() };
     data.validate().map_err(|error| failure(None, error))?;
     let bytes = data.encode().map_err(|error| failure(Some(kind.codec), error))?;
     Ok(Unencoded {

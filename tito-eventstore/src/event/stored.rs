@@ -25,12 +25,10 @@ impl Event {
     pub(crate) fn decode(key: &[u8], sequence: u64, value: Vec<u8>) -> Result<Self> {
         match Layout::of(&value) {
             Ok(layout) => Ok(Self { sequence, value, layout }),
-            Err(source) => Err(TitoError::Malformed {
-                key: KeyText::from(key),
-                expected: "an event of an event store",
-                source,
+            Err(source) => {
+                Err(TitoError::Malformed { key: KeyText::from(key), expected: "an event of an event store", source }
+                    .into())
             }
-            .into()),
         }
     }
 

@@ -30,7 +30,10 @@ pub(super) fn check<E: TitoEngine>(engine: &E, config: &EventStoreConfig) -> Res
             return refused(format!("{replicas} replicas"), "the engine keeps one copy, on its own machine");
         }
         (Some(replicas), false) => {
-            return refused(format!("{replicas} replicas"), "the cluster decides how many copies it keeps, for all keys");
+            return refused(
+                format!("{replicas} replicas"),
+                "the cluster decides how many copies it keeps, for all keys",
+            );
         }
     }
     match &config.placement {
