@@ -219,6 +219,31 @@ pub enum EventStoreError {
         source: BoxError,
     },
 
+    /// A projection that the store does not have.
+    #[error("event store {store:?} has no projection {projection:?}")]
+    ProjectionNotFound {
+        /// The store.
+        store: String,
+        /// The name that was looked for.
+        projection: String,
+    },
+
+    /// A projector failed. Nothing of the event is in the rows, nor of any later one.
+    #[error("projection {projection:?} is stopped by event {sequence}, {event_type:?} of {entity:?}")]
+    Projector {
+        /// The projection.
+        projection: String,
+        /// The event's sequence.
+        sequence: u64,
+        /// Its type.
+        event_type: String,
+        /// Its entity.
+        entity: String,
+        /// What the projector said.
+        #[source]
+        source: BoxError,
+    },
+
     /// The engine failed. Appends that shared a transaction share its error.
     #[error("the engine failed: {0}")]
     Engine(#[source] Arc<TitoError>),

@@ -7,6 +7,7 @@
 //! - [`Evolver`], [`Decider`], [`Viewer`], [`Command`]: what an application brings; [`Model`] shares a model among tasks;
 //! - [`Select`], [`Watch`], [`Pattern`]: which events;
 //! - [`Snapshot`]: states of models, so that evolving need not begin with the first event;
+//! - [`Projection`], [`Projector`]: rows folded from a store by a worker; [`View`] reads them;
 //! - [`types`]: what events are called, in which version and how their data is written.
 //!
 //! The source:
@@ -47,12 +48,13 @@ pub use event::{Event, NewEvent};
 pub use manager::{EventStoreConfig, EventStoreInfo, Limits, Manager, ManagerBuilder, Storage};
 pub use model::Model;
 pub use pattern::Pattern;
+pub use projection::{Projection, ProjectionFailure, ProjectionInfo, Projector, RebuildInfo, View, ViewTransaction};
 pub use read::Select;
 pub use snapshot::Snapshot;
 pub use store::EventStore;
-pub use watch::{Watch, Watcher};
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoEvent;
+pub use watch::{Watch, Watcher};
 
 /// What the derive's output names; not for use by hand.
 #[cfg(feature = "derive")]

@@ -57,12 +57,12 @@ proptest! {
                     && !token.chars().any(|character| character.is_whitespace() || character.is_control())
         };
         match text.parse::<Pattern>() {
-            Ok(_) => prop_assert!(tokens.len() <= 3 && tokens.iter().all(|token| is_good(token))),
+            Ok(_) => prop_assert!(tokens.len() <= 3 && tokens.iter().all(is_good)),
             Err(EventStoreError::SubjectTooManyTokens { tokens: found, .. }) => {
                 prop_assert!(found == tokens.len() && found > 3);
             }
             Err(EventStoreError::PatternInvalid { .. }) => {
-                prop_assert!(tokens.len() <= 3 && !tokens.iter().all(|token| is_good(token)));
+                prop_assert!(tokens.len() <= 3 && !tokens.iter().all(is_good));
             }
             Err(error) => prop_assert!(false, "{error:?}"),
         }

@@ -97,7 +97,7 @@ pub fn log_snapshot(store: u64, model: &str, filters: &str) -> Vec<u8> {
     part(store, "snapshot", &[model, filters])
 }
 
-/// `log:{store}:projection:{name}`: how far a projection is.
+/// `log:{store}:projection:{name}`: which generations a projection has, and which of them serves.
 pub fn log_projection(store: u64, name: &str) -> Vec<u8> {
     part(store, "projection", &[name])
 }
@@ -111,6 +111,13 @@ pub fn log_projections(store: u64) -> KeyRange {
 /// generation of a projection has written.
 pub fn log_view(store: u64, projection: &str, generation: u64) -> Vec<u8> {
     with_separator(with_sequence(part(store, "view", &[projection]), generation))
+}
+
+/// `log:{store}:view:{projection}:{generation}:checkpoint`: how far a generation of a projection is.
+pub fn log_view_checkpoint(store: u64, projection: &str, generation: u64) -> Vec<u8> {
+    let mut key = log_view(store, projection, generation);
+    key.extend_from_slice(b"checkpoint");
+    key
 }
 
 /// `dropped:{store}`: that a store was deleted, until the last of its keys is.

@@ -179,11 +179,12 @@ async fn append_all<E: TitoEngine>(
     let (definition, mut state) = read(store, tx, requests.iter().flat_map(|events| events.iter())).await?;
     let (mut outcomes, mut new) = (Vec::with_capacity(requests.len()), Vec::new());
     for events in requests {
-        outcomes.push(state.append(events).map(|sequences| {
-            let added = sequences.iter().zip(events.iter()).filter(|(appended, _)| appended.is_new);
+        let outcome = state.append(events);
+        if let Ok(appended) = &outcome {
+            let added = appended.iter().zip(events.iter()).filter(|(appended, _)| appended.is_new);
             new.extend(added.map(|(appended, event)| (appended.sequence, event)));
-            sequences
-        }));
+        }
+        outcomes.push(outcome);
     }
     write(store, tx, &definition, state, &new).await?;
     Ok(outcomes)

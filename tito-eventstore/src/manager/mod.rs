@@ -27,6 +27,7 @@ pub use self::builder::ManagerBuilder;
 pub use self::config::{EventStoreConfig, Limits, Storage};
 pub use self::definition::EventStoreInfo;
 pub(crate) use self::definition::{Definition, Tail};
+pub(crate) use self::lifecycle::read_definition;
 use crate::append::Group;
 use crate::retention::Sweeper;
 use crate::types::Registry;

@@ -1,28 +1,35 @@
 //! Projections: rows folded from a store.
+//!
+//! A projection has generations, each a namespace of rows and index entries with a checkpoint. One serves; while a
+//! rebuild is under way another is folded beside it, and the switch is one write. Whoever takes a generation out of
+//! service deletes its checkpoint, and whoever folds into it writes that, so of the two one meets a conflict.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `projector` | what applications implement |
+//! | `state` | what is stored of a projection |
+//! | `space` | where the keys of a generation lie |
+//! | `transaction`, `view` | an engine whose rows are those of a projection |
+//! | `fold` | events folded into one generation, within one transaction |
+//! | `step` | one transaction of what there is to do |
+//! | `run` | steps until nothing is left to do, and the worker's subscription |
+//! | `lifecycle` | add, remove, rebuild, look at |
+//! | `wake` | the events that wake a worker |
 
-use std::collections::BTreeMap;
+mod fold;
+mod lifecycle;
+mod projector;
+mod run;
+mod space;
+mod state;
+mod step;
+mod transaction;
+mod view;
+mod wake;
 
-use tito_core::TitoEngine;
-use tito_core::event::{NewEvent as OutboxEvent, write_event};
-
-use crate::error::Result;
-use crate::store::EventStore;
-
-/// Publishes that there is something to project.
-pub(crate) async fn wake<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction, projection: &str) -> Result<()> {
-    let event = OutboxEvent {
-        event_type: topic(store.name(), projection),
-        entity: projection.to_string(),
-        action: "wake".to_string(),
-        timestamp: 0,
-        headers: BTreeMap::new(),
-        payload: None,
-    };
-    write_event(store.engine(), tx, event).await?;
-    Ok(())
-}
-
-/// The topic that wakes a projection.
-fn topic(store: &str, projection: &str) -> String {
-    format!("{store}.{projection}")
-}
+pub use lifecycle::{ProjectionFailure, ProjectionInfo, RebuildInfo};
+pub use projector::Projector;
+pub use run::Projection;
+pub use transaction::ViewTransaction;
+pub use view::View;
+pub(crate) use wake::wake;

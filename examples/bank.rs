@@ -1,0 +1,208 @@
+//! A bank on an event store: commands in, events out, balances projected to rows, and letters sent by a subscriber of
+//! the outbox.
+//!
+//! `cargo run --example bank`
+#![allow(clippy::print_stdout)]
+
+use serde::{Deserialize, Serialize};
+use tito_core::model::TitoModel as Rows;
+use tito_core::prelude::*;
+use tito_core::{BoxError, TitoModel};
+use tito_eventstore::{
+    Command, Decider, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager, Model, NewEvent,
+    Projection, Projector, View, ViewTransaction,
+};
+use tito_worker::prelude::*;
+
+/// What can happen to an account.
+#[derive(tito_eventstore::TitoEvent)]
+enum AccountEvent {
+    Opened { owner: String },
+    Deposited { cents: u64 },
+    Withdrawn { cents: u64 },
+}
+
+/// What somebody may want.
+struct Open<'a> {
+    owner: &'a str,
+}
+
+struct Deposit {
+    cents: u64,
+}
+
+struct Withdraw {
+    cents: u64,
+}
+
+impl Command for Open<'_> {}
+impl Command for Deposit {
+    fn validate(&self) -> Result<(), BoxError> {
+        if self.cents == 0 { Err("a deposit of nothing".into()) } else { Ok(()) }
+    }
+}
+impl Command for Withdraw {}
+
+/// An account as it has become, by which commands are decided.
+struct Account {
+    entity: String,
+    is_open: bool,
+    cents: u64,
+}
+
+impl Account {
+    fn new(number: u32) -> Model<Self> {
+        Model::new(Self { entity: format!("account.{number}"), is_open: false, cents: 0 })
+    }
+
+    fn event(&self, event: AccountEvent) -> Result<Vec<NewEvent>, BoxError> {
+        Ok(vec![NewEvent::new(self.entity.as_str(), event)])
+    }
+}
+
+impl Evolver for Account {
+    fn evolve(&mut self, event: &Event) -> Result<(), BoxError> {
+        match event.data()? {
+            AccountEvent::Opened { .. } => self.is_open = true,
+            AccountEvent::Deposited { cents } => self.cents += cents,
+            AccountEvent::Withdrawn { cents } => self.cents -= cents,
+        }
+        Ok(())
+    }
+}
+
+impl Decider<Open<'_>> for Account {
+    fn decide(&self, command: &Open<'_>) -> Result<Vec<NewEvent>, BoxError> {
+        if self.is_open {
+            return Err("the account is open already".into());
+        }
+        self.event(AccountEvent::Opened { owner: command.owner.to_string() })
+    }
+}
+
+impl Decider<Deposit> for Account {
+    fn decide(&self, command: &Deposit) -> Result<Vec<NewEvent>, BoxError> {
+        if !self.is_open {
+            return Err("there is no such account".into());
+        }
+        self.event(AccountEvent::Deposited { cents: command.cents })
+    }
+}
+
+impl Decider<Withdraw> for Account {
+    fn decide(&self, command: &Withdraw) -> Result<Vec<NewEvent>, BoxError> {
+        if command.cents > self.cents {
+            return Err(format!("there are {} cents, not {}", self.cents, command.cents).into());
+        }
+        self.event(AccountEvent::Withdrawn { cents: command.cents })
+    }
+}
+
+/// A row that is folded from the events.
+#[derive(Clone, Serialize, Deserialize, TitoModel)]
+struct Balance {
+    id: String,
+    owner: String,
+    #[tito(index)]
+    cents: u64,
+}
+
+struct Balances<E: TitoEngine>(Rows<View<E>, Balance>);
+
+impl<E: TitoEngine> Projector<E> for Balances<E> {
+    fn name(&self) -> &str {
+        "balances"
+    }
+
+    async fn project(&self, event: &Event, tx: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> {
+        let id = event.entity_id();
+        let change = match event.data()? {
+            AccountEvent::Opened { owner } => {
+                self.0.insert(&Balance { id: id.to_string(), owner, cents: 0 }, tx).await?;
+                return Ok(());
+            }
+            AccountEvent::Deposited { cents } => cents.cast_signed(),
+            AccountEvent::Withdrawn { cents } => -cents.cast_signed(),
+        };
+        let mut balance = self.0.get(id, tx).await?.ok_or("an account that was not opened")?;
+        balance.cents = balance.cents.saturating_add_signed(change);
+        self.0.update(&balance, tx).await?;
+        Ok(())
+    }
+}
+
+/// Carries a command out: by an account folded anew, and again if another command was quicker.
+async fn carry_out<E, C>(bank: &EventStore<E>, number: u32, command: C) -> Result<(), EventStoreError>
+where
+    E: TitoEngine,
+    C: Command + Sync,
+    Account: Decider<C>,
+{
+    loop {
+        let mut account = Account::new(number);
+        bank.evolve(&mut account, format!("account.{number}")).await?;
+        match bank.decide(&account, &command).await {
+            Err(EventStoreError::SequenceConflict { .. }) => {}
+            outcome => return outcome.map(|_| ()),
+        }
+    }
+}
+
+/// Tells the owner of large withdrawals.
+async fn write_letter(event: TitoEvent) -> Result<(), BoxError> {
+    let payload: serde_json::Value = event.payload()?;
+    if payload["data"]["cents"].as_u64() >= Some(10_000) {
+        println!("letter: {} cents were withdrawn from {}", payload["data"]["cents"], event.entity);
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let db = EmbeddedBackend::in_memory().await?;
+    let manager = Manager::new(db.clone());
+    let bank = manager.create_event_store(EventStoreConfig::new("bank").republish("bank-events")).await?;
+    let view = bank.view("balances");
+    let balances = Projection::new(&bank, Balances(view.clone().model())).await?;
+
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe("bank-events", write_letter);
+    let worker = balances.subscribe(worker).build();
+    let running = tokio::spawn(async move { worker.run(async { drop(stopped.await) }).await });
+
+    for (number, owner) in [(1, "ada"), (2, "grace")] {
+        carry_out(&bank, number, Open { owner }).await?;
+    }
+    // Deposits by many tasks at once: each is decided by the account as it is.
+    let deposits = (0..50).map(|deposit| {
+        let bank = bank.clone();
+        tokio::spawn(async move { carry_out(&bank, 1 + deposit % 2, Deposit { cents: 1_000 }).await })
+    });
+    for deposit in deposits.collect::<Vec<_>>() {
+        deposit.await??;
+    }
+    carry_out(&bank, 1, Withdraw { cents: 20_000 }).await?;
+    for refused in
+        [carry_out(&bank, 1, Withdraw { cents: 20_000 }).await, carry_out(&bank, 3, Deposit { cents: 1 }).await]
+    {
+        match refused {
+            Err(EventStoreError::Decider { source }) => println!("refused: {source}"),
+            other => return Err(format!("this should have been refused: {other:?}").into()),
+        }
+    }
+
+    // What the worker has not folded yet.
+    balances.catch_up().await?;
+    let rows = view.clone().model::<Balance>();
+    let all = view.transaction(|tx| async move { rows.query(Balance::BY_CENTS).reverse().all(&tx).await }).await?;
+    for balance in &all {
+        println!("{}: {} cents", balance.owner, balance.cents);
+    }
+    drop(stop);
+    let report = running.await?;
+    println!("{} events of the outbox handled", report.done);
+    let events = bank.last_sequence().await?;
+    println!("{events} events, {} accounts, {} cents", all.len(), all.iter().map(|balance| balance.cents).sum::<u64>());
+    manager.close().await;
+    Ok(())
+}

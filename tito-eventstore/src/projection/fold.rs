@@ -1,0 +1,143 @@
+//! Events folded into one generation, within one transaction.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use tito_core::{BoxError, TitoEngine, TitoError, keys};
+
+use super::projector::Projector;
+use super::run::Folding;
+use super::space::Space;
+use super::transaction::{Access, ViewTransaction};
+use crate::error::EventStoreError;
+use crate::event::Event;
+use crate::read::Cursor;
+
+/// A transaction ends after so many events.
+const MOST_EVENTS: usize = 200;
+
+/// And when its projector has written about so many keys,
+const MOST_KEYS: usize = 2_000;
+
+/// or so many bytes: what is far below the limits of an engine, and what a cluster commits quickly.
+const MOST_BYTES: usize = 2 << 20;
+
+/// A transaction goes over so many sequences at the most, however few of them are selected.
+const MOST_SEQUENCES: u64 = 10_000;
+
+/// Why a transaction did not go as it should.
+pub(super) enum Stopped {
+    /// The projector could not fold an event.
+    ByEvent {
+        generation: u64,
+        /// Where the transaction had begun.
+        after: u64,
+        /// The event.
+        sequence: u64,
+        error: EventStoreError,
+    },
+    /// Anything else.
+    ByStore(EventStoreError),
+}
+
+impl From<TitoError> for Stopped {
+    fn from(error: TitoError) -> Self {
+        Self::ByStore(error.into())
+    }
+}
+
+impl From<EventStoreError> for Stopped {
+    fn from(error: EventStoreError) -> Self {
+        Self::ByStore(error)
+    }
+}
+
+impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
+    /// Folds events after a sequence and up to another into a generation, as many as fit, and returns the sequence up to
+    /// which all are folded.
+    pub(super) async fn fold(
+        &self,
+        tx: &E::Transaction,
+        (generation, access): (u64, Access),
+        (after, up_to): (u64, u64),
+    ) -> Result<u64, Stopped> {
+        let store = &self.store;
+        let view =
+            ViewTransaction::new(tx.clone(), Space::new(keys::log_view(store.id(), &self.name, generation)), access);
+        let end = up_to.min(after.saturating_add(MOST_SEQUENCES));
+        let select = self.projector.select();
+        let first = after.max(select.begin());
+        let last = select.end().map_or(end, |selected| selected.min(end));
+        if first >= last {
+            return Ok(end);
+        }
+        let clock = store.engine().clock();
+        let enough_time = clock.now_millis() + store.engine().max_transaction_age_millis() / 4;
+        // What it reads is in all later snapshots as well, so it need not be this transaction's.
+        let mut cursor = Cursor::new(store, &select.after(first).up_to(last))?;
+        let mut events = 0;
+        loop {
+            let page = cursor.next_page().await?;
+            if page.is_empty() {
+                return Ok(end);
+            }
+            for event in &page {
+                if let Err(source) = self.project(event, &view).await {
+                    return Err(self.stopped((generation, after), event, source));
+                }
+                events += 1;
+                let (keys, bytes) = view.written();
+                let is_full = events >= MOST_EVENTS || keys >= MOST_KEYS || bytes >= MOST_BYTES;
+                if is_full || clock.now_millis() >= enough_time {
+                    return Ok(event.sequence());
+                }
+            }
+        }
+    }
+
+    /// A projector's panic is a failure like others, so that it is known by which event.
+    async fn project(&self, event: &Event, view: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> {
+        match AssertUnwindSafe(self.projector.project(event, view)).catch_unwind().await {
+            Ok(result) => result,
+            Err(panic) => Err(format!("the projector panicked: {}", text_of(&*panic)).into()),
+        }
+    }
+
+    fn stopped(&self, (generation, after): (u64, u64), event: &Event, source: BoxError) -> Stopped {
+        match source.downcast::<TitoError>() {
+            // It is not the event that is at fault.
+            Ok(error) if is_of_the_engine(&error) => Stopped::ByStore((*error).into()),
+            other => {
+                let source = other.map_or_else(|source| source, |error| error as BoxError);
+                let error = EventStoreError::Projector {
+                    projection: self.name.clone(),
+                    sequence: event.sequence(),
+                    event_type: event.event_type().to_string(),
+                    entity: event.entity().to_string(),
+                    source,
+                };
+                Stopped::ByEvent { generation, after, sequence: event.sequence(), error }
+            }
+        }
+    }
+}
+
+fn is_of_the_engine(error: &TitoError) -> bool {
+    matches!(
+        error,
+        TitoError::Conflict { .. }
+            | TitoError::TransactionTooOld { .. }
+            | TitoError::TransactionEnded
+            | TitoError::RetriesExhausted { .. }
+            | TitoError::EngineClosed { .. }
+            | TitoError::Storage { .. }
+            | TitoError::Unavailable { .. }
+            | TitoError::CommitUnknown { .. }
+    )
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&'static str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

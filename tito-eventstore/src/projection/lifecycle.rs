@@ -1,0 +1,224 @@
+//! Add, remove, rebuild, look at.
+
+use tito_core::event::Topic;
+use tito_core::keys;
+use tito_core::{TitoEngine, TitoTransaction, TxOptions};
+
+use super::state::{Checkpoint, Failure, Generations};
+use super::step::delete_some;
+use super::wake::{check, topic, wake};
+use crate::append::Head;
+use crate::error::{EventStoreError, Result};
+use crate::manager::{Definition, read_definition};
+use crate::store::EventStore;
+
+/// How far a projection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProjectionInfo {
+    /// Its name.
+    pub name: String,
+    /// All selected events up to this sequence are in the rows.
+    pub checkpoint: u64,
+    /// The last sequence of the store.
+    pub last_sequence: u64,
+    /// What keeps it from going on, if anything.
+    pub failure: Option<ProjectionFailure>,
+    /// The rebuild that is under way, if one is.
+    pub rebuild: Option<RebuildInfo>,
+}
+
+impl ProjectionInfo {
+    /// How many sequences the projection is behind its store.
+    pub fn behind(&self) -> u64 {
+        self.last_sequence.saturating_sub(self.checkpoint)
+    }
+}
+
+/// How far a rebuild of a projection is. It is done when it has reached the projection's own checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RebuildInfo {
+    /// All selected events up to this sequence are in the new rows.
+    pub checkpoint: u64,
+    /// What keeps it from going on, if anything.
+    pub failure: Option<ProjectionFailure>,
+}
+
+/// Why a projection, or a rebuild of it, does not go on: the last attempt at the event that it stands at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProjectionFailure {
+    /// The event's sequence.
+    pub sequence: u64,
+    /// The error of the projector with its causes, cut after 500 characters.
+    pub error: String,
+}
+
+impl From<Failure> for ProjectionFailure {
+    fn from(failure: Failure) -> Self {
+        Self { sequence: failure.sequence, error: failure.error }
+    }
+}
+
+impl<E: TitoEngine> EventStore<E> {
+    /// Adds a projection, which begins with the oldest event that there is, and says whether it was new. From then on
+    /// every append publishes an event that wakes the projection's worker, in the same transaction.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for a name that is empty or has one of `.`, `:` and
+    /// `@`, or that makes too long a name of a topic with the store's;
+    /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
+    pub async fn add_projection(&self, name: &str) -> Result<bool> {
+        check(self.name(), name)?;
+        // All of its events are about one entity.
+        Topic::ensure(self.engine(), &topic(self.name(), name), 1).await?;
+        let run = (self.clone(), name.to_string());
+        let add = |tx: E::Transaction| async move {
+            let (store, name) = run;
+            let mut definition = read(&store, &tx).await?;
+            if !definition.projections.insert(name.clone()) {
+                return Ok(false);
+            }
+            tx.put(keys::event_store(store.name()), definition.encode()?).await?;
+            // An append that does not know of it meets a conflict.
+            tx.lock_keys(vec![keys::log_head(store.id())]).await?;
+            // One that was removed a moment ago may have keys left.
+            let mut generations = Generations::read(&tx, store.id(), &name).await?.unwrap_or_default();
+            generations.live = Some(generations.next());
+            generations.write(&tx, store.id(), &name).await?;
+            wake(&store, &tx, &name).await?;
+            Ok::<_, EventStoreError>(true)
+        };
+        self.engine().transaction_with(TxOptions::default(), add).await
+    }
+
+    /// Removes a projection with its rows, and says whether there was one. It is gone at once; then its rows are deleted
+    /// in bounded transactions. A call that is interrupted is finished by the next one, or by adding the projection
+    /// again.
+    ///
+    /// # Errors
+    /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
+    pub async fn remove_projection(&self, name: &str) -> Result<bool> {
+        let run = (self.clone(), name.to_string());
+        let remove = |tx: E::Transaction| async move {
+            let (store, name) = run;
+            let mut definition = read(&store, &tx).await?;
+            if !definition.projections.remove(&name) {
+                return Ok(false);
+            }
+            tx.put(keys::event_store(store.name()), definition.encode()?).await?;
+            tx.lock_keys(vec![keys::log_head(store.id())]).await?;
+            let mut generations = Generations::read(&tx, store.id(), &name).await?.unwrap_or_default();
+            for generation in [generations.live.take(), generations.rebuilding.take()].into_iter().flatten() {
+                generations.drop_one(&tx, (store.id(), &name), generation).await?;
+            }
+            generations.write(&tx, store.id(), &name).await?;
+            Ok::<_, EventStoreError>(true)
+        };
+        let was_there = self.engine().transaction_with(TxOptions::default(), remove).await?;
+        while self.delete_removed(name).await? {}
+        Ok(was_there)
+    }
+
+    /// Deletes some of what is left of a projection that was removed, and tells whether there may be more.
+    async fn delete_removed(&self, name: &str) -> Result<bool> {
+        let (store, name) = (self.id(), name.to_string());
+        let delete = |tx: E::Transaction| async move {
+            let Some(mut generations) = Generations::read(&tx, store, &name).await? else { return Ok(false) };
+            if generations.live.is_some() {
+                return Ok(false);
+            }
+            delete_some(&tx, (store, &name), &mut generations).await?;
+            if generations.dropped.is_empty() {
+                tx.delete(keys::log_projection(store, &name)).await?;
+            }
+            Ok(!generations.dropped.is_empty())
+        };
+        Ok(self.engine().transaction(delete).await?)
+    }
+
+    /// Has a projection folded anew from the oldest event that there is, by its worker. The rows that there are serve
+    /// and are kept up to date until the new ones have caught up with them; then those take their place, in one
+    /// transaction. A rebuild that is under way begins anew.
+    ///
+    /// A projector that is not what it was, or that selects other events, is at work in both from the moment that the
+    /// worker runs it; so it is deployed first, and then the rebuild is asked for.
+    ///
+    /// # Errors
+    /// [`ProjectionNotFound`](EventStoreError::ProjectionNotFound),
+    /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
+    pub async fn rebuild_projection(&self, name: &str) -> Result<()> {
+        let run = (self.clone(), name.to_string());
+        let rebuild = |tx: E::Transaction| async move {
+            let (store, name) = run;
+            read(&store, &tx).await?;
+            let mut generations = read_live(&store, &tx, &name).await?;
+            if let Some(abandoned) = generations.rebuilding.take() {
+                generations.drop_one(&tx, (store.id(), &name), abandoned).await?;
+            }
+            generations.rebuilding = Some(generations.next());
+            generations.write(&tx, store.id(), &name).await?;
+            wake(&store, &tx, &name).await
+        };
+        self.engine().transaction_with(TxOptions::default(), rebuild).await
+    }
+
+    /// How far a projection is.
+    ///
+    /// # Errors
+    /// [`ProjectionNotFound`](EventStoreError::ProjectionNotFound),
+    /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
+    pub async fn projection(&self, name: &str) -> Result<ProjectionInfo> {
+        let tx = self.engine().begin().await?;
+        let info = read_info(self, &tx, name).await;
+        tx.rollback().await;
+        info
+    }
+
+    /// The names of the store's projections, in their order.
+    ///
+    /// # Errors
+    /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
+    pub async fn projections(&self) -> Result<Vec<String>> {
+        let tx = self.engine().begin().await?;
+        let definition = read(self, &tx).await;
+        tx.rollback().await;
+        Ok(definition?.projections.into_iter().collect())
+    }
+}
+
+async fn read_info<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction, name: &str) -> Result<ProjectionInfo> {
+    read(store, tx).await?;
+    let generations = read_live(store, tx, name).await?;
+    let head_key = keys::log_head(store.id());
+    let head = tx.get(&head_key).await?.map(|value| Head::decode(&head_key, &value)).transpose()?.unwrap_or_default();
+    let in_service = [generations.live, generations.rebuilding];
+    let [live, rebuilding] = Checkpoint::read(tx, (store.id(), name), in_service).await?;
+    let live = live.unwrap_or_default();
+    Ok(ProjectionInfo {
+        name: name.to_string(),
+        checkpoint: live.sequence,
+        last_sequence: head.last,
+        failure: live.failure.map(Into::into),
+        rebuild: rebuilding.map(|one| RebuildInfo { checkpoint: one.sequence, failure: one.failure.map(Into::into) }),
+    })
+}
+
+/// The store's definition, if it is still the same store.
+async fn read<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction) -> Result<Definition> {
+    let definition = read_definition(tx, store.name()).await?;
+    if definition.id != store.id() {
+        return Err(EventStoreError::StoreNotFound { name: store.name().to_string() });
+    }
+    Ok(definition)
+}
+
+/// The generations of a projection that is in service.
+async fn read_live<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction, name: &str) -> Result<Generations> {
+    let generations = Generations::read(tx, store.id(), name).await?;
+    generations.filter(|generations| generations.live.is_some()).ok_or_else(|| EventStoreError::ProjectionNotFound {
+        store: store.name().to_string(),
+        projection: name.to_string(),
+    })
+}

@@ -1,0 +1,69 @@
+//! What applications implement.
+
+use std::future::Future;
+
+use tito_core::{BoxError, TitoEngine};
+
+use super::transaction::ViewTransaction;
+use crate::event::Event;
+use crate::read::Select;
+
+/// Folds the events of a store into rows. [`Projection`](crate::Projection) runs it.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use tito_core::model::TitoModel;
+/// use tito_core::{BoxError, TitoEngine};
+/// use tito_eventstore::{Event, Projector, Select, View, ViewTransaction};
+///
+/// #[derive(Clone, Serialize, Deserialize, tito_core::TitoModel)]
+/// struct Account {
+///     id: String,
+///     #[tito(index(name = "by_owner", unique))]
+///     owner: String,
+/// }
+///
+/// struct Accounts<E: TitoEngine> {
+///     rows: TitoModel<View<E>, Account>,
+/// }
+///
+/// impl<E: TitoEngine> Projector<E> for Accounts<E> {
+///     fn name(&self) -> &str {
+///         "accounts"
+///     }
+///
+///     fn select(&self) -> Select {
+///         Select::filter("account.*.opened")
+///     }
+///
+///     async fn project(&self, event: &Event, tx: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> {
+///         let owner = String::from_utf8(event.bytes().to_vec())?;
+///         self.rows.insert(&Account { id: event.entity_id().to_string(), owner }, tx).await?;
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Projector<E: TitoEngine>: Send + Sync + 'static {
+    /// The projection's name, unique in its store. It has no dot, and no `:` and `@`.
+    fn name(&self) -> &str;
+
+    /// Which events are folded. All, unless said otherwise. Whoever changes it rebuilds the projection.
+    fn select(&self) -> Select {
+        Select::all()
+    }
+
+    /// Folds one event into the rows. Called with the selected events in the order of their sequences, once each for the
+    /// rows: `tx` also commits how far the projection is. The rows are those of the generation that is being folded, so
+    /// all that this goes by has to come from the event and from `tx`; a call that did not commit is made again.
+    ///
+    /// Everything else that is written into `tx`, such as an event of the outbox that a model calls for, is written once
+    /// as well: a rebuild writes rows and their index entries only, the rest is passed over.
+    ///
+    /// # Errors
+    /// Anything that keeps the event from being folded. The projection stops before it, and tries it again.
+    fn project(
+        &self,
+        event: &Event,
+        tx: &ViewTransaction<E::Transaction>,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send;
+}

@@ -1,0 +1,137 @@
+//! One transaction of what there is to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tito_core::keys::{self, KeyRange};
+use tito_core::{TitoEngine, TitoTransaction};
+
+use super::fold::Stopped;
+use super::projector::Projector;
+use super::run::Folding;
+use super::state::{Checkpoint, Generations};
+use super::transaction::Access;
+use crate::append::Head;
+use crate::error::EventStoreError;
+use crate::manager::Definition;
+
+/// How many keys of a generation that was dropped a transaction deletes.
+const MOST_DROPPED: usize = 500;
+
+/// What a run has learned, for its next step.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    /// Generations that can't go on.
+    pub(super) stopped: BTreeSet<u64>,
+    /// Up to where generations go, so that an event behind it is tried alone.
+    pub(super) bounds: BTreeMap<u64, u64>,
+    /// Whether it is the turn of the rebuild.
+    pub(super) rebuilds_first: bool,
+}
+
+/// What a step has done.
+pub(super) enum Step {
+    Folded {
+        generation: u64,
+    },
+    Dropped,
+    /// Nothing: what is left, if anything, is in generations that can't go on. With those in service.
+    Idle {
+        in_service: Vec<u64>,
+    },
+}
+
+impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
+    /// Does one thing, or finds with two reads that nothing is to be done.
+    pub(super) async fn step(&self, tx: &E::Transaction, plan: &Plan) -> Result<Step, Stopped> {
+        let id = self.store.id();
+        let (definition_key, key, head_key) =
+            (keys::event_store(self.store.name()), keys::log_projection(id, &self.name), keys::log_head(id));
+        let values = tx.batch_get(vec![definition_key.clone(), key.clone(), head_key.clone()]).await?;
+        let nothing = || Ok(Step::Idle { in_service: Vec::new() });
+        let Ok([Some(definition), generations, head]) = <[Option<Vec<u8>>; 3]>::try_from(values) else {
+            return nothing();
+        };
+        if Definition::decode(&definition_key, &definition)?.id != id {
+            // It was created again, and whoever knows that one has to do it.
+            return Err(EventStoreError::StoreNotFound { name: self.store.name().to_string() }.into());
+        }
+        let (Some(generations), Some(head)) = (generations, head) else { return nothing() };
+        let (generations, head) = (Generations::decode(&key, &generations)?, Head::decode(&head_key, &head)?);
+        let in_service = [generations.live, generations.rebuilding];
+        let checkpoints = Checkpoint::read(tx, (id, &self.name), in_service).await?;
+        let [live, rebuilding] = [0, 1].map(|at| in_service[at].zip(checkpoints[at].as_ref().map(|one| one.sequence)));
+        let live_sequence = live.map_or(0, |(_, sequence)| sequence);
+
+        let can_go_on = |generation: &(u64, u64)| !plan.stopped.contains(&generation.0);
+        let behind = live.filter(can_go_on).filter(|(_, sequence)| *sequence < head.last);
+        let rebuilding = rebuilding.filter(can_go_on);
+        match (behind, rebuilding) {
+            (Some((generation, sequence)), rebuilding) if rebuilding.is_none() || !plan.rebuilds_first => {
+                self.advance(tx, (generation, Access::Fold), (sequence, head.last), plan).await?;
+                Ok(Step::Folded { generation })
+            }
+            (_, Some((generation, sequence))) => {
+                // Never past the one that serves: what the projector publishes, it publishes from there.
+                let reached = self.advance(tx, (generation, Access::Rebuild), (sequence, live_sequence), plan).await?;
+                if reached == live_sequence {
+                    self.switch(tx, generations, generation).await?;
+                }
+                Ok(Step::Folded { generation })
+            }
+            _ if !generations.dropped.is_empty() => {
+                self.delete_some(tx, generations).await?;
+                Ok(Step::Dropped)
+            }
+            _ => Ok(Step::Idle { in_service: in_service.into_iter().flatten().collect() }),
+        }
+    }
+
+    async fn advance(
+        &self,
+        tx: &E::Transaction,
+        (generation, access): (u64, Access),
+        (after, up_to): (u64, u64),
+        plan: &Plan,
+    ) -> Result<u64, Stopped> {
+        let bound = plan.bounds.get(&generation).copied().filter(|bound| *bound > after);
+        let up_to = bound.map_or(up_to, |bound| bound.min(up_to));
+        let sequence = self.fold(tx, (generation, access), (after, up_to)).await?;
+        let checkpoint = Checkpoint { sequence, failure: None };
+        checkpoint.write(tx, (self.store.id(), &self.name), generation).await?;
+        Ok(sequence)
+    }
+
+    /// Lets the generation that was rebuilt serve.
+    async fn switch(&self, tx: &E::Transaction, mut generations: Generations, rebuilt: u64) -> tito_core::Result<()> {
+        let id = self.store.id();
+        let old = generations.live.replace(rebuilt);
+        generations.rebuilding = None;
+        if let Some(old) = old {
+            generations.drop_one(tx, (id, &self.name), old).await?;
+        }
+        generations.write(tx, id, &self.name).await
+    }
+
+    async fn delete_some(&self, tx: &E::Transaction, mut generations: Generations) -> tito_core::Result<()> {
+        delete_some(tx, (self.store.id(), &self.name), &mut generations).await
+    }
+}
+
+/// Deletes some of what is left of a generation that was dropped, and forgets it with the last of its keys.
+pub(super) async fn delete_some<T: TitoTransaction>(
+    tx: &T,
+    (store, projection): (u64, &str),
+    generations: &mut Generations,
+) -> tito_core::Result<()> {
+    let Some(&generation) = generations.dropped.first() else { return Ok(()) };
+    let page = tx.scan(KeyRange::prefix(keys::log_view(store, projection, generation)), MOST_DROPPED).await?;
+    let is_last = page.len() < MOST_DROPPED;
+    for (key, _) in page {
+        tx.delete(key).await?;
+    }
+    if is_last {
+        generations.dropped.remove(0);
+        generations.write(tx, store, projection).await?;
+    }
+    Ok(())
+}
