@@ -194,7 +194,7 @@ pub fn derive_tito_model(input: TokenStream) -> TokenStream {
 /// let deposited = AccountEvent::Deposited(250);
 /// assert_eq!((deposited.event_type().name, deposited.event_type().version), ("money-deposited", 2));
 /// assert_eq!(deposited.encode()?, b"250");
-/// assert!(AccountEvent::Deposited(0).validate().is_err());
+/// assert!(EventData::validate(&AccountEvent::Deposited(0)).is_err());
 ///
 /// assert_eq!(AccountEvent::Closed.encode()?, b"{}");
 /// # Ok::<(), BoxError>(())

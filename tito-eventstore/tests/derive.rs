@@ -310,6 +310,7 @@ fn a_field_may_be_of_the_type_itself_or_called_anything() {
             data: u8,
             value: u8,
         },
+        Withdrawn(Option<Box<Self>>),
         #[allow(non_camel_case_types)]
         r#match,
     }
@@ -318,6 +319,8 @@ fn a_field_may_be_of_the_type_itself_or_called_anything() {
     let outer = Odd::Corrected { instead_of: Some(Box::new(inner)), r#type: 4, data: 5, value: 6 };
     assert_eq!(Odd::decode("corrected", &outer.encode().unwrap()).unwrap(), outer);
     assert!(String::from_utf8(outer.encode().unwrap()).unwrap().contains(r#""type":4"#));
+    let withdrawn = Odd::Withdrawn(Some(Box::new(outer)));
+    assert_eq!(Odd::decode("withdrawn", &withdrawn.encode().unwrap()).unwrap(), withdrawn);
     assert_eq!(Odd::r#match.event_type().name, "match");
 }
 

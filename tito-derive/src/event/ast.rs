@@ -34,7 +34,7 @@ pub(crate) struct Variant {
 /// The fields of a variant or a struct.
 pub(crate) enum Shape {
     Unit,
-    Newtype(Field),
+    Newtype(Box<Field>),
     Named(Vec<Field>),
     /// None or several fields without names.
     Tuple(Vec<Field>),
@@ -94,7 +94,7 @@ impl Shape {
             Fields::Unnamed(fields) => {
                 let mut fields = Field::parse_all(fields.unnamed, errors);
                 match (fields.pop(), fields.is_empty()) {
-                    (Some(field), true) => Self::Newtype(field),
+                    (Some(field), true) => Self::Newtype(Box::new(field)),
                     (last, _) => {
                         fields.extend(last);
                         Self::Tuple(fields)

@@ -108,7 +108,10 @@ fn event_data(input: &Input, root: &Path, body: TokenStream) -> TokenStream {
     let ident = &input.ident;
     quote! {
         #[automatically_derived]
-        #[allow(clippy::all, clippy::pedantic, dead_code, unreachable_pub, unused_qualifications, unused_variables)]
+        #[allow(
+            clippy::all, clippy::pedantic, dead_code, non_camel_case_types, non_snake_case, unreachable_pub,
+            unused_qualifications, unused_variables,
+        )]
         impl #root::types::EventData for #ident {
             #body
         }

@@ -63,7 +63,10 @@ pub(crate) fn writer(input: &Input, model: &Model<'_>) -> TokenStream {
                 let fields = fields.iter().map(|field| declared(field, input));
                 quote!(#(#serde)* #ident { #(#fields),* })
             }
-            (_, Shape::Newtype(Field { ty, .. })) => quote!(#[serde(skip)] #ident(#ty)),
+            (_, Shape::Newtype(field)) => {
+                let ty = without_self(field.ty.to_token_stream(), &input.ident);
+                quote!(#[serde(skip)] #ident(#ty))
+            }
             _ => quote!(#[serde(skip)] #ident),
         }
     });

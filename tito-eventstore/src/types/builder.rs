@@ -181,7 +181,7 @@ impl RegistryBuilder {
         }
         for sample in &samples {
             let name = data_type.event_type(sample).name;
-            if !self.inner.types.get(name).is_some_and(|registered| registered.rust_type == rust_type) {
+            if self.inner.types.get(name).is_none_or(|registered| registered.rust_type != rust_type) {
                 return Err(refused(name, format!("{rust_type} has a sample of it, and no such event type"), None));
             }
             round_trip(&*data_type, sample)?;
