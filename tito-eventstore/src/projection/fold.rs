@@ -123,7 +123,8 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
     }
 }
 
-fn is_of_the_engine(error: &TitoError) -> bool {
+/// Whether trying the same again can help.
+pub(super) fn is_of_the_engine(error: &TitoError) -> bool {
     matches!(
         error,
         TitoError::Conflict { .. }

@@ -11,7 +11,7 @@ use crate::support::{Accounts, Customers, Running, assert_folded, generations, k
 
 pub async fn each_event_is_folded_once_while_every_call_may_fail<E: TitoEngine>(db: E, clock: TestClock) {
     // Appends without faults; it is the projection that is tried here.
-    let (bank, sound, _) = projected(&db).await;
+    let (bank, _, _) = projected(&db).await;
     let faulty = FaultEngine::seeded(db.clone(), tito_testkit::seed());
     let store = Manager::new(faulty.clone()).get_event_store("bank").await.unwrap();
     let accounts = Accounts::new(&store, Select::all());
@@ -19,11 +19,12 @@ pub async fn each_event_is_folded_once_while_every_call_may_fail<E: TitoEngine>(
     let projection = Projection::new(&store, accounts).await.unwrap();
     let calls = [Call::Begin, Call::Get, Call::BatchGet, Call::Scan, Call::Put, Call::Delete, Call::Commit];
     for call in calls {
-        faulty.faults().at(call).with_probability(0.002).storage_error();
-        faulty.faults().at(call).with_probability(0.002).conflict();
+        // A transaction that folds 200 events makes more than 1,000 calls.
+        faulty.faults().at(call).with_probability(0.0005).storage_error();
+        faulty.faults().at(call).with_probability(0.0005).conflict();
     }
-    faulty.faults().at(Call::Commit).with_probability(0.03).unknown_after_effect();
-    faulty.faults().at(Call::Commit).with_probability(0.03).unknown_without_effect();
+    faulty.faults().at(Call::Commit).with_probability(0.1).unknown_after_effect();
+    faulty.faults().at(Call::Commit).with_probability(0.1).unknown_without_effect();
 
     let workers = [Running::start(&faulty, &projection), Running::start(&faulty, &projection)];
     let mut customers = Customers::new();
@@ -50,5 +51,4 @@ pub async fn each_event_is_folded_once_while_every_call_may_fail<E: TitoEngine>(
     let opened = bank.events("account.*.opened");
     let opened = futures::TryStreamExt::try_collect::<Vec<_>>(opened).await.unwrap();
     assert_eq!(stored(&db, "event:opened:").await.len(), opened.len());
-    drop(sound);
 }
