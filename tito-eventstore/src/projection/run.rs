@@ -182,7 +182,8 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
 
     async fn commit_step(self: &Arc<Self>, plan: &Plan) -> Result<Step, Stopped> {
         let run = (self.clone(), plan.clone());
-        let step = move |tx: E::Transaction| async move { run.0.step(&tx, &run.1).await };
+        // On the heap, as it is large on some engines.
+        let step = move |tx: E::Transaction| Box::pin(async move { run.0.step(&tx, &run.1).await });
         self.store.engine().transaction_with(TxOptions::default(), step).await
     }
 
