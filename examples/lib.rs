@@ -41,6 +41,9 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/policies.md")]
     pub struct Policies;
 
+    #[doc = include_str!("../docs/guide/projections.md")]
+    pub struct Projections;
+
     #[doc = include_str!("../docs/guide/schedules.md")]
     pub struct Schedules;
 

@@ -98,7 +98,9 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
 
     /// A projector's panic is a failure like others, so that it is known by which event.
     async fn project(&self, event: &Event, view: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> {
-        match AssertUnwindSafe(self.projector.project(event, view)).catch_unwind().await {
+        // On the heap, as it is within several futures that are large on some engines.
+        let project = Box::pin(self.projector.project(event, view));
+        match AssertUnwindSafe(project).catch_unwind().await {
             Ok(result) => result,
             Err(panic) => Err(format!("the projector panicked: {}", text_of(&*panic)).into()),
         }
@@ -123,7 +125,8 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
     }
 }
 
-fn is_of_the_engine(error: &TitoError) -> bool {
+/// Whether trying the same again can help.
+pub(super) fn is_of_the_engine(error: &TitoError) -> bool {
     matches!(
         error,
         TitoError::Conflict { .. }

@@ -10,7 +10,7 @@ use tito_core::event::TitoEvent;
 use tito_core::{TitoEngine, TitoError, TxOptions};
 use tito_worker::{Order, Outcome, RetryPolicy, Subscription, WorkerBuilder};
 
-use super::fold::Stopped;
+use super::fold::{Stopped, is_of_the_engine};
 use super::projector::Projector;
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::{Plan, Step};
@@ -92,7 +92,7 @@ impl<E: TitoEngine, P: Projector<E>> Projection<E, P> {
     /// Lets a worker of the same database fold what is appended. Any number of workers can do so; they take turns.
     ///
     /// An event on which the projector fails is tried again without end, after a second at first and then up to a minute
-    /// apart.
+    /// apart. A failure of the engine is tried again every second.
     pub fn subscribe(&self, worker: WorkerBuilder<E>) -> WorkerBuilder<E> {
         // In strict order the first wake-up alone is tried again while the others wait, however many there are.
         let subscription = Subscription::default()
@@ -104,11 +104,20 @@ impl<E: TitoEngine, P: Projector<E>> Projection<E, P> {
         worker.subscribe_batches(self.topic(), subscription, move |wake_ups: Vec<TitoEvent>| {
             let folding = folding.clone();
             async move {
+                let again = match folding.run(Some(TURN)).await {
+                    Ok(true) => None,
+                    Ok(false) => Some(0),
+                    // The projector is not at fault, so it need not wait longer each time.
+                    Err(EventStoreError::Engine(error)) if is_of_the_engine(&error) => {
+                        tracing::warn!(projection = folding.name, %error, "the engine failed, trying again");
+                        Some(folding.store.engine().clock().now_millis() / 1000 + 1)
+                    }
+                    Err(error) => return Err(error),
+                };
+                // One is enough to go on by.
                 let mut outcomes = vec![Outcome::Done; wake_ups.len()];
-                let is_finished = folding.run(Some(TURN)).await?;
-                if let Some(last) = outcomes.last_mut().filter(|_| !is_finished) {
-                    // At once.
-                    *last = Outcome::RescheduleTo(0);
+                if let (Some(last), Some(seconds)) = (outcomes.last_mut(), again) {
+                    *last = Outcome::RescheduleTo(i64::try_from(seconds).unwrap_or(i64::MAX));
                 }
                 Ok::<_, EventStoreError>(outcomes)
             }
@@ -173,7 +182,8 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
 
     async fn commit_step(self: &Arc<Self>, plan: &Plan) -> Result<Step, Stopped> {
         let run = (self.clone(), plan.clone());
-        let step = move |tx: E::Transaction| async move { run.0.step(&tx, &run.1).await };
+        // On the heap, as it is large on some engines.
+        let step = move |tx: E::Transaction| Box::pin(async move { run.0.step(&tx, &run.1).await });
         self.store.engine().transaction_with(TxOptions::default(), step).await
     }
 

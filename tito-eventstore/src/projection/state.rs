@@ -26,7 +26,7 @@ pub(super) struct Generations {
 impl Generations {
     /// The number of a generation that never was.
     pub(super) fn next(&mut self) -> u64 {
-        self.last += 1;
+        self.last = self.last.saturating_add(1);
         self.last
     }
 

@@ -1,0 +1,56 @@
+//! What projections promise, on every engine.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod failing;
+mod faults;
+mod folding;
+mod lifecycle;
+mod rebuilding;
+mod support;
+mod views;
+
+/// Runs every fact on one engine, opened anew for each with a clock that the fact turns.
+macro_rules! on_engine {
+    ($engine:ident, $under_test:ty) => {
+        on_engine! { $engine, $under_test;
+            folding: rows_are_what_a_fold_by_hand_comes_to, only_selected_events_are_folded,
+                a_wake_up_with_nothing_to_fold_costs_two_reads, a_projector_that_writes_much_is_given_several_transactions,
+                two_workers_of_one_projection_fold_each_event_once, an_event_of_the_outbox_is_published_once;
+            views: a_view_is_read_beside_the_rows_of_the_database, rows_are_written_by_the_projector_alone,
+                two_projections_of_one_store_share_no_row;
+            failing: a_projector_that_fails_stops_before_the_event_and_goes_on_without_a_skip,
+                a_panic_and_a_taken_unique_value_are_told, catching_up_gets_a_repaired_projector_going_at_once;
+            rebuilding: the_old_rows_serve_until_a_rebuild_has_caught_up_while_appends_go_on,
+                a_rebuild_publishes_nothing, a_rebuild_asked_for_again_begins_anew,
+                a_rebuild_mends_a_projection_that_can_not_go_on, a_rebuild_that_fails_leaves_the_old_rows_in_service;
+            lifecycle: a_projection_added_to_a_store_with_events_folds_them_all,
+                an_append_that_does_not_know_of_a_projection_is_run_again, a_removed_projection_leaves_nothing_and_can_be_added_again,
+                wake_ups_of_a_deleted_store_are_acknowledged, a_store_created_again_is_not_folded_by_its_predecessors_projection,
+                names_of_projections_are_checked;
+            faults: each_event_is_folded_once_while_every_call_may_fail;
+        }
+    };
+    ($engine:ident, $under_test:ty; $($module:ident: $($fact:ident),+;)+) => {
+        mod $engine {
+            $(mod $module {
+                use tito_testkit::conformance::{self, EngineUnderTest};
+                use tito_testkit::{EngineSettings, TestClock};
+
+                $(#[test]
+                fn $fact() {
+                    conformance::run_on_one_thread(async {
+                        let clock = TestClock::new();
+                        let settings = EngineSettings::default().test_clock(&clock);
+                        let database = <$under_test>::open(settings).await.unwrap();
+                        crate::$module::$fact(database.engine(), clock).await;
+                    });
+                })+
+            })+
+        }
+    };
+}
+
+on_engine!(embedded_in_memory, tito_testkit::conformance::EmbeddedInMemory);
+on_engine!(embedded_on_disk, tito_testkit::conformance::EmbeddedOnDisk);
+#[cfg(feature = "tikv")]
+on_engine!(tikv, tito_testkit::conformance::OnTiKV);

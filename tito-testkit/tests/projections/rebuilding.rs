@@ -1,0 +1,107 @@
+//! Rebuilds beside the rows that serve.
+
+use std::sync::atomic::Ordering;
+
+use tito_core::prelude::*;
+use tito_testkit::{Call, FaultEngine, TestClock};
+
+use crate::support::{Customers, assert_folded, by_hand, generations, keys_of, projected, rows, stored};
+
+pub async fn the_old_rows_serve_until_a_rebuild_has_caught_up_while_appends_go_on<E: TitoEngine>(db: E, _: TestClock) {
+    let db = FaultEngine::new(db);
+    let (bank, projection, controls) = projected(&db).await;
+    let mut customers = Customers::new();
+    customers.append(&bank, 700).await;
+    projection.catch_up().await.unwrap();
+    controls.edition.store(1, Ordering::Relaxed);
+    bank.rebuild_projection("accounts").await.unwrap();
+    // The second transaction of the rebuild is stopped before its commit.
+    let gate = db.faults().at(Call::Commit).key_prefix("log:").nth(2).hold();
+    let rebuilding = tokio::spawn({
+        let projection = projection.clone();
+        async move { projection.catch_up().await.unwrap() }
+    });
+    gate.arrivals(1).await;
+    customers.append(&bank, 50).await;
+    let info = bank.projection("accounts").await.unwrap();
+    assert_eq!((info.checkpoint, info.behind(), info.rebuild.unwrap().checkpoint), (700, 50, 200));
+    assert_eq!(generations(&db).await.len(), 2);
+    assert_eq!(rows(&bank).await, by_hand(&bank, 700, 0).await);
+    gate.open();
+    rebuilding.await.unwrap();
+    assert_folded(&bank, 1).await;
+    customers.append(&bank, 50).await;
+    projection.catch_up().await.unwrap();
+    assert_folded(&bank, 1).await;
+    assert_eq!(generations(&db).await, [(2, keys_of(&rows(&bank).await))].into());
+}
+
+pub async fn a_rebuild_publishes_nothing<E: TitoEngine>(db: E, _: TestClock) {
+    let (bank, projection, _) = projected(&db).await;
+    let mut customers = Customers::new();
+    customers.append(&bank, 250).await;
+    projection.catch_up().await.unwrap();
+    let published = stored(&db, "event:opened:").await;
+    assert!(!published.is_empty());
+    bank.rebuild_projection("accounts").await.unwrap();
+    projection.catch_up().await.unwrap();
+    assert_eq!(stored(&db, "event:opened:").await, published);
+    assert_folded(&bank, 0).await;
+}
+
+pub async fn a_rebuild_asked_for_again_begins_anew<E: TitoEngine>(db: E, _: TestClock) {
+    let (bank, projection, controls) = projected(&db).await;
+    Customers::new().append(&bank, 300).await;
+    projection.catch_up().await.unwrap();
+    bank.rebuild_projection("accounts").await.unwrap();
+    controls.edition.store(1, Ordering::Relaxed);
+    controls.fail(Some((250, "half-way")));
+    projection.catch_up().await.unwrap_err();
+    let rebuild = bank.projection("accounts").await.unwrap().rebuild.unwrap();
+    assert_eq!((rebuild.checkpoint, rebuild.failure.unwrap().sequence), (249, 250));
+    controls.fail(None);
+    bank.rebuild_projection("accounts").await.unwrap();
+    assert_eq!(bank.projection("accounts").await.unwrap().rebuild.unwrap().checkpoint, 0);
+    controls.edition.store(2, Ordering::Relaxed);
+    projection.catch_up().await.unwrap();
+    assert_folded(&bank, 2).await;
+    assert_eq!(generations(&db).await, [(3, keys_of(&rows(&bank).await))].into());
+}
+
+pub async fn a_rebuild_mends_a_projection_that_can_not_go_on<E: TitoEngine>(db: E, _: TestClock) {
+    let (bank, projection, controls) = projected(&db).await;
+    let mut customers = Customers::new();
+    customers.append(&bank, 20).await;
+    projection.catch_up().await.unwrap();
+    // Rows that no projector can go on with.
+    for (key, _) in stored(&db, "log:").await {
+        if String::from_utf8_lossy(&key).contains(":data:account:") {
+            db.transaction(|tx| async move { tx.put(key, b"?".to_vec()).await }).await.unwrap();
+        }
+    }
+    customers.append(&bank, 30).await;
+    projection.catch_up().await.unwrap_err();
+    assert!(bank.projection("accounts").await.unwrap().failure.is_some());
+    controls.edition.store(1, Ordering::Relaxed);
+    bank.rebuild_projection("accounts").await.unwrap();
+    projection.catch_up().await.unwrap();
+    assert_folded(&bank, 1).await;
+}
+
+pub async fn a_rebuild_that_fails_leaves_the_old_rows_in_service<E: TitoEngine>(db: E, _: TestClock) {
+    let (bank, projection, controls) = projected(&db).await;
+    let mut customers = Customers::new();
+    customers.append(&bank, 50).await;
+    projection.catch_up().await.unwrap();
+    bank.rebuild_projection("accounts").await.unwrap();
+    controls.fail(Some((20, "a bug")));
+    projection.catch_up().await.unwrap_err();
+    customers.append(&bank, 50).await;
+    projection.catch_up().await.unwrap_err();
+    let info = bank.projection("accounts").await.unwrap();
+    assert_eq!((info.checkpoint, info.failure), (100, None));
+    assert_eq!(rows(&bank).await, by_hand(&bank, 100, 0).await);
+    controls.fail(None);
+    projection.catch_up().await.unwrap();
+    assert_folded(&bank, 0).await;
+}
