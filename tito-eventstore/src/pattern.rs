@@ -37,11 +37,6 @@ impl Pattern {
         Self { entity_type: None, id: None, event_type: None }
     }
 
-    /// The pattern of all events of an entity, whose tokens were checked.
-    pub(crate) fn of_entity(entity_type: &str, id: &str) -> Self {
-        Self { entity_type: Some(entity_type.to_string()), id: Some(id.to_string()), event_type: None }
-    }
-
     pub(crate) fn entity_type(&self) -> Option<&str> {
         self.entity_type.as_deref()
     }

@@ -119,7 +119,7 @@ impl<E: TitoEngine> EventStore<E> {
         self.manager.types()
     }
 
-    pub(crate) fn next_id(&self) -> String {
+    pub(crate) fn next_id(&self) -> (String, bool) {
         self.manager.next_id()
     }
 

@@ -5,6 +5,10 @@ const LONGEST: usize = 255;
 
 /// What is wrong with a token, in words that name it.
 pub(crate) fn check(token: &str) -> Result<(), String> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if (1..=LONGEST).contains(&token.len()) && token.as_bytes().iter().all(is_plain) {
+        return Ok(());
+    }
     let reason = if token.is_empty() {
         return Err("a token is empty".to_string());
     } else if token.len() > LONGEST {

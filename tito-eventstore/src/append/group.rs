@@ -7,8 +7,9 @@ use std::time::Duration;
 use tito_core::{TitoEngine, TitoError, TxOptions};
 use tokio::sync::oneshot;
 
+use super::known::Known;
 use super::prepared::Prepared;
-use super::read::read;
+use super::read::{Trusted, read};
 use super::state::Appended;
 use super::write::write;
 use crate::error::{EventStoreError, Result};
@@ -31,7 +32,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The appends of a store that wait for a transaction.
 #[derive(Debug, Default)]
-pub(crate) struct Group(Mutex<Waiting>);
+pub(crate) struct Group {
+    waiting: Mutex<Waiting>,
+    /// What the last transaction has left, until the next one takes it.
+    known: Mutex<Known>,
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -68,7 +73,11 @@ impl Group {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The appends of the next transaction; none ends the task.
@@ -157,14 +166,23 @@ async fn commit<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Arc<[Prepa
     let mut unknown = None;
     for _ in 0..LOOKS {
         let (run, options) = ((store.clone(), requests.clone()), TxOptions::default().max_attempts(ATTEMPTS));
-        let append = move |tx| async move { append_all(&run.0, &tx, &run.1).await };
+        let made_ids = unknown.is_none();
+        let append = move |tx| async move {
+            let (store, requests) = run;
+            let known = std::mem::take(&mut *store.group().known());
+            append_all(&store, &tx, &requests, Trusted { known, made_ids }).await
+        };
         match store.engine().transaction_with(options, append).await {
+            Ok((outcomes, known)) => {
+                *store.group().known() = known.committed();
+                return Ok(outcomes);
+            }
             Err(EventStoreError::Engine(error)) if !error.is_not_committed() || unknown.is_some() => {
                 tracing::debug!(store = store.name(), %error, "looking into an unknown outcome of an append");
                 unknown.get_or_insert(error);
                 tokio::time::sleep(PAUSE).await;
             }
-            outcome => return outcome,
+            Err(error) => return Err(error),
         }
     }
     unknown.map_or_else(|| Ok(Vec::new()), |error| Err(EventStoreError::Engine(error)))
@@ -175,8 +193,10 @@ async fn append_all<E: TitoEngine>(
     store: &EventStore<E>,
     tx: &E::Transaction,
     requests: &[Arc<[Prepared]>],
-) -> Result<Outcomes> {
-    let (definition, mut state) = read(store, tx, requests.iter().flat_map(|events| events.iter())).await?;
+    trusted: Trusted,
+) -> Result<(Outcomes, Known)> {
+    let events = requests.iter().flat_map(|events| events.iter());
+    let (definition, mut state) = read(store, tx, events, trusted).await?;
     let (mut outcomes, mut new) = (Vec::with_capacity(requests.len()), Vec::new());
     for events in requests {
         let outcome = state.append(events);
@@ -186,17 +206,18 @@ async fn append_all<E: TitoEngine>(
         }
         outcomes.push(outcome);
     }
-    write(store, tx, &definition, state, &new).await?;
-    Ok(outcomes)
+    write(store, tx, &definition, &mut state, &new).await?;
+    Ok((outcomes, state.known))
 }
 
-/// Appends events in a transaction of the caller's.
+/// Appends events in a transaction of the caller's. It trusts nothing: what the transaction has appended before is in no
+/// other's memory.
 pub(crate) async fn append_in<E: TitoEngine>(
     store: &EventStore<E>,
     tx: &E::Transaction,
     events: Vec<Prepared>,
 ) -> Result<Vec<Appended>> {
     let events: Arc<[Prepared]> = events.into();
-    let mut outcomes = append_all(store, tx, &[events]).await?;
+    let (mut outcomes, _) = append_all(store, tx, &[events], Trusted::default()).await?;
     outcomes.pop().unwrap_or(Err(EventStoreError::NoEvents))
 }

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `prepared` | an event, checked by itself |
 //! | `state` | what a transaction knows of a store, and what appends make of it |
+//! | `known` | what a process remembers of the last transaction |
 //! | `last` | the last sequences of an entity or a type |
 //! | `read`, `write` | from the transaction into the state, and back |
 //! | `republish` | events of the outbox for appended ones |
 //! | `group` | appends of one process that share a transaction |
 
 mod group;
+mod known;
 mod last;
 mod prepared;
 mod read;

@@ -20,27 +20,48 @@ const LONGEST_ID: usize = 255;
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub(crate) id: String,
+    /// Whether the id was made up, so that no other event has it.
+    pub(crate) is_id_new: bool,
     /// Microseconds since the Unix epoch.
     pub(crate) time: i64,
-    pub(crate) entity_type: String,
-    pub(crate) entity_id: String,
+    /// `type.id.event_type`.
+    subject: String,
+    /// Its dots.
+    dots: [usize; 2],
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) expected: Option<Expected>,
     pub(crate) data: Unencoded,
 }
 
-/// What the last sequence of a pattern must be.
+/// What the last sequence must be.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
-    pub(crate) pattern: Pattern,
-    /// As it was asked for.
-    pub(crate) shown: String,
     pub(crate) sequence: u64,
+    /// Of what, and the pattern as it was asked for; of the event's entity if none.
+    pub(crate) of: Option<Box<(Pattern, String)>>,
 }
 
 impl Prepared {
-    pub(crate) fn subject(&self) -> String {
-        format!("{}.{}.{}", self.entity_type, self.entity_id, self.data.event_type)
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// `type.id`.
+    pub(crate) fn entity(&self) -> &str {
+        &self.subject[..self.dots[1]]
+    }
+
+    pub(crate) fn entity_type(&self) -> &str {
+        &self.subject[..self.dots[0]]
+    }
+
+    pub(crate) fn entity_id(&self) -> &str {
+        &self.subject[self.dots[0] + 1..self.dots[1]]
+    }
+
+    /// The pattern that its expectation is about, unless that is its entity.
+    pub(crate) fn pattern(&self) -> Option<&Pattern> {
+        self.expected.as_ref().and_then(|expected| expected.of.as_ref()).map(|of| &of.0)
     }
 
     /// The value under which the event is stored.
@@ -51,7 +72,7 @@ impl Prepared {
             version: self.data.version,
             codec: self.data.codec,
             id: &self.id,
-            subject: &self.subject(),
+            subject: &self.subject,
             metadata: &self.metadata,
             data: &self.data.bytes,
         })
@@ -60,8 +81,7 @@ impl Prepared {
     /// About how many bytes the event is stored in.
     pub(crate) fn size(&self) -> usize {
         let metadata = self.metadata.iter().map(|(name, text)| name.len() + text.len() + 20).sum::<usize>();
-        let subject = self.entity_type.len() + self.entity_id.len() + self.data.event_type.len();
-        ENVELOPE_BYTES + self.id.len() + subject + metadata + self.data.bytes.len()
+        ENVELOPE_BYTES + self.id.len() + self.subject.len() + metadata + self.data.bytes.len()
     }
 }
 
@@ -83,7 +103,7 @@ pub(crate) fn prepare<E: TitoEngine>(store: &EventStore<E>, events: Vec<NewEvent
 pub(crate) fn prepare_one(
     event: NewEvent,
     types: Option<&Registry>,
-    make_id: impl FnOnce() -> String,
+    make_id: impl FnOnce() -> (String, bool),
     now_micros: impl FnOnce() -> i64,
 ) -> Result<Prepared> {
     let NewEvent { entity, id, time, metadata, expectation, data } = event;
@@ -97,27 +117,25 @@ pub(crate) fn prepare_one(
     if let Some(types) = types {
         types.check(&data)?;
     }
+    let dots = [entity_type.len(), entity_type.len() + 1 + entity_id.len()];
     let expected = match expectation {
         None => None,
-        Some(expectation) => Some(match expectation.pattern {
-            None => Expected {
-                pattern: Pattern::of_entity(entity_type, entity_id),
-                shown: entity.clone(),
-                sequence: expectation.sequence,
-            },
-            Some(shown) => Expected { pattern: shown.parse()?, shown, sequence: expectation.sequence },
-        }),
+        Some(expectation) => {
+            let pattern = expectation.pattern.map(|shown| Ok::<_, EventStoreError>(Box::new((shown.parse()?, shown))));
+            Some(Expected { sequence: expectation.sequence, of: pattern.transpose()? })
+        }
     };
-    let id = match id {
-        Some(id) => checked_id(id)?,
-        None => checked_id(make_id())?,
-    };
-    let time = time.map_or_else(now_micros, |time| time.timestamp_micros());
+    let (id, is_id_new) = id.map_or_else(make_id, |id| (id, false));
+    let mut subject = entity;
+    subject.reserve_exact(1 + data.event_type.len());
+    subject.push('.');
+    subject.push_str(&data.event_type);
     Ok(Prepared {
-        id,
-        time,
-        entity_type: entity_type.to_string(),
-        entity_id: entity_id.to_string(),
+        id: checked_id(id)?,
+        is_id_new,
+        time: time.map_or_else(now_micros, |time| time.timestamp_micros()),
+        subject,
+        dots,
         metadata,
         expected,
         data,
@@ -129,12 +147,12 @@ fn check_size(event: &Prepared, limit: usize) -> Result<()> {
     if size <= limit {
         return Ok(());
     }
-    let key = KeyText::from(event.subject().into_bytes());
+    let key = KeyText::from(event.subject().as_bytes());
     Err(TitoError::LimitExceeded { what: "an event in bytes", size, limit, key }.into())
 }
 
 /// The two tokens of an entity.
-pub(crate) fn parse_entity(entity: &str) -> Result<(&str, &str)> {
+fn parse_entity(entity: &str) -> Result<(&str, &str)> {
     if entity.is_empty() {
         return Err(EventStoreError::EventEntityRequired);
     }

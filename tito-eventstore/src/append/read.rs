@@ -1,13 +1,14 @@
 //! Reads what appends need to know.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tito_core::keys;
 use tito_core::{KeyText, TitoEngine, TitoError, TitoTransaction};
 
+use super::known::{Entry, Known};
 use super::last::Last;
 use super::prepared::Prepared;
-use super::state::{Entity, Head, State};
+use super::state::{Head, State};
 use crate::error::{EventStoreError, Result};
 use crate::manager::Definition;
 use crate::store::EventStore;
@@ -19,79 +20,141 @@ const PAGE: usize = 1000;
 /// What is read under a key.
 enum Wanted<'a> {
     Id(&'a str),
-    Entity(Entity),
+    Entity(String),
     Type(&'a str),
 }
 
-/// Reads the store's definition and the part of its state that some events need, in one call; in two more where an
-/// expectation is about any type.
+/// What appends go by without reading it.
+#[derive(Debug, Default)]
+pub(super) struct Trusted {
+    /// As of the last transaction of this process.
+    pub(super) known: Known,
+    /// Whether ids that were made up are new. Not where the outcome of an earlier transaction is not known.
+    pub(super) made_ids: bool,
+}
+
+/// Reads the store's definition and the part of its state that some events need, in one call; in more where an
+/// expectation is about any type, or others have appended.
 ///
 /// # Errors
 /// [`EventStoreError::StoreNotFound`] if the store was deleted, and those of the engine.
-pub(crate) async fn read<'a, E: TitoEngine>(
+pub(super) async fn read<'a, E: TitoEngine>(
     store: &EventStore<E>,
     tx: &E::Transaction,
     events: impl Iterator<Item = &'a Prepared> + Clone + Send,
-) -> Result<(Definition, State)> {
-    let mut state = State::default();
-    let patterns = || events.clone().filter_map(|event| event.expected.as_ref()).map(|expected| &expected.pattern);
-    if patterns().any(|pattern| pattern.entity_type().is_none()) {
-        read_types(store.id(), tx, &mut state.types).await?;
+    trusted: Trusted,
+) -> Result<(Definition, State<'a>)> {
+    let Trusted { known, made_ids } = trusted;
+    if let Some(read) = read_beside(store, tx, events.clone(), known, made_ids).await? {
+        return Ok(read);
     }
-    let of_any_type: BTreeSet<&str> =
-        patterns().filter(|pattern| pattern.entity_type().is_none()).filter_map(|pattern| pattern.id()).collect();
+    // Others have appended, so what was known may be outdated.
+    let read = read_beside(store, tx, events, Known::default(), made_ids).await?;
+    read.ok_or_else(|| not_found(store))
+}
 
-    let mut wanted = BTreeMap::new();
-    let want_entity = |wanted: &mut BTreeMap<_, _>, entity_type: &str, id: &str| {
-        let entity = (entity_type.to_string(), id.to_string());
-        wanted.insert(keys::log_last_of_entity(store.id(), entity_type, id), Wanted::Entity(entity));
-    };
-    for event in events.clone() {
-        wanted.insert(keys::log_id(store.id(), &event.id), Wanted::Id(&event.id));
-        want_entity(&mut wanted, &event.entity_type, &event.entity_id);
-        wanted.insert(keys::log_last_of_type(store.id(), &event.entity_type), Wanted::Type(&event.entity_type));
+/// Reads what is not known; none if what is known is outdated.
+async fn read_beside<'a, E: TitoEngine>(
+    store: &EventStore<E>,
+    tx: &E::Transaction,
+    events: impl Iterator<Item = &'a Prepared> + Clone + Send,
+    mut known: Known,
+    made_ids: bool,
+) -> Result<Option<(Definition, State<'a>)>> {
+    let outdated_unless = (!known.entities.is_empty() || !known.types.is_empty()).then_some(known.head);
+    if events.clone().filter_map(Prepared::pattern).any(|pattern| pattern.entity_type().is_none()) {
+        read_types(store.id(), tx, &mut known.types).await?;
     }
-    for pattern in patterns() {
-        match (pattern.entity_type(), pattern.id()) {
-            (Some(entity_type), Some(id)) => want_entity(&mut wanted, entity_type, id),
-            (Some(entity_type), None) => {
-                wanted.insert(keys::log_last_of_type(store.id(), entity_type), Wanted::Type(entity_type));
-            }
-            (None, _) => {}
-        }
-    }
-    for entity_type in state.types.keys() {
-        of_any_type.iter().for_each(|id| want_entity(&mut wanted, entity_type, id));
-    }
-
-    let mut all = vec![keys::event_store(store.name()), keys::log_head(store.id())];
-    all.extend(wanted.keys().cloned());
-    let mut values = tx.batch_get(all).await?.into_iter();
-    let (definition, head) = (values.next().flatten(), values.next().flatten());
-    let not_found = || EventStoreError::StoreNotFound { name: store.name().to_string() };
-    let definition = Definition::decode(&keys::event_store(store.name()), &definition.ok_or_else(not_found)?)?;
+    let (mut keys, wanted) = wanted(store.id(), events, &mut known, made_ids);
+    keys.extend([keys::event_store(store.name()), keys::log_head(store.id())]);
+    let mut values = tx.batch_get(keys.clone()).await?;
+    let [definition, head] = [values.len() - 2, values.len() - 1].map(|at| values[at].take());
+    let definition = Definition::decode(&keys[values.len() - 2], &definition.ok_or_else(|| not_found(store))?)?;
     if definition.id != store.id() {
-        return Err(not_found());
+        return Err(not_found(store));
     }
-    state.head = Head::decode(&keys::log_head(store.id()), &head.ok_or_else(not_found)?)?;
-    for ((key, wanted), value) in wanted.into_iter().zip(values) {
+    let head = Head::decode(&keys[values.len() - 1], &head.ok_or_else(|| not_found(store))?)?;
+    if outdated_unless.is_some_and(|last| last != head.last) {
+        return Ok(None);
+    }
+    known.head = head.last;
+    let mut state = State { head, ids: HashMap::new(), known };
+    for ((key, wanted), value) in keys.iter().zip(wanted).zip(values) {
         let Some(value) = value else { continue };
         match wanted {
             Wanted::Id(id) => {
-                state.ids.insert(id.to_string(), stored::decode("the sequence of an event", &key, &value)?);
+                state.ids.insert(id, stored::decode("the sequence of an event", key, &value)?);
             }
             Wanted::Entity(entity) => {
-                state.entities.insert(entity, Last::decode(&key, &value)?);
+                state.known.entities.insert(entity, entry(key, &value)?);
             }
             Wanted::Type(entity_type) => {
-                state.types.insert(entity_type.to_string(), Last::decode(&key, &value)?);
+                state.known.types.insert(entity_type.to_string(), entry(key, &value)?);
             }
         }
     }
-    Ok((definition, state))
+    Ok(Some((definition, state)))
 }
 
-async fn read_types<T: TitoTransaction>(store: u64, tx: &T, types: &mut BTreeMap<String, Last>) -> Result<()> {
+fn not_found<E: TitoEngine>(store: &EventStore<E>) -> EventStoreError {
+    EventStoreError::StoreNotFound { name: store.name().to_string() }
+}
+
+/// What has to be read for some events, each once. What will have been read is known from then on, also if there is
+/// nothing.
+fn wanted<'a>(
+    store: u64,
+    events: impl Iterator<Item = &'a Prepared>,
+    known: &mut Known,
+    made_ids: bool,
+) -> (Vec<Vec<u8>>, Vec<Wanted<'a>>) {
+    let (mut keys, mut wanted) = (Vec::new(), Vec::new());
+    let mut want_entity = |entities: &mut HashMap<String, Entry>, entity_type: &str, id: &str, entity: &str| {
+        if !entities.contains_key(entity) {
+            entities.insert(entity.to_string(), Entry::default());
+            keys.push(keys::log_last_of_entity(store, entity_type, id));
+            wanted.push(Wanted::Entity(entity.to_string()));
+        }
+    };
+    let mut types = Vec::new();
+    let mut ids = HashSet::new();
+    for event in events {
+        want_entity(&mut known.entities, event.entity_type(), event.entity_id(), event.entity());
+        types.push(event.entity_type());
+        if !(event.is_id_new && made_ids) {
+            ids.insert(event.id.as_str());
+        }
+        let Some(pattern) = event.pattern() else { continue };
+        match (pattern.entity_type(), pattern.id()) {
+            (Some(of_type), Some(id)) => want_entity(&mut known.entities, of_type, id, &format!("{of_type}.{id}")),
+            (Some(of_type), None) => types.push(of_type),
+            (None, Some(id)) => {
+                for of_type in known.types.keys() {
+                    want_entity(&mut known.entities, of_type, id, &format!("{of_type}.{id}"));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    for entity_type in types {
+        if !known.types.contains_key(entity_type) {
+            known.types.insert(entity_type.to_string(), Entry::default());
+            keys.push(keys::log_last_of_type(store, entity_type));
+            wanted.push(Wanted::Type(entity_type));
+        }
+    }
+    for id in ids {
+        keys.push(keys::log_id(store, id));
+        wanted.push(Wanted::Id(id));
+    }
+    (keys, wanted)
+}
+
+fn entry(key: &[u8], value: &[u8]) -> Result<Entry> {
+    Ok(Entry { last: Last::decode(key, value)?, is_changed: false })
+}
+
+async fn read_types<T: TitoTransaction>(store: u64, tx: &T, types: &mut BTreeMap<String, Entry>) -> Result<()> {
     let mut rest = keys::log_last_of_types(store);
     loop {
         let page = tx.scan(rest.clone(), PAGE).await?;
@@ -101,7 +164,7 @@ async fn read_types<T: TitoTransaction>(store: u64, tx: &T, types: &mut BTreeMap
                 expected: "the key of a type's last sequences",
                 source: "its last component is no escaped text".into(),
             })?;
-            types.insert(entity_type, Last::decode(key, value)?);
+            types.insert(entity_type, entry(key, value)?);
         }
         match page.last() {
             Some((last, _)) if page.len() == PAGE => rest = rest.after(last),

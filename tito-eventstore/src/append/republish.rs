@@ -21,7 +21,7 @@ struct Republished<'a> {
     store: &'a str,
     sequence: u64,
     id: &'a str,
-    subject: String,
+    subject: &'a str,
     /// Microseconds since the Unix epoch.
     time: i64,
     version: u32,
@@ -69,7 +69,7 @@ fn outbox_event(store: &str, topic: &str, sequence: u64, event: &Prepared) -> Re
         .map_err(|source| TitoError::Unserializable { what: format!("event {sequence} of store {store:?}"), source })?;
     Ok(OutboxEvent {
         event_type: topic.to_string(),
-        entity: format!("{}.{}", event.entity_type, event.entity_id),
+        entity: event.entity().to_string(),
         action: event.data.event_type.clone(),
         timestamp: 0,
         headers: BTreeMap::new(),

@@ -1,13 +1,13 @@
 //! What a transaction knows of a store, and what appends make of it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use tito_core::keys::MAX_SEQUENCE;
 use tito_core::{KeyText, TitoError};
 
-use super::last::Last;
-use super::prepared::{Expected, Prepared};
+use super::known::{Entry, Known};
+use super::prepared::Prepared;
 use crate::error::{EventStoreError, Result};
 use crate::pattern::Pattern;
 use crate::stored;
@@ -31,9 +31,6 @@ impl Head {
     }
 }
 
-/// An entity's two tokens.
-pub(crate) type Entity = (String, String);
-
 /// What an event came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Appended {
@@ -44,57 +41,53 @@ pub(crate) struct Appended {
 
 /// The part of a store that some appends need, as their transaction reads it, and as they change it.
 #[derive(Debug, Default)]
-pub(crate) struct State {
-    pub(crate) head: Head,
+pub(crate) struct State<'a> {
+    pub(super) head: Head,
     /// The sequences of ids; what is not here is new.
-    pub(crate) ids: HashMap<String, u64>,
-    /// What is missing has no event.
-    pub(crate) entities: HashMap<Entity, Last>,
+    pub(super) ids: HashMap<&'a str, u64>,
     /// Of all types where an expectation is about any of them.
-    pub(crate) types: BTreeMap<String, Last>,
-    pub(crate) changed_entities: HashSet<Entity>,
-    pub(crate) changed_types: HashSet<String>,
+    pub(super) known: Known,
 }
 
-impl State {
+impl<'a> State<'a> {
     /// Appends events as a whole, or refuses them as a whole: then nothing is changed.
-    pub(crate) fn append(&mut self, events: &[Prepared]) -> Result<Vec<Appended>> {
-        let is_new = |event: &&Prepared| !self.ids.contains_key(&event.id);
-        for event in events.iter().filter(is_new) {
+    pub(super) fn append(&mut self, events: &'a [Prepared]) -> Result<Vec<Appended>> {
+        for event in events.iter().filter(|event| !self.ids.contains_key(event.id.as_str())) {
             self.check(event)?;
         }
         if self.head.last + events.len() as u64 > MAX_SEQUENCE {
             let (size, limit) = (events.len(), (MAX_SEQUENCE - self.head.last) as usize);
-            return Err(TitoError::LimitExceeded { what: "a store in events", size, limit, key: no_key() }.into());
+            let key = KeyText::from(Vec::new());
+            return Err(TitoError::LimitExceeded { what: "a store in events", size, limit, key }.into());
         }
         Ok(events.iter().map(|event| self.append_one(event)).collect())
     }
 
-    fn append_one(&mut self, event: &Prepared) -> Appended {
-        if let Some(&sequence) = self.ids.get(&event.id) {
+    fn append_one(&mut self, event: &'a Prepared) -> Appended {
+        if let Some(&sequence) = self.ids.get(event.id.as_str()) {
             return Appended { sequence, is_new: false };
         }
         self.head.last += 1;
         let sequence = self.head.last;
-        self.ids.insert(event.id.clone(), sequence);
-        let entity = (event.entity_type.clone(), event.entity_id.clone());
-        self.entities.entry(entity.clone()).or_default().set(&event.data.event_type, sequence);
-        self.changed_entities.insert(entity);
-        self.types.entry(event.entity_type.clone()).or_default().set(&event.data.event_type, sequence);
-        self.changed_types.insert(event.entity_type.clone());
+        self.ids.insert(&event.id, sequence);
+        set(self.known.entities.get_mut(event.entity()), event, sequence);
+        set(self.known.types.get_mut(event.entity_type()), event, sequence);
         Appended { sequence, is_new: true }
     }
 
     fn check(&self, event: &Prepared) -> Result<()> {
-        let Some(Expected { pattern, shown, sequence }) = &event.expected else { return Ok(()) };
-        let actual = self.last_of(pattern);
-        if actual == *sequence {
+        let Some(expected) = &event.expected else { return Ok(()) };
+        let (actual, shown) = match &expected.of {
+            None => (self.last_of_entity(event.entity(), None), event.entity()),
+            Some(of) => (self.last_of(&of.0), of.1.as_str()),
+        };
+        if actual == expected.sequence {
             return Ok(());
         }
         Err(EventStoreError::SequenceConflict {
             event: event.id.clone(),
-            pattern: shown.clone(),
-            expected: *sequence,
+            pattern: shown.to_string(),
+            expected: expected.sequence,
             actual,
         })
     }
@@ -104,20 +97,27 @@ impl State {
         let event_type = pattern.event_type();
         match (pattern.entity_type(), pattern.id()) {
             (None, None) if event_type.is_none() => self.head.last,
-            (None, None) => self.types.values().map(|last| last.of(event_type)).max().unwrap_or(0),
-            (Some(entity_type), None) => self.types.get(entity_type).map_or(0, |last| last.of(event_type)),
-            (entity_type, Some(id)) => {
-                let matching = self.entities.iter().filter(|((of_type, of_id), _)| {
-                    of_id == id && entity_type.is_none_or(|entity_type| entity_type == of_type)
-                });
-                matching.map(|(_, last)| last.of(event_type)).max().unwrap_or(0)
+            (None, None) => self.known.types.values().map(|entry| entry.last.of(event_type)).max().unwrap_or(0),
+            (Some(entity_type), None) => self.known.types.get(entity_type).map_or(0, |entry| entry.last.of(event_type)),
+            (Some(entity_type), Some(id)) => self.last_of_entity(&format!("{entity_type}.{id}"), event_type),
+            (None, Some(id)) => {
+                let of_type = |entity_type: &String| self.last_of_entity(&format!("{entity_type}.{id}"), event_type);
+                self.known.types.keys().map(of_type).max().unwrap_or(0)
             }
         }
     }
+
+    fn last_of_entity(&self, entity: &str, event_type: Option<&str>) -> u64 {
+        self.known.entities.get(entity).map_or(0, |entry| entry.last.of(event_type))
+    }
 }
 
-fn no_key() -> KeyText {
-    KeyText::from(Vec::new())
+/// Everything that events are about was read, so there is an entry.
+fn set(entry: Option<&mut Entry>, event: &Prepared, sequence: u64) {
+    if let Some(entry) = entry {
+        entry.last.set(&event.data.event_type, sequence);
+        entry.is_changed = true;
+    }
 }
 
 #[cfg(test)]
@@ -127,8 +127,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::Unencoded;
-    use crate::types::Codec;
+    use crate::append::prepare_one;
+    use crate::event::NewEvent;
 
     #[derive(Clone, Debug)]
     struct Given {
@@ -147,15 +147,13 @@ mod tests {
     }
 
     fn prepared(given: &Given) -> Prepared {
-        let [entity_type, entity_id, event_type] = given.subject.map(ToString::to_string);
-        let expected = given.expected.clone().map(|(shown, sequence)| Expected {
-            pattern: shown.parse().unwrap(),
-            shown,
-            sequence,
-        });
-        let data = Unencoded { event_type, version: 1, codec: Codec::Binary, bytes: Vec::new(), of: None };
-        let id = given.id.to_string();
-        Prepared { id, time: 0, entity_type, entity_id, metadata: BTreeMap::new(), expected, data }
+        let [entity_type, entity_id, event_type] = given.subject;
+        let event = NewEvent::raw(format!("{entity_type}.{entity_id}"), event_type, "").id(given.id.to_string());
+        let event = match &given.expected {
+            Some((pattern, sequence)) => event.expect_sequence_of(pattern.as_str(), *sequence),
+            None => event,
+        };
+        prepare_one(event, None, || unreachable!(), || 0).unwrap()
     }
 
     /// The store as a list of ids and subjects, in which everything is looked for from the beginning.
@@ -188,12 +186,18 @@ mod tests {
         fn appends_come_to_what_a_list_of_them_says(
             batches in proptest::collection::vec(proptest::collection::vec(given(), 1..4), 1..30),
         ) {
+            let all: Vec<Vec<_>> = batches.iter().map(|batch| batch.iter().map(prepared).collect()).collect();
             let (mut state, mut list) = (State::default(), Vec::new());
-            for batch in batches {
-                let events: Vec<_> = batch.iter().map(prepared).collect();
-                let appended = state.append(&events).ok();
+            for one in ["a", "b", "c"] {
+                state.known.types.insert(one.to_string(), Entry::default());
+                for other in ["a", "b", "c"] {
+                    state.known.entities.insert(format!("{one}.{other}"), Entry::default());
+                }
+            }
+            for (batch, events) in batches.iter().zip(&all) {
+                let appended = state.append(events).ok();
                 let sequences = appended.map(|all| all.iter().map(|event| event.sequence).collect::<Vec<_>>());
-                prop_assert_eq!(sequences, append_to(&mut list, &batch));
+                prop_assert_eq!(sequences, append_to(&mut list, batch));
                 prop_assert_eq!(state.head.last, list.len() as u64);
             }
         }

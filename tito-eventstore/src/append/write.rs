@@ -4,6 +4,8 @@ use tito_core::engine::Announcement;
 use tito_core::keys;
 use tito_core::{TitoEngine, TitoTransaction};
 
+use super::known::Entry;
+use super::last::Last;
 use super::prepared::Prepared;
 use super::republish;
 use super::state::State;
@@ -13,38 +15,44 @@ use crate::store::EventStore;
 use crate::stored;
 
 /// An event and the sequence that it got.
-pub(crate) type New<'a> = (u64, &'a Prepared);
+pub(super) type New<'a> = (u64, &'a Prepared);
 
 /// Writes new events, in the order of their sequences, and everything that was changed by them.
-pub(crate) async fn write<E: TitoEngine>(
+pub(super) async fn write<E: TitoEngine>(
     store: &EventStore<E>,
     tx: &E::Transaction,
     definition: &Definition,
-    mut state: State,
+    state: &mut State<'_>,
     new: &[New<'_>],
 ) -> Result<()> {
     let Some((first, _)) = new.first() else { return Ok(()) };
     for (sequence, event) in new {
         let value = event.encode(tx.start_timestamp());
         state.head.bytes += value.len() as u64;
-        let of_entity = keys::log_entity_event(store.id(), &event.entity_type, &event.entity_id, *sequence);
-        tx.put(of_entity, value.clone()).await?;
+        let (entity_type, id) = (event.entity_type(), event.entity_id());
+        tx.put(keys::log_entity_event(store.id(), entity_type, id, *sequence), value.clone()).await?;
         tx.put(keys::log_event(store.id(), *sequence), value).await?;
         tx.put(keys::log_id(store.id(), &event.id), stored::encode("a sequence", sequence)?).await?;
     }
-    for entity in &state.changed_entities {
-        if let Some(last) = state.entities.get(entity) {
-            tx.put(keys::log_last_of_entity(store.id(), &entity.0, &entity.1), last.encode()?).await?;
+    for (_, event) in new {
+        let (entity_type, id) = (event.entity_type(), event.entity_id());
+        if let Some(last) = changed(state.known.entities.get_mut(event.entity())) {
+            tx.put(keys::log_last_of_entity(store.id(), entity_type, id), last.encode()?).await?;
         }
-    }
-    for entity_type in &state.changed_types {
-        if let Some(last) = state.types.get(entity_type) {
+        if let Some(last) = changed(state.known.types.get_mut(entity_type)) {
             tx.put(keys::log_last_of_type(store.id(), entity_type), last.encode()?).await?;
         }
     }
+    state.known.head = state.head.last;
     tx.put(keys::log_head(store.id()), state.head.encode()?).await?;
     republish::publish(store, tx, definition, new).await?;
     let key = keys::log_event(store.id(), *first);
     tx.outbox().announce(Announcement { event_type: store.channel().clone(), partition: 0, key });
     Ok(())
+}
+
+/// The last sequences that have to be written, the first time that they are asked for.
+fn changed(entry: Option<&mut Entry>) -> Option<&Last> {
+    let entry = entry?;
+    std::mem::take(&mut entry.is_changed).then_some(&entry.last)
 }

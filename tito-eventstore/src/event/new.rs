@@ -153,7 +153,7 @@ impl NewEvent {
     /// As those of an append about the event by itself.
     pub fn appended_as(self, sequence: u64, recorded: Timestamp) -> Result<Event> {
         let now = i64::try_from(recorded.physical_millis()).unwrap_or(i64::MAX).saturating_mul(1000);
-        let prepared = prepare_one(self, None, || format!("event-{sequence}"), || now)?;
+        let prepared = prepare_one(self, None, || (format!("event-{sequence}"), false), || now)?;
         Event::decode(&[], sequence, prepared.encode(recorded))
     }
 

@@ -90,12 +90,14 @@ impl<E: TitoEngine> Manager<E> {
         &*self.0.clock
     }
 
-    pub(crate) fn next_id(&self) -> String {
+    /// An id, and whether it is certain to be new.
+    pub(crate) fn next_id(&self) -> (String, bool) {
         match &self.0.ids {
-            Some(ids) => ids(),
+            Some(ids) => (ids(), false),
             None => {
                 let now = Timestamp::from_millis(self.clock().now_millis());
-                event_id(now, self.0.made.fetch_add(1, Ordering::Relaxed), fastrand::u64(..)).to_string()
+                let number = self.0.made.fetch_add(1, Ordering::Relaxed);
+                (event_id(now, number, fastrand::u64(..)).to_string(), true)
             }
         }
     }
