@@ -107,7 +107,7 @@ impl<E: TitoEngine> EventStore<E> {
         self.id
     }
 
-    pub(crate) fn group(&self) -> &Group {
+    pub(crate) fn group(&self) -> &Arc<Group> {
         &self.group
     }
 
