@@ -38,6 +38,8 @@ pub(crate) type Entity = (String, String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Appended {
     pub(crate) sequence: u64,
+    /// The last sequence of its entity before it, if its id was new.
+    pub(crate) previous: u64,
     /// Whether its id was new.
     pub(crate) is_new: bool,
 }
@@ -72,17 +74,19 @@ impl State {
 
     fn append_one(&mut self, event: &Prepared) -> Appended {
         if let Some(&sequence) = self.ids.get(&event.id) {
-            return Appended { sequence, is_new: false };
+            return Appended { sequence, previous: 0, is_new: false };
         }
         self.head.last += 1;
         let sequence = self.head.last;
         self.ids.insert(event.id.clone(), sequence);
         let entity = (event.entity_type.clone(), event.entity_id.clone());
-        self.entities.entry(entity.clone()).or_default().set(&event.data.event_type, sequence);
+        let last = self.entities.entry(entity.clone()).or_default();
+        let previous = last.of(None);
+        last.set(&event.data.event_type, sequence);
         self.changed_entities.insert(entity);
         self.types.entry(event.entity_type.clone()).or_default().set(&event.data.event_type, sequence);
         self.changed_types.insert(event.entity_type.clone());
-        Appended { sequence, is_new: true }
+        Appended { sequence, previous, is_new: true }
     }
 
     fn check(&self, event: &Prepared) -> Result<()> {
