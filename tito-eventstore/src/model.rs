@@ -156,6 +156,10 @@ impl<T: Evolver> Snapshot for Model<T> {
         self.of_value(|value| value.every()).unwrap_or(0)
     }
 
+    fn is_new(&self) -> bool {
+        self.read().applied.is_empty()
+    }
+
     fn save(&self) -> Result<Vec<u8>, BoxError> {
         let mut inner = self.write();
         let state = inner.value.as_snapshot().ok_or("the model has no snapshots")?.save()?;
@@ -170,6 +174,9 @@ impl<T: Evolver> Snapshot for Model<T> {
         let (applied, state) = rest.split_at_checked(length).ok_or(short)?;
         let applied = serde_json::from_slice(applied)?;
         let mut inner = self.write();
+        if !inner.applied.is_empty() {
+            return Err("the model was evolved before".into());
+        }
         inner.value.as_snapshot().ok_or("the model has no snapshots")?.restore(state)?;
         inner.applied = applied;
         Ok(())
