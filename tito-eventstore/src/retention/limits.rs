@@ -9,8 +9,14 @@ use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::manager::{Definition, Limits, Tail};
 
-/// Drops the oldest events of a store that are too many, and tells whether there may be more.
-pub(super) async fn step<E: TitoEngine>(engine: &E, name: &str) -> Result<bool> {
+/// Drops the oldest events of a store that are too many.
+pub(super) async fn keep<E: TitoEngine>(engine: &E, name: &str) -> Result<()> {
+    while step(engine, name).await? {}
+    Ok(())
+}
+
+/// Drops some, and tells whether there may be more.
+async fn step<E: TitoEngine>(engine: &E, name: &str) -> Result<bool> {
     let name = name.to_string();
     let options = TxOptions::default();
     engine.transaction_with(options, |tx: E::Transaction| async move { step_in(&tx, &name).await }).await

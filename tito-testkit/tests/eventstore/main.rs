@@ -28,7 +28,7 @@ macro_rules! on_engine {
             snapshots: evolving_goes_on_from_a_snapshot, snapshots_of_another_version_are_passed_over, a_snapshot_is_taken_on_request, a_shared_model_has_snapshots_too, a_shared_model_is_not_set_back_by_a_snapshot, a_snapshot_holds_what_was_selected_alone, snapshots_from_before_what_was_dropped_are_passed_over;
             watching: a_watcher_catches_up_before_it_returns, a_watcher_follows, an_error_in_catching_up_is_returned, an_error_while_following_ends_the_watcher, an_error_handler_lets_the_watcher_go_on, stopping_drains, a_watcher_that_does_not_wait_returns_at_once, a_watcher_outlives_errors_of_the_engine, a_watcher_ends_with_its_store;
             managing: stores_are_created_got_changed_and_deleted, a_store_created_again_begins_empty, what_an_engine_can_not_honour_is_refused, stores_are_listed;
-            keeping: the_oldest_events_over_a_limit_are_dropped, events_of_an_age_are_dropped, sequences_are_not_used_again, what_a_deleted_store_leaves_is_removed;
+            keeping: the_oldest_events_over_a_limit_are_dropped, events_of_an_age_are_dropped, sequences_are_not_used_again, what_a_deleted_store_leaves_is_removed, a_damaged_store_does_not_keep_others_from_being_swept;
             runtimes: an_append_outlives_the_runtime_that_was_to_serve_it, an_append_that_waited_for_a_runtime_that_ended_is_served_anew, an_append_that_a_runtime_was_committing_when_it_ended_is_unknown;
             writers: writers_of_one_store_leave_no_hole, writers_of_a_hundred_stores_leave_no_hole, nothing_is_lost_or_doubled_while_every_call_may_fail;
         }
