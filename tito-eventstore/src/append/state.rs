@@ -65,8 +65,8 @@ impl State {
         for event in events.iter().filter(is_new) {
             self.check(event)?;
         }
-        if self.head.last + events.len() as u64 > MAX_SEQUENCE {
-            let (size, limit) = (events.len(), (MAX_SEQUENCE - self.head.last) as usize);
+        if self.head.last.saturating_add(events.len() as u64) > MAX_SEQUENCE {
+            let (size, limit) = (events.len(), MAX_SEQUENCE.saturating_sub(self.head.last) as usize);
             return Err(TitoError::LimitExceeded { what: "a store in events", size, limit, key: no_key() }.into());
         }
         Ok(events.iter().map(|event| self.append_one(event)).collect())

@@ -54,7 +54,7 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
             break;
         }
         over.drop_one(bytes);
-        kept = Tail { dropped: event.sequence(), bytes: kept.bytes + bytes };
+        kept = Tail { dropped: event.sequence(), bytes: kept.bytes.saturating_add(bytes) };
         tx.delete(key).await?;
         tx.delete(keys::log_entity_event(store, event.entity_type(), event.entity_id(), event.sequence())).await?;
         tx.delete(keys::log_id(store, event.id())).await?;
