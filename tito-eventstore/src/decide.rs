@@ -1,10 +1,12 @@
 //! Commands decided on, and what was decided appended.
 
-use tito_core::TitoEngine;
+use std::collections::BTreeMap;
 
-use crate::domain::{Command, Decider, DeciderEvolver};
+use tito_core::{BoxError, TitoEngine};
+
+use crate::domain::{Command, Decider, DeciderEvolver, Evolver};
 use crate::error::{EventStoreError, Result};
-use crate::event::NewEvent;
+use crate::event::{Event, NewEvent};
 use crate::read::{Cursor, Select, fold_all};
 use crate::store::EventStore;
 
@@ -30,7 +32,8 @@ impl<E: TitoEngine> EventStore<E> {
     }
 
     /// As [`decide`](EventStore::decide), and then the model evolves by what was appended. Those of its events whose ids
-    /// the store had before are not folded again.
+    /// the store had before are not folded again, and those of an entity of which a [`Model`](crate::Model) lacks earlier
+    /// events come when these do: that is so only where the decider has expectations of its own.
     ///
     /// # Errors
     /// As [`decide`](EventStore::decide), and as [`evolve`](EventStore::evolve): after the latter the events are
@@ -45,13 +48,32 @@ impl<E: TitoEngine> EventStore<E> {
             return Ok(None);
         }
         let appended = self.append_each(events).await?;
-        let new = || appended.iter().filter(|event| event.is_new).map(|event| event.sequence);
-        if let (Some(first), Some(last)) = (new().min(), new().max()) {
+        let new = appended.iter().filter(|event| event.is_new).map(|event| (event.sequence, event.previous));
+        let previous: BTreeMap<u64, u64> = new.collect();
+        if let (Some((first, _)), Some((last, _))) = (previous.first_key_value(), previous.last_key_value()) {
             // What one append adds has consecutive sequences.
-            let select = Select::all().after(first - 1).up_to(last);
-            fold_all(&mut Cursor::new(self, &select)?, model).await?;
+            let select = Select::all().after(first - 1).up_to(*last);
+            let mut cursor = Cursor::new(self, &select)?;
+            fold_all(&mut cursor, &mut UpToDate { model, previous }).await?;
         }
         Ok(appended.iter().map(|event| event.sequence).max())
+    }
+}
+
+/// A model that evolves by those events only before which it lacks none of their entity.
+struct UpToDate<'a, M> {
+    model: &'a mut M,
+    /// By the sequence of each event the last one of its entity before.
+    previous: BTreeMap<u64, u64>,
+}
+
+impl<M: Evolver> Evolver for UpToDate<'_, M> {
+    fn evolve(&mut self, event: &Event) -> std::result::Result<(), BoxError> {
+        let previous = self.previous.get(&event.sequence()).copied().unwrap_or(0);
+        if self.model.lacks(event.entity(), previous) {
+            return Ok(());
+        }
+        self.model.evolve(event)
     }
 }
 

@@ -29,6 +29,14 @@ pub trait Evolver {
     /// Anything that keeps the model from evolving; it should then be as it was before.
     fn evolve(&mut self, event: &Event) -> Result<(), BoxError>;
 
+    /// Whether the model has yet to evolve by an event of an entity, `type.id`, whose sequence is `previous` or less, and
+    /// would then pass it over if it evolved by a later one. Such a later one, that it has decided on, is not handed to
+    /// it at once: it comes with the others. A [`Model`](crate::Model) knows; others have seen everything.
+    fn lacks(&self, entity: &str, previous: u64) -> bool {
+        let _ = (entity, previous);
+        false
+    }
+
     /// The model as one that snapshots are taken of; of others none are.
     fn as_snapshot(&mut self) -> Option<&mut dyn Snapshot> {
         None

@@ -268,11 +268,45 @@ impl From<TitoError> for EventStoreError {
 }
 
 impl From<EventStoreError> for TitoError {
-    /// For transactions and handlers whose error is the engine's: its own errors come out as they went in.
+    /// For transactions and handlers whose error is the engine's: its own errors come out as they went in. Of those that
+    /// several appends share, what can be done about them stays the same.
     fn from(error: EventStoreError) -> Self {
         match error {
-            EventStoreError::Engine(error) => Arc::try_unwrap(error).unwrap_or_else(Self::application),
+            EventStoreError::Engine(error) => Arc::try_unwrap(error).unwrap_or_else(copy),
             error => Self::application(error),
+        }
+    }
+}
+
+/// An error as good as one that others have too.
+fn copy(shared: Arc<TitoError>) -> TitoError {
+    match &*shared {
+        error if !error.is_not_committed() => TitoError::CommitUnknown { source: shared.into() },
+        error if error.is_retryable() => {
+            TitoError::Unavailable { operation: "an append with others", source: shared.into() }
+        }
+        TitoError::EngineClosed { reason } => TitoError::EngineClosed { reason: reason.clone() },
+        _ => TitoError::application(shared),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_appends_share_says_the_same_of_what_can_be_done() {
+        let unknown = || TitoError::CommitUnknown { source: "lost".into() };
+        let unavailable = || TitoError::Unavailable { operation: "commit", source: "busy".into() };
+        let refused = || TitoError::application("no");
+        let errors: [fn() -> TitoError; 3] = [unknown, unavailable, refused];
+        for error in errors {
+            let shared = EventStoreError::from(error());
+            let EventStoreError::Engine(other) = &shared else { unreachable!() };
+            let _other = other.clone();
+            let (copied, alone) = (TitoError::from(shared), error());
+            assert_eq!(copied.is_not_committed(), alone.is_not_committed(), "{copied:?}");
+            assert_eq!(copied.is_retryable(), alone.is_retryable(), "{copied:?}");
         }
     }
 }

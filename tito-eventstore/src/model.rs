@@ -1,6 +1,6 @@
 //! Models that several tasks share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -104,6 +104,10 @@ impl<T: Evolver> Evolver for Model<T> {
         Ok(())
     }
 
+    fn lacks(&self, entity: &str, previous: u64) -> bool {
+        self.last_sequence(entity) < previous
+    }
+
     fn as_snapshot(&mut self) -> Option<&mut dyn Snapshot> {
         let has_snapshots = self.write().value.as_snapshot().is_some();
         has_snapshots.then_some(self)
@@ -111,13 +115,13 @@ impl<T: Evolver> Evolver for Model<T> {
 }
 
 impl<C: Command, T: Decider<C>> Decider<C> for Model<T> {
-    /// What the value decides. The first event of each entity that expects nothing by itself expects the last sequence
-    /// that the model was evolved by.
+    /// What the value decides. Every event that expects nothing by itself expects the last sequence of its entity that
+    /// the model was evolved by.
     fn decide(&self, command: &C) -> Result<Vec<NewEvent>, BoxError> {
         let inner = self.read();
-        let mut expected = HashSet::new();
+        // Not only the first of an entity: it may be there already, and then it expects nothing.
         let expecting = |event: NewEvent| {
-            if !expected.insert(event.entity().to_string()) || event.has_expectation() {
+            if event.has_expectation() {
                 return event;
             }
             let applied = inner.applied.get(event.entity()).copied().unwrap_or(0);
@@ -152,6 +156,10 @@ impl<T: Evolver> Snapshot for Model<T> {
         self.of_value(|value| value.every()).unwrap_or(0)
     }
 
+    fn is_new(&self) -> bool {
+        self.read().applied.is_empty()
+    }
+
     fn save(&self) -> Result<Vec<u8>, BoxError> {
         let mut inner = self.write();
         let state = inner.value.as_snapshot().ok_or("the model has no snapshots")?.save()?;
@@ -166,6 +174,9 @@ impl<T: Evolver> Snapshot for Model<T> {
         let (applied, state) = rest.split_at_checked(length).ok_or(short)?;
         let applied = serde_json::from_slice(applied)?;
         let mut inner = self.write();
+        if !inner.applied.is_empty() {
+            return Err("the model was evolved before".into());
+        }
         inner.value.as_snapshot().ok_or("the model has no snapshots")?.restore(state)?;
         inner.applied = applied;
         Ok(())

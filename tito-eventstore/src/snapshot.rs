@@ -5,6 +5,7 @@ use tito_core::{BoxError, KeyText, TitoEngine, TitoError, TitoTransaction};
 
 use crate::domain::Evolver;
 use crate::error::{EventStoreError, Result};
+use crate::manager::Tail;
 use crate::read::Select;
 use crate::store::EventStore;
 
@@ -58,6 +59,14 @@ pub trait Snapshot {
     /// After how many events a new snapshot is taken; 0 for on request only.
     fn every(&self) -> u64;
 
+    /// Whether the model was evolved by nothing yet. Others don't begin with a snapshot, which would set them back, and
+    /// none is taken of them, as it would hold more than what is selected. A [`Model`](crate::Model) knows; every other
+    /// value is taken for one that was evolved by nothing when it is handed to
+    /// [`evolve`](EventStore::evolve).
+    fn is_new(&self) -> bool {
+        true
+    }
+
     /// The state as bytes, up to the engine's limit of a value (1 MiB by default) less a few hundred.
     ///
     /// # Errors
@@ -105,18 +114,24 @@ impl<E: TitoEngine> EventStore<E> {
             Some(model) if select.begin() == 0 => self.snapshot_key(&*model, select)?,
             _ => return Ok(None),
         };
+        let tail_key = keys::log_tail(self.id());
         let tx = self.engine().begin().await?;
-        let value = tx.get(&key).await;
+        let values = tx.batch_get(vec![key.clone(), tail_key.clone()]).await;
         tx.rollback().await;
-        let Some(value) = value? else { return Ok(None) };
+        let Ok([Some(value), Some(tail)]) = <[Option<Vec<u8>>; 2]>::try_from(values?) else { return Ok(None) };
+        let tail = Tail::decode(&tail_key, &tail)?;
         let stored = Stored::decode(&key, &value)?;
         let Some(model) = model.as_snapshot() else { return Ok(None) };
         let is_late = select.end().is_some_and(|end| stored.sequence > end);
-        if is_late || stored.version != model.version() {
+        // Some of the events that would have to follow it were dropped: the model would be one that never was.
+        let is_early = stored.sequence < tail.dropped;
+        if is_late || is_early || stored.version != model.version() {
             return Ok(None);
         }
         match model.restore(stored.state) {
             Ok(()) => Ok(Some(stored.sequence)),
+            // Another task was first with a shared model.
+            Err(_) if !model.is_new() => Ok(None),
             Err(source) => Err(EventStoreError::Snapshot { model: model.name(), operation: "read", source }),
         }
     }
@@ -135,8 +150,12 @@ impl<E: TitoEngine> EventStore<E> {
             _ => return Ok(()),
         };
         let value = Stored { sequence, version, state: &state }.encode();
+        let head = keys::log_head(self.id());
         let put = self.engine().transaction(|tx| async move {
-            if let Some(there) = tx.get(&key).await?
+            let values = tx.batch_get(vec![key.clone(), head]).await?;
+            // A store that was deleted gets none: nobody might be left to remove it.
+            let Ok([there, Some(_)]) = <[Option<Vec<u8>>; 2]>::try_from(values) else { return Ok(()) };
+            if let Some(there) = there
                 && Stored::decode(&key, &there)
                     .is_ok_and(|there| there.version == version && there.sequence >= sequence)
             {

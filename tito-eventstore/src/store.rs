@@ -18,15 +18,13 @@ pub struct EventStore<E> {
     name: Arc<str>,
     id: u64,
     group: Arc<Group>,
-    /// Where the appends of this process are announced.
+    /// Where the appends of this process, and the deletion of the store, are announced.
     channel: Arc<str>,
 }
 
 impl<E: TitoEngine> EventStore<E> {
     pub(crate) fn new(manager: Manager<E>, name: &str, id: u64, group: Arc<Group>) -> Self {
-        // No topic has such a name.
-        let channel = format!("log:{id:016x}").into();
-        Self { manager, name: name.into(), id, group, channel }
+        Self { manager, name: name.into(), id, group, channel: channel(id) }
     }
 
     /// The store's name.
@@ -98,6 +96,11 @@ impl<E: TitoEngine> EventStore<E> {
     }
 }
 
+/// Where the changes of a store are announced. No topic has such a name.
+pub(crate) fn channel(id: u64) -> Arc<str> {
+    format!("log:{id:016x}").into()
+}
+
 fn last(appended: &[Appended]) -> u64 {
     appended.iter().map(|event| event.sequence).max().unwrap_or(0)
 }
@@ -107,7 +110,7 @@ impl<E: TitoEngine> EventStore<E> {
         self.id
     }
 
-    pub(crate) fn group(&self) -> &Group {
+    pub(crate) fn group(&self) -> &Arc<Group> {
         &self.group
     }
 

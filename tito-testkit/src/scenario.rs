@@ -112,8 +112,13 @@ impl<M: Evolver> Decided<M> {
             Ok(events) => events,
             Err(error) => panic!("the command was refused: {}", chain(&*error)),
         };
-        let (expected, found) = (list(expected.into_iter()), list(events.iter().cloned()));
-        assert!(expected == found, "expected {expected}found {found}");
+        let expected: Vec<NewEvent> = expected.into_iter().collect();
+        let is_same = |(one, other): (&NewEvent, &NewEvent)| {
+            (one.entity(), one.event_type(), one.version(), one.bytes())
+                == (other.entity(), other.event_type(), other.version(), other.bytes())
+        };
+        let are_same = expected.len() == events.len() && expected.iter().zip(&events).all(is_same);
+        assert!(are_same, "expected {}found {}", list(&expected), list(&events));
         self.scenario.given(events)
     }
 
@@ -132,7 +137,7 @@ impl<M: Evolver> Decided<M> {
     #[allow(clippy::panic, reason = "that is how a test fails")]
     pub fn then_refused(self, text: &str) -> Scenario<M> {
         match self.outcome {
-            Ok(events) => panic!("expected a refusal with {text:?}, found {}", list(events.into_iter())),
+            Ok(events) => panic!("expected a refusal with {text:?}, found {}", list(&events)),
             Err(error) => {
                 let found = chain(&*error);
                 assert!(found.contains(text), "expected a refusal with {text:?}, found {found:?}");
@@ -148,7 +153,7 @@ impl<M: Evolver> Decided<M> {
     #[allow(clippy::panic, reason = "that is how a test fails")]
     pub fn then_error<T: Error + 'static>(self) -> T {
         match self.outcome {
-            Ok(events) => panic!("expected an error, found {}", list(events.into_iter())),
+            Ok(events) => panic!("expected an error, found {}", list(&events)),
             Err(error) => match error.downcast::<T>() {
                 Ok(error) => *error,
                 Err(other) => panic!("expected another error, found {}", chain(&*other)),
@@ -162,19 +167,22 @@ struct Shown<'a>(&'a NewEvent);
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(event) = self;
-        let data = String::from_utf8_lossy(event.bytes());
-        write!(f, "{} {} (version {}) {data}", event.entity(), event.event_type(), event.version())
+        write!(f, "{} {} (version {}) ", event.entity(), event.event_type(), event.version())?;
+        // Different data should look different.
+        match std::str::from_utf8(event.bytes()) {
+            Ok(text) => f.write_str(text),
+            Err(_) => write!(f, "{:02x?}", event.bytes()),
+        }
     }
 }
 
-fn list(events: impl Iterator<Item = NewEvent>) -> String {
-    let (mut lines, mut count) = (String::new(), 0);
+fn list(events: &[NewEvent]) -> String {
+    let mut lines = String::new();
     for event in events {
-        count += 1;
         // Writing to a String can't fail.
-        let _ = writeln!(lines, "  {}", Shown(&event));
+        let _ = writeln!(lines, "  {}", Shown(event));
     }
-    format!("{count} events:\n{lines}")
+    format!("{} events:\n{lines}", events.len())
 }
 
 fn chain(error: &(dyn Error + 'static)) -> String {
@@ -237,6 +245,10 @@ mod tests {
         NewEvent::raw("count.1", "added", "1")
     }
 
+    fn decided(event: NewEvent) -> Decided<Count> {
+        Decided { scenario: Scenario::new(Count::default()), outcome: Ok(vec![event]) }
+    }
+
     fn failure(test: impl FnOnce()) -> String {
         *catch_unwind(AssertUnwindSafe(test)).unwrap_err().downcast::<String>().unwrap()
     }
@@ -254,6 +266,10 @@ mod tests {
         let one = || Scenario::new(Count::default()).when(&Add(1));
         let other = failure(|| drop(one().then([NewEvent::raw("count.1", "added", "2")])));
         assert!(other.contains("count.1 added (version 1) 2") && other.contains("(version 1) 1"), "{other}");
+        let binary = |byte: u8| NewEvent::raw("count.1", "added", vec![byte]);
+        let shown = failure(|| drop(decided(binary(0x80)).then([binary(0x81)])));
+        assert!(shown.contains("[81]") && shown.contains("[80]"), "{shown}");
+        drop(decided(binary(0x80)).then([binary(0x80)]));
         assert!(failure(|| drop(one().then_nothing())).contains("expected 0 events"));
         assert!(failure(|| drop(one().then_refused("x"))).contains("found 1 events"));
         let refused = || Scenario::new(Count::default()).when(&Add(9));

@@ -30,6 +30,11 @@ const LOOKS: u32 = 5;
 
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often an append waits anew after the runtime ended on which others served it. Its own may be ending too.
+const TURNS: u32 = 4;
+
+const ENDED: &str = "the runtime that served its appends has ended";
+
 /// The appends of a store that wait for a transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
@@ -48,8 +53,11 @@ struct Waiting {
 #[derive(Debug)]
 struct Request {
     events: Arc<[Prepared]>,
-    reply: oneshot::Sender<Result<Vec<Appended>>>,
+    reply: oneshot::Sender<Answer>,
 }
+
+/// What became of a request; none if nobody looked at it.
+type Answer = Option<Result<Vec<Appended>>>;
 
 type Outcomes = Vec<Result<Vec<Appended>>>;
 
@@ -57,19 +65,21 @@ impl Group {
     /// Appends events with others that wait, and returns the sequence of each. They may be appended all the same if the
     /// future is dropped.
     pub(crate) async fn append<E: TitoEngine>(store: &EventStore<E>, events: Vec<Prepared>) -> Result<Vec<Appended>> {
-        let (reply, answer) = oneshot::channel();
-        let is_first = {
-            let mut waiting = store.group().lock();
-            waiting.requests.push_back(Request { events: events.into(), reply });
-            !std::mem::replace(&mut waiting.is_served, true)
-        };
-        if is_first {
-            // A task of its own, as the future of one append may not be polled while the others wait for it. It ends
-            // when nothing waits.
-            tokio::spawn(serve(store.clone()));
+        let events: Arc<[Prepared]> = events.into();
+        for _ in 0..TURNS {
+            let (reply, answer) = oneshot::channel();
+            if let Some(serving) = Serving::begin(store.group(), Request { events: events.clone(), reply }) {
+                // A task of its own, as the future of one append may not be polled while the others wait for it. It
+                // ends when nothing waits.
+                tokio::spawn(serve(store.clone(), serving));
+            }
+            match answer.await {
+                Ok(Some(outcome)) => return outcome,
+                Ok(None) => {}
+                Err(_) => return Err(TitoError::CommitUnknown { source: ENDED.into() }.into()),
+            }
         }
-        let ended = || TitoError::EngineClosed { reason: "the runtime that served its appends has ended".to_string() };
-        answer.await.map_err(|_| ended())?
+        Err(TitoError::EngineClosed { reason: ENDED.to_string() }.into())
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -79,10 +89,27 @@ impl Group {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// The appends of the next transaction; none ends the task.
-    fn take(&self) -> Vec<Request> {
-        let mut waiting = self.lock();
+/// The right to serve a group, which one task has at a time. If it is dropped before nothing waits, because its runtime
+/// has ended, those that wait are told to begin anew.
+struct Serving {
+    group: Arc<Group>,
+    is_over: bool,
+}
+
+impl Serving {
+    /// Lets a request wait, and returns the right to serve it unless somebody has it.
+    fn begin(group: &Arc<Group>, request: Request) -> Option<Self> {
+        let mut waiting = group.lock();
+        waiting.requests.push_back(request);
+        let is_first = !std::mem::replace(&mut waiting.is_served, true);
+        is_first.then(|| Self { group: group.clone(), is_over: false })
+    }
+
+    /// The appends of the next transaction. If there are none the right is given back, and the next append takes it.
+    fn take(&mut self) -> Vec<Request> {
+        let mut waiting = self.group.lock();
         let (mut taken, mut events, mut bytes) = (Vec::new(), 0, 0);
         while let Some(request) = waiting.requests.front() {
             events += request.events.len();
@@ -92,29 +119,29 @@ impl Group {
             }
             taken.extend(waiting.requests.pop_front());
         }
-        waiting.is_served = !taken.is_empty();
+        self.is_over = taken.is_empty();
+        waiting.is_served = !self.is_over;
         taken
     }
 }
 
-/// Lets go of what waits if the task that serves it is dropped half-way: whoever waits learns of it, and the next append
-/// begins a new one.
-struct Serving<'a>(&'a Group);
-
-impl Drop for Serving<'_> {
+impl Drop for Serving {
     fn drop(&mut self) {
-        let mut waiting = self.0.lock();
-        if waiting.is_served {
-            waiting.is_served = false;
-            waiting.requests.clear();
+        if self.is_over {
+            return;
+        }
+        let mut waiting = self.group.lock();
+        waiting.is_served = false;
+        for request in waiting.requests.drain(..) {
+            // An error means that nobody waits any more.
+            let _ = request.reply.send(None);
         }
     }
 }
 
-async fn serve<E: TitoEngine>(store: EventStore<E>) {
-    let serving = Serving(store.group());
+async fn serve<E: TitoEngine>(store: EventStore<E>, mut serving: Serving) {
     loop {
-        let requests = serving.0.take();
+        let requests = serving.take();
         if requests.is_empty() {
             return;
         }
@@ -122,7 +149,7 @@ async fn serve<E: TitoEngine>(store: EventStore<E>) {
         let outcomes = commit_or_each(&store, &events).await;
         for (request, outcome) in requests.into_iter().zip(outcomes) {
             // An error means that nobody waits any more.
-            let _ = request.reply.send(outcome);
+            let _ = request.reply.send(Some(outcome));
         }
     }
 }
@@ -220,4 +247,40 @@ pub(crate) async fn append_in<E: TitoEngine>(
     let events: Arc<[Prepared]> = events.into();
     let (mut outcomes, _) = append_all(store, tx, &[events], Trusted::default()).await?;
     outcomes.pop().unwrap_or(Err(EventStoreError::NoEvents))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn request() -> (Request, oneshot::Receiver<Answer>) {
+        let (reply, answer) = oneshot::channel();
+        (Request { events: Vec::new().into(), reply }, answer)
+    }
+
+    #[test]
+    fn a_task_that_has_ended_is_not_in_the_way_of_the_next() {
+        let group = Arc::new(Group::default());
+        let mut first = Serving::begin(&group, request().0).unwrap();
+        assert_eq!(first.take().len(), 1);
+        assert!(first.take().is_empty());
+        // The next append comes before the first task is gone as a whole.
+        let (second, mut answer) = request();
+        let mut serving = Serving::begin(&group, second).unwrap();
+        drop(first);
+        assert!(matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+        assert!(Serving::begin(&group, request().0).is_none(), "one task at a time");
+        assert_eq!(serving.take().len(), 2);
+    }
+
+    #[test]
+    fn a_task_that_never_ran_lets_those_that_wait_begin_anew() {
+        let group = Arc::new(Group::default());
+        let (request_of_first, mut answer) = request();
+        drop(Serving::begin(&group, request_of_first).unwrap());
+        assert!(matches!(answer.try_recv(), Ok(None)));
+        assert!(Serving::begin(&group, request().0).is_some());
+    }
 }

@@ -35,6 +35,8 @@ impl Head {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Appended {
     pub(crate) sequence: u64,
+    /// The last sequence of its entity before it, if its id was new.
+    pub(crate) previous: u64,
     /// Whether its id was new.
     pub(crate) is_new: bool,
 }
@@ -55,8 +57,8 @@ impl<'a> State<'a> {
         for event in events.iter().filter(|event| !self.ids.contains_key(event.id.as_str())) {
             self.check(event)?;
         }
-        if self.head.last + events.len() as u64 > MAX_SEQUENCE {
-            let (size, limit) = (events.len(), (MAX_SEQUENCE - self.head.last) as usize);
+        if self.head.last.saturating_add(events.len() as u64) > MAX_SEQUENCE {
+            let (size, limit) = (events.len(), MAX_SEQUENCE.saturating_sub(self.head.last) as usize);
             let key = KeyText::from(Vec::new());
             return Err(TitoError::LimitExceeded { what: "a store in events", size, limit, key }.into());
         }
@@ -65,14 +67,14 @@ impl<'a> State<'a> {
 
     fn append_one(&mut self, event: &'a Prepared) -> Appended {
         if let Some(&sequence) = self.ids.get(event.id.as_str()) {
-            return Appended { sequence, is_new: false };
+            return Appended { sequence, previous: 0, is_new: false };
         }
         self.head.last += 1;
         let sequence = self.head.last;
         self.ids.insert(&event.id, sequence);
-        set(self.known.entities.get_mut(event.entity()), event, sequence);
+        let previous = set(self.known.entities.get_mut(event.entity()), event, sequence);
         set(self.known.types.get_mut(event.entity_type()), event, sequence);
-        Appended { sequence, is_new: true }
+        Appended { sequence, previous, is_new: true }
     }
 
     fn check(&self, event: &Prepared) -> Result<()> {
@@ -112,12 +114,14 @@ impl<'a> State<'a> {
     }
 }
 
-/// Everything that events are about was read, so there is an entry.
-fn set(entry: Option<&mut Entry>, event: &Prepared, sequence: u64) {
-    if let Some(entry) = entry {
-        entry.last.set(&event.data.event_type, sequence);
-        entry.is_changed = true;
-    }
+/// Notes an event, and returns the last sequence before it. Everything that events are about was read, so there is an
+/// entry.
+fn set(entry: Option<&mut Entry>, event: &Prepared, sequence: u64) -> u64 {
+    let Some(entry) = entry else { return 0 };
+    let previous = entry.last.of(None);
+    entry.last.set(&event.data.event_type, sequence);
+    entry.is_changed = true;
+    previous
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(super) async fn write<E: TitoEngine>(
     let Some((first, _)) = new.first() else { return Ok(()) };
     for (sequence, event) in new {
         let value = event.encode(tx.start_timestamp());
-        state.head.bytes += value.len() as u64;
+        state.head.bytes = state.head.bytes.saturating_add(value.len() as u64);
         let (entity_type, id) = (event.entity_type(), event.entity_id());
         tx.put(keys::log_entity_event(store.id(), entity_type, id, *sequence), value.clone()).await?;
         tx.put(keys::log_event(store.id(), *sequence), value).await?;

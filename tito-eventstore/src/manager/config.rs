@@ -112,9 +112,9 @@ impl Limits {
         self
     }
 
-    /// Events at most so old, in whole seconds, counted from the transaction that appended them.
+    /// Events at most so old, in whole seconds, rounded up, counted from the transaction that appended them.
     pub fn age(mut self, age: Duration) -> Self {
-        self.age = Some(Duration::from_secs(age.as_secs()));
+        self.age = Some(Duration::from_secs(age.as_secs().saturating_add(u64::from(age.subsec_nanos() > 0))));
         self
     }
 

@@ -98,7 +98,7 @@ impl Definition {
             description: self.description,
             metadata: self.metadata,
             republish: self.republish,
-            first_sequence: tail.dropped + 1,
+            first_sequence: tail.dropped.saturating_add(1),
             last_sequence: head.last,
             events: head.last.saturating_sub(tail.dropped),
             bytes: head.bytes.saturating_sub(tail.bytes),

@@ -1,5 +1,6 @@
 //! Create, get, list, update, delete.
 
+use tito_core::engine::Announcement;
 use tito_core::keys;
 use tito_core::{TitoEngine, TitoError, TitoTransaction};
 
@@ -9,7 +10,7 @@ use super::{Manager, honour};
 use crate::append::Head;
 use crate::error::{EventStoreError, Result};
 use crate::retention::{self, Dropped};
-use crate::store::EventStore;
+use crate::store::{EventStore, channel};
 
 impl<E: TitoEngine> Manager<E> {
     /// Creates a store.
@@ -77,6 +78,9 @@ impl<E: TitoEngine> Manager<E> {
             // An append that is under way meets a conflict, and then no store.
             tx.delete(keys::log_head(definition.id)).await?;
             tx.put(keys::dropped_log(definition.id), Dropped::at(tx.start_timestamp()).encode()?).await?;
+            // Whoever waits for more of it learns that there is none.
+            let (event_type, key) = (channel(definition.id), keys::log_head(definition.id));
+            tx.outbox().announce(Announcement { event_type, partition: 0, key });
             Ok::<_, EventStoreError>(())
         });
         deleted.await?;

@@ -112,6 +112,7 @@ impl<E: TitoEngine> Cursor<E> {
 
     async fn fill(&mut self, tx: &E::Transaction) -> Result<()> {
         let store = self.store.id();
+        let is_first = self.up_to.is_none();
         let up_to = match self.up_to {
             Some(up_to) => up_to,
             None => {
@@ -120,11 +121,16 @@ impl<E: TitoEngine> Cursor<E> {
             }
         };
         let rows = (self.size.rows() / self.sources.len()).max(1);
-        let (mut all_rows, mut all_bytes) = (0, 0);
+        let (mut all_rows, mut all_bytes, mut is_end) = (0, 0, false);
         for source in self.sources.iter_mut().filter(|source| source.ahead.is_empty() && !source.is_exhausted) {
             let (rows, bytes) = source.read(tx, store, up_to, rows).await?;
             all_rows += rows;
             all_bytes += bytes;
+            is_end |= source.is_exhausted;
+        }
+        if is_end && !is_first {
+            // The store may have been deleted since the first page, and what is left of it is no whole.
+            read_head(&self.store, tx).await?;
         }
         if all_rows > 0 {
             self.size.saw(all_rows, all_bytes);

@@ -28,11 +28,15 @@ impl<E: TitoEngine> EventStore<E> {
     /// two pages: one is folded while the next is read.
     ///
     /// A model that has snapshots ([`Evolver::as_snapshot`]) begins with the latest one of the same patterns, unless the
-    /// selection says after which sequence to begin, and leaves a new one behind when enough events were folded.
+    /// selection says after which sequence to begin, and leaves a new one behind when enough events were folded. So it
+    /// should be a model that was evolved by nothing yet, as [`Snapshot::is_new`](crate::Snapshot::is_new) tells, and by
+    /// nobody else meanwhile. A snapshot stands for what was dropped since; one after which events were dropped is passed
+    /// over.
     ///
     /// # Errors
-    /// [`EventStoreError::Evolver`] if the model can't evolve by an event, and then the earlier ones are folded; those
-    /// of patterns, [`EventStoreError::StoreNotFound`], those of upcasters and of the engine.
+    /// [`EventStoreError::Evolver`] if the model can't evolve by an event, and then the earlier ones are folded;
+    /// [`EventStoreError::Snapshot`] if its snapshot can't be read; those of patterns,
+    /// [`EventStoreError::StoreNotFound`], those of upcasters and of the engine.
     pub async fn evolve<M: Evolver + Send>(&self, model: &mut M, select: impl Into<Select> + Send) -> Result<u64> {
         let select = select.into();
         let (fold, every) = self.evolve_from_snapshot(model, &select).await?;
@@ -49,9 +53,16 @@ impl<E: TitoEngine> EventStore<E> {
     /// for a model that has none.
     ///
     /// # Errors
-    /// As [`evolve`](EventStore::evolve), and [`EventStoreError::Snapshot`].
+    /// As [`evolve`](EventStore::evolve), and [`EventStoreError::Snapshot`] if the model can't be written, or was evolved
+    /// before: the snapshot would hold more than what is selected.
     pub async fn snapshot<M: Evolver + Send>(&self, model: &mut M, select: impl Into<Select> + Send) -> Result<u64> {
         let select = select.into();
+        if let Some(model) = model.as_snapshot()
+            && !model.is_new()
+        {
+            let source = "it was evolved before, maybe by events that are not selected".into();
+            return Err(EventStoreError::Snapshot { model: model.name(), operation: "written", source });
+        }
         let (fold, _) = self.evolve_from_snapshot(model, &select).await?;
         self.save_snapshot(model, &select, fold.last).await?;
         Ok(fold.last)
@@ -63,7 +74,7 @@ impl<E: TitoEngine> EventStore<E> {
         select: &Select,
     ) -> Result<(Fold, Option<u64>)> {
         let mut cursor = Cursor::new(self, select)?;
-        let every = model.as_snapshot().map(|model| model.every());
+        let every = model.as_snapshot().filter(|model| model.is_new()).map(|model| model.every());
         if every.is_some()
             && let Some(sequence) = self.restore_snapshot(model, select).await?
         {

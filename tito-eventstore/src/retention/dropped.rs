@@ -25,8 +25,14 @@ impl Dropped {
     }
 }
 
-/// Deletes some of what is left, and tells whether there may be more.
-pub(super) async fn step<E: TitoEngine>(engine: &E, store: u64) -> Result<bool> {
+/// Deletes what is left of a store.
+pub(super) async fn remove<E: TitoEngine>(engine: &E, store: u64) -> Result<()> {
+    while step(engine, store).await? {}
+    Ok(())
+}
+
+/// Deletes some, and tells whether there may be more.
+async fn step<E: TitoEngine>(engine: &E, store: u64) -> Result<bool> {
     let oldest_writer = engine.max_transaction_age_millis();
     let deleted = engine.transaction(|tx| async move {
         let key = keys::dropped_log(store);

@@ -9,8 +9,14 @@ use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::manager::{Definition, Limits, Tail};
 
-/// Drops the oldest events of a store that are too many, and tells whether there may be more.
-pub(super) async fn step<E: TitoEngine>(engine: &E, name: &str) -> Result<bool> {
+/// Drops the oldest events of a store that are too many.
+pub(super) async fn keep<E: TitoEngine>(engine: &E, name: &str) -> Result<()> {
+    while step(engine, name).await? {}
+    Ok(())
+}
+
+/// Drops some, and tells whether there may be more.
+async fn step<E: TitoEngine>(engine: &E, name: &str) -> Result<bool> {
     let name = name.to_string();
     let options = TxOptions::default();
     engine.transaction_with(options, |tx: E::Transaction| async move { step_in(&tx, &name).await }).await
@@ -48,7 +54,7 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
             break;
         }
         over.drop_one(bytes);
-        kept = Tail { dropped: event.sequence(), bytes: kept.bytes + bytes };
+        kept = Tail { dropped: event.sequence(), bytes: kept.bytes.saturating_add(bytes) };
         tx.delete(key).await?;
         tx.delete(keys::log_entity_event(store, event.entity_type(), event.entity_id(), event.sequence())).await?;
         tx.delete(keys::log_id(store, event.id())).await?;
@@ -87,7 +93,7 @@ impl Over {
         let events = head.last.saturating_sub(tail.dropped);
         let bytes = head.bytes.saturating_sub(tail.bytes);
         let over = |limit: Option<u64>, is: u64| limit.map_or(0, |limit| is.saturating_sub(limit));
-        let before = limits.age.map(|age| now_millis.saturating_sub(age.as_millis() as u64));
+        let before = limits.age.map(|age| now_millis.saturating_sub(age.as_secs().saturating_mul(1000)));
         Self { events: over(limits.events, events), bytes: over(limits.bytes, bytes), before }
     }
 
@@ -104,5 +110,32 @@ impl Over {
     fn drop_one(&mut self, bytes: u64) {
         self.events = self.events.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The time before which events are too old.
+    fn before(age: Duration) -> Option<u64> {
+        Over::new(&Limits::default().age(age), Head::default(), Tail::default(), 1_700_000_000_000).before
+    }
+
+    #[test]
+    fn no_age_is_so_long_that_it_becomes_short() {
+        // In milliseconds these have more than 64 bits.
+        for seconds in [u64::MAX / 1000 + 1, u64::MAX / 7, u64::MAX] {
+            assert_eq!(before(Duration::from_secs(seconds)), Some(0), "{seconds}");
+        }
+        assert_eq!(before(Duration::MAX), Some(0));
+    }
+
+    #[test]
+    fn parts_of_a_second_are_not_cut_off() {
+        assert_eq!(before(Duration::from_millis(1)), Some(1_700_000_000_000 - 1000));
+        assert_eq!(before(Duration::from_millis(2000)), Some(1_700_000_000_000 - 2000));
     }
 }

@@ -23,14 +23,16 @@ const PAGE: usize = 100;
 /// How many events or keys a step deletes at the most.
 const STEP: usize = 200;
 
-/// Looks after all stores until nothing is left to drop.
+/// Looks after all stores until nothing is left to drop. A store that can't be looked after is not in the way of the
+/// others: the first error is returned in the end.
 pub(crate) async fn sweep<E: TitoEngine>(engine: &E) -> Result<()> {
+    let mut outcome = Ok(());
     let mut rest = keys::event_stores();
     loop {
         let page = scan(engine, rest.clone()).await?;
         for (key, _) in &page {
             if let Some(name) = keys::parse_event_store(key) {
-                while limits::step(engine, &name).await? {}
+                outcome = outcome.and(limits::keep(engine, &name).await);
             }
         }
         match page.last() {
@@ -43,12 +45,12 @@ pub(crate) async fn sweep<E: TitoEngine>(engine: &E) -> Result<()> {
         let page = scan(engine, rest.clone()).await?;
         for (key, _) in &page {
             if let Some(store) = keys::parse_dropped_log(key) {
-                while dropped::step(engine, store).await? {}
+                outcome = outcome.and(dropped::remove(engine, store).await);
             }
         }
         match page.last() {
             Some((last, _)) if page.len() == PAGE => rest = rest.after(last),
-            _ => return Ok(()),
+            _ => return outcome,
         }
     }
 }

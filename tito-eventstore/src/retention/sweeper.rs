@@ -3,10 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tito_core::TitoEngine;
+use tito_core::{TitoEngine, TitoError};
 use tokio::task::JoinHandle;
 
 use super::sweep;
+use crate::error::EventStoreError;
 
 /// How long the task rests between two looks at all stores, about: several processes should not look at once.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -48,6 +49,9 @@ async fn run<E: TitoEngine>(engine: E) {
     loop {
         tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
         if let Err(error) = sweep(&engine).await {
+            if matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::EngineClosed { .. })) {
+                return;
+            }
             tracing::warn!(%error, "what event stores have too much of can't be dropped, trying later");
         }
     }

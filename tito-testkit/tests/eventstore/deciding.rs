@@ -1,6 +1,6 @@
 use tito_core::BoxError;
 use tito_core::prelude::*;
-use tito_eventstore::{Command, Decider, Event, EventStore, EventStoreError, Evolver, Model, NewEvent, Viewer};
+use tito_eventstore::{Command, Decider, Event, EventStore, EventStoreError, Evolver, Model, NewEvent, Select, Viewer};
 use tito_testkit::TestClock;
 
 use crate::support::*;
@@ -123,4 +123,52 @@ pub async fn a_model_skips_what_it_has_applied<E: TitoEngine>(db: E, _: TestCloc
     store.evolve(&mut model, "counter").await.unwrap();
     store.evolve(&mut model, "counter").await.unwrap();
     assert_eq!(model.with(|counter| counter.count), 2);
+}
+
+/// Decides on the events that it is told, whatever its state.
+#[derive(Clone, Debug, Default)]
+struct Told(Seen);
+
+struct Tell(Vec<NewEvent>);
+
+impl Command for Tell {}
+
+impl Evolver for Told {
+    fn evolve(&mut self, event: &Event) -> Result<(), BoxError> {
+        self.0.evolve(event)
+    }
+}
+
+impl Decider<Tell> for Told {
+    fn decide(&self, Tell(events): &Tell) -> Result<Vec<NewEvent>, BoxError> {
+        Ok(events.clone())
+    }
+}
+
+pub async fn each_event_of_a_decision_expects_what_the_model_has_seen<E: TitoEngine>(db: E, _: TestClock) {
+    let store = store(&db).await;
+    store.append(event("a.1", "x").id("there")).await.unwrap();
+    let outdated = Model::new(Told::default());
+    // The first of them expects nothing, as it is there already.
+    let partly_there = Tell(vec![event("a.1", "x").id("there"), event("a.1", "y").id("new")]);
+    let refused = store.decide(&outdated, &partly_there).await.unwrap_err();
+    assert!(matches!(refused, EventStoreError::SequenceConflict { expected: 0, actual: 1, .. }), "{refused:?}");
+    // One has an expectation of its own.
+    let own = Tell(vec![event("a.1", "x").expect_sequence_of("b", 0), event("a.1", "y")]);
+    let refused = store.decide(&outdated, &own).await.unwrap_err();
+    assert!(matches!(refused, EventStoreError::SequenceConflict { expected: 0, actual: 1, .. }), "{refused:?}");
+    let mut current = outdated;
+    store.evolve(&mut current, "a").await.unwrap();
+    assert_eq!(store.decide(&current, &partly_there).await.unwrap(), Some(2));
+}
+
+pub async fn a_decision_with_an_expectation_of_its_own_loses_no_event<E: TitoEngine>(db: E, _: TestClock) {
+    let store = store(&db).await;
+    let mut model = Model::new(Told::default());
+    store.append([event("a.1", "x"), event("a.1", "x")]).await.unwrap();
+    let own = Tell(["a.1", "a.1", "b.1"].map(|entity| event(entity, "y").expect_sequence_of("c", 0)).to_vec());
+    assert_eq!(store.decide_and_evolve(&mut model, &own).await.unwrap(), Some(5));
+    assert_eq!(model.with(|told| told.0.0.clone()), [5], "those of an entity of which it lacks events can wait");
+    store.evolve(&mut model, Select::all()).await.unwrap();
+    assert_eq!(model.with(|told| told.0.0.clone()), [5, 1, 2, 3, 4]);
 }

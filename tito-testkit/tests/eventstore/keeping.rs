@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tito_core::keys;
 use tito_core::prelude::*;
-use tito_eventstore::{EventStore, EventStoreConfig, Limits, Manager, NewEvent, Select};
+use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Limits, Manager, NewEvent, Select};
 use tito_testkit::TestClock;
 
 use crate::support::*;
@@ -88,4 +88,25 @@ pub async fn what_a_deleted_store_leaves_is_removed<E: TitoEngine>(db: E, clock:
     manager.sweep().await.unwrap();
     assert_eq!(dropped().await, 0);
     assert_eq!(sequences(&other, Select::all()).await, [1]);
+}
+
+pub async fn a_damaged_store_does_not_keep_others_from_being_swept<E: TitoEngine>(db: E, _: TestClock) {
+    let manager = Manager::new(db.clone());
+    let limited = |name| EventStoreConfig::new(name).limits(Limits::default().events(1));
+    let damaged = manager.create_event_store(limited("a")).await.unwrap();
+    damaged.append([event("a.1", "x"), event("a.1", "x")]).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let keys = tx.scan(keys::KeyRange::prefix("log:"), 100).await.unwrap();
+    tx.rollback().await;
+    let (key, _) = keys.into_iter().find(|(key, _)| String::from_utf8_lossy(key).contains(":event:")).unwrap();
+    db.transaction(|tx| async move { tx.put(key, b"nonsense".to_vec()).await }).await.unwrap();
+
+    let other = manager.create_event_store(limited("b")).await.unwrap();
+    other.append([event("a.1", "x"), event("a.1", "x")]).await.unwrap();
+    manager.create_event_store(EventStoreConfig::new("c")).await.unwrap();
+    manager.delete_event_store("c").await.unwrap();
+    let error = manager.sweep().await.unwrap_err();
+    let EventStoreError::Engine(error) = error else { panic!("{error:?}") };
+    assert!(matches!(*error, TitoError::Malformed { .. }), "{error:?}");
+    assert_eq!(sequences(&other, Select::all()).await, [2]);
 }

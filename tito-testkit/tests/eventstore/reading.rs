@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use tito_core::keys;
 use tito_core::prelude::*;
-use tito_eventstore::{EventStoreError, NewEvent, Select};
+use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, NewEvent, Select};
 use tito_testkit::{Call, FaultEngine, TestClock};
 
 use crate::support::*;
@@ -145,4 +145,38 @@ pub async fn what_is_no_event_is_named<E: TitoEngine>(db: E, _: TestClock) {
     let EventStoreError::Engine(error) = error else { panic!("{error:?}") };
     assert!(matches!(*error, TitoError::Malformed { .. }), "{error:?}");
     assert!(error.to_string().contains(&*String::from_utf8_lossy(key)), "{error}");
+}
+
+pub async fn a_store_that_is_deleted_while_it_is_read_does_not_look_shorter<E: TitoEngine>(db: E, _: TestClock) {
+    let manager = Manager::new(db);
+    let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
+    for _ in 0..3 {
+        store.append((0..1000).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
+    }
+    for select in [Select::all(), "a.1".into(), Select::filter("a.1").or("a.2")] {
+        let name = "bank";
+        let store = match manager.get_event_store(name).await {
+            Ok(store) => store,
+            Err(_) => manager.create_event_store(EventStoreConfig::new(name)).await.unwrap(),
+        };
+        store.append((0..1000).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
+        let mut events = store.events(select);
+        events.next().await.unwrap().unwrap();
+        manager.delete_event_store(name).await.unwrap();
+        manager.sweep().await.unwrap();
+        let read: Result<Vec<_>, _> = events.try_collect().await;
+        let error = read.map(|events| events.len()).unwrap_err();
+        assert!(matches!(error, EventStoreError::StoreNotFound { .. }), "{error:?}");
+    }
+}
+
+pub async fn a_tail_ends_with_its_store<E: TitoEngine>(db: E, clock: TestClock) {
+    let manager = Manager::new(db);
+    let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
+    let mut tail = store.tail(Select::all());
+    assert!(tail.next().now_or_never().is_none());
+    manager.delete_event_store("bank").await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    let ended = tokio::time::timeout(Duration::from_secs(60), tail.next()).await.expect("it ends");
+    assert!(matches!(ended, Some(Err(EventStoreError::StoreNotFound { .. }))), "{ended:?}");
 }

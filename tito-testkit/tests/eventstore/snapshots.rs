@@ -1,6 +1,8 @@
 use tito_core::BoxError;
 use tito_core::prelude::*;
-use tito_eventstore::{Event, EventStore, Evolver, Model, Select, Snapshot};
+use tito_eventstore::{
+    Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Limits, Manager, Model, Select, Snapshot,
+};
 use tito_testkit::TestClock;
 
 use crate::support::*;
@@ -103,4 +105,47 @@ pub async fn a_shared_model_has_snapshots_too<E: TitoEngine>(db: E, _: TestClock
     assert_eq!(model.last_sequence("a.1"), 150);
     // One of the value alone is another snapshot.
     assert_eq!(count(&store, every(100), "a.1").await, (150, 150));
+}
+
+pub async fn a_shared_model_is_not_set_back_by_a_snapshot<E: TitoEngine>(db: E, _: TestClock) {
+    let store = filled(&db).await;
+    store.append((0..150).map(|_| event("a.2", "x")).collect::<Vec<_>>()).await.unwrap();
+    for entity in ["a.1", "a.2"] {
+        store.evolve(&mut Model::new(every(100)), entity).await.unwrap();
+    }
+    let mut model = Model::new(every(100));
+    store.evolve(&mut model, "a.1").await.unwrap();
+    store.evolve(&mut model, "a.2").await.unwrap();
+    assert_eq!(model.with(|count| count.events), 300);
+    assert_eq!((model.last_sequence("a.1"), model.last_sequence("a.2")), (150, 300));
+    store.evolve(&mut model, "a.1").await.unwrap();
+    assert_eq!(model.with(|count| count.events), 300);
+}
+
+pub async fn a_snapshot_holds_what_was_selected_alone<E: TitoEngine>(db: E, _: TestClock) {
+    let store = filled(&db).await;
+    store.append((0..150).map(|_| event("a.2", "x")).collect::<Vec<_>>()).await.unwrap();
+    let mut both = Model::new(every(100));
+    store.evolve(&mut both, "a.1").await.unwrap();
+    store.evolve(&mut both, "a.2").await.unwrap();
+    let refused = store.snapshot(&mut both, "a.2").await.unwrap_err();
+    assert!(matches!(refused, EventStoreError::Snapshot { operation: "written", .. }), "{refused:?}");
+    let mut one = Model::new(every(100));
+    store.evolve(&mut one, "a.2").await.unwrap();
+    assert_eq!(one.with(|count| count.events), 150);
+    assert_eq!(one.last_sequence("a.1"), 0);
+}
+
+pub async fn snapshots_from_before_what_was_dropped_are_passed_over<E: TitoEngine>(db: E, _: TestClock) {
+    let store = filled(&db).await;
+    let manager = Manager::new(db);
+    let keep = |events| EventStoreConfig::new("bank").limits(Limits::default().events(events));
+    assert_eq!(count(&store, every(100), "a.1").await, (150, 150));
+    manager.update_event_store(keep(20)).await.unwrap();
+    manager.sweep().await.unwrap();
+    assert_eq!(count(&store, every(100), "a.1").await, (150, 0), "it stands for what was dropped");
+    store.append((0..50).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
+    manager.sweep().await.unwrap();
+    // With it, some events in the middle would be missing.
+    assert_eq!(count(&store, every(100), "a.1").await, (20, 20));
 }

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tito_core::prelude::*;
-use tito_eventstore::{EventStoreError, Model, Watch};
+use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, Model, Watch};
 use tito_testkit::{Call, FaultEngine, TestClock};
 
 use crate::support::*;
@@ -100,4 +100,18 @@ pub async fn a_watcher_outlives_errors_of_the_engine<E: TitoEngine>(db: E, clock
     clock.advance(Duration::from_secs(1));
     assert!(watcher.reached(3).await);
     assert_eq!(watcher.stop().await.unwrap(), Seen(vec![1, 2, 3]));
+}
+
+pub async fn a_watcher_ends_with_its_store<E: TitoEngine>(db: E, clock: TestClock) {
+    let manager = Manager::new(db);
+    let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
+    let watcher = store.watch(Seen::default(), "a").await.unwrap();
+    let last = store.append(event("a.1", "x")).await.unwrap();
+    assert!(watcher.reached(last).await);
+    manager.delete_event_store("bank").await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    let reached = tokio::time::timeout(Duration::from_secs(60), watcher.reached(last + 1)).await;
+    assert!(!reached.expect("it ends"));
+    let error = watcher.stop().await.unwrap_err();
+    assert!(matches!(error, EventStoreError::StoreNotFound { .. }), "{error:?}");
 }
