@@ -21,7 +21,10 @@ macro_rules! on_engine {
             failing: a_projector_that_fails_stops_before_the_event_and_goes_on_without_a_skip,
                 a_panic_and_a_taken_unique_value_are_told, catching_up_gets_a_repaired_projector_going_at_once;
             rebuilding: the_old_rows_serve_until_a_rebuild_has_caught_up_while_appends_go_on,
-                a_rebuild_publishes_nothing, a_rebuild_asked_for_again_begins_anew,
+                a_rebuild_publishes_nothing,
+                what_a_projection_publishes_is_published_once_if_it_is_rebuilt_while_it_is_behind,
+                a_transaction_under_way_is_run_again_once_its_generation_is_out_of_service,
+                a_rebuild_asked_for_again_begins_anew,
                 a_rebuild_mends_a_projection_that_can_not_go_on, a_rebuild_that_fails_leaves_the_old_rows_in_service;
             lifecycle: a_projection_added_to_a_store_with_events_folds_them_all,
                 an_append_that_does_not_know_of_a_projection_is_run_again, a_removed_projection_leaves_nothing_and_can_be_added_again,

@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use tito_core::prelude::*;
+use tito_eventstore::{EventStore, NewEvent, Projection, Select};
 use tito_testkit::{Call, FaultEngine, TestClock};
 
-use crate::support::{Customers, assert_folded, by_hand, generations, keys_of, projected, rows, stored};
+use crate::support::{Accounts, Customers, assert_folded, by_hand, generations, keys_of, projected, rows, stored};
 
 pub async fn the_old_rows_serve_until_a_rebuild_has_caught_up_while_appends_go_on<E: TitoEngine>(db: E, _: TestClock) {
     let db = FaultEngine::new(db);
@@ -47,6 +48,53 @@ pub async fn a_rebuild_publishes_nothing<E: TitoEngine>(db: E, _: TestClock) {
     projection.catch_up().await.unwrap();
     assert_eq!(stored(&db, "event:opened:").await, published);
     assert_folded(&bank, 0).await;
+}
+
+async fn open_accounts<E: TitoEngine>(bank: &EventStore<E>, accounts: std::ops::Range<u32>) {
+    for account in accounts {
+        let owner = format!("owner-{account}");
+        bank.append(NewEvent::raw(format!("account.{account}"), "opened", owner)).await.unwrap();
+    }
+}
+
+pub async fn what_a_projection_publishes_is_published_once_if_it_is_rebuilt_while_it_is_behind<E: TitoEngine>(
+    db: E,
+    _: TestClock,
+) {
+    let (bank, projection, _) = projected(&db).await;
+    open_accounts(&bank, 0..250).await;
+    bank.rebuild_projection("accounts").await.unwrap();
+    projection.catch_up().await.unwrap();
+    assert_folded(&bank, 0).await;
+    assert_eq!(stored(&db, "event:opened:").await.len(), 250);
+}
+
+pub async fn a_transaction_under_way_is_run_again_once_its_generation_is_out_of_service<E: TitoEngine>(
+    db: E,
+    _: TestClock,
+) {
+    let db = FaultEngine::new(db);
+    let (bank, slow, _) = projected(&db).await;
+    open_accounts(&bank, 0..10).await;
+    slow.catch_up().await.unwrap();
+    open_accounts(&bank, 10..15).await;
+    let gate = db.faults().at(Call::Commit).key_prefix("log:").hold();
+    let under_way = tokio::spawn(async move { slow.catch_up().await.unwrap() });
+    gate.arrivals(1).await;
+
+    // Another worker can't go on with the rows that serve, so it replaces them as they are.
+    let accounts = Accounts::new(&bank, Select::all());
+    accounts.controls.fail(Some((11, "not here")));
+    let other = Projection::new(&bank, accounts).await.unwrap();
+    bank.rebuild_projection("accounts").await.unwrap();
+    other.catch_up().await.unwrap_err();
+    assert_eq!(generations(&db).await, [(2, keys_of(&rows(&bank).await))].into());
+
+    gate.open();
+    under_way.await.unwrap();
+    assert_folded(&bank, 0).await;
+    assert_eq!(generations(&db).await, [(2, keys_of(&rows(&bank).await))].into());
+    assert_eq!(stored(&db, "event:opened:").await.len(), 15);
 }
 
 pub async fn a_rebuild_asked_for_again_begins_anew<E: TitoEngine>(db: E, _: TestClock) {
