@@ -14,7 +14,9 @@ use crate::snapshot::Snapshot;
 /// has evolved by, skips what it was evolved by before, and lets what it decides expect these sequences, so that a
 /// decision by an outdated state is refused by the store.
 ///
-/// For that it has to see all events of the entities that it decides about.
+/// For that it has to see all events of the entities that it decides about, in the order of their sequences: of an
+/// entity, what comes with an earlier sequence than the last one is taken for what it has seen. So all selections that
+/// it evolves by should have all event types of their entities.
 ///
 /// ```
 /// use tito_core::{BoxError, prelude::*};

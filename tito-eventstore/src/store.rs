@@ -44,6 +44,9 @@ impl<E: TitoEngine> EventStore<E> {
     /// is left out, and expects nothing; its sequence counts for what is returned. So an append whose outcome is not
     /// known, be it that the future was dropped, can be repeated with the same ids.
     ///
+    /// The runtime on which the first of the appends under way was called serves them all until none is left, so one
+    /// that is not driven any more, but not dropped either, keeps the others waiting.
+    ///
     /// ```
     /// # use tito_core::prelude::*;
     /// use tito_eventstore::{EventStore, EventStoreError, NewEvent};

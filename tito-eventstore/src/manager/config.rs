@@ -90,6 +90,11 @@ impl EventStoreConfig {
 
 /// How much a store keeps. What is too much is dropped in the background, the oldest events first; sequences are never
 /// used again. Between two steps there may be more.
+///
+/// Nobody is told of what was dropped: who reads, folds or follows a store finds what is left, with the next event after
+/// the gap, and sees the gap in the sequences alone. So a watcher or a projection that is further behind than what a
+/// store keeps misses events. The last sequences of entities are kept, so expectations hold as before; ids are not, so
+/// an event that was dropped can be appended again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Limits {

@@ -34,7 +34,7 @@ impl Select {
         Self::all().or(pattern)
     }
 
-    /// And those that another pattern selects.
+    /// And those that another pattern selects; of [`all`](Select::all) events only these.
     pub fn or(mut self, pattern: impl Into<String>) -> Self {
         self.patterns.push(pattern.into());
         self

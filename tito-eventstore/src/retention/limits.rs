@@ -3,7 +3,7 @@
 use tito_core::keys;
 use tito_core::{TitoEngine, TitoTransaction, TxOptions};
 
-use super::STEP;
+use super::{STEP, STEP_BYTES};
 use crate::append::Head;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
@@ -46,7 +46,7 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
     if !first.iter().any(|(_, event, _)| over.has(event)) {
         return Ok(false);
     }
-    let page = read(tx, store, tail, head, STEP).await?;
+    let page = read(tx, store, tail, head, rows(head, tail)).await?;
     let read = page.len();
     let mut dropped = 0;
     for (key, event, bytes) in page {
@@ -62,6 +62,13 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
     }
     tx.put(tail_key, kept.encode()?).await?;
     Ok(dropped == read)
+}
+
+/// How many events are read at once: fewer where they are large.
+fn rows(head: Head, tail: Tail) -> usize {
+    let events = head.last.saturating_sub(tail.dropped).max(1);
+    let mean = (head.bytes.saturating_sub(tail.bytes) / events).max(1);
+    usize::try_from(STEP_BYTES / mean).unwrap_or(STEP).clamp(1, STEP)
 }
 
 async fn read<T: TitoTransaction>(
@@ -122,6 +129,15 @@ mod tests {
     /// The time before which events are too old.
     fn before(age: Duration) -> Option<u64> {
         Over::new(&Limits::default().age(age), Head::default(), Tail::default(), 1_700_000_000_000).before
+    }
+
+    #[test]
+    fn few_large_events_are_read_at_once() {
+        let rows = |last, bytes| rows(Head { last, bytes }, Tail { dropped: 100, bytes: 0 });
+        assert_eq!(rows(1100, 1000 * 100), STEP);
+        assert_eq!(rows(1100, 1000 * (1 << 20)), 4);
+        assert_eq!(rows(1100, u64::MAX), 1);
+        assert_eq!(rows(100, 0), STEP);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::read::{Cursor, Wait, evolve_one};
 /// How long the watcher rests after an error of the engine.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// After how many of these in succession a watcher that is to stop gives up.
+const MOST_FAILURES: u32 = 10;
+
 pub(super) struct Follower<E, M> {
     pub(super) cursor: Cursor<E>,
     pub(super) wait: Wait,
@@ -52,6 +55,7 @@ impl<E: TitoEngine, M: Evolver> Follower<E, M> {
     }
 
     async fn follow_to_end(&mut self) -> Result<()> {
+        let mut failures = 0;
         loop {
             match self.cursor.next_page().await {
                 Ok(page) if page.is_empty() => {
@@ -59,11 +63,13 @@ impl<E: TitoEngine, M: Evolver> Follower<E, M> {
                     return Ok(());
                 }
                 Ok(page) => {
+                    failures = 0;
                     self.wait.found();
                     page.iter().try_for_each(|event| self.evolve(event))?;
                     self.reached.send_replace(self.cursor.position());
                 }
-                Err(error) if passes(&error) => {
+                Err(error) if passes(&error) && !(*self.stopped.borrow() && failures >= MOST_FAILURES) => {
+                    failures += 1;
                     self.tell(&error);
                     tokio::time::sleep(PAUSE).await;
                 }

@@ -97,7 +97,8 @@ impl<M> Watcher<M> {
     ///
     /// # Errors
     /// Why the watcher has ended before: [`EventStoreError::Evolver`](crate::EventStoreError::Evolver) without an error
-    /// handler, and what [`evolve`](EventStore::evolve) says that trying again does not help against.
+    /// handler, and what [`evolve`](EventStore::evolve) says that trying again does not help against. And that of an
+    /// engine that is not available for some seconds.
     pub async fn stop(mut self) -> Result<M> {
         // An error means that it has ended.
         let _ = self.stop.send(true);

@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt;
 use serde_json::Value;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_eventstore::types::Codec;
 use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, NewEvent, Select};
-use tito_testkit::{Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Harness, TestClock};
 
 use crate::support::*;
 
@@ -195,4 +196,70 @@ pub async fn large_appends_are_taken_up_to_the_limits<E: TitoEngine>(db: E, _: T
     assert!(refused.is_err());
     assert_eq!(small.unwrap(), 1);
     assert_eq!(store.append((0..1500).map(|_| event("account.3", "noted")).collect::<Vec<_>>()).await.unwrap(), 1501);
+}
+
+pub async fn an_unknown_outcome_is_found_out<E: TitoEngine>(db: E, _: TestClock) {
+    let db = FaultEngine::new(db);
+    let store = store(&db).await;
+    let opened = |entity: &str| event(entity, "opened").expect_sequence(0);
+    // It took effect: what it expected does not hold any more, and it is there all the same.
+    db.faults().at(Call::Commit).unknown_after_effect();
+    assert_eq!(store.append(opened("a.1")).await.unwrap(), 1);
+    // It did not, and is appended.
+    db.faults().at(Call::Commit).unknown_without_effect();
+    assert_eq!(store.append([opened("a.2"), event("a.2", "closed")]).await.unwrap(), 3);
+    // Others that share the transaction are accepted and refused as if nothing had happened.
+    db.faults().at(Call::Commit).unknown_after_effect();
+    let (one, other, refused) =
+        futures::join!(store.append(opened("a.3")), store.append(opened("a.4")), store.append(opened("a.3")));
+    assert_eq!((one.unwrap(), other.unwrap()), (4, 5));
+    assert!(matches!(refused, Err(EventStoreError::SequenceConflict { actual: 4, .. })), "{refused:?}");
+    assert_eq!(sequences(&store, Select::all()).await, [1, 2, 3, 4, 5]);
+}
+
+pub async fn an_outcome_that_stays_unknown_is_told_as_such<E: TitoEngine>(db: E, _: TestClock) {
+    let db = FaultEngine::new(db);
+    let store = store(&db).await;
+    db.faults().at(Call::Commit).unknown_after_effect();
+    for later in 2..10 {
+        db.faults().at(Call::BatchGet).nth(later).storage_error();
+    }
+    let opened = event("a.1", "opened").id("once").expect_sequence(0);
+    let error = store.append(opened.clone()).await.unwrap_err();
+    let EventStoreError::Engine(error) = &error else { panic!("{error:?}") };
+    assert!(!error.is_not_committed(), "{error:?}");
+    db.faults().clear();
+    assert_eq!(store.append(opened).await.unwrap(), 1, "it is there, and is not appended again");
+    assert_eq!(store.last_sequence().await.unwrap(), 1);
+}
+
+pub async fn appends_share_transactions_with_those_that_wait<E: TitoEngine>(db: E, _: TestClock) {
+    let db = FaultEngine::new(db);
+    let store = store(&db).await;
+    let gate = db.faults().at(Call::Commit).hold();
+    let before = db.faults().count(Call::Commit);
+    let first = tokio::spawn({
+        let store = store.clone();
+        async move { store.append(event("a.0", "x")).await.unwrap() }
+    });
+    gate.arrivals(1).await;
+    let waiting = futures::future::join_all((1..=100).map(|number| store.append(event(&format!("a.{number}"), "x"))));
+    let mut waiting = std::pin::pin!(waiting);
+    assert!(waiting.as_mut().now_or_never().is_none());
+    gate.open();
+    assert_eq!(first.await.unwrap(), 1);
+    let sequences: Vec<u64> = waiting.await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(sequences, (2..=101).collect::<Vec<_>>(), "in the order of the calls");
+    assert_eq!(db.faults().count(Call::Commit) - before, 2);
+}
+
+pub async fn an_append_whose_future_is_dropped_holds_up_nobody<E: TitoEngine>(db: E, _: TestClock) {
+    let store = store(&db).await;
+    for number in 0..10 {
+        // Dropped while it waits.
+        assert!(store.append(event("a.1", "x").id(format!("{number}"))).now_or_never().is_none());
+    }
+    let last = store.append(event("a.1", "y")).await.unwrap();
+    assert_eq!(last, 11, "they were called, and are appended all the same");
+    assert_eq!(store.append(event("a.1", "x").id("3")).await.unwrap(), 4);
 }

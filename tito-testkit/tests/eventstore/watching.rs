@@ -2,8 +2,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tito_core::BoxError;
 use tito_core::prelude::*;
-use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, Model, Watch};
+use tito_eventstore::{Event, EventStoreConfig, EventStoreError, Evolver, Manager, Model, Watch};
 use tito_testkit::{Call, FaultEngine, TestClock};
 
 use crate::support::*;
@@ -114,4 +115,32 @@ pub async fn a_watcher_ends_with_its_store<E: TitoEngine>(db: E, clock: TestCloc
     assert!(!reached.expect("it ends"));
     let error = watcher.stop().await.unwrap_err();
     assert!(matches!(error, EventStoreError::StoreNotFound { .. }), "{error:?}");
+}
+
+pub async fn a_watcher_stops_while_the_engine_fails<E: TitoEngine>(db: E, _: TestClock) {
+    let db = FaultEngine::new(db);
+    let store = store(&db).await;
+    let watcher = store.watch(Seen::default(), "a").await.unwrap();
+    db.faults().at(Call::Get).always().storage_error();
+    let stopped = tokio::time::timeout(Duration::from_secs(60), watcher.stop()).await.expect("it stops");
+    assert!(matches!(stopped, Err(EventStoreError::Engine(_))), "{stopped:?}");
+}
+
+/// A model that panics.
+struct Panics;
+
+impl Evolver for Panics {
+    fn evolve(&mut self, event: &Event) -> Result<(), BoxError> {
+        panic!("a panic at event {}", event.sequence());
+    }
+}
+
+pub async fn a_panic_of_a_model_ends_the_watcher<E: TitoEngine>(db: E, _: TestClock) {
+    let store = store(&db).await;
+    let watcher = store.watch(Panics, "a").await.unwrap();
+    let last = store.append(event("a.1", "x")).await.unwrap();
+    assert!(!watcher.reached(last).await);
+    let error = watcher.stop().await.map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("a panic at event 1"), "{error}");
+    assert_eq!(store.append(event("a.1", "x")).await.unwrap(), 2);
 }
