@@ -1,6 +1,6 @@
 //! Event stores: appends one at a time and together, decisions that collide, models folded from a million events beside
 //! the engine's bare scan of the same rows.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(missing_docs, clippy::panic, clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 
