@@ -24,7 +24,7 @@ macro_rules! on_engine {
                 a_rebuild_publishes_nothing,
                 what_a_projection_publishes_is_published_once_if_it_is_rebuilt_while_it_is_behind,
                 a_transaction_under_way_is_run_again_once_its_generation_is_out_of_service,
-                a_rebuild_asked_for_again_begins_anew,
+                a_rebuild_asked_for_again_begins_anew, a_rebuild_under_way_leaves_nothing_once_another_was_asked_for,
                 a_rebuild_mends_a_projection_that_can_not_go_on, a_rebuild_that_fails_leaves_the_old_rows_in_service;
             lifecycle: a_projection_added_to_a_store_with_events_folds_them_all,
                 an_append_that_does_not_know_of_a_projection_is_run_again, a_removed_projection_leaves_nothing_and_can_be_added_again,

@@ -97,6 +97,25 @@ pub async fn a_transaction_under_way_is_run_again_once_its_generation_is_out_of_
     assert_eq!(stored(&db, "event:opened:").await.len(), 15);
 }
 
+pub async fn a_rebuild_under_way_leaves_nothing_once_another_was_asked_for<E: TitoEngine>(db: E, _: TestClock) {
+    let db = FaultEngine::new(db);
+    let (bank, slow, _) = projected(&db).await;
+    // More than one transaction folds, so that the one that is stopped does not switch.
+    open_accounts(&bank, 0..250).await;
+    slow.catch_up().await.unwrap();
+    bank.rebuild_projection("accounts").await.unwrap();
+    let gate = db.faults().at(Call::Commit).key_prefix("log:").hold();
+    let under_way = tokio::spawn(async move { slow.catch_up().await.unwrap() });
+    gate.arrivals(1).await;
+    bank.rebuild_projection("accounts").await.unwrap();
+    let other = Projection::new(&bank, Accounts::new(&bank, Select::all())).await.unwrap();
+    other.catch_up().await.unwrap();
+    gate.open();
+    under_way.await.unwrap();
+    assert_folded(&bank, 0).await;
+    assert_eq!(generations(&db).await, [(3, keys_of(&rows(&bank).await))].into());
+}
+
 pub async fn a_rebuild_asked_for_again_begins_anew<E: TitoEngine>(db: E, _: TestClock) {
     let (bank, projection, controls) = projected(&db).await;
     Customers::new().append(&bank, 300).await;
