@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tito_core::{TitoEngine, TitoError, TxOptions};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, oneshot};
 
 use super::prepared::Prepared;
 use super::read::read;
@@ -36,7 +36,12 @@ const ENDED: &str = "the runtime that served its appends has ended";
 
 /// The appends of a store that wait for a transaction.
 #[derive(Debug, Default)]
-pub(crate) struct Group(Mutex<Waiting>);
+pub(crate) struct Group {
+    waiting: Mutex<Waiting>,
+    /// Held by whoever commits. Appends that follow one another without a pause would let no other transaction of this
+    /// process change the store: theirs would always be the earlier commit.
+    turn: AsyncMutex<()>,
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -78,7 +83,13 @@ impl Group {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no append of this process is being committed, in the order of the calls. None is until the guard is
+    /// dropped.
+    pub(crate) async fn turn(&self) -> AsyncMutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 }
 
@@ -137,7 +148,9 @@ async fn serve<E: TitoEngine>(store: EventStore<E>, mut serving: Serving) {
             return;
         }
         let events: Arc<[Arc<[Prepared]>]> = requests.iter().map(|request| request.events.clone()).collect();
+        let turn = store.group().turn().await;
         let outcomes = commit_or_each(&store, &events).await;
+        drop(turn);
         for (request, outcome) in requests.into_iter().zip(outcomes) {
             // An error means that nobody waits any more.
             let _ = request.reply.send(Some(outcome));
@@ -206,10 +219,9 @@ async fn append_all<E: TitoEngine>(
     let (definition, mut state) = read(store, tx, requests.iter().flat_map(|events| events.iter())).await?;
     let (mut outcomes, mut new) = (Vec::with_capacity(requests.len()), Vec::new());
     for events in requests {
-        outcomes.push(state.append(events).map(|sequences| {
+        outcomes.push(state.append(events).inspect(|sequences| {
             let added = sequences.iter().zip(events.iter()).filter(|(appended, _)| appended.is_new);
             new.extend(added.map(|(appended, event)| (appended.sequence, event)));
-            sequences
         }));
     }
     write(store, tx, &definition, state, &new).await?;
