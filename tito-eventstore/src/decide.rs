@@ -36,8 +36,8 @@ impl<E: TitoEngine> EventStore<E> {
     /// events come when these do: that is so only where the decider has expectations of its own.
     ///
     /// # Errors
-    /// As [`decide`](EventStore::decide), and as [`evolve`](EventStore::evolve): after the latter the events are
-    /// appended all the same.
+    /// As [`decide`](EventStore::decide). [`EventStoreError::Evolver`] alone says that the events were appended: the
+    /// model can't evolve by them, or they could not be read.
     pub async fn decide_and_evolve<C, M>(&self, model: &mut M, command: &C) -> Result<Option<u64>>
     where
         C: Command + Sync,
@@ -47,16 +47,31 @@ impl<E: TitoEngine> EventStore<E> {
         if events.is_empty() {
             return Ok(None);
         }
+        let subjects: Vec<_> =
+            events.iter().map(|event| (event.entity().to_string(), event.event_type().to_string())).collect();
         let appended = self.append_each(events).await?;
         let new = appended.iter().filter(|event| event.is_new).map(|event| (event.sequence, event.previous));
         let previous: BTreeMap<u64, u64> = new.collect();
         if let (Some((first, _)), Some((last, _))) = (previous.first_key_value(), previous.last_key_value()) {
             // What one append adds has consecutive sequences.
             let select = Select::all().after(first - 1).up_to(*last);
+            let first = *first;
             let mut cursor = Cursor::new(self, &select)?;
-            fold_all(&mut cursor, &mut UpToDate { model, previous }).await?;
+            let folded = fold_all(&mut cursor, &mut UpToDate { model, previous }).await;
+            // As it is, an error of the engine would say that nothing was appended and the same can be tried again.
+            folded.map_err(|error| {
+                let of_first = appended.iter().zip(subjects).find(|(event, _)| event.sequence == first);
+                not_evolved(first, of_first.map(|(_, subject)| subject).unwrap_or_default(), error)
+            })?;
         }
         Ok(appended.iter().map(|event| event.sequence).max())
+    }
+}
+
+fn not_evolved(sequence: u64, (entity, event_type): (String, String), error: EventStoreError) -> EventStoreError {
+    match error {
+        EventStoreError::Evolver { .. } => error,
+        error => EventStoreError::Evolver { sequence, event_type, entity, source: error.into() },
     }
 }
 

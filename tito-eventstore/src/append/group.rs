@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tito_core::{TitoEngine, TitoError, TxOptions};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, oneshot};
 
 use super::known::Known;
 use super::prepared::Prepared;
@@ -41,6 +41,9 @@ pub(crate) struct Group {
     waiting: Mutex<Waiting>,
     /// What the last transaction has left, until the next one takes it.
     known: Mutex<Known>,
+    /// Held by whoever commits. Appends that follow one another without a pause would let no other transaction of this
+    /// process change the store: theirs would always be the earlier commit.
+    turn: AsyncMutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +91,12 @@ impl Group {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no append of this process is being committed, in the order of the calls. None is until the guard is
+    /// dropped.
+    pub(crate) async fn turn(&self) -> AsyncMutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 }
 
@@ -146,7 +155,9 @@ async fn serve<E: TitoEngine>(store: EventStore<E>, mut serving: Serving) {
             return;
         }
         let events: Arc<[Arc<[Prepared]>]> = requests.iter().map(|request| request.events.clone()).collect();
+        let turn = store.group().turn().await;
         let outcomes = commit_or_each(&store, &events).await;
+        drop(turn);
         for (request, outcome) in requests.into_iter().zip(outcomes) {
             // An error means that nobody waits any more.
             let _ = request.reply.send(Some(outcome));
@@ -226,12 +237,10 @@ async fn append_all<E: TitoEngine>(
     let (definition, mut state) = read(store, tx, events, trusted).await?;
     let (mut outcomes, mut new) = (Vec::with_capacity(requests.len()), Vec::new());
     for events in requests {
-        let outcome = state.append(events);
-        if let Ok(appended) = &outcome {
-            let added = appended.iter().zip(events.iter()).filter(|(appended, _)| appended.is_new);
+        outcomes.push(state.append(events).inspect(|sequences| {
+            let added = sequences.iter().zip(events.iter()).filter(|(appended, _)| appended.is_new);
             new.extend(added.map(|(appended, event)| (appended.sequence, event)));
-        }
-        outcomes.push(outcome);
+        }));
     }
     write(store, tx, &definition, &mut state, &new).await?;
     Ok((outcomes, state.known))

@@ -1,5 +1,7 @@
 //! Create, get, list, update, delete.
 
+use std::sync::Arc;
+
 use tito_core::engine::Announcement;
 use tito_core::keys;
 use tito_core::{TitoEngine, TitoError, TitoTransaction};
@@ -7,7 +9,7 @@ use tito_core::{TitoEngine, TitoError, TitoTransaction};
 use super::config::EventStoreConfig;
 use super::definition::{Definition, EventStoreInfo, Tail};
 use super::{Manager, honour};
-use crate::append::Head;
+use crate::append::{Group, Head};
 use crate::error::{EventStoreError, Result};
 use crate::retention::{self, Dropped};
 use crate::store::{EventStore, channel};
@@ -55,6 +57,8 @@ impl<E: TitoEngine> Manager<E> {
     pub async fn update_event_store(&self, config: EventStoreConfig) -> Result<EventStore<E>> {
         honour::check(self.engine(), &config)?;
         let update = config.clone();
+        let group = self.group_of(&config.name).await?;
+        let _turn = group.turn().await;
         let updated = self.engine().transaction_with(Default::default(), |tx: E::Transaction| async move {
             let definition = read_definition(&tx, &update.name).await?.changed(&update);
             tx.put(keys::event_store(&update.name), definition.encode()?).await?;
@@ -72,6 +76,8 @@ impl<E: TitoEngine> Manager<E> {
     /// [`EventStoreError::StoreNotFound`], and those of the engine.
     pub async fn delete_event_store(&self, name: &str) -> Result<()> {
         let delete = name.to_string();
+        let group = self.group_of(name).await?;
+        let _turn = group.turn().await;
         let deleted = self.engine().transaction_with(Default::default(), |tx: E::Transaction| async move {
             let definition = read_definition(&tx, &delete).await?;
             tx.delete(keys::event_store(&delete)).await?;
@@ -99,6 +105,15 @@ impl<E: TitoEngine> Manager<E> {
         let found = tx.scan(range, limit).await;
         tx.rollback().await;
         Ok(found?.iter().filter_map(|(key, _)| keys::parse_event_store(key)).collect())
+    }
+
+    /// The appends that a change of a store has to take turns with. If it is another store by then, nothing is lost but
+    /// the turn.
+    async fn group_of(&self, name: &str) -> Result<Arc<Group>> {
+        let tx = self.engine().begin().await?;
+        let definition = read_definition(&tx, name).await;
+        tx.rollback().await;
+        Ok(self.group(definition?.id))
     }
 
     fn open(&self, name: &str, definition: &Definition) -> EventStore<E> {

@@ -1,7 +1,7 @@
 use tito_core::BoxError;
 use tito_core::prelude::*;
 use tito_eventstore::{Command, Decider, Event, EventStore, EventStoreError, Evolver, Model, NewEvent, Select, Viewer};
-use tito_testkit::TestClock;
+use tito_testkit::{Call, FaultEngine, TestClock};
 
 use crate::support::*;
 
@@ -171,4 +171,15 @@ pub async fn a_decision_with_an_expectation_of_its_own_loses_no_event<E: TitoEng
     assert_eq!(model.with(|told| told.0.0.clone()), [5], "those of an entity of which it lacks events can wait");
     store.evolve(&mut model, Select::all()).await.unwrap();
     assert_eq!(model.with(|told| told.0.0.clone()), [5, 1, 2, 3, 4]);
+}
+
+pub async fn an_error_after_a_decision_was_appended_does_not_ask_for_it_again<E: TitoEngine>(db: E, _: TestClock) {
+    let db = FaultEngine::new(db);
+    let store = store(&db).await;
+    db.faults().at(Call::Scan).storage_error();
+    let error = store.decide_and_evolve(&mut Counter::default(), &Count { times: 2 }).await.unwrap_err();
+    let EventStoreError::Evolver { sequence: 1, entity, event_type, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((entity.as_str(), event_type.as_str()), ("counter.1", "counted"));
+    assert!(!error.is_retryable());
+    assert_eq!(store.last_sequence().await.unwrap(), 2);
 }

@@ -1,5 +1,6 @@
 //! Stores that are used from several runtimes.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -63,8 +64,7 @@ pub async fn an_append_that_a_runtime_was_committing_when_it_ended_is_unknown<E:
     let db = FaultEngine::new(db);
     let store = store(&db).await;
     let gate = db.faults().at(Call::Commit).hold();
-    let (begun, has_begun) = oneshot::channel();
-    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let ((begun, has_begun), (go_on, may_go_on)) = (oneshot::channel(), mpsc::channel());
     let (other, held) = (store.clone(), gate.clone());
     let serving = std::thread::spawn(move || {
         let runtime = runtime();
@@ -72,7 +72,7 @@ pub async fn an_append_that_a_runtime_was_committing_when_it_ended_is_unknown<E:
             // It is dropped at once, what serves it stays.
             assert!(other.append(event("a.1", "x")).now_or_never().is_none());
             begun.send(()).unwrap();
-            // The thread is held, so that nothing is served before the second waits as well.
+            // What serves it must not run before the second waits too, so the thread waits and not the task.
             may_go_on.recv().unwrap();
             held.arrivals(1).await;
         });
