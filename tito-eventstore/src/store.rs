@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tito_core::TitoEngine;
+use tito_core::{TitoEngine, TitoError, TxOptions};
 
 use crate::append::{Appended, Group, append_in, prepare};
 use crate::error::Result;
@@ -102,6 +102,27 @@ impl<E: TitoEngine> EventStore<E> {
 /// Where the changes of a store are announced. No topic has such a name.
 pub(crate) fn channel(id: u64) -> Arc<str> {
     format!("log:{id:016x}").into()
+}
+
+impl<E: TitoEngine> EventStore<E> {
+    /// As [`TitoEngine::transaction_with`], while no append of this process to this store is being committed. A
+    /// transaction that appends to a busy store with [`append_in`](EventStore::append_in) would otherwise lose every
+    /// conflict, as appends follow one another without a pause.
+    ///
+    /// Within it, [`append`](EventStore::append) to the same store waits for ever: use `append_in`.
+    ///
+    /// # Errors
+    /// What `f` returns, and as [`TitoEngine::transaction_with`].
+    pub async fn transaction<T, Error, F, Fut>(&self, f: F) -> Result<T, Error>
+    where
+        F: FnOnce(E::Transaction) -> Fut + Clone + Send,
+        Fut: Future<Output = Result<T, Error>> + Send,
+        T: Send,
+        Error: From<TitoError> + Send,
+    {
+        let _turn = self.group.turn().await;
+        self.engine().transaction_with(TxOptions::default(), f).await
+    }
 }
 
 fn last(appended: &[Appended]) -> u64 {

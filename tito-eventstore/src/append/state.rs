@@ -19,6 +19,9 @@ pub(crate) struct Head {
     pub(crate) last: u64,
     /// The bytes of all events that were ever appended.
     pub(crate) bytes: u64,
+    /// The bytes of the largest of them.
+    #[serde(default)]
+    pub(crate) largest: u64,
 }
 
 impl Head {

@@ -29,6 +29,7 @@ pub(super) async fn write<E: TitoEngine>(
     for (sequence, event) in new {
         let value = event.encode(tx.start_timestamp());
         state.head.bytes = state.head.bytes.saturating_add(value.len() as u64);
+        state.head.largest = state.head.largest.max(value.len() as u64);
         let (entity_type, id) = (event.entity_type(), event.entity_id());
         tx.put(keys::log_entity_event(store.id(), entity_type, id, *sequence), value.clone()).await?;
         tx.put(keys::log_event(store.id(), *sequence), value).await?;

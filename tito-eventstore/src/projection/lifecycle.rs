@@ -2,7 +2,7 @@
 
 use tito_core::event::Topic;
 use tito_core::keys;
-use tito_core::{TitoEngine, TitoTransaction, TxOptions};
+use tito_core::{TitoEngine, TitoTransaction};
 
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::delete_some;
@@ -90,7 +90,7 @@ impl<E: TitoEngine> EventStore<E> {
             wake(&store, &tx, &name).await?;
             Ok::<_, EventStoreError>(true)
         };
-        self.engine().transaction_with(TxOptions::default(), add).await
+        self.transaction(add).await
     }
 
     /// Removes a projection with its rows, and says whether there was one. It is gone at once; then its rows are deleted
@@ -116,7 +116,7 @@ impl<E: TitoEngine> EventStore<E> {
             generations.write(&tx, store.id(), &name).await?;
             Ok::<_, EventStoreError>(true)
         };
-        let was_there = self.engine().transaction_with(TxOptions::default(), remove).await?;
+        let was_there = self.transaction(remove).await?;
         while self.delete_removed(name).await? {}
         Ok(was_there)
     }
@@ -161,7 +161,7 @@ impl<E: TitoEngine> EventStore<E> {
             generations.write(&tx, store.id(), &name).await?;
             wake(&store, &tx, &name).await
         };
-        self.engine().transaction_with(TxOptions::default(), rebuild).await
+        self.transaction(rebuild).await
     }
 
     /// How far a projection is.

@@ -116,7 +116,8 @@ impl<E: TitoEngine> Cursor<E> {
         let up_to = match self.up_to {
             Some(up_to) => up_to,
             None => {
-                let last = read_head(&self.store, tx).await?.last;
+                let Head { last, largest, .. } = read_head(&self.store, tx).await?;
+                self.size.bound(largest);
                 *self.up_to.insert(self.end.map_or(last, |end| end.min(last)))
             }
         };

@@ -9,19 +9,29 @@ const FIRST_ROWS: usize = 64;
 /// About how many bytes a page may have.
 const TARGET_BYTES: usize = 1 << 20;
 
+/// More bytes than this no page has, whatever follows on small rows, unless a single row does.
+const MOST_BYTES: u64 = 16 << 20;
+
 /// Pages grow until they reach a bound in rows or in bytes, by what rows weighed in the last one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageSize {
     rows: usize,
+    most_rows: usize,
 }
 
 impl PageSize {
     pub(super) fn new() -> Self {
-        Self { rows: FIRST_ROWS }
+        Self { rows: FIRST_ROWS, most_rows: MOST_ROWS }
+    }
+
+    /// No row has more bytes than this.
+    pub(super) fn bound(&mut self, largest: u64) {
+        let fitting = MOST_BYTES / largest.max(1);
+        self.most_rows = usize::try_from(fitting).unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS);
     }
 
     pub(super) fn rows(self) -> usize {
-        self.rows
+        self.rows.min(self.most_rows)
     }
 
     pub(super) fn saw(&mut self, rows: usize, bytes: usize) {
@@ -43,6 +53,20 @@ mod tests {
             size.saw(size.rows(), size.rows() * 100);
         }
         assert_eq!(rows, [64, 256, 1024, 2048, 2048]);
+    }
+
+    #[test]
+    fn no_page_is_larger_than_its_bound_whatever_comes() {
+        let mut size = PageSize::new();
+        size.bound(1 << 20);
+        assert_eq!(size.rows(), 16);
+        // Small rows, and then, for all that is known, the large ones.
+        (0..5).for_each(|_| size.saw(16, 1600));
+        assert_eq!(size.rows(), 16);
+        size.bound(1 << 30);
+        assert_eq!(size.rows(), 1);
+        size.bound(0);
+        assert_eq!(size.rows(), 2048);
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::store::EventStore;
 
 impl<E: TitoEngine> EventStore<E> {
     /// The selected events that there are now, in the order of their sequences. Pages of them are read as they are asked
-    /// for, so memory holds one page, of up to 2,048 events and about 1 MiB by what those of the page before weighed:
-    /// where events grow all at once, one page is larger.
+    /// for, so memory holds one page, of up to 2,048 events and about 1 MiB by what those of the page before weighed, and
+    /// of 16 MiB at the most where events grow all at once.
     ///
     /// # Errors
     /// The stream ends after an error: one of the patterns,

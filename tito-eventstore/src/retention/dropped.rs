@@ -40,8 +40,9 @@ async fn step<E: TitoEngine>(engine: &E, store: u64) -> Result<bool> {
         let dropped: Dropped = stored::decode("a deleted event store", &key, &value)?;
         let page = tx.scan(keys::log(store), STEP).await?;
         let is_full = page.len() == STEP;
-        if page.is_empty() && tx.start_timestamp().millis_since(dropped.at) > oldest_writer {
-            // What began before the deletion has ended, so nothing can be written there any more.
+        if page.is_empty() && tx.start_timestamp().millis_since(dropped.at) > 2 * oldest_writer {
+            // The deletion committed within one such age of its start, and what began before that has ended within
+            // another, so nothing can be written there any more.
             tx.delete(key).await?;
         }
         for (key, _) in page {

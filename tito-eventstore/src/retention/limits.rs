@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn few_large_events_are_read_at_once() {
-        let rows = |last, bytes| rows(Head { last, bytes }, Tail { dropped: 100, bytes: 0 });
+        let rows = |last, bytes| rows(Head { last, bytes, largest: 0 }, Tail { dropped: 100, bytes: 0 });
         assert_eq!(rows(1100, 1000 * 100), STEP);
         assert_eq!(rows(1100, 1000 * (1 << 20)), 4);
         assert_eq!(rows(1100, u64::MAX), 1);

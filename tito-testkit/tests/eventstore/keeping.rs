@@ -84,7 +84,7 @@ pub async fn what_a_deleted_store_leaves_is_removed<E: TitoEngine>(db: E, clock:
     // That it was deleted is remembered as long as somebody may still write there.
     let dropped = || async { db.begin().await.unwrap().scan(keys::dropped_logs(), 10).await.unwrap().len() };
     assert_eq!(dropped().await, 1);
-    clock.advance(Duration::from_millis(db.max_transaction_age_millis() + 1));
+    clock.advance(Duration::from_millis(2 * db.max_transaction_age_millis() + 1));
     manager.sweep().await.unwrap();
     assert_eq!(dropped().await, 0);
     assert_eq!(sequences(&other, Select::all()).await, [1]);

@@ -30,7 +30,7 @@ macro_rules! on_engine {
             managing: stores_are_created_got_changed_and_deleted, a_store_created_again_begins_empty, what_an_engine_can_not_honour_is_refused, stores_are_listed;
             keeping: the_oldest_events_over_a_limit_are_dropped, events_of_an_age_are_dropped, sequences_are_not_used_again, what_a_deleted_store_leaves_is_removed, a_damaged_store_does_not_keep_others_from_being_swept;
             runtimes: an_append_outlives_the_runtime_that_was_to_serve_it, an_append_that_waited_for_a_runtime_that_ended_is_served_anew, an_append_that_a_runtime_was_committing_when_it_ended_is_unknown;
-            writers: writers_of_one_store_leave_no_hole, writers_of_a_hundred_stores_leave_no_hole, nothing_is_lost_or_doubled_while_every_call_may_fail, a_busy_store_can_be_changed_and_deleted;
+            writers: writers_of_one_store_leave_no_hole, writers_of_a_hundred_stores_leave_no_hole, nothing_is_lost_or_doubled_while_every_call_may_fail, a_busy_store_can_be_changed_appended_to_in_transactions_and_deleted;
         }
     };
     ($engine:ident, $under_test:ty; $($module:ident: $($fact:ident),+;)+) => {

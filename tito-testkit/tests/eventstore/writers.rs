@@ -176,7 +176,7 @@ pub async fn nothing_is_lost_or_doubled_while_every_call_may_fail<E: TitoEngine>
     assert!(accepted > 0);
 }
 
-pub async fn a_busy_store_can_be_changed_and_deleted<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_busy_store_can_be_changed_appended_to_in_transactions_and_deleted<E: TitoEngine>(db: E, _: TestClock) {
     let manager = Manager::new(db);
     let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     let appenders = (0..64).map(|number| {
@@ -188,6 +188,15 @@ pub async fn a_busy_store_can_be_changed_and_deleted<E: TitoEngine>(db: E, _: Te
         let config = EventStoreConfig::new("bank").description(number.to_string());
         manager.update_event_store(config).await.unwrap();
     }
+    for number in 0..20u8 {
+        let append = store.clone();
+        let appended = store.transaction(|tx: E::Transaction| async move {
+            tx.put(b"row".to_vec(), vec![number]).await?;
+            append.append_in(&tx, NewEvent::raw("mine.1", "noted", "")).await
+        });
+        appended.await.unwrap();
+    }
+    assert_eq!(read_until_done(&store).await.iter().filter(|event| event.entity() == "mine.1").count(), 20);
     manager.delete_event_store("bank").await.unwrap();
     // They go on for as long as it is there.
     appenders.await.unwrap();

@@ -22,11 +22,10 @@ pub async fn a_projection_added_to_a_store_with_events_folds_them_all<E: TitoEng
 pub async fn an_append_that_does_not_know_of_a_projection_is_run_again<E: TitoEngine>(db: E, clock: TestClock) {
     let db = FaultEngine::new(db);
     let bank = bank(&db).await;
+    // By another process: this one's would be waited for.
+    let other = Manager::new(db.clone()).get_event_store(bank.name()).await.unwrap();
     let gate = db.faults().at(Call::Commit).hold();
-    let append = tokio::spawn({
-        let bank = bank.clone();
-        async move { bank.append(NewEvent::raw("account.1", "opened", "ada")).await.unwrap() }
-    });
+    let append = tokio::spawn(async move { other.append(NewEvent::raw("account.1", "opened", "ada")).await.unwrap() });
     gate.arrivals(1).await;
     let projection = Projection::new(&bank, Accounts::new(&bank, Select::all())).await.unwrap();
     let mut harness = harness(&db, &clock, &projection);
