@@ -110,3 +110,29 @@ pub async fn a_damaged_store_does_not_keep_others_from_being_swept<E: TitoEngine
     assert!(matches!(*error, TitoError::Malformed { .. }), "{error:?}");
     assert_eq!(sequences(&other, Select::all()).await, [2]);
 }
+
+pub async fn sweeps_at_once_beside_writers_and_watchers_count_right<E: TitoEngine>(db: E, _: TestClock) {
+    let (manager, store) = limited(&db, Limits::default().events(300)).await;
+    let watcher = store.watch(Seen::default(), Select::all()).await.unwrap();
+    let writing = async {
+        for _ in 0..20 {
+            let last = store.append((0..50).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
+            // Nothing that it has not seen is dropped.
+            assert!(watcher.reached(last).await);
+        }
+    };
+    let sweeping = |manager: Manager<E>| async move {
+        for _ in 0..20 {
+            manager.sweep().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    futures::join!(writing, sweeping(manager.clone()), sweeping(Manager::new(db.clone())));
+    assert_eq!(watcher.stop().await.unwrap().0, (1..=1000).collect::<Vec<_>>());
+    manager.sweep().await.unwrap();
+    assert_eq!(sequences(&store, Select::all()).await, (701..=1000).collect::<Vec<_>>());
+    let info = store.info().await.unwrap();
+    assert_eq!((info.first_sequence, info.events), (701, 300));
+    // Of events of one size, so nothing was counted twice.
+    assert_eq!(info.bytes % 300, 0, "{info:?}");
+}

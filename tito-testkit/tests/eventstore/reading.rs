@@ -180,3 +180,23 @@ pub async fn a_tail_ends_with_its_store<E: TitoEngine>(db: E, clock: TestClock) 
     let ended = tokio::time::timeout(Duration::from_secs(60), tail.next()).await.expect("it ends");
     assert!(matches!(ended, Some(Err(EventStoreError::StoreNotFound { .. }))), "{ended:?}");
 }
+
+pub async fn a_slow_reader_of_a_tail_is_read_one_page_ahead_of<E: TitoEngine>(db: E, _: TestClock) {
+    let db = FaultEngine::new(db);
+    let store = store(&db).await;
+    store.append((0..1000).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
+    db.faults().reset_counts();
+    let mut tail = store.tail(Select::all());
+    assert_eq!((db.faults().count(Call::Scan), db.faults().rows_read()), (0, 0), "nothing was asked for");
+    let first = tail.next().await.unwrap().unwrap();
+    let page = db.faults().rows_read() - 1; // and the head
+    assert_eq!((first.sequence(), db.faults().count(Call::Scan)), (1, 1));
+    // Whatever is appended meanwhile, as long as events of that page are left nothing is read.
+    store.append((0..1000).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
+    for sequence in 2..=page {
+        assert_eq!(tail.next().await.unwrap().unwrap().sequence(), sequence);
+    }
+    assert_eq!(db.faults().count(Call::Scan), 1);
+    assert_eq!(tail.next().await.unwrap().unwrap().sequence(), page + 1);
+    assert_eq!(db.faults().count(Call::Scan), 2);
+}
