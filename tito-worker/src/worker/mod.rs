@@ -34,6 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::try_join_all;
 use tito_core::event::check_queue_name;
 use tito_core::{Result, TitoEngine, check_name};
 use tokio::sync::watch;
@@ -190,9 +191,9 @@ impl<E: TitoEngine> Worker<E> {
         loop {
             let published = if self.schedules { rounds.round().await?.published } else { 0 };
             let mut tasks = JoinSet::new();
-            for runner in &self.subscriptions {
-                let engine = &self.queue.engine;
-                let topic = read_topic(engine, runner).await?;
+            let engine = &self.queue.engine;
+            let topics = try_join_all(self.subscriptions.iter().map(|runner| read_topic(engine, runner))).await?;
+            for (runner, topic) in self.subscriptions.iter().zip(topics) {
                 if topic.is_paused(&runner.queue) {
                     continue;
                 }

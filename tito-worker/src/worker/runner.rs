@@ -24,9 +24,9 @@ use crate::observe::{Observe, Observers, Run};
 use crate::outcome::Outcome;
 use crate::policy::{Exhausted, Order, RateLimiter, RetryPolicy, Subscription};
 
-/// How many partitions are read at once: a worker of thousands of them would swamp an engine that is a cluster, so that
-/// no answer came in time.
-const READS_AT_ONCE: usize = 128;
+/// How many partitions and topics a worker reads at once: one of thousands of them would swamp an engine that is a
+/// cluster, so that no answer came in time.
+pub(super) const READS_AT_ONCE: usize = 128;
 
 /// Longer messages of failures are cut, in bytes.
 const LONGEST_ERROR: usize = 500;
@@ -49,7 +49,8 @@ pub(super) struct Runner<E: TitoEngine> {
     pub(super) delay_seconds: i64,
     pub(super) new_topic_partitions: u16,
     pub(super) observe: Observe,
-    reads: Semaphore,
+    /// Shared by all subscriptions of a worker.
+    reads: Arc<Semaphore>,
     /// Told when a transaction has found that the topic is not what this worker takes it for.
     pub(super) outdated: Notify,
     /// How many events are being handled.
@@ -101,6 +102,7 @@ impl<E: TitoEngine> Runner<E> {
         subscription: Subscription,
         handler: Handler<E>,
         observers: Observers,
+        reads: Arc<Semaphore>,
     ) -> Self {
         let Subscription { mut timeout, mut batch, .. } = subscription;
         match &handler {
@@ -127,13 +129,13 @@ impl<E: TitoEngine> Runner<E> {
             delay_seconds: i64::try_from(delay.as_secs().saturating_add(u64::from(delay.subsec_nanos() > 0)))
                 .unwrap_or(i64::MAX),
             new_topic_partitions: subscription.new_topic_partitions,
-            reads: Semaphore::new(READS_AT_ONCE),
+            reads,
             outdated: Notify::new(),
             in_flight: AtomicU64::new(0),
         }
     }
 
-    /// Waits for a turn to read a partition.
+    /// Waits for a turn to read a partition or the topic.
     pub(super) async fn turn_to_read(&self) -> Option<SemaphorePermit<'_>> {
         // Fails only when the semaphore is closed, which nobody does.
         self.reads.acquire().await.ok()

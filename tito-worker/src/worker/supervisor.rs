@@ -188,6 +188,7 @@ impl<E: TitoEngine> Supervisor<E> {
 /// The topic of a subscription's queue, created if it does not exist.
 pub(super) async fn read_topic<E: TitoEngine>(engine: &E, runner: &Runner<E>) -> Result<Arc<Topic>> {
     tito_core::event::check_queue_name(&runner.queue)?;
+    let _turn = runner.turn_to_read().await;
     Topic::ensure(engine, topic_of(&runner.queue).0, runner.new_topic_partitions).await
 }
 
