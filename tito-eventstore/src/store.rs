@@ -109,7 +109,8 @@ impl<E: TitoEngine> EventStore<E> {
     /// transaction that appends to a busy store with [`append_in`](EventStore::append_in) would otherwise lose every
     /// conflict, as appends follow one another without a pause.
     ///
-    /// Within it, [`append`](EventStore::append) to the same store waits for ever: use `append_in`.
+    /// Within it, [`append`](EventStore::append) to the same store waits until the transaction is too old to commit: use
+    /// `append_in`.
     ///
     /// # Errors
     /// What `f` returns, and as [`TitoEngine::transaction_with`].
@@ -120,7 +121,7 @@ impl<E: TitoEngine> EventStore<E> {
         T: Send,
         Error: From<TitoError> + Send,
     {
-        let _turn = self.group.turn().await;
+        let _turn = self.group.turn(self.engine()).await;
         self.engine().transaction_with(TxOptions::default(), f).await
     }
 }

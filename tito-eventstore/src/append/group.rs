@@ -94,9 +94,10 @@ impl Group {
     }
 
     /// Waits until no append of this process is being committed, in the order of the calls. None is until the guard is
-    /// dropped.
-    pub(crate) async fn turn(&self) -> AsyncMutexGuard<'_, ()> {
-        self.turn.lock().await
+    /// dropped. Nobody waits for longer than a transaction can live: conflicts keep what is stored right without turns.
+    pub(crate) async fn turn<E: TitoEngine>(&self, engine: &E) -> Option<AsyncMutexGuard<'_, ()>> {
+        let longest = Duration::from_millis(engine.max_transaction_age_millis());
+        tokio::time::timeout(longest, self.turn.lock()).await.ok()
     }
 }
 
@@ -150,12 +151,12 @@ impl Drop for Serving {
 
 async fn serve<E: TitoEngine>(store: EventStore<E>, mut serving: Serving) {
     loop {
+        let turn = store.group().turn(store.engine()).await;
         let requests = serving.take();
         if requests.is_empty() {
             return;
         }
         let events: Arc<[Arc<[Prepared]>]> = requests.iter().map(|request| request.events.clone()).collect();
-        let turn = store.group().turn().await;
         let outcomes = commit_or_each(&store, &events).await;
         drop(turn);
         for (request, outcome) in requests.into_iter().zip(outcomes) {
@@ -266,7 +267,11 @@ pub(crate) async fn append_in<E: TitoEngine>(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use tito_core::embedded::EmbeddedBackend;
+
     use super::*;
+    use crate::event::NewEvent;
+    use crate::manager::{EventStoreConfig, Manager};
 
     fn request() -> (Request, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
@@ -295,5 +300,18 @@ mod tests {
         drop(Serving::begin(&group, request_of_first).unwrap());
         assert!(matches!(answer.try_recv(), Ok(None)));
         assert!(Serving::begin(&group, request().0).is_some());
+    }
+
+    /// Time that nobody works in passes at once.
+    #[tokio::test(start_paused = true)]
+    async fn an_append_does_not_wait_for_a_turn_for_ever() {
+        let db = EmbeddedBackend::in_memory().await.unwrap();
+        let store = Manager::new(db).create_event_store(EventStoreConfig::new("bank")).await.unwrap();
+        let turn = store.group().turn(store.engine()).await;
+        assert!(turn.is_some());
+        assert_eq!(store.append(NewEvent::raw("a.1", "x", "")).await.unwrap(), 1);
+        assert!(store.group().turn(store.engine()).await.is_none());
+        drop(turn);
+        assert!(store.group().turn(store.engine()).await.is_some());
     }
 }

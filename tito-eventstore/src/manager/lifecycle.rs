@@ -58,7 +58,7 @@ impl<E: TitoEngine> Manager<E> {
         honour::check(self.engine(), &config)?;
         let update = config.clone();
         let group = self.group_of(&config.name).await?;
-        let _turn = group.turn().await;
+        let _turn = group.turn(self.engine()).await;
         let updated = self.engine().transaction_with(Default::default(), |tx: E::Transaction| async move {
             let definition = read_definition(&tx, &update.name).await?.changed(&update);
             tx.put(keys::event_store(&update.name), definition.encode()?).await?;
@@ -77,7 +77,7 @@ impl<E: TitoEngine> Manager<E> {
     pub async fn delete_event_store(&self, name: &str) -> Result<()> {
         let delete = name.to_string();
         let group = self.group_of(name).await?;
-        let _turn = group.turn().await;
+        let _turn = group.turn(self.engine()).await;
         let deleted = self.engine().transaction_with(Default::default(), |tx: E::Transaction| async move {
             let definition = read_definition(&tx, &delete).await?;
             tx.delete(keys::event_store(&delete)).await?;
