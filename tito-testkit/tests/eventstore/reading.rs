@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use tito_core::keys;
 use tito_core::prelude::*;
 use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, NewEvent, Select};
