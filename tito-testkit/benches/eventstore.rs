@@ -37,11 +37,13 @@ async fn store(db: &EmbeddedBackend) -> EventStore<EmbeddedBackend> {
 }
 
 fn appends(runtime: &Runtime) {
+    // As many for each, so that both meet the merges of the engine.
+    let events = scaled(50_000);
     let [one, together, collide] = interleaved(
         rounds(),
         [
-            &mut |_| on_disk(runtime, |store| append(store, 1, scaled(2_000))),
-            &mut |_| on_disk(runtime, |store| append(store, TASKS, scaled(100_000))),
+            &mut |_| on_disk(runtime, |store| append(store, 1, events)),
+            &mut |_| on_disk(runtime, |store| append(store, TASKS, events)),
             &mut |_| on_disk(runtime, |store| collide(store, scaled(5_000))),
         ],
     );
