@@ -69,6 +69,16 @@ struct Lane {
     waiting: VecDeque<Delivery>,
 }
 
+impl Lane {
+    /// Puts an event in its place among those that wait.
+    fn wait(&mut self, delivery: Delivery) {
+        let is_last = self.waiting.back().is_none_or(|last| last.key < delivery.key);
+        let place =
+            if is_last { self.waiting.len() } else { self.waiting.partition_point(|one| one.key < delivery.key) };
+        self.waiting.insert(place, delivery);
+    }
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     Ready,
@@ -86,10 +96,7 @@ impl Queues {
             self.lanes.insert(entity, Lane { state: State::Ready, suspended: 0, waiting });
             return;
         };
-        let is_last = lane.waiting.back().is_none_or(|last| last.key < delivery.key);
-        let place =
-            if is_last { lane.waiting.len() } else { lane.waiting.partition_point(|one| one.key < delivery.key) };
-        lane.waiting.insert(place, delivery);
+        lane.wait(delivery);
     }
 
     /// How many events can be handled together, up to `most`.
@@ -271,9 +278,9 @@ fn finish(queues: &mut Queues, handled: Vec<(Delivery, Verdict)>, order: Order) 
         let entity = delivery.entity;
         let is_suspended = match &verdict {
             Verdict::NotBegun => {
-                // Backwards, so that they are in their order again.
+                // Behind what came in before it meanwhile, such as an event that was redriven.
                 if let Some(lane) = queues.lanes.get_mut(&entity) {
-                    lane.waiting.push_front(delivery);
+                    lane.wait(delivery);
                 }
                 entities.push((entity, false));
                 continue;
@@ -302,6 +309,9 @@ fn finish(queues: &mut Queues, handled: Vec<(Delivery, Verdict)>, order: Order) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::fence::Fence;
+    use crate::worker::record::Recorded;
+    use crate::worker::runner::Origin;
 
     const ENTITY: Entity = 7;
 
@@ -319,5 +329,23 @@ mod tests {
         assert!(queues.lanes.contains_key(&ENTITY), "what is read meanwhile has to wait");
         queues.end_suspension(ENTITY);
         assert!(queues.lanes.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_begun_waits_behind_what_came_in_before_it_meanwhile() {
+        let origin = Arc::new(Origin { partition: 0, revision: 0, fence: Fence::new("job", 0, None) });
+        let delivery = |key: &[u8]| Delivery { key: key.to_vec(), entity: ENTITY, event: None, origin: origin.clone() };
+        let mut queues = Queues::default();
+        queues.submit(delivery(b"2"));
+        queues.submit(delivery(b"3"));
+        let mut taken = queues.take(2);
+        // Redriven while the handler of the others runs.
+        queues.submit(delivery(b"1"));
+        queues.submit(delivery(b"4"));
+        let not_begun = taken.pop().map(|delivery| (delivery, Verdict::NotBegun));
+        let given_up = taken.pop().map(|delivery| (delivery, Verdict::Recorded(Recorded::Dead)));
+        finish(&mut queues, given_up.into_iter().chain(not_begun).collect(), Order::Strict);
+        let next: Vec<_> = queues.take(9).into_iter().map(|delivery| delivery.key).collect();
+        assert_eq!(next, [b"1", b"3", b"4"]);
     }
 }
