@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::CLOCK_CHECK;
 use super::record::Disposition;
 use super::runner::{Delivery, Runner, Verdict};
 use crate::policy::Order;
@@ -255,7 +256,10 @@ async fn work<E: TitoEngine>(runner: Arc<Runner<E>>, shared: Arc<Shared>) {
         let deliveries = match turn {
             Ok(deliveries) => deliveries,
             Err(at_millis) => {
-                runner.clock().wait_until(at_millis).await;
+                tokio::select! {
+                    () = runner.clock().wait_until(at_millis) => {}
+                    () = tokio::time::sleep(CLOCK_CHECK) => {}
+                }
                 continue;
             }
         };
