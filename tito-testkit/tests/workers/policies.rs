@@ -248,3 +248,22 @@ pub async fn a_rate_limit_goes_on_when_the_clock_jumps_back<E: TitoEngine>(db: E
     }
     running.stop().await;
 }
+
+/// The clocks of a cluster's machines differ from the database's.
+pub async fn a_failure_of_the_engine_is_tried_again_in_the_engines_time<E: TitoEngine>(db: E, clock: TestClock) {
+    let ahead = TestClock::at(clock.now_millis() + 3_600_000);
+    let db = FaultEngine::new(db).with_clock(ahead.shared());
+    publish(&db, [job("a")]).await;
+    let mut harness = Harness::new(&db, &clock).subscribe_transactional(
+        "job",
+        Subscription::default(),
+        |event: TitoEvent, tx: <FaultEngine<E> as TitoEngine>::Transaction| async move {
+            count(&tx, format!("effect:{}", event.entity)).await
+        },
+    );
+    db.faults().at(Call::Commit).key_prefix("effect:").storage_error();
+    assert_eq!(harness.drain().await.unwrap().len(), 1);
+    ahead.advance(Duration::from_secs(1));
+    assert_eq!(harness.advance(Duration::from_secs(1)).await.unwrap().len(), 1);
+    assert_eq!(counts(&db, "effect:").await, [1]);
+}

@@ -28,6 +28,8 @@ pub(super) enum Disposition {
     Reschedule {
         seconds: i64,
     },
+    /// The engine has failed and not the handler: to be handled again in the next second.
+    TryAgain,
     Dead {
         error: String,
     },
@@ -166,6 +168,11 @@ pub(super) async fn record<E: TitoEngine>(
         }
         Disposition::Reschedule { seconds } => {
             let seconds = seconds.saturating_sub(runner.delay_seconds).max(due_after(Duration::ZERO));
+            put_off(tx, runner, topic, key, event, seconds).await?;
+            Ok(Recorded::Rescheduled)
+        }
+        Disposition::TryAgain => {
+            let seconds = tx.start_timestamp().seconds().saturating_add(1).saturating_sub(runner.delay_seconds).max(0);
             put_off(tx, runner, topic, key, event, seconds).await?;
             Ok(Recorded::Rescheduled)
         }

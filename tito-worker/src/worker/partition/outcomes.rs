@@ -86,7 +86,10 @@ impl<E: TitoEngine> Partition<E> {
             // An event that fits only as it is stored: it would keep all others from being recorded for ever.
             Err(error @ TitoError::LimitExceeded { .. })
                 if self.batch.iter().all(|one| {
-                    matches!(one.disposition, Disposition::Retry { .. } | Disposition::Reschedule { .. })
+                    matches!(
+                        one.disposition,
+                        Disposition::Retry { .. } | Disposition::Reschedule { .. } | Disposition::TryAgain
+                    )
                 }) =>
             {
                 let give_up = |one: &Unrecorded| {
