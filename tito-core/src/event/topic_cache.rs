@@ -33,6 +33,12 @@ impl TopicCache {
         is_current.then(|| (name.clone(), cached.topic.clone()))
     }
 
+    /// Whether this process has read, or made, a later state of a topic than one with this revision.
+    pub fn knows_later(&self, name: &str, revision: u64) -> bool {
+        let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        topics.get(name).is_some_and(|cached| cached.topic.revision > revision)
+    }
+
     /// Keeps a topic that was read, unless a later state of it is known.
     pub(super) fn store(&self, name: &str, topic: Topic, read_at_millis: u64) -> Arc<Topic> {
         let mut topics = self.0.write().unwrap_or_else(PoisonError::into_inner);

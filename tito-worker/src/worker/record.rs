@@ -95,6 +95,8 @@ pub(super) struct RecordedBatch {
     pub(super) recorded: Vec<Recorded>,
     /// Whether the partition is still this worker's.
     pub(super) is_owned: bool,
+    /// The topic's revision by then.
+    pub(super) revision: u64,
 }
 
 /// Records many outcomes of one partition in one transaction, and the checkpoint if one is given. It reads and deletes
@@ -127,7 +129,7 @@ pub(super) async fn record_all<E: TitoEngine>(
                     .map_err(|source| TitoError::Unserializable { what: "a checkpoint".to_string(), source })?;
                 tx.put(keys::checkpoint(&runner.queue, origin.partition), value).await?;
             }
-            Ok(RecordedBatch { recorded, is_owned: checked.is_owned })
+            Ok(RecordedBatch { recorded, is_owned: checked.is_owned, revision: checked.topic.revision })
         })
         .await
 }
