@@ -12,6 +12,9 @@ use super::topic::Topic;
 /// How long a topic that was read is taken as current.
 pub const CACHED: Duration = Duration::from_secs(5);
 
+/// How often a wait looks whether the clock was set back, after which it would be too long.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
+
 /// How often an engine that knows its live transactions is asked whether the old ones have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -31,6 +34,12 @@ impl TopicCache {
         let (name, cached) = topics.get_key_value(name)?;
         let is_current = now_millis.abs_diff(cached.read_at_millis) < CACHED.as_millis() as u64;
         is_current.then(|| (name.clone(), cached.topic.clone()))
+    }
+
+    /// Whether this process has read, or made, a later state of a topic than one with this revision.
+    pub fn knows_later(&self, name: &str, revision: u64) -> bool {
+        let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        topics.get(name).is_some_and(|cached| cached.topic.revision > revision)
     }
 
     /// Keeps a topic that was read, unless a later state of it is known.
@@ -55,16 +64,13 @@ impl TopicCache {
 /// has made: after it no event is committed that does not know of the change.
 ///
 /// Takes no time worth speaking of on an engine with one writing process; else [`CACHED`] and the engine's
-/// `max_transaction_age`, by the engine's clock.
+/// `max_transaction_age`, by the engine's time.
 ///
 /// # Errors
 /// Those of the engine.
 pub async fn settle_topics<E: TitoEngine>(engine: &E) -> Result<()> {
     if !engine.is_only_writer() {
-        let clock = engine.clock();
-        let longest = CACHED.as_millis() as u64 + engine.max_transaction_age_millis();
-        clock.wait_until(clock.now_millis().saturating_add(longest)).await;
-        return Ok(());
+        return wait_by_the_engines_time(engine, CACHED.as_millis() as u64 + engine.max_transaction_age_millis()).await;
     }
     // Begun after the change was made known to this process, so whatever begins from now on goes by it.
     let tx = engine.begin().await?;
@@ -74,6 +80,20 @@ pub async fn settle_topics<E: TitoEngine>(engine: &E) -> Result<()> {
     let too_old = changed.physical_millis() + engine.max_transaction_age_millis();
     while engine.oldest_live_start().is_some_and(|oldest| oldest < changed) && engine.clock().now_millis() <= too_old {
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// This machine's clock says when to ask, and no more: it can be set meanwhile.
+async fn wait_by_the_engines_time<E: TitoEngine>(engine: &E, millis: u64) -> Result<()> {
+    let (clock, began) = (engine.clock(), engine.timestamp().await?);
+    let mut left = millis;
+    while left > 0 {
+        tokio::select! {
+            () = clock.wait_until(clock.now_millis().saturating_add(left)) => {}
+            () = tokio::time::sleep(CLOCK_CHECK) => {}
+        }
+        left = millis.saturating_sub(engine.timestamp().await?.millis_since(began));
     }
     Ok(())
 }

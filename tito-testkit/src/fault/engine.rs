@@ -35,6 +35,8 @@ pub struct FaultEngine<E> {
     faults: Faults,
     /// A context that hears of no commit, in place of the engine's own.
     deaf: Option<Arc<EngineContext>>,
+    /// This process's clock, where it is not the engine's.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl<E: TitoEngine> FaultEngine<E> {
@@ -45,7 +47,7 @@ impl<E: TitoEngine> FaultEngine<E> {
 
     /// Wraps an engine, with a seed for the faults at random.
     pub fn seeded(inner: E, seed: u64) -> Self {
-        Self { inner, faults: Faults::new(seed), deaf: None }
+        Self { inner, faults: Faults::new(seed), deaf: None, clock: None }
     }
 
     /// Hides from workers what this process commits, and pretends that others write to the database as well: events
@@ -53,6 +55,13 @@ impl<E: TitoEngine> FaultEngine<E> {
     #[must_use]
     pub fn with_foreign_writers(self) -> Self {
         Self { deaf: Some(Arc::default()), ..self }
+    }
+
+    /// Gives this process a clock of its own, which may differ from the one that the engine draws its timestamps from,
+    /// as the clocks of a cluster's machines do.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
     }
 
     /// What is to go wrong, and how often each call was made.
@@ -86,7 +95,7 @@ impl<E: TitoEngine> TitoEngine for FaultEngine<E> {
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
-        self.inner.clock()
+        self.clock.as_ref().unwrap_or_else(|| self.inner.clock())
     }
 
     fn limits(&self) -> &Limits {

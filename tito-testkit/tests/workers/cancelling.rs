@@ -272,3 +272,66 @@ pub async fn an_event_is_either_cancelled_or_has_its_effect<E: TitoEngine>(db: E
     }
     assert_eq!(stored(&db, "event:").await.len(), 0);
 }
+
+/// Of an entity in strict order, whose first event has failed and waits an hour for its next attempt.
+pub async fn what_waits_behind_an_event_goes_on_when_that_is_taken_away<E: TitoEngine>(db: E, clock: TestClock) {
+    with_one_partition(&db).await;
+    let queue = TitoQueue::new(db.clone());
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let retry = RetryPolicy::default().first_delay(secs(3_600)).jitter(0.0);
+    let options = Subscription::default().order(Order::Strict).retry(retry);
+    let worker = Worker::builder(queue.clone()).subscribe_with("job", options, move |event: TitoEvent| {
+        let tell = tell.clone();
+        async move {
+            if event.action == "first" && event.attempt == 0 {
+                return Err(error("not yet"));
+            }
+            tell.send(format!("{} {}", event.entity, event.action)).unwrap();
+            Ok(())
+        }
+    });
+    let worker = Running::start(worker);
+    for how in ["cancel", "reschedule", "purge", "replace"] {
+        let unique = || Unique::key(how).replace();
+        let first = {
+            let queue = queue.clone();
+            let publish = |tx| async move { queue.publish_unique(job(how).action("first"), unique(), &tx).await };
+            db.transaction(publish).await.unwrap().event().clone()
+        };
+        publish(&db, [job(how).action("second")]).await;
+        while !stored(&db, "event:")
+            .await
+            .iter()
+            .any(|(_, value)| String::from_utf8_lossy(value).contains("not_before"))
+        {
+            tokio::task::yield_now().await;
+        }
+        // A worker that has read everything waits for time to pass.
+        clock.advance(secs(5));
+        let expected: &[&str] = match how {
+            "cancel" => {
+                assert!(cancel(&db, &first).await);
+                &["second"]
+            }
+            "reschedule" => {
+                // From where it lies now behind the second one, which goes first then.
+                reschedule(&db, &first, 0).await.unwrap();
+                &["second", "first"]
+            }
+            "purge" => {
+                assert_eq!(queue.purge_where("job", |event| event.action == "first").await.unwrap(), 1);
+                &["second"]
+            }
+            _ => {
+                let queue = queue.clone();
+                let replace = |tx| async move { queue.publish_unique(job(how).action("third"), unique(), &tx).await };
+                assert!(matches!(db.transaction(replace).await.unwrap(), Published::Replaced { .. }));
+                &["second", "third"]
+            }
+        };
+        for action in expected {
+            assert_eq!(told.recv().await.unwrap(), format!("{how} {action}"));
+        }
+    }
+    worker.stop().await;
+}

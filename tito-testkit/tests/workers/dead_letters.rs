@@ -5,7 +5,7 @@ use std::time::Duration;
 use tito_core::event::{FailedAttempt, TitoEvent, Topic};
 use tito_core::keys;
 use tito_core::prelude::*;
-use tito_testkit::{Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Harness, TestClock};
 use tito_worker::prelude::*;
 
 use crate::support::*;
@@ -125,4 +125,41 @@ pub async fn a_redrive_of_an_unknown_group_is_refused<E: TitoEngine>(db: E, _: T
     let refused = TitoQueue::new(db.clone()).redrive_all("job@gone").await;
     assert!(matches!(refused, Err(TitoError::UnknownGroup { .. })), "{refused:?}");
     assert_eq!(stored(&db, "dead:job@gone:").await.len(), 1);
+}
+
+/// As after an event was redriven once and given up again, or died before the number of partitions was changed.
+pub async fn redriven_events_of_an_entity_keep_their_order_whatever_the_order_in_which_they_died<E: TitoEngine>(
+    db: E,
+    clock: TestClock,
+) {
+    let db = FaultEngine::new(db);
+    with_one_partition(&db).await;
+    publish(&db, [job("a").action("first")]).await;
+    publish(&db, [job("a").action("second")]).await;
+    // More than a transaction moves.
+    publish(&db, (0..300).map(job)).await;
+    for (_, event) in places(&db, "event:job:").await.into_values() {
+        let died_at = if event.action == "first" { 20 } else { 10 };
+        let key = keys::dead_event("job", 0, event.timestamp + died_at, event.id);
+        db.transaction(|tx| async move {
+            tx.delete(event.key.clone()).await?;
+            tx.put(key, event.encode()?).await
+        })
+        .await
+        .unwrap();
+    }
+    clock.advance(Duration::from_secs(60));
+    let queue = TitoQueue::new(db.clone());
+    let second_step = db.faults().at(Call::Commit).key_prefix("dead:job:").nth(2).hold();
+    let redriving = tokio::spawn(async move { queue.redrive_all("job").await });
+    second_step.arrivals(1).await;
+    let strict = Subscription::default().order(Order::Strict);
+    let mut harness = Harness::new(db.inner(), &clock).subscribe_with("job", strict, |_| async { Done::Ok(()) });
+    let mut handled = harness.drain().await.unwrap();
+    second_step.open();
+    assert_eq!(redriving.await.unwrap().unwrap().events, 302);
+    handled.extend(harness.drain().await.unwrap());
+    let of_a = handled.iter().filter(|one| one.event.entity == "a").map(|one| one.event.action.as_str());
+    assert_eq!(of_a.collect::<Vec<_>>(), ["first", "second"]);
+    assert_eq!(handled.len(), 302);
 }

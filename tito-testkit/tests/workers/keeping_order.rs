@@ -1,11 +1,13 @@
 //! Strict order through redrives and changes of partitions, with workers that run in other processes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tito_core::event::TitoEvent;
+use tito_core::keys;
 use tito_core::prelude::*;
-use tito_testkit::{FaultEngine, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock};
 use tito_worker::prelude::*;
 
 use crate::strict::{by_entity, log, note, strict};
@@ -135,4 +137,94 @@ pub async fn strict_order_holds_while_partitions_change_under_running_workers<E:
         assert_eq!(actions, expected, "{entity}");
     }
     assert_eq!(stored(&db, "event:").await.len() + stored(&db, "dead:").await.len(), 0);
+}
+
+/// The failed event is not stored where its handler got it from when its failure is to be recorded.
+pub async fn what_waits_behind_a_failing_event_waits_on_where_both_are_moved<E: TitoEngine>(db: E, clock: TestClock) {
+    with_one_partition(&db).await;
+    let entity = (0..).map(|number: u32| number.to_string()).find(|entity| keys::partition_of(entity, 2) == 1).unwrap();
+    for action in ["1", "2"] {
+        publish(&db, [job(&entity).action(action)]).await;
+    }
+    let (gate, has_failed) = (Gate::new(), Arc::new(AtomicBool::new(false)));
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let at_gate = gate.clone();
+    let handler = move |event: TitoEvent| {
+        let (tell, gate, is_first) = (tell.clone(), at_gate.clone(), !has_failed.swap(true, Ordering::SeqCst));
+        async move {
+            if is_first {
+                gate.pass().await;
+                return Err(error("once"));
+            }
+            tell.send(event.action).unwrap();
+            Ok(())
+        }
+    };
+    let subscription = strict().timeout(Duration::from_secs(3_600));
+    let queue = TitoQueue::new(db.clone());
+    let worker = Running::start(Worker::builder(queue.clone()).subscribe_with("job", subscription, handler));
+    gate.arrivals(1).await;
+    let resizing = tokio::spawn(async move { queue.resize_topic("job", 2).await });
+    // In steps that make no transaction too old.
+    while !resizing.is_finished() {
+        clock.advance(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    resizing.await.unwrap().unwrap();
+    gate.open();
+    assert_eq!(told.recv().await.unwrap(), "1");
+    assert_eq!(told.recv().await.unwrap(), "2");
+    worker.stop().await;
+}
+
+/// The earlier of two events is moved already, and the later one not yet, when a worker reads what is there.
+pub async fn a_worker_that_has_not_heard_of_a_change_of_partitions_keeps_the_order<E: TitoEngine>(
+    db: E,
+    clock: TestClock,
+) {
+    with_one_partition(&db).await;
+    let moves = |entity: &String| keys::partition_of(entity, 2) == 1;
+    let entity = (1_000..).map(|number: u32| number.to_string()).find(moves).unwrap();
+    publish(&db, [job(&entity).action("1")]).await;
+    publish(&db, (0..500).map(job)).await;
+    publish(&db, [job(&entity).action("2")]).await;
+    let stays = (2_000..).map(|number: u32| number.to_string()).find(|entity| !moves(entity)).unwrap();
+    publish(&db, [job(&stays)]).await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let own_queue = TitoQueue::new(FaultEngine::new(db.clone()));
+    let beginning = own_queue.engine.faults().at(Call::Get).key_prefix("checkpoint:").hold();
+    let worker = Worker::builder(own_queue).subscribe_with("job", strict(), move |event: TitoEvent| {
+        let _ = tell.send((event.entity, event.action));
+        async { Done::Ok(()) }
+    });
+    let worker = Running::start(worker);
+    beginning.arrivals(1).await;
+    let db = FaultEngine::new(db);
+    let second_step = db.faults().at(Call::Commit).key_prefix("event:job:").nth(2).hold();
+    let resizing = tokio::spawn({
+        let queue = TitoQueue::new(db.clone());
+        async move { queue.resize_topic("job", 2).await }
+    });
+    // In steps that make no transaction too old.
+    while futures::poll!(std::pin::pin!(second_step.arrivals(1))).is_pending() {
+        clock.advance(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    beginning.open();
+    let mut actions = Vec::new();
+    while let Some((handled, action)) = told.recv().await {
+        if handled == stays {
+            // The worker has read past the later event.
+            second_step.open();
+        }
+        if handled == entity {
+            actions.push(action);
+        }
+        if actions.len() == 2 {
+            break;
+        }
+    }
+    assert_eq!(actions, ["1", "2"]);
+    resizing.await.unwrap().unwrap();
+    worker.stop().await;
 }

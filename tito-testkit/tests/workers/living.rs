@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_testkit::{Gate, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock};
 use tito_worker::prelude::*;
 use tokio::sync::mpsc;
 
@@ -149,4 +149,16 @@ pub async fn two_workers_of_one_share_lose_nothing_and_commit_effects_once<E: Ti
     assert_eq!(total.done, 400, "{total:?}");
     assert_eq!(counts(&db, "effect:").await, [1; 200]);
     assert_eq!(counts(&db, "seen:").await.len(), 200);
+}
+
+pub async fn a_worker_ends_while_its_topic_is_being_read<E: TitoEngine>(db: E, _: TestClock) {
+    let db = FaultEngine::new(db);
+    let (worker, mut told) = telling(&db);
+    let running = Running::start(worker.schedules(false));
+    publish(&db, [job("a")]).await;
+    told.recv().await.unwrap();
+    // No answer comes for as long as the test runs.
+    let reading = db.faults().at(Call::Get).key_prefix("topic:").always().hold();
+    reading.arrivals(1).await;
+    assert_eq!(running.stop().await.done, 1);
 }

@@ -221,3 +221,49 @@ pub async fn partitions_that_are_added_while_workers_run_are_served<E: TitoEngin
         assert!(worker.stop().await.done > 0);
     }
 }
+
+pub async fn a_rate_limit_goes_on_when_the_clock_jumps_back<E: TitoEngine>(db: E, clock: TestClock) {
+    with_one_partition(&db).await;
+    publish(&db, [job("a"), job("b")]).await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let options = Subscription::default().concurrency(1).rate_limit(RateLimit::new(1, Duration::from_secs(10)));
+    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe_with("job", options, move |event: TitoEvent| {
+        tell.send(event.entity).unwrap();
+        async { Done::Ok(()) }
+    });
+    let running = Running::start(worker);
+    told.recv().await.unwrap();
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    let before = clock.now_millis();
+    clock.set(before - 7_200_000);
+    loop {
+        tokio::select! {
+            biased;
+            event = told.recv() => break assert!(event.is_some()),
+            () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(Duration::from_millis(500)),
+        }
+        assert!(clock.now_millis() < before, "handed out only when the clock was where it had been");
+    }
+    running.stop().await;
+}
+
+/// The clocks of a cluster's machines differ from the database's.
+pub async fn a_failure_of_the_engine_is_tried_again_in_the_engines_time<E: TitoEngine>(db: E, clock: TestClock) {
+    let ahead = TestClock::at(clock.now_millis() + 3_600_000);
+    let db = FaultEngine::new(db).with_clock(ahead.shared());
+    publish(&db, [job("a")]).await;
+    let mut harness = Harness::new(&db, &clock).subscribe_transactional(
+        "job",
+        Subscription::default(),
+        |event: TitoEvent, tx: <FaultEngine<E> as TitoEngine>::Transaction| async move {
+            count(&tx, format!("effect:{}", event.entity)).await
+        },
+    );
+    db.faults().at(Call::Commit).key_prefix("effect:").storage_error();
+    assert_eq!(harness.drain().await.unwrap().len(), 1);
+    ahead.advance(Duration::from_secs(1));
+    assert_eq!(harness.advance(Duration::from_secs(1)).await.unwrap().len(), 1);
+    assert_eq!(counts(&db, "effect:").await, [1]);
+}

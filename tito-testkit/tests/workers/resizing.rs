@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 
+use tito_core::clock::Clock;
 use tito_core::event::{TitoEvent, Topic};
 use tito_core::keys;
 use tito_core::prelude::*;
@@ -230,4 +231,25 @@ pub async fn groups_change_their_partitions_with_their_topic<E: TitoEngine>(db: 
     let mut harness = Harness::new(&db, &clock).subscribe("job@mail", |_| async { Done::Ok(()) });
     assert_eq!(queue.redrive_all("job@mail").await.unwrap().events, 100);
     assert_eq!(harness.drain().await.unwrap().len(), 200);
+}
+
+/// Where there are other writers it waits until they know, and the clock of its own machine can be set meanwhile.
+pub async fn a_change_of_partitions_waits_by_the_engines_time<E: TitoEngine>(db: E, clock: TestClock) {
+    let own_clock = TestClock::at(clock.now_millis());
+    let engine = FaultEngine::new(db.clone()).with_foreign_writers().with_clock(own_clock.shared());
+    let queue = TitoQueue::new(db.clone());
+    queue.create_topic("job", 3).await.unwrap();
+    publish(&db, (0..20).map(job)).await;
+    let resizing = tokio::spawn(async move { TitoQueue::new(engine).resize_topic("job", 1).await });
+    own_clock.waited_for().await;
+    // By its own clock an hour passes, by the engine's nothing.
+    own_clock.advance(std::time::Duration::from_secs(3_600));
+    own_clock.waited_for().await;
+    // As another process publishes that has not heard of the change yet.
+    let unaware = keys::event("job", 2, 5, uuid::Uuid::from_u128(7));
+    put(&db, unaware, places(&db, "event:job:").await.into_values().next().unwrap().1.encode().unwrap()).await;
+    own_clock.set(own_clock.now_millis() - 7_200_000);
+    clock.advance(std::time::Duration::from_secs(36));
+    resizing.await.unwrap().unwrap();
+    assert_eq!(stored(&db, "event:job:0000:").await.len(), 21);
 }

@@ -4,6 +4,7 @@ use tito_core::event::EventReference;
 use tito_core::{Result, TitoEngine, TitoTransaction};
 
 use super::locate::locate;
+use super::waiting::let_later_ones_go;
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
 
@@ -40,6 +41,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         for event in &located {
             tx.delete(event.key.clone()).await?;
         }
+        let_later_ones_go(tx, &event.event_type, &located).await?;
         Ok(!located.is_empty())
     }
 

@@ -5,6 +5,7 @@ use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 
 use super::locate::locate;
+use super::waiting::let_later_ones_go;
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
 
@@ -32,6 +33,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         if located.is_empty() {
             return Ok(None);
         }
+        let_later_ones_go(tx, &event.event_type, &located).await?;
         let topic = Topic::read(tx, &event.event_type).await?;
         if topic.groups.values().any(|group| group.copies_before.is_some()) {
             // Whoever copies earlier events into the group may have passed the event's new place, but not yet its old

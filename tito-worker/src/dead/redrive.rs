@@ -1,14 +1,14 @@
 //! Makes dead letters due again.
 
-use std::ops::AddAssign;
 use std::sync::Arc;
 
-use tito_core::engine::{Announcement, KeyValue};
+use tito_core::engine::{Announcement, Limits};
 use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
 use tito_core::{Result, TitoEngine, TitoTransaction, keys};
 use uuid::Uuid;
 
-use crate::batches::in_batches;
+use crate::batches::{KEYS_OF_AN_ENTRY, STEP};
+use crate::pages::Pages;
 use crate::queue::TitoQueue;
 use crate::topics::check_group;
 
@@ -20,13 +20,6 @@ pub struct Redriven {
     pub events: u64,
     /// Dead letters whose bytes are no events; they stay where they are.
     pub skipped: u64,
-}
-
-impl AddAssign for Redriven {
-    fn add_assign(&mut self, other: Self) {
-        self.events += other.events;
-        self.skipped += other.skipped;
-    }
 }
 
 impl<E: TitoEngine> TitoQueue<E> {
@@ -48,8 +41,10 @@ impl<E: TitoEngine> TitoQueue<E> {
     }
 
     /// Makes the chosen dead letters of a queue, `{type}` or `{type}@{group}`, due again, with all their attempts, in
-    /// transactions of at most 200 each. They go back to where they last lay, so that they come before the later events
-    /// of their entities. What is given up after the call has begun is left alone.
+    /// transactions of at most 200 each. They go back to where they last lay, and in that order, so that they come before
+    /// the later events of their entities. What is given up after the call has begun is left alone.
+    ///
+    /// Reads all dead letters first, and keeps where the chosen ones lie (some 50 bytes each) in memory meanwhile.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -75,43 +70,93 @@ impl<E: TitoEngine> TitoQueue<E> {
         is_chosen: impl Fn(&TitoEvent) -> bool + Send + Sync,
     ) -> Result<Redriven> {
         check_queue_name(queue)?;
-        let (queue, is_chosen) = (Arc::<str>::from(queue), Arc::new(is_chosen));
         // Without a bound in time a worker that gives events up at once would keep this going for ever.
         let latest = self.engine.timestamp().await?.seconds();
-        in_batches(&self.engine, keys::dead_events(&queue), move |tx: E::Transaction, page| {
+        let (mut chosen, skipped) = choose(&self.engine, queue, latest, is_chosen).await?;
+        // In the order in which those of an entity are handled: a worker gets some while others are still to be moved.
+        chosen.sort_unstable();
+        let mut redriven = Redriven { events: 0, skipped };
+        let (queue, mut rest) = (Arc::<str>::from(queue), chosen.as_slice());
+        while !rest.is_empty() {
+            let (step, others) = rest.split_at(entries_of_a_step(rest, self.engine.limits()));
+            let keys: Vec<_> = step.iter().map(|letter| letter.key(&queue)).collect();
             let queue = queue.clone();
-            let (chosen, skipped) = choose(page, latest, &*is_chosen);
-            async move {
-                let events = chosen.len() as u64;
-                if events > 0 {
-                    move_back(&tx, &queue, chosen).await?;
-                }
-                Ok(Redriven { events, skipped })
-            }
-        })
-        .await
+            let moving = self.engine.transaction(|tx| async move { move_back(&tx, &queue, keys).await });
+            // On the heap, as calls are made of many of these.
+            redriven.events += Box::pin(moving).await?;
+            rest = others;
+        }
+        Ok(redriven)
     }
 }
 
-/// The events that are to be redriven with their keys, and how many entries are none.
-fn choose(page: Vec<KeyValue>, latest: i64, is_chosen: impl Fn(&TitoEvent) -> bool) -> (Vec<TitoEvent>, u64) {
+/// A dead letter that is to be redriven: first what its place among the events of its entity is, then where it lies.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Chosen {
+    timestamp: i64,
+    id: Uuid,
+    partition: u16,
+    dead_at: i64,
+    bytes: usize,
+}
+
+impl Chosen {
+    fn key(&self, queue: &str) -> Vec<u8> {
+        keys::dead_event(queue, self.partition, self.dead_at, self.id)
+    }
+}
+
+/// The dead letters that are to be redriven, and how many entries are no events.
+async fn choose<E: TitoEngine>(
+    engine: &E,
+    queue: &str,
+    latest: i64,
+    is_chosen: impl Fn(&TitoEvent) -> bool + Send + Sync,
+) -> Result<(Vec<Chosen>, u64)> {
     let (mut chosen, mut skipped) = (Vec::new(), 0);
-    for (key, value) in page {
-        match (keys::parse_event(&key), TitoEvent::decode(&key, &value)) {
-            (Some(place), Ok(event)) if place.seconds <= latest && is_chosen(&event) => chosen.push(event),
-            (Some(_), Ok(_)) => {}
-            _ => skipped += 1,
+    let mut pages = Pages::new(engine, keys::dead_events(queue));
+    while let Some((page, _)) = pages.next().await? {
+        for (key, value) in page {
+            match (keys::parse_event(&key), TitoEvent::decode(&key, &value)) {
+                (Some(place), Ok(event)) if place.seconds <= latest && is_chosen(&event) => chosen.push(Chosen {
+                    timestamp: event.timestamp,
+                    id: place.id,
+                    partition: place.partition,
+                    dead_at: place.seconds,
+                    bytes: value.len(),
+                }),
+                (Some(_), Ok(_)) => {}
+                _ => skipped += 1,
+            }
         }
     }
-    (chosen, skipped)
+    Ok((chosen, skipped))
+}
+
+/// How many of the first of them one transaction can move with room to spare; one at least.
+fn entries_of_a_step(rest: &[Chosen], limits: &Limits) -> usize {
+    let most = (limits.transaction_keys / KEYS_OF_AN_ENTRY).clamp(1, STEP);
+    let mut bytes = 0;
+    let within = rest.iter().take(most).take_while(|letter| {
+        bytes += letter.bytes;
+        bytes <= limits.transaction_bytes / 2
+    });
+    within.count().max(1)
 }
 
 /// Workers do not look for events where these are put: the new revision of the topic makes them.
-async fn move_back<T: TitoTransaction>(tx: &T, queue: &Arc<str>, events: Vec<TitoEvent>) -> Result<()> {
+async fn move_back<T: TitoTransaction>(tx: &T, queue: &Arc<str>, letters: Vec<Vec<u8>>) -> Result<u64> {
+    let stored = tx.batch_get(letters.clone()).await?;
+    // Others may have been redriven or purged meanwhile.
+    let found = letters.iter().zip(stored).filter_map(|(key, value)| TitoEvent::decode(key, &value?).ok());
+    let events: Vec<_> = found.collect();
+    if events.is_empty() {
+        return Ok(0);
+    }
     let (event_type, group) = topic_of(queue);
     let topic = Topic::raise_revision(tx, event_type).await?;
     check_group(&topic, event_type, group)?;
-    let now = tx.start_timestamp().seconds();
+    let (now, moved) = (tx.start_timestamp().seconds(), events.len() as u64);
     for mut event in events {
         let partition = topic.partition_of(&event.entity);
         event.attempt = 0;
@@ -122,5 +167,5 @@ async fn move_back<T: TitoTransaction>(tx: &T, queue: &Arc<str>, events: Vec<Tit
         tx.delete(std::mem::take(&mut event.key)).await?;
         tx.outbox().announce(Announcement { event_type: queue.clone(), partition, key });
     }
-    Ok(())
+    Ok(moved)
 }

@@ -19,6 +19,7 @@ impl<E: TitoEngine> Membership<E> {
     pub(super) async fn claim(&self, queue: &Arc<str>, partitions: &[u16]) -> Result<bool> {
         let mut all_claimed = true;
         for step in partitions.chunks(STEP) {
+            self.heartbeat_if_due().await?;
             let claiming = self.engine.transaction(|tx| async move { self.claim_in(&tx, queue, step).await });
             let claimed = self.call("claiming partitions", claiming.boxed()).await?;
             all_claimed &= claimed.len() == step.len();

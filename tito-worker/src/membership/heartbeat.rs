@@ -66,6 +66,15 @@ impl<E: TitoEngine> Membership<E> {
         Ok(())
     }
 
+    /// Says that it lives if the last time was a period ago or more: a round over many queues takes longer than a lease.
+    pub(super) async fn heartbeat_if_due(&self) -> Result<()> {
+        let left_millis = self.valid_until.borrow().saturating_sub(self.clock().now_millis());
+        if left_millis.saturating_add(self.options.period_millis()) > self.options.lease_millis() {
+            return Ok(());
+        }
+        self.heartbeat().await
+    }
+
     /// Whether a transaction that began then falls into the time that the last heartbeat covers.
     pub(super) fn is_live_at(&self, start: Timestamp) -> bool {
         let life = *self.life.lock().unwrap_or_else(PoisonError::into_inner);

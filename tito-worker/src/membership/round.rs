@@ -42,6 +42,7 @@ impl<E: TitoEngine> Membership<E> {
             let fleet = self.read_fleet().await?;
             self.remove_long_dead(&fleet).await?;
             for queues in self.queues.chunks(QUEUES_AT_ONCE) {
+                self.heartbeat_if_due().await?;
                 if self.look_after(&fleet, queues).await? == Round::Waiting {
                     round = Round::Waiting;
                 }

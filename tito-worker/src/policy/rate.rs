@@ -44,7 +44,9 @@ impl RateLimiter {
         let now_nanos = now_millis.saturating_mul(1_000_000);
         let mut next = self.next_nanos.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back must not stop everything until it is where it was.
-        let ahead = next.saturating_sub(now_nanos).min(self.burst_nanos.saturating_add(self.interval_nanos));
+        let furthest = now_nanos.saturating_add(self.burst_nanos).saturating_add(self.interval_nanos);
+        *next = (*next).min(furthest);
+        let ahead = next.saturating_sub(now_nanos);
         if ahead > self.burst_nanos {
             return Err(now_nanos.saturating_add(ahead - self.burst_nanos).div_ceil(1_000_000));
         }
@@ -95,6 +97,8 @@ mod tests {
         let limiter = RateLimiter::new(RateLimit::new(1, Duration::from_secs(60)));
         assert_eq!(limiter.start(1, 10_000_000), Ok(1));
         assert_eq!(limiter.start(1, 1_000_000), Err(1_060_000));
+        assert_eq!(limiter.start(1, 1_030_000), Err(1_060_000));
+        assert_eq!(limiter.start(1, 1_060_000), Ok(1));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tito_core::{KeyText, Result, TitoEngine, TitoError, TitoTransaction, keys};
 
 use super::options::{LONGEST_WINDOW, Unique};
 use super::row::UniqueRow;
-use crate::change::locate;
+use crate::change::{let_later_ones_go, locate};
 use crate::publish::Publish;
 use crate::queue::TitoQueue;
 
@@ -81,6 +81,7 @@ impl<E: TitoEngine> TitoQueue<E> {
                 for pending in &located {
                     tx.delete(pending.key.clone()).await?;
                 }
+                let_later_ones_go(tx, &event_type, &located).await?;
                 (!located.is_empty()).then_some(earlier)
             }
             None => None,

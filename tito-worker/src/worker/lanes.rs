@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::CLOCK_CHECK;
 use super::record::Disposition;
 use super::runner::{Delivery, Runner, Verdict};
 use crate::policy::Order;
@@ -294,7 +295,10 @@ async fn work<E: TitoEngine>(runner: Arc<Runner<E>>, shared: Arc<Shared>) {
         let deliveries = match turn {
             Ok(deliveries) => deliveries,
             Err(at_millis) => {
-                runner.clock().wait_until(at_millis).await;
+                tokio::select! {
+                    () = runner.clock().wait_until(at_millis) => {}
+                    () = tokio::time::sleep(CLOCK_CHECK) => {}
+                }
                 continue;
             }
         };
@@ -314,6 +318,7 @@ fn finish(queues: &mut Queues, deliveries: Few<Delivery>, verdicts: Few<Verdict>
         let entity = delivery.entity;
         let is_suspended = match &verdict {
             Verdict::NotBegun => {
+                // Behind what came in before it meanwhile, such as an event that was redriven.
                 if let Some(lane) = queues.lanes.get_mut(&entity) {
                     lane.waiting.insert(delivery);
                 }
@@ -344,6 +349,9 @@ fn finish(queues: &mut Queues, deliveries: Few<Delivery>, verdicts: Few<Verdict>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::fence::Fence;
+    use crate::worker::record::Recorded;
+    use crate::worker::runner::Origin;
 
     const ENTITY: Entity = 7;
 
@@ -361,5 +369,23 @@ mod tests {
         assert!(queues.lanes.contains_key(&ENTITY), "what is read meanwhile has to wait");
         queues.end_suspension(ENTITY);
         assert!(queues.lanes.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_begun_waits_behind_what_came_in_before_it_meanwhile() {
+        let origin = Arc::new(Origin { partition: 0, revision: 0, fence: Fence::new("job", 0, None) });
+        let delivery =
+            |key: &[u8]| Delivery { key: key.to_vec(), stored: Vec::new(), entity: ENTITY, origin: origin.clone() };
+        let mut queues = Queues::default();
+        queues.submit(delivery(b"2"));
+        queues.submit(delivery(b"3"));
+        let taken = queues.take(2);
+        // Redriven while the handler of the others runs.
+        queues.submit(delivery(b"1"));
+        queues.submit(delivery(b"4"));
+        let verdicts = Few::from_iter([Verdict::Recorded(Recorded::Dead), Verdict::NotBegun]);
+        finish(&mut queues, taken, verdicts, Order::Strict);
+        let next: Vec<_> = queues.take(9).into_iter().map(|delivery| delivery.key).collect();
+        assert_eq!(next, [b"1", b"3", b"4"]);
     }
 }

@@ -52,6 +52,9 @@ use crate::schedule;
 pub use self::builder::WorkerBuilder;
 pub use self::report::WorkerReport;
 
+/// How often whoever waits for a time looks whether the clock was set back, after which it would wait too long.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
+
 /// How often the flag of [`WorkerBuilder::active_while`] is looked at.
 const ACTIVE_CHECK: Duration = Duration::from_millis(50);
 

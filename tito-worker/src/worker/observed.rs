@@ -31,7 +31,7 @@ pub(super) fn observed<'a, E: TitoEngine>(
     match verdict {
         Verdict::Recorded(recorded) => ((*recorded).into(), None),
         Verdict::Unrecorded(Disposition::Done) => (HandledAs::Done, None),
-        Verdict::Unrecorded(Disposition::Reschedule { .. }) => (HandledAs::Rescheduled, None),
+        Verdict::Unrecorded(Disposition::Reschedule { .. } | Disposition::TryAgain) => (HandledAs::Rescheduled, None),
         Verdict::Unrecorded(Disposition::Dead { error }) => (HandledAs::Dead, Some(error)),
         Verdict::Unrecorded(Disposition::Malformed) => (HandledAs::Malformed, None),
         Verdict::Unrecorded(Disposition::Misplaced) => (HandledAs::Moved, None),

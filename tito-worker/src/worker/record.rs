@@ -28,6 +28,8 @@ pub(super) enum Disposition {
     Reschedule {
         seconds: i64,
     },
+    /// The engine has failed and not the handler: to be handled again in the next second.
+    TryAgain,
     Dead {
         error: String,
     },
@@ -100,6 +102,8 @@ pub(super) struct RecordedBatch {
     pub(super) recorded: Vec<Recorded>,
     /// Whether the partition is still this worker's.
     pub(super) is_owned: bool,
+    /// The topic's revision by then.
+    pub(super) revision: u64,
 }
 
 /// Records many outcomes of one partition in one transaction, and the checkpoint if one is given. It reads and deletes
@@ -132,7 +136,7 @@ pub(super) async fn record_all<E: TitoEngine>(
                     .map_err(|source| TitoError::Unserializable { what: "a checkpoint".to_string(), source })?;
                 tx.put(keys::checkpoint(&runner.queue, origin.partition), value).await?;
             }
-            Ok(RecordedBatch { recorded, is_owned: checked.is_owned })
+            Ok(RecordedBatch { recorded, is_owned: checked.is_owned, revision: checked.topic.revision })
         })
         .await
 }
@@ -173,6 +177,11 @@ pub(super) async fn record<E: TitoEngine>(
         }
         Disposition::Reschedule { seconds } => {
             let seconds = seconds.saturating_sub(runner.delay_seconds).max(due_after(Duration::ZERO));
+            put_off(tx, runner, topic, key, event, seconds).await?;
+            Ok(Recorded::Rescheduled)
+        }
+        Disposition::TryAgain => {
+            let seconds = tx.start_timestamp().seconds().saturating_add(1).saturating_sub(runner.delay_seconds).max(0);
             put_off(tx, runner, topic, key, event, seconds).await?;
             Ok(Recorded::Rescheduled)
         }

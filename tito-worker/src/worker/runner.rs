@@ -220,7 +220,7 @@ impl<E: TitoEngine> Runner<E> {
             Ok(None) => retry(format!("the handler did not end within {:?}", self.timeout)),
             Err(panic) => retry(format!("the handler panicked: {}", panic_text(&*panic))),
         };
-        let was_tried = !matches!(failed, Disposition::Reschedule { .. });
+        let was_tried = !matches!(failed, Disposition::TryAgain);
         if deliveries.len() > 1 && was_tried {
             tracing::debug!(queue = %self.queue, events = deliveries.len(), "a batch has failed, handling it one by one");
             return None;
@@ -357,7 +357,7 @@ impl<E: TitoEngine> Runner<E> {
             | TitoError::RetriesExhausted { .. }
             | TitoError::CommitUnknown { .. } => {
                 tracing::warn!(queue = %self.queue, %error, "a handler's transaction failed, trying again");
-                Disposition::Reschedule { seconds: (self.clock().now_millis() / 1000) as i64 + 1 }
+                Disposition::TryAgain
             }
             error => retry(text_of(error)),
         }

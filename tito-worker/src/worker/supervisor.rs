@@ -71,6 +71,8 @@ impl<E: TitoEngine> Supervisor<E> {
         };
         let mut served: BTreeMap<u16, Served> = BTreeMap::new();
         let mut tasks: JoinSet<Ended> = JoinSet::new();
+        // Beside everything else: an engine that does not answer must not keep the worker from ending.
+        let mut refresh = Box::pin(self.refresh(&publish_topic));
         while !*stopped.borrow() {
             let wanted = self.wanted(&topic.borrow(), owned.as_mut());
             // One whose lease was renewed under another epoch is stopped as well, and begun anew when it has ended.
@@ -96,8 +98,7 @@ impl<E: TitoEngine> Supervisor<E> {
             tokio::select! {
                 _ = stopped.changed() => {}
                 () = changed(owned.as_mut()) => {}
-                () = self.runner.outdated.notified() => self.refresh(&publish_topic).await,
-                () = tokio::time::sleep(TOPIC_EVERY) => self.refresh(&publish_topic).await,
+                () = &mut refresh => refresh.set(self.refresh(&publish_topic)),
                 Some(ended) = tasks.join_next() => {
                     let ended = resumed(ended);
                     served.remove(&ended.partition);
@@ -105,6 +106,7 @@ impl<E: TitoEngine> Supervisor<E> {
                 }
             }
         }
+        drop(refresh);
         for served in served.values() {
             let _ = served.stop.send(true);
         }
@@ -144,8 +146,12 @@ impl<E: TitoEngine> Supervisor<E> {
         ended.report
     }
 
-    /// Reads the topic anew. What can't be read now is read the next time.
+    /// Reads the topic anew when it is time. What can't be read now is read the next time.
     async fn refresh(&self, publish: &watch::Sender<Arc<Topic>>) {
+        tokio::select! {
+            () = self.runner.outdated.notified() => {}
+            () = tokio::time::sleep(TOPIC_EVERY) => {}
+        }
         if let Ownership::Fleet(membership) = &self.ownership {
             membership.set_in_flight(&self.runner.queue, self.runner.in_flight.load(Ordering::Relaxed));
         }

@@ -238,3 +238,22 @@ async fn names_that_cannot_be_a_fleet_or_a_queue_are_refused() {
     let member = crate::membership::Membership::new(db.clone(), String::new(), options(1), Vec::new());
     assert!(member.round().await.unwrap_err().to_string().contains("fleet"));
 }
+
+/// As for a worker of thousands of topics.
+#[tokio::test]
+async fn a_member_lives_through_a_round_that_takes_longer_than_its_lease() {
+    let (db, clock) = database().await;
+    let queues: Vec<String> = (0..40).map(|number| format!("queue{number:02}")).collect();
+    for queue in &queues {
+        create_topic(&db, queue, 1).await;
+    }
+    let slow = SlowEngine { db, clock, pause: Duration::from_secs(1) };
+    let member = member(slow, 1, &queues.iter().map(String::as_str).collect::<Vec<_>>());
+    // Leases are lost at the very moment that they are too old, also in the middle of a round.
+    tokio::select! {
+        biased;
+        () = member.watch_for_lateness() => {}
+        round = member.round() => assert!(round.is_ok()),
+    }
+    assert_eq!(member.owned().borrow().len(), 40);
+}

@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::clock::Clock;
+use tito_core::engine::{EngineContext, Limits};
 use tito_core::event::Topic;
 use tito_core::prelude::*;
-use tito_core::{Result, TitoEngine};
+use tito_core::{Result, Timestamp, TitoEngine};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -47,6 +48,43 @@ pub(super) async fn database() -> (EmbeddedBackend, HandClock) {
     let clock = HandClock(watch::Sender::new(1_767_225_600_000));
     let db = EmbeddedBackend::builder().clock(Arc::new(clock.clone())).in_memory().await.unwrap();
     (db, clock)
+}
+
+/// An engine on which every transaction takes a time to begin.
+#[derive(Clone)]
+pub(super) struct SlowEngine {
+    pub(super) db: EmbeddedBackend,
+    pub(super) clock: HandClock,
+    pub(super) pause: Duration,
+}
+
+impl TitoEngine for SlowEngine {
+    type Transaction = <EmbeddedBackend as TitoEngine>::Transaction;
+
+    async fn begin(&self) -> Result<Self::Transaction> {
+        self.clock.advance(self.pause);
+        self.db.begin().await
+    }
+
+    async fn timestamp(&self) -> Result<Timestamp> {
+        self.db.timestamp().await
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        self.db.clock()
+    }
+
+    fn limits(&self) -> &Limits {
+        self.db.limits()
+    }
+
+    fn max_transaction_age_millis(&self) -> u64 {
+        self.db.max_transaction_age_millis()
+    }
+
+    fn context(&self) -> &EngineContext {
+        self.db.context()
+    }
 }
 
 pub(super) async fn create_topic(db: &EmbeddedBackend, name: &str, partitions: u16) {

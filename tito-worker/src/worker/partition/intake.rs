@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use tito_core::event::{EventHead, started_at};
+use tito_core::event::{EventHead, started_at, topic_of};
 use tito_core::keys;
 use tito_core::{Result, Timestamp, TitoEngine};
 
@@ -87,6 +87,14 @@ impl<E: TitoEngine> Partition<E> {
         [self.held.first_second(), blocked].into_iter().flatten().min()
     }
 
+    /// Whether the topic was changed in a way that pages don't show: where the number of partitions changes, events may be
+    /// on their way to another one, and others pass for the first of their entities. A change that another process makes
+    /// is noticed before it moves anything.
+    fn is_behind_its_topic(&self) -> bool {
+        let topic = topic_of(&self.runner.queue).0;
+        self.runner.is_strict() && self.engine.context().topics.knows_later(topic, self.topic.revision)
+    }
+
     pub(super) fn take_page(&mut self, page: Result<Page>) -> Result<()> {
         let page = match page {
             Ok(page) => page,
@@ -98,6 +106,10 @@ impl<E: TitoEngine> Partition<E> {
             }
         };
         self.read_pause = Duration::ZERO;
+        if self.is_behind_its_topic() {
+            self.fence();
+            return Ok(());
+        }
         let now_millis = self.engine.clock().now_millis();
         // A subscription with a delay of its own lives in the past.
         let delay_millis = u64::try_from(self.runner.delay_seconds).unwrap_or(0).saturating_mul(1_000);

@@ -31,14 +31,11 @@ use super::reader::Reader;
 use super::record::{RecordedBatch, Unrecorded};
 use super::report::WorkerReport;
 use super::runner::{Origin, Runner};
-use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE};
+use super::{CLOCK_CHECK, FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE};
 use crate::membership::Lease;
 
 /// How often, by the engine's clock, a checkpoint is written beside an acknowledgement.
 const CHECKPOINT_EVERY: u64 = 10_000;
-
-/// How often a worker that waits looks whether the clock was set back, after which it would wait too long.
-const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// What the partitions of a subscription listen to.
 #[derive(Clone)]

@@ -39,7 +39,7 @@ impl<E: TitoEngine> Partition<E> {
     }
 
     /// Stops handing out until it is known who owns the partition, and in which order its events are.
-    fn fence(&mut self) {
+    pub(super) fn fence(&mut self) {
         self.put_back_unstarted();
         self.is_fenced = true;
         self.runner.outdated.notify_one();
@@ -75,7 +75,7 @@ impl<E: TitoEngine> Partition<E> {
     }
 
     pub(super) fn take_recorded(&mut self, result: Result<RecordedBatch>) -> Result<()> {
-        let RecordedBatch { recorded, is_owned } = match result {
+        let RecordedBatch { recorded, is_owned, revision } = match result {
             Ok(recorded) => recorded,
             // Each outcome has room by itself.
             Err(TitoError::LimitExceeded { .. }) if self.batch.len() > 1 => {
@@ -88,7 +88,10 @@ impl<E: TitoEngine> Partition<E> {
             // An event that fits only as it is stored: it would keep all others from being recorded for ever.
             Err(error @ TitoError::LimitExceeded { .. })
                 if self.batch.iter().all(|one| {
-                    matches!(one.disposition, Disposition::Retry { .. } | Disposition::Reschedule { .. })
+                    matches!(
+                        one.disposition,
+                        Disposition::Retry { .. } | Disposition::Reschedule { .. } | Disposition::TryAgain
+                    )
                 }) =>
             {
                 let give_up = |one: &Unrecorded| {
@@ -106,12 +109,13 @@ impl<E: TitoEngine> Partition<E> {
         };
         self.record_pause = Duration::ZERO;
         let batch = std::mem::take(&mut self.batch);
+        // Before entities go on: one whose failed event was moved away meanwhile would go on without it.
+        if !is_owned || self.runner.is_strict() && revision > self.origin.revision {
+            self.fence();
+        }
         for (unrecorded, recorded) in batch.iter().zip(recorded) {
             self.misplaced -= usize::from(matches!(unrecorded.disposition, Disposition::Misplaced));
             self.release(&unrecorded.key, unrecorded.entity, recorded, unrecorded.is_suspended);
-        }
-        if !is_owned {
-            self.fence();
         }
         Ok(())
     }
