@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tito_core::event::{EventReference, Topic, queue_name, started_at};
+use tito_core::event::{EventReference, TitoEvent, Topic, queue_name, started_at};
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Result, TitoEngine, TitoTransaction};
 
@@ -15,6 +15,23 @@ pub(crate) struct Located {
     pub(crate) queue: Arc<str>,
     pub(crate) key: Vec<u8>,
     pub(crate) value: Vec<u8>,
+}
+
+/// Whether what is stored is an event that was put off in its place. Later ones of its entity wait for it until then, so
+/// whoever takes it away raises the topic's revision: workers remember that they wait, and have to look again.
+pub(crate) fn holds_up_later_ones(key: &[u8], value: &[u8]) -> bool {
+    TitoEvent::decode(key, value).is_ok_and(|event| event.not_before.is_some())
+}
+
+/// Deletes events that were found.
+pub(crate) async fn delete<T: TitoTransaction>(tx: &T, event_type: &str, located: &[Located]) -> Result<()> {
+    if located.iter().any(|found| holds_up_later_ones(&found.key, &found.value)) {
+        Topic::raise_revision(tx, event_type).await?;
+    }
+    for found in located {
+        tx.delete(found.key.clone()).await?;
+    }
+    Ok(())
 }
 
 /// The event as it lies in the topic's own queue and in those of the groups, wherever it has not been done.

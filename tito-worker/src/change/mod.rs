@@ -2,11 +2,11 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `locate` | where an event lies now |
+//! | `locate` | where an event lies now, and what taking it away means to workers |
 //! | `cancel`, `reschedule` | what is done with it |
 
 mod cancel;
 mod locate;
 mod reschedule;
 
-pub(crate) use locate::locate;
+pub(crate) use locate::{delete, holds_up_later_ones, locate};

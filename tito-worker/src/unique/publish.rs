@@ -8,7 +8,7 @@ use tito_core::{KeyText, Result, TitoEngine, TitoError, TitoTransaction, keys};
 
 use super::options::{LONGEST_WINDOW, Unique};
 use super::row::UniqueRow;
-use crate::change::locate;
+use crate::change::{delete, locate};
 use crate::publish::Publish;
 use crate::queue::TitoQueue;
 
@@ -78,9 +78,7 @@ impl<E: TitoEngine> TitoQueue<E> {
             Some(earlier) if !replaces => return Ok(Published::Kept(earlier)),
             Some(earlier) => {
                 let located = locate(&self.engine, tx, &earlier).await?;
-                for pending in &located {
-                    tx.delete(pending.key.clone()).await?;
-                }
+                delete(tx, &event_type, &located).await?;
                 (!located.is_empty()).then_some(earlier)
             }
             None => None,
