@@ -6,6 +6,7 @@ use tito_core::event::{FailedAttempt, TitoEvent, Topic};
 use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
+use tito_worker::DeadLetter;
 use tito_worker::prelude::*;
 
 use crate::support::*;
@@ -84,6 +85,40 @@ pub async fn dead_letters_are_chosen_by_what_went_wrong<E: TitoEngine>(db: E, cl
     let mut entities: Vec<_> = places(&db, "event:job:").await.into_values().map(|(_, event)| event.entity).collect();
     entities.sort();
     assert_eq!(entities, ["b", "c"]);
+}
+
+pub async fn dead_letters_are_purged_by_choice<E: TitoEngine>(db: E, _: TestClock) {
+    dead(&db, &["a", "b", "c"]).await;
+    put(&db, "dead:job:0001:0000000005:nonsense", "nonsense").await;
+    let queue = TitoQueue::new(db.clone());
+    let of = |entity: &'static str| {
+        move |letter: &DeadLetter| letter.event.as_ref().is_some_and(|event| event.entity == entity)
+    };
+    assert_eq!(queue.purge_dead_letters_where("job", of("d")).await.unwrap(), 0);
+    assert_eq!(queue.purge_dead_letters_where("job", of("b")).await.unwrap(), 1);
+    let left = queue.dead_letters("job", 9, None).await.unwrap();
+    let mut entities: Vec<_> = left.iter().filter_map(|letter| Some(letter.event.clone()?.entity)).collect();
+    entities.sort();
+    assert_eq!((entities, left.len()), (vec!["a".to_string(), "c".to_string()], 3));
+    let no_event = |letter: &DeadLetter| letter.event.is_none() && letter.given_up_at() == Some(5);
+    assert_eq!(queue.purge_dead_letters_where("job", no_event).await.unwrap(), 1);
+    assert_eq!(queue.purge_dead_letters("job").await.unwrap(), 2);
+}
+
+pub async fn dead_letters_are_shown_as_json<E: TitoEngine>(db: E, clock: TestClock) {
+    dead(&db, &["a"]).await;
+    put(&db, "dead:job:0009:0000000005:nonsense", "nonsense").await;
+    let letters = TitoQueue::new(db.clone()).dead_letters("job", 9, None).await.unwrap();
+    let shown = serde_json::to_value(&letters).unwrap();
+    let (event, nonsense) = if shown[0]["event"].is_null() { (1, 0) } else { (0, 1) };
+    assert_eq!(shown[event]["given_up_at"], seconds(&clock) + 9);
+    assert_eq!((&shown[event]["event"]["entity"], &shown[event]["bytes"]), (&"a".into(), &serde_json::Value::Null));
+    assert_eq!(shown[event]["event"]["failures"][0]["error"], "a failed");
+    assert_eq!(shown[event]["key"], letters[event].key.to_string());
+    assert_eq!(
+        (&shown[nonsense]["key"], &shown[nonsense]["bytes"]),
+        (&"dead:job:0009:0000000005:nonsense".into(), &"nonsense".into())
+    );
 }
 
 pub async fn dead_letters_are_listed_by_partition<E: TitoEngine>(db: E, _: TestClock) {

@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 use std::sync::Arc;
 
+use serde::Serialize;
 use tito_core::engine::{Announcement, KeyValue};
 use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
 use tito_core::{Result, TitoEngine, TitoTransaction, keys};
@@ -13,7 +14,7 @@ use crate::queue::TitoQueue;
 use crate::topics::check_group;
 
 /// What a redrive did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Redriven {
     /// Events that are due again, with all their attempts.
