@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use tito_core::KeyText;
 use tito_core::event::{FailedAttempt, TitoEvent, Topic};
 use tito_core::keys;
 use tito_core::prelude::*;
-use tito_testkit::{Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Harness, TestClock};
 use tito_worker::DeadLetter;
 use tito_worker::prelude::*;
 
@@ -103,6 +104,40 @@ pub async fn dead_letters_are_purged_by_choice<E: TitoEngine>(db: E, _: TestCloc
     let no_event = |letter: &DeadLetter| letter.event.is_none() && letter.given_up_at() == Some(5);
     assert_eq!(queue.purge_dead_letters_where("job", no_event).await.unwrap(), 1);
     assert_eq!(queue.purge_dead_letters("job").await.unwrap(), 2);
+}
+
+pub async fn one_dead_letter_is_redriven_or_purged_by_its_key_whatever_there_is_beside_it<E: TitoEngine>(
+    db: E,
+    clock: TestClock,
+) {
+    let names: Vec<_> = (0..450).map(|number| number.to_string()).collect();
+    dead(&db, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    put(&db, "dead:job:0001:0000000005:nonsense", "nonsense").await;
+    put(&db, "dead:job2:0001:0000000005:nonsense", "nonsense").await;
+    let db = FaultEngine::new(db);
+    let queue = TitoQueue::new(db.clone());
+    let letters = queue.dead_letters("job", 999, None).await.unwrap();
+    assert_eq!(letters.len(), 451);
+    let [last, before] = [&letters[450], &letters[449]];
+    db.faults().reset_counts();
+    assert!(queue.redrive_letter("job", &last.key).await.unwrap());
+    assert!(!queue.redrive_letter("job", &last.key).await.unwrap(), "it is one no more");
+    assert!(queue.purge_letter("job", &before.key).await.unwrap());
+    assert!(!queue.purge_letter("job", &before.key).await.unwrap());
+    assert_eq!(db.faults().count(Call::Scan), 0);
+
+    let nonsense = KeyText::from(&b"dead:job:0001:0000000005:nonsense"[..]);
+    assert!(!queue.redrive_letter("job", &nonsense).await.unwrap());
+    assert!(queue.purge_letter("job", &nonsense).await.unwrap());
+    for key in ["dead:job2:0001:0000000005:nonsense", "topic:job", ""] {
+        let of_no_such_queue = KeyText::from(key.as_bytes());
+        assert!(!queue.redrive_letter("job", &of_no_such_queue).await.unwrap());
+        assert!(!queue.purge_letter("job", &of_no_such_queue).await.unwrap());
+    }
+    assert_eq!((stored(&db, "dead:job:").await.len(), stored(&db, "topic:").await.len()), (448, 1));
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let handled = harness.drain().await.unwrap();
+    assert_eq!((handled.len(), handled[0].event.id), (1, last.event.as_ref().unwrap().id));
 }
 
 pub async fn dead_letters_are_shown_as_json<E: TitoEngine>(db: E, clock: TestClock) {

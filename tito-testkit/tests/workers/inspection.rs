@@ -183,6 +183,8 @@ pub async fn an_event_is_found_wherever_it_is<E: TitoEngine>(db: E, clock: TestC
     let all = [("job".to_string(), FoundIn::Dead), due, ("job@audit".to_string(), FoundIn::Done)];
     assert_eq!(places(found), all);
     assert_eq!(queue.find_by_id("job", uuid::Uuid::nil()).await.unwrap().len(), 0);
+    let of_a_group = queue.find_by_id("job@audit", event.id).await.unwrap_err();
+    assert!(matches!(of_a_group, TitoError::InvalidName { .. }), "{of_a_group}");
 }
 
 pub async fn pending_events_are_purged_by_choice_and_in_any_number<E: TitoEngine>(db: E, clock: TestClock) {

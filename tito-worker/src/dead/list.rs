@@ -13,7 +13,8 @@ use crate::queue::TitoQueue;
 /// What was given up.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
-    /// Where it is stored; pass it to [`TitoQueue::dead_letters`] to go on after it.
+    /// Where it is stored; pass it to [`TitoQueue::dead_letters`] to go on after it, or to
+    /// [`TitoQueue::redrive_letter`] and [`TitoQueue::purge_letter`].
     pub key: KeyText,
     /// The event, with the failures that led here; `None` if the stored bytes are no event.
     pub event: Option<TitoEvent>,

@@ -1,13 +1,33 @@
 //! Deletes dead letters.
 
 use tito_core::event::check_queue_name;
-use tito_core::{Result, TitoEngine, TitoTransaction, keys};
+use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
 
 use super::list::DeadLetter;
 use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
 impl<E: TitoEngine> TitoQueue<E> {
+    /// Deletes the dead letter with this key for good, however many others there are. Returns whether it was there.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    pub async fn purge_letter(&self, queue: &str, letter: &KeyText) -> Result<bool> {
+        check_queue_name(queue)?;
+        let key = letter.as_bytes();
+        if !keys::dead_events(queue).contains(key) {
+            return Ok(false);
+        }
+        let purge = |tx: E::Transaction| async move {
+            let is_there = tx.get(key).await?.is_some();
+            if is_there {
+                tx.delete(key.to_vec()).await?;
+            }
+            Ok(is_there)
+        };
+        self.engine.transaction(purge).await
+    }
+
     /// Deletes the dead letters of a queue, `{type}` or `{type}@{group}`, for good, in transactions of at most 200 each,
     /// and returns how many there were.
     ///

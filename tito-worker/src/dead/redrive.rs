@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tito_core::engine::{Announcement, KeyValue};
 use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
-use tito_core::{Result, TitoEngine, TitoTransaction, keys};
+use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
 use uuid::Uuid;
 
 use crate::batches::in_batches;
@@ -31,8 +31,28 @@ impl AddAssign for Redriven {
 }
 
 impl<E: TitoEngine> TitoQueue<E> {
-    /// Makes one dead letter of a queue due again, as [`redrive_where`](TitoQueue::redrive_where) does. Returns whether
-    /// it was there and is an event.
+    /// Makes the dead letter with this key due again, as [`redrive_where`](TitoQueue::redrive_where) does, however many
+    /// others there are. Returns whether it was there and is an event.
+    ///
+    /// # Errors
+    /// As [`redrive_where`](TitoQueue::redrive_where).
+    pub async fn redrive_letter(&self, queue: &str, letter: &KeyText) -> Result<bool> {
+        check_queue_name(queue)?;
+        let (queue, key) = (&Arc::<str>::from(queue), letter.as_bytes());
+        if !keys::dead_events(queue).contains(key) {
+            return Ok(false);
+        }
+        let redrive = |tx: E::Transaction| async move {
+            let stored = tx.get(key).await?;
+            let Some(event) = stored.and_then(|stored| TitoEvent::decode(key, &stored).ok()) else { return Ok(false) };
+            move_back(&tx, queue, vec![event]).await?;
+            Ok(true)
+        };
+        self.engine.transaction(redrive).await
+    }
+
+    /// Makes one dead letter of a queue due again, as [`redrive_where`](TitoQueue::redrive_where) does, which reads all
+    /// of them. Returns whether it was there and is an event.
     ///
     /// # Errors
     /// As [`redrive_where`](TitoQueue::redrive_where).
