@@ -261,3 +261,27 @@ pub async fn a_service_runs_in_a_harness<E: TitoEngine>(db: E, clock: TestClock)
     let handled = Harness::new(&db, &clock).subscribe("job", handler).drain().await.unwrap();
     assert_eq!(handled[0].outcome, Ok(Outcome::Done));
 }
+
+pub async fn layers_of_a_transactional_handler_fail_it_and_its_effects<E: TitoEngine>(db: E, _: TestClock) {
+    publish(&db, ["a", "hangs", "fails"].map(job)).await;
+    let handler = ServiceBuilder::new().timeout(Duration::from_millis(1)).service_fn(
+        |(event, tx): (TitoEvent, E::Transaction)| async move {
+            count(&tx, format!("effect:{}", event.entity)).await?;
+            match event.entity.as_str() {
+                "hangs" => pending().await,
+                "fails" => Err(error("no")),
+                _ => Ok(Outcome::Done),
+            }
+        },
+    );
+    let handler = tito_worker::service_in(&db, handler);
+    let worker =
+        Worker::builder(TitoQueue::new(db.clone())).subscribe_transactional("job", two_attempts(), handler).build();
+    let report = worker.drain().await.unwrap();
+    assert_eq!((report.done, report.dead), (1, 2));
+    let effects: Vec<_> = stored(&db, "effect:").await.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(effects, [b"effect:a"]);
+    let reasons = reasons(&db).await;
+    assert_eq!(reasons[0], ("fails".to_string(), 2, "no".to_string()));
+    assert_eq!(reasons[1], ("hangs".to_string(), 2, "request timed out".to_string()));
+}
