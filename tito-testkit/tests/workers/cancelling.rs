@@ -150,6 +150,22 @@ pub async fn what_waits_behind_a_failed_event_goes_on_when_it_is_taken_away<E: T
     assert_eq!(stored(&db, "event:").await.len(), 1);
 }
 
+pub async fn what_takes_the_place_of_a_failed_event_does_not_wait_for_it<E: TitoEngine>(db: E, clock: TestClock) {
+    with_one_partition(&db).await;
+    let queue = TitoQueue::new(db.clone());
+    let replaced = async |failing: EventReference| {
+        let row = serde_json::json!({ "event": failing, "until": seconds(&clock) + 60 }).to_string();
+        put(&db, keys::unique_event("job", "k"), row).await;
+        let queue = queue.clone();
+        let replace = |tx: E::Transaction| async move {
+            queue.publish_unique(job("a").action("new"), Unique::key("k").replace(), &tx).await
+        };
+        let published = db.transaction(replace).await.unwrap();
+        assert!(matches!(published, Published::Replaced { .. }), "{published:?}");
+    };
+    assert_eq!(handed_out_after(&db, 2, replaced).await, [waits(), ("new".to_string(), 0)]);
+}
+
 pub async fn a_failed_event_that_kept_its_place_is_handed_out_at_its_new_time<E: TitoEngine>(db: E, clock: TestClock) {
     with_one_partition(&db).await;
     let hastened = async |failing: EventReference| {

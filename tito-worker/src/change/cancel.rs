@@ -1,9 +1,9 @@
 //! Cancelling.
 
-use tito_core::event::EventReference;
+use tito_core::event::{EventReference, Topic};
 use tito_core::{Result, TitoEngine, TitoTransaction};
 
-use super::locate::{delete, locate};
+use super::locate::locate;
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
 
@@ -39,7 +39,12 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// engine.
     pub async fn cancel(&self, event: &EventReference, tx: &E::Transaction) -> Result<bool> {
         let located = locate(&self.engine, tx, event).await?;
-        delete(tx, &event.event_type, &located).await?;
+        for found in &located {
+            tx.delete(found.key.clone()).await?;
+        }
+        if located.iter().any(|found| found.holds_up_until().is_some()) {
+            Topic::raise_revision(tx, &event.event_type).await?;
+        }
         Ok(!located.is_empty())
     }
 

@@ -17,21 +17,17 @@ pub(crate) struct Located {
     pub(crate) value: Vec<u8>,
 }
 
-/// Whether what is stored is an event that was put off in its place. Later ones of its entity wait for it until then, so
-/// whoever takes it away raises the topic's revision: workers remember that they wait, and have to look again.
-pub(crate) fn holds_up_later_ones(key: &[u8], value: &[u8]) -> bool {
-    TitoEvent::decode(key, value).is_ok_and(|event| event.not_before.is_some())
+/// Until when later events of its entity wait for what is stored, if it is an event that was put off in its place.
+/// Whoever takes it away raises the topic's revision: workers remember that they wait, and have to look again.
+pub(crate) fn holds_up_until(key: &[u8], value: &[u8]) -> Option<i64> {
+    TitoEvent::decode(key, value).ok()?.not_before
 }
 
-/// Deletes events that were found.
-pub(crate) async fn delete<T: TitoTransaction>(tx: &T, event_type: &str, located: &[Located]) -> Result<()> {
-    if located.iter().any(|found| holds_up_later_ones(&found.key, &found.value)) {
-        Topic::raise_revision(tx, event_type).await?;
+impl Located {
+    /// See [`holds_up_until`].
+    pub(crate) fn holds_up_until(&self) -> Option<i64> {
+        holds_up_until(&self.key, &self.value)
     }
-    for found in located {
-        tx.delete(found.key.clone()).await?;
-    }
-    Ok(())
 }
 
 /// The event as it lies in the topic's own queue and in those of the groups, wherever it has not been done.

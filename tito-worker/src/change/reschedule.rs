@@ -4,7 +4,7 @@ use tito_core::engine::Announcement;
 use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 
-use super::locate::{holds_up_later_ones, locate};
+use super::locate::locate;
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
 
@@ -34,7 +34,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         }
         let topic = Topic::read(tx, &event.event_type).await?;
         let is_copied = topic.groups.values().any(|group| group.copies_before.is_some());
-        let is_waited_for = || located.iter().any(|found| holds_up_later_ones(&found.key, &found.value));
+        let is_waited_for = || located.iter().any(|found| found.holds_up_until().is_some());
         if is_copied || is_waited_for() {
             // Whoever copies earlier events into the group may have passed the event's new place, but not yet its old
             // one; workers may hold up its entity until its old time. The new revision makes both read everything once
