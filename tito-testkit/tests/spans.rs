@@ -15,7 +15,7 @@ use tito_testkit::{EngineSettings, TestClock};
 use tito_worker::prelude::*;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 #[test]
 fn each_run_of_a_handler_has_a_span_with_its_event_and_trace() {
@@ -57,17 +57,47 @@ async fn runs_have_spans<E: TitoEngine>(db: E) {
     }
 }
 
+#[test]
+fn a_worker_says_that_its_group_is_not_there() {
+    conformance::run_on_one_thread(async {
+        let db = tito_testkit::in_memory().await.unwrap();
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        let queue = TitoQueue::new(db);
+        queue.add_group("job", "audit", GroupStart::Now).await.unwrap();
+        let worker = Worker::builder(queue)
+            .subscribe("job", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
+            .subscribe("job@audit", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
+            .subscribe("job@adit", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
+            .build();
+        worker.drain().await.unwrap();
+        let all_have_started = async {
+            while spans.warnings.lock().unwrap().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        worker.run(all_have_started).await;
+        for warning in spans.warnings.lock().unwrap().iter() {
+            assert_eq!(warning["queue"], "job@adit");
+            assert!(warning["message"].contains("no such group"), "{warning:?}");
+        }
+    });
+}
+
 /// The fields of a span, as text.
 type Fields = BTreeMap<String, String>;
 
 /// A subscriber that remembers the spans in the order in which they were made; the id of a span is its place, from 1.
 #[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<(&'static str, Fields)>>>);
+struct Spans {
+    spans: Arc<Mutex<Vec<(&'static str, Fields)>>>,
+    warnings: Arc<Mutex<Vec<Fields>>>,
+}
 
 impl Spans {
     /// The fields of the spans with a name.
     fn of(&self, name: &str) -> Vec<Fields> {
-        let spans = self.0.lock().unwrap();
+        let spans = self.spans.lock().unwrap();
         spans.iter().filter(|(of, _)| *of == name).map(|(_, fields)| fields.clone()).collect()
     }
 }
@@ -92,18 +122,24 @@ impl Subscriber for Spans {
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         let mut fields = Fields::new();
         span.record(&mut Reader(&mut fields));
-        let mut spans = self.0.lock().unwrap();
+        let mut spans = self.spans.lock().unwrap();
         spans.push((span.metadata().name(), fields));
         Id::from_u64(spans.len() as u64)
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
-        let mut spans = self.0.lock().unwrap();
+        let mut spans = self.spans.lock().unwrap();
         values.record(&mut Reader(&mut spans[span.into_u64() as usize - 1].1));
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, _: &Event<'_>) {}
+    fn event(&self, event: &Event<'_>) {
+        if *event.metadata().level() == Level::WARN {
+            let mut fields = Fields::new();
+            event.record(&mut Reader(&mut fields));
+            self.warnings.lock().unwrap().push(fields);
+        }
+    }
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}
 }

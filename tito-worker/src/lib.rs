@@ -6,7 +6,7 @@
 //! - [`Subscription`]: the policies by which a queue is consumed;
 //! - [`Schedule`]: publishes events again and again, by cron expressions or in intervals;
 //! - [`Outcome`]: what becomes of an event;
-//! - [`adapters`], [`service()`]: handlers of payloads and models, with shared state, with layers round them;
+//! - [`adapters`], [`service()`], [`service_in`]: handlers of payloads and models, with shared state, with layers round them;
 //! - [`observe`]: spans, metrics and hooks.
 //!
 //! Events are deleted when they are acknowledged, in the transaction that records the outcome. Whatever is still stored
@@ -65,7 +65,7 @@ pub use publish::Publish;
 pub use queue::TitoQueue;
 pub use run_worker::run_worker;
 pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
-pub use service::service;
+pub use service::{service, service_in};
 pub use topics::{GroupStart, Resized};
 pub use unique::{Published, Unique};
 pub use worker::{Worker, WorkerBuilder, WorkerReport};

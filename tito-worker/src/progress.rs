@@ -12,8 +12,8 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// failure, a timeout or the death of the worker, reads it with [`TitoEvent::progress`]. It takes the place of what
     /// was recorded before.
     ///
-    /// Returns false if the event is not stored any more where the handler got it from: it was cancelled or rescheduled,
-    /// or another worker recorded an outcome. Then the handler should stop, as its outcome will not be recorded.
+    /// Returns false if the event is not stored any more as the handler got it: it was cancelled or rescheduled, or an
+    /// outcome was recorded, by another worker or because the handler took too long. Then the handler should stop.
     ///
     /// Not for transactional handlers: their transaction would meet a conflict with this one, and be run again. They
     /// commit what they have done by ending.
@@ -46,7 +46,12 @@ impl<E: TitoEngine> TitoQueue<E> {
         engine
             .transaction(|tx| async move {
                 let Some(stored) = tx.get(key).await? else { return Ok(false) };
-                let stored = TitoEvent { progress: Some(progress), ..TitoEvent::decode(key, &stored)? };
+                let stored = TitoEvent::decode(key, &stored)?;
+                // Where the order is strict an event that is put off keeps its key.
+                if (stored.attempt, stored.not_before) != (event.attempt, event.not_before) {
+                    return Ok(false);
+                }
+                let stored = TitoEvent { progress: Some(progress), ..stored };
                 let value = stored.encode()?;
                 check_event_size(engine, key, value.len())?;
                 tx.put(key.clone(), value).await?;

@@ -25,15 +25,61 @@ where
 {
     // Services need not be `Sync`; it is locked no longer than a clone takes.
     let service = Mutex::new(service);
-    move |event| {
-        let mut service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        async move {
-            poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
-            let handled = service.call(event).await;
-            handled.map(IntoOutcome::into_outcome).map_err(Into::into)
-        }
-        .boxed()
+    move |event| call(&service, event)
+}
+
+/// A transactional handler that is a service of events with their transactions: what
+/// [`subscribe_transactional`](crate::WorkerBuilder::subscribe_transactional) takes. The reference to the engine tells the
+/// type of its transactions. For the rest see [`service`].
+///
+/// A layer that calls the service again must not do so with the same transaction.
+///
+/// ```
+/// use std::time::Duration;
+/// use tito_core::prelude::*;
+/// use tito_worker::prelude::*;
+/// use tito_worker::service_in;
+/// use tower::ServiceBuilder;
+///
+/// fn worker<E: TitoEngine>(db: E) -> Worker<E> {
+///     let handler = ServiceBuilder::new().concurrency_limit(8).service_fn(
+///         |(event, tx): (TitoEvent, E::Transaction)| async move {
+///             tx.put(format!("seen/{}", event.entity).into_bytes(), Vec::new()).await
+///         },
+///     );
+///     Worker::builder(TitoQueue::new(db.clone()))
+///         .subscribe_transactional("mail", Subscription::default(), service_in(&db, handler))
+///         .build()
+/// }
+/// ```
+pub fn service_in<E, S>(
+    _db: &E,
+    service: S,
+) -> impl Fn(TitoEvent, E::Transaction) -> HandlerFuture + Send + Sync + 'static
+where
+    E: TitoEngine,
+    S: Service<(TitoEvent, E::Transaction), Response: IntoOutcome, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    let service = Mutex::new(service);
+    move |event, tx| call(&service, (event, tx))
+}
+
+/// Calls a clone of a service once it is ready.
+fn call<S, Request>(service: &Mutex<S>, request: Request) -> HandlerFuture
+where
+    S: Service<Request, Response: IntoOutcome, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    Request: Send + 'static,
+{
+    let mut service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    async move {
+        poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
+        let handled = service.call(request).await;
+        handled.map(IntoOutcome::into_outcome).map_err(Into::into)
     }
+    .boxed()
 }
 
 impl<E: TitoEngine> WorkerBuilder<E> {

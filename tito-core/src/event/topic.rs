@@ -16,6 +16,9 @@ use super::queue_name::{queue_name, topic_of};
 /// How many partitions a topic gets when it is first used, unless it was created with another number.
 pub const DEFAULT_PARTITIONS: u16 = 16;
 
+/// More changes than a topic can have seen, and few enough for every program's numbers.
+const MOST_CHANGES: u64 = 1 << 53;
+
 /// What is stored of an event type, under `topic:{type}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topic {
@@ -171,13 +174,19 @@ impl Topic {
     pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Topic> {
         let malformed = |source: BoxError| TitoError::Malformed {
             key: KeyText::from(key),
-            expected: "a topic in JSON with 1 to 9,999 partitions",
+            expected: "a topic in JSON with 1 to 9,999 partitions and less than 2^53 changes",
             source,
         };
         let topic: Topic = serde_json::from_slice(bytes).map_err(|source| malformed(source.into()))?;
         for partitions in [Some(topic.partitions), topic.resized_from].into_iter().flatten() {
             if partitions == 0 || partitions > keys::MAX_PARTITIONS {
                 return Err(malformed(format!("{partitions} partitions").into()));
+            }
+        }
+        // Each is raised by one now and then, which must not overflow.
+        for changes in [topic.revision, topic.resizes] {
+            if changes >= MOST_CHANGES {
+                return Err(malformed(format!("{changes} changes").into()));
             }
         }
         Ok(topic)
@@ -229,4 +238,22 @@ fn check_partitions(key: &[u8], partitions: u16) -> Result<()> {
         limit: usize::from(keys::MAX_PARTITIONS),
         key: key.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_whose_counts_would_overflow_is_malformed() {
+        let read = |text: String| Topic::decode(b"topic:job", text.as_bytes());
+        for count in ["revision", "resizes"] {
+            assert!(read(format!(r#"{{"partitions":1,"{count}":9007199254740991}}"#)).is_ok());
+            for changes in [1 << 53, u64::MAX] {
+                let error =
+                    read(format!(r#"{{"partitions":1,"{count}":{changes}}}"#)).map_err(|error| error.to_string());
+                assert!(error.is_err_and(|text| text.contains("topic:job")), "{count} {changes}");
+            }
+        }
+    }
 }

@@ -92,6 +92,90 @@ pub async fn a_running_worker_is_woken_by_an_event_that_is_put_to_the_present<E:
     assert_eq!(running.stop().await.done, 2);
 }
 
+/// What a running worker of strict order hands out next, with its attempt, when something is done to the failed event
+/// of an entity, behind which another one waits.
+async fn handed_out_after<E: TitoEngine>(
+    db: &E,
+    events: usize,
+    change: impl AsyncFnOnce(EventReference),
+) -> Vec<(String, u32)> {
+    let retry = RetryPolicy::default().jitter(0.0).first_delay(secs(3_600));
+    let strict = Subscription::default().order(Order::Strict).retry(retry);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let builder = Worker::builder(TitoQueue::new(db.clone()));
+    let running = Running::start(builder.subscribe_with("job", strict, move |event: TitoEvent| {
+        let tell = tell.clone();
+        async move {
+            let fails = event.action == "fails" && event.attempt == 0;
+            let _ = tell.send(event);
+            if fails { Err(error("no")) } else { Ok(()) }
+        }
+    }));
+    let failing = publish_one(db, job("a").action("fails")).await;
+    publish(db, [job("a").action("waits")]).await;
+    assert_eq!(told.recv().await.unwrap().id, failing.id);
+    while places(db, "event:job:").await[&failing.id].1.attempt == 0 {
+        tokio::task::yield_now().await;
+    }
+    // Ends once the worker has read what waits.
+    publish(db, [job("b")]).await;
+    assert_eq!(told.recv().await.unwrap().entity, "b");
+    change(failing).await;
+    let mut handed_out = Vec::new();
+    for _ in 0..events {
+        let event = told.recv().await.unwrap();
+        handed_out.push((event.action, event.attempt));
+    }
+    running.stop().await;
+    handed_out
+}
+
+fn waits() -> (String, u32) {
+    ("waits".to_string(), 0)
+}
+
+pub async fn what_waits_behind_a_failed_event_goes_on_when_it_is_taken_away<E: TitoEngine>(db: E, _: TestClock) {
+    with_one_partition(&db).await;
+    let cancelled = async |failing: EventReference| assert!(cancel(&db, &failing).await);
+    assert_eq!(handed_out_after(&db, 1, cancelled).await, [waits()]);
+    let purged = async |failing: EventReference| {
+        let chosen = TitoQueue::new(db.clone()).purge_where("job", |event| event.id == failing.id).await;
+        assert_eq!(chosen.unwrap(), 1);
+    };
+    assert_eq!(handed_out_after(&db, 1, purged).await, [waits()]);
+    let put_off = async |failing: EventReference| {
+        assert!(reschedule(&db, &failing, failing.timestamp + 1_000).await.is_some());
+    };
+    assert_eq!(handed_out_after(&db, 1, put_off).await, [waits()]);
+    assert_eq!(stored(&db, "event:").await.len(), 1);
+}
+
+pub async fn what_takes_the_place_of_a_failed_event_does_not_wait_for_it<E: TitoEngine>(db: E, clock: TestClock) {
+    with_one_partition(&db).await;
+    let queue = TitoQueue::new(db.clone());
+    let replaced = async |failing: EventReference| {
+        let row = serde_json::json!({ "event": failing, "until": seconds(&clock) + 60 }).to_string();
+        put(&db, keys::unique_event("job", "k"), row).await;
+        let queue = queue.clone();
+        let replace = |tx: E::Transaction| async move {
+            queue.publish_unique(job("a").action("new"), Unique::key("k").replace(), &tx).await
+        };
+        let published = db.transaction(replace).await.unwrap();
+        assert!(matches!(published, Published::Replaced { .. }), "{published:?}");
+    };
+    assert_eq!(handed_out_after(&db, 2, replaced).await, [waits(), ("new".to_string(), 0)]);
+}
+
+pub async fn a_failed_event_that_kept_its_place_is_handed_out_at_its_new_time<E: TitoEngine>(db: E, clock: TestClock) {
+    with_one_partition(&db).await;
+    let hastened = async |failing: EventReference| {
+        clock.advance(secs(10));
+        assert!(reschedule(&db, &failing, 0).await.is_some());
+    };
+    // Where its new time puts it among the events of its entity.
+    assert_eq!(handed_out_after(&db, 2, hastened).await, [waits(), ("fails".to_string(), 1)]);
+}
+
 pub async fn a_failed_event_is_found_by_its_reference_and_keeps_its_attempts<E: TitoEngine>(db: E, clock: TestClock) {
     with_one_partition(&db).await;
     let begin = seconds(&clock);

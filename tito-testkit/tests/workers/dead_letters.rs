@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use tito_core::KeyText;
 use tito_core::event::{FailedAttempt, TitoEvent, Topic};
 use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock};
+use tito_worker::DeadLetter;
 use tito_worker::prelude::*;
 
 use crate::support::*;
@@ -84,6 +86,74 @@ pub async fn dead_letters_are_chosen_by_what_went_wrong<E: TitoEngine>(db: E, cl
     let mut entities: Vec<_> = places(&db, "event:job:").await.into_values().map(|(_, event)| event.entity).collect();
     entities.sort();
     assert_eq!(entities, ["b", "c"]);
+}
+
+pub async fn dead_letters_are_purged_by_choice<E: TitoEngine>(db: E, _: TestClock) {
+    dead(&db, &["a", "b", "c"]).await;
+    put(&db, "dead:job:0001:0000000005:nonsense", "nonsense").await;
+    let queue = TitoQueue::new(db.clone());
+    let of = |entity: &'static str| {
+        move |letter: &DeadLetter| letter.event.as_ref().is_some_and(|event| event.entity == entity)
+    };
+    assert_eq!(queue.purge_dead_letters_where("job", of("d")).await.unwrap(), 0);
+    assert_eq!(queue.purge_dead_letters_where("job", of("b")).await.unwrap(), 1);
+    let left = queue.dead_letters("job", 9, None).await.unwrap();
+    let mut entities: Vec<_> = left.iter().filter_map(|letter| Some(letter.event.clone()?.entity)).collect();
+    entities.sort();
+    assert_eq!((entities, left.len()), (vec!["a".to_string(), "c".to_string()], 3));
+    let no_event = |letter: &DeadLetter| letter.event.is_none() && letter.given_up_at() == Some(5);
+    assert_eq!(queue.purge_dead_letters_where("job", no_event).await.unwrap(), 1);
+    assert_eq!(queue.purge_dead_letters("job").await.unwrap(), 2);
+}
+
+pub async fn one_dead_letter_is_redriven_or_purged_by_its_key_whatever_there_is_beside_it<E: TitoEngine>(
+    db: E,
+    clock: TestClock,
+) {
+    let names: Vec<_> = (0..450).map(|number| number.to_string()).collect();
+    dead(&db, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    put(&db, "dead:job:0001:0000000005:nonsense", "nonsense").await;
+    put(&db, "dead:job2:0001:0000000005:nonsense", "nonsense").await;
+    let db = FaultEngine::new(db);
+    let queue = TitoQueue::new(db.clone());
+    let letters = queue.dead_letters("job", 999, None).await.unwrap();
+    assert_eq!(letters.len(), 451);
+    let [last, before] = [&letters[450], &letters[449]];
+    db.faults().reset_counts();
+    assert!(queue.redrive_letter("job", &last.key).await.unwrap());
+    assert!(!queue.redrive_letter("job", &last.key).await.unwrap(), "it is one no more");
+    assert!(queue.purge_letter("job", &before.key).await.unwrap());
+    assert!(!queue.purge_letter("job", &before.key).await.unwrap());
+    assert_eq!(db.faults().count(Call::Scan), 0);
+
+    let nonsense = KeyText::from(&b"dead:job:0001:0000000005:nonsense"[..]);
+    assert!(!queue.redrive_letter("job", &nonsense).await.unwrap());
+    assert!(queue.purge_letter("job", &nonsense).await.unwrap());
+    for key in ["dead:job2:0001:0000000005:nonsense", "topic:job", ""] {
+        let of_no_such_queue = KeyText::from(key.as_bytes());
+        assert!(!queue.redrive_letter("job", &of_no_such_queue).await.unwrap());
+        assert!(!queue.purge_letter("job", &of_no_such_queue).await.unwrap());
+    }
+    assert_eq!((stored(&db, "dead:job:").await.len(), stored(&db, "topic:").await.len()), (448, 1));
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let handled = harness.drain().await.unwrap();
+    assert_eq!((handled.len(), handled[0].event.id), (1, last.event.as_ref().unwrap().id));
+}
+
+pub async fn dead_letters_are_shown_as_json<E: TitoEngine>(db: E, clock: TestClock) {
+    dead(&db, &["a"]).await;
+    put(&db, "dead:job:0009:0000000005:nonsense", "nonsense").await;
+    let letters = TitoQueue::new(db.clone()).dead_letters("job", 9, None).await.unwrap();
+    let shown = serde_json::to_value(&letters).unwrap();
+    let (event, nonsense) = if shown[0]["event"].is_null() { (1, 0) } else { (0, 1) };
+    assert_eq!(shown[event]["given_up_at"], seconds(&clock) + 9);
+    assert_eq!((&shown[event]["event"]["entity"], &shown[event]["bytes"]), (&"a".into(), &serde_json::Value::Null));
+    assert_eq!(shown[event]["event"]["failures"][0]["error"], "a failed");
+    assert_eq!(shown[event]["key"], letters[event].key.to_string());
+    assert_eq!(
+        (&shown[nonsense]["key"], &shown[nonsense]["bytes"]),
+        (&"dead:job:0009:0000000005:nonsense".into(), &"nonsense".into())
+    );
 }
 
 pub async fn dead_letters_are_listed_by_partition<E: TitoEngine>(db: E, _: TestClock) {

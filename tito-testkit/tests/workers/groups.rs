@@ -217,6 +217,23 @@ pub async fn adding_a_group_can_be_interrupted_anywhere<E: TitoEngine>(db: E, cl
     }
 }
 
+pub async fn a_topic_that_can_not_be_read_keeps_no_other_from_being_finished<E: TitoEngine>(db: E, clock: TestClock) {
+    let db = FaultEngine::new(db);
+    let queue = TitoQueue::new(db.clone());
+    add(&db, &clock, "mail", GroupStart::Now).await;
+    publish(&db, (0..10).map(job)).await;
+    for name in ["a", "z"] {
+        put(&db, format!("topic:{name}"), "nonsense").await;
+    }
+    put(&db, "topic:\"", "nonsense").await;
+    let removal = queue.remove_group("job", "mail");
+    assert!(interrupted(&db, &clock, (Interruption::Dropped, 3), removal).await);
+    assert_eq!(stored(&db, "event:job@").await.len(), 10);
+    assert_eq!(turning(&clock, queue.finish_changes()).await.unwrap(), 1);
+    assert_eq!(stored(&db, "event:job@").await.len(), 0);
+    assert_eq!(turning(&clock, queue.finish_changes()).await.unwrap(), 0);
+}
+
 pub async fn removing_a_group_can_be_interrupted_anywhere<E: TitoEngine>(db: E, clock: TestClock) {
     let db = FaultEngine::new(db);
     let queue = TitoQueue::new(db.clone());

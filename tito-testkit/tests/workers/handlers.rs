@@ -261,3 +261,24 @@ pub async fn a_service_runs_in_a_harness<E: TitoEngine>(db: E, clock: TestClock)
     let handled = Harness::new(&db, &clock).subscribe("job", handler).drain().await.unwrap();
     assert_eq!(handled[0].outcome, Ok(Outcome::Done));
 }
+
+pub async fn layers_of_a_transactional_handler_fail_it_and_its_effects<E: TitoEngine>(db: E, _: TestClock) {
+    publish(&db, ["a", "refused"].map(job)).await;
+    let handle = |(event, tx): (TitoEvent, E::Transaction)| async move {
+        count(&tx, format!("effect:{}", event.entity)).await?;
+        Ok::<_, BoxError>(event.entity)
+    };
+    let refuse = |handled: Result<String, BoxError>| match handled?.as_str() {
+        "refused" => Err(BoxError::from("refused by a layer")),
+        _ => Ok(Outcome::Done),
+    };
+    let handler = ServiceBuilder::new().concurrency_limit(1).map_result(refuse).service_fn(handle);
+    let handler = tito_worker::service_in(&db, handler);
+    let worker =
+        Worker::builder(TitoQueue::new(db.clone())).subscribe_transactional("job", two_attempts(), handler).build();
+    let report = worker.drain().await.unwrap();
+    assert_eq!((report.done, report.dead), (1, 1));
+    let effects: Vec<_> = stored(&db, "effect:").await.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(effects, [b"effect:a"]);
+    assert_eq!(reasons(&db).await, [("refused".to_string(), 2, "refused by a layer".to_string())]);
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::keys;
 use tito_core::prelude::*;
@@ -64,6 +65,29 @@ pub async fn events_are_counted_by_what_they_wait_for<E: TitoEngine>(db: E, cloc
     let empty = queue.stats("job@audit").await.unwrap();
     assert_eq!((empty.total, empty.partitions.len()), (Counts::default(), 2));
     assert!(matches!(queue.stats("a:b").await.unwrap_err(), TitoError::InvalidName { .. }));
+}
+
+pub async fn what_a_fleet_has_in_hand_is_counted<E: TitoEngine>(db: E, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    let now = Clock::now_millis(&clock);
+    let member = async |number: u128, fleet: &str, heartbeat: u64, in_flight: &str| {
+        let id = uuid::Uuid::from_u128(number);
+        let row = format!(
+            r#"{{"queues":["job"],"heartbeat":{heartbeat},"lease_millis":10000,"started":0,"in_flight":{in_flight}}}"#
+        );
+        put(&db, keys::member(fleet, id), row).await;
+        put(&db, keys::lease("job", number as u16), format!(r#"{{"member":"{id}","fleet":"{fleet}","epoch":1}}"#))
+            .await;
+    };
+    assert_eq!(queue.stats("job").await.unwrap().in_flight, 0);
+    member(1, "billing", now, r#"{"job":3,"job@audit":7}"#).await;
+    member(2, "billing", now - 9_000, r#"{"job":2}"#).await;
+    member(3, "billing", now - 10_000, r#"{"job":100}"#).await;
+    member(4, "billing", now, "{}").await;
+    put(&db, keys::member("billing", uuid::Uuid::nil()), "nonsense").await;
+    put(&db, keys::lease("job", 5), "nonsense").await;
+    assert_eq!(queue.stats("job").await.unwrap().in_flight, 5);
+    assert_eq!(queue.stats("job@audit").await.unwrap().in_flight, 0, "nobody has a lease of it");
 }
 
 pub async fn counting_ends_at_its_bound_and_says_so<E: TitoEngine>(db: E, _: TestClock) {
@@ -159,6 +183,8 @@ pub async fn an_event_is_found_wherever_it_is<E: TitoEngine>(db: E, clock: TestC
     let all = [("job".to_string(), FoundIn::Dead), due, ("job@audit".to_string(), FoundIn::Done)];
     assert_eq!(places(found), all);
     assert_eq!(queue.find_by_id("job", uuid::Uuid::nil()).await.unwrap().len(), 0);
+    let of_a_group = queue.find_by_id("job@audit", event.id).await.unwrap_err();
+    assert!(matches!(of_a_group, TitoError::InvalidName { .. }), "{of_a_group}");
 }
 
 pub async fn pending_events_are_purged_by_choice_and_in_any_number<E: TitoEngine>(db: E, clock: TestClock) {

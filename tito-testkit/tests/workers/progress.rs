@@ -58,6 +58,30 @@ pub async fn a_handler_learns_that_its_event_is_gone<E: TitoEngine>(db: E, clock
     assert!(!queue.record_progress(&elsewhere, &1).await.unwrap(), "an event that was not read from a database");
 }
 
+pub async fn a_handler_whose_attempt_is_over_records_nothing<E: TitoEngine>(db: E, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    publish(&db, [job("a")]).await;
+    let (key, value) = stored(&db, "event:").await.remove(0);
+    let handed_out = TitoEvent::decode(&key, &value).unwrap();
+    // Where the order is strict the event stays under its key, whatever becomes of its attempts.
+    for outcome in [Outcome::RetryAfter(Duration::from_secs(10)), Outcome::RescheduleTo(seconds(&clock) + 1_000)] {
+        let strict = Subscription::default().order(Order::Strict);
+        let mut harness = Harness::new(&db, &clock).subscribe_with("job", strict, move |_: TitoEvent| {
+            let outcome = outcome.clone();
+            async move { Ok::<_, TitoError>(outcome) }
+        });
+        harness.advance(Duration::from_secs(10)).await.unwrap();
+        let (same_key, value) = stored(&db, "event:").await.remove(0);
+        assert_eq!(same_key, key);
+        assert!(!queue.record_progress(&handed_out, &"stale").await.unwrap());
+        let current = TitoEvent::decode(&key, &value).unwrap();
+        assert!(queue.record_progress(&current, &"current").await.unwrap());
+        let (_, value) = stored(&db, "event:").await.remove(0);
+        let progress = TitoEvent::decode(&key, &value).unwrap().progress::<String>().unwrap();
+        assert_eq!(progress.as_deref(), Some("current"));
+    }
+}
+
 pub async fn progress_that_has_no_room_is_refused<E: TitoEngine>(db: E, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("a")]).await;

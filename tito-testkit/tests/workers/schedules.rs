@@ -296,6 +296,24 @@ pub async fn a_schedule_can_have_a_last_firing<E: TitoEngine>(db: E, clock: Test
     assert_eq!((fired(&db, "once").await, next_of(&db, "once").await), (vec![at], None));
 }
 
+pub async fn a_schedule_can_be_put_again_after_its_last_firing<E: TitoEngine>(db: E, clock: TestClock) {
+    let once = || cron("once", "0 0 12 1 1 * 2026");
+    let at = put(&db, once()).await;
+    let queue = TitoQueue::new(db.clone());
+    clock.advance(HOUR * 13);
+    assert_eq!(queue.put_schedule(once()).await.unwrap().next, Some(at), "it was missed, and is not forgotten");
+    fire(&db).await;
+    assert_eq!(fired(&db, "once").await, [at]);
+    let ended = queue.put_schedule(once()).await.unwrap();
+    assert_eq!((ended.next, ended.last), (None, Some(at)));
+    fire(&db).await;
+    assert_eq!(fired(&db, "once").await, [at]);
+    let new = queue.put_schedule(cron("new", "0 0 12 1 1 * 2026")).await.unwrap_err();
+    assert!(matches!(&new, TitoError::InvalidSchedule { name, .. } if name == "new"), "{new}");
+    let other = queue.put_schedule(cron("once", "0 0 11 1 1 * 2026")).await.unwrap_err();
+    assert!(matches!(&other, TitoError::InvalidSchedule { name, .. } if name == "once"), "{other}");
+}
+
 pub async fn local_times_that_clocks_skip_or_repeat_are_fired_once_a_day<E: TitoEngine>(db: E, clock: TestClock) {
     // 2026-03-28 and 2026-10-24, 12:00 UTC: the days before the clocks of Berlin are changed at 01:00 UTC.
     for (noon, expected) in [(1_774_699_200, [13 * 3600, 36 * 3600 + 1800]), (1_792_843_200, [45_000, 48_600 + 86_400])]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tito_core::event::{EventReference, TitoEvent};
+use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
@@ -81,6 +81,21 @@ pub async fn a_replacement_follows_what_is_done_and_takes_the_place_of_what_fail
     assert!(matches!(&replaced, Published::Replaced { earlier, .. } if earlier == published.event()), "{replaced:?}");
     let handled = harness.advance(secs(1_000)).await.unwrap();
     assert_eq!(handled.iter().map(|handled| handled.event.entity.as_str()).collect::<Vec<_>>(), ["fine"]);
+}
+
+pub async fn a_replacement_disturbs_workers_only_where_it_would_wait_for_long<E: TitoEngine>(db: E, clock: TestClock) {
+    let revision = async || Topic::read(&db.begin().await.unwrap(), "job").await.unwrap().revision;
+    for (waits, raised) in [(10, 0), (11, 1)] {
+        publish_unique(&db, job("a"), Unique::key("k").replace()).await.unwrap();
+        let (key, value) = stored(&db, "event:job:").await.remove(0);
+        let not_before = Some(seconds(&clock) + waits);
+        let put_off = TitoEvent { attempt: 1, not_before, ..TitoEvent::decode(&key, &value).unwrap() };
+        put(&db, key, put_off.encode().unwrap()).await;
+        let before = revision().await;
+        let published = publish_unique(&db, job("a"), Unique::key("k").replace()).await.unwrap();
+        assert!(matches!(published, Published::Replaced { .. }), "{published:?}");
+        assert_eq!(revision().await, before + raised);
+    }
 }
 
 pub async fn one_transaction_can_replace_what_it_has_published<E: TitoEngine>(db: E, _: TestClock) {

@@ -1,10 +1,9 @@
 //! Cancelling.
 
-use tito_core::event::EventReference;
+use tito_core::event::{EventReference, Topic};
 use tito_core::{Result, TitoEngine, TitoTransaction};
 
 use super::locate::locate;
-use super::waiting::let_later_ones_go;
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
 
@@ -16,6 +15,8 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// Cancelling and acknowledging conflict, so one event is not both cancelled and done. A transactional handler that
     /// runs meanwhile finds the event gone when it commits, and nothing that it wrote takes effect. A plain handler that
     /// has begun, or whose worker has read the event already, runs to its end; only its outcome is not recorded.
+    ///
+    /// What waited for it in a strict subscription goes on, within about a second.
     ///
     /// Costs one read if the event lies where it was published. If it was moved by a retry, or is done, what its
     /// partition holds from its second on is read, page by page, within the transaction.
@@ -38,10 +39,12 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// engine.
     pub async fn cancel(&self, event: &EventReference, tx: &E::Transaction) -> Result<bool> {
         let located = locate(&self.engine, tx, event).await?;
-        for event in &located {
-            tx.delete(event.key.clone()).await?;
+        for found in &located {
+            tx.delete(found.key.clone()).await?;
         }
-        let_later_ones_go(tx, &event.event_type, &located).await?;
+        if located.iter().any(|found| found.holds_up_until().is_some()) {
+            Topic::raise_revision(tx, &event.event_type).await?;
+        }
         Ok(!located.is_empty())
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tito_core::event::{EventReference, Topic, queue_name, started_at};
+use tito_core::event::{EventReference, TitoEvent, Topic, queue_name, started_at};
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Result, TitoEngine, TitoTransaction};
 
@@ -15,6 +15,19 @@ pub(crate) struct Located {
     pub(crate) queue: Arc<str>,
     pub(crate) key: Vec<u8>,
     pub(crate) value: Vec<u8>,
+}
+
+/// Until when later events of its entity wait for what is stored, if it is an event that was put off in its place.
+/// Whoever takes it away raises the topic's revision: workers remember that they wait, and have to look again.
+pub(crate) fn holds_up_until(key: &[u8], value: &[u8]) -> Option<i64> {
+    TitoEvent::decode(key, value).ok()?.not_before
+}
+
+impl Located {
+    /// See [`holds_up_until`].
+    pub(crate) fn holds_up_until(&self) -> Option<i64> {
+        holds_up_until(&self.key, &self.value)
+    }
 }
 
 /// The event as it lies in the topic's own queue and in those of the groups, wherever it has not been done.

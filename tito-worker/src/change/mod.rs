@@ -2,14 +2,11 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `locate` | where an event lies now |
+//! | `locate` | where an event lies now, and what taking it away means to workers |
 //! | `cancel`, `reschedule` | what is done with it |
-//! | `waiting` | what that means for the events that wait behind it |
 
 mod cancel;
 mod locate;
 mod reschedule;
-mod waiting;
 
-pub(crate) use locate::locate;
-pub(crate) use waiting::{holds_up_later_ones, let_later_ones_go};
+pub(crate) use locate::{holds_up_until, locate};

@@ -5,7 +5,6 @@ use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 
 use super::locate::locate;
-use super::waiting::let_later_ones_go;
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
 
@@ -33,11 +32,13 @@ impl<E: TitoEngine> TitoQueue<E> {
         if located.is_empty() {
             return Ok(None);
         }
-        let_later_ones_go(tx, &event.event_type, &located).await?;
         let topic = Topic::read(tx, &event.event_type).await?;
-        if topic.groups.values().any(|group| group.copies_before.is_some()) {
+        let is_copied = topic.groups.values().any(|group| group.copies_before.is_some());
+        let is_waited_for = || located.iter().any(|found| found.holds_up_until().is_some());
+        if is_copied || is_waited_for() {
             // Whoever copies earlier events into the group may have passed the event's new place, but not yet its old
-            // one. The new revision makes it read everything once more.
+            // one; workers may hold up its entity until its old time. The new revision makes both read everything once
+            // more.
             Topic::raise_revision(tx, &event.event_type).await?;
         }
         let partition = topic.partition_of(&event.entity);

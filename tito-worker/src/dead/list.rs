@@ -1,17 +1,20 @@
 //! Finds dead letters.
 
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, check_queue_name};
 use tito_core::keys::{self, KeyRange};
-use tito_core::{KeyText, Result, TitoEngine, TitoTransaction};
+use tito_core::{KeyText, TitoEngine, TitoTransaction};
 
 use crate::batches::STEP;
+use crate::inspect::shown_bytes;
 use crate::queue::TitoQueue;
 
 /// What was given up.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
-    /// Where it is stored; pass it to [`TitoQueue::dead_letters`] to go on after it.
+    /// Where it is stored; pass it to [`TitoQueue::dead_letters`] to go on after it, or to
+    /// [`TitoQueue::redrive_letter`] and [`TitoQueue::purge_letter`].
     pub key: KeyText,
     /// The event, with the failures that led here; `None` if the stored bytes are no event.
     pub event: Option<TitoEvent>,
@@ -20,8 +23,29 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    fn new((key, bytes): KeyValue) -> Self {
+    pub(super) fn new((key, bytes): KeyValue) -> Self {
         Self { event: TitoEvent::decode(&key, &bytes).ok(), key: KeyText::from(key), bytes }
+    }
+
+    /// When it was given up, in Unix seconds; `None` for a key that no worker writes.
+    pub fn given_up_at(&self) -> Option<i64> {
+        keys::parse_event_second(self.key.as_bytes())
+    }
+}
+
+/// The stored bytes are shown where they are no event.
+impl Serialize for DeadLetter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_event = self.event.is_some();
+        let mut shown = serializer.serialize_struct("DeadLetter", if is_event { 3 } else { 4 })?;
+        shown.serialize_field("key", &shown_bytes(self.key.as_bytes()))?;
+        shown.serialize_field("given_up_at", &self.given_up_at())?;
+        shown.serialize_field("event", &self.event)?;
+        match is_event {
+            true => shown.skip_field("bytes")?,
+            false => shown.serialize_field("bytes", &shown_bytes(&self.bytes))?,
+        }
+        shown.end()
     }
 }
 
@@ -31,7 +55,12 @@ impl<E: TitoEngine> TitoQueue<E> {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
-    pub async fn dead_letters(&self, queue: &str, limit: usize, after: Option<&KeyText>) -> Result<Vec<DeadLetter>> {
+    pub async fn dead_letters(
+        &self,
+        queue: &str,
+        limit: usize,
+        after: Option<&KeyText>,
+    ) -> tito_core::Result<Vec<DeadLetter>> {
         check_queue_name(queue)?;
         self.page_of_dead_letters(rest_of(keys::dead_events(queue), after), limit).await
     }
@@ -46,7 +75,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         partition: u16,
         limit: usize,
         after: Option<&KeyText>,
-    ) -> Result<Vec<DeadLetter>> {
+    ) -> tito_core::Result<Vec<DeadLetter>> {
         check_queue_name(queue)?;
         self.page_of_dead_letters(rest_of(keys::dead_events_of_partition(queue, partition), after), limit).await
     }
@@ -62,7 +91,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         limit: usize,
         after: Option<&KeyText>,
         is_wanted: impl Fn(&DeadLetter) -> bool + Send + Sync,
-    ) -> Result<Vec<DeadLetter>> {
+    ) -> tito_core::Result<Vec<DeadLetter>> {
         check_queue_name(queue)?;
         let mut range = rest_of(keys::dead_events(queue), after);
         let mut found = Vec::new();
@@ -76,7 +105,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         Ok(found)
     }
 
-    async fn page_of_dead_letters(&self, range: KeyRange, limit: usize) -> Result<Vec<DeadLetter>> {
+    async fn page_of_dead_letters(&self, range: KeyRange, limit: usize) -> tito_core::Result<Vec<DeadLetter>> {
         let found = self.engine.transaction(|tx| async move { tx.scan(range, limit).await }).await?;
         Ok(found.into_iter().map(DeadLetter::new).collect())
     }

@@ -1,12 +1,33 @@
 //! Deletes dead letters.
 
 use tito_core::event::check_queue_name;
-use tito_core::{Result, TitoEngine, TitoTransaction, keys};
+use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
 
+use super::list::DeadLetter;
 use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
 impl<E: TitoEngine> TitoQueue<E> {
+    /// Deletes the dead letter with this key for good, however many others there are. Returns whether it was there.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    pub async fn purge_letter(&self, queue: &str, letter: &KeyText) -> Result<bool> {
+        check_queue_name(queue)?;
+        let key = letter.as_bytes();
+        if !keys::dead_events(queue).contains(key) {
+            return Ok(false);
+        }
+        let purge = |tx: E::Transaction| async move {
+            let is_there = tx.get(key).await?.is_some();
+            if is_there {
+                tx.delete(key.to_vec()).await?;
+            }
+            Ok(is_there)
+        };
+        self.engine.transaction(purge).await
+    }
+
     /// Deletes the dead letters of a queue, `{type}` or `{type}@{group}`, for good, in transactions of at most 200 each,
     /// and returns how many there were.
     ///
@@ -14,13 +35,41 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine; what was deleted by then
     /// stays deleted.
     pub async fn purge_dead_letters(&self, queue: &str) -> Result<u64> {
+        self.purge_dead_letters_where(queue, |_| true).await
+    }
+
+    /// As [`purge_dead_letters`](TitoQueue::purge_dead_letters), those only that `is_chosen` says yes to: among them can
+    /// be stored bytes that are no event.
+    ///
+    /// ```
+    /// # use tito_core::prelude::*;
+    /// # use tito_worker::prelude::*;
+    /// # async fn example(queue: TitoQueue<impl TitoEngine>, before: i64) -> Result<(), TitoError> {
+    /// let old = |letter: &tito_worker::DeadLetter| letter.given_up_at().is_some_and(|seconds| seconds < before);
+    /// let purged = queue.purge_dead_letters_where("mail", old).await?;
+    /// println!("{purged} were given up long ago");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`purge_dead_letters`](TitoQueue::purge_dead_letters).
+    pub async fn purge_dead_letters_where(
+        &self,
+        queue: &str,
+        is_chosen: impl Fn(&DeadLetter) -> bool + Send + Sync,
+    ) -> Result<u64> {
         check_queue_name(queue)?;
-        in_batches(&self.engine, keys::dead_events(queue), |tx: E::Transaction, page| async move {
-            let purged = page.len() as u64;
-            for (key, _) in page {
-                tx.delete(key).await?;
+        in_batches(&self.engine, keys::dead_events(queue), move |tx: E::Transaction, page| {
+            let letters = page.into_iter().map(DeadLetter::new);
+            let chosen: Vec<_> = letters.filter(&is_chosen).map(|letter| letter.key.as_bytes().to_vec()).collect();
+            async move {
+                let purged = chosen.len() as u64;
+                for key in chosen {
+                    tx.delete(key).await?;
+                }
+                Ok(purged)
             }
-            Ok(purged)
         })
         .await
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use tito_core::engine::{Announcement, Limits};
 use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
-use tito_core::{Result, TitoEngine, TitoTransaction, keys};
+use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
 use uuid::Uuid;
 
 use crate::batches::{KEYS_OF_AN_ENTRY, STEP};
@@ -13,7 +14,7 @@ use crate::queue::TitoQueue;
 use crate::topics::check_group;
 
 /// What a redrive did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Redriven {
     /// Events that are due again, with all their attempts.
@@ -23,8 +24,23 @@ pub struct Redriven {
 }
 
 impl<E: TitoEngine> TitoQueue<E> {
-    /// Makes one dead letter of a queue due again, as [`redrive_where`](TitoQueue::redrive_where) does. Returns whether
-    /// it was there and is an event.
+    /// Makes the dead letter with this key due again, as [`redrive_where`](TitoQueue::redrive_where) does, however many
+    /// others there are. Returns whether it was there and is an event.
+    ///
+    /// # Errors
+    /// As [`redrive_where`](TitoQueue::redrive_where).
+    pub async fn redrive_letter(&self, queue: &str, letter: &KeyText) -> Result<bool> {
+        check_queue_name(queue)?;
+        let (queue, key) = (&Arc::<str>::from(queue), letter.as_bytes());
+        if !keys::dead_events(queue).contains(key) {
+            return Ok(false);
+        }
+        let redrive = |tx: E::Transaction| async move { move_back(&tx, queue, vec![key.to_vec()]).await };
+        Ok(self.engine.transaction(redrive).await? > 0)
+    }
+
+    /// Makes one dead letter of a queue due again, as [`redrive_where`](TitoQueue::redrive_where) does, which reads all
+    /// of them. Returns whether it was there and is an event.
     ///
     /// # Errors
     /// As [`redrive_where`](TitoQueue::redrive_where).

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tito_core::event::{EventReference, TitoEvent, Topic, queue_name};
-use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
+use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, check_event_type, keys};
 use uuid::Uuid;
 
 use super::shown::serialize_key;
@@ -71,6 +71,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
     pub async fn find_by_id(&self, event_type: &str, id: Uuid) -> Result<Vec<FoundEvent>> {
+        check_event_type(event_type)?;
         let read = |tx: E::Transaction| async move { Topic::read(&tx, event_type).await };
         let topic = self.engine.transaction(read).await?;
         let groups = topic.groups.keys().map(|group| queue_name(event_type, Some(group)));

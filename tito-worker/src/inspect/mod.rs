@@ -18,7 +18,24 @@ mod stats;
 
 pub use find::{FoundEvent, FoundIn};
 pub use peek::PendingEvent;
-pub(crate) use shown::{serialize_bytes, serialize_key};
+pub(crate) use shown::{serialize_bytes, serialize_key, shown_bytes};
 pub use state::PendingState;
 pub(crate) use state::read_event;
 pub use stats::{Counts, PartitionStats, QueueStats};
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    use crate::*;
+
+    /// Compiles only if they are.
+    #[allow(dead_code)]
+    fn what_calls_return_is_serialisable() {
+        fn is<T: Serialize>() {}
+        is::<(QueueStats, PendingEvent, FoundEvent, DoneEvent, DeadLetter)>();
+        is::<(Redriven, Replayed, Resized, Swept, Published)>();
+        is::<(ScheduleInfo, MemberInfo, LeaseInfo, WorkerReport)>();
+        is::<(tito_core::event::Topic, tito_core::event::Group, tito_core::event::EventReference)>();
+    }
+}

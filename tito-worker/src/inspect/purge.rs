@@ -4,7 +4,7 @@ use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
 use tito_core::keys;
 use tito_core::{Result, TitoEngine, TitoTransaction};
 
-use crate::change::holds_up_later_ones;
+use crate::change::holds_up_until;
 use crate::pages::PAGE;
 use crate::queue::TitoQueue;
 
@@ -37,13 +37,13 @@ impl<E: TitoEngine> TitoQueue<E> {
             let step = self.engine.transaction(|tx| async move {
                 let page = tx.scan(range.clone(), PAGE).await?;
                 let rest = page.last().filter(|_| page.len() == PAGE).map(|(last, _)| range.after(last));
-                let (mut purged, mut lets_others_go) = (0, false);
+                let (mut purged, mut is_waited_for) = (0, false);
                 for (key, value) in page.into_iter().filter(|(key, value)| chosen(key, value)) {
-                    lets_others_go |= holds_up_later_ones(&key, &value);
+                    is_waited_for |= holds_up_until(&key, &value).is_some();
                     tx.delete(key).await?;
                     purged += 1;
                 }
-                if lets_others_go {
+                if is_waited_for {
                     Topic::raise_revision(&tx, topic_of(queue).0).await?;
                 }
                 Ok((rest, purged))

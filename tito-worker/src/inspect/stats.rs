@@ -9,6 +9,7 @@ use tito_core::keys::{self, KeyRange};
 use tito_core::{Result, TitoEngine};
 
 use super::state::{PendingState, read_event};
+use crate::membership::in_flight;
 use crate::pages::Pages;
 use crate::queue::TitoQueue;
 
@@ -24,6 +25,10 @@ pub struct QueueStats {
     pub counted_at: i64,
     /// Whether its workers hand out nothing.
     pub is_paused: bool,
+    /// How many events were in the hands of the queue's fleet, as its live members said with their last heartbeats. A
+    /// worker that is told its share belongs to no fleet and says nothing: see the metric
+    /// [`IN_FLIGHT`](crate::observe::metrics::IN_FLIGHT).
+    pub in_flight: u64,
     /// All of it together.
     pub total: Counts,
     /// Each partition, in ascending order.
@@ -139,8 +144,9 @@ impl<E: TitoEngine> TitoQueue<E> {
     pub async fn stats_up_to(&self, queue: &str, limit: u64) -> Result<QueueStats> {
         check_queue_name(queue)?;
         let event_type = topic_of(queue).0;
-        let read = |tx: E::Transaction| async move { Topic::read(&tx, event_type).await };
-        let topic = self.engine.transaction(read).await?;
+        let read =
+            |tx: E::Transaction| async move { Ok((Topic::read(&tx, event_type).await?, in_flight(&tx, queue).await?)) };
+        let (topic, in_flight) = self.engine.transaction(read).await?;
         let counted_at = self.engine.timestamp().await?.seconds();
         let empty = (0..topic.served_partitions()).map(|partition| (partition, Counts::default()));
         let mut partitions: BTreeMap<u16, Counts> = empty.collect();
@@ -153,7 +159,8 @@ impl<E: TitoEngine> TitoQueue<E> {
         }
         let partitions = partitions.into_iter().map(|(partition, counts)| PartitionStats { partition, counts });
         let is_paused = topic.is_paused(queue);
-        Ok(QueueStats { queue: queue.to_string(), counted_at, is_paused, total, partitions: partitions.collect() })
+        let (queue, partitions) = (queue.to_string(), partitions.collect());
+        Ok(QueueStats { queue, counted_at, is_paused, in_flight, total, partitions })
     }
 
     async fn count(&self, queue: &str, kind: Kind, limit: u64, partitions: &mut BTreeMap<u16, Counts>) -> Result<()> {

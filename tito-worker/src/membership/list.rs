@@ -98,3 +98,21 @@ impl<E: TitoEngine> TitoQueue<E> {
         Ok(leases)
     }
 }
+
+/// How many events of a queue the live members of its fleets were working on at their last heartbeats. A row that can't
+/// be read says nothing.
+pub(crate) async fn in_flight<T: TitoTransaction>(tx: &T, queue: &str) -> Result<u64> {
+    let leases = all_of(tx, keys::leases(queue)).await?;
+    let leases = leases.iter().filter_map(|(key, value)| LeaseRow::decode(key, value).ok());
+    let fleets: BTreeSet<String> = leases.filter_map(|lease| lease.fleet).collect();
+    let now = tx.start_timestamp().physical_millis();
+    let mut in_flight: u64 = 0;
+    for fleet in fleets {
+        let members = all_of(tx, keys::members(&fleet)).await?;
+        let members = members.iter().filter_map(|(key, value)| MemberRow::decode(key, value).ok());
+        for member in members.filter(|member| member.is_live(now)) {
+            in_flight = in_flight.saturating_add(member.in_flight.get(queue).copied().unwrap_or(0));
+        }
+    }
+    Ok(in_flight)
+}

@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 pub(crate) use holdings::Owned;
 pub(crate) use lease::Lease;
+pub(crate) use list::in_flight;
 pub use list::{LeaseInfo, MemberInfo};
 pub(crate) use options::MembershipOptions;
 

@@ -135,3 +135,16 @@ impl Observers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_has_every_outcome() {
+        let guide = include_str!("../../../docs/guide/observability.md");
+        for kind in HandledAs::ALL {
+            assert!(guide.contains(&format!("| `{kind}` |")), "{kind} is not in the guide");
+        }
+    }
+}

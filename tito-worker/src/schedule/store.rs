@@ -1,5 +1,6 @@
 //! Schedules are put, listed, paused, resumed and removed.
 
+use serde::Serialize;
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 
 use super::definition::Schedule;
@@ -15,7 +16,7 @@ pub(super) const PAGE: usize = 100;
 const ROOM_FOR_AN_EVENT: usize = 1024;
 
 /// A schedule, as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ScheduleInfo {
     /// Its name.
@@ -66,7 +67,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     ///
     /// # Errors
     /// [`TitoError::InvalidSchedule`] for an expression, a time zone, an interval, a start or an event that can't be used,
-    /// and for a schedule that never fires; [`TitoError::InvalidName`] for its name or its event's type;
+    /// and for a new recurrence that never fires; [`TitoError::InvalidName`] for its name or its event's type;
     /// [`TitoError::LimitExceeded`] for an event that is too large; and those of the engine.
     pub async fn put_schedule(&self, schedule: Schedule) -> Result<ScheduleInfo> {
         let schedule = &schedule.check()?;
@@ -74,13 +75,17 @@ impl<E: TitoEngine> TitoQueue<E> {
         let stored = self.engine.transaction(|tx| async move {
             let key = keys::schedule(&schedule.name);
             let before = tx.get(&key).await?;
-            let mut stored = Stored::begin(schedule, tx.start_timestamp().seconds())?;
+            let now = tx.start_timestamp().seconds();
+            let mut stored = Stored::begin(schedule, now)?;
             // One that can't be read is replaced as a whole.
-            if let Some((_, before)) = before.as_ref().and_then(|before| Stored::decode(&key, before).ok()) {
-                (stored.last, stored.paused) = (before.last, before.paused);
-                if before.recurs_like(schedule) {
-                    (stored.starts_at, stored.next) = (before.starts_at, before.next);
-                }
+            let known = before.as_ref().and_then(|before| Stored::decode(&key, before).ok()).map(|(_, known)| known);
+            if let Some(known) = &known {
+                (stored.last, stored.paused) = (known.last, known.paused);
+            }
+            match known.filter(|known| known.recurs_like(schedule)) {
+                // It may have had its last firing, or missed it.
+                Some(known) => (stored.starts_at, stored.next) = (known.starts_at, known.next),
+                None => stored.check_fires(&schedule.name, now)?,
             }
             let value = stored.encode(&schedule.name)?;
             let size = value.len() + ROOM_FOR_AN_EVENT;

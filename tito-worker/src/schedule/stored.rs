@@ -62,7 +62,7 @@ impl Template {
 }
 
 impl Stored {
-    /// A schedule that begins now.
+    /// A schedule that begins now, be there a firing or not.
     pub(super) fn begin(schedule: &Checked, now: i64) -> Result<Self> {
         let Checked { recurrence, starts_at, missed, event, .. } = schedule;
         let mut stored = Self {
@@ -75,11 +75,16 @@ impl Stored {
             paused: false,
         };
         stored.next = stored.timetable(&schedule.name)?.next_after(now);
-        if stored.next.is_none() {
-            let reason = format!("{recurrence}: expected at least one firing after {now}, there is none");
-            return Err(TitoError::InvalidSchedule { name: schedule.name.clone(), reason });
-        }
         Ok(stored)
+    }
+
+    /// Checks that a schedule which begins now ever fires.
+    pub(super) fn check_fires(&self, name: &str, now: i64) -> Result<()> {
+        if self.next.is_some() {
+            return Ok(());
+        }
+        let reason = format!("{}: expected at least one firing after {now}, there is none", self.recurrence);
+        Err(TitoError::InvalidSchedule { name: name.to_string(), reason })
     }
 
     /// Whether a schedule recurs as this one does. One that does not say when it starts is content with any start.

@@ -8,6 +8,7 @@
 use std::ops::AddAssign;
 use std::sync::Arc;
 
+use serde::Serialize;
 use tito_core::engine::{Announcement, KeyValue};
 use tito_core::event::{TitoEvent, Topic, event_id, settle_topics};
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
@@ -17,7 +18,7 @@ use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
 /// What a change of the number of partitions did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Resized {
     /// Events, dead letters and kept events that went to other partitions.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tito_core::engine::KeyValue;
 use tito_core::event::{Topic, check_queue_name, topic_of};
 use tito_core::{KeyText, Result, TitoEngine, TitoError, TitoTransaction, keys};
 
@@ -17,15 +18,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         let all = keys::topics();
         let range = after.map_or(all.clone(), |name| all.after(&keys::topic(name)));
         let found = self.engine.transaction(|tx| async move { tx.scan(range, limit).await }).await?;
-        let topic = |(key, value): (Vec<u8>, Vec<u8>)| {
-            let name = keys::parse_topic(&key).ok_or_else(|| TitoError::Malformed {
-                key: KeyText::from(key.as_slice()),
-                expected: "a topic, whose name is in its key",
-                source: "the name is not escaped as names are".into(),
-            })?;
-            Ok((name, Topic::decode(&key, &value)?))
-        };
-        found.into_iter().map(topic).collect()
+        found.iter().map(decode_topic).collect()
     }
 
     /// Lets workers hand out nothing of a queue, `{type}` or `{type}@{group}`, in the whole fleet, until it is
@@ -79,4 +72,14 @@ impl<E: TitoEngine> TitoQueue<E> {
         .await?;
         Ok(())
     }
+}
+
+/// A topic with its name, as they are stored.
+pub(super) fn decode_topic((key, value): &KeyValue) -> Result<(String, Topic)> {
+    let name = keys::parse_topic(key).ok_or_else(|| TitoError::Malformed {
+        key: KeyText::from(key.as_slice()),
+        expected: "a topic, whose name is in its key",
+        source: "the name is not escaped as names are".into(),
+    })?;
+    Ok((name, Topic::decode(key, value)?))
 }

@@ -1,31 +1,32 @@
 //! Finishes what another process began.
 
 use tito_core::event::Topic;
-use tito_core::{Result, TitoEngine};
+use tito_core::{Result, TitoEngine, keys};
 
-use crate::batches::STEP;
+use super::settings::decode_topic;
+use crate::pages::Pages;
 use crate::queue::TitoQueue;
 
 impl<E: TitoEngine> TitoQueue<E> {
     /// Finishes changes of topics that were begun and not finished, as by a process that died: changes of the number of
     /// partitions, groups that are being removed, groups into which earlier events are being copied. Several processes
     /// may do so at once, also while the one that began still works. Returns how many changes it found; without any it
-    /// costs one scan over the topics.
+    /// costs one scan over the topics. A topic whose stored value can't be read is logged and passed over.
     ///
     /// # Errors
     /// Those of the engine.
     pub async fn finish_changes(&self) -> Result<u64> {
-        let (mut finished, mut last) = (0, None);
-        loop {
-            let page = self.topics(STEP, last.as_deref()).await?;
-            for (name, topic) in &page {
-                finished += self.finish_changes_of(name, topic).await?;
-            }
-            match page.into_iter().next_back() {
-                Some((name, _)) => last = Some(name),
-                None => return Ok(finished),
+        let mut finished = 0;
+        let mut pages = Pages::new(&self.engine, keys::topics());
+        while let Some((page, _)) = pages.next().await? {
+            for stored in &page {
+                match decode_topic(stored) {
+                    Ok((name, topic)) => finished += self.finish_changes_of(&name, &topic).await?,
+                    Err(error) => tracing::warn!(%error, "its changes can't be finished"),
+                }
             }
         }
+        Ok(finished)
     }
 
     async fn finish_changes_of(&self, name: &str, topic: &Topic) -> Result<u64> {

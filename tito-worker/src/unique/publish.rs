@@ -3,14 +3,19 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tito_core::event::EventReference;
+use tito_core::event::{EventReference, Topic};
 use tito_core::{KeyText, Result, TitoEngine, TitoError, TitoTransaction, keys};
 
 use super::options::{LONGEST_WINDOW, Unique};
 use super::row::UniqueRow;
-use crate::change::{let_later_ones_go, locate};
+use crate::change::locate;
 use crate::publish::Publish;
 use crate::queue::TitoQueue;
+
+/// How many seconds an event waits at the most for the next attempt of one that it has replaced, where the order is
+/// strict. To spare it that, everybody who publishes for a failing entity would write the topic's row, and workers read
+/// all of their partitions again: in the outage of a service that all handlers need, that would hold up publishers.
+const LONGEST_WAIT: i64 = 10;
 
 /// What became of an event that was published with a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -81,7 +86,10 @@ impl<E: TitoEngine> TitoQueue<E> {
                 for pending in &located {
                     tx.delete(pending.key.clone()).await?;
                 }
-                let_later_ones_go(tx, &event_type, &located).await?;
+                let worth_it = tx.start_timestamp().seconds().saturating_add(LONGEST_WAIT);
+                if located.iter().any(|pending| pending.holds_up_until().is_some_and(|until| until > worth_it)) {
+                    Topic::raise_revision(tx, &event_type).await?;
+                }
                 (!located.is_empty()).then_some(earlier)
             }
             None => None,

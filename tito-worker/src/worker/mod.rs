@@ -42,7 +42,7 @@ use tokio::task::JoinSet;
 
 use self::partition::Partition;
 use self::runner::Runner;
-use self::supervisor::{Ownership, Supervisor, read_topic};
+use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_unknown_group};
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
 use crate::partitions::PartitionConfig;
@@ -197,6 +197,7 @@ impl<E: TitoEngine> Worker<E> {
             let engine = &self.queue.engine;
             let topics = try_join_all(self.subscriptions.iter().map(|runner| read_topic(engine, runner))).await?;
             for (runner, topic) in self.subscriptions.iter().zip(topics) {
+                warn_of_unknown_group(&runner.queue, &topic);
                 if topic.is_paused(&runner.queue) {
                     continue;
                 }

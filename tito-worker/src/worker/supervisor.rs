@@ -64,6 +64,7 @@ impl<E: TitoEngine> Supervisor<E> {
         let mut total = WorkerReport::default();
         let mut stopped = self.stopped.clone();
         let Some(topic) = self.first_topic().await else { return total };
+        warn_of_unknown_group(&self.runner.queue, &topic);
         let (publish_topic, topic) = watch::channel(topic);
         let mut owned = match &self.ownership {
             Ownership::Static(_) => None,
@@ -196,6 +197,13 @@ pub(super) async fn read_topic<E: TitoEngine>(engine: &E, runner: &Runner<E>) ->
     tito_core::event::check_queue_name(&runner.queue)?;
     let _turn = runner.turn_to_read().await;
     Topic::ensure(engine, topic_of(&runner.queue).0, runner.new_topic_partitions).await
+}
+
+/// Says why nothing is handed out of a queue that is a group's where the topic has no such group.
+pub(super) fn warn_of_unknown_group(queue: &str, topic: &Topic) {
+    if topic_of(queue).1.is_some_and(|group| !topic.groups.contains_key(group)) {
+        tracing::warn!(queue, "the topic has no such group, so nothing is handed out until it is added");
+    }
 }
 
 async fn changed(owned: Option<&mut watch::Receiver<Arc<Owned>>>) {
