@@ -258,6 +258,7 @@ proptest! {
         ] {
             prop_assert_eq!(keys::parse_event_second(&key), Some(seconds));
             prop_assert_eq!(keys::parse_event(&key), Some(place.clone()));
+            prop_assert_eq!(keys::parse_event_second_and_id(&key), Some((seconds, place.id)));
         }
     }
 }
@@ -308,6 +309,7 @@ proptest! {
         let at = at.index(key.len());
         key[at] = byte;
         if let Some(place) = keys::parse_event(&key) {
+            prop_assert_eq!(keys::parse_event_second_and_id(&key), Some((place.seconds, place.id)));
             prop_assert_eq!(keys::event(&place.event_type, place.partition, place.seconds, place.id), key);
         }
     }

@@ -115,11 +115,14 @@ impl TitoTransaction for EmbeddedTransaction {
     async fn batch_get(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
         let writes = self.with_buffer(|buffer| Ok(buffer.writes()))?;
         self.read("batch_get", keys.len(), move |snapshot| {
-            let get = |key: &Vec<u8>| match writes.get(key) {
-                Some(own) => Ok(own.value.clone()),
-                None => snapshot.get(key),
-            };
-            keys.iter().map(get).collect()
+            let mut values = Vec::with_capacity(keys.len());
+            for key in &keys {
+                values.push(match writes.get(key) {
+                    Some(own) => own.value.clone(),
+                    None => snapshot.get(key)?,
+                });
+            }
+            Ok(values)
         })
         .await
     }

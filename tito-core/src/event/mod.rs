@@ -2,6 +2,7 @@
 
 mod config;
 mod due;
+mod head;
 mod id;
 mod queue_name;
 mod record;
@@ -12,6 +13,7 @@ mod write;
 
 pub use config::TitoEventConfig;
 pub use due::DueTime;
+pub use head::EventHead;
 pub use id::{event_id, started_at};
 pub use queue_name::{check_group_name, check_queue_name, queue_name, topic_of};
 pub use record::{FailedAttempt, TitoEvent};

@@ -70,6 +70,10 @@ pub struct FailedAttempt {
     pub error: String,
 }
 
+pub(super) fn not_an_event(key: &[u8], source: serde_json::Error) -> TitoError {
+    TitoError::Malformed { key: KeyText::from(key), expected: "an event in JSON", source: source.into() }
+}
+
 fn json() -> Cow<'static, str> {
     Cow::Borrowed("json")
 }
@@ -88,11 +92,7 @@ impl TitoEvent {
     /// # Errors
     /// [`TitoError::Malformed`], which names the key.
     pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Self> {
-        let event: Self = serde_json::from_slice(bytes).map_err(|source| TitoError::Malformed {
-            key: KeyText::from(key),
-            expected: "an event in JSON",
-            source: source.into(),
-        })?;
+        let event: Self = serde_json::from_slice(bytes).map_err(|source| not_an_event(key, source))?;
         Ok(Self { key: key.to_vec(), ..event })
     }
 

@@ -1,6 +1,7 @@
 //! The kinds of keys. One builder and, where Tito reads it back, one parser each.
 
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::escape::{push_escaped, unescape};
@@ -157,20 +158,36 @@ pub fn dead_events_of_partition(event_type: &str, partition: u16) -> KeyRange {
 
 /// The parts of the key of an event, be it to be done, dead or done.
 pub fn parse_event(key: &[u8]) -> Option<EventPlace> {
+    let (event_type, partition, seconds, id) = split_event(key)?;
+    Some(EventPlace { event_type: text(event_type)?, partition, seconds, id })
+}
+
+/// The second and the id in the key of an event, without looking at its type.
+pub fn parse_event_second_and_id(key: &[u8]) -> Option<(i64, Uuid)> {
+    split_event(key).map(|(_, _, seconds, id)| (seconds, id))
+}
+
+/// The parts of the key of an event, its type as it is written. From the end, where all parts have their fixed lengths.
+fn split_event(key: &[u8]) -> Option<(&[u8], u16, i64, Uuid)> {
+    let (rest, id) = split_last(key, Hyphenated::LENGTH)?;
+    let (rest, seconds) = split_last(rest, 10)?;
+    let (rest, partition) = split_last(rest, 4)?;
     let kinds: [&[u8]; 3] = [b"event:", b"dead:", b"done:"];
-    let rest = kinds.iter().find_map(|kind| key.strip_prefix(*kind))?;
-    let mut components = rest.split(|&byte| byte == SEPARATOR);
-    let event_type = text(components.next()?)?;
-    let partition = digits(components.next()?, 4)? as u16;
-    let seconds = digits(components.next()?, 10)? as i64;
-    let id = uuid(components.next()?)?;
-    components.next().is_none().then_some(EventPlace { event_type, partition, seconds, id })
+    let event_type = kinds.iter().find_map(|kind| rest.strip_prefix(*kind))?;
+    let partition = digits(partition, 4)? as u16;
+    (!event_type.contains(&SEPARATOR)).then_some((event_type, partition, digits(seconds, 10)? as i64, uuid(id)?))
+}
+
+/// The last component of a key, of a length that is known, and what comes before its separator.
+fn split_last(key: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
+    let (rest, component) = key.split_at_checked(key.len().checked_sub(length)?)?;
+    Some((rest.strip_suffix(&[SEPARATOR])?, component))
 }
 
 /// A UUID in the one form in which keys have it.
 fn uuid(component: &[u8]) -> Option<Uuid> {
-    let id = Uuid::try_parse_ascii(component).ok()?;
-    (id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes() == component).then_some(id)
+    let is_canonical = component.len() == Hyphenated::LENGTH && !component.iter().any(u8::is_ascii_uppercase);
+    Uuid::try_parse_ascii(component).ok().filter(|_| is_canonical)
 }
 
 /// The second in the key of an event, without looking at the rest.

@@ -54,6 +54,24 @@ pub async fn a_batch_of_events_is_handled_in_one_transaction<E: TitoEngine>(db: 
     assert_eq!(counts(&db, "effect:").await, [1; 60]);
 }
 
+pub async fn what_is_no_event_leaves_the_rest_of_its_batch_alone<E: TitoEngine>(db: E, _: TestClock) {
+    with_one_partition(&db).await;
+    publish(&db, (0..10).map(job)).await;
+    let id = uuid::Uuid::from_u128(0x019b_76da_a800_7000_8000_0000_0000_0001);
+    let key = keys::event("job", 0, 1_700_000_000, id);
+    // Its entity can be read, and has another event.
+    put(&db, key, format!(r#"{{"id":"{id}","entity":"job:3"}}"#).into_bytes()).await;
+    let worker = builder(&db).subscribe_transactional(
+        "job",
+        batches_of(20).order(Order::Strict),
+        |event: TitoEvent, tx: E::Transaction| async move { effect(&tx, &event).await },
+    );
+    let report = worker.build().drain().await.unwrap();
+    assert_eq!((report.done, report.malformed), (10, 1));
+    assert_eq!(counts(&db, "effect:").await, [1; 10]);
+    assert_eq!(TitoQueue::new(db.clone()).dead_letters("job", 10, None).await.unwrap().len(), 1);
+}
+
 /// How the event `bad` of a batch fails, at its first attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Failure {

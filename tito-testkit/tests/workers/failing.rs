@@ -247,6 +247,14 @@ pub async fn what_is_no_event_is_set_aside_and_the_others_go_on<E: TitoEngine>(d
         let id = uuid::Uuid::from_u128(0x019b_76da_a800_7000_8000_0000_0000_0001 + number as u128);
         malformed.push((String::from_utf8(keys::event("job", 0, 1_700_000_000, id)).unwrap(), value.to_vec()));
     }
+    // What says when and where it is to be handed out can be read, the rest can't.
+    for (number, rest) in
+        ["", r#","action":"a""#, r#","action":"a","type":"job","timestamp":1,"attempt":-1"#].iter().enumerate()
+    {
+        let id = uuid::Uuid::from_u128(0x019b_76da_a800_7000_8000_0000_0000_0101 + number as u128);
+        let value = format!(r#"{{"id":"{id}","entity":"job:1"{rest}}}"#);
+        malformed.push((String::from_utf8(keys::event("job", 0, 1_700_000_000, id)).unwrap(), value.into_bytes()));
+    }
     // The key of one event, and the id of another.
     malformed.push((format!("event:job:0000:0000000007:{}", uuid::Uuid::from_u128(9)), whole.clone().into_bytes()));
     for key in [

@@ -33,7 +33,7 @@ impl Observe {
         let span = handle_span(&self.topic, partition, event, trace.as_ref(), engine.context().propagator());
         Run {
             observe: self,
-            event: (!self.observers.are_none()).then(|| event.clone()),
+            event: (!self.observers.are_none()).then(|| Box::new(event.clone())),
             attempt: event.attempt.saturating_add(1),
             span,
             trace,
@@ -47,7 +47,7 @@ impl Observe {
 pub(crate) struct Run<'a> {
     observe: &'a Observe,
     /// For the observers, if there are any.
-    event: Option<TitoEvent>,
+    event: Option<Box<TitoEvent>>,
     attempt: u32,
     span: Span,
     trace: Option<TraceContext>,

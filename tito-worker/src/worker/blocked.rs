@@ -1,6 +1,8 @@
 //! Entities of a strict subscription whose first event waits for its next attempt.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use foldhash::HashMap;
 
 use super::lanes::Entity;
 

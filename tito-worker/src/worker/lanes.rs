@@ -1,9 +1,11 @@
 //! Runs handlers: one at a time and in order for one entity, many at a time for different ones.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use foldhash::HashMap;
+use smallvec::SmallVec;
 use tito_core::TitoEngine;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -16,6 +18,9 @@ use crate::policy::Order;
 
 /// How long aborted handlers get to be dropped.
 const LONGEST_ABORT: Duration = Duration::from_secs(1);
+
+/// What is mostly one.
+pub(super) type Few<T> = SmallVec<[T; 1]>;
 
 /// The hash of an entity's name. Two entities with one hash merely wait for one another.
 pub(super) type Entity = u64;
@@ -66,18 +71,7 @@ struct Lane {
     state: State,
     /// How many events have to be recorded before it goes on.
     suspended: usize,
-    /// By key, so in the order in which they are to be handled.
-    waiting: VecDeque<Delivery>,
-}
-
-impl Lane {
-    /// Puts an event in its place among those that wait.
-    fn wait(&mut self, delivery: Delivery) {
-        let is_last = self.waiting.back().is_none_or(|last| last.key < delivery.key);
-        let place =
-            if is_last { self.waiting.len() } else { self.waiting.partition_point(|one| one.key < delivery.key) };
-        self.waiting.insert(place, delivery);
-    }
+    waiting: Waiting,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -88,22 +82,64 @@ enum State {
     Suspended,
 }
 
+/// The events of an entity by key, so in the order in which they are to be handled. Most entities have one at a time.
+#[derive(Default)]
+struct Waiting {
+    first: Option<Delivery>,
+    later: VecDeque<Delivery>,
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.later.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn insert(&mut self, delivery: Delivery) {
+        let Some(first) = &mut self.first else {
+            self.first = Some(delivery);
+            return;
+        };
+        let delivery = if delivery.key < first.key { std::mem::replace(first, delivery) } else { delivery };
+        let is_last = self.later.back().is_none_or(|last| last.key < delivery.key);
+        let place = if is_last { self.later.len() } else { self.later.partition_point(|one| one.key < delivery.key) };
+        self.later.insert(place, delivery);
+    }
+
+    fn pop(&mut self) -> Option<Delivery> {
+        std::mem::replace(&mut self.first, self.later.pop_front())
+    }
+
+    /// Takes all out.
+    fn drain(&mut self) -> impl Iterator<Item = Delivery> {
+        let Self { first, later } = std::mem::take(self);
+        first.into_iter().chain(later)
+    }
+}
+
 impl Queues {
     fn submit(&mut self, delivery: Delivery) {
         let Some(lane) = self.lanes.get_mut(&delivery.entity) else {
             self.ready.push_back(delivery.entity);
             let entity = delivery.entity;
-            let waiting = VecDeque::from(vec![delivery]);
+            let waiting = Waiting { first: Some(delivery), later: VecDeque::new() };
             self.lanes.insert(entity, Lane { state: State::Ready, suspended: 0, waiting });
             return;
         };
-        lane.wait(delivery);
+        lane.waiting.insert(delivery);
     }
 
     /// How many events can be handled together, up to `most`.
     fn available(&self, most: usize) -> usize {
         if self.is_closed {
             return 0;
+        }
+        // Each of them has one at least.
+        if self.ready.len() >= most {
+            return most;
         }
         let mut available = 0;
         for entity in &self.ready {
@@ -116,14 +152,14 @@ impl Queues {
     }
 
     /// Up to `most` events that can be handled together, those of one entity in their order.
-    fn take(&mut self, most: usize) -> Vec<Delivery> {
-        let mut taken = Vec::with_capacity(most.min(self.ready.len()));
+    fn take(&mut self, most: usize) -> Few<Delivery> {
+        let mut taken = Few::with_capacity(most.min(self.ready.len()));
         while taken.len() < most {
             let Some(entity) = self.ready.pop_front() else { break };
             let Some(lane) = self.lanes.get_mut(&entity) else { continue };
             lane.state = State::Running;
             let count = lane.waiting.len().min(most - taken.len());
-            taken.extend(lane.waiting.drain(..count));
+            taken.extend((0..count).filter_map(|_| lane.waiting.pop()));
         }
         self.running += taken.len();
         taken
@@ -191,7 +227,10 @@ impl<E: TitoEngine> Lanes<E> {
 
     /// The events whose handlers have ended since the last call.
     pub(super) fn take_finished(&self) -> Vec<Finished> {
-        std::mem::take(&mut self.shared.lock().finished)
+        let finished = &mut self.shared.lock().finished;
+        // About as many will end until the next call.
+        let next = Vec::with_capacity(finished.len());
+        std::mem::replace(finished, next)
     }
 
     /// Goes on with an entity that was suspended, once for each event that suspended it.
@@ -204,7 +243,7 @@ impl<E: TitoEngine> Lanes<E> {
     pub(super) fn withdraw(&self, entity: Entity) -> Vec<Vec<u8>> {
         let mut queues = self.shared.lock();
         let Some(lane) = queues.lanes.get_mut(&entity) else { return Vec::new() };
-        let waiting = lane.waiting.drain(..).map(|delivery| delivery.key).collect();
+        let waiting = lane.waiting.drain().map(|delivery| delivery.key).collect();
         queues.end_suspension(entity);
         waiting
     }
@@ -215,7 +254,7 @@ impl<E: TitoEngine> Lanes<E> {
         queues.ready.clear();
         let mut unstarted = Vec::new();
         queues.lanes.retain(|_, lane| {
-            unstarted.extend(lane.waiting.drain(..).map(|delivery| delivery.key));
+            unstarted.extend(lane.waiting.drain().map(|delivery| delivery.key));
             lane.state != State::Ready
         });
         unstarted
@@ -263,12 +302,8 @@ async fn work<E: TitoEngine>(runner: Arc<Runner<E>>, shared: Arc<Shared>) {
                 continue;
             }
         };
-        let handled = runner.run(deliveries).await;
-        {
-            let mut queues = shared.lock();
-            queues.running -= handled.len();
-            finish(&mut queues, handled, runner.order);
-        }
+        let verdicts = runner.run(&deliveries).await;
+        finish(&mut shared.lock(), deliveries, verdicts, runner.order);
         shared.finished.notify_one();
         // Handlers that never wait would keep the others of this thread from running.
         tokio::task::consume_budget().await;
@@ -276,15 +311,15 @@ async fn work<E: TitoEngine>(runner: Arc<Runner<E>>, shared: Arc<Shared>) {
 }
 
 /// Sorts out what became of events that were handled together.
-fn finish(queues: &mut Queues, handled: Vec<(Delivery, Verdict)>, order: Order) {
-    let mut entities = Vec::with_capacity(handled.len());
-    for (delivery, verdict) in handled.into_iter().rev() {
+fn finish(queues: &mut Queues, deliveries: Few<Delivery>, verdicts: Few<Verdict>, order: Order) {
+    queues.running -= deliveries.len();
+    let mut entities = Few::with_capacity(deliveries.len());
+    for (delivery, verdict) in deliveries.into_iter().zip(verdicts) {
         let entity = delivery.entity;
         let is_suspended = match &verdict {
             Verdict::NotBegun => {
-                // Behind what came in before it meanwhile, such as an event that was redriven.
                 if let Some(lane) = queues.lanes.get_mut(&entity) {
-                    lane.wait(delivery);
+                    lane.waiting.insert(delivery);
                 }
                 entities.push((entity, false));
                 continue;
@@ -321,7 +356,7 @@ mod tests {
 
     fn suspended_by(events: usize) -> Queues {
         let mut queues = Queues::default();
-        let lane = Lane { state: State::Suspended, suspended: events, waiting: VecDeque::new() };
+        let lane = Lane { state: State::Suspended, suspended: events, waiting: Waiting::default() };
         queues.lanes.insert(ENTITY, lane);
         queues
     }
@@ -338,17 +373,17 @@ mod tests {
     #[test]
     fn what_was_not_begun_waits_behind_what_came_in_before_it_meanwhile() {
         let origin = Arc::new(Origin { partition: 0, revision: 0, fence: Fence::new("job", 0, None) });
-        let delivery = |key: &[u8]| Delivery { key: key.to_vec(), entity: ENTITY, event: None, origin: origin.clone() };
+        let delivery =
+            |key: &[u8]| Delivery { key: key.to_vec(), stored: Vec::new(), entity: ENTITY, origin: origin.clone() };
         let mut queues = Queues::default();
         queues.submit(delivery(b"2"));
         queues.submit(delivery(b"3"));
-        let mut taken = queues.take(2);
+        let taken = queues.take(2);
         // Redriven while the handler of the others runs.
         queues.submit(delivery(b"1"));
         queues.submit(delivery(b"4"));
-        let not_begun = taken.pop().map(|delivery| (delivery, Verdict::NotBegun));
-        let given_up = taken.pop().map(|delivery| (delivery, Verdict::Recorded(Recorded::Dead)));
-        finish(&mut queues, given_up.into_iter().chain(not_begun).collect(), Order::Strict);
+        let verdicts = [Verdict::Recorded(Recorded::Dead), Verdict::NotBegun].into_iter().collect();
+        finish(&mut queues, taken, verdicts, Order::Strict);
         let next: Vec<_> = queues.take(9).into_iter().map(|delivery| delivery.key).collect();
         assert_eq!(next, [b"1", b"3", b"4"]);
     }

@@ -84,6 +84,13 @@ pub(super) struct Unrecorded {
     pub(super) is_suspended: bool,
 }
 
+impl Unrecorded {
+    /// For an event that is kept from handlers.
+    pub(super) fn set_aside(key: Vec<u8>, disposition: Disposition) -> Self {
+        Self { key, entity: 0, disposition, is_suspended: false }
+    }
+}
+
 /// Where scans of a partition may begin.
 #[derive(Serialize)]
 struct Checkpoint {

@@ -3,12 +3,14 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::{Either, select};
+use futures::{FutureExt, poll};
 use tito_core::clock::Clock;
 use tito_core::engine::Limits;
 use tito_core::event::TitoEvent;
@@ -16,7 +18,7 @@ use tito_core::{TitoEngine, TitoError};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::fence::Fence;
-use super::lanes::Entity;
+use super::lanes::{Entity, Few};
 use super::observed::observed;
 use super::record::{Disposition, Recorded, record};
 use crate::handler::{Handler, PlainHandler, TransactionalHandler};
@@ -60,10 +62,17 @@ pub(super) struct Runner<E: TitoEngine> {
 /// An event on its way to a handler.
 pub(super) struct Delivery {
     pub(super) key: Vec<u8>,
+    /// The event as it was read. It is decoded where it is handled: thousands that wait would take more memory decoded,
+    /// and be out of the processor's caches by then.
+    pub(super) stored: Vec<u8>,
     pub(super) entity: Entity,
-    /// A plain handler of single events takes it.
-    pub(super) event: Option<TitoEvent>,
     pub(super) origin: Arc<Origin>,
+}
+
+impl Delivery {
+    fn decode(&self) -> Result<TitoEvent, TitoError> {
+        TitoEvent::decode(&self.key, &self.stored)
+    }
 }
 
 /// Where events were read, and under which conditions.
@@ -160,19 +169,19 @@ impl<E: TitoEngine> Runner<E> {
 
     /// Runs the handler for events that were taken together, and says of each what it came to. A batch that fails is
     /// handled again, one by one.
-    pub(super) async fn run(&self, mut deliveries: Vec<Delivery>) -> Vec<(Delivery, Verdict)> {
+    pub(super) async fn run(&self, deliveries: &[Delivery]) -> Few<Verdict> {
         let _in_flight = InFlight::new(&self.in_flight, deliveries.len());
-        if let Some(verdicts) = self.run_together(&mut deliveries).await {
-            return deliveries.into_iter().zip(verdicts).collect();
+        if let Some(verdicts) = self.run_together(deliveries).await {
+            return verdicts;
         }
         let mut held_up = Vec::new();
-        let mut all = Vec::with_capacity(deliveries.len());
-        for mut delivery in deliveries {
+        let mut all = Few::with_capacity(deliveries.len());
+        for delivery in deliveries {
             if held_up.contains(&delivery.entity) {
-                all.push((delivery, Verdict::NotBegun));
+                all.push(Verdict::NotBegun);
                 continue;
             }
-            let alone = self.run_together(std::slice::from_mut(&mut delivery)).await;
+            let alone = self.run_together(std::slice::from_ref(delivery)).await;
             let verdict = alone.and_then(|mut verdicts| verdicts.pop()).unwrap_or(Verdict::NotBegun);
             let goes_on = match &verdict {
                 Verdict::Unrecorded(disposition) => matches!(disposition, Disposition::Done) || !self.is_strict(),
@@ -182,21 +191,30 @@ impl<E: TitoEngine> Runner<E> {
             if !goes_on {
                 held_up.push(delivery.entity);
             }
-            all.push((delivery, verdict));
+            all.push(verdict);
         }
         all
     }
 
     /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. Whatever of
     /// the handler's panics, be it its error when it is written out, fails this attempt and nothing else.
-    async fn run_together(&self, deliveries: &mut [Delivery]) -> Option<Vec<Verdict>> {
-        let hand_out = |delivery: &Delivery| {
-            let event = delivery.event.as_ref()?;
-            Some(self.observe.hand_out(&self.engine, delivery.origin.partition, event))
+    async fn run_together(&self, deliveries: &[Delivery]) -> Option<Few<Verdict>> {
+        let decoded: Result<Few<TitoEvent>, _> = deliveries.iter().map(Delivery::decode).collect();
+        let events = match decoded {
+            Ok(events) => events,
+            Err(_) if deliveries.len() > 1 => return None,
+            Err(error) => {
+                tracing::error!(queue = %self.queue, %error, "not an event, set aside");
+                return Some(Few::from([Verdict::Unrecorded(Disposition::Malformed)]));
+            }
         };
-        let runs: Vec<Run<'_>> = deliveries.iter().filter_map(hand_out).collect();
-        let run = self.run_handler(&mut *deliveries, &runs);
-        let failed = match AssertUnwindSafe(self.limited(run)).catch_unwind().await {
+        let hand_out = |(delivery, event): (&Delivery, &TitoEvent)| {
+            self.observe.hand_out(&self.engine, delivery.origin.partition, event)
+        };
+        let runs: Few<Run<'_>> = deliveries.iter().zip(&events).map(hand_out).collect();
+        // In here the handler is dropped, too.
+        let run = async { self.limited(pin!(self.run_handler(deliveries, events, &runs))).await };
+        let failed = match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Some(Ok(verdicts))) => return Some(self.end(runs, verdicts)),
             Ok(Some(Err(failed))) => failed,
             Ok(None) => retry(format!("the handler did not end within {:?}", self.timeout)),
@@ -212,7 +230,7 @@ impl<E: TitoEngine> Runner<E> {
     }
 
     /// Tells observers what runs came to.
-    fn end(&self, runs: Vec<Run<'_>>, verdicts: Vec<Verdict>) -> Vec<Verdict> {
+    fn end(&self, runs: Few<Run<'_>>, verdicts: Few<Verdict>) -> Few<Verdict> {
         for (run, verdict) in runs.into_iter().zip(&verdicts) {
             let (kind, error) = observed(self, run.attempt(), verdict);
             run.end(kind, error);
@@ -220,28 +238,32 @@ impl<E: TitoEngine> Runner<E> {
         verdicts
     }
 
-    async fn run_handler(&self, deliveries: &mut [Delivery], runs: &[Run<'_>]) -> Result<Vec<Verdict>, Disposition> {
-        let done = |outcomes: Vec<Outcome>| outcomes.into_iter().map(|one| Verdict::Unrecorded(one.into())).collect();
+    async fn run_handler(
+        &self,
+        deliveries: &[Delivery],
+        events: Few<TitoEvent>,
+        runs: &[Run<'_>],
+    ) -> Result<Few<Verdict>, Disposition> {
+        let done = |outcome: Outcome| Verdict::Unrecorded(outcome.into());
         match &self.handler {
             Handler::Plain(PlainHandler::One(handler)) => {
-                let mut outcomes = Vec::with_capacity(deliveries.len());
-                let events = deliveries.iter_mut().filter_map(|delivery| delivery.event.take());
-                for (event, run) in events.zip(runs) {
+                let mut verdicts = Few::with_capacity(deliveries.len());
+                for (event, run) in events.into_iter().zip(runs) {
                     let handled = run.scope(async { handler(event).await }).await;
-                    outcomes.push(handled.map_err(|error| retry(text_of(&*error)))?);
+                    verdicts.push(done(handled.map_err(|error| retry(text_of(&*error)))?));
                 }
-                Ok(done(outcomes))
+                Ok(verdicts)
             }
             Handler::Plain(PlainHandler::Batch(handler)) => {
-                let events = deliveries.iter().filter_map(|delivery| delivery.event.clone()).collect();
-                let outcomes = handler(events).await.map_err(|error| retry(text_of(&*error)))?;
-                let mut verdicts: Vec<Verdict> = done(outcomes);
+                let outcomes = handler(events.into_vec()).await.map_err(|error| retry(text_of(&*error)))?;
+                let mut verdicts: Few<Verdict> = outcomes.into_iter().map(done).collect();
                 if self.is_strict() {
                     hold_up_later_events(deliveries, &mut verdicts);
                 }
                 Ok(verdicts)
             }
-            Handler::Transactional(handler) => match self.run_in_transaction(handler, deliveries, runs).await {
+            // Boxed, so that plain handlers are not moved about with room for a transaction.
+            Handler::Transactional(handler) => match self.run_in_transaction(handler, deliveries, runs).boxed().await {
                 Ok(Ran::Recorded(recorded)) => Ok(recorded.into_iter().map(Verdict::Recorded).collect()),
                 Ok(Ran::Fenced) => {
                     self.outdated.notify_one();
@@ -342,11 +364,15 @@ impl<E: TitoEngine> Runner<E> {
     }
 
     /// Drops `run` where it waits when the timeout has passed.
-    async fn limited<T>(&self, run: impl Future<Output = T>) -> Option<T> {
+    async fn limited<T>(&self, mut run: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         let clock = self.engine.clock();
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        let timeout = clock.wait_until(clock.now_millis().saturating_add(millis));
-        match select(std::pin::pin!(run), timeout).await {
+        let ends = clock.now_millis().saturating_add(millis);
+        // Many handlers end without waiting, and need no timer.
+        if let Poll::Ready(result) = poll!(run.as_mut()) {
+            return Some(result);
+        }
+        match select(run, clock.wait_until(ends)).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,
         }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use tito_core::event::{TitoEvent, started_at, topic_of};
+use tito_core::event::{EventHead, started_at, topic_of};
 use tito_core::keys;
 use tito_core::{Result, Timestamp, TitoEngine};
 
 use super::page::{Page, checkpoint_floor, read_checkpoint, read_page};
 use super::{Partition, next_pause};
-use crate::worker::held::Held;
+use crate::worker::held::Place;
 use crate::worker::lanes::entity_of;
 use crate::worker::reader::{PageRead, Reader};
 use crate::worker::record::{Disposition, Unrecorded};
@@ -143,10 +143,10 @@ impl<E: TitoEngine> Partition<E> {
         let mut outcome = PageRead::new(present, page.asked_millis, page.entries.len());
         let mut deliveries = Vec::with_capacity(page.entries.len());
         for (key, value) in page.entries {
-            let place = keys::parse_event(&key);
-            if let Some(place) = &place {
-                if place.seconds > present.seconds() {
-                    outcome.next_due = Some(place.seconds);
+            let parsed = Place::parse(&key);
+            if let Some(place) = &parsed {
+                if place.second > present.seconds() {
+                    outcome.next_due = Some(place.second);
                     break;
                 }
                 // An id that no clock has given, later than the page, would have it look back for ever.
@@ -162,49 +162,45 @@ impl<E: TitoEngine> Partition<E> {
             }
             reader.pass(&key);
             outcome.count(value.len());
-            if self.held.is_held(&key) {
+            let place = parsed.unwrap_or_else(|| Place::of(&key));
+            if self.held.is_held(&place) {
                 continue;
             }
-            let decoded = TitoEvent::decode(&key, &value);
             // One with the id of another would be stored in its place when it is tried again.
-            let event = decoded.ok().filter(|event| place.is_some_and(|place| place.id == event.id));
-            let Some(event) = event else {
+            let head = EventHead::decode(&key, &value).ok().filter(|head| parsed.is_some() && place.id == head.id);
+            let Some(head) = head else {
                 tracing::error!(key = %tito_core::KeyText::from(key.as_slice()), "not an event, set aside");
-                set_aside(&mut self.held, &mut self.unrecorded, key, value.len(), Disposition::Malformed);
+                self.held.hold(place, value.len());
+                self.unrecorded.push(Unrecorded::set_aside(key, Disposition::Malformed));
                 continue;
             };
-            let entity = entity_of(&event.entity);
+            let entity = entity_of(&head.entity);
             if self.runner.is_strict() {
-                if self.blocked.holds_up(entity, &key) || self.topic.is_moving(&event.entity) {
+                if self.blocked.holds_up(entity, &key) || self.topic.is_moving(&head.entity) {
                     continue;
                 }
-                if let Some(until) = event.not_before.filter(|until| *until > present.seconds()) {
+                if let Some(until) = head.not_before.filter(|until| *until > present.seconds()) {
                     self.blocked.block(entity, key, until);
                     continue;
                 }
-            } else if let Some(until) = event.not_before {
+            } else if let Some(until) = head.not_before {
                 // Put off while the subscription was strict: from now on it doesn't keep its place.
                 if until > present.seconds() {
                     let seconds = until.saturating_add(self.runner.delay_seconds);
-                    set_aside(
-                        &mut self.held,
-                        &mut self.unrecorded,
-                        key,
-                        value.len(),
-                        Disposition::Reschedule { seconds },
-                    );
+                    self.held.hold(place, value.len());
+                    self.unrecorded.push(Unrecorded::set_aside(key, Disposition::Reschedule { seconds }));
                     continue;
                 }
             }
-            if self.topic.resized_from.is_none() && self.topic.partition_of(&event.entity) != self.origin.partition {
-                set_aside(&mut self.held, &mut self.unrecorded, key, value.len(), Disposition::Misplaced);
+            if self.topic.resized_from.is_none() && self.topic.partition_of(&head.entity) != self.origin.partition {
+                self.held.hold(place, value.len());
+                self.unrecorded.push(Unrecorded::set_aside(key, Disposition::Misplaced));
                 self.misplaced += 1;
                 self.runner.outdated.notify_one();
                 continue;
             }
-            if self.held.hold(&key, value.len()) {
-                deliveries.push(Delivery { key, entity, event: Some(event), origin: self.origin.clone() });
-            }
+            self.held.hold(place, value.len());
+            deliveries.push(Delivery { key, stored: value, entity, origin: self.origin.clone() });
         }
         reader.note_page(&outcome, now_millis);
         if let Some(key) = woken {
@@ -213,12 +209,5 @@ impl<E: TitoEngine> Partition<E> {
         self.held.settle();
         self.lanes.submit(deliveries);
         Ok(())
-    }
-}
-
-/// Keeps an event from handlers, to be recorded as it is.
-fn set_aside(held: &mut Held, unrecorded: &mut Vec<Unrecorded>, key: Vec<u8>, size: usize, disposition: Disposition) {
-    if held.hold(&key, size) {
-        unrecorded.push(Unrecorded { key, entity: 0, disposition, is_suspended: false });
     }
 }

@@ -16,12 +16,14 @@ const MOST_RECORDED: usize = 1_024;
 
 impl<E: TitoEngine> Partition<E> {
     pub(super) fn take_finished(&mut self) {
-        for Finished { key, entity, verdict, is_suspended } in self.lanes.take_finished() {
+        let finished = self.lanes.take_finished();
+        self.unrecorded.reserve(finished.len());
+        for Finished { key, entity, verdict, is_suspended } in finished {
             match verdict {
                 Verdict::Unrecorded(disposition) => {
                     self.unrecorded.push(Unrecorded { key, entity, disposition, is_suspended });
                 }
-                Verdict::Recorded(recorded) => self.release(key, entity, recorded, is_suspended),
+                Verdict::Recorded(recorded) => self.release(&key, entity, recorded, is_suspended),
                 Verdict::Fenced { revision } => {
                     self.held.release(&key, self.reading.is_some());
                     self.withdraw(entity, key);
@@ -113,17 +115,17 @@ impl<E: TitoEngine> Partition<E> {
         }
         for (unrecorded, recorded) in batch.iter().zip(recorded) {
             self.misplaced -= usize::from(matches!(unrecorded.disposition, Disposition::Misplaced));
-            self.release(unrecorded.key.clone(), unrecorded.entity, recorded, unrecorded.is_suspended);
+            self.release(&unrecorded.key, unrecorded.entity, recorded, unrecorded.is_suspended);
         }
         Ok(())
     }
 
-    fn release(&mut self, key: Vec<u8>, entity: Entity, recorded: Recorded, is_suspended: bool) {
+    fn release(&mut self, key: &[u8], entity: Entity, recorded: Recorded, is_suspended: bool) {
         recorded.count(&mut self.report);
         self.runner.observe.meters.handled(recorded.into());
-        self.held.release(&key, self.reading.is_some());
+        self.held.release(key, self.reading.is_some());
         if is_suspended && recorded.is_put_again() {
-            self.withdraw(entity, key);
+            self.withdraw(entity, key.to_vec());
         } else if is_suspended {
             self.lanes.resume(entity);
         } else if recorded.is_put_again() {
@@ -143,9 +145,9 @@ impl<E: TitoEngine> Partition<E> {
         self.blocked.block(entity, first, 0);
     }
 
-    fn note_put_again(&mut self, key: Vec<u8>) {
-        if self.put_again.as_ref().is_none_or(|first| key < *first) {
-            self.put_again = Some(key);
+    fn note_put_again(&mut self, key: &[u8]) {
+        if self.put_again.as_deref().is_none_or(|first| key < first) {
+            self.put_again = Some(key.to_vec());
         }
     }
 }

@@ -1,0 +1,33 @@
+//! What decides when and where an event is handed out.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::record::not_an_event;
+use crate::error::Result;
+
+/// What of an event decides when and where it is handed out. Reading it costs half of what reading the whole
+/// [`TitoEvent`](super::TitoEvent) does. That the rest of the event can be read is not checked.
+#[derive(Clone, Debug, Deserialize)]
+pub struct EventHead<'a> {
+    /// The event's id.
+    pub id: Uuid,
+    /// What it happened to.
+    #[serde(borrow)]
+    pub entity: Cow<'a, str>,
+    /// When it may be tried again, in Unix seconds, where a strict subscription has put it off.
+    #[serde(default)]
+    pub not_before: Option<i64>,
+}
+
+impl<'a> EventHead<'a> {
+    /// Reads the head of the event that is stored under `key`.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`](crate::TitoError::Malformed), which names the key.
+    pub fn decode(key: &[u8], bytes: &'a [u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|source| not_an_event(key, source))
+    }
+}
