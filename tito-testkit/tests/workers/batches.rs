@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tito_core::event::TitoEvent;
+use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock};
 use tito_worker::WorkerBuilder;
