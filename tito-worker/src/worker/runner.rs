@@ -263,17 +263,19 @@ impl<E: TitoEngine> Runner<E> {
                 Ok(verdicts)
             }
             // Boxed, so that plain handlers are not moved about with room for a transaction.
-            Handler::Transactional(handler) => match self.run_in_transaction(handler, deliveries, runs).boxed().await {
-                Ok(Ran::Recorded(recorded)) => Ok(recorded.into_iter().map(Verdict::Recorded).collect()),
-                Ok(Ran::Fenced) => {
-                    self.outdated.notify_one();
-                    // The earliest, which is the one at fault: some of them may have been read under a later revision,
-                    // which says nothing against it.
-                    let revision = deliveries.iter().map(|one| one.origin.revision).min().unwrap_or(0);
-                    Ok(deliveries.iter().map(|_| Verdict::Fenced { revision }).collect())
+            Handler::Transactional(handler) => {
+                match self.run_in_transaction(handler, deliveries, &events, runs).boxed().await {
+                    Ok(Ran::Recorded(recorded)) => Ok(recorded.into_iter().map(Verdict::Recorded).collect()),
+                    Ok(Ran::Fenced) => {
+                        self.outdated.notify_one();
+                        // The earliest, which is the one at fault: some of them may have been read under a later revision,
+                        // which says nothing against it.
+                        let revision = deliveries.iter().map(|one| one.origin.revision).min().unwrap_or(0);
+                        Ok(deliveries.iter().map(|_| Verdict::Fenced { revision }).collect())
+                    }
+                    Err(error) => Err(self.transaction_failed(&error, deliveries.len())),
                 }
-                Err(error) => Err(self.transaction_failed(&error, deliveries.len())),
-            },
+            }
         }
     }
 
@@ -281,6 +283,7 @@ impl<E: TitoEngine> Runner<E> {
         &self,
         handler: &TransactionalHandler<E>,
         deliveries: &[Delivery],
+        decoded: &[TitoEvent],
         runs: &[Run<'_>],
     ) -> Result<Ran, TitoError> {
         // All of them are of one partition, and were read by one worker that owns it.
@@ -299,9 +302,11 @@ impl<E: TitoEngine> Runner<E> {
             let mut stored = Vec::with_capacity(deliveries.len());
             let mut events = Vec::with_capacity(deliveries.len());
             let mut scopes = Vec::with_capacity(deliveries.len());
-            for ((delivery, run), bytes) in deliveries.iter().zip(runs).zip(checked.events) {
+            for (((delivery, decoded), run), bytes) in deliveries.iter().zip(decoded).zip(runs).zip(checked.events) {
                 let Some(bytes) = bytes else { continue };
-                events.push(TitoEvent::decode(&delivery.key, &bytes)?);
+                // Hardly any has changed since it was read, by its progress or another worker.
+                let is_as_read = bytes == delivery.stored;
+                events.push(if is_as_read { decoded.clone() } else { TitoEvent::decode(&delivery.key, &bytes)? });
                 scopes.push(run);
                 stored.push((delivery, bytes));
             }
