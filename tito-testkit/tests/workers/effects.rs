@@ -51,6 +51,35 @@ pub async fn a_failed_handler_leaves_no_effect<E: TitoEngine>(db: E, clock: Test
     assert_eq!((harness.report().retried, harness.report().done), (3, 4));
 }
 
+pub async fn a_handler_gets_its_event_as_it_is_stored_by_then<E: TitoEngine>(db: E, clock: TestClock) {
+    with_one_partition(&db).await;
+    publish(&db, [job("a").action("first")]).await;
+    publish(&db, [job("a").action("second")]).await;
+    // Both are read before the first is handled, and the second waits for it.
+    let handler = {
+        let other = db.clone();
+        move |event: TitoEvent, _: E::Transaction| {
+            let other = other.clone();
+            async move {
+                if event.action == "first" {
+                    for (key, value) in stored(&other, "event:job:").await {
+                        let waiting = TitoEvent::decode(&key, &value)?;
+                        if waiting.action == "second" {
+                            // As another worker would, that had handled it before this one.
+                            put(&other, key, TitoEvent { attempt: 3, ..waiting }.encode()?).await;
+                        }
+                    }
+                }
+                Done::Ok(())
+            }
+        }
+    };
+    let mut harness = Harness::new(&db, &clock).subscribe_transactional("job", patient(), handler);
+    let handled = harness.drain().await.unwrap();
+    assert_eq!((handled.len(), harness.report().done), (2, 2));
+    assert_eq!(handled[1].event.attempt, 3);
+}
+
 pub async fn a_handler_that_meets_a_conflict_is_run_again<E: TitoEngine>(db: E, clock: TestClock) {
     publish(&db, [job("a")]).await;
     let runs = Arc::new(AtomicU32::new(0));
