@@ -290,6 +290,17 @@ pub enum TitoError {
         source: Option<BoxError>,
     },
 
+    /// The database was written by a later version of Tito, in a form that this one does not know. Nothing was changed.
+    #[error(
+        "the database is written in format {found}, this program knows formats up to {known}: it needs a later version of Tito"
+    )]
+    NewerFormat {
+        /// The format of the database.
+        found: u32,
+        /// The latest format that this program knows.
+        known: u32,
+    },
+
     /// The engine was shut down, or closed itself after an error of the storage; it must be opened again.
     #[error("the engine is closed: {reason}")]
     EngineClosed {
@@ -303,6 +314,19 @@ pub enum TitoError {
         /// What was being done.
         operation: &'static str,
         /// What the storage said.
+        #[source]
+        source: BoxError,
+    },
+
+    /// There was no space: the disk is full, a quota is used up, or a file may not become larger. Nothing was committed.
+    ///
+    /// The engine goes on. Reads work, and so do commits that delete at least as many bytes as they write, such as
+    /// acknowledgements, until a small reserve is used up too. Once there is space again, everything works by itself.
+    #[error("there is no space for {operation}; nothing was written")]
+    StorageFull {
+        /// What there was no space for.
+        operation: &'static str,
+        /// What the file system said.
         #[source]
         source: BoxError,
     },
@@ -338,13 +362,14 @@ impl TitoError {
     }
 
     /// Whether the same call in a new transaction can succeed: true after a conflict, or where the storage was not
-    /// available. An unknown outcome is not retryable by this measure, as a retry could do the work twice.
+    /// available or had no space. An unknown outcome is not retryable by this measure, as a retry could do the work twice.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
             Self::Conflict { .. }
                 | Self::TransactionTooOld { .. }
                 | Self::RetriesExhausted { .. }
+                | Self::StorageFull { .. }
                 | Self::Unavailable { .. }
         )
     }

@@ -4,14 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::storage::Storage;
-use super::{EmbeddedBackend, blocking, directory};
+use super::EmbeddedBackend;
+use super::opening::{self, DiskOptions, storage_failed};
+use super::storage::{Faults, Modes, Storage};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::Limits;
-use crate::error::{Result, TitoError};
+use crate::error::Result;
+#[cfg(doc)]
+use crate::error::TitoError;
 
-pub(super) const DEFAULT_CACHE_BYTES: usize = 256 << 20;
-pub(super) const DEFAULT_MEMTABLE_BYTES: usize = 32 << 20;
+impl Default for DiskOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 256 << 20, memtable_bytes: 32 << 20, modes: Modes::default(), faults: Faults::default() }
+    }
+}
 
 /// Options of an [`EmbeddedBackend`].
 ///
@@ -32,8 +38,7 @@ pub struct EmbeddedBuilder {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     pub(super) max_transaction_age: Duration,
-    cache_bytes: usize,
-    memtable_bytes: usize,
+    pub(super) disk: DiskOptions,
 }
 
 impl Default for EmbeddedBuilder {
@@ -42,8 +47,7 @@ impl Default for EmbeddedBuilder {
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
             max_transaction_age: Duration::from_secs(30),
-            cache_bytes: DEFAULT_CACHE_BYTES,
-            memtable_bytes: DEFAULT_MEMTABLE_BYTES,
+            disk: DiskOptions::default(),
         }
     }
 }
@@ -80,7 +84,7 @@ impl EmbeddedBuilder {
 
     /// How much of the file is kept in memory. Default 256 MiB. The machine's page cache holds it as well.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
-        self.cache_bytes = bytes;
+        self.disk.cache_bytes = bytes;
         self
     }
 
@@ -88,7 +92,21 @@ impl EmbeddedBuilder {
     /// four times as much can be in memory. More makes merges cheaper, and opening after a crash slower: about a second
     /// for 100 MiB.
     pub fn memtable_bytes(mut self, bytes: usize) -> Self {
-        self.memtable_bytes = bytes;
+        self.disk.memtable_bytes = bytes;
+        self
+    }
+
+    /// Who may use the directory and the files that opening creates, as Unix writes it, as far as the process's umask lets
+    /// it. Default: their owner alone, `0o700` and `0o600`. What exists already keeps its modes. Without effect on systems
+    /// without such modes.
+    ///
+    /// ```
+    /// # use tito_core::embedded::EmbeddedBackend;
+    /// // The group can read the files, say to copy them while the database is closed.
+    /// let options = EmbeddedBackend::builder().modes(0o750, 0o640);
+    /// ```
+    pub fn modes(mut self, directory: u32, files: u32) -> Self {
+        self.disk.modes = Modes { directory, files };
         self
     }
 
@@ -98,10 +116,10 @@ impl EmbeddedBuilder {
     /// See [`EmbeddedBackend::open`].
     pub async fn open(self, path: impl AsRef<Path>) -> Result<EmbeddedBackend> {
         let path = path.as_ref().to_path_buf();
-        let directory = path.clone();
-        let (cache_bytes, memtable_bytes) = (self.cache_bytes, self.memtable_bytes);
-        let store = blocking("open", move || directory::open(&path, cache_bytes, memtable_bytes)).await?;
-        EmbeddedBackend::start(self, Some(directory), Box::new(store)).await
+        // Fixed before anything is waited for: what a relative path names can change with the current directory.
+        let path = std::path::absolute(path).map_err(|error| storage_failed("opening the database", error.into()))?;
+        let (directory, options) = (path.clone(), self.disk.clone());
+        EmbeddedBackend::start(self, Some(directory), move |on_merged| opening::open(&path, &options, on_merged)).await
     }
 
     /// A new database in memory.
@@ -109,8 +127,10 @@ impl EmbeddedBuilder {
     /// # Errors
     /// [`TitoError::Storage`], if there is no memory or thread for it.
     pub async fn in_memory(self) -> Result<EmbeddedBackend> {
-        let store = Storage::in_memory(self.cache_bytes, self.memtable_bytes);
-        let store = store.map_err(|source| TitoError::Storage { operation: "open", source })?;
-        EmbeddedBackend::start(self, None, Box::new(store)).await
+        let DiskOptions { cache_bytes, memtable_bytes, .. } = self.disk;
+        let open = move |on_merged| {
+            Storage::in_memory(cache_bytes, memtable_bytes, on_merged).map_err(|error| storage_failed("open", error))
+        };
+        EmbeddedBackend::start(self, None, open).await
     }
 }

@@ -12,14 +12,14 @@
 //! | `committer` | the one thread that checks, groups and applies commits |
 //! | `merge` | sorted sources of which the newer hide the older |
 //! | `store`, `storage` | the storage below, as a narrow trait, and on redb with a log before it |
-//! | `directory` | what a database directory holds |
+//! | `opening` | what may lie in a directory, and how a database gets there |
 
 mod builder;
 mod committer;
-mod directory;
 mod hash;
 mod head;
 mod merge;
+mod opening;
 mod oracle;
 mod recent;
 mod scan;
@@ -31,14 +31,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::committer::{Committer, Request};
 use self::head::{Head, lock};
+use self::opening::{DiskOptions, storage_failed};
 use self::oracle::Oracle;
+use self::storage::{OnMerged, Storage};
 use self::store::Store;
 use crate::clock::Clock;
-use crate::engine::{EngineContext, Limits, TitoEngine};
+use crate::engine::{EngineContext, Limits, TitoEngine, identify};
 use crate::error::{Result, TitoError};
 use crate::timestamp::Timestamp;
 
@@ -82,9 +84,26 @@ struct Core {
     is_durable: bool,
     directory: Option<PathBuf>,
     context: EngineContext,
+    closed: watch::Sender<bool>,
 }
 
 impl Core {
+    /// Ends everything that goes on in the engine. The first reason counts.
+    fn close(&self, reason: String) {
+        lock(&self.head).close(reason);
+        self.closed.send_replace(true);
+    }
+
+    /// Closes the engine for an error that it can't go on after.
+    fn fail(&self, reason: String) {
+        tracing::error!(reason, directory = ?self.directory, "closing the embedded engine");
+        self.close(reason);
+    }
+
+    fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
     /// The present, never before a timestamp that was handed out.
     fn now(&self, head: &Head) -> Timestamp {
         head.oracle.last().max(Timestamp::from_millis(self.clock.now_millis()))
@@ -127,8 +146,8 @@ impl EmbeddedBackend {
     pub async fn compact(path: impl AsRef<Path>) -> Result<bool> {
         let path = path.as_ref().to_path_buf();
         blocking("compact", move || {
-            let store = directory::open(&path, builder::DEFAULT_CACHE_BYTES, builder::DEFAULT_MEMTABLE_BYTES)?;
-            committer::guarded(|| store.compact()).map_err(|source| TitoError::Storage { operation: "compact", source })
+            let store = opening::open(&path, &DiskOptions::default(), Arc::new(|| {}))?;
+            committer::guarded(|| store.compact()).map_err(|source| storage_failed("compact", source))
         })
         .await
     }
@@ -158,10 +177,19 @@ impl EmbeddedBackend {
         self.requests.closed().await;
     }
 
-    async fn start(builder: EmbeddedBuilder, directory: Option<PathBuf>, store: Box<dyn Store>) -> Result<Self> {
-        blocking("open", move || {
-            let storage = |source| TitoError::Storage { operation: "open", source };
-            let snapshot = store.snapshot().map_err(storage)?;
+    /// Starts an engine on the storage that `open` opens where it may block.
+    async fn start(
+        builder: EmbeddedBuilder,
+        directory: Option<PathBuf>,
+        open: impl FnOnce(OnMerged) -> Result<Storage> + Send + 'static,
+    ) -> Result<Self> {
+        let engine = blocking("open", move || {
+            let (requests, waiting) = mpsc::channel(committer::QUEUE);
+            let handle = mpsc::Sender::downgrade(&requests);
+            // If the queue is full, the next commit looks for merges anyway.
+            let on_merged = move || drop(handle.upgrade().map(|requests| requests.try_send(Request::Maintain)));
+            let store = open(Arc::new(on_merged))?;
+            let snapshot = store.snapshot();
             let mut oracle = Oracle::resume(store.reserved());
             if !store.is_durable() {
                 oracle.reserve(Timestamp::from_raw(u64::MAX));
@@ -174,16 +202,28 @@ impl EmbeddedBackend {
                 is_durable: store.is_durable(),
                 directory,
                 context: EngineContext::default(),
+                closed: watch::Sender::new(false),
             });
-            let (requests, waiting) = mpsc::channel(committer::QUEUE);
-            let committer = Committer::new(core.clone(), store, snapshot);
+            let committer = Committer::new(core.clone(), Box::new(store), snapshot);
             std::thread::Builder::new()
                 .name("tito-committer".to_string())
                 .spawn(move || committer.run(waiting))
-                .map_err(|error| storage(error.into()))?;
+                .map_err(|error| storage_failed("open", error.into()))?;
             Ok(Self { core, requests })
         })
-        .await
+        .await?;
+        match identify(&engine).await {
+            Ok(identity) => engine.core.context.set_identity(identity),
+            // One of before there were identities. It gets its own when it is opened with space.
+            Err(error @ TitoError::StorageFull { .. }) => {
+                tracing::warn!(%error, directory = ?engine.core.directory, "the database has no identity yet");
+            }
+            Err(error) => {
+                engine.close().await;
+                return Err(error);
+            }
+        }
+        Ok(engine)
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T> {
@@ -246,6 +286,13 @@ impl TitoEngine for EmbeddedBackend {
     fn context(&self) -> &EngineContext {
         &self.core.context
     }
+
+    async fn closed(&self) -> TitoError {
+        let mut closed = self.core.closed.subscribe();
+        // The sender is in the core, which this holds.
+        let _ = closed.wait_for(|closed| *closed).await;
+        transaction::closed(&self.core)
+    }
 }
 
 impl fmt::Debug for EmbeddedBackend {
@@ -262,3 +309,6 @@ async fn blocking<T: Send + 'static>(
     let failed = |error: tokio::task::JoinError| TitoError::Storage { operation, source: error.into() };
     tokio::task::spawn_blocking(f).await.map_err(failed)?
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,14 @@ use crate::timestamp::Timestamp;
 /// can stand this much ahead of the machine's until that has caught up.
 const RESERVED_AHEAD_MILLIS: u64 = 1_000;
 
+/// As [`RESERVED_AHEAD_MILLIS`], where there is hardly space to write reservations down.
+const RESERVED_FAR_AHEAD_MILLIS: u64 = 10_000;
+
+/// How many timestamps of a reservation are left to commits. A commit needs its timestamp when it is durable already,
+/// which is no time to find that there is none; and on a slow disk transactions can begin up to the reservation's end
+/// meanwhile.
+pub(super) const LEFT_TO_COMMITS: u64 = 4_096;
+
 /// Unique and increasing timestamps that follow the physical clock and never exceed what was durably reserved, so that
 /// none is handed out twice even if the process is killed and the machine's clock set back.
 #[derive(Debug)]
@@ -20,7 +28,7 @@ impl Oracle {
         Self { last: reserved, reserved }
     }
 
-    /// The next timestamp, or `None` if more has to be reserved first.
+    /// The next timestamp of a transaction that begins, or `None` if more has to be reserved first.
     pub(super) fn next(&mut self, now_millis: u64) -> Option<Timestamp> {
         if self.is_exhausted(now_millis) {
             return None;
@@ -29,9 +37,27 @@ impl Oracle {
         Some(self.last)
     }
 
+    /// The next timestamp of a commit. Where the clock has reached the end of the reservation, which a slow disk can
+    /// cause, it lags behind the clock for a moment.
+    ///
+    /// # Panics
+    /// If more than [`LEFT_TO_COMMITS`] are asked for without a new reservation or [`is_exhausted`](Oracle::is_exhausted)
+    /// in between.
+    pub(super) fn next_of_commit(&mut self, now_millis: u64) -> Timestamp {
+        let next = if self.is_exhausted(now_millis) { self.last.next() } else { self.peek(now_millis) };
+        assert!(next <= self.reserved, "timestamp {next:?} of a commit is past the reservation {:?}", self.reserved);
+        self.last = next;
+        next
+    }
+
     /// Whether the next timestamp at `now_millis` has to be reserved first.
     pub(super) fn is_exhausted(&self, now_millis: u64) -> bool {
-        self.peek(now_millis) > self.reserved
+        self.peek(now_millis).raw().saturating_add(LEFT_TO_COMMITS) > self.reserved.raw()
+    }
+
+    /// Whether a group of commits would find too few timestamps.
+    pub(super) fn is_exhausted_for_commits(&self) -> bool {
+        self.last.raw().saturating_add(LEFT_TO_COMMITS) > self.reserved.raw()
     }
 
     fn peek(&self, now_millis: u64) -> Timestamp {
@@ -43,9 +69,10 @@ impl Oracle {
         self.last
     }
 
-    /// What to reserve at `now_millis`.
-    pub(super) fn reservation(&self, now_millis: u64) -> Timestamp {
-        let ahead = self.last.physical_millis().max(now_millis).saturating_add(RESERVED_AHEAD_MILLIS);
+    /// What to reserve at `now_millis`; more if space for reservations is short.
+    pub(super) fn reservation(&self, now_millis: u64, is_short_of_space: bool) -> Timestamp {
+        let millis = if is_short_of_space { RESERVED_FAR_AHEAD_MILLIS } else { RESERVED_AHEAD_MILLIS };
+        let ahead = self.last.physical_millis().max(now_millis).saturating_add(millis);
         Timestamp::from_millis(ahead).max(self.reserved)
     }
 
@@ -58,6 +85,8 @@ impl Oracle {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -74,11 +103,29 @@ mod tests {
     fn nothing_past_the_reservation_is_handed_out() {
         let mut oracle = Oracle::resume(Timestamp::from_millis(5_000));
         assert_eq!(oracle.next(5_000), None);
-        let reservation = oracle.reservation(5_000);
+        let reservation = oracle.reservation(5_000, false);
         assert_eq!(reservation, Timestamp::from_millis(6_000));
         oracle.reserve(reservation);
         assert!(oracle.next(5_000).unwrap() > Timestamp::from_millis(5_000));
         assert_eq!(oracle.next(6_001), None);
+    }
+
+    /// A disk so slow that transactions begin up to the end of the reservation while a group is being written.
+    #[test]
+    fn a_full_group_finds_its_timestamps_however_many_began_meanwhile() {
+        for now_millis in [0, 6_000] {
+            let mut oracle = Oracle::resume(Timestamp::from_millis(5_000));
+            oracle.reserve(oracle.reservation(5_000, false));
+            let mut handed_out = BTreeSet::new();
+            // The last millisecond before the end: what is left of it are single steps.
+            oracle.next(5_999);
+            while let Some(timestamp) = oracle.next(now_millis) {
+                assert!(handed_out.insert(timestamp));
+            }
+            for _ in 0..LEFT_TO_COMMITS {
+                assert!(handed_out.insert(oracle.next_of_commit(now_millis)), "handed out twice");
+            }
+        }
     }
 
     #[test]

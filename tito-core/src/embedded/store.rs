@@ -1,6 +1,7 @@
 //! What the transaction layer asks of the storage below it: a sorted map with snapshots, and groups of writes that are
-//! durable once applied. Narrow, so that faults can be injected here and another store tried.
+//! durable once appended. Narrow, so that another store can be tried.
 
+use std::io;
 use std::sync::Arc;
 
 use crate::engine::KeyValue;
@@ -28,14 +29,53 @@ pub(super) trait Snapshot: Send + Sync {
     fn range(&self, range: &KeyRange, direction: Direction) -> StoreResult<Entries<'_>>;
 }
 
+/// How far a group may go into the space that is kept for when there is no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Not at all.
+    Ordinary,
+    /// It deletes at least as much as it writes.
+    Freeing,
+    /// It only reserves timestamps.
+    Timestamps,
+}
+
+/// Why a group was not appended.
+#[derive(Debug)]
+pub(super) enum AppendError {
+    /// Nothing of it is stored, and the store goes on.
+    Refused(io::Error),
+    /// It may be stored or not. Nothing can be appended any more.
+    Lost(io::Error),
+}
+
+impl From<AppendError> for io::Error {
+    /// For where it is all the same which of both it was.
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Refused(error) | AppendError::Lost(error) => error,
+        }
+    }
+}
+
 /// The storage of one database. Owned by the committer.
 pub(super) trait Store: Send {
     /// The latest state.
-    fn snapshot(&self) -> StoreResult<Arc<dyn Snapshot>>;
+    fn snapshot(&self) -> Arc<dyn Snapshot>;
 
-    /// Applies all writes, which are sorted by key, durably so once it returns. `reserved` is kept with them: no
+    /// Sees to it that a group of so many writes, with so many bytes of keys and values, has the space that it needs.
+    fn make_room(&mut self, writes: usize, bytes: usize, admission: Admission) -> io::Result<()>;
+
+    /// Appends all writes, which are sorted by key, durably so once it returns. `reserved` is kept with them: no
     /// timestamp above it has been handed out.
-    fn apply(&mut self, writes: Vec<Write>, reserved: Timestamp) -> StoreResult<()>;
+    fn append(&mut self, writes: Vec<Write>, reserved: Timestamp, admission: Admission) -> Result<(), AppendError>;
+
+    /// Puts in order what was appended, which can take time. What fails here changes nothing of what was appended, but
+    /// the store can't go on.
+    fn maintain(&mut self) -> StoreResult<()>;
+
+    /// Whether there is no more space than what is kept for [`Admission::Freeing`] and [`Admission::Timestamps`].
+    fn is_short_of_space(&self) -> bool;
 
     /// The `reserved` of the last group.
     fn reserved(&self) -> Timestamp;
@@ -57,7 +97,7 @@ pub(super) trait Store: Send {
 pub struct StoreSizes {
     /// Bytes of the database file; 0 in memory.
     pub database_bytes: u64,
-    /// Bytes of the log files beside it; 0 in memory.
+    /// Bytes of the log files beside it; 0 in memory. Some of it is kept for when the disk is full.
     pub log_bytes: u64,
     /// Bytes of the keys and values in memory that are not in the database file yet.
     pub unmerged_bytes: u64,

@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::committer::{CommitRequest, Request, guarded};
 use super::hash::hash_key;
-use super::head::{Beginning, SnapshotSlot, lock};
+use super::head::{Beginning, Head, SnapshotSlot, lock};
+use super::opening::storage_failed;
 use super::scan::merged_scan;
 use super::store::{Direction, Snapshot, StoreResult};
 use super::{Core, too_old};
@@ -21,11 +22,12 @@ use crate::timestamp::Timestamp;
 #[derive(Clone)]
 pub struct EmbeddedTransaction(Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     core: Arc<Core>,
     requests: mpsc::Sender<Request>,
-    start: Timestamp,
-    group: u64,
+    pub(super) start: Timestamp,
+    /// The last group that the transaction sees.
+    pub(super) group: u64,
     slot: Arc<SnapshotSlot>,
     /// `None` once the transaction has ended.
     buffer: Mutex<Option<WriteBuffer>>,
@@ -35,12 +37,25 @@ struct Inner {
 }
 
 impl Inner {
-    /// Lets go of the snapshot at once; handles of the transaction can outlive it.
-    fn release(&self) {
-        lock(&self.slot).take();
+    /// Lets go of the snapshot at once, as handles of the transaction can outlive it, and is no longer live.
+    pub(super) fn release(&self) {
+        self.release_snapshot();
         if !self.is_released.swap(true, Ordering::AcqRel) {
             lock(&self.core.head).end(self.start);
         }
+    }
+
+    /// As [`release`](Inner::release), of one whose commit has let go of its snapshot.
+    pub(super) fn release_in(&self, head: &mut Head) {
+        if !self.is_released.swap(true, Ordering::AcqRel) {
+            head.end(self.start);
+        }
+    }
+
+    fn release_snapshot(&self) {
+        // Dropped without the lock: the last one of a snapshot frees memtables.
+        let snapshot = lock(&self.slot).take();
+        drop(snapshot);
     }
 }
 
@@ -78,7 +93,7 @@ impl EmbeddedTransaction {
         } else {
             read()
         };
-        result.map_err(|source| TitoError::Storage { operation, source })
+        result.map_err(|source| storage_failed(operation, source))
     }
 
     fn without_snapshot(&self) -> TitoError {
@@ -166,18 +181,16 @@ impl TitoTransaction for EmbeddedTransaction {
         let locks = locks.into_iter().map(|key| (hash_key(&key), key)).collect();
         let announcements = self.0.outbox.take_announcements();
         let (reply, answer) = oneshot::channel();
-        let (start, group) = (self.0.start, self.0.group);
-        let request = Request::Commit(CommitRequest { start, group, writes, locks, bytes, announcements, reply });
+        // From here on the request keeps the transaction live until it is answered, also if nobody waits for that.
+        self.0.release_snapshot();
+        let transaction = self.0.clone();
+        let request = Request::Commit(CommitRequest { transaction, writes, locks, bytes, announcements, reply });
         if self.0.requests.send(request).await.is_err() {
             return Err(closed(&self.0.core));
         }
-        let result = answer.await.unwrap_or_else(|_| {
+        answer.await.unwrap_or_else(|_| {
             Err(TitoError::CommitUnknown { source: "the committer ended before it answered".into() })
-        });
-        // The committer has told the head of those that it committed.
-        self.0.is_released.fetch_or(result.is_ok(), Ordering::AcqRel);
-        self.0.release();
-        result
+        })
     }
 
     async fn rollback(&self) {

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
+use super::identity::DatabaseIdentity;
 use super::outbox::Announcements;
 use super::published::PublishedCounters;
 use crate::event::TopicCache;
@@ -22,6 +23,20 @@ pub struct EngineContext {
     pub(crate) published: PublishedCounters,
     /// Another tracer, if one is installed.
     pub(crate) propagation: Propagation,
+    identity: OnceLock<DatabaseIdentity>,
+}
+
+impl EngineContext {
+    /// What the database says of itself. `None` where it could not say it yet: an older database that was opened without
+    /// space for a row.
+    pub fn identity(&self) -> Option<&DatabaseIdentity> {
+        self.identity.get()
+    }
+
+    /// Keeps what the database said when the engine was opened. Later calls change nothing.
+    pub fn set_identity(&self, identity: DatabaseIdentity) {
+        let _ = self.identity.set(identity);
+    }
 }
 
 /// Wakes the workers of this process when a transaction with events was committed.

@@ -78,6 +78,13 @@ pub trait TitoEngine: Clone + Send + Sync + 'static {
         None
     }
 
+    /// Completes once the engine is closed, whoever closed it, with the error that every call gets from then on:
+    /// [`TitoError::EngineClosed`] with the reason. Whatever waits for something of an engine waits for this as well.
+    /// Never completes for an engine that can't be closed.
+    fn closed(&self) -> impl Future<Output = TitoError> + Send {
+        std::future::pending()
+    }
+
     /// What the parts of this process share about the engine.
     fn context(&self) -> &EngineContext;
 

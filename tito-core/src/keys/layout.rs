@@ -35,6 +35,11 @@ pub(super) fn text(component: &[u8]) -> Option<String> {
     String::from_utf8(unescape(component)?).ok()
 }
 
+/// `database:identity`: which database this is, and how it is written.
+pub fn database_identity() -> Vec<u8> {
+    key("database", &[b"identity"])
+}
+
 /// `data:{table}:{id}`: a row.
 pub fn row(table: &str, id: &str) -> Vec<u8> {
     key("data", &[table.as_bytes(), id.as_bytes()])

@@ -40,9 +40,9 @@ mod transaction;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tikv_client::TimestampExt;
+use tokio::sync::watch;
 
 use self::connections::Connections;
 use self::deadline::Deadline;
@@ -50,7 +50,7 @@ use self::page_size::PageSize;
 use self::prefix::KeyPrefix;
 use self::tasks::Tasks;
 use crate::clock::Clock;
-use crate::engine::{EngineContext, Limits, TitoEngine};
+use crate::engine::{EngineContext, Limits, TitoEngine, identify};
 use crate::error::{Result, TitoError};
 use crate::timestamp::Timestamp;
 
@@ -92,14 +92,16 @@ struct Core {
     settings: TiKVBuilder,
     tasks: Tasks,
     page_size: PageSize,
-    is_closed: AtomicBool,
+    is_closed: watch::Sender<bool>,
     context: EngineContext,
 }
 
+const SHUT_DOWN: &str = "it was shut down";
+
 impl Core {
     fn check_open(&self) -> Result<()> {
-        match self.is_closed.load(Ordering::Acquire) {
-            true => Err(TitoError::EngineClosed { reason: "it was shut down".to_string() }),
+        match *self.is_closed.borrow() {
+            true => Err(TitoError::EngineClosed { reason: SHUT_DOWN.to_string() }),
             false => Ok(()),
         }
     }
@@ -133,23 +135,26 @@ impl TiKVBackend {
         let connections = Connections::open(&settings)
             .await
             .map_err(|source| TitoError::Unavailable { operation: "connect", source: source.into() })?;
-        Ok(Self {
+        let engine = Self {
             core: Arc::new(Core {
                 connections,
                 prefix: KeyPrefix::new(settings.key_prefix.clone(), settings.keyspace.is_some()),
                 tasks: Tasks::here(),
                 page_size: PageSize::new(settings.max_message_bytes),
-                is_closed: AtomicBool::new(false),
+                is_closed: watch::Sender::new(false),
                 context: EngineContext::default(),
                 settings,
             }),
-        })
+        };
+        let identity = identify(&engine).await?;
+        engine.core.context.set_identity(identity);
+        Ok(engine)
     }
 
     /// Closes the engine, and waits until the commits and clean-ups under way have ended, for twice the call's deadline
     /// at most. Whatever is called after that fails with [`TitoError::EngineClosed`].
     pub async fn close(&self) {
-        self.core.is_closed.store(true, Ordering::Release);
+        self.core.is_closed.send_replace(true);
         let deadline = Deadline::after(self.core.settings.call_deadline.saturating_mul(2));
         if self.core.tasks.join(deadline).await.is_err() {
             tracing::warn!("commits of the engine were still under way at the deadline of closing it");
@@ -189,6 +194,13 @@ impl TitoEngine for TiKVBackend {
 
     fn context(&self) -> &EngineContext {
         &self.core.context
+    }
+
+    async fn closed(&self) -> TitoError {
+        let mut is_closed = self.core.is_closed.subscribe();
+        // The sender is in the core, which this holds.
+        let _ = is_closed.wait_for(|closed| *closed).await;
+        TitoError::EngineClosed { reason: SHUT_DOWN.to_string() }
     }
 }
 

@@ -1,13 +1,15 @@
 //! The database file: redb.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
 use redb::{Database, DatabaseError, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError};
 
 use super::super::store::{Direction, Entries, StoreResult};
+use super::backend::Backend;
+use super::file::DataFile;
 use super::memtable::Memtable;
+use super::space::Space;
 use crate::error::BoxError;
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
@@ -42,24 +44,34 @@ pub(in super::super) enum OpenError {
 pub(super) struct BaseSnapshot(ReadOnlyTable<&'static [u8], &'static [u8]>);
 
 impl Base {
-    /// Creates a new database file, complete and durable when this returns.
-    pub(in super::super) fn create(path: &Path, cache_bytes: usize) -> StoreResult<()> {
-        let database = Database::builder().set_cache_size(cache_bytes).create(path)?;
-        Self { database: Arc::new(database) }.initialize()
+    /// Makes a database of an empty file, complete and durable when this returns.
+    pub(in super::super) fn create(file: DataFile, cache_bytes: usize) -> StoreResult<()> {
+        plainly(|| {
+            let backend = Backend::new(file, Arc::default())?;
+            let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend)?;
+            Self { database: Arc::new(database) }.initialize()
+        })
     }
 
     pub(in super::super) fn in_memory(cache_bytes: usize) -> StoreResult<Self> {
-        let backend = InMemoryBackend::new();
-        let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend)?;
-        let base = Self { database: Arc::new(database) };
-        base.initialize()?;
-        Ok(base)
+        plainly(|| {
+            let backend = InMemoryBackend::new();
+            let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend)?;
+            let base = Self { database: Arc::new(database) };
+            base.initialize()?;
+            Ok(base)
+        })
     }
 
-    /// Opens an existing file; creates nothing.
-    pub(in super::super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
-        let database = Database::builder().set_cache_size(cache_bytes).open(path).map_err(OpenError::Database)?;
-        let base = Self { database: Arc::new(database) };
+    /// Opens a database file; creates nothing. Its writes wait as `space` says.
+    pub(in super::super) fn open(file: DataFile, space: Arc<Space>, cache_bytes: usize) -> Result<Self, OpenError> {
+        if file.length().map_err(|error| OpenError::Other(error.into()))? == 0 {
+            // redb would make a new one of it.
+            return Err(OpenError::Format("it is empty".to_string()));
+        }
+        let backend = Backend::new(file, space).map_err(OpenError::Database)?;
+        let opened = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend);
+        let base = Self { database: Arc::new(opened.map_err(OpenError::Database)?) };
         match base.meta(META_FORMAT).map_err(OpenError::Other)? {
             Some(FORMAT) => Ok(base),
             Some(other) => Err(OpenError::Format(format!("its format is {other}, this version reads format {FORMAT}"))),
@@ -67,7 +79,7 @@ impl Base {
         }
     }
 
-    fn initialize(&self) -> StoreResult<()> {
+    fn initialize(&self) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         transaction.open_table(DATA)?;
         transaction.open_table(META)?.insert(META_FORMAT, FORMAT)?;
@@ -75,25 +87,27 @@ impl Base {
     }
 
     pub(super) fn snapshot(&self) -> StoreResult<BaseSnapshot> {
-        Ok(BaseSnapshot(self.database.begin_read()?.open_table(DATA)?))
+        plainly(|| Ok(BaseSnapshot(self.database.begin_read()?.open_table(DATA)?)))
     }
 
     /// Applies a memtable in one durable transaction, and notes with it that the log segment it came from is done.
     pub(super) fn merge(&self, table: &Memtable, segment: u64, reserved: Timestamp) -> StoreResult<()> {
-        let mut transaction = self.database.begin_write()?;
-        // The allocator's state is saved with the commit, so that opening after a crash need not walk the file.
-        transaction.set_quick_repair(true);
-        {
-            let mut data = transaction.open_table(DATA)?;
-            table.for_each_latest(|key, value| match value {
-                Some(value) => data.insert(key, value).map(drop),
-                None => data.remove(key).map(drop),
-            })?;
-            let mut meta = transaction.open_table(META)?;
-            meta.insert(META_MERGED_SEGMENT, segment)?;
-            meta.insert(META_RESERVED, reserved.raw())?;
-        }
-        Ok(transaction.commit()?)
+        plainly(|| {
+            let mut transaction = self.database.begin_write()?;
+            // The allocator's state is saved with the commit, so that opening after a crash need not walk the file.
+            transaction.set_quick_repair(true);
+            {
+                let mut data = transaction.open_table(DATA)?;
+                table.for_each_latest(|key, value| match value {
+                    Some(value) => data.insert(key, value).map(drop),
+                    None => data.remove(key).map(drop),
+                })?;
+                let mut meta = transaction.open_table(META)?;
+                meta.insert(META_MERGED_SEGMENT, segment)?;
+                meta.insert(META_RESERVED, reserved.raw())?;
+            }
+            Ok(transaction.commit()?)
+        })
     }
 
     /// The last log segment that was merged; 0 if none was.
@@ -109,16 +123,24 @@ impl Base {
     /// Gives unused pages back to the file system.
     pub(in super::super) fn compact(self) -> StoreResult<bool> {
         let mut database = Arc::into_inner(self.database).ok_or("a snapshot of the database is alive")?;
-        Ok(database.compact()?)
+        plainly(|| Ok(database.compact()?))
     }
 
     fn meta(&self, key: &str) -> StoreResult<Option<u64>> {
-        match self.database.begin_read()?.open_table(META) {
+        plainly(|| match self.database.begin_read()?.open_table(META) {
             Ok(table) => Ok(table.get(key)?.map(|value| value.value())),
             Err(TableError::TableDoesNotExist(_) | TableError::TableTypeMismatch { .. }) => Ok(None),
             Err(error) => Err(error.into()),
-        }
+        })
     }
+}
+
+/// Calls `f`, and gives an error of the file system as itself: redb's errors don't name it as their source.
+fn plainly<T>(f: impl FnOnce() -> Result<T, redb::Error>) -> StoreResult<T> {
+    f().map_err(|error| match error {
+        redb::Error::Io(error) => error.into(),
+        error => error.into(),
+    })
 }
 
 impl BaseSnapshot {

@@ -17,6 +17,11 @@ pub(super) fn mark_of(segment: u64) -> [u8; 8] {
     xxh3_64_with_seed(b"tito log frame", segment).to_le_bytes()
 }
 
+/// How long the frame of a group is that has so many writes, with so many bytes of keys and values.
+pub(super) fn length_of(writes: usize, bytes: usize) -> usize {
+    HEADER + 8 + 4 + 8 * writes + bytes
+}
+
 /// Writes a group as one frame into `out`, which is cleared before.
 pub(super) fn encode(mark: [u8; 8], writes: &[Write], reserved: Timestamp, out: &mut Vec<u8>) {
     out.clear();
@@ -112,6 +117,7 @@ mod tests {
         let mut bytes = Vec::new();
         encode(mark_of(7), &group(), Timestamp::from_raw(99), &mut bytes);
         let length = bytes.len();
+        assert_eq!(length, length_of(3, "a1empty".len()));
         bytes.extend_from_slice(b"more");
         let frame = decode(mark_of(7), &bytes).unwrap();
         assert_eq!(frame, Frame { writes: group(), reserved: Timestamp::from_raw(99), length });

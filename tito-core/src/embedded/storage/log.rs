@@ -1,32 +1,45 @@
 //! The log: every group is appended to it and synchronised before its commit is answered. Appending is a fraction of
 //! the work of changing the tree in the database file, which follows in bulk.
 //!
-//! The log is a sequence of segments, one file each: `tito.log.{number}`, numbered from 1 without gaps. A segment ends
-//! when its memtable is full, and is deleted when that was merged into the database file.
+//! A segment of the log ends when its memtable is full, and is deleted when that was merged into the database file.
+//!
+//! A write that the file system refuses is cut off again, so it never was. The file is longer than what is in it: by
+//! steps, so that few appends change its length, and by a reserve that only those may use who make space or who need
+//! next to none. So a full disk refuses what would fill it, and lets deletes and acknowledgements through.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
 
-use super::super::store::{StoreResult, Write};
-use super::frame::{self, Frame};
+use super::super::store::{Admission, AppendError, Write};
+use super::directory::Directory;
+use super::file::DataFile;
+use super::frame;
+use super::segment::{self, HEADER, Segment, ZEROS};
+use super::space::is_full;
 use crate::timestamp::Timestamp;
-
-const PREFIX: &str = "tito.log.";
-
-/// What a segment begins with: this, then its number as a little-endian `u64`.
-const MAGIC: &[u8; 8] = b"titolog1";
-const HEADER: usize = 16;
 
 /// A segment grows in steps of zeros, so that most appends don't change the file's size, which would cost another write
 /// with each synchronisation.
 const GROWTH: u64 = 1 << 20;
-static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+
+/// What is kept behind the last frame while there is space. Thousands of acknowledgements fit into it.
+const RESERVE: u64 = 1 << 20;
+
+/// The part of the reserve that is left to reservations of timestamps, without which nothing could be read.
+const RESERVE_FOR_TIMESTAMPS: u64 = 256 << 10;
+
+/// How much of the reserve an append has to leave.
+fn kept_by(admission: Admission) -> u64 {
+    match admission {
+        Admission::Ordinary => RESERVE,
+        Admission::Freeing => RESERVE_FOR_TIMESTAMPS,
+        Admission::Timestamps => 0,
+    }
+}
 
 /// The segment that is being written.
 pub(super) struct Log {
-    directory: PathBuf,
-    file: File,
+    directory: Directory,
+    file: DataFile,
     segment: u64,
     mark: [u8; 8],
     position: u64,
@@ -35,26 +48,61 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Begins a segment. Its file is durable when this returns.
-    pub(super) fn begin(directory: &Path, segment: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path_of(directory, segment))?;
-        let mut log = Self {
-            directory: directory.to_path_buf(),
-            file,
-            segment,
-            mark: frame::mark_of(segment),
-            position: 0,
-            file_length: 0,
-            frame: Vec::new(),
-        };
-        let begun = log.write(&header_of(segment)).and_then(|()| File::open(directory)?.sync_all());
-        // On a full disk; without its header it would look like damage once another segment followed.
-        begun.inspect_err(|_| drop(fs::remove_file(path_of(directory, segment))))?;
-        Ok(log)
+    /// Begins a segment. Its file is durable when this returns; it is not there when this fails, unless the file
+    /// system is lost.
+    pub(super) fn begin(directory: &Directory, segment: u64) -> Result<Self, AppendError> {
+        let name = segment::name_of(segment);
+        // What an attempt left that could neither be finished nor be taken away. Nothing of it was ever answered.
+        directory.remove_if_there(&name).map_err(AppendError::Refused)?;
+        let file = directory.create_file(&name).map_err(AppendError::Refused)?;
+        let mut log = Self::new(directory, file, segment, 0, 0);
+        let begun = log
+            .make_room(HEADER, Admission::Ordinary)
+            .map_err(AppendError::Refused)
+            .and_then(|()| log.write(&segment::header_of(segment)))
+            .and_then(|()| directory.sync().map_err(AppendError::Lost));
+        if begun.is_err() {
+            // While it is there, a torn end of the segment before it counts as damage.
+            directory.remove_if_there(&name).and_then(|()| directory.sync()).map_err(AppendError::Lost)?;
+        }
+        begun.map(|()| log)
+    }
+
+    /// Goes on with the segment that was written last.
+    ///
+    /// What was read of it is written again: it may be in the machine's memory only, if a synchronisation failed before.
+    /// What follows the whole frames is cleared: once another segment follows, a torn end would be damage.
+    pub(super) fn resume(directory: &Directory, segment: &Segment) -> Result<Self, AppendError> {
+        let name = segment::name_of(segment.number);
+        let mut file = directory.open_file(&name).map_err(AppendError::Refused)?;
+        let mut bytes = file.read_all().map_err(AppendError::Refused)?;
+        let end = segment.end as usize;
+        bytes.truncate(segment::used_length(&bytes));
+        bytes.resize(bytes.len().max(end), 0);
+        // One that was being created has none.
+        bytes[..HEADER].copy_from_slice(&segment::header_of(segment.number));
+        bytes[end..].fill(0);
+        match file.write_at(0, &bytes) {
+            Ok(()) => {}
+            // A file system that never writes in place: what can't be written again is left as it is.
+            Err(error) if end > HEADER => {
+                tracing::warn!(file = name, %error, "the end of the log can't be written again");
+                file.set_length(segment.end).map_err(AppendError::Refused)?;
+            }
+            Err(error) => return Err(AppendError::Refused(error)),
+        }
+        file.sync().map_err(AppendError::Lost)?;
+        let file_length = file.length().map_err(AppendError::Refused)?;
+        Ok(Self::new(directory, file, segment.number, segment.end, file_length))
+    }
+
+    fn new(directory: &Directory, file: DataFile, segment: u64, position: u64, file_length: u64) -> Self {
+        let (directory, mark) = (directory.clone(), frame::mark_of(segment));
+        Self { directory, file, segment, mark, position, file_length, frame: Vec::new() }
     }
 
     /// Begins the next segment.
-    pub(super) fn next(&self) -> io::Result<Self> {
+    pub(super) fn next(&self) -> Result<Self, AppendError> {
         Self::begin(&self.directory, self.segment + 1)
     }
 
@@ -62,198 +110,75 @@ impl Log {
         self.segment
     }
 
-    /// Appends a group; it is durable when this returns.
-    pub(super) fn append(&mut self, writes: &[Write], reserved: Timestamp) -> io::Result<()> {
-        let mut bytes = std::mem::take(&mut self.frame);
-        frame::encode(self.mark, writes, reserved, &mut bytes);
-        let written = self.write(&bytes);
-        self.frame = bytes;
-        written
+    /// Whether the file system had no space for the whole reserve when it was asked last.
+    pub(super) fn is_short(&self) -> bool {
+        self.file_length < self.position + RESERVE
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let end = self.position + bytes.len() as u64;
-        self.file.seek(SeekFrom::Start(self.position))?;
-        self.file.write_all(bytes)?;
-        if end > self.file_length {
-            self.file_length = end;
-            while self.file_length < end + GROWTH {
-                self.file.write_all(&ZEROS)?;
-                self.file_length += ZEROS.len() as u64;
+    /// Appends a group; it is durable when this returns.
+    pub(super) fn append(
+        &mut self,
+        writes: &[Write],
+        reserved: Timestamp,
+        admission: Admission,
+    ) -> Result<(), AppendError> {
+        let mut bytes = std::mem::take(&mut self.frame);
+        frame::encode(self.mark, writes, reserved, &mut bytes);
+        let room = self.make_room(bytes.len(), admission).map_err(AppendError::Refused);
+        let appended = room.and_then(|()| match self.write(&bytes) {
+            // A file system that never writes in place: what was cut off has given the reserve back to it.
+            Err(AppendError::Refused(error)) if is_full(&error) && admission != Admission::Ordinary => {
+                self.write(&bytes)
             }
+            other => other,
+        });
+        self.frame = bytes;
+        appended
+    }
+
+    /// Sees to it that `bytes` more fit into the file, and behind them what has to be kept.
+    pub(super) fn make_room(&mut self, bytes: usize, admission: Admission) -> io::Result<()> {
+        let end = self.position + bytes as u64;
+        if self.file_length >= end + RESERVE {
+            return Ok(());
         }
-        self.file.sync_data()?;
-        self.position = end;
+        match self.grow(end + RESERVE + GROWTH) {
+            Err(error) if self.file_length < end + kept_by(admission) => Err(error),
+            // It was more than is needed now.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn grow(&mut self, length: u64) -> io::Result<()> {
+        while self.file_length < length {
+            if let Err(error) = self.file.grow(&ZEROS) {
+                // Part of them may be there.
+                self.file_length = self.file.length()?.max(self.file_length);
+                return Err(error);
+            }
+            self.file_length += ZEROS.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Writes `bytes` behind what is there, durably.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
+        if let Err(error) = self.file.write_at(self.position, bytes) {
+            self.cut_off()?;
+            return Err(AppendError::Refused(error));
+        }
+        self.file.sync().map_err(AppendError::Lost)?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Takes back what was written of a frame, so that nothing of it can be found after a crash.
+    fn cut_off(&mut self) -> Result<(), AppendError> {
+        self.file.set_length(self.position).and_then(|()| self.file.sync()).map_err(AppendError::Lost)?;
+        self.file_length = self.position;
         Ok(())
     }
 }
 
-fn path_of(directory: &Path, segment: u64) -> PathBuf {
-    directory.join(format!("{PREFIX}{segment:010}"))
-}
-
-fn header_of(segment: u64) -> Vec<u8> {
-    let mut header = MAGIC.to_vec();
-    header.extend_from_slice(&segment.to_le_bytes());
-    header
-}
-
-/// Cuts off what follows the whole frames of the segment that was being written, `frames_length` bytes of them. Once
-/// another segment follows it, a torn end of this one would be damage to the next opening.
-pub(super) fn seal(directory: &Path, segment: u64, frames_length: usize) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path_of(directory, segment))?;
-    // One that was being created has none.
-    file.write_all(&header_of(segment))?;
-    file.set_len((HEADER + frames_length) as u64)?;
-    file.sync_all()
-}
-
-/// Deletes a segment.
-pub(super) fn remove(directory: &Path, segment: u64) -> io::Result<()> {
-    fs::remove_file(path_of(directory, segment))
-}
-
-/// Bytes of all segments.
-pub(super) fn size(directory: &Path) -> io::Result<u64> {
-    segments(directory)?.iter().try_fold(0, |sum, &segment| match fs::metadata(path_of(directory, segment)) {
-        Ok(metadata) => Ok(sum + metadata.len()),
-        // The merger has deleted it since it was listed.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(sum),
-        Err(error) => Err(error),
-    })
-}
-
-/// The numbers of the segments that exist, ascending.
-pub(super) fn segments(directory: &Path) -> io::Result<Vec<u64>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        let number =
-            name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|number| number.parse::<u64>().ok());
-        found.extend(number);
-    }
-    found.sort_unstable();
-    Ok(found)
-}
-
-/// Reads the groups of a segment. `is_last` says whether it is the one that was being written: its end may be torn.
-pub(super) fn read(directory: &Path, segment: u64, is_last: bool) -> StoreResult<Vec<Frame>> {
-    let path = path_of(directory, segment);
-    let bytes = fs::read(&path)?;
-    let Some((header, mut rest)) = bytes.split_at_checked(HEADER).filter(|(header, _)| header.starts_with(MAGIC))
-    else {
-        // Killed between creating the file and writing its header.
-        if is_last && bytes.iter().all(|&byte| byte == 0) {
-            return Ok(Vec::new());
-        }
-        return Err(format!("{} is not a log segment of Tito's", path.display()).into());
-    };
-    if header[MAGIC.len()..] != segment.to_le_bytes() {
-        return Err(format!("{} is a segment of another number", path.display()).into());
-    }
-    let mark = frame::mark_of(segment);
-    let mut frames = Vec::new();
-    while let Some(frame) = frame::decode(mark, rest) {
-        rest = &rest[frame.length..];
-        frames.push(frame);
-    }
-    check_end(&path, mark, rest, bytes.len() - rest.len(), is_last)?;
-    Ok(frames)
-}
-
-/// What follows the last whole frame may be zeros, or a frame that was being written when the process ended. It can't be
-/// followed by a whole one, because each is synchronised before the next is begun: then something was damaged, and
-/// groups that were acknowledged would be lost if it was passed over.
-fn check_end(path: &Path, mark: [u8; 8], rest: &[u8], offset: usize, is_last: bool) -> StoreResult<()> {
-    if rest.iter().all(|&byte| byte == 0) {
-        return Ok(());
-    }
-    let later = (1..rest.len().saturating_sub(frame::HEADER))
-        .filter(|&at| rest[at..].starts_with(&mark))
-        .find(|&at| frame::decode(mark, &rest[at..]).is_some());
-    if is_last && later.is_none() {
-        return Ok(());
-    }
-    Err(format!("{} is damaged at byte {offset}: what follows was acknowledged and can't be read", path.display())
-        .into())
-}
-
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn group(number: u32) -> Vec<Write> {
-        (0..number).map(|key| (key.to_be_bytes().to_vec(), Some(vec![b'x'; number as usize]))).collect()
-    }
-
-    fn written(directory: &Path) -> Vec<u8> {
-        let mut log = Log::begin(directory, 3).unwrap();
-        for number in 1..=20 {
-            log.append(&group(number), Timestamp::from_raw(u64::from(number))).unwrap();
-        }
-        fs::read(path_of(directory, 3)).unwrap()
-    }
-
-    #[test]
-    fn groups_are_read_back_in_order() {
-        let directory = tempfile::tempdir().unwrap();
-        written(directory.path());
-        let frames = read(directory.path(), 3, true).unwrap();
-        assert_eq!(frames.len(), 20);
-        for (frame, number) in frames.iter().zip(1..) {
-            assert_eq!(frame.writes, group(number));
-            assert_eq!(frame.reserved, Timestamp::from_raw(u64::from(number)));
-        }
-        assert_eq!(segments(directory.path()).unwrap(), [3]);
-    }
-
-    #[test]
-    fn a_torn_end_loses_the_last_group_only() {
-        let directory = tempfile::tempdir().unwrap();
-        let whole = written(directory.path());
-        let end = whole.iter().rposition(|&byte| byte != 0).unwrap();
-        for cut in [1, 8, 100] {
-            fs::write(path_of(directory.path(), 3), &whole[..end - cut]).unwrap();
-            assert_eq!(read(directory.path(), 3, true).unwrap().len(), 19);
-            assert!(read(directory.path(), 3, false).is_err(), "an earlier segment was complete");
-        }
-    }
-
-    #[test]
-    fn a_torn_segment_that_was_sealed_is_whole_when_another_follows() {
-        let directory = tempfile::tempdir().unwrap();
-        let whole = written(directory.path());
-        let end = whole.iter().rposition(|&byte| byte != 0).unwrap();
-        fs::write(path_of(directory.path(), 3), &whole[..end - 8]).unwrap();
-        let frames = read(directory.path(), 3, true).unwrap();
-        seal(directory.path(), 3, frames.iter().map(|frame| frame.length).sum()).unwrap();
-        assert_eq!(read(directory.path(), 3, false).unwrap(), frames);
-
-        fs::write(path_of(directory.path(), 3), b"").unwrap();
-        assert!(read(directory.path(), 3, false).is_err(), "killed before its header was written");
-        seal(directory.path(), 3, 0).unwrap();
-        assert_eq!(read(directory.path(), 3, false).unwrap(), []);
-    }
-
-    #[test]
-    fn damage_before_whole_groups_is_an_error() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut bytes = written(directory.path());
-        bytes[HEADER + 40] ^= 1;
-        fs::write(path_of(directory.path(), 3), &bytes).unwrap();
-        let error = read(directory.path(), 3, true).unwrap_err().to_string();
-        assert!(error.contains("damaged at byte 16"), "{error}");
-    }
-
-    #[test]
-    fn foreign_files_are_errors() {
-        let directory = tempfile::tempdir().unwrap();
-        for bytes in [&b"something else entirely"[..], b"titolog1\x07\0\0\0\0\0\0\0", b"short"] {
-            fs::write(path_of(directory.path(), 3), bytes).unwrap();
-            assert!(read(directory.path(), 3, true).is_err(), "{bytes:?}");
-        }
-        fs::write(path_of(directory.path(), 3), b"").unwrap();
-        assert_eq!(read(directory.path(), 3, true).unwrap(), []);
-    }
-}
+mod tests;

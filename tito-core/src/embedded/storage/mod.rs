@@ -6,27 +6,40 @@
 //! cheap, and tables are merged into the file when they are full, in one sorted pass that shares those pages among tens
 //! of thousands of keys. Events that are written and done in between never reach the tree.
 
+mod backend;
 mod base;
+mod directory;
+mod faults;
+mod file;
 mod frame;
 mod log;
 mod memtable;
 mod merger;
+mod segment;
+mod space;
 
 use std::collections::VecDeque;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::Arc;
 
 use self::base::BaseSnapshot;
 use self::log::Log;
 use self::memtable::Memtable;
 use self::merger::{Full, Merger};
+use self::segment::Segment;
 use super::merge::{Merge, Source};
-use super::store::{Direction, Entries, Snapshot, Store, StoreResult, StoreSizes, Write};
+use super::store::{Admission, AppendError, Direction, Entries, Snapshot, Store, StoreResult, StoreSizes, Write};
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
 
 pub(super) use self::base::{Base, OpenError};
+pub(super) use self::directory::{Directory, Modes};
+pub(super) use self::faults::Faults;
+#[cfg(test)]
+pub(super) use self::faults::Operation;
+pub(super) use self::merger::OnMerged;
+pub(super) use self::segment::LogError;
+pub(super) use self::space::{Space, is_full};
 
 /// Name of the database file.
 pub(super) const DATABASE_FILE: &str = "tito.redb";
@@ -34,95 +47,113 @@ pub(super) const DATABASE_FILE: &str = "tito.redb";
 /// How many full memtables may wait for their merge before commits wait with them.
 const MOST_FULL: usize = 2;
 
+/// What is in the log of a database, read and found whole.
+pub(super) struct ReadLog(Vec<Segment>);
+
 /// One database: the file, what is not merged into it yet, and the log of that.
 pub(super) struct Storage {
-    directory: Option<PathBuf>,
+    directory: Option<Directory>,
     base: Base,
     base_snapshot: Arc<BaseSnapshot>,
     /// Full memtables that are being merged, oldest first.
     full: VecDeque<Arc<Memtable>>,
     active: Arc<Memtable>,
     memtable_bytes: usize,
+    /// From how many bytes on the active memtable is to be merged: later than `memtable_bytes` where no segment could
+    /// be begun.
+    rotate_at: usize,
     /// `None` in memory.
     log: Option<Log>,
     merger: Merger,
+    space: Arc<Space>,
     version: u64,
     reserved: Timestamp,
 }
 
 impl Storage {
-    pub(super) fn in_memory(cache_bytes: usize, memtable_bytes: usize) -> StoreResult<Self> {
+    pub(super) fn in_memory(cache_bytes: usize, memtable_bytes: usize, on_merged: OnMerged) -> StoreResult<Self> {
         let base = Base::in_memory(cache_bytes)?;
+        let space = Arc::new(Space::default());
         Ok(Self {
             base_snapshot: Arc::new(base.snapshot()?),
-            merger: Merger::start(base.clone(), None)?,
+            merger: Merger::start(base.clone(), None, space.clone(), on_merged)?,
             base,
             directory: None,
             full: VecDeque::new(),
             active: Arc::default(),
             memtable_bytes,
+            rotate_at: memtable_bytes,
             log: None,
+            space,
             version: 0,
             reserved: Timestamp::ZERO,
         })
     }
 
-    /// Reads the log and changes nothing.
-    ///
-    /// # Errors
-    /// Something was damaged.
-    pub(super) fn check_log(directory: &Path) -> StoreResult<()> {
-        let segments = log::segments(directory)?;
-        segments
-            .iter()
-            .try_for_each(|&segment| log::read(directory, segment, Some(&segment) == segments.last()).map(drop))
+    /// Reads the log and changes nothing. The database file's lock has to be held, so that nobody is writing it.
+    pub(super) fn read_log(directory: &Directory) -> Result<ReadLog, LogError> {
+        segment::read_all(directory).map(ReadLog)
     }
 
-    /// Takes up the log beside an open database file. Reads all of it before anything is changed.
-    pub(super) fn recover(directory: &Path, base: Base, memtable_bytes: usize) -> StoreResult<Self> {
-        let merged = base.merged_segment()?;
-        let segments: Vec<u64> = log::segments(directory)?;
-        let unmerged: Vec<u64> = segments.iter().copied().filter(|&segment| segment > merged).collect();
-        let mut reserved = base.reserved()?;
+    /// Takes up the log beside an open database file, whose writes wait as `space` says.
+    pub(super) fn recover(
+        directory: Directory,
+        base: Base,
+        log: ReadLog,
+        space: Arc<Space>,
+        memtable_bytes: usize,
+        on_merged: OnMerged,
+    ) -> Result<Self, LogError> {
+        let in_base = |error: crate::error::BoxError| LogError::Io(io::Error::other(error));
+        let merged = base.merged_segment().map_err(in_base)?;
+        let mut reserved = base.reserved().map_err(in_base)?;
+        let (stale, unmerged): (Vec<Segment>, Vec<Segment>) =
+            log.0.into_iter().partition(|segment| segment.number <= merged);
+        for (segment, expected) in unmerged.iter().zip(merged + 1..) {
+            if segment.number != expected {
+                let missing = format!("log segment {expected} is missing, but segment {} is there", segment.number);
+                return Err(LogError::Damaged(missing));
+            }
+        }
+        let log = match unmerged.last() {
+            Some(last) => Log::resume(&directory, last),
+            None => Log::begin(&directory, merged + 1),
+        };
+        let log = log.map_err(io::Error::from)?;
+        for segment in stale {
+            directory.remove(&segment::name_of(segment.number))?;
+        }
         let mut version = 0;
         let mut tables = Vec::new();
-        let mut last = None;
-        for (position, &segment) in unmerged.iter().enumerate() {
-            let expected = merged + 1 + position as u64;
-            if segment != expected {
-                return Err(format!("log segment {expected} is missing, but segment {segment} is there").into());
-            }
+        for segment in unmerged {
             let table = Memtable::default();
-            let frames = log::read(directory, segment, position + 1 == unmerged.len())?;
-            last = Some((segment, frames.iter().map(|frame| frame.length).sum()));
-            for frame in frames {
+            for frame in segment.frames {
                 version += 1;
                 table.add(frame.writes, version);
-                reserved = frame.reserved;
+                reserved = reserved.max(frame.reserved);
             }
-            tables.push(Full { table: Arc::new(table), segment, reserved });
+            tables.push(Full { table: Arc::new(table), segment: segment.number, reserved });
         }
-        if let Some((segment, frames_length)) = last {
-            log::seal(directory, segment, frames_length)?;
-        }
-        for segment in segments.into_iter().filter(|&segment| segment <= merged) {
-            log::remove(directory, segment)?;
-        }
-        let merger = Merger::start(base.clone(), Some(directory.to_path_buf()))?;
+        space.be_patient(true);
+        let merger = Merger::start(base.clone(), Some(directory.clone()), space.clone(), on_merged).map_err(in_base)?;
+        // The last one goes on, as its segment does.
+        let active = tables.pop().map_or_else(Arc::default, |last| last.table);
         let mut full = VecDeque::new();
         for table in tables {
             full.push_back(table.table.clone());
             merger.merge(table);
         }
         Ok(Self {
-            base_snapshot: Arc::new(base.snapshot()?),
+            base_snapshot: Arc::new(base.snapshot().map_err(in_base)?),
             base,
             full,
-            active: Arc::default(),
+            active,
             memtable_bytes,
-            log: Some(Log::begin(directory, merged + unmerged.len() as u64 + 1)?),
+            rotate_at: memtable_bytes,
+            log: Some(log),
             merger,
-            directory: Some(directory.to_path_buf()),
+            space,
+            directory: Some(directory),
             version,
             reserved,
         })
@@ -137,7 +168,7 @@ impl Storage {
     }
 
     /// Hands the active memtable over to the merger and begins another.
-    fn rotate(&mut self) -> StoreResult<()> {
+    fn rotate(&mut self) -> Result<(), AppendError> {
         let segment = self.log.as_ref().map_or(0, Log::segment);
         if let Some(log) = &mut self.log {
             *log = log.next()?;
@@ -145,42 +176,78 @@ impl Storage {
         let table = std::mem::take(&mut self.active);
         self.full.push_back(table.clone());
         self.merger.merge(Full { table, segment, reserved: self.reserved });
+        self.rotate_at = self.memtable_bytes;
         Ok(())
     }
 
-    /// Takes over the results of merges, and waits for them while more than `most` memtables are full.
+    /// Takes over the results of merges, and waits for them while more than `most` memtables are full; but not for one
+    /// that waits for space itself.
     fn take_merged(&mut self, most: usize) -> StoreResult<()> {
         while !self.full.is_empty() {
-            let Some(snapshot) = self.merger.merged(self.full.len() > most)? else { return Ok(()) };
+            let waits = self.full.len() > most;
+            let Some(snapshot) = (if waits { self.merger.wait()? } else { self.merger.merged()? }) else {
+                return Ok(());
+            };
             self.base_snapshot = Arc::new(snapshot);
             self.full.pop_front();
         }
         Ok(())
     }
 
+    /// Merges everything, or fails for want of space.
     fn merge_all(&mut self) -> StoreResult<()> {
-        self.rotate()?;
+        self.space.be_patient(false);
+        self.rotate().map_err(io::Error::from)?;
         self.take_merged(0)
+    }
+
+    /// Whether merges that wait for space have let as much pile up in memory as may be there.
+    fn is_piled_up(&self) -> bool {
+        self.full.len() > MOST_FULL && self.active.bytes() >= self.memtable_bytes && self.space.is_waited_for()
     }
 }
 
 impl Store for Storage {
-    fn snapshot(&self) -> StoreResult<Arc<dyn Snapshot>> {
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
         let tables = std::iter::once(&self.active).chain(self.full.iter().rev()).cloned().collect();
-        Ok(Arc::new(StorageSnapshot { tables, base: self.base_snapshot.clone(), version: self.version }))
+        Arc::new(StorageSnapshot { tables, base: self.base_snapshot.clone(), version: self.version })
     }
 
-    fn apply(&mut self, writes: Vec<Write>, reserved: Timestamp) -> StoreResult<()> {
+    fn make_room(&mut self, writes: usize, bytes: usize, admission: Admission) -> io::Result<()> {
+        if admission == Admission::Ordinary && self.is_piled_up() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.log.as_mut().map_or(Ok(()), |log| log.make_room(frame::length_of(writes, bytes), admission))
+    }
+
+    fn append(&mut self, writes: Vec<Write>, reserved: Timestamp, admission: Admission) -> Result<(), AppendError> {
         if let Some(log) = &mut self.log {
-            log.append(&writes, reserved)?;
+            log.append(&writes, reserved, admission)?;
         }
         self.reserved = reserved;
         self.version += 1;
         self.active.add(writes, self.version);
-        if self.active.bytes() >= self.memtable_bytes {
-            self.rotate()?;
+        Ok(())
+    }
+
+    fn maintain(&mut self) -> StoreResult<()> {
+        self.take_merged(MOST_FULL)?;
+        if self.active.bytes() < self.rotate_at || self.full.len() > MOST_FULL {
+            return Ok(());
+        }
+        match self.rotate() {
+            Ok(()) => {}
+            Err(AppendError::Refused(error)) => {
+                tracing::warn!(%error, "no new log segment can be begun; the one before it goes on");
+                self.rotate_at = self.active.bytes() + self.memtable_bytes / 8;
+            }
+            Err(AppendError::Lost(error)) => return Err(error.into()),
         }
         self.take_merged(MOST_FULL)
+    }
+
+    fn is_short_of_space(&self) -> bool {
+        self.log.as_ref().is_some_and(Log::is_short)
     }
 
     fn reserved(&self) -> Timestamp {
@@ -193,7 +260,7 @@ impl Store for Storage {
 
     fn sizes(&self) -> StoreResult<StoreSizes> {
         let (database_bytes, log_bytes) = match &self.directory {
-            Some(directory) => (fs::metadata(directory.join(DATABASE_FILE))?.len(), log::size(directory)?),
+            Some(directory) => (directory.length_of(DATABASE_FILE)?, segment::size(directory)?),
             None => (0, 0),
         };
         let unmerged_bytes = self.full.iter().chain([&self.active]).map(|table| table.bytes() as u64).sum();
@@ -201,14 +268,13 @@ impl Store for Storage {
     }
 
     fn close(mut self: Box<Self>, reserved: Timestamp) -> StoreResult<()> {
-        let Some(directory) = self.directory.clone() else { return Ok(()) };
-        self.reserved = reserved;
-        self.merge_all()?;
-        // The segment that `merge_all` began is empty.
-        if let Some(log) = self.log.take() {
-            log::remove(&directory, log.segment())?;
+        if self.directory.is_none() {
+            return Ok(());
         }
-        Ok(())
+        self.reserved = reserved;
+        // The segment that this begins is empty. It stays, with its reserve, so that the database can be opened while
+        // the disk is full.
+        self.merge_all()
     }
 }
 
@@ -245,12 +311,16 @@ mod tests {
 
     #[test]
     fn a_missing_segment_is_noticed() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join(DATABASE_FILE);
-        Base::create(&file, 1 << 20).unwrap();
-        Log::begin(directory.path(), 2).unwrap();
-        let base = Base::open(&file, 1 << 20).ok().unwrap();
-        let error = Storage::recover(directory.path(), base, 1 << 20).err().unwrap().to_string();
-        assert!(error.contains("segment 1 is missing"), "{error}");
+        let outer = tempfile::tempdir().unwrap();
+        let directory = Directory::open(outer.path(), Modes::default(), Faults::default()).unwrap();
+        Base::create(directory.create_file(DATABASE_FILE).unwrap(), 1 << 20).unwrap();
+        drop(Log::begin(&directory, 2).ok().unwrap());
+        let file = directory.open_file(DATABASE_FILE).unwrap();
+        let space = Arc::new(Space::default());
+        let base = Base::open(file, space.clone(), 1 << 20).ok().unwrap();
+        let log = Storage::read_log(&directory).unwrap();
+        let recovered = Storage::recover(directory, base, log, space, 1 << 20, Arc::new(|| {}));
+        let Some(LogError::Damaged(reason)) = recovered.err() else { panic!("expected damage") };
+        assert!(reason.contains("segment 1 is missing"), "{reason}");
     }
 }

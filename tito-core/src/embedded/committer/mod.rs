@@ -1,0 +1,411 @@
+//! The one thread that commits. Whatever waits for it when it comes round becomes one group with one fsync: there is no
+//! timer, the time that the last group took is the window in which the next one gathers.
+
+mod without_space;
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::hash::KeyHash;
+use super::head::lock;
+use super::opening::storage_failed;
+use super::oracle::LEFT_TO_COMMITS;
+use super::recent::RecentCommits;
+use super::storage::is_full;
+use super::store::{Admission, AppendError, Snapshot, Store, StoreSizes, Write};
+use super::transaction::{Inner, closed};
+use super::{Core, too_old};
+use crate::engine::Announcements;
+use crate::engine::write_buffer::{Pending, already_exists};
+use crate::error::{KeyText, Result, TitoError};
+use crate::timestamp::Timestamp;
+
+/// Bounds of one group: more waits for the next one, so that neither latency nor memory grows with the load.
+const MOST_TRANSACTIONS: usize = LEFT_TO_COMMITS as usize;
+const MOST_BYTES: usize = 16 << 20;
+
+/// How many requests can wait.
+pub(super) const QUEUE: usize = 4_096;
+
+pub(super) enum Request {
+    Commit(CommitRequest),
+    /// Reserve more timestamps.
+    Reserve(oneshot::Sender<Result<()>>),
+    /// A merge has ended.
+    Maintain,
+    Sizes(oneshot::Sender<Result<StoreSizes>>),
+    /// Release the storage.
+    Close(oneshot::Sender<()>),
+}
+
+/// A transaction to be committed.
+pub(super) struct CommitRequest {
+    /// Held until the commit is answered, whatever becomes of the caller: until then the transaction counts as live, as
+    /// its commit can still land.
+    pub(super) transaction: Arc<Inner>,
+    /// The hashes are computed in the caller's task, so that the committer need not.
+    pub(super) writes: Vec<(KeyHash, Vec<u8>, Pending)>,
+    pub(super) locks: Vec<(KeyHash, Vec<u8>)>,
+    pub(super) bytes: usize,
+    pub(super) announcements: Announcements,
+    pub(super) reply: oneshot::Sender<Result<Timestamp>>,
+}
+
+impl CommitRequest {
+    fn keys(&self) -> impl Iterator<Item = (KeyHash, &[u8])> {
+        let written = self.writes.iter().map(|(hash, key, _)| (*hash, key.as_slice()));
+        written.chain(self.locks.iter().map(|(hash, key)| (*hash, key.as_slice())))
+    }
+}
+
+/// A transaction that may commit.
+struct Accepted {
+    transaction: Arc<Inner>,
+    writes: Vec<Write>,
+    bytes: usize,
+    announcements: Announcements,
+    reply: oneshot::Sender<Result<Timestamp>>,
+}
+
+impl Accepted {
+    fn answer(self, result: Result<Timestamp>) {
+        let Self { transaction, reply, .. } = self;
+        // It is no longer live before the caller hears of it.
+        transaction.release();
+        let _ = reply.send(result);
+    }
+}
+
+pub(super) struct Committer {
+    core: Arc<Core>,
+    store: Box<dyn Store>,
+    latest: Arc<dyn Snapshot>,
+    recent: RecentCommits,
+    group: u64,
+    /// The last group of which something was made visible.
+    visible_group: u64,
+}
+
+impl Committer {
+    pub(super) fn new(core: Arc<Core>, store: Box<dyn Store>, latest: Arc<dyn Snapshot>) -> Self {
+        Self { core, store, latest, recent: RecentCommits::default(), group: 0, visible_group: 0 }
+    }
+
+    /// Serves requests until all handles of the engine are gone, one asks to close it, or the storage is lost.
+    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let core = self.core.clone();
+        let served = catch_unwind(AssertUnwindSafe(|| self.serve(&mut requests)));
+        let closing = served.unwrap_or_else(|panic| {
+            // Those who wait for an answer are told that the outcome is unknown, as their requests are gone.
+            core.fail(format!("an assertion of the engine failed: {}", text_of(panic)));
+            None
+        });
+        // The storage is released before anybody can learn that the engine is closed.
+        self.close();
+        requests.close();
+        while let Ok(request) = requests.try_recv() {
+            if let Request::Commit(refused) = request {
+                let _ = refused.reply.send(lock(&core.head).check_open().map(|()| Timestamp::ZERO));
+            }
+        }
+        if let Some(reply) = closing {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Returns whom to tell that the storage is released.
+    fn serve(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<oneshot::Sender<()>> {
+        while let Some(request) = requests.blocking_recv() {
+            let mut next = Some(request);
+            while let Some(request) = next.take() {
+                match request {
+                    Request::Commit(first) => next = self.commit_waiting(first, requests),
+                    Request::Reserve(reply) => {
+                        let _ = reply.send(self.reserve());
+                    }
+                    Request::Maintain => self.maintain(),
+                    Request::Sizes(reply) => {
+                        let _ = reply.send(self.sizes());
+                    }
+                    Request::Close(reply) => return Some(reply),
+                }
+                if self.core.is_closed() {
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Commits `first` and all that waits behind it, up to a bound or a request of another kind, which is returned.
+    fn commit_waiting(&mut self, first: CommitRequest, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        let mut bytes = first.bytes;
+        let mut waiting = vec![first];
+        let mut other = None;
+        while waiting.len() < MOST_TRANSACTIONS && bytes < MOST_BYTES {
+            match requests.try_recv() {
+                Ok(Request::Commit(request)) => {
+                    bytes += request.bytes;
+                    waiting.push(request);
+                }
+                Ok(request) => {
+                    other = Some(request);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.commit(waiting);
+        other
+    }
+
+    fn commit(&mut self, waiting: Vec<CommitRequest>) {
+        let group = self.group + 1;
+        let mut accepted = Vec::with_capacity(waiting.len());
+        for (request, admitted) in self.admit(waiting) {
+            // A caller that is gone has cancelled its commit.
+            if request.reply.is_closed() {
+                continue;
+            }
+            if let Err(error) = admitted.and_then(|()| self.check(&request)) {
+                let CommitRequest { transaction, reply, .. } = request;
+                transaction.release();
+                let _ = reply.send(Err(error));
+                continue;
+            }
+            for (hash, _) in request.keys() {
+                self.recent.note(hash, group);
+            }
+            let CommitRequest { transaction, writes, bytes, announcements, reply, .. } = request;
+            let writes = writes.into_iter().map(|(_, key, pending)| (key, pending.value)).collect();
+            accepted.push(Accepted { transaction, writes, bytes, announcements, reply });
+        }
+        if accepted.is_empty() {
+            return;
+        }
+        self.group = group;
+        if let Some((refused, error)) = self.append(accepted, Admission::Ordinary) {
+            self.without_space(refused, error);
+        }
+        self.maintain();
+    }
+
+    /// Finds out for all at once, as it takes the head's lock, which transactions are still alive.
+    fn admit(&self, waiting: Vec<CommitRequest>) -> Vec<(CommitRequest, Result<()>)> {
+        let mut head = lock(&self.core.head);
+        let now = self.core.now(&head);
+        let expired = head.expire(now, self.core.max_age_millis);
+        let admit = |request: CommitRequest| {
+            let start = request.transaction.start;
+            let admitted = head.check_open().and_then(|()| match head.is_live(start) {
+                true => Ok(()),
+                false => Err(too_old(start, now, self.core.max_age_millis)),
+            });
+            (request, admitted)
+        };
+        let admitted = waiting.into_iter().map(admit).collect();
+        drop(head);
+        drop(expired);
+        admitted
+    }
+
+    /// Whether the transaction may commit.
+    fn check(&self, request: &CommitRequest) -> Result<()> {
+        for (hash, key) in request.keys() {
+            if self.recent.is_newer_than(hash, request.transaction.group) {
+                return Err(TitoError::Conflict { key: KeyText::from(key) });
+            }
+        }
+        // Without a conflict the latest state of these keys is the one that the transaction saw.
+        for (_, key, pending) in &request.writes {
+            if pending.must_be_new && self.latest(key)?.is_some() {
+                return Err(already_exists(key));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a key is now.
+    fn latest(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        guarded(|| self.latest.get(key)).map_err(|source| storage_failed("commit", source))
+    }
+
+    /// Appends a group and makes it visible. Returns it if there is no space for it, with nothing done. In every other
+    /// case its members are answered.
+    fn append(&mut self, mut group: Vec<Accepted>, admission: Admission) -> Option<(Vec<Accepted>, io::Error)> {
+        let (reserved, is_exhausted) = {
+            let head = lock(&self.core.head);
+            let is_short = self.store.is_short_of_space();
+            let reserved = head.oracle.reservation(self.core.clock.now_millis(), is_short);
+            (reserved, head.oracle.is_exhausted_for_commits())
+        };
+        let count = group.iter().map(|accepted| accepted.writes.len()).sum();
+        // Nothing is written for locks alone, unless there are too few timestamps for them.
+        if count == 0 && !is_exhausted {
+            self.publish(None, group);
+            return None;
+        }
+        let bytes = group.iter().map(|accepted| accepted.bytes).sum();
+        if let Err(error) = guarded(|| self.store.make_room(count, bytes, admission)) {
+            return Some((group, error));
+        }
+        let mut writes: Vec<Write> = Vec::with_capacity(count);
+        group.iter_mut().for_each(|accepted| writes.append(&mut accepted.writes));
+        // Sorted, so that neighbours in the tree are written one after the other. No key occurs twice: members of one
+        // group that share a key conflict.
+        writes.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        match guarded(|| self.store.append(writes, reserved, admission)) {
+            Ok(()) => self.publish(Some(reserved), group),
+            Err(AppendError::Refused(error)) => self.refuse(group, error),
+            Err(AppendError::Lost(error)) => {
+                // It may be on disk or not, so nothing is read or written until the engine is opened again.
+                let reason = format!("the storage failed in a commit, so the database has to be opened again: {error}");
+                self.core.fail(reason.clone());
+                for accepted in group {
+                    accepted.answer(Err(TitoError::CommitUnknown { source: reason.clone().into() }));
+                }
+            }
+        }
+        None
+    }
+
+    /// Makes a group visible that was appended, with what was reserved in that.
+    fn publish(&mut self, reserved: Option<Timestamp>, group: Vec<Accepted>) {
+        self.latest = self.store.snapshot();
+        let mut timestamps = Vec::with_capacity(group.len());
+        let mut head = lock(&self.core.head);
+        if let Some(reserved) = reserved {
+            head.oracle.reserve(reserved);
+        }
+        let before = head.publish(self.latest.clone(), self.group);
+        self.visible_group = self.group;
+        let now_millis = self.core.clock.now_millis();
+        for accepted in &group {
+            accepted.transaction.release_in(&mut head);
+            timestamps.push(head.oracle.next_of_commit(now_millis));
+        }
+        let now = self.core.now(&head);
+        let expired = head.expire(now, self.core.max_age_millis);
+        let settled = head.settled_group();
+        drop(head);
+        // What takes time is done without the lock, which every transaction begins with.
+        drop((before, expired));
+        self.recent.prune(settled);
+        for (accepted, timestamp) in group.into_iter().zip(timestamps) {
+            self.core.context.wakeups.deliver(accepted.announcements);
+            let _ = accepted.reply.send(Ok(timestamp));
+        }
+    }
+
+    /// Tells all members of a group that the storage did not take it.
+    fn refuse(&mut self, group: Vec<Accepted>, error: io::Error) {
+        if self.visible_group < self.group {
+            // Their keys were noted all the same, so whoever begins from now on has to be past them.
+            let before = lock(&self.core.head).publish(self.latest.clone(), self.group);
+            drop(before);
+            self.visible_group = self.group;
+        }
+        let is_full = is_full(&error);
+        let error = Arc::new(error);
+        for accepted in group {
+            let (operation, source) = ("commit", Box::new(error.clone()));
+            accepted.answer(Err(match is_full {
+                true => TitoError::StorageFull { operation, source },
+                false => TitoError::Storage { operation, source },
+            }));
+        }
+    }
+
+    fn maintain(&mut self) {
+        if self.core.is_closed() {
+            return;
+        }
+        if let Err(error) = guarded(|| self.store.maintain()) {
+            // What was committed is in the log, and was answered as that.
+            self.core.fail(format!("the storage failed in a merge, so the database has to be opened again: {error}"));
+        }
+    }
+
+    fn reserve(&mut self) -> Result<()> {
+        let reserved = {
+            let head = lock(&self.core.head);
+            head.check_open()?;
+            let now_millis = self.core.clock.now_millis();
+            if !head.oracle.is_exhausted(now_millis) {
+                // Others who waited with this one were first.
+                return Ok(());
+            }
+            head.oracle.reservation(now_millis, self.store.is_short_of_space())
+        };
+        match guarded(|| self.store.append(Vec::new(), reserved, Admission::Timestamps)) {
+            Ok(()) => {
+                lock(&self.core.head).oracle.reserve(reserved);
+                Ok(())
+            }
+            Err(AppendError::Refused(error)) => Err(storage_failed("reserving timestamps", error.into())),
+            Err(AppendError::Lost(error)) => {
+                let reason = format!(
+                    "the storage failed in reserving timestamps, so the database has to be opened again: {error}"
+                );
+                self.core.fail(reason);
+                Err(closed(&self.core))
+            }
+        }
+    }
+
+    fn sizes(&self) -> Result<StoreSizes> {
+        lock(&self.core.head).check_open()?;
+        guarded(|| self.store.sizes()).map_err(|source| storage_failed("reading sizes", source))
+    }
+
+    /// Closes the storage. It keeps the last timestamp in place of the reservation, so that the clock is not ahead after
+    /// the next start.
+    fn close(self) {
+        let last = {
+            let head = lock(&self.core.head);
+            head.check_open().is_ok().then(|| head.oracle.last())
+        };
+        self.core.close("it was shut down".to_string());
+        // After an error of the storage, what it holds is left as it is for the next opening.
+        let Some(last) = last else { return };
+        let Self { store, latest, .. } = self;
+        drop(latest);
+        if let Err(error) = guarded(|| store.close(last)) {
+            tracing::warn!(%error, "the embedded engine could not tidy up; the next opening will");
+        }
+    }
+}
+
+/// A panic in the storage, say on a damaged page, is an error of the storage.
+pub(super) fn guarded<T, E: From<Panicked>>(
+    f: impl FnOnce() -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(Panicked(text_of(panic)).into()))
+}
+
+/// A part of the storage that panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("the storage panicked: {0}")]
+pub(super) struct Panicked(String);
+
+impl From<Panicked> for io::Error {
+    fn from(panic: Panicked) -> Self {
+        Self::other(panic)
+    }
+}
+
+impl From<Panicked> for AppendError {
+    /// Where it panicked is not known, so neither is what was written.
+    fn from(panic: Panicked) -> Self {
+        Self::Lost(panic.into())
+    }
+}
+
+fn text_of(panic: Box<dyn Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_string()
+}

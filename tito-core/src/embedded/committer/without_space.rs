@@ -1,0 +1,51 @@
+//! Commits while the file system has no space.
+
+use std::io;
+
+use super::{Accepted, Committer, guarded};
+use crate::embedded::storage::is_full;
+use crate::embedded::store::{Admission, StoreResult};
+use crate::embedded::transaction::closed;
+
+impl Committer {
+    /// Takes a group apart that there is no space for: those that make space go first, into what is kept for them, then
+    /// each other one that still fits.
+    pub(super) fn without_space(&mut self, group: Vec<Accepted>, error: io::Error) {
+        if !is_full(&error) {
+            return self.refuse(group, error);
+        }
+        let was_alone = group.len() == 1;
+        let (freeing, others): (Vec<Accepted>, Vec<Accepted>) =
+            group.into_iter().partition(|accepted| self.frees_space(accepted));
+        if !freeing.is_empty() {
+            self.append_or_refuse(freeing, Admission::Freeing);
+        }
+        if was_alone {
+            return self.refuse(others, error);
+        }
+        for other in others {
+            self.append_or_refuse(vec![other], Admission::Ordinary);
+        }
+    }
+
+    fn append_or_refuse(&mut self, group: Vec<Accepted>, admission: Admission) {
+        if self.core.is_closed() {
+            return group.into_iter().for_each(|accepted| accepted.answer(Err(closed(&self.core))));
+        }
+        if let Some((refused, error)) = self.append(group, admission) {
+            self.refuse(refused, error);
+        }
+    }
+
+    /// Whether a transaction deletes at least as many bytes of keys and values as it writes.
+    fn frees_space(&self, accepted: &Accepted) -> bool {
+        let (mut written, mut freed) = (0, 0);
+        for (key, value) in &accepted.writes {
+            let before: StoreResult<_> = guarded(|| self.latest.get(key));
+            // What can't be read does not count as freed.
+            freed += before.ok().flatten().map_or(0, |before| key.len() + before.len());
+            written += value.as_ref().map_or(0, |value| key.len() + value.len());
+        }
+        freed > 0 && freed >= written
+    }
+}

@@ -1,0 +1,182 @@
+//! Opens the database in a directory, or creates it: what may be in the directory, and what is an error.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{DatabaseError, StorageError};
+
+use super::committer::guarded;
+use super::storage::{
+    Base, DATABASE_FILE, Directory, Faults, LogError, Modes, OnMerged, OpenError, Space, Storage, is_full,
+};
+use crate::error::{BoxError, Result, TitoError};
+
+const FILE_BEING_CREATED: &str = "tito.redb.new";
+
+/// How often a creation is begun again that met another process's.
+const CREATIONS: u32 = 10;
+
+/// What a database on disk is opened with.
+#[derive(Clone, Debug)]
+pub(super) struct DiskOptions {
+    pub(super) cache_bytes: usize,
+    pub(super) memtable_bytes: usize,
+    pub(super) modes: Modes,
+    /// Only tests of this crate make any.
+    pub(super) faults: Faults,
+}
+
+/// Opens or creates the database in a directory. A directory that holds anything else is left as it is.
+pub(super) fn open(path: &Path, options: &DiskOptions, on_merged: OnMerged) -> Result<Storage> {
+    let directory =
+        Directory::create(path, options.modes, options.faults.clone()).map_err(|error| match error.kind() {
+            io::ErrorKind::NotADirectory => invalid(path, "it is not a directory", Some(error.into())),
+            _ => failed(path, error),
+        })?;
+    if !has(&directory, DATABASE_FILE)? {
+        create(&directory, options.cache_bytes)?;
+    }
+    let path = &directory.path().join(DATABASE_FILE);
+    let file = directory.open_file(DATABASE_FILE).map_err(|error| failed(path, error))?;
+    // The lock that redb takes too. The log is read under it, so that it is nobody's who is writing it, and before redb
+    // opens the file, because that already changes the file.
+    if !file.try_lock().map_err(|error| failed(path, error))? {
+        return Err(in_use(&directory));
+    }
+    let damaged = |error: LogError| match error {
+        LogError::Io(error) => failed(directory.path(), error),
+        LogError::Damaged(reason) => {
+            invalid(directory.path(), "expected a whole and undamaged log", Some(reason.into()))
+        }
+    };
+    let log = Storage::read_log(&directory).map_err(damaged)?;
+    let space = Arc::new(Space::default());
+    let base = match guarded(|| Ok(Base::open(file, space.clone(), options.cache_bytes))) {
+        Ok(opened) => opened.map_err(|error| not_opened(&directory, path, error))?,
+        Err(panic) => return Err(invalid(path, UNDAMAGED, Some(panic))),
+    };
+    let recover = || Ok(Storage::recover(directory.clone(), base, log, space, options.memtable_bytes, on_merged));
+    match guarded(recover) {
+        Ok(recovered) => recovered.map_err(damaged),
+        Err(panic) => Err(invalid(path, UNDAMAGED, Some(panic))),
+    }
+}
+
+/// Creates the database under another name and gives it its own when it is complete, so that a process killed half-way
+/// leaves nothing that looks like a damaged database.
+fn create(directory: &Directory, cache_bytes: usize) -> Result<()> {
+    for _ in 0..CREATIONS {
+        if try_create(directory, cache_bytes)? {
+            return Ok(());
+        }
+    }
+    Err(in_use(directory))
+}
+
+/// Whether there is a database now; not if another process takes part in its creation.
+fn try_create(directory: &Directory, cache_bytes: usize) -> Result<bool> {
+    let path = directory.path();
+    let names = directory.names().map_err(|error| failed(path, error))?;
+    if names.iter().any(|name| name == DATABASE_FILE) {
+        // Another process has created it since.
+        return Ok(true);
+    }
+    // What a file system puts into its root is not in the way of a database there.
+    let is_ours = |name: &String| name == FILE_BEING_CREATED || name == "lost+found";
+    if let Some(foreign) = names.iter().find(|name| !is_ours(name)) {
+        let reason = format!("it has no {DATABASE_FILE}, but it is not empty either (found {foreign:?})");
+        return Err(TitoError::InvalidDatabase { path: path.to_path_buf(), reason, source: None });
+    }
+    if names.iter().any(|name| name == FILE_BEING_CREATED) {
+        remove_stale(directory)?;
+    }
+    let created = match directory.create_file(FILE_BEING_CREATED) {
+        Ok(file) => guarded(|| Base::create(file, cache_bytes)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = created {
+        // What is left is thrown away by the next opening, if not now.
+        let _ = directory.remove_if_there(FILE_BEING_CREATED);
+        return Err(storage_failed("creating the database", error));
+    }
+    // Unlike a rename, a link never replaces a database that another process has created meanwhile.
+    match directory.link(FILE_BEING_CREATED, DATABASE_FILE) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        // Another process took the file for one that was left behind.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(path, error)),
+    }
+    let tidied = directory.remove_if_there(FILE_BEING_CREATED).and_then(|()| directory.sync());
+    tidied.map(|()| true).map_err(|error| failed(path, error))
+}
+
+/// Removes the file of a creation that was killed. Another process may be creating it this very moment; if so it holds
+/// the file's lock.
+fn remove_stale(directory: &Directory) -> Result<()> {
+    let path = || directory.path().join(FILE_BEING_CREATED);
+    match directory.open_file(FILE_BEING_CREATED) {
+        Ok(file) if !file.try_lock().map_err(|error| failed(&path(), error))? => return Err(in_use(directory)),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(&path(), error)),
+    }
+    directory.remove_if_there(FILE_BEING_CREATED).map_err(|error| failed(&path(), error))
+}
+
+fn has(directory: &Directory, name: &str) -> Result<bool> {
+    directory.contains(name).map_err(|error| failed(&directory.path().join(name), error))
+}
+
+const UNDAMAGED: &str = "expected a database file of Tito's, undamaged";
+
+fn not_opened(directory: &Directory, path: &Path, error: OpenError) -> TitoError {
+    match error {
+        OpenError::Database(DatabaseError::DatabaseAlreadyOpen) => in_use(directory),
+        OpenError::Database(DatabaseError::Storage(StorageError::Io(error))) => match error.kind() {
+            // What redb says of a file that ends too early, or is no database.
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
+                invalid(path, "expected a database file of Tito's, complete and readable", Some(error.into()))
+            }
+            _ => failed(path, error),
+        },
+        OpenError::Database(error) => invalid(path, UNDAMAGED, Some(error.into())),
+        OpenError::Format(reason) => invalid(path, &reason, None),
+        OpenError::Other(source) => invalid(path, UNDAMAGED, Some(source)),
+    }
+}
+
+fn in_use(directory: &Directory) -> TitoError {
+    TitoError::DatabaseInUse { directory: directory.path().to_path_buf() }
+}
+
+fn invalid(path: &Path, reason: &str, source: Option<BoxError>) -> TitoError {
+    TitoError::InvalidDatabase { path: path.to_path_buf(), reason: reason.to_string(), source }
+}
+
+/// What the file system said, which tells nothing of what is stored.
+fn failed(path: &Path, error: io::Error) -> TitoError {
+    storage_failed("opening the database", Box::new(FileError { path: path.to_path_buf(), source: error }))
+}
+
+/// An error of a file system, with the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+struct FileError {
+    path: std::path::PathBuf,
+    source: io::Error,
+}
+
+/// An error of the storage: [`TitoError::StorageFull`] if there was no space.
+pub(super) fn storage_failed(operation: &'static str, source: BoxError) -> TitoError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*source);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(is_full) {
+            return TitoError::StorageFull { operation, source };
+        }
+        cause = error.source();
+    }
+    TitoError::Storage { operation, source }
+}

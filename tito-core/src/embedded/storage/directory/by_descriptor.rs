@@ -1,0 +1,62 @@
+//! A directory by its descriptor.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, linkat, openat, statat, unlinkat};
+use rustix::io::retry_on_intr;
+
+pub(super) struct Handle(File);
+
+impl Handle {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        if !file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self(file))
+    }
+
+    pub(super) fn create_file(&self, name: &str, mode: u32) -> io::Result<File> {
+        self.open_with(name, OFlags::CREATE | OFlags::EXCL, Mode::from_raw_mode(mode))
+    }
+
+    pub(super) fn open_file(&self, name: &str) -> io::Result<File> {
+        self.open_with(name, OFlags::empty(), Mode::empty())
+    }
+
+    fn open_with(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<File> {
+        let flags = flags | OFlags::RDWR | OFlags::CLOEXEC;
+        Ok(retry_on_intr(|| openat(&self.0, name, flags, mode))?.into())
+    }
+
+    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.0)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    pub(super) fn length_of(&self, name: &str) -> io::Result<u64> {
+        let status = retry_on_intr(|| statat(&self.0, name, AtFlags::empty()))?;
+        // Never negative, though the type allows it.
+        Ok(status.st_size.try_into().unwrap_or(0))
+    }
+
+    pub(super) fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(retry_on_intr(|| linkat(&self.0, from, &self.0, to, AtFlags::empty()))?)
+    }
+
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(retry_on_intr(|| unlinkat(&self.0, name, AtFlags::empty()))?)
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}

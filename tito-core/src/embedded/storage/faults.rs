@@ -1,0 +1,72 @@
+//! Where a test makes an operation on a file fail. Outside of this crate's tests there is nothing here.
+
+/// What is done to a file or to the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in super::super) enum Operation {
+    Create,
+    Open,
+    Read,
+    Write,
+    /// Writing zeros behind the end.
+    Grow,
+    /// Changing a file's length.
+    Resize,
+    Sync,
+    Remove,
+    Link,
+    SyncDirectory,
+}
+
+#[cfg(not(test))]
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Faults;
+
+#[cfg(not(test))]
+impl Faults {
+    #[inline]
+    pub(super) fn check(&self, _: Operation, _: &str) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(in super::super) use self::injected::Faults;
+
+#[cfg(test)]
+mod injected {
+    use std::fmt;
+    use std::io;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::Operation;
+
+    type Rule = Box<dyn FnMut(Operation, &str) -> io::Result<()> + Send>;
+
+    /// A rule that sees every operation before it is made, and can fail it. Clones share it.
+    #[derive(Clone, Default)]
+    pub(in super::super::super) struct Faults(Arc<Mutex<Option<Rule>>>);
+
+    impl Faults {
+        pub(in super::super) fn check(&self, operation: Operation, file: &str) -> io::Result<()> {
+            let mut rule = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            rule.as_mut().map_or(Ok(()), |rule| rule(operation, file))
+        }
+
+        pub(in super::super::super) fn set(
+            &self,
+            rule: impl FnMut(Operation, &str) -> io::Result<()> + Send + 'static,
+        ) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(rule));
+        }
+
+        pub(in super::super::super) fn clear(&self) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    impl fmt::Debug for Faults {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Faults")
+        }
+    }
+}
