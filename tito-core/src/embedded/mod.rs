@@ -40,7 +40,7 @@ use self::oracle::Oracle;
 use self::storage::{OnMerged, Storage};
 use self::store::Store;
 use crate::clock::Clock;
-use crate::engine::{EngineContext, Limits, TitoEngine, identify};
+use crate::engine::{EngineContext, Limits, TitoEngine};
 use crate::error::{Result, TitoError};
 use crate::timestamp::Timestamp;
 
@@ -183,7 +183,7 @@ impl EmbeddedBackend {
         directory: Option<PathBuf>,
         open: impl FnOnce(OnMerged) -> Result<Storage> + Send + 'static,
     ) -> Result<Self> {
-        let engine = blocking("open", move || {
+        blocking("open", move || {
             let (requests, waiting) = mpsc::channel(committer::QUEUE);
             let handle = mpsc::Sender::downgrade(&requests);
             // If the queue is full, the next commit looks for merges anyway.
@@ -204,6 +204,7 @@ impl EmbeddedBackend {
                 context: EngineContext::default(),
                 closed: watch::Sender::new(false),
             });
+            core.context.set_identity(store.identity().clone());
             let committer = Committer::new(core.clone(), Box::new(store), snapshot);
             std::thread::Builder::new()
                 .name("tito-committer".to_string())
@@ -211,19 +212,7 @@ impl EmbeddedBackend {
                 .map_err(|error| storage_failed("open", error.into()))?;
             Ok(Self { core, requests })
         })
-        .await?;
-        match identify(&engine).await {
-            Ok(identity) => engine.core.context.set_identity(identity),
-            // One of before there were identities. It gets its own when it is opened with space.
-            Err(error @ TitoError::StorageFull { .. }) => {
-                tracing::warn!(%error, directory = ?engine.core.directory, "the database has no identity yet");
-            }
-            Err(error) => {
-                engine.close().await;
-                return Err(error);
-            }
-        }
-        Ok(engine)
+        .await
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T> {

@@ -144,6 +144,7 @@ fn not_opened(directory: &Directory, path: &Path, error: OpenError) -> TitoError
         },
         OpenError::Database(error) => invalid(path, UNDAMAGED, Some(error.into())),
         OpenError::Format(reason) => invalid(path, &reason, None),
+        OpenError::Identity(error) => error,
         OpenError::Other(source) => invalid(path, UNDAMAGED, Some(source)),
     }
 }

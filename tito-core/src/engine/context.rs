@@ -27,8 +27,7 @@ pub struct EngineContext {
 }
 
 impl EngineContext {
-    /// What the database says of itself. `None` where it could not say it yet: an older database that was opened without
-    /// space for a row.
+    /// What the database says of itself. `None` for an engine that keeps no identity.
     pub fn identity(&self) -> Option<&DatabaseIdentity> {
         self.identity.get()
     }

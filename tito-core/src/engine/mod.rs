@@ -15,7 +15,7 @@ pub(crate) mod write_buffer;
 
 pub use context::{EngineContext, Wakeup, Wakeups};
 pub use idempotency::prune_idempotency_markers;
-pub use identity::{DatabaseIdentity, identify};
+pub use identity::DatabaseIdentity;
 pub use limits::Limits;
 pub use options::TxOptions;
 pub use outbox::{Announcement, Announcements, Outbox};

@@ -35,9 +35,9 @@ pub(super) fn text(component: &[u8]) -> Option<String> {
     String::from_utf8(unescape(component)?).ok()
 }
 
-/// `database:identity`: which database this is, and how it is written.
+/// `!database`: which database this is, and how it is written. It lies before all other keys, apart from them.
 pub fn database_identity() -> Vec<u8> {
-    key("database", &[b"identity"])
+    b"!database".to_vec()
 }
 
 /// `data:{table}:{id}`: a row.

@@ -29,6 +29,7 @@ mod error;
 mod failure;
 mod guards;
 mod heal;
+mod identity;
 mod maintenance;
 mod outcome;
 mod page_size;
@@ -50,7 +51,7 @@ use self::page_size::PageSize;
 use self::prefix::KeyPrefix;
 use self::tasks::Tasks;
 use crate::clock::Clock;
-use crate::engine::{EngineContext, Limits, TitoEngine, identify};
+use crate::engine::{EngineContext, Limits, TitoEngine};
 use crate::error::{Result, TitoError};
 use crate::timestamp::Timestamp;
 
@@ -146,7 +147,7 @@ impl TiKVBackend {
                 settings,
             }),
         };
-        let identity = identify(&engine).await?;
+        let identity = identity::identify(&engine).await?;
         engine.core.context.set_identity(identity);
         Ok(engine)
     }

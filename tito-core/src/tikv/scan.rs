@@ -7,7 +7,7 @@ use super::reads::{At, Page};
 use crate::engine::KeyValue;
 use crate::engine::write_buffer::Writes;
 use crate::error::Result;
-use crate::keys::KeyRange;
+use crate::keys::{self, KeyRange};
 
 /// The first `limit` keys of `range`, ascending or descending.
 pub(super) async fn scan(
@@ -55,7 +55,9 @@ fn merged(
     range: &KeyRange,
     is_reverse: bool,
 ) -> Box<dyn Iterator<Item = KeyValue> + Send> {
-    let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = rows.into_iter().collect();
+    // The database's own row is none of the application's.
+    let rows = rows.into_iter().filter(|(key, _)| *key != keys::database_identity());
+    let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = rows.collect();
     for (key, value) in own(writes, range) {
         match value {
             Some(value) => merged.insert(key.clone(), value.clone()),

@@ -14,7 +14,7 @@ use super::reads::At;
 use super::scan::scan;
 use super::{Concurrency, Core, timestamp_of};
 use crate::engine::write_buffer::{WriteBuffer, Writes};
-use crate::engine::{KeyValue, Outbox, TitoTransaction};
+use crate::engine::{KeyValue, Limits, Outbox, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
@@ -92,6 +92,11 @@ impl TiKVTransaction {
             true => Err(TitoError::TransactionTooOld { age_millis, limit_millis }),
             false => Ok(At { core, slot: *slot, timestamp: *start }),
         }
+    }
+
+    /// Writes what is the engine's own, whatever limits the application has set.
+    pub(super) fn insert_past_the_limits(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        self.with_buffer(|buffer| buffer.insert(key, value, &Limits::default()))
     }
 
     fn end(&self) -> Option<Open> {

@@ -1,16 +1,18 @@
 //! The database file: redb.
 
+use std::io;
 use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
-use redb::{Database, DatabaseError, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError};
+use redb::{Database, DatabaseError, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
 use super::super::store::{Direction, Entries, StoreResult};
 use super::backend::Backend;
 use super::file::DataFile;
 use super::memtable::Memtable;
 use super::space::Space;
-use crate::error::BoxError;
+use crate::engine::DatabaseIdentity;
+use crate::error::{BoxError, TitoError};
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
 
@@ -18,6 +20,11 @@ use crate::timestamp::Timestamp;
 const DATA: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("data");
 /// What the storage needs to know of itself.
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
+
+/// What the database says of itself: one row.
+const OWN: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("database");
+
+const OWN_IDENTITY: &str = "identity";
 
 const META_FORMAT: &str = "format";
 const META_RESERVED: &str = "reserved";
@@ -30,6 +37,10 @@ const FORMAT: u64 = 1;
 #[derive(Clone)]
 pub(in super::super) struct Base {
     database: Arc<Database>,
+    identity: DatabaseIdentity,
+    /// Not in a database of before there were identities: the next merge gives it its own. Not the opening, as a write
+    /// that fails for want of space is redb's last one.
+    is_identity_stored: bool,
 }
 
 /// Why a file could not be opened.
@@ -37,6 +48,8 @@ pub(in super::super) enum OpenError {
     Database(DatabaseError),
     /// It is a database of redb's, but not one of ours.
     Format(String),
+    /// What it says of itself can't be used.
+    Identity(TitoError),
     Other(BoxError),
 }
 
@@ -49,7 +62,7 @@ impl Base {
         plainly(|| {
             let backend = Backend::new(file, Arc::default())?;
             let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend)?;
-            Self { database: Arc::new(database) }.initialize()
+            Self::new(database).initialize()
         })
     }
 
@@ -57,8 +70,9 @@ impl Base {
         plainly(|| {
             let backend = InMemoryBackend::new();
             let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend)?;
-            let base = Self { database: Arc::new(database) };
+            let mut base = Self::new(database);
             base.initialize()?;
+            base.is_identity_stored = true;
             Ok(base)
         })
     }
@@ -71,19 +85,49 @@ impl Base {
         }
         let backend = Backend::new(file, space).map_err(OpenError::Database)?;
         let opened = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend);
-        let base = Self { database: Arc::new(opened.map_err(OpenError::Database)?) };
+        let base = Self::new(opened.map_err(OpenError::Database)?);
         match base.meta(META_FORMAT).map_err(OpenError::Other)? {
-            Some(FORMAT) => Ok(base),
+            Some(FORMAT) => base.with_stored_identity(),
             Some(other) => Err(OpenError::Format(format!("its format is {other}, this version reads format {FORMAT}"))),
             None => Err(OpenError::Format("it is a redb file, but not one of Tito's".to_string())),
         }
+    }
+
+    fn new(database: Database) -> Self {
+        Self { database: Arc::new(database), identity: DatabaseIdentity::new(), is_identity_stored: false }
+    }
+
+    fn with_stored_identity(mut self) -> Result<Self, OpenError> {
+        let stored = plainly(|| match self.database.begin_read()?.open_table(OWN) {
+            Ok(table) => Ok(table.get(OWN_IDENTITY)?.map(|stored| DatabaseIdentity::decode(stored.value()))),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        });
+        if let Some(identity) = stored.map_err(OpenError::Other)? {
+            self.identity = identity.map_err(OpenError::Identity)?;
+            self.is_identity_stored = true;
+        }
+        Ok(self)
     }
 
     fn initialize(&self) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         transaction.open_table(DATA)?;
         transaction.open_table(META)?.insert(META_FORMAT, FORMAT)?;
+        self.put_identity(&transaction)?;
         Ok(transaction.commit()?)
+    }
+
+    fn put_identity(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        // There is nothing in it that could not be written.
+        let identity = self.identity.encode().map_err(|error| redb::Error::Io(io::Error::other(error)))?;
+        transaction.open_table(OWN)?.insert(OWN_IDENTITY, identity.as_slice())?;
+        Ok(())
+    }
+
+    /// What the database says of itself.
+    pub(super) fn identity(&self) -> &DatabaseIdentity {
+        &self.identity
     }
 
     pub(super) fn snapshot(&self) -> StoreResult<BaseSnapshot> {
@@ -105,6 +149,9 @@ impl Base {
                 let mut meta = transaction.open_table(META)?;
                 meta.insert(META_MERGED_SEGMENT, segment)?;
                 meta.insert(META_RESERVED, reserved.raw())?;
+            }
+            if !self.is_identity_stored {
+                self.put_identity(&transaction)?;
             }
             Ok(transaction.commit()?)
         })

@@ -29,6 +29,7 @@ use self::merger::{Full, Merger};
 use self::segment::Segment;
 use super::merge::{Merge, Source};
 use super::store::{Admission, AppendError, Direction, Entries, Snapshot, Store, StoreResult, StoreSizes, Write};
+use crate::engine::DatabaseIdentity;
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
 
@@ -77,7 +78,6 @@ impl Storage {
         Ok(Self {
             base_snapshot: Arc::new(base.snapshot()?),
             merger: Merger::start(base.clone(), None, space.clone(), on_merged)?,
-            base,
             directory: None,
             full: VecDeque::new(),
             active: Arc::default(),
@@ -87,6 +87,7 @@ impl Storage {
             space,
             version: 0,
             reserved: Timestamp::ZERO,
+            base,
         })
     }
 
@@ -157,6 +158,11 @@ impl Storage {
             version,
             reserved,
         })
+    }
+
+    /// What the database says of itself.
+    pub(super) fn identity(&self) -> &DatabaseIdentity {
+        self.base.identity()
     }
 
     /// Gives the unused space of the database file back to the file system.
