@@ -8,6 +8,7 @@ use std::path::Path;
 use chrono::{DateTime, FixedOffset};
 use serde_json::Value;
 use tito_core::Timestamp;
+use tito_core::engine::DatabaseIdentity;
 use tito_core::event::{TitoEvent, Topic, event_id};
 use tito_core::keys::{self, IndexValue};
 use tito_core::prelude::*;
@@ -88,6 +89,10 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         let topic = Topic::decode(b"topic", input.as_bytes()).unwrap();
         return Some(serde_json::to_string(&topic).unwrap());
     }
+    if kind == "identity_text" {
+        let identity = DatabaseIdentity::decode(input.as_bytes()).unwrap();
+        return Some(String::from_utf8(identity.encode().unwrap()).unwrap());
+    }
     let input: Value = serde_json::from_str(input).unwrap();
     let parsed = |value: &Value| text(value).parse::<u64>().unwrap();
     let place = |build: fn(&str, u16, i64, Uuid) -> Vec<u8>| {
@@ -152,6 +157,7 @@ fn every_vector_of_the_page_holds() {
         "member",
         "dedup",
         "topic_text",
+        "identity_text",
         "store",
         "log_event",
         "log_view",
