@@ -136,7 +136,11 @@ impl TiKVBackend {
         Ok(Self {
             core: Arc::new(Core {
                 connections,
-                prefix: KeyPrefix::new(settings.key_prefix.clone(), settings.keyspace.is_some()),
+                prefix: KeyPrefix::new(
+                    settings.key_prefix.clone(),
+                    settings.keyspace.is_some(),
+                    settings.limits.key_bytes,
+                ),
                 tasks: Tasks::here(),
                 page_size: PageSize::new(settings.max_message_bytes),
                 is_closed: AtomicBool::new(false),

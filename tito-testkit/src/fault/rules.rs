@@ -74,9 +74,7 @@ impl Keys<'_> {
             Self::None => false,
             Self::One(key) => key.starts_with(prefix),
             Self::Many(keys) => keys.iter().any(|key| key.starts_with(prefix)),
-            Self::Range(range) => {
-                range.start.starts_with(prefix) || (range.start.as_slice() < prefix && prefix < range.end.as_slice())
-            }
+            Self::Range(range) => !KeyRange::prefix(prefix).intersection((*range).clone()).is_empty(),
         }
     }
 }
