@@ -1,7 +1,6 @@
 //! The one thread that commits. Whatever waits for it when it comes round becomes one group with one fsync: there is no
 //! timer, the time that the last group took is the window in which the next one gathers.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +13,7 @@ use super::{Core, too_old};
 use crate::engine::Announcements;
 use crate::engine::write_buffer::{Pending, already_exists};
 use crate::error::{BoxError, KeyText, Result, TitoError};
+use crate::panics;
 use crate::timestamp::Timestamp;
 
 /// Bounds of one group: more waits for the next one, so that neither latency nor memory grows with the load.
@@ -296,9 +296,5 @@ impl Committer {
 
 /// A panic in the storage, say on a damaged page, is an error of the storage.
 pub(super) fn guarded<T>(f: impl FnOnce() -> StoreResult<T>) -> StoreResult<T> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        Err(format!("the storage panicked: {text}").into())
-    })
+    panics::caught(f).unwrap_or_else(|text| Err(format!("the storage panicked: {text}").into()))
 }

@@ -19,6 +19,7 @@ mod living;
 mod observing;
 mod ordering;
 mod ownership;
+mod panicking;
 mod policies;
 mod progress;
 mod recorder;
@@ -58,6 +59,7 @@ macro_rules! on_engine {
             history: history_is_read_in_pages_by_partition_and_second, what_is_replayed_is_handled_again_in_the_old_order_of_its_entity, a_replay_passes_over_what_is_to_be_done_anyway, a_replay_into_a_queue_that_is_none_of_the_topic_is_refused, a_replay_goes_on_after_an_error_and_repeats_nothing, what_was_kept_long_enough_is_swept_in_any_number, a_sweep_gives_way_to_other_transactions;
             inspection: events_are_counted_by_what_they_wait_for, what_a_fleet_has_in_hand_is_counted, counting_ends_at_its_bound_and_says_so, pending_events_are_shown_in_pages, an_event_put_off_in_its_place_counts_as_waiting, an_event_is_found_wherever_it_is, pending_events_are_purged_by_choice_and_in_any_number;
             floats: floats_survive_publishing_retries_redrives_and_schedules;
+            panicking: a_panic_that_panics_when_it_is_dropped_is_one_failed_attempt, so_it_is_in_what_stands_round_a_handler, a_handler_that_panics_when_it_is_dropped_at_its_timeout_is_a_failure, a_worker_stops_though_its_handlers_panic_when_they_are_dropped, observers_and_tracers_that_do_so_change_nothing, a_recorder_of_metrics_that_panics_stops_no_partition;
             progress: the_next_attempt_reads_the_progress_of_the_last, a_handler_learns_that_its_event_is_gone, a_handler_whose_attempt_is_over_records_nothing, progress_that_has_no_room_is_refused;
             unique: a_key_is_published_once_within_its_window, of_a_row_of_changes_the_last_one_is_handled_in_every_queue, a_replacement_follows_what_is_done_and_takes_the_place_of_what_failed, a_replacement_disturbs_workers_only_where_it_would_wait_for_long, one_transaction_can_replace_what_it_has_published, two_tasks_that_debounce_one_key_leave_one_event, keys_of_any_text_are_keys_of_their_own, a_window_out_of_its_bounds_is_refused, what_is_no_unique_event_is_an_error_that_names_its_key;
         }
