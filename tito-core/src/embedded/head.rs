@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use tokio::sync::watch;
+
 use super::oracle::Oracle;
 use super::store::{Direction, Entries, Snapshot, StoreResult};
 use crate::error::{Result, TitoError};
@@ -25,7 +27,8 @@ pub(super) struct Head {
     group: u64,
     pub(super) oracle: Oracle,
     live: BTreeMap<Timestamp, Live>,
-    closed: Option<String>,
+    /// Why the engine was closed; whoever waits for that is told.
+    closed: watch::Sender<Option<String>>,
 }
 
 struct Live {
@@ -43,15 +46,20 @@ pub(super) struct Beginning {
 
 impl Head {
     pub(super) fn new(snapshot: Arc<dyn Snapshot>, oracle: Oracle) -> Self {
-        Self { snapshot, group: 0, oracle, live: BTreeMap::new(), closed: None }
+        Self { snapshot, group: 0, oracle, live: BTreeMap::new(), closed: watch::Sender::new(None) }
     }
 
     /// Fails once the engine was closed.
     pub(super) fn check_open(&self) -> Result<()> {
-        match &self.closed {
+        match &*self.closed.borrow() {
             None => Ok(()),
             Some(reason) => Err(TitoError::EngineClosed { reason: reason.clone() }),
         }
+    }
+
+    /// Tells when the engine was closed, and why.
+    pub(super) fn watch_closed(&self) -> watch::Receiver<Option<String>> {
+        self.closed.subscribe()
     }
 
     /// Begins a transaction, or `None` if timestamps have to be reserved first.
@@ -107,7 +115,7 @@ impl Head {
 
     /// Closes the engine; live transactions lose their snapshots, so that the storage can be released.
     pub(super) fn close(&mut self, reason: String) {
-        self.closed.get_or_insert(reason);
+        self.closed.send_if_modified(|closed| closed.is_none() && closed.replace(reason).is_none());
         for transaction in std::mem::take(&mut self.live).values() {
             drop(release(transaction));
         }

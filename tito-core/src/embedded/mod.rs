@@ -243,6 +243,13 @@ impl TitoEngine for EmbeddedBackend {
         EmbeddedBackend::oldest_live_start(self)
     }
 
+    async fn closed(&self) -> TitoError {
+        let mut closed = lock(&self.core.head).watch_closed();
+        // The head lives as long as the engine.
+        let reason = closed.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        TitoError::EngineClosed { reason: reason.unwrap_or_else(|| "it was shut down".to_string()) }
+    }
+
     fn context(&self) -> &EngineContext {
         &self.core.context
     }

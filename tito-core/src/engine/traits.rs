@@ -78,6 +78,15 @@ pub trait TitoEngine: Clone + Send + Sync + 'static {
         None
     }
 
+    /// Completes once the engine was closed, by its owner or by itself after an error of its storage, with the error that
+    /// its calls fail with from then on. Whoever waits for something of the engine's waits for this beside it. Safe to
+    /// cancel and to ask again.
+    ///
+    /// Never completes on an engine that can't be closed.
+    fn closed(&self) -> impl Future<Output = TitoError> + Send {
+        std::future::pending()
+    }
+
     /// What the parts of this process share about the engine.
     fn context(&self) -> &EngineContext;
 

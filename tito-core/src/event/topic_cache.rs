@@ -67,8 +67,16 @@ impl TopicCache {
 /// `max_transaction_age`, by the engine's time.
 ///
 /// # Errors
-/// Those of the engine.
+/// Those of the engine; at once when it is closed meanwhile.
 pub async fn settle_topics<E: TitoEngine>(engine: &E) -> Result<()> {
+    tokio::select! {
+        biased;
+        closed = engine.closed() => Err(closed),
+        settled = settle(engine) => settled,
+    }
+}
+
+async fn settle<E: TitoEngine>(engine: &E) -> Result<()> {
     if !engine.is_only_writer() {
         return wait_by_the_engines_time(engine, CACHED.as_millis() as u64 + engine.max_transaction_age_millis()).await;
     }

@@ -40,9 +40,9 @@ mod transaction;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tikv_client::TimestampExt;
+use tokio::sync::watch;
 
 use self::connections::Connections;
 use self::deadline::Deadline;
@@ -92,14 +92,14 @@ struct Core {
     settings: TiKVBuilder,
     tasks: Tasks,
     page_size: PageSize,
-    is_closed: AtomicBool,
+    is_closed: watch::Sender<bool>,
     context: EngineContext,
 }
 
 impl Core {
     fn check_open(&self) -> Result<()> {
-        match self.is_closed.load(Ordering::Acquire) {
-            true => Err(TitoError::EngineClosed { reason: "it was shut down".to_string() }),
+        match *self.is_closed.borrow() {
+            true => Err(shut_down()),
             false => Ok(()),
         }
     }
@@ -107,6 +107,10 @@ impl Core {
     fn max_age_millis(&self) -> u64 {
         u64::try_from(self.settings.max_transaction_age.as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+fn shut_down() -> TitoError {
+    TitoError::EngineClosed { reason: "it was shut down".to_string() }
 }
 
 /// The timestamp as the rest of Tito knows it.
@@ -143,7 +147,7 @@ impl TiKVBackend {
                 ),
                 tasks: Tasks::here(),
                 page_size: PageSize::new(settings.max_message_bytes),
-                is_closed: AtomicBool::new(false),
+                is_closed: watch::Sender::new(false),
                 context: EngineContext::default(),
                 settings,
             }),
@@ -153,7 +157,7 @@ impl TiKVBackend {
     /// Closes the engine, and waits until the commits and clean-ups under way have ended, for twice the call's deadline
     /// at most. Whatever is called after that fails with [`TitoError::EngineClosed`].
     pub async fn close(&self) {
-        self.core.is_closed.store(true, Ordering::Release);
+        self.core.is_closed.send_replace(true);
         let deadline = Deadline::after(self.core.settings.call_deadline.saturating_mul(2));
         if self.core.tasks.join(deadline).await.is_err() {
             tracing::warn!("commits of the engine were still under way at the deadline of closing it");
@@ -189,6 +193,12 @@ impl TitoEngine for TiKVBackend {
 
     fn max_transaction_age_millis(&self) -> u64 {
         self.core.max_age_millis()
+    }
+
+    async fn closed(&self) -> TitoError {
+        // The sender lives as long as the engine.
+        let _ = self.core.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
+        shut_down()
     }
 
     fn context(&self) -> &EngineContext {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tito_core::TitoError;
 use tito_core::keys::KeyRange;
+use tokio::sync::watch;
 
 use super::Call;
 use super::gate::Gate;
@@ -12,7 +14,11 @@ use super::gate::Gate;
 /// What is to go wrong in a [`FaultEngine`](super::FaultEngine), and how often each call was made. Clones are handles
 /// of the same faults.
 #[derive(Clone, Debug)]
-pub struct Faults(Arc<Mutex<State>>);
+pub struct Faults {
+    state: Arc<Mutex<State>>,
+    /// Why the engine was closed.
+    closed: Arc<watch::Sender<Option<String>>>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -82,13 +88,14 @@ impl Keys<'_> {
 impl Faults {
     /// No faults yet. `seed` decides the ones at random.
     pub(super) fn new(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             rules: Vec::new(),
             counts: HashMap::new(),
             injected: 0,
             rows_read: 0,
             random: fastrand::Rng::with_seed(seed),
-        })))
+        };
+        Self { state: Arc::new(Mutex::new(state)), closed: Arc::new(watch::Sender::new(None)) }
     }
 
     /// Begins a rule about calls of one kind. Its effect completes it:
@@ -141,6 +148,17 @@ impl Faults {
         self.lock().rules.clear();
     }
 
+    pub(super) fn close(&self, reason: String) {
+        self.closed.send_if_modified(|closed| closed.is_none() && closed.replace(reason).is_none());
+    }
+
+    /// Completes once the engine was closed.
+    pub(super) async fn closed(&self) -> TitoError {
+        // The sender lives as long as these.
+        let reason = self.closed.subscribe().wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        TitoError::EngineClosed { reason: reason.unwrap_or_default() }
+    }
+
     /// Counts a call and decides what is to go wrong with it: what the first rule about it says.
     pub(super) fn decide(&self, call: Call, keys: &Keys<'_>) -> Option<Effect> {
         let mut state = self.lock();
@@ -170,7 +188,7 @@ impl Faults {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -209,7 +209,7 @@ pub async fn so_it_is_in_what_stands_round_a_handler<E: TitoEngine>(db: E, clock
     .await;
     assert_each_fails_once(db, clock, "something that is held", |builder| {
         builder.subscribe_with("job", twice(), |event: TitoEvent| async move {
-            let _trap = (event.attempt == 0).then_some(Trap);
+            let _trap = (event.attempt == 0).then(|| Trap);
             Done::Ok(())
         })
     })
