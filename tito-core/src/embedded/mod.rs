@@ -143,7 +143,15 @@ impl EmbeddedBackend {
 
     /// The start of the oldest transaction that has not ended, if there is one. No commit can land before it.
     pub fn oldest_live_start(&self) -> Option<Timestamp> {
-        lock(&self.core.head).oldest_live_start()
+        let (oldest, expired) = {
+            let mut head = lock(&self.core.head);
+            let now = self.core.now(&head);
+            // Those that have become too old for a commit are nobody's concern.
+            let expired = head.expire(now, self.core.max_age_millis);
+            (head.oldest_live_start(), expired)
+        };
+        drop(expired);
+        oldest
     }
 
     /// Closes the engine and waits until its storage is released, so that it can be opened again. Commits that were

@@ -73,7 +73,9 @@ pub trait TitoEngine: Clone + Send + Sync + 'static {
         true
     }
 
-    /// The start of the oldest transaction that can still commit, on engines that know it.
+    /// The start of the oldest transaction that can still commit, on engines that know it. One whose commit was asked for
+    /// can until that was answered, however old it has become and whether or not its caller still waits; one that has
+    /// become too old for a commit can't. Whoever waits for the end of transactions rests on both.
     fn oldest_live_start(&self) -> Option<Timestamp> {
         None
     }

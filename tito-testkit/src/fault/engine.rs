@@ -114,7 +114,8 @@ impl<E: TitoEngine> TitoEngine for FaultEngine<E> {
     }
 
     fn oldest_live_start(&self) -> Option<Timestamp> {
-        self.inner.oldest_live_start()
+        // A commit that a gate holds was asked for, and has no answer yet.
+        [self.inner.oldest_live_start(), self.faults.oldest_commit()].into_iter().flatten().min()
     }
 
     fn is_durable(&self) -> bool {
@@ -236,6 +237,7 @@ impl<T: TitoTransaction> TitoTransaction for FaultTransaction<T> {
 
     async fn commit(&self) -> Result<Timestamp> {
         let written = self.with_shared(|shared| shared.written.clone());
+        let _committing = self.faults.begin_commit(self.inner.start_timestamp());
         let fault = self.faults.meet(Call::Commit, Keys::Many(&written), &self.clock).await;
         let unknown = || TitoError::CommitUnknown { source: injected(Call::Commit) };
         match fault {

@@ -1,11 +1,11 @@
 //! Which calls fail, and how.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tito_core::TitoError;
 use tito_core::keys::KeyRange;
+use tito_core::{Timestamp, TitoError};
 use tokio::sync::watch;
 
 use super::Call;
@@ -18,6 +18,20 @@ pub struct Faults {
     state: Arc<Mutex<State>>,
     /// Why the engine was closed.
     closed: Arc<watch::Sender<Option<String>>>,
+    /// The starts of transactions whose commits are under way.
+    committing: Arc<Mutex<BTreeSet<Timestamp>>>,
+}
+
+/// A commit that is under way until this is dropped.
+pub(super) struct Committing {
+    all: Arc<Mutex<BTreeSet<Timestamp>>>,
+    start: Timestamp,
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.start);
+    }
 }
 
 #[derive(Debug)]
@@ -95,7 +109,11 @@ impl Faults {
             rows_read: 0,
             random: fastrand::Rng::with_seed(seed),
         };
-        Self { state: Arc::new(Mutex::new(state)), closed: Arc::new(watch::Sender::new(None)) }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            closed: Arc::new(watch::Sender::new(None)),
+            committing: Arc::default(),
+        }
     }
 
     /// Begins a rule about calls of one kind. Its effect completes it:
@@ -146,6 +164,15 @@ impl Faults {
     /// Forgets all rules; nothing fails any more. Calls that a gate holds stay there.
     pub fn clear(&self) {
         self.lock().rules.clear();
+    }
+
+    pub(super) fn begin_commit(&self, start: Timestamp) -> Committing {
+        self.committing.lock().unwrap_or_else(PoisonError::into_inner).insert(start);
+        Committing { all: self.committing.clone(), start }
+    }
+
+    pub(super) fn oldest_commit(&self) -> Option<Timestamp> {
+        self.committing.lock().unwrap_or_else(PoisonError::into_inner).first().copied()
     }
 
     pub(super) fn close(&self, reason: String) {
