@@ -166,6 +166,19 @@ pub enum TitoError {
         key: KeyText,
     },
 
+    /// A number or a time that is too small or too large for what it is asked for.
+    #[error("{what} of {found} can't be used: expected {expected} (key {key})")]
+    OutOfRange {
+        /// What was asked for.
+        what: &'static str,
+        /// What it was, with its unit.
+        found: String,
+        /// The least and the most that it can be.
+        expected: String,
+        /// The key that it was for.
+        key: KeyText,
+    },
+
     /// A name of a table, an index, a topic or a worker that Tito can't use.
     #[error("{what} {name:?} is not a valid name: {reason}")]
     InvalidName {

@@ -19,6 +19,7 @@ pub mod event;
 pub mod keys;
 pub mod model;
 mod names;
+pub mod panics;
 pub mod prelude;
 #[cfg(feature = "tikv")]
 pub mod tikv;

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::cmp::Ordering;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
-use tito_core::keys::{self, IndexValue};
+use tito_core::keys::{self, IndexValue, KeyRange};
 use uuid::Uuid;
 
 fn encoded(value: &impl IndexValue) -> Vec<u8> {
@@ -54,6 +54,65 @@ fn any_instant() -> impl Strategy<Value = DateTime<Utc>> {
     let (first, last) = (DateTime::<Utc>::MIN_UTC.timestamp(), DateTime::<Utc>::MAX_UTC.timestamp());
     let seconds = prop_oneof![first..=last, -2i64..2];
     (seconds, 0u32..1_000_000_000).prop_map(|(seconds, nanos)| DateTime::from_timestamp(seconds, nanos).unwrap())
+}
+
+#[test]
+fn a_range_by_prefix_holds_exactly_the_keys_that_begin_so() {
+    let all: [&[u8]; 12] = [
+        b"",
+        b"\0",
+        b"a",
+        b"a\0",
+        b"a\xfe\xff",
+        b"a\xff",
+        b"a\xff\xff\xff",
+        b"b",
+        b"\xff",
+        b"\xff\0",
+        b"\xff\xff",
+        &[255; 5_000],
+    ];
+    for prefix in all {
+        let range = KeyRange::prefix(prefix);
+        assert!(!range.is_empty(), "{range:?}");
+        for key in all {
+            assert_eq!(range.contains(key), key.starts_with(prefix), "{range:?} {key:?}");
+            let bounds = RangeBounds::<[u8]>::contains(&range.bounds(), key);
+            assert_eq!(bounds, range.contains(key), "{range:?} {key:?}");
+        }
+    }
+    assert_eq!(KeyRange::prefix("").end, None);
+    assert_eq!(KeyRange::prefix("a\u{7f}"), KeyRange::new("a\u{7f}", [b'a', 0x80]));
+}
+
+#[test]
+fn parts_of_ranges_with_and_without_an_end_hold_what_lies_in_both() {
+    let keys: Vec<Vec<u8>> = ["", "a", "a\0", "ab", "b", "b\0", "c", "~"].map(|key| key.as_bytes().to_vec()).into();
+    let mut ranges = vec![KeyRange::prefix([255])];
+    for start in &keys {
+        ranges.push(KeyRange::starting_at(start.clone()));
+        ranges.extend(keys.iter().map(|end| KeyRange::new(start.clone(), end.clone())));
+    }
+    for range in &ranges {
+        assert_eq!(range.is_empty(), range.end.as_ref().is_some_and(|end| *end <= range.start), "{range:?}");
+        for key in &keys {
+            let lies = range.contains(key);
+            for at in &keys {
+                assert_eq!(range.clone().after(at).contains(key), lies && key > at, "{range:?} after {at:?}: {key:?}");
+                assert_eq!(
+                    range.clone().before(at).contains(key),
+                    lies && key < at,
+                    "{range:?} before {at:?}: {key:?}"
+                );
+                let not_before = range.clone().not_before(at.clone());
+                assert_eq!(not_before.contains(key), lies && key >= at, "{range:?} not before {at:?}: {key:?}");
+            }
+            for other in &ranges {
+                let both = range.clone().intersection(other.clone());
+                assert_eq!(both.contains(key), lies && other.contains(key), "{range:?} and {other:?}: {key:?}");
+            }
+        }
+    }
 }
 
 macro_rules! integers_sort_by_value {

@@ -148,7 +148,7 @@ impl<E: TitoEngine> Harness<E> {
 
     /// What all drains so far came to.
     pub fn report(&self) -> WorkerReport {
-        self.report
+        self.report.clone()
     }
 }
 

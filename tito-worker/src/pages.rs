@@ -36,9 +36,7 @@ impl<'a, E: TitoEngine> Pages<'a, E> {
 
     /// Passes over what lies before `key`.
     pub(crate) fn skip_to(&mut self, key: Vec<u8>) {
-        if let Some(rest) = self.rest.as_mut().filter(|rest| rest.start < key) {
-            rest.start = key;
-        }
+        self.rest = self.rest.take().map(|rest| rest.not_before(key));
     }
 }
 
@@ -78,7 +76,7 @@ impl DoneWalk {
                 self.rest = Some(rest.after(last));
             } else {
                 let next = keys::done_events_between(&self.queue, partition.saturating_add(1), 0, 0).start;
-                self.rest = (next > rest.start).then(|| KeyRange::new(next, rest.end));
+                self.rest = (next > rest.start).then(|| rest.not_before(next));
             }
             if !page.is_empty() {
                 return Ok(page);

@@ -23,7 +23,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded), and those of the engine.
+    /// [`TitoError::OutOfRange`](tito_core::TitoError::OutOfRange), and those of the engine.
     pub async fn create_topic(&self, event_type: &str, partitions: u16) -> Result<u16> {
         Ok(Topic::ensure(&self.engine, event_type, partitions).await?.partitions)
     }

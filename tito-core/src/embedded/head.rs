@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use tokio::sync::watch;
+
 use super::oracle::Oracle;
 use super::store::{Direction, Entries, Snapshot, StoreResult};
 use crate::error::{Result, TitoError};
@@ -25,12 +27,15 @@ pub(super) struct Head {
     group: u64,
     pub(super) oracle: Oracle,
     live: BTreeMap<Timestamp, Live>,
-    closed: Option<String>,
+    /// Why the engine was closed; whoever waits for that is told.
+    closed: watch::Sender<Option<String>>,
 }
 
 struct Live {
     /// The last group that the transaction sees.
     group: u64,
+    /// Whether its commit is being written, so that it can land however old it becomes meanwhile.
+    is_committing: bool,
     slot: Weak<SnapshotSlot>,
 }
 
@@ -43,22 +48,27 @@ pub(super) struct Beginning {
 
 impl Head {
     pub(super) fn new(snapshot: Arc<dyn Snapshot>, oracle: Oracle) -> Self {
-        Self { snapshot, group: 0, oracle, live: BTreeMap::new(), closed: None }
+        Self { snapshot, group: 0, oracle, live: BTreeMap::new(), closed: watch::Sender::new(None) }
     }
 
     /// Fails once the engine was closed.
     pub(super) fn check_open(&self) -> Result<()> {
-        match &self.closed {
+        match &*self.closed.borrow() {
             None => Ok(()),
             Some(reason) => Err(TitoError::EngineClosed { reason: reason.clone() }),
         }
+    }
+
+    /// Tells when the engine was closed, and why.
+    pub(super) fn watch_closed(&self) -> watch::Receiver<Option<String>> {
+        self.closed.subscribe()
     }
 
     /// Begins a transaction, or `None` if timestamps have to be reserved first.
     pub(super) fn begin(&mut self, now_millis: u64) -> Option<Beginning> {
         let start = self.oracle.next(now_millis)?;
         let slot = Arc::new(Mutex::new(Some(self.snapshot.clone())));
-        self.live.insert(start, Live { group: self.group, slot: Arc::downgrade(&slot) });
+        self.live.insert(start, Live { group: self.group, is_committing: false, slot: Arc::downgrade(&slot) });
         Some(Beginning { start, group: self.group, slot })
     }
 
@@ -67,9 +77,12 @@ impl Head {
         self.live.remove(&start);
     }
 
-    /// Whether a transaction has neither ended nor grown too old.
-    pub(super) fn is_live(&self, start: Timestamp) -> bool {
-        self.live.contains_key(&start)
+    /// Takes a transaction's commit up, if it has neither ended nor grown too old: it stays live until it is ended.
+    pub(super) fn admit(&mut self, start: Timestamp) -> bool {
+        self.live.get_mut(&start).is_some_and(|live| {
+            live.is_committing = true;
+            true
+        })
     }
 
     /// Makes a group visible, and returns the state before it. The caller draws the group's timestamps from the oracle
@@ -90,24 +103,28 @@ impl Head {
         self.live.first_key_value().map(|(start, _)| *start)
     }
 
-    /// Takes their snapshots from transactions that began more than `max_age_millis` before `now`. They can no longer
-    /// commit; keeping their snapshots would let the file grow with every commit since. Returns the snapshots, to be
+    /// Takes their snapshots from transactions that began more than `max_age_millis` before `now`, and whose commit is not
+    /// under way. They can no longer commit; keeping their snapshots would let the file grow with every commit since. Returns the snapshots, to be
     /// dropped without the lock.
     #[must_use = "dropped under the lock, they can keep all others waiting while a memtable is freed"]
     pub(super) fn expire(&mut self, now: Timestamp, max_age_millis: u64) -> Vec<Arc<dyn Snapshot>> {
+        let is_expired = |start: &Timestamp| now.millis_since(*start) > max_age_millis;
         let mut released = Vec::new();
-        while let Some(oldest) = self.live.first_entry() {
-            if now.millis_since(*oldest.key()) <= max_age_millis {
-                break;
+        let mut committing = Vec::new();
+        while let Some(oldest) = self.live.first_entry().filter(|oldest| is_expired(oldest.key())) {
+            let (start, live) = oldest.remove_entry();
+            match live.is_committing {
+                true => committing.push((start, live)),
+                false => released.extend(release(&live)),
             }
-            released.extend(release(&oldest.remove()));
         }
+        self.live.extend(committing);
         released
     }
 
     /// Closes the engine; live transactions lose their snapshots, so that the storage can be released.
     pub(super) fn close(&mut self, reason: String) {
-        self.closed.get_or_insert(reason);
+        self.closed.send_if_modified(|closed| closed.is_none() && closed.replace(reason).is_none());
         for transaction in std::mem::take(&mut self.live).values() {
             drop(release(transaction));
         }

@@ -84,24 +84,18 @@ struct Core {
     is_durable: bool,
     directory: Option<PathBuf>,
     context: EngineContext,
-    closed: watch::Sender<bool>,
+    closed: watch::Receiver<Option<String>>,
 }
 
 impl Core {
-    /// Ends everything that goes on in the engine. The first reason counts.
-    fn close(&self, reason: String) {
-        lock(&self.head).close(reason);
-        self.closed.send_replace(true);
-    }
-
     /// Closes the engine for an error that it can't go on after.
     fn fail(&self, reason: String) {
         tracing::error!(reason, directory = ?self.directory, "closing the embedded engine");
-        self.close(reason);
+        lock(&self.head).close(reason);
     }
 
     fn is_closed(&self) -> bool {
-        *self.closed.borrow()
+        self.closed.borrow().is_some()
     }
 
     /// The present, never before a timestamp that was handed out.
@@ -162,7 +156,15 @@ impl EmbeddedBackend {
 
     /// The start of the oldest transaction that has not ended, if there is one. No commit can land before it.
     pub fn oldest_live_start(&self) -> Option<Timestamp> {
-        lock(&self.core.head).oldest_live_start()
+        let (oldest, expired) = {
+            let mut head = lock(&self.core.head);
+            let now = self.core.now(&head);
+            // Those that have become too old for a commit are nobody's concern.
+            let expired = head.expire(now, self.core.max_age_millis);
+            (head.oldest_live_start(), expired)
+        };
+        drop(expired);
+        oldest
     }
 
     /// Closes the engine and waits until its storage is released, so that it can be opened again. Commits that were
@@ -194,15 +196,17 @@ impl EmbeddedBackend {
             if !store.is_durable() {
                 oracle.reserve(Timestamp::from_raw(u64::MAX));
             }
+            let head = Head::new(snapshot.clone(), oracle);
+            let closed = head.watch_closed();
             let core = Arc::new(Core {
-                head: Mutex::new(Head::new(snapshot.clone(), oracle)),
+                head: Mutex::new(head),
                 clock: builder.clock,
                 limits: builder.limits,
                 max_age_millis: builder.max_transaction_age.as_millis() as u64,
                 is_durable: store.is_durable(),
                 directory,
                 context: EngineContext::default(),
-                closed: watch::Sender::new(false),
+                closed,
             });
             core.context.set_identity(store.identity().clone());
             let committer = Committer::new(core.clone(), Box::new(store), snapshot);
@@ -272,15 +276,15 @@ impl TitoEngine for EmbeddedBackend {
         EmbeddedBackend::oldest_live_start(self)
     }
 
-    fn context(&self) -> &EngineContext {
-        &self.core.context
+    async fn closed(&self) -> TitoError {
+        let mut closed = self.core.closed.clone();
+        // The sender is in the head, which lives as long as this handle.
+        let reason = closed.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        TitoError::EngineClosed { reason: reason.unwrap_or_else(|| "it was shut down".to_string()) }
     }
 
-    async fn closed(&self) -> TitoError {
-        let mut closed = self.core.closed.subscribe();
-        // The sender is in the core, which this holds.
-        let _ = closed.wait_for(|closed| *closed).await;
-        transaction::closed(&self.core)
+    fn context(&self) -> &EngineContext {
+        &self.core.context
     }
 }
 

@@ -1,7 +1,5 @@
 //! Scans of a snapshot with a transaction's own writes on top.
 
-use std::ops::Bound;
-
 use super::merge::{Merge, Source};
 use super::store::{Direction, Snapshot, StoreResult};
 use crate::engine::KeyValue;
@@ -19,9 +17,7 @@ pub(super) fn merged_scan(
     if range.is_empty() || limit == 0 {
         return Ok(Vec::new());
     }
-    let own = writes
-        .range::<[u8], _>((Bound::Included(range.start.as_slice()), Bound::Excluded(range.end.as_slice())))
-        .map(|(key, pending)| Ok((key.clone(), pending.value.clone())));
+    let own = writes.range::<[u8], _>(range.bounds()).map(|(key, pending)| Ok((key.clone(), pending.value.clone())));
     let own: Source<'_> = match direction {
         Direction::Ascending => Box::new(own),
         Direction::Descending => Box::new(own.rev()),

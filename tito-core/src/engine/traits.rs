@@ -73,14 +73,18 @@ pub trait TitoEngine: Clone + Send + Sync + 'static {
         true
     }
 
-    /// The start of the oldest transaction that can still commit, on engines that know it.
+    /// The start of the oldest transaction that can still commit, on engines that know it. One whose commit was asked for
+    /// can until that was answered, however old it has become and whether or not its caller still waits; one that has
+    /// become too old for a commit can't. Whoever waits for the end of transactions rests on both.
     fn oldest_live_start(&self) -> Option<Timestamp> {
         None
     }
 
-    /// Completes once the engine is closed, whoever closed it, with the error that every call gets from then on:
-    /// [`TitoError::EngineClosed`] with the reason. Whatever waits for something of an engine waits for this as well.
-    /// Never completes for an engine that can't be closed.
+    /// Completes once the engine was closed, by its owner or by itself after an error of its storage, with the error that
+    /// its calls fail with from then on. Whoever waits for something of the engine's waits for this beside it. Safe to
+    /// cancel and to ask again.
+    ///
+    /// Never completes on an engine that can't be closed.
     fn closed(&self) -> impl Future<Output = TitoError> + Send {
         std::future::pending()
     }

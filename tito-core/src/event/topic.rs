@@ -69,7 +69,7 @@ impl Topic {
     /// The topic, created with `partitions` partitions if it did not exist. The number of an existing topic stays.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`] for a name that can't be a topic, [`TitoError::LimitExceeded`] for a number of
+    /// [`TitoError::InvalidName`] for a name that can't be a topic, [`TitoError::OutOfRange`] for a number of
     /// partitions out of 1 to 9,999, and those of the engine.
     pub async fn ensure<E: TitoEngine>(engine: &E, name: &str, partitions: u16) -> Result<Arc<Topic>> {
         names::check_event_type(name)?;
@@ -232,10 +232,10 @@ fn check_partitions(key: &[u8], partitions: u16) -> Result<()> {
     if (1..=keys::MAX_PARTITIONS).contains(&partitions) {
         return Ok(());
     }
-    Err(TitoError::LimitExceeded {
-        what: "a topic's number of partitions (at least 1)",
-        size: usize::from(partitions),
-        limit: usize::from(keys::MAX_PARTITIONS),
+    Err(TitoError::OutOfRange {
+        what: "a number of partitions",
+        found: partitions.to_string(),
+        expected: format!("1 to {}", keys::MAX_PARTITIONS),
         key: key.into(),
     })
 }

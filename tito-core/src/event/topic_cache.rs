@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::engine::{TitoEngine, TitoTransaction};
 use crate::error::Result;
+use crate::timestamp::Timestamp;
 
 use super::topic::Topic;
 
@@ -67,26 +68,38 @@ impl TopicCache {
 /// `max_transaction_age`, by the engine's time.
 ///
 /// # Errors
-/// Those of the engine.
+/// Those of the engine; at once when it is closed meanwhile.
 pub async fn settle_topics<E: TitoEngine>(engine: &E) -> Result<()> {
-    if !engine.is_only_writer() {
-        return wait_by_the_engines_time(engine, CACHED.as_millis() as u64 + engine.max_transaction_age_millis()).await;
+    tokio::select! {
+        biased;
+        closed = engine.closed() => Err(closed),
+        settled = settle(engine) => settled,
     }
-    // Begun after the change was made known to this process, so whatever begins from now on goes by it.
+}
+
+async fn settle<E: TitoEngine>(engine: &E) -> Result<()> {
+    // Begun after the change was made known to this process, so whatever it begins from now on goes by it.
     let tx = engine.begin().await?;
     let changed = tx.start_timestamp();
     tx.rollback().await;
     drop(tx);
-    let too_old = changed.physical_millis() + engine.max_transaction_age_millis();
-    while engine.oldest_live_start().is_some_and(|oldest| oldest < changed) && engine.clock().now_millis() <= too_old {
+    let mut aware = changed;
+    if !engine.is_only_writer() {
+        let cached = CACHED.as_millis() as u64;
+        wait_by_the_engines_time(engine, changed, cached + engine.max_transaction_age_millis()).await?;
+        // What others have begun since.
+        aware = Timestamp::from_millis(changed.physical_millis().saturating_add(cached));
+    }
+    // No clock says that these are over: one whose commit is under way can be older than any transaction may become.
+    while engine.oldest_live_start().is_some_and(|oldest| oldest < aware) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(())
 }
 
 /// This machine's clock says when to ask, and no more: it can be set meanwhile.
-async fn wait_by_the_engines_time<E: TitoEngine>(engine: &E, millis: u64) -> Result<()> {
-    let (clock, began) = (engine.clock(), engine.timestamp().await?);
+async fn wait_by_the_engines_time<E: TitoEngine>(engine: &E, began: Timestamp, millis: u64) -> Result<()> {
+    let clock = engine.clock();
     let mut left = millis;
     while left > 0 {
         tokio::select! {

@@ -68,7 +68,8 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
     if number >= MAX_EVENTS_OF_A_TRANSACTION {
         return Err(TitoError::LimitExceeded {
             what: "a transaction in events",
-            size: number as usize,
+            // Counted from 0.
+            size: number as usize + 1,
             limit: MAX_EVENTS_OF_A_TRANSACTION as usize,
             key: KeyText::from(key),
         });

@@ -56,8 +56,8 @@ pub fn index_range(table: &str, index: &str, start: Bound<&[u8]>, end: Bound<&[u
         Bound::Unbounded => {}
     }
     match end {
-        Bound::Included(fields) => range.end = past(fields),
-        Bound::Excluded(fields) => range.end = before(fields),
+        Bound::Included(fields) => range.end = Some(past(fields)),
+        Bound::Excluded(fields) => range.end = Some(before(fields)),
         Bound::Unbounded => {}
     }
     range

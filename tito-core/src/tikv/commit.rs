@@ -1,7 +1,10 @@
 //! The commit of one transaction, in a task of the engine's, to one of its three outcomes.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tikv_client::{Backoff, ProtoLockInfo, Transaction, TransactionClient};
@@ -14,7 +17,6 @@ use super::failure::Failure;
 use super::outcome::{Refusal, committed, refusal};
 use super::reads::{At, only};
 use super::timestamp_of;
-use crate::clock::Clock;
 use crate::engine::Announcements;
 use crate::engine::write_buffer::{WriteBuffer, already_exists};
 use crate::error::{BoxError, KeyText, Result, TitoError};
@@ -149,17 +151,24 @@ impl Begun {
     /// was sent by then is rolled back after it, and what arrives late finds that.
     async fn attempt(&mut self, core: &Core) -> Result<Timestamp, Failed> {
         let deadline = Deadline::after(core.settings.call_deadline);
-        let oldest_millis = self.age.began_millis.saturating_add(core.max_age_millis());
-        let start = self.start;
-        tokio::select! {
-            biased;
-            outcome = deadline.bound(self.transaction.commit()) => match outcome {
+        let (start, age, limit_millis) = (self.start, self.age, core.max_age_millis());
+        let is_too_old = || age.millis(core) > limit_millis;
+        let mut commit = pin!(deadline.bound(self.transaction.commit()));
+        // Looked at before each of its steps: one that was kept waiting, by the cluster or with the whole process, must not
+        // go on to draw a timestamp and to commit at it. Whoever waits until this transaction is too old goes by that.
+        let step = poll_fn(|context| match is_too_old() {
+            true => Poll::Ready(Err(Failed::TooOld)),
+            false => commit.as_mut().poll(context).map(|outcome| match outcome {
                 // Without a timestamp there was nothing to commit.
                 Ok(Ok(timestamp)) => Ok(timestamp.map_or(start, |timestamp| timestamp_of(&timestamp))),
                 Ok(Err(error)) => Err(Failed::Error(error)),
                 Err(Passed) => Err(Failed::Deadline),
-            },
-            () = passes(&core.settings.clock, oldest_millis) => Err(Failed::TooOld),
+            }),
+        });
+        tokio::select! {
+            biased;
+            outcome = step => outcome,
+            () = becomes(is_too_old) => Err(Failed::TooOld),
         }
     }
 
@@ -316,10 +325,10 @@ impl Begun {
     }
 }
 
-/// Completes when a clock has passed an instant. It is looked at and not waited for: a wait for a time that seldom comes
+/// Completes when something has come to be. A clock is looked at and not waited for: a wait for a time that seldom comes
 /// would be in the way of a test that turns the clock to the next wait.
-async fn passes(clock: &Arc<dyn Clock>, millis: u64) {
-    while clock.now_millis() <= millis {
+async fn becomes(holds: impl Fn() -> bool) {
+    while !holds() {
         tokio::time::sleep(CLOCK_LOOK).await;
     }
 }

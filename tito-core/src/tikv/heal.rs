@@ -14,6 +14,7 @@ use tikv_client::{ProtoLockInfo, Timestamp as ClientTimestamp, TimestampExt, Tra
 
 use super::Core;
 use super::deadline::Deadline;
+use super::reads::bounds_of;
 use crate::keys::KeyRange;
 
 type ClientResult<T> = std::result::Result<T, tikv_client::Error>;
@@ -41,8 +42,7 @@ impl Core {
         let mut left = range.clone();
         let mut healed = Healed::Clean;
         for _ in 0..LOOKS {
-            let looked_at = left.start.clone()..left.end.clone();
-            let mut locks = client.scan_locks(&version, looked_at, LOCKS).await?;
+            let mut locks = client.scan_locks(&version, bounds_of(&left), LOCKS).await?;
             locks.sort_unstable_by(|one, other| one.key.cmp(&other.key));
             // Each region gives so many, so a later region's are told although an earlier one has more: up to here none
             // is missing.

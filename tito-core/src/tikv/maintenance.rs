@@ -59,12 +59,15 @@ impl TiKVBackend {
     /// transaction, delete in bounded batches instead.
     ///
     /// # Errors
-    /// [`TitoError::Storage`] with [`TiKVError::Refused`] for a range that is empty or without a first or a last key: a
+    /// [`TitoError::Storage`] with [`TiKVError::Refused`] for a range that is empty or has no first or no last key: a
     /// server of TiKV dies of such a request. [`TitoError::Unavailable`] if it could not be done within the
     /// `maintenance_deadline`; what was destroyed by then stays destroyed.
     pub async fn delete_range(&self, range: KeyRange) -> Result<()> {
         if range.is_empty() {
             return Err(refused("delete_range", "the range is empty".to_string()));
+        }
+        if range.end.is_none() {
+            return Err(refused("delete_range", "the range has no end".to_string()));
         }
         self.destroy("delete_range", self.core.prefix.stored_range(&range)).await
     }
@@ -81,11 +84,11 @@ impl TiKVBackend {
     }
 
     async fn destroy(&self, call: &'static str, stored: KeyRange) -> Result<()> {
-        check_destroyable(call, &stored)?;
+        let (start, end) = check_destroyable(call, stored)?;
         self.core.check_open()?;
         let opened = self.core.connections.open_patient(self.core.settings.maintenance_deadline).await;
         let client = opened.map_err(|source| TitoError::Unavailable { operation: call, source: source.into() })?;
-        self.once(call, client.unsafe_destroy_range(stored.start..stored.end)).await
+        self.once(call, client.unsafe_destroy_range(start..end)).await
     }
 
     /// Waits for something that takes long. The client itself makes it again where a server fails.
@@ -105,11 +108,12 @@ impl TiKVBackend {
     }
 }
 
-/// A tikv-server dies of a range without a first or a last key.
-fn check_destroyable(call: &'static str, stored: &KeyRange) -> Result<()> {
-    match stored.start.is_empty() || stored.end.is_empty() || stored.is_empty() {
-        true => Err(refused(call, "expected a range with a first and a last key".to_string())),
-        false => Ok(()),
+/// The bounds of a range, both there: a tikv-server dies of one without a first or a last key.
+fn check_destroyable(call: &'static str, stored: KeyRange) -> Result<(Vec<u8>, Vec<u8>)> {
+    let is_empty = stored.is_empty();
+    match stored.end.filter(|end| !is_empty && !stored.start.is_empty() && !end.is_empty()) {
+        Some(end) => Ok((stored.start, end)),
+        None => Err(refused(call, "expected a range with a first and a last key".to_string())),
     }
 }
 
@@ -126,9 +130,14 @@ mod tests {
     #[test]
     fn ranges_that_would_kill_a_server_are_refused() {
         for (start, end) in [("", "z"), ("a", ""), ("", ""), ("b", "a"), ("a", "a")] {
-            let outcome = check_destroyable("delete_range", &KeyRange::new(start, end));
+            let outcome = check_destroyable("delete_range", KeyRange::new(start, end));
             assert!(matches!(outcome, Err(TitoError::Storage { .. })), "{start:?}..{end:?}: {outcome:?}");
         }
-        check_destroyable("delete_range", &KeyRange::new("a", "b")).unwrap();
+        for range in [KeyRange::prefix(""), KeyRange::starting_at("a"), KeyRange::prefix([255])] {
+            let outcome = check_destroyable("delete_range", range.clone());
+            assert!(matches!(outcome, Err(TitoError::Storage { .. })), "{range:?}: {outcome:?}");
+        }
+        let bounds = check_destroyable("delete_range", KeyRange::new("a", "b")).unwrap();
+        assert_eq!(bounds, (b"a".to_vec(), b"b".to_vec()));
     }
 }

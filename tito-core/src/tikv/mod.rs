@@ -97,12 +97,10 @@ struct Core {
     context: EngineContext,
 }
 
-const SHUT_DOWN: &str = "it was shut down";
-
 impl Core {
     fn check_open(&self) -> Result<()> {
         match *self.is_closed.borrow() {
-            true => Err(TitoError::EngineClosed { reason: SHUT_DOWN.to_string() }),
+            true => Err(shut_down()),
             false => Ok(()),
         }
     }
@@ -110,6 +108,10 @@ impl Core {
     fn max_age_millis(&self) -> u64 {
         u64::try_from(self.settings.max_transaction_age.as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+fn shut_down() -> TitoError {
+    TitoError::EngineClosed { reason: "it was shut down".to_string() }
 }
 
 /// The timestamp as the rest of Tito knows it.
@@ -139,7 +141,11 @@ impl TiKVBackend {
         let engine = Self {
             core: Arc::new(Core {
                 connections,
-                prefix: KeyPrefix::new(settings.key_prefix.clone(), settings.keyspace.is_some()),
+                prefix: KeyPrefix::new(
+                    settings.key_prefix.clone(),
+                    settings.keyspace.is_some(),
+                    settings.limits.key_bytes,
+                ),
                 tasks: Tasks::here(),
                 page_size: PageSize::new(settings.max_message_bytes),
                 is_closed: watch::Sender::new(false),
@@ -193,15 +199,14 @@ impl TitoEngine for TiKVBackend {
         self.core.max_age_millis()
     }
 
-    fn context(&self) -> &EngineContext {
-        &self.core.context
+    async fn closed(&self) -> TitoError {
+        // The sender lives as long as the engine.
+        let _ = self.core.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
+        shut_down()
     }
 
-    async fn closed(&self) -> TitoError {
-        let mut is_closed = self.core.is_closed.subscribe();
-        // The sender is in the core, which this holds.
-        let _ = is_closed.wait_for(|closed| *closed).await;
-        TitoError::EngineClosed { reason: SHUT_DOWN.to_string() }
+    fn context(&self) -> &EngineContext {
+        &self.core.context
     }
 }
 

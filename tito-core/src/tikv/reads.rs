@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tikv_client::{
-    Backoff, CheckLevel, KvPair, RetryOptions, Snapshot, TimestampExt, TransactionClient, TransactionOptions,
+    Backoff, BoundRange, CheckLevel, KvPair, RetryOptions, Snapshot, TimestampExt, TransactionClient,
+    TransactionOptions,
 };
 
 use super::Core;
@@ -119,8 +120,7 @@ impl At<'_> {
         loop {
             let rows = self.core.page_size.rows(needed).min(most);
             let read = |client: TransactionClient| {
-                // Both ends are given: the client's reverse scan finds no region without an end.
-                let bounds = stored.start.clone()..stored.end.clone();
+                let bounds = bounds_of(&stored);
                 async move {
                     let mut snapshot = self.snapshot(&client);
                     // Pages have 4096 rows at most.
@@ -158,9 +158,15 @@ impl At<'_> {
     }
 }
 
+/// The range as the client takes it.
+pub(super) fn bounds_of(stored: &KeyRange) -> BoundRange {
+    let (start, end) = stored.bounds();
+    BoundRange::new(start.map(|key| key.to_vec().into()), end.map(|key| key.to_vec().into()))
+}
+
 /// The range of one key.
 pub(super) fn only(key: &[u8]) -> KeyRange {
     let mut end = key.to_vec();
     end.push(0);
-    KeyRange { start: key.to_vec(), end }
+    KeyRange::new(key, end)
 }

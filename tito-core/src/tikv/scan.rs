@@ -1,9 +1,8 @@
 //! Scans of what a transaction sees, page by page, with its own writes on top.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
-use super::reads::{At, Page};
+use super::reads::{At, Page, only};
 use crate::engine::KeyValue;
 use crate::engine::write_buffer::Writes;
 use crate::error::Result;
@@ -28,7 +27,10 @@ pub(super) async fn scan(
         found.extend(merged(page.rows, writes, &covered, is_reverse).take(limit - found.len()));
         range = match is_reverse {
             true => range.before(&covered.start),
-            false => KeyRange { start: covered.end, end: range.end },
+            false => match covered.end {
+                Some(end) => range.not_before(end),
+                None => break,
+            },
         };
     }
     Ok(found)
@@ -39,10 +41,7 @@ fn covered(range: &KeyRange, page: &Page, is_reverse: bool) -> KeyRange {
     let mut covered = range.clone();
     match page.rows.last() {
         Some((last, _)) if !page.is_last && is_reverse => covered.start = last.clone(),
-        Some((last, _)) if !page.is_last => {
-            covered.end = last.clone();
-            covered.end.push(0);
-        }
+        Some((last, _)) if !page.is_last => covered.end = only(last).end,
         _ => {}
     }
     covered
@@ -71,9 +70,8 @@ fn merged(
 }
 
 fn own<'a>(writes: &'a Writes, range: &'a KeyRange) -> impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)> {
-    let bounds = (Bound::Included(range.start.as_slice()), Bound::Excluded(range.end.as_slice()));
     // A map's range panics on bounds that are the wrong way round.
-    let writes = (!range.is_empty()).then(|| writes.range::<[u8], _>(bounds));
+    let writes = (!range.is_empty()).then(|| writes.range::<[u8], _>(range.bounds()));
     writes.into_iter().flatten().map(|(key, pending)| (key, &pending.value))
 }
 

@@ -57,13 +57,16 @@ pub(crate) struct State<'a> {
 impl<'a> State<'a> {
     /// Appends events as a whole, or refuses them as a whole: then nothing is changed.
     pub(super) fn append(&mut self, events: &'a [Prepared]) -> Result<Vec<Appended>> {
+        let mut size = 0;
         for event in events.iter().filter(|event| !self.ids.contains_key(event.id.as_str())) {
             self.check(event)?;
+            size += 1;
         }
-        if self.head.last.saturating_add(events.len() as u64) > MAX_SEQUENCE {
-            let (size, limit) = (events.len(), MAX_SEQUENCE.saturating_sub(self.head.last) as usize);
+        let limit = usize::try_from(MAX_SEQUENCE.saturating_sub(self.head.last)).unwrap_or(usize::MAX);
+        if size > limit {
             let key = KeyText::from(Vec::new());
-            return Err(TitoError::LimitExceeded { what: "a store in events", size, limit, key }.into());
+            let what = "an append in events, by the sequences that the store has left,";
+            return Err(TitoError::LimitExceeded { what, size, limit, key }.into());
         }
         Ok(events.iter().map(|event| self.append_one(event)).collect())
     }
@@ -186,6 +189,20 @@ mod tests {
             sequences.extend(sequence_of(list, event.id).map(|at| at as u64 + 1));
         }
         Some(sequences)
+    }
+
+    #[test]
+    fn an_append_past_the_last_sequence_tells_how_many_are_left() {
+        let events: Vec<_> =
+            (0..3).map(|id| prepared(&Given { id, subject: ["a", "b", "c"], expected: None })).collect();
+        let mut state = State { head: Head { last: MAX_SEQUENCE - 2, ..Head::default() }, ..State::default() };
+        let error = state.append(&events).unwrap_err().to_string();
+        assert!(error.contains("an append in events, by the sequences that the store has left, of 3"), "{error}");
+        assert!(error.contains("is over the limit of 2"), "{error}");
+        state.append(&events[..2]).unwrap();
+        let error = state.append(&events).unwrap_err().to_string();
+        assert!(error.contains("of 1 is over the limit of 0"), "{error}");
+        assert_eq!(state.append(&events[..2]).unwrap().len(), 2, "what is there needs no sequence");
     }
 
     proptest! {

@@ -1,10 +1,9 @@
 //! Events folded into one generation, within one transaction.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
-use tito_core::{BoxError, TitoEngine, TitoError, keys};
+use tito_core::{BoxError, TitoEngine, TitoError, keys, panics};
 
 use super::projector::Projector;
 use super::run::Folding;
@@ -98,11 +97,11 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
 
     /// A projector's panic is a failure like others, so that it is known by which event.
     async fn project(&self, event: &Event, view: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> {
-        // On the heap, as it is within several futures that are large on some engines.
-        let project = Box::pin(self.projector.project(event, view));
+        // On the heap, as it is within several futures that are large on some engines. Called and dropped in there, too.
+        let project = Box::pin(async { self.projector.project(event, view).await });
         match AssertUnwindSafe(project).catch_unwind().await {
             Ok(result) => result,
-            Err(panic) => Err(format!("the projector panicked: {}", text_of(&*panic)).into()),
+            Err(panic) => Err(format!("the projector panicked: {}", panics::text_of(panic)).into()),
         }
     }
 
@@ -138,9 +137,4 @@ pub(super) fn is_of_the_engine(error: &TitoError) -> bool {
             | TitoError::Unavailable { .. }
             | TitoError::CommitUnknown { .. }
     )
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&'static str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

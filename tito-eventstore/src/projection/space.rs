@@ -43,7 +43,7 @@ impl Space {
                 return Err(TitoError::application("a range within a view has rows only, or none"));
             }
             let at = |key: &[u8]| [self.0.as_slice(), key].concat();
-            return Ok(KeyRange::new(at(&range.start), at(&range.end)));
+            return Ok(KeyRange { start: at(&range.start), end: range.end.as_deref().map(at) });
         }
         Ok(range)
     }
@@ -109,6 +109,9 @@ mod tests {
         assert_eq!(space().stored_range(KeyRange::new("z", "a")).unwrap(), KeyRange::new("z", "a"));
         space().stored_range(KeyRange::new("", "z")).unwrap_err();
         space().stored_range(KeyRange::new("data:z", "data;x")).unwrap_err();
+        space().stored_range(KeyRange::prefix("")).unwrap_err();
+        space().stored_range(KeyRange::starting_at("data:z")).unwrap_err();
+        assert_eq!(space().stored_range(KeyRange::starting_at("z")).unwrap(), KeyRange::starting_at("z"));
     }
 
     #[test]

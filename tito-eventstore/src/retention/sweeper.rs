@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tito_core::{TitoEngine, TitoError};
+use tito_core::{TitoEngine, TitoError, panics};
 use tokio::task::JoinHandle;
 
 use super::sweep;
@@ -32,7 +32,7 @@ impl Sweeper {
         if let Some(task) = task {
             task.abort();
             // An error says that it was aborted, or has panicked before.
-            let _ = task.await;
+            let _ = task.await.map_err(panics::reason_of);
         }
     }
 }

@@ -10,7 +10,7 @@ mod options;
 
 use std::fmt;
 
-use tito_core::{TitoEngine, TitoError};
+use tito_core::{TitoEngine, TitoError, panics};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -106,7 +106,7 @@ impl<M> Watcher<M> {
         let Some(task) = self.task.as_mut() else { return Err(ended("the watcher was stopped".to_string()).into()) };
         let outcome = task.await;
         self.task = None;
-        outcome.map_err(|error| ended(format!("the task of the watcher has ended: {error}")))?
+        outcome.map_err(|error| ended(format!("the task of the watcher has ended: {}", panics::reason_of(error))))?
     }
 }
 

@@ -153,6 +153,7 @@ macro_rules! __every_fact {
                 databases_are_apart
                 clones_of_an_engine_share_one_database
                 keys_of_any_bytes_are_kept_in_the_order_of_their_bytes
+                a_range_without_an_end_reaches_the_last_key
                 values_of_any_bytes_are_kept
                 an_empty_value_replaces_a_value_and_back
             }

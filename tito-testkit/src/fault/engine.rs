@@ -69,6 +69,13 @@ impl<E: TitoEngine> FaultEngine<E> {
         &self.faults
     }
 
+    /// Closes the engine for everybody who goes by this one, as an engine closes itself after an error of its storage:
+    /// all calls fail with [`TitoError::EngineClosed`] and this reason, those included that a gate or a delay holds. The
+    /// engine without faults stays open.
+    pub fn close(&self, reason: impl Into<String>) {
+        self.faults.close(reason.into());
+    }
+
     /// The engine without faults.
     pub fn inner(&self) -> &E {
         &self.inner
@@ -107,7 +114,8 @@ impl<E: TitoEngine> TitoEngine for FaultEngine<E> {
     }
 
     fn oldest_live_start(&self) -> Option<Timestamp> {
-        self.inner.oldest_live_start()
+        // A commit that a gate holds was asked for, and has no answer yet.
+        [self.inner.oldest_live_start(), self.faults.oldest_commit()].into_iter().flatten().min()
     }
 
     fn is_durable(&self) -> bool {
@@ -116,6 +124,13 @@ impl<E: TitoEngine> TitoEngine for FaultEngine<E> {
 
     fn is_only_writer(&self) -> bool {
         self.deaf.is_none() && self.inner.is_only_writer()
+    }
+
+    async fn closed(&self) -> TitoError {
+        tokio::select! {
+            closed = self.faults.closed() => closed,
+            closed = self.inner.closed() => closed,
+        }
     }
 
     fn context(&self) -> &EngineContext {
@@ -222,6 +237,7 @@ impl<T: TitoTransaction> TitoTransaction for FaultTransaction<T> {
 
     async fn commit(&self) -> Result<Timestamp> {
         let written = self.with_shared(|shared| shared.written.clone());
+        let _committing = self.faults.begin_commit(self.inner.start_timestamp());
         let fault = self.faults.meet(Call::Commit, Keys::Many(&written), &self.clock).await;
         let unknown = || TitoError::CommitUnknown { source: injected(Call::Commit) };
         match fault {
@@ -237,6 +253,7 @@ impl<T: TitoTransaction> TitoTransaction for FaultTransaction<T> {
                     Failure::Conflict => TitoError::Conflict { key: KeyText::from(Keys::Many(&written).first()) },
                     Failure::StorageError => storage_error(Call::Commit),
                     Failure::LostAnswer | Failure::LostRequest => unknown(),
+                    Failure::Closed(closed) => closed,
                 })
             }
         }
@@ -254,11 +271,20 @@ enum Failure {
     StorageError,
     LostAnswer,
     LostRequest,
+    Closed(TitoError),
 }
 
 impl Faults {
     /// Counts a call, waits if a rule says so, and says how the call is to fail.
     async fn meet(&self, call: Call, keys: Keys<'_>, clock: &Arc<dyn Clock>) -> Option<Failure> {
+        tokio::select! {
+            biased;
+            closed = self.closed() => Some(Failure::Closed(closed)),
+            failure = self.meet_rule(call, keys, clock) => failure,
+        }
+    }
+
+    async fn meet_rule(&self, call: Call, keys: Keys<'_>, clock: &Arc<dyn Clock>) -> Option<Failure> {
         match self.decide(call, &keys)? {
             Effect::Conflict => Some(Failure::Conflict),
             Effect::StorageError => Some(Failure::StorageError),
@@ -287,6 +313,7 @@ async fn around<R>(fault: Option<Failure>, call: Call, operation: impl Future<Ou
         }
         Some(Failure::Conflict) => Err(TitoError::Conflict { key: KeyText::from(Vec::new()) }),
         Some(Failure::StorageError | Failure::LostRequest) => Err(storage_error(call)),
+        Some(Failure::Closed(closed)) => Err(closed),
     }
 }
 

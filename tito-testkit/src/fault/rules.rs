@@ -1,10 +1,12 @@
 //! Which calls fail, and how.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tito_core::keys::KeyRange;
+use tito_core::{Timestamp, TitoError};
+use tokio::sync::watch;
 
 use super::Call;
 use super::gate::Gate;
@@ -12,7 +14,25 @@ use super::gate::Gate;
 /// What is to go wrong in a [`FaultEngine`](super::FaultEngine), and how often each call was made. Clones are handles
 /// of the same faults.
 #[derive(Clone, Debug)]
-pub struct Faults(Arc<Mutex<State>>);
+pub struct Faults {
+    state: Arc<Mutex<State>>,
+    /// Why the engine was closed.
+    closed: Arc<watch::Sender<Option<String>>>,
+    /// The starts of transactions whose commits are under way.
+    committing: Arc<Mutex<BTreeSet<Timestamp>>>,
+}
+
+/// A commit that is under way until this is dropped.
+pub(super) struct Committing {
+    all: Arc<Mutex<BTreeSet<Timestamp>>>,
+    start: Timestamp,
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.start);
+    }
+}
 
 #[derive(Debug)]
 struct State {
@@ -74,9 +94,7 @@ impl Keys<'_> {
             Self::None => false,
             Self::One(key) => key.starts_with(prefix),
             Self::Many(keys) => keys.iter().any(|key| key.starts_with(prefix)),
-            Self::Range(range) => {
-                range.start.starts_with(prefix) || (range.start.as_slice() < prefix && prefix < range.end.as_slice())
-            }
+            Self::Range(range) => !KeyRange::prefix(prefix).intersection((*range).clone()).is_empty(),
         }
     }
 }
@@ -84,13 +102,18 @@ impl Keys<'_> {
 impl Faults {
     /// No faults yet. `seed` decides the ones at random.
     pub(super) fn new(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             rules: Vec::new(),
             counts: HashMap::new(),
             injected: 0,
             rows_read: 0,
             random: fastrand::Rng::with_seed(seed),
-        })))
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            closed: Arc::new(watch::Sender::new(None)),
+            committing: Arc::default(),
+        }
     }
 
     /// Begins a rule about calls of one kind. Its effect completes it:
@@ -143,6 +166,26 @@ impl Faults {
         self.lock().rules.clear();
     }
 
+    pub(super) fn begin_commit(&self, start: Timestamp) -> Committing {
+        self.committing.lock().unwrap_or_else(PoisonError::into_inner).insert(start);
+        Committing { all: self.committing.clone(), start }
+    }
+
+    pub(super) fn oldest_commit(&self) -> Option<Timestamp> {
+        self.committing.lock().unwrap_or_else(PoisonError::into_inner).first().copied()
+    }
+
+    pub(super) fn close(&self, reason: String) {
+        self.closed.send_if_modified(|closed| closed.is_none() && closed.replace(reason).is_none());
+    }
+
+    /// Completes once the engine was closed.
+    pub(super) async fn closed(&self) -> TitoError {
+        // The sender lives as long as these.
+        let reason = self.closed.subscribe().wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        TitoError::EngineClosed { reason: reason.unwrap_or_default() }
+    }
+
     /// Counts a call and decides what is to go wrong with it: what the first rule about it says.
     pub(super) fn decide(&self, call: Call, keys: &Keys<'_>) -> Option<Effect> {
         let mut state = self.lock();
@@ -172,7 +215,7 @@ impl Faults {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -135,6 +135,32 @@ impl Evolver for Panics {
     }
 }
 
+/// Panics with what panics when it is dropped.
+struct Explodes;
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+impl Evolver for Explodes {
+    fn evolve(&mut self, _: &Event) -> Result<(), BoxError> {
+        std::panic::panic_any(Bomb)
+    }
+}
+
+pub async fn a_panic_that_panics_when_it_is_dropped_ends_the_watcher_too<E: TitoEngine>(db: E, _: TestClock) {
+    let store = store(&db).await;
+    let watcher = store.watch(Explodes, "a").await.unwrap();
+    let last = store.append(event("a.1", "x")).await.unwrap();
+    assert!(!watcher.reached(last).await);
+    let error = watcher.stop().await.map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("it panicked"), "{error}");
+}
+
 pub async fn a_panic_of_a_model_ends_the_watcher<E: TitoEngine>(db: E, _: TestClock) {
     let store = store(&db).await;
     let watcher = store.watch(Panics, "a").await.unwrap();

@@ -4,6 +4,7 @@
 mod crud;
 mod cursors;
 mod events;
+mod floats;
 mod hand_written;
 mod names;
 mod queries;
@@ -25,6 +26,8 @@ macro_rules! on_engine {
                 a_cursor_of_another_query_is_refused, the_last_page_has_no_cursor, pages_go_backwards_too;
             events: a_write_carries_the_events_that_it_calls_for, an_event_before_the_start_is_due_at_the_start,
                 an_event_out_of_the_format_is_refused_with_its_time, a_rolled_back_write_leaves_no_event;
+            floats: floats_are_read_back_and_found_by_their_own_values,
+                floats_of_models_written_by_hand_are_found_too;
             hand_written: nested_fields_and_lists_are_indexed, values_of_the_wrong_type_are_refused,
                 a_condition_decides_row_by_row, a_unique_index_named_by_the_model_is_enforced,
                 every_type_of_field_sorts_by_value;

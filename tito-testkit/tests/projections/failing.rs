@@ -57,6 +57,25 @@ pub async fn a_panic_and_a_taken_unique_value_are_told<E: TitoEngine>(db: E, _: 
     assert_eq!(bank.projection("accounts").await.unwrap().checkpoint, 4);
 }
 
+pub async fn a_panic_that_panics_when_it_is_dropped_is_a_failure_like_others<E: TitoEngine>(db: E, clock: TestClock) {
+    let (bank, projection, controls) = projected(&db).await;
+    let mut customers = Customers::new();
+    customers.append(&bank, 20).await;
+    controls.fail(Some((10, "bomb")));
+    let error = projection.catch_up().await.unwrap_err();
+    assert!(matches!(&error, EventStoreError::Projector { sequence: 10, .. }), "{error}");
+    let mut harness = harness(&db, &clock, &projection);
+    for _ in 0..40 {
+        harness.advance(Duration::from_secs(120)).await.unwrap();
+        customers.append(&bank, 1).await;
+    }
+    let failure = bank.projection("accounts").await.unwrap().failure.unwrap();
+    assert_eq!((failure.sequence, failure.error.as_str()), (10, "the projector panicked: no message"));
+    controls.fail(None);
+    harness.advance(Duration::from_secs(120)).await.unwrap();
+    assert_folded(&bank, 0).await;
+}
+
 pub async fn catching_up_gets_a_repaired_projector_going_at_once<E: TitoEngine>(db: E, clock: TestClock) {
     let (bank, projection, controls) = projected(&db).await;
     let mut customers = Customers::new();

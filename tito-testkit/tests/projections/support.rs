@@ -66,6 +66,15 @@ impl Controls {
     }
 }
 
+/// What a panic carries whose drop panics.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
 /// Folds accounts.
 pub struct Accounts<E: TitoEngine> {
     rows: TitoModel<View<E>, Account>,
@@ -105,6 +114,7 @@ impl<E: TitoEngine> Projector<E> for Accounts<E> {
             // After its writes, so that they have to be taken back.
             Some((sequence, how)) if sequence == event.sequence() => match how {
                 "panic" => panic!("out of order"),
+                "bomb" => std::panic::panic_any(Bomb),
                 how => Err(how.into()),
             },
             _ => Ok(()),

@@ -8,6 +8,7 @@ pub(crate) enum Flaw {
     MissesTheLastCommit,
     SortsBatches,
     IncludesTheEnd,
+    NeedsAnEnd,
     LimitOfZeroIsOne,
     BlindToOwnWrites,
     LimitBeforeMerge,

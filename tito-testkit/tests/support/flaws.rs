@@ -15,6 +15,7 @@ flaws! {
     }
     batches_in_another_order_are_found: SortsBatches { snapshots::batch_get_answers_in_the_order_of_its_keys }
     ranges_with_their_end_are_found: IncludesTheEnd { snapshots::scans_hold_to_their_range_and_limit }
+    ranges_without_an_end_that_are_empty_are_found: NeedsAnEnd { storage::a_range_without_an_end_reaches_the_last_key }
     a_limit_of_zero_that_gives_something_is_found: LimitOfZeroIsOne {
         own_writes::empty_ranges_and_a_limit_of_zero_give_nothing
         own_writes::reads_equal_a_sorted_map_under_own_writes

@@ -220,7 +220,9 @@ impl Transaction {
     async fn scan(&self, range: KeyRange, limit: usize, reverse: bool) -> Result<Vec<KeyValue>> {
         let flaw = self.engine.flaw;
         let limit = if flaw == Flaw::LimitOfZeroIsOne { limit.max(1) } else { limit };
-        let includes = |key: &Vec<u8>| range.contains(key) || (flaw == Flaw::IncludesTheEnd && *key == range.end);
+        let limit = if flaw == Flaw::NeedsAnEnd && range.end.is_none() { 0 } else { limit };
+        let includes =
+            |key: &Vec<u8>| range.contains(key) || (flaw == Flaw::IncludesTheEnd && Some(key) == range.end.as_ref());
         let cut = |entries: &mut BTreeMap<Vec<u8>, Vec<u8>>| {
             entries.retain(|key, _| includes(key));
             while entries.len() > limit {

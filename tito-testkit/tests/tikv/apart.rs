@@ -34,8 +34,15 @@ async fn assert_apart(one: &TiKVBackend, two: &TiKVBackend) {
     for (db, value) in [(one, "1"), (two, "2")] {
         let row = |key: &str| (key.as_bytes().to_vec(), value.as_bytes().to_vec());
         assert_eq!(everything(db).await, [row("apple"), row("tomato")]);
-        let reversed = db.begin().await.unwrap().scan_reverse(KeyRange::new("a", "z"), 10).await.unwrap();
+        let tx = db.begin().await.unwrap();
+        let reversed = tx.scan_reverse(KeyRange::new("a", "z"), 10).await.unwrap();
         assert_eq!(reversed, [row("tomato"), row("apple")]);
+        // All keys are all of the engine's, and none of others.
+        for all in [KeyRange::prefix(""), KeyRange::starting_at("a")] {
+            assert_eq!(tx.scan(all.clone(), 10).await.unwrap(), [row("apple"), row("tomato")]);
+            assert_eq!(tx.scan_reverse(all, 10).await.unwrap(), [row("tomato"), row("apple")]);
+        }
+        assert_eq!(tx.scan(KeyRange::prefix([255]), 10).await.unwrap(), []);
         assert_eq!(get(db, "apple").await.as_deref(), Some(value));
         let again = db.transaction(|tx| async move { tx.insert(b"apple".to_vec(), b"3".to_vec()).await }).await;
         assert!(matches!(again, Err(TitoError::AlreadyExists { key }) if key.as_bytes() == b"apple"));

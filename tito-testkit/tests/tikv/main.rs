@@ -9,6 +9,7 @@ mod costs;
 mod crashes;
 mod kept;
 mod large;
+mod late;
 mod live_beside_dead;
 mod maintenance;
 mod outages;

@@ -84,9 +84,14 @@ async fn ranges_that_kill_a_server_are_refused_before_anything_is_sent() {
     let (cluster, _, db) = turned_by_hand().await;
     put_all(&db, &APART, "1").await.unwrap();
     no_locks(&cluster).await;
+    let below = builder(&cluster).key_prefix("own/").connect().await.unwrap();
     let before = cluster.calls();
     for (start, end) in [("", ""), ("", "z"), ("a", ""), ("a", "a"), ("z", "a")] {
         assert_refused(db.delete_range(KeyRange::new(start, end)).await);
+    }
+    for range in [KeyRange::prefix(""), KeyRange::starting_at("a"), KeyRange::prefix([255])] {
+        assert_refused(db.delete_range(range.clone()).await);
+        assert_refused(below.delete_range(range).await);
     }
     assert_refused(db.clear().await);
     assert_eq!(cluster.calls(), before);

@@ -107,7 +107,9 @@ pub async fn invalid_topics_and_times_are_refused_by_name<E: TitoEngine>(db: E, 
     }
     for partitions in [0, 10_000, u16::MAX] {
         let error = queue.create_topic("job", partitions).await.unwrap_err();
-        assert!(matches!(error, TitoError::LimitExceeded { .. }), "{error}");
+        assert!(matches!(error, TitoError::OutOfRange { .. }), "{error}");
+        let said = format!("a number of partitions of {partitions} can't be used: expected 1 to 9999 (key topic:job)");
+        assert_eq!(error.to_string(), said);
     }
     for at in [-1, i64::MIN, 10_000_000_000, i64::MAX] {
         let tx = db.begin().await.unwrap();

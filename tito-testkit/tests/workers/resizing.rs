@@ -109,7 +109,7 @@ pub async fn one_change_of_partitions_at_a_time<E: TitoEngine>(db: E, clock: Tes
     assert_eq!(topic(&db).await.revision, revision, "nothing to do is no change");
     for partitions in [0, 10_000] {
         let refused = queue.resize_topic("job", partitions).await;
-        assert!(matches!(refused, Err(TitoError::LimitExceeded { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(TitoError::OutOfRange { .. })), "{refused:?}");
     }
     let refused = queue.resize_topic("job@mail", 4).await;
     assert!(matches!(refused, Err(TitoError::InvalidName { .. })), "{refused:?}");

@@ -94,7 +94,7 @@ async fn search<T: TitoTransaction>(
         for &partition in partitions {
             let published = keys::events_from_second(queue, partition, reference.timestamp);
             let range = if is_later {
-                KeyRange::new(published, keys::events_of_partition(queue, partition).end)
+                keys::events_of_partition(queue, partition).not_before(published)
             } else {
                 let begin = keys::events_from_second(queue, partition, started_at(reference.id).seconds());
                 KeyRange::new(begin, published)

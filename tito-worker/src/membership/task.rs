@@ -15,7 +15,7 @@ const HASTE: u64 = 5;
 impl<E: TitoEngine> Membership<E> {
     /// Works until `stopped` is true (or its sender is gone), gives up all partitions, and leaves once every partition
     /// that was [begun](Membership::begin) has been [released](Membership::release). Returns at once when
-    /// [`leave`](Membership::leave) is called meanwhile.
+    /// [`leave`](Membership::leave) is called meanwhile, or the engine is closed: nobody can say that it leaves then.
     pub(crate) async fn run(&self, stopped: watch::Receiver<bool>) {
         let mut left = self.left.subscribe();
         tokio::select! {
@@ -23,6 +23,7 @@ impl<E: TitoEngine> Membership<E> {
             () = self.watch_for_lateness() => {}
             () = self.close_when(stopped) => {}
             _ = left.wait_for(|left| *left) => {}
+            _ = self.engine.closed() => return,
         }
         self.leave().await;
     }

@@ -1,11 +1,11 @@
 //! The application's own hooks.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tito_core::event::TitoEvent;
+use tito_core::panics;
 
 /// Sees every event that a worker hands out, and what became of it:
 /// [`WorkerBuilder::observe`](crate::WorkerBuilder::observe).
@@ -129,8 +129,8 @@ impl Observers {
 
     pub(super) fn tell(&self, what: impl Fn(&dyn Observer)) {
         for observer in &self.0 {
-            if catch_unwind(AssertUnwindSafe(|| what(&**observer))).is_err() {
-                tracing::error!("an observer panicked; the worker goes on");
+            if let Err(error) = panics::caught(|| what(&**observer)) {
+                tracing::error!(error, "an observer panicked; the worker goes on");
             }
         }
     }

@@ -1,8 +1,7 @@
 //! The span round each run of a handler.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use tito_core::event::TitoEvent;
+use tito_core::panics;
 use tito_core::trace::{TraceContext, TracePropagator};
 use tracing::Span;
 
@@ -25,9 +24,8 @@ pub(super) fn handle_span(
         outcome = tracing::field::Empty,
     );
     if let Some(propagator) = propagator.filter(|_| !event.headers.is_empty()) {
-        let adopt = AssertUnwindSafe(|| propagator.adopt(&event.headers, &span));
-        if catch_unwind(adopt).is_err() {
-            tracing::error!("a trace propagator panicked; the handler runs without its trace");
+        if let Err(error) = panics::caught(|| propagator.adopt(&event.headers, &span)) {
+            tracing::error!(error, "a trace propagator panicked; the handler runs without its trace");
         }
     }
     span

@@ -88,7 +88,7 @@ impl<E: TitoEngine> TitoQueue<E> {
                 None => stored.check_fires(&schedule.name, now)?,
             }
             let value = stored.encode(&schedule.name)?;
-            let size = value.len() + ROOM_FOR_AN_EVENT;
+            let (size, limit) = (value.len(), limit.saturating_sub(ROOM_FOR_AN_EVENT));
             if size > limit {
                 return Err(TitoError::LimitExceeded { what: "a schedule in bytes", size, limit, key: key.into() });
             }

@@ -38,7 +38,7 @@ impl Timetable {
             }
             Recurrence::Every { seconds } => match i64::try_from(*seconds) {
                 Ok(seconds) if seconds > 0 => Times::Every(seconds),
-                _ => return Err(format!("an interval of {seconds} s: expected at least 1 s")),
+                _ => return Err(format!("an interval of {seconds} s: expected 1 s to {} s", i64::MAX)),
             },
         };
         Ok(Self { starts_at, times })

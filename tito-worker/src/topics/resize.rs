@@ -45,7 +45,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     ///
     /// # Errors
     /// [`TitoError::ResizeUnderWay`] if a change to another number is not finished, [`TitoError::InvalidName`],
-    /// [`TitoError::LimitExceeded`], and those of the engine: call again to finish.
+    /// [`TitoError::OutOfRange`] for a number out of 1 to 9,999, and those of the engine: call again to finish.
     pub async fn resize_topic(&self, event_type: &str, partitions: u16) -> Result<Resized> {
         Topic::ensure(&self.engine, event_type, partitions).await?;
         let name = event_type.to_string();

@@ -72,7 +72,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// ```
     ///
     /// # Errors
-    /// [`TitoError::LimitExceeded`] for a window out of its bounds; [`TitoError::Malformed`], which names the key, if what
+    /// [`TitoError::OutOfRange`] for a window out of its bounds; [`TitoError::Malformed`], which names the key, if what
     /// is stored of the earlier event can't be read; those of [`publish`](TitoQueue::publish).
     pub async fn publish_unique(&self, event: Publish, unique: Unique, tx: &E::Transaction) -> Result<Published> {
         let Unique { key: unique_key, window, replaces } = unique;
@@ -108,10 +108,10 @@ fn check_window(event_type: &str, unique_key: &str, window: Duration) -> Result<
     if !window.is_zero() && window <= LONGEST_WINDOW {
         return Ok(());
     }
-    Err(TitoError::LimitExceeded {
-        what: "the window of a unique event in milliseconds (more than 0)",
-        size: usize::try_from(window.as_millis()).unwrap_or(usize::MAX),
-        limit: LONGEST_WINDOW.as_millis() as usize,
+    Err(TitoError::OutOfRange {
+        what: "the window of a unique event",
+        found: format!("{window:?}"),
+        expected: format!("more than {:?} and at most {LONGEST_WINDOW:?}", Duration::ZERO),
         key: KeyText::from(keys::unique_event(event_type, unique_key)),
     })
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use foldhash::HashMap;
 use smallvec::SmallVec;
 use tito_core::TitoEngine;
+use tito_core::panics::Contained;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use xxhash_rust::xxh3::xxh3_64;
@@ -216,7 +217,8 @@ impl<E: TitoEngine> Lanes<E> {
         queues.tasks += more;
         drop(queues);
         for _ in 0..more {
-            self.tasks.spawn(work(self.runner.clone(), self.shared.clone()));
+            // A handler may panic when it is dropped at the deadline.
+            self.tasks.spawn(Contained::new(work(self.runner.clone(), self.shared.clone())));
         }
     }
 

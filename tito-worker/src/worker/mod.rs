@@ -36,7 +36,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::try_join_all;
 use tito_core::event::check_queue_name;
-use tito_core::{Result, TitoEngine, check_name};
+use tito_core::{Result, TitoEngine, TitoError, check_name};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -125,6 +125,9 @@ impl<E: TitoEngine> Worker<E> {
     /// Works until `shutdown` completes. Then no more events are handed out, running handlers get the shutdown timeout
     /// to end, and what they came to is recorded. Errors of the engine are logged and tried again until then.
     ///
+    /// It ends by itself once the engine is closed, be it by its owner or because its storage failed: then the report says
+    /// why. Running handlers get the same time to end; what they came to can't be recorded any more.
+    ///
     /// With a name that can't be one, which [`check`](Worker::check) finds, it logs that and returns at once.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> WorkerReport {
         if let Err(error) = self.check() {
@@ -172,13 +175,19 @@ impl<E: TitoEngine> Worker<E> {
                 tokio::time::sleep(ACTIVE_CHECK).await;
             }
         };
-        tokio::select! {
-            () = shutdown => {}
-            () = watch_flag, if self.active.is_some() => {}
-        }
+        let closed = tokio::select! {
+            () = shutdown => None,
+            () = watch_flag, if self.active.is_some() => None,
+            closed = self.queue.engine.closed() => Some(closed),
+        };
         // Receivers are gone only when their tasks have ended already.
         let _ = stop.send(true);
-        joined(tasks).await
+        let mut report = joined(tasks).await;
+        if let Some(error) = closed {
+            tracing::error!(%error, "the worker has ended");
+            report.closed = Some(reason_of(error));
+        }
+        report
     }
 
     /// Publishes what is due of schedules, handles everything that is due, and what becomes due by that, and returns when
@@ -187,8 +196,17 @@ impl<E: TitoEngine> Worker<E> {
     /// [`WorkerBuilder::partitions`] said otherwise.
     ///
     /// # Errors
-    /// Those of the engine; unlike [`run`](Worker::run), this does not wait for a failing engine.
+    /// Those of the engine; unlike [`run`](Worker::run), this does not wait for a failing engine. Once the engine is
+    /// closed it ends at once with the error that says why, and handlers that run are dropped where they wait.
     pub async fn drain(&self) -> Result<WorkerReport> {
+        tokio::select! {
+            biased;
+            closed = self.queue.engine.closed() => Err(closed),
+            drained = self.drain_all() => drained,
+        }
+    }
+
+    async fn drain_all(&self) -> Result<WorkerReport> {
         let mut total = WorkerReport::default();
         let mut rounds = schedule::Rounds::new(self.queue.clone());
         loop {
@@ -212,8 +230,9 @@ impl<E: TitoEngine> Worker<E> {
                 pass += report;
                 is_outdated |= is_fenced;
             }
+            let did_nothing = pass == WorkerReport::default();
             total += pass;
-            if pass == WorkerReport::default() && published == 0 && !is_outdated {
+            if did_nothing && published == 0 && !is_outdated {
                 return Ok(total);
             }
         }
@@ -230,6 +249,13 @@ async fn joined(mut tasks: JoinSet<WorkerReport>) -> WorkerReport {
         total += resumed(ended);
     }
     total
+}
+
+fn reason_of(closed: TitoError) -> String {
+    match closed {
+        TitoError::EngineClosed { reason } => reason,
+        error => error.to_string(),
+    }
 }
 
 /// Handlers run in tasks of their own whose panics are caught; one here is a bug, to be seen and not swallowed.

@@ -212,11 +212,11 @@ impl Reader {
     pub(super) fn next_page(&mut self, now_millis: u64) -> (KeyRange, usize) {
         self.ends_with_present = self.page > SMALLEST_PAGE;
         let end = if self.ends_with_present {
-            keys::events_from_second(&self.queue, self.partition, self.present(now_millis) + 1)
+            Some(keys::events_from_second(&self.queue, self.partition, self.present(now_millis) + 1))
         } else {
             keys::events_of_partition(&self.queue, self.partition).end
         };
-        (KeyRange::new(self.cursor.clone(), end), self.page)
+        (KeyRange { start: self.cursor.clone(), end }, self.page)
     }
 
     /// Whether the cursor lies behind a key.

@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 use serde::Serialize;
 
 /// How many events came to what, since the worker began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WorkerReport {
     /// Done and deleted.
@@ -26,6 +26,10 @@ pub struct WorkerReport {
     pub elsewhere: u64,
     /// Handlers that did not end before the shutdown timeout. Their events are handed out again by the next worker.
     pub unfinished: u64,
+    /// Why the engine was closed, if that ended the worker. What was not recorded by then is handed out again once the
+    /// database is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<String>,
 }
 
 impl AddAssign for WorkerReport {
@@ -39,5 +43,6 @@ impl AddAssign for WorkerReport {
         self.moved += other.moved;
         self.elsewhere += other.elsewhere;
         self.unfinished += other.unfinished;
+        self.closed = self.closed.take().or(other.closed);
     }
 }

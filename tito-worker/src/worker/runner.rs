@@ -14,7 +14,7 @@ use futures::{FutureExt, poll};
 use tito_core::clock::Clock;
 use tito_core::engine::Limits;
 use tito_core::event::TitoEvent;
-use tito_core::{TitoEngine, TitoError};
+use tito_core::{TitoEngine, TitoError, panics};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::fence::Fence;
@@ -167,9 +167,22 @@ impl<E: TitoEngine> Runner<E> {
         self.rate.as_ref().map_or(Ok(wanted), |rate| rate.start(wanted, self.clock().now_millis()))
     }
 
-    /// Runs the handler for events that were taken together, and says of each what it came to. A batch that fails is
-    /// handled again, one by one.
+    /// Runs the handler for events that were taken together, and says of each what it came to.
     pub(super) async fn run(&self, deliveries: &[Delivery]) -> Few<Verdict> {
+        match AssertUnwindSafe(self.run_all(deliveries)).catch_unwind().await {
+            Ok(verdicts) => verdicts,
+            // Not the handler's, which are caught nearer to it: of what observes it, such as a recorder of metrics. Without
+            // a verdict the partition would wait for these events for ever.
+            Err(panic) => {
+                let error = format!("what observes the handler panicked: {}", panics::text_of(panic));
+                tracing::error!(queue = %self.queue, error);
+                deliveries.iter().map(|_| Verdict::Unrecorded(retry(error.clone()))).collect()
+            }
+        }
+    }
+
+    /// A batch that fails is handled again, one by one.
+    async fn run_all(&self, deliveries: &[Delivery]) -> Few<Verdict> {
         let _in_flight = InFlight::new(&self.in_flight, deliveries.len());
         if let Some(verdicts) = self.run_together(deliveries).await {
             return verdicts;
@@ -218,7 +231,7 @@ impl<E: TitoEngine> Runner<E> {
             Ok(Some(Ok(verdicts))) => return Some(self.end(runs, verdicts)),
             Ok(Some(Err(failed))) => failed,
             Ok(None) => retry(format!("the handler did not end within {:?}", self.timeout)),
-            Err(panic) => retry(format!("the handler panicked: {}", panic_text(&*panic))),
+            Err(panic) => retry(panicked(panic)),
         };
         let was_tried = !matches!(failed, Disposition::TryAgain);
         if deliveries.len() > 1 && was_tried {
@@ -472,7 +485,6 @@ fn cut(mut text: String) -> String {
     text
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&'static str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+fn panicked(panic: Box<dyn Any + Send>) -> String {
+    format!("the handler panicked: {}", panics::text_of(panic))
 }

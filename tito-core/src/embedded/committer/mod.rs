@@ -3,9 +3,7 @@
 
 mod without_space;
 
-use std::any::Any;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +20,7 @@ use super::{Core, too_old};
 use crate::engine::Announcements;
 use crate::engine::write_buffer::{Pending, already_exists};
 use crate::error::{KeyText, Result, TitoError};
+use crate::panics;
 use crate::timestamp::Timestamp;
 
 /// Bounds of one group: more waits for the next one, so that neither latency nor memory grows with the load.
@@ -98,10 +97,10 @@ impl Committer {
     /// Serves requests until all handles of the engine are gone, one asks to close it, or the storage is lost.
     pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let core = self.core.clone();
-        let served = catch_unwind(AssertUnwindSafe(|| self.serve(&mut requests)));
-        let closing = served.unwrap_or_else(|panic| {
+        let served = panics::caught(|| self.serve(&mut requests));
+        let closing = served.unwrap_or_else(|text| {
             // Those who wait for an answer are told that the outcome is unknown, as their requests are gone.
-            core.fail(format!("an assertion of the engine failed: {}", text_of(panic)));
+            core.fail(format!("an assertion of the engine failed: {text}"));
             None
         });
         // The storage is released before anybody can learn that the engine is closed.
@@ -201,7 +200,7 @@ impl Committer {
         let expired = head.expire(now, self.core.max_age_millis);
         let admit = |request: CommitRequest| {
             let start = request.transaction.start;
-            let admitted = head.check_open().and_then(|()| match head.is_live(start) {
+            let admitted = head.check_open().and_then(|()| match head.admit(start) {
                 true => Ok(()),
                 false => Err(too_old(start, now, self.core.max_age_millis)),
             });
@@ -369,7 +368,7 @@ impl Committer {
             let head = lock(&self.core.head);
             head.check_open().is_ok().then(|| head.oracle.last())
         };
-        self.core.close("it was shut down".to_string());
+        lock(&self.core.head).close("it was shut down".to_string());
         // After an error of the storage, what it holds is left as it is for the next opening.
         let Some(last) = last else { return };
         let Self { store, latest, .. } = self;
@@ -384,7 +383,7 @@ impl Committer {
 pub(super) fn guarded<T, E: From<Panicked>>(
     f: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(Panicked(text_of(panic)).into()))
+    panics::caught(f).unwrap_or_else(|text| Err(Panicked(text).into()))
 }
 
 /// A part of the storage that panicked.
@@ -403,9 +402,4 @@ impl From<Panicked> for AppendError {
     fn from(panic: Panicked) -> Self {
         Self::Lost(panic.into())
     }
-}
-
-fn text_of(panic: Box<dyn Any + Send>) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_string()
 }

@@ -196,7 +196,7 @@ impl BaseSnapshot {
     }
 
     pub(super) fn range(&self, range: &KeyRange, direction: Direction) -> StoreResult<Entries<'_>> {
-        let entries = self.0.range(range.start.as_slice()..range.end.as_slice())?.map(|entry| {
+        let entries = self.0.range::<&[u8]>(range.bounds())?.map(|entry| {
             let (key, value) = entry?;
             Ok((key.value().to_vec(), value.value().to_vec()))
         });

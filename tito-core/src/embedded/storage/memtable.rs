@@ -1,7 +1,6 @@
 //! What was committed lately and is in the log, but not in the database file yet: sorted, in memory, with versions.
 
 use std::collections::{BTreeMap, btree_map};
-use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -121,8 +120,7 @@ impl Iterator for Chunks<'_> {
     fn next(&mut self) -> Option<Vec<Write>> {
         let left = self.left.take().filter(|left| !left.is_empty())?;
         let entries = self.table.read();
-        let bounds = (Bound::Included(left.start.as_slice()), Bound::Excluded(left.end.as_slice()));
-        let mut range = entries.by_key.range::<[u8], _>(bounds);
+        let mut range = entries.by_key.range::<[u8], _>(left.bounds());
         let mut chunk = Vec::new();
         for _ in 0..CHUNK {
             let next = match self.direction {
@@ -135,7 +133,7 @@ impl Iterator for Chunks<'_> {
             }
         }
         let rest = match self.direction {
-            Direction::Ascending => range.next().map(|(key, _)| KeyRange::new(key.clone(), left.end.clone())),
+            Direction::Ascending => range.next().map(|(key, _)| KeyRange { start: key.clone(), end: left.end.clone() }),
             // The end is excluded, so it lies just past the next key.
             Direction::Descending => range.next_back().map(|(key, _)| {
                 let mut end = key.clone();

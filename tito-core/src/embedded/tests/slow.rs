@@ -99,3 +99,25 @@ async fn no_cancelled_commit_lands_before_what_nothing_older_can_commit_than() {
         assert_eq!(get(&db, &key).await.unwrap(), settled, "round {round} landed after it was settled");
     }
 }
+
+/// Too old to begin to commit is not too old to land.
+#[tokio::test]
+async fn a_commit_that_is_being_written_is_live_however_old_it_becomes() {
+    let directory = super::directory();
+    let faults = Faults::default();
+    let clock = HandClock::at(1_000_000);
+    let db = builder(&faults).clock(clock.clone()).open(directory.path()).await.unwrap();
+    let forgotten = db.begin().await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let start = tx.start_timestamp();
+    tx.put(b"k".to_vec(), Vec::new()).await.unwrap();
+    let gate = Gate::at_the_next_sync(&faults);
+    let committing = tokio::spawn(async move { tx.commit().await });
+    gate.reached.await.unwrap();
+    assert_eq!(db.oldest_live_start(), Some(forgotten.start_timestamp()));
+    clock.set(1_100_000);
+    assert_eq!(db.oldest_live_start(), Some(start), "the one that only waits has become too old to commit");
+    gate.open.send(()).unwrap();
+    committing.await.unwrap().unwrap();
+    assert_eq!(db.oldest_live_start(), None);
+}

@@ -1,5 +1,6 @@
 //! What was committed is there, whatever its bytes are, also after the database was opened again.
 
+use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
 use tito_core::{TitoEngine, TitoTransaction};
 
@@ -86,6 +87,49 @@ pub async fn keys_of_any_bytes_are_kept_in_the_order_of_their_bytes<U: EngineUnd
     }
     let below_a = tx.scan(KeyRange::new("a", "a\0\0"), 100).await.unwrap();
     assert_eq!(below_a.len(), 2, "a and a NUL: {below_a:?}");
+}
+
+pub async fn a_range_without_an_end_reaches_the_last_key<U: EngineUnderTest>() {
+    let database = open::<U>().await;
+    let engine = database.engine();
+    let (stored, own): (Vec<_>, Vec<_>) = odd_keys().into_iter().enumerate().partition(|(number, _)| number % 2 == 0);
+    let tx = engine.begin().await.unwrap();
+    for (_, key) in stored {
+        tx.put(key.clone(), key).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let tx = engine.begin().await.unwrap();
+    for (_, key) in own {
+        tx.put(key.clone(), key).await.unwrap();
+    }
+    for beginning in [vec![], vec![0], vec![255], vec![255, 254], vec![255, 255], b"a".to_vec()] {
+        let expected: Vec<_> = odd_keys().into_iter().filter(|key| key.starts_with(&beginning)).collect();
+        assert_scans(&tx, KeyRange::prefix(beginning), expected).await;
+    }
+    for first in [vec![], b"a\0\0".to_vec(), vec![255, 254], vec![255, 254, 1], vec![255; 4_000]] {
+        let expected: Vec<_> = odd_keys().into_iter().filter(|key| *key >= first).collect();
+        assert_scans(&tx, KeyRange::starting_at(first), expected).await;
+    }
+}
+
+/// The keys of a range, as a whole and in pages of one, in both directions.
+async fn assert_scans<T: TitoTransaction>(tx: &T, range: KeyRange, mut expected: Vec<Vec<u8>>) {
+    let keys = |page: Vec<KeyValue>| page.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    assert_eq!(keys(tx.scan(range.clone(), 100).await.unwrap()), expected, "{range:?}");
+    let (mut rest, mut pages) = (range.clone(), Vec::new());
+    while let Some((key, _)) = tx.scan(rest.clone(), 1).await.unwrap().pop() {
+        rest = rest.after(&key);
+        pages.push(key);
+    }
+    assert_eq!(pages, expected, "{range:?} in pages");
+    expected.reverse();
+    assert_eq!(keys(tx.scan_reverse(range.clone(), 100).await.unwrap()), expected, "{range:?} reversed");
+    let (mut rest, mut pages) = (range.clone(), Vec::new());
+    while let Some((key, _)) = tx.scan_reverse(rest.clone(), 1).await.unwrap().pop() {
+        rest = rest.before(&key);
+        pages.push(key);
+    }
+    assert_eq!(pages, expected, "{range:?} reversed in pages");
 }
 
 pub async fn values_of_any_bytes_are_kept<U: EngineUnderTest>() {

@@ -23,7 +23,13 @@ impl<E: TitoEngine> Partition<E> {
                 "handlers did not end before the shutdown timeout"
             );
         }
-        if tokio::time::timeout(LAST_RECORDING, self.record_the_rest()).await.is_err() {
+        let engine = self.engine.clone();
+        let is_recorded = tokio::select! {
+            recorded = tokio::time::timeout(LAST_RECORDING, self.record_the_rest()) => recorded.is_ok(),
+            // Nothing can be recorded any more.
+            _ = engine.closed() => self.unrecorded.is_empty() && self.batch.is_empty(),
+        };
+        if !is_recorded {
             tracing::error!(
                 queue = %self.runner.queue, partition = self.origin.partition,
                 "outcomes could not be recorded before shutdown; their events are handed out again"
