@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use tokio::sync::watch;
+
 use super::oracle::Oracle;
 use super::store::{Direction, Entries, Snapshot, StoreResult};
 use crate::error::{Result, TitoError};
@@ -26,6 +28,8 @@ pub(super) struct Head {
     pub(super) oracle: Oracle,
     live: BTreeMap<Timestamp, Live>,
     closed: Option<String>,
+    /// Told once it is closed.
+    closing: watch::Sender<bool>,
 }
 
 struct Live {
@@ -43,7 +47,7 @@ pub(super) struct Beginning {
 
 impl Head {
     pub(super) fn new(snapshot: Arc<dyn Snapshot>, oracle: Oracle) -> Self {
-        Self { snapshot, group: 0, oracle, live: BTreeMap::new(), closed: None }
+        Self { snapshot, group: 0, oracle, live: BTreeMap::new(), closed: None, closing: watch::Sender::default() }
     }
 
     /// Fails once the engine was closed.
@@ -105,6 +109,11 @@ impl Head {
         released
     }
 
+    /// Whether the engine is closed, and when it is.
+    pub(super) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
     /// Closes the engine; live transactions lose their snapshots, so that the storage can be released.
     pub(super) fn close(&mut self, reason: String) {
         self.closed.get_or_insert(reason);
@@ -112,6 +121,7 @@ impl Head {
             drop(release(transaction));
         }
         self.snapshot = Arc::new(Closed);
+        self.closing.send_replace(true);
     }
 }
 

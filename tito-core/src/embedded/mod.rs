@@ -243,6 +243,13 @@ impl TitoEngine for EmbeddedBackend {
         EmbeddedBackend::oldest_live_start(self)
     }
 
+    async fn closed(&self) -> TitoError {
+        let mut closing = lock(&self.core.head).closing();
+        // An error would say that the head is gone, which this handle holds.
+        let _ = closing.wait_for(|is_closed| *is_closed).await;
+        transaction::closed(&self.core)
+    }
+
     fn context(&self) -> &EngineContext {
         &self.core.context
     }

@@ -78,6 +78,13 @@ pub trait TitoEngine: Clone + Send + Sync + 'static {
         None
     }
 
+    /// Completes once the engine is closed, be it that it was shut down or that it closed itself after an error, with the
+    /// error that every call then gives: [`TitoError::EngineClosed`]. Whoever waits for something that only the engine
+    /// can bring about waits for this too. Safe to cancel; never completes on an engine that does not know.
+    fn closed(&self) -> impl Future<Output = TitoError> + Send {
+        std::future::pending()
+    }
+
     /// What the parts of this process share about the engine.
     fn context(&self) -> &EngineContext;
 

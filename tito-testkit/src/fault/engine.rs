@@ -118,6 +118,10 @@ impl<E: TitoEngine> TitoEngine for FaultEngine<E> {
         self.deaf.is_none() && self.inner.is_only_writer()
     }
 
+    async fn closed(&self) -> TitoError {
+        self.inner.closed().await
+    }
+
     fn context(&self) -> &EngineContext {
         self.deaf.as_deref().unwrap_or_else(|| self.inner.context())
     }
