@@ -23,6 +23,7 @@
 //! | `snapshot` | states of models |
 //! | `projection` | rows folded from a store |
 //! | `retention` | limits kept in the background |
+//! | `panics` | panics of what applications bring |
 
 mod append;
 mod decide;
@@ -31,6 +32,7 @@ mod error;
 pub mod event;
 mod manager;
 mod model;
+mod panics;
 mod pattern;
 mod projection;
 mod read;
@@ -54,7 +56,7 @@ pub use snapshot::Snapshot;
 pub use store::EventStore;
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoEvent;
-pub use watch::{Watch, Watcher};
+pub use watch::{OnError, Watch, WatchError, Watcher};
 
 /// What the derive's output names; not for use by hand.
 #[cfg(feature = "derive")]

@@ -66,6 +66,22 @@ pub fn parse_log_sequence(key: &[u8]) -> Option<u64> {
     digits(&key[at + 1..], SEQUENCE_DIGITS)
 }
 
+/// The sequence in the key of an event of a store, and in that of one among those of its entity the entity's type and id.
+pub fn parse_log_event(key: &[u8]) -> Option<(u64, Option<(String, String)>)> {
+    let mut parts = key.split(|&byte| byte == SEPARATOR);
+    if parts.next()? != b"log" {
+        return None;
+    }
+    let (_store, kind) = (parts.next()?, parts.next()?);
+    let entity = match kind {
+        b"event" => None,
+        b"entity" => Some((text(parts.next()?)?, text(parts.next()?)?)),
+        _ => return None,
+    };
+    let sequence = digits(parts.next()?, SEQUENCE_DIGITS)?;
+    parts.next().is_none().then_some((sequence, entity))
+}
+
 /// `log:{store}:last:{type}:{id}`: the last sequences of an entity.
 pub fn log_last_of_entity(store: u64, entity_type: &str, id: &str) -> Vec<u8> {
     part(store, "last", &[entity_type, id])

@@ -1,6 +1,5 @@
 //! Events folded into one generation, within one transaction.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
@@ -12,6 +11,7 @@ use super::space::Space;
 use super::transaction::{Access, ViewTransaction};
 use crate::error::EventStoreError;
 use crate::event::Event;
+use crate::panics;
 use crate::read::Cursor;
 
 /// A transaction ends after so many events.
@@ -28,7 +28,7 @@ const MOST_SEQUENCES: u64 = 10_000;
 
 /// Why a transaction did not go as it should.
 pub(super) enum Stopped {
-    /// The projector could not fold an event.
+    /// An event can't be read, or the projector could not fold it.
     ByEvent {
         generation: u64,
         /// Where the transaction had begun.
@@ -78,7 +78,10 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
         let mut cursor = Cursor::new(store, &select.after(first).up_to(last))?;
         let mut events = 0;
         loop {
-            let page = cursor.next_page().await?;
+            let page = match cursor.next_page().await {
+                Ok(page) => page,
+                Err(error) => return unreadable(&cursor, (generation, after), error),
+            };
             if page.is_empty() {
                 return Ok(end);
             }
@@ -102,7 +105,7 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
         let project = Box::pin(self.projector.project(event, view));
         match AssertUnwindSafe(project).catch_unwind().await {
             Ok(result) => result,
-            Err(panic) => Err(format!("the projector panicked: {}", text_of(&*panic)).into()),
+            Err(panic) => Err(format!("the projector panicked: {}", panics::text_of(panic)).into()),
         }
     }
 
@@ -125,6 +128,20 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
     }
 }
 
+/// What comes of an error of reading. If it is that of an event, what is before the event is folded by itself, and then
+/// the event stops the generation as one that the projector fails on does.
+fn unreadable<E: TitoEngine>(
+    cursor: &Cursor<E>,
+    (generation, after): (u64, u64),
+    error: EventStoreError,
+) -> Result<u64, Stopped> {
+    match cursor.at_fault() {
+        Some(at_fault) if at_fault.sequence > after + 1 => Ok(at_fault.sequence - 1),
+        Some(at_fault) => Err(Stopped::ByEvent { generation, after, sequence: at_fault.sequence, error }),
+        None => Err(Stopped::ByStore(error)),
+    }
+}
+
 /// Whether trying the same again can help.
 pub(super) fn is_of_the_engine(error: &TitoError) -> bool {
     matches!(
@@ -138,9 +155,4 @@ pub(super) fn is_of_the_engine(error: &TitoError) -> bool {
             | TitoError::Unavailable { .. }
             | TitoError::CommitUnknown { .. }
     )
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&'static str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

@@ -17,6 +17,13 @@ pub(super) enum Place {
     Entity(String, String),
 }
 
+/// An event, or what is wrong with its bytes.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) sequence: u64,
+    pub(super) event: Result<Event>,
+}
+
 /// The events of a place, read in pages.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -24,7 +31,7 @@ pub(super) struct Source {
     /// The last sequence that was read.
     position: u64,
     /// Read and not handed out yet.
-    pub(super) ahead: VecDeque<Event>,
+    pub(super) ahead: VecDeque<Row>,
     /// Whether everything up to the end was read.
     pub(super) is_exhausted: bool,
 }
@@ -58,14 +65,16 @@ impl Source {
         self.ahead.reserve(read);
         for (key, value) in page {
             bytes += key.len() + value.len();
-            let sequence = keys::parse_log_sequence(&key).ok_or_else(|| TitoError::Malformed {
-                key: KeyText::from(key.as_slice()),
-                expected: "the key of an event of an event store",
-                source: "it does not end in a sequence".into(),
-            })?;
-            let event = Event::decode(&key, sequence, value)?;
+            let Some(sequence) = keys::parse_log_sequence(&key) else {
+                if self.ahead.is_empty() {
+                    return Err(foreign(&key).into());
+                }
+                // What is before it comes first. Then it is met again.
+                return Ok((self.ahead.len(), bytes));
+            };
+            let event = Event::decode(&key, sequence, value);
             self.position = sequence;
-            self.ahead.push_back(event);
+            self.ahead.push_back(Row { sequence, event });
         }
         self.is_exhausted = read < rows;
         Ok((read, bytes))
@@ -74,5 +83,14 @@ impl Source {
     /// Goes on up to a later end.
     pub(super) fn reopen(&mut self) {
         self.is_exhausted = false;
+    }
+}
+
+/// Of a key that lies among those of events and is none.
+fn foreign(key: &[u8]) -> TitoError {
+    TitoError::Malformed {
+        key: KeyText::from(key),
+        expected: "the key of an event of an event store",
+        source: "it does not end in a sequence".into(),
     }
 }

@@ -79,12 +79,21 @@ async fn read<T: TitoTransaction>(
     limit: usize,
 ) -> Result<Vec<(Vec<u8>, Event, u64)>, EventStoreError> {
     let page = tx.scan(keys::log_events_between(store, tail.dropped, head.last), limit).await?;
-    let decode = |(key, value): (Vec<u8>, Vec<u8>)| {
+    let decode = |(key, value): (Vec<u8>, Vec<u8>)| -> Result<_, EventStoreError> {
         let bytes = value.len() as u64;
         let event = Event::decode(&key, keys::parse_log_sequence(&key).unwrap_or(0), value)?;
         Ok((key, event, bytes))
     };
-    page.into_iter().map(decode).collect()
+    let mut events = Vec::with_capacity(page.len());
+    for row in page {
+        match decode(row) {
+            Ok(event) => events.push(event),
+            // What is before one that is damaged is dropped first.
+            Err(_) if !events.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(events)
 }
 
 /// By how much a store is over its limits.

@@ -1,12 +1,14 @@
 //! Brings the data of old events to the version that the program knows.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tito_core::BoxError;
 
 use super::codec::Codec;
 use super::data::EventType;
 use crate::error::EventStoreError;
+use crate::panics;
 
 /// Makes data of the next version.
 pub(super) type Step = Box<dyn Fn(&[u8]) -> Result<Vec<u8>, BoxError> + Send + Sync>;
@@ -45,9 +47,17 @@ impl Chain {
         let mut bytes = bytes.to_vec();
         for (number, step) in self.steps.iter().enumerate().skip((version - self.first) as usize) {
             let from = self.first as usize + number;
-            bytes = step(&bytes).map_err(|error| format!("upcasting from version {from}: {error}"))?;
+            bytes = run(step, &bytes).map_err(|error| format!("upcasting from version {from}: {error}"))?;
         }
         Ok(bytes)
+    }
+}
+
+/// A panic is a failure like others, so that it is known at which event.
+fn run(step: &Step, bytes: &[u8]) -> Result<Vec<u8>, BoxError> {
+    match catch_unwind(AssertUnwindSafe(|| step(bytes))) {
+        Ok(result) => result,
+        Err(panic) => Err(format!("the upcaster panicked: {}", panics::text_of(panic)).into()),
     }
 }
 

@@ -14,8 +14,8 @@ use tito_core::{TitoEngine, TitoError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::follow::Follower;
-pub use self::options::Watch;
+use self::follow::{Attempts, Follower};
+pub use self::options::{OnError, Watch, WatchError};
 use crate::domain::Evolver;
 use crate::error::Result;
 use crate::read::{Cursor, Wait, fold_all};
@@ -70,13 +70,17 @@ impl<E: TitoEngine> EventStore<E> {
         // Before anything is read, so that no append is missed.
         let wait = Wait::new(self);
         let mut cursor = Cursor::new(self, &watch.select)?;
-        if watch.catches_up {
+        if watch.catches_up && watch.on_error.is_none() {
             fold_all(&mut cursor, &mut model).await?;
             cursor.extend();
         }
         let (stop, stopped) = watch::channel(false);
         let (reached, position) = watch::channel(cursor.position());
-        let follower = Follower { cursor, wait, model, watch, stopped, reached };
+        let attempts = Attempts::default();
+        let mut follower = Follower { cursor, wait, model, watch, stopped, reached, attempts };
+        if follower.watch.catches_up && follower.watch.on_error.is_some() {
+            follower.catch_up().await?;
+        }
         Ok(Watcher { stop, position, task: Some(tokio::spawn(follower.run())) })
     }
 }

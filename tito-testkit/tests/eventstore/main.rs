@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod appending;
+mod asking;
 mod deciding;
 mod expecting;
 mod folding;
@@ -12,6 +13,7 @@ mod reading;
 mod runtimes;
 mod snapshots;
 mod support;
+mod unreadable;
 mod watching;
 mod writers;
 
@@ -23,10 +25,23 @@ macro_rules! on_engine {
             expecting: the_last_sequence_of_an_entity_is_compared, patterns_are_compared_too, expectations_are_about_what_was_there_before_the_append, an_event_that_is_there_already_expects_nothing;
             naming: bad_entities_are_refused_by_name, bad_event_types_and_ids_are_refused_by_name, bad_patterns_are_refused_by_name, an_append_of_nothing_is_refused;
             reading: filters_select_by_each_token, several_filters_are_read_in_the_order_of_sequences, a_range_of_sequences_is_read, an_entity_is_read_without_the_others, many_entities_are_merged_in_order, a_tail_goes_on_with_what_is_appended, a_tail_finds_what_other_processes_append, large_events_are_read_in_small_pages, a_slow_reader_of_a_tail_is_read_one_page_ahead_of, what_is_no_event_is_named, a_store_that_is_deleted_while_it_is_read_does_not_look_shorter, a_tail_ends_with_its_store;
+            unreadable: a_stream_yields_what_is_before_an_event_that_can_not_be_read,
+                a_tail_yields_what_is_before_an_event_that_can_not_be_read,
+                a_model_is_folded_up_to_an_event_that_can_not_be_read,
+                one_event_that_can_not_be_read_is_told_by_itself,
+                an_event_that_is_not_selected_need_not_be_upcast,
+                the_entity_of_an_event_that_is_damaged_behind_it_is_told,
+                what_is_before_a_damaged_event_is_dropped;
             folding: a_model_is_folded_from_what_is_selected, an_evolver_that_fails_keeps_what_it_has_folded, evolving_ends_while_writers_go_on;
             deciding: a_decision_by_an_outdated_model_is_refused, a_model_evolves_by_what_it_decides, a_refused_or_invalid_command_appends_nothing, tasks_that_share_a_model_lose_no_decision, a_model_skips_what_it_has_applied, each_event_of_a_decision_expects_what_the_model_has_seen, a_decision_with_an_expectation_of_its_own_loses_no_event, an_error_after_a_decision_was_appended_does_not_ask_for_it_again;
             snapshots: evolving_goes_on_from_a_snapshot, snapshots_of_another_version_are_passed_over, a_snapshot_is_taken_on_request, a_shared_model_has_snapshots_too, a_shared_model_is_not_set_back_by_a_snapshot, a_snapshot_holds_what_was_selected_alone, snapshots_from_before_what_was_dropped_are_passed_over;
             watching: a_watcher_catches_up_before_it_returns, a_watcher_follows, an_error_in_catching_up_is_returned, an_error_while_following_ends_the_watcher, an_error_handler_lets_the_watcher_go_on, stopping_drains, a_watcher_that_does_not_wait_returns_at_once, a_watcher_outlives_errors_of_the_engine, a_watcher_ends_with_its_store, a_watcher_stops_while_the_engine_fails, a_panic_of_a_model_ends_the_watcher;
+            asking: a_watcher_passes_over_what_it_is_told_to,
+                a_watcher_without_a_handler_stops_before_an_event_that_can_not_be_read, a_handler_can_end_a_watcher,
+                a_watcher_tries_again_at_growing_intervals, a_watcher_that_tries_again_finds_an_event_repaired,
+                attempts_are_counted_for_each_event_and_then_given_up,
+                a_watcher_that_is_stopped_makes_one_more_attempt, a_watcher_that_is_dropped_while_it_rests_is_gone,
+                a_handler_is_told_of_the_engine_and_can_end_its_watcher;
             managing: stores_are_created_got_changed_and_deleted, a_store_created_again_begins_empty, what_an_engine_can_not_honour_is_refused, stores_are_listed;
             keeping: the_oldest_events_over_a_limit_are_dropped, events_of_an_age_are_dropped, sequences_are_not_used_again, sweeps_at_once_beside_writers_and_watchers_count_right, what_a_deleted_store_leaves_is_removed, a_damaged_store_does_not_keep_others_from_being_swept;
             runtimes: an_append_outlives_the_runtime_that_was_to_serve_it, an_append_that_waited_for_a_runtime_that_ended_is_served_anew, an_append_that_a_runtime_was_committing_when_it_ended_is_unknown;
