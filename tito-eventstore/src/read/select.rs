@@ -61,7 +61,7 @@ impl Select {
         self
     }
 
-    pub(crate) fn is_kept_enough(&self) -> bool {
+    pub(crate) fn begins_with_kept(&self) -> bool {
         self.kept
     }
 

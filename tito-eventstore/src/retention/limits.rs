@@ -1,5 +1,7 @@
 //! One step of a store that has too much.
 
+use std::collections::BTreeMap;
+
 use tito_core::keys;
 use tito_core::{TitoEngine, TitoTransaction, TxOptions};
 
@@ -8,6 +10,7 @@ use crate::append::Head;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::manager::{Definition, Limits, Tail};
+use crate::stored;
 
 /// Drops the oldest events of a store that are too many.
 pub(super) async fn keep<E: TitoEngine>(engine: &E, name: &str) -> Result<()> {
@@ -40,7 +43,8 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
     if tail.dropped >= head.last || !over.may_be_any() {
         return Ok(false);
     }
-    let mut kept = tail;
+    let mut kept = Tail { noted_after: Some(tail.noted_after.unwrap_or(tail.dropped)), ..tail };
+    let mut gone = BTreeMap::new();
     // One event tells whether its age is a reason to read more.
     let first = read(tx, store, tail, head, 1).await?;
     if !first.iter().any(|(_, event, _)| over.has(event)) {
@@ -54,11 +58,16 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
             break;
         }
         over.drop_one(bytes);
-        kept = Tail { dropped: event.sequence(), bytes: kept.bytes.saturating_add(bytes) };
+        kept = Tail { dropped: event.sequence(), bytes: kept.bytes.saturating_add(bytes), ..kept };
+        gone.insert(keys::log_gone_of_type(store, event.entity_type()), event.sequence());
+        gone.insert(keys::log_gone_of_entity(store, event.entity_type(), event.entity_id()), event.sequence());
         tx.delete(key).await?;
         tx.delete(keys::log_entity_event(store, event.entity_type(), event.entity_id(), event.sequence())).await?;
         tx.delete(keys::log_id(store, event.id())).await?;
         dropped += 1;
+    }
+    for (key, sequence) in gone {
+        tx.put(key, stored::encode("a sequence", &sequence)?).await?;
     }
     tx.put(tail_key, kept.encode()?).await?;
     Ok(dropped == read)
@@ -142,7 +151,7 @@ mod tests {
 
     #[test]
     fn few_large_events_are_read_at_once() {
-        let rows = |last, bytes| rows(Head { last, bytes, largest: 0 }, Tail { dropped: 100, bytes: 0 });
+        let rows = |last, bytes| rows(Head { last, bytes, largest: 0 }, Tail { dropped: 100, ..Tail::default() });
         assert_eq!(rows(1100, 1000 * 100), STEP);
         assert_eq!(rows(1100, 1000 * (1 << 20)), 4);
         assert_eq!(rows(1100, u64::MAX), 1);

@@ -70,6 +70,10 @@ impl<E: TitoEngine> EventStore<E> {
         // Before anything is read, so that no append is missed.
         let wait = Wait::new(self);
         let mut cursor = Cursor::new(self, &watch.select)?;
+        let start = self.start(&mut model, &watch.select).await?;
+        if start.after > cursor.position() {
+            cursor.skip_to(start.after);
+        }
         if watch.catches_up && watch.on_error.is_none() {
             fold_all(&mut cursor, &mut model).await?;
             cursor.extend();

@@ -14,6 +14,7 @@ mod runtimes;
 mod snapshots;
 mod support;
 mod unreadable;
+mod versions;
 mod watching;
 mod writers;
 
@@ -36,6 +37,18 @@ macro_rules! on_engine {
             deciding: a_decision_by_an_outdated_model_is_refused, a_model_evolves_by_what_it_decides, a_refused_or_invalid_command_appends_nothing, tasks_that_share_a_model_lose_no_decision, a_model_skips_what_it_has_applied, each_event_of_a_decision_expects_what_the_model_has_seen, a_decision_with_an_expectation_of_its_own_loses_no_event, an_error_after_a_decision_was_appended_does_not_ask_for_it_again;
             snapshots: evolving_goes_on_from_a_snapshot, snapshots_of_another_version_are_passed_over, a_snapshot_is_taken_on_request, a_shared_model_has_snapshots_too, a_shared_model_is_not_set_back_by_a_snapshot, a_snapshot_holds_what_was_selected_alone, snapshots_from_before_what_was_dropped_are_passed_over;
             watching: a_watcher_catches_up_before_it_returns, a_watcher_follows, an_error_in_catching_up_is_returned, an_error_while_following_ends_the_watcher, an_error_handler_lets_the_watcher_go_on, stopping_drains, a_watcher_that_does_not_wait_returns_at_once, a_watcher_outlives_errors_of_the_engine, a_watcher_ends_with_its_store, a_watcher_stops_while_the_engine_fails, a_panic_of_a_model_ends_the_watcher;
+            versions: programs_of_two_versions_evolve_in_turns_and_lose_nothing, the_newest_two_versions_are_kept,
+                three_versions_in_turns_lose_nothing_without_saying_so,
+                a_snapshot_under_the_old_key_is_read_and_left_to_the_programs_that_know_no_other,
+                a_snapshot_under_the_old_key_goes_once_no_program_needs_it, a_snapshot_of_an_older_version_is_upgraded,
+                an_upgrade_is_stored_however_few_events_follow, a_shared_model_upgrades_with_what_it_has_seen,
+                a_snapshot_that_can_not_be_restored_is_folded_anew_unless_events_were_dropped,
+                a_model_is_told_that_events_were_dropped_and_begins_with_what_is_kept_on_purpose,
+                a_model_without_snapshots_begins_with_what_is_kept, what_was_dropped_of_others_does_not_matter,
+                what_programs_of_before_have_dropped_may_be_of_anything,
+                a_shared_model_that_lacks_what_was_dropped_is_told, a_watcher_begins_with_a_snapshot_too,
+                a_snapshot_that_is_too_large_leaves_the_others_as_they_are, an_event_that_stops_a_fold_leaves_no_snapshot,
+                versions_at_once_beside_writers_and_sweeps_lose_nothing;
             asking: a_watcher_passes_over_what_it_is_told_to,
                 a_watcher_without_a_handler_stops_before_an_event_that_can_not_be_read, a_handler_can_end_a_watcher,
                 a_watcher_tries_again_at_growing_intervals, a_watcher_that_tries_again_finds_an_event_repaired,
