@@ -95,7 +95,8 @@ impl<E: TitoEngine> EventStore<E> {
         let Ok([Some(tail), own, old]) = <[Option<Vec<u8>>; 3]>::try_from(values) else { return Ok(Start::default()) };
         let lost = lost_of(tx, self.id(), &patterns, Tail::decode(&tail_key, &tail)?).await?;
         let fitting = Fitting { lost: lost.iter().copied().max().unwrap_or(0), end: select.end() };
-        let dropped = |model| EventStoreError::EventsDropped { model, selection: filters.clone(), dropped: fitting.lost };
+        let dropped =
+            |model| EventStoreError::EventsDropped { model, selection: filters.clone(), dropped: fitting.lost };
         if !is_new {
             let lacks = |(pattern, lost): (&Pattern, &u64)| {
                 pattern.entity().is_some_and(|(of_type, id)| model.lacks(&format!("{of_type}.{id}"), *lost))

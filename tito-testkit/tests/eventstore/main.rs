@@ -3,6 +3,7 @@
 
 mod appending;
 mod asking;
+mod closing;
 mod deciding;
 mod expecting;
 mod folding;

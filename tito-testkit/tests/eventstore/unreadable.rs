@@ -21,7 +21,9 @@ const PLACES: [&[u64]; 7] = [&[1], &[11], &[14], &[10, 11, 12], &[64], &[65, 66]
 
 async fn faulty<E: TitoEngine>(db: &E, fault: Fault, at: &[u64]) -> Counting<E> {
     let counting = Counting::new(db).await;
-    counting.append(at.last().map_or(14, |last| (*last).max(14)), if fault == Fault::Upcaster { at } else { &[] }).await;
+    counting
+        .append(at.last().map_or(14, |last| (*last).max(14)), if fault == Fault::Upcaster { at } else { &[] })
+        .await;
     if fault == Fault::Damage {
         for sequence in at {
             damage(db, *sequence).await;

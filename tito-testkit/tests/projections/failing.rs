@@ -129,10 +129,7 @@ pub async fn an_event_that_can_not_be_upcast_stops_a_projection_before_it_and_is
     assert_eq!(failure.sequence, 12);
 }
 
-pub async fn a_damaged_event_stops_a_projection_before_it_until_it_is_repaired<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_damaged_event_stops_a_projection_before_it_until_it_is_repaired<E: TitoEngine>(db: E, clock: TestClock) {
     for at in [1, 7, 14] {
         let (bank, projection, _) = projected(&db).await;
         bank.append(opened(1..=14, &[])).await.unwrap();
