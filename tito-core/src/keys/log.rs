@@ -111,12 +111,12 @@ pub fn log_id(store: u64, id: &str) -> Vec<u8> {
     part(store, "id", &[id])
 }
 
-/// `log:{store}:gone:{type}`: the last sequence of a type's events that was dropped.
+/// `log:{store}:gone:{type}`: the last sequences of a type that were dropped.
 pub fn log_gone_of_type(store: u64, entity_type: &str) -> Vec<u8> {
     part(store, "gone", &[entity_type])
 }
 
-/// `log:{store}:gone:{type}:{id}`: the last sequence of an entity's events that was dropped.
+/// `log:{store}:gone:{type}:{id}`: the last sequences of an entity that were dropped.
 pub fn log_gone_of_entity(store: u64, entity_type: &str, id: &str) -> Vec<u8> {
     part(store, "gone", &[entity_type, id])
 }

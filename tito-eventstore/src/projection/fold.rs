@@ -35,7 +35,7 @@ pub(super) enum Stopped {
         after: u64,
         /// The event.
         sequence: u64,
-        error: EventStoreError,
+        error: Box<EventStoreError>,
     },
     /// Anything else.
     ByStore(EventStoreError),
@@ -122,7 +122,7 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
                     entity: event.entity().to_string(),
                     source,
                 };
-                Stopped::ByEvent { generation, after, sequence: event.sequence(), error }
+                Stopped::ByEvent { generation, after, sequence: event.sequence(), error: error.into() }
             }
         }
     }
@@ -137,7 +137,7 @@ fn unreadable<E: TitoEngine>(
 ) -> Result<u64, Stopped> {
     match cursor.at_fault() {
         Some(at_fault) if at_fault.sequence > after + 1 => Ok(at_fault.sequence - 1),
-        Some(at_fault) => Err(Stopped::ByEvent { generation, after, sequence: at_fault.sequence, error }),
+        Some(at_fault) => Err(Stopped::ByEvent { generation, after, sequence: at_fault.sequence, error: error.into() }),
         None => Err(Stopped::ByStore(error)),
     }
 }

@@ -165,7 +165,7 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
                     tracing::warn!(store = self.store.name(), %error, reason, "a projection can't go on");
                     self.note(generation, Failure { sequence, error: reason }).await?;
                     plan.stopped.insert(generation);
-                    errors.insert(generation, error);
+                    errors.insert(generation, *error);
                 }
                 Err(Stopped::ByStore(EventStoreError::Engine(error)))
                     if matches!(*error, TitoError::CommitUnknown { .. }) && looks < LOOKS =>

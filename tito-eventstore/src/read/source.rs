@@ -32,13 +32,15 @@ pub(super) struct Source {
     position: u64,
     /// Read and not handed out yet.
     pub(super) ahead: VecDeque<Row>,
+    /// A key among those of the events that is none of an event: nothing behind it is read.
+    foreign: Option<Vec<u8>>,
     /// Whether everything up to the end was read.
     pub(super) is_exhausted: bool,
 }
 
 impl Source {
     pub(super) fn new(place: Place, after: u64) -> Self {
-        Self { place, position: after, ahead: VecDeque::new(), is_exhausted: false }
+        Self { place, position: after, ahead: VecDeque::new(), foreign: None, is_exhausted: false }
     }
 
     fn range(&self, store: u64, up_to: u64) -> KeyRange {
@@ -58,6 +60,7 @@ impl Source {
         up_to: u64,
         rows: usize,
     ) -> Result<(usize, usize)> {
+        self.check_foreign()?;
         let range = self.range(store, up_to);
         let page = if range.is_empty() { Vec::new() } else { tx.scan(range, rows).await? };
         let read = page.len();
@@ -66,10 +69,11 @@ impl Source {
         for (key, value) in page {
             bytes += key.len() + value.len();
             let Some(sequence) = keys::parse_log_sequence(&key) else {
+                // What is before it comes first.
+                self.foreign = Some(key);
                 if self.ahead.is_empty() {
-                    return Err(foreign(&key).into());
+                    return self.check_foreign().map(|()| (0, bytes));
                 }
-                // What is before it comes first. Then it is met again.
                 return Ok((self.ahead.len(), bytes));
             };
             let event = Event::decode(&key, sequence, value);
@@ -80,17 +84,18 @@ impl Source {
         Ok((read, bytes))
     }
 
+    fn check_foreign(&self) -> Result<()> {
+        let Some(key) = &self.foreign else { return Ok(()) };
+        Err(TitoError::Malformed {
+            key: KeyText::from(key.as_slice()),
+            expected: "the key of an event of an event store",
+            source: "it does not end in a sequence".into(),
+        }
+        .into())
+    }
+
     /// Goes on up to a later end.
     pub(super) fn reopen(&mut self) {
         self.is_exhausted = false;
-    }
-}
-
-/// Of a key that lies among those of events and is none.
-fn foreign(key: &[u8]) -> TitoError {
-    TitoError::Malformed {
-        key: KeyText::from(key),
-        expected: "the key of an event of an event store",
-        source: "it does not end in a sequence".into(),
     }
 }

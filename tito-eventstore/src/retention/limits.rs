@@ -6,11 +6,10 @@ use tito_core::keys;
 use tito_core::{TitoEngine, TitoTransaction, TxOptions};
 
 use super::{STEP, STEP_BYTES};
-use crate::append::Head;
+use crate::append::{Head, Last};
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::manager::{Definition, Limits, Tail};
-use crate::stored;
 
 /// Drops the oldest events of a store that are too many.
 pub(super) async fn keep<E: TitoEngine>(engine: &E, name: &str) -> Result<()> {
@@ -44,7 +43,7 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
         return Ok(false);
     }
     let mut kept = Tail { noted_after: Some(tail.noted_after.unwrap_or(tail.dropped)), ..tail };
-    let mut gone = BTreeMap::new();
+    let mut gone = Vec::new();
     // One event tells whether its age is a reason to read more.
     let first = read(tx, store, tail, head, 1).await?;
     if !first.iter().any(|(_, event, _)| over.has(event)) {
@@ -52,25 +51,39 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
     }
     let page = read(tx, store, tail, head, rows(head, tail)).await?;
     let read = page.len();
-    let mut dropped = 0;
     for (key, event, bytes) in page {
         if !over.has(&event) {
             break;
         }
         over.drop_one(bytes);
         kept = Tail { dropped: event.sequence(), bytes: kept.bytes.saturating_add(bytes), ..kept };
-        gone.insert(keys::log_gone_of_type(store, event.entity_type()), event.sequence());
-        gone.insert(keys::log_gone_of_entity(store, event.entity_type(), event.entity_id()), event.sequence());
         tx.delete(key).await?;
         tx.delete(keys::log_entity_event(store, event.entity_type(), event.entity_id(), event.sequence())).await?;
         tx.delete(keys::log_id(store, event.id())).await?;
-        dropped += 1;
+        gone.push(event);
     }
-    for (key, sequence) in gone {
-        tx.put(key, stored::encode("a sequence", &sequence)?).await?;
-    }
+    let dropped = gone.len();
+    note(tx, store, &gone).await?;
     tx.put(tail_key, kept.encode()?).await?;
     Ok(dropped == read)
+}
+
+/// Notes what dropped events were of: of each entity and type the last sequences that are gone.
+async fn note<T: TitoTransaction>(tx: &T, store: u64, gone: &[Event]) -> Result<()> {
+    let mut notes: BTreeMap<Vec<u8>, Vec<&Event>> = BTreeMap::new();
+    for event in gone {
+        let (of_type, id) = (event.entity_type(), event.entity_id());
+        for key in [keys::log_gone_of_type(store, of_type), keys::log_gone_of_entity(store, of_type, id)] {
+            notes.entry(key).or_default().push(event);
+        }
+    }
+    let there = tx.batch_get(notes.keys().cloned().collect()).await?;
+    for ((key, events), there) in notes.into_iter().zip(there) {
+        let mut last = there.map(|value| Last::decode(&key, &value)).transpose()?.unwrap_or_default();
+        events.iter().for_each(|event| last.set(event.event_type(), event.sequence()));
+        tx.put(key, last.encode()?).await?;
+    }
+    Ok(())
 }
 
 /// How many events are read at once: fewer where they are large.

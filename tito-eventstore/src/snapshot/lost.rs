@@ -6,7 +6,6 @@ use tito_core::{Result, TitoTransaction};
 use crate::append::Last;
 use crate::manager::Tail;
 use crate::pattern::Pattern;
-use crate::stored;
 
 /// The last sequence that may have been dropped of what each pattern selects; 0 where nothing was.
 ///
@@ -42,8 +41,8 @@ pub(super) async fn lost_of<T: TitoTransaction>(
             // There never was an event of it.
             _ => Last::default(),
         };
-        let gone: u64 = match gone {
-            Some((key, Some(value))) => stored::decode("the last sequence that was dropped", key, &value)?,
+        let gone = match gone {
+            Some((key, Some(value))) => Last::decode(key, &value)?.of(pattern.event_type()),
             _ => 0,
         };
         let not_noted = tail.noted_after.unwrap_or(tail.dropped);

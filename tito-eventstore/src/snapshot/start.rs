@@ -90,9 +90,14 @@ impl<E: TitoEngine> EventStore<E> {
         let tail_key = keys::log_tail(self.id());
         let own_key = keys::log_snapshot_version(self.id(), &name, &filters, version);
         let old_key = keys::log_snapshot(self.id(), &name, &filters);
-        let values = tx.batch_get(vec![tail_key.clone(), own_key.clone(), old_key.clone()]).await?;
+        let mut asked_for = vec![tail_key.clone()];
+        if is_new {
+            asked_for.extend([own_key.clone(), old_key.clone()]);
+        }
+        let mut values = tx.batch_get(asked_for).await?.into_iter();
         // That a store was deleted is found out by whoever reads its events.
-        let Ok([Some(tail), own, old]) = <[Option<Vec<u8>>; 3]>::try_from(values) else { return Ok(Start::default()) };
+        let Some(tail) = values.next().flatten() else { return Ok(Start::default()) };
+        let (own, old) = (values.next().flatten(), values.next().flatten());
         let lost = lost_of(tx, self.id(), &patterns, Tail::decode(&tail_key, &tail)?).await?;
         let fitting = Fitting { lost: lost.iter().copied().max().unwrap_or(0), end: select.end() };
         let dropped =

@@ -60,8 +60,13 @@ impl<E: TitoEngine> EventStore<E> {
     /// # }
     /// ```
     ///
+    /// A new model with snapshots begins with the latest one, as with [`evolve`](EventStore::evolve), and so should be one
+    /// that was evolved by nothing yet. None are taken of it.
+    ///
     /// # Errors
-    /// Those of catching up, as of [`evolve`](EventStore::evolve). Later ones are told by [`Watcher::stop`].
+    /// Those of catching up, as of [`evolve`](EventStore::evolve), unless the watch's
+    /// [handler](Watch::on_error) says to go on; with [`no_wait`](Watch::no_wait) those of beginning with a snapshot
+    /// alone. Later ones are told by [`Watcher::stop`].
     pub async fn watch<M>(&self, mut model: M, watch: impl Into<Watch> + Send) -> Result<Watcher<M>>
     where
         M: Evolver + Send + 'static,
@@ -104,9 +109,9 @@ impl<M> Watcher<M> {
     /// Lets the model evolve by everything that was appended before this call, and returns it.
     ///
     /// # Errors
-    /// Why the watcher has ended before: [`EventStoreError::Evolver`](crate::EventStoreError::Evolver) without an error
-    /// handler, and what [`evolve`](EventStore::evolve) says that trying again does not help against. And that of an
-    /// engine that is not available for some seconds.
+    /// Why the watcher has ended before: an event that can't be read or folded, without an error handler or where that
+    /// says so; what trying again does not help against, such as an engine that is closed. And that of an engine that is
+    /// not available for some seconds.
     pub async fn stop(mut self) -> Result<M> {
         // An error means that it has ended.
         let _ = self.stop.send(true);

@@ -33,7 +33,7 @@ macro_rules! on_engine {
                 one_event_that_can_not_be_read_is_told_by_itself,
                 an_event_that_is_not_selected_need_not_be_upcast,
                 the_entity_of_an_event_that_is_damaged_behind_it_is_told,
-                what_is_before_a_damaged_event_is_dropped;
+                what_is_before_a_damaged_event_is_dropped, what_is_before_a_key_that_is_none_of_an_event_is_yielded;
             folding: a_model_is_folded_from_what_is_selected, an_evolver_that_fails_keeps_what_it_has_folded, evolving_ends_while_writers_go_on;
             deciding: a_decision_by_an_outdated_model_is_refused, a_model_evolves_by_what_it_decides, a_refused_or_invalid_command_appends_nothing, tasks_that_share_a_model_lose_no_decision, a_model_skips_what_it_has_applied, each_event_of_a_decision_expects_what_the_model_has_seen, a_decision_with_an_expectation_of_its_own_loses_no_event, an_error_after_a_decision_was_appended_does_not_ask_for_it_again;
             snapshots: evolving_goes_on_from_a_snapshot, snapshots_of_another_version_are_passed_over, a_snapshot_is_taken_on_request, a_shared_model_has_snapshots_too, a_shared_model_is_not_set_back_by_a_snapshot, a_snapshot_holds_what_was_selected_alone, snapshots_from_before_what_was_dropped_are_passed_over;

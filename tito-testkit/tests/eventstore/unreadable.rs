@@ -141,3 +141,17 @@ pub async fn what_is_before_a_damaged_event_is_dropped<E: TitoEngine>(db: E, _: 
     assert_eq!(error.sequence(), Some(11), "{error:?}");
     assert_eq!(counting.store.info().await.unwrap().first_sequence, 11);
 }
+
+pub async fn what_is_before_a_key_that_is_none_of_an_event_is_yielded<E: TitoEngine>(db: E, _: TestClock) {
+    let counting = faulty(&db, Fault::Damage, &[]).await;
+    for key in keys_of_event(&db, 10).await {
+        let foreign = [&key[..], b"x"].concat();
+        db.transaction(|tx| async move { tx.put(foreign, b"nonsense".to_vec()).await }).await.unwrap();
+    }
+    for select in [Select::all(), "a.1".into()] {
+        let mut seen = Seen::default();
+        let error = counting.store.evolve(&mut seen, select).await.unwrap_err();
+        assert!(error.to_string().contains(":0000000000000010x"), "{error}");
+        assert_eq!((error.sequence(), seen.0.len()), (None, 10));
+    }
+}
