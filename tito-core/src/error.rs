@@ -387,6 +387,20 @@ impl TitoError {
         )
     }
 
+    /// Whether the engine failed, or its storage, and not the call: the same call can succeed once the engine is well, or
+    /// was opened again. A conflict is none.
+    pub fn is_of_the_engine(&self) -> bool {
+        match self {
+            Self::Storage { .. }
+            | Self::StorageFull { .. }
+            | Self::Unavailable { .. }
+            | Self::EngineClosed { .. }
+            | Self::CommitUnknown { .. } => true,
+            Self::RetriesExhausted { source, .. } => source.is_of_the_engine(),
+            _ => false,
+        }
+    }
+
     /// Whether the error proves that nothing was committed. False for an unknown outcome only.
     pub fn is_not_committed(&self) -> bool {
         !matches!(self, Self::CommitUnknown { .. })

@@ -121,6 +121,15 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         "log_last_of_entity" => keys::log_last_of_entity(parsed(&input[0]), text(&input[1]), text(&input[2])),
         "log_id" => keys::log_id(parsed(&input[0]), text(&input[1])),
         "log_snapshot" => keys::log_snapshot(parsed(&input[0]), text(&input[1]), text(&input[2])),
+        "log_snapshot_version" => {
+            let (store, version) = (parsed(&input[0]), number(&input[3]));
+            let key = keys::log_snapshot_version(store, text(&input[1]), text(&input[2]), version);
+            assert_eq!(keys::parse_log_snapshot_version(&key), Some(version));
+            assert!(keys::log_snapshot_versions(store, text(&input[1]), text(&input[2])).contains(&key));
+            key
+        }
+        "log_gone_of_entity" => keys::log_gone_of_entity(parsed(&input[0]), text(&input[1]), text(&input[2])),
+        "log_gone_of_type" => keys::log_gone_of_type(parsed(&input[0]), text(&input[1])),
         "log_view" => keys::log_view(parsed(&input[0]), text(&input[1]), number(&input[2])),
         "dropped_log" => keys::dropped_log(parsed(&input)),
         "partition" => return Some(keys::partition_of(text(&input[0]), number(&input[1])).to_string()),
@@ -160,6 +169,7 @@ fn every_vector_of_the_page_holds() {
         "identity_text",
         "store",
         "log_event",
+        "log_snapshot_version",
         "log_view",
     ]) {
         assert!(seen.contains_key(kind), "no vector of kind {kind}");

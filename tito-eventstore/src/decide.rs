@@ -60,8 +60,9 @@ impl<E: TitoEngine> EventStore<E> {
             let folded = fold_all(&mut cursor, &mut UpToDate { model, previous }).await;
             // As it is, an error of the engine would say that nothing was appended and the same can be tried again.
             folded.map_err(|error| {
-                let of_first = appended.iter().zip(subjects).find(|(event, _)| event.sequence == first);
-                not_evolved(first, of_first.map(|(_, subject)| subject).unwrap_or_default(), error)
+                let sequence = error.sequence().unwrap_or(first);
+                let of_event = appended.iter().zip(subjects).find(|(event, _)| event.sequence == sequence);
+                not_evolved(sequence, of_event.map(|(_, subject)| subject).unwrap_or_default(), error)
             })?;
         }
         Ok(appended.iter().map(|event| event.sequence).max())

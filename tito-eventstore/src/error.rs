@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use tito_core::{BoxError, TitoError};
+use tito_core::{BoxError, TitoError, keys};
 
+use crate::event::Damage;
 use crate::types::Codec;
 
 /// The result of nearly everything in this crate.
@@ -170,12 +171,16 @@ pub enum EventStoreError {
     },
 
     /// Data of a stored event that is not what was asked for.
-    #[error("the data of event {sequence}, {event_type:?} of version {version}, can't be read as {expected}")]
+    #[error(
+        "the data of event {sequence}, {event_type:?} of {entity:?} in version {version}, can't be read as {expected}"
+    )]
     Decode {
         /// The event's sequence.
         sequence: u64,
         /// Its type.
         event_type: String,
+        /// Its entity.
+        entity: String,
         /// The version of its type.
         version: u32,
         /// What was expected.
@@ -205,6 +210,21 @@ pub enum EventStoreError {
         /// What the decider said.
         #[source]
         source: BoxError,
+    },
+
+    /// Events from which a model with snapshots is to be folded were dropped, as the store has limits, and no snapshot
+    /// of the model stands for them. Nothing was folded. [`Select::kept`](crate::Select::kept) begins with what is kept.
+    #[error(
+        "{model:?} can't be folded from all events of {selection:?}: of those up to {dropped} some were dropped, and \
+         it has no snapshot that stands for them"
+    )]
+    EventsDropped {
+        /// The model's name.
+        model: String,
+        /// The patterns that are selected.
+        selection: String,
+        /// The last sequence that may have been dropped.
+        dropped: u64,
     },
 
     /// A snapshot that can't be written or read.
@@ -257,6 +277,40 @@ impl EventStoreError {
             Self::SequenceConflict { .. } => true,
             Self::Engine(error) => error.is_retryable(),
             _ => false,
+        }
+    }
+
+    /// The sequence of the stored event that the error is about: one that is damaged, that can't be brought to the
+    /// version that the program knows, or by which a model or the rows of a projection can't evolve.
+    pub fn sequence(&self) -> Option<u64> {
+        match self {
+            // That of one that is still to be appended is 0.
+            Self::Decode { sequence, .. } | Self::Evolver { sequence, .. } | Self::Projector { sequence, .. } => {
+                Some(*sequence).filter(|sequence| *sequence > 0)
+            }
+            Self::Engine(error) => match &**error {
+                TitoError::Malformed { key, .. } => keys::parse_log_event(key.as_bytes()).map(|(sequence, _)| sequence),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The entity, `type.id`, of that event; none where it is not known of one that is damaged.
+    pub fn entity(&self) -> Option<String> {
+        match self {
+            Self::Decode { entity, .. } | Self::Evolver { entity, .. } | Self::Projector { entity, .. } => {
+                Some(entity.clone())
+            }
+            Self::Engine(error) => match &**error {
+                TitoError::Malformed { key, source, .. } => {
+                    let of_key = keys::parse_log_event(key.as_bytes()).and_then(|(_, entity)| entity);
+                    let of_key = of_key.map(|(of_type, id)| format!("{of_type}.{id}"));
+                    of_key.or_else(|| source.downcast_ref::<Damage>()?.entity.clone())
+                }
+                _ => None,
+            },
+            _ => None,
         }
     }
 }

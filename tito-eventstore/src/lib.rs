@@ -54,7 +54,7 @@ pub use snapshot::Snapshot;
 pub use store::EventStore;
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoEvent;
-pub use watch::{Watch, Watcher};
+pub use watch::{OnError, Watch, WatchError, Watcher};
 
 /// What the derive's output names; not for use by hand.
 #[cfg(feature = "derive")]

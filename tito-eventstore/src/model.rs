@@ -166,14 +166,17 @@ impl<T: Evolver> Snapshot for Model<T> {
         let mut inner = self.write();
         let state = inner.value.as_snapshot().ok_or("the model has no snapshots")?.save()?;
         let applied = serde_json::to_vec(&inner.applied)?;
-        Ok([&(applied.len() as u64).to_le_bytes()[..], &applied, &state].concat())
+        Ok(join(&applied, &state))
+    }
+
+    fn upgrade(&self, version: u32, state: &[u8]) -> Result<Option<Vec<u8>>, BoxError> {
+        let (applied, state) = split(state)?;
+        let upgraded = self.of_value(|value| value.upgrade(version, state)).unwrap_or(Ok(None))?;
+        Ok(upgraded.map(|state| join(applied, &state)))
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), BoxError> {
-        let short = "the state ends too early";
-        let (length, rest) = state.split_first_chunk::<LENGTH_BYTES>().ok_or(short)?;
-        let length = usize::try_from(u64::from_le_bytes(*length))?;
-        let (applied, state) = rest.split_at_checked(length).ok_or(short)?;
+        let (applied, state) = split(state)?;
         let applied = serde_json::from_slice(applied)?;
         let mut inner = self.write();
         if !inner.applied.is_empty() {
@@ -183,6 +186,18 @@ impl<T: Evolver> Snapshot for Model<T> {
         inner.applied = applied;
         Ok(())
     }
+}
+
+/// The sequences, as JSON, and the state of the value.
+fn join(applied: &[u8], state: &[u8]) -> Vec<u8> {
+    [&(applied.len() as u64).to_le_bytes()[..], applied, state].concat()
+}
+
+fn split(state: &[u8]) -> Result<(&[u8], &[u8]), BoxError> {
+    let short = "the state ends too early";
+    let (length, rest) = state.split_first_chunk::<LENGTH_BYTES>().ok_or(short)?;
+    let length = usize::try_from(u64::from_le_bytes(*length))?;
+    Ok(rest.split_at_checked(length).ok_or(short)?)
 }
 
 impl<T: Evolver> Model<T> {

@@ -10,6 +10,9 @@ pub const MAX_SEQUENCE: u64 = 9_999_999_999_999_999;
 
 const SEQUENCE_DIGITS: usize = 16;
 
+/// What a version of 32 bits has at the most.
+const VERSION_DIGITS: usize = 10;
+
 /// `store:{name}`: the definition of an event store.
 pub fn event_store(name: &str) -> Vec<u8> {
     key("store", &[name.as_bytes()])
@@ -66,6 +69,22 @@ pub fn parse_log_sequence(key: &[u8]) -> Option<u64> {
     digits(&key[at + 1..], SEQUENCE_DIGITS)
 }
 
+/// The sequence in the key of an event of a store, and in that of one among those of its entity the entity's type and id.
+pub fn parse_log_event(key: &[u8]) -> Option<(u64, Option<(String, String)>)> {
+    let mut parts = key.split(|&byte| byte == SEPARATOR);
+    if parts.next()? != b"log" {
+        return None;
+    }
+    let (_store, kind) = (parts.next()?, parts.next()?);
+    let entity = match kind {
+        b"event" => None,
+        b"entity" => Some((text(parts.next()?)?, text(parts.next()?)?)),
+        _ => return None,
+    };
+    let sequence = digits(parts.next()?, SEQUENCE_DIGITS)?;
+    parts.next().is_none().then_some((sequence, entity))
+}
+
 /// `log:{store}:last:{type}:{id}`: the last sequences of an entity.
 pub fn log_last_of_entity(store: u64, entity_type: &str, id: &str) -> Vec<u8> {
     part(store, "last", &[entity_type, id])
@@ -92,9 +111,38 @@ pub fn log_id(store: u64, id: &str) -> Vec<u8> {
     part(store, "id", &[id])
 }
 
-/// `log:{store}:snapshot:{model}:{filters}`: the state of a model, folded from what the filters select.
+/// `log:{store}:gone:{type}`: the last sequences of a type that were dropped.
+pub fn log_gone_of_type(store: u64, entity_type: &str) -> Vec<u8> {
+    part(store, "gone", &[entity_type])
+}
+
+/// `log:{store}:gone:{type}:{id}`: the last sequences of an entity that were dropped.
+pub fn log_gone_of_entity(store: u64, entity_type: &str, id: &str) -> Vec<u8> {
+    part(store, "gone", &[entity_type, id])
+}
+
+/// `log:{store}:snapshot:{model}:{filters}`: the state of a model, folded from what the filters select, as programs
+/// wrote it that kept one version only.
 pub fn log_snapshot(store: u64, model: &str, filters: &str) -> Vec<u8> {
     part(store, "snapshot", &[model, filters])
+}
+
+/// `log:{store}:snapshot:{model}:{filters}:{version}`: the same in one version of the model.
+pub fn log_snapshot_version(store: u64, model: &str, filters: &str, version: u32) -> Vec<u8> {
+    let mut key = with_separator(log_snapshot(store, model, filters));
+    push_digits(&mut key, u64::from(version), VERSION_DIGITS);
+    key
+}
+
+/// The snapshots of a model in all versions, the lowest first.
+pub fn log_snapshot_versions(store: u64, model: &str, filters: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(log_snapshot(store, model, filters)))
+}
+
+/// The version at the end of the key of a snapshot.
+pub fn parse_log_snapshot_version(key: &[u8]) -> Option<u32> {
+    let at = key.iter().rposition(|&byte| byte == SEPARATOR)?;
+    digits(&key[at + 1..], VERSION_DIGITS).and_then(|version| u32::try_from(version).ok())
 }
 
 /// `log:{store}:projection:{name}`: which generations a projection has, and which of them serves.

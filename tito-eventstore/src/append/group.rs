@@ -76,7 +76,7 @@ impl Group {
                 // ends when nothing waits.
                 tokio::spawn(serve(store.clone(), serving));
             }
-            match answer.await {
+            match answered(store, &events, answer).await? {
                 Ok(Some(outcome)) => return outcome,
                 Ok(None) => {}
                 Err(_) => return Err(TitoError::CommitUnknown { source: ENDED.into() }.into()),
@@ -94,10 +94,23 @@ impl Group {
     }
 
     /// Waits until no append of this process is being committed, in the order of the calls. None is until the guard is
-    /// dropped. Nobody waits for longer than a transaction can live: conflicts keep what is stored right without turns.
+    /// dropped. Nobody waits for longer than a transaction can live, nor for an engine that is closed: conflicts keep what
+    /// is stored right without turns.
     pub(crate) async fn turn<E: TitoEngine>(&self, engine: &E) -> Option<AsyncMutexGuard<'_, ()>> {
         let longest = Duration::from_millis(engine.max_transaction_age_millis());
-        tokio::time::timeout(longest, self.turn.lock()).await.ok()
+        tokio::select! {
+            biased;
+            turn = tokio::time::timeout(longest, self.turn.lock()) => turn.ok(),
+            _ = engine.closed() => None,
+        }
+    }
+
+    /// Takes back a request that nobody has begun with, and says whether there was one.
+    fn withdraw(&self, events: &Arc<[Prepared]>) -> bool {
+        let mut waiting = self.lock();
+        let before = waiting.requests.len();
+        waiting.requests.retain(|request| !Arc::ptr_eq(&request.events, events));
+        waiting.requests.len() < before
     }
 }
 
@@ -147,6 +160,25 @@ impl Drop for Serving {
             let _ = request.reply.send(None);
         }
     }
+}
+
+/// Waits for an answer. Once the engine is closed nobody need begin with the request any more, be it that the runtime is
+/// not driven that was to serve it; what was begun with is answered, as the engine's calls then end by themselves.
+async fn answered<E: TitoEngine>(
+    store: &EventStore<E>,
+    events: &Arc<[Prepared]>,
+    mut answer: oneshot::Receiver<Answer>,
+) -> Result<std::result::Result<Answer, oneshot::error::RecvError>> {
+    tokio::select! {
+        biased;
+        answer = &mut answer => return Ok(answer),
+        error = store.engine().closed() => {
+            if store.group().withdraw(events) {
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(answer.await)
 }
 
 async fn serve<E: TitoEngine>(store: EventStore<E>, mut serving: Serving) {
@@ -223,7 +255,10 @@ async fn commit<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Arc<[Prepa
             Err(EventStoreError::Engine(error)) if !error.is_not_committed() || unknown.is_some() => {
                 tracing::debug!(store = store.name(), %error, "looking into an unknown outcome of an append");
                 unknown.get_or_insert(error);
-                tokio::time::sleep(PAUSE).await;
+                tokio::select! {
+                    () = tokio::time::sleep(PAUSE) => {}
+                    _ = store.engine().closed() => break,
+                }
             }
             Err(error) => return Err(error),
         }

@@ -7,7 +7,10 @@ use tito_core::Result;
 
 use crate::stored;
 
-/// The last sequence for each event type. Stored as a JSON object.
+/// Where the first sequence is noted. No event type has a dot.
+const FIRST: &str = ".first";
+
+/// The last sequence for each event type, and the first of all where it was noted. Stored as a JSON object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Last(BTreeMap<String, u64>);
@@ -28,6 +31,18 @@ impl Last {
             None => self.0.values().max(),
         };
         sequence.copied().unwrap_or(0)
+    }
+
+    /// The first sequence of all, unless it was appended by a program that does not note it.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.0.get(FIRST).copied()
+    }
+
+    /// Notes the first sequence, if there is none yet.
+    pub(crate) fn note_first(&mut self, sequence: u64) {
+        if self.0.is_empty() {
+            self.set(FIRST, sequence);
+        }
     }
 
     pub(crate) fn set(&mut self, event_type: &str, sequence: u64) {

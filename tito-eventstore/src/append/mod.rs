@@ -23,5 +23,6 @@ mod state;
 mod write;
 
 pub(crate) use group::{Group, append_in};
+pub(crate) use last::Last;
 pub(crate) use prepared::{prepare, prepare_one};
 pub(crate) use state::{Appended, Head};

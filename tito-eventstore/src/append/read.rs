@@ -78,7 +78,8 @@ async fn read_beside<'a, E: TitoEngine>(
         return Ok(None);
     }
     known.head = head.last;
-    let mut state = State { head, ids: HashMap::new(), known };
+    let notes_first = !definition.limits().is_none();
+    let mut state = State { head, ids: HashMap::new(), known, notes_first };
     for ((key, wanted), value) in keys.iter().zip(wanted).zip(values) {
         let Some(value) = value else { continue };
         match wanted {

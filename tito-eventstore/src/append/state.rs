@@ -52,6 +52,8 @@ pub(crate) struct State<'a> {
     pub(super) ids: HashMap<&'a str, u64>,
     /// Of all types where an expectation is about any of them.
     pub(super) known: Known,
+    /// Whether first sequences are noted, as events may be dropped.
+    pub(super) notes_first: bool,
 }
 
 impl<'a> State<'a> {
@@ -78,8 +80,9 @@ impl<'a> State<'a> {
         self.head.last += 1;
         let sequence = self.head.last;
         self.ids.insert(&event.id, sequence);
-        let previous = set(self.known.entities.get_mut(event.entity()), event, sequence);
-        set(self.known.types.get_mut(event.entity_type()), event, sequence);
+        let notes_first = self.notes_first;
+        let previous = set(self.known.entities.get_mut(event.entity()), event, sequence, notes_first);
+        set(self.known.types.get_mut(event.entity_type()), event, sequence, notes_first);
         Appended { sequence, previous, is_new: true }
     }
 
@@ -122,9 +125,12 @@ impl<'a> State<'a> {
 
 /// Notes an event, and returns the last sequence before it. Everything that events are about was read, so there is an
 /// entry.
-fn set(entry: Option<&mut Entry>, event: &Prepared, sequence: u64) -> u64 {
+fn set(entry: Option<&mut Entry>, event: &Prepared, sequence: u64, notes_first: bool) -> u64 {
     let Some(entry) = entry else { return 0 };
     let previous = entry.last.of(None);
+    if notes_first {
+        entry.last.note_first(sequence);
+    }
     entry.last.set(&event.data.event_type, sequence);
     entry.is_changed = true;
     previous

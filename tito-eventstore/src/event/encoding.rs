@@ -6,6 +6,7 @@ use std::str;
 
 use tito_core::{BoxError, Timestamp};
 
+use crate::token;
 use crate::types::Codec;
 
 /// The only format there is.
@@ -82,6 +83,37 @@ impl Layout {
         }
         Ok(Self { recorded, time, version, codec, id, subject, dots: [first, second], metadata, data: rest.at })
     }
+}
+
+/// What is wrong with the bytes of an event.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct Damage {
+    /// The event's entity, where the bytes before the damage still tell.
+    pub(crate) entity: Option<String>,
+    reason: BoxError,
+}
+
+impl Damage {
+    pub(super) fn of(value: &[u8], reason: BoxError) -> Self {
+        Self { entity: entity_of(value), reason }
+    }
+}
+
+/// The entity of an event that can't be read as a whole.
+fn entity_of(value: &[u8]) -> Option<String> {
+    let mut rest = Rest { value, at: 0 };
+    if rest.byte().ok()? != FORMAT {
+        return None;
+    }
+    rest.take(16).ok()?;
+    rest.number().ok()?;
+    rest.byte().ok()?;
+    rest.text().ok()?;
+    let subject = str::from_utf8(&value[rest.text().ok()?]).ok()?;
+    let tokens: Vec<&str> = subject.split('.').collect();
+    let is_subject = tokens.len() == 3 && tokens.iter().all(|part| token::check(part).is_ok());
+    is_subject.then(|| tokens[..2].join("."))
 }
 
 struct Rest<'a> {

@@ -4,7 +4,7 @@ mod encoding;
 mod new;
 mod stored;
 
-pub(crate) use encoding::{Fields, encode};
+pub(crate) use encoding::{Damage, Fields, encode};
 pub use new::NewEvent;
 pub(crate) use new::Unencoded;
 pub use stored::Event;

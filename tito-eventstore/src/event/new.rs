@@ -173,6 +173,7 @@ impl NewEvent {
         decoded.map_err(|source| EventStoreError::Decode {
             sequence: 0,
             event_type: data.event_type.clone(),
+            entity: self.entity.clone(),
             version: data.version,
             expected: type_name::<T>().to_string(),
             source,

@@ -8,7 +8,7 @@ use std::str;
 use chrono::{DateTime, Utc};
 use tito_core::{KeyText, Timestamp, TitoError};
 
-use super::encoding::{Fields, Layout, encode};
+use super::encoding::{Damage, Fields, Layout, encode};
 use crate::error::{EventStoreError, Result};
 use crate::pattern::Pattern;
 use crate::types::{Codec, EventData};
@@ -25,10 +25,12 @@ impl Event {
     pub(crate) fn decode(key: &[u8], sequence: u64, value: Vec<u8>) -> Result<Self> {
         match Layout::of(&value) {
             Ok(layout) => Ok(Self { sequence, value, layout }),
-            Err(source) => {
-                Err(TitoError::Malformed { key: KeyText::from(key), expected: "an event of an event store", source }
-                    .into())
+            Err(reason) => Err(TitoError::Malformed {
+                key: KeyText::from(key),
+                expected: "an event of an event store",
+                source: Damage::of(&value, reason).into(),
             }
+            .into()),
         }
     }
 
@@ -128,6 +130,7 @@ impl Event {
         let failed = |source| EventStoreError::Decode {
             sequence: self.sequence,
             event_type: self.event_type().to_string(),
+            entity: self.entity().to_string(),
             version: self.version(),
             expected: type_name::<T>().to_string(),
             source,

@@ -38,6 +38,10 @@ pub(crate) struct Tail {
     pub(crate) dropped: u64,
     /// The bytes of all events that were dropped.
     pub(crate) bytes: u64,
+    /// Of all events after this one that were dropped, it is noted what they were of. None are if it is not there: a
+    /// program that does not note it writes no such number either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) noted_after: Option<u64>,
 }
 
 impl Tail {

@@ -27,14 +27,14 @@ const MOST_SEQUENCES: u64 = 10_000;
 
 /// Why a transaction did not go as it should.
 pub(super) enum Stopped {
-    /// The projector could not fold an event.
+    /// An event can't be read, or the projector could not fold it.
     ByEvent {
         generation: u64,
         /// Where the transaction had begun.
         after: u64,
         /// The event.
         sequence: u64,
-        error: EventStoreError,
+        error: Box<EventStoreError>,
     },
     /// Anything else.
     ByStore(EventStoreError),
@@ -77,7 +77,10 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
         let mut cursor = Cursor::new(store, &select.after(first).up_to(last))?;
         let mut events = 0;
         loop {
-            let page = cursor.next_page().await?;
+            let page = match cursor.next_page().await {
+                Ok(page) => page,
+                Err(error) => return unreadable(&cursor, (generation, after), error),
+            };
             if page.is_empty() {
                 return Ok(end);
             }
@@ -118,23 +121,27 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
                     entity: event.entity().to_string(),
                     source,
                 };
-                Stopped::ByEvent { generation, after, sequence: event.sequence(), error }
+                Stopped::ByEvent { generation, after, sequence: event.sequence(), error: error.into() }
             }
         }
     }
 }
 
+/// What comes of an error of reading. If it is that of an event, what is before the event is folded by itself, and then
+/// the event stops the generation as one that the projector fails on does.
+fn unreadable<E: TitoEngine>(
+    cursor: &Cursor<E>,
+    (generation, after): (u64, u64),
+    error: EventStoreError,
+) -> Result<u64, Stopped> {
+    match cursor.at_fault() {
+        Some(at_fault) if at_fault.sequence > after + 1 => Ok(at_fault.sequence - 1),
+        Some(at_fault) => Err(Stopped::ByEvent { generation, after, sequence: at_fault.sequence, error: error.into() }),
+        None => Err(Stopped::ByStore(error)),
+    }
+}
+
 /// Whether trying the same again can help.
 pub(super) fn is_of_the_engine(error: &TitoError) -> bool {
-    matches!(
-        error,
-        TitoError::Conflict { .. }
-            | TitoError::TransactionTooOld { .. }
-            | TitoError::TransactionEnded
-            | TitoError::RetriesExhausted { .. }
-            | TitoError::EngineClosed { .. }
-            | TitoError::Storage { .. }
-            | TitoError::Unavailable { .. }
-            | TitoError::CommitUnknown { .. }
-    )
+    error.is_retryable() || error.is_of_the_engine() || matches!(error, TitoError::TransactionEnded)
 }

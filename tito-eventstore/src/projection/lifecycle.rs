@@ -51,7 +51,7 @@ pub struct RebuildInfo {
 pub struct ProjectionFailure {
     /// The event's sequence.
     pub sequence: u64,
-    /// The error of the projector with its causes, cut after 500 characters.
+    /// The error of the projector, or what keeps the event from being read, with its causes, cut after 500 characters.
     pub error: String,
 }
 

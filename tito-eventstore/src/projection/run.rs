@@ -91,7 +91,7 @@ impl<E: TitoEngine, P: Projector<E>> Projection<E, P> {
 
     /// Lets a worker of the same database fold what is appended. Any number of workers can do so; they take turns.
     ///
-    /// An event on which the projector fails is tried again without end, after a second at first and then up to a minute
+    /// An event that can't be read, or on which the projector fails, is tried again without end, after a second at first and then up to a minute
     /// apart. A failure of the engine is tried again every second.
     pub fn subscribe(&self, worker: WorkerBuilder<E>) -> WorkerBuilder<E> {
         // In strict order the first wake-up alone is tried again while the others wait, however many there are.
@@ -128,9 +128,9 @@ impl<E: TitoEngine, P: Projector<E>> Projection<E, P> {
     /// what an earlier one has left behind. Safe beside workers.
     ///
     /// # Errors
-    /// [`EventStoreError::Projector`] if the projector fails on an event, and then everything before it is folded;
-    /// [`EventStoreError::StoreNotFound`] if the store was deleted and created again; those of upcasters and of the
-    /// engine. Nothing is to be done for a store that was deleted, or a projection that was removed.
+    /// [`EventStoreError::Projector`] if the projector fails on an event, and that of an event that can't be read, because
+    /// it is damaged or an upcaster fails: then everything before it is folded. [`EventStoreError::StoreNotFound`] if the
+    /// store was deleted and created again; those of the engine. Nothing is to be done for a store that was deleted, or a projection that was removed.
     pub async fn catch_up(&self) -> Result<()> {
         self.0.run(None).await?;
         Ok(())
@@ -165,7 +165,7 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
                     tracing::warn!(store = self.store.name(), %error, reason, "a projection can't go on");
                     self.note(generation, Failure { sequence, error: reason }).await?;
                     plan.stopped.insert(generation);
-                    errors.insert(generation, error);
+                    errors.insert(generation, *error);
                 }
                 Err(Stopped::ByStore(EventStoreError::Engine(error)))
                     if matches!(*error, TitoError::CommitUnknown { .. }) && looks < LOOKS =>
@@ -209,7 +209,11 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
 
 /// What has caused an error.
 fn causes_of(error: &EventStoreError) -> String {
-    let mut texts: Vec<String> = Vec::new();
+    // What a projector says is about the event that is told beside it.
+    let mut texts: Vec<String> = match error {
+        EventStoreError::Decode { .. } => vec![error.to_string()],
+        _ => Vec::new(),
+    };
     let mut source = error.source();
     while let Some(cause) = source.filter(|_| texts.len() < MOST_CAUSES) {
         let text = cause.to_string();

@@ -1,11 +1,13 @@
 //! Pages of events, up to a sequence.
 
+use std::collections::VecDeque;
+
 use tito_core::keys;
 use tito_core::{TitoEngine, TitoTransaction};
 
 use super::page_size::PageSize;
 use super::select::Select;
-use super::source::{Place, Source};
+use super::source::{Place, Row, Source};
 use crate::append::Head;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
@@ -26,8 +28,20 @@ pub(crate) struct Cursor<E> {
     end: Option<u64>,
     /// The last sequence to read, of those that there are. Found out when the first page is read.
     up_to: Option<u64>,
+    /// Read, what comes next first, and not handed out yet.
+    pending: VecDeque<Row>,
     /// No selected event up to this one is left.
     position: u64,
+    /// The event that the last page could not be read for.
+    at_fault: Option<AtFault>,
+}
+
+/// An event that can't be handed out.
+#[derive(Debug)]
+pub(crate) struct AtFault {
+    pub(crate) sequence: u64,
+    /// As it is stored, unless it is damaged.
+    pub(crate) event: Option<Event>,
 }
 
 impl<E: TitoEngine> Cursor<E> {
@@ -35,14 +49,37 @@ impl<E: TitoEngine> Cursor<E> {
         let patterns = select.patterns()?;
         let after = select.begin();
         let sources = places(&patterns).into_iter().map(|place| Source::new(place, after)).collect();
-        let store = store.clone();
-        Ok(Self { store, patterns, sources, size: PageSize::new(), end: select.end(), up_to: None, position: after })
+        Ok(Self {
+            store: store.clone(),
+            patterns,
+            sources,
+            size: PageSize::new(),
+            end: select.end(),
+            up_to: None,
+            pending: VecDeque::new(),
+            position: after,
+            at_fault: None,
+        })
     }
 
-    /// Passes over everything up to a sequence. For a cursor that has read nothing yet.
+    /// Goes on behind a sequence, with what is read anew.
     pub(crate) fn skip_to(&mut self, sequence: u64) {
         self.sources = places(&self.patterns).into_iter().map(|place| Source::new(place, sequence)).collect();
+        self.pending.clear();
         self.position = sequence;
+        self.at_fault = None;
+    }
+
+    /// The event for which [`next_page`](Cursor::next_page) has failed, if it was one.
+    pub(crate) fn at_fault(&self) -> Option<&AtFault> {
+        self.at_fault.as_ref()
+    }
+
+    /// Passes over the event for which [`next_page`](Cursor::next_page) has failed.
+    pub(crate) fn pass_over(&mut self) {
+        if let Some(at_fault) = self.at_fault.take() {
+            self.position = at_fault.sequence;
+        }
     }
 
     /// Up to where everything was handed out.
@@ -64,31 +101,69 @@ impl<E: TitoEngine> Cursor<E> {
     ///
     /// Every page is read at a snapshot of its own, so that a long walk holds none for long: whatever is up to the end is
     /// in all of them.
+    ///
+    /// An event that can't be read ends the page before it, and is the error of the next call. Then the cursor stands
+    /// before it ([`at_fault`](Cursor::at_fault)): another call reads it anew, unless it is
+    /// [passed over](Cursor::pass_over).
     pub(crate) async fn next_page(&mut self) -> Result<Vec<Event>> {
+        if self.at_fault.is_some() {
+            self.skip_to(self.position);
+        }
         loop {
-            let page = self.read().await?;
-            if let Some(last) = page.last() {
-                self.position = last.sequence();
+            if self.pending.is_empty() {
+                self.pending = self.read().await?;
             }
-            let selected: Vec<Event> = match &self.patterns[..] {
-                [pattern] if *pattern == Pattern::any() => page,
-                patterns => {
-                    let is_selected = |event: &Event| patterns.iter().any(|pattern| event.matches(pattern));
-                    page.into_iter().filter(is_selected).collect()
-                }
-            };
-            let is_end = self.sources.iter().all(|source| source.is_exhausted && source.ahead.is_empty());
+            let page = self.take_readable()?;
+            let is_exhausted = |source: &Source| source.is_exhausted && source.ahead.is_empty();
+            let is_end = self.pending.is_empty() && self.sources.iter().all(is_exhausted);
             if is_end {
                 self.position = self.position.max(self.up_to.unwrap_or(0));
             }
-            if is_end || !selected.is_empty() {
-                return self.upcast(selected);
+            if is_end || !page.is_empty() {
+                return Ok(page);
             }
         }
     }
 
+    /// Takes the events that were read, up to the first one that can't be read.
+    fn take_readable(&mut self) -> Result<Vec<Event>> {
+        let mut page = Vec::with_capacity(self.pending.len());
+        while let Some(Row { sequence, event }) = self.pending.pop_front() {
+            let (event, error) = match event {
+                Ok(event) if !self.selects(&event) => {
+                    self.position = sequence;
+                    continue;
+                }
+                Ok(event) => match self.upcast(&event) {
+                    Ok(upcast) => {
+                        self.position = sequence;
+                        page.push(upcast.unwrap_or(event));
+                        continue;
+                    }
+                    Err(error) => (Some(event), error),
+                },
+                // Whether it would be selected, nobody can tell.
+                Err(error) => (None, error),
+            };
+            if page.is_empty() {
+                self.at_fault = Some(AtFault { sequence, event });
+                return Err(error);
+            }
+            self.pending.push_front(Row { sequence, event: event.ok_or(error) });
+            break;
+        }
+        Ok(page)
+    }
+
+    fn selects(&self, event: &Event) -> bool {
+        match &self.patterns[..] {
+            [pattern] if *pattern == Pattern::any() => true,
+            patterns => patterns.iter().any(|pattern| event.matches(pattern)),
+        }
+    }
+
     /// Reads what is needed to go on, and takes what is certain to come next.
-    async fn read(&mut self) -> Result<Vec<Event>> {
+    async fn read(&mut self) -> Result<VecDeque<Row>> {
         let is_needed = |source: &Source| source.ahead.is_empty() && !source.is_exhausted;
         if self.sources.iter().any(is_needed) {
             let tx = self.store.engine().begin().await?;
@@ -97,12 +172,12 @@ impl<E: TitoEngine> Cursor<E> {
             read?;
         }
         if let [source] = &mut self.sources[..] {
-            return Ok(std::mem::take(&mut source.ahead).into());
+            return Ok(std::mem::take(&mut source.ahead));
         }
-        let mut merged = Vec::new();
+        let mut merged = VecDeque::new();
         // Once a source has nothing ahead and more to read, what comes next is not known.
         while !self.sources.iter().any(is_needed) {
-            let ahead = |source: &Source| source.ahead.front().map(Event::sequence);
+            let ahead = |source: &Source| source.ahead.front().map(|row| row.sequence);
             let sources = self.sources.iter_mut().filter(|source| !source.ahead.is_empty());
             let Some(source) = sources.min_by_key(|source| ahead(source)) else { break };
             merged.extend(source.ahead.pop_front());
@@ -139,11 +214,8 @@ impl<E: TitoEngine> Cursor<E> {
         Ok(())
     }
 
-    fn upcast(&self, events: Vec<Event>) -> Result<Vec<Event>> {
-        match self.store.types() {
-            None => Ok(events),
-            Some(types) => events.into_iter().map(|event| types.upcast(event)).collect(),
-        }
+    fn upcast(&self, event: &Event) -> Result<Option<Event>> {
+        self.store.types().map_or(Ok(None), |types| types.upcast(event))
     }
 }
 

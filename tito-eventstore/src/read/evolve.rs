@@ -11,6 +11,7 @@ use super::select::Select;
 use crate::domain::Evolver;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
+use crate::snapshot::Start;
 use crate::store::EventStore;
 
 /// What folding has come to.
@@ -27,22 +28,26 @@ impl<E: TitoEngine> EventStore<E> {
     /// which the selection begins if there is none. Selecting one entity reads that entity's events only. Memory holds
     /// two pages: one is folded while the next is read.
     ///
-    /// A model that has snapshots ([`Evolver::as_snapshot`]) begins with the latest one of the same patterns, unless the
-    /// selection says after which sequence to begin, and leaves a new one behind when enough events were folded. So it
-    /// should be a model that was evolved by nothing yet, as [`Snapshot::is_new`](crate::Snapshot::is_new) tells, and by
-    /// nobody else meanwhile. A snapshot stands for what was dropped since; one after which events were dropped is passed
-    /// over.
+    /// A model that has snapshots ([`Evolver::as_snapshot`]) begins with the latest one of the same patterns and of its
+    /// version, unless the selection says after which sequence to begin, and leaves a new one behind when enough events
+    /// were folded. So it should be a model that was evolved by nothing yet, as
+    /// [`Snapshot::is_new`](crate::Snapshot::is_new) tells, and by nobody else meanwhile.
+    ///
+    /// A snapshot stands for what was dropped of its selection. One after which something of it was dropped is passed
+    /// over, as is one that can't be restored; then the model is folded anew if nothing was dropped.
     ///
     /// # Errors
-    /// [`EventStoreError::Evolver`] if the model can't evolve by an event, and then the earlier ones are folded;
-    /// [`EventStoreError::Snapshot`] if its snapshot can't be read; those of patterns,
-    /// [`EventStoreError::StoreNotFound`], those of upcasters and of the engine.
+    /// [`EventStoreError::Evolver`] if the model can't evolve by an event, and that of an event that can't be read,
+    /// because it is damaged or an upcaster fails: then the earlier ones are folded.
+    /// [`EventStoreError::EventsDropped`] if a model with snapshots would lack what was dropped, unless the selection
+    /// says [`kept`](Select::kept), and [`EventStoreError::Snapshot`] if it is only that its snapshot can't be restored.
+    /// Those of patterns, [`EventStoreError::StoreNotFound`], and those of the engine.
     pub async fn evolve<M: Evolver + Send>(&self, model: &mut M, select: impl Into<Select> + Send) -> Result<u64> {
         let select = select.into();
-        let (fold, every) = self.evolve_from_snapshot(model, &select).await?;
-        if every.is_some_and(|every| every > 0 && fold.events >= every) {
+        let (fold, start) = self.evolve_from_snapshot(model, &select).await?;
+        if start.every.is_some_and(|every| every > 0 && (fold.events >= every || start.is_due)) {
             // The model is what it should be, whatever becomes of the snapshot.
-            if let Err(error) = self.save_snapshot(model, &select, fold.last).await {
+            if let Err(error) = self.save_snapshot(model, &select, fold.last, start.is_due).await {
                 tracing::warn!(store = self.name(), %error, "a snapshot can't be stored");
             }
         }
@@ -63,24 +68,18 @@ impl<E: TitoEngine> EventStore<E> {
             let source = "it was evolved before, maybe by events that are not selected".into();
             return Err(EventStoreError::Snapshot { model: model.name(), operation: "written", source });
         }
-        let (fold, _) = self.evolve_from_snapshot(model, &select).await?;
-        self.save_snapshot(model, &select, fold.last).await?;
+        let (fold, start) = self.evolve_from_snapshot(model, &select).await?;
+        self.save_snapshot(model, &select, fold.last, start.is_due).await?;
         Ok(fold.last)
     }
 
-    async fn evolve_from_snapshot<M: Evolver + Send>(
-        &self,
-        model: &mut M,
-        select: &Select,
-    ) -> Result<(Fold, Option<u64>)> {
+    async fn evolve_from_snapshot<M: Evolver + Send>(&self, model: &mut M, select: &Select) -> Result<(Fold, Start)> {
         let mut cursor = Cursor::new(self, select)?;
-        let every = model.as_snapshot().filter(|model| model.is_new()).map(|model| model.every());
-        if every.is_some()
-            && let Some(sequence) = self.restore_snapshot(model, select).await?
-        {
-            cursor.skip_to(sequence);
+        let start = self.start(model, select).await?;
+        if start.after > cursor.position() {
+            cursor.skip_to(start.after);
         }
-        Ok((fold_all(&mut cursor, model).await?, every))
+        Ok((fold_all(&mut cursor, model).await?, start))
     }
 }
 

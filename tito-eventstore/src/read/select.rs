@@ -20,6 +20,7 @@ pub struct Select {
     patterns: Vec<String>,
     after: u64,
     up_to: Option<u64>,
+    kept: bool,
 }
 
 impl Select {
@@ -50,6 +51,18 @@ impl Select {
     pub fn up_to(mut self, sequence: u64) -> Self {
         self.up_to = Some(sequence);
         self
+    }
+
+    /// Begins with what the store has kept, on purpose, where its limits have dropped events from which a model with
+    /// snapshots would have to be folded and no snapshot stands for them. Without this, that is the error
+    /// [`EventsDropped`](crate::EventStoreError::EventsDropped). Everything else begins with what is kept in any case.
+    pub fn kept(mut self) -> Self {
+        self.kept = true;
+        self
+    }
+
+    pub(crate) fn begins_with_kept(&self) -> bool {
+        self.kept
     }
 
     pub(crate) fn begin(&self) -> u64 {

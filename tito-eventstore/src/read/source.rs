@@ -17,6 +17,13 @@ pub(super) enum Place {
     Entity(String, String),
 }
 
+/// An event, or what is wrong with its bytes.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) sequence: u64,
+    pub(super) event: Result<Event>,
+}
+
 /// The events of a place, read in pages.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -24,14 +31,16 @@ pub(super) struct Source {
     /// The last sequence that was read.
     position: u64,
     /// Read and not handed out yet.
-    pub(super) ahead: VecDeque<Event>,
+    pub(super) ahead: VecDeque<Row>,
+    /// A key among those of the events that is none of an event: nothing behind it is read.
+    foreign: Option<Vec<u8>>,
     /// Whether everything up to the end was read.
     pub(super) is_exhausted: bool,
 }
 
 impl Source {
     pub(super) fn new(place: Place, after: u64) -> Self {
-        Self { place, position: after, ahead: VecDeque::new(), is_exhausted: false }
+        Self { place, position: after, ahead: VecDeque::new(), foreign: None, is_exhausted: false }
     }
 
     fn range(&self, store: u64, up_to: u64) -> KeyRange {
@@ -51,6 +60,7 @@ impl Source {
         up_to: u64,
         rows: usize,
     ) -> Result<(usize, usize)> {
+        self.check_foreign()?;
         let range = self.range(store, up_to);
         let page = if range.is_empty() { Vec::new() } else { tx.scan(range, rows).await? };
         let read = page.len();
@@ -58,17 +68,30 @@ impl Source {
         self.ahead.reserve(read);
         for (key, value) in page {
             bytes += key.len() + value.len();
-            let sequence = keys::parse_log_sequence(&key).ok_or_else(|| TitoError::Malformed {
-                key: KeyText::from(key.as_slice()),
-                expected: "the key of an event of an event store",
-                source: "it does not end in a sequence".into(),
-            })?;
-            let event = Event::decode(&key, sequence, value)?;
+            let Some(sequence) = keys::parse_log_sequence(&key) else {
+                // What is before it comes first.
+                self.foreign = Some(key);
+                if self.ahead.is_empty() {
+                    return self.check_foreign().map(|()| (0, bytes));
+                }
+                return Ok((self.ahead.len(), bytes));
+            };
+            let event = Event::decode(&key, sequence, value);
             self.position = sequence;
-            self.ahead.push_back(event);
+            self.ahead.push_back(Row { sequence, event });
         }
         self.is_exhausted = read < rows;
         Ok((read, bytes))
+    }
+
+    fn check_foreign(&self) -> Result<()> {
+        let Some(key) = &self.foreign else { return Ok(()) };
+        Err(TitoError::Malformed {
+            key: KeyText::from(key.as_slice()),
+            expected: "the key of an event of an event store",
+            source: "it does not end in a sequence".into(),
+        }
+        .into())
     }
 
     /// Goes on up to a later end.

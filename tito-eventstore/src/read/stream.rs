@@ -19,7 +19,9 @@ impl<E: TitoEngine> EventStore<E> {
     ///
     /// # Errors
     /// The stream ends after an error: one of the patterns,
-    /// [`StoreNotFound`](EventStoreError::StoreNotFound), those of upcasters and of the engine.
+    /// [`StoreNotFound`](EventStoreError::StoreNotFound), those of the engine, and that of an event that can't be read,
+    /// because it is damaged or an upcaster fails. Everything before such an event comes first; the error tells its
+    /// [`sequence`](EventStoreError::sequence), after which another stream can begin.
     pub fn events(&self, select: impl Into<Select>) -> BoxStream<'static, Result<Event>> {
         Reading::stream(self, select.into(), false)
     }
@@ -28,7 +30,8 @@ impl<E: TitoEngine> EventStore<E> {
     /// asked for is not read, so a slow reader holds up nobody and costs no memory.
     ///
     /// # Errors
-    /// As those of [`events`](EventStore::events).
+    /// As those of [`events`](EventStore::events). Once the engine is closed the stream ends at once with the error that
+    /// says so.
     pub fn tail(&self, select: impl Into<Select>) -> BoxStream<'static, Result<Event>> {
         Reading::stream(self, select.into(), true)
     }
@@ -61,7 +64,7 @@ struct Reading<E> {
     cursor: Option<Cursor<E>>,
     page: IntoIter<Event>,
     follows: bool,
-    wait: Option<Wait>,
+    wait: Option<Wait<E>>,
 }
 
 impl<E: TitoEngine> Reading<E> {
@@ -94,7 +97,7 @@ impl<E: TitoEngine> Reading<E> {
             }
             let is_end = self.select.end().is_some_and(|end| cursor.position() >= end);
             match &mut self.wait {
-                Some(wait) if !is_end => wait.more().await,
+                Some(wait) if !is_end => wait.more().await?,
                 _ => return Ok(None),
             }
             cursor.extend();

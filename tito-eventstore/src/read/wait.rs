@@ -1,12 +1,11 @@
 //! Waits until a store may have more events.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tito_core::TitoEngine;
-use tito_core::clock::Clock;
 use tito_core::engine::Wakeup;
 
+use crate::error::Result;
 use crate::store::EventStore;
 
 /// Where other processes append too, how soon is looked again after there was something.
@@ -16,23 +15,18 @@ const SHORTEST_POLL: Duration = Duration::from_millis(10);
 const LONGEST_POLL: Duration = Duration::from_millis(500);
 
 /// Learns of appends: of those of this process at once, of those of others by looking now and then.
-pub(crate) struct Wait {
+pub(crate) struct Wait<E> {
     wakeup: Wakeup,
-    clock: Arc<dyn Clock>,
-    polls: bool,
+    engine: E,
     pause: Duration,
 }
 
-impl Wait {
+impl<E: TitoEngine> Wait<E> {
     /// Learns of appends from now on, so it is made before the store is read.
-    pub(crate) fn new<E: TitoEngine>(store: &EventStore<E>) -> Self {
-        let engine = store.engine();
-        Self {
-            wakeup: engine.context().wakeups.register(store.channel(), 0),
-            clock: engine.clock().clone(),
-            polls: !engine.is_only_writer(),
-            pause: SHORTEST_POLL,
-        }
+    pub(crate) fn new(store: &EventStore<E>) -> Self {
+        let engine = store.engine().clone();
+        let wakeup = engine.context().wakeups.register(store.channel(), 0);
+        Self { wakeup, engine, pause: SHORTEST_POLL }
     }
 
     /// There was something, so there may be more soon.
@@ -41,15 +35,30 @@ impl Wait {
     }
 
     /// Returns when there may be more. Safe to cancel.
-    pub(crate) async fn more(&mut self) {
-        if !self.polls {
-            self.wakeup.woken().await;
-            return;
+    ///
+    /// # Errors
+    /// That of an engine that is closed.
+    pub(crate) async fn more(&mut self) -> Result<()> {
+        let woken_or_closed = async {
+            tokio::select! {
+                _ = self.wakeup.woken() => Ok(()),
+                error = self.engine.closed() => Err(error.into()),
+            }
+        };
+        if self.engine.is_only_writer() {
+            return woken_or_closed.await;
         }
-        let next_poll = self.clock.now_millis() + self.pause.as_millis() as u64;
+        let clock = self.engine.clock();
+        let next_poll = clock.now_millis() + self.pause.as_millis() as u64;
         tokio::select! {
-            _ = self.wakeup.woken() => self.pause = SHORTEST_POLL,
-            () = self.clock.wait_until(next_poll) => self.pause = (self.pause * 2).min(LONGEST_POLL),
+            outcome = woken_or_closed => {
+                self.pause = SHORTEST_POLL;
+                outcome
+            }
+            () = clock.wait_until(next_poll) => {
+                self.pause = (self.pause * 2).min(LONGEST_POLL);
+                Ok(())
+            }
         }
     }
 }

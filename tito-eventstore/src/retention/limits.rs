@@ -1,10 +1,12 @@
 //! One step of a store that has too much.
 
+use std::collections::BTreeMap;
+
 use tito_core::keys;
 use tito_core::{TitoEngine, TitoTransaction, TxOptions};
 
 use super::{STEP, STEP_BYTES};
-use crate::append::Head;
+use crate::append::{Head, Last};
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::manager::{Definition, Limits, Tail};
@@ -40,7 +42,8 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
     if tail.dropped >= head.last || !over.may_be_any() {
         return Ok(false);
     }
-    let mut kept = tail;
+    let mut kept = Tail { noted_after: Some(tail.noted_after.unwrap_or(tail.dropped)), ..tail };
+    let mut gone = Vec::new();
     // One event tells whether its age is a reason to read more.
     let first = read(tx, store, tail, head, 1).await?;
     if !first.iter().any(|(_, event, _)| over.has(event)) {
@@ -48,20 +51,39 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
     }
     let page = read(tx, store, tail, head, rows(head, tail)).await?;
     let read = page.len();
-    let mut dropped = 0;
     for (key, event, bytes) in page {
         if !over.has(&event) {
             break;
         }
         over.drop_one(bytes);
-        kept = Tail { dropped: event.sequence(), bytes: kept.bytes.saturating_add(bytes) };
+        kept = Tail { dropped: event.sequence(), bytes: kept.bytes.saturating_add(bytes), ..kept };
         tx.delete(key).await?;
         tx.delete(keys::log_entity_event(store, event.entity_type(), event.entity_id(), event.sequence())).await?;
         tx.delete(keys::log_id(store, event.id())).await?;
-        dropped += 1;
+        gone.push(event);
     }
+    let dropped = gone.len();
+    note(tx, store, &gone).await?;
     tx.put(tail_key, kept.encode()?).await?;
     Ok(dropped == read)
+}
+
+/// Notes what dropped events were of: of each entity and type the last sequences that are gone.
+async fn note<T: TitoTransaction>(tx: &T, store: u64, gone: &[Event]) -> Result<()> {
+    let mut notes: BTreeMap<Vec<u8>, Vec<&Event>> = BTreeMap::new();
+    for event in gone {
+        let (of_type, id) = (event.entity_type(), event.entity_id());
+        for key in [keys::log_gone_of_type(store, of_type), keys::log_gone_of_entity(store, of_type, id)] {
+            notes.entry(key).or_default().push(event);
+        }
+    }
+    let there = tx.batch_get(notes.keys().cloned().collect()).await?;
+    for ((key, events), there) in notes.into_iter().zip(there) {
+        let mut last = there.map(|value| Last::decode(&key, &value)).transpose()?.unwrap_or_default();
+        events.iter().for_each(|event| last.set(event.event_type(), event.sequence()));
+        tx.put(key, last.encode()?).await?;
+    }
+    Ok(())
 }
 
 /// How many events are read at once: fewer where they are large.
@@ -79,12 +101,21 @@ async fn read<T: TitoTransaction>(
     limit: usize,
 ) -> Result<Vec<(Vec<u8>, Event, u64)>, EventStoreError> {
     let page = tx.scan(keys::log_events_between(store, tail.dropped, head.last), limit).await?;
-    let decode = |(key, value): (Vec<u8>, Vec<u8>)| {
+    let decode = |(key, value): (Vec<u8>, Vec<u8>)| -> Result<_, EventStoreError> {
         let bytes = value.len() as u64;
         let event = Event::decode(&key, keys::parse_log_sequence(&key).unwrap_or(0), value)?;
         Ok((key, event, bytes))
     };
-    page.into_iter().map(decode).collect()
+    let mut events = Vec::with_capacity(page.len());
+    for row in page {
+        match decode(row) {
+            Ok(event) => events.push(event),
+            // What is before one that is damaged is dropped first.
+            Err(_) if !events.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(events)
 }
 
 /// By how much a store is over its limits.
@@ -133,7 +164,7 @@ mod tests {
 
     #[test]
     fn few_large_events_are_read_at_once() {
-        let rows = |last, bytes| rows(Head { last, bytes, largest: 0 }, Tail { dropped: 100, bytes: 0 });
+        let rows = |last, bytes| rows(Head { last, bytes, largest: 0 }, Tail { dropped: 100, ..Tail::default() });
         assert_eq!(rows(1100, 1000 * 100), STEP);
         assert_eq!(rows(1100, 1000 * (1 << 20)), 4);
         assert_eq!(rows(1100, u64::MAX), 1);

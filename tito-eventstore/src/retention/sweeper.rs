@@ -47,7 +47,10 @@ impl Drop for Sweeper {
 
 async fn run<E: TitoEngine>(engine: E) {
     loop {
-        tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())) => {}
+            _ = engine.closed() => return,
+        }
         if let Err(error) = sweep(&engine).await {
             if matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::EngineClosed { .. })) {
                 return;

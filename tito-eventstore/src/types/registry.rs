@@ -182,25 +182,25 @@ impl Registry {
         checked.map_err(|source| EventStoreError::DataInvalid { event_type: event_type(), source })
     }
 
-    /// The event in the version that the program knows. Events of types without upcasters, or older than the oldest of
-    /// them, are as they were.
-    pub(crate) fn upcast(&self, event: Event) -> Result<Event> {
-        if self.inner.chains.is_empty() { Ok(event) } else { self.upcast_by_chain(event) }
+    /// The event in the version that the program knows, if that is another than its own. Events of types without
+    /// upcasters, or older than the oldest of them, are as they were.
+    pub(crate) fn upcast(&self, event: &Event) -> Result<Option<Event>> {
+        if self.inner.chains.is_empty() { Ok(None) } else { self.upcast_by_chain(event) }
     }
 
-    fn upcast_by_chain(&self, event: Event) -> Result<Event> {
-        let Some(registered) = self.inner.types.get(event.event_type()) else { return Ok(event) };
+    fn upcast_by_chain(&self, event: &Event) -> Result<Option<Event>> {
+        let Some(registered) = self.inner.types.get(event.event_type()) else { return Ok(None) };
         let EventType { name, version, codec } = registered.event_type;
-        let failed = |source| unreadable(&event, format!("version {version}"), source);
+        let failed = |source| unreadable(event, format!("version {version}"), source);
         if event.version() > version {
             return Err(failed("the event is newer than what this program knows".into()));
         }
         match self.inner.chains.get(name) {
             Some(chain) if event.version() < version && chain.begins_before(event.version()) => {
                 let bytes = chain.run(event.version(), event.bytes()).map_err(failed)?;
-                event.with_data(version, codec, &bytes)
+                event.with_data(version, codec, &bytes).map(Some)
             }
-            _ => Ok(event),
+            _ => Ok(None),
         }
     }
 }
@@ -209,6 +209,7 @@ fn unreadable(event: &Event, expected: String, source: BoxError) -> EventStoreEr
     EventStoreError::Decode {
         sequence: event.sequence(),
         event_type: event.event_type().to_string(),
+        entity: event.entity().to_string(),
         version: event.version(),
         expected,
         source,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tito_core::BoxError;
+use tito_core::{BoxError, panics};
 
 use super::codec::Codec;
 use super::data::EventType;
@@ -45,10 +45,15 @@ impl Chain {
         let mut bytes = bytes.to_vec();
         for (number, step) in self.steps.iter().enumerate().skip((version - self.first) as usize) {
             let from = self.first as usize + number;
-            bytes = step(&bytes).map_err(|error| format!("upcasting from version {from}: {error}"))?;
+            bytes = run(step, &bytes).map_err(|error| format!("upcasting from version {from}: {error}"))?;
         }
         Ok(bytes)
     }
+}
+
+/// A panic is a failure like others, so that it is known at which event.
+fn run(step: &Step, bytes: &[u8]) -> Result<Vec<u8>, BoxError> {
+    panics::caught(|| step(bytes)).unwrap_or_else(|text| Err(format!("the upcaster panicked: {text}").into()))
 }
 
 /// Puts the steps of each event type in order, and checks that they lead to its present version.

@@ -14,8 +14,8 @@ use tito_core::{TitoEngine, TitoError, panics};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::follow::Follower;
-pub use self::options::Watch;
+use self::follow::{Attempts, Follower};
+pub use self::options::{OnError, Watch, WatchError};
 use crate::domain::Evolver;
 use crate::error::Result;
 use crate::read::{Cursor, Wait, fold_all};
@@ -60,8 +60,13 @@ impl<E: TitoEngine> EventStore<E> {
     /// # }
     /// ```
     ///
+    /// A new model with snapshots begins with the latest one, as with [`evolve`](EventStore::evolve), and so should be one
+    /// that was evolved by nothing yet. None are taken of it.
+    ///
     /// # Errors
-    /// Those of catching up, as of [`evolve`](EventStore::evolve). Later ones are told by [`Watcher::stop`].
+    /// Those of catching up, as of [`evolve`](EventStore::evolve), unless the watch's
+    /// [handler](Watch::on_error) says to go on; with [`no_wait`](Watch::no_wait) those of beginning with a snapshot
+    /// alone. Later ones are told by [`Watcher::stop`].
     pub async fn watch<M>(&self, mut model: M, watch: impl Into<Watch> + Send) -> Result<Watcher<M>>
     where
         M: Evolver + Send + 'static,
@@ -70,13 +75,21 @@ impl<E: TitoEngine> EventStore<E> {
         // Before anything is read, so that no append is missed.
         let wait = Wait::new(self);
         let mut cursor = Cursor::new(self, &watch.select)?;
-        if watch.catches_up {
+        let start = self.start(&mut model, &watch.select).await?;
+        if start.after > cursor.position() {
+            cursor.skip_to(start.after);
+        }
+        if watch.catches_up && watch.on_error.is_none() {
             fold_all(&mut cursor, &mut model).await?;
             cursor.extend();
         }
         let (stop, stopped) = watch::channel(false);
         let (reached, position) = watch::channel(cursor.position());
-        let follower = Follower { cursor, wait, model, watch, stopped, reached };
+        let attempts = Attempts::default();
+        let mut follower = Follower { cursor, wait, model, watch, stopped, reached, attempts };
+        if follower.watch.catches_up && follower.watch.on_error.is_some() {
+            follower.catch_up().await?;
+        }
         Ok(Watcher { stop, position, task: Some(tokio::spawn(follower.run())) })
     }
 }
@@ -96,9 +109,9 @@ impl<M> Watcher<M> {
     /// Lets the model evolve by everything that was appended before this call, and returns it.
     ///
     /// # Errors
-    /// Why the watcher has ended before: [`EventStoreError::Evolver`](crate::EventStoreError::Evolver) without an error
-    /// handler, and what [`evolve`](EventStore::evolve) says that trying again does not help against. And that of an
-    /// engine that is not available for some seconds.
+    /// Why the watcher has ended before: an event that can't be read or folded, without an error handler or where that
+    /// says so; what trying again does not help against, such as an engine that is closed. And that of an engine that is
+    /// not available for some seconds.
     pub async fn stop(mut self) -> Result<M> {
         // An error means that it has ended.
         let _ = self.stop.send(true);

@@ -3,16 +3,58 @@
 use std::fmt;
 
 use crate::error::EventStoreError;
+use crate::event::Event;
 use crate::read::Select;
 
-type OnError = Box<dyn Fn(&EventStoreError) + Send + Sync>;
+pub(super) type Handler = Box<dyn Fn(&WatchError<'_>) -> OnError + Send + Sync>;
 
 /// What a model follows: a selection, which is enough by itself, with options.
 #[must_use]
 pub struct Watch {
     pub(super) select: Select,
     pub(super) catches_up: bool,
-    pub(super) on_error: Option<OnError>,
+    pub(super) on_error: Option<Handler>,
+}
+
+/// What a watcher has met: an event that can't be read or by which its model can't evolve, or an engine that fails.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct WatchError<'a> {
+    /// The sequence of the event; none if it is the engine that fails.
+    pub sequence: Option<u64>,
+    /// The event. If it can't be brought to the version that the program knows, it is as it was appended; none if it is
+    /// damaged.
+    pub event: Option<&'a Event>,
+    /// What is wrong.
+    pub error: &'a EventStoreError,
+    /// How often this was met in succession, from 1 on.
+    pub attempt: u32,
+}
+
+impl fmt::Display for WatchError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+/// What a watcher does after an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnError {
+    /// It ends before the event, with the error.
+    Stop,
+    /// It passes over the event. While the engine fails, the same as [`TryAgain`](OnError::TryAgain).
+    Skip,
+    /// It reads the event anew and lets the model evolve by it, after 200 ms by the engine's clock, and after twice as
+    /// long each time up to a minute. A watcher that is [stopped](crate::Watcher::stop) does so at once, and once.
+    TryAgain,
+}
+
+/// A handler that only takes note lets the event be passed over.
+impl From<()> for OnError {
+    fn from((): ()) -> Self {
+        Self::Skip
+    }
 }
 
 impl Watch {
@@ -36,16 +78,37 @@ impl Watch {
         Self { select: self.select.after(sequence), ..self }
     }
 
+    /// Begins with what is kept, as [`Select::kept`].
+    pub fn kept(self) -> Self {
+        Self { select: self.select.kept(), ..self }
+    }
+
     /// Does not wait until the model has caught up.
     pub fn no_wait(self) -> Self {
         Self { catches_up: false, ..self }
     }
 
-    /// What is told of errors. An event by which the model can't evolve is then passed over; otherwise it ends the
-    /// watcher. While the engine is not available the watcher tries again in any case. Errors of catching up are
-    /// returned, not told here, unless nobody waits for it.
-    pub fn on_error(self, handler: impl Fn(&EventStoreError) + Send + Sync + 'static) -> Self {
-        Self { on_error: Some(Box::new(handler)), ..self }
+    /// What is asked when an event can't be read, or the model can't evolve by it: the answer is an [`OnError`].
+    /// Otherwise such an event ends the watcher.
+    ///
+    /// It is told of an engine that fails, too, and can then let the watcher end; otherwise that tries again in any
+    /// case. While `watch` waits for the model to catch up, it returns the errors of the engine and does not tell them.
+    ///
+    /// ```
+    /// use tito_eventstore::{OnError, Watch, WatchError};
+    ///
+    /// let watch = Watch::filter("account").on_error(|met: &WatchError<'_>| match met.sequence {
+    ///     // Maybe another program is about to repair it.
+    ///     Some(_) if met.attempt < 5 => OnError::TryAgain,
+    ///     Some(sequence) => {
+    ///         eprintln!("passing over event {sequence}: {met}");
+    ///         OnError::Skip
+    ///     }
+    ///     None => OnError::TryAgain,
+    /// });
+    /// ```
+    pub fn on_error<A: Into<OnError>>(self, handler: impl Fn(&WatchError<'_>) -> A + Send + Sync + 'static) -> Self {
+        Self { on_error: Some(Box::new(move |met| handler(met).into())), ..self }
     }
 }
 

@@ -1,7 +1,9 @@
 //! What the facts share.
 
 use futures::TryStreamExt;
-use tito_core::{BoxError, TitoEngine};
+use tito_core::keys::KeyRange;
+use tito_core::{BoxError, TitoEngine, TitoTransaction};
+use tito_eventstore::types::{ForeignType, Json, Registry};
 use tito_eventstore::{Event, EventStore, EventStoreConfig, Evolver, Manager, NewEvent, Select};
 
 /// A new store.
@@ -40,3 +42,87 @@ impl Evolver for Seen {
 
 /// No sequences.
 pub const NONE: [u64; 0] = [];
+
+/// A store to which an old program appends, and which a new one reads that has an upcaster for what the old one writes.
+pub struct Counting<E> {
+    manager: Manager<E>,
+    /// As the old program has it.
+    pub old: EventStore<E>,
+    /// As the new one has it.
+    pub store: EventStore<E>,
+}
+
+impl<E: TitoEngine> Counting<E> {
+    pub async fn new(db: &E) -> Self {
+        let upcast = |bytes: &[u8]| match bytes {
+            b"poison" => Err("it is poison".into()),
+            bytes => Ok(bytes.to_vec()),
+        };
+        Self::with_upcaster(db, upcast).await
+    }
+
+    pub async fn with_upcaster(
+        db: &E,
+        upcast: impl Fn(&[u8]) -> Result<Vec<u8>, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        let old = store(db).await;
+        let counted = ForeignType::<Json, u64>::new("counted", 17).version(2);
+        let types = Registry::builder().foreign(counted).upcast("counted", 1, upcast).build().unwrap();
+        let manager = Manager::builder(db.clone()).types(types).build();
+        let store = manager.get_event_store("bank").await.unwrap();
+        Self { manager, old, store }
+    }
+
+    /// Appends events of one entity in the version before, some of which are poison.
+    pub async fn append(&self, count: u64, poison: &[u64]) {
+        let data = |number| if poison.contains(&number) { "poison".to_string() } else { number.to_string() };
+        let events = (1..=count).map(|number| NewEvent::raw("a.1", "counted", data(number)));
+        self.old.append(events.collect::<Vec<_>>()).await.unwrap();
+    }
+
+    /// Deletes the store, so that there can be another.
+    pub async fn delete(self) {
+        self.manager.delete_event_store("bank").await.unwrap();
+        self.manager.sweep().await.unwrap();
+    }
+}
+
+/// The two keys under which an event of the one store is.
+pub async fn keys_of_event<E: TitoEngine>(db: &E, sequence: u64) -> Vec<Vec<u8>> {
+    let tx = db.begin().await.unwrap();
+    let stored = tx.scan(KeyRange::prefix("log:"), 100_000).await.unwrap();
+    tx.rollback().await;
+    let digits = format!(":{sequence:016}");
+    let is_of_event = |key: &Vec<u8>| {
+        let text = String::from_utf8_lossy(key);
+        text.ends_with(&digits) && (text.contains(":event:") || text.contains(":entity:"))
+    };
+    let keys: Vec<_> = stored.into_iter().map(|(key, _)| key).filter(is_of_event).collect();
+    assert_eq!(keys.len(), 2);
+    keys
+}
+
+/// Replaces the bytes of an event, and returns what they were.
+pub async fn damage<E: TitoEngine>(db: &E, sequence: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let keys = keys_of_event(db, sequence).await;
+    let replace = |tx: E::Transaction| async move {
+        let mut were = Vec::new();
+        for key in keys {
+            were.push((key.clone(), tx.get(&key).await?.unwrap_or_default()));
+            tx.put(key, b"nonsense".to_vec()).await?;
+        }
+        Ok(were)
+    };
+    db.transaction(replace).await.unwrap()
+}
+
+/// Undoes it.
+pub async fn repair<E: TitoEngine>(db: &E, were: Vec<(Vec<u8>, Vec<u8>)>) {
+    let restore = |tx: E::Transaction| async move {
+        for (key, value) in were {
+            tx.put(key, value).await?;
+        }
+        Ok(())
+    };
+    db.transaction(restore).await.unwrap();
+}

@@ -1,12 +1,16 @@
 //! Projectors that fail.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tito_core::BoxError;
 use tito_core::prelude::*;
-use tito_eventstore::{EventStoreError, NewEvent};
+use tito_eventstore::types::{Binary, ForeignType, Registry};
+use tito_eventstore::{EventStore, EventStoreError, Manager, NewEvent, Projection, Select};
 use tito_testkit::TestClock;
 
-use crate::support::{Customers, assert_folded, by_hand, harness, projected, rows};
+use crate::support::{Accounts, AccountsOf, Customers, assert_folded, by_hand, harness, projected, rows, stored};
 
 pub async fn a_projector_that_fails_stops_before_the_event_and_goes_on_without_a_skip<E: TitoEngine>(
     db: E,
@@ -89,4 +93,104 @@ pub async fn catching_up_gets_a_repaired_projector_going_at_once<E: TitoEngine>(
     // What waited for another attempt finds nothing to do.
     harness.advance(Duration::from_secs(120)).await.unwrap();
     assert_folded(&bank, 0).await;
+}
+
+/// The bank as a later program has it, in which accounts are opened by events of version 2. What was opened for nobody
+/// can't be brought to it until it is mended. And the projection of it.
+async fn later<E: TitoEngine>(db: &E, is_mended: &Arc<AtomicBool>) -> (EventStore<E>, AccountsOf<E>) {
+    let asked = is_mended.clone();
+    let upcast = move |owner: &[u8]| match (owner, asked.load(Ordering::SeqCst)) {
+        (b"", false) => Err(BoxError::from("nobody has opened it")),
+        (b"", true) => Ok(b"nobody".to_vec()),
+        (owner, _) => Ok(owner.to_vec()),
+    };
+    let types = Registry::builder()
+        .foreign(ForeignType::<Binary, Vec<u8>>::new("opened", b"ada".to_vec()).version(2))
+        .upcast("opened", 1, upcast)
+        .build()
+        .unwrap();
+    let bank = Manager::builder(db.clone()).types(types).build().get_event_store("bank").await.unwrap();
+    let projection = Projection::new(&bank, Accounts::new(&bank, Select::all())).await.unwrap();
+    (bank, projection)
+}
+
+fn opened(numbers: std::ops::RangeInclusive<u64>, nobody: &[u64]) -> Vec<NewEvent> {
+    let owner = |number| if nobody.contains(&number) { String::new() } else { format!("owner-{number}") };
+    numbers.map(|number| NewEvent::raw(format!("account.{number}"), "opened", owner(number))).collect()
+}
+
+pub async fn an_event_that_can_not_be_upcast_stops_a_projection_before_it_and_is_named<E: TitoEngine>(
+    db: E,
+    clock: TestClock,
+) {
+    let (old, _, _) = projected(&db).await;
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let (bank, projection) = later(&db, &is_mended).await;
+    old.append(opened(1..=14, &[11, 12])).await.unwrap();
+    let mut harness = harness(&db, &clock, &projection);
+    for _ in 0..3 {
+        harness.advance(Duration::from_secs(120)).await.unwrap();
+        let info = bank.projection("accounts").await.unwrap();
+        let failure = info.failure.unwrap();
+        assert_eq!((info.checkpoint, failure.sequence), (10, 11));
+        for part in ["event 11", "\"opened\" of \"account.11\"", "upcasting from version 1: nobody has opened it"] {
+            assert!(failure.error.contains(part), "{}", failure.error);
+        }
+        assert_eq!(rows(&bank).await.len(), 10);
+    }
+    let error = projection.catch_up().await.unwrap_err();
+    assert!(matches!(error, EventStoreError::Decode { sequence: 11, .. }), "{error:?}");
+    is_mended.store(true, Ordering::SeqCst);
+    old.append(NewEvent::raw("account.11", "closed", "")).await.unwrap();
+    projection.catch_up().await.unwrap_err();
+    // The owner's name is unique, so the second of them is the projector's fault.
+    let failure = bank.projection("accounts").await.unwrap().failure.unwrap();
+    assert_eq!(failure.sequence, 12);
+}
+
+pub async fn a_damaged_event_stops_a_projection_before_it_until_it_is_repaired<E: TitoEngine>(db: E, clock: TestClock) {
+    for at in [1, 7, 14] {
+        let (bank, projection, _) = projected(&db).await;
+        bank.append(opened(1..=14, &[])).await.unwrap();
+        let is_event = |key: &[u8]| String::from_utf8_lossy(key).ends_with(&format!(":event:{at:016}"));
+        let (key, value) = stored(&db, "log:").await.into_iter().find(|(key, _)| is_event(key)).unwrap();
+        let put = |key: Vec<u8>, value: Vec<u8>| db.transaction(|tx| async move { tx.put(key, value).await });
+        put(key.clone(), b"nonsense".to_vec()).await.unwrap();
+        let mut harness = harness(&db, &clock, &projection);
+        harness.advance(Duration::from_secs(120)).await.unwrap();
+        let info = bank.projection("accounts").await.unwrap();
+        let failure = info.failure.unwrap();
+        assert_eq!((info.checkpoint, failure.sequence), (at - 1, at));
+        assert!(failure.error.contains(&*String::from_utf8_lossy(&key)), "{}", failure.error);
+        assert_eq!(rows(&bank).await.len() as u64, at - 1);
+        put(key, value).await.unwrap();
+        harness.advance(Duration::from_secs(120)).await.unwrap();
+        assert_folded(&bank, 0).await;
+        drop(harness);
+        let manager = Manager::new(db.clone());
+        manager.delete_event_store("bank").await.unwrap();
+        manager.sweep().await.unwrap();
+    }
+}
+
+pub async fn a_rebuild_stops_before_an_event_that_can_not_be_read_while_the_old_rows_serve<E: TitoEngine>(
+    db: E,
+    _: TestClock,
+) {
+    let (old, folded, _) = projected(&db).await;
+    old.append(opened(1..=14, &[11])).await.unwrap();
+    folded.catch_up().await.unwrap();
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let (bank, projection) = later(&db, &is_mended).await;
+    bank.rebuild_projection("accounts").await.unwrap();
+    let error = projection.catch_up().await.unwrap_err();
+    assert_eq!(error.sequence(), Some(11), "{error:?}");
+    let info = bank.projection("accounts").await.unwrap();
+    assert_eq!((info.checkpoint, info.failure), (14, None));
+    let rebuild = info.rebuild.unwrap();
+    assert_eq!((rebuild.checkpoint, rebuild.failure.unwrap().sequence), (10, 11));
+    assert_eq!(rows(&bank).await.len(), 14);
+    is_mended.store(true, Ordering::SeqCst);
+    projection.catch_up().await.unwrap();
+    assert_eq!(bank.projection("accounts").await.unwrap().rebuild, None);
 }

@@ -19,7 +19,10 @@ macro_rules! on_engine {
             views: a_view_is_read_beside_the_rows_of_the_database, rows_are_written_by_the_projector_alone,
                 two_projections_of_one_store_share_no_row;
             failing: a_projector_that_fails_stops_before_the_event_and_goes_on_without_a_skip,
-                a_panic_and_a_taken_unique_value_are_told, a_panic_that_panics_when_it_is_dropped_is_a_failure_like_others, catching_up_gets_a_repaired_projector_going_at_once;
+                a_panic_and_a_taken_unique_value_are_told, a_panic_that_panics_when_it_is_dropped_is_a_failure_like_others, catching_up_gets_a_repaired_projector_going_at_once,
+                an_event_that_can_not_be_upcast_stops_a_projection_before_it_and_is_named,
+                a_damaged_event_stops_a_projection_before_it_until_it_is_repaired,
+                a_rebuild_stops_before_an_event_that_can_not_be_read_while_the_old_rows_serve;
             rebuilding: the_old_rows_serve_until_a_rebuild_has_caught_up_while_appends_go_on,
                 a_rebuild_publishes_nothing,
                 what_a_projection_publishes_is_published_once_if_it_is_rebuilt_while_it_is_behind,

@@ -106,6 +106,5 @@ async fn fire<E: TitoEngine>(queue: &TitoQueue<E>, key: &[u8], limit: usize) -> 
 
 /// Whether it is not the schedule that is at fault, so that the others would meet the same.
 fn is_of_the_engine(error: &TitoError) -> bool {
-    error.is_retryable()
-        || matches!(error, TitoError::CommitUnknown { .. } | TitoError::Storage { .. } | TitoError::EngineClosed { .. })
+    error.is_retryable() || error.is_of_the_engine()
 }

@@ -369,11 +369,7 @@ impl<E: TitoEngine> Runner<E> {
                 retry(text_of(error))
             }
             TitoError::Application(error) => retry(text_of(&**error)),
-            TitoError::Storage { .. }
-            | TitoError::Unavailable { .. }
-            | TitoError::EngineClosed { .. }
-            | TitoError::RetriesExhausted { .. }
-            | TitoError::CommitUnknown { .. } => {
+            error if error.is_of_the_engine() || matches!(error, TitoError::RetriesExhausted { .. }) => {
                 tracing::warn!(queue = %self.queue, %error, "a handler's transaction failed, trying again");
                 Disposition::TryAgain
             }

@@ -1,0 +1,54 @@
+//! Whether something of a selection was dropped.
+
+use tito_core::keys;
+use tito_core::{Result, TitoTransaction};
+
+use crate::append::Last;
+use crate::manager::Tail;
+use crate::pattern::Pattern;
+
+/// The last sequence that may have been dropped of what each pattern selects; 0 where nothing was.
+///
+/// Of an entity or a type that is known: what was dropped since programs note it. Of what was dropped before, all that is
+/// known is which the last event of it was, and the first one if that was appended by a program that notes it.
+pub(super) async fn lost_of<T: TitoTransaction>(
+    tx: &T,
+    store: u64,
+    patterns: &[Pattern],
+    tail: Tail,
+) -> Result<Vec<u64>> {
+    if tail.dropped == 0 {
+        return Ok(vec![0; patterns.len()]);
+    }
+    let keys_of = |pattern: &Pattern| match (pattern.entity_type(), pattern.id()) {
+        (Some(of_type), Some(id)) => {
+            vec![keys::log_last_of_entity(store, of_type, id), keys::log_gone_of_entity(store, of_type, id)]
+        }
+        (Some(of_type), None) => vec![keys::log_last_of_type(store, of_type), keys::log_gone_of_type(store, of_type)],
+        (None, _) => Vec::new(),
+    };
+    let keys: Vec<_> = patterns.iter().flat_map(keys_of).collect();
+    let mut read = keys.iter().zip(tx.batch_get(keys.clone()).await?);
+    let mut lost = Vec::with_capacity(patterns.len());
+    for pattern in patterns {
+        if pattern.entity_type().is_none() {
+            lost.push(tail.dropped);
+            continue;
+        }
+        let (last, gone) = (read.next(), read.next());
+        let last = match last {
+            Some((key, Some(value))) => Last::decode(key, &value)?,
+            // There never was an event of it.
+            _ => Last::default(),
+        };
+        let gone = match gone {
+            Some((key, Some(value))) => Last::decode(key, &value)?.of(pattern.event_type()),
+            _ => 0,
+        };
+        let not_noted = tail.noted_after.unwrap_or(tail.dropped);
+        let began_later = last.first().is_some_and(|first| first > not_noted);
+        let lost_of_it = if began_later { gone } else { gone.max(not_noted) };
+        lost.push(lost_of_it.min(last.of(pattern.event_type())).min(tail.dropped));
+    }
+    Ok(lost)
+}
