@@ -79,19 +79,27 @@ impl Accepted {
     }
 }
 
+/// What came of a group, or of its parts.
+#[derive(Default)]
+struct Outcome {
+    appended: Vec<Accepted>,
+    /// What the appended parts have reserved.
+    reserved: Option<Timestamp>,
+    refused: Vec<(Vec<Accepted>, io::Error)>,
+    lost: Option<(Vec<Accepted>, io::Error)>,
+}
+
 pub(super) struct Committer {
     core: Arc<Core>,
     store: Box<dyn Store>,
     latest: Arc<dyn Snapshot>,
     recent: RecentCommits,
     group: u64,
-    /// The last group of which something was made visible.
-    visible_group: u64,
 }
 
 impl Committer {
     pub(super) fn new(core: Arc<Core>, store: Box<dyn Store>, latest: Arc<dyn Snapshot>) -> Self {
-        Self { core, store, latest, recent: RecentCommits::default(), group: 0, visible_group: 0 }
+        Self { core, store, latest, recent: RecentCommits::default(), group: 0 }
     }
 
     /// Serves requests until all handles of the engine are gone, one asks to close it, or the storage is lost.
@@ -103,7 +111,7 @@ impl Committer {
             core.fail(format!("an assertion of the engine failed: {text}"));
             None
         });
-        // The storage is released before anybody can learn that the engine is closed.
+        // The storage is released before whoever asked for that is told.
         self.close();
         requests.close();
         while let Ok(request) = requests.try_recv() {
@@ -187,9 +195,11 @@ impl Committer {
             return;
         }
         self.group = group;
-        if let Some((refused, error)) = self.append(accepted, Admission::Ordinary) {
-            self.without_space(refused, error);
+        let mut outcome = Outcome::default();
+        if let Some((group, error)) = self.append(accepted, Admission::Ordinary, &mut outcome) {
+            self.without_space(group, error, &mut outcome);
         }
+        self.finish(outcome);
         self.maintain();
     }
 
@@ -233,9 +243,14 @@ impl Committer {
         guarded(|| self.latest.get(key)).map_err(|source| storage_failed("commit", source))
     }
 
-    /// Appends a group and makes it visible. Returns it if there is no space for it, with nothing done. In every other
-    /// case its members are answered.
-    fn append(&mut self, mut group: Vec<Accepted>, admission: Admission) -> Option<(Vec<Accepted>, io::Error)> {
+    /// Appends a group, or the part of one, and notes what came of it. Returns it if there is no space for it, with
+    /// nothing done.
+    fn append(
+        &mut self,
+        mut group: Vec<Accepted>,
+        admission: Admission,
+        outcome: &mut Outcome,
+    ) -> Option<(Vec<Accepted>, io::Error)> {
         let (reserved, is_exhausted) = {
             let head = lock(&self.core.head);
             let is_short = self.store.is_short_of_space();
@@ -245,7 +260,7 @@ impl Committer {
         let count = group.iter().map(|accepted| accepted.writes.len()).sum();
         // Nothing is written for locks alone, unless there are too few timestamps for them.
         if count == 0 && !is_exhausted {
-            self.publish(None, group);
+            outcome.appended.extend(group);
             return None;
         }
         let bytes = group.iter().map(|accepted| accepted.bytes).sum();
@@ -258,18 +273,39 @@ impl Committer {
         // group that share a key conflict.
         writes.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
         match guarded(|| self.store.append(writes, reserved, admission)) {
-            Ok(()) => self.publish(Some(reserved), group),
-            Err(AppendError::Refused(error)) => self.refuse(group, error),
-            Err(AppendError::Lost(error)) => {
-                // It may be on disk or not, so nothing is read or written until the engine is opened again.
-                let reason = format!("the storage failed in a commit, so the database has to be opened again: {error}");
-                self.core.fail(reason.clone());
-                for accepted in group {
-                    accepted.answer(Err(TitoError::CommitUnknown { source: reason.clone().into() }));
-                }
+            Ok(()) => {
+                outcome.reserved = outcome.reserved.max(Some(reserved));
+                outcome.appended.extend(group);
             }
+            Err(AppendError::Refused(error)) => outcome.refused.push((group, error)),
+            Err(AppendError::Lost(error)) => outcome.lost = Some((group, error)),
         }
         None
+    }
+
+    /// Makes what was appended visible, all of it in one step, and answers all.
+    fn finish(&mut self, outcome: Outcome) {
+        let Outcome { appended, reserved, refused, lost } = outcome;
+        match appended.is_empty() {
+            false => self.publish(reserved, appended),
+            true => {
+                // The keys of those that were refused were noted all the same, so whoever begins from now on has to be
+                // past them.
+                let before = lock(&self.core.head).publish(self.latest.clone(), self.group);
+                drop(before);
+            }
+        }
+        for (group, error) in refused {
+            refuse(group, error);
+        }
+        if let Some((group, error)) = lost {
+            // It may be on disk or not, so nothing is read or written until the engine is opened again.
+            let reason = format!("the storage failed in a commit, so the database has to be opened again: {error}");
+            self.core.fail(reason.clone());
+            for accepted in group {
+                accepted.answer(Err(TitoError::CommitUnknown { source: reason.clone().into() }));
+            }
+        }
     }
 
     /// Makes a group visible that was appended, with what was reserved in that.
@@ -281,7 +317,6 @@ impl Committer {
             head.oracle.reserve(reserved);
         }
         let before = head.publish(self.latest.clone(), self.group);
-        self.visible_group = self.group;
         let now_millis = self.core.clock.now_millis();
         for accepted in &group {
             accepted.transaction.release_in(&mut head);
@@ -297,25 +332,6 @@ impl Committer {
         for (accepted, timestamp) in group.into_iter().zip(timestamps) {
             self.core.context.wakeups.deliver(accepted.announcements);
             let _ = accepted.reply.send(Ok(timestamp));
-        }
-    }
-
-    /// Tells all members of a group that the storage did not take it.
-    fn refuse(&mut self, group: Vec<Accepted>, error: io::Error) {
-        if self.visible_group < self.group {
-            // Their keys were noted all the same, so whoever begins from now on has to be past them.
-            let before = lock(&self.core.head).publish(self.latest.clone(), self.group);
-            drop(before);
-            self.visible_group = self.group;
-        }
-        let is_full = is_full(&error);
-        let error = Arc::new(error);
-        for accepted in group {
-            let (operation, source) = ("commit", Box::new(error.clone()));
-            accepted.answer(Err(match is_full {
-                true => TitoError::StorageFull { operation, source },
-                false => TitoError::Storage { operation, source },
-            }));
         }
     }
 
@@ -376,6 +392,19 @@ impl Committer {
         if let Err(error) = guarded(|| store.close(last)) {
             tracing::warn!(%error, "the embedded engine could not tidy up; the next opening will");
         }
+    }
+}
+
+/// Tells all members of a group that the storage did not take it.
+fn refuse(group: Vec<Accepted>, error: io::Error) {
+    let is_full = is_full(&error);
+    let error = Arc::new(error);
+    for accepted in group {
+        let (operation, source) = ("commit", Box::new(error.clone()));
+        accepted.answer(Err(match is_full {
+            true => TitoError::StorageFull { operation, source },
+            false => TitoError::Storage { operation, source },
+        }));
     }
 }
 

@@ -2,39 +2,38 @@
 
 use std::io;
 
-use super::{Accepted, Committer, guarded};
+use super::{Accepted, Committer, Outcome, guarded};
 use crate::embedded::storage::is_full;
 use crate::embedded::store::{Admission, StoreResult};
-use crate::embedded::transaction::closed;
 
 impl Committer {
     /// Takes a group apart that there is no space for: those that make space go first, into what is kept for them, then
     /// each other one that still fits.
-    pub(super) fn without_space(&mut self, group: Vec<Accepted>, error: io::Error) {
+    pub(super) fn without_space(&mut self, group: Vec<Accepted>, error: io::Error, outcome: &mut Outcome) {
         if !is_full(&error) {
-            return self.refuse(group, error);
+            return outcome.refused.push((group, error));
         }
         let was_alone = group.len() == 1;
         let (freeing, others): (Vec<Accepted>, Vec<Accepted>) =
             group.into_iter().partition(|accepted| self.frees_space(accepted));
         if !freeing.is_empty() {
-            self.append_or_refuse(freeing, Admission::Freeing);
+            self.append_part(freeing, Admission::Freeing, outcome);
         }
         if was_alone {
-            return self.refuse(others, error);
+            return outcome.refused.push((others, error));
         }
         for other in others {
-            self.append_or_refuse(vec![other], Admission::Ordinary);
+            self.append_part(vec![other], Admission::Ordinary, outcome);
         }
     }
 
-    fn append_or_refuse(&mut self, group: Vec<Accepted>, admission: Admission) {
-        if self.core.is_closed() {
-            return group.into_iter().for_each(|accepted| accepted.answer(Err(closed(&self.core))));
+    fn append_part(&mut self, part: Vec<Accepted>, admission: Admission, outcome: &mut Outcome) {
+        if let Some((_, lost)) = &outcome.lost {
+            // Nothing can be appended any more.
+            return outcome.refused.push((part, io::Error::other(lost.to_string())));
         }
-        if let Some((refused, error)) = self.append(group, admission) {
-            self.refuse(refused, error);
-        }
+        let refused = self.append(part, admission, outcome);
+        outcome.refused.extend(refused);
     }
 
     /// Whether a transaction deletes at least as many bytes of keys and values as it writes.

@@ -84,6 +84,58 @@ async fn what_makes_space_is_not_refused_with_what_needs_it() {
     assert_eq!(db.oldest_live_start(), None);
 }
 
+/// A group that is taken apart becomes visible in one step: whoever begins between its parts conflicts with all of them.
+#[tokio::test]
+async fn what_begins_between_the_parts_of_a_group_conflicts_with_each() {
+    let directory = super::directory();
+    let faults = Faults::default();
+    let db = open(directory.path(), &faults).await;
+    put(&db, "k0", 1_000).await.unwrap();
+    let mut commits = Vec::new();
+    for key in ["k0", "k1"] {
+        let tx = db.begin().await.unwrap();
+        match key {
+            "k0" => tx.delete(b"k0".to_vec()).await.unwrap(),
+            _ => tx.put(b"k1".to_vec(), vec![b'x'; 2 << 20]).await.unwrap(),
+        }
+        commits.push(async move { tx.commit().await });
+    }
+    // The whole group does not fit, each of its parts does. The second one is held up while it is written.
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (reach, reached) = tokio::sync::oneshot::channel();
+    let (mut reach, mut grown, mut synced) = (Some(reach), 0, 0);
+    faults.set(move |operation, file| {
+        match operation {
+            Operation::Grow => {
+                grown += 1;
+                if grown == 1 {
+                    return Err(no_space());
+                }
+            }
+            Operation::Sync if file.starts_with("tito.log.") => {
+                synced += 1;
+                if let Some(reach) = reach.take_if(|_| synced == 2) {
+                    let _ = reach.send(());
+                    let _ = wait.recv();
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    let committing = tokio::spawn(futures::future::join_all(commits));
+    reached.await.unwrap();
+    let between = db.begin().await.unwrap();
+    assert_eq!(between.get(b"k0").await.unwrap().map(|value| value.len()), Some(1_000), "neither part is visible");
+    between.put(b"k1".to_vec(), Vec::new()).await.unwrap();
+    release.send(()).unwrap();
+    for outcome in committing.await.unwrap() {
+        outcome.unwrap();
+    }
+    assert!(matches!(between.commit().await, Err(TitoError::Conflict { .. })));
+    assert_eq!((get(&db, "k0").await.unwrap(), get(&db, "k1").await.unwrap()), (None, Some(2 << 20)));
+}
+
 /// What was refused has left nothing behind that a later transaction meets.
 #[tokio::test]
 async fn a_refused_insert_can_be_made_again() {

@@ -1,9 +1,6 @@
-//! A real file system without space: a small one in memory, mounted for the test where that is allowed.
-#![cfg(target_os = "linux")]
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, missing_docs)]
+//! A database that fills its disk.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -11,49 +8,7 @@ use std::time::Duration;
 use tito_core::keys;
 use tito_core::prelude::*;
 
-/// A file system of its own, gone with this value.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    /// None, with a note, where mounting is not allowed.
-    fn mount(megabytes: u32) -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
-        let size = format!("size={megabytes}m");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(directory.path()).output();
-        if mount.is_ok_and(|output| output.status.success()) {
-            return Some(Self(directory));
-        }
-        println!("skipped: mounting a file system is not allowed here");
-        None
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Takes so much space, or all that is left, with a file whose removal gives it back.
-    fn take(&self, megabytes: usize) {
-        let mut file = fs::OpenOptions::new().create(true).append(true).open(self.path().join("ballast")).unwrap();
-        let mut pieces = megabytes * 256;
-        while pieces > 0 && file.write_all(&[1; 4_096]).is_ok() {
-            pieces -= 1;
-        }
-    }
-
-    fn fill(&self) {
-        self.take(usize::MAX / 256);
-    }
-
-    fn make_space(&self) {
-        fs::remove_file(self.path().join("ballast")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.path()).output();
-    }
-}
+use crate::disk::SmallDisk;
 
 async fn open(disk: &SmallDisk) -> EmbeddedBackend {
     EmbeddedBackend::builder().memtable_bytes(2 << 20).open(disk.path().join("data")).await.unwrap()
@@ -129,7 +84,7 @@ const DISK: &str = "TITO_TEST_DISK";
 async fn a_database_that_was_killed_on_a_full_disk_opens_on_it() {
     let Some(disk) = SmallDisk::mount(32) else { return };
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "fill_and_wait", "--nocapture"]).env(DISK, disk.path()).stdout(Stdio::piped());
+    child.args(["--exact", "engine::fill_and_wait", "--nocapture"]).env(DISK, disk.path()).stdout(Stdio::piped());
     let mut child = child.spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let rows: u32 = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("FULL ")?.parse().ok()).unwrap();
