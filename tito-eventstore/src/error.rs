@@ -213,7 +213,7 @@ pub enum EventStoreError {
     },
 
     /// Events from which a model with snapshots is to be folded were dropped, as the store has limits, and no snapshot
-    /// of the model stands for them. Nothing was folded. [`Select::kept`](crate::Select::kept) begins with what is kept.
+    /// of the model stands for them. Nothing was folded, unless they were dropped while it was. [`Select::kept`](crate::Select::kept) begins with what is kept.
     #[error(
         "{model:?} can't be folded from all events of {selection:?}: of those up to {dropped} some were dropped, and \
          it has no snapshot that stands for them"

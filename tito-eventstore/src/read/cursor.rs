@@ -11,7 +11,9 @@ use super::source::{Place, Row, Source};
 use crate::append::Head;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
+use crate::manager::Tail;
 use crate::pattern::Pattern;
+use crate::snapshot::{Start, filters, lost_of};
 use crate::store::EventStore;
 
 /// Patterns that name more entities than this are read from the whole store.
@@ -32,6 +34,8 @@ pub(crate) struct Cursor<E> {
     pending: VecDeque<Row>,
     /// No selected event up to this one is left.
     position: u64,
+    /// The name of the model that must lack nothing that was dropped before it was read.
+    whole: Option<String>,
     /// The event that the last page could not be read for.
     at_fault: Option<AtFault>,
 }
@@ -58,12 +62,21 @@ impl<E: TitoEngine> Cursor<E> {
             up_to: None,
             pending: VecDeque::new(),
             position: after,
+            whole: None,
             at_fault: None,
         })
     }
 
+    /// Begins where a model does. For a cursor that has read nothing yet.
+    pub(crate) fn begin(&mut self, start: &Start) {
+        if start.after > self.position {
+            self.skip_to(start.after);
+        }
+        self.whole = start.whole.clone();
+    }
+
     /// Goes on behind a sequence, with what is read anew.
-    pub(crate) fn skip_to(&mut self, sequence: u64) {
+    fn skip_to(&mut self, sequence: u64) {
         self.sources = places(&self.patterns).into_iter().map(|place| Source::new(place, sequence)).collect();
         self.pending.clear();
         self.position = sequence;
@@ -196,6 +209,7 @@ impl<E: TitoEngine> Cursor<E> {
                 *self.up_to.insert(self.end.map_or(last, |end| end.min(last)))
             }
         };
+        self.check_whole(tx).await?;
         let rows = (self.size.rows() / self.sources.len()).max(1);
         let (mut all_rows, mut all_bytes, mut is_end) = (0, 0, false);
         for source in self.sources.iter_mut().filter(|source| source.ahead.is_empty() && !source.is_exhausted) {
@@ -210,6 +224,29 @@ impl<E: TitoEngine> Cursor<E> {
         }
         if all_rows > 0 {
             self.size.saw(all_rows, all_bytes);
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing was dropped that is still to be read.
+    async fn check_whole(&self, tx: &E::Transaction) -> Result<()> {
+        let Some(model) = &self.whole else { return Ok(()) };
+        let store = self.store.id();
+        let tail_key = keys::log_tail(store);
+        // A store without one was deleted, which is told elsewhere.
+        let Some(tail) = tx.get(&tail_key).await? else { return Ok(()) };
+        let tail = Tail::decode(&tail_key, &tail)?;
+        let needed = || self.sources.iter().filter(|source| source.ahead.is_empty() && !source.is_exhausted);
+        if needed().all(|source| source.position() >= tail.dropped) {
+            return Ok(());
+        }
+        let lost = lost_of(tx, store, &self.patterns, tail).await?;
+        for (pattern, lost) in self.patterns.iter().zip(lost) {
+            let lost = self.end.map_or(lost, |end| end.min(lost));
+            if needed().any(|source| source.has(pattern) && source.position() < lost) {
+                let selection = filters(&self.patterns);
+                return Err(EventStoreError::EventsDropped { model: model.clone(), selection, dropped: lost });
+            }
         }
         Ok(())
     }

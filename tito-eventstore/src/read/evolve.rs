@@ -76,9 +76,7 @@ impl<E: TitoEngine> EventStore<E> {
     async fn evolve_from_snapshot<M: Evolver + Send>(&self, model: &mut M, select: &Select) -> Result<(Fold, Start)> {
         let mut cursor = Cursor::new(self, select)?;
         let start = self.start(model, select).await?;
-        if start.after > cursor.position() {
-            cursor.skip_to(start.after);
-        }
+        cursor.begin(&start);
         Ok((fold_all(&mut cursor, model).await?, start))
     }
 }

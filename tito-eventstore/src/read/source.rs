@@ -7,6 +7,7 @@ use tito_core::{KeyText, TitoError, TitoTransaction};
 
 use crate::error::Result;
 use crate::event::Event;
+use crate::pattern::Pattern;
 
 /// Where events are read from.
 #[derive(Clone, Debug)]
@@ -41,6 +42,18 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(place: Place, after: u64) -> Self {
         Self { place, position: after, ahead: VecDeque::new(), foreign: None, is_exhausted: false }
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Whether what a pattern selects is read from here.
+    pub(super) fn has(&self, pattern: &Pattern) -> bool {
+        match &self.place {
+            Place::Log => true,
+            Place::Entity(of_type, id) => pattern.entity() == Some((of_type, id)),
+        }
     }
 
     fn range(&self, store: u64, up_to: u64) -> KeyRange {

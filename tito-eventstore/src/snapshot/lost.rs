@@ -11,7 +11,7 @@ use crate::pattern::Pattern;
 ///
 /// Of an entity or a type that is known: what was dropped since programs note it. Of what was dropped before, all that is
 /// known is which the last event of it was, and the first one if that was appended by a program that notes it.
-pub(super) async fn lost_of<T: TitoTransaction>(
+pub(crate) async fn lost_of<T: TitoTransaction>(
     tx: &T,
     store: u64,
     patterns: &[Pattern],

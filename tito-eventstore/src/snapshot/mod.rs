@@ -17,9 +17,10 @@ mod stored;
 
 use tito_core::BoxError;
 
-pub(crate) use self::start::Start;
+pub(crate) use self::lost::lost_of;
+pub(crate) use self::start::{Start, filters};
 
-/// A model of which snapshots are taken. [`Evolver::as_snapshot`] says that it is one.
+/// A model of which snapshots are taken. [`Evolver::as_snapshot`](crate::Evolver::as_snapshot) says that it is one.
 ///
 /// ```
 /// use tito_core::BoxError;
@@ -73,7 +74,7 @@ pub trait Snapshot {
     /// Whether the model was evolved by nothing yet. Others don't begin with a snapshot, which would set them back, and
     /// none is taken of them, as it would hold more than what is selected. A [`Model`](crate::Model) knows; every other
     /// value is taken for one that was evolved by nothing when it is handed to
-    /// [`evolve`](EventStore::evolve).
+    /// [`evolve`](crate::EventStore::evolve).
     fn is_new(&self) -> bool {
         true
     }

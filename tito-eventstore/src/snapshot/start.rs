@@ -20,7 +20,7 @@ use crate::store::EventStore;
 pub(super) const MOST_VERSIONS: usize = 16;
 
 /// Where a model begins to be folded.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Start {
     /// The sequence after which it does.
     pub(crate) after: u64,
@@ -29,6 +29,8 @@ pub(crate) struct Start {
     /// Whether one is due however few events there are: the model began with one of an older version, or what is stored
     /// can't be restored.
     pub(crate) is_due: bool,
+    /// The model's name, if it must lack nothing that is dropped from here on, before it was read.
+    pub(crate) whole: Option<String>,
 }
 
 /// A snapshot's key and value.
@@ -73,9 +75,10 @@ impl<E: TitoEngine> EventStore<E> {
         };
         let tx = self.engine().begin().await?;
         let asked = Asked { name, version, every, is_new };
+        let whole = Some(asked.name.clone()).filter(|_| is_new && !select.begins_with_kept());
         let start = self.start_in(&tx, model, select, asked).await;
         tx.rollback().await;
-        start
+        start.map(|start| Start { whole: whole.filter(|_| start.every.is_some()), ..start })
     }
 
     async fn start_in<M: Evolver>(
@@ -138,7 +141,7 @@ impl<E: TitoEngine> EventStore<E> {
                 if let Some(error) = &failed {
                     tracing::warn!(store = self.name(), model = name, %error, "a snapshot can't be read, folding anew");
                 }
-                Ok(Start { after: 0, every: Some(every), is_due: failed.is_some() })
+                Ok(Start { after: 0, every: Some(every), is_due: failed.is_some(), whole: None })
             }
         }
     }
@@ -182,11 +185,11 @@ fn restore_one(model: &mut dyn Snapshot, version: u32, stored: Stored<'_>) -> Re
     } else {
         model.restore(stored.state)?;
     }
-    Ok(Some(Start { after: stored.sequence, every: Some(model.every()), is_due }))
+    Ok(Some(Start { after: stored.sequence, every: Some(model.every()), is_due, whole: None }))
 }
 
 /// The filters as they are in keys.
-pub(super) fn filters(patterns: &[Pattern]) -> String {
+pub(crate) fn filters(patterns: &[Pattern]) -> String {
     let shown: Vec<String> = patterns.iter().map(ToString::to_string).collect();
     shown.join(" ")
 }

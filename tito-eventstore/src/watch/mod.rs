@@ -76,9 +76,7 @@ impl<E: TitoEngine> EventStore<E> {
         let wait = Wait::new(self);
         let mut cursor = Cursor::new(self, &watch.select)?;
         let start = self.start(&mut model, &watch.select).await?;
-        if start.after > cursor.position() {
-            cursor.skip_to(start.after);
-        }
+        cursor.begin(&start);
         if watch.catches_up && watch.on_error.is_none() {
             fold_all(&mut cursor, &mut model).await?;
             cursor.extend();

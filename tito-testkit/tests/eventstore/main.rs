@@ -51,7 +51,8 @@ macro_rules! on_engine {
                 what_programs_of_before_have_dropped_may_be_of_anything,
                 a_shared_model_that_lacks_what_was_dropped_is_told, a_watcher_begins_with_a_snapshot_too,
                 a_snapshot_that_is_too_large_leaves_the_others_as_they_are, an_event_that_stops_a_fold_leaves_no_snapshot,
-                versions_at_once_beside_writers_and_sweeps_lose_nothing;
+                versions_at_once_beside_writers_and_sweeps_lose_nothing,
+                what_is_dropped_while_a_model_is_folded_is_told_too;
             asking: a_watcher_passes_over_what_it_is_told_to,
                 a_watcher_without_a_handler_stops_before_an_event_that_can_not_be_read, a_handler_can_end_a_watcher,
                 a_watcher_tries_again_at_growing_intervals, a_watcher_that_tries_again_finds_an_event_repaired,

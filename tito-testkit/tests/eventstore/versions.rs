@@ -7,7 +7,7 @@ use tito_eventstore::{
     Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Limits, Manager, Model, NewEvent, Select, Snapshot,
     Watch,
 };
-use tito_testkit::TestClock;
+use tito_testkit::{Call, FaultEngine, TestClock};
 
 use crate::support::*;
 
@@ -510,4 +510,32 @@ pub async fn versions_at_once_beside_writers_and_sweeps_lose_nothing<E: TitoEngi
     }
     assert_eq!(count(&store, version(3), "a.1").await.unwrap().0, 300);
     assert!(keys_of_snapshots(&db).await.len() <= 3);
+}
+
+pub async fn what_is_dropped_while_a_model_is_folded_is_told_too<E: TitoEngine>(db: E, _: TestClock) {
+    // Before the first page, which has 64 events, and before the second one; what that has to have, and what not.
+    for (begin, kept, is_told) in [(2, 99, true), (3, 20, true), (3, 50, false)] {
+        for select in ["a.1", "a", "*"] {
+            let faulty = FaultEngine::new(db.clone());
+            let store = Manager::new(faulty.clone()).create_event_store(EventStoreConfig::new("bank")).await.unwrap();
+            append(&store, "a.1", 100).await;
+            let manager = Manager::new(db.clone());
+            let limits = Limits::default().events(kept);
+            manager.update_event_store(EventStoreConfig::new("bank").limits(limits)).await.unwrap();
+            let gate = faulty.faults().at(Call::Begin).nth(begin).hold();
+            let mut model = version(1);
+            let (evolved, ()) = futures::join!(store.evolve(&mut model, select), async {
+                gate.arrivals(1).await;
+                manager.sweep().await.unwrap();
+                gate.open();
+            });
+            if is_told {
+                assert!(is_dropped(&evolved), "{select}: {evolved:?}");
+            } else {
+                assert_eq!((evolved.unwrap(), model.events), (100, 100), "{select}");
+            }
+            manager.delete_event_store("bank").await.unwrap();
+            manager.sweep().await.unwrap();
+        }
+    }
 }

@@ -96,7 +96,11 @@ async fn what_begins_between_the_parts_of_a_group_conflicts_with_each() {
         let tx = db.begin().await.unwrap();
         match key {
             "k0" => tx.delete(b"k0".to_vec()).await.unwrap(),
-            _ => tx.put(b"k1".to_vec(), vec![b'x'; 2 << 20]).await.unwrap(),
+            // More than is left before the reserve.
+            _ => {
+                tx.put(b"k1".to_vec(), vec![b'x'; 1 << 20]).await.unwrap();
+                tx.put(b"k2".to_vec(), vec![b'x'; 1 << 20]).await.unwrap();
+            }
         }
         commits.push(async move { tx.commit().await });
     }
@@ -133,7 +137,7 @@ async fn what_begins_between_the_parts_of_a_group_conflicts_with_each() {
         outcome.unwrap();
     }
     assert!(matches!(between.commit().await, Err(TitoError::Conflict { .. })));
-    assert_eq!((get(&db, "k0").await.unwrap(), get(&db, "k1").await.unwrap()), (None, Some(2 << 20)));
+    assert_eq!((get(&db, "k0").await.unwrap(), get(&db, "k1").await.unwrap()), (None, Some(1 << 20)));
 }
 
 /// What was refused has left nothing behind that a later transaction meets.
