@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tito_core::clock::Clock;
 use tito_core::engine::{EngineContext, Limits};
 use tito_core::keys;
-use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction};
+use tito_core::{Result, Timestamp, TitoEngine, TitoError, TitoTransaction};
 
 use super::space::Space;
 use super::state::Generations;
@@ -122,6 +122,10 @@ impl<E: TitoEngine> TitoEngine for View<E> {
 
     fn oldest_live_start(&self) -> Option<Timestamp> {
         self.store.engine().oldest_live_start()
+    }
+
+    async fn closed(&self) -> TitoError {
+        self.store.engine().closed().await
     }
 
     fn context(&self) -> &EngineContext {
