@@ -157,18 +157,20 @@ impl Begun {
         // Looked at before each of its steps: one that was kept waiting, by the cluster or with the whole process, must not
         // go on to draw a timestamp and to commit at it. Whoever waits until this transaction is too old goes by that.
         let step = poll_fn(|context| match is_too_old() {
-            true => Poll::Ready(Err(Failed::TooOld)),
-            false => commit.as_mut().poll(context).map(|outcome| match outcome {
-                // Without a timestamp there was nothing to commit.
-                Ok(Ok(timestamp)) => Ok(timestamp.map_or(start, |timestamp| timestamp_of(&timestamp))),
-                Ok(Err(error)) => Err(Failed::Error(error)),
-                Err(Passed) => Err(Failed::Deadline),
-            }),
+            true => Poll::Ready(None),
+            false => commit.as_mut().poll(context).map(Some),
         });
-        tokio::select! {
+        let outcome = tokio::select! {
             biased;
             outcome = step => outcome,
-            () = becomes(is_too_old) => Err(Failed::TooOld),
+            () = becomes(is_too_old) => None,
+        };
+        match outcome {
+            // Without a timestamp there was nothing to commit.
+            Some(Ok(Ok(timestamp))) => Ok(timestamp.map_or(start, |timestamp| timestamp_of(&timestamp))),
+            Some(Ok(Err(error))) => Err(Failed::Error(error)),
+            Some(Err(Passed)) => Err(Failed::Deadline),
+            None => Err(Failed::TooOld),
         }
     }
 

@@ -41,7 +41,7 @@ fn value(random: &mut fastrand::Rng) -> f64 {
         -0.0,
         5e-324,
         -5e-324,
-        2.2250738585072011e-308,
+        2.225073858507201e-308,
         f64::MIN_POSITIVE,
         f64::MAX,
         f64::MIN,

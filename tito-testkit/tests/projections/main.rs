@@ -16,7 +16,7 @@ macro_rules! on_engine {
             folding: rows_are_what_a_fold_by_hand_comes_to, only_selected_events_are_folded,
                 a_wake_up_with_nothing_to_fold_costs_two_reads, a_projector_that_writes_much_is_given_several_transactions,
                 two_workers_of_one_projection_fold_each_event_once, an_event_of_the_outbox_is_published_once;
-            views: a_view_is_read_beside_the_rows_of_the_database, rows_are_written_by_the_projector_alone,
+            views: a_view_is_closed_with_its_engine, a_view_is_read_beside_the_rows_of_the_database, rows_are_written_by_the_projector_alone,
                 two_projections_of_one_store_share_no_row;
             failing: a_projector_that_fails_stops_before_the_event_and_goes_on_without_a_skip,
                 a_panic_and_a_taken_unique_value_are_told, a_panic_that_panics_when_it_is_dropped_is_a_failure_like_others, catching_up_gets_a_repaired_projector_going_at_once,

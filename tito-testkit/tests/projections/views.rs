@@ -3,7 +3,7 @@
 use tito_core::prelude::*;
 use tito_core::{BoxError, TitoTransaction};
 use tito_eventstore::{Event, EventStoreError, NewEvent, Projection, Projector, ViewTransaction};
-use tito_testkit::TestClock;
+use tito_testkit::{FaultEngine, TestClock};
 
 use crate::support::{Account, projected};
 
@@ -43,6 +43,17 @@ pub async fn rows_are_written_by_the_projector_alone<E: TitoEngine>(db: E, _: Te
     let missing = bank.view("nobody").begin().await.unwrap_err();
     let TitoError::Application(missing) = missing else { panic!("{missing}") };
     assert!(matches!(missing.downcast_ref(), Some(EventStoreError::ProjectionNotFound { .. })), "{missing}");
+}
+
+/// What waits for a view waits for its engine.
+pub async fn a_view_is_closed_with_its_engine<E: TitoEngine>(db: E, _: TestClock) {
+    let db = FaultEngine::new(db);
+    let (bank, _, _) = projected(&db).await;
+    let view = bank.view("accounts");
+    db.close("the disk is gone");
+    let waiting = tokio::time::timeout(std::time::Duration::from_secs(60), view.closed());
+    let closed = waiting.await.expect("it hangs");
+    assert!(matches!(&closed, TitoError::EngineClosed { reason } if reason == "the disk is gone"), "{closed}");
 }
 
 /// How many events there were.

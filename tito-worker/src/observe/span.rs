@@ -23,10 +23,10 @@ pub(super) fn handle_span(
         trace_id = trace.map(TraceContext::trace_id_text),
         outcome = tracing::field::Empty,
     );
-    if let Some(propagator) = propagator.filter(|_| !event.headers.is_empty()) {
-        if let Err(error) = panics::caught(|| propagator.adopt(&event.headers, &span)) {
-            tracing::error!(error, "a trace propagator panicked; the handler runs without its trace");
-        }
+    if let Some(propagator) = propagator.filter(|_| !event.headers.is_empty())
+        && let Err(error) = panics::caught(|| propagator.adopt(&event.headers, &span))
+    {
+        tracing::error!(error, "a trace propagator panicked; the handler runs without its trace");
     }
     span
 }
