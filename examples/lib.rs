@@ -8,6 +8,9 @@ pub struct Readme;
 /// The pages of the guide, likewise.
 #[cfg(doctest)]
 pub mod guide {
+    #[doc = include_str!("../docs/guide/embedded.md")]
+    pub struct Embedded;
+
     #[doc = include_str!("../docs/guide/event-store.md")]
     pub struct EventStore;
 
