@@ -132,6 +132,41 @@ async fn a_database_file_of_other_software_is_refused() {
     assert!(error.contains("not one of Tito's"), "{error}");
 }
 
+/// Rewrites what a database file says of itself.
+fn with_identity(files: &Files, identity: &[u8]) -> Files {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), files);
+    let database = redb::Database::open(directory.path().join("tito.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let table: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("database");
+    transaction.open_table(table).unwrap().insert("identity", identity).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    self::files(directory.path())
+}
+
+#[tokio::test]
+async fn a_database_of_a_later_version_is_refused_by_its_format_and_left_as_it_is() {
+    let killed = killed_database().await;
+    let newer = with_identity(&killed, br#"{"format":7,"of":"later"}"#);
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &newer);
+    let error = EmbeddedBackend::open(directory.path()).await.unwrap_err();
+    assert!(matches!(error, TitoError::NewerFormat { found: 7, known: 1 }), "{error:?}");
+    let left = files(directory.path());
+    let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&left), names(&newer));
+    assert_eq!(left[&log_name(&left)], newer[&log_name(&newer)]);
+    let known = with_identity(&left, br#"{"format":1,"id":"018bcfe5-6800-4000-8000-000000000000"}"#);
+    assert_eq!(open(&known).await, Ok(100), "nothing is missing");
+
+    let malformed = with_identity(&killed, b"no identity");
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &malformed);
+    let error = EmbeddedBackend::open(directory.path()).await.unwrap_err();
+    assert!(matches!(error, TitoError::Malformed { .. }), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_truncated_database_file_is_refused() {
     let files = killed_database().await;

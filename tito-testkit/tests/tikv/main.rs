@@ -7,6 +7,7 @@ mod cancellation;
 mod client_facts;
 mod costs;
 mod crashes;
+mod identity;
 mod kept;
 mod large;
 mod late;

@@ -68,6 +68,7 @@ impl Directory {
                 other => other?,
             }
             if let Some(parent) = directory.parent() {
+                faults.check(Operation::SyncDirectory, &parent.to_string_lossy())?;
                 sync(parent)?;
             }
         }

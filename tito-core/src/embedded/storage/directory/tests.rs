@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-use super::{Directory, Faults, Modes, by_path};
+use super::{Directory, Faults, Modes, Operation, by_path};
 
 fn create(path: &Path) -> Directory {
     Directory::create(path, Modes::default(), Faults::default()).unwrap()
@@ -71,6 +72,30 @@ mod on_unix {
         assert_eq!(mode_of(&shared), 0o750);
         assert_eq!(mode_of(&shared.join("file")), 0o640);
     }
+}
+
+#[test]
+fn each_directory_that_gets_a_new_one_is_synchronised() {
+    let outer = tempfile::tempdir().unwrap();
+    let faults = Faults::default();
+    let synchronised = Arc::new(Mutex::new(Vec::new()));
+    faults.set({
+        let synchronised = synchronised.clone();
+        move |operation, name| {
+            if operation == Operation::SyncDirectory {
+                synchronised.lock().unwrap().push(name.to_string());
+            }
+            Ok(())
+        }
+    });
+    let path = outer.path().join("a/b/c");
+    Directory::create(&path, Modes::default(), faults.clone()).unwrap();
+    let expected =
+        ["", "a", "a/b"].map(|parent| outer.path().join(parent).to_string_lossy().trim_end_matches('/').to_string());
+    assert_eq!(*synchronised.lock().unwrap(), expected);
+    // What is there needs none.
+    Directory::create(&path, Modes::default(), faults).unwrap();
+    assert_eq!(synchronised.lock().unwrap().len(), 3);
 }
 
 #[test]
