@@ -47,8 +47,9 @@ async fn fill(db: &EmbeddedBackend, disk: &SmallDisk) {
     }
 }
 
-async fn due(db: &EmbeddedBackend, topic: &str) -> u64 {
-    TitoQueue { engine: db.clone() }.stats(topic).await.unwrap().total.due
+/// How many events wait for a worker, now or later.
+async fn pending(db: &EmbeddedBackend, topic: &str) -> u64 {
+    TitoQueue { engine: db.clone() }.stats(topic).await.unwrap().total.pending
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,7 +62,7 @@ async fn events_are_acknowledged_while_the_disk_is_full() {
     let worker = builder.subscribe("job", |_| async { Ok::<_, TitoError>(()) }).build();
     let report = tokio::time::timeout(Duration::from_secs(120), worker.drain()).await.unwrap().unwrap();
     assert_eq!(report.done, u64::from(EVENTS));
-    assert_eq!(due(&db, "job").await, 0);
+    assert_eq!(pending(&db, "job").await, 0);
 }
 
 /// Effects that need space wait for it, and are not charged with an attempt.
@@ -93,17 +94,18 @@ async fn transactional_effects_wait_for_space_and_happen_once() {
         }
     };
     tokio::time::timeout(patience, refused).await.unwrap();
-    assert!(due(&db, "job").await > 0, "there is no space for all effects");
+    assert!(pending(&db, "job").await > 0, "there is no space for all effects");
 
     disk.make_space();
     let done = async {
-        while due(&db, "job").await > 0 {
+        while pending(&db, "job").await > 0 {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(patience, done).await.expect("the worker goes on by itself");
     stop.send(()).unwrap();
     let report = running.await.unwrap();
+    // Those that there was no space for were put off, each as often as it was tried.
     assert_eq!((report.done, report.retried, report.dead), (u64::from(EVENTS), 0, 0), "{report:?}");
     let tx = db.begin().await.unwrap();
     let effects = tx.scan(tito_core::keys::KeyRange::prefix("effect "), 10_000).await.unwrap();

@@ -13,7 +13,7 @@ async fn under(cluster: &MockCluster, prefix: &str) -> Result<TiKVBackend, TitoE
 
 #[tokio::test]
 async fn a_database_keeps_its_identity_and_two_on_one_cluster_have_two() {
-    let cluster = MockCluster::start().await.unwrap();
+    let cluster = MockCluster::builder().start().await.unwrap();
     let identity = async |prefix| under(&cluster, prefix).await.unwrap().context().identity().unwrap().clone();
     let [one, other] = [identity("one/").await, identity("other/").await];
     assert_ne!(one.id, other.id);
@@ -24,7 +24,7 @@ async fn a_database_keeps_its_identity_and_two_on_one_cluster_have_two() {
 /// Each of many that connect at once to an empty cluster gets the same answer.
 #[tokio::test]
 async fn those_who_connect_first_at_the_same_time_agree() {
-    let cluster = MockCluster::start().await.unwrap();
+    let cluster = MockCluster::builder().start().await.unwrap();
     let connected = futures::future::join_all((0..8).map(|_| under(&cluster, "one/"))).await;
     let mut ids: Vec<_> = connected.into_iter().map(|db| db.unwrap().context().identity().unwrap().id).collect();
     ids.dedup();
@@ -33,8 +33,8 @@ async fn those_who_connect_first_at_the_same_time_agree() {
 
 #[tokio::test]
 async fn an_identity_whose_commit_was_not_answered_is_found() {
-    let cluster = MockCluster::start().await.unwrap();
-    cluster.faults().add(FaultRule::on(Rpc::KvCommit, Fault::DropResponse).times(1));
+    let cluster = MockCluster::builder().start().await.unwrap();
+    cluster.faults().add(FaultRule::on(Rpc::KvCommit, Fault::DropResponse).first(1));
     let first = under(&cluster, "one/").await.unwrap();
     let second = under(&cluster, "one/").await.unwrap();
     assert_eq!(first.context().identity(), second.context().identity());
@@ -43,7 +43,7 @@ async fn an_identity_whose_commit_was_not_answered_is_found() {
 /// Also where the application allows no key as long as the row's.
 #[tokio::test]
 async fn the_row_is_none_of_the_applications() {
-    let cluster = MockCluster::start().await.unwrap();
+    let cluster = MockCluster::builder().start().await.unwrap();
     let mut settings = tito_core::engine::Limits::default();
     settings.key_bytes = 4;
     let db = builder(&cluster).key_prefix("one/").limits(settings).connect().await.unwrap();
@@ -62,7 +62,7 @@ async fn the_row_is_none_of_the_applications() {
 
 #[tokio::test]
 async fn a_program_that_is_too_old_says_so_and_changes_nothing() {
-    let cluster = MockCluster::start().await.unwrap();
+    let cluster = MockCluster::builder().start().await.unwrap();
     let db = under(&cluster, "one/").await.unwrap();
     let newer = br#"{"format":2,"of":"later"}"#.to_vec();
     db.transaction(|tx| {
