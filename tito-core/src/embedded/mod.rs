@@ -189,7 +189,11 @@ impl EmbeddedBackend {
             let (requests, waiting) = mpsc::channel(committer::QUEUE);
             let handle = mpsc::Sender::downgrade(&requests);
             // If the queue is full, the next commit looks for merges anyway.
-            let on_merged = move || drop(handle.upgrade().map(|requests| requests.try_send(Request::Maintain)));
+            let on_merged = move || {
+                if let Some(requests) = handle.upgrade() {
+                    let _ = requests.try_send(Request::Maintain);
+                }
+            };
             let store = open(Arc::new(on_merged))?;
             let snapshot = store.snapshot();
             let mut oracle = Oracle::resume(store.reserved());

@@ -1,5 +1,6 @@
 //! What a database on a cluster says of itself.
 
+use tito_core::engine::Limits;
 use tito_core::keys::{self, KeyRange};
 use tito_core::prelude::*;
 use tito_core::tikv::TiKVBackend;
@@ -44,9 +45,8 @@ async fn an_identity_whose_commit_was_not_answered_is_found() {
 #[tokio::test]
 async fn the_row_is_none_of_the_applications() {
     let cluster = MockCluster::builder().start().await.unwrap();
-    let mut settings = tito_core::engine::Limits::default();
-    settings.key_bytes = 4;
-    let db = builder(&cluster).key_prefix("one/").limits(settings).connect().await.unwrap();
+    let limits = Limits { key_bytes: 4, ..Limits::default() };
+    let db = builder(&cluster).key_prefix("one/").limits(limits).connect().await.unwrap();
     for key in ["\u{1}", "a", "z"] {
         db.transaction(|tx| async move { tx.put(key.as_bytes().to_vec(), b"1".to_vec()).await }).await.unwrap();
     }

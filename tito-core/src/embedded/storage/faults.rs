@@ -19,7 +19,7 @@ pub(in super::super) enum Operation {
 
 #[cfg(not(test))]
 #[derive(Clone, Debug, Default)]
-pub(in super::super) struct Faults;
+pub(in super::super) struct Faults {}
 
 #[cfg(not(test))]
 impl Faults {

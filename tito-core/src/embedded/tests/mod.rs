@@ -115,11 +115,10 @@ impl Gate {
         let (reach, reached) = tokio::sync::oneshot::channel();
         let mut reach = Some(reach);
         faults.set(move |operation, file| {
-            if operation == Operation::Sync && file.starts_with("tito.log.") {
-                if let Some(reach) = reach.take() {
-                    let _ = reach.send(());
-                    let _ = wait.recv();
-                }
+            let is_sync = operation == Operation::Sync && file.starts_with("tito.log.");
+            if let Some(reach) = reach.take_if(|_| is_sync) {
+                let _ = reach.send(());
+                let _ = wait.recv();
             }
             Ok(())
         });
