@@ -15,6 +15,22 @@ async fn a_second_engine_on_a_directory_is_refused_by_name() {
     EmbeddedBackend::open(directory.path()).await.unwrap();
 }
 
+/// The lock is redb's own, so that other software that opens the file with it is kept out as well, and keeps us out.
+#[tokio::test]
+async fn redb_itself_is_refused_while_an_engine_has_the_database_and_the_other_way_round() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tito.redb");
+    let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+    let refused = redb::Database::open(&file);
+    assert!(matches!(refused, Err(redb::DatabaseError::DatabaseAlreadyOpen)), "{refused:?}");
+    db.close().await;
+    let other = redb::Database::open(&file).unwrap();
+    let error = EmbeddedBackend::open(directory.path()).await.unwrap_err();
+    assert!(matches!(error, TitoError::DatabaseInUse { .. }), "{error:?}");
+    drop(other);
+    EmbeddedBackend::open(directory.path()).await.unwrap();
+}
+
 const DIRECTORY: &str = "TITO_TEST_DIRECTORY";
 
 #[tokio::test]

@@ -22,6 +22,9 @@ pub(super) struct Backend {
 impl Backend {
     pub(super) fn new(file: DataFile, space: Arc<Space>) -> Result<Self, DatabaseError> {
         let (file, name, faults) = file.into_parts();
+        // There a second lock of a file fails, its owner's too; redb takes its own in a moment.
+        #[cfg(not(unix))]
+        file.unlock().map_err(redb::StorageError::from)?;
         Ok(Self { file: FileBackend::new(file)?, name, space, faults })
     }
 
