@@ -11,13 +11,13 @@ use crate::cluster::MockCluster;
 use crate::listener::Connections;
 use crate::node::{Node, listen};
 use crate::pd::{Clock, Oracle, PdService, PdState};
-use crate::proto::keyspacepb::keyspace_server::KeyspaceServer;
-use crate::proto::pdpb::pd_server::PdServer;
-use crate::proto::tikvpb::tikv_server::TikvServer;
-use crate::shared::Shared;
+use crate::shared::{Settings, Shared};
 use crate::tikv::StoreService;
 use crate::topology::Topology;
-use crate::{MockClusterError, codec};
+use crate::{MockClusterError, TikvVersion, codec};
+use tito_tikv_proto::keyspacepb::keyspace_server::KeyspaceServer;
+use tito_tikv_proto::pdpb::pd_server::PdServer;
+use tito_tikv_proto::tikvpb::tikv_server::TikvServer;
 
 /// TiKV takes messages of any size; this is far above its limit for a transaction's part.
 const DEFAULT_MESSAGE_SIZE: usize = 64 << 20;
@@ -39,6 +39,7 @@ pub struct MockClusterBuilder {
     keyspaces: Vec<String>,
     tls: Option<ServerTlsConfig>,
     max_message_size: usize,
+    settings: Settings,
 }
 
 impl Default for MockClusterBuilder {
@@ -51,6 +52,7 @@ impl Default for MockClusterBuilder {
             keyspaces: Vec::new(),
             tls: None,
             max_message_size: DEFAULT_MESSAGE_SIZE,
+            settings: Settings { version: TikvVersion::default(), in_memory_locks: true },
         }
     }
 }
@@ -109,6 +111,19 @@ impl MockClusterBuilder {
         self
     }
 
+    /// The version of TiKV whose rules hold and which servers tell; the newest known by default.
+    pub fn version(mut self, version: TikvVersion) -> Self {
+        self.settings.version = version;
+        self
+    }
+
+    /// Whether pessimistic locks are known to a region's leader only, so that they are gone when it fails; as in TiKV
+    /// (`pessimistic-txn.in-memory`) they are by default.
+    pub fn in_memory_pessimistic_locks(mut self, in_memory: bool) -> Self {
+        self.settings.in_memory_locks = in_memory;
+        self
+    }
+
     /// Starts the cluster; it answers when this returns.
     ///
     /// Has to be called in a Tokio runtime with IO and time enabled, which then runs the servers.
@@ -127,15 +142,15 @@ impl MockClusterBuilder {
         let stores = listen_on_any(self.stores).await?;
         let members = listen_on_any(self.pd_members).await?;
 
-        let mut topology = Topology::new(&addresses(&stores));
+        let mut topology = Topology::new(&addresses(&stores), self.settings.version);
         for boundary in self.boundaries.into_iter().chain(keyspace_boundaries(self.keyspaces.len())) {
             topology.split_at(boundary);
         }
         topology.spread_leaders();
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let urls = addresses(&members).iter().map(|address| format!("{scheme}://{address}")).collect();
-        let pd = PdState::new(urls, self.keyspaces);
-        let shared = Arc::new(Shared::new(topology, Oracle::new(self.clock), pd));
+        let pd = PdState::new(urls, self.keyspaces, self.settings.version);
+        let shared = Arc::new(Shared::new(self.settings, topology, Oracle::new(self.clock), pd));
 
         let transport = Transport { tls: self.tls, max_message_size: self.max_message_size };
         let stores = (1..).zip(stores).map(|(id, bound)| transport.store(shared.clone(), id, bound)).collect();

@@ -48,9 +48,7 @@ mod shared;
 mod storage;
 mod tikv;
 mod topology;
-
-#[allow(missing_docs, unreachable_pub, dead_code, clippy::all)]
-mod proto;
+mod version;
 
 pub use builder::MockClusterBuilder;
 pub use cluster::MockCluster;
@@ -61,6 +59,4 @@ pub use lock::{LockDescription, LockKind};
 pub use rpc::Rpc;
 pub use storage::Sizes;
 pub use topology::{RegionDescription, ShuffleStep, StoreDescription};
-
-/// What servers say their version is: the one whose behaviour is followed.
-const TIKV_VERSION: &str = "8.1.0";
+pub use version::TikvVersion;

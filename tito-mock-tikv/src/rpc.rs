@@ -28,7 +28,7 @@ rpcs! {
     tikv: KvGet KvScan KvPrewrite KvPessimisticLock KvPessimisticRollback KvTxnHeartBeat KvCheckTxnStatus
         KvCheckSecondaryLocks KvCommit KvCleanup KvBatchGet KvBatchRollback KvScanLock KvResolveLock KvGc KvDeleteRange
         RawGet RawBatchGet RawPut RawBatchPut RawDelete RawBatchDelete RawScan RawBatchScan RawDeleteRange RawGetKeyTtl
-        RawCompareAndSwap UnsafeDestroyRange SplitRegion;
+        RawCompareAndSwap UnsafeDestroyRange SplitRegion MvccGetByKey MvccGetByStartTs;
 }
 
 impl Rpc {

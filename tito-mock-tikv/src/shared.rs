@@ -9,12 +9,21 @@ use crate::listener::Connections;
 use crate::pd::{Oracle, PdState};
 use crate::storage::Storage;
 use crate::topology::Topology;
-use crate::{Fault, Faults, Rpc};
+use crate::{Fault, Faults, Rpc, TikvVersion};
 
 /// How many keys are remembered as places for random splits.
 const RECENT_KEYS: usize = 64;
 
+/// How the stores behave.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) version: TikvVersion,
+    /// Whether a pessimistic lock is known to the leader only.
+    pub(crate) in_memory_locks: bool,
+}
+
 pub(crate) struct Shared {
+    pub(crate) settings: Settings,
     topology: RwLock<Topology>,
     /// One for all stores: replication is not what is tested, so every store has everything.
     pub(crate) storage: Storage,
@@ -47,8 +56,9 @@ impl Verdict {
 }
 
 impl Shared {
-    pub(crate) fn new(topology: Topology, oracle: Oracle, pd: PdState) -> Self {
+    pub(crate) fn new(settings: Settings, topology: Topology, oracle: Oracle, pd: PdState) -> Self {
         Shared {
+            settings,
             topology: RwLock::new(topology),
             storage: Storage::default(),
             oracle,

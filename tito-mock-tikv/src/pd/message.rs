@@ -1,6 +1,6 @@
 //! What PD's requests and responses have in common: headers.
-use crate::proto::keyspacepb::{LoadKeyspaceRequest, LoadKeyspaceResponse};
-use crate::proto::pdpb::*;
+use tito_tikv_proto::keyspacepb::{LoadKeyspaceRequest, LoadKeyspaceResponse};
+use tito_tikv_proto::pdpb::*;
 
 pub(super) trait PdRequest: Send {
     type Response: PdResponse;

@@ -6,14 +6,14 @@ use tonic::{Request, Response, Status, Streaming};
 use super::message::{PdRequest, PdResponse};
 use super::tso::TsoStream;
 use crate::listener::Connections;
-use crate::proto::keyspacepb::keyspace_server::Keyspace;
-use crate::proto::keyspacepb::{LoadKeyspaceRequest, LoadKeyspaceResponse};
-use crate::proto::metapb;
-use crate::proto::pdpb::pd_server::Pd;
-use crate::proto::pdpb::*;
 use crate::shared::{Shared, Verdict};
 use crate::topology::{Region as HeldRegion, Topology};
 use crate::{Fault, Rpc};
+use tito_tikv_proto::keyspacepb::keyspace_server::Keyspace;
+use tito_tikv_proto::keyspacepb::{LoadKeyspaceRequest, LoadKeyspaceResponse};
+use tito_tikv_proto::metapb;
+use tito_tikv_proto::pdpb::pd_server::Pd;
+use tito_tikv_proto::pdpb::*;
 
 /// One member of PD.
 #[derive(Clone)]
@@ -89,6 +89,7 @@ fn region_response(region: Option<&HeldRegion>) -> GetRegionResponse {
         header: None,
         region: region.map(HeldRegion::meta),
         leader: region.and_then(HeldRegion::leader_peer),
+        ..GetRegionResponse::default()
     }
 }
 
@@ -104,7 +105,7 @@ fn scan_regions(topology: &Topology, request: &ScanRegionsRequest) -> ScanRegion
         let (meta, leader) = (region.meta(), region.leader_peer());
         response.region_metas.push(meta.clone());
         response.leaders.push(leader.unwrap_or_default());
-        response.regions.push(Region { region: Some(meta), leader });
+        response.regions.push(Region { region: Some(meta), leader, ..Region::default() });
     }
     response
 }
@@ -183,7 +184,7 @@ impl Pd for PdService {
         self.serve(Rpc::GetStore, request, |shared, request| {
             let id = request.store_id;
             Ok(match shared.topology().store_meta(id) {
-                Some(store) => Ok(GetStoreResponse { header: None, store: Some(store) }),
+                Some(store) => Ok(GetStoreResponse { store: Some(store), ..GetStoreResponse::default() }),
                 None => Err(error(ErrorType::Unknown, format!("invalid store ID {id}, not found"))),
             })
         })

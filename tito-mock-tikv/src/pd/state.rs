@@ -4,8 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::safe_point::SafePoints;
-use crate::proto::keyspacepb::{KeyspaceMeta, KeyspaceState};
-use crate::proto::pdpb;
+use crate::TikvVersion;
+use tito_tikv_proto::keyspacepb::{KeyspaceMeta, KeyspaceState, keyspace_meta};
+use tito_tikv_proto::pdpb;
 
 /// The keyspace that every cluster has.
 const DEFAULT_KEYSPACE: &str = "DEFAULT";
@@ -21,10 +22,11 @@ pub(crate) struct PdState {
     /// Their place is their number.
     keyspaces: Vec<String>,
     safe_points: Mutex<SafePoints>,
+    version: TikvVersion,
 }
 
 impl PdState {
-    pub(crate) fn new(urls: Vec<String>, keyspaces: Vec<String>) -> Self {
+    pub(crate) fn new(urls: Vec<String>, keyspaces: Vec<String>, version: TikvVersion) -> Self {
         PdState {
             // As large as PD's, and another one for each cluster, so that mixing two up is noticed.
             cluster_id: fastrand::u64(1 << 62..),
@@ -33,6 +35,7 @@ impl PdState {
             frozen: watch::Sender::new(false),
             keyspaces: std::iter::once(DEFAULT_KEYSPACE.to_owned()).chain(keyspaces).collect(),
             safe_points: Mutex::default(),
+            version,
         }
     }
 
@@ -47,7 +50,7 @@ impl PdState {
     pub(crate) fn keyspace(&self, name: &str) -> Option<KeyspaceMeta> {
         let id = (0..).zip(&self.keyspaces).find_map(|(id, known)| (known == name).then_some(id))?;
         Some(KeyspaceMeta {
-            id,
+            keyspace: Some(keyspace_meta::Keyspace::Id(id)),
             name: name.to_owned(),
             state: KeyspaceState::Enabled.into(),
             ..KeyspaceMeta::default()
@@ -55,9 +58,15 @@ impl PdState {
     }
 
     pub(crate) fn get_members(&self, leader: Option<usize>) -> pdpb::GetMembersResponse {
-        let members: Vec<pdpb::Member> = (0..).zip(&self.urls).map(|(index, url)| member(index, url)).collect();
+        let members: Vec<pdpb::Member> =
+            (0..).zip(&self.urls).map(|(index, url)| member(index, url, self.version)).collect();
         let leader = leader.and_then(|leader| members.get(leader).cloned());
-        pdpb::GetMembersResponse { header: Some(self.header(None)), members, leader }
+        pdpb::GetMembersResponse {
+            header: Some(self.header(None)),
+            members,
+            leader,
+            ..pdpb::GetMembersResponse::default()
+        }
     }
 
     pub(crate) fn header(&self, error: Option<pdpb::Error>) -> pdpb::ResponseHeader {
@@ -65,13 +74,14 @@ impl PdState {
     }
 }
 
-fn member(index: u64, url: &str) -> pdpb::Member {
+fn member(index: u64, url: &str, version: TikvVersion) -> pdpb::Member {
     pdpb::Member {
         name: format!("pd-{index}"),
         // Zero would be no member at all.
         member_id: index + 1,
         peer_urls: vec![url.to_owned()],
         client_urls: vec![url.to_owned()],
-        binary_version: crate::TIKV_VERSION.to_owned(),
+        binary_version: version.number().to_owned(),
+        ..pdpb::Member::default()
     }
 }

@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::proto::kvrpcpb::{
+use crate::range::RegionRange;
+use tito_tikv_proto::kvrpcpb::{
     KeyError, KeyRange as RequestRange, KvPair, RawBatchDeleteRequest, RawBatchDeleteResponse, RawBatchGetRequest,
     RawBatchGetResponse, RawBatchPutRequest, RawBatchPutResponse, RawBatchScanRequest, RawBatchScanResponse,
     RawCasRequest, RawCasResponse, RawDeleteRangeRequest, RawDeleteRangeResponse, RawDeleteRequest, RawDeleteResponse,
     RawGetKeyTtlRequest, RawGetKeyTtlResponse, RawGetRequest, RawGetResponse, RawPutRequest, RawPutResponse,
     RawScanRequest, RawScanResponse,
 };
-use crate::range::RegionRange;
 
 use super::boundary::KeyRange;
 
@@ -189,7 +189,7 @@ impl Walk {
 
 fn pair(key: &[u8], entry: &Entry, key_only: bool) -> KvPair {
     let value = if key_only { Vec::new() } else { entry.value.clone() };
-    KvPair { error: None, key: key.to_vec(), value }
+    KvPair { key: key.to_vec(), value, ..KvPair::default() }
 }
 
 fn failed_pair(error: String) -> KvPair {

@@ -4,5 +4,7 @@ mod service;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traces;
 
 pub(crate) use self::service::StoreService;

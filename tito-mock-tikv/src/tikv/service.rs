@@ -7,15 +7,15 @@ use tonic::{Request, Response, Status};
 use super::request::{RegionRequest, RegionResponse};
 use crate::codec;
 use crate::listener::Connections;
-use crate::proto::errorpb;
-use crate::proto::kvrpcpb::*;
-use crate::proto::metapb;
-use crate::proto::tikvpb::tikv_server::Tikv;
 use crate::range::RegionRange;
-use crate::shared::{Shared, Verdict};
-use crate::storage::Storage;
+use crate::shared::{Settings, Shared, Verdict};
+use crate::storage::{Scope, Storage};
 use crate::topology::{KeyForm, Region, RegionError, Topology, key_not_in_region, region_not_found, store_not_match};
 use crate::{Fault, Rpc};
+use tito_tikv_proto::errorpb;
+use tito_tikv_proto::kvrpcpb::*;
+use tito_tikv_proto::metapb;
+use tito_tikv_proto::tikvpb::tikv_server::Tikv;
 
 /// One store.
 #[derive(Clone)]
@@ -35,18 +35,23 @@ impl StoreService {
         &self,
         rpc: Rpc,
         request: Request<Q>,
-        answer: impl FnOnce(&Storage, &Q, &RegionRange) -> Q::Response + Send,
+        answer: fn(&Storage, &Q, Scope<'_>) -> Q::Response,
     ) -> Result<Response<Q::Response>, Status> {
         let request = request.into_inner();
         let verdict = self.shared.arrive(rpc, &request.keys(), &self.connections).await?;
         // The topology is held until the storage has answered: a split or merge comes before or after the call.
         let topology = self.shared.topology();
         let response = match self.admit(&topology, &request, &verdict) {
-            Ok(region) => answer(&self.shared.storage, &request, &range_for(&request, region)),
+            Ok(region) => answer(&self.shared.storage, &request, self.scope(&range_for(&request, region))),
             Err(error) => Q::Response::of_region_error(*error),
         };
         drop(topology);
         verdict.finish(response)
+    }
+
+    fn scope<'a>(&self, region: &'a RegionRange) -> Scope<'a> {
+        let Settings { version, in_memory_locks } = self.shared.settings;
+        Scope { store: self.store_id, region, max_ts_synced: true, version, in_memory_locks }
     }
 
     /// The region that a request may go to.
@@ -115,13 +120,18 @@ impl StoreService {
     ) -> Result<Response<PessimisticLockResponse>, Status> {
         let request = request.into_inner();
         let verdict = self.shared.arrive(Rpc::KvPessimisticLock, &request.keys(), &self.connections).await?;
-        let refused = self.admit(&self.shared.topology(), &request, &verdict).err();
-        // Waiting for a lock must not hold up splits and merges. What is locked is the same in whichever region it is.
-        let response = match refused {
-            None => self.shared.storage.pessimistic_lock(&request).await,
-            Some(error) => PessimisticLockResponse::of_region_error(*error),
+        // The topology is not held while the request waits, which must not hold up splits and merges.
+        let admit = |act: &mut dyn FnMut(Scope<'_>)| {
+            let topology = self.shared.topology();
+            match self.admit(&topology, &request, &verdict) {
+                Ok(region) => {
+                    act(self.scope(&region.range));
+                    None
+                }
+                Err(error) => Some(PessimisticLockResponse::of_region_error(*error)),
+            }
         };
-        verdict.finish(response)
+        verdict.finish(self.shared.storage.pessimistic_lock(&request, admit).await)
     }
 
     /// Addressed to the store, so there is no region to check.
@@ -162,7 +172,7 @@ fn split_response(regions: Vec<metapb::Region>) -> SplitRegionResponse {
         [left, right] => (Some(left.clone()), Some(right.clone())),
         _ => (None, None),
     };
-    SplitRegionResponse { region_error: None, left, right, regions }
+    SplitRegionResponse { left, right, regions, ..SplitRegionResponse::default() }
 }
 
 /// The region's part of the key space in the form of the request's own keys for raw calls, in PD's form for the others.
@@ -191,6 +201,12 @@ macro_rules! tikv_calls {
                 self.pessimistic_lock(request).await
             }
 
+            /// Collects by PD's safe point only, as TiKV does since 5.0 (`src/server/service/kv.rs`).
+            async fn kv_gc(&self, _: Request<GcRequest>) -> Result<Response<GcResponse>, Status> {
+                self.shared.arrive(Rpc::KvGc, &[], &self.connections).await?;
+                Err(Status::unimplemented("versions are collected when PD's safe point moves"))
+            }
+
             async fn unsafe_destroy_range(
                 &self,
                 request: Request<UnsafeDestroyRangeRequest>,
@@ -209,26 +225,28 @@ macro_rules! tikv_calls {
 }
 
 tikv_calls! {
-    kv_get KvGet GetRequest GetResponse |storage, it, _| storage.get(it);
-    kv_scan KvScan ScanRequest ScanResponse |storage, it, range| storage.scan(it, range);
-    kv_prewrite KvPrewrite PrewriteRequest PrewriteResponse |storage, it, _| storage.prewrite(it);
+    kv_get KvGet GetRequest GetResponse |storage, it, scope| storage.get(scope, it);
+    kv_scan KvScan ScanRequest ScanResponse |storage, it, scope| storage.scan(scope, it);
+    kv_prewrite KvPrewrite PrewriteRequest PrewriteResponse |storage, it, scope| storage.prewrite(scope, it);
     kv_pessimistic_rollback KvPessimisticRollback PessimisticRollbackRequest PessimisticRollbackResponse
-        |storage, it, _| storage.pessimistic_rollback(it);
+        |storage, it, scope| storage.pessimistic_rollback(scope, it);
     kv_txn_heart_beat KvTxnHeartBeat TxnHeartBeatRequest TxnHeartBeatResponse
         |storage, it, _| storage.txn_heart_beat(it);
     kv_check_txn_status KvCheckTxnStatus CheckTxnStatusRequest CheckTxnStatusResponse
-        |storage, it, _| storage.check_txn_status(it);
+        |storage, it, scope| storage.check_txn_status(scope, it);
     kv_check_secondary_locks KvCheckSecondaryLocks CheckSecondaryLocksRequest CheckSecondaryLocksResponse
-        |storage, it, _| storage.check_secondary_locks(it);
-    kv_commit KvCommit CommitRequest CommitResponse |storage, it, _| storage.commit(it);
-    kv_cleanup KvCleanup CleanupRequest CleanupResponse |storage, it, _| storage.cleanup(it);
-    kv_batch_get KvBatchGet BatchGetRequest BatchGetResponse |storage, it, _| storage.batch_get(it);
+        |storage, it, scope| storage.check_secondary_locks(scope, it);
+    kv_commit KvCommit CommitRequest CommitResponse |storage, it, scope| storage.commit(scope, it);
+    kv_cleanup KvCleanup CleanupRequest CleanupResponse |storage, it, scope| storage.cleanup(scope, it);
+    kv_batch_get KvBatchGet BatchGetRequest BatchGetResponse |storage, it, scope| storage.batch_get(scope, it);
     kv_batch_rollback KvBatchRollback BatchRollbackRequest BatchRollbackResponse
-        |storage, it, _| storage.batch_rollback(it);
-    kv_scan_lock KvScanLock ScanLockRequest ScanLockResponse |storage, it, range| storage.scan_lock(it, range);
+        |storage, it, scope| storage.batch_rollback(scope, it);
+    kv_scan_lock KvScanLock ScanLockRequest ScanLockResponse |storage, it, scope| storage.scan_lock(scope, it);
     kv_resolve_lock KvResolveLock ResolveLockRequest ResolveLockResponse
-        |storage, it, range| storage.resolve_lock(it, range);
-    kv_gc KvGc GcRequest GcResponse |storage, it, range| storage.gc(it, range);
+        |storage, it, scope| storage.resolve_lock(scope, it);
+    mvcc_get_by_key MvccGetByKey MvccGetByKeyRequest MvccGetByKeyResponse |storage, it, _| storage.mvcc_get_by_key(it);
+    mvcc_get_by_start_ts MvccGetByStartTs MvccGetByStartTsRequest MvccGetByStartTsResponse
+        |storage, it, scope| storage.mvcc_get_by_start_ts(scope, it);
     kv_delete_range KvDeleteRange DeleteRangeRequest DeleteRangeResponse |storage, it, _| storage.delete_range(it);
     raw_get RawGet RawGetRequest RawGetResponse |storage, it, _| storage.raw_get(it);
     raw_batch_get RawBatchGet RawBatchGetRequest RawBatchGetResponse |storage, it, _| storage.raw_batch_get(it);
@@ -237,9 +255,9 @@ tikv_calls! {
     raw_delete RawDelete RawDeleteRequest RawDeleteResponse |storage, it, _| storage.raw_delete(it);
     raw_batch_delete RawBatchDelete RawBatchDeleteRequest RawBatchDeleteResponse
         |storage, it, _| storage.raw_batch_delete(it);
-    raw_scan RawScan RawScanRequest RawScanResponse |storage, it, range| storage.raw_scan(it, range);
+    raw_scan RawScan RawScanRequest RawScanResponse |storage, it, scope| storage.raw_scan(it, scope.region);
     raw_batch_scan RawBatchScan RawBatchScanRequest RawBatchScanResponse
-        |storage, it, range| storage.raw_batch_scan(it, range);
+        |storage, it, scope| storage.raw_batch_scan(it, scope.region);
     raw_delete_range RawDeleteRange RawDeleteRangeRequest RawDeleteRangeResponse
         |storage, it, _| storage.raw_delete_range(it);
     raw_get_key_ttl RawGetKeyTtl RawGetKeyTtlRequest RawGetKeyTtlResponse

@@ -1,6 +1,6 @@
 //! A region as the cluster holds it.
-use crate::proto::metapb;
 use crate::range::RegionRange;
+use tito_tikv_proto::metapb;
 
 /// A part of the key space with a peer on every store, one of which leads.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ impl Region {
             end_key: self.range.end.clone(),
             region_epoch: Some(self.epoch()),
             peers: self.peers.clone(),
-            flashback_start_ts: 0,
+            ..metapb::Region::default()
         }
     }
 
