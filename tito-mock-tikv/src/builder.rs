@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
-use tonic::transport::server::Router;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::service::Routes;
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use crate::cluster::MockCluster;
 use crate::listener::Connections;
@@ -14,6 +14,7 @@ use crate::pd::{Clock, Oracle, PdService, PdState};
 use crate::shared::{Settings, Shared};
 use crate::tikv::StoreService;
 use crate::topology::Topology;
+use crate::transport::Transport;
 use crate::{MockClusterError, TikvVersion, codec};
 use tito_tikv_proto::keyspacepb::keyspace_server::KeyspaceServer;
 use tito_tikv_proto::pdpb::pd_server::PdServer;
@@ -22,12 +23,8 @@ use tito_tikv_proto::tikvpb::tikv_server::TikvServer;
 /// TiKV takes messages of any size; this is far above its limit for a transaction's part.
 const DEFAULT_MESSAGE_SIZE: usize = 64 << 20;
 
-/// TiKV's default of calls at once on a connection.
-const CONCURRENT_STREAMS: u32 = 1024;
-
-/// How many calls may be given up before the server has looked at them. Few are allowed by default, as an attacker does
-/// such a thing; here it is a test that cancels futures.
-const PENDING_RESETS: usize = 1 << 16;
+/// Where servers are that have no sockets: addresses that are kept for examples, so that nobody is there.
+const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// The settings of a [`MockCluster`].
 #[must_use = "a cluster does not exist before `start`"]
@@ -40,6 +37,7 @@ pub struct MockClusterBuilder {
     tls: Option<ServerTlsConfig>,
     max_message_size: usize,
     settings: Settings,
+    in_process: bool,
 }
 
 impl Default for MockClusterBuilder {
@@ -53,6 +51,7 @@ impl Default for MockClusterBuilder {
             tls: None,
             max_message_size: DEFAULT_MESSAGE_SIZE,
             settings: Settings { version: TikvVersion::default(), in_memory_locks: true },
+            in_process: false,
         }
     }
 }
@@ -111,6 +110,12 @@ impl MockClusterBuilder {
         self
     }
 
+    /// Without sockets: the cluster can be reached by [`MockCluster::connect`] only. Its addresses are no real ones.
+    pub fn in_process(mut self) -> Self {
+        self.in_process = true;
+        self
+    }
+
     /// The version of TiKV whose rules hold and which servers tell; the newest known by default.
     pub fn version(mut self, version: TikvVersion) -> Self {
         self.settings.version = version;
@@ -139,8 +144,10 @@ impl MockClusterBuilder {
             }
         }
         // All addresses are known before anyone is told of them.
-        let stores = listen_on_any(self.stores).await?;
-        let members = listen_on_any(self.pd_members).await?;
+        let (stores, members) = match self.in_process {
+            true => (listen_nowhere(20160, self.stores), listen_nowhere(2379, self.pd_members)),
+            false => (listen_on_any(self.stores).await?, listen_on_any(self.pd_members).await?),
+        };
 
         let mut topology = Topology::new(&addresses(&stores), self.settings.version);
         for boundary in self.boundaries.into_iter().chain(keyspace_boundaries(self.keyspaces.len())) {
@@ -152,10 +159,23 @@ impl MockClusterBuilder {
         let pd = PdState::new(urls, self.keyspaces, self.settings.version);
         let shared = Arc::new(Shared::new(self.settings, topology, Oracle::new(self.clock), pd));
 
-        let transport = Transport { tls: self.tls, max_message_size: self.max_message_size };
-        let stores = (1..).zip(stores).map(|(id, bound)| transport.store(shared.clone(), id, bound)).collect();
-        let members =
-            (0..).zip(members).map(|(index, bound)| transport.pd_member(shared.clone(), index, bound)).collect();
+        let transport = match self.in_process {
+            true => Transport::InProcess,
+            false => Transport::Sockets { tls: self.tls },
+        };
+        let node = |(address, listener): Bound, make: &dyn Fn(Arc<Connections>) -> Routes| {
+            let connections = Arc::<Connections>::default();
+            let routes = make(connections.clone());
+            (Arc::new(Node::new(address, connections, routes, transport.clone())), listener)
+        };
+        let size = self.max_message_size;
+        let store = |id, bound| {
+            node(bound, &|connections| store_routes(StoreService::new(shared.clone(), id, connections), size))
+        };
+        let member =
+            |index, bound| node(bound, &|connections| pd_routes(PdService::new(shared.clone(), index, connections)));
+        let stores = (1..).zip(stores).map(|(id, bound)| store(id, bound)).collect();
+        let members = (0..).zip(members).map(|(index, bound)| member(index, bound)).collect();
         MockCluster::of(shared, stores, members)
     }
 }
@@ -172,8 +192,8 @@ fn keyspace_prefix(mode: u8, id: u32) -> [u8; 4] {
     [mode, high, middle, low]
 }
 
-/// A listener and where it listens.
-type Bound = (SocketAddr, TcpListener);
+/// A listener, if there is one, and its address.
+type Bound = (SocketAddr, Option<TcpListener>);
 
 async fn listen_on_any(count: usize) -> Result<Vec<Bound>, MockClusterError> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -181,54 +201,27 @@ async fn listen_on_any(count: usize) -> Result<Vec<Bound>, MockClusterError> {
     for _ in 0..count {
         let listener = listen(any).await?;
         let address = listener.local_addr().map_err(|source| MockClusterError::Listen { address: any, source })?;
-        bound.push((address, listener));
+        bound.push((address, Some(listener)));
     }
     Ok(bound)
+}
+
+/// Addresses without listeners; `first` is the first port.
+fn listen_nowhere(first: u16, count: usize) -> Vec<Bound> {
+    (first..).take(count).map(|port| (SocketAddr::from((NOWHERE, port)), None)).collect()
 }
 
 fn addresses(bound: &[Bound]) -> Vec<SocketAddr> {
     bound.iter().map(|(address, _)| *address).collect()
 }
 
-/// How servers speak.
-#[derive(Clone)]
-struct Transport {
-    tls: Option<ServerTlsConfig>,
-    max_message_size: usize,
+fn store_routes(service: StoreService, max_message_size: usize) -> Routes {
+    let service = TikvServer::new(service)
+        .max_decoding_message_size(max_message_size)
+        .max_encoding_message_size(max_message_size);
+    Routes::new(service).prepare()
 }
 
-impl Transport {
-    fn server(&self) -> Result<Server, MockClusterError> {
-        let server = Server::builder()
-            .max_concurrent_streams(CONCURRENT_STREAMS)
-            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS));
-        match &self.tls {
-            Some(tls) => server.tls_config(tls.clone()).map_err(MockClusterError::Tls),
-            None => Ok(server),
-        }
-    }
-
-    fn store(&self, shared: Arc<Shared>, id: u64, (address, listener): Bound) -> (Node, TcpListener) {
-        let connections = Arc::<Connections>::default();
-        let service = StoreService::new(shared, id, connections.clone());
-        let transport = self.clone();
-        let make = move || {
-            let service = TikvServer::new(service.clone())
-                .max_decoding_message_size(transport.max_message_size)
-                .max_encoding_message_size(transport.max_message_size);
-            Ok(transport.server()?.add_service(service))
-        };
-        (Node::new(address, connections, Box::new(make)), listener)
-    }
-
-    fn pd_member(&self, shared: Arc<Shared>, index: usize, (address, listener): Bound) -> (Node, TcpListener) {
-        let connections = Arc::<Connections>::default();
-        let service = PdService::new(shared, index, connections.clone());
-        let transport = self.clone();
-        let make = move || -> Result<Router, MockClusterError> {
-            let (pd, keyspace) = (PdServer::new(service.clone()), KeyspaceServer::new(service.clone()));
-            Ok(transport.server()?.add_service(pd).add_service(keyspace))
-        };
-        (Node::new(address, connections, Box::new(make)), listener)
-    }
+fn pd_routes(service: PdService) -> Routes {
+    Routes::new(PdServer::new(service.clone())).add_service(KeyspaceServer::new(service)).prepare()
 }

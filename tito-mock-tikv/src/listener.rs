@@ -51,12 +51,17 @@ impl Connections {
     }
 
     fn open(self: &Arc<Self>, stream: TcpStream) -> Connection {
+        Connection { stream, line: self.open_line() }
+    }
+
+    /// Notes that there is one connection more, or a call that is like one.
+    pub(crate) fn open_line(self: &Arc<Self>) -> OpenLine {
         let line = Arc::new(Line::default());
         let mut open = self.lock();
         open.last_id += 1;
         let id = open.last_id;
         open.lines.insert(id, line.clone());
-        Connection { stream, line, id, connections: self.clone() }
+        OpenLine { line, id, connections: self.clone() }
     }
 
     /// Makes every open connection fail, as a broken cable would.
@@ -87,9 +92,21 @@ impl Connections {
 /// A TCP connection that fails when it is cut.
 pub(crate) struct Connection {
     stream: TcpStream,
+    line: OpenLine,
+}
+
+/// An open connection; dropping this closes it.
+pub(crate) struct OpenLine {
     line: Arc<Line>,
     id: u64,
     connections: Arc<Connections>,
+}
+
+impl OpenLine {
+    /// Whether the line was cut; if it is not yet, the task is woken when it is.
+    pub(crate) fn is_cut(&self, context: &Context<'_>) -> bool {
+        self.line.check(&self.line.reader, context).is_err()
+    }
 }
 
 impl Line {
@@ -100,7 +117,7 @@ impl Line {
     }
 }
 
-impl Drop for Connection {
+impl Drop for OpenLine {
     fn drop(&mut self) {
         self.connections.lock().lines.remove(&self.id);
         self.connections.closed.notify_waiters();
@@ -119,24 +136,24 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.line.check(&self.line.reader, context)?;
+        self.line.line.check(&self.line.line.reader, context)?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.line.check(&self.line.writer, context)?;
+        self.line.line.check(&self.line.line.writer, context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line.check(&self.line.writer, context)?;
+        self.line.line.check(&self.line.line.writer, context)?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line.check(&self.line.writer, context)?;
+        self.line.line.check(&self.line.line.writer, context)?;
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

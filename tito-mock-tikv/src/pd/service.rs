@@ -56,7 +56,7 @@ impl PdService {
         let answered = match &verdict {
             Verdict::Answer(Fault::NoLeader) => return Err(no_leader()),
             Verdict::Answer(_) => Err(error(ErrorType::Unknown, "the mock cluster was told to fail".to_owned())),
-            Verdict::Proceed | Verdict::DropResponse => answer(&self.shared, request)?,
+            Verdict::Proceed | Verdict::DropResponse | Verdict::Repeat(_) => answer(&self.shared, request)?,
         };
         let (mut response, error) = match answered {
             Ok(response) => (response, None),
@@ -125,7 +125,7 @@ impl Pd for PdService {
                 let error = error(ErrorType::Unknown, "the mock cluster was told to fail".to_owned());
                 response.header = Some(self.shared.pd.header(Some(error)));
             }
-            Verdict::Proceed | Verdict::DropResponse => {}
+            Verdict::Proceed | Verdict::DropResponse | Verdict::Repeat(_) => {}
         }
         verdict.finish(response)
     }

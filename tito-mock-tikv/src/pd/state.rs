@@ -43,6 +43,11 @@ impl PdState {
         self.urls.len()
     }
 
+    /// Whether a timestamp can be had.
+    pub(crate) fn answers(&self) -> bool {
+        self.leader.borrow().is_some() && !*self.frozen.borrow()
+    }
+
     pub(crate) fn safe_points(&self) -> MutexGuard<'_, SafePoints> {
         self.safe_points.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -159,6 +159,16 @@ impl Storage {
         self.with(|state| state.note_read(store, timestamp));
     }
 
+    /// Forgets what was read from a store.
+    pub(crate) fn forget_reads(&self, store: u64) {
+        self.with(|state| state.forget_reads(store));
+    }
+
+    /// Keeps the pessimistic locks of a region that only its leader has for the next one.
+    pub(crate) fn replicate_locks(&self, region: &RegionRange) {
+        self.with(|state| state.replicate_locks(&boundary::KeyRange::of_region(region)));
+    }
+
     /// Drops the pessimistic locks of a region that only its leader had.
     pub(crate) fn lose_locks_in_memory(&self, region: &RegionRange) {
         self.with(|state| state.lose_locks_in_memory(&boundary::KeyRange::of_region(region)));

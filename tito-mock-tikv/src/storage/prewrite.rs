@@ -3,6 +3,8 @@
 
 use tito_tikv_proto::kvrpcpb::{Mutation, PrewriteRequest, PrewriteResponse, prewrite_request::PessimisticAction};
 
+use crate::faults::max_timestamp_not_synced;
+
 use super::changes::Changes;
 use super::failure::{Failure, Result};
 use super::history::Outcome;
@@ -20,6 +22,9 @@ pub(super) fn prewrite(state: &mut State, scope: Scope<'_>, request: &PrewriteRe
         Ok(prewrite) => prewrite,
         Err(failure) => return failed(failure),
     };
+    if !scope.max_ts_synced && (request.use_async_commit || request.try_one_pc) {
+        return PrewriteResponse { region_error: Some(max_timestamp_not_synced()), ..PrewriteResponse::default() };
+    }
     match prewrite.run(state) {
         Ok(locked) => prewrite.finish(state, locked),
         Err(failure) => failed(failure),

@@ -60,6 +60,11 @@ impl State {
         }
     }
 
+    pub(super) fn forget_reads(&mut self, store: u64) {
+        self.max_ts.remove(&store);
+        self.known_commits.retain(|(at, _), _| *at != store);
+    }
+
     /// Remembers that a transaction is committed.
     pub(super) fn note_commit(&mut self, store: u64, start_ts: u64, commit_ts: u64) {
         self.known_commits.insert((store, start_ts), commit_ts);
@@ -134,6 +139,14 @@ impl State {
         let stored: Vec<Vec<u8>> = self.histories_in(range).map(|(key, _)| key.clone()).collect();
         for key in stored {
             self.histories.remove(&key);
+        }
+    }
+
+    /// Makes the locks in a range known to all replicas.
+    pub(super) fn replicate_locks(&mut self, range: &KeyRange) {
+        let Some(bounds) = range.bounds() else { return };
+        for (_, lock) in self.locks.range_mut::<[u8], _>(bounds) {
+            lock.in_memory = false;
         }
     }
 

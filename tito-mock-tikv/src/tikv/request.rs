@@ -91,6 +91,7 @@ requests! {
     false DeleteRangeRequest -> DeleteRangeResponse: |it| vec![&it.start_key], Some(&it.end_key);
     false MvccGetByKeyRequest -> MvccGetByKeyResponse: |it| vec![&it.key], None;
     false MvccGetByStartTsRequest -> MvccGetByStartTsResponse: |it| Vec::new(), None;
+    false UnsafeDestroyRangeRequest -> UnsafeDestroyRangeResponse: |it| Vec::new(), None;
     false SplitRegionRequest -> SplitRegionResponse: |it| all(&it.split_keys), None;
     true RawGetRequest -> RawGetResponse: |it| vec![&it.key], None;
     true RawBatchGetRequest -> RawBatchGetResponse: |it| all(&it.keys), None;

@@ -43,7 +43,7 @@ impl Topology {
         let range = RegionRange { start: Vec::new(), end: Vec::new() };
         let id = topology.allocate_id();
         let peers = topology.new_peers();
-        topology.insert(Region { id, range, version: 1, peers, leader: 1 });
+        topology.insert(Region { id, range, version: 1, peers, leader: 1, max_ts_synced: true });
         topology
     }
 
@@ -70,6 +70,20 @@ impl Topology {
         let region = self.regions.remove(&id)?;
         self.starts.remove(&region.range.start);
         Some(region)
+    }
+
+    /// Notes that a region's leader has asked PD for the time.
+    pub(crate) fn set_max_ts_synced(&mut self, id: u64) {
+        if let Some(region) = self.regions.get_mut(&id) {
+            region.max_ts_synced = true;
+        }
+    }
+
+    /// Notes that a store has forgotten what was read from it.
+    pub(crate) fn unsync_led_by(&mut self, store_id: u64) {
+        for region in self.regions.values_mut().filter(|region| region.leader == store_id) {
+            region.max_ts_synced = false;
+        }
     }
 
     pub(crate) fn region(&self, id: u64) -> Option<&Region> {

@@ -12,6 +12,8 @@ pub(crate) struct Region {
     pub(crate) peers: Vec<metapb::Peer>,
     /// The store of the leading peer.
     pub(crate) leader: u64,
+    /// Whether the leader has asked PD for the time since it leads.
+    pub(crate) max_ts_synced: bool,
 }
 
 /// The set of a region's peers never changes, so neither does the version of that.
@@ -31,6 +33,14 @@ impl Region {
 
     pub(crate) fn epoch(&self) -> metapb::RegionEpoch {
         metapb::RegionEpoch { conf_ver: CONF_VERSION, version: self.version }
+    }
+
+    /// Makes another store the leader, which does not know what was read from the one before.
+    pub(crate) fn lead_by(&mut self, store: u64) {
+        if self.leader != store {
+            self.leader = store;
+            self.max_ts_synced = false;
+        }
     }
 
     pub(crate) fn leader_peer(&self) -> Option<metapb::Peer> {

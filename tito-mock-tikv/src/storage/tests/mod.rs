@@ -4,6 +4,7 @@
 
 mod async_commit;
 mod commit;
+mod differences;
 mod garbage;
 mod odd;
 mod pessimistic;
