@@ -27,7 +27,7 @@ use crate::{
 /// use tito_mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
 ///
 /// let cluster = MockCluster::builder().stores(2).split_at(["m"]).start().await?;
-/// assert_eq!(cluster.regions().len(), 2);
+/// assert_eq!(cluster.regions()[1].start_key, b"m");
 /// cluster.transfer_leader("m", 1)?;
 /// cluster.faults().add(FaultRule::on(Rpc::KvCommit, Fault::DropResponse).nth(1));
 /// # cluster.shutdown().await;

@@ -54,7 +54,7 @@ impl Service<http::Request<Body>> for InProcess {
         if !self.node.is_running() {
             return Box::pin(async { Err(unreachable()) });
         }
-        let line = self.node.connections().open_line();
+        let line = self.node.connections().open_line(true);
         let mut answer = self.routes.call(request);
         Box::pin(async move {
             let answer = poll_fn(|context| {

@@ -29,8 +29,11 @@
 //! # }
 //! ```
 //!
+//! The rules of transactions follow TiKV's sources; `RULES.md` of this crate lists them, since which version each holds,
+//! the test that shows it, and what is left out. [`MockClusterBuilder::version`] chooses the version.
+//!
 //! What goes wrong is said with [`FaultRule`]s, given to [`MockCluster::faults`]. How many calls an operation costs is
-//! the difference of two [`MockCluster::calls`].
+//! the difference of two [`MockCluster::calls`]. [`MockCluster::connect`] goes without sockets.
 
 mod builder;
 mod cluster;
@@ -38,6 +41,7 @@ mod codec;
 mod counts;
 mod error;
 mod faults;
+mod health;
 mod in_process;
 mod listener;
 mod lock;

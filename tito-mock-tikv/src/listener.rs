@@ -29,6 +29,8 @@ struct Open {
 /// What a connection shares with the one who may cut it.
 #[derive(Default)]
 struct Line {
+    /// Whether it is a call within the process, which its caller holds and not the server.
+    in_process: bool,
     cut: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
@@ -51,12 +53,12 @@ impl Connections {
     }
 
     fn open(self: &Arc<Self>, stream: TcpStream) -> Connection {
-        Connection { stream, line: self.open_line() }
+        Connection { stream, line: self.open_line(false) }
     }
 
-    /// Notes that there is one connection more, or a call that is like one.
-    pub(crate) fn open_line(self: &Arc<Self>) -> OpenLine {
-        let line = Arc::new(Line::default());
+    /// Notes that there is one connection more, or a call within the process that is like one.
+    pub(crate) fn open_line(self: &Arc<Self>, in_process: bool) -> OpenLine {
+        let line = Arc::new(Line { in_process, ..Line::default() });
         let mut open = self.lock();
         open.last_id += 1;
         let id = open.last_id;
@@ -73,11 +75,11 @@ impl Connections {
         }
     }
 
-    /// Waits until no connection is open.
+    /// Waits until no connection is open. Calls within the process are cut and left to their callers.
     pub(crate) async fn all_closed(&self) {
         loop {
             let closed = self.closed.notified();
-            if self.lock().lines.is_empty() {
+            if self.lock().lines.values().all(|line| line.in_process) {
                 return;
             }
             closed.await;

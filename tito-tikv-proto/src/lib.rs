@@ -27,7 +27,7 @@ macro_rules! packages {
 }
 
 packages! {
-    apipb deadlock encryptionpb errorpb keyspacepb kvrpcpb metapb pdpb resource_manager tikvpb tracepb
+    apipb coprocessor deadlock encryptionpb errorpb keyspacepb kvrpcpb metapb pdpb resource_manager tikvpb tracepb
 }
 
 /// gRPC's health checks, which TiKV answers.

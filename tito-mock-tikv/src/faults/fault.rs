@@ -152,7 +152,8 @@ impl Fault {
             | Fault::Hang
             | Fault::ClockJump(_) => true,
             Fault::NoLeader | Fault::PdError => rpc.is_pd(),
-            _ => !rpc.is_pd(),
+            // The stream as a whole is for no region; the calls in it are.
+            _ => !rpc.is_pd() && rpc != Rpc::BatchCommands,
         }
     }
 }

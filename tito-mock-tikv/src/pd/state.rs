@@ -26,10 +26,10 @@ pub(crate) struct PdState {
 }
 
 impl PdState {
-    pub(crate) fn new(urls: Vec<String>, keyspaces: Vec<String>, version: TikvVersion) -> Self {
+    pub(crate) fn new(urls: Vec<String>, keyspaces: Vec<String>, version: TikvVersion, seed: u64) -> Self {
         PdState {
             // As large as PD's, and another one for each cluster, so that mixing two up is noticed.
-            cluster_id: fastrand::u64(1 << 62..),
+            cluster_id: fastrand::Rng::with_seed(seed).u64(1 << 62..),
             urls,
             leader: watch::Sender::new(Some(0)),
             frozen: watch::Sender::new(false),
@@ -53,13 +53,14 @@ impl PdState {
     }
 
     pub(crate) fn keyspace(&self, name: &str) -> Option<KeyspaceMeta> {
-        let id = (0..).zip(&self.keyspaces).find_map(|(id, known)| (known == name).then_some(id))?;
-        Some(KeyspaceMeta {
-            keyspace: Some(keyspace_meta::Keyspace::Id(id)),
-            name: name.to_owned(),
-            state: KeyspaceState::Enabled.into(),
-            ..KeyspaceMeta::default()
-        })
+        (0..).zip(&self.keyspaces).find(|(_, known)| *known == name).map(|(id, name)| keyspace_meta(id, name))
+    }
+
+    /// The keyspaces from a number on; a limit of zero is none.
+    pub(crate) fn keyspaces_from(&self, first: u32, limit: u32) -> Vec<KeyspaceMeta> {
+        let limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
+        let all = (0..).zip(&self.keyspaces);
+        all.filter(|(id, _)| *id >= first).take(limit).map(|(id, name)| keyspace_meta(id, name)).collect()
     }
 
     pub(crate) fn get_members(&self, leader: Option<usize>) -> pdpb::GetMembersResponse {
@@ -76,6 +77,15 @@ impl PdState {
 
     pub(crate) fn header(&self, error: Option<pdpb::Error>) -> pdpb::ResponseHeader {
         pdpb::ResponseHeader { cluster_id: self.cluster_id, error }
+    }
+}
+
+fn keyspace_meta(id: u32, name: &str) -> KeyspaceMeta {
+    KeyspaceMeta {
+        keyspace: Some(keyspace_meta::Keyspace::Id(id)),
+        name: name.to_owned(),
+        state: KeyspaceState::Enabled.into(),
+        ..KeyspaceMeta::default()
     }
 }
 

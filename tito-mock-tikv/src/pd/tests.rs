@@ -17,7 +17,7 @@ fn service(member: usize) -> PdService {
     let mut topology = Topology::new(&[SocketAddr::from(([127, 0, 0, 1], 1))], settings.version);
     topology.split_at(b"c".to_vec());
     topology.split_at(b"m".to_vec());
-    let pd = PdState::new(vec!["http://one".to_owned(), "http://two".to_owned()], Vec::new(), settings.version);
+    let pd = PdState::new(vec!["http://one".to_owned(), "http://two".to_owned()], Vec::new(), settings.version, 7);
     let shared = Shared::new(settings, topology, Oracle::new(Arc::new(|| 50_000)), pd);
     PdService::new(Arc::new(shared), member, Arc::default())
 }

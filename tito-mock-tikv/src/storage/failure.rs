@@ -54,6 +54,12 @@ pub(super) enum Failure {
         start_ts: u64,
         key: Vec<u8>,
     },
+    /// A flush is older than what it would overwrite.
+    GenerationOutOfOrder {
+        key: Vec<u8>,
+        generation: u64,
+        of_lock: u64,
+    },
     /// A calculated commit timestamp is above what the client allows.
     CommitTsTooLarge {
         min_commit_ts: u64,
@@ -148,6 +154,7 @@ impl Failure {
             | Failure::PessimisticLockNotFound { .. }
             | Failure::PessimisticLockRolledBack { .. }
             | Failure::LockIfExistsFailed { .. }
+            | Failure::GenerationOutOfOrder { .. }
             | Failure::LockTypeNotMatch { .. }
             | Failure::InvalidTxnTso { .. }
             | Failure::Invalid(_) => KeyError { abort: text, ..error },
@@ -181,6 +188,9 @@ impl Failure {
             }
             Failure::PessimisticLockRolledBack { start_ts, key } => {
                 format!("PessimisticLockRolledBack {{ start_ts: {start_ts}, key: {} }}", key.escape_ascii())
+            }
+            Failure::GenerationOutOfOrder { key, generation, of_lock } => {
+                format!("GenerationOutOfOrder {{ key: {}, {generation} after {of_lock} }}", key.escape_ascii())
             }
             Failure::LockTypeNotMatch { start_ts, key, pessimistic } => format!(
                 "LockTypeNotMatch {{ start_ts: {start_ts}, key: {}, pessimistic: {pessimistic} }}",

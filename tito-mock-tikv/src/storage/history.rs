@@ -191,6 +191,7 @@ impl History {
         let kept = self.writes.iter().filter(|(_, write)| write.is_commit()).map(|(at, write)| (write.start_ts, *at));
         self.commits = kept.collect();
         self.commits.sort_unstable();
+        self.commits.shrink_to_fit();
         self.writes.shrink_to_fit();
         self.values.shrink_to_fit();
     }
@@ -201,6 +202,12 @@ impl History {
 
     pub(super) fn has_writes(&self) -> bool {
         !self.writes.is_empty()
+    }
+
+    /// For how many write records there is memory.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.writes.capacity().max(self.commits.capacity())
     }
 
     /// How many write records and long values there are.

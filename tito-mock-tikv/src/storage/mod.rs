@@ -17,8 +17,10 @@ mod boundary;
 mod changes;
 mod commit;
 mod constraint;
+mod crc64;
 mod deadlock;
 mod failure;
+mod flush;
 mod gc;
 mod history;
 mod merge;
@@ -129,6 +131,14 @@ impl Storage {
         self.with(|state| rollback::pessimistic_rollback(state, scope, request))
     }
 
+    pub(crate) fn flush(&self, scope: Scope<'_>, request: &FlushRequest) -> FlushResponse {
+        self.with(|state| flush::flush(state, scope, request))
+    }
+
+    pub(crate) fn buffer_batch_get(&self, scope: Scope<'_>, request: &BufferBatchGetRequest) -> BufferBatchGetResponse {
+        self.with(|state| flush::buffer_batch_get(state, scope, request))
+    }
+
     pub(crate) fn txn_heart_beat(&self, request: &TxnHeartBeatRequest) -> TxnHeartBeatResponse {
         self.with(|state| status::txn_heart_beat(state, request))
     }
@@ -187,48 +197,52 @@ impl Storage {
         self.with(|state| gc::delete_range(state, request))
     }
 
-    pub(crate) fn raw_get(&self, request: &RawGetRequest) -> RawGetResponse {
-        self.with(|state| state.raw.get(request))
+    pub(crate) fn raw_get(&self, scope: Scope<'_>, request: &RawGetRequest) -> RawGetResponse {
+        self.with(|state| state.raw.at(scope.now).get(request))
     }
 
-    pub(crate) fn raw_batch_get(&self, request: &RawBatchGetRequest) -> RawBatchGetResponse {
-        self.with(|state| state.raw.batch_get(request))
+    pub(crate) fn raw_batch_get(&self, scope: Scope<'_>, request: &RawBatchGetRequest) -> RawBatchGetResponse {
+        self.with(|state| state.raw.at(scope.now).batch_get(request))
     }
 
-    pub(crate) fn raw_get_key_ttl(&self, request: &RawGetKeyTtlRequest) -> RawGetKeyTtlResponse {
-        self.with(|state| state.raw.get_key_ttl(request))
+    pub(crate) fn raw_get_key_ttl(&self, scope: Scope<'_>, request: &RawGetKeyTtlRequest) -> RawGetKeyTtlResponse {
+        self.with(|state| state.raw.at(scope.now).get_key_ttl(request))
     }
 
-    pub(crate) fn raw_put(&self, request: &RawPutRequest) -> RawPutResponse {
-        self.with(|state| state.raw.put(request))
+    pub(crate) fn raw_put(&self, scope: Scope<'_>, request: &RawPutRequest) -> RawPutResponse {
+        self.with(|state| state.raw.at(scope.now).put(request))
     }
 
-    pub(crate) fn raw_batch_put(&self, request: &RawBatchPutRequest) -> RawBatchPutResponse {
-        self.with(|state| state.raw.batch_put(request))
+    pub(crate) fn raw_batch_put(&self, scope: Scope<'_>, request: &RawBatchPutRequest) -> RawBatchPutResponse {
+        self.with(|state| state.raw.at(scope.now).batch_put(request))
     }
 
-    pub(crate) fn raw_delete(&self, request: &RawDeleteRequest) -> RawDeleteResponse {
-        self.with(|state| state.raw.delete(request))
+    pub(crate) fn raw_delete(&self, scope: Scope<'_>, request: &RawDeleteRequest) -> RawDeleteResponse {
+        self.with(|state| state.raw.at(scope.now).delete(request))
     }
 
-    pub(crate) fn raw_batch_delete(&self, request: &RawBatchDeleteRequest) -> RawBatchDeleteResponse {
-        self.with(|state| state.raw.batch_delete(request))
+    pub(crate) fn raw_batch_delete(&self, scope: Scope<'_>, request: &RawBatchDeleteRequest) -> RawBatchDeleteResponse {
+        self.with(|state| state.raw.at(scope.now).batch_delete(request))
     }
 
-    pub(crate) fn raw_scan(&self, request: &RawScanRequest, region: &RegionRange) -> RawScanResponse {
-        self.with(|state| state.raw.scan(request, region))
+    pub(crate) fn raw_scan(&self, scope: Scope<'_>, request: &RawScanRequest) -> RawScanResponse {
+        self.with(|state| state.raw.at(scope.now).scan(request, scope.region))
     }
 
-    pub(crate) fn raw_batch_scan(&self, request: &RawBatchScanRequest, region: &RegionRange) -> RawBatchScanResponse {
-        self.with(|state| state.raw.batch_scan(request, region))
+    pub(crate) fn raw_batch_scan(&self, scope: Scope<'_>, request: &RawBatchScanRequest) -> RawBatchScanResponse {
+        self.with(|state| state.raw.at(scope.now).batch_scan(request, scope.region))
     }
 
-    pub(crate) fn raw_delete_range(&self, request: &RawDeleteRangeRequest) -> RawDeleteRangeResponse {
-        self.with(|state| state.raw.delete_range(request))
+    pub(crate) fn raw_delete_range(&self, scope: Scope<'_>, request: &RawDeleteRangeRequest) -> RawDeleteRangeResponse {
+        self.with(|state| state.raw.at(scope.now).delete_range(request))
     }
 
-    pub(crate) fn raw_compare_and_swap(&self, request: &RawCasRequest) -> RawCasResponse {
-        self.with(|state| state.raw.compare_and_swap(request))
+    pub(crate) fn raw_compare_and_swap(&self, scope: Scope<'_>, request: &RawCasRequest) -> RawCasResponse {
+        self.with(|state| state.raw.at(scope.now).compare_and_swap(request))
+    }
+
+    pub(crate) fn raw_checksum(&self, scope: Scope<'_>, request: &RawChecksumRequest) -> RawChecksumResponse {
+        self.with(|state| state.raw.at(scope.now).checksum(request, scope.region))
     }
 
     /// Every lock now held, by key.

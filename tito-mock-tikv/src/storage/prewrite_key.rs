@@ -149,13 +149,8 @@ impl<'p, 'a> KeyPrewrite<'p, 'a> {
             return Ok(Held::Pessimistic { for_update_ts: lock.for_update_ts });
         }
         if self.generation > 0 && lock.generation >= self.generation {
-            let text = format!(
-                "GenerationOutOfOrder: the lock on {} is of generation {}, the flush of {}",
-                key.escape_ascii(),
-                lock.generation,
-                self.generation
-            );
-            return Err(Failure::Invalid(text));
+            let (generation, of_lock) = (self.generation, lock.generation);
+            return Err(Failure::GenerationOutOfOrder { key: key.clone(), generation, of_lock });
         }
         if lock.generation > 0 && self.must_not_exist && lock.kind == LockKind::Put {
             return Err(Failure::AlreadyExists { key: key.clone() });

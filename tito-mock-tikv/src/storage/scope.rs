@@ -15,6 +15,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) max_ts_synced: bool,
     /// The version whose rules hold.
     pub(crate) version: TikvVersion,
+    /// The time in seconds since the epoch, for raw calls; zero for others.
+    pub(crate) now: u64,
     /// Whether pessimistic locks are kept by the leader only (`pessimistic-txn.in-memory`).
     pub(crate) in_memory_locks: bool,
 }

@@ -1,10 +1,13 @@
 //! A store's calls, each with what the storage does for it.
 use tito_tikv_proto::kvrpcpb::*;
+use tito_tikv_proto::tikvpb::BatchCommandsRequest;
 use tito_tikv_proto::tikvpb::tikv_server::Tikv;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::StoreService;
+use super::batch::BatchStream;
 use crate::Rpc;
+use crate::storage::{Scope, Storage};
 
 macro_rules! tikv_calls {
     ($($method:ident $rpc:ident $request:ident $response:ident |$($argument:pat_param),*| $answer:expr;)*) => {
@@ -25,6 +28,27 @@ macro_rules! tikv_calls {
 
             async fn kv_gc(&self, request: Request<GcRequest>) -> Result<Response<GcResponse>, Status> {
                 self.gc(request).await
+            }
+
+            async fn kv_flush(&self, request: Request<FlushRequest>) -> Result<Response<FlushResponse>, Status> {
+                self.serve_flush(Rpc::KvFlush, request, |storage, it, scope| storage.flush(scope, it)).await
+            }
+
+            async fn kv_buffer_batch_get(
+                &self,
+                request: Request<BufferBatchGetRequest>,
+            ) -> Result<Response<BufferBatchGetResponse>, Status> {
+                let answer = |storage: &Storage, it: &_, scope: Scope<'_>| storage.buffer_batch_get(scope, it);
+                self.serve_flush(Rpc::KvBufferBatchGet, request, answer).await
+            }
+
+            type BatchCommandsStream = BatchStream;
+
+            async fn batch_commands(
+                &self,
+                requests: Request<Streaming<BatchCommandsRequest>>,
+            ) -> Result<Response<BatchStream>, Status> {
+                Ok(Response::new(self.answer_batches(requests.into_inner())))
             }
 
             async fn unsafe_destroy_range(
@@ -68,20 +92,22 @@ tikv_calls! {
     mvcc_get_by_start_ts MvccGetByStartTs MvccGetByStartTsRequest MvccGetByStartTsResponse
         |storage, it, scope| storage.mvcc_get_by_start_ts(scope, it);
     kv_delete_range KvDeleteRange DeleteRangeRequest DeleteRangeResponse |storage, it, _| storage.delete_range(it);
-    raw_get RawGet RawGetRequest RawGetResponse |storage, it, _| storage.raw_get(it);
-    raw_batch_get RawBatchGet RawBatchGetRequest RawBatchGetResponse |storage, it, _| storage.raw_batch_get(it);
-    raw_put RawPut RawPutRequest RawPutResponse |storage, it, _| storage.raw_put(it);
-    raw_batch_put RawBatchPut RawBatchPutRequest RawBatchPutResponse |storage, it, _| storage.raw_batch_put(it);
-    raw_delete RawDelete RawDeleteRequest RawDeleteResponse |storage, it, _| storage.raw_delete(it);
+    raw_get RawGet RawGetRequest RawGetResponse |storage, it, scope| storage.raw_get(scope, it);
+    raw_batch_get RawBatchGet RawBatchGetRequest RawBatchGetResponse |storage, it, scope| storage.raw_batch_get(scope, it);
+    raw_put RawPut RawPutRequest RawPutResponse |storage, it, scope| storage.raw_put(scope, it);
+    raw_batch_put RawBatchPut RawBatchPutRequest RawBatchPutResponse |storage, it, scope| storage.raw_batch_put(scope, it);
+    raw_delete RawDelete RawDeleteRequest RawDeleteResponse |storage, it, scope| storage.raw_delete(scope, it);
     raw_batch_delete RawBatchDelete RawBatchDeleteRequest RawBatchDeleteResponse
-        |storage, it, _| storage.raw_batch_delete(it);
-    raw_scan RawScan RawScanRequest RawScanResponse |storage, it, scope| storage.raw_scan(it, scope.region);
+        |storage, it, scope| storage.raw_batch_delete(scope, it);
+    raw_scan RawScan RawScanRequest RawScanResponse |storage, it, scope| storage.raw_scan(scope, it);
     raw_batch_scan RawBatchScan RawBatchScanRequest RawBatchScanResponse
-        |storage, it, scope| storage.raw_batch_scan(it, scope.region);
+        |storage, it, scope| storage.raw_batch_scan(scope, it);
     raw_delete_range RawDeleteRange RawDeleteRangeRequest RawDeleteRangeResponse
-        |storage, it, _| storage.raw_delete_range(it);
+        |storage, it, scope| storage.raw_delete_range(scope, it);
     raw_get_key_ttl RawGetKeyTtl RawGetKeyTtlRequest RawGetKeyTtlResponse
-        |storage, it, _| storage.raw_get_key_ttl(it);
+        |storage, it, scope| storage.raw_get_key_ttl(scope, it);
     raw_compare_and_swap RawCompareAndSwap RawCasRequest RawCasResponse
-        |storage, it, _| storage.raw_compare_and_swap(it);
+        |storage, it, scope| storage.raw_compare_and_swap(scope, it);
+    raw_checksum RawChecksum RawChecksumRequest RawChecksumResponse
+        |storage, it, scope| storage.raw_checksum(scope, it);
 }

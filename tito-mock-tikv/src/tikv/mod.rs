@@ -1,4 +1,5 @@
 //! A store: the calls that read and write.
+mod batch;
 mod calls;
 mod request;
 mod service;

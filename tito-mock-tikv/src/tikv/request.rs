@@ -93,6 +93,9 @@ requests! {
     false MvccGetByStartTsRequest -> MvccGetByStartTsResponse: |it| Vec::new(), None;
     false UnsafeDestroyRangeRequest -> UnsafeDestroyRangeResponse: |it| Vec::new(), None;
     false SplitRegionRequest -> SplitRegionResponse: |it| all(&it.split_keys), None;
+    false FlushRequest -> FlushResponse: |it| of_mutations(&it.mutations), None;
+    false BufferBatchGetRequest -> BufferBatchGetResponse: |it| all(&it.keys), None;
+    true RawChecksumRequest -> RawChecksumResponse: |it| Vec::new(), None;
     true RawGetRequest -> RawGetResponse: |it| vec![&it.key], None;
     true RawBatchGetRequest -> RawBatchGetResponse: |it| all(&it.keys), None;
     true RawPutRequest -> RawPutResponse: |it| vec![&it.key], None;

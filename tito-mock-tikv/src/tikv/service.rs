@@ -14,16 +14,16 @@ use crate::range::RegionRange;
 use crate::shared::{Arrival, Settings, Shared, Verdict, Wait};
 use crate::storage::{Scope, Storage};
 use crate::topology::{KeyForm, Region, RegionError, Topology};
-use crate::{Fault, Rpc};
+use crate::{Fault, Rpc, TikvVersion};
 use tito_tikv_proto::kvrpcpb::*;
 use tito_tikv_proto::metapb;
 
 /// One store.
 #[derive(Clone)]
 pub(crate) struct StoreService {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     store_id: u64,
-    connections: Arc<Connections>,
+    pub(super) connections: Arc<Connections>,
 }
 
 impl StoreService {
@@ -92,11 +92,16 @@ impl StoreService {
         answer: fn(&Storage, &Q, Scope<'_>) -> Q::Response,
     ) -> Q::Response {
         self.shared.sync_max_ts(self.store_id, request.context().region_id);
+        let now = if Q::RAW { self.shared.oracle.now() / 1000 } else { 0 };
         // The topology is held until the storage has answered: a split or merge comes before or after the call.
         let topology = self.shared.topology();
         match self.admit(&topology, request, verdict) {
             Ok(region) => {
-                let response = answer(&self.shared.storage, request, self.scope(region, &range_for(request, region)));
+                let response = answer(
+                    &self.shared.storage,
+                    request,
+                    Scope { now, ..self.scope(region, &range_for(request, region)) },
+                );
                 match verdict {
                     Verdict::Answer(fault) => self.injected(fault, &topology, request).unwrap_or(response),
                     _ => response,
@@ -109,7 +114,7 @@ impl StoreService {
     fn scope<'a>(&self, region: &Region, range: &'a RegionRange) -> Scope<'a> {
         let Settings { version, in_memory_locks } = self.shared.settings;
         let max_ts_synced = region.max_ts_synced;
-        Scope { store: self.store_id, region: range, max_ts_synced, version, in_memory_locks }
+        Scope { store: self.store_id, region: range, max_ts_synced, version, now: 0, in_memory_locks }
     }
 
     /// The answer that a fault wants.
@@ -240,6 +245,19 @@ impl StoreService {
             },
         )
         .await
+    }
+
+    /// A call that there is since 8.0.
+    pub(super) async fn serve_flush<Q: RegionRequest>(
+        &self,
+        rpc: Rpc,
+        request: Request<Q>,
+        answer: fn(&Storage, &Q, Scope<'_>) -> Q::Response,
+    ) -> Result<Response<Q::Response>, Status> {
+        if self.shared.settings.version < TikvVersion::V8_5 {
+            return Err(Status::unimplemented("transactions are flushed since 8.0"));
+        }
+        self.serve(rpc, request, answer).await
     }
 
     /// Versions are collected by PD's safe point only (`fn kv_gc` in `src/server/service/kv.rs`, since 5.0).

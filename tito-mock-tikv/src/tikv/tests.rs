@@ -19,7 +19,7 @@ fn service() -> (Arc<Shared>, StoreService) {
 
 pub(super) fn service_with(settings: Settings) -> (Arc<Shared>, StoreService) {
     let topology = Topology::new(&[SocketAddr::from(([127, 0, 0, 1], 1))], settings.version);
-    let pd = PdState::new(Vec::new(), Vec::new(), settings.version);
+    let pd = PdState::new(Vec::new(), Vec::new(), settings.version, 7);
     let shared = Shared::new(settings, topology, Oracle::new(Arc::new(|| 1)), pd);
     let shared = Arc::new(shared);
     (shared.clone(), StoreService::new(shared, 1, Arc::default()))

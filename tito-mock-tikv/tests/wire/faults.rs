@@ -137,7 +137,8 @@ macro_rules! every_call {
     ($store:ident, $context:ident, $check:ident, $($rpc:ident $method:ident $request:ident)*) => {
         $({
             let request = $request { context: $context.clone(), ..$request::default() };
-            $check(Rpc::$rpc, $store.$method(request).await.unwrap().into_inner().region_error);
+            let call = Box::pin($store.$method(request));
+            $check(Rpc::$rpc, call.await.unwrap().into_inner().region_error);
         })*
     };
 }

@@ -1,6 +1,7 @@
 //! The cluster through the calls themselves, without sockets.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
+mod calls;
 mod faults;
 mod leaders;
 
@@ -41,8 +42,10 @@ impl Caller {
     }
 }
 
+/// A cluster with one region and a clock that stands still.
 async fn in_process(stores: usize) -> MockCluster {
-    MockCluster::builder().stores(stores).in_process().clock(std::sync::Arc::new(|| 1_000)).start().await.unwrap()
+    let builder = MockCluster::builder().stores(stores).in_process().clock(std::sync::Arc::new(|| 1_000));
+    builder.split_default_keyspace(false).start().await.unwrap()
 }
 
 fn put(key: &str, value: &str) -> Mutation {

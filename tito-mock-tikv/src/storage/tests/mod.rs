@@ -14,6 +14,7 @@ mod raw;
 mod read;
 mod resolve;
 mod status;
+mod versions;
 
 use tito_tikv_proto::kvrpcpb::*;
 
@@ -52,6 +53,15 @@ calls! {
     check_txn_status CheckTxnStatusRequest CheckTxnStatusResponse
     check_secondary_locks CheckSecondaryLocksRequest CheckSecondaryLocksResponse
     pessimistic_rollback PessimisticRollbackRequest PessimisticRollbackResponse
+    raw_get RawGetRequest RawGetResponse
+    raw_batch_get RawBatchGetRequest RawBatchGetResponse
+    raw_get_key_ttl RawGetKeyTtlRequest RawGetKeyTtlResponse
+    raw_put RawPutRequest RawPutResponse
+    raw_batch_put RawBatchPutRequest RawBatchPutResponse
+    raw_delete RawDeleteRequest RawDeleteResponse
+    raw_batch_delete RawBatchDeleteRequest RawBatchDeleteResponse
+    raw_delete_range RawDeleteRangeRequest RawDeleteRangeResponse
+    raw_compare_and_swap RawCasRequest RawCasResponse
 }
 
 impl std::ops::Deref for Storage {
@@ -69,7 +79,7 @@ impl Storage {
 
     fn scope<'a>(&self, region: &'a RegionRange) -> Scope<'a> {
         let (version, in_memory_locks) = (self.version, self.in_memory_locks);
-        Scope { store: 1, region, max_ts_synced: true, version, in_memory_locks }
+        Scope { store: 1, region, max_ts_synced: true, version, now: 0, in_memory_locks }
     }
 
     fn scan(&self, request: &ScanRequest, region: &RegionRange) -> ScanResponse {
@@ -82,6 +92,14 @@ impl Storage {
 
     fn resolve_lock(&self, request: &ResolveLockRequest, region: &RegionRange) -> ResolveLockResponse {
         self.inner.resolve_lock(self.scope(region), request)
+    }
+
+    fn raw_scan(&self, request: &RawScanRequest, region: &RegionRange) -> RawScanResponse {
+        self.inner.raw_scan(self.scope(region), request)
+    }
+
+    fn raw_batch_scan(&self, request: &RawBatchScanRequest, region: &RegionRange) -> RawBatchScanResponse {
+        self.inner.raw_batch_scan(self.scope(region), request)
     }
 
     async fn pessimistic_lock(&self, request: &PessimisticLockRequest) -> PessimisticLockResponse {
