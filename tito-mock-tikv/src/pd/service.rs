@@ -248,7 +248,7 @@ impl Pd for PdService {
         &self,
         request: Request<SplitRegionsRequest>,
     ) -> Result<Response<SplitRegionsResponse>, Status> {
-        self.serve(Rpc::SplitRegions, request, |shared, request| regions::split_regions(shared, request)).await
+        self.serve(Rpc::SplitRegions, request, regions::split_regions).await
     }
 
     async fn advance_gc_safe_point(

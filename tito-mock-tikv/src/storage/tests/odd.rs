@@ -121,13 +121,7 @@ impl Odd {
                 keys,
                 ..Default::default()
             })),
-            10 => drop(storage.cleanup(&CleanupRequest {
-                context,
-                key,
-                start_version,
-                current_ts: other,
-                ..Default::default()
-            })),
+            10 => drop(storage.cleanup(&CleanupRequest { context, key, start_version, current_ts: other })),
             11 | 12 => {
                 storage.check_txn_status(&CheckTxnStatusRequest {
                     context,
@@ -142,12 +136,7 @@ impl Odd {
                     ..Default::default()
                 });
             }
-            13 => drop(storage.check_secondary_locks(&CheckSecondaryLocksRequest {
-                context,
-                keys,
-                start_version,
-                ..Default::default()
-            })),
+            13 => drop(storage.check_secondary_locks(&CheckSecondaryLocksRequest { context, keys, start_version })),
             14 => {
                 let txn_infos = vec![TxnInfo { txn: other, status: third, ..TxnInfo::default() }; self.0.usize(0..2)];
                 let commit_version = other;
@@ -162,14 +151,7 @@ impl Odd {
                 storage.resolve_lock(&request, &region);
             }
             15 => {
-                let request = ScanLockRequest {
-                    context,
-                    max_version: other,
-                    start_key: key,
-                    limit,
-                    end_key,
-                    ..Default::default()
-                };
+                let request = ScanLockRequest { context, max_version: other, start_key: key, limit, end_key };
                 storage.scan_lock(&request, &region);
             }
             16 | 17 => {
