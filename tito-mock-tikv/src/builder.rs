@@ -4,30 +4,29 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
-use tonic::transport::server::Router;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::service::Routes;
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use crate::cluster::MockCluster;
+use crate::health::HealthService;
 use crate::listener::Connections;
 use crate::node::{Node, listen};
-use crate::pd::{Clock, Oracle, PdService, PdState};
-use crate::proto::keyspacepb::keyspace_server::KeyspaceServer;
-use crate::proto::pdpb::pd_server::PdServer;
-use crate::proto::tikvpb::tikv_server::TikvServer;
-use crate::shared::Shared;
+use crate::pd::{Clock, Oracle, PdService, PdState, add_pages};
+use crate::shared::{Settings, Shared};
 use crate::tikv::StoreService;
 use crate::topology::Topology;
-use crate::{MockClusterError, codec};
+use crate::transport::Transport;
+use crate::{MockClusterError, TikvVersion, codec};
+use tito_tikv_proto::health::health_server::HealthServer;
+use tito_tikv_proto::keyspacepb::keyspace_server::KeyspaceServer;
+use tito_tikv_proto::pdpb::pd_server::PdServer;
+use tito_tikv_proto::tikvpb::tikv_server::TikvServer;
 
 /// TiKV takes messages of any size; this is far above its limit for a transaction's part.
 const DEFAULT_MESSAGE_SIZE: usize = 64 << 20;
 
-/// TiKV's default of calls at once on a connection.
-const CONCURRENT_STREAMS: u32 = 1024;
-
-/// How many calls may be given up before the server has looked at them. Few are allowed by default, as an attacker does
-/// such a thing; here it is a test that cancels futures.
-const PENDING_RESETS: usize = 1 << 16;
+/// Where servers are that have no sockets: addresses that are kept for examples, so that nobody is there.
+const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// The settings of a [`MockCluster`].
 #[must_use = "a cluster does not exist before `start`"]
@@ -39,6 +38,12 @@ pub struct MockClusterBuilder {
     keyspaces: Vec<String>,
     tls: Option<ServerTlsConfig>,
     max_message_size: usize,
+    settings: Settings,
+    in_process: bool,
+    seed: Option<u64>,
+    store_port: u16,
+    pd_port: u16,
+    default_keyspace: bool,
 }
 
 impl Default for MockClusterBuilder {
@@ -51,6 +56,12 @@ impl Default for MockClusterBuilder {
             keyspaces: Vec::new(),
             tls: None,
             max_message_size: DEFAULT_MESSAGE_SIZE,
+            settings: Settings { version: TikvVersion::default(), in_memory_locks: true },
+            in_process: false,
+            seed: None,
+            store_port: 0,
+            pd_port: 0,
+            default_keyspace: true,
         }
     }
 }
@@ -67,7 +78,8 @@ impl MockClusterBuilder {
         self
     }
 
-    /// The keys at which regions begin, besides the first: one region for everything by default. The keys are those of
+    /// The keys at which regions begin, besides the first: by default one region for everything but the keyspace
+    /// `DEFAULT`, whose keys are apart (see [`split_default_keyspace`](Self::split_default_keyspace)). The keys are those of
     /// transactions, in a keyspace with its prefix. The regions are led by the stores in turn.
     pub fn split_at<K: Into<Vec<u8>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.boundaries.extend(keys.into_iter().map(|key| codec::encode(&key.into())));
@@ -109,6 +121,51 @@ impl MockClusterBuilder {
         self
     }
 
+    /// The seed of the cluster's number, by which clients tell clusters apart; a new one each time by default.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The port of the first store; the others have those after it. Any free ones by default.
+    pub fn store_port(mut self, port: u16) -> Self {
+        self.store_port = port;
+        self
+    }
+
+    /// The port of PD's first member; the others have those after it. Any free ones by default.
+    pub fn pd_port(mut self, port: u16) -> Self {
+        self.pd_port = port;
+        self
+    }
+
+    /// Whether regions are split at the boundaries of the keyspace `DEFAULT`, as PD does when a cluster is made; they are
+    /// by default. Keys outside keyspaces that are on the two sides of `r` or `x` and three zeros are in different regions
+    /// then.
+    pub fn split_default_keyspace(mut self, split: bool) -> Self {
+        self.default_keyspace = split;
+        self
+    }
+
+    /// Without sockets: the cluster can be reached by [`MockCluster::connect`] only. Its addresses are no real ones.
+    pub fn in_process(mut self) -> Self {
+        self.in_process = true;
+        self
+    }
+
+    /// The version of TiKV whose rules hold and which servers tell; the newest known by default.
+    pub fn version(mut self, version: TikvVersion) -> Self {
+        self.settings.version = version;
+        self
+    }
+
+    /// Whether pessimistic locks are known to a region's leader only, so that they are gone when it fails; as in TiKV
+    /// (`pessimistic-txn.in-memory`) they are by default.
+    pub fn in_memory_pessimistic_locks(mut self, in_memory: bool) -> Self {
+        self.settings.in_memory_locks = in_memory;
+        self
+    }
+
     /// Starts the cluster; it answers when this returns.
     ///
     /// Has to be called in a Tokio runtime with IO and time enabled, which then runs the servers.
@@ -124,30 +181,52 @@ impl MockClusterBuilder {
             }
         }
         // All addresses are known before anyone is told of them.
-        let stores = listen_on_any(self.stores).await?;
-        let members = listen_on_any(self.pd_members).await?;
+        let (stores, members) = match self.in_process {
+            true => (listen_nowhere(20160, self.stores), listen_nowhere(2379, self.pd_members)),
+            false => {
+                (listen_from(self.store_port, self.stores).await?, listen_from(self.pd_port, self.pd_members).await?)
+            }
+        };
 
-        let mut topology = Topology::new(&addresses(&stores));
-        for boundary in self.boundaries.into_iter().chain(keyspace_boundaries(self.keyspaces.len())) {
+        let mut topology = Topology::new(&addresses(&stores), self.settings.version);
+        for boundary in
+            self.boundaries.into_iter().chain(keyspace_boundaries(self.default_keyspace, self.keyspaces.len()))
+        {
             topology.split_at(boundary);
         }
         topology.spread_leaders();
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let urls = addresses(&members).iter().map(|address| format!("{scheme}://{address}")).collect();
-        let pd = PdState::new(urls, self.keyspaces);
-        let shared = Arc::new(Shared::new(topology, Oracle::new(self.clock), pd));
+        let pd =
+            PdState::new(urls, self.keyspaces, self.settings.version, self.seed.unwrap_or_else(|| fastrand::u64(..)));
+        let shared = Arc::new(Shared::new(self.settings, topology, Oracle::new(self.clock), pd));
 
-        let transport = Transport { tls: self.tls, max_message_size: self.max_message_size };
-        let stores = (1..).zip(stores).map(|(id, bound)| transport.store(shared.clone(), id, bound)).collect();
-        let members =
-            (0..).zip(members).map(|(index, bound)| transport.pd_member(shared.clone(), index, bound)).collect();
+        let transport = match self.in_process {
+            true => Transport::InProcess,
+            false => Transport::Sockets { tls: self.tls },
+        };
+        let node = |(address, listener): Bound, make: &dyn Fn(Arc<Connections>) -> Routes| {
+            let connections = Arc::<Connections>::default();
+            let routes = make(connections.clone());
+            (Arc::new(Node::new(address, connections, routes, transport.clone())), listener)
+        };
+        let size = self.max_message_size;
+        let store = |id, bound| {
+            node(bound, &|connections| store_routes(StoreService::new(shared.clone(), id, connections), size))
+        };
+        let member =
+            |index, bound| node(bound, &|connections| pd_routes(PdService::new(shared.clone(), index, connections)));
+        let stores = (1..).zip(stores).map(|(id, bound)| store(id, bound)).collect();
+        let members = (0..).zip(members).map(|(index, bound)| member(index, bound)).collect();
         MockCluster::of(shared, stores, members)
     }
 }
 
-/// Where the keys of the keyspaces from 1 on begin and end, those of raw calls and those of transactions.
-fn keyspace_boundaries(keyspaces: usize) -> impl Iterator<Item = Vec<u8>> {
-    let ids = if keyspaces == 0 { 1..1 } else { 1..keyspaces as u32 + 2 };
+/// Where the keys of keyspaces begin and end, those of raw calls and those of transactions (`MakeRegionBound` in
+/// `pkg/keyspace/util.go` of tikv/pd): of the keyspace 0, and of those from 1 on.
+fn keyspace_boundaries(default: bool, others: usize) -> impl Iterator<Item = Vec<u8>> {
+    let others = if others == 0 { 1..1 } else { 1..others as u32 + 2 };
+    let ids = (if default { 0..2 } else { 0..0 }).chain(others);
     ids.flat_map(|id| [b'r', b'x'].map(|mode| codec::encode(&keyspace_prefix(mode, id))))
 }
 
@@ -157,63 +236,45 @@ fn keyspace_prefix(mode: u8, id: u32) -> [u8; 4] {
     [mode, high, middle, low]
 }
 
-/// A listener and where it listens.
-type Bound = (SocketAddr, TcpListener);
+/// A listener, if there is one, and its address.
+type Bound = (SocketAddr, Option<TcpListener>);
 
-async fn listen_on_any(count: usize) -> Result<Vec<Bound>, MockClusterError> {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+/// Listens on consecutive ports of the loopback address, or with 0 on any.
+async fn listen_from(first: u16, count: usize) -> Result<Vec<Bound>, MockClusterError> {
     let mut bound = Vec::with_capacity(count);
-    for _ in 0..count {
-        let listener = listen(any).await?;
-        let address = listener.local_addr().map_err(|source| MockClusterError::Listen { address: any, source })?;
-        bound.push((address, listener));
+    for index in 0..count {
+        let offset = u16::try_from(index).unwrap_or(u16::MAX);
+        let port = if first == 0 { 0 } else { first.saturating_add(offset) };
+        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let listener = listen(wanted).await?;
+        let address = listener.local_addr().map_err(|source| MockClusterError::Listen { address: wanted, source })?;
+        bound.push((address, Some(listener)));
     }
     Ok(bound)
+}
+
+/// Addresses without listeners; `first` is the first port.
+fn listen_nowhere(first: u16, count: usize) -> Vec<Bound> {
+    (first..).take(count).map(|port| (SocketAddr::from((NOWHERE, port)), None)).collect()
 }
 
 fn addresses(bound: &[Bound]) -> Vec<SocketAddr> {
     bound.iter().map(|(address, _)| *address).collect()
 }
 
-/// How servers speak.
-#[derive(Clone)]
-struct Transport {
-    tls: Option<ServerTlsConfig>,
-    max_message_size: usize,
+fn store_routes(service: StoreService, max_message_size: usize) -> Routes {
+    let service = TikvServer::new(service)
+        .max_decoding_message_size(max_message_size)
+        .max_encoding_message_size(max_message_size);
+    Routes::new(service).add_service(HealthServer::new(HealthService(&["tikvpb.Tikv"]))).prepare()
 }
 
-impl Transport {
-    fn server(&self) -> Result<Server, MockClusterError> {
-        let server = Server::builder()
-            .max_concurrent_streams(CONCURRENT_STREAMS)
-            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS));
-        match &self.tls {
-            Some(tls) => server.tls_config(tls.clone()).map_err(MockClusterError::Tls),
-            None => Ok(server),
-        }
-    }
-
-    fn store(&self, shared: Arc<Shared>, id: u64, (address, listener): Bound) -> (Node, TcpListener) {
-        let connections = Arc::<Connections>::default();
-        let service = StoreService::new(shared, id, connections.clone());
-        let transport = self.clone();
-        let make = move || {
-            let service = TikvServer::new(service.clone())
-                .max_decoding_message_size(transport.max_message_size)
-                .max_encoding_message_size(transport.max_message_size);
-            Ok(transport.server()?.add_service(service))
-        };
-        (Node::new(address, connections, Box::new(make)), listener)
-    }
-
-    fn pd_member(&self, shared: Arc<Shared>, index: usize, (address, listener): Bound) -> (Node, TcpListener) {
-        let connections = Arc::<Connections>::default();
-        let service = PdService::new(shared, index, connections.clone());
-        let transport = self.clone();
-        let make = move || -> Result<Router, MockClusterError> {
-            let (pd, keyspace) = (PdServer::new(service.clone()), KeyspaceServer::new(service.clone()));
-            Ok(transport.server()?.add_service(pd).add_service(keyspace))
-        };
-        (Node::new(address, connections, Box::new(make)), listener)
-    }
+fn pd_routes(service: PdService) -> Routes {
+    let shared = service.shared();
+    let mut routes = Routes::new(PdServer::new(service.clone()))
+        .add_service(KeyspaceServer::new(service))
+        .add_service(HealthServer::new(HealthService(&["pdpb.PD", "keyspacepb.Keyspace"])));
+    let router = std::mem::take(routes.axum_router_mut());
+    *routes.axum_router_mut() = add_pages(router, shared);
+    routes.prepare()
 }

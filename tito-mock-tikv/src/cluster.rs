@@ -1,16 +1,20 @@
 //! The cluster as tests handle it.
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
 use tokio::net::TcpListener;
 
 use crate::builder::MockClusterBuilder;
 use crate::node::Node;
+use crate::range::RegionRange;
 use crate::shared::Shared;
-use crate::storage::Sizes;
+use crate::storage::{Sizes, Storage};
 use crate::topology::KeyForm;
-use crate::{CallCounts, Faults, LockDescription, MockClusterError, RegionDescription, ShuffleStep, StoreDescription};
+use crate::{
+    CallCounts, Faults, InProcess, LockDescription, MockClusterError, RegionDescription, ShuffleStep, StoreDescription,
+};
 
 /// A TiKV cluster in this process: stores and PD, each a gRPC server on a loopback port.
 ///
@@ -23,7 +27,7 @@ use crate::{CallCounts, Faults, LockDescription, MockClusterError, RegionDescrip
 /// use tito_mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
 ///
 /// let cluster = MockCluster::builder().stores(2).split_at(["m"]).start().await?;
-/// assert_eq!(cluster.regions().len(), 2);
+/// assert_eq!(cluster.regions()[1].start_key, b"m");
 /// cluster.transfer_leader("m", 1)?;
 /// cluster.faults().add(FaultRule::on(Rpc::KvCommit, Fault::DropResponse).nth(1));
 /// # cluster.shutdown().await;
@@ -37,12 +41,13 @@ pub struct MockCluster(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     /// Their place is their number less one.
-    stores: Vec<Node>,
-    members: Vec<Node>,
+    stores: Vec<Arc<Node>>,
+    members: Vec<Arc<Node>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.shared.tasks.abort();
         for node in self.stores.iter().chain(&self.members) {
             node.abandon();
         }
@@ -63,10 +68,10 @@ impl MockCluster {
 
     pub(crate) fn of(
         shared: Arc<Shared>,
-        stores: Vec<(Node, TcpListener)>,
-        members: Vec<(Node, TcpListener)>,
+        stores: Vec<(Arc<Node>, Option<TcpListener>)>,
+        members: Vec<(Arc<Node>, Option<TcpListener>)>,
     ) -> Result<Self, MockClusterError> {
-        let serve = |nodes: Vec<(Node, TcpListener)>| -> Result<Vec<Node>, MockClusterError> {
+        let serve = |nodes: Vec<(Arc<Node>, Option<TcpListener>)>| -> Result<Vec<Arc<Node>>, MockClusterError> {
             nodes.into_iter().map(|(node, listener)| node.serve(listener).map(|()| node)).collect()
         };
         let (stores, members) = (serve(stores)?, serve(members)?);
@@ -78,6 +83,14 @@ impl MockCluster {
         self.0.members.iter().map(|member| member.address().to_string()).collect()
     }
 
+    /// The server at an address, as PD or a store tells it or [`pd_endpoints`](Self::pd_endpoints) has it, to be called
+    /// within the process; `None` if there is none. Faults strike such calls as those over sockets.
+    pub fn connect(&self, address: &str) -> Option<InProcess> {
+        let address = address.trim_start_matches("http://").trim_start_matches("https://").trim_end_matches('/');
+        let mut nodes = self.0.stores.iter().chain(&self.0.members);
+        nodes.find(|node| node.address().to_string() == address).map(|node| InProcess::new(node.clone()))
+    }
+
     /// The number by which PD's clients tell clusters apart.
     pub fn cluster_id(&self) -> u64 {
         self.0.shared.pd.cluster_id
@@ -85,7 +98,8 @@ impl MockCluster {
 
     /// Closes all ports, cuts all connections and waits until the servers are gone.
     pub async fn shutdown(&self) {
-        join_all(self.0.stores.iter().chain(&self.0.members).map(Node::stop)).await;
+        self.0.shared.tasks.abort();
+        join_all(self.0.stores.iter().chain(&self.0.members).map(|node| node.stop())).await;
     }
 
     /// The rules by which calls go wrong.
@@ -167,22 +181,59 @@ impl MockCluster {
         }
     }
 
-    /// Makes a store lead the region that holds a key of transactions.
+    /// Makes a store lead the region that holds a key of transactions. The one before hands over in order: pessimistic
+    /// locks that only it had are kept.
     ///
     /// # Errors
     ///
     /// [`MockClusterError::NoSuchStore`], or [`StoreStopped`](MockClusterError::StoreStopped).
     pub fn transfer_leader(&self, key: impl Into<Vec<u8>>, store_id: u64) -> Result<(), MockClusterError> {
+        self.lead_by(key.into(), store_id, Storage::replicate_locks)
+    }
+
+    /// Makes a store lead the region that holds a key of transactions, as when the one before has failed: pessimistic
+    /// locks that only it had are lost.
+    ///
+    /// # Errors
+    ///
+    /// [`MockClusterError::NoSuchStore`], or [`StoreStopped`](MockClusterError::StoreStopped).
+    pub fn elect_leader(&self, key: impl Into<Vec<u8>>, store_id: u64) -> Result<(), MockClusterError> {
+        self.lead_by(key.into(), store_id, Storage::lose_locks_in_memory)
+    }
+
+    fn lead_by(
+        &self,
+        key: Vec<u8>,
+        store_id: u64,
+        hand_over: fn(&Storage, &RegionRange),
+    ) -> Result<(), MockClusterError> {
         let mut topology = self.0.shared.topology_mut();
-        let region = topology.region_of(&KeyForm::Encoded.to_boundary(&key.into())).map(|region| region.id);
-        topology.transfer_leader(region.unwrap_or_default(), store_id)
+        let region = topology.region_of(&KeyForm::Encoded.to_boundary(&key));
+        let Some((id, range)) = region.map(|region| (region.id, region.range.clone())) else { return Ok(()) };
+        topology.transfer_leader(id, store_id)?;
+        hand_over(&self.0.shared.storage, &range);
+        Ok(())
+    }
+
+    /// Whether stores that become leaders wait with asking PD for the time. A store that has not asked yet answers
+    /// prewrites with async commit or in one phase by MaxTimestampNotSynced, as it cannot know what was read from the
+    /// leader before. Without this they ask at the first request, if PD answers then.
+    pub fn hold_max_ts(&self, held: bool) {
+        self.0.shared.max_ts_held.store(held, Ordering::Release);
     }
 
     /// One random split, merge or move of a leader, as a balancer does while a load runs. Splits are at keys that calls of
     /// transactions had lately, so that they divide what is used; which those are depends on the load.
     pub fn shuffle(&self, random: &mut fastrand::Rng) -> ShuffleStep {
         let keys = self.0.shared.recent_keys();
-        self.0.shared.topology_mut().shuffle(random, &keys)
+        let mut topology = self.0.shared.topology_mut();
+        let step = topology.shuffle(random, &keys);
+        if let ShuffleStep::TransferLeader { region, .. } = &step
+            && let Some(region) = topology.region(*region)
+        {
+            self.0.shared.storage.replicate_locks(&region.range);
+        }
+        step
     }
 }
 
@@ -194,7 +245,7 @@ impl MockCluster {
     }
 
     /// Stops a store: its port is closed and its connections are cut. The running stores take over the regions that it
-    /// led; if there are none, the regions wait for it. Data is not lost.
+    /// led; if there are none, the regions wait for it. Data is not lost, but pessimistic locks that only the store had.
     ///
     /// # Errors
     ///
@@ -219,7 +270,9 @@ impl MockCluster {
             let mut topology = self.0.shared.topology_mut();
             topology.set_running(id, false);
             if move_leaders {
-                topology.move_leaders_off(id);
+                for range in topology.move_leaders_off(id) {
+                    self.0.shared.storage.lose_locks_in_memory(&range);
+                }
             }
         }
         node.stop().await;
@@ -234,11 +287,18 @@ impl MockCluster {
     /// [`MockClusterError::NoSuchStore`], or [`Listen`](MockClusterError::Listen) if someone else has taken the port.
     pub async fn start_store(&self, id: u64) -> Result<(), MockClusterError> {
         self.store_node(id)?.start().await?;
-        self.0.shared.topology_mut().set_running(id, true);
+        let mut topology = self.0.shared.topology_mut();
+        // What was read from it before is forgotten.
+        self.0.shared.storage.forget_reads(id);
+        topology.unsync_led_by(id);
+        for region in topology.regions_from(b"").filter(|region| region.leader == id) {
+            self.0.shared.storage.lose_locks_in_memory(&region.range);
+        }
+        topology.set_running(id, true);
         Ok(())
     }
 
-    fn store_node(&self, id: u64) -> Result<&Node, MockClusterError> {
+    fn store_node(&self, id: u64) -> Result<&Arc<Node>, MockClusterError> {
         let index = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
         index.and_then(|index| self.0.stores.get(index)).ok_or(MockClusterError::NoSuchStore(id))
     }
@@ -248,7 +308,7 @@ impl MockCluster {
 impl MockCluster {
     /// Stops all members of PD: their ports are closed and their connections are cut.
     pub async fn stop_pd(&self) {
-        join_all(self.0.members.iter().map(Node::stop)).await;
+        join_all(self.0.members.iter().map(|node| node.stop())).await;
     }
 
     /// Starts the stopped members of PD on the ports that they had.
@@ -257,7 +317,7 @@ impl MockCluster {
     ///
     /// [`MockClusterError::Listen`] if someone else has taken a port.
     pub async fn start_pd(&self) -> Result<(), MockClusterError> {
-        join_all(self.0.members.iter().map(Node::start)).await.into_iter().collect()
+        join_all(self.0.members.iter().map(|node| node.start())).await.into_iter().collect()
     }
 
     /// Stops one member of PD, which leads no longer if it did: another one has to be made the leader by

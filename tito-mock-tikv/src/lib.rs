@@ -29,8 +29,11 @@
 //! # }
 //! ```
 //!
+//! The rules of transactions follow TiKV's sources; `RULES.md` of this crate lists them, since which version each holds,
+//! the test that shows it, and what is left out. [`MockClusterBuilder::version`] chooses the version.
+//!
 //! What goes wrong is said with [`FaultRule`]s, given to [`MockCluster::faults`]. How many calls an operation costs is
-//! the difference of two [`MockCluster::calls`].
+//! the difference of two [`MockCluster::calls`]. [`MockCluster::connect`] goes without sockets.
 
 mod builder;
 mod cluster;
@@ -38,6 +41,8 @@ mod codec;
 mod counts;
 mod error;
 mod faults;
+mod health;
+mod in_process;
 mod listener;
 mod lock;
 mod node;
@@ -46,21 +51,20 @@ mod range;
 mod rpc;
 mod shared;
 mod storage;
+mod tasks;
 mod tikv;
 mod topology;
-
-#[allow(missing_docs, unreachable_pub, dead_code, clippy::all)]
-mod proto;
+mod transport;
+mod version;
 
 pub use builder::MockClusterBuilder;
 pub use cluster::MockCluster;
 pub use counts::CallCounts;
 pub use error::MockClusterError;
 pub use faults::{Fault, FaultRule, Faults, InjectedFaults, RuleId};
+pub use in_process::InProcess;
 pub use lock::{LockDescription, LockKind};
 pub use rpc::Rpc;
 pub use storage::Sizes;
 pub use topology::{RegionDescription, ShuffleStep, StoreDescription};
-
-/// What servers say their version is: the one whose behaviour is followed.
-const TIKV_VERSION: &str = "8.1.0";
+pub use version::TikvVersion;

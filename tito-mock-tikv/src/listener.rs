@@ -29,6 +29,8 @@ struct Open {
 /// What a connection shares with the one who may cut it.
 #[derive(Default)]
 struct Line {
+    /// Whether it is a call within the process, which its caller holds and not the server.
+    in_process: bool,
     cut: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
@@ -51,12 +53,17 @@ impl Connections {
     }
 
     fn open(self: &Arc<Self>, stream: TcpStream) -> Connection {
-        let line = Arc::new(Line::default());
+        Connection { stream, line: self.open_line(false) }
+    }
+
+    /// Notes that there is one connection more, or a call within the process that is like one.
+    pub(crate) fn open_line(self: &Arc<Self>, in_process: bool) -> OpenLine {
+        let line = Arc::new(Line { in_process, ..Line::default() });
         let mut open = self.lock();
         open.last_id += 1;
         let id = open.last_id;
         open.lines.insert(id, line.clone());
-        Connection { stream, line, id, connections: self.clone() }
+        OpenLine { line, id, connections: self.clone() }
     }
 
     /// Makes every open connection fail, as a broken cable would.
@@ -68,11 +75,11 @@ impl Connections {
         }
     }
 
-    /// Waits until no connection is open.
+    /// Waits until no connection is open. Calls within the process are cut and left to their callers.
     pub(crate) async fn all_closed(&self) {
         loop {
             let closed = self.closed.notified();
-            if self.lock().lines.is_empty() {
+            if self.lock().lines.values().all(|line| line.in_process) {
                 return;
             }
             closed.await;
@@ -87,9 +94,21 @@ impl Connections {
 /// A TCP connection that fails when it is cut.
 pub(crate) struct Connection {
     stream: TcpStream,
+    line: OpenLine,
+}
+
+/// An open connection; dropping this closes it.
+pub(crate) struct OpenLine {
     line: Arc<Line>,
     id: u64,
     connections: Arc<Connections>,
+}
+
+impl OpenLine {
+    /// Whether the line was cut; if it is not yet, the task is woken when it is.
+    pub(crate) fn is_cut(&self, context: &Context<'_>) -> bool {
+        self.line.check(&self.line.reader, context).is_err()
+    }
 }
 
 impl Line {
@@ -100,7 +119,7 @@ impl Line {
     }
 }
 
-impl Drop for Connection {
+impl Drop for OpenLine {
     fn drop(&mut self) {
         self.connections.lock().lines.remove(&self.id);
         self.connections.closed.notify_waiters();
@@ -119,24 +138,24 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.line.check(&self.line.reader, context)?;
+        self.line.line.check(&self.line.line.reader, context)?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.line.check(&self.line.writer, context)?;
+        self.line.line.check(&self.line.line.writer, context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line.check(&self.line.writer, context)?;
+        self.line.line.check(&self.line.line.writer, context)?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.line.check(&self.line.writer, context)?;
+        self.line.line.check(&self.line.line.writer, context)?;
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -1,5 +1,5 @@
 //! Locks as tests see them.
-use crate::proto::kvrpcpb::{LockInfo, Op};
+use tito_tikv_proto::kvrpcpb::{LockInfo, Op};
 
 /// A lock that a transaction holds, as it was when [`locks`](crate::MockCluster::locks) was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ impl From<LockInfo> for LockDescription {
         let kind = match lock.lock_type() {
             Op::Put | Op::Insert => LockKind::Put,
             Op::Del => LockKind::Delete,
-            Op::PessimisticLock => LockKind::Pessimistic,
-            Op::Lock | Op::Rollback | Op::CheckNotExists => LockKind::Lock,
+            Op::PessimisticLock | Op::SharedPessimisticLock => LockKind::Pessimistic,
+            Op::Lock | Op::SharedLock | Op::Rollback | Op::CheckNotExists => LockKind::Lock,
         };
         LockDescription {
             key: lock.key,

@@ -1,62 +1,87 @@
 //! One server of the cluster: a store or a PD member, at an address of its own that it keeps.
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tonic::transport::server::Router;
+use tonic::service::Routes;
 
 use crate::MockClusterError;
 use crate::listener::Connections;
-
-/// Makes the services of a server; asked anew at each start.
-pub(crate) type MakeRouter = Box<dyn Fn() -> Result<Router, MockClusterError> + Send + Sync>;
+use crate::transport::Transport;
 
 pub(crate) struct Node {
     address: SocketAddr,
     connections: Arc<Connections>,
-    make_router: MakeRouter,
+    routes: Routes,
+    transport: Transport,
+    running: AtomicBool,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Listens at an address of the loopback interface; port 0 is any free one.
+/// Listens at an address; port 0 is any free one.
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, MockClusterError> {
     TcpListener::bind(address).await.map_err(|source| MockClusterError::Listen { address, source })
 }
 
 impl Node {
-    pub(crate) fn new(address: SocketAddr, connections: Arc<Connections>, make_router: MakeRouter) -> Self {
-        Node { address, connections, make_router, task: Mutex::default() }
+    pub(crate) fn new(
+        address: SocketAddr,
+        connections: Arc<Connections>,
+        routes: Routes,
+        transport: Transport,
+    ) -> Self {
+        Node { address, connections, routes, transport, running: AtomicBool::new(false), task: Mutex::default() }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves on a listener of this node's address.
-    pub(crate) fn serve(&self, listener: TcpListener) -> Result<(), MockClusterError> {
-        let router = (self.make_router)()?;
-        let incoming = self.connections.accept(listener);
-        let task = tokio::spawn(async move {
-            if let Err(error) = router.serve_with_incoming(incoming).await {
-                tracing::warn!(%error, "a server of the mock cluster stopped");
-            }
-        });
-        *self.task() = Some(task);
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// Serves on a listener of this node's address, or without one only those in this process.
+    pub(crate) fn serve(&self, listener: Option<TcpListener>) -> Result<(), MockClusterError> {
+        if let Some(listener) = listener {
+            let router = self.transport.server()?.add_routes(self.routes.clone());
+            let incoming = self.connections.accept(listener);
+            let task = tokio::spawn(async move {
+                if let Err(error) = router.serve_with_incoming(incoming).await {
+                    tracing::warn!(%error, "a server of the mock cluster stopped");
+                }
+            });
+            *self.task() = Some(task);
+        }
+        self.running.store(true, Ordering::Release);
         Ok(())
     }
 
     /// Listens and serves, if it does not yet.
     pub(crate) async fn start(&self) -> Result<(), MockClusterError> {
-        if self.task().is_some() {
+        if self.is_running() {
             return Ok(());
         }
-        let listener = listen(self.address).await?;
+        let listener = match self.transport.is_in_process() {
+            true => None,
+            false => Some(listen(self.address).await?),
+        };
         self.serve(listener)
     }
 
     /// Closes the listener, cuts the connections and waits until they are gone.
     pub(crate) async fn stop(&self) {
+        self.running.store(false, Ordering::Release);
         let task = self.task().take();
         if let Some(task) = task {
             task.abort();
@@ -69,6 +94,7 @@ impl Node {
 
     /// Does what `stop` does without waiting for the end.
     pub(crate) fn abandon(&self) {
+        self.running.store(false, Ordering::Release);
         if let Some(task) = self.task().take() {
             task.abort();
         }

@@ -24,11 +24,14 @@ macro_rules! rpcs {
 
 rpcs! {
     pd: GetMembers Tso IsBootstrapped AllocId GetRegion GetPrevRegion GetRegionById ScanRegions GetStore GetAllStores
-        GetClusterConfig GetGcSafePoint UpdateGcSafePoint UpdateServiceGcSafePoint LoadKeyspace;
+        GetClusterConfig GetGcSafePoint UpdateGcSafePoint UpdateServiceGcSafePoint LoadKeyspace GetClusterInfo QueryRegion
+        BatchScanRegions ScatterRegion SplitRegions AdvanceGcSafePoint AdvanceTxnSafePoint SetGcBarrier DeleteGcBarrier
+        GetGcState GetAllKeyspacesGcStates GetMinTs GetAllKeyspaces;
     tikv: KvGet KvScan KvPrewrite KvPessimisticLock KvPessimisticRollback KvTxnHeartBeat KvCheckTxnStatus
         KvCheckSecondaryLocks KvCommit KvCleanup KvBatchGet KvBatchRollback KvScanLock KvResolveLock KvGc KvDeleteRange
         RawGet RawBatchGet RawPut RawBatchPut RawDelete RawBatchDelete RawScan RawBatchScan RawDeleteRange RawGetKeyTtl
-        RawCompareAndSwap UnsafeDestroyRange SplitRegion;
+        RawCompareAndSwap UnsafeDestroyRange SplitRegion MvccGetByKey MvccGetByStartTs KvFlush
+        KvBufferBatchGet RawChecksum BatchCommands;
 }
 
 impl Rpc {

@@ -1,6 +1,8 @@
 //! What all servers of a cluster have in common.
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use tonic::{Response, Status};
 
@@ -8,13 +10,23 @@ use crate::counts::Counters;
 use crate::listener::Connections;
 use crate::pd::{Oracle, PdState};
 use crate::storage::Storage;
+use crate::tasks::Tasks;
 use crate::topology::Topology;
-use crate::{Fault, Faults, Rpc};
+use crate::{Fault, Faults, Rpc, RuleId, TikvVersion};
 
 /// How many keys are remembered as places for random splits.
 const RECENT_KEYS: usize = 64;
 
+/// How the stores behave.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) version: TikvVersion,
+    /// Whether a pessimistic lock is known to the leader only.
+    pub(crate) in_memory_locks: bool,
+}
+
 pub(crate) struct Shared {
+    pub(crate) settings: Settings,
     topology: RwLock<Topology>,
     /// One for all stores: replication is not what is tested, so every store has everything.
     pub(crate) storage: Storage,
@@ -22,16 +34,21 @@ pub(crate) struct Shared {
     pub(crate) faults: Faults,
     pub(crate) counters: Counters,
     pub(crate) pd: PdState,
+    pub(crate) tasks: Tasks,
+    /// Whether stores don't ask PD for the time when they become leaders.
+    pub(crate) max_ts_held: AtomicBool,
     recent_keys: Mutex<VecDeque<Vec<u8>>>,
 }
 
 /// How a call goes on after it was shown to the faults.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Verdict {
     /// It is done and answered.
     Proceed,
     /// It is done, and its answer is lost.
     DropResponse,
+    /// It is done and answered, and done again when this rule is removed.
+    Repeat(RuleId),
     /// It is answered with this fault, which is one of the region errors or of PD's.
     Answer(Fault),
 }
@@ -46,15 +63,34 @@ impl Verdict {
     }
 }
 
+/// What a call waits for before it is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait {
+    For(Duration),
+    UntilRemoved(RuleId),
+}
+
+/// A call that was shown to the faults.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) verdict: Verdict,
+    pub(crate) wait: Option<Wait>,
+    /// Whether the client is told at once that it failed, while it is still to be done.
+    pub(crate) is_given_up: bool,
+}
+
 impl Shared {
-    pub(crate) fn new(topology: Topology, oracle: Oracle, pd: PdState) -> Self {
+    pub(crate) fn new(settings: Settings, topology: Topology, oracle: Oracle, pd: PdState) -> Self {
         Shared {
+            settings,
             topology: RwLock::new(topology),
             storage: Storage::default(),
             oracle,
             faults: Faults::default(),
             counters: Counters::default(),
             pd,
+            tasks: Tasks::default(),
+            max_ts_held: AtomicBool::new(false),
             recent_keys: Mutex::default(),
         }
     }
@@ -67,32 +103,63 @@ impl Shared {
         self.topology.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call and lets a fault strike it, waiting as long as the fault says. `connections` are those of the server
-    /// that was called.
-    pub(crate) async fn arrive(&self, rpc: Rpc, keys: &[&[u8]], connections: &Connections) -> Result<Verdict, Status> {
+    /// Counts a call and lets a fault strike it. `connections` are those of the server that was called.
+    pub(crate) fn strike(&self, rpc: Rpc, keys: &[&[u8]], connections: &Connections) -> Result<Arrival, Status> {
         self.counters.count(rpc);
-        let Some((rule, fault)) = self.faults.strike(rpc, keys) else { return Ok(Verdict::Proceed) };
+        let mut arrival = Arrival { verdict: Verdict::Proceed, wait: None, is_given_up: false };
+        let Some((rule, fault)) = self.faults.strike(rpc, keys) else { return Ok(arrival) };
         tracing::debug!(?rpc, ?fault, "a fault strikes a call to the mock cluster");
         match fault {
-            Fault::DropRequest => Err(Status::unavailable("the mock cluster dropped the request")),
-            Fault::DropResponse => Ok(Verdict::DropResponse),
-            Fault::Delay(time) => {
-                tokio::time::sleep(time).await;
-                Ok(Verdict::Proceed)
-            }
+            Fault::DropRequest => return Err(Status::unavailable("the mock cluster dropped the request")),
             Fault::CloseConnection => {
                 connections.cut();
-                Err(Status::unavailable("the mock cluster cut the connection"))
+                return Err(Status::unavailable("the mock cluster cut the connection"));
             }
-            Fault::Hang => {
-                self.faults.until_removed(rule).await;
-                Ok(Verdict::Proceed)
+            Fault::DropResponse => arrival.verdict = Verdict::DropResponse,
+            Fault::Delay(time) => arrival.wait = Some(Wait::For(time)),
+            Fault::Hang => arrival.wait = Some(Wait::UntilRemoved(rule)),
+            Fault::Late => {
+                arrival.wait = Some(Wait::UntilRemoved(rule));
+                arrival.is_given_up = true;
             }
-            Fault::ClockJump(millis) => {
-                self.oracle.jump(millis);
-                Ok(Verdict::Proceed)
-            }
-            answered => Ok(Verdict::Answer(answered)),
+            Fault::Duplicate => arrival.verdict = Verdict::Repeat(rule),
+            Fault::ClockJump(millis) => self.oracle.jump(millis),
+            answered => arrival.verdict = Verdict::Answer(answered),
+        }
+        Ok(arrival)
+    }
+
+    pub(crate) async fn wait(&self, wait: Wait) {
+        match wait {
+            Wait::For(time) => tokio::time::sleep(time).await,
+            Wait::UntilRemoved(rule) => self.faults.until_removed(rule).await,
+        }
+    }
+
+    /// Counts a call, lets a fault strike it, and waits as long as that says.
+    pub(crate) async fn arrive(&self, rpc: Rpc, keys: &[&[u8]], connections: &Connections) -> Result<Verdict, Status> {
+        let arrival = self.strike(rpc, keys, connections)?;
+        if let Some(wait) = arrival.wait {
+            self.wait(wait).await;
+        }
+        Ok(arrival.verdict)
+    }
+
+    /// Asks PD for the time on behalf of a store that leads a region and has not done so since. Somebody may have read
+    /// from the leader before, at any timestamp that PD had given out by then.
+    pub(crate) fn sync_max_ts(&self, store: u64, region_id: u64) {
+        let is_due = |topology: &Topology| {
+            topology.region(region_id).is_some_and(|region| region.leader == store && !region.max_ts_synced)
+        };
+        if !is_due(&self.topology()) || self.max_ts_held.load(Ordering::Acquire) || !self.pd.answers() {
+            return;
+        }
+        // The topology is not held: the clock is a user's function.
+        let Some(timestamp) = self.oracle.next(1) else { return };
+        let mut topology = self.topology_mut();
+        if is_due(&topology) {
+            self.storage.note_timestamp(store, timestamp.version());
+            topology.set_max_ts_synced(region_id);
         }
     }
 

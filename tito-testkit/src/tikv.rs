@@ -48,6 +48,7 @@ pub async fn on_mock_cluster_with(settings: EngineSettings) -> Result<TemporaryC
     let cluster = MockCluster::builder()
         .stores(STORES)
         .split_at(BOUNDARIES)
+        .split_default_keyspace(false)
         .clock(std::sync::Arc::new(move || clock.now_millis()))
         .start()
         .await

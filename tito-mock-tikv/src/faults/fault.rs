@@ -4,6 +4,9 @@ use std::time::Duration;
 use crate::Rpc;
 
 /// What a [`FaultRule`](crate::FaultRule) does to a call.
+///
+/// Once a store has got a request it carries it out whatever the client does: one that gives up while its call is delayed
+/// or hangs does not take the request back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -25,15 +28,47 @@ pub enum Fault {
     MaxTimestampNotSynced,
     /// A store answers that the write is too large to be replicated.
     RaftEntryTooLarge,
+    /// A store answers that it cannot say yet whether it may read, as while a leader is elected.
+    ReadIndexNotReady,
+    /// A store answers that the region is just being merged.
+    ProposalInMergingMode,
+    /// A store answers that it does not have the data for a stale read yet.
+    DataIsNotReady,
+    /// A store answers that it has not got the region's data yet.
+    RegionNotInitialized,
+    /// A store answers that its disk is full.
+    DiskFull,
+    /// A store answers that it is recovering from a backup.
+    RecoveryInProgress,
+    /// A store answers that the region is being flashed back.
+    FlashbackInProgress,
+    /// A store answers that the region was not prepared for a flashback.
+    FlashbackNotPrepared,
+    /// A store answers that its peer only votes.
+    IsWitness,
+    /// A store answers that it has another peer of the region.
+    MismatchPeerId,
+    /// A store answers that the region's buckets have changed.
+    BucketVersionNotMatch,
+    /// A store answers that it does not know whether the request has been done, as when it loses the leadership meanwhile.
+    UndeterminedResult {
+        /// Whether it has.
+        applied: bool,
+    },
     /// The call fails with gRPC's UNAVAILABLE before anything is done.
     DropRequest,
     /// The call is done, and then fails with gRPC's UNAVAILABLE.
     DropResponse,
     /// The call is done as ever, so much later.
     Delay(Duration),
+    /// The call fails with gRPC's UNAVAILABLE at once, and is done when the rule is removed: the client has given up a
+    /// request that is still under way.
+    Late,
+    /// The call is done and answered as ever, and done once more when the rule is removed: somewhere it was sent twice.
+    Duplicate,
     /// The connections of the server are cut before anything is done: this call and all others on them fail.
     CloseConnection,
-    /// The call is not answered before the rule is removed; it is then done as ever, if the client still waits.
+    /// The call is not answered before the rule is removed; it is then done as ever.
     Hang,
     /// PD has no leader: members are told without one, other calls to PD fail with UNAVAILABLE.
     NoLeader,
@@ -44,6 +79,32 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Every error that a store can answer for a region.
+    pub const REGION_ERRORS: [Fault; 22] = [
+        Fault::NotLeader,
+        Fault::EpochNotMatch,
+        Fault::RegionNotFound,
+        Fault::KeyNotInRegion,
+        Fault::ServerIsBusy,
+        Fault::StaleCommand,
+        Fault::StoreNotMatch,
+        Fault::MaxTimestampNotSynced,
+        Fault::RaftEntryTooLarge,
+        Fault::ReadIndexNotReady,
+        Fault::ProposalInMergingMode,
+        Fault::DataIsNotReady,
+        Fault::RegionNotInitialized,
+        Fault::DiskFull,
+        Fault::RecoveryInProgress,
+        Fault::FlashbackInProgress,
+        Fault::FlashbackNotPrepared,
+        Fault::IsWitness,
+        Fault::MismatchPeerId,
+        Fault::BucketVersionNotMatch,
+        Fault::UndeterminedResult { applied: false },
+        Fault::UndeterminedResult { applied: true },
+    ];
+
     /// The fault's name, without what it carries.
     pub fn name(&self) -> &'static str {
         match self {
@@ -56,9 +117,23 @@ impl Fault {
             Fault::StoreNotMatch => "StoreNotMatch",
             Fault::MaxTimestampNotSynced => "MaxTimestampNotSynced",
             Fault::RaftEntryTooLarge => "RaftEntryTooLarge",
+            Fault::ReadIndexNotReady => "ReadIndexNotReady",
+            Fault::ProposalInMergingMode => "ProposalInMergingMode",
+            Fault::DataIsNotReady => "DataIsNotReady",
+            Fault::RegionNotInitialized => "RegionNotInitialized",
+            Fault::DiskFull => "DiskFull",
+            Fault::RecoveryInProgress => "RecoveryInProgress",
+            Fault::FlashbackInProgress => "FlashbackInProgress",
+            Fault::FlashbackNotPrepared => "FlashbackNotPrepared",
+            Fault::IsWitness => "IsWitness",
+            Fault::MismatchPeerId => "MismatchPeerId",
+            Fault::BucketVersionNotMatch => "BucketVersionNotMatch",
+            Fault::UndeterminedResult { .. } => "UndeterminedResult",
             Fault::DropRequest => "DropRequest",
             Fault::DropResponse => "DropResponse",
             Fault::Delay(_) => "Delay",
+            Fault::Late => "Late",
+            Fault::Duplicate => "Duplicate",
             Fault::CloseConnection => "CloseConnection",
             Fault::Hang => "Hang",
             Fault::NoLeader => "NoLeader",
@@ -77,8 +152,8 @@ impl Fault {
             | Fault::Hang
             | Fault::ClockJump(_) => true,
             Fault::NoLeader | Fault::PdError => rpc.is_pd(),
-            // This one is addressed to a store and not to a region.
-            _ => !rpc.is_pd() && rpc != Rpc::UnsafeDestroyRange,
+            // The stream as a whole is for no region; the calls in it are.
+            _ => !rpc.is_pd() && rpc != Rpc::BatchCommands,
         }
     }
 }

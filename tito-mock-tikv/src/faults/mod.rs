@@ -1,5 +1,6 @@
 //! Faults that a test asks for.
 mod fault;
+mod region_error;
 mod rule;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 pub use self::fault::Fault;
+pub(crate) use self::region_error::{Struck, max_timestamp_not_synced};
 pub use self::rule::FaultRule;
 use crate::Rpc;
 

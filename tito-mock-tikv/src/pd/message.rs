@@ -1,6 +1,8 @@
 //! What PD's requests and responses have in common: headers.
-use crate::proto::keyspacepb::{LoadKeyspaceRequest, LoadKeyspaceResponse};
-use crate::proto::pdpb::*;
+use tito_tikv_proto::keyspacepb::{
+    GetAllKeyspacesRequest, GetAllKeyspacesResponse, LoadKeyspaceRequest, LoadKeyspaceResponse,
+};
+use tito_tikv_proto::pdpb::*;
 
 pub(super) trait PdRequest: Send {
     type Response: PdResponse;
@@ -44,6 +46,18 @@ messages! {
     UpdateGcSafePointRequest -> UpdateGcSafePointResponse,
     UpdateServiceGcSafePointRequest -> UpdateServiceGcSafePointResponse,
     LoadKeyspaceRequest -> LoadKeyspaceResponse,
+    GetAllKeyspacesRequest -> GetAllKeyspacesResponse,
+    QueryRegionRequest -> QueryRegionResponse,
+    BatchScanRegionsRequest -> BatchScanRegionsResponse,
+    ScatterRegionRequest -> ScatterRegionResponse,
+    SplitRegionsRequest -> SplitRegionsResponse,
+    AdvanceGcSafePointRequest -> AdvanceGcSafePointResponse,
+    AdvanceTxnSafePointRequest -> AdvanceTxnSafePointResponse,
+    SetGcBarrierRequest -> SetGcBarrierResponse,
+    DeleteGcBarrierRequest -> DeleteGcBarrierResponse,
+    GetGcStateRequest -> GetGcStateResponse,
+    GetAllKeyspacesGcStatesRequest -> GetAllKeyspacesGcStatesResponse,
+    GetMinTsRequest -> GetMinTsResponse,
 }
 
 impl PdRequest for GetRegionByIdRequest {

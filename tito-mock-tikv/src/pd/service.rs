@@ -4,16 +4,21 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::message::{PdRequest, PdResponse};
+use super::regions::{QueryStream, region_response, scan_regions};
 use super::tso::TsoStream;
+use super::{gc, regions};
 use crate::listener::Connections;
-use crate::proto::keyspacepb::keyspace_server::Keyspace;
-use crate::proto::keyspacepb::{LoadKeyspaceRequest, LoadKeyspaceResponse};
-use crate::proto::metapb;
-use crate::proto::pdpb::pd_server::Pd;
-use crate::proto::pdpb::*;
 use crate::shared::{Shared, Verdict};
 use crate::topology::{Region as HeldRegion, Topology};
 use crate::{Fault, Rpc};
+use tito_tikv_proto::keyspacepb::keyspace_server::Keyspace;
+use tito_tikv_proto::keyspacepb::{
+    GetAllKeyspacesRequest, GetAllKeyspacesResponse, LoadKeyspaceRequest, LoadKeyspaceResponse,
+    get_all_keyspaces_request,
+};
+use tito_tikv_proto::metapb;
+use tito_tikv_proto::pdpb::pd_server::Pd;
+use tito_tikv_proto::pdpb::*;
 
 /// One member of PD.
 #[derive(Clone)]
@@ -25,7 +30,7 @@ pub(crate) struct PdService {
 }
 
 /// What a call gives: gRPC's error, or the error in the header, or the response.
-type Answer<S> = Result<Result<S, Error>, Status>;
+pub(super) type Answer<S> = Result<Result<S, Error>, Status>;
 
 pub(super) fn no_leader() -> Status {
     Status::unavailable("not leader")
@@ -34,6 +39,10 @@ pub(super) fn no_leader() -> Status {
 impl PdService {
     pub(crate) fn new(shared: Arc<Shared>, member: usize, connections: Arc<Connections>) -> Self {
         PdService { shared, member, connections }
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
     }
 
     /// The way of every call but that for the members: faults, whether this member leads, whether the client means this
@@ -56,7 +65,7 @@ impl PdService {
         let answered = match &verdict {
             Verdict::Answer(Fault::NoLeader) => return Err(no_leader()),
             Verdict::Answer(_) => Err(error(ErrorType::Unknown, "the mock cluster was told to fail".to_owned())),
-            Verdict::Proceed | Verdict::DropResponse => answer(&self.shared, request)?,
+            Verdict::Proceed | Verdict::DropResponse | Verdict::Repeat(_) => answer(&self.shared, request)?,
         };
         let (mut response, error) = match answered {
             Ok(response) => (response, None),
@@ -83,30 +92,9 @@ fn error(kind: ErrorType, message: String) -> Error {
     Error { r#type: kind.into(), message }
 }
 
-/// PD answers with an empty response if there is no such region.
-fn region_response(region: Option<&HeldRegion>) -> GetRegionResponse {
-    GetRegionResponse {
-        header: None,
-        region: region.map(HeldRegion::meta),
-        leader: region.and_then(HeldRegion::leader_peer),
-    }
-}
-
-fn scan_regions(topology: &Topology, request: &ScanRegionsRequest) -> ScanRegionsResponse {
-    // PD takes a limit that is not positive for none.
-    let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-    let wanted = topology
-        .regions_from(&request.start_key)
-        .take_while(|region| request.end_key.is_empty() || region.range.start < request.end_key)
-        .take(limit);
-    let mut response = ScanRegionsResponse::default();
-    for region in wanted {
-        let (meta, leader) = (region.meta(), region.leader_peer());
-        response.region_metas.push(meta.clone());
-        response.leaders.push(leader.unwrap_or_default());
-        response.regions.push(Region { region: Some(meta), leader });
-    }
-    response
+/// A failure that is told in the header.
+pub(super) fn failed(message: String) -> Error {
+    error(ErrorType::Unknown, message)
 }
 
 #[tonic::async_trait]
@@ -124,7 +112,7 @@ impl Pd for PdService {
                 let error = error(ErrorType::Unknown, "the mock cluster was told to fail".to_owned());
                 response.header = Some(self.shared.pd.header(Some(error)));
             }
-            Verdict::Proceed | Verdict::DropResponse => {}
+            Verdict::Proceed | Verdict::DropResponse | Verdict::Repeat(_) => {}
         }
         verdict.finish(response)
     }
@@ -144,8 +132,11 @@ impl Pd for PdService {
     }
 
     async fn alloc_id(&self, request: Request<AllocIdRequest>) -> Result<Response<AllocIdResponse>, Status> {
-        self.serve(Rpc::AllocId, request, |shared, _| {
-            Ok(Ok(AllocIdResponse { id: shared.topology_mut().allocate_id(), ..AllocIdResponse::default() }))
+        self.serve(Rpc::AllocId, request, |shared, request| {
+            let count = request.count.max(1);
+            let mut topology = shared.topology_mut();
+            let id = (0..count).map(|_| topology.allocate_id()).last().unwrap_or_default();
+            Ok(Ok(AllocIdResponse { id, count, ..AllocIdResponse::default() }))
         })
         .await
     }
@@ -183,7 +174,7 @@ impl Pd for PdService {
         self.serve(Rpc::GetStore, request, |shared, request| {
             let id = request.store_id;
             Ok(match shared.topology().store_meta(id) {
-                Some(store) => Ok(GetStoreResponse { header: None, store: Some(store) }),
+                Some(store) => Ok(GetStoreResponse { store: Some(store), ..GetStoreResponse::default() }),
                 None => Err(error(ErrorType::Unknown, format!("invalid store ID {id}, not found"))),
             })
         })
@@ -226,32 +217,127 @@ impl Pd for PdService {
         &self,
         request: Request<UpdateGcSafePointRequest>,
     ) -> Result<Response<UpdateGcSafePointResponse>, Status> {
-        self.serve(Rpc::UpdateGcSafePoint, request, |shared, request| {
-            let mut points = shared.pd.safe_points();
-            if points.update_gc(request.safe_point) {
-                shared.storage.collect_garbage(request.safe_point);
-            }
-            Ok(Ok(UpdateGcSafePointResponse { header: None, new_safe_point: points.gc() }))
-        })
-        .await
+        self.serve(Rpc::UpdateGcSafePoint, request, |shared, request| gc::update_gc(shared, &request)).await
     }
 
     async fn update_service_gc_safe_point(
         &self,
         request: Request<UpdateServiceGcSafePointRequest>,
     ) -> Result<Response<UpdateServiceGcSafePointResponse>, Status> {
-        self.serve(Rpc::UpdateServiceGcSafePoint, request, |shared, request| {
-            let now = (shared.oracle.now() / 1000) as i64;
-            let mut points = shared.pd.safe_points();
-            let minimum = points.update_service(&request.service_id, request.safe_point, request.ttl, now);
-            Ok(Ok(UpdateServiceGcSafePointResponse {
-                header: None,
-                service_id: minimum.service,
-                ttl: minimum.ttl,
-                min_safe_point: minimum.safe_point,
-            }))
+        self.serve(Rpc::UpdateServiceGcSafePoint, request, |shared, request| gc::update_service(shared, &request)).await
+    }
+
+    async fn batch_scan_regions(
+        &self,
+        request: Request<BatchScanRegionsRequest>,
+    ) -> Result<Response<BatchScanRegionsResponse>, Status> {
+        self.serve(Rpc::BatchScanRegions, request, |shared, request| {
+            regions::batch_scan_regions(&shared.topology(), &request)
         })
         .await
+    }
+
+    async fn scatter_region(
+        &self,
+        request: Request<ScatterRegionRequest>,
+    ) -> Result<Response<ScatterRegionResponse>, Status> {
+        self.serve(Rpc::ScatterRegion, request, |shared, request| regions::scatter(&shared.topology(), &request)).await
+    }
+
+    async fn split_regions(
+        &self,
+        request: Request<SplitRegionsRequest>,
+    ) -> Result<Response<SplitRegionsResponse>, Status> {
+        self.serve(Rpc::SplitRegions, request, regions::split_regions).await
+    }
+
+    async fn advance_gc_safe_point(
+        &self,
+        request: Request<AdvanceGcSafePointRequest>,
+    ) -> Result<Response<AdvanceGcSafePointResponse>, Status> {
+        self.serve(Rpc::AdvanceGcSafePoint, request, |shared, request| gc::advance_gc(shared, &request)).await
+    }
+
+    async fn advance_txn_safe_point(
+        &self,
+        request: Request<AdvanceTxnSafePointRequest>,
+    ) -> Result<Response<AdvanceTxnSafePointResponse>, Status> {
+        self.serve(Rpc::AdvanceTxnSafePoint, request, |shared, request| gc::advance_transactions(shared, &request))
+            .await
+    }
+
+    async fn set_gc_barrier(
+        &self,
+        request: Request<SetGcBarrierRequest>,
+    ) -> Result<Response<SetGcBarrierResponse>, Status> {
+        self.serve(Rpc::SetGcBarrier, request, |shared, request| gc::set_barrier(shared, &request)).await
+    }
+
+    async fn delete_gc_barrier(
+        &self,
+        request: Request<DeleteGcBarrierRequest>,
+    ) -> Result<Response<DeleteGcBarrierResponse>, Status> {
+        self.serve(Rpc::DeleteGcBarrier, request, |shared, request| gc::delete_barrier(shared, &request)).await
+    }
+
+    async fn get_gc_state(&self, request: Request<GetGcStateRequest>) -> Result<Response<GetGcStateResponse>, Status> {
+        self.serve(Rpc::GetGcState, request, |shared, request| {
+            let state = gc::state(shared, request.keyspace_scope, request.exclude_gc_barriers);
+            Ok(Ok(GetGcStateResponse { gc_state: Some(state), ..Default::default() }))
+        })
+        .await
+    }
+
+    async fn get_all_keyspaces_gc_states(
+        &self,
+        request: Request<GetAllKeyspacesGcStatesRequest>,
+    ) -> Result<Response<GetAllKeyspacesGcStatesResponse>, Status> {
+        self.serve(Rpc::GetAllKeyspacesGcStates, request, |shared, request| {
+            let state = gc::state(shared, None, request.exclude_gc_barriers);
+            Ok(Ok(GetAllKeyspacesGcStatesResponse { gc_states: vec![state], ..Default::default() }))
+        })
+        .await
+    }
+
+    /// The timestamp below which none is given out any more; here just the next one.
+    async fn get_min_ts(&self, request: Request<GetMinTsRequest>) -> Result<Response<GetMinTsResponse>, Status> {
+        self.serve(Rpc::GetMinTs, request, |shared, _| {
+            let next = shared.oracle.next(1).ok_or_else(|| Status::internal("one timestamp can be given"))?;
+            let timestamp = Timestamp { physical: next.physical as i64, logical: next.logical as i64, suffix_bits: 0 };
+            Ok(Ok(GetMinTsResponse { timestamp: Some(timestamp), ..Default::default() }))
+        })
+        .await
+    }
+
+    type QueryRegionStream = QueryStream;
+
+    async fn query_region(
+        &self,
+        requests: Request<Streaming<QueryRegionRequest>>,
+    ) -> Result<Response<QueryStream>, Status> {
+        Ok(Response::new(self.answer_queries(requests.into_inner())))
+    }
+
+    /// Answered by every member and without asking for the cluster.
+    async fn get_cluster_info(
+        &self,
+        _: Request<GetClusterInfoRequest>,
+    ) -> Result<Response<GetClusterInfoResponse>, Status> {
+        let verdict = self.shared.arrive(Rpc::GetClusterInfo, &[], &self.connections).await?;
+        let mut response = GetClusterInfoResponse {
+            header: Some(self.shared.pd.header(None)),
+            service_modes: vec![ServiceMode::PdSvcMode.into()],
+            ..GetClusterInfoResponse::default()
+        };
+        match &verdict {
+            Verdict::Answer(Fault::NoLeader) => return Err(no_leader()),
+            Verdict::Answer(_) => {
+                let error = failed("the mock cluster was told to fail".to_owned());
+                response.header = Some(self.shared.pd.header(Some(error)));
+            }
+            Verdict::Proceed | Verdict::DropResponse | Verdict::Repeat(_) => {}
+        }
+        verdict.finish(response)
     }
 }
 
@@ -266,6 +352,21 @@ impl Keyspace for PdService {
                 Some(keyspace) => Ok(LoadKeyspaceResponse { header: None, keyspace: Some(keyspace) }),
                 None => Err(error(ErrorType::EntryNotFound, format!("keyspace {} does not exist", request.name))),
             })
+        })
+        .await
+    }
+
+    async fn get_all_keyspaces(
+        &self,
+        request: Request<GetAllKeyspacesRequest>,
+    ) -> Result<Response<GetAllKeyspacesResponse>, Status> {
+        self.serve(Rpc::GetAllKeyspaces, request, |shared, request| {
+            let first = match request.start_keyspace {
+                Some(get_all_keyspaces_request::StartKeyspace::StartId(id)) => id,
+                _ => 0,
+            };
+            let keyspaces = shared.pd.keyspaces_from(first, request.limit);
+            Ok(Ok(GetAllKeyspacesResponse { keyspaces, ..Default::default() }))
         })
         .await
     }

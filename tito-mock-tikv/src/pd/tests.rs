@@ -6,23 +6,24 @@ use std::sync::Arc;
 use tonic::{Code, Request};
 
 use super::{Oracle, PdService, PdState};
-use crate::proto::pdpb::pd_server::Pd;
-use crate::proto::pdpb::*;
-use crate::shared::Shared;
+use crate::shared::{Settings, Shared};
 use crate::topology::Topology;
+use tito_tikv_proto::pdpb::pd_server::Pd;
+use tito_tikv_proto::pdpb::*;
 
 /// One member of two, with regions that begin at `c` and `m`.
 fn service(member: usize) -> PdService {
-    let mut topology = Topology::new(&[SocketAddr::from(([127, 0, 0, 1], 1))]);
+    let settings = Settings::default();
+    let mut topology = Topology::new(&[SocketAddr::from(([127, 0, 0, 1], 1))], settings.version);
     topology.split_at(b"c".to_vec());
     topology.split_at(b"m".to_vec());
-    let pd = PdState::new(vec!["http://one".to_owned(), "http://two".to_owned()], Vec::new());
-    let shared = Shared::new(topology, Oracle::new(Arc::new(|| 50_000)), pd);
+    let pd = PdState::new(vec!["http://one".to_owned(), "http://two".to_owned()], Vec::new(), settings.version, 7);
+    let shared = Shared::new(settings, topology, Oracle::new(Arc::new(|| 50_000)), pd);
     PdService::new(Arc::new(shared), member, Arc::default())
 }
 
 fn header(service: &PdService) -> Option<RequestHeader> {
-    Some(RequestHeader { cluster_id: service.shared.pd.cluster_id, sender_id: 0 })
+    Some(RequestHeader { cluster_id: service.shared.pd.cluster_id, ..RequestHeader::default() })
 }
 
 #[tokio::test]
@@ -35,7 +36,7 @@ async fn members_are_told_by_each_and_without_the_clusters_number() {
 #[tokio::test]
 async fn a_request_for_another_cluster_is_refused() {
     let service = service(0);
-    let header = Some(RequestHeader { cluster_id: 7, sender_id: 0 });
+    let header = Some(RequestHeader { cluster_id: 7, ..RequestHeader::default() });
     let refused = service.is_bootstrapped(Request::new(IsBootstrappedRequest { header })).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("mismatch cluster id"), "{refused}");
@@ -52,14 +53,17 @@ async fn a_member_that_does_not_lead_is_unavailable() {
 async fn regions_are_found_by_key_by_number_and_by_their_right_neighbour() {
     let service = service(0);
     let header = header(&service);
-    let at = |key: &[u8]| Request::new(GetRegionRequest { header, region_key: key.to_vec() });
+    let at = |key: &[u8]| {
+        Request::new(GetRegionRequest { header: header.clone(), region_key: key.to_vec(), ..Default::default() })
+    };
     let middle = service.get_region(at(b"d")).await.unwrap().into_inner().region.unwrap();
     assert_eq!((middle.start_key.as_slice(), middle.end_key.as_slice()), (&b"c"[..], &b"m"[..]));
-    let by_number = Request::new(GetRegionByIdRequest { header, region_id: middle.id });
+    let by_number =
+        Request::new(GetRegionByIdRequest { header: header.clone(), region_id: middle.id, ..Default::default() });
     assert_eq!(service.get_region_by_id(by_number).await.unwrap().into_inner().region, Some(middle.clone()));
     assert_eq!(service.get_prev_region(at(b"z")).await.unwrap().into_inner().region, Some(middle));
     assert_eq!(service.get_prev_region(at(b"a")).await.unwrap().into_inner().region, None);
-    let unknown = Request::new(GetRegionByIdRequest { header, region_id: 999 });
+    let unknown = Request::new(GetRegionByIdRequest { header: header.clone(), region_id: 999, ..Default::default() });
     assert_eq!(service.get_region_by_id(unknown).await.unwrap().into_inner().region, None);
 }
 
@@ -82,13 +86,31 @@ async fn a_scan_of_regions_begins_at_that_of_its_key_and_ends_at_the_limit_or_th
 async fn numbers_are_given_out_once_and_stores_and_the_configuration_are_told() {
     let service = service(0);
     let header = header(&service);
-    let first = service.alloc_id(Request::new(AllocIdRequest { header })).await.unwrap().into_inner().id;
-    let second = service.alloc_id(Request::new(AllocIdRequest { header })).await.unwrap().into_inner().id;
+    let first = service
+        .alloc_id(Request::new(AllocIdRequest { header: header.clone(), ..Default::default() }))
+        .await
+        .unwrap()
+        .into_inner()
+        .id;
+    let second = service
+        .alloc_id(Request::new(AllocIdRequest { header: header.clone(), ..Default::default() }))
+        .await
+        .unwrap()
+        .into_inner()
+        .id;
     assert!(first < second);
 
-    let store = service.get_store(Request::new(GetStoreRequest { header, store_id: 1 })).await.unwrap().into_inner();
+    let store = service
+        .get_store(Request::new(GetStoreRequest { header: header.clone(), store_id: 1 }))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(store.store.unwrap().address, "127.0.0.1:1");
-    let missing = service.get_store(Request::new(GetStoreRequest { header, store_id: 9 })).await.unwrap().into_inner();
+    let missing = service
+        .get_store(Request::new(GetStoreRequest { header: header.clone(), store_id: 9 }))
+        .await
+        .unwrap()
+        .into_inner();
     assert!(missing.header.unwrap().error.unwrap().message.contains("invalid store ID 9"));
 
     let request = Request::new(GetClusterConfigRequest { header });

@@ -6,7 +6,7 @@ use tonic::{Request, Status, Streaming};
 
 use super::service::{PdService, no_leader};
 use crate::Rpc;
-use crate::proto::pdpb::{Timestamp, TsoRequest, TsoResponse};
+use tito_tikv_proto::pdpb::{Timestamp, TsoRequest, TsoResponse};
 
 pub(super) type TsoStream = Pin<Box<dyn Stream<Item = Result<TsoResponse, Status>> + Send>>;
 

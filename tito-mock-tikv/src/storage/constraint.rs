@@ -1,100 +1,153 @@
-//! What the versions of a key must be like for it to be prewritten.
+//! What the versions of a key must be like for it to be prewritten (`src/storage/txn/actions/prewrite.rs`).
 
-use crate::proto::kvrpcpb::{
-    Assertion, AssertionLevel, Mutation, PrewriteRequest, prewrite_request::PessimisticAction, write_conflict::Reason,
+use tito_tikv_proto::kvrpcpb::{
+    Assertion, AssertionLevel, Mutation, prewrite_request::PessimisticAction, write_conflict::Reason,
 };
 
-use super::failure::{Conflict, Failure, Result};
+use super::failure::{Conflict, Failure, NotFoundReason, Result};
 use super::history::History;
+use super::prewrite_key::Properties;
 use super::records::{Write, WriteKind};
 
+/// The newest record of a key, if it has one, with where it stands.
+pub(super) type Newest<'h> = Option<(u64, &'h Write)>;
+
 /// The conditions of one mutation.
-pub(super) struct Constraint<'a> {
-    pub(super) request: &'a PrewriteRequest,
+pub(super) struct Constraint<'p, 'a> {
+    pub(super) properties: &'p Properties<'a>,
     pub(super) mutation: &'a Mutation,
     pub(super) action: PessimisticAction,
     pub(super) must_not_exist: bool,
 }
 
-impl Constraint<'_> {
-    /// Checks a key whose lock has been checked.
-    pub(super) fn check(&self, history: &History) -> Result<()> {
-        let skips = match self.request.for_update_ts {
-            0 => self.request.skip_constraint_check,
-            // The pessimistic lock has checked it.
-            _ => self.action != PessimisticAction::DoConstraintCheck,
-        };
-        if !skips {
-            self.check_newest(history)?;
+impl Constraint<'_, '_> {
+    /// Whether newer versions don't matter.
+    pub(super) fn is_skipped(&self) -> bool {
+        if !self.properties.is_pessimistic() {
+            return self.properties.skip_constraint_check;
         }
-        let strict = self.request.assertion_level == AssertionLevel::Strict as i32;
-        if skips && !strict { Ok(()) } else { self.check_assertion(history) }
+        match self.action {
+            // The pessimistic lock has checked it.
+            PessimisticAction::DoPessimisticCheck => true,
+            // The lock of another key stands for this one. A repeated request could come after the commit.
+            PessimisticAction::SkipPessimisticCheck => !self.properties.is_retry,
+            PessimisticAction::DoConstraintCheck => false,
+        }
     }
 
     /// Checks a key that should have the transaction's pessimistic lock and has none at all.
     ///
     /// The lock may have got lost, for TiKV keeps such locks in memory; if nothing was committed since the transaction
     /// began, nothing is amiss.
-    pub(super) fn check_unlocked(&self, history: &History) -> Result<()> {
-        match history.newest_first().next() {
-            Some((at, _)) if at >= self.request.start_version => Err(self.lock_not_found()),
-            _ => self.check_assertion(history),
+    pub(super) fn amend(&self, history: &History) -> Result<()> {
+        let newest = history.newest();
+        if newest.is_some_and(|(at, _)| at >= self.properties.request.start_version) {
+            return Err(self.lock_not_found(NotFoundReason::LockMissingAmendFail));
         }
+        self.check_assertion(history, Some(newest))
     }
 
-    pub(super) fn lock_not_found(&self) -> Failure {
-        Failure::PessimisticLockNotFound { start_ts: self.request.start_version, key: self.mutation.key.clone() }
+    pub(super) fn lock_not_found(&self, reason: NotFoundReason) -> Failure {
+        let (start_ts, key) = (self.properties.request.start_version, self.mutation.key.clone());
+        Failure::PessimisticLockNotFound { start_ts, key, reason }
     }
 
-    /// Nobody may have written to the key since the transaction began, nor rolled it back.
-    ///
-    /// As in TiKV any newer record counts, even another transaction's rollback, which conflicts for nothing.
-    fn check_newest(&self, history: &History) -> Result<()> {
-        let start_ts = self.request.start_version;
-        let Some((at, write)) = history.newest_first().next() else { return Ok(()) };
-        if at > start_ts {
-            let reason = match self.request.for_update_ts {
-                0 => Reason::Optimistic,
-                _ => Reason::LazyUniquenessCheck,
-            };
-            return Err(self.conflict(at, write, reason));
+    /// Nobody may have written to the key since the transaction began, nor rolled it back. Any newer record counts, even
+    /// another transaction's rollback, which conflicts for nothing; only for a key that needs no pessimistic lock such
+    /// ones are passed over. Returns the record that was looked at.
+    pub(super) fn check_newer<'h>(&self, history: &'h History) -> Result<Newest<'h>> {
+        let request = self.properties.request;
+        let start_ts = request.start_version;
+        for (at, write) in history.newest_first() {
+            if write.rolls_back(at, start_ts) {
+                return Err(self.conflict(at, write, Reason::SelfRolledBack));
+            }
+            if !self.properties.is_pessimistic() {
+                if at > start_ts {
+                    return Err(self.conflict(at, write, Reason::Optimistic));
+                }
+            } else {
+                if self.action == PessimisticAction::DoConstraintCheck && at > start_ts {
+                    return Err(self.conflict(at, write, Reason::LazyUniquenessCheck));
+                }
+                if at > request.for_update_ts {
+                    if write.kind == WriteKind::Rollback {
+                        continue;
+                    }
+                    return Err(self.lock_not_found(NotFoundReason::NonLockKeyConflict));
+                }
+            }
+            check_data(history, self.must_not_exist, at, write, start_ts, &self.mutation.key)?;
+            return Ok(Some((at, write)));
         }
-        if write.rolls_back(at, start_ts) {
-            return Err(self.conflict(at, write, Reason::SelfRolledBack));
-        }
-        if self.must_not_exist && history.version_at(at).is_some() {
-            return Err(Failure::AlreadyExists { key: self.mutation.key.clone() });
-        }
-        Ok(())
+        Ok(None)
     }
 
     fn conflict(&self, at: u64, write: &Write, reason: Reason) -> Failure {
+        let request = self.properties.request;
         Failure::WriteConflict(Box::new(Conflict {
-            start_ts: self.request.start_version,
+            start_ts: request.start_version,
             conflict_start_ts: write.start_ts,
             conflict_commit_ts: at,
             key: self.mutation.key.clone(),
-            primary: self.request.primary_lock.clone(),
+            primary: request.primary_lock.clone(),
             reason,
         }))
     }
 
-    fn check_assertion(&self, history: &History) -> Result<()> {
+    /// Checks what the client believes of the key. `found` is the newest record if it has been looked at; otherwise only
+    /// a strict level is worth looking.
+    pub(super) fn check_assertion(&self, history: &History, found: Option<Newest<'_>>) -> Result<()> {
+        let request = self.properties.request;
         let assertion = Assertion::try_from(self.mutation.assertion).unwrap_or(Assertion::None);
-        if assertion == Assertion::None || self.request.assertion_level == AssertionLevel::Off as i32 {
+        if assertion == Assertion::None || request.assertion_level == AssertionLevel::Off as i32 {
             return Ok(());
         }
-        let existing = history.newest_first().find(|(_, write)| write.is_data());
+        let newest = match found {
+            // The last record of what is gone is none.
+            Some(newest) => newest.filter(|(_, write)| !write.is_fenced()),
+            None if request.assertion_level == AssertionLevel::Strict as i32 => None,
+            None => return Ok(()),
+        };
+        let existing = match (found, newest) {
+            (None, _) => history.version_at(u64::MAX, request.start_version),
+            (Some(_), Some((at, write))) if !write.is_data() => history.version_at(at, request.start_version),
+            (Some(_), newest) => newest,
+        };
         let exists = existing.is_some_and(|(_, write)| write.kind == WriteKind::Put);
         if exists == (assertion == Assertion::Exist) {
             return Ok(());
         }
+        // The transaction may have been rolled back meanwhile, or lost its lock; then that is what is said.
+        if self.is_skipped() {
+            self.check_newer(history)?;
+        }
         Err(Failure::AssertionFailed {
-            start_ts: self.request.start_version,
+            start_ts: request.start_version,
             key: self.mutation.key.clone(),
             assertion,
             existing_start_ts: existing.map_or(0, |(_, write)| write.start_ts),
             existing_commit_ts: existing.map_or(0, |(at, _)| at),
         })
     }
+}
+
+/// Whether a key that must not exist doesn't, its newest record being given
+/// (`src/storage/txn/actions/check_data_constraint.rs`).
+pub(super) fn check_data(
+    history: &History,
+    must_not_exist: bool,
+    at: u64,
+    write: &Write,
+    start_ts: u64,
+    key: &[u8],
+) -> Result<()> {
+    if !must_not_exist || write.kind == WriteKind::Delete || write.is_fenced() {
+        return Ok(());
+    }
+    let before = at.saturating_sub(1);
+    if write.kind == WriteKind::Put || history.version_at(before, start_ts).is_some() {
+        return Err(Failure::AlreadyExists { key: key.to_vec() });
+    }
+    Ok(())
 }

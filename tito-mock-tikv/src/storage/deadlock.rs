@@ -1,7 +1,9 @@
-//! Who waits for whom, to find circles of waiting transactions.
+//! Who waits for whom, to find circles of waiting transactions (`src/server/lock_manager/deadlock.rs`).
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+use tito_tikv_proto::deadlock::WaitForEntry;
 
 /// The transactions that wait for locks, by start timestamp.
 #[derive(Debug, Default)]
@@ -12,20 +14,19 @@ pub(super) struct WaitForGraph {
 #[derive(Debug)]
 struct Edge {
     waiter: u64,
-    holder: u64,
-    key: Vec<u8>,
+    entry: WaitForEntry,
 }
 
 impl WaitForGraph {
     /// Notes that a transaction waits for another one's lock on a key.
     ///
-    /// If that one waits for the first, directly or through others, nothing is noted and the key is returned on which
-    /// the circle closes: the one for which somebody waits that the first transaction holds.
-    pub(super) fn add(&mut self, waiter: u64, start_ts: u64, holder: u64, key: &[u8]) -> Result<(), Vec<u8>> {
-        if let Some(key) = self.path(holder, start_ts) {
-            return Err(key.to_vec());
+    /// If that one waits for the first, directly or through others, nothing is noted and the way from the second to the
+    /// first is returned. Its last entry names the key on which the circle closes: one that the first transaction holds.
+    pub(super) fn add(&mut self, waiter: u64, entry: WaitForEntry) -> Result<(), Vec<WaitForEntry>> {
+        if let Some(path) = self.path(entry.wait_for_txn, entry.txn) {
+            return Err(path);
         }
-        self.edges.entry(start_ts).or_default().push(Edge { waiter, holder, key: key.to_vec() });
+        self.edges.entry(entry.txn).or_default().push(Edge { waiter, entry });
         Ok(())
     }
 
@@ -39,17 +40,19 @@ impl WaitForGraph {
         }
     }
 
-    /// The key on which `from`, directly or through others, waits for `to`.
-    fn path(&self, from: u64, to: u64) -> Option<&[u8]> {
+    /// By which waits `from`, directly or through others, waits for `to`.
+    fn path(&self, from: u64, to: u64) -> Option<Vec<WaitForEntry>> {
         let mut seen = HashSet::from([from]);
-        let mut pending = vec![from];
-        while let Some(transaction) = pending.pop() {
-            for edge in self.edges.get(&transaction).into_iter().flatten() {
-                if edge.holder == to {
-                    return Some(&edge.key);
+        let mut pending = vec![(from, Vec::new())];
+        while let Some((transaction, path)) = pending.pop() {
+            for Edge { entry, .. } in self.edges.get(&transaction).into_iter().flatten() {
+                let mut path: Vec<WaitForEntry> = path.clone();
+                path.push(entry.clone());
+                if entry.wait_for_txn == to {
+                    return Some(path);
                 }
-                if seen.insert(edge.holder) {
-                    pending.push(edge.holder);
+                if seen.insert(entry.wait_for_txn) {
+                    pending.push((entry.wait_for_txn, path));
                 }
             }
         }

@@ -1,14 +1,14 @@
 //! Why a request fails, and how the client is told.
 
-use crate::proto::kvrpcpb::{
-    AlreadyExist, Assertion, AssertionFailed, CommitTsExpired, Deadlock, KeyError, LockInfo, PrimaryMismatch,
-    TxnNotFound, WriteConflict, write_conflict::Reason,
+use tito_tikv_proto::kvrpcpb::{
+    AlreadyExist, Assertion, AssertionFailed, CommitTsExpired, CommitTsTooLarge, Deadlock, KeyError, LockInfo,
+    PrimaryMismatch, TxnLockNotFound, TxnNotFound, WriteConflict, write_conflict::Reason,
 };
 
 /// A result of one key's part of a request.
 pub(super) type Result<T> = std::result::Result<T, Failure>;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Failure {
     Locked(Box<LockInfo>),
     WriteConflict(Box<Conflict>),
@@ -47,6 +47,22 @@ pub(super) enum Failure {
     PessimisticLockNotFound {
         start_ts: u64,
         key: Vec<u8>,
+        reason: NotFoundReason,
+    },
+    /// A lock was asked for if the key exists, but not the value.
+    LockIfExistsFailed {
+        start_ts: u64,
+        key: Vec<u8>,
+    },
+    /// A flush is older than what it would overwrite.
+    GenerationOutOfOrder {
+        key: Vec<u8>,
+        generation: u64,
+        of_lock: u64,
+    },
+    /// A calculated commit timestamp is above what the client allows.
+    CommitTsTooLarge {
+        min_commit_ts: u64,
     },
     PessimisticLockRolledBack {
         start_ts: u64,
@@ -62,14 +78,19 @@ pub(super) enum Failure {
         start_ts: u64,
         commit_ts: u64,
     },
-    Deadlock {
-        lock_ts: u64,
-        lock_key: Vec<u8>,
-        deadlock_key_hash: u64,
-    },
+    Deadlock(Box<Deadlock>),
     PrimaryMismatch(Box<LockInfo>),
     /// A request that TiKV would not expect from a client.
     Invalid(String),
+}
+
+/// Why a pessimistic lock is taken for lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotFoundReason {
+    LockTsMismatch,
+    LockMissingAmendFail,
+    LockForUpdateTsMismatch,
+    NonLockKeyConflict,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +133,9 @@ impl Failure {
                 };
                 KeyError { assertion_failed: Some(failed), ..error }
             }
-            Failure::LockNotFound { .. } => KeyError { retryable: text, ..error },
+            Failure::LockNotFound { key, .. } => {
+                KeyError { retryable: text, txn_lock_not_found: Some(TxnLockNotFound { key }), ..error }
+            }
             Failure::TransactionNotFound { start_ts, primary } => {
                 KeyError { txn_not_found: Some(TxnNotFound { start_ts, primary_key: primary }), ..error }
             }
@@ -120,8 +143,9 @@ impl Failure {
                 let expired = CommitTsExpired { start_ts, attempted_commit_ts: commit_ts, key, min_commit_ts };
                 KeyError { commit_ts_expired: Some(expired), ..error }
             }
-            Failure::Deadlock { lock_ts, lock_key, deadlock_key_hash } => {
-                KeyError { deadlock: Some(Deadlock { lock_ts, lock_key, deadlock_key_hash }), ..error }
+            Failure::Deadlock(deadlock) => KeyError { deadlock: Some(*deadlock), ..error },
+            Failure::CommitTsTooLarge { min_commit_ts } => {
+                KeyError { commit_ts_too_large: Some(CommitTsTooLarge { commit_ts: min_commit_ts }), ..error }
             }
             Failure::PrimaryMismatch(lock) => {
                 KeyError { primary_mismatch: Some(PrimaryMismatch { lock_info: Some(*lock) }), ..error }
@@ -129,6 +153,8 @@ impl Failure {
             Failure::Committed { .. }
             | Failure::PessimisticLockNotFound { .. }
             | Failure::PessimisticLockRolledBack { .. }
+            | Failure::LockIfExistsFailed { .. }
+            | Failure::GenerationOutOfOrder { .. }
             | Failure::LockTypeNotMatch { .. }
             | Failure::InvalidTxnTso { .. }
             | Failure::Invalid(_) => KeyError { abort: text, ..error },
@@ -153,11 +179,18 @@ impl Failure {
             Failure::Committed { start_ts, commit_ts, key } => {
                 format!("Committed {{ start_ts: {start_ts}, commit_ts: {commit_ts}, key: {} }}", key.escape_ascii())
             }
-            Failure::PessimisticLockNotFound { start_ts, key } => {
-                format!("PessimisticLockNotFound {{ start_ts: {start_ts}, key: {} }}", key.escape_ascii())
+            Failure::PessimisticLockNotFound { start_ts, key, reason } => format!(
+                "PessimisticLockNotFound {{ start_ts: {start_ts}, key: {}, reason: {reason:?} }}",
+                key.escape_ascii()
+            ),
+            Failure::LockIfExistsFailed { start_ts, key } => {
+                format!("LockIfExistsFailed {{ start_ts: {start_ts}, key: {} }}", key.escape_ascii())
             }
             Failure::PessimisticLockRolledBack { start_ts, key } => {
                 format!("PessimisticLockRolledBack {{ start_ts: {start_ts}, key: {} }}", key.escape_ascii())
+            }
+            Failure::GenerationOutOfOrder { key, generation, of_lock } => {
+                format!("GenerationOutOfOrder {{ key: {}, {generation} after {of_lock} }}", key.escape_ascii())
             }
             Failure::LockTypeNotMatch { start_ts, key, pessimistic } => format!(
                 "LockTypeNotMatch {{ start_ts: {start_ts}, key: {}, pessimistic: {pessimistic} }}",
@@ -172,7 +205,8 @@ impl Failure {
             | Failure::AssertionFailed { .. }
             | Failure::TransactionNotFound { .. }
             | Failure::CommitTsExpired { .. }
-            | Failure::Deadlock { .. }
+            | Failure::CommitTsTooLarge { .. }
+            | Failure::Deadlock(_)
             | Failure::PrimaryMismatch(_) => return String::new(),
         };
         format!("Error(Txn(Error(Mvcc(Error({inner})))))")

@@ -1,22 +1,12 @@
 //! Garbage collection, and the removal of whole ranges.
 
-use crate::proto::kvrpcpb::{
-    DeleteRangeRequest, DeleteRangeResponse, GcRequest, GcResponse, UnsafeDestroyRangeRequest,
-    UnsafeDestroyRangeResponse,
-};
-use crate::range::RegionRange;
-
 use super::boundary::KeyRange;
 use super::state::State;
+use tito_tikv_proto::kvrpcpb::{
+    DeleteRangeRequest, DeleteRangeResponse, UnsafeDestroyRangeRequest, UnsafeDestroyRangeResponse,
+};
 
-/// Drops from a region what no read at the safe point or later needs: all but the newest version there, that too if it
-/// is a deletion, and every record of a rollback or of a commit that changed nothing.
-pub(super) fn gc(state: &mut State, request: &GcRequest, region: &RegionRange) -> GcResponse {
-    state.collect_garbage(&KeyRange::of_region(region), request.safe_point);
-    GcResponse::default()
-}
-
-/// Does the same everywhere.
+/// Drops what no read at the safe point or later needs, everywhere.
 pub(super) fn collect_garbage(state: &mut State, safe_point: u64) {
     state.collect_garbage(&KeyRange::new(&[], &[]), safe_point);
 }

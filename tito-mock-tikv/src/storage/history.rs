@@ -4,17 +4,19 @@ use super::records::{Write, WriteKind};
 
 /// The write records of a key by commit timestamp and its long values by start timestamp.
 ///
-/// Both in vectors, oldest first: nearly every record comes after those that are there.
+/// In vectors, oldest first: nearly every record comes after those that are there.
 #[derive(Debug, Default)]
 pub(super) struct History {
     writes: Vec<(u64, Write)>,
     values: Vec<(u64, Vec<u8>)>,
+    /// The commit timestamps by start timestamp, so that an old transaction is found among a million versions.
+    commits: Vec<(u64, u64)>,
 }
 
 /// The history of a key of which nothing is known.
-pub(super) static NO_HISTORY: History = History { writes: Vec::new(), values: Vec::new() };
+pub(super) static NO_HISTORY: History = History { writes: Vec::new(), values: Vec::new(), commits: Vec::new() };
 
-/// What is known of a transaction from the write records of a key.
+/// What is known of a transaction from the write records of a key (TiKV's `TxnCommitRecord`).
 #[derive(Debug)]
 pub(super) enum Outcome<'a> {
     Committed {
@@ -23,13 +25,21 @@ pub(super) enum Outcome<'a> {
     RolledBack,
     /// Nothing; with the record of another transaction that was committed at the asked one's start timestamp.
     Unknown {
-        overlapped: Option<&'a Write>,
+        overlapped: Option<Overlapped<'a>>,
     },
 }
 
-impl Outcome<'_> {
-    /// The record that a rollback has to be marked in, as it stands where the rollback record would.
-    pub(super) fn overlapped(&self) -> Option<&Write> {
+/// A commit record that stands where a rollback record would, and the timestamp of the next version, zero if there is
+/// none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overlapped<'a> {
+    pub(super) write: &'a Write,
+    pub(super) next_version: u64,
+}
+
+impl<'a> Outcome<'a> {
+    /// The record that a rollback has to be marked in.
+    pub(super) fn overlapped(&self) -> Option<Overlapped<'a>> {
         match self {
             Outcome::Unknown { overlapped } => *overlapped,
             Outcome::Committed { .. } | Outcome::RolledBack => None,
@@ -43,16 +53,34 @@ impl History {
         self.at_or_before(u64::MAX)
     }
 
+    /// The same, oldest first.
+    pub(super) fn oldest_first(&self) -> impl Iterator<Item = (u64, &Write)> {
+        self.writes.iter().map(|(at, write)| (*at, write))
+    }
+
     /// The write records at a timestamp and before it, newest first.
     pub(super) fn at_or_before(&self, timestamp: u64) -> impl Iterator<Item = (u64, &Write)> {
         let end = self.writes.partition_point(|(at, _)| *at <= timestamp);
         self.writes[..end].iter().rev().map(|(at, write)| (*at, write))
     }
 
-    /// The newest record at or before a timestamp that decides what the key holds, if that is a value.
-    pub(super) fn version_at(&self, timestamp: u64) -> Option<(u64, &Write)> {
-        let (at, write) = self.at_or_before(timestamp).find(|(_, write)| write.is_data())?;
-        (write.kind == WriteKind::Put).then_some((at, write))
+    /// The newest write record.
+    pub(super) fn newest(&self) -> Option<(u64, &Write)> {
+        self.newest_first().next()
+    }
+
+    /// The version that decides what the key holds at a timestamp, if that is a value. Records on the way to it count only
+    /// if they are valid at `fence_ts` (TiKV's `get_write_with_commit_ts`).
+    pub(super) fn version_at(&self, timestamp: u64, fence_ts: u64) -> Option<(u64, &Write)> {
+        for (at, write) in self.at_or_before(timestamp) {
+            if !write.is_valid_at(fence_ts) {
+                return None;
+            }
+            if write.is_data() {
+                return (write.kind == WriteKind::Put).then_some((at, write));
+            }
+        }
+        None
     }
 
     /// The value of a write record of the kind `Put`.
@@ -68,37 +96,46 @@ impl History {
         find(&self.values, start_ts).map_or(&[], |index| &self.values[index].1)
     }
 
-    /// What became of a transaction.
-    pub(super) fn outcome(&self, start_ts: u64) -> Outcome<'_> {
-        for (at, write) in self.newest_first() {
-            if write.start_ts == start_ts {
-                return match write.kind {
-                    WriteKind::Rollback => Outcome::RolledBack,
-                    _ => Outcome::Committed { commit_ts: at },
-                };
-            }
-            if at == start_ts {
-                return match write.has_overlapped_rollback {
-                    true => Outcome::RolledBack,
-                    false => Outcome::Unknown { overlapped: Some(write) },
-                };
-            }
-            if at < start_ts {
-                break;
-            }
-        }
-        Outcome::Unknown { overlapped: None }
+    /// The long values by start timestamp, newest first.
+    pub(super) fn long_values(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.values.iter().rev().map(|(start_ts, value)| (*start_ts, value.as_slice()))
     }
 
-    pub(super) fn put_write(&mut self, at: u64, mut write: Write) {
+    /// What became of a transaction (`get_txn_commit_record` in `src/storage/mvcc/reader/reader.rs`).
+    pub(super) fn outcome(&self, start_ts: u64) -> Outcome<'_> {
+        let end = self.commits.partition_point(|(start, _)| *start <= start_ts);
+        if let Some((_, commit_ts)) = self.commits[..end].last().filter(|(start, _)| *start == start_ts) {
+            return Outcome::Committed { commit_ts: *commit_ts };
+        }
+        let Some(index) = find(&self.writes, start_ts) else { return Outcome::Unknown { overlapped: None } };
+        let write = &self.writes[index].1;
+        if write.rolls_back(start_ts, start_ts) {
+            return Outcome::RolledBack;
+        }
+        let next_version = self.writes[index + 1..].iter().find(|(_, write)| write.is_data()).map_or(0, |(at, _)| *at);
+        Outcome::Unknown { overlapped: Some(Overlapped { write, next_version }) }
+    }
+
+    /// Whether a transaction has a record here.
+    pub(super) fn has_record_of(&self, start_ts: u64) -> bool {
+        let rolled_back =
+            || find(&self.writes, start_ts).is_some_and(|index| self.writes[index].1.start_ts == start_ts);
+        find(&self.commits, start_ts).is_some() || rolled_back()
+    }
+
+    pub(super) fn put_write(&mut self, at: u64, write: Write) {
+        if write.is_commit() {
+            let commit = (write.start_ts, at);
+            if let Err(index) = self.commits.binary_search(&commit) {
+                self.commits.insert(index, commit);
+            }
+        }
         match self.writes.binary_search_by_key(&at, |(at, _)| *at) {
             Ok(index) => {
-                let old = &self.writes[index].1;
-                // Commit timestamps come from PD, as start timestamps do, so this happens only to a calculated one.
-                if old.protected && write.is_commit() && old.start_ts != write.start_ts {
-                    write.has_overlapped_rollback = true;
+                let old = std::mem::replace(&mut self.writes[index].1, write);
+                if old.is_commit() && old.start_ts != self.writes[index].1.start_ts {
+                    self.forget_commit(old.start_ts, at);
                 }
-                self.writes[index].1 = write;
             }
             Err(index) => self.writes.insert(index, (at, write)),
         }
@@ -106,7 +143,16 @@ impl History {
 
     pub(super) fn delete_write(&mut self, at: u64) {
         if let Some(index) = find(&self.writes, at) {
-            self.writes.remove(index);
+            let (_, write) = self.writes.remove(index);
+            if write.is_commit() {
+                self.forget_commit(write.start_ts, at);
+            }
+        }
+    }
+
+    fn forget_commit(&mut self, start_ts: u64, at: u64) {
+        if let Ok(index) = self.commits.binary_search(&(start_ts, at)) {
+            self.commits.remove(index);
         }
     }
 
@@ -123,11 +169,13 @@ impl History {
         }
     }
 
-    /// Drops what no read at `safe_point` or later needs.
+    /// Drops what no read at `safe_point` or later needs: every version before the newest one there, that too if it is a
+    /// deletion, and all records of rollbacks and of commits that changed nothing (`src/storage/txn/actions/gc.rs`).
     pub(super) fn collect_garbage(&mut self, safe_point: u64) {
         let kept_version =
             self.at_or_before(safe_point).find(|(_, write)| write.is_data()).map(|(at, write)| (at, write.kind));
         let mut dropped_values = Vec::new();
+        let before = self.writes.len();
         self.writes.retain(|(at, write)| {
             let kept = *at > safe_point || Some((*at, WriteKind::Put)) == kept_version;
             if !kept && write.has_long_value() {
@@ -135,12 +183,31 @@ impl History {
             }
             kept
         });
+        if self.writes.len() == before {
+            return;
+        }
         dropped_values.sort_unstable();
         self.values.retain(|(start_ts, _)| dropped_values.binary_search(start_ts).is_err());
+        let kept = self.writes.iter().filter(|(_, write)| write.is_commit()).map(|(at, write)| (write.start_ts, *at));
+        self.commits = kept.collect();
+        self.commits.sort_unstable();
+        self.commits.shrink_to_fit();
+        self.writes.shrink_to_fit();
+        self.values.shrink_to_fit();
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.values.is_empty()
+    }
+
+    pub(super) fn has_writes(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// For how many write records there is memory.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.writes.capacity().max(self.commits.capacity())
     }
 
     /// How many write records and long values there are.

@@ -7,26 +7,35 @@
 //! locks asks at the primary and makes them follow.
 //!
 //! One store of records serves all stores of a cluster: which of them a request may go to is a question of regions,
-//! which don't matter here except as the limits of scans.
+//! which don't matter here except as the limits of scans. What is a store's own is only what it has seen (see
+//! [`State`]).
+//!
+//! The rules are those of TiKV's sources; each file names the one that it follows. `RULES.md` of this crate lists them.
 
 mod acquire;
 mod boundary;
 mod changes;
 mod commit;
 mod constraint;
+mod crc64;
 mod deadlock;
 mod failure;
+mod flush;
 mod gc;
 mod history;
 mod merge;
+mod mvcc;
 mod pessimistic;
 mod prewrite;
+mod prewrite_key;
 mod raw;
 mod read;
 mod records;
 mod resolve;
 mod rollback;
+mod scope;
 mod secondaries;
+mod snapshot;
 mod state;
 mod status;
 mod waiting;
@@ -36,9 +45,11 @@ mod tests;
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::proto::kvrpcpb::*;
+use tito_tikv_proto::kvrpcpb::*;
+
 use crate::range::RegionRange;
 
+pub(crate) use scope::Scope;
 use state::State;
 
 /// The records of a cluster; every request is one step for all others.
@@ -64,65 +75,113 @@ impl Storage {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn get(&self, request: &GetRequest) -> GetResponse {
-        self.with(|state| read::get(state, request))
+    pub(crate) fn get(&self, scope: Scope<'_>, request: &GetRequest) -> GetResponse {
+        self.with(|state| read::get(state, scope, request))
     }
 
-    pub(crate) fn batch_get(&self, request: &BatchGetRequest) -> BatchGetResponse {
-        self.with(|state| read::batch_get(state, request))
+    pub(crate) fn batch_get(&self, scope: Scope<'_>, request: &BatchGetRequest) -> BatchGetResponse {
+        self.with(|state| read::batch_get(state, scope, request))
     }
 
-    pub(crate) fn scan(&self, request: &ScanRequest, region: &RegionRange) -> ScanResponse {
-        self.with(|state| read::scan(state, request, region))
+    pub(crate) fn scan(&self, scope: Scope<'_>, request: &ScanRequest) -> ScanResponse {
+        self.with(|state| read::scan(state, scope, request))
     }
 
-    pub(crate) fn prewrite(&self, request: &PrewriteRequest) -> PrewriteResponse {
-        self.with(|state| prewrite::prewrite(state, request))
+    pub(crate) fn prewrite(&self, scope: Scope<'_>, request: &PrewriteRequest) -> PrewriteResponse {
+        self.with(|state| prewrite::prewrite(state, scope, request))
     }
 
-    pub(crate) fn commit(&self, request: &CommitRequest) -> CommitResponse {
-        self.with(|state| commit::commit(state, request))
+    pub(crate) fn commit(&self, scope: Scope<'_>, request: &CommitRequest) -> CommitResponse {
+        self.with(|state| commit::commit(state, scope, request))
     }
 
-    pub(crate) fn batch_rollback(&self, request: &BatchRollbackRequest) -> BatchRollbackResponse {
-        self.with(|state| rollback::batch_rollback(state, request))
+    pub(crate) fn batch_rollback(&self, scope: Scope<'_>, request: &BatchRollbackRequest) -> BatchRollbackResponse {
+        self.with(|state| rollback::batch_rollback(state, scope, request))
     }
 
-    pub(crate) fn cleanup(&self, request: &CleanupRequest) -> CleanupResponse {
-        self.with(|state| rollback::cleanup(state, request))
+    pub(crate) fn cleanup(&self, scope: Scope<'_>, request: &CleanupRequest) -> CleanupResponse {
+        self.with(|state| rollback::cleanup(state, scope, request))
     }
 
-    pub(crate) fn check_txn_status(&self, request: &CheckTxnStatusRequest) -> CheckTxnStatusResponse {
-        self.with(|state| status::check_txn_status(state, request))
+    pub(crate) fn check_txn_status(&self, scope: Scope<'_>, request: &CheckTxnStatusRequest) -> CheckTxnStatusResponse {
+        self.with(|state| status::check_txn_status(state, scope, request))
     }
 
-    pub(crate) fn check_secondary_locks(&self, request: &CheckSecondaryLocksRequest) -> CheckSecondaryLocksResponse {
-        self.with(|state| secondaries::check_secondary_locks(state, request))
+    pub(crate) fn check_secondary_locks(
+        &self,
+        scope: Scope<'_>,
+        request: &CheckSecondaryLocksRequest,
+    ) -> CheckSecondaryLocksResponse {
+        self.with(|state| secondaries::check_secondary_locks(state, scope, request))
     }
 
-    pub(crate) fn resolve_lock(&self, request: &ResolveLockRequest, region: &RegionRange) -> ResolveLockResponse {
-        self.with(|state| resolve::resolve_lock(state, request, region))
+    pub(crate) fn resolve_lock(&self, scope: Scope<'_>, request: &ResolveLockRequest) -> ResolveLockResponse {
+        self.with(|state| resolve::resolve_lock(state, scope, request))
     }
 
-    pub(crate) fn scan_lock(&self, request: &ScanLockRequest, region: &RegionRange) -> ScanLockResponse {
-        self.with(|state| resolve::scan_lock(state, request, region))
+    pub(crate) fn scan_lock(&self, scope: Scope<'_>, request: &ScanLockRequest) -> ScanLockResponse {
+        self.with(|state| resolve::scan_lock(state, scope, request))
+    }
+
+    pub(crate) fn pessimistic_rollback(
+        &self,
+        scope: Scope<'_>,
+        request: &PessimisticRollbackRequest,
+    ) -> PessimisticRollbackResponse {
+        self.with(|state| rollback::pessimistic_rollback(state, scope, request))
+    }
+
+    pub(crate) fn flush(&self, scope: Scope<'_>, request: &FlushRequest) -> FlushResponse {
+        self.with(|state| flush::flush(state, scope, request))
+    }
+
+    pub(crate) fn buffer_batch_get(&self, scope: Scope<'_>, request: &BufferBatchGetRequest) -> BufferBatchGetResponse {
+        self.with(|state| flush::buffer_batch_get(state, scope, request))
     }
 
     pub(crate) fn txn_heart_beat(&self, request: &TxnHeartBeatRequest) -> TxnHeartBeatResponse {
         self.with(|state| status::txn_heart_beat(state, request))
     }
 
-    /// Dropping the future gives up the wait.
-    pub(crate) async fn pessimistic_lock(&self, request: &PessimisticLockRequest) -> PessimisticLockResponse {
-        pessimistic::pessimistic_lock(self, request).await
+    /// Dropping the future gives up the wait. `admit` carries the request out, or says what is to be answered instead.
+    pub(crate) async fn pessimistic_lock(
+        &self,
+        request: &PessimisticLockRequest,
+        admit: impl Fn(&mut dyn FnMut(Scope<'_>)) -> Option<PessimisticLockResponse>,
+    ) -> PessimisticLockResponse {
+        pessimistic::pessimistic_lock(self, request, admit).await
     }
 
-    pub(crate) fn pessimistic_rollback(&self, request: &PessimisticRollbackRequest) -> PessimisticRollbackResponse {
-        self.with(|state| rollback::pessimistic_rollback(state, request))
+    pub(crate) fn mvcc_get_by_key(&self, request: &MvccGetByKeyRequest) -> MvccGetByKeyResponse {
+        self.with(|state| mvcc::get_by_key(state, request))
     }
 
-    pub(crate) fn gc(&self, request: &GcRequest, region: &RegionRange) -> GcResponse {
-        self.with(|state| gc::gc(state, request, region))
+    pub(crate) fn mvcc_get_by_start_ts(
+        &self,
+        scope: Scope<'_>,
+        request: &MvccGetByStartTsRequest,
+    ) -> MvccGetByStartTsResponse {
+        self.with(|state| mvcc::get_by_start_ts(state, scope, request))
+    }
+
+    /// Notes that a store knows a timestamp, above which it has to commit.
+    pub(crate) fn note_timestamp(&self, store: u64, timestamp: u64) {
+        self.with(|state| state.note_read(store, timestamp));
+    }
+
+    /// Forgets what was read from a store.
+    pub(crate) fn forget_reads(&self, store: u64) {
+        self.with(|state| state.forget_reads(store));
+    }
+
+    /// Keeps the pessimistic locks of a region that only its leader has for the next one.
+    pub(crate) fn replicate_locks(&self, region: &RegionRange) {
+        self.with(|state| state.replicate_locks(&boundary::KeyRange::of_region(region)));
+    }
+
+    /// Drops the pessimistic locks of a region that only its leader had.
+    pub(crate) fn lose_locks_in_memory(&self, region: &RegionRange) {
+        self.with(|state| state.lose_locks_in_memory(&boundary::KeyRange::of_region(region)));
     }
 
     /// Collects garbage everywhere, as TiKV does by itself when PD's safe point moves.
@@ -138,48 +197,52 @@ impl Storage {
         self.with(|state| gc::delete_range(state, request))
     }
 
-    pub(crate) fn raw_get(&self, request: &RawGetRequest) -> RawGetResponse {
-        self.with(|state| state.raw.get(request))
+    pub(crate) fn raw_get(&self, scope: Scope<'_>, request: &RawGetRequest) -> RawGetResponse {
+        self.with(|state| state.raw.at(scope.now).get(request))
     }
 
-    pub(crate) fn raw_batch_get(&self, request: &RawBatchGetRequest) -> RawBatchGetResponse {
-        self.with(|state| state.raw.batch_get(request))
+    pub(crate) fn raw_batch_get(&self, scope: Scope<'_>, request: &RawBatchGetRequest) -> RawBatchGetResponse {
+        self.with(|state| state.raw.at(scope.now).batch_get(request))
     }
 
-    pub(crate) fn raw_get_key_ttl(&self, request: &RawGetKeyTtlRequest) -> RawGetKeyTtlResponse {
-        self.with(|state| state.raw.get_key_ttl(request))
+    pub(crate) fn raw_get_key_ttl(&self, scope: Scope<'_>, request: &RawGetKeyTtlRequest) -> RawGetKeyTtlResponse {
+        self.with(|state| state.raw.at(scope.now).get_key_ttl(request))
     }
 
-    pub(crate) fn raw_put(&self, request: &RawPutRequest) -> RawPutResponse {
-        self.with(|state| state.raw.put(request))
+    pub(crate) fn raw_put(&self, scope: Scope<'_>, request: &RawPutRequest) -> RawPutResponse {
+        self.with(|state| state.raw.at(scope.now).put(request))
     }
 
-    pub(crate) fn raw_batch_put(&self, request: &RawBatchPutRequest) -> RawBatchPutResponse {
-        self.with(|state| state.raw.batch_put(request))
+    pub(crate) fn raw_batch_put(&self, scope: Scope<'_>, request: &RawBatchPutRequest) -> RawBatchPutResponse {
+        self.with(|state| state.raw.at(scope.now).batch_put(request))
     }
 
-    pub(crate) fn raw_delete(&self, request: &RawDeleteRequest) -> RawDeleteResponse {
-        self.with(|state| state.raw.delete(request))
+    pub(crate) fn raw_delete(&self, scope: Scope<'_>, request: &RawDeleteRequest) -> RawDeleteResponse {
+        self.with(|state| state.raw.at(scope.now).delete(request))
     }
 
-    pub(crate) fn raw_batch_delete(&self, request: &RawBatchDeleteRequest) -> RawBatchDeleteResponse {
-        self.with(|state| state.raw.batch_delete(request))
+    pub(crate) fn raw_batch_delete(&self, scope: Scope<'_>, request: &RawBatchDeleteRequest) -> RawBatchDeleteResponse {
+        self.with(|state| state.raw.at(scope.now).batch_delete(request))
     }
 
-    pub(crate) fn raw_scan(&self, request: &RawScanRequest, region: &RegionRange) -> RawScanResponse {
-        self.with(|state| state.raw.scan(request, region))
+    pub(crate) fn raw_scan(&self, scope: Scope<'_>, request: &RawScanRequest) -> RawScanResponse {
+        self.with(|state| state.raw.at(scope.now).scan(request, scope.region))
     }
 
-    pub(crate) fn raw_batch_scan(&self, request: &RawBatchScanRequest, region: &RegionRange) -> RawBatchScanResponse {
-        self.with(|state| state.raw.batch_scan(request, region))
+    pub(crate) fn raw_batch_scan(&self, scope: Scope<'_>, request: &RawBatchScanRequest) -> RawBatchScanResponse {
+        self.with(|state| state.raw.at(scope.now).batch_scan(request, scope.region))
     }
 
-    pub(crate) fn raw_delete_range(&self, request: &RawDeleteRangeRequest) -> RawDeleteRangeResponse {
-        self.with(|state| state.raw.delete_range(request))
+    pub(crate) fn raw_delete_range(&self, scope: Scope<'_>, request: &RawDeleteRangeRequest) -> RawDeleteRangeResponse {
+        self.with(|state| state.raw.at(scope.now).delete_range(request))
     }
 
-    pub(crate) fn raw_compare_and_swap(&self, request: &RawCasRequest) -> RawCasResponse {
-        self.with(|state| state.raw.compare_and_swap(request))
+    pub(crate) fn raw_compare_and_swap(&self, scope: Scope<'_>, request: &RawCasRequest) -> RawCasResponse {
+        self.with(|state| state.raw.at(scope.now).compare_and_swap(request))
+    }
+
+    pub(crate) fn raw_checksum(&self, scope: Scope<'_>, request: &RawChecksumRequest) -> RawChecksumResponse {
+        self.with(|state| state.raw.at(scope.now).checksum(request, scope.region))
     }
 
     /// Every lock now held, by key.

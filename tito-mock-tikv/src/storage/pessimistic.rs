@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::proto::kvrpcpb::{
+use tito_tikv_proto::kvrpcpb::{
     LockInfo, PessimisticLockKeyResult, PessimisticLockKeyResultType, PessimisticLockRequest, PessimisticLockResponse,
     PessimisticLockWakeUpMode, write_conflict::Reason,
 };
@@ -13,6 +13,7 @@ use crate::proto::kvrpcpb::{
 use super::Storage;
 use super::acquire::{Acquired, acquire};
 use super::failure::{Conflict, Failure};
+use super::scope::Scope;
 use super::state::State;
 use super::waiting::{Released, Ticket};
 
@@ -20,25 +21,38 @@ use super::waiting::{Released, Ticket};
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Locks all keys of the request or none, waiting for a locked one as long as the request wants.
-pub(super) async fn pessimistic_lock(storage: &Storage, request: &PessimisticLockRequest) -> PessimisticLockResponse {
+///
+/// Between its attempts it is not carried out, so what was checked before must be checked again: `admit` says whether the
+/// request may still go on, or what else is to be answered.
+pub(super) async fn pessimistic_lock(
+    storage: &Storage,
+    request: &PessimisticLockRequest,
+    admit: impl Fn(&mut dyn FnMut(Scope<'_>)) -> Option<PessimisticLockResponse>,
+) -> PessimisticLockResponse {
     let deadline = longest_wait(request).map(|wait| Instant::now() + wait);
     loop {
-        let (lock, woken, ticket) = match storage.with(|state| attempt(state, request, deadline.is_some())) {
-            Ok(Attempt::Locked(acquired)) => return response(request, acquired),
-            Ok(Attempt::Wait { lock, woken, ticket }) => (lock, woken, ticket),
-            Err(failure) => return failed(failure),
+        let mut attempted = None;
+        let refused = admit(&mut |scope| {
+            attempted = Some(storage.with(|state| attempt(state, scope, request, deadline.is_some())));
+        });
+        let (lock, woken, ticket) = match (refused, attempted) {
+            (Some(response), _) => return response,
+            (None, Some(Ok(Attempt::Wait { lock, woken, ticket }))) => (lock, woken, ticket),
+            (None, Some(Ok(Attempt::Locked(acquired)))) => return response(request, acquired),
+            (None, Some(Err(failure))) => return failed(request, failure),
+            (None, None) => return PessimisticLockResponse::default(),
         };
         // Gives the place back however the wait ends, when the caller goes away too.
         let _place = Place { storage, ticket };
         let outcome = match deadline {
             Some(deadline) => timeout_at(deadline, woken).await,
-            None => return failed(Failure::Locked(lock)),
+            None => return failed(request, Failure::Locked(lock)),
         };
         match outcome {
             Ok(Ok(_)) if forces(request) => {}
-            Ok(Ok(released)) => return failed(retry(request, &lock, released)),
+            Ok(Ok(released)) => return failed(request, retry(request, &lock, released)),
             // The time is over: the client is to look after the lock itself.
-            Ok(Err(_)) | Err(_) => return failed(Failure::Locked(lock)),
+            Ok(Err(_)) | Err(_) => return failed(request, Failure::Locked(lock)),
         }
     }
 }
@@ -59,8 +73,13 @@ impl Drop for Place<'_> {
     }
 }
 
-fn attempt(state: &mut State, request: &PessimisticLockRequest, may_wait: bool) -> Result<Attempt, Failure> {
-    let locked = match acquire(state, request, forces(request)) {
+fn attempt(
+    state: &mut State,
+    scope: Scope<'_>,
+    request: &PessimisticLockRequest,
+    may_wait: bool,
+) -> Result<Attempt, Failure> {
+    let locked = match acquire(state, scope, request, forces(request)) {
         Ok(acquired) => return Ok(Attempt::Locked(acquired)),
         Err(Failure::Locked(locked)) if may_wait => locked,
         Err(failure) => return Err(failure),
@@ -68,7 +87,7 @@ fn attempt(state: &mut State, request: &PessimisticLockRequest, may_wait: bool) 
     let Some(lock) = state.lock(&locked.key).cloned() else {
         return Err(Failure::Locked(locked));
     };
-    let (ticket, woken) = state.waiting.enter(&locked.key, &lock, request.start_version)?;
+    let (ticket, woken) = state.waiting.enter(&locked.key, &lock, request)?;
     Ok(Attempt::Wait { lock: locked, woken, ticket })
 }
 
@@ -94,13 +113,19 @@ fn retry(request: &PessimisticLockRequest, lock: &LockInfo, released: Released) 
         conflict_start_ts: released.start_ts,
         conflict_commit_ts: released.commit_ts,
         key: lock.key.clone(),
-        primary: lock.primary_lock.clone(),
+        primary: request.primary_lock.clone(),
         reason: Reason::PessimisticRetry,
     }))
 }
 
-fn failed(failure: Failure) -> PessimisticLockResponse {
-    PessimisticLockResponse { errors: vec![failure.into_key_error()], ..PessimisticLockResponse::default() }
+/// A lock that is in the way of a forced one is told as the result of its key too, any other failure of the request's.
+fn failed(request: &PessimisticLockRequest, failure: Failure) -> PessimisticLockResponse {
+    let mut results = Vec::new();
+    if forces(request) && matches!(failure, Failure::Locked(_)) {
+        let kind = PessimisticLockKeyResultType::LockResultFailed;
+        results.push(PessimisticLockKeyResult { r#type: kind.into(), ..PessimisticLockKeyResult::default() });
+    }
+    PessimisticLockResponse { errors: vec![failure.into_key_error()], results, ..PessimisticLockResponse::default() }
 }
 
 fn response(request: &PessimisticLockRequest, acquired: Vec<Acquired>) -> PessimisticLockResponse {

@@ -1,135 +1,191 @@
-//! Prewrite: every key of a transaction gets its lock and its new value, or none does.
+//! Prewrite: every key of a transaction gets its lock and its new value, or none does
+//! (`src/storage/txn/commands/prewrite.rs`).
 
-use crate::proto::kvrpcpb::{Mutation, Op, PrewriteRequest, PrewriteResponse, prewrite_request::PessimisticAction};
+use tito_tikv_proto::kvrpcpb::{Mutation, PrewriteRequest, PrewriteResponse, prewrite_request::PessimisticAction};
+
+use crate::faults::max_timestamp_not_synced;
 
 use super::changes::Changes;
-use super::constraint::Constraint;
 use super::failure::{Failure, Result};
 use super::history::Outcome;
-use super::records::{Lock, LockKind, is_short};
+use super::prewrite_key::{KeyPrewrite, Properties, Step};
+use super::records::Lock;
+use super::scope::Scope;
 use super::state::State;
 
+/// From so many mutations on, an optimistic prewrite looks first whether there is anything in their range at all.
+const FORWARD_MIN_MUTATIONS: usize = 12;
+
 /// Prewrites all keys of the request or none.
-pub(super) fn prewrite(state: &mut State, request: &PrewriteRequest) -> PrewriteResponse {
-    let mut prewrite = Prewrite::new(request);
-    match prewrite.run(state) {
-        Ok(()) => prewrite.finish(state),
-        Err(failures) => {
-            let errors = failures.into_iter().map(Failure::into_key_error).collect();
-            PrewriteResponse { errors, ..PrewriteResponse::default() }
-        }
+pub(super) fn prewrite(state: &mut State, scope: Scope<'_>, request: &PrewriteRequest) -> PrewriteResponse {
+    let mut prewrite = match Prewrite::new(state, scope, request) {
+        Ok(prewrite) => prewrite,
+        Err(failure) => return failed(failure),
+    };
+    if !scope.max_ts_synced && (request.use_async_commit || request.try_one_pc) {
+        return PrewriteResponse { region_error: Some(max_timestamp_not_synced()), ..PrewriteResponse::default() };
     }
+    match prewrite.run(state) {
+        Ok(locked) => prewrite.finish(state, locked),
+        Err(failure) => failed(failure),
+    }
+}
+
+fn failed(failure: Failure) -> PrewriteResponse {
+    PrewriteResponse { errors: vec![failure.into_key_error()], ..PrewriteResponse::default() }
+}
+
+/// A mutation with what the request says of its pessimistic lock.
+#[derive(Clone, Copy)]
+pub(super) struct Planned<'a> {
+    pub(super) mutation: &'a Mutation,
+    pub(super) action: PessimisticAction,
+    /// The timestamp that the lock must have been taken for.
+    pub(super) expected_for_update_ts: Option<u64>,
 }
 
 struct Prewrite<'a> {
+    scope: Scope<'a>,
     request: &'a PrewriteRequest,
-    async_commit: bool,
+    planned: Vec<Planned<'a>>,
+    properties: Properties<'a>,
+    /// The other keys of the transaction, with async commit.
+    secondaries: Option<&'a [Vec<u8>]>,
     one_phase: bool,
     /// The lowest timestamp at which the keys so far may be committed, if that is calculated here.
     min_commit_ts: u64,
-    prepared: Vec<Prepared<'a>>,
-}
-
-/// A lock to be written, with its value if that is a long one.
-struct Prepared<'a> {
-    key: &'a [u8],
-    lock: Lock,
-    long_value: Option<&'a [u8]>,
-}
-
-/// What the prewrite of one key came to.
-enum Step {
-    /// All is well; with the lowest commit timestamp that the key allows if that is calculated here, else zero.
-    Done { min_commit_ts: u64 },
-    /// The transaction has been committed already: the request is a repeated one.
-    Committed { commit_ts: u64 },
+    changes: Changes,
+    /// With one phase: the locks that are not written but committed at once, and whether a pessimistic one goes.
+    held_back: Vec<(&'a [u8], Lock, bool)>,
 }
 
 impl<'a> Prewrite<'a> {
-    fn new(request: &'a PrewriteRequest) -> Self {
-        Self {
+    fn new(state: &State, scope: Scope<'a>, request: &'a PrewriteRequest) -> Result<Self> {
+        let pessimistic = request.for_update_ts != 0;
+        let mut planned: Vec<Planned<'a>> = match pessimistic {
+            true => planned_pessimistic(request)?,
+            false => request.mutations.iter().map(planned_optimistic).collect(),
+        };
+        let mut skip_constraint_check = request.skip_constraint_check;
+        if !pessimistic && planned.len() > FORWARD_MIN_MUTATIONS {
+            planned.sort_by(|a, b| a.mutation.key.cmp(&b.mutation.key));
+            skip_constraint_check |= !any_version_among(state, &planned);
+        }
+        // A transaction that is known to be committed sends a request that is late, whether it says so or not.
+        let known_committed = pessimistic && state.is_known_committed(scope.store, request.start_version);
+        let is_retry = request.context.as_ref().is_some_and(|context| context.is_retry_request);
+        let properties = Properties {
             request,
-            async_commit: request.use_async_commit,
+            skip_constraint_check,
+            is_retry: is_retry || known_committed,
+            calculates_timestamp: request.use_async_commit || request.try_one_pc,
+            one_phase: request.try_one_pc,
+        };
+        Ok(Self {
+            scope,
+            request,
+            planned,
+            properties,
+            secondaries: request.use_async_commit.then_some(request.secondaries.as_slice()),
             one_phase: request.try_one_pc,
             min_commit_ts: 0,
-            prepared: Vec::with_capacity(request.mutations.len()),
-        }
+            changes: Changes::default(),
+            held_back: Vec::new(),
+        })
     }
 
-    /// Prepares every key. Of locked keys all are told, of other failures the first.
-    fn run(&mut self, state: &mut State) -> std::result::Result<(), Vec<Failure>> {
+    /// Prepares every key; returns the locks of others that were met. Other failures end it, a failed assertion last.
+    fn run(&mut self, state: &mut State) -> Result<Vec<Failure>> {
         let mut locked = Vec::new();
         let mut assertion = None;
-        for (index, mutation) in self.request.mutations.iter().enumerate() {
-            match self.key(state, index, mutation) {
-                Ok(Step::Done { min_commit_ts }) if self.calculates_timestamp() && min_commit_ts == 0 => {
-                    self.fall_back();
+        for planned in std::mem::take(&mut self.planned) {
+            let needs_timestamp = self.secondaries.is_some() || self.one_phase;
+            match self.key(state, planned) {
+                Ok(min_commit_ts) if !(needs_timestamp && min_commit_ts == 0) => {
+                    if needs_timestamp {
+                        self.min_commit_ts = self.min_commit_ts.max(min_commit_ts);
+                    }
                 }
-                Ok(Step::Done { min_commit_ts }) => self.min_commit_ts = self.min_commit_ts.max(min_commit_ts),
-                Ok(Step::Committed { commit_ts }) => {
-                    self.prepared.clear();
-                    self.min_commit_ts = commit_ts;
-                    return Ok(());
+                // The key was prewritten already, and has fallen back then.
+                Ok(_) => self.fall_back(),
+                Err(failure) => {
+                    // A repeated request, after the transaction was committed, finds its own commit in its way.
+                    let commit_ts =
+                        if may_be_repeated(&failure) { self.committed_at(state, &planned.mutation.key) } else { None };
+                    if let Some(commit_ts) = commit_ts {
+                        self.changes.clear();
+                        self.held_back.clear();
+                        self.min_commit_ts = commit_ts;
+                        return Ok(Vec::new());
+                    }
+                    match failure {
+                        Failure::CommitTsTooLarge { .. } => self.fall_back(),
+                        Failure::Locked(_) => locked.push(failure),
+                        Failure::AssertionFailed { .. } => assertion = assertion.or(Some(failure)),
+                        failure => return Err(failure),
+                    }
                 }
-                Err(failure @ Failure::Locked(_)) => locked.push(failure),
-                Err(failure @ Failure::AssertionFailed { .. }) => assertion = assertion.or(Some(failure)),
-                Err(failure) => return Err(vec![failure]),
             }
         }
-        match assertion {
-            Some(failure) => Err(vec![failure]),
-            None if locked.is_empty() => Ok(()),
-            None => Err(locked),
+        assertion.map_or(Ok(locked), Err)
+    }
+
+    fn key(&mut self, state: &mut State, planned: Planned<'a>) -> Result<u64> {
+        let key = KeyPrewrite::new(self.scope, &self.properties, planned, 0)?;
+        let is_primary = planned.mutation.key == self.request.primary_lock;
+        let secondaries = self.secondaries.map(|all| if is_primary { all } else { &[] });
+        match key.run(state, secondaries)? {
+            Step::Nothing { min_commit_ts } => Ok(min_commit_ts),
+            Step::Write { lock, long_value, had_pessimistic_lock, result } => {
+                let key = planned.mutation.key.as_slice();
+                if let Some(value) = long_value {
+                    self.changes.put_value(key, self.request.start_version, value.to_vec());
+                }
+                if self.one_phase && result.is_ok() {
+                    self.held_back.push((key, *lock, had_pessimistic_lock));
+                } else {
+                    self.changes.put_lock(key, *lock);
+                }
+                result
+            }
         }
     }
 
-    fn finish(self, state: &mut State) -> PrewriteResponse {
-        let request = self.request;
-        let mut changes = Changes::default();
-        for prepared in self.prepared {
-            let Prepared { key, lock, long_value } = prepared;
-            if let Some(value) = long_value {
-                changes.put_value(key, request.start_version, value.to_vec());
-            }
-            if self.one_phase {
-                // The lock is never written; a pessimistic one in its place goes.
-                changes.commit_lock(key, &lock, self.min_commit_ts);
-            } else {
-                changes.put_lock(key, lock);
+    fn finish(mut self, state: &mut State, locked: Vec<Failure>) -> PrewriteResponse {
+        // With locks of others in the way the answer has the timestamp of the other keys nevertheless.
+        let min_commit_ts = if self.secondaries.is_some() { self.min_commit_ts } else { 0 };
+        if !locked.is_empty() {
+            let errors = locked.into_iter().map(Failure::into_key_error).collect();
+            return PrewriteResponse { errors, min_commit_ts, ..PrewriteResponse::default() };
+        }
+        let mut one_pc_commit_ts = 0;
+        if self.one_phase {
+            one_pc_commit_ts = self.min_commit_ts;
+            for (key, lock, had_pessimistic_lock) in std::mem::take(&mut self.held_back) {
+                self.changes.put_write(key, one_pc_commit_ts, super::records::Write::commit(&lock, one_pc_commit_ts));
+                if had_pessimistic_lock {
+                    self.changes.release_lock(key, one_pc_commit_ts);
+                }
             }
         }
-        state.apply(changes);
-        PrewriteResponse {
-            min_commit_ts: if self.async_commit { self.min_commit_ts } else { 0 },
-            one_pc_commit_ts: if self.one_phase { self.min_commit_ts } else { 0 },
-            ..PrewriteResponse::default()
+        state.apply(self.changes);
+        if one_pc_commit_ts != 0 {
+            state.note_commit(self.scope.store, self.request.start_version, one_pc_commit_ts);
         }
-    }
-
-    fn calculates_timestamp(&self) -> bool {
-        self.async_commit || self.one_phase
+        PrewriteResponse { min_commit_ts, one_pc_commit_ts, ..PrewriteResponse::default() }
     }
 
     /// Goes on as for a commit in two phases, the locks of one phase included; the client sees it by the zeros in the
-    /// response. A lock that has async commit already keeps it, as in TiKV.
+    /// response. A lock that has async commit already keeps it.
     fn fall_back(&mut self) {
-        self.async_commit = false;
+        self.properties.calculates_timestamp = false;
+        self.properties.one_phase = false;
+        self.secondaries = None;
         self.one_phase = false;
         self.min_commit_ts = 0;
-    }
-
-    fn key(&mut self, state: &mut State, index: usize, mutation: &'a Mutation) -> Result<Step> {
-        let result = self.prepare(state, index, mutation);
-        // A repeated request, after the transaction was committed, finds its own commit in its way, or others after it.
-        let may_be_repeated = match &result {
-            Err(Failure::WriteConflict(conflict)) => conflict.conflict_commit_ts > self.request.start_version,
-            Err(Failure::PessimisticLockNotFound { .. } | Failure::Locked(_)) => true,
-            _ => false,
-        };
-        if may_be_repeated && let Some(commit_ts) = self.committed_at(state, &mutation.key) {
-            return Ok(Step::Committed { commit_ts });
+        for (key, lock, _) in std::mem::take(&mut self.held_back) {
+            self.changes.put_lock(key, lock);
         }
-        result
     }
 
     fn committed_at(&self, state: &State, key: &[u8]) -> Option<u64> {
@@ -138,124 +194,48 @@ impl<'a> Prewrite<'a> {
             Outcome::RolledBack | Outcome::Unknown { .. } => None,
         }
     }
+}
 
-    fn prepare(&mut self, state: &mut State, index: usize, mutation: &'a Mutation) -> Result<Step> {
-        let request = self.request;
-        let pessimistic = request.for_update_ts != 0;
-        let (kind, must_not_exist) = wanted(mutation, pessimistic)?;
-        let action = action(request, index);
-        let expects_lock = pessimistic && action == PessimisticAction::DoPessimisticCheck;
-        let constraint = Constraint { request, mutation, action, must_not_exist };
+fn may_be_repeated(failure: &Failure) -> bool {
+    match failure {
+        Failure::WriteConflict(conflict) => conflict.conflict_commit_ts > conflict.start_ts,
+        Failure::PessimisticLockNotFound { .. } | Failure::CommitTsTooLarge { .. } | Failure::Locked(_) => true,
+        _ => false,
+    }
+}
 
-        let mut ttl = request.lock_ttl;
-        let mut min_commit_ts = request.min_commit_ts;
-        match state.lock(&mutation.key) {
-            Some(lock) if lock.start_ts == request.start_version => {
-                if !lock.is_pessimistic() {
-                    let min_commit_ts = if lock.use_async_commit { lock.min_commit_ts } else { 0 };
-                    return Ok(Step::Done { min_commit_ts });
-                }
-                if !pessimistic {
-                    let (start_ts, key) = (request.start_version, mutation.key.clone());
-                    return Err(Failure::LockTypeNotMatch { start_ts, key, pessimistic: true });
-                }
-                // A heartbeat or a reader may have raised them.
-                ttl = ttl.max(lock.ttl);
-                min_commit_ts = min_commit_ts.max(lock.min_commit_ts);
-            }
-            Some(_) if expects_lock => return Err(constraint.lock_not_found()),
-            Some(lock) => {
-                let mut info = lock.info(&mutation.key);
-                if pessimistic && action == PessimisticAction::SkipPessimisticCheck {
-                    // The row's key, which goes with this one, is locked by us: this lock is a leftover.
-                    info.lock_ttl = 0;
-                }
-                return Err(Failure::Locked(Box::new(info)));
-            }
-            None if expects_lock => constraint.check_unlocked(state.history(&mutation.key))?,
-            None => {}
-        }
-        if pessimistic
-            && action == PessimisticAction::SkipPessimisticCheck
-            && let Some(commit_ts) = self.committed_at(state, &mutation.key)
-        {
-            return Ok(Step::Committed { commit_ts });
-        }
-        constraint.check(state.history(&mutation.key))?;
+fn planned_optimistic(mutation: &Mutation) -> Planned<'_> {
+    Planned { mutation, action: PessimisticAction::SkipPessimisticCheck, expected_for_update_ts: None }
+}
 
-        let Some(kind) = kind else {
-            // Nothing is written: it counts as a read.
-            state.note_read(request.start_version);
-            let lowest = request.min_commit_ts.max(request.start_version.saturating_add(1));
-            return Ok(Step::Done { min_commit_ts: if self.calculates_timestamp() { lowest } else { 0 } });
+/// Mutations beyond the actions are passed over, as TiKV does.
+fn planned_pessimistic(request: &PrewriteRequest) -> Result<Vec<Planned<'_>>> {
+    let plan = |(mutation, action): (_, &i32)| Planned {
+        mutation,
+        action: PessimisticAction::try_from(*action).unwrap_or(PessimisticAction::SkipPessimisticCheck),
+        expected_for_update_ts: None,
+    };
+    let mut planned: Vec<Planned<'_>> = request.mutations.iter().zip(&request.pessimistic_actions).map(plan).collect();
+    let count = planned.len();
+    for constraint in &request.for_update_ts_constraints {
+        let index = usize::try_from(constraint.index).unwrap_or(usize::MAX);
+        let Some(planned) = planned.get_mut(index) else {
+            let text = format!(
+                "prewrite request invalid: for_update_ts constraint set for index {index} while {count} mutations were \
+                 given"
+            );
+            return Err(Failure::Invalid(text));
         };
-        let mut lock = self.lock(kind, mutation, ttl, min_commit_ts);
-        let calculated = self.calculate_timestamp(state, &mut lock);
-        if calculated == Some(0)
-            && let Some(commit_ts) = self.committed_at(state, &mutation.key)
-        {
-            return Ok(Step::Committed { commit_ts });
-        }
-        let long_value = (kind == LockKind::Put && lock.short_value.is_none()).then_some(mutation.value.as_slice());
-        self.prepared.push(Prepared { key: &mutation.key, lock, long_value });
-        Ok(Step::Done { min_commit_ts: calculated.unwrap_or(0) })
+        planned.expected_for_update_ts = Some(constraint.expected_for_update_ts);
     }
-
-    fn lock(&self, kind: LockKind, mutation: &Mutation, ttl: u64, min_commit_ts: u64) -> Lock {
-        let request = self.request;
-        let inlined = kind == LockKind::Put && is_short(&mutation.value);
-        let lists_secondaries = self.async_commit && mutation.key == request.primary_lock;
-        Lock {
-            kind,
-            primary: request.primary_lock.clone(),
-            start_ts: request.start_version,
-            ttl,
-            short_value: inlined.then(|| mutation.value.clone()),
-            for_update_ts: request.for_update_ts,
-            txn_size: request.txn_size,
-            min_commit_ts,
-            use_async_commit: self.async_commit,
-            secondaries: if lists_secondaries { request.secondaries.clone() } else { Vec::new() },
-            rollbacks: Vec::new(),
-        }
-    }
-
-    /// Sets the lowest timestamp at which a lock may be committed, above everything that was read, and returns it; or
-    /// zero if that is beyond what the client allows, and the lock is one for two phases then.
-    fn calculate_timestamp(&self, state: &State, lock: &mut Lock) -> Option<u64> {
-        if !self.calculates_timestamp() {
-            return None;
-        }
-        let above = state.max_ts().max(lock.start_ts).max(lock.for_update_ts);
-        let lowest = above.saturating_add(1).max(lock.min_commit_ts);
-        if self.request.max_commit_ts != 0 && lowest > self.request.max_commit_ts {
-            lock.use_async_commit = false;
-            lock.secondaries = Vec::new();
-            return Some(0);
-        }
-        lock.min_commit_ts = lowest;
-        Some(lowest)
-    }
+    Ok(planned)
 }
 
-/// The lock that a mutation takes, if any, and whether the key must not exist.
-fn wanted(mutation: &Mutation, pessimistic: bool) -> Result<(Option<LockKind>, bool)> {
-    match Op::try_from(mutation.op) {
-        Ok(Op::Put) => Ok((Some(LockKind::Put), false)),
-        Ok(Op::Insert) => Ok((Some(LockKind::Put), true)),
-        Ok(Op::Del) => Ok((Some(LockKind::Delete), false)),
-        Ok(Op::Lock) => Ok((Some(LockKind::Lock), false)),
-        Ok(Op::CheckNotExists) if pessimistic => {
-            Err(Failure::Invalid("cannot handle checkNotExists in pessimistic prewrite".to_owned()))
-        }
-        Ok(Op::CheckNotExists) => Ok((None, true)),
-        Ok(Op::Rollback | Op::PessimisticLock) | Err(_) => {
-            Err(Failure::Invalid(format!("mismatched op {} in prewrite mutations", mutation.op)))
-        }
-    }
-}
-
-fn action(request: &PrewriteRequest, index: usize) -> PessimisticAction {
-    let action = request.pessimistic_actions.get(index).copied().unwrap_or_default();
-    PessimisticAction::try_from(action).unwrap_or(PessimisticAction::SkipPessimisticCheck)
+/// Whether any key from the first to the last, which are sorted, has a write record.
+fn any_version_among(state: &State, planned: &[Planned<'_>]) -> bool {
+    let (Some(first), Some(last)) = (planned.first(), planned.last()) else { return false };
+    let mut end = last.mutation.key.clone();
+    end.push(0);
+    let range = super::boundary::KeyRange::new(&first.mutation.key, &end);
+    state.histories_in(&range).any(|(_, history)| history.has_writes())
 }

@@ -1,45 +1,80 @@
 //! The raw store: plain keys and values, next to the transactional ones and not mixed with them.
 //!
-//! A time to live is kept and told, but nothing expires.
+//! What has a time to live is gone when that is over by PD's clock (`src/storage/raw/ttl.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::proto::kvrpcpb::{
-    KeyError, KeyRange as RequestRange, KvPair, RawBatchDeleteRequest, RawBatchDeleteResponse, RawBatchGetRequest,
-    RawBatchGetResponse, RawBatchPutRequest, RawBatchPutResponse, RawBatchScanRequest, RawBatchScanResponse,
-    RawCasRequest, RawCasResponse, RawDeleteRangeRequest, RawDeleteRangeResponse, RawDeleteRequest, RawDeleteResponse,
-    RawGetKeyTtlRequest, RawGetKeyTtlResponse, RawGetRequest, RawGetResponse, RawPutRequest, RawPutResponse,
-    RawScanRequest, RawScanResponse,
-};
 use crate::range::RegionRange;
+use tito_tikv_proto::kvrpcpb::{
+    ChecksumAlgorithm, KeyError, KeyRange as RequestRange, KvPair, RawBatchDeleteRequest, RawBatchDeleteResponse,
+    RawBatchGetRequest, RawBatchGetResponse, RawBatchPutRequest, RawBatchPutResponse, RawBatchScanRequest,
+    RawBatchScanResponse, RawCasRequest, RawCasResponse, RawChecksumRequest, RawChecksumResponse,
+    RawDeleteRangeRequest, RawDeleteRangeResponse, RawDeleteRequest, RawDeleteResponse, RawGetKeyTtlRequest,
+    RawGetKeyTtlResponse, RawGetRequest, RawGetResponse, RawPutRequest, RawPutResponse, RawScanRequest,
+    RawScanResponse,
+};
 
 use super::boundary::KeyRange;
+use super::crc64::crc64;
 
 type Family = BTreeMap<Vec<u8>, Entry>;
 
 #[derive(Debug)]
 struct Entry {
     value: Vec<u8>,
-    /// Seconds; zero is for ever.
-    ttl: u64,
+    /// In seconds since the epoch; zero is never.
+    expires: u64,
 }
 
 /// The column families, each a name space of its own.
 #[derive(Debug, Default)]
 pub(super) struct RawState {
-    default: Family,
-    lock: Family,
-    write: Family,
+    families: [Family; 3],
+    /// When what expires, by family and key. An entry that was written anew since is told by its own time.
+    expiries: BTreeSet<(u64, usize, Vec<u8>)>,
+}
+
+/// The raw store at a time.
+pub(super) struct RawAt<'a> {
+    state: &'a mut RawState,
+    now: u64,
 }
 
 impl RawState {
-    fn family(&mut self, name: &str) -> Result<&mut Family, String> {
-        match name {
-            "" | "default" => Ok(&mut self.default),
-            "lock" => Ok(&mut self.lock),
-            "write" => Ok(&mut self.write),
-            _ => Err(format!("invalid cf name: {name}")),
+    /// The store as it is at a time in seconds since the epoch.
+    pub(super) fn at(&mut self, now: u64) -> RawAt<'_> {
+        while self.expiries.first().is_some_and(|(expires, ..)| *expires <= now) {
+            let Some((expires, family, key)) = self.expiries.pop_first() else { break };
+            if self.families[family].get(&key).is_some_and(|entry| entry.expires == expires) {
+                self.families[family].remove(&key);
+            }
         }
+        RawAt { state: self, now }
+    }
+}
+
+fn family_index(name: &str) -> Result<usize, String> {
+    match name {
+        "" | "default" => Ok(0),
+        "lock" => Ok(1),
+        "write" => Ok(2),
+        _ => Err(format!("invalid cf name: {name}")),
+    }
+}
+
+impl RawAt<'_> {
+    fn family(&mut self, name: &str) -> Result<&mut Family, String> {
+        Ok(&mut self.state.families[family_index(name)?])
+    }
+
+    fn insert(&mut self, cf: &str, key: &[u8], value: &[u8], ttl: u64) -> Result<(), String> {
+        let family = family_index(cf)?;
+        let expires = if ttl == 0 { 0 } else { self.now.saturating_add(ttl) };
+        if expires != 0 {
+            self.state.expiries.insert((expires, family, key.to_vec()));
+        }
+        self.state.families[family].insert(key.to_vec(), Entry { value: value.to_vec(), expires });
+        Ok(())
     }
 
     pub(super) fn get(&mut self, request: &RawGetRequest) -> RawGetResponse {
@@ -62,32 +97,35 @@ impl RawState {
     }
 
     pub(super) fn get_key_ttl(&mut self, request: &RawGetKeyTtlRequest) -> RawGetKeyTtlResponse {
+        let now = self.now;
         match self.family(&request.cf).map(|family| family.get(&request.key)) {
-            Ok(Some(entry)) => RawGetKeyTtlResponse { ttl: entry.ttl, ..RawGetKeyTtlResponse::default() },
+            Ok(Some(entry)) => {
+                RawGetKeyTtlResponse { ttl: entry.expires.saturating_sub(now), ..RawGetKeyTtlResponse::default() }
+            }
             Ok(None) => RawGetKeyTtlResponse { not_found: true, ..RawGetKeyTtlResponse::default() },
             Err(error) => RawGetKeyTtlResponse { error, ..RawGetKeyTtlResponse::default() },
         }
     }
 
     pub(super) fn put(&mut self, request: &RawPutRequest) -> RawPutResponse {
-        let result = self.family(&request.cf).map(|family| {
-            family.insert(request.key.clone(), Entry { value: request.value.clone(), ttl: request.ttl });
-        });
+        let result = self.insert(&request.cf, &request.key, &request.value, request.ttl);
         RawPutResponse { error: text_of(result), ..RawPutResponse::default() }
     }
 
-    /// One `ttls` is for all pairs; with fewer than pairs otherwise, the rest live for ever.
+    /// One `ttls` is for all pairs; otherwise there has to be one for each.
     pub(super) fn batch_put(&mut self, request: &RawBatchPutRequest) -> RawBatchPutResponse {
-        let result = self.family(&request.cf).map(|family| {
-            for (index, pair) in request.pairs.iter().enumerate() {
-                let ttl = match request.ttls.as_slice() {
-                    [] => request.ttl,
-                    [ttl] => *ttl,
-                    ttls => ttls.get(index).copied().unwrap_or(0),
-                };
-                family.insert(pair.key.clone(), Entry { value: pair.value.clone(), ttl });
+        let ttls = match request.ttls.as_slice() {
+            [] => vec![request.ttl; request.pairs.len()],
+            [ttl] => vec![*ttl; request.pairs.len()],
+            ttls => ttls.to_vec(),
+        };
+        let result = match ttls.len() == request.pairs.len() {
+            true => (request.pairs.iter().zip(ttls))
+                .try_for_each(|(pair, ttl)| self.insert(&request.cf, &pair.key, &pair.value, ttl)),
+            false => {
+                Err(format!("The length of ttls {} does not equal that of pairs {}", ttls.len(), request.pairs.len()))
             }
-        });
+        };
         RawBatchPutResponse { error: text_of(result), ..RawBatchPutResponse::default() }
     }
 
@@ -152,8 +190,8 @@ impl RawState {
         let previous = family.get(&request.key).map(|entry| entry.value.clone());
         let expected = (!request.previous_not_exist).then_some(&request.previous_value);
         let succeed = previous.as_ref() == expected;
-        if succeed {
-            family.insert(request.key.clone(), Entry { value: request.value.clone(), ttl: request.ttl });
+        if succeed && let Err(error) = self.insert(&request.cf, &request.key, &request.value, request.ttl) {
+            return RawCasResponse { error, ..RawCasResponse::default() };
         }
         RawCasResponse {
             succeed,
@@ -161,6 +199,28 @@ impl RawState {
             previous_value: previous.unwrap_or_default(),
             ..RawCasResponse::default()
         }
+    }
+}
+
+impl RawAt<'_> {
+    /// The checksums of all pairs in the ranges, joined so that their order does not matter.
+    pub(super) fn checksum(&mut self, request: &RawChecksumRequest, region: &RegionRange) -> RawChecksumResponse {
+        let mut response = RawChecksumResponse::default();
+        if request.algorithm != ChecksumAlgorithm::Crc64Xor as i32 {
+            response.error = format!("unknown checksum algorithm {}", request.algorithm);
+            return response;
+        }
+        let whole = KeyRange::new(&region.start, &region.end);
+        for RequestRange { start_key, end_key } in &request.ranges {
+            let range = KeyRange::new(start_key, end_key).within(&whole);
+            let Some(bounds) = range.bounds() else { continue };
+            for (key, entry) in self.state.families[0].range::<[u8], _>(bounds) {
+                response.checksum ^= crc64(&[key, &entry.value]);
+                response.total_kvs += 1;
+                response.total_bytes += (key.len() + entry.value.len()) as u64;
+            }
+        }
+        response
     }
 }
 
@@ -189,7 +249,7 @@ impl Walk {
 
 fn pair(key: &[u8], entry: &Entry, key_only: bool) -> KvPair {
     let value = if key_only { Vec::new() } else { entry.value.clone() };
-    KvPair { error: None, key: key.to_vec(), value }
+    KvPair { key: key.to_vec(), value, ..KvPair::default() }
 }
 
 fn failed_pair(error: String) -> KvPair {

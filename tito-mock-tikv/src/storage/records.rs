@@ -1,9 +1,13 @@
 //! The records that a key can have: a lock, and the history of its versions.
 
-use crate::proto::kvrpcpb::{LockInfo, Op};
+use tito_tikv_proto::kvrpcpb::{LockInfo, MvccLock, MvccWrite, Op};
 
 /// Values up to this many bytes are kept inside the lock and write records; longer ones in a record of their own.
 const SHORT_VALUE_LIMIT: usize = 255;
+
+/// What TiKV keeps as the short value of a rollback that is protected (`PROTECTED_ROLLBACK_SHORT_VALUE` in
+/// `components/txn_types/src/write.rs`).
+const PROTECTED_MARK: &[u8] = b"p";
 
 /// The low bits of a timestamp count within a millisecond, the others are milliseconds.
 const LOGICAL_BITS: u32 = 18;
@@ -49,15 +53,17 @@ pub(super) struct Lock {
     /// Other transactions that were rolled back on this key while it was locked, and whose rollback the commit record
     /// of this lock could overwrite.
     pub(super) rollbacks: Vec<u64>,
+    /// Of a pessimistic lock: it was taken although the key had a newer version, so it may be a stale request's.
+    pub(super) locked_with_conflict: bool,
+    /// Not zero: the number of the flush that wrote it, of a transaction that is written bit by bit.
+    pub(super) generation: u64,
+    /// Of a pessimistic lock: only the leader knows it, so it goes with the leader.
+    pub(super) in_memory: bool,
 }
 
 impl Lock {
     pub(super) fn is_pessimistic(&self) -> bool {
         self.kind == LockKind::Pessimistic
-    }
-
-    pub(super) fn belongs_to_pessimistic_transaction(&self) -> bool {
-        self.for_update_ts != 0
     }
 
     /// Whether the value to be put has a record of its own.
@@ -72,24 +78,38 @@ impl Lock {
 
     /// The lock as it is told to clients.
     pub(super) fn info(&self, key: &[u8]) -> LockInfo {
-        let kind = match self.kind {
-            LockKind::Put => Op::Put,
-            LockKind::Delete => Op::Del,
-            LockKind::Lock => Op::Lock,
-            LockKind::Pessimistic => Op::PessimisticLock,
-        };
         LockInfo {
             primary_lock: self.primary.clone(),
             lock_version: self.start_ts,
             key: key.to_vec(),
             lock_ttl: self.ttl,
             txn_size: self.txn_size,
-            lock_type: kind.into(),
+            lock_type: self.op().into(),
             lock_for_update_ts: self.for_update_ts,
             use_async_commit: self.use_async_commit,
             min_commit_ts: self.min_commit_ts,
             secondaries: self.secondaries.clone(),
-            duration_to_last_update_ms: 0,
+            ..LockInfo::default()
+        }
+    }
+
+    /// The lock as `MvccGetByKey` tells of it.
+    pub(super) fn mvcc(&self) -> MvccLock {
+        MvccLock {
+            r#type: self.op().into(),
+            start_ts: self.start_ts,
+            primary: self.primary.clone(),
+            short_value: self.short_value.clone().unwrap_or_default(),
+            ..MvccLock::default()
+        }
+    }
+
+    fn op(&self) -> Op {
+        match self.kind {
+            LockKind::Put => Op::Put,
+            LockKind::Delete => Op::Del,
+            LockKind::Lock => Op::Lock,
+            LockKind::Pessimistic => Op::PessimisticLock,
         }
     }
 }
@@ -115,19 +135,23 @@ pub(super) struct Write {
     pub(super) protected: bool,
     /// Another transaction, whose start timestamp is this record's commit timestamp, is rolled back.
     pub(super) has_overlapped_rollback: bool,
+    /// Set when the record was written anew for an overlapped rollback: the commit timestamp of the next version at that
+    /// time, or zero if there was none. Where a collection of garbage has dropped that version and this record came back,
+    /// it must not be read as the latest.
+    pub(super) gc_fence: Option<u64>,
 }
 
 impl Write {
     pub(super) fn rollback(start_ts: u64, protected: bool) -> Self {
-        Self { kind: WriteKind::Rollback, start_ts, short_value: None, protected, has_overlapped_rollback: false }
+        let kind = WriteKind::Rollback;
+        Self { kind, start_ts, short_value: None, protected, has_overlapped_rollback: false, gc_fence: None }
     }
 
-    /// The record that commits a lock.
+    /// The record that commits a lock; a pessimistic one has none.
     pub(super) fn commit(lock: &Lock, commit_ts: u64) -> Self {
         let kind = match lock.kind {
             LockKind::Put => WriteKind::Put,
             LockKind::Delete => WriteKind::Delete,
-            // A pessimistic lock can be left over when its rollback got lost; its transaction didn't need it.
             LockKind::Lock | LockKind::Pessimistic => WriteKind::Lock,
         };
         Self {
@@ -136,6 +160,7 @@ impl Write {
             short_value: lock.short_value.clone(),
             protected: false,
             has_overlapped_rollback: lock.rollbacks.contains(&commit_ts),
+            gc_fence: None,
         }
     }
 
@@ -155,5 +180,36 @@ impl Write {
 
     pub(super) fn has_long_value(&self) -> bool {
         self.kind == WriteKind::Put && self.short_value.is_none()
+    }
+
+    /// Whether the record, found as the latest by a read at `read_ts`, is not fenced off by a version that is gone.
+    pub(super) fn is_valid_at(&self, read_ts: u64) -> bool {
+        self.gc_fence.is_none_or(|fence| fence == 0 || fence > read_ts)
+    }
+
+    /// Whether a newer version fences it off; the latest record of a key is then a leftover.
+    pub(super) fn is_fenced(&self) -> bool {
+        self.gc_fence.is_some_and(|fence| fence != 0)
+    }
+
+    /// The record as `MvccGetByKey` tells of it.
+    pub(super) fn mvcc(&self, commit_ts: u64) -> MvccWrite {
+        let kind = match self.kind {
+            WriteKind::Put => Op::Put,
+            WriteKind::Delete => Op::Del,
+            WriteKind::Lock => Op::Lock,
+            WriteKind::Rollback => Op::Rollback,
+        };
+        let mark = self.protected.then(|| PROTECTED_MARK.to_vec());
+        MvccWrite {
+            r#type: kind.into(),
+            start_ts: self.start_ts,
+            commit_ts,
+            short_value: self.short_value.clone().or(mark).unwrap_or_default(),
+            has_overlapped_rollback: self.has_overlapped_rollback,
+            has_gc_fence: self.gc_fence.is_some(),
+            gc_fence: self.gc_fence.unwrap_or(0),
+            ..MvccWrite::default()
+        }
     }
 }

@@ -1,14 +1,20 @@
-//! Rollback: the lock goes, and a record keeps a late prewrite or commit of the transaction out.
+//! Rollback: the lock goes, and a record keeps a late prewrite or commit of the transaction out
+//! (`src/storage/txn/actions/cleanup.rs` and `check_txn_status.rs`).
 
-use crate::proto::kvrpcpb::{
+use tito_tikv_proto::kvrpcpb::{
     BatchRollbackRequest, BatchRollbackResponse, CleanupRequest, CleanupResponse, PessimisticRollbackRequest,
     PessimisticRollbackResponse,
 };
 
+use crate::version::TikvVersion;
+
+use super::boundary::KeyRange;
 use super::changes::Changes;
+use super::commit::{changes_over, current_lock};
 use super::failure::{Failure, Result, error_of};
-use super::history::Outcome;
+use super::history::{Outcome, Overlapped};
 use super::records::{Lock, Write, WriteKind};
+use super::scope::Scope;
 use super::state::State;
 
 /// Whether later rollbacks of other transactions may drop this one's record.
@@ -28,10 +34,14 @@ impl Protection {
 }
 
 /// Rolls back all keys of the request or, if one is committed, none.
-pub(super) fn batch_rollback(state: &mut State, request: &BatchRollbackRequest) -> BatchRollbackResponse {
-    let mut changes = Changes::default();
+pub(super) fn batch_rollback(
+    state: &mut State,
+    scope: Scope<'_>,
+    request: &BatchRollbackRequest,
+) -> BatchRollbackResponse {
+    let mut changes = changes_over(scope, &request.keys);
     let result = request.keys.iter().try_for_each(|key| {
-        roll_back_key(state, &mut changes, key, request.start_version, None, Protection::Collapsible)
+        roll_back_key(state, scope, &mut changes, key, request.start_version, 0, Protection::Collapsible)
     });
     if result.is_ok() {
         state.apply(changes);
@@ -40,11 +50,13 @@ pub(super) fn batch_rollback(state: &mut State, request: &BatchRollbackRequest) 
 }
 
 /// Rolls back one key whose lock has expired; one that is committed is told by its commit timestamp.
-pub(super) fn cleanup(state: &mut State, request: &CleanupRequest) -> CleanupResponse {
+pub(super) fn cleanup(state: &mut State, scope: Scope<'_>, request: &CleanupRequest) -> CleanupResponse {
+    let start_ts = request.start_version;
+    // No commit timestamp that is calculated may overwrite the record that is going to be written.
+    state.note_read(scope.store, start_ts);
     let mut changes = Changes::default();
-    let now = (request.current_ts != 0).then_some(request.current_ts);
-    let result = roll_back_key(state, &mut changes, &request.key, request.start_version, now, Protection::Protected);
-    match result {
+    let (key, now) = (&request.key, request.current_ts);
+    match roll_back_key(state, scope, &mut changes, key, start_ts, now, Protection::Protected) {
         Ok(()) => {
             state.apply(changes);
             CleanupResponse::default()
@@ -56,15 +68,23 @@ pub(super) fn cleanup(state: &mut State, request: &CleanupRequest) -> CleanupRes
     }
 }
 
-/// Takes pessimistic locks away that were taken no later than `for_update_ts`; leaves no record.
+/// Takes pessimistic locks away that were taken no later than `for_update_ts`; leaves no record. Without keys it is all
+/// locks of the transaction in the region (since 7.5; `src/storage/txn/commands/pessimistic_rollback_read_phase.rs`).
 pub(super) fn pessimistic_rollback(
     state: &mut State,
+    scope: Scope<'_>,
     request: &PessimisticRollbackRequest,
 ) -> PessimisticRollbackResponse {
+    let taken = |lock: &Lock| {
+        lock.is_pessimistic() && lock.start_ts == request.start_version && lock.for_update_ts <= request.for_update_ts
+    };
     let mut changes = Changes::default();
-    for key in &request.keys {
-        let lock = state.lock_of(key, request.start_version);
-        if lock.is_some_and(|lock| lock.is_pessimistic() && lock.for_update_ts <= request.for_update_ts) {
+    if request.keys.is_empty() {
+        for (key, _) in state.locks_in(&KeyRange::of_region(scope.region)).filter(|(_, lock)| taken(lock)) {
+            changes.delete_lock(key);
+        }
+    } else {
+        for key in request.keys.iter().filter(|key| state.lock(key).is_some_and(taken)) {
             changes.delete_lock(key);
         }
     }
@@ -72,63 +92,80 @@ pub(super) fn pessimistic_rollback(
     PessimisticRollbackResponse::default()
 }
 
-/// Rolls back one key; with a `now`, only if the lock has expired by then.
+/// Rolls back one key; with a `now` that is not zero, only if the lock has expired by then.
 pub(super) fn roll_back_key(
     state: &State,
+    scope: Scope<'_>,
     changes: &mut Changes,
     key: &[u8],
     start_ts: u64,
-    now: Option<u64>,
+    now: u64,
     protection: Protection,
 ) -> Result<()> {
-    if let Some(lock) = state.lock_of(key, start_ts) {
-        if now.is_some_and(|now| !lock.is_expired(now)) {
+    let lock = current_lock(state, changes, key).cloned();
+    if let Some(lock) = lock.as_ref().filter(|lock| lock.start_ts == start_ts) {
+        if now != 0 && !lock.is_expired(now) {
             return Err(Failure::Locked(Box::new(lock.info(key))));
         }
-        roll_back_lock(state, changes, key, lock, !protection.is_protected());
-        return Ok(());
+        return roll_back_lock(state, scope, changes, key, lock, !protection.is_protected());
     }
     match state.outcome(key, start_ts) {
         Outcome::Committed { commit_ts } => Err(Failure::Committed { start_ts, commit_ts, key: key.to_vec() }),
         Outcome::RolledBack => Ok(()),
         Outcome::Unknown { overlapped } => {
-            roll_back_missing(state, changes, key, start_ts, overlapped, protection);
+            roll_back_missing(state, changes, key, start_ts, lock.as_ref(), overlapped, protection);
             Ok(())
         }
     }
 }
 
 /// Takes a transaction's lock away and records the rollback; `collapse` drops the record of an earlier one.
-pub(super) fn roll_back_lock(state: &State, changes: &mut Changes, key: &[u8], lock: &Lock, collapse: bool) {
+pub(super) fn roll_back_lock(
+    state: &State,
+    scope: Scope<'_>,
+    changes: &mut Changes,
+    key: &[u8],
+    lock: &Lock,
+    collapse: bool,
+) -> Result<()> {
     let outcome = state.outcome(key, lock.start_ts);
-    if matches!(outcome, Outcome::Unknown { .. }) {
-        if lock.has_long_value() {
-            changes.delete_value(key, lock.start_ts);
+    match outcome {
+        Outcome::Committed { commit_ts } => {
+            // TiKV ends the process here ("txn record found but not expected").
+            return Err(Failure::Committed { start_ts: lock.start_ts, commit_ts, key: key.to_vec() });
         }
-        // Of a pessimistic transaction only the primary's record decides.
-        let protected = lock.belongs_to_pessimistic_transaction() && lock.primary == key;
-        put_rollback(changes, key, lock.start_ts, protected, outcome.overlapped());
-        if collapse {
-            collapse_rollback(state, changes, key, lock.start_ts);
+        Outcome::RolledBack => {}
+        Outcome::Unknown { .. } => {
+            if lock.has_long_value() {
+                changes.delete_value(key, lock.start_ts);
+            }
+            // Only the primary's record decides. Of an optimistic transaction it is protected since 8.0.
+            let decides = lock.primary == key && (lock.for_update_ts != 0 || scope.version >= TikvVersion::V8_5);
+            put_rollback(changes, key, lock.start_ts, decides || lock.generation > 0, outcome.overlapped());
+            if collapse {
+                collapse_rollback(state, changes, key, lock.start_ts);
+            }
         }
     }
     changes.delete_lock(key);
+    Ok(())
 }
 
-/// Records the rollback of a transaction that has neither lock nor record on the key.
+/// Records the rollback of a transaction that has neither lock nor record on the key, where `other` has a lock.
 pub(super) fn roll_back_missing(
     state: &State,
     changes: &mut Changes,
     key: &[u8],
     start_ts: u64,
-    overlapped: Option<&Write>,
+    other: Option<&Lock>,
+    overlapped: Option<Overlapped<'_>>,
     protection: Protection,
 ) {
     if !protection.is_protected() {
         collapse_rollback(state, changes, key, start_ts);
     }
     if overlapped.is_none() && protection.is_protected() {
-        mark_rollback_in_lock(state, changes, key, start_ts);
+        mark_rollback_in_lock(changes, key, start_ts, other);
     }
     put_rollback(changes, key, start_ts, protection.is_protected(), overlapped);
 }
@@ -139,12 +176,13 @@ pub(super) fn put_rollback(
     key: &[u8],
     start_ts: u64,
     protected: bool,
-    overlapped: Option<&Write>,
+    overlapped: Option<Overlapped<'_>>,
 ) {
     match overlapped {
         None => changes.put_write(key, start_ts, Write::rollback(start_ts, protected)),
-        Some(write) if protected => {
-            changes.put_write(key, start_ts, Write { has_overlapped_rollback: true, ..write.clone() });
+        Some(Overlapped { write, next_version }) if protected => {
+            let gc_fence = Some(next_version);
+            changes.put_write(key, start_ts, Write { has_overlapped_rollback: true, gc_fence, ..write.clone() });
         }
         Some(_) => {}
     }
@@ -161,11 +199,12 @@ pub(super) fn collapse_rollback(state: &State, changes: &mut Changes, key: &[u8]
     }
 }
 
-/// Notes a rollback in another transaction's lock, whose commit record could come to stand in the rollback's place.
+/// Notes a rollback in another transaction's lock, whose commit record could come to stand in the rollback's place
+/// (`mark_rollback_on_mismatching_lock` in `src/storage/mvcc/txn.rs`).
 ///
 /// Only a calculated commit timestamp can be another transaction's start timestamp.
-pub(super) fn mark_rollback_in_lock(state: &State, changes: &mut Changes, key: &[u8], start_ts: u64) {
-    if let Some(lock) = state.lock(key)
+pub(super) fn mark_rollback_in_lock(changes: &mut Changes, key: &[u8], start_ts: u64, other: Option<&Lock>) {
+    if let Some(lock) = other
         && lock.use_async_commit
         && start_ts >= lock.min_commit_ts
     {

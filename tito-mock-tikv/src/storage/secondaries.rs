@@ -1,11 +1,12 @@
-//! Whether a transaction with async commit is committed, by its secondary keys: it is as soon as all are prewritten.
+//! Whether a transaction with async commit is committed, by its secondary keys: it is as soon as all are prewritten
+//! (`src/storage/txn/commands/check_secondary_locks.rs`).
 
-use crate::proto::kvrpcpb::{CheckSecondaryLocksRequest, CheckSecondaryLocksResponse, LockInfo};
+use tito_tikv_proto::kvrpcpb::{CheckSecondaryLocksRequest, CheckSecondaryLocksResponse, LockInfo};
 
 use super::changes::Changes;
 use super::history::Outcome;
-use super::records::Write;
 use super::rollback::{collapse_rollback, mark_rollback_in_lock, put_rollback};
+use super::scope::Scope;
 use super::state::State;
 
 /// Returns the locks if all are there, the commit timestamp if a key is committed, or neither if a key is rolled back.
@@ -13,10 +14,11 @@ use super::state::State;
 /// A key that is not prewritten is rolled back, so that the answer stays true.
 pub(super) fn check_secondary_locks(
     state: &mut State,
+    scope: Scope<'_>,
     request: &CheckSecondaryLocksRequest,
 ) -> CheckSecondaryLocksResponse {
     let start_ts = request.start_version;
-    state.note_read(start_ts);
+    state.note_read(scope.store, start_ts);
     let mut changes = Changes::default();
     let mut locks = Vec::new();
     let mut decided = None;
@@ -32,7 +34,11 @@ pub(super) fn check_secondary_locks(
         }
     }
     state.apply(changes);
-    CheckSecondaryLocksResponse { locks, commit_ts: decided.unwrap_or(0), ..CheckSecondaryLocksResponse::default() }
+    let commit_ts = decided.unwrap_or(0);
+    if commit_ts != 0 {
+        state.note_commit(scope.store, start_ts, commit_ts);
+    }
+    CheckSecondaryLocksResponse { locks, commit_ts, ..CheckSecondaryLocksResponse::default() }
 }
 
 enum Secondary {
@@ -42,28 +48,25 @@ enum Secondary {
 }
 
 fn status(state: &State, changes: &mut Changes, key: &[u8], start_ts: u64) -> Secondary {
-    let lock = state.lock_of(key, start_ts);
-    if let Some(lock) = lock.filter(|lock| !lock.is_pessimistic()) {
+    let own = state.lock_of(key, start_ts);
+    if let Some(lock) = own.filter(|lock| !lock.is_pessimistic()) {
         return Secondary::Prewritten(Box::new(lock.info(key)));
     }
-    if lock.is_some() {
+    if own.is_some() {
         changes.delete_lock(key);
     }
     match state.outcome(key, start_ts) {
         Outcome::Committed { commit_ts } => Secondary::Committed(commit_ts),
         Outcome::RolledBack => Secondary::RolledBack,
         Outcome::Unknown { overlapped } => {
-            if lock.is_none() {
-                mark_rollback_in_lock(state, changes, key, start_ts);
+            if own.is_none() {
+                mark_rollback_in_lock(changes, key, start_ts, state.lock(key));
             }
-            roll_back(state, changes, key, start_ts, overlapped);
+            // Protected: were the record dropped, a late lock and prewrite could succeed and the transaction count as
+            // committed.
+            put_rollback(changes, key, start_ts, true, overlapped);
+            collapse_rollback(state, changes, key, start_ts);
             Secondary::RolledBack
         }
     }
-}
-
-/// Protected: were the record dropped, a late lock and prewrite could succeed and the transaction count as committed.
-fn roll_back(state: &State, changes: &mut Changes, key: &[u8], start_ts: u64, overlapped: Option<&Write>) {
-    put_rollback(changes, key, start_ts, true, overlapped);
-    collapse_rollback(state, changes, key, start_ts);
 }

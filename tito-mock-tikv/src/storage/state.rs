@@ -1,8 +1,8 @@
 //! Everything that the storage holds, and the one place where it changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::proto::kvrpcpb::LockInfo;
+use tito_tikv_proto::kvrpcpb::LockInfo;
 
 use super::Sizes;
 use super::boundary::KeyRange;
@@ -12,16 +12,20 @@ use super::raw::RawState;
 use super::records::Lock;
 use super::waiting::{Released, Waiting};
 
+/// How many committed transactions are remembered to recognise a late prewrite. TiKV keeps them for 30 seconds and no
+/// longer than its cache has room (`src/storage/txn/txn_status_cache.rs`).
+const KNOWN_COMMITS: usize = 1 << 16;
+
 /// The records by key, as the client names it.
 #[derive(Debug, Default)]
 pub(super) struct State {
     locks: BTreeMap<Vec<u8>, Lock>,
     histories: BTreeMap<Vec<u8>, History>,
-    /// The newest timestamp at which anything was read. A commit timestamp that is calculated here, for async commit
-    /// and one-phase commit, must be above it, or a snapshot would change after it was served.
-    ///
-    /// One for all stores, where TiKV has one for each: that is stricter, and a new leader needs none from PD.
-    max_ts: u64,
+    /// By store, the newest timestamp at which anything was read there. A commit timestamp that is calculated by the
+    /// store, for async commit and one-phase commit, must be above it, or a snapshot would change after it was served.
+    max_ts: HashMap<u64, u64>,
+    /// The commit timestamps of transactions that a store has lately seen committed, by store and start timestamp.
+    known_commits: BTreeMap<(u64, u64), u64>,
     pub(super) waiting: Waiting,
     pub(super) raw: RawState,
 }
@@ -44,15 +48,33 @@ impl State {
         self.history(key).outcome(start_ts)
     }
 
-    pub(super) fn max_ts(&self) -> u64 {
-        self.max_ts
+    pub(super) fn max_ts(&self, store: u64) -> u64 {
+        self.max_ts.get(&store).copied().unwrap_or(0)
     }
 
     /// Notes a read. `u64::MAX` reads the latest version, whichever it is, and binds nobody.
-    pub(super) fn note_read(&mut self, timestamp: u64) {
+    pub(super) fn note_read(&mut self, store: u64, timestamp: u64) {
         if timestamp != u64::MAX {
-            self.max_ts = self.max_ts.max(timestamp);
+            let max_ts = self.max_ts.entry(store).or_default();
+            *max_ts = (*max_ts).max(timestamp);
         }
+    }
+
+    pub(super) fn forget_reads(&mut self, store: u64) {
+        self.max_ts.remove(&store);
+        self.known_commits.retain(|(at, _), _| *at != store);
+    }
+
+    /// Remembers that a transaction is committed.
+    pub(super) fn note_commit(&mut self, store: u64, start_ts: u64, commit_ts: u64) {
+        self.known_commits.insert((store, start_ts), commit_ts);
+        if self.known_commits.len() > KNOWN_COMMITS {
+            self.known_commits.pop_first();
+        }
+    }
+
+    pub(super) fn is_known_committed(&self, store: u64, start_ts: u64) -> bool {
+        self.known_commits.contains_key(&(store, start_ts))
     }
 
     pub(super) fn locks_in(&self, range: &KeyRange) -> impl DoubleEndedIterator<Item = (&Vec<u8>, &Lock)> {
@@ -113,16 +135,34 @@ impl State {
 
     /// Removes every record of every key in a range.
     pub(super) fn destroy(&mut self, range: &KeyRange) {
-        let locked: Vec<Vec<u8>> = self.locks_in(range).map(|(key, _)| key.clone()).collect();
-        let mut changes = Changes::default();
-        for key in &locked {
-            changes.delete_lock(key);
-        }
-        self.apply(changes);
+        self.drop_locks(range, |_| true);
         let stored: Vec<Vec<u8>> = self.histories_in(range).map(|(key, _)| key.clone()).collect();
         for key in stored {
             self.histories.remove(&key);
         }
+    }
+
+    /// Makes the locks in a range known to all replicas.
+    pub(super) fn replicate_locks(&mut self, range: &KeyRange) {
+        let Some(bounds) = range.bounds() else { return };
+        for (_, lock) in self.locks.range_mut::<[u8], _>(bounds) {
+            lock.in_memory = false;
+        }
+    }
+
+    /// Drops the locks in a range that only the leader had, as it is gone.
+    pub(super) fn lose_locks_in_memory(&mut self, range: &KeyRange) {
+        self.drop_locks(range, |lock| lock.in_memory);
+    }
+
+    fn drop_locks(&mut self, range: &KeyRange, dropped: impl Fn(&Lock) -> bool) {
+        let keys: Vec<Vec<u8>> =
+            self.locks_in(range).filter(|(_, lock)| dropped(lock)).map(|(key, _)| key.clone()).collect();
+        let mut changes = Changes::default();
+        for key in &keys {
+            changes.delete_lock(key);
+        }
+        self.apply(changes);
     }
 
     pub(super) fn all_locks(&self) -> Vec<LockInfo> {

@@ -1,6 +1,6 @@
-//! What others learn, and decide, of a transaction by its primary key.
+//! What others learn, and decide, of a transaction by its primary key (`src/storage/txn/actions/check_txn_status.rs`).
 
-use crate::proto::kvrpcpb::{
+use tito_tikv_proto::kvrpcpb::{
     Action, CheckTxnStatusRequest, CheckTxnStatusResponse, TxnHeartBeatRequest, TxnHeartBeatResponse,
 };
 
@@ -9,18 +9,26 @@ use super::failure::{Failure, Result};
 use super::history::Outcome;
 use super::records::Lock;
 use super::rollback::{Protection, roll_back_lock, roll_back_missing};
+use super::scope::Scope;
 use super::state::State;
 
 /// Tells whether a transaction is committed, rolled back or going on, and rolls it back if its time is over.
-pub(super) fn check_txn_status(state: &mut State, request: &CheckTxnStatusRequest) -> CheckTxnStatusResponse {
+pub(super) fn check_txn_status(
+    state: &mut State,
+    scope: Scope<'_>,
+    request: &CheckTxnStatusRequest,
+) -> CheckTxnStatusResponse {
     // Once the caller knows the status it reads, so the transaction must not be committed below any of these.
     for timestamp in [request.lock_ts, request.caller_start_ts, request.current_ts] {
-        state.note_read(timestamp);
+        state.note_read(scope.store, timestamp);
     }
     let mut changes = Changes::default();
-    match check(state, &mut changes, request) {
+    match check(state, scope, &mut changes, request) {
         Ok(response) => {
             state.apply(changes);
+            if response.commit_version != 0 {
+                state.note_commit(scope.store, request.lock_ts, response.commit_version);
+            }
             response
         }
         Err(failure) => {
@@ -29,29 +37,43 @@ pub(super) fn check_txn_status(state: &mut State, request: &CheckTxnStatusReques
     }
 }
 
-fn check(state: &State, changes: &mut Changes, request: &CheckTxnStatusRequest) -> Result<CheckTxnStatusResponse> {
+fn check(
+    state: &State,
+    scope: Scope<'_>,
+    changes: &mut Changes,
+    request: &CheckTxnStatusRequest,
+) -> Result<CheckTxnStatusResponse> {
     let key = &request.primary_key;
     let Some(lock) = state.lock_of(key, request.lock_ts) else {
-        return check_missing(state, changes, request);
+        return check_missing(state, changes, request, state.lock(key));
     };
     if request.verify_is_primary && lock.primary != *key {
         if !lock.is_pessimistic() || request.resolving_pessimistic_lock {
             return Err(Failure::PrimaryMismatch(Box::new(lock.info(key))));
         }
         // The transaction has chosen another primary since; the lock that the caller met is an old one.
+        let response = check_missing(state, changes, request, None)?;
         changes.delete_lock(key);
-        return check_missing(state, changes, request);
+        return Ok(response);
     }
     if lock.use_async_commit && !request.force_sync_commit {
         // It may be committed without anything in this lock saying so: the secondaries decide.
-        return Ok(uncommitted(key, lock, Action::NoAction));
+        return Ok(uncommitted(lock, Action::NoAction));
+    }
+    if lock.is_pessimistic()
+        && lock.locked_with_conflict
+        && let Some(response) = determined(state, request)
+    {
+        // A lock that was forced by a request that came late, after the transaction had ended.
+        changes.delete_lock(key);
+        return Ok(response);
     }
     if lock.is_expired(request.current_ts) {
         if request.resolving_pessimistic_lock && lock.is_pessimistic() {
             changes.delete_lock(key);
             return Ok(answer(Action::TtlExpirePessimisticRollback));
         }
-        roll_back_lock(state, changes, key, lock, true);
+        roll_back_lock(state, scope, changes, key, lock, true)?;
         return Ok(answer(Action::TtlExpireRollback));
     }
     Ok(push(changes, request, lock))
@@ -71,29 +93,39 @@ fn push(changes: &mut Changes, request: &CheckTxnStatusRequest, lock: &Lock) -> 
     }
     let passed = reads_latest || (caller != 0 && lock.min_commit_ts > caller);
     let action = if passed { Action::MinCommitTsPushed } else { Action::NoAction };
-    uncommitted(&request.primary_key, &lock, action)
+    uncommitted(&lock, action)
 }
 
+/// What the write records say, if they say anything.
+fn determined(state: &State, request: &CheckTxnStatusRequest) -> Option<CheckTxnStatusResponse> {
+    match state.outcome(&request.primary_key, request.lock_ts) {
+        Outcome::Committed { commit_ts } => {
+            Some(CheckTxnStatusResponse { commit_version: commit_ts, ..CheckTxnStatusResponse::default() })
+        }
+        Outcome::RolledBack => Some(answer(Action::NoAction)),
+        Outcome::Unknown { .. } => None,
+    }
+}
+
+/// The transaction has no lock on the key, but another one may have.
 fn check_missing(
     state: &State,
     changes: &mut Changes,
     request: &CheckTxnStatusRequest,
+    other: Option<&Lock>,
 ) -> Result<CheckTxnStatusResponse> {
+    if let Some(response) = determined(state, request) {
+        return Ok(response);
+    }
     let (key, start_ts) = (&request.primary_key, request.lock_ts);
-    let overlapped = match state.outcome(key, start_ts) {
-        Outcome::Committed { commit_ts } => {
-            return Ok(CheckTxnStatusResponse { commit_version: commit_ts, ..CheckTxnStatusResponse::default() });
-        }
-        Outcome::RolledBack => return Ok(answer(Action::NoAction)),
-        Outcome::Unknown { overlapped } => overlapped,
-    };
     if !request.rollback_if_not_exist {
         return Err(Failure::TransactionNotFound { start_ts, primary: key.clone() });
     }
     if request.resolving_pessimistic_lock {
         return Ok(answer(Action::LockNotExistDoNothing));
     }
-    roll_back_missing(state, changes, key, start_ts, overlapped, Protection::Protected);
+    let overlapped = state.outcome(key, start_ts).overlapped();
+    roll_back_missing(state, changes, key, start_ts, other, overlapped, Protection::Protected);
     Ok(answer(Action::LockNotExistRollback))
 }
 
@@ -101,20 +133,31 @@ fn answer(action: Action) -> CheckTxnStatusResponse {
     CheckTxnStatusResponse { action: action.into(), ..CheckTxnStatusResponse::default() }
 }
 
-fn uncommitted(key: &[u8], lock: &Lock, action: Action) -> CheckTxnStatusResponse {
-    CheckTxnStatusResponse { lock_ttl: lock.ttl, lock_info: Some(lock.info(key)), ..answer(action) }
+/// The lock is told under the key that it names as the primary, whichever was asked for.
+fn uncommitted(lock: &Lock, action: Action) -> CheckTxnStatusResponse {
+    CheckTxnStatusResponse { lock_ttl: lock.ttl, lock_info: Some(lock.info(&lock.primary)), ..answer(action) }
 }
 
-/// Makes a primary's lock live longer, never shorter.
+/// Makes a primary's lock live longer, never shorter (`src/storage/txn/commands/txn_heart_beat.rs`). Of a transaction
+/// that is flushed bit by bit (since 8.0) it also raises the lowest commit timestamp.
 pub(super) fn txn_heart_beat(state: &mut State, request: &TxnHeartBeatRequest) -> TxnHeartBeatResponse {
     let (key, start_ts) = (&request.primary_lock, request.start_version);
     let Some(lock) = state.lock_of(key, start_ts) else {
         let failure = Failure::TransactionNotFound { start_ts, primary: key.clone() };
         return TxnHeartBeatResponse { error: Some(failure.into_key_error()), ..TxnHeartBeatResponse::default() };
     };
-    let lock_ttl = lock.ttl.max(request.advise_lock_ttl);
-    let mut changes = Changes::default();
-    changes.put_lock(key, Lock { ttl: lock_ttl, ..lock.clone() });
-    state.apply(changes);
+    let mut beaten = lock.clone();
+    beaten.ttl = lock.ttl.max(request.advise_lock_ttl);
+    if !lock.use_async_commit && lock.generation > 0 {
+        beaten.min_commit_ts = lock.min_commit_ts.max(request.min_commit_ts);
+    }
+    let lock_ttl = beaten.ttl;
+    if beaten != *lock {
+        // It is replicated from now on.
+        beaten.in_memory = false;
+        let mut changes = Changes::default();
+        changes.put_lock(key, beaten);
+        state.apply(changes);
+    }
     TxnHeartBeatResponse { lock_ttl, ..TxnHeartBeatResponse::default() }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use tito_tikv_proto::deadlock::WaitForEntry;
+use tito_tikv_proto::kvrpcpb::{Deadlock, PessimisticLockRequest};
 use tokio::sync::oneshot;
 
 use super::deadlock::{WaitForGraph, key_hash};
@@ -44,16 +46,30 @@ impl Waiting {
         &mut self,
         key: &[u8],
         lock: &Lock,
-        start_ts: u64,
+        request: &PessimisticLockRequest,
     ) -> Result<(Ticket, oneshot::Receiver<Released>), Failure> {
         self.last += 1;
         let id = self.last;
-        if let Err(held) = self.graph.add(id, start_ts, lock.start_ts, key) {
-            return Err(Failure::Deadlock {
+        let start_ts = request.start_version;
+        let tag = request.context.as_ref().map(|context| context.resource_group_tag.clone()).unwrap_or_default();
+        let entry = WaitForEntry {
+            txn: start_ts,
+            wait_for_txn: lock.start_ts,
+            key_hash: key_hash(key),
+            key: key.to_vec(),
+            resource_group_tag: tag,
+            ..WaitForEntry::default()
+        };
+        if let Err(mut wait_chain) = self.graph.add(id, entry.clone()) {
+            let held = wait_chain.last().cloned().unwrap_or_default();
+            wait_chain.push(entry);
+            return Err(Failure::Deadlock(Box::new(Deadlock {
                 lock_ts: lock.start_ts,
                 lock_key: key.to_vec(),
-                deadlock_key_hash: key_hash(&held),
-            });
+                deadlock_key_hash: held.key_hash,
+                wait_chain,
+                ..Deadlock::default()
+            })));
         }
         let (wake, woken) = oneshot::channel();
         self.waiters.entry(key.to_vec()).or_default().push(Waiter { id, start_ts, wake });

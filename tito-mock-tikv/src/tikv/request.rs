@@ -1,9 +1,11 @@
 //! What requests to a region have in common.
-use crate::proto::errorpb;
-use crate::proto::kvrpcpb::*;
-use crate::topology::KeyForm;
+use std::sync::LazyLock;
 
-pub(super) trait RegionRequest: Send + Sync {
+use crate::topology::KeyForm;
+use tito_tikv_proto::errorpb;
+use tito_tikv_proto::kvrpcpb::*;
+
+pub(super) trait RegionRequest: Clone + Send + Sync + 'static {
     type Response: RegionResponse;
 
     /// Whether the request is of the raw calls, whose keys are not encoded in boundaries.
@@ -24,22 +26,12 @@ pub(super) trait RegionRequest: Send + Sync {
     }
 }
 
-pub(super) trait RegionResponse: Default + Send {
+pub(super) trait RegionResponse: Default + Send + 'static {
     fn of_region_error(error: errorpb::Error) -> Self;
 }
 
 /// A request without a context gets this one, and by it the answer that there is no store 0.
-static NO_CONTEXT: Context = Context {
-    region_id: 0,
-    region_epoch: None,
-    peer: None,
-    term: 0,
-    isolation_level: 0,
-    resolved_locks: Vec::new(),
-    api_version: 0,
-    committed_locks: Vec::new(),
-    keyspace_id: 0,
-};
+static NO_CONTEXT: LazyLock<Context> = LazyLock::new(Context::default);
 
 macro_rules! requests {
     ($($raw:literal $request:ident -> $response:ident: |$it:ident| $keys:expr, $end:expr;)*) => {$(
@@ -49,7 +41,7 @@ macro_rules! requests {
             const RAW: bool = $raw;
 
             fn context(&self) -> &Context {
-                self.context.as_ref().unwrap_or(&NO_CONTEXT)
+                self.context.as_ref().unwrap_or_else(|| &*NO_CONTEXT)
             }
 
             fn keys(&self) -> Vec<&[u8]> {
@@ -96,9 +88,14 @@ requests! {
     false BatchRollbackRequest -> BatchRollbackResponse: |it| all(&it.keys), None;
     false ScanLockRequest -> ScanLockResponse: |it| Vec::new(), None;
     false ResolveLockRequest -> ResolveLockResponse: |it| all(&it.keys), None;
-    false GcRequest -> GcResponse: |it| Vec::new(), None;
     false DeleteRangeRequest -> DeleteRangeResponse: |it| vec![&it.start_key], Some(&it.end_key);
+    false MvccGetByKeyRequest -> MvccGetByKeyResponse: |it| vec![&it.key], None;
+    false MvccGetByStartTsRequest -> MvccGetByStartTsResponse: |it| Vec::new(), None;
+    false UnsafeDestroyRangeRequest -> UnsafeDestroyRangeResponse: |it| Vec::new(), None;
     false SplitRegionRequest -> SplitRegionResponse: |it| all(&it.split_keys), None;
+    false FlushRequest -> FlushResponse: |it| of_mutations(&it.mutations), None;
+    false BufferBatchGetRequest -> BufferBatchGetResponse: |it| all(&it.keys), None;
+    true RawChecksumRequest -> RawChecksumResponse: |it| Vec::new(), None;
     true RawGetRequest -> RawGetResponse: |it| vec![&it.key], None;
     true RawBatchGetRequest -> RawBatchGetResponse: |it| all(&it.keys), None;
     true RawPutRequest -> RawPutResponse: |it| vec![&it.key], None;

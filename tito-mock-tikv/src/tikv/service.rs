@@ -1,28 +1,29 @@
 //! A store's calls: check the region, let a fault strike, ask the storage, answer.
 use std::borrow::Cow;
+use std::future::Future;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use super::request::{RegionRequest, RegionResponse};
 use crate::codec;
+use crate::faults::Struck;
 use crate::listener::Connections;
-use crate::proto::errorpb;
-use crate::proto::kvrpcpb::*;
-use crate::proto::metapb;
-use crate::proto::tikvpb::tikv_server::Tikv;
 use crate::range::RegionRange;
-use crate::shared::{Shared, Verdict};
-use crate::storage::Storage;
-use crate::topology::{KeyForm, Region, RegionError, Topology, key_not_in_region, region_not_found, store_not_match};
-use crate::{Fault, Rpc};
+use crate::shared::{Arrival, Settings, Shared, Verdict, Wait};
+use crate::storage::{Scope, Storage};
+use crate::topology::{KeyForm, Region, RegionError, Topology};
+use crate::{Fault, Rpc, TikvVersion};
+use tito_tikv_proto::kvrpcpb::*;
+use tito_tikv_proto::metapb;
 
 /// One store.
 #[derive(Clone)]
 pub(crate) struct StoreService {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     store_id: u64,
-    connections: Arc<Connections>,
+    pub(super) connections: Arc<Connections>,
 }
 
 impl StoreService {
@@ -30,23 +31,106 @@ impl StoreService {
         StoreService { shared, store_id, connections }
     }
 
-    /// The way of nearly every call.
-    async fn serve<Q: RegionRequest>(
+    /// The way of every call: a fault may strike it, and what the store has got it carries out, whatever the client does.
+    async fn run<Q, S, F>(
         &self,
         rpc: Rpc,
         request: Request<Q>,
-        answer: impl FnOnce(&Storage, &Q, &RegionRange) -> Q::Response + Send,
+        act: impl FnOnce(Self, Arc<Q>, Verdict) -> F + Clone + Send + Sync + 'static,
+    ) -> Result<Response<S>, Status>
+    where
+        Q: RegionRequest,
+        S: Send + 'static,
+        F: Future<Output = S> + Send + 'static,
+    {
+        let request = Arc::new(request.into_inner());
+        let Arrival { verdict, wait, is_given_up } = self.shared.strike(rpc, &request.keys(), &self.connections)?;
+        if let Verdict::Repeat(rule) = verdict {
+            let (act, service, request) = (act.clone(), self.clone(), request.clone());
+            self.shared.tasks.spawn(async move {
+                service.shared.wait(Wait::UntilRemoved(rule)).await;
+                act(service, request, Verdict::Proceed).await;
+            });
+        }
+        let Some(wait) = wait else {
+            let response = act(self.clone(), request, verdict.clone()).await;
+            return verdict.finish(response);
+        };
+        let (answer, answered) = oneshot::channel();
+        let (service, verdict_there) = (self.clone(), verdict.clone());
+        self.shared.tasks.spawn(async move {
+            service.shared.wait(wait).await;
+            // Nobody may be waiting any more.
+            let _ = answer.send(act(service, request, verdict_there).await);
+        });
+        if is_given_up {
+            return Err(Status::unavailable("the mock cluster is going to do this later"));
+        }
+        match answered.await {
+            Ok(response) => verdict.finish(response),
+            Err(_) => Err(Status::unavailable("the mock cluster is shut down")),
+        }
+    }
+
+    /// The way of nearly every call.
+    pub(super) async fn serve<Q: RegionRequest>(
+        &self,
+        rpc: Rpc,
+        request: Request<Q>,
+        answer: fn(&Storage, &Q, Scope<'_>) -> Q::Response,
     ) -> Result<Response<Q::Response>, Status> {
-        let request = request.into_inner();
-        let verdict = self.shared.arrive(rpc, &request.keys(), &self.connections).await?;
+        self.run(rpc, request, move |service: Self, request: Arc<Q>, verdict: Verdict| async move {
+            service.carry_out(&*request, &verdict, answer)
+        })
+        .await
+    }
+
+    fn carry_out<Q: RegionRequest>(
+        &self,
+        request: &Q,
+        verdict: &Verdict,
+        answer: fn(&Storage, &Q, Scope<'_>) -> Q::Response,
+    ) -> Q::Response {
+        self.shared.sync_max_ts(self.store_id, request.context().region_id);
+        let now = if Q::RAW { self.shared.oracle.now() / 1000 } else { 0 };
         // The topology is held until the storage has answered: a split or merge comes before or after the call.
         let topology = self.shared.topology();
-        let response = match self.admit(&topology, &request, &verdict) {
-            Ok(region) => answer(&self.shared.storage, &request, &range_for(&request, region)),
+        match self.admit(&topology, request, verdict) {
+            Ok(region) => {
+                let response = answer(
+                    &self.shared.storage,
+                    request,
+                    Scope { now, ..self.scope(region, &range_for(request, region)) },
+                );
+                match verdict {
+                    Verdict::Answer(fault) => self.injected(fault, &topology, request).unwrap_or(response),
+                    _ => response,
+                }
+            }
             Err(error) => Q::Response::of_region_error(*error),
-        };
-        drop(topology);
-        verdict.finish(response)
+        }
+    }
+
+    fn scope<'a>(&self, region: &Region, range: &'a RegionRange) -> Scope<'a> {
+        let Settings { version, in_memory_locks } = self.shared.settings;
+        let max_ts_synced = region.max_ts_synced;
+        Scope { store: self.store_id, region: range, max_ts_synced, version, now: 0, in_memory_locks }
+    }
+
+    /// The answer that a fault wants.
+    fn injected<Q: RegionRequest>(&self, fault: &Fault, topology: &Topology, request: &Q) -> Option<Q::Response> {
+        let error = fault.region_error(topology, &self.struck(request));
+        error.map(|error| Q::Response::of_region_error(*error))
+    }
+
+    fn struck<'a, Q: RegionRequest>(&self, request: &'a Q) -> Struck<'a> {
+        let context = request.context();
+        Struck {
+            store_id: self.store_id,
+            region_id: context.region_id,
+            peer_id: context.peer.as_ref().map_or(0, |peer| peer.id),
+            first_key: request.keys().first().copied().unwrap_or_default(),
+        }
     }
 
     /// The region that a request may go to.
@@ -56,8 +140,12 @@ impl StoreService {
         request: &Q,
         verdict: &Verdict,
     ) -> Result<&'a Region, RegionError> {
-        if let Verdict::Answer(fault) = verdict {
-            return Err(self.region_error(fault, topology, request));
+        // A result that is not known may be there.
+        if let Verdict::Answer(fault) = verdict
+            && *fault != (Fault::UndeterminedResult { applied: true })
+            && let Some(error) = fault.region_error(topology, &self.struck(request))
+        {
+            return Err(error);
         }
         let region = topology.check(self.store_id, request.context())?;
         let (keys, form) = (request.keys(), request.key_form());
@@ -70,90 +158,121 @@ impl StoreService {
         Ok(region)
     }
 
-    /// A region error that was asked for, told of the region as it is.
-    fn region_error<Q: RegionRequest>(&self, fault: &Fault, topology: &Topology, request: &Q) -> RegionError {
-        let region_id = request.context().region_id;
-        let Some(region) = topology.region(region_id) else { return region_not_found(region_id) };
-        let error = match fault {
-            Fault::EpochNotMatch => return topology.epoch_not_match(region, region.version),
-            Fault::RegionNotFound => return region_not_found(region_id),
-            Fault::StoreNotMatch => return store_not_match(self.store_id, self.store_id),
-            Fault::KeyNotInRegion => {
-                return key_not_in_region(request.keys().first().copied().unwrap_or_default(), region);
-            }
-            Fault::NotLeader => errorpb::Error {
-                not_leader: Some(errorpb::NotLeader { region_id, leader: None }),
-                ..errorpb::Error::default()
-            },
-            Fault::StaleCommand => {
-                errorpb::Error { stale_command: Some(errorpb::StaleCommand::default()), ..errorpb::Error::default() }
-            }
-            Fault::MaxTimestampNotSynced => errorpb::Error {
-                max_timestamp_not_synced: Some(errorpb::MaxTimestampNotSynced::default()),
-                ..errorpb::Error::default()
-            },
-            Fault::RaftEntryTooLarge => errorpb::Error {
-                raft_entry_too_large: Some(errorpb::RaftEntryTooLarge { region_id, entry_size: 8 << 20 }),
-                ..errorpb::Error::default()
-            },
-            // The others are no region errors, and are dealt with before.
-            _ => errorpb::Error {
-                server_is_busy: Some(errorpb::ServerIsBusy {
-                    reason: "the mock cluster was told to be busy".to_owned(),
-                    ..errorpb::ServerIsBusy::default()
-                }),
-                ..errorpb::Error::default()
-            },
-        };
-        let message = format!("the mock cluster was told to answer {}", fault.name());
-        Box::new(errorpb::Error { message, ..error })
-    }
-
-    async fn pessimistic_lock(
+    pub(super) async fn pessimistic_lock(
         &self,
         request: Request<PessimisticLockRequest>,
     ) -> Result<Response<PessimisticLockResponse>, Status> {
-        let request = request.into_inner();
-        let verdict = self.shared.arrive(Rpc::KvPessimisticLock, &request.keys(), &self.connections).await?;
-        let refused = self.admit(&self.shared.topology(), &request, &verdict).err();
-        // Waiting for a lock must not hold up splits and merges. What is locked is the same in whichever region it is.
-        let response = match refused {
-            None => self.shared.storage.pessimistic_lock(&request).await,
-            Some(error) => PessimisticLockResponse::of_region_error(*error),
-        };
-        verdict.finish(response)
+        self.run(
+            Rpc::KvPessimisticLock,
+            request,
+            move |service: Self, request: Arc<PessimisticLockRequest>, verdict: Verdict| async move {
+                // The topology is not held while the request waits, which must not hold up splits and merges.
+                let admit = |act: &mut dyn FnMut(Scope<'_>)| {
+                    let topology = service.shared.topology();
+                    match service.admit(&topology, &*request, &verdict) {
+                        Ok(region) => {
+                            act(service.scope(region, &region.range));
+                            None
+                        }
+                        Err(error) => Some(PessimisticLockResponse::of_region_error(*error)),
+                    }
+                };
+                let response = service.shared.storage.pessimistic_lock(&request, admit).await;
+                match &verdict {
+                    Verdict::Answer(fault) => {
+                        service.injected(fault, &service.shared.topology(), &*request).unwrap_or(response)
+                    }
+                    _ => response,
+                }
+            },
+        )
+        .await
     }
 
     /// Addressed to the store, so there is no region to check.
-    async fn destroy_range(
+    pub(super) async fn destroy_range(
         &self,
         request: Request<UnsafeDestroyRangeRequest>,
     ) -> Result<Response<UnsafeDestroyRangeResponse>, Status> {
-        let verdict = self.shared.arrive(Rpc::UnsafeDestroyRange, &[], &self.connections).await?;
-        let topology = self.shared.topology();
-        let response = self.shared.storage.unsafe_destroy_range(request.get_ref());
-        drop(topology);
-        verdict.finish(response)
+        self.run(
+            Rpc::UnsafeDestroyRange,
+            request,
+            |service: Self, request: Arc<UnsafeDestroyRangeRequest>, verdict: Verdict| async move {
+                let topology = service.shared.topology();
+                let error = match &verdict {
+                    Verdict::Answer(fault) => fault.region_error(&topology, &service.struck(&*request)),
+                    _ => None,
+                };
+                let is_done = !matches!(&verdict, Verdict::Answer(fault) if *fault != Fault::UndeterminedResult { applied: true });
+                if is_done {
+                    service.shared.storage.unsafe_destroy_range(&request);
+                }
+                UnsafeDestroyRangeResponse { region_error: error.map(|error| *error), ..Default::default() }
+            },
+        )
+        .await
     }
 
-    async fn split(&self, request: Request<SplitRegionRequest>) -> Result<Response<SplitRegionResponse>, Status> {
-        let mut request = request.into_inner();
-        if request.split_keys.is_empty() && !request.split_key.is_empty() {
-            // The field of older clients.
-            request.split_keys.push(std::mem::take(&mut request.split_key));
-        }
-        let verdict = self.shared.arrive(Rpc::SplitRegion, &request.keys(), &self.connections).await?;
-        let mut topology = self.shared.topology_mut();
-        let admitted = self.admit(&topology, &request, &verdict).map(|region| region.id);
-        let response = match admitted {
-            Ok(id) => {
-                let keys = request.split_keys.iter().map(|key| codec::encode(key)).collect();
-                split_response(topology.split(id, keys).iter().map(Region::meta).collect())
+    pub(super) async fn split(
+        &self,
+        request: Request<SplitRegionRequest>,
+    ) -> Result<Response<SplitRegionResponse>, Status> {
+        let request = request.map(|mut request| {
+            if request.split_keys.is_empty() && !request.split_key.is_empty() {
+                // The field of older clients.
+                request.split_keys.push(std::mem::take(&mut request.split_key));
             }
-            Err(error) => SplitRegionResponse::of_region_error(*error),
+            request
+        });
+        self.run(
+            Rpc::SplitRegion,
+            request,
+            |service: Self, request: Arc<SplitRegionRequest>, verdict: Verdict| async move {
+                let mut topology = service.shared.topology_mut();
+                let admitted = service.admit(&topology, &*request, &verdict).map(|region| region.id);
+                match admitted {
+                    Ok(id) => {
+                        let keys = request.split_keys.iter().map(|key| codec::encode(key)).collect();
+                        let parts = topology.split(id, keys).iter().map(Region::meta).collect();
+                        match &verdict {
+                            Verdict::Answer(fault) => service.injected(fault, &topology, &*request),
+                            _ => None,
+                        }
+                        .unwrap_or_else(|| split_response(parts))
+                    }
+                    Err(error) => SplitRegionResponse::of_region_error(*error),
+                }
+            },
+        )
+        .await
+    }
+
+    /// A call that there is since 8.0.
+    pub(super) async fn serve_flush<Q: RegionRequest>(
+        &self,
+        rpc: Rpc,
+        request: Request<Q>,
+        answer: fn(&Storage, &Q, Scope<'_>) -> Q::Response,
+    ) -> Result<Response<Q::Response>, Status> {
+        if self.shared.settings.version < TikvVersion::V8_5 {
+            return Err(Status::unimplemented("transactions are flushed since 8.0"));
+        }
+        self.serve(rpc, request, answer).await
+    }
+
+    /// Versions are collected by PD's safe point only (`fn kv_gc` in `src/server/service/kv.rs`, since 5.0).
+    pub(super) async fn gc(&self, request: Request<GcRequest>) -> Result<Response<GcResponse>, Status> {
+        let region_id = request.get_ref().context.as_ref().map_or(0, |context| context.region_id);
+        let verdict = self.shared.arrive(Rpc::KvGc, &[], &self.connections).await?;
+        let struck = Struck { store_id: self.store_id, region_id, peer_id: 0, first_key: &[] };
+        let error = match &verdict {
+            Verdict::Answer(fault) => fault.region_error(&self.shared.topology(), &struck),
+            _ => None,
         };
-        drop(topology);
-        verdict.finish(response)
+        match error {
+            Some(error) => Ok(Response::new(GcResponse { region_error: Some(*error), ..GcResponse::default() })),
+            None => Err(Status::unimplemented("versions are collected when PD's safe point moves")),
+        }
     }
 }
 
@@ -162,7 +281,7 @@ fn split_response(regions: Vec<metapb::Region>) -> SplitRegionResponse {
         [left, right] => (Some(left.clone()), Some(right.clone())),
         _ => (None, None),
     };
-    SplitRegionResponse { region_error: None, left, right, regions }
+    SplitRegionResponse { left, right, regions, ..SplitRegionResponse::default() }
 }
 
 /// The region's part of the key space in the form of the request's own keys for raw calls, in PD's form for the others.
@@ -172,78 +291,4 @@ fn range_for<'a, Q: RegionRequest>(request: &Q, region: &'a Region) -> Cow<'a, R
     }
     let decode = |boundary: &[u8]| codec::decode(boundary).unwrap_or_else(|| boundary.to_vec());
     Cow::Owned(RegionRange { start: decode(&region.range.start), end: decode(&region.range.end) })
-}
-
-macro_rules! tikv_calls {
-    ($($method:ident $rpc:ident $request:ident $response:ident |$($argument:pat_param),*| $answer:expr;)*) => {
-        #[tonic::async_trait]
-        impl Tikv for StoreService {
-            $(
-                async fn $method(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
-                    self.serve(Rpc::$rpc, request, |$($argument),*| $answer).await
-                }
-            )*
-
-            async fn kv_pessimistic_lock(
-                &self,
-                request: Request<PessimisticLockRequest>,
-            ) -> Result<Response<PessimisticLockResponse>, Status> {
-                self.pessimistic_lock(request).await
-            }
-
-            async fn unsafe_destroy_range(
-                &self,
-                request: Request<UnsafeDestroyRangeRequest>,
-            ) -> Result<Response<UnsafeDestroyRangeResponse>, Status> {
-                self.destroy_range(request).await
-            }
-
-            async fn split_region(
-                &self,
-                request: Request<SplitRegionRequest>,
-            ) -> Result<Response<SplitRegionResponse>, Status> {
-                self.split(request).await
-            }
-        }
-    };
-}
-
-tikv_calls! {
-    kv_get KvGet GetRequest GetResponse |storage, it, _| storage.get(it);
-    kv_scan KvScan ScanRequest ScanResponse |storage, it, range| storage.scan(it, range);
-    kv_prewrite KvPrewrite PrewriteRequest PrewriteResponse |storage, it, _| storage.prewrite(it);
-    kv_pessimistic_rollback KvPessimisticRollback PessimisticRollbackRequest PessimisticRollbackResponse
-        |storage, it, _| storage.pessimistic_rollback(it);
-    kv_txn_heart_beat KvTxnHeartBeat TxnHeartBeatRequest TxnHeartBeatResponse
-        |storage, it, _| storage.txn_heart_beat(it);
-    kv_check_txn_status KvCheckTxnStatus CheckTxnStatusRequest CheckTxnStatusResponse
-        |storage, it, _| storage.check_txn_status(it);
-    kv_check_secondary_locks KvCheckSecondaryLocks CheckSecondaryLocksRequest CheckSecondaryLocksResponse
-        |storage, it, _| storage.check_secondary_locks(it);
-    kv_commit KvCommit CommitRequest CommitResponse |storage, it, _| storage.commit(it);
-    kv_cleanup KvCleanup CleanupRequest CleanupResponse |storage, it, _| storage.cleanup(it);
-    kv_batch_get KvBatchGet BatchGetRequest BatchGetResponse |storage, it, _| storage.batch_get(it);
-    kv_batch_rollback KvBatchRollback BatchRollbackRequest BatchRollbackResponse
-        |storage, it, _| storage.batch_rollback(it);
-    kv_scan_lock KvScanLock ScanLockRequest ScanLockResponse |storage, it, range| storage.scan_lock(it, range);
-    kv_resolve_lock KvResolveLock ResolveLockRequest ResolveLockResponse
-        |storage, it, range| storage.resolve_lock(it, range);
-    kv_gc KvGc GcRequest GcResponse |storage, it, range| storage.gc(it, range);
-    kv_delete_range KvDeleteRange DeleteRangeRequest DeleteRangeResponse |storage, it, _| storage.delete_range(it);
-    raw_get RawGet RawGetRequest RawGetResponse |storage, it, _| storage.raw_get(it);
-    raw_batch_get RawBatchGet RawBatchGetRequest RawBatchGetResponse |storage, it, _| storage.raw_batch_get(it);
-    raw_put RawPut RawPutRequest RawPutResponse |storage, it, _| storage.raw_put(it);
-    raw_batch_put RawBatchPut RawBatchPutRequest RawBatchPutResponse |storage, it, _| storage.raw_batch_put(it);
-    raw_delete RawDelete RawDeleteRequest RawDeleteResponse |storage, it, _| storage.raw_delete(it);
-    raw_batch_delete RawBatchDelete RawBatchDeleteRequest RawBatchDeleteResponse
-        |storage, it, _| storage.raw_batch_delete(it);
-    raw_scan RawScan RawScanRequest RawScanResponse |storage, it, range| storage.raw_scan(it, range);
-    raw_batch_scan RawBatchScan RawBatchScanRequest RawBatchScanResponse
-        |storage, it, range| storage.raw_batch_scan(it, range);
-    raw_delete_range RawDeleteRange RawDeleteRangeRequest RawDeleteRangeResponse
-        |storage, it, _| storage.raw_delete_range(it);
-    raw_get_key_ttl RawGetKeyTtl RawGetKeyTtlRequest RawGetKeyTtlResponse
-        |storage, it, _| storage.raw_get_key_ttl(it);
-    raw_compare_and_swap RawCompareAndSwap RawCasRequest RawCasResponse
-        |storage, it, _| storage.raw_compare_and_swap(it);
 }

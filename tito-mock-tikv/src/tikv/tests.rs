@@ -8,19 +8,24 @@ use tonic::Request;
 use super::StoreService;
 use crate::codec;
 use crate::pd::{Oracle, PdState};
-use crate::proto::kvrpcpb::*;
-use crate::proto::tikvpb::tikv_server::Tikv;
-use crate::shared::Shared;
+use crate::shared::{Settings, Shared};
 use crate::topology::Topology;
+use tito_tikv_proto::kvrpcpb::*;
+use tito_tikv_proto::tikvpb::tikv_server::Tikv;
 
 fn service() -> (Arc<Shared>, StoreService) {
-    let topology = Topology::new(&[SocketAddr::from(([127, 0, 0, 1], 1))]);
-    let shared = Shared::new(topology, Oracle::new(Arc::new(|| 1)), PdState::new(Vec::new(), Vec::new()));
+    service_with(Settings::default())
+}
+
+pub(super) fn service_with(settings: Settings) -> (Arc<Shared>, StoreService) {
+    let topology = Topology::new(&[SocketAddr::from(([127, 0, 0, 1], 1))], settings.version);
+    let pd = PdState::new(Vec::new(), Vec::new(), settings.version, 7);
+    let shared = Shared::new(settings, topology, Oracle::new(Arc::new(|| 1)), pd);
     let shared = Arc::new(shared);
     (shared.clone(), StoreService::new(shared, 1, Arc::default()))
 }
 
-fn context(shared: &Shared, key: &[u8]) -> Option<Context> {
+pub(super) fn context(shared: &Shared, key: &[u8]) -> Option<Context> {
     let topology = shared.topology();
     let region = topology.region_of(&codec::encode(key)).unwrap();
     Some(Context {

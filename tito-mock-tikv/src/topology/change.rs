@@ -63,6 +63,8 @@ impl Topology {
         let region = self.regions.get_mut(&id)?;
         region.range.end = taken.range.end;
         region.version = region.version.max(taken.version) + 1;
+        // The other part may have been read from elsewhere.
+        region.max_ts_synced &= taken.max_ts_synced && taken.leader == region.leader;
         Some(())
     }
 
@@ -74,7 +76,7 @@ impl Topology {
             Some(_) => {}
         }
         if let Some(region) = self.regions.get_mut(&id) {
-            region.leader = store_id;
+            region.lead_by(store_id);
         }
         Ok(())
     }
@@ -87,13 +89,17 @@ impl Topology {
     }
 
     /// Gives the regions that a store leads to the other running ones in turn; without any they stay.
-    pub(crate) fn move_leaders_off(&mut self, store_id: u64) {
+    /// Returns the ranges of those that moved.
+    pub(crate) fn move_leaders_off(&mut self, store_id: u64) -> Vec<RegionRange> {
         let mut others = self.running_stores();
         others.retain(|other| *other != store_id);
         let led = self.regions.values_mut().filter(|region| region.leader == store_id);
-        for (region, store) in led.zip(others.iter().cycle()) {
-            region.leader = *store;
-        }
+        led.zip(others.iter().cycle())
+            .map(|(region, store)| {
+                region.lead_by(*store);
+                region.range.clone()
+            })
+            .collect()
     }
 
     /// Gives the regions to the running stores in turn, in the order of their keys.
@@ -143,7 +149,7 @@ impl Topology {
         let ids: Vec<u64> = self.regions.keys().copied().collect();
         let region = self.regions.get_mut(&random.choice(ids)?)?;
         let others = self.stores.iter().filter(|(id, store)| store.running && **id != region.leader).map(|(id, _)| *id);
-        region.leader = random.choice(others.collect::<Vec<u64>>())?;
+        region.lead_by(random.choice(others.collect::<Vec<u64>>())?);
         Some(ShuffleStep::TransferLeader { region: region.id, store: region.leader })
     }
 

@@ -1,8 +1,8 @@
 //! Whether a request goes to the right region at the right store.
 use super::{Region, Topology};
 use crate::codec;
-use crate::proto::errorpb::{self, EpochNotMatch, KeyNotInRegion, NotLeader, RegionNotFound, StoreNotMatch};
-use crate::proto::kvrpcpb::Context;
+use tito_tikv_proto::errorpb::{self, EpochNotMatch, KeyNotInRegion, NotLeader, RegionNotFound, StoreNotMatch};
+use tito_tikv_proto::kvrpcpb::Context;
 
 /// What a store answers instead of a result. Boxed, as it is large and rare.
 pub(crate) type RegionError = Box<errorpb::Error>;

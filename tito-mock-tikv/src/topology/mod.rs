@@ -12,8 +12,9 @@ pub use self::change::ShuffleStep;
 pub(crate) use self::check::{KeyForm, RegionError, key_not_in_region, region_not_found, store_not_match};
 pub use self::describe::{RegionDescription, StoreDescription};
 pub(crate) use self::region::Region;
-use crate::proto::metapb;
+use crate::TikvVersion;
 use crate::range::RegionRange;
+use tito_tikv_proto::metapb;
 
 /// Which regions there are and where they are led. The regions cover the whole key space and never overlap.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(crate) struct Topology {
     starts: BTreeMap<Vec<u8>, u64>,
     stores: BTreeMap<u64, Store>,
     last_id: u64,
+    version: TikvVersion,
 }
 
 #[derive(Debug)]
@@ -33,15 +35,15 @@ struct Store {
 
 impl Topology {
     /// One region that holds everything, led by the first store. Stores are numbered from 1.
-    pub(crate) fn new(addresses: &[SocketAddr]) -> Self {
+    pub(crate) fn new(addresses: &[SocketAddr], version: TikvVersion) -> Self {
         let stores: BTreeMap<u64, Store> =
             (1..).zip(addresses.iter().map(|address| Store { address: *address, running: true })).collect();
         let last_id = stores.len() as u64;
-        let mut topology = Topology { regions: BTreeMap::new(), starts: BTreeMap::new(), stores, last_id };
+        let mut topology = Topology { regions: BTreeMap::new(), starts: BTreeMap::new(), stores, last_id, version };
         let range = RegionRange { start: Vec::new(), end: Vec::new() };
         let id = topology.allocate_id();
         let peers = topology.new_peers();
-        topology.insert(Region { id, range, version: 1, peers, leader: 1 });
+        topology.insert(Region { id, range, version: 1, peers, leader: 1, max_ts_synced: true });
         topology
     }
 
@@ -53,7 +55,10 @@ impl Topology {
 
     fn new_peers(&mut self) -> Vec<metapb::Peer> {
         let stores: Vec<u64> = self.stores.keys().copied().collect();
-        stores.into_iter().map(|store_id| metapb::Peer { id: self.allocate_id(), store_id, role: 0 }).collect()
+        stores
+            .into_iter()
+            .map(|store_id| metapb::Peer { id: self.allocate_id(), store_id, ..metapb::Peer::default() })
+            .collect()
     }
 
     fn insert(&mut self, region: Region) {
@@ -65,6 +70,20 @@ impl Topology {
         let region = self.regions.remove(&id)?;
         self.starts.remove(&region.range.start);
         Some(region)
+    }
+
+    /// Notes that a region's leader has asked PD for the time.
+    pub(crate) fn set_max_ts_synced(&mut self, id: u64) {
+        if let Some(region) = self.regions.get_mut(&id) {
+            region.max_ts_synced = true;
+        }
+    }
+
+    /// Notes that a store has forgotten what was read from it.
+    pub(crate) fn unsync_led_by(&mut self, store_id: u64) {
+        for region in self.regions.values_mut().filter(|region| region.leader == store_id) {
+            region.max_ts_synced = false;
+        }
     }
 
     pub(crate) fn region(&self, id: u64) -> Option<&Region> {
@@ -93,7 +112,7 @@ impl Topology {
     pub(crate) fn store_meta(&self, id: u64) -> Option<metapb::Store> {
         let store = self.stores.get(&id)?;
         let address = store.address.to_string();
-        Some(metapb::Store { id, address, version: crate::TIKV_VERSION.to_owned(), ..metapb::Store::default() })
+        Some(metapb::Store { id, address, version: self.version.number().to_owned(), ..metapb::Store::default() })
     }
 
     pub(crate) fn store_metas(&self) -> Vec<metapb::Store> {

@@ -1,6 +1,6 @@
 //! A region as the cluster holds it.
-use crate::proto::metapb;
 use crate::range::RegionRange;
+use tito_tikv_proto::metapb;
 
 /// A part of the key space with a peer on every store, one of which leads.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub(crate) struct Region {
     pub(crate) peers: Vec<metapb::Peer>,
     /// The store of the leading peer.
     pub(crate) leader: u64,
+    /// Whether the leader has asked PD for the time since it leads.
+    pub(crate) max_ts_synced: bool,
 }
 
 /// The set of a region's peers never changes, so neither does the version of that.
@@ -25,12 +27,20 @@ impl Region {
             end_key: self.range.end.clone(),
             region_epoch: Some(self.epoch()),
             peers: self.peers.clone(),
-            flashback_start_ts: 0,
+            ..metapb::Region::default()
         }
     }
 
     pub(crate) fn epoch(&self) -> metapb::RegionEpoch {
         metapb::RegionEpoch { conf_ver: CONF_VERSION, version: self.version }
+    }
+
+    /// Makes another store the leader, which does not know what was read from the one before.
+    pub(crate) fn lead_by(&mut self, store: u64) {
+        if self.leader != store {
+            self.leader = store;
+            self.max_ts_synced = false;
+        }
     }
 
     pub(crate) fn leader_peer(&self) -> Option<metapb::Peer> {

@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::proto::kvrpcpb::Context;
+use tito_tikv_proto::kvrpcpb::Context;
 
 fn topology(stores: u16) -> Topology {
     let addresses: Vec<SocketAddr> = (1..=stores).map(|port| SocketAddr::from(([127, 0, 0, 1], port))).collect();
-    Topology::new(&addresses)
+    Topology::new(&addresses, crate::TikvVersion::default())
 }
 
 fn context(region: &Region) -> Context {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod faults;
+mod pages;
 mod pd;
 mod reads_and_writes;
 mod servers;
@@ -15,9 +16,10 @@ use tikv_client::{
 };
 use tito_mock_tikv::MockCluster;
 
-/// Three stores, regions that begin at `g`, `m` and `t`.
+/// Three stores, regions that begin at `g`, `m` and `t`, and no others.
 async fn three_stores() -> MockCluster {
-    MockCluster::builder().stores(3).split_at(["g", "m", "t"]).start().await.unwrap()
+    let builder = MockCluster::builder().stores(3).split_at(["g", "m", "t"]);
+    builder.split_default_keyspace(false).start().await.unwrap()
 }
 
 async fn connect(cluster: &MockCluster) -> TransactionClient {

@@ -150,3 +150,39 @@ async fn unusable_settings_are_refused() {
     let tls = MockCluster::builder().tls("no certificate", "no key", "no authority").start().await;
     assert!(matches!(tls, Err(MockClusterError::Tls(_))));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_connections_and_streams_that_are_left_open_do_no_harm() {
+    let cluster = MockCluster::builder().start().await.unwrap();
+    let client = connect(&cluster).await;
+    let mut addresses = addresses_of(&cluster);
+    addresses.sort();
+    let held = tokio::task::spawn_blocking({
+        let addresses = addresses.clone();
+        move || {
+            // The beginning of HTTP/2, with settings; some say more, some nothing, some nonsense, and all just stay.
+            let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+            let open = |index: usize| {
+                let mut stream = TcpStream::connect(addresses[index % addresses.len()]).unwrap();
+                match index % 4 {
+                    0 => stream.write_all(preface).unwrap(),
+                    1 => stream.write_all(&preface[..10]).unwrap(),
+                    2 => stream.write_all(b"GET / HTTP/1.1\r\nHost:").unwrap(),
+                    _ => {}
+                }
+                stream
+            };
+            (0..1000).map(open).collect::<Vec<TcpStream>>()
+        }
+    });
+    let held = held.await.unwrap();
+    put(&client, "key", "1").await.unwrap();
+    put(&connect(&cluster).await, "key", "2").await.unwrap();
+    drop(held);
+    assert_eq!(get(&client, "key").await.as_deref(), Some("2"));
+    // Ends although the streams of timestamps are still open, and leaves nothing behind.
+    cluster.shutdown().await;
+    for address in addresses {
+        assert!(TcpStream::connect(address).is_err(), "{address}");
+    }
+}

@@ -43,7 +43,13 @@ async fn traces(db: &TiKVBackend, number: usize) -> [bool; 4] {
 }
 
 async fn cancel_everywhere(concurrency: Concurrency) {
-    let cluster = MockCluster::builder().stores(3).split_at(["c", "event:", "g", "m", "t"]).start().await.unwrap();
+    let cluster = MockCluster::builder()
+        .split_default_keyspace(false)
+        .stores(3)
+        .split_at(["c", "event:", "g", "m", "t"])
+        .start()
+        .await
+        .unwrap();
     let process = Process::start(builder(&cluster).concurrency(concurrency)).await;
     let observer = connect(&cluster).await;
     TitoQueue::new(process.db.clone()).create_topic("job", 2).await.unwrap();

@@ -252,7 +252,8 @@ async fn a_reader_that_comes_before_the_secondary_keys_are_committed_sees_them()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_over_many_regions_gives_the_first_rows_only() {
     let boundaries: Vec<String> = (1..20).map(|number| format!("{number:02}")).collect();
-    let cluster = MockCluster::builder().stores(3).split_at(boundaries).start().await.unwrap();
+    let cluster =
+        MockCluster::builder().split_default_keyspace(false).stores(3).split_at(boundaries).start().await.unwrap();
     let db = connect(&cluster).await;
     let keys: Vec<String> = (0..20).flat_map(|region| (0..5).map(move |row| format!("{region:02}/{row}"))).collect();
     put_once(&db, &keys.iter().map(String::as_str).collect::<Vec<_>>(), "1").await.unwrap();

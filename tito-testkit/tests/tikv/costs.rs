@@ -28,7 +28,12 @@ fn user(id: &str, email: &str) -> User {
 /// One region, and an engine that has learned where everything is.
 async fn warm(clock: &TestClock) -> (MockCluster, TiKVBackend) {
     let now = clock.clone();
-    let cluster = MockCluster::builder().clock(Arc::new(move || now.now_millis())).start().await.unwrap();
+    let cluster = MockCluster::builder()
+        .split_default_keyspace(false)
+        .clock(Arc::new(move || now.now_millis()))
+        .start()
+        .await
+        .unwrap();
     let db = builder(&cluster).clock(clock.shared()).connect().await.unwrap();
     for topic in ["user", "job"] {
         TitoQueue::new(db.clone()).create_topic(topic, 1).await.unwrap();

@@ -235,7 +235,13 @@ async fn a_worker_goes_on_and_handles_a_dead_publisher_s_event_if_it_was_committ
             let now = clock.clone();
             let now = std::sync::Arc::new(move || tito_core::clock::Clock::now_millis(&now));
             let boundaries = ["b", "event:", "f"];
-            let cluster = MockCluster::builder().split_at(boundaries).clock(now).start().await.unwrap();
+            let cluster = MockCluster::builder()
+                .split_default_keyspace(false)
+                .split_at(boundaries)
+                .clock(now)
+                .start()
+                .await
+                .unwrap();
             let db = builder(&cluster).clock(clock.shared()).connect().await.unwrap();
             TitoQueue::new(db.clone()).create_topic("job", 1).await.unwrap();
             publish(&db, "first").await.unwrap();

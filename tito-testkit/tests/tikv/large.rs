@@ -55,7 +55,8 @@ fn assert_rows(found: &[(Vec<u8>, Vec<u8>)], expected: &[(Vec<u8>, Vec<u8>)]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_pages_of_the_largest_rows_are_read_in_both_directions() {
-    let cluster = MockCluster::builder().stores(2).split_at(["row 10"]).start().await.unwrap();
+    let cluster =
+        MockCluster::builder().split_default_keyspace(false).stores(2).split_at(["row 10"]).start().await.unwrap();
     let db = connect(&cluster).await;
     let rows = fill(&db, (0..24).map(|number| (format!("row {number:02}"), MIB))).await;
     let tx = db.begin().await.unwrap();
@@ -74,7 +75,8 @@ async fn many_pages_of_the_largest_rows_are_read_in_both_directions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn small_and_large_rows_in_many_regions_are_read_in_both_directions() {
     let boundaries: Vec<String> = (1..12).map(|number| format!("{number:02}")).collect();
-    let cluster = MockCluster::builder().stores(3).split_at(boundaries).start().await.unwrap();
+    let cluster =
+        MockCluster::builder().split_default_keyspace(false).stores(3).split_at(boundaries).start().await.unwrap();
     let db = connect(&cluster).await;
     // Regions of 200 small rows, of two of 1 MiB, and of both by turns.
     let rows = (0..12).flat_map(|region| {
@@ -138,7 +140,8 @@ async fn a_transaction_of_many_batches_is_made_as_a_whole() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_over_many_regions_is_made_as_a_whole() {
     let boundaries: Vec<String> = (1..32).map(|number| format!("{number:02}")).collect();
-    let cluster = MockCluster::builder().stores(3).split_at(boundaries).start().await.unwrap();
+    let cluster =
+        MockCluster::builder().split_default_keyspace(false).stores(3).split_at(boundaries).start().await.unwrap();
     let db = connect(&cluster).await;
     let rows = fill(&db, (0..320).map(|number| (format!("{:02}/{number:03}", number % 32), 100))).await;
     assert_rows(&everything(&db).await, &rows);

@@ -21,14 +21,21 @@ pub const APART: [&str; 4] = ["apple", "grape", "melon", "tomato"];
 
 /// Three stores, and a region for each of the keys [`APART`].
 pub async fn four_regions() -> MockCluster {
-    MockCluster::builder().stores(3).split_at(["g", "m", "t"]).start().await.unwrap()
+    MockCluster::builder().split_default_keyspace(false).stores(3).split_at(["g", "m", "t"]).start().await.unwrap()
 }
 
 /// [`four_regions`] with a clock that the test turns.
 pub async fn four_regions_at(clock: &TestClock) -> MockCluster {
     let clock = clock.shared();
     let now = std::sync::Arc::new(move || clock.now_millis());
-    MockCluster::builder().stores(3).split_at(["g", "m", "t"]).clock(now).start().await.unwrap()
+    MockCluster::builder()
+        .split_default_keyspace(false)
+        .stores(3)
+        .split_at(["g", "m", "t"])
+        .clock(now)
+        .start()
+        .await
+        .unwrap()
 }
 
 pub fn builder(cluster: &MockCluster) -> TiKVBuilder {

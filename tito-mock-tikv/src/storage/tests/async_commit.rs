@@ -6,7 +6,11 @@ fn async_request(start: u64, mutations: Vec<Mutation>) -> PrewriteRequest {
 }
 
 fn secondaries(storage: &Storage, keys: &[&str], start_version: u64) -> CheckSecondaryLocksResponse {
-    storage.check_secondary_locks(&CheckSecondaryLocksRequest { context: None, keys: names(keys), start_version })
+    storage.check_secondary_locks(&CheckSecondaryLocksRequest {
+        keys: names(keys),
+        start_version,
+        ..Default::default()
+    })
 }
 
 #[test]

@@ -91,16 +91,18 @@ fn a_rollback_before_the_prewrite_keeps_the_prewrite_out_and_leaves_others_alone
 fn a_rollback_drops_the_record_of_the_one_before_unless_that_is_protected() {
     let storage = Storage::default();
     for start in [10, 20, 30] {
-        storage.prewrite_ok(start, vec![put("a", "1")]);
+        storage.prewrite_ok(start, vec![put("primary", "1"), put("a", "1")]);
         storage.roll_back(&["a"], start);
-        assert_eq!(storage.sizes().writes, 1);
+        storage.roll_back(&["primary"], start);
     }
+    // The primary keeps its three, the other key has the last one.
+    assert_eq!(storage.sizes().writes, 4);
     let cleanup = CleanupRequest { key: b"a".to_vec(), start_version: 40, ..CleanupRequest::default() };
     assert_eq!(storage.cleanup(&cleanup), CleanupResponse::default());
     storage.roll_back(&["a"], 50);
     storage.roll_back(&["a"], 60);
     assert!(storage.prewrite_error(40, vec![put("a", "1")]).conflict.is_some());
-    assert_eq!(storage.sizes().writes, 3);
+    assert_eq!(storage.sizes().writes, 6);
 }
 
 #[test]
@@ -128,7 +130,8 @@ fn an_unprotected_rollback_leaves_the_commit_record_in_its_place_as_it_is() {
 fn a_cleanup_waits_for_the_end_of_the_time_to_live() {
     let storage = Storage::default();
     storage.prewrite_ok(at(10), vec![put("a", "1")]);
-    let request = |current_ts| CleanupRequest { context: None, key: b"a".to_vec(), start_version: at(10), current_ts };
+    let request =
+        |current_ts| CleanupRequest { key: b"a".to_vec(), start_version: at(10), current_ts, ..Default::default() };
     assert!(storage.cleanup(&request(at(110))).error.unwrap().locked.is_some());
     assert_eq!(storage.cleanup(&request(at(111))), CleanupResponse::default());
     assert_eq!(storage.locks(), []);

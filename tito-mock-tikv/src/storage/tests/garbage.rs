@@ -1,5 +1,4 @@
 use super::*;
-use crate::codec;
 
 /// Versions at 20, 40 (long), 80 and 100; a deletion at 60; a lock record at 25, a rollback at 30.
 fn versions() -> Storage {
@@ -15,8 +14,7 @@ fn versions() -> Storage {
 }
 
 fn collect(storage: &Storage, safe_point: u64) {
-    let request = GcRequest { context: None, safe_point };
-    assert_eq!(storage.gc(&request, &everything()), GcResponse::default());
+    storage.collect_garbage(safe_point);
 }
 
 #[test]
@@ -55,15 +53,6 @@ fn a_value_that_is_not_committed_yet_stays() {
 }
 
 #[test]
-fn a_collection_stays_within_its_region() {
-    let storage = versions();
-    let before = storage.sizes();
-    let region = RegionRange { start: codec::encode(b"l"), end: Vec::new() };
-    storage.gc(&GcRequest { context: None, safe_point: 1000 }, &region);
-    assert_eq!(storage.sizes(), before);
-}
-
-#[test]
 fn a_destroyed_range_has_neither_locks_nor_versions() {
     for unsafely in [false, true] {
         let storage = Storage::default();
@@ -73,9 +62,9 @@ fn a_destroyed_range_has_neither_locks_nor_versions() {
         storage.prewrite_ok(30, vec![put("b", "2"), put("c", "2")]);
         let (start_key, end_key) = (b"b".to_vec(), b"c".to_vec());
         if unsafely {
-            storage.unsafe_destroy_range(&UnsafeDestroyRangeRequest { context: None, start_key, end_key });
+            storage.unsafe_destroy_range(&UnsafeDestroyRangeRequest { start_key, end_key, ..Default::default() });
         } else {
-            let request = DeleteRangeRequest { context: None, start_key, end_key, notify_only: true };
+            let request = DeleteRangeRequest { start_key, end_key, notify_only: true, ..Default::default() };
             storage.delete_range(&request);
             assert_eq!(storage.sizes().writes, 3);
             storage.delete_range(&DeleteRangeRequest { notify_only: false, ..request });

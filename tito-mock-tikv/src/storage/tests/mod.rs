@@ -4,6 +4,7 @@
 
 mod async_commit;
 mod commit;
+mod differences;
 mod garbage;
 mod odd;
 mod pessimistic;
@@ -13,11 +14,102 @@ mod raw;
 mod read;
 mod resolve;
 mod status;
+mod versions;
 
-use crate::proto::kvrpcpb::*;
+use tito_tikv_proto::kvrpcpb::*;
+
 use crate::range::RegionRange;
+use crate::version::TikvVersion;
 
-use super::Storage;
+use super::Scope;
+
+/// The storage of one store that leads one region.
+#[derive(Default)]
+struct Storage {
+    inner: super::Storage,
+    version: TikvVersion,
+    in_memory_locks: bool,
+}
+
+static EVERYTHING: RegionRange = RegionRange { start: Vec::new(), end: Vec::new() };
+
+macro_rules! calls {
+    ($($method:ident $request:ident $response:ident)*) => {
+        impl Storage {
+            $(fn $method(&self, request: &$request) -> $response {
+                self.inner.$method(self.scope(&EVERYTHING), request)
+            })*
+        }
+    };
+}
+
+calls! {
+    get GetRequest GetResponse
+    batch_get BatchGetRequest BatchGetResponse
+    prewrite PrewriteRequest PrewriteResponse
+    commit CommitRequest CommitResponse
+    batch_rollback BatchRollbackRequest BatchRollbackResponse
+    cleanup CleanupRequest CleanupResponse
+    check_txn_status CheckTxnStatusRequest CheckTxnStatusResponse
+    check_secondary_locks CheckSecondaryLocksRequest CheckSecondaryLocksResponse
+    pessimistic_rollback PessimisticRollbackRequest PessimisticRollbackResponse
+    raw_get RawGetRequest RawGetResponse
+    raw_batch_get RawBatchGetRequest RawBatchGetResponse
+    raw_get_key_ttl RawGetKeyTtlRequest RawGetKeyTtlResponse
+    raw_put RawPutRequest RawPutResponse
+    raw_batch_put RawBatchPutRequest RawBatchPutResponse
+    raw_delete RawDeleteRequest RawDeleteResponse
+    raw_batch_delete RawBatchDeleteRequest RawBatchDeleteResponse
+    raw_delete_range RawDeleteRangeRequest RawDeleteRangeResponse
+    raw_compare_and_swap RawCasRequest RawCasResponse
+}
+
+impl std::ops::Deref for Storage {
+    type Target = super::Storage;
+
+    fn deref(&self) -> &super::Storage {
+        &self.inner
+    }
+}
+
+impl Storage {
+    fn of_version(version: TikvVersion) -> Self {
+        Self { version, ..Self::default() }
+    }
+
+    fn scope<'a>(&self, region: &'a RegionRange) -> Scope<'a> {
+        let (version, in_memory_locks) = (self.version, self.in_memory_locks);
+        Scope { store: 1, region, max_ts_synced: true, version, now: 0, in_memory_locks }
+    }
+
+    fn scan(&self, request: &ScanRequest, region: &RegionRange) -> ScanResponse {
+        self.inner.scan(self.scope(region), request)
+    }
+
+    fn scan_lock(&self, request: &ScanLockRequest, region: &RegionRange) -> ScanLockResponse {
+        self.inner.scan_lock(self.scope(region), request)
+    }
+
+    fn resolve_lock(&self, request: &ResolveLockRequest, region: &RegionRange) -> ResolveLockResponse {
+        self.inner.resolve_lock(self.scope(region), request)
+    }
+
+    fn raw_scan(&self, request: &RawScanRequest, region: &RegionRange) -> RawScanResponse {
+        self.inner.raw_scan(self.scope(region), request)
+    }
+
+    fn raw_batch_scan(&self, request: &RawBatchScanRequest, region: &RegionRange) -> RawBatchScanResponse {
+        self.inner.raw_batch_scan(self.scope(region), request)
+    }
+
+    async fn pessimistic_lock(&self, request: &PessimisticLockRequest) -> PessimisticLockResponse {
+        let admit = |act: &mut dyn FnMut(Scope<'_>)| {
+            act(self.scope(&EVERYTHING));
+            None
+        };
+        self.inner.pessimistic_lock(request, admit).await
+    }
+}
 
 /// A timestamp of so many milliseconds.
 fn at(milliseconds: u64) -> u64 {
@@ -29,7 +121,7 @@ fn everything() -> RegionRange {
 }
 
 fn mutation(op: Op, key: &str, value: &[u8]) -> Mutation {
-    Mutation { op: op.into(), key: key.into(), value: value.to_vec(), assertion: 0 }
+    Mutation { op: op.into(), key: key.into(), value: value.to_vec(), ..Mutation::default() }
 }
 
 fn put(key: &str, value: &str) -> Mutation {
@@ -57,7 +149,7 @@ impl Storage {
 
     fn try_commit(&self, keys: &[&str], start_version: u64, commit_version: u64) -> Option<KeyError> {
         let keys = names(keys);
-        self.commit(&CommitRequest { context: None, start_version, keys, commit_version }).error
+        self.commit(&CommitRequest { start_version, keys, commit_version, ..Default::default() }).error
     }
 
     fn commit_ok(&self, keys: &[&str], start_version: u64, commit_version: u64) {
@@ -75,7 +167,7 @@ impl Storage {
     }
 
     fn try_roll_back(&self, keys: &[&str], start_version: u64) -> Option<KeyError> {
-        self.batch_rollback(&BatchRollbackRequest { context: None, start_version, keys: names(keys) }).error
+        self.batch_rollback(&BatchRollbackRequest { start_version, keys: names(keys), ..Default::default() }).error
     }
 
     fn roll_back(&self, keys: &[&str], start_version: u64) {
@@ -83,7 +175,7 @@ impl Storage {
     }
 
     fn try_read(&self, key: &str, version: u64) -> Result<Option<Vec<u8>>, KeyError> {
-        let response = self.get(&GetRequest { context: None, key: key.into(), version });
+        let response = self.get(&GetRequest { key: key.into(), version, ..Default::default() });
         match response.error {
             Some(error) => Err(error),
             None => Ok((!response.not_found).then_some(response.value)),

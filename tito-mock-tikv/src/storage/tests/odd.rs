@@ -54,6 +54,11 @@ impl Odd {
         self.0.bool().then(|| Context { isolation_level, resolved_locks, committed_locks, ..Context::default() })
     }
 
+    fn constraints(&mut self) -> Vec<prewrite_request::ForUpdateTsConstraint> {
+        let (index, expected_for_update_ts) = (self.0.u32(0..3), self.number());
+        vec![prewrite_request::ForUpdateTsConstraint { index, expected_for_update_ts }; self.0.usize(0..2)]
+    }
+
     async fn send(&mut self, storage: &Storage) {
         let context = self.context();
         let (key, end_key, keys, region) = (self.key(), self.key(), self.keys(), self.region());
@@ -61,11 +66,25 @@ impl Odd {
         let limit = [0, 1, u32::MAX][self.0.usize(0..3)];
         let reverse = self.0.bool();
         match self.0.u8(0..20) {
-            0 => drop(storage.get(&GetRequest { context, key, version: start_version })),
-            1 => drop(storage.batch_get(&BatchGetRequest { context, keys, version: start_version })),
+            0 => drop(storage.get(&GetRequest { context, key, version: start_version, ..Default::default() })),
+            1 => drop(storage.batch_get(&BatchGetRequest {
+                context,
+                keys,
+                version: start_version,
+                ..Default::default()
+            })),
             2 => {
                 let (start_key, version, key_only) = (key, start_version, false);
-                let request = ScanRequest { context, start_key, limit, version, key_only, reverse, end_key };
+                let request = ScanRequest {
+                    context,
+                    start_key,
+                    limit,
+                    version,
+                    key_only,
+                    reverse,
+                    end_key,
+                    ..Default::default()
+                };
                 storage.scan(&request, &region);
             }
             3..=6 => {
@@ -85,10 +104,23 @@ impl Odd {
                     try_one_pc: self.0.bool(),
                     max_commit_ts: self.number(),
                     assertion_level: self.0.i32(-1..4),
+                    for_update_ts_constraints: self.constraints(),
+                    ..PrewriteRequest::default()
                 });
             }
-            7 | 8 => drop(storage.commit(&CommitRequest { context, start_version, keys, commit_version: other })),
-            9 => drop(storage.batch_rollback(&BatchRollbackRequest { context, start_version, keys })),
+            7 | 8 => drop(storage.commit(&CommitRequest {
+                context,
+                start_version,
+                keys,
+                commit_version: other,
+                ..Default::default()
+            })),
+            9 => drop(storage.batch_rollback(&BatchRollbackRequest {
+                context,
+                start_version,
+                keys,
+                ..Default::default()
+            })),
             10 => drop(storage.cleanup(&CleanupRequest { context, key, start_version, current_ts: other })),
             11 | 12 => {
                 storage.check_txn_status(&CheckTxnStatusRequest {
@@ -101,13 +133,21 @@ impl Odd {
                     force_sync_commit: self.0.bool(),
                     resolving_pessimistic_lock: self.0.bool(),
                     verify_is_primary: self.0.bool(),
+                    ..Default::default()
                 });
             }
             13 => drop(storage.check_secondary_locks(&CheckSecondaryLocksRequest { context, keys, start_version })),
             14 => {
-                let txn_infos = vec![TxnInfo { txn: other, status: third }; self.0.usize(0..2)];
+                let txn_infos = vec![TxnInfo { txn: other, status: third, ..TxnInfo::default() }; self.0.usize(0..2)];
                 let commit_version = other;
-                let request = ResolveLockRequest { context, start_version, commit_version, txn_infos, keys };
+                let request = ResolveLockRequest {
+                    context,
+                    start_version,
+                    commit_version,
+                    txn_infos,
+                    keys,
+                    ..Default::default()
+                };
                 storage.resolve_lock(&request, &region);
             }
             15 => {
@@ -133,11 +173,17 @@ impl Odd {
                 storage.pessimistic_lock(&request).await;
             }
             18 => {
-                storage.gc(&GcRequest { context, safe_point: other }, &region);
+                storage.collect_garbage(other);
                 storage.delete_range(&DeleteRangeRequest { start_key: key, end_key, ..Default::default() });
             }
             _ => {
-                let request = TxnHeartBeatRequest { primary_lock: key, start_version, advise_lock_ttl: other, context };
+                let request = TxnHeartBeatRequest {
+                    primary_lock: key,
+                    start_version,
+                    advise_lock_ttl: other,
+                    context,
+                    ..Default::default()
+                };
                 storage.txn_heart_beat(&request);
                 let request = RawScanRequest { start_key: end_key, limit, reverse, ..Default::default() };
                 storage.raw_scan(&request, &region);

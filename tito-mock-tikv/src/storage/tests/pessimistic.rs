@@ -4,8 +4,8 @@ use std::pin::Pin;
 use futures::poll;
 
 use super::*;
-use crate::proto::kvrpcpb::prewrite_request::PessimisticAction;
-use crate::proto::kvrpcpb::write_conflict::Reason;
+use tito_tikv_proto::kvrpcpb::prewrite_request::PessimisticAction;
+use tito_tikv_proto::kvrpcpb::write_conflict::Reason;
 
 fn request(key: &str, start_version: u64, for_update_ts: u64) -> PessimisticLockRequest {
     PessimisticLockRequest {
@@ -285,7 +285,13 @@ async fn a_prewrite_keeps_the_time_to_live_and_the_lowest_timestamp_that_others_
     let storage = Storage::default();
     storage.pessimistic_lock(&PessimisticLockRequest { min_commit_ts: 11, ..at_once("a", 10, 10) }).await;
     let (primary_lock, start_version) = (b"a".to_vec(), 10);
-    storage.txn_heart_beat(&TxnHeartBeatRequest { primary_lock, start_version, advise_lock_ttl: 900, context: None });
+    storage.txn_heart_beat(&TxnHeartBeatRequest {
+        primary_lock,
+        start_version,
+        advise_lock_ttl: 900,
+        context: None,
+        ..Default::default()
+    });
     let (primary_key, lock_ts, caller_start_ts) = (b"a".to_vec(), 10, 50);
     storage.status(CheckTxnStatusRequest { primary_key, lock_ts, caller_start_ts, ..Default::default() });
     storage.prewrite(&prewrite("a", 10, 10, PessimisticAction::DoPessimisticCheck));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::proto::kvrpcpb::write_conflict::Reason;
+use tito_tikv_proto::kvrpcpb::write_conflict::Reason;
 
 fn conflict(error: KeyError) -> (u64, u64, Reason) {
     let conflict = error.conflict.unwrap();

@@ -163,7 +163,7 @@ impl World {
             Some(_) if !expired => return,
             Some(primary) if primary.use_async_commit => {
                 let keys = primary.secondaries.clone();
-                let check = CheckSecondaryLocksRequest { context: None, keys, start_version: lock.lock_version };
+                let check = CheckSecondaryLocksRequest { keys, start_version: lock.lock_version, ..Default::default() };
                 let answer = self.storage.check_secondary_locks(&check);
                 if answer.commit_ts != 0 {
                     answer.commit_ts

@@ -2,7 +2,7 @@ use super::*;
 
 fn filled() -> Storage {
     let storage = Storage::default();
-    let pair = |key: &str| KvPair { key: key.into(), value: key.into(), error: None };
+    let pair = |key: &str| KvPair { key: key.into(), value: key.into(), error: None, ..Default::default() };
     let pairs = ["a", "b", "c", "d"].map(pair).to_vec();
     assert_eq!(storage.raw_batch_put(&RawBatchPutRequest { pairs, ttl: 9, ..Default::default() }).error, "");
     storage

@@ -6,7 +6,7 @@ fn context() -> Context {
 }
 
 fn get_in(storage: &Storage, context: Context, key: &str, version: u64) -> GetResponse {
-    storage.get(&GetRequest { context: Some(context), key: key.into(), version })
+    storage.get(&GetRequest { context: Some(context), key: key.into(), version, ..Default::default() })
 }
 
 fn scan(storage: &Storage, request: ScanRequest) -> Vec<(String, String)> {
@@ -123,7 +123,7 @@ fn a_batch_get_has_a_pair_for_each_key_that_is_there_or_locked() {
     let storage = filled();
     storage.prewrite_ok(30, vec![put("b", "new")]);
     let keys = names(&["d", "b", "unknown", "a"]);
-    let response = storage.batch_get(&BatchGetRequest { context: None, keys, version: 40 });
+    let response = storage.batch_get(&BatchGetRequest { keys, version: 40, ..Default::default() });
     let keys: Vec<&[u8]> = response.pairs.iter().map(|pair| pair.key.as_slice()).collect();
     assert_eq!(keys, [&b"d"[..], b"", b"a"]);
     assert_eq!(response.pairs[1].error.as_ref().unwrap().locked.as_ref().unwrap().key, b"b");

@@ -31,7 +31,8 @@ fn several_transactions_are_resolved_at_once() {
     for (start, key) in [(10, "a"), (11, "b"), (12, "c")] {
         storage.prewrite_ok(start, vec![put(key, "1")]);
     }
-    let txn_infos = vec![TxnInfo { txn: 10, status: 20 }, TxnInfo { txn: 11, status: 0 }];
+    let info = |txn, status| TxnInfo { txn, status, ..TxnInfo::default() };
+    let txn_infos = vec![info(10, 20), info(11, 0)];
     let request = ResolveLockRequest { txn_infos, ..ResolveLockRequest::default() };
     assert_eq!(storage.resolve_lock(&request, &everything()).error, None);
     assert_eq!(locked_keys(&storage), names(&["c"]));

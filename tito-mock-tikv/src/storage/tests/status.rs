@@ -115,7 +115,8 @@ fn a_heartbeat_makes_a_lock_live_longer_and_never_shorter() {
     let storage = locked();
     let beat = |advise_lock_ttl| {
         let primary_lock = b"a".to_vec();
-        let request = TxnHeartBeatRequest { context: None, primary_lock, start_version: at(10), advise_lock_ttl };
+        let request =
+            TxnHeartBeatRequest { primary_lock, start_version: at(10), advise_lock_ttl, ..Default::default() };
         storage.txn_heart_beat(&request).lock_ttl
     };
     assert_eq!((beat(500), beat(200)), (500, 500));
