@@ -6,6 +6,7 @@ mod async_commit;
 mod commit;
 mod differences;
 mod garbage;
+mod listed;
 mod odd;
 mod pessimistic;
 mod prewrite;
