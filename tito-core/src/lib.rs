@@ -6,6 +6,7 @@
 //! - [`model`]: rows, indexes and queries;
 //! - [`event`]: what is stored of events;
 //! - [`keys`]: the layout of everything that is stored;
+//! - [`row`]: how rows are read and written as JSON;
 //! - [`trace`]: the trace context that events carry.
 //!
 //! `tito-worker` consumes the events.
@@ -21,6 +22,7 @@ pub mod model;
 mod names;
 pub mod panics;
 pub mod prelude;
+pub mod row;
 #[cfg(feature = "tikv")]
 pub mod tikv;
 mod timestamp;
@@ -33,9 +35,10 @@ pub use timestamp::Timestamp;
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoModel;
 
-/// What the derive's output names; not for use by hand.
+/// What the output of macros names; not for use by hand.
 #[doc(hidden)]
 pub mod __private {
     pub use chrono;
+    pub use serde::{Serialize, Serializer};
     pub use std::borrow::Cow;
 }

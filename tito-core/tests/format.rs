@@ -12,6 +12,7 @@ use tito_core::engine::DatabaseIdentity;
 use tito_core::event::{TitoEvent, Topic, event_id};
 use tito_core::keys::{self, IndexValue};
 use tito_core::prelude::*;
+use tito_core::row::StoredRow;
 use uuid::Uuid;
 
 struct Vector {
@@ -87,7 +88,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
     }
     if kind == "topic_text" {
         let topic = Topic::decode(b"topic", input.as_bytes()).unwrap();
-        return Some(serde_json::to_string(&topic).unwrap());
+        return Some(String::from_utf8(StoredRow::encode(&topic).unwrap()).unwrap());
     }
     if kind == "identity_text" {
         let identity = DatabaseIdentity::decode(input.as_bytes()).unwrap();

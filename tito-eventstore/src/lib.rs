@@ -37,7 +37,6 @@ mod read;
 mod retention;
 mod snapshot;
 mod store;
-mod stored;
 mod token;
 pub mod types;
 mod watch;

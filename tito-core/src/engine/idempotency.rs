@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::traits::{TitoEngine, TitoTransaction};
-use crate::error::{KeyText, Result, TitoError};
+use crate::error::{Result, TitoError};
 use crate::keys;
+use crate::row;
 use crate::timestamp::Timestamp;
 
 /// What is stored under `txn:{key}`.
@@ -79,9 +80,5 @@ fn encode(value: &MarkerValue) -> Vec<u8> {
 }
 
 fn decode(key: &[u8], bytes: &[u8]) -> Result<MarkerValue> {
-    serde_json::from_slice(bytes).map_err(|source| TitoError::Malformed {
-        key: KeyText::from(key),
-        expected: "the marker of an idempotency key",
-        source: source.into(),
-    })
+    row::decode(key, "the marker of an idempotency key", bytes)
 }

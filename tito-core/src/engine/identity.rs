@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::{KeyText, Result, TitoError};
+use crate::error::{Result, TitoError};
 use crate::keys;
+use crate::row;
 
 /// The form in which this version of Tito writes keys and values. `docs/format.md` specifies it.
 const FORMAT: u32 = 1;
+
+const EXPECTED: &str = "the identity of a database";
 
 /// What a database says of itself, in a row of its own that no scan shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,21 +37,17 @@ impl DatabaseIdentity {
     /// [`TitoError::NewerFormat`] if the database was written by a later version of Tito; [`TitoError::Malformed`] if it
     /// is no identity.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let malformed = |source: serde_json::Error| TitoError::Malformed {
-            key: KeyText::from(keys::database_identity().as_slice()),
-            expected: "the identity of a database",
-            source: source.into(),
-        };
+        let key = keys::database_identity();
         // The format first: a later one may have another id, or none.
         #[derive(Deserialize)]
         struct Format {
             format: u32,
         }
-        let Format { format } = serde_json::from_slice(bytes).map_err(malformed)?;
+        let Format { format } = row::decode(&key, EXPECTED, bytes)?;
         if format > FORMAT {
             return Err(TitoError::NewerFormat { found: format, known: FORMAT });
         }
-        serde_json::from_slice(bytes).map_err(malformed)
+        row::decode(&key, EXPECTED, bytes)
     }
 
     /// What is stored.
@@ -56,8 +55,7 @@ impl DatabaseIdentity {
     /// # Errors
     /// None that is known.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self)
-            .map_err(|source| TitoError::Unserializable { what: "the identity of a database".to_string(), source })
+        row::encode(EXPECTED, self)
     }
 }
 

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::record::not_an_event;
+use super::record::TitoEvent;
 use crate::error::Result;
+use crate::row::{self, StoredRow};
 
 /// What of an event decides when and where it is handed out. Reading it costs half of what reading the whole
 /// [`TitoEvent`](super::TitoEvent) does. That the rest of the event can be read is not checked.
@@ -28,6 +29,6 @@ impl<'a> EventHead<'a> {
     /// # Errors
     /// [`TitoError::Malformed`](crate::TitoError::Malformed), which names the key.
     pub fn decode(key: &[u8], bytes: &'a [u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).map_err(|source| not_an_event(key, source))
+        row::decode(key, TitoEvent::EXPECTED, bytes)
     }
 }

@@ -9,7 +9,9 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::error::{KeyText, Result, TitoError};
+use crate::keeps_unknown_members;
 use crate::keys;
+use crate::row::{self, StoredRow, UnknownMembers};
 use crate::trace::TraceContext;
 
 use super::reference::EventReference;
@@ -49,11 +51,14 @@ pub struct TitoEvent {
     #[serde(default = "json", skip_serializing_if = "is_json")]
     pub codec: Cow<'static, str>,
     /// The latest failed attempts, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "row::nested")]
     pub failures: Vec<FailedAttempt>,
     /// How far an earlier attempt came, as its handler recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Box<RawValue>>,
+    /// What a later version of Tito has stored in it beside these.
+    #[serde(skip)]
+    pub unknown: UnknownMembers,
     /// Where it is stored; empty for an event that was not read from a database.
     #[serde(skip)]
     pub key: Vec<u8>,
@@ -68,10 +73,15 @@ pub struct FailedAttempt {
     pub timestamp: i64,
     /// What the handler said, cut to 500 bytes.
     pub error: String,
+    /// What a later version of Tito has stored of it beside these.
+    #[serde(skip)]
+    pub unknown: UnknownMembers,
 }
 
-pub(super) fn not_an_event(key: &[u8], source: serde_json::Error) -> TitoError {
-    TitoError::Malformed { key: KeyText::from(key), expected: "an event in JSON", source: source.into() }
+keeps_unknown_members!(TitoEvent, FailedAttempt);
+
+impl StoredRow for TitoEvent {
+    const EXPECTED: &'static str = "an event in JSON";
 }
 
 fn json() -> Cow<'static, str> {
@@ -92,7 +102,7 @@ impl TitoEvent {
     /// # Errors
     /// [`TitoError::Malformed`], which names the key.
     pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Self> {
-        let event: Self = serde_json::from_slice(bytes).map_err(|source| not_an_event(key, source))?;
+        let event = <Self as StoredRow>::decode(key, bytes)?;
         Ok(Self { key: key.to_vec(), ..event })
     }
 
@@ -106,13 +116,12 @@ impl TitoEvent {
         }
     }
 
-    /// The event as it is stored.
+    /// The event as it is stored, with what was unknown of it.
     ///
     /// # Errors
     /// [`TitoError::Unserializable`]; none that has been seen, as every field has a form in JSON.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self)
-            .map_err(|source| TitoError::Unserializable { what: format!("event {}", self.id), source })
+        StoredRow::encode(self)
     }
 
     /// The trace that the event belongs to, if its publisher was part of one. Headers that are malformed count as none.

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{TitoEngine, TitoTransaction};
-use crate::error::{BoxError, KeyText, Result, TitoError};
+use crate::error::{BoxError, Result, TitoError};
+use crate::keeps_unknown_members;
 use crate::keys;
 use crate::names;
+use crate::row::{self, StoredRow, UnknownMembers};
 
 use super::queue_name::{queue_name, topic_of};
 
@@ -34,7 +36,7 @@ pub struct Topic {
     #[serde(default, skip_serializing_if = "is_default")]
     pub resizes: u64,
     /// The groups, each of which gets every event as well.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "row::nested")]
     pub groups: BTreeMap<String, Group>,
     /// Groups that get no more events and whose queues are being deleted, with the revision that removed them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -45,6 +47,9 @@ pub struct Topic {
     /// How many seconds events that are done are kept; 0 if they are deleted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub history_seconds: u64,
+    /// What a later version of Tito has stored of it beside these.
+    #[serde(skip)]
+    pub unknown: UnknownMembers,
 }
 
 /// A group of a topic: a queue of its own, named `{type}@{group}`, that every event is published to as well.
@@ -59,6 +64,30 @@ pub struct Group {
     /// published under an earlier one have to be copied, the others were published to the group as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copies_before: Option<u64>,
+    /// What a later version of Tito has stored of it beside these.
+    #[serde(skip)]
+    pub unknown: UnknownMembers,
+}
+
+keeps_unknown_members!(Topic, Group);
+
+impl StoredRow for Topic {
+    const EXPECTED: &'static str = "a topic in JSON with 1 to 9,999 partitions and less than 2^53 changes";
+
+    fn check(&self) -> Result<(), BoxError> {
+        for partitions in [Some(self.partitions), self.resized_from].into_iter().flatten() {
+            if partitions == 0 || partitions > keys::MAX_PARTITIONS {
+                return Err(format!("{partitions} partitions").into());
+            }
+        }
+        // Each is raised by one now and then, which must not overflow.
+        for changes in [self.revision, self.resizes] {
+            if changes >= MOST_CHANGES {
+                return Err(format!("{changes} changes").into());
+            }
+        }
+        Ok(())
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -76,7 +105,7 @@ impl Topic {
         let key = keys::topic(name);
         check_partitions(&key, partitions)?;
         let new = Topic { partitions, ..Topic::default() };
-        let value = new.encode(name)?;
+        let value = new.encode()?;
         // From before the read: what is kept is never taken as current for longer than it should be.
         let read_at = engine.clock().now_millis();
         let transaction = engine.transaction(|tx| async move {
@@ -146,7 +175,7 @@ impl Topic {
         let key = keys::topic(name);
         check_partitions(&key, self.partitions)?;
         self.revision = revision + 1;
-        tx.put(key, self.encode(name)?).await?;
+        tx.put(key, self.encode()?).await?;
         Ok(self)
     }
 
@@ -172,29 +201,7 @@ impl Topic {
     /// # Errors
     /// [`TitoError::Malformed`], which names the key.
     pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Topic> {
-        let malformed = |source: BoxError| TitoError::Malformed {
-            key: KeyText::from(key),
-            expected: "a topic in JSON with 1 to 9,999 partitions and less than 2^53 changes",
-            source,
-        };
-        let topic: Topic = serde_json::from_slice(bytes).map_err(|source| malformed(source.into()))?;
-        for partitions in [Some(topic.partitions), topic.resized_from].into_iter().flatten() {
-            if partitions == 0 || partitions > keys::MAX_PARTITIONS {
-                return Err(malformed(format!("{partitions} partitions").into()));
-            }
-        }
-        // Each is raised by one now and then, which must not overflow.
-        for changes in [topic.revision, topic.resizes] {
-            if changes >= MOST_CHANGES {
-                return Err(malformed(format!("{changes} changes").into()));
-            }
-        }
-        Ok(topic)
-    }
-
-    fn encode(&self, name: &str) -> Result<Vec<u8>> {
-        serde_json::to_vec(self)
-            .map_err(|source| TitoError::Unserializable { what: format!("the topic {name:?}"), source })
+        <Self as StoredRow>::decode(key, bytes)
     }
 
     /// How many partitions may hold events: while their number changes the larger of both.

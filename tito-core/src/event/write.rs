@@ -13,6 +13,7 @@ use super::topic::Topic;
 use crate::engine::{Announcement, TitoEngine, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys;
+use crate::row::UnknownMembers;
 use crate::trace::add_trace;
 
 /// An event that is about to be written.
@@ -62,6 +63,7 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
         codec: "json".into(),
         failures: Vec::new(),
         progress: None,
+        unknown: UnknownMembers::default(),
         key: Vec::new(),
     };
     let key = keys::event(&event_type, partition, event.timestamp, id);

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 
 use super::schema::TitoSchema;
 use crate::engine::{TitoEngine, TitoTransaction};
-use crate::error::{KeyText, Result, TitoError};
-use crate::{keys, names};
+use crate::error::{Result, TitoError};
+use crate::{keys, names, row};
 
 /// How many rows one request of a read asks for at most.
 pub(super) const ROWS_OF_A_REQUEST: usize = 128;
@@ -88,9 +88,5 @@ pub(super) fn row_key(table: &str, id: &str) -> Result<Vec<u8>> {
 
 /// Reads the row that is stored under `key`.
 pub(super) fn decode_row<M: TitoSchema>(key: &[u8], bytes: &[u8]) -> Result<M> {
-    serde_json::from_slice(bytes).map_err(|source| TitoError::Malformed {
-        key: KeyText::from(key),
-        expected: "a row of its model in JSON",
-        source: source.into(),
-    })
+    row::decode(key, "a row of its model in JSON", bytes)
 }

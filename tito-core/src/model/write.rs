@@ -11,6 +11,7 @@ use crate::engine::{TitoEngine, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::event::{NewEvent, write_event};
 use crate::names;
+use crate::row;
 
 impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
     /// Writes a row that must not exist, with its index entries and events. Reads nothing.
@@ -128,11 +129,8 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
         Ok(true)
     }
 
-    fn encode_row(&self, id: &str, row: &M) -> Result<Vec<u8>> {
-        serde_json::to_vec(row).map_err(|source| TitoError::Unserializable {
-            what: format!("row {id:?} of table {:?}", self.table),
-            source,
-        })
+    fn encode_row(&self, id: &str, model: &M) -> Result<Vec<u8>> {
+        row::encode(format_args!("row {id:?} of table {:?}", self.table), model)
     }
 
     async fn add_entry(&self, entry: &IndexEntry, id: &str, tx: &E::Transaction) -> Result<()> {

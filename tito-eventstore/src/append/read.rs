@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tito_core::keys;
+use tito_core::row::{self, StoredRow};
 use tito_core::{KeyText, TitoEngine, TitoError, TitoTransaction};
 
 use super::known::{Entry, Known};
@@ -12,7 +13,6 @@ use super::state::{Head, State};
 use crate::error::{EventStoreError, Result};
 use crate::manager::Definition;
 use crate::store::EventStore;
-use crate::stored;
 
 /// More types than this are read in several pages.
 const PAGE: usize = 1000;
@@ -84,7 +84,7 @@ async fn read_beside<'a, E: TitoEngine>(
         let Some(value) = value else { continue };
         match wanted {
             Wanted::Id(id) => {
-                state.ids.insert(id, stored::decode("the sequence of an event", key, &value)?);
+                state.ids.insert(id, row::decode(key, "the sequence of an event", &value)?);
             }
             Wanted::Entity(entity) => {
                 state.known.entities.insert(entity, entry(key, &value)?);

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use tito_core::keys::MAX_SEQUENCE;
-use tito_core::{KeyText, TitoError};
+use tito_core::row::{StoredRow, UnknownMembers};
+use tito_core::{KeyText, TitoError, keeps_unknown_members};
 
 use super::known::{Entry, Known};
 use super::prepared::Prepared;
 use crate::error::{EventStoreError, Result};
 use crate::pattern::Pattern;
-use crate::stored;
 
 /// The end of a store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     /// The last sequence; 0 before the first event.
     pub(crate) last: u64,
@@ -22,16 +22,14 @@ pub(crate) struct Head {
     /// The bytes of the largest of them.
     #[serde(default)]
     pub(crate) largest: u64,
+    #[serde(skip)]
+    pub(crate) unknown: UnknownMembers,
 }
 
-impl Head {
-    pub(crate) fn decode(key: &[u8], value: &[u8]) -> tito_core::Result<Self> {
-        stored::decode("the head of an event store", key, value)
-    }
+keeps_unknown_members!(Head);
 
-    pub(crate) fn encode(&self) -> tito_core::Result<Vec<u8>> {
-        stored::encode("the head of an event store", self)
-    }
+impl StoredRow for Head {
+    const EXPECTED: &'static str = "the head of an event store";
 }
 
 /// What an event came to.

@@ -2,6 +2,7 @@
 
 use tito_core::engine::Announcement;
 use tito_core::keys;
+use tito_core::row::{self, StoredRow};
 use tito_core::{TitoEngine, TitoTransaction};
 
 use super::known::Entry;
@@ -12,7 +13,6 @@ use super::state::State;
 use crate::error::Result;
 use crate::manager::Definition;
 use crate::store::EventStore;
-use crate::stored;
 
 /// An event and the sequence that it got.
 pub(super) type New<'a> = (u64, &'a Prepared);
@@ -33,7 +33,7 @@ pub(super) async fn write<E: TitoEngine>(
         let (entity_type, id) = (event.entity_type(), event.entity_id());
         tx.put(keys::log_entity_event(store.id(), entity_type, id, *sequence), value.clone()).await?;
         tx.put(keys::log_event(store.id(), *sequence), value).await?;
-        tx.put(keys::log_id(store.id(), &event.id), stored::encode("a sequence", sequence)?).await?;
+        tx.put(keys::log_id(store.id(), &event.id), row::encode("a sequence", sequence)?).await?;
     }
     for (_, event) in new {
         let (entity_type, id) = (event.entity_type(), event.entity_id());

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tito_core::Result;
+use tito_core::keeps_unknown_members;
+use tito_core::row::{StoredRow, UnknownMembers};
 
 use super::config::{EventStoreConfig, Limits};
 use crate::append::Head;
-use crate::stored;
 
 /// A store, as it is stored under its name. `docs/format.md` specifies it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,10 +29,12 @@ pub(crate) struct Definition {
     /// The projections that are woken by appends.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) projections: BTreeSet<String>,
+    #[serde(skip)]
+    unknown: UnknownMembers,
 }
 
 /// The beginning of a store: what was dropped of it. Apart from its head, so that dropping is in no append's way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tail {
     /// The last sequence that was dropped; 0 if none was.
     pub(crate) dropped: u64,
@@ -42,16 +44,18 @@ pub(crate) struct Tail {
     /// program that does not note it writes no such number either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) noted_after: Option<u64>,
+    #[serde(skip)]
+    pub(crate) unknown: UnknownMembers,
 }
 
-impl Tail {
-    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Self> {
-        stored::decode("the tail of an event store", key, value)
-    }
+keeps_unknown_members!(Definition, Tail);
 
-    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
-        stored::encode("the tail of an event store", self)
-    }
+impl StoredRow for Definition {
+    const EXPECTED: &'static str = "the definition of an event store";
+}
+
+impl StoredRow for Tail {
+    const EXPECTED: &'static str = "the tail of an event store";
 }
 
 impl Definition {
@@ -65,6 +69,7 @@ impl Definition {
             max_age_seconds: None,
             republish: None,
             projections: BTreeSet::new(),
+            unknown: UnknownMembers::default(),
         };
         empty.changed(config)
     }
@@ -85,14 +90,6 @@ impl Definition {
     pub(crate) fn limits(&self) -> Limits {
         let age = self.max_age_seconds.map(Duration::from_secs);
         Limits { events: self.max_events, bytes: self.max_bytes, age }
-    }
-
-    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Self> {
-        stored::decode("the definition of an event store", key, value)
-    }
-
-    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
-        stored::encode("an event store", self)
     }
 
     pub(super) fn info(self, name: String, head: Head, tail: Tail) -> EventStoreInfo {

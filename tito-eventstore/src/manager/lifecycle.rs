@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tito_core::engine::Announcement;
 use tito_core::keys;
+use tito_core::row::StoredRow;
 use tito_core::{TitoEngine, TitoError, TitoTransaction};
 
 use super::config::EventStoreConfig;

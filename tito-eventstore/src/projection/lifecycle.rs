@@ -2,6 +2,7 @@
 
 use tito_core::event::Topic;
 use tito_core::keys;
+use tito_core::row::StoredRow;
 use tito_core::{TitoEngine, TitoTransaction};
 
 use super::state::{Checkpoint, Failure, Generations};

@@ -163,7 +163,7 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
                 Err(Stopped::ByEvent { generation, sequence, error, .. }) => {
                     let reason = causes_of(&error);
                     tracing::warn!(store = self.store.name(), %error, reason, "a projection can't go on");
-                    self.note(generation, Failure { sequence, error: reason }).await?;
+                    self.note(generation, Failure::new(sequence, reason)).await?;
                     plan.stopped.insert(generation);
                     errors.insert(generation, *error);
                 }
@@ -197,11 +197,12 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
             }
             let [checkpoint, _] = Checkpoint::read(&tx, (store, &name), [Some(generation), None]).await?;
             let checkpoint = checkpoint.unwrap_or_default();
-            if checkpoint.sequence >= failure.sequence || checkpoint.failure.as_ref() == Some(&failure) {
+            if checkpoint.sequence >= failure.sequence
+                || checkpoint.failure.as_ref().is_some_and(|known| known.is(&failure))
+            {
                 return Ok(());
             }
-            let stopped = Checkpoint { failure: Some(failure), ..checkpoint };
-            stopped.write(&tx, (store, &name), generation).await
+            checkpoint.stopped(failure).write(&tx, (store, &name), generation).await
         };
         Ok(self.store.engine().transaction(note).await?)
     }

@@ -1,10 +1,8 @@
 //! What is stored of a projection.
 
 use serde::{Deserialize, Serialize};
-use tito_core::keys;
-use tito_core::{Result, TitoTransaction};
-
-use crate::stored;
+use tito_core::row::{self, StoredRow, UnknownMembers};
+use tito_core::{Result, TitoTransaction, keeps_unknown_members, keys};
 
 /// The generations of a projection. Written when they change only, as everybody reads it who reads the rows.
 /// `docs/format.md` specifies it.
@@ -21,6 +19,12 @@ pub(super) struct Generations {
     /// Those of which there may be keys left that nobody needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) dropped: Vec<u64>,
+    #[serde(skip)]
+    unknown: UnknownMembers,
+}
+
+impl StoredRow for Generations {
+    const EXPECTED: &'static str = "the generations of a projection";
 }
 
 impl Generations {
@@ -28,14 +32,6 @@ impl Generations {
     pub(super) fn next(&mut self) -> u64 {
         self.last = self.last.saturating_add(1);
         self.last
-    }
-
-    pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Self> {
-        stored::decode("the generations of a projection", key, value)
-    }
-
-    pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        stored::encode("the generations of a projection", self)
     }
 
     pub(super) async fn read<T: TitoTransaction>(tx: &T, store: u64, projection: &str) -> Result<Option<Self>> {
@@ -65,8 +61,14 @@ pub(super) struct Checkpoint {
     /// All selected events up to this sequence were folded.
     pub(super) sequence: u64,
     /// What keeps it from going on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "row::nested")]
     pub(super) failure: Option<Failure>,
+    #[serde(skip)]
+    unknown: UnknownMembers,
+}
+
+impl StoredRow for Checkpoint {
+    const EXPECTED: &'static str = "the checkpoint of a projection";
 }
 
 /// Why an event could not be folded.
@@ -74,12 +76,37 @@ pub(super) struct Checkpoint {
 pub(super) struct Failure {
     pub(super) sequence: u64,
     pub(super) error: String,
+    #[serde(skip)]
+    unknown: UnknownMembers,
+}
+
+keeps_unknown_members!(Generations, Checkpoint, Failure);
+
+impl Failure {
+    pub(super) fn new(sequence: u64, error: String) -> Self {
+        Self { sequence, error, unknown: UnknownMembers::default() }
+    }
+
+    /// Whether it is the same event for the same reason.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        (self.sequence, &self.error) == (other.sequence, &other.error)
+    }
 }
 
 impl Checkpoint {
     /// That of a generation into which nothing was folded yet is not stored.
-    pub(super) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Self> {
-        value.map_or(Ok(Self::default()), |value| stored::decode("the checkpoint of a projection", key, value))
+    /// The same, when all events up to a sequence were folded.
+    pub(super) fn reached(self, sequence: u64) -> Self {
+        Self { sequence, failure: None, ..self }
+    }
+
+    /// The same, when it can't go on.
+    pub(super) fn stopped(self, failure: Failure) -> Self {
+        Self { failure: Some(failure), ..self }
+    }
+
+    fn of(key: &[u8], value: Option<&[u8]>) -> Result<Self> {
+        value.map_or(Ok(Self::default()), |value| Self::decode(key, value))
     }
 
     pub(super) async fn read<T: TitoTransaction>(
@@ -90,7 +117,7 @@ impl Checkpoint {
         let key = |generation| keys::log_view_checkpoint(store, projection, generation);
         let keys: Vec<_> = generations.iter().flatten().map(|generation| key(*generation)).collect();
         let mut values = keys.iter().zip(tx.batch_get(keys.clone()).await?);
-        let mut next = || values.next().map(|(key, value)| Self::decode(key, value.as_deref())).transpose();
+        let mut next = || values.next().map(|(key, value)| Self::of(key, value.as_deref())).transpose();
         let [first, second] = generations;
         Ok([if first.is_some() { next()? } else { None }, if second.is_some() { next()? } else { None }])
     }
@@ -101,7 +128,6 @@ impl Checkpoint {
         (store, projection): (u64, &str),
         generation: u64,
     ) -> Result<()> {
-        let value = stored::encode("the checkpoint of a projection", self)?;
-        tx.put(keys::log_view_checkpoint(store, projection, generation), value).await
+        tx.put(keys::log_view_checkpoint(store, projection, generation), self.encode()?).await
     }
 }

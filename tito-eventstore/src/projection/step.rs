@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tito_core::keys::{self, KeyRange};
+use tito_core::row::StoredRow;
 use tito_core::{TitoEngine, TitoTransaction};
 
 use super::fold::Stopped;
@@ -59,20 +60,22 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
         let (generations, head) = (Generations::decode(&key, &generations)?, Head::decode(&head_key, &head)?);
         let in_service = [generations.live, generations.rebuilding];
         let checkpoints = Checkpoint::read(tx, (id, &self.name), in_service).await?;
-        let [live, rebuilding] = [0, 1].map(|at| in_service[at].zip(checkpoints[at].as_ref().map(|one| one.sequence)));
-        let live_sequence = live.map_or(0, |(_, sequence)| sequence);
+        let live_sequence = checkpoints[0].as_ref().map_or(0, |checkpoint| checkpoint.sequence);
+        let [live, rebuilding] = checkpoints;
+        let (live, rebuilding) = (generations.live.zip(live), generations.rebuilding.zip(rebuilding));
 
-        let can_go_on = |generation: &(u64, u64)| !plan.stopped.contains(&generation.0);
-        let behind = live.filter(can_go_on).filter(|(_, sequence)| *sequence < head.last);
+        let can_go_on = |generation: &(u64, Checkpoint)| !plan.stopped.contains(&generation.0);
+        let behind = live.filter(can_go_on).filter(|(_, checkpoint)| checkpoint.sequence < head.last);
         let rebuilding = rebuilding.filter(can_go_on);
         match (behind, rebuilding) {
-            (Some((generation, sequence)), rebuilding) if rebuilding.is_none() || !plan.rebuilds_first => {
-                self.advance(tx, (generation, Access::Fold), (sequence, head.last), plan).await?;
+            (Some((generation, checkpoint)), rebuilding) if rebuilding.is_none() || !plan.rebuilds_first => {
+                self.advance(tx, (generation, Access::Fold), (checkpoint, head.last), plan).await?;
                 Ok(Step::Folded { generation })
             }
-            (_, Some((generation, sequence))) => {
+            (_, Some((generation, checkpoint))) => {
                 // Never past the one that serves: what the projector publishes, it publishes from there.
-                let reached = self.advance(tx, (generation, Access::Rebuild), (sequence, live_sequence), plan).await?;
+                let reached =
+                    self.advance(tx, (generation, Access::Rebuild), (checkpoint, live_sequence), plan).await?;
                 if reached == live_sequence {
                     self.switch(tx, generations, generation).await?;
                 }
@@ -90,14 +93,14 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
         &self,
         tx: &E::Transaction,
         (generation, access): (u64, Access),
-        (after, up_to): (u64, u64),
+        (checkpoint, up_to): (Checkpoint, u64),
         plan: &Plan,
     ) -> Result<u64, Stopped> {
+        let after = checkpoint.sequence;
         let bound = plan.bounds.get(&generation).copied().filter(|bound| *bound > after);
         let up_to = bound.map_or(up_to, |bound| bound.min(up_to));
         let sequence = self.fold(tx, (generation, access), (after, up_to)).await?;
-        let checkpoint = Checkpoint { sequence, failure: None };
-        checkpoint.write(tx, (self.store.id(), &self.name), generation).await?;
+        checkpoint.reached(sequence).write(tx, (self.store.id(), &self.name), generation).await?;
         Ok(sequence)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tito_core::clock::Clock;
 use tito_core::engine::{EngineContext, Limits};
 use tito_core::keys;
+use tito_core::row::StoredRow;
 use tito_core::{Result, Timestamp, TitoEngine, TitoError, TitoTransaction};
 
 use super::space::Space;

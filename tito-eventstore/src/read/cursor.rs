@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use tito_core::keys;
+use tito_core::row::StoredRow;
 use tito_core::{TitoEngine, TitoTransaction};
 
 use super::page_size::PageSize;

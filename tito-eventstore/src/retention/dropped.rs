@@ -1,12 +1,11 @@
 //! One step of a store that was deleted.
 
 use serde::{Deserialize, Serialize};
-use tito_core::keys;
 use tito_core::{Result as CoreResult, Timestamp, TitoEngine, TitoTransaction};
+use tito_core::{keys, row};
 
 use super::STEP;
 use crate::error::Result;
-use crate::stored;
 
 /// That a store was deleted.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -21,7 +20,7 @@ impl Dropped {
     }
 
     pub(crate) fn encode(&self) -> CoreResult<Vec<u8>> {
-        stored::encode("a deleted event store", self)
+        row::encode("a deleted event store", self)
     }
 }
 
@@ -37,7 +36,7 @@ async fn step<E: TitoEngine>(engine: &E, store: u64) -> Result<bool> {
     let deleted = engine.transaction(|tx| async move {
         let key = keys::dropped_log(store);
         let Some(value) = tx.get(&key).await? else { return Ok(false) };
-        let dropped: Dropped = stored::decode("a deleted event store", &key, &value)?;
+        let dropped: Dropped = row::decode(&key, "a deleted event store", &value)?;
         let page = tx.scan(keys::log(store), STEP).await?;
         let is_full = page.len() == STEP;
         if page.is_empty() && tx.start_timestamp().millis_since(dropped.at) > 2 * oldest_writer {

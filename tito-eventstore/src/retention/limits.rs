@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tito_core::keys;
+use tito_core::row::StoredRow;
 use tito_core::{TitoEngine, TitoTransaction, TxOptions};
 
 use super::{STEP, STEP_BYTES};
@@ -38,18 +39,18 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
     let Ok([Some(head), Some(tail)]) = <[Option<Vec<u8>>; 2]>::try_from(values) else { return Ok(false) };
     let (head, tail) = (Head::decode(&head_key, &head)?, Tail::decode(&tail_key, &tail)?);
 
-    let mut over = Over::new(&limits, head, tail, tx.start_timestamp().physical_millis());
+    let mut over = Over::new(&limits, &head, &tail, tx.start_timestamp().physical_millis());
     if tail.dropped >= head.last || !over.may_be_any() {
         return Ok(false);
     }
-    let mut kept = Tail { noted_after: Some(tail.noted_after.unwrap_or(tail.dropped)), ..tail };
+    let mut kept = Tail { noted_after: Some(tail.noted_after.unwrap_or(tail.dropped)), ..tail.clone() };
     let mut gone = Vec::new();
     // One event tells whether its age is a reason to read more.
-    let first = read(tx, store, tail, head, 1).await?;
+    let first = read(tx, store, &tail, &head, 1).await?;
     if !first.iter().any(|(_, event, _)| over.has(event)) {
         return Ok(false);
     }
-    let page = read(tx, store, tail, head, rows(head, tail)).await?;
+    let page = read(tx, store, &tail, &head, rows(&head, &tail)).await?;
     let read = page.len();
     for (key, event, bytes) in page {
         if !over.has(&event) {
@@ -87,7 +88,7 @@ async fn note<T: TitoTransaction>(tx: &T, store: u64, gone: &[Event]) -> Result<
 }
 
 /// How many events are read at once: fewer where they are large.
-fn rows(head: Head, tail: Tail) -> usize {
+fn rows(head: &Head, tail: &Tail) -> usize {
     let events = head.last.saturating_sub(tail.dropped).max(1);
     let mean = (head.bytes.saturating_sub(tail.bytes) / events).max(1);
     usize::try_from(STEP_BYTES / mean).unwrap_or(STEP).clamp(1, STEP)
@@ -96,8 +97,8 @@ fn rows(head: Head, tail: Tail) -> usize {
 async fn read<T: TitoTransaction>(
     tx: &T,
     store: u64,
-    tail: Tail,
-    head: Head,
+    tail: &Tail,
+    head: &Head,
     limit: usize,
 ) -> Result<Vec<(Vec<u8>, Event, u64)>, EventStoreError> {
     let page = tx.scan(keys::log_events_between(store, tail.dropped, head.last), limit).await?;
@@ -127,7 +128,7 @@ struct Over {
 }
 
 impl Over {
-    fn new(limits: &Limits, head: Head, tail: Tail, now_millis: u64) -> Self {
+    fn new(limits: &Limits, head: &Head, tail: &Tail, now_millis: u64) -> Self {
         let events = head.last.saturating_sub(tail.dropped);
         let bytes = head.bytes.saturating_sub(tail.bytes);
         let over = |limit: Option<u64>, is: u64| limit.map_or(0, |limit| is.saturating_sub(limit));
@@ -159,12 +160,13 @@ mod tests {
 
     /// The time before which events are too old.
     fn before(age: Duration) -> Option<u64> {
-        Over::new(&Limits::default().age(age), Head::default(), Tail::default(), 1_700_000_000_000).before
+        Over::new(&Limits::default().age(age), &Head::default(), &Tail::default(), 1_700_000_000_000).before
     }
 
     #[test]
     fn few_large_events_are_read_at_once() {
-        let rows = |last, bytes| rows(Head { last, bytes, largest: 0 }, Tail { dropped: 100, ..Tail::default() });
+        let rows =
+            |last, bytes| rows(&Head { last, bytes, ..Head::default() }, &Tail { dropped: 100, ..Tail::default() });
         assert_eq!(rows(1100, 1000 * 100), STEP);
         assert_eq!(rows(1100, 1000 * (1 << 20)), 4);
         assert_eq!(rows(1100, u64::MAX), 1);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tito_core::keys;
+use tito_core::row::StoredRow;
 use tito_core::{Result as CoreResult, TitoEngine, TitoTransaction};
 
 use super::start::{MOST_VERSIONS, filters};

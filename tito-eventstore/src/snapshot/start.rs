@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use tito_core::keys;
+use tito_core::row::StoredRow;
 use tito_core::{BoxError, TitoEngine, TitoTransaction};
 
 use super::Snapshot;

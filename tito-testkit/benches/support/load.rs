@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use tito_core::event::{TitoEvent, event_id};
 use tito_core::prelude::*;
+use tito_core::row::UnknownMembers;
 use tito_core::{Timestamp, keys};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -65,6 +66,7 @@ impl Load {
                 codec: Cow::Borrowed("json"),
                 failures: Vec::new(),
                 progress: None,
+                unknown: UnknownMembers::default(),
                 key: Vec::new(),
             };
             let key = keys::event(name, keys::partition_of(&entity, 16), event.timestamp, event.id);

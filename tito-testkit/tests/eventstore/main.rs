@@ -9,6 +9,9 @@ mod expecting;
 mod floats;
 mod folding;
 mod keeping;
+#[path = "../support/later.rs"]
+mod later;
+mod later_versions;
 mod managing;
 mod naming;
 mod reading;
@@ -60,6 +63,7 @@ macro_rules! on_engine {
                 a_watcher_that_is_stopped_makes_one_more_attempt, a_watcher_that_is_dropped_while_it_rests_is_gone,
                 a_handler_is_told_of_the_engine_and_can_end_its_watcher;
             managing: stores_are_created_got_changed_and_deleted, a_store_created_again_begins_empty, what_an_engine_can_not_honour_is_refused, stores_are_listed;
+            later_versions: a_stores_rows_keep_it_while_events_are_appended_and_dropped, a_stores_definition_keeps_it_through_changes;
             keeping: the_oldest_events_over_a_limit_are_dropped, events_of_an_age_are_dropped, sequences_are_not_used_again, sweeps_at_once_beside_writers_and_watchers_count_right, what_a_deleted_store_leaves_is_removed, a_damaged_store_does_not_keep_others_from_being_swept;
             runtimes: an_append_outlives_the_runtime_that_was_to_serve_it, an_append_that_waited_for_a_runtime_that_ended_is_served_anew, an_append_that_a_runtime_was_committing_when_it_ended_is_unknown;
             writers: writers_of_one_store_leave_no_hole, writers_of_a_hundred_stores_leave_no_hole, nothing_is_lost_or_doubled_while_every_call_may_fail, a_busy_store_can_be_changed_appended_to_in_transactions_and_deleted;

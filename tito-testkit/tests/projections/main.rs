@@ -4,6 +4,9 @@
 mod failing;
 mod faults;
 mod folding;
+#[path = "../support/later.rs"]
+mod later;
+mod later_versions;
 mod lifecycle;
 mod rebuilding;
 mod support;
@@ -33,6 +36,7 @@ macro_rules! on_engine {
                 an_append_that_does_not_know_of_a_projection_is_run_again, a_removed_projection_leaves_nothing_and_can_be_added_again,
                 wake_ups_of_a_deleted_store_are_acknowledged, a_store_created_again_is_not_folded_by_its_predecessors_projection,
                 names_of_projections_are_checked;
+            later_versions: a_projections_rows_keep_it_while_it_folds_fails_and_is_rebuilt;
             faults: each_event_is_folded_once_while_every_call_may_fail;
         }
     };

@@ -6,6 +6,7 @@ use tito_core::KeyText;
 use tito_core::event::{FailedAttempt, TitoEvent, Topic};
 use tito_core::keys;
 use tito_core::prelude::*;
+use tito_core::row::UnknownMembers;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock};
 use tito_worker::DeadLetter;
 use tito_worker::prelude::*;
@@ -17,7 +18,12 @@ async fn give_up<E: TitoEngine>(db: &E, event: &TitoEvent, error: &str) {
     let mut dead = event.clone();
     dead.attempt = 3;
     dead.not_before = Some(dead.timestamp + 5);
-    dead.failures.push(FailedAttempt { attempt: 3, timestamp: dead.timestamp + 9, error: error.to_string() });
+    dead.failures.push(FailedAttempt {
+        attempt: 3,
+        timestamp: dead.timestamp + 9,
+        error: error.to_string(),
+        unknown: UnknownMembers::default(),
+    });
     let key = keys::dead_event("job", keys::parse_event(&event.key).unwrap().partition, dead.timestamp + 9, event.id);
     db.transaction(|tx| async move {
         tx.delete(dead.key.clone()).await?;

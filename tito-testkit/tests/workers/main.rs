@@ -16,6 +16,9 @@ mod handlers;
 mod history;
 mod inspection;
 mod keeping_order;
+#[path = "../support/later.rs"]
+mod later;
+mod later_versions;
 mod living;
 mod observing;
 mod ordering;
@@ -64,6 +67,7 @@ macro_rules! on_engine {
             panicking: a_panic_that_panics_when_it_is_dropped_is_one_failed_attempt, so_it_is_in_what_stands_round_a_handler, a_handler_that_panics_when_it_is_dropped_at_its_timeout_is_a_failure, a_worker_stops_though_its_handlers_panic_when_they_are_dropped, observers_and_tracers_that_do_so_change_nothing, a_recorder_of_metrics_that_panics_stops_no_partition;
             closing: a_worker_with_nothing_to_do_ends_with_its_engine, handlers_that_run_get_their_time_when_the_engine_is_closed, handlers_that_do_not_end_are_dropped_at_the_deadline_then, a_worker_that_records_outcomes_ends_with_its_engine, a_worker_whose_recordings_fail_ends_with_its_engine, transactional_handlers_end_with_their_engine, a_member_of_a_fleet_ends_with_its_engine_though_the_clock_stands_still, a_worker_that_is_not_active_ends_with_its_engine, a_worker_that_can_not_reach_its_engine_ends_when_that_is_closed, a_drain_ends_at_once_with_the_error_that_closed_the_engine, a_drain_that_waits_for_its_rate_ends_with_its_engine, who_waits_for_a_topic_to_settle_is_told;
             settling: a_commit_under_way_is_waited_for_whatever_the_clock_says, so_it_is_where_others_write_as_well, a_transaction_that_is_left_open_holds_up_nobody_for_ever;
+            later_versions: an_event_keeps_it_through_its_attempts, an_event_keeps_it_in_its_place_of_a_strict_order, an_event_keeps_it_wherever_it_is_put, an_event_keeps_it_when_it_is_done_replayed_and_copied, a_topic_keeps_it_through_every_change, a_schedule_keeps_it_while_it_fires_and_is_changed, a_unique_event_keeps_it_when_it_is_rescheduled, a_checkpoint_keeps_it_when_it_goes_on, a_lease_keeps_it_when_it_is_claimed_and_given_back;
             progress: the_next_attempt_reads_the_progress_of_the_last, a_handler_learns_that_its_event_is_gone, a_handler_whose_attempt_is_over_records_nothing, progress_that_has_no_room_is_refused;
             unique: a_key_is_published_once_within_its_window, of_a_row_of_changes_the_last_one_is_handled_in_every_queue, a_replacement_follows_what_is_done_and_takes_the_place_of_what_failed, a_replacement_disturbs_workers_only_where_it_would_wait_for_long, one_transaction_can_replace_what_it_has_published, two_tasks_that_debounce_one_key_leave_one_event, keys_of_any_text_are_keys_of_their_own, a_window_out_of_its_bounds_is_refused, what_is_no_unique_event_is_an_error_that_names_its_key;
         }

@@ -55,7 +55,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// As [`cancel`](TitoQueue::cancel); [`TitoError::Malformed`](tito_core::TitoError::Malformed).
     pub async fn cancel_unique(&self, event_type: &str, unique_key: &str, tx: &E::Transaction) -> Result<bool> {
         let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(false) };
-        let is_cancelled = self.cancel(&row.event, tx).await?;
+        let is_cancelled = self.cancel(row.event(), tx).await?;
         if is_cancelled {
             tx.delete(tito_core::keys::unique_event(event_type, unique_key)).await?;
         }

@@ -68,8 +68,8 @@ impl<E: TitoEngine> TitoQueue<E> {
         tx: &E::Transaction,
     ) -> Result<Option<EventReference>> {
         let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(None) };
-        let Some(event) = self.reschedule(&row.event, seconds, tx).await? else { return Ok(None) };
-        UniqueRow { event: event.clone(), ..row }.write(tx, event_type, unique_key).await?;
+        let Some(event) = self.reschedule(row.event(), seconds, tx).await? else { return Ok(None) };
+        row.moved_to(event.clone()).write(tx, event_type, unique_key).await?;
         Ok(Some(event))
     }
 }

@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use serde::Serialize;
 use tito_core::event::{Topic, check_queue_name, topic_of};
 use tito_core::keys::{self, KeyRange};
+use tito_core::row::StoredRow;
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, TxOptions};
 
 use crate::pages::DoneWalk;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use tito_core::row::StoredRow;
 use tito_core::{Result, TitoEngine, TitoTransaction};
 
 use super::Membership;
@@ -39,15 +40,13 @@ impl<E: TitoEngine> Membership<E> {
         let stored = tx.batch_get(keys.clone()).await?;
         let mut rows = Vec::with_capacity(keys.len());
         for (key, value) in keys.iter().zip(stored) {
-            // Since the epoch of what can't be read is not known, the new one is larger than any count of claims.
-            let unknown = LeaseRow { member: None, fleet: None, epoch: tx.start_timestamp().raw() };
-            let never = LeaseRow { epoch: 0, ..unknown.clone() };
             rows.push(match value.map(|value| LeaseRow::decode(key, &value)) {
-                None => never,
+                None => LeaseRow::free(0),
                 Some(Ok(row)) => row,
+                // Since its epoch is not known, the new one is larger than any count of claims.
                 Some(Err(error)) => {
                     tracing::warn!(%error, "a lease that can't be read counts as free");
-                    unknown
+                    LeaseRow::free(tx.start_timestamp().raw())
                 }
             });
         }
@@ -59,7 +58,7 @@ impl<E: TitoEngine> Membership<E> {
                 continue;
             }
             let epoch = row.epoch.checked_add(1).unwrap_or(tx.start_timestamp().raw());
-            let row = LeaseRow { member: Some(self.id), fleet: Some(self.fleet.clone()), epoch };
+            let row = LeaseRow { member: Some(self.id), fleet: Some(self.fleet.clone()), epoch, ..row };
             tx.put(key, row.encode()?).await?;
             let lease = Lease { member: self.id, epoch };
             claimed.push(HeldPartition { queue: queue.clone(), partition: *partition, lease });

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures::FutureExt;
 use tito_core::engine::KeyValue;
 use tito_core::keys::{self, KeyRange};
+use tito_core::row::StoredRow;
 use tito_core::{Result, TitoEngine, TitoTransaction};
 use uuid::Uuid;
 

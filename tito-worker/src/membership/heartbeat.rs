@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use futures::FutureExt;
+use tito_core::row::{StoredRow, UnknownMembers};
 use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction, check_name, keys};
 
 use super::Membership;
@@ -37,6 +38,8 @@ impl<E: TitoEngine> Membership<E> {
             started: life.started_millis.unwrap_or(0),
             name: self.options.name.clone(),
             in_flight,
+            // The row is its own: nobody else writes it.
+            unknown: UnknownMembers::default(),
         };
         // The clock of this machine may differ from the database's, but not in how long a lease is. It is read before
         // the transaction begins, so the leases end here no later than for the others.

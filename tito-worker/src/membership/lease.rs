@@ -1,8 +1,8 @@
 //! Leases: which member owns a partition.
 
 use serde::{Deserialize, Serialize};
-use tito_core::keys;
-use tito_core::{BoxError, KeyText, Result, TitoError};
+use tito_core::row::{StoredRow, UnknownMembers};
+use tito_core::{BoxError, keeps_unknown_members, keys};
 use uuid::Uuid;
 
 /// The right to serve a partition. The epoch grows whenever the partition is claimed, so no two rights are the same.
@@ -20,7 +20,7 @@ impl Lease {
 
     /// Whether this lease is the one that lies under its key. What can't be read is no lease of anybody's.
     pub(crate) fn is_held(&self, stored: Option<&[u8]>) -> bool {
-        stored.and_then(|bytes| parse(bytes).ok()).is_some_and(|row| row.is(self))
+        stored.and_then(|bytes| LeaseRow::decode(&[], bytes).ok()).is_some_and(|row| row.is(self))
     }
 }
 
@@ -35,25 +35,24 @@ pub(super) struct LeaseRow {
     pub(super) fleet: Option<String>,
     /// How often the partition was claimed.
     pub(super) epoch: u64,
+    #[serde(skip)]
+    pub(super) unknown: UnknownMembers,
+}
+
+keeps_unknown_members!(LeaseRow);
+
+impl StoredRow for LeaseRow {
+    const EXPECTED: &'static str = "a lease in JSON: an epoch, and a member with its fleet or null";
+
+    fn check(&self) -> Result<(), BoxError> {
+        if self.member.is_some() != self.fleet.is_some() {
+            return Err("a member and its fleet belong together".into());
+        }
+        Ok(())
+    }
 }
 
 impl LeaseRow {
-    /// The lease that lies under `key`.
-    ///
-    /// # Errors
-    /// [`TitoError::Malformed`], which names the key.
-    pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<Self> {
-        parse(bytes).map_err(|source| TitoError::Malformed {
-            key: KeyText::from(key),
-            expected: "a lease in JSON: an epoch, and a member with its fleet or null",
-            source,
-        })
-    }
-
-    pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self).map_err(|source| TitoError::Unserializable { what: "a lease".to_string(), source })
-    }
-
     pub(super) fn is(&self, lease: &Lease) -> bool {
         self.member == Some(lease.member) && self.epoch == lease.epoch
     }
@@ -63,18 +62,15 @@ impl LeaseRow {
         Some(keys::member(self.fleet.as_deref()?, self.member?))
     }
 
-    /// The same lease given back.
-    pub(super) fn given_back(&self) -> Self {
-        Self { member: None, fleet: None, epoch: self.epoch }
+    /// A lease that nobody holds.
+    pub(super) fn free(epoch: u64) -> Self {
+        Self { member: None, fleet: None, epoch, unknown: UnknownMembers::default() }
     }
-}
 
-fn parse(bytes: &[u8]) -> Result<LeaseRow, BoxError> {
-    let row: LeaseRow = serde_json::from_slice(bytes)?;
-    if row.member.is_some() != row.fleet.is_some() {
-        return Err("a member and its fleet belong together".into());
+    /// The same lease given back.
+    pub(super) fn given_back(self) -> Self {
+        Self { member: None, fleet: None, ..self }
     }
-    Ok(row)
 }
 
 #[cfg(test)]
@@ -84,7 +80,7 @@ mod tests {
     use super::*;
 
     fn row(member: u128, epoch: u64) -> LeaseRow {
-        LeaseRow { member: Some(Uuid::from_u128(member)), fleet: Some("billing".to_string()), epoch }
+        LeaseRow { member: Some(Uuid::from_u128(member)), fleet: Some("billing".to_string()), ..LeaseRow::free(epoch) }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::FutureExt;
 use serde::Serialize;
 use tito_core::event::check_queue_name;
+use tito_core::row::StoredRow;
 use tito_core::{Result, TitoEngine, TitoTransaction, check_name, keys};
 use uuid::Uuid;
 
@@ -92,7 +93,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         let mut leases = Vec::new();
         for (key, value) in reading.boxed().await? {
             let Some((_, partition)) = keys::parse_lease(&key) else { continue };
-            let LeaseRow { member, fleet, epoch } = LeaseRow::decode(&key, &value)?;
+            let LeaseRow { member, fleet, epoch, .. } = LeaseRow::decode(&key, &value)?;
             leases.push(LeaseInfo { partition, member, fleet, epoch });
         }
         Ok(leases)

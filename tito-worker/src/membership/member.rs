@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tito_core::{BoxError, KeyText, Result, TitoError};
+use tito_core::row::{StoredRow, UnknownMembers};
+use tito_core::{BoxError, keeps_unknown_members};
 
 /// A shorter lease would be lost to any hiccup of the storage.
 pub(super) const SHORTEST_LEASE: Duration = Duration::from_secs(1);
@@ -32,31 +33,24 @@ pub(super) struct MemberRow {
     /// How many events its handlers were working on, by queue.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) in_flight: BTreeMap<String, u64>,
+    #[serde(skip)]
+    pub(super) unknown: UnknownMembers,
+}
+
+keeps_unknown_members!(MemberRow);
+
+impl StoredRow for MemberRow {
+    const EXPECTED: &'static str = "a member of a fleet in JSON with a lease of 1 s to 1 day";
+
+    fn check(&self) -> Result<(), BoxError> {
+        if (SHORTEST_LEASE..=LONGEST_LEASE).contains(&Duration::from_millis(self.lease_millis)) {
+            return Ok(());
+        }
+        Err(format!("a lease of {} ms", self.lease_millis).into())
+    }
 }
 
 impl MemberRow {
-    /// The member that is stored under `key`.
-    ///
-    /// # Errors
-    /// [`TitoError::Malformed`], which names the key.
-    pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<Self> {
-        let malformed = |source: BoxError| TitoError::Malformed {
-            key: KeyText::from(key),
-            expected: "a member of a fleet in JSON with a lease of 1 s to 1 day",
-            source,
-        };
-        let row: Self = serde_json::from_slice(bytes).map_err(|source| malformed(source.into()))?;
-        if !(SHORTEST_LEASE..=LONGEST_LEASE).contains(&Duration::from_millis(row.lease_millis)) {
-            return Err(malformed(format!("a lease of {} ms", row.lease_millis).into()));
-        }
-        Ok(row)
-    }
-
-    pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self)
-            .map_err(|source| TitoError::Unserializable { what: "a member of a fleet".to_string(), source })
-    }
-
     /// Whether it lives, as seen by a transaction that began at `now`. A heartbeat from after that can't be one.
     pub(super) fn is_live(&self, now_millis: u64) -> bool {
         now_millis.checked_sub(self.heartbeat).is_some_and(|age| age < self.lease_millis)
@@ -83,6 +77,7 @@ mod tests {
             started: 90_000,
             name: None,
             in_flight: BTreeMap::new(),
+            unknown: UnknownMembers::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::try_join_all;
 use tito_core::event::{Topic, topic_of};
+use tito_core::row::StoredRow;
 use tito_core::{Result, TitoEngine, TitoError, keys};
 
 use super::Membership;

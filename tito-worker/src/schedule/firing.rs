@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tito_core::row::StoredRow;
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 
 use super::store::PAGE;
@@ -70,7 +71,7 @@ impl<E: TitoEngine> Rounds<E> {
     /// Publishes what is due of a schedule that was read at `now`, and returns how many firings that were and the next
     /// one.
     async fn visit(&self, key: &[u8], bytes: &[u8], now: i64) -> Result<(usize, Option<i64>)> {
-        let (_, stored) = Stored::decode(key, bytes)?;
+        let (_, stored) = Stored::read(key, bytes)?;
         if stored.due(now).is_none() {
             return Ok((0, stored.next.filter(|_| !stored.paused)));
         }
@@ -87,7 +88,7 @@ impl<E: TitoEngine> Rounds<E> {
 async fn fire<E: TitoEngine>(queue: &TitoQueue<E>, key: &[u8], limit: usize) -> Result<(usize, Option<i64>)> {
     let publish = |tx: E::Transaction| async move {
         let Some(bytes) = tx.get(key).await? else { return Ok((0, None)) };
-        let (name, mut stored) = Stored::decode(key, &bytes)?;
+        let (name, mut stored) = Stored::read(key, &bytes)?;
         let now = tx.start_timestamp().seconds();
         let Some(due) = stored.due(now) else {
             return Ok((0, stored.next.filter(|_| !stored.paused)));
@@ -98,7 +99,7 @@ async fn fire<E: TitoEngine>(queue: &TitoQueue<E>, key: &[u8], limit: usize) -> 
         }
         stored.next = plan.next;
         stored.last = plan.publish.last().copied().or(stored.last);
-        tx.put(key.to_vec(), stored.encode(&name)?).await?;
+        tx.put(key.to_vec(), stored.encode()?).await?;
         Ok((plan.publish.len(), plan.next))
     };
     queue.engine.transaction(publish).await

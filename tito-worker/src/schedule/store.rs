@@ -1,6 +1,7 @@
 //! Schedules are put, listed, paused, resumed and removed.
 
 use serde::Serialize;
+use tito_core::row::StoredRow;
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 
 use super::definition::Schedule;
@@ -45,7 +46,7 @@ impl ScheduleInfo {
     fn of(name: String, stored: Stored) -> Self {
         Self {
             name,
-            recurrence: stored.recurrence,
+            recurrence: stored.recurrence(),
             starts_at: stored.starts_at,
             missed: stored.missed,
             event_type: stored.event.event_type,
@@ -78,16 +79,14 @@ impl<E: TitoEngine> TitoQueue<E> {
             let now = tx.start_timestamp().seconds();
             let mut stored = Stored::begin(schedule, now)?;
             // One that can't be read is replaced as a whole.
-            let known = before.as_ref().and_then(|before| Stored::decode(&key, before).ok()).map(|(_, known)| known);
-            if let Some(known) = &known {
-                (stored.last, stored.paused) = (known.last, known.paused);
+            let known = before.as_ref().and_then(|before| Stored::decode(&key, before).ok());
+            if !known.as_ref().is_some_and(|known| known.recurs_like(schedule)) {
+                stored.check_fires(&schedule.name, now)?;
             }
-            match known.filter(|known| known.recurs_like(schedule)) {
-                // It may have had its last firing, or missed it.
-                Some(known) => (stored.starts_at, stored.next) = (known.starts_at, known.next),
-                None => stored.check_fires(&schedule.name, now)?,
+            if let Some(known) = known {
+                stored.go_on_from(known, schedule);
             }
-            let value = stored.encode(&schedule.name)?;
+            let value = stored.encode()?;
             let (size, limit) = (value.len(), limit.saturating_sub(ROOM_FOR_AN_EVENT));
             if size > limit {
                 return Err(TitoError::LimitExceeded { what: "a schedule in bytes", size, limit, key: key.into() });
@@ -113,7 +112,7 @@ impl<E: TitoEngine> TitoQueue<E> {
             let page_range = range.clone();
             let page = self.engine.transaction(|tx| async move { tx.scan(page_range, PAGE).await }).await?;
             for (key, bytes) in &page {
-                let (name, stored) = Stored::decode(key, bytes)?;
+                let (name, stored) = Stored::read(key, bytes)?;
                 all.push(ScheduleInfo::of(name, stored));
             }
             match page.last() {
@@ -176,9 +175,9 @@ impl<E: TitoEngine> TitoQueue<E> {
         let (key, change) = (&keys::schedule(name), &change);
         let apply = |tx: E::Transaction| async move {
             let Some(bytes) = tx.get(key).await? else { return Ok(false) };
-            let (_, mut stored) = Stored::decode(key, &bytes)?;
+            let mut stored = Stored::decode(key, &bytes)?;
             change(&mut stored, tx.start_timestamp().seconds())?;
-            tx.put(key.clone(), stored.encode(name)?).await?;
+            tx.put(key.clone(), stored.encode()?).await?;
             Ok(true)
         };
         self.engine.transaction(apply).await

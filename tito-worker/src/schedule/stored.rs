@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tito_core::keys;
-use tito_core::{KeyText, Result, TitoError};
+use tito_core::row::{self, StoredRow, UnknownMembers};
+use tito_core::{BoxError, Result, TitoError, keeps_unknown_members, keys};
 
 use super::definition::Checked;
 use super::missed::Missed;
@@ -16,10 +16,11 @@ use crate::publish::Publish;
 /// A schedule as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stored {
-    pub(super) recurrence: Recurrence,
+    recurrence: StoredRecurrence,
     pub(super) starts_at: i64,
     #[serde(default)]
     pub(super) missed: Missed,
+    #[serde(with = "row::nested")]
     pub(super) event: Template,
     /// The next firing; none if there are no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,6 +30,31 @@ pub(super) struct Stored {
     pub(super) last: Option<i64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) paused: bool,
+    #[serde(skip)]
+    unknown: UnknownMembers,
+}
+
+/// A [`Recurrence`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredRecurrence {
+    Cron(#[serde(with = "row::nested")] Cron),
+    Every(#[serde(with = "row::nested")] Every),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Cron {
+    expression: String,
+    time_zone: String,
+    #[serde(skip)]
+    unknown: UnknownMembers,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Every {
+    seconds: u64,
+    #[serde(skip)]
+    unknown: UnknownMembers,
 }
 
 /// What the events of all firings have in common.
@@ -42,12 +68,39 @@ pub(super) struct Template {
     headers: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payload: Option<Box<RawValue>>,
+    #[serde(skip)]
+    unknown: UnknownMembers,
+}
+
+keeps_unknown_members!(Stored, Template, Cron, Every);
+
+impl StoredRow for Stored {
+    const EXPECTED: &'static str = "a schedule in JSON";
+
+    fn check(&self) -> Result<(), BoxError> {
+        for firing in [self.next, self.last].into_iter().flatten() {
+            if !(0..=keys::MAX_EVENT_SECONDS).contains(&firing) {
+                return Err(format!("a firing at {firing}").into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<&Recurrence> for StoredRecurrence {
+    fn from(recurrence: &Recurrence) -> Self {
+        let unknown = UnknownMembers::default();
+        match recurrence.clone() {
+            Recurrence::Cron { expression, time_zone } => Self::Cron(Cron { expression, time_zone, unknown }),
+            Recurrence::Every { seconds } => Self::Every(Every { seconds, unknown }),
+        }
+    }
 }
 
 impl From<Publish> for Template {
     fn from(event: Publish) -> Self {
         let Publish { event_type, entity, action, headers, payload, .. } = event;
-        Self { event_type, entity, action, headers, payload }
+        Self { event_type, entity, action, headers, payload, unknown: UnknownMembers::default() }
     }
 }
 
@@ -66,16 +119,36 @@ impl Stored {
     pub(super) fn begin(schedule: &Checked, now: i64) -> Result<Self> {
         let Checked { recurrence, starts_at, missed, event, .. } = schedule;
         let mut stored = Self {
-            recurrence: recurrence.clone(),
+            recurrence: recurrence.into(),
             starts_at: starts_at.unwrap_or(now),
             missed: *missed,
             event: event.clone(),
             next: None,
             last: None,
             paused: false,
+            unknown: UnknownMembers::default(),
         };
         stored.next = stored.timetable(&schedule.name)?.next_after(now);
         Ok(stored)
+    }
+
+    /// Goes on with what is stored of the schedule already.
+    pub(super) fn go_on_from(&mut self, known: Self, schedule: &Checked) {
+        // It may have had its last firing, or missed it.
+        if known.recurs_like(schedule) {
+            (self.starts_at, self.next, self.recurrence) = (known.starts_at, known.next, known.recurrence);
+        }
+        (self.last, self.paused, self.unknown) = (known.last, known.paused, known.unknown);
+        self.event.unknown = known.event.unknown;
+    }
+
+    pub(super) fn recurrence(&self) -> Recurrence {
+        match &self.recurrence {
+            StoredRecurrence::Cron(Cron { expression, time_zone, .. }) => {
+                Recurrence::Cron { expression: expression.clone(), time_zone: time_zone.clone() }
+            }
+            StoredRecurrence::Every(Every { seconds, .. }) => Recurrence::Every { seconds: *seconds },
+        }
     }
 
     /// Checks that a schedule which begins now ever fires.
@@ -83,17 +156,17 @@ impl Stored {
         if self.next.is_some() {
             return Ok(());
         }
-        let reason = format!("{}: expected at least one firing after {now}, there is none", self.recurrence);
+        let reason = format!("{}: expected at least one firing after {now}, there is none", self.recurrence());
         Err(TitoError::InvalidSchedule { name: name.to_string(), reason })
     }
 
     /// Whether a schedule recurs as this one does. One that does not say when it starts is content with any start.
     pub(super) fn recurs_like(&self, schedule: &Checked) -> bool {
-        self.recurrence == schedule.recurrence && schedule.starts_at.is_none_or(|start| start == self.starts_at)
+        self.recurrence() == schedule.recurrence && schedule.starts_at.is_none_or(|start| start == self.starts_at)
     }
 
     pub(super) fn timetable(&self, name: &str) -> Result<Timetable> {
-        Timetable::new(&self.recurrence, self.starts_at)
+        Timetable::new(&self.recurrence(), self.starts_at)
             .map_err(|reason| TitoError::InvalidSchedule { name: name.to_string(), reason })
     }
 
@@ -103,25 +176,9 @@ impl Stored {
     }
 
     /// The name in a key, and the schedule stored under it.
-    pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<(String, Self)> {
-        let malformed = |source: tito_core::BoxError| TitoError::Malformed {
-            key: KeyText::from(key),
-            expected: "a schedule in JSON",
-            source,
-        };
-        let name = keys::parse_schedule(key).ok_or_else(|| malformed("its key has no name of a schedule".into()))?;
-        let stored: Self = serde_json::from_slice(bytes).map_err(|source| malformed(source.into()))?;
-        for firing in [stored.next, stored.last].into_iter().flatten() {
-            if !(0..=keys::MAX_EVENT_SECONDS).contains(&firing) {
-                return Err(malformed(format!("a firing at {firing}").into()));
-            }
-        }
-        Ok((name, stored))
-    }
-
-    pub(super) fn encode(&self, name: &str) -> Result<Vec<u8>> {
-        serde_json::to_vec(self)
-            .map_err(|source| TitoError::Unserializable { what: format!("schedule {name:?}"), source })
+    pub(super) fn read(key: &[u8], bytes: &[u8]) -> Result<(String, Self)> {
+        let no_name = || row::malformed(key, Self::EXPECTED, "its key has no name of a schedule");
+        Ok((keys::parse_schedule(key).ok_or_else(no_name)?, Self::decode(key, bytes)?))
     }
 }
 
@@ -143,9 +200,9 @@ mod tests {
         let vectors: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("schedule_value ")).collect();
         assert!(vectors.len() >= 2);
         for value in vectors.into_iter().chain([EXAMPLE]) {
-            let (name, stored) = Stored::decode(b"schedule:nightly", value.as_bytes()).unwrap();
+            let (name, stored) = Stored::read(b"schedule:nightly", value.as_bytes()).unwrap();
             assert_eq!(name, "nightly");
-            assert_eq!(String::from_utf8(stored.encode(&name).unwrap()).unwrap(), value);
+            assert_eq!(String::from_utf8(stored.encode().unwrap()).unwrap(), value);
             stored.timetable(&name).unwrap();
         }
     }
@@ -161,8 +218,8 @@ mod tests {
 
     /// Uses of what could be read.
     fn try_out(bytes: &[u8]) {
-        let Ok((name, stored)) = Stored::decode(b"schedule:nightly", bytes) else { return };
-        stored.encode(&name).unwrap();
+        let Ok((name, stored)) = Stored::read(b"schedule:nightly", bytes) else { return };
+        stored.encode().unwrap();
         let now = 1_800_000_000;
         if let (Some(due), Ok(timetable)) = (stored.due(now), stored.timetable(&name)) {
             stored.missed.plan(&timetable, due, now, 10);

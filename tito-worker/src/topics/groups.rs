@@ -69,7 +69,7 @@ impl<E: TitoEngine> TitoQueue<E> {
             }
             let copies_before = (start == GroupStart::History).then_some(topic.revision + 1);
             let since = tx.start_timestamp().seconds();
-            topic.groups.insert(group, Group { since, paused: false, copies_before });
+            topic.groups.insert(group, Group { since, copies_before, ..Group::default() });
             Ok(Some(topic))
         })
         .await

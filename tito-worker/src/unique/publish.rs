@@ -78,7 +78,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         let Unique { key: unique_key, window, replaces } = unique;
         let event_type = event.event_type.clone();
         check_window(&event_type, &unique_key, window)?;
-        let earlier = UniqueRow::read(tx, &event_type, &unique_key).await?.map(|row| row.event);
+        let earlier = UniqueRow::read(tx, &event_type, &unique_key).await?.map(|row| row.event().clone());
         let replaced = match earlier {
             Some(earlier) if !replaces => return Ok(Published::Kept(earlier)),
             Some(earlier) => {
@@ -96,7 +96,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         };
         let event = self.publish(event, tx).await?;
         let until = tx.start_timestamp().seconds_after(window);
-        UniqueRow { event: event.clone(), until }.write(tx, &event_type, &unique_key).await?;
+        UniqueRow::new(event.clone(), until).write(tx, &event_type, &unique_key).await?;
         Ok(match replaced {
             Some(earlier) => Published::Replaced { event, earlier },
             None => Published::New(event),

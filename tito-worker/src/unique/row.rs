@@ -2,18 +2,51 @@
 
 use serde::{Deserialize, Serialize};
 use tito_core::event::EventReference;
-use tito_core::{KeyText, Result, TitoError, TitoTransaction, keys};
+use tito_core::row::{self, StoredRow, UnknownMembers};
+use tito_core::{Result, TitoTransaction, keeps_unknown_members, keys};
 
 /// Which event has a key, and for how long.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct UniqueRow {
     /// The event that was published last with the key, as it lay last.
-    pub(crate) event: EventReference,
+    #[serde(with = "row::nested")]
+    event: UniqueEvent,
     /// The first second, in Unix time, at which the key is free again.
     pub(crate) until: i64,
+    #[serde(skip)]
+    unknown: UnknownMembers,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+struct UniqueEvent {
+    reference: EventReference,
+    #[serde(skip)]
+    unknown: UnknownMembers,
+}
+
+keeps_unknown_members!(UniqueRow, UniqueEvent);
+
+impl StoredRow for UniqueRow {
+    const EXPECTED: &'static str = "the reference of a unique event and the end of its window, in JSON";
 }
 
 impl UniqueRow {
+    pub(crate) fn new(reference: EventReference, until: i64) -> Self {
+        let event = UniqueEvent { reference, unknown: UnknownMembers::default() };
+        Self { event, until, unknown: UnknownMembers::default() }
+    }
+
+    pub(crate) fn event(&self) -> &EventReference {
+        &self.event.reference
+    }
+
+    /// The same row, when the event was put elsewhere.
+    pub(crate) fn moved_to(mut self, reference: EventReference) -> Self {
+        self.event.reference = reference;
+        self
+    }
+
     /// The row of a key, unless its window has ended at the transaction's start.
     pub(crate) async fn read<T: TitoTransaction>(tx: &T, event_type: &str, unique_key: &str) -> Result<Option<Self>> {
         let key = keys::unique_event(event_type, unique_key);
@@ -22,20 +55,8 @@ impl UniqueRow {
         Ok(row.is_in_force(tx.start_timestamp().seconds()).then_some(row))
     }
 
-    pub(crate) fn decode(key: &[u8], bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).map_err(|source| TitoError::Malformed {
-            key: KeyText::from(key),
-            expected: "the reference of a unique event and the end of its window, in JSON",
-            source: source.into(),
-        })
-    }
-
     pub(crate) async fn write<T: TitoTransaction>(&self, tx: &T, event_type: &str, unique_key: &str) -> Result<()> {
-        let value = serde_json::to_vec(self).map_err(|source| TitoError::Unserializable {
-            what: format!("the unique event {unique_key:?} of {event_type:?}"),
-            source,
-        })?;
-        tx.put(keys::unique_event(event_type, unique_key), value).await
+        tx.put(keys::unique_event(event_type, unique_key), self.encode()?).await
     }
 
     pub(crate) fn is_in_force(&self, now_seconds: i64) -> bool {
@@ -55,8 +76,8 @@ mod tests {
         let page = include_str!("../../../docs/format.md");
         let line = page.lines().find(|line| line.starts_with(r#"{"event":{"type""#)).unwrap();
         let row = UniqueRow::decode(b"dedup:mail:k", line.as_bytes()).unwrap();
-        assert_eq!((row.event.timestamp, row.until), (1_700_000_060, 1_700_000_090));
-        assert_eq!(serde_json::to_string(&row).unwrap(), line);
+        assert_eq!((row.event().timestamp, row.until), (1_700_000_060, 1_700_000_090));
+        assert_eq!(row.encode().unwrap(), line.as_bytes());
         assert!(row.is_in_force(1_700_000_089));
         assert!(!row.is_in_force(1_700_000_090));
     }

@@ -12,11 +12,13 @@
 //! | `runner` | one run of a handler |
 //! | `observed` | what observers are told of a run |
 //! | `record` | outcomes, written with the acknowledgement |
+//! | `checkpoint` | where scans of a partition may begin |
 //! | `fence` | what an acknowledgement checks: the topic, and who owns the partition |
 //! | `report` | what was done |
 
 mod blocked;
 mod builder;
+mod checkpoint;
 mod fence;
 mod held;
 mod lanes;

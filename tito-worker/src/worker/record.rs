@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use tito_core::engine::Announcement;
 use tito_core::event::{FailedAttempt, TitoEvent, Topic, event_id};
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+use tito_core::row::UnknownMembers;
+use tito_core::{Result, TitoEngine, TitoTransaction, keys};
 
+use super::checkpoint::Checkpoint;
 use super::lanes::Entity;
 use super::report::WorkerReport;
 use super::runner::{Origin, Runner};
@@ -91,12 +92,6 @@ impl Unrecorded {
     }
 }
 
-/// Where scans of a partition may begin.
-#[derive(Serialize)]
-struct Checkpoint {
-    floor: i64,
-}
-
 /// What a recording came to.
 pub(super) struct RecordedBatch {
     pub(super) recorded: Vec<Recorded>,
@@ -132,9 +127,7 @@ pub(super) async fn record_all<E: TitoEngine>(
                 });
             }
             if let Some(floor) = floor.filter(|_| checked.is_owned) {
-                let value = serde_json::to_vec(&Checkpoint { floor })
-                    .map_err(|source| TitoError::Unserializable { what: "a checkpoint".to_string(), source })?;
-                tx.put(keys::checkpoint(&runner.queue, origin.partition), value).await?;
+                Checkpoint::write(&tx, &runner.queue, origin.partition, floor).await?;
             }
             Ok(RecordedBatch { recorded, is_owned: checked.is_owned, revision: checked.topic.revision })
         })
@@ -210,7 +203,8 @@ pub(super) async fn record<E: TitoEngine>(
 
 fn with_failure(mut event: TitoEvent, seconds: i64, error: &str) -> TitoEvent {
     event.attempt = event.attempt.saturating_add(1);
-    event.failures.push(FailedAttempt { attempt: event.attempt, timestamp: seconds, error: error.to_string() });
+    let (attempt, unknown) = (event.attempt, UnknownMembers::default());
+    event.failures.push(FailedAttempt { attempt, timestamp: seconds, error: error.to_string(), unknown });
     let surplus = event.failures.len().saturating_sub(FAILURES_KEPT);
     event.failures.drain(..surplus);
     event

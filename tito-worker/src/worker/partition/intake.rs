@@ -115,7 +115,7 @@ impl<E: TitoEngine> Partition<E> {
         let delay_millis = u64::try_from(self.runner.delay_seconds).unwrap_or(0).saturating_mul(1_000);
         let present = Timestamp::from_millis(page.seen.physical_millis().saturating_sub(delay_millis));
         let Some(reader) = &mut self.reader else {
-            let floor = page.entries.first().and_then(|(_, value)| checkpoint_floor(value));
+            let floor = page.entries.first().and_then(|(key, value)| checkpoint_floor(key, value));
             self.reader = Some(Reader::new(
                 &self.runner.queue,
                 self.origin.partition,

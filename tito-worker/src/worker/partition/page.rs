@@ -1,9 +1,11 @@
 //! Reads a page of a partition, or where to begin.
 
-use serde::Deserialize;
 use tito_core::engine::KeyValue;
 use tito_core::keys::{self, KeyRange};
+use tito_core::row::StoredRow;
 use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction};
+
+use crate::worker::checkpoint::Checkpoint;
 
 pub(super) struct Page {
     pub(super) entries: Vec<KeyValue>,
@@ -34,10 +36,6 @@ pub(super) async fn read_checkpoint<E: TitoEngine>(engine: &E, queue: &str, part
 }
 
 /// The floor of a checkpoint. One that can't be read costs a scan from the beginning, nothing else.
-pub(super) fn checkpoint_floor(value: &[u8]) -> Option<i64> {
-    #[derive(Deserialize)]
-    struct Checkpoint {
-        floor: i64,
-    }
-    serde_json::from_slice(value).ok().map(|Checkpoint { floor }| floor)
+pub(super) fn checkpoint_floor(key: &[u8], value: &[u8]) -> Option<i64> {
+    Checkpoint::decode(key, value).ok().map(|checkpoint| checkpoint.floor)
 }

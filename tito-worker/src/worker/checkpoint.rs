@@ -1,0 +1,30 @@
+//! Where scans of a partition may begin, under `checkpoint:{queue}:{partition}`.
+
+use serde::{Deserialize, Serialize};
+use tito_core::row::{StoredRow, UnknownMembers};
+use tito_core::{Result, TitoTransaction, keeps_unknown_members, keys};
+
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Checkpoint {
+    /// The second from which on something may not be done yet.
+    pub(super) floor: i64,
+    #[serde(skip)]
+    unknown: UnknownMembers,
+}
+
+keeps_unknown_members!(Checkpoint);
+
+impl StoredRow for Checkpoint {
+    const EXPECTED: &'static str = "the checkpoint of a partition in JSON";
+}
+
+impl Checkpoint {
+    /// Writes the floor into the partition's checkpoint. One that can't be read costs a scan from the beginning, nothing
+    /// else, and is replaced.
+    pub(super) async fn write<T: TitoTransaction>(tx: &T, queue: &str, partition: u16, floor: i64) -> Result<()> {
+        let key = keys::checkpoint(queue, partition);
+        let stored = tx.get(&key).await?.and_then(|stored| Self::decode(&key, &stored).ok());
+        let changed = Self { floor, ..stored.unwrap_or_default() };
+        tx.put(key, changed.encode()?).await
+    }
+}
