@@ -92,7 +92,7 @@ impl EmbeddedBuilder {
     /// four times as much can be in memory. More makes merges cheaper, and opening after a crash slower: about a second
     /// for 100 MiB.
     pub fn memtable_bytes(mut self, bytes: usize) -> Self {
-        self.disk.memtable_bytes = bytes;
+        self.disk.memtable_bytes = bytes.max(1);
         self
     }
 

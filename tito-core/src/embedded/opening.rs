@@ -8,7 +8,7 @@ use redb::{DatabaseError, StorageError};
 
 use super::committer::guarded;
 use super::storage::{
-    Base, DATABASE_FILE, Directory, Faults, LogError, Modes, OnMerged, OpenError, Space, Storage, is_full,
+    Base, DATABASE_FILE, DataFile, Directory, Faults, LogError, Modes, OnMerged, OpenError, Space, Storage, is_full,
 };
 use crate::error::{BoxError, Result, TitoError};
 
@@ -35,6 +35,8 @@ pub(super) fn open(path: &Path, options: &DiskOptions, on_merged: OnMerged) -> R
             _ => failed(path, error),
         })?;
     if !has(&directory, DATABASE_FILE)? {
+        // Whoever made the directory may have been killed before its name was durable.
+        directory.sync_name().map_err(|error| failed(path, error))?;
         create(&directory, options.cache_bytes)?;
     }
     let path = &directory.path().join(DATABASE_FILE);
@@ -56,6 +58,9 @@ pub(super) fn open(path: &Path, options: &DiskOptions, on_merged: OnMerged) -> R
         Ok(opened) => opened.map_err(|error| not_opened(&directory, path, error))?,
         Err(panic) => return Err(invalid(path, UNDAMAGED, Some(panic))),
     };
+    // Where the lock had to be given up for redb's, another process may have written meanwhile.
+    #[cfg(not(unix))]
+    let log = Storage::read_log(&directory).map_err(damaged)?;
     let recover = || Ok(Storage::recover(directory.clone(), base, log, space, options.memtable_bytes, on_merged));
     match guarded(recover) {
         Ok(recovered) => recovered.map_err(damaged),
@@ -92,7 +97,11 @@ fn try_create(directory: &Directory, cache_bytes: usize) -> Result<bool> {
         remove_stale(directory)?;
     }
     let created = match directory.create_file(FILE_BEING_CREATED) {
-        Ok(file) => guarded(|| Base::create(file, cache_bytes)),
+        Ok(file) => match is_ours_now(directory, &file) {
+            Ok(true) => guarded(|| Base::create(file, cache_bytes)),
+            Ok(false) => return Ok(false),
+            Err(error) => Err(error.into()),
+        },
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         Err(error) => Err(error.into()),
     };
@@ -111,6 +120,12 @@ fn try_create(directory: &Directory, cache_bytes: usize) -> Result<bool> {
     }
     let tidied = directory.remove_if_there(FILE_BEING_CREATED).and_then(|()| directory.sync());
     tidied.map(|()| true).map_err(|error| failed(path, error))
+}
+
+/// Takes the lock of the file that is being created. Without it another process may have taken the file for one that was
+/// left behind, and may have given its name to one of its own.
+fn is_ours_now(directory: &Directory, file: &DataFile) -> io::Result<bool> {
+    Ok(file.try_lock()? && directory.is_name_of(FILE_BEING_CREATED, file)?)
 }
 
 /// Removes the file of a creation that was killed. Another process may be creating it this very moment; if so it holds
@@ -135,18 +150,24 @@ const UNDAMAGED: &str = "expected a database file of Tito's, undamaged";
 fn not_opened(directory: &Directory, path: &Path, error: OpenError) -> TitoError {
     match error {
         OpenError::Database(DatabaseError::DatabaseAlreadyOpen) => in_use(directory),
-        OpenError::Database(DatabaseError::Storage(StorageError::Io(error))) => match error.kind() {
-            // What redb says of a file that ends too early, or is no database.
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
-                invalid(path, "expected a database file of Tito's, complete and readable", Some(error.into()))
-            }
-            _ => failed(path, error),
-        },
+        OpenError::Database(DatabaseError::Storage(StorageError::Io(error))) if is_damage(&error) => {
+            invalid(path, "expected a database file of Tito's, complete and readable", Some(error.into()))
+        }
+        OpenError::Database(DatabaseError::Storage(StorageError::Io(error))) => failed(path, error),
         OpenError::Database(error) => invalid(path, UNDAMAGED, Some(error.into())),
         OpenError::Format(reason) => invalid(path, &reason, None),
         OpenError::Identity(error) => error,
-        OpenError::Other(source) => invalid(path, UNDAMAGED, Some(source)),
+        OpenError::Other(source) => match source.downcast::<io::Error>() {
+            Ok(error) if !is_damage(&error) => failed(path, *error),
+            Ok(error) => invalid(path, UNDAMAGED, Some(error)),
+            Err(source) => invalid(path, UNDAMAGED, Some(source)),
+        },
     }
+}
+
+/// Whether it is redb's word for a file that ends too early, or is no database.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
 }
 
 fn in_use(directory: &Directory) -> TitoError {

@@ -1,13 +1,11 @@
 //! Hands out timestamps.
 
+use std::time::Duration;
+
 use crate::timestamp::Timestamp;
 
-/// How far ahead timestamps are reserved. After a crash, timestamps go on from the reservation, so the engine's clock
-/// can stand this much ahead of the machine's until that has caught up.
-const RESERVED_AHEAD_MILLIS: u64 = 1_000;
-
-/// As [`RESERVED_AHEAD_MILLIS`], where there is hardly space to write reservations down.
-const RESERVED_FAR_AHEAD_MILLIS: u64 = 10_000;
+/// The latest time that a clock can show. What is later would leave no timestamps to reserve, in the year 4199.
+const LATEST_MILLIS: u64 = (1 << 46) - 1_000_000;
 
 /// How many timestamps of a reservation are left to commits. A commit needs its timestamp when it is durable already,
 /// which is no time to find that there is none; and on a slow disk transactions can begin up to the reservation's end
@@ -61,7 +59,7 @@ impl Oracle {
     }
 
     fn peek(&self, now_millis: u64) -> Timestamp {
-        self.last.next().max(Timestamp::from_millis(now_millis))
+        self.last.next().max(Timestamp::from_millis(now_millis.min(LATEST_MILLIS)))
     }
 
     /// The last timestamp that was handed out.
@@ -69,10 +67,10 @@ impl Oracle {
         self.last
     }
 
-    /// What to reserve at `now_millis`; more if space for reservations is short.
-    pub(super) fn reservation(&self, now_millis: u64, is_short_of_space: bool) -> Timestamp {
-        let millis = if is_short_of_space { RESERVED_FAR_AHEAD_MILLIS } else { RESERVED_AHEAD_MILLIS };
-        let ahead = self.last.physical_millis().max(now_millis).saturating_add(millis);
+    /// What to reserve at `now_millis`, so far ahead.
+    pub(super) fn reservation(&self, now_millis: u64, ahead: Duration) -> Timestamp {
+        let millis = self.last.physical_millis().max(now_millis.min(LATEST_MILLIS));
+        let ahead = millis.saturating_add(ahead.as_millis() as u64);
         Timestamp::from_millis(ahead).max(self.reserved)
     }
 
@@ -89,6 +87,18 @@ mod tests {
 
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_clock_at_its_end_leaves_timestamps() {
+        for now_millis in [u64::MAX, 1 << 46, (1 << 46) - 1, (1 << 46) - 500] {
+            let mut oracle = Oracle::resume(Timestamp::ZERO);
+            oracle.reserve(oracle.reservation(now_millis, SECOND));
+            let first = oracle.next(now_millis).unwrap();
+            assert!(oracle.next(now_millis).unwrap() > first);
+        }
+    }
+
     #[test]
     fn timestamps_follow_the_clock_and_never_go_back() {
         let mut oracle = Oracle::resume(Timestamp::ZERO);
@@ -103,7 +113,7 @@ mod tests {
     fn nothing_past_the_reservation_is_handed_out() {
         let mut oracle = Oracle::resume(Timestamp::from_millis(5_000));
         assert_eq!(oracle.next(5_000), None);
-        let reservation = oracle.reservation(5_000, false);
+        let reservation = oracle.reservation(5_000, SECOND);
         assert_eq!(reservation, Timestamp::from_millis(6_000));
         oracle.reserve(reservation);
         assert!(oracle.next(5_000).unwrap() > Timestamp::from_millis(5_000));
@@ -115,7 +125,7 @@ mod tests {
     fn a_full_group_finds_its_timestamps_however_many_began_meanwhile() {
         for now_millis in [0, 6_000] {
             let mut oracle = Oracle::resume(Timestamp::from_millis(5_000));
-            oracle.reserve(oracle.reservation(5_000, false));
+            oracle.reserve(oracle.reservation(5_000, SECOND));
             let mut handed_out = BTreeSet::new();
             // The last millisecond before the end: what is left of it are single steps.
             oracle.next(5_999);

@@ -66,6 +66,9 @@ pub(super) trait Store: Send {
     /// Sees to it that a group of so many writes, with so many bytes of keys and values, has the space that it needs.
     fn make_room(&mut self, writes: usize, bytes: usize, admission: Admission) -> io::Result<()>;
 
+    /// Whether a group of so many writes has that space already.
+    fn has_room(&self, writes: usize, bytes: usize, admission: Admission) -> bool;
+
     /// Appends all writes, which are sorted by key, durably so once it returns. `reserved` is kept with them: no
     /// timestamp above it has been handed out.
     fn append(&mut self, writes: Vec<Write>, reserved: Timestamp, admission: Admission) -> Result<(), AppendError>;

@@ -5,6 +5,7 @@ mod without_space;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,6 +27,16 @@ use crate::timestamp::Timestamp;
 /// Bounds of one group: more waits for the next one, so that neither latency nor memory grows with the load.
 const MOST_TRANSACTIONS: usize = LEFT_TO_COMMITS as usize;
 const MOST_BYTES: usize = 16 << 20;
+
+/// How far ahead timestamps are reserved. After a crash, timestamps go on from the reservation, so the engine's clock
+/// can stand this much ahead of the machine's until that has caught up.
+const RESERVED_AHEAD: Duration = Duration::from_secs(1);
+
+/// As [`RESERVED_AHEAD`], where there is hardly space to write reservations down.
+const RESERVED_FAR_AHEAD: Duration = Duration::from_secs(10);
+
+/// As [`RESERVED_AHEAD`], on the slowest disk.
+const RESERVED_AT_MOST: Duration = Duration::from_secs(60);
 
 /// How many requests can wait.
 pub(super) const QUEUE: usize = 4_096;
@@ -95,11 +106,13 @@ pub(super) struct Committer {
     latest: Arc<dyn Snapshot>,
     recent: RecentCommits,
     group: u64,
+    /// How long the last append took.
+    last_append: Duration,
 }
 
 impl Committer {
     pub(super) fn new(core: Arc<Core>, store: Box<dyn Store>, latest: Arc<dyn Snapshot>) -> Self {
-        Self { core, store, latest, recent: RecentCommits::default(), group: 0 }
+        Self { core, store, latest, recent: RecentCommits::default(), group: 0, last_append: Duration::ZERO }
     }
 
     /// Serves requests until all handles of the engine are gone, one asks to close it, or the storage is lost.
@@ -114,13 +127,14 @@ impl Committer {
         // The storage is released before whoever asked for that is told.
         self.close();
         requests.close();
-        while let Ok(request) = requests.try_recv() {
+        if let Some(reply) = closing {
+            let _ = reply.send(());
+        }
+        // Also what is on its way: it would keep its sender, and so itself, for ever.
+        while let Some(request) = requests.blocking_recv() {
             if let Request::Commit(refused) = request {
                 let _ = refused.reply.send(lock(&core.head).check_open().map(|()| Timestamp::ZERO));
             }
-        }
-        if let Some(reply) = closing {
-            let _ = reply.send(());
         }
     }
 
@@ -134,7 +148,10 @@ impl Committer {
                     Request::Reserve(reply) => {
                         let _ = reply.send(self.reserve());
                     }
-                    Request::Maintain => self.maintain(),
+                    Request::Maintain => {
+                        self.maintain();
+                        self.let_go_of_merged();
+                    }
                     Request::Sizes(reply) => {
                         let _ = reply.send(self.sizes());
                     }
@@ -176,6 +193,8 @@ impl Committer {
         for (request, admitted) in self.admit(waiting) {
             // A caller that is gone has cancelled its commit.
             if request.reply.is_closed() {
+                // Though there may be handles of the transaction left.
+                request.transaction.release();
                 continue;
             }
             if let Err(error) = admitted.and_then(|()| self.check(&request)) {
@@ -253,8 +272,7 @@ impl Committer {
     ) -> Option<(Vec<Accepted>, io::Error)> {
         let (reserved, is_exhausted) = {
             let head = lock(&self.core.head);
-            let is_short = self.store.is_short_of_space();
-            let reserved = head.oracle.reservation(self.core.clock.now_millis(), is_short);
+            let reserved = head.oracle.reservation(self.core.clock.now_millis(), self.reserve_ahead());
             (reserved, head.oracle.is_exhausted_for_commits())
         };
         let count = group.iter().map(|accepted| accepted.writes.len()).sum();
@@ -272,7 +290,7 @@ impl Committer {
         // Sorted, so that neighbours in the tree are written one after the other. No key occurs twice: members of one
         // group that share a key conflict.
         writes.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-        match guarded(|| self.store.append(writes, reserved, admission)) {
+        match self.append_measured(writes, reserved, admission) {
             Ok(()) => {
                 outcome.reserved = outcome.reserved.max(Some(reserved));
                 outcome.appended.extend(group);
@@ -291,8 +309,12 @@ impl Committer {
             true => {
                 // The keys of those that were refused were noted all the same, so whoever begins from now on has to be
                 // past them.
-                let before = lock(&self.core.head).publish(self.latest.clone(), self.group);
+                let (before, settled) = {
+                    let mut head = lock(&self.core.head);
+                    (head.publish(self.latest.clone(), self.group), head.settled_group())
+                };
                 drop(before);
+                self.recent.prune(settled);
             }
         }
         for (group, error) in refused {
@@ -345,6 +367,35 @@ impl Committer {
         }
     }
 
+    /// How far ahead timestamps are reserved: further where there is hardly space to write reservations down, and where
+    /// the disk is so slow that they would be over before they are written.
+    fn reserve_ahead(&self) -> Duration {
+        let least = if self.store.is_short_of_space() { RESERVED_FAR_AHEAD } else { RESERVED_AHEAD };
+        least.max(self.last_append.saturating_mul(4)).min(RESERVED_AT_MOST)
+    }
+
+    fn append_measured(
+        &mut self,
+        writes: Vec<Write>,
+        reserved: Timestamp,
+        admission: Admission,
+    ) -> std::result::Result<(), AppendError> {
+        let began_millis = self.core.clock.now_millis();
+        let appended = guarded(|| self.store.append(writes, reserved, admission));
+        self.last_append = Duration::from_millis(self.core.clock.now_millis().saturating_sub(began_millis));
+        appended
+    }
+
+    /// Lets go of the memtables that were merged since the last commit.
+    fn let_go_of_merged(&mut self) {
+        if self.core.is_closed() {
+            return;
+        }
+        let before = std::mem::replace(&mut self.latest, self.store.snapshot());
+        let published = lock(&self.core.head).publish(self.latest.clone(), self.group);
+        drop((before, published));
+    }
+
     fn reserve(&mut self) -> Result<()> {
         let reserved = {
             let head = lock(&self.core.head);
@@ -354,9 +405,9 @@ impl Committer {
                 // Others who waited with this one were first.
                 return Ok(());
             }
-            head.oracle.reservation(now_millis, self.store.is_short_of_space())
+            head.oracle.reservation(now_millis, self.reserve_ahead())
         };
-        match guarded(|| self.store.append(Vec::new(), reserved, Admission::Timestamps)) {
+        match self.append_measured(Vec::new(), reserved, Admission::Timestamps) {
             Ok(()) => {
                 lock(&self.core.head).oracle.reserve(reserved);
                 Ok(())
@@ -381,10 +432,12 @@ impl Committer {
     /// the next start.
     fn close(self) {
         let last = {
-            let head = lock(&self.core.head);
-            head.check_open().is_ok().then(|| head.oracle.last())
+            // In one step: no timestamp is handed out after the last one was taken.
+            let mut head = lock(&self.core.head);
+            let was_open = head.check_open().is_ok();
+            head.close("it was shut down".to_string());
+            was_open.then(|| head.oracle.last())
         };
-        lock(&self.core.head).close("it was shut down".to_string());
         // After an error of the storage, what it holds is left as it is for the next opening.
         let Some(last) = last else { return };
         let Self { store, latest, .. } = self;

@@ -8,32 +8,43 @@ use crate::embedded::store::{Admission, StoreResult};
 
 impl Committer {
     /// Takes a group apart that there is no space for: those that make space go first, into what is kept for them, then
-    /// each other one that still fits.
+    /// of the others those that fit into what there is. The file system is not asked for more again.
     pub(super) fn without_space(&mut self, group: Vec<Accepted>, error: io::Error, outcome: &mut Outcome) {
         if !is_full(&error) {
             return outcome.refused.push((group, error));
         }
-        let was_alone = group.len() == 1;
         let (freeing, others): (Vec<Accepted>, Vec<Accepted>) =
             group.into_iter().partition(|accepted| self.frees_space(accepted));
-        if !freeing.is_empty() {
-            self.append_part(freeing, Admission::Freeing, outcome);
+        let mut refused = Vec::new();
+        for (part, admission) in [(freeing, Admission::Freeing), (others, Admission::Ordinary)] {
+            let (fitting, rest) = self.fitting(part, admission);
+            refused.extend(rest);
+            if fitting.is_empty() {
+                continue;
+            }
+            match &outcome.lost {
+                // Nothing can be appended any more.
+                Some((_, lost)) => outcome.refused.push((fitting, io::Error::other(lost.to_string()))),
+                None => {
+                    let without = self.append(fitting, admission, outcome);
+                    outcome.refused.extend(without);
+                }
+            }
         }
-        if was_alone {
-            return outcome.refused.push((others, error));
-        }
-        for other in others {
-            self.append_part(vec![other], Admission::Ordinary, outcome);
-        }
+        outcome.refused.push((refused, error));
     }
 
-    fn append_part(&mut self, part: Vec<Accepted>, admission: Admission, outcome: &mut Outcome) {
-        if let Some((_, lost)) = &outcome.lost {
-            // Nothing can be appended any more.
-            return outcome.refused.push((part, io::Error::other(lost.to_string())));
-        }
-        let refused = self.append(part, admission, outcome);
-        outcome.refused.extend(refused);
+    /// Those of a group that fit together into the space that there is, as they come, and the rest.
+    fn fitting(&self, group: Vec<Accepted>, admission: Admission) -> (Vec<Accepted>, Vec<Accepted>) {
+        let (mut writes, mut bytes) = (0, 0);
+        group.into_iter().partition(|accepted| {
+            let with = (writes + accepted.writes.len(), bytes + accepted.bytes);
+            let fits = self.store.has_room(with.0, with.1, admission);
+            if fits {
+                (writes, bytes) = with;
+            }
+            fits
+        })
     }
 
     /// Whether a transaction deletes at least as many bytes of keys and values as it writes.

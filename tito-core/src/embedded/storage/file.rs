@@ -17,6 +17,10 @@ impl DataFile {
         Self { file, name: name.to_string(), faults }
     }
 
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
     pub(super) fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }

@@ -91,7 +91,8 @@ impl Log {
             }
             Err(error) => return Err(AppendError::Refused(error)),
         }
-        file.sync().map_err(AppendError::Lost)?;
+        // Its name as well, which whoever began it may not have come to.
+        file.sync().and_then(|()| directory.sync()).map_err(AppendError::Lost)?;
         let file_length = file.length().map_err(AppendError::Refused)?;
         Ok(Self::new(directory, file, segment.number, segment.end, file_length))
     }
@@ -134,6 +135,16 @@ impl Log {
         });
         self.frame = bytes;
         appended
+    }
+
+    /// How long what was written is.
+    pub(super) fn length(&self) -> u64 {
+        self.position
+    }
+
+    /// Whether `bytes` more fit into the file as it is.
+    pub(super) fn has_room(&self, bytes: usize, admission: Admission) -> bool {
+        self.file_length >= self.position + bytes as u64 + kept_by(admission)
     }
 
     /// Sees to it that `bytes` more fit into the file, and behind them what has to be kept.

@@ -27,8 +27,7 @@ pub(super) struct Full {
     pub(super) reserved: Timestamp,
 }
 
-/// Dropping it ends the merge that is under way if that waits for space, and leaves those that are queued to the next
-/// opening.
+/// Dropping it waits for the merges that are queued, unless they wait for space: these are left to the next opening.
 pub(super) struct Merger {
     jobs: Option<Sender<Full>>,
     done: Receiver<StoreResult<BaseSnapshot>>,

@@ -38,6 +38,7 @@ pub(super) use self::directory::{Directory, Modes};
 pub(super) use self::faults::Faults;
 #[cfg(test)]
 pub(super) use self::faults::Operation;
+pub(super) use self::file::DataFile;
 pub(super) use self::merger::OnMerged;
 pub(super) use self::segment::LogError;
 pub(super) use self::space::{Space, is_full};
@@ -63,6 +64,8 @@ pub(super) struct Storage {
     /// From how many bytes on the active memtable is to be merged: later than `memtable_bytes` where no segment could
     /// be begun.
     rotate_at: usize,
+    /// Why no segment could be begun when it was tried last.
+    refusal: Option<io::ErrorKind>,
     /// `None` in memory.
     log: Option<Log>,
     merger: Merger,
@@ -83,6 +86,7 @@ impl Storage {
             active: Arc::default(),
             memtable_bytes,
             rotate_at: memtable_bytes,
+            refusal: None,
             log: None,
             space,
             version: 0,
@@ -122,7 +126,10 @@ impl Storage {
         };
         let log = log.map_err(io::Error::from)?;
         for segment in stale {
-            directory.remove(&segment::name_of(segment.number))?;
+            let name = segment::name_of(segment.number);
+            if let Err(error) = directory.remove(&name) {
+                tracing::warn!(file = name, %error, "a merged log segment can't be deleted; the next opening tries again");
+            }
         }
         let mut version = 0;
         let mut tables = Vec::new();
@@ -151,6 +158,7 @@ impl Storage {
             active,
             memtable_bytes,
             rotate_at: memtable_bytes,
+            refusal: None,
             log: Some(log),
             merger,
             space,
@@ -207,9 +215,18 @@ impl Storage {
         self.take_merged(0)
     }
 
-    /// Whether merges that wait for space have let as much pile up in memory as may be there.
+    /// Whether as much has piled up in memory as may be there, since merges wait for space or no segment can be begun.
     fn is_piled_up(&self) -> bool {
-        self.full.len() > MOST_FULL && self.active.bytes() >= self.memtable_bytes && self.space.is_waited_for()
+        let waits = self.full.len() > MOST_FULL && self.space.is_waited_for();
+        waits && self.active.bytes() >= self.memtable_bytes
+            || self.refusal.is_some() && self.active.bytes() >= MOST_FULL * self.memtable_bytes
+    }
+
+    /// Whether the active memtable is to be merged: it is full, or the log is long though there is little in it.
+    fn is_to_rotate(&self) -> bool {
+        let is_long =
+            self.log.as_ref().is_some_and(|log| log.length() >= 4 * (self.memtable_bytes as u64).max(1 << 20));
+        self.active.bytes() >= self.rotate_at || is_long || self.is_piled_up()
     }
 }
 
@@ -221,16 +238,21 @@ impl Store for Storage {
 
     fn make_room(&mut self, writes: usize, bytes: usize, admission: Admission) -> io::Result<()> {
         if admission == Admission::Ordinary && self.is_piled_up() {
-            return Err(io::ErrorKind::StorageFull.into());
+            return Err(io::Error::from(self.refusal.unwrap_or(io::ErrorKind::StorageFull)));
         }
         self.log.as_mut().map_or(Ok(()), |log| log.make_room(frame::length_of(writes, bytes), admission))
+    }
+
+    fn has_room(&self, writes: usize, bytes: usize, admission: Admission) -> bool {
+        self.log.as_ref().is_none_or(|log| log.has_room(frame::length_of(writes, bytes), admission))
     }
 
     fn append(&mut self, writes: Vec<Write>, reserved: Timestamp, admission: Admission) -> Result<(), AppendError> {
         if let Some(log) = &mut self.log {
             log.append(&writes, reserved, admission)?;
         }
-        self.reserved = reserved;
+        // Parts of a group reserve one after the other, and the later one may reserve less.
+        self.reserved = self.reserved.max(reserved);
         self.version += 1;
         self.active.add(writes, self.version);
         Ok(())
@@ -238,14 +260,17 @@ impl Store for Storage {
 
     fn maintain(&mut self) -> StoreResult<()> {
         self.take_merged(MOST_FULL)?;
-        if self.active.bytes() < self.rotate_at || self.full.len() > MOST_FULL {
+        if !self.is_to_rotate() || self.full.len() > MOST_FULL {
             return Ok(());
         }
         match self.rotate() {
-            Ok(()) => {}
+            Ok(()) => self.refusal = None,
+            // The directory is gone: whatever is committed would go with the process.
+            Err(AppendError::Refused(error)) if error.kind() == io::ErrorKind::NotFound => return Err(error.into()),
             Err(AppendError::Refused(error)) => {
                 tracing::warn!(%error, "no new log segment can be begun; the one before it goes on");
                 self.rotate_at = self.active.bytes() + self.memtable_bytes / 8;
+                self.refusal = Some(error.kind());
             }
             Err(AppendError::Lost(error)) => return Err(error.into()),
         }

@@ -31,7 +31,10 @@ pub(in super::super) struct Space {
 impl Space {
     /// From now on writes wait for space, or no longer do; those that wait end with their error.
     pub(in super::super) fn be_patient(&self, patient: bool) {
-        *self.lock() = patient;
+        let mut is_patient = self.lock();
+        *is_patient = patient;
+        self.is_waited_for.fetch_and(patient, Ordering::AcqRel);
+        drop(is_patient);
         self.changed.notify_all();
     }
 

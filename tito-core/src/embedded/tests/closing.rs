@@ -136,6 +136,56 @@ async fn a_failed_assertion_in_a_thread_of_the_engine_closes_it_with_its_reason(
     }
 }
 
+/// Whatever is in the way of it but the directory's absence: what piles up in memory is bounded.
+#[tokio::test]
+async fn where_no_segment_can_be_begun_commits_are_refused_in_time() {
+    let directory = super::directory();
+    let faults = Faults::default();
+    let db = builder(&faults).memtable_bytes(50_000).open(directory.path()).await.unwrap();
+    break_down(&faults, Operation::Create, "tito.log.");
+    let mut rows = 0;
+    let refused = loop {
+        match put(&db, &format!("k{rows:04}"), 1_000).await {
+            Ok(()) => rows += 1,
+            Err(error) => break error,
+        }
+        assert!(rows < 1_000);
+    };
+    assert!(matches!(refused, TitoError::Storage { operation: "commit", .. }), "{refused:?}");
+    assert_eq!(keys(&db).await.unwrap().len(), rows, "reads go on");
+    faults.clear();
+    // Whoever is refused last finds that a segment can be begun again.
+    let _ = put(&db, "k0000", 1_000).await;
+    for row in 0..20 {
+        delete(&db, &format!("k{row:04}")).await.unwrap();
+    }
+    db.close().await;
+    assert_eq!(keys(&open(directory.path(), &faults).await).await.unwrap().len(), rows - 20);
+}
+
+#[tokio::test]
+async fn the_smallest_memtable_is_merged_when_something_is_in_it() {
+    let directory = super::directory();
+    let faults = Faults::default();
+    let merges = Arc::new(AtomicU64::new(0));
+    let db = builder(&faults).memtable_bytes(0).open(directory.path()).await.unwrap();
+    faults.set({
+        let merges = merges.clone();
+        move |operation, file| {
+            if operation == Operation::Remove && file.starts_with("tito.log.") {
+                merges.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        }
+    });
+    for row in 0..3 {
+        put(&db, &format!("k{row}"), 10).await.unwrap();
+    }
+    db.close().await;
+    // One for each row, and that of closing; what looks whether a segment is there before it is begun removes none.
+    assert!(merges.load(Ordering::SeqCst) <= 12, "{merges:?}");
+}
+
 #[tokio::test]
 async fn an_engine_that_is_closed_on_purpose_tells_it() {
     let db = EmbeddedBackend::in_memory().await.unwrap();

@@ -92,40 +92,30 @@ async fn what_begins_between_the_parts_of_a_group_conflicts_with_each() {
     let db = open(directory.path(), &faults).await;
     put(&db, "k0", 1_000).await.unwrap();
     let mut commits = Vec::new();
-    for key in ["k0", "k1"] {
+    for key in ["k0", "k1", "k2"] {
         let tx = db.begin().await.unwrap();
         match key {
             "k0" => tx.delete(b"k0".to_vec()).await.unwrap(),
-            // More than is left before the reserve.
-            _ => {
-                tx.put(b"k1".to_vec(), vec![b'x'; 1 << 20]).await.unwrap();
-                tx.put(b"k2".to_vec(), vec![b'x'; 1 << 20]).await.unwrap();
-            }
+            // There is room for one of them before the reserve.
+            _ => tx.put(key.as_bytes().to_vec(), vec![b'x'; 1_000_000]).await.unwrap(),
         }
         commits.push(async move { tx.commit().await });
     }
-    // The whole group does not fit, each of its parts does. The second one is held up while it is written.
+    // The second part is held up while it is written.
     let (release, wait) = std::sync::mpsc::channel::<()>();
     let (reach, reached) = tokio::sync::oneshot::channel();
-    let (mut reach, mut grown, mut synced) = (Some(reach), 0, 0);
-    faults.set(move |operation, file| {
-        match operation {
-            Operation::Grow => {
-                grown += 1;
-                if grown == 1 {
-                    return Err(no_space());
-                }
+    let (mut reach, mut synced) = (Some(reach), 0);
+    faults.set(move |operation, file| match operation {
+        Operation::Grow => Err(no_space()),
+        Operation::Sync if file.starts_with("tito.log.") => {
+            synced += 1;
+            if let Some(reach) = reach.take_if(|_| synced == 2) {
+                let _ = reach.send(());
+                let _ = wait.recv();
             }
-            Operation::Sync if file.starts_with("tito.log.") => {
-                synced += 1;
-                if let Some(reach) = reach.take_if(|_| synced == 2) {
-                    let _ = reach.send(());
-                    let _ = wait.recv();
-                }
-            }
-            _ => {}
+            Ok(())
         }
-        Ok(())
+        _ => Ok(()),
     });
     let committing = tokio::spawn(futures::future::join_all(commits));
     reached.await.unwrap();
@@ -133,11 +123,35 @@ async fn what_begins_between_the_parts_of_a_group_conflicts_with_each() {
     assert_eq!(between.get(b"k0").await.unwrap().map(|value| value.len()), Some(1_000), "neither part is visible");
     between.put(b"k1".to_vec(), Vec::new()).await.unwrap();
     release.send(()).unwrap();
-    for outcome in committing.await.unwrap() {
-        outcome.unwrap();
-    }
+    let [deleted, fitted, refused] = committing.await.unwrap().try_into().unwrap();
+    deleted.unwrap();
+    fitted.unwrap();
+    assert_full(&refused.unwrap_err());
     assert!(matches!(between.commit().await, Err(TitoError::Conflict { .. })));
-    assert_eq!((get(&db, "k0").await.unwrap(), get(&db, "k1").await.unwrap()), (None, Some(1 << 20)));
+    assert_eq!(keys(&db).await.unwrap(), ["k1"]);
+}
+
+/// One delete that is too large for the reserve does not keep small ones out of it.
+#[tokio::test]
+async fn of_what_makes_space_as_much_goes_through_as_fits() {
+    let directory = super::directory();
+    let faults = Faults::default();
+    let db = open(directory.path(), &faults).await;
+    let key = |number: usize| format!("k{number:04}{}", "x".repeat(4_000));
+    for number in 0..300 {
+        put(&db, &key(number), 10).await.unwrap();
+    }
+    fill(&faults);
+    put_until_full(&db, 1_000).await;
+    let large = db.begin().await.unwrap();
+    for number in 0..250 {
+        large.delete(key(number).into_bytes()).await.unwrap();
+    }
+    let small = db.begin().await.unwrap();
+    small.delete(key(299).into_bytes()).await.unwrap();
+    let (large, small) = futures::join!(large.commit(), small.commit());
+    assert_full(&large.unwrap_err());
+    small.unwrap();
 }
 
 /// What was refused has left nothing behind that a later transaction meets.

@@ -100,6 +100,49 @@ async fn no_cancelled_commit_lands_before_what_nothing_older_can_commit_than() {
     }
 }
 
+/// Each synchronisation takes longer than timestamps are reserved ahead at first.
+#[tokio::test]
+async fn transactions_begin_on_a_disk_that_takes_seconds() {
+    let directory = super::directory();
+    let faults = Faults::default();
+    let clock = HandClock::at(1_000_000);
+    let db = builder(&faults).clock(clock.clone()).open(directory.path()).await.unwrap();
+    let slow = clock.clone();
+    faults.set(move |operation, file| {
+        if operation == Operation::Sync && file.starts_with("tito.log.") {
+            slow.set(slow.now_millis() + 2_500);
+        }
+        Ok(())
+    });
+    for key in 0..5 {
+        put(&db, &format!("k{key}"), 10).await.unwrap();
+        clock.set(clock.now_millis() + 20_000);
+    }
+    assert_eq!(keys(&db).await.unwrap().len(), 5);
+}
+
+/// The caller has given up and still holds the transaction: nothing of it is live for ever.
+#[tokio::test]
+async fn a_cancelled_commit_is_not_live_though_a_handle_of_it_is_kept() {
+    let directory = super::directory();
+    let faults = Faults::default();
+    let db = open(directory.path(), &faults).await;
+    let [first, kept] = [db.begin().await.unwrap(), db.begin().await.unwrap()];
+    first.put(b"k1".to_vec(), Vec::new()).await.unwrap();
+    kept.put(b"k2".to_vec(), Vec::new()).await.unwrap();
+    let gate = Gate::at_the_next_sync(&faults);
+    let first = tokio::spawn(async move { first.commit().await });
+    gate.reached.await.unwrap();
+    // Asked for, and given up before the committer comes to it.
+    assert!(kept.commit().now_or_never().is_none());
+    gate.open.send(()).unwrap();
+    first.await.unwrap().unwrap();
+    put(&db, "k3", 1).await.unwrap();
+    assert_eq!(keys(&db).await.unwrap(), ["k1", "k3"]);
+    assert_eq!(db.oldest_live_start(), None);
+    drop(kept);
+}
+
 /// Too old to begin to commit is not too old to land.
 #[tokio::test]
 async fn a_commit_that_is_being_written_is_live_however_old_it_becomes() {

@@ -4,22 +4,19 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, linkat, openat, statat, unlinkat};
-use rustix::io::retry_on_intr;
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, RawMode, fstat, linkat, open, openat, statat, unlinkat};
+use rustix::io::{Errno, retry_on_intr};
 
 pub(super) struct Handle(File);
 
 impl Handle {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        if !file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        Ok(Self(file))
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(retry_on_intr(|| open(path, flags, Mode::empty()))?.into()))
     }
 
     pub(super) fn create_file(&self, name: &str, mode: u32) -> io::Result<File> {
-        self.open_with(name, OFlags::CREATE | OFlags::EXCL, Mode::from_raw_mode(mode))
+        self.open_with(name, OFlags::CREATE | OFlags::EXCL, Mode::from_raw_mode(mode as RawMode))
     }
 
     pub(super) fn open_file(&self, name: &str) -> io::Result<File> {
@@ -46,6 +43,15 @@ impl Handle {
         let status = retry_on_intr(|| statat(&self.0, name, AtFlags::empty()))?;
         // Never negative, though the type allows it.
         Ok(status.st_size.try_into().unwrap_or(0))
+    }
+
+    pub(super) fn is_name_of(&self, name: &str, file: &File) -> io::Result<bool> {
+        let opened = retry_on_intr(|| fstat(file))?;
+        match retry_on_intr(|| statat(&self.0, name, AtFlags::empty())) {
+            Ok(named) => Ok((named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) fn link(&self, from: &str, to: &str) -> io::Result<()> {

@@ -48,6 +48,15 @@ impl Handle {
         Ok(fs::metadata(self.path_of(name)?)?.len())
     }
 
+    pub(super) fn is_name_of(&self, name: &str, file: &File) -> io::Result<bool> {
+        let opened = same_file::Handle::from_file(file.try_clone()?)?;
+        match same_file::Handle::from_path(self.path_of(name)?) {
+            Ok(named) => Ok(named == opened),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) fn link(&self, from: &str, to: &str) -> io::Result<()> {
         fs::hard_link(self.path_of(from)?, self.path_of(to)?)
     }

@@ -112,6 +112,16 @@ impl Directory {
         self.0.handle.length_of(name)
     }
 
+    /// Whether a name is that of an open file.
+    pub(in super::super) fn is_name_of(&self, name: &str, file: &DataFile) -> io::Result<bool> {
+        self.0.handle.is_name_of(name, file.file())
+    }
+
+    /// Makes the directory's own name durable, as far as that is in one directory.
+    pub(in super::super) fn sync_name(&self) -> io::Result<()> {
+        self.0.path.parent().map_or(Ok(()), sync)
+    }
+
     /// Gives a file a second name, which must not exist.
     pub(in super::super) fn link(&self, from: &str, to: &str) -> io::Result<()> {
         self.0.faults.check(Operation::Link, to)?;

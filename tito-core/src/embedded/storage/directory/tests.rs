@@ -129,6 +129,22 @@ fn by_path_a_renamed_directory_is_noticed_and_left_alone() {
 }
 
 #[test]
+fn a_name_is_that_of_the_open_file_or_of_another() {
+    let outer = tempfile::tempdir().unwrap();
+    let directory = create(outer.path());
+    let handle = by_path::Handle::open(outer.path()).unwrap();
+    let file = directory.create_file("file").unwrap();
+    directory.create_file("other").unwrap();
+    for (name, expected) in [("file", true), ("other", false), ("none", false)] {
+        assert_eq!(directory.is_name_of(name, &file).unwrap(), expected, "{name}");
+        assert_eq!(handle.is_name_of(name, file.file()).unwrap(), expected, "{name}");
+    }
+    directory.remove("file").unwrap();
+    directory.create_file("file").unwrap();
+    assert!(!directory.is_name_of("file", &file).unwrap(), "the same name, another file");
+}
+
+#[test]
 fn a_file_is_no_directory() {
     let outer = tempfile::tempdir().unwrap();
     let path = outer.path().join("file");
