@@ -22,12 +22,14 @@
 //! | `topics` | groups, the number of partitions, pauses, history, of a topic in service |
 //! | `dead` | dead letters: list, redrive, purge |
 //! | `unique`, `change` | unique events; cancel and reschedule |
+//! | `again` | what is left of an event that is stored once more: put off, moved, redriven, replayed, copied |
 //! | `schedule` | periodic schedules |
 //! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |
 //! | `inspect` | counts, pages and searches of what is stored |
 //! | `observe` | spans, metrics, observers |
 
 pub mod adapters;
+mod again;
 mod batches;
 mod change;
 mod dead;

@@ -1,10 +1,10 @@
 //! Rescheduling.
 
-use tito_core::engine::Announcement;
 use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 
 use super::locate::locate;
+use crate::again::{self, Again};
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
 
@@ -41,16 +41,12 @@ impl<E: TitoEngine> TitoQueue<E> {
             // more.
             Topic::raise_revision(tx, &event.event_type).await?;
         }
-        let partition = topic.partition_of(&event.entity);
         // Never before the start, as workers' cursors count on it.
         let timestamp = seconds.max(tx.start_timestamp().seconds());
         for found in located {
             let stored = TitoEvent::decode(&found.key, &found.value)?;
-            let moved = TitoEvent { timestamp, not_before: None, ..stored };
-            let key = keys::event(&found.queue, partition, timestamp, event.id);
-            tx.delete(found.key).await?;
-            tx.put(key.clone(), moved.encode()?).await?;
-            tx.outbox().announce(Announcement { event_type: found.queue, partition, key });
+            let moved = Again::PutOff { to: timestamp }.applied_to(stored);
+            again::put_instead(tx, &found.queue, &topic, &found.key, &moved).await?;
         }
         Ok(Some(EventReference { timestamp, ..event.clone() }))
     }

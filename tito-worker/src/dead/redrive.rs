@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use tito_core::engine::{Announcement, Limits};
+use tito_core::engine::Limits;
 use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
 use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
 use uuid::Uuid;
 
+use crate::again::{self, Again};
 use crate::batches::{KEYS_OF_AN_ENTRY, STEP};
 use crate::pages::Pages;
 use crate::queue::TitoQueue;
@@ -173,15 +174,9 @@ async fn move_back<T: TitoTransaction>(tx: &T, queue: &Arc<str>, letters: Vec<Ve
     let topic = Topic::raise_revision(tx, event_type).await?;
     check_group(&topic, event_type, group)?;
     let (now, moved) = (tx.start_timestamp().seconds(), events.len() as u64);
-    for mut event in events {
-        let partition = topic.partition_of(&event.entity);
-        event.attempt = 0;
-        event.not_before = None;
-        event.timestamp = event.timestamp.clamp(0, now);
-        let key = keys::event(queue, partition, event.timestamp, event.id);
-        tx.put(key.clone(), event.encode()?).await?;
-        tx.delete(std::mem::take(&mut event.key)).await?;
-        tx.outbox().announce(Announcement { event_type: queue.clone(), partition, key });
+    for event in events {
+        let event = Again::Redriven { now }.applied_to(event);
+        again::put_instead(tx, queue, &topic, &event.key, &event).await?;
     }
     Ok(moved)
 }

@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
-use tito_core::engine::{Announcement, KeyValue};
-use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
+use tito_core::engine::KeyValue;
+use tito_core::event::{Topic, check_queue_name, topic_of};
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 use uuid::Uuid;
 
+use crate::again::{self, Again};
 use crate::inspect::read_event;
 use crate::pages::{DoneWalk, PAGE, Pages};
 use crate::queue::TitoQueue;
@@ -168,19 +169,14 @@ async fn copy<T: TitoTransaction>(
             done.skipped += 1;
             continue;
         };
-        let partition = topic.partition_of(&event.entity);
-        let timestamp = event.timestamp.clamp(0, now);
-        let key = keys::event(into, partition, timestamp, event.id);
+        let event = Again::Replayed { now }.applied_to(event);
         // Published or replayed since the replay began.
-        if tx.get(&key).await?.is_some() {
+        if tx.get(&again::key_of(into, topic, &event)).await?.is_some() {
             done.skipped += 1;
             continue;
         }
         done.ids.push(event.id);
-        let again =
-            TitoEvent { timestamp, attempt: 0, not_before: None, failures: Vec::new(), progress: None, ..event };
-        tx.put(key.clone(), again.encode()?).await?;
-        tx.outbox().announce(Announcement { event_type: into.clone(), partition, key });
+        again::put(tx, into, topic, &event).await?;
     }
     Ok(())
 }

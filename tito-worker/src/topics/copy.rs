@@ -15,12 +15,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tito_core::engine::{Announcement, KeyValue};
-use tito_core::event::{TitoEvent, Topic, queue_name, started_at};
+use tito_core::engine::KeyValue;
+use tito_core::event::{TitoEvent, Topic, queue_name};
 use tito_core::{Result, TitoEngine, TitoTransaction, keys};
 
 use super::remove::delete_while;
 use super::{read_topic, unknown_group};
+use crate::again::{self, Again};
 use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
@@ -90,26 +91,10 @@ impl Copier {
             // Whoever cancels the event meanwhile meets a conflict, and then finds the copy too.
             tx.lock_keys(vec![event.key.clone()]).await?;
             tx.put(mark, b"{}".to_vec()).await?;
-            self.put(tx, &topic, event).await?;
+            again::put(tx, &self.queue, &topic, &Again::Copied.applied_to(event)).await?;
             copied += 1;
         }
         Ok(copied)
-    }
-
-    async fn put<T: TitoTransaction>(&self, tx: &T, topic: &Topic, mut event: TitoEvent) -> Result<()> {
-        // A failed event that has kept its place says when it may be tried again. Any other was moved by its retry.
-        if event.attempt > 0 && event.not_before.is_none() {
-            event.timestamp = event.timestamp.min(started_at(event.id).seconds());
-        }
-        event.attempt = 0;
-        event.not_before = None;
-        event.progress = None;
-        event.failures.clear();
-        let partition = topic.partition_of(&event.entity);
-        let key = keys::event(&self.queue, partition, event.timestamp, event.id);
-        tx.put(key.clone(), event.encode()?).await?;
-        tx.outbox().announce(Announcement { event_type: self.queue.clone(), partition, key });
-        Ok(())
     }
 
     /// Ends the copying, unless the topic was changed since it had this revision. Returns whether it is at its end.

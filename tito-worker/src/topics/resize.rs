@@ -9,11 +9,12 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tito_core::engine::{Announcement, KeyValue};
+use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, event_id, settle_topics};
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 
 use super::read_topic;
+use crate::again;
 use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
@@ -167,9 +168,10 @@ impl Mover {
         };
         let moved = build(&self.queue, to, place.seconds, place.id);
         tx.delete(key).await?;
-        tx.put(moved.clone(), value).await?;
         if is_event {
-            tx.outbox().announce(Announcement { event_type: self.queue.clone(), partition: to, key: moved });
+            again::put_as_it_is(tx, &self.queue, to, moved, value).await?;
+        } else {
+            tx.put(moved, value).await?;
         }
         Ok(Resized { moved: 1, malformed: 0 })
     }

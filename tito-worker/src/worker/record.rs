@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tito_core::engine::Announcement;
 use tito_core::event::{FailedAttempt, TitoEvent, Topic, event_id};
 use tito_core::row::UnknownMembers;
 use tito_core::{Result, TitoEngine, TitoTransaction, keys};
@@ -12,6 +11,7 @@ use super::checkpoint::Checkpoint;
 use super::lanes::Entity;
 use super::report::WorkerReport;
 use super::runner::{Origin, Runner};
+use crate::again::{self, Again};
 use crate::policy::Exhausted;
 
 /// How many failures an event remembers.
@@ -164,8 +164,8 @@ pub(super) async fn record<E: TitoEngine>(
     match disposition {
         Disposition::Done | Disposition::Malformed => Ok(Recorded::Malformed),
         Disposition::Misplaced => {
-            let timestamp = event.timestamp;
-            put_again(tx, runner, topic, key, event, timestamp).await?;
+            let event = Again::Misplaced.applied_to(event);
+            again::put_instead(tx, &runner.queue, topic, key, &event).await?;
             Ok(Recorded::Moved)
         }
         Disposition::Reschedule { seconds } => {
@@ -217,33 +217,12 @@ async fn put_off<E: TitoEngine>(
     runner: &Runner<E>,
     topic: &Topic,
     key: &[u8],
-    mut event: TitoEvent,
+    event: TitoEvent,
     seconds: i64,
 ) -> Result<()> {
     let seconds = seconds.min(keys::MAX_EVENT_SECONDS);
-    let timestamp = if runner.is_strict() { event.timestamp } else { seconds };
-    event.not_before = runner.is_strict().then_some(seconds);
-    put_again(tx, runner, topic, key, event, timestamp).await
-}
-
-/// Stores an event where it belongs.
-async fn put_again<E: TitoEngine>(
-    tx: &E::Transaction,
-    runner: &Runner<E>,
-    topic: &Topic,
-    key: &[u8],
-    mut event: TitoEvent,
-    timestamp: i64,
-) -> Result<()> {
-    event.timestamp = timestamp;
-    let partition = topic.partition_of(&event.entity);
-    let next_key = keys::event(&runner.queue, partition, timestamp, event.id);
-    if next_key != key {
-        tx.delete(key.to_vec()).await?;
-    }
-    tx.put(next_key.clone(), event.encode()?).await?;
-    tx.outbox().announce(Announcement { event_type: runner.queue.clone(), partition, key: next_key });
-    Ok(())
+    let why = if runner.is_strict() { Again::PutOffInPlace { until: seconds } } else { Again::PutOff { to: seconds } };
+    again::put_instead(tx, &runner.queue, topic, key, &why.applied_to(event)).await
 }
 
 /// Puts an event among the dead letters.

@@ -71,7 +71,8 @@ pub(super) struct Delivery {
 
 impl Delivery {
     fn decode(&self) -> Result<TitoEvent, TitoError> {
-        TitoEvent::decode(&self.key, &self.stored)
+        // Whoever records what becomes of it reads it again.
+        TitoEvent::decode_known(&self.key, &self.stored)
     }
 }
 
@@ -319,7 +320,7 @@ impl<E: TitoEngine> Runner<E> {
                 let Some(bytes) = bytes else { continue };
                 // Hardly any has changed since it was read, by its progress or another worker.
                 let is_as_read = bytes == delivery.stored;
-                events.push(if is_as_read { decoded.clone() } else { TitoEvent::decode(&delivery.key, &bytes)? });
+                events.push(if is_as_read { decoded.clone() } else { TitoEvent::decode_known(&delivery.key, &bytes)? });
                 scopes.push(run);
                 stored.push((delivery, bytes));
             }

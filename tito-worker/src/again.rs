@@ -1,0 +1,149 @@
+//! An event that is stored already is stored once more, in the place of its old row or beside it: because it is put off
+//! or moved, was given up or done, or is copied for a group. What each of these leaves of the event is said here.
+
+use std::sync::Arc;
+
+use tito_core::engine::Announcement;
+use tito_core::event::{TitoEvent, Topic, started_at};
+use tito_core::{Result, TitoTransaction, keys};
+
+/// Why an event is stored again.
+///
+/// | why | its second | attempts | waits in its place | failures, progress |
+/// |---|---|---|---|---|
+/// | `Misplaced` | stays | stay | stays so | stay |
+/// | `PutOff` | the new one | stay | no | stay |
+/// | `PutOffInPlace` | stays | stay | until the new one | stay |
+/// | `Redriven` | stays, but not in the future | none | no | stay |
+/// | `Replayed` | stays, but not in the future | none | no | none |
+/// | `Copied` | stays; of one that a retry has moved that of its publisher | none | no | none |
+///
+/// Everything else stays, what a later version of Tito has stored in it too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Again {
+    /// It lies in a partition that it does not belong to.
+    Misplaced,
+    /// It is to be handled at another second.
+    PutOff { to: i64 },
+    /// It is to be handled at another second, and later ones of its entity are to wait for it.
+    PutOffInPlace { until: i64 },
+    /// It was given up, and is to be handled again.
+    Redriven { now: i64 },
+    /// It was done, and is to be done again.
+    Replayed { now: i64 },
+    /// It was published before a group was there that is to have it too.
+    Copied,
+}
+
+impl Again {
+    /// What is stored of the event then.
+    pub(crate) fn applied_to(self, mut event: TitoEvent) -> TitoEvent {
+        let published_by = started_at(event.id).seconds();
+        // A failed event that has kept its place says when it may be tried again. Any other was moved by its retry.
+        let is_moved = event.attempt > 0 && event.not_before.is_none();
+        event.timestamp = match self {
+            Self::Misplaced | Self::PutOffInPlace { .. } => event.timestamp,
+            Self::PutOff { to } => to,
+            Self::Redriven { now } | Self::Replayed { now } => event.timestamp.clamp(0, now),
+            Self::Copied if is_moved => event.timestamp.min(published_by),
+            Self::Copied => event.timestamp,
+        };
+        event.not_before = match self {
+            Self::Misplaced => event.not_before,
+            Self::PutOffInPlace { until } => Some(until),
+            _ => None,
+        };
+        if matches!(self, Self::Redriven { .. } | Self::Replayed { .. } | Self::Copied) {
+            event.attempt = 0;
+        }
+        if matches!(self, Self::Replayed { .. } | Self::Copied) {
+            event.failures.clear();
+            event.progress = None;
+        }
+        event
+    }
+}
+
+/// Where an event of a queue belongs.
+pub(crate) fn key_of(queue: &str, topic: &Topic, event: &TitoEvent) -> Vec<u8> {
+    keys::event(queue, topic.partition_of(&event.entity), event.timestamp, event.id)
+}
+
+/// Stores an event where it belongs, and tells the workers of this process once the transaction is committed.
+pub(crate) async fn put<T: TitoTransaction>(tx: &T, queue: &Arc<str>, topic: &Topic, event: &TitoEvent) -> Result<()> {
+    let partition = topic.partition_of(&event.entity);
+    let value = event.encode()?;
+    put_as_it_is(tx, queue, partition, key_of(queue, topic, event), value).await
+}
+
+/// Stores the bytes of an event under a key, and tells the workers of this process.
+pub(crate) async fn put_as_it_is<T: TitoTransaction>(
+    tx: &T,
+    queue: &Arc<str>,
+    partition: u16,
+    key: Vec<u8>,
+    value: Vec<u8>,
+) -> Result<()> {
+    tx.put(key.clone(), value).await?;
+    tx.outbox().announce(Announcement { event_type: queue.clone(), partition, key });
+    Ok(())
+}
+
+/// Stores an event where it belongs, and takes it away from where it lay.
+pub(crate) async fn put_instead<T: TitoTransaction>(
+    tx: &T,
+    queue: &Arc<str>,
+    topic: &Topic,
+    old_key: &[u8],
+    event: &TitoEvent,
+) -> Result<()> {
+    if key_of(queue, topic, event) != old_key {
+        tx.delete(old_key.to_vec()).await?;
+    }
+    put(tx, queue, topic, event).await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+    use tito_core::Timestamp;
+    use tito_core::event::event_id;
+
+    use super::*;
+
+    fn event(second: i64, attempt: u32, not_before: Option<i64>, moved_by: i64) -> TitoEvent {
+        let id = event_id(Timestamp::from_millis((second - moved_by).max(0) as u64 * 1_000), 1, 0);
+        let text = format!(
+            r#"{{"id":"{id}","type":"job","entity":"a","action":"b","timestamp":{second},"attempt":{attempt},
+            "failures":[{{"attempt":1,"timestamp":1,"error":"no"}}],"progress":17,"later":1}}"#
+        );
+        TitoEvent { not_before, ..TitoEvent::decode(b"event", text.as_bytes()).unwrap() }
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_that_is_stored_again_is_what_the_table_says(
+            second in 1_000..2_000_i64,
+            attempt in 0..9_u32,
+            not_before in proptest::option::of(0..9_999_i64),
+            moved_by in 0..1_000_i64,
+            at in 0..3_000_i64,
+        ) {
+            let stored = event(second, attempt, not_before, moved_by);
+            let kept = |again: Again| {
+                let now = again.applied_to(stored.clone());
+                assert_eq!((now.id, &now.entity, &now.unknown), (stored.id, &stored.entity, &stored.unknown));
+                (now.timestamp, now.attempt, now.not_before, now.failures.len(), now.progress.is_some())
+            };
+            let copied = if attempt > 0 && not_before.is_none() { second - moved_by } else { second };
+            prop_assert_eq!(kept(Again::Misplaced), (second, attempt, not_before, 1, true));
+            prop_assert_eq!(kept(Again::PutOff { to: at }), (at, attempt, None, 1, true));
+            prop_assert_eq!(kept(Again::PutOffInPlace { until: at }), (second, attempt, Some(at), 1, true));
+            prop_assert_eq!(kept(Again::Redriven { now: at }), (second.min(at), 0, None, 1, true));
+            prop_assert_eq!(kept(Again::Replayed { now: at }), (second.min(at), 0, None, 0, false));
+            prop_assert_eq!(kept(Again::Copied), (copied, 0, None, 0, false));
+        }
+    }
+}
