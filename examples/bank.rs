@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use tito_core::model::TitoModel as Rows;
 use tito_core::prelude::*;
-use tito_core::{BoxError, TitoModel};
+use tito_core::{BoxError, TitoModel, Transaction};
 use tito_eventstore::{
     Command, Decider, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager, Model, NewEvent,
     Projection, Projector, View, ViewTransaction,
@@ -107,14 +107,14 @@ struct Balance {
     cents: u64,
 }
 
-struct Balances<E: TitoEngine>(Rows<View<E>, Balance>);
+struct Balances(Rows<View, Balance>);
 
-impl<E: TitoEngine> Projector<E> for Balances<E> {
+impl Projector for Balances {
     fn name(&self) -> &str {
         "balances"
     }
 
-    async fn project(&self, event: &Event, tx: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> {
+    async fn project(&self, event: &Event, tx: &ViewTransaction<Transaction>) -> Result<(), BoxError> {
         let id = event.entity_id();
         let change = match event.data()? {
             AccountEvent::Opened { owner } => {
@@ -132,9 +132,8 @@ impl<E: TitoEngine> Projector<E> for Balances<E> {
 }
 
 /// Carries a command out: by an account folded anew, and again if another command was quicker.
-async fn carry_out<E, C>(bank: &EventStore<E>, number: u32, command: C) -> Result<(), EventStoreError>
+async fn carry_out<C>(bank: &EventStore, number: u32, command: C) -> Result<(), EventStoreError>
 where
-    E: TitoEngine,
     C: Command + Sync,
     Account: Decider<C>,
 {

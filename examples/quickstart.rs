@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tito_core::BoxError;
 use tito_core::keys::{self, KeyRange};
 use tito_core::prelude::*;
+use tito_core::{BoxError, Transaction};
 use tito_worker::prelude::*;
 use tokio::sync::oneshot;
 
@@ -86,7 +86,7 @@ struct Place {
 }
 
 /// The program, on any engine.
-async fn run<E: TitoEngine>(db: E, place: Place) -> Result<(), BoxError> {
+async fn run(db: Database, place: Place) -> Result<(), BoxError> {
     let app = App::new(db).await?;
     if app.report_what_is_there(&place).await? {
         return Ok(());
@@ -113,16 +113,16 @@ async fn run<E: TitoEngine>(db: E, place: Place) -> Result<(), BoxError> {
 }
 
 #[derive(Clone)]
-struct App<E: TitoEngine> {
-    db: E,
-    queue: TitoQueue<E>,
-    users: TitoModel<E, User>,
-    statistics: TitoModel<E, Statistic>,
+struct App {
+    db: Database,
+    queue: TitoQueue,
+    users: TitoTable<User>,
+    statistics: TitoTable<Statistic>,
     start: Instant,
 }
 
-impl<E: TitoEngine> App<E> {
-    async fn new(db: E) -> Result<Self, TitoError> {
+impl App {
+    async fn new(db: Database) -> Result<Self, TitoError> {
         let queue = TitoQueue::new(db.clone());
         // Sign-ups are counted in one row, so one partition is as good as many: they would wait for each other.
         queue.create_topic("signup", 1).await?;
@@ -135,7 +135,7 @@ impl<E: TitoEngine> App<E> {
     }
 
     /// The subscribers.
-    fn worker(&self) -> Worker<E> {
+    fn worker(&self) -> Worker {
         let retry = RetryPolicy::default().attempts(3).first_delay(Duration::from_secs(1)).jitter(0.0);
         let patient = Subscription::default().retry(retry);
         let (mailer, statistics, reminders) = (self.clone(), self.clone(), self.clone());
@@ -180,7 +180,7 @@ impl<E: TitoEngine> App<E> {
     }
 
     /// A transactional handler: the count and the acknowledgement are committed together, so nobody is counted twice.
-    async fn count_signup(&self, event: TitoEvent, tx: E::Transaction) -> Result<(), TitoError> {
+    async fn count_signup(&self, event: TitoEvent, tx: Transaction) -> Result<(), TitoError> {
         let id = "signups".to_string();
         let count = self.statistics.get(&id, &tx).await?.map_or(0, |statistic| statistic.count) + 1;
         self.statistics.upsert(&Statistic { id, count }, &tx).await?;
@@ -189,7 +189,7 @@ impl<E: TitoEngine> App<E> {
     }
 
     /// Handed out when it falls due, 5 seconds after the sign-up, also if the program did not run meanwhile.
-    async fn remind(&self, event: TitoEvent, tx: E::Transaction) -> Result<(), TitoError> {
+    async fn remind(&self, event: TitoEvent, tx: Transaction) -> Result<(), TitoError> {
         let Some(user) = self.users.get(id_of(&event), &tx).await? else { return Ok(()) };
         self.users.update(&User { reminded: true, ..user.clone() }, &tx).await?;
         self.say("reminder", format!("{}: reminded to fill in the profile, as planned at the sign-up", user.name));

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use tito_core::prelude::*;
-use tito_core::{BoxError, TxOptions};
+use tito_core::{BoxError, Transaction, TxOptions};
 use tito_worker::prelude::*;
 
 #[derive(Clone, Debug, Serialize, Deserialize, TitoModel)]
@@ -27,13 +27,13 @@ enum State {
 
 /// The application on any engine: on a database in production, in its tests on one with faults and a clock to turn.
 #[derive(Clone)]
-struct Orders<E: TitoEngine> {
-    db: E,
-    orders: TitoModel<E, Order>,
+struct Orders {
+    db: Database,
+    orders: TitoTable<Order>,
 }
 
-impl<E: TitoEngine> Orders<E> {
-    fn new(db: E) -> Self {
+impl Orders {
+    fn new(db: Database) -> Self {
         Self { orders: db.clone().model(), db }
     }
 
@@ -60,7 +60,7 @@ impl<E: TitoEngine> Orders<E> {
     }
 
     /// The worker, with the gateway to the warehouse as a parameter, so that tests can give it another.
-    fn worker<F>(&self, tell_warehouse: F) -> Worker<E>
+    fn worker<F>(&self, tell_warehouse: F) -> Worker
     where
         F: Fn(&str) -> Result<(), BoxError> + Clone + Send + Sync + 'static,
     {
@@ -79,12 +79,7 @@ impl<E: TitoEngine> Orders<E> {
 }
 
 /// Only open orders can be paid or cancelled.
-async fn move_order<E: TitoEngine>(
-    orders: &TitoModel<E, Order>,
-    id: &str,
-    state: State,
-    tx: &E::Transaction,
-) -> Result<(), TitoError> {
+async fn move_order(orders: &TitoTable<Order>, id: &str, state: State, tx: &Transaction) -> Result<(), TitoError> {
     match orders.get(id, tx).await? {
         Some(order) if order.state == State::Open => orders.update(&Order { state, ..order }, tx).await,
         _ => Ok(()),
@@ -115,11 +110,11 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use tito_testkit::{Call, EngineSettings, FaultEngine, TestClock};
+    use tito_testkit::{Call, EngineSettings, FaultEngine, TestClock, WithFaults};
 
     use super::*;
 
-    async fn app_with_clock() -> (Orders<EmbeddedBackend>, TestClock) {
+    async fn app_with_clock() -> (Orders, TestClock) {
         let clock = TestClock::new();
         let db = tito_testkit::in_memory_with(EngineSettings::default().test_clock(&clock)).await.unwrap();
         (Orders::new(db), clock)
@@ -181,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_order_whose_answer_was_lost_is_placed_once() {
-        let app = Orders::new(FaultEngine::new(tito_testkit::in_memory().await.unwrap()));
+        let app = Orders::new(FaultEngine::new(tito_testkit::in_memory().await.unwrap()).database());
         app.db.faults().at(Call::Commit).key_prefix("data:order:").unknown_after_effect();
         app.place("o1", 1_250).await.unwrap();
         app.place("o1", 1_250).await.unwrap();

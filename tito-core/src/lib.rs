@@ -1,6 +1,7 @@
 //! Tito's core: models whose rows, index entries and events are written in one transaction, on any engine.
 //!
-//! - [`engine`]: the contract of an engine, and transactions;
+//! - [`database`]: what a program holds: a [`Database`], and a [`Transaction`];
+//! - [`engine`]: the contract of an engine, for those who write one;
 //! - [`embedded`]: the engine for one machine;
 //! - `tikv`: the engine for a TiKV cluster, behind the feature of that name;
 //! - [`model`]: rows, indexes and queries;
@@ -12,6 +13,7 @@
 //! `tito-worker` consumes the events.
 
 pub mod clock;
+pub mod database;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod engine;
@@ -28,7 +30,8 @@ pub mod tikv;
 mod timestamp;
 pub mod trace;
 
-pub use engine::{TitoEngine, TitoTransaction, TxOptions};
+pub use database::{Database, Transaction, TxOptions};
+pub use engine::{TitoEngine, TitoTransaction};
 pub use error::{BoxError, KeyText, Result, TitoError};
 pub use names::{check_event_type, check_name};
 pub use timestamp::Timestamp;

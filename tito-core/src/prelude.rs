@@ -1,12 +1,12 @@
 //! What most programs use: `use tito_core::prelude::*;`.
 
+pub use crate::database::{Database, TxOptions};
 #[cfg(feature = "embedded")]
 pub use crate::embedded::EmbeddedBackend;
-pub use crate::engine::{TitoEngine, TitoTransaction, TxOptions};
 pub use crate::error::TitoError;
 pub use crate::event::{TitoEvent, TitoEventConfig};
 pub use crate::model::{
-    Index, TitoIndexBlockType, TitoIndexConfig, TitoIndexField, TitoModel, TitoModelTrait, TitoOperation, TitoOptions,
+    Index, TitoIndexBlockType, TitoIndexConfig, TitoIndexField, TitoModelTrait, TitoOperation, TitoOptions, TitoTable,
 };
 #[cfg(feature = "tikv")]
 pub use crate::tikv::TiKVBackend;

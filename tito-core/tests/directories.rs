@@ -38,7 +38,7 @@ async fn killed_database() -> Files {
     files
 }
 
-async fn put_rows(db: &EmbeddedBackend, rows: std::ops::Range<u32>) {
+async fn put_rows(db: &Database, rows: std::ops::Range<u32>) {
     for row in rows {
         db.transaction(|tx| async move { tx.put(keys::row("row", &row.to_string()), vec![b'x'; 500]).await })
             .await
@@ -46,7 +46,7 @@ async fn put_rows(db: &EmbeddedBackend, rows: std::ops::Range<u32>) {
     }
 }
 
-async fn rows_in(db: &EmbeddedBackend) -> usize {
+async fn rows_in(db: &Database) -> usize {
     db.transaction(|tx| async move { Ok(tx.scan(keys::rows("row"), 1_000).await?.len()) }).await.unwrap()
 }
 

@@ -14,11 +14,11 @@ use tito_core::prelude::*;
 /// Small enough that segments are begun, merged and deleted all the time.
 const MEMTABLE_BYTES: usize = 20_000;
 
-async fn open(path: impl AsRef<Path>) -> EmbeddedBackend {
+async fn open(path: impl AsRef<Path>) -> Database {
     EmbeddedBackend::builder().memtable_bytes(MEMTABLE_BYTES).open(path).await.unwrap()
 }
 
-async fn put_rows(db: &EmbeddedBackend, table: &'static str, rows: u32) {
+async fn put_rows(db: &Database, table: &'static str, rows: u32) {
     for row in 0..rows {
         db.transaction(|tx| async move { tx.put(keys::row(table, &row.to_string()), vec![b'x'; 1_000]).await })
             .await
@@ -27,7 +27,7 @@ async fn put_rows(db: &EmbeddedBackend, table: &'static str, rows: u32) {
 }
 
 /// How many rows of each of the two tables there are.
-async fn rows_in(db: &EmbeddedBackend) -> [usize; 2] {
+async fn rows_in(db: &Database) -> [usize; 2] {
     db.transaction(|tx| async move {
         let [first, second] = ["first", "second"].map(keys::rows);
         Ok([tx.scan(first, 10_000).await?.len(), tx.scan(second, 10_000).await?.len()])
@@ -37,12 +37,12 @@ async fn rows_in(db: &EmbeddedBackend) -> [usize; 2] {
 }
 
 /// Both engines write by turns, are closed, and what each directory has then is what its engine wrote.
-async fn write_to_both(first: EmbeddedBackend, second: EmbeddedBackend, at: [&Path; 2]) {
+async fn write_to_both(first: Database, second: Database, at: [&Path; 2]) {
     for _ in 0..3 {
         put_rows(&first, "first", 100).await;
         put_rows(&second, "second", 60).await;
     }
-    assert!(first.sizes().await.unwrap().database_bytes > 0);
+    assert!(first.backend::<EmbeddedBackend>().unwrap().sizes().await.unwrap().database_bytes > 0);
     first.close().await;
     put_rows(&second, "second", 70).await;
     second.close().await;

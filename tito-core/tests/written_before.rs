@@ -11,7 +11,7 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
 use tito_core::prelude::*;
-use tito_core::{TitoEngine, keys};
+use tito_core::{Database, keys};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TitoModel)]
 #[tito(table = "user", event = "user")]
@@ -41,7 +41,7 @@ fn unpack(name: &str) -> tempfile::TempDir {
     directory
 }
 
-async fn check(db: &EmbeddedBackend, users: u32) {
+async fn check(db: &Database, users: u32) {
     let model = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
     let all = model.rows().all(&tx).await.unwrap();
@@ -67,11 +67,11 @@ async fn a_database_that_was_closed_opens_and_behaves() {
     check(&db, 20).await;
     let model = db.clone().model::<User>();
     db.transaction(|tx| async move { model.insert(&user(20), &tx).await }).await.unwrap();
-    let identity = db.context().identity().unwrap().clone();
+    let identity = db.identity().unwrap().clone();
     db.close().await;
     let db = EmbeddedBackend::open(directory.path()).await.unwrap();
     check(&db, 21).await;
-    assert_eq!(db.context().identity(), Some(&identity), "it was given an identity, and keeps it");
+    assert_eq!(db.identity(), Some(&identity), "it was given an identity, and keeps it");
 }
 
 #[tokio::test]

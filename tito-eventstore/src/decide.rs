@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tito_core::{BoxError, TitoEngine};
+use tito_core::BoxError;
 
 use crate::domain::{Command, Decider, DeciderEvolver, Evolver};
 use crate::error::{EventStoreError, Result};
@@ -10,7 +10,7 @@ use crate::event::{Event, NewEvent};
 use crate::read::{Cursor, Select, fold_all};
 use crate::store::EventStore;
 
-impl<E: TitoEngine> EventStore<E> {
+impl EventStore {
     /// Lets a model decide on a command, appends what it decided, and returns the last sequence; none if nothing
     /// happened. A [`Model`](crate::Model) gives its events the expectations that make the decision safe; a decider
     /// without one gives them itself.

@@ -47,7 +47,7 @@ pub use event::{Event, NewEvent};
 pub use manager::{EventStoreConfig, EventStoreInfo, Limits, Manager, ManagerBuilder, Storage};
 pub use model::Model;
 pub use pattern::Pattern;
-pub use projection::{Projection, ProjectionFailure, ProjectionInfo, Projector, RebuildInfo, View, ViewTransaction};
+pub use projection::{Projection, ProjectionFailure, ProjectionInfo, Projector, RebuildInfo, View};
 pub use read::Select;
 pub use snapshot::Snapshot;
 pub use store::EventStore;

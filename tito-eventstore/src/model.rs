@@ -48,7 +48,7 @@ use crate::snapshot::Snapshot;
 ///     }
 /// }
 ///
-/// # async fn example(bank: EventStore<EmbeddedBackend>) -> Result<(), EventStoreError> {
+/// # async fn example(bank: EventStore) -> Result<(), EventStoreError> {
 /// let mut account = Model::new(Account::default());
 /// bank.evolve(&mut account, "account.17").await?;
 /// bank.decide_and_evolve(&mut account, &Open).await?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tito_core::{TitoEngine, TitoError, TxOptions};
+use tito_core::{Database, TitoError, Transaction, TxOptions};
 
 use crate::append::{Appended, Group, append_in, prepare};
 use crate::error::Result;
@@ -13,8 +13,8 @@ use crate::types::Registry;
 
 /// An append-only store of events, each with the next sequence from 1 on, without holes, in the order of the commits.
 /// Clones are the same store. [`Manager`] creates and gets them.
-pub struct EventStore<E> {
-    manager: Manager<E>,
+pub struct EventStore {
+    manager: Manager,
     name: Arc<str>,
     id: u64,
     group: Arc<Group>,
@@ -22,8 +22,8 @@ pub struct EventStore<E> {
     channel: Arc<str>,
 }
 
-impl<E: TitoEngine> EventStore<E> {
-    pub(crate) fn new(manager: Manager<E>, name: &str, id: u64, group: Arc<Group>) -> Self {
+impl EventStore {
+    pub(crate) fn new(manager: Manager, name: &str, id: u64, group: Arc<Group>) -> Self {
         Self { manager, name: name.into(), id, group, channel: channel(id) }
     }
 
@@ -33,8 +33,8 @@ impl<E: TitoEngine> EventStore<E> {
     }
 
     /// The database.
-    pub fn engine(&self) -> &E {
-        self.manager.engine()
+    pub fn database(&self) -> &Database {
+        self.manager.database()
     }
 
     /// Appends one event or several, all or none, and returns the last sequence of them. When it returns they are
@@ -51,7 +51,7 @@ impl<E: TitoEngine> EventStore<E> {
     /// # use tito_core::prelude::*;
     /// use tito_eventstore::{EventStore, EventStoreError, NewEvent};
     ///
-    /// # async fn example(bank: EventStore<EmbeddedBackend>) -> Result<(), EventStoreError> {
+    /// # async fn example(bank: EventStore) -> Result<(), EventStoreError> {
     /// let opened = NewEvent::raw("account.17", "opened", "ada").expect_sequence(0);
     /// let sequence = bank.append(opened).await?;
     /// let paid = NewEvent::raw("account.17", "deposited", "100").expect_sequence(sequence);
@@ -82,7 +82,7 @@ impl<E: TitoEngine> EventStore<E> {
     /// # use tito_core::prelude::*;
     /// use tito_eventstore::{EventStore, NewEvent};
     ///
-    /// # async fn example(db: EmbeddedBackend, bank: EventStore<EmbeddedBackend>) -> Result<(), TitoError> {
+    /// # async fn example(db: Database, bank: EventStore) -> Result<(), TitoError> {
     /// db.transaction(|tx| async move {
     ///     tx.put(b"opened".to_vec(), b"17".to_vec()).await?;
     ///     Ok(bank.append_in(&tx, NewEvent::raw("account.17", "opened", "ada")).await?)
@@ -94,7 +94,7 @@ impl<E: TitoEngine> EventStore<E> {
     ///
     /// # Errors
     /// As [`append`](EventStore::append). After an error the transaction should be rolled back.
-    pub async fn append_in(&self, tx: &E::Transaction, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
+    pub async fn append_in(&self, tx: &Transaction, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
         Ok(last(&append_in(self, tx, prepare(self, events.into())?).await?))
     }
 }
@@ -104,8 +104,8 @@ pub(crate) fn channel(id: u64) -> Arc<str> {
     format!("log:{id:016x}").into()
 }
 
-impl<E: TitoEngine> EventStore<E> {
-    /// As [`TitoEngine::transaction_with`], while no append of this process to this store is being committed. A
+impl EventStore {
+    /// As [`Database::transaction_with`], while no append of this process to this store is being committed. A
     /// transaction that appends to a busy store with [`append_in`](EventStore::append_in) would otherwise lose every
     /// conflict, as appends follow one another without a pause.
     ///
@@ -113,16 +113,16 @@ impl<E: TitoEngine> EventStore<E> {
     /// `append_in`.
     ///
     /// # Errors
-    /// What `f` returns, and as [`TitoEngine::transaction_with`].
+    /// What `f` returns, and as [`Database::transaction_with`].
     pub async fn transaction<T, Error, F, Fut>(&self, f: F) -> Result<T, Error>
     where
-        F: FnOnce(E::Transaction) -> Fut + Clone + Send,
+        F: FnOnce(Transaction) -> Fut + Clone + Send,
         Fut: Future<Output = Result<T, Error>> + Send,
         T: Send,
         Error: From<TitoError> + Send,
     {
-        let _turn = self.group.turn(self.engine()).await;
-        self.engine().transaction_with(TxOptions::default(), f).await
+        let _turn = self.group.turn(self.database()).await;
+        self.database().transaction_with(TxOptions::default(), f).await
     }
 }
 
@@ -130,7 +130,7 @@ fn last(appended: &[Appended]) -> u64 {
     appended.iter().map(|event| event.sequence).max().unwrap_or(0)
 }
 
-impl<E: TitoEngine> EventStore<E> {
+impl EventStore {
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
@@ -156,7 +156,7 @@ impl<E: TitoEngine> EventStore<E> {
     }
 }
 
-impl<E> Clone for EventStore<E> {
+impl Clone for EventStore {
     fn clone(&self) -> Self {
         Self {
             manager: self.manager.clone(),
@@ -168,7 +168,7 @@ impl<E> Clone for EventStore<E> {
     }
 }
 
-impl<E> fmt::Debug for EventStore<E> {
+impl fmt::Debug for EventStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventStore").field("name", &self.name).finish_non_exhaustive()
     }

@@ -33,7 +33,7 @@ fn main() {
     let dbs = [&with, &without].map(|path| open(&runtime, path));
     let mut published = [Vec::new(), Vec::new()];
     let [published_with, published_without] = &mut published;
-    let publish_and_drain = |db: &EmbeddedBackend, published: &mut Vec<f64>| {
+    let publish_and_drain = |db: &Database, published: &mut Vec<f64>| {
         published.push(per_second(PUBLISHED, publish(&runtime, db, 64, PUBLISHED)));
         runtime.block_on(merged(db));
         let took = drain(&runtime, db, PUBLISHED);
@@ -76,7 +76,7 @@ fn main() {
     });
 }
 
-fn open(runtime: &Runtime, path: &Path) -> EmbeddedBackend {
+fn open(runtime: &Runtime, path: &Path) -> Database {
     runtime.block_on(EmbeddedBackend::open(path)).unwrap()
 }
 

@@ -13,7 +13,8 @@ use support::queue::{Countdown, PARTITIONS, TOPIC, drain, drain_with, empty, eve
 use support::{
     directory, interleaved, median, number, per_second, ratio, ratio_at_most, rounds, runtime, scaled, table,
 };
-use tito_core::embedded::EmbeddedTransaction;
+
+use tito_core::Transaction;
 use tito_core::keys;
 use tito_core::prelude::*;
 use tito_worker::WorkerBuilder;
@@ -85,7 +86,7 @@ fn handlers(runtime: &Runtime) -> Vec<Vec<String>> {
 
 fn write_a_row(
     left: Countdown,
-) -> impl Fn(TitoEvent, EmbeddedTransaction) -> BoxFuture<'static, Result<(), TitoError>> + Send + Sync + 'static {
+) -> impl Fn(TitoEvent, Transaction) -> BoxFuture<'static, Result<(), TitoError>> + Send + Sync + 'static {
     move |event, tx| {
         left.one();
         async move { tx.put(keys::row("handled", &event.id.to_string()), vec![b'x'; ROW_BYTES]).await }.boxed()
@@ -155,18 +156,14 @@ fn topic(number: usize) -> String {
     format!("topic-{number:05}")
 }
 
-fn subscribe(
-    mut worker: WorkerBuilder<EmbeddedBackend>,
-    topics: usize,
-    left: &Countdown,
-) -> WorkerBuilder<EmbeddedBackend> {
+fn subscribe(mut worker: WorkerBuilder, topics: usize, left: &Countdown) -> WorkerBuilder {
     for number in 0..topics {
         worker = worker.subscribe(topic(number), empty(left.clone()));
     }
     worker
 }
 
-fn drain_topics(runtime: &Runtime, db: &EmbeddedBackend, topics: usize) -> Duration {
+fn drain_topics(runtime: &Runtime, db: &Database, topics: usize) -> Duration {
     let begin = Instant::now();
     let worker = subscribe(Worker::builder(TitoQueue::new(db.clone())), topics, &Countdown::of(topics)).build();
     let report = runtime.block_on(worker.drain()).unwrap();

@@ -65,7 +65,7 @@ fn some_of(partitions: &[Vec<Put>]) -> Vec<Vec<u8>> {
 
 /// Finds when the first tenth and nine tenths of the events were acknowledged. That shows in what is left in the
 /// database: handlers are ahead of their acknowledgements. In a thread of its own, as tasks wait behind the worker's.
-fn start_looking(db: EmbeddedBackend, events: Vec<Vec<u8>>) -> JoinHandle<[Duration; 2]> {
+fn start_looking(db: Database, events: Vec<Vec<u8>>) -> JoinHandle<[Duration; 2]> {
     let begin = Instant::now();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -32,7 +32,7 @@ fn main() {
     folds(&runtime);
 }
 
-async fn store(db: &EmbeddedBackend) -> EventStore<EmbeddedBackend> {
+async fn store(db: &Database) -> EventStore {
     Manager::new(db.clone()).create_event_store(EventStoreConfig::new("bank")).await.unwrap()
 }
 
@@ -60,7 +60,7 @@ fn appends(runtime: &Runtime) {
     );
 }
 
-fn on_disk<Fut: Future<Output = f64>>(runtime: &Runtime, run: impl FnOnce(EventStore<EmbeddedBackend>) -> Fut) -> f64 {
+fn on_disk<Fut: Future<Output = f64>>(runtime: &Runtime, run: impl FnOnce(EventStore) -> Fut) -> f64 {
     let directory = directory();
     runtime.block_on(async {
         let db = EmbeddedBackend::open(directory.path()).await.unwrap();
@@ -71,7 +71,7 @@ fn on_disk<Fut: Future<Output = f64>>(runtime: &Runtime, run: impl FnOnce(EventS
 }
 
 /// Each task has entities of its own, and expects what it has appended last.
-async fn append(store: EventStore<EmbeddedBackend>, tasks: usize, count: usize) -> f64 {
+async fn append(store: EventStore, tasks: usize, count: usize) -> f64 {
     let begin = Instant::now();
     let running: Vec<_> = (0..tasks)
         .map(|task| {
@@ -94,7 +94,7 @@ async fn append(store: EventStore<EmbeddedBackend>, tasks: usize, count: usize) 
 }
 
 /// All tasks append to one entity: of those that expect the same sequence one is accepted.
-async fn collide(store: EventStore<EmbeddedBackend>, count: usize) -> f64 {
+async fn collide(store: EventStore, count: usize) -> f64 {
     let begin = Instant::now();
     let last = std::sync::Arc::new(AtomicU64::new(0));
     let running: Vec<_> = (0..TASKS)
@@ -167,7 +167,7 @@ fn folds(runtime: &Runtime) {
     println!("replay, of NATS JetStream: {}\n", ratio(all.min(replay) / NATS_REPLAY, 1.0));
 }
 
-async fn fill(db: &EmbeddedBackend, count: usize) {
+async fn fill(db: &Database, count: usize) {
     let store = store(db).await;
     for first in (0..count).step_by(1000) {
         let events = (first..count.min(first + 1000)).map(|_| NewEvent::raw("account.1", "deposited", DATA));
@@ -179,12 +179,12 @@ fn timed<Fut: Future<Output = Duration>>(
     prepared: &Prepared<'_>,
     runtime: &Runtime,
     count: usize,
-    run: impl FnOnce(EmbeddedBackend) -> Fut,
+    run: impl FnOnce(Database) -> Fut,
 ) -> f64 {
     per_second(count, prepared.timed(|db| runtime.block_on(run(db.clone()))))
 }
 
-async fn bare_scan(db: EmbeddedBackend, count: usize) -> Duration {
+async fn bare_scan(db: Database, count: usize) -> Duration {
     // The one store's events.
     let tx = db.begin().await.unwrap();
     let first = tx.scan(KeyRange::prefix("log:"), 1).await.unwrap().remove(0).0;
@@ -208,7 +208,7 @@ async fn bare_scan(db: EmbeddedBackend, count: usize) -> Duration {
     begin.elapsed()
 }
 
-async fn fold(db: EmbeddedBackend, select: Select, count: usize) -> Duration {
+async fn fold(db: Database, select: Select, count: usize) -> Duration {
     let store = Manager::new(db).get_event_store("bank").await.unwrap();
     let begin = Instant::now();
     let mut sum = Sum::default();
@@ -217,7 +217,7 @@ async fn fold(db: EmbeddedBackend, select: Select, count: usize) -> Duration {
     begin.elapsed()
 }
 
-async fn stream(db: EmbeddedBackend, count: usize) -> Duration {
+async fn stream(db: Database, count: usize) -> Duration {
     let store = Manager::new(db).get_event_store("bank").await.unwrap();
     let begin = Instant::now();
     let counted = store.events(Select::all()).try_fold(0, |events, _| async move { Ok(events + 1) }).await.unwrap();

@@ -81,7 +81,7 @@ fn line(name: &str, figures: &Figures) -> Vec<String> {
 }
 
 /// `other` is the same database as another process sees it, whose commits wake nobody here.
-fn measure<E: TitoEngine>(runtime: &Runtime, db: &E, other: Option<&E>, count: usize) -> Figures {
+fn measure(runtime: &Runtime, db: &Database, other: Option<&Database>, count: usize) -> Figures {
     let (mut published, mut drained) = (Vec::new(), Vec::new());
     for round in 0..=rounds() {
         let users: Vec<User> = (0..count / 4).map(|number| user(round, number)).collect();
@@ -120,7 +120,7 @@ fn user(round: usize, number: usize) -> User {
 
 /// The median of the milliseconds between a commit's answer and the handler, publishing after pauses, in which polling
 /// backs off.
-async fn latency<E: TitoEngine>(publisher: &E, consumer: &E, times: usize, pause: Duration) -> f64 {
+async fn latency(publisher: &Database, consumer: &Database, times: usize, pause: Duration) -> f64 {
     let (handled, mut handlings) = mpsc::unbounded_channel();
     let worker = Worker::builder(TitoQueue::new(consumer.clone()))
         .subscribe(TOPIC, move |_: TitoEvent| {
@@ -173,7 +173,7 @@ mod on_tikv {
         let (db, other) = (connect(), connect());
         let figures = measure(runtime, &db, Some(&other), scaled(10_000));
         runtime.block_on(async {
-            db.clear().await.unwrap();
+            db.backend::<TiKVBackend>().unwrap().clear().await.unwrap();
             db.close().await;
             other.close().await;
         });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tito_core::event::TitoEvent;
-use tito_core::{BoxError, Result, TitoEngine};
+use tito_core::{BoxError, Database, Result, Transaction};
 use tito_worker::{IntoOutcome, Outcome, Subscription, TitoQueue, Worker, WorkerBuilder, WorkerReport};
 
 use crate::clock::TestClock;
@@ -38,8 +38,8 @@ use crate::clock::TestClock;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Harness<E: TitoEngine> {
-    builder: WorkerBuilder<E>,
+pub struct Harness {
+    builder: WorkerBuilder,
     clock: TestClock,
     log: Log,
     report: WorkerReport,
@@ -55,15 +55,15 @@ pub struct Handled {
     pub outcome: std::result::Result<Outcome, String>,
 }
 
-impl<E: TitoEngine> Harness<E> {
+impl Harness {
     /// A harness for a database that `clock` drives, without subscriptions yet.
-    pub fn new(engine: &E, clock: &TestClock) -> Self {
+    pub fn new(engine: &Database, clock: &TestClock) -> Self {
         Self::of(Worker::builder(TitoQueue::new(engine.clone())), clock)
     }
 
     /// A harness for a worker that is told more than a harness can tell it. What handlers do that it has already does
     /// not show in what [`drain`](Harness::drain) returns.
-    pub fn of(builder: WorkerBuilder<E>, clock: &TestClock) -> Self {
+    pub fn of(builder: WorkerBuilder, clock: &TestClock) -> Self {
         Self { builder, clock: clock.clone(), log: Log::default(), report: WorkerReport::default() }
     }
 
@@ -111,7 +111,7 @@ impl<E: TitoEngine> Harness<E> {
         handler: F,
     ) -> Self
     where
-        F: Fn(TitoEvent, E::Transaction) -> Fut + Send + Sync + 'static,
+        F: Fn(TitoEvent, Transaction) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = std::result::Result<O, Error>> + Send + 'static,
         O: IntoOutcome,
         Error: Into<BoxError>,

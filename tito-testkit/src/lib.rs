@@ -42,7 +42,7 @@ mod temporary;
 mod tikv;
 
 pub use clock::TestClock;
-pub use fault::{Call, FaultEngine, FaultTransaction, Faults, Gate, Rule};
+pub use fault::{Call, FaultEngine, Faults, Gate, Rule, WithFaults};
 pub use harness::{Handled, Harness};
 pub use random::seed;
 pub use scenario::{Decided, Scenario};

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use tempfile::TempDir;
-use tito_core::Result;
 use tito_core::TitoError;
 use tito_core::embedded::{EmbeddedBackend, EmbeddedBuilder};
+use tito_core::{Database, Result};
 
 use crate::settings::EngineSettings;
 
@@ -24,7 +24,7 @@ use crate::settings::EngineSettings;
 ///
 /// # Errors
 /// Those of [`EmbeddedBackend::in_memory`].
-pub async fn in_memory() -> Result<EmbeddedBackend> {
+pub async fn in_memory() -> Result<Database> {
     in_memory_with(EngineSettings::default()).await
 }
 
@@ -32,7 +32,7 @@ pub async fn in_memory() -> Result<EmbeddedBackend> {
 ///
 /// # Errors
 /// Those of [`EmbeddedBackend::in_memory`].
-pub async fn in_memory_with(settings: EngineSettings) -> Result<EmbeddedBackend> {
+pub async fn in_memory_with(settings: EngineSettings) -> Result<Database> {
     builder(settings).in_memory().await
 }
 
@@ -45,13 +45,13 @@ pub async fn in_memory_with(settings: EngineSettings) -> Result<EmbeddedBackend>
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), TitoError> {
 /// let database = tito_testkit::on_disk().await?;
-/// let put = |tx: <tito_core::embedded::EmbeddedBackend as TitoEngine>::Transaction| async move {
+/// let put = |tx: Transaction| async move {
 ///     tx.put(b"greeting".to_vec(), b"hello".to_vec()).await
 /// };
-/// database.engine().transaction(put).await?;
+/// database.database().transaction(put).await?;
 ///
 /// let database = database.reopen(EngineSettings::default()).await?;
-/// let tx = database.engine().begin().await?;
+/// let tx = database.database().begin().await?;
 /// assert_eq!(tx.get(b"greeting").await?, Some(b"hello".to_vec()));
 /// # Ok(())
 /// # }
@@ -77,7 +77,7 @@ pub async fn on_disk_with(settings: EngineSettings) -> Result<TemporaryDatabase>
 #[derive(Debug)]
 pub struct TemporaryDatabase {
     // Before the directory, so that the engine goes first when both are dropped.
-    engine: EmbeddedBackend,
+    engine: Database,
     directory: TempDir,
 }
 
@@ -88,7 +88,7 @@ impl TemporaryDatabase {
     }
 
     /// The engine.
-    pub fn engine(&self) -> &EmbeddedBackend {
+    pub fn database(&self) -> &Database {
         &self.engine
     }
 

@@ -4,7 +4,7 @@ use std::env;
 use std::thread;
 
 use tito_core::tikv::{TiKVBackend, TiKVBuilder};
-use tito_core::{Result, TitoError};
+use tito_core::{Database, Result, TitoError};
 use tito_mock_tikv::MockCluster;
 
 use crate::settings::EngineSettings;
@@ -26,7 +26,7 @@ const STORES: usize = 3;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), TitoError> {
 /// let database = tito_testkit::on_mock_cluster().await?;
-/// let db = database.engine().clone();
+/// let db = database.database().clone();
 /// db.transaction(|tx| async move { tx.put(b"greeting".to_vec(), b"hello".to_vec()).await }).await?;
 /// # Ok(())
 /// # }
@@ -60,13 +60,13 @@ pub async fn on_mock_cluster_with(settings: EngineSettings) -> Result<TemporaryC
 /// An engine and the in-process cluster that it is connected to, which ends with this value.
 #[derive(Debug)]
 pub struct TemporaryCluster {
-    engine: TiKVBackend,
+    engine: Database,
     cluster: MockCluster,
 }
 
 impl TemporaryCluster {
     /// The engine.
-    pub fn engine(&self) -> &TiKVBackend {
+    pub fn database(&self) -> &Database {
         &self.engine
     }
 
@@ -90,7 +90,7 @@ impl TemporaryCluster {
 /// An engine on a real cluster, with all its keys under a prefix of its own, which are removed with this value.
 #[derive(Debug)]
 pub(crate) struct RealCluster {
-    engine: TiKVBackend,
+    engine: Database,
     addresses: Vec<String>,
     prefix: String,
 }
@@ -112,7 +112,7 @@ impl RealCluster {
         Ok(Self { engine, addresses, prefix })
     }
 
-    pub(crate) fn engine(&self) -> &TiKVBackend {
+    pub(crate) fn database(&self) -> &Database {
         &self.engine
     }
 
@@ -134,7 +134,9 @@ impl Drop for RealCluster {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let engine = TiKVBackend::builder(addresses).key_prefix(prefix).connect().await?;
-                engine.clear().await?;
+                if let Some(tikv) = engine.backend::<TiKVBackend>() {
+                    tikv.clear().await?;
+                }
                 engine.close().await;
                 Ok::<_, tito_core::BoxError>(())
             })

@@ -4,21 +4,20 @@
 
 use std::time::Duration;
 
-use tito_core::embedded::EmbeddedBackend;
 use tito_core::keys::KeyRange;
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction};
-use tito_testkit::{Call, EngineSettings, FaultEngine, TestClock};
+use tito_core::{Database, Result, TitoError};
+use tito_testkit::{Call, EngineSettings, FaultEngine, TestClock, WithFaults};
 
-async fn open() -> FaultEngine<EmbeddedBackend> {
-    FaultEngine::new(tito_testkit::in_memory().await.unwrap())
+async fn open() -> Database {
+    FaultEngine::new(tito_testkit::in_memory().await.unwrap()).database()
 }
 
-async fn put(db: &FaultEngine<EmbeddedBackend>, key: &'static str) -> Result<()> {
+async fn put(db: &Database, key: &'static str) -> Result<()> {
     db.transaction(move |tx| async move { tx.put(key.into(), vec![1]).await }).await
 }
 
-async fn exists(db: &FaultEngine<EmbeddedBackend>, key: &str) -> bool {
-    db.inner().begin().await.unwrap().get(key.as_bytes()).await.unwrap().is_some()
+async fn exists(db: &Database, key: &str) -> bool {
+    db.without_faults().begin().await.unwrap().get(key.as_bytes()).await.unwrap().is_some()
 }
 
 #[tokio::test]
@@ -137,7 +136,7 @@ async fn a_held_call_goes_on_when_its_gate_is_opened() {
 async fn a_delay_is_measured_by_the_engines_clock() {
     let clock = TestClock::new();
     let settings = EngineSettings::default().test_clock(&clock);
-    let db = FaultEngine::new(tito_testkit::in_memory_with(settings).await.unwrap());
+    let db = FaultEngine::new(tito_testkit::in_memory_with(settings).await.unwrap()).database();
     db.faults().at(Call::Commit).delay(Duration::from_secs(2));
     let delayed = tokio::spawn({
         let db = db.clone();
@@ -153,7 +152,7 @@ async fn a_delay_is_measured_by_the_engines_clock() {
 #[tokio::test]
 async fn faults_at_random_are_the_same_for_one_seed() {
     async fn outcomes(seed: u64) -> Vec<bool> {
-        let db = FaultEngine::seeded(tito_testkit::in_memory().await.unwrap(), seed);
+        let db = FaultEngine::seeded(tito_testkit::in_memory().await.unwrap(), seed).database();
         db.faults().at(Call::Timestamp).with_probability(0.5).storage_error();
         let mut outcomes = Vec::new();
         for _ in 0..64 {

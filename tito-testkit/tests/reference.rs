@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use flaw::Flaw;
 use reference::{Data, ReferenceEngine};
-use tito_core::Result;
+use tito_core::{Database, Result};
 use tito_testkit::EngineSettings;
 use tito_testkit::conformance::{EngineUnderTest, facts, run};
 
@@ -24,15 +24,13 @@ trait Variant: Send + Sync + 'static {
 struct Reference<V>(ReferenceEngine, std::marker::PhantomData<V>);
 
 impl<V: Variant> EngineUnderTest for Reference<V> {
-    type Engine = ReferenceEngine;
-
     async fn open(settings: EngineSettings) -> Result<Self> {
         let engine = ReferenceEngine::open(V::FLAW, Data::default(), settings);
         Ok(Self(engine, std::marker::PhantomData))
     }
 
-    fn engine(&self) -> ReferenceEngine {
-        self.0.clone()
+    fn database(&self) -> Database {
+        Database::from_engine(self.0.clone())
     }
 
     async fn reopen(self, settings: EngineSettings) -> Result<Option<Self>> {

@@ -28,11 +28,11 @@ fn each_run_of_a_handler_has_a_span_with_its_event_and_trace() {
 fn on<U: EngineUnderTest>() {
     conformance::run_on_one_thread(async {
         let database = U::open(EngineSettings::default().test_clock(&TestClock::new())).await.unwrap();
-        runs_have_spans(database.engine()).await;
+        runs_have_spans(database.database()).await;
     });
 }
 
-async fn runs_have_spans<E: TitoEngine>(db: E) {
+async fn runs_have_spans(db: Database) {
     let spans = Spans::default();
     let _guard = tracing::subscriber::set_default(spans.clone());
     let request = TraceContext::new_root();

@@ -2,17 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use tito_core::{TitoEngine, TitoError, TitoTransaction};
+use tito_core::TitoError;
 use tito_testkit::EngineSettings;
 
 #[tokio::test]
 async fn a_database_on_disk_is_reopened_even_while_clones_of_its_engine_are_left() {
     let database = tito_testkit::on_disk().await.unwrap();
-    let clone = database.engine().clone();
+    let clone = database.database().clone();
     let open_transaction = clone.begin().await.unwrap();
     clone.transaction(|tx| async move { tx.put(b"a".to_vec(), vec![1]).await }).await.unwrap();
     let database = database.reopen(EngineSettings::default()).await.unwrap();
-    let tx = database.engine().begin().await.unwrap();
+    let tx = database.database().begin().await.unwrap();
     assert_eq!(tx.get(b"a").await.unwrap(), Some(vec![1]));
     assert!(matches!(clone.begin().await, Err(TitoError::EngineClosed { .. })));
     drop(open_transaction);

@@ -3,15 +3,15 @@
 //! for a guard that its own task holds.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use tito_core::Result;
 use tito_core::tikv::{Concurrency, TiKVBackend};
+use tito_core::{Database, Result};
 use tito_testkit::EngineSettings;
 use tito_testkit::conformance::EngineUnderTest;
 use tito_testkit::mock_tikv::MockCluster;
 
 struct Pessimistic {
     cluster: MockCluster,
-    db: TiKVBackend,
+    db: Database,
 }
 
 async fn open(cluster: MockCluster, settings: EngineSettings) -> Result<Pessimistic> {
@@ -26,8 +26,6 @@ async fn open(cluster: MockCluster, settings: EngineSettings) -> Result<Pessimis
 }
 
 impl EngineUnderTest for Pessimistic {
-    type Engine = TiKVBackend;
-
     async fn open(settings: EngineSettings) -> Result<Self> {
         let now = settings.clock.clone();
         let cluster = MockCluster::builder()
@@ -40,7 +38,7 @@ impl EngineUnderTest for Pessimistic {
         open(cluster, settings).await
     }
 
-    fn engine(&self) -> TiKVBackend {
+    fn database(&self) -> Database {
         self.db.clone()
     }
 

@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use tito_core::event::TitoEvent;
 use tito_core::model::TitoSchema;
-use tito_core::{BoxError, TitoEngine, TitoError};
+use tito_core::{BoxError, Database, TitoError, Transaction};
 
 use crate::handler::IntoOutcome;
 use crate::outcome::Outcome;
@@ -45,7 +45,7 @@ pub type HandlerFuture = BoxFuture<'static, Result<Outcome, BoxError>>;
 ///     to: String,
 /// }
 ///
-/// # fn example<E: TitoEngine>(queue: TitoQueue<E>) -> Worker<E> {
+/// # fn example(queue: TitoQueue) -> Worker {
 /// Worker::builder(queue)
 ///     .subscribe("mail", payload(|mail: Mail, _event: TitoEvent| async move {
 ///         println!("to {}", mail.to);
@@ -75,7 +75,7 @@ where
 /// use tito_worker::adapters::payload_in;
 /// use tito_worker::prelude::*;
 ///
-/// # fn example<E: TitoEngine>(db: E) -> Worker<E> {
+/// # fn example(db: Database) -> Worker {
 /// Worker::builder(TitoQueue::new(db.clone()))
 ///     .subscribe_transactional(
 ///         "mail",
@@ -87,14 +87,13 @@ where
 ///     .build()
 /// # }
 /// ```
-pub fn payload_in<E, T, F, Fut, O, Error>(
-    _db: &E,
+pub fn payload_in<T, F, Fut, O, Error>(
+    _db: &Database,
     handler: F,
-) -> impl Fn(TitoEvent, E::Transaction) -> HandlerFuture + Send + Sync + 'static
+) -> impl Fn(TitoEvent, Transaction) -> HandlerFuture + Send + Sync + 'static
 where
-    E: TitoEngine,
     T: DeserializeOwned + 'static,
-    F: Fn(T, TitoEvent, E::Transaction) -> Fut + Send + Sync + 'static,
+    F: Fn(T, TitoEvent, Transaction) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<O, Error>> + Send + 'static,
     O: IntoOutcome,
     Error: Into<BoxError>,
@@ -124,7 +123,7 @@ where
 ///     email: String,
 /// }
 ///
-/// # fn example<E: TitoEngine>(db: E) -> Worker<E> {
+/// # fn example(db: Database) -> Worker {
 /// Worker::builder(TitoQueue::new(db.clone()))
 ///     .subscribe("user", model(db, |user: Option<User>, event: TitoEvent| async move {
 ///         match user {
@@ -136,9 +135,11 @@ where
 ///     .build()
 /// # }
 /// ```
-pub fn model<E, M, F, Fut, O, Error>(db: E, handler: F) -> impl Fn(TitoEvent) -> HandlerFuture + Send + Sync + 'static
+pub fn model<M, F, Fut, O, Error>(
+    db: Database,
+    handler: F,
+) -> impl Fn(TitoEvent) -> HandlerFuture + Send + Sync + 'static
 where
-    E: TitoEngine,
     M: TitoSchema,
     F: Fn(Option<M>, TitoEvent) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<O, Error>> + Send + 'static,
@@ -159,14 +160,13 @@ where
 }
 
 /// A transactional handler that gets the row which the event is about, read in its transaction. See [`model`].
-pub fn model_in<E, M, F, Fut, O, Error>(
-    _db: &E,
+pub fn model_in<M, F, Fut, O, Error>(
+    _db: &Database,
     handler: F,
-) -> impl Fn(TitoEvent, E::Transaction) -> HandlerFuture + Send + Sync + 'static
+) -> impl Fn(TitoEvent, Transaction) -> HandlerFuture + Send + Sync + 'static
 where
-    E: TitoEngine,
     M: TitoSchema,
-    F: Fn(Option<M>, TitoEvent, E::Transaction) -> Fut + Send + Sync + 'static,
+    F: Fn(Option<M>, TitoEvent, Transaction) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<O, Error>> + Send + 'static,
     O: IntoOutcome,
     Error: Into<BoxError>,
@@ -194,7 +194,7 @@ where
 ///
 /// struct Mailer;
 ///
-/// # fn example<E: TitoEngine>(queue: TitoQueue<E>) -> Worker<E> {
+/// # fn example(queue: TitoQueue) -> Worker {
 /// async fn send(mailer: Arc<Mailer>, event: TitoEvent) -> Result<(), TitoError> {
 ///     Ok(())
 /// }
@@ -217,15 +217,14 @@ where
 }
 
 /// A transactional handler that gets a clone of `state` each time. See [`with_state`].
-pub fn with_state_in<E, S, F, Fut, O, Error>(
-    _db: &E,
+pub fn with_state_in<S, F, Fut, O, Error>(
+    _db: &Database,
     state: S,
     handler: F,
-) -> impl Fn(TitoEvent, E::Transaction) -> HandlerFuture + Send + Sync + 'static
+) -> impl Fn(TitoEvent, Transaction) -> HandlerFuture + Send + Sync + 'static
 where
-    E: TitoEngine,
     S: Clone + Send + Sync + 'static,
-    F: Fn(S, TitoEvent, E::Transaction) -> Fut + Send + Sync + 'static,
+    F: Fn(S, TitoEvent, Transaction) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<O, Error>> + Send + 'static,
     O: IntoOutcome,
     Error: Into<BoxError>,

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use tito_core::engine::Announcement;
+use tito_core::engine::Signal;
 use tito_core::event::{TitoEvent, Topic, started_at};
-use tito_core::{Result, TitoTransaction, keys};
+use tito_core::{Result, Transaction, keys};
 
 /// Why an event is stored again.
 ///
@@ -70,28 +70,28 @@ pub(crate) fn key_of(queue: &str, topic: &Topic, event: &TitoEvent) -> Vec<u8> {
 }
 
 /// Stores an event where it belongs, and tells the workers of this process once the transaction is committed.
-pub(crate) async fn put<T: TitoTransaction>(tx: &T, queue: &Arc<str>, topic: &Topic, event: &TitoEvent) -> Result<()> {
+pub(crate) async fn put(tx: &Transaction, queue: &Arc<str>, topic: &Topic, event: &TitoEvent) -> Result<()> {
     let partition = topic.partition_of(&event.entity);
     let value = event.encode()?;
     put_as_it_is(tx, queue, partition, key_of(queue, topic, event), value).await
 }
 
 /// Stores the bytes of an event under a key, and tells the workers of this process.
-pub(crate) async fn put_as_it_is<T: TitoTransaction>(
-    tx: &T,
+pub(crate) async fn put_as_it_is(
+    tx: &Transaction,
     queue: &Arc<str>,
     partition: u16,
     key: Vec<u8>,
     value: Vec<u8>,
 ) -> Result<()> {
     tx.put(key.clone(), value).await?;
-    tx.outbox().announce(Announcement { event_type: queue.clone(), partition, key });
+    tx.signal(Signal { channel: queue.clone(), number: partition, payload: key });
     Ok(())
 }
 
 /// Stores an event where it belongs, and takes it away from where it lay.
-pub(crate) async fn put_instead<T: TitoTransaction>(
-    tx: &T,
+pub(crate) async fn put_instead(
+    tx: &Transaction,
     queue: &Arc<str>,
     topic: &Topic,
     old_key: &[u8],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
-use tito_core::{Result, TitoEngine, TitoTransaction};
+use tito_core::{Database, Result, Transaction};
 
 /// How many entries one transaction deals with at the most.
 pub(crate) const STEP: usize = 200;
@@ -16,11 +16,10 @@ pub(crate) const KEYS_OF_AN_ENTRY: usize = 4;
 
 /// Hands all entries of a range to `step`, in order, each transaction a page of them, and returns the sum of what the
 /// steps came to. A page has as many entries as can be written again with room to spare.
-pub(crate) async fn in_batches<E, T, F, Fut>(engine: &E, mut range: KeyRange, step: F) -> Result<T>
+pub(crate) async fn in_batches<T, F, Fut>(engine: &Database, mut range: KeyRange, step: F) -> Result<T>
 where
-    E: TitoEngine,
     T: Default + AddAssign + Send,
-    F: Fn(E::Transaction, Vec<KeyValue>) -> Fut + Send + Sync,
+    F: Fn(Transaction, Vec<KeyValue>) -> Fut + Send + Sync,
     Fut: Future<Output = Result<T>> + Send,
 {
     // Shared and not borrowed: futures that hold closures which borrow can't be spawned.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::event::TitoEvent;
-use tito_core::{BoxError, TitoEngine};
+use tito_core::{BoxError, Transaction};
 
 use crate::outcome::Outcome;
 
@@ -54,11 +54,11 @@ type PlainBatch = dyn Fn(Vec<TitoEvent>) -> BoxFuture<'static, HandledBatch> + S
 type Transactional<T> = dyn Fn(TitoEvent, T) -> BoxFuture<'static, Handled> + Send + Sync;
 type TransactionalBatch<T> = dyn Fn(Vec<TitoEvent>, T) -> BoxFuture<'static, HandledBatch> + Send + Sync;
 
-pub(crate) enum Handler<E: TitoEngine> {
+pub(crate) enum Handler {
     /// Acknowledged after they have returned, together with others.
     Plain(PlainHandler),
     /// Get the transaction that acknowledges their events.
-    Transactional(TransactionalHandler<E>),
+    Transactional(TransactionalHandler),
 }
 
 #[derive(Clone)]
@@ -67,12 +67,12 @@ pub(crate) enum PlainHandler {
     Batch(Arc<PlainBatch>),
 }
 
-pub(crate) enum TransactionalHandler<E: TitoEngine> {
-    One(Arc<Transactional<E::Transaction>>),
-    Batch(Arc<TransactionalBatch<E::Transaction>>),
+pub(crate) enum TransactionalHandler {
+    One(Arc<Transactional<Transaction>>),
+    Batch(Arc<TransactionalBatch<Transaction>>),
 }
 
-impl<E: TitoEngine> Clone for Handler<E> {
+impl Clone for Handler {
     fn clone(&self) -> Self {
         match self {
             Self::Plain(handler) => Self::Plain(handler.clone()),
@@ -81,7 +81,7 @@ impl<E: TitoEngine> Clone for Handler<E> {
     }
 }
 
-impl<E: TitoEngine> Clone for TransactionalHandler<E> {
+impl Clone for TransactionalHandler {
     fn clone(&self) -> Self {
         match self {
             Self::One(handler) => Self::One(handler.clone()),
@@ -90,7 +90,7 @@ impl<E: TitoEngine> Clone for TransactionalHandler<E> {
     }
 }
 
-impl<E: TitoEngine> Handler<E> {
+impl Handler {
     pub(crate) fn plain<F, Fut, O, Error>(handler: F) -> Self
     where
         F: Fn(TitoEvent) -> Fut + Send + Sync + 'static,
@@ -120,7 +120,7 @@ impl<E: TitoEngine> Handler<E> {
 
     pub(crate) fn transactional<F, Fut, O, Error>(handler: F) -> Self
     where
-        F: Fn(TitoEvent, E::Transaction) -> Fut + Send + Sync + 'static,
+        F: Fn(TitoEvent, Transaction) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O, Error>> + Send + 'static,
         O: IntoOutcome,
         Error: Into<BoxError>,
@@ -133,7 +133,7 @@ impl<E: TitoEngine> Handler<E> {
 
     pub(crate) fn transactional_batch<F, Fut, O, Error>(handler: F) -> Self
     where
-        F: Fn(Vec<TitoEvent>, E::Transaction) -> Fut + Send + Sync + 'static,
+        F: Fn(Vec<TitoEvent>, Transaction) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O, Error>> + Send + 'static,
         O: IntoOutcomes,
         Error: Into<BoxError>,

@@ -4,19 +4,19 @@ use std::ops::Range;
 
 use tito_core::engine::KeyValue;
 use tito_core::keys::{self, KeyRange};
-use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction};
+use tito_core::{Database, Result, Timestamp, Transaction};
 
 /// How many entries a page has at the most.
 pub(crate) const PAGE: usize = 200;
 
 /// The pages of a range, each read at a snapshot of its own, so that a long walk holds none for long.
-pub(crate) struct Pages<'a, E> {
-    engine: &'a E,
+pub(crate) struct Pages<'a> {
+    engine: &'a Database,
     rest: Option<KeyRange>,
 }
 
-impl<'a, E: TitoEngine> Pages<'a, E> {
-    pub(crate) fn new(engine: &'a E, range: KeyRange) -> Self {
+impl<'a> Pages<'a> {
+    pub(crate) fn new(engine: &'a Database, range: KeyRange) -> Self {
         Self { engine, rest: Some(range) }
     }
 
@@ -56,12 +56,7 @@ impl DoneWalk {
 
     /// The next page of what was done in some seconds; empty after the last one. Partitions are found by what is stored,
     /// as there may be history of more of them than the topic has now. Costs two scans for each.
-    pub(crate) async fn page<T: TitoTransaction>(
-        &mut self,
-        tx: &T,
-        seconds: Range<i64>,
-        limit: usize,
-    ) -> Result<Vec<KeyValue>> {
+    pub(crate) async fn page(&mut self, tx: &Transaction, seconds: Range<i64>, limit: usize) -> Result<Vec<KeyValue>> {
         while let Some(rest) = self.rest.clone() {
             let first = if rest.is_empty() { None } else { tx.scan(rest.clone(), 1).await?.pop() };
             let Some((first, _)) = first else { break };

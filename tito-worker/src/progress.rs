@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 use tito_core::event::{TitoEvent, check_event_size};
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction};
+use tito_core::{Result, TitoError};
 
 use crate::queue::TitoQueue;
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Records how far the handler of an event has come, in a transaction of its own. The next attempt, be it after a
     /// failure, a timeout or the death of the worker, reads it with [`TitoEvent::progress`]. It takes the place of what
     /// was recorded before.
@@ -22,7 +22,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// # use tito_core::prelude::*;
     /// # use tito_worker::prelude::*;
     /// # async fn import(page: u32) -> Result<bool, TitoError> { Ok(page < 10) }
-    /// # async fn example<E: TitoEngine>(queue: TitoQueue<E>, event: TitoEvent) -> Result<(), TitoError> {
+    /// # async fn example(queue: TitoQueue, event: TitoEvent) -> Result<(), TitoError> {
     /// let mut page = event.progress::<u32>()?.unwrap_or(0);
     /// while import(page).await? {
     ///     page += 1;
@@ -53,7 +53,7 @@ impl<E: TitoEngine> TitoQueue<E> {
                 }
                 let stored = TitoEvent { progress: Some(progress), ..stored };
                 let value = stored.encode()?;
-                check_event_size(engine, key, value.len())?;
+                check_event_size(engine.limits(), key, value.len())?;
                 tx.put(key.clone(), value).await?;
                 Ok(true)
             })

@@ -1,20 +1,20 @@
 //! The queue: an engine, seen as topics of events.
 
 use tito_core::event::{EventReference, NewEvent, Topic, write_event};
-use tito_core::{Result, TitoEngine, TitoTransaction};
+use tito_core::{Database, Result, Transaction};
 
 use crate::publish::{Due, Publish};
 
 /// The topics of a database. Costs nothing to make.
 #[derive(Clone, Debug)]
-pub struct TitoQueue<E> {
+pub struct TitoQueue {
     /// The engine that holds the events.
-    pub engine: E,
+    pub engine: Database,
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// The topics of `engine`.
-    pub fn new(engine: E) -> Self {
+    pub fn new(engine: Database) -> Self {
         Self { engine }
     }
 
@@ -35,13 +35,13 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
     /// [`TitoError::InvalidTimestamp`](tito_core::TitoError::InvalidTimestamp),
     /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded), and those of the engine.
-    pub async fn publish(&self, event: Publish, tx: &E::Transaction) -> Result<EventReference> {
+    pub async fn publish(&self, event: Publish, tx: &Transaction) -> Result<EventReference> {
         let timestamp = match event.due {
             Due::At(seconds) => seconds,
             Due::After(delay) if delay.is_zero() => 0,
             Due::After(delay) => tx.start_timestamp().seconds_after(delay),
         };
         let Publish { event_type, entity, action, headers, payload, .. } = event;
-        write_event(&self.engine, tx, NewEvent { event_type, entity, action, timestamp, headers, payload }).await
+        write_event(tx, NewEvent { event_type, entity, action, timestamp, headers, payload }).await
     }
 }

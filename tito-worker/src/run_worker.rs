@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use futures::future::BoxFuture;
+use tito_core::TitoError;
 use tito_core::event::TitoEvent;
-use tito_core::{TitoEngine, TitoError};
 use tokio::sync::broadcast;
 
 use crate::partitions::PartitionConfig;
@@ -16,8 +16,8 @@ use crate::worker::{Worker, WorkerReport};
 ///
 /// Works only while `is_leader` is true. Handlers get 60 s an attempt and 10 attempts; [`Worker::builder`] sets these
 /// and more.
-pub async fn run_worker<E, F>(
-    queue: Arc<TitoQueue<E>>,
+pub async fn run_worker<F>(
+    queue: Arc<TitoQueue>,
     event_type: String,
     handler: F,
     partitions: PartitionConfig,
@@ -25,7 +25,6 @@ pub async fn run_worker<E, F>(
     mut shutdown: broadcast::Receiver<()>,
 ) -> WorkerReport
 where
-    E: TitoEngine,
     F: Fn(TitoEvent) -> BoxFuture<'static, Result<(), TitoError>> + Send + Sync + 'static,
 {
     Worker::builder(TitoQueue::clone(&queue))

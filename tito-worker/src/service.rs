@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::FutureExt;
 use tito_core::event::TitoEvent;
-use tito_core::{BoxError, TitoEngine};
+use tito_core::{BoxError, Database, Transaction};
 use tower_service::Service;
 
 use crate::adapters::HandlerFuture;
@@ -41,9 +41,9 @@ where
 /// use tito_worker::service_in;
 /// use tower::ServiceBuilder;
 ///
-/// fn worker<E: TitoEngine>(db: E) -> Worker<E> {
+/// fn worker(db: Database) -> Worker {
 ///     let handler = ServiceBuilder::new().concurrency_limit(8).service_fn(
-///         |(event, tx): (TitoEvent, E::Transaction)| async move {
+///         |(event, tx): (TitoEvent, Transaction)| async move {
 ///             tx.put(format!("seen/{}", event.entity).into_bytes(), Vec::new()).await
 ///         },
 ///     );
@@ -52,13 +52,12 @@ where
 ///         .build()
 /// }
 /// ```
-pub fn service_in<E, S>(
-    _db: &E,
+pub fn service_in<S>(
+    _db: &Database,
     service: S,
-) -> impl Fn(TitoEvent, E::Transaction) -> HandlerFuture + Send + Sync + 'static
+) -> impl Fn(TitoEvent, Transaction) -> HandlerFuture + Send + Sync + 'static
 where
-    E: TitoEngine,
-    S: Service<(TitoEvent, E::Transaction), Response: IntoOutcome, Error: Into<BoxError>, Future: Send>
+    S: Service<(TitoEvent, Transaction), Response: IntoOutcome, Error: Into<BoxError>, Future: Send>
         + Clone
         + Send
         + 'static,
@@ -82,7 +81,7 @@ where
     .boxed()
 }
 
-impl<E: TitoEngine> WorkerBuilder<E> {
+impl WorkerBuilder {
     /// Hands the events of a topic to a service of the crate `tower`, so that its layers can be put round a handler. See
     /// [`service`].
     ///
@@ -92,7 +91,7 @@ impl<E: TitoEngine> WorkerBuilder<E> {
     /// use tito_worker::prelude::*;
     /// use tower::{BoxError, ServiceBuilder};
     ///
-    /// # fn example<E: TitoEngine>(queue: TitoQueue<E>) -> Worker<E> {
+    /// # fn example(queue: TitoQueue) -> Worker {
     /// async fn handle(event: TitoEvent) -> Result<(), BoxError> {
     ///     Ok(())
     /// }

@@ -8,6 +8,7 @@ use super::EmbeddedBackend;
 use super::opening::{self, DiskOptions, storage_failed};
 use super::storage::{Faults, Modes, Storage};
 use crate::clock::{Clock, SystemClock};
+use crate::database::Database;
 use crate::engine::Limits;
 use crate::error::Result;
 #[cfg(doc)]
@@ -114,23 +115,25 @@ impl EmbeddedBuilder {
     ///
     /// # Errors
     /// See [`EmbeddedBackend::open`].
-    pub async fn open(self, path: impl AsRef<Path>) -> Result<EmbeddedBackend> {
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<Database> {
         let path = path.as_ref().to_path_buf();
         // Fixed before anything is waited for: what a relative path names can change with the current directory.
         let path = std::path::absolute(path).map_err(|error| storage_failed("opening the database", error.into()))?;
         let (directory, options) = (path.clone(), self.disk.clone());
-        EmbeddedBackend::start(self, Some(directory), move |on_merged| opening::open(&path, &options, on_merged)).await
+        EmbeddedBackend::start(self, Some(directory), move |on_merged| opening::open(&path, &options, on_merged))
+            .await
+            .map(Database::from_engine)
     }
 
     /// A new database in memory.
     ///
     /// # Errors
     /// [`TitoError::Storage`], if there is no memory or thread for it.
-    pub async fn in_memory(self) -> Result<EmbeddedBackend> {
+    pub async fn in_memory(self) -> Result<Database> {
         let DiskOptions { cache_bytes, memtable_bytes, .. } = self.disk;
         let open = move |on_merged| {
             Storage::in_memory(cache_bytes, memtable_bytes, on_merged).map_err(|error| storage_failed("open", error))
         };
-        EmbeddedBackend::start(self, None, open).await
+        EmbeddedBackend::start(self, None, open).await.map(Database::from_engine)
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
 
 use super::oracle::Oracle;
-use super::store::{Direction, Entries, Snapshot, StoreResult};
+use super::store::{Entries, Snapshot, StoreResult};
+use crate::engine::Direction;
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;

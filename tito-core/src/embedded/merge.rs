@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::iter::Peekable;
 
-use super::store::{Direction, StoreResult, Write};
+use super::store::{StoreResult, Write};
+use crate::engine::Direction;
 use crate::engine::KeyValue;
 
 /// A source of a merge: keys in the merge's direction, each once, `None` where the source deletes it.

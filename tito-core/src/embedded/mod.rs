@@ -7,7 +7,6 @@
 //! |---|---|
 //! | `head` | the latest committed state, and which transactions look at what |
 //! | `oracle` | timestamps |
-//! | `scan` | scans that merge a transaction's own writes with its snapshot |
 //! | `recent` | which keys were committed lately |
 //! | `committer` | the one thread that checks, groups and applies commits |
 //! | `merge` | sorted sources of which the newer hide the older |
@@ -22,7 +21,6 @@ mod merge;
 mod opening;
 mod oracle;
 mod recent;
-mod scan;
 mod storage;
 mod store;
 mod transaction;
@@ -31,6 +29,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::committer::{Committer, Request};
@@ -40,13 +40,14 @@ use self::oracle::Oracle;
 use self::storage::{OnMerged, Storage};
 use self::store::Store;
 use crate::clock::Clock;
-use crate::engine::{EngineContext, Limits, TitoEngine};
+use crate::database::Database;
+use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::timestamp::Timestamp;
 
 pub use self::builder::EmbeddedBuilder;
 pub use self::store::StoreSizes;
-pub use self::transaction::EmbeddedTransaction;
+use self::transaction::EmbeddedTransaction;
 
 /// The embedded engine: a database in a directory that one process owns, or in memory.
 ///
@@ -69,7 +70,6 @@ pub use self::transaction::EmbeddedTransaction;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
 pub struct EmbeddedBackend {
     core: Arc<Core>,
     requests: mpsc::Sender<Request>,
@@ -83,7 +83,8 @@ struct Core {
     max_age_millis: u64,
     is_durable: bool,
     directory: Option<PathBuf>,
-    context: EngineContext,
+    identity: DatabaseIdentity,
+    shared: Shared,
     closed: watch::Receiver<Option<String>>,
 }
 
@@ -115,7 +116,7 @@ impl EmbeddedBackend {
     /// # Errors
     /// [`TitoError::DatabaseInUse`] if another process or engine owns it; [`TitoError::InvalidDatabase`] if the
     /// directory holds something else, or a damaged database: nothing in it is changed then.
-    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+    pub async fn open(path: impl AsRef<Path>) -> Result<Database> {
         Self::builder().open(path).await
     }
 
@@ -123,7 +124,7 @@ impl EmbeddedBackend {
     ///
     /// # Errors
     /// [`TitoError::Storage`], if there is no memory or thread for it.
-    pub async fn in_memory() -> Result<Self> {
+    pub async fn in_memory() -> Result<Database> {
         Self::builder().in_memory().await
     }
 
@@ -154,22 +155,7 @@ impl EmbeddedBackend {
         self.ask(Request::Sizes).await?
     }
 
-    /// The start of the oldest transaction that has not ended, if there is one. No commit can land before it.
-    pub fn oldest_live_start(&self) -> Option<Timestamp> {
-        let (oldest, expired) = {
-            let mut head = lock(&self.core.head);
-            let now = self.core.now(&head);
-            // Those that have become too old for a commit are nobody's concern.
-            let expired = head.expire(now, self.core.max_age_millis);
-            (head.oldest_live_start(), expired)
-        };
-        drop(expired);
-        oldest
-    }
-
-    /// Closes the engine and waits until its storage is released, so that it can be opened again. Commits that were
-    /// asked for before are carried out; transactions that are still open can no longer be used.
-    pub async fn close(&self) {
+    async fn shut_down(&self) {
         let (reply, closed) = oneshot::channel();
         if self.requests.send(Request::Close(reply)).await.is_ok() {
             // An error means that the committer has ended, which is what this waits for.
@@ -209,10 +195,10 @@ impl EmbeddedBackend {
                 max_age_millis: builder.max_transaction_age.as_millis() as u64,
                 is_durable: store.is_durable(),
                 directory,
-                context: EngineContext::default(),
+                identity: store.identity().clone(),
+                shared: Shared::default(),
                 closed,
             });
-            core.context.set_identity(store.identity().clone());
             let committer = Committer::new(core.clone(), Box::new(store), snapshot);
             std::thread::Builder::new()
                 .name("tito-committer".to_string())
@@ -245,15 +231,20 @@ impl EmbeddedBackend {
 }
 
 impl TitoEngine for EmbeddedBackend {
-    type Transaction = EmbeddedTransaction;
-
-    async fn begin(&self) -> Result<EmbeddedTransaction> {
-        let beginning = self.with_timestamps(Head::begin).await?;
-        Ok(EmbeddedTransaction::new(self.core.clone(), self.requests.clone(), beginning))
+    fn begin<'a>(
+        &'a self,
+        _replayed: Option<&'a dyn TitoTransaction>,
+    ) -> BoxFuture<'a, Result<Box<dyn TitoTransaction>>> {
+        async {
+            let beginning = self.with_timestamps(Head::begin).await?;
+            let transaction = EmbeddedTransaction::new(self.core.clone(), self.requests.clone(), beginning);
+            Ok(Box::new(transaction) as Box<dyn TitoTransaction>)
+        }
+        .boxed()
     }
 
-    async fn timestamp(&self) -> Result<Timestamp> {
-        self.with_timestamps(|head, now_millis| head.oracle.next(now_millis)).await
+    fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
+        self.with_timestamps(|head, now_millis| head.oracle.next(now_millis)).boxed()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -277,18 +268,37 @@ impl TitoEngine for EmbeddedBackend {
     }
 
     fn oldest_live_start(&self) -> Option<Timestamp> {
-        EmbeddedBackend::oldest_live_start(self)
+        let (oldest, expired) = {
+            let mut head = lock(&self.core.head);
+            let now = self.core.now(&head);
+            // Those that have become too old for a commit are nobody's concern.
+            let expired = head.expire(now, self.core.max_age_millis);
+            (head.oldest_live_start(), expired)
+        };
+        drop(expired);
+        oldest
     }
 
-    async fn closed(&self) -> TitoError {
-        let mut closed = self.core.closed.clone();
-        // The sender is in the head, which lives as long as this handle.
-        let reason = closed.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-        TitoError::EngineClosed { reason: reason.unwrap_or_else(|| "it was shut down".to_string()) }
+    fn identity(&self) -> Option<&DatabaseIdentity> {
+        Some(&self.core.identity)
     }
 
-    fn context(&self) -> &EngineContext {
-        &self.core.context
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.shut_down().boxed()
+    }
+
+    fn closed(&self) -> BoxFuture<'_, TitoError> {
+        async {
+            let mut closed = self.core.closed.clone();
+            // The sender is in the head, which lives as long as this handle.
+            let reason = closed.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+            TitoError::EngineClosed { reason: reason.unwrap_or_else(|| "it was shut down".to_string()) }
+        }
+        .boxed()
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.core.shared
     }
 }
 

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::engine::KeyValue;
+use crate::engine::{Direction, KeyValue};
 use crate::error::BoxError;
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
@@ -13,12 +13,6 @@ pub(super) type StoreResult<T> = std::result::Result<T, BoxError>;
 
 /// A key with its new value; `None` deletes it.
 pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    Ascending,
-    Descending,
-}
 
 /// Entries in the order of a [`Direction`].
 pub(super) type Entries<'a> = Box<dyn Iterator<Item = StoreResult<KeyValue>> + 'a>;

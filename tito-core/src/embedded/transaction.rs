@@ -1,26 +1,26 @@
 //! Transactions of the embedded engine.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 use super::committer::{CommitRequest, Request, guarded};
 use super::hash::hash_key;
 use super::head::{Beginning, Head, SnapshotSlot, lock};
 use super::opening::storage_failed;
-use super::scan::merged_scan;
-use super::store::{Direction, Snapshot, StoreResult};
+use super::store::{Snapshot, StoreResult};
 use super::{Core, too_old};
-use crate::engine::write_buffer::WriteBuffer;
-use crate::engine::{KeyValue, Outbox, TitoTransaction};
+use crate::engine::{Direction, KeyValue, Mutations, Signals, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
 
 /// A transaction of the embedded engine.
 #[derive(Clone)]
-pub struct EmbeddedTransaction(Arc<Inner>);
+pub(super) struct EmbeddedTransaction(Arc<Inner>);
 
 pub(super) struct Inner {
     core: Arc<Core>,
@@ -29,11 +29,8 @@ pub(super) struct Inner {
     /// The last group that the transaction sees.
     pub(super) group: u64,
     slot: Arc<SnapshotSlot>,
-    /// `None` once the transaction has ended.
-    buffer: Mutex<Option<WriteBuffer>>,
     /// Whether the head knows that the transaction has ended.
     is_released: AtomicBool,
-    outbox: Outbox,
 }
 
 impl Inner {
@@ -71,12 +68,7 @@ const FEW_KEYS: usize = 256;
 impl EmbeddedTransaction {
     pub(super) fn new(core: Arc<Core>, requests: mpsc::Sender<Request>, beginning: Beginning) -> Self {
         let Beginning { start, group, slot } = beginning;
-        let (buffer, is_released) = (Mutex::new(Some(WriteBuffer::default())), AtomicBool::new(false));
-        Self(Arc::new(Inner { core, requests, start, group, slot, buffer, is_released, outbox: Outbox::default() }))
-    }
-
-    fn with_buffer<T>(&self, f: impl FnOnce(&mut WriteBuffer) -> Result<T>) -> Result<T> {
-        f(lock(&self.0.buffer).as_mut().ok_or(TitoError::TransactionEnded)?)
+        Self(Arc::new(Inner { core, requests, start, group, slot, is_released: AtomicBool::new(false) }))
     }
 
     /// Reads from the snapshot where that does not block the runtime.
@@ -104,13 +96,25 @@ impl EmbeddedTransaction {
         }
     }
 
-    async fn scan_in(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<KeyValue>> {
-        let writes = self.with_buffer(|buffer| Ok(buffer.writes()))?;
-        self.read("scan", limit, move |snapshot| merged_scan(snapshot, &writes, &range, direction, limit)).await
-    }
-
-    fn end(&self) -> Option<WriteBuffer> {
-        lock(&self.0.buffer).take()
+    async fn commit(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
+        if mutations.is_empty() {
+            self.0.release();
+            return Ok(self.0.start);
+        }
+        let Mutations { writes, locks, bytes } = mutations;
+        let writes = writes.into_iter().map(|(key, mutation)| (hash_key(&key), key, mutation)).collect();
+        let locks = locks.into_iter().map(|key| (hash_key(&key), key)).collect();
+        let (reply, answer) = oneshot::channel();
+        // From here on the request keeps the transaction live until it is answered, also if nobody waits for that.
+        self.0.release_snapshot();
+        let transaction = self.0.clone();
+        let request = Request::Commit(CommitRequest { transaction, writes, locks, bytes, signals, reply });
+        if self.0.requests.send(request).await.is_err() {
+            return Err(closed(&self.0.core));
+        }
+        answer.await.unwrap_or_else(|_| {
+            Err(TitoError::CommitUnknown { source: "the committer ended before it answered".into() })
+        })
     }
 }
 
@@ -119,85 +123,25 @@ impl TitoTransaction for EmbeddedTransaction {
         self.0.start
     }
 
-    async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        if let Some(own) = self.with_buffer(|buffer| Ok(buffer.get(key)))? {
-            return Ok(own);
-        }
+    fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
         let key = key.to_vec();
-        self.read("get", 1, move |snapshot| snapshot.get(&key)).await
+        self.read("get", 1, move |snapshot| snapshot.get(&key)).boxed()
     }
 
-    async fn batch_get(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
-        let writes = self.with_buffer(|buffer| Ok(buffer.writes()))?;
-        self.read("batch_get", keys.len(), move |snapshot| {
-            let mut values = Vec::with_capacity(keys.len());
-            for key in &keys {
-                values.push(match writes.get(key) {
-                    Some(own) => own.value.clone(),
-                    None => snapshot.get(key)?,
-                });
-            }
-            Ok(values)
-        })
-        .await
+    fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
+        self.read("batch_get", keys.len(), move |snapshot| keys.iter().map(|key| snapshot.get(key)).collect()).boxed()
     }
 
-    async fn scan(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
-        self.scan_in(range, Direction::Ascending, limit).await
+    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
+        self.read("scan", limit, move |snapshot| snapshot.range(&range, direction)?.take(limit).collect()).boxed()
     }
 
-    async fn scan_reverse(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
-        self.scan_in(range, Direction::Descending, limit).await
+    fn commit(&self, mutations: Mutations, signals: Signals) -> BoxFuture<'_, Result<Timestamp>> {
+        self.commit(mutations, signals).boxed()
     }
 
-    async fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
-        self.with_buffer(|buffer| buffer.write(key, Some(value), &self.0.core.limits))
-    }
-
-    async fn insert(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
-        self.with_buffer(|buffer| buffer.insert(key, value, &self.0.core.limits))
-    }
-
-    async fn delete(&self, key: Vec<u8>) -> Result<()> {
-        self.with_buffer(|buffer| buffer.write(key, None, &self.0.core.limits))
-    }
-
-    async fn lock_keys(&self, keys: Vec<Vec<u8>>) -> Result<()> {
-        self.with_buffer(|buffer| keys.into_iter().try_for_each(|key| buffer.lock(key, &self.0.core.limits)))
-    }
-
-    fn outbox(&self) -> &Outbox {
-        &self.0.outbox
-    }
-
-    async fn commit(&self) -> Result<Timestamp> {
-        let buffer = self.end().ok_or(TitoError::TransactionEnded)?;
-        if buffer.is_empty() {
-            self.0.release();
-            return Ok(self.0.start);
-        }
-        let (writes, locks, bytes) = buffer.into_parts();
-        let writes = writes.into_iter().map(|(key, pending)| (hash_key(&key), key, pending)).collect();
-        let locks = locks.into_iter().map(|key| (hash_key(&key), key)).collect();
-        let announcements = self.0.outbox.take_announcements();
-        let (reply, answer) = oneshot::channel();
-        // From here on the request keeps the transaction live until it is answered, also if nobody waits for that.
-        self.0.release_snapshot();
-        let transaction = self.0.clone();
-        let request = Request::Commit(CommitRequest { transaction, writes, locks, bytes, announcements, reply });
-        if self.0.requests.send(request).await.is_err() {
-            return Err(closed(&self.0.core));
-        }
-        answer.await.unwrap_or_else(|_| {
-            Err(TitoError::CommitUnknown { source: "the committer ended before it answered".into() })
-        })
-    }
-
-    async fn rollback(&self) {
-        // A commit that is under way on another handle is left to itself.
-        if self.end().is_some() {
-            self.0.release();
-        }
+    fn rollback(&self) -> BoxFuture<'_, ()> {
+        async { self.0.release() }.boxed()
     }
 }
 

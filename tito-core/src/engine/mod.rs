@@ -1,23 +1,20 @@
-//! What Tito asks of an engine. Everything above knows engines through [`TitoEngine`] and [`TitoTransaction`] only;
-//! the conformance suite of `tito-testkit` checks what is written here.
+//! The contract of an engine, for those who write one. A program holds a [`Database`](crate::Database) instead.
+//!
+//! An engine keeps sorted keys under snapshot isolation and knows nothing of what they mean: it begins transactions,
+//! reads at their snapshots, and commits what they have come to. All that engines have in common (the writes of a
+//! transaction before its commit, limits, own writes over reads, replays) is done once, by
+//! [`Transaction`](crate::Transaction). The conformance suite of `tito-testkit` checks what is written here.
 
-mod context;
-mod idempotency;
+mod contract;
 mod identity;
 mod limits;
-mod options;
-mod outbox;
-mod published;
-mod retry;
-mod traits;
-#[cfg(any(feature = "embedded", feature = "tikv"))]
-pub(crate) mod write_buffer;
+mod mutations;
+mod shared;
+mod signals;
 
-pub use context::{EngineContext, Wakeup, Wakeups};
-pub use idempotency::prune_idempotency_markers;
+pub use contract::{Claim, Direction, KeyValue, TitoEngine, TitoTransaction};
 pub use identity::DatabaseIdentity;
 pub use limits::Limits;
-pub use options::TxOptions;
-pub use outbox::{Announcement, Announcements, Outbox};
-pub use published::PUBLISHED;
-pub use traits::{KeyValue, TitoEngine, TitoTransaction};
+pub use mutations::{Mutation, Mutations};
+pub use shared::Shared;
+pub use signals::{Listener, Signal, Signals};

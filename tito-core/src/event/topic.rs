@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{TitoEngine, TitoTransaction};
+use crate::database::{Database, Transaction};
 use crate::error::{BoxError, Result, TitoError};
 use crate::keeps_unknown_members;
 use crate::keys;
@@ -14,6 +14,7 @@ use crate::names;
 use crate::row::{self, StoredRow, UnknownMembers};
 
 use super::queue_name::{queue_name, topic_of};
+use super::topic_cache::TopicCache;
 
 /// How many partitions a topic gets when it is first used, unless it was created with another number.
 pub const DEFAULT_PARTITIONS: u16 = 16;
@@ -94,21 +95,26 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// The topics that this process has read lately.
+fn topics(database: &Database) -> Arc<TopicCache> {
+    database.shared().value()
+}
+
 impl Topic {
     /// The topic, created with `partitions` partitions if it did not exist. The number of an existing topic stays.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`] for a name that can't be a topic, [`TitoError::OutOfRange`] for a number of
     /// partitions out of 1 to 9,999, and those of the engine.
-    pub async fn ensure<E: TitoEngine>(engine: &E, name: &str, partitions: u16) -> Result<Arc<Topic>> {
+    pub async fn ensure(database: &Database, name: &str, partitions: u16) -> Result<Arc<Topic>> {
         names::check_event_type(name)?;
         let key = keys::topic(name);
         check_partitions(&key, partitions)?;
         let new = Topic { partitions, ..Topic::default() };
         let value = new.encode()?;
         // From before the read: what is kept is never taken as current for longer than it should be.
-        let read_at = engine.clock().now_millis();
-        let transaction = engine.transaction(|tx| async move {
+        let read_at = database.clock().now_millis();
+        let transaction = database.transaction(|tx| async move {
             if let Some(stored) = tx.get(&key).await? {
                 return Topic::decode(&key, &stored);
             }
@@ -117,7 +123,7 @@ impl Topic {
         });
         // On the heap: every write of an event can come here, and few do.
         let topic = Box::pin(transaction).await?;
-        Ok(engine.context().topics.store(name, topic, read_at))
+        Ok(topics(database).store(name, topic, read_at))
     }
 
     /// The topic, from the cache if it was read within the last 5 seconds, created with 16 partitions if it did not
@@ -125,11 +131,11 @@ impl Topic {
     ///
     /// # Errors
     /// As [`Topic::ensure`].
-    pub async fn cached<E: TitoEngine>(engine: &E, name: &str) -> Result<(Arc<str>, Arc<Topic>)> {
-        if let Some(known) = engine.context().topics.load(name, engine.clock().now_millis()) {
+    pub async fn cached(database: &Database, name: &str) -> Result<(Arc<str>, Arc<Topic>)> {
+        if let Some(known) = topics(database).load(name, database.clock().now_millis()) {
             return Ok(known);
         }
-        Ok((name.into(), Topic::ensure(engine, name, DEFAULT_PARTITIONS).await?))
+        Ok((name.into(), Topic::ensure(database, name, DEFAULT_PARTITIONS).await?))
     }
 
     /// Changes the topic in a transaction, creating it first if it does not exist: `change` gets the topic as it is and
@@ -139,16 +145,15 @@ impl Topic {
     ///
     /// # Errors
     /// Those of [`Topic::ensure`], and those of `change`.
-    pub async fn change<E, F, Fut>(engine: &E, name: &str, change: F) -> Result<Arc<Topic>>
+    pub async fn change<F, Fut>(database: &Database, name: &str, change: F) -> Result<Arc<Topic>>
     where
-        E: TitoEngine,
-        F: FnOnce(Topic, E::Transaction) -> Fut + Clone + Send,
+        F: FnOnce(Topic, Transaction) -> Fut + Clone + Send,
         Fut: Future<Output = Result<Option<Topic>>> + Send,
     {
-        Topic::ensure(engine, name, DEFAULT_PARTITIONS).await?;
+        Topic::ensure(database, name, DEFAULT_PARTITIONS).await?;
         let owned_name = name.to_string();
-        let read_at = engine.clock().now_millis();
-        let transaction = engine.transaction(|tx| async move {
+        let read_at = database.clock().now_millis();
+        let transaction = database.transaction(|tx| async move {
             let stored = Topic::read(&tx, &owned_name).await?;
             match change(stored.clone(), tx.clone()).await? {
                 None => Ok(stored),
@@ -156,7 +161,7 @@ impl Topic {
             }
         });
         let topic = Box::pin(transaction).await?;
-        Ok(engine.context().topics.store(name, topic, read_at))
+        Ok(topics(database).store(name, topic, read_at))
     }
 
     /// Gives the topic a new revision in this transaction, so that workers read their partitions from the beginning:
@@ -165,13 +170,13 @@ impl Topic {
     ///
     /// # Errors
     /// As [`Topic::read`].
-    pub async fn raise_revision<T: TitoTransaction>(tx: &T, name: &str) -> Result<Topic> {
+    pub async fn raise_revision(tx: &Transaction, name: &str) -> Result<Topic> {
         let topic = Topic::read(tx, name).await?;
         let revision = topic.revision;
         topic.put(tx, name, revision).await
     }
 
-    async fn put<T: TitoTransaction>(mut self, tx: &T, name: &str, revision: u64) -> Result<Topic> {
+    async fn put(mut self, tx: &Transaction, name: &str, revision: u64) -> Result<Topic> {
         let key = keys::topic(name);
         check_partitions(&key, self.partitions)?;
         self.revision = revision + 1;
@@ -183,7 +188,7 @@ impl Topic {
     ///
     /// # Errors
     /// [`TitoError::Malformed`], and those of the engine.
-    pub async fn read<T: TitoTransaction>(tx: &T, name: &str) -> Result<Topic> {
+    pub async fn read(tx: &Transaction, name: &str) -> Result<Topic> {
         let key = keys::topic(name);
         match tx.get(&key).await? {
             Some(stored) => Topic::decode(&key, &stored),

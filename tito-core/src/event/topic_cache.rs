@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::engine::{TitoEngine, TitoTransaction};
+use crate::database::Database;
 use crate::error::Result;
 use crate::timestamp::Timestamp;
 
@@ -69,44 +69,44 @@ impl TopicCache {
 ///
 /// # Errors
 /// Those of the engine; at once when it is closed meanwhile.
-pub async fn settle_topics<E: TitoEngine>(engine: &E) -> Result<()> {
+pub async fn settle_topics(database: &Database) -> Result<()> {
     tokio::select! {
         biased;
-        closed = engine.closed() => Err(closed),
-        settled = settle(engine) => settled,
+        closed = database.closed() => Err(closed),
+        settled = settle(database) => settled,
     }
 }
 
-async fn settle<E: TitoEngine>(engine: &E) -> Result<()> {
+async fn settle(database: &Database) -> Result<()> {
     // Begun after the change was made known to this process, so whatever it begins from now on goes by it.
-    let tx = engine.begin().await?;
+    let tx = database.begin().await?;
     let changed = tx.start_timestamp();
     tx.rollback().await;
     drop(tx);
     let mut aware = changed;
-    if !engine.is_only_writer() {
+    if !database.is_only_writer() {
         let cached = CACHED.as_millis() as u64;
-        wait_by_the_engines_time(engine, changed, cached + engine.max_transaction_age_millis()).await?;
+        wait_by_the_engines_time(database, changed, cached + database.max_transaction_age_millis()).await?;
         // What others have begun since.
         aware = Timestamp::from_millis(changed.physical_millis().saturating_add(cached));
     }
     // No clock says that these are over: one whose commit is under way can be older than any transaction may become.
-    while engine.oldest_live_start().is_some_and(|oldest| oldest < aware) {
+    while database.oldest_live_start().is_some_and(|oldest| oldest < aware) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(())
 }
 
 /// This machine's clock says when to ask, and no more: it can be set meanwhile.
-async fn wait_by_the_engines_time<E: TitoEngine>(engine: &E, began: Timestamp, millis: u64) -> Result<()> {
-    let clock = engine.clock();
+async fn wait_by_the_engines_time(database: &Database, began: Timestamp, millis: u64) -> Result<()> {
+    let clock = database.clock();
     let mut left = millis;
     while left > 0 {
         tokio::select! {
             () = clock.wait_until(clock.now_millis().saturating_add(left)) => {}
             () = tokio::time::sleep(CLOCK_CHECK) => {}
         }
-        left = millis.saturating_sub(engine.timestamp().await?.millis_since(began));
+        left = millis.saturating_sub(database.timestamp().await?.millis_since(began));
     }
     Ok(())
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::id::{MAX_EVENTS_OF_A_TRANSACTION, event_id};
+use super::published::PublishedCounters;
 use super::queue_name::queue_name;
 use super::record::TitoEvent;
 use super::reference::EventReference;
 use super::topic::Topic;
-use crate::engine::{Announcement, TitoEngine, TitoTransaction};
+use crate::database::Transaction;
+use crate::engine::{Limits, Signal};
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys;
 use crate::row::UnknownMembers;
@@ -39,14 +41,14 @@ pub struct NewEvent {
 ///
 /// # Errors
 /// [`TitoError::InvalidName`], [`TitoError::InvalidTimestamp`], [`TitoError::LimitExceeded`], and those of the engine.
-pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: NewEvent) -> Result<EventReference> {
-    let start = tx.start_timestamp();
+pub async fn write_event(tx: &Transaction, event: NewEvent) -> Result<EventReference> {
+    let (database, start) = (tx.database(), tx.start_timestamp());
     if !(0..=keys::MAX_EVENT_SECONDS).contains(&event.timestamp) {
         return Err(TitoError::InvalidTimestamp { event: event.event_type, seconds: event.timestamp });
     }
-    let (event_type, topic) = Topic::cached(engine, &event.event_type).await?;
+    let (event_type, topic) = Topic::cached(database, &event.event_type).await?;
     let partition = topic.partition_of(&event.entity);
-    let number = tx.outbox().next_event_number();
+    let number = tx.next_event_number();
     let id = event_id(start, number, fastrand::u64(..));
     let event = TitoEvent {
         id,
@@ -58,7 +60,7 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
         not_before: None,
         attempt: 0,
         revision: topic.revision,
-        headers: add_trace(engine.context(), event.headers),
+        headers: add_trace(database, event.headers),
         payload: event.payload,
         codec: "json".into(),
         failures: Vec::new(),
@@ -81,16 +83,23 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
         due = event.timestamp, trace_id = event.trace_context().map(|trace| trace.trace_id_text()), "an event is written"
     );
     let value = event.encode()?;
-    check_event_size(engine, &key, value.len())?;
+    check_event_size(database.limits(), &key, value.len())?;
     for group in topic.groups.keys() {
         let queue: Arc<str> = queue_name(&event_type, Some(group)).into();
         let key = keys::event(&queue, partition, event.timestamp, id);
         tx.put(key.clone(), value.clone()).await?;
-        tx.outbox().announce_new(engine.context(), Announcement { event_type: queue, partition, key });
+        announce(tx, queue, partition, key);
     }
     tx.put(key.clone(), value).await?;
-    tx.outbox().announce_new(engine.context(), Announcement { event_type, partition, key });
+    announce(tx, event_type, partition, key);
     Ok(EventReference { event_type: event.event_type, entity: event.entity, timestamp: event.timestamp, id })
+}
+
+/// Tells the workers of this process of a new event, and counts it, once the transaction is committed.
+fn announce(tx: &Transaction, queue: Arc<str>, partition: u16, key: Vec<u8>) {
+    let shared = tx.database().shared();
+    tx.count(&queue, || shared.value::<PublishedCounters>().of(&queue));
+    tx.signal(Signal { channel: queue, number: partition, payload: key });
 }
 
 /// Checks the size of an event as it is stored: there has to be room for the failures that a worker may have to note in
@@ -98,8 +107,8 @@ pub async fn write_event<E: TitoEngine>(engine: &E, tx: &E::Transaction, event: 
 ///
 /// # Errors
 /// [`TitoError::LimitExceeded`].
-pub fn check_event_size<E: TitoEngine>(engine: &E, key: &[u8], size: usize) -> Result<()> {
-    let limit = engine.limits().value_bytes / 16 * 15;
+pub fn check_event_size(limits: &Limits, key: &[u8], size: usize) -> Result<()> {
+    let limit = limits.value_bytes / 16 * 15;
     if size <= limit {
         return Ok(());
     }

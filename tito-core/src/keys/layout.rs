@@ -75,6 +75,11 @@ pub struct EventPlace {
     pub id: Uuid,
 }
 
+/// What the keys of models begin with: those of rows, and of index entries.
+pub fn of_models() -> [&'static [u8]; 2] {
+    [b"data:", b"index:"]
+}
+
 /// `event:{type}:{partition}:{timestamp}:{uuid}`: an event that has not been done.
 pub fn event(event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
     place("event", event_type, partition, seconds, id)

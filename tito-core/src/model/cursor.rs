@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::error::TitoError;
 
 /// The place after the last row of a [page](super::Page), or after the last step of a
-/// [reindexing](super::TitoModel::reindex).
+/// [reindexing](super::TitoTable::reindex).
 ///
 /// It is written as text (by [`Display`](fmt::Display) and serde: 8 hexadecimal digits of a checksum, then those of
 /// the key) and read back with [`FromStr`]. A cursor holds the key that was read last, which shows ids and indexed

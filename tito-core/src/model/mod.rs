@@ -20,5 +20,5 @@ pub use options::TitoOptions;
 pub use query::{ById, Page, Query};
 pub use query_args::{IndexArg, IndexArgs, IndexPrefix, IndexRange};
 pub use reindex::{Reindex, ReindexPhase, ReindexProgress, ReindexReport};
-pub use repository::TitoModel;
+pub use repository::TitoTable;
 pub use schema::{Change, TitoOperation, TitoSchema};

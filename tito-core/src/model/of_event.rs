@@ -2,7 +2,7 @@
 
 use super::repository::{decode_row, row_key};
 use super::schema::TitoSchema;
-use crate::engine::{TitoEngine, TitoTransaction};
+use crate::database::{Database, Transaction};
 use crate::error::{Result, TitoError};
 use crate::event::TitoEvent;
 
@@ -33,7 +33,7 @@ impl TitoEvent {
     /// # use tito_core::prelude::*;
     /// # #[derive(Clone, serde::Serialize, serde::Deserialize, TitoModel)]
     /// # struct User { id: String }
-    /// # async fn example(event: TitoEvent, db: impl TitoEngine) -> Result<(), TitoError> {
+    /// # async fn example(event: TitoEvent, db: Database) -> Result<(), TitoError> {
     /// let Some(user) = event.model::<User>(&db).await? else { return Ok(()) };
     /// # Ok(())
     /// # }
@@ -42,7 +42,7 @@ impl TitoEvent {
     /// # Errors
     /// [`TitoError::NotOfTheTable`] if the event is about something else, [`TitoError::Malformed`] if what is stored is no
     /// row of this model, and those of the engine.
-    pub async fn model<M: TitoSchema>(&self, db: &impl TitoEngine) -> Result<Option<M>> {
+    pub async fn model<M: TitoSchema>(&self, db: &Database) -> Result<Option<M>> {
         let key = self.row_key::<M>()?;
         let tx = db.begin().await?;
         let row = read(&key, &tx).await;
@@ -54,7 +54,7 @@ impl TitoEvent {
     ///
     /// # Errors
     /// As [`model`](TitoEvent::model).
-    pub async fn model_in<M: TitoSchema>(&self, tx: &impl TitoTransaction) -> Result<Option<M>> {
+    pub async fn model_in<M: TitoSchema>(&self, tx: &Transaction) -> Result<Option<M>> {
         read(&self.row_key::<M>()?, tx).await
     }
 
@@ -67,6 +67,6 @@ impl TitoEvent {
     }
 }
 
-async fn read<M: TitoSchema>(key: &[u8], tx: &impl TitoTransaction) -> Result<Option<M>> {
+async fn read<M: TitoSchema>(key: &[u8], tx: &Transaction) -> Result<Option<M>> {
     tx.get(key).await?.map(|bytes| decode_row(key, &bytes)).transpose()
 }

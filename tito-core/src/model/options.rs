@@ -2,7 +2,7 @@
 
 use super::schema::TitoOperation;
 
-/// What [`build_with_options`](super::TitoModel::build_with_options) does.
+/// What [`build_with_options`](super::TitoTable::build_with_options) does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TitoOptions {
     pub(super) operation: TitoOperation,

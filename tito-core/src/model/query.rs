@@ -11,10 +11,10 @@ use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use super::cursor::Cursor;
 use super::index::Index;
 use super::query_args::{IndexArgs, IndexPrefix, IndexRange};
-use super::repository::TitoModel;
+use super::repository::TitoTable;
 use super::schema::TitoSchema;
 use super::walk::{Found, Source, Walk};
-use crate::engine::{TitoEngine, TitoTransaction};
+use crate::database::Transaction;
 use crate::error::{Result, TitoError};
 use crate::keys::{self, InvalidIndexValue, KeyRange};
 
@@ -53,7 +53,7 @@ pub struct Page<M> {
 /// # }
 /// const BY_ORG_AND_AGE: Index<User, (String, u32)> = Index::new("by_org_and_age", false);
 ///
-/// # async fn example<E: TitoEngine>(users: TitoModel<E, User>, tx: E::Transaction) -> Result<(), TitoError> {
+/// # async fn example(users: TitoTable<User>, tx: Transaction) -> Result<(), TitoError> {
 /// let eldest = users.query(BY_ORG_AND_AGE).prefix("acme").reverse().first(&tx).await?;
 /// let adults = users.query(BY_ORG_AND_AGE).prefix("acme").range(("acme", 18)..).limit(50).page(&tx).await?;
 /// let twins = users.query(BY_ORG_AND_AGE).equals(("acme", 40)).all(&tx).await?;
@@ -74,7 +74,7 @@ pub struct Page<M> {
 /// # }
 /// const BY_AGE: Index<User, (u32,)> = Index::new("by_age", false);
 ///
-/// # fn example<E: TitoEngine>(users: TitoModel<E, User>) {
+/// # fn example(users: TitoTable<User>) {
 /// let _ = users.query(BY_AGE).equals("forty");
 /// # }
 /// ```
@@ -90,7 +90,7 @@ pub struct Query<M, K> {
     of: PhantomData<fn() -> (M, K)>,
 }
 
-impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
+impl<M: TitoSchema> TitoTable<M> {
     /// The rows in the order of an index.
     pub fn query<K>(&self, index: Index<M, K>) -> Query<M, K> {
         let name = index.name();
@@ -196,7 +196,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::InvalidIndexValue`] for a value that
     /// has no place in an order; [`TitoError::InvalidCursor`] for a cursor of another query; [`TitoError::Malformed`],
     /// which names the key, for a row that can't be read; those of the engine.
-    pub async fn all<T: TitoTransaction>(self, tx: &T) -> Result<Vec<M>> {
+    pub async fn all(self, tx: &Transaction) -> Result<Vec<M>> {
         let limit = self.limit;
         let mut walk = self.walk(limit)?;
         let mut rows = Vec::new();
@@ -210,7 +210,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     ///
     /// # Errors
     /// As [`all`](Query::all).
-    pub async fn first<T: TitoTransaction>(self, tx: &T) -> Result<Option<M>> {
+    pub async fn first(self, tx: &Transaction) -> Result<Option<M>> {
         Ok(self.limit(1).all(tx).await?.pop())
     }
 
@@ -218,7 +218,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     ///
     /// # Errors
     /// As [`all`](Query::all).
-    pub async fn page<T: TitoTransaction>(self, tx: &T) -> Result<Page<M>> {
+    pub async fn page(self, tx: &Transaction) -> Result<Page<M>> {
         let limit = self.limit.unwrap_or(ROWS_OF_A_PAGE);
         let mut walk = self.walk(Some(limit))?;
         let mut rows = Vec::new();
@@ -232,7 +232,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// the transaction, so it sees what is written in it meanwhile, and ends with an error once it has ended.
     ///
     /// Errors are those of [`all`](Query::all); the stream ends after one.
-    pub fn stream<T: TitoTransaction>(self, tx: &T) -> impl Stream<Item = Result<M>> + Send + Unpin + use<M, K, T> {
+    pub fn stream(self, tx: &Transaction) -> impl Stream<Item = Result<M>> + Send + Unpin + use<M, K> {
         let (limit, tx) = (self.limit, tx.clone());
         let walk = self.walk(limit);
         stream::once(future::ready(walk)).map_ok(move |walk| pages(walk, tx.clone())).try_flatten().boxed()
@@ -242,7 +242,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     ///
     /// # Errors
     /// As [`all`](Query::all).
-    pub async fn ids<T: TitoTransaction>(self, tx: &T) -> Result<Vec<String>> {
+    pub async fn ids(self, tx: &Transaction) -> Result<Vec<String>> {
         let limit = self.limit;
         let mut walk = self.walk(limit)?;
         let mut ids = Vec::new();
@@ -256,7 +256,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     ///
     /// # Errors
     /// As [`all`](Query::all).
-    pub async fn count<T: TitoTransaction>(self, tx: &T) -> Result<u64> {
+    pub async fn count(self, tx: &Transaction) -> Result<u64> {
         let limit = self.limit;
         let mut walk = self.walk(limit)?;
         let mut count = 0;
@@ -267,7 +267,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     }
 }
 
-fn pages<M: TitoSchema, T: TitoTransaction>(walk: Walk<M>, tx: T) -> impl Stream<Item = Result<M>> + Send {
+fn pages<M: TitoSchema>(walk: Walk<M>, tx: Transaction) -> impl Stream<Item = Result<M>> + Send {
     stream::try_unfold((walk, tx), async move |(mut walk, tx)| {
         let page = walk.next(&tx).await?;
         Ok::<_, TitoError>(page.map(|found| (found, (walk, tx))))

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::cursor::Cursor;
 use super::index::IndexEntry;
 use super::query::check_index;
-use super::repository::{TitoModel, decode_row};
+use super::repository::{TitoTable, decode_row};
 use super::schema::TitoSchema;
 use super::walk::{calls_for, parse_entry};
-use crate::engine::{TitoEngine, TitoTransaction};
+use crate::database::Transaction;
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys::{self, KeyRange};
 
@@ -54,17 +54,17 @@ pub struct ReindexReport {
     pub removed: u64,
 }
 
-/// A reindexing that is about to [run](Reindex::run). See [`TitoModel::reindex`].
+/// A reindexing that is about to [run](Reindex::run). See [`TitoTable::reindex`].
 #[must_use = "nothing is done before it is run"]
-pub struct Reindex<E, M> {
-    model: TitoModel<E, M>,
+pub struct Reindex<M> {
+    model: TitoTable<M>,
     index: Cow<'static, str>,
     batch: usize,
     on_progress: Box<dyn FnMut(&ReindexProgress) + Send>,
     resume: Option<Cursor>,
 }
 
-impl<E, M> fmt::Debug for Reindex<E, M> {
+impl<M> fmt::Debug for Reindex<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reindex")
             .field("model", &self.model)
@@ -75,7 +75,7 @@ impl<E, M> fmt::Debug for Reindex<E, M> {
     }
 }
 
-impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
+impl<M: TitoSchema> TitoTable<M> {
     /// Makes an index hold exactly the entries that the rows call for: after it was added, or its fields, its condition
     /// or its uniqueness were changed. Takes the index's name or its [handle](super::Index).
     ///
@@ -86,7 +86,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
     /// ```
     /// # use tito_core::prelude::*;
     /// # use tito_core::model::TitoSchema;
-    /// # async fn example<E: TitoEngine, M: TitoSchema>(users: TitoModel<E, M>) -> Result<(), TitoError> {
+    /// # async fn example<M: TitoSchema>(users: TitoTable<M>) -> Result<(), TitoError> {
     /// let report = users
     ///     .reindex("by_email")
     ///     .batch(500)
@@ -97,7 +97,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn reindex(&self, index: impl Into<Cow<'static, str>>) -> Reindex<E, M> {
+    pub fn reindex(&self, index: impl Into<Cow<'static, str>>) -> Reindex<M> {
         Reindex { model: self.clone(), index: index.into(), batch: BATCH, on_progress: Box::new(|_| ()), resume: None }
     }
 }
@@ -109,7 +109,7 @@ struct Step {
     last: Option<Vec<u8>>,
 }
 
-impl<E: TitoEngine, M: TitoSchema> Reindex<E, M> {
+impl<M: TitoSchema> Reindex<M> {
     /// How many rows or entries one transaction goes over; at least 1. Default 200.
     pub fn batch(mut self, rows: usize) -> Self {
         self.batch = rows.max(1);
@@ -174,8 +174,8 @@ impl<E: TitoEngine, M: TitoSchema> Reindex<E, M> {
                 size: self.batch,
             };
             let step = match phase {
-                ReindexPhase::Rows => self.model.engine.transaction(move |tx| batch.add_missing(tx)).await?,
-                ReindexPhase::Entries => self.model.engine.transaction(move |tx| batch.remove_others(tx)).await?,
+                ReindexPhase::Rows => self.model.database.transaction(move |tx| batch.add_missing(tx)).await?,
+                ReindexPhase::Entries => self.model.database.transaction(move |tx| batch.remove_others(tx)).await?,
             };
             let Some(last) = step.last else { return Ok(()) };
             report.rows += step.done.rows;
@@ -188,15 +188,15 @@ impl<E: TitoEngine, M: TitoSchema> Reindex<E, M> {
 }
 
 /// The work of one transaction.
-struct Batch<E, M> {
-    model: TitoModel<E, M>,
+struct Batch<M> {
+    model: TitoTable<M>,
     index: Cow<'static, str>,
     unique: bool,
     range: KeyRange,
     size: usize,
 }
 
-impl<E: Clone, M> Clone for Batch<E, M> {
+impl<M> Clone for Batch<M> {
     fn clone(&self) -> Self {
         Self {
             model: self.model.clone(),
@@ -208,9 +208,9 @@ impl<E: Clone, M> Clone for Batch<E, M> {
     }
 }
 
-impl<E: TitoEngine, M: TitoSchema> Batch<E, M> {
+impl<M: TitoSchema> Batch<M> {
     /// Goes over rows and adds the entries that they miss.
-    async fn add_missing(self, tx: E::Transaction) -> Result<Step> {
+    async fn add_missing(self, tx: Transaction) -> Result<Step> {
         let table = &self.model.table;
         let mut step = Step { done: ReindexReport::default(), last: None };
         // Row keys to lock, and the entries that the rows call for with the ids of the rows.
@@ -255,7 +255,7 @@ impl<E: TitoEngine, M: TitoSchema> Batch<E, M> {
         entry: &IndexEntry,
         holder: &[u8],
         id: &str,
-        tx: &E::Transaction,
+        tx: &Transaction,
     ) -> Result<()> {
         let Some(holder) = std::str::from_utf8(holder).ok().filter(|holder| self.unique && !holder.is_empty()) else {
             return Ok(());
@@ -272,7 +272,7 @@ impl<E: TitoEngine, M: TitoSchema> Batch<E, M> {
 
     /// Goes over entries and removes those that no row calls for. A write that makes a row call for one of them writes
     /// the entry, which is a conflict.
-    async fn remove_others(self, tx: E::Transaction) -> Result<Step> {
+    async fn remove_others(self, tx: Transaction) -> Result<Step> {
         let page = tx.scan(self.range.clone(), self.size).await?;
         let mut step = Step { done: ReindexReport::default(), last: None };
         // The keys of entries that can be read, with their fields and the keys of their rows.

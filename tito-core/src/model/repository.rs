@@ -5,39 +5,46 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 
 use super::schema::TitoSchema;
-use crate::engine::{TitoEngine, TitoTransaction};
+use crate::database::{Database, Transaction};
 use crate::error::{Result, TitoError};
 use crate::{keys, names, row};
 
 /// How many rows one request of a read asks for at most.
 pub(super) const ROWS_OF_A_REQUEST: usize = 128;
 
-/// The rows of model `M` in the database of engine `E`. Clones are cheap.
+/// The rows of model `M` in a database. Clones are cheap.
 ///
 /// Every call works within a transaction of the caller's, and sees what was written in it before. A write that fails
 /// may have put a part of its keys into the transaction: roll it back, as
-/// [`transaction`](crate::TitoEngine::transaction) does with the error.
-pub struct TitoModel<E, M> {
-    pub(super) engine: E,
+/// [`transaction`](crate::Database::transaction) does with the error.
+pub struct TitoTable<M> {
+    pub(super) database: Database,
     pub(super) table: Cow<'static, str>,
     of: PhantomData<fn() -> M>,
 }
 
-impl<E: Clone, M> Clone for TitoModel<E, M> {
+impl Database {
+    /// The rows of a model.
+    pub fn model<M: TitoSchema>(&self) -> TitoTable<M> {
+        TitoTable::new(self.clone())
+    }
+}
+
+impl<M> Clone for TitoTable<M> {
     fn clone(&self) -> Self {
-        Self { engine: self.engine.clone(), table: self.table.clone(), of: PhantomData }
+        Self { database: self.database.clone(), table: self.table.clone(), of: PhantomData }
     }
 }
 
-impl<E, M> std::fmt::Debug for TitoModel<E, M> {
+impl<M> std::fmt::Debug for TitoTable<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TitoModel").field("table", &self.table).finish_non_exhaustive()
+        f.debug_struct("TitoTable").field("table", &self.table).finish_non_exhaustive()
     }
 }
 
-impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
-    pub(crate) fn new(engine: E) -> Self {
-        Self { engine, table: M::table(), of: PhantomData }
+impl<M: TitoSchema> TitoTable<M> {
+    fn new(database: Database) -> Self {
+        Self { database, table: M::table(), of: PhantomData }
     }
 
     /// The row with this id, if there is one.
@@ -45,15 +52,15 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
     /// # Errors
     /// [`TitoError::Malformed`], which names the key, if what is stored is not a row of this model;
     /// [`TitoError::InvalidName`] for an empty id or a table that can't be one; those of the engine.
-    pub async fn get(&self, id: impl Display, tx: &E::Transaction) -> Result<Option<M>> {
+    pub async fn get(&self, id: impl Display, tx: &Transaction) -> Result<Option<M>> {
         self.read(&self.row_key(&id.to_string())?, tx).await
     }
 
     /// The rows with these ids, in their order; `None` where there is none.
     ///
     /// # Errors
-    /// As [`get`](TitoModel::get).
-    pub async fn batch_get<I>(&self, ids: I, tx: &E::Transaction) -> Result<Vec<Option<M>>>
+    /// As [`get`](TitoTable::get).
+    pub async fn batch_get<I>(&self, ids: I, tx: &Transaction) -> Result<Vec<Option<M>>>
     where
         I: IntoIterator<Item: Display>,
     {
@@ -68,7 +75,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
         Ok(rows)
     }
 
-    pub(super) async fn read(&self, key: &[u8], tx: &E::Transaction) -> Result<Option<M>> {
+    pub(super) async fn read(&self, key: &[u8], tx: &Transaction) -> Result<Option<M>> {
         tx.get(key).await?.map(|bytes| decode_row(key, &bytes)).transpose()
     }
 

@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use super::cursor::Cursor;
 use super::repository::{ROWS_OF_A_REQUEST, decode_row};
 use super::schema::TitoSchema;
-use crate::engine::{KeyValue, TitoTransaction};
+use crate::database::Transaction;
+use crate::engine::KeyValue;
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys::{self, KeyRange};
 
@@ -61,7 +62,7 @@ impl<M: TitoSchema> Walk<M> {
     }
 
     /// The rows of the next request, which may be none; `None` at the end.
-    pub(super) async fn next<T: TitoTransaction>(&mut self, tx: &T) -> Result<Option<Vec<Found<M>>>> {
+    pub(super) async fn next(&mut self, tx: &Transaction) -> Result<Option<Vec<Found<M>>>> {
         if self.exhausted || self.wanted == 0 {
             return Ok(None);
         }
@@ -109,12 +110,12 @@ fn rows<M: TitoSchema>(page: Vec<KeyValue>) -> Result<Vec<Found<M>>> {
 }
 
 /// The rows of index entries. An entry whose row is gone or no longer calls for it is passed over.
-async fn rows_of_entries<M: TitoSchema, T: TitoTransaction>(
+async fn rows_of_entries<M: TitoSchema>(
     table: &str,
     index: &str,
     unique: bool,
     page: Vec<KeyValue>,
-    tx: &T,
+    tx: &Transaction,
 ) -> Result<Vec<Found<M>>> {
     let entries = page
         .iter()

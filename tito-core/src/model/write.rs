@@ -5,15 +5,15 @@ use std::fmt::Display;
 
 use super::index::IndexEntry;
 use super::options::TitoOptions;
-use super::repository::TitoModel;
+use super::repository::TitoTable;
 use super::schema::{Change, TitoOperation, TitoSchema};
-use crate::engine::{TitoEngine, TitoTransaction};
+use crate::database::Transaction;
 use crate::error::{Result, TitoError};
 use crate::event::{NewEvent, write_event};
 use crate::names;
 use crate::row;
 
-impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
+impl<M: TitoSchema> TitoTable<M> {
     /// Writes a row that must not exist, with its index entries and events. Reads nothing.
     ///
     /// # Errors
@@ -22,7 +22,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
     /// empty id or a name of a table, an index or an event that can't be one; [`TitoError::InvalidIndexValue`];
     /// [`TitoError::InvalidTimestamp`] for an event; [`TitoError::Unserializable`]; those of the engine, of which
     /// [`TitoError::LimitExceeded`] also stands for an id that is too long.
-    pub async fn insert(&self, row: &M, tx: &E::Transaction) -> Result<()> {
+    pub async fn insert(&self, row: &M, tx: &Transaction) -> Result<()> {
         self.insert_row(row, true, tx).await
     }
 
@@ -31,16 +31,16 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
     ///
     /// # Errors
     /// [`TitoError::RowNotFound`] if there is none; [`TitoError::Malformed`] if the stored one can't be read; else as
-    /// [`insert`](TitoModel::insert).
-    pub async fn update(&self, row: &M, tx: &E::Transaction) -> Result<()> {
+    /// [`insert`](TitoTable::insert).
+    pub async fn update(&self, row: &M, tx: &Transaction) -> Result<()> {
         self.update_row(row, true, tx).await
     }
 
     /// Inserts the row, or updates it if there is one with its id, and says which of the two it did.
     ///
     /// # Errors
-    /// As [`insert`](TitoModel::insert) and [`update`](TitoModel::update).
-    pub async fn upsert(&self, row: &M, tx: &E::Transaction) -> Result<TitoOperation> {
+    /// As [`insert`](TitoTable::insert) and [`update`](TitoTable::update).
+    pub async fn upsert(&self, row: &M, tx: &Transaction) -> Result<TitoOperation> {
         let id = row.id();
         match self.read(&self.row_key(&id)?, tx).await? {
             Some(old) => {
@@ -58,9 +58,9 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
     ///
     /// # Errors
     /// [`TitoError::Malformed`] if the stored row can't be read, as its entries and events can't be known then (delete
-    /// its key, which the error names, and [`reindex`](TitoModel::reindex) to get rid of such a row); else as
-    /// [`insert`](TitoModel::insert).
-    pub async fn delete(&self, id: impl Display, tx: &E::Transaction) -> Result<bool> {
+    /// its key, which the error names, and [`reindex`](TitoTable::reindex) to get rid of such a row); else as
+    /// [`insert`](TitoTable::insert).
+    pub async fn delete(&self, id: impl Display, tx: &Transaction) -> Result<bool> {
         self.delete_row(&id.to_string(), true, tx).await
     }
 
@@ -68,8 +68,8 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
     /// deleted, if there is one.
     ///
     /// # Errors
-    /// As [`insert`](TitoModel::insert), [`update`](TitoModel::update) or [`delete`](TitoModel::delete).
-    pub async fn build_with_options(&self, row: M, options: TitoOptions, tx: &E::Transaction) -> Result<M> {
+    /// As [`insert`](TitoTable::insert), [`update`](TitoTable::update) or [`delete`](TitoTable::delete).
+    pub async fn build_with_options(&self, row: M, options: TitoOptions, tx: &Transaction) -> Result<M> {
         match options.operation {
             TitoOperation::Insert => self.insert_row(&row, options.events, tx).await?,
             TitoOperation::Update => self.update_row(&row, options.events, tx).await?,
@@ -80,7 +80,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
         Ok(row)
     }
 
-    async fn insert_row(&self, row: &M, events: bool, tx: &E::Transaction) -> Result<()> {
+    async fn insert_row(&self, row: &M, events: bool, tx: &Transaction) -> Result<()> {
         let id = row.id();
         let key = self.row_key(&id)?;
         let value = self.encode_row(&id, row)?;
@@ -95,7 +95,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
         Ok(())
     }
 
-    async fn update_row(&self, row: &M, events: bool, tx: &E::Transaction) -> Result<()> {
+    async fn update_row(&self, row: &M, events: bool, tx: &Transaction) -> Result<()> {
         let id = row.id();
         match self.read(&self.row_key(&id)?, tx).await? {
             Some(old) => self.replace(&id, &old, row, events, tx).await,
@@ -103,7 +103,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
         }
     }
 
-    async fn replace(&self, id: &str, old: &M, row: &M, events: bool, tx: &E::Transaction) -> Result<()> {
+    async fn replace(&self, id: &str, old: &M, row: &M, events: bool, tx: &Transaction) -> Result<()> {
         let value = self.encode_row(id, row)?;
         let (before, after) = (old.index_entries()?, checked_entries(row)?);
         let (kept, wanted): (HashSet<_>, HashSet<_>) = (before.iter().collect(), after.iter().collect());
@@ -118,7 +118,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
         Ok(())
     }
 
-    async fn delete_row(&self, id: &str, events: bool, tx: &E::Transaction) -> Result<bool> {
+    async fn delete_row(&self, id: &str, events: bool, tx: &Transaction) -> Result<bool> {
         let key = self.row_key(id)?;
         let Some(old) = self.read(&key, tx).await? else { return Ok(false) };
         tx.delete(key).await?;
@@ -133,7 +133,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
         row::encode(format_args!("row {id:?} of table {:?}", self.table), model)
     }
 
-    async fn add_entry(&self, entry: &IndexEntry, id: &str, tx: &E::Transaction) -> Result<()> {
+    async fn add_entry(&self, entry: &IndexEntry, id: &str, tx: &Transaction) -> Result<()> {
         let (key, value) = (entry.key(&self.table, id), entry.value(id));
         if entry.unique { tx.insert(key, value).await } else { tx.put(key, value).await }
     }
@@ -142,7 +142,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
         &self,
         entries: impl Iterator<Item = &'a IndexEntry> + Send,
         id: &str,
-        tx: &E::Transaction,
+        tx: &Transaction,
     ) -> Result<()> {
         let mut unique = Vec::new();
         for entry in entries {
@@ -166,13 +166,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
         Ok(())
     }
 
-    async fn write_events(
-        &self,
-        operation: TitoOperation,
-        old: Option<&M>,
-        row: &M,
-        tx: &E::Transaction,
-    ) -> Result<()> {
+    async fn write_events(&self, operation: TitoOperation, old: Option<&M>, row: &M, tx: &Transaction) -> Result<()> {
         let events = M::events(&Change { operation, old, row, now: tx.start_timestamp() });
         if events.is_empty() {
             return Ok(());
@@ -187,7 +181,7 @@ impl<E: TitoEngine, M: TitoSchema> TitoModel<E, M> {
                 headers: BTreeMap::new(),
                 payload: None,
             };
-            write_event(&self.engine, tx, event).await?;
+            write_event(tx, event).await?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::TiKVBackend;
 use super::error::TiKVError;
 use crate::clock::{Clock, SystemClock};
+use crate::database::Database;
 use crate::engine::Limits;
 use crate::error::{Result, TitoError};
 
@@ -191,7 +192,7 @@ impl TiKVBuilder {
     ///
     /// # Errors
     /// See [`TiKVBackend::connect`].
-    pub async fn connect(self) -> Result<TiKVBackend> {
+    pub async fn connect(self) -> Result<Database> {
         self.check().map_err(|source| TitoError::Storage { operation: "connect", source: source.into() })?;
         TiKVBackend::start(self).await
     }

@@ -17,8 +17,7 @@ use super::failure::Failure;
 use super::outcome::{Refusal, committed, refusal};
 use super::reads::{At, only};
 use super::timestamp_of;
-use crate::engine::Announcements;
-use crate::engine::write_buffer::{WriteBuffer, already_exists};
+use crate::engine::{Mutations, Signals};
 use crate::error::{BoxError, KeyText, Result, TitoError};
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
@@ -39,8 +38,8 @@ pub(super) struct Begun {
 pub(super) struct Commit {
     pub(super) core: Arc<Core>,
     pub(super) begun: Begun,
-    pub(super) buffer: WriteBuffer,
-    pub(super) announcements: Announcements,
+    pub(super) mutations: Mutations,
+    pub(super) signals: Signals,
 }
 
 /// Why an attempt to commit did not report success.
@@ -60,9 +59,9 @@ enum Settled {
 
 impl Commit {
     pub(super) async fn run(self) -> Result<Timestamp> {
-        let Self { core, mut begun, buffer, announcements } = self;
+        let Self { core, mut begun, mutations, signals } = self;
         begun.check_age(&core).await?;
-        let keys = begun.fill(&core, buffer).await?;
+        let keys = begun.fill(&core, mutations).await?;
         let timestamp = match begun.attempt(&core).await {
             Ok(timestamp) => timestamp,
             Err(failed) => begun.settle(&core, failed, &keys).await?,
@@ -70,7 +69,7 @@ impl Commit {
         if timestamp.millis_since(begun.start) > core.max_age_millis() {
             tracing::warn!(start = %begun.start, %timestamp, "PD's clock jumped during a commit, which landed late");
         }
-        core.context.wakeups.deliver(announcements);
+        core.shared.deliver(signals);
         Ok(timestamp)
     }
 }
@@ -109,32 +108,32 @@ impl Begun {
     }
 
     /// Hands the writes to the client. Nothing is sent but a read of keys that were inserted and deleted again.
-    async fn fill(&mut self, core: &Core, buffer: WriteBuffer) -> Result<Keys> {
-        let (writes, locks, _) = buffer.into_parts();
+    async fn fill(&mut self, core: &Core, mutations: Mutations) -> Result<Keys> {
+        let Mutations { writes, locks, .. } = mutations;
         let mut locks: BTreeSet<Vec<u8>> = locks.into_iter().filter(|key| !writes.contains_key(key)).collect();
         // A key that must not exist and is not written either. It is looked up in the snapshot, and locked, so that it
         // still does not exist at the commit.
         let absent: BTreeSet<Vec<u8>> = writes
             .iter()
-            .filter(|(_, pending)| pending.must_be_new && pending.value.is_none())
+            .filter(|(_, mutation)| mutation.must_be_new && mutation.value.is_none())
             .map(|(key, _)| key.clone())
             .collect();
         if !absent.is_empty() {
             let snapshot = At { core, slot: self.slot, timestamp: self.start };
             if let Some((existing, _)) = snapshot.batch_get(absent.clone()).await?.first_key_value() {
-                return Err(already_exists(existing));
+                return Err(TitoError::AlreadyExists { key: existing.as_slice().into() });
             }
         }
         let mut all = Vec::with_capacity(writes.len() + locks.len());
         // Writes before locks: the client makes the first key the primary one.
-        for (key, pending) in writes {
+        for (key, mutation) in writes {
             if absent.contains(&key) {
                 locks.insert(key);
                 continue;
             }
             let stored = core.prefix.stored(&key);
             all.push(stored.clone());
-            let filled = match (pending.value, pending.must_be_new) {
+            let filled = match (mutation.value, mutation.must_be_new) {
                 (Some(value), true) => self.transaction.insert(stored, value).await,
                 (Some(value), false) => self.transaction.put(stored, value).await,
                 (None, _) => self.transaction.delete(stored).await,

@@ -1,7 +1,11 @@
 //! The row that says which database lies under the engine's prefix.
 
-use super::TiKVBackend;
-use crate::engine::{DatabaseIdentity, TitoEngine, TitoTransaction};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Core;
+use super::transaction::TiKVTransaction;
+use crate::engine::{DatabaseIdentity, Mutation, Mutations, Signals, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::keys;
 
@@ -9,19 +13,19 @@ use crate::keys;
 const LOOKS: u32 = 8;
 
 /// What the database says of itself; one that says nothing yet is given an identity.
-pub(super) async fn identify(engine: &TiKVBackend) -> Result<DatabaseIdentity> {
+pub(super) async fn identify(core: &Arc<Core>) -> Result<DatabaseIdentity> {
     let mut looks = 0;
     loop {
         looks += 1;
-        let tx = engine.begin().await?;
-        let stored = tx.get(&keys::database_identity()).await?;
-        if let Some(bytes) = stored {
-            tx.rollback().await;
+        let tx = TiKVTransaction::begin(core, None).await?;
+        if let Some(bytes) = tx.get(&keys::database_identity()).await? {
             return DatabaseIdentity::decode(&bytes);
         }
         let identity = DatabaseIdentity::new();
-        tx.insert_past_the_limits(keys::database_identity(), identity.encode()?)?;
-        match tx.commit().await {
+        // Past the limits that the application has set: this is the engine's own.
+        let mutation = Mutation { value: Some(identity.encode()?), must_be_new: true };
+        let writes = BTreeMap::from([(keys::database_identity(), mutation)]);
+        match tx.commit(Mutations { writes, ..Mutations::default() }, Signals::default()).await {
             Ok(_) => return Ok(identity),
             // Another process was quicker, or this one was and was not told.
             Err(

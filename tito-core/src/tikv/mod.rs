@@ -11,7 +11,7 @@
 //! | `calls` | calls that can be made again, until they are answered |
 //! | `failure` | what an error of the client means to such a call |
 //! | `prefix` | the engine's keys among those of the cluster |
-//! | `reads`, `scan`, `page_size` | reads of a snapshot, in pages, with the transaction's own writes on top |
+//! | `reads`, `scan`, `page_size` | reads of a snapshot, in pages |
 //! | `transaction` | a transaction before its end |
 //! | `guards` | the locks of pessimistic transactions |
 //! | `age` | how old a transaction is |
@@ -39,9 +39,12 @@ mod scan;
 mod tasks;
 mod transaction;
 
+use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tikv_client::TimestampExt;
 use tokio::sync::watch;
 
@@ -51,13 +54,14 @@ use self::page_size::PageSize;
 use self::prefix::KeyPrefix;
 use self::tasks::Tasks;
 use crate::clock::Clock;
-use crate::engine::{EngineContext, Limits, TitoEngine};
+use crate::database::Database;
+use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::timestamp::Timestamp;
 
 pub use self::builder::{Concurrency, TiKVBuilder};
 pub use self::error::TiKVError;
-pub use self::transaction::TiKVTransaction;
+use self::transaction::TiKVTransaction;
 
 /// The engine for a TiKV cluster. Any number of processes can use one cluster at the same time.
 ///
@@ -81,7 +85,6 @@ pub use self::transaction::TiKVTransaction;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
 pub struct TiKVBackend {
     core: Arc<Core>,
 }
@@ -94,7 +97,9 @@ struct Core {
     tasks: Tasks,
     page_size: PageSize,
     is_closed: watch::Sender<bool>,
-    context: EngineContext,
+    /// Read once the cluster can be.
+    identity: OnceLock<DatabaseIdentity>,
+    shared: Shared,
 }
 
 impl Core {
@@ -125,7 +130,7 @@ impl TiKVBackend {
     /// # Errors
     /// [`TitoError::Unavailable`] with the addresses, if none of them answers as a PD server of a cluster with a leader
     /// does within 10 s; [`TitoError::Storage`] for addresses that are none.
-    pub async fn connect<S: Into<String>>(addresses: Vec<S>) -> Result<Self> {
+    pub async fn connect<S: Into<String>>(addresses: Vec<S>) -> Result<Database> {
         Self::builder(addresses).connect().await
     }
 
@@ -134,7 +139,7 @@ impl TiKVBackend {
         TiKVBuilder::new(addresses.into_iter().map(Into::into).collect())
     }
 
-    async fn start(settings: TiKVBuilder) -> Result<Self> {
+    async fn start(settings: TiKVBuilder) -> Result<Database> {
         let connections = Connections::open(&settings)
             .await
             .map_err(|source| TitoError::Unavailable { operation: "connect", source: source.into() })?;
@@ -149,42 +154,47 @@ impl TiKVBackend {
                 tasks: Tasks::here(),
                 page_size: PageSize::new(settings.max_message_bytes),
                 is_closed: watch::Sender::new(false),
-                context: EngineContext::default(),
+                identity: OnceLock::new(),
+                shared: Shared::default(),
                 settings,
             }),
         };
-        let identity = identity::identify(&engine).await?;
-        engine.core.context.set_identity(identity);
-        Ok(engine)
+        let identity = identity::identify(&engine.core).await?;
+        let _ = engine.core.identity.set(identity);
+        Ok(Database::from_engine(engine))
     }
 
-    /// Closes the engine, and waits until the commits and clean-ups under way have ended, for twice the call's deadline
-    /// at most. Whatever is called after that fails with [`TitoError::EngineClosed`].
-    pub async fn close(&self) {
+    async fn shut_down(&self) {
         self.core.is_closed.send_replace(true);
         let deadline = Deadline::after(self.core.settings.call_deadline.saturating_mul(2));
         if self.core.tasks.join(deadline).await.is_err() {
             tracing::warn!("commits of the engine were still under way at the deadline of closing it");
         }
     }
-}
 
-impl TitoEngine for TiKVBackend {
-    type Transaction = TiKVTransaction;
-
-    async fn begin(&self) -> Result<TiKVTransaction> {
-        TiKVTransaction::begin(&self.core, None).await
-    }
-
-    async fn begin_again(&self, refused: &TiKVTransaction) -> Result<TiKVTransaction> {
-        TiKVTransaction::begin(&self.core, Some(refused)).await
-    }
-
-    async fn timestamp(&self) -> Result<Timestamp> {
+    async fn ask_timestamp(&self) -> Result<Timestamp> {
         let slot = self.core.connections.next_slot();
         let ask = |client: tikv_client::TransactionClient| async move { client.current_timestamp().await };
         let (_, timestamp) = self.core.ask_pd(slot, "timestamp", ask).await?;
         Ok(timestamp_of(&timestamp))
+    }
+}
+
+impl TitoEngine for TiKVBackend {
+    fn begin<'a>(
+        &'a self,
+        replayed: Option<&'a dyn TitoTransaction>,
+    ) -> BoxFuture<'a, Result<Box<dyn TitoTransaction>>> {
+        async move {
+            let replayed = replayed.and_then(|replayed| (replayed as &dyn Any).downcast_ref());
+            let transaction = TiKVTransaction::begin(&self.core, replayed).await?;
+            Ok(Box::new(transaction) as Box<dyn TitoTransaction>)
+        }
+        .boxed()
+    }
+
+    fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
+        self.ask_timestamp().boxed()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -199,14 +209,26 @@ impl TitoEngine for TiKVBackend {
         self.core.max_age_millis()
     }
 
-    async fn closed(&self) -> TitoError {
-        // The sender lives as long as the engine.
-        let _ = self.core.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
-        shut_down()
+    fn identity(&self) -> Option<&DatabaseIdentity> {
+        self.core.identity.get()
     }
 
-    fn context(&self) -> &EngineContext {
-        &self.core.context
+    /// Waits for the commits and clean-ups under way for twice the call's deadline at most.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.shut_down().boxed()
+    }
+
+    fn closed(&self) -> BoxFuture<'_, TitoError> {
+        async {
+            // The sender lives as long as the engine.
+            let _ = self.core.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
+            shut_down()
+        }
+        .boxed()
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.core.shared
     }
 }
 

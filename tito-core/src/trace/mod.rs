@@ -19,4 +19,4 @@ mod propagator;
 pub use context::{TRACEPARENT, TRACESTATE, TraceContext};
 pub use parse::InvalidTraceParent;
 pub use propagator::TracePropagator;
-pub(crate) use propagator::{Propagation, add_trace};
+pub(crate) use propagator::add_trace;

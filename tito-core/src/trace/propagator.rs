@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use super::context::{TRACEPARENT, TraceContext};
-use crate::engine::EngineContext;
+use crate::database::Database;
 
 /// Puts another tracer's context into events, and takes it up again for their handlers.
 ///
-/// An application installs one with [`EngineContext::install_propagator`] when it has opened its engine. With
+/// An application installs one with [`Database::install_propagator`] when it has opened its database. With
 /// OpenTelemetry, that is its own propagator and its bridge to `tracing` (the crates `opentelemetry` and
 /// `tracing-opentelemetry`):
 ///
@@ -46,7 +46,7 @@ pub trait TracePropagator: Send + Sync + 'static {
 
 /// The propagator of an engine, if one is installed.
 #[derive(Default)]
-pub(crate) struct Propagation(OnceLock<Arc<dyn TracePropagator>>);
+struct Propagation(OnceLock<Arc<dyn TracePropagator>>);
 
 impl fmt::Debug for Propagation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,25 +54,25 @@ impl fmt::Debug for Propagation {
     }
 }
 
-impl EngineContext {
-    /// Lets another tracer's contexts travel with the events of this engine. Returns whether it was the first: one that
+impl Database {
+    /// Lets another tracer's contexts travel with the events of this database. Returns whether it was the first: one that
     /// is installed stays.
     pub fn install_propagator(&self, propagator: impl TracePropagator) -> bool {
-        self.propagation.0.set(Arc::new(propagator)).is_ok()
+        self.shared().value::<Propagation>().0.set(Arc::new(propagator)).is_ok()
     }
 
     /// The propagator that is installed.
-    pub fn propagator(&self) -> Option<&dyn TracePropagator> {
-        self.propagation.0.get().map(|propagator| &**propagator)
+    pub fn propagator(&self) -> Option<Arc<dyn TracePropagator>> {
+        self.shared().value::<Propagation>().0.get().cloned()
     }
 }
 
 /// The headers of an event that is being written, with the trace of its writer.
-pub(crate) fn add_trace(context: &EngineContext, mut headers: BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(crate) fn add_trace(database: &Database, mut headers: BTreeMap<String, String>) -> BTreeMap<String, String> {
     if headers.contains_key(TRACEPARENT) {
         return headers;
     }
-    if let Some(propagator) = context.propagator() {
+    if let Some(propagator) = database.propagator() {
         propagator.inject(&mut headers);
     }
     if !headers.contains_key(TRACEPARENT)

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tito_core::{TitoEngine, TitoError, TxOptions};
+use tito_core::{Database, TitoError, Transaction, TxOptions};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, oneshot};
 
 use super::known::Known;
@@ -67,7 +67,7 @@ type Outcomes = Vec<Result<Vec<Appended>>>;
 impl Group {
     /// Appends events with others that wait, and returns the sequence of each. They may be appended all the same if the
     /// future is dropped.
-    pub(crate) async fn append<E: TitoEngine>(store: &EventStore<E>, events: Vec<Prepared>) -> Result<Vec<Appended>> {
+    pub(crate) async fn append(store: &EventStore, events: Vec<Prepared>) -> Result<Vec<Appended>> {
         let events: Arc<[Prepared]> = events.into();
         for _ in 0..TURNS {
             let (reply, answer) = oneshot::channel();
@@ -96,7 +96,7 @@ impl Group {
     /// Waits until no append of this process is being committed, in the order of the calls. None is until the guard is
     /// dropped. Nobody waits for longer than a transaction can live, nor for an engine that is closed: conflicts keep what
     /// is stored right without turns.
-    pub(crate) async fn turn<E: TitoEngine>(&self, engine: &E) -> Option<AsyncMutexGuard<'_, ()>> {
+    pub(crate) async fn turn(&self, engine: &Database) -> Option<AsyncMutexGuard<'_, ()>> {
         let longest = Duration::from_millis(engine.max_transaction_age_millis());
         tokio::select! {
             biased;
@@ -164,15 +164,15 @@ impl Drop for Serving {
 
 /// Waits for an answer. Once the engine is closed nobody need begin with the request any more, be it that the runtime is
 /// not driven that was to serve it; what was begun with is answered, as the engine's calls then end by themselves.
-async fn answered<E: TitoEngine>(
-    store: &EventStore<E>,
+async fn answered(
+    store: &EventStore,
     events: &Arc<[Prepared]>,
     mut answer: oneshot::Receiver<Answer>,
 ) -> Result<std::result::Result<Answer, oneshot::error::RecvError>> {
     tokio::select! {
         biased;
         answer = &mut answer => return Ok(answer),
-        error = store.engine().closed() => {
+        error = store.database().closed() => {
             if store.group().withdraw(events) {
                 return Err(error.into());
             }
@@ -181,9 +181,9 @@ async fn answered<E: TitoEngine>(
     Ok(answer.await)
 }
 
-async fn serve<E: TitoEngine>(store: EventStore<E>, mut serving: Serving) {
+async fn serve(store: EventStore, mut serving: Serving) {
     loop {
-        let turn = store.group().turn(store.engine()).await;
+        let turn = store.group().turn(store.database()).await;
         let requests = serving.take();
         if requests.is_empty() {
             return;
@@ -203,7 +203,7 @@ async fn serve<E: TitoEngine>(store: EventStore<E>, mut serving: Serving) {
 }
 
 /// One transaction, or where that is too large one for each append.
-async fn commit_or_each<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Arc<[Prepared]>]>) -> Outcomes {
+async fn commit_or_each(store: &EventStore, requests: &Arc<[Arc<[Prepared]>]>) -> Outcomes {
     let error = match commit(store, requests).await {
         Ok(outcomes) => return outcomes,
         Err(error) => error,
@@ -236,7 +236,7 @@ fn share(error: EventStoreError, count: usize) -> Outcomes {
     outcomes
 }
 
-async fn commit<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Arc<[Prepared]>]>) -> Result<Outcomes> {
+async fn commit(store: &EventStore, requests: &Arc<[Arc<[Prepared]>]>) -> Result<Outcomes> {
     // An outcome that is not known yet. Until it is, no other error says that nothing was committed.
     let mut unknown = None;
     for _ in 0..LOOKS {
@@ -247,7 +247,7 @@ async fn commit<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Arc<[Prepa
             let known = std::mem::take(&mut *store.group().known());
             append_all(&store, &tx, &requests, Trusted { known, made_ids }).await
         };
-        match store.engine().transaction_with(options, append).await {
+        match store.database().transaction_with(options, append).await {
             Ok((outcomes, known)) => {
                 *store.group().known() = known.committed();
                 return Ok(outcomes);
@@ -257,7 +257,7 @@ async fn commit<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Arc<[Prepa
                 unknown.get_or_insert(error);
                 tokio::select! {
                     () = tokio::time::sleep(PAUSE) => {}
-                    _ = store.engine().closed() => break,
+                    _ = store.database().closed() => break,
                 }
             }
             Err(error) => return Err(error),
@@ -267,9 +267,9 @@ async fn commit<E: TitoEngine>(store: &EventStore<E>, requests: &Arc<[Arc<[Prepa
 }
 
 /// The appends, one after another, in one transaction. Each is taken as a whole or refused as a whole.
-async fn append_all<E: TitoEngine>(
-    store: &EventStore<E>,
-    tx: &E::Transaction,
+async fn append_all(
+    store: &EventStore,
+    tx: &Transaction,
     requests: &[Arc<[Prepared]>],
     trusted: Trusted,
 ) -> Result<(Outcomes, Known)> {
@@ -288,11 +288,7 @@ async fn append_all<E: TitoEngine>(
 
 /// Appends events in a transaction of the caller's. It trusts nothing: what the transaction has appended before is in no
 /// other's memory.
-pub(crate) async fn append_in<E: TitoEngine>(
-    store: &EventStore<E>,
-    tx: &E::Transaction,
-    events: Vec<Prepared>,
-) -> Result<Vec<Appended>> {
+pub(crate) async fn append_in(store: &EventStore, tx: &Transaction, events: Vec<Prepared>) -> Result<Vec<Appended>> {
     let events: Arc<[Prepared]> = events.into();
     let (mut outcomes, _) = append_all(store, tx, &[events], Trusted::default()).await?;
     outcomes.pop().unwrap_or(Err(EventStoreError::NoEvents))
@@ -342,11 +338,11 @@ mod tests {
     async fn an_append_does_not_wait_for_a_turn_for_ever() {
         let db = EmbeddedBackend::in_memory().await.unwrap();
         let store = Manager::new(db).create_event_store(EventStoreConfig::new("bank")).await.unwrap();
-        let turn = store.group().turn(store.engine()).await;
+        let turn = store.group().turn(store.database()).await;
         assert!(turn.is_some());
         assert_eq!(store.append(NewEvent::raw("a.1", "x", "")).await.unwrap(), 1);
-        assert!(store.group().turn(store.engine()).await.is_none());
+        assert!(store.group().turn(store.database()).await.is_none());
         drop(turn);
-        assert!(store.group().turn(store.engine()).await.is_some());
+        assert!(store.group().turn(store.database()).await.is_some());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tito_core::{KeyText, Timestamp, TitoEngine, TitoError};
+use tito_core::{KeyText, Timestamp, TitoError};
 
 use crate::error::{EventStoreError, Result};
 use crate::event::{Fields, NewEvent, Unencoded, encode};
@@ -86,11 +86,11 @@ impl Prepared {
 }
 
 /// Checks events by themselves, and gives them what they were left without.
-pub(crate) fn prepare<E: TitoEngine>(store: &EventStore<E>, events: Vec<NewEvent>) -> Result<Vec<Prepared>> {
+pub(crate) fn prepare(store: &EventStore, events: Vec<NewEvent>) -> Result<Vec<Prepared>> {
     if events.is_empty() {
         return Err(EventStoreError::NoEvents);
     }
-    let limit = store.engine().limits().value_bytes;
+    let limit = store.database().limits().value_bytes;
     let prepare = |event| {
         let prepared = prepare_one(event, store.types(), || store.next_id(), || store.now_micros())?;
         check_size(&prepared, limit)?;

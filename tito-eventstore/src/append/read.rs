@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tito_core::keys;
 use tito_core::row::{self, StoredRow};
-use tito_core::{KeyText, TitoEngine, TitoError, TitoTransaction};
+use tito_core::{KeyText, TitoError, Transaction};
 
 use super::known::{Entry, Known};
 use super::last::Last;
@@ -38,9 +38,9 @@ pub(super) struct Trusted {
 ///
 /// # Errors
 /// [`EventStoreError::StoreNotFound`] if the store was deleted, and those of the engine.
-pub(super) async fn read<'a, E: TitoEngine>(
-    store: &EventStore<E>,
-    tx: &E::Transaction,
+pub(super) async fn read<'a>(
+    store: &EventStore,
+    tx: &Transaction,
     events: impl Iterator<Item = &'a Prepared> + Clone + Send,
     trusted: Trusted,
 ) -> Result<(Definition, State<'a>)> {
@@ -54,9 +54,9 @@ pub(super) async fn read<'a, E: TitoEngine>(
 }
 
 /// Reads what is not known; none if what is known is outdated.
-async fn read_beside<'a, E: TitoEngine>(
-    store: &EventStore<E>,
-    tx: &E::Transaction,
+async fn read_beside<'a>(
+    store: &EventStore,
+    tx: &Transaction,
     events: impl Iterator<Item = &'a Prepared> + Clone + Send,
     mut known: Known,
     made_ids: bool,
@@ -97,7 +97,7 @@ async fn read_beside<'a, E: TitoEngine>(
     Ok(Some((definition, state)))
 }
 
-fn not_found<E: TitoEngine>(store: &EventStore<E>) -> EventStoreError {
+fn not_found(store: &EventStore) -> EventStoreError {
     EventStoreError::StoreNotFound { name: store.name().to_string() }
 }
 
@@ -155,7 +155,7 @@ fn entry(key: &[u8], value: &[u8]) -> Result<Entry> {
     Ok(Entry { last: Last::decode(key, value)?, is_changed: false })
 }
 
-async fn read_types<T: TitoTransaction>(store: u64, tx: &T, types: &mut BTreeMap<String, Entry>) -> Result<()> {
+async fn read_types(store: u64, tx: &Transaction, types: &mut BTreeMap<String, Entry>) -> Result<()> {
     let mut rest = keys::log_last_of_types(store);
     loop {
         let page = tx.scan(rest.clone(), PAGE).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tito_core::event::{NewEvent as OutboxEvent, write_event};
-use tito_core::{TitoEngine, TitoError};
+use tito_core::{TitoError, Transaction};
 
 use super::prepared::Prepared;
 use super::write::New;
@@ -32,15 +32,15 @@ struct Republished<'a> {
     data: Option<&'a RawValue>,
 }
 
-pub(super) async fn publish<E: TitoEngine>(
-    store: &EventStore<E>,
-    tx: &E::Transaction,
+pub(super) async fn publish(
+    store: &EventStore,
+    tx: &Transaction,
     definition: &Definition,
     new: &[New<'_>],
 ) -> Result<()> {
     if let Some(topic) = &definition.republish {
         for (sequence, event) in new {
-            write_event(store.engine(), tx, outbox_event(store.name(), topic, *sequence, event)?).await?;
+            write_event(tx, outbox_event(store.name(), topic, *sequence, event)?).await?;
         }
     }
     for projection in &definition.projections {

@@ -1,9 +1,9 @@
 //! Writes what appends have come to.
 
-use tito_core::engine::Announcement;
+use tito_core::Transaction;
+use tito_core::engine::Signal;
 use tito_core::keys;
 use tito_core::row::{self, StoredRow};
-use tito_core::{TitoEngine, TitoTransaction};
 
 use super::known::Entry;
 use super::last::Last;
@@ -18,9 +18,9 @@ use crate::store::EventStore;
 pub(super) type New<'a> = (u64, &'a Prepared);
 
 /// Writes new events, in the order of their sequences, and everything that was changed by them.
-pub(super) async fn write<E: TitoEngine>(
-    store: &EventStore<E>,
-    tx: &E::Transaction,
+pub(super) async fn write(
+    store: &EventStore,
+    tx: &Transaction,
     definition: &Definition,
     state: &mut State<'_>,
     new: &[New<'_>],
@@ -48,7 +48,7 @@ pub(super) async fn write<E: TitoEngine>(
     tx.put(keys::log_head(store.id()), state.head.encode()?).await?;
     republish::publish(store, tx, definition, new).await?;
     let key = keys::log_event(store.id(), *first);
-    tx.outbox().announce(Announcement { event_type: store.channel().clone(), partition: 0, key });
+    tx.signal(Signal { channel: store.channel().clone(), number: 0, payload: key });
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
-use tito_core::TitoEngine;
+use tito_core::Database;
 use tito_core::clock::Clock;
 
 use super::{Ids, Inner, Manager};
@@ -12,15 +12,15 @@ use crate::types::Registry;
 
 /// Options of a [`Manager`].
 #[must_use]
-pub struct ManagerBuilder<E> {
-    engine: E,
+pub struct ManagerBuilder {
+    engine: Database,
     clock: Arc<dyn Clock>,
     ids: Option<Ids>,
     types: Option<Registry>,
 }
 
-impl<E: TitoEngine> ManagerBuilder<E> {
-    pub(super) fn new(engine: E) -> Self {
+impl ManagerBuilder {
+    pub(super) fn new(engine: Database) -> Self {
         Self { clock: engine.clock().clone(), engine, ids: None, types: None }
     }
 
@@ -45,7 +45,7 @@ impl<E: TitoEngine> ManagerBuilder<E> {
     }
 
     /// The manager. What it has to do in the background begins with its first store.
-    pub fn build(self) -> Manager<E> {
+    pub fn build(self) -> Manager {
         let Self { engine, clock, ids, types } = self;
         let (made, groups, sweeper) = (AtomicU32::new(0), Mutex::default(), Sweeper::default());
         Manager(Arc::new(Inner { engine, clock, ids, types, made, groups, sweeper }))

@@ -1,6 +1,6 @@
 //! Whether an engine can do what a store asks of it.
 
-use tito_core::TitoEngine;
+use tito_core::Database;
 
 use super::config::{EventStoreConfig, Storage};
 use crate::error::{EventStoreError, Result};
@@ -8,7 +8,7 @@ use crate::error::{EventStoreError, Result};
 /// # Errors
 /// [`EventStoreError::StoreNameRequired`], [`EventStoreError::OptionNotHonoured`], and
 /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for names that can't be in keys.
-pub(super) fn check<E: TitoEngine>(engine: &E, config: &EventStoreConfig) -> Result<()> {
+pub(super) fn check(engine: &Database, config: &EventStoreConfig) -> Result<()> {
     if config.name.is_empty() {
         return Err(EventStoreError::StoreNameRequired);
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tito_core::engine::Announcement;
+use tito_core::engine::Signal;
 use tito_core::keys;
 use tito_core::row::StoredRow;
-use tito_core::{TitoEngine, TitoError, TitoTransaction};
+use tito_core::{TitoError, Transaction};
 
 use super::config::EventStoreConfig;
 use super::definition::{Definition, EventStoreInfo, Tail};
@@ -15,17 +15,17 @@ use crate::error::{EventStoreError, Result};
 use crate::retention::{self, Dropped};
 use crate::store::{EventStore, channel};
 
-impl<E: TitoEngine> Manager<E> {
+impl Manager {
     /// Creates a store.
     ///
     /// # Errors
     /// [`EventStoreError::StoreNameRequired`], [`EventStoreError::StoreExists`],
     /// [`EventStoreError::OptionNotHonoured`], and those of the engine, such as
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName).
-    pub async fn create_event_store(&self, config: EventStoreConfig) -> Result<EventStore<E>> {
-        honour::check(self.engine(), &config)?;
+    pub async fn create_event_store(&self, config: EventStoreConfig) -> Result<EventStore> {
+        honour::check(self.database(), &config)?;
         let create = config.clone();
-        let created = self.engine().transaction(|tx| async move {
+        let created = self.database().transaction(|tx| async move {
             // The start of a transaction is unique in the database.
             let definition = Definition::new(tx.start_timestamp().raw(), &create);
             tx.insert(keys::event_store(&create.name), definition.encode()?).await?;
@@ -44,8 +44,8 @@ impl<E: TitoEngine> Manager<E> {
     ///
     /// # Errors
     /// [`EventStoreError::StoreNameRequired`], [`EventStoreError::StoreNotFound`], and those of the engine.
-    pub async fn get_event_store(&self, name: &str) -> Result<EventStore<E>> {
-        let tx = self.engine().begin().await?;
+    pub async fn get_event_store(&self, name: &str) -> Result<EventStore> {
+        let tx = self.database().begin().await?;
         let definition = read_definition(&tx, name).await;
         tx.rollback().await;
         Ok(self.open(name, &definition?))
@@ -55,12 +55,12 @@ impl<E: TitoEngine> Manager<E> {
     ///
     /// # Errors
     /// [`EventStoreError::StoreNotFound`], and as [`create_event_store`](Manager::create_event_store).
-    pub async fn update_event_store(&self, config: EventStoreConfig) -> Result<EventStore<E>> {
-        honour::check(self.engine(), &config)?;
+    pub async fn update_event_store(&self, config: EventStoreConfig) -> Result<EventStore> {
+        honour::check(self.database(), &config)?;
         let update = config.clone();
         let group = self.group_of(&config.name).await?;
-        let _turn = group.turn(self.engine()).await;
-        let updated = self.engine().transaction_with(Default::default(), |tx: E::Transaction| async move {
+        let _turn = group.turn(self.database()).await;
+        let updated = self.database().transaction_with(Default::default(), |tx: Transaction| async move {
             let definition = read_definition(&tx, &update.name).await?.changed(&update);
             tx.put(keys::event_store(&update.name), definition.encode()?).await?;
             // An append that went by the old one meets a conflict.
@@ -78,8 +78,8 @@ impl<E: TitoEngine> Manager<E> {
     pub async fn delete_event_store(&self, name: &str) -> Result<()> {
         let delete = name.to_string();
         let group = self.group_of(name).await?;
-        let _turn = group.turn(self.engine()).await;
-        let deleted = self.engine().transaction_with(Default::default(), |tx: E::Transaction| async move {
+        let _turn = group.turn(self.database()).await;
+        let deleted = self.database().transaction_with(Default::default(), |tx: Transaction| async move {
             let definition = read_definition(&tx, &delete).await?;
             tx.delete(keys::event_store(&delete)).await?;
             // An append that is under way meets a conflict, and then no store.
@@ -87,7 +87,7 @@ impl<E: TitoEngine> Manager<E> {
             tx.put(keys::dropped_log(definition.id), Dropped::at(tx.start_timestamp()).encode()?).await?;
             // Whoever waits for more of it learns that there is none.
             let (event_type, key) = (channel(definition.id), keys::log_head(definition.id));
-            tx.outbox().announce(Announcement { event_type, partition: 0, key });
+            tx.signal(Signal { channel: event_type, number: 0, payload: key });
             Ok::<_, EventStoreError>(())
         });
         deleted.await?;
@@ -102,7 +102,7 @@ impl<E: TitoEngine> Manager<E> {
     pub async fn event_stores(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
         let all = keys::event_stores();
         let range = after.map_or(all.clone(), |name| all.after(&keys::event_store(name)));
-        let tx = self.engine().begin().await?;
+        let tx = self.database().begin().await?;
         let found = tx.scan(range, limit).await;
         tx.rollback().await;
         Ok(found?.iter().filter_map(|(key, _)| keys::parse_event_store(key)).collect())
@@ -111,13 +111,13 @@ impl<E: TitoEngine> Manager<E> {
     /// The appends that a change of a store has to take turns with. If it is another store by then, nothing is lost but
     /// the turn.
     async fn group_of(&self, name: &str) -> Result<Arc<Group>> {
-        let tx = self.engine().begin().await?;
+        let tx = self.database().begin().await?;
         let definition = read_definition(&tx, name).await;
         tx.rollback().await;
         Ok(self.group(definition?.id))
     }
 
-    fn open(&self, name: &str, definition: &Definition) -> EventStore<E> {
+    fn open(&self, name: &str, definition: &Definition) -> EventStore {
         self.sweep_in_background();
         let group = self.group(definition.id);
         EventStore::new(self.clone(), name, definition.id, group)
@@ -133,24 +133,24 @@ impl<E: TitoEngine> Manager<E> {
     /// # Errors
     /// Those of the engine.
     pub async fn sweep(&self) -> Result<()> {
-        retention::sweep(self.engine()).await
+        retention::sweep(self.database()).await
     }
 }
 
-impl<E: TitoEngine> EventStore<E> {
+impl EventStore {
     /// What there is to know of the store.
     ///
     /// # Errors
     /// [`EventStoreError::StoreNotFound`], and those of the engine.
     pub async fn info(&self) -> Result<EventStoreInfo> {
-        let tx = self.engine().begin().await?;
+        let tx = self.database().begin().await?;
         let info = read_info(self, &tx).await;
         tx.rollback().await;
         info
     }
 }
 
-async fn read_info<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction) -> Result<EventStoreInfo> {
+async fn read_info(store: &EventStore, tx: &Transaction) -> Result<EventStoreInfo> {
     let definition = read_definition(tx, store.name()).await?;
     let values = tx.batch_get(vec![keys::log_head(store.id()), keys::log_tail(store.id())]).await?;
     match <[Option<Vec<u8>>; 2]>::try_from(values) {
@@ -163,7 +163,7 @@ async fn read_info<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction) ->
     }
 }
 
-pub(crate) async fn read_definition<T: TitoTransaction>(tx: &T, name: &str) -> Result<Definition> {
+pub(crate) async fn read_definition(tx: &Transaction, name: &str) -> Result<Definition> {
     if name.is_empty() {
         return Err(EventStoreError::StoreNameRequired);
     }

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tito_core::clock::Clock;
 use tito_core::event::event_id;
-use tito_core::{Timestamp, TitoEngine};
+use tito_core::{Database, Timestamp};
 
 pub use self::builder::ManagerBuilder;
 pub use self::config::{EventStoreConfig, Limits, Storage};
@@ -52,10 +52,10 @@ pub(crate) type Ids = Arc<dyn Fn() -> String + Send + Sync>;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Manager<E>(Arc<Inner<E>>);
+pub struct Manager(Arc<Inner>);
 
-struct Inner<E> {
-    engine: E,
+struct Inner {
+    engine: Database,
     clock: Arc<dyn Clock>,
     ids: Option<Ids>,
     types: Option<Registry>,
@@ -66,19 +66,19 @@ struct Inner<E> {
     sweeper: Sweeper,
 }
 
-impl<E: TitoEngine> Manager<E> {
+impl Manager {
     /// A manager of the stores of a database.
-    pub fn new(engine: E) -> Self {
+    pub fn new(engine: Database) -> Self {
         Self::builder(engine).build()
     }
 
     /// A manager with a clock, ids or types of its own.
-    pub fn builder(engine: E) -> ManagerBuilder<E> {
+    pub fn builder(engine: Database) -> ManagerBuilder {
         ManagerBuilder::new(engine)
     }
 
     /// The database.
-    pub fn engine(&self) -> &E {
+    pub fn database(&self) -> &Database {
         &self.0.engine
     }
 
@@ -115,13 +115,13 @@ impl<E: TitoEngine> Manager<E> {
     }
 }
 
-impl<E> Clone for Manager<E> {
+impl Clone for Manager {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<E> fmt::Debug for Manager<E> {
+impl fmt::Debug for Manager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Manager").finish_non_exhaustive()
     }

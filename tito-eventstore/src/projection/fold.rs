@@ -1,14 +1,14 @@
 //! Events folded into one generation, within one transaction.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures::FutureExt;
-use tito_core::{BoxError, TitoEngine, TitoError, keys, panics};
+use tito_core::database::{Namespace, RowAccess};
+use tito_core::{BoxError, TitoError, Transaction, keys, panics};
 
 use super::projector::Projector;
 use super::run::Folding;
-use super::space::Space;
-use super::transaction::{Access, ViewTransaction};
 use crate::error::EventStoreError;
 use crate::event::Event;
 use crate::read::Cursor;
@@ -52,18 +52,18 @@ impl From<EventStoreError> for Stopped {
     }
 }
 
-impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
+impl<P: Projector> Folding<P> {
     /// Folds events after a sequence and up to another into a generation, as many as fit, and returns the sequence up to
     /// which all are folded.
     pub(super) async fn fold(
         &self,
-        tx: &E::Transaction,
-        (generation, access): (u64, Access),
+        tx: &Transaction,
+        (generation, access): (u64, RowAccess),
         (after, up_to): (u64, u64),
     ) -> Result<u64, Stopped> {
         let store = &self.store;
-        let view =
-            ViewTransaction::new(tx.clone(), Space::new(keys::log_view(store.id(), &self.name, generation)), access);
+        let namespace = Arc::new(Namespace::new(keys::log_view(store.id(), &self.name, generation), access));
+        let view = tx.in_namespace(namespace.clone());
         let end = up_to.min(after.saturating_add(MOST_SEQUENCES));
         let select = self.projector.select();
         let first = after.max(select.begin());
@@ -71,8 +71,8 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
         if first >= last {
             return Ok(end);
         }
-        let clock = store.engine().clock();
-        let enough_time = clock.now_millis() + store.engine().max_transaction_age_millis() / 4;
+        let clock = store.database().clock();
+        let enough_time = clock.now_millis() + store.database().max_transaction_age_millis() / 4;
         // What it reads is in all later snapshots as well, so it need not be this transaction's.
         let mut cursor = Cursor::new(store, &select.after(first).up_to(last))?;
         let mut events = 0;
@@ -89,7 +89,7 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
                     return Err(self.stopped((generation, after), event, source));
                 }
                 events += 1;
-                let (keys, bytes) = view.written();
+                let (keys, bytes) = namespace.written();
                 let is_full = events >= MOST_EVENTS || keys >= MOST_KEYS || bytes >= MOST_BYTES;
                 if is_full || clock.now_millis() >= enough_time {
                     return Ok(event.sequence());
@@ -99,8 +99,8 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
     }
 
     /// A projector's panic is a failure like others, so that it is known by which event.
-    async fn project(&self, event: &Event, view: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> {
-        // On the heap, as it is within several futures that are large on some engines. Called and dropped in there, too.
+    async fn project(&self, event: &Event, view: &Transaction) -> Result<(), BoxError> {
+        // On the heap: what it comes to is the application's. Called and dropped in there, too.
         let project = Box::pin(async { self.projector.project(event, view).await });
         match AssertUnwindSafe(project).catch_unwind().await {
             Ok(result) => result,
@@ -129,11 +129,7 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
 
 /// What comes of an error of reading. If it is that of an event, what is before the event is folded by itself, and then
 /// the event stops the generation as one that the projector fails on does.
-fn unreadable<E: TitoEngine>(
-    cursor: &Cursor<E>,
-    (generation, after): (u64, u64),
-    error: EventStoreError,
-) -> Result<u64, Stopped> {
+fn unreadable(cursor: &Cursor, (generation, after): (u64, u64), error: EventStoreError) -> Result<u64, Stopped> {
     match cursor.at_fault() {
         Some(at_fault) if at_fault.sequence > after + 1 => Ok(at_fault.sequence - 1),
         Some(at_fault) => Err(Stopped::ByEvent { generation, after, sequence: at_fault.sequence, error: error.into() }),

@@ -1,9 +1,9 @@
 //! Add, remove, rebuild, look at.
 
+use tito_core::Transaction;
 use tito_core::event::Topic;
 use tito_core::keys;
 use tito_core::row::StoredRow;
-use tito_core::{TitoEngine, TitoTransaction};
 
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::delete_some;
@@ -62,7 +62,7 @@ impl From<Failure> for ProjectionFailure {
     }
 }
 
-impl<E: TitoEngine> EventStore<E> {
+impl EventStore {
     /// Adds a projection, which begins with the oldest event that there is, and says whether it was new. From then on
     /// every append publishes an event that wakes the projection's worker, in the same transaction.
     ///
@@ -73,9 +73,9 @@ impl<E: TitoEngine> EventStore<E> {
     pub async fn add_projection(&self, name: &str) -> Result<bool> {
         check(self.name(), name)?;
         // All of its events are about one entity.
-        Topic::ensure(self.engine(), &topic(self.name(), name), 1).await?;
+        Topic::ensure(self.database(), &topic(self.name(), name), 1).await?;
         let run = (self.clone(), name.to_string());
-        let add = |tx: E::Transaction| async move {
+        let add = |tx: Transaction| async move {
             let (store, name) = run;
             let mut definition = read(&store, &tx).await?;
             if !definition.projections.insert(name.clone()) {
@@ -102,7 +102,7 @@ impl<E: TitoEngine> EventStore<E> {
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn remove_projection(&self, name: &str) -> Result<bool> {
         let run = (self.clone(), name.to_string());
-        let remove = |tx: E::Transaction| async move {
+        let remove = |tx: Transaction| async move {
             let (store, name) = run;
             let mut definition = read(&store, &tx).await?;
             if !definition.projections.remove(&name) {
@@ -125,7 +125,7 @@ impl<E: TitoEngine> EventStore<E> {
     /// Deletes some of what is left of a projection that was removed, and tells whether there may be more.
     async fn delete_removed(&self, name: &str) -> Result<bool> {
         let (store, name) = (self.id(), name.to_string());
-        let delete = |tx: E::Transaction| async move {
+        let delete = |tx: Transaction| async move {
             let Some(mut generations) = Generations::read(&tx, store, &name).await? else { return Ok(false) };
             if generations.live.is_some() {
                 return Ok(false);
@@ -136,7 +136,7 @@ impl<E: TitoEngine> EventStore<E> {
             }
             Ok(!generations.dropped.is_empty())
         };
-        Ok(self.engine().transaction(delete).await?)
+        Ok(self.database().transaction(delete).await?)
     }
 
     /// Has a projection folded anew from the oldest event that there is, by its worker. The rows that there are serve
@@ -151,7 +151,7 @@ impl<E: TitoEngine> EventStore<E> {
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn rebuild_projection(&self, name: &str) -> Result<()> {
         let run = (self.clone(), name.to_string());
-        let rebuild = |tx: E::Transaction| async move {
+        let rebuild = |tx: Transaction| async move {
             let (store, name) = run;
             read(&store, &tx).await?;
             let mut generations = read_live(&store, &tx, &name).await?;
@@ -171,7 +171,7 @@ impl<E: TitoEngine> EventStore<E> {
     /// [`ProjectionNotFound`](EventStoreError::ProjectionNotFound),
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn projection(&self, name: &str) -> Result<ProjectionInfo> {
-        let tx = self.engine().begin().await?;
+        let tx = self.database().begin().await?;
         let info = read_info(self, &tx, name).await;
         tx.rollback().await;
         info
@@ -182,14 +182,14 @@ impl<E: TitoEngine> EventStore<E> {
     /// # Errors
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn projections(&self) -> Result<Vec<String>> {
-        let tx = self.engine().begin().await?;
+        let tx = self.database().begin().await?;
         let definition = read(self, &tx).await;
         tx.rollback().await;
         Ok(definition?.projections.into_iter().collect())
     }
 }
 
-async fn read_info<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction, name: &str) -> Result<ProjectionInfo> {
+async fn read_info(store: &EventStore, tx: &Transaction, name: &str) -> Result<ProjectionInfo> {
     read(store, tx).await?;
     let generations = read_live(store, tx, name).await?;
     let head_key = keys::log_head(store.id());
@@ -207,7 +207,7 @@ async fn read_info<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction, na
 }
 
 /// The store's definition, if it is still the same store.
-async fn read<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction) -> Result<Definition> {
+async fn read(store: &EventStore, tx: &Transaction) -> Result<Definition> {
     let definition = read_definition(tx, store.name()).await?;
     if definition.id != store.id() {
         return Err(EventStoreError::StoreNotFound { name: store.name().to_string() });
@@ -216,7 +216,7 @@ async fn read<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction) -> Resu
 }
 
 /// The generations of a projection that is in service.
-async fn read_live<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction, name: &str) -> Result<Generations> {
+async fn read_live(store: &EventStore, tx: &Transaction, name: &str) -> Result<Generations> {
     let generations = Generations::read(tx, store.id(), name).await?;
     generations.filter(|generations| generations.live.is_some()).ok_or_else(|| EventStoreError::ProjectionNotFound {
         store: store.name().to_string(),

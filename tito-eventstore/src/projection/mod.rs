@@ -20,16 +20,13 @@ mod fold;
 mod lifecycle;
 mod projector;
 mod run;
-mod space;
 mod state;
 mod step;
-mod transaction;
 mod view;
 mod wake;
 
 pub use lifecycle::{ProjectionFailure, ProjectionInfo, RebuildInfo};
 pub use projector::Projector;
 pub use run::Projection;
-pub use transaction::ViewTransaction;
 pub use view::View;
 pub(crate) use wake::wake;

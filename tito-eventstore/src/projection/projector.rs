@@ -2,9 +2,8 @@
 
 use std::future::Future;
 
-use tito_core::{BoxError, TitoEngine};
+use tito_core::{BoxError, Transaction};
 
-use super::transaction::ViewTransaction;
 use crate::event::Event;
 use crate::read::Select;
 
@@ -13,8 +12,8 @@ use crate::read::Select;
 /// ```
 /// use serde::{Deserialize, Serialize};
 /// use tito_core::model::TitoModel;
-/// use tito_core::{BoxError, TitoEngine};
-/// use tito_eventstore::{Event, Projector, Select, View, ViewTransaction};
+/// use tito_core::{BoxError, Database};
+/// use tito_eventstore::{Event, Projector, Select, View};
 ///
 /// #[derive(Clone, Serialize, Deserialize, tito_core::TitoModel)]
 /// struct Account {
@@ -23,11 +22,11 @@ use crate::read::Select;
 ///     owner: String,
 /// }
 ///
-/// struct Accounts<E: TitoEngine> {
-///     rows: TitoModel<View<E>, Account>,
+/// struct Accounts {
+///     rows: TitoTable<Account>,
 /// }
 ///
-/// impl<E: TitoEngine> Projector<E> for Accounts<E> {
+/// impl Projector for Accounts {
 ///     fn name(&self) -> &str {
 ///         "accounts"
 ///     }
@@ -36,14 +35,14 @@ use crate::read::Select;
 ///         Select::filter("account.*.opened")
 ///     }
 ///
-///     async fn project(&self, event: &Event, tx: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> {
+///     async fn project(&self, event: &Event, tx: &Transaction) -> Result<(), BoxError> {
 ///         let owner = String::from_utf8(event.bytes().to_vec())?;
 ///         self.rows.insert(&Account { id: event.entity_id().to_string(), owner }, tx).await?;
 ///         Ok(())
 ///     }
 /// }
 /// ```
-pub trait Projector<E: TitoEngine>: Send + Sync + 'static {
+pub trait Projector: Send + Sync + 'static {
     /// The projection's name, unique in its store. It has no dot, and no `:` and `@`.
     fn name(&self) -> &str;
 
@@ -61,9 +60,5 @@ pub trait Projector<E: TitoEngine>: Send + Sync + 'static {
     ///
     /// # Errors
     /// Anything that keeps the event from being folded. The projection stops before it, and tries it again.
-    fn project(
-        &self,
-        event: &Event,
-        tx: &ViewTransaction<E::Transaction>,
-    ) -> impl Future<Output = Result<(), BoxError>> + Send;
+    fn project(&self, event: &Event, tx: &Transaction) -> impl Future<Output = Result<(), BoxError>> + Send;
 }

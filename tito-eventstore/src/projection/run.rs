@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tito_core::event::TitoEvent;
-use tito_core::{TitoEngine, TitoError, TxOptions};
+use tito_core::{TitoError, Transaction, TxOptions};
 use tito_worker::{Order, Outcome, RetryPolicy, Subscription, WorkerBuilder};
 
 use super::fold::{Stopped, is_of_the_engine};
@@ -40,38 +40,38 @@ const MOST_CAUSES: usize = 10;
 /// them exactly once, whoever does it and whatever fails. Clones are the same projection.
 ///
 /// ```
-/// use tito_core::{BoxError, TitoEngine};
+/// use tito_core::{BoxError, Database};
 /// use tito_core::prelude::*;
-/// use tito_eventstore::{Event, EventStore, EventStoreError, Projection, Projector, ViewTransaction};
+/// use tito_eventstore::{Event, EventStore, EventStoreError, Projection, Projector};
 /// use tito_worker::prelude::*;
 ///
 /// # struct Accounts;
-/// # impl<E: TitoEngine> Projector<E> for Accounts {
+/// # impl Projector for Accounts {
 /// #     fn name(&self) -> &str { "accounts" }
-/// #     async fn project(&self, _: &Event, _: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> { Ok(()) }
+/// #     async fn project(&self, _: &Event, _: &Transaction) -> Result<(), BoxError> { Ok(()) }
 /// # }
-/// # async fn example(db: EmbeddedBackend, bank: EventStore<EmbeddedBackend>) -> Result<(), EventStoreError> {
+/// # async fn example(db: Database, bank: EventStore) -> Result<(), EventStoreError> {
 /// let projection = Projection::new(&bank, Accounts).await?;
 /// let worker = projection.subscribe(Worker::builder(TitoQueue::new(db))).build();
 /// # Ok(())
 /// # }
 /// ```
-pub struct Projection<E, P>(Arc<Folding<E, P>>);
+pub struct Projection<P>(Arc<Folding<P>>);
 
 /// What all handles of a projection share.
-pub(super) struct Folding<E, P> {
-    pub(super) store: EventStore<E>,
+pub(super) struct Folding<P> {
+    pub(super) store: EventStore,
     pub(super) name: String,
     pub(super) projector: P,
 }
 
-impl<E: TitoEngine, P: Projector<E>> Projection<E, P> {
+impl<P: Projector> Projection<P> {
     /// A projection of a store, which is added to it if it is not there
     /// ([`add_projection`](EventStore::add_projection)).
     ///
     /// # Errors
     /// Those of [`add_projection`](EventStore::add_projection), and of the selection's patterns.
-    pub async fn new(store: &EventStore<E>, projector: P) -> Result<Self> {
+    pub async fn new(store: &EventStore, projector: P) -> Result<Self> {
         let name = projector.name().to_string();
         projector.select().patterns()?;
         store.add_projection(&name).await?;
@@ -93,7 +93,7 @@ impl<E: TitoEngine, P: Projector<E>> Projection<E, P> {
     ///
     /// An event that can't be read, or on which the projector fails, is tried again without end, after a second at first and then up to a minute
     /// apart. A failure of the engine is tried again every second.
-    pub fn subscribe(&self, worker: WorkerBuilder<E>) -> WorkerBuilder<E> {
+    pub fn subscribe(&self, worker: WorkerBuilder) -> WorkerBuilder {
         // In strict order the first wake-up alone is tried again while the others wait, however many there are.
         let subscription = Subscription::default()
             .order(Order::Strict)
@@ -110,7 +110,7 @@ impl<E: TitoEngine, P: Projector<E>> Projection<E, P> {
                     // The projector is not at fault, so it need not wait longer each time.
                     Err(EventStoreError::Engine(error)) if is_of_the_engine(&error) => {
                         tracing::warn!(projection = folding.name, %error, "the engine failed, trying again");
-                        Some(folding.store.engine().clock().now_millis() / 1000 + 1)
+                        Some(folding.store.database().clock().now_millis() / 1000 + 1)
                     }
                     Err(error) => return Err(error),
                 };
@@ -137,10 +137,10 @@ impl<E: TitoEngine, P: Projector<E>> Projection<E, P> {
     }
 }
 
-impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
+impl<P: Projector> Folding<P> {
     /// Makes steps until nothing is left to do, and returns true; false if the time was over before.
     async fn run(self: &Arc<Self>, turn: Option<Duration>) -> Result<bool> {
-        let clock = self.store.engine().clock().clone();
+        let clock = self.store.database().clock().clone();
         let end = turn.map(|turn| clock.now_millis() + turn.as_millis() as u64);
         let (mut plan, mut errors, mut looks) = (Plan::default(), BTreeMap::new(), 0);
         loop {
@@ -183,14 +183,14 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
     async fn commit_step(self: &Arc<Self>, plan: &Plan) -> Result<Step, Stopped> {
         let run = (self.clone(), plan.clone());
         // On the heap, as it is large on some engines.
-        let step = move |tx: E::Transaction| Box::pin(async move { run.0.step(&tx, &run.1).await });
-        self.store.engine().transaction_with(TxOptions::default(), step).await
+        let step = move |tx: Transaction| Box::pin(async move { run.0.step(&tx, &run.1).await });
+        self.store.database().transaction_with(TxOptions::default(), step).await
     }
 
     /// Stores why a generation can't go on.
     async fn note(&self, generation: u64, failure: Failure) -> Result<()> {
         let (store, name) = (self.store.id(), self.name.clone());
-        let note = |tx: E::Transaction| async move {
+        let note = |tx: Transaction| async move {
             let generations = Generations::read(&tx, store, &name).await?.unwrap_or_default();
             if ![generations.live, generations.rebuilding].contains(&Some(generation)) {
                 return Ok(());
@@ -204,7 +204,7 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
             }
             checkpoint.stopped(failure).write(&tx, (store, &name), generation).await
         };
-        Ok(self.store.engine().transaction(note).await?)
+        Ok(self.store.database().transaction(note).await?)
     }
 }
 
@@ -227,13 +227,13 @@ fn causes_of(error: &EventStoreError) -> String {
     texts.join(": ").chars().take(LONGEST_ERROR).collect()
 }
 
-impl<E, P> Clone for Projection<E, P> {
+impl<P> Clone for Projection<P> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<E, P> fmt::Debug for Projection<E, P> {
+impl<P> fmt::Debug for Projection<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Projection").field("store", &self.0.store).field("name", &self.0.name).finish_non_exhaustive()
     }

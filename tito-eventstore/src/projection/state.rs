@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tito_core::row::{self, StoredRow, UnknownMembers};
-use tito_core::{Result, TitoTransaction, keeps_unknown_members, keys};
+use tito_core::{Result, Transaction, keeps_unknown_members, keys};
 
 /// The generations of a projection. Written when they change only, as everybody reads it who reads the rows.
 /// `docs/format.md` specifies it.
@@ -34,19 +34,19 @@ impl Generations {
         self.last
     }
 
-    pub(super) async fn read<T: TitoTransaction>(tx: &T, store: u64, projection: &str) -> Result<Option<Self>> {
+    pub(super) async fn read(tx: &Transaction, store: u64, projection: &str) -> Result<Option<Self>> {
         let key = keys::log_projection(store, projection);
         tx.get(&key).await?.map(|value| Self::decode(&key, &value)).transpose()
     }
 
-    pub(super) async fn write<T: TitoTransaction>(&self, tx: &T, store: u64, projection: &str) -> Result<()> {
+    pub(super) async fn write(&self, tx: &Transaction, store: u64, projection: &str) -> Result<()> {
         tx.put(keys::log_projection(store, projection), self.encode()?).await
     }
 
     /// Takes a generation out of service. A transaction that is folding into it meets a conflict.
-    pub(super) async fn drop_one<T: TitoTransaction>(
+    pub(super) async fn drop_one(
         &mut self,
-        tx: &T,
+        tx: &Transaction,
         (store, projection): (u64, &str),
         generation: u64,
     ) -> Result<()> {
@@ -109,8 +109,8 @@ impl Checkpoint {
         value.map_or(Ok(Self::default()), |value| Self::decode(key, value))
     }
 
-    pub(super) async fn read<T: TitoTransaction>(
-        tx: &T,
+    pub(super) async fn read(
+        tx: &Transaction,
         (store, projection): (u64, &str),
         generations: [Option<u64>; 2],
     ) -> Result<[Option<Self>; 2]> {
@@ -122,9 +122,9 @@ impl Checkpoint {
         Ok([if first.is_some() { next()? } else { None }, if second.is_some() { next()? } else { None }])
     }
 
-    pub(super) async fn write<T: TitoTransaction>(
+    pub(super) async fn write(
         &self,
-        tx: &T,
+        tx: &Transaction,
         (store, projection): (u64, &str),
         generation: u64,
     ) -> Result<()> {

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tito_core::Transaction;
 use tito_core::keys::{self, KeyRange};
 use tito_core::row::StoredRow;
-use tito_core::{TitoEngine, TitoTransaction};
 
 use super::fold::Stopped;
 use super::projector::Projector;
 use super::run::Folding;
 use super::state::{Checkpoint, Generations};
-use super::transaction::Access;
 use crate::append::Head;
 use crate::error::EventStoreError;
 use crate::manager::Definition;
+use tito_core::database::RowAccess;
 
 /// How many keys of a generation that was dropped a transaction deletes.
 const MOST_DROPPED: usize = 500;
@@ -41,9 +41,9 @@ pub(super) enum Step {
     },
 }
 
-impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
+impl<P: Projector> Folding<P> {
     /// Does one thing, or finds with two reads that nothing is to be done.
-    pub(super) async fn step(&self, tx: &E::Transaction, plan: &Plan) -> Result<Step, Stopped> {
+    pub(super) async fn step(&self, tx: &Transaction, plan: &Plan) -> Result<Step, Stopped> {
         let id = self.store.id();
         let (definition_key, key, head_key) =
             (keys::event_store(self.store.name()), keys::log_projection(id, &self.name), keys::log_head(id));
@@ -69,13 +69,14 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
         let rebuilding = rebuilding.filter(can_go_on);
         match (behind, rebuilding) {
             (Some((generation, checkpoint)), rebuilding) if rebuilding.is_none() || !plan.rebuilds_first => {
-                self.advance(tx, (generation, Access::Fold), (checkpoint, head.last), plan).await?;
+                self.advance(tx, (generation, RowAccess::Write), (checkpoint, head.last), plan).await?;
                 Ok(Step::Folded { generation })
             }
             (_, Some((generation, checkpoint))) => {
                 // Never past the one that serves: what the projector publishes, it publishes from there.
-                let reached =
-                    self.advance(tx, (generation, Access::Rebuild), (checkpoint, live_sequence), plan).await?;
+                let reached = self
+                    .advance(tx, (generation, RowAccess::WriteNothingElse), (checkpoint, live_sequence), plan)
+                    .await?;
                 if reached == live_sequence {
                     self.switch(tx, generations, generation).await?;
                 }
@@ -91,8 +92,8 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
 
     async fn advance(
         &self,
-        tx: &E::Transaction,
-        (generation, access): (u64, Access),
+        tx: &Transaction,
+        (generation, access): (u64, RowAccess),
         (checkpoint, up_to): (Checkpoint, u64),
         plan: &Plan,
     ) -> Result<u64, Stopped> {
@@ -105,7 +106,7 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
     }
 
     /// Lets the generation that was rebuilt serve.
-    async fn switch(&self, tx: &E::Transaction, mut generations: Generations, rebuilt: u64) -> tito_core::Result<()> {
+    async fn switch(&self, tx: &Transaction, mut generations: Generations, rebuilt: u64) -> tito_core::Result<()> {
         let id = self.store.id();
         let old = generations.live.replace(rebuilt);
         generations.rebuilding = None;
@@ -115,14 +116,14 @@ impl<E: TitoEngine, P: Projector<E>> Folding<E, P> {
         generations.write(tx, id, &self.name).await
     }
 
-    async fn delete_some(&self, tx: &E::Transaction, mut generations: Generations) -> tito_core::Result<()> {
+    async fn delete_some(&self, tx: &Transaction, mut generations: Generations) -> tito_core::Result<()> {
         delete_some(tx, (self.store.id(), &self.name), &mut generations).await
     }
 }
 
 /// Deletes some of what is left of a generation that was dropped, and forgets it with the last of its keys.
-pub(super) async fn delete_some<T: TitoTransaction>(
-    tx: &T,
+pub(super) async fn delete_some(
+    tx: &Transaction,
     (store, projection): (u64, &str),
     generations: &mut Generations,
 ) -> tito_core::Result<()> {

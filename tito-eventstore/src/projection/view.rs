@@ -1,22 +1,20 @@
-//! An engine whose rows are those of a projection.
+//! The rows of a projection, to be read.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
-use tito_core::clock::Clock;
-use tito_core::engine::{EngineContext, Limits};
-use tito_core::keys;
+use tito_core::database::{Namespace, RowAccess};
+use tito_core::model::{TitoSchema, TitoTable};
 use tito_core::row::StoredRow;
-use tito_core::{Result, Timestamp, TitoEngine, TitoError, TitoTransaction};
+use tito_core::{Result, TitoError, Transaction, TxOptions, keys};
 
-use super::space::Space;
 use super::state::Generations;
-use super::transaction::{Access, ViewTransaction};
 use crate::error::EventStoreError;
 use crate::manager::Definition;
 use crate::store::EventStore;
 
-/// The database as a projection sees it: an engine whose rows and index entries are those of the projection, for models
+/// The database as a projection sees it: its transactions find the rows and index entries of the projection, for models
 /// to read. [`EventStore::view`] makes it; clones are the same view.
 ///
 /// Each transaction sees one generation, all of it as of one sequence, also while the projection is rebuilt. Rows can't
@@ -31,31 +29,80 @@ use crate::store::EventStore;
 /// # struct Account {
 /// #     id: String,
 /// # }
-/// # async fn example(bank: EventStore<EmbeddedBackend>) -> Result<(), TitoError> {
+/// # async fn example(bank: EventStore) -> Result<(), TitoError> {
 /// let view = bank.view("accounts");
-/// let accounts = view.clone().model::<Account>();
+/// let accounts = view.model::<Account>();
 /// let account = view.transaction(|tx| async move { accounts.get("17", &tx).await }).await?;
 /// # Ok(())
 /// # }
 /// ```
-pub struct View<E> {
-    store: EventStore<E>,
+#[derive(Clone)]
+pub struct View {
+    store: EventStore,
     projection: Arc<str>,
 }
 
-impl<E: TitoEngine> EventStore<E> {
+impl EventStore {
     /// A projection's rows, to be read. Nothing is looked up before a transaction begins.
-    pub fn view(&self, projection: &str) -> View<E> {
+    pub fn view(&self, projection: &str) -> View {
         View { store: self.clone(), projection: projection.into() }
     }
 }
 
-impl<E: TitoEngine> View<E> {
-    /// The view within a transaction of the database: reads of rows and of a projection's rows at one point in time.
+impl View {
+    /// The rows of a model, which is the one that the projector writes. As everywhere it is the transaction that says
+    /// which rows are read.
+    pub fn model<M: TitoSchema>(&self) -> TitoTable<M> {
+        self.store.database().model()
+    }
+
+    /// Begins a transaction that sees the projection's rows.
     ///
     /// # Errors
-    /// Those of [`begin`](TitoEngine::begin).
-    pub async fn within(&self, tx: &E::Transaction) -> Result<ViewTransaction<E::Transaction>> {
+    /// [`TitoError::Application`] with [`EventStoreError::ProjectionNotFound`] or [`EventStoreError::StoreNotFound`], and
+    /// those of the engine.
+    pub async fn begin(&self) -> Result<Transaction> {
+        self.within(&self.store.database().begin().await?).await
+    }
+
+    /// Runs `f` in a transaction that sees the projection's rows, as
+    /// [`Database::transaction`](tito_core::Database::transaction) does.
+    ///
+    /// # Errors
+    /// As [`begin`](View::begin), and what `f` returns.
+    pub fn transaction<T, F, Fut>(&self, f: F) -> impl Future<Output = Result<T>> + Send
+    where
+        F: FnOnce(Transaction) -> Fut + Clone + Send,
+        Fut: Future<Output = Result<T>> + Send,
+        T: Send,
+    {
+        self.transaction_with(TxOptions::default(), f)
+    }
+
+    /// As [`transaction`](View::transaction), with options, and with an error type of the caller's own.
+    ///
+    /// # Errors
+    /// As [`transaction`](View::transaction).
+    pub fn transaction_with<T, Error, F, Fut>(
+        &self,
+        options: TxOptions,
+        f: F,
+    ) -> impl Future<Output = Result<T, Error>> + Send
+    where
+        F: FnOnce(Transaction) -> Fut + Clone + Send,
+        Fut: Future<Output = Result<T, Error>> + Send,
+        T: Send,
+        Error: From<TitoError> + Send,
+    {
+        self.store.database().transaction_with(options, move |tx| async move { f(self.within(&tx).await?).await })
+    }
+
+    /// A transaction of the database as one that sees the projection's rows: reads of rows and of a projection's rows at
+    /// one point in time.
+    ///
+    /// # Errors
+    /// As [`begin`](View::begin).
+    pub async fn within(&self, tx: &Transaction) -> Result<Transaction> {
         let (name, id) = (self.store.name(), self.store.id());
         let keys = vec![keys::event_store(name), keys::log_projection(id, &self.projection)];
         let mut values = tx.batch_get(keys.clone()).await?.into_iter();
@@ -70,77 +117,12 @@ impl<E: TitoEngine> View<E> {
             store: name.to_string(),
             projection: self.projection.to_string(),
         })?;
-        let space = Space::new(keys::log_view(id, &self.projection, live));
-        Ok(ViewTransaction::new(tx.clone(), space, Access::Read))
-    }
-
-    async fn begun(&self, tx: E::Transaction) -> Result<ViewTransaction<E::Transaction>> {
-        let view = self.within(&tx).await;
-        if view.is_err() {
-            tx.rollback().await;
-        }
-        view
+        let namespace = Namespace::new(keys::log_view(id, &self.projection, live), RowAccess::Read);
+        Ok(tx.in_namespace(Arc::new(namespace)))
     }
 }
 
-impl<E: TitoEngine> TitoEngine for View<E> {
-    type Transaction = ViewTransaction<E::Transaction>;
-
-    /// # Errors
-    /// [`TitoError::Application`](tito_core::TitoError::Application) with [`EventStoreError::ProjectionNotFound`] or [`EventStoreError::StoreNotFound`],
-    /// and those of the engine.
-    async fn begin(&self) -> Result<Self::Transaction> {
-        self.begun(self.store.engine().begin().await?).await
-    }
-
-    async fn begin_again(&self, refused: &Self::Transaction) -> Result<Self::Transaction> {
-        self.begun(self.store.engine().begin_again(refused.inner()).await?).await
-    }
-
-    async fn timestamp(&self) -> Result<Timestamp> {
-        self.store.engine().timestamp().await
-    }
-
-    fn clock(&self) -> &Arc<dyn Clock> {
-        self.store.engine().clock()
-    }
-
-    fn limits(&self) -> &Limits {
-        self.store.engine().limits()
-    }
-
-    fn max_transaction_age_millis(&self) -> u64 {
-        self.store.engine().max_transaction_age_millis()
-    }
-
-    fn is_only_writer(&self) -> bool {
-        self.store.engine().is_only_writer()
-    }
-
-    fn is_durable(&self) -> bool {
-        self.store.engine().is_durable()
-    }
-
-    fn oldest_live_start(&self) -> Option<Timestamp> {
-        self.store.engine().oldest_live_start()
-    }
-
-    async fn closed(&self) -> TitoError {
-        self.store.engine().closed().await
-    }
-
-    fn context(&self) -> &EngineContext {
-        self.store.engine().context()
-    }
-}
-
-impl<E> Clone for View<E> {
-    fn clone(&self) -> Self {
-        Self { store: self.store.clone(), projection: self.projection.clone() }
-    }
-}
-
-impl<E> fmt::Debug for View<E> {
+impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("View").field("store", &self.store).field("projection", &self.projection).finish()
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use tito_core::event::{NewEvent as OutboxEvent, write_event};
-use tito_core::{TitoEngine, TitoError, check_event_type, check_name};
+use tito_core::{TitoError, Transaction, check_event_type, check_name};
 
 use crate::error::Result;
 use crate::store::EventStore;
 
 /// Publishes that there is something to project.
-pub(crate) async fn wake<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction, projection: &str) -> Result<()> {
+pub(crate) async fn wake(store: &EventStore, tx: &Transaction, projection: &str) -> Result<()> {
     let event = OutboxEvent {
         event_type: topic(store.name(), projection),
         entity: projection.to_string(),
@@ -18,7 +18,7 @@ pub(crate) async fn wake<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transacti
         headers: BTreeMap::new(),
         payload: None,
     };
-    write_event(store.engine(), tx, event).await?;
+    write_event(tx, event).await?;
     Ok(())
 }
 

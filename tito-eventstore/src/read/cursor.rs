@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
+use tito_core::Transaction;
 use tito_core::keys;
 use tito_core::row::StoredRow;
-use tito_core::{TitoEngine, TitoTransaction};
 
 use super::page_size::PageSize;
 use super::select::Select;
@@ -22,8 +22,8 @@ const MOST_ENTITIES: usize = 64;
 
 /// Goes through the selected events of a store. It reads only those of the entities that the patterns name, if they all
 /// name one; otherwise all events of the store.
-pub(crate) struct Cursor<E> {
-    store: EventStore<E>,
+pub(crate) struct Cursor {
+    store: EventStore,
     patterns: Vec<Pattern>,
     sources: Vec<Source>,
     size: PageSize,
@@ -49,8 +49,8 @@ pub(crate) struct AtFault {
     pub(crate) event: Option<Event>,
 }
 
-impl<E: TitoEngine> Cursor<E> {
-    pub(crate) fn new(store: &EventStore<E>, select: &Select) -> Result<Self> {
+impl Cursor {
+    pub(crate) fn new(store: &EventStore, select: &Select) -> Result<Self> {
         let patterns = select.patterns()?;
         let after = select.begin();
         let sources = places(&patterns).into_iter().map(|place| Source::new(place, after)).collect();
@@ -101,7 +101,7 @@ impl<E: TitoEngine> Cursor<E> {
         self.position
     }
 
-    pub(crate) fn store(&self) -> &EventStore<E> {
+    pub(crate) fn store(&self) -> &EventStore {
         &self.store
     }
 
@@ -180,7 +180,7 @@ impl<E: TitoEngine> Cursor<E> {
     async fn read(&mut self) -> Result<VecDeque<Row>> {
         let is_needed = |source: &Source| source.ahead.is_empty() && !source.is_exhausted;
         if self.sources.iter().any(is_needed) {
-            let tx = self.store.engine().begin().await?;
+            let tx = self.store.database().begin().await?;
             let read = self.fill(&tx).await;
             tx.rollback().await;
             read?;
@@ -199,7 +199,7 @@ impl<E: TitoEngine> Cursor<E> {
         Ok(merged)
     }
 
-    async fn fill(&mut self, tx: &E::Transaction) -> Result<()> {
+    async fn fill(&mut self, tx: &Transaction) -> Result<()> {
         let store = self.store.id();
         let is_first = self.up_to.is_none();
         let up_to = match self.up_to {
@@ -230,7 +230,7 @@ impl<E: TitoEngine> Cursor<E> {
     }
 
     /// Checks that nothing was dropped that is still to be read.
-    async fn check_whole(&self, tx: &E::Transaction) -> Result<()> {
+    async fn check_whole(&self, tx: &Transaction) -> Result<()> {
         let Some(model) = &self.whole else { return Ok(()) };
         let store = self.store.id();
         let tail_key = keys::log_tail(store);
@@ -274,7 +274,7 @@ fn places(patterns: &[Pattern]) -> Vec<Place> {
 ///
 /// # Errors
 /// [`EventStoreError::StoreNotFound`] if it was deleted, and those of the engine.
-pub(crate) async fn read_head<E: TitoEngine>(store: &EventStore<E>, tx: &E::Transaction) -> Result<Head> {
+pub(crate) async fn read_head(store: &EventStore, tx: &Transaction) -> Result<Head> {
     let key = keys::log_head(store.id());
     match tx.get(&key).await? {
         Some(value) => Ok(Head::decode(&key, &value)?),

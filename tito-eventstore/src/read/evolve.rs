@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::task::Poll;
 
 use futures::poll;
-use tito_core::TitoEngine;
 
 use super::cursor::Cursor;
 use super::select::Select;
@@ -23,7 +22,7 @@ pub(crate) struct Fold {
     pub(crate) events: u64,
 }
 
-impl<E: TitoEngine> EventStore<E> {
+impl EventStore {
     /// Folds the selected events that there are now into a model, and returns the sequence of the last one; that after
     /// which the selection begins if there is none. Selecting one entity reads that entity's events only. Memory holds
     /// two pages: one is folded while the next is read.
@@ -82,7 +81,7 @@ impl<E: TitoEngine> EventStore<E> {
 }
 
 /// Folds everything up to the cursor's end.
-pub(crate) async fn fold_all<E: TitoEngine, M: Evolver>(cursor: &mut Cursor<E>, model: &mut M) -> Result<Fold> {
+pub(crate) async fn fold_all<M: Evolver>(cursor: &mut Cursor, model: &mut M) -> Result<Fold> {
     let mut fold = Fold { last: cursor.position(), events: 0 };
     let mut page = cursor.next_page().await?;
     while !page.is_empty() {

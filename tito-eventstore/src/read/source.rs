@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use tito_core::keys::{self, KeyRange};
-use tito_core::{KeyText, TitoError, TitoTransaction};
+use tito_core::{KeyText, TitoError, Transaction};
 
 use crate::error::Result;
 use crate::event::Event;
@@ -66,9 +66,9 @@ impl Source {
     }
 
     /// Reads a page, and returns how many rows and bytes it had.
-    pub(super) async fn read<T: TitoTransaction>(
+    pub(super) async fn read(
         &mut self,
-        tx: &T,
+        tx: &Transaction,
         store: u64,
         up_to: u64,
         rows: usize,

@@ -3,7 +3,6 @@
 use std::vec::IntoIter;
 
 use futures::stream::{BoxStream, StreamExt, try_unfold};
-use tito_core::{TitoEngine, TitoTransaction};
 
 use super::cursor::Cursor;
 use super::select::Select;
@@ -12,7 +11,7 @@ use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::store::EventStore;
 
-impl<E: TitoEngine> EventStore<E> {
+impl EventStore {
     /// The selected events that there are now, in the order of their sequences. Pages of them are read as they are asked
     /// for, so memory holds one page, of up to 2,048 events and about 1 MiB by what those of the page before weighed, and
     /// of 16 MiB at the most where events grow all at once.
@@ -51,24 +50,24 @@ impl<E: TitoEngine> EventStore<E> {
     /// # Errors
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn last_sequence(&self) -> Result<u64> {
-        let tx = self.engine().begin().await?;
+        let tx = self.database().begin().await?;
         let head = super::cursor::read_head(self, &tx).await;
         tx.rollback().await;
         Ok(head?.last)
     }
 }
 
-struct Reading<E> {
-    store: EventStore<E>,
+struct Reading {
+    store: EventStore,
     select: Select,
-    cursor: Option<Cursor<E>>,
+    cursor: Option<Cursor>,
     page: IntoIter<Event>,
     follows: bool,
-    wait: Option<Wait<E>>,
+    wait: Option<Wait>,
 }
 
-impl<E: TitoEngine> Reading<E> {
-    fn stream(store: &EventStore<E>, select: Select, follows: bool) -> BoxStream<'static, Result<Event>> {
+impl Reading {
+    fn stream(store: &EventStore, select: Select, follows: bool) -> BoxStream<'static, Result<Event>> {
         let store = store.clone();
         let reading = Self { store, select, cursor: None, page: Vec::new().into_iter(), follows, wait: None };
         try_unfold(reading, |mut reading| async move {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tito_core::TitoEngine;
-use tito_core::engine::Wakeup;
+use tito_core::Database;
+use tito_core::engine::Listener;
 
 use crate::error::Result;
 use crate::store::EventStore;
@@ -15,17 +15,17 @@ const SHORTEST_POLL: Duration = Duration::from_millis(10);
 const LONGEST_POLL: Duration = Duration::from_millis(500);
 
 /// Learns of appends: of those of this process at once, of those of others by looking now and then.
-pub(crate) struct Wait<E> {
-    wakeup: Wakeup,
-    engine: E,
+pub(crate) struct Wait {
+    wakeup: Listener,
+    engine: Database,
     pause: Duration,
 }
 
-impl<E: TitoEngine> Wait<E> {
+impl Wait {
     /// Learns of appends from now on, so it is made before the store is read.
-    pub(crate) fn new(store: &EventStore<E>) -> Self {
-        let engine = store.engine().clone();
-        let wakeup = engine.context().wakeups.register(store.channel(), 0);
+    pub(crate) fn new(store: &EventStore) -> Self {
+        let engine = store.database().clone();
+        let wakeup = engine.shared().listen(store.channel(), 0);
         Self { wakeup, engine, pause: SHORTEST_POLL }
     }
 

@@ -1,7 +1,7 @@
 //! One step of a store that was deleted.
 
 use serde::{Deserialize, Serialize};
-use tito_core::{Result as CoreResult, Timestamp, TitoEngine, TitoTransaction};
+use tito_core::{Database, Result as CoreResult, Timestamp};
 use tito_core::{keys, row};
 
 use super::STEP;
@@ -25,13 +25,13 @@ impl Dropped {
 }
 
 /// Deletes what is left of a store.
-pub(super) async fn remove<E: TitoEngine>(engine: &E, store: u64) -> Result<()> {
+pub(super) async fn remove(engine: &Database, store: u64) -> Result<()> {
     while step(engine, store).await? {}
     Ok(())
 }
 
 /// Deletes some, and tells whether there may be more.
-async fn step<E: TitoEngine>(engine: &E, store: u64) -> Result<bool> {
+async fn step(engine: &Database, store: u64) -> Result<bool> {
     let oldest_writer = engine.max_transaction_age_millis();
     let deleted = engine.transaction(|tx| async move {
         let key = keys::dropped_log(store);

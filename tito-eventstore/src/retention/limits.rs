@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tito_core::keys;
 use tito_core::row::StoredRow;
-use tito_core::{TitoEngine, TitoTransaction, TxOptions};
+use tito_core::{Database, Transaction, TxOptions};
 
 use super::{STEP, STEP_BYTES};
 use crate::append::{Head, Last};
@@ -13,19 +13,19 @@ use crate::event::Event;
 use crate::manager::{Definition, Limits, Tail};
 
 /// Drops the oldest events of a store that are too many.
-pub(super) async fn keep<E: TitoEngine>(engine: &E, name: &str) -> Result<()> {
+pub(super) async fn keep(engine: &Database, name: &str) -> Result<()> {
     while step(engine, name).await? {}
     Ok(())
 }
 
 /// Drops some, and tells whether there may be more.
-async fn step<E: TitoEngine>(engine: &E, name: &str) -> Result<bool> {
+async fn step(engine: &Database, name: &str) -> Result<bool> {
     let name = name.to_string();
     let options = TxOptions::default();
-    engine.transaction_with(options, |tx: E::Transaction| async move { step_in(&tx, &name).await }).await
+    engine.transaction_with(options, |tx: Transaction| async move { step_in(&tx, &name).await }).await
 }
 
-async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
+async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     let key = keys::event_store(name);
     let Some(definition) = tx.get(&key).await? else { return Ok(false) };
     let definition = Definition::decode(&key, &definition)?;
@@ -70,7 +70,7 @@ async fn step_in<T: TitoTransaction>(tx: &T, name: &str) -> Result<bool> {
 }
 
 /// Notes what dropped events were of: of each entity and type the last sequences that are gone.
-async fn note<T: TitoTransaction>(tx: &T, store: u64, gone: &[Event]) -> Result<()> {
+async fn note(tx: &Transaction, store: u64, gone: &[Event]) -> Result<()> {
     let mut notes: BTreeMap<Vec<u8>, Vec<&Event>> = BTreeMap::new();
     for event in gone {
         let (of_type, id) = (event.entity_type(), event.entity_id());
@@ -94,8 +94,8 @@ fn rows(head: &Head, tail: &Tail) -> usize {
     usize::try_from(STEP_BYTES / mean).unwrap_or(STEP).clamp(1, STEP)
 }
 
-async fn read<T: TitoTransaction>(
-    tx: &T,
+async fn read(
+    tx: &Transaction,
     store: u64,
     tail: &Tail,
     head: &Head,

@@ -10,8 +10,8 @@ mod dropped;
 mod limits;
 mod sweeper;
 
+use tito_core::Database;
 use tito_core::keys;
-use tito_core::{TitoEngine, TitoTransaction};
 
 pub(crate) use self::dropped::Dropped;
 pub(crate) use self::sweeper::Sweeper;
@@ -28,7 +28,7 @@ const STEP_BYTES: u64 = 4 << 20;
 
 /// Looks after all stores until nothing is left to drop. A store that can't be looked after is not in the way of the
 /// others: the first error is returned in the end.
-pub(crate) async fn sweep<E: TitoEngine>(engine: &E) -> Result<()> {
+pub(crate) async fn sweep(engine: &Database) -> Result<()> {
     let mut outcome = Ok(());
     let mut rest = keys::event_stores();
     loop {
@@ -58,7 +58,7 @@ pub(crate) async fn sweep<E: TitoEngine>(engine: &E) -> Result<()> {
     }
 }
 
-async fn scan<E: TitoEngine>(engine: &E, range: keys::KeyRange) -> Result<Vec<tito_core::engine::KeyValue>> {
+async fn scan(engine: &Database, range: keys::KeyRange) -> Result<Vec<tito_core::engine::KeyValue>> {
     let tx = engine.begin().await?;
     let page = tx.scan(range, PAGE).await;
     tx.rollback().await;

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tito_core::{TitoEngine, TitoError, panics};
+use tito_core::{Database, TitoError, panics};
 use tokio::task::JoinHandle;
 
 use super::sweep;
@@ -18,7 +18,7 @@ pub(crate) struct Sweeper(Mutex<Option<JoinHandle<()>>>);
 
 impl Sweeper {
     /// Begins the task unless it runs already.
-    pub(crate) fn begin<E: TitoEngine>(&self, engine: &E) {
+    pub(crate) fn begin(&self, engine: &Database) {
         let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // One ends with the runtime that it was begun on.
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -45,7 +45,7 @@ impl Drop for Sweeper {
     }
 }
 
-async fn run<E: TitoEngine>(engine: E) {
+async fn run(engine: Database) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())) => {}

@@ -1,7 +1,7 @@
 //! Whether something of a selection was dropped.
 
 use tito_core::keys;
-use tito_core::{Result, TitoTransaction};
+use tito_core::{Result, Transaction};
 
 use crate::append::Last;
 use crate::manager::Tail;
@@ -11,12 +11,7 @@ use crate::pattern::Pattern;
 ///
 /// Of an entity or a type that is known: what was dropped since programs note it. Of what was dropped before, all that is
 /// known is which the last event of it was, and the first one if that was appended by a program that notes it.
-pub(crate) async fn lost_of<T: TitoTransaction>(
-    tx: &T,
-    store: u64,
-    patterns: &[Pattern],
-    tail: Tail,
-) -> Result<Vec<u64>> {
+pub(crate) async fn lost_of(tx: &Transaction, store: u64, patterns: &[Pattern], tail: Tail) -> Result<Vec<u64>> {
     if tail.dropped == 0 {
         return Ok(vec![0; patterns.len()]);
     }

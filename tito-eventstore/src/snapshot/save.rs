@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tito_core::keys;
 use tito_core::row::StoredRow;
-use tito_core::{Result as CoreResult, TitoEngine, TitoTransaction};
+use tito_core::{Result as CoreResult, Transaction};
 
 use super::start::{MOST_VERSIONS, filters};
 use super::stored::Stored;
@@ -30,7 +30,7 @@ struct New {
     replaces: bool,
 }
 
-impl<E: TitoEngine> EventStore<E> {
+impl EventStore {
     /// Stores a snapshot of a model that was folded from a selection up to a sequence, unless there is a later one of
     /// its version, or there are newer versions enough. One of the same sequence is left as it is unless it is to be
     /// replaced.
@@ -52,11 +52,11 @@ impl<E: TitoEngine> EventStore<E> {
         };
         let filters = filters(&select.patterns()?);
         let new = New { store: self.id(), name, filters, sequence, version, state, replaces };
-        Ok(self.engine().transaction(|tx| async move { save(&tx, new).await }).await?)
+        Ok(self.database().transaction(|tx| async move { save(&tx, new).await }).await?)
     }
 }
 
-async fn save<T: TitoTransaction>(tx: &T, new: New) -> CoreResult<()> {
+async fn save(tx: &Transaction, new: New) -> CoreResult<()> {
     let New { store, name, filters, sequence, version, state, replaces } = new;
     let (head_key, tail_key) = (keys::log_head(store), keys::log_tail(store));
     let old_key = keys::log_snapshot(store, &name, &filters);

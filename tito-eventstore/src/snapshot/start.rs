@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use tito_core::keys;
 use tito_core::row::StoredRow;
-use tito_core::{BoxError, TitoEngine, TitoTransaction};
+use tito_core::{BoxError, Transaction};
 
 use super::Snapshot;
 use super::lost::lost_of;
@@ -61,7 +61,7 @@ impl Fitting {
     }
 }
 
-impl<E: TitoEngine> EventStore<E> {
+impl EventStore {
     /// Makes a model what its latest snapshot of a selection says, and tells where to go on. A model without snapshots
     /// begins where the selection does.
     ///
@@ -74,7 +74,7 @@ impl<E: TitoEngine> EventStore<E> {
             Some(model) if select.begin() == 0 => (model.name(), model.version(), model.every(), model.is_new()),
             _ => return Ok(beginning),
         };
-        let tx = self.engine().begin().await?;
+        let tx = self.database().begin().await?;
         let asked = Asked { name, version, every, is_new };
         let whole = Some(asked.name.clone()).filter(|_| is_new && !select.begins_with_kept());
         let start = self.start_in(&tx, model, select, asked).await;
@@ -84,7 +84,7 @@ impl<E: TitoEngine> EventStore<E> {
 
     async fn start_in<M: Evolver>(
         &self,
-        tx: &E::Transaction,
+        tx: &Transaction,
         model: &mut M,
         select: &Select,
         Asked { name, version, every, is_new }: Asked,

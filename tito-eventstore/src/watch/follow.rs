@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tito_core::{TitoEngine, TitoError};
+use tito_core::TitoError;
 use tokio::sync::watch;
 
 use super::options::{OnError, Watch, WatchError};
@@ -23,9 +23,9 @@ const FIRST_REST_MILLIS: u64 = 200;
 /// up to this.
 const LONGEST_REST_MILLIS: u64 = 60_000;
 
-pub(super) struct Follower<E, M> {
-    pub(super) cursor: Cursor<E>,
-    pub(super) wait: Wait<E>,
+pub(super) struct Follower<M> {
+    pub(super) cursor: Cursor,
+    pub(super) wait: Wait,
     pub(super) model: M,
     pub(super) watch: Watch,
     pub(super) stopped: watch::Receiver<bool>,
@@ -70,7 +70,7 @@ async fn is_to_stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
 }
 
-impl<E: TitoEngine, M: Evolver> Follower<E, M> {
+impl<M: Evolver> Follower<M> {
     pub(super) async fn run(mut self) -> Result<M> {
         loop {
             // What was appended before the stop is in the pages that are read after it.
@@ -108,7 +108,7 @@ impl<E: TitoEngine, M: Evolver> Follower<E, M> {
                     }
                     tokio::select! {
                         () = tokio::time::sleep(PAUSE) => {}
-                        closed = self.cursor.store().engine().closed() => return Err(closed.into()),
+                        closed = self.cursor.store().database().closed() => return Err(closed.into()),
                     }
                 }
                 Err(error) => {
@@ -172,7 +172,7 @@ impl<E: TitoEngine, M: Evolver> Follower<E, M> {
 
     /// Waits until it is time for another attempt. One that is to stop does not wait.
     async fn rest(&mut self, attempt: u32) -> Result<()> {
-        let engine = self.cursor.store().engine();
+        let engine = self.cursor.store().database();
         let until = engine.clock().now_millis().saturating_add(rest_millis(attempt));
         tokio::select! {
             () = engine.clock().wait_until(until) => Ok(()),

@@ -10,7 +10,7 @@ mod options;
 
 use std::fmt;
 
-use tito_core::{TitoEngine, TitoError, panics};
+use tito_core::{TitoError, panics};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -30,7 +30,7 @@ pub struct Watcher<M> {
     task: Option<JoinHandle<Result<M>>>,
 }
 
-impl<E: TitoEngine> EventStore<E> {
+impl EventStore {
     /// Lets a model follow the store: it evolves by the selected events that there are, before this returns unless told
     /// otherwise, and then by those that come, as they come. Pages of events are read as the model has evolved by the
     /// earlier ones, so a slow model holds up nobody and costs no memory.
@@ -51,7 +51,7 @@ impl<E: TitoEngine> EventStore<E> {
     ///     }
     /// }
     ///
-    /// # async fn example(bank: EventStore<EmbeddedBackend>) -> Result<(), EventStoreError> {
+    /// # async fn example(bank: EventStore) -> Result<(), EventStoreError> {
     /// let count = Model::new(Count::default());
     /// let watcher = bank.watch(count.clone(), Watch::filter("account").on_error(|error| eprintln!("{error}"))).await?;
     /// println!("{} events so far", count.with(|count| count.0));

@@ -89,7 +89,7 @@ pub fn bytes_of(transactions: &[Puts]) -> usize {
 }
 
 /// Commits the transactions from `tasks` concurrent tasks, each its share one after the other.
-pub fn commit_all(runtime: &Runtime, db: &EmbeddedBackend, tasks: usize, transactions: Vec<Puts>) -> Duration {
+pub fn commit_all(runtime: &Runtime, db: &Database, tasks: usize, transactions: Vec<Puts>) -> Duration {
     run_tasks(runtime, tasks, transactions, {
         let db = db.clone();
         move |puts| {
@@ -135,12 +135,12 @@ where
 }
 
 /// Waits until no merge goes on, so that the next contender has the machine to itself.
-pub async fn merged(db: &EmbeddedBackend) {
+pub async fn merged(db: &Database) {
     loop {
         // The engine takes up finished merges as it commits.
         db.transaction(|tx| async move { tx.put(b"tick".to_vec(), Vec::new()).await }).await.unwrap();
         // What is left has not filled the memtable that takes commits.
-        if db.sizes().await.unwrap().unmerged_bytes < MEMTABLE_BYTES {
+        if db.backend::<EmbeddedBackend>().unwrap().sizes().await.unwrap().unmerged_bytes < MEMTABLE_BYTES {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

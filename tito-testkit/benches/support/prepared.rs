@@ -16,7 +16,7 @@ pub struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     /// A database with what `fill` puts into it. As after a restart, everything lies in the file.
-    pub fn new(runtime: &'a Runtime, fill: impl FnOnce(&EmbeddedBackend)) -> Self {
+    pub fn new(runtime: &'a Runtime, fill: impl FnOnce(&Database)) -> Self {
         let directory = directory();
         let db = runtime.block_on(EmbeddedBackend::open(directory.path())).unwrap();
         fill(&db);
@@ -25,13 +25,13 @@ impl<'a> Prepared<'a> {
     }
 
     /// How long `f` takes with a copy of its own.
-    pub fn timed(&self, f: impl FnOnce(&EmbeddedBackend) -> Duration) -> Duration {
+    pub fn timed(&self, f: impl FnOnce(&Database) -> Duration) -> Duration {
         self.timed_with_close(f).0
     }
 
     /// As [`timed`](Prepared::timed), and how long it takes with the closing after it, which puts all that the log and
     /// memory hold into the database file.
-    pub fn timed_with_close(&self, f: impl FnOnce(&EmbeddedBackend) -> Duration) -> (Duration, Duration) {
+    pub fn timed_with_close(&self, f: impl FnOnce(&Database) -> Duration) -> (Duration, Duration) {
         let copy = directory();
         for file in fs::read_dir(self.directory.path()).unwrap().map(Result::unwrap) {
             fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();

@@ -18,14 +18,14 @@ pub const TOPIC: &str = "user";
 pub const PARTITIONS: u16 = 16;
 
 /// Publishes `count` events of as many entities in big transactions, due after `delay`, into [`PARTITIONS`].
-pub fn fill<E: TitoEngine>(runtime: &Runtime, db: &E, count: usize, delay: Duration) {
+pub fn fill(runtime: &Runtime, db: &Database, count: usize, delay: Duration) {
     fill_with(runtime, db, &[TOPIC], PARTITIONS, (0..count).map(|number| event(number, delay)));
 }
 
 /// Creates topics, and publishes events into them in big transactions.
-pub fn fill_with<E: TitoEngine>(
+pub fn fill_with(
     runtime: &Runtime,
-    db: &E,
+    db: &Database,
     topics: &[impl AsRef<str>],
     partitions: u16,
     events: impl Iterator<Item = Publish>,
@@ -61,7 +61,7 @@ pub fn fill_with<E: TitoEngine>(
 }
 
 /// Publishes `count` events that are due at once, each in a transaction of its own, from `tasks` concurrent tasks.
-pub fn publish<E: TitoEngine>(runtime: &Runtime, db: &E, tasks: usize, count: usize) -> Duration {
+pub fn publish(runtime: &Runtime, db: &Database, tasks: usize, count: usize) -> Duration {
     let queue = TitoQueue::new(db.clone());
     run_tasks(runtime, tasks, (0..count).collect(), move |number| {
         let queue = queue.clone();
@@ -78,7 +78,7 @@ fn event(number: usize, delay: Duration) -> Publish {
 }
 
 /// All events of [`TOPIC`], by partition.
-pub async fn events(db: &EmbeddedBackend) -> Vec<Vec<Put>> {
+pub async fn events(db: &Database) -> Vec<Vec<Put>> {
     let tx = db.begin().await.unwrap();
     let mut partitions = Vec::new();
     for partition in 0..PARTITIONS {
@@ -107,7 +107,7 @@ impl Countdown {
 }
 
 /// Runs a worker with an empty handler until it has handled `count` events and their acknowledgements are durable.
-pub fn drain<E: TitoEngine>(runtime: &Runtime, db: &E, count: usize) -> Duration {
+pub fn drain(runtime: &Runtime, db: &Database, count: usize) -> Duration {
     drain_with(runtime, db, count, |worker, left| worker.subscribe(TOPIC, empty(left)))
 }
 
@@ -120,11 +120,11 @@ pub fn empty(left: Countdown) -> impl Fn(TitoEvent) -> Ready<Result<(), TitoErro
 }
 
 /// Runs a worker of one's own until its handlers have counted `count` events and their acknowledgements are durable.
-pub fn drain_with<E: TitoEngine>(
+pub fn drain_with(
     runtime: &Runtime,
-    db: &E,
+    db: &Database,
     count: usize,
-    subscribe: impl FnOnce(WorkerBuilder<E>, Countdown) -> WorkerBuilder<E>,
+    subscribe: impl FnOnce(WorkerBuilder, Countdown) -> WorkerBuilder,
 ) -> Duration {
     let left = Countdown::of(count);
     let begin = Instant::now();

@@ -1,7 +1,6 @@
 //! The embedded engine for the suite.
 
-use tito_core::Result;
-use tito_core::embedded::EmbeddedBackend;
+use tito_core::{Database, Result};
 
 use super::EngineUnderTest;
 use crate::settings::EngineSettings;
@@ -9,16 +8,14 @@ use crate::temporary::{self, TemporaryDatabase};
 
 /// The embedded engine in memory.
 #[derive(Debug)]
-pub struct EmbeddedInMemory(EmbeddedBackend);
+pub struct EmbeddedInMemory(Database);
 
 impl EngineUnderTest for EmbeddedInMemory {
-    type Engine = EmbeddedBackend;
-
     async fn open(settings: EngineSettings) -> Result<Self> {
         temporary::in_memory_with(settings).await.map(Self)
     }
 
-    fn engine(&self) -> EmbeddedBackend {
+    fn database(&self) -> Database {
         self.0.clone()
     }
 
@@ -32,14 +29,12 @@ impl EngineUnderTest for EmbeddedInMemory {
 pub struct EmbeddedOnDisk(TemporaryDatabase);
 
 impl EngineUnderTest for EmbeddedOnDisk {
-    type Engine = EmbeddedBackend;
-
     async fn open(settings: EngineSettings) -> Result<Self> {
         temporary::on_disk_with(settings).await.map(Self)
     }
 
-    fn engine(&self) -> EmbeddedBackend {
-        self.0.engine().clone()
+    fn database(&self) -> Database {
+        self.0.database().clone()
     }
 
     async fn reopen(self, settings: EngineSettings) -> Result<Option<Self>> {

@@ -13,21 +13,18 @@
 //! For an engine of one's own:
 //!
 //! ```no_run
-//! use tito_core::Result;
-//! use tito_core::embedded::EmbeddedBackend;
+//! use tito_core::{Database, Result};
 //! use tito_testkit::EngineSettings;
 //! use tito_testkit::conformance::EngineUnderTest;
 //!
-//! struct Mine(EmbeddedBackend);
+//! struct Mine(Database);
 //!
 //! impl EngineUnderTest for Mine {
-//!     type Engine = EmbeddedBackend;
-//!
 //!     async fn open(settings: EngineSettings) -> Result<Self> {
 //!         Ok(Self(tito_testkit::in_memory_with(settings).await?))
 //!     }
 //!
-//!     fn engine(&self) -> EmbeddedBackend {
+//!     fn database(&self) -> Database {
 //!         self.0.clone()
 //!     }
 //!
@@ -44,7 +41,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use futures::FutureExt;
-use tito_core::{Result, TitoEngine};
+use tito_core::{Database, Result};
 use tokio::runtime::Builder;
 
 use crate::clock::ClockCannotBeTurned;
@@ -65,17 +62,14 @@ pub mod facts;
 
 /// An engine that the suite can open.
 pub trait EngineUnderTest: Sized + Send + Sync + 'static {
-    /// The engine.
-    type Engine: TitoEngine;
-
     /// Opens an empty database of its own. The value keeps it, and removes it when dropped.
     ///
     /// # Errors
     /// Fails the test.
     fn open(settings: EngineSettings) -> impl Future<Output = Result<Self>> + Send;
 
-    /// The engine of this database.
-    fn engine(&self) -> Self::Engine;
+    /// The database.
+    fn database(&self) -> Database;
 
     /// Closes the database as a program's end does, and opens the same one again. None for an engine whose data does
     /// not outlive it: the facts about reopening then say nothing.

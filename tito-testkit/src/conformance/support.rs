@@ -4,7 +4,7 @@
 
 use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
-use tito_core::{Result, Timestamp, TitoEngine, TitoError, TitoTransaction};
+use tito_core::{Database, Result, Timestamp, TitoError, Transaction};
 
 use super::EngineUnderTest;
 use crate::settings::EngineSettings;
@@ -14,7 +14,7 @@ pub(super) async fn open<U: EngineUnderTest>() -> U {
 }
 
 /// Commits entries, and returns the commit's timestamp.
-pub(super) async fn store<E: TitoEngine>(engine: &E, entries: &[(&str, &str)]) -> Timestamp {
+pub(super) async fn store(engine: &Database, entries: &[(&str, &str)]) -> Timestamp {
     let tx = engine.begin().await.unwrap();
     for (key, value) in entries {
         put(&tx, key, value).await;
@@ -23,41 +23,41 @@ pub(super) async fn store<E: TitoEngine>(engine: &E, entries: &[(&str, &str)]) -
 }
 
 /// Commits a deletion.
-pub(super) async fn remove<E: TitoEngine>(engine: &E, key: &str) -> Timestamp {
+pub(super) async fn remove(engine: &Database, key: &str) -> Timestamp {
     let tx = engine.begin().await.unwrap();
     delete(&tx, key).await;
     tx.commit().await.unwrap()
 }
 
 /// What a new transaction reads.
-pub(super) async fn read<E: TitoEngine>(engine: &E, key: &str) -> Option<String> {
+pub(super) async fn read(engine: &Database, key: &str) -> Option<String> {
     get(&engine.begin().await.unwrap(), key).await
 }
 
-pub(super) async fn get<T: TitoTransaction>(tx: &T, key: &str) -> Option<String> {
+pub(super) async fn get(tx: &Transaction, key: &str) -> Option<String> {
     tx.get(key.as_bytes()).await.unwrap().map(text)
 }
 
-pub(super) async fn batch_get<T: TitoTransaction>(tx: &T, keys: &[&str]) -> Vec<Option<String>> {
+pub(super) async fn batch_get(tx: &Transaction, keys: &[&str]) -> Vec<Option<String>> {
     let values = tx.batch_get(keys.iter().map(|key| bytes(key)).collect()).await.unwrap();
     values.into_iter().map(|value| value.map(text)).collect()
 }
 
-pub(super) async fn put<T: TitoTransaction>(tx: &T, key: &str, value: &str) {
+pub(super) async fn put(tx: &Transaction, key: &str, value: &str) {
     tx.put(bytes(key), bytes(value)).await.unwrap();
 }
 
-pub(super) async fn delete<T: TitoTransaction>(tx: &T, key: &str) {
+pub(super) async fn delete(tx: &Transaction, key: &str) {
     tx.delete(bytes(key)).await.unwrap();
 }
 
 /// The entries from `start` to `end`, ascending.
-pub(super) async fn scan<T: TitoTransaction>(tx: &T, start: &str, end: &str, limit: usize) -> Vec<String> {
+pub(super) async fn scan(tx: &Transaction, start: &str, end: &str, limit: usize) -> Vec<String> {
     entries(tx.scan(KeyRange::new(start, end), limit).await.unwrap())
 }
 
 /// The entries from `start` to `end`, descending.
-pub(super) async fn scan_reverse<T: TitoTransaction>(tx: &T, start: &str, end: &str, limit: usize) -> Vec<String> {
+pub(super) async fn scan_reverse(tx: &Transaction, start: &str, end: &str, limit: usize) -> Vec<String> {
     entries(tx.scan_reverse(KeyRange::new(start, end), limit).await.unwrap())
 }
 
@@ -66,17 +66,17 @@ fn entries(entries: Vec<KeyValue>) -> Vec<String> {
 }
 
 /// A number stored as text; 0 where there is none.
-pub(super) async fn number<T: TitoTransaction>(tx: &T, key: &str) -> Result<i64> {
+pub(super) async fn number(tx: &Transaction, key: &str) -> Result<i64> {
     let stored = tx.get(key.as_bytes()).await?;
     Ok(stored.map_or(0, |value| text(value).parse().unwrap()))
 }
 
-pub(super) async fn put_number<T: TitoTransaction>(tx: &T, key: &str, number: i64) -> Result<()> {
+pub(super) async fn put_number(tx: &Transaction, key: &str, number: i64) -> Result<()> {
     tx.put(bytes(key), number.to_string().into_bytes()).await
 }
 
 /// Adds 1 to a number stored as text.
-pub(super) async fn increment<T: TitoTransaction>(tx: &T, key: &str) -> Result<()> {
+pub(super) async fn increment(tx: &Transaction, key: &str) -> Result<()> {
     let number = number(tx, key).await?;
     put_number(tx, key, number + 1).await
 }

@@ -1,7 +1,6 @@
 //! The TiKV engine for the suite.
 
-use tito_core::Result;
-use tito_core::tikv::TiKVBackend;
+use tito_core::{Database, Result};
 
 use super::EngineUnderTest;
 use crate::settings::EngineSettings;
@@ -21,8 +20,6 @@ enum Cluster {
 }
 
 impl EngineUnderTest for OnTiKV {
-    type Engine = TiKVBackend;
-
     async fn open(settings: EngineSettings) -> Result<Self> {
         Ok(Self(match RealCluster::addresses() {
             Some(addresses) => Cluster::Real(RealCluster::open(addresses, settings.with_a_clock_that_runs()).await?),
@@ -30,10 +27,10 @@ impl EngineUnderTest for OnTiKV {
         }))
     }
 
-    fn engine(&self) -> TiKVBackend {
+    fn database(&self) -> Database {
         match &self.0 {
-            Cluster::InProcess(database) => database.engine().clone(),
-            Cluster::Real(database) => database.engine().clone(),
+            Cluster::InProcess(database) => database.database().clone(),
+            Cluster::Real(database) => database.database().clone(),
         }
     }
 

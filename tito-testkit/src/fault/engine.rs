@@ -3,23 +3,28 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tito_core::clock::Clock;
-use tito_core::engine::{EngineContext, KeyValue, Limits, Outbox};
+use tito_core::engine::{
+    Claim, DatabaseIdentity, Direction, KeyValue, Limits, Mutations, Shared, Signals, TitoEngine, TitoTransaction,
+};
 use tito_core::keys::KeyRange;
-use tito_core::{BoxError, KeyText, Result, Timestamp, TitoEngine, TitoError, TitoTransaction};
+use tito_core::{BoxError, Database, KeyText, Result, Timestamp, TitoError};
 
 use super::Call;
 use super::rules::{Effect, Faults, Keys};
 
-/// Any engine, with faults at the calls that a test chooses.
+/// The engine of any database, with faults at the calls that a test chooses. What a transaction has written itself it
+/// reads without a call.
 ///
 /// ```
 /// use tito_core::prelude::*;
-/// use tito_testkit::{Call, FaultEngine};
+/// use tito_testkit::{Call, FaultEngine, WithFaults};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), TitoError> {
-/// let db = FaultEngine::new(tito_testkit::in_memory().await?);
+/// let db = FaultEngine::new(tito_testkit::in_memory().await?).database();
 /// db.faults().at(Call::Commit).unknown_after_effect();
 ///
 /// let outcome = db.transaction(|tx| async move { tx.put(b"paid".to_vec(), vec![]).await }).await;
@@ -29,24 +34,25 @@ use super::rules::{Effect, Faults, Keys};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
-pub struct FaultEngine<E> {
-    inner: E,
+#[derive(Debug)]
+pub struct FaultEngine {
+    inner: Database,
     faults: Faults,
-    /// A context that hears of no commit, in place of the engine's own.
-    deaf: Option<Arc<EngineContext>>,
+    /// What hears of no commit, in place of the engine's own.
+    deaf: Option<Shared>,
     /// This process's clock, where it is not the engine's.
     clock: Option<Arc<dyn Clock>>,
 }
 
-impl<E: TitoEngine> FaultEngine<E> {
-    /// Wraps an engine. Nothing fails until [`Faults::at`] says so. Faults at random are the same in every run.
-    pub fn new(inner: E) -> Self {
+impl FaultEngine {
+    /// Wraps the engine of a database. Nothing fails until [`Faults::at`] says so. Faults at random are the same in every
+    /// run.
+    pub fn new(inner: Database) -> Self {
         Self::seeded(inner, 0)
     }
 
-    /// Wraps an engine, with a seed for the faults at random.
-    pub fn seeded(inner: E, seed: u64) -> Self {
+    /// Wraps the engine of a database, with a seed for the faults at random.
+    pub fn seeded(inner: Database, seed: u64) -> Self {
         Self { inner, faults: Faults::new(seed), deaf: None, clock: None }
     }
 
@@ -54,7 +60,7 @@ impl<E: TitoEngine> FaultEngine<E> {
     /// are then found by polling and re-reading only, as those of other processes are.
     #[must_use]
     pub fn with_foreign_writers(self) -> Self {
-        Self { deaf: Some(Arc::default()), ..self }
+        Self { deaf: Some(Shared::default()), ..self }
     }
 
     /// Gives this process a clock of its own, which may differ from the one that the engine draws its timestamps from,
@@ -64,41 +70,68 @@ impl<E: TitoEngine> FaultEngine<E> {
         Self { clock: Some(clock), ..self }
     }
 
-    /// What is to go wrong, and how often each call was made.
-    pub fn faults(&self) -> &Faults {
-        &self.faults
+    /// The same database, with faults. [`WithFaults::faults`] says which.
+    pub fn database(self) -> Database {
+        Database::from_engine(self)
     }
 
-    /// Closes the engine for everybody who goes by this one, as an engine closes itself after an error of its storage:
-    /// all calls fail with [`TitoError::EngineClosed`] and this reason, those included that a gate or a delay holds. The
-    /// engine without faults stays open.
-    pub fn close(&self, reason: impl Into<String>) {
-        self.faults.close(reason.into());
-    }
-
-    /// The engine without faults.
-    pub fn inner(&self) -> &E {
-        &self.inner
+    fn inner(&self) -> &dyn TitoEngine {
+        &**self.inner.engine()
     }
 }
 
-impl<E: TitoEngine> TitoEngine for FaultEngine<E> {
-    type Transaction = FaultTransaction<E::Transaction>;
+/// A database with faults.
+pub trait WithFaults {
+    /// What is to go wrong, and how often each call was made.
+    ///
+    /// # Panics
+    /// If the database is not one of a [`FaultEngine`].
+    fn faults(&self) -> &Faults;
 
-    async fn begin(&self) -> Result<Self::Transaction> {
-        let fault = self.faults.meet(Call::Begin, Keys::None, self.inner.clock()).await;
-        let inner = around(fault, Call::Begin, self.inner.begin()).await?;
-        Ok(FaultTransaction {
-            inner,
-            faults: self.faults.clone(),
-            clock: self.inner.clock().clone(),
-            shared: Arc::default(),
-        })
+    /// The database without faults.
+    ///
+    /// # Panics
+    /// If the database is not one of a [`FaultEngine`].
+    fn without_faults(&self) -> &Database;
+}
+
+impl WithFaults for Database {
+    fn faults(&self) -> &Faults {
+        &fault_engine(self).faults
     }
 
-    async fn timestamp(&self) -> Result<Timestamp> {
-        let fault = self.faults.meet(Call::Timestamp, Keys::None, self.inner.clock()).await;
-        around(fault, Call::Timestamp, self.inner.timestamp()).await
+    fn without_faults(&self) -> &Database {
+        &fault_engine(self).inner
+    }
+}
+
+#[allow(clippy::expect_used, reason = "a test that asks for faults where there are none can only fail")]
+fn fault_engine(database: &Database) -> &FaultEngine {
+    database.backend().expect("a database of a FaultEngine")
+}
+
+impl TitoEngine for FaultEngine {
+    fn begin<'a>(
+        &'a self,
+        replayed: Option<&'a dyn TitoTransaction>,
+    ) -> BoxFuture<'a, Result<Box<dyn TitoTransaction>>> {
+        async move {
+            let replayed = replayed.and_then(|replayed| (replayed as &dyn std::any::Any).downcast_ref());
+            let replayed = replayed.map(|replayed: &FaultTransaction| &*replayed.inner);
+            let fault = self.faults.meet(Call::Begin, Keys::None, self.inner.clock()).await;
+            let inner = around(fault, Call::Begin, self.inner().begin(replayed)).await?;
+            let (faults, clock) = (self.faults.clone(), self.inner.clock().clone());
+            Ok(Box::new(FaultTransaction { inner, faults, clock, claimed: Mutex::default() }) as _)
+        }
+        .boxed()
+    }
+
+    fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
+        async {
+            let fault = self.faults.meet(Call::Timestamp, Keys::None, self.inner.clock()).await;
+            around(fault, Call::Timestamp, self.inner().timestamp()).await
+        }
+        .boxed()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -118,6 +151,14 @@ impl<E: TitoEngine> TitoEngine for FaultEngine<E> {
         [self.inner.oldest_live_start(), self.faults.oldest_commit()].into_iter().flatten().min()
     }
 
+    fn identity(&self) -> Option<&DatabaseIdentity> {
+        self.inner.identity()
+    }
+
+    fn wrapped(&self) -> Option<&dyn TitoEngine> {
+        Some(self.inner())
+    }
+
     fn is_durable(&self) -> bool {
         self.inner.is_durable()
     }
@@ -126,125 +167,80 @@ impl<E: TitoEngine> TitoEngine for FaultEngine<E> {
         self.deaf.is_none() && self.inner.is_only_writer()
     }
 
-    async fn closed(&self) -> TitoError {
-        tokio::select! {
-            closed = self.faults.closed() => closed,
-            closed = self.inner.closed() => closed,
-        }
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner().close()
     }
 
-    fn context(&self) -> &EngineContext {
-        self.deaf.as_deref().unwrap_or_else(|| self.inner.context())
+    fn closed(&self) -> BoxFuture<'_, TitoError> {
+        async {
+            tokio::select! {
+                closed = self.faults.closed() => closed,
+                closed = self.inner.closed() => closed,
+            }
+        }
+        .boxed()
+    }
+
+    fn shared(&self) -> &Shared {
+        self.deaf.as_ref().unwrap_or_else(|| self.inner.shared())
     }
 }
 
 /// A transaction of a [`FaultEngine`].
-#[derive(Clone, Debug)]
-pub struct FaultTransaction<T> {
-    inner: T,
+struct FaultTransaction {
+    inner: Box<dyn TitoTransaction>,
     faults: Faults,
     clock: Arc<dyn Clock>,
-    shared: Arc<Mutex<Shared>>,
-}
-
-/// What the handles of one transaction share.
-#[derive(Debug, Default)]
-struct Shared {
     /// The keys written or locked, for rules about commits.
-    written: Vec<Vec<u8>>,
-    /// The key of the first conflict that was injected.
-    conflict: Option<KeyText>,
+    claimed: Mutex<Vec<Vec<u8>>>,
 }
 
-impl<T: TitoTransaction> FaultTransaction<T> {
+impl FaultTransaction {
     async fn call<R>(&self, call: Call, keys: Keys<'_>, operation: impl Future<Output = Result<R>>) -> Result<R> {
         let key = KeyText::from(keys.first());
         let fault = self.faults.meet(call, keys, &self.clock).await;
         if let Some(Failure::Conflict) = fault {
             self.inner.rollback().await;
-            self.with_shared(|shared| shared.conflict = Some(key.clone()));
             return Err(TitoError::Conflict { key });
         }
         around(fault, call, operation).await
     }
 
-    async fn write<R>(&self, call: Call, keys: Vec<Vec<u8>>, operation: impl Future<Output = Result<R>>) -> Result<R> {
-        let result = self.call(call, Keys::Many(&keys), operation).await;
-        if result.is_ok() {
-            self.with_shared(|shared| shared.written.extend(keys));
-        }
-        result
+    async fn claim_keys(&self, keys: &[Vec<u8>], purpose: Claim) -> Result<()> {
+        let call = match purpose {
+            Claim::Put => Call::Put,
+            Claim::Insert => Call::Insert,
+            Claim::Delete => Call::Delete,
+            Claim::Lock => Call::Lock,
+        };
+        let claim = async {
+            match self.inner.claim(keys, purpose) {
+                Some(claimed) => claimed.await,
+                None => Ok(()),
+            }
+        };
+        self.call(call, Keys::Many(keys), claim).await?;
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(keys);
+        Ok(())
     }
 
-    fn with_shared<R>(&self, f: impl FnOnce(&mut Shared) -> R) -> R {
-        f(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl<T: TitoTransaction> TitoTransaction for FaultTransaction<T> {
-    fn start_timestamp(&self) -> Timestamp {
-        self.inner.start_timestamp()
-    }
-
-    async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let value = self.call(Call::Get, Keys::One(key), self.inner.get(key)).await?;
-        self.faults.note_rows(usize::from(value.is_some()));
-        Ok(value)
-    }
-
-    async fn batch_get(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
-        let values = self.call(Call::BatchGet, Keys::Many(&keys), self.inner.batch_get(keys.clone())).await?;
-        self.faults.note_rows(values.iter().flatten().count());
-        Ok(values)
-    }
-
-    async fn scan(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
-        let page = self.call(Call::Scan, Keys::Range(&range), self.inner.scan(range.clone(), limit)).await?;
+    async fn read_page(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<KeyValue>> {
+        let page = self.inner.scan(range.clone(), direction, limit);
+        let page = self.call(Call::Scan, Keys::Range(&range), page).await?;
         self.faults.note_rows(page.len());
         Ok(page)
     }
 
-    async fn scan_reverse(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
-        let page = self.call(Call::Scan, Keys::Range(&range), self.inner.scan_reverse(range.clone(), limit)).await?;
-        self.faults.note_rows(page.len());
-        Ok(page)
-    }
-
-    async fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
-        self.write(Call::Put, vec![key.clone()], self.inner.put(key, value)).await
-    }
-
-    async fn insert(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
-        self.write(Call::Insert, vec![key.clone()], self.inner.insert(key, value)).await
-    }
-
-    async fn delete(&self, key: Vec<u8>) -> Result<()> {
-        self.write(Call::Delete, vec![key.clone()], self.inner.delete(key)).await
-    }
-
-    async fn lock_keys(&self, keys: Vec<Vec<u8>>) -> Result<()> {
-        self.write(Call::Lock, keys.clone(), self.inner.lock_keys(keys)).await
-    }
-
-    fn met_conflict(&self) -> Option<TitoError> {
-        let injected = self.with_shared(|shared| shared.conflict.clone());
-        injected.map(|key| TitoError::Conflict { key }).or_else(|| self.inner.met_conflict())
-    }
-
-    fn outbox(&self) -> &Outbox {
-        self.inner.outbox()
-    }
-
-    async fn commit(&self) -> Result<Timestamp> {
-        let written = self.with_shared(|shared| shared.written.clone());
+    async fn commit(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
+        let written = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let _committing = self.faults.begin_commit(self.inner.start_timestamp());
         let fault = self.faults.meet(Call::Commit, Keys::Many(&written), &self.clock).await;
         let unknown = || TitoError::CommitUnknown { source: injected(Call::Commit) };
         match fault {
-            None => self.inner.commit().await,
+            None => self.inner.commit(mutations, signals).await,
             Some(Failure::LostAnswer) => {
                 // A commit that was refused is not an unknown one, so its own error is the answer.
-                self.inner.commit().await?;
+                self.inner.commit(mutations, signals).await?;
                 Err(unknown())
             }
             Some(failure) => {
@@ -258,9 +254,45 @@ impl<T: TitoTransaction> TitoTransaction for FaultTransaction<T> {
             }
         }
     }
+}
 
-    async fn rollback(&self) {
-        self.inner.rollback().await;
+impl TitoTransaction for FaultTransaction {
+    fn start_timestamp(&self) -> Timestamp {
+        self.inner.start_timestamp()
+    }
+
+    fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
+        async move {
+            let value = self.call(Call::Get, Keys::One(key), self.inner.get(key)).await?;
+            self.faults.note_rows(usize::from(value.is_some()));
+            Ok(value)
+        }
+        .boxed()
+    }
+
+    fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
+        async move {
+            let values = self.call(Call::BatchGet, Keys::Many(&keys), self.inner.batch_get(keys.clone())).await?;
+            self.faults.note_rows(values.iter().flatten().count());
+            Ok(values)
+        }
+        .boxed()
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
+        self.read_page(range, direction, limit).boxed()
+    }
+
+    fn claim<'a>(&'a self, keys: &'a [Vec<u8>], purpose: Claim) -> Option<BoxFuture<'a, Result<()>>> {
+        Some(self.claim_keys(keys, purpose).boxed())
+    }
+
+    fn commit(&self, mutations: Mutations, signals: Signals) -> BoxFuture<'_, Result<Timestamp>> {
+        self.commit(mutations, signals).boxed()
+    }
+
+    fn rollback(&self) -> BoxFuture<'_, ()> {
+        self.inner.rollback()
     }
 }
 

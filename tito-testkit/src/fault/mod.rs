@@ -4,32 +4,32 @@ mod engine;
 mod gate;
 mod rules;
 
-pub use engine::{FaultEngine, FaultTransaction};
+pub use engine::{FaultEngine, WithFaults};
 pub use gate::Gate;
 pub use rules::{Faults, Rule};
 
 /// The kinds of calls of an engine and its transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Call {
-    /// [`TitoEngine::begin`](tito_core::TitoEngine::begin).
+    /// [`Database::begin`](tito_core::Database::begin).
     Begin,
-    /// [`TitoEngine::timestamp`](tito_core::TitoEngine::timestamp).
+    /// [`Database::timestamp`](tito_core::Database::timestamp).
     Timestamp,
-    /// [`TitoTransaction::get`](tito_core::TitoTransaction::get).
+    /// [`Transaction::get`](tito_core::Transaction::get) of what the transaction has not written itself.
     Get,
-    /// [`TitoTransaction::batch_get`](tito_core::TitoTransaction::batch_get).
+    /// [`Transaction::batch_get`](tito_core::Transaction::batch_get).
     BatchGet,
-    /// [`TitoTransaction::scan`](tito_core::TitoTransaction::scan) and
-    /// [`scan_reverse`](tito_core::TitoTransaction::scan_reverse).
+    /// [`Transaction::scan`](tito_core::Transaction::scan) and
+    /// [`scan_reverse`](tito_core::Transaction::scan_reverse).
     Scan,
-    /// [`TitoTransaction::put`](tito_core::TitoTransaction::put).
+    /// [`Transaction::put`](tito_core::Transaction::put).
     Put,
-    /// [`TitoTransaction::insert`](tito_core::TitoTransaction::insert).
+    /// [`Transaction::insert`](tito_core::Transaction::insert).
     Insert,
-    /// [`TitoTransaction::delete`](tito_core::TitoTransaction::delete).
+    /// [`Transaction::delete`](tito_core::Transaction::delete).
     Delete,
-    /// [`TitoTransaction::lock_keys`](tito_core::TitoTransaction::lock_keys).
+    /// [`Transaction::lock_keys`](tito_core::Transaction::lock_keys).
     Lock,
-    /// [`TitoTransaction::commit`](tito_core::TitoTransaction::commit).
+    /// [`Transaction::commit`](tito_core::Transaction::commit).
     Commit,
 }

@@ -119,10 +119,10 @@ impl Faults {
     /// Begins a rule about calls of one kind. Its effect completes it:
     ///
     /// ```
-    /// # use tito_testkit::{Call, FaultEngine};
+    /// # use tito_testkit::{Call, FaultEngine, WithFaults};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), tito_core::TitoError> {
-    /// let db = FaultEngine::new(tito_testkit::in_memory().await?);
+    /// let db = FaultEngine::new(tito_testkit::in_memory().await?).database();
     /// let faults = db.faults();
     /// faults.at(Call::Commit).nth(2).unknown_after_effect();
     /// faults.at(Call::Get).key_prefix("data:user:").storage_error();
@@ -175,7 +175,11 @@ impl Faults {
         self.committing.lock().unwrap_or_else(PoisonError::into_inner).first().copied()
     }
 
-    pub(super) fn close(&self, reason: String) {
+    /// Closes the engine for everybody who goes by the one with faults, as an engine closes itself after an error of its
+    /// storage: all calls fail with [`TitoError::EngineClosed`] and this reason, those included that a gate or a delay
+    /// holds. The database without faults stays open.
+    pub fn close(&self, reason: impl Into<String>) {
+        let reason = reason.into();
         self.closed.send_if_modified(|closed| closed.is_none() && closed.replace(reason).is_none());
     }
 
@@ -258,7 +262,7 @@ impl Rule {
     }
 
     /// [`TitoError::Conflict`](tito_core::TitoError::Conflict); the transaction is over, and
-    /// [`transaction`](tito_core::TitoEngine::transaction) replays it.
+    /// [`transaction`](tito_core::Database::transaction) replays it.
     pub fn conflict(self) {
         self.complete(Effect::Conflict);
     }

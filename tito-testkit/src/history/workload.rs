@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::future::join_all;
 use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
-use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction};
+use tito_core::{Database, Result, Timestamp, Transaction};
 
 use super::{Key, Record, Step, Value};
 
@@ -35,7 +35,7 @@ impl Workload {
     ///
     /// # Panics
     /// If the engine stores something under these keys that was not written, or a task panics.
-    pub async fn run<E: TitoEngine>(&self, engine: &E) -> Vec<Record> {
+    pub async fn run(&self, engine: &Database) -> Vec<Record> {
         let shared = Arc::new(Shared::default());
         let tasks = (0..self.tasks).map(|task| {
             let (engine, shared) = (engine.clone(), shared.clone());
@@ -72,12 +72,7 @@ impl Shared {
 }
 
 /// None if the transaction did not even begin.
-async fn one_transaction<E: TitoEngine>(
-    engine: &E,
-    shared: &Shared,
-    random: &mut fastrand::Rng,
-    keys: Key,
-) -> Option<Record> {
+async fn one_transaction(engine: &Database, shared: &Shared, random: &mut fastrand::Rng, keys: Key) -> Option<Record> {
     let began_after = Timestamp::from_raw(shared.latest_commit.load(Ordering::SeqCst));
     let tx = engine.begin().await.ok()?;
     let mut record = Record { start: tx.start_timestamp(), began_after, steps: Vec::new(), commit: None };
@@ -101,12 +96,7 @@ async fn one_transaction<E: TitoEngine>(
 }
 
 /// None for an insert of what exists, which changes nothing.
-async fn one_step<T: TitoTransaction>(
-    tx: &T,
-    shared: &Shared,
-    random: &mut fastrand::Rng,
-    keys: Key,
-) -> Result<Option<Step>> {
+async fn one_step(tx: &Transaction, shared: &Shared, random: &mut fastrand::Rng, keys: Key) -> Result<Option<Step>> {
     let key = random.u8(0..keys);
     let step = match random.u8(0..10) {
         0..3 => Step::Get(key, tx.get(&key_bytes(key)).await?.as_deref().map(value_of)),

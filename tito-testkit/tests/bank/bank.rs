@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tito_core::TitoError;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_core::tikv::{TiKVBackend, TiKVTransaction};
+use tito_core::{TitoError, Transaction};
 use tito_worker::prelude::*;
 
 pub const ACCOUNTS: usize = 300;
@@ -40,7 +39,7 @@ impl Transfer {
     }
 
     /// Changes both accounts, writes the record and publishes the event, all in `tx`.
-    pub async fn write(&self, queue: &TitoQueue<TiKVBackend>, tx: &TiKVTransaction) -> Result<(), TitoError> {
+    pub async fn write(&self, queue: &TitoQueue, tx: &Transaction) -> Result<(), TitoError> {
         let accounts = vec![account(self.from), account(self.to)];
         let balances = tx.batch_get(accounts.clone()).await?;
         for ((key, balance), change) in accounts.into_iter().zip(balances).zip([-self.amount, self.amount]) {
@@ -56,7 +55,7 @@ impl Transfer {
 }
 
 /// Opens the accounts and creates the topic.
-pub async fn open_accounts(db: &TiKVBackend) {
+pub async fn open_accounts(db: &Database) {
     TitoQueue::new(db.clone()).create_topic(TOPIC, PARTITIONS).await.unwrap();
     db.transaction(|tx| async move {
         for number in 0..ACCOUNTS {
@@ -77,10 +76,10 @@ pub fn record(id: &str) -> Vec<u8> {
 }
 
 /// A worker that notes each transfer's effect, by adding one to the number under `effect:{id}`.
-pub fn worker(db: &TiKVBackend, share: PartitionConfig) -> Worker<TiKVBackend> {
+pub fn worker(db: &Database, share: PartitionConfig) -> Worker {
     Worker::builder(TitoQueue::new(db.clone()))
         .partitions(share)
-        .subscribe_transactional(TOPIC, Subscription::default(), |event: TitoEvent, tx: TiKVTransaction| async move {
+        .subscribe_transactional(TOPIC, Subscription::default(), |event: TitoEvent, tx: Transaction| async move {
             let effect = format!("effect:{}", event.payload::<String>()?).into_bytes();
             let times = tx.get(&effect).await?.map_or(0, |value| number(&value));
             tx.put(effect, (times + 1).to_string().into_bytes()).await
@@ -89,7 +88,7 @@ pub fn worker(db: &TiKVBackend, share: PartitionConfig) -> Worker<TiKVBackend> {
 }
 
 /// All keys that begin with `prefix`, without it, with their values.
-pub async fn stored(tx: &TiKVTransaction, prefix: &str) -> Result<BTreeMap<String, Vec<u8>>, TitoError> {
+pub async fn stored(tx: &Transaction, prefix: &str) -> Result<BTreeMap<String, Vec<u8>>, TitoError> {
     let found = tx.scan(KeyRange::prefix(prefix), 1_000_000).await?;
     let text = |key: Vec<u8>| String::from_utf8(key[prefix.len()..].to_vec()).unwrap();
     Ok(found.into_iter().map(|(key, value)| (text(key), value)).collect())

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tito_core::prelude::*;
-use tito_core::tikv::TiKVBackend;
 use tito_testkit::MockCluster;
 use tito_worker::{PartitionConfig, WorkerReport};
 
@@ -14,13 +13,13 @@ use crate::ledger::{Ledger, Said};
 const LATER_MILLIS: i64 = 3_600_000;
 
 /// Handles all events that are left, those put off included.
-pub async fn drain(cluster: &MockCluster, db: &TiKVBackend) -> WorkerReport {
+pub async fn drain(cluster: &MockCluster, db: &Database) -> WorkerReport {
     cluster.jump_clock(LATER_MILLIS);
     worker(db, PartitionConfig::all()).drain().await.unwrap()
 }
 
 /// Checks everything that is stored against what was said of the transfers.
-pub async fn check(cluster: &MockCluster, db: &TiKVBackend, ledger: &Ledger) {
+pub async fn check(cluster: &MockCluster, db: &Database, ledger: &Ledger) {
     let tx = db.begin().await.unwrap();
     for nothing in ["event:", "dead:"] {
         assert_eq!(stored(&tx, nothing).await.unwrap().len(), 0, "entries under {nothing}");
@@ -64,7 +63,7 @@ pub async fn check(cluster: &MockCluster, db: &TiKVBackend, ledger: &Ledger) {
 }
 
 /// Ends everything, and checks that no task of the engines or of the cluster is left.
-pub async fn assert_nothing_goes_on(cluster: MockCluster, engines: Vec<TiKVBackend>) {
+pub async fn assert_nothing_goes_on(cluster: MockCluster, engines: Vec<Database>) {
     for engine in &engines {
         engine.close().await;
     }

@@ -35,8 +35,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
+use tito_core::Database;
 use tito_core::tikv::TiKVBackend;
-use tito_testkit::MockCluster;
+use tito_testkit::{MockCluster, WithFaults};
 use tito_worker::PartitionConfig;
 use tokio::sync::watch;
 
@@ -52,7 +53,7 @@ const TRANSFERS: u64 = 10_000;
 /// Of each of the two processes.
 const TASKS: usize = 12;
 
-async fn connect(cluster: &MockCluster) -> TiKVBackend {
+async fn connect(cluster: &MockCluster) -> Database {
     TiKVBackend::builder(cluster.pd_endpoints())
         .clock(Arc::new(ClusterClock(cluster.clone())))
         .call_deadline(Duration::from_secs(5))

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use tito_core::TitoError;
 use tito_core::prelude::*;
-use tito_core::tikv::TiKVBackend;
 use tokio::sync::watch;
 
 use crate::bank::{ACCOUNTS, TOTAL, account, number, record, stored};
 use crate::ledger::Ledger;
 
 /// Takes snapshots until told to stop, and returns how many could be read to their end.
-pub async fn take(db: TiKVBackend, ledger: Arc<Ledger>, stopped: watch::Receiver<bool>) -> u64 {
+pub async fn take(db: Database, ledger: Arc<Ledger>, stopped: watch::Receiver<bool>) -> u64 {
     let mut taken = 0;
     while !*stopped.borrow() {
         match look(&db, &ledger).await {
@@ -25,7 +24,7 @@ pub async fn take(db: TiKVBackend, ledger: Arc<Ledger>, stopped: watch::Receiver
 }
 
 /// Reads one snapshot by a scan over the accounts' regions, and key by key.
-pub async fn look(db: &TiKVBackend, ledger: &Ledger) -> Result<(), TitoError> {
+pub async fn look(db: &Database, ledger: &Ledger) -> Result<(), TitoError> {
     let last_done = ledger.last_done();
     let tx = db.begin().await?;
     let scanned: Vec<i64> = stored(&tx, "account:").await?.values().map(|balance| number(balance)).collect();

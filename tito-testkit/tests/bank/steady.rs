@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tito_core::clock::{Clock, SystemClock};
-use tito_testkit::MockCluster;
 use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
+use tito_testkit::{MockCluster, WithFaults};
 use tito_worker::PartitionConfig;
 
 use crate::bank::{self, BOUNDARIES, Transfer, account, record};
@@ -82,7 +82,7 @@ async fn run(seed: u64) -> Course {
     }
     checks::drain(&cluster, &engine).await;
     checks::check(&cluster, &engine, &ledger).await;
-    let tx = tito_core::TitoEngine::begin(&engine).await.unwrap();
+    let tx = tito_core::Database::begin(&engine).await.unwrap();
     let accounts = bank::stored(&tx, "account:").await.unwrap();
     let balances = accounts.values().map(|balance| bank::number(balance)).collect();
     drop((tx, clerk));

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tito_core::TitoError;
-use tito_core::engine::TxOptions;
+use tito_core::TxOptions;
 use tito_core::prelude::*;
-use tito_core::tikv::TiKVBackend;
 use tito_worker::TitoQueue;
 
 use crate::bank::Transfer;
@@ -49,12 +48,12 @@ impl Ending {
 /// The transfers of one process.
 #[derive(Clone)]
 pub struct Clerk {
-    pub queue: TitoQueue<TiKVBackend>,
+    pub queue: TitoQueue,
     pub ledger: Arc<Ledger>,
 }
 
 impl Clerk {
-    pub fn new(db: &TiKVBackend, ledger: &Arc<Ledger>) -> Self {
+    pub fn new(db: &Database, ledger: &Arc<Ledger>) -> Self {
         Self { queue: TitoQueue::new(db.clone()), ledger: ledger.clone() }
     }
 

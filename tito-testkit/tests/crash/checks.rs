@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tito_core::embedded::{EmbeddedBackend, EmbeddedTransaction};
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::keys::KeyRange;
 use tito_core::model::TitoSchema;
@@ -10,7 +10,7 @@ use tito_core::prelude::*;
 
 use crate::model::{Account, Change, number};
 
-pub async fn check(db: &EmbeddedBackend, acknowledged: &BTreeSet<String>) {
+pub async fn check(db: &Database, acknowledged: &BTreeSet<String>) {
     let tx = db.begin().await.unwrap();
     let changes = db.clone().model::<Change>().rows().all(&tx).await.unwrap();
     let accounts = db.clone().model::<Account>().rows().all(&tx).await.unwrap();
@@ -27,18 +27,18 @@ pub async fn check(db: &EmbeddedBackend, acknowledged: &BTreeSet<String>) {
 }
 
 /// What holds in addition once nothing is due.
-pub async fn check_everything_is_handled(db: &EmbeddedBackend) {
+pub async fn check_everything_is_handled(db: &Database) {
     let tx = db.begin().await.unwrap();
     assert_eq!(entries(&tx, "event:").await.len(), 0);
     tx.rollback().await;
 }
 
-async fn entries(tx: &EmbeddedTransaction, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+async fn entries(tx: &Transaction, prefix: &str) -> BTreeMap<String, Vec<u8>> {
     let found = tx.scan(KeyRange::prefix(prefix), usize::MAX).await.unwrap();
     found.into_iter().map(|(key, value)| (String::from_utf8(key).unwrap(), value)).collect()
 }
 
-async fn assert_indexes_are_exact<M: TitoSchema>(tx: &EmbeddedTransaction, rows: &[M]) {
+async fn assert_indexes_are_exact<M: TitoSchema>(tx: &Transaction, rows: &[M]) {
     let table = M::table();
     let mut expected = BTreeMap::new();
     for row in rows {
@@ -66,7 +66,7 @@ fn assert_accounts_are_what_their_changes_made_them(changes: &[Change], accounts
 }
 
 /// Every change has its events: still stored, or done with exactly their effects. And there are no others.
-async fn assert_every_change_has_its_events(tx: &EmbeddedTransaction, changes: &[Change]) {
+async fn assert_every_change_has_its_events(tx: &Transaction, changes: &[Change]) {
     assert_eq!(entries(tx, "dead:").await.keys().collect::<Vec<_>>(), Vec::<&String>::new());
     let mut waiting: BTreeMap<(String, String), u64> = BTreeMap::new();
     for (key, value) in entries(tx, "event:").await {

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tito_core::embedded::{EmbeddedBackend, EmbeddedTransaction};
+use tito_core::Transaction;
+use tito_core::embedded::EmbeddedBackend;
 use tito_core::prelude::*;
 
 use crate::model::{Account, Change, worker};
@@ -26,7 +27,7 @@ pub async fn work(directory: &Path, round: u32, memtable_bytes: usize) {
     tokio::time::sleep(Duration::from_secs(30)).await;
 }
 
-async fn change_accounts(db: EmbeddedBackend, who: String) {
+async fn change_accounts(db: Database, who: String) {
     for number in 0.. {
         let id = format!("{who}-{number:05}");
         let changed = {
@@ -45,7 +46,7 @@ async fn change_accounts(db: EmbeddedBackend, who: String) {
     }
 }
 
-async fn change_account(db: EmbeddedBackend, id: String, tx: EmbeddedTransaction) -> Result<(), TitoError> {
+async fn change_account(db: Database, id: String, tx: Transaction) -> Result<(), TitoError> {
     let (accounts, changes) = (db.clone().model::<Account>(), db.model::<Change>());
     let account = format!("a{}", fastrand::u32(0..ACCOUNTS));
     let last = changes.query(Change::BY_ACCOUNT_AND_VERSION).prefix(account.clone()).reverse().first(&tx).await?;

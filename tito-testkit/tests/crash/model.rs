@@ -1,10 +1,9 @@
 //! What the killed program stores, and how it handles its events.
 
 use serde::{Deserialize, Serialize};
-use tito_core::TitoError;
-use tito_core::embedded::{EmbeddedBackend, EmbeddedTransaction};
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
+use tito_core::{TitoError, Transaction};
 use tito_worker::prelude::*;
 
 /// What changes. Its event `account` is counted, transactionally, under `handled:{account:…}`.
@@ -36,13 +35,13 @@ pub struct Change {
 const TOPICS: [&str; 3] = ["account", "plain", "effect"];
 
 /// A worker of all three topics. With `fails` some attempts fail and are made again.
-pub fn worker(db: &EmbeddedBackend, fails: bool) -> Worker<EmbeddedBackend> {
+pub fn worker(db: &Database, fails: bool) -> Worker {
     let may_fail =
         move || if fails && fastrand::u8(..) < 8 { Err(TitoError::Application("bad luck".into())) } else { Ok(()) };
     let few = || Subscription::default().new_topic_partitions(4);
     let engine = db.clone();
     Worker::builder(TitoQueue::new(db.clone()))
-        .subscribe_transactional(TOPICS[0], few(), move |event: TitoEvent, tx: EmbeddedTransaction| async move {
+        .subscribe_transactional(TOPICS[0], few(), move |event: TitoEvent, tx: Transaction| async move {
             count(&tx, &format!("handled:{}", event.entity)).await?;
             may_fail()
         })
@@ -54,14 +53,14 @@ pub fn worker(db: &EmbeddedBackend, fails: bool) -> Worker<EmbeddedBackend> {
                 may_fail()
             }
         })
-        .subscribe_transactional(TOPICS[2], few(), move |event: TitoEvent, tx: EmbeddedTransaction| async move {
+        .subscribe_transactional(TOPICS[2], few(), move |event: TitoEvent, tx: Transaction| async move {
             count(&tx, &format!("effect:{}", event.entity)).await?;
             may_fail()
         })
         .build()
 }
 
-async fn count(tx: &EmbeddedTransaction, key: &str) -> Result<(), TitoError> {
+async fn count(tx: &Transaction, key: &str) -> Result<(), TitoError> {
     let stored = tx.get(key.as_bytes()).await?;
     let count = stored.map_or(0, |value| number(&value)) + 1;
     tx.put(key.as_bytes().to_vec(), count.to_string().into_bytes()).await

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use serde_json::Value;
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_eventstore::types::Codec;
 use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, NewEvent, Select};
-use tito_testkit::{Call, FaultEngine, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 
 use crate::support::*;
 
-pub async fn sequences_are_consecutive_over_all_appends<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn sequences_are_consecutive_over_all_appends(db: Database, _: TestClock) {
     let store = store(&db).await;
     assert_eq!(store.last_sequence().await.unwrap(), 0);
     assert_eq!(store.append(event("account.1", "opened")).await.unwrap(), 1);
@@ -24,7 +25,7 @@ pub async fn sequences_are_consecutive_over_all_appends<E: TitoEngine>(db: E, _:
     assert_eq!(store.event(4).await.unwrap(), None);
 }
 
-pub async fn an_append_is_all_or_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_append_is_all_or_nothing(db: Database, _: TestClock) {
     let store = store(&db).await;
     let refused = store.append([event("account.1", "opened"), event("account.2", "opened").expect_sequence(7)]).await;
     assert!(matches!(refused, Err(EventStoreError::SequenceConflict { expected: 7, actual: 0, .. })), "{refused:?}");
@@ -34,7 +35,7 @@ pub async fn an_append_is_all_or_nothing<E: TitoEngine>(db: E, _: TestClock) {
     assert_eq!(sequences(&store, Select::all()).await, NONE);
 }
 
-pub async fn an_id_is_appended_once<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_id_is_appended_once(db: Database, _: TestClock) {
     let store = store(&db).await;
     let first = event("account.1", "opened").id("a");
     assert_eq!(store.append(first.clone()).await.unwrap(), 1);
@@ -55,7 +56,7 @@ pub async fn an_id_is_appended_once<E: TitoEngine>(db: E, _: TestClock) {
     assert_eq!((twice.0.unwrap(), twice.1.unwrap()), (5, 5));
 }
 
-pub async fn ids_and_times_are_made_up_where_none_is_given<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn ids_and_times_are_made_up_where_none_is_given(db: Database, clock: TestClock) {
     let ids = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let made = ids.clone();
     let manager = Manager::builder(db.clone())
@@ -76,7 +77,7 @@ pub async fn ids_and_times_are_made_up_where_none_is_given<E: TitoEngine>(db: E,
     assert_ne!(stored[0].id(), stored[1].id());
 }
 
-pub async fn an_event_is_read_as_it_was_written<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_event_is_read_as_it_was_written(db: Database, _: TestClock) {
     let store = store(&db).await;
     let time = DateTime::<Utc>::from_timestamp_micros(-1_234_567).unwrap();
     let data: Vec<u8> = (0..=255).collect();
@@ -101,7 +102,7 @@ pub async fn an_event_is_read_as_it_was_written<E: TitoEngine>(db: E, _: TestClo
     assert_eq!(read(&store, "konto.größe-🎈").await, [stored]);
 }
 
-pub async fn rows_and_events_and_other_stores_commit_together<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn rows_and_events_and_other_stores_commit_together(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
     let bank = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     let audit = manager.create_event_store(EventStoreConfig::new("audit")).await.unwrap();
@@ -116,7 +117,7 @@ pub async fn rows_and_events_and_other_stores_commit_together<E: TitoEngine>(db:
     assert_eq!((bank.last_sequence().await.unwrap(), audit.last_sequence().await.unwrap()), (1, 2));
 
     let (to_bank, to_audit) = (bank.clone(), audit.clone());
-    let refused = db.transaction_with(TxOptions::default(), |tx: E::Transaction| async move {
+    let refused = db.transaction_with(TxOptions::default(), |tx: Transaction| async move {
         tx.put(b"row".to_vec(), b"2".to_vec()).await?;
         to_audit.append_in(&tx, event("log.1", "noted")).await?;
         to_bank.append_in(&tx, event("account.1", "opened").expect_sequence(0)).await
@@ -127,7 +128,7 @@ pub async fn rows_and_events_and_other_stores_commit_together<E: TitoEngine>(db:
     assert_eq!(db.begin().await.unwrap().get(b"row").await.unwrap(), Some(b"1".to_vec()));
 }
 
-pub async fn a_transaction_that_is_rolled_back_appends_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_transaction_that_is_rolled_back_appends_nothing(db: Database, _: TestClock) {
     let store = store(&db).await;
     let tx = db.begin().await.unwrap();
     store.append_in(&tx, event("account.1", "opened")).await.unwrap();
@@ -135,7 +136,7 @@ pub async fn a_transaction_that_is_rolled_back_appends_nothing<E: TitoEngine>(db
     assert_eq!(store.append(event("account.2", "opened")).await.unwrap(), 1);
 }
 
-pub async fn a_transaction_appends_to_a_store_several_times<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_transaction_appends_to_a_store_several_times(db: Database, _: TestClock) {
     let store = store(&db).await;
     let tx = db.begin().await.unwrap();
     assert_eq!(store.append_in(&tx, event("account.1", "opened").id("a").expect_sequence(0)).await.unwrap(), 1);
@@ -145,7 +146,7 @@ pub async fn a_transaction_appends_to_a_store_several_times<E: TitoEngine>(db: E
     assert_eq!(sequences(&store, "account.1").await, [1, 2]);
 }
 
-pub async fn events_are_republished_in_the_same_transaction<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn events_are_republished_in_the_same_transaction(db: Database, clock: TestClock) {
     let manager = Manager::new(db.clone());
     let store = manager.create_event_store(EventStoreConfig::new("bank").republish("bank-events")).await.unwrap();
     store.append(event("account.1", "opened").id("a")).await.unwrap();
@@ -170,7 +171,7 @@ pub async fn events_are_republished_in_the_same_transaction<E: TitoEngine>(db: E
     }
 }
 
-pub async fn a_deleted_store_takes_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_deleted_store_takes_nothing(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
     let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     store.append(event("account.1", "opened")).await.unwrap();
@@ -184,7 +185,7 @@ pub async fn a_deleted_store_takes_nothing<E: TitoEngine>(db: E, _: TestClock) {
     assert_eq!(new.last_sequence().await.unwrap(), 0);
 }
 
-pub async fn large_appends_are_taken_up_to_the_limits<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn large_appends_are_taken_up_to_the_limits(db: Database, _: TestClock) {
     let store = store(&db).await;
     let large = |bytes: usize| NewEvent::raw("account.1", "opened", vec![7; bytes]);
     let too_large = store.append(large(1 << 20)).await.unwrap_err();
@@ -198,8 +199,8 @@ pub async fn large_appends_are_taken_up_to_the_limits<E: TitoEngine>(db: E, _: T
     assert_eq!(store.append((0..1500).map(|_| event("account.3", "noted")).collect::<Vec<_>>()).await.unwrap(), 1501);
 }
 
-pub async fn an_unknown_outcome_is_found_out<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn an_unknown_outcome_is_found_out(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let store = store(&db).await;
     let opened = |entity: &str| event(entity, "opened").expect_sequence(0);
     // It took effect: what it expected does not hold any more, and it is there all the same.
@@ -217,8 +218,8 @@ pub async fn an_unknown_outcome_is_found_out<E: TitoEngine>(db: E, _: TestClock)
     assert_eq!(sequences(&store, Select::all()).await, [1, 2, 3, 4, 5]);
 }
 
-pub async fn an_outcome_that_stays_unknown_is_told_as_such<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn an_outcome_that_stays_unknown_is_told_as_such(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let store = store(&db).await;
     db.faults().at(Call::Commit).unknown_after_effect();
     for later in 2..10 {
@@ -233,8 +234,8 @@ pub async fn an_outcome_that_stays_unknown_is_told_as_such<E: TitoEngine>(db: E,
     assert_eq!(store.last_sequence().await.unwrap(), 1);
 }
 
-pub async fn appends_share_transactions_with_those_that_wait<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn appends_share_transactions_with_those_that_wait(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let store = store(&db).await;
     let gate = db.faults().at(Call::Commit).hold();
     let before = db.faults().count(Call::Commit);
@@ -253,7 +254,7 @@ pub async fn appends_share_transactions_with_those_that_wait<E: TitoEngine>(db: 
     assert_eq!(db.faults().count(Call::Commit) - before, 2);
 }
 
-pub async fn an_append_whose_future_is_dropped_holds_up_nobody<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_append_whose_future_is_dropped_holds_up_nobody(db: Database, _: TestClock) {
     let store = store(&db).await;
     for number in 0..10 {
         // Dropped while it waits.

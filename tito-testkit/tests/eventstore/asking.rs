@@ -8,7 +8,7 @@ use tito_core::BoxError;
 use tito_core::clock::Clock;
 use tito_core::prelude::*;
 use tito_eventstore::{Event, EventStoreError, Evolver, Model, OnError, Watch, WatchError};
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::*;
 
@@ -43,7 +43,7 @@ fn seen(except: &[u64], up_to: u64) -> Seen {
     Seen((1..=up_to).filter(|sequence| !except.contains(sequence)).collect())
 }
 
-pub async fn a_watcher_passes_over_what_it_is_told_to<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_watcher_passes_over_what_it_is_told_to(db: Database, _: TestClock) {
     // While it catches up, and while it follows.
     for catches_up in [true, false] {
         let counting = Counting::new(&db).await;
@@ -81,10 +81,7 @@ pub async fn a_watcher_passes_over_what_it_is_told_to<E: TitoEngine>(db: E, _: T
     }
 }
 
-pub async fn a_watcher_without_a_handler_stops_before_an_event_that_can_not_be_read<E: TitoEngine>(
-    db: E,
-    _: TestClock,
-) {
+pub async fn a_watcher_without_a_handler_stops_before_an_event_that_can_not_be_read(db: Database, _: TestClock) {
     for (is_damaged, catches_up) in [(false, false), (false, true), (true, false), (true, true)] {
         let counting = Counting::new(&db).await;
         counting.append(14, if is_damaged { &[] } else { &[11] }).await;
@@ -106,7 +103,7 @@ pub async fn a_watcher_without_a_handler_stops_before_an_event_that_can_not_be_r
     }
 }
 
-pub async fn a_handler_can_end_a_watcher<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_handler_can_end_a_watcher(db: Database, _: TestClock) {
     let store = store(&db).await;
     let stops = |met: &WatchError<'_>| if met.sequence == Some(4) { OnError::Stop } else { OnError::Skip };
     let watcher = store.watch(Seen::default(), Watch::filter("a.1").on_error(stops)).await.unwrap();
@@ -132,7 +129,7 @@ impl Evolver for Mended {
     }
 }
 
-pub async fn a_watcher_tries_again_at_growing_intervals<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_watcher_tries_again_at_growing_intervals(db: Database, clock: TestClock) {
     let (store, is_mended) = (store(&db).await, Arc::new(AtomicBool::new(false)));
     let (told, handler) = noting(|_| OnError::TryAgain);
     let (times, by) = (Arc::new(Mutex::new(Vec::new())), clock.clone());
@@ -156,7 +153,7 @@ pub async fn a_watcher_tries_again_at_growing_intervals<E: TitoEngine>(db: E, cl
     assert_eq!(attempts, (1..=8).map(|attempt| (Some(2), attempt)).collect::<Vec<_>>());
 }
 
-pub async fn a_watcher_that_tries_again_finds_an_event_repaired<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_watcher_that_tries_again_finds_an_event_repaired(db: Database, clock: TestClock) {
     let is_mended = Arc::new(AtomicBool::new(false));
     let asked = is_mended.clone();
     let upcast = move |bytes: &[u8]| match asked.load(Ordering::SeqCst) || bytes != b"poison" {
@@ -179,7 +176,7 @@ pub async fn a_watcher_that_tries_again_finds_an_event_repaired<E: TitoEngine>(d
     assert_eq!(attempts, [(Some(5), 1), (Some(11), 1)]);
 }
 
-pub async fn attempts_are_counted_for_each_event_and_then_given_up<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn attempts_are_counted_for_each_event_and_then_given_up(db: Database, clock: TestClock) {
     let counting = Counting::new(&db).await;
     counting.append(14, &[3, 4]).await;
     let (told, handler) = noting(|met| if met.attempt < 3 { OnError::TryAgain } else { OnError::Skip });
@@ -196,7 +193,7 @@ pub async fn attempts_are_counted_for_each_event_and_then_given_up<E: TitoEngine
     assert_eq!(attempts, [3, 4].map(|sequence| [1, 2, 3].map(|attempt| (Some(sequence), attempt))).concat());
 }
 
-pub async fn a_watcher_that_is_stopped_makes_one_more_attempt<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_watcher_that_is_stopped_makes_one_more_attempt(db: Database, clock: TestClock) {
     let store = store(&db).await;
     let (told, handler) = noting(|_| OnError::TryAgain);
     let watcher = store.watch(Seen::default(), Watch::filter("a.1").on_error(handler)).await.unwrap();
@@ -215,7 +212,7 @@ pub async fn a_watcher_that_is_stopped_makes_one_more_attempt<E: TitoEngine>(db:
     assert_eq!(watcher.stop().await.unwrap().1, [1, 2, 3]);
 }
 
-pub async fn a_watcher_that_is_dropped_while_it_rests_is_gone<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_watcher_that_is_dropped_while_it_rests_is_gone(db: Database, clock: TestClock) {
     let store = store(&db).await;
     store.append(event("a.1", "poison")).await.unwrap();
     let (told, handler) = noting(|_| OnError::TryAgain);
@@ -246,8 +243,8 @@ impl Evolver for Held {
     }
 }
 
-pub async fn a_handler_is_told_of_the_engine_and_can_end_its_watcher<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_handler_is_told_of_the_engine_and_can_end_its_watcher(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     let store = store(&db).await;
     let (told, handler) = noting(|met| if met.attempt < 3 { OnError::Skip } else { OnError::Stop });
     let watcher = store.watch(Seen::default(), Watch::filter("a").on_error(handler)).await.unwrap();

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use tito_core::embedded::EmbeddedBackend;
 use tito_core::prelude::*;
 use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Manager, OnError, Select, Watch};
-use tito_testkit::{Call, FaultEngine};
+use tito_testkit::{Call, FaultEngine, WithFaults};
 
 use crate::support::*;
 
@@ -27,7 +26,7 @@ macro_rules! facts {
             $(#[tokio::test]
             async fn $fact() {
                 let database = tito_testkit::on_disk().await.unwrap();
-                super::$fact(database.engine().clone()).await;
+                super::$fact(database.database().clone()).await;
             })+
         }
     };
@@ -52,7 +51,7 @@ fn is_closed(error: &EventStoreError) -> bool {
 }
 
 /// What a wait comes to that is under way when the engine is closed. It has to be one that would never end.
-async fn closed_while<T>(db: &EmbeddedBackend, wait: impl Future<Output = T>) -> T {
+async fn closed_while<T>(db: &Database, wait: impl Future<Output = T>) -> T {
     let mut wait = Box::pin(wait);
     // Enough for what it does before it waits.
     for _ in 0..200 {
@@ -63,7 +62,7 @@ async fn closed_while<T>(db: &EmbeddedBackend, wait: impl Future<Output = T>) ->
     tokio::time::timeout(PATIENCE, closing).await.expect("it ends")
 }
 
-async fn a_tail_ends(db: EmbeddedBackend) {
+async fn a_tail_ends(db: Database) {
     let store = store(&db).await;
     store.append(event("a.1", "x")).await.unwrap();
     let mut tail = store.tail(Select::all());
@@ -73,14 +72,14 @@ async fn a_tail_ends(db: EmbeddedBackend) {
     assert!(tail.next().await.is_none());
 }
 
-async fn a_tail_that_polls_ends(db: EmbeddedBackend) {
-    let store = store(&FaultEngine::new(db.clone()).with_foreign_writers()).await;
+async fn a_tail_that_polls_ends(db: Database) {
+    let store = store(&FaultEngine::new(db.clone()).with_foreign_writers().database()).await;
     let mut tail = store.tail(Select::all());
     let error = closed_while(&db, tail.next()).await.unwrap().unwrap_err();
     assert!(is_closed(&error), "{error:?}");
 }
 
-async fn a_watcher_ends_and_whoever_waits_for_it_learns_of_it(db: EmbeddedBackend) {
+async fn a_watcher_ends_and_whoever_waits_for_it_learns_of_it(db: Database) {
     let store = store(&db).await;
     let watcher = store.watch(Seen::default(), "a").await.unwrap();
     assert!(!closed_while(&db, watcher.reached(1)).await);
@@ -88,10 +87,10 @@ async fn a_watcher_ends_and_whoever_waits_for_it_learns_of_it(db: EmbeddedBacken
     assert!(is_closed(&error), "{error:?}");
 }
 
-async fn a_watcher_that_rests_ends(db: EmbeddedBackend) {
+async fn a_watcher_that_rests_ends(db: Database) {
     // With a clock of its own that stands still.
     let clock = tito_testkit::TestClock::new();
-    let store = store(&FaultEngine::new(db.clone()).with_clock(clock.shared())).await;
+    let store = store(&FaultEngine::new(db.clone()).with_clock(clock.shared()).database()).await;
     store.append(event("a.1", "poison")).await.unwrap();
     let watch = Watch::filter("a").no_wait().on_error(|_| OnError::TryAgain);
     let watcher = store.watch(Seen::default(), watch).await.unwrap();
@@ -100,8 +99,8 @@ async fn a_watcher_that_rests_ends(db: EmbeddedBackend) {
     assert!(is_closed(&error), "{error:?}");
 }
 
-async fn a_watcher_that_waits_for_the_engine_ends(db: EmbeddedBackend) {
-    let faulty = FaultEngine::new(db.clone());
+async fn a_watcher_that_waits_for_the_engine_ends(db: Database) {
+    let faulty = FaultEngine::new(db.clone()).database();
     let store = store(&faulty).await;
     let watcher = store.watch(Seen::default(), "a").await.unwrap();
     faulty.faults().at(Call::Scan).always().storage_error();
@@ -111,9 +110,9 @@ async fn a_watcher_that_waits_for_the_engine_ends(db: EmbeddedBackend) {
     assert!(is_closed(&error), "{error:?}");
 }
 
-async fn catching_up_ends(db: EmbeddedBackend) {
+async fn catching_up_ends(db: Database) {
     let clock = tito_testkit::TestClock::new();
-    let store = store(&FaultEngine::new(db.clone()).with_clock(clock.shared())).await;
+    let store = store(&FaultEngine::new(db.clone()).with_clock(clock.shared()).database()).await;
     store.append(event("a.1", "poison")).await.unwrap();
     let watch = Watch::filter("a").on_error(|_| OnError::TryAgain);
     let error = closed_while(&db, store.watch(Seen::default(), watch)).await.unwrap_err();
@@ -121,7 +120,7 @@ async fn catching_up_ends(db: EmbeddedBackend) {
 }
 
 /// Holds the turn of a store for ever.
-async fn hold(store: &EventStore<EmbeddedBackend>) -> tokio::task::JoinHandle<()> {
+async fn hold(store: &EventStore) -> tokio::task::JoinHandle<()> {
     let (held, is_held) = tokio::sync::oneshot::channel();
     let held = std::sync::Arc::new(std::sync::Mutex::new(Some(held)));
     let store = store.clone();
@@ -138,7 +137,7 @@ async fn hold(store: &EventStore<EmbeddedBackend>) -> tokio::task::JoinHandle<()
     holding
 }
 
-async fn an_append_that_waits_for_a_turn_ends(db: EmbeddedBackend) {
+async fn an_append_that_waits_for_a_turn_ends(db: Database) {
     let store = store(&db).await;
     let holding = hold(&store).await;
     let error = closed_while(&db, store.append(event("a.1", "x"))).await.unwrap_err();
@@ -146,7 +145,7 @@ async fn an_append_that_waits_for_a_turn_ends(db: EmbeddedBackend) {
     holding.abort();
 }
 
-async fn an_append_that_waits_for_a_runtime_that_is_not_driven_ends(db: EmbeddedBackend) {
+async fn an_append_that_waits_for_a_runtime_that_is_not_driven_ends(db: Database) {
     let store = store(&db).await;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut first = Box::pin(store.append(event("a.1", "x")));
@@ -162,8 +161,8 @@ async fn an_append_that_waits_for_a_runtime_that_is_not_driven_ends(db: Embedded
     runtime.shutdown_background();
 }
 
-async fn an_append_that_looks_into_an_unknown_outcome_ends(db: EmbeddedBackend) {
-    let faulty = FaultEngine::new(db.clone());
+async fn an_append_that_looks_into_an_unknown_outcome_ends(db: Database) {
+    let faulty = FaultEngine::new(db.clone()).database();
     let store = store(&faulty).await;
     faulty.faults().at(Call::Commit).unknown_without_effect();
     let gate = faulty.faults().at(Call::Commit).nth(2).hold();
@@ -179,7 +178,7 @@ async fn an_append_that_looks_into_an_unknown_outcome_ends(db: EmbeddedBackend) 
     assert!(matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::CommitUnknown { .. })));
 }
 
-async fn changes_of_a_store_that_wait_for_a_turn_end(db: EmbeddedBackend) {
+async fn changes_of_a_store_that_wait_for_a_turn_end(db: Database) {
     let manager = Manager::new(db.clone());
     let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     let holding = hold(&store).await;
@@ -192,7 +191,7 @@ async fn changes_of_a_store_that_wait_for_a_turn_end(db: EmbeddedBackend) {
     holding.abort();
 }
 
-async fn what_begins_afterwards_ends(db: EmbeddedBackend) {
+async fn what_begins_afterwards_ends(db: Database) {
     let store = store(&db).await;
     let mut tail = store.tail(Select::all());
     db.close().await;

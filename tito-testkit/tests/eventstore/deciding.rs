@@ -1,7 +1,7 @@
 use tito_core::BoxError;
 use tito_core::prelude::*;
 use tito_eventstore::{Command, Decider, Event, EventStore, EventStoreError, Evolver, Model, NewEvent, Select, Viewer};
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::*;
 
@@ -47,13 +47,13 @@ impl Viewer for Counter {
     }
 }
 
-async fn evolved<E: TitoEngine>(store: &EventStore<E>) -> Model<Counter> {
+async fn evolved(store: &EventStore) -> Model<Counter> {
     let mut model = Model::new(Counter::default());
     store.evolve(&mut model, "counter.1").await.unwrap();
     model
 }
 
-pub async fn a_decision_by_an_outdated_model_is_refused<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_decision_by_an_outdated_model_is_refused(db: Database, _: TestClock) {
     let store = store(&db).await;
     let mut outdated = evolved(&store).await;
     let fresh = evolved(&store).await;
@@ -69,7 +69,7 @@ pub async fn a_decision_by_an_outdated_model_is_refused<E: TitoEngine>(db: E, _:
     assert_eq!(outdated.last_sequence("counter.2"), 0);
 }
 
-pub async fn a_model_evolves_by_what_it_decides<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_model_evolves_by_what_it_decides(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append(event("other.1", "x")).await.unwrap();
     let mut plain = Counter::default();
@@ -78,7 +78,7 @@ pub async fn a_model_evolves_by_what_it_decides<E: TitoEngine>(db: E, _: TestClo
     assert_eq!(store.decide_and_evolve(&mut plain, &Count { times: 0 }).await.unwrap(), None);
 }
 
-pub async fn a_refused_or_invalid_command_appends_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_refused_or_invalid_command_appends_nothing(db: Database, _: TestClock) {
     let store = store(&db).await;
     let counter = Counter { count: LIMIT };
     let refused = store.decide(&counter, &Count { times: 1 }).await.unwrap_err();
@@ -89,7 +89,7 @@ pub async fn a_refused_or_invalid_command_appends_nothing<E: TitoEngine>(db: E, 
     assert_eq!(store.last_sequence().await.unwrap(), 0);
 }
 
-pub async fn tasks_that_share_a_model_lose_no_decision<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn tasks_that_share_a_model_lose_no_decision(db: Database, _: TestClock) {
     let store = store(&db).await;
     let model = evolved(&store).await;
     let tasks = (0..8).map(|_| {
@@ -115,7 +115,7 @@ pub async fn tasks_that_share_a_model_lose_no_decision<E: TitoEngine>(db: E, _: 
     assert_eq!(evolved(&store).await.with(Clone::clone), model.with(Clone::clone));
 }
 
-pub async fn a_model_skips_what_it_has_applied<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_model_skips_what_it_has_applied(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append([event("counter.1", "counted"), event("counter.2", "counted")]).await.unwrap();
     let mut model = Model::new(Counter::default());
@@ -145,7 +145,7 @@ impl Decider<Tell> for Told {
     }
 }
 
-pub async fn each_event_of_a_decision_expects_what_the_model_has_seen<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn each_event_of_a_decision_expects_what_the_model_has_seen(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append(event("a.1", "x").id("there")).await.unwrap();
     let outdated = Model::new(Told::default());
@@ -162,7 +162,7 @@ pub async fn each_event_of_a_decision_expects_what_the_model_has_seen<E: TitoEng
     assert_eq!(store.decide(&current, &partly_there).await.unwrap(), Some(2));
 }
 
-pub async fn a_decision_with_an_expectation_of_its_own_loses_no_event<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_decision_with_an_expectation_of_its_own_loses_no_event(db: Database, _: TestClock) {
     let store = store(&db).await;
     let mut model = Model::new(Told::default());
     store.append([event("a.1", "x"), event("a.1", "x")]).await.unwrap();
@@ -173,8 +173,8 @@ pub async fn a_decision_with_an_expectation_of_its_own_loses_no_event<E: TitoEng
     assert_eq!(model.with(|told| told.0.0.clone()), [5, 1, 2, 3, 4]);
 }
 
-pub async fn an_error_after_a_decision_was_appended_does_not_ask_for_it_again<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn an_error_after_a_decision_was_appended_does_not_ask_for_it_again(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let store = store(&db).await;
     db.faults().at(Call::Scan).storage_error();
     let error = store.decide_and_evolve(&mut Counter::default(), &Count { times: 2 }).await.unwrap_err();

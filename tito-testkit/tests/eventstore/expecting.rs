@@ -5,7 +5,7 @@ use tito_testkit::TestClock;
 use crate::support::*;
 
 /// What an append is told that the last sequence is, if it is refused.
-async fn actual<E: TitoEngine>(store: &EventStore<E>, event: NewEvent) -> Option<u64> {
+async fn actual(store: &EventStore, event: NewEvent) -> Option<u64> {
     match store.append(event).await {
         Ok(_) => None,
         Err(EventStoreError::SequenceConflict { actual, .. }) => Some(actual),
@@ -13,7 +13,7 @@ async fn actual<E: TitoEngine>(store: &EventStore<E>, event: NewEvent) -> Option
     }
 }
 
-pub async fn the_last_sequence_of_an_entity_is_compared<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn the_last_sequence_of_an_entity_is_compared(db: Database, _: TestClock) {
     let store = store(&db).await;
     let deposit = |sequence| event("account.1", "deposited").expect_sequence(sequence);
     assert_eq!(actual(&store, deposit(1)).await, Some(0));
@@ -30,7 +30,7 @@ pub async fn the_last_sequence_of_an_entity_is_compared<E: TitoEngine>(db: E, _:
     assert!(error.is_retryable());
 }
 
-pub async fn patterns_are_compared_too<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn patterns_are_compared_too(db: Database, _: TestClock) {
     let store = store(&db).await;
     for (entity, event_type) in
         [("a.1", "x"), ("a.2", "y"), ("b.1", "y"), ("b.2", "x"), ("c.3", "z"), ("a.1", "y"), ("b.1", "x")]
@@ -66,7 +66,7 @@ pub async fn patterns_are_compared_too<E: TitoEngine>(db: E, _: TestClock) {
     assert_eq!(actual(&store, event("e.9", "w").expect_sequence_of("*.*.z", 5)).await, None);
 }
 
-pub async fn expectations_are_about_what_was_there_before_the_append<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn expectations_are_about_what_was_there_before_the_append(db: Database, _: TestClock) {
     let store = store(&db).await;
     let both = [event("a.1", "x").expect_sequence(0), event("a.1", "y").expect_sequence(0)];
     assert_eq!(store.append(both).await.unwrap(), 2);
@@ -74,7 +74,7 @@ pub async fn expectations_are_about_what_was_there_before_the_append<E: TitoEngi
     assert!(store.append(one_after_another).await.is_err());
 }
 
-pub async fn an_event_that_is_there_already_expects_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_event_that_is_there_already_expects_nothing(db: Database, _: TestClock) {
     let store = store(&db).await;
     let opened = event("a.1", "opened").id("once").expect_sequence(0);
     assert_eq!(store.append(opened.clone()).await.unwrap(), 1);

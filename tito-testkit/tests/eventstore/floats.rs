@@ -96,7 +96,7 @@ impl Snapshot for All {
     }
 }
 
-pub async fn floats_of_events_and_snapshots_are_read_back_as_they_were_written<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn floats_of_events_and_snapshots_are_read_back_as_they_were_written(db: Database, _: TestClock) {
     let mut random = fastrand::Rng::with_seed(seed());
     let config = EventStoreConfig::new("bank").republish("bank-events");
     let store = Manager::new(db.clone()).create_event_store(config).await.unwrap();

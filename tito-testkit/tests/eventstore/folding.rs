@@ -6,7 +6,7 @@ use tito_testkit::TestClock;
 
 use crate::support::*;
 
-pub async fn a_model_is_folded_from_what_is_selected<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_model_is_folded_from_what_is_selected(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append((0..1000).map(|number| event(&format!("a.{}", number % 3), "x")).collect::<Vec<_>>()).await.unwrap();
     let mut seen = Seen::default();
@@ -19,7 +19,7 @@ pub async fn a_model_is_folded_from_what_is_selected<E: TitoEngine>(db: E, _: Te
     assert_eq!(store.evolve(&mut Seen::default(), "b").await.unwrap(), 0);
 }
 
-pub async fn an_evolver_that_fails_keeps_what_it_has_folded<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_evolver_that_fails_keeps_what_it_has_folded(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append(["x", "poison", "x"].map(|event_type| event("a.1", event_type))).await.unwrap();
     let mut seen = Seen::default();
@@ -29,7 +29,7 @@ pub async fn an_evolver_that_fails_keeps_what_it_has_folded<E: TitoEngine>(db: E
     assert_eq!(seen.0, [1]);
 }
 
-pub async fn evolving_ends_while_writers_go_on<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn evolving_ends_while_writers_go_on(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append((0..500).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
     let writing = {

@@ -7,19 +7,19 @@ use tito_testkit::TestClock;
 
 use crate::support::*;
 
-async fn limited<E: TitoEngine>(db: &E, limits: Limits) -> (Manager<E>, EventStore<E>) {
+async fn limited(db: &Database, limits: Limits) -> (Manager, EventStore) {
     let manager = Manager::new(db.clone());
     let store = manager.create_event_store(EventStoreConfig::new("bank").limits(limits)).await.unwrap();
     (manager, store)
 }
 
 /// How many keys there are of stores, but for the definitions.
-async fn keys_of_stores<E: TitoEngine>(db: &E) -> usize {
+async fn keys_of_stores(db: &Database) -> usize {
     let tx = db.begin().await.unwrap();
     tx.scan(keys::KeyRange::prefix("log:"), 100_000).await.unwrap().len()
 }
 
-pub async fn the_oldest_events_over_a_limit_are_dropped<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn the_oldest_events_over_a_limit_are_dropped(db: Database, _: TestClock) {
     let (manager, store) = limited(&db, Limits::default().events(700)).await;
     manager.sweep().await.unwrap();
     for _ in 0..3 {
@@ -42,7 +42,7 @@ pub async fn the_oldest_events_over_a_limit_are_dropped<E: TitoEngine>(db: E, _:
     assert_eq!(info.last_sequence, 1200);
 }
 
-pub async fn events_of_an_age_are_dropped<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn events_of_an_age_are_dropped(db: Database, clock: TestClock) {
     let (manager, store) = limited(&db, Limits::default().age(Duration::from_secs(60))).await;
     for _ in 0..3 {
         // It does not matter when it happened, but when it was appended.
@@ -59,7 +59,7 @@ pub async fn events_of_an_age_are_dropped<E: TitoEngine>(db: E, clock: TestClock
     assert_eq!((info.first_sequence, info.last_sequence, info.events, info.bytes), (7, 6, 0, 0));
 }
 
-pub async fn sequences_are_not_used_again<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn sequences_are_not_used_again(db: Database, _: TestClock) {
     let (manager, store) = limited(&db, Limits::default().events(0)).await;
     store.append([event("a.1", "x").id("a"), event("a.1", "y")]).await.unwrap();
     manager.sweep().await.unwrap();
@@ -71,7 +71,7 @@ pub async fn sequences_are_not_used_again<E: TitoEngine>(db: E, _: TestClock) {
     assert_eq!(store.append(event("a.1", "x").id("a")).await.unwrap(), 4);
 }
 
-pub async fn what_a_deleted_store_leaves_is_removed<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn what_a_deleted_store_leaves_is_removed(db: Database, clock: TestClock) {
     let manager = Manager::new(db.clone());
     let other = manager.create_event_store(EventStoreConfig::new("other")).await.unwrap();
     other.append(event("a.1", "x")).await.unwrap();
@@ -90,7 +90,7 @@ pub async fn what_a_deleted_store_leaves_is_removed<E: TitoEngine>(db: E, clock:
     assert_eq!(sequences(&other, Select::all()).await, [1]);
 }
 
-pub async fn a_damaged_store_does_not_keep_others_from_being_swept<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_damaged_store_does_not_keep_others_from_being_swept(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
     let limited = |name| EventStoreConfig::new(name).limits(Limits::default().events(1));
     let damaged = manager.create_event_store(limited("a")).await.unwrap();
@@ -111,7 +111,7 @@ pub async fn a_damaged_store_does_not_keep_others_from_being_swept<E: TitoEngine
     assert_eq!(sequences(&other, Select::all()).await, [2]);
 }
 
-pub async fn sweeps_at_once_beside_writers_and_watchers_count_right<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn sweeps_at_once_beside_writers_and_watchers_count_right(db: Database, _: TestClock) {
     let (manager, store) = limited(&db, Limits::default().events(300)).await;
     let watcher = store.watch(Seen::default(), Select::all()).await.unwrap();
     let writing = async {
@@ -121,7 +121,7 @@ pub async fn sweeps_at_once_beside_writers_and_watchers_count_right<E: TitoEngin
             assert!(watcher.reached(last).await);
         }
     };
-    let sweeping = |manager: Manager<E>| async move {
+    let sweeping = |manager: Manager| async move {
         for _ in 0..20 {
             manager.sweep().await.unwrap();
             tokio::task::yield_now().await;

@@ -10,7 +10,7 @@ use crate::support::*;
 /// The rows of a store that are written again and again, by the beginning of their keys behind its number.
 const CHANGED: [&str; 4] = ["head", "tail", "last:", "gone:"];
 
-pub async fn a_stores_rows_keep_it_while_events_are_appended_and_dropped<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_stores_rows_keep_it_while_events_are_appended_and_dropped(db: Database, _: TestClock) {
     let config = || EventStoreConfig::new("bank").limits(Limits::default().events(2));
     let manager = Manager::new(db.clone());
     let store = manager.create_event_store(config()).await.unwrap();
@@ -38,7 +38,7 @@ pub async fn a_stores_rows_keep_it_while_events_are_appended_and_dropped<E: Tito
     store.append([event("a.1", "x").expect_sequence(7)]).await.unwrap();
 }
 
-pub async fn a_stores_definition_keeps_it_through_changes<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_stores_definition_keeps_it_through_changes(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
     let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     add(&db, "store:bank", &[""]).await;

@@ -6,7 +6,7 @@ use tito_testkit::TestClock;
 
 use crate::support::*;
 
-pub async fn stores_are_created_got_changed_and_deleted<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn stores_are_created_got_changed_and_deleted(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
     let missing = manager.get_event_store("bank").await.unwrap_err();
     assert!(matches!(&missing, EventStoreError::StoreNotFound { name } if name == "bank"), "{missing:?}");
@@ -38,7 +38,7 @@ pub async fn stores_are_created_got_changed_and_deleted<E: TitoEngine>(db: E, _:
     manager.close().await;
 }
 
-pub async fn a_store_created_again_begins_empty<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_store_created_again_begins_empty(db: Database, _: TestClock) {
     let manager = Manager::new(db);
     for _ in 0..3 {
         let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
@@ -48,7 +48,7 @@ pub async fn a_store_created_again_begins_empty<E: TitoEngine>(db: E, _: TestClo
     }
 }
 
-pub async fn what_an_engine_can_not_honour_is_refused<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn what_an_engine_can_not_honour_is_refused(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
     let (agrees, differs) = match db.is_durable() {
         true => (Storage::Durable, Storage::Memory),
@@ -78,7 +78,7 @@ pub async fn what_an_engine_can_not_honour_is_refused<E: TitoEngine>(db: E, _: T
     assert!(matches!(manager.get_event_store("").await, Err(EventStoreError::StoreNameRequired)));
 }
 
-pub async fn stores_are_listed<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn stores_are_listed(db: Database, _: TestClock) {
     let manager = Manager::new(db);
     for name in ["b", "a", "c d", "é"] {
         manager.create_event_store(EventStoreConfig::new(name)).await.unwrap();

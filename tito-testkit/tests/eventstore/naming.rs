@@ -15,7 +15,7 @@ fn bad_tokens() -> Vec<(String, String)> {
     bad
 }
 
-pub async fn bad_entities_are_refused_by_name<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn bad_entities_are_refused_by_name(db: Database, _: TestClock) {
     let store = store(&db).await;
     let starred = ("*".to_string(), "\"*\"".to_string());
     for (token, said) in bad_tokens().into_iter().chain([starred]) {
@@ -37,7 +37,7 @@ pub async fn bad_entities_are_refused_by_name<E: TitoEngine>(db: E, _: TestClock
     assert_eq!(sequences(&store, format!("{longest}.{longest}.{longest}")).await, [1]);
 }
 
-pub async fn bad_event_types_and_ids_are_refused_by_name<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn bad_event_types_and_ids_are_refused_by_name(db: Database, _: TestClock) {
     let store = store(&db).await;
     for (token, said) in bad_tokens().into_iter().chain([("a.b".to_string(), "\"a.b\"".to_string())]) {
         let error = store.append(NewEvent::raw("account.1", token.as_str(), "")).await.unwrap_err();
@@ -54,7 +54,7 @@ pub async fn bad_event_types_and_ids_are_refused_by_name<E: TitoEngine>(db: E, _
     assert_eq!(store.last_sequence().await.unwrap(), 0);
 }
 
-pub async fn bad_patterns_are_refused_by_name<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn bad_patterns_are_refused_by_name(db: Database, _: TestClock) {
     let store = store(&db).await;
     for (token, said) in bad_tokens() {
         for pattern in [token.clone(), format!("account.{token}"), format!("*.*.{token}")] {
@@ -72,7 +72,7 @@ pub async fn bad_patterns_are_refused_by_name<E: TitoEngine>(db: E, _: TestClock
     assert!(error.to_string().contains("\"a.b.c.d\""));
 }
 
-pub async fn an_append_of_nothing_is_refused<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_append_of_nothing_is_refused(db: Database, _: TestClock) {
     let store = store(&db).await;
     assert!(matches!(store.append(Vec::new()).await, Err(EventStoreError::NoEvents)));
 }

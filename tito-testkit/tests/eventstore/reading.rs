@@ -4,14 +4,14 @@ use futures::{StreamExt, TryStreamExt};
 use tito_core::keys;
 use tito_core::prelude::*;
 use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, NewEvent, Select};
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::*;
 
 const EVENTS: [(&str, &str); 7] =
     [("a.1", "x"), ("a.2", "y"), ("b.1", "y"), ("b.2", "x"), ("c.3", "z"), ("a.1", "y"), ("b.1", "x")];
 
-pub async fn filters_select_by_each_token<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn filters_select_by_each_token(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append(EVENTS.map(|(entity, event_type)| event(entity, event_type))).await.unwrap();
     for (pattern, expected) in [
@@ -31,7 +31,7 @@ pub async fn filters_select_by_each_token<E: TitoEngine>(db: E, _: TestClock) {
     }
 }
 
-pub async fn several_filters_are_read_in_the_order_of_sequences<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn several_filters_are_read_in_the_order_of_sequences(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append(EVENTS.map(|(entity, event_type)| event(entity, event_type))).await.unwrap();
     let select = |one: &str, other: &str| Select::filter(one).or(other);
@@ -42,7 +42,7 @@ pub async fn several_filters_are_read_in_the_order_of_sequences<E: TitoEngine>(d
     assert_eq!(sequences(&store, select("b.1", "a.1").after(1).up_to(6)).await, [3, 6]);
 }
 
-pub async fn a_range_of_sequences_is_read<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_range_of_sequences_is_read(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append((0..300).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
     assert_eq!(sequences(&store, Select::all().after(100).up_to(250)).await, (101..=250).collect::<Vec<_>>());
@@ -54,8 +54,8 @@ pub async fn a_range_of_sequences_is_read<E: TitoEngine>(db: E, _: TestClock) {
     assert_eq!(sequences(&store, Select::all().after(9).up_to(5)).await, NONE);
 }
 
-pub async fn an_entity_is_read_without_the_others<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn an_entity_is_read_without_the_others(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let store = store(&db).await;
     for part in 0..10 {
         let events = (0..200).map(|number| event(&format!("a.{}", part * 200 + number), "x"));
@@ -72,7 +72,7 @@ pub async fn an_entity_is_read_without_the_others<E: TitoEngine>(db: E, _: TestC
     assert_eq!(db.faults().count(Call::Begin) - begun, 1, "in one transaction");
 }
 
-pub async fn many_entities_are_merged_in_order<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn many_entities_are_merged_in_order(db: Database, _: TestClock) {
     let store = store(&db).await;
     let mut random = fastrand::Rng::with_seed(tito_testkit::seed());
     let mut expected = Vec::new();
@@ -89,7 +89,7 @@ pub async fn many_entities_are_merged_in_order<E: TitoEngine>(db: E, _: TestCloc
     assert_eq!(sequences(&store, more).await, (1..=800).collect::<Vec<_>>(), "too many to be merged");
 }
 
-pub async fn a_tail_goes_on_with_what_is_appended<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_tail_goes_on_with_what_is_appended(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append(event("a.1", "x")).await.unwrap();
     let (found, mut sequences) = tokio::sync::mpsc::unbounded_channel();
@@ -106,8 +106,8 @@ pub async fn a_tail_goes_on_with_what_is_appended<E: TitoEngine>(db: E, _: TestC
     assert_eq!(ended, [1, 3]);
 }
 
-pub async fn a_tail_finds_what_other_processes_append<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db).with_foreign_writers();
+pub async fn a_tail_finds_what_other_processes_append(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).with_foreign_writers().database();
     let store = store(&db).await;
     let mut tail = store.tail(Select::all());
     let waiting = tokio::spawn(async move { tail.next().await.unwrap().unwrap().sequence() });
@@ -124,7 +124,7 @@ pub async fn a_tail_finds_what_other_processes_append<E: TitoEngine>(db: E, cloc
     }
 }
 
-pub async fn large_events_are_read_in_small_pages<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn large_events_are_read_in_small_pages(db: Database, _: TestClock) {
     let store = store(&db).await;
     for _ in 0..20 {
         store.append(NewEvent::raw("a.1", "x", vec![1; 500_000])).await.unwrap();
@@ -133,7 +133,7 @@ pub async fn large_events_are_read_in_small_pages<E: TitoEngine>(db: E, _: TestC
     assert_eq!(lengths, [500_000; 20]);
 }
 
-pub async fn what_is_no_event_is_named<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn what_is_no_event_is_named(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append(event("a.1", "x")).await.unwrap();
     let tx = db.begin().await.unwrap();
@@ -148,7 +148,7 @@ pub async fn what_is_no_event_is_named<E: TitoEngine>(db: E, _: TestClock) {
     assert!(error.to_string().contains(&*String::from_utf8_lossy(key)), "{error}");
 }
 
-pub async fn a_store_that_is_deleted_while_it_is_read_does_not_look_shorter<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_store_that_is_deleted_while_it_is_read_does_not_look_shorter(db: Database, _: TestClock) {
     let manager = Manager::new(db);
     let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     for _ in 0..3 {
@@ -171,7 +171,7 @@ pub async fn a_store_that_is_deleted_while_it_is_read_does_not_look_shorter<E: T
     }
 }
 
-pub async fn a_tail_ends_with_its_store<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_tail_ends_with_its_store(db: Database, _: TestClock) {
     let manager = Manager::new(db);
     let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     store.append(event("a.1", "x")).await.unwrap();
@@ -184,8 +184,8 @@ pub async fn a_tail_ends_with_its_store<E: TitoEngine>(db: E, _: TestClock) {
     assert!(matches!(ended, Some(Err(EventStoreError::StoreNotFound { .. }))), "{ended:?}");
 }
 
-pub async fn a_slow_reader_of_a_tail_is_read_one_page_ahead_of<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_slow_reader_of_a_tail_is_read_one_page_ahead_of(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let store = store(&db).await;
     store.append((0..1000).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
     db.faults().reset_counts();

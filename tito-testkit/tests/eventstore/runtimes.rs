@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use tito_core::prelude::*;
 use tito_eventstore::{EventStoreError, Select};
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
@@ -19,7 +19,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-pub async fn an_append_outlives_the_runtime_that_was_to_serve_it<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_append_outlives_the_runtime_that_was_to_serve_it(db: Database, _: TestClock) {
     let store = store(&db).await;
     let other = store.clone();
     std::thread::spawn(move || {
@@ -32,8 +32,8 @@ pub async fn an_append_outlives_the_runtime_that_was_to_serve_it<E: TitoEngine>(
     assert_eq!(appended.expect("somebody serves it").unwrap(), 1);
 }
 
-pub async fn an_append_that_waited_for_a_runtime_that_ended_is_served_anew<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn an_append_that_waited_for_a_runtime_that_ended_is_served_anew(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let store = store(&db).await;
     let gate = db.faults().at(Call::Commit).hold();
     let ((begun, has_begun), (end, may_end)) = (oneshot::channel(), oneshot::channel::<()>());
@@ -60,8 +60,8 @@ pub async fn an_append_that_waited_for_a_runtime_that_ended_is_served_anew<E: Ti
     assert_eq!(sequences(&store, Select::all()).await, [1]);
 }
 
-pub async fn an_append_that_a_runtime_was_committing_when_it_ended_is_unknown<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn an_append_that_a_runtime_was_committing_when_it_ended_is_unknown(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let store = store(&db).await;
     let gate = db.faults().at(Call::Commit).hold();
     let ((begun, has_begun), (go_on, may_go_on)) = (oneshot::channel(), mpsc::channel());

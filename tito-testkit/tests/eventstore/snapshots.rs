@@ -56,18 +56,18 @@ fn every(every: u64) -> Count {
 }
 
 /// How many events a new model counts, and how many of them it had to be folded from.
-async fn count<E: TitoEngine>(store: &EventStore<E>, mut model: Count, select: impl Into<Select> + Send) -> (u64, u64) {
+async fn count(store: &EventStore, mut model: Count, select: impl Into<Select> + Send) -> (u64, u64) {
     store.evolve(&mut model, select).await.unwrap();
     (model.events, model.folded)
 }
 
-async fn filled<E: TitoEngine>(db: &E) -> EventStore<E> {
+async fn filled(db: &Database) -> EventStore {
     let store = store(db).await;
     store.append((0..150).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
     store
 }
 
-pub async fn evolving_goes_on_from_a_snapshot<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn evolving_goes_on_from_a_snapshot(db: Database, _: TestClock) {
     let store = filled(&db).await;
     assert_eq!(count(&store, every(100), "a.1").await, (150, 150));
     store.append((0..50).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
@@ -81,14 +81,14 @@ pub async fn evolving_goes_on_from_a_snapshot<E: TitoEngine>(db: E, _: TestClock
     assert_eq!(count(&store, every(1000), "a").await, (200, 200));
 }
 
-pub async fn snapshots_of_another_version_are_passed_over<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn snapshots_of_another_version_are_passed_over(db: Database, _: TestClock) {
     let store = filled(&db).await;
     assert_eq!(count(&store, every(100), "a.1").await, (150, 150));
     assert_eq!(count(&store, Count { version: 2, ..every(100) }, "a.1").await, (150, 150));
     assert_eq!(count(&store, Count { version: 2, ..every(100) }, "a.1").await, (150, 0));
 }
 
-pub async fn a_snapshot_is_taken_on_request<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_snapshot_is_taken_on_request(db: Database, _: TestClock) {
     let store = filled(&db).await;
     assert_eq!(count(&store, every(0), "a.1").await, (150, 150));
     assert_eq!(count(&store, every(0), "a.1").await, (150, 150));
@@ -96,7 +96,7 @@ pub async fn a_snapshot_is_taken_on_request<E: TitoEngine>(db: E, _: TestClock) 
     assert_eq!(count(&store, every(0), "a.1").await, (150, 0));
 }
 
-pub async fn a_shared_model_has_snapshots_too<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_shared_model_has_snapshots_too(db: Database, _: TestClock) {
     let store = filled(&db).await;
     store.evolve(&mut Model::new(every(100)), "a.1").await.unwrap();
     let mut model = Model::new(every(100));
@@ -107,7 +107,7 @@ pub async fn a_shared_model_has_snapshots_too<E: TitoEngine>(db: E, _: TestClock
     assert_eq!(count(&store, every(100), "a.1").await, (150, 150));
 }
 
-pub async fn a_shared_model_is_not_set_back_by_a_snapshot<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_shared_model_is_not_set_back_by_a_snapshot(db: Database, _: TestClock) {
     let store = filled(&db).await;
     store.append((0..150).map(|_| event("a.2", "x")).collect::<Vec<_>>()).await.unwrap();
     for entity in ["a.1", "a.2"] {
@@ -122,7 +122,7 @@ pub async fn a_shared_model_is_not_set_back_by_a_snapshot<E: TitoEngine>(db: E, 
     assert_eq!(model.with(|count| count.events), 300);
 }
 
-pub async fn a_snapshot_holds_what_was_selected_alone<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_snapshot_holds_what_was_selected_alone(db: Database, _: TestClock) {
     let store = filled(&db).await;
     store.append((0..150).map(|_| event("a.2", "x")).collect::<Vec<_>>()).await.unwrap();
     let mut both = Model::new(every(100));
@@ -136,7 +136,7 @@ pub async fn a_snapshot_holds_what_was_selected_alone<E: TitoEngine>(db: E, _: T
     assert_eq!(one.last_sequence("a.1"), 0);
 }
 
-pub async fn snapshots_from_before_what_was_dropped_are_passed_over<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn snapshots_from_before_what_was_dropped_are_passed_over(db: Database, _: TestClock) {
     let store = filled(&db).await;
     let manager = Manager::new(db);
     let keep = |events| EventStoreConfig::new("bank").limits(Limits::default().events(events));

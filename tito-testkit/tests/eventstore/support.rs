@@ -2,12 +2,12 @@
 
 use futures::TryStreamExt;
 use tito_core::keys::KeyRange;
-use tito_core::{BoxError, TitoEngine, TitoTransaction};
+use tito_core::{BoxError, Database, Transaction};
 use tito_eventstore::types::{ForeignType, Json, Registry};
 use tito_eventstore::{Event, EventStore, EventStoreConfig, Evolver, Manager, NewEvent, Select};
 
 /// A new store.
-pub async fn store<E: TitoEngine>(db: &E) -> EventStore<E> {
+pub async fn store(db: &Database) -> EventStore {
     Manager::new(db.clone()).create_event_store(EventStoreConfig::new("bank")).await.unwrap()
 }
 
@@ -17,12 +17,12 @@ pub fn event(entity: &str, event_type: &str) -> NewEvent {
 }
 
 /// The selected events.
-pub async fn read<E: TitoEngine>(store: &EventStore<E>, select: impl Into<Select>) -> Vec<Event> {
+pub async fn read(store: &EventStore, select: impl Into<Select>) -> Vec<Event> {
     store.events(select).try_collect().await.unwrap()
 }
 
 /// Their sequences.
-pub async fn sequences<E: TitoEngine>(store: &EventStore<E>, select: impl Into<Select>) -> Vec<u64> {
+pub async fn sequences(store: &EventStore, select: impl Into<Select>) -> Vec<u64> {
     read(store, select).await.iter().map(Event::sequence).collect()
 }
 
@@ -44,16 +44,16 @@ impl Evolver for Seen {
 pub const NONE: [u64; 0] = [];
 
 /// A store to which an old program appends, and which a new one reads that has an upcaster for what the old one writes.
-pub struct Counting<E> {
-    manager: Manager<E>,
+pub struct Counting {
+    manager: Manager,
     /// As the old program has it.
-    pub old: EventStore<E>,
+    pub old: EventStore,
     /// As the new one has it.
-    pub store: EventStore<E>,
+    pub store: EventStore,
 }
 
-impl<E: TitoEngine> Counting<E> {
-    pub async fn new(db: &E) -> Self {
+impl Counting {
+    pub async fn new(db: &Database) -> Self {
         let upcast = |bytes: &[u8]| match bytes {
             b"poison" => Err("it is poison".into()),
             bytes => Ok(bytes.to_vec()),
@@ -62,7 +62,7 @@ impl<E: TitoEngine> Counting<E> {
     }
 
     pub async fn with_upcaster(
-        db: &E,
+        db: &Database,
         upcast: impl Fn(&[u8]) -> Result<Vec<u8>, BoxError> + Send + Sync + 'static,
     ) -> Self {
         let old = store(db).await;
@@ -88,7 +88,7 @@ impl<E: TitoEngine> Counting<E> {
 }
 
 /// The two keys under which an event of the one store is.
-pub async fn keys_of_event<E: TitoEngine>(db: &E, sequence: u64) -> Vec<Vec<u8>> {
+pub async fn keys_of_event(db: &Database, sequence: u64) -> Vec<Vec<u8>> {
     let tx = db.begin().await.unwrap();
     let stored = tx.scan(KeyRange::prefix("log:"), 100_000).await.unwrap();
     tx.rollback().await;
@@ -103,9 +103,9 @@ pub async fn keys_of_event<E: TitoEngine>(db: &E, sequence: u64) -> Vec<Vec<u8>>
 }
 
 /// Replaces the bytes of an event, and returns what they were.
-pub async fn damage<E: TitoEngine>(db: &E, sequence: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub async fn damage(db: &Database, sequence: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
     let keys = keys_of_event(db, sequence).await;
-    let replace = |tx: E::Transaction| async move {
+    let replace = |tx: Transaction| async move {
         let mut were = Vec::new();
         for key in keys {
             were.push((key.clone(), tx.get(&key).await?.unwrap_or_default()));
@@ -117,8 +117,8 @@ pub async fn damage<E: TitoEngine>(db: &E, sequence: u64) -> Vec<(Vec<u8>, Vec<u
 }
 
 /// Undoes it.
-pub async fn repair<E: TitoEngine>(db: &E, were: Vec<(Vec<u8>, Vec<u8>)>) {
-    let restore = |tx: E::Transaction| async move {
+pub async fn repair(db: &Database, were: Vec<(Vec<u8>, Vec<u8>)>) {
+    let restore = |tx: Transaction| async move {
         for (key, value) in were {
             tx.put(key, value).await?;
         }

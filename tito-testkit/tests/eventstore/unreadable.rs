@@ -19,7 +19,7 @@ const FAULTS: [Fault; 2] = [Fault::Upcaster, Fault::Damage];
 /// At the beginning, in the middle and at the end of pages, which have 64 events first and then 256; several.
 const PLACES: [&[u64]; 7] = [&[1], &[11], &[14], &[10, 11, 12], &[64], &[65, 66], &[300, 320]];
 
-async fn faulty<E: TitoEngine>(db: &E, fault: Fault, at: &[u64]) -> Counting<E> {
+async fn faulty(db: &Database, fault: Fault, at: &[u64]) -> Counting {
     let counting = Counting::new(db).await;
     counting
         .append(at.last().map_or(14, |last| (*last).max(14)), if fault == Fault::Upcaster { at } else { &[] })
@@ -45,7 +45,7 @@ fn assert_names(error: &EventStoreError, fault: Fault, sequence: u64, knows_enti
     assert!(error.to_string().contains(&sequence.to_string()), "{error}");
 }
 
-pub async fn a_stream_yields_what_is_before_an_event_that_can_not_be_read<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_stream_yields_what_is_before_an_event_that_can_not_be_read(db: Database, _: TestClock) {
     for (fault, at) in FAULTS.into_iter().flat_map(|fault| PLACES.map(|at| (fault, at))) {
         let counting = faulty(&db, fault, at).await;
         let selects = [Select::all(), "a.1".into(), "a".into(), Select::filter("a.1").or("a.2")];
@@ -74,7 +74,7 @@ pub async fn a_stream_yields_what_is_before_an_event_that_can_not_be_read<E: Tit
     }
 }
 
-pub async fn a_tail_yields_what_is_before_an_event_that_can_not_be_read<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_tail_yields_what_is_before_an_event_that_can_not_be_read(db: Database, _: TestClock) {
     for fault in FAULTS {
         let counting = faulty(&db, fault, &[11]).await;
         let mut tail = counting.store.tail(Select::all());
@@ -87,7 +87,7 @@ pub async fn a_tail_yields_what_is_before_an_event_that_can_not_be_read<E: TitoE
     }
 }
 
-pub async fn a_model_is_folded_up_to_an_event_that_can_not_be_read<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_model_is_folded_up_to_an_event_that_can_not_be_read(db: Database, _: TestClock) {
     for (fault, at) in FAULTS.into_iter().flat_map(|fault| PLACES.map(|at| (fault, at))) {
         let counting = faulty(&db, fault, at).await;
         for select in [Select::all(), "a.1".into()] {
@@ -100,7 +100,7 @@ pub async fn a_model_is_folded_up_to_an_event_that_can_not_be_read<E: TitoEngine
     }
 }
 
-pub async fn one_event_that_can_not_be_read_is_told_by_itself<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn one_event_that_can_not_be_read_is_told_by_itself(db: Database, _: TestClock) {
     for fault in FAULTS {
         let counting = faulty(&db, fault, &[11]).await;
         let error = counting.store.event(11).await.unwrap_err();
@@ -110,14 +110,14 @@ pub async fn one_event_that_can_not_be_read_is_told_by_itself<E: TitoEngine>(db:
     }
 }
 
-pub async fn an_event_that_is_not_selected_need_not_be_upcast<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_event_that_is_not_selected_need_not_be_upcast(db: Database, _: TestClock) {
     let counting = faulty(&db, Fault::Upcaster, &[11]).await;
     counting.old.append(event("b.1", "x")).await.unwrap();
     assert_eq!(sequences(&counting.store, "b").await, [15]);
 }
 
 /// The entity is told where the bytes before the damage tell it.
-pub async fn the_entity_of_an_event_that_is_damaged_behind_it_is_told<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn the_entity_of_an_event_that_is_damaged_behind_it_is_told(db: Database, _: TestClock) {
     let counting = faulty(&db, Fault::Damage, &[]).await;
     for key in keys_of_event(&db, 11).await {
         db.transaction(|tx| async move {
@@ -133,7 +133,7 @@ pub async fn the_entity_of_an_event_that_is_damaged_behind_it_is_told<E: TitoEng
     assert_names(&counting.store.event(11).await.unwrap_err(), Fault::Damage, 11, true);
 }
 
-pub async fn what_is_before_a_damaged_event_is_dropped<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn what_is_before_a_damaged_event_is_dropped(db: Database, _: TestClock) {
     let counting = faulty(&db, Fault::Damage, &[11]).await;
     let manager = Manager::new(db);
     manager.update_event_store(EventStoreConfig::new("bank").limits(Limits::default().events(1))).await.unwrap();
@@ -142,7 +142,7 @@ pub async fn what_is_before_a_damaged_event_is_dropped<E: TitoEngine>(db: E, _: 
     assert_eq!(counting.store.info().await.unwrap().first_sequence, 11);
 }
 
-pub async fn what_is_before_a_key_that_is_none_of_an_event_is_yielded<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn what_is_before_a_key_that_is_none_of_an_event_is_yielded(db: Database, _: TestClock) {
     let counting = faulty(&db, Fault::Damage, &[]).await;
     for key in keys_of_event(&db, 10).await {
         let foreign = [&key[..], b"x"].concat();

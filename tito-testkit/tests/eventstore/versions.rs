@@ -1,13 +1,13 @@
 //! Snapshots of several versions, and what becomes of models where events were dropped.
 
+use tito_core::BoxError;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_core::{BoxError, TitoTransaction};
 use tito_eventstore::{
     Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Limits, Manager, Model, NewEvent, Select, Snapshot,
     Watch,
 };
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::*;
 
@@ -93,20 +93,20 @@ impl Snapshot for Count {
 }
 
 /// A store that keeps 4 events.
-async fn limited<E: TitoEngine>(db: &E) -> (Manager<E>, EventStore<E>) {
+async fn limited(db: &Database) -> (Manager, EventStore) {
     let manager = Manager::new(db.clone());
     let limits = Limits::default().events(4);
     let store = manager.create_event_store(EventStoreConfig::new("bank").limits(limits)).await.unwrap();
     (manager, store)
 }
 
-async fn append<E: TitoEngine>(store: &EventStore<E>, entity: &str, count: usize) {
+async fn append(store: &EventStore, entity: &str, count: usize) {
     store.append((0..count).map(|_| event(entity, "x")).collect::<Vec<_>>()).await.unwrap();
 }
 
 /// How many events a new model counts, and how many of them it was folded from.
-async fn count<E: TitoEngine>(
-    store: &EventStore<E>,
+async fn count(
+    store: &EventStore,
     mut model: Count,
     select: impl Into<Select> + Send,
 ) -> Result<(u64, u64), EventStoreError> {
@@ -119,7 +119,7 @@ fn is_dropped<T: std::fmt::Debug>(outcome: &Result<T, EventStoreError>) -> bool 
 }
 
 /// The keys of snapshots, behind that of the store, with their values.
-async fn snapshots<E: TitoEngine>(db: &E) -> Vec<(String, Vec<u8>)> {
+async fn snapshots(db: &Database) -> Vec<(String, Vec<u8>)> {
     let tx = db.begin().await.unwrap();
     let all = tx.scan(KeyRange::prefix("log:"), 10_000).await.unwrap();
     tx.rollback().await;
@@ -130,12 +130,12 @@ async fn snapshots<E: TitoEngine>(db: &E) -> Vec<(String, Vec<u8>)> {
     all.into_iter().filter_map(behind).collect()
 }
 
-async fn keys_of_snapshots<E: TitoEngine>(db: &E) -> Vec<String> {
+async fn keys_of_snapshots(db: &Database) -> Vec<String> {
     snapshots(db).await.into_iter().map(|(key, _)| key).collect()
 }
 
 /// Writes under a key behind that of the store.
-async fn put<E: TitoEngine>(db: &E, behind: &str, value: Option<Vec<u8>>) {
+async fn put(db: &Database, behind: &str, value: Option<Vec<u8>>) {
     let tx = db.begin().await.unwrap();
     let (head, _) = tx.scan(KeyRange::prefix("log:"), 10_000).await.unwrap().remove(0);
     let store = String::from_utf8(head[..20].to_vec()).unwrap();
@@ -148,12 +148,12 @@ async fn put<E: TitoEngine>(db: &E, behind: &str, value: Option<Vec<u8>>) {
 }
 
 /// A snapshot as programs stored it that kept one version.
-async fn put_old<E: TitoEngine>(db: &E, sequence: u64, version: u32, state: &str) {
+async fn put_old(db: &Database, sequence: u64, version: u32, state: &str) {
     let value = [&sequence.to_le_bytes()[..], &version.to_le_bytes(), state.as_bytes()].concat();
     put(db, "snapshot:count:a.1.*", Some(value)).await;
 }
 
-pub async fn programs_of_two_versions_evolve_in_turns_and_lose_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn programs_of_two_versions_evolve_in_turns_and_lose_nothing(db: Database, _: TestClock) {
     let (manager, store) = limited(&db).await;
     for appended in [4, 8, 12, 16, 20] {
         append(&store, "a.1", 4).await;
@@ -170,7 +170,7 @@ pub async fn programs_of_two_versions_evolve_in_turns_and_lose_nothing<E: TitoEn
     assert_eq!(keys_of_snapshots(&db).await, ["count:a.1.*:0000000001", "count:a.1.*:0000000002"]);
 }
 
-pub async fn the_newest_two_versions_are_kept<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn the_newest_two_versions_are_kept(db: Database, _: TestClock) {
     let store = store(&db).await;
     append(&store, "a.1", 4).await;
     let (first, second) = ("count:a.1.*:0000000001", "count:a.1.*:0000000002");
@@ -197,7 +197,7 @@ pub async fn the_newest_two_versions_are_kept<E: TitoEngine>(db: E, _: TestClock
     assert_eq!(keys_of_snapshots(&db).await.len(), 4);
 }
 
-pub async fn three_versions_in_turns_lose_nothing_without_saying_so<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn three_versions_in_turns_lose_nothing_without_saying_so(db: Database, _: TestClock) {
     let (manager, store) = limited(&db).await;
     append(&store, "a.1", 4).await;
     for version in [1, 2, 3, 1, 3, 2].map(version) {
@@ -215,8 +215,8 @@ pub async fn three_versions_in_turns_lose_nothing_without_saying_so<E: TitoEngin
     assert_eq!(count(&store, version(2), "a.1").await.unwrap(), (8, 0));
 }
 
-pub async fn a_snapshot_under_the_old_key_is_read_and_left_to_the_programs_that_know_no_other<E: TitoEngine>(
-    db: E,
+pub async fn a_snapshot_under_the_old_key_is_read_and_left_to_the_programs_that_know_no_other(
+    db: Database,
     _: TestClock,
 ) {
     let (manager, store) = limited(&db).await;
@@ -242,7 +242,7 @@ pub async fn a_snapshot_under_the_old_key_is_read_and_left_to_the_programs_that_
     assert_eq!(keys_of_snapshots(&db).await, ["count:a.1.*:0000000002", "count:a.1.*:0000000003"]);
 }
 
-pub async fn a_snapshot_under_the_old_key_goes_once_no_program_needs_it<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_snapshot_under_the_old_key_goes_once_no_program_needs_it(db: Database, _: TestClock) {
     let (manager, store) = limited(&db).await;
     append(&store, "a.1", 4).await;
     put_old(&db, 4, 1, "4-").await;
@@ -265,7 +265,7 @@ pub async fn a_snapshot_under_the_old_key_goes_once_no_program_needs_it<E: TitoE
     assert_eq!(count(&store, version(1), "a.1").await.unwrap(), (11, 1));
 }
 
-pub async fn a_snapshot_of_an_older_version_is_upgraded<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_snapshot_of_an_older_version_is_upgraded(db: Database, _: TestClock) {
     let (manager, store) = limited(&db).await;
     append(&store, "a.1", 4).await;
     count(&store, version(1), "a.1").await.unwrap();
@@ -283,7 +283,7 @@ pub async fn a_snapshot_of_an_older_version_is_upgraded<E: TitoEngine>(db: E, _:
     assert_eq!(count(&store, version(1), "a.1").await.unwrap(), (8, 4));
 }
 
-pub async fn an_upgrade_is_stored_however_few_events_follow<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_upgrade_is_stored_however_few_events_follow(db: Database, _: TestClock) {
     let store = store(&db).await;
     append(&store, "a.1", 4).await;
     count(&store, version(1), "a.1").await.unwrap();
@@ -293,7 +293,7 @@ pub async fn an_upgrade_is_stored_however_few_events_follow<E: TitoEngine>(db: E
     assert_eq!(count(&store, Count { upgrades: Upgrades::Fails, ..version(3) }, "a.1").await.unwrap(), (4, 4));
 }
 
-pub async fn a_shared_model_upgrades_with_what_it_has_seen<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_shared_model_upgrades_with_what_it_has_seen(db: Database, _: TestClock) {
     let (manager, store) = limited(&db).await;
     append(&store, "a.1", 4).await;
     store.evolve(&mut Model::new(version(1)), "a.1").await.unwrap();
@@ -306,10 +306,7 @@ pub async fn a_shared_model_upgrades_with_what_it_has_seen<E: TitoEngine>(db: E,
     assert_eq!(keys_of_snapshots(&db).await, ["model;0count:a.1.*:0000000001", "model;0count:a.1.*:0000000002"]);
 }
 
-pub async fn a_snapshot_that_can_not_be_restored_is_folded_anew_unless_events_were_dropped<E: TitoEngine>(
-    db: E,
-    _: TestClock,
-) {
+pub async fn a_snapshot_that_can_not_be_restored_is_folded_anew_unless_events_were_dropped(db: Database, _: TestClock) {
     for nonsense in [&b"nonsense"[..], &[4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, b'x']] {
         let (manager, store) = limited(&db).await;
         append(&store, "a.1", 4).await;
@@ -332,8 +329,8 @@ pub async fn a_snapshot_that_can_not_be_restored_is_folded_anew_unless_events_we
     }
 }
 
-pub async fn a_model_is_told_that_events_were_dropped_and_begins_with_what_is_kept_on_purpose<E: TitoEngine>(
-    db: E,
+pub async fn a_model_is_told_that_events_were_dropped_and_begins_with_what_is_kept_on_purpose(
+    db: Database,
     _: TestClock,
 ) {
     let (manager, store) = limited(&db).await;
@@ -360,7 +357,7 @@ pub async fn a_model_is_told_that_events_were_dropped_and_begins_with_what_is_ke
     assert_eq!(model.with(|count| (count.events, count.folded)), (8, 4));
 }
 
-pub async fn a_model_without_snapshots_begins_with_what_is_kept<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_model_without_snapshots_begins_with_what_is_kept(db: Database, _: TestClock) {
     let (manager, store) = limited(&db).await;
     append(&store, "a.1", 12).await;
     manager.sweep().await.unwrap();
@@ -369,7 +366,7 @@ pub async fn a_model_without_snapshots_begins_with_what_is_kept<E: TitoEngine>(d
     assert_eq!(seen.0, [9, 10, 11, 12]);
 }
 
-pub async fn what_was_dropped_of_others_does_not_matter<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn what_was_dropped_of_others_does_not_matter(db: Database, _: TestClock) {
     let (manager, store) = limited(&db).await;
     append(&store, "a.1", 4).await;
     count(&store, version(1), "a.1").await.unwrap();
@@ -400,7 +397,7 @@ pub async fn what_was_dropped_of_others_does_not_matter<E: TitoEngine>(db: E, _:
     assert!(is_dropped(&count(&store, version(1), Select::filter("a.2").or("b.1")).await));
 }
 
-pub async fn what_programs_of_before_have_dropped_may_be_of_anything<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn what_programs_of_before_have_dropped_may_be_of_anything(db: Database, _: TestClock) {
     let (manager, store) = limited(&db).await;
     append(&store, "a.1", 4).await;
     append(&store, "b.1", 2).await;
@@ -428,7 +425,7 @@ pub async fn what_programs_of_before_have_dropped_may_be_of_anything<E: TitoEngi
     assert!(is_dropped(&count(&store, version(1), "c.1").await));
 }
 
-pub async fn a_shared_model_that_lacks_what_was_dropped_is_told<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_shared_model_that_lacks_what_was_dropped_is_told(db: Database, _: TestClock) {
     let (manager, store) = limited(&db).await;
     append(&store, "a.1", 4).await;
     let (mut idle, mut busy) = (Model::new(version(1)), Model::new(version(1)));
@@ -446,7 +443,7 @@ pub async fn a_shared_model_that_lacks_what_was_dropped_is_told<E: TitoEngine>(d
     assert_eq!(idle.with(|count| count.events), 8);
 }
 
-pub async fn a_watcher_begins_with_a_snapshot_too<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_watcher_begins_with_a_snapshot_too(db: Database, _: TestClock) {
     let (manager, store) = limited(&db).await;
     append(&store, "a.1", 4).await;
     count(&store, version(1), "a.1").await.unwrap();
@@ -463,7 +460,7 @@ pub async fn a_watcher_begins_with_a_snapshot_too<E: TitoEngine>(db: E, _: TestC
     assert_eq!((model.events, model.folded), (4, 4));
 }
 
-pub async fn a_snapshot_that_is_too_large_leaves_the_others_as_they_are<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_snapshot_that_is_too_large_leaves_the_others_as_they_are(db: Database, _: TestClock) {
     let store = store(&db).await;
     append(&store, "a.1", 4).await;
     for older in [1, 2].map(version) {
@@ -477,7 +474,7 @@ pub async fn a_snapshot_that_is_too_large_leaves_the_others_as_they_are<E: TitoE
     assert_eq!(snapshots(&db).await, before);
 }
 
-pub async fn an_event_that_stops_a_fold_leaves_no_snapshot<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_event_that_stops_a_fold_leaves_no_snapshot(db: Database, _: TestClock) {
     let store = store(&db).await;
     append(&store, "a.1", 4).await;
     store.append(NewEvent::raw("a.1", "poison", "")).await.unwrap();
@@ -488,7 +485,7 @@ pub async fn an_event_that_stops_a_fold_leaves_no_snapshot<E: TitoEngine>(db: E,
     assert_eq!(keys_of_snapshots(&db).await, NONE.map(|_| String::new()));
 }
 
-pub async fn versions_at_once_beside_writers_and_sweeps_lose_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn versions_at_once_beside_writers_and_sweeps_lose_nothing(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
     let limits = Limits::default().events(40);
     let store = manager.create_event_store(EventStoreConfig::new("bank").limits(limits)).await.unwrap();
@@ -512,11 +509,11 @@ pub async fn versions_at_once_beside_writers_and_sweeps_lose_nothing<E: TitoEngi
     assert!(keys_of_snapshots(&db).await.len() <= 3);
 }
 
-pub async fn what_is_dropped_while_a_model_is_folded_is_told_too<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn what_is_dropped_while_a_model_is_folded_is_told_too(db: Database, _: TestClock) {
     // Before the first page, which has 64 events, and before the second one; what that has to have, and what not.
     for (begin, kept, is_told) in [(2, 99, true), (3, 20, true), (3, 50, false)] {
         for select in ["a.1", "a", "*"] {
-            let faulty = FaultEngine::new(db.clone());
+            let faulty = FaultEngine::new(db.clone()).database();
             let store = Manager::new(faulty.clone()).create_event_store(EventStoreConfig::new("bank")).await.unwrap();
             append(&store, "a.1", 100).await;
             let manager = Manager::new(db.clone());

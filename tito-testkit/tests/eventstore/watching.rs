@@ -5,11 +5,11 @@ use std::time::Duration;
 use tito_core::BoxError;
 use tito_core::prelude::*;
 use tito_eventstore::{Event, EventStoreConfig, EventStoreError, Evolver, Manager, Model, Watch};
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::*;
 
-pub async fn a_watcher_catches_up_before_it_returns<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_watcher_catches_up_before_it_returns(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append((0..500).map(|_| event("a.1", "x")).collect::<Vec<_>>()).await.unwrap();
     let model = Model::new(Seen::default());
@@ -19,7 +19,7 @@ pub async fn a_watcher_catches_up_before_it_returns<E: TitoEngine>(db: E, _: Tes
     watcher.stop().await.unwrap();
 }
 
-pub async fn a_watcher_follows<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_watcher_follows(db: Database, _: TestClock) {
     let store = store(&db).await;
     let model = Model::new(Seen::default());
     let watcher = store.watch(model.clone(), Watch::filter("a").or("b.1")).await.unwrap();
@@ -32,7 +32,7 @@ pub async fn a_watcher_follows<E: TitoEngine>(db: E, _: TestClock) {
     watcher.stop().await.unwrap();
 }
 
-pub async fn an_error_in_catching_up_is_returned<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_error_in_catching_up_is_returned(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append([event("a.1", "x"), event("a.1", "poison")]).await.unwrap();
     let error = store.watch(Seen::default(), "a.1").await.unwrap_err();
@@ -43,7 +43,7 @@ pub async fn an_error_in_catching_up_is_returned<E: TitoEngine>(db: E, _: TestCl
     assert_eq!(watcher.stop().await.unwrap(), Seen(vec![3]));
 }
 
-pub async fn an_error_while_following_ends_the_watcher<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_error_while_following_ends_the_watcher(db: Database, _: TestClock) {
     let store = store(&db).await;
     let model = Model::new(Seen::default());
     let watcher = store.watch(model.clone(), "a.1").await.unwrap();
@@ -54,7 +54,7 @@ pub async fn an_error_while_following_ends_the_watcher<E: TitoEngine>(db: E, _: 
     assert_eq!(model.with(|seen| seen.0.clone()), [1]);
 }
 
-pub async fn an_error_handler_lets_the_watcher_go_on<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_error_handler_lets_the_watcher_go_on(db: Database, _: TestClock) {
     let store = store(&db).await;
     let told = Arc::new(Mutex::new(Vec::new()));
     let telling = told.clone();
@@ -66,7 +66,7 @@ pub async fn an_error_handler_lets_the_watcher_go_on<E: TitoEngine>(db: E, _: Te
     assert_eq!(*told.lock().unwrap(), ["the model can't evolve by event 2, \"poison\" of \"a.1\""]);
 }
 
-pub async fn stopping_drains<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn stopping_drains(db: Database, _: TestClock) {
     let store = store(&db).await;
     let watcher = store.watch(Seen::default(), "a").await.unwrap();
     for _ in 0..5 {
@@ -76,7 +76,7 @@ pub async fn stopping_drains<E: TitoEngine>(db: E, _: TestClock) {
     assert_eq!(seen.0, (1..=1500).collect::<Vec<_>>());
 }
 
-pub async fn a_watcher_that_does_not_wait_returns_at_once<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_watcher_that_does_not_wait_returns_at_once(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append([event("a.1", "poison"), event("a.1", "x")]).await.unwrap();
     let errors = Arc::new(AtomicU32::new(0));
@@ -91,8 +91,8 @@ pub async fn a_watcher_that_does_not_wait_returns_at_once<E: TitoEngine>(db: E, 
     assert_eq!(errors.load(Ordering::Relaxed), 1);
 }
 
-pub async fn a_watcher_outlives_errors_of_the_engine<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_watcher_outlives_errors_of_the_engine(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     let store = store(&db).await;
     let watcher = store.watch(Seen::default(), "a").await.unwrap();
     db.faults().at(Call::Scan).nth(1).storage_error();
@@ -103,7 +103,7 @@ pub async fn a_watcher_outlives_errors_of_the_engine<E: TitoEngine>(db: E, clock
     assert_eq!(watcher.stop().await.unwrap(), Seen(vec![1, 2, 3]));
 }
 
-pub async fn a_watcher_ends_with_its_store<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_watcher_ends_with_its_store(db: Database, clock: TestClock) {
     let manager = Manager::new(db);
     let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     let watcher = store.watch(Seen::default(), "a").await.unwrap();
@@ -117,8 +117,8 @@ pub async fn a_watcher_ends_with_its_store<E: TitoEngine>(db: E, clock: TestCloc
     assert!(matches!(error, EventStoreError::StoreNotFound { .. }), "{error:?}");
 }
 
-pub async fn a_watcher_stops_while_the_engine_fails<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_watcher_stops_while_the_engine_fails(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let store = store(&db).await;
     let watcher = store.watch(Seen::default(), "a").await.unwrap();
     db.faults().at(Call::Get).always().storage_error();
@@ -152,7 +152,7 @@ impl Evolver for Explodes {
     }
 }
 
-pub async fn a_panic_that_panics_when_it_is_dropped_ends_the_watcher_too<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_panic_that_panics_when_it_is_dropped_ends_the_watcher_too(db: Database, _: TestClock) {
     let store = store(&db).await;
     let watcher = store.watch(Explodes, "a").await.unwrap();
     let last = store.append(event("a.1", "x")).await.unwrap();
@@ -161,7 +161,7 @@ pub async fn a_panic_that_panics_when_it_is_dropped_ends_the_watcher_too<E: Tito
     assert!(error.to_string().contains("it panicked"), "{error}");
 }
 
-pub async fn a_panic_of_a_model_ends_the_watcher<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_panic_of_a_model_ends_the_watcher(db: Database, _: TestClock) {
     let store = store(&db).await;
     let watcher = store.watch(Panics, "a").await.unwrap();
     let last = store.append(event("a.1", "x")).await.unwrap();

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
-use tito_core::BoxError;
 use tito_core::prelude::*;
+use tito_core::{BoxError, Transaction};
 use tito_eventstore::{
     Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager, Model, NewEvent, Select,
 };
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 const PROCESSES: u64 = 8;
 const ENTITIES: u64 = 5;
@@ -40,7 +40,7 @@ struct Told {
 }
 
 /// One process's appends, one after another: half of them expect what they have read, which others may have overtaken.
-async fn write<E: TitoEngine>(stores: Vec<EventStore<E>>, process: u64, appends: u64, seed: u64) -> Told {
+async fn write(stores: Vec<EventStore>, process: u64, appends: u64, seed: u64) -> Told {
     let mut random = fastrand::Rng::with_seed(seed ^ process);
     let mut told = Told::default();
     for append in 0..appends {
@@ -77,7 +77,7 @@ impl Evolver for Nothing {
 
 /// Lets processes write to some stores, each followed by a watcher, once `disturb` has been called, and checks what is
 /// there in the end.
-async fn writers<E: TitoEngine>(db: E, stores: usize, appends: u64, disturb: impl FnOnce()) -> (usize, usize) {
+async fn writers(db: Database, stores: usize, appends: u64, disturb: impl FnOnce()) -> (usize, usize) {
     let seed = tito_testkit::seed();
     let names: Vec<_> = (0..stores).map(|number| format!("bank-{number}")).collect();
     let manager = Manager::new(db.clone());
@@ -134,7 +134,7 @@ async fn writers<E: TitoEngine>(db: E, stores: usize, appends: u64, disturb: imp
     (told.accepted.len(), told.refused.len())
 }
 
-async fn read_until_done<E: TitoEngine>(store: &EventStore<E>) -> Vec<Event> {
+async fn read_until_done(store: &EventStore) -> Vec<Event> {
     use futures::TryStreamExt;
     until_done(|| store.events(Select::all()).try_collect()).await
 }
@@ -151,18 +151,18 @@ async fn until_done<T, Fut: Future<Output = Result<T, EventStoreError>>>(call: i
     panic!("every call failed");
 }
 
-pub async fn writers_of_one_store_leave_no_hole<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn writers_of_one_store_leave_no_hole(db: Database, _: TestClock) {
     let (accepted, refused) = writers(db, 1, 40, || {}).await;
     assert!(accepted > 0 && refused > 0, "{accepted} accepted, {refused} refused");
 }
 
-pub async fn writers_of_a_hundred_stores_leave_no_hole<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn writers_of_a_hundred_stores_leave_no_hole(db: Database, _: TestClock) {
     let (accepted, _) = writers(db, 100, 40, || {}).await;
     assert!(accepted > 0);
 }
 
-pub async fn nothing_is_lost_or_doubled_while_every_call_may_fail<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::seeded(db, tito_testkit::seed());
+pub async fn nothing_is_lost_or_doubled_while_every_call_may_fail(db: Database, _: TestClock) {
+    let db = FaultEngine::seeded(db, tito_testkit::seed()).database();
     let faults = db.faults().clone();
     let disturb = || {
         for call in [Call::Begin, Call::Get, Call::BatchGet, Call::Scan, Call::Put] {
@@ -176,7 +176,7 @@ pub async fn nothing_is_lost_or_doubled_while_every_call_may_fail<E: TitoEngine>
     assert!(accepted > 0);
 }
 
-pub async fn a_busy_store_can_be_changed_appended_to_in_transactions_and_deleted<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_busy_store_can_be_changed_appended_to_in_transactions_and_deleted(db: Database, _: TestClock) {
     let manager = Manager::new(db);
     let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     let appenders = (0..64).map(|number| {
@@ -190,7 +190,7 @@ pub async fn a_busy_store_can_be_changed_appended_to_in_transactions_and_deleted
     }
     for number in 0..20u8 {
         let append = store.clone();
-        let appended = store.transaction(|tx: E::Transaction| async move {
+        let appended = store.transaction(|tx: Transaction| async move {
             tx.put(b"row".to_vec(), vec![number]).await?;
             append.append_in(&tx, NewEvent::raw("mine.1", "noted", "")).await
         });

@@ -5,6 +5,7 @@ use std::sync::mpsc as std_mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tito_core::Database;
 use tito_core::tikv::TiKVBackend;
 use tito_testkit::{MockCluster, TestClock};
 use tito_worker::TitoQueue;
@@ -74,7 +75,7 @@ impl Node {
     }
 }
 
-async fn connect(addresses: Vec<String>, clock: &TestClock) -> TiKVBackend {
+async fn connect(addresses: Vec<String>, clock: &TestClock) -> Database {
     TiKVBackend::builder(addresses).clock(clock.shared()).connect().await.unwrap()
 }
 

@@ -3,6 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use tito_core::Database;
 use tito_core::tikv::TiKVBackend;
 use tito_testkit::MockCluster;
 use tito_worker::TitoQueue;
@@ -58,7 +59,7 @@ impl Drop for Node {
     }
 }
 
-async fn connect(addresses: Vec<String>) -> TiKVBackend {
+async fn connect(addresses: Vec<String>) -> Database {
     TiKVBackend::builder(addresses).max_transaction_age(TRANSACTION_AGE).connect().await.unwrap()
 }
 

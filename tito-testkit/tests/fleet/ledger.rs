@@ -19,7 +19,7 @@ impl Ledger {
 
     /// Publishes an event of each topic about an entity at random, each in a transaction of its own. An entity's events
     /// are numbered in the order of their publication.
-    pub async fn publish<E: TitoEngine>(&mut self, db: &E, random: &mut fastrand::Rng) {
+    pub async fn publish(&mut self, db: &Database, random: &mut fastrand::Rng) {
         for topic in TOPICS {
             let entity = random.usize(..ENTITIES);
             let number = self.0.entry((topic, entity)).or_default();
@@ -40,7 +40,7 @@ impl Ledger {
     }
 
     /// Checks that everything was handled, as often and in the order as promised.
-    pub async fn check<E: TitoEngine>(&self, db: &E) {
+    pub async fn check(&self, db: &Database) {
         for ((topic, entity), published) in &self.0 {
             let log = scan(db, &format!("log:{topic}:e{entity}:")).await;
             let handled: Vec<u64> = log.iter().map(|(_, value)| number(value)).collect();
@@ -61,18 +61,18 @@ impl Ledger {
 }
 
 /// The topics, as they are at the beginning.
-pub async fn create_topics<E: TitoEngine>(db: &E) {
+pub async fn create_topics(db: &Database) {
     for topic in TOPICS {
         TitoQueue::new(db.clone()).create_topic(topic, PARTITIONS).await.unwrap();
     }
 }
 
 /// How many events have not been done.
-pub async fn backlog<E: TitoEngine>(db: &E) -> usize {
+pub async fn backlog(db: &Database) -> usize {
     scan(db, "event:").await.len()
 }
 
-pub async fn scan<E: TitoEngine>(db: &E, prefix: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub async fn scan(db: &Database, prefix: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let range = KeyRange::prefix(prefix);
     db.transaction(|tx| async move { tx.scan(range, 100_000).await }).await.unwrap()
 }

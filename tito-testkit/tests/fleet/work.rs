@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_worker::prelude::*;
@@ -9,7 +10,7 @@ use tito_worker::prelude::*;
 use crate::ledger::number;
 
 /// A worker of all three topics.
-pub fn worker<E: TitoEngine>(db: &E, lease_time: Duration) -> Worker<E> {
+pub fn worker(db: &Database, lease_time: Duration) -> Worker {
     let retry = RetryPolicy::default().attempts(u32::MAX).longest_delay(Duration::from_secs(4));
     let subscription = Subscription::default().retry(retry);
     let plain_db = db.clone();
@@ -39,7 +40,7 @@ pub fn worker<E: TitoEngine>(db: &E, lease_time: Duration) -> Worker<E> {
 }
 
 /// Appends the event to the log of its entity, in the order of commits: a row counts the entity's entries.
-async fn append<T: TitoTransaction>(tx: &T, event: &TitoEvent) -> Result<(), TitoError> {
+async fn append(tx: &Transaction, event: &TitoEvent) -> Result<(), TitoError> {
     let counter = format!("count:{}:{}", event.event_type, event.entity);
     let entries = tx.get(counter.as_bytes()).await?.map_or(0, |value| number(&value));
     let entry = format!("log:{}:{}:{entries:06}", event.event_type, event.entity);

@@ -10,23 +10,23 @@ use tito_core::prelude::*;
 
 use crate::disk::SmallDisk;
 
-async fn open(disk: &SmallDisk) -> EmbeddedBackend {
+async fn open(disk: &SmallDisk) -> Database {
     EmbeddedBackend::builder().memtable_bytes(2 << 20).open(disk.path().join("data")).await.unwrap()
 }
 
-async fn put(db: &EmbeddedBackend, row: u32) -> Result<(), TitoError> {
+async fn put(db: &Database, row: u32) -> Result<(), TitoError> {
     db.transaction(|tx| async move { tx.put(keys::row("row", &format!("{row:06}")), vec![b'x'; 10_000]).await }).await
 }
 
-async fn delete(db: &EmbeddedBackend, row: u32) -> Result<(), TitoError> {
+async fn delete(db: &Database, row: u32) -> Result<(), TitoError> {
     db.transaction(|tx| async move { tx.delete(keys::row("row", &format!("{row:06}"))).await }).await
 }
 
-async fn rows_in(db: &EmbeddedBackend) -> usize {
+async fn rows_in(db: &Database) -> usize {
     db.transaction(|tx| async move { Ok(tx.scan(keys::rows("row"), 100_000).await?.len()) }).await.unwrap()
 }
 
-async fn put_until_full(db: &EmbeddedBackend, mut next: u32) -> u32 {
+async fn put_until_full(db: &Database, mut next: u32) -> u32 {
     loop {
         match put(db, next).await {
             Ok(()) => next += 1,

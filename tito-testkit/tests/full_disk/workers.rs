@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::prelude::*;
 use tito_worker::prelude::*;
 use tokio::sync::oneshot;
@@ -12,11 +13,11 @@ use crate::disk::SmallDisk;
 
 const EVENTS: u32 = 500;
 
-async fn open(disk: &SmallDisk) -> EmbeddedBackend {
+async fn open(disk: &SmallDisk) -> Database {
     EmbeddedBackend::builder().memtable_bytes(2 << 20).open(disk.path().join("data")).await.unwrap()
 }
 
-async fn publish(db: &EmbeddedBackend, topic: &'static str) {
+async fn publish(db: &Database, topic: &'static str) {
     let queue = TitoQueue { engine: db.clone() };
     for first in (0..EVENTS).step_by(100) {
         let queue = queue.clone();
@@ -32,7 +33,7 @@ async fn publish(db: &EmbeddedBackend, topic: &'static str) {
 }
 
 /// Fills the disk and the database on it, to the last commit that still goes through.
-async fn fill(db: &EmbeddedBackend, disk: &SmallDisk) {
+async fn fill(db: &Database, disk: &SmallDisk) {
     disk.fill();
     let mut row = 0;
     loop {
@@ -48,7 +49,7 @@ async fn fill(db: &EmbeddedBackend, disk: &SmallDisk) {
 }
 
 /// How many events wait for a worker, now or later.
-async fn pending(db: &EmbeddedBackend, topic: &str) -> u64 {
+async fn pending(db: &Database, topic: &str) -> u64 {
     TitoQueue { engine: db.clone() }.stats(topic).await.unwrap().total.pending
 }
 
@@ -75,7 +76,7 @@ async fn transactional_effects_wait_for_space_and_happen_once() {
     let tried = Arc::new(AtomicU32::new(0));
     let handler = {
         let tried = tried.clone();
-        move |event: TitoEvent, tx: <EmbeddedBackend as TitoEngine>::Transaction| {
+        move |event: TitoEvent, tx: Transaction| {
             let tried = tried.clone();
             async move {
                 tried.fetch_add(1, Ordering::SeqCst);

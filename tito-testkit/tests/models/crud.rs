@@ -5,7 +5,7 @@ use tito_core::prelude::*;
 
 use crate::support::*;
 
-pub async fn insert_update_and_delete_are_read_back<E: TitoEngine>(db: E) {
+pub async fn insert_update_and_delete_are_read_back(db: Database) {
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
     users.insert(&user("ada"), &tx).await.unwrap();
@@ -23,12 +23,12 @@ pub async fn insert_update_and_delete_are_read_back<E: TitoEngine>(db: E) {
     assert!(users.delete("ada", &tx).await.unwrap());
     assert_eq!(users.get("ada", &tx).await.unwrap(), None);
     tx.commit().await.unwrap();
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
     let tx = db.begin().await.unwrap();
     assert_eq!(stored(&tx, "data:").await, []);
 }
 
-pub async fn insert_of_an_existing_row_fails_and_changes_nothing<E: TitoEngine>(db: E) {
+pub async fn insert_of_an_existing_row_fails_and_changes_nothing(db: Database) {
     let users = db.clone().model::<User>();
     insert_all(&db, &[user("ada")]).await;
     let events_before = events(&db).await.len();
@@ -38,11 +38,11 @@ pub async fn insert_of_an_existing_row_fails_and_changes_nothing<E: TitoEngine>(
     assert_eq!(error.violated_index(), None);
     let tx = db.begin().await.unwrap();
     assert_eq!(db.clone().model::<User>().get("ada", &tx).await.unwrap(), Some(user("ada")));
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
     assert_eq!(events(&db).await.len(), events_before);
 }
 
-pub async fn update_of_a_missing_row_says_which<E: TitoEngine>(db: E) {
+pub async fn update_of_a_missing_row_says_which(db: Database) {
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
     let error = users.update(&user("ada"), &tx).await.unwrap_err();
@@ -51,7 +51,7 @@ pub async fn update_of_a_missing_row_says_which<E: TitoEngine>(db: E) {
     assert_eq!(events(&db).await.len(), 0);
 }
 
-pub async fn upsert_inserts_then_updates<E: TitoEngine>(db: E) {
+pub async fn upsert_inserts_then_updates(db: Database) {
     for (age, expected) in [(1, TitoOperation::Insert), (2, TitoOperation::Update)] {
         let users = db.clone().model::<User>();
         let row = User { age, ..user("ada") };
@@ -61,21 +61,21 @@ pub async fn upsert_inserts_then_updates<E: TitoEngine>(db: E) {
     let actions: Vec<_> = events(&db).await.into_iter().map(|event| (event.event_type, event.action)).collect();
     let expected = [("user", "insert"), ("email_changed", "insert"), ("user", "update")];
     assert_eq!(actions, expected.map(|(kind, action)| (kind.to_string(), action.to_string())));
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
 }
 
-pub async fn delete_says_whether_there_was_a_row<E: TitoEngine>(db: E) {
+pub async fn delete_says_whether_there_was_a_row(db: Database) {
     insert_all(&db, &[user("ada"), user("bob")]).await;
     for expected in [true, false] {
         let users = db.clone().model::<User>();
         assert_eq!(db.transaction(|tx| async move { users.delete("ada", &tx).await }).await.unwrap(), expected);
     }
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
     let deletes = events(&db).await.iter().filter(|event| event.action == "delete").count();
     assert_eq!(deletes, 1);
 }
 
-pub async fn batch_get_keeps_the_order_of_ids<E: TitoEngine>(db: E) {
+pub async fn batch_get_keeps_the_order_of_ids(db: Database) {
     let rows: Vec<_> = (0..300).map(|number| user(&format!("u{number}"))).collect();
     insert_all(&db, &rows).await;
     let users = db.clone().model::<User>();
@@ -88,7 +88,7 @@ pub async fn batch_get_keeps_the_order_of_ids<E: TitoEngine>(db: E) {
     assert_eq!(users.batch_get(Vec::<String>::new(), &tx).await.unwrap(), []);
 }
 
-pub async fn options_choose_the_operation_and_whether_events_are_written<E: TitoEngine>(db: E) {
+pub async fn options_choose_the_operation_and_whether_events_are_written(db: Database) {
     use TitoOperation::{Delete, Insert, Update};
     for (options, events_after) in [
         (TitoOptions::with_events(Insert), 2),
@@ -104,7 +104,7 @@ pub async fn options_choose_the_operation_and_whether_events_are_written<E: Tito
             db.transaction(|tx| async move { user_model.build_with_options(row, options, &tx).await }).await.unwrap();
         assert_eq!(built, user("ada"));
         assert_eq!(events(&db).await.len(), events_after, "{options:?}");
-        assert_index_is_exact::<E, User>(&db).await;
+        assert_index_is_exact::<User>(&db).await;
     }
 }
 
@@ -122,7 +122,7 @@ impl TitoModelTrait for Numbered {
     }
 }
 
-pub async fn ids_of_any_displayable_type_are_taken<E: TitoEngine>(db: E) {
+pub async fn ids_of_any_displayable_type_are_taken(db: Database) {
     insert_all(&db, &[Numbered { number: 17 }]).await;
     let model = db.clone().model::<Numbered>();
     let tx = db.begin().await.unwrap();
@@ -134,7 +134,7 @@ pub async fn ids_of_any_displayable_type_are_taken<E: TitoEngine>(db: E) {
     assert!(model.delete(&17, &tx).await.unwrap());
 }
 
-pub async fn rows_are_read_in_order_of_ids<E: TitoEngine>(db: E) {
+pub async fn rows_are_read_in_order_of_ids(db: Database) {
     insert_all(&db, &[user("b"), user("a"), user("ab"), user("c")]).await;
     // Another table's rows, of which neither name is the beginning of the other's by accident.
     insert_all(&db, &[Numbered { number: 1 }]).await;

@@ -9,7 +9,7 @@ fn named(id: usize) -> User {
     User { name: format!("name {:03}", id / 2), ..user(&format!("u{id:03}")) }
 }
 
-pub async fn pages_cover_all_rows_once_while_rows_come_and_go_before_them<E: TitoEngine>(db: E) {
+pub async fn pages_cover_all_rows_once_while_rows_come_and_go_before_them(db: Database) {
     insert_all(&db, &(0..50).map(named).collect::<Vec<_>>()).await;
     let users = db.clone().model::<User>();
     let (mut seen, mut next, mut turn) = (Vec::new(), None, 0);
@@ -31,7 +31,7 @@ pub async fn pages_cover_all_rows_once_while_rows_come_and_go_before_them<E: Tit
     assert_eq!(seen, (0..50).map(|id| named(id).id).collect::<Vec<_>>());
 }
 
-pub async fn a_cursor_survives_as_text<E: TitoEngine>(db: E) {
+pub async fn a_cursor_survives_as_text(db: Database) {
     insert_all(&db, &(0..9).map(named).collect::<Vec<_>>()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -41,7 +41,7 @@ pub async fn a_cursor_survives_as_text<E: TitoEngine>(db: E) {
     assert_eq!(rest, ["u004", "u005", "u006", "u007", "u008"]);
 }
 
-pub async fn a_cursor_of_another_query_is_refused<E: TitoEngine>(db: E) {
+pub async fn a_cursor_of_another_query_is_refused(db: Database) {
     insert_all(&db, &(0..9).map(named).collect::<Vec<_>>()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -55,7 +55,7 @@ pub async fn a_cursor_of_another_query_is_refused<E: TitoEngine>(db: E) {
     }
 }
 
-pub async fn the_last_page_has_no_cursor<E: TitoEngine>(db: E) {
+pub async fn the_last_page_has_no_cursor(db: Database) {
     insert_all(&db, &(0..6).map(named).collect::<Vec<_>>()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -68,7 +68,7 @@ pub async fn the_last_page_has_no_cursor<E: TitoEngine>(db: E) {
     assert!(none.rows.is_empty() && none.next.is_none());
 }
 
-pub async fn pages_go_backwards_too<E: TitoEngine>(db: E) {
+pub async fn pages_go_backwards_too(db: Database) {
     insert_all(&db, &(0..5).map(named).collect::<Vec<_>>()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();

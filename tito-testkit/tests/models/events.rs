@@ -5,7 +5,7 @@ use tito_core::prelude::*;
 
 use crate::support::*;
 
-pub async fn a_write_carries_the_events_that_it_calls_for<E: TitoEngine>(db: E) {
+pub async fn a_write_carries_the_events_that_it_calls_for(db: Database) {
     insert_all(&db, &[User { remind_at: Some(9_000_000_000), ..user("a:da") }]).await;
     let tx = db.begin().await.unwrap();
     let keys: Vec<_> =
@@ -24,7 +24,7 @@ pub async fn a_write_carries_the_events_that_it_calls_for<E: TitoEngine>(db: E) 
     assert_eq!(found[2].timestamp, 9_000_000_000);
 }
 
-pub async fn an_event_before_the_start_is_due_at_the_start<E: TitoEngine>(db: E) {
+pub async fn an_event_before_the_start_is_due_at_the_start(db: Database) {
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
     users.insert(&User { remind_at: Some(1), ..user("ada") }, &tx).await.unwrap();
@@ -33,7 +33,7 @@ pub async fn an_event_before_the_start_is_due_at_the_start<E: TitoEngine>(db: E)
     assert_eq!(events(&db).await.iter().map(|event| event.timestamp).collect::<Vec<_>>(), [start; 3]);
 }
 
-pub async fn an_event_out_of_the_format_is_refused_with_its_time<E: TitoEngine>(db: E) {
+pub async fn an_event_out_of_the_format_is_refused_with_its_time(db: Database) {
     for at in [-1, i64::MIN, 10_000_000_000, i64::MAX] {
         let users = db.clone().model::<User>();
         let row = User { remind_at: Some(at), ..user("ada") };
@@ -47,11 +47,11 @@ pub async fn an_event_out_of_the_format_is_refused_with_its_time<E: TitoEngine>(
     assert_eq!(stored(&tx, "data:").await.len() + stored(&tx, "event:").await.len(), 0);
 }
 
-pub async fn a_rolled_back_write_leaves_no_event<E: TitoEngine>(db: E) {
+pub async fn a_rolled_back_write_leaves_no_event(db: Database) {
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
     users.insert(&user("ada"), &tx).await.unwrap();
     tx.rollback().await;
     assert_eq!(events(&db).await.len(), 0);
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
 }

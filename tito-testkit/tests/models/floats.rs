@@ -98,7 +98,7 @@ fn bits(row: &Measure) -> (Vec<u64>, Vec<u32>, String) {
     (many.map(f64::to_bits).collect(), singles.map(f32::to_bits).to_vec(), nested)
 }
 
-pub async fn floats_are_read_back_and_found_by_their_own_values<E: TitoEngine>(db: E) {
+pub async fn floats_are_read_back_and_found_by_their_own_values(db: Database) {
     let mut random = fastrand::Rng::with_seed(seed());
     let mut taken = BTreeSet::new();
     let mut rows: Vec<Measure> = (0..400).map(|id| measure(id, &mut random)).collect();
@@ -108,7 +108,7 @@ pub async fn floats_are_read_back_and_found_by_their_own_values<E: TitoEngine>(d
         row.exact = row.exact.filter(|exact| taken.insert((exact + 0.0).to_bits()));
     }
     insert_all(&db, &rows).await;
-    assert_index_is_exact::<E, Measure>(&db).await;
+    assert_index_is_exact::<Measure>(&db).await;
 
     let measures = db.clone().model::<Measure>();
     let tx = db.begin().await.unwrap();
@@ -146,10 +146,10 @@ pub async fn floats_are_read_back_and_found_by_their_own_values<E: TitoEngine>(d
     })
     .await
     .unwrap();
-    assert_index_is_exact::<E, Measure>(&db).await;
+    assert_index_is_exact::<Measure>(&db).await;
     let again: Vec<_> = rows.into_iter().map(|row| Measure { id: row.id + 1_000, ..row }).collect();
     insert_all(&db, &again).await;
-    assert_index_is_exact::<E, Measure>(&db).await;
+    assert_index_is_exact::<Measure>(&db).await;
 }
 
 /// The same of a model that tells its indexes as configurations, whose fields are found in its JSON.
@@ -184,7 +184,7 @@ impl TitoModelTrait for Reading {
     }
 }
 
-pub async fn floats_of_models_written_by_hand_are_found_too<E: TitoEngine>(db: E) {
+pub async fn floats_of_models_written_by_hand_are_found_too(db: Database) {
     let mut random = fastrand::Rng::with_seed(seed());
     let mut taken = BTreeSet::new();
     let rows = std::iter::repeat_with(|| (value(&mut random), single(&mut random), value(&mut random)));
@@ -209,6 +209,6 @@ pub async fn floats_of_models_written_by_hand_are_found_too<E: TitoEngine>(db: E
         readings.delete(&row.id, &tx).await.unwrap();
     }
     tx.commit().await.unwrap();
-    assert_index_is_exact::<E, Reading>(&db).await;
+    assert_index_is_exact::<Reading>(&db).await;
     insert_all(&db, &rows).await;
 }

@@ -57,7 +57,7 @@ impl TitoModelTrait for Place {
     }
 }
 
-pub async fn nested_fields_and_lists_are_indexed<E: TitoEngine>(db: E) {
+pub async fn nested_fields_and_lists_are_indexed(db: Database) {
     insert_all(
         &db,
         &[
@@ -75,16 +75,16 @@ pub async fn nested_fields_and_lists_are_indexed<E: TitoEngine>(db: E) {
     assert_eq!(places.query(BY_CITY).equals("Bonn").ids(&tx).await.unwrap(), ["list", "through"]);
     assert_eq!(places.query(BY_CITY).count(&tx).await.unwrap(), 5);
     drop(tx);
-    assert_index_is_exact::<E, Place>(&db).await;
+    assert_index_is_exact::<Place>(&db).await;
     db.transaction(
         |tx| async move { places.update(&place("list", json!({"address": {"city": ["Bonn"]}})), &tx).await },
     )
     .await
     .unwrap();
-    assert_index_is_exact::<E, Place>(&db).await;
+    assert_index_is_exact::<Place>(&db).await;
 }
 
-pub async fn values_of_the_wrong_type_are_refused<E: TitoEngine>(db: E) {
+pub async fn values_of_the_wrong_type_are_refused(db: Database) {
     let places = db.clone().model::<Place>();
     let tx = db.begin().await.unwrap();
     for (field, value) in [
@@ -107,7 +107,7 @@ pub async fn values_of_the_wrong_type_are_refused<E: TitoEngine>(db: E) {
     }
 }
 
-pub async fn a_condition_decides_row_by_row<E: TitoEngine>(db: E) {
+pub async fn a_condition_decides_row_by_row(db: Database) {
     insert_all(&db, &[place("open", json!({"code": "7"})), place("closed", json!({"code": "7", "closed": true}))])
         .await;
     let places = db.clone().model::<Place>();
@@ -118,10 +118,10 @@ pub async fn a_condition_decides_row_by_row<E: TitoEngine>(db: E) {
     places.update(&place("closed", json!({"code": "7"})), &tx).await.unwrap();
     assert_eq!(places.query(BY_CODE).equals("7").ids(&tx).await.unwrap(), ["closed"]);
     tx.commit().await.unwrap();
-    assert_index_is_exact::<E, Place>(&db).await;
+    assert_index_is_exact::<Place>(&db).await;
 }
 
-pub async fn a_unique_index_named_by_the_model_is_enforced<E: TitoEngine>(db: E) {
+pub async fn a_unique_index_named_by_the_model_is_enforced(db: Database) {
     insert_all(&db, &[place("a", json!({"time": "2024-01-01T00:00:00Z"}))]).await;
     let places = db.clone().model::<Place>();
     // The same instant in another offset.
@@ -130,7 +130,7 @@ pub async fn a_unique_index_named_by_the_model_is_enforced<E: TitoEngine>(db: E)
     assert_eq!(error.violated_index(), Some(("place".to_string(), "by_time".to_string())));
 }
 
-pub async fn every_type_of_field_sorts_by_value<E: TitoEngine>(db: E) {
+pub async fn every_type_of_field_sorts_by_value(db: Database) {
     let sorted: [(&str, Vec<Value>); 5] = [
         ("text", vec![json!(""), json!("\0"), json!("A"), json!("a"), json!("a:"), json!("ab"), json!("é")]),
         ("integer", vec![json!(i64::MIN), json!(-10), json!(-9), json!(0), json!(9), json!(10), json!(u64::MAX)]),

@@ -62,7 +62,7 @@ macro_rules! on_engine {
                 fn $fact() {
                     conformance::run(async {
                         let database = <$under_test>::open(EngineSettings::default()).await.unwrap();
-                        crate::$module::$fact(database.engine()).await;
+                        crate::$module::$fact(database.database()).await;
                     });
                 })+
             })+

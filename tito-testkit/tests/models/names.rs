@@ -5,7 +5,7 @@ use tito_core::prelude::*;
 
 use crate::support::*;
 
-pub async fn strange_ids_stay_apart<E: TitoEngine>(db: E) {
+pub async fn strange_ids_stay_apart(db: Database) {
     let strange = [
         "a",
         "a:",
@@ -38,7 +38,7 @@ pub async fn strange_ids_stay_apart<E: TitoEngine>(db: E) {
     ];
     let rows: Vec<_> = strange.iter().map(|id| User { name: "same".to_string(), ..user(id) }).collect();
     insert_all(&db, &rows).await;
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
     let mut sorted = strange.map(str::to_string).to_vec();
@@ -54,10 +54,10 @@ pub async fn strange_ids_stay_apart<E: TitoEngine>(db: E) {
         assert_eq!(users.rows().count(&tx).await.unwrap() as usize, strange.len() - deleted - 1);
     }
     tx.commit().await.unwrap();
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
 }
 
-pub async fn an_empty_id_is_refused<E: TitoEngine>(db: E) {
+pub async fn an_empty_id_is_refused(db: Database) {
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
     for error in [
@@ -72,7 +72,7 @@ pub async fn an_empty_id_is_refused<E: TitoEngine>(db: E) {
     }
 }
 
-pub async fn an_id_too_long_is_refused_before_the_commit<E: TitoEngine>(db: E) {
+pub async fn an_id_too_long_is_refused_before_the_commit(db: Database) {
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
     let long = "i".repeat(10_000);
@@ -106,7 +106,7 @@ impl<const WHAT: usize, const NAME: usize> Misnamed<WHAT, NAME> {
         if what == WHAT { NAMES[NAME].to_string() } else { "fine".to_string() }
     }
 
-    async fn is_refused_as<E: TitoEngine>(db: &E, expected: &str) {
+    async fn is_refused_as(db: &Database, expected: &str) {
         let model = db.clone().model::<Self>();
         let tx = db.begin().await.unwrap();
         let error = model.insert(&Self::default(), &tx).await.unwrap_err();
@@ -132,7 +132,7 @@ impl<const WHAT: usize, const NAME: usize> TitoModelTrait for Misnamed<WHAT, NAM
     }
 }
 
-pub async fn invalid_names_of_tables_indexes_and_events_are_refused<E: TitoEngine>(db: E) {
+pub async fn invalid_names_of_tables_indexes_and_events_are_refused(db: Database) {
     Misnamed::<TABLE, 0>::is_refused_as(&db, "table").await;
     Misnamed::<TABLE, 1>::is_refused_as(&db, "table").await;
     Misnamed::<TABLE, 2>::is_refused_as(&db, "table").await;

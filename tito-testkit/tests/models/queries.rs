@@ -25,7 +25,7 @@ fn ages(rows: &[User]) -> Vec<u32> {
     rows.iter().map(|row| row.age).collect()
 }
 
-pub async fn equality_finds_exactly_the_rows_with_the_value<E: TitoEngine>(db: E) {
+pub async fn equality_finds_exactly_the_rows_with_the_value(db: Database) {
     insert_all(&db, &staff()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -40,7 +40,7 @@ pub async fn equality_finds_exactly_the_rows_with_the_value<E: TitoEngine>(db: E
     assert_eq!(ids(&found), ["acme/3"]);
 }
 
-pub async fn each_value_of_a_list_finds_its_row<E: TitoEngine>(db: E) {
+pub async fn each_value_of_a_list_finds_its_row(db: Database) {
     let tagged = |id: &str, tags: &[&str]| User { tags: tags.iter().map(|tag| tag.to_string()).collect(), ..user(id) };
     insert_all(&db, &[tagged("one", &["red", "blue", "red"]), tagged("two", &["blue"]), tagged("none", &[])]).await;
     let users = db.clone().model::<User>();
@@ -54,10 +54,10 @@ pub async fn each_value_of_a_list_finds_its_row<E: TitoEngine>(db: E) {
     assert_eq!(query().equals("red").count(&tx).await.unwrap(), 0);
     assert_eq!(query().ids(&tx).await.unwrap(), ["one", "two", "one"]);
     tx.commit().await.unwrap();
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
 }
 
-pub async fn a_prefix_of_a_composite_index_finds_its_rows<E: TitoEngine>(db: E) {
+pub async fn a_prefix_of_a_composite_index_finds_its_rows(db: Database) {
     insert_all(&db, &staff()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -68,7 +68,7 @@ pub async fn a_prefix_of_a_composite_index_finds_its_rows<E: TitoEngine>(db: E) 
     assert_eq!(users.query(User::BY_ORG_AND_AGE).prefix("ac").count(&tx).await.unwrap(), 0);
 }
 
-pub async fn ranges_respect_every_kind_of_bound<E: TitoEngine>(db: E) {
+pub async fn ranges_respect_every_kind_of_bound(db: Database) {
     insert_all(&db, &staff().into_iter().filter(|row| row.org == "acme").collect::<Vec<_>>()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -89,7 +89,7 @@ pub async fn ranges_respect_every_kind_of_bound<E: TitoEngine>(db: E) {
     assert_eq!(query().range(3..3).count(&tx).await.unwrap(), 0);
 }
 
-pub async fn ranges_of_leading_fields_ignore_the_others<E: TitoEngine>(db: E) {
+pub async fn ranges_of_leading_fields_ignore_the_others(db: Database) {
     insert_all(&db, &staff()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -103,7 +103,7 @@ pub async fn ranges_of_leading_fields_ignore_the_others<E: TitoEngine>(db: E) {
     assert_eq!(query().range(..="acme:west").count(&tx).await.unwrap(), 20);
 }
 
-pub async fn ranges_of_tuples_compare_field_by_field<E: TitoEngine>(db: E) {
+pub async fn ranges_of_tuples_compare_field_by_field(db: Database) {
     insert_all(&db, &staff()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -118,7 +118,7 @@ pub async fn ranges_of_tuples_compare_field_by_field<E: TitoEngine>(db: E) {
     assert_eq!(ages(&found), [8, 9]);
 }
 
-pub async fn narrowing_calls_add_up<E: TitoEngine>(db: E) {
+pub async fn narrowing_calls_add_up(db: Database) {
     insert_all(&db, &staff()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -127,7 +127,7 @@ pub async fn narrowing_calls_add_up<E: TitoEngine>(db: E) {
     assert_eq!(users.query(User::BY_AGE).equals(3).equals(4).count(&tx).await.unwrap(), 0);
 }
 
-pub async fn texts_are_found_by_their_beginning<E: TitoEngine>(db: E) {
+pub async fn texts_are_found_by_their_beginning(db: Database) {
     let names = ["", "a", "ad", "ad!", "ad\0", "ad:a", "ada", "ad\u{10ffff}", "ae", "b"];
     let rows: Vec<_> = names
         .iter()
@@ -145,7 +145,7 @@ pub async fn texts_are_found_by_their_beginning<E: TitoEngine>(db: E) {
     }
 }
 
-pub async fn both_directions_and_limits_agree<E: TitoEngine>(db: E) {
+pub async fn both_directions_and_limits_agree(db: Database) {
     insert_all(&db, &staff()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -163,7 +163,7 @@ pub async fn both_directions_and_limits_agree<E: TitoEngine>(db: E) {
     assert_eq!(query().limit(0).all(&tx).await.unwrap(), []);
 }
 
-pub async fn ids_count_and_stream_agree_with_all<E: TitoEngine>(db: E) {
+pub async fn ids_count_and_stream_agree_with_all(db: Database) {
     insert_all(&db, &staff()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -174,7 +174,7 @@ pub async fn ids_count_and_stream_agree_with_all<E: TitoEngine>(db: E) {
     assert_eq!(query().stream(&tx).try_collect::<Vec<_>>().await.unwrap(), all);
 }
 
-pub async fn a_value_without_a_place_in_the_order_is_refused<E: TitoEngine>(db: E) {
+pub async fn a_value_without_a_place_in_the_order_is_refused(db: Database) {
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
     let error = users.query(User::BY_SCORE).range(f64::NAN..).all(&tx).await.unwrap_err();
@@ -183,7 +183,7 @@ pub async fn a_value_without_a_place_in_the_order_is_refused<E: TitoEngine>(db: 
     assert!(matches!(&error, TitoError::InvalidIndexValue { index, .. } if index == "by_score"), "{error}");
 }
 
-pub async fn an_index_that_the_model_lacks_is_refused<E: TitoEngine>(db: E) {
+pub async fn an_index_that_the_model_lacks_is_refused(db: Database) {
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
     for handle in
@@ -194,7 +194,7 @@ pub async fn an_index_that_the_model_lacks_is_refused<E: TitoEngine>(db: E) {
     }
 }
 
-pub async fn a_query_sees_the_writes_of_its_transaction<E: TitoEngine>(db: E) {
+pub async fn a_query_sees_the_writes_of_its_transaction(db: Database) {
     insert_all(&db, &staff()).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();
@@ -203,7 +203,7 @@ pub async fn a_query_sees_the_writes_of_its_transaction<E: TitoEngine>(db: E) {
     assert_eq!(users.query(User::BY_AGE).equals(3).ids(&tx).await.unwrap(), ["acme:west/3", "new"]);
 }
 
-pub async fn a_stream_reads_more_rows_than_one_request_holds<E: TitoEngine>(db: E) {
+pub async fn a_stream_reads_more_rows_than_one_request_holds(db: Database) {
     let rows: Vec<_> =
         (0..700).map(|number| User { age: number, active: true, ..user(&format!("{number:04}")) }).collect();
     insert_all(&db, &rows).await;

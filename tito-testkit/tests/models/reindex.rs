@@ -51,28 +51,28 @@ fn numbered<const V: usize>(number: usize) -> Version<V> {
     Version(User { name: format!("name {number}"), active: number.is_multiple_of(3), ..user(&format!("u{number:04}")) })
 }
 
-async fn reindexed<E: TitoEngine, const V: usize>(db: &E) -> ReindexReport {
+async fn reindexed<const V: usize>(db: &Database) -> ReindexReport {
     let report = db.clone().model::<Version<V>>().reindex("by_name").batch(10).run().await.unwrap();
-    assert_index_is_exact::<E, Version<V>>(db).await;
+    assert_index_is_exact::<Version<V>>(db).await;
     report
 }
 
-pub async fn an_added_index_is_filled<E: TitoEngine>(db: E) {
+pub async fn an_added_index_is_filled(db: Database) {
     insert_all(&db, &(0..25).map(numbered::<NONE>).collect::<Vec<_>>()).await;
-    assert_eq!(reindexed::<E, BY_NAME>(&db).await, ReindexReport { rows: 25, added: 25, removed: 0 });
-    assert_eq!(reindexed::<E, BY_NAME>(&db).await, ReindexReport { rows: 25, added: 0, removed: 0 });
+    assert_eq!(reindexed::<BY_NAME>(&db).await, ReindexReport { rows: 25, added: 25, removed: 0 });
+    assert_eq!(reindexed::<BY_NAME>(&db).await, ReindexReport { rows: 25, added: 0, removed: 0 });
 }
 
-pub async fn a_changed_condition_adds_and_removes_entries<E: TitoEngine>(db: E) {
+pub async fn a_changed_condition_adds_and_removes_entries(db: Database) {
     insert_all(&db, &(0..30).map(numbered::<BY_NAME>).collect::<Vec<_>>()).await;
-    assert_eq!(reindexed::<E, BY_NAME_OF_ACTIVE>(&db).await, ReindexReport { rows: 30, added: 0, removed: 20 });
-    assert_eq!(reindexed::<E, BY_NAME>(&db).await, ReindexReport { rows: 30, added: 20, removed: 0 });
+    assert_eq!(reindexed::<BY_NAME_OF_ACTIVE>(&db).await, ReindexReport { rows: 30, added: 0, removed: 20 });
+    assert_eq!(reindexed::<BY_NAME>(&db).await, ReindexReport { rows: 30, added: 20, removed: 0 });
     // Entries of a unique index have keys of another form.
-    assert_eq!(reindexed::<E, UNIQUE>(&db).await, ReindexReport { rows: 30, added: 30, removed: 30 });
-    assert_eq!(reindexed::<E, BY_NAME>(&db).await, ReindexReport { rows: 30, added: 30, removed: 30 });
+    assert_eq!(reindexed::<UNIQUE>(&db).await, ReindexReport { rows: 30, added: 30, removed: 30 });
+    assert_eq!(reindexed::<BY_NAME>(&db).await, ReindexReport { rows: 30, added: 30, removed: 30 });
 }
 
-pub async fn dangling_and_unreadable_entries_are_removed<E: TitoEngine>(db: E) {
+pub async fn dangling_and_unreadable_entries_are_removed(db: Database) {
     insert_all(&db, &(0..5).map(numbered::<BY_NAME>).collect::<Vec<_>>()).await;
     let tx = db.begin().await.unwrap();
     for key in [
@@ -93,7 +93,7 @@ pub async fn dangling_and_unreadable_entries_are_removed<E: TitoEngine>(db: E) {
     assert!(tx.get(&neighbour).await.unwrap().is_some());
 }
 
-pub async fn two_rows_with_one_unique_value_are_named<E: TitoEngine>(db: E) {
+pub async fn two_rows_with_one_unique_value_are_named(db: Database) {
     let mut rows: Vec<_> = (0..5).map(numbered::<NONE>).collect();
     rows[3].0.name = "name 1".to_string();
     insert_all(&db, &rows).await;
@@ -104,17 +104,17 @@ pub async fn two_rows_with_one_unique_value_are_named<E: TitoEngine>(db: E) {
     }
 }
 
-pub async fn a_stale_holder_of_a_unique_value_gives_way<E: TitoEngine>(db: E) {
+pub async fn a_stale_holder_of_a_unique_value_gives_way(db: Database) {
     insert_all(&db, &(0..3).map(numbered::<NONE>).collect::<Vec<_>>()).await;
     let tx = db.begin().await.unwrap();
     for (name, holder) in [(&b"name\"200!"[..], "gone"), (b"name\"201!", "u0002"), (b"name\"202!", "\u{1}")] {
         tx.put(keys::unique_index_entry("user", "by_name", name), holder.into()).await.unwrap();
     }
     tx.commit().await.unwrap();
-    assert_eq!(reindexed::<E, UNIQUE>(&db).await, ReindexReport { rows: 3, added: 3, removed: 0 });
+    assert_eq!(reindexed::<UNIQUE>(&db).await, ReindexReport { rows: 3, added: 3, removed: 0 });
 }
 
-pub async fn a_run_that_was_cut_off_is_resumed<E: TitoEngine>(db: E) {
+pub async fn a_run_that_was_cut_off_is_resumed(db: Database) {
     insert_all(&db, &(0..25).map(numbered::<NONE>).collect::<Vec<_>>()).await;
     let model = db.clone().model::<Version<BY_NAME>>();
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -140,7 +140,7 @@ pub async fn a_run_that_was_cut_off_is_resumed<E: TitoEngine>(db: E) {
     }
 }
 
-pub async fn rows_written_meanwhile_have_exactly_their_entries<E: TitoEngine>(db: E) {
+pub async fn rows_written_meanwhile_have_exactly_their_entries(db: Database) {
     const ROWS: usize = 200;
     insert_all(&db, &(0..ROWS).map(numbered::<NONE>).collect::<Vec<_>>()).await;
     let model = db.clone().model::<Version<BY_NAME_OF_ACTIVE>>();
@@ -170,10 +170,10 @@ pub async fn rows_written_meanwhile_have_exactly_their_entries<E: TitoEngine>(db
     for writer in writers {
         writer.await.unwrap();
     }
-    assert_index_is_exact::<E, Version<BY_NAME_OF_ACTIVE>>(&db).await;
+    assert_index_is_exact::<Version<BY_NAME_OF_ACTIVE>>(&db).await;
 }
 
-pub async fn a_position_of_another_index_is_refused<E: TitoEngine>(db: E) {
+pub async fn a_position_of_another_index_is_refused(db: Database) {
     insert_all(&db, &[user("ada"), user("bob")]).await;
     let users = db.clone().model::<User>();
     let tx = db.begin().await.unwrap();

@@ -75,7 +75,7 @@ fn predict((mut rows, mut events): Expected, write: &Write) -> Option<Expected> 
     Some((rows, events))
 }
 
-async fn apply<E: TitoEngine>(db: &E, writes: Vec<Write>) -> tito_core::Result<()> {
+async fn apply(db: &Database, writes: Vec<Write>) -> tito_core::Result<()> {
     let users = db.clone().model::<User>();
     db.transaction(|tx| async move {
         for write in &writes {
@@ -91,7 +91,7 @@ async fn apply<E: TitoEngine>(db: &E, writes: Vec<Write>) -> tito_core::Result<(
     .await
 }
 
-async fn check<E: TitoEngine>(db: &E, transactions: Vec<Vec<Write>>) -> Result<(), TestCaseError> {
+async fn check(db: &Database, transactions: Vec<Vec<Write>>) -> Result<(), TestCaseError> {
     let tx = db.begin().await.unwrap();
     for prefix in ["data:", "index:", "event:"] {
         for (key, _) in stored(&tx, prefix).await {
@@ -107,7 +107,7 @@ async fn check<E: TitoEngine>(db: &E, transactions: Vec<Vec<Write>>) -> Result<(
         prop_assert_eq!(outcome.is_ok(), predicted.is_some(), "{:?}", outcome);
         expected = predicted.unwrap_or(expected);
     }
-    assert_index_is_exact::<E, User>(db).await;
+    assert_index_is_exact::<User>(db).await;
     let tx = db.begin().await.unwrap();
     let rows = db.clone().model::<User>().rows().all(&tx).await.unwrap();
     prop_assert_eq!(rows, expected.0.into_values().collect::<Vec<_>>());
@@ -116,7 +116,7 @@ async fn check<E: TitoEngine>(db: &E, transactions: Vec<Vec<Write>>) -> Result<(
     Ok(())
 }
 
-pub async fn any_sequence_of_writes_leaves_exactly_what_the_rows_call_for<E: TitoEngine>(db: E) {
+pub async fn any_sequence_of_writes_leaves_exactly_what_the_rows_call_for(db: Database) {
     let runtime = tokio::runtime::Handle::current();
     let run = move || {
         let mut runner = TestRunner::new(Config { cases: 64, failure_persistence: None, ..Config::default() });

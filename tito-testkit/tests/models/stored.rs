@@ -5,16 +5,16 @@ use tito_core::prelude::*;
 
 use crate::support::*;
 
-async fn put<E: TitoEngine>(db: &E, key: &[u8], value: &[u8]) {
+async fn put(db: &Database, key: &[u8], value: &[u8]) {
     let (key, value) = (key.to_vec(), value.to_vec());
     db.transaction(|tx| async move { tx.put(key, value).await }).await.unwrap();
 }
 
-async fn delete<E: TitoEngine>(db: &E, key: Vec<u8>) {
+async fn delete(db: &Database, key: Vec<u8>) {
     db.transaction(|tx| async move { tx.delete(key).await }).await.unwrap();
 }
 
-pub async fn a_row_that_does_not_parse_is_an_error_naming_its_key<E: TitoEngine>(db: E) {
+pub async fn a_row_that_does_not_parse_is_an_error_naming_its_key(db: Database) {
     insert_all(&db, &[user("ada"), user("bob")]).await;
     let users = db.clone().model::<User>();
     for broken in [&b""[..], b"\xff\xfe", b"not json", b"{\"id\":\"ada\"}", b"[]", b"null"] {
@@ -41,7 +41,7 @@ pub async fn a_row_that_does_not_parse_is_an_error_naming_its_key<E: TitoEngine>
     }
 }
 
-pub async fn an_entry_without_its_row_is_passed_over<E: TitoEngine>(db: E) {
+pub async fn an_entry_without_its_row_is_passed_over(db: Database) {
     insert_all(&db, &[user("ada"), user("bob"), user("eve")]).await;
     delete(&db, keys::row("user", "bob")).await;
     let users = db.clone().model::<User>();
@@ -52,7 +52,7 @@ pub async fn an_entry_without_its_row_is_passed_over<E: TitoEngine>(db: E) {
     assert_eq!((ids(&page.rows), page.next), (vec!["ada", "eve"], None));
 }
 
-pub async fn an_entry_of_a_former_value_is_passed_over<E: TitoEngine>(db: E) {
+pub async fn an_entry_of_a_former_value_is_passed_over(db: Database) {
     insert_all(&db, &[User { active: true, ..user("ada") }]).await;
     put(&db, &keys::index_entry("user", "by_name", b"former!", "ada"), b"").await;
     put(&db, &keys::unique_index_entry("user", "by_email", b"former@example.com!"), b"ada").await;
@@ -63,7 +63,7 @@ pub async fn an_entry_of_a_former_value_is_passed_over<E: TitoEngine>(db: E) {
     assert_eq!(users.query(User::BY_EMAIL).equals("former@example.com").first(&tx).await.unwrap(), None);
 }
 
-pub async fn an_entry_that_names_no_row_is_an_error_naming_its_key<E: TitoEngine>(db: E) {
+pub async fn an_entry_that_names_no_row_is_an_error_naming_its_key(db: Database) {
     let users = db.clone().model::<User>();
     let cases: [(&[u8], &[u8]); 4] = [
         (b"index:user:by_email:x!", b""),

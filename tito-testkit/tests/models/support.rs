@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::keys::{IndexField, KeyRange};
 use tito_core::model::{Change, IndexDefinition, IndexEntry, TitoSchema};
@@ -90,7 +91,7 @@ pub fn user(id: &str) -> User {
     User { id: id.to_string(), email: format!("{id}@example.com"), ..User::default() }
 }
 
-pub async fn insert_all<E: TitoEngine, M: TitoSchema>(db: &E, rows: &[M]) {
+pub async fn insert_all<M: TitoSchema>(db: &Database, rows: &[M]) {
     let model = db.clone().model::<M>();
     let rows = rows.to_vec();
     db.transaction(|tx| async move {
@@ -103,12 +104,12 @@ pub async fn insert_all<E: TitoEngine, M: TitoSchema>(db: &E, rows: &[M]) {
     .unwrap();
 }
 
-pub async fn stored<T: TitoTransaction>(tx: &T, prefix: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub async fn stored(tx: &Transaction, prefix: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     tx.scan(KeyRange::prefix(prefix), 100_000).await.unwrap()
 }
 
 /// Checks that the index of a table holds exactly what its rows call for.
-pub async fn assert_index_is_exact<E: TitoEngine, M: TitoSchema>(db: &E) {
+pub async fn assert_index_is_exact<M: TitoSchema>(db: &Database) {
     let tx = db.begin().await.unwrap();
     let rows = db.clone().model::<M>().rows().all(&tx).await.unwrap();
     let table = M::table();
@@ -126,7 +127,7 @@ pub async fn assert_index_is_exact<E: TitoEngine, M: TitoSchema>(db: &E) {
 }
 
 /// The stored events in the order of their ids.
-pub async fn events<E: TitoEngine>(db: &E) -> Vec<TitoEvent> {
+pub async fn events(db: &Database) -> Vec<TitoEvent> {
     let tx = db.begin().await.unwrap();
     let mut events: Vec<_> =
         stored(&tx, "event:").await.iter().map(|(key, value)| TitoEvent::decode(key, value).unwrap()).collect();

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use tito_core::Transaction;
 use tito_core::keys;
 use tito_core::model::{Change, IndexDefinition, IndexEntry, TitoSchema};
 use tito_core::prelude::*;
@@ -13,7 +14,7 @@ fn with_email(id: &str, email: &str) -> User {
     User { email: email.to_string(), ..user(id) }
 }
 
-pub async fn a_taken_value_is_refused_and_the_index_named<E: TitoEngine>(db: E) {
+pub async fn a_taken_value_is_refused_and_the_index_named(db: Database) {
     insert_all(&db, &[with_email("ada", "a@x"), with_email("bob", "b@x")]).await;
     let inserting = db.clone().model::<User>();
     let updating = inserting.clone();
@@ -24,14 +25,14 @@ pub async fn a_taken_value_is_refused_and_the_index_named<E: TitoEngine>(db: E) 
         assert!(matches!(error, TitoError::AlreadyExists { .. }), "{error}");
         assert_eq!(error.violated_index(), Some(("user".to_string(), "by_email".to_string())));
     }
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
     let tx = db.begin().await.unwrap();
     let users = db.clone().model::<User>();
     assert_eq!(users.query(User::BY_EMAIL).equals("a@x").ids(&tx).await.unwrap(), ["ada"]);
     assert_eq!(users.get("eve", &tx).await.unwrap(), None);
 }
 
-pub async fn an_updated_value_is_free_in_the_same_transaction<E: TitoEngine>(db: E) {
+pub async fn an_updated_value_is_free_in_the_same_transaction(db: Database) {
     insert_all(&db, &[with_email("ada", "a@x")]).await;
     let users = db.clone().model::<User>();
     db.transaction(|tx| async move {
@@ -40,10 +41,10 @@ pub async fn an_updated_value_is_free_in_the_same_transaction<E: TitoEngine>(db:
     })
     .await
     .unwrap();
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
 }
 
-pub async fn two_rows_swap_values_by_way_of_a_third<E: TitoEngine>(db: E) {
+pub async fn two_rows_swap_values_by_way_of_a_third(db: Database) {
     insert_all(&db, &[with_email("ada", "a@x"), with_email("bob", "b@x")]).await;
     let users = db.clone().model::<User>();
     let swapping = users.clone();
@@ -54,7 +55,7 @@ pub async fn two_rows_swap_values_by_way_of_a_third<E: TitoEngine>(db: E) {
     })
     .await
     .unwrap();
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
     let deleting = users.clone();
     db.transaction(|tx| async move {
         deleting.delete("ada", &tx).await?;
@@ -63,12 +64,12 @@ pub async fn two_rows_swap_values_by_way_of_a_third<E: TitoEngine>(db: E) {
     })
     .await
     .unwrap();
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
     let tx = db.begin().await.unwrap();
     assert_eq!(users.query(User::BY_EMAIL).ids(&tx).await.unwrap(), ["ada", "bob"]);
 }
 
-pub async fn a_deleted_row_frees_its_values<E: TitoEngine>(db: E) {
+pub async fn a_deleted_row_frees_its_values(db: Database) {
     insert_all(&db, &[with_email("ada", "a@x")]).await;
     let users = db.clone().model::<User>();
     db.transaction(|tx| async move {
@@ -77,20 +78,20 @@ pub async fn a_deleted_row_frees_its_values<E: TitoEngine>(db: E) {
     })
     .await
     .unwrap();
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
 }
 
-pub async fn of_two_concurrent_rows_with_one_value_one_is_refused<E: TitoEngine>(db: E) {
+pub async fn of_two_concurrent_rows_with_one_value_one_is_refused(db: Database) {
     let users = db.clone().model::<User>();
     let (first, second) = (db.begin().await.unwrap(), db.begin().await.unwrap());
-    let inserts = async |id: &str, tx: &E::Transaction| {
+    let inserts = async |id: &str, tx: &Transaction| {
         users.insert(&with_email(id, "a@x"), tx).await?;
         tx.commit().await
     };
     inserts("ada", &first).await.unwrap();
     let error = inserts("bob", &second).await.unwrap_err();
     assert!(matches!(error, TitoError::Conflict { .. } | TitoError::AlreadyExists { .. }), "{error}");
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
 }
 
 /// A user before its emails were unique.
@@ -116,7 +117,7 @@ impl TitoSchema for Before {
     }
 }
 
-pub async fn a_row_leaves_an_entry_alone_that_is_another_row_s<E: TitoEngine>(db: E) {
+pub async fn a_row_leaves_an_entry_alone_that_is_another_row_s(db: Database) {
     insert_all(&db, &[Before(with_email("bob", "a@x"))]).await;
     insert_all(&db, &[with_email("ada", "a@x")]).await;
     let users = db.clone().model::<User>();
@@ -124,5 +125,5 @@ pub async fn a_row_leaves_an_entry_alone_that_is_another_row_s<E: TitoEngine>(db
     let tx = db.begin().await.unwrap();
     let key = keys::unique_index_entry("user", "by_email", b"a@x!");
     assert_eq!(tx.get(&key).await.unwrap(), Some(b"ada".to_vec()));
-    assert_index_is_exact::<E, User>(&db).await;
+    assert_index_is_exact::<User>(&db).await;
 }

@@ -12,10 +12,7 @@ use tito_testkit::TestClock;
 
 use crate::support::{Accounts, AccountsOf, Customers, assert_folded, by_hand, harness, projected, rows, stored};
 
-pub async fn a_projector_that_fails_stops_before_the_event_and_goes_on_without_a_skip<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_projector_that_fails_stops_before_the_event_and_goes_on_without_a_skip(db: Database, clock: TestClock) {
     let (bank, projection, controls) = projected(&db).await;
     let mut customers = Customers::new();
     customers.append(&bank, 100).await;
@@ -35,7 +32,7 @@ pub async fn a_projector_that_fails_stops_before_the_event_and_goes_on_without_a
     assert_folded(&bank, 0).await;
 }
 
-pub async fn a_panic_and_a_taken_unique_value_are_told<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_panic_and_a_taken_unique_value_are_told(db: Database, _: TestClock) {
     let (bank, projection, controls) = projected(&db).await;
     for account in 1..=3 {
         bank.append(NewEvent::raw(format!("account.{account}"), "opened", format!("owner-{account}"))).await.unwrap();
@@ -61,7 +58,7 @@ pub async fn a_panic_and_a_taken_unique_value_are_told<E: TitoEngine>(db: E, _: 
     assert_eq!(bank.projection("accounts").await.unwrap().checkpoint, 4);
 }
 
-pub async fn a_panic_that_panics_when_it_is_dropped_is_a_failure_like_others<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_panic_that_panics_when_it_is_dropped_is_a_failure_like_others(db: Database, clock: TestClock) {
     let (bank, projection, controls) = projected(&db).await;
     let mut customers = Customers::new();
     customers.append(&bank, 20).await;
@@ -80,7 +77,7 @@ pub async fn a_panic_that_panics_when_it_is_dropped_is_a_failure_like_others<E: 
     assert_folded(&bank, 0).await;
 }
 
-pub async fn catching_up_gets_a_repaired_projector_going_at_once<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn catching_up_gets_a_repaired_projector_going_at_once(db: Database, clock: TestClock) {
     let (bank, projection, controls) = projected(&db).await;
     let mut customers = Customers::new();
     customers.append(&bank, 20).await;
@@ -97,7 +94,7 @@ pub async fn catching_up_gets_a_repaired_projector_going_at_once<E: TitoEngine>(
 
 /// The bank as a later program has it, in which accounts are opened by events of version 2. What was opened for nobody
 /// can't be brought to it until it is mended. And the projection of it.
-async fn later<E: TitoEngine>(db: &E, is_mended: &Arc<AtomicBool>) -> (EventStore<E>, AccountsOf<E>) {
+async fn later(db: &Database, is_mended: &Arc<AtomicBool>) -> (EventStore, AccountsOf) {
     let asked = is_mended.clone();
     let upcast = move |owner: &[u8]| match (owner, asked.load(Ordering::SeqCst)) {
         (b"", false) => Err(BoxError::from("nobody has opened it")),
@@ -119,10 +116,7 @@ fn opened(numbers: std::ops::RangeInclusive<u64>, nobody: &[u64]) -> Vec<NewEven
     numbers.map(|number| NewEvent::raw(format!("account.{number}"), "opened", owner(number))).collect()
 }
 
-pub async fn an_event_that_can_not_be_upcast_stops_a_projection_before_it_and_is_named<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn an_event_that_can_not_be_upcast_stops_a_projection_before_it_and_is_named(db: Database, clock: TestClock) {
     let (old, _, _) = projected(&db).await;
     let is_mended = Arc::new(AtomicBool::new(false));
     let (bank, projection) = later(&db, &is_mended).await;
@@ -148,7 +142,7 @@ pub async fn an_event_that_can_not_be_upcast_stops_a_projection_before_it_and_is
     assert_eq!(failure.sequence, 12);
 }
 
-pub async fn a_damaged_event_stops_a_projection_before_it_until_it_is_repaired<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_damaged_event_stops_a_projection_before_it_until_it_is_repaired(db: Database, clock: TestClock) {
     for at in [1, 7, 14] {
         let (bank, projection, _) = projected(&db).await;
         bank.append(opened(1..=14, &[])).await.unwrap();
@@ -173,10 +167,7 @@ pub async fn a_damaged_event_stops_a_projection_before_it_until_it_is_repaired<E
     }
 }
 
-pub async fn a_rebuild_stops_before_an_event_that_can_not_be_read_while_the_old_rows_serve<E: TitoEngine>(
-    db: E,
-    _: TestClock,
-) {
+pub async fn a_rebuild_stops_before_an_event_that_can_not_be_read_while_the_old_rows_serve(db: Database, _: TestClock) {
     let (old, folded, _) = projected(&db).await;
     old.append(opened(1..=14, &[11])).await.unwrap();
     folded.catch_up().await.unwrap();

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tito_core::prelude::*;
 use tito_eventstore::{Manager, Projection, Select};
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::{Accounts, Customers, Running, assert_folded, generations, keys_of, projected, rows, stored};
 
-pub async fn each_event_is_folded_once_while_every_call_may_fail<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn each_event_is_folded_once_while_every_call_may_fail(db: Database, clock: TestClock) {
     // Appends without faults; it is the projection that is tried here.
     let (bank, _, _) = projected(&db).await;
-    let faulty = FaultEngine::seeded(db.clone(), tito_testkit::seed());
+    let faulty = FaultEngine::seeded(db.clone(), tito_testkit::seed()).database();
     let store = Manager::new(faulty.clone()).get_event_store("bank").await.unwrap();
     let accounts = Accounts::new(&store, Select::all());
     let controls = accounts.controls.clone();

@@ -3,15 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use tito_core::prelude::*;
-use tito_core::{BoxError, TitoTransaction};
-use tito_eventstore::{Event, NewEvent, Projection, Projector, Select, ViewTransaction};
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_core::{BoxError, Transaction};
+use tito_eventstore::{Event, NewEvent, Projection, Projector, Select};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::{
     Accounts, Customers, Running, assert_folded, bank, by_hand, generations, harness, keys_of, projected, rows, stored,
 };
 
-pub async fn rows_are_what_a_fold_by_hand_comes_to<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn rows_are_what_a_fold_by_hand_comes_to(db: Database, clock: TestClock) {
     let (bank, projection, controls) = projected(&db).await;
     let mut customers = Customers::new();
     let mut harness = harness(&db, &clock, &projection);
@@ -27,7 +27,7 @@ pub async fn rows_are_what_a_fold_by_hand_comes_to<E: TitoEngine>(db: E, clock: 
     assert_eq!(stored(&db, "event:bank.accounts:").await, []);
 }
 
-pub async fn only_selected_events_are_folded<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn only_selected_events_are_folded(db: Database, _: TestClock) {
     let bank = bank(&db).await;
     let selected = Select::filter("account.1").or("account.*.closed").after(2).up_to(9);
     let accounts = Accounts::new(&bank, selected);
@@ -44,8 +44,8 @@ pub async fn only_selected_events_are_folded<E: TitoEngine>(db: E, _: TestClock)
     assert_eq!((info.checkpoint, info.behind()), (12, 0));
 }
 
-pub async fn a_wake_up_with_nothing_to_fold_costs_two_reads<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_wake_up_with_nothing_to_fold_costs_two_reads(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let (bank, projection, _) = projected(&db).await;
     Customers::new().append(&bank, 10).await;
     projection.catch_up().await.unwrap();
@@ -59,12 +59,12 @@ pub async fn a_wake_up_with_nothing_to_fold_costs_two_reads<E: TitoEngine>(db: E
 /// Writes many rows for each event.
 struct Wide;
 
-impl<E: TitoEngine> Projector<E> for Wide {
+impl Projector for Wide {
     fn name(&self) -> &str {
         "accounts"
     }
 
-    async fn project(&self, event: &Event, tx: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> {
+    async fn project(&self, event: &Event, tx: &Transaction) -> Result<(), BoxError> {
         for row in 0..700 {
             tx.put(format!("data:wide:{}-{row}", event.sequence()).into_bytes(), b"1".to_vec()).await?;
         }
@@ -72,7 +72,7 @@ impl<E: TitoEngine> Projector<E> for Wide {
     }
 }
 
-pub async fn a_projector_that_writes_much_is_given_several_transactions<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_projector_that_writes_much_is_given_several_transactions(db: Database, _: TestClock) {
     let bank = bank(&db).await;
     Customers::new().append(&bank, 50).await;
     let projection = Projection::new(&bank, Wide).await.unwrap();
@@ -83,7 +83,7 @@ pub async fn a_projector_that_writes_much_is_given_several_transactions<E: TitoE
     assert_eq!(generations(&db).await, [].into());
 }
 
-pub async fn two_workers_of_one_projection_fold_each_event_once<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn two_workers_of_one_projection_fold_each_event_once(db: Database, clock: TestClock) {
     let (bank, projection, _) = projected(&db).await;
     let other = Projection::new(&bank, Accounts::new(&bank, Select::all())).await.unwrap();
     let workers = [Running::start(&db, &projection), Running::start(&db, &other)];
@@ -104,7 +104,7 @@ pub async fn two_workers_of_one_projection_fold_each_event_once<E: TitoEngine>(d
     assert_folded(&bank, 0).await;
 }
 
-pub async fn an_event_of_the_outbox_is_published_once<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_event_of_the_outbox_is_published_once(db: Database, _: TestClock) {
     let (bank, projection, _) = projected(&db).await;
     for account in 0..5 {
         bank.append(NewEvent::raw(format!("account.{account}"), "opened", format!("owner-{account}"))).await.unwrap();

@@ -6,7 +6,7 @@ use tito_testkit::TestClock;
 use crate::later::{add, assert_kept, log_of};
 use crate::support::{Customers, assert_folded, projected};
 
-pub async fn a_projections_rows_keep_it_while_it_folds_fails_and_is_rebuilt<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_projections_rows_keep_it_while_it_folds_fails_and_is_rebuilt(db: Database, _: TestClock) {
     let (bank, projection, controls) = projected(&db).await;
     let mut customers = Customers::new();
     customers.append(&bank, 50).await;

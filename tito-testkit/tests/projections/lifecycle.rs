@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tito_core::prelude::*;
 use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, NewEvent, Projection, Select};
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::{Accounts, Customers, assert_folded, bank, generations, harness, projected, rows, stored};
 
-pub async fn a_projection_added_to_a_store_with_events_folds_them_all<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_projection_added_to_a_store_with_events_folds_them_all(db: Database, clock: TestClock) {
     let bank = bank(&db).await;
     let mut customers = Customers::new();
     customers.append(&bank, 450).await;
@@ -19,8 +19,8 @@ pub async fn a_projection_added_to_a_store_with_events_folds_them_all<E: TitoEng
     assert_folded(&bank, 0).await;
 }
 
-pub async fn an_append_that_does_not_know_of_a_projection_is_run_again<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn an_append_that_does_not_know_of_a_projection_is_run_again(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     let bank = bank(&db).await;
     // By another process: this one's would be waited for.
     let other = Manager::new(db.clone()).get_event_store(bank.name()).await.unwrap();
@@ -37,7 +37,7 @@ pub async fn an_append_that_does_not_know_of_a_projection_is_run_again<E: TitoEn
     assert_eq!(rows(&bank).await.len(), 1);
 }
 
-pub async fn a_removed_projection_leaves_nothing_and_can_be_added_again<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_removed_projection_leaves_nothing_and_can_be_added_again(db: Database, clock: TestClock) {
     let (bank, projection, _) = projected(&db).await;
     let mut customers = Customers::new();
     customers.append(&bank, 50).await;
@@ -61,7 +61,7 @@ pub async fn a_removed_projection_leaves_nothing_and_can_be_added_again<E: TitoE
     assert_folded(&bank, 0).await;
 }
 
-pub async fn wake_ups_of_a_deleted_store_are_acknowledged<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn wake_ups_of_a_deleted_store_are_acknowledged(db: Database, clock: TestClock) {
     let manager = Manager::new(db.clone());
     let bank = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     let projection = Projection::new(&bank, Accounts::new(&bank, Select::all())).await.unwrap();
@@ -79,10 +79,7 @@ pub async fn wake_ups_of_a_deleted_store_are_acknowledged<E: TitoEngine>(db: E, 
     assert!(matches!(bank.add_projection("accounts").await.unwrap_err(), EventStoreError::StoreNotFound { .. }));
 }
 
-pub async fn a_store_created_again_is_not_folded_by_its_predecessors_projection<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_store_created_again_is_not_folded_by_its_predecessors_projection(db: Database, clock: TestClock) {
     let manager = Manager::new(db.clone());
     let old = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     let stale = Projection::new(&old, Accounts::new(&old, Select::all())).await.unwrap();
@@ -97,7 +94,7 @@ pub async fn a_store_created_again_is_not_folded_by_its_predecessors_projection<
     assert_folded(&bank, 0).await;
 }
 
-pub async fn names_of_projections_are_checked<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn names_of_projections_are_checked(db: Database, _: TestClock) {
     let bank = bank(&db).await;
     for name in ["", "a.b", "a:b", "a@b", "a\nb", &"a".repeat(256), &"a".repeat(253)] {
         let EventStoreError::Engine(error) = bank.add_projection(name).await.unwrap_err() else { panic!("{name}") };

@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering;
 
 use tito_core::prelude::*;
 use tito_eventstore::{EventStore, NewEvent, Projection, Select};
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::{Accounts, Customers, assert_folded, by_hand, generations, keys_of, projected, rows, stored};
 
-pub async fn the_old_rows_serve_until_a_rebuild_has_caught_up_while_appends_go_on<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn the_old_rows_serve_until_a_rebuild_has_caught_up_while_appends_go_on(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let (bank, projection, controls) = projected(&db).await;
     let mut customers = Customers::new();
     customers.append(&bank, 700).await;
@@ -37,7 +37,7 @@ pub async fn the_old_rows_serve_until_a_rebuild_has_caught_up_while_appends_go_o
     assert_eq!(generations(&db).await, [(2, keys_of(&rows(&bank).await))].into());
 }
 
-pub async fn a_rebuild_publishes_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_rebuild_publishes_nothing(db: Database, _: TestClock) {
     let (bank, projection, _) = projected(&db).await;
     let mut customers = Customers::new();
     customers.append(&bank, 250).await;
@@ -50,15 +50,15 @@ pub async fn a_rebuild_publishes_nothing<E: TitoEngine>(db: E, _: TestClock) {
     assert_folded(&bank, 0).await;
 }
 
-async fn open_accounts<E: TitoEngine>(bank: &EventStore<E>, accounts: std::ops::Range<u32>) {
+async fn open_accounts(bank: &EventStore, accounts: std::ops::Range<u32>) {
     for account in accounts {
         let owner = format!("owner-{account}");
         bank.append(NewEvent::raw(format!("account.{account}"), "opened", owner)).await.unwrap();
     }
 }
 
-pub async fn what_a_projection_publishes_is_published_once_if_it_is_rebuilt_while_it_is_behind<E: TitoEngine>(
-    db: E,
+pub async fn what_a_projection_publishes_is_published_once_if_it_is_rebuilt_while_it_is_behind(
+    db: Database,
     _: TestClock,
 ) {
     let (bank, projection, _) = projected(&db).await;
@@ -69,11 +69,8 @@ pub async fn what_a_projection_publishes_is_published_once_if_it_is_rebuilt_whil
     assert_eq!(stored(&db, "event:opened:").await.len(), 250);
 }
 
-pub async fn a_transaction_under_way_is_run_again_once_its_generation_is_out_of_service<E: TitoEngine>(
-    db: E,
-    _: TestClock,
-) {
-    let db = FaultEngine::new(db);
+pub async fn a_transaction_under_way_is_run_again_once_its_generation_is_out_of_service(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let (bank, slow, _) = projected(&db).await;
     open_accounts(&bank, 0..10).await;
     slow.catch_up().await.unwrap();
@@ -97,8 +94,8 @@ pub async fn a_transaction_under_way_is_run_again_once_its_generation_is_out_of_
     assert_eq!(stored(&db, "event:opened:").await.len(), 15);
 }
 
-pub async fn a_rebuild_under_way_leaves_nothing_once_another_was_asked_for<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_rebuild_under_way_leaves_nothing_once_another_was_asked_for(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let (bank, slow, _) = projected(&db).await;
     // More than one transaction folds, so that the one that is stopped does not switch.
     open_accounts(&bank, 0..250).await;
@@ -116,7 +113,7 @@ pub async fn a_rebuild_under_way_leaves_nothing_once_another_was_asked_for<E: Ti
     assert_eq!(generations(&db).await, [(3, keys_of(&rows(&bank).await))].into());
 }
 
-pub async fn a_rebuild_asked_for_again_begins_anew<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_rebuild_asked_for_again_begins_anew(db: Database, _: TestClock) {
     let (bank, projection, controls) = projected(&db).await;
     Customers::new().append(&bank, 300).await;
     projection.catch_up().await.unwrap();
@@ -135,7 +132,7 @@ pub async fn a_rebuild_asked_for_again_begins_anew<E: TitoEngine>(db: E, _: Test
     assert_eq!(generations(&db).await, [(3, keys_of(&rows(&bank).await))].into());
 }
 
-pub async fn a_rebuild_mends_a_projection_that_can_not_go_on<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_rebuild_mends_a_projection_that_can_not_go_on(db: Database, _: TestClock) {
     let (bank, projection, controls) = projected(&db).await;
     let mut customers = Customers::new();
     customers.append(&bank, 20).await;
@@ -155,7 +152,7 @@ pub async fn a_rebuild_mends_a_projection_that_can_not_go_on<E: TitoEngine>(db: 
     assert_folded(&bank, 1).await;
 }
 
-pub async fn a_rebuild_that_fails_leaves_the_old_rows_in_service<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_rebuild_that_fails_leaves_the_old_rows_in_service(db: Database, _: TestClock) {
     let (bank, projection, controls) = projected(&db).await;
     let mut customers = Customers::new();
     customers.append(&bank, 50).await;

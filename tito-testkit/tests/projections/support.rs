@@ -7,12 +7,10 @@ use std::sync::{Arc, Mutex};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tito_core::keys::KeyRange;
-use tito_core::model::TitoModel;
+use tito_core::model::TitoTable;
 use tito_core::prelude::*;
-use tito_core::{BoxError, TitoTransaction};
-use tito_eventstore::{
-    Event, EventStore, EventStoreConfig, Manager, NewEvent, Projection, Projector, Select, View, ViewTransaction,
-};
+use tito_core::{BoxError, Transaction};
+use tito_eventstore::{Event, EventStore, EventStoreConfig, Manager, NewEvent, Projection, Projector, Select};
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
 use tokio::sync::oneshot;
@@ -76,19 +74,19 @@ impl Drop for Bomb {
 }
 
 /// Folds accounts.
-pub struct Accounts<E: TitoEngine> {
-    rows: TitoModel<View<E>, Account>,
+pub struct Accounts {
+    rows: TitoTable<Account>,
     select: Select,
     pub controls: Controls,
 }
 
-impl<E: TitoEngine> Accounts<E> {
-    pub fn new(store: &EventStore<E>, select: Select) -> Self {
+impl Accounts {
+    pub fn new(store: &EventStore, select: Select) -> Self {
         Self { rows: store.view("accounts").model(), select, controls: Controls::default() }
     }
 }
 
-impl<E: TitoEngine> Projector<E> for Accounts<E> {
+impl Projector for Accounts {
     fn name(&self) -> &str {
         "accounts"
     }
@@ -97,7 +95,7 @@ impl<E: TitoEngine> Projector<E> for Accounts<E> {
         self.select.clone()
     }
 
-    async fn project(&self, event: &Event, tx: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> {
+    async fn project(&self, event: &Event, tx: &Transaction) -> Result<(), BoxError> {
         self.controls.calls.fetch_add(1, Ordering::Relaxed);
         let failing = *self.controls.failing.lock().unwrap();
         let edition = self.controls.edition.load(Ordering::Relaxed);
@@ -122,14 +120,14 @@ impl<E: TitoEngine> Projector<E> for Accounts<E> {
     }
 }
 
-pub type AccountsOf<E> = Projection<E, Accounts<E>>;
+pub type AccountsOf = Projection<Accounts>;
 
-pub async fn bank<E: TitoEngine>(db: &E) -> EventStore<E> {
+pub async fn bank(db: &Database) -> EventStore {
     Manager::new(db.clone()).create_event_store(EventStoreConfig::new("bank")).await.unwrap()
 }
 
 /// A bank with a projection of all its events.
-pub async fn projected<E: TitoEngine>(db: &E) -> (EventStore<E>, AccountsOf<E>, Controls) {
+pub async fn projected(db: &Database) -> (EventStore, AccountsOf, Controls) {
     let bank = bank(db).await;
     let accounts = Accounts::new(&bank, Select::all());
     let controls = accounts.controls.clone();
@@ -173,7 +171,7 @@ impl Customers {
         NewEvent::raw(format!("account.{account}"), event_type, text)
     }
 
-    pub async fn append<E: TitoEngine>(&mut self, bank: &EventStore<E>, events: usize) {
+    pub async fn append(&mut self, bank: &EventStore, events: usize) {
         for _ in 0..events.div_ceil(50) {
             let some: Vec<_> = (0..events.min(50)).map(|_| self.next()).collect();
             bank.append(some).await.unwrap();
@@ -182,7 +180,7 @@ impl Customers {
 }
 
 /// The accounts that the first events make.
-pub async fn by_hand<E: TitoEngine>(bank: &EventStore<E>, up_to: u64, edition: u64) -> Vec<Account> {
+pub async fn by_hand(bank: &EventStore, up_to: u64, edition: u64) -> Vec<Account> {
     let events: Vec<Event> = bank.events(Select::all().up_to(up_to)).try_collect().await.unwrap();
     let mut accounts = BTreeMap::new();
     for event in &events {
@@ -196,7 +194,7 @@ pub async fn by_hand<E: TitoEngine>(bank: &EventStore<E>, up_to: u64, edition: u
 }
 
 /// The rows of a view, each of which has exactly its index entries.
-pub async fn rows<E: TitoEngine>(bank: &EventStore<E>) -> Vec<Account> {
+pub async fn rows(bank: &EventStore) -> Vec<Account> {
     let view = bank.view("accounts");
     let model = view.clone().model::<Account>();
     let tx = view.begin().await.unwrap();
@@ -215,7 +213,7 @@ pub async fn rows<E: TitoEngine>(bank: &EventStore<E>) -> Vec<Account> {
 }
 
 /// The rows are those of all events that there are.
-pub async fn assert_folded<E: TitoEngine>(bank: &EventStore<E>, edition: u64) {
+pub async fn assert_folded(bank: &EventStore, edition: u64) {
     let last = bank.last_sequence().await.unwrap();
     let info = bank.projection("accounts").await.unwrap();
     assert_eq!((info.checkpoint, info.behind(), info.failure, info.rebuild), (last, 0, None, None));
@@ -223,7 +221,7 @@ pub async fn assert_folded<E: TitoEngine>(bank: &EventStore<E>, edition: u64) {
 }
 
 /// A worker of the projection, by steps.
-pub fn harness<E: TitoEngine>(db: &E, clock: &TestClock, projection: &AccountsOf<E>) -> Harness<E> {
+pub fn harness(db: &Database, clock: &TestClock, projection: &AccountsOf) -> Harness {
     Harness::of(projection.subscribe(Worker::builder(TitoQueue::new(db.clone()))), clock)
 }
 
@@ -234,7 +232,7 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn start<E: TitoEngine>(db: &E, projection: &AccountsOf<E>) -> Self {
+    pub fn start(db: &Database, projection: &AccountsOf) -> Self {
         let (stop, stopped) = oneshot::channel();
         let worker = projection.subscribe(Worker::builder(TitoQueue::new(db.clone()))).build();
         let task = tokio::spawn(async move {
@@ -254,7 +252,7 @@ impl Running {
 }
 
 /// The stored keys and values that begin with `prefix`.
-pub async fn stored<E: TitoEngine>(db: &E, prefix: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub async fn stored(db: &Database, prefix: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let tx = db.begin().await.unwrap();
     let found = tx.scan(KeyRange::prefix(prefix), 1_000_000).await.unwrap();
     tx.rollback().await;
@@ -262,7 +260,7 @@ pub async fn stored<E: TitoEngine>(db: &E, prefix: &str) -> Vec<(Vec<u8>, Vec<u8
 }
 
 /// How many keys there are of generations of projections, by their numbers.
-pub async fn generations<E: TitoEngine>(db: &E) -> BTreeMap<u64, usize> {
+pub async fn generations(db: &Database) -> BTreeMap<u64, usize> {
     let mut generations = BTreeMap::new();
     for (key, _) in stored(db, "log:").await {
         let text = String::from_utf8(key).unwrap();

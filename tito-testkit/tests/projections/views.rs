@@ -1,9 +1,9 @@
 //! What readers see.
 
 use tito_core::prelude::*;
-use tito_core::{BoxError, TitoTransaction};
-use tito_eventstore::{Event, EventStoreError, NewEvent, Projection, Projector, ViewTransaction};
-use tito_testkit::{FaultEngine, TestClock};
+use tito_core::{BoxError, Transaction};
+use tito_eventstore::{Event, EventStoreError, NewEvent, Projection, Projector};
+use tito_testkit::{FaultEngine, TestClock, WithFaults};
 
 use crate::support::{Account, projected};
 
@@ -11,7 +11,7 @@ fn account(owner: &str) -> Account {
     Account { id: "1".to_string(), owner: owner.to_string(), balance: 0, events: 1, edition: 0 }
 }
 
-pub async fn a_view_is_read_beside_the_rows_of_the_database<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_view_is_read_beside_the_rows_of_the_database(db: Database, _: TestClock) {
     let (bank, projection, _) = projected(&db).await;
     bank.append(NewEvent::raw("account.1", "opened", "projected")).await.unwrap();
     projection.catch_up().await.unwrap();
@@ -27,7 +27,7 @@ pub async fn a_view_is_read_beside_the_rows_of_the_database<E: TitoEngine>(db: E
     assert_eq!(view.model::<Account>().rows().reverse().all(&within).await.unwrap(), [account("projected")]);
 }
 
-pub async fn rows_are_written_by_the_projector_alone<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn rows_are_written_by_the_projector_alone(db: Database, _: TestClock) {
     let (bank, projection, _) = projected(&db).await;
     bank.append(NewEvent::raw("account.1", "opened", "ada")).await.unwrap();
     projection.catch_up().await.unwrap();
@@ -46,25 +46,24 @@ pub async fn rows_are_written_by_the_projector_alone<E: TitoEngine>(db: E, _: Te
 }
 
 /// What waits for a view waits for its engine.
-pub async fn a_view_is_closed_with_its_engine<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_view_is_closed_with_its_engine(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let (bank, _, _) = projected(&db).await;
     let view = bank.view("accounts");
-    db.close("the disk is gone");
-    let waiting = tokio::time::timeout(std::time::Duration::from_secs(60), view.closed());
-    let closed = waiting.await.expect("it hangs");
+    db.faults().close("the disk is gone");
+    let closed = view.begin().await.unwrap_err();
     assert!(matches!(&closed, TitoError::EngineClosed { reason } if reason == "the disk is gone"), "{closed}");
 }
 
 /// How many events there were.
 struct Count;
 
-impl<E: TitoEngine> Projector<E> for Count {
+impl Projector for Count {
     fn name(&self) -> &str {
         "count"
     }
 
-    async fn project(&self, _: &Event, tx: &ViewTransaction<E::Transaction>) -> Result<(), BoxError> {
+    async fn project(&self, _: &Event, tx: &Transaction) -> Result<(), BoxError> {
         let mut counted = tx.get(b"data:account:1").await?.unwrap_or_default();
         counted.push(b'|');
         tx.put(b"data:account:1".to_vec(), counted).await?;
@@ -72,7 +71,7 @@ impl<E: TitoEngine> Projector<E> for Count {
     }
 }
 
-pub async fn two_projections_of_one_store_share_no_row<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn two_projections_of_one_store_share_no_row(db: Database, _: TestClock) {
     let (bank, accounts, _) = projected(&db).await;
     let count = Projection::new(&bank, Count).await.unwrap();
     bank.append(NewEvent::raw("account.1", "opened", "ada")).await.unwrap();

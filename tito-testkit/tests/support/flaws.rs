@@ -15,23 +15,12 @@ flaws! {
     }
     batches_in_another_order_are_found: SortsBatches { snapshots::batch_get_answers_in_the_order_of_its_keys }
     ranges_with_their_end_are_found: IncludesTheEnd { snapshots::scans_hold_to_their_range_and_limit }
-    ranges_without_an_end_that_are_empty_are_found: NeedsAnEnd { storage::a_range_without_an_end_reaches_the_last_key }
-    a_limit_of_zero_that_gives_something_is_found: LimitOfZeroIsOne {
-        own_writes::empty_ranges_and_a_limit_of_zero_give_nothing
-        own_writes::reads_equal_a_sorted_map_under_own_writes
-    }
-    reads_without_own_writes_are_found: BlindToOwnWrites {
-        own_writes::get_sees_own_writes
-        own_writes::batch_get_sees_own_writes
-        own_writes::scans_merge_own_writes_in_both_directions
-        own_writes::reads_equal_a_sorted_map_under_own_writes
-    }
-    a_limit_before_the_merge_is_found: LimitBeforeMerge {
-        own_writes::a_buffered_delete_does_not_shorten_a_page
+    pages_cut_short_are_found: ShortPages {
+        snapshots::scan_is_unaffected_by_later_commits
         own_writes::reads_equal_a_sorted_map_under_own_writes
         own_writes::pages_of_a_scan_cover_a_range_without_gap_or_repetition
     }
-    a_limit_that_counts_stored_entries_only_is_found: BlindToOwnWrites { own_writes::the_limit_is_applied_after_the_merge }
+    ranges_without_an_end_that_are_empty_are_found: NeedsAnEnd { storage::a_range_without_an_end_reaches_the_last_key }
     conflicts_that_go_unnoticed_are_found: ChecksNoConflicts {
         conflicts::the_second_of_two_puts_fails
         conflicts::a_delete_after_a_put_fails
@@ -71,20 +60,12 @@ flaws! {
     }
     inserts_that_overwrite_are_found: InsertIsPut {
         inserts::an_existing_key_is_refused_and_nothing_is_written
-        inserts::a_key_that_the_transaction_put_is_refused
-        inserts::a_key_that_the_transaction_inserted_is_refused
         inserts::of_two_racing_inserts_one_says_that_the_key_exists
         replay::an_insert_of_what_exists_is_not_replayed
     }
     lost_inserts_are_found: InsertIsLost { inserts::a_new_key_is_inserted }
-    inserts_after_an_own_delete_that_fail_are_found: InsertIgnoresOwnDelete {
-        inserts::a_key_that_the_transaction_deleted_is_inserted
-    }
     inserts_after_a_delete_that_fail_are_found: InsertOfDeletedFails {
         inserts::a_key_deleted_by_an_earlier_commit_is_inserted
-    }
-    inserts_that_stay_whatever_follows_are_found: InsertCannotBeOverwritten {
-        inserts::an_inserted_key_can_be_overwritten_and_deleted_again
     }
     empty_values_taken_for_absent_ones_are_found: EmptyIsAbsent {
         inserts::an_existing_empty_value_counts
@@ -104,19 +85,6 @@ flaws! {
         locks::locks_write_nothing
         locks::a_locked_key_can_be_written_before_and_after
     }
-    drops_that_commit_are_found: DropCommits {
-        endings::a_dropped_transaction_leaves_nothing_and_blocks_nobody
-        locks::locks_end_with_their_transaction
-        replay::a_panic_of_the_closure_rolls_back
-    }
-    rollbacks_that_commit_are_found: RollbackCommits {
-        endings::a_transaction_rolled_back_leaves_nothing_and_blocks_nobody
-        replay::the_closures_own_error_is_returned_and_nothing_is_written
-        replay::an_error_type_of_the_callers_own_comes_back
-        outcomes::an_unknown_commit_without_effect_is_not_replayed
-        outcomes::a_failed_commit_is_not_replayed_and_writes_nothing
-        outcomes::a_key_resolves_an_unknown_commit_without_effect
-    }
     lost_commits_are_found: CommitIsLost {
         replay::the_value_of_the_closure_is_returned
         outcomes::an_unknown_commit_that_took_effect_is_not_replayed
@@ -128,14 +96,6 @@ flaws! {
         outcomes::a_key_holds_whatever_the_closure_writes
         outcomes::pruned_keys_can_take_effect_again_and_others_cannot
     }
-    transactions_that_never_end_are_found: NeverEnds {
-        endings::every_call_after_a_commit_says_that_the_transaction_ended
-        endings::every_call_after_a_rollback_says_that_the_transaction_ended
-        endings::every_call_after_a_refused_commit_says_that_the_transaction_ended
-        endings::handles_share_one_transaction
-        endings::of_two_commits_of_one_transaction_one_is_made
-        endings::an_empty_transaction_commits
-    }
     commits_that_stop_half_way_when_cancelled_are_found: CommitsInSteps {
         cancellation::a_transaction_cancelled_anywhere_is_made_as_a_whole_or_not_at_all
         cancellation::a_replayed_transaction_can_be_cancelled_anywhere
@@ -145,17 +105,6 @@ flaws! {
         cancellation::a_cancelled_read_does_not_harm_its_transaction
     }
     limits_told_wrong_are_found: TellsOtherLimits { limits::the_engine_tells_its_limits }
-    limits_passed_over_are_found: IgnoresLimits {
-        limits::a_key_over_the_limit_is_refused
-        limits::a_value_over_the_limit_is_refused
-        limits::a_transaction_of_too_many_keys_is_refused
-        limits::a_transaction_of_too_many_bytes_is_refused
-    }
-    limits_that_are_too_low_are_found: LimitsAreOneLower {
-        limits::a_value_over_the_limit_is_refused
-        limits::a_transaction_of_too_many_keys_is_refused
-        limits::a_transaction_of_too_many_bytes_is_refused
-    }
     an_age_limit_passed_over_is_found: IgnoresAge { limits::a_transaction_over_the_age_limit_is_refused }
     an_age_limit_that_is_too_low_is_found: AgeLimitIsHalf { limits::a_transaction_below_the_age_limit_commits }
     timestamps_handed_out_twice_are_found: SharesTimestamps {

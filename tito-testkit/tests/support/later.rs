@@ -1,15 +1,15 @@
 //! Rows as a later version of Tito may have stored them: with members that this one does not know.
 
 use serde_json::{Value, json};
+use tito_core::Database;
 use tito_core::keys::KeyRange;
-use tito_core::{TitoEngine, TitoTransaction};
 
 /// What a later version has to say, in which each object says where it is.
 fn of_a_later_version(pointer: &str) -> Value {
     json!({"of": pointer, "list": [1, 0.1, null, {"deep": "\u{1f388}"}]})
 }
 
-async fn rows<E: TitoEngine>(db: &E, prefix: &str) -> Vec<(Vec<u8>, Value)> {
+async fn rows(db: &Database, prefix: &str) -> Vec<(Vec<u8>, Value)> {
     let tx = db.begin().await.unwrap();
     let rows = tx.scan(KeyRange::prefix(prefix), 1_000).await.unwrap();
     assert!(!rows.is_empty(), "nothing is stored under {prefix}");
@@ -18,13 +18,13 @@ async fn rows<E: TitoEngine>(db: &E, prefix: &str) -> Vec<(Vec<u8>, Value)> {
 
 /// What the keys of an event store's rows begin with.
 #[allow(dead_code)] // Not every suite has event stores.
-pub async fn log_of<E: TitoEngine>(db: &E, store: &str) -> String {
+pub async fn log_of(db: &Database, store: &str) -> String {
     let (_, definition) = rows(db, &format!("store:{store}")).await.remove(0);
     format!("log:{:016x}:", definition["id"].as_u64().unwrap())
 }
 
 /// Adds unknown members to the objects at these JSON pointers in each row whose key begins with `prefix`.
-pub async fn add<E: TitoEngine>(db: &E, prefix: &str, pointers: &[&str]) {
+pub async fn add(db: &Database, prefix: &str, pointers: &[&str]) {
     for (key, mut row) in rows(db, prefix).await {
         for pointer in pointers {
             let object = row.pointer_mut(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"));
@@ -36,7 +36,7 @@ pub async fn add<E: TitoEngine>(db: &E, prefix: &str, pointers: &[&str]) {
 }
 
 /// Asserts that each row whose key begins with `prefix` still has what was added at these JSON pointers.
-pub async fn assert_kept<E: TitoEngine>(db: &E, prefix: &str, pointers: &[&str]) {
+pub async fn assert_kept(db: &Database, prefix: &str, pointers: &[&str]) {
     for (key, row) in rows(db, prefix).await {
         for pointer in pointers {
             let kept = row.pointer(pointer).map(|object| &object[".later"]);

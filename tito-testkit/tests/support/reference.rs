@@ -2,12 +2,18 @@
 //! and fails on it when one of its flaws is turned on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
 use tito_core::clock::Clock;
-use tito_core::engine::{EngineContext, KeyValue, Limits, Outbox};
+use tito_core::engine::{
+    Direction, KeyValue, Limits, Mutation, Mutations, Shared, Signals, TitoEngine, TitoTransaction,
+};
 use tito_core::keys::KeyRange;
-use tito_core::{KeyText, Result, Timestamp, TitoEngine, TitoError, TitoTransaction};
+use tito_core::{Result, Timestamp, TitoError};
 use tito_testkit::EngineSettings;
 
 use crate::flaw::Flaw;
@@ -31,7 +37,7 @@ struct Engine {
     flaw: Flaw,
     data: Arc<Mutex<Data>>,
     settings: EngineSettings,
-    context: EngineContext,
+    shared: Shared,
 }
 
 impl Clone for ReferenceEngine {
@@ -48,7 +54,7 @@ impl ReferenceEngine {
         static SHARED: OnceLock<Arc<Mutex<Data>>> = OnceLock::new();
         let own = Arc::new(Mutex::new(data));
         let data = if flaw == Flaw::SharesOneDatabase { SHARED.get_or_init(|| own).clone() } else { own };
-        Self(Arc::new(Engine { flaw, data, settings, context: EngineContext::default() }))
+        Self(Arc::new(Engine { flaw, data, settings, shared: Shared::default() }))
     }
 
     pub(crate) fn reopen(self, settings: EngineSettings) -> Self {
@@ -80,21 +86,18 @@ impl Engine {
 }
 
 impl TitoEngine for ReferenceEngine {
-    type Transaction = ReferenceTransaction;
-
-    async fn begin(&self) -> Result<ReferenceTransaction> {
-        tokio::task::yield_now().await;
-        let start = self.0.next_timestamp(&mut self.0.lock());
-        Ok(ReferenceTransaction(Arc::new(Transaction {
-            engine: self.0.clone(),
-            start,
-            buffer: Mutex::new(Some(Buffer::default())),
-            outbox: Outbox::default(),
-        })))
+    fn begin<'a>(&'a self, _: Option<&'a dyn TitoTransaction>) -> BoxFuture<'a, Result<Box<dyn TitoTransaction>>> {
+        async {
+            tokio::task::yield_now().await;
+            let start = self.0.next_timestamp(&mut self.0.lock());
+            let (engine, read, is_cancelled) = (self.0.clone(), Mutex::default(), AtomicBool::new(false));
+            Ok(Box::new(ReferenceTransaction { engine, start, read, is_cancelled }) as _)
+        }
+        .boxed()
     }
 
-    async fn timestamp(&self) -> Result<Timestamp> {
-        Ok(self.0.next_timestamp(&mut self.0.lock()))
+    fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
+        async { Ok(self.0.next_timestamp(&mut self.0.lock())) }.boxed()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -110,71 +113,36 @@ impl TitoEngine for ReferenceEngine {
         self.0.settings.max_transaction_age.as_millis() as u64
     }
 
-    fn context(&self) -> &EngineContext {
-        &self.0.context
+    fn shared(&self) -> &Shared {
+        &self.0.shared
     }
 }
 
-#[derive(Clone)]
-pub(crate) struct ReferenceTransaction(Arc<Transaction>);
-
-struct Transaction {
+struct ReferenceTransaction {
     engine: Arc<Engine>,
     start: Timestamp,
-    /// None once the transaction has ended.
-    buffer: Mutex<Option<Buffer>>,
-    outbox: Outbox,
+    /// What was read, for the flaw by which that counts as written.
+    read: Mutex<BTreeSet<Vec<u8>>>,
+    /// Whether a read was cancelled, for the flaw that minds.
+    is_cancelled: AtomicBool,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Buffer {
-    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    inserted: BTreeSet<Vec<u8>>,
-    /// Everything written or locked.
-    claimed: BTreeSet<Vec<u8>>,
-}
-
-impl Buffer {
-    fn bytes(&self) -> usize {
-        self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum()
+fn apply(data: &mut Data, commit: Timestamp, writes: BTreeMap<Vec<u8>, Mutation>, locks: Vec<Vec<u8>>) {
+    data.claims.extend(writes.keys().cloned().chain(locks).map(|key| (key, commit)));
+    for (key, mutation) in writes {
+        data.versions.entry(key).or_default().insert(commit, mutation.value);
     }
 }
 
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        if let Some(buffer) = self.take()
-            && self.engine.flaw == Flaw::DropCommits
-        {
-            let mut data = self.engine.lock();
-            let commit = self.engine.next_timestamp(&mut data);
-            apply(&mut data, commit, buffer);
-        }
-    }
-}
-
-fn apply(data: &mut Data, commit: Timestamp, buffer: Buffer) {
-    for (key, value) in buffer.writes {
-        data.versions.entry(key).or_default().insert(commit, value);
-    }
-    data.claims.extend(buffer.claimed.into_iter().map(|key| (key, commit)));
-}
-
-impl Transaction {
-    fn buffer(&self) -> MutexGuard<'_, Option<Buffer>> {
-        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self) -> Option<Buffer> {
-        self.buffer().take()
-    }
-
-    fn with_buffer<R>(&self, f: impl FnOnce(&mut Buffer) -> R) -> Result<R> {
-        self.buffer().as_mut().map(f).ok_or(TitoError::TransactionEnded)
-    }
-
-    /// The stored entries that the transaction sees, its own writes aside.
-    fn stored(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+impl ReferenceTransaction {
+    /// The entries that the transaction sees.
+    async fn visible(&self) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
         let flaw = self.engine.flaw;
+        if flaw == Flaw::CancelledReadEnds && self.is_cancelled.swap(true, Ordering::SeqCst) {
+            return Err(TitoError::TransactionEnded);
+        }
+        tokio::task::yield_now().await;
+        self.is_cancelled.store(false, Ordering::SeqCst);
         let data = self.engine.lock();
         let end = match flaw {
             Flaw::ReadsTheLatest => data.latest.next(),
@@ -187,112 +155,49 @@ impl Transaction {
         if flaw == Flaw::EmptyIsAbsent {
             stored.retain(|_, value| !value.is_empty());
         }
-        stored
+        Ok(stored)
     }
 
-    /// What a read sees: `stored`, perhaps cut already, under the transaction's own writes.
-    async fn visible(&self, cut: impl Fn(&mut BTreeMap<Vec<u8>, Vec<u8>>)) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-        let flaw = self.engine.flaw;
-        let buffer = self.with_buffer(|buffer| buffer.clone())?;
-        if flaw == Flaw::CancelledReadEnds {
-            self.take();
+    async fn read_many(&self, mut keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
+        if self.engine.flaw == Flaw::SortsBatches {
+            keys.sort();
         }
-        tokio::task::yield_now().await;
-        if flaw == Flaw::CancelledReadEnds {
-            *self.buffer() = Some(buffer.clone());
-        }
-        let mut visible = self.stored();
-        if flaw == Flaw::LimitBeforeMerge {
-            cut(&mut visible);
-        }
-        if flaw != Flaw::BlindToOwnWrites {
-            for (key, value) in buffer.writes {
-                match value {
-                    Some(value) => visible.insert(key, value),
-                    None => visible.remove(&key),
-                };
-            }
-        }
-        Ok(visible)
+        let visible = self.visible().await?;
+        self.note_read(keys.iter());
+        Ok(keys.iter().map(|key| visible.get(key).cloned()).collect())
     }
 
     /// The entries of a range, the first or the last ones of it.
-    async fn scan(&self, range: KeyRange, limit: usize, reverse: bool) -> Result<Vec<KeyValue>> {
-        let flaw = self.engine.flaw;
-        let limit = if flaw == Flaw::LimitOfZeroIsOne { limit.max(1) } else { limit };
-        let limit = if flaw == Flaw::NeedsAnEnd && range.end.is_none() { 0 } else { limit };
-        let includes =
-            |key: &Vec<u8>| range.contains(key) || (flaw == Flaw::IncludesTheEnd && Some(key) == range.end.as_ref());
-        let cut = |entries: &mut BTreeMap<Vec<u8>, Vec<u8>>| {
-            entries.retain(|key, _| includes(key));
-            while entries.len() > limit {
-                if reverse {
-                    entries.pop_first()
-                } else {
-                    entries.pop_last()
-                };
-            }
+    async fn read_page(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<KeyValue>> {
+        let limit = match self.engine.flaw {
+            Flaw::NeedsAnEnd if range.end.is_none() => 0,
+            Flaw::ShortPages => limit.div_ceil(2),
+            _ => limit,
         };
-        let mut entries = self.visible(cut).await?;
-        cut(&mut entries);
-        self.note_read(entries.keys());
-        Ok(if reverse { entries.into_iter().rev().collect() } else { entries.into_iter().collect() })
+        let mut entries = self.visible().await?;
+        let includes_the_end = self.engine.flaw == Flaw::IncludesTheEnd;
+        entries.retain(|key, _| range.contains(key) || (includes_the_end && Some(key) == range.end.as_ref()));
+        let entries: Vec<KeyValue> = match direction {
+            Direction::Ascending => entries.into_iter().take(limit).collect(),
+            Direction::Descending => entries.into_iter().rev().take(limit).collect(),
+        };
+        self.note_read(entries.iter().map(|(key, _)| key));
+        Ok(entries)
     }
 
     fn note_read<'a>(&self, keys: impl Iterator<Item = &'a Vec<u8>>) {
-        if self.engine.flaw == Flaw::ReadsConflict
-            && let Some(buffer) = self.buffer().as_mut()
-        {
-            buffer.claimed.extend(keys.cloned());
+        if self.engine.flaw == Flaw::ReadsConflict {
+            self.read.lock().unwrap_or_else(PoisonError::into_inner).extend(keys.cloned());
         }
     }
 
-    /// Buffers a write after checking the limits.
-    fn write(&self, key: Vec<u8>, value: Option<Vec<u8>>, inserts: bool) -> Result<()> {
-        let flaw = self.engine.flaw;
-        let lower = usize::from(flaw == Flaw::LimitsAreOneLower);
-        let (key, value) = match flaw {
-            Flaw::KeysAreText => (String::from_utf8_lossy(&key).into_owned().into_bytes(), value),
-            Flaw::ValuesAreText => (key, value.map(|value| String::from_utf8_lossy(&value).into_owned().into_bytes())),
-            _ => (key, value),
-        };
-        let limits = &self.engine.settings.limits;
-        let check = |result: Result<()>| if flaw == Flaw::IgnoresLimits { Ok(()) } else { result };
-        self.with_buffer(|buffer| {
-            check(limits.check_entry(&key, value.as_ref().map_or(0, |value| value.len() + lower)))?;
-            let mut next = buffer.clone();
-            next.claimed.insert(key.clone());
-            if inserts {
-                next.inserted.insert(key.clone());
-            }
-            let is_lost = match flaw {
-                Flaw::InsertIsLost => inserts,
-                Flaw::InsertCannotBeOverwritten => !inserts && buffer.inserted.contains(&key),
-                _ => false,
-            };
-            if !is_lost {
-                next.writes.insert(key.clone(), value);
-            }
-            check(limits.check_transaction(next.claimed.len() + lower, next.bytes() + lower, &key))?;
-            *buffer = next;
-            Ok(())
-        })?
-    }
-
-    fn check_insert(&self, key: &[u8]) -> Result<()> {
-        let flaw = self.engine.flaw;
-        let own = self.with_buffer(|buffer| buffer.writes.get(key).cloned())?;
-        let exists = match own {
-            _ if flaw == Flaw::InsertIsPut => false,
-            Some(None) if flaw != Flaw::InsertIgnoresOwnDelete => false,
-            Some(Some(_)) => true,
-            _ => self.stored().contains_key(key),
-        };
-        let was_deleted = flaw == Flaw::InsertOfDeletedFails && self.engine.lock().versions.contains_key(key);
-        if exists || was_deleted { Err(TitoError::AlreadyExists { key: KeyText::from(key) }) } else { Ok(()) }
-    }
-
-    fn check_commit(&self, data: &mut Data, buffer: &Buffer, commit: Timestamp) -> Result<()> {
+    fn check_commit(
+        &self,
+        data: &mut Data,
+        writes: &mut BTreeMap<Vec<u8>, Mutation>,
+        locks: &[Vec<u8>],
+        commit: Timestamp,
+    ) -> Result<()> {
         let (flaw, start) = (self.engine.flaw, self.start);
         let limit_millis = self.engine.settings.max_transaction_age.as_millis() as u64;
         let limit_millis = if flaw == Flaw::AgeLimitIsHalf { limit_millis / 2 } else { limit_millis };
@@ -301,128 +206,106 @@ impl Transaction {
             return Err(TitoError::TransactionTooOld { age_millis, limit_millis });
         }
         let since = match flaw {
-            Flaw::ChecksNoConflicts => return Ok(()),
             Flaw::ConflictsWithThePast => Timestamp::from_raw(start.raw().saturating_sub(2)),
             _ => start,
         };
         let claimed_since = |key: &&Vec<u8>| data.claims.get(*key).is_some_and(|&claimed| claimed > since);
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let met = match flaw {
+            Flaw::ChecksNoConflicts => None,
             Flaw::ConflictsWithAnyCommit => data.claims.keys().find(claimed_since),
-            _ => buffer.claimed.iter().find(claimed_since),
+            _ => writes.keys().chain(locks).chain(&*read).find(claimed_since),
         };
-        let Some(key) = met.cloned() else { return Ok(()) };
-        if flaw == Flaw::LeavesHalfOfALoser
-            && let Some((key, value)) = buffer.writes.first_key_value()
-        {
-            data.versions.entry(key.clone()).or_default().insert(commit, value.clone());
-        }
-        Err(TitoError::Conflict { key: key.into() })
-    }
-}
-
-impl TitoTransaction for ReferenceTransaction {
-    fn start_timestamp(&self) -> Timestamp {
-        self.0.start
-    }
-
-    async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.batch_get(vec![key.to_vec()]).await?.remove(0))
-    }
-
-    async fn batch_get(&self, mut keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
-        if self.0.engine.flaw == Flaw::SortsBatches {
-            keys.sort();
-        }
-        let visible = self.0.visible(|_| {}).await?;
-        self.0.note_read(keys.iter());
-        Ok(keys.iter().map(|key| visible.get(key).cloned()).collect())
-    }
-
-    async fn scan(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
-        self.0.scan(range, limit, false).await
-    }
-
-    async fn scan_reverse(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
-        self.0.scan(range, limit, true).await
-    }
-
-    async fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
-        self.0.write(key, Some(value), false)
-    }
-
-    async fn insert(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
-        self.0.check_insert(&key)?;
-        self.0.write(key, Some(value), true)
-    }
-
-    async fn delete(&self, key: Vec<u8>) -> Result<()> {
-        self.0.write(key, None, false)
-    }
-
-    async fn lock_keys(&self, keys: Vec<Vec<u8>>) -> Result<()> {
-        for key in keys {
-            if self.0.engine.flaw == Flaw::IgnoresLocks {
-                self.0.with_buffer(|_| ())?;
-                continue;
+        if let Some(key) = met.cloned() {
+            if flaw == Flaw::LeavesHalfOfALoser
+                && let Some((key, mutation)) = writes.first_key_value()
+            {
+                data.versions.entry(key.clone()).or_default().insert(commit, mutation.value.clone());
             }
-            if self.0.engine.flaw == Flaw::LocksWrite {
-                self.0.write(key.clone(), Some(Vec::new()), false)?;
+            return Err(TitoError::Conflict { key: key.into() });
+        }
+        for (key, _) in writes.iter().filter(|(_, mutation)| mutation.must_be_new) {
+            let latest = data.versions.get(key).and_then(|versions| versions.last_key_value());
+            let exists = match flaw {
+                Flaw::InsertIsPut | Flaw::ChecksNoConflicts => false,
+                Flaw::InsertOfDeletedFails => latest.is_some(),
+                _ => latest.is_some_and(|(_, value)| value.is_some()),
+            };
+            if exists {
+                return Err(TitoError::AlreadyExists { key: key.as_slice().into() });
             }
-            let limits = &self.0.engine.settings.limits;
-            let ignores = self.0.engine.flaw == Flaw::IgnoresLimits;
-            self.0.with_buffer(|buffer| {
-                buffer.claimed.insert(key.clone());
-                let checked = limits
-                    .check_entry(&key, 0)
-                    .and_then(|()| limits.check_transaction(buffer.claimed.len(), buffer.bytes(), &key));
-                if ignores { Ok(()) } else { checked }
-            })??;
         }
         Ok(())
     }
 
-    fn outbox(&self) -> &Outbox {
-        &self.0.outbox
-    }
-
-    async fn commit(&self) -> Result<Timestamp> {
+    async fn make(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
         tokio::task::yield_now().await;
-        let (engine, flaw) = (&self.0.engine, self.0.engine.flaw);
-        let buffer = self.0.take().ok_or(TitoError::TransactionEnded)?;
-        if flaw == Flaw::NeverEnds {
-            *self.0.buffer() = Some(Buffer::default());
+        let (engine, flaw) = (&self.engine, self.engine.flaw);
+        let Mutations { mut writes, mut locks, .. } = mutations;
+        match flaw {
+            Flaw::InsertIsLost => writes.retain(|_, mutation| !mutation.must_be_new),
+            Flaw::IgnoresLocks => locks.clear(),
+            Flaw::LocksWrite => {
+                for key in &locks {
+                    writes.insert(key.clone(), Mutation { value: Some(Vec::new()), must_be_new: false });
+                }
+            }
+            Flaw::KeysAreText => {
+                let text = |key: Vec<u8>| String::from_utf8_lossy(&key).into_owned().into_bytes();
+                writes = writes.into_iter().map(|(key, mutation)| (text(key), mutation)).collect();
+            }
+            Flaw::ValuesAreText => {
+                for value in writes.values_mut().filter_map(|mutation| mutation.value.as_mut()) {
+                    *value = String::from_utf8_lossy(value).into_owned().into_bytes();
+                }
+            }
+            _ => {}
         }
         let commit;
         {
             let mut data = engine.lock();
             commit = engine.next_timestamp(&mut data);
-            if buffer.claimed.is_empty() || flaw == Flaw::CommitIsLost {
+            if (writes.is_empty() && locks.is_empty() && flaw != Flaw::ReadsConflict) || flaw == Flaw::CommitIsLost {
                 return Ok(commit);
             }
-            self.0.check_commit(&mut data, &buffer, commit)?;
+            self.check_commit(&mut data, &mut writes, &locks, commit)?;
             if flaw != Flaw::CommitsInSteps {
-                apply(&mut data, commit, buffer.clone());
+                apply(&mut data, commit, std::mem::take(&mut writes), locks);
             }
         }
         if flaw == Flaw::CommitsInSteps {
-            for (key, value) in buffer.writes {
-                let step = Buffer { claimed: [key.clone()].into(), writes: [(key, value)].into(), ..Buffer::default() };
-                apply(&mut engine.lock(), commit, step);
+            for (key, mutation) in writes {
+                apply(&mut engine.lock(), commit, BTreeMap::from([(key, mutation)]), Vec::new());
                 tokio::task::yield_now().await;
             }
         }
-        engine.context.wakeups.deliver(self.0.outbox.take_announcements());
+        engine.shared.deliver(signals);
         Ok(commit)
     }
+}
 
-    async fn rollback(&self) {
-        if self.0.engine.flaw == Flaw::RollbackCommits {
-            // A commit of what was to be rolled back.
-            let _ = self.commit().await;
-        } else if self.0.engine.flaw == Flaw::NeverEnds {
-            self.0.with_buffer(|buffer| *buffer = Buffer::default()).unwrap_or_default();
-        } else {
-            self.0.take();
-        }
+impl TitoTransaction for ReferenceTransaction {
+    fn start_timestamp(&self) -> Timestamp {
+        self.start
+    }
+
+    fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
+        async { Ok(self.read_many(vec![key.to_vec()]).await?.remove(0)) }.boxed()
+    }
+
+    fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
+        self.read_many(keys).boxed()
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
+        self.read_page(range, direction, limit).boxed()
+    }
+
+    fn commit(&self, mutations: Mutations, signals: Signals) -> BoxFuture<'_, Result<Timestamp>> {
+        self.make(mutations, signals).boxed()
+    }
+
+    fn rollback(&self) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_core::tikv::TiKVBackend;
 use tito_testkit::mock_tikv::{MockCluster, Rpc};
 
 use crate::support::*;
@@ -13,16 +12,16 @@ async fn with_keyspaces() -> MockCluster {
     MockCluster::builder().stores(2).keyspaces(["one", "two"]).start().await.unwrap()
 }
 
-async fn in_keyspace(cluster: &MockCluster, name: &str) -> TiKVBackend {
+async fn in_keyspace(cluster: &MockCluster, name: &str) -> Database {
     builder(cluster).keyspace(name).connect().await.unwrap()
 }
 
-async fn under(cluster: &MockCluster, prefix: &str) -> TiKVBackend {
+async fn under(cluster: &MockCluster, prefix: &str) -> Database {
     builder(cluster).key_prefix(prefix).connect().await.unwrap()
 }
 
 /// Both write, scan and lock the same keys at the same time, and neither meets the other.
-async fn assert_apart(one: &TiKVBackend, two: &TiKVBackend) {
+async fn assert_apart(one: &Database, two: &Database) {
     let [first, second] = [one.begin().await.unwrap(), two.begin().await.unwrap()];
     for (tx, value) in [(&first, b"1"), (&second, b"2")] {
         tx.insert(b"apple".to_vec(), value.to_vec()).await.unwrap();
@@ -75,8 +74,8 @@ async fn a_keyspace_that_is_not_there_is_an_error_that_names_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_client_s_locks_in_a_keyspace_heal() {
-    use tito_testkit::TestClock;
     use tito_testkit::mock_tikv::{Fault, FaultRule};
+    use tito_testkit::{TestClock, WithFaults};
 
     let clock = TestClock::new();
     let now = clock.shared();
@@ -134,14 +133,14 @@ async fn ranges_are_deleted_inside_of_a_prefix_only() {
         put_all(db, &APART, "1").await.unwrap();
     }
     no_locks(&cluster).await;
-    one.delete_range(KeyRange::new("b", "n")).await.unwrap();
+    tikv(&one).delete_range(KeyRange::new("b", "n")).await.unwrap();
     let kept: Vec<_> = everything(&one).await.into_iter().map(|(key, _)| key).collect();
     assert_eq!(kept, [b"apple".to_vec(), b"tomato".to_vec()]);
-    one.delete_range(KeyRange::new("", "zzz")).await.unwrap();
+    tikv(&one).delete_range(KeyRange::new("", "zzz")).await.unwrap();
     assert_eq!(everything(&one).await, []);
     assert_eq!(everything(&two).await.len(), 4);
     put_all(&one, &["new"], "1").await.unwrap();
-    one.clear().await.unwrap();
+    tikv(&one).clear().await.unwrap();
     assert_eq!(everything(&one).await, []);
     assert_eq!(everything(&two).await.len(), 4);
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use tito_core::prelude::*;
 use tito_core::tikv::TiKVBackend;
 use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
-use tito_testkit::{MockCluster, TemporaryCluster, on_mock_cluster};
+use tito_testkit::{MockCluster, TemporaryCluster, WithFaults, on_mock_cluster};
 
 /// Keys in regions of their own; the first is the primary one.
 const KEYS: [&str; 4] = ["a", "data:user:z", "index:x", "zebra"];
 
-async fn write(db: &TiKVBackend) -> Result<(), TitoError> {
+async fn write(db: &Database) -> Result<(), TitoError> {
     let tx = db.begin().await?;
     for key in KEYS {
         tx.put(key.into(), b"written".to_vec()).await?;
@@ -18,7 +18,7 @@ async fn write(db: &TiKVBackend) -> Result<(), TitoError> {
     tx.commit().await.map(|_| ())
 }
 
-async fn what_is_there(db: &TiKVBackend) -> Vec<bool> {
+async fn what_is_there(db: &Database) -> Vec<bool> {
     let tx = db.begin().await.unwrap();
     let values = tx.batch_get(KEYS.iter().map(|key| key.as_bytes().to_vec()).collect()).await.unwrap();
     values.iter().map(Option::is_some).collect()
@@ -26,7 +26,7 @@ async fn what_is_there(db: &TiKVBackend) -> Vec<bool> {
 
 async fn check_after(fault: impl FnOnce(&MockCluster)) -> (Result<(), TitoError>, bool) {
     let database: TemporaryCluster = on_mock_cluster().await.unwrap();
-    let db = database.engine().clone();
+    let db = database.database().clone();
     fault(database.cluster());
     let outcome = write(&db).await;
     database.cluster().faults().clear();
@@ -97,7 +97,7 @@ async fn a_commit_that_takes_effect_after_the_deadline_is_whole() {
         database.cluster().faults().add(slow);
         let _ = write(&db).await;
         database.cluster().faults().clear();
-        let there = what_is_there(database.engine()).await;
+        let there = what_is_there(database.database()).await;
         assert!(there.iter().all(|is_there| *is_there == there[0]), "after {delay} ms only a part is there: {there:?}");
     }
     db.close().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tito_core::prelude::*;
-use tito_core::tikv::{Concurrency, TiKVBackend};
+use tito_core::tikv::Concurrency;
 use tito_testkit::mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
 use tito_worker::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::support::*;
 const MOST_POLLS: usize = 10_000;
 
 /// Reads, writes, an insert, a lock and an event, in all regions of the cluster, with an await after each.
-async fn transfer(db: &TiKVBackend, number: usize) -> Result<(), TitoError> {
+async fn transfer(db: &Database, number: usize) -> Result<(), TitoError> {
     let queue = TitoQueue::new(db.clone());
     let tx = db.begin().await?;
     let step = tokio::task::yield_now;
@@ -31,7 +31,7 @@ async fn transfer(db: &TiKVBackend, number: usize) -> Result<(), TitoError> {
 }
 
 /// All of the transaction's traces as one snapshot has them.
-async fn traces(db: &TiKVBackend, number: usize) -> [bool; 4] {
+async fn traces(db: &Database, number: usize) -> [bool; 4] {
     let rows = everything(db).await;
     let value = number.to_string().into_bytes();
     let has = |key: &str| rows.iter().any(|(stored, found)| stored == key.as_bytes() && *found == value);

@@ -2,13 +2,13 @@
 
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_core::tikv::{Concurrency, TiKVBackend};
+use tito_core::tikv::Concurrency;
 use tito_testkit::mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
 
 use crate::support::*;
 
 /// All keys in one transaction, which is not run again.
-async fn put_once(db: &TiKVBackend, keys: &[&str], value: &str) -> Result<(), TitoError> {
+async fn put_once(db: &Database, keys: &[&str], value: &str) -> Result<(), TitoError> {
     let tx = db.begin().await?;
     for key in keys {
         tx.put(key.as_bytes().to_vec(), value.as_bytes().to_vec()).await?;

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_core::tikv::TiKVBackend;
 use tito_testkit::mock_tikv::{CallCounts, MockCluster, Rpc};
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
@@ -26,7 +25,7 @@ fn user(id: &str, email: &str) -> User {
 }
 
 /// One region, and an engine that has learned where everything is.
-async fn warm(clock: &TestClock) -> (MockCluster, TiKVBackend) {
+async fn warm(clock: &TestClock) -> (MockCluster, Database) {
     let now = clock.clone();
     let cluster = MockCluster::builder()
         .split_default_keyspace(false)
@@ -45,7 +44,7 @@ async fn warm(clock: &TestClock) -> (MockCluster, TiKVBackend) {
     (cluster, db)
 }
 
-async fn publish(db: &TiKVBackend, events: usize) {
+async fn publish(db: &Database, events: usize) {
     let queue = TitoQueue::new(db.clone());
     db.transaction(|tx| async move {
         for number in 0..events {

@@ -5,9 +5,8 @@ use std::time::Duration;
 use tito_core::event::TitoEvent;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_core::tikv::TiKVBackend;
 use tito_testkit::mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
-use tito_testkit::{Harness, TestClock};
+use tito_testkit::{Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 
 use crate::support::*;
@@ -49,7 +48,7 @@ impl Killed {
 struct Scene {
     cluster: MockCluster,
     clock: TestClock,
-    db: TiKVBackend,
+    db: Database,
     killed: Killed,
 }
 
@@ -94,7 +93,7 @@ async fn kill_while_it_commits(cluster: &MockCluster, clock: &TestClock, killed:
     process.kill();
 }
 
-async fn scanned(db: &TiKVBackend, is_reverse: bool) -> Vec<String> {
+async fn scanned(db: &Database, is_reverse: bool) -> Vec<String> {
     let tx = db.begin().await.unwrap();
     let range = KeyRange::new("a", "z");
     let mut rows = match is_reverse {
@@ -276,7 +275,7 @@ async fn a_worker_goes_on_and_handles_a_dead_publisher_s_event_if_it_was_committ
 }
 
 /// An event, and a row in a region before it, which is the transaction's primary key.
-async fn publish(db: &TiKVBackend, entity: &str) -> Result<(), TitoError> {
+async fn publish(db: &Database, entity: &str) -> Result<(), TitoError> {
     let queue = TitoQueue::new(db.clone());
     db.transaction(|tx| async move {
         tx.put(b"apple".to_vec(), entity.as_bytes().to_vec()).await?;

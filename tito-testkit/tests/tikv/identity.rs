@@ -3,19 +3,18 @@
 use tito_core::engine::Limits;
 use tito_core::keys::{self, KeyRange};
 use tito_core::prelude::*;
-use tito_core::tikv::TiKVBackend;
 use tito_testkit::mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
 
 use crate::support::*;
 
-async fn under(cluster: &MockCluster, prefix: &str) -> Result<TiKVBackend, TitoError> {
+async fn under(cluster: &MockCluster, prefix: &str) -> Result<Database, TitoError> {
     builder(cluster).key_prefix(prefix).connect().await
 }
 
 #[tokio::test]
 async fn a_database_keeps_its_identity_and_two_on_one_cluster_have_two() {
     let cluster = MockCluster::builder().start().await.unwrap();
-    let identity = async |prefix| under(&cluster, prefix).await.unwrap().context().identity().unwrap().clone();
+    let identity = async |prefix| under(&cluster, prefix).await.unwrap().identity().unwrap().clone();
     let [one, other] = [identity("one/").await, identity("other/").await];
     assert_ne!(one.id, other.id);
     assert_eq!(one.format, 1);
@@ -27,7 +26,7 @@ async fn a_database_keeps_its_identity_and_two_on_one_cluster_have_two() {
 async fn those_who_connect_first_at_the_same_time_agree() {
     let cluster = MockCluster::builder().start().await.unwrap();
     let connected = futures::future::join_all((0..8).map(|_| under(&cluster, "one/"))).await;
-    let mut ids: Vec<_> = connected.into_iter().map(|db| db.unwrap().context().identity().unwrap().id).collect();
+    let mut ids: Vec<_> = connected.into_iter().map(|db| db.unwrap().identity().unwrap().id).collect();
     ids.dedup();
     assert_eq!(ids.len(), 1);
 }
@@ -38,7 +37,7 @@ async fn an_identity_whose_commit_was_not_answered_is_found() {
     cluster.faults().add(FaultRule::on(Rpc::KvCommit, Fault::DropResponse).first(1));
     let first = under(&cluster, "one/").await.unwrap();
     let second = under(&cluster, "one/").await.unwrap();
-    assert_eq!(first.context().identity(), second.context().identity());
+    assert_eq!(first.identity(), second.identity());
 }
 
 /// Also where the application allows no key as long as the row's.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use crate::support::tikv;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_core::tikv::{Concurrency, TiKVBackend};
 use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
-use tito_testkit::{EngineSettings, MockCluster, TestClock, on_mock_cluster, on_mock_cluster_with};
+use tito_testkit::{EngineSettings, MockCluster, TestClock, WithFaults, on_mock_cluster, on_mock_cluster_with};
 
-async fn put(db: &TiKVBackend, key: &str, value: &str) {
+async fn put(db: &Database, key: &str, value: &str) {
     let (key, value) = (key.as_bytes().to_vec(), value.as_bytes().to_vec());
     db.transaction(|tx| async move { tx.put(key, value).await }).await.unwrap();
 }
@@ -17,14 +18,14 @@ async fn put(db: &TiKVBackend, key: &str, value: &str) {
 async fn a_snapshot_whose_versions_were_collected_is_refused_and_not_read_with_holes() {
     let clock = TestClock::new();
     let database = on_mock_cluster_with(EngineSettings::default().test_clock(&clock)).await.unwrap();
-    let db = database.engine();
+    let db = database.database();
     put(db, "a", "old").await;
     put(db, "zebra", "old").await;
     let tx = db.begin().await.unwrap();
     assert_eq!(tx.get(b"a").await.unwrap().as_deref(), Some(b"old".as_slice()));
     put(db, "a", "new").await;
     clock.advance(Duration::from_secs(60));
-    assert!(db.gc(Duration::from_secs(50)).await.unwrap());
+    assert!(tikv(&db).gc(Duration::from_secs(50)).await.unwrap());
     let read = tx.get(b"a").await;
     assert!(matches!(read, Err(TitoError::TransactionTooOld { .. })), "{read:?}");
     let scanned = tx.scan(KeyRange::new("a", "b"), 10).await;
@@ -38,7 +39,7 @@ async fn an_engine_of_one_keyspace_does_not_move_the_safe_point_of_the_cluster()
     let cluster = MockCluster::builder().keyspaces(["one", "other"]).start().await.unwrap();
     let one = TiKVBackend::builder(cluster.pd_endpoints()).keyspace("one").connect().await.unwrap();
     let before = cluster.calls();
-    let outcome = one.gc(Duration::from_secs(60)).await;
+    let outcome = tikv(&one).gc(Duration::from_secs(60)).await;
     assert!(matches!(outcome, Err(TitoError::Storage { operation: "gc", .. })), "{outcome:?}");
     assert_eq!(cluster.calls().since(&before).to_pd(), 0);
 }
@@ -46,7 +47,7 @@ async fn an_engine_of_one_keyspace_does_not_move_the_safe_point_of_the_cluster()
 #[tokio::test]
 async fn a_conflict_with_a_living_transaction_names_a_key_of_the_one_that_failed() {
     let database = on_mock_cluster().await.unwrap();
-    let db = database.engine().clone();
+    let db = database.database().clone();
     // Its commit hangs, so both keys stay locked.
     let hanging = database.cluster().faults().add(FaultRule::on(Rpc::KvCommit, Fault::Hang));
     let tx = db.begin().await.unwrap();
@@ -102,7 +103,7 @@ async fn destroying_a_range_may_take_longer_than_an_ordinary_request() {
     let slow = Fault::Delay(Duration::from_millis(600));
     database.cluster().faults().add(FaultRule::on(Rpc::UnsafeDestroyRange, slow));
     let before = database.cluster().calls();
-    db.delete_range(KeyRange::new("z", "zz")).await.unwrap();
+    tikv(&db).delete_range(KeyRange::new("z", "zz")).await.unwrap();
     let asked = database.cluster().calls().since(&before).of(Rpc::UnsafeDestroyRange);
     assert_eq!(asked, database.cluster().stores().len() as u64, "each store once");
     assert_eq!(db.begin().await.unwrap().get(b"zebra").await.unwrap(), None);
@@ -114,5 +115,5 @@ async fn the_longest_timeout_of_a_request_is_no_panic() {
     let builder = TiKVBackend::builder(database.cluster().pd_endpoints()).rpc_timeout(Duration::MAX);
     let db = builder.maintenance_deadline(Duration::MAX).connect().await.unwrap();
     put(&db, "zebra", "here").await;
-    db.delete_range(KeyRange::new("z", "zz")).await.unwrap();
+    tikv(&db).delete_range(KeyRange::new("z", "zz")).await.unwrap();
 }

@@ -3,7 +3,6 @@
 use tito_core::engine::Limits;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_core::tikv::TiKVBackend;
 use tito_testkit::mock_tikv::{MockCluster, Rpc};
 
 use crate::support::*;
@@ -18,7 +17,7 @@ fn value(number: usize, bytes: usize) -> Vec<u8> {
 }
 
 /// Writes rows in transactions of a few MiB, and returns them in the order of their keys.
-async fn fill(db: &TiKVBackend, rows: impl IntoIterator<Item = (String, usize)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+async fn fill(db: &Database, rows: impl IntoIterator<Item = (String, usize)>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let rows: Vec<_> =
         rows.into_iter().enumerate().map(|(number, (key, bytes))| (key.into_bytes(), value(number, bytes))).collect();
     let mut left = rows.as_slice();

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_core::tikv::{TiKVBackend, TiKVError};
-use tito_testkit::TestClock;
+use tito_core::tikv::TiKVError;
 use tito_testkit::mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
+use tito_testkit::{TestClock, WithFaults};
 
 use crate::support::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-async fn turned_by_hand() -> (MockCluster, TestClock, TiKVBackend) {
+async fn turned_by_hand() -> (MockCluster, TestClock, Database) {
     let clock = TestClock::new();
     let cluster = four_regions_at(&clock).await;
     let db = builder(&cluster).clock(clock.shared()).connect().await.unwrap();
@@ -44,13 +44,13 @@ async fn live_rows_survive_a_collection_and_its_safe_point_does_not_go_back() {
     put_all(&db, &["apple"], "fourth").await.unwrap();
     clock.advance(Duration::from_secs(20));
 
-    assert!(db.gc(Duration::from_secs(600)).await.unwrap());
+    assert!(tikv(&db).gc(Duration::from_secs(600)).await.unwrap());
     let third = Some("third".to_string());
     let expected = [Some("fourth".to_string()), third.clone(), None, third];
     assert_eq!(get_all(&db, &APART).await, expected);
     // Its snapshot is younger than what was kept.
     assert_eq!(young.get(b"apple").await.unwrap(), Some(b"third".to_vec()));
-    assert!(!db.gc(HOUR * 5).await.unwrap(), "a later safe point is there already");
+    assert!(!tikv(&db).gc(HOUR * 5).await.unwrap(), "a later safe point is there already");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,7 +63,7 @@ async fn a_collection_rolls_back_what_dead_clients_left() {
     eventually("all keys are locked", || cluster.locks().len() == 4).await;
     process.kill();
     clock.advance(HOUR);
-    assert!(in_time(db.gc(Duration::from_secs(600))).await.unwrap());
+    assert!(in_time(tikv(&db).gc(Duration::from_secs(600))).await.unwrap());
     assert_eq!(cluster.locks(), []);
     assert_eq!(everything(&db).await, []);
 }
@@ -73,10 +73,10 @@ async fn a_collection_that_would_hit_the_living_is_refused_before_anything_is_se
     let (cluster, _, db) = turned_by_hand().await;
     let before = cluster.calls();
     for keep in [Duration::ZERO, Duration::from_secs(30), Duration::from_millis(49_999)] {
-        assert_refused(db.gc(keep).await);
+        assert_refused(tikv(&db).gc(keep).await);
     }
     assert_eq!(cluster.calls(), before);
-    db.gc(Duration::from_secs(50)).await.unwrap();
+    tikv(&db).gc(Duration::from_secs(50)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,13 +89,13 @@ async fn ranges_that_kill_a_server_are_refused_before_anything_is_sent() {
     assert!(rows.len() >= 4);
     let before = cluster.calls();
     for (start, end) in [("", ""), ("", "z"), ("a", ""), ("a", "a"), ("z", "a")] {
-        assert_refused(db.delete_range(KeyRange::new(start, end)).await);
+        assert_refused(tikv(&db).delete_range(KeyRange::new(start, end)).await);
     }
     for range in [KeyRange::prefix(""), KeyRange::starting_at("a"), KeyRange::prefix([255])] {
-        assert_refused(db.delete_range(range.clone()).await);
-        assert_refused(below.delete_range(range).await);
+        assert_refused(tikv(&db).delete_range(range.clone()).await);
+        assert_refused(tikv(&below).delete_range(range).await);
     }
-    assert_refused(db.clear().await);
+    assert_refused(tikv(&db).clear().await);
     assert_eq!(cluster.calls(), before);
     assert_eq!(everything(&db).await, rows);
 }
@@ -106,7 +106,7 @@ async fn a_deleted_range_is_gone_on_every_store_and_can_be_written_again() {
     put_all(&db, &APART, "1").await.unwrap();
     no_locks(&cluster).await;
     let before = cluster.calls();
-    db.delete_range(KeyRange::new("b", "n")).await.unwrap();
+    tikv(&db).delete_range(KeyRange::new("b", "n")).await.unwrap();
     assert_eq!(cluster.calls().since(&before).of(Rpc::UnsafeDestroyRange), 3);
     let one = Some("1".to_string());
     assert_eq!(get_all(&db, &APART).await, [one.clone(), None, None, one]);

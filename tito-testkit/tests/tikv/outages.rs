@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_core::tikv::TiKVBackend;
 use tito_testkit::mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
 
 use crate::support::*;
 
 const DEADLINE: Duration = Duration::from_millis(300);
 
-async fn hasty(cluster: &MockCluster) -> TiKVBackend {
+async fn hasty(cluster: &MockCluster) -> Database {
     builder(cluster)
         .connect_deadline(DEADLINE)
         .call_deadline(DEADLINE)
@@ -22,7 +21,7 @@ async fn hasty(cluster: &MockCluster) -> TiKVBackend {
 }
 
 /// Tries for as long as a cluster may take to be found again.
-async fn works_again(db: &TiKVBackend) {
+async fn works_again(db: &Database) {
     let working = async {
         while put_all(db, &APART, "again").await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -33,7 +32,7 @@ async fn works_again(db: &TiKVBackend) {
 }
 
 /// The value, read again for as long as a lock is in its way.
-async fn eventual_get(db: &TiKVBackend, key: &str) -> Option<String> {
+async fn eventual_get(db: &Database, key: &str) -> Option<String> {
     loop {
         if let Ok(tx) = db.begin().await
             && let Ok(value) = tx.get(key.as_bytes()).await
@@ -165,6 +164,6 @@ async fn maintenance_that_hangs_ends_with_its_own_deadline() {
     let db = builder(&cluster).maintenance_deadline(DEADLINE).connect().await.unwrap();
     cluster.faults().add(FaultRule::on(Rpc::UnsafeDestroyRange, Fault::Hang));
     cluster.faults().add(FaultRule::on(Rpc::KvScanLock, Fault::Hang));
-    assert_unavailable(in_time(db.delete_range(KeyRange::new("a", "b"))).await, &["delete_range", "300 ms"]);
-    assert_unavailable(in_time(db.gc(Duration::from_secs(3600))).await, &["gc", "300 ms"]);
+    assert_unavailable(in_time(tikv(&db).delete_range(KeyRange::new("a", "b"))).await, &["delete_range", "300 ms"]);
+    assert_unavailable(in_time(tikv(&db).gc(Duration::from_secs(3600))).await, &["gc", "300 ms"]);
 }

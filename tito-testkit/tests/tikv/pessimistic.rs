@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_core::tikv::{Concurrency, TiKVBackend};
+use tito_core::tikv::Concurrency;
 use tito_testkit::mock_tikv::{LockKind, MockCluster};
 use tito_worker::prelude::*;
 use tokio::sync::Barrier;
 
 use crate::support::*;
 
-async fn pessimistic(cluster: &MockCluster) -> TiKVBackend {
+async fn pessimistic(cluster: &MockCluster) -> Database {
     builder(cluster).concurrency(Concurrency::Pessimistic).connect().await.unwrap()
 }
 
-async fn add<T: TitoTransaction>(tx: &T, key: &str, amount: i64) -> Result<(), TitoError> {
+async fn add(tx: &Transaction, key: &str, amount: i64) -> Result<(), TitoError> {
     let value = tx.get(key.as_bytes()).await?.map_or(0, |value| number(&value));
     tx.put(key.as_bytes().to_vec(), (value + amount).to_string().into_bytes()).await
 }

@@ -42,14 +42,14 @@ pub fn builder(cluster: &MockCluster) -> TiKVBuilder {
     TiKVBackend::builder(cluster.pd_endpoints())
 }
 
-pub async fn connect(cluster: &MockCluster) -> TiKVBackend {
+pub async fn connect(cluster: &MockCluster) -> Database {
     builder(cluster).connect().await.unwrap()
 }
 
 /// An engine that runs where it can be killed: without its runtime nothing of it goes on.
 pub struct Process {
     runtime: Option<Runtime>,
-    pub db: TiKVBackend,
+    pub db: Database,
 }
 
 impl Process {
@@ -120,12 +120,17 @@ pub async fn cancelled_after<F: Future>(polls: usize, future: F) -> Option<F::Ou
     .await
 }
 
+/// The engine of a database on a cluster.
+pub fn tikv(db: &Database) -> &TiKVBackend {
+    db.backend().unwrap()
+}
+
 /// Writes one value to several keys in one transaction.
-pub fn put_all<E: TitoEngine>(
-    db: &E,
+pub fn put_all(
+    db: &Database,
     keys: &[&str],
     value: &str,
-) -> impl Future<Output = Result<(), TitoError>> + Send + use<E> {
+) -> impl Future<Output = Result<(), TitoError>> + Send + use<> {
     let db = db.clone();
     let rows: Vec<KeyValue> = keys.iter().map(|key| (key.as_bytes().to_vec(), value.as_bytes().to_vec())).collect();
     async move {
@@ -139,19 +144,19 @@ pub fn put_all<E: TitoEngine>(
     }
 }
 
-pub async fn get<E: TitoEngine>(db: &E, key: &str) -> Option<String> {
+pub async fn get(db: &Database, key: &str) -> Option<String> {
     let value = db.begin().await.unwrap().get(key.as_bytes()).await.unwrap();
     value.map(|value| String::from_utf8(value).unwrap())
 }
 
 /// The values of several keys in one snapshot.
-pub async fn get_all<E: TitoEngine>(db: &E, keys: &[&str]) -> Vec<Option<String>> {
+pub async fn get_all(db: &Database, keys: &[&str]) -> Vec<Option<String>> {
     let tx = db.begin().await.unwrap();
     let values = tx.batch_get(keys.iter().map(|key| key.as_bytes().to_vec()).collect()).await.unwrap();
     values.into_iter().map(|value| value.map(|value| String::from_utf8(value).unwrap())).collect()
 }
 
-pub async fn everything<E: TitoEngine>(db: &E) -> Vec<KeyValue> {
+pub async fn everything(db: &Database) -> Vec<KeyValue> {
     db.begin().await.unwrap().scan(KeyRange::new("!", "~"), 1_000_000).await.unwrap()
 }
 

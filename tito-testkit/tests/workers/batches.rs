@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::keys;
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
 
@@ -17,7 +18,7 @@ use crate::support::*;
 /// What handlers see, for the test to look at.
 type Seen<T> = Arc<Mutex<Vec<T>>>;
 
-fn builder<E: TitoEngine>(db: &E) -> WorkerBuilder<E> {
+fn builder(db: &Database) -> WorkerBuilder {
     Worker::builder(TitoQueue::new(db.clone())).schedules(false)
 }
 
@@ -26,18 +27,18 @@ fn batches_of(events: usize) -> Subscription {
     Subscription::default().batch(events).retry(retry)
 }
 
-async fn effect<T: TitoTransaction>(tx: &T, event: &TitoEvent) -> Result<(), TitoError> {
+async fn effect(tx: &Transaction, event: &TitoEvent) -> Result<(), TitoError> {
     count(tx, format!("effect:{}", event.entity)).await
 }
 
-pub async fn a_batch_of_events_is_handled_in_one_transaction<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_batch_of_events_is_handled_in_one_transaction(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     with_one_partition(&db).await;
     publish(&db, (0..60).map(job)).await;
     let transactions = Seen::<u64>::default();
     let worker = builder(&db).subscribe_transactional("job", batches_of(20), {
         let transactions = transactions.clone();
-        move |event: TitoEvent, tx: <FaultEngine<E> as TitoEngine>::Transaction| {
+        move |event: TitoEvent, tx: Transaction| {
             transactions.lock().unwrap().push(tx.start_timestamp().raw());
             async move { effect(&tx, &event).await }
         }
@@ -55,7 +56,7 @@ pub async fn a_batch_of_events_is_handled_in_one_transaction<E: TitoEngine>(db: 
     assert_eq!(counts(&db, "effect:").await, [1; 60]);
 }
 
-pub async fn what_is_no_event_leaves_the_rest_of_its_batch_alone<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn what_is_no_event_leaves_the_rest_of_its_batch_alone(db: Database, _: TestClock) {
     with_one_partition(&db).await;
     publish(&db, (0..10).map(job)).await;
     let id = uuid::Uuid::from_u128(0x019b_76da_a800_7000_8000_0000_0000_0001);
@@ -65,7 +66,7 @@ pub async fn what_is_no_event_leaves_the_rest_of_its_batch_alone<E: TitoEngine>(
     let worker = builder(&db).subscribe_transactional(
         "job",
         batches_of(20).order(Order::Strict),
-        |event: TitoEvent, tx: E::Transaction| async move { effect(&tx, &event).await },
+        |event: TitoEvent, tx: Transaction| async move { effect(&tx, &event).await },
     );
     let report = worker.build().drain().await.unwrap();
     assert_eq!((report.done, report.malformed), (10, 1));
@@ -81,7 +82,7 @@ enum Failure {
     Timeout,
 }
 
-pub async fn an_event_of_a_batch_fails_alone<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_of_a_batch_fails_alone(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     for (round, failure) in [Failure::Error, Failure::Panic, Failure::Timeout].into_iter().enumerate() {
         publish(&db, (0..10).map(|n| job(format!("{round}-{n}")).action(if n == 4 { "bad" } else { "good" }))).await;
@@ -89,7 +90,7 @@ pub async fn an_event_of_a_batch_fails_alone<E: TitoEngine>(db: E, clock: TestCl
         let attempts = Seen::<u32>::default();
         let handler = {
             let (gate, attempts) = (gate.clone(), attempts.clone());
-            move |event: TitoEvent, tx: E::Transaction| {
+            move |event: TitoEvent, tx: Transaction| {
                 let (gate, attempts) = (gate.clone(), attempts.clone());
                 async move {
                     effect(&tx, &event).await?;
@@ -131,13 +132,13 @@ pub async fn an_event_of_a_batch_fails_alone<E: TitoEngine>(db: E, clock: TestCl
     }
 }
 
-pub async fn a_batch_that_meets_a_conflict_is_run_again<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_batch_that_meets_a_conflict_is_run_again(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, (0..8).map(job)).await;
     let runs = Seen::<String>::default();
     let handler = {
         let (runs, other) = (runs.clone(), db.clone());
-        move |event: TitoEvent, tx: E::Transaction| {
+        move |event: TitoEvent, tx: Transaction| {
             let (runs, other) = (runs.clone(), other.clone());
             async move {
                 let is_first = !runs.lock().unwrap().contains(&event.entity);
@@ -158,17 +159,17 @@ pub async fn a_batch_that_meets_a_conflict_is_run_again<E: TitoEngine>(db: E, cl
 }
 
 /// A worker with a batch handler of either form. It tells the sizes of its batches, and `outcomes` decides.
-fn batch_worker<E: TitoEngine>(
-    db: &E,
+fn batch_worker(
+    db: &Database,
     is_transactional: bool,
     options: Subscription,
     sizes: &Seen<usize>,
     outcomes: impl Fn(&[TitoEvent]) -> Vec<Outcome> + Clone + Send + Sync + 'static,
-) -> Worker<E> {
+) -> Worker {
     let (sizes, db) = (sizes.clone(), db.clone());
     let builder = builder(&db);
     if is_transactional {
-        let handler = move |events: Vec<TitoEvent>, tx: E::Transaction| {
+        let handler = move |events: Vec<TitoEvent>, tx: Transaction| {
             sizes.lock().unwrap().push(events.len());
             let outcomes = outcomes(&events);
             async move {
@@ -193,7 +194,7 @@ fn batch_worker<E: TitoEngine>(
     builder.subscribe_batches("job", options, handler).build()
 }
 
-pub async fn batch_handlers_get_events_together_and_choose_an_outcome_for_each<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn batch_handlers_get_events_together_and_choose_an_outcome_for_each(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     for is_transactional in [false, true] {
         let actions = ["done", "retry", "later", "dead", "done", "done"];
@@ -222,7 +223,7 @@ pub async fn batch_handlers_get_events_together_and_choose_an_outcome_for_each<E
     }
 }
 
-pub async fn a_wrong_number_of_outcomes_is_a_failure_that_says_so<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_wrong_number_of_outcomes_is_a_failure_that_says_so(db: Database, _: TestClock) {
     with_one_partition(&db).await;
     for is_transactional in [false, true] {
         publish(&db, (0..3).map(job)).await;
@@ -246,10 +247,7 @@ enum PutOff {
     Reschedules,
 }
 
-pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let options = || batches_of(10).order(Order::Strict);
     for put_off in [PutOff::Fails, PutOff::RetriesAfter, PutOff::Reschedules] {
@@ -329,13 +327,13 @@ pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off<
     }
 }
 
-pub async fn two_workers_of_one_topic_commit_the_effects_of_batches_once<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn two_workers_of_one_topic_commit_the_effects_of_batches_once(db: Database, _: TestClock) {
     TitoQueue::new(db.clone()).create_topic("job", 2).await.unwrap();
     for round in 0..5 {
         publish(&db, (0..60).map(|n| job(n % 7).action(format!("{:04}", round * 60 + n)))).await;
         let worker = |events| {
             builder(&db)
-                .subscribe_transactional("job", batches_of(events), |event: TitoEvent, tx: E::Transaction| async move {
+                .subscribe_transactional("job", batches_of(events), |event: TitoEvent, tx: Transaction| async move {
                     count(&tx, format!("effect:{}", event.action)).await
                 })
                 .build()
@@ -347,9 +345,9 @@ pub async fn two_workers_of_one_topic_commit_the_effects_of_batches_once<E: Tito
     assert_eq!(counts(&db, "effect:").await, [1; 300]);
 }
 
-pub async fn effects_of_batches_happen_once_while_every_call_may_fail<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn effects_of_batches_happen_once_while_every_call_may_fail(db: Database, clock: TestClock) {
     let seed = tito_testkit::seed();
-    let db = FaultEngine::seeded(db, seed);
+    let db = FaultEngine::seeded(db, seed).database();
     for topic in ["ones", "batches"] {
         TitoQueue::new(db.clone()).create_topic(topic, 2).await.unwrap();
     }
@@ -374,7 +372,7 @@ pub async fn effects_of_batches_happen_once_while_every_call_may_fail<E: TitoEng
         builder(&db)
             .subscribe_transactional("ones", options.clone(), {
                 let fails = fails.clone();
-                move |event: TitoEvent, tx: <FaultEngine<E> as TitoEngine>::Transaction| {
+                move |event: TitoEvent, tx: Transaction| {
                     let fails = fails();
                     async move {
                         count(&tx, once("ones")(&event)).await?;
@@ -383,7 +381,7 @@ pub async fn effects_of_batches_happen_once_while_every_call_may_fail<E: TitoEng
                 }
             })
             .subscribe_transactional_batches("batches", options, {
-                move |events: Vec<TitoEvent>, tx: <FaultEngine<E> as TitoEngine>::Transaction| {
+                move |events: Vec<TitoEvent>, tx: Transaction| {
                     let fails = fails();
                     async move {
                         for event in &events {
@@ -411,7 +409,7 @@ pub async fn effects_of_batches_happen_once_while_every_call_may_fail<E: TitoEng
         }
         clock.advance(Duration::from_millis(100));
     }
-    let inner = db.inner().clone();
+    let inner = db.without_faults().clone();
     while !stored(&inner, "event:").await.is_empty() {
         clock.advance(Duration::from_millis(100));
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::keys;
 use tito_core::prelude::*;
@@ -16,22 +17,22 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-async fn publish_one<E: TitoEngine>(db: &E, event: Publish) -> EventReference {
+async fn publish_one(db: &Database, event: Publish) -> EventReference {
     let queue = TitoQueue::new(db.clone());
     db.transaction(|tx| async move { queue.publish(event, &tx).await }).await.unwrap()
 }
 
-async fn cancel<E: TitoEngine>(db: &E, event: &EventReference) -> bool {
+async fn cancel(db: &Database, event: &EventReference) -> bool {
     let queue = TitoQueue::new(db.clone());
     db.transaction(|tx| async move { queue.cancel(event, &tx).await }).await.unwrap()
 }
 
-async fn reschedule<E: TitoEngine>(db: &E, event: &EventReference, seconds: i64) -> Option<EventReference> {
+async fn reschedule(db: &Database, event: &EventReference, seconds: i64) -> Option<EventReference> {
     let queue = TitoQueue::new(db.clone());
     db.transaction(|tx| async move { queue.reschedule(event, seconds, &tx).await }).await.unwrap()
 }
 
-pub async fn a_cancelled_event_is_in_no_queue_and_is_not_handled<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_cancelled_event_is_in_no_queue_and_is_not_handled(db: Database, clock: TestClock) {
     with_group(&db, "audit").await;
     let cancelled = publish_one(&db, job("cancelled").delay(secs(5))).await;
     let kept = publish_one(&db, job("kept").delay(secs(5))).await;
@@ -48,7 +49,7 @@ pub async fn a_cancelled_event_is_in_no_queue_and_is_not_handled<E: TitoEngine>(
     assert!(!cancel(&db, &unknown).await);
 }
 
-pub async fn a_cancellation_that_is_rolled_back_cancels_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_cancellation_that_is_rolled_back_cancels_nothing(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     let event = publish_one(&db, job("a")).await;
     let tx = db.begin().await.unwrap();
@@ -62,7 +63,7 @@ pub async fn a_cancellation_that_is_rolled_back_cancels_nothing<E: TitoEngine>(d
     assert_eq!(entities(&db, "event:").await, ["a"]);
 }
 
-pub async fn an_event_is_handled_at_its_new_time<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_is_handled_at_its_new_time(db: Database, clock: TestClock) {
     let begin = seconds(&clock);
     let event = publish_one(&db, job("a").delay(secs(100))).await;
     let later = reschedule(&db, &event, begin + 200).await.unwrap();
@@ -80,7 +81,7 @@ pub async fn an_event_is_handled_at_its_new_time<E: TitoEngine>(db: E, clock: Te
     assert_eq!(reschedule(&db, &event, 0).await, None);
 }
 
-pub async fn a_running_worker_is_woken_by_an_event_that_is_put_to_the_present<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_running_worker_is_woken_by_an_event_that_is_put_to_the_present(db: Database, _: TestClock) {
     let event = publish_one(&db, job("a").delay(secs(3_600))).await;
     let (builder, mut told) = telling(&db);
     let running = Running::start(builder);
@@ -94,8 +95,8 @@ pub async fn a_running_worker_is_woken_by_an_event_that_is_put_to_the_present<E:
 
 /// What a running worker of strict order hands out next, with its attempt, when something is done to the failed event
 /// of an entity, behind which another one waits.
-async fn handed_out_after<E: TitoEngine>(
-    db: &E,
+async fn handed_out_after(
+    db: &Database,
     events: usize,
     change: impl AsyncFnOnce(EventReference),
 ) -> Vec<(String, u32)> {
@@ -134,7 +135,7 @@ fn waits() -> (String, u32) {
     ("waits".to_string(), 0)
 }
 
-pub async fn what_waits_behind_a_failed_event_goes_on_when_it_is_taken_away<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn what_waits_behind_a_failed_event_goes_on_when_it_is_taken_away(db: Database, _: TestClock) {
     with_one_partition(&db).await;
     let cancelled = async |failing: EventReference| assert!(cancel(&db, &failing).await);
     assert_eq!(handed_out_after(&db, 1, cancelled).await, [waits()]);
@@ -150,14 +151,14 @@ pub async fn what_waits_behind_a_failed_event_goes_on_when_it_is_taken_away<E: T
     assert_eq!(stored(&db, "event:").await.len(), 1);
 }
 
-pub async fn what_takes_the_place_of_a_failed_event_does_not_wait_for_it<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn what_takes_the_place_of_a_failed_event_does_not_wait_for_it(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let queue = TitoQueue::new(db.clone());
     let replaced = async |failing: EventReference| {
         let row = serde_json::json!({ "event": failing, "until": seconds(&clock) + 60 }).to_string();
         put(&db, keys::unique_event("job", "k"), row).await;
         let queue = queue.clone();
-        let replace = |tx: E::Transaction| async move {
+        let replace = |tx: Transaction| async move {
             queue.publish_unique(job("a").action("new"), Unique::key("k").replace(), &tx).await
         };
         let published = db.transaction(replace).await.unwrap();
@@ -166,7 +167,7 @@ pub async fn what_takes_the_place_of_a_failed_event_does_not_wait_for_it<E: Tito
     assert_eq!(handed_out_after(&db, 2, replaced).await, [waits(), ("new".to_string(), 0)]);
 }
 
-pub async fn a_failed_event_that_kept_its_place_is_handed_out_at_its_new_time<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_failed_event_that_kept_its_place_is_handed_out_at_its_new_time(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let hastened = async |failing: EventReference| {
         clock.advance(secs(10));
@@ -176,7 +177,7 @@ pub async fn a_failed_event_that_kept_its_place_is_handed_out_at_its_new_time<E:
     assert_eq!(handed_out_after(&db, 2, hastened).await, [waits(), ("fails".to_string(), 1)]);
 }
 
-pub async fn a_failed_event_is_found_by_its_reference_and_keeps_its_attempts<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_failed_event_is_found_by_its_reference_and_keeps_its_attempts(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let begin = seconds(&clock);
     // More than a page of the search before it and after it.
@@ -197,10 +198,7 @@ pub async fn a_failed_event_is_found_by_its_reference_and_keeps_its_attempts<E: 
     assert!(!cancel(&db, &moved).await, "a dead letter stays");
 }
 
-pub async fn an_event_that_was_put_off_in_its_place_is_handed_out_at_its_new_time<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn an_event_that_was_put_off_in_its_place_is_handed_out_at_its_new_time(db: Database, clock: TestClock) {
     let begin = seconds(&clock);
     let event = publish_one(&db, job("a")).await;
     let (key, value) = stored(&db, "event:job:").await.remove(0);
@@ -211,7 +209,7 @@ pub async fn an_event_that_was_put_off_in_its_place_is_handed_out_at_its_new_tim
     assert_eq!((&same_key, TitoEvent::decode(&key, &value).unwrap().not_before), (&key, None));
 }
 
-pub async fn events_are_found_while_the_number_of_partitions_changes<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn events_are_found_while_the_number_of_partitions_changes(db: Database, _: TestClock) {
     TitoQueue::new(db.clone()).create_topic("job", 3).await.unwrap();
     let mut events = Vec::new();
     for number in 0..20 {
@@ -235,7 +233,7 @@ pub async fn events_are_found_while_the_number_of_partitions_changes<E: TitoEngi
     assert_eq!(stored(&db, "event:").await.len(), 10);
 }
 
-pub async fn times_out_of_range_and_bytes_that_are_no_event_are_refused<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn times_out_of_range_and_bytes_that_are_no_event_are_refused(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     let event = publish_one(&db, job("a")).await;
     let tx = db.begin().await.unwrap();
@@ -254,7 +252,7 @@ pub async fn times_out_of_range_and_bytes_that_are_no_event_are_refused<E: TitoE
     assert_eq!(stored(&db, "event:").await.len(), 0);
 }
 
-pub async fn a_unique_event_is_cancelled_and_rescheduled_by_its_key<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_unique_event_is_cancelled_and_rescheduled_by_its_key(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     let begin = seconds(&clock);
     let unique = || Unique::key("a:b").window(secs(100));
@@ -286,8 +284,8 @@ pub async fn a_unique_event_is_cancelled_and_rescheduled_by_its_key<E: TitoEngin
     assert_eq!(queue.reschedule_unique("job", "a:b", 1, &tx).await.unwrap(), None);
 }
 
-pub async fn the_outcome_of_an_event_that_is_cancelled_while_it_is_handled_is_not_recorded<E: TitoEngine>(
-    db: E,
+pub async fn the_outcome_of_an_event_that_is_cancelled_while_it_is_handled_is_not_recorded(
+    db: Database,
     clock: TestClock,
 ) {
     let event = publish_one(&db, job("a")).await;
@@ -313,14 +311,14 @@ pub async fn the_outcome_of_an_event_that_is_cancelled_while_it_is_handled_is_no
 }
 
 /// Either the handler's effect or the cancellation, whoever comes first.
-pub async fn an_event_is_either_cancelled_or_has_its_effect<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_is_either_cancelled_or_has_its_effect(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     for round in 0..20 {
         let event = publish_one(&db, job(round)).await;
         let begun = Arc::new(AtomicBool::new(false));
         let handler = {
             let begun = begun.clone();
-            move |_: TitoEvent, tx: E::Transaction| {
+            move |_: TitoEvent, tx: Transaction| {
                 begun.store(true, Ordering::SeqCst);
                 async move {
                     for _ in 0..round % 4 {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::event::{EventReference, TitoEvent};
 use tito_core::keys;
 use tito_core::prelude::*;
@@ -80,7 +81,7 @@ fn fails(entity: &str) -> bool {
     entity.parse::<u32>().unwrap() % 3 == 0
 }
 
-pub async fn changes_at_random_come_to_what_a_model_of_them_says<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn changes_at_random_come_to_what_a_model_of_them_says(db: Database, clock: TestClock) {
     let mut random = fastrand::Rng::with_seed(tito_testkit::seed());
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 3).await.unwrap();
@@ -111,7 +112,7 @@ pub async fn changes_at_random_come_to_what_a_model_of_them_says<E: TitoEngine>(
                 let unique = Unique::key(key).window(Duration::from_secs(window));
                 let unique = if replaces { unique.replace() } else { unique.keep() };
                 let (queue, earlier) = (queue.clone(), model.in_force(key));
-                let publish = |tx: E::Transaction| async move { queue.publish_unique(event, unique, &tx).await };
+                let publish = |tx: Transaction| async move { queue.publish_unique(event, unique, &tx).await };
                 let published = db.transaction(publish).await.unwrap();
                 if let (false, Some(earlier)) = (replaces, &earlier) {
                     assert_eq!(published, Published::Kept(earlier.clone()), "step {step}");
@@ -130,19 +131,19 @@ pub async fn changes_at_random_come_to_what_a_model_of_them_says<E: TitoEngine>(
             }
             (4, Some(event)) => {
                 let (queue, reference) = (queue.clone(), event.clone());
-                let cancel = |tx: E::Transaction| async move { queue.cancel(&reference, &tx).await };
+                let cancel = |tx: Transaction| async move { queue.cancel(&reference, &tx).await };
                 let is_cancelled = db.transaction(cancel).await.unwrap();
                 assert_eq!(is_cancelled, model.cancel(event.id), "step {step}");
             }
             (5 | 6, Some(event)) => {
                 let (queue, reference) = (queue.clone(), event.clone());
-                let reschedule = |tx: E::Transaction| async move { queue.reschedule(&reference, at, &tx).await };
+                let reschedule = |tx: Transaction| async move { queue.reschedule(&reference, at, &tx).await };
                 let moved = db.transaction(reschedule).await.unwrap();
                 assert_eq!(moved, model.reschedule(&event, at), "step {step}");
             }
             (7, _) => {
                 let queue = queue.clone();
-                let cancel = |tx: E::Transaction| async move { queue.cancel_unique("job", key, &tx).await };
+                let cancel = |tx: Transaction| async move { queue.cancel_unique("job", key, &tx).await };
                 let is_cancelled = db.transaction(cancel).await.unwrap();
                 let expected = model.in_force(key).is_some_and(|event| model.cancel(event.id));
                 assert_eq!(is_cancelled, expected, "step {step}");
@@ -152,7 +153,7 @@ pub async fn changes_at_random_come_to_what_a_model_of_them_says<E: TitoEngine>(
             }
             (8, _) => {
                 let queue = queue.clone();
-                let change = |tx: E::Transaction| async move { queue.reschedule_unique("job", key, at, &tx).await };
+                let change = |tx: Transaction| async move { queue.reschedule_unique("job", key, at, &tx).await };
                 let moved = db.transaction(change).await.unwrap();
                 let expected = model.in_force(key).and_then(|event| model.reschedule(&event, at));
                 assert_eq!(moved, expected, "step {step}");

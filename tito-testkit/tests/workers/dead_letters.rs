@@ -7,14 +7,14 @@ use tito_core::event::{FailedAttempt, TitoEvent, Topic};
 use tito_core::keys;
 use tito_core::prelude::*;
 use tito_core::row::UnknownMembers;
-use tito_testkit::{Call, FaultEngine, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::DeadLetter;
 use tito_worker::prelude::*;
 
 use crate::support::*;
 
 /// Gives up an event as workers do: the key tells when, the value when it fell due.
-async fn give_up<E: TitoEngine>(db: &E, event: &TitoEvent, error: &str) {
+async fn give_up(db: &Database, event: &TitoEvent, error: &str) {
     let mut dead = event.clone();
     dead.attempt = 3;
     dead.not_before = Some(dead.timestamp + 5);
@@ -34,14 +34,14 @@ async fn give_up<E: TitoEngine>(db: &E, event: &TitoEvent, error: &str) {
 }
 
 /// Publishes one event for each name, and gives it up.
-async fn dead<E: TitoEngine>(db: &E, names: &[&str]) {
+async fn dead(db: &Database, names: &[&str]) {
     publish(db, names.iter().map(job)).await;
     for (_, event) in places(db, "event:job:").await.into_values() {
         give_up(db, &event, &format!("{} failed", event.entity)).await;
     }
 }
 
-pub async fn a_redriven_event_comes_before_the_later_ones_of_its_entity<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_redriven_event_comes_before_the_later_ones_of_its_entity(db: Database, clock: TestClock) {
     publish(&db, [job("a").action("first")]).await;
     let (place, event) = places(&db, "event:job:").await.into_values().next().unwrap();
     give_up(&db, &event, "no").await;
@@ -58,7 +58,7 @@ pub async fn a_redriven_event_comes_before_the_later_ones_of_its_entity<E: TitoE
     assert_eq!(handled.iter().map(|handled| handled.event.action.as_str()).collect::<Vec<_>>(), ["first", "second"]);
 }
 
-pub async fn a_redrive_makes_workers_look_again<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_redrive_makes_workers_look_again(db: Database, _: TestClock) {
     dead(&db, &["a", "b"]).await;
     let queue = TitoQueue::new(db.clone());
     let revision = async || Topic::read(&db.begin().await.unwrap(), "job").await.unwrap().revision;
@@ -68,7 +68,7 @@ pub async fn a_redrive_makes_workers_look_again<E: TitoEngine>(db: E, _: TestClo
     assert_eq!(queue.redrive_all("job").await.unwrap().events, 0, "the clock has not come to where they died");
 }
 
-pub async fn dead_letters_are_chosen_by_what_went_wrong<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn dead_letters_are_chosen_by_what_went_wrong(db: Database, clock: TestClock) {
     dead(&db, &["a", "b", "c", "d"]).await;
     clock.advance(Duration::from_secs(60));
     put(&db, "dead:job:0001:0000000005:nonsense", "nonsense").await;
@@ -94,7 +94,7 @@ pub async fn dead_letters_are_chosen_by_what_went_wrong<E: TitoEngine>(db: E, cl
     assert_eq!(entities, ["b", "c"]);
 }
 
-pub async fn dead_letters_are_purged_by_choice<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn dead_letters_are_purged_by_choice(db: Database, _: TestClock) {
     dead(&db, &["a", "b", "c"]).await;
     put(&db, "dead:job:0001:0000000005:nonsense", "nonsense").await;
     let queue = TitoQueue::new(db.clone());
@@ -112,15 +112,15 @@ pub async fn dead_letters_are_purged_by_choice<E: TitoEngine>(db: E, _: TestCloc
     assert_eq!(queue.purge_dead_letters("job").await.unwrap(), 2);
 }
 
-pub async fn one_dead_letter_is_redriven_or_purged_by_its_key_whatever_there_is_beside_it<E: TitoEngine>(
-    db: E,
+pub async fn one_dead_letter_is_redriven_or_purged_by_its_key_whatever_there_is_beside_it(
+    db: Database,
     clock: TestClock,
 ) {
     let names: Vec<_> = (0..450).map(|number| number.to_string()).collect();
     dead(&db, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     put(&db, "dead:job:0001:0000000005:nonsense", "nonsense").await;
     put(&db, "dead:job2:0001:0000000005:nonsense", "nonsense").await;
-    let db = FaultEngine::new(db);
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     let letters = queue.dead_letters("job", 999, None).await.unwrap();
     assert_eq!(letters.len(), 451);
@@ -146,7 +146,7 @@ pub async fn one_dead_letter_is_redriven_or_purged_by_its_key_whatever_there_is_
     assert_eq!((handled.len(), handled[0].event.id), (1, last.event.as_ref().unwrap().id));
 }
 
-pub async fn dead_letters_are_shown_as_json<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn dead_letters_are_shown_as_json(db: Database, clock: TestClock) {
     dead(&db, &["a"]).await;
     put(&db, "dead:job:0009:0000000005:nonsense", "nonsense").await;
     let letters = TitoQueue::new(db.clone()).dead_letters("job", 9, None).await.unwrap();
@@ -162,7 +162,7 @@ pub async fn dead_letters_are_shown_as_json<E: TitoEngine>(db: E, clock: TestClo
     );
 }
 
-pub async fn dead_letters_are_listed_by_partition<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn dead_letters_are_listed_by_partition(db: Database, _: TestClock) {
     let names: Vec<_> = (0..40).map(|number| number.to_string()).collect();
     dead(&db, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let queue = TitoQueue::new(db.clone());
@@ -181,7 +181,7 @@ pub async fn dead_letters_are_listed_by_partition<E: TitoEngine>(db: E, _: TestC
     assert_eq!(listed, 40);
 }
 
-pub async fn redriven_events_go_to_the_partitions_of_the_present<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn redriven_events_go_to_the_partitions_of_the_present(db: Database, clock: TestClock) {
     let names: Vec<_> = (0..40).map(|number| number.to_string()).collect();
     dead(&db, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let queue = TitoQueue::new(db.clone());
@@ -193,7 +193,7 @@ pub async fn redriven_events_go_to_the_partitions_of_the_present<E: TitoEngine>(
     }
 }
 
-pub async fn a_redrive_of_an_unknown_group_is_refused<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_redrive_of_an_unknown_group_is_refused(db: Database, _: TestClock) {
     dead(&db, &["a"]).await;
     let (key, value) = stored(&db, "dead:job:").await.remove(0);
     let place = keys::parse_event(&key).unwrap();
@@ -204,11 +204,11 @@ pub async fn a_redrive_of_an_unknown_group_is_refused<E: TitoEngine>(db: E, _: T
 }
 
 /// As after an event was redriven once and given up again, or died before the number of partitions was changed.
-pub async fn redriven_events_of_an_entity_keep_their_order_whatever_the_order_in_which_they_died<E: TitoEngine>(
-    db: E,
+pub async fn redriven_events_of_an_entity_keep_their_order_whatever_the_order_in_which_they_died(
+    db: Database,
     clock: TestClock,
 ) {
-    let db = FaultEngine::new(db);
+    let db = FaultEngine::new(db).database();
     with_one_partition(&db).await;
     publish(&db, [job("a").action("first")]).await;
     publish(&db, [job("a").action("second")]).await;
@@ -230,7 +230,8 @@ pub async fn redriven_events_of_an_entity_keep_their_order_whatever_the_order_in
     let redriving = tokio::spawn(async move { queue.redrive_all("job").await });
     second_step.arrivals(1).await;
     let strict = Subscription::default().order(Order::Strict);
-    let mut harness = Harness::new(db.inner(), &clock).subscribe_with("job", strict, |_| async { Done::Ok(()) });
+    let mut harness =
+        Harness::new(db.without_faults(), &clock).subscribe_with("job", strict, |_| async { Done::Ok(()) });
     let mut handled = harness.drain().await.unwrap();
     second_step.open();
     assert_eq!(redriving.await.unwrap().unwrap().events, 302);

@@ -6,7 +6,7 @@ use tito_worker::prelude::*;
 
 use crate::support::*;
 
-pub async fn a_large_backlog_is_drained_in_one_call<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_large_backlog_is_drained_in_one_call(db: Database, clock: TestClock) {
     for step in 0..5 {
         publish(&db, (0..1000).map(|n| Publish::new("job", format!("{}", step * 1000 + n)))).await;
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 
 use crate::support::*;
@@ -15,12 +16,12 @@ fn patient() -> Subscription {
     Subscription::default().retry(RetryPolicy::default().attempts(1_000).longest_delay(Duration::from_secs(2)))
 }
 
-pub async fn a_failed_handler_leaves_no_effect<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_failed_handler_leaves_no_effect(db: Database, clock: TestClock) {
     publish(&db, ["error", "panic", "fine"].map(job)).await;
     let gate = Gate::new();
     let handler = {
         let gate = gate.clone();
-        move |event: TitoEvent, tx: E::Transaction| {
+        move |event: TitoEvent, tx: Transaction| {
             let gate = gate.clone();
             async move {
                 count(&tx, format!("effect:{}", event.entity)).await?;
@@ -51,14 +52,14 @@ pub async fn a_failed_handler_leaves_no_effect<E: TitoEngine>(db: E, clock: Test
     assert_eq!((harness.report().retried, harness.report().done), (3, 4));
 }
 
-pub async fn a_handler_gets_its_event_as_it_is_stored_by_then<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_handler_gets_its_event_as_it_is_stored_by_then(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, [job("a").action("first")]).await;
     publish(&db, [job("a").action("second")]).await;
     // Both are read before the first is handled, and the second waits for it.
     let handler = {
         let other = db.clone();
-        move |event: TitoEvent, _: E::Transaction| {
+        move |event: TitoEvent, _: Transaction| {
             let other = other.clone();
             async move {
                 if event.action == "first" {
@@ -80,12 +81,12 @@ pub async fn a_handler_gets_its_event_as_it_is_stored_by_then<E: TitoEngine>(db:
     assert_eq!(handled[1].event.attempt, 3);
 }
 
-pub async fn a_handler_that_meets_a_conflict_is_run_again<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_handler_that_meets_a_conflict_is_run_again(db: Database, clock: TestClock) {
     publish(&db, [job("a")]).await;
     let runs = Arc::new(AtomicU32::new(0));
     let handler = {
         let (runs, other) = (runs.clone(), db.clone());
-        move |_: TitoEvent, tx: E::Transaction| {
+        move |_: TitoEvent, tx: Transaction| {
             let (run, other) = (runs.fetch_add(1, Ordering::SeqCst), other.clone());
             async move {
                 count(&tx, "effect:a".to_string()).await?;
@@ -102,17 +103,15 @@ pub async fn a_handler_that_meets_a_conflict_is_run_again<E: TitoEngine>(db: E, 
     assert_eq!((runs.load(Ordering::SeqCst), counts(&db, "effect:").await), (4, vec![4]));
 }
 
-pub async fn an_effect_happens_once_whatever_became_of_an_unknown_commit<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn an_effect_happens_once_whatever_became_of_an_unknown_commit(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     publish(&db, ["after", "without"].map(job)).await;
     db.faults().at(Call::Commit).key_prefix("effect:after").unknown_after_effect();
     db.faults().at(Call::Commit).key_prefix("effect:without").unknown_without_effect();
     let mut harness = Harness::new(&db, &clock).subscribe_transactional(
         "job",
         patient(),
-        |event: TitoEvent, tx: <FaultEngine<E> as TitoEngine>::Transaction| async move {
-            count(&tx, format!("effect:{}", event.entity)).await
-        },
+        |event: TitoEvent, tx: Transaction| async move { count(&tx, format!("effect:{}", event.entity)).await },
     );
     assert_eq!(harness.drain().await.unwrap().len(), 2);
     assert_eq!(counts(&db, "effect:").await, [1]);
@@ -124,11 +123,11 @@ pub async fn an_effect_happens_once_whatever_became_of_an_unknown_commit<E: Tito
 }
 
 /// Every kind of call fails now and then, in every way, while events are published and consumed.
-pub async fn every_event_is_handled_and_every_effect_happens_once_while_every_call_may_fail<E: TitoEngine>(
-    db: E,
+pub async fn every_event_is_handled_and_every_effect_happens_once_while_every_call_may_fail(
+    db: Database,
     clock: TestClock,
 ) {
-    let db = FaultEngine::seeded(db, tito_testkit::seed());
+    let db = FaultEngine::seeded(db, tito_testkit::seed()).database();
     for topic in ["plain", "once"] {
         TitoQueue::new(db.clone()).create_topic(topic, 2).await.unwrap();
     }
@@ -141,19 +140,15 @@ pub async fn every_event_is_handled_and_every_effect_happens_once_while_every_ca
     }
     db.faults().at(Call::Commit).with_probability(0.01).unknown_after_effect();
     db.faults().at(Call::Commit).with_probability(0.01).unknown_without_effect();
-    let inner = db.inner().clone();
+    let inner = db.without_faults().clone();
     let builder = Worker::builder(TitoQueue::new(db.clone()))
         .subscribe_with("plain", patient(), move |event: TitoEvent| {
             let db = inner.clone();
             async move { db.transaction(|tx| async move { count(&tx, format!("seen:{}", event.entity)).await }).await }
         })
-        .subscribe_transactional(
-            "once",
-            patient(),
-            |event: TitoEvent, tx: <FaultEngine<E> as TitoEngine>::Transaction| async move {
-                count(&tx, format!("effect:{}", event.entity)).await
-            },
-        );
+        .subscribe_transactional("once", patient(), |event: TitoEvent, tx: Transaction| async move {
+            count(&tx, format!("effect:{}", event.entity)).await
+        });
     let running = Running::start(builder);
     let queue = TitoQueue::new(db.clone());
     for step in 0..150 {
@@ -169,7 +164,7 @@ pub async fn every_event_is_handled_and_every_effect_happens_once_while_every_ca
         }
         clock.advance(Duration::from_millis(100));
     }
-    let inner = db.inner().clone();
+    let inner = db.without_faults().clone();
     while !stored(&inner, "event:").await.is_empty() {
         clock.advance(Duration::from_millis(100));
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -182,16 +177,14 @@ pub async fn every_event_is_handled_and_every_effect_happens_once_while_every_ca
     assert_eq!(counts(&inner, "seen:").await.len(), stored(&inner, "published:plain:").await.len());
 }
 
-pub async fn a_failure_of_the_engine_is_no_attempt<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_failure_of_the_engine_is_no_attempt(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     publish(&db, [job("a")]).await;
     let once = Subscription::default().retry(RetryPolicy::default().attempts(1));
     let mut harness = Harness::new(&db, &clock).subscribe_transactional(
         "job",
         once,
-        |event: TitoEvent, tx: <FaultEngine<E> as TitoEngine>::Transaction| async move {
-            count(&tx, format!("effect:{}", event.attempt)).await
-        },
+        |event: TitoEvent, tx: Transaction| async move { count(&tx, format!("effect:{}", event.attempt)).await },
     );
     for _ in 0..3 {
         db.faults().at(Call::Commit).key_prefix("effect:").storage_error();

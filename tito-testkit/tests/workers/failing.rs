@@ -21,7 +21,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub async fn failures_are_recorded_and_tried_again_by_the_policy<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn failures_are_recorded_and_tried_again_by_the_policy(db: Database, clock: TestClock) {
     let begin = (tito_core::clock::Clock::now_millis(&clock) / 1000) as i64;
     publish(&db, [job("a").header("trace", "17")]).await;
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", retry(4), |event: TitoEvent| async move {
@@ -47,7 +47,7 @@ pub async fn failures_are_recorded_and_tried_again_by_the_policy<E: TitoEngine>(
     assert_eq!(stored(&db, "event:").await.len(), 0);
 }
 
-pub async fn a_handler_chooses_when_it_is_tried_again<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_handler_chooses_when_it_is_tried_again(db: Database, clock: TestClock) {
     publish(&db, [job("a")]).await;
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", retry(3), |_| async {
         Ok::<_, TitoError>(Outcome::RetryAfter(Duration::from_millis(90_500)))
@@ -59,7 +59,7 @@ pub async fn a_handler_chooses_when_it_is_tried_again<E: TitoEngine>(db: E, cloc
     assert_eq!(harness.report().dead, 1, "it counts as an attempt");
 }
 
-pub async fn an_event_put_off_is_handled_then_and_has_all_its_attempts<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_put_off_is_handled_then_and_has_all_its_attempts(db: Database, clock: TestClock) {
     publish(&db, [job("a")]).await;
     let at = (tito_core::clock::Clock::now_millis(&clock) / 1000) as i64 + 3600;
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", retry(1), move |event: TitoEvent| async move {
@@ -72,7 +72,7 @@ pub async fn an_event_put_off_is_handled_then_and_has_all_its_attempts<E: TitoEn
     assert_eq!((harness.report().rescheduled, harness.report().done), (1, 1));
 }
 
-pub async fn retries_without_a_delay_are_made_at_once<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn retries_without_a_delay_are_made_at_once(db: Database, clock: TestClock) {
     publish(&db, (0..50).map(job)).await;
     let options = Subscription::default().retry(RetryPolicy::default().attempts(5).first_delay(Duration::ZERO));
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", options, |_| async { Done::Err(error("no")) });
@@ -80,7 +80,7 @@ pub async fn retries_without_a_delay_are_made_at_once<E: TitoEngine>(db: E, cloc
     assert_eq!((harness.report().retried, harness.report().dead), (200, 50));
 }
 
-pub async fn an_event_goes_to_the_dead_letters_for_a_reason<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_goes_to_the_dead_letters_for_a_reason(db: Database, clock: TestClock) {
     publish(&db, [job("a")]).await;
     let mut harness = Harness::new(&db, &clock)
         .subscribe("job", |_| async { Ok::<_, TitoError>(Outcome::DeadLetter("unknown address".to_string())) });
@@ -89,7 +89,7 @@ pub async fn an_event_goes_to_the_dead_letters_for_a_reason<E: TitoEngine>(db: E
     assert_eq!(letters[0].event.as_ref().unwrap().failures[0].error, "unknown address");
 }
 
-pub async fn dead_letters_are_listed_redriven_and_purged_in_any_number<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn dead_letters_are_listed_redriven_and_purged_in_any_number(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, (0..450).map(job)).await;
     let fails = Arc::new(AtomicBool::new(true));
@@ -139,7 +139,7 @@ pub async fn dead_letters_are_listed_redriven_and_purged_in_any_number<E: TitoEn
     assert_eq!(queue.dead_letters("job", 10, None).await.unwrap().len(), 0);
 }
 
-pub async fn panics_are_failures<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn panics_are_failures(db: Database, clock: TestClock) {
     publish(&db, [job("closure"), job("future"), job("fine")]).await;
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", retry(1), |event: TitoEvent| {
         assert!(event.entity != "closure", "in the closure");
@@ -157,7 +157,7 @@ pub async fn panics_are_failures<E: TitoEngine>(db: E, clock: TestClock) {
     }
 }
 
-pub async fn a_handler_that_takes_too_long_is_dropped_and_tried_again<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_handler_that_takes_too_long_is_dropped_and_tried_again(db: Database, clock: TestClock) {
     publish(&db, [job("a")]).await;
     let gate = Gate::new();
     let handler = {
@@ -183,7 +183,7 @@ pub async fn a_handler_that_takes_too_long_is_dropped_and_tried_again<E: TitoEng
     assert!(handled[0].event.failures[0].error.contains("5s"), "{:?}", handled[0].event.failures);
 }
 
-pub async fn hostile_errors_are_cut_and_kept<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn hostile_errors_are_cut_and_kept(db: Database, clock: TestClock) {
     let texts = [
         "x".repeat(10 << 20),
         "\u{1}".repeat(100_000),
@@ -210,7 +210,7 @@ pub async fn hostile_errors_are_cut_and_kept<E: TitoEngine>(db: E, clock: TestCl
     }
 }
 
-pub async fn huge_events_that_fail_together_are_all_tried_again<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn huge_events_that_fail_together_are_all_tried_again(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let payload = "x".repeat(950_000);
     for entity in 0..60 {
@@ -235,7 +235,7 @@ pub async fn huge_events_that_fail_together_are_all_tried_again<E: TitoEngine>(d
     assert_eq!(harness.drain().await.unwrap().len(), 60);
 }
 
-pub async fn what_is_no_event_is_set_aside_and_the_others_go_on<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn what_is_no_event_is_set_aside_and_the_others_go_on(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, (0..10).map(job)).await;
     let id = "019b76da-a800-7000-8000-000000000000";
@@ -281,7 +281,7 @@ pub async fn what_is_no_event_is_set_aside_and_the_others_go_on<E: TitoEngine>(d
     assert_eq!(bytes, expected);
 }
 
-pub async fn an_error_that_panics_when_it_is_written_out_is_a_failure<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_error_that_panics_when_it_is_written_out_is_a_failure(db: Database, clock: TestClock) {
     #[derive(Debug)]
     struct Hostile;
     impl std::fmt::Display for Hostile {

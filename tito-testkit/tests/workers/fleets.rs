@@ -21,8 +21,8 @@ const LEASE: Duration = Duration::from_secs(3);
 const PARTITIONS: u16 = 32;
 
 /// A member of the fleet in a process of its own, with a transactional handler that counts its effects.
-fn member<E: TitoEngine>(db: &E, name: &str) -> WorkerBuilder<FaultEngine<E>> {
-    let other_process = FaultEngine::new(db.clone()).with_foreign_writers();
+fn member(db: &Database, name: &str) -> WorkerBuilder {
+    let other_process = FaultEngine::new(db.clone()).with_foreign_writers().database();
     joined(Worker::builder(TitoQueue::new(other_process)), name).subscribe_transactional(
         "job",
         Subscription::default(),
@@ -30,16 +30,16 @@ fn member<E: TitoEngine>(db: &E, name: &str) -> WorkerBuilder<FaultEngine<E>> {
     )
 }
 
-fn joined<E: TitoEngine>(builder: WorkerBuilder<E>, name: &str) -> WorkerBuilder<E> {
+fn joined(builder: WorkerBuilder, name: &str) -> WorkerBuilder {
     builder.join("fleet").lease_time(LEASE).member_name(name).schedules(false)
 }
 
-async fn topic<E: TitoEngine>(db: &E) {
+async fn topic(db: &Database) {
     TitoQueue::new(db.clone()).create_topic("job", PARTITIONS).await.unwrap();
 }
 
 /// Turns the clock on a little, and waits for those members to give the heartbeats that are due by then.
-async fn turn<E: TitoEngine>(db: &E, clock: &TestClock, members: &[&str]) {
+async fn turn(db: &Database, clock: &TestClock, members: &[&str]) {
     clock.advance(Duration::from_millis(100));
     let late = |age: u64| age > LEASE.as_millis() as u64 / 3 + 200;
     while live_members(db).await.iter().any(|(name, age)| members.contains(&name.as_str()) && late(*age)) {
@@ -48,17 +48,17 @@ async fn turn<E: TitoEngine>(db: &E, clock: &TestClock, members: &[&str]) {
 }
 
 /// The names of all members whose rows are there, and the age of their heartbeats in milliseconds.
-async fn live_members<E: TitoEngine>(db: &E) -> Vec<(String, u64)> {
+async fn live_members(db: &Database) -> Vec<(String, u64)> {
     let members = TitoQueue::new(db.clone()).members("fleet").await.unwrap();
     members.into_iter().map(|member| (member.name.unwrap(), member.heartbeat_age_millis)).collect()
 }
 
-async fn leases<E: TitoEngine>(db: &E) -> Vec<LeaseInfo> {
+async fn leases(db: &Database) -> Vec<LeaseInfo> {
     TitoQueue::new(db.clone()).leases("job").await.unwrap()
 }
 
 /// How many partitions each member owns, by its name.
-async fn shares<E: TitoEngine>(db: &E) -> BTreeMap<String, usize> {
+async fn shares(db: &Database) -> BTreeMap<String, usize> {
     let queue = TitoQueue::new(db.clone());
     let names: BTreeMap<Uuid, String> =
         queue.members("fleet").await.unwrap().into_iter().map(|one| (one.id, one.name.unwrap())).collect();
@@ -71,7 +71,7 @@ async fn shares<E: TitoEngine>(db: &E) -> BTreeMap<String, usize> {
 }
 
 /// Turns the clock until all partitions are owned by these members, each of which has some.
-async fn shared_out<E: TitoEngine>(db: &E, clock: &TestClock, members: &[&str]) {
+async fn shared_out(db: &Database, clock: &TestClock, members: &[&str]) {
     loop {
         let shares = shares(db).await;
         if shares.keys().eq(members.iter()) && shares.values().sum::<usize>() == usize::from(PARTITIONS) {
@@ -84,14 +84,14 @@ async fn shared_out<E: TitoEngine>(db: &E, clock: &TestClock, members: &[&str]) 
 }
 
 /// Waits until nothing is left to be handled, while the clock goes on.
-async fn handled_all<E: TitoEngine>(db: &E, clock: &TestClock, members: &[&str]) {
+async fn handled_all(db: &Database, clock: &TestClock, members: &[&str]) {
     while !stored(db, "event:").await.is_empty() {
         turn(db, clock, members).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-pub async fn a_shutdown_hands_partitions_over_while_the_clock_stands_still<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_shutdown_hands_partitions_over_while_the_clock_stands_still(db: Database, clock: TestClock) {
     topic(&db).await;
     // In one process, so that the members hear of one another.
     let start = |name| {
@@ -113,7 +113,7 @@ pub async fn a_shutdown_hands_partitions_over_while_the_clock_stands_still<E: Ti
     assert_eq!(staying.stop().await.done, 100);
 }
 
-pub async fn a_member_that_joins_takes_its_own_partitions_and_no_others_move<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_member_that_joins_takes_its_own_partitions_and_no_others_move(db: Database, clock: TestClock) {
     topic(&db).await;
     let mut workers = vec![Running::start(member(&db, "a")), Running::start(member(&db, "b"))];
     shared_out(&db, &clock, &["a", "b"]).await;
@@ -136,10 +136,7 @@ pub async fn a_member_that_joins_takes_its_own_partitions_and_no_others_move<E: 
     }
 }
 
-pub async fn a_member_that_is_not_active_keeps_its_partitions_and_handles_nothing<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_member_that_is_not_active_keeps_its_partitions_and_handles_nothing(db: Database, clock: TestClock) {
     topic(&db).await;
     let active = Arc::new(AtomicBool::new(false));
     let worker = Running::start(member(&db, "only").active_while(active.clone()));
@@ -170,7 +167,7 @@ fn foreign_member(clock: &TestClock) -> (Uuid, Vec<u8>) {
     (id, serde_json::to_vec(&row).unwrap())
 }
 
-pub async fn a_worker_that_has_lost_its_leases_commits_no_effect<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_worker_that_has_lost_its_leases_commits_no_effect(db: Database, clock: TestClock) {
     topic(&db).await;
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = runs.clone();
@@ -214,7 +211,7 @@ pub async fn a_worker_that_has_lost_its_leases_commits_no_effect<E: TitoEngine>(
     assert_eq!(worker.stop().await.done, 200);
 }
 
-pub async fn a_plain_worker_that_has_lost_its_leases_stops<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_plain_worker_that_has_lost_its_leases_stops(db: Database, clock: TestClock) {
     topic(&db).await;
     let (worker, mut told) = telling(&db);
     let worker = Running::start(joined(worker, "robbed"));
@@ -245,14 +242,11 @@ pub async fn a_plain_worker_that_has_lost_its_leases_stops<E: TitoEngine>(db: E,
     worker.stop().await;
 }
 
-pub async fn workers_that_claim_the_same_share_commit_effects_once_and_in_order<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn workers_that_claim_the_same_share_commit_effects_once_and_in_order(db: Database, clock: TestClock) {
     TitoQueue::new(db.clone()).create_topic("job", 4).await.unwrap();
     let worker =
         |events| {
-            let other_process = FaultEngine::new(db.clone()).with_foreign_writers();
+            let other_process = FaultEngine::new(db.clone()).with_foreign_writers().database();
             let builder = Worker::builder(TitoQueue::new(other_process)).partitions(PartitionConfig::new(2, 0));
             let options = Subscription::default().order(Order::Strict).batch(events);
             Running::start(
@@ -285,7 +279,7 @@ pub async fn workers_that_claim_the_same_share_commit_effects_once_and_in_order<
     }
 }
 
-pub async fn a_worker_with_a_name_that_can_not_be_ends_at_once<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_worker_with_a_name_that_can_not_be_ends_at_once(db: Database, _: TestClock) {
     publish(&db, [job("a")]).await;
     for (fleet, queue) in [("a:b", "job"), ("", "job"), ("fleet", "a:b"), ("fleet", "job@a@b")] {
         let worker = Worker::builder(TitoQueue::new(db.clone()))

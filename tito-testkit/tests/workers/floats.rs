@@ -26,7 +26,7 @@ fn measured(random: &mut fastrand::Rng) -> Measured {
     Measured::Many { values, single: single.unwrap_or_default(), any }
 }
 
-pub async fn floats_survive_publishing_retries_redrives_and_schedules<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn floats_survive_publishing_retries_redrives_and_schedules(db: Database, clock: TestClock) {
     let mut random = fastrand::Rng::with_seed(seed());
     let queue = TitoQueue::new(db.clone());
     let sent: Vec<Measured> = (0..50).map(|_| measured(&mut random)).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tito_core::event::{TitoEvent, Topic};
 use tito_core::keys;
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::GroupStart;
 use tito_worker::prelude::*;
 
@@ -15,12 +15,12 @@ fn once() -> Subscription {
     Subscription::default().retry(RetryPolicy::default().attempts(1))
 }
 
-async fn add<E: TitoEngine>(db: &E, clock: &TestClock, group: &str, start: GroupStart) {
+async fn add(db: &Database, clock: &TestClock, group: &str, start: GroupStart) {
     turning(clock, TitoQueue::new(db.clone()).add_group("job", group, start)).await.unwrap();
 }
 
 /// Moves all pending events of the topic's own queue to where events lie that are done.
-async fn do_all<E: TitoEngine>(db: &E) {
+async fn do_all(db: &Database) {
     for (id, (place, event)) in places(db, "event:job:").await {
         let done = keys::done_event("job", place.partition, place.seconds + 1, id);
         db.transaction(|tx| async move {
@@ -32,15 +32,12 @@ async fn do_all<E: TitoEngine>(db: &E) {
     }
 }
 
-async fn give_all_up<E: TitoEngine>(db: &E, clock: &TestClock) {
+async fn give_all_up(db: &Database, clock: &TestClock) {
     let handler = |_: TitoEvent| async { Ok::<_, TitoError>(Outcome::DeadLetter("no".to_string())) };
     Harness::new(db, clock).subscribe("job", handler).drain().await.unwrap();
 }
 
-pub async fn every_group_gets_every_event_and_has_its_own_retries_and_dead_letters<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn every_group_gets_every_event_and_has_its_own_retries_and_dead_letters(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     add(&db, &clock, "mail", GroupStart::Now).await;
     add(&db, &clock, "audit", GroupStart::Now).await;
@@ -63,7 +60,7 @@ pub async fn every_group_gets_every_event_and_has_its_own_retries_and_dead_lette
     assert_eq!(queue.purge_dead_letters("job@mail").await.unwrap(), 1);
 }
 
-pub async fn a_group_from_now_gets_only_what_comes_after<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_group_from_now_gets_only_what_comes_after(db: Database, clock: TestClock) {
     publish(&db, [job("before")]).await;
     add(&db, &clock, "late", GroupStart::Now).await;
     publish(&db, [job("after")]).await;
@@ -72,7 +69,7 @@ pub async fn a_group_from_now_gets_only_what_comes_after<E: TitoEngine>(db: E, c
     assert_eq!(handled.iter().map(|handled| handled.event.entity.as_str()).collect::<Vec<_>>(), ["after"]);
 }
 
-pub async fn a_group_from_history_gets_everything_that_is_kept_once<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_group_from_history_gets_everything_that_is_kept_once(db: Database, clock: TestClock) {
     publish(&db, (0..250).map(|number| job(format!("done {number}")))).await;
     do_all(&db).await;
     publish(&db, (0..30).map(|number| job(format!("dead {number}")))).await;
@@ -106,7 +103,7 @@ pub async fn a_group_from_history_gets_everything_that_is_kept_once<E: TitoEngin
     assert_eq!(harness.advance(Duration::from_secs(3600)).await.unwrap()[0].event.entity, "later");
 }
 
-pub async fn a_transaction_that_does_not_know_of_a_group_is_waited_for<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_transaction_that_does_not_know_of_a_group_is_waited_for(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("first")]).await;
     for (group, start, copies) in [("now", GroupStart::Now, 0), ("history", GroupStart::History, 1)] {
@@ -132,8 +129,8 @@ pub async fn a_transaction_that_does_not_know_of_a_group_is_waited_for<E: TitoEn
     }
 }
 
-pub async fn events_that_move_while_they_are_copied_are_copied_once<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn events_that_move_while_they_are_copied_are_copied_once(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     publish(&db, (0..300).map(|number| job(format!("dead {number}")))).await;
     give_all_up(&db, &clock).await;
@@ -164,8 +161,8 @@ pub async fn events_that_move_while_they_are_copied_are_copied_once<E: TitoEngin
     assert_eq!((copies.len(), missing), (1000, 0));
 }
 
-pub async fn an_event_rescheduled_behind_the_copier_is_copied<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn an_event_rescheduled_behind_the_copier_is_copied(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     with_one_partition(&db).await;
     publish(&db, (0..450).map(|number| job(number).delay(Duration::from_secs(5_000)))).await;
@@ -190,8 +187,8 @@ pub async fn an_event_rescheduled_behind_the_copier_is_copied<E: TitoEngine>(db:
     assert_eq!((copies.len(), copies.contains_key(&last.id)), (451, true));
 }
 
-pub async fn adding_a_group_can_be_interrupted_anywhere<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn adding_a_group_can_be_interrupted_anywhere(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 2).await.unwrap();
     publish(&db, (0..120).map(job)).await;
@@ -217,8 +214,8 @@ pub async fn adding_a_group_can_be_interrupted_anywhere<E: TitoEngine>(db: E, cl
     }
 }
 
-pub async fn a_topic_that_can_not_be_read_keeps_no_other_from_being_finished<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_topic_that_can_not_be_read_keeps_no_other_from_being_finished(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     add(&db, &clock, "mail", GroupStart::Now).await;
     publish(&db, (0..10).map(job)).await;
@@ -234,8 +231,8 @@ pub async fn a_topic_that_can_not_be_read_keeps_no_other_from_being_finished<E: 
     assert_eq!(turning(&clock, queue.finish_changes()).await.unwrap(), 0);
 }
 
-pub async fn removing_a_group_can_be_interrupted_anywhere<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn removing_a_group_can_be_interrupted_anywhere(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     for how in [Interruption::Dropped, Interruption::Unknown] {
         for n in 1.. {
@@ -262,7 +259,7 @@ pub async fn removing_a_group_can_be_interrupted_anywhere<E: TitoEngine>(db: E, 
     }
 }
 
-pub async fn a_removed_group_leaves_nothing_and_can_be_added_again<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_removed_group_leaves_nothing_and_can_be_added_again(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     add(&db, &clock, "mail", GroupStart::Now).await;
     publish(&db, (0..450).map(job)).await;
@@ -290,7 +287,7 @@ fn contains(key: &[u8], part: &[u8]) -> bool {
     key.windows(part.len()).any(|window| window == part)
 }
 
-pub async fn names_of_groups_are_checked<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn names_of_groups_are_checked(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     for name in ["", "a:b", "a@b", "a\n"] {
         let refused = queue.add_group("job", name, GroupStart::Now).await;

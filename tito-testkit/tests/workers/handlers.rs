@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Gate, Harness, TestClock};
@@ -33,7 +34,7 @@ fn two_attempts() -> Subscription {
     Subscription::default().retry(RetryPolicy::default().attempts(2).first_delay(Duration::ZERO))
 }
 
-async fn reasons<E: TitoEngine>(db: &E) -> Vec<(String, u32, String)> {
+async fn reasons(db: &Database) -> Vec<(String, u32, String)> {
     let letters = TitoQueue::new(db.clone()).dead_letters("job", 100, None).await.unwrap();
     let mut reasons: Vec<_> = letters
         .into_iter()
@@ -44,10 +45,7 @@ async fn reasons<E: TitoEngine>(db: &E) -> Vec<(String, u32, String)> {
     reasons
 }
 
-pub async fn a_payload_that_is_not_the_handlers_goes_to_the_dead_letters_at_once<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_payload_that_is_not_the_handlers_goes_to_the_dead_letters_at_once(db: Database, clock: TestClock) {
     let mail = Mail { to: "ada".to_string() };
     let events = [job("a").payload(&mail).unwrap(), job("b").payload(&17).unwrap(), job("c")];
     publish(&db, events).await;
@@ -72,7 +70,7 @@ pub async fn a_payload_that_is_not_the_handlers_goes_to_the_dead_letters_at_once
     assert!(reasons[1].2.contains("null"), "{reasons:?}");
 }
 
-pub async fn a_model_handler_gets_the_row_as_it_is_and_none_once_it_is_deleted<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_model_handler_gets_the_row_as_it_is_and_none_once_it_is_deleted(db: Database, clock: TestClock) {
     let users = db.clone().model::<User>();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let seeing = seen.clone();
@@ -98,8 +96,8 @@ pub async fn a_model_handler_gets_the_row_as_it_is_and_none_once_it_is_deleted<E
     assert_eq!(seen, [("insert", Some("Augusta Ada")), ("update", Some("Augusta Ada")), ("delete", None)]);
 }
 
-pub async fn an_event_about_something_else_than_the_model_goes_to_the_dead_letters_at_once<E: TitoEngine>(
-    db: E,
+pub async fn an_event_about_something_else_than_the_model_goes_to_the_dead_letters_at_once(
+    db: Database,
     clock: TestClock,
 ) {
     publish(&db, ["account:17", "user", "user:"].map(job)).await;
@@ -115,7 +113,7 @@ pub async fn an_event_about_something_else_than_the_model_goes_to_the_dead_lette
     assert_eq!(reasons(&db).await, [reason("account:17"), reason("user"), reason("user:")]);
 }
 
-pub async fn the_id_of_a_row_is_all_that_follows_the_table<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn the_id_of_a_row_is_all_that_follows_the_table(db: Database, _: TestClock) {
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TitoModel)]
     #[tito(event = "job")]
     struct Page {
@@ -131,7 +129,7 @@ pub async fn the_id_of_a_row_is_all_that_follows_the_table<E: TitoEngine>(db: E,
     assert!(matches!(event.model::<User>(&db).await, Err(TitoError::NotOfTheTable { .. })));
 }
 
-pub async fn transactional_handlers_get_payloads_rows_and_state_too<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn transactional_handlers_get_payloads_rows_and_state_too(db: Database, clock: TestClock) {
     let users = db.clone().model::<User>();
     db.transaction(|tx| async move { users.insert(&User { id: 17, name: "Ada".to_string() }, &tx).await })
         .await
@@ -164,7 +162,7 @@ pub async fn transactional_handlers_get_payloads_rows_and_state_too<E: TitoEngin
     }
 }
 
-pub async fn shared_state_is_one_for_all_runs<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn shared_state_is_one_for_all_runs(db: Database, clock: TestClock) {
     async fn add(total: Arc<AtomicUsize>, _: TitoEvent) -> Done {
         total.fetch_add(1, Ordering::SeqCst);
         Ok(())
@@ -176,7 +174,7 @@ pub async fn shared_state_is_one_for_all_runs<E: TitoEngine>(db: E, clock: TestC
     assert_eq!(total.load(Ordering::SeqCst), 5);
 }
 
-pub async fn a_timeout_layer_fails_a_handler_that_takes_too_long<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_timeout_layer_fails_a_handler_that_takes_too_long(db: Database, _: TestClock) {
     publish(&db, [job("a")]).await;
     let handler = ServiceBuilder::new()
         .timeout(Duration::from_millis(1))
@@ -187,7 +185,7 @@ pub async fn a_timeout_layer_fails_a_handler_that_takes_too_long<E: TitoEngine>(
     assert_eq!(reasons(&db).await, [("a".to_string(), 2, "request timed out".to_string())]);
 }
 
-pub async fn a_concurrency_layer_bounds_handlers_of_all_partitions<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_concurrency_layer_bounds_handlers_of_all_partitions(db: Database, _: TestClock) {
     publish(&db, (0..20).map(job)).await;
     let (gate, running, most) = (Gate::new(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (passing, peak) = (gate.clone(), most.clone());
@@ -241,7 +239,7 @@ impl Service<TitoEvent> for Reluctant {
     }
 }
 
-pub async fn a_service_is_called_when_it_is_ready_and_its_errors_are_failures<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_service_is_called_when_it_is_ready_and_its_errors_are_failures(db: Database, _: TestClock) {
     publish(&db, ["a", "b", "refused"].map(job)).await;
     let worker = Worker::builder(TitoQueue::new(db.clone()))
         .subscribe_service("job", two_attempts(), Reluctant::default())
@@ -252,7 +250,7 @@ pub async fn a_service_is_called_when_it_is_ready_and_its_errors_are_failures<E:
 }
 
 /// A service is a handler as any other, so what takes handlers takes services.
-pub async fn a_service_runs_in_a_harness<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_service_runs_in_a_harness(db: Database, clock: TestClock) {
     fn handle(_: TitoEvent) -> impl Future<Output = Done> + Send {
         ready(Ok(()))
     }
@@ -262,9 +260,9 @@ pub async fn a_service_runs_in_a_harness<E: TitoEngine>(db: E, clock: TestClock)
     assert_eq!(handled[0].outcome, Ok(Outcome::Done));
 }
 
-pub async fn layers_of_a_transactional_handler_fail_it_and_its_effects<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn layers_of_a_transactional_handler_fail_it_and_its_effects(db: Database, _: TestClock) {
     publish(&db, ["a", "refused"].map(job)).await;
-    let handle = |(event, tx): (TitoEvent, E::Transaction)| async move {
+    let handle = |(event, tx): (TitoEvent, Transaction)| async move {
         count(&tx, format!("effect:{}", event.entity)).await?;
         Ok::<_, BoxError>(event.entity)
     };

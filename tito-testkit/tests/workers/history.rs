@@ -5,7 +5,7 @@ use std::time::Duration;
 use tito_core::event::{TitoEvent, Topic, event_id};
 use tito_core::prelude::*;
 use tito_core::{Timestamp, keys};
-use tito_testkit::{Call, FaultEngine, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{Replayed, Swept};
 use uuid::Uuid;
@@ -27,11 +27,11 @@ fn event(number: u32, entity: &str, timestamp: i64) -> TitoEvent {
 }
 
 /// Stores an event as one that a queue has done at a second.
-async fn done<E: TitoEngine>(db: &E, queue: &str, partition: u16, second: i64, event: &TitoEvent) {
+async fn done(db: &Database, queue: &str, partition: u16, second: i64, event: &TitoEvent) {
     put(db, keys::done_event(queue, partition, second, event.id), event.encode().unwrap()).await;
 }
 
-async fn keep_history<E: TitoEngine>(db: &E, history_seconds: u64) {
+async fn keep_history(db: &Database, history_seconds: u64) {
     Topic::change(db, "job", |topic, _| async move { Ok(Some(Topic { history_seconds, ..topic })) }).await.unwrap();
 }
 
@@ -39,7 +39,7 @@ fn ids(handled: &[tito_testkit::Handled]) -> Vec<Uuid> {
     handled.iter().map(|handled| handled.event.id).collect()
 }
 
-pub async fn history_is_read_in_pages_by_partition_and_second<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn history_is_read_in_pages_by_partition_and_second(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     let mut expected = Vec::new();
     for partition in [0, 3, 40, 9_998] {
@@ -75,7 +75,7 @@ pub async fn history_is_read_in_pages_by_partition_and_second<E: TitoEngine>(db:
     assert_eq!(queue.history("job", i64::MIN..i64::MAX, 1_000, None).await.unwrap().len(), 41);
 }
 
-pub async fn what_is_replayed_is_handled_again_in_the_old_order_of_its_entity<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn what_is_replayed_is_handled_again_in_the_old_order_of_its_entity(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let begin = seconds(&clock);
     let queue = TitoQueue::new(db.clone());
@@ -104,12 +104,12 @@ pub async fn what_is_replayed_is_handled_again_in_the_old_order_of_its_entity<E:
     assert_eq!(queue.history("job", 0..begin, 10, None).await.unwrap().len(), 4, "history stays");
 }
 
-async fn revision<E: TitoEngine>(db: &E) -> u64 {
+async fn revision(db: &Database) -> u64 {
     let tx = db.begin().await.unwrap();
     Topic::read(&tx, "job").await.unwrap().revision
 }
 
-pub async fn a_replay_passes_over_what_is_to_be_done_anyway<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_replay_passes_over_what_is_to_be_done_anyway(db: Database, clock: TestClock) {
     let begin = seconds(&clock);
     let queue = TitoQueue::new(db.clone());
     with_group(&db, "audit").await;
@@ -139,7 +139,7 @@ pub async fn a_replay_passes_over_what_is_to_be_done_anyway<E: TitoEngine>(db: E
     assert_eq!(entities, ["0", "1", "2", "from before the group"]);
 }
 
-pub async fn a_replay_into_a_queue_that_is_none_of_the_topic_is_refused<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_replay_into_a_queue_that_is_none_of_the_topic_is_refused(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     with_group(&db, "audit").await;
     for into in ["job@unknown", "other", "other@audit", "job@", ""] {
@@ -149,9 +149,9 @@ pub async fn a_replay_into_a_queue_that_is_none_of_the_topic_is_refused<E: TitoE
     assert_eq!(queue.replay("job@gone", 0..1, "job@audit").await.unwrap(), Replayed::default());
 }
 
-pub async fn a_replay_goes_on_after_an_error_and_repeats_nothing<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_replay_goes_on_after_an_error_and_repeats_nothing(db: Database, clock: TestClock) {
     let inner = db.clone();
-    let db = FaultEngine::new(db);
+    let db = FaultEngine::new(db).database();
     let begin = seconds(&clock);
     for number in 0..650_u32 {
         let event = event(number, &number.to_string(), begin - 100 + i64::from(number % 7));
@@ -181,7 +181,7 @@ pub async fn a_replay_goes_on_after_an_error_and_repeats_nothing<E: TitoEngine>(
     assert_eq!((handled.len(), harness.report().done), (650, 650));
 }
 
-pub async fn what_was_kept_long_enough_is_swept_in_any_number<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn what_was_kept_long_enough_is_swept_in_any_number(db: Database, clock: TestClock) {
     keep_history(&db, 60).await;
     let begin = seconds(&clock);
     let queue = TitoQueue::new(db.clone());
@@ -217,9 +217,9 @@ fn swept(done: u64, unique: u64) -> Swept {
     swept
 }
 
-pub async fn a_sweep_gives_way_to_other_transactions<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_sweep_gives_way_to_other_transactions(db: Database, clock: TestClock) {
     let inner = db.clone();
-    let db = FaultEngine::new(db);
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     done(&inner, "job", 0, seconds(&clock) - 1, &event(1, "a", 1)).await;
     db.faults().at(Call::Commit).key_prefix("done:").conflict();

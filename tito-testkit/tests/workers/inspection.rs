@@ -17,7 +17,7 @@ fn secs(seconds: u64) -> Duration {
 }
 
 /// Of the topic `job`: five due, four scheduled, two that have failed once, one dead, one done, one that is no event.
-async fn some_of_each<E: TitoEngine>(db: &E, clock: &TestClock) {
+async fn some_of_each(db: &Database, clock: &TestClock) {
     TitoQueue::new(db.clone()).create_topic("job", 2).await.unwrap();
     publish(db, ["retries 1", "retries 2", "dies"].map(job)).await;
     let retry = RetryPolicy::default().jitter(0.0).first_delay(secs(1_000));
@@ -42,7 +42,7 @@ async fn some_of_each<E: TitoEngine>(db: &E, clock: &TestClock) {
     put(db, "event:job:0001:0000000001:nonsense", "nonsense").await;
 }
 
-pub async fn events_are_counted_by_what_they_wait_for<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn events_are_counted_by_what_they_wait_for(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     some_of_each(&db, &clock).await;
     let stats = queue.stats("job").await.unwrap();
@@ -67,7 +67,7 @@ pub async fn events_are_counted_by_what_they_wait_for<E: TitoEngine>(db: E, cloc
     assert!(matches!(queue.stats("a:b").await.unwrap_err(), TitoError::InvalidName { .. }));
 }
 
-pub async fn what_a_fleet_has_in_hand_is_counted<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn what_a_fleet_has_in_hand_is_counted(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     let now = Clock::now_millis(&clock);
     let member = async |number: u128, fleet: &str, heartbeat: u64, in_flight: &str| {
@@ -90,7 +90,7 @@ pub async fn what_a_fleet_has_in_hand_is_counted<E: TitoEngine>(db: E, clock: Te
     assert_eq!(queue.stats("job@audit").await.unwrap().in_flight, 0, "nobody has a lease of it");
 }
 
-pub async fn counting_ends_at_its_bound_and_says_so<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn counting_ends_at_its_bound_and_says_so(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 3).await.unwrap();
     publish(&db, (0..900).map(job)).await;
@@ -109,7 +109,7 @@ pub async fn counting_ends_at_its_bound_and_says_so<E: TitoEngine>(db: E, _: Tes
     assert_eq!((exactly.total.pending, exactly.total.is_capped), (900, false));
 }
 
-pub async fn pending_events_are_shown_in_pages<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn pending_events_are_shown_in_pages(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     some_of_each(&db, &clock).await;
     let mut shown = Vec::new();
@@ -142,7 +142,7 @@ pub async fn pending_events_are_shown_in_pages<E: TitoEngine>(db: E, clock: Test
     assert!(json.iter().any(|pending| pending["bytes"] == "nonsense" && pending["event"].is_null()));
 }
 
-pub async fn an_event_put_off_in_its_place_counts_as_waiting<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_put_off_in_its_place_counts_as_waiting(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("a")]).await;
     let (key, value) = stored(&db, "event:job:").await.remove(0);
@@ -156,7 +156,7 @@ pub async fn an_event_put_off_in_its_place_counts_as_waiting<E: TitoEngine>(db: 
     assert_eq!((total.due, total.retrying, total.oldest_due_seconds), (1, 0, Some(3)));
 }
 
-pub async fn an_event_is_found_wherever_it_is<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_is_found_wherever_it_is(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     with_group(&db, "audit").await;
     let event = {
@@ -187,7 +187,7 @@ pub async fn an_event_is_found_wherever_it_is<E: TitoEngine>(db: E, clock: TestC
     assert!(matches!(of_a_group, TitoError::InvalidName { .. }), "{of_a_group}");
 }
 
-pub async fn pending_events_are_purged_by_choice_and_in_any_number<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn pending_events_are_purged_by_choice_and_in_any_number(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     some_of_each(&db, &clock).await;
     with_group(&db, "audit").await;

@@ -4,17 +4,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::keys;
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 
 use crate::strict::{by_entity, log, note, strict};
 use crate::support::*;
 
 /// Waits until the log is this long, while the clock stands still or goes on by `step`.
-async fn logged<E: TitoEngine>(db: &E, clock: &TestClock, entries: usize, step: Duration) {
+async fn logged(db: &Database, clock: &TestClock, entries: usize, step: Duration) {
     while log(db).await.len() < entries {
         clock.advance(step);
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -22,7 +23,7 @@ async fn logged<E: TitoEngine>(db: &E, clock: &TestClock, entries: usize, step: 
 }
 
 /// The event `1` of an entity dies at its first attempt, and `2` is put off until `second`. All else is noted.
-async fn dying_first<T: TitoTransaction>(event: TitoEvent, tx: T, second: i64) -> Result<Outcome, TitoError> {
+async fn dying_first(event: TitoEvent, tx: Transaction, second: i64) -> Result<Outcome, TitoError> {
     match event.action.as_str() {
         "1" if event.failures.is_empty() => return Ok(Outcome::DeadLetter("for now".to_string())),
         "2" if event.not_before.is_none() => return Ok(Outcome::RescheduleTo(second)),
@@ -35,7 +36,7 @@ fn minute_from<C: tito_core::clock::Clock>(clock: &C) -> i64 {
     (clock.now_millis() / 1000) as i64 + 60
 }
 
-pub async fn a_redriven_event_comes_before_what_waits_behind_a_later_one<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_redriven_event_comes_before_what_waits_behind_a_later_one(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     for action in ["1", "2", "3"] {
         publish(&db, [job("a").action(action)]).await;
@@ -53,8 +54,8 @@ pub async fn a_redriven_event_comes_before_what_waits_behind_a_later_one<E: Tito
     assert_eq!(by_entity(log(&db).await)["a"], ["1", "2", "3"]);
 }
 
-pub async fn a_running_worker_hands_out_a_redriven_event_before_what_falls_due_meanwhile<E: TitoEngine>(
-    db: E,
+pub async fn a_running_worker_hands_out_a_redriven_event_before_what_falls_due_meanwhile(
+    db: Database,
     clock: TestClock,
 ) {
     TitoQueue::new(db.clone()).create_topic("job", 2).await.unwrap();
@@ -63,7 +64,7 @@ pub async fn a_running_worker_hands_out_a_redriven_event_before_what_falls_due_m
         publish(&db, entities.map(|entity| job(entity).action(action))).await;
     }
     let minute = minute_from(&clock);
-    let other_process = FaultEngine::new(db.clone()).with_foreign_writers();
+    let other_process = FaultEngine::new(db.clone()).with_foreign_writers().database();
     let builder = Worker::builder(TitoQueue::new(other_process));
     let worker = Running::start(
         builder.subscribe_transactional("job", strict(), move |event: TitoEvent, tx| dying_first(event, tx, minute)),
@@ -85,7 +86,7 @@ pub async fn a_running_worker_hands_out_a_redriven_event_before_what_falls_due_m
     }
 }
 
-pub async fn strict_order_holds_while_partitions_change_under_running_workers<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn strict_order_holds_while_partitions_change_under_running_workers(db: Database, clock: TestClock) {
     let seed = tito_testkit::seed();
     let random = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed)));
     let queue = TitoQueue::new(db.clone());
@@ -95,7 +96,7 @@ pub async fn strict_order_holds_while_partitions_change_under_running_workers<E:
         let retry = RetryPolicy::default().attempts(1_000_000).first_delay(Duration::from_secs(1)).jitter(0.5);
         let retry = retry.longest_delay(Duration::from_secs(2));
         let options = Subscription::default().order(Order::Strict).retry(retry).batch(events);
-        let other_process = FaultEngine::new(db.clone()).with_foreign_writers();
+        let other_process = FaultEngine::new(db.clone()).with_foreign_writers().database();
         let builder = Worker::builder(TitoQueue::new(other_process)).partitions(share).schedules(false);
         Running::start(builder.subscribe_transactional("job", options, move |event: TitoEvent, tx| {
             let fails = random.lock().unwrap().u8(0..10) == 0;
@@ -140,7 +141,7 @@ pub async fn strict_order_holds_while_partitions_change_under_running_workers<E:
 }
 
 /// The failed event is not stored where its handler got it from when its failure is to be recorded.
-pub async fn what_waits_behind_a_failing_event_waits_on_where_both_are_moved<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn what_waits_behind_a_failing_event_waits_on_where_both_are_moved(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let entity = (0..).map(|number: u32| number.to_string()).find(|entity| keys::partition_of(entity, 2) == 1).unwrap();
     for action in ["1", "2"] {
@@ -178,10 +179,7 @@ pub async fn what_waits_behind_a_failing_event_waits_on_where_both_are_moved<E: 
 }
 
 /// The earlier of two events is moved already, and the later one not yet, when a worker reads what is there.
-pub async fn a_worker_that_has_not_heard_of_a_change_of_partitions_keeps_the_order<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_worker_that_has_not_heard_of_a_change_of_partitions_keeps_the_order(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let moves = |entity: &String| keys::partition_of(entity, 2) == 1;
     let entity = (1_000..).map(|number: u32| number.to_string()).find(moves).unwrap();
@@ -191,7 +189,7 @@ pub async fn a_worker_that_has_not_heard_of_a_change_of_partitions_keeps_the_ord
     let stays = (2_000..).map(|number: u32| number.to_string()).find(|entity| !moves(entity)).unwrap();
     publish(&db, [job(&stays)]).await;
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let own_queue = TitoQueue::new(FaultEngine::new(db.clone()));
+    let own_queue = TitoQueue::new(FaultEngine::new(db.clone()).database());
     let beginning = own_queue.engine.faults().at(Call::Get).key_prefix("checkpoint:").hold();
     let worker = Worker::builder(own_queue).subscribe_with("job", strict(), move |event: TitoEvent| {
         let _ = tell.send((event.entity, event.action));
@@ -199,7 +197,7 @@ pub async fn a_worker_that_has_not_heard_of_a_change_of_partitions_keeps_the_ord
     });
     let worker = Running::start(worker);
     beginning.arrivals(1).await;
-    let db = FaultEngine::new(db);
+    let db = FaultEngine::new(db).database();
     let second_step = db.faults().at(Call::Commit).key_prefix("event:job:").nth(2).hold();
     let resizing = tokio::spawn({
         let queue = TitoQueue::new(db.clone());

@@ -17,14 +17,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 const FAILED: &[&str] = &["", "/failures/0"];
 
 /// Publishes an event, which a later version has written.
-async fn published<E: TitoEngine>(db: &E) {
+async fn published(db: &Database) {
     with_one_partition(db).await;
     publish(db, [job("a")]).await;
     add(db, "event:", &[""]).await;
 }
 
 /// Lets the event fail, and a later version say more of that.
-async fn failed<E: TitoEngine>(db: &E, clock: &TestClock, subscription: Subscription) -> Harness<E> {
+async fn failed(db: &Database, clock: &TestClock, subscription: Subscription) -> Harness {
     published(db).await;
     let mut harness = Harness::new(db, clock).subscribe_with("job", subscription, |_| async { Done::Err(error("no")) });
     harness.drain().await.unwrap();
@@ -34,7 +34,7 @@ async fn failed<E: TitoEngine>(db: &E, clock: &TestClock, subscription: Subscrip
 }
 
 /// Handles what is due in one way.
-async fn handle<E: TitoEngine>(db: &E, clock: &TestClock, subscription: Subscription, outcome: Outcome) {
+async fn handle(db: &Database, clock: &TestClock, subscription: Subscription, outcome: Outcome) {
     let handler = move |_: TitoEvent| {
         let outcome = outcome.clone();
         async move { Ok::<_, TitoError>(outcome) }
@@ -43,12 +43,12 @@ async fn handle<E: TitoEngine>(db: &E, clock: &TestClock, subscription: Subscrip
     harness.drain().await.unwrap();
 }
 
-async fn only_event<E: TitoEngine>(db: &E, prefix: &str) -> TitoEvent {
+async fn only_event(db: &Database, prefix: &str) -> TitoEvent {
     let (key, value) = stored(db, prefix).await.remove(0);
     TitoEvent::decode(&key, &value).unwrap()
 }
 
-pub async fn an_event_keeps_it_through_its_attempts<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_keeps_it_through_its_attempts(db: Database, clock: TestClock) {
     let subscription = Subscription::default().retry(RetryPolicy::default().attempts(3));
     let mut harness = failed(&db, &clock, subscription).await;
     harness.advance(MINUTE).await.unwrap();
@@ -64,7 +64,7 @@ pub async fn an_event_keeps_it_through_its_attempts<E: TitoEngine>(db: E, clock:
     assert_kept(&db, "dead:", FAILED).await;
 }
 
-pub async fn an_event_keeps_it_in_its_place_of_a_strict_order<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_keeps_it_in_its_place_of_a_strict_order(db: Database, clock: TestClock) {
     let strict = || Subscription::default().order(Order::Strict);
     let mut harness = failed(&db, &clock, strict()).await;
     harness.advance(MINUTE).await.unwrap();
@@ -80,7 +80,7 @@ pub async fn an_event_keeps_it_in_its_place_of_a_strict_order<E: TitoEngine>(db:
     assert_kept(&db, "event:", FAILED).await;
 }
 
-pub async fn an_event_keeps_it_wherever_it_is_put<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_keeps_it_wherever_it_is_put(db: Database, clock: TestClock) {
     failed(&db, &clock, Subscription::default()).await;
     let queue = TitoQueue::new(db.clone());
     let event = only_event(&db, "event:").await;
@@ -116,7 +116,7 @@ pub async fn an_event_keeps_it_wherever_it_is_put<E: TitoEngine>(db: E, clock: T
     assert_kept(&db, "event:", FAILED).await;
 }
 
-pub async fn an_event_keeps_it_when_it_is_done_replayed_and_copied<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_keeps_it_when_it_is_done_replayed_and_copied(db: Database, clock: TestClock) {
     failed(&db, &clock, Subscription::default()).await;
     let queue = TitoQueue::new(db.clone());
     queue.set_history("job", Some(60 * MINUTE)).await.unwrap();
@@ -130,7 +130,7 @@ pub async fn an_event_keeps_it_when_it_is_done_replayed_and_copied<E: TitoEngine
     assert_kept(&db, "event:job:", &[""]).await;
 }
 
-pub async fn a_topic_keeps_it_through_every_change<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_topic_keeps_it_through_every_change(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 2).await.unwrap();
     turning(&clock, queue.add_group("job", "mail", GroupStart::Now)).await.unwrap();
@@ -154,7 +154,7 @@ pub async fn a_topic_keeps_it_through_every_change<E: TitoEngine>(db: E, clock: 
     assert_eq!(Topic::read(&db.begin().await.unwrap(), "job").await.unwrap().partitions, 3);
 }
 
-pub async fn a_schedule_keeps_it_while_it_fires_and_is_changed<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_schedule_keeps_it_while_it_fires_and_is_changed(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     let tick = || Schedule::every("tick", MINUTE).publishes(job("tick"));
     let nightly = || Schedule::cron("nightly", "0 3 * * *").publishes(job("night"));
@@ -192,7 +192,7 @@ pub async fn a_schedule_keeps_it_while_it_fires_and_is_changed<E: TitoEngine>(db
     assert!(row.contains(r#""recurrence":{"every":{"seconds":120}}"#), "{row}");
 }
 
-pub async fn a_unique_event_keeps_it_when_it_is_rescheduled<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_unique_event_keeps_it_when_it_is_rescheduled(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     let (publishing, unique) = (queue.clone(), Unique::key("k").window(60 * MINUTE).keep());
     let event = job("a").delay(MINUTE);
@@ -204,7 +204,7 @@ pub async fn a_unique_event_keeps_it_when_it_is_rescheduled<E: TitoEngine>(db: E
     assert_kept(&db, "dedup:", &["", "/event"]).await;
 }
 
-pub async fn a_checkpoint_keeps_it_when_it_goes_on<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_checkpoint_keeps_it_when_it_goes_on(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     put(&db, "checkpoint:job:0000", r#"{"floor":1}"#).await;
     add(&db, "checkpoint:", &[""]).await;
@@ -221,7 +221,7 @@ pub async fn a_checkpoint_keeps_it_when_it_goes_on<E: TitoEngine>(db: E, clock: 
     assert_kept(&db, "checkpoint:", &[""]).await;
 }
 
-pub async fn a_lease_keeps_it_when_it_is_claimed_and_given_back<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_lease_keeps_it_when_it_is_claimed_and_given_back(db: Database, _: TestClock) {
     with_one_partition(&db).await;
     let lease = async || stored(&db, "lease:job:").await.pop();
     let member =

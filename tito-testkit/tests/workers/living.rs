@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tokio::sync::mpsc;
 
 use crate::support::*;
 
-pub async fn a_paused_worker_handles_nothing_and_loses_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_paused_worker_handles_nothing_and_loses_nothing(db: Database, _: TestClock) {
     let active = Arc::new(AtomicBool::new(false));
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker.active_while(active.clone()));
@@ -34,7 +35,7 @@ pub async fn a_paused_worker_handles_nothing_and_loses_nothing<E: TitoEngine>(db
 }
 
 /// A worker of one partition whose handlers wait at a gate.
-fn gated<E: TitoEngine>(db: &E, gate: &Gate) -> tito_worker::WorkerBuilder<E> {
+fn gated(db: &Database, gate: &Gate) -> tito_worker::WorkerBuilder {
     let gate = gate.clone();
     let options = Subscription::default().concurrency(3);
     Worker::builder(TitoQueue::new(db.clone())).subscribe_with("job", options, move |_: TitoEvent| {
@@ -46,7 +47,7 @@ fn gated<E: TitoEngine>(db: &E, gate: &Gate) -> tito_worker::WorkerBuilder<E> {
     })
 }
 
-pub async fn running_handlers_finish_and_unstarted_events_stay<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn running_handlers_finish_and_unstarted_events_stay(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, (0..10).map(|n| job(n % 5))).await;
     let gate = Gate::new();
@@ -65,10 +66,7 @@ pub async fn running_handlers_finish_and_unstarted_events_stay<E: TitoEngine>(db
     assert_eq!(harness.drain().await.unwrap().len(), 7);
 }
 
-pub async fn handlers_past_the_deadline_are_counted_and_their_events_handed_out_again<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn handlers_past_the_deadline_are_counted_and_their_events_handed_out_again(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, (0..10).map(job)).await;
     let gate = Gate::new();
@@ -82,7 +80,7 @@ pub async fn handlers_past_the_deadline_are_counted_and_their_events_handed_out_
     assert!(handled.iter().all(|handled| handled.event.attempt == 0));
 }
 
-pub async fn one_call_runs_a_worker_until_a_message_comes<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn one_call_runs_a_worker_until_a_message_comes(db: Database, _: TestClock) {
     let queue = Arc::new(TitoQueue { engine: db.clone() });
     let (shutdown, shutdown_rx) = tokio::sync::broadcast::channel(1);
     let is_leader = Arc::new(AtomicBool::new(true));
@@ -108,7 +106,7 @@ pub async fn one_call_runs_a_worker_until_a_message_comes<E: TitoEngine>(db: E, 
     assert_eq!(running.await.unwrap().done, 1);
 }
 
-pub async fn one_worker_handles_several_topics<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn one_worker_handles_several_topics(db: Database, clock: TestClock) {
     let mut harness = Harness::new(&db, &clock);
     for topic in ["a", "b", "c"] {
         harness = harness.subscribe(topic, move |event: TitoEvent| async move {
@@ -121,7 +119,7 @@ pub async fn one_worker_handles_several_topics<E: TitoEngine>(db: E, clock: Test
     assert_eq!(harness.report().done, 30);
 }
 
-pub async fn two_workers_of_one_share_lose_nothing_and_commit_effects_once<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn two_workers_of_one_share_lose_nothing_and_commit_effects_once(db: Database, _: TestClock) {
     let builder = || {
         let seen = db.clone();
         let once = Subscription::default();
@@ -130,7 +128,7 @@ pub async fn two_workers_of_one_share_lose_nothing_and_commit_effects_once<E: Ti
                 let db = seen.clone();
                 async move { db.transaction(|tx| async move { count(&tx, format!("seen:{}", event.entity)).await }).await }
             })
-            .subscribe_transactional("once", once, |event: TitoEvent, tx: E::Transaction| async move {
+            .subscribe_transactional("once", once, |event: TitoEvent, tx: Transaction| async move {
                 count(&tx, format!("effect:{}", event.entity)).await
             })
     };
@@ -151,8 +149,8 @@ pub async fn two_workers_of_one_share_lose_nothing_and_commit_effects_once<E: Ti
     assert_eq!(counts(&db, "seen:").await.len(), 200);
 }
 
-pub async fn a_worker_ends_while_its_topic_is_being_read<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_worker_ends_while_its_topic_is_being_read(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker.schedules(false));
     publish(&db, [job("a")]).await;

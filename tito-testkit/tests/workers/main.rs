@@ -84,7 +84,7 @@ macro_rules! on_engine {
                         let clock = TestClock::new();
                         let settings = EngineSettings::default().test_clock(&clock);
                         let database = <$under_test>::open(settings).await.unwrap();
-                        crate::$module::$fact(database.engine(), clock).await;
+                        crate::$module::$fact(database.database(), clock).await;
                     });
                 })+
             })+

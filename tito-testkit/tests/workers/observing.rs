@@ -14,10 +14,7 @@ use tito_worker::prelude::*;
 use crate::recorder::Recorded;
 use crate::support::*;
 
-pub async fn a_trace_goes_from_the_publisher_through_the_handler_to_what_it_publishes<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_trace_goes_from_the_publisher_through_the_handler_to_what_it_publishes(db: Database, clock: TestClock) {
     let request = TraceContext::new_root().with_state("vendor=1");
     request.clone().scope(publish(&db, [job("a")])).await;
     let within = Arc::new(Mutex::new(Vec::new()));
@@ -43,7 +40,7 @@ pub async fn a_trace_goes_from_the_publisher_through_the_handler_to_what_it_publ
     assert_eq!(callers.len(), 4, "each part of the work has an id of its own");
 }
 
-pub async fn without_a_trace_events_stay_as_small_as_they_were<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn without_a_trace_events_stay_as_small_as_they_were(db: Database, clock: TestClock) {
     publish(&db, [job("a")]).await;
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async {
         assert_eq!(TraceContext::current(), None);
@@ -54,10 +51,7 @@ pub async fn without_a_trace_events_stay_as_small_as_they_were<E: TitoEngine>(db
     assert!(handled[0].event.headers.is_empty());
 }
 
-pub async fn a_publishers_own_trace_headers_are_kept_and_malformed_ones_ignored<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_publishers_own_trace_headers_are_kept_and_malformed_ones_ignored(db: Database, clock: TestClock) {
     let own = TraceContext::new_root();
     let events =
         [job("a").header("traceparent", own.to_string()), job("b").header("traceparent", "00-nonsense"), job("c")];
@@ -72,7 +66,7 @@ pub async fn a_publishers_own_trace_headers_are_kept_and_malformed_ones_ignored<
     assert_eq!(handled[2].event.trace_context().unwrap().trace_id(), current.trace_id());
 }
 
-pub async fn another_tracer_travels_with_events_instead<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn another_tracer_travels_with_events_instead(db: Database, clock: TestClock) {
     #[derive(Clone, Default)]
     struct Other(Arc<Mutex<Vec<String>>>);
 
@@ -88,8 +82,8 @@ pub async fn another_tracer_travels_with_events_instead<E: TitoEngine>(db: E, cl
     }
 
     let other = Other::default();
-    assert!(db.context().install_propagator(other.clone()));
-    assert!(!db.context().install_propagator(Other::default()), "the first one stays");
+    assert!(db.install_propagator(other.clone()));
+    assert!(!db.install_propagator(Other::default()), "the first one stays");
     publish(&db, [job("a")]).await;
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.drain().await.unwrap();
@@ -115,7 +109,7 @@ fn two_attempts() -> Subscription {
     Subscription::default().retry(RetryPolicy::default().attempts(2).first_delay(Duration::ZERO))
 }
 
-pub async fn metrics_are_recorded_as_documented<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn metrics_are_recorded_as_documented(db: Database, _: TestClock) {
     let recorded = Recorded::default();
     let _guard = metrics::set_default_local_recorder(&recorded);
     with_one_partition(&db).await;
@@ -155,7 +149,7 @@ pub async fn metrics_are_recorded_as_documented<E: TitoEngine>(db: E, _: TestClo
     }
 }
 
-pub async fn lag_is_counted_from_the_moment_that_an_event_falls_due<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn lag_is_counted_from_the_moment_that_an_event_falls_due(db: Database, clock: TestClock) {
     let recorded = Recorded::default();
     let _guard = metrics::set_default_local_recorder(&recorded);
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
@@ -195,7 +189,7 @@ impl Observer for Panicking {
     }
 }
 
-pub async fn observers_see_each_outcome_and_their_panics_change_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn observers_see_each_outcome_and_their_panics_change_nothing(db: Database, _: TestClock) {
     publish(&db, ENTITIES.map(job)).await;
     let notes = Notes::default();
     // Before and after the subscription makes no difference.
@@ -220,7 +214,7 @@ pub async fn observers_see_each_outcome_and_their_panics_change_nothing<E: TitoE
     assert_eq!(of("panicking"), ["out", &format!("1 retried {panicked}"), "out", &format!("2 dead {panicked}")]);
 }
 
-pub async fn observers_see_transactional_handlers_too<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn observers_see_transactional_handlers_too(db: Database, _: TestClock) {
     publish(&db, ["done", "dead"].map(job)).await;
     let kinds = Arc::new(Mutex::new(Vec::new()));
     struct Kinds(Arc<Mutex<Vec<HandledAs>>>);

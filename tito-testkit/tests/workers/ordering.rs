@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 
 use crate::support::*;
 
-pub async fn events_of_one_entity_are_handled_one_at_a_time_and_in_order<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn events_of_one_entity_are_handled_one_at_a_time_and_in_order(db: Database, clock: TestClock) {
     let seed = tito_testkit::seed();
     TitoQueue::new(db.clone()).create_topic("job", 3).await.unwrap();
     for action in 0..40 {
@@ -45,7 +46,7 @@ pub async fn events_of_one_entity_are_handled_one_at_a_time_and_in_order<E: Tito
     }
 }
 
-pub async fn different_entities_are_handled_at_once_up_to_the_bound<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn different_entities_are_handled_at_once_up_to_the_bound(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, (0..50).map(job)).await;
     let (gate, running, most) = (Gate::new(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -73,8 +74,8 @@ pub async fn different_entities_are_handled_at_once_up_to_the_bound<E: TitoEngin
     assert_eq!(most.load(Ordering::SeqCst), 7);
 }
 
-pub async fn a_hundred_events_are_acknowledged_in_a_few_commits<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_hundred_events_are_acknowledged_in_a_few_commits(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     with_one_partition(&db).await;
     publish(&db, (0..100).map(job)).await;
     db.faults().reset_counts();
@@ -84,7 +85,7 @@ pub async fn a_hundred_events_are_acknowledged_in_a_few_commits<E: TitoEngine>(d
     assert!(commits <= 8, "{commits} commits");
 }
 
-pub async fn topics_with_one_and_with_all_partitions_work<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn topics_with_one_and_with_all_partitions_work(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     assert_eq!(queue.create_topic("job", 1).await.unwrap(), 1);
     assert_eq!(queue.create_topic("wide", 9_999).await.unwrap(), 9_999);
@@ -96,7 +97,7 @@ pub async fn topics_with_one_and_with_all_partitions_work<E: TitoEngine>(db: E, 
     assert_eq!(harness.drain().await.unwrap().len(), 200);
 }
 
-pub async fn invalid_topics_and_times_are_refused_by_name<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn invalid_topics_and_times_are_refused_by_name(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     for name in ["", "a:b", "a@b", "a\0b", &"x".repeat(10_000)] {
         let error = queue.create_topic(name, 4).await.unwrap_err();
@@ -121,13 +122,13 @@ pub async fn invalid_topics_and_times_are_refused_by_name<E: TitoEngine>(db: E, 
     assert!(matches!(error, TitoError::InvalidTimestamp { .. }), "{error}");
 }
 
-pub async fn events_published_by_handlers_are_handled_too<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn events_published_by_handlers_are_handled_too(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("3")]).await;
     let mut harness = Harness::new(&db, &clock).subscribe_transactional(
         "job",
         Subscription::default(),
-        move |event: TitoEvent, tx: E::Transaction| {
+        move |event: TitoEvent, tx: Transaction| {
             let queue = queue.clone();
             async move {
                 let left: u32 = event.entity.parse().unwrap();
@@ -142,7 +143,7 @@ pub async fn events_published_by_handlers_are_handled_too<E: TitoEngine>(db: E, 
     assert_eq!(entities, ["3", "2", "1", "0"]);
 }
 
-pub async fn shares_are_disjoint_and_together_complete<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn shares_are_disjoint_and_together_complete(db: Database, clock: TestClock) {
     TitoQueue::new(db.clone()).create_topic("job", 10).await.unwrap();
     publish(&db, (0..200).map(job)).await;
     let mut all = Vec::new();
@@ -162,7 +163,7 @@ pub async fn shares_are_disjoint_and_together_complete<E: TitoEngine>(db: E, clo
     assert_eq!(all, expected);
 }
 
-pub async fn a_share_outside_of_the_whole_handles_nothing<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_share_outside_of_the_whole_handles_nothing(db: Database, clock: TestClock) {
     publish(&db, (0..20).map(job)).await;
     let worker = Worker::builder(TitoQueue::new(db.clone())).partitions(PartitionConfig::new(4, 4));
     let mut harness = Harness::of(worker, &clock).subscribe("job", |_| async { Done::Ok(()) });
@@ -170,11 +171,8 @@ pub async fn a_share_outside_of_the_whole_handles_nothing<E: TitoEngine>(db: E, 
     assert_eq!(stored(&db, "event:").await.len(), 20);
 }
 
-pub async fn an_event_committed_late_is_handled_before_later_ones_of_its_entity<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
-    let db = FaultEngine::new(db);
+pub async fn an_event_committed_late_is_handled_before_later_ones_of_its_entity(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     with_one_partition(&db).await;
     let late = db.begin().await.unwrap();
     TitoQueue::new(db.clone()).publish(job("x").action("first"), &late).await.unwrap();

@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::keys;
 use tito_core::prelude::*;
@@ -17,9 +18,9 @@ use crate::support::*;
 const LEASE: Duration = Duration::from_secs(15);
 
 /// A member of the fleet `billing` that counts each entity's events where it acknowledges them, and tells who it is.
-fn member<E: TitoEngine>(db: &E, name: &'static str, tell: &mpsc::UnboundedSender<&'static str>) -> WorkerBuilder<E> {
+fn member(db: &Database, name: &'static str, tell: &mpsc::UnboundedSender<&'static str>) -> WorkerBuilder {
     let tell = tell.clone();
-    let handler = move |event: TitoEvent, tx: E::Transaction| {
+    let handler = move |event: TitoEvent, tx: Transaction| {
         let tell = tell.clone();
         async move {
             count(&tx, format!("effect:{}", event.entity)).await?;
@@ -32,13 +33,13 @@ fn member<E: TitoEngine>(db: &E, name: &'static str, tell: &mpsc::UnboundedSende
 }
 
 /// A worker that can only be killed.
-fn start_mortal<E: TitoEngine>(builder: WorkerBuilder<E>) -> JoinHandle<WorkerReport> {
+fn start_mortal(builder: WorkerBuilder) -> JoinHandle<WorkerReport> {
     let worker = builder.build();
     tokio::spawn(async move { worker.run(pending()).await })
 }
 
 /// Waits until each of these members owns something and together they own all partitions of the topic `job`.
-async fn shared_out<E: TitoEngine>(db: &E, names: &[&str], partitions: usize) {
+async fn shared_out(db: &Database, names: &[&str], partitions: usize) {
     let queue = TitoQueue::new(db.clone());
     loop {
         let members = queue.members("billing").await.unwrap();
@@ -56,13 +57,13 @@ async fn shared_out<E: TitoEngine>(db: &E, names: &[&str], partitions: usize) {
     }
 }
 
-async fn all_counted<E: TitoEngine>(db: &E, entities: usize) {
+async fn all_counted(db: &Database, entities: usize) {
     while counts(db, "effect:").await.len() < entities {
         tokio::task::yield_now().await;
     }
 }
 
-pub async fn members_of_a_fleet_handle_everything_once_while_they_come_and_go<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn members_of_a_fleet_handle_everything_once_while_they_come_and_go(db: Database, _: TestClock) {
     TitoQueue::new(db.clone()).create_topic("job", 64).await.unwrap();
     let (tell, mut told) = mpsc::unbounded_channel();
     let first = Running::start(member(&db, "first", &tell));
@@ -86,10 +87,7 @@ pub async fn members_of_a_fleet_handle_everything_once_while_they_come_and_go<E:
     assert_eq!(tellers, ["first", "second"], "both took part");
 }
 
-pub async fn the_partitions_of_a_killed_member_are_served_within_two_lease_times<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn the_partitions_of_a_killed_member_are_served_within_two_lease_times(db: Database, clock: TestClock) {
     TitoQueue::new(db.clone()).create_topic("job", 64).await.unwrap();
     let (tell, _told) = mpsc::unbounded_channel();
     let (killed, other) = (start_mortal(member(&db, "killed", &tell)), Running::start(member(&db, "other", &tell)));
@@ -107,7 +105,7 @@ pub async fn the_partitions_of_a_killed_member_are_served_within_two_lease_times
 }
 
 /// Waits until a member has said that it lives at the clock's present time.
-async fn heartbeat<E: TitoEngine>(db: &E, name: &str) {
+async fn heartbeat(db: &Database, name: &str) {
     let queue = TitoQueue::new(db.clone());
     loop {
         let members = queue.members("billing").await.unwrap();
@@ -119,15 +117,12 @@ async fn heartbeat<E: TitoEngine>(db: &E, name: &str) {
     }
 }
 
-pub async fn an_effect_that_begins_after_its_lease_was_lost_waits_for_a_new_lease<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn an_effect_that_begins_after_its_lease_was_lost_waits_for_a_new_lease(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let gate = Gate::new();
     let handler = {
         let gate = gate.clone();
-        move |event: TitoEvent, tx: E::Transaction| {
+        move |event: TitoEvent, tx: Transaction| {
             let gate = gate.clone();
             async move {
                 if event.action == "first" {

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use serde::{Deserialize, Deserializer};
-use tito_core::BoxError;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_core::trace::TracePropagator;
+use tito_core::{BoxError, Transaction};
 use tito_testkit::{Gate, Harness, TestClock};
 use tito_worker::WorkerBuilder;
 use tito_worker::adapters::payload;
@@ -83,11 +83,11 @@ async fn in_time<F: Future>(future: F) -> F::Output {
 }
 
 /// Every event fails once and is done at its second attempt.
-async fn assert_each_fails_once<E: TitoEngine>(
-    db: &E,
+async fn assert_each_fails_once(
+    db: &Database,
     clock: &TestClock,
     what: &str,
-    subscribe: impl FnOnce(WorkerBuilder<E>) -> WorkerBuilder<E>,
+    subscribe: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
 ) {
     publish(db, (0..EVENTS).map(|entity| job(entity).payload(&entity).unwrap())).await;
     let worker = subscribe(Worker::builder(TitoQueue::new(db.clone())).schedules(false)).build();
@@ -98,7 +98,7 @@ async fn assert_each_fails_once<E: TitoEngine>(
     assert_eq!((report.retried, report.done), (0, EVENTS), "{what}: {report:?}");
 }
 
-pub async fn a_panic_that_panics_when_it_is_dropped_is_one_failed_attempt<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_panic_that_panics_when_it_is_dropped_is_one_failed_attempt(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let (db, clock) = (&db, &clock);
     assert_each_fails_once(db, clock, "a closure", |builder| {
@@ -131,14 +131,14 @@ pub async fn a_panic_that_panics_when_it_is_dropped_is_one_failed_attempt<E: Tit
     })
     .await;
     assert_each_fails_once(db, clock, "a transaction", |builder| {
-        builder.subscribe_transactional("job", twice(), |event: TitoEvent, _: E::Transaction| async move {
+        builder.subscribe_transactional("job", twice(), |event: TitoEvent, _: Transaction| async move {
             explode_at_first(&event);
             Done::Ok(())
         })
     })
     .await;
     assert_each_fails_once(db, clock, "a batch in a transaction", |builder| {
-        let handler = |events: Vec<TitoEvent>, _: E::Transaction| async move {
+        let handler = |events: Vec<TitoEvent>, _: Transaction| async move {
             explode_at_first(&events[0]);
             Done::Ok(())
         };
@@ -190,7 +190,7 @@ impl Service<TitoEvent> for NeverReady {
     }
 }
 
-pub async fn so_it_is_in_what_stands_round_a_handler<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn so_it_is_in_what_stands_round_a_handler(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let (db, clock) = (&db, &clock);
     PANICS.set(EVENTS);
@@ -216,10 +216,7 @@ pub async fn so_it_is_in_what_stands_round_a_handler<E: TitoEngine>(db: E, clock
     .await;
 }
 
-pub async fn a_handler_that_panics_when_it_is_dropped_at_its_timeout_is_a_failure<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_handler_that_panics_when_it_is_dropped_at_its_timeout_is_a_failure(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, (0..EVENTS).map(job)).await;
     let gate = Gate::new();
@@ -249,7 +246,7 @@ pub async fn a_handler_that_panics_when_it_is_dropped_at_its_timeout_is_a_failur
     assert_eq!(in_time(worker.drain()).await.unwrap().done, EVENTS);
 }
 
-pub async fn a_worker_stops_though_its_handlers_panic_when_they_are_dropped<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_worker_stops_though_its_handlers_panic_when_they_are_dropped(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, (0..10).map(job)).await;
     let gate = Gate::new();
@@ -270,7 +267,7 @@ pub async fn a_worker_stops_though_its_handlers_panic_when_they_are_dropped<E: T
     assert_eq!(in_time(harness.drain()).await.unwrap().len(), 10);
 }
 
-pub async fn observers_and_tracers_that_do_so_change_nothing<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn observers_and_tracers_that_do_so_change_nothing(db: Database, _: TestClock) {
     struct Exploding;
 
     impl Observer for Exploding {
@@ -293,7 +290,7 @@ pub async fn observers_and_tracers_that_do_so_change_nothing<E: TitoEngine>(db: 
         }
     }
 
-    assert!(db.context().install_propagator(Exploding));
+    assert!(db.install_propagator(Exploding));
     with_one_partition(&db).await;
     publish(&db, (0..EVENTS).map(job)).await;
     let worker = Worker::builder(TitoQueue::new(db))
@@ -333,7 +330,7 @@ impl metrics::Recorder for Failing {
     }
 }
 
-pub async fn a_recorder_of_metrics_that_panics_stops_no_partition<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_recorder_of_metrics_that_panics_stops_no_partition(db: Database, clock: TestClock) {
     let _guard = metrics::set_default_local_recorder(&Failing);
     with_one_partition(&db).await;
     PANICS.set(EVENTS);

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{Exhausted, RateLimit};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -32,7 +33,7 @@ async fn next_told(told: &mut UnboundedReceiver<TitoEvent>, clock: &TestClock, e
     entities
 }
 
-pub async fn no_more_events_are_handed_out_than_the_rate_limit_allows<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn no_more_events_are_handed_out_than_the_rate_limit_allows(db: Database, clock: TestClock) {
     TitoQueue::new(db.clone()).create_topic("job", 4).await.unwrap();
     for takes_batches in [false, true] {
         publish(&db, (0..80).map(job)).await;
@@ -70,7 +71,7 @@ pub async fn no_more_events_are_handed_out_than_the_rate_limit_allows<E: TitoEng
     }
 }
 
-pub async fn a_subscribers_delay_is_counted_once_from_the_due_time<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_subscribers_delay_is_counted_once_from_the_due_time(db: Database, clock: TestClock) {
     for order in [Order::Relaxed, Order::Strict] {
         publish(&db, [job("a")]).await;
         let first = seconds(&clock);
@@ -97,16 +98,14 @@ pub async fn a_subscribers_delay_is_counted_once_from_the_due_time<E: TitoEngine
     }
 }
 
-pub async fn a_failure_of_the_engine_is_not_delayed_by_the_subscribers_delay<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_failure_of_the_engine_is_not_delayed_by_the_subscribers_delay(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     publish(&db, [job("a")]).await;
     let options = Subscription::default().delay(Duration::from_secs(3600));
     let mut harness = Harness::new(&db, &clock).subscribe_transactional(
         "job",
         options,
-        |event: TitoEvent, tx: <FaultEngine<E> as TitoEngine>::Transaction| async move {
-            count(&tx, format!("effect:{}", event.entity)).await
-        },
+        |event: TitoEvent, tx: Transaction| async move { count(&tx, format!("effect:{}", event.entity)).await },
     );
     db.faults().at(Call::Commit).key_prefix("effect:").storage_error();
     assert_eq!(harness.advance(Duration::from_secs(3600)).await.unwrap().len(), 1);
@@ -114,10 +113,7 @@ pub async fn a_failure_of_the_engine_is_not_delayed_by_the_subscribers_delay<E: 
     assert_eq!(counts(&db, "effect:").await, [1]);
 }
 
-pub async fn an_event_is_discarded_after_its_last_attempt_if_the_subscription_says_so<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn an_event_is_discarded_after_its_last_attempt_if_the_subscription_says_so(db: Database, clock: TestClock) {
     let options = || {
         let retry = RetryPolicy::default().attempts(2).first_delay(Duration::ZERO);
         Subscription::default().exhausted(Exhausted::Discard).retry(retry)
@@ -137,7 +133,7 @@ pub async fn an_event_is_discarded_after_its_last_attempt_if_the_subscription_sa
     assert_eq!((harness.report().dead, stored(&db, "dead:").await.len()), (1, 1));
 }
 
-pub async fn no_more_batches_of_a_partition_run_at_once_than_its_concurrency<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn no_more_batches_of_a_partition_run_at_once_than_its_concurrency(db: Database, _: TestClock) {
     with_one_partition(&db).await;
     publish(&db, (0..30).map(job)).await;
     let gate = Gate::new();
@@ -168,9 +164,9 @@ pub async fn no_more_batches_of_a_partition_run_at_once_than_its_concurrency<E: 
     assert_eq!(worker.stop().await.done, 30);
 }
 
-pub async fn a_running_worker_notices_that_its_queue_is_paused_and_resumed<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_running_worker_notices_that_its_queue_is_paused_and_resumed(db: Database, clock: TestClock) {
     // Another process pauses it.
-    let (worker, mut told) = telling(&FaultEngine::new(db.clone()).with_foreign_writers());
+    let (worker, mut told) = telling(&FaultEngine::new(db.clone()).with_foreign_writers().database());
     let running = Running::start(worker.schedules(false));
     let queue = TitoQueue::new(db.clone());
     for round in 0..2 {
@@ -193,13 +189,13 @@ pub async fn a_running_worker_notices_that_its_queue_is_paused_and_resumed<E: Ti
     assert_eq!(running.stop().await.done, 42);
 }
 
-pub async fn partitions_that_are_added_while_workers_run_are_served<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn partitions_that_are_added_while_workers_run_are_served(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let queue = TitoQueue::new(db.clone());
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let workers: Vec<_> = (0..2)
         .map(|mine| {
-            let (other_process, tell) = (FaultEngine::new(db.clone()).with_foreign_writers(), tell.clone());
+            let (other_process, tell) = (FaultEngine::new(db.clone()).with_foreign_writers().database(), tell.clone());
             let builder = Worker::builder(TitoQueue::new(other_process)).partitions(PartitionConfig::new(2, mine));
             Running::start(builder.subscribe("job", move |event: TitoEvent| {
                 tell.send(event).unwrap();
@@ -222,7 +218,7 @@ pub async fn partitions_that_are_added_while_workers_run_are_served<E: TitoEngin
     }
 }
 
-pub async fn a_rate_limit_goes_on_when_the_clock_jumps_back<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_rate_limit_goes_on_when_the_clock_jumps_back(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, [job("a"), job("b")]).await;
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
@@ -250,16 +246,14 @@ pub async fn a_rate_limit_goes_on_when_the_clock_jumps_back<E: TitoEngine>(db: E
 }
 
 /// The clocks of a cluster's machines differ from the database's.
-pub async fn a_failure_of_the_engine_is_tried_again_in_the_engines_time<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_failure_of_the_engine_is_tried_again_in_the_engines_time(db: Database, clock: TestClock) {
     let ahead = TestClock::at(clock.now_millis() + 3_600_000);
-    let db = FaultEngine::new(db).with_clock(ahead.shared());
+    let db = FaultEngine::new(db).with_clock(ahead.shared()).database();
     publish(&db, [job("a")]).await;
     let mut harness = Harness::new(&db, &clock).subscribe_transactional(
         "job",
         Subscription::default(),
-        |event: TitoEvent, tx: <FaultEngine<E> as TitoEngine>::Transaction| async move {
-            count(&tx, format!("effect:{}", event.entity)).await
-        },
+        |event: TitoEvent, tx: Transaction| async move { count(&tx, format!("effect:{}", event.entity)).await },
     );
     db.faults().at(Call::Commit).key_prefix("effect:").storage_error();
     assert_eq!(harness.drain().await.unwrap().len(), 1);

@@ -9,7 +9,7 @@ use tito_worker::prelude::*;
 
 use crate::support::*;
 
-pub async fn the_next_attempt_reads_the_progress_of_the_last<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn the_next_attempt_reads_the_progress_of_the_last(db: Database, clock: TestClock) {
     publish(&db, [job("import")]).await;
     let queue = TitoQueue::new(db.clone());
     let mut harness = Harness::new(&db, &clock).subscribe("job", move |event: TitoEvent| {
@@ -35,7 +35,7 @@ pub async fn the_next_attempt_reads_the_progress_of_the_last<E: TitoEngine>(db: 
     assert_eq!(seen, [(0, None, false), (1, Some(3), false), (2, Some(6), true)]);
 }
 
-pub async fn a_handler_learns_that_its_event_is_gone<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_handler_learns_that_its_event_is_gone(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("a")]).await;
     let handler_queue = queue.clone();
@@ -58,7 +58,7 @@ pub async fn a_handler_learns_that_its_event_is_gone<E: TitoEngine>(db: E, clock
     assert!(!queue.record_progress(&elsewhere, &1).await.unwrap(), "an event that was not read from a database");
 }
 
-pub async fn a_handler_whose_attempt_is_over_records_nothing<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_handler_whose_attempt_is_over_records_nothing(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("a")]).await;
     let (key, value) = stored(&db, "event:").await.remove(0);
@@ -82,7 +82,7 @@ pub async fn a_handler_whose_attempt_is_over_records_nothing<E: TitoEngine>(db: 
     }
 }
 
-pub async fn progress_that_has_no_room_is_refused<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn progress_that_has_no_room_is_refused(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("a")]).await;
     let (key, value) = stored(&db, "event:").await.remove(0);

@@ -7,23 +7,23 @@ use tito_core::clock::Clock;
 use tito_core::event::{TitoEvent, Topic};
 use tito_core::keys;
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{GroupStart, Resized};
 
 use crate::support::*;
 
-async fn resize<E: TitoEngine>(db: &E, clock: &TestClock, partitions: u16) -> Resized {
+async fn resize(db: &Database, clock: &TestClock, partitions: u16) -> Resized {
     turning(clock, TitoQueue::new(db.clone()).resize_topic("job", partitions)).await.unwrap()
 }
 
-async fn topic<E: TitoEngine>(db: &E) -> Topic {
+async fn topic(db: &Database) -> Topic {
     let tx = db.begin().await.unwrap();
     Topic::read(&tx, "job").await.unwrap()
 }
 
 /// The values of the topic's events by id. Each has to lie once, where it belongs.
-async fn events_in_place<E: TitoEngine>(db: &E, partitions: u16) -> BTreeMap<uuid::Uuid, Vec<u8>> {
+async fn events_in_place(db: &Database, partitions: u16) -> BTreeMap<uuid::Uuid, Vec<u8>> {
     let mut values = BTreeMap::new();
     for (id, (place, event)) in places(db, "event:job:").await {
         assert_eq!(place.partition, keys::partition_of(&event.entity, partitions), "{}", event.entity);
@@ -32,7 +32,7 @@ async fn events_in_place<E: TitoEngine>(db: &E, partitions: u16) -> BTreeMap<uui
     values
 }
 
-pub async fn every_event_goes_to_its_new_partition_as_it_is<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn every_event_goes_to_its_new_partition_as_it_is(db: Database, clock: TestClock) {
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
     let mut partitions = random.u16(1..=12);
@@ -67,8 +67,8 @@ pub async fn every_event_goes_to_its_new_partition_as_it_is<E: TitoEngine>(db: E
     assert_eq!(harness.advance(std::time::Duration::from_secs(3)).await.unwrap().len(), pending);
 }
 
-pub async fn a_change_of_partitions_can_be_interrupted_anywhere<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_change_of_partitions_can_be_interrupted_anywhere(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 2).await.unwrap();
     publish(&db, (0..450).map(job)).await;
@@ -100,7 +100,7 @@ pub async fn a_change_of_partitions_can_be_interrupted_anywhere<E: TitoEngine>(d
     }
 }
 
-pub async fn one_change_of_partitions_at_a_time<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn one_change_of_partitions_at_a_time(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     assert_eq!(resize(&db, &clock, 4).await, Resized::default());
     assert_eq!(topic(&db).await.partitions, 4, "a topic is created with the number");
@@ -115,8 +115,8 @@ pub async fn one_change_of_partitions_at_a_time<E: TitoEngine>(db: E, clock: Tes
     assert!(matches!(refused, Err(TitoError::InvalidName { .. })), "{refused:?}");
 }
 
-pub async fn publishers_and_workers_go_on_while_partitions_change<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn publishers_and_workers_go_on_while_partitions_change(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 3).await.unwrap();
     publish(&db, (0..400).map(job)).await;
@@ -156,8 +156,8 @@ pub async fn publishers_and_workers_go_on_while_partitions_change<E: TitoEngine>
     assert_eq!(stored(&db, "event:").await.len(), 0);
 }
 
-pub async fn several_may_finish_one_change<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn several_may_finish_one_change(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 3).await.unwrap();
     publish(&db, (0..700).map(job)).await;
@@ -189,7 +189,7 @@ pub async fn several_may_finish_one_change<E: TitoEngine>(db: E, clock: TestCloc
     assert_eq!(queue.finish_changes().await.unwrap(), 0);
 }
 
-pub async fn what_is_no_event_survives_a_change_of_partitions<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn what_is_no_event_survives_a_change_of_partitions(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 4).await.unwrap();
     let id = uuid::Uuid::from_u128(7);
@@ -205,7 +205,7 @@ pub async fn what_is_no_event_survives_a_change_of_partitions<E: TitoEngine>(db:
     assert_eq!(stored(&db, "event:").await.len(), 1);
 }
 
-pub async fn groups_change_their_partitions_with_their_topic<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn groups_change_their_partitions_with_their_topic(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 7).await.unwrap();
     turning(&clock, queue.add_group("job", "mail", GroupStart::Now)).await.unwrap();
@@ -234,9 +234,9 @@ pub async fn groups_change_their_partitions_with_their_topic<E: TitoEngine>(db: 
 }
 
 /// Where there are other writers it waits until they know, and the clock of its own machine can be set meanwhile.
-pub async fn a_change_of_partitions_waits_by_the_engines_time<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_change_of_partitions_waits_by_the_engines_time(db: Database, clock: TestClock) {
     let own_clock = TestClock::at(clock.now_millis());
-    let engine = FaultEngine::new(db.clone()).with_foreign_writers().with_clock(own_clock.shared());
+    let engine = FaultEngine::new(db.clone()).with_foreign_writers().with_clock(own_clock.shared()).database();
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 3).await.unwrap();
     publish(&db, (0..20).map(job)).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{Recurrence, WorkerBuilder};
 
@@ -28,25 +28,25 @@ fn cron(name: &str, expression: &str) -> Schedule {
     Schedule::cron(name, expression).publishes(job(name))
 }
 
-async fn put<E: TitoEngine>(db: &E, schedule: Schedule) -> i64 {
+async fn put(db: &Database, schedule: Schedule) -> i64 {
     TitoQueue::new(db.clone()).put_schedule(schedule).await.unwrap().next.unwrap()
 }
 
-async fn next_of<E: TitoEngine>(db: &E, name: &str) -> Option<i64> {
+async fn next_of(db: &Database, name: &str) -> Option<i64> {
     let all = TitoQueue::new(db.clone()).schedules().await.unwrap();
     all.into_iter().find(|schedule| schedule.name == name).unwrap().next
 }
 
 /// A worker that fires schedules and handles nothing, so that what it publishes stays to be counted.
-fn firing_only<E: TitoEngine>(db: &E) -> WorkerBuilder<E> {
+fn firing_only(db: &Database) -> WorkerBuilder {
     Worker::builder(TitoQueue::new(db.clone()))
 }
 
-async fn fire<E: TitoEngine>(db: &E) {
+async fn fire(db: &Database) {
     firing_only(db).build().drain().await.unwrap();
 }
 
-async fn events<E: TitoEngine>(db: &E) -> Vec<TitoEvent> {
+async fn events(db: &Database) -> Vec<TitoEvent> {
     stored(db, "event:").await.iter().map(|(key, value)| TitoEvent::decode(key, value).unwrap()).collect()
 }
 
@@ -55,7 +55,7 @@ fn fired_at(event: &TitoEvent) -> i64 {
 }
 
 /// The firings of a schedule whose events are stored, in order, each as often as it was published.
-async fn fired<E: TitoEngine>(db: &E, name: &str) -> Vec<i64> {
+async fn fired(db: &Database, name: &str) -> Vec<i64> {
     let of_name = |event: &TitoEvent| event.headers["tito-schedule"] == name;
     let mut fired: Vec<_> = events(db).await.iter().filter(|event| of_name(event)).map(fired_at).collect();
     fired.sort_unstable();
@@ -67,7 +67,7 @@ fn multiples(start: i64, end: i64, seconds: i64) -> Vec<i64> {
     (1..=(end - start) / seconds).map(|number| start + number * seconds).collect()
 }
 
-pub async fn a_firing_is_an_event_that_names_its_schedule_and_its_time<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_firing_is_an_event_that_names_its_schedule_and_its_time(db: Database, clock: TestClock) {
     let report = Publish::new("report", "tenant:7").action("nightly").header("lang", "de").payload(&[1, 2]).unwrap();
     let at = put(&db, Schedule::cron("nightly", "0 3 * * *").time_zone("Europe/Berlin").publishes(report)).await;
     assert_eq!(at, 1_767_225_600 + 2 * 3600, "three in the morning of Berlin");
@@ -87,7 +87,7 @@ pub async fn a_firing_is_an_event_that_names_its_schedule_and_its_time<E: TitoEn
     assert_eq!(next_of(&db, "nightly").await, Some(at + 86_400));
 }
 
-pub async fn each_firing_is_published_once_by_workers_that_drain_at_once<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn each_firing_is_published_once_by_workers_that_drain_at_once(db: Database, clock: TestClock) {
     let start = now(&clock);
     put(&db, every("often", 7)).await;
     put(&db, cron("minutely", "* * * * *")).await;
@@ -105,7 +105,7 @@ pub async fn each_firing_is_published_once_by_workers_that_drain_at_once<E: Tito
     assert_eq!(fired(&db, "minutely").await, multiples(start, start + 800, 60));
 }
 
-pub async fn each_firing_is_published_once_by_workers_that_run_at_once<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn each_firing_is_published_once_by_workers_that_run_at_once(db: Database, clock: TestClock) {
     let start = now(&clock);
     put(&db, every("often", 10)).await;
     let workers = [(); 3].map(|()| Running::start(firing_only(&db)));
@@ -121,10 +121,10 @@ pub async fn each_firing_is_published_once_by_workers_that_run_at_once<E: TitoEn
     assert_eq!(fired(&db, "often").await, multiples(start, start + 300, 10));
 }
 
-pub async fn each_firing_is_published_once_while_every_call_may_fail<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn each_firing_is_published_once_while_every_call_may_fail(db: Database, clock: TestClock) {
     let start = now(&clock);
     put(&db, every("often", 10).missed(Missed::All)).await;
-    let faulty = FaultEngine::seeded(db.clone(), tito_testkit::seed());
+    let faulty = FaultEngine::seeded(db.clone(), tito_testkit::seed()).database();
     for call in [Call::Begin, Call::Get, Call::Scan, Call::Put, Call::Commit] {
         faulty.faults().at(call).with_probability(0.05).storage_error();
     }
@@ -141,7 +141,7 @@ pub async fn each_firing_is_published_once_while_every_call_may_fail<E: TitoEngi
     assert_eq!(fired(&db, "often").await, multiples(start, start + 2500, 10));
 }
 
-pub async fn over_a_random_walk_of_the_clock_every_firing_is_published_once<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn over_a_random_walk_of_the_clock_every_firing_is_published_once(db: Database, clock: TestClock) {
     let mut random = fastrand::Rng::with_seed(tito_testkit::seed());
     let start = now(&clock);
     for (name, seconds) in [("a", 1), ("b", 13), ("c", 3600)] {
@@ -164,7 +164,7 @@ pub async fn over_a_random_walk_of_the_clock_every_firing_is_published_once<E: T
     }
 }
 
-pub async fn missed_firings_are_passed_over_or_made_up_for_by_the_policy<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn missed_firings_are_passed_over_or_made_up_for_by_the_policy(db: Database, clock: TestClock) {
     let start = now(&clock);
     let policies = [("skip", Missed::Skip), ("latest", Missed::Latest), ("all", Missed::All)];
     for (name, missed) in policies {
@@ -185,7 +185,7 @@ pub async fn missed_firings_are_passed_over_or_made_up_for_by_the_policy<E: Tito
     }
 }
 
-pub async fn many_missed_firings_are_published_in_bounded_transactions<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn many_missed_firings_are_published_in_bounded_transactions(db: Database, clock: TestClock) {
     let start = now(&clock);
     put(&db, every("all", 1).missed(Missed::All)).await;
     let large = job("large").payload(&"x".repeat(800_000)).unwrap();
@@ -203,10 +203,7 @@ pub async fn many_missed_firings_are_published_in_bounded_transactions<E: TitoEn
     assert_eq!(fired(&db, "large").await, multiples(start, start + 900, 60));
 }
 
-pub async fn a_paused_schedule_publishes_nothing_and_goes_on_when_it_is_resumed<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_paused_schedule_publishes_nothing_and_goes_on_when_it_is_resumed(db: Database, clock: TestClock) {
     let start = now(&clock);
     let queue = TitoQueue::new(db.clone());
     let schedule = || every("often", 10).missed(Missed::All);
@@ -230,7 +227,7 @@ pub async fn a_paused_schedule_publishes_nothing_and_goes_on_when_it_is_resumed<
     }
 }
 
-pub async fn a_removed_schedule_publishes_nothing_more<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_removed_schedule_publishes_nothing_more(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     put(&db, every("often", 10)).await;
     put(&db, every("stays", 10)).await;
@@ -245,10 +242,7 @@ pub async fn a_removed_schedule_publishes_nothing_more<E: TitoEngine>(db: E, clo
     assert_eq!(names, ["stays"]);
 }
 
-pub async fn a_schedule_put_again_keeps_its_next_firing_unless_it_recurs_otherwise<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_schedule_put_again_keeps_its_next_firing_unless_it_recurs_otherwise(db: Database, clock: TestClock) {
     let start = now(&clock);
     put(&db, every("hourly", 3600)).await;
     clock.advance(MINUTE * 90);
@@ -269,15 +263,15 @@ pub async fn a_schedule_put_again_keeps_its_next_firing_unless_it_recurs_otherwi
     assert_eq!((listed.last, listed.missed), (Some(start + 3600), Missed::Latest));
 }
 
-pub async fn putting_an_unchanged_schedule_writes_nothing<E: TitoEngine>(db: E, _: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn putting_an_unchanged_schedule_writes_nothing(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     put(&db, every("hourly", 3600)).await;
     db.faults().reset_counts();
     put(&db, every("hourly", 3600)).await;
     assert_eq!(db.faults().count(Call::Put), 0);
 }
 
-pub async fn a_schedule_begins_at_its_start<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_schedule_begins_at_its_start(db: Database, clock: TestClock) {
     let start = now(&clock);
     assert_eq!(put(&db, every("later", 60).starts_at(start + 90)).await, start + 90);
     assert_eq!(put(&db, every("before", 60).starts_at(start - 45)).await, start + 15);
@@ -287,7 +281,7 @@ pub async fn a_schedule_begins_at_its_start<E: TitoEngine>(db: E, clock: TestClo
     assert_eq!(fired(&db, "later").await, [start + 90, start + 150]);
 }
 
-pub async fn a_schedule_can_have_a_last_firing<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_schedule_can_have_a_last_firing(db: Database, clock: TestClock) {
     let at = put(&db, cron("once", "0 0 12 1 1 * 2026")).await;
     clock.advance(HOUR * 12);
     fire(&db).await;
@@ -296,7 +290,7 @@ pub async fn a_schedule_can_have_a_last_firing<E: TitoEngine>(db: E, clock: Test
     assert_eq!((fired(&db, "once").await, next_of(&db, "once").await), (vec![at], None));
 }
 
-pub async fn a_schedule_can_be_put_again_after_its_last_firing<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_schedule_can_be_put_again_after_its_last_firing(db: Database, clock: TestClock) {
     let once = || cron("once", "0 0 12 1 1 * 2026");
     let at = put(&db, once()).await;
     let queue = TitoQueue::new(db.clone());
@@ -314,7 +308,7 @@ pub async fn a_schedule_can_be_put_again_after_its_last_firing<E: TitoEngine>(db
     assert!(matches!(&other, TitoError::InvalidSchedule { name, .. } if name == "once"), "{other}");
 }
 
-pub async fn local_times_that_clocks_skip_or_repeat_are_fired_once_a_day<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn local_times_that_clocks_skip_or_repeat_are_fired_once_a_day(db: Database, clock: TestClock) {
     // 2026-03-28 and 2026-10-24, 12:00 UTC: the days before the clocks of Berlin are changed at 01:00 UTC.
     for (noon, expected) in [(1_774_699_200, [13 * 3600, 36 * 3600 + 1800]), (1_792_843_200, [45_000, 48_600 + 86_400])]
     {
@@ -331,7 +325,7 @@ pub async fn local_times_that_clocks_skip_or_repeat_are_fired_once_a_day<E: Tito
     }
 }
 
-pub async fn what_can_not_be_a_schedule_is_refused_by_name<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn what_can_not_be_a_schedule_is_refused_by_name(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     let zoned = |zone: &str| cron("bad", "0 3 * * *").time_zone(zone);
     let cases = [
@@ -376,7 +370,7 @@ pub async fn what_can_not_be_a_schedule_is_refused_by_name<E: TitoEngine>(db: E,
     assert_eq!(stored(&db, "schedule:").await, []);
 }
 
-pub async fn a_stored_value_that_is_no_schedule_is_named_and_holds_up_no_other<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_stored_value_that_is_no_schedule_is_named_and_holds_up_no_other(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     put(&db, every("good", 10)).await;
     let due = r#""starts_at":0,"next":0,"event":{"type":"job","entity":"a","action":"b"}"#;
@@ -405,10 +399,7 @@ pub async fn a_stored_value_that_is_no_schedule_is_named_and_holds_up_no_other<E
     assert_eq!(queue.schedules().await.unwrap().len(), 2);
 }
 
-pub async fn a_running_worker_finds_new_schedules_and_sleeps_exactly_until_they_fire<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_running_worker_finds_new_schedules_and_sleeps_exactly_until_they_fire(db: Database, clock: TestClock) {
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);
     for name in ["first", "second"] {
@@ -432,7 +423,7 @@ pub async fn a_running_worker_finds_new_schedules_and_sleeps_exactly_until_they_
     assert_eq!(running.stop().await.done, 2);
 }
 
-pub async fn a_worker_that_is_paused_or_told_not_to_fires_no_schedule<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_worker_that_is_paused_or_told_not_to_fires_no_schedule(db: Database, clock: TestClock) {
     put(&db, every("often", 10)).await;
     clock.advance(MINUTE);
     firing_only(&db).schedules(false).build().drain().await.unwrap();

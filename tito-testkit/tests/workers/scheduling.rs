@@ -6,7 +6,7 @@ use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::keys;
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 
 use crate::support::*;
@@ -14,7 +14,7 @@ use crate::support::*;
 const HOUR: Duration = Duration::from_secs(3600);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-pub async fn an_event_is_handled_at_its_second_and_not_a_millisecond_before<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_event_is_handled_at_its_second_and_not_a_millisecond_before(db: Database, clock: TestClock) {
     publish(&db, [job("a").delay(HOUR)]).await;
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 0);
@@ -22,7 +22,7 @@ pub async fn an_event_is_handled_at_its_second_and_not_a_millisecond_before<E: T
     assert_eq!(harness.advance(MILLISECOND).await.unwrap().len(), 1);
 }
 
-pub async fn a_running_worker_sleeps_exactly_until_the_next_event<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_running_worker_sleeps_exactly_until_the_next_event(db: Database, clock: TestClock) {
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);
     publish(&db, [job("now")]).await;
@@ -40,10 +40,7 @@ pub async fn a_running_worker_sleeps_exactly_until_the_next_event<E: TitoEngine>
     assert_eq!(running.stop().await.done, 2);
 }
 
-pub async fn a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_stands_still<E: TitoEngine>(
-    db: E,
-    _: TestClock,
-) {
+pub async fn a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_stands_still(db: Database, _: TestClock) {
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);
     for number in 0..50 {
@@ -53,8 +50,8 @@ pub async fn a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_st
     assert_eq!(running.stop().await.done, 50);
 }
 
-pub async fn events_of_other_processes_are_found_by_polling<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db).with_foreign_writers();
+pub async fn events_of_other_processes_are_found_by_polling(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).with_foreign_writers().database();
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);
     for number in 0..20 {
@@ -70,8 +67,8 @@ pub async fn events_of_other_processes_are_found_by_polling<E: TitoEngine>(db: E
     running.stop().await;
 }
 
-pub async fn a_poll_of_an_idle_partition_costs_one_scan<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db).with_foreign_writers();
+pub async fn a_poll_of_an_idle_partition_costs_one_scan(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).with_foreign_writers().database();
     with_one_partition(&db).await;
     let (worker, _told) = telling(&db);
     let running = Running::start(worker.schedules(false));
@@ -92,8 +89,8 @@ pub async fn a_poll_of_an_idle_partition_costs_one_scan<E: TitoEngine>(db: E, cl
     running.stop().await;
 }
 
-pub async fn a_slow_read_does_not_delay_what_is_published_after_it<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db);
+pub async fn a_slow_read_does_not_delay_what_is_published_after_it(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     with_one_partition(&db).await;
     let slow = db.faults().at(Call::Scan).nth(1).hold();
     let (worker, mut told) = telling(&db);
@@ -108,7 +105,7 @@ pub async fn a_slow_read_does_not_delay_what_is_published_after_it<E: TitoEngine
     running.stop().await;
 }
 
-pub async fn a_clock_that_jumps_back_delays_nothing_that_is_due_at_once<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_clock_that_jumps_back_delays_nothing_that_is_due_at_once(db: Database, clock: TestClock) {
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);
     publish(&db, [job("before")]).await;
@@ -122,8 +119,8 @@ pub async fn a_clock_that_jumps_back_delays_nothing_that_is_due_at_once<E: TitoE
     running.stop().await;
 }
 
-pub async fn a_worker_that_polls_goes_on_when_the_clock_jumps_back<E: TitoEngine>(db: E, clock: TestClock) {
-    let db = FaultEngine::new(db).with_foreign_writers();
+pub async fn a_worker_that_polls_goes_on_when_the_clock_jumps_back(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).with_foreign_writers().database();
     with_one_partition(&db).await;
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);
@@ -142,7 +139,7 @@ pub async fn a_worker_that_polls_goes_on_when_the_clock_jumps_back<E: TitoEngine
     running.stop().await;
 }
 
-pub async fn a_clock_that_jumps_forward_makes_everything_due_that_it_passes<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_clock_that_jumps_forward_makes_everything_due_that_it_passes(db: Database, clock: TestClock) {
     publish(&db, (1..=100u32).map(|hours| job(hours).delay(HOUR * hours))).await;
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
     assert_eq!(harness.advance(HOUR * 60).await.unwrap().len(), 60);
@@ -151,10 +148,10 @@ pub async fn a_clock_that_jumps_forward_makes_everything_due_that_it_passes<E: T
 
 /// Transactions are held open while others commit and the worker's cursor moves past them; nothing tells of their
 /// commits.
-pub async fn late_commits_are_found_by_reading_the_past_again<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn late_commits_are_found_by_reading_the_past_again(db: Database, clock: TestClock) {
     let seed = tito_testkit::seed();
     let mut random = fastrand::Rng::with_seed(seed);
-    let db = FaultEngine::new(db).with_foreign_writers();
+    let db = FaultEngine::new(db).with_foreign_writers().database();
     with_one_partition(&db).await;
     let queue = TitoQueue::new(db.clone());
     let (worker, mut told) = telling(&db);
@@ -201,7 +198,7 @@ pub async fn late_commits_are_found_by_reading_the_past_again<E: TitoEngine>(db:
     assert_eq!(stored(&db, "event:").await.len(), 0);
 }
 
-pub async fn a_checkpoint_is_written_and_lags_behind_what_is_done<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_checkpoint_is_written_and_lags_behind_what_is_done(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);
@@ -217,7 +214,7 @@ pub async fn a_checkpoint_is_written_and_lags_behind_what_is_done<E: TitoEngine>
     assert!((now - 60..=now - 30).contains(&floor), "{floor} at {now}");
 }
 
-pub async fn a_wrong_checkpoint_loses_nothing<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_wrong_checkpoint_loses_nothing(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     for checkpoint in ["{\"floor\":9999999999}", "{\"floor\":99999999999999}", "{\"floor\":-5}", "{}", "nonsense", ""] {
         put(&db, keys::checkpoint("job", 0), checkpoint).await;
@@ -233,7 +230,7 @@ pub async fn a_wrong_checkpoint_loses_nothing<E: TitoEngine>(db: E, clock: TestC
     }
 }
 
-pub async fn an_event_put_off_to_the_present_is_handled_again_at_once<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn an_event_put_off_to_the_present_is_handled_again_at_once(db: Database, _: TestClock) {
     with_one_partition(&db).await;
     for at in [0, i64::MIN, 1] {
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();

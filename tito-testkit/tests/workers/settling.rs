@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 use tito_worker::prelude::*;
 
 use crate::support::*;
 
 /// A commit is held by the storage while the clock passes all that a transaction may live.
-async fn waits_for_a_commit<E: TitoEngine>(db: FaultEngine<E>, clock: TestClock) {
+async fn waits_for_a_commit(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("first")]).await;
     let unaware = db.begin().await.unwrap();
@@ -37,16 +37,16 @@ async fn waits_for_a_commit<E: TitoEngine>(db: FaultEngine<E>, clock: TestClock)
     turning(&clock, adding).await.unwrap().unwrap();
 }
 
-pub async fn a_commit_under_way_is_waited_for_whatever_the_clock_says<E: TitoEngine>(db: E, clock: TestClock) {
-    waits_for_a_commit(FaultEngine::new(db), clock).await;
+pub async fn a_commit_under_way_is_waited_for_whatever_the_clock_says(db: Database, clock: TestClock) {
+    waits_for_a_commit(FaultEngine::new(db).database(), clock).await;
 }
 
-pub async fn so_it_is_where_others_write_as_well<E: TitoEngine>(db: E, clock: TestClock) {
-    waits_for_a_commit(FaultEngine::new(db).with_foreign_writers(), clock).await;
+pub async fn so_it_is_where_others_write_as_well(db: Database, clock: TestClock) {
+    waits_for_a_commit(FaultEngine::new(db).with_foreign_writers().database(), clock).await;
 }
 
 /// A transaction that nobody ends is not waited for once it is too old to commit.
-pub async fn a_transaction_that_is_left_open_holds_up_nobody_for_ever<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_transaction_that_is_left_open_holds_up_nobody_for_ever(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("first")]).await;
     let open = db.begin().await.unwrap();

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 
 use crate::support::*;
@@ -18,7 +19,7 @@ pub fn strict() -> Subscription {
 }
 
 /// What handlers wrote into the log, in the order of their commits: entity and action.
-pub async fn log<E: TitoEngine>(db: &E) -> Vec<(String, String)> {
+pub async fn log(db: &Database) -> Vec<(String, String)> {
     let entries = stored(db, "log:").await;
     let text = |value: Vec<u8>| String::from_utf8(value).unwrap();
     entries
@@ -28,7 +29,7 @@ pub async fn log<E: TitoEngine>(db: &E) -> Vec<(String, String)> {
 }
 
 /// Notes an event in the log. One row counts the entries, so their order is that of the commits.
-pub async fn note<T: TitoTransaction>(tx: &T, event: &TitoEvent) -> Result<(), TitoError> {
+pub async fn note(tx: &Transaction, event: &TitoEvent) -> Result<(), TitoError> {
     let number: u64 = match tx.get(b"logged").await? {
         Some(value) => std::str::from_utf8(&value).unwrap().parse().unwrap(),
         None => 0,
@@ -45,7 +46,7 @@ pub fn by_entity(log: Vec<(String, String)>) -> BTreeMap<String, Vec<String>> {
     entities
 }
 
-pub async fn later_events_of_an_entity_wait_for_a_failed_one_and_others_go_on<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn later_events_of_an_entity_wait_for_a_failed_one_and_others_go_on(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     for action in ["1", "2", "3"] {
         publish(&db, ["a", "b"].map(|entity| job(entity).action(action))).await;
@@ -66,10 +67,7 @@ pub async fn later_events_of_an_entity_wait_for_a_failed_one_and_others_go_on<E:
     assert!(stored(&db, "event:").await.is_empty());
 }
 
-pub async fn a_running_worker_hands_out_what_waited_once_the_failed_one_is_done<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_running_worker_hands_out_what_waited_once_the_failed_one_is_done(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, (0..300).map(|action| job("a").action(action.to_string()))).await;
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
@@ -101,7 +99,7 @@ pub async fn a_running_worker_hands_out_what_waited_once_the_failed_one_is_done<
     assert_eq!(worker.stop().await.retried, 1);
 }
 
-pub async fn a_failed_event_holds_up_its_entity_for_the_next_worker_too<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_failed_event_holds_up_its_entity_for_the_next_worker_too(db: Database, clock: TestClock) {
     publish(&db, [job("a").action("1"), job("a").action("2")]).await;
     let failing = |_: TitoEvent| async { Done::Err(error("down")) };
     let mut first = Harness::new(&db, &clock).subscribe_with("job", strict(), failing);
@@ -114,7 +112,7 @@ pub async fn a_failed_event_holds_up_its_entity_for_the_next_worker_too<E: TitoE
     assert_eq!(actions, ["1", "2"]);
 }
 
-pub async fn an_entity_goes_on_when_its_event_is_given_up<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn an_entity_goes_on_when_its_event_is_given_up(db: Database, clock: TestClock) {
     publish(&db, [job("a").action("1"), job("a").action("2"), job("a").action("3")]).await;
     let subscription = strict().retry(RetryPolicy::default().attempts(1));
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", subscription, |event: TitoEvent| async move {
@@ -124,7 +122,7 @@ pub async fn an_entity_goes_on_when_its_event_is_given_up<E: TitoEngine>(db: E, 
     assert_eq!((harness.report().dead, harness.report().done), (1, 2));
 }
 
-pub async fn putting_off_keeps_the_order_too<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn putting_off_keeps_the_order_too(db: Database, clock: TestClock) {
     publish(&db, [job("a").action("1"), job("a").action("2")]).await;
     let first_second = (clock.now_millis() / 1000) as i64;
     let mut harness =
@@ -141,10 +139,7 @@ pub async fn putting_off_keeps_the_order_too<E: TitoEngine>(db: E, clock: TestCl
     assert_eq!(by_entity(log(&db).await)["a"], ["1", "2"]);
 }
 
-pub async fn strict_order_holds_while_handlers_fail_and_workers_share_partitions<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn strict_order_holds_while_handlers_fail_and_workers_share_partitions(db: Database, clock: TestClock) {
     let seed = tito_testkit::seed();
     let random = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed)));
     TitoQueue::new(db.clone()).create_topic("job", 2).await.unwrap();
@@ -155,19 +150,15 @@ pub async fn strict_order_holds_while_handlers_fail_and_workers_share_partitions
             Subscription::default().order(Order::Strict).retry(retry.longest_delay(Duration::from_secs(8)));
         let batch = random.lock().unwrap().usize(1..5);
         let builder = Worker::builder(TitoQueue::new(db.clone()));
-        builder.subscribe_transactional(
-            "job",
-            subscription.batch(batch),
-            move |event: TitoEvent, tx: E::Transaction| {
-                let fails = random.lock().unwrap().u8(0..4) == 0;
-                async move {
-                    if fails {
-                        return Err(error("by chance"));
-                    }
-                    note(&tx, &event).await
+        builder.subscribe_transactional("job", subscription.batch(batch), move |event: TitoEvent, tx: Transaction| {
+            let fails = random.lock().unwrap().u8(0..4) == 0;
+            async move {
+                if fails {
+                    return Err(error("by chance"));
                 }
-            },
-        )
+                note(&tx, &event).await
+            }
+        })
     };
     for step in 0..20 {
         let entities = random.lock().unwrap().usize(1..6);
@@ -193,9 +184,9 @@ pub async fn strict_order_holds_while_handlers_fail_and_workers_share_partitions
     }
 }
 
-pub async fn a_late_commit_is_not_overtaken_by_later_events_of_its_entity<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_late_commit_is_not_overtaken_by_later_events_of_its_entity(db: Database, clock: TestClock) {
     // The worker hears nothing of commits, as if they were another process's.
-    let deaf = tito_testkit::FaultEngine::new(db.clone()).with_foreign_writers();
+    let deaf = tito_testkit::FaultEngine::new(db.clone()).with_foreign_writers().database();
     with_one_partition(&db).await;
     let worker = Running::start(Worker::builder(TitoQueue::new(deaf)).subscribe_transactional(
         "job",
@@ -228,8 +219,8 @@ pub async fn a_late_commit_is_not_overtaken_by_later_events_of_its_entity<E: Tit
 }
 
 /// A worker that tells of every event it gets. The first attempts at those with one action wait at a gate and fail.
-fn failing_at_a_gate<E: TitoEngine>(
-    db: &E,
+fn failing_at_a_gate(
+    db: &Database,
     action: &'static str,
 ) -> (Running, Gate, tokio::sync::mpsc::UnboundedReceiver<String>) {
     let (tell, told) = tokio::sync::mpsc::unbounded_channel();
@@ -251,7 +242,7 @@ fn failing_at_a_gate<E: TitoEngine>(
 }
 
 /// Waits until a failed attempt is stored, and until its worker had time to go on.
-async fn failure_is_stored<E: TitoEngine>(db: &E) {
+async fn failure_is_stored(db: &Database) {
     let is_failed = |value: &[u8]| String::from_utf8_lossy(value).contains("\"attempt\":1");
     while !stored(db, "event:").await.iter().any(|(_, value)| is_failed(value)) {
         tokio::task::yield_now().await;
@@ -261,11 +252,8 @@ async fn failure_is_stored<E: TitoEngine>(db: &E) {
     }
 }
 
-pub async fn what_was_committed_late_comes_before_the_next_attempt_of_a_later_event<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
-    let db = FaultEngine::new(db);
+pub async fn what_was_committed_late_comes_before_the_next_attempt_of_a_later_event(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     with_one_partition(&db).await;
     let late = db.begin().await.unwrap();
     TitoQueue::new(db.clone()).publish(job("a").action("first"), &late).await.unwrap();
@@ -288,11 +276,8 @@ pub async fn what_was_committed_late_comes_before_the_next_attempt_of_a_later_ev
     assert_eq!(worker.stop().await.done, 3);
 }
 
-pub async fn a_failure_recorded_while_the_partition_is_begun_anew_holds_up_its_entity<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
-    let db = FaultEngine::new(db);
+pub async fn a_failure_recorded_while_the_partition_is_begun_anew_holds_up_its_entity(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     with_one_partition(&db).await;
     publish(&db, [job("a").action("first")]).await;
     publish(&db, [job("a").action("second")]).await;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 
+use tito_core::Transaction;
 use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::keys::{self, EventPlace, KeyRange};
 use tito_core::prelude::*;
-use tito_testkit::{Call, FaultEngine, TestClock};
+use tito_testkit::{Call, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
 use tokio::sync::{mpsc, oneshot};
@@ -20,12 +21,12 @@ pub fn job(entity: impl ToString) -> Publish {
 }
 
 /// A topic with one partition, so that everything meets in it.
-pub async fn with_one_partition<E: TitoEngine>(db: &E) {
+pub async fn with_one_partition(db: &Database) {
     TitoQueue::new(db.clone()).create_topic("job", 1).await.unwrap();
 }
 
 /// Publishes events in one transaction.
-pub async fn publish<E: TitoEngine>(db: &E, events: impl IntoIterator<Item = Publish>) {
+pub async fn publish(db: &Database, events: impl IntoIterator<Item = Publish>) {
     let events: Vec<_> = events.into_iter().collect();
     let queue = TitoQueue::new(db.clone());
     db.transaction(|tx| async move {
@@ -39,13 +40,13 @@ pub async fn publish<E: TitoEngine>(db: &E, events: impl IntoIterator<Item = Pub
 }
 
 /// The stored keys and values that begin with `prefix`.
-pub async fn stored<E: TitoEngine>(db: &E, prefix: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub async fn stored(db: &Database, prefix: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let tx = db.begin().await.unwrap();
     tx.scan(KeyRange::prefix(prefix), 1_000_000).await.unwrap()
 }
 
 /// Stores bytes as they are.
-pub async fn put<E: TitoEngine>(db: &E, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+pub async fn put(db: &Database, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
     let (key, value) = (key.into(), value.into());
     db.transaction(|tx| async move { tx.put(key, value).await }).await.unwrap();
 }
@@ -65,7 +66,7 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn start<E: TitoEngine>(builder: WorkerBuilder<E>) -> Self {
+    pub fn start(builder: WorkerBuilder) -> Self {
         let (stop, stopped) = oneshot::channel();
         let worker = builder.build();
         let task = tokio::spawn(async move {
@@ -85,7 +86,7 @@ impl Running {
 }
 
 /// A worker of the topic `job` that tells of every event it gets.
-pub fn telling<E: TitoEngine>(db: &E) -> (WorkerBuilder<E>, mpsc::UnboundedReceiver<TitoEvent>) {
+pub fn telling(db: &Database) -> (WorkerBuilder, mpsc::UnboundedReceiver<TitoEvent>) {
     let (tell, told) = mpsc::unbounded_channel();
     let builder = Worker::builder(TitoQueue::new(db.clone())).subscribe("job", move |event: TitoEvent| {
         let tell = tell.clone();
@@ -98,7 +99,7 @@ pub fn telling<E: TitoEngine>(db: &E) -> (WorkerBuilder<E>, mpsc::UnboundedRecei
 }
 
 /// Adds one to the number under a key.
-pub async fn count<T: TitoTransaction>(tx: &T, key: String) -> Result<(), TitoError> {
+pub async fn count(tx: &Transaction, key: String) -> Result<(), TitoError> {
     let stored = tx.get(key.as_bytes()).await?;
     let count = stored.map_or(0, |value| number(&value)) + 1;
     tx.put(key.into_bytes(), count.to_string().into_bytes()).await
@@ -109,7 +110,7 @@ fn number(value: &[u8]) -> u64 {
 }
 
 /// The numbers under the keys that begin with `prefix`.
-pub async fn counts<E: TitoEngine>(db: &E, prefix: &str) -> Vec<u64> {
+pub async fn counts(db: &Database, prefix: &str) -> Vec<u64> {
     stored(db, prefix).await.iter().map(|(_, value)| number(value)).collect()
 }
 
@@ -136,8 +137,8 @@ pub enum Interruption {
 }
 
 /// Runs a call that is interrupted at its n-th commit. Returns whether it came that far.
-pub async fn interrupted<E: TitoEngine, T>(
-    db: &FaultEngine<E>,
+pub async fn interrupted<T>(
+    db: &Database,
     clock: &TestClock,
     (how, n): (Interruption, u64),
     call: impl Future<Output = Result<T, TitoError>>,
@@ -169,7 +170,7 @@ pub async fn interrupted<E: TitoEngine, T>(
 }
 
 /// Where the events lie whose keys begin with `prefix`, by id. Fails if one lies in two places.
-pub async fn places<E: TitoEngine>(db: &E, prefix: &str) -> BTreeMap<uuid::Uuid, (EventPlace, TitoEvent)> {
+pub async fn places(db: &Database, prefix: &str) -> BTreeMap<uuid::Uuid, (EventPlace, TitoEvent)> {
     let mut places = BTreeMap::new();
     for (key, value) in stored(db, prefix).await {
         let place = keys::parse_event(&key).unwrap();
@@ -186,7 +187,7 @@ pub fn seconds(clock: &tito_testkit::TestClock) -> i64 {
 }
 
 /// Adds a group to the topic `job`, without a worker.
-pub async fn with_group<E: TitoEngine>(db: &E, group: &str) {
+pub async fn with_group(db: &Database, group: &str) {
     tito_core::event::Topic::change(db, "job", |mut topic, _| async move {
         topic.groups.insert(group.to_string(), tito_core::event::Group::default());
         Ok(Some(topic))
@@ -196,7 +197,7 @@ pub async fn with_group<E: TitoEngine>(db: &E, group: &str) {
 }
 
 /// The entities of the events that are stored under keys that begin with `prefix`.
-pub async fn entities<E: TitoEngine>(db: &E, prefix: &str) -> Vec<String> {
+pub async fn entities(db: &Database, prefix: &str) -> Vec<String> {
     let events = stored(db, prefix).await;
     events.iter().map(|(key, value)| TitoEvent::decode(key, value).unwrap().entity).collect()
 }

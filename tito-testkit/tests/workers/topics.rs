@@ -9,7 +9,7 @@ use tito_worker::prelude::*;
 
 use crate::support::*;
 
-pub async fn topics_are_listed_in_pages<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn topics_are_listed_in_pages(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     for (name, partitions) in [("user", 4), ("job", 1), ("user created", 9)] {
         queue.create_topic(name, partitions).await.unwrap();
@@ -23,7 +23,7 @@ pub async fn topics_are_listed_in_pages<E: TitoEngine>(db: E, _: TestClock) {
     assert!(error.to_string().contains("topic:bad"), "{error}");
 }
 
-pub async fn pauses_and_history_are_kept_in_the_topic<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn pauses_and_history_are_kept_in_the_topic(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     turning(&clock, queue.add_group("job", "mail", GroupStart::Now)).await.unwrap();
     let topic = async || queue.topics(1, None).await.unwrap().remove(0).1;

@@ -10,7 +10,7 @@ use tito_worker::prelude::*;
 
 use crate::support::*;
 
-async fn publish_unique<E: TitoEngine>(db: &E, event: Publish, unique: Unique) -> Result<Published, TitoError> {
+async fn publish_unique(db: &Database, event: Publish, unique: Unique) -> Result<Published, TitoError> {
     let queue = TitoQueue::new(db.clone());
     db.transaction(|tx| async move { queue.publish_unique(event, unique, &tx).await }).await
 }
@@ -19,7 +19,7 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub async fn a_key_is_published_once_within_its_window<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_key_is_published_once_within_its_window(db: Database, clock: TestClock) {
     let unique = || Unique::key("k").window(secs(60)).keep();
     let Published::New(first) = publish_unique(&db, job("a"), unique()).await.unwrap() else { panic!("not new") };
     let writes = stored(&db, "").await;
@@ -37,7 +37,7 @@ pub async fn a_key_is_published_once_within_its_window<E: TitoEngine>(db: E, clo
     assert_eq!(harness.drain().await.unwrap().len(), 1);
 }
 
-pub async fn of_a_row_of_changes_the_last_one_is_handled_in_every_queue<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn of_a_row_of_changes_the_last_one_is_handled_in_every_queue(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     with_group(&db, "audit").await;
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
@@ -59,10 +59,7 @@ pub async fn of_a_row_of_changes_the_last_one_is_handled_in_every_queue<E: TitoE
     assert_eq!(entities(&db, "event:job@audit:").await, ["3"]);
 }
 
-pub async fn a_replacement_follows_what_is_done_and_takes_the_place_of_what_failed<E: TitoEngine>(
-    db: E,
-    clock: TestClock,
-) {
+pub async fn a_replacement_follows_what_is_done_and_takes_the_place_of_what_failed(db: Database, clock: TestClock) {
     let unique = || Unique::key("k").window(secs(1_000)).replace();
     let retry = RetryPolicy::default().jitter(0.0).first_delay(secs(30));
     let mut harness = Harness::new(&db, &clock).subscribe_with(
@@ -83,7 +80,7 @@ pub async fn a_replacement_follows_what_is_done_and_takes_the_place_of_what_fail
     assert_eq!(handled.iter().map(|handled| handled.event.entity.as_str()).collect::<Vec<_>>(), ["fine"]);
 }
 
-pub async fn a_replacement_disturbs_workers_only_where_it_would_wait_for_long<E: TitoEngine>(db: E, clock: TestClock) {
+pub async fn a_replacement_disturbs_workers_only_where_it_would_wait_for_long(db: Database, clock: TestClock) {
     let revision = async || Topic::read(&db.begin().await.unwrap(), "job").await.unwrap().revision;
     for (waits, raised) in [(10, 0), (11, 1)] {
         publish_unique(&db, job("a"), Unique::key("k").replace()).await.unwrap();
@@ -98,7 +95,7 @@ pub async fn a_replacement_disturbs_workers_only_where_it_would_wait_for_long<E:
     }
 }
 
-pub async fn one_transaction_can_replace_what_it_has_published<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn one_transaction_can_replace_what_it_has_published(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     with_group(&db, "audit").await;
     db.transaction(|tx| async move {
@@ -112,7 +109,7 @@ pub async fn one_transaction_can_replace_what_it_has_published<E: TitoEngine>(db
     assert_eq!(entities(&db, "event:").await, ["2", "2"]);
 }
 
-pub async fn two_tasks_that_debounce_one_key_leave_one_event<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn two_tasks_that_debounce_one_key_leave_one_event(db: Database, _: TestClock) {
     with_one_partition(&db).await;
     let task = |name: &'static str| {
         let db = db.clone();
@@ -133,7 +130,7 @@ pub async fn two_tasks_that_debounce_one_key_leave_one_event<E: TitoEngine>(db: 
     assert!(last.contains(&left[0]), "{left:?} of {last:?}");
 }
 
-pub async fn keys_of_any_text_are_keys_of_their_own<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn keys_of_any_text_are_keys_of_their_own(db: Database, _: TestClock) {
     let names = ["", "a", "a:b", "a b", "a!", "a\"20b", "a;0b", "\u{0}", "🎈", "dedup:job:a"];
     for topic in ["job", "job 2"] {
         for name in names {
@@ -148,7 +145,7 @@ pub async fn keys_of_any_text_are_keys_of_their_own<E: TitoEngine>(db: E, _: Tes
     assert!(matches!(too_long, TitoError::LimitExceeded { .. }), "{too_long:?}");
 }
 
-pub async fn a_window_out_of_its_bounds_is_refused<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn a_window_out_of_its_bounds_is_refused(db: Database, _: TestClock) {
     let ten_years = secs(10 * 365 * 24 * 3_600);
     for (window, said) in [
         (Duration::ZERO, "0ns"),
@@ -169,7 +166,7 @@ pub async fn a_window_out_of_its_bounds_is_refused<E: TitoEngine>(db: E, _: Test
     assert_eq!(stored(&db, "dedup:").await.len(), 2);
 }
 
-pub async fn what_is_no_unique_event_is_an_error_that_names_its_key<E: TitoEngine>(db: E, _: TestClock) {
+pub async fn what_is_no_unique_event_is_an_error_that_names_its_key(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     for value in ["", "{}", "nonsense", r#"{"event":{},"until":1}"#, r#"{"event":null,"until":"soon"}"#] {
         put(&db, keys::unique_event("job", "k"), value).await;

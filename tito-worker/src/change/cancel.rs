@@ -1,13 +1,13 @@
 //! Cancelling.
 
 use tito_core::event::{EventReference, Topic};
-use tito_core::{Result, TitoEngine, TitoTransaction};
+use tito_core::{Result, Transaction};
 
 use super::locate::locate;
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Deletes an event that has not been done, from its topic's own queue and from every group's. Returns whether it
     /// was still in one of them. Dead letters are not touched, and the key of a unique event stays taken: see
     /// [`cancel_unique`](TitoQueue::cancel_unique).
@@ -25,7 +25,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// # use std::time::Duration;
     /// # use tito_core::prelude::*;
     /// # use tito_worker::prelude::*;
-    /// # async fn example<E: TitoEngine>(queue: TitoQueue<E>, tx: E::Transaction) -> Result<(), TitoError> {
+    /// # async fn example(queue: TitoQueue, tx: Transaction) -> Result<(), TitoError> {
     /// let reminder = Publish::new("reminder", "user:17").delay(Duration::from_secs(3600));
     /// let reminder = queue.publish(reminder, &tx).await?;
     /// // Later, in another transaction, from wherever the reference was kept:
@@ -37,7 +37,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for a reference of no topic's, and those of the
     /// engine.
-    pub async fn cancel(&self, event: &EventReference, tx: &E::Transaction) -> Result<bool> {
+    pub async fn cancel(&self, event: &EventReference, tx: &Transaction) -> Result<bool> {
         let located = locate(&self.engine, tx, event).await?;
         for found in &located {
             tx.delete(found.key.clone()).await?;
@@ -53,7 +53,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     ///
     /// # Errors
     /// As [`cancel`](TitoQueue::cancel); [`TitoError::Malformed`](tito_core::TitoError::Malformed).
-    pub async fn cancel_unique(&self, event_type: &str, unique_key: &str, tx: &E::Transaction) -> Result<bool> {
+    pub async fn cancel_unique(&self, event_type: &str, unique_key: &str, tx: &Transaction) -> Result<bool> {
         let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(false) };
         let is_cancelled = self.cancel(row.event(), tx).await?;
         if is_cancelled {

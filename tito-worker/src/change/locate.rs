@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tito_core::event::{EventReference, TitoEvent, Topic, queue_name, started_at};
 use tito_core::keys::{self, KeyRange};
-use tito_core::{Result, TitoEngine, TitoTransaction};
+use tito_core::{Database, Result, Transaction};
 
 /// How many events a search reads at a time.
 const PAGE: usize = 200;
@@ -34,11 +34,7 @@ impl Located {
 ///
 /// Where it was published costs one read of all queues together. In each queue where it is not there, because it was
 /// moved or is done, the rest of its partition is read.
-pub(crate) async fn locate<E: TitoEngine>(
-    engine: &E,
-    tx: &E::Transaction,
-    reference: &EventReference,
-) -> Result<Vec<Located>> {
+pub(crate) async fn locate(engine: &Database, tx: &Transaction, reference: &EventReference) -> Result<Vec<Located>> {
     let (queues, partitions) = places(engine, tx, reference).await?;
     let mut published = Vec::new();
     for queue in &queues {
@@ -65,9 +61,9 @@ pub(crate) async fn locate<E: TitoEngine>(
 
 /// The queues and the partitions that the event may be in. By the topic as the transaction sees it and as publishers of
 /// this process know it: an event of this very transaction may have been written by a later state than it sees.
-async fn places<E: TitoEngine>(
-    engine: &E,
-    tx: &E::Transaction,
+async fn places(
+    engine: &Database,
+    tx: &Transaction,
     reference: &EventReference,
 ) -> Result<(BTreeSet<Arc<str>>, BTreeSet<u16>)> {
     let seen = Topic::read(tx, &reference.event_type).await?;
@@ -84,8 +80,8 @@ async fn places<E: TitoEngine>(
 
 /// Looks where retries move events, which is later; then where only a call to reschedule moves them, which is earlier,
 /// but not before the transaction that published them.
-async fn search<T: TitoTransaction>(
-    tx: &T,
+async fn search(
+    tx: &Transaction,
     queue: &str,
     partitions: &BTreeSet<u16>,
     reference: &EventReference,
@@ -107,8 +103,8 @@ async fn search<T: TitoTransaction>(
     Ok(None)
 }
 
-async fn search_range<T: TitoTransaction>(
-    tx: &T,
+async fn search_range(
+    tx: &Transaction,
     mut range: KeyRange,
     reference: &EventReference,
 ) -> Result<Option<(Vec<u8>, Vec<u8>)>> {

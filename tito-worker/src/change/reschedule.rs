@@ -1,14 +1,14 @@
 //! Rescheduling.
 
 use tito_core::event::{EventReference, TitoEvent, Topic};
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+use tito_core::{Result, TitoError, Transaction, keys};
 
 use super::locate::locate;
 use crate::again::{self, Again};
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Puts an event that has not been done to another time, in Unix seconds from 0 to 9,999,999,999, in its topic's own
     /// queue and in every group's; at once if that is past. Its failed attempts still count. Returns its new reference,
     /// or `None` if it is in none of the queues any more.
@@ -23,7 +23,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         &self,
         event: &EventReference,
         seconds: i64,
-        tx: &E::Transaction,
+        tx: &Transaction,
     ) -> Result<Option<EventReference>> {
         if !(0..=keys::MAX_EVENT_SECONDS).contains(&seconds) {
             return Err(TitoError::InvalidTimestamp { event: event.event_type.clone(), seconds });
@@ -61,7 +61,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         event_type: &str,
         unique_key: &str,
         seconds: i64,
-        tx: &E::Transaction,
+        tx: &Transaction,
     ) -> Result<Option<EventReference>> {
         let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(None) };
         let Some(event) = self.reschedule(row.event(), seconds, tx).await? else { return Ok(None) };

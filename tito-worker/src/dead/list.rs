@@ -1,10 +1,10 @@
 //! Finds dead letters.
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use tito_core::KeyText;
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, check_queue_name};
 use tito_core::keys::{self, KeyRange};
-use tito_core::{KeyText, TitoEngine, TitoTransaction};
 
 use crate::batches::STEP;
 use crate::inspect::shown_bytes;
@@ -49,7 +49,7 @@ impl Serialize for DeadLetter {
     }
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Up to `limit` dead letters of a queue, `{type}` or `{type}@{group}`, by partition and then by the second at which
     /// they were given up, after the one with the key `after`.
     ///

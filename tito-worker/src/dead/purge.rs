@@ -1,13 +1,13 @@
 //! Deletes dead letters.
 
 use tito_core::event::check_queue_name;
-use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
+use tito_core::{KeyText, Result, Transaction, keys};
 
 use super::list::DeadLetter;
 use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Deletes the dead letter with this key for good, however many others there are. Returns whether it was there.
     ///
     /// # Errors
@@ -18,7 +18,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         if !keys::dead_events(queue).contains(key) {
             return Ok(false);
         }
-        let purge = |tx: E::Transaction| async move {
+        let purge = |tx: Transaction| async move {
             let is_there = tx.get(key).await?.is_some();
             if is_there {
                 tx.delete(key.to_vec()).await?;
@@ -44,7 +44,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// ```
     /// # use tito_core::prelude::*;
     /// # use tito_worker::prelude::*;
-    /// # async fn example(queue: TitoQueue<impl TitoEngine>, before: i64) -> Result<(), TitoError> {
+    /// # async fn example(queue: TitoQueue<Database>, before: i64) -> Result<(), TitoError> {
     /// let old = |letter: &tito_worker::DeadLetter| letter.given_up_at().is_some_and(|seconds| seconds < before);
     /// let purged = queue.purge_dead_letters_where("mail", old).await?;
     /// println!("{purged} were given up long ago");
@@ -60,7 +60,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         is_chosen: impl Fn(&DeadLetter) -> bool + Send + Sync,
     ) -> Result<u64> {
         check_queue_name(queue)?;
-        in_batches(&self.engine, keys::dead_events(queue), move |tx: E::Transaction, page| {
+        in_batches(&self.engine, keys::dead_events(queue), move |tx: Transaction, page| {
             let letters = page.into_iter().map(DeadLetter::new);
             let chosen: Vec<_> = letters.filter(&is_chosen).map(|letter| letter.key.as_bytes().to_vec()).collect();
             async move {

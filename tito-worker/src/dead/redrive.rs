@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tito_core::engine::Limits;
 use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
-use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
+use tito_core::{Database, KeyText, Result, Transaction, keys};
 use uuid::Uuid;
 
 use crate::again::{self, Again};
@@ -24,7 +24,7 @@ pub struct Redriven {
     pub skipped: u64,
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Makes the dead letter with this key due again, as [`redrive_where`](TitoQueue::redrive_where) does, however many
     /// others there are. Returns whether it was there and is an event.
     ///
@@ -36,7 +36,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         if !keys::dead_events(queue).contains(key) {
             return Ok(false);
         }
-        let redrive = |tx: E::Transaction| async move { move_back(&tx, queue, vec![key.to_vec()]).await };
+        let redrive = |tx: Transaction| async move { move_back(&tx, queue, vec![key.to_vec()]).await };
         Ok(self.engine.transaction(redrive).await? > 0)
     }
 
@@ -66,7 +66,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// ```
     /// # use tito_core::prelude::*;
     /// # use tito_worker::prelude::*;
-    /// # async fn example(queue: TitoQueue<impl TitoEngine>) -> Result<(), TitoError> {
+    /// # async fn example(queue: TitoQueue<Database>) -> Result<(), TitoError> {
     /// let redriven = queue
     ///     .redrive_where("mail@billing", |event| {
     ///         event.failures.last().is_some_and(|failure| failure.error.contains("connection refused"))
@@ -124,8 +124,8 @@ impl Chosen {
 }
 
 /// The dead letters that are to be redriven, and how many entries are no events.
-async fn choose<E: TitoEngine>(
-    engine: &E,
+async fn choose(
+    engine: &Database,
     queue: &str,
     latest: i64,
     is_chosen: impl Fn(&TitoEvent) -> bool + Send + Sync,
@@ -162,7 +162,7 @@ fn entries_of_a_step(rest: &[Chosen], limits: &Limits) -> usize {
 }
 
 /// Workers do not look for events where these are put: the new revision of the topic makes them.
-async fn move_back<T: TitoTransaction>(tx: &T, queue: &Arc<str>, letters: Vec<Vec<u8>>) -> Result<u64> {
+async fn move_back(tx: &Transaction, queue: &Arc<str>, letters: Vec<Vec<u8>>) -> Result<u64> {
     let stored = tx.batch_get(letters.clone()).await?;
     // Others may have been redriven or purged meanwhile.
     let found = letters.iter().zip(stored).filter_map(|(key, value)| TitoEvent::decode(key, &value?).ok());

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 use tito_core::event::{TitoEvent, check_queue_name};
-use tito_core::{KeyText, Result, TitoEngine, keys};
+use tito_core::{KeyText, Result, keys};
 
 use crate::inspect::{read_event, serialize_bytes, serialize_key};
 use crate::pages::DoneWalk;
@@ -25,7 +25,7 @@ pub struct DoneEvent {
     pub bytes: Option<Vec<u8>>,
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Up to `limit` events of a queue that were done from one second on and before another, by partition and then
     /// oldest first, after the one with the key `after`. The queue is a topic's own, `{type}`, or a group's,
     /// `{type}@{group}`.

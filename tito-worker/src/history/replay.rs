@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use tito_core::engine::KeyValue;
 use tito_core::event::{Topic, check_queue_name, topic_of};
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+use tito_core::{Database, Result, TitoError, Transaction, keys};
 use uuid::Uuid;
 
 use crate::again::{self, Again};
@@ -25,7 +25,7 @@ pub struct Replayed {
     pub skipped: u64,
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Makes everything that was done in the queue `from`, from one second on and before another, due in the queue
     /// `into` of the same topic, a topic's own, `{type}`, or a group's, `{type}@{group}`. The history stays.
     ///
@@ -50,7 +50,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     ///
     /// # Errors
     /// As [`replay`](TitoQueue::replay).
-    pub async fn replaying(&self, from: &str, seconds: Range<i64>, into: &str) -> Result<Replay<E>> {
+    pub async fn replaying(&self, from: &str, seconds: Range<i64>, into: &str) -> Result<Replay> {
         check_queue_name(from)?;
         check_queue_name(into)?;
         let invalid = |reason| TitoError::InvalidName { what: "queue to replay into", name: into.to_string(), reason };
@@ -80,8 +80,8 @@ impl<E: TitoEngine> TitoQueue<E> {
 /// A replay under way. Dropping it ends it; what was replayed by then stays replayed.
 #[derive(Debug)]
 #[must_use = "it does nothing until it is stepped"]
-pub struct Replay<E> {
-    queue: TitoQueue<E>,
+pub struct Replay {
+    queue: TitoQueue,
     event_type: String,
     into: Arc<str>,
     seconds: Range<i64>,
@@ -100,7 +100,7 @@ struct Step {
     skipped: u64,
 }
 
-impl<E: TitoEngine> Replay<E> {
+impl Replay {
     /// Replays up to 200 events in one transaction. Returns whether there may be more.
     ///
     /// # Errors
@@ -144,8 +144,8 @@ impl<E: TitoEngine> Replay<E> {
     }
 }
 
-async fn copy<T: TitoTransaction>(
-    tx: &T,
+async fn copy(
+    tx: &Transaction,
     into: &Arc<str>,
     topic: &Topic,
     page: Vec<KeyValue>,
@@ -181,7 +181,7 @@ async fn copy<T: TitoTransaction>(
     Ok(())
 }
 
-async fn pending_ids<E: TitoEngine>(engine: &E, queue: &str) -> Result<HashSet<Uuid>> {
+async fn pending_ids(engine: &Database, queue: &str) -> Result<HashSet<Uuid>> {
     let mut pages = Pages::new(engine, keys::events_of_queue(queue));
     let mut ids = HashSet::new();
     while let Some((page, _)) = pages.next().await? {

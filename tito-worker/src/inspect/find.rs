@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tito_core::event::{EventReference, TitoEvent, Topic, queue_name};
-use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, check_event_type, keys};
+use tito_core::{KeyText, Result, Transaction, check_event_type, keys};
 use uuid::Uuid;
 
 use super::shown::serialize_key;
@@ -37,7 +37,7 @@ pub struct FoundEvent {
     pub event: Option<TitoEvent>,
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Where an event is that has not been done, in its topic's own queue and in every group's. Costs what
     /// [`cancel`](TitoQueue::cancel) costs. For one that is not there any more see [`find_by_id`](TitoQueue::find_by_id).
     ///
@@ -72,7 +72,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
     pub async fn find_by_id(&self, event_type: &str, id: Uuid) -> Result<Vec<FoundEvent>> {
         check_event_type(event_type)?;
-        let read = |tx: E::Transaction| async move { Topic::read(&tx, event_type).await };
+        let read = |tx: Transaction| async move { Topic::read(&tx, event_type).await };
         let topic = self.engine.transaction(read).await?;
         let groups = topic.groups.keys().map(|group| queue_name(event_type, Some(group)));
         let mut all = Vec::new();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tito_core::event::{TitoEvent, check_queue_name};
-use tito_core::{KeyText, Result, TitoEngine, TitoTransaction, keys};
+use tito_core::{KeyText, Result, Transaction, keys};
 
 use super::shown::{serialize_bytes, serialize_key};
 use super::state::{PendingState, read_event};
@@ -25,7 +25,7 @@ pub struct PendingEvent {
     pub bytes: Option<Vec<u8>>,
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Up to `limit` events of a queue that have not been done, by partition and then as they fall due, after the one
     /// with the key `after`, as one snapshot shows them. Those that are being handled are among them.
     ///
@@ -35,8 +35,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         check_queue_name(queue)?;
         let all = keys::events_of_queue(queue);
         let range = after.map_or(all.clone(), |key| all.after(key.as_bytes()));
-        let read =
-            |tx: E::Transaction| async move { Ok((tx.scan(range, limit).await?, tx.start_timestamp().seconds())) };
+        let read = |tx: Transaction| async move { Ok((tx.scan(range, limit).await?, tx.start_timestamp().seconds())) };
         let (found, now) = self.engine.transaction(read).await?;
         Ok(found.into_iter().map(|(key, bytes)| pending(key, bytes, now)).collect())
     }

@@ -1,14 +1,14 @@
 //! Deletes what is pending.
 
+use tito_core::Result;
 use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
 use tito_core::keys;
-use tito_core::{Result, TitoEngine, TitoTransaction};
 
 use crate::change::holds_up_until;
 use crate::pages::PAGE;
 use crate::queue::TitoQueue;
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Deletes everything in a queue that has not been done, for good, and returns how much it was. Other queues of the
     /// topic, dead letters and history stay. What is being handled is treated as by [`cancel`](TitoQueue::cancel).
     ///

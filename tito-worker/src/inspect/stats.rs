@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 use serde::Serialize;
 use tito_core::event::{Topic, check_queue_name, topic_of};
 use tito_core::keys::{self, KeyRange};
-use tito_core::{Result, TitoEngine};
+use tito_core::{Result, Transaction};
 
 use super::state::{PendingState, read_event};
 use crate::membership::in_flight;
@@ -124,7 +124,7 @@ impl Kind {
     }
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Counts what is in a queue, a topic's own, `{type}`, or a group's, `{type}@{group}`: in each partition exactly up
     /// to 10,000 events of a kind, the earliest ones.
     ///
@@ -145,7 +145,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         check_queue_name(queue)?;
         let event_type = topic_of(queue).0;
         let read =
-            |tx: E::Transaction| async move { Ok((Topic::read(&tx, event_type).await?, in_flight(&tx, queue).await?)) };
+            |tx: Transaction| async move { Ok((Topic::read(&tx, event_type).await?, in_flight(&tx, queue).await?)) };
         let (topic, in_flight) = self.engine.transaction(read).await?;
         let counted_at = self.engine.timestamp().await?.seconds();
         let empty = (0..topic.served_partitions()).map(|partition| (partition, Counts::default()));

@@ -10,7 +10,7 @@ mod sweep;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tito_core::{Result, TitoEngine};
+use tito_core::Result;
 use tokio::sync::watch;
 
 use self::sweep::Sweep;
@@ -31,7 +31,7 @@ const STEP_PAUSE: Duration = Duration::from_millis(20);
 const FRUITLESS_STEPS: usize = 10;
 
 /// Looks after queues until it is stopped. Every worker of a fleet does so, at other times, and gives way where two meet.
-pub(crate) async fn run<E: TitoEngine>(queue: TitoQueue<E>, queues: Vec<Arc<str>>, mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: watch::Receiver<bool>) {
     if queues.is_empty() {
         return;
     }
@@ -58,7 +58,7 @@ pub(crate) async fn run<E: TitoEngine>(queue: TitoQueue<E>, queues: Vec<Arc<str>
     }
 }
 
-async fn look<E: TitoEngine>(queue: &TitoQueue<E>, sweep: &mut Sweep) -> Result<()> {
+async fn look(queue: &TitoQueue, sweep: &mut Sweep) -> Result<()> {
     sweep.look_again();
     let mut fruitless = 0;
     while let Some(swept) = sweep.step(&queue.engine).await? {
@@ -76,12 +76,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use tito_core::embedded::EmbeddedBackend;
-    use tito_core::{TitoError, TitoTransaction, keys};
+    use tito_core::{Database, TitoError, keys};
 
     use super::*;
     use crate::worker::Worker;
 
-    async fn is_stored(db: &EmbeddedBackend, key: &[u8]) -> bool {
+    async fn is_stored(db: &Database, key: &[u8]) -> bool {
         db.begin().await.unwrap().get(key).await.unwrap().is_some()
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tito_core::event::{Topic, check_queue_name, topic_of};
 use tito_core::keys::{self, KeyRange};
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, TxOptions};
+use tito_core::{Database, Result, TitoError, Transaction, TxOptions};
 
 use crate::pages::DoneWalk;
 use crate::queue::TitoQueue;
@@ -38,7 +38,7 @@ impl AddAssign for Swept {
     }
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Deletes, by the engine's time, what a queue has kept long enough: events that were done longer ago than the
     /// topic's history goes back, and the keys of unique events of its topic whose window has ended. In transactions of
     /// at most 200 keys; where one meets another transaction it leaves the rest to the next sweep.
@@ -85,7 +85,7 @@ impl Sweep {
     }
 
     /// One transaction, and what it deleted; `None` at the end.
-    pub(super) async fn step<E: TitoEngine>(&mut self, engine: &E) -> Result<Option<Swept>> {
+    pub(super) async fn step(&mut self, engine: &Database) -> Result<Option<Swept>> {
         if let Some(walk) = self.done.take() {
             let (step, rest) = given_way(sweep_done(engine, &self.queue, walk).await)?;
             self.done = rest;
@@ -112,9 +112,9 @@ fn once() -> TxOptions {
     TxOptions::default().max_attempts(1)
 }
 
-async fn sweep_done<E: TitoEngine>(engine: &E, queue: &str, walk: DoneWalk) -> Result<(u64, Option<DoneWalk>)> {
+async fn sweep_done(engine: &Database, queue: &str, walk: DoneWalk) -> Result<(u64, Option<DoneWalk>)> {
     engine
-        .transaction_with(once(), |tx: E::Transaction| async move {
+        .transaction_with(once(), |tx: Transaction| async move {
             let kept = Topic::read(&tx, topic_of(queue).0).await?.history_seconds;
             let first_kept = tx.start_timestamp().seconds().saturating_sub_unsigned(kept).max(0);
             let mut walk = walk;
@@ -128,9 +128,9 @@ async fn sweep_done<E: TitoEngine>(engine: &E, queue: &str, walk: DoneWalk) -> R
         .await
 }
 
-async fn sweep_unique<E: TitoEngine>(engine: &E, range: KeyRange) -> Result<(u64, Option<KeyRange>)> {
+async fn sweep_unique(engine: &Database, range: KeyRange) -> Result<(u64, Option<KeyRange>)> {
     engine
-        .transaction_with(once(), |tx: E::Transaction| async move {
+        .transaction_with(once(), |tx: Transaction| async move {
             let page = tx.scan(range.clone(), STEP).await?;
             let now = tx.start_timestamp().seconds();
             let rest = page.last().filter(|_| page.len() == STEP).map(|(last, _)| range.after(last));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoEngine, TitoTransaction};
+use tito_core::{Result, Transaction};
 
 use super::Membership;
 use super::holdings::HeldPartition;
@@ -15,7 +15,7 @@ use super::member::MemberRow;
 /// How many leases one transaction writes.
 const STEP: usize = 100;
 
-impl<E: TitoEngine> Membership<E> {
+impl Membership {
     /// Claims those of the partitions of a queue that are free. Returns whether all were.
     pub(super) async fn claim(&self, queue: &Arc<str>, partitions: &[u16]) -> Result<bool> {
         let mut all_claimed = true;
@@ -32,7 +32,7 @@ impl<E: TitoEngine> Membership<E> {
         Ok(all_claimed)
     }
 
-    async fn claim_in(&self, tx: &E::Transaction, queue: &Arc<str>, partitions: &[u16]) -> Result<Vec<HeldPartition>> {
+    async fn claim_in(&self, tx: &Transaction, queue: &Arc<str>, partitions: &[u16]) -> Result<Vec<HeldPartition>> {
         if !self.is_live_at(tx.start_timestamp()) {
             return Ok(Vec::new());
         }
@@ -72,7 +72,7 @@ impl<E: TitoEngine> Membership<E> {
     }
 
     /// The rows of the other members that own these leases, by key, and whether they live.
-    async fn others_among(&self, tx: &E::Transaction, rows: &[LeaseRow]) -> Result<BTreeMap<Vec<u8>, bool>> {
+    async fn others_among(&self, tx: &Transaction, rows: &[LeaseRow]) -> Result<BTreeMap<Vec<u8>, bool>> {
         let others = rows.iter().filter(|row| row.member != Some(self.id)).filter_map(LeaseRow::owner_key);
         let mut owners: BTreeMap<_, _> = others.map(|key| (key, false)).collect();
         let now = tx.start_timestamp().physical_millis();
@@ -104,7 +104,7 @@ impl<E: TitoEngine> Membership<E> {
         Ok(())
     }
 
-    async fn give_back_in(&self, tx: &E::Transaction, leases: &[HeldPartition]) -> Result<()> {
+    async fn give_back_in(&self, tx: &Transaction, leases: &[HeldPartition]) -> Result<()> {
         let keys: Vec<_> = leases.iter().map(|held| Lease::key(&held.queue, held.partition)).collect();
         let stored = tx.batch_get(keys.clone()).await?;
         for ((held, key), value) in leases.iter().zip(keys).zip(stored) {

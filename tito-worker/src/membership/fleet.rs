@@ -6,7 +6,7 @@ use futures::FutureExt;
 use tito_core::engine::KeyValue;
 use tito_core::keys::{self, KeyRange};
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoEngine, TitoTransaction};
+use tito_core::{Result, Transaction};
 use uuid::Uuid;
 
 use super::Membership;
@@ -35,7 +35,7 @@ impl Fleet {
     }
 }
 
-impl<E: TitoEngine> Membership<E> {
+impl Membership {
     pub(super) async fn read_fleet(&self) -> Result<Fleet> {
         let reading = self.engine.transaction(|tx| async move {
             Ok((tx.start_timestamp().physical_millis(), all_of(&tx, keys::members(&self.fleet)).await?))
@@ -77,7 +77,7 @@ impl<E: TitoEngine> Membership<E> {
 }
 
 /// Everything in a range, read in pages.
-pub(super) async fn all_of<T: TitoTransaction>(tx: &T, mut range: KeyRange) -> Result<Vec<KeyValue>> {
+pub(super) async fn all_of(tx: &Transaction, mut range: KeyRange) -> Result<Vec<KeyValue>> {
     let mut all = Vec::new();
     loop {
         let page = tx.scan(range.clone(), PAGE).await?;

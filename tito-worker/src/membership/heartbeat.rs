@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use futures::FutureExt;
 use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction, check_name, keys};
+use tito_core::{Result, Timestamp, check_name, keys};
 
 use super::Membership;
 use super::member::MemberRow;
@@ -20,7 +20,7 @@ pub(super) struct Life {
     is_leaving: bool,
 }
 
-impl<E: TitoEngine> Membership<E> {
+impl Membership {
     /// Writes the member's row.
     pub(super) async fn heartbeat(&self) -> Result<()> {
         check_name("fleet", &self.fleet)?;

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use serde::Serialize;
 use tito_core::event::check_queue_name;
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoEngine, TitoTransaction, check_name, keys};
+use tito_core::{Result, Transaction, check_name, keys};
 use uuid::Uuid;
 
 use super::fleet::all_of;
@@ -50,7 +50,7 @@ pub struct LeaseInfo {
     pub epoch: u64,
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// The members of a fleet, dead ones included that have not been removed yet.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl<E: TitoEngine> TitoQueue<E> {
 
 /// How many events of a queue the live members of its fleets were working on at their last heartbeats. A row that can't
 /// be read says nothing.
-pub(crate) async fn in_flight<T: TitoTransaction>(tx: &T, queue: &str) -> Result<u64> {
+pub(crate) async fn in_flight(tx: &Transaction, queue: &str) -> Result<u64> {
     let leases = all_of(tx, keys::leases(queue)).await?;
     let leases = leases.iter().filter_map(|(key, value)| LeaseRow::decode(key, value).ok());
     let fleets: BTreeSet<String> = leases.filter_map(|lease| lease.fleet).collect();

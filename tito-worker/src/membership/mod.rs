@@ -24,8 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use tito_core::clock::Clock;
-use tito_core::engine::Announcement;
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+use tito_core::engine::Signal;
+use tito_core::{Database, Result, TitoError, Transaction, keys};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
@@ -39,8 +39,8 @@ use heartbeat::Life;
 use holdings::Holdings;
 
 /// One worker's membership of a fleet.
-pub(crate) struct Membership<E> {
-    engine: E,
+pub(crate) struct Membership {
+    engine: Database,
     fleet: String,
     /// What members of this process wake each other by.
     bell: Arc<str>,
@@ -59,9 +59,9 @@ pub(crate) struct Membership<E> {
     nudge: Notify,
 }
 
-impl<E: TitoEngine> Membership<E> {
+impl Membership {
     /// A worker that is to become a member of `fleet` and to share in the partitions of `queues`.
-    pub(crate) fn new(engine: E, fleet: String, options: MembershipOptions, queues: Vec<Arc<str>>) -> Self {
+    pub(crate) fn new(engine: Database, fleet: String, options: MembershipOptions, queues: Vec<Arc<str>>) -> Self {
         Self {
             engine,
             bell: format!("member:{fleet}").into(),
@@ -117,9 +117,9 @@ impl<E: TitoEngine> Membership<E> {
     }
 
     /// Wakes the fleet's members in this process when the transaction is committed.
-    fn ring(&self, tx: &E::Transaction) {
+    fn ring(&self, tx: &Transaction) {
         let key = keys::member(&self.fleet, self.id);
-        tx.outbox().announce(Announcement { event_type: self.bell.clone(), partition: 0, key });
+        tx.signal(Signal { channel: self.bell.clone(), number: 0, payload: key });
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::try_join_all;
 use tito_core::event::{Topic, topic_of};
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoEngine, TitoError, keys};
+use tito_core::{Result, TitoError, Transaction, keys};
 
 use super::Membership;
 use super::fleet::{Fleet, all_of};
@@ -26,7 +26,7 @@ pub(crate) enum Round {
     Waiting,
 }
 
-impl<E: TitoEngine> Membership<E> {
+impl Membership {
     /// Makes one round.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl<E: TitoEngine> Membership<E> {
     async fn look_after(&self, fleet: &Fleet, queues: &[Arc<str>]) -> Result<Round> {
         let reading = self.engine.transaction(|tx| async move {
             let tx = &tx;
-            try_join_all(queues.iter().map(|queue| read_or_pass_over::<E>(tx, queue))).await
+            try_join_all(queues.iter().map(|queue| read_or_pass_over(tx, queue))).await
         });
         let mut round = Round::Settled;
         for state in self.call("reading leases", reading.boxed()).await? {
@@ -78,8 +78,8 @@ impl<E: TitoEngine> Membership<E> {
 }
 
 /// A queue, or none if its topic can't be read: the others go on.
-async fn read_or_pass_over<E: TitoEngine>(tx: &E::Transaction, queue: &Arc<str>) -> Result<Option<QueueState>> {
-    match read::<E>(tx, queue).await {
+async fn read_or_pass_over(tx: &Transaction, queue: &Arc<str>) -> Result<Option<QueueState>> {
+    match read(tx, queue).await {
         Ok(state) => Ok(Some(state)),
         Err(error @ TitoError::Malformed { .. }) => {
             tracing::warn!(%queue, %error, "the partitions of a queue stay where they are");
@@ -89,7 +89,7 @@ async fn read_or_pass_over<E: TitoEngine>(tx: &E::Transaction, queue: &Arc<str>)
     }
 }
 
-async fn read<E: TitoEngine>(tx: &E::Transaction, queue: &Arc<str>) -> Result<QueueState> {
+async fn read(tx: &Transaction, queue: &Arc<str>) -> Result<QueueState> {
     let topic = Topic::read(tx, topic_of(queue).0).await?;
     let mut leases = BTreeMap::new();
     for (key, value) in all_of(tx, keys::leases(queue)).await? {

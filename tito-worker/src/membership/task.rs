@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use tito_core::{Result, TitoEngine, TitoTransaction, keys};
+use tito_core::{Result, keys};
 use tokio::sync::watch;
 
 use super::Membership;
@@ -12,7 +12,7 @@ use super::round::Round;
 /// A member that waits for something looks this many times as often.
 const HASTE: u64 = 5;
 
-impl<E: TitoEngine> Membership<E> {
+impl Membership {
     /// Works until `stopped` is true (or its sender is gone), gives up all partitions, and leaves once every partition
     /// that was [begun](Membership::begin) has been [released](Membership::release). Returns at once when
     /// [`leave`](Membership::leave) is called meanwhile, or the engine is closed: nobody can say that it leaves then.
@@ -52,7 +52,7 @@ impl<E: TitoEngine> Membership<E> {
     /// Rounds until nothing is held any more after the holdings were closed.
     async fn rounds(&self) {
         let clock = self.clock();
-        let bell = self.engine.context().wakeups.register(&self.bell, 0);
+        let bell = self.engine.shared().listen(&self.bell, 0);
         loop {
             let began = clock.now_millis();
             let round = self.round().await;

@@ -11,7 +11,7 @@ use ::metrics::{Unit, gauge, histogram};
 
 use super::observer::HandledAs;
 
-pub use tito_core::engine::PUBLISHED;
+pub use tito_core::event::PUBLISHED;
 
 /// The label of every metric: the topic.
 pub const TOPIC: &str = "topic";

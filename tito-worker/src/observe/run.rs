@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use tito_core::TitoEngine;
+use tito_core::Database;
 use tito_core::event::TitoEvent;
 use tito_core::trace::TraceContext;
 use tracing::{Instrument, Span};
@@ -25,12 +25,12 @@ impl Observe {
     }
 
     /// An event is handed out.
-    pub(crate) fn hand_out<E: TitoEngine>(&self, engine: &E, partition: u16, event: &TitoEvent) -> Run<'_> {
+    pub(crate) fn hand_out(&self, engine: &Database, partition: u16, event: &TitoEvent) -> Run<'_> {
         self.meters.handed_out(engine.clock().now_millis().saturating_sub(due_millis(event)));
         self.observers.tell(|observer| observer.handed_out(event));
         // The work of the handler is a new caller within the trace.
         let trace = event.trace_context().map(|trace| trace.child());
-        let span = handle_span(&self.topic, partition, event, trace.as_ref(), engine.context().propagator());
+        let span = handle_span(&self.topic, partition, event, trace.as_ref(), engine.propagator().as_deref());
         Run {
             observe: self,
             event: (!self.observers.are_none()).then(|| Box::new(event.clone())),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+use tito_core::{Result, TitoError, Transaction, keys};
 
 use super::store::PAGE;
 use super::stored::Stored;
@@ -22,14 +22,14 @@ pub(crate) struct Round {
 }
 
 /// Rounds over all schedules.
-pub(crate) struct Rounds<E> {
-    queue: TitoQueue<E>,
+pub(crate) struct Rounds {
+    queue: TitoQueue,
     /// The schedules whose failure was logged, so that it is not logged in every round.
     failed: BTreeSet<Vec<u8>>,
 }
 
-impl<E: TitoEngine> Rounds<E> {
-    pub(crate) fn new(queue: TitoQueue<E>) -> Self {
+impl Rounds {
+    pub(crate) fn new(queue: TitoQueue) -> Self {
         Self { queue, failed: BTreeSet::new() }
     }
 
@@ -85,8 +85,8 @@ impl<E: TitoEngine> Rounds<E> {
 
 /// Publishes up to `limit` due firings of a schedule and stores the next one, in one transaction. Two workers that do so
 /// conflict in the schedule's key, so each firing is published once.
-async fn fire<E: TitoEngine>(queue: &TitoQueue<E>, key: &[u8], limit: usize) -> Result<(usize, Option<i64>)> {
-    let publish = |tx: E::Transaction| async move {
+async fn fire(queue: &TitoQueue, key: &[u8], limit: usize) -> Result<(usize, Option<i64>)> {
+    let publish = |tx: Transaction| async move {
         let Some(bytes) = tx.get(key).await? else { return Ok((0, None)) };
         let (name, mut stored) = Stored::read(key, &bytes)?;
         let now = tx.start_timestamp().seconds();

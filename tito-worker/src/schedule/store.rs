@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+use tito_core::{Result, TitoError, Transaction, keys};
 
 use super::definition::Schedule;
 use super::missed::Missed;
@@ -59,7 +59,7 @@ impl ScheduleInfo {
     }
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Creates a schedule, or replaces the one of this name, and returns what is stored. Programs can put their schedules
     /// at every start: where the recurrence is unchanged, the next firing stays as it was, so that firings which were
     /// missed meanwhile are not forgotten. A paused schedule stays paused.
@@ -157,7 +157,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// Those of the engine.
     pub async fn remove_schedule(&self, name: &str) -> Result<bool> {
         let key = &keys::schedule(name);
-        let remove = |tx: E::Transaction| async move {
+        let remove = |tx: Transaction| async move {
             let exists = tx.get(key).await?.is_some();
             if exists {
                 tx.delete(key.clone()).await?;
@@ -173,7 +173,7 @@ impl<E: TitoEngine> TitoQueue<E> {
         change: impl Fn(&mut Stored, i64) -> Result<()> + Send + Sync,
     ) -> Result<bool> {
         let (key, change) = (&keys::schedule(name), &change);
-        let apply = |tx: E::Transaction| async move {
+        let apply = |tx: Transaction| async move {
             let Some(bytes) = tx.get(key).await? else { return Ok(false) };
             let mut stored = Stored::decode(key, &bytes)?;
             change(&mut stored, tx.start_timestamp().seconds())?;

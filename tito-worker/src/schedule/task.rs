@@ -3,7 +3,6 @@
 use std::future::pending;
 use std::time::Duration;
 
-use tito_core::TitoEngine;
 use tokio::sync::watch;
 
 use super::firing::Rounds;
@@ -21,18 +20,14 @@ const LONGEST_ERROR_PAUSE: Duration = Duration::from_secs(5);
 
 /// Publishes what falls due, while `active` is true and until `stopped` is. A round that is cut short by that has
 /// published a firing and stored the next one, or neither.
-pub(crate) async fn run<E: TitoEngine>(
-    queue: TitoQueue<E>,
-    mut stopped: watch::Receiver<bool>,
-    active: watch::Receiver<bool>,
-) {
+pub(crate) async fn run(queue: TitoQueue, mut stopped: watch::Receiver<bool>, active: watch::Receiver<bool>) {
     tokio::select! {
         _ = stopped.wait_for(|stopped| *stopped) => {}
         () = publish(queue, active) => {}
     }
 }
 
-async fn publish<E: TitoEngine>(queue: TitoQueue<E>, mut active: watch::Receiver<bool>) {
+async fn publish(queue: TitoQueue, mut active: watch::Receiver<bool>) {
     let clock = queue.engine.clock().clone();
     let mut rounds = Rounds::new(queue);
     let mut error_pause = FIRST_ERROR_PAUSE;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, queue_name};
-use tito_core::{Result, TitoEngine, TitoTransaction, keys};
+use tito_core::{Database, Result, Transaction, keys};
 
 use super::remove::delete_while;
 use super::{read_topic, unknown_group};
@@ -26,12 +26,7 @@ use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
 /// Copies everything that was published before the revision `before`, and then lets the group be handed out.
-pub(super) async fn copy_earlier_events<E: TitoEngine>(
-    topics: &TitoQueue<E>,
-    event_type: &str,
-    group: &str,
-    before: u64,
-) -> Result<()> {
+pub(super) async fn copy_earlier_events(topics: &TitoQueue, event_type: &str, group: &str, before: u64) -> Result<()> {
     let engine = &topics.engine;
     let copier = Arc::new(Copier {
         event_type: event_type.to_string(),
@@ -48,7 +43,7 @@ pub(super) async fn copy_earlier_events<E: TitoEngine>(
         }
         for range in [keys::events_of_queue(event_type), keys::dead_events(event_type), keys::done_events(event_type)] {
             let copier = copier.clone();
-            in_batches(engine, range, move |tx: E::Transaction, page| {
+            in_batches(engine, range, move |tx: Transaction, page| {
                 let copier = copier.clone();
                 async move { copier.copy(&tx, page).await }
             })
@@ -69,13 +64,13 @@ struct Copier {
 
 impl Copier {
     /// Whether the group's events are still being copied, which cannot change until this transaction is committed.
-    async fn is_wanted<T: TitoTransaction>(&self, tx: &T, topic: &Topic) -> Result<bool> {
+    async fn is_wanted(&self, tx: &Transaction, topic: &Topic) -> Result<bool> {
         let group = topic.groups.get(&self.group).ok_or_else(|| unknown_group(&self.event_type, &self.group))?;
         tx.lock_keys(vec![keys::topic(&self.event_type)]).await?;
         Ok(group.copies_before == Some(self.before))
     }
 
-    async fn copy<T: TitoTransaction>(&self, tx: &T, page: Vec<KeyValue>) -> Result<u64> {
+    async fn copy(&self, tx: &Transaction, page: Vec<KeyValue>) -> Result<u64> {
         let topic = Topic::read(tx, &self.event_type).await?;
         if !self.is_wanted(tx, &topic).await? {
             return Ok(0);
@@ -98,7 +93,7 @@ impl Copier {
     }
 
     /// Ends the copying, unless the topic was changed since it had this revision. Returns whether it is at its end.
-    async fn end<E: TitoEngine>(&self, engine: &E, revision: u64) -> Result<bool> {
+    async fn end(&self, engine: &Database, revision: u64) -> Result<bool> {
         let (group, before) = (self.group.to_string(), self.before);
         let topic = Topic::change(engine, &self.event_type, |mut topic, _| async move {
             let is_unchanged = topic.revision == revision;
@@ -115,7 +110,7 @@ impl Copier {
 }
 
 /// Deletes the marks of a group into which nothing is being copied any more.
-pub(super) async fn delete_marks<E: TitoEngine>(engine: &E, event_type: &str, group: &str) -> Result<()> {
+pub(super) async fn delete_marks(engine: &Database, event_type: &str, group: &str) -> Result<()> {
     let marks = keys::copied_events(&queue_name(event_type, Some(group)));
     let group = group.to_string();
     let is_copied = move |topic: &Topic| topic.groups.get(&group).is_some_and(|group| group.copies_before.is_none());

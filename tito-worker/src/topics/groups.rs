@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tito_core::Result;
 use tito_core::event::{Group, Topic, check_group_name, check_queue_name, settle_topics};
-use tito_core::{Result, TitoEngine, TitoTransaction};
 
 use super::copy::{copy_earlier_events, delete_marks};
 use super::{is_settled, read_topic};
@@ -21,7 +21,7 @@ pub enum GroupStart {
     History,
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Adds a group to a topic: a queue of its own, named `{type}@{group}`, that every event is published to as well.
     /// Workers subscribe to it by that name, and it has its own retries and dead letters. Each group costs one more key
     /// for every event.

@@ -17,7 +17,7 @@ mod settings;
 mod unfinished;
 
 use tito_core::event::{CACHED, Group, Topic};
-use tito_core::{Result, TitoEngine, TitoError};
+use tito_core::{Database, Result, TitoError};
 
 pub use groups::GroupStart;
 pub use resize::Resized;
@@ -33,7 +33,7 @@ pub(crate) fn check_group<'topic>(
 }
 
 /// The topic as it is stored now.
-async fn read_topic<E: TitoEngine>(engine: &E, event_type: &str) -> Result<Topic> {
+async fn read_topic(engine: &Database, event_type: &str) -> Result<Topic> {
     let name = event_type.to_string();
     Box::pin(engine.transaction(|tx| async move { Topic::read(&tx, &name).await })).await
 }
@@ -43,7 +43,7 @@ fn unknown_group(event_type: &str, group: &str) -> TitoError {
 }
 
 /// Whether all writers are sure to know what was changed in a transaction that began at this second.
-async fn is_settled<E: TitoEngine>(engine: &E, since: i64) -> Result<bool> {
+async fn is_settled(engine: &Database, since: i64) -> Result<bool> {
     // The change was committed within the age of its transaction; then writers went by what they had read, in
     // transactions which in turn have an age.
     let millis = 2 * engine.max_transaction_age_millis() + CACHED.as_millis() as u64;
@@ -60,7 +60,7 @@ mod tests {
 
     /// Compiles only if they can: closures that borrow across a transaction would keep them from it.
     #[allow(dead_code)]
-    fn calls_can_be_spawned_on_any_engine<E: TitoEngine>(queue: TitoQueue<E>) {
+    fn calls_can_be_spawned_on_any_engine(queue: TitoQueue) {
         can_be_spawned(async move {
             let _ = queue.add_group("user", "mail", GroupStart::History).await;
             let _ = queue.remove_group("user", "mail").await;

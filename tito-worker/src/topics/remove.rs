@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tito_core::event::{Topic, check_group_name, queue_name, settle_topics};
 use tito_core::keys::{self, KeyRange};
-use tito_core::{Result, TitoEngine, TitoTransaction};
+use tito_core::{Database, Result, Transaction};
 
 use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Removes a group from a topic, with its events, dead letters and history, in transactions of at most 200 keys
     /// each. Waits first, as [`add_group`](TitoQueue::add_group) does, until nobody publishes to it any more. Does
     /// nothing if there is no such group; finishes a call that was interrupted.
@@ -66,14 +66,14 @@ impl<E: TitoEngine> TitoQueue<E> {
 
 /// Deletes what lies in a range, as long as the topic is as `is_wanted` says, which cannot change before the deletion is
 /// committed. Returns how much there was.
-pub(super) async fn delete_while<E: TitoEngine>(
-    engine: &E,
+pub(super) async fn delete_while(
+    engine: &Database,
     event_type: &str,
     range: KeyRange,
     is_wanted: impl Fn(&Topic) -> bool + Send + Sync,
 ) -> Result<u64> {
     let (event_type, is_wanted) = (Arc::<str>::from(event_type), Arc::new(is_wanted));
-    in_batches(engine, range, move |tx: E::Transaction, page| {
+    in_batches(engine, range, move |tx: Transaction, page| {
         let (event_type, is_wanted) = (event_type.clone(), is_wanted.clone());
         async move {
             let topic = Topic::read(&tx, &event_type).await?;

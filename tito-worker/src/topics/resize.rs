@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, event_id, settle_topics};
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
+use tito_core::{Database, Result, TitoError, Transaction, keys};
 
 use super::read_topic;
 use crate::again;
@@ -35,7 +35,7 @@ impl AddAssign for Resized {
     }
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Changes the number of partitions of a topic and of its groups, from 1 to 9,999, while events are published and
     /// handled. Events whose entities now belong to another partition are moved there, with their ids and times, in
     /// transactions of at most 200 each; those of partitions that vanish take their dead letters and history along.
@@ -109,7 +109,7 @@ struct Mover {
 }
 
 impl Mover {
-    async fn empty<E: TitoEngine>(self: Arc<Self>, engine: &E, partition: u16) -> Result<Resized> {
+    async fn empty(self: Arc<Self>, engine: &Database, partition: u16) -> Result<Resized> {
         let queue = &self.queue;
         let mut ranges = vec![keys::events_of_partition(queue, partition)];
         if partition >= self.partitions {
@@ -120,7 +120,7 @@ impl Mover {
         let mut resized = Resized::default();
         for range in ranges {
             let mover = self.clone();
-            let step = move |tx: E::Transaction, page| {
+            let step = move |tx: Transaction, page| {
                 let mover = mover.clone();
                 async move { mover.move_page(&tx, partition, page).await }
             };
@@ -129,7 +129,7 @@ impl Mover {
         Ok(resized)
     }
 
-    async fn move_page<T: TitoTransaction>(&self, tx: &T, from: u16, page: Vec<KeyValue>) -> Result<Resized> {
+    async fn move_page(&self, tx: &Transaction, from: u16, page: Vec<KeyValue>) -> Result<Resized> {
         let topic = Topic::read(tx, &self.event_type).await?;
         // Another call may have finished this change, and a third begun the next.
         if topic.resized_from.is_none() || topic.resizes != self.resize {
@@ -142,7 +142,7 @@ impl Mover {
         Ok(moved)
     }
 
-    async fn move_entry<T: TitoTransaction>(&self, tx: &T, from: u16, (key, value): KeyValue) -> Result<Resized> {
+    async fn move_entry(&self, tx: &Transaction, from: u16, (key, value): KeyValue) -> Result<Resized> {
         let is_event = key.starts_with(b"event:");
         let place = keys::parse_event(&key);
         let Some((event, place)) = TitoEvent::decode(&key, &value).ok().zip(place.clone()) else {
@@ -152,7 +152,7 @@ impl Mover {
             }
             let id = place.map(|place| place.id);
             let now = tx.start_timestamp();
-            let id = id.unwrap_or_else(|| event_id(now, tx.outbox().next_event_number(), fastrand::u64(..)));
+            let id = id.unwrap_or_else(|| event_id(now, tx.next_event_number(), fastrand::u64(..)));
             tx.delete(key).await?;
             tx.put(keys::dead_event(&self.queue, from % self.partitions, now.seconds(), id), value).await?;
             return Ok(Resized { moved: 0, malformed: 1 });

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tito_core::engine::KeyValue;
 use tito_core::event::{Topic, check_queue_name, topic_of};
-use tito_core::{KeyText, Result, TitoEngine, TitoError, TitoTransaction, keys};
+use tito_core::{KeyText, Result, TitoError, keys};
 
 use super::unknown_group;
 use crate::queue::TitoQueue;
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Up to `limit` topics with their names, by name, after the one named `after`.
     ///
     /// # Errors

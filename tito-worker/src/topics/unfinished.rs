@@ -1,13 +1,13 @@
 //! Finishes what another process began.
 
 use tito_core::event::Topic;
-use tito_core::{Result, TitoEngine, keys};
+use tito_core::{Result, keys};
 
 use super::settings::decode_topic;
 use crate::pages::Pages;
 use crate::queue::TitoQueue;
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Finishes changes of topics that were begun and not finished, as by a process that died: changes of the number of
     /// partitions, groups that are being removed, groups into which earlier events are being copied. Several processes
     /// may do so at once, also while the one that began still works. Returns how many changes it found; without any it

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tito_core::event::{EventReference, Topic};
-use tito_core::{KeyText, Result, TitoEngine, TitoError, TitoTransaction, keys};
+use tito_core::{KeyText, Result, TitoError, Transaction, keys};
 
 use super::options::{LONGEST_WINDOW, Unique};
 use super::row::UniqueRow;
@@ -48,7 +48,7 @@ impl Published {
     }
 }
 
-impl<E: TitoEngine> TitoQueue<E> {
+impl TitoQueue {
     /// Publishes an event in a transaction unless there is another with its key: see [`Unique`]. Of two transactions that
     /// publish with one key at once, one meets a conflict and, replayed, finds the other's event.
     ///
@@ -60,7 +60,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// # use std::time::Duration;
     /// # use tito_core::prelude::*;
     /// # use tito_worker::prelude::*;
-    /// # async fn example<E: TitoEngine>(queue: TitoQueue<E>, tx: E::Transaction) -> Result<(), TitoError> {
+    /// # async fn example(queue: TitoQueue, tx: Transaction) -> Result<(), TitoError> {
     /// let digest = Publish::new("digest", "user:17");
     /// let once_a_day = Unique::key("user:17").window(Duration::from_secs(24 * 3600));
     /// match queue.publish_unique(digest, once_a_day, &tx).await? {
@@ -74,7 +74,7 @@ impl<E: TitoEngine> TitoQueue<E> {
     /// # Errors
     /// [`TitoError::OutOfRange`] for a window out of its bounds; [`TitoError::Malformed`], which names the key, if what
     /// is stored of the earlier event can't be read; those of [`publish`](TitoQueue::publish).
-    pub async fn publish_unique(&self, event: Publish, unique: Unique, tx: &E::Transaction) -> Result<Published> {
+    pub async fn publish_unique(&self, event: Publish, unique: Unique, tx: &Transaction) -> Result<Published> {
         let Unique { key: unique_key, window, replaces } = unique;
         let event_type = event.event_type.clone();
         check_window(&event_type, &unique_key, window)?;

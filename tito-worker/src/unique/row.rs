@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tito_core::event::EventReference;
 use tito_core::row::{self, StoredRow, UnknownMembers};
-use tito_core::{Result, TitoTransaction, keeps_unknown_members, keys};
+use tito_core::{Result, Transaction, keeps_unknown_members, keys};
 
 /// Which event has a key, and for how long.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,14 +48,14 @@ impl UniqueRow {
     }
 
     /// The row of a key, unless its window has ended at the transaction's start.
-    pub(crate) async fn read<T: TitoTransaction>(tx: &T, event_type: &str, unique_key: &str) -> Result<Option<Self>> {
+    pub(crate) async fn read(tx: &Transaction, event_type: &str, unique_key: &str) -> Result<Option<Self>> {
         let key = keys::unique_event(event_type, unique_key);
         let Some(stored) = tx.get(&key).await? else { return Ok(None) };
         let row = Self::decode(&key, &stored)?;
         Ok(row.is_in_force(tx.start_timestamp().seconds()).then_some(row))
     }
 
-    pub(crate) async fn write<T: TitoTransaction>(&self, tx: &T, event_type: &str, unique_key: &str) -> Result<()> {
+    pub(crate) async fn write(&self, tx: &Transaction, event_type: &str, unique_key: &str) -> Result<()> {
         tx.put(keys::unique_event(event_type, unique_key), self.encode()?).await
     }
 

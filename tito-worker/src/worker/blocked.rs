@@ -71,7 +71,7 @@ mod tests {
 
     use tito_core::embedded::EmbeddedBackend;
     use tito_core::event::TitoEvent;
-    use tito_core::{TitoEngine, TitoError};
+    use tito_core::{Database, TitoError};
 
     use super::*;
     use crate::policy::{Order, RetryPolicy, Subscription};

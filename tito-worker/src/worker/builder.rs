@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tito_core::event::TitoEvent;
-use tito_core::{BoxError, TitoEngine};
+use tito_core::{BoxError, Transaction};
 use tokio::sync::Semaphore;
 
 use super::Worker;
@@ -20,14 +20,14 @@ use crate::queue::TitoQueue;
 /// Tells a [`Worker`] what to do.
 #[derive(Clone)]
 #[must_use]
-pub struct WorkerBuilder<E: TitoEngine> {
-    worker: Worker<E>,
-    subscriptions: Vec<(String, Subscription, Handler<E>)>,
+pub struct WorkerBuilder {
+    worker: Worker,
+    subscriptions: Vec<(String, Subscription, Handler)>,
     observers: Observers,
 }
 
-impl<E: TitoEngine> WorkerBuilder<E> {
-    pub(super) fn new(queue: TitoQueue<E>) -> Self {
+impl WorkerBuilder {
+    pub(super) fn new(queue: TitoQueue) -> Self {
         let worker = Worker {
             queue,
             partitions: PartitionConfig::all(),
@@ -82,7 +82,7 @@ impl<E: TitoEngine> WorkerBuilder<E> {
         handler: F,
     ) -> Self
     where
-        F: Fn(TitoEvent, E::Transaction) -> Fut + Send + Sync + 'static,
+        F: Fn(TitoEvent, Transaction) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O, Error>> + Send + 'static,
         O: IntoOutcome,
         Error: Into<BoxError>,
@@ -117,7 +117,7 @@ impl<E: TitoEngine> WorkerBuilder<E> {
         handler: F,
     ) -> Self
     where
-        F: Fn(Vec<TitoEvent>, E::Transaction) -> Fut + Send + Sync + 'static,
+        F: Fn(Vec<TitoEvent>, Transaction) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O, Error>> + Send + 'static,
         O: IntoOutcomes,
         Error: Into<BoxError>,
@@ -125,7 +125,7 @@ impl<E: TitoEngine> WorkerBuilder<E> {
         self.add(event_type.into(), subscription, Handler::transactional_batch(handler))
     }
 
-    fn add(mut self, event_type: String, subscription: Subscription, handler: Handler<E>) -> Self {
+    fn add(mut self, event_type: String, subscription: Subscription, handler: Handler) -> Self {
         self.subscriptions.push((event_type, subscription, handler));
         self
     }
@@ -153,7 +153,7 @@ impl<E: TitoEngine> WorkerBuilder<E> {
     /// use tito_core::prelude::*;
     /// use tito_worker::prelude::*;
     ///
-    /// fn worker<E: TitoEngine>(db: E) -> Worker<E> {
+    /// fn worker(db: Database) -> Worker {
     ///     Worker::builder(TitoQueue::new(db))
     ///         .join("billing")
     ///         .lease_time(Duration::from_secs(10))
@@ -205,7 +205,7 @@ impl<E: TitoEngine> WorkerBuilder<E> {
     }
 
     /// The worker.
-    pub fn build(self) -> Worker<E> {
+    pub fn build(self) -> Worker {
         let Self { mut worker, subscriptions, observers } = self;
         let reads = Arc::new(Semaphore::new(READS_AT_ONCE));
         for (queue, subscription, handler) in subscriptions {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{Result, TitoTransaction, keeps_unknown_members, keys};
+use tito_core::{Result, Transaction, keeps_unknown_members, keys};
 
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
@@ -21,7 +21,7 @@ impl StoredRow for Checkpoint {
 impl Checkpoint {
     /// Writes the floor into the partition's checkpoint. One that can't be read costs a scan from the beginning, nothing
     /// else, and is replaced.
-    pub(super) async fn write<T: TitoTransaction>(tx: &T, queue: &str, partition: u16, floor: i64) -> Result<()> {
+    pub(super) async fn write(tx: &Transaction, queue: &str, partition: u16, floor: i64) -> Result<()> {
         let key = keys::checkpoint(queue, partition);
         let stored = tx.get(&key).await?.and_then(|stored| Self::decode(&key, &stored).ok());
         let changed = Self { floor, ..stored.unwrap_or_default() };

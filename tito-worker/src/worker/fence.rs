@@ -1,7 +1,7 @@
 //! What a transaction that acknowledges events reads beside them, to find out whether it still may.
 
 use tito_core::event::{Topic, topic_of};
-use tito_core::{Result, TitoTransaction, keys};
+use tito_core::{Result, Transaction, keys};
 
 use crate::membership::Lease;
 
@@ -31,7 +31,7 @@ impl Fence {
     }
 
     /// Reads the events under these keys, and what has to be known with them, in one call.
-    pub(super) async fn read<T: TitoTransaction>(&self, tx: &T, events: Vec<Vec<u8>>) -> Result<Checked> {
+    pub(super) async fn read(&self, tx: &Transaction, events: Vec<Vec<u8>>) -> Result<Checked> {
         let mut all = events;
         let count = all.len();
         all.push(self.topic_key.clone());

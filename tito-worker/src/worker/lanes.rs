@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use foldhash::HashMap;
 use smallvec::SmallVec;
-use tito_core::TitoEngine;
 use tito_core::panics::Contained;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -40,8 +39,8 @@ pub(super) struct Finished {
 }
 
 /// The handlers of one partition.
-pub(super) struct Lanes<E: TitoEngine> {
-    runner: Arc<Runner<E>>,
+pub(super) struct Lanes {
+    runner: Arc<Runner>,
     shared: Arc<Shared>,
     /// As many as there is work for, at most the subscription's concurrency. Each runs one handler after the other.
     tasks: JoinSet<()>,
@@ -194,8 +193,8 @@ impl Shared {
     }
 }
 
-impl<E: TitoEngine> Lanes<E> {
-    pub(super) fn new(runner: Arc<Runner<E>>) -> Self {
+impl Lanes {
+    pub(super) fn new(runner: Arc<Runner>) -> Self {
         Self { runner, shared: Arc::default(), tasks: JoinSet::new() }
     }
 
@@ -283,7 +282,7 @@ impl<E: TitoEngine> Lanes<E> {
     }
 }
 
-async fn work<E: TitoEngine>(runner: Arc<Runner<E>>, shared: Arc<Shared>) {
+async fn work(runner: Arc<Runner>, shared: Arc<Shared>) {
     loop {
         let turn = {
             let mut queues = shared.lock();

@@ -38,7 +38,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::try_join_all;
 use tito_core::event::check_queue_name;
-use tito_core::{Result, TitoEngine, TitoError, check_name};
+use tito_core::{Result, TitoError, check_name};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -95,20 +95,20 @@ const LONGEST_ERROR_PAUSE: Duration = Duration::from_secs(5);
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Worker<E: TitoEngine> {
-    queue: TitoQueue<E>,
+pub struct Worker {
+    queue: TitoQueue,
     partitions: PartitionConfig,
     active: Option<Arc<AtomicBool>>,
     shutdown_timeout: Duration,
-    subscriptions: Vec<Arc<Runner<E>>>,
+    subscriptions: Vec<Arc<Runner>>,
     schedules: bool,
     /// The fleet that it joins, and how.
     fleet: Option<(String, MembershipOptions)>,
 }
 
-impl<E: TitoEngine> Worker<E> {
+impl Worker {
     /// A worker of all partitions without subscriptions, to be told more.
-    pub fn builder(queue: TitoQueue<E>) -> WorkerBuilder<E> {
+    pub fn builder(queue: TitoQueue) -> WorkerBuilder {
         WorkerBuilder::new(queue)
     }
 

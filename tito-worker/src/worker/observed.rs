@@ -1,7 +1,5 @@
 //! What observers are told of a run.
 
-use tito_core::TitoEngine;
-
 use super::record::{Disposition, Recorded};
 use super::runner::{Runner, Verdict};
 use crate::observe::HandledAs;
@@ -23,11 +21,7 @@ impl From<Recorded> for HandledAs {
 }
 
 /// What a verdict on the event's `attempt` comes to, and why.
-pub(super) fn observed<'a, E: TitoEngine>(
-    runner: &Runner<E>,
-    attempt: u32,
-    verdict: &'a Verdict,
-) -> (HandledAs, Option<&'a str>) {
+pub(super) fn observed<'a>(runner: &Runner, attempt: u32, verdict: &'a Verdict) -> (HandledAs, Option<&'a str>) {
     match verdict {
         Verdict::Recorded(recorded) => ((*recorded).into(), None),
         Verdict::Unrecorded(Disposition::Done) => (HandledAs::Done, None),

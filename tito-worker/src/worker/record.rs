@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tito_core::event::{FailedAttempt, TitoEvent, Topic, event_id};
 use tito_core::row::UnknownMembers;
-use tito_core::{Result, TitoEngine, TitoTransaction, keys};
+use tito_core::{Database, Result, Transaction, keys};
 
 use super::checkpoint::Checkpoint;
 use super::lanes::Entity;
@@ -105,9 +105,9 @@ pub(super) struct RecordedBatch {
 /// the events' own keys, so of two workers that record the same event one meets a conflict and then finds it gone.
 ///
 /// A worker that has lost the partition still records what its handlers have done, which nobody has to do again then.
-pub(super) async fn record_all<E: TitoEngine>(
-    engine: &E,
-    runner: &Runner<E>,
+pub(super) async fn record_all(
+    engine: &Database,
+    runner: &Runner,
     origin: &Origin,
     batch: &Arc<Vec<Unrecorded>>,
     floor: Option<i64>,
@@ -135,9 +135,9 @@ pub(super) async fn record_all<E: TitoEngine>(
 }
 
 /// Records one outcome of the event that is stored under `key`.
-pub(super) async fn record<E: TitoEngine>(
-    tx: &E::Transaction,
-    runner: &Runner<E>,
+pub(super) async fn record(
+    tx: &Transaction,
+    runner: &Runner,
     topic: &Topic,
     partition: u16,
     key: &[u8],
@@ -212,9 +212,9 @@ fn with_failure(mut event: TitoEvent, seconds: i64, error: &str) -> TitoEvent {
 
 /// Stores an event to be handled again at a second: in its place where the order is strict, so that it stays before the
 /// later ones of its entity, else at that second.
-async fn put_off<E: TitoEngine>(
-    tx: &E::Transaction,
-    runner: &Runner<E>,
+async fn put_off(
+    tx: &Transaction,
+    runner: &Runner,
     topic: &Topic,
     key: &[u8],
     event: TitoEvent,
@@ -226,9 +226,9 @@ async fn put_off<E: TitoEngine>(
 }
 
 /// Puts an event among the dead letters.
-async fn give_up<E: TitoEngine>(
-    tx: &E::Transaction,
-    runner: &Runner<E>,
+async fn give_up(
+    tx: &Transaction,
+    runner: &Runner,
     partition: u16,
     key: &[u8],
     event: &TitoEvent,
@@ -242,16 +242,10 @@ async fn give_up<E: TitoEngine>(
 }
 
 /// Puts bytes among the dead letters, under the id of the event that they were stored as.
-async fn bury<E: TitoEngine>(
-    tx: &E::Transaction,
-    runner: &Runner<E>,
-    partition: u16,
-    key: &[u8],
-    bytes: Vec<u8>,
-) -> Result<()> {
+async fn bury(tx: &Transaction, runner: &Runner, partition: u16, key: &[u8], bytes: Vec<u8>) -> Result<()> {
     tx.delete(key.to_vec()).await?;
     let now = tx.start_timestamp();
     let id = keys::parse_event(key).map(|place| place.id);
-    let id = id.unwrap_or_else(|| event_id(now, tx.outbox().next_event_number(), fastrand::u64(..)));
+    let id = id.unwrap_or_else(|| event_id(now, tx.next_event_number(), fastrand::u64(..)));
     tx.put(keys::dead_event(&runner.queue, partition, now.seconds(), id), bytes).await
 }

@@ -14,7 +14,7 @@ use futures::{FutureExt, poll};
 use tito_core::clock::Clock;
 use tito_core::engine::Limits;
 use tito_core::event::TitoEvent;
-use tito_core::{TitoEngine, TitoError, panics};
+use tito_core::{Database, TitoError, Transaction, panics};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::fence::Fence;
@@ -34,11 +34,11 @@ pub(super) const READS_AT_ONCE: usize = 128;
 const LONGEST_ERROR: usize = 500;
 
 /// One subscription at work.
-pub(super) struct Runner<E: TitoEngine> {
-    engine: E,
+pub(super) struct Runner {
+    engine: Database,
     /// The name of the queue.
     pub(super) queue: Arc<str>,
-    handler: Handler<E>,
+    handler: Handler,
     pub(super) retry: RetryPolicy,
     pub(super) exhausted: Exhausted,
     pub(super) order: Order,
@@ -105,12 +105,12 @@ enum Ran {
     Fenced,
 }
 
-impl<E: TitoEngine> Runner<E> {
+impl Runner {
     pub(super) fn new(
-        engine: E,
+        engine: Database,
         queue: String,
         subscription: Subscription,
-        handler: Handler<E>,
+        handler: Handler,
         observers: Observers,
         reads: Arc<Semaphore>,
     ) -> Self {
@@ -295,7 +295,7 @@ impl<E: TitoEngine> Runner<E> {
 
     async fn run_in_transaction(
         &self,
-        handler: &TransactionalHandler<E>,
+        handler: &TransactionalHandler,
         deliveries: &[Delivery],
         decoded: &[TitoEvent],
         runs: &[Run<'_>],
@@ -304,7 +304,7 @@ impl<E: TitoEngine> Runner<E> {
         let Some(origin) = deliveries.first().map(|delivery| &delivery.origin) else {
             return Ok(Ran::Recorded(Vec::new()));
         };
-        let attempt = |tx: E::Transaction| async move {
+        let attempt = |tx: Transaction| async move {
             // Read in this transaction, so that of two workers which handle them only one commits.
             let keys = deliveries.iter().map(|delivery| delivery.key.clone()).collect();
             let checked = origin.fence.read(&tx, keys).await?;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tito_core::event::{Topic, topic_of};
-use tito_core::{Result, TitoEngine};
+use tito_core::{Database, Result};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -21,14 +21,14 @@ use crate::partitions::PartitionConfig;
 const TOPIC_EVERY: Duration = Duration::from_secs(1);
 
 /// How a worker gets its partitions.
-pub(super) enum Ownership<E: TitoEngine> {
+pub(super) enum Ownership {
     /// A share that it was told.
     Static(PartitionConfig),
     /// What its fleet leaves to it.
-    Fleet(Arc<Membership<E>>),
+    Fleet(Arc<Membership>),
 }
 
-impl<E: TitoEngine> Clone for Ownership<E> {
+impl Clone for Ownership {
     fn clone(&self) -> Self {
         match self {
             Self::Static(share) => Self::Static(*share),
@@ -37,10 +37,10 @@ impl<E: TitoEngine> Clone for Ownership<E> {
     }
 }
 
-pub(super) struct Supervisor<E: TitoEngine> {
-    pub(super) engine: E,
-    pub(super) runner: Arc<Runner<E>>,
-    pub(super) ownership: Ownership<E>,
+pub(super) struct Supervisor {
+    pub(super) engine: Database,
+    pub(super) runner: Arc<Runner>,
+    pub(super) ownership: Ownership,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) active: watch::Receiver<bool>,
     pub(super) shutdown_timeout: Duration,
@@ -58,7 +58,7 @@ struct Ended {
     report: WorkerReport,
 }
 
-impl<E: TitoEngine> Supervisor<E> {
+impl Supervisor {
     /// Works until it is stopped.
     pub(super) async fn run(self) -> WorkerReport {
         let mut total = WorkerReport::default();
@@ -193,7 +193,7 @@ impl<E: TitoEngine> Supervisor<E> {
 }
 
 /// The topic of a subscription's queue, created if it does not exist.
-pub(super) async fn read_topic<E: TitoEngine>(engine: &E, runner: &Runner<E>) -> Result<Arc<Topic>> {
+pub(super) async fn read_topic(engine: &Database, runner: &Runner) -> Result<Arc<Topic>> {
     tito_core::event::check_queue_name(&runner.queue)?;
     let _turn = runner.turn_to_read().await;
     Topic::ensure(engine, topic_of(&runner.queue).0, runner.new_topic_partitions).await

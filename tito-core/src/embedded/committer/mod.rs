@@ -18,8 +18,7 @@ use super::storage::is_full;
 use super::store::{Admission, AppendError, Snapshot, Store, StoreSizes, Write};
 use super::transaction::{Inner, closed};
 use super::{Core, too_old};
-use crate::engine::Announcements;
-use crate::engine::write_buffer::{Pending, already_exists};
+use crate::engine::{Mutation, Signals};
 use crate::error::{KeyText, Result, TitoError};
 use crate::panics;
 use crate::timestamp::Timestamp;
@@ -58,10 +57,10 @@ pub(super) struct CommitRequest {
     /// its commit can still land.
     pub(super) transaction: Arc<Inner>,
     /// The hashes are computed in the caller's task, so that the committer need not.
-    pub(super) writes: Vec<(KeyHash, Vec<u8>, Pending)>,
+    pub(super) writes: Vec<(KeyHash, Vec<u8>, Mutation)>,
     pub(super) locks: Vec<(KeyHash, Vec<u8>)>,
     pub(super) bytes: usize,
-    pub(super) announcements: Announcements,
+    pub(super) signals: Signals,
     pub(super) reply: oneshot::Sender<Result<Timestamp>>,
 }
 
@@ -77,7 +76,7 @@ struct Accepted {
     transaction: Arc<Inner>,
     writes: Vec<Write>,
     bytes: usize,
-    announcements: Announcements,
+    signals: Signals,
     reply: oneshot::Sender<Result<Timestamp>>,
 }
 
@@ -206,9 +205,9 @@ impl Committer {
             for (hash, _) in request.keys() {
                 self.recent.note(hash, group);
             }
-            let CommitRequest { transaction, writes, bytes, announcements, reply, .. } = request;
-            let writes = writes.into_iter().map(|(_, key, pending)| (key, pending.value)).collect();
-            accepted.push(Accepted { transaction, writes, bytes, announcements, reply });
+            let CommitRequest { transaction, writes, bytes, signals, reply, .. } = request;
+            let writes = writes.into_iter().map(|(_, key, mutation)| (key, mutation.value)).collect();
+            accepted.push(Accepted { transaction, writes, bytes, signals, reply });
         }
         if accepted.is_empty() {
             return;
@@ -249,9 +248,9 @@ impl Committer {
             }
         }
         // Without a conflict the latest state of these keys is the one that the transaction saw.
-        for (_, key, pending) in &request.writes {
-            if pending.must_be_new && self.latest(key)?.is_some() {
-                return Err(already_exists(key));
+        for (_, key, mutation) in &request.writes {
+            if mutation.must_be_new && self.latest(key)?.is_some() {
+                return Err(TitoError::AlreadyExists { key: key.as_slice().into() });
             }
         }
         Ok(())
@@ -352,7 +351,7 @@ impl Committer {
         drop((before, expired));
         self.recent.prune(settled);
         for (accepted, timestamp) in group.into_iter().zip(timestamps) {
-            self.core.context.wakeups.deliver(accepted.announcements);
+            self.core.shared.deliver(accepted.signals);
             let _ = accepted.reply.send(Ok(timestamp));
         }
     }

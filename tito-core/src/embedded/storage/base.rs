@@ -6,12 +6,13 @@ use std::sync::Arc;
 use redb::backends::InMemoryBackend;
 use redb::{Database, DatabaseError, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
-use super::super::store::{Direction, Entries, StoreResult};
+use super::super::store::{Entries, StoreResult};
 use super::backend::Backend;
 use super::file::DataFile;
 use super::memtable::Memtable;
 use super::space::Space;
 use crate::engine::DatabaseIdentity;
+use crate::engine::Direction;
 use crate::error::{BoxError, TitoError};
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;

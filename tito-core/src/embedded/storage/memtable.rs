@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use super::super::hash::{HashedSet, hash_key};
-use super::super::store::{Direction, Write};
+use super::super::store::Write;
+use crate::engine::Direction;
 use crate::keys::KeyRange;
 
 /// How many entries a scan copies at a time; the table is locked for that long.

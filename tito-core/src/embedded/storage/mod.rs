@@ -28,8 +28,9 @@ use self::memtable::Memtable;
 use self::merger::{Full, Merger};
 use self::segment::Segment;
 use super::merge::{Merge, Source};
-use super::store::{Admission, AppendError, Direction, Entries, Snapshot, Store, StoreResult, StoreSizes, Write};
+use super::store::{Admission, AppendError, Entries, Snapshot, Store, StoreResult, StoreSizes, Write};
 use crate::engine::DatabaseIdentity;
+use crate::engine::Direction;
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
 

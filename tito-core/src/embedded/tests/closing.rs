@@ -33,7 +33,7 @@ async fn a_failed_synchronisation_closes_the_engine_and_everybody_is_told() {
     assert_closed(&db.closed().await, "a test broke it");
     assert_closed(&reader.get(b"k1").await.unwrap_err(), "a test broke it");
     assert_closed(&put(&db, "k3", 10).await.unwrap_err(), "a test broke it");
-    assert_closed(&db.sizes().await.unwrap_err(), "a test broke it");
+    assert_closed(&db.backend::<EmbeddedBackend>().unwrap().sizes().await.unwrap_err(), "a test broke it");
 
     faults.clear();
     let again = open_once_released(directory.path(), &faults).await;
@@ -42,7 +42,7 @@ async fn a_failed_synchronisation_closes_the_engine_and_everybody_is_told() {
 }
 
 /// The storage is released by the engine's thread, which may be a moment behind.
-async fn open_once_released(path: &Path, faults: &Faults) -> EmbeddedBackend {
+async fn open_once_released(path: &Path, faults: &Faults) -> Database {
     loop {
         match builder(faults).open(path).await {
             Ok(db) => return db,

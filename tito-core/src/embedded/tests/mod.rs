@@ -17,7 +17,7 @@ use futures::future::BoxFuture;
 use super::storage::{DATABASE_FILE, Faults, Operation};
 use super::{EmbeddedBackend, EmbeddedBuilder};
 use crate::clock::Clock;
-use crate::engine::{TitoEngine, TitoTransaction};
+use crate::database::Database;
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
 
@@ -34,29 +34,29 @@ fn builder(faults: &Faults) -> EmbeddedBuilder {
     builder
 }
 
-async fn open(path: &Path, faults: &Faults) -> EmbeddedBackend {
+async fn open(path: &Path, faults: &Faults) -> Database {
     builder(faults).open(path).await.unwrap()
 }
 
-async fn put(db: &EmbeddedBackend, key: &str, bytes: usize) -> Result<()> {
+async fn put(db: &Database, key: &str, bytes: usize) -> Result<()> {
     let tx = db.begin().await?;
     tx.put(key.as_bytes().to_vec(), vec![b'x'; bytes]).await?;
     tx.commit().await.map(drop)
 }
 
-async fn delete(db: &EmbeddedBackend, key: &str) -> Result<()> {
+async fn delete(db: &Database, key: &str) -> Result<()> {
     let tx = db.begin().await?;
     tx.delete(key.as_bytes().to_vec()).await?;
     tx.commit().await.map(drop)
 }
 
-async fn get(db: &EmbeddedBackend, key: &str) -> Result<Option<usize>> {
+async fn get(db: &Database, key: &str) -> Result<Option<usize>> {
     let tx = db.begin().await?;
     Ok(tx.get(key.as_bytes()).await?.map(|value| value.len()))
 }
 
 /// The keys of the tests' own.
-async fn keys(db: &EmbeddedBackend) -> Result<Vec<String>> {
+async fn keys(db: &Database) -> Result<Vec<String>> {
     let tx = db.begin().await?;
     let rows = tx.scan(KeyRange::prefix("k"), 100_000).await?;
     Ok(rows.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect())

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use tito_core::keys::KeyRange;
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, TxOptions};
+use tito_core::{Database, Result, TitoError, Transaction, TxOptions};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
@@ -33,7 +33,7 @@ async fn cancelled_after<F: Future>(polls: usize, future: F) -> Option<F::Output
 }
 
 /// Reads, writes and locks with an await that can be cancelled between all of them, on engines too that answer at once.
-async fn steps<T: TitoTransaction>(tx: &T, value: &str) -> Result<()> {
+async fn steps(tx: &Transaction, value: &str) -> Result<()> {
     let step = tokio::task::yield_now;
     tx.get(b"a").await?;
     step().await;
@@ -52,14 +52,14 @@ async fn steps<T: TitoTransaction>(tx: &T, value: &str) -> Result<()> {
 }
 
 /// Both of "a" and "z" as one snapshot has them.
-async fn both<E: TitoEngine>(engine: &E) -> [Option<String>; 2] {
+async fn both(engine: &Database) -> [Option<String>; 2] {
     let tx = engine.begin().await.unwrap();
     [get(&tx, "a").await, get(&tx, "z").await]
 }
 
 pub async fn a_transaction_cancelled_anywhere_is_made_as_a_whole_or_not_at_all<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     for polls in 0..MOST_POLLS {
         let value = format!("cancelled after {polls}");
         let done = cancelled_after(polls, async {
@@ -91,7 +91,7 @@ pub async fn a_transaction_cancelled_anywhere_is_made_as_a_whole_or_not_at_all<U
 
 pub async fn a_replayed_transaction_can_be_cancelled_anywhere<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     for polls in 0..MOST_POLLS {
         let before = number(&engine.begin().await.unwrap(), "counter").await.unwrap();
         let done = cancelled_after(
@@ -125,7 +125,7 @@ pub async fn a_replayed_transaction_can_be_cancelled_anywhere<U: EngineUnderTest
 
 pub async fn a_cancelled_call_with_a_key_takes_effect_once_when_repeated<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     for polls in 0..MOST_POLLS {
         let counter = format!("counter {polls}");
         let call = || async {
@@ -156,7 +156,7 @@ pub async fn a_cancelled_call_with_a_key_takes_effect_once_when_repeated<U: Engi
 
 pub async fn a_cancelled_read_does_not_harm_its_transaction<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "1")]).await;
     let tx = engine.begin().await.unwrap();
     put(&tx, "c", "2").await;

@@ -1,7 +1,7 @@
 //! Many transactions at once.
 
 use futures::future::join_all;
-use tito_core::{Result, TitoEngine, TitoTransaction, TxOptions};
+use tito_core::{Database, Result, Transaction, TxOptions};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
@@ -17,7 +17,7 @@ pub async fn increments_of_one_counter_sum_up<U: EngineUnderTest>() {
     const EACH: i64 = 5;
     let database = open::<U>().await;
     let tasks = (0..TASKS).map(|_| {
-        let engine = database.engine();
+        let engine = database.database();
         tokio::spawn(async move {
             for _ in 0..EACH {
                 let add: Result<()> =
@@ -29,7 +29,7 @@ pub async fn increments_of_one_counter_sum_up<U: EngineUnderTest>() {
     for task in join_all(tasks).await {
         task.unwrap();
     }
-    assert_eq!(read(&database.engine(), "counter").await, Some((TASKS * EACH).to_string()));
+    assert_eq!(read(&database.database(), "counter").await, Some((TASKS * EACH).to_string()));
 }
 
 const ACCOUNTS: usize = 8;
@@ -41,7 +41,7 @@ fn account(number: usize) -> String {
 
 pub async fn transfers_keep_the_sum_in_every_snapshot<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     for number in 0..ACCOUNTS {
         put_number(&tx, &account(number), 100).await.unwrap();
@@ -50,7 +50,7 @@ pub async fn transfers_keep_the_sum_in_every_snapshot<U: EngineUnderTest>() {
 
     let seed = seed();
     let transfers = (0..6).map(|task| {
-        let engine = database.engine();
+        let engine = database.database();
         tokio::spawn(async move {
             let mut random = fastrand::Rng::with_seed(seed.wrapping_add(task));
             for _ in 0..10 {
@@ -61,7 +61,7 @@ pub async fn transfers_keep_the_sum_in_every_snapshot<U: EngineUnderTest>() {
         })
     });
     let audits = (0..2).map(|_| {
-        let engine = database.engine();
+        let engine = database.database();
         tokio::spawn(async move {
             for _ in 0..20 {
                 let tx = engine.begin().await.unwrap();
@@ -76,8 +76,8 @@ pub async fn transfers_keep_the_sum_in_every_snapshot<U: EngineUnderTest>() {
     assert_eq!(sum_by_scan(&engine.begin().await.unwrap()).await, SUM);
 }
 
-async fn transfer<E: TitoEngine>(engine: &E, from: &str, to: &str, amount: i64) -> Result<()> {
-    let transfer = |tx: E::Transaction| async move {
+async fn transfer(engine: &Database, from: &str, to: &str, amount: i64) -> Result<()> {
+    let transfer = |tx: Transaction| async move {
         let left = number(&tx, from).await? - amount;
         put_number(&tx, from, left).await?;
         tokio::task::yield_now().await;
@@ -87,7 +87,7 @@ async fn transfer<E: TitoEngine>(engine: &E, from: &str, to: &str, amount: i64) 
     engine.transaction_with(patient(), transfer).await
 }
 
-async fn sum_by_gets<T: TitoTransaction>(tx: &T) -> i64 {
+async fn sum_by_gets(tx: &Transaction) -> i64 {
     let mut sum = 0;
     for index in 0..ACCOUNTS {
         sum += number(tx, &account(index)).await.unwrap();
@@ -96,7 +96,7 @@ async fn sum_by_gets<T: TitoTransaction>(tx: &T) -> i64 {
     sum
 }
 
-async fn sum_by_scan<T: TitoTransaction>(tx: &T) -> i64 {
+async fn sum_by_scan(tx: &Transaction) -> i64 {
     let entries = scan(tx, "account:", "account;", 100).await;
     assert_eq!(entries.len(), ACCOUNTS);
     entries.iter().filter_map(|entry| entry.split('=').nth(1)).map(|number| number.parse::<i64>().unwrap()).sum()
@@ -105,7 +105,7 @@ async fn sum_by_scan<T: TitoTransaction>(tx: &T) -> i64 {
 pub async fn writers_of_different_keys_all_get_through_at_the_first_attempt<U: EngineUnderTest>() {
     let database = open::<U>().await;
     let tasks = (0..16).map(|task| {
-        let engine = database.engine();
+        let engine = database.database();
         tokio::spawn(async move {
             for round in 0..5 {
                 let put: Result<()> = engine
@@ -120,5 +120,5 @@ pub async fn writers_of_different_keys_all_get_through_at_the_first_attempt<U: E
     for task in join_all(tasks).await {
         task.unwrap();
     }
-    assert_eq!(scan(&database.engine().begin().await.unwrap(), "0", "9", 1000).await.len(), 80);
+    assert_eq!(scan(&database.database().begin().await.unwrap(), "0", "9", 1000).await.len(), 80);
 }

@@ -1,7 +1,7 @@
 //! Of two transactions that write one key, the one that commits first wins.
 
 use futures::future::join_all;
-use tito_core::{Result, Timestamp, TitoEngine, TitoError, TitoTransaction};
+use tito_core::{Result, Timestamp, TitoError, Transaction};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
@@ -15,7 +15,7 @@ enum Write {
 }
 
 impl Write {
-    async fn apply<T: TitoTransaction>(self, tx: &T, key: &str, value: &str) -> Result<()> {
+    async fn apply(self, tx: &Transaction, key: &str, value: &str) -> Result<()> {
         match self {
             Self::Put => tx.put(bytes(key), bytes(value)).await,
             Self::Insert => tx.insert(bytes(key), bytes(value)).await,
@@ -29,7 +29,7 @@ impl Write {
 /// Returns what the second one got, after checking what is visible.
 async fn race<U: EngineUnderTest>(first: Write, second: Write) -> Result<Timestamp> {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let exists = ![first, second].contains(&Write::Insert);
     if exists {
         store(&engine, &[("contested", "old")]).await;
@@ -104,7 +104,7 @@ pub async fn a_write_after_a_lock_fails<U: EngineUnderTest>() {
 
 pub async fn reads_do_not_save_a_loser<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("counter", "1")]).await;
     let first = engine.begin().await.unwrap();
     let second = engine.begin().await.unwrap();
@@ -117,7 +117,7 @@ pub async fn reads_do_not_save_a_loser<U: EngineUnderTest>() {
 
 pub async fn disjoint_keys_do_not_conflict<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let keys = ["k", "k\0", "k\u{1}", "ka", "kb", "j"];
     let transactions = join_all(keys.iter().map(|_| engine.begin())).await;
     for (tx, key) in transactions.iter().zip(keys) {
@@ -131,7 +131,7 @@ pub async fn disjoint_keys_do_not_conflict<U: EngineUnderTest>() {
 
 pub async fn reading_what_another_writes_is_no_conflict<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "1")]).await;
     let reader = engine.begin().await.unwrap();
     assert_eq!(scan(&reader, "a", "z", 10).await, ["a=1", "b=1"]);
@@ -143,7 +143,7 @@ pub async fn reading_what_another_writes_is_no_conflict<U: EngineUnderTest>() {
 
 pub async fn a_transaction_begun_after_a_commit_does_not_conflict_with_it<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     for round in 0..50 {
         let tx = engine.begin().await.unwrap();
         put(&tx, "key", &round.to_string()).await;
@@ -154,7 +154,7 @@ pub async fn a_transaction_begun_after_a_commit_does_not_conflict_with_it<U: Eng
 
 pub async fn a_read_only_transaction_never_conflicts<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1")]).await;
     let reader = engine.begin().await.unwrap();
     assert_eq!(get(&reader, "a").await.as_deref(), Some("1"));
@@ -166,7 +166,7 @@ pub async fn a_read_only_transaction_never_conflicts<U: EngineUnderTest>() {
 /// Commits that arrive together may be made together, and still only one of them may win.
 pub async fn of_many_commits_at_once_one_wins<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     for _ in 0..5 {
         let mut commits = Vec::new();
         for number in 0..16 {

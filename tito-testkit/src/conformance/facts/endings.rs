@@ -1,14 +1,14 @@
 //! What is left of a transaction that was dropped, rolled back, refused or committed.
 
+use tito_core::Transaction;
 use tito_core::keys::KeyRange;
-use tito_core::{TitoEngine, TitoTransaction};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
 
 pub async fn a_dropped_transaction_leaves_nothing_and_blocks_nobody<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let other = engine.begin().await.unwrap();
     let dropped = engine.begin().await.unwrap();
     put(&dropped, "a", "1").await;
@@ -23,7 +23,7 @@ pub async fn a_dropped_transaction_leaves_nothing_and_blocks_nobody<U: EngineUnd
 
 pub async fn a_transaction_rolled_back_leaves_nothing_and_blocks_nobody<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let other = engine.begin().await.unwrap();
     let ended = engine.begin().await.unwrap();
     put(&ended, "a", "1").await;
@@ -36,7 +36,7 @@ pub async fn a_transaction_rolled_back_leaves_nothing_and_blocks_nobody<U: Engin
 
 pub async fn a_refused_transaction_blocks_nobody<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let refused = engine.begin().await.unwrap();
     let other = engine.begin().await.unwrap();
     put(&refused, "a", "1").await;
@@ -50,7 +50,7 @@ pub async fn a_refused_transaction_blocks_nobody<U: EngineUnderTest>() {
 
 pub async fn every_call_after_a_commit_says_that_the_transaction_ended<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     put(&tx, "a", "1").await;
     tx.commit().await.unwrap();
@@ -60,7 +60,7 @@ pub async fn every_call_after_a_commit_says_that_the_transaction_ended<U: Engine
 
 pub async fn every_call_after_a_rollback_says_that_the_transaction_ended<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     put(&tx, "a", "1").await;
     tx.rollback().await;
@@ -70,7 +70,7 @@ pub async fn every_call_after_a_rollback_says_that_the_transaction_ended<U: Engi
 
 pub async fn every_call_after_a_refused_commit_says_that_the_transaction_ended<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     put(&tx, "a", "1").await;
     store(&engine, &[("a", "2")]).await;
@@ -79,7 +79,7 @@ pub async fn every_call_after_a_refused_commit_says_that_the_transaction_ended<U
     assert_eq!(read(&engine, "a").await.as_deref(), Some("2"));
 }
 
-async fn assert_every_call_ended<T: TitoTransaction>(tx: &T) {
+async fn assert_every_call_ended(tx: &Transaction) {
     let range = || KeyRange::new("a", "z");
     assert_ended(tx.get(b"a").await);
     assert_ended(tx.batch_get(vec![bytes("a")]).await);
@@ -95,7 +95,7 @@ async fn assert_every_call_ended<T: TitoTransaction>(tx: &T) {
 
 pub async fn handles_share_one_transaction<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     let handle = tx.clone();
     assert_eq!(handle.start_timestamp(), tx.start_timestamp());
@@ -112,7 +112,7 @@ pub async fn handles_share_one_transaction<U: EngineUnderTest>() {
 
 pub async fn of_two_commits_of_one_transaction_one_is_made<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     for round in 0..10 {
         let tx = engine.begin().await.unwrap();
         put(&tx, "a", &round.to_string()).await;
@@ -127,7 +127,7 @@ pub async fn of_two_commits_of_one_transaction_one_is_made<U: EngineUnderTest>()
 
 pub async fn an_empty_transaction_commits<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let tx = database.engine().begin().await.unwrap();
+    let tx = database.database().begin().await.unwrap();
     tx.commit().await.unwrap();
     assert_every_call_ended(&tx).await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
-use crate::fault::{Call, FaultEngine};
+use crate::fault::{Call, FaultEngine, WithFaults};
 use crate::history::{Workload, check};
 use crate::random::seed;
 
@@ -13,7 +13,7 @@ pub async fn histories_at_random_are_snapshot_isolated<U: EngineUnderTest>() {
     for round in 0..4 {
         let database = open::<U>().await;
         let workload = Workload { seed: seed.wrapping_add(round), ..Workload::default() };
-        let history = workload.run(&database.engine()).await;
+        let history = workload.run(&database.database()).await;
         if let Err(violation) = check(&history) {
             panic!("the history with seed {seed} is not snapshot isolated: {violation}");
         }
@@ -23,7 +23,7 @@ pub async fn histories_at_random_are_snapshot_isolated<U: EngineUnderTest>() {
 pub async fn histories_with_faults_are_snapshot_isolated<U: EngineUnderTest>() {
     let seed = seed();
     let database = open::<U>().await;
-    let engine = FaultEngine::seeded(database.engine(), seed);
+    let engine = FaultEngine::seeded(database.database(), seed).database();
     let faults = engine.faults();
     faults.at(Call::Commit).with_probability(0.1).storage_error();
     faults.at(Call::Commit).with_probability(0.1).unknown_without_effect();

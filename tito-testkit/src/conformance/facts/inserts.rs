@@ -3,27 +3,27 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction};
+use tito_core::{Result, Timestamp, Transaction};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
 
 /// An engine may refuse an insert at the call or at the commit.
-async fn insert_and_commit<T: TitoTransaction>(tx: &T, key: &str, value: &str) -> Result<Timestamp> {
+async fn insert_and_commit(tx: &Transaction, key: &str, value: &str) -> Result<Timestamp> {
     tx.insert(bytes(key), bytes(value)).await?;
     tx.commit().await
 }
 
 pub async fn a_new_key_is_inserted<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     insert_and_commit(&engine.begin().await.unwrap(), "a", "1").await.unwrap();
     assert_eq!(read(&engine, "a").await.as_deref(), Some("1"));
 }
 
 pub async fn an_existing_key_is_refused_and_nothing_is_written<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("b", "1")]).await;
     let tx = engine.begin().await.unwrap();
     put(&tx, "a", "2").await;
@@ -34,14 +34,14 @@ pub async fn an_existing_key_is_refused_and_nothing_is_written<U: EngineUnderTes
 
 pub async fn an_existing_empty_value_counts<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "")]).await;
     assert_exists(insert_and_commit(&engine.begin().await.unwrap(), "a", "2").await, "a");
 }
 
 pub async fn a_key_that_the_transaction_put_is_refused<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     put(&tx, "a", "1").await;
     assert_exists(insert_and_commit(&tx, "a", "2").await, "a");
@@ -49,7 +49,7 @@ pub async fn a_key_that_the_transaction_put_is_refused<U: EngineUnderTest>() {
 
 pub async fn a_key_that_the_transaction_inserted_is_refused<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     tx.insert(bytes("a"), bytes("1")).await.unwrap();
     assert_exists(insert_and_commit(&tx, "a", "2").await, "a");
@@ -57,7 +57,7 @@ pub async fn a_key_that_the_transaction_inserted_is_refused<U: EngineUnderTest>(
 
 pub async fn a_key_that_the_transaction_deleted_is_inserted<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1")]).await;
     let tx = engine.begin().await.unwrap();
     delete(&tx, "a").await;
@@ -67,7 +67,7 @@ pub async fn a_key_that_the_transaction_deleted_is_inserted<U: EngineUnderTest>(
 
 pub async fn a_key_deleted_by_an_earlier_commit_is_inserted<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1")]).await;
     remove(&engine, "a").await;
     insert_and_commit(&engine.begin().await.unwrap(), "a", "2").await.unwrap();
@@ -76,7 +76,7 @@ pub async fn a_key_deleted_by_an_earlier_commit_is_inserted<U: EngineUnderTest>(
 
 pub async fn an_inserted_key_can_be_overwritten_and_deleted_again<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     tx.insert(bytes("a"), bytes("1")).await.unwrap();
     tx.insert(bytes("b"), bytes("1")).await.unwrap();
@@ -90,7 +90,7 @@ pub async fn an_inserted_key_can_be_overwritten_and_deleted_again<U: EngineUnder
 /// count as a newer write of the key, as a rollback on TiKV does, and make every run of the loser lose again.
 pub async fn of_two_racing_inserts_one_says_that_the_key_exists<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let runs = Arc::new(AtomicU32::new(0));
     let outcome: Result<()> = engine
         .transaction(|tx| {

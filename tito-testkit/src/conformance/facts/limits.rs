@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tito_core::engine::Limits;
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction};
+use tito_core::{Result, TitoError};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
@@ -29,13 +29,13 @@ fn assert_exceeded(result: Result<()>, expected_size: usize, expected_limit: usi
 pub async fn the_engine_tells_its_limits<U: EngineUnderTest>() {
     let settings = EngineSettings::default().limits(LIMITS).max_transaction_age(Duration::from_millis(1234));
     let database = U::open(settings).await.unwrap();
-    assert_eq!(database.engine().limits(), &LIMITS);
-    assert_eq!(database.engine().max_transaction_age_millis(), 1234);
+    assert_eq!(database.database().limits(), &LIMITS);
+    assert_eq!(database.database().max_transaction_age_millis(), 1234);
 }
 
 pub async fn a_key_over_the_limit_is_refused<U: EngineUnderTest>() {
     let database = open_with_limits::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let long = b"123456789".to_vec();
     let tx = engine.begin().await.unwrap();
     assert_exceeded(tx.put(long.clone(), vec![]).await, 9, 8, &long);
@@ -49,7 +49,7 @@ pub async fn a_key_over_the_limit_is_refused<U: EngineUnderTest>() {
 
 pub async fn a_value_over_the_limit_is_refused<U: EngineUnderTest>() {
     let database = open_with_limits::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     assert_exceeded(tx.put(bytes("a"), vec![b'x'; 17]).await, 17, 16, b"a");
     assert_exceeded(tx.insert(bytes("b"), vec![b'x'; 17]).await, 17, 16, b"b");
@@ -60,7 +60,7 @@ pub async fn a_value_over_the_limit_is_refused<U: EngineUnderTest>() {
 
 pub async fn a_transaction_of_too_many_keys_is_refused<U: EngineUnderTest>() {
     let database = open_with_limits::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     put(&tx, "a", "1").await;
     delete(&tx, "b").await;
@@ -78,7 +78,7 @@ pub async fn a_transaction_of_too_many_keys_is_refused<U: EngineUnderTest>() {
 
 pub async fn a_transaction_of_too_many_bytes_is_refused<U: EngineUnderTest>() {
     let database = open_with_limits::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     // Two times 1 + 16 bytes make 34.
     put(&tx, "a", "sixteen letters.").await;
@@ -96,7 +96,7 @@ async fn commit_at_age<U: EngineUnderTest>(age: Duration) -> (U, Result<()>) {
     let clock = TestClock::new();
     let settings = EngineSettings::default().test_clock(&clock).max_transaction_age(MAX_AGE);
     let database = U::open(settings).await.unwrap();
-    let tx = database.engine().begin().await.unwrap();
+    let tx = database.database().begin().await.unwrap();
     put(&tx, "a", "1").await;
     clock.advance(age);
     let outcome = tx.commit().await.map(|_| ());
@@ -111,7 +111,7 @@ pub async fn a_transaction_over_the_age_limit_is_refused<U: EngineUnderTest>() {
         }
         other => panic!("expected TransactionTooOld, found {other:?}"),
     }
-    let engine = database.engine();
+    let engine = database.database();
     assert_eq!(read(&engine, "a").await, None);
     store(&engine, &[("a", "2")]).await;
     assert_eq!(read(&engine, "a").await.as_deref(), Some("2"));
@@ -120,5 +120,5 @@ pub async fn a_transaction_over_the_age_limit_is_refused<U: EngineUnderTest>() {
 pub async fn a_transaction_below_the_age_limit_commits<U: EngineUnderTest>() {
     let (database, outcome) = commit_at_age::<U>(MAX_AGE - Duration::from_millis(1)).await;
     outcome.unwrap();
-    assert_eq!(read(&database.engine(), "a").await.as_deref(), Some("1"));
+    assert_eq!(read(&database.database(), "a").await.as_deref(), Some("1"));
 }

@@ -1,14 +1,12 @@
 //! `lock_keys` makes a read count as a write.
 
-use tito_core::{TitoEngine, TitoTransaction};
-
 use super::super::EngineUnderTest;
 use super::super::support::*;
 
 /// Two doctors on call each leave, seeing the other one stay: both locked what they read, so one has to look again.
 pub async fn locks_shut_out_write_skew<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("doctor:ada", "on call"), ("doctor:bob", "on call")]).await;
     let ada = engine.begin().await.unwrap();
     let bob = engine.begin().await.unwrap();
@@ -26,7 +24,7 @@ pub async fn locks_shut_out_write_skew<U: EngineUnderTest>() {
 
 pub async fn locking_only_what_the_other_writes_is_enough<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "1")]).await;
     let first = engine.begin().await.unwrap();
     let second = engine.begin().await.unwrap();
@@ -40,7 +38,7 @@ pub async fn locking_only_what_the_other_writes_is_enough<U: EngineUnderTest>() 
 
 pub async fn locks_write_nothing<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1")]).await;
     let tx = engine.begin().await.unwrap();
     tx.lock_keys(vec![bytes("a"), bytes("b")]).await.unwrap();
@@ -52,7 +50,7 @@ pub async fn locks_write_nothing<U: EngineUnderTest>() {
 
 pub async fn a_locked_key_can_be_written_before_and_after<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     put(&tx, "a", "1").await;
     tx.lock_keys(vec![bytes("a"), bytes("b"), bytes("c")]).await.unwrap();
@@ -65,7 +63,7 @@ pub async fn a_locked_key_can_be_written_before_and_after<U: EngineUnderTest>() 
 
 pub async fn a_lock_of_an_absent_key_holds_off_its_insertion<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let guard = engine.begin().await.unwrap();
     let inserter = engine.begin().await.unwrap();
     inserter.insert(bytes("absent"), bytes("1")).await.unwrap();
@@ -77,7 +75,7 @@ pub async fn a_lock_of_an_absent_key_holds_off_its_insertion<U: EngineUnderTest>
 
 pub async fn locks_end_with_their_transaction<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let holder = engine.begin().await.unwrap();
     holder.lock_keys(vec![bytes("a")]).await.unwrap();
     holder.commit().await.unwrap();

@@ -1,22 +1,22 @@
 //! A commit is made, not made, or its outcome is unknown; an idempotency key resolves the last.
 
 use futures::future::join_all;
-use tito_core::engine::prune_idempotency_markers;
-use tito_core::{Result, TitoEngine, TitoError, TxOptions};
+use tito_core::database::prune_idempotency_markers;
+use tito_core::{Database, Result, TitoError, TxOptions};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
 use super::replay::Runs;
-use crate::fault::{Call, FaultEngine};
+use crate::fault::{Call, FaultEngine, WithFaults};
 
-async fn open_with_faults<U: EngineUnderTest>() -> (U, FaultEngine<U::Engine>) {
+async fn open_with_faults<U: EngineUnderTest>() -> (U, Database) {
     let database = open::<U>().await;
-    let engine = FaultEngine::new(database.engine());
+    let engine = FaultEngine::new(database.database()).database();
     (database, engine)
 }
 
 /// Adds 1 to "paid".
-async fn pay<E: TitoEngine>(engine: &E, options: TxOptions, runs: &Runs) -> Result<()> {
+async fn pay(engine: &Database, options: TxOptions, runs: &Runs) -> Result<()> {
     let pay = |tx| {
         let runs = runs.clone();
         async move {
@@ -31,7 +31,7 @@ fn keyed() -> TxOptions {
     TxOptions::default().idempotency_key("invoice:17/paid")
 }
 
-async fn paid<E: TitoEngine>(engine: &E) -> i64 {
+async fn paid(engine: &Database) -> i64 {
     number(&engine.begin().await.unwrap(), "paid").await.unwrap()
 }
 
@@ -110,7 +110,7 @@ pub async fn a_conflict_on_the_marker_of_a_key_is_replayed<U: EngineUnderTest>()
 
 pub async fn a_repeated_call_does_nothing_and_says_so<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let runs = Runs::default();
     pay(&engine, keyed(), &runs).await.unwrap();
     match pay(&engine, keyed(), &runs).await {
@@ -125,7 +125,7 @@ pub async fn a_repeated_call_does_nothing_and_says_so<U: EngineUnderTest>() {
 
 pub async fn concurrent_calls_with_one_key_take_effect_once<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let runs = Runs::default();
     let calls = (0..8).map(|_| {
         let (engine, runs) = (engine.clone(), runs.clone());
@@ -145,7 +145,7 @@ pub async fn concurrent_calls_with_one_key_take_effect_once<U: EngineUnderTest>(
 
 pub async fn a_key_holds_whatever_the_closure_writes<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let nothing = |_tx| async { Ok::<_, TitoError>(()) };
     engine.transaction_with(keyed(), nothing).await.unwrap();
     let again = engine.transaction_with(keyed(), nothing).await;
@@ -154,7 +154,7 @@ pub async fn a_key_holds_whatever_the_closure_writes<U: EngineUnderTest>() {
 
 pub async fn pruned_keys_can_take_effect_again_and_others_cannot<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let runs = Runs::default();
     let key = |name: &str| TxOptions::default().idempotency_key(name);
     pay(&engine, key("old 1"), &runs).await.unwrap();

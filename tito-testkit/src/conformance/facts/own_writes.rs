@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use tito_core::Transaction;
 use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
-use tito_core::{TitoEngine, TitoTransaction};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
@@ -13,7 +13,7 @@ use crate::random::seed;
 
 pub async fn get_sees_own_writes<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "1")]).await;
     let tx = engine.begin().await.unwrap();
     put(&tx, "a", "2").await;
@@ -30,7 +30,7 @@ pub async fn get_sees_own_writes<U: EngineUnderTest>() {
 
 pub async fn batch_get_sees_own_writes<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "1"), ("d", "1")]).await;
     let tx = engine.begin().await.unwrap();
     put(&tx, "a", "2").await;
@@ -42,7 +42,7 @@ pub async fn batch_get_sees_own_writes<U: EngineUnderTest>() {
 
 pub async fn scans_merge_own_writes_in_both_directions<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("b", "1"), ("d", "1"), ("f", "1")]).await;
     let tx = engine.begin().await.unwrap();
     put(&tx, "a", "2").await;
@@ -55,7 +55,7 @@ pub async fn scans_merge_own_writes_in_both_directions<U: EngineUnderTest>() {
 
 pub async fn a_buffered_delete_does_not_shorten_a_page<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1"), ("e", "1")]).await;
     let tx = engine.begin().await.unwrap();
     delete(&tx, "a").await;
@@ -70,7 +70,7 @@ pub async fn a_buffered_delete_does_not_shorten_a_page<U: EngineUnderTest>() {
 
 pub async fn the_limit_is_applied_after_the_merge<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("b", "1"), ("d", "1"), ("f", "1")]).await;
     let tx = engine.begin().await.unwrap();
     put(&tx, "a", "2").await;
@@ -87,7 +87,7 @@ pub async fn the_limit_is_applied_after_the_merge<U: EngineUnderTest>() {
 
 pub async fn empty_ranges_and_a_limit_of_zero_give_nothing<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "1")]).await;
     let tx = engine.begin().await.unwrap();
     put(&tx, "c", "2").await;
@@ -100,7 +100,7 @@ pub async fn empty_ranges_and_a_limit_of_zero_give_nothing<U: EngineUnderTest>()
 
 pub async fn pages_of_a_scan_cover_a_range_without_gap_or_repetition<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1"), ("e", "1")]).await;
     let tx = engine.begin().await.unwrap();
     delete(&tx, "b").await;
@@ -125,7 +125,7 @@ pub async fn pages_of_a_scan_cover_a_range_without_gap_or_repetition<U: EngineUn
 pub async fn reads_equal_a_sorted_map_under_own_writes<U: EngineUnderTest>() {
     let mut random = fastrand::Rng::with_seed(seed());
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     for _ in 0..40 {
         let mut model = BTreeMap::new();
         let tx = engine.begin().await.unwrap();
@@ -158,11 +158,7 @@ fn key_of(number: u8) -> Vec<u8> {
     vec![b'k', number]
 }
 
-async fn write_at_random<T: TitoTransaction>(
-    tx: &T,
-    model: &mut BTreeMap<Vec<u8>, Vec<u8>>,
-    random: &mut fastrand::Rng,
-) {
+async fn write_at_random(tx: &Transaction, model: &mut BTreeMap<Vec<u8>, Vec<u8>>, random: &mut fastrand::Rng) {
     let key = key_of(random.u8(0..KEYS));
     let value = vec![b'o', random.u8(..)];
     match random.u8(0..3) {
@@ -181,7 +177,7 @@ async fn write_at_random<T: TitoTransaction>(
     }
 }
 
-async fn compare_at_random<T: TitoTransaction>(tx: &T, model: &BTreeMap<Vec<u8>, Vec<u8>>, random: &mut fastrand::Rng) {
+async fn compare_at_random(tx: &Transaction, model: &BTreeMap<Vec<u8>, Vec<u8>>, random: &mut fastrand::Rng) {
     // Mostly small, as limits are wrong where they cut.
     let limit = if random.u8(0..4) > 0 { random.usize(0..5) } else { random.usize(0..20) };
     let mut bounds = [key_of(random.u8(0..=KEYS)), key_of(random.u8(0..=KEYS))];

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, TxOptions};
+use tito_core::{Result, TitoError, Transaction, TxOptions};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
-use crate::fault::{Call, FaultEngine};
+use crate::fault::{Call, FaultEngine, WithFaults};
 
 /// Counts how often a closure was run.
 #[derive(Clone, Default)]
@@ -26,7 +26,7 @@ impl Runs {
 
 pub async fn the_value_of_the_closure_is_returned<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let value = engine
         .transaction(|tx| async move {
             put(&tx, "a", "1").await;
@@ -39,7 +39,7 @@ pub async fn the_value_of_the_closure_is_returned<U: EngineUnderTest>() {
 
 pub async fn a_conflict_is_replayed_in_a_new_transaction<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let runs = Runs::default();
     let seen = engine
         .transaction(|tx| {
@@ -63,7 +63,7 @@ pub async fn a_conflict_is_replayed_in_a_new_transaction<U: EngineUnderTest>() {
 
 pub async fn attempts_are_bounded_and_the_last_conflict_is_told<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let runs = Runs::default();
     let outcome: Result<()> = engine
         .transaction_with(TxOptions::default().max_attempts(3), |tx| {
@@ -84,7 +84,7 @@ pub async fn attempts_are_bounded_and_the_last_conflict_is_told<U: EngineUnderTe
 
 pub async fn the_closures_own_error_is_returned_and_nothing_is_written<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let runs = Runs::default();
     let outcome: Result<()> = engine
         .transaction(|tx| {
@@ -115,7 +115,7 @@ impl From<TitoError> for Refusal {
 
 pub async fn an_error_type_of_the_callers_own_comes_back<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let outcome: Result<(), Refusal> = engine
         .transaction_with(TxOptions::default(), |tx| async move {
             tx.put(bytes("a"), bytes("1")).await?;
@@ -128,7 +128,7 @@ pub async fn an_error_type_of_the_callers_own_comes_back<U: EngineUnderTest>() {
 
 pub async fn a_panic_of_the_closure_rolls_back<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let panicking = engine.clone();
     let task = tokio::spawn(async move {
         panicking
@@ -149,7 +149,7 @@ pub async fn a_panic_of_the_closure_rolls_back<U: EngineUnderTest>() {
 
 pub async fn an_insert_of_what_exists_is_not_replayed<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1")]).await;
     let runs = Runs::default();
     let outcome = engine
@@ -169,7 +169,7 @@ pub async fn an_insert_of_what_exists_is_not_replayed<U: EngineUnderTest>() {
 pub async fn a_conflict_of_any_call_is_replayed_whatever_the_closure_makes_of_it<U: EngineUnderTest>() {
     let database = open::<U>().await;
     for call in [Call::Get, Call::BatchGet, Call::Scan, Call::Put, Call::Insert, Call::Delete, Call::Lock] {
-        let engine = FaultEngine::new(database.engine());
+        let engine = FaultEngine::new(database.database()).database();
         engine.faults().at(call).conflict();
         let outcome: Result<(), Refusal> = engine
             .transaction_with(
@@ -182,7 +182,7 @@ pub async fn a_conflict_of_any_call_is_replayed_whatever_the_closure_makes_of_it
     }
 }
 
-async fn every_call<T: TitoTransaction>(tx: &T) -> Result<()> {
+async fn every_call(tx: &Transaction) -> Result<()> {
     let range = tito_core::keys::KeyRange::new("a", "z");
     tx.get(b"a").await?;
     tx.batch_get(vec![bytes("a")]).await?;

@@ -1,13 +1,12 @@
 //! A transaction reads the state at its start.
 
-use tito_core::{TitoEngine, TitoTransaction};
-
 use super::super::EngineUnderTest;
 use super::super::support::*;
+use tito_core::Transaction;
 
 /// A transaction begun on `a=1 b=1 c=1`, after which b was overwritten, c deleted and d written.
-async fn begun_before_other_commits<U: EngineUnderTest>(database: &U) -> <U::Engine as TitoEngine>::Transaction {
-    let engine = database.engine();
+async fn begun_before_other_commits<U: EngineUnderTest>(database: &U) -> Transaction {
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "1"), ("c", "1")]).await;
     let tx = engine.begin().await.unwrap();
     store(&engine, &[("b", "2"), ("d", "2")]).await;
@@ -46,7 +45,7 @@ pub async fn scan_reverse_is_unaffected_by_later_commits<U: EngineUnderTest>() {
 pub async fn a_new_transaction_sees_every_commit_before_it<U: EngineUnderTest>() {
     let database = open::<U>().await;
     begun_before_other_commits(&database).await;
-    let tx = database.engine().begin().await.unwrap();
+    let tx = database.database().begin().await.unwrap();
     assert_eq!(get(&tx, "b").await.as_deref(), Some("2"));
     assert_eq!(get(&tx, "c").await, None);
     assert_eq!(scan(&tx, "a", "z", 10).await, ["a=1", "b=2", "d=2"]);
@@ -55,7 +54,7 @@ pub async fn a_new_transaction_sees_every_commit_before_it<U: EngineUnderTest>()
 
 pub async fn writes_are_invisible_to_others_until_the_commit<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "1")]).await;
     let writer = engine.begin().await.unwrap();
     put(&writer, "a", "2").await;
@@ -70,7 +69,7 @@ pub async fn writes_are_invisible_to_others_until_the_commit<U: EngineUnderTest>
 
 pub async fn batch_get_answers_in_the_order_of_its_keys<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("c", "3")]).await;
     let tx = engine.begin().await.unwrap();
     let value = |text: &str| Some(text.to_string());
@@ -80,7 +79,7 @@ pub async fn batch_get_answers_in_the_order_of_its_keys<U: EngineUnderTest>() {
 
 pub async fn scans_hold_to_their_range_and_limit<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]).await;
     let tx = engine.begin().await.unwrap();
     assert_eq!(scan(&tx, "b", "d", 10).await, ["b=2", "c=3"], "the start belongs to the range, the end does not");

@@ -1,8 +1,8 @@
 //! What was committed is there, whatever its bytes are, also after the database was opened again.
 
+use tito_core::Transaction;
 use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
-use tito_core::{TitoEngine, TitoTransaction};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
@@ -10,7 +10,7 @@ use crate::settings::EngineSettings;
 
 pub async fn committed_writes_are_there_after_reopening<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1"), ("b", "1"), ("c", "1")]).await;
     store(&engine, &[("b", "2"), ("d", "2")]).await;
     remove(&engine, "a").await;
@@ -19,7 +19,7 @@ pub async fn committed_writes_are_there_after_reopening<U: EngineUnderTest>() {
     drop((open_at_the_end, engine));
     // None where nothing outlives the engine.
     let Some(database) = database.reopen(EngineSettings::default()).await.unwrap() else { return };
-    let engine = database.engine();
+    let engine = database.database();
     assert_eq!(scan(&engine.begin().await.unwrap(), "a", "z", 10).await, ["b=2", "c=1", "d=2"]);
     store(&engine, &[("b", "3")]).await;
     assert_eq!(read(&engine, "b").await.as_deref(), Some("3"));
@@ -28,15 +28,15 @@ pub async fn committed_writes_are_there_after_reopening<U: EngineUnderTest>() {
 pub async fn databases_are_apart<U: EngineUnderTest>() {
     let one = open::<U>().await;
     let other = open::<U>().await;
-    store(&one.engine(), &[("a", "1")]).await;
-    assert_eq!(read(&other.engine(), "a").await, None);
-    assert_eq!(read(&one.engine(), "a").await.as_deref(), Some("1"));
+    store(&one.database(), &[("a", "1")]).await;
+    assert_eq!(read(&other.database(), "a").await, None);
+    assert_eq!(read(&one.database(), "a").await.as_deref(), Some("1"));
 }
 
 pub async fn clones_of_an_engine_share_one_database<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let clone = database.engine().clone();
-    store(&database.engine(), &[("a", "1")]).await;
+    let clone = database.database().clone();
+    store(&database.database(), &[("a", "1")]).await;
     assert_eq!(read(&clone, "a").await.as_deref(), Some("1"));
 }
 
@@ -65,7 +65,7 @@ fn odd_keys() -> Vec<Vec<u8>> {
 
 pub async fn keys_of_any_bytes_are_kept_in_the_order_of_their_bytes<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let tx = engine.begin().await.unwrap();
     for key in odd_keys().into_iter().rev() {
         tx.put(key.clone(), key).await.unwrap();
@@ -91,7 +91,7 @@ pub async fn keys_of_any_bytes_are_kept_in_the_order_of_their_bytes<U: EngineUnd
 
 pub async fn a_range_without_an_end_reaches_the_last_key<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let (stored, own): (Vec<_>, Vec<_>) = odd_keys().into_iter().enumerate().partition(|(number, _)| number % 2 == 0);
     let tx = engine.begin().await.unwrap();
     for (_, key) in stored {
@@ -113,7 +113,7 @@ pub async fn a_range_without_an_end_reaches_the_last_key<U: EngineUnderTest>() {
 }
 
 /// The keys of a range, as a whole and in pages of one, in both directions.
-async fn assert_scans<T: TitoTransaction>(tx: &T, range: KeyRange, mut expected: Vec<Vec<u8>>) {
+async fn assert_scans(tx: &Transaction, range: KeyRange, mut expected: Vec<Vec<u8>>) {
     let keys = |page: Vec<KeyValue>| page.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
     assert_eq!(keys(tx.scan(range.clone(), 100).await.unwrap()), expected, "{range:?}");
     let (mut rest, mut pages) = (range.clone(), Vec::new());
@@ -134,7 +134,7 @@ async fn assert_scans<T: TitoTransaction>(tx: &T, range: KeyRange, mut expected:
 
 pub async fn values_of_any_bytes_are_kept<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let values = [vec![], vec![0], vec![255; 3], (0..=255).collect(), vec![7; 100_000]];
     let tx = engine.begin().await.unwrap();
     for (number, value) in values.iter().enumerate() {
@@ -153,7 +153,7 @@ pub async fn values_of_any_bytes_are_kept<U: EngineUnderTest>() {
 
 pub async fn an_empty_value_replaces_a_value_and_back<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     store(&engine, &[("a", "1")]).await;
     store(&engine, &[("a", "")]).await;
     assert_eq!(read(&engine, "a").await.as_deref(), Some(""));

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
+use tito_core::Timestamp;
 use tito_core::clock::Clock;
-use tito_core::{Timestamp, TitoEngine, TitoTransaction};
 
 use super::super::EngineUnderTest;
 use super::super::support::*;
@@ -16,7 +16,7 @@ use crate::settings::EngineSettings;
 
 pub async fn a_commit_lies_between_its_start_and_every_later_start<U: EngineUnderTest>() {
     let database = open::<U>().await;
-    let engine = database.engine();
+    let engine = database.database();
     let mut last = Timestamp::ZERO;
     for round in 0..20 {
         let tx = engine.begin().await.unwrap();
@@ -35,7 +35,7 @@ pub async fn timestamps_are_unique_and_increasing_among_concurrent_tasks<U: Engi
     let database = open::<U>().await;
     let latest = Arc::new(AtomicU64::new(0));
     let tasks = (0..8).map(|task| {
-        let (engine, latest) = (database.engine(), latest.clone());
+        let (engine, latest) = (database.database(), latest.clone());
         tokio::spawn(async move {
             let mut seen = Vec::new();
             for round in 0..20 {
@@ -72,7 +72,7 @@ fn check_newer(timestamp: Timestamp, before: u64, latest: &AtomicU64) {
 pub async fn the_physical_part_follows_the_clock<U: EngineUnderTest>() {
     let clock = TestClock::new();
     let database = U::open(EngineSettings::default().test_clock(&clock)).await.unwrap();
-    let engine = database.engine();
+    let engine = database.database();
     for _ in 0..5 {
         clock.advance(Duration::from_secs(3600));
         assert_eq!(engine.timestamp().await.unwrap().physical_millis(), clock.now_millis());
@@ -88,7 +88,7 @@ pub async fn the_physical_part_follows_the_clock<U: EngineUnderTest>() {
 pub async fn timestamps_do_not_go_back_with_the_clock<U: EngineUnderTest>() {
     let clock = TestClock::new();
     let database = U::open(EngineSettings::default().test_clock(&clock)).await.unwrap();
-    let engine = database.engine();
+    let engine = database.database();
     let mut last = store(&engine, &[("a", "1")]).await;
     clock.set(clock.now_millis() - 3_600_000);
     for _ in 0..10 {
@@ -121,7 +121,7 @@ async fn reopened_at<U: EngineUnderTest>(clock: &TestClock, millis: u64) {
     for round in 0..3 {
         // None where nothing outlives the engine.
         let Some(current) = database.take() else { return };
-        let engine = current.engine();
+        let engine = current.database();
         let tx = engine.begin().await.unwrap();
         assert!(tx.start_timestamp() > last, "{} after {last}, round {round}", tx.start_timestamp());
         assert_eq!(number(&tx, "round").await.unwrap(), round);

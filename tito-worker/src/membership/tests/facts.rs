@@ -6,7 +6,7 @@ use super::support::*;
 use crate::membership::LeaseInfo;
 use crate::queue::TitoQueue;
 
-async fn fleet_of(count: u128, partitions: u16) -> (tito_core::embedded::EmbeddedBackend, HandClock, Vec<Node>) {
+async fn fleet_of(count: u128, partitions: u16) -> (Database, HandClock, Vec<Node>) {
     let (db, clock) = database().await;
     create_topic(&db, "user", partitions).await;
     let mut nodes: Vec<_> = (1..=count).map(|number| Node::new(&db, number, &["user"])).collect();
@@ -247,7 +247,10 @@ async fn a_member_lives_through_a_round_that_takes_longer_than_its_lease() {
     for queue in &queues {
         create_topic(&db, queue, 1).await;
     }
-    let slow = SlowEngine { db, clock, pause: Duration::from_secs(1) };
+    let slow = before_each(db, move || {
+        clock.advance(Duration::from_secs(1));
+        std::future::ready(()).boxed()
+    });
     let member = member(slow, 1, &queues.iter().map(String::as_str).collect::<Vec<_>>());
     // Leases are lost at the very moment that they are too old, also in the middle of a round.
     tokio::select! {

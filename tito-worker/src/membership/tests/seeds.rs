@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
+use tito_core::Database;
 use tito_core::embedded::EmbeddedBackend;
 use tito_core::event::Topic;
 use uuid::Uuid;
@@ -13,7 +14,7 @@ const QUEUES: [&str; 2] = ["user", "user@mail"];
 
 /// A fleet and what has been seen of it.
 struct World {
-    db: EmbeddedBackend,
+    db: Database,
     clock: HandClock,
     random: Rng,
     /// The members that make rounds, and those that are paused.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::clock::Clock;
-use tito_core::engine::{EngineContext, Limits};
+use tito_core::engine::{Limits, Shared, TitoEngine, TitoTransaction};
 use tito_core::event::Topic;
 use tito_core::prelude::*;
-use tito_core::{Result, Timestamp, TitoEngine};
+use tito_core::{Result, Timestamp};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -44,30 +44,43 @@ impl Clock for HandClock {
     }
 }
 
-pub(super) async fn database() -> (EmbeddedBackend, HandClock) {
+pub(super) async fn database() -> (Database, HandClock) {
     let clock = HandClock(watch::Sender::new(1_767_225_600_000));
     let db = EmbeddedBackend::builder().clock(Arc::new(clock.clone())).in_memory().await.unwrap();
     (db, clock)
 }
 
-/// An engine on which every transaction takes a time to begin.
-#[derive(Clone)]
-pub(super) struct SlowEngine {
-    pub(super) db: EmbeddedBackend,
-    pub(super) clock: HandClock,
-    pub(super) pause: Duration,
+/// An engine that does something before each transaction begins.
+pub(super) struct Before<F> {
+    db: Database,
+    begin: F,
 }
 
-impl TitoEngine for SlowEngine {
-    type Transaction = <EmbeddedBackend as TitoEngine>::Transaction;
+/// A database that does something before each transaction begins.
+pub(super) fn before_each<F>(db: Database, begin: F) -> Database
+where
+    F: Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+{
+    Database::from_engine(Before { db, begin })
+}
 
-    async fn begin(&self) -> Result<Self::Transaction> {
-        self.clock.advance(self.pause);
-        self.db.begin().await
+impl<F> TitoEngine for Before<F>
+where
+    F: Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+{
+    fn begin<'a>(
+        &'a self,
+        replayed: Option<&'a dyn TitoTransaction>,
+    ) -> BoxFuture<'a, Result<Box<dyn TitoTransaction>>> {
+        async move {
+            (self.begin)().await;
+            self.db.engine().begin(replayed).await
+        }
+        .boxed()
     }
 
-    async fn timestamp(&self) -> Result<Timestamp> {
-        self.db.timestamp().await
+    fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
+        self.db.engine().timestamp()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -82,12 +95,12 @@ impl TitoEngine for SlowEngine {
         self.db.max_transaction_age_millis()
     }
 
-    fn context(&self) -> &EngineContext {
-        self.db.context()
+    fn shared(&self) -> &Shared {
+        self.db.shared()
     }
 }
 
-pub(super) async fn create_topic(db: &EmbeddedBackend, name: &str, partitions: u16) {
+pub(super) async fn create_topic(db: &Database, name: &str, partitions: u16) {
     Topic::ensure(db, name, partitions).await.unwrap();
 }
 
@@ -99,7 +112,7 @@ pub(super) fn options(number: u128) -> MembershipOptions {
     options
 }
 
-pub(super) fn member<E: TitoEngine>(engine: E, number: u128, queues: &[&str]) -> Membership<E> {
+pub(super) fn member(engine: Database, number: u128, queues: &[&str]) -> Membership {
     let queues = queues.iter().map(|queue| Arc::from(*queue)).collect();
     Membership::new(engine, "billing".to_string(), options(number), queues)
 }
@@ -109,12 +122,12 @@ pub(super) type Place = (Arc<str>, u16);
 
 /// A member and the partitions that its worker serves.
 pub(super) struct Node {
-    pub(super) member: Membership<EmbeddedBackend>,
+    pub(super) member: Membership,
     pub(super) serving: BTreeMap<Place, Lease>,
 }
 
 impl Node {
-    pub(super) fn new(db: &EmbeddedBackend, number: u128, queues: &[&str]) -> Self {
+    pub(super) fn new(db: &Database, number: u128, queues: &[&str]) -> Self {
         Self { member: member(db.clone(), number, queues), serving: BTreeMap::new() }
     }
 
@@ -170,7 +183,7 @@ pub(super) async fn settle(nodes: &mut [Node], clock: &HandClock) -> usize {
 }
 
 /// Who serves each partition of a queue, having checked that it is exactly one, under the lease that is stored.
-pub(super) async fn owners(db: &EmbeddedBackend, nodes: &[Node], queue: &str, partitions: u16) -> BTreeMap<u16, Uuid> {
+pub(super) async fn owners(db: &Database, nodes: &[Node], queue: &str, partitions: u16) -> BTreeMap<u16, Uuid> {
     let stored: BTreeMap<_, _> = leases(db, queue).await.into_iter().map(|lease| (lease.partition, lease)).collect();
     let mut owners = BTreeMap::new();
     for node in nodes {
@@ -189,15 +202,15 @@ pub(super) async fn owners(db: &EmbeddedBackend, nodes: &[Node], queue: &str, pa
     owners
 }
 
-pub(super) async fn leases(db: &EmbeddedBackend, queue: &str) -> Vec<LeaseInfo> {
+pub(super) async fn leases(db: &Database, queue: &str) -> Vec<LeaseInfo> {
     TitoQueue::new(db.clone()).leases(queue).await.unwrap()
 }
 
-pub(super) async fn put(db: &EmbeddedBackend, key: Vec<u8>, value: &[u8]) {
+pub(super) async fn put(db: &Database, key: Vec<u8>, value: &[u8]) {
     let written: Result<()> = db.transaction(|tx| async move { tx.put(key, value.to_vec()).await }).await;
     written.unwrap();
 }
 
-pub(super) async fn get(db: &EmbeddedBackend, key: Vec<u8>) -> Option<Vec<u8>> {
+pub(super) async fn get(db: &Database, key: Vec<u8>) -> Option<Vec<u8>> {
     db.transaction(|tx| async move { tx.get(&key).await }).await.unwrap()
 }

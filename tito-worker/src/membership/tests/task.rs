@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tito_core::Timestamp;
 use tito_core::clock::Clock;
-use tito_core::engine::{EngineContext, Limits};
 use tito_core::prelude::*;
 use tokio::sync::watch;
 
@@ -19,12 +19,12 @@ fn count(owned: &Arc<Owned>) -> usize {
 
 /// A member that runs, with a worker that follows what it owns.
 struct Running {
-    member: Arc<Membership<EmbeddedBackend>>,
+    member: Arc<Membership>,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
 
-fn start(db: &EmbeddedBackend, number: u128) -> Running {
+fn start(db: &Database, number: u128) -> Running {
     let mut node = Node::new(db, number, &["user"]);
     let member = Arc::new(member(db.clone(), number, &["user"]));
     let (stop, stopped) = watch::channel(false);
@@ -49,7 +49,7 @@ fn start(db: &EmbeddedBackend, number: u128) -> Running {
 }
 
 /// As [`Node::follow`], for a member that is shared with its task.
-async fn follow(member: &Membership<EmbeddedBackend>, node: &mut Node) {
+async fn follow(member: &Membership, node: &mut Node) {
     let owned = member.owned().borrow().clone();
     for (place, lease) in std::mem::take(&mut node.serving) {
         if owned.get(&place.0).and_then(|partitions| partitions.get(&place.1)) == Some(&lease) {
@@ -107,7 +107,7 @@ async fn a_fleet_that_runs_takes_over_from_a_dead_member_within_two_lease_times(
 }
 
 /// Waits until the member has given a heartbeat at the clock's present time, and the round with it is over.
-async fn heartbeat_of(db: &EmbeddedBackend, running: &Running) {
+async fn heartbeat_of(db: &Database, running: &Running) {
     loop {
         let members = TitoQueue::new(db.clone()).members("billing").await.unwrap();
         let member = members.iter().find(|member| member.id == running.member.id).unwrap();
@@ -159,58 +159,24 @@ async fn leaving_ends_a_member_that_is_stopped_with_partitions_that_never_end() 
     assert_eq!(TitoQueue::new(db).members("billing").await.unwrap(), []);
 }
 
-/// An engine whose calls never return while it hangs.
-#[derive(Clone)]
-struct Hanging {
-    engine: EmbeddedBackend,
-    hangs: watch::Sender<bool>,
-}
-
-impl TitoEngine for Hanging {
-    type Transaction = <EmbeddedBackend as TitoEngine>::Transaction;
-
-    async fn begin(&self) -> tito_core::Result<Self::Transaction> {
-        let mut hangs = self.hangs.subscribe();
-        while *hangs.borrow_and_update() {
-            hangs.changed().await.unwrap();
-        }
-        self.engine.begin().await
-    }
-
-    async fn timestamp(&self) -> tito_core::Result<Timestamp> {
-        self.engine.timestamp().await
-    }
-
-    fn clock(&self) -> &Arc<dyn Clock> {
-        self.engine.clock()
-    }
-
-    fn limits(&self) -> &Limits {
-        self.engine.limits()
-    }
-
-    fn max_transaction_age_millis(&self) -> u64 {
-        self.engine.max_transaction_age_millis()
-    }
-
-    fn context(&self) -> &EngineContext {
-        self.engine.context()
-    }
-}
-
 #[tokio::test]
 async fn a_member_whose_engine_hangs_says_exactly_after_a_lease_time_that_all_is_lost() {
     let (db, clock) = database().await;
     create_topic(&db, "user", 4).await;
-    let engine = Hanging { engine: db.clone(), hangs: watch::Sender::new(false) };
-    let member = Arc::new(member(engine.clone(), 1, &["user"]));
+    // Calls never return while the engine hangs.
+    let (hang, hangs) = watch::channel(false);
+    let engine = before_each(db.clone(), move || {
+        let mut hangs = hangs.clone();
+        async move { drop(hangs.wait_for(|hangs| !hangs).await) }.boxed()
+    });
+    let member = Arc::new(member(engine, 1, &["user"]));
     let (_stop, stopped) = watch::channel(false);
     let running = member.clone();
     let task = tokio::spawn(async move { running.run(stopped).await });
     let mut owned = member.owned();
     owned.wait_for(|owned| count(owned) == 4).await.unwrap();
     drop(member.turn.lock().await);
-    engine.hangs.send_replace(true);
+    hang.send_replace(true);
     clock.advance(LEASE - Duration::from_millis(1));
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -220,7 +186,7 @@ async fn a_member_whose_engine_hangs_says_exactly_after_a_lease_time_that_all_is
     owned.wait_for(|owned| count(owned) == 0).await.unwrap();
     // What the engine was asked while it hung is given up as well, and once it answers everything goes on.
     clock.advance(LEASE);
-    engine.hangs.send_replace(false);
+    hang.send_replace(false);
     owned.wait_for(|owned| count(owned) == 4).await.unwrap();
     task.abort();
 }

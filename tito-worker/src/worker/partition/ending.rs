@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures::future::OptionFuture;
-use tito_core::TitoEngine;
 
 use super::Partition;
 use crate::worker::report::WorkerReport;
@@ -11,7 +10,7 @@ use crate::worker::report::WorkerReport;
 /// How long the recording of what is done may take once the shutdown timeout has passed.
 const LAST_RECORDING: Duration = Duration::from_secs(5);
 
-impl<E: TitoEngine> Partition<E> {
+impl Partition {
     pub(super) async fn shut_down(mut self, timeout: Duration) -> WorkerReport {
         self.lanes.close();
         self.put_back_unstarted();

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use tito_core::event::{EventHead, started_at, topic_of};
+use tito_core::event::{EventHead, TopicCache, started_at, topic_of};
 use tito_core::keys;
-use tito_core::{Result, Timestamp, TitoEngine};
+use tito_core::{Result, Timestamp};
 
 use super::page::{Page, checkpoint_floor, read_checkpoint, read_page};
 use super::{Partition, next_pause};
@@ -15,7 +15,7 @@ use crate::worker::reader::{PageRead, Reader};
 use crate::worker::record::{Disposition, Unrecorded};
 use crate::worker::runner::Delivery;
 
-impl<E: TitoEngine> Partition<E> {
+impl Partition {
     pub(super) fn start_reading(&mut self) {
         if self.reading.is_some() {
             return;
@@ -92,7 +92,7 @@ impl<E: TitoEngine> Partition<E> {
     /// is noticed before it moves anything.
     fn is_behind_its_topic(&self) -> bool {
         let topic = topic_of(&self.runner.queue).0;
-        self.runner.is_strict() && self.engine.context().topics.knows_later(topic, self.topic.revision)
+        self.runner.is_strict() && self.engine.shared().value::<TopicCache>().knows_later(topic, self.topic.revision)
     }
 
     pub(super) fn take_page(&mut self, page: Result<Page>) -> Result<()> {

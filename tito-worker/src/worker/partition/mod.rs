@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, OptionFuture};
-use tito_core::engine::Wakeup;
+use tito_core::engine::Listener;
 use tito_core::event::Topic;
-use tito_core::{Result, TitoEngine};
+use tito_core::{Database, Result};
 use tokio::sync::watch;
 
 use self::page::Page;
@@ -48,15 +48,15 @@ pub(super) struct Signals {
 type Reading = BoxFuture<'static, Result<Page>>;
 type Recording = BoxFuture<'static, Result<RecordedBatch>>;
 
-pub(super) struct Partition<E: TitoEngine> {
-    engine: E,
-    runner: Arc<Runner<E>>,
+pub(super) struct Partition {
+    engine: Database,
+    runner: Arc<Runner>,
     /// The topic as this partition goes by it.
     topic: Arc<Topic>,
     origin: Arc<Origin>,
-    wakeup: Wakeup,
+    wakeup: Listener,
     reader: Option<Reader>,
-    lanes: Lanes<E>,
+    lanes: Lanes,
     held: Held,
     blocked: Blocked,
     /// The first key of an event that was recorded to be handled again. It may be stored under the same key, which the
@@ -78,10 +78,10 @@ pub(super) struct Partition<E: TitoEngine> {
     report: WorkerReport,
 }
 
-impl<E: TitoEngine> Partition<E> {
+impl Partition {
     pub(super) fn new(
-        engine: E,
-        runner: Arc<Runner<E>>,
+        engine: Database,
+        runner: Arc<Runner>,
         partition: u16,
         topic: Arc<Topic>,
         lease: Option<Lease>,
@@ -89,7 +89,7 @@ impl<E: TitoEngine> Partition<E> {
         let fence = Fence::new(&runner.queue, partition, lease);
         Self {
             // Registered before the first read, so that no commit falls between the two.
-            wakeup: engine.context().wakeups.register(&runner.queue, partition),
+            wakeup: engine.shared().listen(&runner.queue, partition),
             lanes: Lanes::new(runner.clone()),
             next_checkpoint: engine.clock().now_millis() + CHECKPOINT_EVERY,
             origin: Arc::new(Origin { partition, revision: topic.revision, fence }),

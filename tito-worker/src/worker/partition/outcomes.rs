@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tito_core::{Result, TitoEngine, TitoError};
+use tito_core::{Result, TitoError};
 
 use super::{CHECKPOINT_EVERY, Partition, next_pause};
 use crate::worker::lanes::{Entity, Finished};
@@ -14,7 +14,7 @@ use crate::worker::runner::Verdict;
 /// How many outcomes are recorded in one transaction.
 const MOST_RECORDED: usize = 1_024;
 
-impl<E: TitoEngine> Partition<E> {
+impl Partition {
     pub(super) fn take_finished(&mut self) {
         let finished = self.lanes.take_finished();
         self.unrecorded.reserve(finished.len());

@@ -3,7 +3,7 @@
 use tito_core::engine::KeyValue;
 use tito_core::keys::{self, KeyRange};
 use tito_core::row::StoredRow;
-use tito_core::{Result, Timestamp, TitoEngine, TitoTransaction};
+use tito_core::{Database, Result, Timestamp};
 
 use crate::worker::checkpoint::Checkpoint;
 
@@ -15,7 +15,7 @@ pub(super) struct Page {
     pub(super) asked_millis: u64,
 }
 
-pub(super) async fn read_page<E: TitoEngine>(engine: &E, range: KeyRange, limit: usize) -> Result<Page> {
+pub(super) async fn read_page(engine: &Database, range: KeyRange, limit: usize) -> Result<Page> {
     let asked_millis = engine.clock().now_millis();
     let tx = engine.begin().await?;
     let entries = tx.scan(range, limit).await?;
@@ -25,7 +25,7 @@ pub(super) async fn read_page<E: TitoEngine>(engine: &E, range: KeyRange, limit:
 }
 
 /// A page of the checkpoint alone.
-pub(super) async fn read_checkpoint<E: TitoEngine>(engine: &E, queue: &str, partition: u16) -> Result<Page> {
+pub(super) async fn read_checkpoint(engine: &Database, queue: &str, partition: u16) -> Result<Page> {
     let key = keys::checkpoint(queue, partition);
     let asked_millis = engine.clock().now_millis();
     let tx = engine.begin().await?;

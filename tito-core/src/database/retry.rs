@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::handle::Database;
 use super::idempotency::Marker;
 use super::options::TxOptions;
-use super::traits::{TitoEngine, TitoTransaction};
+use super::transaction::Transaction;
 use crate::error::{Result, TitoError};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(2);
@@ -16,19 +17,18 @@ const LONGEST_BACKOFF: Duration = Duration::from_millis(250);
 /// How long commits are tried while the storage is not available.
 const LONGEST_UNAVAILABLE: Duration = Duration::from_secs(30);
 
-pub(super) async fn run<E, T, Error, F, Fut>(engine: &E, options: TxOptions, f: F) -> Result<T, Error>
+pub(super) async fn run<T, Error, F, Fut>(database: &Database, options: TxOptions, f: F) -> Result<T, Error>
 where
-    E: TitoEngine,
-    F: FnOnce(E::Transaction) -> Fut + Clone + Send,
+    F: FnOnce(Transaction) -> Fut + Clone + Send,
     Fut: Future<Output = Result<T, Error>> + Send,
     T: Send,
     Error: From<TitoError> + Send,
 {
     let mut attempt = 1;
-    let mut tx = engine.begin().await?;
+    let mut tx = database.begin().await?;
     let mut unavailable_since = None;
     loop {
-        let reason = match run_once(engine, &tx, &options, f.clone()).await? {
+        let reason = match run_once(database, &tx, &options, f.clone()).await? {
             Attempt::Committed(value) => return Ok(value),
             Attempt::Replay(error) => error,
         };
@@ -48,7 +48,7 @@ where
         }
         tracing::debug!(attempt, error = %reason, "replaying a transaction");
         tokio::time::sleep(pause).await;
-        tx = engine.begin_again(&tx).await?;
+        tx = database.begin_again(&tx).await?;
         attempt += 1;
     }
 }
@@ -59,15 +59,14 @@ enum Attempt<T> {
     Replay(TitoError),
 }
 
-async fn run_once<E, T, Error, F, Fut>(
-    engine: &E,
-    tx: &E::Transaction,
+async fn run_once<T, Error, F, Fut>(
+    database: &Database,
+    tx: &Transaction,
     options: &TxOptions,
     f: F,
 ) -> Result<Attempt<T>, Error>
 where
-    E: TitoEngine,
-    F: FnOnce(E::Transaction) -> Fut + Send,
+    F: FnOnce(Transaction) -> Fut + Send,
     Fut: Future<Output = Result<T, Error>> + Send,
     T: Send,
     Error: From<TitoError> + Send,
@@ -79,7 +78,11 @@ where
             Err(error) => return give_up(tx, error.into()).await,
         },
     };
-    let value = match f(tx.clone()).await {
+    let lent = tx.lent();
+    let result = f(lent.clone()).await;
+    // Whoever keeps a clone adds nothing to what is committed now.
+    lent.seal();
+    let value = match result {
         Ok(value) => value,
         Err(error) => return give_up(tx, error).await,
     };
@@ -88,7 +91,7 @@ where
         Err(error @ (TitoError::Conflict { .. } | TitoError::Unavailable { .. })) => Ok(Attempt::Replay(error)),
         Err(error @ TitoError::CommitUnknown { .. }) => match marker {
             None => Err(error.into()),
-            Some(marker) => match marker.was_committed(engine).await {
+            Some(marker) => match marker.was_committed(database).await {
                 Ok(true) => Ok(Attempt::Committed(value)),
                 Ok(false) => Ok(Attempt::Replay(error)),
                 // Still unknown: the reason why it could not be found out matters less than the outcome.
@@ -101,7 +104,7 @@ where
 
 /// Ends a transaction that failed before its commit. An engine may meet a conflict in any call; whatever was made of it,
 /// it calls for a replay.
-async fn give_up<Tx: TitoTransaction, T, Error>(tx: &Tx, error: Error) -> Result<Attempt<T>, Error> {
+async fn give_up<T, Error>(tx: &Transaction, error: Error) -> Result<Attempt<T>, Error> {
     tx.rollback().await;
     match tx.met_conflict() {
         Some(conflict) => Ok(Attempt::Replay(conflict)),

@@ -1,6 +1,6 @@
 //! Options of one transaction.
 
-/// How often [`transaction`](super::TitoEngine::transaction) runs a transaction that meets conflicts, unless told
+/// How often [`transaction`](crate::Database::transaction) runs a transaction that meets conflicts, unless told
 /// otherwise. With the capped backoff between attempts that is several seconds of contention on one key.
 const DEFAULT_MAX_ATTEMPTS: u32 = 32;
 
@@ -28,7 +28,7 @@ impl TxOptions {
     /// [`TitoError::AlreadyApplied`](crate::TitoError::AlreadyApplied); an unknown outcome is resolved by reading the
     /// marker back. Costs one read and one write more.
     ///
-    /// Markers stay until [`prune_idempotency_markers`](super::prune_idempotency_markers) removes them.
+    /// Markers stay until [`prune_idempotency_markers`](crate::database::prune_idempotency_markers) removes them.
     #[must_use]
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());

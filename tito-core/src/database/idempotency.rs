@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::traits::{TitoEngine, TitoTransaction};
+use super::handle::Database;
+use super::transaction::Transaction;
 use crate::error::{Result, TitoError};
 use crate::keys;
 use crate::row;
@@ -22,7 +23,7 @@ pub(super) struct Marker {
 }
 
 impl Marker {
-    pub(super) async fn write<T: TitoTransaction>(tx: &T, idempotency_key: &str) -> Result<Self> {
+    pub(super) async fn write(tx: &Transaction, idempotency_key: &str) -> Result<Self> {
         let key = keys::idempotency_marker(idempotency_key);
         if tx.get(&key).await?.is_some() {
             tx.rollback().await;
@@ -35,8 +36,8 @@ impl Marker {
 
     /// Whether the transaction that wrote this marker was committed. Reading the key settles it on every engine: a
     /// commit that is still under way is either waited for or shut out.
-    pub(super) async fn was_committed<E: TitoEngine>(&self, engine: &E) -> Result<bool> {
-        let tx = engine.begin().await?;
+    pub(super) async fn was_committed(&self, database: &Database) -> Result<bool> {
+        let tx = database.begin().await?;
         let stored = tx.get(&self.key).await?;
         tx.rollback().await;
         stored.map_or(Ok(false), |bytes| Ok(decode(&self.key, &bytes)?.started == self.started))
@@ -48,13 +49,13 @@ impl Marker {
 ///
 /// # Errors
 /// Those of the engine; what was removed by then stays removed.
-pub async fn prune_idempotency_markers<E: TitoEngine>(engine: &E, before: Timestamp) -> Result<u64> {
+pub async fn prune_idempotency_markers(database: &Database, before: Timestamp) -> Result<u64> {
     const STEP: usize = 500;
     let mut range = keys::idempotency_markers();
     let mut removed = 0;
     loop {
         let page_range = range.clone();
-        let (page, step) = engine
+        let (page, step) = database
             .transaction(move |tx| async move {
                 let page = tx.scan(page_range, STEP).await?;
                 let mut step = 0;

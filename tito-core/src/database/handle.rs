@@ -1,0 +1,227 @@
+//! The handle of a database.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use super::options::TxOptions;
+use super::retry;
+use super::transaction::Transaction;
+use crate::clock::Clock;
+use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine};
+use crate::error::{Result, TitoError};
+use crate::timestamp::Timestamp;
+
+/// A database with transactions under snapshot isolation, whatever engine is below it. Clones share one database and are
+/// cheap.
+///
+/// [`EmbeddedBackend::open`](crate::embedded::EmbeddedBackend::open), `TiKVBackend::connect` and [`Database::open`] make
+/// one. What every database keeps:
+/// - a transaction reads the state at its start timestamp, overlaid with its own writes;
+/// - of two transactions that write or lock one key, the one that commits later fails with [`TitoError::Conflict`], and
+///   nothing of it is visible;
+/// - what [`commit`](Transaction::commit) has reported as done is durable;
+/// - timestamps are unique and increasing over the whole database, also across restarts.
+#[derive(Clone)]
+pub struct Database {
+    engine: Arc<dyn TitoEngine>,
+}
+
+impl Database {
+    /// The database of an engine of anybody's. Make one handle of an engine and clone it.
+    pub fn from_engine(engine: impl TitoEngine) -> Self {
+        Self { engine: Arc::new(engine) }
+    }
+
+    /// The engine below, for those who wrap it in one of their own.
+    pub fn engine(&self) -> &Arc<dyn TitoEngine> {
+        &self.engine
+    }
+
+    /// The engine below if it is of this kind, for what only one kind has. An engine that wraps another is looked through.
+    ///
+    /// ```
+    /// # use tito_core::prelude::*;
+    /// # async fn example(db: Database) -> Result<(), TitoError> {
+    /// if let Some(embedded) = db.backend::<EmbeddedBackend>() {
+    ///     println!("{:?}", embedded.sizes().await?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn backend<T: TitoEngine>(&self) -> Option<&T> {
+        let mut engine = &*self.engine;
+        loop {
+            match (engine as &dyn Any).downcast_ref() {
+                Some(found) => return Some(found),
+                None => engine = engine.wrapped()?,
+            }
+        }
+    }
+
+    /// Begins a transaction. Most callers want [`transaction`](Database::transaction), which also commits it and replays
+    /// it after a conflict.
+    ///
+    /// # Errors
+    /// [`TitoError::EngineClosed`], [`TitoError::Storage`]; on TiKV [`TitoError::Unavailable`].
+    pub async fn begin(&self) -> Result<Transaction> {
+        Ok(Transaction::new(self.clone(), self.engine.begin(None).await?))
+    }
+
+    /// Begins the transaction that is the replay of one whose commit was refused. What the refused one has waited for is
+    /// handed over where the engine can, so that the replay does not queue up for it again.
+    ///
+    /// # Errors
+    /// As [`begin`](Database::begin).
+    pub async fn begin_again(&self, refused: &Transaction) -> Result<Transaction> {
+        Ok(Transaction::new(self.clone(), self.engine.begin(Some(refused.of_the_engine())).await?))
+    }
+
+    /// Runs `f` in a transaction and commits it. After a conflict `f` is run again in a new transaction, after a backoff,
+    /// up to 32 times; so it should have no effects outside of the transaction. It is cloned for each run. The handle that
+    /// `f` is given can't be used any more once `f` has ended.
+    ///
+    /// Errors are [`TitoError`]s here, so that a closure may end in `Ok(…)`. For errors of your own use
+    /// [`transaction_with`](Database::transaction_with).
+    ///
+    /// ```
+    /// # use tito_core::prelude::*;
+    /// # async fn example(db: Database) -> Result<(), TitoError> {
+    /// let visits: u64 = db
+    ///     .transaction(|tx| async move {
+    ///         let seen = tx.get(b"visits").await?;
+    ///         let visits = seen.map_or(0, |value| value.len() as u64) + 1;
+    ///         tx.put(b"visits".to_vec(), vec![b'|'; visits as usize]).await?;
+    ///         Ok(visits)
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What `f` returns (the transaction is rolled back); [`TitoError::RetriesExhausted`] after the last conflict;
+    /// [`TitoError::AlreadyExists`] for an `insert` of what exists; [`TitoError::CommitUnknown`] when it is not known
+    /// whether the commit took effect, which is never replayed.
+    pub fn transaction<T, F, Fut>(&self, f: F) -> impl Future<Output = Result<T>> + Send
+    where
+        F: FnOnce(Transaction) -> Fut + Clone + Send,
+        Fut: Future<Output = Result<T>> + Send,
+        T: Send,
+    {
+        retry::run(self, TxOptions::default(), f)
+    }
+
+    /// As [`transaction`](Database::transaction), with options, and with an error type of the caller's own: any that is
+    /// `From<TitoError>`. The closure has to say which.
+    ///
+    /// ```
+    /// # use tito_core::prelude::*;
+    /// #[derive(Debug)]
+    /// enum TransferError {
+    ///     NoMoney,
+    ///     Database(TitoError),
+    /// }
+    ///
+    /// impl From<TitoError> for TransferError {
+    ///     fn from(error: TitoError) -> Self {
+    ///         Self::Database(error)
+    ///     }
+    /// }
+    ///
+    /// # async fn example(db: Database) -> Result<(), TransferError> {
+    /// db.transaction_with(TxOptions::default(), |tx| async move {
+    ///     let balance = tx.get(b"balance").await?.ok_or(TransferError::NoMoney)?;
+    ///     tx.put(b"balance".to_vec(), balance).await?;
+    ///     Ok::<_, TransferError>(())
+    /// })
+    /// .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`transaction`](Database::transaction); with an idempotency key also [`TitoError::AlreadyApplied`].
+    pub fn transaction_with<T, Error, F, Fut>(
+        &self,
+        options: TxOptions,
+        f: F,
+    ) -> impl Future<Output = Result<T, Error>> + Send
+    where
+        F: FnOnce(Transaction) -> Fut + Clone + Send,
+        Fut: Future<Output = Result<T, Error>> + Send,
+        T: Send,
+        Error: From<TitoError> + Send,
+    {
+        retry::run(self, options, f)
+    }
+
+    /// A new timestamp. Its physical part is what "now" means everywhere in Tito.
+    ///
+    /// # Errors
+    /// As [`begin`](Database::begin).
+    pub async fn timestamp(&self) -> Result<Timestamp> {
+        self.engine.timestamp().await
+    }
+
+    /// What waits are measured by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.engine.clock()
+    }
+
+    /// How large keys, values and transactions may be.
+    pub fn limits(&self) -> &Limits {
+        self.engine.limits()
+    }
+
+    /// How old, in milliseconds, a transaction may be when it commits.
+    pub fn max_transaction_age_millis(&self) -> u64 {
+        self.engine.max_transaction_age_millis()
+    }
+
+    /// Whether only this process writes to the database.
+    pub fn is_only_writer(&self) -> bool {
+        self.engine.is_only_writer()
+    }
+
+    /// Whether what a commit has reported as done survives the process; not where everything is in memory.
+    pub fn is_durable(&self) -> bool {
+        self.engine.is_durable()
+    }
+
+    /// The start of the oldest transaction that can still commit, on engines that know it.
+    pub fn oldest_live_start(&self) -> Option<Timestamp> {
+        self.engine.oldest_live_start()
+    }
+
+    /// What the database says of itself. `None` on an engine that keeps no identity.
+    pub fn identity(&self) -> Option<&DatabaseIdentity> {
+        self.engine.identity()
+    }
+
+    /// Closes the database for all its handles, and waits until what is under way has ended and the storage is released,
+    /// so that it can be opened again. Commits that were asked for before are carried out; transactions that are still
+    /// open can no longer be used, and later calls fail with [`TitoError::EngineClosed`].
+    pub async fn close(&self) {
+        self.engine.close().await;
+    }
+
+    /// Completes once the database was closed, by its owner or by itself after an error of its storage, with the error
+    /// that its calls fail with from then on. Safe to cancel and to ask again. Never completes on an engine that can't be
+    /// closed.
+    pub async fn closed(&self) -> TitoError {
+        self.engine.closed().await
+    }
+
+    /// What the parts of this process share about the database.
+    pub fn shared(&self) -> &Shared {
+        self.engine.shared()
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("identity", &self.identity()).finish_non_exhaustive()
+    }
+}

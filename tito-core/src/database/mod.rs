@@ -1,0 +1,25 @@
+//! What a program holds: a database, and transactions of it.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `handle` | the database's handle |
+//! | `transaction` | a transaction: its own writes before the commit, over reads of the engine's snapshot |
+//! | `write_buffer` | the writes of a transaction |
+//! | `overlay` | own writes over what is read |
+//! | `namespace` | rows that lie under a prefix |
+//! | `retry`, `options`, `idempotency` | a transaction run to one of its three outcomes |
+
+mod handle;
+mod idempotency;
+mod namespace;
+mod options;
+mod overlay;
+mod retry;
+mod transaction;
+mod write_buffer;
+
+pub use handle::Database;
+pub use idempotency::prune_idempotency_markers;
+pub use namespace::{Namespace, RowAccess};
+pub use options::TxOptions;
+pub use transaction::Transaction;

@@ -1,0 +1,343 @@
+//! A transaction: its own writes before the commit, over reads of the engine's snapshot.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use metrics::Counter;
+
+use super::handle::Database;
+use super::namespace::Namespace;
+use super::overlay;
+use super::write_buffer::{WriteBuffer, Writes};
+use crate::engine::{Claim, Direction, KeyValue, Signal, Signals, TitoTransaction};
+use crate::error::{KeyText, Result, TitoError};
+use crate::keys::KeyRange;
+use crate::timestamp::Timestamp;
+
+/// One transaction. Clones are handles of the same transaction; when the last one is dropped without a commit, it is
+/// rolled back.
+///
+/// After [`commit`](Transaction::commit) or [`rollback`](Transaction::rollback) every call fails with
+/// [`TitoError::TransactionEnded`]. Any call can fail with [`TitoError::Storage`] or [`TitoError::EngineClosed`], and
+/// with [`TitoError::TransactionTooOld`] once the engine no longer keeps the transaction's snapshot.
+#[derive(Clone)]
+pub struct Transaction {
+    inner: Arc<Inner>,
+    namespace: Option<Arc<Namespace>>,
+    /// Set once whoever was given this handle may not use it any more.
+    is_sealed: Arc<AtomicBool>,
+}
+
+struct Inner {
+    database: Database,
+    engine: Box<dyn TitoTransaction>,
+    start: Timestamp,
+    state: Mutex<State>,
+    events: AtomicU32,
+}
+
+struct State {
+    /// `None` once the transaction has ended.
+    open: Option<Open>,
+    /// The key of a conflict that a call has met, which ended the transaction.
+    conflict: Option<KeyText>,
+}
+
+#[derive(Default)]
+struct Open {
+    buffer: WriteBuffer,
+    signals: Signals,
+}
+
+impl Transaction {
+    pub(super) fn new(database: Database, engine: Box<dyn TitoTransaction>) -> Self {
+        let start = engine.start_timestamp();
+        let state = Mutex::new(State { open: Some(Open::default()), conflict: None });
+        let inner = Inner { database, engine, start, state, events: AtomicU32::new(0) };
+        Self { inner: Arc::new(inner), namespace: None, is_sealed: Arc::default() }
+    }
+
+    /// The database that it is a transaction of.
+    pub fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
+    pub(super) fn of_the_engine(&self) -> &dyn TitoTransaction {
+        &*self.inner.engine
+    }
+
+    /// The point in history at which the transaction reads.
+    pub fn start_timestamp(&self) -> Timestamp {
+        self.inner.start
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some(namespace) = &self.namespace else { return self.get_stored(key).await };
+        self.own(self.get_stored(&namespace.stored(key)).await)
+    }
+
+    async fn get_stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.with_open(|open| Ok(open.buffer.get(key)))? {
+            Some(own) => Ok(own),
+            None => self.answered(self.inner.engine.get(key).await),
+        }
+    }
+
+    /// The values of many keys, in their order.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn batch_get(&self, mut keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
+        if let Some(namespace) = &self.namespace {
+            keys = keys.into_iter().map(|key| namespace.stored(key).into_owned()).collect();
+        }
+        let writes = self.writes()?;
+        self.own(self.answered(overlay::batch_get(&*self.inner.engine, &writes, keys).await))
+    }
+
+    /// The first `limit` keys of a range, ascending.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn scan(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
+        self.scan_in(range, Direction::Ascending, limit).await
+    }
+
+    /// The last `limit` keys of a range, descending.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn scan_reverse(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
+        self.scan_in(range, Direction::Descending, limit).await
+    }
+
+    async fn scan_in(&self, mut range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<KeyValue>> {
+        if let Some(namespace) = &self.namespace {
+            range = namespace.stored_range(range)?;
+        }
+        let writes = self.writes()?;
+        let page = overlay::scan(&*self.inner.engine, &writes, range, direction, limit).await;
+        let page = self.own(self.answered(page))?;
+        match &self.namespace {
+            Some(namespace) => Ok(page.into_iter().map(|(key, value)| (namespace.own(key), value)).collect()),
+            None => Ok(page),
+        }
+    }
+
+    /// Writes a key, whether it exists or not. Reads nothing.
+    ///
+    /// # Errors
+    /// [`TitoError::LimitExceeded`], and those of every call.
+    pub async fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        let Some(key) = self.written_key(key, value.len())? else { return Ok(()) };
+        self.write(key, Some(value), Claim::Put).await
+    }
+
+    /// Writes a key that must not exist. If it does, this call or the commit fails.
+    ///
+    /// # Errors
+    /// [`TitoError::AlreadyExists`], [`TitoError::LimitExceeded`], and those of every call.
+    pub async fn insert(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        let is_row = Namespace::has(&key);
+        let Some(key) = self.written_key(key, value.len())? else { return Ok(()) };
+        let purpose = match &self.namespace {
+            // An engine may find out at the commit only, when it can't be told any more which of many events was at fault.
+            // Nobody else writes here without a conflict over the checkpoint, so looking is as good.
+            Some(namespace) if is_row => match self.own(self.get_stored(&key).await)? {
+                Some(_) => return Err(TitoError::AlreadyExists { key: namespace.own(key).into() }),
+                None => Claim::Put,
+            },
+            _ => Claim::Insert,
+        };
+        self.write(key, Some(value), purpose).await
+    }
+
+    /// Deletes a key, whether it exists or not. Reads nothing.
+    ///
+    /// # Errors
+    /// [`TitoError::LimitExceeded`], and those of every call.
+    pub async fn delete(&self, key: Vec<u8>) -> Result<()> {
+        let Some(key) = self.written_key(key, 0)? else { return Ok(()) };
+        self.write(key, None, Claim::Delete).await
+    }
+
+    /// Makes what was read of these keys count as written: of two transactions that lock or write one key, one fails
+    /// with a conflict. This shuts out write skew, where two transactions each read what the other writes.
+    ///
+    /// # Errors
+    /// [`TitoError::LimitExceeded`], and those of every call.
+    pub async fn lock_keys(&self, mut keys: Vec<Vec<u8>>) -> Result<()> {
+        if let Some(namespace) = &self.namespace {
+            keys = keys.into_iter().filter_map(|key| namespace.locked(key)).collect();
+        }
+        let limits = self.inner.database.limits();
+        self.own(keys.iter().try_for_each(|key| limits.check_entry(key, 0)))?;
+        self.claim(&keys, Claim::Lock).await?;
+        self.own(self.with_open(|open| keys.into_iter().try_for_each(|key| open.buffer.lock(key, limits))))
+    }
+
+    /// Commits, and returns the commit's timestamp. The commit is durable when this returns.
+    ///
+    /// A future that is dropped before it completes leaves the transaction either committed as a whole or not at all.
+    ///
+    /// # Errors
+    /// [`TitoError::Conflict`], [`TitoError::AlreadyExists`], [`TitoError::TransactionTooOld`]: nothing was committed.
+    /// [`TitoError::CommitUnknown`]: it may have been.
+    pub async fn commit(&self) -> Result<Timestamp> {
+        if let Some(namespace) = &self.namespace {
+            namespace.check_commit()?;
+        }
+        self.check_seal()?;
+        let Open { buffer, signals } = self.end().ok_or(TitoError::TransactionEnded)?;
+        self.own(self.inner.engine.commit(buffer.into_mutations(), signals).await)
+    }
+
+    /// Ends the transaction without effect. Does nothing if it has ended.
+    pub async fn rollback(&self) {
+        // A commit that is under way on another handle is left to itself.
+        if self.check_seal().is_ok() && self.end().is_some() {
+            self.inner.engine.rollback().await;
+        }
+    }
+
+    /// The conflict that a call of this transaction has met, if any: the transaction has ended, and is replayed even if
+    /// its closure turned the error into one of its own. Engines that find conflicts at the commit only never have one.
+    pub fn met_conflict(&self) -> Option<TitoError> {
+        let key = self.lock().conflict.clone()?;
+        let error = TitoError::Conflict { key };
+        Some(match &self.namespace {
+            Some(namespace) => namespace.own_error(error),
+            None => error,
+        })
+    }
+
+    /// The number of the transaction's next event, from 0.
+    pub fn next_event_number(&self) -> u32 {
+        let namespaced = self.namespace.as_ref().and_then(|namespace| namespace.event_numbers());
+        namespaced.unwrap_or(&self.inner.events).fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Tells those of this process who listen to a channel, once the transaction is committed.
+    pub fn signal(&self, signal: Signal) {
+        self.with_signals(|signals| signals.add(signal));
+    }
+
+    /// Raises a counter by one once the transaction is committed. `name` tells counters apart.
+    pub fn count(&self, name: &Arc<str>, counter: impl FnOnce() -> Counter) {
+        self.with_signals(|signals| signals.count(name, counter));
+    }
+
+    /// The same transaction, with rows that lie elsewhere.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: Arc<Namespace>) -> Self {
+        Self { namespace: Some(namespace), ..self.clone() }
+    }
+
+    /// A handle for somebody else's code, to be taken back by [`seal`](Transaction::seal). This one stays as it is.
+    #[must_use]
+    pub fn lent(&self) -> Self {
+        Self { is_sealed: Arc::default(), ..self.clone() }
+    }
+
+    /// Ends the use of this handle and its clones: their calls fail with [`TitoError::TransactionEnded`]. The transaction
+    /// itself goes on for the handle that this one was [`lent`](Transaction::lent) by.
+    pub fn seal(&self) {
+        self.is_sealed.store(true, Ordering::Release);
+    }
+
+    fn check_seal(&self) -> Result<()> {
+        match self.is_sealed.load(Ordering::Acquire) {
+            true => Err(TitoError::TransactionEnded),
+            false => Ok(()),
+        }
+    }
+
+    fn with_open<T>(&self, f: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+        let mut state = self.lock();
+        self.check_seal()?;
+        f(state.open.as_mut().ok_or(TitoError::TransactionEnded)?)
+    }
+
+    fn with_signals(&self, f: impl FnOnce(&mut Signals)) {
+        if self.namespace.as_ref().is_some_and(|namespace| namespace.is_silent()) {
+            return;
+        }
+        // What has ended has nothing to tell any more.
+        if let Some(open) = &mut self.lock().open {
+            f(&mut open.signals);
+        }
+    }
+
+    fn writes(&self) -> Result<Arc<Writes>> {
+        self.with_open(|open| Ok(open.buffer.writes()))
+    }
+
+    /// Where a write goes, if it is to be made.
+    fn written_key(&self, key: Vec<u8>, value_bytes: usize) -> Result<Option<Vec<u8>>> {
+        match &self.namespace {
+            Some(namespace) => namespace.written_key(key, value_bytes),
+            None => Ok(Some(key)),
+        }
+    }
+
+    async fn write(&self, key: Vec<u8>, value: Option<Vec<u8>>, purpose: Claim) -> Result<()> {
+        let limits = self.inner.database.limits();
+        self.own(limits.check_entry(&key, value.as_ref().map_or(0, Vec::len)))?;
+        self.claim(std::slice::from_ref(&key), purpose).await?;
+        self.own(self.with_open(|open| match (purpose, value) {
+            (Claim::Insert, Some(value)) => open.buffer.insert(key, value, limits),
+            (_, value) => open.buffer.write(key, value, limits),
+        }))
+    }
+
+    /// Waits for keys where the engine wants that.
+    async fn claim(&self, keys: &[Vec<u8>], purpose: Claim) -> Result<()> {
+        self.with_open(|_| Ok(()))?;
+        match self.inner.engine.claim(keys, purpose) {
+            Some(claimed) => self.own(self.answered(claimed.await)),
+            None => Ok(()),
+        }
+    }
+
+    /// An answer of the engine before the commit. A conflict ends the transaction, and what comes after its end is none.
+    fn answered<T>(&self, answer: Result<T>) -> Result<T> {
+        let mut state = self.lock();
+        match answer {
+            Err(TitoError::Conflict { key }) => {
+                state.open = None;
+                state.conflict.get_or_insert(key.clone());
+                Err(TitoError::Conflict { key })
+            }
+            _ if state.open.is_none() => Err(TitoError::TransactionEnded),
+            answer => answer,
+        }
+    }
+
+    /// A result that tells keys as they are known in the namespace.
+    fn own<T>(&self, result: Result<T>) -> Result<T> {
+        match &self.namespace {
+            Some(namespace) => result.map_err(|error| namespace.own_error(error)),
+            None => result,
+        }
+    }
+
+    fn end(&self) -> Option<Open> {
+        self.lock().open.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that holds the lock calls code that could panic half-way through a change.
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").field("start", &self.inner.start).finish_non_exhaustive()
+    }
+}

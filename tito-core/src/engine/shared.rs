@@ -1,0 +1,44 @@
+//! What one process keeps beside an engine.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::signals::{Channels, Listener, Signals};
+
+/// What all handles of an engine in this process share: the signals of its commits, and one value of any type for those
+/// who build on it. An engine makes one when it is opened.
+#[derive(Default)]
+pub struct Shared {
+    channels: Channels,
+    values: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Shared {
+    /// Listens to the signals of a channel. Those of earlier commits are not heard.
+    pub fn listen(&self, channel: &str, number: u16) -> Listener {
+        self.channels.listen(channel, number)
+    }
+
+    /// Tells those who listen what a commit has signalled, and raises its counters.
+    pub fn deliver(&self, signals: Signals) {
+        self.channels.deliver(signals);
+    }
+
+    /// The value of a type, made when it is first asked for.
+    pub fn value<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let found = self.values.read().unwrap_or_else(PoisonError::into_inner).get(&TypeId::of::<T>()).cloned();
+        let value = found.unwrap_or_else(|| {
+            let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
+            values.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone()
+        });
+        value.downcast().unwrap_or_else(|_| unreachable!("a value is kept under the id of its own type"))
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("channels", &self.channels).finish_non_exhaustive()
+    }
+}

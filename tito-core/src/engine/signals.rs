@@ -1,0 +1,125 @@
+//! What transactions tell other parts of their process once they are committed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use metrics::Counter;
+use tokio::sync::Notify;
+
+/// Something that a commit tells those of its process who listen to a channel.
+#[derive(Clone, Debug)]
+pub struct Signal {
+    /// The channel's name.
+    pub channel: Arc<str>,
+    /// The channel's number among those of its name.
+    pub number: u16,
+    /// What is told. Of several signals that a listener has not seen yet it is told the smallest.
+    pub payload: Vec<u8>,
+}
+
+/// The signals of one transaction, and the counters that its commit raises. An engine hands them to
+/// [`Shared::deliver`](super::Shared::deliver) as they are once the commit is durable and visible, and drops them where
+/// there is no commit.
+#[derive(Debug, Default)]
+pub struct Signals {
+    signals: Vec<Signal>,
+    /// By runs of one counter, by its name.
+    counts: Vec<(Arc<str>, Counter, u64)>,
+}
+
+impl Signals {
+    pub(crate) fn add(&mut self, signal: Signal) {
+        self.signals.push(signal);
+    }
+
+    /// Raises a counter by one at the commit. `name` tells counters apart.
+    pub(crate) fn count(&mut self, name: &Arc<str>, counter: impl FnOnce() -> Counter) {
+        match self.counts.last_mut() {
+            Some((last, _, count)) if last == name => *count += 1,
+            _ => self.counts.push((name.clone(), counter(), 1)),
+        }
+    }
+}
+
+/// Those of this process who listen.
+#[derive(Debug, Default)]
+pub(super) struct Channels {
+    /// Spares commits the lock while nobody listens.
+    listening: AtomicUsize,
+    channels: Mutex<HashMap<(Arc<str>, u16), Vec<Weak<Mailbox>>>>,
+}
+
+#[derive(Debug, Default)]
+struct Mailbox {
+    smallest: Mutex<Option<Vec<u8>>>,
+    notify: Notify,
+}
+
+/// One listener of a channel. Once it is dropped, nothing is kept for it any more.
+#[derive(Debug)]
+pub struct Listener(Arc<Mailbox>);
+
+impl Listener {
+    /// Waits for a signal, and returns the smallest payload since the last call. Safe to cancel: nothing is taken before
+    /// it returns.
+    pub async fn woken(&self) -> Vec<u8> {
+        loop {
+            if let Some(payload) = self.take() {
+                return payload;
+            }
+            self.0.notify.notified().await;
+        }
+    }
+
+    /// Whether [`woken`](Listener::woken) would return at once.
+    pub fn is_woken(&self) -> bool {
+        self.0.smallest.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The smallest payload since the last call, if any, without waiting.
+    pub fn take(&self) -> Option<Vec<u8>> {
+        self.0.smallest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Channels {
+    pub(super) fn listen(&self, channel: &str, number: u16) -> Listener {
+        let mailbox = Arc::new(Mailbox::default());
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners = channels.entry((channel.into(), number)).or_default();
+        listeners.retain(|mailbox| mailbox.strong_count() > 0);
+        listeners.push(Arc::downgrade(&mailbox));
+        self.listening.store(channels.len(), Ordering::Release);
+        Listener(mailbox)
+    }
+
+    pub(super) fn deliver(&self, signals: Signals) {
+        let Signals { signals, counts } = signals;
+        for (_, counter, count) in counts {
+            counter.increment(count);
+        }
+        if signals.is_empty() || self.listening.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        for signal in signals {
+            let channel = (signal.channel, signal.number);
+            let Some(listeners) = channels.get_mut(&channel) else { continue };
+            listeners.retain(|mailbox| {
+                let Some(mailbox) = mailbox.upgrade() else { return false };
+                let mut smallest = mailbox.smallest.lock().unwrap_or_else(PoisonError::into_inner);
+                if smallest.as_ref().is_none_or(|known| signal.payload < *known) {
+                    *smallest = Some(signal.payload.clone());
+                }
+                drop(smallest);
+                mailbox.notify.notify_one();
+                true
+            });
+            if listeners.is_empty() {
+                channels.remove(&channel);
+            }
+        }
+        self.listening.store(channels.len(), Ordering::Release);
+    }
+}
