@@ -71,7 +71,7 @@ impl fmt::Debug for KeyText {
 #[non_exhaustive]
 pub enum TitoError {
     /// Another transaction committed a write to a key that this one wrote or locked. Nothing was committed. A new
-    /// transaction can succeed; [`transaction`](crate::engine::TitoEngine::transaction) starts one by itself.
+    /// transaction can succeed; [`transaction`](crate::Database::transaction) starts one by itself.
     #[error("conflict: key {key} was committed by another transaction after this one began; nothing was written")]
     Conflict {
         /// The key on which the transactions met.
@@ -87,7 +87,7 @@ pub enum TitoError {
     },
 
     /// Two rows have the same value in an index that is to be unique, as
-    /// [`reindex`](crate::model::TitoModel::reindex) found. See [`TitoError::violated_index`].
+    /// [`reindex`](crate::model::TitoTable::reindex) found. See [`TitoError::violated_index`].
     #[error("rows {:?} and {:?} both call for the entry {key} of a unique index", ids[0], ids[1])]
     DuplicateRows {
         /// The entry that both call for.
@@ -115,7 +115,7 @@ pub enum TitoError {
     },
 
     /// Whether the commit took effect is not known. It is never replayed by Tito; with
-    /// [`TxOptions::idempotency_key`](crate::engine::TxOptions::idempotency_key) the outcome is found out instead.
+    /// [`TxOptions::idempotency_key`](crate::TxOptions::idempotency_key) the outcome is found out instead.
     #[error("the outcome of the commit is unknown: it may or may not have taken effect")]
     CommitUnknown {
         /// What happened to the commit.
@@ -303,6 +303,15 @@ pub enum TitoError {
         source: Option<BoxError>,
     },
 
+    /// A URL that names no database, of [`Database::open`](crate::Database::open).
+    #[error("{url:?} names no database: {reason}")]
+    InvalidUrl {
+        /// The URL.
+        url: String,
+        /// What was expected.
+        reason: String,
+    },
+
     /// The database was written by a later version of Tito, in a form that this one does not know. Nothing was changed.
     #[error(
         "the database is written in format {found}, this program knows formats up to {known}: it needs a later version of Tito"
@@ -345,7 +354,7 @@ pub enum TitoError {
     },
 
     /// The storage could not be reached, was too busy or too slow, for as long as the engine tries. Nothing was committed,
-    /// and a new transaction can succeed; [`transaction`](crate::engine::TitoEngine::transaction) starts one by itself
+    /// and a new transaction can succeed; [`transaction`](crate::Database::transaction) starts one by itself
     /// where it was the commit that failed like this.
     #[error("the storage was not available in {operation}: {source}")]
     Unavailable {
@@ -362,7 +371,7 @@ pub enum TitoError {
 }
 
 impl TitoError {
-    /// Carries an error of the application's own through [`transaction`](crate::engine::TitoEngine::transaction) or a
+    /// Carries an error of the application's own through [`transaction`](crate::Database::transaction) or a
     /// handler.
     ///
     /// ```

@@ -22,6 +22,7 @@ pub mod event;
 pub mod keys;
 pub mod model;
 mod names;
+mod open;
 pub mod panics;
 pub mod prelude;
 pub mod row;

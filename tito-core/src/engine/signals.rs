@@ -47,8 +47,11 @@ impl Signals {
 pub(super) struct Channels {
     /// Spares commits the lock while nobody listens.
     listening: AtomicUsize,
-    channels: Mutex<HashMap<(Arc<str>, u16), Vec<Weak<Mailbox>>>>,
+    channels: Mutex<HashMap<Channel, Vec<Weak<Mailbox>>>>,
 }
+
+/// The name of a channel, and its number.
+type Channel = (Arc<str>, u16);
 
 #[derive(Debug, Default)]
 struct Mailbox {

@@ -16,7 +16,6 @@ flaws! {
     batches_in_another_order_are_found: SortsBatches { snapshots::batch_get_answers_in_the_order_of_its_keys }
     ranges_with_their_end_are_found: IncludesTheEnd { snapshots::scans_hold_to_their_range_and_limit }
     pages_cut_short_are_found: ShortPages {
-        snapshots::scan_is_unaffected_by_later_commits
         own_writes::reads_equal_a_sorted_map_under_own_writes
         own_writes::pages_of_a_scan_cover_a_range_without_gap_or_repetition
     }

@@ -171,7 +171,7 @@ impl ReferenceTransaction {
     async fn read_page(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<KeyValue>> {
         let limit = match self.engine.flaw {
             Flaw::NeedsAnEnd if range.end.is_none() => 0,
-            Flaw::ShortPages => limit.div_ceil(2),
+            Flaw::ShortPages => limit - 1,
             _ => limit,
         };
         let mut entries = self.visible().await?;
@@ -229,6 +229,9 @@ impl ReferenceTransaction {
             let exists = match flaw {
                 Flaw::InsertIsPut | Flaw::ChecksNoConflicts => false,
                 Flaw::InsertOfDeletedFails => latest.is_some(),
+                Flaw::EmptyIsAbsent => {
+                    latest.is_some_and(|(_, value)| value.as_ref().is_some_and(|value| !value.is_empty()))
+                }
                 _ => latest.is_some_and(|(_, value)| value.is_some()),
             };
             if exists {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
+use tito_core::Database;
+
 use super::support::*;
 use crate::membership::LeaseInfo;
 use crate::queue::TitoQueue;
