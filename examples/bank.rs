@@ -15,7 +15,7 @@ use tito_eventstore::{
 use tito_worker::prelude::*;
 
 /// What can happen to an account.
-#[derive(tito_eventstore::TitoEvent)]
+#[derive(tito_eventstore::TitoEventType)]
 enum AccountEvent {
     Opened { owner: String },
     Deposited { cents: u64 },

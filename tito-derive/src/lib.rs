@@ -1,7 +1,7 @@
-//! `#[derive(TitoModel)]`, models from attributes, and `#[derive(TitoEvent)]`, events of an event store. Users name
+//! `#[derive(TitoModel)]`, models from attributes, and `#[derive(TitoEventType)]`, events of an event store. Users name
 //! `tito-core` and `tito-eventstore`, which re-export them behind their `derive` features (on by default).
 //!
-//! What the attributes are and mean stands with the macros: [TitoModel](macro@TitoModel), [TitoEvent](macro@TitoEvent).
+//! What the attributes are and mean stands with the macros: [TitoModel](macro@TitoModel), [TitoEventType](macro@TitoEventType).
 
 mod ast;
 mod attr;
@@ -161,9 +161,9 @@ pub fn derive_tito_model(input: TokenStream) -> TokenStream {
 /// ```
 /// use tito_core::BoxError;
 /// use tito_eventstore::types::{EventData, Validator};
-/// use tito_eventstore::TitoEvent;
+/// use tito_eventstore::TitoEventType;
 ///
-/// #[derive(Debug, PartialEq, TitoEvent)]
+/// #[derive(Debug, PartialEq, TitoEventType)]
 /// #[tito(validate)]
 /// enum AccountEvent {
 ///     Opened {
@@ -235,7 +235,7 @@ pub fn derive_tito_model(input: TokenStream) -> TokenStream {
 /// # Above a field
 ///
 /// - `sample = 500`: the field's value in the sample of its variant or struct; `Default::default()` otherwise.
-#[proc_macro_derive(TitoEvent, attributes(tito, serde))]
+#[proc_macro_derive(TitoEventType, attributes(tito, serde))]
 pub fn derive_tito_event(input: TokenStream) -> TokenStream {
     event::derive(parse_macro_input!(input as DeriveInput)).into()
 }

@@ -52,7 +52,7 @@ pub use read::Select;
 pub use snapshot::Snapshot;
 pub use store::EventStore;
 #[cfg(feature = "derive")]
-pub use tito_derive::TitoEvent;
+pub use tito_derive::TitoEventType;
 pub use watch::{OnError, Watch, WatchError, Watcher};
 
 /// What the derive's output names; not for use by hand.

@@ -1,4 +1,4 @@
-//! What `#[derive(TitoEvent)]` writes does what its documentation says.
+//! What `#[derive(TitoEventType)]` writes does what its documentation says.
 #![cfg(all(feature = "derive", feature = "messagepack", feature = "protobuf"))]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use tito_core::BoxError;
 use tito_eventstore::types::{BinaryData, Codec, EventData, EventType, Registry, Validator};
-use tito_eventstore::{EventStoreError, NewEvent, TitoEvent};
+use tito_eventstore::{EventStoreError, NewEvent, TitoEventType};
 
 /// A message of prost.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -34,7 +34,7 @@ impl BinaryData for Seal {
 }
 
 // No serde for the enum itself.
-#[derive(Clone, Debug, PartialEq, TitoEvent)]
+#[derive(Clone, Debug, PartialEq, TitoEventType)]
 enum AccountEvent {
     Opened {
         owner: String,
@@ -169,7 +169,7 @@ fn derived_types_can_be_registered_and_upcast() {
 
 #[test]
 fn the_codec_of_the_type_is_that_of_its_variants_unless_they_say_otherwise() {
-    #[derive(TitoEvent)]
+    #[derive(TitoEventType)]
     #[tito(codec = "messagepack")]
     enum Mixed {
         Named {
@@ -191,7 +191,7 @@ fn the_codec_of_the_type_is_that_of_its_variants_unless_they_say_otherwise() {
 
 #[test]
 fn structs_are_one_event_type_each() {
-    #[derive(Debug, PartialEq, Serialize, Deserialize, TitoEvent)]
+    #[derive(Debug, PartialEq, Serialize, Deserialize, TitoEventType)]
     #[serde(rename_all = "camelCase")]
     #[tito(version = 3)]
     struct OrderPlaced {
@@ -200,14 +200,14 @@ fn structs_are_one_event_type_each() {
         customer: String,
     }
 
-    #[derive(Debug, PartialEq, TitoEvent)]
+    #[derive(Debug, PartialEq, TitoEventType)]
     #[tito(name = "paid", codec = "protobuf")]
     struct Payment(Transfer);
 
-    #[derive(Debug, PartialEq, TitoEvent)]
+    #[derive(Debug, PartialEq, TitoEventType)]
     struct Cancelled;
 
-    #[derive(Clone, PartialEq, prost::Message, TitoEvent)]
+    #[derive(Clone, PartialEq, prost::Message, TitoEventType)]
     #[tito(codec = "protobuf")]
     struct Shipped {
         #[prost(uint64, tag = "1")]
@@ -265,7 +265,7 @@ fn serde_attributes_of_fields_see_the_fields_own_types() {
         city: String,
     }
 
-    #[derive(Debug, PartialEq, TitoEvent)]
+    #[derive(Debug, PartialEq, TitoEventType)]
     #[serde(rename_all_fields = "camelCase")]
     enum ShopEvent {
         OrderPlaced {
@@ -302,7 +302,7 @@ fn serde_attributes_of_fields_see_the_fields_own_types() {
 
 #[test]
 fn a_field_may_be_of_the_type_itself_or_called_anything() {
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TitoEvent)]
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TitoEventType)]
     enum Odd {
         Corrected {
             instead_of: Option<Box<Self>>,
@@ -324,7 +324,7 @@ fn a_field_may_be_of_the_type_itself_or_called_anything() {
     assert_eq!(Odd::r#match.event_type().name, "match");
 }
 
-#[derive(Debug, PartialEq, TitoEvent)]
+#[derive(Debug, PartialEq, TitoEventType)]
 #[tito(validate)]
 enum Checked {
     #[tito(sample = Self::Deposited { cents: 5 })]
@@ -352,7 +352,7 @@ fn a_type_with_a_validator_is_validated() {
 
 #[test]
 fn a_type_whose_default_sample_is_not_valid_is_refused() {
-    #[derive(TitoEvent)]
+    #[derive(TitoEventType)]
     #[tito(validate)]
     struct Deposited(u64);
 

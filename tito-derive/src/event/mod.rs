@@ -1,4 +1,4 @@
-//! `#[derive(TitoEvent)]`: `attr` and `ast` read, `valid` checks, `expand` and `shadow` write.
+//! `#[derive(TitoEventType)]`: `attr` and `ast` read, `valid` checks, `expand` and `shadow` write.
 
 mod ast;
 mod attr;

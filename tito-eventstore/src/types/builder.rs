@@ -37,10 +37,10 @@ impl RegistryBuilder {
     /// Registers a type that implements [`EventData`], with all event types that it has.
     ///
     /// ```
-    /// use tito_eventstore::TitoEvent;
+    /// use tito_eventstore::TitoEventType;
     /// use tito_eventstore::types::Registry;
     ///
-    /// #[derive(TitoEvent)]
+    /// #[derive(TitoEventType)]
     /// enum DoorEvent {
     ///     Opened,
     ///     Closed,

@@ -7,10 +7,10 @@ use super::codec::Codec;
 /// An event type as a program knows it.
 ///
 /// ```
-/// use tito_eventstore::TitoEvent;
+/// use tito_eventstore::TitoEventType;
 /// use tito_eventstore::types::{Codec, EventData};
 ///
-/// #[derive(TitoEvent)]
+/// #[derive(TitoEventType)]
 /// #[tito(version = 2)]
 /// struct DoorOpened;
 ///
@@ -44,7 +44,7 @@ impl EventType {
 }
 
 /// A type whose values are the data of events: an enum of which each variant is an event type, or a struct that is one.
-/// `#[derive(TitoEvent)]` implements it, where a value is written by a codec; by hand it can be anything:
+/// `#[derive(TitoEventType)]` implements it, where a value is written by a codec; by hand it can be anything:
 ///
 /// ```
 /// use tito_core::BoxError;

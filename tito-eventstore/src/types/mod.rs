@@ -1,6 +1,6 @@
 //! The types of events: what they are called, in which version and how their data is written.
 //!
-//! `#[derive(TitoEvent)]` makes event types of an enum or a struct. A [`Registry`] knows those of a program, whether
+//! `#[derive(TitoEventType)]` makes event types of an enum or a struct. A [`Registry`] knows those of a program, whether
 //! derived or [foreign](ForeignType), lets stores append nothing else, and brings old events to the present version.
 
 mod builder;

@@ -20,10 +20,10 @@ use crate::event::{Event, NewEvent, Unencoded};
 /// Cloning one is cheap. [`Registry::default`] knows no event type, so that nothing can be appended.
 ///
 /// ```
-/// use tito_eventstore::TitoEvent;
+/// use tito_eventstore::TitoEventType;
 /// use tito_eventstore::types::Registry;
 ///
-/// #[derive(TitoEvent)]
+/// #[derive(TitoEventType)]
 /// enum AccountEvent {
 ///     Opened { owner: String },
 ///     #[tito(version = 2)]

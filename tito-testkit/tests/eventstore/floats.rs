@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tito_core::BoxError;
 use tito_core::prelude::*;
-use tito_eventstore::{Event, EventStoreConfig, Evolver, Manager, NewEvent, Select, Snapshot, TitoEvent};
+use tito_eventstore::{Event, EventStoreConfig, Evolver, Manager, NewEvent, Select, Snapshot, TitoEventType};
 use tito_testkit::{TestClock, seed};
 
 use crate::support::*;
 
-#[derive(Clone, Debug, PartialEq, TitoEvent)]
+#[derive(Clone, Debug, PartialEq, TitoEventType)]
 enum Measured {
     Json(Floats),
     #[tito(codec = "messagepack")]

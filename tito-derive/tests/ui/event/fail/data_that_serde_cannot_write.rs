@@ -1,9 +1,9 @@
-use tito_eventstore::TitoEvent;
+use tito_eventstore::TitoEventType;
 
 #[derive(Default)]
 struct Cents(u64);
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 enum AccountEvent {
     Deposited(Cents),
 }

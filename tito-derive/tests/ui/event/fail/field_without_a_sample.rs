@@ -1,11 +1,11 @@
-use tito_eventstore::TitoEvent;
+use tito_eventstore::TitoEventType;
 
 #[derive(Debug)]
 enum Currency {
     Euro,
 }
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 #[tito(codec = "binary")]
 struct Deposited(Currency);
 

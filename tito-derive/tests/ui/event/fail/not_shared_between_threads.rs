@@ -1,8 +1,8 @@
-use tito_eventstore::TitoEvent;
+use tito_eventstore::TitoEventType;
 
 use std::rc::Rc;
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 #[tito(codec = "binary")]
 struct Opened(Owner);
 

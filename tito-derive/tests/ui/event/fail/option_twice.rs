@@ -1,6 +1,6 @@
-use tito_eventstore::TitoEvent;
+use tito_eventstore::TitoEventType;
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 #[tito(codec = "json", validate)]
 #[tito(codec = "json", validate, crate = tito_eventstore, crate = tito_eventstore)]
 enum AccountEvent {

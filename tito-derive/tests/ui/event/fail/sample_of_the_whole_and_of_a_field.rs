@@ -1,6 +1,6 @@
-use tito_eventstore::TitoEvent;
+use tito_eventstore::TitoEventType;
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 enum AccountEvent {
     #[tito(sample = Self::Deposited(5))]
     Deposited(#[tito(sample = 5)] u64),

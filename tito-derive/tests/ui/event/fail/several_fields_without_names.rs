@@ -1,11 +1,11 @@
-use tito_eventstore::TitoEvent;
+use tito_eventstore::TitoEventType;
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 enum AccountEvent {
     Deposited(u64, String),
 }
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 struct Opened(String, u64);
 
 fn main() {}

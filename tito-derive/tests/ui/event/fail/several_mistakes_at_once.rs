@@ -1,7 +1,7 @@
 use tito_eventstore::types::{EventData, Registry};
-use tito_eventstore::{NewEvent, TitoEvent};
+use tito_eventstore::{NewEvent, TitoEventType};
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 #[tito(codec = "xml", nam = "x")]
 enum AccountEvent {
     #[tito(name = "a.b", version = 0)]

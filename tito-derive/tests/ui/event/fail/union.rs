@@ -1,6 +1,6 @@
-use tito_eventstore::TitoEvent;
+use tito_eventstore::TitoEventType;
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 union AccountEvent {
     cents: u64,
     bytes: [u8; 8],

@@ -1,6 +1,6 @@
-use tito_eventstore::TitoEvent;
+use tito_eventstore::TitoEventType;
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 #[tito(name = "account")]
 enum AccountEvent {
     #[tito(nam = "deposited")]
@@ -12,7 +12,7 @@ enum AccountEvent {
     Closed,
 }
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 #[tito(topic = "x")]
 struct Opened;
 

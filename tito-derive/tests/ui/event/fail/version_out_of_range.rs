@@ -1,6 +1,6 @@
-use tito_eventstore::TitoEvent;
+use tito_eventstore::TitoEventType;
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 enum AccountEvent {
     #[tito(version = 0)]
     Opened,

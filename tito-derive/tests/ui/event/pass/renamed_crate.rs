@@ -15,17 +15,17 @@ mod tito_eventstore {}
 /// Nor this one.
 mod serde {}
 
-use renamed::TitoEvent;
+use renamed::TitoEventType;
 use renamed::types::EventData;
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 #[tito(crate = renamed)]
 enum AccountEvent {
     Opened { owner: String },
     Closed,
 }
 
-#[derive(TitoEvent)]
+#[derive(TitoEventType)]
 #[tito(crate = crate::framework::tito, codec = "messagepack")]
 enum OrderEvent {
     Placed { number: u64 },

@@ -4,7 +4,7 @@
 
 /// Events of an account.
 pub mod account {
-    use tito_eventstore::TitoEvent;
+    use tito_eventstore::TitoEventType;
 
     struct Result;
     struct Option;
@@ -15,7 +15,7 @@ pub mod account {
     struct Some;
 
     /// Its events.
-    #[derive(TitoEvent)]
+    #[derive(TitoEventType)]
     pub enum AccountEvent {
         /// It was opened.
         Opened {
@@ -29,7 +29,7 @@ pub mod account {
     }
 
     /// Named as what the derive writes might be.
-    #[derive(TitoEvent)]
+    #[derive(TitoEventType)]
     pub enum Json {
         /// A variant named as a type.
         String {
@@ -41,7 +41,7 @@ pub mod account {
     }
 
     /// A struct.
-    #[derive(TitoEvent)]
+    #[derive(TitoEventType)]
     pub struct Archived;
 }
 

@@ -6,7 +6,7 @@ pub use tito_eventstore;
 
 macro_rules! events {
     ($name:ident, $variant:ident, $field:ident: $ty:ty, $sample:expr) => {
-        #[derive(Debug, PartialEq, tito_eventstore::TitoEvent)]
+        #[derive(Debug, PartialEq, tito_eventstore::TitoEventType)]
         #[tito(crate = $crate::tito_eventstore)]
         enum $name {
             $variant {
