@@ -176,7 +176,7 @@ async fn move_back<T: TitoTransaction>(tx: &T, queue: &Arc<str>, letters: Vec<Ve
     let (now, moved) = (tx.start_timestamp().seconds(), events.len() as u64);
     for event in events {
         let event = Again::Redriven { now }.applied_to(event);
-        again::put_instead(tx, queue, &topic, &event.key, &event).await?;
+        again::put(tx, queue, &topic, &event, Some(&event.key)).await?;
     }
     Ok(moved)
 }

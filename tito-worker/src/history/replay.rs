@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::again::{self, Again};
 use crate::inspect::read_event;
 use crate::pages::{DoneWalk, PAGE, Pages};
+use crate::place::Place;
 use crate::queue::TitoQueue;
 
 /// What a replay did.
@@ -171,12 +172,12 @@ async fn copy<T: TitoTransaction>(
         };
         let event = Again::Replayed { now }.applied_to(event);
         // Published or replayed since the replay began.
-        if tx.get(&again::key_of(into, topic, &event)).await?.is_some() {
+        if tx.get(&Place::of(&event, topic).key(into)).await?.is_some() {
             done.skipped += 1;
             continue;
         }
         done.ids.push(event.id);
-        again::put(tx, into, topic, &event).await?;
+        again::put(tx, into, topic, &event, None).await?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::shown::serialize_key;
 use super::state::{PendingState, read_event};
 use crate::change::locate;
 use crate::pages::Pages;
+use crate::place::Kind;
 use crate::queue::TitoQueue;
 
 /// Where an event was found.
@@ -77,9 +78,8 @@ impl<E: TitoEngine> TitoQueue<E> {
         let groups = topic.groups.keys().map(|group| queue_name(event_type, Some(group)));
         let mut all = Vec::new();
         for queue in std::iter::once(event_type.to_string()).chain(groups) {
-            let ranges = [keys::events_of_queue(&queue), keys::dead_events(&queue), keys::done_events(&queue)];
-            for (kind, range) in ranges.into_iter().enumerate() {
-                let mut pages = Pages::new(&self.engine, range);
+            for kind in Kind::ALL {
+                let mut pages = Pages::new(&self.engine, kind.of_queue(&queue));
                 while let Some((page, now)) = pages.next().await? {
                     for (key, value) in page {
                         if keys::parse_event(&key).is_none_or(|place| place.id != id) {
@@ -87,9 +87,9 @@ impl<E: TitoEngine> TitoQueue<E> {
                         }
                         let event = read_event(&key, &value);
                         let found_in = match kind {
-                            0 => FoundIn::Pending(PendingState::of(&key, event.as_ref(), now.seconds()).0),
-                            1 => FoundIn::Dead,
-                            _ => FoundIn::Done,
+                            Kind::Pending => FoundIn::Pending(PendingState::of(&key, event.as_ref(), now.seconds()).0),
+                            Kind::Dead => FoundIn::Dead,
+                            Kind::Done => FoundIn::Done,
                         };
                         all.push(FoundEvent { queue: queue.clone(), found_in, key: KeyText::from(key), event });
                     }

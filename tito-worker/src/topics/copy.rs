@@ -23,6 +23,7 @@ use super::remove::delete_while;
 use super::{read_topic, unknown_group};
 use crate::again::{self, Again};
 use crate::batches::in_batches;
+use crate::place::Kind;
 use crate::queue::TitoQueue;
 
 /// Copies everything that was published before the revision `before`, and then lets the group be handed out.
@@ -46,9 +47,10 @@ pub(super) async fn copy_earlier_events<E: TitoEngine>(
         if topic.resized_from.is_some() {
             continue;
         }
-        for range in [keys::events_of_queue(event_type), keys::dead_events(event_type), keys::done_events(event_type)] {
+        // In the order in which events go through them.
+        for kind in [Kind::Pending, Kind::Dead, Kind::Done] {
             let copier = copier.clone();
-            in_batches(engine, range, move |tx: E::Transaction, page| {
+            in_batches(engine, kind.of_queue(event_type), move |tx: E::Transaction, page| {
                 let copier = copier.clone();
                 async move { copier.copy(&tx, page).await }
             })
@@ -91,7 +93,7 @@ impl Copier {
             // Whoever cancels the event meanwhile meets a conflict, and then finds the copy too.
             tx.lock_keys(vec![event.key.clone()]).await?;
             tx.put(mark, b"{}".to_vec()).await?;
-            again::put(tx, &self.queue, &topic, &Again::Copied.applied_to(event)).await?;
+            again::put(tx, &self.queue, &topic, &Again::Copied.applied_to(event), None).await?;
             copied += 1;
         }
         Ok(copied)

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::CLOCK_CHECK;
-use super::record::Disposition;
-use super::runner::{Delivery, Runner, Verdict};
+use super::attempt::{Ran, Verdict};
+use super::runner::{Delivery, Runner};
 use crate::policy::Order;
 
 /// How long aborted handlers get to be dropped.
@@ -34,7 +34,7 @@ pub(super) fn entity_of(name: &str) -> Entity {
 pub(super) struct Finished {
     pub(super) key: Vec<u8>,
     pub(super) entity: Entity,
-    pub(super) verdict: Verdict,
+    pub(super) ran: Ran,
     /// Whether the entity's later events wait for [`Lanes::resume`] or [`Lanes::withdraw`].
     pub(super) is_suspended: bool,
 }
@@ -304,8 +304,8 @@ async fn work<E: TitoEngine>(runner: Arc<Runner<E>>, shared: Arc<Shared>) {
                 continue;
             }
         };
-        let verdicts = runner.run(&deliveries).await;
-        finish(&mut shared.lock(), deliveries, verdicts, runner.order);
+        let ran = runner.run(&deliveries).await;
+        finish(&mut shared.lock(), deliveries, ran, runner.policy.order);
         shared.finished.notify_one();
         // Handlers that never wait would keep the others of this thread from running.
         tokio::task::consume_budget().await;
@@ -313,27 +313,22 @@ async fn work<E: TitoEngine>(runner: Arc<Runner<E>>, shared: Arc<Shared>) {
 }
 
 /// Sorts out what became of events that were handled together.
-fn finish(queues: &mut Queues, deliveries: Few<Delivery>, verdicts: Few<Verdict>, order: Order) {
+fn finish(queues: &mut Queues, deliveries: Few<Delivery>, ran: Few<Ran>, order: Order) {
     queues.running -= deliveries.len();
     let mut entities = Few::with_capacity(deliveries.len());
-    for (delivery, verdict) in deliveries.into_iter().zip(verdicts) {
+    for (delivery, ran) in deliveries.into_iter().zip(ran) {
         let entity = delivery.entity;
-        let is_suspended = match &verdict {
-            Verdict::NotBegun => {
-                // Behind what came in before it meanwhile, such as an event that was redriven.
-                if let Some(lane) = queues.lanes.get_mut(&entity) {
-                    lane.waiting.insert(delivery);
-                }
-                entities.push((entity, false));
-                continue;
+        if let Verdict::NotBegun = ran.verdict {
+            // Behind what came in before it meanwhile, such as an event that was redriven.
+            if let Some(lane) = queues.lanes.get_mut(&entity) {
+                lane.waiting.insert(delivery);
             }
-            Verdict::Fenced { .. } => true,
-            Verdict::Unrecorded(Disposition::Done) => false,
-            Verdict::Unrecorded(_) => order == Order::Strict,
-            Verdict::Recorded(recorded) => order == Order::Strict && recorded.is_put_again(),
-        };
+            entities.push((entity, false));
+            continue;
+        }
+        let is_suspended = ran.verdict.holds_up(order);
         entities.push((entity, is_suspended));
-        queues.finished.push(Finished { key: delivery.key, entity, verdict, is_suspended });
+        queues.finished.push(Finished { key: delivery.key, entity, ran, is_suspended });
     }
     for (entity, is_suspended) in &entities {
         if let Some(lane) = queues.lanes.get_mut(entity).filter(|_| *is_suspended) {
@@ -351,8 +346,9 @@ fn finish(queues: &mut Queues, deliveries: Few<Delivery>, verdicts: Few<Verdict>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fate::Fate;
+    use crate::observe::Watched;
     use crate::worker::fence::Fence;
-    use crate::worker::record::Recorded;
     use crate::worker::runner::Origin;
 
     const ENTITY: Entity = 7;
@@ -385,8 +381,9 @@ mod tests {
         // Redriven while the handler of the others runs.
         queues.submit(delivery(b"1"));
         queues.submit(delivery(b"4"));
-        let verdicts = Few::from_iter([Verdict::Recorded(Recorded::Dead), Verdict::NotBegun]);
-        finish(&mut queues, taken, verdicts, Order::Strict);
+        let verdicts = [Verdict::Recorded { fate: Fate::Dead, error: None }, Verdict::NotBegun];
+        let ran = verdicts.map(|verdict| Ran { verdict, watched: Watched::default() });
+        finish(&mut queues, taken, Few::from_iter(ran), Order::Strict);
         let next: Vec<_> = queues.take(9).into_iter().map(|delivery| delivery.key).collect();
         assert_eq!(next, [b"1", b"3", b"4"]);
     }

@@ -74,8 +74,8 @@ pub(super) struct Reader {
     /// Whole seconds that a commit can land behind its transaction's start.
     window: i64,
     is_only_writer: bool,
-    /// Whether an entity's events must not overtake one another.
-    is_strict: bool,
+    /// Whether what may have been committed behind the cursor is to be handed out first.
+    looks_back: bool,
     /// When the reading of everything from the window on began, for the latest time.
     pass: Option<Timestamp>,
     /// The engine's time, in whole seconds, when the latest page was read.
@@ -104,7 +104,7 @@ impl Reader {
         now_millis: u64,
         max_transaction_age_millis: u64,
         is_only_writer: bool,
-        is_strict: bool,
+        looks_back: bool,
     ) -> Self {
         let all = keys::events_of_partition(queue, partition);
         Self {
@@ -117,7 +117,7 @@ impl Reader {
             next_due: None,
             window: Duration::from_millis(max_transaction_age_millis).as_secs() as i64 + 2,
             is_only_writer,
-            is_strict,
+            looks_back: looks_back && !is_only_writer,
             pass: None,
             seen: seen.seconds(),
             lead: 0,
@@ -181,17 +181,18 @@ impl Reader {
         self.pass.get_or_insert(seen);
     }
 
-    /// Whether an event of a transaction that began at `start` has to wait for another pass over the window: others
-    /// write too, and since this pass began, an earlier event of its entity may have been committed behind the cursor.
-    /// What was committed before the pass began was seen by it.
-    pub(super) fn must_look_back(&mut self, start: Timestamp) -> bool {
-        let Some(pass) = self.pass.filter(|pass| self.is_strict && !self.is_only_writer && start >= *pass) else {
-            return false;
-        };
-        self.pass = None;
+    /// Events of transactions that began since then have to wait for another pass over the window: others write too, and
+    /// since this pass began, an earlier event of their entity may have been committed behind the cursor. What was
+    /// committed before the pass began was seen by it.
+    pub(super) fn looks_back_from(&self) -> Option<Timestamp> {
+        self.pass.filter(|_| self.looks_back)
+    }
+
+    /// Goes back for that.
+    pub(super) fn look_back(&mut self) {
+        let Some(pass) = self.pass.take() else { return };
         let window = (pass.seconds() - self.window).max(0);
         self.go_back(keys::events_from_second(&self.queue, self.partition, window));
-        true
     }
 
     /// Notes that an event was committed under `key`.

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use tito_core::event::{EventHead, started_at, topic_of};
+use tito_core::event::topic_of;
 use tito_core::keys;
 use tito_core::{Result, Timestamp, TitoEngine};
 
+use super::entry::{End, Entry, View};
 use super::page::{Page, checkpoint_floor, read_checkpoint, read_page};
 use super::{Partition, next_pause};
-use crate::worker::held::Place;
-use crate::worker::lanes::entity_of;
+use crate::outcome::Outcome;
+use crate::worker::decide::Ended;
+use crate::worker::held::Slot;
 use crate::worker::reader::{PageRead, Reader};
-use crate::worker::record::{Disposition, Unrecorded};
+use crate::worker::record::Unrecorded;
 use crate::worker::runner::Delivery;
 
 impl<E: TitoEngine> Partition<E> {
@@ -92,7 +94,8 @@ impl<E: TitoEngine> Partition<E> {
     /// is noticed before it moves anything.
     fn is_behind_its_topic(&self) -> bool {
         let topic = topic_of(&self.runner.queue).0;
-        self.runner.is_strict() && self.engine.context().topics.knows_later(topic, self.topic.revision)
+        let known = self.engine.context().topics.known_revision(topic);
+        self.runner.policy.order.is_outdated(self.topic.revision, known)
     }
 
     pub(super) fn take_page(&mut self, page: Result<Page>) -> Result<()> {
@@ -112,20 +115,19 @@ impl<E: TitoEngine> Partition<E> {
         }
         let now_millis = self.engine.clock().now_millis();
         // A subscription with a delay of its own lives in the past.
-        let delay_millis = u64::try_from(self.runner.delay_seconds).unwrap_or(0).saturating_mul(1_000);
+        let delay_millis = u64::try_from(self.runner.policy.delay_seconds).unwrap_or(0).saturating_mul(1_000);
         let present = Timestamp::from_millis(page.seen.physical_millis().saturating_sub(delay_millis));
         let Some(reader) = &mut self.reader else {
             let floor = page.entries.first().and_then(|(key, value)| checkpoint_floor(key, value));
             self.reader = Some(Reader::new(
                 &self.runner.queue,
                 self.origin.partition,
-                // A dead letter that was redriven can lie below the floor, and must not be overtaken.
-                floor.filter(|_| !self.runner.is_strict()),
+                self.runner.policy.order.begins_at(floor),
                 present,
                 now_millis,
                 self.engine.max_transaction_age_millis(),
                 self.engine.is_only_writer(),
-                self.runner.is_strict(),
+                self.runner.policy.order.looks_back(),
             ));
             // As no events were read: what was released meanwhile and is stored again must not be passed over.
             self.held.settle();
@@ -140,67 +142,59 @@ impl<E: TitoEngine> Partition<E> {
             return Ok(());
         }
         reader.note_pass(page.seen);
+        let view = View {
+            order: self.runner.policy.order,
+            topic: &self.topic,
+            partition: self.origin.partition,
+            seen: page.seen,
+            present: present.seconds(),
+            looks_back_from: reader.looks_back_from(),
+        };
         let mut outcome = PageRead::new(present, page.asked_millis, page.entries.len());
         let mut deliveries = Vec::with_capacity(page.entries.len());
-        for (key, value) in page.entries {
-            let parsed = Place::parse(&key);
-            if let Some(place) = &parsed {
-                if place.second > present.seconds() {
-                    outcome.next_due = Some(place.second);
+        for (key, row) in page.entries {
+            let slot = Slot::parse(&key);
+            match view.ends_before(slot, &self.held) {
+                None => {}
+                Some(End::NotDue(second)) => {
+                    outcome.next_due = Some(second);
                     break;
                 }
-                // An id that no clock has given, later than the page, would have it look back for ever.
-                let start = started_at(place.id);
-                if start <= page.seen && reader.must_look_back(start) {
+                Some(End::LooksBack) => {
+                    reader.look_back();
+                    outcome.is_cut = true;
+                    break;
+                }
+                Some(End::NoRoom) => {
                     outcome.is_cut = true;
                     break;
                 }
             }
-            if self.held.is_full() {
-                outcome.is_cut = true;
-                break;
-            }
             reader.pass(&key);
-            outcome.count(value.len());
-            let place = parsed.unwrap_or_else(|| Place::of(&key));
-            if self.held.is_held(&place) {
-                continue;
-            }
-            // One with the id of another would be stored in its place when it is tried again.
-            let head = EventHead::decode(&key, &value).ok().filter(|head| parsed.is_some() && place.id == head.id);
-            let Some(head) = head else {
-                tracing::error!(key = %tito_core::KeyText::from(key.as_slice()), "not an event, set aside");
-                self.held.hold(place, value.len());
-                self.unrecorded.push(Unrecorded::set_aside(key, Disposition::Malformed));
-                continue;
-            };
-            let entity = entity_of(&head.entity);
-            if self.runner.is_strict() {
-                if self.blocked.holds_up(entity, &key) || self.topic.is_moving(&head.entity) {
-                    continue;
-                }
-                if let Some(until) = head.not_before.filter(|until| *until > present.seconds()) {
+            outcome.count(row.len());
+            let ended = match view.entry(&key, &row, slot, &self.held, &self.blocked) {
+                Entry::Held | Entry::Waits => continue,
+                Entry::WaitsUntil { entity, until } => {
                     self.blocked.block(entity, key, until);
                     continue;
                 }
-            } else if let Some(until) = head.not_before {
-                // Put off while the subscription was strict: from now on it doesn't keep its place.
-                if until > present.seconds() {
-                    let seconds = until.saturating_add(self.runner.delay_seconds);
-                    self.held.hold(place, value.len());
-                    self.unrecorded.push(Unrecorded::set_aside(key, Disposition::Reschedule { seconds }));
+                Entry::Due { entity } => {
+                    self.held.hold(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
+                    deliveries.push(Delivery { key, stored: row, entity, origin: self.origin.clone() });
                     continue;
                 }
-            }
-            if self.topic.resized_from.is_none() && self.topic.partition_of(&head.entity) != self.origin.partition {
-                self.held.hold(place, value.len());
-                self.unrecorded.push(Unrecorded::set_aside(key, Disposition::Misplaced));
-                self.misplaced += 1;
-                self.runner.outdated.notify_one();
-                continue;
-            }
-            self.held.hold(place, value.len());
-            deliveries.push(Delivery { key, stored: value, entity, origin: self.origin.clone() });
+                Entry::NoEvent => Ended::NoEvent,
+                Entry::PutOff { until } => {
+                    Outcome::RescheduleTo(until.saturating_add(self.runner.policy.delay_seconds)).into()
+                }
+                Entry::Misplaced => {
+                    self.misplaced += 1;
+                    self.runner.outdated.notify_one();
+                    Ended::Misplaced
+                }
+            };
+            self.held.hold(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
+            self.unrecorded.push(Unrecorded::set_aside(key, ended));
         }
         reader.note_page(&outcome, now_millis);
         if let Some(key) = woken {
