@@ -60,9 +60,9 @@ impl Order {
         floor.filter(|_| !self.is_strict())
     }
 
-    /// Whether to read once more what may have been committed behind the cursor before what was committed during the
-    /// reading is handed out.
-    pub(crate) fn looks_back(self) -> bool {
-        self.is_strict()
+    /// Whether what transactions may have committed behind the cursor since a reading began, of which nobody has told, is
+    /// read before what began later is handed out: an earlier event of its entity may be there.
+    pub(crate) fn looks_back(self, is_only_writer: bool) -> bool {
+        self.is_strict() && !is_only_writer
     }
 }

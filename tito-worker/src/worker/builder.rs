@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tito_core::event::TitoEvent;
 use tito_core::{BoxError, TitoEngine};
-use tokio::sync::Semaphore;
 
 use super::Worker;
-use super::runner::{READS_AT_ONCE, Runner};
+use super::runner::Runner;
+use super::source::Source;
 use crate::handler::{Handler, IntoOutcome, IntoOutcomes};
 use crate::observe::{Observer, Observers};
 use crate::partitions::PartitionConfig;
@@ -207,7 +207,7 @@ impl<E: TitoEngine> WorkerBuilder<E> {
     /// The worker.
     pub fn build(self) -> Worker<E> {
         let Self { mut worker, subscriptions, observers } = self;
-        let reads = Arc::new(Semaphore::new(READS_AT_ONCE));
+        let reads = Source::shared_reads();
         for (queue, subscription, handler) in subscriptions {
             let engine = worker.queue.engine.clone();
             let runner = Runner::new(engine, queue, subscription, handler, observers.clone(), reads.clone());

@@ -213,7 +213,7 @@ impl<E: TitoEngine> Lanes<E> {
         // Tasks that have ended for want of work.
         while self.tasks.try_join_next().is_some() {}
         let mut queues = self.shared.lock();
-        let more = queues.ready.len().min(self.runner.concurrency - queues.tasks);
+        let more = queues.ready.len().min(self.runner.pace.concurrency - queues.tasks);
         queues.tasks += more;
         drop(queues);
         for _ in 0..more {
@@ -287,18 +287,18 @@ async fn work<E: TitoEngine>(runner: Arc<Runner<E>>, shared: Arc<Shared>) {
     loop {
         let turn = {
             let mut queues = shared.lock();
-            let wanted = queues.available(runner.batch);
+            let wanted = queues.available(runner.pace.batch);
             if wanted == 0 {
                 queues.tasks -= 1;
                 return;
             }
-            runner.may_start(wanted).map(|most| queues.take(most))
+            runner.pace.may_start(wanted, runner.engine.clock().now_millis()).map(|most| queues.take(most))
         };
         let deliveries = match turn {
             Ok(deliveries) => deliveries,
             Err(at_millis) => {
                 tokio::select! {
-                    () = runner.clock().wait_until(at_millis) => {}
+                    () = runner.engine.clock().wait_until(at_millis) => {}
                     () = tokio::time::sleep(CLOCK_CHECK) => {}
                 }
                 continue;

@@ -9,6 +9,7 @@
 //! | `held` | the events that are in memory |
 //! | `blocked` | entities whose first event waits for its next attempt, where the order is strict |
 //! | `lanes` | order within an entity, concurrency across entities |
+//! | `source`, `pace` | how a subscription reads, and how much it handles at once |
 //! | `runner` | what a subscription is, and what is handed to its handler |
 //! | `attempt`, `transactional` | one run of a handler |
 //! | `turns` | whose turn it is among events that are handled together |
@@ -26,11 +27,13 @@ mod decide;
 mod fence;
 mod held;
 mod lanes;
+mod pace;
 mod partition;
 mod reader;
 mod record;
 mod report;
 mod runner;
+mod source;
 mod supervisor;
 mod transactional;
 mod turns;

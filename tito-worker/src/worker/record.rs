@@ -83,7 +83,7 @@ pub(super) async fn record<E: TitoEngine>(
         topic,
         partition,
         id: place::id_of(tx, key),
-        most_bytes: runner.limits().value_bytes,
+        most_bytes: runner.engine.limits().value_bytes,
         now: tx.start_timestamp(),
         random: fastrand::f64(),
     };

@@ -26,7 +26,7 @@ impl<E: TitoEngine> Runner<E> {
         match self.engine.transaction(attempt).await {
             Ok(Some(verdicts)) => Ok(verdicts),
             Ok(None) => {
-                self.outdated.notify_one();
+                self.source.outdated.notify_one();
                 // The earliest, which is the one at fault: some of them may have been read under a later revision, which
                 // says nothing against it.
                 let revision = deliveries.iter().map(|one| one.origin.revision).min().unwrap_or(0);

@@ -13,7 +13,7 @@ use super::{Partition, next_pause};
 use crate::outcome::Outcome;
 use crate::worker::decide::Ended;
 use crate::worker::held::Slot;
-use crate::worker::reader::{PageRead, Reader};
+use crate::worker::reader::{PageRead, Reader, Revisits};
 use crate::worker::record::Unrecorded;
 use crate::worker::runner::Delivery;
 
@@ -33,7 +33,7 @@ impl<E: TitoEngine> Partition<E> {
             self.reading = Some(
                 async move {
                     tokio::time::sleep(pause).await;
-                    let _turn = runner.turn_to_read().await;
+                    let _turn = runner.source.turn().await;
                     read_checkpoint(&engine, &runner.queue, partition).await
                 }
                 .boxed(),
@@ -48,7 +48,7 @@ impl<E: TitoEngine> Partition<E> {
                     if !pause.is_zero() {
                         tokio::time::sleep(pause).await;
                     }
-                    let _turn = runner.turn_to_read().await;
+                    let _turn = runner.source.turn().await;
                     let _poll = runner.observe.meters.time_poll();
                     read_page(&engine, range, limit).await
                 }
@@ -119,16 +119,10 @@ impl<E: TitoEngine> Partition<E> {
         let present = Timestamp::from_millis(page.seen.physical_millis().saturating_sub(delay_millis));
         let Some(reader) = &mut self.reader else {
             let floor = page.entries.first().and_then(|(key, value)| checkpoint_floor(key, value));
-            self.reader = Some(Reader::new(
-                &self.runner.queue,
-                self.origin.partition,
-                self.runner.policy.order.begins_at(floor),
-                present,
-                now_millis,
-                self.engine.max_transaction_age_millis(),
-                self.engine.is_only_writer(),
-                self.runner.policy.order.looks_back(),
-            ));
+            let age = Duration::from_millis(self.engine.max_transaction_age_millis());
+            let revisits = Revisits::new(age, self.engine.is_only_writer(), now_millis, present.seconds());
+            let floor = self.runner.policy.order.begins_at(floor);
+            self.reader = Some(Reader::new(&self.runner.queue, self.origin.partition, floor, present, revisits));
             // As no events were read: what was released meanwhile and is stored again must not be passed over.
             self.held.settle();
             return Ok(());
@@ -141,14 +135,15 @@ impl<E: TitoEngine> Partition<E> {
             self.held.settle();
             return Ok(());
         }
-        reader.note_pass(page.seen);
+        let pass_began = reader.pass_began(page.seen);
+        let order = self.runner.policy.order;
         let view = View {
-            order: self.runner.policy.order,
+            order,
             topic: &self.topic,
             partition: self.origin.partition,
             seen: page.seen,
             present: present.seconds(),
-            looks_back_from: reader.looks_back_from(),
+            looks_back_from: order.looks_back(self.engine.is_only_writer()).then_some(pass_began),
         };
         let mut outcome = PageRead::new(present, page.asked_millis, page.entries.len());
         let mut deliveries = Vec::with_capacity(page.entries.len());
@@ -189,7 +184,7 @@ impl<E: TitoEngine> Partition<E> {
                 }
                 Entry::Misplaced => {
                     self.misplaced += 1;
-                    self.runner.outdated.notify_one();
+                    self.runner.source.outdated.notify_one();
                     Ended::Misplaced
                 }
             };

@@ -40,7 +40,7 @@ impl<E: TitoEngine> Partition<E> {
     pub(super) fn fence(&mut self) {
         self.put_back_unstarted();
         self.is_fenced = true;
-        self.runner.outdated.notify_one();
+        self.runner.source.outdated.notify_one();
     }
 
     /// Everything that is ready is recorded in one transaction, one at a time: while it is under way more gets ready.
