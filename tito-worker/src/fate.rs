@@ -31,33 +31,23 @@ pub enum Fate {
 }
 
 impl Fate {
-    pub(crate) const ALL: [Self; 10] = [
-        Self::Done,
-        Self::Retried,
-        Self::Rescheduled,
-        Self::Dead,
-        Self::Discarded,
-        Self::Malformed,
-        Self::Elsewhere,
-        Self::Moved,
-        Self::PutBack,
-        Self::Unrecorded,
+    /// All of them, in their order, with their names.
+    pub(crate) const NAMES: [(Self, &str); 10] = [
+        (Self::Done, "done"),
+        (Self::Retried, "retried"),
+        (Self::Rescheduled, "rescheduled"),
+        (Self::Dead, "dead"),
+        (Self::Discarded, "discarded"),
+        (Self::Malformed, "malformed"),
+        (Self::Elsewhere, "elsewhere"),
+        (Self::Moved, "moved"),
+        (Self::PutBack, "put_back"),
+        (Self::Unrecorded, "unrecorded"),
     ];
 
     /// The name in metrics and spans: the variant's in snake case.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Retried => "retried",
-            Self::Rescheduled => "rescheduled",
-            Self::Dead => "dead",
-            Self::Discarded => "discarded",
-            Self::Malformed => "malformed",
-            Self::Elsewhere => "elsewhere",
-            Self::Moved => "moved",
-            Self::PutBack => "put_back",
-            Self::Unrecorded => "unrecorded",
-        }
+        Self::NAMES[self as usize].1
     }
 
     /// Whether the event is stored again, to be handled later.
@@ -79,7 +69,9 @@ mod tests {
     #[test]
     fn the_guide_has_every_fate() {
         let guide = include_str!("../../docs/guide/observability.md");
-        for fate in Fate::ALL {
+        for (index, (fate, name)) in Fate::NAMES.into_iter().enumerate() {
+            assert_eq!((fate as usize, fate.as_str()), (index, name));
+            assert_eq!(format!("{fate:?}").to_lowercase(), name.replace('_', ""));
             assert!(guide.contains(&format!("| `{fate}` |")), "{fate} is not in the guide");
         }
     }

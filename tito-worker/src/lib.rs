@@ -32,7 +32,6 @@
 
 pub mod adapters;
 mod again;
-mod batches;
 mod change;
 mod dead;
 mod fate;
@@ -43,7 +42,6 @@ mod janitor;
 mod membership;
 pub mod observe;
 mod outcome;
-mod pages;
 mod partitions;
 mod place;
 mod policy;

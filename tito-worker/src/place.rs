@@ -58,6 +58,16 @@ impl Place {
         Self { kind: Kind::Pending, partition, second: event.timestamp, id: event.id }
     }
 
+    /// What the key of a row says; `None` for one that Tito does not write.
+    pub(crate) fn parse(kind: Kind, key: &[u8]) -> Option<Self> {
+        keys::parse_event(key).map(|place| Self {
+            kind,
+            partition: place.partition,
+            second: place.seconds,
+            id: place.id,
+        })
+    }
+
     pub(crate) fn key(&self, queue: &str) -> Vec<u8> {
         let build = match self.kind {
             Kind::Pending => keys::event,

@@ -10,6 +10,7 @@ mod outbox;
 mod published;
 mod retry;
 mod traits;
+mod walk;
 #[cfg(any(feature = "embedded", feature = "tikv"))]
 pub(crate) mod write_buffer;
 
@@ -21,3 +22,4 @@ pub use options::TxOptions;
 pub use outbox::{Announcement, Announcements, Outbox};
 pub use published::PUBLISHED;
 pub use traits::{KeyValue, TitoEngine, TitoTransaction};
+pub use walk::{PageSize, Walk, walk_in_steps};

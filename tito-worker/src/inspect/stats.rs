@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use serde::Serialize;
+use tito_core::engine::Walk;
 use tito_core::event::{Topic, check_queue_name, topic_of};
 use tito_core::{Result, TitoEngine, keys};
 
 use super::state::{PendingState, read_event};
 use crate::membership::in_flight;
-use crate::pages::Pages;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
 
@@ -139,8 +139,8 @@ impl<E: TitoEngine> TitoQueue<E> {
     }
 
     async fn count(&self, queue: &str, kind: Kind, limit: u64, partitions: &mut BTreeMap<u16, Counts>) -> Result<()> {
-        let mut pages = Pages::new(&self.engine, kind.of_queue(queue));
-        while let Some((page, now)) = pages.next().await? {
+        let mut walk = Walk::over(kind.of_queue(queue));
+        while let Some((page, now)) = walk.next(&self.engine).await? {
             for (key, value) in &page {
                 // Keys outside of every partition are none that Tito writes or reads.
                 let Some(partition) = keys::parse_event_partition(key) else { continue };
@@ -152,7 +152,7 @@ impl<E: TitoEngine> TitoQueue<E> {
                 };
                 if counted >= limit {
                     counts.is_capped = true;
-                    pages.skip_to(kind.of_partition(queue, partition.saturating_add(1)).start);
+                    walk.skip_to(kind.of_partition(queue, partition.saturating_add(1)).start);
                     continue;
                 }
                 match kind {

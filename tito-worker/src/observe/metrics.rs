@@ -35,7 +35,7 @@ pub const COMMIT_SECONDS: &str = "tito_commit_seconds";
 /// The handles of one subscription.
 #[derive(Debug)]
 pub(crate) struct Meters {
-    handled: [Counter; Fate::ALL.len()],
+    handled: [Counter; Fate::NAMES.len()],
     handler_seconds: Histogram,
     lag_seconds: Histogram,
     in_flight: Gauge,
@@ -49,7 +49,7 @@ impl Meters {
         describe();
         let topic = || topic.to_string();
         Self {
-            handled: Fate::ALL.map(|fate| counter!(HANDLED, TOPIC => topic(), OUTCOME => fate.as_str())),
+            handled: Fate::NAMES.map(|(_, name)| counter!(HANDLED, TOPIC => topic(), OUTCOME => name)),
             handler_seconds: histogram!(HANDLER_SECONDS, TOPIC => topic()),
             lag_seconds: histogram!(LAG_SECONDS, TOPIC => topic()),
             in_flight: gauge!(IN_FLIGHT, TOPIC => topic()),

@@ -15,14 +15,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tito_core::engine::KeyValue;
+use tito_core::engine::{KeyValue, walk_in_steps};
 use tito_core::event::{TitoEvent, Topic, queue_name};
 use tito_core::{Result, TitoEngine, TitoTransaction, keys};
 
 use super::remove::delete_while;
 use super::{read_topic, unknown_group};
 use crate::again::{self, Again};
-use crate::batches::in_batches;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
 
@@ -50,7 +49,7 @@ pub(super) async fn copy_earlier_events<E: TitoEngine>(
         // In the order in which events go through them.
         for kind in [Kind::Pending, Kind::Dead, Kind::Done] {
             let copier = copier.clone();
-            in_batches(engine, kind.of_queue(event_type), move |tx: E::Transaction, page| {
+            walk_in_steps(engine, kind.of_queue(event_type), move |tx: E::Transaction, page| {
                 let copier = copier.clone();
                 async move { copier.copy(&tx, page).await }
             })

@@ -9,12 +9,11 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tito_core::engine::KeyValue;
+use tito_core::engine::{KeyValue, walk_in_steps};
 use tito_core::event::{TitoEvent, Topic, settle_topics};
 use tito_core::{Result, TitoEngine, TitoError, TitoTransaction, keys};
 
 use super::read_topic;
-use crate::batches::in_batches;
 use crate::place::{self, Kind, Place};
 use crate::queue::TitoQueue;
 
@@ -119,7 +118,7 @@ impl Mover {
                 let mover = mover.clone();
                 async move { mover.move_page(&tx, kind, partition, page).await }
             };
-            resized += in_batches(engine, kind.of_partition(&self.queue, partition), step).await?;
+            resized += walk_in_steps(engine, kind.of_partition(&self.queue, partition), step).await?;
         }
         Ok(resized)
     }
@@ -138,7 +137,7 @@ impl Mover {
         }
         let mut resized = Resized::default();
         for (key, row) in page {
-            let event = TitoEvent::decode(&key, &row).ok().zip(keys::parse_event(&key));
+            let event = TitoEvent::decode(&key, &row).ok().zip(Place::parse(kind, &key));
             let place = match event {
                 Some((event, place)) => {
                     let to = keys::partition_of(&event.entity, self.partitions);
@@ -146,7 +145,7 @@ impl Mover {
                         continue;
                     }
                     resized.moved += 1;
-                    Place { kind, partition: to, second: place.seconds, id: place.id }
+                    Place { partition: to, ..place }
                 }
                 // Its worker sets it aside.
                 None if from < self.partitions => continue,

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tito_core::event::TitoEvent;
 use tito_core::{BoxError, TitoEngine};
+use tokio::sync::Semaphore;
 
 use super::Worker;
 use super::runner::Runner;
-use super::source::Source;
+use super::source::READS_AT_ONCE;
 use crate::handler::{Handler, IntoOutcome, IntoOutcomes};
 use crate::observe::{Observer, Observers};
 use crate::partitions::PartitionConfig;
@@ -207,7 +208,7 @@ impl<E: TitoEngine> WorkerBuilder<E> {
     /// The worker.
     pub fn build(self) -> Worker<E> {
         let Self { mut worker, subscriptions, observers } = self;
-        let reads = Source::shared_reads();
+        let reads = Arc::new(Semaphore::new(READS_AT_ONCE));
         for (queue, subscription, handler) in subscriptions {
             let engine = worker.queue.engine.clone();
             let runner = Runner::new(engine, queue, subscription, handler, observers.clone(), reads.clone());

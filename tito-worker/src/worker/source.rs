@@ -6,7 +6,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 /// How many partitions and topics a worker reads at once: one of thousands of them would swamp an engine that is a
 /// cluster, so that no answer came in time.
-const READS_AT_ONCE: usize = 128;
+pub(super) const READS_AT_ONCE: usize = 128;
 
 pub(super) struct Source {
     /// How many partitions the topic gets if there is none.
@@ -19,11 +19,6 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(new_topic_partitions: u16, reads: Arc<Semaphore>) -> Self {
         Self { new_topic_partitions, reads, outdated: Notify::new() }
-    }
-
-    /// What all subscriptions of a worker share.
-    pub(super) fn shared_reads() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(READS_AT_ONCE))
     }
 
     /// Waits for a turn to read a partition or the topic.

@@ -7,6 +7,7 @@ use crate::policy::Order;
 use crate::worker::blocked::Blocked;
 use crate::worker::held::{Held, Slot};
 use crate::worker::lanes::{Entity, entity_of};
+use crate::worker::reader::End;
 
 /// What a partition goes by when it takes in a page.
 pub(super) struct View<'a> {
@@ -19,16 +20,6 @@ pub(super) struct View<'a> {
     pub(super) present: i64,
     /// Of what began since then, nothing is handed out before another look at what may have been committed meanwhile.
     pub(super) looks_back_from: Option<Timestamp>,
-}
-
-/// Why a page is not taken in further.
-#[derive(Debug, PartialEq)]
-pub(super) enum End {
-    /// The rest is not due, from this second on.
-    NotDue(i64),
-    /// An earlier event of the entity may have been committed behind the cursor.
-    LooksBack,
-    NoRoom,
 }
 
 /// What to do with an entry that is taken in.

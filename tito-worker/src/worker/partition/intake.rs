@@ -7,13 +7,13 @@ use tito_core::event::topic_of;
 use tito_core::keys;
 use tito_core::{Result, Timestamp, TitoEngine};
 
-use super::entry::{End, Entry, View};
-use super::page::{Page, checkpoint_floor, read_checkpoint, read_page};
+use super::entry::{Entry, View};
+use super::page::{Page, Wanted, checkpoint_floor, read_page};
 use super::{Partition, next_pause};
 use crate::outcome::Outcome;
 use crate::worker::decide::Ended;
 use crate::worker::held::Slot;
-use crate::worker::reader::{PageRead, Reader, Revisits};
+use crate::worker::reader::{End, PageRead, Reader, Revisits};
 use crate::worker::record::Unrecorded;
 use crate::worker::runner::Delivery;
 
@@ -27,41 +27,37 @@ impl<E: TitoEngine> Partition<E> {
         if !self.has_room() {
             return;
         }
-        let (engine, runner, pause) = (self.engine.clone(), self.runner.clone(), self.read_pause);
-        let Some(reader) = &mut self.reader else {
-            let partition = self.origin.partition;
-            self.reading = Some(
-                async move {
-                    tokio::time::sleep(pause).await;
-                    let _turn = runner.source.turn().await;
-                    read_checkpoint(&engine, &runner.queue, partition).await
-                }
-                .boxed(),
-            );
-            return;
-        };
         let now_millis = self.engine.clock().now_millis();
-        if reader.wants_to_read(now_millis) {
-            let (range, limit) = reader.next_page(now_millis);
-            self.reading = Some(
-                async move {
-                    if !pause.is_zero() {
-                        tokio::time::sleep(pause).await;
-                    }
-                    let _turn = runner.source.turn().await;
-                    let _poll = runner.observe.meters.time_poll();
-                    read_page(&engine, range, limit).await
+        let wanted = match &mut self.reader {
+            None => Wanted::Checkpoint(keys::checkpoint(&self.runner.queue, self.origin.partition)),
+            Some(reader) => {
+                if !reader.wants_to_read(now_millis) {
+                    return;
                 }
-                .boxed(),
-            );
-        }
+                let (range, limit) = reader.next_page(now_millis);
+                Wanted::Events(range, limit)
+            }
+        };
+        let (engine, runner, pause) = (self.engine.clone(), self.runner.clone(), self.read_pause);
+        self.reading = Some(
+            async move {
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+                let _turn = runner.source.turn().await;
+                let is_poll = matches!(wanted, Wanted::Events(..));
+                let _poll = is_poll.then(|| runner.observe.meters.time_poll());
+                read_page(&engine, wanted).await
+            }
+            .boxed(),
+        );
     }
 
     /// Takes the cursor back to what was recorded to be handled again, and to the entities that no longer wait.
     fn read_again_what_is_due(&mut self) {
         let Some(reader) = &mut self.reader else { return };
         let now_millis = self.engine.clock().now_millis();
-        let let_go = self.blocked.let_go(reader.present(now_millis));
+        let let_go = self.blocked.let_go(reader.time.present(now_millis));
         for key in [self.put_again.take(), let_go].into_iter().flatten() {
             reader.note_commit(&key, now_millis);
         }
@@ -70,7 +66,7 @@ impl<E: TitoEngine> Partition<E> {
     /// When to read next if nothing happens before.
     pub(super) fn next_read_millis(&self) -> u64 {
         let Some(reader) = &self.reader else { return 0 };
-        let unblocked = self.blocked.next_due().map_or(u64::MAX, |due| reader.shows_millis(due));
+        let unblocked = self.blocked.next_due().map_or(u64::MAX, |due| reader.time.shows_millis(due));
         if self.blocked.is_full() {
             return unblocked;
         }
@@ -79,7 +75,7 @@ impl<E: TitoEngine> Partition<E> {
 
     /// Whether the first event of an entity that was held up is due.
     pub(super) fn is_one_unblocked(&self, now_millis: u64) -> bool {
-        let present = self.reader.as_ref().map_or(0, |reader| reader.present(now_millis));
+        let present = self.reader.as_ref().map_or(0, |reader| reader.time.present(now_millis));
         self.blocked.next_due().is_some_and(|due| due <= present)
     }
 
@@ -93,8 +89,7 @@ impl<E: TitoEngine> Partition<E> {
     /// on their way to another one, and others pass for the first of their entities. A change that another process makes
     /// is noticed before it moves anything.
     fn is_behind_its_topic(&self) -> bool {
-        let topic = topic_of(&self.runner.queue).0;
-        let known = self.engine.context().topics.known_revision(topic);
+        let known = self.engine.context().topics.known_revision(topic_of(&self.runner.queue).0);
         self.runner.policy.order.is_outdated(self.topic.revision, known)
     }
 
@@ -149,21 +144,12 @@ impl<E: TitoEngine> Partition<E> {
         let mut deliveries = Vec::with_capacity(page.entries.len());
         for (key, row) in page.entries {
             let slot = Slot::parse(&key);
-            match view.ends_before(slot, &self.held) {
-                None => {}
-                Some(End::NotDue(second)) => {
-                    outcome.next_due = Some(second);
-                    break;
-                }
-                Some(End::LooksBack) => {
+            if let Some(end) = view.ends_before(slot, &self.held) {
+                if end == End::LooksBack {
                     reader.look_back();
-                    outcome.is_cut = true;
-                    break;
                 }
-                Some(End::NoRoom) => {
-                    outcome.is_cut = true;
-                    break;
-                }
+                outcome.end = Some(end);
+                break;
             }
             reader.pass(&key);
             outcome.count(row.len());

@@ -32,15 +32,23 @@ pub(super) struct PageRead {
     /// How many of them the cursor has passed, and their bytes.
     passed: usize,
     bytes: usize,
-    /// The second of the event past the present at which it ended.
-    pub(super) next_due: Option<i64>,
-    /// Whether not all of it could be taken.
-    pub(super) is_cut: bool,
+    /// Where it was not taken in further.
+    pub(super) end: Option<End>,
+}
+
+/// Why a page is not taken in further.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum End {
+    /// The rest is not due, from this second on.
+    NotDue(i64),
+    /// An earlier event of the entity may have been committed behind the cursor.
+    LooksBack,
+    NoRoom,
 }
 
 impl PageRead {
     pub(super) fn new(seen: Timestamp, asked_millis: u64, entries: usize) -> Self {
-        Self { seen, asked_millis, entries, passed: 0, bytes: 0, next_due: None, is_cut: false }
+        Self { seen, asked_millis, entries, passed: 0, bytes: 0, end: None }
     }
 
     pub(super) fn count(&mut self, bytes: usize) {
@@ -67,7 +75,7 @@ pub(super) struct Reader {
     next_due: Option<i64>,
     /// When the reading of everything from the window on began, for the latest time.
     pass: Option<Timestamp>,
-    time: EngineTime,
+    pub(super) time: EngineTime,
     revisits: Revisits,
 }
 
@@ -107,25 +115,15 @@ impl Reader {
             Some(Back::ToTheBeginning) => self.go_back(keys::events_of_partition(&self.queue, self.partition).start),
             Some(Back::To(second)) => self.go_back(self.events_from(second)),
         }
-        let is_due = self.next_due.is_some_and(|due| due <= self.present(now_millis));
+        let is_due = self.next_due.is_some_and(|due| due <= self.time.present(now_millis));
         self.is_behind |= is_due | self.revisits.is_poll_due(now_millis);
         self.is_behind
     }
 
     /// When to read next if nothing happens before.
     pub(super) fn next_read_millis(&self) -> u64 {
-        let due = self.next_due.map_or(u64::MAX, |due| self.shows_millis(due));
+        let due = self.next_due.map_or(u64::MAX, |due| self.time.shows_millis(due));
         due.min(self.revisits.next_millis())
-    }
-
-    /// See [`EngineTime::present`].
-    pub(super) fn present(&self, now_millis: u64) -> i64 {
-        self.time.present(now_millis)
-    }
-
-    /// See [`EngineTime::shows_millis`].
-    pub(super) fn shows_millis(&self, second: i64) -> u64 {
-        self.time.shows_millis(second)
     }
 
     /// Notes when a page was read, in a reading that may be the first of a pass. What was committed before the pass began
@@ -147,7 +145,7 @@ impl Reader {
             self.cursor = key.to_vec();
         }
         match keys::parse_event_second(key) {
-            Some(second) if second > self.present(now_millis) => {
+            Some(second) if second > self.time.present(now_millis) => {
                 self.next_due = Some(self.next_due.map_or(second, |due| due.min(second)));
             }
             _ => self.is_behind = true,
@@ -159,7 +157,7 @@ impl Reader {
     pub(super) fn next_page(&mut self, now_millis: u64) -> (KeyRange, usize) {
         self.ends_with_present = self.page > SMALLEST_PAGE;
         let end = if self.ends_with_present {
-            Some(self.events_from(self.present(now_millis) + 1))
+            Some(self.events_from(self.time.present(now_millis) + 1))
         } else {
             keys::events_of_partition(&self.queue, self.partition).end
         };
@@ -181,10 +179,15 @@ impl Reader {
     /// Notes that a page was read.
     pub(super) fn note_page(&mut self, page: &PageRead, now_millis: u64) {
         self.time.note(page.seen, page.asked_millis);
-        let is_full = page.entries >= self.page && page.next_due.is_none();
-        self.is_behind = is_full || page.is_cut || self.ends_with_present;
+        let next_due = match page.end {
+            Some(End::NotDue(second)) => Some(second),
+            _ => None,
+        };
+        let is_full = page.entries >= self.page && next_due.is_none();
+        let is_cut = matches!(page.end, Some(End::LooksBack | End::NoRoom));
+        self.is_behind = is_full || is_cut || self.ends_with_present;
         if !self.is_behind {
-            self.next_due = page.next_due;
+            self.next_due = next_due;
         }
         let largest = (PAGE_BYTES / page.mean_size().max(1)).clamp(1, LARGEST_PAGE);
         self.page = if is_full { (self.page * 4).min(largest) } else { SMALLEST_PAGE.min(largest) };
@@ -193,7 +196,7 @@ impl Reader {
 
     /// Whether everything that is due was read.
     pub(super) fn has_caught_up(&self, now_millis: u64) -> bool {
-        !self.is_behind && self.next_due.is_none_or(|due| due > self.present(now_millis))
+        !self.is_behind && self.next_due.is_none_or(|due| due > self.time.present(now_millis))
     }
 
     /// The second from which on something may not be done yet, given the first that is held.

@@ -24,52 +24,34 @@ pub(super) enum Back {
 pub(in crate::worker) struct Revisits {
     /// Whole seconds that a commit can land behind its transaction's start.
     pub(super) window_seconds: i64,
-    sweep: Timer,
-    window: Revisit,
+    /// From the widest to the narrowest.
+    all: Vec<Revisit>,
     /// `None` where this process hears of every commit.
-    others: Option<Others>,
+    polls: Option<Polls>,
 }
 
-/// What other processes commit, of which nobody tells.
-struct Others {
-    recent: Revisit,
-    next_poll: u64,
-    poll: u64,
-}
-
+#[derive(Clone, Copy)]
 struct Revisit {
-    timer: Timer,
+    every: u64,
+    next: u64,
+    /// How many seconds it goes back from `seen`; `None` to the beginning.
+    reach: Option<i64>,
     /// What the engine's time was at the latest one, in seconds. What was committed since cannot lie further before than
     /// its transaction was old.
     seen: i64,
 }
 
 impl Revisit {
-    fn begin(&mut self, now_millis: u64, seen: i64) {
-        self.timer.restart(now_millis);
-        self.seen = seen;
-    }
-}
-
-struct Timer {
-    every: u64,
-    next: u64,
-}
-
-impl Timer {
-    fn new(every: u64, now_millis: u64) -> Self {
-        Self { every, next: now_millis + every }
-    }
-
     /// A clock that was set back doesn't keep the worker from reading until it is where it was.
     fn is_due(&mut self, now_millis: u64) -> bool {
         self.next = self.next.min(now_millis + self.every);
         now_millis >= self.next
     }
+}
 
-    fn restart(&mut self, now_millis: u64) {
-        self.next = now_millis + self.every;
-    }
+struct Polls {
+    every: u64,
+    next: u64,
 }
 
 impl Revisits {
@@ -80,66 +62,51 @@ impl Revisits {
         now_millis: u64,
         seen: i64,
     ) -> Self {
-        let revisit = |every| Revisit { timer: Timer::new(every, now_millis), seen };
-        let others =
-            || Others { recent: revisit(RECENT_EVERY), next_poll: now_millis + SHORTEST_POLL, poll: SHORTEST_POLL };
-        Self {
-            window_seconds: max_transaction_age.as_secs() as i64 + 2,
-            sweep: Timer::new(SWEEP_EVERY, now_millis),
-            window: revisit(WINDOW_EVERY),
-            others: (!is_only_writer).then(others),
+        let window_seconds = max_transaction_age.as_secs() as i64 + 2;
+        let revisit = |every, reach| Revisit { every, next: now_millis + every, reach, seen };
+        let mut all = vec![revisit(SWEEP_EVERY, None), revisit(WINDOW_EVERY, Some(window_seconds))];
+        if !is_only_writer {
+            all.push(revisit(RECENT_EVERY, Some(RECENT)));
         }
+        let polls = (!is_only_writer).then_some(Polls { every: SHORTEST_POLL, next: now_millis + SHORTEST_POLL });
+        Self { window_seconds, all, polls }
     }
 
     /// Has everything read as soon as it is asked, for a reader that does not begin at the beginning.
     pub(super) fn sweep_now(&mut self) {
-        self.sweep.next = 0;
+        self.all[0].next = 0;
     }
 
-    /// Whether to go back, given the engine's time as it was last seen. Reading from the beginning takes the place of
-    /// reading the window, and that of reading the recent past.
+    /// Whether to go back, given the engine's time as it was last seen. A wider one takes the place of the narrower ones.
     pub(super) fn due(&mut self, now_millis: u64, seen: i64) -> Option<Back> {
-        let (is_sweep, is_window) = (self.sweep.is_due(now_millis), self.window.timer.is_due(now_millis));
-        let mut recent = self.others.as_mut().map(|others| &mut others.recent);
-        let is_recent = recent.as_mut().is_some_and(|recent| recent.timer.is_due(now_millis));
-        let back = match (is_sweep, is_window, &recent) {
-            (true, ..) => Back::ToTheBeginning,
-            (false, true, _) => Back::To((self.window.seen - self.window_seconds).max(0)),
-            (false, false, Some(recent)) if is_recent => Back::To((recent.seen - RECENT).max(0)),
-            _ => return None,
-        };
-        if is_sweep {
-            self.sweep.restart(now_millis);
+        let due = self.all.iter_mut().position(|revisit| revisit.is_due(now_millis))?;
+        let Revisit { reach, seen: seen_then, .. } = self.all[due];
+        for revisit in &mut self.all[due..] {
+            *revisit = Revisit { next: now_millis + revisit.every, seen, ..*revisit };
         }
-        if is_sweep || is_window {
-            self.window.begin(now_millis, seen);
-        }
-        if let Some(recent) = recent {
-            recent.begin(now_millis, seen);
-        }
-        Some(back)
+        Some(reach.map_or(Back::ToTheBeginning, |reach| Back::To((seen_then - reach).max(0))))
     }
 
     /// Whether to look for events of other processes.
     pub(super) fn is_poll_due(&mut self, now_millis: u64) -> bool {
-        self.others.as_mut().is_some_and(|others| {
-            others.next_poll = others.next_poll.min(now_millis + LONGEST_POLL);
-            now_millis >= others.next_poll
+        self.polls.as_mut().is_some_and(|polls| {
+            polls.next = polls.next.min(now_millis + LONGEST_POLL);
+            now_millis >= polls.next
         })
     }
 
     /// Notes that a page was read, and whether it had anything new.
     pub(super) fn note_page(&mut self, is_news: bool, now_millis: u64) {
-        let Some(others) = &mut self.others else { return };
-        others.poll = if is_news { SHORTEST_POLL } else { (others.poll * 2).min(LONGEST_POLL) };
+        let Some(polls) = &mut self.polls else { return };
+        polls.every = if is_news { SHORTEST_POLL } else { (polls.every * 2).min(LONGEST_POLL) };
         // Jitter keeps a fleet of workers from polling together.
-        others.next_poll = now_millis + fastrand::u64(others.poll / 2..=others.poll);
+        polls.next = now_millis + fastrand::u64(polls.every / 2..=polls.every);
     }
 
     /// When something is due next.
     pub(super) fn next_millis(&self) -> u64 {
-        let regular = self.window.timer.next.min(self.sweep.next);
-        self.others.as_ref().map_or(regular, |others| regular.min(others.next_poll).min(others.recent.timer.next))
+        let polls = self.polls.as_ref().map(|polls| polls.next);
+        self.all.iter().map(|revisit| revisit.next).chain(polls).min().unwrap_or(u64::MAX)
     }
 }
 

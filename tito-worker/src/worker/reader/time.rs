@@ -3,7 +3,7 @@
 use tito_core::Timestamp;
 
 #[derive(Default)]
-pub(super) struct EngineTime {
+pub(in crate::worker) struct EngineTime {
     /// In whole seconds, when the latest page was read.
     seen: i64,
     /// By how many milliseconds the clock is ahead of the engine's time.
@@ -24,13 +24,13 @@ impl EngineTime {
     }
 
     /// As far as it is known, in whole seconds. It stands still while a clock that was set back catches up.
-    pub(super) fn present(&self, now_millis: u64) -> i64 {
+    pub(in crate::worker) fn present(&self, now_millis: u64) -> i64 {
         let by_clock = now_millis.saturating_sub(self.lead) / 1000;
         self.seen.max(by_clock as i64)
     }
 
     /// When the present will be a second, in milliseconds of the clock.
-    pub(super) fn shows_millis(&self, second: i64) -> u64 {
+    pub(in crate::worker) fn shows_millis(&self, second: i64) -> u64 {
         u64::try_from(second).unwrap_or(0).saturating_mul(1_000).saturating_add(self.lead)
     }
 }
