@@ -1,28 +1,27 @@
-//! An event that is stored already is stored once more, in the place of its old row or beside it: because it is put off
-//! or moved, was given up or done, or is copied for a group. What each of these leaves of the event is said here.
+//! An event that is stored already is stored once more, in the place of its old row or beside it: because it is put off,
+//! was given up or done, or is copied for a group. What each of these leaves of the event is said here.
 
 use std::sync::Arc;
 
-use tito_core::engine::Signal;
 use tito_core::event::{TitoEvent, Topic, started_at};
-use tito_core::{Result, Transaction, keys};
+use tito_core::{Result, Transaction};
+
+use crate::place::{self, Place};
 
 /// Why an event is stored again.
 ///
 /// | why | its second | attempts | waits in its place | failures, progress |
 /// |---|---|---|---|---|
-/// | `Misplaced` | stays | stay | stays so | stay |
 /// | `PutOff` | the new one | stay | no | stay |
 /// | `PutOffInPlace` | stays | stay | until the new one | stay |
 /// | `Redriven` | stays, but not in the future | none | no | stay |
 /// | `Replayed` | stays, but not in the future | none | no | none |
 /// | `Copied` | stays; of one that a retry has moved that of its publisher | none | no | none |
 ///
-/// Everything else stays, what a later version of Tito has stored in it too.
+/// Everything else stays, what a later version of Tito has stored in it too. One that only goes to another partition stays
+/// as it is, byte for byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Again {
-    /// It lies in a partition that it does not belong to.
-    Misplaced,
     /// It is to be handled at another second.
     PutOff { to: i64 },
     /// It is to be handled at another second, and later ones of its entity are to wait for it.
@@ -42,14 +41,13 @@ impl Again {
         // A failed event that has kept its place says when it may be tried again. Any other was moved by its retry.
         let is_moved = event.attempt > 0 && event.not_before.is_none();
         event.timestamp = match self {
-            Self::Misplaced | Self::PutOffInPlace { .. } => event.timestamp,
+            Self::PutOffInPlace { .. } => event.timestamp,
             Self::PutOff { to } => to,
             Self::Redriven { now } | Self::Replayed { now } => event.timestamp.clamp(0, now),
             Self::Copied if is_moved => event.timestamp.min(published_by),
             Self::Copied => event.timestamp,
         };
         event.not_before = match self {
-            Self::Misplaced => event.not_before,
             Self::PutOffInPlace { until } => Some(until),
             _ => None,
         };
@@ -64,43 +62,15 @@ impl Again {
     }
 }
 
-/// Where an event of a queue belongs.
-pub(crate) fn key_of(queue: &str, topic: &Topic, event: &TitoEvent) -> Vec<u8> {
-    keys::event(queue, topic.partition_of(&event.entity), event.timestamp, event.id)
-}
-
-/// Stores an event where it belongs, and tells the workers of this process once the transaction is committed.
-pub(crate) async fn put(tx: &Transaction, queue: &Arc<str>, topic: &Topic, event: &TitoEvent) -> Result<()> {
-    let partition = topic.partition_of(&event.entity);
-    let value = event.encode()?;
-    put_as_it_is(tx, queue, partition, key_of(queue, topic, event), value).await
-}
-
-/// Stores the bytes of an event under a key, and tells the workers of this process.
-pub(crate) async fn put_as_it_is(
-    tx: &Transaction,
-    queue: &Arc<str>,
-    partition: u16,
-    key: Vec<u8>,
-    value: Vec<u8>,
-) -> Result<()> {
-    tx.put(key.clone(), value).await?;
-    tx.signal(Signal { channel: queue.clone(), number: partition, payload: key });
-    Ok(())
-}
-
-/// Stores an event where it belongs, and takes it away from where it lay.
-pub(crate) async fn put_instead(
+/// Stores an event that is to be handled where it belongs, in the place of the row under `instead_of` if there is one.
+pub(crate) async fn put(
     tx: &Transaction,
     queue: &Arc<str>,
     topic: &Topic,
-    old_key: &[u8],
     event: &TitoEvent,
+    instead_of: Option<&[u8]>,
 ) -> Result<()> {
-    if key_of(queue, topic, event) != old_key {
-        tx.delete(old_key.to_vec()).await?;
-    }
-    put(tx, queue, topic, event).await
+    place::put(tx, queue, Place::of(event, topic), event.encode()?, instead_of).await
 }
 
 #[cfg(test)]
@@ -138,7 +108,6 @@ mod tests {
                 (now.timestamp, now.attempt, now.not_before, now.failures.len(), now.progress.is_some())
             };
             let copied = if attempt > 0 && not_before.is_none() { second - moved_by } else { second };
-            prop_assert_eq!(kept(Again::Misplaced), (second, attempt, not_before, 1, true));
             prop_assert_eq!(kept(Again::PutOff { to: at }), (at, attempt, None, 1, true));
             prop_assert_eq!(kept(Again::PutOffInPlace { until: at }), (second, attempt, Some(at), 1, true));
             prop_assert_eq!(kept(Again::Redriven { now: at }), (second.min(at), 0, None, 1, true));

@@ -22,6 +22,8 @@
 //! | `topics` | groups, the number of partitions, pauses, history, of a topic in service |
 //! | `dead` | dead letters: list, redrive, purge |
 //! | `unique`, `change` | unique events; cancel and reschedule |
+//! | `fate` | what becomes of an event that was handed out |
+//! | `place` | where rows of events lie, and how one gets to another place |
 //! | `again` | what is left of an event that is stored once more: put off, moved, redriven, replayed, copied |
 //! | `schedule` | periodic schedules |
 //! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |
@@ -30,9 +32,9 @@
 
 pub mod adapters;
 mod again;
-mod batches;
 mod change;
 mod dead;
+mod fate;
 mod handler;
 mod history;
 mod inspect;
@@ -40,8 +42,8 @@ mod janitor;
 mod membership;
 pub mod observe;
 mod outcome;
-mod pages;
 mod partitions;
+mod place;
 mod policy;
 pub mod prelude;
 mod progress;

@@ -17,10 +17,3 @@ pub enum Outcome {
     /// The event goes to the dead letters at once, for this reason.
     DeadLetter(String),
 }
-
-impl Outcome {
-    /// Whether the event is to be handled again.
-    pub(crate) fn puts_off(&self) -> bool {
-        matches!(self, Self::RetryAfter(_) | Self::RescheduleTo(_))
-    }
-}

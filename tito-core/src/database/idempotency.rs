@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::handle::Database;
 use super::transaction::Transaction;
+use super::walk::walk_in_steps;
 use crate::error::{Result, TitoError};
 use crate::keys;
 use crate::row;
@@ -44,36 +45,23 @@ impl Marker {
     }
 }
 
-/// Removes the idempotency markers of transactions that began before `before`, in steps of 500 in transactions of
-/// their own, and returns how many it removed. After that, calls with these keys would take effect again.
+/// Removes the idempotency markers of transactions that began before `before`, at most 200 in a transaction, and returns
+/// how many it removed. After that, calls with these keys would take effect again.
 ///
 /// # Errors
 /// Those of the engine; what was removed by then stays removed.
 pub async fn prune_idempotency_markers(database: &Database, before: Timestamp) -> Result<u64> {
-    const STEP: usize = 500;
-    let mut range = keys::idempotency_markers();
-    let mut removed = 0;
-    loop {
-        let page_range = range.clone();
-        let (page, step) = database
-            .transaction(move |tx| async move {
-                let page = tx.scan(page_range, STEP).await?;
-                let mut step = 0;
-                for (key, value) in &page {
-                    if decode(key, value)?.started < before {
-                        tx.delete(key.clone()).await?;
-                        step += 1;
-                    }
-                }
-                Ok((page, step))
-            })
-            .await?;
-        removed += step;
-        match page.last() {
-            Some((last, _)) if page.len() == STEP => range = range.after(last),
-            _ => return Ok(removed),
+    walk_in_steps(database, keys::idempotency_markers(), move |tx: Transaction, page| async move {
+        let mut removed = 0;
+        for (key, value) in page {
+            if decode(&key, &value)?.started < before {
+                tx.delete(key).await?;
+                removed += 1;
+            }
         }
-    }
+        Ok(removed)
+    })
+    .await
 }
 
 fn encode(value: &MarkerValue) -> Vec<u8> {

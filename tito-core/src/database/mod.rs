@@ -7,6 +7,7 @@
 //! | `write_buffer` | the writes of a transaction |
 //! | `overlay` | own writes over what is read |
 //! | `namespace` | rows that lie under a prefix |
+//! | `walk` | walks over ranges of keys, in pages |
 //! | `retry`, `options`, `idempotency` | a transaction run to one of its three outcomes |
 
 mod handle;
@@ -16,6 +17,7 @@ mod options;
 mod overlay;
 mod retry;
 mod transaction;
+mod walk;
 mod write_buffer;
 
 pub use handle::Database;
@@ -23,3 +25,4 @@ pub use idempotency::prune_idempotency_markers;
 pub use namespace::{Namespace, RowAccess};
 pub use options::TxOptions;
 pub use transaction::Transaction;
+pub use walk::{PageSize, Walk, walk_in_steps};

@@ -37,10 +37,10 @@ impl TopicCache {
         is_current.then(|| (name.clone(), cached.topic.clone()))
     }
 
-    /// Whether this process has read, or made, a later state of a topic than one with this revision.
-    pub fn knows_later(&self, name: &str, revision: u64) -> bool {
+    /// The revision of the latest state of a topic that this process has read or made; 0 if there is none.
+    pub fn known_revision(&self, name: &str) -> u64 {
         let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        topics.get(name).is_some_and(|cached| cached.topic.revision > revision)
+        topics.get(name).map_or(0, |cached| cached.topic.revision)
     }
 
     /// Keeps a topic that was read, unless a later state of it is known.

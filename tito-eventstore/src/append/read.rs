@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use tito_core::database::{PageSize, Walk};
 use tito_core::keys;
 use tito_core::row::{self, StoredRow};
 use tito_core::{KeyText, TitoError, Transaction};
@@ -156,9 +157,8 @@ fn entry(key: &[u8], value: &[u8]) -> Result<Entry> {
 }
 
 async fn read_types(store: u64, tx: &Transaction, types: &mut BTreeMap<String, Entry>) -> Result<()> {
-    let mut rest = keys::log_last_of_types(store);
-    loop {
-        let page = tx.scan(rest.clone(), PAGE).await?;
+    let mut walk = Walk::over(keys::log_last_of_types(store)).in_pages(PageSize::entries(PAGE));
+    while let Some(page) = walk.next_in(tx).await? {
         for (key, value) in &page {
             let entity_type = keys::parse_log_type(key).ok_or_else(|| TitoError::Malformed {
                 key: KeyText::from(key.as_slice()),
@@ -167,9 +167,6 @@ async fn read_types(store: u64, tx: &Transaction, types: &mut BTreeMap<String, E
             })?;
             types.insert(entity_type, entry(key, value)?);
         }
-        match page.last() {
-            Some((last, _)) if page.len() == PAGE => rest = rest.after(last),
-            _ => return Ok(()),
-        }
     }
+    Ok(())
 }

@@ -10,15 +10,12 @@ mod dropped;
 mod limits;
 mod sweeper;
 
-use tito_core::Database;
-use tito_core::keys;
+use tito_core::database::Walk;
+use tito_core::{Database, keys};
 
 pub(crate) use self::dropped::Dropped;
 pub(crate) use self::sweeper::Sweeper;
 use crate::error::Result;
-
-/// How many stores are looked up at once.
-const PAGE: usize = 100;
 
 /// How many events or keys a step deletes at the most.
 const STEP: usize = 200;
@@ -30,37 +27,17 @@ const STEP_BYTES: u64 = 4 << 20;
 /// others: the first error is returned in the end.
 pub(crate) async fn sweep(engine: &Database) -> Result<()> {
     let mut outcome = Ok(());
-    let mut rest = keys::event_stores();
-    loop {
-        let page = scan(engine, rest.clone()).await?;
-        for (key, _) in &page {
-            if let Some(name) = keys::parse_event_store(key) {
-                outcome = outcome.and(limits::keep(engine, &name).await);
-            }
-        }
-        match page.last() {
-            Some((last, _)) if page.len() == PAGE => rest = rest.after(last),
-            _ => break,
+    let mut stores = Walk::over(keys::event_stores());
+    while let Some((page, _)) = stores.next(engine).await? {
+        for name in page.iter().filter_map(|(key, _)| keys::parse_event_store(key)) {
+            outcome = outcome.and(limits::keep(engine, &name).await);
         }
     }
-    let mut rest = keys::dropped_logs();
-    loop {
-        let page = scan(engine, rest.clone()).await?;
-        for (key, _) in &page {
-            if let Some(store) = keys::parse_dropped_log(key) {
-                outcome = outcome.and(dropped::remove(engine, store).await);
-            }
-        }
-        match page.last() {
-            Some((last, _)) if page.len() == PAGE => rest = rest.after(last),
-            _ => return outcome,
+    let mut dropped_logs = Walk::over(keys::dropped_logs());
+    while let Some((page, _)) = dropped_logs.next(engine).await? {
+        for store in page.iter().filter_map(|(key, _)| keys::parse_dropped_log(key)) {
+            outcome = outcome.and(dropped::remove(engine, store).await);
         }
     }
-}
-
-async fn scan(engine: &Database, range: keys::KeyRange) -> Result<Vec<tito_core::engine::KeyValue>> {
-    let tx = engine.begin().await?;
-    let page = tx.scan(range, PAGE).await;
-    tx.rollback().await;
-    Ok(page?)
+    outcome
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_core::trace::{TraceContext, TracePropagator};
-use tito_testkit::{Harness, TestClock};
-use tito_worker::observe::{Handled, HandledAs, Observer};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
+use tito_worker::WorkerBuilder;
+use tito_worker::observe::{Fate, Handled, Observer};
 use tito_worker::prelude::*;
 
 use crate::recorder::Recorded;
@@ -172,8 +173,8 @@ impl Observer for Notes {
     }
 
     fn handled(&self, handled: &Handled<'_>) {
-        let Handled { event, kind, attempt, error, .. } = handled;
-        self.0.lock().unwrap().push(format!("{} {attempt} {kind} {}", event.entity, error.unwrap_or("-")));
+        let Handled { event, fate, attempt, error, .. } = handled;
+        self.0.lock().unwrap().push(format!("{} {attempt} {fate} {}", event.entity, error.unwrap_or("-")));
     }
 }
 
@@ -217,10 +218,10 @@ pub async fn observers_see_each_outcome_and_their_panics_change_nothing(db: Data
 pub async fn observers_see_transactional_handlers_too(db: Database, _: TestClock) {
     publish(&db, ["done", "dead"].map(job)).await;
     let kinds = Arc::new(Mutex::new(Vec::new()));
-    struct Kinds(Arc<Mutex<Vec<HandledAs>>>);
+    struct Kinds(Arc<Mutex<Vec<Fate>>>);
     impl Observer for Kinds {
         fn handled(&self, handled: &Handled<'_>) {
-            self.0.lock().unwrap().push(handled.kind);
+            self.0.lock().unwrap().push(handled.fate);
         }
     }
     let worker = Worker::builder(TitoQueue::new(db.clone()))
@@ -230,5 +231,118 @@ pub async fn observers_see_transactional_handlers_too(db: Database, _: TestClock
     worker.drain().await.unwrap();
     let kinds = kinds.lock().unwrap();
     assert_eq!(kinds.len(), 2);
-    assert!(kinds.contains(&HandledAs::Done) && kinds.contains(&HandledAs::Dead));
+    assert!(kinds.contains(&Fate::Done) && kinds.contains(&Fate::Dead));
+}
+
+/// Publishes an event and fills its row up, so that there is no room for a failure in it.
+async fn publish_full(db: &Database, event: Publish) {
+    publish(db, [event]).await;
+    let (key, mut value) = stored(db, "event:").await.pop().unwrap();
+    assert_eq!(value.pop(), Some(b'}'));
+    let padding = "x".repeat(db.limits().value_bytes - value.len() - 20);
+    value.extend(format!(r#","padding":"{padding}"}}"#).into_bytes());
+    put(db, key, value).await;
+}
+
+/// How handlers of each kind are subscribed to the topic `job`.
+fn of_each_kind(db: &Database, options: Subscription) -> [WorkerBuilder; 5] {
+    let new = || Worker::builder(TitoQueue::new(db.clone()));
+    let each = |events: Vec<TitoEvent>| async move {
+        let mut outcomes = Vec::new();
+        for event in events {
+            outcomes.push(as_asked(event).await?);
+        }
+        Ok::<_, TitoError>(outcomes)
+    };
+    let at_once = || options.clone().batch(10);
+    [
+        new().subscribe_with("job", options.clone(), as_asked),
+        new().subscribe_batches("job", at_once(), each),
+        new().subscribe_transactional("job", options.clone(), |event: TitoEvent, _| as_asked(event)),
+        new().subscribe_transactional_batches("job", at_once(), move |events: Vec<TitoEvent>, _| each(events)),
+        new().subscribe_with("job", options.clone(), |event: TitoEvent| async move {
+            match as_asked(event).await {
+                Err(_) => Ok(Outcome::RetryAfter(Duration::ZERO)),
+                handled => handled,
+            }
+        }),
+    ]
+}
+
+pub async fn observers_are_told_what_was_recorded(db: Database, _: TestClock) {
+    with_one_partition(&db).await;
+    for builder in of_each_kind(&db, two_attempts()) {
+        // It would be tried again, but with its failure it no longer fits.
+        publish_full(&db, job("retried")).await;
+        let notes = Notes::default();
+        let report = builder.observe(notes.clone()).build().drain().await.unwrap();
+        assert_eq!((report.dead, report.retried), (1, 0));
+        assert_eq!(TitoQueue::new(db.clone()).purge_dead_letters("job").await.unwrap(), 1);
+        let notes = notes.0.lock().unwrap();
+        assert!(notes.last().unwrap().starts_with("retried 1 dead "), "{notes:?}");
+        assert_eq!(notes.iter().filter(|note| note.contains("dead")).count(), 1);
+        assert!(!notes.iter().any(|note| note.contains("1 retried")), "{notes:?}");
+    }
+}
+
+pub async fn observers_are_told_of_an_event_that_was_cancelled_while_it_was_handled(db: Database, _: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    let gate = Gate::new();
+    let (passed, notes) = (gate.clone(), Notes::default());
+    let worker = Worker::builder(queue.clone())
+        .subscribe("job", move |_: TitoEvent| {
+            let gate = passed.clone();
+            async move {
+                gate.pass().await;
+                Done::Ok(())
+            }
+        })
+        .observe(notes.clone());
+    let publisher = queue.clone();
+    let event = db.transaction(|tx| async move { publisher.publish(job("a"), &tx).await }).await.unwrap();
+    let running = Running::start(worker);
+    gate.arrivals(1).await;
+    assert!(db.transaction(|tx| async move { queue.cancel(&event, &tx).await }).await.unwrap());
+    gate.open();
+    assert_eq!(running.stop().await.elsewhere, 1);
+    assert_eq!(*notes.0.lock().unwrap(), ["a out", "a 1 elsewhere -"]);
+}
+
+/// Does something when an event is handed out.
+struct AtHandOut<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Observer for AtHandOut<F> {
+    fn handed_out(&self, _: &TitoEvent) {
+        (self.0)();
+    }
+}
+
+pub async fn observers_are_told_that_a_failing_engine_has_recorded_nothing(db: Database, _: TestClock) {
+    with_one_partition(&db).await;
+    let db = FaultEngine::new(db).database();
+    // Transactional ones are run again.
+    for builder in of_each_kind(&db, two_attempts()).into_iter().take(2) {
+        publish(&db, [job("done")]).await;
+        let (notes, faults) = (Notes::default(), db.faults().clone());
+        let fail = AtHandOut(move || faults.at(Call::Commit).always().storage_error());
+        assert!(builder.observe(notes.clone()).observe(fail).build().drain().await.is_err());
+        db.faults().clear();
+        assert_eq!(*notes.0.lock().unwrap(), ["done out", "done 1 unrecorded -"]);
+        assert_eq!(stored(&db, "event:").await.len(), 1);
+        TitoQueue::new(db.clone()).purge("job").await.unwrap();
+    }
+}
+
+pub async fn a_worker_says_what_it_could_not_record_before_it_ended(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
+    publish(&db, ["done", "retried"].map(job)).await;
+    let (notes, engine) = (Notes::default(), db.clone());
+    let close = AtHandOut(move || engine.close("the disk is gone"));
+    let [builder, ..] = of_each_kind(&db, two_attempts());
+    let report = builder.observe(notes.clone()).observe(close).build().run(std::future::pending()).await;
+    assert_eq!((report.done, report.retried), (0, 0));
+    let notes = notes.0.lock().unwrap();
+    let unrecorded: Vec<_> = notes.iter().filter(|note| note.ends_with("1 unrecorded -")).collect();
+    assert_eq!((unrecorded.len() as u64, notes.len() as u64), (report.unrecorded, 2 * report.unrecorded), "{notes:?}");
+    assert!(report.unrecorded > 0);
 }

@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tito_core::event::{EventReference, TitoEvent, Topic, queue_name, started_at};
+use tito_core::database::Walk;
+use tito_core::event::{EventReference, TitoEvent, Topic, started_at};
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Database, Result, Transaction};
-
-/// How many events a search reads at a time.
-const PAGE: usize = 200;
 
 /// An event that has not been done, in one of its queues.
 pub(crate) struct Located {
@@ -68,10 +66,9 @@ async fn places(
 ) -> Result<(BTreeSet<Arc<str>>, BTreeSet<u16>)> {
     let seen = Topic::read(tx, &reference.event_type).await?;
     let (_, known) = Topic::cached(engine, &reference.event_type).await?;
-    let mut queues = BTreeSet::from([Arc::from(reference.event_type.as_str())]);
-    let mut partitions = BTreeSet::new();
+    let (mut queues, mut partitions) = (BTreeSet::new(), BTreeSet::new());
     for topic in [&seen, &known] {
-        queues.extend(topic.groups.keys().map(|group| queue_name(&reference.event_type, Some(group)).into()));
+        queues.extend(topic.queues(&reference.event_type).into_iter().map(Arc::from));
         let counts = [Some(topic.partitions), topic.resized_from];
         partitions.extend(counts.into_iter().flatten().map(|count| keys::partition_of(&reference.entity, count)));
     }
@@ -105,19 +102,14 @@ async fn search(
 
 async fn search_range(
     tx: &Transaction,
-    mut range: KeyRange,
+    range: KeyRange,
     reference: &EventReference,
 ) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-    while !range.is_empty() {
-        let page = tx.scan(range.clone(), PAGE).await?;
-        let last = page.last().filter(|_| page.len() == PAGE).map(|(key, _)| key.clone());
-        let is_it = |key: &[u8]| keys::parse_event(key).is_some_and(|place| place.id == reference.id);
+    let mut walk = Walk::over(range);
+    let is_it = |key: &[u8]| keys::parse_event(key).is_some_and(|place| place.id == reference.id);
+    while let Some(page) = walk.next_in(tx).await? {
         if let Some(found) = page.into_iter().find(|(key, _)| is_it(key)) {
             return Ok(Some(found));
-        }
-        match last {
-            Some(last) => range = range.after(&last),
-            None => break,
         }
     }
     Ok(None)

@@ -46,7 +46,7 @@ impl TitoQueue {
         for found in located {
             let stored = TitoEvent::decode(&found.key, &found.value)?;
             let moved = Again::PutOff { to: timestamp }.applied_to(stored);
-            again::put_instead(tx, &found.queue, &topic, &found.key, &moved).await?;
+            again::put(tx, &found.queue, &topic, &moved, Some(&found.key)).await?;
         }
         Ok(Some(EventReference { timestamp, ..event.clone() }))
     }

@@ -2,11 +2,11 @@
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use tito_core::KeyText;
+use tito_core::database::{Walk};
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, check_queue_name};
 use tito_core::keys::{self, KeyRange};
 
-use crate::batches::STEP;
 use crate::inspect::shown_bytes;
 use crate::queue::TitoQueue;
 
@@ -93,13 +93,11 @@ impl TitoQueue {
         is_wanted: impl Fn(&DeadLetter) -> bool + Send + Sync,
     ) -> tito_core::Result<Vec<DeadLetter>> {
         check_queue_name(queue)?;
-        let mut range = rest_of(keys::dead_events(queue), after);
+        let mut walk = Walk::over(rest_of(keys::dead_events(queue), after));
         let mut found = Vec::new();
         while found.len() < limit {
-            let page = self.page_of_dead_letters(range.clone(), STEP).await?;
-            let Some(last) = page.last() else { break };
-            range = range.after(last.key.as_bytes());
-            found.extend(page.into_iter().filter(|letter| is_wanted(letter)));
+            let Some((page, _)) = walk.next(&self.engine).await? else { break };
+            found.extend(page.into_iter().map(DeadLetter::new).filter(|letter| is_wanted(letter)));
         }
         found.truncate(limit);
         Ok(found)

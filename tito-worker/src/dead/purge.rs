@@ -1,10 +1,10 @@
 //! Deletes dead letters.
 
+use tito_core::database::walk_in_steps;
 use tito_core::event::check_queue_name;
 use tito_core::{KeyText, Result, Transaction, keys};
 
 use super::list::DeadLetter;
-use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -60,7 +60,7 @@ impl TitoQueue {
         is_chosen: impl Fn(&DeadLetter) -> bool + Send + Sync,
     ) -> Result<u64> {
         check_queue_name(queue)?;
-        in_batches(&self.engine, keys::dead_events(queue), move |tx: Transaction, page| {
+        walk_in_steps(&self.engine, keys::dead_events(queue), move |tx: Transaction, page| {
             let letters = page.into_iter().map(DeadLetter::new);
             let chosen: Vec<_> = letters.filter(&is_chosen).map(|letter| letter.key.as_bytes().to_vec()).collect();
             async move {

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use tito_core::engine::Limits;
+use tito_core::database::{PageSize, Walk};
 use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
 use tito_core::{Database, KeyText, Result, Transaction, keys};
 use uuid::Uuid;
 
 use crate::again::{self, Again};
-use crate::batches::{KEYS_OF_AN_ENTRY, STEP};
-use crate::pages::Pages;
+use crate::place::{Kind, Place};
 use crate::queue::TitoQueue;
 use crate::topics::check_group;
 
@@ -91,12 +90,13 @@ impl TitoQueue {
         let latest = self.engine.timestamp().await?.seconds();
         let (mut chosen, skipped) = choose(&self.engine, queue, latest, is_chosen).await?;
         // In the order in which those of an entity are handled: a worker gets some while others are still to be moved.
-        chosen.sort_unstable();
+        chosen.sort_unstable_by_key(|letter| (letter.timestamp, letter.place.id));
         let mut redriven = Redriven { events: 0, skipped };
         let (queue, mut rest) = (Arc::<str>::from(queue), chosen.as_slice());
+        let size = PageSize::within(self.engine.limits());
         while !rest.is_empty() {
-            let (step, others) = rest.split_at(entries_of_a_step(rest, self.engine.limits()));
-            let keys: Vec<_> = step.iter().map(|letter| letter.key(&queue)).collect();
+            let (step, others) = rest.split_at(size.first_of(rest.iter().map(|letter| letter.bytes)));
+            let keys: Vec<_> = step.iter().map(|letter| letter.place.key(&queue)).collect();
             let queue = queue.clone();
             let moving = self.engine.transaction(|tx| async move { move_back(&tx, &queue, keys).await });
             // On the heap, as calls are made of many of these.
@@ -107,20 +107,12 @@ impl TitoQueue {
     }
 }
 
-/// A dead letter that is to be redriven: first what its place among the events of its entity is, then where it lies.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// A dead letter that is to be redriven.
 struct Chosen {
+    /// The second at which it lay among the events.
     timestamp: i64,
-    id: Uuid,
-    partition: u16,
-    dead_at: i64,
+    place: Place,
     bytes: usize,
-}
-
-impl Chosen {
-    fn key(&self, queue: &str) -> Vec<u8> {
-        keys::dead_event(queue, self.partition, self.dead_at, self.id)
-    }
 }
 
 /// The dead letters that are to be redriven, and how many entries are no events.
@@ -131,34 +123,19 @@ async fn choose(
     is_chosen: impl Fn(&TitoEvent) -> bool + Send + Sync,
 ) -> Result<(Vec<Chosen>, u64)> {
     let (mut chosen, mut skipped) = (Vec::new(), 0);
-    let mut pages = Pages::new(engine, keys::dead_events(queue));
-    while let Some((page, _)) = pages.next().await? {
+    let mut walk = Walk::over(keys::dead_events(queue));
+    while let Some((page, _)) = walk.next(engine).await? {
         for (key, value) in page {
-            match (keys::parse_event(&key), TitoEvent::decode(&key, &value)) {
-                (Some(place), Ok(event)) if place.seconds <= latest && is_chosen(&event) => chosen.push(Chosen {
-                    timestamp: event.timestamp,
-                    id: place.id,
-                    partition: place.partition,
-                    dead_at: place.seconds,
-                    bytes: value.len(),
-                }),
+            match (Place::parse(Kind::Dead, &key), TitoEvent::decode(&key, &value)) {
+                (Some(place), Ok(event)) if place.second <= latest && is_chosen(&event) => {
+                    chosen.push(Chosen { timestamp: event.timestamp, place, bytes: value.len() });
+                }
                 (Some(_), Ok(_)) => {}
                 _ => skipped += 1,
             }
         }
     }
     Ok((chosen, skipped))
-}
-
-/// How many of the first of them one transaction can move with room to spare; one at least.
-fn entries_of_a_step(rest: &[Chosen], limits: &Limits) -> usize {
-    let most = (limits.transaction_keys / KEYS_OF_AN_ENTRY).clamp(1, STEP);
-    let mut bytes = 0;
-    let within = rest.iter().take(most).take_while(|letter| {
-        bytes += letter.bytes;
-        bytes <= limits.transaction_bytes / 2
-    });
-    within.count().max(1)
 }
 
 /// Workers do not look for events where these are put: the new revision of the topic makes them.
@@ -176,7 +153,7 @@ async fn move_back(tx: &Transaction, queue: &Arc<str>, letters: Vec<Vec<u8>>) ->
     let (now, moved) = (tx.start_timestamp().seconds(), events.len() as u64);
     for event in events {
         let event = Again::Redriven { now }.applied_to(event);
-        again::put_instead(tx, queue, &topic, &event.key, &event).await?;
+        again::put(tx, queue, &topic, &event, Some(&event.key)).await?;
     }
     Ok(moved)
 }

@@ -4,9 +4,12 @@
 //! |---|---|
 //! | `read` | what was done |
 //! | `replay` | copies it into a queue |
+//! | `walk` | goes through it |
 
 mod read;
 mod replay;
+mod walk;
 
 pub use read::DoneEvent;
 pub use replay::{Replay, Replayed};
+pub(crate) use walk::DoneWalk;

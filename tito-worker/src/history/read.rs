@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use serde::Serialize;
+use tito_core::database::PageSize;
 use tito_core::event::{TitoEvent, check_queue_name};
 use tito_core::{KeyText, Result, keys};
 
+use super::walk::DoneWalk;
 use crate::inspect::{read_event, serialize_bytes, serialize_key};
-use crate::pages::DoneWalk;
 use crate::queue::TitoQueue;
 
 /// An event that was done.
@@ -48,7 +49,7 @@ impl TitoQueue {
             .transaction(|tx| async move {
                 let (mut walk, mut found) = (walk, Vec::new());
                 while found.len() < limit {
-                    let page = walk.page(&tx, seconds.clone(), limit - found.len()).await?;
+                    let page = walk.page(&tx, seconds.clone(), PageSize::entries(limit - found.len())).await?;
                     if page.is_empty() {
                         break;
                     }

@@ -5,15 +5,18 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::event::{Topic, check_queue_name, topic_of};
 use tito_core::{Database, Result, TitoError, Transaction, keys};
 use uuid::Uuid;
 
+use super::walk::DoneWalk;
 use crate::again::{self, Again};
 use crate::inspect::read_event;
-use crate::pages::{DoneWalk, PAGE, Pages};
+use crate::place::Place;
 use crate::queue::TitoQueue;
+use crate::topics::read_topic;
 
 /// What a replay did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -58,7 +61,7 @@ impl TitoQueue {
         if topic_of(from).0 != event_type {
             return Err(invalid("it belongs to another topic"));
         }
-        let topic = self.engine.transaction(|tx| async move { Topic::read(&tx, event_type).await }).await?;
+        let topic = read_topic(&self.engine, event_type).await?;
         if group.is_some_and(|group| !topic.groups.contains_key(group)) {
             return Err(invalid("its group is not registered"));
         }
@@ -113,16 +116,15 @@ impl Replay {
         }
         let taken = self.taken.get_or_insert_default();
         let (into, seconds) = (&self.into, &self.seconds);
-        // What is copied is written again; half of what a transaction takes leaves room for keys and changes.
-        let most_bytes = self.queue.engine.limits().transaction_bytes / 2;
+        let size = PageSize::within(self.queue.engine.limits());
         let step = Mutex::new(Step::default());
         {
             let (step, taken) = (&step, &*taken);
             Topic::change(&self.queue.engine, &self.event_type, |topic, tx| async move {
                 let mut walk = walk;
-                let page = walk.page(&tx, seconds.clone(), PAGE).await?;
+                let page = walk.page(&tx, seconds.clone(), size).await?;
                 let mut done = Step { walk: (!page.is_empty()).then_some(walk), ..Step::default() };
-                copy(&tx, into, &topic, page, taken, most_bytes, &mut done).await?;
+                copy(&tx, into, &topic, page, taken, &mut done).await?;
                 // A new revision: workers' cursors have passed the places that the events come in at.
                 let changed = (!done.ids.is_empty()).then_some(topic);
                 *step.lock().unwrap_or_else(PoisonError::into_inner) = done;
@@ -150,41 +152,31 @@ async fn copy(
     topic: &Topic,
     page: Vec<KeyValue>,
     taken: &HashSet<Uuid>,
-    most_bytes: usize,
     done: &mut Step,
 ) -> Result<()> {
     let now = tx.start_timestamp().seconds();
-    let (mut bytes, mut last): (usize, Option<Vec<u8>>) = (0, None);
     for (done_key, value) in page {
-        bytes += value.len();
-        if let Some(last) = last.as_ref().filter(|_| bytes > most_bytes) {
-            if let Some(walk) = &mut done.walk {
-                walk.go_back_after(last);
-            }
-            return Ok(());
-        }
         let event = read_event(&done_key, &value);
-        last = Some(done_key);
         let Some(event) = event.filter(|event| !taken.contains(&event.id) && !done.ids.contains(&event.id)) else {
             done.skipped += 1;
             continue;
         };
         let event = Again::Replayed { now }.applied_to(event);
         // Published or replayed since the replay began.
-        if tx.get(&again::key_of(into, topic, &event)).await?.is_some() {
+        if tx.get(&Place::of(&event, topic).key(into)).await?.is_some() {
             done.skipped += 1;
             continue;
         }
         done.ids.push(event.id);
-        again::put(tx, into, topic, &event).await?;
+        again::put(tx, into, topic, &event, None).await?;
     }
     Ok(())
 }
 
 async fn pending_ids(engine: &Database, queue: &str) -> Result<HashSet<Uuid>> {
-    let mut pages = Pages::new(engine, keys::events_of_queue(queue));
+    let mut walk = Walk::over(keys::events_of_queue(queue));
     let mut ids = HashSet::new();
-    while let Some((page, _)) = pages.next().await? {
+    while let Some((page, _)) = walk.next(engine).await? {
         ids.extend(page.iter().filter_map(|(key, _)| keys::parse_event(key)).map(|place| place.id));
     }
     Ok(ids)

@@ -1,15 +1,17 @@
 //! One event, wherever it is.
 
 use serde::Serialize;
-use tito_core::event::{EventReference, TitoEvent, Topic, queue_name};
-use tito_core::{KeyText, Result, Transaction, check_event_type, keys};
+use tito_core::database::Walk;
+use tito_core::event::{EventReference, TitoEvent};
+use tito_core::{KeyText, Result, check_event_type, keys};
 use uuid::Uuid;
 
 use super::shown::serialize_key;
 use super::state::{PendingState, read_event};
 use crate::change::locate;
-use crate::pages::Pages;
+use crate::place::Kind;
 use crate::queue::TitoQueue;
+use crate::topics::read_topic;
 
 /// Where an event was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -72,24 +74,21 @@ impl TitoQueue {
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
     pub async fn find_by_id(&self, event_type: &str, id: Uuid) -> Result<Vec<FoundEvent>> {
         check_event_type(event_type)?;
-        let read = |tx: Transaction| async move { Topic::read(&tx, event_type).await };
-        let topic = self.engine.transaction(read).await?;
-        let groups = topic.groups.keys().map(|group| queue_name(event_type, Some(group)));
+        let topic = read_topic(&self.engine, event_type).await?;
         let mut all = Vec::new();
-        for queue in std::iter::once(event_type.to_string()).chain(groups) {
-            let ranges = [keys::events_of_queue(&queue), keys::dead_events(&queue), keys::done_events(&queue)];
-            for (kind, range) in ranges.into_iter().enumerate() {
-                let mut pages = Pages::new(&self.engine, range);
-                while let Some((page, now)) = pages.next().await? {
+        for queue in topic.queues(event_type) {
+            for kind in Kind::ALL {
+                let mut walk = Walk::over(kind.of_queue(&queue));
+                while let Some((page, now)) = walk.next(&self.engine).await? {
                     for (key, value) in page {
                         if keys::parse_event(&key).is_none_or(|place| place.id != id) {
                             continue;
                         }
                         let event = read_event(&key, &value);
                         let found_in = match kind {
-                            0 => FoundIn::Pending(PendingState::of(&key, event.as_ref(), now.seconds()).0),
-                            1 => FoundIn::Dead,
-                            _ => FoundIn::Done,
+                            Kind::Pending => FoundIn::Pending(PendingState::of(&key, event.as_ref(), now.seconds()).0),
+                            Kind::Dead => FoundIn::Dead,
+                            Kind::Done => FoundIn::Done,
                         };
                         all.push(FoundEvent { queue: queue.clone(), found_in, key: KeyText::from(key), event });
                     }

@@ -1,11 +1,10 @@
 //! Deletes what is pending.
 
-use tito_core::Result;
+use tito_core::database::walk_in_steps;
 use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
-use tito_core::keys;
+use tito_core::{Result, Transaction, keys};
 
 use crate::change::holds_up_until;
-use crate::pages::PAGE;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -31,27 +30,19 @@ impl TitoQueue {
 
     async fn purge_entries(&self, queue: &str, chosen: impl Fn(&[u8], &[u8]) -> bool + Send + Sync) -> Result<u64> {
         check_queue_name(queue)?;
-        let chosen = &chosen;
-        let (mut rest, mut purged) = (Some(keys::events_of_queue(queue)), 0);
-        while let Some(range) = rest {
-            let step = self.engine.transaction(|tx| async move {
-                let page = tx.scan(range.clone(), PAGE).await?;
-                let rest = page.last().filter(|_| page.len() == PAGE).map(|(last, _)| range.after(last));
-                let (mut purged, mut is_waited_for) = (0, false);
-                for (key, value) in page.into_iter().filter(|(key, value)| chosen(key, value)) {
-                    is_waited_for |= holds_up_until(&key, &value).is_some();
-                    tx.delete(key).await?;
-                    purged += 1;
-                }
-                if is_waited_for {
+        walk_in_steps(&self.engine, keys::events_of_queue(queue), move |tx: Transaction, mut page| {
+            page.retain(|(key, row)| chosen(key, row));
+            async move {
+                if page.iter().any(|(key, row)| holds_up_until(key, row).is_some()) {
                     Topic::raise_revision(&tx, topic_of(queue).0).await?;
                 }
-                Ok((rest, purged))
-            });
-            let step = step.await?;
-            rest = step.0;
-            purged += step.1;
-        }
-        Ok(purged)
+                let purged = page.len() as u64;
+                for (key, _) in page {
+                    tx.delete(key).await?;
+                }
+                Ok(purged)
+            }
+        })
+        .await
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use serde::Serialize;
+use tito_core::database::Walk;
 use tito_core::event::{Topic, check_queue_name, topic_of};
-use tito_core::keys::{self, KeyRange};
-use tito_core::{Result, Transaction};
+use tito_core::{Result, Transaction, keys};
 
 use super::state::{PendingState, read_event};
 use crate::membership::in_flight;
-use crate::pages::Pages;
+use crate::place::Kind;
 use crate::queue::TitoQueue;
 
 /// How many events of a kind [`TitoQueue::stats`] counts in each partition.
@@ -99,31 +99,6 @@ impl Counts {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Pending,
-    Dead,
-    Done,
-}
-
-impl Kind {
-    fn all(self, queue: &str) -> KeyRange {
-        match self {
-            Self::Pending => keys::events_of_queue(queue),
-            Self::Dead => keys::dead_events(queue),
-            Self::Done => keys::done_events(queue),
-        }
-    }
-
-    fn partition_start(self, queue: &str, partition: u16) -> Vec<u8> {
-        match self {
-            Self::Pending => keys::events_of_partition(queue, partition).start,
-            Self::Dead => keys::dead_events_of_partition(queue, partition).start,
-            Self::Done => keys::done_events_between(queue, partition, 0, 0).start,
-        }
-    }
-}
-
 impl TitoQueue {
     /// Counts what is in a queue, a topic's own, `{type}`, or a group's, `{type}@{group}`: in each partition exactly up
     /// to 10,000 events of a kind, the earliest ones.
@@ -150,7 +125,7 @@ impl TitoQueue {
         let counted_at = self.engine.timestamp().await?.seconds();
         let empty = (0..topic.served_partitions()).map(|partition| (partition, Counts::default()));
         let mut partitions: BTreeMap<u16, Counts> = empty.collect();
-        for kind in [Kind::Pending, Kind::Dead, Kind::Done] {
+        for kind in Kind::ALL {
             self.count(queue, kind, limit, &mut partitions).await?;
         }
         let mut total = Counts::default();
@@ -164,8 +139,8 @@ impl TitoQueue {
     }
 
     async fn count(&self, queue: &str, kind: Kind, limit: u64, partitions: &mut BTreeMap<u16, Counts>) -> Result<()> {
-        let mut pages = Pages::new(&self.engine, kind.all(queue));
-        while let Some((page, now)) = pages.next().await? {
+        let mut walk = Walk::over(kind.of_queue(queue));
+        while let Some((page, now)) = walk.next(&self.engine).await? {
             for (key, value) in &page {
                 // Keys outside of every partition are none that Tito writes or reads.
                 let Some(partition) = keys::parse_event_partition(key) else { continue };
@@ -177,7 +152,7 @@ impl TitoQueue {
                 };
                 if counted >= limit {
                     counts.is_capped = true;
-                    pages.skip_to(kind.partition_start(queue, partition.saturating_add(1)));
+                    walk.skip_to(kind.of_partition(queue, partition.saturating_add(1)).start);
                     continue;
                 }
                 match kind {

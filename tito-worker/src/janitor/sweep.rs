@@ -3,17 +3,14 @@
 use std::ops::AddAssign;
 
 use serde::Serialize;
+use tito_core::database::{PageSize, Walk};
 use tito_core::event::{Topic, check_queue_name, topic_of};
-use tito_core::keys::{self, KeyRange};
 use tito_core::row::StoredRow;
-use tito_core::{Database, Result, TitoError, Transaction, TxOptions};
+use tito_core::{Database, Result, TitoError, Transaction, TxOptions, keys};
 
-use crate::pages::DoneWalk;
+use crate::history::DoneWalk;
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
-
-/// How many keys one transaction looks at.
-const STEP: usize = 200;
 
 /// What a sweep deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -63,12 +60,12 @@ impl TitoQueue {
 pub(super) struct Sweep {
     queue: String,
     done: Option<DoneWalk>,
-    unique: Option<KeyRange>,
+    unique: Option<Walk>,
 }
 
 impl Sweep {
     pub(super) fn new(queue: &str) -> Self {
-        let unique = keys::unique_events(topic_of(queue).0);
+        let unique = Walk::over(keys::unique_events(topic_of(queue).0));
         Self { queue: queue.to_string(), done: Some(DoneWalk::new(queue, None)), unique: Some(unique) }
     }
 
@@ -91,8 +88,8 @@ impl Sweep {
             self.done = rest;
             return Ok(Some(Swept { done: step, unique: 0 }));
         }
-        if let Some(range) = self.unique.take() {
-            let (step, rest) = given_way(sweep_unique(engine, range).await)?;
+        if let Some(walk) = self.unique.take() {
+            let (step, rest) = given_way(sweep_unique(engine, walk).await)?;
             self.unique = rest;
             return Ok(Some(Swept { done: 0, unique: step }));
         }
@@ -118,7 +115,7 @@ async fn sweep_done(engine: &Database, queue: &str, walk: DoneWalk) -> Result<(u
             let kept = Topic::read(&tx, topic_of(queue).0).await?.history_seconds;
             let first_kept = tx.start_timestamp().seconds().saturating_sub_unsigned(kept).max(0);
             let mut walk = walk;
-            let page = walk.page(&tx, 0..first_kept, STEP).await?;
+            let page = walk.page(&tx, 0..first_kept, PageSize::within(engine.limits())).await?;
             let deleted = page.len() as u64;
             for (key, _) in page {
                 tx.delete(key).await?;
@@ -128,14 +125,13 @@ async fn sweep_done(engine: &Database, queue: &str, walk: DoneWalk) -> Result<(u
         .await
 }
 
-async fn sweep_unique(engine: &Database, range: KeyRange) -> Result<(u64, Option<KeyRange>)> {
+async fn sweep_unique(engine: &Database, walk: Walk) -> Result<(u64, Option<Walk>)> {
     engine
         .transaction_with(once(), |tx: Transaction| async move {
-            let page = tx.scan(range.clone(), STEP).await?;
+            let mut walk = walk;
             let now = tx.start_timestamp().seconds();
-            let rest = page.last().filter(|_| page.len() == STEP).map(|(last, _)| range.after(last));
             let mut deleted = 0;
-            for (key, value) in page {
+            for (key, value) in walk.next_in(&tx).await?.unwrap_or_default() {
                 match UniqueRow::decode(&key, &value) {
                     Ok(row) if row.is_in_force(now) => {}
                     Ok(_) => {
@@ -145,7 +141,7 @@ async fn sweep_unique(engine: &Database, range: KeyRange) -> Result<(u64, Option
                     Err(error) => tracing::warn!(%error, "left as it is"),
                 }
             }
-            Ok((deleted, rest))
+            Ok((deleted, (!walk.is_over()).then_some(walk)))
         })
         .await
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::FutureExt;
+use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::keys::{self, KeyRange};
 use tito_core::row::StoredRow;
@@ -77,17 +78,6 @@ impl Membership {
 }
 
 /// Everything in a range, read in pages.
-pub(super) async fn all_of(tx: &Transaction, mut range: KeyRange) -> Result<Vec<KeyValue>> {
-    let mut all = Vec::new();
-    loop {
-        let page = tx.scan(range.clone(), PAGE).await?;
-        let is_last = page.len() < PAGE;
-        if let Some((last, _)) = page.last() {
-            range = range.after(last);
-        }
-        all.extend(page);
-        if is_last {
-            return Ok(all);
-        }
-    }
+pub(super) async fn all_of(tx: &Transaction, range: KeyRange) -> Result<Vec<KeyValue>> {
+    Walk::over(range).in_pages(PageSize::entries(PAGE)).rest_in(tx).await
 }

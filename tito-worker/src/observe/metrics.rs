@@ -9,13 +9,13 @@ use std::time::Instant;
 use ::metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram};
 use ::metrics::{Unit, gauge, histogram};
 
-use super::observer::HandledAs;
+use crate::fate::Fate;
 
 pub use tito_core::event::PUBLISHED;
 
 /// The label of every metric: the topic.
 pub const TOPIC: &str = "topic";
-/// The label of [`HANDLED`]: what became of the event, as [`HandledAs::as_str`] has it.
+/// The label of [`HANDLED`]: what became of the event, as [`Fate::as_str`] has it.
 pub const OUTCOME: &str = "outcome";
 /// Counter: events whose outcomes were recorded, by outcome.
 pub const HANDLED: &str = "tito_events_handled_total";
@@ -35,7 +35,7 @@ pub const COMMIT_SECONDS: &str = "tito_commit_seconds";
 /// The handles of one subscription.
 #[derive(Debug)]
 pub(crate) struct Meters {
-    handled: [Counter; HandledAs::ALL.len()],
+    handled: [Counter; Fate::NAMES.len()],
     handler_seconds: Histogram,
     lag_seconds: Histogram,
     in_flight: Gauge,
@@ -49,7 +49,7 @@ impl Meters {
         describe();
         let topic = || topic.to_string();
         Self {
-            handled: HandledAs::ALL.map(|kind| counter!(HANDLED, TOPIC => topic(), OUTCOME => kind.as_str())),
+            handled: Fate::NAMES.map(|(_, name)| counter!(HANDLED, TOPIC => topic(), OUTCOME => name)),
             handler_seconds: histogram!(HANDLER_SECONDS, TOPIC => topic()),
             lag_seconds: histogram!(LAG_SECONDS, TOPIC => topic()),
             in_flight: gauge!(IN_FLIGHT, TOPIC => topic()),
@@ -59,9 +59,9 @@ impl Meters {
         }
     }
 
-    /// An outcome was recorded.
-    pub(crate) fn handled(&self, kind: HandledAs) {
-        self.handled[kind as usize].increment(1);
+    /// What became of an event was recorded.
+    pub(crate) fn handled(&self, fate: Fate) {
+        self.handled[fate as usize].increment(1);
     }
 
     /// An event was handed out this long after it fell due.

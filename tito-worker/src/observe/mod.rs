@@ -13,5 +13,7 @@ mod run;
 mod span;
 
 pub(crate) use observer::Observers;
-pub use observer::{Handled, HandledAs, Observer};
-pub(crate) use run::{Observe, Run};
+pub use observer::{Handled, Observer};
+pub(crate) use run::{Observe, Run, Watched};
+
+pub use crate::fate::Fate;

@@ -1,6 +1,7 @@
 //! One run of a handler, with its span, its trace, its metrics and its observers.
 
 use std::future::Future;
+use std::time::Duration;
 
 use tito_core::Database;
 use tito_core::event::TitoEvent;
@@ -8,8 +9,9 @@ use tito_core::trace::TraceContext;
 use tracing::{Instrument, Span};
 
 use super::metrics::{InFlight, Meters};
-use super::observer::{Handled, HandledAs, Observers};
+use super::observer::{Handled, Observers};
 use super::span::handle_span;
+use crate::fate::Fate;
 
 /// How one subscription is observed.
 pub(crate) struct Observe {
@@ -25,60 +27,93 @@ impl Observe {
     }
 
     /// An event is handed out.
-    pub(crate) fn hand_out(&self, engine: &Database, partition: u16, event: &TitoEvent) -> Run<'_> {
+    pub(crate) fn hand_out(&self, engine: &Database, partition: u16, event: &TitoEvent) -> Run {
         self.meters.handed_out(engine.clock().now_millis().saturating_sub(due_millis(event)));
         self.observers.tell(|observer| observer.handed_out(event));
         // The work of the handler is a new caller within the trace.
         let trace = event.trace_context().map(|trace| trace.child());
         let span = handle_span(&self.topic, partition, event, trace.as_ref(), engine.propagator().as_deref());
-        Run {
-            observe: self,
-            event: (!self.observers.are_none()).then(|| Box::new(event.clone())),
-            attempt: event.attempt.saturating_add(1),
-            span,
-            trace,
-            in_flight: self.meters.handler_runs(),
-        }
+        let event = (!self.observers.are_none()).then(|| event.clone());
+        let is_watched = event.is_some() || !span.is_disabled();
+        let watch =
+            || Watch { span, event, duration: Duration::ZERO, observers: self.observers.clone(), is_over: false };
+        Run { watched: Watched(is_watched.then(|| Box::new(watch()))), trace, in_flight: self.meters.handler_runs() }
     }
 }
 
 /// A run of a handler, counted as in flight until it is dropped.
 #[must_use]
-pub(crate) struct Run<'a> {
-    observe: &'a Observe,
-    /// For the observers, if there are any.
-    event: Option<Box<TitoEvent>>,
-    attempt: u32,
-    span: Span,
+pub(crate) struct Run {
+    watched: Watched,
     trace: Option<TraceContext>,
     in_flight: InFlight,
 }
 
-impl Run<'_> {
-    /// Which attempt it is, counted from 1.
-    pub(crate) fn attempt(&self) -> u32 {
-        self.attempt
-    }
-
+impl Run {
     /// Runs the handler within the span and the trace.
     pub(crate) fn scope<F: Future>(&self, handler: F) -> impl Future<Output = F::Output> + use<F> {
         let trace = self.trace.clone();
+        let span = self.watched.0.as_ref().map_or_else(Span::none, |watch| watch.span.clone());
         async move {
             match trace {
                 Some(trace) => trace.scope(handler).await,
                 None => handler.await,
             }
         }
-        .instrument(self.span.clone())
+        .instrument(span)
     }
 
-    /// The handler has ended.
-    pub(crate) fn end(self, kind: HandledAs, error: Option<&str>) {
-        self.span.record("outcome", kind.as_str());
+    /// The handler has ended. What becomes of the event is told when it is known.
+    pub(crate) fn end(mut self) -> Watched {
+        if let Some(watch) = &mut self.watched.0 {
+            watch.duration = self.in_flight.began.elapsed();
+        }
+        self.watched
+    }
+}
+
+/// Those who are to be told what becomes of an event that was handed out: its span, and the observers. Nobody, mostly.
+///
+/// If it is dropped before, they are told that nothing was recorded.
+#[derive(Default)]
+#[must_use]
+pub(crate) struct Watched(Option<Box<Watch>>);
+
+struct Watch {
+    span: Span,
+    /// For the observers, if there are any.
+    event: Option<TitoEvent>,
+    /// How long the handler ran.
+    duration: Duration,
+    observers: Observers,
+    is_over: bool,
+}
+
+impl Watched {
+    /// Tells what has become of the event, and why it has failed or was given up.
+    pub(crate) fn tell(self, fate: Fate, error: Option<&str>) {
+        if let Some(mut watch) = self.0 {
+            watch.tell(fate, error);
+        }
+    }
+}
+
+impl Watch {
+    fn tell(&mut self, fate: Fate, error: Option<&str>) {
+        self.is_over = true;
+        self.span.record("outcome", fate.as_str());
         let Some(event) = &self.event else { return };
-        let duration = self.in_flight.began.elapsed();
-        let handled = Handled { event, kind, attempt: self.attempt, duration, error };
-        self.observe.observers.tell(|observer| observer.handled(&handled));
+        let attempt = event.attempt.saturating_add(1);
+        let handled = Handled { event, fate, attempt, duration: self.duration, error };
+        self.observers.tell(|observer| observer.handled(&handled));
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.tell(Fate::Unrecorded, None);
+        }
     }
 }
 

@@ -12,3 +12,21 @@ pub use self::rate::RateLimit;
 pub(crate) use self::rate::RateLimiter;
 pub use self::retry::RetryPolicy;
 pub use self::subscription::Subscription;
+
+/// What decides what becomes of an event.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) retry: RetryPolicy,
+    pub(crate) exhausted: Exhausted,
+    pub(crate) order: Order,
+    /// Whole seconds by which the subscription is behind the due times of its events.
+    pub(crate) delay_seconds: i64,
+}
+
+impl Policy {
+    pub(crate) fn of(subscription: Subscription) -> Self {
+        let Subscription { retry, exhausted, order, delay, .. } = subscription;
+        let seconds = delay.as_secs().saturating_add(u64::from(delay.subsec_nanos() > 0));
+        Self { retry, exhausted, order, delay_seconds: i64::try_from(seconds).unwrap_or(i64::MAX) }
+    }
+}

@@ -1,5 +1,8 @@
 //! The order of one entity's events.
 
+use crate::again::Again;
+use crate::fate::Fate;
+
 /// What happens to an entity's later events while an earlier one waits for its next attempt.
 ///
 /// Either way the events of one entity are handed out one at a time, ordered by the second in which they fall due and
@@ -15,4 +18,51 @@ pub enum Order {
     ///
     /// While a topic's number of partitions is changed, entities that move to another partition wait.
     Strict,
+}
+
+/// What the order asks of a worker: the rule itself, which everybody who has a part in it asks for here.
+impl Order {
+    fn is_strict(self) -> bool {
+        self == Self::Strict
+    }
+
+    /// How an event is put off: in its place, so that it stays before the later ones of its entity, or at the second.
+    pub(crate) fn put_off(self, to: i64) -> Again {
+        if self.is_strict() { Again::PutOffInPlace { until: to } } else { Again::PutOff { to } }
+    }
+
+    /// Whether an entity's later events wait until an event that has been handled, and may have to be handled again, is
+    /// recorded.
+    pub(crate) fn waits_for_recording(self, may_be_put_off: bool) -> bool {
+        self.is_strict() && may_be_put_off
+    }
+
+    /// Whether an entity's later events wait after one of which this was recorded.
+    pub(crate) fn waits_after(self, fate: Fate) -> bool {
+        self.is_strict() && fate.is_put_off()
+    }
+
+    /// Whether an event that is stored, but not to be handled yet, keeps its place before the later ones of its entity,
+    /// and whether an entity that moves to another partition waits until all of it has moved. Else an event that has kept
+    /// its place, from when the order was strict, is put off like any other.
+    pub(crate) fn keeps_places(self) -> bool {
+        self.is_strict()
+    }
+
+    /// Whether the order may be another than it was read in, as the topic has been changed since.
+    pub(crate) fn is_outdated(self, read_under: u64, revision: u64) -> bool {
+        self.is_strict() && revision > read_under
+    }
+
+    /// Where reading may begin, given where a checkpoint says that nothing lies before. A dead letter that was redriven
+    /// can lie there, and must not be overtaken.
+    pub(crate) fn begins_at(self, floor: Option<i64>) -> Option<i64> {
+        floor.filter(|_| !self.is_strict())
+    }
+
+    /// Whether what transactions may have committed behind the cursor since a reading began, of which nobody has told, is
+    /// read before what began later is handed out: an earlier event of its entity may be there.
+    pub(crate) fn looks_back(self, is_only_writer: bool) -> bool {
+        self.is_strict() && !is_only_writer
+    }
 }

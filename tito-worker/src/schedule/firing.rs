@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use tito_core::database::Walk;
 use tito_core::row::StoredRow;
 use tito_core::{Result, TitoError, Transaction, keys};
 
-use super::store::PAGE;
 use super::stored::Stored;
 use crate::queue::TitoQueue;
 
@@ -40,14 +40,10 @@ impl Rounds {
     /// Those of the engine.
     pub(crate) async fn round(&mut self) -> Result<Round> {
         let mut round = Round::default();
-        let mut range = keys::schedules();
-        loop {
-            let tx = self.queue.engine.begin().await?;
-            let page = tx.scan(range.clone(), PAGE).await?;
-            let now = tx.start_timestamp().seconds();
-            tx.rollback().await;
+        let mut walk = Walk::over(keys::schedules());
+        while let Some((page, seen)) = walk.next(&self.queue.engine).await? {
             for (key, bytes) in &page {
-                match self.visit(key, bytes, now).await {
+                match self.visit(key, bytes, seen.seconds()).await {
                     Ok((published, next)) => {
                         self.failed.remove(key);
                         round.published += published;
@@ -61,11 +57,8 @@ impl Rounds {
                     }
                 }
             }
-            match page.last() {
-                Some((last, _)) if page.len() == PAGE => range = range.after(last),
-                _ => return Ok(round),
-            }
         }
+        Ok(round)
     }
 
     /// Publishes what is due of a schedule that was read at `now`, and returns how many firings that were and the next

@@ -1,6 +1,7 @@
 //! Schedules are put, listed, paused, resumed and removed.
 
 use serde::Serialize;
+use tito_core::database::Walk;
 use tito_core::row::StoredRow;
 use tito_core::{Result, TitoError, Transaction, keys};
 
@@ -9,9 +10,6 @@ use super::missed::Missed;
 use super::recurrence::Recurrence;
 use super::stored::Stored;
 use crate::queue::TitoQueue;
-
-/// How many schedules are read at once.
-pub(super) const PAGE: usize = 100;
 
 /// What an event has beside what its schedule stores: its id, the times and two headers.
 const ROOM_FOR_AN_EVENT: usize = 1024;
@@ -107,19 +105,14 @@ impl TitoQueue {
     /// Those of the engine.
     pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>> {
         let mut all = Vec::new();
-        let mut range = keys::schedules();
-        loop {
-            let page_range = range.clone();
-            let page = self.engine.transaction(|tx| async move { tx.scan(page_range, PAGE).await }).await?;
+        let mut walk = Walk::over(keys::schedules());
+        while let Some((page, _)) = walk.next(&self.engine).await? {
             for (key, bytes) in &page {
                 let (name, stored) = Stored::read(key, bytes)?;
                 all.push(ScheduleInfo::of(name, stored));
             }
-            match page.last() {
-                Some((last, _)) if page.len() == PAGE => range = range.after(last),
-                _ => return Ok(all),
-            }
         }
+        Ok(all)
     }
 
     /// Pauses a schedule: nothing is published until it is resumed. Returns whether there is such a schedule.

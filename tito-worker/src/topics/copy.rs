@@ -15,6 +15,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use tito_core::database::{walk_in_steps};
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, queue_name};
 use tito_core::{Database, Result, Transaction, keys};
@@ -22,7 +23,7 @@ use tito_core::{Database, Result, Transaction, keys};
 use super::remove::delete_while;
 use super::{read_topic, unknown_group};
 use crate::again::{self, Again};
-use crate::batches::in_batches;
+use crate::place::Kind;
 use crate::queue::TitoQueue;
 
 /// Copies everything that was published before the revision `before`, and then lets the group be handed out.
@@ -41,9 +42,10 @@ pub(super) async fn copy_earlier_events(topics: &TitoQueue, event_type: &str, gr
         if topic.resized_from.is_some() {
             continue;
         }
-        for range in [keys::events_of_queue(event_type), keys::dead_events(event_type), keys::done_events(event_type)] {
+        // In the order in which events go through them.
+        for kind in [Kind::Pending, Kind::Dead, Kind::Done] {
             let copier = copier.clone();
-            in_batches(engine, range, move |tx: Transaction, page| {
+            walk_in_steps(engine, kind.of_queue(event_type), move |tx: Transaction, page| {
                 let copier = copier.clone();
                 async move { copier.copy(&tx, page).await }
             })
@@ -86,7 +88,7 @@ impl Copier {
             // Whoever cancels the event meanwhile meets a conflict, and then finds the copy too.
             tx.lock_keys(vec![event.key.clone()]).await?;
             tx.put(mark, b"{}".to_vec()).await?;
-            again::put(tx, &self.queue, &topic, &Again::Copied.applied_to(event)).await?;
+            again::put(tx, &self.queue, &topic, &Again::Copied.applied_to(event), None).await?;
             copied += 1;
         }
         Ok(copied)

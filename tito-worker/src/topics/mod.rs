@@ -33,7 +33,7 @@ pub(crate) fn check_group<'topic>(
 }
 
 /// The topic as it is stored now.
-async fn read_topic(engine: &Database, event_type: &str) -> Result<Topic> {
+pub(crate) async fn read_topic(engine: &Database, event_type: &str) -> Result<Topic> {
     let name = event_type.to_string();
     Box::pin(engine.transaction(|tx| async move { Topic::read(&tx, &name).await })).await
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use tito_core::database::walk_in_steps;
 use tito_core::event::{Topic, check_group_name, queue_name, settle_topics};
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Database, Result, Transaction};
 
-use crate::batches::in_batches;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -73,7 +73,7 @@ pub(super) async fn delete_while(
     is_wanted: impl Fn(&Topic) -> bool + Send + Sync,
 ) -> Result<u64> {
     let (event_type, is_wanted) = (Arc::<str>::from(event_type), Arc::new(is_wanted));
-    in_batches(engine, range, move |tx: Transaction, page| {
+    walk_in_steps(engine, range, move |tx: Transaction, page| {
         let (event_type, is_wanted) = (event_type.clone(), is_wanted.clone());
         async move {
             let topic = Topic::read(&tx, &event_type).await?;

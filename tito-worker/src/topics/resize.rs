@@ -9,13 +9,13 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 
 use serde::Serialize;
+use tito_core::database::{walk_in_steps};
 use tito_core::engine::KeyValue;
-use tito_core::event::{TitoEvent, Topic, event_id, settle_topics};
+use tito_core::event::{TitoEvent, Topic, settle_topics};
 use tito_core::{Database, Result, TitoError, Transaction, keys};
 
 use super::read_topic;
-use crate::again;
-use crate::batches::in_batches;
+use crate::place::{self, Kind, Place};
 use crate::queue::TitoQueue;
 
 /// What a change of the number of partitions did.
@@ -110,69 +110,48 @@ struct Mover {
 
 impl Mover {
     async fn empty(self: Arc<Self>, engine: &Database, partition: u16) -> Result<Resized> {
-        let queue = &self.queue;
-        let mut ranges = vec![keys::events_of_partition(queue, partition)];
-        if partition >= self.partitions {
-            // After the events, from which these come.
-            ranges.push(keys::dead_events_of_partition(queue, partition));
-            ranges.push(keys::done_events_of_partition(queue, partition));
-        }
+        // First the events, which become the others.
+        let kinds = if partition < self.partitions { &Kind::ALL[..1] } else { &Kind::ALL };
         let mut resized = Resized::default();
-        for range in ranges {
+        for &kind in kinds {
             let mover = self.clone();
             let step = move |tx: Transaction, page| {
                 let mover = mover.clone();
-                async move { mover.move_page(&tx, partition, page).await }
+                async move { mover.move_page(&tx, kind, partition, page).await }
             };
-            resized += in_batches(engine, range, step).await?;
+            resized += walk_in_steps(engine, kind.of_partition(&self.queue, partition), step).await?;
         }
         Ok(resized)
     }
 
-    async fn move_page(&self, tx: &Transaction, from: u16, page: Vec<KeyValue>) -> Result<Resized> {
+    async fn move_page(&self, tx: &Transaction, kind: Kind, from: u16, page: Vec<KeyValue>) -> Result<Resized> {
         let topic = Topic::read(tx, &self.event_type).await?;
         // Another call may have finished this change, and a third begun the next.
         if topic.resized_from.is_none() || topic.resizes != self.resize {
             return Ok(Resized::default());
         }
-        let mut moved = Resized::default();
-        for entry in page {
-            moved += self.move_entry(tx, from, entry).await?;
-        }
-        Ok(moved)
-    }
-
-    async fn move_entry(&self, tx: &Transaction, from: u16, (key, value): KeyValue) -> Result<Resized> {
-        let is_event = key.starts_with(b"event:");
-        let place = keys::parse_event(&key);
-        let Some((event, place)) = TitoEvent::decode(&key, &value).ok().zip(place.clone()) else {
-            if from < self.partitions {
+        let mut resized = Resized::default();
+        for (key, row) in page {
+            let event = TitoEvent::decode(&key, &row).ok().zip(Place::parse(kind, &key));
+            let place = match event {
+                Some((event, place)) => {
+                    let to = keys::partition_of(&event.entity, self.partitions);
+                    if to == from {
+                        continue;
+                    }
+                    resized.moved += 1;
+                    Place { partition: to, ..place }
+                }
                 // Its worker sets it aside.
-                return Ok(Resized::default());
-            }
-            let id = place.map(|place| place.id);
-            let now = tx.start_timestamp();
-            let id = id.unwrap_or_else(|| event_id(now, tx.next_event_number(), fastrand::u64(..)));
-            tx.delete(key).await?;
-            tx.put(keys::dead_event(&self.queue, from % self.partitions, now.seconds(), id), value).await?;
-            return Ok(Resized { moved: 0, malformed: 1 });
-        };
-        let to = keys::partition_of(&event.entity, self.partitions);
-        if to == from {
-            return Ok(Resized::default());
+                None if from < self.partitions => continue,
+                None => {
+                    resized.malformed += 1;
+                    let (partition, second) = (from % self.partitions, tx.start_timestamp().seconds());
+                    Place { kind: Kind::Dead, partition, second, id: place::id_of(tx, &key) }
+                }
+            };
+            place::put(tx, &self.queue, place, row, Some(&key)).await?;
         }
-        let build = match &key {
-            _ if is_event => keys::event,
-            key if key.starts_with(b"dead:") => keys::dead_event,
-            _ => keys::done_event,
-        };
-        let moved = build(&self.queue, to, place.seconds, place.id);
-        tx.delete(key).await?;
-        if is_event {
-            again::put_as_it_is(tx, &self.queue, to, moved, value).await?;
-        } else {
-            tx.put(moved, value).await?;
-        }
-        Ok(Resized { moved: 1, malformed: 0 })
+        Ok(resized)
     }
 }

@@ -1,10 +1,10 @@
 //! Finishes what another process began.
 
+use tito_core::database::Walk;
 use tito_core::event::Topic;
 use tito_core::{Result, keys};
 
 use super::settings::decode_topic;
-use crate::pages::Pages;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -17,8 +17,8 @@ impl TitoQueue {
     /// Those of the engine.
     pub async fn finish_changes(&self) -> Result<u64> {
         let mut finished = 0;
-        let mut pages = Pages::new(&self.engine, keys::topics());
-        while let Some((page, _)) = pages.next().await? {
+        let mut walk = Walk::over(keys::topics());
+        while let Some((page, _)) = walk.next(&self.engine).await? {
             for stored in &page {
                 match decode_topic(stored) {
                     Ok((name, topic)) => finished += self.finish_changes_of(&name, &topic).await?,

@@ -10,7 +10,8 @@ use tito_core::{BoxError, Transaction};
 use tokio::sync::Semaphore;
 
 use super::Worker;
-use super::runner::{READS_AT_ONCE, Runner};
+use super::runner::Runner;
+use super::source::READS_AT_ONCE;
 use crate::handler::{Handler, IntoOutcome, IntoOutcomes};
 use crate::observe::{Observer, Observers};
 use crate::partitions::PartitionConfig;

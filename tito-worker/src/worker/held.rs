@@ -9,20 +9,20 @@ use xxhash_rust::xxh3::xxh3_128;
 const MOST_EVENTS: usize = 2_048;
 const MOST_BYTES: usize = 8 << 20;
 
-/// An event's place within its partition: the second that it is due and its id.
+/// An event's slot within its partition: the second that it is due and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct Slot {
     pub(super) second: i64,
     pub(super) id: Uuid,
 }
 
-impl Place {
+impl Slot {
     /// `None` for a key that is no event's.
     pub(super) fn parse(key: &[u8]) -> Option<Self> {
         keys::parse_event_second_and_id(key).map(|(second, id)| Self { second, id })
     }
 
-    /// The place of a key that may be no event's, which is set aside: it gets one that no event has.
+    /// The slot of a key that may be no event's, which is set aside: it gets one that no event has.
     pub(super) fn of(key: &[u8]) -> Self {
         Self::parse(key).unwrap_or_else(|| Self { second: i64::MAX, id: Uuid::from_u128(xxh3_128(key)) })
     }
@@ -30,10 +30,10 @@ impl Place {
 
 #[derive(Default)]
 pub(super) struct Held {
-    sizes: HashMap<Place, usize>,
+    sizes: HashMap<Slot, usize>,
     bytes: usize,
     /// Events that were released while a page was being read, which may still show them.
-    settled: HashSet<Place>,
+    settled: HashSet<Slot>,
 }
 
 impl Held {
@@ -51,22 +51,22 @@ impl Held {
     }
 
     /// Whether an event that a page shows is held already, or was released since the page was read.
-    pub(super) fn is_held(&self, place: &Place) -> bool {
-        self.settled.contains(place) || self.sizes.contains_key(place)
+    pub(super) fn is_held(&self, slot: &Slot) -> bool {
+        self.settled.contains(slot) || self.sizes.contains_key(slot)
     }
 
     /// Holds an event that is not held yet.
-    pub(super) fn hold(&mut self, place: Place, size: usize) {
+    pub(super) fn hold(&mut self, slot: Slot, size: usize) {
         self.bytes += size;
-        self.bytes -= self.sizes.insert(place, size).unwrap_or(0);
+        self.bytes -= self.sizes.insert(slot, size).unwrap_or(0);
     }
 
     /// Lets go of an event. With `is_reading` a page that is being read may show it still.
     pub(super) fn release(&mut self, key: &[u8], is_reading: bool) {
-        let place = Place::of(key);
-        self.bytes -= self.sizes.remove(&place).unwrap_or(0);
+        let slot = Slot::of(key);
+        self.bytes -= self.sizes.remove(&slot).unwrap_or(0);
         if is_reading {
-            self.settled.insert(place);
+            self.settled.insert(slot);
         }
     }
 
@@ -77,7 +77,7 @@ impl Held {
 
     /// The second of the first event that is held.
     pub(super) fn first_second(&self) -> Option<i64> {
-        self.sizes.keys().map(|place| place.second).min()
+        self.sizes.keys().map(|slot| slot.second).min()
     }
 }
 
@@ -89,40 +89,40 @@ mod tests {
         keys::event("user", 3, 1_000 + number as i64, Uuid::from_u128(number))
     }
 
-    fn place(number: u128) -> Place {
-        Place::of(&key(number))
+    fn slot(number: u128) -> Slot {
+        Slot::of(&key(number))
     }
 
     #[test]
     fn an_event_is_held_until_it_is_released() {
         let mut held = Held::default();
-        assert!(!held.is_held(&place(1)));
-        held.hold(place(1), 10);
-        assert!(held.is_held(&place(1)));
+        assert!(!held.is_held(&slot(1)));
+        held.hold(slot(1), 10);
+        assert!(held.is_held(&slot(1)));
         assert_eq!(held.first_second(), Some(1_001));
         held.release(&key(1), false);
-        assert!(held.is_empty() && !held.is_held(&place(1)));
+        assert!(held.is_empty() && !held.is_held(&slot(1)));
     }
 
     #[test]
     fn an_event_that_was_released_during_a_read_is_not_held_again_by_its_page() {
         let mut held = Held::default();
-        held.hold(place(1), 10);
+        held.hold(slot(1), 10);
         held.release(&key(1), true);
-        assert!(held.is_held(&place(1)));
+        assert!(held.is_held(&slot(1)));
         held.settle();
-        assert!(!held.is_held(&place(1)));
+        assert!(!held.is_held(&slot(1)));
     }
 
     #[test]
     fn few_large_events_fill_it_as_many_small_ones_do() {
         let mut held = Held::default();
-        held.hold(place(1), MOST_BYTES);
+        held.hold(slot(1), MOST_BYTES);
         assert!(held.is_full() && !held.has_room());
         held.release(&key(1), false);
         assert!(held.has_room());
         for number in 0..MOST_EVENTS as u128 {
-            held.hold(place(number), 1);
+            held.hold(slot(number), 1);
         }
         assert!(held.is_full());
     }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn keys_that_are_no_events_are_held_apart() {
         let mut held = Held::default();
-        held.hold(Place::of(b"event:user:0003:nonsense"), 1);
-        assert!(!held.is_held(&Place::of(b"event:user:0003:other nonsense")));
+        held.hold(Slot::of(b"event:user:0003:nonsense"), 1);
+        assert!(!held.is_held(&Slot::of(b"event:user:0003:other nonsense")));
     }
 }

@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::CLOCK_CHECK;
-use super::record::Disposition;
-use super::runner::{Delivery, Runner, Verdict};
+use super::attempt::{Ran, Verdict};
+use super::runner::{Delivery, Runner};
 use crate::policy::Order;
 
 /// How long aborted handlers get to be dropped.
@@ -33,7 +33,7 @@ pub(super) fn entity_of(name: &str) -> Entity {
 pub(super) struct Finished {
     pub(super) key: Vec<u8>,
     pub(super) entity: Entity,
-    pub(super) verdict: Verdict,
+    pub(super) ran: Ran,
     /// Whether the entity's later events wait for [`Lanes::resume`] or [`Lanes::withdraw`].
     pub(super) is_suspended: bool,
 }
@@ -212,7 +212,7 @@ impl Lanes {
         // Tasks that have ended for want of work.
         while self.tasks.try_join_next().is_some() {}
         let mut queues = self.shared.lock();
-        let more = queues.ready.len().min(self.runner.concurrency - queues.tasks);
+        let more = queues.ready.len().min(self.runner.pace.concurrency - queues.tasks);
         queues.tasks += more;
         drop(queues);
         for _ in 0..more {
@@ -286,25 +286,25 @@ async fn work(runner: Arc<Runner>, shared: Arc<Shared>) {
     loop {
         let turn = {
             let mut queues = shared.lock();
-            let wanted = queues.available(runner.batch);
+            let wanted = queues.available(runner.pace.batch);
             if wanted == 0 {
                 queues.tasks -= 1;
                 return;
             }
-            runner.may_start(wanted).map(|most| queues.take(most))
+            runner.pace.may_start(wanted, runner.engine.clock().now_millis()).map(|most| queues.take(most))
         };
         let deliveries = match turn {
             Ok(deliveries) => deliveries,
             Err(at_millis) => {
                 tokio::select! {
-                    () = runner.clock().wait_until(at_millis) => {}
+                    () = runner.engine.clock().wait_until(at_millis) => {}
                     () = tokio::time::sleep(CLOCK_CHECK) => {}
                 }
                 continue;
             }
         };
-        let verdicts = runner.run(&deliveries).await;
-        finish(&mut shared.lock(), deliveries, verdicts, runner.order);
+        let ran = runner.run(&deliveries).await;
+        finish(&mut shared.lock(), deliveries, ran, runner.policy.order);
         shared.finished.notify_one();
         // Handlers that never wait would keep the others of this thread from running.
         tokio::task::consume_budget().await;
@@ -312,27 +312,22 @@ async fn work(runner: Arc<Runner>, shared: Arc<Shared>) {
 }
 
 /// Sorts out what became of events that were handled together.
-fn finish(queues: &mut Queues, deliveries: Few<Delivery>, verdicts: Few<Verdict>, order: Order) {
+fn finish(queues: &mut Queues, deliveries: Few<Delivery>, ran: Few<Ran>, order: Order) {
     queues.running -= deliveries.len();
     let mut entities = Few::with_capacity(deliveries.len());
-    for (delivery, verdict) in deliveries.into_iter().zip(verdicts) {
+    for (delivery, ran) in deliveries.into_iter().zip(ran) {
         let entity = delivery.entity;
-        let is_suspended = match &verdict {
-            Verdict::NotBegun => {
-                // Behind what came in before it meanwhile, such as an event that was redriven.
-                if let Some(lane) = queues.lanes.get_mut(&entity) {
-                    lane.waiting.insert(delivery);
-                }
-                entities.push((entity, false));
-                continue;
+        if let Verdict::NotBegun = ran.verdict {
+            // Behind what came in before it meanwhile, such as an event that was redriven.
+            if let Some(lane) = queues.lanes.get_mut(&entity) {
+                lane.waiting.insert(delivery);
             }
-            Verdict::Fenced { .. } => true,
-            Verdict::Unrecorded(Disposition::Done) => false,
-            Verdict::Unrecorded(_) => order == Order::Strict,
-            Verdict::Recorded(recorded) => order == Order::Strict && recorded.is_put_again(),
-        };
+            entities.push((entity, false));
+            continue;
+        }
+        let is_suspended = ran.verdict.holds_up(order);
         entities.push((entity, is_suspended));
-        queues.finished.push(Finished { key: delivery.key, entity, verdict, is_suspended });
+        queues.finished.push(Finished { key: delivery.key, entity, ran, is_suspended });
     }
     for (entity, is_suspended) in &entities {
         if let Some(lane) = queues.lanes.get_mut(entity).filter(|_| *is_suspended) {
@@ -350,8 +345,9 @@ fn finish(queues: &mut Queues, deliveries: Few<Delivery>, verdicts: Few<Verdict>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fate::Fate;
+    use crate::observe::Watched;
     use crate::worker::fence::Fence;
-    use crate::worker::record::Recorded;
     use crate::worker::runner::Origin;
 
     const ENTITY: Entity = 7;
@@ -384,8 +380,9 @@ mod tests {
         // Redriven while the handler of the others runs.
         queues.submit(delivery(b"1"));
         queues.submit(delivery(b"4"));
-        let verdicts = Few::from_iter([Verdict::Recorded(Recorded::Dead), Verdict::NotBegun]);
-        finish(&mut queues, taken, verdicts, Order::Strict);
+        let verdicts = [Verdict::Recorded { fate: Fate::Dead, error: None }, Verdict::NotBegun];
+        let ran = verdicts.map(|verdict| Ran { verdict, watched: Watched::default() });
+        finish(&mut queues, taken, Few::from_iter(ran), Order::Strict);
         let next: Vec<_> = queues.take(9).into_iter().map(|delivery| delivery.key).collect();
         assert_eq!(next, [b"1", b"3", b"4"]);
     }

@@ -9,26 +9,34 @@
 //! | `held` | the events that are in memory |
 //! | `blocked` | entities whose first event waits for its next attempt, where the order is strict |
 //! | `lanes` | order within an entity, concurrency across entities |
-//! | `runner` | one run of a handler |
-//! | `observed` | what observers are told of a run |
-//! | `record` | outcomes, written with the acknowledgement |
+//! | `source`, `pace` | how a subscription reads, and how much it handles at once |
+//! | `runner` | what a subscription is, and what is handed to its handler |
+//! | `attempt`, `transactional` | one run of a handler |
+//! | `turns` | whose turn it is among events that are handled together |
+//! | `decide` | what becomes of an event |
+//! | `record` | that, written with the acknowledgement |
 //! | `checkpoint` | where scans of a partition may begin |
 //! | `fence` | what an acknowledgement checks: the topic, and who owns the partition |
 //! | `report` | what was done |
 
+mod attempt;
 mod blocked;
 mod builder;
 mod checkpoint;
+mod decide;
 mod fence;
 mod held;
 mod lanes;
-mod observed;
+mod pace;
 mod partition;
 mod reader;
 mod record;
 mod report;
 mod runner;
+mod source;
 mod supervisor;
+mod transactional;
+mod turns;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -4,6 +4,8 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
+use crate::fate::Fate;
+
 /// How many events came to what, since the worker began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -26,10 +28,33 @@ pub struct WorkerReport {
     pub elsewhere: u64,
     /// Handlers that did not end before the shutdown timeout. Their events are handed out again by the next worker.
     pub unfinished: u64,
+    /// Handlers that ended, but what became of their events could not be recorded before the worker ended. Unless the
+    /// engine has recorded it all the same, the events are handed out again by the next worker.
+    pub unrecorded: u64,
     /// Why the engine was closed, if that ended the worker. What was not recorded by then is handed out again once the
     /// database is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed: Option<String>,
+}
+
+impl WorkerReport {
+    /// Counts what was recorded of one event.
+    pub(super) fn count(&mut self, fate: Fate) {
+        let counter = match fate {
+            Fate::Done => &mut self.done,
+            Fate::Retried => &mut self.retried,
+            Fate::Rescheduled => &mut self.rescheduled,
+            Fate::Dead => &mut self.dead,
+            Fate::Discarded => &mut self.discarded,
+            Fate::Malformed => &mut self.malformed,
+            Fate::Moved => &mut self.moved,
+            Fate::Elsewhere => &mut self.elsewhere,
+            Fate::Unrecorded => &mut self.unrecorded,
+            // Handed out again by this worker, and counted then.
+            Fate::PutBack => return,
+        };
+        *counter += 1;
+    }
 }
 
 impl AddAssign for WorkerReport {
@@ -43,6 +68,7 @@ impl AddAssign for WorkerReport {
         self.moved += other.moved;
         self.elsewhere += other.elsewhere;
         self.unfinished += other.unfinished;
+        self.unrecorded += other.unrecorded;
         self.closed = self.closed.take().or(other.closed);
     }
 }

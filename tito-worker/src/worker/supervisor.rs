@@ -150,7 +150,7 @@ impl Supervisor {
     /// Reads the topic anew when it is time. What can't be read now is read the next time.
     async fn refresh(&self, publish: &watch::Sender<Arc<Topic>>) {
         tokio::select! {
-            () = self.runner.outdated.notified() => {}
+            () = self.runner.source.outdated.notified() => {}
             () = tokio::time::sleep(TOPIC_EVERY) => {}
         }
         if let Ownership::Fleet(membership) = &self.ownership {
@@ -195,8 +195,8 @@ impl Supervisor {
 /// The topic of a subscription's queue, created if it does not exist.
 pub(super) async fn read_topic(engine: &Database, runner: &Runner) -> Result<Arc<Topic>> {
     tito_core::event::check_queue_name(&runner.queue)?;
-    let _turn = runner.turn_to_read().await;
-    Topic::ensure(engine, topic_of(&runner.queue).0, runner.new_topic_partitions).await
+    let _turn = runner.source.turn().await;
+    Topic::ensure(engine, topic_of(&runner.queue).0, runner.source.new_topic_partitions).await
 }
 
 /// Says why nothing is handed out of a queue that is a group's where the topic has no such group.

@@ -23,14 +23,15 @@ impl Partition {
             );
         }
         let engine = self.engine.clone();
-        let is_recorded = tokio::select! {
-            recorded = tokio::time::timeout(LAST_RECORDING, self.record_the_rest()) => recorded.is_ok(),
+        tokio::select! {
+            _ = tokio::time::timeout(LAST_RECORDING, self.record_the_rest()) => {}
             // Nothing can be recorded any more.
-            _ = engine.closed() => self.unrecorded.is_empty() && self.batch.is_empty(),
-        };
-        if !is_recorded {
+            _ = engine.closed() => self.take_finished(),
+        }
+        self.report.unrecorded = (self.unrecorded.len() + self.recorded_now) as u64;
+        if self.report.unrecorded > 0 {
             tracing::error!(
-                queue = %self.runner.queue, partition = self.origin.partition,
+                queue = %self.runner.queue, partition = self.origin.partition, events = self.report.unrecorded,
                 "outcomes could not be recorded before shutdown; their events are handed out again"
             );
         }
@@ -44,7 +45,6 @@ impl Partition {
             tokio::select! {
                 () = self.lanes.finished() => self.take_finished(),
                 Some(recorded) = OptionFuture::from(self.recording.as_mut()) => {
-                    self.recording = None;
                     if let Err(error) = self.take_recorded(recorded) {
                         tracing::warn!(%error, "recording outcomes failed, trying again");
                     }
@@ -59,7 +59,6 @@ impl Partition {
             self.start_recording();
             let Some(recording) = self.recording.as_mut() else { return };
             let recorded = recording.await;
-            self.recording = None;
             if let Err(error) = self.take_recorded(recorded) {
                 tracing::warn!(%error, "recording outcomes failed, trying again");
             }

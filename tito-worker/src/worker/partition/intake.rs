@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use tito_core::event::{EventHead, TopicCache, started_at, topic_of};
+use tito_core::event::topic_of;
 use tito_core::keys;
 use tito_core::{Result, Timestamp};
 
-use super::page::{Page, checkpoint_floor, read_checkpoint, read_page};
+use super::entry::{Entry, View};
+use super::page::{Page, Wanted, checkpoint_floor, read_page};
 use super::{Partition, next_pause};
-use crate::worker::held::Place;
-use crate::worker::lanes::entity_of;
-use crate::worker::reader::{PageRead, Reader};
-use crate::worker::record::{Disposition, Unrecorded};
+use crate::outcome::Outcome;
+use crate::worker::decide::Ended;
+use crate::worker::held::Slot;
+use crate::worker::reader::{End, PageRead, Reader, Revisits};
+use crate::worker::record::Unrecorded;
 use crate::worker::runner::Delivery;
 
 impl Partition {
@@ -25,41 +27,37 @@ impl Partition {
         if !self.has_room() {
             return;
         }
-        let (engine, runner, pause) = (self.engine.clone(), self.runner.clone(), self.read_pause);
-        let Some(reader) = &mut self.reader else {
-            let partition = self.origin.partition;
-            self.reading = Some(
-                async move {
-                    tokio::time::sleep(pause).await;
-                    let _turn = runner.turn_to_read().await;
-                    read_checkpoint(&engine, &runner.queue, partition).await
-                }
-                .boxed(),
-            );
-            return;
-        };
         let now_millis = self.engine.clock().now_millis();
-        if reader.wants_to_read(now_millis) {
-            let (range, limit) = reader.next_page(now_millis);
-            self.reading = Some(
-                async move {
-                    if !pause.is_zero() {
-                        tokio::time::sleep(pause).await;
-                    }
-                    let _turn = runner.turn_to_read().await;
-                    let _poll = runner.observe.meters.time_poll();
-                    read_page(&engine, range, limit).await
+        let wanted = match &mut self.reader {
+            None => Wanted::Checkpoint(keys::checkpoint(&self.runner.queue, self.origin.partition)),
+            Some(reader) => {
+                if !reader.wants_to_read(now_millis) {
+                    return;
                 }
-                .boxed(),
-            );
-        }
+                let (range, limit) = reader.next_page(now_millis);
+                Wanted::Events(range, limit)
+            }
+        };
+        let (engine, runner, pause) = (self.engine.clone(), self.runner.clone(), self.read_pause);
+        self.reading = Some(
+            async move {
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+                let _turn = runner.source.turn().await;
+                let is_poll = matches!(wanted, Wanted::Events(..));
+                let _poll = is_poll.then(|| runner.observe.meters.time_poll());
+                read_page(&engine, wanted).await
+            }
+            .boxed(),
+        );
     }
 
     /// Takes the cursor back to what was recorded to be handled again, and to the entities that no longer wait.
     fn read_again_what_is_due(&mut self) {
         let Some(reader) = &mut self.reader else { return };
         let now_millis = self.engine.clock().now_millis();
-        let let_go = self.blocked.let_go(reader.present(now_millis));
+        let let_go = self.blocked.let_go(reader.time.present(now_millis));
         for key in [self.put_again.take(), let_go].into_iter().flatten() {
             reader.note_commit(&key, now_millis);
         }
@@ -68,7 +66,7 @@ impl Partition {
     /// When to read next if nothing happens before.
     pub(super) fn next_read_millis(&self) -> u64 {
         let Some(reader) = &self.reader else { return 0 };
-        let unblocked = self.blocked.next_due().map_or(u64::MAX, |due| reader.shows_millis(due));
+        let unblocked = self.blocked.next_due().map_or(u64::MAX, |due| reader.time.shows_millis(due));
         if self.blocked.is_full() {
             return unblocked;
         }
@@ -77,7 +75,7 @@ impl Partition {
 
     /// Whether the first event of an entity that was held up is due.
     pub(super) fn is_one_unblocked(&self, now_millis: u64) -> bool {
-        let present = self.reader.as_ref().map_or(0, |reader| reader.present(now_millis));
+        let present = self.reader.as_ref().map_or(0, |reader| reader.time.present(now_millis));
         self.blocked.next_due().is_some_and(|due| due <= present)
     }
 
@@ -91,8 +89,8 @@ impl Partition {
     /// on their way to another one, and others pass for the first of their entities. A change that another process makes
     /// is noticed before it moves anything.
     fn is_behind_its_topic(&self) -> bool {
-        let topic = topic_of(&self.runner.queue).0;
-        self.runner.is_strict() && self.engine.shared().value::<TopicCache>().knows_later(topic, self.topic.revision)
+        let known = self.engine.context().topics.known_revision(topic_of(&self.runner.queue).0);
+        self.runner.policy.order.is_outdated(self.topic.revision, known)
     }
 
     pub(super) fn take_page(&mut self, page: Result<Page>) -> Result<()> {
@@ -112,21 +110,14 @@ impl Partition {
         }
         let now_millis = self.engine.clock().now_millis();
         // A subscription with a delay of its own lives in the past.
-        let delay_millis = u64::try_from(self.runner.delay_seconds).unwrap_or(0).saturating_mul(1_000);
+        let delay_millis = u64::try_from(self.runner.policy.delay_seconds).unwrap_or(0).saturating_mul(1_000);
         let present = Timestamp::from_millis(page.seen.physical_millis().saturating_sub(delay_millis));
         let Some(reader) = &mut self.reader else {
             let floor = page.entries.first().and_then(|(key, value)| checkpoint_floor(key, value));
-            self.reader = Some(Reader::new(
-                &self.runner.queue,
-                self.origin.partition,
-                // A dead letter that was redriven can lie below the floor, and must not be overtaken.
-                floor.filter(|_| !self.runner.is_strict()),
-                present,
-                now_millis,
-                self.engine.max_transaction_age_millis(),
-                self.engine.is_only_writer(),
-                self.runner.is_strict(),
-            ));
+            let age = Duration::from_millis(self.engine.max_transaction_age_millis());
+            let revisits = Revisits::new(age, self.engine.is_only_writer(), now_millis, present.seconds());
+            let floor = self.runner.policy.order.begins_at(floor);
+            self.reader = Some(Reader::new(&self.runner.queue, self.origin.partition, floor, present, revisits));
             // As no events were read: what was released meanwhile and is stored again must not be passed over.
             self.held.settle();
             return Ok(());
@@ -139,68 +130,52 @@ impl Partition {
             self.held.settle();
             return Ok(());
         }
-        reader.note_pass(page.seen);
+        let pass_began = reader.pass_began(page.seen);
+        let order = self.runner.policy.order;
+        let view = View {
+            order,
+            topic: &self.topic,
+            partition: self.origin.partition,
+            seen: page.seen,
+            present: present.seconds(),
+            looks_back_from: order.looks_back(self.engine.is_only_writer()).then_some(pass_began),
+        };
         let mut outcome = PageRead::new(present, page.asked_millis, page.entries.len());
         let mut deliveries = Vec::with_capacity(page.entries.len());
-        for (key, value) in page.entries {
-            let parsed = Place::parse(&key);
-            if let Some(place) = &parsed {
-                if place.second > present.seconds() {
-                    outcome.next_due = Some(place.second);
-                    break;
+        for (key, row) in page.entries {
+            let slot = Slot::parse(&key);
+            if let Some(end) = view.ends_before(slot, &self.held) {
+                if end == End::LooksBack {
+                    reader.look_back();
                 }
-                // An id that no clock has given, later than the page, would have it look back for ever.
-                let start = started_at(place.id);
-                if start <= page.seen && reader.must_look_back(start) {
-                    outcome.is_cut = true;
-                    break;
-                }
-            }
-            if self.held.is_full() {
-                outcome.is_cut = true;
+                outcome.end = Some(end);
                 break;
             }
             reader.pass(&key);
-            outcome.count(value.len());
-            let place = parsed.unwrap_or_else(|| Place::of(&key));
-            if self.held.is_held(&place) {
-                continue;
-            }
-            // One with the id of another would be stored in its place when it is tried again.
-            let head = EventHead::decode(&key, &value).ok().filter(|head| parsed.is_some() && place.id == head.id);
-            let Some(head) = head else {
-                tracing::error!(key = %tito_core::KeyText::from(key.as_slice()), "not an event, set aside");
-                self.held.hold(place, value.len());
-                self.unrecorded.push(Unrecorded::set_aside(key, Disposition::Malformed));
-                continue;
-            };
-            let entity = entity_of(&head.entity);
-            if self.runner.is_strict() {
-                if self.blocked.holds_up(entity, &key) || self.topic.is_moving(&head.entity) {
-                    continue;
-                }
-                if let Some(until) = head.not_before.filter(|until| *until > present.seconds()) {
+            outcome.count(row.len());
+            let ended = match view.entry(&key, &row, slot, &self.held, &self.blocked) {
+                Entry::Held | Entry::Waits => continue,
+                Entry::WaitsUntil { entity, until } => {
                     self.blocked.block(entity, key, until);
                     continue;
                 }
-            } else if let Some(until) = head.not_before {
-                // Put off while the subscription was strict: from now on it doesn't keep its place.
-                if until > present.seconds() {
-                    let seconds = until.saturating_add(self.runner.delay_seconds);
-                    self.held.hold(place, value.len());
-                    self.unrecorded.push(Unrecorded::set_aside(key, Disposition::Reschedule { seconds }));
+                Entry::Due { entity } => {
+                    self.held.hold(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
+                    deliveries.push(Delivery { key, stored: row, entity, origin: self.origin.clone() });
                     continue;
                 }
-            }
-            if self.topic.resized_from.is_none() && self.topic.partition_of(&head.entity) != self.origin.partition {
-                self.held.hold(place, value.len());
-                self.unrecorded.push(Unrecorded::set_aside(key, Disposition::Misplaced));
-                self.misplaced += 1;
-                self.runner.outdated.notify_one();
-                continue;
-            }
-            self.held.hold(place, value.len());
-            deliveries.push(Delivery { key, stored: value, entity, origin: self.origin.clone() });
+                Entry::NoEvent => Ended::NoEvent,
+                Entry::PutOff { until } => {
+                    Outcome::RescheduleTo(until.saturating_add(self.runner.policy.delay_seconds)).into()
+                }
+                Entry::Misplaced => {
+                    self.misplaced += 1;
+                    self.runner.source.outdated.notify_one();
+                    Ended::Misplaced
+                }
+            };
+            self.held.hold(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
+            self.unrecorded.push(Unrecorded::set_aside(key, ended));
         }
         reader.note_page(&outcome, now_millis);
         if let Some(key) = woken {

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | this one | the loop |
 //! | `intake` | what is read, and what of it is handed out |
+//! | `entry` | what to do with an entry of a page |
 //! | `outcomes` | what handlers came to, and its recording |
 //! | `ending` | shutdown |
 //! | `page` | the reads themselves |
 
 mod ending;
+mod entry;
 mod intake;
 mod outcomes;
 mod page;
@@ -45,8 +47,12 @@ pub(super) struct Signals {
     pub(super) topic: watch::Receiver<Arc<Topic>>,
 }
 
+/// How many events are recorded in one transaction.
+const MOST_RECORDED: usize = 1_024;
+
 type Reading = BoxFuture<'static, Result<Page>>;
-type Recording = BoxFuture<'static, Result<RecordedBatch>>;
+/// Gives back what it recorded.
+type Recording = BoxFuture<'static, (Vec<Unrecorded>, Result<RecordedBatch>)>;
 
 pub(super) struct Partition {
     engine: Database,
@@ -70,8 +76,9 @@ pub(super) struct Partition {
     misplaced: usize,
     reading: Option<Reading>,
     recording: Option<Recording>,
-    /// What `recording` records.
-    batch: Arc<Vec<Unrecorded>>,
+    /// How many events `recording` records, and how many it may.
+    recorded_now: usize,
+    most_recorded: usize,
     next_checkpoint: u64,
     read_pause: Duration,
     record_pause: Duration,
@@ -105,7 +112,8 @@ impl Partition {
             misplaced: 0,
             reading: None,
             recording: None,
-            batch: Arc::default(),
+            recorded_now: 0,
+            most_recorded: MOST_RECORDED,
             read_pause: Duration::ZERO,
             record_pause: Duration::ZERO,
             report: WorkerReport::default(),
@@ -167,7 +175,6 @@ impl Partition {
                 self.take_page(page)
             }
             Some(recorded) = OptionFuture::from(self.recording.as_mut()) => {
-                self.recording = None;
                 self.take_recorded(recorded)
             }
             () = self.lanes.finished() => {

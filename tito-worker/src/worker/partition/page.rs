@@ -1,7 +1,7 @@
 //! Reads a page of a partition, or where to begin.
 
 use tito_core::engine::KeyValue;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::row::StoredRow;
 use tito_core::{Database, Result, Timestamp};
 
@@ -15,24 +15,23 @@ pub(super) struct Page {
     pub(super) asked_millis: u64,
 }
 
-pub(super) async fn read_page(engine: &Database, range: KeyRange, limit: usize) -> Result<Page> {
+pub(super) enum Wanted {
+    /// So many events of a range.
+    Events(KeyRange, usize),
+    /// The checkpoint under a key.
+    Checkpoint(Vec<u8>),
+}
+
+pub(super) async fn read_page(engine: &Database, wanted: Wanted) -> Result<Page> {
     let asked_millis = engine.clock().now_millis();
     let tx = engine.begin().await?;
-    let entries = tx.scan(range, limit).await?;
+    let entries = match wanted {
+        Wanted::Events(range, limit) => tx.scan(range, limit).await?,
+        Wanted::Checkpoint(key) => tx.get(&key).await?.map(|value| (key, value)).into_iter().collect(),
+    };
     let seen = tx.start_timestamp();
     tx.rollback().await;
     Ok(Page { entries, seen, asked_millis })
-}
-
-/// A page of the checkpoint alone.
-pub(super) async fn read_checkpoint(engine: &Database, queue: &str, partition: u16) -> Result<Page> {
-    let key = keys::checkpoint(queue, partition);
-    let asked_millis = engine.clock().now_millis();
-    let tx = engine.begin().await?;
-    let value = tx.get(&key).await?;
-    let seen = tx.start_timestamp();
-    tx.rollback().await;
-    Ok(Page { entries: value.map(|value| (key, value)).into_iter().collect(), seen, asked_millis })
 }
 
 /// The floor of a checkpoint. One that can't be read costs a scan from the beginning, nothing else.

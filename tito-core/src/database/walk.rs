@@ -1,0 +1,187 @@
+//! Walks over ranges of keys, in pages of bounded size.
+
+use std::future::Future;
+use std::ops::AddAssign;
+use std::sync::Arc;
+
+use super::handle::Database;
+use super::transaction::Transaction;
+use crate::engine::{KeyValue, Limits};
+use crate::error::Result;
+use crate::keys::KeyRange;
+use crate::timestamp::Timestamp;
+
+/// How many entries a page has at the most, unless it is told otherwise.
+const PAGE: usize = 200;
+
+/// How many keys a step may write for each entry.
+const KEYS_OF_AN_ENTRY: usize = 4;
+
+/// What is left of a range of keys that is read page by page.
+///
+/// A clone is a place to come back to: a transaction that may be run again walks on with a clone, and gives it back when
+/// it is committed. After an error the walk stands where it stood.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    /// `None` at the end.
+    rest: Option<KeyRange>,
+    size: PageSize,
+}
+
+/// How much of a range is dealt with at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct PageSize {
+    entries: usize,
+    bytes: usize,
+}
+
+impl PageSize {
+    /// At most so many entries, at least one, of any size.
+    pub fn entries(entries: usize) -> Self {
+        Self { entries: entries.max(1), bytes: usize::MAX }
+    }
+
+    /// As much as one transaction can write again with room to spare, and at most 200 entries.
+    pub fn within(limits: &Limits) -> Self {
+        Self {
+            entries: (limits.transaction_keys / KEYS_OF_AN_ENTRY).clamp(1, PAGE),
+            bytes: limits.transaction_bytes / 2,
+        }
+    }
+
+    /// How many of the first entries make a page, given the bytes of each; one at least, if there is one.
+    pub fn first_of(self, sizes: impl Iterator<Item = usize>) -> usize {
+        let mut bytes = 0_usize;
+        let within = sizes.take(self.entries).enumerate().take_while(|(index, size)| {
+            bytes = bytes.saturating_add(*size);
+            bytes <= self.bytes || *index == 0
+        });
+        within.count()
+    }
+}
+
+impl Walk {
+    /// All of a range, in pages of at most 200 entries.
+    pub fn over(range: KeyRange) -> Self {
+        let rest = (!range.is_empty()).then_some(range);
+        Self { rest, size: PageSize::entries(PAGE) }
+    }
+
+    /// In pages of another size.
+    #[must_use]
+    pub fn in_pages(mut self, size: PageSize) -> Self {
+        self.size = size;
+        self
+    }
+
+    /// What is left of it within a range.
+    #[must_use]
+    pub fn within(mut self, range: KeyRange) -> Self {
+        self.rest = self.rest.map(|rest| rest.intersection(range)).filter(|rest| !rest.is_empty());
+        self
+    }
+
+    /// Where it goes on; `None` at the end.
+    pub fn position(&self) -> Option<&[u8]> {
+        self.rest.as_ref().map(|rest| rest.start.as_slice())
+    }
+
+    /// Whether nothing is left.
+    pub fn is_over(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// Passes over what lies before `key`.
+    pub fn skip_to(&mut self, key: Vec<u8>) {
+        self.rest = self.rest.take().map(|rest| rest.not_before(key)).filter(|rest| !rest.is_empty());
+    }
+
+    /// The next page as a transaction sees it; `None` at the end. Costs one scan.
+    ///
+    /// # Errors
+    /// Those of the scan.
+    pub async fn next_in(&mut self, tx: &Transaction) -> Result<Option<Vec<KeyValue>>> {
+        let Some(rest) = self.rest.clone() else { return Ok(None) };
+        let mut page = tx.scan(rest.clone(), self.size.entries).await?;
+        let found = page.len();
+        page.truncate(self.size.first_of(page.iter().map(|(key, value)| key.len() + value.len())));
+        let is_last = page.len() == found && found < self.size.entries;
+        let last = page.last().filter(|_| !is_last);
+        self.rest = last.map(|(last, _)| rest.after(last)).filter(|rest| !rest.is_empty());
+        Ok((!page.is_empty()).then_some(page))
+    }
+
+    /// The next page at a snapshot of its own, so that a long walk holds none for long, and when it was read; `None` at
+    /// the end.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn next(&mut self, database: &Database) -> Result<Option<(Vec<KeyValue>, Timestamp)>> {
+        if self.is_over() {
+            return Ok(None);
+        }
+        let tx = database.begin().await?;
+        let page = self.next_in(&tx).await;
+        let seen = tx.start_timestamp();
+        tx.rollback().await;
+        Ok(page?.map(|page| (page, seen)))
+    }
+
+    /// All that is left, as a transaction sees it.
+    ///
+    /// # Errors
+    /// Those of the scans.
+    pub async fn rest_in(mut self, tx: &Transaction) -> Result<Vec<KeyValue>> {
+        let mut all = Vec::new();
+        while let Some(page) = self.next_in(tx).await? {
+            all.extend(page);
+        }
+        Ok(all)
+    }
+}
+
+/// Hands all entries of a range to `step`, in order, each transaction a page of them, and returns the sum of what the
+/// steps came to. A page has as many entries as can be written again with room to spare.
+///
+/// # Errors
+/// Those of the steps and of the engine; what was done by then stays done.
+pub async fn walk_in_steps<T, F, Fut>(database: &Database, range: KeyRange, step: F) -> Result<T>
+where
+    T: Default + AddAssign + Send,
+    F: Fn(Transaction, Vec<KeyValue>) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<T>> + Send,
+{
+    // Shared and not borrowed: futures that hold closures which borrow can't be spawned.
+    let step = Arc::new(step);
+    let mut walk = Walk::over(range).in_pages(PageSize::within(database.limits()));
+    let mut total = T::default();
+    while !walk.is_over() {
+        let (from, step) = (walk.clone(), step.clone());
+        let transaction = database.transaction(|tx| async move {
+            let mut walk = from;
+            let done = match walk.next_in(&tx).await? {
+                Some(page) => step(tx, page).await?,
+                None => T::default(),
+            };
+            Ok((walk, done))
+        });
+        // On the heap, as calls are made of many of these.
+        let (rest, done) = Box::pin(transaction).await?;
+        walk = rest;
+        total += done;
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_cut_by_bytes_but_never_to_nothing() {
+        let of = |bytes| PageSize { entries: 9, bytes }.first_of([3, 5, 1].into_iter());
+        assert_eq!([0, 3, 8, 9, 99].map(of), [1, 1, 2, 3, 3]);
+        assert_eq!(PageSize { entries: 2, bytes: 99 }.first_of([3, 5, 1].into_iter()), 2);
+        assert_eq!(PageSize { entries: 2, bytes: 99 }.first_of(std::iter::empty()), 0);
+    }
+}

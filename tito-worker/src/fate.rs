@@ -1,0 +1,78 @@
+//! What becomes of an event that was handed out.
+
+use std::fmt;
+
+/// What has become of an event that was handed out, as it was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fate {
+    /// It is done and deleted.
+    Done,
+    /// The attempt has failed; it is tried again later.
+    Retried,
+    /// It is handed out again at another time, which is no attempt.
+    Rescheduled,
+    /// It is given up, and moved to the dead letters.
+    Dead,
+    /// It is given up, and deleted as its subscription says.
+    Discarded,
+    /// What was stored was no event, and is moved to the dead letters. No handler has seen it.
+    Malformed,
+    /// It was gone when the outcome was to be recorded: another worker had recorded one first, or it was cancelled.
+    Elsewhere,
+    /// It was moved to the partition where it belongs now. No handler has seen it.
+    Moved,
+    /// Nothing was recorded, and the worker hands it out again: the partition has another owner, the topic was changed,
+    /// it has to wait for an earlier event of its entity, or its batch has failed and is handled again one by one.
+    PutBack,
+    /// Nothing is known to be recorded: the handler was dropped, or the engine failed, before the worker ended. Unless
+    /// the engine has recorded the outcome all the same, the event is handed out again.
+    Unrecorded,
+}
+
+impl Fate {
+    /// All of them, in their order, with their names.
+    pub(crate) const NAMES: [(Self, &str); 10] = [
+        (Self::Done, "done"),
+        (Self::Retried, "retried"),
+        (Self::Rescheduled, "rescheduled"),
+        (Self::Dead, "dead"),
+        (Self::Discarded, "discarded"),
+        (Self::Malformed, "malformed"),
+        (Self::Elsewhere, "elsewhere"),
+        (Self::Moved, "moved"),
+        (Self::PutBack, "put_back"),
+        (Self::Unrecorded, "unrecorded"),
+    ];
+
+    /// The name in metrics and spans: the variant's in snake case.
+    pub const fn as_str(self) -> &'static str {
+        Self::NAMES[self as usize].1
+    }
+
+    /// Whether the event is stored again, to be handled later.
+    pub(crate) fn is_put_off(self) -> bool {
+        matches!(self, Self::Retried | Self::Rescheduled)
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_has_every_fate() {
+        let guide = include_str!("../../docs/guide/observability.md");
+        for (index, (fate, name)) in Fate::NAMES.into_iter().enumerate() {
+            assert_eq!((fate as usize, fate.as_str()), (index, name));
+            assert_eq!(format!("{fate:?}").to_lowercase(), name.replace('_', ""));
+            assert!(guide.contains(&format!("| `{fate}` |")), "{fate} is not in the guide");
+        }
+    }
+}

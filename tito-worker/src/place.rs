@@ -1,0 +1,105 @@
+//! Where the rows of events lie, and how one gets to another place.
+
+use std::sync::Arc;
+
+use tito_core::engine::Signal;
+use tito_core::event::{TitoEvent, Topic, event_id};
+use tito_core::keys::{self, KeyRange};
+use tito_core::{Result, Transaction};
+use uuid::Uuid;
+
+/// What a row of an event says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It has not been done.
+    Pending,
+    /// It was given up.
+    Dead,
+    /// It was done, and is kept as history.
+    Done,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Pending, Self::Dead, Self::Done];
+
+    /// All rows of the kind in a queue.
+    pub(crate) fn of_queue(self, queue: &str) -> KeyRange {
+        match self {
+            Self::Pending => keys::events_of_queue(queue),
+            Self::Dead => keys::dead_events(queue),
+            Self::Done => keys::done_events(queue),
+        }
+    }
+
+    /// Those of one partition.
+    pub(crate) fn of_partition(self, queue: &str, partition: u16) -> KeyRange {
+        match self {
+            Self::Pending => keys::events_of_partition(queue, partition),
+            Self::Dead => keys::dead_events_of_partition(queue, partition),
+            Self::Done => keys::done_events_of_partition(queue, partition),
+        }
+    }
+}
+
+/// Where a row of an event lies within its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) kind: Kind,
+    pub(crate) partition: u16,
+    /// When it falls due, was given up or was done.
+    pub(crate) second: i64,
+    pub(crate) id: Uuid,
+}
+
+impl Place {
+    /// Where an event belongs that is to be handled.
+    pub(crate) fn of(event: &TitoEvent, topic: &Topic) -> Self {
+        let partition = topic.partition_of(&event.entity);
+        Self { kind: Kind::Pending, partition, second: event.timestamp, id: event.id }
+    }
+
+    /// What the key of a row says; `None` for one that Tito does not write.
+    pub(crate) fn parse(kind: Kind, key: &[u8]) -> Option<Self> {
+        keys::parse_event(key).map(|place| Self {
+            kind,
+            partition: place.partition,
+            second: place.seconds,
+            id: place.id,
+        })
+    }
+
+    pub(crate) fn key(&self, queue: &str) -> Vec<u8> {
+        let build = match self.kind {
+            Kind::Pending => keys::event,
+            Kind::Dead => keys::dead_event,
+            Kind::Done => keys::done_event,
+        };
+        build(queue, self.partition, self.second, self.id)
+    }
+}
+
+/// The id in the key of a row; a new one where the key has none.
+pub(crate) fn id_of(tx: &Transaction, key: &[u8]) -> Uuid {
+    keys::parse_event_second_and_id(key)
+        .map_or_else(|| event_id(tx.start_timestamp(), tx.next_event_number(), fastrand::u64(..)), |(_, id)| id)
+}
+
+/// Stores the row of an event, in the place of the one under `instead_of` if there is one, and tells the workers of this
+/// process once the transaction is committed if it is to be handled.
+pub(crate) async fn put(
+    tx: &Transaction,
+    queue: &Arc<str>,
+    place: Place,
+    row: Vec<u8>,
+    instead_of: Option<&[u8]>,
+) -> Result<()> {
+    let key = place.key(queue);
+    if let Some(old) = instead_of.filter(|old| *old != key) {
+        tx.delete(old.to_vec()).await?;
+    }
+    tx.put(key.clone(), row).await?;
+    if place.kind == Kind::Pending {
+        tx.outbox().announce(Announcement { event_type: queue.clone(), partition: place.partition, key });
+    }
+    Ok(())
+}

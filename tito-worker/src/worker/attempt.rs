@@ -1,0 +1,241 @@
+//! One run of a handler, for events that were taken together, and what it comes to.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+
+use futures::future::{Either, select};
+use futures::{FutureExt, poll};
+use tito_core::event::TitoEvent;
+use tito_core::panics;
+
+use super::decide::{Ended, LONGEST_ERROR};
+use super::lanes::Few;
+use super::runner::{Delivery, Runner};
+use super::turns::Turns;
+use crate::fate::Fate;
+use crate::handler::{Handler, PlainHandler};
+use crate::observe::{Run, Watched};
+use crate::policy::Order;
+
+/// What is left to do with an event when its handler has run.
+pub(super) enum Verdict {
+    /// What becomes of it is to be decided and recorded with the acknowledgement.
+    Ended(Ended),
+    /// The handler's own transaction has recorded it.
+    Recorded { fate: Fate, error: Option<String> },
+    /// Nothing was done: the partition has another owner, or the order in which its events were read is out of date.
+    Fenced {
+        /// The earliest revision of the topic under which one of the events that were handled together was read.
+        revision: u64,
+    },
+    /// Nothing was done, as an earlier event of the entity has failed.
+    NotBegun,
+}
+
+impl Verdict {
+    /// Whether later events of the entity have to wait.
+    pub(super) fn holds_up(&self, order: Order) -> bool {
+        match self {
+            Self::Ended(ended) => order.waits_for_recording(ended.may_be_put_off()),
+            Self::Recorded { fate, .. } => order.waits_after(*fate),
+            Self::Fenced { .. } | Self::NotBegun => true,
+        }
+    }
+}
+
+/// An event whose handler has run, and who is still to be told what becomes of it.
+pub(super) struct Ran {
+    pub(super) verdict: Verdict,
+    pub(super) watched: Watched,
+}
+
+impl Ran {
+    /// Tells what is known already.
+    fn new(verdict: Verdict, watched: Watched) -> Self {
+        let (fate, error) = match &verdict {
+            Verdict::Ended(_) => return Self { verdict, watched },
+            Verdict::Recorded { fate, error } => (*fate, error.as_deref()),
+            Verdict::Fenced { .. } | Verdict::NotBegun => (Fate::PutBack, None),
+        };
+        watched.tell(fate, error);
+        Self { verdict, watched: Watched::default() }
+    }
+
+    /// For an event that no handler has seen.
+    fn unseen(verdict: Verdict) -> Self {
+        Self { verdict, watched: Watched::default() }
+    }
+}
+
+impl Runner {
+    /// Runs the handler for events that were taken together, and says of each what it came to.
+    pub(super) async fn run(&self, deliveries: &[Delivery]) -> Few<Ran> {
+        match AssertUnwindSafe(self.run_all(deliveries)).catch_unwind().await {
+            Ok(ran) => ran,
+            // Not the handler's, which are caught nearer to it: of what observes it, such as a recorder of metrics. Without
+            // a verdict the partition would wait for these events for ever.
+            Err(panic) => {
+                let error = format!("what observes the handler panicked: {}", panics::text_of(panic));
+                tracing::error!(queue = %self.queue, error);
+                let failed = |_| Ran::unseen(Verdict::Ended(Ended::failed(error.clone())));
+                deliveries.iter().map(failed).collect()
+            }
+        }
+    }
+
+    /// A batch that fails is handled again, one by one.
+    async fn run_all(&self, deliveries: &[Delivery]) -> Few<Ran> {
+        let _in_flight = InFlight::new(&self.in_flight, deliveries.len());
+        if let Some(ran) = self.run_together(deliveries).await {
+            return ran;
+        }
+        let mut turns = Turns::new(self.policy.order);
+        let mut all = Few::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let mut ran = None;
+            if turns.has_turn(delivery.entity) {
+                let alone = self.run_together(std::slice::from_ref(delivery)).await;
+                ran = alone.and_then(|mut ran| ran.pop());
+            }
+            let ran = ran.unwrap_or_else(|| Ran::unseen(Verdict::NotBegun));
+            turns.note(delivery.entity, &ran.verdict);
+            all.push(ran);
+        }
+        all
+    }
+
+    /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. Whatever of
+    /// the handler's panics, be it its error when it is written out, fails this attempt and nothing else.
+    async fn run_together(&self, deliveries: &[Delivery]) -> Option<Few<Ran>> {
+        let decoded: Result<Few<TitoEvent>, _> = deliveries.iter().map(Delivery::decode).collect();
+        let events = match decoded {
+            Ok(events) => events,
+            Err(_) if deliveries.len() > 1 => return None,
+            Err(error) => {
+                tracing::error!(queue = %self.queue, %error, "not an event, set aside");
+                return Some(Few::from([Ran::unseen(Verdict::Ended(Ended::NoEvent))]));
+            }
+        };
+        let hand_out = |(delivery, event): (&Delivery, &TitoEvent)| {
+            self.observe.hand_out(&self.engine, delivery.origin.partition, event)
+        };
+        let runs: Few<Run> = deliveries.iter().zip(&events).map(hand_out).collect();
+        // In here the handler is dropped, too.
+        let run = async { self.limited(pin!(self.run_handler(deliveries, events, &runs))).await };
+        let failed = match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(Some(Ok(verdicts))) => {
+                let ran = runs.into_iter().zip(verdicts).map(|(run, verdict)| Ran::new(verdict, run.end()));
+                return Some(ran.collect());
+            }
+            Ok(Some(Err(failed))) => failed,
+            Ok(None) => Ended::failed(format!("the handler did not end within {:?}", self.timeout)),
+            Err(panic) => Ended::failed(panicked(panic)),
+        };
+        if deliveries.len() > 1 && !matches!(failed, Ended::EngineFailed) {
+            tracing::debug!(queue = %self.queue, events = deliveries.len(), "a batch has failed, handling it one by one");
+            for run in runs {
+                run.end().tell(Fate::PutBack, failed.error(Fate::PutBack));
+            }
+            return None;
+        }
+        let ran = runs.into_iter().map(|run| Ran::new(Verdict::Ended(failed.clone()), run.end()));
+        Some(ran.collect())
+    }
+
+    async fn run_handler(
+        &self,
+        deliveries: &[Delivery],
+        events: Few<TitoEvent>,
+        runs: &[Run],
+    ) -> Result<Few<Verdict>, Ended> {
+        match &self.handler {
+            Handler::Plain(PlainHandler::One(handler)) => {
+                let mut verdicts = Few::with_capacity(deliveries.len());
+                for (event, run) in events.into_iter().zip(runs) {
+                    let handled = run.scope(async { handler(event).await }).await;
+                    let outcome = handled.map_err(|error| Ended::failed(text_of(&*error)))?;
+                    verdicts.push(Verdict::Ended(outcome.into()));
+                }
+                Ok(verdicts)
+            }
+            Handler::Plain(PlainHandler::Batch(handler)) => {
+                let outcomes = handler(events.into_vec()).await.map_err(|error| Ended::failed(text_of(&*error)))?;
+                let mut turns = Turns::new(self.policy.order);
+                let verdict = |(delivery, outcome): (&Delivery, _)| {
+                    // A plain handler can't take back what it did with events whose entity's earlier one was put off, so
+                    // it does it again when it is their turn.
+                    if !turns.has_turn(delivery.entity) {
+                        return Verdict::NotBegun;
+                    }
+                    let verdict = Verdict::Ended(Ended::from(outcome));
+                    turns.note(delivery.entity, &verdict);
+                    verdict
+                };
+                Ok(deliveries.iter().zip(outcomes).map(verdict).collect())
+            }
+            // Boxed, so that plain handlers are not moved about with room for a transaction.
+            Handler::Transactional(handler) => {
+                self.run_in_transaction(handler, deliveries, &events, runs).boxed().await
+            }
+        }
+    }
+
+    /// Drops `run` where it waits when the timeout has passed.
+    async fn limited<T>(&self, mut run: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        let clock = self.engine.clock();
+        let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        let ends = clock.now_millis().saturating_add(millis);
+        // Many handlers end without waiting, and need no timer.
+        if let Poll::Ready(result) = poll!(run.as_mut()) {
+            return Some(result);
+        }
+        match select(run, clock.wait_until(ends)).await {
+            Either::Left((result, _)) => Some(result),
+            Either::Right(_) => None,
+        }
+    }
+}
+
+/// Counts events as being handled until it is dropped.
+struct InFlight<'a> {
+    counter: &'a AtomicU64,
+    events: u64,
+}
+
+impl<'a> InFlight<'a> {
+    fn new(counter: &'a AtomicU64, events: usize) -> Self {
+        let events = events as u64;
+        counter.fetch_add(events, Ordering::Relaxed);
+        Self { counter, events }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(self.events, Ordering::Relaxed);
+    }
+}
+
+/// An error with its causes.
+pub(super) fn text_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source.filter(|_| text.len() < LONGEST_ERROR) {
+        let cause_text = cause.to_string();
+        // Some errors show their source themselves.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> String {
+    format!("the handler panicked: {}", panics::text_of(panic))
+}

@@ -1,0 +1,352 @@
+//! What becomes of an event, decided: the only place that knows.
+
+use std::time::Duration;
+
+use tito_core::event::{FailedAttempt, TitoEvent, Topic};
+use tito_core::row::UnknownMembers;
+use tito_core::{Result, Timestamp, keys};
+use uuid::Uuid;
+
+use crate::fate::Fate;
+use crate::outcome::Outcome;
+use crate::place::{Kind, Place};
+use crate::policy::{Exhausted, Policy};
+
+/// How many failures an event remembers.
+const FAILURES_KEPT: usize = 5;
+
+/// Longer messages of failures are cut, in bytes.
+pub(super) const LONGEST_ERROR: usize = 500;
+
+const ASKED_FOR_ANOTHER: &str = "the handler asked for another attempt";
+const NO_ROOM: &str = "there is no room to put it off";
+
+/// What the handling of an event came to.
+#[derive(Clone, Debug)]
+pub(super) enum Ended {
+    /// The handler has returned.
+    Returned(Outcome),
+    /// The handler has failed, by an error, a panic or its timeout.
+    Failed(String),
+    /// The engine has failed and not the handler.
+    EngineFailed,
+    /// The stored bytes are no event. No handler has seen them.
+    NoEvent,
+    /// It lies in a partition that it no longer belongs to. No handler has seen it.
+    Misplaced,
+}
+
+impl Ended {
+    pub(super) fn failed(error: String) -> Self {
+        Self::Failed(cut(error))
+    }
+
+    /// Whether the event may have to be handled again.
+    pub(super) fn may_be_put_off(&self) -> bool {
+        match self {
+            Self::Returned(Outcome::RetryAfter(_) | Outcome::RescheduleTo(_))
+            | Self::Failed(_)
+            | Self::EngineFailed => true,
+            Self::Returned(Outcome::Done | Outcome::DeadLetter(_)) | Self::NoEvent | Self::Misplaced => false,
+        }
+    }
+
+    /// Why the event has failed or was given up, where its fate is this.
+    pub(super) fn error(&self, fate: Fate) -> Option<&str> {
+        match self {
+            Self::Failed(error) | Self::Returned(Outcome::DeadLetter(error)) => Some(error),
+            Self::Returned(Outcome::RetryAfter(_)) => Some(ASKED_FOR_ANOTHER),
+            _ => (fate == Fate::Dead).then_some(NO_ROOM),
+        }
+    }
+}
+
+impl From<Outcome> for Ended {
+    fn from(outcome: Outcome) -> Self {
+        Self::Returned(match outcome {
+            Outcome::DeadLetter(reason) => Outcome::DeadLetter(cut(reason)),
+            outcome => outcome,
+        })
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > LONGEST_ERROR {
+        let boundary = (0..=LONGEST_ERROR).rev().find(|&at| text.is_char_boundary(at));
+        text.truncate(boundary.unwrap_or(0));
+    }
+    text
+}
+
+/// By what it is decided, beside the event and what its handling came to.
+pub(super) struct Rules<'a> {
+    pub(super) policy: &'a Policy,
+    /// The topic as it is when the fate is recorded.
+    pub(super) topic: &'a Topic,
+    /// The partition in which the event lies.
+    pub(super) partition: u16,
+    /// The event's id, or a new one where its key has none.
+    pub(super) id: Uuid,
+    /// How large a row may be.
+    pub(super) most_bytes: usize,
+    pub(super) now: Timestamp,
+    /// From 0 to 1: the jitter of delays.
+    pub(super) random: f64,
+}
+
+/// What becomes of an event, and the row that there is of it then, if there is one.
+#[derive(Debug, PartialEq)]
+pub(super) struct Decided {
+    pub(super) fate: Fate,
+    pub(super) row: Option<(Place, Vec<u8>)>,
+}
+
+/// Decides what becomes of the event that is stored under `key`.
+pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'_>) -> Result<Decided> {
+    let event = match ended {
+        Ended::Returned(Outcome::Done) => {
+            let is_kept = rules.topic.history_seconds > 0;
+            let row = is_kept.then(|| (rules.place(Kind::Done), stored));
+            return Ok(Decided { fate: Fate::Done, row });
+        }
+        Ended::NoEvent => None,
+        _ => TitoEvent::decode(key, &stored).ok(),
+    };
+    let Some(event) = event else { return Ok(rules.buried(Fate::Malformed, stored)) };
+    // The subscription lags behind the engine's time by its delay, and so do the times that it is given.
+    let delay = rules.policy.delay_seconds;
+    let due_after = |wait| rules.now.seconds_after(wait).saturating_sub(delay).max(0);
+    match ended {
+        Ended::Misplaced => Ok(Decided { fate: Fate::Moved, row: Some((Place::of(&event, rules.topic), stored)) }),
+        Ended::EngineFailed => {
+            let next_second = rules.now.seconds().saturating_add(1).saturating_sub(delay).max(0);
+            rules.put_off(Fate::Rescheduled, event, stored, next_second)
+        }
+        Ended::Returned(Outcome::RescheduleTo(seconds)) => {
+            let second = seconds.saturating_sub(delay).max(due_after(Duration::ZERO));
+            rules.put_off(Fate::Rescheduled, event, stored, second)
+        }
+        Ended::Returned(Outcome::RetryAfter(wait)) => {
+            let event = rules.with_failure(event, ASKED_FOR_ANOTHER);
+            rules.retry(event, stored, due_after(*wait))
+        }
+        Ended::Failed(error) => {
+            let event = rules.with_failure(event, error);
+            let wait = rules.policy.retry.delay(event.attempt, rules.random);
+            rules.retry(event, stored, due_after(wait))
+        }
+        Ended::Returned(Outcome::DeadLetter(reason)) => rules.given_up(rules.with_failure(event, reason), stored),
+        Ended::Returned(Outcome::Done) | Ended::NoEvent => unreachable!("decided above, without a look at the event"),
+    }
+}
+
+impl Rules<'_> {
+    /// Where a row of the event lies that is not to be handled.
+    fn place(&self, kind: Kind) -> Place {
+        Place { kind, partition: self.partition, second: self.now.seconds(), id: self.id }
+    }
+
+    fn buried(&self, fate: Fate, row: Vec<u8>) -> Decided {
+        Decided { fate, row: Some((self.place(Kind::Dead), row)) }
+    }
+
+    fn with_failure(&self, mut event: TitoEvent, error: &str) -> TitoEvent {
+        event.attempt = event.attempt.saturating_add(1);
+        let (attempt, timestamp, unknown) = (event.attempt, self.now.seconds(), UnknownMembers::default());
+        event.failures.push(FailedAttempt { attempt, timestamp, error: error.to_string(), unknown });
+        let surplus = event.failures.len().saturating_sub(FAILURES_KEPT);
+        event.failures.drain(..surplus);
+        event
+    }
+
+    /// What becomes of an event that has failed once more.
+    fn retry(&self, event: TitoEvent, stored: Vec<u8>, second: i64) -> Result<Decided> {
+        match self.policy.exhausted {
+            _ if !self.policy.retry.is_exhausted(event.attempt) => self.put_off(Fate::Retried, event, stored, second),
+            Exhausted::Discard => Ok(Decided { fate: Fate::Discarded, row: None }),
+            Exhausted::DeadLetter => self.given_up(event, stored),
+        }
+    }
+
+    /// An event that is to be handled again at a second is given up if it does not fit any more.
+    fn put_off(&self, fate: Fate, event: TitoEvent, stored: Vec<u8>, second: i64) -> Result<Decided> {
+        let (timestamp, not_before) = (event.timestamp, event.not_before);
+        let again = self.policy.order.put_off(second.min(keys::MAX_EVENT_SECONDS));
+        let event = again.applied_to(event);
+        let row = event.encode()?;
+        if row.len() > self.most_bytes {
+            let event = TitoEvent { timestamp, not_before, ..event };
+            let event = if fate == Fate::Retried { event } else { self.with_failure(event, NO_ROOM) };
+            return self.given_up(event, stored);
+        }
+        Ok(Decided { fate, row: Some((Place::of(&event, self.topic), row)) })
+    }
+
+    /// With no room for the failure the event is kept as it was stored.
+    fn given_up(&self, event: TitoEvent, stored: Vec<u8>) -> Result<Decided> {
+        let row = event.encode()?;
+        Ok(self.buried(Fate::Dead, if row.len() > self.most_bytes { stored } else { row }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::{Order, RetryPolicy};
+
+    const NOW: i64 = 10_000;
+
+    fn ended() -> impl Strategy<Value = Ended> {
+        let wait =
+            (0..5_000_u64).prop_map(|millis| Ended::Returned(Outcome::RetryAfter(Duration::from_millis(millis))));
+        let at = prop_oneof![NOW - 100..NOW + 100, Just(i64::MIN), Just(i64::MAX)];
+        prop_oneof![
+            Just(Ended::Returned(Outcome::Done)),
+            wait,
+            at.prop_map(|second| Ended::Returned(Outcome::RescheduleTo(second))),
+            "[a\u{1}]{0,600}".prop_map(|reason| Ended::from(Outcome::DeadLetter(reason))),
+            "[a\u{1}]{0,600}".prop_map(Ended::failed),
+            Just(Ended::EngineFailed),
+            Just(Ended::NoEvent),
+            Just(Ended::Misplaced),
+        ]
+    }
+
+    fn policy() -> impl Strategy<Value = Policy> {
+        let order = prop_oneof![Just(Order::Relaxed), Just(Order::Strict)];
+        let exhausted = prop_oneof![Just(Exhausted::DeadLetter), Just(Exhausted::Discard)];
+        (1..5_u32, order, exhausted, 0..50_i64).prop_map(|(attempts, order, exhausted, delay_seconds)| Policy {
+            retry: RetryPolicy::default().attempts(attempts),
+            exhausted,
+            order,
+            delay_seconds,
+        })
+    }
+
+    /// An event of the entity `a` that has failed so often, with what a later version stores beside.
+    fn stored(second: i64, attempt: u32, not_before: Option<i64>) -> (Vec<u8>, Vec<u8>) {
+        let id = Uuid::from_u128(7);
+        let failures = (1..=attempt).map(|attempt| format!(r#"{{"attempt":{attempt},"timestamp":1,"error":"no"}}"#));
+        let failures = failures.collect::<Vec<_>>().join(",");
+        let wait = not_before.map(|second| format!(r#","not_before":{second}"#)).unwrap_or_default();
+        let row = format!(
+            r#"{{"id":"{id}","type":"job","entity":"a","action":"b","timestamp":{second},"attempt":{attempt}{wait},
+            "failures":[{failures}],"later":1}}"#
+        );
+        (keys::event("job", 3, second, id), row.into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn every_event_has_one_fate_and_the_row_says_which(
+            ended in ended(),
+            policy in policy(),
+            second in 0..NOW,
+            attempt in 0..7_u32,
+            not_before in proptest::option::of(0..NOW),
+            history_seconds in 0..2_u64,
+            room in prop_oneof![Just(0), 0..4_000_usize],
+            random in 0.0..1.0_f64,
+        ) {
+            let (key, row) = stored(second, attempt, not_before);
+            let before = TitoEvent::decode(&key, &row).unwrap();
+            let topic = Topic { history_seconds, ..Topic::unused() };
+            let rules = Rules {
+                policy: &policy,
+                topic: &topic,
+                partition: 3,
+                id: before.id,
+                most_bytes: row.len() + room,
+                now: Timestamp::from_millis(NOW as u64 * 1_000 + 1),
+                random,
+            };
+            let decided = decide(&key, row.clone(), &ended, &rules).unwrap();
+            let fate = decided.fate;
+            if let Some((place, stored)) = &decided.row {
+                prop_assert!(stored.len() <= rules.most_bytes, "it always fits");
+                let kind = match fate {
+                    Fate::Done => Kind::Done,
+                    Fate::Dead | Fate::Malformed => Kind::Dead,
+                    _ => Kind::Pending,
+                };
+                prop_assert_eq!((place.kind, place.id), (kind, before.id));
+            }
+            let (place, after) = match decided.row {
+                None => (None, None),
+                Some((place, row)) => (Some(place), Some((TitoEvent::decode(&key, &row).unwrap(), row))),
+            };
+            // What may become of it by what its handling came to.
+            let expected: &[Fate] = match &ended {
+                Ended::Returned(Outcome::Done) => &[Fate::Done],
+                Ended::Returned(Outcome::RescheduleTo(_)) | Ended::EngineFailed => &[Fate::Rescheduled, Fate::Dead],
+                Ended::Returned(Outcome::DeadLetter(_)) => &[Fate::Dead],
+                Ended::Returned(Outcome::RetryAfter(_)) | Ended::Failed(_) => {
+                    match (policy.retry.is_exhausted(attempt + 1), policy.exhausted) {
+                        (false, _) => &[Fate::Retried, Fate::Dead],
+                        (true, Exhausted::Discard) => &[Fate::Discarded],
+                        (true, Exhausted::DeadLetter) => &[Fate::Dead],
+                    }
+                }
+                Ended::NoEvent => &[Fate::Malformed],
+                Ended::Misplaced => &[Fate::Moved],
+            };
+            prop_assert!(expected.contains(&fate), "{:?}: {}", ended, fate);
+            if expected.len() > 1 && room > 3_800 {
+                prop_assert_eq!(fate, expected[0], "there was room");
+            }
+            prop_assert!(!fate.is_put_off() || ended.may_be_put_off());
+            prop_assert_eq!(ended.error(fate).is_some(), matches!(fate, Fate::Retried | Fate::Dead | Fate::Discarded));
+            match fate {
+                Fate::Done => prop_assert_eq!(after.map(|(_, row)| row), (history_seconds > 0).then_some(row)),
+                Fate::Discarded => prop_assert_eq!(place, None),
+                Fate::Malformed | Fate::Moved => prop_assert_eq!(after.unwrap().1, row),
+                Fate::Dead => {
+                    let (event, kept) = after.unwrap();
+                    prop_assert_eq!((event.timestamp, event.not_before), (second, not_before), "it is redriven there");
+                    prop_assert!(kept == row || event.attempt == attempt + 1);
+                    prop_assert_eq!(place.unwrap().second, NOW);
+                }
+                _ => {
+                    let (event, _) = after.unwrap();
+                    prop_assert_eq!(event.attempt, attempt + u32::from(fate == Fate::Retried));
+                    prop_assert!(event.failures.len() <= FAILURES_KEPT.max(before.failures.len()));
+                    prop_assert_eq!(&event.unknown, &before.unknown);
+                    let due = match policy.order {
+                        Order::Strict => {
+                            prop_assert_eq!(event.timestamp, second, "it keeps its place");
+                            event.not_before.unwrap()
+                        }
+                        _ => {
+                            prop_assert_eq!(event.not_before, None);
+                            event.timestamp
+                        }
+                    };
+                    prop_assert!(due >= NOW - policy.delay_seconds, "not before the present of its subscription");
+                    prop_assert!(due <= keys::MAX_EVENT_SECONDS);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_event_are_kept_as_they_are() {
+        let policy = Policy {
+            retry: RetryPolicy::default(),
+            exhausted: Exhausted::Discard,
+            order: Order::Relaxed,
+            delay_seconds: 0,
+        };
+        let (id, now) = (Uuid::from_u128(1), Timestamp::from_millis(NOW as u64 * 1_000));
+        let rules =
+            Rules { policy: &policy, topic: &Topic::unused(), partition: 3, id, most_bytes: 9, now, random: 0.5 };
+        let place = Place { kind: Kind::Dead, partition: 3, second: NOW, id };
+        for ended in [Ended::NoEvent, Ended::failed("no".to_string()), Ended::Misplaced] {
+            let decided = decide(b"event:", b"nonsense".to_vec(), &ended, &rules).unwrap();
+            assert_eq!(decided, Decided { fate: Fate::Malformed, row: Some((place, b"nonsense".to_vec())) });
+        }
+    }
+}

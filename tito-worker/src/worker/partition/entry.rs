@@ -1,0 +1,172 @@
+//! What to do with an entry of a page.
+
+use tito_core::event::{EventHead, Topic, started_at};
+use tito_core::{KeyText, Timestamp};
+
+use crate::policy::Order;
+use crate::worker::blocked::Blocked;
+use crate::worker::held::{Held, Slot};
+use crate::worker::lanes::{Entity, entity_of};
+use crate::worker::reader::End;
+
+/// What a partition goes by when it takes in a page.
+pub(super) struct View<'a> {
+    pub(super) order: Order,
+    pub(super) topic: &'a Topic,
+    pub(super) partition: u16,
+    /// When the page was read.
+    pub(super) seen: Timestamp,
+    /// The present of the subscription, in Unix seconds.
+    pub(super) present: i64,
+    /// Of what began since then, nothing is handed out before another look at what may have been committed meanwhile.
+    pub(super) looks_back_from: Option<Timestamp>,
+}
+
+/// What to do with an entry that is taken in.
+#[derive(Debug, PartialEq)]
+pub(super) enum Entry {
+    /// It is being dealt with already.
+    Held,
+    NoEvent,
+    /// It waits for an earlier one of its entity, or for its entity's move to another partition.
+    Waits,
+    /// It keeps the later ones of its entity waiting until a second.
+    WaitsUntil {
+        entity: Entity,
+        until: i64,
+    },
+    /// It has kept its place, and does not keep it any more.
+    PutOff {
+        until: i64,
+    },
+    /// It belongs to another partition.
+    Misplaced,
+    Due {
+        entity: Entity,
+    },
+}
+
+impl View<'_> {
+    /// Whether the page ends before an entry, whose slot is this if its key has one.
+    pub(super) fn ends_before(&self, slot: Option<Slot>, held: &Held) -> Option<End> {
+        if let Some(slot) = slot {
+            if slot.second > self.present {
+                return Some(End::NotDue(slot.second));
+            }
+            // An id that no clock has given, later than the page, would have it look back for ever.
+            let start = started_at(slot.id);
+            if start <= self.seen && self.looks_back_from.is_some_and(|from| start >= from) {
+                return Some(End::LooksBack);
+            }
+        }
+        held.is_full().then_some(End::NoRoom)
+    }
+
+    pub(super) fn entry(&self, key: &[u8], row: &[u8], slot: Option<Slot>, held: &Held, blocked: &Blocked) -> Entry {
+        if held.is_held(&slot.unwrap_or_else(|| Slot::of(key))) {
+            return Entry::Held;
+        }
+        // One with the id of another would be stored in its place when it is tried again.
+        let head = EventHead::decode(key, row).ok().filter(|head| slot.is_some_and(|slot| slot.id == head.id));
+        let Some(head) = head else {
+            tracing::error!(key = %KeyText::from(key), "not an event, set aside");
+            return Entry::NoEvent;
+        };
+        let entity = entity_of(&head.entity);
+        let keeps_place = self.order.keeps_places();
+        if keeps_place && (blocked.holds_up(entity, key) || self.topic.is_moving(&head.entity)) {
+            return Entry::Waits;
+        }
+        match head.not_before.filter(|until| *until > self.present) {
+            Some(until) if keeps_place => Entry::WaitsUntil { entity, until },
+            Some(until) => Entry::PutOff { until },
+            // While the number of partitions changes, whoever changes it moves what lies in the wrong ones.
+            None if self.topic.resized_from.is_none() && self.topic.partition_of(&head.entity) != self.partition => {
+                Entry::Misplaced
+            }
+            None => Entry::Due { entity },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tito_core::event::event_id;
+    use tito_core::keys;
+
+    use super::*;
+
+    const PRESENT: i64 = 1_000;
+
+    fn view(order: Order, topic: &Topic) -> View<'_> {
+        let seen = Timestamp::from_millis(PRESENT as u64 * 1_000 + 999);
+        View { order, topic, partition: topic.partition_of("a"), seen, present: PRESENT, looks_back_from: None }
+    }
+
+    /// The key of an event that was published at a second and is due at another, and its row.
+    fn event(published: i64, due: i64, not_before: Option<i64>) -> (Vec<u8>, Vec<u8>) {
+        let id = event_id(Timestamp::from_millis(published as u64 * 1_000), 1, 0);
+        let wait = not_before.map(|second| format!(r#","not_before":{second}"#)).unwrap_or_default();
+        let row = format!(r#"{{"id":"{id}","type":"job","entity":"a","action":"b","timestamp":{due}{wait}}}"#);
+        (keys::event("job", 0, due, id), row.into_bytes())
+    }
+
+    fn entry(view: &View<'_>, (key, row): &(Vec<u8>, Vec<u8>), held: &Held, blocked: &Blocked) -> Entry {
+        view.entry(key, row, Slot::parse(key), held, blocked)
+    }
+
+    #[test]
+    fn a_page_ends_where_the_future_begins() {
+        let topic = Topic::unused();
+        let view = view(Order::Relaxed, &topic);
+        let ends = |due| view.ends_before(Slot::parse(&event(900, due, None).0), &Held::default());
+        assert_eq!((ends(PRESENT), ends(PRESENT + 1)), (None, Some(End::NotDue(PRESENT + 1))));
+        assert_eq!(view.ends_before(None, &Held::default()), None);
+    }
+
+    #[test]
+    fn a_page_ends_before_what_began_during_the_pass() {
+        let topic = Topic::unused();
+        let from = Timestamp::from_millis(950_000);
+        let view = View { looks_back_from: Some(from), ..view(Order::Strict, &topic) };
+        let ends = |published| view.ends_before(Slot::parse(&event(published, 990, None).0), &Held::default());
+        assert_eq!((ends(949), ends(950), ends(1_001)), (None, Some(End::LooksBack), None));
+    }
+
+    #[test]
+    fn what_is_to_be_done_with_an_entry_follows_from_the_order() {
+        let topic = Topic::unused();
+        let (held, entity) = (Held::default(), entity_of("a"));
+        let mut blocked = Blocked::default();
+        let (due, waiting) = (event(1, 900, None), event(1, 900, Some(PRESENT + 5)));
+        for order in [Order::Relaxed, Order::Strict] {
+            let view = view(order, &topic);
+            assert_eq!(entry(&view, &due, &held, &blocked), Entry::Due { entity });
+            let over = event(1, 900, Some(PRESENT));
+            assert_eq!(entry(&view, &over, &held, &blocked), Entry::Due { entity });
+            let elsewhere = View { partition: topic.partition_of("a") + 1, ..view };
+            assert_eq!(entry(&elsewhere, &due, &held, &blocked), Entry::Misplaced);
+        }
+        let (relaxed, strict) = (view(Order::Relaxed, &topic), view(Order::Strict, &topic));
+        assert_eq!(entry(&relaxed, &waiting, &held, &blocked), Entry::PutOff { until: PRESENT + 5 });
+        assert_eq!(entry(&strict, &waiting, &held, &blocked), Entry::WaitsUntil { entity, until: PRESENT + 5 });
+        blocked.block(entity, waiting.0, PRESENT + 5);
+        let later = event(2, 901, None);
+        assert_eq!(entry(&strict, &later, &held, &blocked), Entry::Waits);
+        assert_eq!(entry(&relaxed, &later, &held, &blocked), Entry::Due { entity });
+    }
+
+    #[test]
+    fn what_is_held_or_no_event_is_not_handed_out() {
+        let topic = Topic::unused();
+        let view = view(Order::Strict, &topic);
+        let (mut held, blocked) = (Held::default(), Blocked::default());
+        let (key, row) = event(1, 900, None);
+        for row in [&b"nonsense"[..], &event(2, 900, None).1] {
+            assert_eq!(view.entry(&key, row, Slot::parse(&key), &held, &blocked), Entry::NoEvent);
+        }
+        assert_eq!(view.entry(b"event:", &row, None, &held, &blocked), Entry::NoEvent);
+        held.hold(Slot::of(&key), 1);
+        assert_eq!(view.entry(&key, &row, Slot::parse(&key), &held, &blocked), Entry::Held);
+    }
+}

@@ -1,0 +1,160 @@
+//! When to read again what lies behind the cursor, as something may have been committed there.
+
+use std::time::Duration;
+
+/// The recent past is read again this often, unless the engine tells of every commit.
+const RECENT_EVERY: u64 = 1_000;
+const RECENT: i64 = 2;
+/// All that a transaction could still commit into is read again this often.
+const WINDOW_EVERY: u64 = 15_000;
+/// The whole partition is read again this often.
+const SWEEP_EVERY: u64 = 600_000;
+/// Polls of an idle partition for events of other processes.
+const SHORTEST_POLL: u64 = 10;
+const LONGEST_POLL: u64 = 500;
+
+/// From where on to read again.
+#[derive(Debug, PartialEq)]
+pub(super) enum Back {
+    ToTheBeginning,
+    /// A second.
+    To(i64),
+}
+
+pub(in crate::worker) struct Revisits {
+    /// Whole seconds that a commit can land behind its transaction's start.
+    pub(super) window_seconds: i64,
+    /// From the widest to the narrowest.
+    all: Vec<Revisit>,
+    /// `None` where this process hears of every commit.
+    polls: Option<Polls>,
+}
+
+#[derive(Clone, Copy)]
+struct Revisit {
+    every: u64,
+    next: u64,
+    /// How many seconds it goes back from `seen`; `None` to the beginning.
+    reach: Option<i64>,
+    /// What the engine's time was at the latest one, in seconds. What was committed since cannot lie further before than
+    /// its transaction was old.
+    seen: i64,
+}
+
+impl Revisit {
+    /// A clock that was set back doesn't keep the worker from reading until it is where it was.
+    fn is_due(&mut self, now_millis: u64) -> bool {
+        self.next = self.next.min(now_millis + self.every);
+        now_millis >= self.next
+    }
+}
+
+struct Polls {
+    every: u64,
+    next: u64,
+}
+
+impl Revisits {
+    /// Begins at the engine's time `seen`, in seconds.
+    pub(in crate::worker) fn new(
+        max_transaction_age: Duration,
+        is_only_writer: bool,
+        now_millis: u64,
+        seen: i64,
+    ) -> Self {
+        let window_seconds = max_transaction_age.as_secs() as i64 + 2;
+        let revisit = |every, reach| Revisit { every, next: now_millis + every, reach, seen };
+        let mut all = vec![revisit(SWEEP_EVERY, None), revisit(WINDOW_EVERY, Some(window_seconds))];
+        if !is_only_writer {
+            all.push(revisit(RECENT_EVERY, Some(RECENT)));
+        }
+        let polls = (!is_only_writer).then_some(Polls { every: SHORTEST_POLL, next: now_millis + SHORTEST_POLL });
+        Self { window_seconds, all, polls }
+    }
+
+    /// Has everything read as soon as it is asked, for a reader that does not begin at the beginning.
+    pub(super) fn sweep_now(&mut self) {
+        self.all[0].next = 0;
+    }
+
+    /// Whether to go back, given the engine's time as it was last seen. A wider one takes the place of the narrower ones.
+    pub(super) fn due(&mut self, now_millis: u64, seen: i64) -> Option<Back> {
+        let due = self.all.iter_mut().position(|revisit| revisit.is_due(now_millis))?;
+        let Revisit { reach, seen: seen_then, .. } = self.all[due];
+        for revisit in &mut self.all[due..] {
+            *revisit = Revisit { next: now_millis + revisit.every, seen, ..*revisit };
+        }
+        Some(reach.map_or(Back::ToTheBeginning, |reach| Back::To((seen_then - reach).max(0))))
+    }
+
+    /// Whether to look for events of other processes.
+    pub(super) fn is_poll_due(&mut self, now_millis: u64) -> bool {
+        self.polls.as_mut().is_some_and(|polls| {
+            polls.next = polls.next.min(now_millis + LONGEST_POLL);
+            now_millis >= polls.next
+        })
+    }
+
+    /// Notes that a page was read, and whether it had anything new.
+    pub(super) fn note_page(&mut self, is_news: bool, now_millis: u64) {
+        let Some(polls) = &mut self.polls else { return };
+        polls.every = if is_news { SHORTEST_POLL } else { (polls.every * 2).min(LONGEST_POLL) };
+        // Jitter keeps a fleet of workers from polling together.
+        polls.next = now_millis + fastrand::u64(polls.every / 2..=polls.every);
+    }
+
+    /// When something is due next.
+    pub(super) fn next_millis(&self) -> u64 {
+        let polls = self.polls.as_ref().map(|polls| polls.next);
+        self.all.iter().map(|revisit| revisit.next).chain(polls).min().unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGIN: u64 = 1_000_000;
+
+    fn revisits(is_only_writer: bool) -> Revisits {
+        Revisits::new(Duration::from_secs(10), is_only_writer, BEGIN, 1_000)
+    }
+
+    #[test]
+    fn the_recent_past_is_read_often_and_the_window_now_and_then() {
+        let mut revisits = revisits(false);
+        assert_eq!(revisits.due(BEGIN + RECENT_EVERY - 1, 1_000), None);
+        assert_eq!(revisits.due(BEGIN + RECENT_EVERY, 1_001), Some(Back::To(998)));
+        assert_eq!(revisits.due(BEGIN + RECENT_EVERY, 1_001), None);
+        // From where the window was last read, whatever was read of the recent past meanwhile.
+        assert_eq!(revisits.due(BEGIN + WINDOW_EVERY, 1_015), Some(Back::To(988)));
+        assert_eq!(revisits.due(BEGIN + WINDOW_EVERY + RECENT_EVERY, 1_016), Some(Back::To(1_013)));
+        assert_eq!(revisits.due(BEGIN + SWEEP_EVERY, 1_600), Some(Back::ToTheBeginning));
+        assert_eq!(revisits.due(BEGIN + SWEEP_EVERY, 1_600), None, "which was read with it");
+    }
+
+    #[test]
+    fn who_hears_of_every_commit_looks_for_none() {
+        let mut revisits = revisits(true);
+        assert_eq!(revisits.due(BEGIN + RECENT_EVERY, 1_001), None);
+        assert!(!revisits.is_poll_due(BEGIN + LONGEST_POLL));
+        assert_eq!(revisits.next_millis(), BEGIN + WINDOW_EVERY);
+        assert_eq!(revisits.due(BEGIN + WINDOW_EVERY, 1_015), Some(Back::To(988)));
+    }
+
+    #[test]
+    fn a_reader_that_does_not_begin_at_the_beginning_reads_everything_next() {
+        let mut revisits = revisits(true);
+        revisits.sweep_now();
+        assert_eq!(revisits.due(BEGIN, 1_000), Some(Back::ToTheBeginning));
+        assert_eq!(revisits.due(BEGIN, 1_000), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_delays_nothing_for_long() {
+        let mut revisits = revisits(false);
+        assert_eq!(revisits.due(0, 1_000), None);
+        assert_eq!(revisits.due(RECENT_EVERY, 1_000), Some(Back::To(998)));
+        assert!(!revisits.is_poll_due(0) && revisits.is_poll_due(LONGEST_POLL));
+    }
+}

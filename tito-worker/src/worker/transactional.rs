@@ -1,0 +1,122 @@
+//! Handlers that get the transaction which acknowledges their events.
+
+use tito_core::event::TitoEvent;
+use tito_core::{Result, TitoError, Transaction};
+
+use super::attempt::{Verdict, text_of};
+use super::decide::Ended;
+use super::lanes::Few;
+use super::record::record;
+use super::runner::{Delivery, Runner};
+use super::turns::Turns;
+use crate::fate::Fate;
+use crate::handler::TransactionalHandler;
+use crate::observe::Run;
+
+impl Runner {
+    /// Runs the handler and records what its events came to, all in one transaction.
+    pub(super) async fn run_in_transaction(
+        &self,
+        handler: &TransactionalHandler,
+        deliveries: &[Delivery],
+        decoded: &[TitoEvent],
+        runs: &[Run],
+    ) -> Result<Few<Verdict>, Ended> {
+        let attempt = |tx| self.attempt_in(tx, handler, deliveries, decoded, runs);
+        match self.engine.transaction(attempt).await {
+            Ok(Some(verdicts)) => Ok(verdicts),
+            Ok(None) => {
+                self.source.outdated.notify_one();
+                // The earliest, which is the one at fault: some of them may have been read under a later revision, which
+                // says nothing against it.
+                let revision = deliveries.iter().map(|one| one.origin.revision).min().unwrap_or(0);
+                Ok(deliveries.iter().map(|_| Verdict::Fenced { revision }).collect())
+            }
+            Err(error) => Err(self.transaction_failed(&error, deliveries.len())),
+        }
+    }
+
+    /// `None` if the partition is no longer this worker's, or its order is out of date.
+    async fn attempt_in(
+        &self,
+        tx: Transaction,
+        handler: &TransactionalHandler,
+        deliveries: &[Delivery],
+        decoded: &[TitoEvent],
+        runs: &[Run],
+    ) -> Result<Option<Few<Verdict>>> {
+        let order = self.policy.order;
+        // All of them are of one partition, and were read by one worker that owns it.
+        let Some(origin) = deliveries.first().map(|delivery| &delivery.origin) else { return Ok(Some(Few::new())) };
+        // Read in this transaction, so that of two workers which handle them only one commits.
+        let keys = deliveries.iter().map(|delivery| delivery.key.clone()).collect();
+        let checked = origin.fence.read(&tx, keys).await?;
+        let is_outdated = |delivery: &Delivery| order.is_outdated(delivery.origin.revision, checked.topic.revision);
+        if !checked.is_owned || deliveries.iter().any(is_outdated) {
+            return Ok(None);
+        }
+        let mut stored = Vec::with_capacity(deliveries.len());
+        let mut events = Vec::with_capacity(deliveries.len());
+        let mut scopes = Vec::with_capacity(deliveries.len());
+        for (((delivery, decoded), run), bytes) in deliveries.iter().zip(decoded).zip(runs).zip(checked.events) {
+            let Some(bytes) = bytes else { continue };
+            // Hardly any has changed since it was read, by its progress or another worker.
+            let is_as_read = bytes == delivery.stored;
+            events.push(if is_as_read { decoded.clone() } else { TitoEvent::decode_known(&delivery.key, &bytes)? });
+            scopes.push(run);
+            stored.push((delivery, bytes));
+        }
+        let outcomes = match handler {
+            TransactionalHandler::Batch(_) if events.is_empty() => Vec::new(),
+            TransactionalHandler::Batch(handler) => {
+                handler(events, tx.clone()).await.map_err(TitoError::Application)?
+            }
+            TransactionalHandler::One(handler) => {
+                let mut outcomes = Vec::with_capacity(events.len());
+                for (event, run) in events.into_iter().zip(scopes) {
+                    let handled = run.scope(async { handler(event, tx.clone()).await }).await;
+                    outcomes.push(handled.map_err(TitoError::Application)?);
+                }
+                outcomes
+            }
+        };
+        let mut turns = Turns::new(order);
+        let mut handled = stored.into_iter().zip(outcomes).peekable();
+        let mut verdicts = Few::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let Some(((_, stored), outcome)) = handled.next_if(|((handled, _), _)| handled.key == delivery.key) else {
+                verdicts.push(Verdict::Recorded { fate: Fate::Elsewhere, error: None });
+                continue;
+            };
+            if !turns.has_turn(delivery.entity) {
+                let overtaken = "an event of the batch was put off, and later ones have to wait";
+                return Err(TitoError::Application(overtaken.into()));
+            }
+            let ended = Ended::from(outcome);
+            let fate = record(&tx, self, &checked.topic, origin.partition, &delivery.key, stored, &ended).await?;
+            let verdict = Verdict::Recorded { fate, error: ended.error(fate).map(ToString::to_string) };
+            turns.note(delivery.entity, &verdict);
+            verdicts.push(verdict);
+        }
+        Ok(Some(verdicts))
+    }
+
+    /// What is to become of an event whose transaction did not commit. Where the engine failed and not the handler, no
+    /// attempt is counted.
+    fn transaction_failed(&self, error: &TitoError, events: usize) -> Ended {
+        match error {
+            // One by one they conflict less; together they might for ever.
+            TitoError::RetriesExhausted { source, .. }
+                if events > 1 && matches!(**source, TitoError::Conflict { .. }) =>
+            {
+                Ended::failed(text_of(error))
+            }
+            TitoError::Application(error) => Ended::failed(text_of(&**error)),
+            error if error.is_of_the_engine() || matches!(error, TitoError::RetriesExhausted { .. }) => {
+                tracing::warn!(queue = %self.queue, %error, "a handler's transaction failed, trying again");
+                Ended::EngineFailed
+            }
+            error => Ended::failed(text_of(error)),
+        }
+    }
+}
