@@ -5,12 +5,11 @@
 #![allow(clippy::print_stdout)]
 
 use serde::{Deserialize, Serialize};
-use tito_core::model::TitoModel as Rows;
 use tito_core::prelude::*;
 use tito_core::{BoxError, TitoModel, Transaction};
 use tito_eventstore::{
     Command, Decider, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager, Model, NewEvent,
-    Projection, Projector, View, ViewTransaction,
+    Projection, Projector,
 };
 use tito_worker::prelude::*;
 
@@ -107,14 +106,14 @@ struct Balance {
     cents: u64,
 }
 
-struct Balances(Rows<View, Balance>);
+struct Balances(TitoTable<Balance>);
 
 impl Projector for Balances {
     fn name(&self) -> &str {
         "balances"
     }
 
-    async fn project(&self, event: &Event, tx: &ViewTransaction<Transaction>) -> Result<(), BoxError> {
+    async fn project(&self, event: &Event, tx: &Transaction) -> Result<(), BoxError> {
         let id = event.entity_id();
         let change = match event.data()? {
             AccountEvent::Opened { owner } => {
@@ -158,7 +157,7 @@ async fn write_letter(event: TitoEvent) -> Result<(), BoxError> {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let db = EmbeddedBackend::in_memory().await?;
+    let db = Database::open("memory:").await?;
     let manager = Manager::new(db.clone());
     let bank = manager.create_event_store(EventStoreConfig::new("bank").republish("bank-events")).await?;
     let view = bank.view("balances");

@@ -53,7 +53,7 @@ fn show(question: &str, books: &[Book]) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    let db = EmbeddedBackend::in_memory().await?;
+    let db = Database::open("memory:").await?;
     let books = db.clone().model::<Book>();
     let shelf = [
         book("1", "The Dispossessed", "Le Guin", 1974, &["utopia", "physics"], 2),

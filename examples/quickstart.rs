@@ -1,13 +1,12 @@
 //! Users sign up; what has to follow (a welcome mail, a statistic, a reminder) is written as events in the transaction
 //! that saves them, and done by a worker. Stop it half-way, with Ctrl-C or kill -9, and run it again: it carries on.
 //!
-//! `cargo run --example quickstart`; the data is kept in `./tito-quickstart-data`, or where `TITO_DATA` says.
+//! `cargo run --example quickstart`; the data is kept in `./tito-quickstart-data`, or in the database that `TITO_DB` names.
 //!
-//! `TITO_PD=127.0.0.1:2379 cargo run --example quickstart --features tikv` is the same program on a TiKV cluster, given
-//! the addresses of its PD, with commas between them. Its keys there begin with `quickstart/`.
+//! `TITO_DB=tikv://127.0.0.1:2379/quickstart/ cargo run --example quickstart --features tikv` is the same program on a TiKV
+//! cluster, given the addresses of its PD, with commas between them, and what its keys there begin with.
 #![allow(clippy::print_stdout)]
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -49,34 +48,25 @@ const TOPICS: [&str; 3] = ["welcome", "signup", "reminder"];
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    if let Ok(addresses) = std::env::var("TITO_PD") {
-        return on_tikv(&addresses).await;
-    }
-    let directory = std::env::var_os("TITO_DATA").map_or_else(|| "./tito-quickstart-data".into(), PathBuf::from);
-    let db = EmbeddedBackend::open(&directory).await?;
-    let place = Place { name: directory.display().to_string(), start_over: format!("rm -r {}", directory.display()) };
-    let result = run(db.clone(), place).await;
+    let url = std::env::var("TITO_DB").unwrap_or_else(|_| "./tito-quickstart-data".to_string());
+    let db = Database::open(&url).await?;
+    let start_over = start_over(&db, &url).await?;
+    let result = run(db.clone(), Place { name: url, start_over }).await;
     db.close().await;
     result
 }
 
-#[cfg(feature = "tikv")]
-async fn on_tikv(addresses: &str) -> Result<(), BoxError> {
-    let addresses: Vec<&str> = addresses.split(',').map(str::trim).collect();
-    let name = format!("the TiKV cluster at {}", addresses.join(", "));
-    let db = TiKVBackend::builder(addresses).key_prefix("quickstart/").connect().await?;
-    if std::env::args().any(|argument| argument == "--start-over") {
-        db.clear().await?;
+/// How to begin again. On a cluster that is done here if it was asked for: nobody can remove its directory.
+async fn start_over(db: &Database, url: &str) -> Result<String, TitoError> {
+    #[cfg(feature = "tikv")]
+    if let Some(cluster) = db.backend::<TiKVBackend>() {
+        if std::env::args().any(|argument| argument == "--start-over") {
+            cluster.clear().await?;
+        }
+        return Ok("add `-- --start-over` to the command".to_string());
     }
-    let place = Place { name, start_over: "add `-- --start-over` to the command".to_string() };
-    let result = run(db.clone(), place).await;
-    db.close().await;
-    result
-}
-
-#[cfg(not(feature = "tikv"))]
-async fn on_tikv(_addresses: &str) -> Result<(), BoxError> {
-    Err("TITO_PD is set, so build the example with TiKV: cargo run --example quickstart --features tikv".into())
+    let _ = db;
+    Ok(format!("rm -r {url}"))
 }
 
 /// Where the data is.

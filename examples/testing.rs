@@ -92,7 +92,7 @@ fn id_of(event: &TitoEvent) -> &str {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    let app = Orders::new(EmbeddedBackend::in_memory().await?);
+    let app = Orders::new(Database::open("memory:").await?);
     app.place("o1", 1_250).await?;
     let worker = app.worker(|id| {
         println!("warehouse: pack order {id}");

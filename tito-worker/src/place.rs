@@ -99,7 +99,7 @@ pub(crate) async fn put(
     }
     tx.put(key.clone(), row).await?;
     if place.kind == Kind::Pending {
-        tx.outbox().announce(Announcement { event_type: queue.clone(), partition: place.partition, key });
+        tx.signal(Signal { channel: queue.clone(), number: place.partition, payload: key });
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 
 use tito_core::Database;
 use tito_core::tikv::TiKVBackend;
-use tito_testkit::{MockCluster, WithFaults};
+use tito_testkit::MockCluster;
 use tito_worker::PartitionConfig;
 use tokio::sync::watch;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tito_core::clock::{Clock, SystemClock};
 use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
-use tito_testkit::{MockCluster, WithFaults};
+use tito_testkit::MockCluster;
 use tito_worker::PartitionConfig;
 
 use crate::bank::{self, BOUNDARIES, Transfer, account, record};

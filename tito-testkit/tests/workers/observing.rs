@@ -337,7 +337,7 @@ pub async fn a_worker_says_what_it_could_not_record_before_it_ended(db: Database
     let db = FaultEngine::new(db).database();
     publish(&db, ["done", "retried"].map(job)).await;
     let (notes, engine) = (Notes::default(), db.clone());
-    let close = AtHandOut(move || engine.close("the disk is gone"));
+    let close = AtHandOut(move || engine.faults().close("the disk is gone"));
     let [builder, ..] = of_each_kind(&db, two_attempts());
     let report = builder.observe(notes.clone()).observe(close).build().run(std::future::pending()).await;
     assert_eq!((report.done, report.retried), (0, 0));

@@ -2,7 +2,7 @@
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use tito_core::KeyText;
-use tito_core::database::{Walk};
+use tito_core::database::Walk;
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, check_queue_name};
 use tito_core::keys::{self, KeyRange};

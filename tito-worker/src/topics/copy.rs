@@ -15,7 +15,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tito_core::database::{walk_in_steps};
+use tito_core::database::walk_in_steps;
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, queue_name};
 use tito_core::{Database, Result, Transaction, keys};

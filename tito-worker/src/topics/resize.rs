@@ -9,7 +9,7 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tito_core::database::{walk_in_steps};
+use tito_core::database::walk_in_steps;
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, settle_topics};
 use tito_core::{Database, Result, TitoError, Transaction, keys};
