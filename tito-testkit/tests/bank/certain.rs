@@ -1,7 +1,7 @@
 //! Outcomes that are seldom met by chance, brought about one at a time.
 
-use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
 use tito_testkit::MockCluster;
+use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
 
 use crate::bank::{Transfer, account};
 use crate::ledger::Said;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
 use tito_testkit::MockCluster;
+use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
 use tokio::sync::watch;
 
 /// Faults that may strike any call, with how many calls of a hundred thousand each strikes.

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tito_core::clock::{Clock, SystemClock};
-use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
 use tito_testkit::MockCluster;
+use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
 use tito_worker::PartitionConfig;
 
 use crate::bank::{self, BOUNDARIES, Transfer, account, record};

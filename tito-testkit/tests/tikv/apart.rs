@@ -74,8 +74,8 @@ async fn a_keyspace_that_is_not_there_is_an_error_that_names_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_client_s_locks_in_a_keyspace_heal() {
+    use tito_testkit::TestClock;
     use tito_testkit::mock_tikv::{Fault, FaultRule};
-    use tito_testkit::{TestClock, WithFaults};
 
     let clock = TestClock::new();
     let now = clock.shared();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tito_core::prelude::*;
 use tito_core::tikv::TiKVBackend;
 use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
-use tito_testkit::{MockCluster, TemporaryCluster, WithFaults, on_mock_cluster};
+use tito_testkit::{MockCluster, TemporaryCluster, on_mock_cluster};
 
 /// Keys in regions of their own; the first is the primary one.
 const KEYS: [&str; 4] = ["a", "data:user:z", "index:x", "zebra"];

@@ -6,7 +6,7 @@ use tito_core::event::TitoEvent;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_testkit::mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
-use tito_testkit::{Harness, TestClock, WithFaults};
+use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
 
 use crate::support::*;

@@ -7,7 +7,7 @@ use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_core::tikv::{Concurrency, TiKVBackend};
 use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
-use tito_testkit::{EngineSettings, MockCluster, TestClock, WithFaults, on_mock_cluster, on_mock_cluster_with};
+use tito_testkit::{EngineSettings, MockCluster, TestClock, on_mock_cluster, on_mock_cluster_with};
 
 async fn put(db: &Database, key: &str, value: &str) {
     let (key, value) = (key.as_bytes().to_vec(), value.as_bytes().to_vec());
@@ -25,7 +25,7 @@ async fn a_snapshot_whose_versions_were_collected_is_refused_and_not_read_with_h
     assert_eq!(tx.get(b"a").await.unwrap().as_deref(), Some(b"old".as_slice()));
     put(db, "a", "new").await;
     clock.advance(Duration::from_secs(60));
-    assert!(tikv(&db).gc(Duration::from_secs(50)).await.unwrap());
+    assert!(tikv(db).gc(Duration::from_secs(50)).await.unwrap());
     let read = tx.get(b"a").await;
     assert!(matches!(read, Err(TitoError::TransactionTooOld { .. })), "{read:?}");
     let scanned = tx.scan(KeyRange::new("a", "b"), 10).await;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tito_core::prelude::*;
+use tito_testkit::TestClock;
 use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
-use tito_testkit::{TestClock, WithFaults};
 
 use crate::support::*;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_core::tikv::TiKVError;
+use tito_testkit::TestClock;
 use tito_testkit::mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
-use tito_testkit::{TestClock, WithFaults};
 
 use crate::support::*;
 

@@ -69,9 +69,9 @@ mod tests {
 
     use std::time::Duration;
 
+    use tito_core::TitoError;
     use tito_core::embedded::EmbeddedBackend;
     use tito_core::event::TitoEvent;
-    use tito_core::{Database, TitoError};
 
     use super::*;
     use crate::policy::{Order, RetryPolicy, Subscription};

@@ -1,7 +1,6 @@
 //! Rows that can't be read.
 
 use tito_core::keys;
-use tito_core::prelude::*;
 use uuid::Uuid;
 
 use super::support::*;

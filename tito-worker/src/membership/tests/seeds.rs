@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use tito_core::Database;
-use tito_core::embedded::EmbeddedBackend;
 use tito_core::event::Topic;
 use uuid::Uuid;
 

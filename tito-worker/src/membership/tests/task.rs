@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tito_core::Timestamp;
 use tito_core::clock::Clock;
 use tito_core::prelude::*;
 use tokio::sync::watch;
