@@ -365,7 +365,7 @@ pub async fn every_event_that_is_handed_out_is_told_of_once_more<E: TitoEngine>(
             publish(&db, ENTITIES.map(job)).await;
             let notes = Notes::default();
             let report = builder.observe(notes.clone()).build().drain().await.unwrap();
-            let notes = notes.0.lock().unwrap();
+            let notes = notes.0.lock().unwrap().clone();
             let (out, told): (Vec<_>, Vec<_>) = notes.iter().partition(|note| note.ends_with(" out"));
             assert_eq!(out.len(), told.len(), "{notes:?}");
             let of = |fate: &str| told.iter().filter(|note| note.split(' ').nth(2) == Some(fate)).count() as u64;
