@@ -43,7 +43,7 @@ where
 ///
 /// fn worker(db: Database) -> Worker {
 ///     let handler = ServiceBuilder::new().concurrency_limit(8).service_fn(
-///         |(event, tx): (TitoEvent, Transaction)| async move {
+///         |(event, tx): (TitoEvent, tito_core::Transaction)| async move {
 ///             tx.put(format!("seen/{}", event.entity).into_bytes(), Vec::new()).await
 ///         },
 ///     );
