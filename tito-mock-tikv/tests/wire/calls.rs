@@ -315,3 +315,32 @@ async fn a_transaction_is_flushed_bit_by_bit_since_8_0() {
         assert!(errors[0].already_exist.is_some());
     }
 }
+
+/// What a newer client adds to every message changes nothing of what the request means.
+#[tokio::test]
+async fn the_unknown_fields_of_a_newer_client_change_nothing() {
+    fn newer<M: prost::Message + Default>(message: &M) -> M {
+        let mut bytes = message.encode_to_vec();
+        // A field of the number 1000 with two bytes.
+        bytes.extend([0xc2, 0x3e, 2, 7, 7]);
+        M::decode(bytes.as_slice()).unwrap()
+    }
+    let cluster = in_process(1).await;
+    let (mut store, mut context) = Caller::of(&cluster).await.leader().await;
+    context.region_epoch = context.region_epoch.as_ref().map(newer);
+    context.peer = context.peer.as_ref().map(newer);
+    let context = newer(&context);
+    let start = cluster.timestamp();
+    // Twice, as a retry.
+    for _ in 0..2 {
+        let request = newer(&prewrite(&context, start, vec![newer(&put("k", "1"))]));
+        let answer = store.kv_prewrite(request).await.unwrap().into_inner();
+        assert_eq!((answer.region_error, answer.errors), (None, vec![]));
+    }
+    let answer = store.kv_commit(newer(&commit(&context, "k", start, cluster.timestamp()))).await.unwrap().into_inner();
+    assert_eq!((answer.region_error, answer.error), (None, None));
+    let get =
+        GetRequest { context: Some(context), key: b"k".into(), version: cluster.timestamp(), ..Default::default() };
+    let answer = store.kv_get(newer(&get)).await.unwrap().into_inner();
+    assert_eq!((answer.value.as_slice(), answer.unknown_fields), (&b"1"[..], None));
+}
