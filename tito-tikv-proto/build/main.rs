@@ -1,4 +1,5 @@
 //! Compiles the wire messages, which are the project's own, without a system `protoc`.
+#![allow(clippy::print_stdout)]
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
