@@ -115,3 +115,12 @@ fn what_tikv_client_does_not_know_says_since_when_it_is_there() {
     }
     assert!(silent.is_empty(), "{}", silent.join("\n"));
 }
+
+#[test]
+fn every_message_and_enumeration_says_what_it_is() {
+    let ours = ours();
+    let explained =
+        |comment: &str| comment.trim_matches('"').split("Since").next().is_some_and(|words| words.len() > 4);
+    let silent = ours.messages.iter().chain(&ours.enumerations).filter(|(_, comment)| !explained(comment));
+    assert_eq!(silent.map(|(name, _)| name).collect::<Vec<_>>(), Vec::<&String>::new());
+}
