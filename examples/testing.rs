@@ -34,7 +34,7 @@ struct Orders {
 
 impl Orders {
     fn new(db: Database) -> Self {
-        Self { orders: db.clone().model(), db }
+        Self { orders: db.model(), db }
     }
 
     async fn place(&self, id: &str, cents: u64) -> Result<(), TitoError> {

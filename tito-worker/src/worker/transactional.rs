@@ -51,8 +51,8 @@ impl Runner {
         // Read in this transaction, so that of two workers which handle them only one commits.
         let keys = deliveries.iter().map(|delivery| delivery.key.clone()).collect();
         let checked = origin.fence.read(&tx, keys).await?;
-        let is_outdated = |delivery: &Delivery| order.is_outdated(delivery.origin.revision, checked.topic.revision);
-        if !checked.is_owned || deliveries.iter().any(is_outdated) {
+        let is_fenced = |delivery: &Delivery| order.is_fenced(delivery.origin.revision, checked.topic.revision);
+        if !checked.is_owned || deliveries.iter().any(is_fenced) {
             return Ok(None);
         }
         let mut stored = Vec::with_capacity(deliveries.len());
@@ -66,20 +66,23 @@ impl Runner {
             scopes.push(run);
             stored.push((delivery, bytes));
         }
+        // What a handler keeps of it ends with the handler.
+        let lent = tx.lend();
         let outcomes = match handler {
             TransactionalHandler::Batch(_) if events.is_empty() => Vec::new(),
             TransactionalHandler::Batch(handler) => {
-                handler(events, tx.clone()).await.map_err(TitoError::Application)?
+                handler(events, lent.handle()).await.map_err(TitoError::Application)?
             }
             TransactionalHandler::One(handler) => {
                 let mut outcomes = Vec::with_capacity(events.len());
                 for (event, run) in events.into_iter().zip(scopes) {
-                    let handled = run.scope(async { handler(event, tx.clone()).await }).await;
+                    let handled = run.scope(async { handler(event, lent.handle()).await }).await;
                     outcomes.push(handled.map_err(TitoError::Application)?);
                 }
                 outcomes
             }
         };
+        drop(lent);
         let mut turns = Turns::new(order);
         let mut handled = stored.into_iter().zip(outcomes).peekable();
         let mut verdicts = Few::with_capacity(deliveries.len());
