@@ -133,3 +133,72 @@ async fn a_commit_without_writes_delivers_its_signals_and_a_rollback_none() {
     tx.commit().await.unwrap();
     assert_eq!(listener.take(), Some(b"b".to_vec()), "the smallest");
 }
+
+#[tokio::test]
+async fn a_nested_transaction_changes_all_when_it_is_merged_and_nothing_before() {
+    let db = open().await;
+    let listener = db.shared().listen("channel", 0);
+    let tx = db.begin().await.unwrap();
+    tx.put(b"a".to_vec(), b"1".to_vec()).await.unwrap();
+    let nested = tx.nested();
+    nested.delete(b"a".to_vec()).await.unwrap();
+    nested.insert(b"b".to_vec(), b"2".to_vec()).await.unwrap();
+    nested.signal(Signal { channel: "channel".into(), number: 0, payload: b"told".to_vec() });
+    let within = nested.nested();
+    within.put(b"c".to_vec(), b"3".to_vec()).await.unwrap();
+    let keys = || ["a", "b", "c"].map(|key| key.as_bytes().to_vec()).to_vec();
+    let seen = [within.batch_get(keys()).await.unwrap(), nested.batch_get(keys()).await.unwrap()];
+    assert_eq!(seen[0], [None, Some(b"2".to_vec()), Some(b"3".to_vec())]);
+    assert_eq!(seen[1], [None, Some(b"2".to_vec()), None]);
+    assert_eq!(tx.batch_get(keys()).await.unwrap(), [Some(b"1".to_vec()), None, None]);
+    assert_eq!(within.get(b"a").await.unwrap(), None);
+    assert_eq!(within.scan(crate::keys::KeyRange::new("a", "d"), 9).await.unwrap().len(), 2);
+    assert!(matches!(nested.commit().await, Err(TitoError::Application(_))), "it does not commit by itself");
+    within.merge().unwrap();
+    nested.merge().unwrap();
+    assert_ended(nested.put(b"d".to_vec(), vec![]).await);
+    assert_ended(nested.merge());
+    assert_eq!(tx.batch_get(keys()).await.unwrap(), [None, Some(b"2".to_vec()), Some(b"3".to_vec())]);
+    tx.commit().await.unwrap();
+    assert_eq!(listener.take(), Some(b"told".to_vec()));
+}
+
+#[tokio::test]
+async fn a_nested_transaction_that_can_not_be_merged_changes_nothing() {
+    let db = open().await;
+    let tx = db.begin().await.unwrap();
+    tx.put(b"a".to_vec(), b"1".to_vec()).await.unwrap();
+    let nested = tx.nested();
+    nested.put(b"a".to_vec(), b"2".to_vec()).await.unwrap();
+    nested.put(b"b".to_vec(), b"2".to_vec()).await.unwrap();
+    nested.lock_keys(vec![b"l".to_vec()]).await.unwrap();
+    nested.insert(b"z".to_vec(), b"2".to_vec()).await.unwrap();
+    // Another task is quicker.
+    tx.put(b"z".to_vec(), b"1".to_vec()).await.unwrap();
+    assert!(matches!(nested.merge(), Err(TitoError::AlreadyExists { key }) if key.as_bytes() == b"z"));
+    let values = tx.batch_get(["a", "b", "z"].map(|key| key.as_bytes().to_vec()).to_vec()).await.unwrap();
+    assert_eq!(values, [Some(b"1".to_vec()), None, Some(b"1".to_vec())]);
+    // Nothing is locked either: another transaction that locks it is in nobody's way.
+    let other = db.begin().await.unwrap();
+    other.lock_keys(vec![b"l".to_vec()]).await.unwrap();
+    other.commit().await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_inserted_and_deleted_within_must_not_exist_all_the_same() {
+    let db = open().await;
+    db.transaction(|tx| async move { tx.put(b"a".to_vec(), vec![]).await }).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let nested = tx.nested();
+    nested.insert(b"a".to_vec(), vec![]).await.unwrap();
+    nested.delete(b"a".to_vec()).await.unwrap();
+    nested.merge().unwrap();
+    assert!(matches!(tx.commit().await, Err(TitoError::AlreadyExists { .. })));
+    let tx = db.begin().await.unwrap();
+    let nested = tx.nested();
+    nested.delete(b"a".to_vec()).await.unwrap();
+    nested.insert(b"a".to_vec(), b"anew".to_vec()).await.unwrap();
+    nested.merge().unwrap();
+    tx.commit().await.unwrap();
+}

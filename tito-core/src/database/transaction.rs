@@ -27,6 +27,14 @@ pub struct Transaction {
     namespace: Option<Arc<Namespace>>,
     /// Of a handle that was lent, until when it may be used.
     seal: Option<Arc<Seal>>,
+    nested: Option<Arc<Nested>>,
+}
+
+/// What a nested transaction has come to. Dropped before it is merged, it has changed nothing.
+struct Nested {
+    parent: Option<Arc<Nested>>,
+    /// `None` once it was merged.
+    open: Mutex<Option<Open>>,
 }
 
 /// Ends the use of a lent handle, and of those lent by it.
@@ -87,7 +95,7 @@ impl Transaction {
         let start = engine.start_timestamp();
         let state = Mutex::new(State { open: Some(Open::default()), conflict: None });
         let inner = Inner { database, engine, start, state, events: AtomicU32::new(0) };
-        Self { inner: Arc::new(inner), namespace: None, seal: None }
+        Self { inner: Arc::new(inner), namespace: None, seal: None, nested: None }
     }
 
     /// The database that it is a transaction of.
@@ -114,7 +122,7 @@ impl Transaction {
     }
 
     async fn get_stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.with_open(|open| Ok(open.buffer.get(key)))? {
+        match self.written(key)? {
             Some(own) => Ok(own),
             None => self.answered(self.inner.engine.get(key).await),
         }
@@ -225,6 +233,9 @@ impl Transaction {
         if let Some(namespace) = &self.namespace {
             namespace.check_commit()?;
         }
+        if self.nested.is_some() {
+            return Err(TitoError::application("a nested transaction is merged into the one around it, which commits"));
+        }
         self.check_seal()?;
         let Open { buffer, signals } = self.end().ok_or(TitoError::TransactionEnded)?;
         self.own(self.inner.engine.commit(buffer.into_mutations(), signals).await)
@@ -233,7 +244,7 @@ impl Transaction {
     /// Ends the transaction without effect. Does nothing if it has ended.
     pub async fn rollback(&self) {
         // A commit that is under way on another handle is left to itself.
-        if self.check_seal().is_ok() && self.end().is_some() {
+        if self.nested.is_none() && self.check_seal().is_ok() && self.end().is_some() {
             self.inner.engine.rollback().await;
         }
     }
@@ -271,6 +282,32 @@ impl Transaction {
         Self { namespace: Some(namespace), ..self.clone() }
     }
 
+    /// A transaction within this one, for changes that belong together: it reads what this one reads, and what it changes
+    /// waits until it is [merged](Transaction::merge). Dropped before, for an error or as its caller was cancelled, it has
+    /// changed nothing.
+    #[must_use]
+    pub fn nested(&self) -> Self {
+        let nested = Nested { parent: self.nested.clone(), open: Mutex::new(Some(Open::default())) };
+        Self { nested: Some(Arc::new(nested)), ..self.clone() }
+    }
+
+    /// Puts what a nested transaction has changed into the one around it: all of it, or after an error nothing. The nested
+    /// one has ended then. Does nothing to a transaction that is not nested.
+    ///
+    /// # Errors
+    /// [`TitoError::AlreadyExists`], [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
+    pub fn merge(&self) -> Result<()> {
+        let Some(nested) = &self.nested else { return Ok(()) };
+        let Open { buffer, signals } = nested.lock().take().ok_or(TitoError::TransactionEnded)?;
+        let around = Self { nested: nested.parent.clone(), ..self.clone() };
+        let limits = self.inner.database.limits();
+        self.own(around.with_open(|open| {
+            open.buffer.merge(buffer, limits)?;
+            open.signals.append(signals);
+            Ok(())
+        }))
+    }
+
     /// Lends the transaction to somebody else's code, which may keep a handle for longer than it should.
     pub fn lend(&self) -> Lent {
         let seal = Seal { is_sealed: AtomicBool::new(false), parent: self.seal.clone() };
@@ -287,7 +324,26 @@ impl Transaction {
     fn with_open<T>(&self, f: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
         let mut state = self.lock();
         self.check_seal()?;
-        f(state.open.as_mut().ok_or(TitoError::TransactionEnded)?)
+        let open = state.open.as_mut().ok_or(TitoError::TransactionEnded)?;
+        match &self.nested {
+            Some(nested) => f(nested.lock().as_mut().ok_or(TitoError::TransactionEnded)?),
+            None => f(open),
+        }
+    }
+
+    /// The own value of a key: `Some(None)` if it was deleted.
+    fn written(&self, key: &[u8]) -> Result<Option<Option<Vec<u8>>>> {
+        let mut around = self.nested.as_ref();
+        while let Some(nested) = around {
+            let own = nested.lock().as_ref().ok_or(TitoError::TransactionEnded)?.buffer.get(key);
+            if own.is_some() {
+                return Ok(own);
+            }
+            around = nested.parent.as_ref();
+        }
+        let state = self.lock();
+        self.check_seal()?;
+        Ok(state.open.as_ref().ok_or(TitoError::TransactionEnded)?.buffer.get(key))
     }
 
     fn with_signals(&self, f: impl FnOnce(&mut Signals)) {
@@ -301,8 +357,15 @@ impl Transaction {
         });
     }
 
+    /// All own writes. Within a nested transaction that has written something that costs a copy of them.
     fn writes(&self) -> Result<Arc<Writes>> {
-        self.with_open(|open| Ok(open.buffer.writes()))
+        let own = self.with_open(|open| Ok(open.buffer.writes()))?;
+        let Some(nested) = &self.nested else { return Ok(own) };
+        let mut all = Self { nested: nested.parent.clone(), ..self.clone() }.writes()?;
+        if !own.is_empty() {
+            Arc::make_mut(&mut all).extend(own.iter().map(|(key, mutation)| (key.clone(), mutation.clone())));
+        }
+        Ok(all)
     }
 
     /// Where a write goes, if it is to be made.
@@ -362,6 +425,12 @@ impl Transaction {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that holds the lock calls code that could panic half-way through a change.
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Nested {
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -31,6 +31,40 @@ impl WriteBuffer {
         self.replace(key, Mutation { value, must_be_new }, limits)
     }
 
+    /// Makes the changes of another one on top of these, all or none.
+    pub(super) fn merge(&mut self, later: Self, limits: &Limits) -> Result<()> {
+        let (locks, bytes) = (self.locks.len(), self.bytes);
+        let mut replaced = Vec::with_capacity(later.writes.len());
+        let merged = (|| {
+            for (key, Mutation { value, must_be_new }) in Arc::unwrap_or_clone(later.writes) {
+                let before = self.writes.get(&key).cloned();
+                match value {
+                    Some(value) if must_be_new => self.insert(key.clone(), value, limits)?,
+                    // Inserted and deleted again: it must not exist at the commit all the same.
+                    None if must_be_new => {
+                        self.insert(key.clone(), Vec::new(), limits)?;
+                        self.write(key.clone(), None, limits)?;
+                    }
+                    value => self.write(key.clone(), value, limits)?,
+                }
+                replaced.push((key, before));
+            }
+            later.locks.into_iter().try_for_each(|key| self.lock(key, limits))
+        })();
+        if merged.is_err() {
+            let writes = Arc::make_mut(&mut self.writes);
+            for (key, before) in replaced {
+                match before {
+                    Some(before) => writes.insert(key, before),
+                    None => writes.remove(&key),
+                };
+            }
+            self.locks.truncate(locks);
+            self.bytes = bytes;
+        }
+        merged
+    }
+
     /// Whether a write would be taken.
     pub(super) fn check_write(&self, key: &[u8], value_bytes: usize, is_insert: bool, limits: &Limits) -> Result<()> {
         let before = self.writes.get(key);

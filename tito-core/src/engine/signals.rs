@@ -33,6 +33,12 @@ impl Signals {
         self.signals.push(signal);
     }
 
+    /// Adds those of later changes.
+    pub(crate) fn append(&mut self, later: Self) {
+        self.signals.extend(later.signals);
+        self.counts.extend(later.counts);
+    }
+
     /// Raises a counter by one at the commit. `name` tells counters apart.
     pub(crate) fn count(&mut self, name: &Arc<str>, counter: impl FnOnce() -> Counter) {
         match self.counts.last_mut() {

@@ -42,6 +42,13 @@ pub struct NewEvent {
 /// # Errors
 /// [`TitoError::InvalidName`], [`TitoError::InvalidTimestamp`], [`TitoError::LimitExceeded`], and those of the engine.
 pub async fn write_event(tx: &Transaction, event: NewEvent) -> Result<EventReference> {
+    let call = tx.nested();
+    let reference = write_queues(&call, event).await?;
+    call.merge()?;
+    Ok(reference)
+}
+
+async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReference> {
     let (database, start) = (tx.database(), tx.start_timestamp());
     if !(0..=keys::MAX_EVENT_SECONDS).contains(&event.timestamp) {
         return Err(TitoError::InvalidTimestamp { event: event.event_type, seconds: event.timestamp });

@@ -14,9 +14,9 @@ pub(super) const ROWS_OF_A_REQUEST: usize = 128;
 
 /// The rows of model `M` in a database. Clones are cheap.
 ///
-/// Every call works within a transaction of the caller's, and sees what was written in it before. A write that fails
-/// may have put a part of its keys into the transaction: roll it back, as
-/// [`transaction`](crate::Database::transaction) does with the error.
+/// Every call works within a transaction of the caller's, and sees what was written in it before. What it writes, the row
+/// with its index entries and events, enters the transaction as a whole or, after an error or if the call is cancelled,
+/// not at all.
 pub struct TitoTable<M> {
     /// Whether its rows lie in a namespace, which only transactions know.
     pub(super) is_of_a_view: bool,

@@ -23,7 +23,9 @@ impl<M: TitoSchema> TitoTable<M> {
     /// [`TitoError::InvalidTimestamp`] for an event; [`TitoError::Unserializable`]; those of the engine, of which
     /// [`TitoError::LimitExceeded`] also stands for an id that is too long.
     pub async fn insert(&self, row: &M, tx: &Transaction) -> Result<()> {
-        self.insert_row(row, true, tx).await
+        let call = tx.nested();
+        self.insert_row(row, true, &call).await?;
+        call.merge()
     }
 
     /// Replaces the row with this id. Index entries that stay the same are left alone; the values that it gives up in
@@ -33,7 +35,9 @@ impl<M: TitoSchema> TitoTable<M> {
     /// [`TitoError::RowNotFound`] if there is none; [`TitoError::Malformed`] if the stored one can't be read; else as
     /// [`insert`](TitoTable::insert).
     pub async fn update(&self, row: &M, tx: &Transaction) -> Result<()> {
-        self.update_row(row, true, tx).await
+        let call = tx.nested();
+        self.update_row(row, true, &call).await?;
+        call.merge()
     }
 
     /// Inserts the row, or updates it if there is one with its id, and says which of the two it did.
@@ -41,17 +45,19 @@ impl<M: TitoSchema> TitoTable<M> {
     /// # Errors
     /// As [`insert`](TitoTable::insert) and [`update`](TitoTable::update).
     pub async fn upsert(&self, row: &M, tx: &Transaction) -> Result<TitoOperation> {
-        let id = row.id();
-        match self.read(&self.row_key(&id)?, tx).await? {
+        let (call, id) = (tx.nested(), row.id());
+        let operation = match self.read(&self.row_key(&id)?, &call).await? {
             Some(old) => {
-                self.replace(&id, &old, row, true, tx).await?;
-                Ok(TitoOperation::Update)
+                self.replace(&id, &old, row, true, &call).await?;
+                TitoOperation::Update
             }
             None => {
-                self.insert_row(row, true, tx).await?;
-                Ok(TitoOperation::Insert)
+                self.insert_row(row, true, &call).await?;
+                TitoOperation::Insert
             }
-        }
+        };
+        call.merge()?;
+        Ok(operation)
     }
 
     /// Deletes the row with this id and its index entries, and says whether there was one.
@@ -61,7 +67,10 @@ impl<M: TitoSchema> TitoTable<M> {
     /// its key, which the error names, and [`reindex`](TitoTable::reindex) to get rid of such a row); else as
     /// [`insert`](TitoTable::insert).
     pub async fn delete(&self, id: impl Display, tx: &Transaction) -> Result<bool> {
-        self.delete_row(&id.to_string(), true, tx).await
+        let call = tx.nested();
+        let was_there = self.delete_row(&id.to_string(), true, &call).await?;
+        call.merge()?;
+        Ok(was_there)
     }
 
     /// Does what the options say with the row, and returns it: with [`TitoOperation::Delete`] the row with its id is
@@ -70,13 +79,15 @@ impl<M: TitoSchema> TitoTable<M> {
     /// # Errors
     /// As [`insert`](TitoTable::insert), [`update`](TitoTable::update) or [`delete`](TitoTable::delete).
     pub async fn build_with_options(&self, row: M, options: TitoOptions, tx: &Transaction) -> Result<M> {
+        let call = tx.nested();
         match options.operation {
-            TitoOperation::Insert => self.insert_row(&row, options.events, tx).await?,
-            TitoOperation::Update => self.update_row(&row, options.events, tx).await?,
+            TitoOperation::Insert => self.insert_row(&row, options.events, &call).await?,
+            TitoOperation::Update => self.update_row(&row, options.events, &call).await?,
             TitoOperation::Delete => {
-                self.delete_row(&row.id(), options.events, tx).await?;
+                self.delete_row(&row.id(), options.events, &call).await?;
             }
         }
+        call.merge()?;
         Ok(row)
     }
 

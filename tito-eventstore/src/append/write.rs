@@ -26,6 +26,9 @@ pub(super) async fn write(
     new: &[New<'_>],
 ) -> Result<()> {
     let Some((first, _)) = new.first() else { return Ok(()) };
+    // All of it enters the transaction, which may be the application's, or nothing.
+    let call = tx.nested();
+    let tx = &call;
     for (sequence, event) in new {
         let value = event.encode(tx.start_timestamp());
         state.head.bytes = state.head.bytes.saturating_add(value.len() as u64);
@@ -49,7 +52,7 @@ pub(super) async fn write(
     republish::publish(store, tx, definition, new).await?;
     let key = keys::log_event(store.id(), *first);
     tx.signal(Signal { channel: store.channel().clone(), number: 0, payload: key });
-    Ok(())
+    Ok(call.merge()?)
 }
 
 /// The last sequences that have to be written, the first time that they are asked for.

@@ -39,12 +39,14 @@ impl TitoQueue {
     /// engine.
     pub async fn cancel(&self, event: &EventReference, tx: &Transaction) -> Result<bool> {
         let located = locate(&self.engine, tx, event).await?;
+        let call = tx.nested();
         for found in &located {
-            tx.delete(found.key.clone()).await?;
+            call.delete(found.key.clone()).await?;
         }
         if located.iter().any(|found| found.holds_up_until().is_some()) {
-            Topic::raise_revision(tx, &event.event_type).await?;
+            Topic::raise_revision(&call, &event.event_type).await?;
         }
+        call.merge()?;
         Ok(!located.is_empty())
     }
 
@@ -55,10 +57,12 @@ impl TitoQueue {
     /// As [`cancel`](TitoQueue::cancel); [`TitoError::Malformed`](tito_core::TitoError::Malformed).
     pub async fn cancel_unique(&self, event_type: &str, unique_key: &str, tx: &Transaction) -> Result<bool> {
         let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(false) };
-        let is_cancelled = self.cancel(row.event(), tx).await?;
+        let call = tx.nested();
+        let is_cancelled = self.cancel(row.event(), &call).await?;
         if is_cancelled {
-            tx.delete(tito_core::keys::unique_event(event_type, unique_key)).await?;
+            call.delete(tito_core::keys::unique_event(event_type, unique_key)).await?;
         }
+        call.merge()?;
         Ok(is_cancelled)
     }
 }

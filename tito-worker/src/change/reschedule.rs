@@ -32,6 +32,8 @@ impl TitoQueue {
         if located.is_empty() {
             return Ok(None);
         }
+        let call = tx.nested();
+        let tx = &call;
         let topic = Topic::read(tx, &event.event_type).await?;
         let is_copied = topic.groups.values().any(|group| group.copies_before.is_some());
         let is_waited_for = || located.iter().any(|found| found.holds_up_until().is_some());
@@ -48,6 +50,7 @@ impl TitoQueue {
             let moved = Again::PutOff { to: timestamp }.applied_to(stored);
             again::put(tx, &found.queue, &topic, &moved, Some(&found.key)).await?;
         }
+        call.merge()?;
         Ok(Some(EventReference { timestamp, ..event.clone() }))
     }
 
@@ -64,8 +67,10 @@ impl TitoQueue {
         tx: &Transaction,
     ) -> Result<Option<EventReference>> {
         let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(None) };
-        let Some(event) = self.reschedule(row.event(), seconds, tx).await? else { return Ok(None) };
-        row.moved_to(event.clone()).write(tx, event_type, unique_key).await?;
+        let call = tx.nested();
+        let Some(event) = self.reschedule(row.event(), seconds, &call).await? else { return Ok(None) };
+        row.moved_to(event.clone()).write(&call, event_type, unique_key).await?;
+        call.merge()?;
         Ok(Some(event))
     }
 }

@@ -78,6 +78,9 @@ impl TitoQueue {
         let Unique { key: unique_key, window, replaces } = unique;
         let event_type = event.event_type.clone();
         check_window(&event_type, &unique_key, window)?;
+        // The whole call enters the transaction, or nothing of it.
+        let call = tx.nested();
+        let tx = &call;
         let earlier = UniqueRow::read(tx, &event_type, &unique_key).await?.map(|row| row.event().clone());
         let replaced = match earlier {
             Some(earlier) if !replaces => return Ok(Published::Kept(earlier)),
@@ -97,6 +100,7 @@ impl TitoQueue {
         let event = self.publish(event, tx).await?;
         let until = tx.start_timestamp().seconds_after(window);
         UniqueRow::new(event.clone(), until).write(tx, &event_type, &unique_key).await?;
+        call.merge()?;
         Ok(match replaced {
             Some(earlier) => Published::Replaced { event, earlier },
             None => Published::New(event),

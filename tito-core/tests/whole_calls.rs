@@ -1,0 +1,126 @@
+//! What a call writes enters its transaction as a whole or not at all, wherever it is cut off.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+
+use serde::{Deserialize, Serialize};
+use tito_core::event::{NewEvent, write_event};
+use tito_core::keys::KeyRange;
+use tito_core::prelude::*;
+use tito_core::{Result, Transaction};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TitoModel)]
+#[tito(event = "signup")]
+#[tito(event = "mail")]
+struct User {
+    id: String,
+    #[tito(index(name = "by_email", unique))]
+    email: String,
+    #[tito(index)]
+    tags: Vec<String>,
+}
+
+fn user(email: &str) -> User {
+    User { id: "17".to_string(), email: email.to_string(), tags: vec!["a".to_string(), "b".to_string()] }
+}
+
+/// Drops a call when it waits for the `nth` time; false if it came to its end before.
+async fn is_cut<T>(call: impl Future<Output = T>, nth: usize) -> bool {
+    let mut call = pin!(call);
+    let mut waits = 0;
+    std::future::poll_fn(|context| match call.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(false),
+        Poll::Pending if waits == nth => Poll::Ready(true),
+        Poll::Pending => {
+            waits += 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// The keys of rows, entries and events.
+async fn keys(tx: &Transaction) -> Vec<String> {
+    let mut keys = Vec::new();
+    for kind in ["data:", "event:", "index:"] {
+        let rows = tx.scan(KeyRange::prefix(kind), 1_000).await.unwrap();
+        keys.extend(rows.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()));
+    }
+    // The ids of events differ.
+    keys.iter_mut().filter(|key| key.starts_with("event:")).for_each(|key| key.truncate("event:mail:".len()));
+    keys
+}
+
+/// Cuts a call off at each of its waits, and checks that what is committed then is the state before or the one after.
+async fn all_or_nothing<F, Fut>(prepare: &[User], call: F) -> usize
+where
+    F: Fn(TitoTable<User>, Transaction) -> Fut,
+    Fut: Future<Output = Result<()>>,
+{
+    for nth in 0.. {
+        // Anew each time, on a disk, so that the topics are read, and reads wait.
+        let directory = tempfile::tempdir().unwrap();
+        let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+        let users = db.model::<User>();
+        for user in prepare {
+            let (users, user) = (users.clone(), user.clone());
+            db.transaction(|tx| async move { users.insert(&user, &tx).await }).await.unwrap();
+        }
+        db.close().await;
+        let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+        let users = db.model::<User>();
+        let before = keys(&db.begin().await.unwrap()).await;
+        let tx = db.begin().await.unwrap();
+        let is_cut = is_cut(call(users.clone(), tx.clone()), nth).await;
+        tx.put(b"mark".to_vec(), vec![]).await.unwrap();
+        tx.commit().await.unwrap();
+        let after = keys(&db.begin().await.unwrap()).await;
+        if is_cut {
+            assert_eq!(after, before, "cut off at its wait {nth}");
+        } else {
+            assert_ne!(after, before);
+            return nth;
+        }
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn calls_of_a_model_are_made_as_a_whole_wherever_they_are_cut_off() {
+    let insert = async |users: TitoTable<User>, tx: Transaction| users.insert(&user("a@b.c"), &tx).await;
+    assert!(all_or_nothing(&[], insert).await >= 2, "both topics are read");
+    let update = async |users: TitoTable<User>, tx: Transaction| users.update(&user("x@y.z"), &tx).await;
+    assert!(all_or_nothing(&[user("a@b.c")], update).await >= 2);
+    let upsert = async |users: TitoTable<User>, tx: Transaction| users.upsert(&user("x@y.z"), &tx).await.map(drop);
+    assert!(all_or_nothing(&[user("a@b.c")], upsert).await >= 2);
+    let delete = async |users: TitoTable<User>, tx: Transaction| users.delete("17", &tx).await.map(drop);
+    assert!(all_or_nothing(&[user("a@b.c")], delete).await >= 2);
+}
+
+#[tokio::test]
+async fn a_call_that_fails_half_way_changes_nothing() {
+    let db = EmbeddedBackend::in_memory().await.unwrap();
+    let users = db.model::<User>();
+    let tx = db.begin().await.unwrap();
+    users.insert(&user("a@b.c"), &tx).await.unwrap();
+    let before = keys(&tx).await;
+    // The row is new, and its unique value taken.
+    let second = User { id: "18".to_string(), ..user("a@b.c") };
+    let error = users.insert(&second, &tx).await.unwrap_err();
+    assert_eq!(error.violated_index(), Some(("user".to_string(), "by_email".to_string())));
+    assert_eq!(keys(&tx).await, before, "an error that is swallowed leaves nothing");
+    let event = NewEvent {
+        event_type: "signup".to_string(),
+        entity: "user:18".to_string(),
+        action: "insert".to_string(),
+        timestamp: i64::MAX,
+        headers: Default::default(),
+        payload: None,
+    };
+    write_event(&tx, event).await.unwrap_err();
+    assert_eq!(keys(&tx).await, before);
+    tx.commit().await.unwrap();
+    assert_eq!(keys(&db.begin().await.unwrap()).await, before);
+}
