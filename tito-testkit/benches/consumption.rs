@@ -59,7 +59,7 @@ fn handlers(runtime: &Runtime) -> Vec<Vec<String>> {
     let transactional = |batch: usize| {
         let took = prepared.timed(|db| {
             drain_with(runtime, db, count, |worker, left| {
-                worker.subscribe_transactional(TOPIC, Subscription::default().batch(batch), write_a_row(left))
+                worker.subscribe_with(TOPIC, Subscription::default().batch(batch), write_a_row(left))
             })
         });
         per_second(count, took)

@@ -79,7 +79,7 @@ pub fn record(id: &str) -> Vec<u8> {
 pub fn worker(db: &Database, share: PartitionConfig) -> Worker {
     Worker::builder(TitoQueue::new(db.clone()))
         .partitions(share)
-        .subscribe_transactional(TOPIC, Subscription::default(), |event: TitoEvent, tx: Transaction| async move {
+        .subscribe_with(TOPIC, Subscription::default(), |event: TitoEvent, tx: Transaction| async move {
             let effect = format!("effect:{}", event.payload::<String>()?).into_bytes();
             let times = tx.get(&effect).await?.map_or(0, |value| number(&value));
             tx.put(effect, (times + 1).to_string().into_bytes()).await

@@ -41,7 +41,7 @@ pub fn worker(db: &Database, fails: bool) -> Worker {
     let few = || Subscription::default().new_topic_partitions(4);
     let engine = db.clone();
     Worker::builder(TitoQueue::new(db.clone()))
-        .subscribe_transactional(TOPICS[0], few(), move |event: TitoEvent, tx: Transaction| async move {
+        .subscribe_with(TOPICS[0], few(), move |event: TitoEvent, tx: Transaction| async move {
             count(&tx, &format!("handled:{}", event.entity)).await?;
             may_fail()
         })
@@ -53,7 +53,7 @@ pub fn worker(db: &Database, fails: bool) -> Worker {
                 may_fail()
             }
         })
-        .subscribe_transactional(TOPICS[2], few(), move |event: TitoEvent, tx: Transaction| async move {
+        .subscribe_with(TOPICS[2], few(), move |event: TitoEvent, tx: Transaction| async move {
             count(&tx, &format!("effect:{}", event.entity)).await?;
             may_fail()
         })

@@ -19,17 +19,17 @@ pub fn worker(db: &Database, lease_time: Duration) -> Worker {
         .lease_time(lease_time)
         .shutdown_timeout(Duration::from_secs(2))
         .schedules(false)
-        .subscribe_transactional(
+        .subscribe_with(
             "strict",
             subscription.clone().order(Order::Strict),
-            |event: TitoEvent, tx| async move {
+            |event: TitoEvent, tx: Transaction| async move {
                 if fastrand::u8(0..10) == 0 {
                     return Err(TitoError::Application("by chance".into()));
                 }
                 append(&tx, &event).await
             },
         )
-        .subscribe_transactional("batch", subscription.clone().batch(8), |event: TitoEvent, tx| async move {
+        .subscribe_with("batch", subscription.clone().batch(8), |event: TitoEvent, tx: Transaction| async move {
             append(&tx, &event).await
         })
         .subscribe_with("plain", subscription, move |event: TitoEvent| {
