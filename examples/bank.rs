@@ -161,7 +161,7 @@ async fn main() -> Result<(), BoxError> {
     let manager = Manager::new(db.clone());
     let bank = manager.create_event_store(EventStoreConfig::new("bank").republish("bank-events")).await?;
     let view = bank.view("balances");
-    let balances = Projection::new(&bank, Balances(view.clone().model())).await?;
+    let balances = Projection::new(&bank, Balances(view.model())).await?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe("bank-events", write_letter);
@@ -191,7 +191,7 @@ async fn main() -> Result<(), BoxError> {
 
     // What the worker has not folded yet.
     balances.catch_up().await?;
-    let rows = view.clone().model::<Balance>();
+    let rows = view.model::<Balance>();
     let all = view.transaction(|tx| async move { rows.query(Balance::BY_CENTS).reverse().all(&tx).await }).await?;
     for balance in &all {
         println!("{}: {} cents", balance.owner, balance.cents);

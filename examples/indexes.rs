@@ -54,7 +54,7 @@ fn show(question: &str, books: &[Book]) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     let db = Database::open("memory:").await?;
-    let books = db.clone().model::<Book>();
+    let books = db.model::<Book>();
     let shelf = [
         book("1", "The Dispossessed", "Le Guin", 1974, &["utopia", "physics"], 2),
         book("2", "A Wizard of Earthsea", "Le Guin", 1968, &["magic"], 0),

@@ -14,6 +14,7 @@ use tito_core::keys::{self, KeyRange};
 use tito_core::prelude::*;
 use tito_core::{BoxError, Transaction};
 use tito_worker::prelude::*;
+use tito_worker::{RetryPolicy, Subscription, WorkerReport};
 use tokio::sync::oneshot;
 
 /// Who signs up, one a second.
@@ -66,7 +67,7 @@ async fn start_over(db: &Database, url: &str) -> Result<String, TitoError> {
         return Ok("add `-- --start-over` to the command".to_string());
     }
     let _ = db;
-    Ok(format!("rm -r {url}"))
+    Ok(format!("rm -r {}", url.strip_prefix("file:").unwrap_or(url)))
 }
 
 /// Where the data is.
@@ -116,7 +117,7 @@ impl App {
         let queue = TitoQueue::new(db.clone());
         // Sign-ups are counted in one row, so one partition is as good as many: they would wait for each other.
         queue.create_topic("signup", 1).await?;
-        let (users, statistics) = (db.clone().model(), db.clone().model());
+        let (users, statistics) = (db.model(), db.model());
         Ok(Self { db, queue, users, statistics, start: Instant::now() })
     }
 

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use tito_core::prelude::*;
 use tito_core::{BoxError, Transaction, TxOptions};
+use tito_worker::Subscription;
 use tito_worker::prelude::*;
 
 #[derive(Clone, Debug, Serialize, Deserialize, TitoModel)]
@@ -34,7 +35,7 @@ struct Orders {
 
 impl Orders {
     fn new(db: Database) -> Self {
-        Self { orders: db.clone().model(), db }
+        Self { orders: db.model(), db }
     }
 
     async fn place(&self, id: &str, cents: u64) -> Result<(), TitoError> {

@@ -46,7 +46,12 @@ impl Database {
 }
 
 fn invalid(url: &str, reason: impl Into<String>) -> TitoError {
-    TitoError::InvalidUrl { url: url.to_string(), reason: reason.into() }
+    // What stands before an `@`, of a URL that was meant for something else, is not for logs.
+    let shown = match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
+        _ => url.to_string(),
+    };
+    TitoError::InvalidUrl { url: shown, reason: reason.into() }
 }
 
 #[cfg(feature = "embedded")]
@@ -142,6 +147,7 @@ fn directory_of(rest: &str) -> Result<Target, String> {
     }
     let path = match rest.strip_prefix("//") {
         Some(path) if path.starts_with('/') => path,
+        Some(path) if path.starts_with("localhost/") => &path["localhost".len()..],
         Some(host) => {
             return Err(format!("a directory is on this machine, expected `file:///{host}` or `file:{host}`"));
         }
@@ -234,6 +240,7 @@ mod tests {
             ("file:/var/lib/app", "/var/lib/app"),
             ("file:///var/lib/my%20app", "/var/lib/my app"),
             ("file:a:b", "a:b"),
+            ("file://localhost/data", "/data"),
         ] {
             assert_eq!(Target::parse(url), Ok(Target::Directory(PathBuf::from(path))), "{url}");
         }
@@ -287,5 +294,7 @@ mod tests {
     async fn an_error_tells_the_url() {
         let error = Database::open("postgres://localhost/app").await.unwrap_err();
         assert!(matches!(&error, TitoError::InvalidUrl { url, .. } if url == "postgres://localhost/app"), "{error:?}");
+        let error = Database::open("postgres://ada:secret@localhost/app").await.unwrap_err().to_string();
+        assert!(error.contains("postgres://…@localhost/app") && !error.contains("secret"), "{error}");
     }
 }

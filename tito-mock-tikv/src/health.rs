@@ -14,7 +14,7 @@ pub(crate) struct HealthService(pub(crate) &'static [&'static str]);
 impl HealthService {
     fn status(&self, service: &str) -> Option<HealthCheckResponse> {
         let known = service.is_empty() || self.0.contains(&service);
-        known.then(|| HealthCheckResponse { status: ServingStatus::Serving.into() })
+        known.then(|| HealthCheckResponse { status: ServingStatus::Serving.into(), ..HealthCheckResponse::default() })
     }
 }
 
@@ -29,7 +29,8 @@ impl Health for HealthService {
 
     /// A server that answers serves; when it stops, the stream is cut.
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let unknown = HealthCheckResponse { status: ServingStatus::ServiceUnknown.into() };
+        let unknown =
+            HealthCheckResponse { status: ServingStatus::ServiceUnknown.into(), ..HealthCheckResponse::default() };
         let status = self.status(&request.into_inner().service).unwrap_or(unknown);
         Ok(Response::new(Box::pin(stream::iter([Ok(status)]).chain(stream::pending()))))
     }

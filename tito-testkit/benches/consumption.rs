@@ -19,6 +19,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
+use tito_worker::{Order, Subscription};
 use tokio::runtime::Runtime;
 
 /// What it was before consumption was made to do all that it does.

@@ -85,7 +85,7 @@ fn measure(runtime: &Runtime, db: &Database, other: Option<&Database>, count: us
     let (mut published, mut drained) = (Vec::new(), Vec::new());
     for round in 0..=rounds() {
         let users: Vec<User> = (0..count / 4).map(|number| user(round, number)).collect();
-        let (engine, model) = (db.clone(), db.clone().model::<User>());
+        let (engine, model) = (db.clone(), db.model::<User>());
         let took = run_tasks(runtime, TASKS, users, move |user| {
             let (db, model) = (engine.clone(), model.clone());
             async move {

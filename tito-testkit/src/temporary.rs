@@ -45,10 +45,7 @@ pub async fn in_memory_with(settings: EngineSettings) -> Result<Database> {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), TitoError> {
 /// let database = tito_testkit::on_disk().await?;
-/// let put = |tx: Transaction| async move {
-///     tx.put(b"greeting".to_vec(), b"hello".to_vec()).await
-/// };
-/// database.database().transaction(put).await?;
+/// database.database().transaction(|tx| async move { tx.put(b"greeting".to_vec(), b"hello".to_vec()).await }).await?;
 ///
 /// let database = database.reopen(EngineSettings::default()).await?;
 /// let tx = database.database().begin().await?;

@@ -7,19 +7,29 @@
 //!
 //! # Versions
 //!
-//! The numbers are those of 2026-08, as TiKV 9 has them. An older peer leaves fields out that it does not know, and skips
-//! those that it is sent. A field that is newer than this crate is skipped when it is read, and so not there any more when
-//! the message is written again: `prost`, by which messages are read and written, does not keep unknown fields. A value
-//! of an enumeration that is not known stays as its number.
+//! The numbers are those of 2026-08, as TiKV 9 has them. What came later than TiKV 5.0 says since when it is there; an
+//! older peer leaves it out, and skips it when it is sent.
+//!
+//! # What a newer peer knows
+//!
+//! A field that is newer than this crate is kept, at every depth, and written again with the message: it is in the message's
+//! `unknown_fields`. A value of an enumeration that is not known stays as its number. What is lost is an unknown field of
+//! an entry of a map (of its key and value, not of the message that is its value), for which protobuf has no place.
+//!
+//! A message is made with `..Default::default()` for the fields that are not named, so that a new one breaks nothing.
 //!
 //! # Names
 //!
 //! Rust's: `GCRequest` is `GcRequest`, `RawCASRequest` is `RawCasRequest`, and a field `type` is `r#type`.
 
-#![allow(missing_docs, unreachable_pub, clippy::all)]
+mod known;
+mod unknown;
+
+pub use unknown::UnknownFields;
 
 macro_rules! packages {
     ($($package:ident)*) => {$(
+        #[allow(missing_docs, unreachable_pub, clippy::all)]
         pub mod $package {
             include!(concat!(env!("OUT_DIR"), "/", stringify!($package), ".rs"));
         }
@@ -31,6 +41,7 @@ packages! {
 }
 
 /// gRPC's health checks, which TiKV answers.
+#[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod health {
     tonic::include_proto!("grpc.health.v1");
 }

@@ -29,7 +29,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// The database of an engine of anybody's. Make one handle of an engine and clone it.
+    /// Wraps an engine of your own in a database. Make one handle of an engine and clone it.
     pub fn from_engine(engine: impl TitoEngine) -> Self {
         Self { engine: Arc::new(engine) }
     }

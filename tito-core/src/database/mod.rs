@@ -24,5 +24,8 @@ pub use handle::Database;
 pub use idempotency::prune_idempotency_markers;
 pub use namespace::{Namespace, RowAccess};
 pub use options::TxOptions;
-pub use transaction::Transaction;
+pub use transaction::{Lent, Transaction};
 pub use walk::{PageSize, Walk, walk_in_steps};
+
+#[cfg(all(test, feature = "embedded"))]
+mod tests;

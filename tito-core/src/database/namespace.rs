@@ -23,6 +23,7 @@ pub enum RowAccess {
 pub struct Namespace {
     prefix: Vec<u8>,
     access: RowAccess,
+    owner: &'static str,
     /// What was written through it: keys, and bytes of keys and values.
     keys: AtomicUsize,
     bytes: AtomicUsize,
@@ -31,10 +32,10 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// The namespace with this prefix.
-    pub fn new(prefix: Vec<u8>, access: RowAccess) -> Self {
+    /// The namespace with this prefix. `owner` is what errors say of its rows: "a projection's".
+    pub fn new(prefix: Vec<u8>, access: RowAccess, owner: &'static str) -> Self {
         let (keys, bytes, events) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU32::new(0));
-        Self { prefix, access, keys, bytes, events }
+        Self { prefix, access, owner, keys, bytes, events }
     }
 
     /// How many keys and bytes were written through it.
@@ -65,7 +66,7 @@ impl Namespace {
                 continue;
             }
             if common != range {
-                return Err(TitoError::application("a range within a view has rows only, or none"));
+                return Err(TitoError::application("a range within a namespace has rows only, or none"));
             }
             let at = |key: &[u8]| [self.prefix.as_slice(), key].concat();
             return Ok(KeyRange { start: at(&range.start), end: range.end.as_deref().map(at) });
@@ -100,7 +101,7 @@ impl Namespace {
         match self.access {
             RowAccess::Read if is_row => {
                 let key = KeyText::from(key);
-                return Err(TitoError::application(format!("{key} is a projection's: its projector alone writes it")));
+                return Err(TitoError::application(format!("{key} is {}", self.owner)));
             }
             RowAccess::WriteNothingElse if !is_row => return Ok(None),
             _ => {}
@@ -120,9 +121,9 @@ impl Namespace {
     pub(super) fn check_commit(&self) -> Result<()> {
         match self.access {
             RowAccess::Read => Ok(()),
-            RowAccess::Write | RowAccess::WriteNothingElse => {
-                Err(TitoError::application("a projector does not commit: its rows are committed with the checkpoint"))
-            }
+            RowAccess::Write | RowAccess::WriteNothingElse => Err(TitoError::application(
+                "this transaction is another's to commit: it was handed on to write rows into it",
+            )),
         }
     }
 
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     fn namespace() -> Namespace {
-        Namespace::new(b"log:1:view:p:2:".to_vec(), RowAccess::Write)
+        Namespace::new(b"log:1:view:p:2:".to_vec(), RowAccess::Write, "a projection's")
     }
 
     #[test]

@@ -78,10 +78,10 @@ where
             Err(error) => return give_up(tx, error.into()).await,
         },
     };
-    let lent = tx.lent();
-    let result = f(lent.clone()).await;
-    // Whoever keeps a clone adds nothing to what is committed now.
-    lent.seal();
+    // Whoever keeps a handle adds nothing to what is committed then, nor after a run that was dropped or has panicked.
+    let lent = tx.lend();
+    let result = f(lent.handle()).await;
+    drop(lent);
     let value = match result {
         Ok(value) => value,
         Err(error) => return give_up(tx, error).await,

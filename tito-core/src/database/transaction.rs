@@ -25,8 +25,40 @@ use crate::timestamp::Timestamp;
 pub struct Transaction {
     inner: Arc<Inner>,
     namespace: Option<Arc<Namespace>>,
-    /// Set once whoever was given this handle may not use it any more.
-    is_sealed: Arc<AtomicBool>,
+    /// Of a handle that was lent, until when it may be used.
+    seal: Option<Arc<Seal>>,
+}
+
+/// Ends the use of a lent handle, and of those lent by it.
+struct Seal {
+    is_sealed: AtomicBool,
+    parent: Option<Arc<Seal>>,
+}
+
+impl Seal {
+    fn is_sealed(&self) -> bool {
+        self.is_sealed.load(Ordering::Acquire) || self.parent.as_ref().is_some_and(|parent| parent.is_sealed())
+    }
+}
+
+/// A loan of a [`Transaction`] to somebody else's code. When it is dropped, the handles that it gave out have ended: their
+/// calls fail with [`TitoError::TransactionEnded`]. The transaction itself goes on.
+#[must_use = "the handles of a loan end with it"]
+pub struct Lent(Transaction);
+
+impl Lent {
+    /// A handle, for as long as the loan lasts.
+    pub fn handle(&self) -> Transaction {
+        self.0.clone()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(seal) = &self.0.seal {
+            seal.is_sealed.store(true, Ordering::Release);
+        }
+    }
 }
 
 struct Inner {
@@ -55,7 +87,7 @@ impl Transaction {
         let start = engine.start_timestamp();
         let state = Mutex::new(State { open: Some(Open::default()), conflict: None });
         let inner = Inner { database, engine, start, state, events: AtomicU32::new(0) };
-        Self { inner: Arc::new(inner), namespace: None, is_sealed: Arc::default() }
+        Self { inner: Arc::new(inner), namespace: None, seal: None }
     }
 
     /// The database that it is a transaction of.
@@ -75,7 +107,7 @@ impl Transaction {
     /// The value of a key.
     ///
     /// # Errors
-    /// Those of every call.
+    /// See [`Transaction`].
     pub async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let Some(namespace) = &self.namespace else { return self.get_stored(key).await };
         self.own(self.get_stored(&namespace.stored(key)).await)
@@ -91,7 +123,7 @@ impl Transaction {
     /// The values of many keys, in their order.
     ///
     /// # Errors
-    /// Those of every call.
+    /// See [`Transaction`].
     pub async fn batch_get(&self, mut keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
         if let Some(namespace) = &self.namespace {
             keys = keys.into_iter().map(|key| namespace.stored(key).into_owned()).collect();
@@ -103,7 +135,7 @@ impl Transaction {
     /// The first `limit` keys of a range, ascending.
     ///
     /// # Errors
-    /// Those of every call.
+    /// See [`Transaction`].
     pub async fn scan(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
         self.scan_in(range, Direction::Ascending, limit).await
     }
@@ -111,7 +143,7 @@ impl Transaction {
     /// The last `limit` keys of a range, descending.
     ///
     /// # Errors
-    /// Those of every call.
+    /// See [`Transaction`].
     pub async fn scan_reverse(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
         self.scan_in(range, Direction::Descending, limit).await
     }
@@ -132,7 +164,7 @@ impl Transaction {
     /// Writes a key, whether it exists or not. Reads nothing.
     ///
     /// # Errors
-    /// [`TitoError::LimitExceeded`], and those of every call.
+    /// [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
     pub async fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
         let Some(key) = self.written_key(key, value.len())? else { return Ok(()) };
         self.write(key, Some(value), Claim::Put).await
@@ -141,13 +173,13 @@ impl Transaction {
     /// Writes a key that must not exist. If it does, this call or the commit fails.
     ///
     /// # Errors
-    /// [`TitoError::AlreadyExists`], [`TitoError::LimitExceeded`], and those of every call.
+    /// [`TitoError::AlreadyExists`], [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
     pub async fn insert(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
         let is_row = Namespace::has(&key);
         let Some(key) = self.written_key(key, value.len())? else { return Ok(()) };
         let purpose = match &self.namespace {
-            // An engine may find out at the commit only, when it can't be told any more which of many events was at fault.
-            // Nobody else writes here without a conflict over the checkpoint, so looking is as good.
+            // An engine may find out at the commit only, when it can't be told any more which of many writes was at fault.
+            // Whoever else writes here meets a conflict anyway, so looking is as good.
             Some(namespace) if is_row => match self.own(self.get_stored(&key).await)? {
                 Some(_) => return Err(TitoError::AlreadyExists { key: namespace.own(key).into() }),
                 None => Claim::Put,
@@ -160,7 +192,7 @@ impl Transaction {
     /// Deletes a key, whether it exists or not. Reads nothing.
     ///
     /// # Errors
-    /// [`TitoError::LimitExceeded`], and those of every call.
+    /// [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
     pub async fn delete(&self, key: Vec<u8>) -> Result<()> {
         let Some(key) = self.written_key(key, 0)? else { return Ok(()) };
         self.write(key, None, Claim::Delete).await
@@ -170,13 +202,14 @@ impl Transaction {
     /// with a conflict. This shuts out write skew, where two transactions each read what the other writes.
     ///
     /// # Errors
-    /// [`TitoError::LimitExceeded`], and those of every call.
+    /// [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
     pub async fn lock_keys(&self, mut keys: Vec<Vec<u8>>) -> Result<()> {
         if let Some(namespace) = &self.namespace {
             keys = keys.into_iter().filter_map(|key| namespace.locked(key)).collect();
         }
         let limits = self.inner.database.limits();
-        self.own(keys.iter().try_for_each(|key| limits.check_entry(key, 0)))?;
+        // Checked before anything is sent, and again when it is written: others may have written meanwhile.
+        self.own(self.with_open(|open| open.buffer.check_locks(&keys, limits)))?;
         self.claim(&keys, Claim::Lock).await?;
         self.own(self.with_open(|open| keys.into_iter().try_for_each(|key| open.buffer.lock(key, limits))))
     }
@@ -238,22 +271,16 @@ impl Transaction {
         Self { namespace: Some(namespace), ..self.clone() }
     }
 
-    /// A handle for somebody else's code, to be taken back by [`seal`](Transaction::seal). This one stays as it is.
-    #[must_use]
-    pub fn lent(&self) -> Self {
-        Self { is_sealed: Arc::default(), ..self.clone() }
-    }
-
-    /// Ends the use of this handle and its clones: their calls fail with [`TitoError::TransactionEnded`]. The transaction
-    /// itself goes on for the handle that this one was [`lent`](Transaction::lent) by.
-    pub fn seal(&self) {
-        self.is_sealed.store(true, Ordering::Release);
+    /// Lends the transaction to somebody else's code, which may keep a handle for longer than it should.
+    pub fn lend(&self) -> Lent {
+        let seal = Seal { is_sealed: AtomicBool::new(false), parent: self.seal.clone() };
+        Lent(Self { seal: Some(Arc::new(seal)), ..self.clone() })
     }
 
     fn check_seal(&self) -> Result<()> {
-        match self.is_sealed.load(Ordering::Acquire) {
-            true => Err(TitoError::TransactionEnded),
-            false => Ok(()),
+        match &self.seal {
+            Some(seal) if seal.is_sealed() => Err(TitoError::TransactionEnded),
+            _ => Ok(()),
         }
     }
 
@@ -268,9 +295,10 @@ impl Transaction {
             return;
         }
         // What has ended has nothing to tell any more.
-        if let Some(open) = &mut self.lock().open {
+        let _ = self.with_open(|open| {
             f(&mut open.signals);
-        }
+            Ok(())
+        });
     }
 
     fn writes(&self) -> Result<Arc<Writes>> {
@@ -287,7 +315,9 @@ impl Transaction {
 
     async fn write(&self, key: Vec<u8>, value: Option<Vec<u8>>, purpose: Claim) -> Result<()> {
         let limits = self.inner.database.limits();
-        self.own(limits.check_entry(&key, value.as_ref().map_or(0, Vec::len)))?;
+        let size = value.as_ref().map_or(0, Vec::len);
+        // Checked before anything is sent, and again when it is written: others may have written meanwhile.
+        self.own(self.with_open(|open| open.buffer.check_write(&key, size, purpose == Claim::Insert, limits)))?;
         self.claim(std::slice::from_ref(&key), purpose).await?;
         self.own(self.with_open(|open| match (purpose, value) {
             (Claim::Insert, Some(value)) => open.buffer.insert(key, value, limits),
@@ -297,7 +327,6 @@ impl Transaction {
 
     /// Waits for keys where the engine wants that.
     async fn claim(&self, keys: &[Vec<u8>], purpose: Claim) -> Result<()> {
-        self.with_open(|_| Ok(()))?;
         match self.inner.engine.claim(keys, purpose) {
             Some(claimed) => self.own(self.answered(claimed.await)),
             None => Ok(()),

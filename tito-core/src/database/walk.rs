@@ -121,10 +121,14 @@ impl Walk {
             return Ok(None);
         }
         let tx = database.begin().await?;
-        let page = self.next_in(&tx).await;
+        // A clone walks, so that a call that is cancelled has walked nowhere.
+        let mut walk = self.clone();
+        let page = walk.next_in(&tx).await;
         let seen = tx.start_timestamp();
         tx.rollback().await;
-        Ok(page?.map(|page| (page, seen)))
+        let page = page?;
+        *self = walk;
+        Ok(page.map(|page| (page, seen)))
     }
 
     /// All that is left, as a transaction sees it.

@@ -31,6 +31,36 @@ impl WriteBuffer {
         self.replace(key, Mutation { value, must_be_new }, limits)
     }
 
+    /// Whether a write would be taken.
+    pub(super) fn check_write(&self, key: &[u8], value_bytes: usize, is_insert: bool, limits: &Limits) -> Result<()> {
+        let before = self.writes.get(key);
+        if is_insert && before.is_some_and(|before| before.value.is_some()) {
+            return Err(TitoError::AlreadyExists { key: key.into() });
+        }
+        self.check_size(key, value_bytes, limits).map(drop)
+    }
+
+    /// Whether locks would be taken.
+    pub(super) fn check_locks(&self, keys: &[Vec<u8>], limits: &Limits) -> Result<()> {
+        let before = self.writes.len() + self.locks.len();
+        for (index, key) in keys.iter().enumerate() {
+            limits.check_entry(key, 0)?;
+            limits.check_transaction(before + index + 1, self.bytes, key)?;
+        }
+        Ok(())
+    }
+
+    /// How many bytes the transaction comes to with a write.
+    fn check_size(&self, key: &[u8], value_bytes: usize, limits: &Limits) -> Result<usize> {
+        limits.check_entry(key, value_bytes)?;
+        let before = self.writes.get(key);
+        let replaced = before.map_or(0, |before| key.len() + before.value.as_ref().map_or(0, Vec::len));
+        let bytes = self.bytes - replaced + key.len() + value_bytes;
+        let keys = self.writes.len() + self.locks.len() + usize::from(before.is_none());
+        limits.check_transaction(keys, bytes, key)?;
+        Ok(bytes)
+    }
+
     pub(super) fn insert(&mut self, key: Vec<u8>, value: Vec<u8>, limits: &Limits) -> Result<()> {
         let must_be_new = match self.writes.get(&key) {
             Some(Mutation { value: Some(_), .. }) => return Err(TitoError::AlreadyExists { key: key.into() }),
@@ -43,13 +73,7 @@ impl WriteBuffer {
     }
 
     fn replace(&mut self, key: Vec<u8>, mutation: Mutation, limits: &Limits) -> Result<()> {
-        let size = |mutation: &Mutation| key.len() + mutation.value.as_ref().map_or(0, Vec::len);
-        limits.check_entry(&key, mutation.value.as_ref().map_or(0, Vec::len))?;
-        let before = self.writes.get(&key);
-        let bytes = self.bytes - before.map_or(0, size) + size(&mutation);
-        let keys = self.writes.len() + self.locks.len() + usize::from(before.is_none());
-        limits.check_transaction(keys, bytes, &key)?;
-        self.bytes = bytes;
+        self.bytes = self.check_size(&key, mutation.value.as_ref().map_or(0, Vec::len), limits)?;
         Arc::make_mut(&mut self.writes).insert(key, mutation);
         Ok(())
     }

@@ -51,9 +51,9 @@ use self::transaction::EmbeddedTransaction;
 
 /// The embedded engine: a database in a directory that one process owns, or in memory.
 ///
-/// Clones share one database and are cheap. The storage is released some time after the last clone and the last
-/// transaction are gone; [`close`](EmbeddedBackend::close) waits for that, so that it can be opened again. Any number of
-/// concurrent transactions share an fsync.
+/// The storage is released some time after the last [`Database`] of it and the last transaction are gone;
+/// [`close`](Database::close) waits for that, so that it can be opened again. Any number of concurrent transactions share
+/// an fsync.
 ///
 /// Reads of a database on disk run on tokio's threads for blocking work. A program that fills all of these (512 by
 /// default) with tasks that wait for a transaction would wait for ever.

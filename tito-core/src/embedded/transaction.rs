@@ -19,7 +19,6 @@ use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
 
 /// A transaction of the embedded engine.
-#[derive(Clone)]
 pub(super) struct EmbeddedTransaction(Arc<Inner>);
 
 pub(super) struct Inner {
@@ -99,6 +98,7 @@ impl EmbeddedTransaction {
     async fn commit(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
         if mutations.is_empty() {
             self.0.release();
+            self.0.core.shared.deliver(signals);
             return Ok(self.0.start);
         }
         let Mutations { writes, locks, bytes } = mutations;

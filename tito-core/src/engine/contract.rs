@@ -128,7 +128,7 @@ pub trait TitoTransaction: Any + Send + Sync {
     /// `limit` is above 0 and the range not empty.
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>>;
 
-    /// Told of keys before the transaction writes or locks them. An engine that waits for keys, or may refuse them, before
+    /// Called before the transaction writes or locks these keys. An engine that waits for keys, or may refuse them, before
     /// the commit does it here; `None` says that there is nothing to wait for.
     fn claim<'a>(&'a self, keys: &'a [Vec<u8>], purpose: Claim) -> Option<BoxFuture<'a, Result<()>>> {
         let _ = (keys, purpose);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Mutation {
     /// The new value; `None` deletes the key.
     pub value: Option<Vec<u8>>,
-    /// Whether the key must not exist at the commit. So it can be with a key that is deleted: it was inserted before.
+    /// Whether the key must not exist at the commit. This can hold for a deleted key too, if it was inserted first.
     pub must_be_new: bool,
 }
 

@@ -1,7 +1,6 @@
 //! What one process keeps beside an engine.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -12,7 +11,8 @@ use super::signals::{Channels, Listener, Signals};
 #[derive(Default)]
 pub struct Shared {
     channels: Channels,
-    values: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    /// A handful: they are found sooner than a hash is made.
+    values: RwLock<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
 }
 
 impl Shared {
@@ -28,10 +28,17 @@ impl Shared {
 
     /// The value of a type, made when it is first asked for.
     pub fn value<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let found = self.values.read().unwrap_or_else(PoisonError::into_inner).get(&TypeId::of::<T>()).cloned();
+        let of = |values: &[(TypeId, Arc<dyn Any + Send + Sync>)]| {
+            values.iter().find(|(id, _)| *id == TypeId::of::<T>()).map(|(_, value)| value.clone())
+        };
+        let found = of(&self.values.read().unwrap_or_else(PoisonError::into_inner));
         let value = found.unwrap_or_else(|| {
             let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
-            values.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone()
+            of(&values).unwrap_or_else(|| {
+                let value: Arc<dyn Any + Send + Sync> = Arc::new(T::default());
+                values.push((TypeId::of::<T>(), value.clone()));
+                value
+            })
         });
         value.downcast().unwrap_or_else(|_| unreachable!("a value is kept under the id of its own type"))
     }

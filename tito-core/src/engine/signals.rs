@@ -14,7 +14,7 @@ pub struct Signal {
     pub channel: Arc<str>,
     /// The channel's number among those of its name.
     pub number: u16,
-    /// What is told. Of several signals that a listener has not seen yet it is told the smallest.
+    /// What is told. A listener that has several unseen signals is told the smallest payload.
     pub payload: Vec<u8>,
 }
 

@@ -53,7 +53,7 @@ pub struct Page<M> {
 /// # }
 /// const BY_ORG_AND_AGE: Index<User, (String, u32)> = Index::new("by_org_and_age", false);
 ///
-/// # async fn example(users: TitoTable<User>, tx: Transaction) -> Result<(), TitoError> {
+/// # async fn example(users: TitoTable<User>, tx: tito_core::Transaction) -> Result<(), TitoError> {
 /// let eldest = users.query(BY_ORG_AND_AGE).prefix("acme").reverse().first(&tx).await?;
 /// let adults = users.query(BY_ORG_AND_AGE).prefix("acme").range(("acme", 18)..).limit(50).page(&tx).await?;
 /// let twins = users.query(BY_ORG_AND_AGE).equals(("acme", 40)).all(&tx).await?;

@@ -132,11 +132,14 @@ impl<M: TitoSchema> Reindex<M> {
     /// Runs it, and returns what it has done.
     ///
     /// # Errors
-    /// [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::InvalidCursor`] for a position of
+    /// [`TitoError::Application`] for the rows of a view; [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::InvalidCursor`] for a position of
     /// another index; [`TitoError::DuplicateRows`] if the index is unique and two rows have one value;
     /// [`TitoError::Malformed`] for a row that can't be read; [`TitoError::InvalidIndexValue`]; those of the engine.
     /// What was committed by then stays done.
     pub async fn run(mut self) -> Result<ReindexReport> {
+        if self.model.is_of_a_view {
+            return Err(TitoError::application("rows of a view can't be reindexed: rebuild what keeps them"));
+        }
         let unique = check_index::<M>(&self.model.table, &self.index, None)?;
         let mut rows = Some(keys::rows(&self.model.table));
         let mut entries = keys::index_entries(&self.model.table, &self.index);

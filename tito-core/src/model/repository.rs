@@ -18,6 +18,8 @@ pub(super) const ROWS_OF_A_REQUEST: usize = 128;
 /// may have put a part of its keys into the transaction: roll it back, as
 /// [`transaction`](crate::Database::transaction) does with the error.
 pub struct TitoTable<M> {
+    /// Whether its rows lie in a namespace, which only transactions know.
+    pub(super) is_of_a_view: bool,
     pub(super) database: Database,
     pub(super) table: Cow<'static, str>,
     of: PhantomData<fn() -> M>,
@@ -32,7 +34,12 @@ impl Database {
 
 impl<M> Clone for TitoTable<M> {
     fn clone(&self) -> Self {
-        Self { database: self.database.clone(), table: self.table.clone(), of: PhantomData }
+        Self {
+            is_of_a_view: self.is_of_a_view,
+            database: self.database.clone(),
+            table: self.table.clone(),
+            of: PhantomData,
+        }
     }
 }
 
@@ -44,7 +51,14 @@ impl<M> std::fmt::Debug for TitoTable<M> {
 
 impl<M: TitoSchema> TitoTable<M> {
     fn new(database: Database) -> Self {
-        Self { database, table: M::table(), of: PhantomData }
+        Self { is_of_a_view: false, database, table: M::table(), of: PhantomData }
+    }
+
+    /// The same rows, read in transactions that find them elsewhere (see [`Namespace`](crate::database::Namespace)). What
+    /// begins transactions of its own, such as [`reindex`](TitoTable::reindex), is refused: it would not find them.
+    #[must_use]
+    pub fn of_a_view(self) -> Self {
+        Self { is_of_a_view: true, ..self }
     }
 
     /// The row with this id, if there is one.

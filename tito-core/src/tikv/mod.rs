@@ -65,7 +65,7 @@ use self::transaction::TiKVTransaction;
 
 /// The engine for a TiKV cluster. Any number of processes can use one cluster at the same time.
 ///
-/// Clones share their connections and are cheap. Every call ends within a deadline, whatever the cluster does; reads are
+/// Every call ends within a deadline, whatever the cluster does; reads are
 /// tried again until then while the cluster is busy, changing, or has the keys locked.
 ///
 /// - Transactions are TiKV's, committed in two phases. A commit goes on in a task of the engine's when its caller is

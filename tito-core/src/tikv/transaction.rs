@@ -1,4 +1,4 @@
-//! A transaction before its end: its snapshot, its own writes, its guards.
+//! A transaction before its end: its snapshot and its guards.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -54,6 +54,8 @@ impl TiKVTransaction {
         let guards = match core.settings.concurrency {
             Concurrency::Optimistic => None,
             Concurrency::Pessimistic => {
+                // Another engine's guards are another cluster's.
+                let replayed = replayed.filter(|replayed| Arc::ptr_eq(&replayed.core, core));
                 let held = replayed.and_then(|replayed| lock(&replayed.guards).take_if(|guards| guards.are_held()));
                 Some(held.unwrap_or_else(|| Arc::new(Guards::new(core.clone(), slot))))
             }
@@ -83,6 +85,7 @@ impl TiKVTransaction {
     async fn commit(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
         let begun = lock(&self.begun).take().ok_or(TitoError::TransactionEnded)?;
         if mutations.is_empty() {
+            self.core.shared.deliver(signals);
             return Ok(self.start);
         }
         self.core.check_open()?;

@@ -9,6 +9,7 @@ use tito_core::{BoxError, TitoError, Transaction, keys, panics};
 
 use super::projector::Projector;
 use super::run::Folding;
+use super::view::OWNER;
 use crate::error::EventStoreError;
 use crate::event::Event;
 use crate::read::Cursor;
@@ -62,7 +63,7 @@ impl<P: Projector> Folding<P> {
         (after, up_to): (u64, u64),
     ) -> Result<u64, Stopped> {
         let store = &self.store;
-        let namespace = Arc::new(Namespace::new(keys::log_view(store.id(), &self.name, generation), access));
+        let namespace = Arc::new(Namespace::new(keys::log_view(store.id(), &self.name, generation), access, OWNER));
         let view = tx.in_namespace(namespace.clone());
         let end = up_to.min(after.saturating_add(MOST_SEQUENCES));
         let select = self.projector.select();

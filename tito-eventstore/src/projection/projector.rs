@@ -11,8 +11,8 @@ use crate::read::Select;
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
-/// use tito_core::model::TitoModel;
-/// use tito_core::{BoxError, Database};
+/// use tito_core::model::TitoTable;
+/// use tito_core::{BoxError, Transaction};
 /// use tito_eventstore::{Event, Projector, Select, View};
 ///
 /// #[derive(Clone, Serialize, Deserialize, tito_core::TitoModel)]

@@ -48,7 +48,7 @@ const MOST_CAUSES: usize = 10;
 /// # struct Accounts;
 /// # impl Projector for Accounts {
 /// #     fn name(&self) -> &str { "accounts" }
-/// #     async fn project(&self, _: &Event, _: &Transaction) -> Result<(), BoxError> { Ok(()) }
+/// #     async fn project(&self, _: &Event, _: &tito_core::Transaction) -> Result<(), BoxError> { Ok(()) }
 /// # }
 /// # async fn example(db: Database, bank: EventStore) -> Result<(), EventStoreError> {
 /// let projection = Projection::new(&bank, Accounts).await?;

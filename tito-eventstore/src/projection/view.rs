@@ -14,6 +14,9 @@ use crate::error::EventStoreError;
 use crate::manager::Definition;
 use crate::store::EventStore;
 
+/// What errors say of a projection's rows.
+pub(super) const OWNER: &str = "a projection's: its projector alone writes it";
+
 /// The database as a projection sees it: its transactions find the rows and index entries of the projection, for models
 /// to read. [`EventStore::view`] makes it; clones are the same view.
 ///
@@ -50,10 +53,11 @@ impl EventStore {
 }
 
 impl View {
-    /// The rows of a model, which is the one that the projector writes. As everywhere it is the transaction that says
-    /// which rows are read.
+    /// The rows of a model, which is the one that the projector writes. The transaction says which rows are read: one of
+    /// this view those of the projection, one of the database the application's. They can't be reindexed: a projection
+    /// is rebuilt.
     pub fn model<M: TitoSchema>(&self) -> TitoTable<M> {
-        self.store.database().model()
+        self.store.database().model().of_a_view()
     }
 
     /// Begins a transaction that sees the projection's rows.
@@ -117,7 +121,7 @@ impl View {
             store: name.to_string(),
             projection: self.projection.to_string(),
         })?;
-        let namespace = Namespace::new(keys::log_view(id, &self.projection, live), RowAccess::Read);
+        let namespace = Namespace::new(keys::log_view(id, &self.projection, live), RowAccess::Read, OWNER);
         Ok(tx.in_namespace(Arc::new(namespace)))
     }
 }

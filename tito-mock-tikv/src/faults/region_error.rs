@@ -33,42 +33,49 @@ impl Fault {
                     Error { key_not_in_region: Some(error), ..Error::default() }
                 }
             },
-            Fault::NotLeader => {
-                Error { not_leader: Some(errorpb::NotLeader { region_id, leader: None }), ..Error::default() }
-            }
+            Fault::NotLeader => Error {
+                not_leader: Some(errorpb::NotLeader { region_id, leader: None, ..errorpb::NotLeader::default() }),
+                ..Error::default()
+            },
             Fault::ServerIsBusy => {
                 let error = errorpb::ServerIsBusy { reason, ..errorpb::ServerIsBusy::default() };
                 Error { server_is_busy: Some(error), ..Error::default() }
             }
-            Fault::StaleCommand => Error { stale_command: Some(errorpb::StaleCommand {}), ..Error::default() },
+            Fault::StaleCommand => Error { stale_command: Some(errorpb::StaleCommand::default()), ..Error::default() },
             Fault::MaxTimestampNotSynced => max_timestamp_not_synced(),
             Fault::RaftEntryTooLarge => {
-                let error = errorpb::RaftEntryTooLarge { region_id, entry_size: 8 << 20 };
+                let error = errorpb::RaftEntryTooLarge {
+                    region_id,
+                    entry_size: 8 << 20,
+                    ..errorpb::RaftEntryTooLarge::default()
+                };
                 Error { raft_entry_too_large: Some(error), ..Error::default() }
             }
             Fault::ReadIndexNotReady => {
-                let error = errorpb::ReadIndexNotReady { reason, region_id };
+                let error = errorpb::ReadIndexNotReady { reason, region_id, ..errorpb::ReadIndexNotReady::default() };
                 Error { read_index_not_ready: Some(error), ..Error::default() }
             }
             Fault::ProposalInMergingMode => {
-                let error = errorpb::ProposalInMergingMode { region_id };
+                let error = errorpb::ProposalInMergingMode { region_id, ..errorpb::ProposalInMergingMode::default() };
                 Error { proposal_in_merging_mode: Some(error), ..Error::default() }
             }
             Fault::DataIsNotReady => {
                 let (peer_id, safe_ts) = (struck.peer_id, 0);
-                let error = errorpb::DataIsNotReady { region_id, peer_id, safe_ts };
+                let error =
+                    errorpb::DataIsNotReady { region_id, peer_id, safe_ts, ..errorpb::DataIsNotReady::default() };
                 Error { data_is_not_ready: Some(error), ..Error::default() }
             }
             Fault::RegionNotInitialized => {
-                let error = errorpb::RegionNotInitialized { region_id };
+                let error = errorpb::RegionNotInitialized { region_id, ..errorpb::RegionNotInitialized::default() };
                 Error { region_not_initialized: Some(error), ..Error::default() }
             }
             Fault::DiskFull => {
-                let error = errorpb::DiskFull { store_id: vec![struck.store_id], reason };
+                let error =
+                    errorpb::DiskFull { store_id: vec![struck.store_id], reason, ..errorpb::DiskFull::default() };
                 Error { disk_full: Some(error), ..Error::default() }
             }
             Fault::RecoveryInProgress => {
-                let error = errorpb::RecoveryInProgress { region_id };
+                let error = errorpb::RecoveryInProgress { region_id, ..errorpb::RecoveryInProgress::default() };
                 Error { recovery_in_progress: Some(error), ..Error::default() }
             }
             Fault::FlashbackInProgress => {
@@ -76,13 +83,20 @@ impl Fault {
                 Error { flashback_in_progress: Some(error), ..Error::default() }
             }
             Fault::FlashbackNotPrepared => {
-                let error = errorpb::FlashbackNotPrepared { region_id };
+                let error = errorpb::FlashbackNotPrepared { region_id, ..errorpb::FlashbackNotPrepared::default() };
                 Error { flashback_not_prepared: Some(error), ..Error::default() }
             }
-            Fault::IsWitness => Error { is_witness: Some(errorpb::IsWitness { region_id }), ..Error::default() },
+            Fault::IsWitness => Error {
+                is_witness: Some(errorpb::IsWitness { region_id, ..errorpb::IsWitness::default() }),
+                ..Error::default()
+            },
             Fault::MismatchPeerId => {
                 let peer = region.and_then(Region::leader_peer).map_or(0, |peer| peer.id);
-                let error = errorpb::MismatchPeerId { request_peer_id: struck.peer_id, store_peer_id: peer };
+                let error = errorpb::MismatchPeerId {
+                    request_peer_id: struck.peer_id,
+                    store_peer_id: peer,
+                    ..errorpb::MismatchPeerId::default()
+                };
                 Error { mismatch_peer_id: Some(error), ..Error::default() }
             }
             Fault::BucketVersionNotMatch => {
@@ -90,7 +104,7 @@ impl Fault {
                 Error { bucket_version_not_match: Some(error), ..Error::default() }
             }
             Fault::UndeterminedResult { .. } => {
-                let error = errorpb::UndeterminedResult { message: reason };
+                let error = errorpb::UndeterminedResult { message: reason, ..errorpb::UndeterminedResult::default() };
                 Error { undetermined_result: Some(error), ..Error::default() }
             }
             _ => return None,
@@ -103,5 +117,5 @@ impl Fault {
 /// What a store answers while it does not know yet what was read from the leader before.
 pub(crate) fn max_timestamp_not_synced() -> Error {
     let message = "the highest timestamp that was read is not known yet".to_owned();
-    Error { message, max_timestamp_not_synced: Some(errorpb::MaxTimestampNotSynced {}), ..Error::default() }
+    Error { message, max_timestamp_not_synced: Some(errorpb::MaxTimestampNotSynced::default()), ..Error::default() }
 }

@@ -86,9 +86,21 @@ pub(super) fn state(shared: &Shared, keyspace_scope: Option<KeyspaceScope>, with
     let (txn_safe_point, gc_safe_point) = (points.transactions(), points.gc());
     let barriers = points.barriers(now).map(|(id, barrier)| info(id, barrier.timestamp, barrier.ttl(now)));
     let gc_barriers = if without_barriers { Vec::new() } else { barriers.collect() };
-    GcState { keyspace_scope, is_keyspace_level_gc: false, txn_safe_point, gc_safe_point, gc_barriers }
+    GcState {
+        keyspace_scope,
+        is_keyspace_level_gc: false,
+        txn_safe_point,
+        gc_safe_point,
+        gc_barriers,
+        ..GcState::default()
+    }
 }
 
 fn info(id: &[u8], barrier_ts: u64, ttl_seconds: i64) -> GcBarrierInfo {
-    GcBarrierInfo { barrier_id: String::from_utf8_lossy(id).into_owned(), barrier_ts, ttl_seconds }
+    GcBarrierInfo {
+        barrier_id: String::from_utf8_lossy(id).into_owned(),
+        barrier_ts,
+        ttl_seconds,
+        ..GcBarrierInfo::default()
+    }
 }

@@ -93,7 +93,7 @@ fn query(topology: &Topology, request: &QueryRegionRequest) -> QueryRegionRespon
     for id in &request.ids {
         note(topology.region(*id));
     }
-    QueryRegionResponse { header: None, key_id_map, prev_key_id_map, regions_by_id }
+    QueryRegionResponse { header: None, key_id_map, prev_key_id_map, regions_by_id, ..QueryRegionResponse::default() }
 }
 
 impl PdService {

@@ -89,7 +89,7 @@ impl PdService {
 }
 
 fn error(kind: ErrorType, message: String) -> Error {
-    Error { r#type: kind.into(), message }
+    Error { r#type: kind.into(), message, ..Error::default() }
 }
 
 /// A failure that is told in the header.
@@ -186,7 +186,11 @@ impl Pd for PdService {
         request: Request<GetAllStoresRequest>,
     ) -> Result<Response<GetAllStoresResponse>, Status> {
         self.serve(Rpc::GetAllStores, request, |shared, _| {
-            Ok(Ok(GetAllStoresResponse { header: None, stores: shared.topology().store_metas() }))
+            Ok(Ok(GetAllStoresResponse {
+                header: None,
+                stores: shared.topology().store_metas(),
+                ..GetAllStoresResponse::default()
+            }))
         })
         .await
     }
@@ -197,8 +201,9 @@ impl Pd for PdService {
     ) -> Result<Response<GetClusterConfigResponse>, Status> {
         self.serve(Rpc::GetClusterConfig, request, |shared, _| {
             let max_peer_count = shared.topology().store_metas().len() as u32;
-            let cluster = Some(metapb::Cluster { id: shared.pd.cluster_id, max_peer_count });
-            Ok(Ok(GetClusterConfigResponse { header: None, cluster }))
+            let cluster =
+                Some(metapb::Cluster { id: shared.pd.cluster_id, max_peer_count, ..metapb::Cluster::default() });
+            Ok(Ok(GetClusterConfigResponse { header: None, cluster, ..GetClusterConfigResponse::default() }))
         })
         .await
     }
@@ -208,7 +213,11 @@ impl Pd for PdService {
         request: Request<GetGcSafePointRequest>,
     ) -> Result<Response<GetGcSafePointResponse>, Status> {
         self.serve(Rpc::GetGcSafePoint, request, |shared, _| {
-            Ok(Ok(GetGcSafePointResponse { header: None, safe_point: shared.pd.safe_points().gc() }))
+            Ok(Ok(GetGcSafePointResponse {
+                header: None,
+                safe_point: shared.pd.safe_points().gc(),
+                ..GetGcSafePointResponse::default()
+            }))
         })
         .await
     }
@@ -303,7 +312,12 @@ impl Pd for PdService {
     async fn get_min_ts(&self, request: Request<GetMinTsRequest>) -> Result<Response<GetMinTsResponse>, Status> {
         self.serve(Rpc::GetMinTs, request, |shared, _| {
             let next = shared.oracle.next(1).ok_or_else(|| Status::internal("one timestamp can be given"))?;
-            let timestamp = Timestamp { physical: next.physical as i64, logical: next.logical as i64, suffix_bits: 0 };
+            let timestamp = Timestamp {
+                physical: next.physical as i64,
+                logical: next.logical as i64,
+                suffix_bits: 0,
+                ..Timestamp::default()
+            };
             Ok(Ok(GetMinTsResponse { timestamp: Some(timestamp), ..Default::default() }))
         })
         .await
@@ -349,7 +363,11 @@ impl Keyspace for PdService {
     ) -> Result<Response<LoadKeyspaceResponse>, Status> {
         self.serve(Rpc::LoadKeyspace, request, |shared, request| {
             Ok(match shared.pd.keyspace(&request.name) {
-                Some(keyspace) => Ok(LoadKeyspaceResponse { header: None, keyspace: Some(keyspace) }),
+                Some(keyspace) => Ok(LoadKeyspaceResponse {
+                    header: None,
+                    keyspace: Some(keyspace),
+                    ..LoadKeyspaceResponse::default()
+                }),
                 None => Err(error(ErrorType::EntryNotFound, format!("keyspace {} does not exist", request.name))),
             })
         })

@@ -76,7 +76,7 @@ impl PdState {
     }
 
     pub(crate) fn header(&self, error: Option<pdpb::Error>) -> pdpb::ResponseHeader {
-        pdpb::ResponseHeader { cluster_id: self.cluster_id, error }
+        pdpb::ResponseHeader { cluster_id: self.cluster_id, error, ..pdpb::ResponseHeader::default() }
     }
 }
 

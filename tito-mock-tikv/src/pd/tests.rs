@@ -37,7 +37,10 @@ async fn members_are_told_by_each_and_without_the_clusters_number() {
 async fn a_request_for_another_cluster_is_refused() {
     let service = service(0);
     let header = Some(RequestHeader { cluster_id: 7, ..RequestHeader::default() });
-    let refused = service.is_bootstrapped(Request::new(IsBootstrappedRequest { header })).await.unwrap_err();
+    let refused = service
+        .is_bootstrapped(Request::new(IsBootstrappedRequest { header, ..IsBootstrappedRequest::default() }))
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("mismatch cluster id"), "{refused}");
 }
@@ -45,7 +48,7 @@ async fn a_request_for_another_cluster_is_refused() {
 #[tokio::test]
 async fn a_member_that_does_not_lead_is_unavailable() {
     let service = service(1);
-    let request = Request::new(IsBootstrappedRequest { header: header(&service) });
+    let request = Request::new(IsBootstrappedRequest { header: header(&service), ..IsBootstrappedRequest::default() });
     assert_eq!(service.is_bootstrapped(request).await.unwrap_err().code(), Code::Unavailable);
 }
 
@@ -71,8 +74,13 @@ async fn regions_are_found_by_key_by_number_and_by_their_right_neighbour() {
 async fn a_scan_of_regions_begins_at_that_of_its_key_and_ends_at_the_limit_or_the_end() {
     let service = service(0);
     let starts = async |start: &[u8], end: &[u8], limit: i32| -> Vec<Vec<u8>> {
-        let request =
-            ScanRegionsRequest { header: header(&service), start_key: start.to_vec(), end_key: end.to_vec(), limit };
+        let request = ScanRegionsRequest {
+            header: header(&service),
+            start_key: start.to_vec(),
+            end_key: end.to_vec(),
+            limit,
+            ..ScanRegionsRequest::default()
+        };
         let regions = service.scan_regions(Request::new(request)).await.unwrap().into_inner().regions;
         regions.into_iter().map(|region| region.region.unwrap().start_key).collect()
     };
@@ -101,19 +109,19 @@ async fn numbers_are_given_out_once_and_stores_and_the_configuration_are_told() 
     assert!(first < second);
 
     let store = service
-        .get_store(Request::new(GetStoreRequest { header: header.clone(), store_id: 1 }))
+        .get_store(Request::new(GetStoreRequest { header: header.clone(), store_id: 1, ..GetStoreRequest::default() }))
         .await
         .unwrap()
         .into_inner();
     assert_eq!(store.store.unwrap().address, "127.0.0.1:1");
     let missing = service
-        .get_store(Request::new(GetStoreRequest { header: header.clone(), store_id: 9 }))
+        .get_store(Request::new(GetStoreRequest { header: header.clone(), store_id: 9, ..GetStoreRequest::default() }))
         .await
         .unwrap()
         .into_inner();
     assert!(missing.header.unwrap().error.unwrap().message.contains("invalid store ID 9"));
 
-    let request = Request::new(GetClusterConfigRequest { header });
+    let request = Request::new(GetClusterConfigRequest { header, ..GetClusterConfigRequest::default() });
     let cluster = service.get_cluster_config(request).await.unwrap().into_inner().cluster.unwrap();
     assert_eq!((cluster.id, cluster.max_peer_count), (service.shared.pd.cluster_id, 1));
 }
@@ -127,6 +135,7 @@ async fn the_safe_point_of_a_service_expires_by_the_clusters_clock() {
             service_id: b"backup".to_vec(),
             ttl,
             safe_point,
+            ..UpdateServiceGcSafePointRequest::default()
         };
         service.update_service_gc_safe_point(Request::new(request)).await.unwrap().into_inner()
     };

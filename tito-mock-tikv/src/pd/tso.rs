@@ -36,8 +36,12 @@ impl PdService {
                     .oracle
                     .next(count)
                     .ok_or_else(|| Status::invalid_argument(format!("{count} timestamps cannot be given at once")))?;
-                let timestamp =
-                    Timestamp { physical: last.physical as i64, logical: last.logical as i64, suffix_bits: 0 };
+                let timestamp = Timestamp {
+                    physical: last.physical as i64,
+                    logical: last.logical as i64,
+                    suffix_bits: 0,
+                    ..Timestamp::default()
+                };
                 Ok(Ok(TsoResponse { count, timestamp: Some(timestamp), ..TsoResponse::default() }))
             })
             .await?;

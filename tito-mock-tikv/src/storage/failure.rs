@@ -118,11 +118,14 @@ impl Failure {
                     primary: conflict.primary,
                     conflict_commit_ts: conflict.conflict_commit_ts,
                     reason: conflict.reason.into(),
+                    ..WriteConflict::default()
                 };
                 // TiKV fills both, the text for old clients.
                 KeyError { conflict: Some(conflict), retryable: text, ..error }
             }
-            Failure::AlreadyExists { key } => KeyError { already_exist: Some(AlreadyExist { key }), ..error },
+            Failure::AlreadyExists { key } => {
+                KeyError { already_exist: Some(AlreadyExist { key, ..AlreadyExist::default() }), ..error }
+            }
             Failure::AssertionFailed { start_ts, key, assertion, existing_start_ts, existing_commit_ts } => {
                 let failed = AssertionFailed {
                     start_ts,
@@ -130,26 +133,38 @@ impl Failure {
                     assertion: assertion.into(),
                     existing_start_ts,
                     existing_commit_ts,
+                    ..AssertionFailed::default()
                 };
                 KeyError { assertion_failed: Some(failed), ..error }
             }
-            Failure::LockNotFound { key, .. } => {
-                KeyError { retryable: text, txn_lock_not_found: Some(TxnLockNotFound { key }), ..error }
-            }
-            Failure::TransactionNotFound { start_ts, primary } => {
-                KeyError { txn_not_found: Some(TxnNotFound { start_ts, primary_key: primary }), ..error }
-            }
+            Failure::LockNotFound { key, .. } => KeyError {
+                retryable: text,
+                txn_lock_not_found: Some(TxnLockNotFound { key, ..TxnLockNotFound::default() }),
+                ..error
+            },
+            Failure::TransactionNotFound { start_ts, primary } => KeyError {
+                txn_not_found: Some(TxnNotFound { start_ts, primary_key: primary, ..TxnNotFound::default() }),
+                ..error
+            },
             Failure::CommitTsExpired { start_ts, commit_ts, key, min_commit_ts } => {
-                let expired = CommitTsExpired { start_ts, attempted_commit_ts: commit_ts, key, min_commit_ts };
+                let expired = CommitTsExpired {
+                    start_ts,
+                    attempted_commit_ts: commit_ts,
+                    key,
+                    min_commit_ts,
+                    ..CommitTsExpired::default()
+                };
                 KeyError { commit_ts_expired: Some(expired), ..error }
             }
             Failure::Deadlock(deadlock) => KeyError { deadlock: Some(*deadlock), ..error },
-            Failure::CommitTsTooLarge { min_commit_ts } => {
-                KeyError { commit_ts_too_large: Some(CommitTsTooLarge { commit_ts: min_commit_ts }), ..error }
-            }
-            Failure::PrimaryMismatch(lock) => {
-                KeyError { primary_mismatch: Some(PrimaryMismatch { lock_info: Some(*lock) }), ..error }
-            }
+            Failure::CommitTsTooLarge { min_commit_ts } => KeyError {
+                commit_ts_too_large: Some(CommitTsTooLarge { commit_ts: min_commit_ts, ..CommitTsTooLarge::default() }),
+                ..error
+            },
+            Failure::PrimaryMismatch(lock) => KeyError {
+                primary_mismatch: Some(PrimaryMismatch { lock_info: Some(*lock), ..PrimaryMismatch::default() }),
+                ..error
+            },
             Failure::Committed { .. }
             | Failure::PessimisticLockNotFound { .. }
             | Failure::PessimisticLockRolledBack { .. }

@@ -29,10 +29,11 @@ pub(super) fn get_by_start_ts(
 
 fn info(state: &State, key: &[u8]) -> MvccInfo {
     let history = state.history(key);
-    let value = |(start_ts, value): (u64, &[u8])| MvccValue { start_ts, value: value.to_vec() };
+    let value = |(start_ts, value): (u64, &[u8])| MvccValue { start_ts, value: value.to_vec(), ..MvccValue::default() };
     MvccInfo {
         lock: state.lock(key).map(|lock| lock.mvcc()),
         writes: history.newest_first().map(|(at, write)| write.mvcc(at)).collect(),
         values: history.long_values().map(value).collect(),
+        ..MvccInfo::default()
     }
 }

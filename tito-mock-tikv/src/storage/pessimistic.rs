@@ -156,5 +156,6 @@ fn result(key: Acquired) -> PessimisticLockKeyResult {
         value: key.value.unwrap_or_default(),
         locked_with_conflict_ts: key.conflict_ts,
         skip_resolving_lock: false,
+        ..PessimisticLockKeyResult::default()
     }
 }

@@ -171,7 +171,7 @@ impl RawAt<'_> {
         let kvs = match self.family(&request.cf) {
             Ok(family) => {
                 let ranges = request.ranges.iter();
-                let part = |RequestRange { start_key, end_key }: &RequestRange| {
+                let part = |RequestRange { start_key, end_key, .. }: &RequestRange| {
                     walk.collect(family, start_key, end_key, region)
                 };
                 ranges.flat_map(part).collect()
@@ -211,7 +211,7 @@ impl RawAt<'_> {
             return response;
         }
         let whole = KeyRange::new(&region.start, &region.end);
-        for RequestRange { start_key, end_key } in &request.ranges {
+        for RequestRange { start_key, end_key, .. } in &request.ranges {
             let range = KeyRange::new(start_key, end_key).within(&whole);
             let Some(bounds) = range.bounds() else { continue };
             for (key, entry) in self.state.families[0].range::<[u8], _>(bounds) {

@@ -105,6 +105,7 @@ fn pair(key: &[u8], value: Result<Option<Found<'_>>>, key_only: bool) -> Option<
             key: key.to_vec(),
             value: if key_only { Vec::new() } else { found.value.to_vec() },
             commit_ts: found.commit_ts,
+            ..KvPair::default()
         }),
         Err(failure) => Some(KvPair { error: Some(failure.into_key_error()), ..KvPair::default() }),
     }

@@ -56,7 +56,7 @@ impl StoreService {
                         Answered::$command(Tikv::$method(self, Request::new(request)).await?.into_inner())
                     })*
                     Some(Command::Empty(request)) => {
-                        Answered::Empty(BatchCommandsEmptyResponse { test_id: request.test_id })
+                        Answered::Empty(BatchCommandsEmptyResponse { test_id: request.test_id, ..BatchCommandsEmptyResponse::default() })
                     }
                     Some(_) | None => return Err(Status::unimplemented("the mock cluster has no such command")),
                 }
@@ -90,7 +90,7 @@ impl StoreService {
             Flush kv_flush
             BufferBatchGet kv_buffer_batch_get
         };
-        Ok(Answer { cmd: Some(answered) })
+        Ok(Answer { cmd: Some(answered), ..Answer::default() })
     }
 }
 

@@ -175,7 +175,8 @@ impl Player {
     /// Compares what there is with what the server had.
     async fn records(&self, trace: &Trace) -> Option<String> {
         for (key, expected) in &trace.infos {
-            let request = MvccGetByKeyRequest { context: self.context(), key: key.clone() };
+            let request =
+                MvccGetByKeyRequest { context: self.context(), key: key.clone(), ..MvccGetByKeyRequest::default() };
             let found = self.service.mvcc_get_by_key(Request::new(request)).await.unwrap().into_inner().info.unwrap();
             if found != *expected {
                 return Some(format!("key {}: expected {expected:?}\n  found    {found:?}", key.escape_ascii()));
@@ -185,7 +186,14 @@ impl Player {
         let mut end_key = prefix.to_vec();
         *end_key.last_mut().unwrap() += 1;
         let (start_key, max_version) = (prefix.to_vec(), u64::MAX);
-        let request = ScanLockRequest { context: self.context(), max_version, start_key, end_key, limit: 0 };
+        let request = ScanLockRequest {
+            context: self.context(),
+            max_version,
+            start_key,
+            end_key,
+            limit: 0,
+            ..ScanLockRequest::default()
+        };
         let mut found = self.service.kv_scan_lock(Request::new(request)).await.unwrap().into_inner().locks;
         found.iter_mut().for_each(in_order);
         (found != trace.locks).then(|| format!("locks: expected {:?}\n  found    {found:?}", trace.locks))

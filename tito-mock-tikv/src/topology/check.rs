@@ -29,7 +29,7 @@ impl Topology {
     /// The region that a request is for, if this store leads it and the client knows its boundaries. The order of the
     /// checks is TiKV's, since a client heals each error in another way.
     pub(crate) fn check(&self, store_id: u64, context: &Context) -> Result<&Region, RegionError> {
-        let asked_store = context.peer.map_or(0, |peer| peer.store_id);
+        let asked_store = context.peer.as_ref().map_or(0, |peer| peer.store_id);
         if asked_store != store_id {
             return Err(store_not_match(asked_store, store_id));
         }
@@ -37,8 +37,11 @@ impl Topology {
         if region.leader != store_id {
             return Err(not_leader(region.id, region));
         }
-        if context.region_epoch.as_ref() != Some(&region.epoch()) {
-            return Err(self.epoch_not_match(region, context.region_epoch.map_or(0, |epoch| epoch.version)));
+        // By its numbers: what a newer client puts beside them is not the region's.
+        let asked = context.region_epoch.as_ref().map(|epoch| (epoch.conf_ver, epoch.version));
+        let epoch = region.epoch();
+        if asked != Some((epoch.conf_ver, epoch.version)) {
+            return Err(self.epoch_not_match(region, asked.map_or(0, |(_, version)| version)));
         }
         Ok(region)
     }
@@ -54,7 +57,7 @@ impl Topology {
         }
         Box::new(errorpb::Error {
             message: format!("epoch of region {} is {:?}", region.id, region.epoch()),
-            epoch_not_match: Some(EpochNotMatch { current_regions }),
+            epoch_not_match: Some(EpochNotMatch { current_regions, ..EpochNotMatch::default() }),
             ..errorpb::Error::default()
         })
     }
@@ -80,7 +83,7 @@ impl Region {
 pub(crate) fn store_not_match(request_store_id: u64, actual_store_id: u64) -> RegionError {
     Box::new(errorpb::Error {
         message: format!("store {request_store_id} was asked for, this is store {actual_store_id}"),
-        store_not_match: Some(StoreNotMatch { request_store_id, actual_store_id }),
+        store_not_match: Some(StoreNotMatch { request_store_id, actual_store_id, ..StoreNotMatch::default() }),
         ..errorpb::Error::default()
     })
 }
@@ -88,7 +91,7 @@ pub(crate) fn store_not_match(request_store_id: u64, actual_store_id: u64) -> Re
 pub(crate) fn region_not_found(region_id: u64) -> RegionError {
     Box::new(errorpb::Error {
         message: format!("region {region_id} is not found"),
-        region_not_found: Some(RegionNotFound { region_id }),
+        region_not_found: Some(RegionNotFound { region_id, ..RegionNotFound::default() }),
         ..errorpb::Error::default()
     })
 }
@@ -96,7 +99,7 @@ pub(crate) fn region_not_found(region_id: u64) -> RegionError {
 fn not_leader(region_id: u64, region: &Region) -> RegionError {
     Box::new(errorpb::Error {
         message: format!("region {region_id} is led by store {}", region.leader),
-        not_leader: Some(NotLeader { region_id, leader: region.leader_peer() }),
+        not_leader: Some(NotLeader { region_id, leader: region.leader_peer(), ..NotLeader::default() }),
         ..errorpb::Error::default()
     })
 }
@@ -109,6 +112,7 @@ pub(crate) fn key_not_in_region(key: &[u8], region: &Region) -> RegionError {
             region_id: region.id,
             start_key: region.range.start.clone(),
             end_key: region.range.end.clone(),
+            ..KeyNotInRegion::default()
         }),
         ..errorpb::Error::default()
     })

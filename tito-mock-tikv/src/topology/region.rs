@@ -32,7 +32,7 @@ impl Region {
     }
 
     pub(crate) fn epoch(&self) -> metapb::RegionEpoch {
-        metapb::RegionEpoch { conf_ver: CONF_VERSION, version: self.version }
+        metapb::RegionEpoch { conf_ver: CONF_VERSION, version: self.version, ..metapb::RegionEpoch::default() }
     }
 
     /// Makes another store the leader, which does not know what was read from the one before.
@@ -44,6 +44,6 @@ impl Region {
     }
 
     pub(crate) fn leader_peer(&self) -> Option<metapb::Peer> {
-        self.peers.iter().find(|peer| peer.store_id == self.leader).copied()
+        self.peers.iter().find(|peer| peer.store_id == self.leader).cloned()
     }
 }

@@ -31,15 +31,21 @@ async fn the_records_of_a_key_are_told_by_the_key_and_by_a_transaction() {
     let cluster = in_process(1).await;
     let (mut store, context) = Caller::of(&cluster).await.leader().await;
     let (start, commit_ts) = two_versions(&cluster, &mut store, &context).await;
-    let by_key = MvccGetByKeyRequest { context: Some(context.clone()), key: b"k".to_vec() };
+    let by_key =
+        MvccGetByKeyRequest { context: Some(context.clone()), key: b"k".to_vec(), ..MvccGetByKeyRequest::default() };
     let info = store.mvcc_get_by_key(by_key).await.unwrap().into_inner().info.unwrap();
     let versions: Vec<&[u8]> = info.writes.iter().map(|write| write.short_value.as_slice()).collect();
     assert_eq!(versions, [b"2", b"1"]);
-    let by_start = MvccGetByStartTsRequest { context: Some(context.clone()), start_ts: start };
+    let by_start = MvccGetByStartTsRequest {
+        context: Some(context.clone()),
+        start_ts: start,
+        ..MvccGetByStartTsRequest::default()
+    };
     let found = store.mvcc_get_by_start_ts(by_start).await.unwrap().into_inner();
     assert_eq!((found.key.as_slice(), found.info.as_ref()), (&b"k"[..], Some(&info)));
     assert_eq!(info.writes[1].commit_ts, commit_ts);
-    let unknown = MvccGetByStartTsRequest { context: Some(context), start_ts: start + 1 };
+    let unknown =
+        MvccGetByStartTsRequest { context: Some(context), start_ts: start + 1, ..MvccGetByStartTsRequest::default() };
     let found = store.mvcc_get_by_start_ts(unknown).await.unwrap().into_inner();
     assert_eq!((found.key.len(), found.info), (0, Some(MvccInfo::default())));
 }
@@ -54,10 +60,10 @@ async fn commands_in_a_batch_are_answered_by_their_numbers() {
     let commands = vec![
         Cmd::Get(get(&context, "k", read_ts)),
         Cmd::Prewrite(prewrite(&context, start, vec![put("other", "1")])),
-        Cmd::Empty(BatchCommandsEmptyRequest { test_id: 7, delay_time: 0 }),
+        Cmd::Empty(BatchCommandsEmptyRequest { test_id: 7, delay_time: 0, ..BatchCommandsEmptyRequest::default() }),
         Cmd::Get(get(&Context::default(), "k", read_ts)),
     ];
-    let requests = commands.into_iter().map(|cmd| Command { cmd: Some(cmd) }).collect();
+    let requests = commands.into_iter().map(|cmd| Command { cmd: Some(cmd), ..Command::default() }).collect();
     let batch = BatchCommandsRequest { requests, request_ids: vec![1, 2, 3, 4], ..Default::default() };
     let mut answers = store.batch_commands(futures::stream::iter([batch])).await.unwrap().into_inner();
     let mut answered = std::collections::BTreeMap::new();
@@ -81,7 +87,7 @@ async fn a_command_whose_request_is_dropped_ends_the_stream() {
     let cluster = in_process(1).await;
     let (mut store, context) = Caller::of(&cluster).await.leader().await;
     cluster.faults().add(FaultRule::on(Rpc::KvGet, Fault::DropRequest));
-    let requests = vec![Command { cmd: Some(Cmd::Get(get(&context, "k", 1))) }];
+    let requests = vec![Command { cmd: Some(Cmd::Get(get(&context, "k", 1))), ..Command::default() }];
     let batch = BatchCommandsRequest { requests, request_ids: vec![1], ..Default::default() };
     let mut answers = store.batch_commands(futures::stream::iter([batch])).await.unwrap().into_inner();
     assert_eq!(answers.message().await.unwrap_err().code(), Code::Unavailable);
@@ -129,8 +135,10 @@ async fn the_checksum_of_raw_ranges_depends_on_what_is_there_and_not_on_the_orde
         store.raw_put(raw_put(&context, key, "value", 0)).await.unwrap();
     }
     let mut checksum = async |ranges: &[(&str, &str)]| {
-        let ranges =
-            ranges.iter().map(|(start, end)| KeyRange { start_key: (*start).into(), end_key: (*end).into() }).collect();
+        let ranges = ranges
+            .iter()
+            .map(|(start, end)| KeyRange { start_key: (*start).into(), end_key: (*end).into(), ..KeyRange::default() })
+            .collect();
         let request = RawChecksumRequest { context: Some(context.clone()), ranges, ..RawChecksumRequest::default() };
         let response = store.raw_checksum(request).await.unwrap().into_inner();
         (response.checksum, response.total_kvs, response.total_bytes)
@@ -149,7 +157,7 @@ async fn versions_go_when_the_safe_point_moves_and_not_by_a_call_to_a_store() {
     let (mut store, context) = caller.leader().await;
     two_versions(&cluster, &mut store, &context).await;
     let safe_point = cluster.timestamp();
-    let request = GcRequest { context: Some(context.clone()), safe_point };
+    let request = GcRequest { context: Some(context.clone()), safe_point, ..GcRequest::default() };
     assert_eq!(store.kv_gc(request).await.unwrap_err().code(), Code::Unimplemented);
     assert_eq!(cluster.sizes().writes, 2);
 
@@ -194,7 +202,11 @@ async fn pd_tells_of_itself_of_many_regions_at_once_and_of_timestamps() {
     assert_eq!(info.header.unwrap().cluster_id, cluster.cluster_id());
     assert_eq!(info.service_modes, [i32::from(pdpb::ServiceMode::PdSvcMode)]);
 
-    let range = |start: &[u8], end: &[u8]| pdpb::KeyRange { start_key: start.to_vec(), end_key: end.to_vec() };
+    let range = |start: &[u8], end: &[u8]| pdpb::KeyRange {
+        start_key: start.to_vec(),
+        end_key: end.to_vec(),
+        ..pdpb::KeyRange::default()
+    };
     let request = pdpb::BatchScanRegionsRequest {
         header: header.clone(),
         ranges: vec![range(b"a", b"b"), range(b"c", b"d"), range(b"y", b"")],
@@ -220,7 +232,7 @@ async fn pd_tells_of_itself_of_many_regions_at_once_and_of_timestamps() {
     assert_eq!(answers.message().await.unwrap(), None);
 
     let before = cluster.timestamp();
-    let request = pdpb::GetMinTsRequest { header: header.clone() };
+    let request = pdpb::GetMinTsRequest { header: header.clone(), ..pdpb::GetMinTsRequest::default() };
     let timestamp = caller.pd.get_min_ts(request).await.unwrap().into_inner().timestamp.unwrap();
     assert!((timestamp.physical << 18 | timestamp.logical) as u64 > before);
 
@@ -238,7 +250,7 @@ async fn servers_say_that_they_are_well_until_they_stop() {
         let mut health = HealthClient::new(cluster.connect(address).unwrap());
         let response = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
         assert_eq!(response.status(), ServingStatus::Serving);
-        let unknown = HealthCheckRequest { service: "unknown".to_owned() };
+        let unknown = HealthCheckRequest { service: "unknown".to_owned(), ..HealthCheckRequest::default() };
         assert_eq!(health.check(unknown).await.unwrap_err().code(), Code::NotFound);
     }
     let mut health = HealthClient::new(cluster.connect(&store).unwrap());
@@ -292,6 +304,7 @@ async fn a_transaction_is_flushed_bit_by_bit_since_8_0() {
             context: Some(context.clone()),
             keys: vec![b"k".to_vec(), b"other".to_vec(), b"none".to_vec()],
             version: start,
+            ..BufferBatchGetRequest::default()
         };
         let pairs = store.kv_buffer_batch_get(request).await.unwrap().into_inner().pairs;
         let values: Vec<&[u8]> = pairs.iter().map(|pair| pair.value.as_slice()).collect();
@@ -301,4 +314,33 @@ async fn a_transaction_is_flushed_bit_by_bit_since_8_0() {
         let errors = store.kv_flush(flush(4, vec![insert])).await.unwrap().into_inner().errors;
         assert!(errors[0].already_exist.is_some());
     }
+}
+
+/// What a newer client adds to every message changes nothing of what the request means.
+#[tokio::test]
+async fn the_unknown_fields_of_a_newer_client_change_nothing() {
+    fn newer<M: prost::Message + Default>(message: &M) -> M {
+        let mut bytes = message.encode_to_vec();
+        // A field of the number 1000 with two bytes.
+        bytes.extend([0xc2, 0x3e, 2, 7, 7]);
+        M::decode(bytes.as_slice()).unwrap()
+    }
+    let cluster = in_process(1).await;
+    let (mut store, mut context) = Caller::of(&cluster).await.leader().await;
+    context.region_epoch = context.region_epoch.as_ref().map(newer);
+    context.peer = context.peer.as_ref().map(newer);
+    let context = newer(&context);
+    let start = cluster.timestamp();
+    // Twice, as a retry.
+    for _ in 0..2 {
+        let request = newer(&prewrite(&context, start, vec![newer(&put("k", "1"))]));
+        let answer = store.kv_prewrite(request).await.unwrap().into_inner();
+        assert_eq!((answer.region_error, answer.errors), (None, vec![]));
+    }
+    let answer = store.kv_commit(newer(&commit(&context, "k", start, cluster.timestamp()))).await.unwrap().into_inner();
+    assert_eq!((answer.region_error, answer.error), (None, None));
+    let get =
+        GetRequest { context: Some(context), key: b"k".into(), version: cluster.timestamp(), ..Default::default() };
+    let answer = store.kv_get(newer(&get)).await.unwrap().into_inner();
+    assert_eq!((answer.value.as_slice(), answer.unknown_fields), (&b"1"[..], None));
 }

@@ -51,6 +51,7 @@ async fn a_duplicated_request_is_done_again_when_its_rule_goes() {
         start_version: start,
         for_update_ts: start,
         keys: vec![b"k".to_vec()],
+        ..PessimisticRollbackRequest::default()
     };
     store.kv_pessimistic_rollback(unlock).await.unwrap();
     assert_eq!(cluster.locks(), []);

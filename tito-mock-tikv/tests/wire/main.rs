@@ -34,7 +34,7 @@ impl Caller {
         let request = pdpb::GetRegionRequest { header: header.clone(), ..Default::default() };
         let found = self.pd.get_region(request).await.unwrap().into_inner();
         let (region, peer) = (found.region.unwrap(), found.leader.unwrap());
-        let request = pdpb::GetStoreRequest { header, store_id: peer.store_id };
+        let request = pdpb::GetStoreRequest { header, store_id: peer.store_id, ..pdpb::GetStoreRequest::default() };
         let address = self.pd.get_store(request).await.unwrap().into_inner().store.unwrap().address;
         let context =
             Context { region_id: region.id, region_epoch: region.region_epoch, peer: Some(peer), ..Context::default() };

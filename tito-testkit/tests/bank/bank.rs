@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_core::{TitoError, Transaction};
+use tito_worker::Subscription;
 use tito_worker::prelude::*;
 
 pub const ACCOUNTS: usize = 300;

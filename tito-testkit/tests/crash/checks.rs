@@ -12,8 +12,8 @@ use crate::model::{Account, Change, number};
 
 pub async fn check(db: &Database, acknowledged: &BTreeSet<String>) {
     let tx = db.begin().await.unwrap();
-    let changes = db.clone().model::<Change>().rows().all(&tx).await.unwrap();
-    let accounts = db.clone().model::<Account>().rows().all(&tx).await.unwrap();
+    let changes = db.model::<Change>().rows().all(&tx).await.unwrap();
+    let accounts = db.model::<Account>().rows().all(&tx).await.unwrap();
 
     let stored: BTreeSet<_> = changes.iter().map(|change| change.id.clone()).collect();
     let lost: Vec<_> = acknowledged.difference(&stored).collect();

@@ -47,7 +47,7 @@ async fn change_accounts(db: Database, who: String) {
 }
 
 async fn change_account(db: Database, id: String, tx: Transaction) -> Result<(), TitoError> {
-    let (accounts, changes) = (db.clone().model::<Account>(), db.model::<Change>());
+    let (accounts, changes) = (db.model::<Account>(), db.model::<Change>());
     let account = format!("a{}", fastrand::u32(0..ACCOUNTS));
     let last = changes.query(Change::BY_ACCOUNT_AND_VERSION).prefix(account.clone()).reverse().first(&tx).await?;
     let version = last.map_or(0, |change| change.version) + 1;

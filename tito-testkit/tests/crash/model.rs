@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_core::{TitoError, Transaction};
+use tito_worker::Subscription;
 use tito_worker::prelude::*;
 
 /// What changes. Its event `account` is counted, transactionally, under `handled:{account:…}`.

@@ -6,6 +6,7 @@ use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_worker::prelude::*;
+use tito_worker::{Order, RetryPolicy, Subscription};
 
 use crate::ledger::number;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tito_core::Transaction;
 use tito_core::prelude::*;
+use tito_worker::Subscription;
 use tito_worker::prelude::*;
 use tokio::sync::oneshot;
 

@@ -6,7 +6,7 @@ use tito_core::prelude::*;
 use crate::support::*;
 
 pub async fn insert_update_and_delete_are_read_back(db: Database) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     users.insert(&user("ada"), &tx).await.unwrap();
     assert_eq!(users.get("ada", &tx).await.unwrap(), Some(user("ada")));
@@ -29,7 +29,7 @@ pub async fn insert_update_and_delete_are_read_back(db: Database) {
 }
 
 pub async fn insert_of_an_existing_row_fails_and_changes_nothing(db: Database) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     insert_all(&db, &[user("ada")]).await;
     let events_before = events(&db).await.len();
     let other = User { email: "other@example.com".to_string(), age: 99, ..user("ada") };
@@ -37,13 +37,13 @@ pub async fn insert_of_an_existing_row_fails_and_changes_nothing(db: Database) {
     assert!(matches!(&error, TitoError::AlreadyExists { key } if key.as_bytes() == b"data:user:ada"), "{error}");
     assert_eq!(error.violated_index(), None);
     let tx = db.begin().await.unwrap();
-    assert_eq!(db.clone().model::<User>().get("ada", &tx).await.unwrap(), Some(user("ada")));
+    assert_eq!(db.model::<User>().get("ada", &tx).await.unwrap(), Some(user("ada")));
     assert_index_is_exact::<User>(&db).await;
     assert_eq!(events(&db).await.len(), events_before);
 }
 
 pub async fn update_of_a_missing_row_says_which(db: Database) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let error = users.update(&user("ada"), &tx).await.unwrap_err();
     assert!(matches!(&error, TitoError::RowNotFound { table, id } if table == "user" && id == "ada"), "{error}");
@@ -53,7 +53,7 @@ pub async fn update_of_a_missing_row_says_which(db: Database) {
 
 pub async fn upsert_inserts_then_updates(db: Database) {
     for (age, expected) in [(1, TitoOperation::Insert), (2, TitoOperation::Update)] {
-        let users = db.clone().model::<User>();
+        let users = db.model::<User>();
         let row = User { age, ..user("ada") };
         let did = db.transaction(|tx| async move { users.upsert(&row, &tx).await }).await.unwrap();
         assert_eq!(did, expected);
@@ -67,7 +67,7 @@ pub async fn upsert_inserts_then_updates(db: Database) {
 pub async fn delete_says_whether_there_was_a_row(db: Database) {
     insert_all(&db, &[user("ada"), user("bob")]).await;
     for expected in [true, false] {
-        let users = db.clone().model::<User>();
+        let users = db.model::<User>();
         assert_eq!(db.transaction(|tx| async move { users.delete("ada", &tx).await }).await.unwrap(), expected);
     }
     assert_index_is_exact::<User>(&db).await;
@@ -78,7 +78,7 @@ pub async fn delete_says_whether_there_was_a_row(db: Database) {
 pub async fn batch_get_keeps_the_order_of_ids(db: Database) {
     let rows: Vec<_> = (0..300).map(|number| user(&format!("u{number}"))).collect();
     insert_all(&db, &rows).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let asked: Vec<_> = (0..301).rev().map(|number| format!("u{number}")).collect();
     let found = users.batch_get(&asked, &tx).await.unwrap();
@@ -98,7 +98,7 @@ pub async fn options_choose_the_operation_and_whether_events_are_written(db: Dat
         (TitoOptions::without_events(Insert), 3),
         (TitoOptions::with_events(Delete), 4),
     ] {
-        let user_model = db.clone().model::<User>();
+        let user_model = db.model::<User>();
         let row = user("ada");
         let built =
             db.transaction(|tx| async move { user_model.build_with_options(row, options, &tx).await }).await.unwrap();
@@ -124,7 +124,7 @@ impl TitoModelTrait for Numbered {
 
 pub async fn ids_of_any_displayable_type_are_taken(db: Database) {
     insert_all(&db, &[Numbered { number: 17 }]).await;
-    let model = db.clone().model::<Numbered>();
+    let model = db.model::<Numbered>();
     let tx = db.begin().await.unwrap();
     let expected = Some(Numbered { number: 17 });
     assert_eq!(model.get(17u64, &tx).await.unwrap(), expected);
@@ -138,7 +138,7 @@ pub async fn rows_are_read_in_order_of_ids(db: Database) {
     insert_all(&db, &[user("b"), user("a"), user("ab"), user("c")]).await;
     // Another table's rows, of which neither name is the beginning of the other's by accident.
     insert_all(&db, &[Numbered { number: 1 }]).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     assert_eq!(users.rows().ids(&tx).await.unwrap(), ["a", "ab", "b", "c"]);
     assert_eq!(users.rows().reverse().limit(2).ids(&tx).await.unwrap(), ["c", "b"]);

@@ -11,7 +11,7 @@ fn named(id: usize) -> User {
 
 pub async fn pages_cover_all_rows_once_while_rows_come_and_go_before_them(db: Database) {
     insert_all(&db, &(0..50).map(named).collect::<Vec<_>>()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let (mut seen, mut next, mut turn) = (Vec::new(), None, 0);
     loop {
         let tx = db.begin().await.unwrap();
@@ -33,7 +33,7 @@ pub async fn pages_cover_all_rows_once_while_rows_come_and_go_before_them(db: Da
 
 pub async fn a_cursor_survives_as_text(db: Database) {
     insert_all(&db, &(0..9).map(named).collect::<Vec<_>>()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let cursor = users.query(User::BY_EMAIL).limit(4).page(&tx).await.unwrap().next.unwrap();
     let read_back: Cursor = cursor.to_string().parse().unwrap();
@@ -43,7 +43,7 @@ pub async fn a_cursor_survives_as_text(db: Database) {
 
 pub async fn a_cursor_of_another_query_is_refused(db: Database) {
     insert_all(&db, &(0..9).map(named).collect::<Vec<_>>()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let cursor = users.query(User::BY_EMAIL).limit(4).page(&tx).await.unwrap().next.unwrap();
     for error in [
@@ -57,7 +57,7 @@ pub async fn a_cursor_of_another_query_is_refused(db: Database) {
 
 pub async fn the_last_page_has_no_cursor(db: Database) {
     insert_all(&db, &(0..6).map(named).collect::<Vec<_>>()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let first = users.rows().limit(3).page(&tx).await.unwrap();
     assert_eq!(ids(&first.rows), ["u000", "u001", "u002"]);
@@ -70,7 +70,7 @@ pub async fn the_last_page_has_no_cursor(db: Database) {
 
 pub async fn pages_go_backwards_too(db: Database) {
     insert_all(&db, &(0..5).map(named).collect::<Vec<_>>()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let first = users.query(User::BY_NAME).reverse().limit(3).page(&tx).await.unwrap();
     assert_eq!(ids(&first.rows), ["u004", "u003", "u002"]);

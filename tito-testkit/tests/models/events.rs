@@ -25,7 +25,7 @@ pub async fn a_write_carries_the_events_that_it_calls_for(db: Database) {
 }
 
 pub async fn an_event_before_the_start_is_due_at_the_start(db: Database) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     users.insert(&User { remind_at: Some(1), ..user("ada") }, &tx).await.unwrap();
     let start = tx.start_timestamp().seconds();
@@ -35,7 +35,7 @@ pub async fn an_event_before_the_start_is_due_at_the_start(db: Database) {
 
 pub async fn an_event_out_of_the_format_is_refused_with_its_time(db: Database) {
     for at in [-1, i64::MIN, 10_000_000_000, i64::MAX] {
-        let users = db.clone().model::<User>();
+        let users = db.model::<User>();
         let row = User { remind_at: Some(at), ..user("ada") };
         let error = db.transaction(|tx| async move { users.insert(&row, &tx).await }).await.unwrap_err();
         assert!(
@@ -48,7 +48,7 @@ pub async fn an_event_out_of_the_format_is_refused_with_its_time(db: Database) {
 }
 
 pub async fn a_rolled_back_write_leaves_no_event(db: Database) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     users.insert(&user("ada"), &tx).await.unwrap();
     tx.rollback().await;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use tito_core::model::Index;
 use tito_core::prelude::*;
 use tito_testkit::seed;
 
@@ -110,7 +111,7 @@ pub async fn floats_are_read_back_and_found_by_their_own_values(db: Database) {
     insert_all(&db, &rows).await;
     assert_index_is_exact::<Measure>(&db).await;
 
-    let measures = db.clone().model::<Measure>();
+    let measures = db.model::<Measure>();
     let tx = db.begin().await.unwrap();
     for row in &rows {
         let read = measures.get(&row.id.to_string(), &tx).await.unwrap().unwrap();
@@ -195,7 +196,7 @@ pub async fn floats_of_models_written_by_hand_are_found_too(db: Database) {
         .map(|(id, (value, single, any))| Reading { id: id.to_string(), value, single, any: any.into() })
         .collect();
     insert_all(&db, &rows).await;
-    let readings = db.clone().model::<Reading>();
+    let readings = db.model::<Reading>();
     let tx = db.begin().await.unwrap();
     for row in &rows {
         assert_eq!(readings.get(&row.id, &tx).await.unwrap().as_ref(), Some(row));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tito_core::keys;
+use tito_core::model::Index;
 use tito_core::prelude::*;
 
 use crate::support::*;
@@ -69,7 +70,7 @@ pub async fn nested_fields_and_lists_are_indexed(db: Database) {
         ],
     )
     .await;
-    let places = db.clone().model::<Place>();
+    let places = db.model::<Place>();
     let tx = db.begin().await.unwrap();
     assert_eq!(places.query(BY_CITY).equals("Ulm").ids(&tx).await.unwrap(), ["list", "one"]);
     assert_eq!(places.query(BY_CITY).equals("Bonn").ids(&tx).await.unwrap(), ["list", "through"]);
@@ -85,7 +86,7 @@ pub async fn nested_fields_and_lists_are_indexed(db: Database) {
 }
 
 pub async fn values_of_the_wrong_type_are_refused(db: Database) {
-    let places = db.clone().model::<Place>();
+    let places = db.model::<Place>();
     let tx = db.begin().await.unwrap();
     for (field, value) in [
         ("text", json!(1)),
@@ -110,7 +111,7 @@ pub async fn values_of_the_wrong_type_are_refused(db: Database) {
 pub async fn a_condition_decides_row_by_row(db: Database) {
     insert_all(&db, &[place("open", json!({"code": "7"})), place("closed", json!({"code": "7", "closed": true}))])
         .await;
-    let places = db.clone().model::<Place>();
+    let places = db.model::<Place>();
     let tx = db.begin().await.unwrap();
     assert_eq!(places.query(BY_CODE).equals("7").ids(&tx).await.unwrap(), ["open"]);
     // A condition that changes takes the entry along although the value stays.
@@ -123,7 +124,7 @@ pub async fn a_condition_decides_row_by_row(db: Database) {
 
 pub async fn a_unique_index_named_by_the_model_is_enforced(db: Database) {
     insert_all(&db, &[place("a", json!({"time": "2024-01-01T00:00:00Z"}))]).await;
-    let places = db.clone().model::<Place>();
+    let places = db.model::<Place>();
     // The same instant in another offset.
     let same = place("b", json!({"time": "2024-01-01T01:00:00+01:00"}));
     let error = db.transaction(|tx| async move { places.insert(&same, &tx).await }).await.unwrap_err();
@@ -138,7 +139,7 @@ pub async fn every_type_of_field_sorts_by_value(db: Database) {
         ("boolean", vec![json!(false), json!(true)]),
         ("time", vec![json!("-0001-01-01T00:00:00Z"), json!("1969-12-31T23:59:59.5Z"), json!("1970-01-01T00:00:00Z")]),
     ];
-    let places = db.clone().model::<Place>();
+    let places = db.model::<Place>();
     let tx = db.begin().await.unwrap();
     for (field, values) in sorted {
         // Ids that go against the order of the values.

@@ -39,7 +39,7 @@ pub async fn strange_ids_stay_apart(db: Database) {
     let rows: Vec<_> = strange.iter().map(|id| User { name: "same".to_string(), ..user(id) }).collect();
     insert_all(&db, &rows).await;
     assert_index_is_exact::<User>(&db).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let mut sorted = strange.map(str::to_string).to_vec();
     sorted.sort();
@@ -58,7 +58,7 @@ pub async fn strange_ids_stay_apart(db: Database) {
 }
 
 pub async fn an_empty_id_is_refused(db: Database) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     for error in [
         users.insert(&user(""), &tx).await.unwrap_err(),
@@ -73,7 +73,7 @@ pub async fn an_empty_id_is_refused(db: Database) {
 }
 
 pub async fn an_id_too_long_is_refused_before_the_commit(db: Database) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let long = "i".repeat(10_000);
     let error = users.insert(&user(&long), &tx).await.unwrap_err();
@@ -107,7 +107,7 @@ impl<const WHAT: usize, const NAME: usize> Misnamed<WHAT, NAME> {
     }
 
     async fn is_refused_as(db: &Database, expected: &str) {
-        let model = db.clone().model::<Self>();
+        let model = db.model::<Self>();
         let tx = db.begin().await.unwrap();
         let error = model.insert(&Self::default(), &tx).await.unwrap_err();
         let TitoError::InvalidName { what, name, .. } = &error else { panic!("{error}") };

@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use futures::TryStreamExt;
+use tito_core::model::Index;
 use tito_core::prelude::*;
 
 use crate::support::*;
@@ -27,7 +28,7 @@ fn ages(rows: &[User]) -> Vec<u32> {
 
 pub async fn equality_finds_exactly_the_rows_with_the_value(db: Database) {
     insert_all(&db, &staff()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let found = users.query(User::BY_NAME).equals("acme 1").all(&tx).await.unwrap();
     assert_eq!(ids(&found), ["acme/1"]);
@@ -43,7 +44,7 @@ pub async fn equality_finds_exactly_the_rows_with_the_value(db: Database) {
 pub async fn each_value_of_a_list_finds_its_row(db: Database) {
     let tagged = |id: &str, tags: &[&str]| User { tags: tags.iter().map(|tag| tag.to_string()).collect(), ..user(id) };
     insert_all(&db, &[tagged("one", &["red", "blue", "red"]), tagged("two", &["blue"]), tagged("none", &[])]).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let query = || users.query(User::BY_TAGS);
     assert_eq!(query().equals("red").ids(&tx).await.unwrap(), ["one"]);
@@ -59,7 +60,7 @@ pub async fn each_value_of_a_list_finds_its_row(db: Database) {
 
 pub async fn a_prefix_of_a_composite_index_finds_its_rows(db: Database) {
     insert_all(&db, &staff()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let found = users.query(User::BY_ORG_AND_AGE).prefix("acme").all(&tx).await.unwrap();
     assert_eq!(ages(&found), (0..10).collect::<Vec<_>>());
@@ -70,7 +71,7 @@ pub async fn a_prefix_of_a_composite_index_finds_its_rows(db: Database) {
 
 pub async fn ranges_respect_every_kind_of_bound(db: Database) {
     insert_all(&db, &staff().into_iter().filter(|row| row.org == "acme").collect::<Vec<_>>()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let query = || users.query(User::BY_AGE);
     assert_eq!(ages(&query().range(2..5).all(&tx).await.unwrap()), [2, 3, 4]);
@@ -91,7 +92,7 @@ pub async fn ranges_respect_every_kind_of_bound(db: Database) {
 
 pub async fn ranges_of_leading_fields_ignore_the_others(db: Database) {
     insert_all(&db, &staff()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let query = || users.query(User::BY_ORG_AND_AGE);
     let past_acme = (Bound::Excluded("acme"), Bound::<&str>::Unbounded);
@@ -105,7 +106,7 @@ pub async fn ranges_of_leading_fields_ignore_the_others(db: Database) {
 
 pub async fn ranges_of_tuples_compare_field_by_field(db: Database) {
     insert_all(&db, &staff()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let query = || users.query(User::BY_ORG_AND_AGE);
     let found = query().range(("acme", 8)..("acme:west", 2)).all(&tx).await.unwrap();
@@ -120,7 +121,7 @@ pub async fn ranges_of_tuples_compare_field_by_field(db: Database) {
 
 pub async fn narrowing_calls_add_up(db: Database) {
     insert_all(&db, &staff()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let found = users.query(User::BY_ORG_AND_AGE).prefix("acme").range(("acme", 7)..).all(&tx).await.unwrap();
     assert_eq!(ages(&found), [7, 8, 9]);
@@ -135,7 +136,7 @@ pub async fn texts_are_found_by_their_beginning(db: Database) {
         .map(|(number, name)| User { name: name.to_string(), ..user(&format!("u{number}")) })
         .collect();
     insert_all(&db, &rows).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     for prefix in ["", "a", "ad", "ad:", "ad\0", "ad\u{10ffff}", "c"] {
         let found = users.query(User::BY_NAME).starts_with(prefix).all(&tx).await.unwrap();
@@ -147,7 +148,7 @@ pub async fn texts_are_found_by_their_beginning(db: Database) {
 
 pub async fn both_directions_and_limits_agree(db: Database) {
     insert_all(&db, &staff()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let query = || users.query(User::BY_ORG_AND_AGE).range(("acme", 3)..=("acme:west", 6));
     let forward = query().all(&tx).await.unwrap();
@@ -165,7 +166,7 @@ pub async fn both_directions_and_limits_agree(db: Database) {
 
 pub async fn ids_count_and_stream_agree_with_all(db: Database) {
     insert_all(&db, &staff()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let query = || users.query(User::BY_AGE).range(2..8).limit(9);
     let all = query().all(&tx).await.unwrap();
@@ -175,7 +176,7 @@ pub async fn ids_count_and_stream_agree_with_all(db: Database) {
 }
 
 pub async fn a_value_without_a_place_in_the_order_is_refused(db: Database) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let error = users.query(User::BY_SCORE).range(f64::NAN..).all(&tx).await.unwrap_err();
     assert!(matches!(&error, TitoError::InvalidIndexValue { index, .. } if index == "by_score"), "{error}");
@@ -184,7 +185,7 @@ pub async fn a_value_without_a_place_in_the_order_is_refused(db: Database) {
 }
 
 pub async fn an_index_that_the_model_lacks_is_refused(db: Database) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     for handle in
         [Index::<User, (String,)>::new("by_nothing", false), Index::new("by_email", false), Index::new("by_name", true)]
@@ -196,7 +197,7 @@ pub async fn an_index_that_the_model_lacks_is_refused(db: Database) {
 
 pub async fn a_query_sees_the_writes_of_its_transaction(db: Database) {
     insert_all(&db, &staff()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     users.delete("acme/3", &tx).await.unwrap();
     users.insert(&User { age: 3, active: true, ..user("new") }, &tx).await.unwrap();
@@ -207,7 +208,7 @@ pub async fn a_stream_reads_more_rows_than_one_request_holds(db: Database) {
     let rows: Vec<_> =
         (0..700).map(|number| User { age: number, active: true, ..user(&format!("{number:04}")) }).collect();
     insert_all(&db, &rows).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let streamed: Vec<User> = users.query(User::BY_AGE).stream(&tx).try_collect().await.unwrap();
     assert_eq!(streamed, rows);

@@ -52,7 +52,7 @@ fn numbered<const V: usize>(number: usize) -> Version<V> {
 }
 
 async fn reindexed<const V: usize>(db: &Database) -> ReindexReport {
-    let report = db.clone().model::<Version<V>>().reindex("by_name").batch(10).run().await.unwrap();
+    let report = db.model::<Version<V>>().reindex("by_name").batch(10).run().await.unwrap();
     assert_index_is_exact::<Version<V>>(db).await;
     report
 }
@@ -86,7 +86,7 @@ pub async fn dangling_and_unreadable_entries_are_removed(db: Database) {
     let neighbour = keys::index_entry("user", "by_name_too", b"another index's!", "gone");
     tx.put(neighbour.clone(), Vec::new()).await.unwrap();
     tx.commit().await.unwrap();
-    let model = db.clone().model::<Version<BY_NAME>>();
+    let model = db.model::<Version<BY_NAME>>();
     let report = model.reindex("by_name").run().await.unwrap();
     assert_eq!(report, ReindexReport { rows: 5, added: 0, removed: 4 });
     let tx = db.begin().await.unwrap();
@@ -98,7 +98,7 @@ pub async fn two_rows_with_one_unique_value_are_named(db: Database) {
     rows[3].0.name = "name 1".to_string();
     insert_all(&db, &rows).await;
     for batch in [1, 200] {
-        let error = db.clone().model::<Version<UNIQUE>>().reindex("by_name").batch(batch).run().await.unwrap_err();
+        let error = db.model::<Version<UNIQUE>>().reindex("by_name").batch(batch).run().await.unwrap_err();
         assert!(matches!(&error, TitoError::DuplicateRows { ids, .. } if ids == &["u0001", "u0003"]), "{error}");
         assert_eq!(error.violated_index(), Some(("user".to_string(), "by_name".to_string())));
     }
@@ -116,7 +116,7 @@ pub async fn a_stale_holder_of_a_unique_value_gives_way(db: Database) {
 
 pub async fn a_run_that_was_cut_off_is_resumed(db: Database) {
     insert_all(&db, &(0..25).map(numbered::<NONE>).collect::<Vec<_>>()).await;
-    let model = db.clone().model::<Version<BY_NAME>>();
+    let model = db.model::<Version<BY_NAME>>();
     let told = Arc::new(Mutex::new(Vec::new()));
     let telling = told.clone();
     let run =
@@ -143,7 +143,7 @@ pub async fn a_run_that_was_cut_off_is_resumed(db: Database) {
 pub async fn rows_written_meanwhile_have_exactly_their_entries(db: Database) {
     const ROWS: usize = 200;
     insert_all(&db, &(0..ROWS).map(numbered::<NONE>).collect::<Vec<_>>()).await;
-    let model = db.clone().model::<Version<BY_NAME_OF_ACTIVE>>();
+    let model = db.model::<Version<BY_NAME_OF_ACTIVE>>();
     let writers = (0..4u64).map(|writer| {
         let (db, model) = (db.clone(), model.clone());
         tokio::spawn(async move {
@@ -175,7 +175,7 @@ pub async fn rows_written_meanwhile_have_exactly_their_entries(db: Database) {
 
 pub async fn a_position_of_another_index_is_refused(db: Database) {
     insert_all(&db, &[user("ada"), user("bob")]).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     let other = users.query(User::BY_EMAIL).limit(1).page(&tx).await.unwrap().next;
     let error = users.reindex(User::BY_NAME).resume(other).run().await.unwrap_err();

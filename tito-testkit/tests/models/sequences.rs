@@ -76,7 +76,7 @@ fn predict((mut rows, mut events): Expected, write: &Write) -> Option<Expected> 
 }
 
 async fn apply(db: &Database, writes: Vec<Write>) -> tito_core::Result<()> {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     db.transaction(|tx| async move {
         for write in &writes {
             match write {
@@ -109,7 +109,7 @@ async fn check(db: &Database, transactions: Vec<Vec<Write>>) -> Result<(), TestC
     }
     assert_index_is_exact::<User>(db).await;
     let tx = db.begin().await.unwrap();
-    let rows = db.clone().model::<User>().rows().all(&tx).await.unwrap();
+    let rows = db.model::<User>().rows().all(&tx).await.unwrap();
     prop_assert_eq!(rows, expected.0.into_values().collect::<Vec<_>>());
     let events: Vec<_> = events(db).await.into_iter().map(|event| (event.event_type, event.action)).collect();
     prop_assert_eq!(events, expected.1);

@@ -16,7 +16,7 @@ async fn delete(db: &Database, key: Vec<u8>) {
 
 pub async fn a_row_that_does_not_parse_is_an_error_naming_its_key(db: Database) {
     insert_all(&db, &[user("ada"), user("bob")]).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     for broken in [&b""[..], b"\xff\xfe", b"not json", b"{\"id\":\"ada\"}", b"[]", b"null"] {
         put(&db, b"data:user:ada", broken).await;
         let tx = db.begin().await.unwrap();
@@ -44,7 +44,7 @@ pub async fn a_row_that_does_not_parse_is_an_error_naming_its_key(db: Database) 
 pub async fn an_entry_without_its_row_is_passed_over(db: Database) {
     insert_all(&db, &[user("ada"), user("bob"), user("eve")]).await;
     delete(&db, keys::row("user", "bob")).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     assert_eq!(users.query(User::BY_NAME).equals("").ids(&tx).await.unwrap(), ["ada", "eve"]);
     assert_eq!(users.query(User::BY_EMAIL).limit(2).ids(&tx).await.unwrap(), ["ada", "eve"]);
@@ -56,7 +56,7 @@ pub async fn an_entry_of_a_former_value_is_passed_over(db: Database) {
     insert_all(&db, &[User { active: true, ..user("ada") }]).await;
     put(&db, &keys::index_entry("user", "by_name", b"former!", "ada"), b"").await;
     put(&db, &keys::unique_index_entry("user", "by_email", b"former@example.com!"), b"ada").await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     assert_eq!(users.query(User::BY_NAME).ids(&tx).await.unwrap(), ["ada"]);
     assert_eq!(users.query(User::BY_NAME).equals("former").count(&tx).await.unwrap(), 0);
@@ -64,7 +64,7 @@ pub async fn an_entry_of_a_former_value_is_passed_over(db: Database) {
 }
 
 pub async fn an_entry_that_names_no_row_is_an_error_naming_its_key(db: Database) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let cases: [(&[u8], &[u8]); 4] = [
         (b"index:user:by_email:x!", b""),
         (b"index:user:by_email:x!", b"\xff"),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::keys::{IndexField, KeyRange};
+use tito_core::model::Index;
 use tito_core::model::{Change, IndexDefinition, IndexEntry, TitoSchema};
 use tito_core::prelude::*;
 
@@ -92,7 +93,7 @@ pub fn user(id: &str) -> User {
 }
 
 pub async fn insert_all<M: TitoSchema>(db: &Database, rows: &[M]) {
-    let model = db.clone().model::<M>();
+    let model = db.model::<M>();
     let rows = rows.to_vec();
     db.transaction(|tx| async move {
         for row in &rows {
@@ -111,7 +112,7 @@ pub async fn stored(tx: &Transaction, prefix: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
 /// Checks that the index of a table holds exactly what its rows call for.
 pub async fn assert_index_is_exact<M: TitoSchema>(db: &Database) {
     let tx = db.begin().await.unwrap();
-    let rows = db.clone().model::<M>().rows().all(&tx).await.unwrap();
+    let rows = db.model::<M>().rows().all(&tx).await.unwrap();
     let table = M::table();
     let mut expected = BTreeMap::new();
     for row in &rows {

@@ -16,7 +16,7 @@ fn with_email(id: &str, email: &str) -> User {
 
 pub async fn a_taken_value_is_refused_and_the_index_named(db: Database) {
     insert_all(&db, &[with_email("ada", "a@x"), with_email("bob", "b@x")]).await;
-    let inserting = db.clone().model::<User>();
+    let inserting = db.model::<User>();
     let updating = inserting.clone();
     for error in [
         db.transaction(|tx| async move { inserting.insert(&with_email("eve", "a@x"), &tx).await }).await.unwrap_err(),
@@ -27,14 +27,14 @@ pub async fn a_taken_value_is_refused_and_the_index_named(db: Database) {
     }
     assert_index_is_exact::<User>(&db).await;
     let tx = db.begin().await.unwrap();
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     assert_eq!(users.query(User::BY_EMAIL).equals("a@x").ids(&tx).await.unwrap(), ["ada"]);
     assert_eq!(users.get("eve", &tx).await.unwrap(), None);
 }
 
 pub async fn an_updated_value_is_free_in_the_same_transaction(db: Database) {
     insert_all(&db, &[with_email("ada", "a@x")]).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     db.transaction(|tx| async move {
         users.update(&with_email("ada", "new@x"), &tx).await?;
         users.insert(&with_email("eve", "a@x"), &tx).await
@@ -46,7 +46,7 @@ pub async fn an_updated_value_is_free_in_the_same_transaction(db: Database) {
 
 pub async fn two_rows_swap_values_by_way_of_a_third(db: Database) {
     insert_all(&db, &[with_email("ada", "a@x"), with_email("bob", "b@x")]).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let swapping = users.clone();
     db.transaction(|tx| async move {
         swapping.update(&with_email("ada", "free@x"), &tx).await?;
@@ -71,7 +71,7 @@ pub async fn two_rows_swap_values_by_way_of_a_third(db: Database) {
 
 pub async fn a_deleted_row_frees_its_values(db: Database) {
     insert_all(&db, &[with_email("ada", "a@x")]).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     db.transaction(|tx| async move {
         users.delete("ada", &tx).await?;
         users.insert(&with_email("ada", "a@x"), &tx).await
@@ -82,7 +82,7 @@ pub async fn a_deleted_row_frees_its_values(db: Database) {
 }
 
 pub async fn of_two_concurrent_rows_with_one_value_one_is_refused(db: Database) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let (first, second) = (db.begin().await.unwrap(), db.begin().await.unwrap());
     let inserts = async |id: &str, tx: &Transaction| {
         users.insert(&with_email(id, "a@x"), tx).await?;
@@ -120,7 +120,7 @@ impl TitoSchema for Before {
 pub async fn a_row_leaves_an_entry_alone_that_is_another_row_s(db: Database) {
     insert_all(&db, &[Before(with_email("bob", "a@x"))]).await;
     insert_all(&db, &[with_email("ada", "a@x")]).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     db.transaction(|tx| async move { users.delete("bob", &tx).await }).await.unwrap();
     let tx = db.begin().await.unwrap();
     let key = keys::unique_index_entry("user", "by_email", b"a@x!");

@@ -196,7 +196,7 @@ pub async fn by_hand(bank: &EventStore, up_to: u64, edition: u64) -> Vec<Account
 /// The rows of a view, each of which has exactly its index entries.
 pub async fn rows(bank: &EventStore) -> Vec<Account> {
     let view = bank.view("accounts");
-    let model = view.clone().model::<Account>();
+    let model = view.model::<Account>();
     let tx = view.begin().await.unwrap();
     let rows = model.rows().all(&tx).await.unwrap();
     for row in &rows {

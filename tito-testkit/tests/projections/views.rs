@@ -15,7 +15,7 @@ pub async fn a_view_is_read_beside_the_rows_of_the_database(db: Database, _: Tes
     let (bank, projection, _) = projected(&db).await;
     bank.append(NewEvent::raw("account.1", "opened", "projected")).await.unwrap();
     projection.catch_up().await.unwrap();
-    let own = db.clone().model::<Account>();
+    let own = db.model::<Account>();
     let insert = own.clone();
     db.transaction(|tx| async move { insert.insert(&account("own"), &tx).await }).await.unwrap();
 
@@ -23,7 +23,7 @@ pub async fn a_view_is_read_beside_the_rows_of_the_database(db: Database, _: Tes
     let view = bank.view("accounts");
     let within = view.within(&tx).await.unwrap();
     assert_eq!(own.get("1", &tx).await.unwrap(), Some(account("own")));
-    assert_eq!(view.clone().model::<Account>().get("1", &within).await.unwrap(), Some(account("projected")));
+    assert_eq!(view.model::<Account>().get("1", &within).await.unwrap(), Some(account("projected")));
     assert_eq!(view.model::<Account>().rows().reverse().all(&within).await.unwrap(), [account("projected")]);
 }
 
@@ -32,7 +32,7 @@ pub async fn rows_are_written_by_the_projector_alone(db: Database, _: TestClock)
     bank.append(NewEvent::raw("account.1", "opened", "ada")).await.unwrap();
     projection.catch_up().await.unwrap();
     let view = bank.view("accounts");
-    let rows = view.clone().model::<Account>();
+    let rows = view.model::<Account>();
     let written = view.transaction(|tx| async move { rows.update(&account("eve"), &tx).await }).await;
     let error = written.unwrap_err().to_string();
     assert!(error.contains("data:account:1 is a projection's"), "{error}");

@@ -37,7 +37,7 @@ async fn warm(clock: &TestClock) -> (MockCluster, Database) {
     for topic in ["user", "job"] {
         TitoQueue::new(db.clone()).create_topic(topic, 1).await.unwrap();
     }
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     db.transaction(|tx| async move { users.insert(&user("warm", "w"), &tx).await }).await.unwrap();
     publish(&db, 1).await;
     no_locks(&cluster).await;
@@ -78,7 +78,7 @@ const ONE_COMMIT: [(Rpc, u64); 3] = [(Rpc::Tso, 2), (Rpc::KvPrewrite, 1), (Rpc::
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_insert_of_a_row_with_an_index_and_an_event_reads_nothing() {
     let (cluster, db) = warm(&TestClock::new()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let insert = db.transaction(|tx| async move { users.insert(&user("ada", "a@example.com"), &tx).await });
     let calls = calls_of(&cluster, async { insert.await.unwrap() }).await;
     assert_calls(&calls, &ONE_COMMIT);
@@ -94,7 +94,7 @@ async fn a_single_key_is_committed_by_one_commit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_update_costs_one_read_of_the_old_row_more() {
     let (cluster, db) = warm(&TestClock::new()).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let update = db.transaction(|tx| async move { users.update(&user("warm", "new@example.com"), &tx).await });
     let calls = calls_of(&cluster, async { update.await.unwrap() }).await;
     assert_calls(&calls, &[&ONE_COMMIT[..], &[(Rpc::KvGet, 1)]].concat());

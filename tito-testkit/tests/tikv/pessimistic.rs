@@ -192,10 +192,10 @@ struct User {
 async fn models_indexes_and_events_are_as_on_any_engine() {
     let cluster = four_regions().await;
     let db = pessimistic(&cluster).await;
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let user = |id: &str, age| User { id: id.to_string(), email: format!("{id}@example.com"), age };
     let insert = async |row: User| {
-        let users = db.clone().model::<User>();
+        let users = db.model::<User>();
         db.transaction(|tx| async move { users.insert(&row, &tx).await }).await
     };
     insert(user("ada", 36)).await.unwrap();

@@ -11,6 +11,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
+use tito_worker::{Order, Outcome, RetryPolicy, Subscription, WorkerReport};
 
 use crate::strict::{by_entity, log, note};
 use crate::support::*;

@@ -10,6 +10,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Gate, Harness, TestClock};
 use tito_worker::prelude::*;
+use tito_worker::{Order, Published, RetryPolicy, Subscription, Unique};
 
 use crate::support::*;
 

@@ -10,6 +10,7 @@ use tito_core::row::UnknownMembers;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::DeadLetter;
 use tito_worker::prelude::*;
+use tito_worker::{Order, Subscription};
 
 use crate::support::*;
 

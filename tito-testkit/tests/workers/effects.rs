@@ -9,6 +9,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
+use tito_worker::{RetryPolicy, Subscription};
 
 use crate::support::*;
 

@@ -10,6 +10,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Gate, Harness, TestClock};
 use tito_worker::Redriven;
 use tito_worker::prelude::*;
+use tito_worker::{Outcome, RetryPolicy, Subscription};
 
 use crate::support::*;
 

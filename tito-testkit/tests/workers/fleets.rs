@@ -13,6 +13,7 @@ use tito_core::prelude::*;
 use tito_testkit::{FaultEngine, TestClock};
 use tito_worker::prelude::*;
 use tito_worker::{LeaseInfo, WorkerBuilder};
+use tito_worker::{Order, Subscription, WorkerReport};
 use uuid::Uuid;
 
 use crate::strict::{by_entity, log, note};

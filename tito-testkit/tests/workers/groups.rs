@@ -8,6 +8,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::GroupStart;
 use tito_worker::prelude::*;
+use tito_worker::{Outcome, RetryPolicy, Subscription};
 
 use crate::support::*;
 

@@ -13,6 +13,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Gate, Harness, TestClock};
 use tito_worker::prelude::*;
 use tito_worker::{BoxedHandler, Context as OfEvent, FromEvent, Payload, Progress, Rejection, Row, State, with_state};
+use tito_worker::{Outcome, RetryPolicy, Subscription};
 use tower::{BoxError, Service, ServiceBuilder};
 
 use crate::support::*;
@@ -71,7 +72,7 @@ pub async fn a_payload_that_is_not_the_handlers_goes_to_the_dead_letters_at_once
 }
 
 pub async fn a_model_handler_gets_the_row_as_it_is_and_none_once_it_is_deleted(db: Database, clock: TestClock) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let seeing = seen.clone();
     let mut harness = Harness::new(&db, &clock).subscribe("job", move |Row(user): Row<User>, event: TitoEvent| {
@@ -114,7 +115,7 @@ pub async fn the_id_of_a_row_is_all_that_follows_the_table(db: Database, _: Test
         id: String,
     }
     let page = Page { id: "https://example.com/a b;c".to_string() };
-    let (pages, written) = (db.clone().model::<Page>(), page.clone());
+    let (pages, written) = (db.model::<Page>(), page.clone());
     db.transaction(|tx| async move { pages.insert(&written, &tx).await }).await.unwrap();
     let (_, bytes) = stored(&db, "event:").await.remove(0);
     let event = TitoEvent::decode(b"", &bytes).unwrap();
@@ -124,7 +125,7 @@ pub async fn the_id_of_a_row_is_all_that_follows_the_table(db: Database, _: Test
 }
 
 pub async fn transactional_handlers_get_payloads_rows_and_state_too(db: Database, clock: TestClock) {
-    let users = db.clone().model::<User>();
+    let users = db.model::<User>();
     db.transaction(|tx| async move { users.insert(&User { id: 17, name: "Ada".to_string() }, &tx).await })
         .await
         .unwrap();

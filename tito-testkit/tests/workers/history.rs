@@ -6,6 +6,7 @@ use tito_core::event::{TitoEvent, Topic, event_id};
 use tito_core::prelude::*;
 use tito_core::{Timestamp, keys};
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
+use tito_worker::Unique;
 use tito_worker::prelude::*;
 use tito_worker::{Replayed, Swept};
 use uuid::Uuid;

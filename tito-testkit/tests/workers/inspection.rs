@@ -9,6 +9,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
 use tito_worker::{Counts, FoundIn, PendingState};
+use tito_worker::{Outcome, RetryPolicy, Subscription};
 
 use crate::support::*;
 

@@ -10,6 +10,7 @@ use tito_core::{BoxError, Transaction};
 use tito_testkit::{Harness, TestClock};
 use tito_worker::Payload;
 use tito_worker::prelude::*;
+use tito_worker::{Outcome, RetryPolicy, Subscription};
 
 use crate::support::*;
 

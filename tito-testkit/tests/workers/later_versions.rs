@@ -7,6 +7,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
+use tito_worker::{GroupStart, Missed, Order, Outcome, RetryPolicy, Schedule, Subscription, Unique};
 
 use crate::later::{add, assert_kept};
 use crate::support::*;

@@ -12,6 +12,7 @@ use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
 use tito_worker::observe::{Fate, Handled, Observer};
 use tito_worker::prelude::*;
+use tito_worker::{Order, Outcome, RetryPolicy, Subscription};
 
 use crate::recorder::Recorded;
 use crate::support::*;
@@ -346,4 +347,25 @@ pub async fn a_worker_says_what_it_could_not_record_before_it_ended(db: Database
     let unrecorded: Vec<_> = notes.iter().filter(|note| note.ends_with("1 unrecorded -")).collect();
     assert_eq!((unrecorded.len() as u64, notes.len() as u64), (report.unrecorded, 2 * report.unrecorded), "{notes:?}");
     assert!(report.unrecorded > 0);
+}
+
+pub async fn every_event_that_is_handed_out_is_told_of_once_more(db: Database, _: TestClock) {
+    with_one_partition(&db).await;
+    for order in [Order::Relaxed, Order::Strict] {
+        for builder in of_each_kind(&db, two_attempts().order(order)) {
+            // Two of each, of which one may wait for the other.
+            publish(&db, ENTITIES.map(job)).await;
+            publish(&db, ENTITIES.map(job)).await;
+            let notes = Notes::default();
+            let report = builder.observe(notes.clone()).build().drain().await.unwrap();
+            let notes = notes.0.lock().unwrap().clone();
+            let (out, told): (Vec<_>, Vec<_>) = notes.iter().partition(|note| note.ends_with(" out"));
+            assert_eq!(out.len(), told.len(), "{notes:?}");
+            let of = |fate: &str| told.iter().filter(|note| note.split(' ').nth(2) == Some(fate)).count() as u64;
+            assert_eq!((of("done"), of("retried")), (report.done, report.retried), "{notes:?}");
+            assert_eq!((of("rescheduled"), of("dead")), (report.rescheduled, report.dead), "{notes:?}");
+            assert_eq!((of("unrecorded"), of("elsewhere")), (0, 0), "{notes:?}");
+            TitoQueue::new(db.clone()).purge("job").await.unwrap();
+        }
+    }
 }

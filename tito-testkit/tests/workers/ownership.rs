@@ -10,6 +10,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Gate, TestClock};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
+use tito_worker::{Subscription, WorkerReport};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 

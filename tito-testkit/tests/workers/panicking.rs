@@ -18,6 +18,7 @@ use tito_worker::Payload;
 use tito_worker::WorkerBuilder;
 use tito_worker::observe::{Handled, Observer};
 use tito_worker::prelude::*;
+use tito_worker::{Order, RetryPolicy, Subscription};
 use tower::Service;
 
 use crate::support::*;

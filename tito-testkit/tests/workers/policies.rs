@@ -12,6 +12,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{Exhausted, RateLimit};
+use tito_worker::{Order, Outcome, RetryPolicy, Subscription};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::support::*;

@@ -11,6 +11,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{GroupStart, Resized};
+use tito_worker::{Outcome, Subscription};
 
 use crate::support::*;
 

@@ -9,6 +9,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
+use tito_worker::{Missed, Schedule};
 use tito_worker::{Recurrence, WorkerBuilder};
 
 use crate::support::*;

@@ -10,6 +10,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
+use tito_worker::{Order, Outcome, RetryPolicy, Subscription};
 
 use crate::support::*;
 

@@ -25,7 +25,7 @@ impl TitoQueue {
     /// # use std::time::Duration;
     /// # use tito_core::prelude::*;
     /// # use tito_worker::prelude::*;
-    /// # async fn example(queue: TitoQueue, tx: Transaction) -> Result<(), TitoError> {
+    /// # async fn example(queue: TitoQueue, tx: tito_core::Transaction) -> Result<(), TitoError> {
     /// let reminder = Publish::new("reminder", "user:17").delay(Duration::from_secs(3600));
     /// let reminder = queue.publish(reminder, &tx).await?;
     /// // Later, in another transaction, from wherever the reference was kept:

@@ -44,7 +44,7 @@ impl TitoQueue {
     /// ```
     /// # use tito_core::prelude::*;
     /// # use tito_worker::prelude::*;
-    /// # async fn example(queue: TitoQueue<Database>, before: i64) -> Result<(), TitoError> {
+    /// # async fn example(queue: TitoQueue, before: i64) -> Result<(), TitoError> {
     /// let old = |letter: &tito_worker::DeadLetter| letter.given_up_at().is_some_and(|seconds| seconds < before);
     /// let purged = queue.purge_dead_letters_where("mail", old).await?;
     /// println!("{purged} were given up long ago");

@@ -65,7 +65,7 @@ impl TitoQueue {
     /// ```
     /// # use tito_core::prelude::*;
     /// # use tito_worker::prelude::*;
-    /// # async fn example(queue: TitoQueue<Database>) -> Result<(), TitoError> {
+    /// # async fn example(queue: TitoQueue) -> Result<(), TitoError> {
     /// let redriven = queue
     ///     .redrive_where("mail@billing", |event| {
     ///         event.failures.last().is_some_and(|failure| failure.error.contains("connection refused"))

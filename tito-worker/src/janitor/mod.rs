@@ -78,6 +78,8 @@ mod tests {
     use tito_core::embedded::EmbeddedBackend;
     use tito_core::{Database, TitoError, keys};
 
+    use tito_core::event::TitoEvent;
+
     use super::*;
     use crate::worker::Worker;
 

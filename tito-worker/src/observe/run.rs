@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tito_core::Database;
 use tito_core::event::TitoEvent;
+use tito_core::panics;
 use tito_core::trace::TraceContext;
 use tracing::{Instrument, Span};
 
@@ -101,7 +102,10 @@ impl Watched {
 impl Watch {
     fn tell(&mut self, fate: Fate, error: Option<&str>) {
         self.is_over = true;
-        self.span.record("outcome", fate.as_str());
+        // What a subscriber's panic would end here is a partition, or a worker that is going down already.
+        if let Err(error) = panics::caught(|| self.span.record("outcome", fate.as_str())) {
+            tracing::error!(error, "a subscriber of spans panicked; the worker goes on");
+        }
         let Some(event) = &self.event else { return };
         let attempt = event.attempt.saturating_add(1);
         let handled = Handled { event, fate, attempt, duration: self.duration, error };

@@ -31,10 +31,9 @@ impl Order {
         if self.is_strict() { Again::PutOffInPlace { until: to } } else { Again::PutOff { to } }
     }
 
-    /// Whether an entity's later events wait until an event that has been handled, and may have to be handled again, is
-    /// recorded.
-    pub(crate) fn waits_for_recording(self, may_be_put_off: bool) -> bool {
-        self.is_strict() && may_be_put_off
+    /// Whether an entity's later events wait until what became of a handled event is recorded.
+    pub(crate) fn waits_for_recording(self, is_final: bool) -> bool {
+        self.is_strict() && !is_final
     }
 
     /// Whether an entity's later events wait after one of which this was recorded.
@@ -43,15 +42,21 @@ impl Order {
     }
 
     /// Whether an event that is stored, but not to be handled yet, keeps its place before the later ones of its entity,
-    /// and whether an entity that moves to another partition waits until all of it has moved. Else an event that has kept
-    /// its place, from when the order was strict, is put off like any other.
+    /// and whether an entity that moves to another partition waits until all of it has moved. Otherwise an event that
+    /// kept its place while the order was strict is put off like any other.
     pub(crate) fn keeps_places(self) -> bool {
         self.is_strict()
     }
 
     /// Whether the order may be another than it was read in, as the topic has been changed since.
-    pub(crate) fn is_outdated(self, read_under: u64, revision: u64) -> bool {
-        self.is_strict() && revision > read_under
+    pub(crate) fn is_outdated(self, read_under: u64, revision: impl FnOnce() -> u64) -> bool {
+        self.is_strict() && revision() > read_under
+    }
+
+    /// Whether a handler's effects must not be committed, as its event was read under another state of the topic: a later
+    /// one, or one that is gone.
+    pub(crate) fn is_fenced(self, read_under: u64, revision: u64) -> bool {
+        self.is_strict() && revision != read_under
     }
 
     /// Where reading may begin, given where a checkpoint says that nothing lies before. A dead letter that was redriven

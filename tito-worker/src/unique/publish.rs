@@ -60,7 +60,7 @@ impl TitoQueue {
     /// # use std::time::Duration;
     /// # use tito_core::prelude::*;
     /// # use tito_worker::prelude::*;
-    /// # async fn example(queue: TitoQueue, tx: Transaction) -> Result<(), TitoError> {
+    /// # async fn example(queue: TitoQueue, tx: tito_core::Transaction) -> Result<(), TitoError> {
     /// let digest = Publish::new("digest", "user:17");
     /// let once_a_day = Unique::key("user:17").window(Duration::from_secs(24 * 3600));
     /// match queue.publish_unique(digest, once_a_day, &tx).await? {

@@ -41,7 +41,7 @@ impl Verdict {
     /// Whether later events of the entity have to wait.
     pub(super) fn holds_up(&self, order: Order) -> bool {
         match self {
-            Self::Ended(ended) => order.waits_for_recording(ended.may_be_put_off()),
+            Self::Ended(ended) => order.waits_for_recording(ended.is_final_before_it_is_recorded()),
             Self::Recorded { fate, .. } => order.waits_after(*fate),
             Self::Fenced { .. } | Self::NotBegun => true,
         }

@@ -39,13 +39,14 @@ impl Ended {
         Self::Failed(cut(error))
     }
 
-    /// Whether the event may have to be handled again.
-    pub(super) fn may_be_put_off(&self) -> bool {
+    /// Whether what has happened already lets later events of the entity go on, recorded or not. An event that is to be
+    /// given up may still be handled again, and succeed, if that is not recorded.
+    pub(super) fn is_final_before_it_is_recorded(&self) -> bool {
         match self {
-            Self::Returned(Outcome::RetryAfter(_) | Outcome::RescheduleTo(_))
+            Self::Returned(Outcome::Done) | Self::NoEvent | Self::Misplaced => true,
+            Self::Returned(Outcome::DeadLetter(_) | Outcome::RetryAfter(_) | Outcome::RescheduleTo(_))
             | Self::Failed(_)
-            | Self::EngineFailed => true,
-            Self::Returned(Outcome::Done | Outcome::DeadLetter(_)) | Self::NoEvent | Self::Misplaced => false,
+            | Self::EngineFailed => false,
         }
     }
 
@@ -296,7 +297,7 @@ mod tests {
             if expected.len() > 1 && room > 3_800 {
                 prop_assert_eq!(fate, expected[0], "there was room");
             }
-            prop_assert!(!fate.is_put_off() || ended.may_be_put_off());
+            prop_assert!(!fate.is_put_off() || !ended.is_final_before_it_is_recorded());
             prop_assert_eq!(ended.error(fate).is_some(), matches!(fate, Fate::Retried | Fate::Dead | Fate::Discarded));
             match fate {
                 Fate::Done => prop_assert_eq!(after.map(|(_, row)| row), (history_seconds > 0).then_some(row)),

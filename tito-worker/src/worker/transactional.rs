@@ -50,8 +50,8 @@ impl Runner {
         // Read in this transaction, so that of two workers which handle them only one commits.
         let keys = deliveries.iter().map(|delivery| delivery.key.clone()).collect();
         let checked = origin.fence.read(&tx, keys).await?;
-        let is_outdated = |delivery: &Delivery| order.is_outdated(delivery.origin.revision, checked.topic.revision);
-        if !checked.is_owned || deliveries.iter().any(is_outdated) {
+        let is_fenced = |delivery: &Delivery| order.is_fenced(delivery.origin.revision, checked.topic.revision);
+        if !checked.is_owned || deliveries.iter().any(is_fenced) {
             return Ok(None);
         }
         let mut stored = Vec::with_capacity(deliveries.len());
@@ -65,7 +65,9 @@ impl Runner {
             scopes.push(run);
             stored.push((delivery, bytes));
         }
-        let context = |event| Context::new(event, self.engine.clone(), Some(tx.clone()));
+        // What a handler keeps of it ends with the handler.
+        let lent = tx.lend();
+        let context = |event| Context::new(event, self.engine.clone(), Some(lent.handle()));
         let outcomes = match &self.handler.run {
             Handle::Batch(_) if events.is_empty() => Vec::new(),
             Handle::Batch(handler) => handler(events, context(None)).await.map_err(TitoError::Application)?,
@@ -78,6 +80,7 @@ impl Runner {
                 outcomes
             }
         };
+        drop(lent);
         let mut turns = Turns::new(order);
         let mut handled = stored.into_iter().zip(outcomes).peekable();
         let mut verdicts = Few::with_capacity(deliveries.len());

@@ -80,13 +80,21 @@ fn the_rollback_of_a_primary_outlives_others_and_keeps_a_late_prewrite_out_since
     };
     for version in [TikvVersion::V8_5, TikvVersion::V9_0] {
         let storage = rolled_back(version);
-        let records = storage.mvcc_get_by_key(&MvccGetByKeyRequest { context: None, key: b"k".to_vec() });
+        let records = storage.mvcc_get_by_key(&MvccGetByKeyRequest {
+            context: None,
+            key: b"k".to_vec(),
+            ..MvccGetByKeyRequest::default()
+        });
         assert_eq!(records.info.unwrap().writes[0].short_value, b"p", "{version:?}");
         let error = late_prewrite(&storage).errors.pop().unwrap();
         assert!(error.conflict.is_some(), "{version:?}: {error:?}");
     }
     let storage = rolled_back(TikvVersion::V7_5);
-    let records = storage.mvcc_get_by_key(&MvccGetByKeyRequest { context: None, key: b"k".to_vec() });
+    let records = storage.mvcc_get_by_key(&MvccGetByKeyRequest {
+        context: None,
+        key: b"k".to_vec(),
+        ..MvccGetByKeyRequest::default()
+    });
     assert_eq!(records.info.unwrap().writes[0].short_value, b"");
 }
 
@@ -245,7 +253,11 @@ async fn a_rolled_back_transaction_that_locks_a_key_hears_that_first() {
 async fn a_prewrite_can_demand_the_timestamp_that_its_lock_was_taken_for() {
     let action = PessimisticAction::DoPessimisticCheck;
     let with = |index, expected_for_update_ts| PrewriteRequest {
-        for_update_ts_constraints: vec![ForUpdateTsConstraint { index, expected_for_update_ts }],
+        for_update_ts_constraints: vec![ForUpdateTsConstraint {
+            index,
+            expected_for_update_ts,
+            ..ForUpdateTsConstraint::default()
+        }],
         ..pessimistic(10, 20, action, put("k", "1"))
     };
     let storage = Storage::default();

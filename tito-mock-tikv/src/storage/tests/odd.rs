@@ -39,7 +39,7 @@ impl Odd {
         (0..self.0.usize(0..4))
             .map(|_| {
                 let (key, value) = (self.key(), self.value());
-                Mutation { op: self.0.i32(-1..9), key, value, assertion: self.0.i32(-1..4) }
+                Mutation { op: self.0.i32(-1..9), key, value, assertion: self.0.i32(-1..4), ..Mutation::default() }
             })
             .collect()
     }
@@ -56,7 +56,14 @@ impl Odd {
 
     fn constraints(&mut self) -> Vec<prewrite_request::ForUpdateTsConstraint> {
         let (index, expected_for_update_ts) = (self.0.u32(0..3), self.number());
-        vec![prewrite_request::ForUpdateTsConstraint { index, expected_for_update_ts }; self.0.usize(0..2)]
+        vec![
+            prewrite_request::ForUpdateTsConstraint {
+                index,
+                expected_for_update_ts,
+                ..prewrite_request::ForUpdateTsConstraint::default()
+            };
+            self.0.usize(0..2)
+        ]
     }
 
     async fn send(&mut self, storage: &Storage) {
@@ -121,7 +128,13 @@ impl Odd {
                 keys,
                 ..Default::default()
             })),
-            10 => drop(storage.cleanup(&CleanupRequest { context, key, start_version, current_ts: other })),
+            10 => drop(storage.cleanup(&CleanupRequest {
+                context,
+                key,
+                start_version,
+                current_ts: other,
+                ..CleanupRequest::default()
+            })),
             11 | 12 => {
                 storage.check_txn_status(&CheckTxnStatusRequest {
                     context,
@@ -136,7 +149,12 @@ impl Odd {
                     ..Default::default()
                 });
             }
-            13 => drop(storage.check_secondary_locks(&CheckSecondaryLocksRequest { context, keys, start_version })),
+            13 => drop(storage.check_secondary_locks(&CheckSecondaryLocksRequest {
+                context,
+                keys,
+                start_version,
+                ..CheckSecondaryLocksRequest::default()
+            })),
             14 => {
                 let txn_infos = vec![TxnInfo { txn: other, status: third, ..TxnInfo::default() }; self.0.usize(0..2)];
                 let commit_version = other;
@@ -151,7 +169,14 @@ impl Odd {
                 storage.resolve_lock(&request, &region);
             }
             15 => {
-                let request = ScanLockRequest { context, max_version: other, start_key: key, limit, end_key };
+                let request = ScanLockRequest {
+                    context,
+                    max_version: other,
+                    start_key: key,
+                    limit,
+                    end_key,
+                    ..ScanLockRequest::default()
+                };
                 storage.scan_lock(&request, &region);
             }
             16 | 17 => {

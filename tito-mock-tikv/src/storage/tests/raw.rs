@@ -13,7 +13,8 @@ fn keys(pairs: Vec<KvPair>) -> Vec<Vec<u8>> {
 }
 
 fn get(storage: &Storage, key: &str, cf: &str) -> Option<Vec<u8>> {
-    let response = storage.raw_get(&RawGetRequest { context: None, key: key.into(), cf: cf.into() });
+    let response =
+        storage.raw_get(&RawGetRequest { context: None, key: key.into(), cf: cf.into(), ..RawGetRequest::default() });
     assert_eq!(response.error, "");
     (!response.not_found).then_some(response.value)
 }
@@ -67,7 +68,8 @@ fn a_raw_scan_goes_both_ways_within_its_bounds_its_region_and_its_limit() {
 #[test]
 fn a_raw_scan_of_several_ranges_limits_each() {
     let storage = filled();
-    let range = |start: &str, end: &str| KeyRange { start_key: start.into(), end_key: end.into() };
+    let range =
+        |start: &str, end: &str| KeyRange { start_key: start.into(), end_key: end.into(), ..KeyRange::default() };
     let ranges = vec![range("c", ""), range("a", "c")];
     let request = RawBatchScanRequest { ranges, each_limit: 1, key_only: true, ..Default::default() };
     let pairs = storage.raw_batch_scan(&request, &everything()).kvs;

@@ -89,7 +89,7 @@ impl Partition {
     /// on their way to another one, and others pass for the first of their entities. A change that another process makes
     /// is noticed before it moves anything.
     fn is_behind_its_topic(&self) -> bool {
-        let known = self.engine.shared().value::<TopicCache>().known_revision(topic_of(&self.runner.queue).0);
+        let known = || self.engine.shared().value::<TopicCache>().known_revision(topic_of(&self.runner.queue).0);
         self.runner.policy.order.is_outdated(self.topic.revision, known)
     }
 

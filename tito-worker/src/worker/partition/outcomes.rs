@@ -95,7 +95,7 @@ impl Partition {
         self.record_pause = Duration::ZERO;
         self.most_recorded = MOST_RECORDED;
         // Before entities go on: one whose failed event was moved away meanwhile would go on without it.
-        if !is_owned || self.runner.policy.order.is_outdated(self.origin.revision, revision) {
+        if !is_owned || self.runner.policy.order.is_outdated(self.origin.revision, || revision) {
             self.fence();
         }
         for (Unrecorded { key, entity, ended, watched, is_suspended }, fate) in batch.into_iter().zip(fates) {
