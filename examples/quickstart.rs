@@ -14,6 +14,7 @@ use tito_core::keys::{self, KeyRange};
 use tito_core::prelude::*;
 use tito_core::{BoxError, Transaction};
 use tito_worker::prelude::*;
+use tito_worker::{RetryPolicy, Subscription, WorkerReport};
 use tokio::sync::oneshot;
 
 /// Who signs up, one a second.
@@ -134,11 +135,11 @@ impl App {
                 let app = mailer.clone();
                 async move { app.send_welcome(event).await }
             })
-            .subscribe_transactional("signup", Subscription::default(), move |event, tx| {
+            .subscribe_with("signup", Subscription::default(), move |event: TitoEvent, tx: Transaction| {
                 let app = statistics.clone();
                 async move { app.count_signup(event, tx).await }
             })
-            .subscribe_transactional("reminder", Subscription::default(), move |event, tx| {
+            .subscribe_with("reminder", Subscription::default(), move |event: TitoEvent, tx: Transaction| {
                 let app = reminders.clone();
                 async move { app.remind(event, tx).await }
             })

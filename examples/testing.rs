@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use tito_core::prelude::*;
 use tito_core::{BoxError, Transaction, TxOptions};
+use tito_worker::Subscription;
 use tito_worker::prelude::*;
 
 #[derive(Clone, Debug, Serialize, Deserialize, TitoModel)]
@@ -70,7 +71,7 @@ impl Orders {
                 let tell_warehouse = tell_warehouse.clone();
                 async move { tell_warehouse(id_of(&event)) }
             })
-            .subscribe_transactional("cancel_unpaid", Subscription::default(), move |event: TitoEvent, tx| {
+            .subscribe_with("cancel_unpaid", Subscription::default(), move |event: TitoEvent, tx: Transaction| {
                 let orders = orders.clone();
                 async move { move_order(&orders, id_of(&event), State::Cancelled, &tx).await }
             })

@@ -114,6 +114,17 @@ pub enum TitoError {
         table: String,
     },
 
+    /// A payload in a version that this program does not know yet: an event of a later release of the program.
+    #[error("the event of topic {topic:?} has version {version}, this program knows versions up to {known}")]
+    LaterVersion {
+        /// The event's topic.
+        topic: String,
+        /// The payload's version.
+        version: u32,
+        /// The latest version that the program knows.
+        known: u32,
+    },
+
     /// Whether the commit took effect is not known. It is never replayed by Tito; with
     /// [`TxOptions::idempotency_key`](crate::TxOptions::idempotency_key) the outcome is found out instead.
     #[error("the outcome of the commit is unknown: it may or may not have taken effect")]

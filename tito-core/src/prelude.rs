@@ -1,12 +1,12 @@
-//! What most programs use: `use tito_core::prelude::*;`.
+//! What every program names, and nothing that its models may be called: `use tito_core::prelude::*;`.
 
-pub use crate::database::{Database, TxOptions};
+pub use crate::database::Database;
 #[cfg(feature = "embedded")]
 pub use crate::embedded::EmbeddedBackend;
 pub use crate::error::TitoError;
 pub use crate::event::{TitoEvent, TitoEventConfig};
 pub use crate::model::{
-    Index, TitoIndexBlockType, TitoIndexConfig, TitoIndexField, TitoModelTrait, TitoOperation, TitoOptions, TitoTable,
+    TitoIndexBlockType, TitoIndexConfig, TitoIndexField, TitoModelTrait, TitoOperation, TitoOptions, TitoTable,
 };
 #[cfg(feature = "tikv")]
 pub use crate::tikv::TiKVBackend;

@@ -8,6 +8,7 @@ use std::path::Path;
 use chrono::{DateTime, FixedOffset};
 use serde_json::Value;
 use tito_core::Timestamp;
+use tito_core::TxOptions;
 use tito_core::engine::DatabaseIdentity;
 use tito_core::event::{TitoEvent, Topic, event_id};
 use tito_core::keys::{self, IndexValue};

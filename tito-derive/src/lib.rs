@@ -1,7 +1,9 @@
-//! `#[derive(TitoModel)]`, models from attributes, and `#[derive(TitoEventType)]`, events of an event store. Users name
-//! `tito-core` and `tito-eventstore`, which re-export them behind their `derive` features (on by default).
+//! `#[derive(TitoModel)]`, models from attributes, `#[derive(TitoJob)]`, topics as types, and `#[derive(TitoEventType)]`,
+//! events of an event store. Users name `tito-core`, `tito-worker` and `tito-eventstore`, which re-export them behind
+//! their `derive` features (on by default).
 //!
-//! What the attributes are and mean stands with the macros: [TitoModel](macro@TitoModel), [TitoEventType](macro@TitoEventType).
+//! What the attributes are and mean stands with the macros: [TitoModel](macro@TitoModel), [TitoJob](macro@TitoJob),
+//! [TitoEventType](macro@TitoEventType).
 
 mod ast;
 mod attr;
@@ -9,6 +11,7 @@ mod errors;
 mod event;
 mod expand;
 mod items;
+mod job;
 mod model;
 mod spans;
 mod text;
@@ -238,4 +241,51 @@ pub fn derive_tito_model(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(TitoEventType, attributes(tito, serde))]
 pub fn derive_tito_event(input: TokenStream) -> TokenStream {
     event::derive(parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// Makes a type the payload of a topic of its own, with which it is published and subscribed to.
+///
+/// It implements `tito_worker::TitoJob`. Beside it the type needs serde's `Serialize` and `Deserialize`. Several
+/// `#[tito(...)]` and several items in one are the same.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use serde_json::Value;
+/// use tito_core::BoxError;
+/// use tito_worker::{Subscription, TitoJob};
+///
+/// #[derive(Serialize, Deserialize, TitoJob)]
+/// #[tito(topic = "welcome", version = 2, upcast = from_earlier, settings = one_at_a_time)]
+/// struct Welcome {
+///     to: String,
+/// }
+///
+/// /// Version 1 called it `address`.
+/// fn from_earlier(_version: u32, mut payload: Value) -> Result<Value, BoxError> {
+///     let members = payload.as_object_mut().ok_or("not an object")?;
+///     let address = members.remove("address").ok_or("no address")?;
+///     members.insert("to".to_string(), address);
+///     Ok(payload)
+/// }
+///
+/// fn one_at_a_time() -> Subscription {
+///     Subscription::default().concurrency(1)
+/// }
+///
+/// assert_eq!((Welcome::NAME, Welcome::VERSION), ("welcome", 2));
+/// ```
+///
+/// # Above the type
+///
+/// - `topic = "welcome"`: the topic's name, by the rules of events of models. Default: the type's name in snake_case. It
+///   is stored with all events: to rename the type later, write it out.
+/// - `version = 2`: the version of the payload, from 1, which is the default.
+/// - `upcast = path`: a function of a version and a payload of that version, which makes it one of the version after. The
+///   default leaves payloads as they are.
+/// - `settings = path`: a function that returns the `tito_worker::Subscription` by which the topic is consumed where a
+///   worker does not say otherwise.
+/// - `crate = path`: where `tito-worker` is found, if not at `::tito_worker`.
+#[proc_macro_derive(TitoJob, attributes(tito))]
+pub fn derive_tito_job(input: TokenStream) -> TokenStream {
+    job::derive(&parse_macro_input!(input as DeriveInput)).into()
 }

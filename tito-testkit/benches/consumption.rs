@@ -19,6 +19,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
+use tito_worker::{Order, Subscription};
 use tokio::runtime::Runtime;
 
 /// What it was before consumption was made to do all that it does.
@@ -59,7 +60,7 @@ fn handlers(runtime: &Runtime) -> Vec<Vec<String>> {
     let transactional = |batch: usize| {
         let took = prepared.timed(|db| {
             drain_with(runtime, db, count, |worker, left| {
-                worker.subscribe_transactional(TOPIC, Subscription::default().batch(batch), write_a_row(left))
+                worker.subscribe_with(TOPIC, Subscription::default().batch(batch), write_a_row(left))
             })
         });
         per_second(count, took)

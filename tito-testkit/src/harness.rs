@@ -1,12 +1,11 @@
 //! Runs a worker step by step.
 
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tito_core::event::TitoEvent;
-use tito_core::{BoxError, Database, Result, Transaction};
-use tito_worker::{IntoOutcome, Outcome, Subscription, TitoQueue, Worker, WorkerBuilder, WorkerReport};
+use tito_core::{Database, Result};
+use tito_worker::{Handler, IntoTopic, Outcome, Subscription, TitoQueue, Worker, WorkerBuilder, WorkerReport};
 
 use crate::clock::TestClock;
 
@@ -67,61 +66,29 @@ impl Harness {
         Self { builder, clock: clock.clone(), log: Log::default(), report: WorkerReport::default() }
     }
 
-    /// As [`WorkerBuilder::subscribe`].
+    /// As [`WorkerBuilder::subscribe`]. What a handler does of a batch shows as what it does of each event.
     #[must_use]
-    pub fn subscribe<F, Fut, O, Error>(self, event_type: impl Into<String>, handler: F) -> Self
+    pub fn subscribe<T, H, Args>(self, topic: T, handler: H) -> Self
     where
-        F: Fn(TitoEvent) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = std::result::Result<O, Error>> + Send + 'static,
-        O: IntoOutcome,
-        Error: Into<BoxError>,
+        T: IntoTopic,
+        H: Handler<Args, (), T::Carries>,
     {
-        self.subscribe_with(event_type, Subscription::default(), handler)
+        self.subscribe_with(topic, T::settings(), handler)
     }
 
     /// As [`WorkerBuilder::subscribe_with`].
     #[must_use]
-    pub fn subscribe_with<F, Fut, O, Error>(
-        mut self,
-        event_type: impl Into<String>,
-        subscription: Subscription,
-        handler: F,
-    ) -> Self
+    pub fn subscribe_with<T, H, Args>(mut self, topic: T, settings: Subscription, handler: H) -> Self
     where
-        F: Fn(TitoEvent) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = std::result::Result<O, Error>> + Send + 'static,
-        O: IntoOutcome,
-        Error: Into<BoxError>,
+        T: IntoTopic,
+        H: Handler<Args, (), T::Carries>,
     {
         let log = self.log.clone();
-        let handler = Arc::new(handler);
-        self.builder = self.builder.subscribe_with(event_type, subscription, move |event: TitoEvent| {
-            let (entry, handler) = (log.begin(&event), handler.clone());
-            async move { entry.note(handler(event).await) }
+        let handler = handler.with_its_state(()).watched(move |event| {
+            let entry = log.begin(event);
+            |outcome| entry.note(outcome)
         });
-        self
-    }
-
-    /// As [`WorkerBuilder::subscribe_transactional`].
-    #[must_use]
-    pub fn subscribe_transactional<F, Fut, O, Error>(
-        mut self,
-        event_type: impl Into<String>,
-        subscription: Subscription,
-        handler: F,
-    ) -> Self
-    where
-        F: Fn(TitoEvent, Transaction) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = std::result::Result<O, Error>> + Send + 'static,
-        O: IntoOutcome,
-        Error: Into<BoxError>,
-    {
-        let log = self.log.clone();
-        let handler = Arc::new(handler);
-        self.builder = self.builder.subscribe_transactional(event_type, subscription, move |event: TitoEvent, tx| {
-            let (entry, handler) = (log.begin(&event), handler.clone());
-            async move { entry.note(handler(event, tx).await) }
-        });
+        self.builder = self.builder.subscribe_with(topic, settings, handler);
         self
     }
 
@@ -177,19 +144,10 @@ struct Entry {
 }
 
 impl Entry {
-    fn note<O: IntoOutcome, Error: Into<BoxError>>(
-        mut self,
-        result: std::result::Result<O, Error>,
-    ) -> std::result::Result<Outcome, BoxError> {
-        let result = result.map(IntoOutcome::into_outcome).map_err(Into::into);
-        let outcome = match &result {
-            Ok(outcome) => Ok(outcome.clone()),
-            Err(error) => Err(error.to_string()),
-        };
+    fn note(mut self, outcome: std::result::Result<Outcome, String>) {
         if let Some(event) = self.event.take() {
             self.log.push(Handled { event, outcome });
         }
-        result
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tito_core::Timestamp;
 use tito_core::event::TitoEventConfig;
 use tito_core::keys::IndexValue;
+use tito_core::model::Index;
 use tito_core::model::{Change, IndexDefinition, IndexEntry, TitoOperation, TitoSchema};
 use tito_core::prelude::*;
 use uuid::Uuid;

@@ -13,6 +13,7 @@ use tito_core::trace::TraceContext;
 use tito_testkit::conformance::{self, EngineUnderTest};
 use tito_testkit::{EngineSettings, TestClock};
 use tito_worker::prelude::*;
+use tito_worker::{GroupStart, RetryPolicy, Subscription};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};

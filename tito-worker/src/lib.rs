@@ -6,7 +6,8 @@
 //! - [`Subscription`]: the policies by which a queue is consumed;
 //! - [`Schedule`]: publishes events again and again, by cron expressions or in intervals;
 //! - [`Outcome`]: what becomes of an event;
-//! - [`adapters`], [`service()`], [`service_in`]: handlers of payloads and models, with shared state, with layers round them;
+//! - [`Handler`]: what a handler can take: events, payloads, rows, batches, the transaction, shared state, layers;
+//! - [`TitoJob`]: topics as types, with versions of their payloads;
 //! - [`observe`]: spans, metrics and hooks.
 //!
 //! Events are deleted when they are acknowledged, in the transaction that records the outcome. Whatever is still stored
@@ -22,6 +23,8 @@
 //! | `topics` | groups, the number of partitions, pauses, history, of a topic in service |
 //! | `dead` | dead letters: list, redrive, purge |
 //! | `unique`, `change` | unique events; cancel and reschedule |
+//! | `handler` | what a handler is: functions, their arguments, services |
+//! | `job` | topics as types |
 //! | `fate` | what becomes of an event that was handed out |
 //! | `place` | where rows of events lie, and how one gets to another place |
 //! | `again` | what is left of an event that is stored once more: put off, moved, redriven, replayed, copied |
@@ -30,15 +33,16 @@
 //! | `inspect` | counts, pages and searches of what is stored |
 //! | `observe` | spans, metrics, observers |
 
-pub mod adapters;
 mod again;
 mod change;
 mod dead;
+mod error_text;
 mod fate;
 mod handler;
 mod history;
 mod inspect;
 mod janitor;
+mod job;
 mod membership;
 pub mod observe;
 mod outcome;
@@ -51,16 +55,19 @@ mod publish;
 mod queue;
 mod run_worker;
 mod schedule;
-mod service;
 mod topics;
 mod unique;
 mod worker;
 
 pub use dead::{DeadLetter, Redriven};
-pub use handler::{IntoOutcome, IntoOutcomes};
+pub use handler::{
+    Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
+    Rejection, Row, State, Stateful, Untyped, WithState, WithoutEvent, with_state,
+};
 pub use history::{DoneEvent, Replay, Replayed};
 pub use inspect::{Counts, FoundEvent, FoundIn, PartitionStats, PendingEvent, PendingState, QueueStats};
 pub use janitor::Swept;
+pub use job::{IntoTopic, JobTopic, TitoJob};
 pub use membership::{LeaseInfo, MemberInfo};
 pub use outcome::Outcome;
 pub use partitions::PartitionConfig;
@@ -69,7 +76,15 @@ pub use publish::Publish;
 pub use queue::TitoQueue;
 pub use run_worker::run_worker;
 pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
-pub use service::{service, service_in};
+#[cfg(feature = "derive")]
+pub use tito_derive::TitoJob;
 pub use topics::{GroupStart, Resized};
 pub use unique::{Published, Unique};
 pub use worker::{Worker, WorkerBuilder, WorkerReport};
+
+/// What the derive's output names; not for use by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde_json::Value;
+    pub use tito_core::BoxError;
+}

@@ -101,7 +101,7 @@ impl<P: Projector> Projection<P> {
             .batch(WAKE_UPS)
             .new_topic_partitions(1);
         let folding = self.0.clone();
-        worker.subscribe_batches(self.topic(), subscription, move |wake_ups: Vec<TitoEvent>| {
+        worker.subscribe_with(self.topic(), subscription, move |wake_ups: Vec<TitoEvent>| {
             let folding = folding.clone();
             async move {
                 let again = match folding.run(Some(TURN)).await {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_core::{TitoError, Transaction};
+use tito_worker::Subscription;
 use tito_worker::prelude::*;
 
 pub const ACCOUNTS: usize = 300;
@@ -79,7 +80,7 @@ pub fn record(id: &str) -> Vec<u8> {
 pub fn worker(db: &Database, share: PartitionConfig) -> Worker {
     Worker::builder(TitoQueue::new(db.clone()))
         .partitions(share)
-        .subscribe_transactional(TOPIC, Subscription::default(), |event: TitoEvent, tx: Transaction| async move {
+        .subscribe_with(TOPIC, Subscription::default(), |event: TitoEvent, tx: Transaction| async move {
             let effect = format!("effect:{}", event.payload::<String>()?).into_bytes();
             let times = tx.get(&effect).await?.map_or(0, |value| number(&value));
             tx.put(effect, (times + 1).to_string().into_bytes()).await

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_core::{TitoError, Transaction};
+use tito_worker::Subscription;
 use tito_worker::prelude::*;
 
 /// What changes. Its event `account` is counted, transactionally, under `handled:{account:…}`.
@@ -41,7 +42,7 @@ pub fn worker(db: &Database, fails: bool) -> Worker {
     let few = || Subscription::default().new_topic_partitions(4);
     let engine = db.clone();
     Worker::builder(TitoQueue::new(db.clone()))
-        .subscribe_transactional(TOPICS[0], few(), move |event: TitoEvent, tx: Transaction| async move {
+        .subscribe_with(TOPICS[0], few(), move |event: TitoEvent, tx: Transaction| async move {
             count(&tx, &format!("handled:{}", event.entity)).await?;
             may_fail()
         })
@@ -53,7 +54,7 @@ pub fn worker(db: &Database, fails: bool) -> Worker {
                 may_fail()
             }
         })
-        .subscribe_transactional(TOPICS[2], few(), move |event: TitoEvent, tx: Transaction| async move {
+        .subscribe_with(TOPICS[2], few(), move |event: TitoEvent, tx: Transaction| async move {
             count(&tx, &format!("effect:{}", event.entity)).await?;
             may_fail()
         })

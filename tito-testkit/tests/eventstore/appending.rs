@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use serde_json::Value;
 use tito_core::Transaction;
+use tito_core::TxOptions;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_eventstore::types::Codec;

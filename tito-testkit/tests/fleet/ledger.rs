@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tito_core::TxOptions;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_worker::prelude::*;

@@ -6,6 +6,7 @@ use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_worker::prelude::*;
+use tito_worker::{Order, RetryPolicy, Subscription};
 
 use crate::ledger::number;
 
@@ -19,17 +20,17 @@ pub fn worker(db: &Database, lease_time: Duration) -> Worker {
         .lease_time(lease_time)
         .shutdown_timeout(Duration::from_secs(2))
         .schedules(false)
-        .subscribe_transactional(
+        .subscribe_with(
             "strict",
             subscription.clone().order(Order::Strict),
-            |event: TitoEvent, tx| async move {
+            |event: TitoEvent, tx: Transaction| async move {
                 if fastrand::u8(0..10) == 0 {
                     return Err(TitoError::Application("by chance".into()));
                 }
                 append(&tx, &event).await
             },
         )
-        .subscribe_transactional("batch", subscription.clone().batch(8), |event: TitoEvent, tx| async move {
+        .subscribe_with("batch", subscription.clone().batch(8), |event: TitoEvent, tx: Transaction| async move {
             append(&tx, &event).await
         })
         .subscribe_with("plain", subscription, move |event: TitoEvent| {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tito_core::Transaction;
 use tito_core::prelude::*;
+use tito_worker::Subscription;
 use tito_worker::prelude::*;
 use tokio::sync::oneshot;
 
@@ -60,7 +61,7 @@ async fn events_are_acknowledged_while_the_disk_is_full() {
     publish(&db, "job").await;
     fill(&db, &disk).await;
     let builder = Worker::builder(TitoQueue { engine: db.clone() });
-    let worker = builder.subscribe("job", |_| async { Ok::<_, TitoError>(()) }).build();
+    let worker = builder.subscribe("job", |_: TitoEvent| async { Ok::<_, TitoError>(()) }).build();
     let report = tokio::time::timeout(Duration::from_secs(120), worker.drain()).await.unwrap().unwrap();
     assert_eq!(report.done, u64::from(EVENTS));
     assert_eq!(pending(&db, "job").await, 0);
@@ -85,7 +86,7 @@ async fn transactional_effects_wait_for_space_and_happen_once() {
         }
     };
     let builder = Worker::builder(TitoQueue { engine: db.clone() });
-    let worker = builder.subscribe_transactional("job", Subscription::default(), handler).build();
+    let worker = builder.subscribe_with("job", Subscription::default(), handler).build();
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(async move { worker.run(async { drop(stopped.await) }).await });
     let patience = Duration::from_secs(120);

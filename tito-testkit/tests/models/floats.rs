@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use tito_core::model::Index;
 use tito_core::prelude::*;
 use tito_testkit::seed;
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tito_core::keys;
+use tito_core::model::Index;
 use tito_core::prelude::*;
 
 use crate::support::*;

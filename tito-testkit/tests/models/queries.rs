@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use futures::TryStreamExt;
+use tito_core::model::Index;
 use tito_core::prelude::*;
 
 use crate::support::*;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::keys::{IndexField, KeyRange};
+use tito_core::model::Index;
 use tito_core::model::{Change, IndexDefinition, IndexEntry, TitoSchema};
 use tito_core::prelude::*;
 

@@ -11,6 +11,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
+use tito_worker::{Order, Outcome, RetryPolicy, Subscription, WorkerReport};
 
 use crate::strict::{by_entity, log, note};
 use crate::support::*;
@@ -36,7 +37,7 @@ pub async fn a_batch_of_events_is_handled_in_one_transaction(db: Database, _: Te
     with_one_partition(&db).await;
     publish(&db, (0..60).map(job)).await;
     let transactions = Seen::<u64>::default();
-    let worker = builder(&db).subscribe_transactional("job", batches_of(20), {
+    let worker = builder(&db).subscribe_with("job", batches_of(20), {
         let transactions = transactions.clone();
         move |event: TitoEvent, tx: Transaction| {
             transactions.lock().unwrap().push(tx.start_timestamp().raw());
@@ -63,7 +64,7 @@ pub async fn what_is_no_event_leaves_the_rest_of_its_batch_alone(db: Database, _
     let key = keys::event("job", 0, 1_700_000_000, id);
     // Its entity can be read, and has another event.
     put(&db, key, format!(r#"{{"id":"{id}","entity":"job:3"}}"#).into_bytes()).await;
-    let worker = builder(&db).subscribe_transactional(
+    let worker = builder(&db).subscribe_with(
         "job",
         batches_of(20).order(Order::Strict),
         |event: TitoEvent, tx: Transaction| async move { effect(&tx, &event).await },
@@ -108,7 +109,7 @@ pub async fn an_event_of_a_batch_fails_alone(db: Database, clock: TestClock) {
             }
         };
         let options = batches_of(10).timeout(Duration::from_secs(1));
-        let worker = builder(&db).subscribe_transactional("job", options, handler).build();
+        let worker = builder(&db).subscribe_with("job", options, handler).build();
         let draining = tokio::spawn({
             let worker = worker.clone();
             async move { worker.drain().await }
@@ -151,7 +152,7 @@ pub async fn a_batch_that_meets_a_conflict_is_run_again(db: Database, clock: Tes
             }
         }
     };
-    let mut harness = Harness::new(&db, &clock).subscribe_transactional("job", batches_of(8), handler);
+    let mut harness = Harness::new(&db, &clock).subscribe_with("job", batches_of(8), handler);
     harness.drain().await.unwrap();
     assert_eq!((harness.report().done, harness.report().retried), (8, 0));
     assert_eq!(counts(&db, "effect:").await, [1, 1, 1, 1, 1, 2, 1, 1]);
@@ -179,7 +180,7 @@ fn batch_worker(
                 Ok::<_, TitoError>(outcomes)
             }
         };
-        return builder.subscribe_transactional_batches("job", options, handler).build();
+        return builder.subscribe_with("job", options, handler).build();
     }
     let handler = move |events: Vec<TitoEvent>| {
         sizes.lock().unwrap().push(events.len());
@@ -191,7 +192,7 @@ fn batch_worker(
             Ok::<_, TitoError>(outcomes)
         }
     };
-    builder.subscribe_batches("job", options, handler).build()
+    builder.subscribe_with("job", options, handler).build()
 }
 
 pub async fn batch_handlers_get_events_together_and_choose_an_outcome_for_each(db: Database, clock: TestClock) {
@@ -264,7 +265,7 @@ pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off(
             };
             let worker = match form {
                 "one" => {
-                    builder(&db).subscribe_transactional("job", options(), move |event: TitoEvent, tx| async move {
+                    builder(&db).subscribe_with("job", options(), move |event: TitoEvent, tx: Transaction| async move {
                         let outcome = outcome(&event)?;
                         if outcome == Outcome::Done {
                             note(&tx, &event).await?;
@@ -272,10 +273,10 @@ pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off(
                         Ok::<_, TitoError>(outcome)
                     })
                 }
-                "batch" => builder(&db).subscribe_transactional_batches(
+                "batch" => builder(&db).subscribe_with(
                     "job",
                     options(),
-                    move |events: Vec<TitoEvent>, tx| async move {
+                    move |events: Vec<TitoEvent>, tx: Transaction| async move {
                         let outcomes = events.iter().map(outcome).collect::<Result<Vec<_>, _>>()?;
                         for (event, _) in events.iter().zip(&outcomes).filter(|(_, one)| **one == Outcome::Done) {
                             note(&tx, event).await?;
@@ -285,7 +286,7 @@ pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off(
                 ),
                 _ => {
                     let db = db.clone();
-                    builder(&db).subscribe_batches("job", options(), move |events: Vec<TitoEvent>| {
+                    builder(&db).subscribe_with("job", options(), move |events: Vec<TitoEvent>| {
                         let db = db.clone();
                         async move {
                             let outcomes = events.iter().map(outcome).collect::<Result<Vec<_>, _>>()?;
@@ -333,7 +334,7 @@ pub async fn two_workers_of_one_topic_commit_the_effects_of_batches_once(db: Dat
         publish(&db, (0..60).map(|n| job(n % 7).action(format!("{:04}", round * 60 + n)))).await;
         let worker = |events| {
             builder(&db)
-                .subscribe_transactional("job", batches_of(events), |event: TitoEvent, tx: Transaction| async move {
+                .subscribe_with("job", batches_of(events), |event: TitoEvent, tx: Transaction| async move {
                     count(&tx, format!("effect:{}", event.action)).await
                 })
                 .build()
@@ -370,7 +371,7 @@ pub async fn effects_of_batches_happen_once_while_every_call_may_fail(db: Databa
     );
     let running = Running::start(
         builder(&db)
-            .subscribe_transactional("ones", options.clone(), {
+            .subscribe_with("ones", options.clone(), {
                 let fails = fails.clone();
                 move |event: TitoEvent, tx: Transaction| {
                     let fails = fails();
@@ -380,7 +381,7 @@ pub async fn effects_of_batches_happen_once_while_every_call_may_fail(db: Databa
                     }
                 }
             })
-            .subscribe_transactional_batches("batches", options, {
+            .subscribe_with("batches", options, {
                 move |events: Vec<TitoEvent>, tx: Transaction| {
                     let fails = fails();
                     async move {

@@ -10,6 +10,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Gate, Harness, TestClock};
 use tito_worker::prelude::*;
+use tito_worker::{Order, Published, RetryPolicy, Subscription, Unique};
 
 use crate::support::*;
 
@@ -38,7 +39,7 @@ pub async fn a_cancelled_event_is_in_no_queue_and_is_not_handled(db: Database, c
     let kept = publish_one(&db, job("kept").delay(secs(5))).await;
     assert!(cancel(&db, &cancelled).await);
     assert!(!cancel(&db, &cancelled).await, "it is gone");
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.advance(secs(5)).await.unwrap();
     assert_eq!(handled.iter().map(|handled| handled.event.id).collect::<Vec<_>>(), [kept.id]);
     assert_eq!(entities(&db, "event:job@audit:").await, ["kept"]);
@@ -68,7 +69,7 @@ pub async fn an_event_is_handled_at_its_new_time(db: Database, clock: TestClock)
     let event = publish_one(&db, job("a").delay(secs(100))).await;
     let later = reschedule(&db, &event, begin + 200).await.unwrap();
     assert_eq!(later, EventReference { timestamp: begin + 200, ..event.clone() });
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.advance(secs(150)).await.unwrap().len(), 0);
 
     let at_once = reschedule(&db, &later, 0).await.unwrap();
@@ -292,7 +293,7 @@ pub async fn the_outcome_of_an_event_that_is_cancelled_while_it_is_handled_is_no
     let gate = Gate::new();
     let mut harness = {
         let gate = gate.clone();
-        Harness::new(&db, &clock).subscribe("job", move |_| {
+        Harness::new(&db, &clock).subscribe("job", move |_: TitoEvent| {
             let gate = gate.clone();
             async move {
                 gate.pass().await;
@@ -328,7 +329,7 @@ pub async fn an_event_is_either_cancelled_or_has_its_effect(db: Database, clock:
                 }
             }
         };
-        let mut harness = Harness::new(&db, &clock).subscribe_transactional("job", Subscription::default(), handler);
+        let mut harness = Harness::new(&db, &clock).subscribe_with("job", Subscription::default(), handler);
         // The first cancellation comes before the handler and the last one after it; those between meet it.
         let early = if round == 0 { Some(cancel(&db, &event).await) } else { None };
         let draining = tokio::spawn(async move { harness.drain().await });

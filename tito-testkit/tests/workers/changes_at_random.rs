@@ -9,6 +9,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
+use tito_worker::{Published, RetryPolicy, Subscription, Unique};
 use uuid::Uuid;
 
 use crate::support::*;

@@ -11,6 +11,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
+use tito_worker::{GroupStart, RateLimit, Subscription, WorkerReport};
 
 use crate::support::*;
 
@@ -91,7 +92,7 @@ pub async fn handlers_that_run_get_their_time_when_the_engine_is_closed(db: Data
     let report = in_time(running).await.unwrap();
     assert_closed(&report);
     assert_eq!((report.done, report.unfinished), (0, 0), "what they came to is not recorded");
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.drain().await.unwrap();
     assert_eq!(handled.len(), 10);
     assert!(handled.iter().all(|handled| handled.event.attempt == 0));
@@ -120,7 +121,7 @@ pub async fn a_worker_that_records_outcomes_ends_with_its_engine(db: Database, c
     let report = in_time(running).await.unwrap();
     assert_closed(&report);
     assert_eq!(report.done, 0);
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 10);
 }
 
@@ -146,7 +147,7 @@ pub async fn transactional_handlers_end_with_their_engine(db: Database, _: TestC
     publish(&faulty, (0..10).map(job)).await;
     let commits = faulty.faults().at(Call::Commit).key_prefix("event:job:").always().hold();
     let handler = |_: TitoEvent, _: Transaction| async { Done::Ok(()) };
-    let running = run(builder(&faulty).subscribe_transactional("job", Subscription::default(), handler));
+    let running = run(builder(&faulty).subscribe_with("job", Subscription::default(), handler));
     in_time(commits.arrivals(1)).await;
     faulty.faults().close(REASON);
     assert_closed(&in_time(running).await.unwrap());
@@ -210,7 +211,7 @@ pub async fn a_drain_ends_at_once_with_the_error_that_closed_the_engine(db: Data
         let error = ended.unwrap_err();
         assert!(matches!(&error, TitoError::EngineClosed { reason } if reason == REASON), "{error}");
     }
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 10);
 }
 

@@ -10,6 +10,7 @@ use tito_core::row::UnknownMembers;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::DeadLetter;
 use tito_worker::prelude::*;
+use tito_worker::{Order, Subscription};
 
 use crate::support::*;
 
@@ -53,7 +54,7 @@ pub async fn a_redriven_event_comes_before_the_later_ones_of_its_entity(db: Data
     let (redriven_place, redriven) = places(&db, "event:job:").await.remove(&event.id).unwrap();
     assert_eq!(redriven_place, place);
     assert_eq!((redriven.attempt, redriven.not_before, redriven.failures.len()), (0, None, 1));
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.drain().await.unwrap();
     assert_eq!(handled.iter().map(|handled| handled.event.action.as_str()).collect::<Vec<_>>(), ["first", "second"]);
 }
@@ -141,7 +142,7 @@ pub async fn one_dead_letter_is_redriven_or_purged_by_its_key_whatever_there_is_
         assert!(!queue.purge_letter("job", &of_no_such_queue).await.unwrap());
     }
     assert_eq!((stored(&db, "dead:job:").await.len(), stored(&db, "topic:").await.len()), (448, 1));
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.drain().await.unwrap();
     assert_eq!((handled.len(), handled[0].event.id), (1, last.event.as_ref().unwrap().id));
 }
@@ -231,7 +232,7 @@ pub async fn redriven_events_of_an_entity_keep_their_order_whatever_the_order_in
     second_step.arrivals(1).await;
     let strict = Subscription::default().order(Order::Strict);
     let mut harness =
-        Harness::new(db.without_faults(), &clock).subscribe_with("job", strict, |_| async { Done::Ok(()) });
+        Harness::new(db.without_faults(), &clock).subscribe_with("job", strict, |_: TitoEvent| async { Done::Ok(()) });
     let mut handled = harness.drain().await.unwrap();
     second_step.open();
     assert_eq!(redriving.await.unwrap().unwrap().events, 302);

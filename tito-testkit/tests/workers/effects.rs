@@ -9,6 +9,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
+use tito_worker::{RetryPolicy, Subscription};
 
 use crate::support::*;
 
@@ -38,7 +39,7 @@ pub async fn a_failed_handler_leaves_no_effect(db: Database, clock: TestClock) {
         }
     };
     let options = patient().timeout(Duration::from_secs(1));
-    let mut harness = Harness::new(&db, &clock).subscribe_transactional("job", options, handler);
+    let mut harness = Harness::new(&db, &clock).subscribe_with("job", options, handler);
     let ended = harness.drain().await.unwrap().len();
     // By itself, so that the clock, when it is turned, finds no other handler or commit under way.
     publish(&db, [job("timeout")]).await;
@@ -75,7 +76,7 @@ pub async fn a_handler_gets_its_event_as_it_is_stored_by_then(db: Database, cloc
             }
         }
     };
-    let mut harness = Harness::new(&db, &clock).subscribe_transactional("job", patient(), handler);
+    let mut harness = Harness::new(&db, &clock).subscribe_with("job", patient(), handler);
     let handled = harness.drain().await.unwrap();
     assert_eq!((handled.len(), harness.report().done), (2, 2));
     assert_eq!(handled[1].event.attempt, 3);
@@ -97,7 +98,7 @@ pub async fn a_handler_that_meets_a_conflict_is_run_again(db: Database, clock: T
             }
         }
     };
-    let mut harness = Harness::new(&db, &clock).subscribe_transactional("job", patient(), handler);
+    let mut harness = Harness::new(&db, &clock).subscribe_with("job", patient(), handler);
     harness.drain().await.unwrap();
     assert_eq!((harness.report().done, harness.report().retried), (1, 0));
     assert_eq!((runs.load(Ordering::SeqCst), counts(&db, "effect:").await), (4, vec![4]));
@@ -108,11 +109,10 @@ pub async fn an_effect_happens_once_whatever_became_of_an_unknown_commit(db: Dat
     publish(&db, ["after", "without"].map(job)).await;
     db.faults().at(Call::Commit).key_prefix("effect:after").unknown_after_effect();
     db.faults().at(Call::Commit).key_prefix("effect:without").unknown_without_effect();
-    let mut harness = Harness::new(&db, &clock).subscribe_transactional(
-        "job",
-        patient(),
-        |event: TitoEvent, tx: Transaction| async move { count(&tx, format!("effect:{}", event.entity)).await },
-    );
+    let mut harness =
+        Harness::new(&db, &clock).subscribe_with("job", patient(), |event: TitoEvent, tx: Transaction| async move {
+            count(&tx, format!("effect:{}", event.entity)).await
+        });
     assert_eq!(harness.drain().await.unwrap().len(), 2);
     assert_eq!(counts(&db, "effect:").await, [1]);
     // The engine failed and not the handler, so no attempt is counted.
@@ -146,7 +146,7 @@ pub async fn every_event_is_handled_and_every_effect_happens_once_while_every_ca
             let db = inner.clone();
             async move { db.transaction(|tx| async move { count(&tx, format!("seen:{}", event.entity)).await }).await }
         })
-        .subscribe_transactional("once", patient(), |event: TitoEvent, tx: Transaction| async move {
+        .subscribe_with("once", patient(), |event: TitoEvent, tx: Transaction| async move {
             count(&tx, format!("effect:{}", event.entity)).await
         });
     let running = Running::start(builder);
@@ -181,11 +181,10 @@ pub async fn a_failure_of_the_engine_is_no_attempt(db: Database, clock: TestCloc
     let db = FaultEngine::new(db).database();
     publish(&db, [job("a")]).await;
     let once = Subscription::default().retry(RetryPolicy::default().attempts(1));
-    let mut harness = Harness::new(&db, &clock).subscribe_transactional(
-        "job",
-        once,
-        |event: TitoEvent, tx: Transaction| async move { count(&tx, format!("effect:{}", event.attempt)).await },
-    );
+    let mut harness =
+        Harness::new(&db, &clock).subscribe_with("job", once, |event: TitoEvent, tx: Transaction| async move {
+            count(&tx, format!("effect:{}", event.attempt)).await
+        });
     for _ in 0..3 {
         db.faults().at(Call::Commit).key_prefix("effect:").storage_error();
         harness.drain().await.unwrap();

@@ -10,6 +10,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Gate, Harness, TestClock};
 use tito_worker::Redriven;
 use tito_worker::prelude::*;
+use tito_worker::{Outcome, RetryPolicy, Subscription};
 
 use crate::support::*;
 
@@ -49,7 +50,7 @@ pub async fn failures_are_recorded_and_tried_again_by_the_policy(db: Database, c
 
 pub async fn a_handler_chooses_when_it_is_tried_again(db: Database, clock: TestClock) {
     publish(&db, [job("a")]).await;
-    let mut harness = Harness::new(&db, &clock).subscribe_with("job", retry(3), |_| async {
+    let mut harness = Harness::new(&db, &clock).subscribe_with("job", retry(3), |_: TitoEvent| async {
         Ok::<_, TitoError>(Outcome::RetryAfter(Duration::from_millis(90_500)))
     });
     assert_eq!(harness.drain().await.unwrap().len(), 1);
@@ -75,15 +76,17 @@ pub async fn an_event_put_off_is_handled_then_and_has_all_its_attempts(db: Datab
 pub async fn retries_without_a_delay_are_made_at_once(db: Database, clock: TestClock) {
     publish(&db, (0..50).map(job)).await;
     let options = Subscription::default().retry(RetryPolicy::default().attempts(5).first_delay(Duration::ZERO));
-    let mut harness = Harness::new(&db, &clock).subscribe_with("job", options, |_| async { Done::Err(error("no")) });
+    let mut harness =
+        Harness::new(&db, &clock).subscribe_with("job", options, |_: TitoEvent| async { Done::Err(error("no")) });
     assert_eq!(harness.drain().await.unwrap().len(), 250);
     assert_eq!((harness.report().retried, harness.report().dead), (200, 50));
 }
 
 pub async fn an_event_goes_to_the_dead_letters_for_a_reason(db: Database, clock: TestClock) {
     publish(&db, [job("a")]).await;
-    let mut harness = Harness::new(&db, &clock)
-        .subscribe("job", |_| async { Ok::<_, TitoError>(Outcome::DeadLetter("unknown address".to_string())) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async {
+        Ok::<_, TitoError>(Outcome::DeadLetter("unknown address".to_string()))
+    });
     harness.drain().await.unwrap();
     let letters = TitoQueue::new(db.clone()).dead_letters("job", 10, None).await.unwrap();
     assert_eq!(letters[0].event.as_ref().unwrap().failures[0].error, "unknown address");
@@ -269,7 +272,7 @@ pub async fn what_is_no_event_is_set_aside_and_the_others_go_on(db: Database, cl
     for (key, value) in malformed.clone() {
         put(&db, key, value).await;
     }
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 10);
     assert_eq!((harness.report().done, harness.report().malformed), (10, malformed.len() as u64));
     assert_eq!(stored(&db, "event:").await.len(), 0);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::keys;
@@ -12,6 +13,7 @@ use tito_core::prelude::*;
 use tito_testkit::{FaultEngine, TestClock};
 use tito_worker::prelude::*;
 use tito_worker::{LeaseInfo, WorkerBuilder};
+use tito_worker::{Order, Subscription, WorkerReport};
 use uuid::Uuid;
 
 use crate::strict::{by_entity, log, note};
@@ -23,10 +25,10 @@ const PARTITIONS: u16 = 32;
 /// A member of the fleet in a process of its own, with a transactional handler that counts its effects.
 fn member(db: &Database, name: &str) -> WorkerBuilder {
     let other_process = FaultEngine::new(db.clone()).with_foreign_writers().database();
-    joined(Worker::builder(TitoQueue::new(other_process)), name).subscribe_transactional(
+    joined(Worker::builder(TitoQueue::new(other_process)), name).subscribe_with(
         "job",
         Subscription::default(),
-        |event: TitoEvent, tx| async move { count(&tx, format!("effect:{}", event.entity)).await },
+        |event: TitoEvent, tx: Transaction| async move { count(&tx, format!("effect:{}", event.entity)).await },
     )
 }
 
@@ -172,11 +174,14 @@ pub async fn a_worker_that_has_lost_its_leases_commits_no_effect(db: Database, c
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = runs.clone();
     let worker = joined(Worker::builder(TitoQueue::new(db.clone())), "robbed");
-    let worker =
-        Running::start(worker.subscribe_transactional("job", Subscription::default(), move |event: TitoEvent, tx| {
+    let worker = Running::start(worker.subscribe_with(
+        "job",
+        Subscription::default(),
+        move |event: TitoEvent, tx: Transaction| {
             counted.fetch_add(1, Ordering::SeqCst);
             async move { count(&tx, format!("effect:{}", event.entity)).await }
-        }));
+        },
+    ));
     shared_out(&db, &clock, &["robbed"]).await;
     let (foreign, row) = foreign_member(&clock);
     let events: Vec<_> = (0..200).map(job).collect();
@@ -249,11 +254,9 @@ pub async fn workers_that_claim_the_same_share_commit_effects_once_and_in_order(
             let other_process = FaultEngine::new(db.clone()).with_foreign_writers().database();
             let builder = Worker::builder(TitoQueue::new(other_process)).partitions(PartitionConfig::new(2, 0));
             let options = Subscription::default().order(Order::Strict).batch(events);
-            Running::start(
-                builder.subscribe_transactional("job", options, |event: TitoEvent, tx| async move {
-                    note(&tx, &event).await
-                }),
-            )
+            Running::start(builder.subscribe_with("job", options, |event: TitoEvent, tx: Transaction| async move {
+                note(&tx, &event).await
+            }))
         };
     let workers = [worker(1), worker(5)];
     // Entities of the partitions that both claim.
@@ -284,8 +287,8 @@ pub async fn a_worker_with_a_name_that_can_not_be_ends_at_once(db: Database, _: 
     for (fleet, queue) in [("a:b", "job"), ("", "job"), ("fleet", "a:b"), ("fleet", "job@a@b")] {
         let worker = Worker::builder(TitoQueue::new(db.clone()))
             .join(fleet)
-            .subscribe("job", |_| async { Done::Ok(()) })
-            .subscribe(queue, |_| async { Done::Ok(()) })
+            .subscribe("job", |_: TitoEvent| async { Done::Ok(()) })
+            .subscribe(queue, |_: TitoEvent| async { Done::Ok(()) })
             .build();
         let error = worker.check().unwrap_err();
         assert!(matches!(error, TitoError::InvalidName { .. }), "{fleet:?} {queue:?}: {error}");

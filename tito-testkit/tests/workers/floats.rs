@@ -8,6 +8,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock, seed};
 use tito_worker::prelude::*;
+use tito_worker::{RetryPolicy, Schedule, Subscription};
 
 use crate::support::*;
 

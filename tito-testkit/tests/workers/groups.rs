@@ -8,6 +8,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::GroupStart;
 use tito_worker::prelude::*;
+use tito_worker::{Outcome, RetryPolicy, Subscription};
 
 use crate::support::*;
 
@@ -44,8 +45,8 @@ pub async fn every_group_gets_every_event_and_has_its_own_retries_and_dead_lette
     assert_eq!(queue.groups("job").await.unwrap().into_keys().collect::<Vec<_>>(), ["audit", "mail"]);
     publish(&db, (0..5).map(job)).await;
     let mut harness = Harness::new(&db, &clock)
-        .subscribe("job", |_| async { Done::Ok(()) })
-        .subscribe("job@audit", |_| async { Done::Ok(()) })
+        .subscribe("job", |_: TitoEvent| async { Done::Ok(()) })
+        .subscribe("job@audit", |_: TitoEvent| async { Done::Ok(()) })
         .subscribe_with("job@mail", once(), |event: TitoEvent| async move {
             assert_eq!(event.event_type, "job");
             if event.entity == "3" { Err(error("no such address")) } else { Ok(()) }
@@ -64,7 +65,7 @@ pub async fn a_group_from_now_gets_only_what_comes_after(db: Database, clock: Te
     publish(&db, [job("before")]).await;
     add(&db, &clock, "late", GroupStart::Now).await;
     publish(&db, [job("after")]).await;
-    let mut harness = Harness::new(&db, &clock).subscribe("job@late", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job@late", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.drain().await.unwrap();
     assert_eq!(handled.iter().map(|handled| handled.event.entity.as_str()).collect::<Vec<_>>(), ["after"]);
 }
@@ -98,7 +99,7 @@ pub async fn a_group_from_history_gets_everything_that_is_kept_once(db: Database
     }
     // Nothing is copied again by a program that asks for the group whenever it starts.
     add(&db, &clock, "late", GroupStart::History).await;
-    let mut harness = Harness::new(&db, &clock).subscribe("job@late", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job@late", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 531);
     assert_eq!(harness.advance(Duration::from_secs(3600)).await.unwrap()[0].event.entity, "later");
 }
@@ -264,7 +265,7 @@ pub async fn a_removed_group_leaves_nothing_and_can_be_added_again(db: Database,
     add(&db, &clock, "mail", GroupStart::Now).await;
     publish(&db, (0..450).map(job)).await;
     let mut harness =
-        Harness::new(&db, &clock).subscribe_with("job@mail", once(), |_| async { Done::Err(error("no")) });
+        Harness::new(&db, &clock).subscribe_with("job@mail", once(), |_: TitoEvent| async { Done::Err(error("no")) });
     harness.drain().await.unwrap();
     publish(&db, (0..50).map(job)).await;
     put(&db, keys::checkpoint("job@mail", 3), "{}").await;

@@ -11,8 +11,9 @@ use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Gate, Harness, TestClock};
-use tito_worker::adapters::{model, model_in, payload, payload_in, with_state, with_state_in};
 use tito_worker::prelude::*;
+use tito_worker::{BoxedHandler, Context as OfEvent, FromEvent, Payload, Progress, Rejection, Row, State, with_state};
+use tito_worker::{Outcome, RetryPolicy, Subscription};
 use tower::{BoxError, Service, ServiceBuilder};
 
 use crate::support::*;
@@ -54,10 +55,10 @@ pub async fn a_payload_that_is_not_the_handlers_goes_to_the_dead_letters_at_once
     let mut harness = Harness::new(&db, &clock).subscribe_with(
         "job",
         two_attempts(),
-        payload(move |mail: Mail, event: TitoEvent| {
+        move |Payload(mail): Payload<Mail>, event: TitoEvent| {
             sending.lock().unwrap().push((event.entity, mail));
             async { Done::Ok(()) }
-        }),
+        },
     );
     harness.drain().await.unwrap();
     assert_eq!(*sent.lock().unwrap(), [("a".to_string(), mail)]);
@@ -74,13 +75,10 @@ pub async fn a_model_handler_gets_the_row_as_it_is_and_none_once_it_is_deleted(d
     let users = db.model::<User>();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let seeing = seen.clone();
-    let mut harness = Harness::new(&db, &clock).subscribe(
-        "job",
-        model(db.clone(), move |user: Option<User>, event: TitoEvent| {
-            seeing.lock().unwrap().push((event.action, user.map(|user| user.name)));
-            async { Done::Ok(()) }
-        }),
-    );
+    let mut harness = Harness::new(&db, &clock).subscribe("job", move |Row(user): Row<User>, event: TitoEvent| {
+        seeing.lock().unwrap().push((event.action, user.map(|user| user.name)));
+        async { Done::Ok(()) }
+    });
     let user = User { id: 17, name: "Ada".to_string() };
     for name in ["Ada", "Augusta Ada"] {
         let (users, user) = (users.clone(), User { name: name.to_string(), ..user.clone() });
@@ -101,11 +99,8 @@ pub async fn an_event_about_something_else_than_the_model_goes_to_the_dead_lette
     clock: TestClock,
 ) {
     publish(&db, ["account:17", "user", "user:"].map(job)).await;
-    let mut harness = Harness::new(&db, &clock).subscribe_with(
-        "job",
-        two_attempts(),
-        model(db.clone(), |_: Option<User>, _| async { Done::Ok(()) }),
-    );
+    let mut harness =
+        Harness::new(&db, &clock).subscribe_with("job", two_attempts(), |_: Row<User>| async { Done::Ok(()) });
     harness.drain().await.unwrap();
     let reason = |entity: &str| {
         (entity.to_string(), 1, format!("the event is about {entity:?}, expected \"user\", ':' and the id of a row"))
@@ -136,25 +131,18 @@ pub async fn transactional_handlers_get_payloads_rows_and_state_too(db: Database
         .unwrap();
     publish(&db, [Publish::new("mail", "a").payload(&"ada").unwrap(), Publish::new("count", "a")]).await;
     let mut harness = Harness::new(&db, &clock)
-        .subscribe_transactional(
-            "mail",
-            Subscription::default(),
-            payload_in(&db, |to: String, _, tx| async move { count(&tx, format!("mail/{to}")).await }),
-        )
-        .subscribe_transactional(
+        .subscribe("mail", |Payload(to): Payload<String>, tx: Transaction| async move {
+            count(&tx, format!("mail/{to}")).await
+        })
+        .subscribe(
             "count",
-            Subscription::default(),
-            with_state_in(&db, Arc::new("shared"), |state: Arc<&str>, _, tx| async move {
+            with_state(Arc::new("shared"), |tx: Transaction, State(state): State<Arc<&'static str>>| async move {
                 count(&tx, format!("state/{state}")).await
             }),
         )
-        .subscribe_transactional(
-            "job",
-            Subscription::default(),
-            model_in(&db, |user: Option<User>, _, tx| async move {
-                count(&tx, format!("user/{}", user.unwrap().name)).await
-            }),
-        );
+        .subscribe("job", |Row(user): Row<User>, tx: Transaction| async move {
+            count(&tx, format!("user/{}", user.unwrap().name)).await
+        });
     harness.drain().await.unwrap();
     assert_eq!(harness.report().done, 3);
     for key in ["mail/ada", "state/shared", "user/Ada"] {
@@ -162,8 +150,78 @@ pub async fn transactional_handlers_get_payloads_rows_and_state_too(db: Database
     }
 }
 
+/// Who caused an event, by its header.
+struct Actor(String);
+
+impl<S: Send, J> FromEvent<S, J> for Actor {
+    async fn from_event(context: &mut OfEvent<S>) -> Result<Self, Rejection> {
+        let actor = context.event().headers.get("actor");
+        actor.cloned().map(Self).ok_or_else(|| Rejection::dead_letter("nobody caused it"))
+    }
+}
+
+pub async fn a_handler_takes_any_arguments_in_any_order(db: Database, clock: TestClock) {
+    async fn handle(
+        before: TitoEvent,
+        State((prefix, suffix)): State<(&'static str, &'static str)>,
+        Payload(number): Payload<u32>,
+        tx: Transaction,
+        Actor(actor): Actor,
+        after: TitoEvent,
+    ) -> Result<(), TitoError> {
+        assert_eq!((before.id, before.headers.len()), (after.id, after.headers.len()));
+        count(&tx, format!("{prefix}/{number}/{actor}/{}/{suffix}", after.entity)).await
+    }
+    let caused = job("a").header("actor", "ada").payload(&17).unwrap();
+    publish(&db, [caused, job("b").payload(&17).unwrap()]).await;
+    let mut harness = Harness::new(&db, &clock).subscribe("job", with_state(("first", "last"), handle));
+    harness.drain().await.unwrap();
+    assert_eq!(counts(&db, "first/17/ada/a/last").await, [1]);
+    assert_eq!(reasons(&db).await, [("b".to_string(), 1, "nobody caused it".to_string())]);
+}
+
+pub async fn a_batch_handler_takes_state_and_the_transaction(db: Database, clock: TestClock) {
+    publish(&db, (0..5).map(job)).await;
+    let together = Subscription::default().batch(10);
+    let handler = |events: Vec<TitoEvent>, State(prefix): State<&'static str>, tx: Transaction| async move {
+        for event in events {
+            count(&tx, format!("{prefix}/{}", event.entity)).await?;
+        }
+        Done::Ok(())
+    };
+    let mut harness = Harness::new(&db, &clock).subscribe_with("job", together, with_state("seen", handler));
+    assert_eq!(harness.drain().await.unwrap().len(), 5);
+    assert_eq!(stored(&db, "seen/").await.len(), 5);
+}
+
+pub async fn a_handler_reads_the_progress_of_the_attempt_before(db: Database, clock: TestClock) {
+    async fn import(Progress(page): Progress<u32>, queue: TitoQueue, event: TitoEvent) -> Result<(), TitoError> {
+        if page == Some(3) {
+            return Ok(());
+        }
+        assert!(queue.record_progress(&event, &3).await?);
+        Err(TitoError::application("interrupted"))
+    }
+    publish(&db, [job("a")]).await;
+    let mut harness = Harness::new(&db, &clock).subscribe_with("job", two_attempts(), import);
+    harness.drain().await.unwrap();
+    assert_eq!((harness.report().retried, harness.report().done), (1, 1));
+}
+
+pub async fn handlers_are_chosen_as_the_program_runs(db: Database, clock: TestClock) {
+    let chosen = |transactional: bool| match transactional {
+        true => BoxedHandler::new(|tx: Transaction| async move { count(&tx, "chosen".to_string()).await }),
+        false => BoxedHandler::new(|_: TitoEvent| async { Done::Ok(()) }),
+    };
+    publish(&db, [job("a"), Publish::new("other", "a")]).await;
+    let mut harness =
+        Harness::new(&db, &clock).subscribe("job", chosen(true)).subscribe(String::from("other"), chosen(false));
+    harness.drain().await.unwrap();
+    assert_eq!((harness.report().done, counts(&db, "chosen").await), (2, vec![1]));
+}
+
 pub async fn shared_state_is_one_for_all_runs(db: Database, clock: TestClock) {
-    async fn add(total: Arc<AtomicUsize>, _: TitoEvent) -> Done {
+    async fn add(State(total): State<Arc<AtomicUsize>>, _: TitoEvent) -> Done {
         total.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -179,7 +237,7 @@ pub async fn a_timeout_layer_fails_a_handler_that_takes_too_long(db: Database, _
     let handler = ServiceBuilder::new()
         .timeout(Duration::from_millis(1))
         .service_fn(|_: TitoEvent| pending::<Result<(), BoxError>>());
-    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe_service("job", two_attempts(), handler).build();
+    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe_with("job", two_attempts(), handler).build();
     let report = worker.drain().await.unwrap();
     assert_eq!((report.retried, report.dead), (1, 1));
     assert_eq!(reasons(&db).await, [("a".to_string(), 2, "request timed out".to_string())]);
@@ -198,7 +256,7 @@ pub async fn a_concurrency_layer_bounds_handlers_of_all_partitions(db: Database,
             Done::Ok(())
         }
     });
-    let worker = Worker::builder(TitoQueue::new(db)).subscribe_service("job", Subscription::default(), handler).build();
+    let worker = Worker::builder(TitoQueue::new(db)).subscribe_with("job", Subscription::default(), handler).build();
     let draining = tokio::spawn(async move { worker.drain().await.unwrap() });
     gate.arrivals(3).await;
     for _ in 0..1_000 {
@@ -241,9 +299,8 @@ impl Service<TitoEvent> for Reluctant {
 
 pub async fn a_service_is_called_when_it_is_ready_and_its_errors_are_failures(db: Database, _: TestClock) {
     publish(&db, ["a", "b", "refused"].map(job)).await;
-    let worker = Worker::builder(TitoQueue::new(db.clone()))
-        .subscribe_service("job", two_attempts(), Reluctant::default())
-        .build();
+    let worker =
+        Worker::builder(TitoQueue::new(db.clone())).subscribe_with("job", two_attempts(), Reluctant::default()).build();
     let report = worker.drain().await.unwrap();
     assert_eq!((report.done, report.dead), (2, 1));
     assert_eq!(reasons(&db).await, [("refused".to_string(), 2, "refused".to_string())]);
@@ -255,7 +312,7 @@ pub async fn a_service_runs_in_a_harness(db: Database, clock: TestClock) {
         ready(Ok(()))
     }
     publish(&db, [job("a")]).await;
-    let handler = tito_worker::service(tower::service_fn(handle));
+    let handler = tower::service_fn(handle);
     let handled = Harness::new(&db, &clock).subscribe("job", handler).drain().await.unwrap();
     assert_eq!(handled[0].outcome, Ok(Outcome::Done));
 }
@@ -271,9 +328,7 @@ pub async fn layers_of_a_transactional_handler_fail_it_and_its_effects(db: Datab
         _ => Ok(Outcome::Done),
     };
     let handler = ServiceBuilder::new().concurrency_limit(1).map_result(refuse).service_fn(handle);
-    let handler = tito_worker::service_in(&db, handler);
-    let worker =
-        Worker::builder(TitoQueue::new(db.clone())).subscribe_transactional("job", two_attempts(), handler).build();
+    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe_with("job", two_attempts(), handler).build();
     let report = worker.drain().await.unwrap();
     assert_eq!((report.done, report.dead), (1, 1));
     let effects: Vec<_> = stored(&db, "effect:").await.into_iter().map(|(key, _)| key).collect();

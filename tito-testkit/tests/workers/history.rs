@@ -6,6 +6,7 @@ use tito_core::event::{TitoEvent, Topic, event_id};
 use tito_core::prelude::*;
 use tito_core::{Timestamp, keys};
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
+use tito_worker::Unique;
 use tito_worker::prelude::*;
 use tito_worker::{Replayed, Swept};
 use uuid::Uuid;
@@ -95,7 +96,7 @@ pub async fn what_is_replayed_is_handled_again_in_the_old_order_of_its_entity(db
     assert_eq!((again.events, again.skipped), (0, 3), "they are there already");
     assert_eq!(self::revision(&db).await, revision + 1);
 
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.drain().await.unwrap();
     assert_eq!(ids(&handled[..3]), events.each_ref().map(|event| event.id));
     assert_eq!(handled.len(), 4, "and then what is new");
@@ -174,7 +175,7 @@ pub async fn a_replay_goes_on_after_an_error_and_repeats_nothing(db: Database, c
     while replay.step().await.unwrap() {}
     let so_far = replay.so_far();
     assert_eq!(so_far.events + so_far.skipped, 650);
-    let mut harness = Harness::new(&inner, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&inner, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let mut handled = ids(&harness.drain().await.unwrap());
     handled.sort();
     handled.dedup();

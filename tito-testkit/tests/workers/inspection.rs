@@ -9,6 +9,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
 use tito_worker::{Counts, FoundIn, PendingState};
+use tito_worker::{Outcome, RetryPolicy, Subscription};
 
 use crate::support::*;
 
@@ -171,7 +172,7 @@ pub async fn an_event_is_found_wherever_it_is(db: Database, clock: TestClock) {
     assert_eq!(places(queue.find(&event).await.unwrap()), both);
     assert_eq!(places(queue.find_by_id("job", event.id).await.unwrap()), both);
     let mut harness = Harness::new(&db, &clock)
-        .subscribe("job", |_| async { Ok::<_, TitoError>(Outcome::DeadLetter("no".to_string())) });
+        .subscribe("job", |_: TitoEvent| async { Ok::<_, TitoError>(Outcome::DeadLetter("no".to_string())) });
     harness.advance(secs(9)).await.unwrap();
     let due = ("job@audit".to_string(), FoundIn::Pending(PendingState::Due));
     assert_eq!(places(queue.find(&event).await.unwrap()), std::slice::from_ref(&due));

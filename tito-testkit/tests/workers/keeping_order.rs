@@ -10,6 +10,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
+use tito_worker::{Order, Outcome, RetryPolicy, Subscription};
 
 use crate::strict::{by_entity, log, note, strict};
 use crate::support::*;
@@ -44,7 +45,7 @@ pub async fn a_redriven_event_comes_before_what_waits_behind_a_later_one(db: Dat
     let minute = minute_from(&clock);
     let mut harness =
         Harness::new(&db, &clock)
-            .subscribe_transactional("job", strict(), move |event: TitoEvent, tx| dying_first(event, tx, minute));
+            .subscribe_with("job", strict(), move |event: TitoEvent, tx: Transaction| dying_first(event, tx, minute));
     harness.drain().await.unwrap();
     assert_eq!((harness.report().dead, harness.report().rescheduled, log(&db).await.len()), (1, 1, 0));
     assert_eq!(TitoQueue::new(db.clone()).redrive_all("job").await.unwrap().events, 1);
@@ -67,7 +68,8 @@ pub async fn a_running_worker_hands_out_a_redriven_event_before_what_falls_due_m
     let other_process = FaultEngine::new(db.clone()).with_foreign_writers().database();
     let builder = Worker::builder(TitoQueue::new(other_process));
     let worker = Running::start(
-        builder.subscribe_transactional("job", strict(), move |event: TitoEvent, tx| dying_first(event, tx, minute)),
+        builder
+            .subscribe_with("job", strict(), move |event: TitoEvent, tx: Transaction| dying_first(event, tx, minute)),
     );
     let put_off = async || {
         let places = places(&db, "event:job:").await;
@@ -98,7 +100,7 @@ pub async fn strict_order_holds_while_partitions_change_under_running_workers(db
         let options = Subscription::default().order(Order::Strict).retry(retry).batch(events);
         let other_process = FaultEngine::new(db.clone()).with_foreign_writers().database();
         let builder = Worker::builder(TitoQueue::new(other_process)).partitions(share).schedules(false);
-        Running::start(builder.subscribe_transactional("job", options, move |event: TitoEvent, tx| {
+        Running::start(builder.subscribe_with("job", options, move |event: TitoEvent, tx: Transaction| {
             let fails = random.lock().unwrap().u8(0..10) == 0;
             async move {
                 if fails {

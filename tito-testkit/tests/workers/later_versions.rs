@@ -7,6 +7,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
+use tito_worker::{GroupStart, Missed, Order, Outcome, RetryPolicy, Schedule, Subscription, Unique};
 
 use crate::later::{add, assert_kept};
 use crate::support::*;
@@ -26,7 +27,8 @@ async fn published(db: &Database) {
 /// Lets the event fail, and a later version say more of that.
 async fn failed(db: &Database, clock: &TestClock, subscription: Subscription) -> Harness {
     published(db).await;
-    let mut harness = Harness::new(db, clock).subscribe_with("job", subscription, |_| async { Done::Err(error("no")) });
+    let mut harness =
+        Harness::new(db, clock).subscribe_with("job", subscription, |_: TitoEvent| async { Done::Err(error("no")) });
     harness.drain().await.unwrap();
     assert_kept(db, "event:", &[""]).await;
     add(db, "event:", FAILED).await;
@@ -224,8 +226,11 @@ pub async fn a_checkpoint_keeps_it_when_it_goes_on(db: Database, clock: TestCloc
 pub async fn a_lease_keeps_it_when_it_is_claimed_and_given_back(db: Database, _: TestClock) {
     with_one_partition(&db).await;
     let lease = async || stored(&db, "lease:job:").await.pop();
-    let member =
-        || Worker::builder(TitoQueue::new(db.clone())).join("fleet").subscribe("job", |_| async { Done::Ok(()) });
+    let member = || {
+        Worker::builder(TitoQueue::new(db.clone()))
+            .join("fleet")
+            .subscribe("job", |_: TitoEvent| async { Done::Ok(()) })
+    };
     let mut epochs = Vec::new();
     for _ in 0..2 {
         let before = lease().await;

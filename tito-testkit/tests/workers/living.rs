@@ -10,6 +10,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
+use tito_worker::{Subscription, WorkerReport};
 use tokio::sync::mpsc;
 
 use crate::support::*;
@@ -62,7 +63,7 @@ pub async fn running_handlers_finish_and_unstarted_events_stay(db: Database, clo
     let report = stopping.await.unwrap();
     assert_eq!((report.done, report.unfinished), (3, 0));
     assert_eq!(stored(&db, "event:").await.len(), 7);
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 7);
 }
 
@@ -74,7 +75,7 @@ pub async fn handlers_past_the_deadline_are_counted_and_their_events_handed_out_
     gate.arrivals(3).await;
     let report = running.stop().await;
     assert_eq!((report.done, report.unfinished), (0, 3));
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.drain().await.unwrap();
     assert_eq!(handled.len(), 10);
     assert!(handled.iter().all(|handled| handled.event.attempt == 0));
@@ -128,7 +129,7 @@ pub async fn two_workers_of_one_share_lose_nothing_and_commit_effects_once(db: D
                 let db = seen.clone();
                 async move { db.transaction(|tx| async move { count(&tx, format!("seen:{}", event.entity)).await }).await }
             })
-            .subscribe_transactional("once", once, |event: TitoEvent, tx: Transaction| async move {
+            .subscribe_with("once", once, |event: TitoEvent, tx: Transaction| async move {
                 count(&tx, format!("effect:{}", event.entity)).await
             })
     };

@@ -15,6 +15,7 @@ mod groups;
 mod handlers;
 mod history;
 mod inspection;
+mod jobs;
 mod keeping_order;
 #[path = "../support/later.rs"]
 mod later;
@@ -47,7 +48,8 @@ macro_rules! on_engine {
             keeping_order: a_redriven_event_comes_before_what_waits_behind_a_later_one, a_running_worker_hands_out_a_redriven_event_before_what_falls_due_meanwhile, strict_order_holds_while_partitions_change_under_running_workers, what_waits_behind_a_failing_event_waits_on_where_both_are_moved, a_worker_that_has_not_heard_of_a_change_of_partitions_keeps_the_order;
             fleets: a_shutdown_hands_partitions_over_while_the_clock_stands_still, a_member_that_joins_takes_its_own_partitions_and_no_others_move, a_member_that_is_not_active_keeps_its_partitions_and_handles_nothing, a_worker_that_has_lost_its_leases_commits_no_effect, a_plain_worker_that_has_lost_its_leases_stops, workers_that_claim_the_same_share_commit_effects_once_and_in_order, a_worker_with_a_name_that_can_not_be_ends_at_once;
             living: a_paused_worker_handles_nothing_and_loses_nothing, running_handlers_finish_and_unstarted_events_stay, handlers_past_the_deadline_are_counted_and_their_events_handed_out_again, one_call_runs_a_worker_until_a_message_comes, one_worker_handles_several_topics, two_workers_of_one_share_lose_nothing_and_commit_effects_once, a_worker_ends_while_its_topic_is_being_read;
-            handlers: a_payload_that_is_not_the_handlers_goes_to_the_dead_letters_at_once, a_model_handler_gets_the_row_as_it_is_and_none_once_it_is_deleted, an_event_about_something_else_than_the_model_goes_to_the_dead_letters_at_once, the_id_of_a_row_is_all_that_follows_the_table, transactional_handlers_get_payloads_rows_and_state_too, shared_state_is_one_for_all_runs, a_timeout_layer_fails_a_handler_that_takes_too_long, a_concurrency_layer_bounds_handlers_of_all_partitions, a_service_is_called_when_it_is_ready_and_its_errors_are_failures, a_service_runs_in_a_harness, layers_of_a_transactional_handler_fail_it_and_its_effects;
+            jobs: a_job_is_published_and_handled_by_its_type, a_payload_of_an_earlier_version_is_brought_to_the_present_one, an_event_of_a_later_version_waits_for_a_worker_that_knows_it, a_payload_that_cannot_be_brought_up_goes_to_the_dead_letters, a_group_of_a_job_has_its_events, a_job_says_how_it_is_consumed;
+            handlers: a_handler_takes_any_arguments_in_any_order, a_batch_handler_takes_state_and_the_transaction, a_handler_reads_the_progress_of_the_attempt_before, handlers_are_chosen_as_the_program_runs, a_payload_that_is_not_the_handlers_goes_to_the_dead_letters_at_once, a_model_handler_gets_the_row_as_it_is_and_none_once_it_is_deleted, an_event_about_something_else_than_the_model_goes_to_the_dead_letters_at_once, the_id_of_a_row_is_all_that_follows_the_table, transactional_handlers_get_payloads_rows_and_state_too, shared_state_is_one_for_all_runs, a_timeout_layer_fails_a_handler_that_takes_too_long, a_concurrency_layer_bounds_handlers_of_all_partitions, a_service_is_called_when_it_is_ready_and_its_errors_are_failures, a_service_runs_in_a_harness, layers_of_a_transactional_handler_fail_it_and_its_effects;
             observing: a_trace_goes_from_the_publisher_through_the_handler_to_what_it_publishes, without_a_trace_events_stay_as_small_as_they_were, a_publishers_own_trace_headers_are_kept_and_malformed_ones_ignored, another_tracer_travels_with_events_instead, metrics_are_recorded_as_documented, lag_is_counted_from_the_moment_that_an_event_falls_due, observers_see_each_outcome_and_their_panics_change_nothing, observers_see_transactional_handlers_too, observers_are_told_what_was_recorded, every_event_that_is_handed_out_is_told_of_once_more, observers_are_told_of_an_event_that_was_cancelled_while_it_was_handled, observers_are_told_that_a_failing_engine_has_recorded_nothing, a_worker_says_what_it_could_not_record_before_it_ended;
             ordering: an_event_committed_late_is_handled_before_later_ones_of_its_entity, events_of_one_entity_are_handled_one_at_a_time_and_in_order, different_entities_are_handled_at_once_up_to_the_bound, a_hundred_events_are_acknowledged_in_a_few_commits, topics_with_one_and_with_all_partitions_work, invalid_topics_and_times_are_refused_by_name, events_published_by_handlers_are_handled_too, shares_are_disjoint_and_together_complete, a_share_outside_of_the_whole_handles_nothing;
             ownership: members_of_a_fleet_handle_everything_once_while_they_come_and_go, the_partitions_of_a_killed_member_are_served_within_two_lease_times, an_effect_that_begins_after_its_lease_was_lost_waits_for_a_new_lease;
@@ -108,7 +110,7 @@ async fn a_handler_that_blocks_its_thread_does_not_keep_a_worker_from_ending() {
     let released = std::sync::Arc::new(std::sync::Mutex::new(released));
     let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
     let worker = Worker::builder(TitoQueue::new(db))
-        .subscribe("job", move |_| {
+        .subscribe("job", move |_: tito_core::event::TitoEvent| {
             let (begin, released) = (begin.clone(), released.clone());
             async move {
                 begin.send(()).unwrap();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_core::trace::{TraceContext, TracePropagator};
@@ -11,6 +12,7 @@ use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
 use tito_worker::observe::{Fate, Handled, Observer};
 use tito_worker::prelude::*;
+use tito_worker::{Order, Outcome, RetryPolicy, Subscription};
 
 use crate::recorder::Recorded;
 use crate::support::*;
@@ -225,7 +227,7 @@ pub async fn observers_see_transactional_handlers_too(db: Database, _: TestClock
         }
     }
     let worker = Worker::builder(TitoQueue::new(db.clone()))
-        .subscribe_transactional("job", two_attempts(), |event: TitoEvent, _| as_asked(event))
+        .subscribe_with("job", two_attempts(), |event: TitoEvent, _: Transaction| as_asked(event))
         .observe(Kinds(kinds.clone()))
         .build();
     worker.drain().await.unwrap();
@@ -257,9 +259,9 @@ fn of_each_kind(db: &Database, options: Subscription) -> [WorkerBuilder; 5] {
     let at_once = || options.clone().batch(10);
     [
         new().subscribe_with("job", options.clone(), as_asked),
-        new().subscribe_batches("job", at_once(), each),
-        new().subscribe_transactional("job", options.clone(), |event: TitoEvent, _| as_asked(event)),
-        new().subscribe_transactional_batches("job", at_once(), move |events: Vec<TitoEvent>, _| each(events)),
+        new().subscribe_with("job", at_once(), each),
+        new().subscribe_with("job", options.clone(), |event: TitoEvent, _: Transaction| as_asked(event)),
+        new().subscribe_with("job", at_once(), move |events: Vec<TitoEvent>, _: Transaction| each(events)),
         new().subscribe_with("job", options.clone(), |event: TitoEvent| async move {
             match as_asked(event).await {
                 Err(_) => Ok(Outcome::RetryAfter(Duration::ZERO)),

@@ -10,6 +10,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
+use tito_worker::{Outcome, Subscription};
 
 use crate::support::*;
 
@@ -79,7 +80,7 @@ pub async fn a_hundred_events_are_acknowledged_in_a_few_commits(db: Database, cl
     with_one_partition(&db).await;
     publish(&db, (0..100).map(job)).await;
     db.faults().reset_counts();
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 100);
     let commits = db.faults().count(Call::Commit);
     assert!(commits <= 8, "{commits} commits");
@@ -92,8 +93,8 @@ pub async fn topics_with_one_and_with_all_partitions_work(db: Database, clock: T
     assert_eq!(queue.create_topic("wide", 5).await.unwrap(), 9_999);
     publish(&db, (0..100).flat_map(|n| [job(n), Publish::new("wide", n.to_string())])).await;
     let mut harness = Harness::new(&db, &clock)
-        .subscribe("job", |_| async { Done::Ok(()) })
-        .subscribe("wide", |_| async { Done::Ok(()) });
+        .subscribe("job", |_: TitoEvent| async { Done::Ok(()) })
+        .subscribe("wide", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 200);
 }
 
@@ -125,7 +126,7 @@ pub async fn invalid_topics_and_times_are_refused_by_name(db: Database, _: TestC
 pub async fn events_published_by_handlers_are_handled_too(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("3")]).await;
-    let mut harness = Harness::new(&db, &clock).subscribe_transactional(
+    let mut harness = Harness::new(&db, &clock).subscribe_with(
         "job",
         Subscription::default(),
         move |event: TitoEvent, tx: Transaction| {
@@ -149,7 +150,7 @@ pub async fn shares_are_disjoint_and_together_complete(db: Database, clock: Test
     let mut all = Vec::new();
     for mine in 0..4 {
         let worker = Worker::builder(TitoQueue::new(db.clone())).partitions(PartitionConfig::new(4, mine));
-        let mut harness = Harness::of(worker, &clock).subscribe("job", |_| async { Done::Ok(()) });
+        let mut harness = Harness::of(worker, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
         let handled = harness.drain().await.unwrap();
         for handled in &handled {
             let partition = tito_core::keys::partition_of(&handled.event.entity, 10);
@@ -166,7 +167,7 @@ pub async fn shares_are_disjoint_and_together_complete(db: Database, clock: Test
 pub async fn a_share_outside_of_the_whole_handles_nothing(db: Database, clock: TestClock) {
     publish(&db, (0..20).map(job)).await;
     let worker = Worker::builder(TitoQueue::new(db.clone())).partitions(PartitionConfig::new(4, 4));
-    let mut harness = Harness::of(worker, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::of(worker, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 0);
     assert_eq!(stored(&db, "event:").await.len(), 20);
 }

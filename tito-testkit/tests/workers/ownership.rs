@@ -10,6 +10,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Gate, TestClock};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
+use tito_worker::{Subscription, WorkerReport};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -29,7 +30,7 @@ fn member(db: &Database, name: &'static str, tell: &mpsc::UnboundedSender<&'stat
         }
     };
     let builder = Worker::builder(TitoQueue::new(db.clone())).join("billing").lease_time(LEASE).member_name(name);
-    builder.subscribe_transactional("job", Subscription::default(), handler)
+    builder.subscribe_with("job", Subscription::default(), handler)
 }
 
 /// A worker that can only be killed.
@@ -135,7 +136,7 @@ pub async fn an_effect_that_begins_after_its_lease_was_lost_waits_for_a_new_leas
         }
     };
     let builder = Worker::builder(TitoQueue::new(db.clone())).join("billing").lease_time(LEASE);
-    let running = Running::start(builder.subscribe_transactional("job", Subscription::default(), handler));
+    let running = Running::start(builder.subscribe_with("job", Subscription::default(), handler));
     // Of one entity, so that the second is handed out when the first is done.
     publish(&db, [job("a").action("first")]).await;
     publish(&db, [job("a").action("second")]).await;

@@ -14,10 +14,11 @@ use tito_core::prelude::*;
 use tito_core::trace::TracePropagator;
 use tito_core::{BoxError, Transaction};
 use tito_testkit::{Gate, Harness, TestClock};
+use tito_worker::Payload;
 use tito_worker::WorkerBuilder;
-use tito_worker::adapters::payload;
 use tito_worker::observe::{Handled, Observer};
 use tito_worker::prelude::*;
+use tito_worker::{Order, RetryPolicy, Subscription};
 use tower::Service;
 
 use crate::support::*;
@@ -124,14 +125,14 @@ pub async fn a_panic_that_panics_when_it_is_dropped_is_one_failed_attempt(db: Da
     })
     .await;
     assert_each_fails_once(db, clock, "a batch", |builder| {
-        builder.subscribe_batches("job", twice().batch(7), |events: Vec<TitoEvent>| async move {
+        builder.subscribe_with("job", twice().batch(7), |events: Vec<TitoEvent>| async move {
             explode_at_first(&events[0]);
             Done::Ok(())
         })
     })
     .await;
     assert_each_fails_once(db, clock, "a transaction", |builder| {
-        builder.subscribe_transactional("job", twice(), |event: TitoEvent, _: Transaction| async move {
+        builder.subscribe_with("job", twice(), |event: TitoEvent, _: Transaction| async move {
             explode_at_first(&event);
             Done::Ok(())
         })
@@ -142,7 +143,7 @@ pub async fn a_panic_that_panics_when_it_is_dropped_is_one_failed_attempt(db: Da
             explode_at_first(&events[0]);
             Done::Ok(())
         };
-        builder.subscribe_transactional_batches("job", twice().batch(7), handler)
+        builder.subscribe_with("job", twice().batch(7), handler)
     })
     .await;
     let letters = TitoQueue::new(db.clone()).dead_letters("job", 10, None).await.unwrap();
@@ -195,12 +196,11 @@ pub async fn so_it_is_in_what_stands_round_a_handler(db: Database, clock: TestCl
     let (db, clock) = (&db, &clock);
     PANICS.set(EVENTS);
     assert_each_fails_once(db, clock, "a payload", |builder| {
-        builder.subscribe_with("job", twice(), payload(|_: Explosive, _| async { Done::Ok(()) }))
+        builder.subscribe_with("job", twice(), |_: Payload<Explosive>| async { Done::Ok(()) })
     })
     .await;
     PANICS.set(EVENTS);
-    assert_each_fails_once(db, clock, "a service", |builder| builder.subscribe_service("job", twice(), NeverReady))
-        .await;
+    assert_each_fails_once(db, clock, "a service", |builder| builder.subscribe_with("job", twice(), NeverReady)).await;
     assert_each_fails_once(db, clock, "an error", |builder| {
         builder.subscribe_with("job", twice(), |event: TitoEvent| async move {
             if event.attempt == 0 { Err(Hostile(TrapOnDrop)) } else { Ok(()) }
@@ -263,7 +263,7 @@ pub async fn a_worker_stops_though_its_handlers_panic_when_they_are_dropped(db: 
     in_time(gate.arrivals(10)).await;
     let report = in_time(running.stop()).await;
     assert_eq!((report.done, report.unfinished), (0, 10));
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(in_time(harness.drain()).await.unwrap().len(), 10);
 }
 

@@ -12,6 +12,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{Exhausted, RateLimit};
+use tito_worker::{Order, Outcome, RetryPolicy, Subscription};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::support::*;
@@ -45,12 +46,12 @@ pub async fn no_more_events_are_handed_out_than_the_rate_limit_allows(db: Databa
         };
         let builder = Worker::builder(TitoQueue::new(db.clone()));
         let running = Running::start(if takes_batches {
-            builder.subscribe_batches("job", limited, move |events: Vec<TitoEvent>| {
+            builder.subscribe_with("job", limited, move |events: Vec<TitoEvent>| {
                 note(events.len());
                 async { Done::Ok(()) }
             })
         } else {
-            builder.subscribe_with("job", limited, move |_| {
+            builder.subscribe_with("job", limited, move |_: TitoEvent| {
                 note(1);
                 async { Done::Ok(()) }
             })
@@ -79,7 +80,7 @@ pub async fn a_subscribers_delay_is_counted_once_from_the_due_time(db: Database,
         let retry = RetryPolicy::default().first_delay(Duration::from_secs(10)).jitter(0.0);
         let options = Subscription::default().delay(Duration::from_millis(29_001)).order(order).retry(retry);
         let run = AtomicUsize::new(0);
-        let mut harness = Harness::new(&db, &clock).subscribe_with("job", options, move |_| {
+        let mut harness = Harness::new(&db, &clock).subscribe_with("job", options, move |_: TitoEvent| {
             let run = run.fetch_add(1, Ordering::SeqCst);
             async move {
                 match run {
@@ -102,11 +103,10 @@ pub async fn a_failure_of_the_engine_is_not_delayed_by_the_subscribers_delay(db:
     let db = FaultEngine::new(db).database();
     publish(&db, [job("a")]).await;
     let options = Subscription::default().delay(Duration::from_secs(3600));
-    let mut harness = Harness::new(&db, &clock).subscribe_transactional(
-        "job",
-        options,
-        |event: TitoEvent, tx: Transaction| async move { count(&tx, format!("effect:{}", event.entity)).await },
-    );
+    let mut harness =
+        Harness::new(&db, &clock).subscribe_with("job", options, |event: TitoEvent, tx: Transaction| async move {
+            count(&tx, format!("effect:{}", event.entity)).await
+        });
     db.faults().at(Call::Commit).key_prefix("effect:").storage_error();
     assert_eq!(harness.advance(Duration::from_secs(3600)).await.unwrap().len(), 1);
     assert_eq!(harness.advance(Duration::from_secs(1)).await.unwrap().len(), 1);
@@ -119,15 +119,16 @@ pub async fn an_event_is_discarded_after_its_last_attempt_if_the_subscription_sa
         Subscription::default().exhausted(Exhausted::Discard).retry(retry)
     };
     let mut harness = Harness::new(&db, &clock)
-        .subscribe_with("job", options(), |_| async { Done::Err(error("never")) })
-        .subscribe_transactional("other", options(), |_, _| async { Done::Err(error("never")) });
+        .subscribe_with("job", options(), |_: TitoEvent| async { Done::Err(error("never")) })
+        .subscribe_with("other", options(), |_: TitoEvent, _: Transaction| async { Done::Err(error("never")) });
     publish(&db, [job("a"), Publish::new("other", "a")]).await;
     assert_eq!(harness.advance(Duration::from_secs(2)).await.unwrap().len(), 4);
     assert_eq!((harness.report().retried, harness.report().discarded, harness.report().dead), (2, 2, 0));
     assert_eq!(stored(&db, "event:").await.len() + stored(&db, "dead:").await.len(), 0);
     // What a handler gives up itself is kept.
-    let mut harness = Harness::new(&db, &clock)
-        .subscribe_with("job", options(), |_| async { Ok::<_, TitoError>(Outcome::DeadLetter("no".to_string())) });
+    let mut harness = Harness::new(&db, &clock).subscribe_with("job", options(), |_: TitoEvent| async {
+        Ok::<_, TitoError>(Outcome::DeadLetter("no".to_string()))
+    });
     publish(&db, [job("a")]).await;
     harness.drain().await.unwrap();
     assert_eq!((harness.report().dead, stored(&db, "dead:").await.len()), (1, 1));
@@ -140,7 +141,7 @@ pub async fn no_more_batches_of_a_partition_run_at_once_than_its_concurrency(db:
     let (begun, running) = (Arc::new(AtomicUsize::new(0)), gate.clone());
     let options = Subscription::default().concurrency(2).batch(3);
     let counted = begun.clone();
-    let worker = Running::start(Worker::builder(TitoQueue::new(db.clone())).subscribe_batches(
+    let worker = Running::start(Worker::builder(TitoQueue::new(db.clone())).subscribe_with(
         "job",
         options,
         move |events: Vec<TitoEvent>| {
@@ -250,7 +251,7 @@ pub async fn a_failure_of_the_engine_is_tried_again_in_the_engines_time(db: Data
     let ahead = TestClock::at(clock.now_millis() + 3_600_000);
     let db = FaultEngine::new(db).with_clock(ahead.shared()).database();
     publish(&db, [job("a")]).await;
-    let mut harness = Harness::new(&db, &clock).subscribe_transactional(
+    let mut harness = Harness::new(&db, &clock).subscribe_with(
         "job",
         Subscription::default(),
         |event: TitoEvent, tx: Transaction| async move { count(&tx, format!("effect:{}", event.entity)).await },

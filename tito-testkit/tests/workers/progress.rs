@@ -6,6 +6,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
+use tito_worker::{Order, Outcome, Subscription};
 
 use crate::support::*;
 

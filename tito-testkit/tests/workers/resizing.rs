@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 
+use tito_core::Transaction;
 use tito_core::clock::Clock;
 use tito_core::event::{TitoEvent, Topic};
 use tito_core::keys;
@@ -10,6 +11,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{GroupStart, Resized};
+use tito_worker::{Outcome, Subscription};
 
 use crate::support::*;
 
@@ -63,7 +65,7 @@ pub async fn every_event_goes_to_its_new_partition_as_it_is(db: Database, clock:
         assert_eq!((topic(&db).await.partitions, topic(&db).await.resized_from), (next, None));
     }
     let pending = places(&db, "event:job:").await.len();
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.advance(std::time::Duration::from_secs(3)).await.unwrap().len(), pending);
 }
 
@@ -130,8 +132,9 @@ pub async fn publishers_and_workers_go_on_while_partitions_change(db: Database, 
         });
         let unaware = db.begin().await.unwrap();
         queue.publish(job(published), &unaware).await.unwrap();
-        let effect = |event: TitoEvent, tx| async move { count(&tx, format!("effect:{}", event.entity)).await };
-        let mut harness = Harness::new(&db, &clock).subscribe_transactional("job", Subscription::default(), effect);
+        let effect =
+            |event: TitoEvent, tx: Transaction| async move { count(&tx, format!("effect:{}", event.entity)).await };
+        let mut harness = Harness::new(&db, &clock).subscribe_with("job", Subscription::default(), effect);
         for _ in 0..5 {
             tokio::task::yield_now().await;
         }
@@ -150,8 +153,9 @@ pub async fn publishers_and_workers_go_on_while_partitions_change(db: Database, 
         publish(&db, (published..published + 400).map(job)).await;
         published += 400;
     }
-    let effect = |event: TitoEvent, tx| async move { count(&tx, format!("effect:{}", event.entity)).await };
-    Harness::new(&db, &clock).subscribe_transactional("job", Subscription::default(), effect).drain().await.unwrap();
+    let effect =
+        |event: TitoEvent, tx: Transaction| async move { count(&tx, format!("effect:{}", event.entity)).await };
+    Harness::new(&db, &clock).subscribe_with("job", Subscription::default(), effect).drain().await.unwrap();
     assert_eq!(counts(&db, "effect:").await, vec![1; published]);
     assert_eq!(stored(&db, "event:").await.len(), 0);
 }
@@ -228,7 +232,7 @@ pub async fn groups_change_their_partitions_with_their_topic(db: Database, clock
             assert!(is_right || queue == "dead:job@mail:" && place.partition < 2, "{queue} {place:?}");
         }
     }
-    let mut harness = Harness::new(&db, &clock).subscribe("job@mail", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job@mail", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(queue.redrive_all("job@mail").await.unwrap().events, 100);
     assert_eq!(harness.drain().await.unwrap().len(), 200);
 }

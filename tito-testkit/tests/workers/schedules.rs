@@ -9,6 +9,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
+use tito_worker::{Missed, Schedule};
 use tito_worker::{Recurrence, WorkerBuilder};
 
 use crate::support::*;
@@ -71,7 +72,7 @@ pub async fn a_firing_is_an_event_that_names_its_schedule_and_its_time(db: Datab
     let report = Publish::new("report", "tenant:7").action("nightly").header("lang", "de").payload(&[1, 2]).unwrap();
     let at = put(&db, Schedule::cron("nightly", "0 3 * * *").time_zone("Europe/Berlin").publishes(report)).await;
     assert_eq!(at, 1_767_225_600 + 2 * 3600, "three in the morning of Berlin");
-    let mut harness = Harness::new(&db, &clock).subscribe("report", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("report", |_: TitoEvent| async { Done::Ok(()) });
     clock.set(at as u64 * 1000 - 1);
     assert_eq!(harness.drain().await.unwrap().len(), 0);
     let handled = harness.advance(Duration::from_millis(1)).await.unwrap();

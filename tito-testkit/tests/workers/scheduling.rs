@@ -7,6 +7,7 @@ use tito_core::event::TitoEvent;
 use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
+use tito_worker::Outcome;
 use tito_worker::prelude::*;
 
 use crate::support::*;
@@ -16,7 +17,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 pub async fn an_event_is_handled_at_its_second_and_not_a_millisecond_before(db: Database, clock: TestClock) {
     publish(&db, [job("a").delay(HOUR)]).await;
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 0);
     assert_eq!(harness.advance(HOUR - MILLISECOND).await.unwrap().len(), 0);
     assert_eq!(harness.advance(MILLISECOND).await.unwrap().len(), 1);
@@ -141,7 +142,7 @@ pub async fn a_worker_that_polls_goes_on_when_the_clock_jumps_back(db: Database,
 
 pub async fn a_clock_that_jumps_forward_makes_everything_due_that_it_passes(db: Database, clock: TestClock) {
     publish(&db, (1..=100u32).map(|hours| job(hours).delay(HOUR * hours))).await;
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.advance(HOUR * 60).await.unwrap().len(), 60);
     assert_eq!(harness.advance(HOUR * 40).await.unwrap().len(), 40);
 }
@@ -219,7 +220,7 @@ pub async fn a_wrong_checkpoint_loses_nothing(db: Database, clock: TestClock) {
     for checkpoint in ["{\"floor\":9999999999}", "{\"floor\":99999999999999}", "{\"floor\":-5}", "{}", "nonsense", ""] {
         put(&db, keys::checkpoint("job", 0), checkpoint).await;
         publish(&db, (0..100).map(job)).await;
-        let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+        let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
         assert_eq!(harness.drain().await.unwrap().len(), 100, "{checkpoint}");
         put(&db, keys::checkpoint("job", 0), checkpoint).await;
         let (worker, mut told) = telling(&db);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
+use tito_worker::GroupStart;
 use tito_worker::prelude::*;
 
 use crate::support::*;

@@ -10,6 +10,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
+use tito_worker::{Order, Outcome, RetryPolicy, Subscription};
 
 use crate::support::*;
 
@@ -125,14 +126,17 @@ pub async fn an_entity_goes_on_when_its_event_is_given_up(db: Database, clock: T
 pub async fn putting_off_keeps_the_order_too(db: Database, clock: TestClock) {
     publish(&db, [job("a").action("1"), job("a").action("2")]).await;
     let first_second = (clock.now_millis() / 1000) as i64;
-    let mut harness =
-        Harness::new(&db, &clock).subscribe_transactional("job", strict(), move |event: TitoEvent, tx| async move {
+    let mut harness = Harness::new(&db, &clock).subscribe_with(
+        "job",
+        strict(),
+        move |event: TitoEvent, tx: Transaction| async move {
             if event.action == "1" && event.not_before.is_none() {
                 return Ok(Outcome::RescheduleTo(first_second + 60));
             }
             note(&tx, &event).await?;
             Ok::<_, TitoError>(Outcome::Done)
-        });
+        },
+    );
     assert_eq!(harness.drain().await.unwrap().len(), 1);
     assert!(harness.advance(Duration::from_secs(59)).await.unwrap().is_empty());
     assert_eq!(harness.advance(Duration::from_secs(1)).await.unwrap().len(), 2);
@@ -150,7 +154,7 @@ pub async fn strict_order_holds_while_handlers_fail_and_workers_share_partitions
             Subscription::default().order(Order::Strict).retry(retry.longest_delay(Duration::from_secs(8)));
         let batch = random.lock().unwrap().usize(1..5);
         let builder = Worker::builder(TitoQueue::new(db.clone()));
-        builder.subscribe_transactional("job", subscription.batch(batch), move |event: TitoEvent, tx: Transaction| {
+        builder.subscribe_with("job", subscription.batch(batch), move |event: TitoEvent, tx: Transaction| {
             let fails = random.lock().unwrap().u8(0..4) == 0;
             async move {
                 if fails {
@@ -188,10 +192,10 @@ pub async fn a_late_commit_is_not_overtaken_by_later_events_of_its_entity(db: Da
     // The worker hears nothing of commits, as if they were another process's.
     let deaf = tito_testkit::FaultEngine::new(db.clone()).with_foreign_writers().database();
     with_one_partition(&db).await;
-    let worker = Running::start(Worker::builder(TitoQueue::new(deaf)).subscribe_transactional(
+    let worker = Running::start(Worker::builder(TitoQueue::new(deaf)).subscribe_with(
         "job",
         strict(),
-        |event: TitoEvent, tx| async move { note(&tx, &event).await },
+        |event: TitoEvent, tx: Transaction| async move { note(&tx, &event).await },
     ));
     for round in 0..12 {
         // Begins first, and commits when the worker has read past its place.

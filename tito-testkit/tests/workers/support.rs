@@ -11,6 +11,7 @@ use tito_core::keys::{self, EventPlace, KeyRange};
 use tito_core::prelude::*;
 use tito_testkit::{Call, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
+use tito_worker::WorkerReport;
 use tito_worker::prelude::*;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;

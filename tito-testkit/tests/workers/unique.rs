@@ -7,6 +7,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
+use tito_worker::{Published, RetryPolicy, Subscription, Unique};
 
 use crate::support::*;
 
@@ -26,7 +27,7 @@ pub async fn a_key_is_published_once_within_its_window(db: Database, clock: Test
     assert_eq!(publish_unique(&db, job("b"), unique()).await.unwrap(), Published::Kept(first.clone()));
     assert_eq!(stored(&db, "").await, writes, "keeping writes nothing");
 
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.advance(secs(59)).await.unwrap();
     assert_eq!((handled.len(), handled[0].event.reference()), (1, first.clone()));
     assert_eq!(publish_unique(&db, job("c"), unique()).await.unwrap(), Published::Kept(first), "done, and still kept");
@@ -40,7 +41,7 @@ pub async fn a_key_is_published_once_within_its_window(db: Database, clock: Test
 pub async fn of_a_row_of_changes_the_last_one_is_handled_in_every_queue(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     with_group(&db, "audit").await;
-    let mut harness = Harness::new(&db, &clock).subscribe("job", |_| async { Done::Ok(()) });
+    let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let mut earlier: Option<EventReference> = None;
     for step in 0..4 {
         // Longer than the window in all, which begins anew each time.

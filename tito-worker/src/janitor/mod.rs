@@ -78,6 +78,8 @@ mod tests {
     use tito_core::embedded::EmbeddedBackend;
     use tito_core::{Database, TitoError, keys};
 
+    use tito_core::event::TitoEvent;
+
     use super::*;
     use crate::worker::Worker;
 
@@ -91,8 +93,8 @@ mod tests {
         let db = EmbeddedBackend::in_memory().await.unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let worker = Worker::builder(TitoQueue::new(db.clone()))
-            .subscribe("first", |_| async { Ok::<_, TitoError>(()) })
-            .subscribe("second", |_| async { Ok::<_, TitoError>(()) })
+            .subscribe("first", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
+            .subscribe("second", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
             .build();
         let running = tokio::spawn(async move { worker.run(async { stopped.await.unwrap() }).await });
         // The last one comes when the first round is over.

@@ -12,12 +12,13 @@ use futures::{FutureExt, poll};
 use tito_core::event::TitoEvent;
 use tito_core::panics;
 
-use super::decide::{Ended, LONGEST_ERROR};
+use super::decide::Ended;
 use super::lanes::Few;
 use super::runner::{Delivery, Runner};
 use super::turns::Turns;
+use crate::error_text::text_of;
 use crate::fate::Fate;
-use crate::handler::{Handler, PlainHandler};
+use crate::handler::{Context, Run as Handle};
 use crate::observe::{Run, Watched};
 use crate::policy::Order;
 
@@ -152,18 +153,25 @@ impl Runner {
         events: Few<TitoEvent>,
         runs: &[Run],
     ) -> Result<Few<Verdict>, Ended> {
-        match &self.handler {
-            Handler::Plain(PlainHandler::One(handler)) => {
+        if self.handler.in_transaction {
+            // Boxed, so that plain handlers are not moved about with room for a transaction.
+            return self.run_in_transaction(deliveries, &events, runs).boxed().await;
+        }
+        match &self.handler.run {
+            Handle::One(handler) => {
                 let mut verdicts = Few::with_capacity(deliveries.len());
                 for (event, run) in events.into_iter().zip(runs) {
-                    let handled = run.scope(async { handler(event).await }).await;
+                    let context = Context::new(Some(event), self.engine.clone(), None);
+                    let handled = run.scope(async { handler(context).await }).await;
                     let outcome = handled.map_err(|error| Ended::failed(text_of(&*error)))?;
                     verdicts.push(Verdict::Ended(outcome.into()));
                 }
                 Ok(verdicts)
             }
-            Handler::Plain(PlainHandler::Batch(handler)) => {
-                let outcomes = handler(events.into_vec()).await.map_err(|error| Ended::failed(text_of(&*error)))?;
+            Handle::Batch(handler) => {
+                let context = Context::new(None, self.engine.clone(), None);
+                let handled = handler(events.into_vec(), context).await;
+                let outcomes = handled.map_err(|error| Ended::failed(text_of(&*error)))?;
                 let mut turns = Turns::new(self.policy.order);
                 let verdict = |(delivery, outcome): (&Delivery, _)| {
                     // A plain handler can't take back what it did with events whose entity's earlier one was put off, so
@@ -176,10 +184,6 @@ impl Runner {
                     verdict
                 };
                 Ok(deliveries.iter().zip(outcomes).map(verdict).collect())
-            }
-            // Boxed, so that plain handlers are not moved about with room for a transaction.
-            Handler::Transactional(handler) => {
-                self.run_in_transaction(handler, deliveries, &events, runs).boxed().await
             }
         }
     }
@@ -218,22 +222,6 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.counter.fetch_sub(self.events, Ordering::Relaxed);
     }
-}
-
-/// An error with its causes.
-pub(super) fn text_of(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source.filter(|_| text.len() < LONGEST_ERROR) {
-        let cause_text = cause.to_string();
-        // Some errors show their source themselves.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> String {

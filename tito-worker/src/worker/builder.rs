@@ -1,18 +1,16 @@
 //! What a worker is told.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tito_core::event::TitoEvent;
-use tito_core::{BoxError, Transaction};
 use tokio::sync::Semaphore;
 
 use super::Worker;
 use super::runner::Runner;
 use super::source::READS_AT_ONCE;
-use crate::handler::{Handler, IntoOutcome, IntoOutcomes};
+use crate::handler::{BoxedHandler, Handler};
+use crate::job::IntoTopic;
 use crate::observe::{Observer, Observers};
 use crate::partitions::PartitionConfig;
 use crate::policy::Subscription;
@@ -23,7 +21,7 @@ use crate::queue::TitoQueue;
 #[must_use]
 pub struct WorkerBuilder {
     worker: Worker,
-    subscriptions: Vec<(String, Subscription, Handler)>,
+    subscriptions: Vec<(String, Subscription, BoxedHandler)>,
     observers: Observers,
 }
 
@@ -41,93 +39,61 @@ impl WorkerBuilder {
         Self { worker, subscriptions: Vec::new(), observers: Observers::default() }
     }
 
-    /// Hands the events of a topic to `handler`, with the default [`Subscription`]. An error, a panic or a timeout
-    /// schedules the next attempt. The handler can see an event more than once, for example when the worker dies before
-    /// the outcome is recorded.
-    pub fn subscribe<F, Fut, O, Error>(self, event_type: impl Into<String>, handler: F) -> Self
-    where
-        F: Fn(TitoEvent) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<O, Error>> + Send + 'static,
-        O: IntoOutcome,
-        Error: Into<BoxError>,
-    {
-        self.subscribe_with(event_type, Subscription::default(), handler)
-    }
-
-    /// As [`subscribe`](WorkerBuilder::subscribe), with options.
-    pub fn subscribe_with<F, Fut, O, Error>(
-        self,
-        event_type: impl Into<String>,
-        subscription: Subscription,
-        handler: F,
-    ) -> Self
-    where
-        F: Fn(TitoEvent) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<O, Error>> + Send + 'static,
-        O: IntoOutcome,
-        Error: Into<BoxError>,
-    {
-        self.add(event_type.into(), subscription, Handler::plain(handler))
-    }
-
-    /// Hands the events of a topic to `handler` together with the transaction that acknowledges them: what the handler
-    /// writes into it and the acknowledgement commit together or not at all, so these effects happen exactly once. An
-    /// error rolls them back; an outcome other than done commits with them. After a conflict the handler runs again.
+    /// Hands the events of a topic to `handler`, by the settings of a [typed topic](crate::TitoJob), by the default
+    /// [`Subscription`] for others.
     ///
-    /// Its timeout is at most the engine's `max_transaction_age` (30 s by default). A failure of the engine is tried
-    /// again without counting as an attempt.
-    pub fn subscribe_transactional<F, Fut, O, Error>(
-        self,
-        event_type: impl Into<String>,
-        subscription: Subscription,
-        handler: F,
-    ) -> Self
+    /// [`Handler`] says what a handler can be.
+    ///
+    /// ```
+    /// use tito_core::prelude::*;
+    /// use tito_worker::prelude::*;
+    ///
+    /// # fn example(queue: TitoQueue) -> Worker {
+    /// Worker::builder(queue)
+    ///     .subscribe("user", |event: TitoEvent| async move {
+    ///         println!("{} {}", event.action, event.entity);
+    ///         Ok::<_, TitoError>(())
+    ///     })
+    ///     .build()
+    /// # }
+    /// ```
+    pub fn subscribe<T, H, Args>(self, topic: T, handler: H) -> Self
     where
-        F: Fn(TitoEvent, Transaction) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<O, Error>> + Send + 'static,
-        O: IntoOutcome,
-        Error: Into<BoxError>,
+        T: IntoTopic,
+        H: Handler<Args, (), T::Carries>,
     {
-        self.add(event_type.into(), subscription, Handler::transactional(handler))
+        self.subscribe_with(topic, T::settings(), handler)
     }
 
-    /// Hands the events of a queue to `handler` in batches of up to [`Subscription::batch`]: those that are ready, without
-    /// waiting for more, those of one entity in their order. It returns `()` for all done, or an outcome for each. If it
-    /// fails, its events are handed out one by one.
-    pub fn subscribe_batches<F, Fut, O, Error>(
-        self,
-        event_type: impl Into<String>,
-        subscription: Subscription,
-        handler: F,
-    ) -> Self
+    /// As [`subscribe`](WorkerBuilder::subscribe), by these settings.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tito_core::Transaction;
+    /// use tito_core::prelude::*;
+    /// use tito_worker::Subscription;
+    /// use tito_worker::prelude::*;
+    ///
+    /// # fn example(queue: TitoQueue) -> Worker {
+    /// let patient = Subscription::default().timeout(Duration::from_secs(600));
+    /// let together = Subscription::default().batch(100);
+    /// Worker::builder(queue)
+    ///     .subscribe_with("report", patient, |event: TitoEvent| async move { Ok::<_, TitoError>(()) })
+    ///     .subscribe_with("user", together, |events: Vec<TitoEvent>, tx: Transaction| async move {
+    ///         for event in events {
+    ///             tx.put(format!("seen/{}", event.entity).into_bytes(), Vec::new()).await?;
+    ///         }
+    ///         Ok::<_, TitoError>(())
+    ///     })
+    ///     .build()
+    /// # }
+    /// ```
+    pub fn subscribe_with<T, H, Args>(mut self, topic: T, settings: Subscription, handler: H) -> Self
     where
-        F: Fn(Vec<TitoEvent>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<O, Error>> + Send + 'static,
-        O: IntoOutcomes,
-        Error: Into<BoxError>,
+        T: IntoTopic,
+        H: Handler<Args, (), T::Carries>,
     {
-        self.add(event_type.into(), subscription, Handler::plain_batch(handler))
-    }
-
-    /// As [`subscribe_batches`](WorkerBuilder::subscribe_batches), with the transaction that acknowledges the events, as
-    /// in [`subscribe_transactional`](WorkerBuilder::subscribe_transactional).
-    pub fn subscribe_transactional_batches<F, Fut, O, Error>(
-        self,
-        event_type: impl Into<String>,
-        subscription: Subscription,
-        handler: F,
-    ) -> Self
-    where
-        F: Fn(Vec<TitoEvent>, Transaction) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<O, Error>> + Send + 'static,
-        O: IntoOutcomes,
-        Error: Into<BoxError>,
-    {
-        self.add(event_type.into(), subscription, Handler::transactional_batch(handler))
-    }
-
-    fn add(mut self, event_type: String, subscription: Subscription, handler: Handler) -> Self {
-        self.subscriptions.push((event_type, subscription, handler));
+        self.subscriptions.push((topic.into_topic(), settings, handler.with_its_state(())));
         self
     }
 

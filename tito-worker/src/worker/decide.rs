@@ -7,6 +7,7 @@ use tito_core::row::UnknownMembers;
 use tito_core::{Result, Timestamp, keys};
 use uuid::Uuid;
 
+use crate::error_text::LONGEST_ERROR;
 use crate::fate::Fate;
 use crate::outcome::Outcome;
 use crate::place::{Kind, Place};
@@ -14,9 +15,6 @@ use crate::policy::{Exhausted, Policy};
 
 /// How many failures an event remembers.
 const FAILURES_KEPT: usize = 5;
-
-/// Longer messages of failures are cut, in bytes.
-pub(super) const LONGEST_ERROR: usize = 500;
 
 const ASKED_FOR_ANOTHER: &str = "the handler asked for another attempt";
 const NO_ROOM: &str = "there is no room to put it off";

@@ -12,7 +12,7 @@ use super::fence::Fence;
 use super::lanes::Entity;
 use super::pace::Pace;
 use super::source::Source;
-use crate::handler::{Handler, PlainHandler};
+use crate::handler::{BoxedHandler, Run};
 use crate::observe::{Observe, Observers};
 use crate::policy::{Policy, Subscription};
 
@@ -21,7 +21,7 @@ pub(super) struct Runner {
     pub(super) engine: Database,
     /// The name of the queue.
     pub(super) queue: Arc<str>,
-    pub(super) handler: Handler,
+    pub(super) handler: BoxedHandler,
     pub(super) timeout: Duration,
     pub(super) policy: Policy,
     pub(super) pace: Pace,
@@ -61,19 +61,16 @@ impl Runner {
         engine: Database,
         queue: String,
         subscription: Subscription,
-        handler: Handler,
+        handler: BoxedHandler,
         observers: Observers,
         reads: Arc<Semaphore>,
     ) -> Self {
-        let (mut timeout, mut takes_batches) = (subscription.timeout, true);
-        match &handler {
+        let takes_batches = handler.in_transaction || matches!(handler.run, Run::Batch(_));
+        let timeout = match handler.in_transaction {
             // A transaction that is older can't commit.
-            Handler::Transactional(_) => {
-                timeout = timeout.min(Duration::from_millis(engine.max_transaction_age_millis()))
-            }
-            Handler::Plain(PlainHandler::One(_)) => takes_batches = false,
-            Handler::Plain(PlainHandler::Batch(_)) => {}
-        }
+            true => subscription.timeout.min(Duration::from_millis(engine.max_transaction_age_millis())),
+            false => subscription.timeout,
+        };
         Self {
             engine,
             observe: Observe::new(&queue, observers),

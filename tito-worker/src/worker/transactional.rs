@@ -3,26 +3,26 @@
 use tito_core::event::TitoEvent;
 use tito_core::{Result, TitoError, Transaction};
 
-use super::attempt::{Verdict, text_of};
+use super::attempt::Verdict;
 use super::decide::Ended;
 use super::lanes::Few;
 use super::record::record;
 use super::runner::{Delivery, Runner};
 use super::turns::Turns;
+use crate::error_text::text_of;
 use crate::fate::Fate;
-use crate::handler::TransactionalHandler;
+use crate::handler::{Context, Run as Handle};
 use crate::observe::Run;
 
 impl Runner {
     /// Runs the handler and records what its events came to, all in one transaction.
     pub(super) async fn run_in_transaction(
         &self,
-        handler: &TransactionalHandler,
         deliveries: &[Delivery],
         decoded: &[TitoEvent],
         runs: &[Run],
     ) -> Result<Few<Verdict>, Ended> {
-        let attempt = |tx| self.attempt_in(tx, handler, deliveries, decoded, runs);
+        let attempt = |tx| self.attempt_in(tx, deliveries, decoded, runs);
         match self.engine.transaction(attempt).await {
             Ok(Some(verdicts)) => Ok(verdicts),
             Ok(None) => {
@@ -40,7 +40,6 @@ impl Runner {
     async fn attempt_in(
         &self,
         tx: Transaction,
-        handler: &TransactionalHandler,
         deliveries: &[Delivery],
         decoded: &[TitoEvent],
         runs: &[Run],
@@ -68,15 +67,14 @@ impl Runner {
         }
         // What a handler keeps of it ends with the handler.
         let lent = tx.lend();
-        let outcomes = match handler {
-            TransactionalHandler::Batch(_) if events.is_empty() => Vec::new(),
-            TransactionalHandler::Batch(handler) => {
-                handler(events, lent.handle()).await.map_err(TitoError::Application)?
-            }
-            TransactionalHandler::One(handler) => {
+        let context = |event| Context::new(event, self.engine.clone(), Some(lent.handle()));
+        let outcomes = match &self.handler.run {
+            Handle::Batch(_) if events.is_empty() => Vec::new(),
+            Handle::Batch(handler) => handler(events, context(None)).await.map_err(TitoError::Application)?,
+            Handle::One(handler) => {
                 let mut outcomes = Vec::with_capacity(events.len());
                 for (event, run) in events.into_iter().zip(scopes) {
-                    let handled = run.scope(async { handler(event, lent.handle()).await }).await;
+                    let handled = run.scope(async { handler(context(Some(event))).await }).await;
                     outcomes.push(handled.map_err(TitoError::Application)?);
                 }
                 outcomes

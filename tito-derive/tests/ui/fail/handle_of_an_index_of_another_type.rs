@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use tito_core::model::Index;
 use tito_core::prelude::*;
 
 #[derive(Clone, Serialize, Deserialize, TitoModel)]

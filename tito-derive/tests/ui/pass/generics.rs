@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tito_core::keys::IndexField;
 use tito_core::model::TitoSchema;
+use tito_core::model::Index;
 use tito_core::prelude::*;
 
 /// A row around any value.

@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tito_core::model::Index;
 use tito_core::prelude::*;
 
 #[derive(Clone, Serialize, Deserialize, TitoModel)]

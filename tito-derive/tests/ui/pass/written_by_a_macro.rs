@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use tito_core::model::TitoSchema;
+use tito_core::model::Index;
 use tito_core::prelude::*;
 
 macro_rules! model {

@@ -1,0 +1,58 @@
+//! What the arguments of a handler are taken from.
+
+use tito_core::event::TitoEvent;
+use tito_core::{Database, Transaction};
+
+/// An event on its way to a handler, or a batch of them: what a [`FromEvent`](crate::FromEvent) is taken from.
+pub struct Context<S = ()> {
+    /// `None` for a batch, and once the last argument that looks at it was taken.
+    event: Option<TitoEvent>,
+    database: Database,
+    transaction: Option<Transaction>,
+    state: S,
+    /// How many of the arguments after the one that is being taken look at the event.
+    pub(super) later_readers: usize,
+}
+
+impl Context {
+    pub(crate) fn new(event: Option<TitoEvent>, database: Database, transaction: Option<Transaction>) -> Self {
+        Self { event, database, transaction, state: (), later_readers: 0 }
+    }
+
+    pub(super) fn with_state<S>(self, state: S) -> Context<S> {
+        let Self { event, database, transaction, later_readers, .. } = self;
+        Context { event, database, transaction, state, later_readers }
+    }
+}
+
+impl<S> Context<S> {
+    /// The event.
+    #[allow(clippy::expect_used, reason = "the compiler lets no batch handler take what looks at an event")]
+    pub fn event(&self) -> &TitoEvent {
+        self.event.as_ref().expect("an argument that looks at the event is taken while it is there")
+    }
+
+    /// The event itself for the last argument that looks at it, a copy for others.
+    pub(super) fn take_event(&mut self) -> TitoEvent {
+        match self.event.take_if(|_| self.later_readers == 0) {
+            Some(event) => event,
+            None => self.event().clone(),
+        }
+    }
+
+    /// The database of the worker.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The transaction that acknowledges the event: there is one if an argument of the handler is
+    /// [`IN_TRANSACTION`](crate::FromEvent::IN_TRANSACTION).
+    pub fn transaction(&self) -> Option<&Transaction> {
+        self.transaction.as_ref()
+    }
+
+    /// What [`with_state`](crate::with_state) shares with the handler.
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+}

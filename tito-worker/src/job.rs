@@ -1,0 +1,237 @@
+//! Topics as types.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tito_core::event::{TitoEvent, queue_name};
+use tito_core::{BoxError, Database, KeyText, Result, TitoError};
+
+use crate::handler::{Rejection, Untyped};
+use crate::outcome::Outcome;
+use crate::policy::Subscription;
+use crate::publish::Publish;
+
+/// The header that says which version of its topic's payload an event has; an event without it has version 1.
+pub(crate) const VERSION_HEADER: &str = "tito-version";
+
+/// How long an event of a later version than the program knows is put off, in seconds.
+const PUT_OFF_SECONDS: i64 = 60;
+
+/// A type that is a topic's payload: it says the topic's name, the version of its payloads, and how they are handled, so
+/// that a mistyped name or another topic's payload does not compile. `#[derive(TitoJob)]` implements it.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use tito_core::prelude::*;
+/// use tito_worker::prelude::*;
+/// use tito_worker::{JobTopic, Payload};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Welcome {
+///     address: String,
+/// }
+///
+/// impl TitoJob for Welcome {
+///     const NAME: &'static str = "welcome";
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), TitoError> {
+/// let db = EmbeddedBackend::in_memory().await?;
+/// let queue = TitoQueue::new(db.clone());
+/// let welcome = Publish::job("user:17", &Welcome { address: "ada@example.com".to_string() })?;
+/// db.transaction(|tx| {
+///     let queue = queue.clone();
+///     async move { queue.publish(welcome, &tx).await }
+/// })
+/// .await?;
+///
+/// let worker = Worker::builder(queue)
+///     .subscribe(Welcome::TOPIC, |Payload(welcome): Payload<Welcome>| async move {
+///         println!("welcome, {}", welcome.address);
+///         Ok::<_, TitoError>(())
+///     })
+///     .build();
+/// assert_eq!(worker.drain().await?.done, 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Versions
+///
+/// Events outlive deploys: when a release changes the payload in a way that serde can't read the old form by (a member that
+/// is renamed, or gets another meaning), it counts [`VERSION`](TitoJob::VERSION) up and says in
+/// [`upcast`](TitoJob::upcast) how a payload of the version before becomes one of the next. Handlers see the present
+/// version only. While old and new workers run side by side the old ones put events of the new version off, by a minute at
+/// a time.
+pub trait TitoJob: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The topic's name.
+    const NAME: &'static str;
+
+    /// The version of the payloads that this type writes, from 1.
+    const VERSION: u32 = 1;
+
+    /// The topic, to subscribe to.
+    const TOPIC: JobTopic<Self> = JobTopic { group: None, of: PhantomData };
+
+    /// How the topic is consumed where a subscription does not say otherwise. Default: [`Subscription::default`].
+    fn settings() -> Subscription {
+        Subscription::default()
+    }
+
+    /// A payload of version `from` as one of version `from + 1`. Default: as it is, which is right where serde's defaults
+    /// fill in what is new.
+    ///
+    /// # Errors
+    /// Why it can't be one; the event goes to the dead letters.
+    fn upcast(from: u32, payload: Value) -> Result<Value, BoxError> {
+        let _ = from;
+        Ok(payload)
+    }
+
+    /// Reads the payload of an event, of this version or an earlier one.
+    ///
+    /// # Errors
+    /// [`TitoError::LaterVersion`]; [`TitoError::Malformed`].
+    fn read(event: &TitoEvent) -> Result<Self> {
+        let written = version_of(event)?;
+        if written == Self::VERSION {
+            return event.payload();
+        }
+        if written > Self::VERSION {
+            let topic = event.event_type.clone();
+            return Err(TitoError::LaterVersion { topic, version: written, known: Self::VERSION });
+        }
+        let payload: Value = event.payload()?;
+        (written..Self::VERSION)
+            .try_fold(payload, |payload, version| Self::upcast(version, payload))
+            .and_then(|payload| Ok(serde_json::from_value(payload)?))
+            .map_err(|source| TitoError::Malformed {
+                key: key_of(event),
+                expected: "an event whose payload can be brought to its topic's present version",
+                source,
+            })
+    }
+}
+
+fn key_of(event: &TitoEvent) -> KeyText {
+    KeyText::from(event.key.as_slice())
+}
+
+fn version_of(event: &TitoEvent) -> Result<u32> {
+    let Some(text) = event.headers.get(VERSION_HEADER) else { return Ok(1) };
+    let version = text.parse().ok().filter(|version| *version > 0);
+    version.ok_or_else(|| TitoError::Malformed {
+        key: key_of(event),
+        expected: "an event whose header `tito-version` is a number from 1",
+        source: format!("it is {text:?}").into(),
+    })
+}
+
+/// What becomes of an event of a later version: a worker of the new release is to handle it.
+pub(crate) async fn put_off(database: &Database, error: &TitoError) -> Rejection {
+    tracing::warn!(%error, "put off by a minute");
+    match database.timestamp().await {
+        Ok(now) => Rejection::Outcome(Outcome::RescheduleTo(now.seconds().saturating_add(PUT_OFF_SECONDS))),
+        Err(error) => error.into(),
+    }
+}
+
+/// The topic of a [`TitoJob`], to subscribe to: `Welcome::TOPIC`.
+pub struct JobTopic<J> {
+    group: Option<&'static str>,
+    of: PhantomData<fn() -> J>,
+}
+
+impl<J> JobTopic<J> {
+    /// The queue of a group of the topic's.
+    pub const fn group(self, group: &'static str) -> Self {
+        Self { group: Some(group), of: PhantomData }
+    }
+}
+
+impl<J> Clone for JobTopic<J> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<J> Copy for JobTopic<J> {}
+
+impl<J: TitoJob> fmt::Debug for JobTopic<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobTopic").field(&self.into_topic()).finish()
+    }
+}
+
+/// What can be subscribed to: the name of a topic or of a group's queue, or the topic of a [`TitoJob`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no topic",
+    label = "not a topic",
+    note = "a topic is its name, such as \"mail\", or `T::TOPIC` of a type `T` with `#[derive(TitoJob)]`"
+)]
+pub trait IntoTopic {
+    /// The type whose payloads it carries, as far as the compiler knows.
+    type Carries;
+
+    /// The queue's name.
+    fn into_topic(self) -> String;
+
+    /// How it is consumed where a subscription does not say otherwise.
+    fn settings() -> Subscription {
+        Subscription::default()
+    }
+}
+
+impl IntoTopic for &str {
+    type Carries = Untyped;
+
+    fn into_topic(self) -> String {
+        self.to_string()
+    }
+}
+
+impl IntoTopic for String {
+    type Carries = Untyped;
+
+    fn into_topic(self) -> String {
+        self
+    }
+}
+
+impl IntoTopic for &String {
+    type Carries = Untyped;
+
+    fn into_topic(self) -> String {
+        self.clone()
+    }
+}
+
+impl<J: TitoJob> IntoTopic for JobTopic<J> {
+    type Carries = J;
+
+    fn into_topic(self) -> String {
+        queue_name(J::NAME, self.group)
+    }
+
+    fn settings() -> Subscription {
+        J::settings()
+    }
+}
+
+impl Publish {
+    /// An event that asks for a job, about an entity: its topic, payload and version are the job's.
+    ///
+    /// # Errors
+    /// [`TitoError::Unserializable`].
+    pub fn job<J: TitoJob>(entity: impl Into<String>, job: &J) -> Result<Self> {
+        let event = Self::new(J::NAME, entity).payload(job)?;
+        Ok(match J::VERSION {
+            1 => event,
+            version => event.header(VERSION_HEADER, version.to_string()),
+        })
+    }
+}
