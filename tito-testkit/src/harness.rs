@@ -7,7 +7,7 @@ use tito_core::event::TitoEvent;
 use tito_core::{Database, Result};
 use tito_worker::{Handler, IntoTopic, Outcome, Subscription, TitoQueue, Worker, WorkerBuilder, WorkerReport};
 
-use crate::clock::TestClock;
+use crate::TestClock;
 
 /// Runs a worker until nothing is due, and tells what was handled: tests of an application's subscribers need no
 /// background task and no waiting.

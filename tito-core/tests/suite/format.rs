@@ -1,0 +1,214 @@
+//! Checks the vectors of `docs/format.md` by reading that page.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use chrono::{DateTime, FixedOffset};
+use serde_json::Value;
+use tito_core::Timestamp;
+use tito_core::TxOptions;
+use tito_core::engine::DatabaseIdentity;
+use tito_core::event::{TitoEvent, Topic, event_id};
+use tito_core::keys::{self, IndexValue};
+use tito_core::prelude::*;
+use tito_core::row::StoredRow;
+use uuid::Uuid;
+
+struct Vector {
+    line: usize,
+    kind: String,
+    input: String,
+    expected: String,
+}
+
+fn vectors() -> Vec<Vector> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let mut vectors = Vec::new();
+    let mut inside = false;
+    for (number, line) in text.lines().enumerate() {
+        if line.starts_with("```") {
+            inside = line == "```vectors";
+        } else if inside {
+            let (kind, rest) = line.split_once(' ').unwrap();
+            // What is read and written again unchanged is said once.
+            let (input, expected) = rest.split_once(" => ").unwrap_or((rest, rest));
+            let (kind, input, expected) = (kind.to_string(), input.to_string(), expected.to_string());
+            vectors.push(Vector { line: number + 1, kind, input, expected });
+        }
+    }
+    vectors
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+fn number<T: TryFrom<u64>>(value: &Value) -> T {
+    T::try_from(value.as_u64().unwrap()).ok().unwrap()
+}
+
+fn field(kind: &str, value: &Value) -> Option<Vec<u8>> {
+    let text = value.as_str()?;
+    let mut out = Vec::new();
+    match kind {
+        "text" => text.encode(&mut out),
+        "character" => text.chars().next().unwrap().encode(&mut out),
+        "uuid" => text.parse::<Uuid>().unwrap().encode(&mut out),
+        "integer" => match text.parse::<i128>() {
+            Ok(integer) => integer.encode(&mut out),
+            Err(_) => text.parse::<u128>().unwrap().encode(&mut out),
+        },
+        "float" => text.parse::<f64>().unwrap().encode(&mut out),
+        "boolean" => text.parse::<bool>().unwrap().encode(&mut out),
+        "instant" => text.parse::<DateTime<FixedOffset>>().unwrap().encode(&mut out),
+        _ => return None,
+    }
+    .unwrap();
+    Some(out)
+}
+
+fn fields(list: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (position, kind_and_value) in list.as_array().unwrap().iter().enumerate() {
+        if position > 0 {
+            keys::push_field_separator(&mut out);
+        }
+        out.extend(field(text(&kind_and_value[0]), &kind_and_value[1]).unwrap());
+    }
+    out
+}
+
+/// What Tito makes of a vector; `None` for kinds that need an engine.
+fn actual(kind: &str, input: &str) -> Option<String> {
+    if kind == "event_value" {
+        let event = TitoEvent::decode(b"event", input.as_bytes()).unwrap();
+        return Some(String::from_utf8(event.encode().unwrap()).unwrap());
+    }
+    if kind == "topic_text" {
+        let topic = Topic::decode(b"topic", input.as_bytes()).unwrap();
+        return Some(String::from_utf8(StoredRow::encode(&topic).unwrap()).unwrap());
+    }
+    if kind == "identity_text" {
+        let identity = DatabaseIdentity::decode(input.as_bytes()).unwrap();
+        return Some(String::from_utf8(identity.encode().unwrap()).unwrap());
+    }
+    let input: Value = serde_json::from_str(input).unwrap();
+    let parsed = |value: &Value| text(value).parse::<u64>().unwrap();
+    let place = |build: fn(&str, u16, i64, Uuid) -> Vec<u8>| {
+        build(text(&input[0]), number(&input[1]), input[2].as_i64().unwrap(), text(&input[3]).parse().unwrap())
+    };
+    let key = match kind {
+        "row" => keys::row(text(&input[0]), text(&input[1])),
+        "entry" => keys::index_entry(text(&input[0]), text(&input[1]), &fields(&input[2]), text(&input[3])),
+        "unique" => keys::unique_index_entry(text(&input[0]), text(&input[1]), &fields(&input[2])),
+        "event" => place(keys::event),
+        "dead" => place(keys::dead_event),
+        "done" => place(keys::done_event),
+        "copied" => keys::copied_event(text(&input[0]), text(&input[1]).parse().unwrap()),
+        "lease" => keys::lease(text(&input[0]), number(&input[1])),
+        "member" => keys::member(text(&input[0]), text(&input[1]).parse().unwrap()),
+        "dedup" => keys::unique_event(text(&input[0]), text(&input[1])),
+        "topic" => keys::topic(text(&input)),
+        "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
+        "schedule" => keys::schedule(text(&input)),
+        "marker" => keys::idempotency_marker(text(&input)),
+        "store" => keys::event_store(text(&input)),
+        "log_event" => keys::log_event(parsed(&input[0]), number(&input[1])),
+        "log_entity_event" => {
+            keys::log_entity_event(parsed(&input[0]), text(&input[1]), text(&input[2]), number(&input[3]))
+        }
+        "log_last_of_entity" => keys::log_last_of_entity(parsed(&input[0]), text(&input[1]), text(&input[2])),
+        "log_id" => keys::log_id(parsed(&input[0]), text(&input[1])),
+        "log_snapshot" => keys::log_snapshot(parsed(&input[0]), text(&input[1]), text(&input[2])),
+        "log_snapshot_version" => {
+            let (store, version) = (parsed(&input[0]), number(&input[3]));
+            let key = keys::log_snapshot_version(store, text(&input[1]), text(&input[2]), version);
+            assert_eq!(keys::parse_log_snapshot_version(&key), Some(version));
+            assert!(keys::log_snapshot_versions(store, text(&input[1]), text(&input[2])).contains(&key));
+            key
+        }
+        "log_gone_of_entity" => keys::log_gone_of_entity(parsed(&input[0]), text(&input[1]), text(&input[2])),
+        "log_gone_of_type" => keys::log_gone_of_type(parsed(&input[0]), text(&input[1])),
+        "log_view" => keys::log_view(parsed(&input[0]), text(&input[1]), number(&input[2])),
+        "dropped_log" => keys::dropped_log(parsed(&input)),
+        "partition" => return Some(keys::partition_of(text(&input[0]), number(&input[1])).to_string()),
+        "event_id" => {
+            let start = Timestamp::from_raw(parsed(&input[0]));
+            return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
+        }
+        // What other crates read and write is checked by their tests.
+        "topic_value" | "marker_value" | "schedule_value" | "log_event_value" => return None,
+        kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),
+    };
+    Some(String::from_utf8(key).unwrap())
+}
+
+#[test]
+fn every_vector_of_the_page_holds() {
+    let mut seen = BTreeMap::<_, usize>::new();
+    let mut wrong = Vec::new();
+    for vector in vectors() {
+        *seen.entry(vector.kind.clone()).or_default() += 1;
+        match actual(&vector.kind, &vector.input) {
+            Some(actual) if actual != vector.expected => {
+                wrong.push(format!("line {}: {} {} is {actual}", vector.line, vector.kind, vector.input));
+            }
+            _ => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let kinds = ["row", "entry", "unique", "event", "dead", "topic", "checkpoint", "schedule", "marker", "event_value"];
+    for kind in kinds.into_iter().chain([
+        "done",
+        "copied",
+        "lease",
+        "member",
+        "dedup",
+        "topic_text",
+        "identity_text",
+        "store",
+        "log_event",
+        "log_snapshot_version",
+        "log_view",
+    ]) {
+        assert!(seen.contains_key(kind), "no vector of kind {kind}");
+    }
+}
+
+#[test]
+fn encoded_fields_of_one_type_are_never_beginnings_of_one_another() {
+    let encoded: Vec<_> = vectors()
+        .into_iter()
+        .filter_map(|vector| Some((field(&vector.kind, &serde_json::from_str(&vector.input).ok()?)?, vector.kind)))
+        .collect();
+    for (at, (left, kind)) in encoded.iter().enumerate() {
+        for (right, _) in encoded[at + 1..].iter().filter(|(right, of)| of == kind && right != left) {
+            assert!(!left.starts_with(right) && !right.starts_with(left), "{left:?} {right:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn topics_are_stored_as_the_page_says() {
+    let db = EmbeddedBackend::in_memory().await.unwrap();
+    for vector in vectors().into_iter().filter(|vector| vector.kind == "topic_value") {
+        let name = format!("of_{}", vector.input);
+        Topic::ensure(&db, &name, vector.input.parse().unwrap()).await.unwrap();
+        let tx = db.begin().await.unwrap();
+        assert_eq!(tx.get(&keys::topic(&name)).await.unwrap(), Some(vector.expected.into_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn idempotency_markers_are_stored_as_the_page_says() {
+    let db = EmbeddedBackend::in_memory().await.unwrap();
+    let options = TxOptions::default().idempotency_key("k");
+    let started =
+        db.transaction_with(options, |tx| async move { Ok::<_, TitoError>(tx.start_timestamp().raw()) }).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let stored = tx.get(&keys::idempotency_marker("k")).await.unwrap().unwrap();
+    let vector = vectors().into_iter().find(|vector| vector.kind == "marker_value").unwrap();
+    let example = vector.input.trim_matches('"');
+    assert_eq!(String::from_utf8(stored).unwrap(), vector.expected.replace(example, &started.to_string()));
+}
