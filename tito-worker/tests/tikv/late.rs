@@ -3,6 +3,7 @@
 use tito_core::clock::Clock;
 use tito_testkit::TestClock;
 use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
+use tito_worker::GroupStart;
 use tito_worker::prelude::*;
 
 use crate::support::*;
