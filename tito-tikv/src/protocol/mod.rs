@@ -14,6 +14,7 @@
 mod calls;
 pub(crate) mod commit;
 pub(crate) mod keys;
+pub(crate) mod resolve;
 
 #[cfg(test)]
 pub(crate) mod script;
