@@ -1,12 +1,16 @@
 //! A transaction client for [TiKV](https://tikv.org).
-// The machines are used by the client, which is to come.
-#![allow(dead_code)]
 
+mod client;
 mod error;
 mod outcome;
+mod pd;
 mod protocol;
+mod region;
+mod store;
 mod timestamp;
+pub mod transport;
 
+pub use client::{Builder, Client, KeyValue, Snapshot, Transaction};
 pub use error::{Error, Key, PdFailure, Result};
 pub use outcome::{CommitError, Outcome, Reason};
 pub use timestamp::Timestamp;

@@ -29,7 +29,7 @@ use super::keys::{AT_ONCE, Batch, Queue};
 use super::{Backoff, CommitOutput, Event, Limit, Machine, Output, Pause, Reply};
 use crate::{Error, Outcome, Reason, Timestamp};
 
-pub(crate) use plan::{Plan, lock_ttl_millis};
+pub(crate) use plan::Plan;
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

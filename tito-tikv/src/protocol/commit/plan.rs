@@ -91,7 +91,7 @@ fn bytes(mutation: &Mutation) -> usize {
 }
 
 /// How long the locks of a transaction live, by its size: 3 s, and with the root of its size up to 20 s.
-pub(crate) fn lock_ttl_millis(bytes: usize) -> u64 {
+fn lock_ttl_millis(bytes: usize) -> u64 {
     let mebibytes = bytes as f64 / f64::from(1 << 20);
     ((6_000.0 * mebibytes.sqrt()) as u64).clamp(LEAST_TTL, MOST_TTL)
 }

@@ -178,12 +178,9 @@ impl<R: Clone> Resolve<R> {
         self.out.push(Output::Finished);
     }
 
+    /// The failure is told also if what became of the transaction was: its locks may be there yet.
     fn fail(&mut self, error: Error) {
-        if self.status.is_none() {
-            self.out.push(Output::Decided(Err(error)));
-        } else {
-            tracing::warn!(start = self.asked.start, %error, "locks could not be resolved");
-        }
+        self.out.push(Output::Decided(Err(error)));
         self.finish();
     }
 

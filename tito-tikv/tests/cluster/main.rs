@@ -1,0 +1,7 @@
+//! The client on a cluster in the process.
+#![allow(clippy::unwrap_used, clippy::panic)]
+mod basics;
+mod faults;
+mod locks;
+mod look_ups;
+mod support;
