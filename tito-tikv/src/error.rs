@@ -95,6 +95,14 @@ pub enum Error {
         /// The start of the transaction that holds it.
         holder: Timestamp,
     },
+    /// Another transaction waits for a lock of this one, which waits for its lock in turn: this one was chosen to give way.
+    #[error("waiting for the transaction of {holder} at key {key} would never end")]
+    Deadlock {
+        /// The key that was waited for.
+        key: Key,
+        /// The start of the transaction that holds it.
+        holder: Timestamp,
+    },
     /// A store answered with an error of a key that the request can't meet by the protocol. Asking again is no use.
     #[error("{request} failed: {error}")]
     Answer {
@@ -191,7 +199,7 @@ impl Error {
                 !matches!(source, PdFailure::OtherCluster { .. } | PdFailure::TimestampWentBack { .. })
             }
             Error::Region { lasting, .. } => !lasting,
-            Error::Unanswered { .. } | Error::Locked { .. } | Error::Deadline { .. } => true,
+            Error::Unanswered { .. } | Error::Locked { .. } | Error::Deadlock { .. } | Error::Deadline { .. } => true,
             Error::Answer { .. } | Error::Invalid { .. } | Error::Closed => false,
         }
     }

@@ -30,6 +30,12 @@ pub(crate) struct Core {
     random: Mutex<fastrand::Rng>,
 }
 
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("cluster", &self.pd.cluster_id()).finish_non_exhaustive()
+    }
+}
+
 /// What came of one attempt of one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Attempt<T> {

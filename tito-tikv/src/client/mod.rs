@@ -2,6 +2,7 @@
 mod commit;
 pub(crate) mod core;
 mod driver;
+mod guards;
 mod keyspace;
 mod locks;
 mod maintenance;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use crate::{Error, Result, Timestamp};
 use core::{Core, Deadline};
 
+pub use guards::{Guarded, Guards};
 pub use settings::Builder;
 pub use snapshot::{KeyValue, Snapshot};
 pub use transaction::Transaction;
@@ -54,6 +56,17 @@ impl Client {
         let begun = Instant::now();
         let start = self.timestamp().await?;
         Ok(Transaction::new(self.core.clone(), start, begun))
+    }
+
+    /// Pessimistic locks for themselves, none as yet: one timestamp of PD's.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin`](Self::begin).
+    pub async fn guards(&self) -> Result<Guards> {
+        let begun = Instant::now();
+        let start = self.timestamp().await?;
+        Ok(Guards::new(self.core.clone(), start, begun))
     }
 
     /// What was committed up to a timestamp. Asks nobody.

@@ -11,6 +11,7 @@
 //! A machine's requests go to *regions*, which it gets from its driver and knows nothing of: whoever locates keys gives
 //! one for each run of them.
 
+pub(crate) mod acquire;
 mod calls;
 pub(crate) mod commit;
 pub(crate) mod keys;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 mod basics;
 mod faults;
+mod guards;
 mod locks;
 mod look_ups;
 mod support;
