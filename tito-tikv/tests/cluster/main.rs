@@ -1,5 +1,6 @@
 //! The client on a cluster in the process.
 #![allow(clippy::unwrap_used, clippy::panic)]
+mod bank;
 mod basics;
 mod faults;
 mod guards;
