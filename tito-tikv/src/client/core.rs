@@ -18,6 +18,9 @@ use crate::store::{Failure, StoreRequest, StoreSettings, Stores};
 use crate::transport::Transport;
 use crate::{Error, PdFailure, Result, Timestamp};
 
+/// From so many keys on whose regions are not known, regions are asked for by range and not one by one.
+const MANY: usize = 4;
+
 /// What a client consists of.
 pub(crate) struct Core {
     pub(crate) settings: Settings,
@@ -168,13 +171,30 @@ impl Core {
     /// The regions of keys that ascend, each with how many of them it has. Every key is in one, or this fails.
     pub(crate) async fn locate(&self, keys: &[Vec<u8>]) -> Result<Vec<(Arc<Region>, usize)>> {
         let mut runs: Vec<(Arc<Region>, usize)> = Vec::new();
-        for key in keys {
-            match runs.last_mut().filter(|(region, _)| region.contains(key)) {
-                Some((_, count)) => *count += 1,
-                None => runs.push((self.region_of(key).await?, 1)),
+        let mut was_scanned = false;
+        for (position, key) in keys.iter().enumerate() {
+            if let Some((_, count)) = runs.last_mut().filter(|(region, _)| region.contains(key)) {
+                *count += 1;
+                continue;
             }
+            let rest = &keys[position..];
+            if !was_scanned && rest.len() >= MANY && self.regions.of_key(key).is_none() {
+                was_scanned = true;
+                self.scan_regions(rest).await?;
+            }
+            runs.push((self.region_of(key).await?, 1));
         }
         Ok(runs)
+    }
+
+    /// Takes in the regions from the first key to the last. What is missing in the answer is looked up by itself.
+    async fn scan_regions(&self, keys: &[Vec<u8>]) -> Result<()> {
+        let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return Ok(()) };
+        let end = codec::encode(&[last.as_slice(), &[0]].concat());
+        for told in self.pd.regions(codec::encode(first), end).await? {
+            self.take_in(told, first)?;
+        }
+        Ok(())
     }
 
     fn context(&self, context: &mut Context, region: &Region, limit: Duration) {
@@ -266,6 +286,8 @@ impl Core {
         macro_rules! send {
             ($($kind:ident),*) => {
                 match request {
+                    #[cfg(test)]
+                    Request::Cleanup(request) => reply(self.attempt(region, request).await),
                     $(Request::$kind(request) => reply(self.attempt(region, request).await),)*
                 }
             };
@@ -273,7 +295,6 @@ impl Core {
         send!(
             Prewrite,
             Commit,
-            Cleanup,
             BatchRollback,
             CheckTxnStatus,
             CheckSecondaryLocks,

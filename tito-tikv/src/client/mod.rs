@@ -90,6 +90,11 @@ impl Client {
         deadline.bound(self.core.timestamp(deadline)).await
     }
 
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> Arc<Core> {
+        self.core.clone()
+    }
+
     /// The number by which PD tells clusters apart.
     pub fn cluster_id(&self) -> u64 {
         self.core.pd.cluster_id()

@@ -45,7 +45,7 @@ impl std::fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    pub(super) fn new(core: Arc<Core>, at: Timestamp) -> Self {
+    pub(crate) fn new(core: Arc<Core>, at: Timestamp) -> Self {
         Snapshot { core, at, seen: Arc::default() }
     }
 

@@ -14,8 +14,10 @@ use crate::{Error, PdFailure, Timestamp};
 pub(super) enum RegionKey {
     Of(Vec<u8>),
     Before(Vec<u8>),
-    Id(u64),
 }
+
+/// How many regions one answer has at most.
+const REGIONS: i32 = 256;
 
 /// A region as PD tells it, with its leader.
 pub(crate) type Told = (metapb::Region, Option<metapb::Peer>);
@@ -31,9 +33,18 @@ impl Pd {
         self.look_up_region(RegionKey::Before(key)).await
     }
 
-    /// The region with a number.
-    pub(crate) async fn region_by_id(&self, id: u64) -> Result<Told, Error> {
-        self.look_up_region(RegionKey::Id(id)).await
+    /// The regions of a range of encoded keys, so many at most. What is known of them only; there may be gaps.
+    pub(crate) async fn regions(&self, start: Vec<u8>, end: Vec<u8>) -> Result<Vec<Told>, Error> {
+        let (members, limit, header) = (self.members.clone(), self.limit, self.header());
+        let range = (start.clone(), end.clone());
+        let look_up = || async move {
+            let request = pdpb::ScanRegionsRequest { header, start_key: start, limit: REGIONS, end_key: end };
+            let call = |connection| async move { client(connection).scan_regions(request).await };
+            let told = ask(&members, limit, call).await?.regions;
+            Ok(Arc::new(told.into_iter().filter_map(|told| Some((told.region?, told.leader))).collect::<Vec<Told>>()))
+        };
+        let found = self.ranges.get(range, look_up).await;
+        found.map(|told| told.to_vec()).map_err(|source| Error::Pd { asked: "the regions of a range", source })
     }
 
     async fn look_up_region(&self, wanted: RegionKey) -> Result<Told, Error> {
@@ -47,11 +58,6 @@ impl Pd {
                     match asked {
                         RegionKey::Of(key) => client.get_region(by_key(key)).await,
                         RegionKey::Before(key) => client.get_prev_region(by_key(key)).await,
-                        RegionKey::Id(region_id) => {
-                            let request =
-                                pdpb::GetRegionByIdRequest { header: header.clone(), region_id, need_buckets: false };
-                            client.get_region_by_id(request).await
-                        }
                     }
                 }
             });
@@ -63,7 +69,6 @@ impl Pd {
             Some(region) => Ok((region.clone(), response.leader.clone())),
             None => Err(PdFailure::NoRegion(match &wanted {
                 RegionKey::Of(key) | RegionKey::Before(key) => Key::from(key.as_slice()),
-                RegionKey::Id(id) => Key::from(format!("number {id}").into_bytes()),
             })),
         });
         found.map_err(|source| Error::Pd { asked: "a region", source })

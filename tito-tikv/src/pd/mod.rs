@@ -27,6 +27,7 @@ pub(crate) struct Pd {
     members: Arc<Members>,
     timestamps: Timestamps,
     regions: Lookups<lookups::RegionKey, Arc<pdpb::GetRegionResponse>>,
+    ranges: Lookups<(Vec<u8>, Vec<u8>), Arc<Vec<Told>>>,
     stores: Lookups<u64, String>,
     limit: Duration,
 }
@@ -41,7 +42,14 @@ impl Pd {
         let members = Arc::new(Members::new(transport, addresses, limit));
         members.leader().await.map_err(|source| Error::Pd { asked: "its members", source })?;
         let timestamps = Timestamps::start(members.clone(), limit);
-        Ok(Pd { members, timestamps, regions: Lookups::default(), stores: Lookups::default(), limit })
+        Ok(Pd {
+            members,
+            timestamps,
+            regions: Lookups::default(),
+            ranges: Lookups::default(),
+            stores: Lookups::default(),
+            limit,
+        })
     }
 
     pub(crate) fn cluster_id(&self) -> u64 {
@@ -76,6 +84,7 @@ macro_rules! answers {
 answers!(
     pdpb::GetMembersResponse,
     pdpb::GetRegionResponse,
+    pdpb::ScanRegionsResponse,
     pdpb::GetStoreResponse,
     pdpb::GetAllStoresResponse,
     pdpb::GetGcSafePointResponse,

@@ -14,6 +14,8 @@
 pub(crate) mod acquire;
 mod calls;
 pub(crate) mod commit;
+#[cfg(test)]
+mod exploration;
 pub(crate) mod keys;
 pub(crate) mod resolve;
 
@@ -125,26 +127,28 @@ pub(crate) enum Limit {
 }
 
 macro_rules! requests {
-    ($($name:ident($request:ident, $response:ident),)*) => {
+    ($($(#[$only:meta])? $name:ident($request:ident, $response:ident),)*) => {
         /// A request of a transaction's protocol, without its context.
         #[derive(Clone, Debug, PartialEq)]
         pub(crate) enum Request {
-            $($name(kvrpcpb::$request),)*
+            $($(#[$only])? $name(kvrpcpb::$request),)*
         }
 
         /// The answer to a request that is no region error.
         #[derive(Clone, Debug, PartialEq)]
         pub(crate) enum Response {
-            $($name(kvrpcpb::$response),)*
+            $($(#[$only])? $name(kvrpcpb::$response),)*
         }
 
         $(
+            $(#[$only])?
             impl From<kvrpcpb::$request> for Request {
                 fn from(request: kvrpcpb::$request) -> Self {
                     Request::$name(request)
                 }
             }
 
+            $(#[$only])?
             impl From<kvrpcpb::$response> for Response {
                 fn from(response: kvrpcpb::$response) -> Self {
                     Response::$name(response)
@@ -157,7 +161,8 @@ macro_rules! requests {
 requests! {
     Prewrite(PrewriteRequest, PrewriteResponse),
     Commit(CommitRequest, CommitResponse),
-    Cleanup(CleanupRequest, CleanupResponse),
+    // What a planted fault takes for a proof.
+    #[cfg(test)] Cleanup(CleanupRequest, CleanupResponse),
     BatchRollback(BatchRollbackRequest, BatchRollbackResponse),
     CheckTxnStatus(CheckTxnStatusRequest, CheckTxnStatusResponse),
     CheckSecondaryLocks(CheckSecondaryLocksRequest, CheckSecondaryLocksResponse),

@@ -6,4 +6,5 @@ mod faults;
 mod guards;
 mod locks;
 mod look_ups;
+mod round_trips;
 mod support;

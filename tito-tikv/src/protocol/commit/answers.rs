@@ -108,6 +108,8 @@ impl<R: Clone> Commit<R> {
                 self.failed_once(error);
                 self.ask_after(pause.at(batch.attempt), Step::Primary, batch.keys, batch.attempt + 1);
             }
+            #[cfg(test)]
+            Reply::Unanswered { error, .. } if self.takes_silence_for_failure() => self.fail(Reason::Failed(error)),
             Reply::Unanswered { error, pause } => {
                 self.may_be_committed = true;
                 self.failed_once(error);

@@ -7,13 +7,16 @@
 //!    its prewrites; they can only leave locks.
 //! 2. Once one was sent and not answered, it may be carried out at any time, if it finds the primary's lock; and a prewrite
 //!    that is under way yet can bring that lock back. So "not committed" needs a rollback of the primary that keeps both
-//!    out for good: `KvCleanup`, which leaves a protected record, or tells the commit timestamp. A batch rollback is no
-//!    proof: what it leaves where there is no lock may be dropped by others.
+//!    out for good: `KvCheckTxnStatus` that finds no lock and rolls back nevertheless, which leaves a protected record, or
+//!    tells the commit timestamp. Neither a batch rollback nor the rollback of a lock is such a proof: what they leave may
+//!    be nothing, or be dropped by others.
 //! 3. As long as it may be committed, no other key is rolled back: that would tear it.
 //!
 //! `docs/outcomes.md` goes through every failure at every step.
 mod answers;
 mod heart_beat;
+#[cfg(test)]
+pub(crate) mod mutant;
 mod plan;
 mod requests;
 mod rollback;
@@ -103,6 +106,9 @@ pub(crate) struct Commit<R> {
     last_lock: Option<LockInfo>,
     heart_beats: u64,
     is_decided: bool,
+    /// The fault that tests have planted.
+    #[cfg(test)]
+    pub(crate) mutant: Option<mutant::Mutant>,
     out: Vec<CommitOutput<R>>,
 }
 
@@ -122,6 +128,8 @@ impl<R: Clone> Commit<R> {
             last_lock: None,
             heart_beats: 0,
             is_decided: false,
+            #[cfg(test)]
+            mutant: None,
             out: Vec::new(),
         }
     }
@@ -172,6 +180,12 @@ impl<R: Clone> Commit<R> {
             Ok(runs) => {
                 let plan = &self.plan;
                 self.queue.add(step, &keys, runs, attempt, |key| plan.bytes(key, step == Step::Prewrite));
+            }
+            #[cfg(test)]
+            Err(_) if self.drops_shards(&keys) => {
+                for key in keys {
+                    self.keys[key].prewritten = true;
+                }
             }
             // A look-up that fails is no answer: nothing goes on without these keys.
             Err(error) => {
@@ -270,6 +284,8 @@ impl<R: Clone> Commit<R> {
                 self.phase = Phase::CommittingPrimary;
                 let keys: Vec<usize> =
                     self.beside_primary.iter().copied().filter(|key| self.plan.leaves_lock(*key)).collect();
+                #[cfg(test)]
+                self.commit_others_too_early();
                 self.ask(Step::Primary, keys, 0);
             }
             Err(error) if error.can_retry_help() => {

@@ -1,6 +1,7 @@
 //! The requests of a commit.
 use tito_tikv_proto::kvrpcpb::{
-    BatchRollbackRequest, CleanupRequest, CommitRequest, CommitRole, Context, PrewriteRequest, TxnHeartBeatRequest,
+    BatchRollbackRequest, CheckTxnStatusRequest, CommitRequest, CommitRole, Context, PrewriteRequest,
+    TxnHeartBeatRequest,
 };
 
 use super::{Batch, Commit, Step};
@@ -9,6 +10,10 @@ use crate::protocol::Request;
 impl<R: Clone> Commit<R> {
     pub(super) fn request(&self, batch: &Batch<R, Step>) -> Request {
         let plan = &self.plan;
+        #[cfg(test)]
+        if let Some(request) = self.wrong_request(batch) {
+            return request;
+        }
         let keys = || batch.keys.iter().map(|key| plan.key(*key).to_vec()).collect();
         match batch.step {
             Step::Prewrite => PrewriteRequest {
@@ -35,12 +40,14 @@ impl<R: Clone> Commit<R> {
                 ..CommitRequest::default()
             }
             .into(),
-            Step::Settle => CleanupRequest {
-                key: plan.primary_key().to_vec(),
-                start_version: plan.start,
+            Step::Settle => CheckTxnStatusRequest {
+                primary_key: plan.primary_key().to_vec(),
+                lock_ts: plan.start,
                 // The transaction is ours: nobody's time to live has to be waited for.
-                current_ts: 0,
-                ..CleanupRequest::default()
+                current_ts: u64::MAX,
+                rollback_if_not_exist: true,
+                verify_is_primary: true,
+                ..CheckTxnStatusRequest::default()
             }
             .into(),
             Step::Rollback => {

@@ -1,4 +1,6 @@
 //! The way back after a failure.
+use tito_tikv_proto::kvrpcpb::Action;
+
 use super::{Batch, Call, Commit, Phase, Step};
 use crate::protocol::{Limit, Output, Reply, Response, mismatched, unexpected};
 use crate::{Error, Outcome, Reason};
@@ -26,6 +28,8 @@ impl<R: Clone> Commit<R> {
 
     /// Sends no more commits of the primary.
     pub(super) fn stop_committing(&mut self, reason: Reason) {
+        #[cfg(test)]
+        self.forget_what_may_be_committed();
         if !self.may_be_committed {
             return self.fail(reason);
         }
@@ -57,12 +61,17 @@ impl<R: Clone> Commit<R> {
     /// What the primary says of itself.
     pub(super) fn settle_answered(&mut self, batch: Batch<R, Step>, reply: Reply) {
         let unknown = match reply {
-            Reply::Response(Response::Cleanup(response)) => match response.error {
+            #[cfg(test)]
+            Reply::Response(response) if self.takes_for_proof(&response) => {
+                return self.is_rolled_back(Action::NoAction);
+            }
+            Reply::Response(Response::CheckTxnStatus(response)) => match response.error {
                 None if response.commit_version != 0 => return self.committed(response.commit_version, &[]),
-                None => return self.is_rolled_back(),
-                Some(error) => unexpected("KvCleanup", &error),
+                None if response.lock_ttl == 0 => return self.is_rolled_back(response.action()),
+                None => mismatched("KvCheckTxnStatus"),
+                Some(error) => unexpected("KvCheckTxnStatus", &error),
             },
-            Reply::Response(_) => mismatched("KvCleanup"),
+            Reply::Response(_) => mismatched("KvCheckTxnStatus"),
             Reply::NotDone { error, pause } | Reply::Unanswered { error, pause } => {
                 self.failed_once(error);
                 return self.ask_after(pause.at(batch.attempt), Step::Settle, batch.keys, batch.attempt + 1);
@@ -78,9 +87,15 @@ impl<R: Clone> Commit<R> {
         }
     }
 
-    /// The primary is rolled back for good.
-    fn is_rolled_back(&mut self) {
+    /// The primary is rolled back: for good, if it had no lock any more.
+    ///
+    /// Where a lock was taken away the record of the rollback may be one that does not last: before TiKV 8.0 it is left out
+    /// where another transaction was committed just at this one's start. So it is asked again until there was no lock.
+    fn is_rolled_back(&mut self, action: Action) {
         if let Phase::Settling(reason) = &self.phase {
+            if action == Action::TtlExpireRollback {
+                return self.ask(Step::Settle, vec![self.plan.primary], 0);
+            }
             let reason = reason.clone();
             self.forget_calls();
             self.out.push(Output::Limit(Limit::Rollback));

@@ -4,8 +4,8 @@ mod phases;
 mod rollback;
 
 use tito_tikv_proto::kvrpcpb::{
-    BatchRollbackResponse, CleanupResponse, CommitResponse, CommitTsExpired, KeyError, LockInfo, Mutation, Op,
-    PrewriteResponse, TxnLockNotFound, WriteConflict,
+    Action, BatchRollbackResponse, CheckTxnStatusResponse, CommitResponse, CommitTsExpired, KeyError, LockInfo,
+    Mutation, Op, PrewriteResponse, TxnLockNotFound, WriteConflict,
 };
 
 use super::{Commit, Plan};
@@ -73,8 +73,9 @@ fn expired() -> Response {
     commit_error(KeyError { commit_ts_expired: Some(CommitTsExpired::default()), ..KeyError::default() })
 }
 
-fn cleanup(commit_version: u64) -> Response {
-    CleanupResponse { commit_version, ..CleanupResponse::default() }.into()
+fn settled(commit_version: u64) -> Response {
+    let action = if commit_version == 0 { Action::LockNotExistRollback } else { Action::NoAction };
+    CheckTxnStatusResponse { commit_version, action: action.into(), ..CheckTxnStatusResponse::default() }.into()
 }
 
 fn rolled_back() -> Response {
@@ -102,7 +103,7 @@ fn keys_of(request: &Request) -> Vec<String> {
         Request::Prewrite(request) => request.mutations.iter().map(|mutation| &mutation.key).collect(),
         Request::Commit(request) => request.keys.iter().collect(),
         Request::BatchRollback(request) => request.keys.iter().collect(),
-        Request::Cleanup(request) => vec![&request.key],
+        Request::CheckTxnStatus(request) => vec![&request.primary_key],
         other => panic!("a request without keys: {other:?}"),
     };
     keys.into_iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect()

@@ -61,7 +61,7 @@ fn a_region_that_cannot_be_looked_up_is_asked_for_again_and_never_dropped() {
     assert!(script.is_idle() && !script.is_decided(), "without `b` nothing is committed");
     script.deadline();
     assert_eq!(script.limit(), Limit::Rollback);
-    script.locate(&[('A', 1)]).answer(cleanup(0));
+    script.locate(&[('A', 1)]).answer(settled(0));
     assert!(matches!(reason(script.decided()), Reason::Failed(_)));
 }
 
@@ -125,7 +125,7 @@ fn an_answer_that_comes_after_the_deadline_counts_yet() {
     let (call, ..) = script.sent();
     script.deadline().locate(&[('A', 1)]);
     let (_, _, request) = script.sent();
-    assert!(matches!(request, Request::Cleanup(_)));
+    assert!(matches!(request, Request::CheckTxnStatus(_)));
     script.reply(call, Reply::Response(commit()));
     assert_committed(script.decided(), LATER);
 }
