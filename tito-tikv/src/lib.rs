@@ -1,4 +1,4 @@
-//! A transaction client for [TiKV](https://tikv.org).
+#![doc = include_str!("../README.md")]
 
 mod client;
 mod error;

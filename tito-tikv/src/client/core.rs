@@ -200,7 +200,7 @@ impl Core {
     fn context(&self, context: &mut Context, region: &Region, limit: Duration) {
         context.region_id = region.id;
         context.region_epoch = Some(region.epoch);
-        context.peer = Some(region.leader().clone());
+        context.peer = Some(*region.leader());
         // The store gives up before its answer would come too late.
         context.max_execution_duration_ms = (limit.as_millis() as u64 * 2 / 3).max(1);
         if let Some(id) = self.keyspace.id {
@@ -272,7 +272,7 @@ impl Core {
                 }
             }
             Known::Replaced(regions) => {
-                let leader = region.leader().clone();
+                let leader = *region.leader();
                 self.regions.forget(region);
                 for region in regions.iter().filter_map(|meta| Region::from_meta(meta, Some(&leader))) {
                     self.regions.insert(region);
@@ -287,8 +287,8 @@ impl Core {
             ($($kind:ident),*) => {
                 match request {
                     #[cfg(test)]
-                    Request::Cleanup(request) => reply(self.attempt(region, request).await),
-                    $(Request::$kind(request) => reply(self.attempt(region, request).await),)*
+                    Request::Cleanup(request) => reply(self.attempt(region, *request).await),
+                    $(Request::$kind(request) => reply(self.attempt(region, *request).await),)*
                 }
             };
         }

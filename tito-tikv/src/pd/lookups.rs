@@ -22,6 +22,9 @@ const REGIONS: i32 = 256;
 /// A region as PD tells it, with its leader.
 pub(crate) type Told = (metapb::Region, Option<metapb::Peer>);
 
+/// A range of encoded keys.
+pub(super) type EncodedRange = (Vec<u8>, Vec<u8>);
+
 impl Pd {
     /// The region that has an encoded key.
     pub(crate) async fn region(&self, key: Vec<u8>) -> Result<Told, Error> {
@@ -66,7 +69,7 @@ impl Pd {
         let found = self.regions.get(wanted.clone(), look_up).await;
         // PD answers without a region if it has none. That is no answer: every key is in one.
         let found = found.and_then(|response| match &response.region {
-            Some(region) => Ok((region.clone(), response.leader.clone())),
+            Some(region) => Ok((region.clone(), response.leader)),
             None => Err(PdFailure::NoRegion(match &wanted {
                 RegionKey::Of(key) | RegionKey::Before(key) => Key::from(key.as_slice()),
             })),

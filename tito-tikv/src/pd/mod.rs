@@ -27,7 +27,7 @@ pub(crate) struct Pd {
     members: Arc<Members>,
     timestamps: Timestamps,
     regions: Lookups<lookups::RegionKey, Arc<pdpb::GetRegionResponse>>,
-    ranges: Lookups<(Vec<u8>, Vec<u8>), Arc<Vec<Told>>>,
+    ranges: Lookups<lookups::EncodedRange, Arc<Vec<Told>>>,
     stores: Lookups<u64, String>,
     limit: Duration,
 }

@@ -131,27 +131,27 @@ macro_rules! requests {
         /// A request of a transaction's protocol, without its context.
         #[derive(Clone, Debug, PartialEq)]
         pub(crate) enum Request {
-            $($(#[$only])? $name(kvrpcpb::$request),)*
+            $($(#[$only])? $name(Box<kvrpcpb::$request>),)*
         }
 
         /// The answer to a request that is no region error.
         #[derive(Clone, Debug, PartialEq)]
         pub(crate) enum Response {
-            $($(#[$only])? $name(kvrpcpb::$response),)*
+            $($(#[$only])? $name(Box<kvrpcpb::$response>),)*
         }
 
         $(
             $(#[$only])?
             impl From<kvrpcpb::$request> for Request {
                 fn from(request: kvrpcpb::$request) -> Self {
-                    Request::$name(request)
+                    Request::$name(Box::new(request))
                 }
             }
 
             $(#[$only])?
             impl From<kvrpcpb::$response> for Response {
                 fn from(response: kvrpcpb::$response) -> Self {
-                    Response::$name(response)
+                    Response::$name(Box::new(response))
                 }
             }
         )*

@@ -86,7 +86,7 @@ impl Stream {
             // A place for the message first: as long as there is none, answers are read and nothing is taken.
             let next = next(&mut self.queue, self.messages.clone());
             let happened = tokio::select! {
-                Some(opened) = opening => Happened::Opened(opened),
+                Some(opened) = opening => Happened::Opened(opened.map(|answers| Box::new(answers.into_inner()))),
                 Some(answer) = answer => Happened::Answered(answer),
                 next = next, if !is_over => Happened::Next(next),
                 () = tokio::time::sleep(LOOK), if is_over => continue,
@@ -94,13 +94,13 @@ impl Stream {
             match happened {
                 Happened::Opened(Ok(answers)) => {
                     self.opening = None;
-                    self.answers = Some(answers.into_inner());
+                    self.answers = Some(*answers);
                 }
                 Happened::Opened(Err(status)) | Happened::Answered(Err(status)) => break status,
                 Happened::Answered(Ok(Some(answer))) => self.hand_out(answer),
                 Happened::Answered(Ok(None)) => break Status::unavailable("the store has ended the stream"),
                 Happened::Next(Ok((place, Some(first)))) => {
-                    let message = self.put_together(first);
+                    let message = self.put_together(*first);
                     if !message.requests.is_empty() {
                         place.send(message);
                     }
@@ -149,10 +149,10 @@ impl Stream {
     }
 }
 
-type Next = (mpsc::OwnedPermit<BatchCommandsRequest>, Option<(Command, Answer)>);
+type Next = (mpsc::OwnedPermit<BatchCommandsRequest>, Option<Box<(Command, Answer)>>);
 
 enum Happened {
-    Opened(Result<Response<Streaming<BatchCommandsResponse>>, Status>),
+    Opened(Result<Box<Streaming<BatchCommandsResponse>>, Status>),
     Answered(Result<Option<BatchCommandsResponse>, Status>),
     Next(Result<Next, mpsc::error::SendError<()>>),
 }
@@ -162,5 +162,5 @@ async fn next(
     messages: mpsc::Sender<BatchCommandsRequest>,
 ) -> Result<Next, mpsc::error::SendError<()>> {
     let place = messages.reserve_owned().await?;
-    Ok((place, queue.recv().await))
+    Ok((place, queue.recv().await.map(Box::new)))
 }

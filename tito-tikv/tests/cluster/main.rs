@@ -1,5 +1,5 @@
 //! The client on a cluster in the process.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 mod bank;
 mod basics;
 mod faults;
@@ -7,4 +7,5 @@ mod guards;
 mod locks;
 mod look_ups;
 mod round_trips;
+mod servers;
 mod support;

@@ -144,7 +144,7 @@ impl<R: Clone> Acquire<R> {
     fn answered(&mut self, count: usize, reply: Reply) {
         match reply {
             Reply::Response(Response::PessimisticLock(response)) => match response.errors.first() {
-                None => self.take(count, response),
+                None => self.take(count, *response),
                 Some(error) => self.met(error.clone(), response.errors),
             },
             Reply::Response(_) => self.end(Err(mismatched("KvPessimisticLock"))),

@@ -10,10 +10,10 @@ impl<R: Clone> Commit<R> {
     pub(super) fn fail(&mut self, reason: Reason) {
         match &mut self.phase {
             // Of several reasons a conflict counts: a new transaction sees what is there now, and whether a key exists.
-            Phase::Draining(first) => {
-                if matches!(reason, Reason::Conflict { .. }) && !matches!(first, Reason::Conflict { .. }) {
-                    *first = reason;
-                }
+            Phase::Draining(first @ (Reason::Exists { .. } | Reason::RolledBack | Reason::Failed(_)))
+                if matches!(reason, Reason::Conflict { .. }) =>
+            {
+                *first = reason;
             }
             Phase::Prewriting | Phase::AskingTimestamp | Phase::CommittingPrimary => {
                 assert!(!self.may_be_committed, "what may be committed is settled, and not rolled back");

@@ -5,7 +5,10 @@
 //! What usually happens costs nothing, and each deviation one; all runs within a budget are gone through. Tests have a small
 //! one; `TITO_DEVIATIONS` is for more.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+mod check;
 mod chooser;
+mod in_process;
+mod steps;
 mod world;
 
 use chooser::Chooser;

@@ -1,15 +1,13 @@
 //! Two writers of the same keys and a stranger who meets their locks, on a cluster in the process.
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tito_mock_tikv::{MockCluster, TikvVersion};
-use tito_tikv_proto::kvrpcpb::{Context, GetRequest, LockInfo, Mutation, MvccGetByKeyRequest, Op, PrewriteRequest};
-use tito_tikv_proto::tikvpb::tikv_client::TikvClient;
+use tito_tikv_proto::kvrpcpb::{GetRequest, LockInfo, Mutation, Op, PrewriteRequest};
 
-use super::chooser::{Chooser, MOST};
-use crate::Snapshot;
+use super::chooser::Chooser;
+use super::in_process::InProcess;
+use super::steps::Step;
 use crate::client::core::{Attempt, Core};
 use crate::protocol::commit::mutant::Mutant;
 use crate::protocol::commit::{Commit, Plan};
@@ -17,11 +15,10 @@ use crate::protocol::resolve::{Asked, Resolve, Status};
 use crate::protocol::script::lost;
 use crate::protocol::{CallId, Event, Machine, Output, Pause, Reply, Request};
 use crate::region::Region;
-use crate::transport::{Connection, Transport};
-use crate::{Error, Outcome, PdFailure, Timestamp};
+use crate::{Error, Outcome, PdFailure};
 
 /// After so many steps nobody waits any longer.
-const PATIENCE: usize = 60;
+pub(super) const PATIENCE: usize = 60;
 
 /// How a world begins.
 #[derive(Clone, Copy, Debug)]
@@ -37,22 +34,10 @@ pub(super) struct Setting {
     pub(super) overlapped: bool,
 }
 
-struct InProcess(MockCluster);
-
-impl Transport for InProcess {
-    fn connect(
-        &self,
-        address: &str,
-    ) -> Pin<Box<dyn Future<Output = Result<Connection, tonic::codegen::StdError>> + Send>> {
-        let server = self.0.connect(address).map(Connection::new);
-        Box::pin(async move { server.ok_or_else(|| "there is no such server".into()) })
-    }
-}
-
-type At = Arc<Region>;
+pub(super) type At = Arc<Region>;
 
 /// A machine of one of the actors.
-enum Acting {
+pub(super) enum Acting {
     Writer(Box<Commit<At>>),
     Stranger(Box<Resolve<At>>),
     /// The stranger before it has met a lock.
@@ -61,7 +46,7 @@ enum Acting {
 }
 
 /// What an actor waits for.
-enum Pending {
+pub(super) enum Pending {
     Send { call: CallId, region: At, request: Request },
     Timestamp { call: CallId },
     Resolve { call: CallId, locks: Vec<LockInfo> },
@@ -69,42 +54,29 @@ enum Pending {
     Look,
 }
 
-struct Actor {
-    acting: Acting,
-    pending: VecDeque<Pending>,
-    outcome: Option<Outcome>,
-    status: Option<(u64, Status)>,
-    start: u64,
+pub(super) struct Actor {
+    pub(super) acting: Acting,
+    pub(super) pending: VecDeque<Pending>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) status: Option<(u64, Status)>,
+    pub(super) start: u64,
 }
 
 pub(super) struct World<'c> {
-    setting: Setting,
-    cluster: MockCluster,
-    core: Arc<Core>,
-    actors: Vec<Actor>,
+    pub(super) setting: Setting,
+    pub(super) cluster: MockCluster,
+    pub(super) core: Arc<Core>,
+    pub(super) actors: Vec<Actor>,
     /// Requests that are under way although nobody waits for them.
-    ghosts: Vec<(At, Request)>,
-    chooser: &'c mut Chooser,
-    was_split: bool,
-    was_moved: bool,
-    current: usize,
-    count: usize,
+    pub(super) ghosts: Vec<(At, Request)>,
+    pub(super) chooser: &'c mut Chooser,
+    pub(super) was_split: bool,
+    pub(super) was_moved: bool,
+    pub(super) current: usize,
+    pub(super) count: usize,
 }
 
-enum Step {
-    Deliver(usize, usize),
-    LoseAnswer(usize, usize),
-    LoseRequest(usize, usize),
-    Late(usize, usize),
-    Twice(usize, usize),
-    Ghost(usize),
-    Split,
-    Move,
-    Crash(usize),
-    Deadline(usize),
-}
-
-fn key(number: usize) -> String {
+pub(super) fn key(number: usize) -> String {
     char::from(b'a' + number as u8).to_string()
 }
 
@@ -293,71 +265,6 @@ impl<'c> World<'c> {
         }
     }
 
-    /// What can happen next: first what usually does.
-    fn steps(&self) -> (Vec<Step>, Vec<u8>) {
-        let mut steps = Vec::new();
-        let mut costs = Vec::new();
-        let mut add = |step, cost| {
-            steps.push(step);
-            costs.push(cost);
-        };
-        let actors = self.actors.len();
-        let in_turn = (0..actors).map(|offset| (self.current + offset) % actors);
-        let is_pause = |pending: &Pending| matches!(pending, Pending::Pause { .. });
-        let ready = in_turn.clone().find_map(|number| {
-            let position = self.actors[number].pending.iter().position(|pending| !is_pause(pending))?;
-            Some((number, position))
-        });
-        match ready {
-            Some((number, position)) => {
-                add(Step::Deliver(number, position), 0);
-                if let Pending::Send { .. } = self.actors[number].pending[position] {
-                    for fault in [Step::LoseAnswer, Step::LoseRequest, Step::Late, Step::Twice] {
-                        add(fault(number, position), 1);
-                    }
-                }
-                if let Acting::Writer(_) = self.actors[number].acting {
-                    add(Step::Crash(number), 1);
-                }
-                for other in in_turn {
-                    for (place, pending) in self.actors[other].pending.iter().enumerate() {
-                        if !is_pause(pending) && (other, place) != (number, position) {
-                            add(Step::Deliver(other, place), 1);
-                        }
-                    }
-                }
-                if !self.was_split {
-                    add(Step::Split, 1);
-                }
-                if !self.was_moved {
-                    add(Step::Move, 1);
-                }
-            }
-            // All wait: either they go on, or their time is over. Both are usual.
-            None => {
-                for number in in_turn {
-                    if let Some(position) = self.actors[number].pending.iter().position(is_pause) {
-                        if self.count < PATIENCE {
-                            add(Step::Deliver(number, position), 0);
-                        }
-                        add(Step::Deadline(number), 0);
-                        break;
-                    }
-                }
-            }
-        }
-        for ghost in 0..self.ghosts.len() {
-            add(Step::Ghost(ghost), u8::from(ready.is_some()));
-        }
-        steps.truncate(MOST);
-        costs.truncate(MOST);
-        // A ghost alone is what happens then.
-        if let Some(first) = costs.first_mut() {
-            *first = 0;
-        }
-        (steps, costs)
-    }
-
     /// Runs until nobody waits for anything, and checks what is there then.
     pub(super) async fn run(mut self) -> Result<(), String> {
         loop {
@@ -490,111 +397,5 @@ impl<'c> World<'c> {
         let outputs = machine.start();
         self.actors[number].acting = Acting::Stranger(Box::new(machine));
         self.take_resolve(number, outputs).await;
-    }
-
-    /// What has to hold whatever happened.
-    async fn check(mut self) -> Result<(), String> {
-        for (region, request) in std::mem::take(&mut self.ghosts) {
-            self.core.send(&region, request).await;
-        }
-        // Whoever comes later gets everything out of the way.
-        self.cluster.jump_clock(600_000);
-        let snapshot = Snapshot::new(self.core.clone(), Timestamp::from_raw(self.cluster.timestamp()));
-        let keys: Vec<String> = (0..self.setting.keys).map(key).collect();
-        let last = snapshot.batch_get(&keys).await.map_err(|error| format!("a reader is blocked: {error}"))?;
-        for _ in 0..1_000 {
-            if self.cluster.locks().is_empty() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        if !self.cluster.locks().is_empty() {
-            return Err(format!("locks are left: {:?}", self.cluster.locks()));
-        }
-        let mut commits = Vec::new();
-        for actor in self.actors.iter().filter(|actor| actor.start != 0) {
-            if matches!(actor.acting, Acting::Looking) {
-                continue;
-            }
-            commits.push((actor, self.commits_of(actor.start, &keys).await));
-        }
-        let mut whole: Vec<(u64, u64)> = Vec::new();
-        for (actor, at) in &commits {
-            if !matches!(actor.acting, Acting::Gone) {
-                return Err(format!("the transaction of {} never ends", actor.start));
-            }
-            let done = at.iter().flatten().count();
-            if done != 0 && done != keys.len() {
-                return Err(format!(
-                    "the transaction of {} is torn: {at:?}, reported {:?}",
-                    actor.start, actor.outcome
-                ));
-            }
-            let first = at[0];
-            if at.iter().any(|other| *other != first) {
-                return Err(format!("the transaction of {} has several commit timestamps: {at:?}", actor.start));
-            }
-            match (&actor.outcome, first) {
-                (Some(Outcome::Committed(told)), Some(found)) if told.raw() == found => {}
-                (Some(Outcome::NotCommitted(_)), None) | (Some(Outcome::Unknown(_)) | None, _) => {}
-                (told, found) => return Err(format!("reported {told:?}, found {found:?}")),
-            }
-            match (actor.status, first) {
-                (Some((_, Status::Committed(told))), Some(found)) if told == found => {}
-                (Some((_, Status::RolledBack)), None) => {}
-                (Some((_, Status::Pushed | Status::Alive { .. } | Status::Released)) | None, _) => {}
-                (told, found) => return Err(format!("a stranger was told {told:?}, found {found:?}")),
-            }
-            if let Some(found) = first
-                && !whole.iter().any(|(start, _)| *start == actor.start)
-            {
-                whole.push((actor.start, found));
-            }
-        }
-        if let [(one_start, one), (other_start, other)] = whole[..]
-            && !(one < other_start || other < one_start)
-        {
-            return Err(format!("both were committed: {one_start} at {one}, {other_start} at {other}"));
-        }
-        let newest = whole.iter().max_by_key(|(_, at)| *at).map(|(start, _)| start.to_string().into_bytes());
-        let fallback = self.setting.overlapped.then(|| b"before".to_vec());
-        match newest {
-            Some(value) if last.len() == keys.len() && last.iter().all(|(_, found)| *found == value) => Ok(()),
-            None if last.iter().all(|(_, found)| Some(found) == fallback.as_ref()) => Ok(()),
-            newest => Err(format!("expected {newest:?}, found {last:?}")),
-        }
-    }
-
-    /// At which timestamp each key was committed by a transaction.
-    async fn commits_of(&self, start: u64, keys: &[String]) -> Vec<Option<u64>> {
-        let mut found = Vec::new();
-        for key in keys {
-            found.push(self.commit_of(start, key).await);
-        }
-        found
-    }
-
-    async fn commit_of(&self, start: u64, key: &str) -> Option<u64> {
-        for _ in 0..10 {
-            let region = self.core.region_of(key.as_bytes()).await.unwrap();
-            let address = self.cluster.stores()[region.leader().store_id as usize - 1].address.to_string();
-            let context = Context {
-                region_id: region.id,
-                region_epoch: Some(region.epoch),
-                peer: Some(region.leader().clone()),
-                ..Context::default()
-            };
-            let request = MvccGetByKeyRequest { key: key.into(), context: Some(context) };
-            let mut store = TikvClient::new(self.cluster.connect(&address).unwrap());
-            let response = store.mvcc_get_by_key(request).await.unwrap().into_inner();
-            if response.region_error.is_some() {
-                self.core.regions.forget(&region);
-                continue;
-            }
-            let writes = response.info.map(|info| info.writes).unwrap_or_default();
-            let own = writes.iter().find(|write| write.start_ts == start && write.r#type() == Op::Put);
-            return own.map(|write| write.commit_ts);
-        }
-        panic!("the region of {key} can't be found");
     }
 }

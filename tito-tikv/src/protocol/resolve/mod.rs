@@ -208,9 +208,9 @@ impl<R: Clone> Resolve<R> {
             Reply::Refused { error } => return self.fail(error),
         };
         match (batch.step, response) {
-            (Step::Status, Response::CheckTxnStatus(response)) => self.status_answered(response),
+            (Step::Status, Response::CheckTxnStatus(response)) => self.status_answered(*response),
             (Step::Secondaries, Response::CheckSecondaryLocks(response)) => {
-                self.secondaries_answered(&batch.keys, response);
+                self.secondaries_answered(&batch.keys, *response);
             }
             (Step::Resolve, Response::ResolveLock(response)) => {
                 if let Some(error) = response.error {
