@@ -111,8 +111,10 @@ async fn ask<S: PdAnswer, F: Future<Output = Result<Response<S>, Status>>>(
         Ok(Err(status)) => PdFailure::Call { address: address.clone(), source: Arc::new(status) },
         Err(_) => PdFailure::Timeout { millis: limit.as_millis() as u64 },
     };
-    // An error in an answer may be that of a member that leads no longer.
-    members.lose(&address);
+    // Who answers with an error leads yet: a member that does not says so by gRPC's means.
+    if !matches!(failure, PdFailure::Answer(_)) {
+        members.lose(&address);
+    }
     Err(failure)
 }
 

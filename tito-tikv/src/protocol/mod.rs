@@ -81,6 +81,9 @@ pub(crate) enum Reply {
     Refused { error: Error },
 }
 
+/// How often something may be asked again without a pause.
+const AT_ONCE: u32 = 3;
+
 /// How long to wait before something is asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
@@ -93,10 +96,12 @@ pub(crate) enum Pause {
 }
 
 impl Pause {
-    /// The same for a later attempt.
+    /// The same for a later attempt. What may be asked again at once may be so a few times only: two stores that take each
+    /// other for the leader would be asked without end at full speed.
     pub(crate) fn at(self, attempt: u32) -> Self {
         match self {
             Pause::Backoff { kind, .. } => Pause::Backoff { kind, attempt },
+            Pause::None if attempt >= AT_ONCE => Pause::Backoff { kind: Backoff::Region, attempt: attempt - AT_ONCE },
             pause => pause,
         }
     }

@@ -218,6 +218,45 @@ async fn a_commit_goes_on_when_nobody_waits_for_it() {
     assert!(cluster.locks().is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn heartbeats_keep_a_long_commit_from_being_rolled_back() {
+    let cluster = cluster(MockCluster::builder().split_at(["b"])).await;
+    let [slow, other] = [client(&cluster).await, client(&cluster).await];
+    // The prewrite of `b` takes longer than the time to live of the lock on `a`.
+    cluster.faults().add(FaultRule::on(Rpc::KvPrewrite, Fault::Hang).keys("b").first(2));
+    let mut transaction = slow.begin().await.unwrap();
+    transaction.put("a", "slow");
+    transaction.put("b", "slow");
+    let begun = Instant::now();
+    let commit = async {
+        let at = transaction.commit().await.committed().unwrap();
+        (at, begun.elapsed())
+    };
+    let met = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let mut writer = other.begin().await.unwrap();
+        writer.put("a", "other");
+        writer.commit().await
+    };
+    let ((at, took), met) = tokio::join!(commit, met);
+    assert!(took > Duration::from_secs(6), "{took:?}");
+    assert!(cluster.calls().of(Rpc::KvTxnHeartBeat) >= 3);
+    assert!(matches!(met, Outcome::NotCommitted(Reason::Conflict { at: newer, .. }) if newer == at), "{met:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stores_that_point_at_each_other_are_not_asked_at_full_speed() {
+    let cluster = cluster(MockCluster::builder().stores(2)).await;
+    let client = settings(&cluster).call_deadline(Duration::from_secs(2)).connect().await.unwrap();
+    write(&client, "a").await.unwrap();
+    // The region is led by a store that answers that it does not lead it, with the very store for the leader.
+    cluster.faults().add(FaultRule::on(Rpc::KvGet, Fault::EpochNotMatch));
+    let before = cluster.calls();
+    assert!(client.snapshot(Timestamp::MAX).get("a").await.is_err());
+    let calls = cluster.calls().since(&before).of(Rpc::KvGet);
+    assert!((5..100).contains(&calls), "{calls} calls in two seconds");
+}
+
 /// Files of an authority, and of a client whose certificate it has signed.
 fn certificates(directory: &Path, authority: &CertifiedIssuer<'_, KeyPair>) -> Tls {
     let file = |name: &str, text: String| {

@@ -101,9 +101,13 @@ impl<R: Clone> Acquire<R> {
         if self.is_late {
             return self.end(Err(self.late()));
         }
-        let call = self.calls.open(Call::Pause);
-        self.out.push(Output::Pause { call, pause: pause.at(self.attempt) });
+        let pause = pause.at(self.attempt);
         self.attempt += 1;
+        if pause == Pause::None {
+            return self.go_on();
+        }
+        let call = self.calls.open(Call::Pause);
+        self.out.push(Output::Pause { call, pause });
     }
 
     fn end(&mut self, decision: Result<Vec<Held>, Error>) {
@@ -150,10 +154,7 @@ impl<R: Clone> Acquire<R> {
             Reply::Response(_) => self.end(Err(mismatched("KvPessimisticLock"))),
             Reply::NotDone { error, pause } | Reply::Unanswered { error, pause } => {
                 self.last_error = Some(error);
-                match pause {
-                    Pause::None => self.go_on(),
-                    pause => self.pause(pause),
-                }
+                self.pause(pause);
             }
             Reply::Refused { error } => self.end(Err(error)),
         }

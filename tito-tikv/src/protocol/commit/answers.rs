@@ -53,7 +53,7 @@ impl<R: Clone> Commit<R> {
     fn prewrite_again(&mut self, batch: Batch<R, Step>, error: Error, pause: Pause) {
         if let Phase::Prewriting = self.phase {
             self.failed_once(error);
-            self.ask_after(pause.at(batch.attempt), Step::Prewrite, batch.keys, batch.attempt + 1);
+            self.ask_after(pause, Step::Prewrite, batch.keys, batch.attempt + 1);
         }
     }
 
@@ -106,14 +106,14 @@ impl<R: Clone> Commit<R> {
             }
             Reply::NotDone { error, pause } => {
                 self.failed_once(error);
-                self.ask_after(pause.at(batch.attempt), Step::Primary, batch.keys, batch.attempt + 1);
+                self.ask_after(pause, Step::Primary, batch.keys, batch.attempt + 1);
             }
             #[cfg(test)]
             Reply::Unanswered { error, .. } if self.takes_silence_for_failure() => self.fail(Reason::Failed(error)),
             Reply::Unanswered { error, pause } => {
                 self.may_be_committed = true;
                 self.failed_once(error);
-                self.ask_after(pause.at(batch.attempt), Step::Primary, batch.keys, batch.attempt + 1);
+                self.ask_after(pause, Step::Primary, batch.keys, batch.attempt + 1);
             }
             Reply::Refused { error } => self.stop_committing(Reason::Failed(error)),
         }
@@ -129,7 +129,7 @@ impl<R: Clone> Commit<R> {
                 }
             }
             Reply::NotDone { pause, .. } | Reply::Unanswered { pause, .. } => {
-                self.ask_after(pause.at(batch.attempt), Step::Secondaries, batch.keys, batch.attempt + 1);
+                self.ask_after(pause, Step::Secondaries, batch.keys, batch.attempt + 1);
             }
             Reply::Response(_) | Reply::Refused { .. } => {
                 tracing::warn!(

@@ -145,11 +145,12 @@ impl<R: Clone> Commit<R> {
     }
 
     fn ask_after(&mut self, pause: Pause, step: Step, keys: Vec<usize>, attempt: u32) {
+        let pause = pause.at(attempt);
         if pause == Pause::None {
             return self.ask(step, keys, attempt);
         }
         let call = self.calls.open(Call::Pause { step, keys, attempt });
-        self.out.push(Output::Pause { call, pause: pause.at(attempt) });
+        self.out.push(Output::Pause { call, pause });
     }
 
     fn ask_timestamp(&mut self, attempt: u32) {

@@ -74,7 +74,7 @@ impl<R: Clone> Commit<R> {
             Reply::Response(_) => mismatched("KvCheckTxnStatus"),
             Reply::NotDone { error, pause } | Reply::Unanswered { error, pause } => {
                 self.failed_once(error);
-                return self.ask_after(pause.at(batch.attempt), Step::Settle, batch.keys, batch.attempt + 1);
+                return self.ask_after(pause, Step::Settle, batch.keys, batch.attempt + 1);
             }
             Reply::Refused { error } => error,
         };
@@ -112,7 +112,7 @@ impl<R: Clone> Commit<R> {
             }
             Reply::Response(_) => self.left_behind(&mismatched("KvBatchRollback")),
             Reply::NotDone { pause, .. } | Reply::Unanswered { pause, .. } => {
-                self.ask_after(pause.at(batch.attempt), Step::Rollback, batch.keys, batch.attempt + 1);
+                self.ask_after(pause, Step::Rollback, batch.keys, batch.attempt + 1);
             }
             Reply::Refused { error } => self.left_behind(&error),
         }

@@ -115,11 +115,12 @@ impl<R: Clone> Resolve<R> {
     }
 
     fn ask_after(&mut self, pause: Pause, step: Step, keys: Vec<usize>, attempt: u32) {
+        let pause = pause.at(attempt);
         if pause == Pause::None {
             return self.ask(step, keys, attempt);
         }
         let call = self.calls.open(Call::Pause { step, keys, attempt });
-        self.out.push(Output::Pause { call, pause: pause.at(attempt) });
+        self.out.push(Output::Pause { call, pause });
     }
 
     fn request(&self, batch: &Batch<R, Step>) -> Request {
@@ -203,7 +204,7 @@ impl<R: Clone> Resolve<R> {
             Reply::Response(response) => response,
             Reply::NotDone { error, pause } | Reply::Unanswered { error, pause } => {
                 self.last_error = Some(error);
-                return self.ask_after(pause.at(batch.attempt), batch.step, batch.keys, batch.attempt + 1);
+                return self.ask_after(pause, batch.step, batch.keys, batch.attempt + 1);
             }
             Reply::Refused { error } => return self.fail(error),
         };

@@ -57,7 +57,7 @@ fn a_region_that_cannot_be_looked_up_is_asked_for_again_and_never_dropped() {
     script.answer(prewrite());
     let (call, ..) = script.sent();
     // The region of `b` has moved, and can't be looked up.
-    script.reply(call, not_done()).fail_to_locate();
+    script.reply(call, not_done()).wait().fail_to_locate();
     assert!(script.is_idle() && !script.is_decided(), "without `b` nothing is committed");
     script.deadline();
     assert_eq!(script.limit(), Limit::Rollback);
