@@ -166,6 +166,9 @@ impl Core {
                     _ = &mut ended => return,
                     () = sleep(HEART_BEAT) => {}
                 }
+                if core.tasks.is_closed() {
+                    return;
+                }
                 let request = TxnHeartBeatRequest {
                     primary_lock: primary.clone(),
                     start_version: start.raw(),
