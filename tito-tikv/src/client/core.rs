@@ -251,6 +251,7 @@ impl Core {
                 self.pass_by(region, store);
                 Attempt::Unanswered { error, pause: Pause::Backoff { kind: Backoff::Store, attempt: 0 } }
             }
+            Err(Failure::Plain(error)) => Attempt::NotDone { error, pause: Pause::None },
             Err(Failure::Unknown(error)) => Attempt::Refused { error },
         }
     }

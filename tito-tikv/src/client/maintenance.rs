@@ -124,7 +124,7 @@ impl Core {
                             Some(error) => Error::Answer { request: "UnsafeDestroyRange", error: error.message },
                         },
                         Err(Failure::Unknown(error)) => return Err(error),
-                        Err(Failure::NotSent(error) | Failure::Unanswered(error)) => error,
+                        Err(Failure::NotSent(error) | Failure::Plain(error) | Failure::Unanswered(error)) => error,
                     };
                     tries.pause(crate::protocol::Pause::None, crate::protocol::Backoff::Store, error).await?;
                 }

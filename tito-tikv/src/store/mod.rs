@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     NotSent(Error),
     /// It was, and may have been done.
     Unanswered(Error),
+    /// It was not sent, as the store has no stream of commands. It knows that now, and the next attempt goes another way.
+    Plain(Error),
     /// The store does not know it.
     Unknown(Error),
 }
@@ -110,7 +112,8 @@ impl Stores {
                 }));
             }
         };
-        let status = match timeout(limit, self.send_by(&store, line, request)).await {
+        let by_stream = line.batches.is_some() && Q::IS_COMMAND;
+        let status = match timeout(limit, send_by(line, request)).await {
             Ok(Ok(response)) => return Ok(response),
             Ok(Err(status)) => status,
             Err(_) => {
@@ -121,6 +124,12 @@ impl Stores {
             }
         };
         match status.code() {
+            // The stream as a whole, or this command in it: either way nothing was done.
+            Code::Unimplemented if by_stream => {
+                store.is_plain.store(true, Ordering::Relaxed);
+                let source = Arc::new(status);
+                Err(Failure::Plain(Error::Unanswered { request: Q::NAME, store: id, source }))
+            }
             Code::Unimplemented => {
                 Err(Failure::Unknown(Error::Unanswered { request: Q::NAME, store: id, source: Arc::new(status) }))
             }
@@ -131,25 +140,6 @@ impl Stores {
             }
             _ => Err(unanswered(status)),
         }
-    }
-
-    async fn send_by<Q: StoreRequest>(&self, store: &Store, line: Line, request: Q) -> Result<Q::Response, Status> {
-        if let Some(batches) = &line.batches
-            && let Some(command) = request.command()
-        {
-            match batches.send(command).await {
-                Ok(answered) => {
-                    return Q::answer(answered)
-                        .ok_or_else(|| Status::internal("the answer is that of another request"));
-                }
-                // The stream as a whole, or this command in it: either way nothing was done.
-                Err(status) if status.code() == Code::Unimplemented => {
-                    store.is_plain.store(true, Ordering::Relaxed);
-                }
-                Err(status) => return Err(status),
-            }
-        }
-        request.call(line.client).await
     }
 
     /// A connection, in turn, which is opened if there is none yet.
@@ -178,4 +168,18 @@ impl Stores {
         *line = Some(opened.clone());
         Ok(opened)
     }
+}
+
+async fn send_by<Q: StoreRequest>(line: Line, request: Q) -> Result<Q::Response, Status> {
+    let request = match &line.batches {
+        Some(batches) => match request.into_command() {
+            Ok(command) => {
+                let answered = batches.send(command).await?;
+                return Q::answer(answered).ok_or_else(|| Status::internal("the answer is that of another request"));
+            }
+            Err(request) => request,
+        },
+        None => request,
+    };
+    request.call(line.client).await
 }

@@ -10,7 +10,7 @@ use crate::region::errors::Class;
 use crate::transport::{BoxFuture, Connection};
 
 /// A request that a store answers.
-pub(crate) trait StoreRequest: Clone + Send + Sync + 'static {
+pub(crate) trait StoreRequest: Send + Sync + Sized + 'static {
     type Response: Send + 'static;
 
     /// TiKV's name of the call.
@@ -21,8 +21,11 @@ pub(crate) trait StoreRequest: Clone + Send + Sync + 'static {
 
     fn take_region_error(response: &mut Self::Response) -> Option<errorpb::Error>;
 
-    /// The request as one of a stream of commands; `None` if it is better alone.
-    fn command(&self) -> Option<Command>;
+    /// Whether the request goes over the stream of commands. Large answers go better alone.
+    const IS_COMMAND: bool;
+
+    /// The request as one of a stream of commands; itself again if it is none.
+    fn into_command(self) -> Result<Command, Self>;
 
     /// The answer from that stream; `None` if it is one to another request.
     fn answer(answered: Answered) -> Option<Self::Response>;
@@ -47,10 +50,12 @@ macro_rules! requests {
                 response.region_error.take()
             }
 
-            fn command(&self) -> Option<Command> {
-                $(return Some(Command::$command(self.clone()));)?
+            const IS_COMMAND: bool = false $(|| !stringify!($command).is_empty())?;
+
+            fn into_command(self) -> Result<Command, Self> {
+                $(return Ok(Command::$command(self));)?
                 #[allow(unreachable_code)]
-                None
+                Err(self)
             }
 
             fn answer(answered: Answered) -> Option<$response> {
