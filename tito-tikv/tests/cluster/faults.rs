@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tito_mock_tikv::{CallCounts, Fault, FaultRule, MockCluster, Rpc};
-use tito_tikv::{Builder, Outcome, Timestamp};
+use tito_tikv::{Builder, Error, Outcome, Timestamp};
 
 use crate::support::{client, cluster, quiet, settings};
 
@@ -206,5 +206,38 @@ async fn a_fault_and_a_stranger_who_resolves_the_locks_tear_nothing() {
         let runs = go_through(scene, false, |_, _, outcome| !matches!(outcome, Outcome::Unknown(_))).await;
         println!("{runs} runs");
         assert!(runs > 300, "{runs}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_answers_is_unknown_and_whole_in_the_end() {
+    for split in SPLITS {
+        for done in [false, true] {
+            let cluster = cluster(MockCluster::builder().stores(3).split_at(split.iter().copied())).await;
+            let [client, reader] = [client(&cluster).await, client(&cluster).await];
+            let mut transaction = client.begin().await.unwrap();
+            for key in KEYS {
+                transaction.put(key, "v");
+            }
+            let fault = if done { Fault::DropResponse } else { Fault::DropRequest };
+            cluster.faults().add(FaultRule::on(Rpc::KvCommit, fault));
+            cluster.faults().add(FaultRule::on(Rpc::KvCheckTxnStatus, Fault::DropRequest));
+            let begun = tokio::time::Instant::now();
+            match transaction.commit().await {
+                Outcome::Unknown(Error::Deadline { last: Some(last), .. }) => {
+                    assert!(matches!(*last, Error::Unanswered { .. }), "{last:?}");
+                }
+                other => panic!("expected that nobody knows, found {other:?}"),
+            }
+            let took = begun.elapsed();
+            assert!(took < Duration::from_secs(21), "twice the deadline at most, found {took:?}");
+            cluster.faults().clear();
+            quiet().await;
+            let at = reader.timestamp().await.unwrap();
+            let found = reader.snapshot(at).batch_get(KEYS).await.unwrap();
+            assert_eq!(found.len(), if done { 3 } else { 0 }, "over {split:?}");
+            quiet().await;
+            assert!(cluster.locks().is_empty());
+        }
     }
 }

@@ -76,7 +76,9 @@ async fn a_commit_of_others_at_the_very_start() {
 async fn assert_found(mutant: Mutant, setting: Setting, budget: usize) {
     let found = explore(Setting { mutant: Some(mutant), ..setting }, budget).await;
     println!("{mutant:?}: {found:?}");
-    assert!(found.is_err(), "{mutant:?} is not found in {found:?}");
+    // That something hangs would be no proof of what the fault is about.
+    let is_wrong = |wrong: &String| wrong.contains("is torn") || wrong.contains("reported");
+    assert!(found.as_ref().is_err_and(is_wrong), "{mutant:?} is not found in {found:?}");
 }
 
 #[tokio::test(start_paused = true)]

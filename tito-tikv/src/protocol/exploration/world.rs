@@ -245,7 +245,6 @@ impl<'c> World<'c> {
         }
     }
 
-    /// The actor is gone; what it has sent may be under way yet, if it is lost in that moment.
     fn end(&mut self, number: usize) {
         self.actors[number].acting = Acting::Gone;
         self.actors[number].pending.clear();
@@ -261,7 +260,7 @@ impl<'c> World<'c> {
                 let outputs = machine.handle(event);
                 self.take_resolve(number, outputs).await;
             }
-            Acting::Looking | Acting::Gone => {}
+            _ => {}
         }
     }
 
