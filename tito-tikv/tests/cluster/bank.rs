@@ -48,6 +48,7 @@ fn note(number: usize) -> String {
 #[derive(Debug, Default)]
 struct Book {
     begun: usize,
+    audits: usize,
     committed: BTreeSet<usize>,
     not_committed: BTreeSet<usize>,
     unknown: BTreeSet<usize>,
@@ -66,6 +67,24 @@ async fn transfer(client: &Client, number: usize, from: usize, to: usize, amount
     transaction.put(account(to), (right + amount).to_string());
     transaction.insert(note(number), format!("{from} {to} {amount}"));
     Some(transaction.commit().await)
+}
+
+/// Reads all accounts of one snapshot, in one of three ways: whoever reads while money moves finds all of it. Whether they
+/// could be read.
+async fn audit(client: &Client, size: Size, number: usize) -> bool {
+    let Ok(at) = client.timestamp().await else { return false };
+    let snapshot = client.snapshot(at);
+    let range = "account/".."account0";
+    let found = match number / 50 % 3 {
+        0 => snapshot.scan(range, usize::MAX).await,
+        1 => snapshot.scan_reverse(range, usize::MAX).await,
+        _ => snapshot.batch_get((0..size.accounts).map(account)).await,
+    };
+    let Ok(found) = found else { return false };
+    assert_eq!(found.len(), size.accounts, "at {at}");
+    let sum: i64 = found.iter().map(|(_, value)| String::from_utf8_lossy(value).parse::<i64>().unwrap()).sum();
+    assert_eq!(sum, BEGINNING * size.accounts as i64, "at {at}");
+    true
 }
 
 /// Moves, merges and splits regions, and keeps their number up: they go on splitting.
@@ -91,6 +110,9 @@ async fn work(cluster: MockCluster, client: Client, book: Rc<RefCell<Book>>, siz
         };
         if number.is_multiple_of(20) {
             change(&cluster, size, &mut random);
+        }
+        if number.is_multiple_of(50) && audit(&client, size, number).await {
+            book.borrow_mut().audits += 1;
         }
         let from = random.usize(0..size.accounts);
         let to = (from + random.usize(1..size.accounts)) % size.accounts;
@@ -184,7 +206,15 @@ async fn run(size: Size, failing: f64, seed: u64) -> Book {
         (Fault::DropRequest, 0.002),
         (Fault::DropResponse, 0.002),
     ] {
-        for rpc in [Rpc::KvGet, Rpc::KvPrewrite, Rpc::KvCommit, Rpc::KvCheckTxnStatus, Rpc::KvResolveLock] {
+        for rpc in [
+            Rpc::KvGet,
+            Rpc::KvScan,
+            Rpc::KvBatchGet,
+            Rpc::KvPrewrite,
+            Rpc::KvCommit,
+            Rpc::KvCheckTxnStatus,
+            Rpc::KvResolveLock,
+        ] {
             cluster.faults().add(FaultRule::on(rpc, fault.clone()).with_probability(probability, seed));
         }
     }
@@ -198,16 +228,18 @@ async fn run(size: Size, failing: f64, seed: u64) -> Book {
     quiet().await;
     let book = Rc::into_inner(book).unwrap().into_inner();
     println!(
-        "seed {seed}: {} committed, {} not, {} unknown, {} regions, {} faults",
+        "seed {seed}: {} committed, {} not, {} unknown, {} audits, {} regions, {} faults",
         book.committed.len(),
         book.not_committed.len(),
         book.unknown.len(),
+        book.audits,
         cluster.regions().len(),
         cluster.faults().injected().total()
     );
     let wrong = wrong(&checker, &book, size).await;
     assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");
     assert!(book.committed.len() >= size.transfers, "seed {seed}: only {} were committed", book.committed.len());
+    assert!(book.audits > 0, "seed {seed}: nobody could read all");
     assert!(cluster.faults().injected().of(&Fault::PdError) > size.transfers as u64 / 20, "look-ups failed");
     book
 }
