@@ -1,6 +1,7 @@
 //! Scans: page by page, region by region, in both directions.
 use std::ops::{Bound, RangeBounds};
 
+use futures::future::{OptionFuture, join};
 use tito_tikv_proto::kvrpcpb::{KvPair, LockInfo, ScanRequest};
 use tonic::Code;
 
@@ -13,12 +14,20 @@ const FIRST_ROWS: usize = 256;
 const MOST_ROWS: usize = 4_096;
 
 /// The range of keys of a scan, as it is stored; an empty end is that of all keys.
+#[derive(Clone, Debug, PartialEq)]
 struct Span {
     start: Vec<u8>,
     end: Vec<u8>,
 }
 
+impl Span {
+    fn is_empty(&self) -> bool {
+        !self.end.is_empty() && self.start >= self.end
+    }
+}
+
 /// How large pages are: a store can't be told a limit in bytes, so rows are counted by the size of those before.
+#[derive(Clone, Copy)]
 struct PageSize {
     rows: usize,
     bytes: usize,
@@ -31,6 +40,16 @@ impl PageSize {
             self.rows = (self.bytes / each.max(1)).clamp(1, (self.rows * 4).min(MOST_ROWS));
         }
     }
+}
+
+/// A page of one region.
+struct Page {
+    pairs: Vec<KvPair>,
+    /// What comes after it; `None` if nothing does.
+    rest: Option<Span>,
+    /// Whether the region has no more.
+    is_whole: bool,
+    size: PageSize,
 }
 
 impl Snapshot {
@@ -79,33 +98,54 @@ impl Snapshot {
         }
     }
 
-    async fn read_range(&self, mut span: Span, limit: usize, reverse: bool) -> Result<Vec<KeyValue>> {
+    async fn read_range(&self, span: Span, limit: usize, reverse: bool) -> Result<Vec<KeyValue>> {
         let mut rows = Vec::new();
         let mut size = PageSize { rows: FIRST_ROWS, bytes: self.core.settings.max_message_bytes / 4 };
-        let is_empty = |span: &Span| !span.end.is_empty() && span.start >= span.end;
-        while rows.len() < limit && !is_empty(&span) {
+        let mut left = Some(span);
+        // Once a region had no more than a page, the next one's page is fetched at the same time.
+        let mut looks_ahead = false;
+        while let Some(span) = left.take().filter(|span| rows.len() < limit && !span.is_empty()) {
             let deadline = self.deadline("scan");
             let more = limit - rows.len();
-            let (pairs, is_last) = deadline
-                .bound(self.page(&mut span, more, reverse, &mut size, Tries::new(&self.core, deadline)))
-                .await?;
-            rows.extend(pairs.into_iter().map(|pair| (self.core.keyspace.own(&pair.key), pair.value)));
-            if is_last {
-                break;
+            let ahead = if looks_ahead { self.after_region(&span, reverse) } else { None };
+            let page = |span: Span| self.page(span, more, reverse, size, Tries::new(&self.core, deadline));
+            let pages = async {
+                let ahead = OptionFuture::from(ahead.clone().map(page));
+                let (first, second) = join(page(span), ahead).await;
+                Ok((first?, second.transpose()?))
+            };
+            let (first, second) = deadline.bound(pages).await?;
+            looks_ahead = first.is_whole;
+            let follows = first.is_whole && ahead.is_some() && first.rest == ahead;
+            for page in [Some(first), second.filter(|_| follows)].into_iter().flatten() {
+                size = page.size;
+                left = page.rest;
+                rows.extend(page.pairs.into_iter().map(|pair| (self.core.keyspace.own(&pair.key), pair.value)));
             }
         }
+        // The page that was fetched ahead did not know how much the first one had.
+        rows.truncate(limit);
         Ok(rows)
     }
 
-    /// A page of one region; the span is what is left after it. Whether it was the last.
+    /// What a scan has to do after the region in which it is, if that is known.
+    fn after_region(&self, span: &Span, reverse: bool) -> Option<Span> {
+        let region = match reverse {
+            false => self.core.regions.of_key(&span.start)?,
+            true => self.core.regions.before(&span.end)?,
+        };
+        rest_after(span, &region, None, reverse).filter(|rest| !rest.is_empty())
+    }
+
+    /// A page from the beginning of a span on.
     async fn page(
         &self,
-        span: &mut Span,
+        span: Span,
         more: usize,
         reverse: bool,
-        size: &mut PageSize,
+        mut size: PageSize,
         mut tries: Tries<'_>,
-    ) -> Result<(Vec<KvPair>, bool)> {
+    ) -> Result<Page> {
         loop {
             let region = match reverse {
                 false => self.core.region_of(&span.start).await,
@@ -113,7 +153,7 @@ impl Snapshot {
             };
             let Some(region) = tries.located(region).await? else { continue };
             let limit = size.rows.min(more);
-            let (start, end) = within(span, &region);
+            let (start, end) = within(&span, &region);
             let (start_key, end_key) = if reverse { (end, start) } else { (start, end) };
             let request = ScanRequest {
                 context: Some(self.context()),
@@ -138,8 +178,9 @@ impl Snapshot {
             }
             let pairs = response.pairs;
             size.learn(&pairs);
-            let is_last = advance(span, &region, &pairs, limit, reverse);
-            return Ok((pairs, is_last));
+            let last = pairs.last().filter(|_| pairs.len() >= limit).map(|last| last.key.as_slice());
+            let (is_whole, rest) = (last.is_none(), rest_after(&span, &region, last, reverse));
+            return Ok(Page { pairs, rest, is_whole, size });
         }
     }
 }
@@ -155,18 +196,18 @@ fn within(span: &Span, region: &Region) -> (Vec<u8>, Vec<u8>) {
     (start, end.clone())
 }
 
-/// Leaves what comes after a page in the span. Whether nothing does.
-fn advance(span: &mut Span, region: &Region, pairs: &[KvPair], limit: usize, reverse: bool) -> bool {
-    let last = pairs.last().filter(|_| pairs.len() >= limit);
+/// What comes after a page of a region: after its last key, or else after the region. `None` if nothing does.
+fn rest_after(span: &Span, region: &Region, last: Option<&[u8]>, reverse: bool) -> Option<Span> {
+    let mut rest = span.clone();
     match (reverse, last) {
-        (false, Some(last)) => span.start = [last.key.as_slice(), &[0]].concat(),
-        (true, Some(last)) => span.end.clone_from(&last.key),
-        (false, None) if region.end.is_empty() => return true,
-        (false, None) => span.start.clone_from(&region.end),
-        (true, None) if region.start.is_empty() => return true,
-        (true, None) => span.end.clone_from(&region.start),
+        (false, Some(last)) => rest.start = [last, &[0]].concat(),
+        (true, Some(last)) => rest.end = last.to_vec(),
+        (false, None) if region.end.is_empty() => return None,
+        (false, None) => rest.start.clone_from(&region.end),
+        (true, None) if region.start.is_empty() => return None,
+        (true, None) => rest.end.clone_from(&region.start),
     }
-    false
+    Some(rest)
 }
 
 fn is_too_large<T>(attempt: &super::core::Attempt<T>) -> bool {

@@ -111,3 +111,32 @@ async fn many_regions_that_are_not_known_are_asked_for_by_range() {
     assert_eq!((calls.of(Rpc::ScanRegions), calls.of(Rpc::GetRegion)), (1, 0));
     assert_eq!(calls.of(Rpc::KvPrewrite), 50);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_pages_of_small_regions_are_fetched_ahead() {
+    let boundaries: Vec<String> = (1..10).map(|number| number.to_string()).collect();
+    let cluster = cluster(MockCluster::builder().stores(2).split_at(boundaries)).await;
+    let client = client(&cluster).await;
+    let mut transaction = client.begin().await.unwrap();
+    for number in 0..10 {
+        transaction.put(format!("{number}"), "v");
+    }
+    let at = transaction.commit().await.committed().unwrap();
+    crate::support::quiet().await;
+    let delay = std::time::Duration::from_millis(100);
+    cluster.faults().add(tito_mock_tikv::FaultRule::on(Rpc::KvScan, tito_mock_tikv::Fault::Delay(delay)));
+    for limit in [100, 10, 7, 3] {
+        let begun = tokio::time::Instant::now();
+        let found = client.snapshot(at).scan("".."9~", limit).await.unwrap();
+        assert_eq!(found.len(), limit.min(10));
+        assert_eq!(found.last().unwrap().0, (limit.min(10) - 1).to_string().into_bytes());
+        let backwards = client.snapshot(at).scan_reverse("".."9~", limit).await.unwrap();
+        assert_eq!(backwards.len(), limit.min(10));
+        assert_eq!(backwards.last().unwrap().0, (10 - limit.min(10)).to_string().into_bytes());
+        let took = begun.elapsed().as_millis();
+        assert!(
+            took <= 2 * 600,
+            "ten regions one after the other take 1,000 ms each way, these took {took} ms for both"
+        );
+    }
+}
