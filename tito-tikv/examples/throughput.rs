@@ -1,5 +1,5 @@
-//! How many transactions a second, and how long large ones take, on a cluster in the same process: what the client costs,
-//! not what TiKV does.
+//! How many transactions a second, and how long large ones take, on a cluster in the same process: what the client
+//! costs, not what TiKV does.
 //!
 //! `cargo run --release -p tito-tikv --example throughput`
 #![allow(clippy::print_stdout, clippy::unwrap_used)]

@@ -95,7 +95,8 @@ pub enum Error {
         /// The start of the transaction that holds it.
         holder: Timestamp,
     },
-    /// Another transaction waits for a lock of this one, which waits for its lock in turn: this one was chosen to give way.
+    /// Another transaction waits for a lock of this one, which waits for its lock in turn: this one was chosen to give
+    /// way.
     #[error("waiting for the transaction of {holder} at key {key} would never end")]
     Deadlock {
         /// The key that was waited for.
@@ -174,8 +175,8 @@ pub enum PdFailure {
         /// The cluster that answered.
         found: u64,
     },
-    /// A timestamp was not above the one before. Nothing can be relied on then: this client writes no more, and has to be
-    /// made anew once PD has been put right.
+    /// A timestamp was not above the one before. Nothing can be relied on then: this client writes no more, and has to
+    /// be made anew once PD has been put right.
     #[error("the timestamp {found} came after {before}")]
     TimestampWentBack {
         /// The highest timestamp so far.

@@ -83,7 +83,8 @@ pub enum Reason {
         /// What was allowed.
         limit_millis: u64,
     },
-    /// The cluster could not be asked, or refused. [`Error::can_retry_help`] says whether a new transaction can succeed.
+    /// The cluster could not be asked, or refused. [`Error::can_retry_help`] says whether a new transaction can
+    /// succeed.
     #[error("the cluster failed before the transaction was committed")]
     Failed(#[source] Error),
 }

@@ -21,8 +21,8 @@ const HEART_BEAT: Duration = Duration::from_secs(5);
 
 /// Pessimistic locks of keys: whoever wants one that another holds waits at the call.
 ///
-/// They guard, and write nothing: a commit is a [`Transaction`](super::Transaction) of its own, which would wait for locks
-/// on its own keys too. So what is locked should be keys beside those that are written. They are held until
+/// They guard, and write nothing: a commit is a [`Transaction`](super::Transaction) of its own, which would wait for
+/// locks on its own keys too. So what is locked should be keys beside those that are written. They are held until
 /// [`release`](Self::release), or the drop; those of a process that died go after 20 s.
 #[derive(Debug)]
 pub struct Guards {
@@ -60,7 +60,8 @@ impl Guards {
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`] if another holds a key for that long, [`Error::Deadlock`] if it waits for this one in its turn,
+    /// [`Error::Locked`] if another holds a key for that long, [`Error::Deadlock`] if it waits for this one in its
+    /// turn,
     /// [`Error::Deadline`] with what went wrong last. None of the keys is locked anew then.
     pub async fn lock<K: AsRef<[u8]>>(
         &mut self,

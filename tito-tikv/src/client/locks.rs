@@ -24,8 +24,8 @@ enum Caller {
 }
 
 impl Core {
-    /// What became of the transactions that hold these locks. Those that are over are resolved meanwhile, but not waited
-    /// for: who reads can pass by.
+    /// What became of the transactions that hold these locks. Those that are over are resolved meanwhile, but not
+    /// waited for: who reads can pass by.
     pub(crate) async fn look_at_locks(self: &Arc<Self>, locks: Vec<LockInfo>, at: u64) -> Result<Vec<(u64, Status)>> {
         let machines = self.machines(locks, Caller::Reader(at)).await?;
         let looks = machines.into_iter().map(|(start, machine)| {

@@ -20,9 +20,9 @@ impl Client {
     /// Collects the garbage of the whole cluster: versions that were overwritten or deleted before a timestamp. Returns
     /// the safe point that holds then, which is a later one if there was one already.
     ///
-    /// Every transaction that began before the timestamp is rolled back, of whatever software, and no snapshot from before
-    /// it can be read any more. Locks are settled first in all regions; only if that has succeeded does PD hear of it. It
-    /// takes long in a large cluster; `deadline` is for all of it.
+    /// Every transaction that began before the timestamp is rolled back, of whatever software, and no snapshot from
+    /// before it can be read any more. Locks are settled first in all regions; only if that has succeeded does PD hear
+    /// of it. It takes long in a large cluster; `deadline` is for all of it.
     ///
     /// # Errors
     ///
@@ -54,13 +54,13 @@ impl Client {
         self.core.pd.gc_safe_point().await
     }
 
-    /// Keeps versions from a timestamp on from being collected, on behalf of a service, for a time; again, it is renewed.
-    /// Returns the lowest safe point of all services.
+    /// Keeps versions from a timestamp on from being collected, on behalf of a service, for a time; again, it is
+    /// renewed. Returns the lowest safe point of all services.
     ///
     /// # Errors
     ///
-    /// [`Error::Pd`], at the first attempt that fails. If what is returned is later than `at`, versions after `at` may have
-    /// been collected already.
+    /// [`Error::Pd`], at the first attempt that fails. If what is returned is later than `at`, versions after `at` may
+    /// have been collected already.
     pub async fn set_service_safe_point(&self, service: &str, at: Timestamp, lives: Duration) -> Result<Timestamp> {
         let seconds = i64::try_from(lives.as_secs()).unwrap_or(i64::MAX).max(1);
         self.core.pd.service_safe_point(service, at, seconds).await

@@ -71,8 +71,8 @@ impl Client {
 
     /// What was committed up to a timestamp. Asks nobody.
     ///
-    /// A timestamp that is not yet given out makes reads that are not repeatable; one from before the cluster's safe point
-    /// of garbage collection finds less than there was.
+    /// A timestamp that is not yet given out makes reads that are not repeatable; one from before the cluster's safe
+    /// point of garbage collection finds less than there was.
     pub fn snapshot(&self, at: Timestamp) -> Snapshot {
         Snapshot::new(self.core.clone(), at)
     }
@@ -100,8 +100,8 @@ impl Client {
         self.core.pd.cluster_id()
     }
 
-    /// Waits until what goes on in the background has ended, for the time of a call at most. Transactions that are not yet
-    /// committed can't be any more.
+    /// Waits until what goes on in the background has ended, for the time of a call at most. Transactions that are not
+    /// yet committed can't be any more.
     pub async fn close(&self) {
         self.core.tasks.close(self.core.settings.call_deadline).await;
     }

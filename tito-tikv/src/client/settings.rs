@@ -80,8 +80,8 @@ impl Builder {
         self
     }
 
-    /// How long one request to one store may take before it counts as unanswered. Default 3 s. The store is told to give
-    /// up after two thirds of it.
+    /// How long one request to one store may take before it counts as unanswered. Default 3 s. The store is told to
+    /// give up after two thirds of it.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.settings.request_timeout = timeout;
         self
@@ -106,7 +106,8 @@ impl Builder {
         self
     }
 
-    /// Whether requests go over one stream for each connection where a store has that (`BatchCommands`); they do by default.
+    /// Whether requests go over one stream for each connection where a store has that (`BatchCommands`); they do by
+    /// default.
     pub fn batch_commands(mut self, batch: bool) -> Self {
         self.settings.batch_commands = batch;
         self

@@ -20,8 +20,8 @@ const KEYS_TOGETHER: usize = 1_024;
 
 /// What was committed up to a timestamp. Clones share what they have learned of locks.
 ///
-/// A read that meets the lock of a transaction that may have been committed before the timestamp asks what became of it,
-/// and waits for it at most until its time to live is over. Any number of reads can be made at once.
+/// A read that meets the lock of a transaction that may have been committed before the timestamp asks what became of
+/// it, and waits for it at most until its time to live is over. Any number of reads can be made at once.
 #[derive(Clone)]
 pub struct Snapshot {
     pub(super) core: Arc<Core>,
@@ -84,7 +84,8 @@ impl Snapshot {
         }
     }
 
-    /// The values of some keys, without those that have none, in the order of their keys. Regions are asked side by side.
+    /// The values of some keys, without those that have none, in the order of their keys. Regions are asked side by
+    /// side.
     ///
     /// # Errors
     ///

@@ -14,8 +14,8 @@ use crate::{Outcome, Reason, Result, Timestamp};
 
 /// A transaction: it reads what was committed up to its start, sees its own writes, and commits all of them or none.
 ///
-/// It is optimistic: nothing is sent before [`commit`](Self::commit), which fails if another transaction has written one of
-/// the keys since the start. Dropped before that, it leaves nothing.
+/// It is optimistic: nothing is sent before [`commit`](Self::commit), which fails if another transaction has written
+/// one of the keys since the start. Dropped before that, it leaves nothing.
 #[derive(Debug)]
 pub struct Transaction {
     snapshot: Snapshot,
@@ -77,8 +77,8 @@ impl Transaction {
         self.writes.entry(key.into()).or_insert(Write { value: None, must_be_new: false });
     }
 
-    /// Makes a key the primary, which has to be among those that are written or locked at the commit. Default: the first
-    /// that is written.
+    /// Makes a key the primary, which has to be among those that are written or locked at the commit. Default: the
+    /// first that is written.
     pub fn primary(&mut self, key: impl Into<Vec<u8>>) {
         self.primary = Some(key.into());
     }

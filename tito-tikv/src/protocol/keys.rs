@@ -1,7 +1,8 @@
 //! Keys on their way to regions: they are located, put together into batches and sent, and again as often as it takes.
 use std::collections::VecDeque;
 
-/// How many bytes of keys and values go into one request, as in TiDB's client: more would hold up the others of a region.
+/// How many bytes of keys and values go into one request, as in TiDB's client: more would hold up the others of a
+/// region.
 const BATCH_BYTES: usize = 16 << 10;
 
 /// How many requests of one step are under way at once.
@@ -32,8 +33,8 @@ impl<R: Clone, S: Copy> Queue<R, S> {
     ///
     /// # Panics
     ///
-    /// If the runs are not of all keys: whoever locates keys has to locate them all, and a key that is dropped here would
-    /// be a write that is lost.
+    /// If the runs are not of all keys: whoever locates keys has to locate them all, and a key that is dropped here
+    /// would be a write that is lost.
     pub(super) fn add(
         &mut self,
         step: S,

@@ -1,8 +1,8 @@
 //! The protocol of transactions as machines without input and output: events go in, requests come out.
 //!
-//! A machine never waits, asks no clock and draws no random number. Whoever drives it sends what it wants sent, tells it
-//! what came of that, in whatever order that comes, and gets the same requests for the same events each time. So a test
-//! can go through all orders, and the shell that does the sending has no decision to make.
+//! A machine never waits, asks no clock and draws no random number. Whoever drives it sends what it wants sent, tells
+//! it what came of that, in whatever order that comes, and gets the same requests for the same events each time. So a
+//! test can go through all orders, and the shell that does the sending has no decision to make.
 //!
 //! - [`commit`]: the commit of a transaction in two phases, with its rollback and the way to one of three outcomes.
 //! - [`resolve`]: what became of a transaction whose locks are in the way, and their removal.
@@ -33,7 +33,8 @@ pub(crate) struct CallId(pub(crate) u32);
 /// What a machine wants done. `D` is what it decides in the end.
 #[derive(Clone, Debug)]
 pub(crate) enum Output<R, D> {
-    /// Say which regions hold these keys, which ascend: [`Event::Located`] with a region and a number of keys for each run.
+    /// Say which regions hold these keys, which ascend: [`Event::Located`] with a region and a number of keys for each
+    /// run.
     Locate { call: CallId, keys: Vec<Vec<u8>> },
     /// Send a request: [`Event::Answered`].
     Send { call: CallId, region: R, request: Request },
@@ -96,8 +97,8 @@ pub(crate) enum Pause {
 }
 
 impl Pause {
-    /// The same for a later attempt. What may be asked again at once may be so a few times only: two stores that take each
-    /// other for the leader would be asked without end at full speed.
+    /// The same for a later attempt. What may be asked again at once may be so a few times only: two stores that take
+    /// each other for the leader would be asked without end at full speed.
     pub(crate) fn at(self, attempt: u32) -> Self {
         match self {
             Pause::Backoff { kind, .. } => Pause::Backoff { kind, attempt },

@@ -37,8 +37,8 @@ impl RegionCache {
         region.reaches(end).then(|| region.clone())
     }
 
-    /// Takes a region in, and those out that it takes the place of. One that is older than what is known is not taken in:
-    /// PD may lag behind the stores. Returns what is known then.
+    /// Takes a region in, and those out that it takes the place of. One that is older than what is known is not taken
+    /// in: PD may lag behind the stores. Returns what is known then.
     pub(crate) fn insert(&self, region: Region) -> Arc<Region> {
         let mut regions = self.write();
         let overlapped: Vec<Arc<Region>> = overlapping(&regions, &region).cloned().collect();

@@ -1,5 +1,5 @@
-//! How keys stand in the boundaries of regions: in groups of eight bytes, each with a mark of how many of them count, so
-//! that encoded keys compare as the keys do and no version that follows can change that.
+//! How keys stand in the boundaries of regions: in groups of eight bytes, each with a mark of how many of them count,
+//! so that encoded keys compare as the keys do and no version that follows can change that.
 
 const GROUP: usize = 8;
 const MARK: u8 = 0xff;

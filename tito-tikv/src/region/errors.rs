@@ -17,8 +17,8 @@
 //! | unknown | asked anew | again | may be done | may be done |
 //!
 //! *Again* means that nothing was done. *May be done* is taken for a request without an answer: the request had reached
-//! Raft's log when its leader lost the region (`StaleCommand`), or may have. All requests can be repeated, so it differs
-//! from *again* only in what it proves: after a commit that may be done, only the primary key itself tells.
+//! Raft's log when its leader lost the region (`StaleCommand`), or may have. All requests can be repeated, so it
+//! differs from *again* only in what it proves: after a commit that may be done, only the primary key itself tells.
 use tito_tikv_proto::errorpb::Error as Wire;
 use tito_tikv_proto::metapb;
 

@@ -23,7 +23,8 @@ pub(crate) enum Failure {
     NotSent(Error),
     /// It was, and may have been done.
     Unanswered(Error),
-    /// It was not sent, as the store has no stream of commands. It knows that now, and the next attempt goes another way.
+    /// It was not sent, as the store has no stream of commands. It knows that now, and the next attempt goes another
+    /// way.
     Plain(Error),
     /// The store does not know it.
     Unknown(Error),

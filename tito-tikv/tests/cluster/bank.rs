@@ -1,8 +1,8 @@
-//! Transfers between accounts while regions split, merge and move, and PD's look-ups fail: nothing is lost, nothing made up,
-//! nothing done twice.
+//! Transfers between accounts while regions split, merge and move, and PD's look-ups fail: nothing is lost, nothing
+//! made up, nothing done twice.
 //!
-//! `TITO_SEED` repeats a run. `TITO_BANK=large` makes 200,000 transfers over 200 regions in each of the two; with
-//! `TITO_BANK_SEEDS` so many seeds are gone through, from `TITO_SEED` on.
+//! `TITO_SEED` repeats a run. `TITO_BANK=large` makes 200,000 transfers over 200 regions in each of the two, in ten
+//! minutes; with `TITO_BANK_SEEDS` so many seeds are gone through, from `TITO_SEED` on.
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -69,8 +69,8 @@ async fn transfer(client: &Client, number: usize, from: usize, to: usize, amount
     Some(transaction.commit().await)
 }
 
-/// Reads all accounts of one snapshot, in one of three ways: whoever reads while money moves finds all of it. Whether they
-/// could be read.
+/// Reads all accounts of one snapshot, in one of three ways: whoever reads while money moves finds all of it. Whether
+/// they could be read.
 async fn audit(client: &Client, size: Size, number: usize) -> bool {
     let Ok(at) = client.timestamp().await else { return false };
     let snapshot = client.snapshot(at);

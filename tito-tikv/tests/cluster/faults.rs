@@ -1,5 +1,5 @@
-//! Every single fault at every single call of a transaction of three keys over one, two and three regions, and every pair
-//! of a fault and a foreign step. What was reported is checked against the store.
+//! Every single fault at every single call of a transaction of three keys over one, two and three regions, and every
+//! pair of a fault and a foreign step. What was reported is checked against the store.
 use std::time::Duration;
 
 use tito_mock_tikv::{CallCounts, Fault, FaultRule, MockCluster, Rpc};

@@ -1,7 +1,7 @@
 //! Pessimistic locks: taken before a commit, so that others wait at their own call and not at the end.
 //!
-//! Keys are locked in their order, region after region, so that two who want the same keys don't wait for each other. The
-//! server waits for a while; what it waited for is looked at in between, as its holder may have died.
+//! Keys are locked in their order, region after region, so that two who want the same keys don't wait for each other.
+//! The server waits for a while; what it waited for is looked at in between, as its holder may have died.
 #[cfg(test)]
 mod tests;
 

@@ -33,8 +33,8 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] without mutations, for a key that is there twice, for an empty key (no region can hold one), and
-    /// for a primary that leaves no lock.
+    /// [`Error::Invalid`] without mutations, for a key that is there twice, for an empty key (no region can hold one),
+    /// and for a primary that leaves no lock.
     pub(crate) fn new(mut mutations: Vec<Mutation>, primary: Option<&[u8]>, start: u64) -> Result<Plan> {
         let invalid = |reason: String| Error::Invalid { what: "mutations", reason };
         mutations.sort_by(|left, right| left.key.cmp(&right.key));

@@ -89,8 +89,9 @@ impl<R: Clone> Commit<R> {
 
     /// The primary is rolled back: for good, if it had no lock any more.
     ///
-    /// Where a lock was taken away the record of the rollback may be one that does not last: before TiKV 8.0 it is left out
-    /// where another transaction was committed just at this one's start. So it is asked again until there was no lock.
+    /// Where a lock was taken away the record of the rollback may be one that does not last: before TiKV 8.0 it is left
+    /// out where another transaction was committed just at this one's start. So it is asked again until there was no
+    /// lock.
     fn is_rolled_back(&mut self, action: Action) {
         if let Phase::Settling(reason) = &self.phase {
             if action == Action::TtlExpireRollback {

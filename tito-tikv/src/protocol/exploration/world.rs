@@ -30,7 +30,8 @@ pub(super) struct Setting {
     pub(super) expired: bool,
     pub(super) writers: usize,
     pub(super) mutant: Option<Mutant>,
-    /// Whether another transaction was committed, by a timestamp that a store calculated, just at the first one's start.
+    /// Whether another transaction was committed, by a timestamp that a store calculated, just at the first one's
+    /// start.
     pub(super) overlapped: bool,
 }
 

@@ -1,9 +1,9 @@
 //! What became of another transaction whose locks are in the way, and the removal of these.
 //!
-//! The primary's region says whether the transaction is committed, rolled back or alive, and rolls it back if its time is
-//! over; what is not there at all is rolled back only if the time of the lock that was met is over too. With asynchronous
-//! commit it is committed as soon as all its keys are prewritten, so after its time the other keys are asked. Nothing is
-//! rolled back before its time to live is over on PD's clock.
+//! The primary's region says whether the transaction is committed, rolled back or alive, and rolls it back if its time
+//! is over; what is not there at all is rolled back only if the time of the lock that was met is over too. With
+//! asynchronous commit it is committed as soon as all its keys are prewritten, so after its time the other keys are
+//! asked. Nothing is rolled back before its time to live is over on PD's clock.
 mod asked;
 mod secondaries;
 #[cfg(test)]

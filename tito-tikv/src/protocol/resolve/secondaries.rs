@@ -14,7 +14,8 @@ impl<R: Clone> Resolve<R> {
         let is_secondary = secondaries.clone();
         self.number_keys(secondaries);
         let numbers: Vec<usize> = (0..self.keys.len()).filter(|key| is_secondary.contains(&self.keys[*key])).collect();
-        // All of its locks are resolved, not only those that were met: who reads another one had to ask all of this again.
+        // All of its locks are resolved, not only those that were met: who reads another one had to ask all of this
+        // again.
         self.prewritten = numbers.iter().copied().chain([self.primary]).collect::<BTreeSet<_>>().into_iter().collect();
         match numbers.is_empty() {
             true => self.decide(Status::Committed(self.min_commit_ts)),
