@@ -3,13 +3,13 @@
 //! What it rests on:
 //!
 //! 1. A transaction in two phases is committed by one thing only: a commit of its primary key that is carried out.
-//! Nobody else sends one. As long as this machine has sent none, nothing is committed and nothing will be, whatever
-//! became of its prewrites; they can only leave locks.
+//!    Nobody else sends one. As long as this machine has sent none, nothing is committed and nothing will be, whatever
+//!    became of its prewrites; they can only leave locks.
 //! 2. Once one was sent and not answered, it may be carried out at any time, if it finds the primary's lock; and a
-//! prewrite that is under way yet can bring that lock back. So "not committed" needs a rollback of the primary that
-//! keeps both out for good: `KvCheckTxnStatus` that finds no lock and rolls back nevertheless, which leaves a protected
-//! record, or tells the commit timestamp. Neither a batch rollback nor the rollback of a lock is such a proof: what
-//! they leave may be nothing, or be dropped by others.
+//!    prewrite that is under way yet can bring that lock back. So "not committed" needs a rollback of the primary that
+//!    keeps both out for good: `KvCheckTxnStatus` that finds no lock and rolls back nevertheless, which leaves a
+//!    protected record, or tells the commit timestamp. Neither a batch rollback nor the rollback of a lock is such a
+//!    proof: what they leave may be nothing, or be dropped by others.
 //! 3. As long as it may be committed, no other key is rolled back: that would tear it.
 //!
 //! `docs/outcomes.md` goes through every failure at every step.
