@@ -1,0 +1,162 @@
+//! What the answers of the two phases mean.
+use tito_tikv_proto::kvrpcpb::{KeyError, LockInfo, write_conflict};
+
+use super::{Batch, Call, Commit, Phase, Step};
+use crate::protocol::{Backoff, Output, Pause, Reply, Response, mismatched, unexpected};
+use crate::{Error, Reason, Timestamp};
+
+/// What an error of a key means to a prewrite.
+enum Met {
+    /// A lock of another transaction, to be resolved.
+    Lock(Box<LockInfo>),
+    /// The end.
+    Reason(Reason),
+}
+
+impl<R: Clone> Commit<R> {
+    pub(super) fn prewrite_answered(&mut self, batch: Batch<R, Step>, reply: Reply) {
+        let errors = match reply {
+            Reply::Response(Response::Prewrite(response)) if response.errors.is_empty() => {
+                for key in &batch.keys {
+                    self.keys[*key].prewritten = true;
+                    self.keys[*key].may_be_prewritten = false;
+                }
+                return;
+            }
+            Reply::Response(Response::Prewrite(response)) => response.errors,
+            Reply::Response(_) => return self.fail(Reason::Failed(mismatched("KvPrewrite"))),
+            Reply::NotDone { error, pause } => return self.prewrite_again(batch, error, pause),
+            Reply::Unanswered { error, pause } => {
+                for key in &batch.keys {
+                    self.keys[*key].may_be_prewritten = true;
+                }
+                return self.prewrite_again(batch, error, pause);
+            }
+            Reply::Refused { error } => return self.fail(Reason::Failed(error)),
+        };
+        // All or none of a request is written, so this attempt has left nothing.
+        let mut locks = Vec::new();
+        for error in errors {
+            match met(error) {
+                Met::Lock(lock) => locks.push(*lock),
+                Met::Reason(reason) => return self.fail(reason),
+            }
+        }
+        if let Phase::Prewriting = self.phase {
+            self.last_lock = locks.first().cloned();
+            self.last_error = None;
+            let call = self.calls.open(Call::Resolve { keys: batch.keys, attempt: batch.attempt });
+            self.out.push(Output::Resolve { call, locks });
+        }
+    }
+
+    fn prewrite_again(&mut self, batch: Batch<R, Step>, error: Error, pause: Pause) {
+        if let Phase::Prewriting = self.phase {
+            self.failed_once(error);
+            self.ask_after(pause, Step::Prewrite, batch.keys, batch.attempt + 1);
+        }
+    }
+
+    /// The locks that a prewrite met are gone, or live so many milliseconds yet.
+    pub(super) fn resolved(&mut self, keys: Vec<usize>, attempt: u32, left: Result<Option<u64>, Error>) {
+        let backoff = Pause::Backoff { kind: Backoff::Lock, attempt };
+        let pause = match left {
+            // A key that is fought for is not asked for without end at full speed.
+            Ok(None) if attempt < 3 => Pause::None,
+            Ok(Some(left)) if left < 20 => Pause::Millis(left + 1),
+            Ok(_) => backoff,
+            Err(error) if error.can_retry_help() => {
+                self.last_error = Some(error);
+                backoff
+            }
+            Err(error) => return self.fail(Reason::Failed(error)),
+        };
+        self.ask_after(pause, Step::Prewrite, keys, attempt + 1);
+    }
+
+    pub(super) fn primary_answered(&mut self, batch: Batch<R, Step>, reply: Reply) {
+        if let Reply::Response(Response::Commit(response)) = &reply
+            && response.error.is_none()
+        {
+            return self.committed(self.commit_ts, &batch.keys);
+        }
+        if !matches!(self.phase, Phase::CommittingPrimary) {
+            // The primary is being settled, and says itself what became of it.
+            return;
+        }
+        match reply {
+            Reply::Response(Response::Commit(response)) => {
+                let error = response.error.unwrap_or_default();
+                if error.commit_ts_expired.is_some() {
+                    // A reader has pushed the transaction behind its snapshot. The lock is there and is for later
+                    // timestamps only, so no commit at this one can be carried out any more, were it sent before.
+                    self.may_be_committed = false;
+                    return self.ask_timestamp(batch.attempt);
+                }
+                self.may_be_committed = true;
+                let reason = match error.txn_lock_not_found.is_some() || error.retryable.contains("TxnLockNotFound") {
+                    true => Reason::RolledBack,
+                    false => Reason::Failed(unexpected("KvCommit", &error)),
+                };
+                self.stop_committing(reason);
+            }
+            Reply::Response(_) => {
+                self.may_be_committed = true;
+                self.stop_committing(Reason::Failed(mismatched("KvCommit")));
+            }
+            Reply::NotDone { error, pause } => {
+                self.failed_once(error);
+                self.ask_after(pause, Step::Primary, batch.keys, batch.attempt + 1);
+            }
+            #[cfg(test)]
+            Reply::Unanswered { error, .. } if self.takes_silence_for_failure() => self.fail(Reason::Failed(error)),
+            Reply::Unanswered { error, pause } => {
+                self.may_be_committed = true;
+                self.failed_once(error);
+                self.ask_after(pause, Step::Primary, batch.keys, batch.attempt + 1);
+            }
+            Reply::Refused { error } => self.stop_committing(Reason::Failed(error)),
+        }
+    }
+
+    /// The transaction is committed whatever comes here; what is left is for whoever meets it.
+    pub(super) fn secondaries_answered(&mut self, batch: Batch<R, Step>, reply: Reply) {
+        match reply {
+            Reply::Response(Response::Commit(response)) => {
+                if let Some(error) = response.error {
+                    let start = self.plan.start;
+                    tracing::error!(start, ?error, "a key of a committed transaction could not be committed");
+                }
+            }
+            Reply::NotDone { pause, .. } | Reply::Unanswered { pause, .. } => {
+                self.ask_after(pause, Step::Secondaries, batch.keys, batch.attempt + 1);
+            }
+            Reply::Response(_) | Reply::Refused { .. } => {
+                tracing::warn!(
+                    start = self.plan.start,
+                    "locks of a committed transaction are left to whoever meets them"
+                );
+            }
+        }
+    }
+}
+
+fn met(error: KeyError) -> Met {
+    if let Some(lock) = error.locked {
+        return Met::Lock(Box::new(lock));
+    }
+    if let Some(conflict) = &error.conflict {
+        if conflict.reason() == write_conflict::Reason::SelfRolledBack {
+            return Met::Reason(Reason::RolledBack);
+        }
+        return Met::Reason(Reason::Conflict {
+            key: conflict.key.clone().into(),
+            by: Timestamp::from_raw(conflict.conflict_ts),
+            at: Timestamp::from_raw(conflict.conflict_commit_ts),
+        });
+    }
+    if let Some(existing) = error.already_exist {
+        return Met::Reason(Reason::Exists { key: existing.key.into() });
+    }
+    Met::Reason(Reason::Failed(unexpected("KvPrewrite", &error)))
+}

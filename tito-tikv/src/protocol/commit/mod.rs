@@ -1,0 +1,398 @@
+//! The commit of one transaction in two phases, to one of its three outcomes.
+//!
+//! What it rests on:
+//!
+//! 1. A transaction in two phases is committed by one thing only: a commit of its primary key that is carried out.
+//!    Nobody else sends one. As long as this machine has sent none, nothing is committed and nothing will be, whatever
+//!    became of its prewrites; they can only leave locks.
+//! 2. Once one was sent and not answered, it may be carried out at any time, if it finds the primary's lock; and a
+//!    prewrite that is under way yet can bring that lock back. So "not committed" needs a rollback of the primary that
+//!    keeps both out for good: `KvCheckTxnStatus` that finds no lock and rolls back nevertheless, which leaves a
+//!    protected record, or tells the commit timestamp. Neither a batch rollback nor the rollback of a lock is such a
+//!    proof: what they leave may be nothing, or be dropped by others.
+//! 3. As long as it may be committed, no other key is rolled back: that would tear it.
+//!
+//! `docs/outcomes.md` goes through every failure at every step.
+mod answers;
+mod heart_beat;
+#[cfg(test)]
+pub(crate) mod mutant;
+mod plan;
+mod requests;
+mod rollback;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tito_tikv_proto::kvrpcpb::LockInfo;
+
+use super::calls::Calls;
+use super::keys::{AT_ONCE, Batch, Queue};
+use super::{Backoff, CommitOutput, Event, Limit, Machine, Output, Pause, Reply};
+use crate::{Error, Outcome, Reason, Timestamp};
+
+pub(crate) use plan::Plan;
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Locks and values on all keys.
+    Prewrite,
+    /// The commit of the primary, and of what goes with it in one request.
+    Primary,
+    /// The commit of the other keys, after the primary's.
+    Secondaries,
+    /// The rollback of the primary for good, which tells what became of it.
+    Settle,
+    /// The rollback of the other keys.
+    Rollback,
+}
+
+/// What the machine waits for.
+#[derive(Clone, Debug)]
+enum Call<R> {
+    Locate { step: Step, keys: Vec<usize>, attempt: u32 },
+    Send(Batch<R, Step>),
+    Pause { step: Step, keys: Vec<usize>, attempt: u32 },
+    Resolve { keys: Vec<usize>, attempt: u32 },
+    Timestamp { attempt: u32 },
+    TimestampPause { attempt: u32 },
+    HeartBeatPause,
+    HeartBeatLocate,
+    HeartBeat,
+}
+
+/// Where the commit is.
+#[derive(Clone, Debug)]
+enum Phase {
+    Prewriting,
+    AskingTimestamp,
+    CommittingPrimary,
+    /// The primary is asked, as a commit of it may be under way.
+    Settling(Reason),
+    CommittingSecondaries,
+    /// Nothing can be committed; what was sent is waited for, so that it can't come after the rollback.
+    Draining(Reason),
+    RollingBack(Reason),
+    Finished,
+}
+
+/// What is known of a key.
+#[derive(Clone, Copy, Debug, Default)]
+struct KeyState {
+    /// Its prewrite has succeeded.
+    prewritten: bool,
+    /// A prewrite of it was not answered, and may be carried out yet.
+    may_be_prewritten: bool,
+}
+
+/// The machine of a commit. `R` is a region.
+#[derive(Clone, Debug)]
+pub(crate) struct Commit<R> {
+    plan: Plan,
+    keys: Vec<KeyState>,
+    phase: Phase,
+    calls: Calls<Call<R>>,
+    queue: Queue<R, Step>,
+    /// The keys that were prewritten in one request with the primary, that one included.
+    beside_primary: Vec<usize>,
+    commit_ts: u64,
+    /// Whether a commit of the primary may have been carried out, or may be yet.
+    may_be_committed: bool,
+    /// What failed last, for the source of an unknown outcome.
+    last_error: Option<Error>,
+    /// The lock that was in the way, if that was later.
+    last_lock: Option<LockInfo>,
+    heart_beats: u64,
+    is_decided: bool,
+    /// The fault that tests have planted.
+    #[cfg(test)]
+    pub(crate) mutant: Option<mutant::Mutant>,
+    out: Vec<CommitOutput<R>>,
+}
+
+impl<R: Clone> Commit<R> {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let keys = vec![KeyState::default(); plan.mutations.len()];
+        Commit {
+            plan,
+            keys,
+            phase: Phase::Prewriting,
+            calls: Calls::new(),
+            queue: Queue::new(),
+            beside_primary: Vec::new(),
+            commit_ts: 0,
+            may_be_committed: false,
+            last_error: None,
+            last_lock: None,
+            heart_beats: 0,
+            is_decided: false,
+            #[cfg(test)]
+            mutant: None,
+            out: Vec::new(),
+        }
+    }
+
+    /// Locates keys for a step, and then sends what the step sends for them.
+    fn ask(&mut self, step: Step, keys: Vec<usize>, attempt: u32) {
+        if keys.is_empty() {
+            return;
+        }
+        let located = keys.iter().map(|key| self.plan.key(*key).to_vec()).collect();
+        let call = self.calls.open(Call::Locate { step, keys, attempt });
+        self.out.push(Output::Locate { call, keys: located });
+    }
+
+    fn ask_after(&mut self, pause: Pause, step: Step, keys: Vec<usize>, attempt: u32) {
+        let pause = pause.at(attempt);
+        if pause == Pause::None {
+            return self.ask(step, keys, attempt);
+        }
+        let call = self.calls.open(Call::Pause { step, keys, attempt });
+        self.out.push(Output::Pause { call, pause });
+    }
+
+    fn ask_timestamp(&mut self, attempt: u32) {
+        self.phase = Phase::AskingTimestamp;
+        let call = self.calls.open(Call::Timestamp { attempt });
+        self.out.push(Output::Timestamp { call });
+    }
+
+    /// Sends batches as long as there is room.
+    fn pump(&mut self) {
+        while self.calls.count(|call| matches!(call, Call::Send(_))) < AT_ONCE {
+            let Some(batch) = self.queue.next() else { break };
+            if batch.step == Step::Prewrite && batch.keys.contains(&self.plan.primary) {
+                self.beside_primary.clone_from(&batch.keys);
+            }
+            let (region, request) = (batch.region.clone(), self.request(&batch));
+            let call = self.calls.open(Call::Send(batch));
+            self.out.push(Output::Send { call, region, request });
+        }
+    }
+
+    fn located(&mut self, step: Step, keys: Vec<usize>, attempt: u32, runs: Result<Vec<(R, usize)>, Error>) {
+        match runs {
+            Ok(runs) if step == Step::Primary => {
+                let (region, keys) = self.with_primary(&keys, runs);
+                self.queue.push(Batch { step, region, keys, attempt });
+            }
+            Ok(runs) => {
+                let plan = &self.plan;
+                self.queue.add(step, &keys, runs, attempt, |key| plan.bytes(key, step == Step::Prewrite));
+            }
+            #[cfg(test)]
+            Err(_) if self.drops_shards(&keys) => {
+                for key in keys {
+                    self.keys[key].prewritten = true;
+                }
+            }
+            // A look-up that fails is no answer: nothing goes on without these keys.
+            Err(error) => {
+                let pause = Pause::Backoff { kind: Backoff::Pd, attempt };
+                self.failed_once(error);
+                self.ask_after(pause, step, keys, attempt + 1);
+            }
+        }
+    }
+
+    /// The primary's region and those of the keys that it has. The others, whose region was split off, are committed
+    /// later.
+    fn with_primary(&self, keys: &[usize], runs: Vec<(R, usize)>) -> (R, Vec<usize>) {
+        let mut rest = keys;
+        for (region, count) in runs {
+            let (run, after) = rest.split_at(count);
+            rest = after;
+            if run.contains(&self.plan.primary) {
+                return (region, run.to_vec());
+            }
+        }
+        unreachable!("the primary was among the keys, and whoever locates keys locates them all")
+    }
+
+    fn failed_once(&mut self, error: Error) {
+        self.last_error = Some(error);
+        self.last_lock = None;
+    }
+
+    /// Whether anything of a step is under way or waiting.
+    fn is_open(&self, wanted: Step) -> bool {
+        self.calls.any(|call| match call {
+            Call::Locate { step, .. } | Call::Pause { step, .. } => *step == wanted,
+            Call::Send(batch) => batch.step == wanted,
+            _ => false,
+        })
+    }
+
+    /// Sends what can be sent, and goes to the next phase if all of this one is done.
+    fn go_on(&mut self) {
+        self.pump();
+        match &self.phase {
+            Phase::Prewriting if self.keys.iter().all(|key| key.prewritten) => self.ask_timestamp(0),
+            Phase::CommittingSecondaries if !self.is_open(Step::Secondaries) => self.finish(),
+            Phase::Draining(reason) if !self.is_open(Step::Prewrite) => {
+                let reason = reason.clone();
+                self.start_rollback(reason, true);
+                self.go_on();
+            }
+            Phase::RollingBack(reason) if !self.is_open(Step::Rollback) && !self.is_open(Step::Settle) => {
+                let reason = reason.clone();
+                self.decide(Outcome::NotCommitted(reason));
+                self.finish();
+            }
+            _ => {}
+        }
+    }
+
+    fn decide(&mut self, outcome: Outcome) {
+        if !std::mem::replace(&mut self.is_decided, true) {
+            self.out.push(Output::Decided(outcome));
+        }
+    }
+
+    fn finish(&mut self) {
+        self.phase = Phase::Finished;
+        self.forget_calls();
+        self.out.push(Output::Finished);
+    }
+
+    /// Waits for nothing any more.
+    fn forget_calls(&mut self) {
+        self.calls.retain(|_| false);
+        self.queue.clear();
+    }
+
+    /// The primary is committed, and with it the transaction; these keys are committed with it.
+    fn committed(&mut self, commit_ts: u64, with: &[usize]) {
+        self.commit_ts = commit_ts;
+        self.forget_calls();
+        self.decide(Outcome::Committed(Timestamp::from_raw(commit_ts)));
+        self.out.push(Output::Limit(Limit::Call));
+        self.phase = Phase::CommittingSecondaries;
+        let others = (0..self.keys.len()).filter(|key| self.plan.leaves_lock(*key) && !with.contains(key)).collect();
+        self.ask(Step::Secondaries, others, 0);
+    }
+
+    fn timestamp(&mut self, timestamp: Result<u64, Error>, attempt: u32) {
+        match timestamp {
+            Ok(commit_ts) => {
+                let start = Timestamp::from_raw(self.plan.start);
+                let age_millis = Timestamp::from_raw(commit_ts).millis_since(start);
+                if let Some(limit_millis) = self.plan.age_limit_millis.filter(|limit| age_millis > *limit) {
+                    return self.fail(Reason::TooOld { age_millis, limit_millis });
+                }
+                self.commit_ts = commit_ts;
+                self.phase = Phase::CommittingPrimary;
+                let keys: Vec<usize> =
+                    self.beside_primary.iter().copied().filter(|key| self.plan.leaves_lock(*key)).collect();
+                #[cfg(test)]
+                self.commit_others_too_early();
+                self.ask(Step::Primary, keys, 0);
+            }
+            Err(error) if error.can_retry_help() => {
+                self.failed_once(error);
+                let call = self.calls.open(Call::TimestampPause { attempt: attempt + 1 });
+                self.out.push(Output::Pause { call, pause: Pause::Backoff { kind: Backoff::Pd, attempt } });
+            }
+            Err(error) => self.fail(Reason::Failed(error)),
+        }
+    }
+
+    fn deadline(&mut self) {
+        match self.phase.clone() {
+            Phase::Prewriting | Phase::AskingTimestamp => {
+                let reason = self.overdue();
+                self.fail(reason);
+            }
+            Phase::CommittingPrimary => {
+                let reason = self.overdue();
+                // One that is under way is as one that is not answered.
+                self.may_be_committed |= self.calls.any(|call| matches!(call, Call::Send(_)));
+                self.stop_committing(reason);
+            }
+            Phase::Settling(_) => {
+                let source = self.late();
+                self.decide(Outcome::Unknown(source));
+                self.finish();
+            }
+            Phase::Draining(reason) | Phase::RollingBack(reason) if !self.is_decided => {
+                // The rest is done while nobody waits for it.
+                self.decide(Outcome::NotCommitted(reason));
+                self.out.push(Output::Limit(Limit::Call));
+            }
+            Phase::Draining(_) | Phase::RollingBack(_) | Phase::CommittingSecondaries => self.finish(),
+            Phase::Finished => {}
+        }
+    }
+
+    /// Why nothing is committed when the deadline has come.
+    fn overdue(&self) -> Reason {
+        match &self.last_lock {
+            Some(lock) => {
+                Reason::Locked { key: lock.key.clone().into(), holder: Timestamp::from_raw(lock.lock_version) }
+            }
+            None => Reason::Failed(self.late()),
+        }
+    }
+
+    fn late(&self) -> Error {
+        let last = self.last_error.clone().map(Arc::new);
+        Error::Deadline { call: "commit", millis: self.plan.deadline_millis, last }
+    }
+
+    fn answered(&mut self, batch: Batch<R, Step>, reply: Reply) {
+        match batch.step {
+            Step::Prewrite => self.prewrite_answered(batch, reply),
+            Step::Primary => self.primary_answered(batch, reply),
+            Step::Secondaries => self.secondaries_answered(batch, reply),
+            Step::Settle => self.settle_answered(batch, reply),
+            Step::Rollback => self.rollback_answered(batch, reply),
+        }
+    }
+}
+
+impl<R: Clone> Machine<R> for Commit<R> {
+    type Decision = Outcome;
+
+    fn start(&mut self) -> Vec<CommitOutput<R>> {
+        self.out.push(Output::Limit(Limit::Call));
+        self.ask(Step::Prewrite, (0..self.keys.len()).collect(), 0);
+        self.await_heart_beat();
+        std::mem::take(&mut self.out)
+    }
+
+    fn handle(&mut self, event: Event<R>) -> Vec<CommitOutput<R>> {
+        match event {
+            Event::Deadline => self.deadline(),
+            Event::Located { call, runs } => match self.calls.take(call) {
+                Some(Call::Locate { step, keys, attempt }) => self.located(step, keys, attempt, runs),
+                Some(Call::HeartBeatLocate) => self.beat(runs),
+                _ => {}
+            },
+            Event::Answered { call, reply } => match self.calls.take(call) {
+                Some(Call::Send(batch)) => self.answered(batch, reply),
+                Some(Call::HeartBeat) => self.await_heart_beat(),
+                _ => {}
+            },
+            Event::Timestamp { call, timestamp } => {
+                if let Some(Call::Timestamp { attempt }) = self.calls.take(call) {
+                    self.timestamp(timestamp, attempt);
+                }
+            }
+            Event::Paused { call } => match self.calls.take(call) {
+                Some(Call::Pause { step, keys, attempt }) => self.ask(step, keys, attempt),
+                Some(Call::TimestampPause { attempt }) => self.ask_timestamp(attempt),
+                Some(Call::HeartBeatPause) => self.heart_beat_is_due(),
+                _ => {}
+            },
+            Event::Resolved { call, left } => {
+                if let Some(Call::Resolve { keys, attempt }) = self.calls.take(call) {
+                    self.resolved(keys, attempt, left);
+                }
+            }
+        }
+        self.go_on();
+        std::mem::take(&mut self.out)
+    }
+}

@@ -1,0 +1,243 @@
+//! Every single fault at every single call of a transaction of three keys over one, two and three regions, and every
+//! pair of a fault and a foreign step. What was reported is checked against the store.
+use std::time::Duration;
+
+use tito_mock_tikv::{CallCounts, Fault, FaultRule, MockCluster, Rpc};
+use tito_tikv::{Builder, Error, Outcome, Timestamp};
+
+use crate::support::{client, cluster, quiet, settings};
+
+const KEYS: [&str; 3] = ["a", "b", "c"];
+const SPLITS: [&[&str]; 3] = [&[], &["b"], &["b", "c"]];
+
+fn faults() -> Vec<Fault> {
+    let others = [
+        Fault::DropRequest,
+        Fault::DropResponse,
+        Fault::Delay(Duration::from_millis(100)),
+        Fault::Delay(Duration::from_secs(5)),
+        Fault::Late,
+        Fault::Duplicate,
+        Fault::CloseConnection,
+        Fault::Hang,
+        Fault::NoLeader,
+        Fault::PdError,
+        Fault::ClockJump(60_000),
+    ];
+    Fault::REGION_ERRORS.into_iter().chain(others).collect()
+}
+
+/// What else happens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scene {
+    /// Nothing.
+    Alone,
+    /// Another transaction has written `c` since the start.
+    Conflict,
+    /// No commit of a primary is answered, whether it is done or not.
+    Unanswered { done: bool },
+    /// Another client meets the locks, past their time to live, after so many calls to stores.
+    Stranger { after: u64 },
+}
+
+/// Commits the three keys with one fault, and returns what was reported and how often each call was made.
+async fn run(
+    scene: Scene,
+    split: &[&str],
+    batches: bool,
+    fault: Option<(Rpc, u64, Fault)>,
+) -> (Outcome, CallCounts, bool) {
+    let cluster = cluster(MockCluster::builder().stores(3).split_at(split.iter().copied())).await;
+    let set = |builder: Builder| builder.batch_commands(batches).call_deadline(Duration::from_secs(8));
+    let other = client(&cluster).await;
+    let before = cluster.calls();
+    let strike = || {
+        if let Some((rpc, nth, fault)) = fault.clone() {
+            cluster.faults().add(FaultRule::on(rpc, fault).nth(nth));
+        }
+    };
+    if scene != Scene::Conflict {
+        strike();
+    }
+    let connected = set(settings(&cluster)).connect().await.unwrap();
+    let mut transaction = connected.begin().await.unwrap();
+    for key in KEYS {
+        transaction.put(key, "v");
+    }
+    match scene {
+        Scene::Conflict => {
+            let mut first = other.begin().await.unwrap();
+            first.put("c", "other");
+            first.commit().await.committed().unwrap();
+            strike();
+        }
+        Scene::Unanswered { done } => {
+            let fault = if done { Fault::DropResponse } else { Fault::DropRequest };
+            cluster.faults().add(FaultRule::on(Rpc::KvCommit, fault));
+        }
+        Scene::Alone | Scene::Stranger { .. } => {}
+    }
+    let meeting = async {
+        if let Scene::Stranger { after } = scene {
+            // Its time to live is over for PD then.
+            for _ in 0..2_000 {
+                if cluster.calls().since(&before).to_stores() >= after && !cluster.locks().is_empty() {
+                    cluster.jump_clock(60_000);
+                    let snapshot = other.snapshot(other.timestamp().await.unwrap());
+                    let _ = snapshot.batch_get(KEYS).await;
+                    return;
+                }
+                tokio::time::sleep(Duration::from_micros(100)).await;
+            }
+        }
+    };
+    let (outcome, ()) = tokio::join!(transaction.commit(), meeting);
+    let struck = fault.as_ref().is_none_or(|(_, _, fault)| cluster.faults().injected().of(fault) > 0);
+    // What hangs or comes late is done now.
+    cluster.faults().clear();
+    quiet().await;
+    let calls = cluster.calls().since(&before);
+
+    let fresh = client(&cluster).await;
+    // Whoever meets a lock that was left, as a refused rollback leaves it, takes it away.
+    let all = fresh.snapshot(fresh.timestamp().await.unwrap()).batch_get(KEYS).await.unwrap();
+    let written = all.iter().filter(|(_, value)| value == b"v").count();
+    let about = format!("{scene:?}, {split:?}, batches: {batches}, {fault:?}: {outcome:?}, found {all:?}");
+    match &outcome {
+        Outcome::Committed(at) => {
+            assert_eq!(written, 3, "committed, and not all there: {about}");
+            let then = fresh.snapshot(*at).batch_get(KEYS).await.unwrap();
+            assert_eq!(
+                then.iter().filter(|(_, value)| value == b"v").count(),
+                3,
+                "not there at its timestamp: {about}"
+            );
+            let just_before = fresh.snapshot(Timestamp::from_raw(at.raw() - 1)).batch_get(KEYS).await.unwrap();
+            assert!(just_before.iter().all(|(_, value)| value != b"v"), "there before its timestamp: {about}");
+        }
+        Outcome::NotCommitted(_) => assert_eq!(written, 0, "not committed, and there: {about}"),
+        Outcome::Unknown(_) => assert!(written == 0 || written == 3, "torn: {about}"),
+    }
+    quiet().await;
+    assert!(cluster.locks().is_empty(), "locks are left: {about}");
+    (outcome, calls, struck)
+}
+
+/// Goes through all faults at all calls that the scene makes without one.
+async fn go_through(scene: Scene, batches: bool, expect: impl Fn(&Rpc, &Fault, &Outcome) -> bool) -> usize {
+    let mut runs = 0;
+    for split in SPLITS {
+        let (_, made, _) = run(scene, split, batches, None).await;
+        for (rpc, count) in made.made() {
+            if rpc == Rpc::GetMembers || rpc == Rpc::KvBatchGet || rpc == Rpc::KvGet {
+                continue;
+            }
+            for nth in 1..=count.min(4) {
+                for fault in faults() {
+                    let region_error = Fault::REGION_ERRORS.contains(&fault);
+                    let of_stores = region_error || matches!(fault, Fault::Late | Fault::Duplicate);
+                    let of_pd = matches!(fault, Fault::NoLeader | Fault::PdError);
+                    if (of_stores && (rpc.is_pd() || rpc == Rpc::BatchCommands)) || (of_pd && !rpc.is_pd()) {
+                        continue;
+                    }
+                    let (outcome, _, struck) = run(scene, split, batches, Some((rpc, nth, fault.clone()))).await;
+                    runs += usize::from(struck);
+                    assert!(
+                        expect(&rpc, &fault, &outcome),
+                        "{scene:?}, {split:?}, batches: {batches}, {rpc:?} {nth} {fault:?}: {outcome:?}"
+                    );
+                }
+            }
+        }
+    }
+    runs
+}
+
+fn is_lasting(fault: &Fault) -> bool {
+    matches!(fault, Fault::RaftEntryTooLarge | Fault::FlashbackInProgress | Fault::FlashbackNotPrepared)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_fault_keeps_no_transaction_from_being_committed_unless_it_lasts() {
+    for batches in [false, true] {
+        let runs = go_through(Scene::Alone, batches, |_, fault, outcome| match outcome {
+            Outcome::Committed(_) => true,
+            Outcome::NotCommitted(_) => is_lasting(fault),
+            Outcome::Unknown(_) => false,
+        })
+        .await;
+        println!("{runs} runs");
+        assert!(runs > 300, "{runs}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_is_one_whatever_fails_besides() {
+    let runs = go_through(Scene::Conflict, false, |_, fault, outcome| match outcome {
+        Outcome::NotCommitted(tito_tikv::Reason::Conflict { .. }) => true,
+        Outcome::NotCommitted(_) => is_lasting(fault),
+        _ => false,
+    })
+    .await;
+    println!("{runs} runs");
+    assert!(runs > 300, "{runs}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_without_an_answer_is_settled_by_its_primary() {
+    for done in [false, true] {
+        let runs = go_through(Scene::Unanswered { done }, false, |rpc, fault, outcome| match outcome {
+            // Another fault of a commit may be one that does it.
+            Outcome::Committed(_) => done || *rpc == Rpc::KvCommit,
+            Outcome::NotCommitted(_) => !done || is_lasting(fault),
+            // The one answer that could tell is a refusal.
+            Outcome::Unknown(_) => is_lasting(fault),
+        })
+        .await;
+        println!("{runs} runs");
+        assert!(runs > 300, "{runs}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_and_a_stranger_who_resolves_the_locks_tear_nothing() {
+    for after in [1, 3, 5] {
+        let scene = Scene::Stranger { after };
+        let runs = go_through(scene, false, |_, _, outcome| !matches!(outcome, Outcome::Unknown(_))).await;
+        println!("{runs} runs");
+        assert!(runs > 300, "{runs}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_answers_is_unknown_and_whole_in_the_end() {
+    for split in SPLITS {
+        for done in [false, true] {
+            let cluster = cluster(MockCluster::builder().stores(3).split_at(split.iter().copied())).await;
+            let [client, reader] = [client(&cluster).await, client(&cluster).await];
+            let mut transaction = client.begin().await.unwrap();
+            for key in KEYS {
+                transaction.put(key, "v");
+            }
+            let fault = if done { Fault::DropResponse } else { Fault::DropRequest };
+            cluster.faults().add(FaultRule::on(Rpc::KvCommit, fault));
+            cluster.faults().add(FaultRule::on(Rpc::KvCheckTxnStatus, Fault::DropRequest));
+            let begun = tokio::time::Instant::now();
+            match transaction.commit().await {
+                Outcome::Unknown(Error::Deadline { last: Some(last), .. }) => {
+                    assert!(matches!(*last, Error::Unanswered { .. }), "{last:?}");
+                }
+                other => panic!("expected that nobody knows, found {other:?}"),
+            }
+            let took = begun.elapsed();
+            assert!(took < Duration::from_secs(21), "twice the deadline at most, found {took:?}");
+            cluster.faults().clear();
+            quiet().await;
+            let at = reader.timestamp().await.unwrap();
+            let found = reader.snapshot(at).batch_get(KEYS).await.unwrap();
+            assert_eq!(found.len(), if done { 3 } else { 0 }, "over {split:?}");
+            quiet().await;
+            assert!(cluster.locks().is_empty());
+        }
+    }
+}
