@@ -34,9 +34,9 @@ pub struct TitoEvent {
     /// When it may be tried again, in Unix seconds, where a strict subscription has put it off: it keeps its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<i64>,
-    /// How many attempts to handle it have failed so far: 0 when it is handed out first.
-    #[serde(default)]
-    pub attempt: u32,
+    /// How many attempts to handle it have failed so far. [`attempt`](TitoEvent::attempt) says which one is under way.
+    #[serde(rename = "attempt", default)]
+    pub failed_attempts: u32,
     /// The revision of the topic that its publisher went by, which tells the groups that it was published to.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u64,
@@ -114,6 +114,11 @@ impl TitoEvent {
     pub fn decode_known(key: &[u8], bytes: &[u8]) -> Result<Self> {
         let event: Self = row::decode(key, Self::EXPECTED, bytes)?;
         Ok(Self { key: key.to_vec(), ..event })
+    }
+
+    /// Which attempt to handle it this is, or the next one will be: 1 when it is handed out first.
+    pub fn attempt(&self) -> u32 {
+        self.failed_attempts.saturating_add(1)
     }
 
     /// What names this event, to cancel or reschedule it.

@@ -58,7 +58,7 @@ pub async fn write_event(tx: &Transaction, event: NewEvent) -> Result<EventRefer
         // Never before the start: together with the age limit that bounds how far behind a worker's cursor it can land.
         timestamp: event.timestamp.max(start.seconds()),
         not_before: None,
-        attempt: 0,
+        failed_attempts: 0,
         revision: topic.revision,
         headers: add_trace(database, event.headers),
         payload: event.payload,

@@ -108,7 +108,7 @@ async fn handed_out_after(
     let running = Running::start(builder.subscribe_with("job", strict, move |event: TitoEvent| {
         let tell = tell.clone();
         async move {
-            let fails = event.action == "fails" && event.attempt == 0;
+            let fails = event.action == "fails" && event.failed_attempts == 0;
             let _ = tell.send(event);
             if fails { Err(error("no")) } else { Ok(()) }
         }
@@ -116,7 +116,7 @@ async fn handed_out_after(
     let failing = publish_one(db, job("a").action("fails")).await;
     publish(db, [job("a").action("waits")]).await;
     assert_eq!(told.recv().await.unwrap().id, failing.id);
-    while places(db, "event:job:").await[&failing.id].1.attempt == 0 {
+    while places(db, "event:job:").await[&failing.id].1.failed_attempts == 0 {
         tokio::task::yield_now().await;
     }
     // Ends once the worker has read what waits.
@@ -126,7 +126,7 @@ async fn handed_out_after(
     let mut handed_out = Vec::new();
     for _ in 0..events {
         let event = told.recv().await.unwrap();
-        handed_out.push((event.action, event.attempt));
+        handed_out.push((event.action, event.failed_attempts));
     }
     running.stop().await;
     handed_out
@@ -194,7 +194,7 @@ pub async fn a_failed_event_is_found_by_its_reference_and_keeps_its_attempts(db:
     assert_eq!(harness.drain().await.unwrap().len(), 1);
     let moved = reschedule(&db, &event, begin + 3).await.unwrap();
     let handled = harness.advance(secs(3)).await.unwrap();
-    assert_eq!((handled.len(), handled[0].event.attempt), (1, 1));
+    assert_eq!((handled.len(), handled[0].event.failed_attempts), (1, 1));
     assert_eq!(harness.report().dead, 1, "it was the last attempt");
     assert!(!cancel(&db, &moved).await, "a dead letter stays");
 }

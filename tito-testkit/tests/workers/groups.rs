@@ -93,7 +93,7 @@ pub async fn a_group_from_history_gets_everything_that_is_kept_once(db: Database
     assert_eq!(stored(&db, "copied:").await.len(), 0, "the marks are gone");
     for (id, (_, event)) in &kept {
         let (place, copy) = &copies[id];
-        assert_eq!((&copy.entity, &copy.headers, copy.attempt), (&event.entity, &event.headers, 0));
+        assert_eq!((&copy.entity, &copy.headers, copy.failed_attempts), (&event.entity, &event.headers, 0));
         assert_eq!(place.partition, keys::partition_of(&event.entity, 16));
         assert!(copy.failures.is_empty());
     }

@@ -101,7 +101,7 @@ pub async fn what_is_replayed_is_handled_again_in_the_old_order_of_its_entity(db
     assert_eq!(ids(&handled[..3]), events.each_ref().map(|event| event.id));
     assert_eq!(handled.len(), 4, "and then what is new");
     let first = &handled[0].event;
-    assert_eq!((first.attempt, first.failures.len(), first.progress::<u32>().unwrap()), (0, 0, None));
+    assert_eq!((first.failed_attempts, first.failures.len(), first.progress::<u32>().unwrap()), (0, 0, None));
     assert_eq!(queue.history("job", 0..begin, 10, None).await.unwrap().len(), 4, "history stays");
 }
 

@@ -148,7 +148,8 @@ pub async fn an_event_put_off_in_its_place_counts_as_waiting(db: Database, clock
     publish(&db, [job("a")]).await;
     let (key, value) = stored(&db, "event:job:").await.remove(0);
     let again_at = seconds(&clock) + 10;
-    let waiting = TitoEvent { attempt: 1, not_before: Some(again_at), ..TitoEvent::decode(&key, &value).unwrap() };
+    let waiting =
+        TitoEvent { failed_attempts: 1, not_before: Some(again_at), ..TitoEvent::decode(&key, &value).unwrap() };
     put(&db, key, waiting.encode().unwrap()).await;
     assert_eq!(queue.stats("job").await.unwrap().total.retrying, 1);
     assert_eq!(queue.peek("job", 1, None).await.unwrap()[0].due, again_at);

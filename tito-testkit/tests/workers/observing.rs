@@ -97,7 +97,7 @@ pub async fn another_tracer_travels_with_events_instead(db: Database, clock: Tes
 /// Says of each event what its entity asks for.
 async fn as_asked(event: TitoEvent) -> Result<Outcome, TitoError> {
     match event.entity.as_str() {
-        "retried" if event.attempt == 0 => Err(error("not yet")),
+        "retried" if event.failed_attempts == 0 => Err(error("not yet")),
         "rescheduled" if event.timestamp < 9_000_000_000 => Ok(Outcome::RescheduleTo(9_000_000_000)),
         "dead" => Ok(Outcome::DeadLetter("hopeless".to_string())),
         "exhausted" => Err(error("still not")),

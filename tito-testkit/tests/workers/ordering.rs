@@ -49,6 +49,14 @@ pub async fn events_of_one_entity_are_handled_one_at_a_time_and_in_order(db: Dat
 
 pub async fn different_entities_are_handled_at_once_up_to_the_bound(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
+    assert_handled_at_once_up_to_the_bound(db, clock).await;
+}
+
+pub async fn handlers_of_all_partitions_share_the_bound(db: Database, clock: TestClock) {
+    assert_handled_at_once_up_to_the_bound(db, clock).await;
+}
+
+async fn assert_handled_at_once_up_to_the_bound(db: Database, clock: TestClock) {
     publish(&db, (0..50).map(job)).await;
     let (gate, running, most) = (Gate::new(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let handler = {

@@ -30,7 +30,11 @@ pub async fn the_next_attempt_reads_the_progress_of_the_last(db: Database, clock
     let mut seen = Vec::new();
     for _ in 0..3 {
         for handled in harness.advance(Duration::from_secs(60)).await.unwrap() {
-            seen.push((handled.event.attempt, handled.event.progress::<u32>().unwrap(), handled.outcome.is_ok()));
+            seen.push((
+                handled.event.failed_attempts,
+                handled.event.progress::<u32>().unwrap(),
+                handled.outcome.is_ok(),
+            ));
         }
     }
     assert_eq!(seen, [(0, None, false), (1, Some(3), false), (2, Some(6), true)]);
