@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,7 +15,7 @@ use crate::keys;
 use crate::row::{self, StoredRow, UnknownMembers};
 use crate::trace::TraceContext;
 
-use super::reference::EventReference;
+use super::reference::{self, EventReference};
 
 /// An event: that something happened to an entity, to be handled at or after a time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -119,6 +120,11 @@ impl TitoEvent {
     /// Which attempt to handle it this is, or the next one will be: 1 when it is handed out first.
     pub fn attempt(&self) -> u32 {
         self.failed_attempts.saturating_add(1)
+    }
+
+    /// When it falls due, as a time; a retry moves it, unless its subscription is strict.
+    pub fn due(&self) -> DateTime<Utc> {
+        reference::due(self.timestamp)
     }
 
     /// What names this event, to cancel or reschedule it.

@@ -205,7 +205,7 @@ pub async fn batch_handlers_get_events_together_and_choose_an_outcome_for_each(d
         let worker = batch_worker(&db, is_transactional, batches_of(10), &sizes, move |events| {
             let outcome = |event: &TitoEvent| match event.action.as_str() {
                 "retry" if event.failed_attempts == 0 => Outcome::RetryAfter(Duration::from_secs(5)),
-                "later" if event.timestamp < minute => Outcome::RescheduleTo(minute),
+                "later" if event.timestamp < minute => Outcome::RescheduleTo(at_second(minute)),
                 "dead" => Outcome::DeadLetter("no".to_string()),
                 _ => Outcome::Done,
             };
@@ -261,7 +261,7 @@ pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off(
                 _ if event.entity != "a" || event.action != "2" || event.not_before.is_some() => Ok(Outcome::Done),
                 PutOff::Fails => Err(error("no")),
                 PutOff::RetriesAfter => Ok(Outcome::RetryAfter(Duration::from_secs(10))),
-                PutOff::Reschedules => Ok(Outcome::RescheduleTo(in_ten)),
+                PutOff::Reschedules => Ok(Outcome::RescheduleTo(at_second(in_ten))),
             };
             let worker = match form {
                 "one" => {

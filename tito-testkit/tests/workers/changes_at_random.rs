@@ -137,7 +137,8 @@ pub async fn changes_at_random_come_to_what_a_model_of_them_says(db: Database, c
             }
             (5 | 6, Some(event)) => {
                 let (queue, reference) = (queue.clone(), event.clone());
-                let reschedule = |tx: Transaction| async move { queue.reschedule(&reference, at, &tx).await };
+                let reschedule =
+                    |tx: Transaction| async move { queue.reschedule(&reference, at_second(at), &tx).await };
                 let moved = db.transaction(reschedule).await.unwrap();
                 assert_eq!(moved, model.reschedule(&event, at), "step {step}");
             }
@@ -153,7 +154,8 @@ pub async fn changes_at_random_come_to_what_a_model_of_them_says(db: Database, c
             }
             (8, _) => {
                 let queue = queue.clone();
-                let change = |tx: Transaction| async move { queue.reschedule_unique("job", key, at, &tx).await };
+                let change =
+                    |tx: Transaction| async move { queue.reschedule_unique("job", key, at_second(at), &tx).await };
                 let moved = db.transaction(change).await.unwrap();
                 let expected = model.in_force(key).and_then(|event| model.reschedule(&event, at));
                 assert_eq!(moved, expected, "step {step}");

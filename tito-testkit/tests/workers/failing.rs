@@ -69,7 +69,7 @@ pub async fn an_event_put_off_is_handled_then_and_has_all_its_attempts(db: Datab
     publish(&db, [job("a")]).await;
     let at = (tito_core::clock::Clock::now_millis(&clock) / 1000) as i64 + 3600;
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", retry(1), move |event: TitoEvent| async move {
-        Ok::<_, TitoError>(if event.timestamp < at { Outcome::RescheduleTo(at) } else { Outcome::Done })
+        Ok::<_, TitoError>(if event.timestamp < at { Outcome::RescheduleTo(at_second(at)) } else { Outcome::Done })
     });
     assert_eq!(harness.drain().await.unwrap().len(), 1);
     assert_eq!(harness.advance(seconds(3599)).await.unwrap().len(), 0);

@@ -149,7 +149,7 @@ pub async fn events_that_move_while_they_are_copied_are_copied_once(db: Database
         Ok::<_, TitoError>(match event.entity.len() {
             3 => Outcome::RetryAfter(Duration::from_secs(5)),
             2 => Outcome::DeadLetter("no".to_string()),
-            _ => Outcome::RescheduleTo(event.timestamp + 9),
+            _ => Outcome::RescheduleTo(at_second(event.timestamp + 9)),
         })
     };
     Harness::new(&db, &clock).subscribe("job", handler).drain().await.unwrap();
@@ -179,7 +179,7 @@ pub async fn an_event_rescheduled_behind_the_copier_is_copied(db: Database, cloc
     turning(&clock, step.arrivals(1)).await;
     let tx = db.begin().await.unwrap();
     let soon = last.timestamp - 9_000;
-    assert!(queue.reschedule(&last, soon, &tx).await.unwrap().is_some());
+    assert!(queue.reschedule(&last, at_second(soon), &tx).await.unwrap().is_some());
     tx.commit().await.unwrap();
     step.open();
     turning(&clock, adding).await.unwrap().unwrap();

@@ -121,9 +121,9 @@ pub async fn invalid_topics_and_times_are_refused_by_name(db: Database, _: TestC
         let said = format!("a number of partitions of {partitions} can't be used: expected 1 to 9999 (key topic:job)");
         assert_eq!(error.to_string(), said);
     }
-    for at in [-1, i64::MIN, 10_000_000_000, i64::MAX] {
+    for at in [-1, -5_000_000_000, 10_000_000_000, 8_000_000_000_000] {
         let tx = db.begin().await.unwrap();
-        let error = queue.publish(job("a").at(at), &tx).await.unwrap_err();
+        let error = queue.publish(job("a").at(at_second(at)), &tx).await.unwrap_err();
         assert!(matches!(error, TitoError::InvalidTimestamp { seconds, .. } if seconds == at), "{error}");
     }
     let tx = db.begin().await.unwrap();

@@ -69,7 +69,9 @@ pub async fn a_handler_whose_attempt_is_over_records_nothing(db: Database, clock
     let (key, value) = stored(&db, "event:").await.remove(0);
     let handed_out = TitoEvent::decode(&key, &value).unwrap();
     // Where the order is strict the event stays under its key, whatever becomes of its attempts.
-    for outcome in [Outcome::RetryAfter(Duration::from_secs(10)), Outcome::RescheduleTo(seconds(&clock) + 1_000)] {
+    for outcome in
+        [Outcome::RetryAfter(Duration::from_secs(10)), Outcome::RescheduleTo(at_second(seconds(&clock) + 1_000))]
+    {
         let strict = Subscription::default().order(Order::Strict);
         let mut harness = Harness::new(&db, &clock).subscribe_with("job", strict, move |_: TitoEvent| {
             let outcome = outcome.clone();

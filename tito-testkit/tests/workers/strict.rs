@@ -135,7 +135,7 @@ pub async fn putting_off_keeps_the_order_too(db: Database, clock: TestClock) {
         strict(),
         move |event: TitoEvent, tx: Transaction| async move {
             if event.action == "1" && event.not_before.is_none() {
-                return Ok(Outcome::RescheduleTo(first_second + 60));
+                return Ok(Outcome::RescheduleTo(at_second(first_second + 60)));
             }
             note(&tx, &event).await?;
             Ok::<_, TitoError>(Outcome::Done)

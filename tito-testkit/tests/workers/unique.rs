@@ -176,7 +176,7 @@ pub async fn what_is_no_unique_event_is_an_error_that_names_its_key(db: Database
             publish_unique(&db, job("a"), Unique::key("k")).await.unwrap_err(),
             publish_unique(&db, job("a"), Unique::key("k").replace()).await.unwrap_err(),
             queue.cancel_unique("job", "k", &tx).await.unwrap_err(),
-            queue.reschedule_unique("job", "k", 1, &tx).await.unwrap_err(),
+            queue.reschedule_unique("job", "k", at_second(1), &tx).await.unwrap_err(),
         ];
         tx.rollback().await;
         for error in errors {

@@ -121,8 +121,8 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
             let next_second = rules.now.seconds().saturating_add(1).saturating_sub(delay).max(0);
             rules.put_off(Fate::Rescheduled, event, stored, next_second)
         }
-        Ended::Returned(Outcome::RescheduleTo(seconds)) => {
-            let second = seconds.saturating_sub(delay).max(due_after(Duration::ZERO));
+        Ended::Returned(Outcome::RescheduleTo(time)) => {
+            let second = time.timestamp().saturating_sub(delay).max(due_after(Duration::ZERO));
             rules.put_off(Fate::Rescheduled, event, stored, second)
         }
         Ended::Returned(Outcome::RetryAfter(wait)) => {
@@ -198,6 +198,7 @@ mod tests {
 
     use super::*;
     use crate::policy::{Order, RetryPolicy};
+    use crate::time::time_of;
 
     const NOW: i64 = 10_000;
 
@@ -208,7 +209,7 @@ mod tests {
         prop_oneof![
             Just(Ended::Returned(Outcome::Done)),
             wait,
-            at.prop_map(|second| Ended::Returned(Outcome::RescheduleTo(second))),
+            at.prop_map(|second| Ended::Returned(Outcome::RescheduleTo(time_of(second)))),
             "[a\u{1}]{0,600}".prop_map(|reason| Ended::from(Outcome::DeadLetter(reason))),
             "[a\u{1}]{0,600}".prop_map(Ended::failed),
             Just(Ended::EngineFailed),
