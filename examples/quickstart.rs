@@ -152,7 +152,7 @@ impl App {
         let user = self.db.transaction(|tx| async move { users.get(id, &tx).await }).await?;
         let Some(User { name, email, .. }) = user else { return Ok(()) };
         tokio::time::sleep(Duration::from_millis(100)).await; // as talking to a mail server would take
-        let attempt = event.attempt + 1;
+        let attempt = event.attempt();
         let failed = if !email.contains('@') {
             Some("the address has no @")
         } else if name == "Grace" && attempt < 3 {

@@ -114,6 +114,13 @@ pub enum TitoError {
         table: String,
     },
 
+    /// A database was opened outside of a Tokio runtime.
+    #[error(
+        "there is no Tokio runtime: call it within one, such as a `main` with `#[tokio::main]`, a test with \
+         `#[tokio::test]`, or `tokio::runtime::Runtime::block_on`"
+    )]
+    NoRuntime,
+
     /// A payload in a version that this program does not know yet: an event of a later release of the program.
     #[error("the event of topic {topic:?} has version {version}, this program knows versions up to {known}")]
     LaterVersion {
@@ -392,6 +399,11 @@ impl TitoError {
     /// ```
     pub fn application(error: impl Into<BoxError>) -> Self {
         Self::Application(error.into())
+    }
+
+    /// [`NoRuntime`](TitoError::NoRuntime), unless the caller is within a Tokio runtime.
+    pub(crate) fn without_runtime() -> Result<()> {
+        tokio::runtime::Handle::try_current().map(drop).map_err(|_| Self::NoRuntime)
     }
 
     /// Whether the same call in a new transaction can succeed: true after a conflict, or where the storage was not

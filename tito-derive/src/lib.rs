@@ -33,6 +33,7 @@ use crate::errors::Errors;
 /// use chrono::{DateTime, Utc};
 /// use serde::{Deserialize, Serialize};
 /// use tito_core::model::TitoSchema;
+/// use tito_core::model::Index;
 /// use tito_core::prelude::*;
 ///
 /// #[derive(Clone, Serialize, Deserialize)]

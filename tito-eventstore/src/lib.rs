@@ -32,6 +32,7 @@ pub mod event;
 mod manager;
 mod model;
 mod pattern;
+pub mod prelude;
 mod projection;
 mod read;
 mod retention;

@@ -16,6 +16,7 @@ use crate::TestClock;
 /// use std::time::Duration;
 /// use tito_core::prelude::*;
 /// use tito_testkit::{EngineSettings, Harness, TestClock};
+/// use tito_worker::Outcome;
 /// use tito_worker::prelude::*;
 ///
 /// # #[tokio::main(flavor = "current_thread")]

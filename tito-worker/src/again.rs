@@ -39,7 +39,7 @@ impl Again {
     pub(crate) fn applied_to(self, mut event: TitoEvent) -> TitoEvent {
         let published_by = started_at(event.id).seconds();
         // A failed event that has kept its place says when it may be tried again. Any other was moved by its retry.
-        let is_moved = event.attempt > 0 && event.not_before.is_none();
+        let is_moved = event.failed_attempts > 0 && event.not_before.is_none();
         event.timestamp = match self {
             Self::PutOffInPlace { .. } => event.timestamp,
             Self::PutOff { to } => to,
@@ -52,7 +52,7 @@ impl Again {
             _ => None,
         };
         if matches!(self, Self::Redriven { .. } | Self::Replayed { .. } | Self::Copied) {
-            event.attempt = 0;
+            event.failed_attempts = 0;
         }
         if matches!(self, Self::Replayed { .. } | Self::Copied) {
             event.failures.clear();
@@ -105,7 +105,7 @@ mod tests {
             let kept = |again: Again| {
                 let now = again.applied_to(stored.clone());
                 assert_eq!((now.id, &now.entity, &now.unknown), (stored.id, &stored.entity, &stored.unknown));
-                (now.timestamp, now.attempt, now.not_before, now.failures.len(), now.progress.is_some())
+                (now.timestamp, now.failed_attempts, now.not_before, now.failures.len(), now.progress.is_some())
             };
             let copied = if attempt > 0 && not_before.is_none() { second - moved_by } else { second };
             prop_assert_eq!(kept(Again::PutOff { to: at }), (at, attempt, None, 1, true));

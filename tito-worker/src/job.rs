@@ -13,6 +13,7 @@ use crate::handler::{Rejection, Untyped};
 use crate::outcome::Outcome;
 use crate::policy::Subscription;
 use crate::publish::Publish;
+use crate::time::time_of;
 
 /// The header that says which version of its topic's payload an event has; an event without it has version 1.
 pub(crate) const VERSION_HEADER: &str = "tito-version";
@@ -135,7 +136,7 @@ fn version_of(event: &TitoEvent) -> Result<u32> {
 pub(crate) async fn put_off(database: &Database, error: &TitoError) -> Rejection {
     tracing::warn!(%error, "put off by a minute");
     match database.timestamp().await {
-        Ok(now) => Rejection::Outcome(Outcome::RescheduleTo(now.seconds().saturating_add(PUT_OFF_SECONDS))),
+        Ok(now) => Rejection::Outcome(Outcome::RescheduleTo(time_of(now.seconds().saturating_add(PUT_OFF_SECONDS)))),
         Err(error) => error.into(),
     }
 }

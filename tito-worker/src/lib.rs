@@ -55,6 +55,7 @@ mod publish;
 mod queue;
 mod run_worker;
 mod schedule;
+mod time;
 mod topics;
 mod unique;
 mod worker;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 /// What a handler says of an event that it did not fail on. An error says: try again by the retry policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -12,8 +14,8 @@ pub enum Outcome {
     /// The event has failed for now and is tried again after this time instead of the policy's backoff, rounded up to
     /// whole seconds. It counts as an attempt: after the last one the event goes to the dead letters.
     RetryAfter(Duration),
-    /// The event is handed out again at this time, in Unix seconds; at once if that is past. Not an attempt.
-    RescheduleTo(i64),
+    /// The event is handed out again at this time, cut to whole seconds; at once if that is past. Not an attempt.
+    RescheduleTo(DateTime<Utc>),
     /// The event goes to the dead letters at once, for this reason.
     DeadLetter(String),
 }

@@ -48,7 +48,7 @@ impl TitoQueue {
                 let Some(stored) = tx.get(key).await? else { return Ok(false) };
                 let stored = TitoEvent::decode(key, &stored)?;
                 // Where the order is strict an event that is put off keeps its key.
-                if (stored.attempt, stored.not_before) != (event.attempt, event.not_before) {
+                if (stored.failed_attempts, stored.not_before) != (event.failed_attempts, event.not_before) {
                     return Ok(false);
                 }
                 let stored = TitoEvent { progress: Some(progress), ..stored };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tito_core::TitoError;
@@ -82,9 +83,9 @@ impl Publish {
         self
     }
 
-    /// Due at a time, in Unix seconds from 0 to 9,999,999,999; at once if that is past.
-    pub fn at(mut self, seconds: i64) -> Self {
-        self.due = Due::At(seconds);
+    /// Due at a time, from 1970 to 2286 and cut to whole seconds; at once if that is past.
+    pub fn at(mut self, time: DateTime<Utc>) -> Self {
+        self.due = Due::At(time.timestamp());
         self
     }
 }

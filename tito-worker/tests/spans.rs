@@ -43,7 +43,7 @@ async fn runs_have_spans(db: Database) {
     let two_attempts = RetryPolicy::default().attempts(2).first_delay(Duration::ZERO);
     let worker = Worker::builder(TitoQueue::new(db))
         .subscribe_with("job", Subscription::default().retry(two_attempts), |event: TitoEvent| async move {
-            if event.attempt == 0 { Err(TitoError::application("not yet")) } else { Ok(()) }
+            if event.failed_attempts == 0 { Err(TitoError::application("not yet")) } else { Ok(()) }
         })
         .build();
     worker.drain().await.unwrap();

@@ -59,7 +59,7 @@ impl Load {
                 action: "insert".to_string(),
                 timestamp: start.seconds(),
                 not_before: None,
-                attempt: 0,
+                failed_attempts: 0,
                 revision: 0,
                 headers: BTreeMap::new(),
                 payload: None,

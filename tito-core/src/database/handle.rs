@@ -117,6 +117,7 @@ impl Database {
     /// `From<TitoError>`. The closure has to say which.
     ///
     /// ```
+    /// # use tito_core::TxOptions;
     /// # use tito_core::prelude::*;
     /// #[derive(Debug)]
     /// enum TransferError {

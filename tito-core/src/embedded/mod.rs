@@ -171,6 +171,7 @@ impl EmbeddedBackend {
         directory: Option<PathBuf>,
         open: impl FnOnce(OnMerged) -> Result<Storage> + Send + 'static,
     ) -> Result<Self> {
+        TitoError::without_runtime()?;
         blocking("open", move || {
             let (requests, waiting) = mpsc::channel(committer::QUEUE);
             let handle = mpsc::Sender::downgrade(&requests);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,7 +15,7 @@ use crate::keys;
 use crate::row::{self, StoredRow, UnknownMembers};
 use crate::trace::TraceContext;
 
-use super::reference::EventReference;
+use super::reference::{self, EventReference};
 
 /// An event: that something happened to an entity, to be handled at or after a time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,9 +35,9 @@ pub struct TitoEvent {
     /// When it may be tried again, in Unix seconds, where a strict subscription has put it off: it keeps its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<i64>,
-    /// How many attempts to handle it have failed so far: 0 when it is handed out first.
-    #[serde(default)]
-    pub attempt: u32,
+    /// How many attempts to handle it have failed so far. [`attempt`](TitoEvent::attempt) says which one is under way.
+    #[serde(rename = "attempt", default)]
+    pub failed_attempts: u32,
     /// The revision of the topic that its publisher went by, which tells the groups that it was published to.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u64,
@@ -114,6 +115,16 @@ impl TitoEvent {
     pub fn decode_known(key: &[u8], bytes: &[u8]) -> Result<Self> {
         let event: Self = row::decode(key, Self::EXPECTED, bytes)?;
         Ok(Self { key: key.to_vec(), ..event })
+    }
+
+    /// Which attempt to handle it this is, or the next one will be: 1 when it is handed out first.
+    pub fn attempt(&self) -> u32 {
+        self.failed_attempts.saturating_add(1)
+    }
+
+    /// When it falls due, as a time; a retry moves it, unless its subscription is strict.
+    pub fn due(&self) -> DateTime<Utc> {
+        reference::due(self.timestamp)
     }
 
     /// What names this event, to cancel or reschedule it.

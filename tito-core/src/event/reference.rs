@@ -1,5 +1,6 @@
 //! Where an event is found again.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -15,4 +16,17 @@ pub struct EventReference {
     pub timestamp: i64,
     /// Its id.
     pub id: Uuid,
+}
+
+impl EventReference {
+    /// When it fell due as it was published, as a time.
+    pub fn due(&self) -> DateTime<Utc> {
+        due(self.timestamp)
+    }
+}
+
+/// The time of a second, or the first or last that there is.
+pub(super) fn due(seconds: i64) -> DateTime<Utc> {
+    let bound = if seconds < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
+    DateTime::from_timestamp(seconds, 0).unwrap_or(bound)
 }

@@ -65,7 +65,7 @@ async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReferenc
         // Never before the start: together with the age limit that bounds how far behind a worker's cursor it can land.
         timestamp: event.timestamp.max(start.seconds()),
         not_before: None,
-        attempt: 0,
+        failed_attempts: 0,
         revision: topic.revision,
         headers: add_trace(database, event.headers),
         payload: event.payload,

@@ -44,6 +44,7 @@ pub struct Page<M> {
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
+/// # use tito_core::model::Index;
 /// # use tito_core::prelude::*;
 /// # #[derive(Default, Clone, Serialize, Deserialize)]
 /// # struct User { id: String, org: String, age: u32 }

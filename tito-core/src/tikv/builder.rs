@@ -193,6 +193,7 @@ impl TiKVBuilder {
     /// # Errors
     /// See [`TiKVBackend::connect`].
     pub async fn connect(self) -> Result<Database> {
+        TitoError::without_runtime()?;
         self.check().map_err(|source| TitoError::Storage { operation: "connect", source: source.into() })?;
         TiKVBackend::start(self).await
     }

@@ -1,5 +1,6 @@
 //! The embedded engine beyond the contract that all engines share.
 
+use futures::FutureExt;
 use tito_core::TitoError;
 use tito_core::prelude::*;
 
@@ -12,6 +13,19 @@ async fn a_second_engine_on_a_directory_is_refused_by_name() {
     assert!(error.to_string().contains(directory.path().to_str().unwrap()));
     first.close().await;
     EmbeddedBackend::open(directory.path()).await.unwrap();
+}
+
+#[test]
+fn a_program_without_a_runtime_is_told_so() {
+    let directory = tempfile::tempdir().unwrap();
+    for error in [
+        EmbeddedBackend::in_memory().now_or_never().unwrap().unwrap_err(),
+        EmbeddedBackend::open(directory.path()).now_or_never().unwrap().unwrap_err(),
+        Database::open("memory:").now_or_never().unwrap().unwrap_err(),
+    ] {
+        assert!(matches!(error, TitoError::NoRuntime), "{error:?}");
+        assert!(error.to_string().contains("#[tokio::main]"), "{error}");
+    }
 }
 
 /// The lock is redb's own, so that other software that opens the file with it is kept out as well, and keeps us out.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::DateTime;
 use tito_core::event::TitoEvent;
 use tito_core::{TitoError, Transaction, TxOptions};
 use tito_worker::{Order, Outcome, RetryPolicy, Subscription, WorkerBuilder};
@@ -106,18 +107,20 @@ impl<P: Projector> Projection<P> {
             async move {
                 let again = match folding.run(Some(TURN)).await {
                     Ok(true) => None,
-                    Ok(false) => Some(0),
+                    Ok(false) => Some(DateTime::UNIX_EPOCH),
                     // The projector is not at fault, so it need not wait longer each time.
                     Err(EventStoreError::Engine(error)) if is_of_the_engine(&error) => {
                         tracing::warn!(projection = folding.name, %error, "the engine failed, trying again");
-                        Some(folding.store.database().clock().now_millis() / 1000 + 1)
+                        let next_second = folding.store.database().clock().now_millis() / 1000 + 1;
+                        let next_second = i64::try_from(next_second).unwrap_or(i64::MAX);
+                        DateTime::from_timestamp(next_second, 0)
                     }
                     Err(error) => return Err(error),
                 };
                 // One is enough to go on by.
                 let mut outcomes = vec![Outcome::Done; wake_ups.len()];
-                if let (Some(last), Some(seconds)) = (outcomes.last_mut(), again) {
-                    *last = Outcome::RescheduleTo(i64::try_from(seconds).unwrap_or(i64::MAX));
+                if let (Some(last), Some(time)) = (outcomes.last_mut(), again) {
+                    *last = Outcome::RescheduleTo(time);
                 }
                 Ok::<_, EventStoreError>(outcomes)
             }

@@ -1,5 +1,6 @@
 //! Rescheduling.
 
+use chrono::{DateTime, Utc};
 use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::{Result, TitoError, Transaction, keys};
 
@@ -22,9 +23,10 @@ impl TitoQueue {
     pub async fn reschedule(
         &self,
         event: &EventReference,
-        seconds: i64,
+        time: DateTime<Utc>,
         tx: &Transaction,
     ) -> Result<Option<EventReference>> {
+        let seconds = time.timestamp();
         if !(0..=keys::MAX_EVENT_SECONDS).contains(&seconds) {
             return Err(TitoError::InvalidTimestamp { event: event.event_type.clone(), seconds });
         }
@@ -63,12 +65,12 @@ impl TitoQueue {
         &self,
         event_type: &str,
         unique_key: &str,
-        seconds: i64,
+        time: DateTime<Utc>,
         tx: &Transaction,
     ) -> Result<Option<EventReference>> {
         let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(None) };
         let call = tx.nested();
-        let Some(event) = self.reschedule(row.event(), seconds, &call).await? else { return Ok(None) };
+        let Some(event) = self.reschedule(row.event(), time, &call).await? else { return Ok(None) };
         row.moved_to(event.clone()).write(&call, event_type, unique_key).await?;
         call.merge()?;
         Ok(Some(event))

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::PageSize;
 use tito_core::event::{TitoEvent, check_queue_name};
@@ -10,6 +11,7 @@ use tito_core::{KeyText, Result, keys};
 use super::walk::DoneWalk;
 use crate::inspect::{read_event, serialize_bytes, serialize_key};
 use crate::queue::TitoQueue;
+use crate::time::time_of;
 
 /// An event that was done.
 #[derive(Clone, Debug, Serialize)]
@@ -17,8 +19,9 @@ pub struct DoneEvent {
     /// Where it is stored; pass it to [`TitoQueue::history`] to go on after it.
     #[serde(serialize_with = "serialize_key")]
     pub key: KeyText,
-    /// When it was done, in Unix seconds.
-    pub done_at: i64,
+    /// When it was done, to the second. Written as Unix seconds by serde.
+    #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
+    pub done_at: DateTime<Utc>,
     /// The event, as it was when it was done; `None` if the stored bytes are no event.
     pub event: Option<TitoEvent>,
     /// The stored bytes, where they are no event.
@@ -27,7 +30,7 @@ pub struct DoneEvent {
 }
 
 impl TitoQueue {
-    /// Up to `limit` events of a queue that were done from one second on and before another, by partition and then
+    /// Up to `limit` events of a queue that were done from the second of one time on and before that of another, by partition and then
     /// oldest first, after the one with the key `after`. The queue is a topic's own, `{type}`, or a group's,
     /// `{type}@{group}`.
     ///
@@ -38,11 +41,12 @@ impl TitoQueue {
     pub async fn history(
         &self,
         queue: &str,
-        seconds: Range<i64>,
+        times: Range<DateTime<Utc>>,
         limit: usize,
         after: Option<&KeyText>,
     ) -> Result<Vec<DoneEvent>> {
         check_queue_name(queue)?;
+        let seconds = times.start.timestamp()..times.end.timestamp();
         let walk = DoneWalk::new(queue, after.map(KeyText::as_bytes));
         let found = self
             .engine
@@ -65,7 +69,7 @@ impl TitoQueue {
 fn done_event(key: Vec<u8>, bytes: Vec<u8>) -> DoneEvent {
     let event = read_event(&key, &bytes);
     DoneEvent {
-        done_at: keys::parse_event_second(&key).unwrap_or(0),
+        done_at: time_of(keys::parse_event_second(&key).unwrap_or(0)),
         bytes: event.is_none().then_some(bytes),
         event,
         key: KeyText::from(key),

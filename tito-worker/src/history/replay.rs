@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
@@ -29,7 +30,8 @@ pub struct Replayed {
 }
 
 impl TitoQueue {
-    /// Makes everything that was done in the queue `from`, from one second on and before another, due in the queue
+    /// Makes everything that was done in the queue `from`, from the second of one time on and before that of
+    /// another, due in the queue
     /// `into` of the same topic, a topic's own, `{type}`, or a group's, `{type}@{group}`. The history stays.
     ///
     /// The events keep their ids and come in at their old places, so that those of one entity are handled in their old
@@ -43,8 +45,8 @@ impl TitoQueue {
     /// # Errors
     /// [`TitoError::InvalidName`] for queues of different topics and for a group that is not registered, and those of the
     /// engine; what was replayed by then stays replayed.
-    pub async fn replay(&self, from: &str, seconds: Range<i64>, into: &str) -> Result<Replayed> {
-        let mut replay = self.replaying(from, seconds, into).await?;
+    pub async fn replay(&self, from: &str, times: Range<DateTime<Utc>>, into: &str) -> Result<Replayed> {
+        let mut replay = self.replaying(from, times, into).await?;
         while replay.step().await? {}
         Ok(replay.so_far())
     }
@@ -53,7 +55,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`replay`](TitoQueue::replay).
-    pub async fn replaying(&self, from: &str, seconds: Range<i64>, into: &str) -> Result<Replay> {
+    pub async fn replaying(&self, from: &str, times: Range<DateTime<Utc>>, into: &str) -> Result<Replay> {
         check_queue_name(from)?;
         check_queue_name(into)?;
         let invalid = |reason| TitoError::InvalidName { what: "queue to replay into", name: into.to_string(), reason };
@@ -72,7 +74,7 @@ impl TitoQueue {
             into: into.into(),
             // What is replayed may be done again while this runs, and must not come round for ever. Within the present
             // second it is done under the key that was passed already.
-            seconds: seconds.start..seconds.end.min(now + 1),
+            seconds: times.start.timestamp()..times.end.timestamp().min(now + 1),
             walk: Some(DoneWalk::new(from, None)),
             taken: None,
             replayed: Replayed::default(),

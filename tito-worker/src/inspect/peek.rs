@@ -1,5 +1,6 @@
 //! The events that have not been done.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::event::{TitoEvent, check_queue_name};
 use tito_core::{KeyText, Result, Transaction, keys};
@@ -7,6 +8,7 @@ use tito_core::{KeyText, Result, Transaction, keys};
 use super::shown::{serialize_bytes, serialize_key};
 use super::state::{PendingState, read_event};
 use crate::queue::TitoQueue;
+use crate::time::time_of;
 
 /// An event that has not been done.
 #[derive(Clone, Debug, Serialize)]
@@ -16,8 +18,9 @@ pub struct PendingEvent {
     pub key: KeyText,
     /// What it waits for.
     pub state: PendingState,
-    /// When it is handed out at the earliest, in Unix seconds.
-    pub due: i64,
+    /// When it is handed out at the earliest, to the second. Written as Unix seconds by serde.
+    #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
+    pub due: DateTime<Utc>,
     /// The event; `None` if the stored bytes are none.
     pub event: Option<TitoEvent>,
     /// The stored bytes, where they are no event.
@@ -45,5 +48,5 @@ fn pending(key: Vec<u8>, bytes: Vec<u8>, now: i64) -> PendingEvent {
     let event = read_event(&key, &bytes);
     let (state, due) = PendingState::of(&key, event.as_ref(), now);
     let bytes = event.is_none().then_some(bytes);
-    PendingEvent { key: KeyText::from(key), state, due, event, bytes }
+    PendingEvent { key: KeyText::from(key), state, due: time_of(due), event, bytes }
 }

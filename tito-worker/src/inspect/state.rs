@@ -30,7 +30,7 @@ impl PendingState {
         let second = keys::parse_event_second(key).unwrap_or(0);
         let Some(event) = event else { return (Self::Malformed, second) };
         let due = second.max(event.not_before.unwrap_or(second));
-        let state = match event.attempt {
+        let state = match event.failed_attempts {
             _ if due <= now => Self::Due,
             0 => Self::Scheduled,
             _ => Self::Retrying,

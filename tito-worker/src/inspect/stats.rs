@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::Walk;
 use tito_core::event::{Topic, check_queue_name, topic_of};
@@ -12,6 +13,7 @@ use super::state::{PendingState, read_event};
 use crate::membership::in_flight;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
+use crate::time::time_of;
 
 /// How many events of a kind [`TitoQueue::stats`] counts in each partition.
 const COUNTED: u64 = 10_000;
@@ -21,8 +23,9 @@ const COUNTED: u64 = 10_000;
 pub struct QueueStats {
     /// The queue's name.
     pub queue: String,
-    /// When it was counted, in Unix seconds.
-    pub counted_at: i64,
+    /// When it was counted, to the second. Written as Unix seconds by serde.
+    #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
+    pub counted_at: DateTime<Utc>,
     /// Whether its workers hand out nothing.
     pub is_paused: bool,
     /// How many events were in the hands of the queue's fleet, as its live members said with their last heartbeats. A
@@ -135,7 +138,7 @@ impl TitoQueue {
         let partitions = partitions.into_iter().map(|(partition, counts)| PartitionStats { partition, counts });
         let is_paused = topic.is_paused(queue);
         let (queue, partitions) = (queue.to_string(), partitions.collect());
-        Ok(QueueStats { queue, counted_at, is_paused, in_flight, total, partitions })
+        Ok(QueueStats { queue, counted_at: time_of(counted_at), is_paused, in_flight, total, partitions })
     }
 
     async fn count(&self, queue: &str, kind: Kind, limit: u64, partitions: &mut BTreeMap<u16, Counts>) -> Result<()> {

@@ -107,7 +107,7 @@ impl Watch {
             tracing::error!(error, "a subscriber of spans panicked; the worker goes on");
         }
         let Some(event) = &self.event else { return };
-        let attempt = event.attempt.saturating_add(1);
+        let attempt = event.attempt();
         let handled = Handled { event, fate, attempt, duration: self.duration, error };
         self.observers.tell(|observer| observer.handled(&handled));
     }

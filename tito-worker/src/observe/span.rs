@@ -19,7 +19,7 @@ pub(super) fn handle_span(
         partition,
         event = %event.id,
         entity = event.entity,
-        attempt = event.attempt.saturating_add(1),
+        attempt = event.attempt(),
         trace_id = trace.map(TraceContext::trace_id_text),
         outcome = tracing::field::Empty,
     );

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use tito_core::event::DEFAULT_PARTITIONS;
+use tokio::sync::Semaphore;
 
 use super::exhausted::Exhausted;
 use super::order::Order;
 use super::rate::RateLimit;
 use super::retry::RetryPolicy;
 
-/// How one queue is consumed. The defaults suit most: order relaxed, 10 attempts of at most 60 s, 32 handlers at once in
-/// each partition.
+/// How one queue is consumed. The defaults suit most: order relaxed, 10 attempts of at most 60 s, 16 handlers at once.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,7 +41,7 @@ impl Default for Subscription {
             exhausted: Exhausted::default(),
             order: Order::default(),
             timeout: Duration::from_secs(60),
-            concurrency: 32,
+            concurrency: 16,
             batch: 1,
             rate_limit: None,
             delay: Duration::ZERO,
@@ -76,9 +76,10 @@ impl Subscription {
         self
     }
 
-    /// How many handlers run at once in each partition, at least 1. Default 32.
+    /// How many handlers run at once in this worker, at least 1, in all of its partitions together: as many connections as
+    /// a handler's mail server or pool has to have for it. A batch counts as one. Default 16.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
-        self.concurrency = concurrency.max(1);
+        self.concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tito_core::{Result, TitoError, check_event_type, check_name};
 
 use super::missed::Missed;
@@ -85,11 +86,11 @@ impl Schedule {
         self
     }
 
-    /// When the schedule starts, in Unix seconds from 0 to 9,999,999,999: intervals are counted from then, and the start
+    /// When the schedule starts, from 1970 to 2286 and cut to whole seconds: intervals are counted from then, and the start
     /// is their first firing; a cron expression has no firing before it. Firings before the schedule was put are not
     /// published. Default: when it is put, so that the first interval passes before the first firing.
-    pub fn starts_at(mut self, seconds: i64) -> Self {
-        self.starts_at = Some(seconds);
+    pub fn starts_at(mut self, time: DateTime<Utc>) -> Self {
+        self.starts_at = Some(time.timestamp());
         self
     }
 

@@ -59,6 +59,7 @@ impl TitoQueue {
     /// ```
     /// # use std::time::Duration;
     /// # use tito_core::prelude::*;
+    /// # use tito_worker::{Published, Unique};
     /// # use tito_worker::prelude::*;
     /// # async fn example(queue: TitoQueue, tx: tito_core::Transaction) -> Result<(), TitoError> {
     /// let digest = Publish::new("digest", "user:17");

@@ -99,7 +99,7 @@ mod tests {
         let fails_once = move |event: TitoEvent| {
             let tell = tell.clone();
             async move {
-                if event.attempt == 0 {
+                if event.failed_attempts == 0 {
                     return Err(TitoError::Application("once".into()));
                 }
                 tell.send(()).unwrap();

@@ -121,8 +121,8 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
             let next_second = rules.now.seconds().saturating_add(1).saturating_sub(delay).max(0);
             rules.put_off(Fate::Rescheduled, event, stored, next_second)
         }
-        Ended::Returned(Outcome::RescheduleTo(seconds)) => {
-            let second = seconds.saturating_sub(delay).max(due_after(Duration::ZERO));
+        Ended::Returned(Outcome::RescheduleTo(time)) => {
+            let second = time.timestamp().saturating_sub(delay).max(due_after(Duration::ZERO));
             rules.put_off(Fate::Rescheduled, event, stored, second)
         }
         Ended::Returned(Outcome::RetryAfter(wait)) => {
@@ -131,7 +131,7 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
         }
         Ended::Failed(error) => {
             let event = rules.with_failure(event, error);
-            let wait = rules.policy.retry.delay(event.attempt, rules.random);
+            let wait = rules.policy.retry.delay(event.failed_attempts, rules.random);
             rules.retry(event, stored, due_after(wait))
         }
         Ended::Returned(Outcome::DeadLetter(reason)) => rules.given_up(rules.with_failure(event, reason), stored),
@@ -150,8 +150,8 @@ impl Rules<'_> {
     }
 
     fn with_failure(&self, mut event: TitoEvent, error: &str) -> TitoEvent {
-        event.attempt = event.attempt.saturating_add(1);
-        let (attempt, timestamp, unknown) = (event.attempt, self.now.seconds(), UnknownMembers::default());
+        event.failed_attempts = event.failed_attempts.saturating_add(1);
+        let (attempt, timestamp, unknown) = (event.failed_attempts, self.now.seconds(), UnknownMembers::default());
         event.failures.push(FailedAttempt { attempt, timestamp, error: error.to_string(), unknown });
         let surplus = event.failures.len().saturating_sub(FAILURES_KEPT);
         event.failures.drain(..surplus);
@@ -161,7 +161,9 @@ impl Rules<'_> {
     /// What becomes of an event that has failed once more.
     fn retry(&self, event: TitoEvent, stored: Vec<u8>, second: i64) -> Result<Decided> {
         match self.policy.exhausted {
-            _ if !self.policy.retry.is_exhausted(event.attempt) => self.put_off(Fate::Retried, event, stored, second),
+            _ if !self.policy.retry.is_exhausted(event.failed_attempts) => {
+                self.put_off(Fate::Retried, event, stored, second)
+            }
             Exhausted::Discard => Ok(Decided { fate: Fate::Discarded, row: None }),
             Exhausted::DeadLetter => self.given_up(event, stored),
         }
@@ -196,6 +198,7 @@ mod tests {
 
     use super::*;
     use crate::policy::{Order, RetryPolicy};
+    use crate::time::time_of;
 
     const NOW: i64 = 10_000;
 
@@ -206,7 +209,7 @@ mod tests {
         prop_oneof![
             Just(Ended::Returned(Outcome::Done)),
             wait,
-            at.prop_map(|second| Ended::Returned(Outcome::RescheduleTo(second))),
+            at.prop_map(|second| Ended::Returned(Outcome::RescheduleTo(time_of(second)))),
             "[a\u{1}]{0,600}".prop_map(|reason| Ended::from(Outcome::DeadLetter(reason))),
             "[a\u{1}]{0,600}".prop_map(Ended::failed),
             Just(Ended::EngineFailed),
@@ -306,12 +309,12 @@ mod tests {
                 Fate::Dead => {
                     let (event, kept) = after.unwrap();
                     prop_assert_eq!((event.timestamp, event.not_before), (second, not_before), "it is redriven there");
-                    prop_assert!(kept == row || event.attempt == attempt + 1);
+                    prop_assert!(kept == row || event.failed_attempts == attempt + 1);
                     prop_assert_eq!(place.unwrap().second, NOW);
                 }
                 _ => {
                     let (event, _) = after.unwrap();
-                    prop_assert_eq!(event.attempt, attempt + u32::from(fate == Fate::Retried));
+                    prop_assert_eq!(event.failed_attempts, attempt + u32::from(fate == Fate::Retried));
                     prop_assert!(event.failures.len() <= FAILURES_KEPT.max(before.failures.len()));
                     prop_assert_eq!(&event.unknown, &before.unknown);
                     let due = match policy.order {

@@ -1,10 +1,13 @@
 //! Runs handlers: one at a time and in order for one entity, many at a time for different ones.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use foldhash::HashMap;
+use futures::poll;
 use smallvec::SmallVec;
 use tito_core::panics::Contained;
 use tokio::sync::Notify;
@@ -18,6 +21,9 @@ use crate::policy::Order;
 
 /// How long aborted handlers get to be dropped.
 const LONGEST_ABORT: Duration = Duration::from_secs(1);
+
+/// How many handlers that don't wait run one after the other before another partition has its turn.
+const HANDLERS_A_TURN: usize = 64;
 
 /// What is mostly one.
 pub(super) type Few<T> = SmallVec<[T; 1]>;
@@ -42,7 +48,8 @@ pub(super) struct Finished {
 pub(super) struct Lanes {
     runner: Arc<Runner>,
     shared: Arc<Shared>,
-    /// As many as there is work for, at most the subscription's concurrency. Each runs one handler after the other.
+    /// As many as there is work for, at most the subscription's concurrency, which they share with those of other partitions.
+    /// Each runs one handler after the other.
     tasks: JoinSet<()>,
 }
 
@@ -284,31 +291,57 @@ impl Lanes {
 
 async fn work(runner: Arc<Runner>, shared: Arc<Shared>) {
     loop {
-        let turn = {
-            let mut queues = shared.lock();
-            let wanted = queues.available(runner.pace.batch);
-            if wanted == 0 {
-                queues.tasks -= 1;
-                return;
+        // It is given back after each handler that waited, so that no partition keeps what all of them share.
+        let _permit = runner.pace.may_run().await;
+        for _ in 0..HANDLERS_A_TURN {
+            match work_once(&runner, &shared).await {
+                Worked::HadNone => return,
+                Worked::HasWaited => break,
+                Worked::AtOnce => {}
             }
-            runner.pace.may_start(wanted, runner.engine.clock().now_millis()).map(|most| queues.take(most))
-        };
-        let deliveries = match turn {
-            Ok(deliveries) => deliveries,
-            Err(at_millis) => {
-                tokio::select! {
-                    () = runner.engine.clock().wait_until(at_millis) => {}
-                    () = tokio::time::sleep(CLOCK_CHECK) => {}
-                }
-                continue;
-            }
-        };
-        let ran = runner.run(&deliveries).await;
-        finish(&mut shared.lock(), deliveries, ran, runner.policy.order);
-        shared.finished.notify_one();
-        // Handlers that never wait would keep the others of this thread from running.
-        tokio::task::consume_budget().await;
+        }
     }
+}
+
+enum Worked {
+    /// There was nothing to do, and the task ends.
+    HadNone,
+    AtOnce,
+    HasWaited,
+}
+
+async fn work_once(runner: &Runner, shared: &Shared) -> Worked {
+    let turn = {
+        let mut queues = shared.lock();
+        let wanted = queues.available(runner.pace.batch);
+        if wanted == 0 {
+            queues.tasks -= 1;
+            return Worked::HadNone;
+        }
+        runner.pace.may_start(wanted, runner.engine.clock().now_millis()).map(|most| queues.take(most))
+    };
+    let deliveries = match turn {
+        Ok(deliveries) => deliveries,
+        Err(at_millis) => {
+            tokio::select! {
+                () = runner.engine.clock().wait_until(at_millis) => {}
+                () = tokio::time::sleep(CLOCK_CHECK) => {}
+            }
+            return Worked::HasWaited;
+        }
+    };
+    let (ran, worked) = {
+        let mut running = pin!(runner.run(&deliveries));
+        match poll!(running.as_mut()) {
+            Poll::Ready(ran) => (ran, Worked::AtOnce),
+            Poll::Pending => (running.await, Worked::HasWaited),
+        }
+    };
+    finish(&mut shared.lock(), deliveries, ran, runner.policy.order);
+    shared.finished.notify_one();
+    // Handlers that never wait would keep the others of this thread from running.
+    tokio::task::consume_budget().await;
+    worked
 }
 
 /// Sorts out what became of events that were handled together.
@@ -343,10 +376,18 @@ fn finish(queues: &mut Queues, deliveries: Few<Delivery>, ran: Few<Ran>, order: 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use tito_core::TitoError;
+    use tito_core::embedded::EmbeddedBackend;
+    use tito_core::event::TitoEvent;
+    use tokio::sync::Semaphore;
+
     use super::*;
     use crate::fate::Fate;
-    use crate::observe::Watched;
+    use crate::handler::BoxedHandler;
+    use crate::observe::{Observers, Watched};
+    use crate::policy::Subscription;
     use crate::worker::fence::Fence;
     use crate::worker::runner::Origin;
 
@@ -385,5 +426,47 @@ mod tests {
         finish(&mut queues, taken, Few::from_iter(ran), Order::Strict);
         let next: Vec<_> = queues.take(9).into_iter().map(|delivery| delivery.key).collect();
         assert_eq!(next, [b"1", b"3", b"4"]);
+    }
+
+    #[tokio::test]
+    async fn partitions_take_turns_with_the_handlers_that_they_share() {
+        let handled = Arc::new(Mutex::new(Vec::new()));
+        let noted = handled.clone();
+        let handler = BoxedHandler::new(move |event: TitoEvent| {
+            noted.lock().unwrap().push(event.entity);
+            async {
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+                Ok::<_, TitoError>(())
+            }
+        });
+        let engine = EmbeddedBackend::in_memory().await.unwrap();
+        let (one, reads) = (Subscription::default().concurrency(1), Arc::new(Semaphore::new(1)));
+        let runner = Runner::new(engine, "job".to_string(), one, handler, Observers::default(), reads);
+        let runner = Arc::new(runner);
+        let deliveries = |partition: u16, entities: std::ops::Range<u64>| -> Vec<Delivery> {
+            let origin = Arc::new(Origin { partition, revision: 0, fence: Fence::new("job", partition, None) });
+            let delivery = |entity: u64| Delivery {
+                key: entity.to_string().into_bytes(),
+                stored: format!(
+                    r#"{{"id":"018bcfe5-6800-7000-8000-000000000000","type":"job","entity":"{entity}","action":"a",
+                    "timestamp":0,"attempt":0}}"#
+                )
+                .into_bytes(),
+                entity,
+                origin: origin.clone(),
+            };
+            entities.map(delivery).collect()
+        };
+        let (mut many, mut few) = (Lanes::new(runner.clone()), Lanes::new(runner));
+        // Their tasks run once this one waits.
+        many.submit(deliveries(0, 0..100));
+        few.submit(deliveries(1, 100..101));
+        while handled.lock().unwrap().len() < 101 {
+            tokio::task::yield_now().await;
+        }
+        let at = handled.lock().unwrap().iter().position(|entity| entity == "100").unwrap();
+        assert!(at < 5, "the turn of the partition with one event came after {at} others");
     }
 }

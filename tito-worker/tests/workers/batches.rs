@@ -99,9 +99,9 @@ pub async fn an_event_of_a_batch_fails_alone(db: Database, clock: TestClock) {
                 async move {
                     effect(&tx, &event).await?;
                     if event.action == "bad" {
-                        attempts.lock().unwrap().push(event.attempt);
+                        attempts.lock().unwrap().push(event.failed_attempts);
                         match failure {
-                            _ if event.attempt > 0 => {}
+                            _ if event.failed_attempts > 0 => {}
                             Failure::Error => return Err(error("no")),
                             Failure::Panic => panic!("no"),
                             Failure::Timeout => gate.pass().await,
@@ -128,7 +128,7 @@ pub async fn an_event_of_a_batch_fails_alone(db: Database, clock: TestClock) {
         assert_eq!((report.done, report.retried, report.dead), (9, 1, 0), "{failure:?}: {report:?}");
         assert_eq!(counts(&db, &format!("effect:{round}-")).await, [1; 9], "{failure:?}");
         let left: Vec<_> = places(&db, "event:job:").await.into_values().collect();
-        assert_eq!((left.len(), left[0].1.attempt, left[0].1.failures.len()), (1, 1, 1), "{failure:?}");
+        assert_eq!((left.len(), left[0].1.failed_attempts, left[0].1.failures.len()), (1, 1, 1), "{failure:?}");
         clock.advance(Duration::from_secs(10));
         assert_eq!(worker.drain().await.unwrap().done, 1);
         assert_eq!(counts(&db, &format!("effect:{round}-")).await, [1; 10], "{failure:?}");
@@ -209,8 +209,8 @@ pub async fn batch_handlers_get_events_together_and_choose_an_outcome_for_each(d
         let minute = (tito_core::clock::Clock::now_millis(&clock) / 1000) as i64 + 60;
         let worker = batch_worker(&db, is_transactional, batches_of(10), &sizes, move |events| {
             let outcome = |event: &TitoEvent| match event.action.as_str() {
-                "retry" if event.attempt == 0 => Outcome::RetryAfter(Duration::from_secs(5)),
-                "later" if event.timestamp < minute => Outcome::RescheduleTo(minute),
+                "retry" if event.failed_attempts == 0 => Outcome::RetryAfter(Duration::from_secs(5)),
+                "later" if event.timestamp < minute => Outcome::RescheduleTo(at_second(minute)),
                 "dead" => Outcome::DeadLetter("no".to_string()),
                 _ => Outcome::Done,
             };
@@ -268,7 +268,7 @@ pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off(
                 _ if event.entity != "a" || event.action != "2" || event.not_before.is_some() => Ok(Outcome::Done),
                 PutOff::Fails => Err(error("no")),
                 PutOff::RetriesAfter => Ok(Outcome::RetryAfter(Duration::from_secs(10))),
-                PutOff::Reschedules => Ok(Outcome::RescheduleTo(in_ten)),
+                PutOff::Reschedules => Ok(Outcome::RescheduleTo(at_second(in_ten))),
             };
             let worker = match form {
                 "one" => {

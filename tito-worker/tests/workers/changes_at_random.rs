@@ -89,14 +89,13 @@ pub async fn changes_at_random_come_to_what_a_model_of_them_says(db: Database, c
     queue.create_topic("job", 3).await.unwrap();
     with_group(&db, "audit").await;
     let retry = RetryPolicy::default().jitter(0.0).first_delay(Duration::from_secs(2));
-    let mut harness =
-        Harness::new(&db, &clock).subscribe_with(
-            "job",
-            Subscription::default().retry(retry),
-            |event: TitoEvent| async move {
-                if event.attempt == 0 && fails(&event.entity) { Err(error("no")) } else { Ok(()) }
-            },
-        );
+    let mut harness = Harness::new(&db, &clock).subscribe_with(
+        "job",
+        Subscription::default().retry(retry),
+        |event: TitoEvent| async move {
+            if event.failed_attempts == 0 && fails(&event.entity) { Err(error("no")) } else { Ok(()) }
+        },
+    );
     let mut model = Model { now: seconds(&clock), ..Model::default() };
     for step in 0..250_u32 {
         let key = KEYS[random.usize(..KEYS.len())];
@@ -139,7 +138,8 @@ pub async fn changes_at_random_come_to_what_a_model_of_them_says(db: Database, c
             }
             (5 | 6, Some(event)) => {
                 let (queue, reference) = (queue.clone(), event.clone());
-                let reschedule = |tx: Transaction| async move { queue.reschedule(&reference, at, &tx).await };
+                let reschedule =
+                    |tx: Transaction| async move { queue.reschedule(&reference, at_second(at), &tx).await };
                 let moved = db.transaction(reschedule).await.unwrap();
                 assert_eq!(moved, model.reschedule(&event, at), "step {step}");
             }
@@ -155,7 +155,8 @@ pub async fn changes_at_random_come_to_what_a_model_of_them_says(db: Database, c
             }
             (8, _) => {
                 let queue = queue.clone();
-                let change = |tx: Transaction| async move { queue.reschedule_unique("job", key, at, &tx).await };
+                let change =
+                    |tx: Transaction| async move { queue.reschedule_unique("job", key, at_second(at), &tx).await };
                 let moved = db.transaction(change).await.unwrap();
                 let expected = model.in_force(key).and_then(|event| model.reschedule(&event, at));
                 assert_eq!(moved, expected, "step {step}");
@@ -179,7 +180,7 @@ pub async fn changes_at_random_come_to_what_a_model_of_them_says(db: Database, c
             for (key, value) in stored(&db, &format!("event:{name}:")).await {
                 let event = TitoEvent::decode(&key, &value).unwrap();
                 let due = keys::parse_event_second(&key).unwrap();
-                assert_eq!(found.insert(event.id, (due, event.attempt)), None, "step {step}: twice in {name}");
+                assert_eq!(found.insert(event.id, (due, event.failed_attempts)), None, "step {step}: twice in {name}");
             }
             assert_eq!(&found, pending, "step {step}: {name}");
         }

@@ -97,7 +97,7 @@ pub async fn handlers_that_run_get_their_time_when_the_engine_is_closed(db: Data
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.drain().await.unwrap();
     assert_eq!(handled.len(), 10);
-    assert!(handled.iter().all(|handled| handled.event.attempt == 0));
+    assert!(handled.iter().all(|handled| handled.event.failed_attempts == 0));
 }
 
 #[fact]

@@ -17,7 +17,7 @@ use crate::support::*;
 /// Gives up an event as workers do: the key tells when, the value when it fell due.
 async fn give_up(db: &Database, event: &TitoEvent, error: &str) {
     let mut dead = event.clone();
-    dead.attempt = 3;
+    dead.failed_attempts = 3;
     dead.not_before = Some(dead.timestamp + 5);
     dead.failures.push(FailedAttempt {
         attempt: 3,
@@ -54,7 +54,7 @@ pub async fn a_redriven_event_comes_before_the_later_ones_of_its_entity(db: Data
 
     let (redriven_place, redriven) = places(&db, "event:job:").await.remove(&event.id).unwrap();
     assert_eq!(redriven_place, place);
-    assert_eq!((redriven.attempt, redriven.not_before, redriven.failures.len()), (0, None, 1));
+    assert_eq!((redriven.failed_attempts, redriven.not_before, redriven.failures.len()), (0, None, 1));
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.drain().await.unwrap();
     assert_eq!(handled.iter().map(|handled| handled.event.action.as_str()).collect::<Vec<_>>(), ["first", "second"]);

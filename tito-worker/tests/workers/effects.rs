@@ -27,7 +27,7 @@ pub async fn a_failed_handler_leaves_no_effect(db: Database, clock: TestClock) {
             let gate = gate.clone();
             async move {
                 count(&tx, format!("effect:{}", event.entity)).await?;
-                if event.attempt == 0 {
+                if event.failed_attempts == 0 {
                     match event.entity.as_str() {
                         "error" => return Done::Err(error("no")),
                         "panic" => panic!("no"),
@@ -70,7 +70,7 @@ pub async fn a_handler_gets_its_event_as_it_is_stored_by_then(db: Database, cloc
                         let waiting = TitoEvent::decode(&key, &value)?;
                         if waiting.action == "second" {
                             // As another worker would, that had handled it before this one.
-                            put(&other, key, TitoEvent { attempt: 3, ..waiting }.encode()?).await;
+                            put(&other, key, TitoEvent { failed_attempts: 3, ..waiting }.encode()?).await;
                         }
                     }
                 }
@@ -81,7 +81,7 @@ pub async fn a_handler_gets_its_event_as_it_is_stored_by_then(db: Database, cloc
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", patient(), handler);
     let handled = harness.drain().await.unwrap();
     assert_eq!((handled.len(), harness.report().done), (2, 2));
-    assert_eq!(handled[1].event.attempt, 3);
+    assert_eq!(handled[1].event.failed_attempts, 3);
 }
 
 #[fact]
@@ -189,7 +189,7 @@ pub async fn a_failure_of_the_engine_is_no_attempt(db: Database, clock: TestCloc
     let once = Subscription::default().retry(RetryPolicy::default().attempts(1));
     let mut harness =
         Harness::new(&db, &clock).subscribe_with("job", once, |event: TitoEvent, tx: Transaction| async move {
-            count(&tx, format!("effect:{}", event.attempt)).await
+            count(&tx, format!("effect:{}", event.failed_attempts)).await
         });
     for _ in 0..3 {
         db.faults().at(Call::Commit).key_prefix("effect:").storage_error();

@@ -27,7 +27,7 @@ pub async fn failures_are_recorded_and_tried_again_by_the_policy(db: Database, c
     let begin = (tito_core::clock::Clock::now_millis(&clock) / 1000) as i64;
     publish(&db, [job("a").header("trace", "17")]).await;
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", retry(4), |event: TitoEvent| async move {
-        Done::Err(error(format!("failure {}", event.attempt + 1)))
+        Done::Err(error(format!("failure {}", event.failed_attempts + 1)))
     });
     let mut attempts = vec![harness.drain().await.unwrap()];
     for delay in [1, 2, 4] {
@@ -35,14 +35,19 @@ pub async fn failures_are_recorded_and_tried_again_by_the_policy(db: Database, c
         attempts.push(harness.advance(Duration::from_millis(1)).await.unwrap());
     }
     assert_eq!(harness.advance(seconds(100_000)).await.unwrap().len(), 0);
-    let seen: Vec<_> =
-        attempts.iter().flatten().map(|handled| (handled.event.attempt, handled.event.failures.len())).collect();
+    let seen: Vec<_> = attempts
+        .iter()
+        .flatten()
+        .map(|handled| (handled.event.failed_attempts, handled.event.failures.len()))
+        .collect();
     assert_eq!(seen, [(0, 0), (1, 1), (2, 2), (3, 3)]);
+    let counted: Vec<_> = attempts.iter().flatten().map(|handled| handled.event.attempt()).collect();
+    assert_eq!(counted, [1, 2, 3, 4]);
     assert_eq!((harness.report().retried, harness.report().dead), (3, 1));
 
     let letters = TitoQueue::new(db.clone()).dead_letters("job", 10, None).await.unwrap();
     let event = letters[0].event.as_ref().unwrap();
-    assert_eq!((letters.len(), event.attempt, event.headers["trace"].as_str()), (1, 4, "17"));
+    assert_eq!((letters.len(), event.failed_attempts, event.headers["trace"].as_str()), (1, 4, "17"));
     let failures: Vec<_> = event.failures.iter().map(|failure| (failure.attempt, failure.timestamp - begin)).collect();
     assert_eq!(failures, [(1, 0), (2, 1), (3, 3), (4, 7)]);
     assert!(event.failures[2].error.contains("failure 3"), "{:?}", event.failures);
@@ -57,8 +62,8 @@ pub async fn a_handler_chooses_when_it_is_tried_again(db: Database, clock: TestC
     });
     assert_eq!(harness.drain().await.unwrap().len(), 1);
     assert_eq!(harness.advance(seconds(90)).await.unwrap().len(), 0);
-    assert_eq!(harness.advance(seconds(1)).await.unwrap()[0].event.attempt, 1);
-    assert_eq!(harness.advance(seconds(91)).await.unwrap()[0].event.attempt, 2);
+    assert_eq!(harness.advance(seconds(1)).await.unwrap()[0].event.failed_attempts, 1);
+    assert_eq!(harness.advance(seconds(91)).await.unwrap()[0].event.failed_attempts, 2);
     assert_eq!(harness.report().dead, 1, "it counts as an attempt");
 }
 
@@ -67,12 +72,12 @@ pub async fn an_event_put_off_is_handled_then_and_has_all_its_attempts(db: Datab
     publish(&db, [job("a")]).await;
     let at = (tito_core::clock::Clock::now_millis(&clock) / 1000) as i64 + 3600;
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", retry(1), move |event: TitoEvent| async move {
-        Ok::<_, TitoError>(if event.timestamp < at { Outcome::RescheduleTo(at) } else { Outcome::Done })
+        Ok::<_, TitoError>(if event.timestamp < at { Outcome::RescheduleTo(at_second(at)) } else { Outcome::Done })
     });
     assert_eq!(harness.drain().await.unwrap().len(), 1);
     assert_eq!(harness.advance(seconds(3599)).await.unwrap().len(), 0);
     let handled = harness.advance(seconds(1)).await.unwrap();
-    assert_eq!((handled.len(), handled[0].event.attempt, handled[0].event.failures.len()), (1, 0, 0));
+    assert_eq!((handled.len(), handled[0].event.failed_attempts, handled[0].event.failures.len()), (1, 0, 0));
     assert_eq!((harness.report().rescheduled, harness.report().done), (1, 1));
 }
 
@@ -133,7 +138,7 @@ pub async fn dead_letters_are_listed_redriven_and_purged_in_any_number(db: Datab
     fails.store(false, Ordering::SeqCst);
     let handled = harness.drain().await.unwrap();
     assert_eq!(handled.len(), 1);
-    assert_eq!((handled[0].event.id, handled[0].event.attempt), (one.id, 0));
+    assert_eq!((handled[0].event.id, handled[0].event.failed_attempts), (one.id, 0));
     assert_eq!(handled[0].event.failures.len(), 1, "what had gone wrong is not forgotten");
 
     let redriven = queue.redrive_all("job").await.unwrap();
@@ -176,7 +181,7 @@ pub async fn a_handler_that_takes_too_long_is_dropped_and_tried_again(db: Databa
         move |event: TitoEvent| {
             let gate = gate.clone();
             async move {
-                if event.attempt == 0 {
+                if event.failed_attempts == 0 {
                     gate.pass().await;
                 }
                 Done::Ok(())
@@ -217,7 +222,7 @@ pub async fn hostile_errors_are_cut_and_kept(db: Database, clock: TestClock) {
     assert_eq!(harness.report().dead, count as u64);
     for letter in TitoQueue::new(db.clone()).dead_letters("job", 10, None).await.unwrap() {
         let event = letter.event.unwrap();
-        assert_eq!((event.attempt, event.failures.len()), (10, 5));
+        assert_eq!((event.failed_attempts, event.failures.len()), (10, 5));
         assert!(event.failures.iter().all(|failure| failure.error.len() <= 500));
     }
 }
@@ -308,7 +313,10 @@ pub async fn an_error_that_panics_when_it_is_written_out_is_a_failure(db: Databa
 
     publish(&db, [job("a"), job("b")]).await;
     let worker = Worker::builder(TitoQueue::new(db.clone()))
-        .subscribe("job", |event: TitoEvent| async move { if event.attempt == 0 { Err(Hostile) } else { Ok(()) } })
+        .subscribe(
+            "job",
+            |event: TitoEvent| async move { if event.failed_attempts == 0 { Err(Hostile) } else { Ok(()) } },
+        )
         .build();
     assert_eq!(worker.drain().await.unwrap().retried, 2);
     clock.advance(Duration::from_secs(2));

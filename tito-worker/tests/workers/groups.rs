@@ -96,7 +96,7 @@ pub async fn a_group_from_history_gets_everything_that_is_kept_once(db: Database
     assert_eq!(stored(&db, "copied:").await.len(), 0, "the marks are gone");
     for (id, (_, event)) in &kept {
         let (place, copy) = &copies[id];
-        assert_eq!((&copy.entity, &copy.headers, copy.attempt), (&event.entity, &event.headers, 0));
+        assert_eq!((&copy.entity, &copy.headers, copy.failed_attempts), (&event.entity, &event.headers, 0));
         assert_eq!(place.partition, keys::partition_of(&event.entity, 16));
         assert!(copy.failures.is_empty());
     }
@@ -154,7 +154,7 @@ pub async fn events_that_move_while_they_are_copied_are_copied_once(db: Database
         Ok::<_, TitoError>(match event.entity.len() {
             3 => Outcome::RetryAfter(Duration::from_secs(5)),
             2 => Outcome::DeadLetter("no".to_string()),
-            _ => Outcome::RescheduleTo(event.timestamp + 9),
+            _ => Outcome::RescheduleTo(at_second(event.timestamp + 9)),
         })
     };
     Harness::new(&db, &clock).subscribe("job", handler).drain().await.unwrap();
@@ -185,7 +185,7 @@ pub async fn an_event_rescheduled_behind_the_copier_is_copied(db: Database, cloc
     turning(&clock, step.arrivals(1)).await;
     let tx = db.begin().await.unwrap();
     let soon = last.timestamp - 9_000;
-    assert!(queue.reschedule(&last, soon, &tx).await.unwrap().is_some());
+    assert!(queue.reschedule(&last, at_second(soon), &tx).await.unwrap().is_some());
     tx.commit().await.unwrap();
     step.open();
     turning(&clock, adding).await.unwrap().unwrap();

@@ -40,7 +40,7 @@ async fn reasons(db: &Database) -> Vec<(String, u32, String)> {
     let mut reasons: Vec<_> = letters
         .into_iter()
         .map(|letter| letter.event.unwrap())
-        .map(|event| (event.entity, event.attempt, event.failures[0].error.clone()))
+        .map(|event| (event.entity, event.failed_attempts, event.failures[0].error.clone()))
         .collect();
     reasons.sort();
     reasons

@@ -60,21 +60,22 @@ pub async fn history_is_read_in_pages_by_partition_and_second(db: Database, _: T
     let mut read = Vec::new();
     loop {
         let after = read.last().map(|event: &tito_worker::DoneEvent| event.key.clone());
-        let page = queue.history("job", 102..107, 4, after.as_ref()).await.unwrap();
+        let page = queue.history("job", at_second(102)..at_second(107), 4, after.as_ref()).await.unwrap();
         if page.is_empty() {
             break;
         }
         assert!(page.len() <= 4);
         read.extend(page);
     }
-    let events: Vec<_> = read.iter().filter_map(|done| Some((done.done_at, done.event.as_ref()?.id))).collect();
+    let events: Vec<_> =
+        read.iter().filter_map(|done| Some((done.done_at.timestamp(), done.event.as_ref()?.id))).collect();
     assert_eq!(events, expected);
     assert_eq!((read.len(), read.iter().filter(|done| done.event.is_none()).count()), (21, 1));
     let json = serde_json::to_value(read.iter().find(|done| done.event.is_none()).unwrap()).unwrap();
     assert_eq!((&json["bytes"], &json["key"]), (&"nonsense".into(), &"done:job:0003:0000000104:nonsense".into()));
-    let reversed = std::ops::Range { start: 107, end: 102 };
+    let reversed = std::ops::Range { start: at_second(107), end: at_second(102) };
     assert_eq!(queue.history("job", reversed, 10, None).await.unwrap().len(), 0);
-    assert_eq!(queue.history("job", i64::MIN..i64::MAX, 1_000, None).await.unwrap().len(), 41);
+    assert_eq!(queue.history("job", at_second(i64::MIN)..at_second(i64::MAX), 1_000, None).await.unwrap().len(), 41);
 }
 
 #[fact]
@@ -91,10 +92,10 @@ pub async fn what_is_replayed_is_handled_again_in_the_old_order_of_its_entity(db
     publish(&db, [job("a")]).await;
     let revision = revision(&db).await;
 
-    let replayed = queue.replay("job", begin - 9..begin - 4, "job").await.unwrap();
+    let replayed = queue.replay("job", at_second(begin - 9)..at_second(begin - 4), "job").await.unwrap();
     assert_eq!((replayed.events, replayed.skipped), (3, 0));
     assert_eq!(self::revision(&db).await, revision + 1, "workers have to read what lies behind them");
-    let again = queue.replay("job", begin - 9..begin - 4, "job").await.unwrap();
+    let again = queue.replay("job", at_second(begin - 9)..at_second(begin - 4), "job").await.unwrap();
     assert_eq!((again.events, again.skipped), (0, 3), "they are there already");
     assert_eq!(self::revision(&db).await, revision + 1);
 
@@ -103,8 +104,8 @@ pub async fn what_is_replayed_is_handled_again_in_the_old_order_of_its_entity(db
     assert_eq!(ids(&handled[..3]), events.each_ref().map(|event| event.id));
     assert_eq!(handled.len(), 4, "and then what is new");
     let first = &handled[0].event;
-    assert_eq!((first.attempt, first.failures.len(), first.progress::<u32>().unwrap()), (0, 0, None));
-    assert_eq!(queue.history("job", 0..begin, 10, None).await.unwrap().len(), 4, "history stays");
+    assert_eq!((first.failed_attempts, first.failures.len(), first.progress::<u32>().unwrap()), (0, 0, None));
+    assert_eq!(queue.history("job", at_second(0)..at_second(begin), 10, None).await.unwrap().len(), 4, "history stays");
 }
 
 async fn revision(db: &Database) -> u64 {
@@ -136,7 +137,7 @@ pub async fn a_replay_passes_over_what_is_to_be_done_anyway(db: Database, clock:
     }
     done(&db, "job", 1, begin, &event(1, "from before the group", begin - 50)).await;
     put(&db, keys::done_event("job", 1, begin, Uuid::nil()), "nonsense").await;
-    let replayed = queue.replay("job", 0..begin + 1, "job@audit").await.unwrap();
+    let replayed = queue.replay("job", at_second(0)..at_second(begin + 1), "job@audit").await.unwrap();
     assert_eq!((replayed.events, replayed.skipped), (1, 4));
     let mut entities = entities(&db, "event:job@audit:").await;
     entities.sort();
@@ -148,10 +149,10 @@ pub async fn a_replay_into_a_queue_that_is_none_of_the_topic_is_refused(db: Data
     let queue = TitoQueue::new(db.clone());
     with_group(&db, "audit").await;
     for into in ["job@unknown", "other", "other@audit", "job@", ""] {
-        let refused = queue.replay("job", 0..1, into).await.unwrap_err();
+        let refused = queue.replay("job", at_second(0)..at_second(1), into).await.unwrap_err();
         assert!(matches!(refused, TitoError::InvalidName { .. }), "{into:?}: {refused:?}");
     }
-    assert_eq!(queue.replay("job@gone", 0..1, "job@audit").await.unwrap(), Replayed::default());
+    assert_eq!(queue.replay("job@gone", at_second(0)..at_second(1), "job@audit").await.unwrap(), Replayed::default());
 }
 
 #[fact]
@@ -164,7 +165,7 @@ pub async fn a_replay_goes_on_after_an_error_and_repeats_nothing(db: Database, c
         done(&inner, "job", (number % 16) as u16, begin - i64::from(number % 90), &event).await;
     }
     let queue = TitoQueue::new(db.clone());
-    let mut replay = queue.replaying("job", 0..i64::MAX, "job").await.unwrap();
+    let mut replay = queue.replaying("job", at_second(0)..at_second(i64::MAX), "job").await.unwrap();
     assert!(replay.step().await.unwrap());
     let mut failures = 0;
     for fault in 0..4 {

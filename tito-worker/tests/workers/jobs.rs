@@ -99,7 +99,7 @@ pub async fn an_event_of_a_later_version_waits_for_a_worker_that_knows_it(db: Da
     assert!(seen.lock().unwrap().is_empty());
     let (mut present, seen) = noting::<Welcome>(&db, &clock);
     let handled = present.advance(Duration::from_secs(61)).await.unwrap();
-    assert_eq!((handled[0].event.attempt, &handled[0].outcome), (0, &Ok(Outcome::Done)));
+    assert_eq!((handled[0].event.failed_attempts, &handled[0].outcome), (0, &Ok(Outcome::Done)));
     assert_eq!(*seen.lock().unwrap(), [ada()]);
 }
 

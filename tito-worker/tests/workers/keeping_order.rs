@@ -27,7 +27,7 @@ async fn logged(db: &Database, clock: &TestClock, entries: usize, step: Duration
 async fn dying_first(event: TitoEvent, tx: Transaction, second: i64) -> Result<Outcome, TitoError> {
     match event.action.as_str() {
         "1" if event.failures.is_empty() => return Ok(Outcome::DeadLetter("for now".to_string())),
-        "2" if event.not_before.is_none() => return Ok(Outcome::RescheduleTo(second)),
+        "2" if event.not_before.is_none() => return Ok(Outcome::RescheduleTo(at_second(second))),
         _ => note(&tx, &event).await?,
     }
     Ok(Outcome::Done)

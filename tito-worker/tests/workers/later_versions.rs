@@ -75,7 +75,7 @@ pub async fn an_event_keeps_it_in_its_place_of_a_strict_order(db: Database, cloc
     assert_eq!(only_event(&db, "event:").await.failures.len(), 2);
     assert_kept(&db, "event:", FAILED).await;
     clock.advance(10 * MINUTE);
-    handle(&db, &clock, strict(), Outcome::RescheduleTo(seconds(&clock) + 60)).await;
+    handle(&db, &clock, strict(), Outcome::RescheduleTo(at_second(seconds(&clock) + 60))).await;
     assert!(only_event(&db, "event:").await.not_before.is_some());
     assert_kept(&db, "event:", FAILED).await;
     // A subscription that is not strict any more puts it where it belongs.
@@ -93,12 +93,13 @@ pub async fn an_event_keeps_it_wherever_it_is_put(db: Database, clock: TestClock
     assert_kept(&db, "event:", FAILED).await;
 
     let (moving, reference, at) = (queue.clone(), event.reference(), seconds(&clock) + 5);
-    let moved = db.transaction(|tx| async move { moving.reschedule(&reference, at, &tx).await }).await.unwrap();
+    let moved =
+        db.transaction(|tx| async move { moving.reschedule(&reference, at_second(at), &tx).await }).await.unwrap();
     assert_eq!(moved.unwrap().timestamp, at);
     assert_kept(&db, "event:", FAILED).await;
 
     clock.advance(10 * MINUTE);
-    handle(&db, &clock, Subscription::default(), Outcome::RescheduleTo(seconds(&clock) + 5)).await;
+    handle(&db, &clock, Subscription::default(), Outcome::RescheduleTo(at_second(seconds(&clock) + 5))).await;
     assert_kept(&db, "event:", FAILED).await;
     turning(&clock, queue.resize_topic("job", 64)).await.unwrap();
     assert_kept(&db, "event:", FAILED).await;
@@ -131,7 +132,7 @@ pub async fn an_event_keeps_it_when_it_is_done_replayed_and_copied(db: Database,
     assert_kept(&db, "done:", FAILED).await;
     turning(&clock, queue.add_group("job", "audit", GroupStart::History)).await.unwrap();
     assert_kept(&db, "event:job@audit:", &[""]).await;
-    let replayed = queue.replay("job", 0..seconds(&clock) + 1, "job").await.unwrap();
+    let replayed = queue.replay("job", at_second(0)..at_second(seconds(&clock) + 1), "job").await.unwrap();
     assert_eq!(replayed.events, 1);
     assert_kept(&db, "event:job:", &[""]).await;
 }
@@ -208,7 +209,10 @@ pub async fn a_unique_event_keeps_it_when_it_is_rescheduled(db: Database, clock:
     db.transaction(|tx| async move { publishing.publish_unique(event, unique, &tx).await }).await.unwrap();
     add(&db, "dedup:", &["", "/event"]).await;
     let at = seconds(&clock) + 120;
-    let moved = db.transaction(|tx| async move { queue.reschedule_unique("job", "k", at, &tx).await }).await.unwrap();
+    let moved = db
+        .transaction(|tx| async move { queue.reschedule_unique("job", "k", at_second(at), &tx).await })
+        .await
+        .unwrap();
     assert_eq!(moved.unwrap().timestamp, at);
     assert_kept(&db, "dedup:", &["", "/event"]).await;
 }

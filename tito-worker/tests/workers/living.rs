@@ -81,7 +81,7 @@ pub async fn handlers_past_the_deadline_are_counted_and_their_events_handed_out_
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.drain().await.unwrap();
     assert_eq!(handled.len(), 10);
-    assert!(handled.iter().all(|handled| handled.event.attempt == 0));
+    assert!(handled.iter().all(|handled| handled.event.failed_attempts == 0));
 }
 
 #[fact]

@@ -101,8 +101,8 @@ pub async fn another_tracer_travels_with_events_instead(db: Database, clock: Tes
 /// Says of each event what its entity asks for.
 async fn as_asked(event: TitoEvent) -> Result<Outcome, TitoError> {
     match event.entity.as_str() {
-        "retried" if event.attempt == 0 => Err(error("not yet")),
-        "rescheduled" if event.timestamp < 9_000_000_000 => Ok(Outcome::RescheduleTo(9_000_000_000)),
+        "retried" if event.failed_attempts == 0 => Err(error("not yet")),
+        "rescheduled" if event.timestamp < 9_000_000_000 => Ok(Outcome::RescheduleTo(at_second(9_000_000_000))),
         "dead" => Ok(Outcome::DeadLetter("hopeless".to_string())),
         "exhausted" => Err(error("still not")),
         "panicking" => panic!("at the handler"),
@@ -166,7 +166,7 @@ pub async fn lag_is_counted_from_the_moment_that_an_event_falls_due(db: Database
     harness.advance(Duration::from_millis(1_250)).await.unwrap();
     assert_eq!(recorded.all("tito_event_lag_seconds{topic=job}"), [1.25]);
     let due = clock.shared().now_millis() / 1_000 + 100;
-    publish(&db, [job("later").at(due as i64)]).await;
+    publish(&db, [job("later").at(at_second(due as i64))]).await;
     clock.set((due + 7) * 1_000);
     harness.drain().await.unwrap();
     assert_eq!(recorded.all("tito_event_lag_seconds{topic=job}"), [1.25, 7.0]);

@@ -69,7 +69,7 @@ impl std::fmt::Display for Hostile {
 impl std::error::Error for Hostile {}
 
 fn explode_at_first(event: &TitoEvent) {
-    if event.attempt == 0 {
+    if event.failed_attempts == 0 {
         panic_any(Bomb(event.entity.parse::<u32>().unwrap() % 3));
     }
 }
@@ -205,13 +205,13 @@ pub async fn so_it_is_in_what_stands_round_a_handler(db: Database, clock: TestCl
     assert_each_fails_once(db, clock, "a service", |builder| builder.subscribe_with("job", twice(), NeverReady)).await;
     assert_each_fails_once(db, clock, "an error", |builder| {
         builder.subscribe_with("job", twice(), |event: TitoEvent| async move {
-            if event.attempt == 0 { Err(Hostile(TrapOnDrop)) } else { Ok(()) }
+            if event.failed_attempts == 0 { Err(Hostile(TrapOnDrop)) } else { Ok(()) }
         })
     })
     .await;
     assert_each_fails_once(db, clock, "something that is held", |builder| {
         builder.subscribe_with("job", twice(), |event: TitoEvent| async move {
-            let _trap = (event.attempt == 0).then(|| Trap);
+            let _trap = (event.failed_attempts == 0).then(|| Trap);
             Done::Ok(())
         })
     })
@@ -228,7 +228,7 @@ pub async fn a_handler_that_panics_when_it_is_dropped_at_its_timeout_is_a_failur
         .subscribe_with("job", twice().concurrency(EVENTS as usize), move |event: TitoEvent| {
             let gate = passing.clone();
             async move {
-                if event.attempt == 0 {
+                if event.failed_attempts == 0 {
                     let _trap = Trap;
                     gate.pass().await;
                     pending::<()>().await;

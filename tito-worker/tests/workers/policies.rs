@@ -78,7 +78,7 @@ pub async fn a_subscribers_delay_is_counted_once_from_the_due_time(db: Database,
     for order in [Order::Relaxed, Order::Strict] {
         publish(&db, [job("a")]).await;
         let first = seconds(&clock);
-        publish(&db, [job("b").at(first + 200)]).await;
+        publish(&db, [job("b").at(at_second(first + 200))]).await;
         let retry = RetryPolicy::default().first_delay(Duration::from_secs(10)).jitter(0.0);
         let options = Subscription::default().delay(Duration::from_millis(29_001)).order(order).retry(retry);
         let run = AtomicUsize::new(0);
@@ -87,7 +87,7 @@ pub async fn a_subscribers_delay_is_counted_once_from_the_due_time(db: Database,
             async move {
                 match run {
                     0 => Err(error("not yet")),
-                    1 => Ok(Outcome::RescheduleTo(first + 100)),
+                    1 => Ok(Outcome::RescheduleTo(at_second(first + 100))),
                     _ => Ok(Outcome::Done),
                 }
             }

@@ -31,7 +31,11 @@ pub async fn the_next_attempt_reads_the_progress_of_the_last(db: Database, clock
     let mut seen = Vec::new();
     for _ in 0..3 {
         for handled in harness.advance(Duration::from_secs(60)).await.unwrap() {
-            seen.push((handled.event.attempt, handled.event.progress::<u32>().unwrap(), handled.outcome.is_ok()));
+            seen.push((
+                handled.event.failed_attempts,
+                handled.event.progress::<u32>().unwrap(),
+                handled.outcome.is_ok(),
+            ));
         }
     }
     assert_eq!(seen, [(0, None, false), (1, Some(3), false), (2, Some(6), true)]);
@@ -68,7 +72,9 @@ pub async fn a_handler_whose_attempt_is_over_records_nothing(db: Database, clock
     let (key, value) = stored(&db, "event:").await.remove(0);
     let handed_out = TitoEvent::decode(&key, &value).unwrap();
     // Where the order is strict the event stays under its key, whatever becomes of its attempts.
-    for outcome in [Outcome::RetryAfter(Duration::from_secs(10)), Outcome::RescheduleTo(seconds(&clock) + 1_000)] {
+    for outcome in
+        [Outcome::RetryAfter(Duration::from_secs(10)), Outcome::RescheduleTo(at_second(seconds(&clock) + 1_000))]
+    {
         let strict = Subscription::default().order(Order::Strict);
         let mut harness = Harness::new(&db, &clock).subscribe_with("job", strict, move |_: TitoEvent| {
             let outcome = outcome.clone();

@@ -286,9 +286,9 @@ pub async fn putting_an_unchanged_schedule_writes_nothing(db: Database, _: TestC
 #[fact]
 pub async fn a_schedule_begins_at_its_start(db: Database, clock: TestClock) {
     let start = now(&clock);
-    assert_eq!(put(&db, every("later", 60).starts_at(start + 90)).await, start + 90);
-    assert_eq!(put(&db, every("before", 60).starts_at(start - 45)).await, start + 15);
-    assert_eq!(put(&db, cron("daily", "@daily").starts_at(start + 86_401)).await, start + 2 * 86_400);
+    assert_eq!(put(&db, every("later", 60).starts_at(at_second(start + 90))).await, start + 90);
+    assert_eq!(put(&db, every("before", 60).starts_at(at_second(start - 45))).await, start + 15);
+    assert_eq!(put(&db, cron("daily", "@daily").starts_at(at_second(start + 86_401))).await, start + 2 * 86_400);
     clock.advance(Duration::from_secs(150));
     fire(&db).await;
     assert_eq!(fired(&db, "later").await, [start + 90, start + 150]);
@@ -361,11 +361,11 @@ pub async fn what_can_not_be_a_schedule_is_refused_by_name(db: Database, _: Test
             "an interval of 18446744073709551615 s: expected 1 s to 9223372036854775807 s",
         ),
         (Schedule::every("bad", HOUR * 100_000_000).publishes(job("a")), "360000000000"),
-        (every("bad", 1).starts_at(-1), "-1"),
-        (every("bad", 1).starts_at(10_000_000_000), "10000000000"),
+        (every("bad", 1).starts_at(at_second(-1)), "-1"),
+        (every("bad", 1).starts_at(at_second(10_000_000_000)), "10000000000"),
         (Schedule::every("bad", HOUR), "publishes"),
         (every("bad", 1).publishes(job("a").delay(HOUR)), "a time of its own"),
-        (every("bad", 1).publishes(job("a").at(1)), "a time of its own"),
+        (every("bad", 1).publishes(job("a").at(at_second(1))), "a time of its own"),
     ];
     for (schedule, fault) in cases {
         let error = queue.put_schedule(schedule.clone()).await.unwrap_err();

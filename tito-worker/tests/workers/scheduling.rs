@@ -249,11 +249,14 @@ pub async fn an_event_put_off_to_the_present_is_handled_again_at_once(db: Databa
     for at in [0, i64::MIN, 1] {
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
         let tries = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
-        let builder = Worker::builder(TitoQueue::new(db.clone())).subscribe("job", move |_: TitoEvent| {
-            let number = tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            tell.send(number).unwrap();
-            async move { Ok::<_, TitoError>(if number < 50 { Outcome::RescheduleTo(at) } else { Outcome::Done }) }
-        });
+        let builder =
+            Worker::builder(TitoQueue::new(db.clone())).subscribe("job", move |_: TitoEvent| {
+                let number = tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                tell.send(number).unwrap();
+                async move {
+                    Ok::<_, TitoError>(if number < 50 { Outcome::RescheduleTo(at_second(at)) } else { Outcome::Done })
+                }
+            });
         let running = Running::start(builder);
         publish(&db, [job("a")]).await;
         for number in 0..=50 {

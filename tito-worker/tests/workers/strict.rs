@@ -54,7 +54,11 @@ pub async fn later_events_of_an_entity_wait_for_a_failed_one_and_others_go_on(db
         publish(&db, ["a", "b"].map(|entity| job(entity).action(action))).await;
     }
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", strict(), |event: TitoEvent| async move {
-        if event.entity == "a" && event.action == "1" && event.attempt < 2 { Err(error("not yet")) } else { Ok(()) }
+        if event.entity == "a" && event.action == "1" && event.failed_attempts < 2 {
+            Err(error("not yet"))
+        } else {
+            Ok(())
+        }
     });
     let names = |handled: Vec<tito_testkit::Handled>| -> Vec<String> {
         let done = handled.into_iter().filter(|one| one.outcome.is_ok());
@@ -80,8 +84,8 @@ pub async fn a_running_worker_hands_out_what_waited_once_the_failed_one_is_done(
         move |event: TitoEvent| {
             let tell = tell.clone();
             async move {
-                tell.send((event.action.clone(), event.attempt)).unwrap();
-                if event.action == "7" && event.attempt == 0 { Err(error("once")) } else { Ok(()) }
+                tell.send((event.action.clone(), event.failed_attempts)).unwrap();
+                if event.action == "7" && event.failed_attempts == 0 { Err(error("once")) } else { Ok(()) }
             }
         },
     ));
@@ -136,7 +140,7 @@ pub async fn putting_off_keeps_the_order_too(db: Database, clock: TestClock) {
         strict(),
         move |event: TitoEvent, tx: Transaction| async move {
             if event.action == "1" && event.not_before.is_none() {
-                return Ok(Outcome::RescheduleTo(first_second + 60));
+                return Ok(Outcome::RescheduleTo(at_second(first_second + 60)));
             }
             note(&tx, &event).await?;
             Ok::<_, TitoError>(Outcome::Done)
@@ -241,7 +245,7 @@ fn failing_at_a_gate(
         let (tell, gate) = (tell.clone(), at_gate.clone());
         async move {
             tell.send(event.action.clone()).unwrap();
-            if event.action == action && event.attempt == 0 {
+            if event.action == action && event.failed_attempts == 0 {
                 gate.pass().await;
                 return Err(error("once"));
             }

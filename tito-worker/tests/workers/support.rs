@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 
+use chrono::{DateTime, Utc};
 use tito_core::Transaction;
 use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
@@ -201,4 +202,10 @@ pub async fn with_group(db: &Database, group: &str) {
 pub async fn entities(db: &Database, prefix: &str) -> Vec<String> {
     let events = stored(db, prefix).await;
     events.iter().map(|(key, value)| TitoEvent::decode(key, value).unwrap().entity).collect()
+}
+
+/// The time of a second, or the first or last that there is.
+pub fn at_second(seconds: i64) -> DateTime<Utc> {
+    let bound = if seconds < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
+    DateTime::from_timestamp(seconds, 0).unwrap_or(bound)
 }

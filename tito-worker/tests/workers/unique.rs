@@ -91,7 +91,7 @@ pub async fn a_replacement_disturbs_workers_only_where_it_would_wait_for_long(db
         publish_unique(&db, job("a"), Unique::key("k").replace()).await.unwrap();
         let (key, value) = stored(&db, "event:job:").await.remove(0);
         let not_before = Some(seconds(&clock) + waits);
-        let put_off = TitoEvent { attempt: 1, not_before, ..TitoEvent::decode(&key, &value).unwrap() };
+        let put_off = TitoEvent { failed_attempts: 1, not_before, ..TitoEvent::decode(&key, &value).unwrap() };
         put(&db, key, put_off.encode().unwrap()).await;
         let before = revision().await;
         let published = publish_unique(&db, job("a"), Unique::key("k").replace()).await.unwrap();
@@ -185,7 +185,7 @@ pub async fn what_is_no_unique_event_is_an_error_that_names_its_key(db: Database
             publish_unique(&db, job("a"), Unique::key("k")).await.unwrap_err(),
             publish_unique(&db, job("a"), Unique::key("k").replace()).await.unwrap_err(),
             queue.cancel_unique("job", "k", &tx).await.unwrap_err(),
-            queue.reschedule_unique("job", "k", 1, &tx).await.unwrap_err(),
+            queue.reschedule_unique("job", "k", at_second(1), &tx).await.unwrap_err(),
         ];
         tx.rollback().await;
         for error in errors {

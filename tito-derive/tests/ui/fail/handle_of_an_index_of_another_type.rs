@@ -1,6 +1,5 @@
 use serde::{Deserialize, Serialize};
-use tito_core::model::Index;
-use tito_core::prelude::*;
+use tito_core::{model::Index, prelude::*};
 
 #[derive(Clone, Serialize, Deserialize, TitoModel)]
 struct User {

@@ -1,6 +1,5 @@
 use serde::{Deserialize, Serialize};
-use tito_core::model::Index;
-use tito_core::prelude::*;
+use tito_core::{model::Index, prelude::*};
 
 fn is_a_model<M: tito_core::model::TitoSchema>() {}
 

@@ -11,6 +11,7 @@ use super::entry::{Entry, View};
 use super::page::{Page, Wanted, checkpoint_floor, read_page};
 use super::{Partition, next_pause};
 use crate::outcome::Outcome;
+use crate::time::time_of;
 use crate::worker::decide::Ended;
 use crate::worker::held::Slot;
 use crate::worker::reader::{End, PageRead, Reader, Revisits};
@@ -166,7 +167,7 @@ impl Partition {
                 }
                 Entry::NoEvent => Ended::NoEvent,
                 Entry::PutOff { until } => {
-                    Outcome::RescheduleTo(until.saturating_add(self.runner.policy.delay_seconds)).into()
+                    Outcome::RescheduleTo(time_of(until.saturating_add(self.runner.policy.delay_seconds))).into()
                 }
                 Entry::Misplaced => {
                     self.misplaced += 1;

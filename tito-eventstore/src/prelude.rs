@@ -1,0 +1,8 @@
+//! What every program with an event store names, and nothing that its models may be called:
+//! `use tito_eventstore::prelude::*;`.
+
+pub use crate::error::EventStoreError;
+pub use crate::manager::EventStoreConfig;
+pub use crate::store::EventStore;
+#[cfg(feature = "derive")]
+pub use tito_derive::TitoEventType;

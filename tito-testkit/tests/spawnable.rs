@@ -1,0 +1,306 @@
+//! Every public asynchronous function can be called in a spawned task: all of them are listed here, and the list is held to
+//! the sources.
+
+#![allow(clippy::unwrap_used, unreachable_code, reason = "the futures are made for the compiler, and never run")]
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tito_core::database::{Walk, prune_idempotency_markers, walk_in_steps};
+use tito_core::embedded::EmbeddedBuilder;
+use tito_core::engine::Listener;
+use tito_core::event::{EventReference, Topic, settle_topics, write_event};
+use tito_core::keys::KeyRange;
+use tito_core::model::{Query, Reindex, TitoTable};
+use tito_core::prelude::*;
+use tito_core::trace::TraceContext;
+use tito_core::{BoxError, KeyText, Timestamp, Transaction, TxOptions};
+use tito_eventstore::{
+    Command, Decider, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager, NewEvent, Projection,
+    Projector, Select, View, Watch, Watcher,
+};
+use tito_worker::prelude::*;
+use tito_worker::{GroupStart, Replay, Schedule, Unique};
+
+#[derive(Clone, Default, Serialize, Deserialize, TitoModel)]
+struct User {
+    id: String,
+    #[tito(index)]
+    email: String,
+}
+
+struct Account;
+struct Close;
+
+impl Evolver for Account {
+    fn evolve(&mut self, _: &Event) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl Command for Close {}
+
+impl Decider<Close> for Account {
+    fn decide(&self, _: &Close) -> Result<Vec<NewEvent>, BoxError> {
+        Ok(Vec::new())
+    }
+}
+
+struct Rows;
+
+impl Projector for Rows {
+    fn name(&self) -> &str {
+        "rows"
+    }
+
+    async fn project(&self, _: &Event, _: &Transaction) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+/// A value that nobody needs: what asks for it is never run.
+fn any<T>() -> T {
+    unreachable!("the futures are not polled")
+}
+
+type Text = String;
+
+fn spawnable(_: impl Future<Output = ()> + Send + 'static) {}
+
+/// Checks each call in a task of its own, which owns what the call borrows, and gives their names.
+macro_rules! spawnables {
+    ($crate_name:ident: $($(#[$condition:meta])? $name:ident = $call:expr;)*) => {
+        mod $crate_name {
+            use super::*;
+
+            #[allow(dead_code, reason = "it is compiled, which is the test")]
+            fn all() {
+                $($(#[$condition])? spawnable(async move { let _ = $call.await; });)*
+            }
+
+            pub(super) const NAMES: &[&str] = &[$(stringify!($name)),*];
+        }
+    };
+}
+
+spawnables! { core:
+    begin = any::<Database>().begin();
+    begin_again = any::<Database>().begin_again(&any());
+    transaction = any::<Database>().transaction(|tx| async move { tx.get(b"").await });
+    transaction_with = any::<Database>().transaction_with(
+        any::<TxOptions>(),
+        |tx: Transaction| async move { tx.get(b"").await },
+    );
+    timestamp = any::<Database>().timestamp();
+    close = any::<Database>().close();
+    closed = any::<Database>().closed();
+    prune_idempotency_markers = prune_idempotency_markers(&any(), any::<Timestamp>());
+    get = any::<Transaction>().get(&any::<Vec<u8>>());
+    batch_get = any::<Transaction>().batch_get(any());
+    scan = any::<Transaction>().scan(any::<KeyRange>(), 1);
+    scan_reverse = any::<Transaction>().scan_reverse(any::<KeyRange>(), 1);
+    put = any::<Transaction>().put(any(), any());
+    insert = any::<Transaction>().insert(any(), any());
+    delete = any::<Transaction>().delete(any());
+    lock_keys = any::<Transaction>().lock_keys(any());
+    commit = any::<Transaction>().commit();
+    rollback = any::<Transaction>().rollback();
+    next_in = any::<Walk>().next_in(&any());
+    next = any::<Walk>().next(&any());
+    rest_in = any::<Walk>().rest_in(&any());
+    walk_in_steps = walk_in_steps(&any(), any::<KeyRange>(), |tx, rows| async move {
+        tx.batch_get(rows.into_iter().map(|(key, _)| key).collect()).await.map(|found| found.len())
+    });
+    open = any::<EmbeddedBuilder>().open(any::<Text>());
+    in_memory = any::<EmbeddedBuilder>().in_memory();
+    open = EmbeddedBackend::open(any::<Text>());
+    in_memory = EmbeddedBackend::in_memory();
+    compact = EmbeddedBackend::compact(any::<Text>());
+    sizes = any::<&EmbeddedBackend>().sizes();
+    woken = any::<Listener>().woken();
+    ensure = Topic::ensure(&any(), &any::<Text>(), 1);
+    cached = Topic::cached(&any(), &any::<Text>());
+    change = Topic::change(&any(), &any::<Text>(), |topic, _| async move { Ok(Some(topic)) });
+    raise_revision = Topic::raise_revision(&any(), &any::<Text>());
+    read = Topic::read(&any(), &any::<Text>());
+    settle_topics = settle_topics(&any());
+    write_event = write_event(&any(), any());
+    model = any::<TitoEvent>().model::<User>(&any());
+    model_in = any::<TitoEvent>().model_in::<User>(&any());
+    all = any::<Query<User, ()>>().all(&any());
+    first = any::<Query<User, ()>>().first(&any());
+    page = any::<Query<User, ()>>().page(&any());
+    ids = any::<Query<User, ()>>().ids(&any());
+    count = any::<Query<User, ()>>().count(&any());
+    run = any::<Reindex<User>>().run();
+    get = any::<TitoTable<User>>().get(&any::<Text>(), &any());
+    batch_get = any::<TitoTable<User>>().batch_get(any::<Vec<Text>>(), &any());
+    insert = any::<TitoTable<User>>().insert(&any(), &any());
+    update = any::<TitoTable<User>>().update(&any(), &any());
+    upsert = any::<TitoTable<User>>().upsert(&any(), &any());
+    delete = any::<TitoTable<User>>().delete(&any::<Text>(), &any());
+    build_with_options = any::<TitoTable<User>>().build_with_options(any(), any(), &any());
+    open = Database::open(any::<Text>());
+    #[cfg(feature = "tikv")] connect = any::<tito_core::tikv::TiKVBuilder>().connect();
+    #[cfg(feature = "tikv")] gc = any::<&TiKVBackend>().gc(any());
+    #[cfg(feature = "tikv")] delete_range = any::<&TiKVBackend>().delete_range(any());
+    #[cfg(feature = "tikv")] clear = any::<&TiKVBackend>().clear();
+    #[cfg(feature = "tikv")] connect = TiKVBackend::connect(any::<Vec<Text>>());
+    scope = any::<TraceContext>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
+}
+
+spawnables! { worker:
+    cancel = any::<TitoQueue>().cancel(&any(), &any());
+    cancel_unique = any::<TitoQueue>().cancel_unique(&any::<Text>(), &any::<Text>(), &any());
+    reschedule = any::<TitoQueue>().reschedule(&any(), any(), &any());
+    reschedule_unique = any::<TitoQueue>().reschedule_unique(&any::<Text>(), &any::<Text>(), any(), &any());
+    dead_letters = any::<TitoQueue>().dead_letters(&any::<Text>(), 1, Some(&any::<KeyText>()));
+    dead_letters_of_partition = any::<TitoQueue>().dead_letters_of_partition(&any::<Text>(), 1, 1, Some(&any()));
+    dead_letters_where = any::<TitoQueue>().dead_letters_where(&any::<Text>(), 1, Some(&any()), |_| true);
+    purge_letter = any::<TitoQueue>().purge_letter(&any::<Text>(), &any());
+    purge_dead_letters = any::<TitoQueue>().purge_dead_letters(&any::<Text>());
+    purge_dead_letters_where = any::<TitoQueue>().purge_dead_letters_where(&any::<Text>(), |_| true);
+    redrive_letter = any::<TitoQueue>().redrive_letter(&any::<Text>(), &any());
+    redrive = any::<TitoQueue>().redrive(&any::<Text>(), any());
+    redrive_all = any::<TitoQueue>().redrive_all(&any::<Text>());
+    redrive_where = any::<TitoQueue>().redrive_where(&any::<Text>(), |_| true);
+    history = any::<TitoQueue>().history(&any::<Text>(), any(), 1, Some(&any()));
+    replay = any::<TitoQueue>().replay(&any::<Text>(), any(), &any::<Text>());
+    replaying = any::<TitoQueue>().replaying(&any::<Text>(), any(), &any::<Text>());
+    step = any::<Replay>().step();
+    find = any::<TitoQueue>().find(&any::<EventReference>());
+    find_by_id = any::<TitoQueue>().find_by_id(&any::<Text>(), any());
+    peek = any::<TitoQueue>().peek(&any::<Text>(), 1, Some(&any()));
+    purge = any::<TitoQueue>().purge(&any::<Text>());
+    purge_where = any::<TitoQueue>().purge_where(&any::<Text>(), |_| true);
+    stats = any::<TitoQueue>().stats(&any::<Text>());
+    stats_up_to = any::<TitoQueue>().stats_up_to(&any::<Text>(), 1);
+    sweep_once = any::<TitoQueue>().sweep_once(&any::<Text>());
+    members = any::<TitoQueue>().members(&any::<Text>());
+    leases = any::<TitoQueue>().leases(&any::<Text>());
+    record_progress = any::<TitoQueue>().record_progress(&any(), &any::<Text>());
+    create_topic = any::<TitoQueue>().create_topic(&any::<Text>(), 1);
+    publish = any::<TitoQueue>().publish(any(), &any());
+    run_worker = run_worker(
+        any::<Arc<TitoQueue>>(),
+        any(),
+        |_| any::<Pin<Box<dyn Future<Output = Result<(), TitoError>> + Send>>>(),
+        any(),
+        any(),
+        any(),
+    );
+    put_schedule = any::<TitoQueue>().put_schedule(any::<Schedule>());
+    schedules = any::<TitoQueue>().schedules();
+    pause_schedule = any::<TitoQueue>().pause_schedule(&any::<Text>());
+    resume_schedule = any::<TitoQueue>().resume_schedule(&any::<Text>());
+    remove_schedule = any::<TitoQueue>().remove_schedule(&any::<Text>());
+    add_group = any::<TitoQueue>().add_group(&any::<Text>(), &any::<Text>(), any::<GroupStart>());
+    groups = any::<TitoQueue>().groups(&any::<Text>());
+    remove_group = any::<TitoQueue>().remove_group(&any::<Text>(), &any::<Text>());
+    resize_topic = any::<TitoQueue>().resize_topic(&any::<Text>(), 1);
+    topics = any::<TitoQueue>().topics(1, Some(&any::<Text>()));
+    pause = any::<TitoQueue>().pause(&any::<Text>());
+    resume = any::<TitoQueue>().resume(&any::<Text>());
+    set_history = any::<TitoQueue>().set_history(&any::<Text>(), any());
+    finish_changes = any::<TitoQueue>().finish_changes();
+    publish_unique = any::<TitoQueue>().publish_unique(any(), any::<Unique>(), &any());
+    run = any::<Worker>().run(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
+    drain = any::<Worker>().drain();
+}
+
+spawnables! { eventstore:
+    decide = any::<EventStore>().decide(&Account, &Close);
+    decide_and_evolve = any::<EventStore>().decide_and_evolve(&mut Account, &Close);
+    create_event_store = any::<Manager>().create_event_store(any::<EventStoreConfig>());
+    get_event_store = any::<Manager>().get_event_store(&any::<Text>());
+    update_event_store = any::<Manager>().update_event_store(any());
+    delete_event_store = any::<Manager>().delete_event_store(&any::<Text>());
+    event_stores = any::<Manager>().event_stores(Some(&any::<Text>()), 1);
+    sweep = any::<Manager>().sweep();
+    info = any::<EventStore>().info();
+    close = any::<Manager>().close();
+    add_projection = any::<EventStore>().add_projection(&any::<Text>());
+    remove_projection = any::<EventStore>().remove_projection(&any::<Text>());
+    rebuild_projection = any::<EventStore>().rebuild_projection(&any::<Text>());
+    projection = any::<EventStore>().projection(&any::<Text>());
+    projections = any::<EventStore>().projections();
+    new = Projection::new(&any(), Rows);
+    catch_up = any::<Projection<Rows>>().catch_up();
+    begin = any::<View>().begin();
+    within = any::<View>().within(&any());
+    evolve = any::<EventStore>().evolve(&mut Account, any::<Select>());
+    snapshot = any::<EventStore>().snapshot(&mut Account, any::<Select>());
+    event = any::<EventStore>().event(1);
+    last_sequence = any::<EventStore>().last_sequence();
+    append = any::<EventStore>().append(any::<Vec<NewEvent>>());
+    append_in = any::<EventStore>().append_in(&any(), any::<Vec<NewEvent>>());
+    transaction = any::<EventStore>().transaction(|_| async move { Ok::<_, EventStoreError>(()) });
+    transaction = any::<View>().transaction(|tx| async move { tx.get(b"").await });
+    transaction_with = any::<View>().transaction_with(
+        any::<TxOptions>(),
+        |tx: Transaction| async move { tx.get(b"").await },
+    );
+    watch = any::<EventStore>().watch(Account, any::<Watch>());
+    reached = any::<Watcher<Account>>().reached(1);
+    stop = any::<Watcher<Account>>().stop();
+}
+
+/// The names of the public asynchronous functions in a folder of sources, those of tests aside, with how many there are.
+fn in_the_sources(folder: &Path, found: &mut BTreeMap<String, usize>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "tests") {
+            in_the_sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            let source = std::fs::read_to_string(&path).unwrap();
+            for name in asynchronous(&source) {
+                *found.entry(name).or_default() += 1;
+            }
+        }
+    }
+}
+
+fn asynchronous(source: &str) -> Vec<String> {
+    let code: Vec<_> = source.lines().take_while(|line| line.trim() != "mod tests {").collect();
+    let code: Vec<_> = code.into_iter().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n");
+    let name =
+        |rest: &str| rest.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).next().map(str::to_string);
+    let asynchronous = code.split("pub async fn ").skip(1).filter_map(name);
+    let returning = code.split("pub fn ").skip(1).filter(|rest| {
+        let signature = rest.split(['{', ';']).next().unwrap_or_default();
+        let returned = signature.find(") -> impl Future").or_else(|| signature.find(") -> BoxFuture"));
+        returned.is_some_and(|at| !signature[..at].contains("where"))
+    });
+    asynchronous.chain(returning.filter_map(name)).collect()
+}
+
+fn listed(names: &[&str]) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    for name in names {
+        *found.entry(name.to_string()).or_default() += 1;
+    }
+    found
+}
+
+#[test]
+fn every_public_asynchronous_function_is_listed_among_those_that_can_be_spawned() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let crates = [("tito-core", core::NAMES), ("tito-worker", worker::NAMES), ("tito-eventstore", eventstore::NAMES)];
+    for (name, names) in crates {
+        let mut found = BTreeMap::new();
+        in_the_sources(&workspace.join(name).join("src"), &mut found);
+        assert_eq!(listed(names), found, "{name}: list each of its public asynchronous functions above");
+    }
+}
+
+#[test]
+fn asynchronous_functions_are_found_in_sources() {
+    let source = "pub async fn one() {}\n    pub fn two<F>(f: F) -> impl Future<Output = ()> + Send\n where F: Fn() {}\n\
+                  pub fn three() -> u8 { 1 }\n    /// pub async fn four() {}\npub(crate) async fn five() {}\n";
+    assert_eq!(asynchronous(source), ["one", "two"]);
+}

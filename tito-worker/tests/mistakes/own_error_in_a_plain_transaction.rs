@@ -1,0 +1,12 @@
+use tito_core::prelude::*;
+
+#[derive(Debug)]
+enum Refused {
+    Closed,
+}
+
+async fn pay(db: Database) -> Result<(), Refused> {
+    db.transaction(|_| async move { Err(Refused::Closed) }).await
+}
+
+fn main() {}
