@@ -199,8 +199,8 @@ impl Core {
 
     fn context(&self, context: &mut Context, region: &Region, limit: Duration) {
         context.region_id = region.id;
-        context.region_epoch = Some(region.epoch);
-        context.peer = Some(*region.leader());
+        context.region_epoch = Some(region.epoch.clone());
+        context.peer = Some(region.leader().clone());
         // The store gives up before its answer would come too late.
         context.max_execution_duration_ms = (limit.as_millis() as u64 * 2 / 3).max(1);
         if let Some(id) = self.keyspace.id {
@@ -273,7 +273,7 @@ impl Core {
                 }
             }
             Known::Replaced(regions) => {
-                let leader = *region.leader();
+                let leader = region.leader().clone();
                 self.regions.forget(region);
                 for region in regions.iter().filter_map(|meta| Region::from_meta(meta, Some(&leader))) {
                     self.regions.insert(region);

@@ -106,7 +106,7 @@ impl Core {
             context.api_version = ApiVersion::V2.into();
             context.keyspace = Some(context::Keyspace::KeyspaceId(id));
         }
-        let request = UnsafeDestroyRangeRequest { context: Some(context), start_key, end_key };
+        let request = UnsafeDestroyRangeRequest { context: Some(context), start_key, end_key, ..Default::default() };
         let destroyed = join_all(stores.into_iter().map(|store| {
             let request = request.clone();
             async move {

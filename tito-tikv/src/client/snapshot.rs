@@ -74,6 +74,7 @@ impl Snapshot {
                 key: key.clone(),
                 version: self.at.raw(),
                 need_commit_ts: false,
+                ..Default::default()
             };
             let attempt = self.core.attempt(&region, request).await;
             let Some(response) = tries.answered(attempt).await? else { continue };
@@ -114,6 +115,7 @@ impl Snapshot {
                     keys: keys.to_vec(),
                     version: self.at.raw(),
                     need_commit_ts: false,
+                    ..Default::default()
                 };
                 self.core.attempt(region, request)
             }))

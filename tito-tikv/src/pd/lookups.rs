@@ -41,7 +41,13 @@ impl Pd {
         let (members, limit, header) = (self.members.clone(), self.limit, self.header());
         let range = (start.clone(), end.clone());
         let look_up = || async move {
-            let request = pdpb::ScanRegionsRequest { header, start_key: start, limit: REGIONS, end_key: end };
+            let request = pdpb::ScanRegionsRequest {
+                header,
+                start_key: start,
+                limit: REGIONS,
+                end_key: end,
+                ..Default::default()
+            };
             let call = |connection| async move { client(connection).scan_regions(request).await };
             let told = ask(&members, limit, call).await?.regions;
             Ok(Arc::new(told.into_iter().filter_map(|told| Some((told.region?, told.leader))).collect::<Vec<Told>>()))
@@ -56,8 +62,12 @@ impl Pd {
             let found = ask(&members, limit, |connection| {
                 let mut client = client(connection);
                 async move {
-                    let by_key =
-                        |region_key| pdpb::GetRegionRequest { header: header.clone(), region_key, need_buckets: false };
+                    let by_key = |region_key| pdpb::GetRegionRequest {
+                        header: header.clone(),
+                        region_key,
+                        need_buckets: false,
+                        ..Default::default()
+                    };
                     match asked {
                         RegionKey::Of(key) => client.get_region(by_key(key)).await,
                         RegionKey::Before(key) => client.get_prev_region(by_key(key)).await,
@@ -69,7 +79,7 @@ impl Pd {
         let found = self.regions.get(wanted.clone(), look_up).await;
         // PD answers without a region if it has none. That is no answer: every key is in one.
         let found = found.and_then(|response| match &response.region {
-            Some(region) => Ok((region.clone(), response.leader)),
+            Some(region) => Ok((region.clone(), response.leader.clone())),
             None => Err(PdFailure::NoRegion(match &wanted {
                 RegionKey::Of(key) | RegionKey::Before(key) => Key::from(key.as_slice()),
             })),
@@ -81,7 +91,7 @@ impl Pd {
     pub(crate) async fn store_address(&self, store_id: u64) -> Result<String, Error> {
         let (members, limit, header) = (self.members.clone(), self.limit, self.header());
         let look_up = || async move {
-            let request = pdpb::GetStoreRequest { header, store_id };
+            let request = pdpb::GetStoreRequest { header, store_id, ..Default::default() };
             let call = |connection| async move { client(connection).get_store(request).await };
             let store = ask(&members, limit, call).await?.store;
             match store.filter(|store| store.state() != metapb::StoreState::Tombstone) {
@@ -95,7 +105,8 @@ impl Pd {
 
     /// The stores that there are, without those that are gone for good.
     pub(crate) async fn all_stores(&self) -> Result<Vec<metapb::Store>, Error> {
-        let request = pdpb::GetAllStoresRequest { header: self.header(), exclude_tombstone_stores: true };
+        let request =
+            pdpb::GetAllStoresRequest { header: self.header(), exclude_tombstone_stores: true, ..Default::default() };
         let call = |connection| async move { client(connection).get_all_stores(request).await };
         let found = ask(&self.members, self.limit, call).await;
         let stores = found.map_err(|source| Error::Pd { asked: "the stores", source })?.stores;
@@ -105,7 +116,7 @@ impl Pd {
 
     /// The safe point of garbage collection.
     pub(crate) async fn gc_safe_point(&self) -> Result<Timestamp, Error> {
-        let request = pdpb::GetGcSafePointRequest { header: self.header() };
+        let request = pdpb::GetGcSafePointRequest { header: self.header(), ..Default::default() };
         let call = |connection| async move { client(connection).get_gc_safe_point(request).await };
         let found = ask(&self.members, self.limit, call).await;
         let found = found.map_err(|source| Error::Pd { asked: "the safe point", source })?;
@@ -114,7 +125,8 @@ impl Pd {
 
     /// Moves the safe point of garbage collection, and returns the one that holds then.
     pub(crate) async fn move_gc_safe_point(&self, to: Timestamp) -> Result<Timestamp, Error> {
-        let request = pdpb::UpdateGcSafePointRequest { header: self.header(), safe_point: to.raw() };
+        let request =
+            pdpb::UpdateGcSafePointRequest { header: self.header(), safe_point: to.raw(), ..Default::default() };
         let call = |connection| async move { client(connection).update_gc_safe_point(request).await };
         let moved = ask(&self.members, self.limit, call).await;
         let moved = moved.map_err(|source| Error::Pd { asked: "a later safe point", source })?;
@@ -133,6 +145,7 @@ impl Pd {
             service_id: service.as_bytes().to_vec(),
             ttl: seconds,
             safe_point: at.raw(),
+            ..Default::default()
         };
         let call = |connection| async move { client(connection).update_service_gc_safe_point(request).await };
         let set = ask(&self.members, self.limit, call).await;

@@ -101,7 +101,7 @@ impl Members {
     async fn ask(&self, address: &str) -> Result<pdpb::GetMembersResponse, PdFailure> {
         let asked = async {
             let connection = self.connect(address).await?;
-            let request = pdpb::GetMembersRequest { header: self.header() };
+            let request = pdpb::GetMembersRequest { header: self.header(), ..Default::default() };
             client(connection)
                 .get_members(request)
                 .await

@@ -89,7 +89,12 @@ impl Asker {
     }
 
     async fn ask_stream(&mut self, count: usize) -> Result<TsoResponse, PdFailure> {
-        let request = TsoRequest { header: self.members.header(), count: count as u32, dc_location: String::new() };
+        let request = TsoRequest {
+            header: self.members.header(),
+            count: count as u32,
+            dc_location: String::new(),
+            ..Default::default()
+        };
         let stream = match &mut self.stream {
             Some(stream) => {
                 let gone = |_| PdFailure::Answer("the stream of timestamps has ended".to_owned());

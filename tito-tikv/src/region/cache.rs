@@ -104,7 +104,7 @@ mod tests {
             id,
             start_key: boundary(start),
             end_key: boundary(end),
-            region_epoch: Some(metapb::RegionEpoch { conf_ver: 1, version }),
+            region_epoch: Some(metapb::RegionEpoch { conf_ver: 1, version, ..Default::default() }),
             peers: vec![metapb::Peer { id: 1, store_id: 1, ..metapb::Peer::default() }],
             ..metapb::Region::default()
         };

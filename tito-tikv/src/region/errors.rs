@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn a_leader_that_is_told_is_asked_at_once() {
         let leader = Some(metapb::Peer { store_id: 3, ..metapb::Peer::default() });
-        let error = Wire { not_leader: Some(NotLeader { region_id: 1, leader }), ..Wire::default() };
+        let error =
+            Wire { not_leader: Some(NotLeader { region_id: 1, leader, ..Default::default() }), ..Wire::default() };
         let meaning = meaning(&error, Class::Write);
         assert_eq!((meaning.known, meaning.effect, meaning.pause), (Known::LedBy(3), Effect::NotDone, Pause::None));
     }
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn what_may_be_done_is_so_to_writes_only() {
         for error in [
-            Wire { stale_command: Some(StaleCommand {}), ..Wire::default() },
+            Wire { stale_command: Some(StaleCommand::default()), ..Wire::default() },
             Wire { undetermined_result: Some(UndeterminedResult::default()), ..Wire::default() },
             Wire { message: "something new".to_owned(), ..Wire::default() },
         ] {
@@ -151,8 +152,10 @@ mod tests {
     #[test]
     fn a_split_is_taken_over_as_it_is_told() {
         let regions = vec![metapb::Region { id: 1, ..metapb::Region::default() }];
-        let error =
-            Wire { epoch_not_match: Some(EpochNotMatch { current_regions: regions.clone() }), ..Wire::default() };
+        let error = Wire {
+            epoch_not_match: Some(EpochNotMatch { current_regions: regions.clone(), ..Default::default() }),
+            ..Wire::default()
+        };
         assert_eq!(meaning(&error, Class::Read).known, Known::Replaced(regions));
     }
 }

@@ -38,7 +38,7 @@ impl Region {
         let place = leader.and_then(|leader| peers.iter().position(|peer| peer.store_id == leader.store_id));
         Some(Region {
             id: meta.id,
-            epoch: meta.region_epoch.unwrap_or_default(),
+            epoch: meta.region_epoch.clone().unwrap_or_default(),
             start: decode(&meta.start_key)?,
             end: decode(&meta.end_key)?,
             peers,

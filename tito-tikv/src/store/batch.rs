@@ -129,7 +129,7 @@ impl Stream {
             if !answer.is_closed() {
                 self.last_id += 1;
                 message.request_ids.push(self.last_id);
-                message.requests.push(Request { cmd: Some(command) });
+                message.requests.push(Request { cmd: Some(command), ..Default::default() });
                 self.waiting.insert(self.last_id, answer);
             }
             next = if message.requests.len() < TOGETHER { self.queue.try_recv().ok() } else { None };

@@ -27,7 +27,7 @@ impl Stranger<'_> {
         let region = regions.iter().rfind(|region| region.start_key.as_slice() <= key.as_bytes()).unwrap();
         let pd = self.cluster.connect(&self.cluster.pd_endpoints()[0]).unwrap();
         let header = Some(RequestHeader { cluster_id: self.cluster.cluster_id(), ..RequestHeader::default() });
-        let request = GetRegionByIdRequest { header, region_id: region.id, need_buckets: false };
+        let request = GetRegionByIdRequest { header, region_id: region.id, need_buckets: false, ..Default::default() };
         let told = PdClient::new(pd).get_region_by_id(request).await.unwrap().into_inner();
         let (meta, leader): (_, Peer) = (told.region.unwrap(), told.leader.unwrap());
         let epoch: RegionEpoch = meta.region_epoch.unwrap();

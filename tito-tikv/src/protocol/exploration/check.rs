@@ -95,11 +95,11 @@ impl World<'_> {
             let address = self.cluster.stores()[region.leader().store_id as usize - 1].address.to_string();
             let context = Context {
                 region_id: region.id,
-                region_epoch: Some(region.epoch),
-                peer: Some(*region.leader()),
+                region_epoch: Some(region.epoch.clone()),
+                peer: Some(region.leader().clone()),
                 ..Context::default()
             };
-            let request = MvccGetByKeyRequest { key: key.into(), context: Some(context) };
+            let request = MvccGetByKeyRequest { key: key.into(), context: Some(context), ..Default::default() };
             let mut store = TikvClient::new(self.cluster.connect(&address).unwrap());
             let response = store.mvcc_get_by_key(request).await.unwrap().into_inner();
             if response.region_error.is_some() {
