@@ -8,7 +8,7 @@ use tito_core::event::TitoEvent;
 use tito_core::{BoxError, Database, Result, Transaction};
 use tito_worker::{IntoOutcome, Outcome, Subscription, TitoQueue, Worker, WorkerBuilder, WorkerReport};
 
-use crate::clock::TestClock;
+use crate::TestClock;
 
 /// Runs a worker until nothing is due, and tells what was handled: tests of an application's subscribers need no
 /// background task and no waiting.

@@ -29,28 +29,12 @@
 //!
 //! Tests at random print their seed; set `TITO_SEED` to it to run one again ([`seed`]).
 
-mod clock;
-pub mod conformance;
-mod fault;
 mod harness;
-pub mod history;
-mod random;
+#[cfg(feature = "eventstore")]
 mod scenario;
-mod settings;
-mod temporary;
-#[cfg(feature = "tikv")]
-mod tikv;
 
-pub use clock::TestClock;
-pub use fault::{Call, FaultEngine, Faults, Gate, Rule, WithFaults};
 pub use harness::{Handled, Harness};
-pub use random::seed;
+#[cfg(feature = "eventstore")]
 pub use scenario::{Decided, Scenario};
-pub use settings::EngineSettings;
-pub use temporary::{TemporaryDatabase, in_memory, in_memory_with, on_disk, on_disk_with};
-#[cfg(feature = "tikv")]
-pub use tikv::{TemporaryCluster, on_mock_cluster, on_mock_cluster_with};
-#[cfg(feature = "tikv")]
-pub use tito_mock_tikv as mock_tikv;
-#[cfg(feature = "tikv")]
-pub use tito_mock_tikv::MockCluster;
+#[doc(inline)]
+pub use tito_test_engines::*;

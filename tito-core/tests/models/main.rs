@@ -1,0 +1,18 @@
+//! What models promise, on every engine.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[macro_use]
+extern crate tito_test_engines;
+
+mod crud;
+mod cursors;
+mod events;
+mod floats;
+mod hand_written;
+mod names;
+mod queries;
+mod reindex;
+mod sequences;
+mod stored;
+mod support;
+mod unique;

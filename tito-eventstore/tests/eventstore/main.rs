@@ -1,0 +1,25 @@
+//! What event stores promise, on every engine.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[macro_use]
+extern crate tito_testkit;
+
+mod appending;
+mod asking;
+mod closing;
+mod deciding;
+mod expecting;
+mod floats;
+mod folding;
+mod keeping;
+mod later_versions;
+mod managing;
+mod naming;
+mod reading;
+mod runtimes;
+mod snapshots;
+mod support;
+mod unreadable;
+mod versions;
+mod watching;
+mod writers;

@@ -1,0 +1,14 @@
+//! What projections promise, on every engine.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[macro_use]
+extern crate tito_testkit;
+
+mod failing;
+mod faults;
+mod folding;
+mod later_versions;
+mod lifecycle;
+mod rebuilding;
+mod support;
+mod views;

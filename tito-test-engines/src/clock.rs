@@ -1,0 +1,262 @@
+//! A clock that tests turn by hand.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tito_core::clock::{Clock, SystemClock};
+use tokio::sync::{Notify, oneshot};
+
+/// 2026-01-01T00:00:00Z, where a [`TestClock`] begins.
+const FIRST_INSTANT_MILLIS: u64 = 1_767_225_600_000;
+
+/// A [`Clock`] that stands still until a test moves it. Clones are handles of one clock.
+///
+/// A wait on it completes as soon as the clock has reached its instant: nothing polls, and no real time passes.
+///
+/// ```
+/// # use tito_test_engines as tito_testkit;
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use tito_core::clock::{Clock, SystemClock};
+/// use tito_testkit::TestClock;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let clock = TestClock::new();
+/// let in_an_hour = clock.now_millis() + 3_600_000;
+/// let reminder = tokio::spawn(clock.wait_until(in_an_hour));
+/// clock.advance(Duration::from_secs(3600));
+/// reminder.await.unwrap();
+///
+/// let for_an_engine: Arc<dyn Clock> = clock.shared();
+/// # assert_eq!(for_an_engine.now_millis(), in_an_hour);
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TestClock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    /// Told whenever a wait begins.
+    wait_began: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    now_millis: u64,
+    /// By instant; the number keeps waits for one instant apart.
+    waits: BTreeMap<(u64, u64), oneshot::Sender<()>>,
+    next_number: u64,
+    /// Set for an engine whose clock can't be turned.
+    follows_system: bool,
+}
+
+/// What a turn of a clock that follows the system's unwinds with: the test can't be run on its engine.
+pub(crate) struct ClockCannotBeTurned;
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestClock {
+    /// A clock that shows 2026-01-01T00:00:00Z.
+    pub fn new() -> Self {
+        Self::at(FIRST_INSTANT_MILLIS)
+    }
+
+    /// A clock that shows this many milliseconds since the Unix epoch.
+    pub fn at(millis: u64) -> Self {
+        let state = State { now_millis: millis, waits: BTreeMap::new(), next_number: 0, follows_system: false };
+        Self(Arc::new(Inner { state: Mutex::new(state), wait_began: Notify::new() }))
+    }
+
+    /// This clock in the form that engines take.
+    pub fn shared(&self) -> Arc<dyn Clock> {
+        Arc::new(self.clone())
+    }
+
+    /// Moves the clock forward, cutting `by` down to whole milliseconds.
+    pub fn advance(&self, by: Duration) {
+        let mut state = self.lock();
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        let now_millis = state.now_millis.saturating_add(millis);
+        state.turn_to(now_millis);
+    }
+
+    /// Sets the clock to this many milliseconds since the Unix epoch, forward or back.
+    pub fn set(&self, millis: u64) {
+        self.lock().turn_to(millis);
+    }
+
+    /// Lets the clock run by itself from now on. Whoever tries to turn it unwinds with [`ClockCannotBeTurned`].
+    #[cfg(feature = "tikv")]
+    pub(crate) fn follow_the_system(&self) {
+        let mut state = self.lock();
+        state.follows_system = true;
+        state.now_millis = SystemClock.now_millis();
+    }
+
+    /// The earliest instant that somebody waits for, in milliseconds since the Unix epoch.
+    pub fn next_wait(&self) -> Option<u64> {
+        self.lock().waits.keys().next().map(|&(millis, _)| millis)
+    }
+
+    /// How many waits on this clock are under way.
+    pub fn waits(&self) -> usize {
+        self.lock().waits.len()
+    }
+
+    /// Completes when somebody waits on this clock, and returns the earliest instant that is waited for: what a test
+    /// does before it turns the clock for a task that runs beside it.
+    pub async fn waited_for(&self) -> u64 {
+        loop {
+            // Taken before the look at the waits, so that a wait which begins in between is noticed.
+            let began = self.0.wait_began.notified();
+            if let Some(millis) = self.next_wait() {
+                return millis;
+            }
+            began.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn turn_to(&mut self, millis: u64) {
+        if self.follows_system {
+            std::panic::resume_unwind(Box::new(ClockCannotBeTurned));
+        }
+        self.move_to(millis);
+    }
+
+    fn move_to(&mut self, millis: u64) {
+        self.now_millis = millis;
+        while let Some(entry) = self.waits.first_entry() {
+            if entry.key().0 > millis {
+                break;
+            }
+            // Who waited may have gone meanwhile.
+            let _ = entry.remove().send(());
+        }
+    }
+}
+
+impl Clock for TestClock {
+    fn now_millis(&self) -> u64 {
+        let state = self.lock();
+        if state.follows_system { SystemClock.now_millis() } else { state.now_millis }
+    }
+
+    fn wait_until(&self, millis: u64) -> BoxFuture<'static, ()> {
+        if self.lock().follows_system {
+            return SystemClock.wait_until(millis);
+        }
+        let clock = self.clone();
+        async move {
+            let Some((_wait, reached)) = Wait::begin(clock, millis) else { return };
+            // The sender is dropped by `Wait` only, which lives as long as this future.
+            let _ = reached.await;
+        }
+        .boxed()
+    }
+}
+
+/// One wait. Dropping it forgets the wait, so that cancelled ones don't pile up.
+struct Wait {
+    clock: TestClock,
+    place: (u64, u64),
+}
+
+impl Wait {
+    /// None if the instant has been reached already.
+    fn begin(clock: TestClock, millis: u64) -> Option<(Self, oneshot::Receiver<()>)> {
+        let mut state = clock.lock();
+        if state.now_millis >= millis {
+            return None;
+        }
+        let (reach, reached) = oneshot::channel();
+        let place = (millis, state.next_number);
+        state.next_number += 1;
+        state.waits.insert(place, reach);
+        drop(state);
+        clock.0.wait_began.notify_waiters();
+        Some((Self { clock, place }, reached))
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.clock.lock().waits.remove(&self.place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_clock_begins_with_the_year_2026() {
+        assert_eq!(TestClock::new().now_millis(), 1_767_225_600_000);
+    }
+
+    #[tokio::test]
+    async fn a_wait_completes_exactly_when_its_instant_is_reached() {
+        let clock = TestClock::at(1000);
+        let mut wait = clock.wait_until(1500);
+        assert!(futures::poll!(&mut wait).is_pending());
+        clock.advance(Duration::from_millis(499));
+        assert!(futures::poll!(&mut wait).is_pending());
+        clock.advance(Duration::from_millis(1));
+        assert!(futures::poll!(&mut wait).is_ready());
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_the_present_or_the_past_completes_at_once() {
+        let clock = TestClock::at(1000);
+        clock.wait_until(1000).await;
+        clock.wait_until(0).await;
+    }
+
+    #[tokio::test]
+    async fn a_clock_set_back_completes_nothing() {
+        let clock = TestClock::at(1000);
+        let mut wait = clock.wait_until(1500);
+        assert!(futures::poll!(&mut wait).is_pending());
+        clock.set(500);
+        assert_eq!(clock.now_millis(), 500);
+        assert!(futures::poll!(&mut wait).is_pending());
+        clock.set(2000);
+        assert!(futures::poll!(&mut wait).is_ready());
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_wait_is_forgotten() {
+        let clock = TestClock::at(1000);
+        let mut wait = clock.wait_until(1500);
+        assert!(futures::poll!(&mut wait).is_pending());
+        assert_eq!(clock.next_wait(), Some(1500));
+        drop(wait);
+        assert_eq!(clock.next_wait(), None);
+    }
+
+    #[tokio::test]
+    async fn a_test_can_wait_until_a_task_waits() {
+        let clock = TestClock::at(0);
+        let task = tokio::spawn(clock.wait_until(70));
+        let instant = clock.waited_for().await;
+        assert_eq!(instant, 70);
+        clock.set(instant);
+        task.await.unwrap();
+    }
+}

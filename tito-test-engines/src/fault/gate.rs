@@ -1,0 +1,63 @@
+//! A place where calls stop until a test lets them go on.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Holds calls until the test opens it. Clones are handles of one gate.
+///
+/// ```
+/// # use tito_test_engines as tito_testkit;
+/// use tito_testkit::Gate;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let gate = Gate::new();
+/// let held = tokio::spawn({
+///     let gate = gate.clone();
+///     async move { gate.pass().await }
+/// });
+/// gate.arrivals(1).await;
+/// gate.open();
+/// held.await.unwrap();
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    open: watch::Sender<bool>,
+    arrived: watch::Sender<usize>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Gate {
+    /// A closed gate.
+    pub fn new() -> Self {
+        Self(Arc::new(State { open: watch::Sender::new(false), arrived: watch::Sender::new(0) }))
+    }
+
+    /// Lets everybody pass who waits now or comes later.
+    pub fn open(&self) {
+        self.0.open.send_replace(true);
+    }
+
+    /// Completes when `count` calls have come to the gate since it was made, passed or not.
+    pub async fn arrivals(&self, count: usize) {
+        // Fails only when the sender is gone, which `self` holds.
+        let _ = self.0.arrived.subscribe().wait_for(|&arrived| arrived >= count).await;
+    }
+
+    /// Comes to the gate, and completes when it is open.
+    pub async fn pass(&self) {
+        self.0.arrived.send_modify(|arrived| *arrived += 1);
+        // Fails only when the sender is gone, which `self` holds.
+        let _ = self.0.open.subscribe().wait_for(|&open| open).await;
+    }
+}

@@ -1,0 +1,6 @@
+//! What tests are made with does what it says.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod faults;
+mod reference;
+mod temporary;

@@ -1,7 +1,0 @@
-//! What becomes of a database and its workers while a real file system has no space.
-#![cfg(target_os = "linux")]
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod disk;
-mod engine;
-mod workers;

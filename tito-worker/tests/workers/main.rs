@@ -1,0 +1,64 @@
+//! What workers promise, on every engine.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[macro_use]
+extern crate tito_testkit;
+
+mod batches;
+mod cancelling;
+mod changes_at_random;
+mod closing;
+mod dead_letters;
+mod draining;
+mod effects;
+mod failing;
+mod fleets;
+mod floats;
+mod groups;
+mod handlers;
+mod history;
+mod inspection;
+mod keeping_order;
+mod later_versions;
+mod living;
+mod observing;
+mod ordering;
+mod ownership;
+mod panicking;
+mod policies;
+mod progress;
+mod recorder;
+mod resizing;
+mod schedules;
+mod scheduling;
+mod settling;
+mod strict;
+mod support;
+mod topics;
+mod unique;
+
+/// Needs a thread beside the one that is blocked, so it is not one of the facts above.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_blocks_its_thread_does_not_keep_a_worker_from_ending() {
+    use tito_worker::prelude::*;
+
+    let db = tito_testkit::in_memory().await.unwrap();
+    support::publish(&db, [support::job("a")]).await;
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Arc::new(std::sync::Mutex::new(released));
+    let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let worker = Worker::builder(TitoQueue::new(db))
+        .subscribe("job", move |_| {
+            let (begin, released) = (begin.clone(), released.clone());
+            async move {
+                begin.send(()).unwrap();
+                let _ = released.lock().unwrap().recv();
+                support::Done::Ok(())
+            }
+        })
+        .shutdown_timeout(std::time::Duration::from_millis(1))
+        .build();
+    let report = worker.run(async move { begun.recv().await.unwrap() }).await;
+    assert_eq!((report.done, report.unfinished), (0, 1));
+    drop(release);
+}
