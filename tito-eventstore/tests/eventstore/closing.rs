@@ -1,50 +1,17 @@
-//! An engine that is closed ends every wait, at once and with the error that says so.
+//! An engine that is closed ends every wait, at once and with the error that says so. On one thread: a wait that is polled
+//! when the engine is closed began before.
 
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use tito_core::prelude::*;
 use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Manager, OnError, Select, Watch};
-use tito_testkit::{Call, FaultEngine, WithFaults};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::*;
 
 /// So that a fact that would wait for ever fails.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Runs a fact on an engine in memory and on one on a disk, each with one thread: a wait that is polled when the engine is
-/// closed began before.
-macro_rules! facts {
-    ($($fact:ident),+ $(,)?) => {
-        mod in_memory {
-            $(#[tokio::test]
-            async fn $fact() {
-                super::$fact(tito_testkit::in_memory().await.unwrap()).await;
-            })+
-        }
-        mod on_disk {
-            $(#[tokio::test]
-            async fn $fact() {
-                let database = tito_testkit::on_disk().await.unwrap();
-                super::$fact(database.database().clone()).await;
-            })+
-        }
-    };
-}
-
-facts!(
-    a_tail_ends,
-    a_tail_that_polls_ends,
-    a_watcher_ends_and_whoever_waits_for_it_learns_of_it,
-    a_watcher_that_rests_ends,
-    a_watcher_that_waits_for_the_engine_ends,
-    catching_up_ends,
-    an_append_that_waits_for_a_turn_ends,
-    an_append_that_waits_for_a_runtime_that_is_not_driven_ends,
-    an_append_that_looks_into_an_unknown_outcome_ends,
-    changes_of_a_store_that_wait_for_a_turn_end,
-    what_begins_afterwards_ends,
-);
 
 fn is_closed(error: &EventStoreError) -> bool {
     matches!(error, EventStoreError::Engine(error) if matches!(**error, TitoError::EngineClosed { .. }))
@@ -62,7 +29,8 @@ async fn closed_while<T>(db: &Database, wait: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, closing).await.expect("it ends")
 }
 
-async fn a_tail_ends(db: Database) {
+#[fact]
+pub async fn a_tail_ends(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append(event("a.1", "x")).await.unwrap();
     let mut tail = store.tail(Select::all());
@@ -72,14 +40,16 @@ async fn a_tail_ends(db: Database) {
     assert!(tail.next().await.is_none());
 }
 
-async fn a_tail_that_polls_ends(db: Database) {
+#[fact]
+pub async fn a_tail_that_polls_ends(db: Database, _: TestClock) {
     let store = store(&FaultEngine::new(db.clone()).with_foreign_writers().database()).await;
     let mut tail = store.tail(Select::all());
     let error = closed_while(&db, tail.next()).await.unwrap().unwrap_err();
     assert!(is_closed(&error), "{error:?}");
 }
 
-async fn a_watcher_ends_and_whoever_waits_for_it_learns_of_it(db: Database) {
+#[fact]
+pub async fn a_watcher_ends_and_whoever_waits_for_it_learns_of_it(db: Database, _: TestClock) {
     let store = store(&db).await;
     let watcher = store.watch(Seen::default(), "a").await.unwrap();
     assert!(!closed_while(&db, watcher.reached(1)).await);
@@ -87,7 +57,8 @@ async fn a_watcher_ends_and_whoever_waits_for_it_learns_of_it(db: Database) {
     assert!(is_closed(&error), "{error:?}");
 }
 
-async fn a_watcher_that_rests_ends(db: Database) {
+#[fact]
+pub async fn a_watcher_that_rests_ends(db: Database, _: TestClock) {
     // With a clock of its own that stands still.
     let clock = tito_testkit::TestClock::new();
     let store = store(&FaultEngine::new(db.clone()).with_clock(clock.shared()).database()).await;
@@ -99,7 +70,8 @@ async fn a_watcher_that_rests_ends(db: Database) {
     assert!(is_closed(&error), "{error:?}");
 }
 
-async fn a_watcher_that_waits_for_the_engine_ends(db: Database) {
+#[fact]
+pub async fn a_watcher_that_waits_for_the_engine_ends(db: Database, _: TestClock) {
     let faulty = FaultEngine::new(db.clone()).database();
     let store = store(&faulty).await;
     let watcher = store.watch(Seen::default(), "a").await.unwrap();
@@ -110,7 +82,8 @@ async fn a_watcher_that_waits_for_the_engine_ends(db: Database) {
     assert!(is_closed(&error), "{error:?}");
 }
 
-async fn catching_up_ends(db: Database) {
+#[fact]
+pub async fn catching_up_ends(db: Database, _: TestClock) {
     let clock = tito_testkit::TestClock::new();
     let store = store(&FaultEngine::new(db.clone()).with_clock(clock.shared()).database()).await;
     store.append(event("a.1", "poison")).await.unwrap();
@@ -137,7 +110,8 @@ async fn hold(store: &EventStore) -> tokio::task::JoinHandle<()> {
     holding
 }
 
-async fn an_append_that_waits_for_a_turn_ends(db: Database) {
+#[fact]
+pub async fn an_append_that_waits_for_a_turn_ends(db: Database, _: TestClock) {
     let store = store(&db).await;
     let holding = hold(&store).await;
     let error = closed_while(&db, store.append(event("a.1", "x"))).await.unwrap_err();
@@ -145,7 +119,8 @@ async fn an_append_that_waits_for_a_turn_ends(db: Database) {
     holding.abort();
 }
 
-async fn an_append_that_waits_for_a_runtime_that_is_not_driven_ends(db: Database) {
+#[fact]
+pub async fn an_append_that_waits_for_a_runtime_that_is_not_driven_ends(db: Database, _: TestClock) {
     let store = store(&db).await;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut first = Box::pin(store.append(event("a.1", "x")));
@@ -161,7 +136,8 @@ async fn an_append_that_waits_for_a_runtime_that_is_not_driven_ends(db: Database
     runtime.shutdown_background();
 }
 
-async fn an_append_that_looks_into_an_unknown_outcome_ends(db: Database) {
+#[fact]
+pub async fn an_append_that_looks_into_an_unknown_outcome_ends(db: Database, _: TestClock) {
     let faulty = FaultEngine::new(db.clone()).database();
     let store = store(&faulty).await;
     faulty.faults().at(Call::Commit).unknown_without_effect();
@@ -178,7 +154,8 @@ async fn an_append_that_looks_into_an_unknown_outcome_ends(db: Database) {
     assert!(matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::CommitUnknown { .. })));
 }
 
-async fn changes_of_a_store_that_wait_for_a_turn_end(db: Database) {
+#[fact]
+pub async fn changes_of_a_store_that_wait_for_a_turn_end(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
     let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     let holding = hold(&store).await;
@@ -191,7 +168,8 @@ async fn changes_of_a_store_that_wait_for_a_turn_end(db: Database) {
     holding.abort();
 }
 
-async fn what_begins_afterwards_ends(db: Database) {
+#[fact]
+pub async fn what_begins_afterwards_ends(db: Database, _: TestClock) {
     let store = store(&db).await;
     let mut tail = store.tail(Select::all());
     db.close().await;

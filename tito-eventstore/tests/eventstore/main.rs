@@ -8,6 +8,8 @@ mod appending;
 mod asking;
 mod closing;
 mod deciding;
+#[cfg(all(feature = "derive", feature = "messagepack", feature = "protobuf"))]
+mod derive;
 mod expecting;
 mod floats;
 mod folding;
@@ -15,6 +17,7 @@ mod keeping;
 mod later_versions;
 mod managing;
 mod naming;
+mod patterns;
 mod reading;
 mod runtimes;
 mod snapshots;

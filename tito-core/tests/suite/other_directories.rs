@@ -1,6 +1,4 @@
 //! A database is in the directory that was opened, whatever its path comes to name.
-#![cfg(unix)]
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -123,7 +121,7 @@ fn a_relative_path_and_a_changed_current_directory() {
     fs::create_dir(&one).unwrap();
     fs::create_dir(&other).unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "in_changing_directories", "--nocapture"]).env(DIRECTORIES, outer.path());
+    child.args(["--exact", "other_directories::in_changing_directories", "--nocapture"]).env(DIRECTORIES, outer.path());
     let output = child.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(

@@ -1,5 +1,4 @@
 //! `traceparent` and `tracestate` are read strictly and written as they were read.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
 

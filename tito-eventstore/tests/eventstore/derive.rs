@@ -1,6 +1,4 @@
 //! What `#[derive(TitoEventType)]` writes does what its documentation says.
-#![cfg(all(feature = "derive", feature = "messagepack", feature = "protobuf"))]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
 //! Patterns beside a matcher that is slow and obvious.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use proptest::prelude::*;
 use tito_eventstore::{EventStoreError, Pattern};

@@ -1,6 +1,4 @@
 //! Checks the vectors of `docs/format.md` by reading that page.
-#![cfg(feature = "embedded")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

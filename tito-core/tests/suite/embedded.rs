@@ -1,5 +1,4 @@
 //! The embedded engine beyond the contract that all engines share.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use tito_core::TitoError;
 use tito_core::prelude::*;
@@ -39,7 +38,7 @@ async fn a_second_process_on_a_directory_is_refused_by_name() {
     let first = EmbeddedBackend::open(directory.path()).await.unwrap();
     let open_in_another_process = || {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "another_process", "--nocapture"]).env(DIRECTORY, directory.path());
+        child.args(["--exact", "embedded::another_process", "--nocapture"]).env(DIRECTORY, directory.path());
         String::from_utf8(child.output().unwrap().stdout).unwrap()
     };
     let refused = open_in_another_process();

@@ -1,5 +1,4 @@
 //! Keys sort as values do, escape every text, and are read back exactly.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::cmp::Ordering;
 use std::ops::{Bound, RangeBounds};

@@ -1,5 +1,4 @@
 //! Floats round-trip where this crate is used alone: no other crate of the workspace turns that on.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use tito_core::event::TitoEvent;
 

@@ -1,5 +1,4 @@
 //! What `#[derive(TitoModel)]` implements, on real values.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,6 @@
 //!
 //! The directories in `written_before` were made by the version before databases had an identity and a log kept a
 //! reserve: 20 users and a clean close; and the same with 10 more, as a kill leaves it.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::fs::{self, File};
 use std::io;

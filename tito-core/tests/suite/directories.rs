@@ -1,6 +1,5 @@
 //! Directories that hold something else than a whole database: an error that names what is at fault, and nothing in
 //! them is changed.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,14 @@
+//! What the core promises that is not about every engine.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod derive;
+mod directories;
+mod embedded;
+mod floats;
+#[cfg(feature = "embedded")]
+mod format;
+mod keys;
+#[cfg(unix)]
+mod other_directories;
+mod trace;
+mod written_before;
