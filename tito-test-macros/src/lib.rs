@@ -37,7 +37,9 @@ fn signature(item: &TokenStream) -> Option<(String, usize)> {
     let mut tokens = item.clone().into_iter().skip_while(|token| token.to_string() != "fn").skip(1);
     let name = tokens.next()?.to_string();
     match tokens.next()? {
-        TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => Some((name, parameters(group.stream()))),
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => {
+            Some((name, parameters(group.stream())))
+        }
         _ => None,
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_test_engines::mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
 use tito_test_engines::TestClock;
+use tito_test_engines::mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
 
 use crate::support::*;
 

@@ -4,8 +4,8 @@ use tito_core::prelude::*;
 use tito_eventstore::{EventStoreConfig, Limits, Manager, Select};
 use tito_testkit::TestClock;
 
-use tito_testkit::later::{add, assert_kept, log_of};
 use crate::support::*;
+use tito_testkit::later::{add, assert_kept, log_of};
 
 /// The rows of a store that are written again and again, by the beginning of their keys behind its number.
 const CHANGED: [&str; 4] = ["head", "tail", "last:", "gone:"];

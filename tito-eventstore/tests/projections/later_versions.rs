@@ -3,8 +3,8 @@
 use tito_core::prelude::*;
 use tito_testkit::TestClock;
 
-use tito_testkit::later::{add, assert_kept, log_of};
 use crate::support::{Customers, assert_folded, projected};
+use tito_testkit::later::{add, assert_kept, log_of};
 
 #[fact]
 pub async fn a_projections_rows_keep_it_while_it_folds_fails_and_is_rebuilt(db: Database, _: TestClock) {

@@ -8,8 +8,8 @@ use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
 
-use tito_testkit::later::{add, assert_kept};
 use crate::support::*;
+use tito_testkit::later::{add, assert_kept};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

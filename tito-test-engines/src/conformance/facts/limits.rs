@@ -5,8 +5,8 @@ use std::time::Duration;
 use tito_core::engine::Limits;
 use tito_core::{Result, TitoError};
 
-use super::super::{Opened, Opener};
 use super::super::support::*;
+use super::super::{Opened, Opener};
 use crate::clock::TestClock;
 use crate::settings::EngineSettings;
 

@@ -4,8 +4,8 @@ use futures::future::join_all;
 use tito_core::database::prune_idempotency_markers;
 use tito_core::{Database, Result, TitoError, TxOptions};
 
-use super::super::{Opened, Opener};
 use super::super::support::*;
+use super::super::{Opened, Opener};
 use super::replay::Runs;
 use crate::fault::{Call, FaultEngine, WithFaults};
 
