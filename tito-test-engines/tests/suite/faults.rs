@@ -172,3 +172,29 @@ async fn cleared_faults_do_not_come() {
     db.faults().clear();
     put(&db, "a").await.unwrap();
 }
+
+#[tokio::test]
+async fn what_is_over_a_limit_is_refused_before_the_engine_hears_of_it() {
+    let limits = tito_core::engine::Limits { transaction_keys: 3, ..Default::default() };
+    let settings = EngineSettings::default().limits(limits);
+    let db = FaultEngine::new(tito_test_engines::in_memory_with(settings).await.unwrap()).database();
+    let tx = db.begin().await.unwrap();
+    let keys = |count: usize| (0..count).map(|key| format!("k{key}").into_bytes()).collect::<Vec<_>>();
+    assert!(matches!(tx.lock_keys(keys(4)).await, Err(TitoError::LimitExceeded { .. })));
+    assert_eq!(db.faults().count(Call::Lock), 0);
+    tx.lock_keys(keys(2)).await.unwrap();
+    tx.insert(b"a".to_vec(), vec![]).await.unwrap();
+    assert!(matches!(tx.put(b"b".to_vec(), vec![]).await, Err(TitoError::LimitExceeded { .. })));
+    assert!(matches!(tx.insert(b"a".to_vec(), vec![]).await, Err(TitoError::AlreadyExists { .. })));
+    assert_eq!((db.faults().count(Call::Put), db.faults().count(Call::Insert)), (0, 1));
+}
+
+#[tokio::test]
+async fn the_engine_below_is_found_through_the_faults() {
+    use tito_core::embedded::EmbeddedBackend;
+
+    let db = open().await;
+    assert!(db.backend::<FaultEngine>().is_some());
+    assert!(db.backend::<EmbeddedBackend>().unwrap().sizes().await.is_ok());
+    assert!(db.without_faults().backend::<FaultEngine>().is_none());
+}

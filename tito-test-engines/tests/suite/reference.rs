@@ -68,7 +68,6 @@ include!("reference/flaws.rs");
 const ABOUT_NO_ENGINE: &[&str] = &[
     "endings::a_dropped_transaction_leaves_nothing_and_blocks_nobody",
     "endings::a_transaction_rolled_back_leaves_nothing_and_blocks_nobody",
-    "endings::an_empty_transaction_commits",
     "endings::every_call_after_a_commit_says_that_the_transaction_ended",
     "endings::every_call_after_a_refused_commit_says_that_the_transaction_ended",
     "endings::every_call_after_a_rollback_says_that_the_transaction_ended",

@@ -314,3 +314,35 @@ pub async fn a_failure_recorded_while_the_partition_is_begun_anew_holds_up_its_e
     assert_eq!(told.recv().await.unwrap(), "second");
     assert_eq!(worker.stop().await.done, 3);
 }
+
+#[fact]
+pub async fn later_events_wait_until_it_is_recorded_that_an_earlier_one_was_given_up(db: Database, _: TestClock) {
+    with_one_partition(&db).await;
+    for action in ["1", "2"] {
+        publish(&db, [job("a").action(action)]).await;
+    }
+    let db = FaultEngine::new(db).database();
+    let gate = db.faults().at(Call::Commit).key_prefix("dead:").hold();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let worker = Running::start(Worker::builder(TitoQueue::new(db.clone())).subscribe_with(
+        "job",
+        strict(),
+        move |event: TitoEvent| {
+            tell.send(event.action.clone()).unwrap();
+            async move {
+                Done::Ok(if event.action == "1" { Outcome::DeadLetter("refused".to_string()) } else { Outcome::Done })
+            }
+        },
+    ));
+    assert_eq!(told.recv().await.as_deref(), Some("1"));
+    gate.arrivals(1).await;
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    // If this process died now, the first event would be handled again, and might succeed.
+    assert!(told.try_recv().is_err());
+    gate.open();
+    assert_eq!(told.recv().await.as_deref(), Some("2"));
+    let report = worker.stop().await;
+    assert_eq!((report.dead, report.done), (1, 1));
+}

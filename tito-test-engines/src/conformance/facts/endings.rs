@@ -128,6 +128,6 @@ pub async fn of_two_commits_of_one_transaction_one_is_made(opener: Opener) {
 pub async fn an_empty_transaction_commits(opener: Opener) {
     let database = open(opener).await;
     let tx = database.database().begin().await.unwrap();
-    tx.commit().await.unwrap();
+    assert_eq!(tx.commit().await.unwrap(), tx.start_timestamp());
     assert_every_call_ended(&tx).await;
 }

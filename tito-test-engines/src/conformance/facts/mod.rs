@@ -16,6 +16,7 @@ pub mod locks;
 pub mod outcomes;
 pub mod own_writes;
 pub mod replay;
+pub mod signals;
 pub mod snapshots;
 pub mod storage;
 pub mod timestamps;

@@ -269,9 +269,18 @@ impl ReferenceTransaction {
             let mut data = engine.lock();
             commit = engine.next_timestamp(&mut data);
             if (writes.is_empty() && locks.is_empty() && flaw != Flaw::ReadsConflict) || flaw == Flaw::CommitIsLost {
-                return Ok(commit);
+                drop(data);
+                if flaw != Flaw::LosesSignals {
+                    engine.shared.deliver(signals);
+                }
+                return Ok(if flaw == Flaw::AnswersAnotherTime { commit } else { self.start });
             }
-            self.check_commit(&mut data, &mut writes, &locks, commit)?;
+            if let Err(error) = self.check_commit(&mut data, &mut writes, &locks, commit) {
+                if flaw == Flaw::SignalsWithoutCommit {
+                    engine.shared.deliver(signals);
+                }
+                return Err(error);
+            }
             if flaw != Flaw::CommitsInSteps {
                 apply(&mut data, commit, std::mem::take(&mut writes), locks);
             }
@@ -282,7 +291,9 @@ impl ReferenceTransaction {
                 tokio::task::yield_now().await;
             }
         }
-        engine.shared.deliver(signals);
+        if flaw != Flaw::LosesSignals {
+            engine.shared.deliver(signals);
+        }
         Ok(commit)
     }
 }

@@ -95,6 +95,14 @@ flaws! {
         outcomes::a_key_holds_whatever_the_closure_writes
         outcomes::pruned_keys_can_take_effect_again_and_others_cannot
     }
+    signals_that_are_lost_are_found: LosesSignals {
+        signals::a_commit_tells_those_who_listen_before_it_answers
+        signals::a_commit_without_writes_tells_too
+    }
+    signals_of_what_was_not_committed_are_found: SignalsWithoutCommit {
+        signals::a_transaction_that_is_not_committed_tells_nothing
+    }
+    another_time_than_the_start_is_found: AnswersAnotherTime { endings::an_empty_transaction_commits }
     commits_that_stop_half_way_when_cancelled_are_found: CommitsInSteps {
         cancellation::a_transaction_cancelled_anywhere_is_made_as_a_whole_or_not_at_all
         cancellation::a_replayed_transaction_can_be_cancelled_anywhere
