@@ -330,7 +330,11 @@ pub async fn later_events_wait_until_it_is_recorded_that_an_earlier_one_was_give
         move |event: TitoEvent| {
             tell.send(event.action.clone()).unwrap();
             async move {
-                Done::Ok(if event.action == "1" { Outcome::DeadLetter("refused".to_string()) } else { Outcome::Done })
+                Ok::<_, TitoError>(if event.action == "1" {
+                    Outcome::DeadLetter("refused".to_string())
+                } else {
+                    Outcome::Done
+                })
             }
         },
     ));
