@@ -101,23 +101,37 @@ async fn what_begins_between_the_parts_of_a_group_conflicts_with_each() {
         }
         commits.push(async move { tx.commit().await });
     }
-    // The second part is held up while it is written.
-    let (release, wait) = std::sync::mpsc::channel::<()>();
-    let (reach, reached) = tokio::sync::oneshot::channel();
-    let (mut reach, mut synced) = (Some(reach), 0);
+    // A commit before them is held up until all wait, so that they are one group; then its second part is.
+    let held = [1, 3].map(|sync| {
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        let (reach, reached) = tokio::sync::oneshot::channel();
+        ((sync, Some(reach), wait), (release, reached))
+    });
+    let [(mut first, (release_first, first_reached)), (mut second, (release, reached))] = held;
+    let mut synced = 0;
     faults.set(move |operation, file| match operation {
         Operation::Grow => Err(no_space()),
         Operation::Sync if file.starts_with("tito.log.") => {
             synced += 1;
-            if let Some(reach) = reach.take_if(|_| synced == 2) {
-                let _ = reach.send(());
-                let _ = wait.recv();
+            for (sync, reach, wait) in [&mut first, &mut second] {
+                if let Some(reach) = reach.take_if(|_| synced == *sync) {
+                    let _ = reach.send(());
+                    let _ = wait.recv();
+                }
             }
             Ok(())
         }
         _ => Ok(()),
     });
-    let committing = tokio::spawn(futures::future::join_all(commits));
+    let before = db.begin().await.unwrap();
+    before.put(b"before".to_vec(), Vec::new()).await.unwrap();
+    let before = tokio::spawn(async move { before.commit().await });
+    first_reached.await.unwrap();
+    let mut committing = futures::future::join_all(commits);
+    assert!(futures::poll!(&mut committing).is_pending(), "all of them wait");
+    let committing = tokio::spawn(committing);
+    release_first.send(()).unwrap();
+    before.await.unwrap().unwrap();
     reached.await.unwrap();
     let between = db.begin().await.unwrap();
     assert_eq!(between.get(b"k0").await.unwrap().map(|value| value.len()), Some(1_000), "neither part is visible");
