@@ -168,13 +168,14 @@ pub async fn of_many_commits_at_once_one_wins(opener: Opener) {
     let database = open(opener).await;
     let engine = database.database();
     for _ in 0..5 {
-        let mut commits = Vec::new();
+        let mut begun = Vec::new();
         for number in 0..16 {
-            let tx = engine.begin().await.unwrap();
-            put(&tx, "contested", &number.to_string()).await;
-            commits.push(async move { tx.commit().await.map(|_| number) });
+            begun.push((engine.begin().await.unwrap(), number.to_string()));
         }
-        let tasks: Vec<_> = commits.into_iter().map(tokio::spawn).collect();
+        // At once, as each waits for the others' guards where an engine has such.
+        join_all(begun.iter().map(|(tx, number)| put(tx, "contested", number))).await;
+        let commits = begun.into_iter().map(|(tx, number)| async move { tx.commit().await.map(|_| number) });
+        let tasks: Vec<_> = commits.map(tokio::spawn).collect();
         let mut winners = Vec::new();
         for outcome in join_all(tasks).await {
             match outcome.unwrap() {
@@ -183,6 +184,6 @@ pub async fn of_many_commits_at_once_one_wins(opener: Opener) {
             }
         }
         assert_eq!(winners.len(), 1, "winners: {winners:?}");
-        assert_eq!(read(&engine, "contested").await, Some(winners[0].to_string()));
+        assert_eq!(read(&engine, "contested").await, Some(winners[0].clone()));
     }
 }
