@@ -120,7 +120,7 @@ pub async fn a_payload_that_cannot_be_brought_up_goes_to_the_dead_letters(db: Da
 #[fact]
 pub async fn a_group_of_a_job_has_its_events(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
-    queue.add_group("welcome", "audit", tito_worker::GroupStart::Now).await.unwrap();
+    turning(&clock, queue.add_group("welcome", "audit", tito_worker::GroupStart::Now)).await.unwrap();
     publish(&db, [Publish::job("a", &ada()).unwrap()]).await;
     let audit = Welcome::TOPIC.group("audit");
     let mut harness = Harness::new(&db, &clock)
