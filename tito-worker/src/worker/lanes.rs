@@ -23,7 +23,7 @@ use crate::policy::Order;
 const LONGEST_ABORT: Duration = Duration::from_secs(1);
 
 /// How many handlers that don't wait run one after the other before another partition has its turn.
-const HANDLERS_A_TURN: usize = 64;
+const HANDLERS_A_TURN: usize = 512;
 
 /// What is mostly one.
 pub(super) type Few<T> = SmallVec<[T; 1]>;
