@@ -402,6 +402,7 @@ impl TitoError {
     }
 
     /// [`NoRuntime`](TitoError::NoRuntime), unless the caller is within a Tokio runtime.
+    #[cfg(any(feature = "embedded", feature = "tikv"))]
     pub(crate) fn without_runtime() -> Result<()> {
         tokio::runtime::Handle::try_current().map(drop).map_err(|_| Self::NoRuntime)
     }
