@@ -1,32 +1,29 @@
 //! What a transaction reads: the engine's snapshot with its own writes on top.
 
 use super::write_buffer::Writes;
-use crate::engine::{Direction, KeyValue, Mutation, TitoTransaction};
+use crate::engine::{Direction, KeyValue, TitoTransaction};
 use crate::error::Result;
 use crate::keys::KeyRange;
 
-/// The values of many keys, in their order.
+/// The values of many keys, in their order. `own` has for each what the transaction has written, if it has written
+/// anything.
 pub(super) async fn batch_get(
     engine: &dyn TitoTransaction,
-    writes: &Writes,
+    mut own: Vec<Option<Option<Vec<u8>>>>,
     keys: Vec<Vec<u8>>,
 ) -> Result<Vec<Option<Vec<u8>>>> {
-    if writes.is_empty() {
+    if own.iter().all(Option::is_none) {
         return engine.batch_get(keys).await;
     }
-    let own: Vec<Option<&Mutation>> = keys.iter().map(|key| writes.get(key)).collect();
-    let mut own_values: Vec<Option<Option<Vec<u8>>>> =
-        own.into_iter().map(|own| own.map(|mutation| mutation.value.clone())).collect();
     let stored: Vec<Vec<u8>> =
-        keys.into_iter().zip(&own_values).filter(|(_, own)| own.is_none()).map(|(key, _)| key).collect();
-    if stored.is_empty() {
-        return Ok(own_values.into_iter().flatten().collect());
+        keys.into_iter().zip(&own).filter(|(_, own)| own.is_none()).map(|(key, _)| key).collect();
+    if !stored.is_empty() {
+        let mut found = engine.batch_get(stored).await?.into_iter();
+        for value in own.iter_mut().filter(|value| value.is_none()) {
+            *value = found.next();
+        }
     }
-    let mut found = engine.batch_get(stored).await?.into_iter();
-    for value in own_values.iter_mut().filter(|value| value.is_none()) {
-        *value = found.next();
-    }
-    Ok(own_values.into_iter().map(Option::flatten).collect())
+    Ok(own.into_iter().map(Option::flatten).collect())
 }
 
 /// A scan reads at least so many rows more than it is to find, if so many were deleted.
@@ -137,7 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::{Mutations, Signals};
+    use crate::engine::{Mutation, Mutations, Signals};
     use crate::timestamp::Timestamp;
 
     /// A snapshot, and how many scans of it were asked for.
@@ -212,7 +209,8 @@ mod tests {
             prop_assert_eq!(found, rows);
 
             let keys: Vec<Vec<u8>> = asked.iter().map(|key| vec![*key]).collect();
-            let values = batch_get(&engine, &own, keys.clone()).now_or_never().unwrap().unwrap();
+            let own_values = keys.iter().map(|key| own.get(key).map(|own| own.value.clone())).collect();
+            let values = batch_get(&engine, own_values, keys.clone()).now_or_never().unwrap().unwrap();
             prop_assert_eq!(values, keys.iter().map(|key| expected.get(key).cloned()).collect::<Vec<_>>());
         }
     }

@@ -136,8 +136,8 @@ impl Transaction {
         if let Some(namespace) = &self.namespace {
             keys = keys.into_iter().map(|key| namespace.stored(key).into_owned()).collect();
         }
-        let writes = self.writes()?;
-        self.own(self.answered(overlay::batch_get(&*self.inner.engine, &writes, keys).await))
+        let own = self.own_values(&keys)?;
+        self.own(self.answered(overlay::batch_get(&*self.inner.engine, own, keys).await))
     }
 
     /// The first `limit` keys of a range, ascending.
@@ -355,6 +355,17 @@ impl Transaction {
             f(&mut open.signals);
             Ok(())
         });
+    }
+
+    /// What [`written`](Transaction::written) says of many keys; nothing where nothing was written.
+    fn own_values(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Option<Vec<u8>>>>> {
+        if self.nested.is_some() {
+            return keys.iter().map(|key| self.written(key)).collect();
+        }
+        self.with_open(|open| match open.buffer.writes().is_empty() {
+            true => Ok(Vec::new()),
+            false => Ok(keys.iter().map(|key| open.buffer.get(key)).collect()),
+        })
     }
 
     /// All own writes. Within a nested transaction that has written something that costs a copy of them.
