@@ -208,6 +208,13 @@ pub enum TitoError {
         reason: &'static str,
     },
 
+    /// A worker with two subscriptions of one queue: each event would be handed out by either of them.
+    #[error("the worker subscribes to queue {queue:?} twice: one subscription is enough, another consumer is a group")]
+    SubscribedTwice {
+        /// The queue.
+        queue: String,
+    },
+
     /// A group that the topic does not have.
     #[error("topic {topic:?} has no group {group:?}")]
     UnknownGroup {

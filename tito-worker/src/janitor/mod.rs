@@ -108,6 +108,6 @@ mod tests {
             }
         }
         stop.send(()).unwrap();
-        running.await.unwrap();
+        running.await.unwrap().unwrap();
     }
 }

@@ -114,6 +114,7 @@ impl Supervisor {
         while let Some(ended) = tasks.join_next().await {
             total += self.take_ended(resumed(ended)).await;
         }
+        self.runner.failures.close(&self.runner.queue);
         total
     }
 
@@ -153,6 +154,7 @@ impl Supervisor {
             () = self.runner.source.outdated.notified() => {}
             () = tokio::time::sleep(TOPIC_EVERY) => {}
         }
+        self.runner.failures.summarize(&self.runner.queue, self.engine.clock().now_millis());
         if let Ownership::Fleet(membership) = &self.ownership {
             membership.set_in_flight(&self.runner.queue, self.runner.in_flight.load(Ordering::Relaxed));
         }

@@ -12,8 +12,8 @@ use tito_core::keys::{self, EventPlace, KeyRange};
 use tito_core::prelude::*;
 use tito_testkit::{Call, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
-use tito_worker::WorkerReport;
 use tito_worker::prelude::*;
+use tito_worker::{WorkerError, WorkerReport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -64,7 +64,7 @@ pub fn error(text: impl Into<String>) -> TitoError {
 /// A worker that runs beside the test.
 pub struct Running {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<WorkerReport>,
+    task: JoinHandle<Result<WorkerReport, WorkerError>>,
 }
 
 impl Running {
@@ -83,7 +83,7 @@ impl Running {
 
     pub async fn stop(self) -> WorkerReport {
         let _ = self.stop.send(());
-        self.task.await.unwrap()
+        self.task.await.unwrap().unwrap()
     }
 }
 
