@@ -1,6 +1,6 @@
 //! The spans of handlers. A process of its own: `tracing` remembers for the whole process whether anybody is interested
 //! in a span, and what other tests do in other threads would have a say in that.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
