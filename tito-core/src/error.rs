@@ -215,6 +215,15 @@ pub enum TitoError {
         queue: String,
     },
 
+    /// A topic that does not exist. Publishing to it creates it, asking about it does not.
+    #[error("there is no topic {topic:?}{}", nearest.as_ref().map(|name| format!(", the nearest is {name:?}")).unwrap_or_default())]
+    UnknownTopic {
+        /// The topic.
+        topic: String,
+        /// The topic with the nearest name, if one is alike.
+        nearest: Option<String>,
+    },
+
     /// A group that the topic does not have.
     #[error("topic {topic:?} has no group {group:?}")]
     UnknownGroup {

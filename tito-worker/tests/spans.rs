@@ -187,6 +187,32 @@ fn a_worker_says_what_it_serves_and_what_it_did() {
 }
 
 #[test]
+fn a_worker_says_that_its_topic_is_not_there_and_which_may_be_meant() {
+    conformance::run_on_one_thread(async {
+        let db = tito_testkit::in_memory().await.unwrap();
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        let queue = TitoQueue::new(db);
+        queue.create_topic("order_mail", 1).await.unwrap();
+        let worker = Worker::builder(queue)
+            .subscribe("order_mial", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
+            .subscribe("order_mail", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
+            .build();
+        worker.drain().await.unwrap();
+        let both_have_looked = async {
+            while spans.logged(Level::WARN).len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        worker.run(both_have_looked).await.unwrap();
+        for warning in spans.logged(Level::WARN) {
+            assert_eq!(warning["queue"], "order_mial");
+            assert!(warning["unknown"].contains("the nearest is \"order_mail\""), "{warning:?}");
+        }
+    });
+}
+
+#[test]
 fn a_worker_says_that_its_group_is_not_there() {
     conformance::run_on_one_thread(async {
         let db = tito_testkit::in_memory().await.unwrap();

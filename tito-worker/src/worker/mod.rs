@@ -54,7 +54,7 @@ use tokio::task::JoinSet;
 
 use self::partition::Partition;
 use self::runner::Runner;
-use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_unknown_group};
+use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_unknown_group, warn_of_unknown_topic};
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
 use crate::partitions::PartitionConfig;
@@ -255,6 +255,10 @@ impl Worker {
             let engine = &self.queue.engine;
             let topics = try_join_all(self.subscriptions.iter().map(|runner| read_topic(engine, runner))).await?;
             for (runner, topic) in self.subscriptions.iter().zip(topics) {
+                let Some(topic) = topic else {
+                    warn_of_unknown_topic(engine, &runner.queue).await?;
+                    continue;
+                };
                 warn_of_unknown_group(&runner.queue, &topic);
                 if topic.is_paused(&runner.queue) {
                     continue;

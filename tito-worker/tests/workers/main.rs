@@ -22,6 +22,7 @@ mod jobs;
 mod keeping_order;
 mod later_versions;
 mod living;
+mod missing_topics;
 mod observing;
 mod ordering;
 mod ownership;

@@ -190,6 +190,7 @@ pub fn seconds(clock: &tito_testkit::TestClock) -> i64 {
 
 /// Adds a group to the topic `job`, without a worker.
 pub async fn with_group(db: &Database, group: &str) {
+    tito_core::event::Topic::ensure(db, "job", 16).await.unwrap();
     tito_core::event::Topic::change(db, "job", |mut topic, _| async move {
         topic.groups.insert(group.to_string(), tito_core::event::Group::default());
         Ok(Some(topic))
