@@ -66,6 +66,14 @@ impl fmt::Debug for KeyText {
     }
 }
 
+fn shown_keys(keys: &[KeyText], total: u64) -> String {
+    let mut shown = keys.iter().map(KeyText::to_string).collect::<Vec<_>>().join(", ");
+    if total > keys.len() as u64 {
+        shown.push_str(", …");
+    }
+    shown
+}
+
 /// What went wrong, and whether trying again can help ([`TitoError::is_retryable`]).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -108,7 +116,7 @@ pub enum TitoError {
     /// An event that is about something else than a row of the model that was asked for.
     #[error("the event is about {entity:?}, expected {table:?}, ':' and the id of a row")]
     NotOfTheTable {
-        /// What the event is about.
+        /// What the event is about: the row that it came from, or its entity.
         entity: String,
         /// The model's table.
         table: String,
@@ -249,15 +257,6 @@ pub enum TitoError {
         asked: u16,
     },
 
-    /// A time at which an event can't fall due.
-    #[error("event {event:?} can't fall due at {seconds}: expected Unix seconds from 0 to {}", keys::MAX_EVENT_SECONDS)]
-    InvalidTimestamp {
-        /// The event's type.
-        event: String,
-        /// The time that was asked for, in Unix seconds.
-        seconds: i64,
-    },
-
     /// A periodic schedule that can't be used as it was described.
     #[error("schedule {name:?} can't be used: {reason}")]
     InvalidSchedule {
@@ -308,14 +307,32 @@ pub enum TitoError {
         source: BoxError,
     },
 
-    /// A value that serde can't write as JSON.
-    #[error("{what} can't be written as JSON")]
+    /// A value that can't be stored as JSON: serde has no form for it, such as for a float that is not finite, or what it
+    /// writes could not be read again as the same type. Nothing was written.
+    #[error("{what} can't be stored as JSON{}{path}: {source}", if path.is_empty() { "" } else { ", at " })]
     Unserializable {
         /// What was to be written.
         what: String,
-        /// Serde's error.
+        /// The field at fault, with dots and brackets into nested values: `address.lines[2]`. Empty for the value as a
+        /// whole, and where serde does not say which it is.
+        path: String,
+        /// Why it can't be.
         #[source]
-        source: serde_json::Error,
+        source: BoxError,
+    },
+
+    /// Rows that can't be read, found by a call that has to see every row. The others can be had by
+    /// [`page`](crate::model::Query::page) and [`stream`](crate::model::Query::stream), a damaged one can be deleted by
+    /// [`delete_damaged`](crate::model::TitoTable::delete_damaged).
+    #[error("{total} of the rows can't be read: {}", shown_keys(keys, *total))]
+    DamagedRows {
+        /// The keys of the first hundred.
+        keys: Vec<KeyText>,
+        /// How many there are.
+        total: u64,
+        /// What is wrong with the first.
+        #[source]
+        source: Box<TitoError>,
     },
 
     /// Another process, or another engine of this process, has the database open.

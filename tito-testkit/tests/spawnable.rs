@@ -15,7 +15,7 @@ use tito_core::embedded::EmbeddedBuilder;
 use tito_core::engine::Listener;
 use tito_core::event::{EventReference, Topic, settle_topics, unknown_topic, write_event};
 use tito_core::keys::KeyRange;
-use tito_core::model::{Query, Reindex, TitoTable};
+use tito_core::model::{Check, Query, Reindex, TitoTable};
 use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
 use tito_core::{BoxError, KeyText, Timestamp, Transaction, TxOptions};
@@ -141,6 +141,8 @@ spawnables! { core:
     ids = any::<Query<User, ()>>().ids(&any());
     count = any::<Query<User, ()>>().count(&any());
     run = any::<Reindex<User>>().run();
+    run = any::<Check<User>>().run();
+    delete_damaged = any::<TitoTable<User>>().delete_damaged(&any::<Text>(), &any());
     get = any::<TitoTable<User>>().get(&any::<Text>(), &any());
     batch_get = any::<TitoTable<User>>().batch_get(any::<Vec<Text>>(), &any());
     insert = any::<TitoTable<User>>().insert(&any(), &any());

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tito_core::event::{TitoEvent, queue_name};
-use tito_core::{BoxError, Database, KeyText, Result, TitoError};
+use tito_core::{BoxError, Database, KeyText, Result, TitoError, row};
 
 use crate::handler::{Rejection, Untyped};
 use crate::outcome::Outcome;
@@ -227,9 +227,13 @@ impl Publish {
     /// An event that asks for a job, about an entity: its topic, payload and version are the job's.
     ///
     /// # Errors
-    /// [`TitoError::Unserializable`].
+    /// [`TitoError::Unserializable`], which names the field, also for a job that could be written and not read again.
     pub fn job<J: TitoJob>(entity: impl Into<String>, job: &J) -> Result<Self> {
         let event = Self::new(J::NAME, entity).payload(job)?;
+        if let Some(payload) = &event.payload {
+            // It is read again now rather than by a worker that can't.
+            row::check_readable::<J>(format_args!("a payload of topic {:?}", J::NAME), payload.get().as_bytes())?;
+        }
         Ok(match J::VERSION {
             1 => event,
             version => event.header(VERSION_HEADER, version.to_string()),

@@ -33,7 +33,6 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::InvalidTimestamp`](tito_core::TitoError::InvalidTimestamp),
     /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded), and those of the engine.
     pub async fn publish(&self, event: Publish, tx: &Transaction) -> Result<EventReference> {
         let timestamp = match event.due {
@@ -42,6 +41,6 @@ impl TitoQueue {
             Due::After(delay) => tx.start_timestamp().seconds_after(delay),
         };
         let Publish { event_type, entity, action, headers, payload, .. } = event;
-        write_event(tx, NewEvent { event_type, entity, action, timestamp, headers, payload }).await
+        write_event(tx, NewEvent { event_type, entity, row: None, action, timestamp, headers, payload }).await
     }
 }

@@ -56,6 +56,7 @@ impl Load {
                 id: event_id(start, number as u32, self.random.u64(..)),
                 event_type: name.to_string(),
                 entity: entity.clone(),
+                row: None,
                 action: "insert".to_string(),
                 timestamp: start.seconds(),
                 not_before: None,

@@ -14,11 +14,12 @@ const DEFAULT_MAX_ATTEMPTS: u32 = 32;
 pub struct TxOptions {
     pub(crate) idempotency_key: Option<String>,
     pub(crate) max_attempts: u32,
+    pub(crate) checks_inserts: bool,
 }
 
 impl Default for TxOptions {
     fn default() -> Self {
-        Self { idempotency_key: None, max_attempts: DEFAULT_MAX_ATTEMPTS }
+        Self { idempotency_key: None, max_attempts: DEFAULT_MAX_ATTEMPTS, checks_inserts: false }
     }
 }
 
@@ -32,6 +33,31 @@ impl TxOptions {
     #[must_use]
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Makes every `insert` look first, so that what exists is [`AlreadyExists`](crate::TitoError::AlreadyExists) at once,
+    /// where the closure can go on with something else, and not at the commit only. What another transaction inserts
+    /// meanwhile is met as a conflict, and the closure runs again and sees it. Costs a read for each key that is inserted:
+    /// a row's own, and one for each value in a unique index.
+    ///
+    /// ```
+    /// # use tito_core::model::TitoSchema;
+    /// # use tito_core::prelude::*;
+    /// # use tito_core::TxOptions;
+    /// # async fn example<M: TitoSchema>(db: Database, users: TitoTable<M>, user: M) -> Result<(), TitoError> {
+    /// db.transaction_with(TxOptions::default().check_inserts(), |tx| async move {
+    ///     match users.insert(&user, &tx).await {
+    ///         Err(TitoError::AlreadyExists { .. }) => tx.put(b"seen twice".to_vec(), Vec::new()).await,
+    ///         inserted => inserted,
+    ///     }
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn check_inserts(mut self) -> Self {
+        self.checks_inserts = true;
         self
     }
 

@@ -28,6 +28,8 @@ pub struct Transaction {
     /// Of a handle that was lent, until when it may be used.
     seal: Option<Arc<Seal>>,
     nested: Option<Arc<Nested>>,
+    /// See [`checking_inserts`](Transaction::checking_inserts).
+    checks_inserts: bool,
 }
 
 /// What a nested transaction has come to. Dropped before it is merged, it has changed nothing.
@@ -95,7 +97,7 @@ impl Transaction {
         let start = engine.start_timestamp();
         let state = Mutex::new(State { open: Some(Open::default()), conflict: None });
         let inner = Inner { database, engine, start, state, events: AtomicU32::new(0) };
-        Self { inner: Arc::new(inner), namespace: None, seal: None, nested: None }
+        Self { inner: Arc::new(inner), namespace: None, seal: None, nested: None, checks_inserts: false }
     }
 
     /// The database that it is a transaction of.
@@ -192,6 +194,10 @@ impl Transaction {
                 Some(_) => return Err(TitoError::AlreadyExists { key: namespace.own(key).into() }),
                 None => Claim::Put,
             },
+            _ if self.checks_inserts => match self.own(self.get_stored(&key).await)? {
+                Some(_) => return self.own(Err(TitoError::AlreadyExists { key: key.into() })),
+                None => Claim::Insert,
+            },
             _ => Claim::Insert,
         };
         self.write(key, Some(value), purpose).await
@@ -274,6 +280,13 @@ impl Transaction {
     /// Raises a counter by one once the transaction is committed. `name` tells counters apart.
     pub fn count(&self, name: &Arc<str>, counter: impl FnOnce() -> Counter) {
         self.with_signals(|signals| signals.count(name, counter));
+    }
+
+    /// The same transaction, in which every [`insert`](Transaction::insert) looks first: see
+    /// [`TxOptions::check_inserts`](crate::TxOptions::check_inserts).
+    #[must_use]
+    pub fn checking_inserts(&self) -> Self {
+        Self { checks_inserts: true, ..self.clone() }
     }
 
     /// The same transaction, with rows that lie elsewhere.

@@ -2,6 +2,7 @@
 
 mod config;
 mod due;
+mod event_row;
 mod head;
 mod id;
 mod published;
@@ -15,6 +16,7 @@ mod write;
 
 pub use config::TitoEventConfig;
 pub use due::DueTime;
+pub use event_row::EventRow;
 pub use head::EventHead;
 pub use id::{event_id, started_at};
 pub use published::PUBLISHED;

@@ -15,6 +15,7 @@ use crate::keys;
 use crate::row::{self, StoredRow, UnknownMembers};
 use crate::trace::TraceContext;
 
+use super::event_row::EventRow;
 use super::reference::{self, EventReference};
 
 /// An event: that something happened to an entity, to be handled at or after a time.
@@ -28,6 +29,10 @@ pub struct TitoEvent {
     /// What it happened to: `{table}:{id}`, unless the publisher named something else. Events of one entity are
     /// handled one at a time.
     pub entity: String,
+    /// The row that it came from, for events of models whose entity is something else: see
+    /// [`table_and_id`](TitoEvent::table_and_id), which looks at both.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "row::nested")]
+    pub row: Option<EventRow>,
     /// What happened: `insert`, `update` or `delete` for events of models, else what the publisher said.
     pub action: String,
     /// When it falls due, in Unix seconds. A retry moves it, unless its subscription is strict.

@@ -99,7 +99,8 @@ impl<T: TitoModelTrait + Default> TitoSchema for T {
         let table = TitoModelTrait::table(self);
         let row = serde_json::to_value(self).map_err(|source| TitoError::Unserializable {
             what: format!("row {:?} of table {table:?}", TitoModelTrait::id(self)),
-            source,
+            path: String::new(),
+            source: source.into(),
         })?;
         let unique = self.unique_indexes();
         let mut entries = Vec::new();

@@ -1,6 +1,8 @@
 //! Models: rows with ids, indexes and events.
 
+mod check;
 mod cursor;
+mod damage;
 mod hand_written;
 mod index;
 mod of_event;
@@ -13,6 +15,7 @@ mod schema;
 mod walk;
 mod write;
 
+pub use check::{Check, CheckReport};
 pub use cursor::Cursor;
 pub use hand_written::{TitoIndexBlockType, TitoIndexConfig, TitoIndexField, TitoModelTrait};
 pub use index::{Index, IndexDefinition, IndexEntry};

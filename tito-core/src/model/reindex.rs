@@ -52,6 +52,8 @@ pub struct ReindexReport {
     pub added: u64,
     /// Entries removed.
     pub removed: u64,
+    /// Rows that can't be read: entries that name them stay, and none are added. See [`TitoTable::check`].
+    pub damaged: u64,
 }
 
 /// A reindexing that is about to [run](Reindex::run). See [`TitoTable::reindex`].
@@ -132,10 +134,10 @@ impl<M: TitoSchema> Reindex<M> {
     /// Runs it, and returns what it has done.
     ///
     /// # Errors
-    /// [`TitoError::Application`] for the rows of a view; [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::InvalidCursor`] for a position of
-    /// another index; [`TitoError::DuplicateRows`] if the index is unique and two rows have one value;
-    /// [`TitoError::Malformed`] for a row that can't be read; [`TitoError::InvalidIndexValue`]; those of the engine.
-    /// What was committed by then stays done.
+    /// [`TitoError::Application`] for the rows of a view; [`TitoError::InvalidIndex`] if the model has no such index;
+    /// [`TitoError::InvalidCursor`] for a position of another index; [`TitoError::DuplicateRows`] if the index is unique and
+    /// two rows have one value, or one has that of a row that can't be read;
+    /// [`TitoError::InvalidIndexValue`]; those of the engine. What was committed by then stays done.
     pub async fn run(mut self) -> Result<ReindexReport> {
         if self.model.is_of_a_view {
             return Err(TitoError::application("rows of a view can't be reindexed: rebuild what keeps them"));
@@ -184,6 +186,7 @@ impl<M: TitoSchema> Reindex<M> {
             report.rows += step.done.rows;
             report.added += step.done.added;
             report.removed += step.done.removed;
+            report.damaged += step.done.damaged;
             range = range.after(&last);
             (self.on_progress)(&ReindexProgress { phase, done: *report, position: Cursor::new(last) });
         }
@@ -219,12 +222,19 @@ impl<M: TitoSchema> Batch<M> {
         // Row keys to lock, and the entries that the rows call for with the ids of the rows.
         let (mut locks, mut wanted) = (Vec::new(), Vec::new());
         for (row_key, bytes) in tx.scan(self.range.clone(), self.size).await? {
-            let row: M = decode_row(&row_key, &bytes)?;
-            let id = row.id();
-            let entries = row.index_entries()?.into_iter().filter(|entry| entry.name == self.index);
-            wanted.extend(entries.map(|entry| (entry.key(table, &id), entry, id.clone())));
-            locks.push(row_key.clone());
             step.done.rows += 1;
+            match decode_row::<M>(&row_key, &bytes) {
+                Ok(row) => {
+                    let id = row.id();
+                    let entries = row.index_entries()?.into_iter().filter(|entry| entry.name == self.index);
+                    wanted.extend(entries.map(|entry| (entry.key(table, &id), entry, id.clone())));
+                    locks.push(row_key.clone());
+                }
+                Err(error) => {
+                    tracing::warn!(%table, index = %self.index, %error, "a row that can't be read is passed over");
+                    step.done.damaged += 1;
+                }
+            }
             step.last = Some(row_key);
             if locks.len() + wanted.len() >= KEYS_OF_A_TRANSACTION {
                 break;
@@ -265,12 +275,17 @@ impl<M: TitoSchema> Batch<M> {
         };
         let row_key = self.model.row_key(holder)?;
         tx.lock_keys(vec![row_key.clone()]).await?;
-        match self.model.read(&row_key, tx).await? {
-            Some(row) if calls_for(&row, &self.index, &entry.fields)? => {
-                Err(TitoError::DuplicateRows { key: KeyText::from(key), ids: [holder.to_string(), id.to_string()] })
-            }
-            _ => Ok(()),
+        let is_held = match self.model.read(&row_key, tx).await {
+            Ok(Some(row)) => calls_for(&row, &self.index, &entry.fields)?,
+            Ok(None) => false,
+            // It may call for the entry.
+            Err(TitoError::Malformed { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if !is_held {
+            return Ok(());
         }
+        Err(TitoError::DuplicateRows { key: KeyText::from(key), ids: [holder.to_string(), id.to_string()] })
     }
 
     /// Goes over entries and removes those that no row calls for. A write that makes a row call for one of them writes
@@ -293,7 +308,11 @@ impl<M: TitoSchema> Batch<M> {
         let rows = tx.batch_get(row_keys.clone()).await?;
         for (((key, fields), row_key), bytes) in readable.into_iter().zip(&row_keys).zip(rows) {
             let called_for = match bytes {
-                Some(bytes) => calls_for(&decode_row::<M>(row_key, &bytes)?, &self.index, fields)?,
+                // A row that can't be read may call for it.
+                Some(bytes) => match decode_row::<M>(row_key, &bytes) {
+                    Ok(row) => calls_for(&row, &self.index, fields)?,
+                    Err(_) => true,
+                },
                 None => false,
             };
             if !called_for {

@@ -86,11 +86,11 @@ impl Schedule {
         self
     }
 
-    /// When the schedule starts, from 1970 to 2286 and cut to whole seconds: intervals are counted from then, and the start
+    /// When the schedule starts, from 1970 to 2286 and rounded up to whole seconds: intervals are counted from then, and the start
     /// is their first firing; a cron expression has no firing before it. Firings before the schedule was put are not
     /// published. Default: when it is put, so that the first interval passes before the first firing.
     pub fn starts_at(mut self, time: DateTime<Utc>) -> Self {
-        self.starts_at = Some(time.timestamp());
+        self.starts_at = Some(time.timestamp().saturating_add(i64::from(time.timestamp_subsec_nanos() > 0)));
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tito_core::event::{FailedAttempt, TitoEvent, Topic};
+use tito_core::event::{DueTime, FailedAttempt, TitoEvent, Topic};
 use tito_core::row::UnknownMembers;
 use tito_core::{Result, Timestamp, keys};
 use uuid::Uuid;
@@ -127,7 +127,7 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
             rules.put_off(Fate::Rescheduled, event, stored, next_second)
         }
         Ended::Returned(Outcome::RescheduleTo(time)) => {
-            let second = time.timestamp().saturating_sub(delay).max(due_after(Duration::ZERO));
+            let second = time.due_seconds().unwrap_or_default().saturating_sub(delay).max(due_after(Duration::ZERO));
             rules.put_off(Fate::Rescheduled, event, stored, second)
         }
         Ended::Returned(Outcome::RetryAfter(wait)) => {

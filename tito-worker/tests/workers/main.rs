@@ -30,6 +30,7 @@ mod panicking;
 mod policies;
 mod progress;
 mod recorder;
+mod refusing;
 mod resizing;
 mod schedules;
 mod scheduling;
