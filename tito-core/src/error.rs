@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::de::DeserializeOwned;
+
 use crate::keys;
 
 /// Any error from below, kept as the source of one of Tito's own.
@@ -154,7 +156,14 @@ pub enum TitoError {
     AlreadyApplied {
         /// The key as it was given.
         key: String,
+        /// What that call [kept](crate::Transaction::keep_result) of its result, as JSON;
+        /// [`first_result`](TitoError::first_result) reads it.
+        result: Option<String>,
     },
+
+    /// A result is to be kept of a transaction that has no idempotency key.
+    #[error("the transaction has no idempotency key with which its result could be kept")]
+    NoIdempotencyKey,
 
     /// The transaction lived longer than the engine allows; nothing was committed.
     #[error("the transaction began {age_millis} ms ago, the limit is {limit_millis} ms; nothing was written")]
@@ -422,6 +431,18 @@ pub enum TitoError {
 }
 
 impl TitoError {
+    /// Of [`AlreadyApplied`](TitoError::AlreadyApplied), what the first call [kept](crate::Transaction::keep_result) of its
+    /// result; none of other errors, and where nothing was kept. The result is of the type that the first call kept, or
+    /// an error.
+    pub fn first_result<T: DeserializeOwned>(&self) -> Option<Result<T>> {
+        let Self::AlreadyApplied { key, result: Some(result) } = self else { return None };
+        Some(serde_json::from_str(result).map_err(|source| Self::Malformed {
+            key: keys::idempotency_marker(key).into(),
+            expected: "the marker of an idempotency key with a result of this type",
+            source: source.into(),
+        }))
+    }
+
     /// Carries an error of the application's own through [`transaction`](crate::Database::transaction) or a
     /// handler.
     ///

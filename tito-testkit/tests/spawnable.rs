@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tito_core::database::{Walk, prune_idempotency_markers, walk_in_steps};
+use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers, walk_in_steps};
 use tito_core::embedded::EmbeddedBuilder;
 use tito_core::engine::Listener;
 use tito_core::event::{EventReference, Topic, settle_topics, unknown_topic, write_event};
@@ -99,6 +99,8 @@ spawnables! { core:
     close = any::<Database>().close();
     closed = any::<Database>().closed();
     prune_idempotency_markers = prune_idempotency_markers(&any(), any::<Timestamp>());
+    drop_expired_markers = drop_expired_markers(&any(), &mut any());
+    keep_result = any::<Transaction>().keep_result(any::<&u8>());
     get = any::<Transaction>().get(&any::<Vec<u8>>());
     batch_get = any::<Transaction>().batch_get(any());
     scan = any::<Transaction>().scan(any::<KeyRange>(), 1);

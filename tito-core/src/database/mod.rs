@@ -21,7 +21,7 @@ mod walk;
 mod write_buffer;
 
 pub use handle::Database;
-pub use idempotency::prune_idempotency_markers;
+pub use idempotency::{drop_expired_markers, prune_idempotency_markers};
 pub use namespace::{Namespace, RowAccess};
 pub use options::TxOptions;
 pub use transaction::{Lent, Transaction};

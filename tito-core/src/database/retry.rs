@@ -73,8 +73,11 @@ where
 {
     let marker = match &options.idempotency_key {
         None => None,
-        Some(key) => match Marker::write(tx, key).await {
-            Ok(marker) => Some(marker),
+        Some(key) => match Marker::write(tx, key, options.idempotency_age).await {
+            Ok(marker) => {
+                tx.set_marker(marker.clone());
+                Some(marker)
+            }
             Err(error) => return give_up(tx, error.into()).await,
         },
     };

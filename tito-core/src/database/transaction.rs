@@ -2,17 +2,20 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use metrics::Counter;
+use serde::Serialize;
 
 use super::handle::Database;
+use super::idempotency::Marker;
 use super::namespace::Namespace;
 use super::overlay;
 use super::write_buffer::{WriteBuffer, Writes};
 use crate::engine::{Claim, Direction, KeyValue, Signal, Signals, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys::KeyRange;
+use crate::row;
 use crate::timestamp::Timestamp;
 
 /// One transaction. Clones are handles of the same transaction; when the last one is dropped without a commit, it is
@@ -77,6 +80,8 @@ struct Inner {
     start: Timestamp,
     state: Mutex<State>,
     events: AtomicU32,
+    /// Of its idempotency key, if it has one.
+    marker: OnceLock<Marker>,
 }
 
 struct State {
@@ -96,7 +101,7 @@ impl Transaction {
     pub(super) fn new(database: Database, engine: Box<dyn TitoTransaction>) -> Self {
         let start = engine.start_timestamp();
         let state = Mutex::new(State { open: Some(Open::default()), conflict: None });
-        let inner = Inner { database, engine, start, state, events: AtomicU32::new(0) };
+        let inner = Inner { database, engine, start, state, events: AtomicU32::new(0), marker: OnceLock::new() };
         Self { inner: Arc::new(inner), namespace: None, seal: None, nested: None, checks_inserts: false }
     }
 
@@ -112,6 +117,43 @@ impl Transaction {
     /// The point in history at which the transaction reads.
     pub fn start_timestamp(&self) -> Timestamp {
         self.inner.start
+    }
+
+    pub(super) fn set_marker(&self, marker: Marker) {
+        let is_first = self.inner.marker.set(marker).is_ok();
+        assert!(is_first, "each attempt is a transaction of its own, with one marker");
+    }
+
+    /// Keeps a result with the transaction's idempotency key, as JSON: the error of a repeated call has it, see
+    /// [`TitoError::first_result`]. A second call takes the place of the first.
+    ///
+    /// ```
+    /// # use tito_core::TxOptions;
+    /// # use tito_core::prelude::*;
+    /// # async fn example(db: Database) -> Result<(), TitoError> {
+    /// let options = TxOptions::default().idempotency_key("request-91ab");
+    /// let paid = db.transaction_with(options, |tx| async move {
+    ///     let receipt = "receipt 17".to_string();
+    ///     tx.keep_result(&receipt).await?;
+    ///     Ok(receipt)
+    /// });
+    /// let receipt: String = match paid.await {
+    ///     Err(error) => error.first_result().unwrap_or(Err(error))?,
+    ///     paid => paid?,
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TitoError::NoIdempotencyKey`] if the transaction has none; [`TitoError::Unserializable`];
+    /// [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
+    pub async fn keep_result(&self, result: &impl Serialize) -> Result<()> {
+        let marker = self.inner.marker.get().ok_or(TitoError::NoIdempotencyKey)?;
+        let json = row::encode_checked("the result of a transaction", result)?;
+        let result = row::check_readable("the result of a transaction", &json)?;
+        let outside = Self { namespace: None, ..self.clone() };
+        marker.put(&outside, Some(result)).await
     }
 
     /// The value of a key.
