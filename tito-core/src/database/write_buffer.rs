@@ -47,7 +47,13 @@ impl WriteBuffer {
         // Of what was deleted by this transaction: whether the key was there before no longer matters to an insert, unless
         // it mattered to one before the delete.
         let must_be_new = before.map_or(is_insert, |before| before.must_be_new);
-        entry.insert_entry(Mutation { value, must_be_new });
+        let change = Mutation { value, must_be_new };
+        match entry {
+            Entry::Occupied(mut entry) => *entry.get_mut() = change,
+            Entry::Vacant(entry) => {
+                entry.insert(change);
+            }
+        }
         Ok(())
     }
 

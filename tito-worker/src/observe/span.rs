@@ -6,7 +6,7 @@ use tito_core::panics;
 use tito_core::trace::TraceContext;
 use tracing::Span;
 
-/// The span `tito.handle`. Its field `outcome` is filled in when the handler has ended.
+/// The span `tito.handle`. Its fields `outcome`, `error` and `otel.status_code` are filled in when the handler has ended.
 pub(super) fn handle_span(
     topic: &str,
     partition: u16,
@@ -23,6 +23,8 @@ pub(super) fn handle_span(
         attempt = event.attempt(),
         trace_id = trace.map(TraceContext::trace_id_text),
         outcome = tracing::field::Empty,
+        error = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
     );
     // A look at the headers costs less than one for the propagator.
     if !event.headers.is_empty()
