@@ -264,10 +264,8 @@ impl Transaction {
             keys = keys.into_iter().filter_map(|key| namespace.locked(key)).collect();
         }
         let limits = self.inner.database.limits();
-        // Checked before anything is sent, and again when it is written: others may have written meanwhile.
-        self.own(self.with_open(|open| open.buffer.check_locks(&keys, limits)))?;
-        self.claim(&keys, Claim::Lock).await?;
-        self.own(self.with_open(|open| keys.into_iter().try_for_each(|key| open.buffer.lock(key, limits))))
+        self.claim(&keys, Claim::Lock, |open| open.buffer.check_locks(&keys, limits)).await?;
+        self.own(self.with_open(|open| open.buffer.lock(keys, limits)))
     }
 
     /// Commits, and returns the commit's timestamp. The commit is durable when this returns.
@@ -445,19 +443,22 @@ impl Transaction {
     async fn write(&self, key: Vec<u8>, value: Option<Vec<u8>>, purpose: Claim) -> Result<()> {
         let limits = self.inner.database.limits();
         let size = value.as_ref().map_or(0, Vec::len);
-        // Checked before anything is sent, and again when it is written: others may have written meanwhile.
-        self.own(self.with_open(|open| open.buffer.check_write(&key, size, purpose == Claim::Insert, limits)))?;
-        self.claim(std::slice::from_ref(&key), purpose).await?;
+        let check = |open: &mut Open| open.buffer.check_write(&key, size, purpose == Claim::Insert, limits);
+        self.claim(std::slice::from_ref(&key), purpose, check).await?;
         self.own(self.with_open(|open| match (purpose, value) {
             (Claim::Insert, Some(value)) => open.buffer.insert(key, value, limits),
             (_, value) => open.buffer.write(key, value, limits),
         }))
     }
 
-    /// Waits for keys where the engine wants that.
-    async fn claim(&self, keys: &[Vec<u8>], purpose: Claim) -> Result<()> {
+    /// Waits for keys where the engine wants that. What is to be done with them is checked before anything is sent, and by
+    /// the caller when it is done: others may have written meanwhile.
+    async fn claim(&self, keys: &[Vec<u8>], purpose: Claim, check: impl FnOnce(&mut Open) -> Result<()>) -> Result<()> {
         match self.inner.engine.claim(keys, purpose) {
-            Some(claimed) => self.own(self.answered(claimed.await)),
+            Some(claimed) => {
+                self.own(self.with_open(check))?;
+                self.own(self.answered(claimed.await))
+            }
             None => Ok(()),
         }
     }

@@ -129,7 +129,8 @@ pub trait TitoTransaction: Any + Send + Sync {
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>>;
 
     /// Called before the transaction writes or locks these keys. An engine that waits for keys, or may refuse them, before
-    /// the commit does it here; `None` says that there is nothing to wait for.
+    /// the commit does it in the future that it returns, which may be dropped unpolled where the write is refused; `None`
+    /// says that there is nothing to wait for.
     fn claim<'a>(&'a self, keys: &'a [Vec<u8>], purpose: Claim) -> Option<BoxFuture<'a, Result<()>>> {
         let _ = (keys, purpose);
         None

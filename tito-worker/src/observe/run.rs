@@ -33,7 +33,7 @@ impl Observe {
         self.observers.tell(|observer| observer.handed_out(event));
         // The work of the handler is a new caller within the trace.
         let trace = event.trace_context().map(|trace| trace.child());
-        let span = handle_span(&self.topic, partition, event, trace.as_ref(), engine.propagator().as_deref());
+        let span = handle_span(&self.topic, partition, event, trace.as_ref(), engine);
         let event = (!self.observers.are_none()).then(|| event.clone());
         let is_watched = event.is_some() || !span.is_disabled();
         let watch =
@@ -52,16 +52,13 @@ pub(crate) struct Run {
 
 impl Run {
     /// Runs the handler within the span and the trace.
-    pub(crate) fn scope<F: Future>(&self, handler: F) -> impl Future<Output = F::Output> + use<F> {
-        let trace = self.trace.clone();
-        let span = self.watched.0.as_ref().map_or_else(Span::none, |watch| watch.span.clone());
-        async move {
-            match trace {
-                Some(trace) => trace.scope(handler).await,
-                None => handler.await,
-            }
+    pub(crate) async fn scope<F: Future>(&self, handler: F) -> F::Output {
+        let span = || self.watched.0.as_ref().map_or_else(Span::none, |watch| watch.span.clone());
+        match &self.trace {
+            Some(trace) => trace.clone().scope(handler).instrument(span()).await,
+            None if self.watched.0.is_some() => handler.instrument(span()).await,
+            None => handler.await,
         }
-        .instrument(span)
     }
 
     /// The handler has ended. What becomes of the event is told when it is known.

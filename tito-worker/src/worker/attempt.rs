@@ -113,19 +113,21 @@ impl Runner {
     /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. Whatever of
     /// the handler's panics, be it its error when it is written out, fails this attempt and nothing else.
     async fn run_together(&self, deliveries: &[Delivery]) -> Option<Few<Ran>> {
-        let decoded: Result<Few<TitoEvent>, _> = deliveries.iter().map(Delivery::decode).collect();
-        let events = match decoded {
-            Ok(events) => events,
-            Err(_) if deliveries.len() > 1 => return None,
-            Err(error) => {
-                tracing::error!(queue = %self.queue, %error, "not an event, set aside");
-                return Some(Few::from([Ran::unseen(Verdict::Ended(Ended::NoEvent))]));
+        let mut events = Few::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            match delivery.decode() {
+                Ok(event) => events.push(event),
+                Err(_) if deliveries.len() > 1 => return None,
+                Err(error) => {
+                    tracing::error!(queue = %self.queue, %error, "not an event, set aside");
+                    return Some(Few::from([Ran::unseen(Verdict::Ended(Ended::NoEvent))]));
+                }
             }
-        };
-        let hand_out = |(delivery, event): (&Delivery, &TitoEvent)| {
-            self.observe.hand_out(&self.engine, delivery.origin.partition, event)
-        };
-        let runs: Few<Run> = deliveries.iter().zip(&events).map(hand_out).collect();
+        }
+        let mut runs = Few::with_capacity(deliveries.len());
+        for (delivery, event) in deliveries.iter().zip(&events) {
+            runs.push(self.observe.hand_out(&self.engine, delivery.origin.partition, event));
+        }
         // In here the handler is dropped, too.
         let run = async { self.limited(pin!(self.run_handler(deliveries, events, &runs))).await };
         let failed = match AssertUnwindSafe(run).catch_unwind().await {

@@ -85,7 +85,7 @@ pub(super) struct Rules<'a> {
     /// The partition in which the event lies.
     pub(super) partition: u16,
     /// The event's id, or a new one where its key has none.
-    pub(super) id: Uuid,
+    pub(super) id: &'a dyn Fn() -> Uuid,
     /// How large a row may be.
     pub(super) most_bytes: usize,
     pub(super) now: Timestamp,
@@ -147,7 +147,7 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
 impl Rules<'_> {
     /// Where a row of the event lies that is not to be handled.
     fn place(&self, kind: Kind) -> Place {
-        Place { kind, partition: self.partition, second: self.now.seconds(), id: self.id }
+        Place { kind, partition: self.partition, second: self.now.seconds(), id: (self.id)() }
     }
 
     fn buried(&self, fate: Fate, row: Vec<u8>) -> Decided {
@@ -277,7 +277,7 @@ mod tests {
                 policy: &policy,
                 topic: &topic,
                 partition: 3,
-                id: before.id,
+                id: &|| before.id,
                 most_bytes: row.len() + room,
                 now: Timestamp::from_millis(NOW as u64 * 1_000 + 1),
                 random,
@@ -371,8 +371,15 @@ mod tests {
             delay_seconds: 0,
         };
         let (id, now) = (Uuid::from_u128(1), Timestamp::from_millis(NOW as u64 * 1_000));
-        let rules =
-            Rules { policy: &policy, topic: &Topic::unused(), partition: 3, id, most_bytes: 9, now, random: 0.5 };
+        let rules = Rules {
+            policy: &policy,
+            topic: &Topic::unused(),
+            partition: 3,
+            id: &|| id,
+            most_bytes: 9,
+            now,
+            random: 0.5,
+        };
         let place = Place { kind: Kind::Dead, partition: 3, second: NOW, id };
         for ended in [Ended::NoEvent, Ended::failed("no".to_string()), Ended::Misplaced] {
             let decided = decide(b"event:", b"nonsense".to_vec(), &ended, &rules).unwrap();

@@ -185,9 +185,31 @@ struct Actor(String);
 
 impl<S: Send, J> FromEvent<S, J> for Actor {
     async fn from_event(context: &mut OfEvent<S>) -> Result<Self, Rejection> {
-        let actor = context.event().headers.get("actor");
+        let actor = context.event()?.headers.get("actor");
         actor.cloned().map(Self).ok_or_else(|| Rejection::dead_letter("nobody caused it"))
     }
+}
+
+/// Looks at the event once it has taken it out.
+#[derive(Debug)]
+struct Twice;
+
+impl<S: Send, J> FromEvent<S, J> for Twice {
+    async fn from_event(context: &mut OfEvent<S>) -> Result<Self, Rejection> {
+        <TitoEvent as FromEvent<S, J>>::from_event(context).await?;
+        context.event().map(|_| Self)
+    }
+}
+
+#[fact]
+pub async fn an_argument_that_looks_at_an_event_which_is_gone_fails_the_attempt(db: Database, clock: TestClock) {
+    publish(&db, [job("a")]).await;
+    let handle = |_: Twice| async { Done::Ok(()) };
+    let mut harness = Harness::new(&db, &clock).subscribe_with("job", two_attempts(), handle);
+    harness.drain().await.unwrap();
+    assert_eq!(harness.report().dead, 1);
+    let [(_, 2, reason)] = &reasons(&db).await[..] else { panic!("{:?}", reasons(&db).await) };
+    assert!(reason.contains("once it was taken out") && !reason.contains("panicked"), "{reason}");
 }
 
 #[fact]
