@@ -135,7 +135,7 @@ fn version_of(event: &TitoEvent) -> Result<u32> {
 /// What becomes of an event of a later version: a worker of the new release is to handle it.
 pub(crate) async fn put_off(database: &Database, error: &TitoError) -> Rejection {
     tracing::warn!(%error, "put off by a minute");
-    match database.timestamp().await {
+    match database.now().await {
         Ok(now) => Rejection::Outcome(Outcome::RescheduleTo(time_of(now.seconds().saturating_add(PUT_OFF_SECONDS)))),
         Err(error) => error.into(),
     }

@@ -57,7 +57,7 @@ impl Load {
                 event_type: name.to_string(),
                 entity: entity.clone(),
                 action: "insert".to_string(),
-                timestamp: start.seconds(),
+                timestamp: (start.physical_millis() / 1_000) as i64,
                 not_before: None,
                 failed_attempts: 0,
                 revision: 0,

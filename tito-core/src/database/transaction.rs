@@ -13,7 +13,7 @@ use super::write_buffer::{WriteBuffer, Writes};
 use crate::engine::{Claim, Direction, KeyValue, Signal, Signals, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys::KeyRange;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Now, Timestamp};
 
 /// One transaction. Clones are handles of the same transaction; when the last one is dropped without a commit, it is
 /// rolled back.
@@ -110,6 +110,11 @@ impl Transaction {
     /// The point in history at which the transaction reads.
     pub fn start_timestamp(&self) -> Timestamp {
         self.inner.start
+    }
+
+    /// What time it was, by the engine, when the transaction began: what is due by then is due.
+    pub fn now(&self) -> Now {
+        self.inner.engine.now()
     }
 
     /// The value of a key.

@@ -113,7 +113,7 @@ impl Topic {
         let new = Topic { partitions, ..Topic::default() };
         let value = new.encode()?;
         // From before the read: what is kept is never taken as current for longer than it should be.
-        let read_at = database.clock().now_millis();
+        let read_at = database.clock().monotonic_millis();
         let transaction = database.transaction(|tx| async move {
             if let Some(stored) = tx.get(&key).await? {
                 return Topic::decode(&key, &stored);
@@ -132,7 +132,7 @@ impl Topic {
     /// # Errors
     /// As [`Topic::ensure`].
     pub async fn cached(database: &Database, name: &str) -> Result<(Arc<str>, Arc<Topic>)> {
-        if let Some(known) = topics(database).load(name, database.clock().now_millis()) {
+        if let Some(known) = topics(database).load(name, database.clock().monotonic_millis()) {
             return Ok(known);
         }
         Ok((name.into(), Topic::ensure(database, name, DEFAULT_PARTITIONS).await?))
@@ -152,7 +152,7 @@ impl Topic {
     {
         Topic::ensure(database, name, DEFAULT_PARTITIONS).await?;
         let owned_name = name.to_string();
-        let read_at = database.clock().now_millis();
+        let read_at = database.clock().monotonic_millis();
         let transaction = database.transaction(|tx| async move {
             let stored = Topic::read(&tx, &owned_name).await?;
             match change(stored.clone(), tx.clone()).await? {

@@ -27,7 +27,7 @@ pub struct NewEvent {
     pub entity: String,
     /// See [`TitoEvent::action`].
     pub action: String,
-    /// When it falls due, in Unix seconds from 0 to 9,999,999,999; a time before the transaction's start means at once.
+    /// When it falls due, in Unix seconds from 0 to 9,999,999,999; a time before the transaction's present means at once.
     pub timestamp: i64,
     /// See [`TitoEvent::headers`].
     pub headers: BTreeMap<String, String>,
@@ -49,21 +49,21 @@ pub async fn write_event(tx: &Transaction, event: NewEvent) -> Result<EventRefer
 }
 
 async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReference> {
-    let (database, start) = (tx.database(), tx.start_timestamp());
+    let database = tx.database();
     if !(0..=keys::MAX_EVENT_SECONDS).contains(&event.timestamp) {
         return Err(TitoError::InvalidTimestamp { event: event.event_type, seconds: event.timestamp });
     }
     let (event_type, topic) = Topic::cached(database, &event.event_type).await?;
     let partition = topic.partition_of(&event.entity);
     let number = tx.next_event_number();
-    let id = event_id(start, number, fastrand::u64(..));
+    let id = event_id(tx.start_timestamp(), number, fastrand::u64(..));
     let event = TitoEvent {
         id,
         event_type: event.event_type,
         entity: event.entity,
         action: event.action,
-        // Never before the start: together with the age limit that bounds how far behind a worker's cursor it can land.
-        timestamp: event.timestamp.max(start.seconds()),
+        // Never before now: together with the age limit that bounds how far behind a worker's cursor it can land.
+        timestamp: event.timestamp.max(tx.now().seconds()),
         not_before: None,
         failed_attempts: 0,
         revision: topic.revision,

@@ -125,7 +125,7 @@ impl TitoQueue {
         let read =
             |tx: Transaction| async move { Ok((Topic::read(&tx, event_type).await?, in_flight(&tx, queue).await?)) };
         let (topic, in_flight) = self.engine.transaction(read).await?;
-        let counted_at = self.engine.timestamp().await?.seconds();
+        let counted_at = self.engine.now().await?.seconds();
         let empty = (0..topic.served_partitions()).map(|partition| (partition, Counts::default()));
         let mut partitions: BTreeMap<u16, Counts> = empty.collect();
         for kind in Kind::ALL {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tito_core::event::{Topic, topic_of};
-use tito_core::{Database, Result};
+use tito_core::{Database, Result, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -43,6 +43,8 @@ pub(super) struct Supervisor {
     pub(super) ownership: Ownership,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) active: watch::Receiver<bool>,
+    /// When the engine's time was set, as [`time_set`](super::time_set) tells it.
+    pub(super) time_set: watch::Receiver<Option<Timestamp>>,
     pub(super) shutdown_timeout: Duration,
 }
 
@@ -88,7 +90,8 @@ impl Supervisor {
                 }
                 served.entry(partition).or_insert_with(|| {
                     let (stop, stopped) = watch::channel(false);
-                    let signals = Signals { stopped, active: self.active.clone(), topic: topic.clone() };
+                    let (active, time_set) = (self.active.clone(), self.time_set.clone());
+                    let signals = Signals { stopped, active, topic: topic.clone(), time_set };
                     let now = topic.borrow().clone();
                     let one = Partition::new(self.engine.clone(), self.runner.clone(), partition, now, lease.clone());
                     let timeout = self.shutdown_timeout;
