@@ -92,7 +92,7 @@ async fn what_began_with_a_wrong_clock_goes_on_when_it_is_right() {
         let db = open().await.unwrap();
         publish(&db, [job("a"), job("delayed")]).await;
         let running = Running::start(telling(&db).0.join("fleet"));
-        while stored(&db, "event:").await.len() > 0 {
+        while !stored(&db, "event:").await.is_empty() {
             tokio::task::yield_now().await;
         }
         publish(&db, [job("left behind")]).await;
