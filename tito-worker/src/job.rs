@@ -137,7 +137,7 @@ fn version_of(event: &TitoEvent) -> Result<u32> {
 
 /// What becomes of an event of a later version: a worker of the new release is to handle it.
 pub(crate) async fn put_off(database: &Database, event: &TitoEvent, error: &TitoError) -> Rejection {
-    let now = match database.timestamp().await {
+    let now = match database.now().await {
         Ok(now) => now.seconds(),
         Err(error) => return error.into(),
     };

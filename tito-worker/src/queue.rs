@@ -38,7 +38,7 @@ impl TitoQueue {
         let timestamp = match event.due {
             Due::At(seconds) => seconds,
             Due::After(delay) if delay.is_zero() => 0,
-            Due::After(delay) => tx.start_timestamp().seconds_after(delay),
+            Due::After(delay) => tx.now().seconds_after(delay),
         };
         let Publish { event_type, entity, action, headers, payload, .. } = event;
         write_event(tx, NewEvent { event_type, entity, row: None, action, timestamp, headers, payload }).await

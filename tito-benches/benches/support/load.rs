@@ -58,7 +58,7 @@ impl Load {
                 entity: entity.clone(),
                 row: None,
                 action: "insert".to_string(),
-                timestamp: start.seconds(),
+                timestamp: (start.physical_millis() / 1_000) as i64,
                 not_before: None,
                 failed_attempts: 0,
                 revision: 0,

@@ -15,7 +15,7 @@ use super::transaction::Transaction;
 use crate::clock::Clock;
 use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine};
 use crate::error::{Result, TitoError};
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Now, Timestamp};
 
 /// A database with transactions under snapshot isolation, whatever engine is below it. Clones share one database and are
 /// cheap.
@@ -162,12 +162,20 @@ impl Database {
         retry::run(self, options, f).boxed()
     }
 
-    /// A new timestamp. Its physical part is what "now" means everywhere in Tito.
+    /// A new timestamp. It orders; what time it is says [`now`](Database::now).
     ///
     /// # Errors
     /// As [`begin`](Database::begin).
     pub async fn timestamp(&self) -> Result<Timestamp> {
         self.engine.timestamp().await
+    }
+
+    /// The present, by which things fall due. On TiKV it is asked of PD.
+    ///
+    /// # Errors
+    /// As [`begin`](Database::begin).
+    pub async fn now(&self) -> Result<Now> {
+        self.engine.now().await
     }
 
     /// What waits are measured by.

@@ -44,7 +44,7 @@ impl Marker {
         }
         let started = tx.start_timestamp();
         let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        let until = age.map(|age| started.physical_millis().saturating_add(millis(age)));
+        let until = age.map(|age| tx.now().millis().saturating_add(millis(age)));
         let marker = Self { key, started, until };
         marker.put(tx, None).await?;
         Ok(marker)
@@ -96,7 +96,7 @@ pub async fn drop_expired_markers(database: &Database, walk: &mut Walk) -> Resul
     let from = walk.clone();
     let step = |tx: Transaction| async move {
         let (mut walk, mut removed) = (from, 0);
-        let now = tx.start_timestamp().physical_millis();
+        let now = tx.now().millis();
         for (key, value) in walk.next_in(&tx).await?.unwrap_or_default() {
             match decode(&key, &value) {
                 Ok(MarkerValue { until: Some(until), .. }) if until <= now => {

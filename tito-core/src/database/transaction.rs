@@ -16,7 +16,7 @@ use crate::engine::{Claim, Direction, KeyValue, Signal, Signals, TitoTransaction
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys::KeyRange;
 use crate::row;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Now, Timestamp};
 
 /// One transaction. Clones are handles of the same transaction; when the last one is dropped without a commit, it is
 /// rolled back.
@@ -154,6 +154,11 @@ impl Transaction {
         let result = row::check_readable("the result of a transaction", &json)?;
         let outside = Self { namespace: None, ..self.clone() };
         marker.put(&outside, Some(result)).await
+    }
+
+    /// What time it was, by the engine, when the transaction began: what is due by then is due.
+    pub fn now(&self) -> Now {
+        self.inner.engine.now()
     }
 
     /// The value of a key.

@@ -31,7 +31,7 @@ pub struct NewEvent {
     pub action: String,
     /// See [`TitoEvent::row`].
     pub row: Option<EventRow>,
-    /// When it falls due, in Unix seconds; a time before the transaction's start means at once, one after 9,999,999,999
+    /// When it falls due, in Unix seconds; a time before the transaction's present means at once, one after 9,999,999,999
     /// that second.
     pub timestamp: i64,
     /// See [`TitoEvent::headers`].
@@ -54,11 +54,11 @@ pub async fn write_event(tx: &Transaction, event: NewEvent) -> Result<EventRefer
 }
 
 async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReference> {
-    let (database, start) = (tx.database(), tx.start_timestamp());
+    let database = tx.database();
     let (event_type, topic) = Topic::cached(database, &event.event_type).await?;
     let partition = topic.partition_of(&event.entity);
     let number = tx.next_event_number();
-    let id = event_id(start, number, fastrand::u64(..));
+    let id = event_id(tx.start_timestamp(), number, fastrand::u64(..));
     let event = TitoEvent {
         id,
         event_type: event.event_type,
@@ -66,8 +66,8 @@ async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReferenc
         row: event.row.filter(|row| !row.is(&event.entity)),
         entity: event.entity,
         action: event.action,
-        // Never before the start: together with the age limit that bounds how far behind a worker's cursor it can land.
-        timestamp: within_bounds(event.timestamp).max(start.seconds()),
+        // Never before now: together with the age limit that bounds how far behind a worker's cursor it can land.
+        timestamp: within_bounds(event.timestamp).max(tx.now().seconds()),
         not_before: None,
         failed_attempts: 0,
         revision: topic.revision,

@@ -186,7 +186,7 @@ impl<M: TitoSchema> TitoTable<M> {
     }
 
     async fn write_events(&self, operation: TitoOperation, old: Option<&M>, row: &M, tx: &Transaction) -> Result<()> {
-        let events = M::events(&Change { operation, old, row, now: tx.start_timestamp() });
+        let events = M::events(&Change { operation, old, row, now: tx.now() });
         if events.is_empty() {
             return Ok(());
         }

@@ -32,7 +32,7 @@ pub async fn an_event_before_the_start_is_due_at_the_start(db: Database) {
     let users = db.model::<User>();
     let tx = db.begin().await.unwrap();
     users.insert(&User { remind_at: Some(1), ..user("ada") }, &tx).await.unwrap();
-    let start = tx.start_timestamp().seconds();
+    let start = tx.now().seconds();
     tx.commit().await.unwrap();
     assert_eq!(events(&db).await.iter().map(|event| event.timestamp).collect::<Vec<_>>(), [start; 3]);
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
-use tito_core::Timestamp;
+use tito_core::Now;
 use tito_core::event::TitoEventConfig;
 use tito_core::keys::IndexValue;
 use tito_core::model::Index;
@@ -52,7 +52,7 @@ fn user() -> User {
 }
 
 fn change<'a, M>(operation: TitoOperation, old: Option<&'a M>, row: &'a M) -> Change<'a, M> {
-    Change { operation, old, row, now: Timestamp::from_millis(NOW as u64 * 1000 + 999) }
+    Change { operation, old, row, now: Now::from_millis(NOW as u64 * 1000 + 999) }
 }
 
 fn inserted<M: TitoSchema>(row: &M) -> Vec<TitoEventConfig> {

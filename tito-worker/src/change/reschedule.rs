@@ -42,8 +42,8 @@ impl TitoQueue {
             // more.
             Topic::raise_revision(tx, &event.event_type).await?;
         }
-        // Never before the start, as workers' cursors count on it.
-        let timestamp = seconds.max(tx.start_timestamp().seconds());
+        // Never before now, as workers' cursors count on it.
+        let timestamp = seconds.max(tx.now().seconds());
         for found in located {
             let stored = TitoEvent::decode(&found.key, &found.value)?;
             let moved = Again::PutOff { to: timestamp }.applied_to(stored);

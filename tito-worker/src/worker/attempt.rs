@@ -195,12 +195,12 @@ impl Runner {
     async fn limited<T>(&self, mut run: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         let clock = self.engine.clock();
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        let ends = clock.now_millis().saturating_add(millis);
+        let ends = clock.monotonic_millis().saturating_add(millis);
         // Many handlers end without waiting, and need no timer.
         if let Poll::Ready(result) = poll!(run.as_mut()) {
             return Some(result);
         }
-        match select(run, clock.wait_until(ends)).await {
+        match select(run, clock.wait_until_monotonic(ends)).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tito_core::event::{DueTime, FailedAttempt, TitoEvent, Topic};
 use tito_core::row::UnknownMembers;
-use tito_core::{Result, Timestamp, keys};
+use tito_core::{Now, Result, keys};
 use uuid::Uuid;
 
 use crate::error_text::LONGEST_ERROR;
@@ -88,7 +88,7 @@ pub(super) struct Rules<'a> {
     pub(super) id: &'a dyn Fn() -> Uuid,
     /// How large a row may be.
     pub(super) most_bytes: usize,
-    pub(super) now: Timestamp,
+    pub(super) now: Now,
     /// From 0 to 1: the jitter of delays.
     pub(super) random: f64,
 }
@@ -279,7 +279,7 @@ mod tests {
                 partition: 3,
                 id: &|| before.id,
                 most_bytes: row.len() + room,
-                now: Timestamp::from_millis(NOW as u64 * 1_000 + 1),
+                now: Now::from_millis(NOW as u64 * 1_000 + 1),
                 random,
             };
             let decided = decide(&key, row.clone(), &ended, &rules).unwrap();
@@ -370,7 +370,7 @@ mod tests {
             order: Order::Relaxed,
             delay_seconds: 0,
         };
-        let (id, now) = (Uuid::from_u128(1), Timestamp::from_millis(NOW as u64 * 1_000));
+        let (id, now) = (Uuid::from_u128(1), Now::from_millis(NOW as u64 * 1_000));
         let rules = Rules {
             policy: &policy,
             topic: &Topic::unused(),

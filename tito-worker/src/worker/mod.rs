@@ -8,6 +8,8 @@
 //! | `reader` | when to read which part of the partition |
 //! | `held` | the events that are in memory |
 //! | `blocked` | entities whose first event waits for its next attempt, where the order is strict |
+//! | `waited` | what waits already when the engine's time is set back |
+//! | `time_set` | who notices that |
 //! | `lanes` | order within an entity, concurrency across entities |
 //! | `source`, `pace` | how a subscription reads, and how much it handles at once |
 //! | `runner` | what a subscription is, and what is handed to its handler |
@@ -36,8 +38,10 @@ mod report;
 mod runner;
 mod source;
 mod supervisor;
+mod time_set;
 mod transactional;
 mod turns;
+mod waited;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -64,9 +68,6 @@ use crate::schedule;
 pub use self::builder::WorkerBuilder;
 pub use self::error::WorkerError;
 pub use self::report::WorkerReport;
-
-/// How often whoever waits for a time looks whether the clock was set back, after which it would wait too long.
-const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// How often the flag of [`WorkerBuilder::active_while`] is looked at.
 const ACTIVE_CHECK: Duration = Duration::from_millis(50);
@@ -159,6 +160,7 @@ impl Worker {
         self.log_start();
         let (stop, stopped) = watch::channel(false);
         let (activate, active) = watch::channel(self.is_active());
+        let (note_time, time_set) = watch::channel(None);
         let mut tasks = JoinSet::new();
         let ownership = match &self.fleet {
             None => Ownership::Static(self.partitions),
@@ -181,6 +183,7 @@ impl Worker {
                 ownership: ownership.clone(),
                 stopped: stopped.clone(),
                 active: active.clone(),
+                time_set: time_set.clone(),
                 shutdown_timeout: self.shutdown_timeout,
             };
             tasks.spawn(supervisor.run());
@@ -198,8 +201,10 @@ impl Worker {
                 tokio::time::sleep(ACTIVE_CHECK).await;
             }
         };
+        let watch_time = time_set::watch(&self.queue.engine, note_time);
         let closed = tokio::select! {
             () = shutdown => None,
+            () = watch_time => None,
             () = watch_flag, if self.active.is_some() => None,
             closed = self.queue.engine.closed() => Some(closed),
         };

@@ -102,7 +102,7 @@ pub(super) async fn record(
             partition,
             id: &|| place::id_of(tx, key),
             most_bytes: runner.engine.limits().value_bytes,
-            now: tx.start_timestamp(),
+            now: tx.now(),
             random: fastrand::f64(),
         };
         decide(key, stored, ended, &rules)?

@@ -89,7 +89,7 @@ impl Runner {
 
     /// Logs that an attempt has failed, or its event was given up.
     pub(super) fn log(&self, fate: Fate, failure: &Failure) {
-        let now = self.engine.clock().now_millis();
+        let now = self.engine.clock().monotonic_millis();
         self.failures.tell(&self.queue, now, self.policy.retry.most_attempts(), fate, failure);
     }
 }

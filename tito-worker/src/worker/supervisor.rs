@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tito_core::event::{Topic, topic_channel, topic_of, unknown_topic};
-use tito_core::{Database, Result, TitoError};
+use tito_core::{Database, Result, Timestamp, TitoError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -43,6 +43,8 @@ pub(super) struct Supervisor {
     pub(super) ownership: Ownership,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) active: watch::Receiver<bool>,
+    /// When the engine's time was set, as [`time_set`](super::time_set) tells it.
+    pub(super) time_set: watch::Receiver<Option<Timestamp>>,
     pub(super) shutdown_timeout: Duration,
 }
 
@@ -88,7 +90,8 @@ impl Supervisor {
                 }
                 served.entry(partition).or_insert_with(|| {
                     let (stop, stopped) = watch::channel(false);
-                    let signals = Signals { stopped, active: self.active.clone(), topic: topic.clone() };
+                    let (active, time_set) = (self.active.clone(), self.time_set.clone());
+                    let signals = Signals { stopped, active, topic: topic.clone(), time_set };
                     let now = topic.borrow().clone();
                     let one = Partition::new(self.engine.clone(), self.runner.clone(), partition, now, lease.clone());
                     let timeout = self.shutdown_timeout;
@@ -154,7 +157,7 @@ impl Supervisor {
             () = self.runner.source.outdated.notified() => {}
             () = tokio::time::sleep(TOPIC_EVERY) => {}
         }
-        self.runner.failures.summarize(&self.runner.queue, self.engine.clock().now_millis());
+        self.runner.failures.summarize(&self.runner.queue, self.engine.clock().monotonic_millis());
         if let Ownership::Fleet(membership) = &self.ownership {
             membership.set_in_flight(&self.runner.queue, self.runner.in_flight.load(Ordering::Relaxed));
         }

@@ -7,6 +7,7 @@ extern crate tito_testkit;
 mod batches;
 mod cancelling;
 mod changes_at_random;
+mod clocks;
 mod closing;
 mod dead_letters;
 mod draining;

@@ -7,23 +7,28 @@ use crate::policy::Order;
 use crate::worker::blocked::Blocked;
 use crate::worker::held::{Held, Slot};
 use crate::worker::lanes::{Entity, entity_of};
-use crate::worker::reader::End;
+use crate::worker::reader::{End, EngineTime};
+use crate::worker::waited::Waited;
 
 /// What a partition goes by when it takes in a page.
 pub(super) struct View<'a> {
     pub(super) order: Order,
     pub(super) topic: &'a Topic,
     pub(super) partition: u16,
-    /// When the page was read.
+    /// When the page was read, in the order of things.
     pub(super) seen: Timestamp,
     /// The present of the subscription, in Unix seconds.
     pub(super) present: i64,
+    pub(super) waited: &'a Waited,
+    pub(super) time: EngineTime,
+    /// What the monotonic clock shows.
+    pub(super) clock_millis: u64,
     /// Of what began since then, nothing is handed out before another look at what may have been committed meanwhile.
     pub(super) looks_back_from: Option<Timestamp>,
 }
 
 /// What to do with an entry that is taken in.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Entry {
     /// It is being dealt with already.
     Held,
@@ -74,10 +79,20 @@ impl View<'_> {
         };
         let entity = entity_of(&head.entity);
         let keeps_place = self.order.keeps_places();
-        if keeps_place && (blocked.holds_up(entity, key) || self.topic.is_moving(&head.entity)) {
+        if keeps_place
+            && (blocked.holds_up(entity, key)
+                || self.topic.is_moving(&head.entity)
+                || self.waited.holds_up(entity, key, started_at(head.id), self.clock_millis))
+        {
             return Entry::Waits;
         }
-        match head.not_before.filter(|until| *until > self.present) {
+        // One that waited already when time was set back waits no longer by that.
+        let until = head.not_before.map(|until| match self.waited.moment_of(key) {
+            Some(moment) if moment <= self.clock_millis => self.present,
+            Some(moment) => self.time.second_at(moment),
+            None => until,
+        });
+        match until.filter(|until| *until > self.present) {
             Some(until) if keeps_place => Entry::WaitsUntil { entity, until },
             Some(until) => Entry::PutOff { until },
             // While the number of partitions changes, whoever changes it moves what lies in the wrong ones.
@@ -99,8 +114,19 @@ mod tests {
     const PRESENT: i64 = 1_000;
 
     fn view(order: Order, topic: &Topic) -> View<'_> {
+        static NOTHING: std::sync::LazyLock<Waited> = std::sync::LazyLock::new(Waited::default);
         let seen = Timestamp::from_millis(PRESENT as u64 * 1_000 + 999);
-        View { order, topic, partition: topic.partition_of("a"), seen, present: PRESENT, looks_back_from: None }
+        View {
+            order,
+            topic,
+            partition: topic.partition_of("a"),
+            seen,
+            present: PRESENT,
+            waited: &NOTHING,
+            time: EngineTime::default(),
+            clock_millis: 0,
+            looks_back_from: None,
+        }
     }
 
     /// The key of an event that was published at a second and is due at another, and its row.

@@ -21,7 +21,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, OptionFuture};
 use tito_core::engine::Listener;
 use tito_core::event::Topic;
-use tito_core::{Database, Result};
+use tito_core::{Database, Result, Timestamp};
 use tokio::sync::watch;
 
 use self::page::Page;
@@ -33,7 +33,8 @@ use super::reader::Reader;
 use super::record::{RecordedBatch, Unrecorded};
 use super::report::WorkerReport;
 use super::runner::{Origin, Runner};
-use super::{CLOCK_CHECK, FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE};
+use super::waited::Waited;
+use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE};
 use crate::membership::Lease;
 
 /// How often, by the engine's clock, a checkpoint is written beside an acknowledgement.
@@ -45,6 +46,7 @@ pub(super) struct Signals {
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) active: watch::Receiver<bool>,
     pub(super) topic: watch::Receiver<Arc<Topic>>,
+    pub(super) time_set: watch::Receiver<Option<Timestamp>>,
 }
 
 /// How many events are recorded in one transaction.
@@ -65,6 +67,9 @@ pub(super) struct Partition {
     lanes: Lanes,
     held: Held,
     blocked: Blocked,
+    waited: Waited,
+    /// When the engine's time was set, as far as the worker knows: until pages show that, more are read.
+    time_set: Option<Timestamp>,
     /// The first key of an event that was recorded to be handled again. It may be stored under the same key, which the
     /// cursor may have passed while the event was held, so it is read again.
     put_again: Option<Vec<u8>>,
@@ -98,7 +103,7 @@ impl Partition {
             // Registered before the first read, so that no commit falls between the two.
             wakeup: engine.shared().listen(&runner.queue, partition),
             lanes: Lanes::new(runner.clone()),
-            next_checkpoint: engine.clock().now_millis() + CHECKPOINT_EVERY,
+            next_checkpoint: engine.clock().monotonic_millis() + CHECKPOINT_EVERY,
             origin: Arc::new(Origin { partition, revision: topic.revision, fence }),
             engine,
             runner,
@@ -106,6 +111,8 @@ impl Partition {
             reader: None,
             held: Held::default(),
             blocked: Blocked::default(),
+            waited: Waited::default(),
+            time_set: None,
             put_again: None,
             is_fenced: false,
             unrecorded: Vec::new(),
@@ -127,6 +134,7 @@ impl Partition {
             if topic.revision != self.topic.revision {
                 self.go_by(topic);
             }
+            self.time_set = *signals.time_set.borrow_and_update();
             let is_active = *signals.active.borrow_and_update() && !self.topic.is_paused(&self.runner.queue);
             if is_active {
                 self.start_reading();
@@ -137,6 +145,7 @@ impl Partition {
                 _ = signals.stopped.changed() => {}
                 _ = signals.active.changed() => {}
                 _ = signals.topic.changed() => {}
+                _ = signals.time_set.changed() => {}
                 result = self.step() => {
                     if let Err(error) = result {
                         tracing::warn!(
@@ -183,14 +192,13 @@ impl Partition {
             }
             // Only between reads: a page that is being read may be older than the commit.
             key = self.wakeup.woken(), if reader_waits => {
-                let now = self.engine.clock().now_millis();
+                let now = self.engine.clock().monotonic_millis();
                 if let Some(reader) = &mut self.reader {
                     reader.note_commit(&key, now);
                 }
                 Ok(())
             }
-            () = clock.wait_until(next_read), if waits_for_time => Ok(()),
-            () = tokio::time::sleep(CLOCK_CHECK), if waits_for_time => Ok(()),
+            () = clock.wait_until_monotonic(next_read), if waits_for_time => Ok(()),
         }
     }
 
@@ -208,6 +216,7 @@ impl Partition {
     fn put_back_unstarted(&mut self) {
         for key in self.lanes.take_unstarted() {
             self.held.release(&key, false);
+            self.waited.put_back(&key);
         }
         // As after a takeover, everything is read from the beginning.
         self.reading = None;
@@ -221,7 +230,7 @@ impl Partition {
     }
 
     fn is_idle(&self) -> bool {
-        let now = self.engine.clock().now_millis();
+        let now = self.engine.clock().monotonic_millis();
         let has_caught_up = self.reader.as_ref().is_some_and(|reader| reader.has_caught_up(now));
         self.held.is_empty()
             && self.recording.is_none()
