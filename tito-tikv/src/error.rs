@@ -112,6 +112,17 @@ pub enum Error {
         /// TiKV's text.
         error: String,
     },
+    /// The answer of a store is larger than [`max_message_bytes`](crate::Builder::max_message_bytes). Asking again is no
+    /// use: pages are made smaller before this is said, so it is one row.
+    #[error("the answer of store {store} to {request} is larger than {limit} bytes")]
+    TooLarge {
+        /// The kind of the request, by TiKV's name.
+        request: &'static str,
+        /// The store's number.
+        store: u64,
+        /// The largest answer that is taken, in bytes.
+        limit: usize,
+    },
     /// The call was not done by its deadline. Asking again can help.
     #[error("{call} took longer than {millis} ms")]
     Deadline {
@@ -201,7 +212,7 @@ impl Error {
             }
             Error::Region { lasting, .. } => !lasting,
             Error::Unanswered { .. } | Error::Locked { .. } | Error::Deadlock { .. } | Error::Deadline { .. } => true,
-            Error::Answer { .. } | Error::Invalid { .. } | Error::Closed => false,
+            Error::Answer { .. } | Error::TooLarge { .. } | Error::Invalid { .. } | Error::Closed => false,
         }
     }
 }

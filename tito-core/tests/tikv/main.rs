@@ -3,7 +3,6 @@
 
 mod apart;
 mod atomicity;
-mod client_facts;
 mod crashes;
 mod identity;
 mod kept;

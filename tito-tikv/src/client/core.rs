@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::keyspace::Keyspace;
 use super::outcomes::Outcomes;
+use super::row_sizes::RowSizes;
 use super::settings::Settings;
 use super::tasks::Tasks;
 use crate::error::Key;
@@ -29,6 +30,7 @@ pub(crate) struct Core {
     pub(crate) regions: RegionCache,
     pub(crate) stores: Stores,
     pub(crate) outcomes: Outcomes,
+    pub(crate) row_sizes: RowSizes,
     pub(crate) tasks: Tasks,
     random: Mutex<fastrand::Rng>,
 }
@@ -54,7 +56,7 @@ impl Core {
         addresses: Vec<String>,
         settings: Settings,
     ) -> Result<Arc<Core>> {
-        let deadline = Instant::now() + settings.call_deadline;
+        let deadline = Deadline::after("connect", settings.connect_deadline).at;
         let random = Mutex::new(settings.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed));
         let mut attempt = 0;
         let (pd, keyspace) = loop {
@@ -69,7 +71,7 @@ impl Core {
             let late = |_| {
                 Err(Error::Pd {
                     asked: "its members",
-                    source: PdFailure::Timeout { millis: settings.call_deadline.as_millis() as u64 },
+                    source: PdFailure::Timeout { millis: settings.connect_deadline.as_millis() as u64 },
                 })
             };
             match timeout_at(deadline, connecting).await.unwrap_or_else(late) {
@@ -89,12 +91,13 @@ impl Core {
         };
         Ok(Arc::new(Core {
             stores: Stores::new(transport, stores),
+            row_sizes: RowSizes::new(settings.max_message_bytes),
             settings,
             pd,
             keyspace,
             regions: RegionCache::default(),
             outcomes: Outcomes::default(),
-            tasks: Tasks::new(),
+            tasks: Tasks::here(),
             random,
         }))
     }
@@ -110,7 +113,7 @@ impl Core {
         loop {
             match self.pd.timestamp().await {
                 Ok(timestamp) => return Ok(timestamp),
-                Err(error) if error.can_retry_help() => {
+                Err(error) if error.can_retry_help() && attempt < self.settings.retries => {
                     let pause = Pause::Backoff { kind: Backoff::Pd, attempt };
                     attempt += 1;
                     deadline.pause(self.pause(pause), error).await?;
@@ -252,7 +255,7 @@ impl Core {
                 Attempt::Unanswered { error, pause: Pause::Backoff { kind: Backoff::Store, attempt: 0 } }
             }
             Err(Failure::Plain(error)) => Attempt::NotDone { error, pause: Pause::None },
-            Err(Failure::Unknown(error)) => Attempt::Refused { error },
+            Err(Failure::Refused(error)) => Attempt::Refused { error },
         }
     }
 
@@ -355,7 +358,15 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(call: &'static str, duration: Duration) -> Self {
-        Deadline { call, at: Instant::now() + duration, millis: duration.as_millis() as u64 }
+        // Far enough for "never", where the sum does not fit.
+        const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Deadline { call, at: Instant::now() + duration.min(NEVER), millis }
+    }
+
+    /// What is left of it.
+    pub(crate) fn left(&self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
     }
 
     pub(crate) fn error(&self, last: Option<Error>) -> Error {
