@@ -175,6 +175,9 @@ pub enum PdFailure {
     /// PD answered with an error.
     #[error("the answer is an error: {0}")]
     Answer(String),
+    /// What was named is not there. Asking again is no use.
+    #[error("it is not there: {0}")]
+    NotFound(String),
     /// PD has no region for a key, or the regions that it told leave a gap.
     #[error("the answer has no region for {0}")]
     NoRegion(Key),
@@ -208,7 +211,13 @@ impl Error {
     pub fn can_retry_help(&self) -> bool {
         match self {
             Error::Pd { source, .. } => {
-                !matches!(source, PdFailure::OtherCluster { .. } | PdFailure::TimestampWentBack { .. })
+                let lasting = |failure: &PdFailure| {
+                    matches!(
+                        failure,
+                        PdFailure::OtherCluster { .. } | PdFailure::TimestampWentBack { .. } | PdFailure::NotFound(_)
+                    )
+                };
+                !lasting(source)
             }
             Error::Region { lasting, .. } => !lasting,
             Error::Unanswered { .. } | Error::Locked { .. } | Error::Deadlock { .. } | Error::Deadline { .. } => true,

@@ -45,7 +45,7 @@ pub enum TiKVError {
     },
 
     /// A call that had no usable answer within its deadline. It can succeed later.
-    #[error("{call}{} was not done within {deadline_millis} ms{}", at(key.as_ref()), before(last.as_deref()))]
+    #[error("{call}{} was not done within {deadline_millis} ms, and can be tried again{}", at(key.as_ref()), before(last.as_deref()))]
     Deadline {
         /// The call.
         call: &'static str,
@@ -145,7 +145,7 @@ mod tests {
         let late = tito_tikv::Error::Deadline { call: "scan", millis: 500, last: Some(std::sync::Arc::new(busy())) };
         let text = failed("scan", None, late).to_string();
         assert!(text.ends_with(
-            "scan was not done within 500 ms; the last attempt failed: region 7 refused KvGet: ServerIsBusy"
+            "scan was not done within 500 ms, and can be tried again; the last attempt failed: region 7 refused KvGet: ServerIsBusy"
         ));
     }
 }

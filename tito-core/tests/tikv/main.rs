@@ -11,6 +11,7 @@ mod late;
 mod live_beside_dead;
 mod maintenance;
 mod outages;
+mod outcomes;
 mod pessimistic;
 mod support;
 mod tls;

@@ -2,7 +2,7 @@
 
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_core::tikv::Concurrency;
+use tito_engine_tikv_client::Concurrency;
 use tito_test_engines::mock_tikv::{Fault, FaultRule, MockCluster, Rpc};
 
 use crate::support::*;

@@ -22,6 +22,9 @@ use crate::{Error, PdFailure, Result, Timestamp};
 /// From so many keys on whose regions are not known, regions are asked for by range and not one by one.
 const MANY: usize = 4;
 
+/// Far enough for "never", where a time is added to that does not fit.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 /// What a client consists of.
 pub(crate) struct Core {
     pub(crate) settings: Settings,
@@ -59,6 +62,7 @@ impl Core {
         let deadline = Deadline::after("connect", settings.connect_deadline).at;
         let random = Mutex::new(settings.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed));
         let mut attempt = 0;
+        let mut last = None;
         let (pd, keyspace) = loop {
             let connecting = async {
                 let pd = Pd::connect(transport.clone(), addresses.clone(), settings.pd_timeout).await?;
@@ -69,16 +73,15 @@ impl Core {
                 Ok((pd, keyspace))
             };
             let late = |_| {
-                Err(Error::Pd {
-                    asked: "its members",
-                    source: PdFailure::Timeout { millis: settings.connect_deadline.as_millis() as u64 },
-                })
+                let source = PdFailure::Timeout { millis: settings.connect_deadline.as_millis() as u64 };
+                Err(last.take().unwrap_or(Error::Pd { asked: "its members", source }))
             };
             match timeout_at(deadline, connecting).await.unwrap_or_else(late) {
                 Ok(connected) => break connected,
                 Err(error) if error.can_retry_help() && Instant::now() < deadline => {
                     let pause = length(Pause::Backoff { kind: Backoff::Pd, attempt }, &random);
                     attempt += 1;
+                    last = Some(error);
                     sleep_until(deadline.min(Instant::now() + pause)).await;
                 }
                 Err(error) => return Err(error),
@@ -205,7 +208,7 @@ impl Core {
         context.region_epoch = Some(region.epoch.clone());
         context.peer = Some(region.leader().clone());
         // The store gives up before its answer would come too late.
-        context.max_execution_duration_ms = (limit.as_millis() as u64 * 2 / 3).max(1);
+        context.max_execution_duration_ms = (limit.min(NEVER).as_millis() as u64 * 2 / 3).max(1);
         if let Some(id) = self.keyspace.id {
             context.api_version = ApiVersion::V2.into();
             context.keyspace = Some(context::Keyspace::KeyspaceId(id));
@@ -358,8 +361,6 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(call: &'static str, duration: Duration) -> Self {
-        // Far enough for "never", where the sum does not fit.
-        const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Deadline { call, at: Instant::now() + duration.min(NEVER), millis }
     }

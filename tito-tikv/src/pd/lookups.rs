@@ -171,7 +171,10 @@ impl Pd {
             LoadKeyspaceRequest { header: self.header(), name: name.to_owned(), ..LoadKeyspaceRequest::default() };
         let call = |connection| async move { KeyspaceClient::new(connection).load_keyspace(request).await };
         let found = ask(&self.members, self.limit, call).await;
-        let found = found.map_err(|source| Error::Pd { asked: "a keyspace", source })?;
+        let found = match found {
+            Err(PdFailure::NotFound(reason)) => return Err(Error::Invalid { what: "keyspace", reason }),
+            found => found.map_err(|source| Error::Pd { asked: "a keyspace", source })?,
+        };
         let number = |meta: KeyspaceMeta| match (meta.state(), meta.keyspace) {
             (KeyspaceState::Enabled, Some(keyspace_meta::Keyspace::Id(id))) => Ok(id),
             // The number 0 is not written.

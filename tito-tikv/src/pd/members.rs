@@ -36,6 +36,9 @@ pub(super) fn check_cluster(header: Option<&pdpb::ResponseHeader>, expected: u64
         return Err(PdFailure::OtherCluster { expected, found: header.cluster_id });
     }
     match &header.error {
+        Some(error) if error.r#type() == pdpb::ErrorType::EntryNotFound => {
+            Err(PdFailure::NotFound(error.message.clone()))
+        }
         Some(error) if error.r#type() != pdpb::ErrorType::Ok => {
             Err(PdFailure::Answer(format!("{:?}: {}", error.r#type(), error.message)))
         }
