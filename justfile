@@ -59,6 +59,7 @@ quickstart:
 # licences, sources and known problems of dependencies
 deny:
     cargo deny check
+    cargo deny --manifest-path tito-engine-tikv-client/Cargo.toml check --config tito-engine-tikv-client/deny.toml
 
 # everything that has to pass
 ci:

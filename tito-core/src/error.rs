@@ -455,9 +455,12 @@ impl TitoError {
         Self::Application(error.into())
     }
 
-    /// [`NoRuntime`](TitoError::NoRuntime), unless the caller is within a Tokio runtime.
-    #[cfg(any(feature = "embedded", feature = "tikv"))]
-    pub(crate) fn without_runtime() -> Result<()> {
+    /// [`NoRuntime`](TitoError::NoRuntime), unless the caller is within a Tokio runtime. For engines that need one when
+    /// they are opened.
+    ///
+    /// # Errors
+    /// [`NoRuntime`](TitoError::NoRuntime).
+    pub fn without_runtime() -> Result<()> {
         tokio::runtime::Handle::try_current().map(drop).map_err(|_| Self::NoRuntime)
     }
 

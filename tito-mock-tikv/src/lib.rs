@@ -7,21 +7,19 @@
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! use tikv_client::TransactionClient;
 //! use tito_mock_tikv::MockCluster;
+//! use tito_tikv::Client;
 //!
 //! let cluster = MockCluster::builder().stores(3).split_at(["g", "p"]).start().await?;
-//! let client = TransactionClient::new(cluster.pd_endpoints()).await?;
+//! let client = Client::builder(cluster.pd_endpoints()).connect().await?;
 //!
-//! let mut transaction = client.begin_optimistic().await?;
-//! transaction.put("apple".to_owned(), "red".to_owned()).await?;
-//! transaction.put("plum".to_owned(), "blue".to_owned()).await?;
-//! transaction.commit().await?;
+//! let mut transaction = client.begin().await?;
+//! transaction.put("apple", "red");
+//! transaction.put("plum", "blue");
+//! transaction.commit().await.committed()?;
 //!
 //! cluster.split("banana")?;
-//! let mut transaction = client.begin_optimistic().await?;
-//! assert_eq!(transaction.get("plum".to_owned()).await?, Some(b"blue".to_vec()));
-//! transaction.rollback().await?;
+//! assert_eq!(client.begin().await?.get("plum").await?, Some(b"blue".to_vec()));
 //!
 //! cluster.shutdown().await;
 //! # Ok(())

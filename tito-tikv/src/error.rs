@@ -112,6 +112,17 @@ pub enum Error {
         /// TiKV's text.
         error: String,
     },
+    /// The answer of a store is larger than [`max_message_bytes`](crate::Builder::max_message_bytes). Asking again is no
+    /// use: pages are made smaller before this is said, so it is one row.
+    #[error("the answer of store {store} to {request} is larger than {limit} bytes")]
+    TooLarge {
+        /// The kind of the request, by TiKV's name.
+        request: &'static str,
+        /// The store's number.
+        store: u64,
+        /// The largest answer that is taken, in bytes.
+        limit: usize,
+    },
     /// The call was not done by its deadline. Asking again can help.
     #[error("{call} took longer than {millis} ms")]
     Deadline {
@@ -164,6 +175,9 @@ pub enum PdFailure {
     /// PD answered with an error.
     #[error("the answer is an error: {0}")]
     Answer(String),
+    /// What was named is not there. Asking again is no use.
+    #[error("it is not there: {0}")]
+    NotFound(String),
     /// PD has no region for a key, or the regions that it told leave a gap.
     #[error("the answer has no region for {0}")]
     NoRegion(Key),
@@ -197,11 +211,17 @@ impl Error {
     pub fn can_retry_help(&self) -> bool {
         match self {
             Error::Pd { source, .. } => {
-                !matches!(source, PdFailure::OtherCluster { .. } | PdFailure::TimestampWentBack { .. })
+                let lasting = |failure: &PdFailure| {
+                    matches!(
+                        failure,
+                        PdFailure::OtherCluster { .. } | PdFailure::TimestampWentBack { .. } | PdFailure::NotFound(_)
+                    )
+                };
+                !lasting(source)
             }
             Error::Region { lasting, .. } => !lasting,
             Error::Unanswered { .. } | Error::Locked { .. } | Error::Deadlock { .. } | Error::Deadline { .. } => true,
-            Error::Answer { .. } | Error::Invalid { .. } | Error::Closed => false,
+            Error::Answer { .. } | Error::TooLarge { .. } | Error::Invalid { .. } | Error::Closed => false,
         }
     }
 }

@@ -10,7 +10,7 @@ mod store;
 mod timestamp;
 pub mod transport;
 
-pub use client::{Builder, Client, Guarded, Guards, KeyValue, Snapshot, Transaction};
+pub use client::{Builder, Client, Guarded, Guards, KeyValue, RegionInfo, Snapshot, Transaction};
 pub use error::{Error, Key, PdFailure, Result};
 pub use outcome::{CommitError, Outcome, Reason};
 pub use timestamp::Timestamp;

@@ -78,7 +78,7 @@ pub enum Reason {
     /// The transaction would have been committed later than allowed after its start.
     #[error("the transaction was {age_millis} ms old, expected at most {limit_millis} ms")]
     TooOld {
-        /// Its age by PD's clock.
+        /// Its age, by PD's clock or as it went by here.
         age_millis: u64,
         /// What was allowed.
         limit_millis: u64,

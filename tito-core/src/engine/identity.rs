@@ -1,14 +1,22 @@
 //! Which database this is, and how it is written.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::contract::TitoEngine;
+use super::mutations::{Mutation, Mutations};
+use super::signals::Signals;
 use crate::error::{Result, TitoError};
 use crate::keys;
 use crate::row;
 
 /// The form in which this version of Tito writes keys and values. `docs/format.md` specifies it.
 const FORMAT: u32 = 1;
+
+/// How often a database is asked again whose row another process may have written.
+const LOOKS: u32 = 8;
 
 const EXPECTED: &str = "the identity of a database";
 
@@ -24,11 +32,42 @@ pub struct DatabaseIdentity {
 }
 
 impl DatabaseIdentity {
-    /// The identity of a new database.
-    #[cfg(any(feature = "embedded", feature = "tikv"))]
-    pub(crate) fn new() -> Self {
+    /// The identity of a new database, with an id that is drawn at random.
+    pub fn random() -> Self {
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid();
         Self { id, format: FORMAT }
+    }
+
+    /// What a database says of itself that keeps its identity in the row [`keys::database_identity`]; one that says
+    /// nothing yet is given an identity. For engines that several processes may open at once, when they are opened: all of
+    /// these get the same one. Costs a transaction that reads a key, and another one at the first time.
+    ///
+    /// # Errors
+    /// As [`decode`](DatabaseIdentity::decode), and those of the engine's transactions.
+    pub async fn of_engine(engine: &dyn TitoEngine) -> Result<Self> {
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            let tx = engine.begin(None).await?;
+            if let Some(bytes) = tx.get(&keys::database_identity()).await? {
+                return Self::decode(&bytes);
+            }
+            let identity = Self::random();
+            // Past the limits that the application has set: this is the engine's own.
+            let mutation = Mutation { value: Some(identity.encode()?), must_be_new: true };
+            let writes = BTreeMap::from([(keys::database_identity(), mutation)]);
+            match tx.commit(Mutations { writes, ..Mutations::default() }, Signals::default()).await {
+                Ok(_) => return Ok(identity),
+                // Another process was quicker, or this one was and was not told.
+                Err(
+                    TitoError::Conflict { .. }
+                    | TitoError::AlreadyExists { .. }
+                    | TitoError::CommitUnknown { .. }
+                    | TitoError::Unavailable { .. },
+                ) if looks < LOOKS => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Reads what is stored.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tito_tikv::transport::Tls;
+
 use super::TiKVBackend;
 use super::error::TiKVError;
 use crate::clock::{Clock, SystemClock};
@@ -100,8 +102,8 @@ impl TiKVBuilder {
         self
     }
 
-    /// How many clients are opened, over which transactions are spread. Each has one connection to a store, which
-    /// carries some ten thousand small requests a second. Default 1.
+    /// How many connections there are to each store, over which requests are spread. Default 1, which carries some ten
+    /// thousand small requests a second and more.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
@@ -136,8 +138,8 @@ impl TiKVBuilder {
         self
     }
 
-    /// How often one call is tried again within its deadline while the cluster is busy, changing, or has the keys
-    /// locked. Default 200, which the default deadline cuts off first.
+    /// How often one read, or a question for a timestamp, is tried again within its deadline while the cluster is busy,
+    /// changing, or has the keys locked. Default 200, which the default deadline cuts off first.
     pub fn retry_budget(mut self, attempts: u32) -> Self {
         self.retry_budget = attempts;
         self
@@ -171,8 +173,7 @@ impl TiKVBuilder {
         self
     }
 
-    /// How large keys, values and transactions may be. The cost of a transaction grows steeply with its size on TiKV:
-    /// 20,000 keys of 1 kB were seen to take 15 s.
+    /// How large keys, values and transactions may be.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -180,9 +181,8 @@ impl TiKVBuilder {
 
     /// How old a transaction may be when it commits. Default 30 s.
     ///
-    /// A commit is refused, or abandoned, once [`clock`](TiKVBuilder::clock) says that the transaction is older, and for
-    /// one past half the age PD's clock is asked before. So no commit lands later, as long as both clocks go at one
-    /// rate; a jump of PD's clock during a commit is not noticed.
+    /// It is PD's clock that counts: a transaction whose commit timestamp would lie further behind its start is rolled
+    /// back. Reads of one that is older by [`clock`](TiKVBuilder::clock), or in real time, are refused.
     pub fn max_transaction_age(mut self, age: Duration) -> Self {
         self.max_transaction_age = age;
         self
@@ -196,6 +196,26 @@ impl TiKVBuilder {
         TitoError::without_runtime()?;
         self.check().map_err(|source| TitoError::Storage { operation: "connect", source: source.into() })?;
         TiKVBackend::start(self).await
+    }
+
+    /// The settings of the client.
+    pub(super) fn client(&self) -> tito_tikv::Builder {
+        let mut client = tito_tikv::Client::builder(self.addresses.iter().cloned())
+            .connections(self.connections)
+            .connect_deadline(self.connect_deadline)
+            .call_deadline(self.call_deadline)
+            .request_timeout(self.rpc_timeout)
+            .pd_timeout(self.rpc_timeout)
+            .retries(self.retry_budget)
+            .max_message_bytes(self.max_message_bytes)
+            .max_transaction_age(self.max_transaction_age);
+        if let Some([authority, certificate, key]) = self.tls.clone() {
+            client = client.tls(Tls { authority, certificate, key });
+        }
+        if let Some(keyspace) = &self.keyspace {
+            client = client.keyspace(keyspace);
+        }
+        client
     }
 
     fn check(&self) -> Result<(), TiKVError> {
@@ -212,7 +232,7 @@ impl TiKVBuilder {
             }
         }
         for path in self.tls.iter().flatten() {
-            // The client reads them while it connects, and its errors don't always say which one.
+            // They are read for each connection; one that is not there is told before any is made.
             if let Err(error) = std::fs::File::open(path) {
                 return invalid("tls", &format!("{} can't be read: {error}", path.display()));
             }

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use tikv_client::{Timestamp as ClientTimestamp, TimestampExt, TransactionClient};
-
-use super::calls::Attempts;
-use super::deadline::{Deadline, Passed};
-use super::error::TiKVError;
+use super::error::{TiKVError, failed};
 use super::{TiKVBackend, timestamp_of};
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
 
-/// The longest that the client's locks live.
+/// The longest that a transaction's locks live.
 const LONGEST_LOCK: Duration = Duration::from_secs(20);
 
 impl TiKVBackend {
@@ -32,8 +28,8 @@ impl TiKVBackend {
     pub async fn gc(&self, keep: Duration) -> Result<bool> {
         let core = &self.core;
         if core.settings.keyspace.is_some() {
-            // The client settles the locks of its keyspace only. Elsewhere the record that a primary key was committed
-            // could be collected, and the locks that point to it would be rolled back: transactions torn apart.
+            // Elsewhere the record that a primary key was committed could be collected, and the locks that point to it
+            // would be rolled back: transactions torn apart.
             let reason = "the safe point is the whole cluster's, and the engine sees one keyspace of it";
             return Err(refused("gc", reason.to_string()));
         }
@@ -42,13 +38,36 @@ impl TiKVBackend {
         if keep < least {
             return Err(refused("gc", format!("expected to keep at least {least:?}, found {keep:?}")));
         }
-        let slot = core.connections.next_slot();
-        let ask = |client: TransactionClient| async move { client.current_timestamp().await };
-        let (client, now) = core.ask_pd(slot, "gc", ask).await?;
+        let now = core.ask_timestamp("gc").await?;
         let keep_millis = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
-        let safe_millis = timestamp_of(&now).physical_millis().saturating_sub(keep_millis);
-        let safe_point = ClientTimestamp::from_version(Timestamp::from_millis(safe_millis).raw());
-        self.once("gc", client.gc(safe_point)).await
+        let before = tito_tikv::Timestamp::new(now.physical_millis().saturating_sub(keep_millis), 0);
+        let collected = core.client.collect_garbage(before, core.settings.maintenance_deadline).await;
+        Ok(collected.map_err(|error| failed("gc", None, error))? == before)
+    }
+
+    /// Keeps the versions from a timestamp on from being collected as garbage, on behalf of a service and for so long;
+    /// again, it is renewed. Returns the lowest safe point of all services of the cluster: if it is later than `at`,
+    /// versions after `at` may be gone already.
+    ///
+    /// Whole seconds of `lives` count, at least one.
+    ///
+    /// # Errors
+    /// [`TitoError::Unavailable`] if PD could not be asked, which is tried once.
+    pub async fn set_service_safe_point(&self, service: &str, at: Timestamp, lives: Duration) -> Result<Timestamp> {
+        self.core.check_open()?;
+        let at = tito_tikv::Timestamp::from_raw(at.raw());
+        let lowest = self.core.client.set_service_safe_point(service, at, lives).await;
+        Ok(timestamp_of(lowest.map_err(|error| failed("set_service_safe_point", None, error))?))
+    }
+
+    /// Removes the safe point of a service. Returns the lowest of those that are left.
+    ///
+    /// # Errors
+    /// As [`set_service_safe_point`](TiKVBackend::set_service_safe_point).
+    pub async fn remove_service_safe_point(&self, service: &str) -> Result<Timestamp> {
+        self.core.check_open()?;
+        let lowest = self.core.client.remove_service_safe_point(service).await;
+        Ok(timestamp_of(lowest.map_err(|error| failed("remove_service_safe_point", None, error))?))
     }
 
     /// Destroys the keys of a range at once, all versions of them, on all servers.
@@ -86,25 +105,8 @@ impl TiKVBackend {
     async fn destroy(&self, call: &'static str, stored: KeyRange) -> Result<()> {
         let (start, end) = check_destroyable(call, stored)?;
         self.core.check_open()?;
-        let opened = self.core.connections.open_patient(self.core.settings.maintenance_deadline).await;
-        let client = opened.map_err(|source| TitoError::Unavailable { operation: call, source: source.into() })?;
-        self.once(call, client.unsafe_destroy_range(start..end)).await
-    }
-
-    /// Waits for something that takes long. The client itself makes it again where a server fails.
-    async fn once<T>(
-        &self,
-        call: &'static str,
-        future: impl Future<Output = std::result::Result<T, tikv_client::Error>>,
-    ) -> Result<T> {
-        let deadline = Deadline::after(self.core.settings.maintenance_deadline);
-        let mut attempts = Attempts::new(call, None, deadline);
-        attempts.begin();
-        match deadline.bound(future).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(attempts.failed_once(error)),
-            Err(Passed) => Err(attempts.passed()),
-        }
+        let destroyed = self.core.client.destroy_range(start..end, self.core.settings.maintenance_deadline).await;
+        destroyed.map_err(|error| failed(call, None, error))
     }
 }
 

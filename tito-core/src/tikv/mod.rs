@@ -1,41 +1,26 @@
-//! The engine for a TiKV cluster, on the published client `tikv-client`.
+//! The engine for a TiKV cluster, on the client `tito-tikv`.
 //!
-//! The client is used for what it does well, and its known gaps are kept away from the layers above; each is told in the
-//! file that deals with it.
+//! The client knows the cluster and its protocol: where keys are, what is to be asked again and for how long, the locks
+//! of others, and what became of a commit. The engine gives it keys with a prefix, and says what comes back in the words
+//! of the contract.
 //!
 //! | file | idea |
 //! |---|---|
 //! | `builder` | settings |
-//! | `connections` | clients: opened, spread over transactions, replaced when one hangs |
-//! | `deadline`, `tasks` | what ends every wait, and what goes on when the caller is gone |
-//! | `calls` | calls that can be made again, until they are answered |
-//! | `failure` | what an error of the client means to such a call |
 //! | `prefix` | the engine's keys among those of the cluster |
-//! | `reads`, `scan`, `page_size` | reads of a snapshot, in pages |
-//! | `transaction` | a transaction before its end |
+//! | `transaction` | reads of a snapshot, and a commit |
 //! | `guards` | the locks of pessimistic transactions |
 //! | `age` | how old a transaction is |
-//! | `commit`, `outcome` | the commit, and what is proved of it when it fails |
-//! | `heal` | keys locked by clients that died |
-//! | `maintenance` | garbage collection, deletion of ranges |
+//! | `tasks` | what goes on when its caller is gone |
+//! | `maintenance` | garbage collection, safe points, deletion of ranges |
+//! | `error` | what the client's errors are to the layers above |
 
 mod age;
 mod builder;
-mod calls;
-mod commit;
-mod connections;
-mod deadline;
 mod error;
-mod failure;
 mod guards;
-mod heal;
-mod identity;
 mod maintenance;
-mod outcome;
-mod page_size;
 mod prefix;
-mod reads;
-mod scan;
 mod tasks;
 mod transaction;
 
@@ -45,12 +30,10 @@ use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tikv_client::TimestampExt;
+use tito_tikv::Client;
 use tokio::sync::watch;
 
-use self::connections::Connections;
-use self::deadline::Deadline;
-use self::page_size::PageSize;
+use self::error::failed;
 use self::prefix::KeyPrefix;
 use self::tasks::Tasks;
 use crate::clock::Clock;
@@ -61,16 +44,16 @@ use crate::timestamp::{Now, Timestamp};
 
 pub use self::builder::{Concurrency, TiKVBuilder};
 pub use self::error::TiKVError;
-use self::transaction::TiKVTransaction;
+pub use self::transaction::TiKVTransaction;
 
 /// The engine for a TiKV cluster. Any number of processes can use one cluster at the same time.
 ///
-/// Every call ends within a deadline, whatever the cluster does; reads are
-/// tried again until then while the cluster is busy, changing, or has the keys locked.
+/// Every call ends within a deadline, whatever the cluster does; until then it is tried again while the cluster is busy,
+/// changing, or has the keys locked.
 ///
 /// - Transactions are TiKV's, committed in two phases. A commit goes on in a task of the engine's when its caller is
 ///   cancelled, and ends with all of its writes or none.
-/// - After a commit that failed the engine finds out whether it took effect, and says
+/// - After a commit whose answer was lost the engine finds out whether it took effect, and says
 ///   [`CommitUnknown`](TitoError::CommitUnknown) only where the cluster can't be asked.
 /// - Locks of a client that died are rolled back by the next reader or writer once their time is over: 3 s for a small
 ///   transaction, up to 20 s for one of 11 MiB or more.
@@ -91,11 +74,10 @@ pub struct TiKVBackend {
 
 /// What handles, transactions and tasks share.
 struct Core {
-    connections: Connections,
+    client: Client,
     prefix: KeyPrefix,
     settings: TiKVBuilder,
     tasks: Tasks,
-    page_size: PageSize,
     is_closed: watch::Sender<bool>,
     /// Read once the cluster can be.
     identity: OnceLock<DatabaseIdentity>,
@@ -113,6 +95,12 @@ impl Core {
     fn max_age_millis(&self) -> u64 {
         u64::try_from(self.settings.max_transaction_age.as_millis()).unwrap_or(u64::MAX)
     }
+
+    async fn ask_timestamp(&self, operation: &'static str) -> Result<Timestamp> {
+        self.check_open()?;
+        let told = self.client.timestamp().await.map_err(|error| failed(operation, None, error))?;
+        Ok(timestamp_of(told))
+    }
 }
 
 fn shut_down() -> TitoError {
@@ -120,8 +108,8 @@ fn shut_down() -> TitoError {
 }
 
 /// The timestamp as the rest of Tito knows it.
-fn timestamp_of(timestamp: &tikv_client::Timestamp) -> Timestamp {
-    Timestamp::from_raw(timestamp.version())
+fn timestamp_of(timestamp: tito_tikv::Timestamp) -> Timestamp {
+    Timestamp::from_raw(timestamp.raw())
 }
 
 impl TiKVBackend {
@@ -140,43 +128,32 @@ impl TiKVBackend {
     }
 
     async fn start(settings: TiKVBuilder) -> Result<Database> {
-        let connections = Connections::open(&settings)
-            .await
-            .map_err(|source| TitoError::Unavailable { operation: "connect", source: source.into() })?;
+        let client = settings.client().connect().await.map_err(|source| {
+            let source = TiKVError::Unreachable { addresses: settings.addresses.clone(), source: Box::new(source) };
+            TitoError::Unavailable { operation: "connect", source: source.into() }
+        })?;
         let engine = Self {
             core: Arc::new(Core {
-                connections,
-                prefix: KeyPrefix::new(
-                    settings.key_prefix.clone(),
-                    settings.keyspace.is_some(),
-                    settings.limits.key_bytes,
-                ),
+                client,
+                prefix: KeyPrefix::new(settings.key_prefix.clone(), settings.limits.key_bytes),
                 tasks: Tasks::here(),
-                page_size: PageSize::new(settings.max_message_bytes),
                 is_closed: watch::Sender::new(false),
                 identity: OnceLock::new(),
                 shared: Shared::default(),
                 settings,
             }),
         };
-        let identity = identity::identify(&engine.core).await?;
+        let identity = DatabaseIdentity::of_engine(&engine).await?;
         let _ = engine.core.identity.set(identity);
         Ok(Database::from_engine(engine))
     }
 
     async fn shut_down(&self) {
         self.core.is_closed.send_replace(true);
-        let deadline = Deadline::after(self.core.settings.call_deadline.saturating_mul(2));
-        if self.core.tasks.join(deadline).await.is_err() {
+        if self.core.tasks.join(self.core.settings.call_deadline.saturating_mul(2)).await.is_err() {
             tracing::warn!("commits of the engine were still under way at the deadline of closing it");
         }
-    }
-
-    async fn ask_timestamp(&self) -> Result<Timestamp> {
-        let slot = self.core.connections.next_slot();
-        let ask = |client: tikv_client::TransactionClient| async move { client.current_timestamp().await };
-        let (_, timestamp) = self.core.ask_pd(slot, "timestamp", ask).await?;
-        Ok(timestamp_of(&timestamp))
+        self.core.client.close().await;
     }
 }
 
@@ -194,12 +171,12 @@ impl TitoEngine for TiKVBackend {
     }
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
-        self.ask_timestamp().boxed()
+        self.core.ask_timestamp("timestamp").boxed()
     }
 
     /// PD's time, which is what its timestamps are made of.
     fn now(&self) -> BoxFuture<'_, Result<Now>> {
-        async { Ok(Now::from_millis(self.ask_timestamp().await?.physical_millis())) }.boxed()
+        async { Ok(Now::from_millis(self.core.ask_timestamp("now").await?.physical_millis())) }.boxed()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -218,7 +195,7 @@ impl TitoEngine for TiKVBackend {
         self.core.identity.get()
     }
 
-    /// Waits for the commits and clean-ups under way for twice the call's deadline at most.
+    /// Waits for the commits and clean-ups under way for three times the call's deadline at most.
     fn close(&self) -> BoxFuture<'_, ()> {
         self.shut_down().boxed()
     }

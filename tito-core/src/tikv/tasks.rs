@@ -3,12 +3,12 @@
 use std::future::{Future, poll_fn};
 use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-
-use super::deadline::{Deadline, Passed};
+use tokio::time::error::Elapsed;
 
 /// The running tasks. Each holds the engine's core, so they are never aborted by dropping the engine; only the end of
 /// the runtime ends them early.
@@ -45,8 +45,8 @@ impl Tasks {
         answer
     }
 
-    /// Waits for all tasks, also those that start meanwhile. Past the deadline they go on by themselves.
-    pub(super) async fn join(&self, deadline: Deadline) -> Result<(), Passed> {
+    /// Waits for all tasks, also those that start meanwhile, so long at most. After that they go on by themselves.
+    pub(super) async fn join(&self, longest: Duration) -> Result<(), Elapsed> {
         let ended = async {
             let _joining = self.joining.lock().await;
             poll_fn(|context| {
@@ -61,7 +61,7 @@ impl Tasks {
             })
             .await;
         };
-        deadline.bound(ended).await
+        tokio::time::timeout(longest, ended).await
     }
 }
 
@@ -70,11 +70,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::sync::Arc;
-    use std::time::Duration;
 
     use tokio::sync::Notify;
 
     use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
     async fn a_task_ends_though_nobody_waits_for_its_answer() {
@@ -85,9 +86,9 @@ mod tests {
             going.notified().await;
             *ending.lock().unwrap() = true;
         }));
-        assert_eq!(tasks.join(Deadline::after(Duration::ZERO)).await, Err(Passed));
+        tasks.join(Duration::ZERO).await.unwrap_err();
         go.notify_one();
-        tasks.join(Deadline::after(Duration::from_secs(60))).await.unwrap();
+        tasks.join(LONG).await.unwrap();
         assert!(*ended.lock().unwrap());
     }
 
@@ -97,8 +98,7 @@ mod tests {
         let go = Arc::new(Notify::new());
         let going = go.clone();
         drop(tasks.start(async move { going.notified().await }));
-        let joined = || tasks.join(Deadline::after(Duration::from_secs(5)));
-        let (one, other, ()) = tokio::join!(joined(), joined(), async {
+        let (one, other, ()) = tokio::join!(tasks.join(LONG), tasks.join(LONG), async {
             tokio::task::yield_now().await;
             go.notify_one();
         });

@@ -1,99 +1,108 @@
-//! A transaction before its end: its snapshot and its guards.
+//! A transaction: reads of its snapshot, and its commit.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tikv_client::transaction::HeartbeatOption;
-use tikv_client::{Backoff, CheckLevel, RetryOptions, TransactionClient, TransactionOptions};
+use tito_tikv::{Outcome, Reason, Snapshot};
 
 use super::age::Age;
-use super::commit::{Begun, Commit};
+use super::error::{TiKVError, failed};
 use super::guards::Guards;
-use super::reads::At;
-use super::scan::scan;
 use super::{Concurrency, Core, timestamp_of};
 use crate::engine::{Claim, Direction, KeyValue, Mutations, Signals, TitoTransaction};
-use crate::error::{Result, TitoError};
-use crate::keys::KeyRange;
+use crate::error::{KeyText, Result, TitoError};
+use crate::keys::{self, KeyRange};
 use crate::timestamp::{Now, Timestamp};
 
 /// A transaction of the TiKV engine.
-pub(super) struct TiKVTransaction {
+pub struct TiKVTransaction {
     core: Arc<Core>,
-    slot: usize,
-    start: Timestamp,
+    snapshot: Snapshot,
     age: Age,
-    /// `None` once the transaction has ended. The client's transaction has a buffer of its own, which is filled at the
-    /// commit only: it would make the first key that is touched the primary one, and lose the transaction where that key
-    /// is inserted and deleted again, as a check that a key does not exist locks nothing, and so can't be committed.
-    begun: Mutex<Option<Begun>>,
+    /// `None` once the transaction has ended.
+    begun: Mutex<Option<tito_tikv::Transaction>>,
     /// What a pessimistic transaction holds, until it hands it to its replay.
     guards: Mutex<Option<Arc<Guards>>>,
 }
 
-/// The client does not try a region again during a commit. When it does, and PD can't tell where the keys are by then, it
-/// drops them and takes that for success: of a prewrite they would be missing without a word, and a commit would be
-/// reported that was never sent. What fails is settled instead, and run again as a whole if it took no effect.
-const ONE_ATTEMPT: Backoff = Backoff::no_backoff();
-
-/// How long it waits for another transaction's lock: a second and a half. Where the other one lives, it is a conflict
-/// after that in any case; where it died, 32 attempts of this length outlast the 20 s that its locks live at most.
-const LOCK_BACKOFF: Backoff = Backoff::no_jitter_backoff(2, 500, 10);
-
 impl TiKVTransaction {
     /// A new transaction, with the guards of the one that it is the replay of.
     pub(super) async fn begin(core: &Arc<Core>, replayed: Option<&Self>) -> Result<Self> {
-        let slot = core.connections.next_slot();
+        core.check_open()?;
         // Read before the timestamp is taken, so that the age measured from here is never too small.
-        let (began_millis, began) = (core.settings.clock.monotonic_millis(), Instant::now());
-        let begin = |client: TransactionClient| async move { client.begin_with_options(options()).await };
-        let (client, transaction) = core.ask_pd(slot, "begin", begin).await?;
-        let start = timestamp_of(&transaction.start_timestamp());
+        let age = Age { began_millis: core.settings.clock.monotonic_millis(), began: Instant::now() };
+        let begun = core.client.begin().await.map_err(|error| failed("begin", None, error))?;
         let guards = match core.settings.concurrency {
             Concurrency::Optimistic => None,
             Concurrency::Pessimistic => {
                 // Another engine's guards are another cluster's.
                 let replayed = replayed.filter(|replayed| Arc::ptr_eq(&replayed.core, core));
                 let held = replayed.and_then(|replayed| lock(&replayed.guards).take_if(|guards| guards.are_held()));
-                Some(held.unwrap_or_else(|| Arc::new(Guards::new(core.clone(), slot))))
+                Some(held.unwrap_or_else(|| Arc::new(Guards::new(core.clone()))))
             }
         };
-        let age = Age { began_millis, began };
-        let begun = Begun { slot, client, transaction, start, age };
+        let snapshot = begun.snapshot().clone();
         let (begun, guards) = (Mutex::new(Some(begun)), Mutex::new(guards));
-        Ok(Self { core: core.clone(), slot, start, age, begun, guards })
+        Ok(Self { core: core.clone(), snapshot, age, begun, guards })
     }
 
-    /// Where the transaction reads. Not past its age: the versions that it saw may have been collected as garbage by
-    /// then, and TiKV answers such a read with what is left instead of an error.
-    fn at(&self) -> Result<At<'_>> {
-        let Self { core, slot, start, age, .. } = self;
-        let (age_millis, limit_millis) = (age.millis(core), core.max_age_millis());
+    /// What the transaction reads. Not past its age: the versions that it saw may have been collected as garbage by then,
+    /// and TiKV answers such a read with what is left instead of an error.
+    fn snapshot(&self) -> Result<&Snapshot> {
+        self.core.check_open()?;
+        let (age_millis, limit_millis) = (self.age.millis(&self.core), self.core.max_age_millis());
         match age_millis > limit_millis {
             true => Err(TitoError::TransactionTooOld { age_millis, limit_millis }),
-            false => Ok(At { core, slot: *slot, timestamp: *start }),
+            false => Ok(&self.snapshot),
         }
+    }
+
+    async fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let found = self.snapshot()?.get(self.core.prefix.stored(key)).await;
+        found.map_err(|error| failed("get", Some(key), error))
     }
 
     async fn read_many(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
-        let found = self.at()?.batch_get(keys.iter().cloned().collect()).await?;
-        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+        let first = keys.iter().min().map(Vec::as_slice);
+        let found = self.snapshot()?.batch_get(keys.iter().map(|key| self.core.prefix.stored(key))).await;
+        let found: BTreeMap<Vec<u8>, Vec<u8>> =
+            found.map_err(|error| failed("batch_get", first, error))?.into_iter().collect();
+        Ok(keys.iter().map(|key| found.get(&self.core.prefix.stored(key)).cloned()).collect())
     }
 
-    async fn commit(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
+    async fn read_range(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<KeyValue>> {
+        let prefix = &self.core.prefix;
+        let (snapshot, stored) = (self.snapshot()?, prefix.stored_range(&range));
+        // The database's own row is none of the application's.
+        let identity = keys::database_identity();
+        let asked = limit.saturating_add(usize::from(range.contains(&identity)));
+        let (call, found) = match direction {
+            Direction::Ascending => ("scan", snapshot.scan::<&[u8]>(stored.bounds(), asked).await),
+            Direction::Descending => ("scan_reverse", snapshot.scan_reverse::<&[u8]>(stored.bounds(), asked).await),
+        };
+        let found = found.map_err(|error| failed(call, Some(&range.start), error))?;
+        let own = found.into_iter().map(|(key, value)| (prefix.own(key), value));
+        Ok(own.filter(|(key, _)| *key != identity).take(limit).collect())
+    }
+
+    async fn end(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
         let begun = lock(&self.begun).take().ok_or(TitoError::TransactionEnded)?;
         if mutations.is_empty() {
             self.core.shared.deliver(signals);
-            return Ok(self.start);
+            return Ok(self.start_timestamp());
         }
         self.core.check_open()?;
-        let commit = Commit { core: self.core.clone(), begun, mutations, signals };
+        let core = self.core.clone();
         let guards = lock(&self.guards).clone();
-        // Between its two phases a commit must not be dropped, so it does not depend on this future.
+        // Who listens is to hear of a commit whatever becomes of this future.
         let answer = self.core.tasks.start(async move {
-            let outcome = commit.run().await;
+            let outcome = commit(&core, begun, mutations).await;
+            if outcome.is_ok() {
+                core.shared.deliver(signals);
+            }
             let is_replayed = matches!(outcome, Err(TitoError::Conflict { .. } | TitoError::Unavailable { .. }));
             if let Some(guards) = guards.filter(|_| !is_replayed) {
                 // Before the answer, so that whoever begins after it does not wait for these.
@@ -116,6 +125,63 @@ impl TiKVTransaction {
     }
 }
 
+/// Hands the writes to the client, which sends nothing before its commit; a read only looks for keys that were inserted
+/// and deleted again.
+async fn commit(core: &Core, mut begun: tito_tikv::Transaction, mutations: Mutations) -> Result<Timestamp> {
+    let Mutations { writes, locks, .. } = mutations;
+    let mut locks: BTreeSet<Vec<u8>> = locks.into_iter().filter(|key| !writes.contains_key(key)).collect();
+    // A key that must not exist and is not written either. It is looked up in the snapshot, and locked, so that it still
+    // does not exist at the commit.
+    let absent: BTreeSet<&Vec<u8>> = writes
+        .iter()
+        .filter(|(_, mutation)| mutation.must_be_new && mutation.value.is_none())
+        .map(|(key, _)| key)
+        .collect();
+    if let Some(first) = absent.first() {
+        let found = begun.snapshot().batch_get(absent.iter().map(|key| core.prefix.stored(key))).await;
+        if let Some((key, _)) = found.map_err(|error| failed("commit", Some(first), error))?.into_iter().next() {
+            return Err(TitoError::AlreadyExists { key: core.prefix.own(key).into() });
+        }
+    }
+    locks.extend(absent.into_iter().cloned());
+    let first = writes.keys().chain(&locks).next().cloned().unwrap_or_default();
+    for (key, mutation) in writes {
+        if locks.contains(&key) {
+            continue;
+        }
+        let stored = core.prefix.stored(&key);
+        match (mutation.value, mutation.must_be_new) {
+            (Some(value), true) => begun.insert(stored, value),
+            (Some(value), false) => begun.put(stored, value),
+            (None, _) => begun.delete(stored),
+        }
+    }
+    for key in locks {
+        begun.lock(core.prefix.stored(&key));
+    }
+    match begun.commit().await {
+        Outcome::Committed(at) => Ok(timestamp_of(at)),
+        Outcome::NotCommitted(reason) => Err(refused(core, reason, first)),
+        Outcome::Unknown(source) => {
+            let source = TiKVError::Undetermined { key: Some(first.into()), source: Box::new(source) };
+            Err(TitoError::CommitUnknown { source: source.into() })
+        }
+    }
+}
+
+/// What certainly took no effect.
+fn refused(core: &Core, reason: Reason, first: Vec<u8>) -> TitoError {
+    let own = |key: tito_tikv::Key| KeyText::from(core.prefix.own(key.into_bytes()));
+    match reason {
+        Reason::Conflict { key, .. } | Reason::Locked { key, .. } => TitoError::Conflict { key: own(key) },
+        Reason::Exists { key } => TitoError::AlreadyExists { key: own(key) },
+        Reason::TooOld { age_millis, limit_millis } => TitoError::TransactionTooOld { age_millis, limit_millis },
+        Reason::Failed(error) => failed("commit", Some(&first), error),
+        // Its locks had expired, and others took it for dead.
+        _ => TitoError::Conflict { key: first.into() },
+    }
+}
+
 impl Drop for TiKVTransaction {
     fn drop(&mut self) {
         // An optimistic transaction that was not committed has left no trace in the cluster.
@@ -131,11 +197,11 @@ impl TitoTransaction for TiKVTransaction {
     }
 
     fn start_timestamp(&self) -> Timestamp {
-        self.start
+        timestamp_of(self.snapshot.timestamp())
     }
 
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
-        async { self.at()?.get(key).await }.boxed()
+        self.read(key).boxed()
     }
 
     fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
@@ -143,7 +209,7 @@ impl TitoTransaction for TiKVTransaction {
     }
 
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
-        async move { scan(self.at()?, range, direction, limit).await }.boxed()
+        self.read_range(range, direction, limit).boxed()
     }
 
     fn claim<'a>(&'a self, keys: &'a [Vec<u8>], _purpose: Claim) -> Option<BoxFuture<'a, Result<()>>> {
@@ -158,23 +224,12 @@ impl TitoTransaction for TiKVTransaction {
     }
 
     fn commit(&self, mutations: Mutations, signals: Signals) -> BoxFuture<'_, Result<Timestamp>> {
-        self.commit(mutations, signals).boxed()
+        self.end(mutations, signals).boxed()
     }
 
     fn rollback(&self) -> BoxFuture<'_, ()> {
         self.roll_back().boxed()
     }
-}
-
-/// Neither one-phase commit nor async commit: the client has neither's fallback, a one-phase commit of several batches
-/// commits each by itself, and overlapping blind writes under them don't conflict.
-fn options() -> TransactionOptions {
-    TransactionOptions::new_optimistic()
-        .retry_options(RetryOptions { region_backoff: ONE_ATTEMPT, lock_backoff: LOCK_BACKOFF })
-        // The client's task for it sleeps 10 s after each commit before it notices. Locks live 3 to 20 s without.
-        .heartbeat_option(HeartbeatOption::NoHeartbeat)
-        // By default the client panics when a transaction that was neither committed nor rolled back is dropped.
-        .drop_check(CheckLevel::None)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -55,7 +55,7 @@ fn assert_rows(found: &[(Vec<u8>, Vec<u8>)], expected: &[(Vec<u8>, Vec<u8>)]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_pages_of_the_largest_rows_are_read_in_both_directions() {
     let cluster =
-        MockCluster::builder().split_default_keyspace(false).stores(2).split_at(["row 10"]).start().await.unwrap();
+        MockCluster::builder().split_default_keyspace(false).stores(2).split_at(["row 20"]).start().await.unwrap();
     let db = connect(&cluster).await;
     let rows = fill(&db, (0..24).map(|number| (format!("row {number:02}"), MIB))).await;
     let tx = db.begin().await.unwrap();

@@ -3,7 +3,6 @@
 
 mod apart;
 mod atomicity;
-mod client_facts;
 mod crashes;
 mod identity;
 mod kept;
@@ -12,6 +11,7 @@ mod late;
 mod live_beside_dead;
 mod maintenance;
 mod outages;
+mod outcomes;
 mod pessimistic;
 mod support;
 mod tls;

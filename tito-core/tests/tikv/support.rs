@@ -94,7 +94,13 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 pub async fn no_locks(cluster: &MockCluster) {
-    eventually("no key is locked", || cluster.locks().is_empty()).await;
+    let gone = async {
+        while !cluster.locks().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let is_gone = tokio::time::timeout(FAR_TOO_LONG, gone).await.is_ok();
+    assert!(is_gone, "these stay locked: {:?}", cluster.locks());
 }
 
 /// Fails a test that hangs.

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::keyspace::Keyspace;
 use super::outcomes::Outcomes;
+use super::row_sizes::RowSizes;
 use super::settings::Settings;
 use super::tasks::Tasks;
 use crate::error::Key;
@@ -21,6 +22,9 @@ use crate::{Error, PdFailure, Result, Timestamp};
 /// From so many keys on whose regions are not known, regions are asked for by range and not one by one.
 const MANY: usize = 4;
 
+/// Far enough for "never", where a time is added to that does not fit.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 /// What a client consists of.
 pub(crate) struct Core {
     pub(crate) settings: Settings,
@@ -29,6 +33,7 @@ pub(crate) struct Core {
     pub(crate) regions: RegionCache,
     pub(crate) stores: Stores,
     pub(crate) outcomes: Outcomes,
+    pub(crate) row_sizes: RowSizes,
     pub(crate) tasks: Tasks,
     random: Mutex<fastrand::Rng>,
 }
@@ -54,9 +59,10 @@ impl Core {
         addresses: Vec<String>,
         settings: Settings,
     ) -> Result<Arc<Core>> {
-        let deadline = Instant::now() + settings.call_deadline;
+        let deadline = Deadline::after("connect", settings.connect_deadline).at;
         let random = Mutex::new(settings.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed));
         let mut attempt = 0;
+        let mut last = None;
         let (pd, keyspace) = loop {
             let connecting = async {
                 let pd = Pd::connect(transport.clone(), addresses.clone(), settings.pd_timeout).await?;
@@ -67,16 +73,15 @@ impl Core {
                 Ok((pd, keyspace))
             };
             let late = |_| {
-                Err(Error::Pd {
-                    asked: "its members",
-                    source: PdFailure::Timeout { millis: settings.call_deadline.as_millis() as u64 },
-                })
+                let source = PdFailure::Timeout { millis: settings.connect_deadline.as_millis() as u64 };
+                Err(last.take().unwrap_or(Error::Pd { asked: "its members", source }))
             };
             match timeout_at(deadline, connecting).await.unwrap_or_else(late) {
                 Ok(connected) => break connected,
                 Err(error) if error.can_retry_help() && Instant::now() < deadline => {
                     let pause = length(Pause::Backoff { kind: Backoff::Pd, attempt }, &random);
                     attempt += 1;
+                    last = Some(error);
                     sleep_until(deadline.min(Instant::now() + pause)).await;
                 }
                 Err(error) => return Err(error),
@@ -89,12 +94,13 @@ impl Core {
         };
         Ok(Arc::new(Core {
             stores: Stores::new(transport, stores),
+            row_sizes: RowSizes::new(settings.max_message_bytes),
             settings,
             pd,
             keyspace,
             regions: RegionCache::default(),
             outcomes: Outcomes::default(),
-            tasks: Tasks::new(),
+            tasks: Tasks::here(),
             random,
         }))
     }
@@ -110,7 +116,7 @@ impl Core {
         loop {
             match self.pd.timestamp().await {
                 Ok(timestamp) => return Ok(timestamp),
-                Err(error) if error.can_retry_help() => {
+                Err(error) if error.can_retry_help() && attempt < self.settings.retries => {
                     let pause = Pause::Backoff { kind: Backoff::Pd, attempt };
                     attempt += 1;
                     deadline.pause(self.pause(pause), error).await?;
@@ -202,7 +208,7 @@ impl Core {
         context.region_epoch = Some(region.epoch.clone());
         context.peer = Some(region.leader().clone());
         // The store gives up before its answer would come too late.
-        context.max_execution_duration_ms = (limit.as_millis() as u64 * 2 / 3).max(1);
+        context.max_execution_duration_ms = (limit.min(NEVER).as_millis() as u64 * 2 / 3).max(1);
         if let Some(id) = self.keyspace.id {
             context.api_version = ApiVersion::V2.into();
             context.keyspace = Some(context::Keyspace::KeyspaceId(id));
@@ -252,7 +258,7 @@ impl Core {
                 Attempt::Unanswered { error, pause: Pause::Backoff { kind: Backoff::Store, attempt: 0 } }
             }
             Err(Failure::Plain(error)) => Attempt::NotDone { error, pause: Pause::None },
-            Err(Failure::Unknown(error)) => Attempt::Refused { error },
+            Err(Failure::Refused(error)) => Attempt::Refused { error },
         }
     }
 
@@ -355,7 +361,13 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(call: &'static str, duration: Duration) -> Self {
-        Deadline { call, at: Instant::now() + duration, millis: duration.as_millis() as u64 }
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Deadline { call, at: Instant::now() + duration.min(NEVER), millis }
+    }
+
+    /// What is left of it.
+    pub(crate) fn left(&self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
     }
 
     pub(crate) fn error(&self, last: Option<Error>) -> Error {

@@ -29,6 +29,7 @@ where
                 Output::Limit(kind) => {
                     let after = match kind {
                         Limit::Call => limit,
+                        Limit::Millis(millis) => Duration::from_millis(millis),
                         Limit::Rollback => core.settings.rollback_patience,
                     };
                     deadline.as_mut().reset(Instant::now() + after);

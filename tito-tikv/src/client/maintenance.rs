@@ -113,8 +113,8 @@ impl Core {
                 let mut tries = Tries::new(self, deadline);
                 loop {
                     let address = async { Ok(store.address.clone()) };
-                    let sent =
-                        self.stores.send(store.id, address, request.clone(), self.settings.request_timeout).await;
+                    // A store is at work on it for minutes, and would begin anew if it were asked again.
+                    let sent = self.stores.send(store.id, address, request.clone(), deadline.left()).await;
                     let error = match sent {
                         Ok(response) if !response.error.is_empty() => {
                             return Err(Error::Answer { request: "UnsafeDestroyRange", error: response.error });
@@ -123,7 +123,7 @@ impl Core {
                             None => return Ok(()),
                             Some(error) => Error::Answer { request: "UnsafeDestroyRange", error: error.message },
                         },
-                        Err(Failure::Unknown(error)) => return Err(error),
+                        Err(Failure::Refused(error)) => return Err(error),
                         Err(Failure::NotSent(error) | Failure::Plain(error) | Failure::Unanswered(error)) => error,
                     };
                     tries.pause(crate::protocol::Pause::None, crate::protocol::Backoff::Store, error).await?;

@@ -7,6 +7,8 @@ mod keyspace;
 mod locks;
 mod maintenance;
 mod outcomes;
+mod regions;
+mod row_sizes;
 mod scan;
 mod settings;
 mod snapshot;
@@ -21,6 +23,7 @@ use crate::{Error, Result, Timestamp};
 use core::{Core, Deadline};
 
 pub use guards::{Guarded, Guards};
+pub use regions::RegionInfo;
 pub use settings::Builder;
 pub use snapshot::{KeyValue, Snapshot};
 pub use transaction::Transaction;

@@ -3,15 +3,11 @@ use std::ops::{Bound, RangeBounds};
 
 use futures::future::{OptionFuture, join};
 use tito_tikv_proto::kvrpcpb::{KvPair, LockInfo, ScanRequest};
-use tonic::Code;
 
+use super::core::Attempt;
 use super::snapshot::{KeyValue, Snapshot, Tries, lock_of};
 use crate::region::Region;
 use crate::{Error, Result};
-
-/// How many rows the first page has at most, and any later one.
-const FIRST_ROWS: usize = 256;
-const MOST_ROWS: usize = 4_096;
 
 /// The range of keys of a scan, as it is stored; an empty end is that of all keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,22 +22,6 @@ impl Span {
     }
 }
 
-/// How large pages are: a store can't be told a limit in bytes, so rows are counted by the size of those before.
-#[derive(Clone, Copy)]
-struct PageSize {
-    rows: usize,
-    bytes: usize,
-}
-
-impl PageSize {
-    fn learn(&mut self, pairs: &[KvPair]) {
-        let bytes: usize = pairs.iter().map(|pair| pair.key.len() + pair.value.len() + 16).sum();
-        if let Some(each) = bytes.checked_div(pairs.len()) {
-            self.rows = (self.bytes / each.max(1)).clamp(1, (self.rows * 4).min(MOST_ROWS));
-        }
-    }
-}
-
 /// A page of one region.
 struct Page {
     pairs: Vec<KvPair>,
@@ -49,7 +29,6 @@ struct Page {
     rest: Option<Span>,
     /// Whether the region has no more.
     is_whole: bool,
-    size: PageSize,
 }
 
 impl Snapshot {
@@ -100,7 +79,6 @@ impl Snapshot {
 
     async fn read_range(&self, span: Span, limit: usize, reverse: bool) -> Result<Vec<KeyValue>> {
         let mut rows = Vec::new();
-        let mut size = PageSize { rows: FIRST_ROWS, bytes: self.core.settings.max_message_bytes / 4 };
         let mut left = Some(span);
         // Once a region had no more than a page, the next one's page is fetched at the same time.
         let mut looks_ahead = false;
@@ -108,7 +86,7 @@ impl Snapshot {
             let deadline = self.deadline("scan");
             let more = limit - rows.len();
             let ahead = if looks_ahead { self.after_region(&span, reverse) } else { None };
-            let page = |span: Span| self.page(span, more, reverse, size, Tries::new(&self.core, deadline));
+            let page = |span: Span| self.page(span, more, reverse, Tries::new(&self.core, deadline));
             let pages = async {
                 let ahead = OptionFuture::from(ahead.clone().map(page));
                 let (first, second) = join(page(span), ahead).await;
@@ -118,7 +96,6 @@ impl Snapshot {
             looks_ahead = first.is_whole;
             let follows = first.is_whole && ahead.is_some() && first.rest == ahead;
             for page in [Some(first), second.filter(|_| follows)].into_iter().flatten() {
-                size = page.size;
                 left = page.rest;
                 rows.extend(page.pairs.into_iter().map(|pair| (self.core.keyspace.own(&pair.key), pair.value)));
             }
@@ -138,21 +115,15 @@ impl Snapshot {
     }
 
     /// A page from the beginning of a span on.
-    async fn page(
-        &self,
-        span: Span,
-        more: usize,
-        reverse: bool,
-        mut size: PageSize,
-        mut tries: Tries<'_>,
-    ) -> Result<Page> {
+    async fn page(&self, span: Span, more: usize, reverse: bool, mut tries: Tries<'_>) -> Result<Page> {
+        let mut most = usize::MAX;
         loop {
             let region = match reverse {
                 false => self.core.region_of(&span.start).await,
                 true => self.core.region_before(&span.end).await,
             };
             let Some(region) = tries.located(region).await? else { continue };
-            let limit = size.rows.min(more);
+            let limit = self.core.row_sizes.rows(more).min(most);
             let (start, end) = within(&span, &region);
             let (start_key, end_key) = if reverse { (end, start) } else { (start, end) };
             let request = ScanRequest {
@@ -165,8 +136,8 @@ impl Snapshot {
                 ..ScanRequest::default()
             };
             let attempt = self.core.attempt(&region, request).await;
-            if size.rows > 1 && is_too_large(&attempt) {
-                size.rows = (limit / 2).max(1);
+            if let Attempt::Refused { error: error @ Error::TooLarge { .. } } = attempt {
+                most = self.core.row_sizes.did_not_fit(limit).ok_or(error)?;
                 continue;
             }
             let Some(response) = tries.answered(attempt).await? else { continue };
@@ -177,10 +148,10 @@ impl Snapshot {
                 continue;
             }
             let pairs = response.pairs;
-            size.learn(&pairs);
+            self.core.row_sizes.saw(&pairs);
             let last = pairs.last().filter(|_| pairs.len() >= limit).map(|last| last.key.as_slice());
             let (is_whole, rest) = (last.is_none(), rest_after(&span, &region, last, reverse));
-            return Ok(Page { pairs, rest, is_whole, size });
+            return Ok(Page { pairs, rest, is_whole });
         }
     }
 }
@@ -208,13 +179,4 @@ fn rest_after(span: &Span, region: &Region, last: Option<&[u8]>, reverse: bool) 
         (true, None) => rest.end.clone_from(&region.start),
     }
     Some(rest)
-}
-
-fn is_too_large<T>(attempt: &super::core::Attempt<T>) -> bool {
-    match attempt {
-        super::core::Attempt::Unanswered { error: Error::Unanswered { source, .. }, .. } => {
-            source.code() == Code::OutOfRange
-        }
-        _ => false,
-    }
 }

@@ -19,10 +19,12 @@ pub struct Builder {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    pub(crate) connect_deadline: Duration,
     pub(crate) call_deadline: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) pd_timeout: Duration,
     pub(crate) rollback_patience: Duration,
+    pub(crate) retries: u32,
     pub(crate) connections: usize,
     pub(crate) batch_commands: bool,
     pub(crate) max_message_bytes: usize,
@@ -40,10 +42,12 @@ impl std::fmt::Debug for Builder {
 impl Builder {
     pub(super) fn new(addresses: Vec<String>) -> Self {
         let settings = Settings {
+            connect_deadline: Duration::from_secs(10),
             call_deadline: Duration::from_secs(10),
             request_timeout: Duration::from_secs(3),
             pd_timeout: Duration::from_secs(3),
             rollback_patience: Duration::from_secs(1),
+            retries: u32::MAX,
             connections: 1,
             batch_commands: true,
             max_message_bytes: 64 << 20,
@@ -69,6 +73,19 @@ impl Builder {
     /// Keeps everything in a keyspace of a cluster that runs with `storage.api-version = 2`. Default: no keyspace.
     pub fn keyspace(mut self, name: impl Into<String>) -> Self {
         self.settings.keyspace = Some(name.into());
+        self
+    }
+
+    /// How long [`connect`](Self::connect) may take. Default 10 s.
+    pub fn connect_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.connect_deadline = deadline;
+        self
+    }
+
+    /// How often a read, or a question for a timestamp, is asked again within its deadline. Default: as often as it
+    /// takes.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.settings.retries = retries;
         self
     }
 
@@ -136,7 +153,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`Error::Invalid`] for a setting that can't be used or a keyspace that is not there, [`Error::Pd`] if no member
-    /// could be reached within the [`call_deadline`](Self::call_deadline).
+    /// could be reached within the [`connect_deadline`](Self::connect_deadline).
     pub async fn connect(self) -> Result<Client> {
         self.check()?;
         let transport: Arc<dyn Transport> = match (self.transport, self.tls) {
@@ -154,6 +171,7 @@ impl Builder {
             return invalid("addresses", "expected at least one address of a PD member, such as 127.0.0.1:2379");
         }
         for (what, time) in [
+            ("connect_deadline", settings.connect_deadline),
             ("call_deadline", settings.call_deadline),
             ("request_timeout", settings.request_timeout),
             ("pd_timeout", settings.pd_timeout),

@@ -18,6 +18,9 @@ pub type KeyValue = (Vec<u8>, Vec<u8>);
 /// How many keys go into one request.
 const KEYS_TOGETHER: usize = 1_024;
 
+/// How many requests of one read are under way at once.
+const REQUESTS_TOGETHER: usize = 64;
+
 /// What was committed up to a timestamp. Clones share what they have learned of locks.
 ///
 /// A read that meets the lock of a transaction that may have been committed before the timestamp asks what became of
@@ -59,7 +62,8 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`Error::Deadline`] with what went wrong last if it could not be read within the call deadline, such as
-    /// [`Error::Pd`] or [`Error::Locked`]. [`Error::Region`] and [`Error::Answer`] if asking again is no use.
+    /// [`Error::Pd`] or [`Error::Locked`]. [`Error::Region`], [`Error::TooLarge`] and [`Error::Answer`] if asking again
+    /// is no use.
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         let deadline = self.deadline("get");
         deadline.bound(self.get_until(self.core.keyspace.stored(key.as_ref()), deadline)).await
@@ -78,7 +82,11 @@ impl Snapshot {
             };
             let attempt = self.core.attempt(&region, request).await;
             let Some(response) = tries.answered(attempt).await? else { continue };
+            let limit = self.core.settings.max_message_bytes;
             match response.error {
+                None if response.value.len() > limit => {
+                    return Err(Error::TooLarge { request: "KvGet", store: region.leader().store_id, limit });
+                }
                 None => return Ok((!response.not_found).then_some(response.value)),
                 Some(error) => self.pass(&mut tries, vec![lock_of("KvGet", error)?]).await?,
             }
@@ -105,10 +113,14 @@ impl Snapshot {
     ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
         let mut tries = Tries::new(&self.core, deadline);
         let mut found = BTreeMap::new();
+        let mut most = KEYS_TOGETHER;
         while !wanted.is_empty() {
             let keys: Vec<Vec<u8>> = wanted.iter().cloned().collect();
             let Some(runs) = tries.located(self.core.locate(&keys).await).await? else { continue };
-            let requests = divide(runs, &keys);
+            let together = self.core.row_sizes.rows(most);
+            let mut requests = divide(runs, &keys, together);
+            // What answers side by side is in memory at once; the rest of the keys is for the next round.
+            requests.truncate(REQUESTS_TOGETHER);
             let answers = join_all(requests.iter().map(|(region, keys)| {
                 let request = BatchGetRequest {
                     context: Some(self.context()),
@@ -124,6 +136,10 @@ impl Snapshot {
             for ((_, keys), answer) in requests.iter().zip(answers) {
                 let response = match answer {
                     Attempt::Response(response) => response,
+                    Attempt::Refused { error: error @ Error::TooLarge { .. } } => {
+                        most = self.core.row_sizes.did_not_fit(keys.len()).ok_or(error)?;
+                        continue;
+                    }
                     other => {
                         failed = Some(other);
                         continue;
@@ -140,6 +156,7 @@ impl Snapshot {
                     for key in keys.iter().filter(|key| !locked.contains(key)) {
                         wanted.remove(key);
                     }
+                    self.core.row_sizes.saw(&response.pairs);
                     let pairs = response.pairs.into_iter().filter(|pair| pair.error.is_none());
                     found.extend(pairs.map(|pair| (pair.key, pair.value)));
                 }
@@ -213,13 +230,13 @@ pub(super) fn lock_of(request: &'static str, error: KeyError) -> Result<LockInfo
 }
 
 /// The keys of each region, in parts of a bounded number.
-fn divide(runs: Vec<(Arc<Region>, usize)>, keys: &[Vec<u8>]) -> Vec<(Arc<Region>, &[Vec<u8>])> {
+fn divide(runs: Vec<(Arc<Region>, usize)>, keys: &[Vec<u8>], together: usize) -> Vec<(Arc<Region>, &[Vec<u8>])> {
     let mut parts = Vec::new();
     let mut rest = keys;
     for (region, count) in runs {
         let (run, after) = rest.split_at(count);
         rest = after;
-        parts.extend(run.chunks(KEYS_TOGETHER).map(|part| (region.clone(), part)));
+        parts.extend(run.chunks(together).map(|part| (region.clone(), part)));
     }
     parts
 }
@@ -253,6 +270,9 @@ impl<'c> Tries<'c> {
         match attempt {
             Attempt::Response(response) => Ok(Some(response)),
             Attempt::NotDone { error, pause } | Attempt::Unanswered { error, pause } => {
+                if self.count >= self.core.settings.retries {
+                    return Err(error);
+                }
                 self.count += 1;
                 let length = self.core.pause(pause.at(self.count));
                 self.deadline.pause(length, error).await?;
@@ -264,6 +284,9 @@ impl<'c> Tries<'c> {
 
     /// A pause of a kind, at least as long as another one.
     pub(super) async fn pause(&mut self, least: Pause, kind: Backoff, error: Error) -> Result<()> {
+        if self.count >= self.core.settings.retries {
+            return Err(error);
+        }
         let length = self.core.pause(Pause::Backoff { kind, attempt: self.count }).max(self.core.pause(least));
         self.count += 1;
         self.deadline.pause(length, error).await

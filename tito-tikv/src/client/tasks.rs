@@ -3,19 +3,24 @@ use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-/// The tasks of a client.
+/// The tasks of a client, on the runtime that it was made on: what is dropped outside of one is cleaned up there too.
 #[derive(Debug)]
-pub(crate) struct Tasks(Mutex<Option<JoinSet<()>>>);
+pub(crate) struct Tasks {
+    runtime: Handle,
+    running: Mutex<Option<JoinSet<()>>>,
+}
 
 impl Tasks {
-    pub(crate) fn new() -> Self {
-        Tasks(Mutex::new(Some(JoinSet::new())))
+    /// Tasks on the runtime of the caller.
+    pub(crate) fn here() -> Self {
+        Tasks { runtime: Handle::current(), running: Mutex::new(Some(JoinSet::new())) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<JoinSet<()>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether no task is started any more.
@@ -27,7 +32,7 @@ impl Tasks {
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Some(tasks) = self.lock().as_mut() {
             while tasks.try_join_next().is_some() {}
-            tasks.spawn(task);
+            tasks.spawn_on(task, &self.runtime);
         }
     }
 

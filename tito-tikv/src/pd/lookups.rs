@@ -14,6 +14,7 @@ use crate::{Error, PdFailure, Timestamp};
 pub(super) enum RegionKey {
     Of(Vec<u8>),
     Before(Vec<u8>),
+    Numbered(u64),
 }
 
 /// How many regions one answer has at most.
@@ -34,6 +35,11 @@ impl Pd {
     /// The region on the left of the one that has an encoded key.
     pub(crate) async fn previous_region(&self, key: Vec<u8>) -> Result<Told, Error> {
         self.look_up_region(RegionKey::Before(key)).await
+    }
+
+    /// The region with a number.
+    pub(crate) async fn region_by_id(&self, id: u64) -> Result<Told, Error> {
+        self.look_up_region(RegionKey::Numbered(id)).await
     }
 
     /// The regions of a range of encoded keys, so many at most. What is known of them only; there may be gaps.
@@ -71,6 +77,11 @@ impl Pd {
                     match asked {
                         RegionKey::Of(key) => client.get_region(by_key(key)).await,
                         RegionKey::Before(key) => client.get_prev_region(by_key(key)).await,
+                        RegionKey::Numbered(region_id) => {
+                            let header = header.clone();
+                            let request = pdpb::GetRegionByIdRequest { header, region_id, ..Default::default() };
+                            client.get_region_by_id(request).await
+                        }
                     }
                 }
             });
@@ -80,9 +91,10 @@ impl Pd {
         // PD answers without a region if it has none. That is no answer: every key is in one.
         let found = found.and_then(|response| match &response.region {
             Some(region) => Ok((region.clone(), response.leader.clone())),
-            None => Err(PdFailure::NoRegion(match &wanted {
-                RegionKey::Of(key) | RegionKey::Before(key) => Key::from(key.as_slice()),
-            })),
+            None => Err(match &wanted {
+                RegionKey::Of(key) | RegionKey::Before(key) => PdFailure::NoRegion(Key::from(key.as_slice())),
+                RegionKey::Numbered(id) => PdFailure::Answer(format!("there is no region {id}")),
+            }),
         });
         found.map_err(|source| Error::Pd { asked: "a region", source })
     }
@@ -159,7 +171,10 @@ impl Pd {
             LoadKeyspaceRequest { header: self.header(), name: name.to_owned(), ..LoadKeyspaceRequest::default() };
         let call = |connection| async move { KeyspaceClient::new(connection).load_keyspace(request).await };
         let found = ask(&self.members, self.limit, call).await;
-        let found = found.map_err(|source| Error::Pd { asked: "a keyspace", source })?;
+        let found = match found {
+            Err(PdFailure::NotFound(reason)) => return Err(Error::Invalid { what: "keyspace", reason }),
+            found => found.map_err(|source| Error::Pd { asked: "a keyspace", source })?,
+        };
         let number = |meta: KeyspaceMeta| match (meta.state(), meta.keyspace) {
             (KeyspaceState::Enabled, Some(keyspace_meta::Keyspace::Id(id))) => Ok(id),
             // The number 0 is not written.

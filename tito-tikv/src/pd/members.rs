@@ -11,6 +11,9 @@ use super::client;
 use crate::PdFailure;
 use crate::transport::{Connection, Transport};
 
+/// How long the other addresses have to contradict the first that answers.
+const MOMENT: Duration = Duration::from_millis(500);
+
 /// PD's members as they are known.
 pub(super) struct Members {
     transport: Arc<dyn Transport>,
@@ -33,6 +36,9 @@ pub(super) fn check_cluster(header: Option<&pdpb::ResponseHeader>, expected: u64
         return Err(PdFailure::OtherCluster { expected, found: header.cluster_id });
     }
     match &header.error {
+        Some(error) if error.r#type() == pdpb::ErrorType::EntryNotFound => {
+            Err(PdFailure::NotFound(error.message.clone()))
+        }
         Some(error) if error.r#type() != pdpb::ErrorType::Ok => {
             Err(PdFailure::Answer(format!("{:?}: {}", error.r#type(), error.message)))
         }
@@ -81,13 +87,16 @@ impl Members {
         if let Some(leader) = self.lock().leader.clone() {
             return Ok(leader);
         }
-        let addresses = self.lock().addresses.clone();
+        let (addresses, is_first) = (self.lock().addresses.clone(), self.cluster_id() == 0);
         let mut asked: FuturesUnordered<_> = addresses.iter().map(|address| self.ask(address)).collect();
         let mut failed = PdFailure::NoLeader;
         while let Some(answer) = asked.next().await {
             match answer {
                 Ok(members) => match self.take_over(members).await {
-                    Ok(leader) => return Ok(leader),
+                    Ok(leader) => {
+                        self.check_others(asked, is_first).await?;
+                        return Ok(leader);
+                    }
                     Err(failure) => failed = failure,
                 },
                 Err(failure @ PdFailure::OtherCluster { .. }) => return Err(failure),
@@ -95,6 +104,30 @@ impl Members {
             }
         }
         Err(failed)
+    }
+
+    /// When a client is made, the other addresses that it was given have a moment to say that they are another cluster's.
+    /// What they say later is checked as it comes.
+    async fn check_others(
+        &self,
+        mut asked: FuturesUnordered<impl Future<Output = Result<pdpb::GetMembersResponse, PdFailure>>>,
+        is_first: bool,
+    ) -> Result<(), PdFailure> {
+        let others = async {
+            while let Some(answer) = asked.next().await {
+                // One that came before the cluster's number was known is checked again.
+                let checked = answer.and_then(|members| check_cluster(members.header.as_ref(), self.cluster_id()));
+                if let Err(failure @ PdFailure::OtherCluster { .. }) = checked {
+                    self.lock().leader = None;
+                    return Err(failure);
+                }
+            }
+            Ok(())
+        };
+        match is_first {
+            true => timeout(MOMENT, others).await.unwrap_or(Ok(())),
+            false => Ok(()),
+        }
     }
 
     /// Asks one member for all of them.

@@ -112,7 +112,7 @@ async fn ask<S: PdAnswer, F: Future<Output = Result<Response<S>, Status>>>(
         Err(_) => PdFailure::Timeout { millis: limit.as_millis() as u64 },
     };
     // Who answers with an error leads yet: a member that does not says so by gRPC's means.
-    if !matches!(failure, PdFailure::Answer(_)) {
+    if !matches!(failure, PdFailure::Answer(_) | PdFailure::NotFound(_)) {
         members.lose(&address);
     }
     Err(failure)

@@ -128,6 +128,8 @@ pub(crate) enum Backoff {
 pub(crate) enum Limit {
     /// That of the call.
     Call,
+    /// So many milliseconds.
+    Millis(u64),
     /// How long a caller waits for the rollback after a failure that is certain.
     Rollback,
 }

@@ -11,6 +11,7 @@ use tito_tikv_proto::tikvpb::tikv_client::TikvClient;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
+use crate::region::errors::Class;
 use crate::transport::{Connection, Transport};
 use crate::{Error, PdFailure};
 use batch::Batches;
@@ -26,8 +27,8 @@ pub(crate) enum Failure {
     /// It was not sent, as the store has no stream of commands. It knows that now, and the next attempt goes another
     /// way.
     Plain(Error),
-    /// The store does not know it.
-    Unknown(Error),
+    /// The store does not know it, or its answer is larger than is taken. Asking again is no use.
+    Refused(Error),
 }
 
 /// How stores are spoken to.
@@ -132,8 +133,14 @@ impl Stores {
                 Err(Failure::Plain(Error::Unanswered { request: Q::NAME, store: id, source }))
             }
             Code::Unimplemented => {
-                Err(Failure::Unknown(Error::Unanswered { request: Q::NAME, store: id, source: Arc::new(status) }))
+                Err(Failure::Refused(Error::Unanswered { request: Q::NAME, store: id, source: Arc::new(status) }))
             }
+            // What tonic makes of an answer over the limit of decoding.
+            Code::OutOfRange if Q::CLASS == Class::Read => Err(Failure::Refused(Error::TooLarge {
+                request: Q::NAME,
+                store: id,
+                limit: self.settings.max_message_bytes,
+            })),
             Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled => {
                 // The connection may be of no use any more, or the store be elsewhere.
                 self.forget(id);
@@ -164,7 +171,8 @@ impl Stores {
         if is_plain {
             opened.batches = None;
         } else if opened.batches.as_ref().is_none_or(Batches::is_closed) {
-            opened.batches = Some(Batches::start(opened.client.clone()));
+            // One message has answers to many, so each is measured by itself.
+            opened.batches = Some(Batches::start(opened.client.clone().max_decoding_message_size(usize::MAX)));
         }
         *line = Some(opened.clone());
         Ok(opened)

@@ -253,7 +253,7 @@ pub async fn times_out_of_range_are_the_nearest_and_bytes_that_are_no_event_are_
     let tx = db.begin().await.unwrap();
     for time in [-1, 10_000_000_000, -5_000_000_000, 8_000_000_000_000] {
         let moved = queue.reschedule(&event, at_second(time), &tx).await.unwrap().unwrap();
-        assert_eq!(moved.timestamp, if time < 0 { tx.start_timestamp().seconds() } else { 9_999_999_999 });
+        assert_eq!(moved.timestamp, if time < 0 { tx.now().seconds() } else { 9_999_999_999 });
         queue.reschedule(&moved, at_second(event.timestamp), &tx).await.unwrap();
     }
     let half = at_second(5_000_000_000) + Duration::from_millis(500);

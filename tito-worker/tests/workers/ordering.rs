@@ -130,7 +130,7 @@ pub async fn invalid_topics_are_refused_by_name_and_times_are_kept_within_bounds
     for at in [-1, -5_000_000_000, 10_000_000_000, 8_000_000_000_000] {
         let tx = db.begin().await.unwrap();
         let published = queue.publish(job("a").at(at_second(at)), &tx).await.unwrap();
-        assert_eq!(published.timestamp, if at < 0 { tx.start_timestamp().seconds() } else { 9_999_999_999 });
+        assert_eq!(published.timestamp, if at < 0 { tx.now().seconds() } else { 9_999_999_999 });
     }
     let tx = db.begin().await.unwrap();
     let published = queue.publish(job("a").delay(std::time::Duration::MAX), &tx).await.unwrap();

@@ -95,7 +95,7 @@ impl Base {
     }
 
     fn new(database: Database) -> Self {
-        Self { database: Arc::new(database), identity: DatabaseIdentity::new(), is_identity_stored: false }
+        Self { database: Arc::new(database), identity: DatabaseIdentity::random(), is_identity_stored: false }
     }
 
     fn with_stored_identity(mut self) -> Result<Self, OpenError> {

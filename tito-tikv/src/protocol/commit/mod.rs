@@ -105,6 +105,8 @@ pub(crate) struct Commit<R> {
     /// The lock that was in the way, if that was later.
     last_lock: Option<LockInfo>,
     heart_beats: u64,
+    /// How much of the call's time is left when the transaction is too old; 0 if it is not so old by then, or is already.
+    after_age_millis: u64,
     is_decided: bool,
     /// The fault that tests have planted.
     #[cfg(test)]
@@ -116,7 +118,6 @@ impl<R: Clone> Commit<R> {
     pub(crate) fn new(plan: Plan) -> Self {
         let keys = vec![KeyState::default(); plan.mutations.len()];
         Commit {
-            plan,
             keys,
             phase: Phase::Prewriting,
             calls: Calls::new(),
@@ -127,6 +128,8 @@ impl<R: Clone> Commit<R> {
             last_error: None,
             last_lock: None,
             heart_beats: 0,
+            after_age_millis: plan.after_age_millis(),
+            plan,
             is_decided: false,
             #[cfg(test)]
             mutant: None,
@@ -300,6 +303,17 @@ impl<R: Clone> Commit<R> {
     }
 
     fn deadline(&mut self) {
+        let after_age_millis = std::mem::take(&mut self.after_age_millis);
+        match (self.phase.clone(), self.plan.age_limit_millis) {
+            // Whatever timestamp it would get, the transaction is too old at it.
+            (Phase::Prewriting | Phase::AskingTimestamp, Some(limit_millis)) if after_age_millis > 0 => {
+                return self.fail(Reason::TooOld { age_millis: limit_millis + 1, limit_millis });
+            }
+            (Phase::CommittingPrimary, _) if after_age_millis > 0 => {
+                return self.out.push(Output::Limit(Limit::Millis(after_age_millis)));
+            }
+            _ => {}
+        }
         match self.phase.clone() {
             Phase::Prewriting | Phase::AskingTimestamp => {
                 let reason = self.overdue();
@@ -356,7 +370,10 @@ impl<R: Clone> Machine<R> for Commit<R> {
     type Decision = Outcome;
 
     fn start(&mut self) -> Vec<CommitOutput<R>> {
-        self.out.push(Output::Limit(Limit::Call));
+        self.out.push(Output::Limit(match self.after_age_millis {
+            0 => Limit::Call,
+            after => Limit::Millis(self.plan.deadline_millis - after),
+        }));
         self.ask(Step::Prewrite, (0..self.keys.len()).collect(), 0);
         self.await_heart_beat();
         std::mem::take(&mut self.out)

@@ -63,6 +63,13 @@ impl Plan {
         }
     }
 
+    /// How much of the call's time is left when the transaction is too old; 0 if it is not so old by then. One that is too
+    /// old already has a millisecond, in which nothing comes of it.
+    pub(super) fn after_age_millis(&self) -> u64 {
+        let young = |limit: u64| (limit.saturating_sub(self.age_millis)).saturating_add(1);
+        self.age_limit_millis.map_or(0, |limit| self.deadline_millis.saturating_sub(young(limit)))
+    }
+
     pub(super) fn key(&self, number: usize) -> &[u8] {
         &self.mutations[number].key
     }

@@ -1,9 +1,9 @@
 //! Scans of a snapshot, page by page.
 
 use super::reads::{At, Page, only};
-use crate::engine::{Direction, KeyValue};
-use crate::error::Result;
-use crate::keys::{self, KeyRange};
+use tito_core::Result;
+use tito_core::engine::{Direction, KeyValue};
+use tito_core::keys::{self, KeyRange};
 
 /// The first `limit` keys of `range` in the order of `direction`.
 pub(super) async fn scan(at: At<'_>, mut range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<KeyValue>> {

@@ -15,7 +15,7 @@ use tikv_client::{ProtoLockInfo, Timestamp as ClientTimestamp, TimestampExt, Tra
 use super::Core;
 use super::deadline::Deadline;
 use super::reads::bounds_of;
-use crate::keys::KeyRange;
+use tito_core::keys::KeyRange;
 
 type ClientResult<T> = std::result::Result<T, tikv_client::Error>;
 

@@ -1,4 +1,4 @@
-//! What the client is known to do, and what is made of it here: each of these would be noticed.
+//! What the engine makes of what its client says: each of these was once wrong on another client.
 
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
@@ -53,7 +53,7 @@ async fn overlapping_blind_writes_of_several_regions_conflict() {
     assert_eq!(get_all(&db, &["apricot", "tomato"]).await, [None, Some("1".to_string())]);
 }
 
-/// The request was carried out, and the client calls that an error like any other of the transport.
+/// The request was carried out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answers_are_all_lost_is_found_out_to_be_done() {
     for keys in [&APART[..], &APART[..1]] {
@@ -88,7 +88,8 @@ async fn a_commit_that_nobody_answers_for_is_unknown_whether_it_arrived_or_not()
         let deadline = std::time::Duration::from_millis(500);
         let db = builder(&cluster).call_deadline(deadline).connect().await.unwrap();
         cluster.faults().add(FaultRule::on(Rpc::KvCommit, fault.clone()).keys(APART[0]));
-        cluster.faults().add(FaultRule::on(Rpc::KvBatchRollback, Fault::Hang));
+        // What the primary key would say of itself.
+        cluster.faults().add(FaultRule::on(Rpc::KvCheckTxnStatus, Fault::Hang));
         let outcome = in_time(put_once(&db, &APART[..1], "1")).await;
         assert!(matches!(outcome, Err(TitoError::CommitUnknown { .. })), "{fault:?}: {outcome:?}");
         cluster.faults().clear();
@@ -98,9 +99,8 @@ async fn a_commit_that_nobody_answers_for_is_unknown_whether_it_arrived_or_not()
     }
 }
 
-/// They come inside of one wrapper or another, by the number of keys, batches and regions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn conflicts_and_existing_keys_are_found_in_every_wrapper() {
+async fn conflicts_and_existing_keys_are_told_by_their_keys() {
     let cluster = four_regions().await;
     let db = connect(&cluster).await;
     for others in [0, 1, 3, 40] {
@@ -139,7 +139,6 @@ async fn conflicts_and_existing_keys_are_found_in_every_wrapper() {
     assert_eq!(everything(&db).await, [(b"melon!".to_vec(), b"1".to_vec())]);
 }
 
-/// The client hands it back without having tried again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_server_is_asked_again() {
     let cluster = four_regions().await;
@@ -223,7 +222,6 @@ async fn a_write_that_is_too_large_to_be_replicated_is_not_tried_again() {
     no_locks(&cluster).await;
 }
 
-/// By default the client panics.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_active_transaction_can_be_dropped_anywhere() {
     let cluster = four_regions().await;
@@ -248,7 +246,6 @@ async fn a_reader_that_comes_before_the_secondary_keys_are_committed_sees_them()
     no_locks(&cluster).await;
 }
 
-/// A scan asks every region of its range with the whole limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_over_many_regions_gives_the_first_rows_only() {
     let boundaries: Vec<String> = (1..20).map(|number| format!("{number:02}")).collect();

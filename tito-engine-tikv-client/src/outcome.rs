@@ -11,7 +11,7 @@
 use tikv_client::Error;
 
 use super::failure::{key_errors, leaves};
-use crate::timestamp::Timestamp;
+use tito_core::Timestamp;
 
 /// Why a commit certainly took no effect. Keys are as the server named them, empty where it named none.
 #[derive(Clone, Debug, PartialEq, Eq)]
