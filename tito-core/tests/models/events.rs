@@ -56,7 +56,7 @@ pub async fn a_derived_time_is_rounded_up_and_kept_within_the_format(db: Databas
         id: u32,
         expires: Option<DateTime<Utc>>,
     }
-    let start = db.timestamp().await.unwrap().seconds();
+    let start = db.now().await.unwrap().seconds();
     let cases = [
         (4_000_000_000, 1, 4_000_000_001),
         (4_000_000_000, 999_999_999, 4_000_000_001),
