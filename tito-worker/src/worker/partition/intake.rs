@@ -7,7 +7,7 @@ use tito_core::event::{TopicCache, topic_of};
 use tito_core::keys;
 use tito_core::{Result, Timestamp};
 
-use super::entry::{Entry, View};
+use super::entry::{Entry, PageRules};
 use super::page::{Page, Wanted, checkpoint_floor, read_page};
 use super::{Partition, next_pause};
 use crate::outcome::Outcome;
@@ -133,7 +133,7 @@ impl Partition {
         }
         let pass_began = reader.pass_began(page.seen);
         let order = self.runner.policy.order;
-        let view = View {
+        let rules = PageRules {
             order,
             topic: &self.topic,
             partition: self.origin.partition,
@@ -145,7 +145,7 @@ impl Partition {
         let mut deliveries = Vec::with_capacity(page.entries.len());
         for (key, row) in page.entries {
             let slot = Slot::parse(&key);
-            if let Some(end) = view.ends_before(slot, &self.held) {
+            if let Some(end) = rules.ends_before(slot, &self.held) {
                 if end == End::LooksBack {
                     reader.look_back();
                 }
@@ -154,7 +154,7 @@ impl Partition {
             }
             reader.pass(&key);
             outcome.count(row.len());
-            let ended = match view.entry(&key, &row, slot, &self.held, &self.blocked) {
+            let ended = match rules.entry(&key, &row, slot, &self.held, &self.blocked) {
                 Entry::Held | Entry::Waits => continue,
                 Entry::WaitsUntil { entity, until } => {
                     self.blocked.block(entity, key, until);
