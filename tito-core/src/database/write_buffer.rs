@@ -59,6 +59,11 @@ impl WriteBuffer {
 
     /// Makes the changes of another one on top of these, all or none.
     pub(super) fn merge(&mut self, later: Self, limits: &Limits) -> Result<()> {
+        // Mostly the first change of a transaction, checked against the same limits when it was made.
+        if self.writes.is_empty() && self.locks.is_empty() {
+            *self = later;
+            return Ok(());
+        }
         let bytes = self.bytes;
         let mut replaced = Vec::with_capacity(later.writes.len());
         let merged = (|| {

@@ -10,7 +10,7 @@ use tito_core::{Database, Result, Timestamp, TitoError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::partition::{Partition, Signals};
+use super::partition::{Controls, Partition};
 use super::report::WorkerReport;
 use super::runner::Runner;
 use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE, resumed};
@@ -55,7 +55,7 @@ struct Served {
 }
 
 /// A partition that has ended.
-struct Ended {
+struct EndedPartition {
     partition: u16,
     report: WorkerReport,
 }
@@ -73,7 +73,7 @@ impl Supervisor {
             Ownership::Fleet(membership) => Some(membership.owned()),
         };
         let mut served: BTreeMap<u16, Served> = BTreeMap::new();
-        let mut tasks: JoinSet<Ended> = JoinSet::new();
+        let mut tasks: JoinSet<EndedPartition> = JoinSet::new();
         // Beside everything else: an engine that does not answer must not keep the worker from ending.
         let mut refresh = Box::pin(self.refresh(&publish_topic));
         while !*stopped.borrow() {
@@ -91,11 +91,12 @@ impl Supervisor {
                 served.entry(partition).or_insert_with(|| {
                     let (stop, stopped) = watch::channel(false);
                     let (active, time_set) = (self.active.clone(), self.time_set.clone());
-                    let signals = Signals { stopped, active, topic: topic.clone(), time_set };
+                    let controls = Controls { stopped, active, topic: topic.clone(), time_set };
                     let now = topic.borrow().clone();
                     let one = Partition::new(self.engine.clone(), self.runner.clone(), partition, now, lease.clone());
                     let timeout = self.shutdown_timeout;
-                    tasks.spawn(async move { Ended { partition, report: one.serve(signals, timeout).await } });
+                    tasks
+                        .spawn(async move { EndedPartition { partition, report: one.serve(controls, timeout).await } });
                     Served { lease, stop }
                 });
             }
@@ -144,7 +145,7 @@ impl Supervisor {
         }
     }
 
-    async fn take_ended(&self, ended: Ended) -> WorkerReport {
+    async fn take_ended(&self, ended: EndedPartition) -> WorkerReport {
         if let Ownership::Fleet(membership) = &self.ownership {
             membership.release(&self.runner.queue, ended.partition).await;
         }

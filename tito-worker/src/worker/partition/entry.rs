@@ -11,7 +11,7 @@ use crate::worker::reader::{End, EngineTime};
 use crate::worker::waited::Waited;
 
 /// What a partition goes by when it takes in a page.
-pub(super) struct View<'a> {
+pub(super) struct PageRules<'a> {
     pub(super) order: Order,
     pub(super) topic: &'a Topic,
     pub(super) partition: u16,
@@ -51,7 +51,7 @@ pub(super) enum Entry {
     },
 }
 
-impl View<'_> {
+impl PageRules<'_> {
     /// Whether the page ends before an entry, whose slot is this if its key has one.
     pub(super) fn ends_before(&self, slot: Option<Slot>, held: &Held) -> Option<End> {
         if let Some(slot) = slot {
@@ -113,10 +113,10 @@ mod tests {
 
     const PRESENT: i64 = 1_000;
 
-    fn view(order: Order, topic: &Topic) -> View<'_> {
+    fn rules(order: Order, topic: &Topic) -> PageRules<'_> {
         static NOTHING: std::sync::LazyLock<Waited> = std::sync::LazyLock::new(Waited::default);
         let seen = Timestamp::from_millis(PRESENT as u64 * 1_000 + 999);
-        View {
+        PageRules {
             order,
             topic,
             partition: topic.partition_of("a"),
@@ -137,25 +137,25 @@ mod tests {
         (keys::event("job", 0, due, id), row.into_bytes())
     }
 
-    fn entry(view: &View<'_>, (key, row): &(Vec<u8>, Vec<u8>), held: &Held, blocked: &Blocked) -> Entry {
-        view.entry(key, row, Slot::parse(key), held, blocked)
+    fn entry(rules: &PageRules<'_>, (key, row): &(Vec<u8>, Vec<u8>), held: &Held, blocked: &Blocked) -> Entry {
+        rules.entry(key, row, Slot::parse(key), held, blocked)
     }
 
     #[test]
     fn a_page_ends_where_the_future_begins() {
         let topic = Topic::unused();
-        let view = view(Order::Relaxed, &topic);
-        let ends = |due| view.ends_before(Slot::parse(&event(900, due, None).0), &Held::default());
+        let rules = rules(Order::Relaxed, &topic);
+        let ends = |due| rules.ends_before(Slot::parse(&event(900, due, None).0), &Held::default());
         assert_eq!((ends(PRESENT), ends(PRESENT + 1)), (None, Some(End::NotDue(PRESENT + 1))));
-        assert_eq!(view.ends_before(None, &Held::default()), None);
+        assert_eq!(rules.ends_before(None, &Held::default()), None);
     }
 
     #[test]
     fn a_page_ends_before_what_began_during_the_pass() {
         let topic = Topic::unused();
         let from = Timestamp::from_millis(950_000);
-        let view = View { looks_back_from: Some(from), ..view(Order::Strict, &topic) };
-        let ends = |published| view.ends_before(Slot::parse(&event(published, 990, None).0), &Held::default());
+        let rules = PageRules { looks_back_from: Some(from), ..rules(Order::Strict, &topic) };
+        let ends = |published| rules.ends_before(Slot::parse(&event(published, 990, None).0), &Held::default());
         assert_eq!((ends(949), ends(950), ends(1_001)), (None, Some(End::LooksBack), None));
     }
 
@@ -166,14 +166,14 @@ mod tests {
         let mut blocked = Blocked::default();
         let (due, waiting) = (event(1, 900, None), event(1, 900, Some(PRESENT + 5)));
         for order in [Order::Relaxed, Order::Strict] {
-            let view = view(order, &topic);
-            assert_eq!(entry(&view, &due, &held, &blocked), Entry::Due { entity });
+            let rules = rules(order, &topic);
+            assert_eq!(entry(&rules, &due, &held, &blocked), Entry::Due { entity });
             let over = event(1, 900, Some(PRESENT));
-            assert_eq!(entry(&view, &over, &held, &blocked), Entry::Due { entity });
-            let elsewhere = View { partition: topic.partition_of("a") + 1, ..view };
+            assert_eq!(entry(&rules, &over, &held, &blocked), Entry::Due { entity });
+            let elsewhere = PageRules { partition: topic.partition_of("a") + 1, ..rules };
             assert_eq!(entry(&elsewhere, &due, &held, &blocked), Entry::Misplaced);
         }
-        let (relaxed, strict) = (view(Order::Relaxed, &topic), view(Order::Strict, &topic));
+        let (relaxed, strict) = (rules(Order::Relaxed, &topic), rules(Order::Strict, &topic));
         assert_eq!(entry(&relaxed, &waiting, &held, &blocked), Entry::PutOff { until: PRESENT + 5 });
         assert_eq!(entry(&strict, &waiting, &held, &blocked), Entry::WaitsUntil { entity, until: PRESENT + 5 });
         blocked.block(entity, waiting.0, PRESENT + 5);
@@ -185,14 +185,14 @@ mod tests {
     #[test]
     fn what_is_held_or_no_event_is_not_handed_out() {
         let topic = Topic::unused();
-        let view = view(Order::Strict, &topic);
+        let rules = rules(Order::Strict, &topic);
         let (mut held, blocked) = (Held::default(), Blocked::default());
         let (key, row) = event(1, 900, None);
         for row in [&b"nonsense"[..], &event(2, 900, None).1] {
-            assert_eq!(view.entry(&key, row, Slot::parse(&key), &held, &blocked), Entry::NoEvent);
+            assert_eq!(rules.entry(&key, row, Slot::parse(&key), &held, &blocked), Entry::NoEvent);
         }
-        assert_eq!(view.entry(b"event:", &row, None, &held, &blocked), Entry::NoEvent);
+        assert_eq!(rules.entry(b"event:", &row, None, &held, &blocked), Entry::NoEvent);
         held.hold(Slot::of(&key), 1);
-        assert_eq!(view.entry(&key, &row, Slot::parse(&key), &held, &blocked), Entry::Held);
+        assert_eq!(rules.entry(&key, &row, Slot::parse(&key), &held, &blocked), Entry::Held);
     }
 }

@@ -8,7 +8,7 @@ use tito_core::event::{TopicCache, topic_of};
 use tito_core::keys;
 use tito_core::{Now, Result};
 
-use super::entry::{Entry, View};
+use super::entry::{Entry, PageRules};
 use super::page::{Page, Wanted, checkpoint_floor, read_page};
 use super::{Partition, next_pause};
 use crate::outcome::Outcome;
@@ -187,7 +187,7 @@ impl Partition {
         }
         let pass_began = (!is_of_waited).then(|| reader.pass_began(page.seen, present));
         let order = self.runner.policy.order;
-        let view = View {
+        let rules = PageRules {
             order,
             topic: &self.topic,
             partition: self.origin.partition,
@@ -207,7 +207,7 @@ impl Partition {
                 if self.held.is_full() {
                     break;
                 }
-            } else if let Some(end) = view.ends_before(slot, &self.held) {
+            } else if let Some(end) = rules.ends_before(slot, &self.held) {
                 if end == End::LooksBack {
                     reader.look_back();
                 }
@@ -217,7 +217,7 @@ impl Partition {
                 reader.pass(&key);
                 outcome.count(row.len());
             }
-            let entry = view.entry(&key, &row, slot, &self.held, &self.blocked);
+            let entry = rules.entry(&key, &row, slot, &self.held, &self.blocked);
             if !self.waited.is_empty() {
                 waits.push((key.clone(), entry.clone()));
             }

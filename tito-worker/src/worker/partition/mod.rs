@@ -42,7 +42,7 @@ const CHECKPOINT_EVERY: u64 = 10_000;
 
 /// What the partitions of a subscription listen to.
 #[derive(Clone)]
-pub(super) struct Signals {
+pub(super) struct Controls {
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) active: watch::Receiver<bool>,
     pub(super) topic: watch::Receiver<Arc<Topic>>,
@@ -128,24 +128,24 @@ impl Partition {
     }
 
     /// Works until it is stopped, and while it is active.
-    pub(super) async fn serve(mut self, mut signals: Signals, shutdown_timeout: Duration) -> WorkerReport {
-        while !*signals.stopped.borrow() {
-            let topic = signals.topic.borrow_and_update().clone();
+    pub(super) async fn serve(mut self, mut controls: Controls, shutdown_timeout: Duration) -> WorkerReport {
+        while !*controls.stopped.borrow() {
+            let topic = controls.topic.borrow_and_update().clone();
             if topic.revision != self.topic.revision {
                 self.go_by(topic);
             }
-            self.time_set = *signals.time_set.borrow_and_update();
-            let is_active = *signals.active.borrow_and_update() && !self.topic.is_paused(&self.runner.queue);
+            self.time_set = *controls.time_set.borrow_and_update();
+            let is_active = *controls.active.borrow_and_update() && !self.topic.is_paused(&self.runner.queue);
             if is_active {
                 self.start_reading();
             } else {
                 self.put_back_unstarted();
             }
             tokio::select! {
-                _ = signals.stopped.changed() => {}
-                _ = signals.active.changed() => {}
-                _ = signals.topic.changed() => {}
-                _ = signals.time_set.changed() => {}
+                _ = controls.stopped.changed() => {}
+                _ = controls.active.changed() => {}
+                _ = controls.topic.changed() => {}
+                _ = controls.time_set.changed() => {}
                 result = self.step() => {
                     if let Err(error) = result {
                         tracing::warn!(
