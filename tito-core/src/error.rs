@@ -216,6 +216,22 @@ pub enum TitoError {
         reason: &'static str,
     },
 
+    /// A worker with two subscriptions of one queue: each event would be handed out by either of them.
+    #[error("the worker subscribes to queue {queue:?} twice: one subscription is enough, another consumer is a group")]
+    SubscribedTwice {
+        /// The queue.
+        queue: String,
+    },
+
+    /// A topic that does not exist. Publishing to it creates it, asking about it does not.
+    #[error("there is no topic {topic:?}{}", nearest.as_ref().map(|name| format!(", the nearest is {name:?}")).unwrap_or_default())]
+    UnknownTopic {
+        /// The topic.
+        topic: String,
+        /// The topic with the nearest name, if one is alike.
+        nearest: Option<String>,
+    },
+
     /// A group that the topic does not have.
     #[error("topic {topic:?} has no group {group:?}")]
     UnknownGroup {
@@ -270,6 +286,25 @@ pub enum TitoError {
         index: String,
         /// Why it can't be used.
         reason: &'static str,
+    },
+
+    /// A query over an index that has not the entries of all rows, or a building of it that was in vain.
+    /// [`migrate`](crate::Database::migrate) brings it up to date.
+    #[error("index {index:?} of table {table:?} is {state}: bring it up to date with `Database::migrate`")]
+    IndexNotBuilt {
+        /// The table.
+        table: String,
+        /// The index.
+        index: String,
+        /// What it is instead.
+        state: &'static str,
+    },
+
+    /// A write of a table that is being deleted by [`drop_table`](crate::Database::drop_table).
+    #[error("table {table:?} is being deleted; once `Database::drop_table` is done it can be used anew")]
+    TableDropped {
+        /// The table.
+        table: String,
     },
 
     /// A cursor that is not one, or belongs to another query.

@@ -11,15 +11,15 @@ use crate::unique::UniqueRow;
 
 impl TitoQueue {
     /// Puts an event that has not been done to another time, rounded and bounded as by [`Publish::at`](crate::Publish::at),
-    /// in its topic's own queue and in every group's; at once if that is past. Its failed attempts still count. Returns its new reference,
-    /// or `None` if it is in none of the queues any more.
+    /// in its topic's own queue and in every group's; at once if that is past. Its failed attempts still count. Returns its
+    /// new reference, or `None` if it is in none of the queues any more.
     ///
     /// Among the events of its entity it comes where its new time puts it. While it is being handled, the same holds as
     /// for [`cancel`](TitoQueue::cancel), and it is handed out again at its new time. Costs what that costs.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName); [`TitoError::Malformed`](tito_core::TitoError::Malformed) if what is stored is not an
-    /// event; those of the engine.
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic);
+    /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) if what is stored is not an event; those of the engine.
     pub async fn reschedule(
         &self,
         event: &EventReference,
@@ -65,6 +65,7 @@ impl TitoQueue {
         time: DateTime<Utc>,
         tx: &Transaction,
     ) -> Result<Option<EventReference>> {
+        Topic::cached_existing(&self.engine, event_type).await?;
         let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(None) };
         let call = tx.nested();
         let Some(event) = self.reschedule(row.event(), time, &call).await? else { return Ok(None) };
