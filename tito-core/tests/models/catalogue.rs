@@ -8,7 +8,7 @@ use tito_core::clock::Clock;
 use tito_core::keys;
 use tito_core::model::{Catalogue, IndexState, MigrationReport, TitoSchema};
 use tito_core::prelude::*;
-use tito_test_engines::{Call, TestClock, WithFaults};
+use tito_test_engines::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::*;
 
@@ -102,7 +102,8 @@ async fn states(db: &Database) -> Vec<(String, IndexState)> {
 #[track_caller]
 fn assert_not_built<T: std::fmt::Debug>(result: Result<T, TitoError>, index: &str) {
     let error = result.unwrap_err();
-    let names_it = matches!(&error, TitoError::IndexNotBuilt { table, index: of, .. } if table == "person" && of == index);
+    let names_it =
+        matches!(&error, TitoError::IndexNotBuilt { table, index: of, .. } if table == "person" && of == index);
     assert!(names_it && error.to_string().contains("migrate"), "{error}");
 }
 
@@ -209,7 +210,8 @@ pub async fn a_migration_beside_writers_misses_nothing(db: Database, clock: Test
             }
         }
     };
-    let (report, ()) = turning(&clock, async { tokio::join!(db.migrate().model::<Named>().batch(3).run(), writing) }).await;
+    let (report, ()) =
+        turning(&clock, async { tokio::join!(db.migrate().model::<Named>().batch(3).run(), writing) }).await;
     assert_eq!(report.unwrap(), built("by_name"));
     assert_index_is_exact::<Named>(&db).await;
     assert_eq!(found_by_name::<Named>(&db, "by_name").await.unwrap(), 80);
@@ -221,7 +223,7 @@ pub async fn a_migration_beside_the_release_before_says_that_it_was_in_vain(db: 
     let (other, mut rounds) = (db.clone(), 0);
     let clock_of_others = clock.clone();
     let (told, mut telling) = tokio::sync::mpsc::unbounded_channel();
-    let migration = db.migrate().model::<Named>().batch(5).on_progress(move |_| drop(told.send(())));
+    let migration = db.migrate().model::<Named>().batch(5).on_progress(move |_| told.send(()).unwrap_or_default());
     let writing = async {
         // Once, while it is under way.
         while telling.recv().await.is_some() {
@@ -318,6 +320,7 @@ async fn interrupted<T>(
 
 #[fact]
 pub async fn a_migration_that_is_cut_off_anywhere_goes_on(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     for loses_answer in [false, true] {
         for n in 1.. {
             insert::<NamedAndAge>(&db, &clock, 0..13).await;
@@ -343,6 +346,7 @@ pub async fn a_migration_that_is_cut_off_anywhere_goes_on(db: Database, clock: T
 
 #[fact]
 pub async fn the_dropping_of_a_table_that_is_cut_off_anywhere_goes_on(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
     for loses_answer in [false, true] {
         for n in 1.. {
             insert::<NamedAndAge>(&db, &clock, 0..600).await;
