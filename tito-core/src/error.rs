@@ -297,6 +297,25 @@ pub enum TitoError {
         reason: &'static str,
     },
 
+    /// A query over an index that has not the entries of all rows, or a building of it that was in vain.
+    /// [`migrate`](crate::Database::migrate) brings it up to date.
+    #[error("index {index:?} of table {table:?} is {state}: bring it up to date with `Database::migrate`")]
+    IndexNotBuilt {
+        /// The table.
+        table: String,
+        /// The index.
+        index: String,
+        /// What it is instead.
+        state: &'static str,
+    },
+
+    /// A write of a table that is being deleted by [`drop_table`](crate::Database::drop_table).
+    #[error("table {table:?} is being deleted; once `Database::drop_table` is done it can be used anew")]
+    TableDropped {
+        /// The table.
+        table: String,
+    },
+
     /// A cursor that is not one, or belongs to another query.
     #[error("the cursor does not belong to this query: {reason}")]
     InvalidCursor {

@@ -15,7 +15,7 @@ use tito_core::embedded::EmbeddedBuilder;
 use tito_core::engine::Listener;
 use tito_core::event::{EventReference, Topic, settle_topics, unknown_topic, write_event};
 use tito_core::keys::KeyRange;
-use tito_core::model::{Check, Query, Reindex, TitoTable};
+use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, TitoTable};
 use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
 use tito_core::{BoxError, KeyText, Timestamp, Transaction, TxOptions};
@@ -144,6 +144,9 @@ spawnables! { core:
     count = any::<Query<User, ()>>().count(&any());
     run = any::<Reindex<User>>().run();
     run = any::<Check<User>>().run();
+    run = any::<Migration>().run();
+    drop_table = any::<Database>().drop_table(&any::<Text>());
+    read = Catalogue::read(&any(), &any::<Text>());
     delete_damaged = any::<TitoTable<User>>().delete_damaged(&any::<Text>(), &any());
     get = any::<TitoTable<User>>().get(&any::<Text>(), &any());
     batch_get = any::<TitoTable<User>>().batch_get(any::<Vec<Text>>(), &any());

@@ -340,6 +340,11 @@ impl Transaction {
         Self { namespace: Some(namespace), ..self.clone() }
     }
 
+    /// Whether its rows lie elsewhere.
+    pub(crate) fn is_in_namespace(&self) -> bool {
+        self.namespace.is_some()
+    }
+
     /// A transaction within this one, for changes that belong together: it reads what this one reads, and what it changes
     /// waits until it is [merged](Transaction::merge). Dropped before, for an error or as its caller was cancelled, it has
     /// changed nothing.

@@ -219,6 +219,11 @@ pub(super) fn digits(component: &[u8], width: usize) -> Option<u64> {
     component.iter().try_fold(0u64, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0')))
 }
 
+/// `catalogue:{table}`: which indexes a table has.
+pub fn catalogue(table: &str) -> Vec<u8> {
+    key("catalogue", &[table.as_bytes()])
+}
+
 /// `topic:{type}`: what is stored of a topic.
 pub fn topic(event_type: &str) -> Vec<u8> {
     key("topic", &[event_type.as_bytes()])

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use super::catalogue::check_write;
 use super::repository::{TitoTable, decode_row};
 use super::schema::TitoSchema;
 use super::walk::parse_entry;
@@ -64,6 +65,7 @@ impl<M: TitoSchema> TitoTable<M> {
             Ok(_) => return self.delete(id, tx).await,
             Err(error) => error,
         };
+        check_write::<M>(tx).await?;
         let call = tx.nested();
         call.delete(key).await?;
         let mut entries = 0;

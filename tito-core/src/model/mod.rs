@@ -1,5 +1,6 @@
 //! Models: rows with ids, indexes and events.
 
+mod catalogue;
 mod check;
 mod cursor;
 mod damage;
@@ -15,6 +16,7 @@ mod schema;
 mod walk;
 mod write;
 
+pub use catalogue::{Catalogue, CataloguedIndex, IndexState, Migration, MigrationProgress, MigrationReport};
 pub use check::{Check, CheckReport};
 pub use cursor::Cursor;
 pub use hand_written::{TitoIndexBlockType, TitoIndexConfig, TitoIndexField, TitoModelTrait};

@@ -10,7 +10,7 @@ use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use super::cursor::Cursor;
 use super::damage::Damaged;
-use super::index::Index;
+use super::index::{Index, IndexDefinition};
 use super::query_args::{IndexArgs, IndexPrefix, IndexRange};
 use super::repository::TitoTable;
 use super::schema::TitoSchema;
@@ -120,17 +120,17 @@ impl<M: TitoSchema> TitoTable<M> {
     }
 }
 
-/// Whether the model's index with this name is unique; an error if there is none, or it is not as `expected`.
-pub(super) fn check_index<M: TitoSchema>(table: &str, name: &str, expected: Option<bool>) -> Result<bool> {
+/// The model's index with this name; an error if there is none, or whether it is unique is not as `expected`.
+pub(super) fn check_index<M: TitoSchema>(table: &str, name: &str, expected: Option<bool>) -> Result<IndexDefinition> {
     let invalid = |reason| TitoError::InvalidIndex { table: table.to_string(), index: name.to_string(), reason };
     let definitions = M::index_definitions();
-    let Some(definition) = definitions.iter().find(|definition| definition.name == name) else {
+    let Some(definition) = definitions.into_iter().find(|definition| definition.name == name) else {
         return Err(invalid("the model does not define it"));
     };
     match (expected, definition.unique) {
         (Some(false), true) => Err(invalid("the model defines it as unique, the handle does not")),
         (Some(true), false) => Err(invalid("the handle says that it is unique, the model does not")),
-        (_, unique) => Ok(unique),
+        _ => Ok(definition),
     }
 }
 
@@ -207,7 +207,8 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// The rows.
     ///
     /// # Errors
-    /// [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::InvalidIndexValue`] for a value that
+    /// [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::IndexNotBuilt`] if it has not the entries of
+    /// all rows; [`TitoError::InvalidIndexValue`] for a value that
     /// has no place in an order; [`TitoError::InvalidCursor`] for a cursor of another query; [`TitoError::DamagedRows`],
     /// which names the keys, if there are rows that can't be read; those of the engine.
     pub async fn all(self, tx: &Transaction) -> Result<Vec<M>> {

@@ -6,8 +6,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::catalogue::{advance_building, begin_building, finish_building};
 use super::cursor::Cursor;
-use super::index::IndexEntry;
+use super::index::{IndexDefinition, IndexEntry};
 use super::query::check_index;
 use super::repository::{TitoTable, decode_row};
 use super::schema::TitoSchema;
@@ -62,7 +63,7 @@ pub struct Reindex<M> {
     model: TitoTable<M>,
     index: Cow<'static, str>,
     batch: usize,
-    on_progress: Box<dyn FnMut(&ReindexProgress) + Send>,
+    on_progress: Option<Box<dyn FnMut(&ReindexProgress) + Send>>,
     resume: Option<Cursor>,
 }
 
@@ -100,7 +101,7 @@ impl<M: TitoSchema> TitoTable<M> {
     /// # }
     /// ```
     pub fn reindex(&self, index: impl Into<Cow<'static, str>>) -> Reindex<M> {
-        Reindex { model: self.clone(), index: index.into(), batch: BATCH, on_progress: Box::new(|_| ()), resume: None }
+        Reindex { model: self.clone(), index: index.into(), batch: BATCH, on_progress: None, resume: None }
     }
 }
 
@@ -120,7 +121,7 @@ impl<M: TitoSchema> Reindex<M> {
 
     /// Calls `f` after each transaction.
     pub fn on_progress(mut self, f: impl FnMut(&ReindexProgress) + Send + 'static) -> Self {
-        self.on_progress = Box::new(f);
+        self.on_progress = Some(Box::new(f));
         self
     }
 
@@ -139,10 +140,21 @@ impl<M: TitoSchema> Reindex<M> {
     /// two rows have one value, or one has that of a row that can't be read;
     /// [`TitoError::InvalidIndexValue`]; those of the engine. What was committed by then stays done.
     pub async fn run(mut self) -> Result<ReindexReport> {
+        let mut on_progress = self.on_progress.take().unwrap_or_else(|| Box::new(|_| ()));
+        self.build(&mut *on_progress).await
+    }
+
+    /// As [`run`](Reindex::run), and goes on where a building that was cut off had come to.
+    pub(super) async fn build(
+        mut self,
+        on_progress: &mut (dyn FnMut(&ReindexProgress) + Send),
+    ) -> Result<ReindexReport> {
         if self.model.is_of_a_view {
             return Err(TitoError::application("rows of a view can't be reindexed: rebuild what keeps them"));
         }
-        let unique = check_index::<M>(&self.model.table, &self.index, None)?;
+        let definition = check_index::<M>(&self.model.table, &self.index, None)?;
+        let position = begin_building(&self.model.database, &self.model.table, &definition).await?;
+        self.resume = self.resume.or(position);
         let mut rows = Some(keys::rows(&self.model.table));
         let mut entries = keys::index_entries(&self.model.table, &self.index);
         if let Some(from) = self.resume.take() {
@@ -157,9 +169,10 @@ impl<M: TitoSchema> Reindex<M> {
         }
         let mut report = ReindexReport::default();
         if let Some(rows) = rows {
-            self.go_over(ReindexPhase::Rows, rows, unique, &mut report).await?;
+            self.go_over(ReindexPhase::Rows, rows, &definition, &mut report, on_progress).await?;
         }
-        self.go_over(ReindexPhase::Entries, entries, unique, &mut report).await?;
+        self.go_over(ReindexPhase::Entries, entries, &definition, &mut report, on_progress).await?;
+        finish_building(&self.model.database, &self.model.table, &definition).await?;
         Ok(report)
     }
 
@@ -167,14 +180,14 @@ impl<M: TitoSchema> Reindex<M> {
         &mut self,
         phase: ReindexPhase,
         mut range: KeyRange,
-        unique: bool,
+        definition: &IndexDefinition,
         report: &mut ReindexReport,
+        on_progress: &mut (dyn FnMut(&ReindexProgress) + Send),
     ) -> Result<()> {
         loop {
             let batch = Batch {
                 model: self.model.clone(),
-                index: self.index.clone(),
-                unique,
+                definition: definition.clone(),
                 range: range.clone(),
                 size: self.batch,
             };
@@ -188,7 +201,7 @@ impl<M: TitoSchema> Reindex<M> {
             report.removed += step.done.removed;
             report.damaged += step.done.damaged;
             range = range.after(&last);
-            (self.on_progress)(&ReindexProgress { phase, done: *report, position: Cursor::new(last) });
+            on_progress(&ReindexProgress { phase, done: *report, position: Cursor::new(last) });
         }
     }
 }
@@ -196,8 +209,7 @@ impl<M: TitoSchema> Reindex<M> {
 /// The work of one transaction.
 struct Batch<M> {
     model: TitoTable<M>,
-    index: Cow<'static, str>,
-    unique: bool,
+    definition: IndexDefinition,
     range: KeyRange,
     size: usize,
 }
@@ -206,8 +218,7 @@ impl<M> Clone for Batch<M> {
     fn clone(&self) -> Self {
         Self {
             model: self.model.clone(),
-            index: self.index.clone(),
-            unique: self.unique,
+            definition: self.definition.clone(),
             range: self.range.clone(),
             size: self.size,
         }
@@ -226,12 +237,12 @@ impl<M: TitoSchema> Batch<M> {
             match decode_row::<M>(&row_key, &bytes) {
                 Ok(row) => {
                     let id = row.id();
-                    let entries = row.index_entries()?.into_iter().filter(|entry| entry.name == self.index);
+                    let entries = row.index_entries()?.into_iter().filter(|entry| entry.name == self.definition.name);
                     wanted.extend(entries.map(|entry| (entry.key(table, &id), entry, id.clone())));
                     locks.push(row_key.clone());
                 }
                 Err(error) => {
-                    tracing::warn!(%table, index = %self.index, %error, "a row that can't be read is passed over");
+                    tracing::warn!(%table, index = %self.definition.name, %error, "a row that can't be read is passed over");
                     step.done.damaged += 1;
                 }
             }
@@ -258,6 +269,7 @@ impl<M: TitoSchema> Batch<M> {
             present.insert(key, value);
             step.done.added += 1;
         }
+        self.advance(&step, &tx).await?;
         Ok(step)
     }
 
@@ -270,13 +282,15 @@ impl<M: TitoSchema> Batch<M> {
         id: &str,
         tx: &Transaction,
     ) -> Result<()> {
-        let Some(holder) = std::str::from_utf8(holder).ok().filter(|holder| self.unique && !holder.is_empty()) else {
+        let Some(holder) =
+            std::str::from_utf8(holder).ok().filter(|holder| self.definition.unique && !holder.is_empty())
+        else {
             return Ok(());
         };
         let row_key = self.model.row_key(holder)?;
         tx.lock_keys(vec![row_key.clone()]).await?;
         let is_held = match self.model.read(&row_key, tx).await {
-            Ok(Some(row)) => calls_for(&row, &self.index, &entry.fields)?,
+            Ok(Some(row)) => calls_for(&row, &self.definition.name, &entry.fields)?,
             Ok(None) => false,
             // It may call for the entry.
             Err(TitoError::Malformed { .. }) => true,
@@ -297,7 +311,7 @@ impl<M: TitoSchema> Batch<M> {
         let (mut readable, mut row_keys) = (Vec::new(), Vec::new());
         let mut others = Vec::new();
         for (key, value) in &page {
-            match parse_entry(self.unique, key, value) {
+            match parse_entry(self.definition.unique, key, value) {
                 Some(entry) => {
                     row_keys.push(keys::row(&self.model.table, &entry.id));
                     readable.push((key, entry.fields));
@@ -310,7 +324,7 @@ impl<M: TitoSchema> Batch<M> {
             let called_for = match bytes {
                 // A row that can't be read may call for it.
                 Some(bytes) => match decode_row::<M>(row_key, &bytes) {
-                    Ok(row) => calls_for(&row, &self.index, fields)?,
+                    Ok(row) => calls_for(&row, &self.definition.name, fields)?,
                     Err(_) => true,
                 },
                 None => false,
@@ -324,6 +338,12 @@ impl<M: TitoSchema> Batch<M> {
             step.done.removed += 1;
         }
         step.last = page.last().map(|(key, _)| key.clone());
+        self.advance(&step, &tx).await?;
         Ok(step)
+    }
+
+    async fn advance(&self, step: &Step, tx: &Transaction) -> Result<()> {
+        let Some(last) = &step.last else { return Ok(()) };
+        advance_building(tx, &self.model.table, &self.definition, Cursor::new(last.clone())).await
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use super::catalogue::check_query;
 use super::cursor::Cursor;
 use super::repository::{ROWS_OF_A_REQUEST, decode_row};
 use super::schema::TitoSchema;
@@ -38,6 +39,8 @@ pub(super) struct Walk<M> {
     /// How many rows are still wanted.
     wanted: usize,
     exhausted: bool,
+    /// Whether the index can be rested on was looked at.
+    is_checked: bool,
     last_key: Option<Vec<u8>>,
     of: PhantomData<fn() -> M>,
 }
@@ -52,7 +55,7 @@ impl<M: TitoSchema> Walk<M> {
     ) -> Self {
         let exhausted = range.is_empty();
         let wanted = limit.unwrap_or(usize::MAX);
-        Self { table, source, range, reverse, wanted, exhausted, last_key: None, of: PhantomData }
+        Self { table, source, range, reverse, wanted, exhausted, is_checked: false, last_key: None, of: PhantomData }
     }
 
     /// Goes on after the place of a cursor.
@@ -66,6 +69,12 @@ impl<M: TitoSchema> Walk<M> {
 
     /// The rows of the next request, which may be none; `None` at the end.
     pub(super) async fn next(&mut self, tx: &Transaction) -> Result<Option<Vec<Found<M>>>> {
+        if !self.is_checked {
+            if let Source::Index { name, .. } = &self.source {
+                check_query::<M>(name, tx).await?;
+            }
+            self.is_checked = true;
+        }
         if self.exhausted || self.wanted == 0 {
             return Ok(None);
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 
+use super::catalogue::check_write;
 use super::index::IndexEntry;
 use super::options::TitoOptions;
 use super::repository::TitoTable;
@@ -101,6 +102,7 @@ impl<M: TitoSchema> TitoTable<M> {
     }
 
     async fn insert_written(&self, new: Written<M>, events: bool, tx: &Transaction) -> Result<()> {
+        check_write::<M>(tx).await?;
         tx.insert(new.key, new.value).await?;
         for entry in &new.entries {
             self.add_entry(entry, &new.id, tx).await?;
@@ -120,6 +122,7 @@ impl<M: TitoSchema> TitoTable<M> {
     }
 
     async fn replace(&self, old: &M, new: Written<M>, events: bool, tx: &Transaction) -> Result<()> {
+        check_write::<M>(tx).await?;
         let (before, after) = (old.index_entries()?, new.entries);
         let (kept, wanted): (HashSet<_>, HashSet<_>) = (before.iter().collect(), after.iter().collect());
         tx.put(new.key, new.value).await?;
@@ -136,6 +139,7 @@ impl<M: TitoSchema> TitoTable<M> {
     async fn delete_row(&self, id: &str, events: bool, tx: &Transaction) -> Result<bool> {
         let key = self.row_key(id)?;
         let Some(old) = self.read(&key, tx).await? else { return Ok(false) };
+        check_write::<M>(tx).await?;
         tx.delete(key).await?;
         self.remove_entries(old.index_entries()?.iter(), id, tx).await?;
         if events {

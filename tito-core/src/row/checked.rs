@@ -1,6 +1,7 @@
 //! A serializer that refuses what JSON would hold as something else, or as nothing that can be read again.
 
-use std::fmt::Display;
+use std::cell::RefCell;
+use std::fmt::{self, Display, Write};
 
 use serde::ser::{
     self, Error as _, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
@@ -14,25 +15,72 @@ pub(super) const DEEPEST: u32 = 127;
 /// The name under which serde_json writes text that is JSON already.
 const RAW: &str = "$serde_json::private::RawValue";
 
+/// Where what was refused is, from the inside out. Nothing is kept of what is good.
+#[derive(Default)]
+pub(super) struct Path(RefCell<Vec<Step>>);
+
+enum Step {
+    Field(String),
+    Element(usize),
+}
+
+impl Path {
+    fn push<T, E>(&self, result: Result<T, E>, step: impl FnOnce() -> Step) -> Result<T, E> {
+        result.inspect_err(|_| self.0.borrow_mut().push(step()))
+    }
+}
+
+impl Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, step) in self.0.borrow().iter().rev().enumerate() {
+            match step {
+                Step::Element(at) => write!(f, "[{at}]")?,
+                Step::Field(name) => {
+                    if number > 0 {
+                        f.write_char('.')?;
+                    }
+                    f.write_str(name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The key of a map as its path shows it.
+fn field_of(key: &(impl Serialize + ?Sized)) -> Step {
+    let text = serde_json::to_string(key).unwrap_or_default();
+    Step::Field(serde_json::from_str(&text).unwrap_or(text))
+}
+
 /// Passes everything on to `inner`, and refuses floats that are not finite, which would become `null`, and what is nested
 /// too deeply.
-pub(super) struct Checked<S> {
+pub(super) struct Checked<'p, S> {
     inner: S,
+    path: &'p Path,
     /// Of the lists and objects around the value.
     depth: u32,
     /// Whether the value is text that is JSON already.
     is_raw: bool,
 }
 
-impl<S: Serializer> Checked<S> {
-    pub(super) fn new(inner: S) -> Self {
-        Self { inner, depth: 0, is_raw: false }
+impl<'p, S: Serializer> Checked<'p, S> {
+    pub(super) fn new(inner: S, path: &'p Path) -> Self {
+        Self { inner, path, depth: 0, is_raw: false }
     }
 
-    /// What is within one more list or object, or within two.
-    fn enter(self, levels: u32) -> Result<(S, u32), S::Error> {
+    /// One more list or object, or two.
+    fn enter<C>(
+        self,
+        levels: u32,
+        is_raw: bool,
+        begin: impl FnOnce(S) -> Result<C, S::Error>,
+    ) -> Result<Compound<'p, C>, S::Error> {
         let depth = self.depth + levels;
-        if depth > DEEPEST { Err(too_deep()) } else { Ok((self.inner, depth)) }
+        if depth > DEEPEST {
+            return Err(too_deep());
+        }
+        Ok(Compound { inner: begin(self.inner)?, path: self.path, depth, is_raw, element: 0 })
     }
 }
 
@@ -64,28 +112,32 @@ fn depth_of(text: &str) -> u32 {
 }
 
 /// A value on its way to the serializer within.
-struct Value<'a, T: ?Sized> {
+struct Value<'a, 'p, T: ?Sized> {
     value: &'a T,
+    path: &'p Path,
     depth: u32,
     is_raw: bool,
 }
 
-impl<T: Serialize + ?Sized> Serialize for Value<'_, T> {
+impl<T: Serialize + ?Sized> Serialize for Value<'_, '_, T> {
     fn serialize<S: Serializer>(&self, inner: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(Checked { inner, depth: self.depth, is_raw: self.is_raw })
+        self.value.serialize(Checked { inner, path: self.path, depth: self.depth, is_raw: self.is_raw })
     }
 }
 
 /// A list or an object on its way.
-pub(super) struct Compound<C> {
+pub(super) struct Compound<'p, C> {
     inner: C,
+    path: &'p Path,
     depth: u32,
     is_raw: bool,
+    /// The number of the next element of a list.
+    element: usize,
 }
 
-impl<C> Compound<C> {
-    fn value<'a, T: ?Sized>(&self, value: &'a T) -> Value<'a, T> {
-        Value { value, depth: self.depth, is_raw: self.is_raw }
+impl<'p, C> Compound<'p, C> {
+    fn value<'a, T: ?Sized>(&self, value: &'a T) -> Value<'a, 'p, T> {
+        Value { value, path: self.path, depth: self.depth, is_raw: self.is_raw }
     }
 }
 
@@ -97,16 +149,16 @@ macro_rules! pass_on {
     )+};
 }
 
-impl<S: Serializer> Serializer for Checked<S> {
+impl<'p, S: Serializer> Serializer for Checked<'p, S> {
     type Ok = S::Ok;
     type Error = S::Error;
-    type SerializeSeq = Compound<S::SerializeSeq>;
-    type SerializeTuple = Compound<S::SerializeTuple>;
-    type SerializeTupleStruct = Compound<S::SerializeTupleStruct>;
-    type SerializeTupleVariant = Compound<S::SerializeTupleVariant>;
-    type SerializeMap = Compound<S::SerializeMap>;
-    type SerializeStruct = Compound<S::SerializeStruct>;
-    type SerializeStructVariant = Compound<S::SerializeStructVariant>;
+    type SerializeSeq = Compound<'p, S::SerializeSeq>;
+    type SerializeTuple = Compound<'p, S::SerializeTuple>;
+    type SerializeTupleStruct = Compound<'p, S::SerializeTupleStruct>;
+    type SerializeTupleVariant = Compound<'p, S::SerializeTupleVariant>;
+    type SerializeMap = Compound<'p, S::SerializeMap>;
+    type SerializeStruct = Compound<'p, S::SerializeStruct>;
+    type SerializeStructVariant = Compound<'p, S::SerializeStructVariant>;
 
     pass_on! {
         serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64,
@@ -148,7 +200,7 @@ impl<S: Serializer> Serializer for Checked<S> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
-        self.inner.serialize_some(&Value { value, depth: self.depth, is_raw: self.is_raw })
+        self.inner.serialize_some(&Value { value, path: self.path, depth: self.depth, is_raw: self.is_raw })
     }
 
     fn serialize_unit_variant(self, name: &'static str, index: u32, variant: &'static str) -> Result<S::Ok, S::Error> {
@@ -156,7 +208,8 @@ impl<S: Serializer> Serializer for Checked<S> {
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<S::Ok, S::Error> {
-        self.inner.serialize_newtype_struct(name, &Value { value, depth: self.depth, is_raw: self.is_raw })
+        self.inner
+            .serialize_newtype_struct(name, &Value { value, path: self.path, depth: self.depth, is_raw: self.is_raw })
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -166,23 +219,25 @@ impl<S: Serializer> Serializer for Checked<S> {
         variant: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        let (inner, depth) = self.enter(1)?;
-        inner.serialize_newtype_variant(name, index, variant, &Value { value, depth, is_raw: false })
+        let (path, depth) = (self.path, self.depth + 1);
+        if depth > DEEPEST {
+            return Err(too_deep());
+        }
+        let written =
+            self.inner.serialize_newtype_variant(name, index, variant, &Value { value, path, depth, is_raw: false });
+        path.push(written, || Step::Field(variant.to_string()))
     }
 
     fn serialize_seq(self, length: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
-        let (inner, depth) = self.enter(1)?;
-        Ok(Compound { inner: inner.serialize_seq(length)?, depth, is_raw: false })
+        self.enter(1, false, |inner| inner.serialize_seq(length))
     }
 
     fn serialize_tuple(self, length: usize) -> Result<Self::SerializeTuple, S::Error> {
-        let (inner, depth) = self.enter(1)?;
-        Ok(Compound { inner: inner.serialize_tuple(length)?, depth, is_raw: false })
+        self.enter(1, false, |inner| inner.serialize_tuple(length))
     }
 
     fn serialize_tuple_struct(self, name: &'static str, length: usize) -> Result<Self::SerializeTupleStruct, S::Error> {
-        let (inner, depth) = self.enter(1)?;
-        Ok(Compound { inner: inner.serialize_tuple_struct(name, length)?, depth, is_raw: false })
+        self.enter(1, false, |inner| inner.serialize_tuple_struct(name, length))
     }
 
     fn serialize_tuple_variant(
@@ -192,19 +247,16 @@ impl<S: Serializer> Serializer for Checked<S> {
         variant: &'static str,
         length: usize,
     ) -> Result<Self::SerializeTupleVariant, S::Error> {
-        let (inner, depth) = self.enter(2)?;
-        Ok(Compound { inner: inner.serialize_tuple_variant(name, index, variant, length)?, depth, is_raw: false })
+        self.enter(2, false, |inner| inner.serialize_tuple_variant(name, index, variant, length))
     }
 
     fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
-        let (inner, depth) = self.enter(1)?;
-        Ok(Compound { inner: inner.serialize_map(length)?, depth, is_raw: false })
+        self.enter(1, false, |inner| inner.serialize_map(length))
     }
 
     fn serialize_struct(self, name: &'static str, length: usize) -> Result<Self::SerializeStruct, S::Error> {
         let is_raw = name == RAW;
-        let (inner, depth) = self.enter(u32::from(!is_raw))?;
-        Ok(Compound { inner: inner.serialize_struct(name, length)?, depth, is_raw })
+        self.enter(u32::from(!is_raw), is_raw, |inner| inner.serialize_struct(name, length))
     }
 
     fn serialize_struct_variant(
@@ -214,8 +266,7 @@ impl<S: Serializer> Serializer for Checked<S> {
         variant: &'static str,
         length: usize,
     ) -> Result<Self::SerializeStructVariant, S::Error> {
-        let (inner, depth) = self.enter(2)?;
-        Ok(Compound { inner: inner.serialize_struct_variant(name, index, variant, length)?, depth, is_raw: false })
+        self.enter(2, false, |inner| inner.serialize_struct_variant(name, index, variant, length))
     }
 
     fn is_human_readable(&self) -> bool {
@@ -225,13 +276,14 @@ impl<S: Serializer> Serializer for Checked<S> {
 
 macro_rules! lists {
     ($($trait:ident $method:ident,)+) => {$(
-        impl<C: $trait> $trait for Compound<C> {
+        impl<C: $trait> $trait for Compound<'_, C> {
             type Ok = C::Ok;
             type Error = C::Error;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
-                let value = self.value(value);
-                self.inner.$method(&value)
+                let (value, at) = (self.value(value), self.element);
+                self.element += 1;
+                self.path.push(self.inner.$method(&value), || Step::Element(at))
             }
 
             fn end(self) -> Result<C::Ok, C::Error> {
@@ -250,13 +302,14 @@ lists! {
 
 macro_rules! objects {
     ($($trait:ident,)+) => {$(
-        impl<C: $trait> $trait for Compound<C> {
+        impl<C: $trait> $trait for Compound<'_, C> {
             type Ok = C::Ok;
             type Error = C::Error;
 
             fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), C::Error> {
-                let value = self.value(value);
-                self.inner.serialize_field(name, &value)
+                let (value, is_raw) = (self.value(value), self.is_raw);
+                let written = self.inner.serialize_field(name, &value);
+                if is_raw { written } else { self.path.push(written, || Step::Field(name.to_string())) }
             }
 
             fn skip_field(&mut self, name: &'static str) -> Result<(), C::Error> {
@@ -272,7 +325,7 @@ macro_rules! objects {
 
 objects! { SerializeStruct, SerializeStructVariant, }
 
-impl<C: SerializeMap> SerializeMap for Compound<C> {
+impl<C: SerializeMap> SerializeMap for Compound<'_, C> {
     type Ok = C::Ok;
     type Error = C::Error;
 
@@ -292,7 +345,7 @@ impl<C: SerializeMap> SerializeMap for Compound<C> {
         value: &T,
     ) -> Result<(), C::Error> {
         let value = self.value(value);
-        self.inner.serialize_entry(key, &value)
+        self.path.push(self.inner.serialize_entry(key, &value), || field_of(key))
     }
 
     fn end(self) -> Result<C::Ok, C::Error> {

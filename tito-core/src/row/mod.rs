@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 pub use self::kept::{Kept, nested};
 pub use self::unknown::UnknownMembers;
 
-use self::checked::Checked;
+use self::checked::{Checked, Path};
 use crate::error::{BoxError, KeyText, Result, TitoError};
 
 /// An object whose unknown members are kept: a row, or an object within one. Implemented by
@@ -120,16 +120,10 @@ pub fn encode(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<V
 /// # Errors
 /// [`TitoError::Unserializable`], which names the field.
 pub fn encode_checked(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(128);
-    if value.serialize(Checked::new(&mut serde_json::Serializer::new(&mut bytes))).is_ok() {
-        return Ok(bytes);
-    }
-    // Once more, to learn where: keeping the path would cost every value that is good.
-    bytes.clear();
-    let mut serializer = serde_json::Serializer::new(&mut bytes);
-    match serde_path_to_error::serialize(value, Checked::new(&mut serializer)) {
+    let (mut bytes, path) = (Vec::with_capacity(128), Path::default());
+    match value.serialize(Checked::new(&mut serde_json::Serializer::new(&mut bytes), &path)) {
         Ok(()) => Ok(bytes),
-        Err(error) => Err(unserializable(what, path_of(error.path()), error.into_inner())),
+        Err(source) => Err(unserializable(what, path.to_string(), source)),
     }
 }
 

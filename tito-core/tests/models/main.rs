@@ -4,6 +4,7 @@
 #[macro_use]
 extern crate tito_test_engines;
 
+mod catalogue;
 mod crud;
 mod cursors;
 mod damaged;

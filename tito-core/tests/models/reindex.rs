@@ -32,7 +32,11 @@ impl<const V: usize> TitoSchema for Version<V> {
         self.0.id()
     }
     fn index_definitions() -> Vec<IndexDefinition> {
-        let definition = IndexDefinition { name: Cow::Borrowed("by_name"), unique: V == UNIQUE };
+        let definition = IndexDefinition {
+            name: Cow::Borrowed("by_name"),
+            unique: V == UNIQUE,
+            covers: Cow::Borrowed(if V == BY_NAME_OF_ACTIVE { "name when active" } else { "name" }),
+        };
         if V == NONE { Vec::new() } else { vec![definition] }
     }
     fn index_entries(&self) -> tito_core::Result<Vec<IndexEntry>> {

@@ -44,7 +44,7 @@ const INDEXES: [(&str, bool); 6] = [
 ];
 
 fn definition((name, unique): (&'static str, bool)) -> IndexDefinition {
-    IndexDefinition { name: Cow::Borrowed(name), unique }
+    IndexDefinition { name: Cow::Borrowed(name), unique, covers: Cow::Borrowed("") }
 }
 
 impl TitoSchema for User {

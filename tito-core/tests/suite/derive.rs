@@ -71,8 +71,8 @@ fn names(events: &[TitoEventConfig]) -> Vec<&str> {
     events.iter().map(|event| event.name.as_str()).collect()
 }
 
-fn definition(name: &'static str, unique: bool) -> IndexDefinition {
-    IndexDefinition { name: name.into(), unique }
+fn definition(name: &'static str, unique: bool, covers: &'static str) -> IndexDefinition {
+    IndexDefinition { name: name.into(), unique, covers: covers.into() }
 }
 
 fn entry(name: &'static str, values: &[&dyn Encode]) -> IndexEntry {
@@ -105,11 +105,11 @@ fn index_definitions_are_those_of_the_model_then_those_of_the_fields() {
     assert_eq!(
         User::index_definitions(),
         [
-            definition("by_org_and_email", true),
-            definition("by_org_id", false),
-            definition("by_email", false),
-            definition("by_age", false),
-            definition("by_tags", false),
+            definition("by_org_and_email", true, "org_id:String,email:String"),
+            definition("by_org_id", false, "org_id:String"),
+            definition("by_email", false, "email:String"),
+            definition("by_age", false, "age:u32 when self.active"),
+            definition("by_tags", false, "tags:Vec<String>"),
         ]
     );
 }

@@ -10,6 +10,7 @@ use tito_core::TxOptions;
 use tito_core::engine::DatabaseIdentity;
 use tito_core::event::{TitoEvent, Topic, event_id};
 use tito_core::keys::{self, IndexValue};
+use tito_core::model::{Catalogue, IndexDefinition};
 use tito_core::prelude::*;
 use tito_core::row::StoredRow;
 use uuid::Uuid;
@@ -89,6 +90,10 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         let topic = Topic::decode(b"topic", input.as_bytes()).unwrap();
         return Some(String::from_utf8(StoredRow::encode(&topic).unwrap()).unwrap());
     }
+    if kind == "catalogue_text" {
+        let catalogue = <Catalogue as StoredRow>::decode(b"catalogue", input.as_bytes()).unwrap();
+        return Some(String::from_utf8(StoredRow::encode(&catalogue).unwrap()).unwrap());
+    }
     if kind == "identity_text" {
         let identity = DatabaseIdentity::decode(input.as_bytes()).unwrap();
         return Some(String::from_utf8(identity.encode().unwrap()).unwrap());
@@ -110,6 +115,12 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         "member" => keys::member(text(&input[0]), text(&input[1]).parse().unwrap()),
         "dedup" => keys::unique_event(text(&input[0]), text(&input[1])),
         "topic" => keys::topic(text(&input)),
+        "catalogue" => keys::catalogue(text(&input)),
+        "fingerprint" => {
+            let covers = text(&input["covers"]).to_string().into();
+            let unique = input["unique"].as_bool().unwrap();
+            return Some(IndexDefinition { name: "by_any".into(), unique, covers }.fingerprint());
+        }
         "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
         "schedule" => keys::schedule(text(&input)),
         "marker" => keys::idempotency_marker(text(&input)),
@@ -166,6 +177,9 @@ fn every_vector_of_the_page_holds() {
         "member",
         "dedup",
         "topic_text",
+        "catalogue",
+        "catalogue_text",
+        "fingerprint",
         "identity_text",
         "store",
         "log_event",
