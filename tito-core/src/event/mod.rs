@@ -24,6 +24,7 @@ pub use queue_name::{check_group_name, check_queue_name, queue_name, topic_of};
 pub use record::{FailedAttempt, TitoEvent};
 pub use reference::EventReference;
 pub use topic::{DEFAULT_PARTITIONS, Group, Topic, topic_channel};
+pub(crate) use topic_cache::wait_by_the_engines_time;
 pub use topic_cache::{CACHED, TopicCache, settle_topics};
 pub use unknown_topic::unknown_topic;
 pub use write::{NewEvent, check_event_size, write_event};

@@ -95,7 +95,7 @@ async fn settle(database: &Database) -> Result<()> {
 }
 
 /// Other processes go by timestamps, and so does this. This machine's clock says when to ask, and no more.
-async fn wait_by_the_engines_time(database: &Database, began: Timestamp, millis: u64) -> Result<()> {
+pub(crate) async fn wait_by_the_engines_time(database: &Database, began: Timestamp, millis: u64) -> Result<()> {
     let clock = database.clock();
     let mut left = millis;
     while left > 0 {

@@ -3,16 +3,12 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use super::{Catalogue, IndexState, change};
 use crate::database::{Database, Transaction};
 use crate::error::{Result, TitoError};
-use crate::event::CACHED;
+use crate::event::{CACHED, wait_by_the_engines_time};
 use crate::model::schema::TitoSchema;
-
-/// How often a wait looks whether the clock was set back, after which it would be too long.
-const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// The catalogues that this process has read lately, by the model that asked.
 #[derive(Debug, Default)]
@@ -32,10 +28,10 @@ impl KnownCatalogues {
         database.shared().value()
     }
 
-    fn load(&self, model: TypeId, now_millis: u64) -> Option<Known> {
+    fn load(&self, model: TypeId, monotonic_millis: u64) -> Option<Known> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let found = known.get(&model)?;
-        let is_current = now_millis.abs_diff(found.read_at_millis) < CACHED.as_millis() as u64;
+        let is_current = monotonic_millis.saturating_sub(found.read_at_millis) < CACHED.as_millis() as u64;
         is_current.then(|| found.clone())
     }
 
@@ -59,7 +55,7 @@ impl KnownCatalogues {
 
 async fn known<M: TitoSchema>(database: &Database) -> Result<Known> {
     let (catalogues, model) = (KnownCatalogues::of(database), TypeId::of::<M>());
-    let now = database.clock().now_millis();
+    let now = database.clock().monotonic_millis();
     if let Some(known) = catalogues.load(model, now) {
         return Ok(known);
     }
@@ -101,17 +97,7 @@ async fn fall_behind<M: TitoSchema>(database: &Database, table: &str) -> Result<
         return Ok(());
     }
     // Others go by what they have read for so long, and would answer from the index what it has no longer.
-    let (began, cached) = (database.timestamp().await?, CACHED.as_millis() as u64);
-    let mut left = cached;
-    while left > 0 {
-        let clock = database.clock();
-        tokio::select! {
-            () = clock.wait_until(clock.now_millis().saturating_add(left)) => {}
-            () = tokio::time::sleep(CLOCK_CHECK) => {}
-        }
-        left = cached.saturating_sub(database.timestamp().await?.millis_since(began));
-    }
-    Ok(())
+    wait_by_the_engines_time(database, database.timestamp().await?, CACHED.as_millis() as u64).await
 }
 
 /// Checks that a query can rest on an index.
