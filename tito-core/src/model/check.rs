@@ -28,12 +28,14 @@ pub struct CheckReport {
     pub stale_entries: u64,
 }
 
+type OnDamaged = Box<dyn FnMut(&str, &TitoError) + Send>;
+
 /// A check that is about to [run](Check::run). See [`TitoTable::check`].
 #[must_use = "nothing is looked at before it is run"]
 pub struct Check<M> {
     model: TitoTable<M>,
     batch: usize,
-    on_damaged: Box<dyn FnMut(&str, &TitoError) + Send>,
+    on_damaged: OnDamaged,
 }
 
 impl<M> fmt::Debug for Check<M> {

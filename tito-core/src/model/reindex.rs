@@ -57,13 +57,15 @@ pub struct ReindexReport {
     pub damaged: u64,
 }
 
+type OnProgress = Box<dyn FnMut(&ReindexProgress) + Send>;
+
 /// A reindexing that is about to [run](Reindex::run). See [`TitoTable::reindex`].
 #[must_use = "nothing is done before it is run"]
 pub struct Reindex<M> {
     model: TitoTable<M>,
     index: Cow<'static, str>,
     batch: usize,
-    on_progress: Option<Box<dyn FnMut(&ReindexProgress) + Send>>,
+    on_progress: Option<OnProgress>,
     resume: Option<Cursor>,
 }
 
@@ -140,7 +142,7 @@ impl<M: TitoSchema> Reindex<M> {
     /// two rows have one value, or one has that of a row that can't be read;
     /// [`TitoError::InvalidIndexValue`]; those of the engine. What was committed by then stays done.
     pub async fn run(mut self) -> Result<ReindexReport> {
-        let mut on_progress = self.on_progress.take().unwrap_or_else(|| Box::new(|_| ()));
+        let mut on_progress = self.on_progress.take().unwrap_or_else(|| Box::new(|_| ()) as OnProgress);
         self.build(&mut *on_progress).await
     }
 
