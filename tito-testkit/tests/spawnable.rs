@@ -149,6 +149,9 @@ spawnables! { core:
     #[cfg(feature = "tikv")] gc = any::<&TiKVBackend>().gc(any());
     #[cfg(feature = "tikv")] delete_range = any::<&TiKVBackend>().delete_range(any());
     #[cfg(feature = "tikv")] clear = any::<&TiKVBackend>().clear();
+    #[cfg(feature = "tikv")] set_service_safe_point = any::<&TiKVBackend>().set_service_safe_point(any(), any(), any());
+    #[cfg(feature = "tikv")] remove_service_safe_point = any::<&TiKVBackend>().remove_service_safe_point(any());
+    of_engine = DatabaseIdentity::of_engine(any());
     #[cfg(feature = "tikv")] connect = TiKVBackend::connect(any::<Vec<Text>>());
     scope = any::<TraceContext>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
 }
