@@ -197,7 +197,7 @@ async fn main() -> Result<(), BoxError> {
         println!("{}: {} cents", balance.owner, balance.cents);
     }
     drop(stop);
-    let report = running.await?;
+    let report = running.await??;
     println!("{} events of the outbox handled", report.done);
     let events = bank.last_sequence().await?;
     println!("{events} events, {} accounts, {} cents", all.len(), all.iter().map(|balance| balance.cents).sum::<u64>());

@@ -93,7 +93,7 @@ async fn run(db: Database, place: Place) -> Result<(), BoxError> {
 
     // The worker lets running handlers end and records what they came to.
     drop(stop);
-    let WorkerReport { done, retried, dead, .. } = worker.await?;
+    let WorkerReport { done, retried, dead, .. } = worker.await??;
     app.say("stop", format!("in this run {done} events were done, {retried} put off after a failure, {dead} given up"));
     if interrupted {
         app.say("stop", "stopped half-way: run it again, and it carries on".to_string());

@@ -73,7 +73,7 @@ async fn measure() -> (f64, Vec<f64>) {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     stop.notify_one();
-    running.await.unwrap();
+    running.await.unwrap().unwrap();
     db.close().await;
     (share, latencies)
 }

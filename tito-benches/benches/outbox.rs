@@ -144,7 +144,7 @@ async fn latency(publisher: &Database, consumer: &Database, times: usize, pause:
         latencies.push(handled.saturating_duration_since(answered).as_secs_f64() * 1_000.0);
     }
     stop.notify_one();
-    running.await.unwrap();
+    running.await.unwrap().unwrap();
     median(latencies)
 }
 

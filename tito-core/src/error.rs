@@ -208,6 +208,22 @@ pub enum TitoError {
         reason: &'static str,
     },
 
+    /// A worker with two subscriptions of one queue: each event would be handed out by either of them.
+    #[error("the worker subscribes to queue {queue:?} twice: one subscription is enough, another consumer is a group")]
+    SubscribedTwice {
+        /// The queue.
+        queue: String,
+    },
+
+    /// A topic that does not exist. Publishing to it creates it, asking about it does not.
+    #[error("there is no topic {topic:?}{}", nearest.as_ref().map(|name| format!(", the nearest is {name:?}")).unwrap_or_default())]
+    UnknownTopic {
+        /// The topic.
+        topic: String,
+        /// The topic with the nearest name, if one is alike.
+        nearest: Option<String>,
+    },
+
     /// A group that the topic does not have.
     #[error("topic {topic:?} has no group {group:?}")]
     UnknownGroup {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tito_core::{BoxError, TitoError, keys};
 
-use crate::event::Damage;
+use crate::event::{Damage, Event};
 use crate::types::Codec;
 
 /// The result of nearly everything in this crate.
@@ -68,6 +68,23 @@ pub enum EventStoreError {
         id: String,
         /// The rule that it breaks.
         reason: String,
+    },
+
+    /// An event of the store has the id, and is another one: of another entity or type, or with other data. Time and
+    /// metadata may differ, and in JSON and MessagePack the order of members. Nothing of the append was stored.
+    #[error(
+        "event id {id:?} is taken: event {}, {:?}, has another {differs} than what was to be appended, {:?}; nothing was appended",
+        stored.sequence(), stored.subject(), appended.subject()
+    )]
+    EventIdTaken {
+        /// The id.
+        id: String,
+        /// What differs: `"entity"`, `"type"` or `"data"`.
+        differs: &'static str,
+        /// The event that has the id; its sequence is 0 if both are of one append.
+        stored: Box<Event>,
+        /// The event that was to be appended. It has no sequence, which is 0.
+        appended: Box<Event>,
     },
 
     /// An append of no events.

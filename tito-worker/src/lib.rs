@@ -81,7 +81,7 @@ pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
 pub use tito_derive::TitoJob;
 pub use topics::{GroupStart, Resized};
 pub use unique::{Published, Unique};
-pub use worker::{Worker, WorkerBuilder, WorkerReport};
+pub use worker::{Worker, WorkerBuilder, WorkerError, WorkerReport};
 
 /// What the derive's output names; not for use by hand.
 #[doc(hidden)]

@@ -13,6 +13,7 @@ use crate::queue::TitoQueue;
 use crate::worker::{Worker, WorkerReport};
 
 /// Handles the events of one topic until a message comes on `shutdown` (or its sender is gone), and returns what it did.
+/// Why it ended before, if it did, is logged; [`Worker::run`] returns it.
 ///
 /// Works only while `is_leader` is true. Handlers get 60 s an attempt and 10 attempts; [`Worker::builder`] sets these
 /// and more.
@@ -27,7 +28,7 @@ pub async fn run_worker<F>(
 where
     F: Fn(TitoEvent) -> BoxFuture<'static, Result<(), TitoError>> + Send + Sync + 'static,
 {
-    Worker::builder(TitoQueue::clone(&queue))
+    let ran = Worker::builder(TitoQueue::clone(&queue))
         .partitions(partitions)
         .active_while(is_leader)
         .subscribe(event_type, handler)
@@ -36,5 +37,6 @@ where
             // Lagging behind means that a message came as well.
             let _ = shutdown.recv().await;
         })
-        .await
+        .await;
+    ran.unwrap_or_else(|ended| ended.report)
 }

@@ -1,12 +1,13 @@
 //! The spans of handlers. A process of its own: `tracing` remembers for the whole process whether anybody is interested
 //! in a span, and what other tests do in other threads would have a say in that.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
@@ -14,7 +15,7 @@ use tito_testkit::conformance::{self, Opener};
 use tito_testkit::each_engine;
 use tito_testkit::{EngineSettings, TestClock};
 use tito_worker::prelude::*;
-use tito_worker::{GroupStart, RetryPolicy, Subscription};
+use tito_worker::{Exhausted, GroupStart, RetryPolicy, Subscription, WorkerBuilder};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -56,7 +57,159 @@ async fn runs_have_spans(db: Database) {
         assert_eq!(span["outcome"], outcome);
         assert_eq!(span["trace_id"], request.trace_id_text());
         assert!(span.contains_key("partition") && span.contains_key("event"));
+        let has_failed = outcome == "retried";
+        assert_eq!(span.get("error").map(String::as_str), has_failed.then_some("not yet"));
+        assert_eq!(span.get("otel.status_code").map(String::as_str), has_failed.then_some("ERROR"));
     }
+}
+
+/// An error with a source.
+#[derive(Debug)]
+struct Refused(std::num::ParseIntError);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the bank refused")
+    }
+}
+
+impl std::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+fn refused() -> TitoError {
+    TitoError::application(Refused("x".parse::<u8>().unwrap_err()))
+}
+
+/// A handler of each kind that always fails.
+fn failing(db: &Database, settings: &Subscription) -> [WorkerBuilder; 3] {
+    [0, 1, 2].map(|kind| {
+        let (builder, settings) = (Worker::builder(TitoQueue::new(db.clone())), settings.clone());
+        match kind {
+            0 => builder.subscribe_with("job", settings, |_: TitoEvent| async { Err::<(), _>(refused()) }),
+            1 => builder
+                .subscribe_with("job", settings, |_: TitoEvent, _: Transaction| async { Err::<(), _>(refused()) }),
+            _ => builder.subscribe_with("job", settings, |_: Vec<TitoEvent>| async { Err::<(), _>(refused()) }),
+        }
+    })
+}
+
+async fn with_a_clock_that_stands_still() -> Database {
+    let settings = EngineSettings::default().test_clock(&TestClock::new());
+    each_engine::IN_MEMORY.open(settings).await.unwrap().database()
+}
+
+async fn publish(db: &Database, entities: impl IntoIterator<Item = String> + Send) {
+    let (queue, tx) = (TitoQueue::new(db.clone()), db.begin().await.unwrap());
+    for entity in entities {
+        queue.publish(Publish::new("job", entity), &tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+#[test]
+fn each_failed_attempt_and_each_event_that_is_given_up_is_logged() {
+    conformance::run_on_one_thread(async {
+        let two_attempts = RetryPolicy::default().attempts(2).first_delay(Duration::ZERO);
+        let settings = Subscription::default().retry(two_attempts);
+        for exhausted in [Exhausted::DeadLetter, Exhausted::Discard] {
+            for kind in 0..3 {
+                let db = with_a_clock_that_stands_still().await;
+                publish(&db, ["user:ada".to_string()]).await;
+                let spans = Spans::default();
+                let guard = tracing::subscriber::set_default(spans.clone());
+                let worker = failing(&db, &settings.clone().exhausted(exhausted))[kind].clone().build();
+                worker.drain().await.unwrap();
+                drop(guard);
+                let (attempts, given_up) = (spans.logged(Level::WARN), spans.logged(Level::ERROR));
+                assert_eq!((attempts.len(), given_up.len()), (1, 1), "{kind}: {attempts:?} {given_up:?}");
+                for (line, attempt) in [(&attempts[0], "1"), (&given_up[0], "2")] {
+                    assert_eq!(line["queue"], "job");
+                    assert_eq!(line["entity"], "user:ada");
+                    assert_eq!((line["attempt"].as_str(), line["most_attempts"].as_str()), (attempt, "2"));
+                    assert_eq!(line["error"], "the bank refused: invalid digit found in string");
+                    assert!(line.contains_key("event"));
+                }
+                assert!(attempts[0]["next_attempt"].starts_with("20"), "a time: {:?}", attempts[0]);
+                let is_kept = exhausted == Exhausted::DeadLetter;
+                assert_eq!(given_up[0]["message"].contains("dead letters"), is_kept, "{:?}", given_up[0]);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_storm_of_failures_is_counted() {
+    conformance::run_on_one_thread(async {
+        let db = with_a_clock_that_stands_still().await;
+        publish(&db, (0..100).map(|number| format!("user:{number}"))).await;
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        let once = Subscription::default().retry(RetryPolicy::default().attempts(1));
+        let [plain, ..] = failing(&db, &once);
+        assert_eq!(plain.build().drain().await.unwrap().dead, 100);
+        let logged = spans.logged(Level::ERROR);
+        let one_by_one = logged.iter().filter(|line| line.contains_key("entity")).count();
+        assert_eq!((one_by_one, logged.len()), (20, 21));
+        assert_eq!(logged[20]["failures"], "80");
+    });
+}
+
+#[test]
+fn a_worker_says_what_it_serves_and_what_it_did() {
+    conformance::run_on_one_thread(async {
+        let db = tito_testkit::in_memory().await.unwrap();
+        publish(&db, ["user:ada".to_string()]).await;
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        let (tell, mut told) = tokio::sync::mpsc::channel(1);
+        let worker = Worker::builder(TitoQueue::new(db.clone()))
+            .subscribe("job", move |_: TitoEvent| {
+                let tell = tell.clone();
+                async move {
+                    let _ = tell.send(()).await;
+                    Ok::<_, TitoError>(())
+                }
+            })
+            .build();
+        worker.run(async move { told.recv().await.unwrap() }).await.unwrap();
+        let [begins, .., ends] = &spans.logged(Level::INFO)[..] else { panic!("nothing is said") };
+        assert!(begins["message"].contains("begins") && begins["queues"].contains("job"), "{begins:?}");
+        assert!(ends["message"].contains("ended") && ends["done"] == "1", "{ends:?}");
+
+        db.close().await;
+        let ended = worker.run(std::future::pending()).await.unwrap_err();
+        assert!(matches!(ended.source, TitoError::EngineClosed { .. }));
+        assert_eq!(spans.logged(Level::ERROR).len(), 1);
+    });
+}
+
+#[test]
+fn a_worker_says_that_its_topic_is_not_there_and_which_may_be_meant() {
+    conformance::run_on_one_thread(async {
+        let db = tito_testkit::in_memory().await.unwrap();
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        let queue = TitoQueue::new(db);
+        queue.create_topic("order_mail", 1).await.unwrap();
+        let worker = Worker::builder(queue)
+            .subscribe("order_mial", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
+            .subscribe("order_mail", |_: TitoEvent| async { Ok::<_, TitoError>(()) })
+            .build();
+        worker.drain().await.unwrap();
+        let both_have_looked = async {
+            while spans.logged(Level::WARN).len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        worker.run(both_have_looked).await.unwrap();
+        for warning in spans.logged(Level::WARN) {
+            assert_eq!(warning["queue"], "order_mial");
+            assert!(warning["unknown"].contains("the nearest is \"order_mail\""), "{warning:?}");
+        }
+    });
 }
 
 #[test]
@@ -74,12 +227,12 @@ fn a_worker_says_that_its_group_is_not_there() {
             .build();
         worker.drain().await.unwrap();
         let all_have_started = async {
-            while spans.warnings.lock().unwrap().len() < 2 {
+            while spans.logged(Level::WARN).len() < 2 {
                 tokio::task::yield_now().await;
             }
         };
-        worker.run(all_have_started).await;
-        for warning in spans.warnings.lock().unwrap().iter() {
+        worker.run(all_have_started).await.unwrap();
+        for warning in spans.logged(Level::WARN) {
             assert_eq!(warning["queue"], "job@adit");
             assert!(warning["message"].contains("no such group"), "{warning:?}");
         }
@@ -93,7 +246,7 @@ type Fields = BTreeMap<String, String>;
 #[derive(Clone, Default)]
 struct Spans {
     spans: Arc<Mutex<Vec<(&'static str, Fields)>>>,
-    warnings: Arc<Mutex<Vec<Fields>>>,
+    logged: Arc<Mutex<Vec<(Level, Fields)>>>,
 }
 
 impl Spans {
@@ -101,6 +254,12 @@ impl Spans {
     fn of(&self, name: &str) -> Vec<Fields> {
         let spans = self.spans.lock().unwrap();
         spans.iter().filter(|(of, _)| *of == name).map(|(_, fields)| fields.clone()).collect()
+    }
+
+    /// What was logged at a level.
+    fn logged(&self, level: Level) -> Vec<Fields> {
+        let logged = self.logged.lock().unwrap();
+        logged.iter().filter(|(of, _)| *of == level).map(|(_, fields)| fields.clone()).collect()
     }
 }
 
@@ -136,11 +295,9 @@ impl Subscriber for Spans {
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
     fn event(&self, event: &Event<'_>) {
-        if *event.metadata().level() == Level::WARN {
-            let mut fields = Fields::new();
-            event.record(&mut Reader(&mut fields));
-            self.warnings.lock().unwrap().push(fields);
-        }
+        let mut fields = Fields::new();
+        event.record(&mut Reader(&mut fields));
+        self.logged.lock().unwrap().push((*event.metadata().level(), fields));
     }
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}

@@ -130,7 +130,7 @@ pub fn drain_with(
     let begin = Instant::now();
     let report = runtime.block_on(async {
         let worker = subscribe(Worker::builder(TitoQueue::new(db.clone())), left.clone()).build();
-        worker.run(left.done.notified()).await
+        worker.run(left.done.notified()).await.unwrap()
     });
     assert_eq!(report.done, count as u64, "every event is handled once");
     begin.elapsed()

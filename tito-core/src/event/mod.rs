@@ -10,6 +10,7 @@ mod record;
 mod reference;
 mod topic;
 mod topic_cache;
+mod unknown_topic;
 mod write;
 
 pub use config::TitoEventConfig;
@@ -20,6 +21,7 @@ pub use published::PUBLISHED;
 pub use queue_name::{check_group_name, check_queue_name, queue_name, topic_of};
 pub use record::{FailedAttempt, TitoEvent};
 pub use reference::EventReference;
-pub use topic::{DEFAULT_PARTITIONS, Group, Topic};
+pub use topic::{DEFAULT_PARTITIONS, Group, Topic, topic_channel};
 pub use topic_cache::{CACHED, TopicCache, settle_topics};
+pub use unknown_topic::unknown_topic;
 pub use write::{NewEvent, check_event_size, write_event};

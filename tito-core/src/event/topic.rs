@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::database::{Database, Transaction};
+use crate::engine::Signal;
 use crate::error::{BoxError, Result, TitoError};
 use crate::keeps_unknown_members;
 use crate::keys;
@@ -15,6 +16,7 @@ use crate::row::{self, StoredRow, UnknownMembers};
 
 use super::queue_name::{queue_name, topic_of};
 use super::topic_cache::TopicCache;
+use super::unknown_topic::unknown_topic;
 
 /// How many partitions a topic gets when it is first used, unless it was created with another number.
 pub const DEFAULT_PARTITIONS: u16 = 16;
@@ -95,6 +97,12 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// The channel on which it is told that a topic was created.
+pub fn topic_channel(name: &str) -> String {
+    // No queue has a name with a colon.
+    format!("topic:{name}")
+}
+
 /// The topics that this process has read lately.
 fn topics(database: &Database) -> Arc<TopicCache> {
     database.shared().value()
@@ -119,6 +127,7 @@ impl Topic {
                 return Topic::decode(&key, &stored);
             }
             tx.insert(key, value).await?;
+            tx.signal(Signal { channel: topic_channel(name).into(), number: 0, payload: Vec::new() });
             Ok(new)
         });
         // On the heap: every write of an event can come here, and few do.
@@ -138,19 +147,57 @@ impl Topic {
         Ok((name.into(), Topic::ensure(database, name, DEFAULT_PARTITIONS).await?))
     }
 
-    /// Changes the topic in a transaction, creating it first if it does not exist: `change` gets the topic as it is and
-    /// the transaction, and says whether it changed it. Returns what is stored afterwards.
+    /// The topic as it is stored, if there is one.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`] for a name that can't be a topic, and those of the engine.
+    pub async fn find(database: &Database, name: &str) -> Result<Option<Arc<Topic>>> {
+        names::check_event_type(name)?;
+        let key = keys::topic(name);
+        let read_at = database.clock().now_millis();
+        let transaction = database.transaction(|tx| async move {
+            let stored = tx.get(&key).await?;
+            stored.map(|stored| Topic::decode(&key, &stored)).transpose()
+        });
+        let found = Box::pin(transaction).await?;
+        Ok(found.map(|topic| topics(database).store(name, topic, read_at)))
+    }
+
+    /// The topic as it is stored.
+    ///
+    /// # Errors
+    /// As [`Topic::find`], and [`TitoError::UnknownTopic`] if there is none.
+    pub async fn existing(database: &Database, name: &str) -> Result<Arc<Topic>> {
+        match Topic::find(database, name).await? {
+            Some(topic) => Ok(topic),
+            None => Err(unknown_topic(database, name).await?),
+        }
+    }
+
+    /// As [`Topic::existing`], from the cache if it was read within the last 5 seconds.
+    ///
+    /// # Errors
+    /// As [`Topic::existing`].
+    pub async fn cached_existing(database: &Database, name: &str) -> Result<Arc<Topic>> {
+        match topics(database).load(name, database.clock().now_millis()) {
+            Some((_, known)) => Ok(known),
+            None => Topic::existing(database, name).await,
+        }
+    }
+
+    /// Changes a topic that there is in a transaction: `change` gets the topic as it is and the transaction, and says
+    /// whether it changed it. Returns what is stored afterwards.
     ///
     /// Writers of other processes go by what they have read for [`CACHED`](super::CACHED) longer.
     ///
     /// # Errors
-    /// Those of [`Topic::ensure`], and those of `change`.
+    /// Those of [`Topic::existing`], and those of `change`.
     pub async fn change<F, Fut>(database: &Database, name: &str, change: F) -> Result<Arc<Topic>>
     where
         F: FnOnce(Topic, Transaction) -> Fut + Clone + Send,
         Fut: Future<Output = Result<Option<Topic>>> + Send,
     {
-        Topic::ensure(database, name, DEFAULT_PARTITIONS).await?;
+        Topic::existing(database, name).await?;
         let owned_name = name.to_string();
         let read_at = database.clock().now_millis();
         let transaction = database.transaction(|tx| async move {

@@ -6,6 +6,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `prepared` | an event, checked by itself |
+//! | `taken` | ids that are taken, and by what |
 //! | `state` | what a transaction knows of a store, and what appends make of it |
 //! | `known` | what a process remembers of the last transaction |
 //! | `last` | the last sequences of an entity or a type |
@@ -20,6 +21,7 @@ mod prepared;
 mod read;
 mod republish;
 mod state;
+mod taken;
 mod write;
 
 pub(crate) use group::{Group, append_in};

@@ -11,7 +11,9 @@ use super::known::{Entry, Known};
 use super::last::Last;
 use super::prepared::Prepared;
 use super::state::{Head, State};
+use super::taken::Taken;
 use crate::error::{EventStoreError, Result};
+use crate::event::Event;
 use crate::manager::Definition;
 use crate::store::EventStore;
 
@@ -81,18 +83,26 @@ async fn read_beside<'a>(
     known.head = head.last;
     let notes_first = !definition.limits().is_none();
     let mut state = State { head, ids: HashMap::new(), known, notes_first };
+    let mut taken: Vec<(&str, u64)> = Vec::new();
     for ((key, wanted), value) in keys.iter().zip(wanted).zip(values) {
         let Some(value) = value else { continue };
         match wanted {
-            Wanted::Id(id) => {
-                state.ids.insert(id, row::decode(key, "the sequence of an event", &value)?);
-            }
+            Wanted::Id(id) => taken.push((id, row::decode(key, "the sequence of an event", &value)?)),
             Wanted::Entity(entity) => {
                 state.known.entities.insert(entity, entry(key, &value)?);
             }
             Wanted::Type(entity_type) => {
                 state.known.types.insert(entity_type.to_string(), entry(key, &value)?);
             }
+        }
+    }
+    // Hardly ever are there any.
+    if !taken.is_empty() {
+        let keys: Vec<_> = taken.iter().map(|(_, sequence)| keys::log_event(store.id(), *sequence)).collect();
+        let stored = tx.batch_get(keys.clone()).await?;
+        for (((id, sequence), key), value) in taken.into_iter().zip(keys).zip(stored) {
+            let event = value.and_then(|value| Event::decode(&key, sequence, value).ok());
+            state.ids.insert(id, Taken::stored(sequence, event));
         }
     }
     Ok(Some((definition, state)))

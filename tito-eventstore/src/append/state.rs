@@ -9,6 +9,7 @@ use tito_core::{KeyText, TitoError, keeps_unknown_members};
 
 use super::known::{Entry, Known};
 use super::prepared::Prepared;
+use super::taken::Taken;
 use crate::error::{EventStoreError, Result};
 use crate::pattern::Pattern;
 
@@ -46,8 +47,8 @@ pub(crate) struct Appended {
 #[derive(Debug, Default)]
 pub(crate) struct State<'a> {
     pub(super) head: Head,
-    /// The sequences of ids; what is not here is new.
-    pub(super) ids: HashMap<&'a str, u64>,
+    /// The ids that are taken; what is not here is new.
+    pub(super) ids: HashMap<&'a str, Taken<'a>>,
     /// Of all types where an expectation is about any of them.
     pub(super) known: Known,
     /// Whether first sequences are noted, as events may be dropped.
@@ -58,8 +59,14 @@ impl<'a> State<'a> {
     /// Appends events as a whole, or refuses them as a whole: then nothing is changed.
     pub(super) fn append(&mut self, events: &'a [Prepared]) -> Result<Vec<Appended>> {
         let mut size = 0;
-        for event in events.iter().filter(|event| !self.ids.contains_key(event.id.as_str())) {
+        let mut ids = HashMap::new();
+        for event in events {
+            if let Some(taken) = self.ids.get(event.id.as_str()) {
+                taken.check(event)?;
+                continue;
+            }
             self.check(event)?;
+            ids.entry(event.id.as_str()).or_insert_with(|| Taken::new(0, event)).check(event)?;
             size += 1;
         }
         let limit = usize::try_from(MAX_SEQUENCE.saturating_sub(self.head.last)).unwrap_or(usize::MAX);
@@ -72,12 +79,12 @@ impl<'a> State<'a> {
     }
 
     fn append_one(&mut self, event: &'a Prepared) -> Appended {
-        if let Some(&sequence) = self.ids.get(event.id.as_str()) {
-            return Appended { sequence, previous: 0, is_new: false };
+        if let Some(taken) = self.ids.get(event.id.as_str()) {
+            return Appended { sequence: taken.sequence, previous: 0, is_new: false };
         }
         self.head.last += 1;
         let sequence = self.head.last;
-        self.ids.insert(&event.id, sequence);
+        self.ids.insert(&event.id, Taken::new(sequence, event));
         let notes_first = self.notes_first;
         let previous = set(self.known.entities.get_mut(event.entity()), event, sequence, notes_first);
         set(self.known.types.get_mut(event.entity_type()), event, sequence, notes_first);
@@ -173,7 +180,13 @@ mod tests {
     /// The store as a list of ids and subjects, in which everything is looked for from the beginning.
     fn append_to(list: &mut Vec<(u8, [&'static str; 3])>, batch: &[Given]) -> Option<Vec<u64>> {
         let sequence_of = |list: &[(u8, [&str; 3])], id: u8| list.iter().position(|(of, _)| *of == id);
+        let mut subjects: Vec<(u8, [&'static str; 3])> = list.clone();
         for event in batch {
+            match subjects.iter().find(|(id, _)| *id == event.id) {
+                Some((_, subject)) if *subject != event.subject => return None,
+                Some(_) => {}
+                None => subjects.push((event.id, event.subject)),
+            }
             let Some((pattern, sequence)) = &event.expected else { continue };
             if sequence_of(list, event.id).is_some() {
                 continue;

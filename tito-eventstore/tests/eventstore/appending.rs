@@ -4,11 +4,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use serde_json::Value;
+use tito_core::BoxError;
 use tito_core::Transaction;
 use tito_core::TxOptions;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_eventstore::types::Codec;
+use tito_eventstore::types::{Codec, EventData, EventType};
 use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, NewEvent, Select};
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 
@@ -58,6 +59,76 @@ pub async fn an_id_is_appended_once(db: Database, _: TestClock) {
         store.append(event("account.3", "opened").id("e"))
     );
     assert_eq!((twice.0.unwrap(), twice.1.unwrap()), (5, 5));
+}
+
+#[fact]
+pub async fn an_id_that_another_event_has_is_refused(db: Database, _: TestClock) {
+    let store = store(&db).await;
+    let noted = |entity: &str, event_type: &str, data: &str| NewEvent::raw(entity, event_type, data).id("a");
+    store.append(noted("account.1", "opened", "ada")).await.unwrap();
+    let at = chrono::DateTime::from_timestamp(1, 0).unwrap();
+    let again = noted("account.1", "opened", "ada").metadata("request", "second").time(at);
+    assert_eq!(store.append(again).await.unwrap(), 1, "time and metadata may differ");
+    let others = [
+        ("entity", noted("account.2", "opened", "ada")),
+        ("type", noted("account.1", "closed", "ada")),
+        ("data", noted("account.1", "opened", "grace")),
+    ];
+    for (differing, other) in others {
+        let new = event("account.9", "opened").id("new");
+        let refused = store.append([new.clone(), other.clone()]).await.unwrap_err();
+        let EventStoreError::EventIdTaken { id, differs, stored, appended } = &refused else { panic!("{refused}") };
+        assert_eq!((id.as_str(), *differs, stored.sequence()), ("a", differing, 1));
+        assert_eq!(stored.subject(), "account.1.opened");
+        assert_ne!((stored.subject(), stored.bytes()), (appended.subject(), appended.bytes()));
+        assert!(!refused.is_retryable());
+        // Within one append, and within one transaction.
+        let refused =
+            store.append([noted("account.1", "opened", "ada").id("b"), other.clone().id("b")]).await.unwrap_err();
+        assert!(matches!(refused, EventStoreError::EventIdTaken { .. }), "{refused}");
+        let tx = db.begin().await.unwrap();
+        store.append_in(&tx, noted("account.1", "opened", "ada").id("c")).await.unwrap();
+        let refused = store.append_in(&tx, other.id("c")).await.unwrap_err();
+        assert!(matches!(refused, EventStoreError::EventIdTaken { .. }), "{refused}");
+        tx.rollback().await;
+    }
+    assert_eq!(sequences(&store, Select::all()).await, [1], "nothing else was appended");
+}
+
+/// Data whose members are written in any order.
+#[derive(Debug)]
+struct Unordered(String);
+
+impl EventData for Unordered {
+    const EVENT_TYPES: &'static [EventType] = &[EventType { name: "opened", version: 1, codec: Codec::Json }];
+
+    fn event_type(&self) -> EventType {
+        Self::EVENT_TYPES[0]
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, BoxError> {
+        Ok(self.0.clone().into_bytes())
+    }
+
+    fn decode(_: &str, data: &[u8]) -> Result<Self, BoxError> {
+        Ok(Self(String::from_utf8(data.to_vec())?))
+    }
+
+    fn samples() -> Vec<Self> {
+        Vec::new()
+    }
+}
+
+#[fact]
+pub async fn the_order_of_members_is_no_difference(db: Database, _: TestClock) {
+    let store = store(&db).await;
+    let opened = |data: &str| NewEvent::new("account.1", Unordered(data.to_string())).id("a");
+    store.append(opened(r#"{"owner":"ada","cents":1}"#)).await.unwrap();
+    assert_eq!(store.append(opened(r#"{"cents": 1, "owner": "ada"}"#)).await.unwrap(), 1);
+    for other in [r#"{"cents": 2, "owner": "ada"}"#, r#"{"owner":"ada"}"#, "no json"] {
+        let refused = store.append(opened(other)).await.unwrap_err();
+        assert!(matches!(refused, EventStoreError::EventIdTaken { differs: "data", .. }), "{refused}");
+    }
 }
 
 #[fact]

@@ -240,7 +240,8 @@ impl Running {
                 .run(async {
                     let _ = stopped.await;
                 })
-                .await;
+                .await
+                .unwrap();
         });
         Self { stop, task }
     }

@@ -35,8 +35,7 @@ impl TitoQueue {
     /// ```
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for a reference of no topic's, and those of the
-    /// engine.
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine.
     pub async fn cancel(&self, event: &EventReference, tx: &Transaction) -> Result<bool> {
         let located = locate(&self.engine, tx, event).await?;
         let call = tx.nested();
@@ -56,6 +55,7 @@ impl TitoQueue {
     /// # Errors
     /// As [`cancel`](TitoQueue::cancel); [`TitoError::Malformed`](tito_core::TitoError::Malformed).
     pub async fn cancel_unique(&self, event_type: &str, unique_key: &str, tx: &Transaction) -> Result<bool> {
+        Topic::cached_existing(&self.engine, event_type).await?;
         let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(false) };
         let call = tx.nested();
         let is_cancelled = self.cancel(row.event(), &call).await?;

@@ -64,8 +64,8 @@ async fn places(
     tx: &Transaction,
     reference: &EventReference,
 ) -> Result<(BTreeSet<Arc<str>>, BTreeSet<u16>)> {
+    let known = Topic::cached_existing(engine, &reference.event_type).await?;
     let seen = Topic::read(tx, &reference.event_type).await?;
-    let (_, known) = Topic::cached(engine, &reference.event_type).await?;
     let (mut queues, mut partitions) = (BTreeSet::new(), BTreeSet::new());
     for topic in [&seen, &known] {
         queues.extend(topic.queues(&reference.event_type).into_iter().map(Arc::from));

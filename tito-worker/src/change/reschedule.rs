@@ -18,7 +18,7 @@ impl TitoQueue {
     /// for [`cancel`](TitoQueue::cancel), and it is handed out again at its new time. Costs what that costs.
     ///
     /// # Errors
-    /// [`TitoError::InvalidTimestamp`], [`TitoError::InvalidName`]; [`TitoError::Malformed`] if what is stored is not an
+    /// [`TitoError::InvalidTimestamp`], [`TitoError::UnknownTopic`]; [`TitoError::Malformed`] if what is stored is not an
     /// event; those of the engine.
     pub async fn reschedule(
         &self,
@@ -68,6 +68,7 @@ impl TitoQueue {
         time: DateTime<Utc>,
         tx: &Transaction,
     ) -> Result<Option<EventReference>> {
+        Topic::cached_existing(&self.engine, event_type).await?;
         let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(None) };
         let call = tx.nested();
         let Some(event) = self.reschedule(row.event(), time, &call).await? else { return Ok(None) };

@@ -4,7 +4,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use tito_core::KeyText;
 use tito_core::database::Walk;
 use tito_core::engine::KeyValue;
-use tito_core::event::{TitoEvent, check_queue_name};
+use tito_core::event::TitoEvent;
 use tito_core::keys::{self, KeyRange};
 
 use crate::inspect::shown_bytes;
@@ -54,14 +54,16 @@ impl TitoQueue {
     /// they were given up, after the one with the key `after`.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
+    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
     pub async fn dead_letters(
         &self,
         queue: &str,
         limit: usize,
         after: Option<&KeyText>,
     ) -> tito_core::Result<Vec<DeadLetter>> {
-        check_queue_name(queue)?;
+        self.existing(queue).await?;
         self.page_of_dead_letters(rest_of(keys::dead_events(queue), after), limit).await
     }
 
@@ -76,7 +78,7 @@ impl TitoQueue {
         limit: usize,
         after: Option<&KeyText>,
     ) -> tito_core::Result<Vec<DeadLetter>> {
-        check_queue_name(queue)?;
+        self.existing(queue).await?;
         self.page_of_dead_letters(rest_of(keys::dead_events_of_partition(queue, partition), after), limit).await
     }
 
@@ -92,7 +94,7 @@ impl TitoQueue {
         after: Option<&KeyText>,
         is_wanted: impl Fn(&DeadLetter) -> bool + Send + Sync,
     ) -> tito_core::Result<Vec<DeadLetter>> {
-        check_queue_name(queue)?;
+        self.existing(queue).await?;
         let mut walk = Walk::over(rest_of(keys::dead_events(queue), after));
         let mut found = Vec::new();
         while found.len() < limit {

@@ -1,7 +1,6 @@
 //! Deletes dead letters.
 
 use tito_core::database::walk_in_steps;
-use tito_core::event::check_queue_name;
 use tito_core::{KeyText, Result, Transaction, keys};
 
 use super::list::DeadLetter;
@@ -11,9 +10,11 @@ impl TitoQueue {
     /// Deletes the dead letter with this key for good, however many others there are. Returns whether it was there.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
+    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
     pub async fn purge_letter(&self, queue: &str, letter: &KeyText) -> Result<bool> {
-        check_queue_name(queue)?;
+        self.existing(queue).await?;
         let key = letter.as_bytes();
         if !keys::dead_events(queue).contains(key) {
             return Ok(false);
@@ -32,7 +33,9 @@ impl TitoQueue {
     /// and returns how many there were.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine; what was deleted by then
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
+    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine; what was deleted by then
     /// stays deleted.
     pub async fn purge_dead_letters(&self, queue: &str) -> Result<u64> {
         self.purge_dead_letters_where(queue, |_| true).await
@@ -59,7 +62,7 @@ impl TitoQueue {
         queue: &str,
         is_chosen: impl Fn(&DeadLetter) -> bool + Send + Sync,
     ) -> Result<u64> {
-        check_queue_name(queue)?;
+        self.existing(queue).await?;
         walk_in_steps(&self.engine, keys::dead_events(queue), move |tx: Transaction, page| {
             let letters = page.into_iter().map(DeadLetter::new);
             let chosen: Vec<_> = letters.filter(&is_chosen).map(|letter| letter.key.as_bytes().to_vec()).collect();

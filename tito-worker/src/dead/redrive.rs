@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tito_core::database::{PageSize, Walk};
-use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
+use tito_core::event::{TitoEvent, Topic, topic_of};
 use tito_core::{Database, KeyText, Result, Transaction, keys};
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ impl TitoQueue {
     /// # Errors
     /// As [`redrive_where`](TitoQueue::redrive_where).
     pub async fn redrive_letter(&self, queue: &str, letter: &KeyText) -> Result<bool> {
-        check_queue_name(queue)?;
+        self.existing(queue).await?;
         let (queue, key) = (&Arc::<str>::from(queue), letter.as_bytes());
         if !keys::dead_events(queue).contains(key) {
             return Ok(false);
@@ -85,7 +85,7 @@ impl TitoQueue {
         queue: &str,
         is_chosen: impl Fn(&TitoEvent) -> bool + Send + Sync,
     ) -> Result<Redriven> {
-        check_queue_name(queue)?;
+        self.existing(queue).await?;
         // Without a bound in time a worker that gives events up at once would keep this going for ever.
         let latest = self.engine.timestamp().await?.seconds();
         let (mut chosen, skipped) = choose(&self.engine, queue, latest, is_chosen).await?;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::PageSize;
-use tito_core::event::{TitoEvent, check_queue_name};
+use tito_core::event::TitoEvent;
 use tito_core::{KeyText, Result, keys};
 
 use super::walk::DoneWalk;
@@ -37,7 +37,9 @@ impl TitoQueue {
     /// There is history only of topics that keep it. Costs two scans for each partition that has some.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
+    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
     pub async fn history(
         &self,
         queue: &str,
@@ -45,7 +47,7 @@ impl TitoQueue {
         limit: usize,
         after: Option<&KeyText>,
     ) -> Result<Vec<DoneEvent>> {
-        check_queue_name(queue)?;
+        self.existing(queue).await?;
         let seconds = times.start.timestamp()..times.end.timestamp();
         let walk = DoneWalk::new(queue, after.map(KeyText::as_bytes));
         let found = self

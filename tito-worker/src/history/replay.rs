@@ -17,7 +17,6 @@ use crate::again::{self, Again};
 use crate::inspect::read_event;
 use crate::place::Place;
 use crate::queue::TitoQueue;
-use crate::topics::read_topic;
 
 /// What a replay did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -43,7 +42,8 @@ impl TitoQueue {
     /// are kept in memory meanwhile. Use [`replaying`](TitoQueue::replaying) to go on after an error.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`] for queues of different topics and for a group that is not registered, and those of the
+    /// [`TitoError::InvalidName`] for queues of different topics and for a group that is not registered,
+    /// [`TitoError::UnknownTopic`], [`TitoError::UnknownGroup`], and those of the
     /// engine; what was replayed by then stays replayed.
     pub async fn replay(&self, from: &str, times: Range<DateTime<Utc>>, into: &str) -> Result<Replayed> {
         let mut replay = self.replaying(from, times, into).await?;
@@ -56,14 +56,14 @@ impl TitoQueue {
     /// # Errors
     /// As [`replay`](TitoQueue::replay).
     pub async fn replaying(&self, from: &str, times: Range<DateTime<Utc>>, into: &str) -> Result<Replay> {
-        check_queue_name(from)?;
         check_queue_name(into)?;
+        self.existing(from).await?;
         let invalid = |reason| TitoError::InvalidName { what: "queue to replay into", name: into.to_string(), reason };
         let (event_type, group) = topic_of(into);
         if topic_of(from).0 != event_type {
             return Err(invalid("it belongs to another topic"));
         }
-        let topic = read_topic(&self.engine, event_type).await?;
+        let topic = Topic::existing(&self.engine, event_type).await?;
         if group.is_some_and(|group| !topic.groups.contains_key(group)) {
             return Err(invalid("its group is not registered"));
         }

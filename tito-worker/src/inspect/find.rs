@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use tito_core::database::Walk;
-use tito_core::event::{EventReference, TitoEvent};
-use tito_core::{KeyText, Result, check_event_type, keys};
+use tito_core::event::{EventReference, TitoEvent, Topic};
+use tito_core::{KeyText, Result, keys};
 use uuid::Uuid;
 
 use super::shown::serialize_key;
@@ -11,7 +11,6 @@ use super::state::{PendingState, read_event};
 use crate::change::locate;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
-use crate::topics::read_topic;
 
 /// Where an event was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,8 +72,7 @@ impl TitoQueue {
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
     pub async fn find_by_id(&self, event_type: &str, id: Uuid) -> Result<Vec<FoundEvent>> {
-        check_event_type(event_type)?;
-        let topic = read_topic(&self.engine, event_type).await?;
+        let topic = Topic::existing(&self.engine, event_type).await?;
         let mut all = Vec::new();
         for queue in topic.queues(event_type) {
             for kind in Kind::ALL {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tito_core::event::{TitoEvent, check_queue_name};
+use tito_core::event::TitoEvent;
 use tito_core::{KeyText, Result, Transaction, keys};
 
 use super::shown::{serialize_bytes, serialize_key};
@@ -33,9 +33,11 @@ impl TitoQueue {
     /// with the key `after`, as one snapshot shows them. Those that are being handled are among them.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
+    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
     pub async fn peek(&self, queue: &str, limit: usize, after: Option<&KeyText>) -> Result<Vec<PendingEvent>> {
-        check_queue_name(queue)?;
+        self.existing(queue).await?;
         let all = keys::events_of_queue(queue);
         let range = after.map_or(all.clone(), |key| all.after(key.as_bytes()));
         let read = |tx: Transaction| async move { Ok((tx.scan(range, limit).await?, tx.start_timestamp().seconds())) };

@@ -1,7 +1,7 @@
 //! Deletes what is pending.
 
 use tito_core::database::walk_in_steps;
-use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
+use tito_core::event::{TitoEvent, Topic, topic_of};
 use tito_core::{Result, Transaction, keys};
 
 use crate::change::holds_up_until;
@@ -14,7 +14,9 @@ impl TitoQueue {
     /// Works in transactions of at most 200 events; what is published meanwhile may stay.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine; what was deleted by then
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
+    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine; what was deleted by then
     /// stays deleted.
     pub async fn purge(&self, queue: &str) -> Result<u64> {
         self.purge_entries(queue, |_, _| true).await
@@ -29,7 +31,7 @@ impl TitoQueue {
     }
 
     async fn purge_entries(&self, queue: &str, chosen: impl Fn(&[u8], &[u8]) -> bool + Send + Sync) -> Result<u64> {
-        check_queue_name(queue)?;
+        self.existing(queue).await?;
         walk_in_steps(&self.engine, keys::events_of_queue(queue), move |tx: Transaction, mut page| {
             page.retain(|(key, row)| chosen(key, row));
             async move {

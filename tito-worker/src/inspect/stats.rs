@@ -6,7 +6,6 @@ use std::ops::AddAssign;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::Walk;
-use tito_core::event::{Topic, check_queue_name, topic_of};
 use tito_core::{Result, Transaction, keys};
 
 use super::state::{PendingState, read_event};
@@ -110,7 +109,9 @@ impl TitoQueue {
     /// or done meanwhile may be counted twice or not at all.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
+    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
     pub async fn stats(&self, queue: &str) -> Result<QueueStats> {
         self.stats_up_to(queue, COUNTED).await
     }
@@ -120,11 +121,8 @@ impl TitoQueue {
     /// # Errors
     /// As [`stats`](TitoQueue::stats).
     pub async fn stats_up_to(&self, queue: &str, limit: u64) -> Result<QueueStats> {
-        check_queue_name(queue)?;
-        let event_type = topic_of(queue).0;
-        let read =
-            |tx: Transaction| async move { Ok((Topic::read(&tx, event_type).await?, in_flight(&tx, queue).await?)) };
-        let (topic, in_flight) = self.engine.transaction(read).await?;
+        let topic = self.existing(queue).await?;
+        let in_flight = self.engine.transaction(|tx: Transaction| async move { in_flight(&tx, queue).await }).await?;
         let counted_at = self.engine.timestamp().await?.seconds();
         let empty = (0..topic.served_partitions()).map(|partition| (partition, Counts::default()));
         let mut partitions: BTreeMap<u16, Counts> = empty.collect();

@@ -1,11 +1,13 @@
-//! Deletes what is kept for a time only, in small steps beside the workers, and finishes changes of topics that others
-//! have begun.
+//! Deletes what is kept for a time only, in small steps beside the workers, finishes changes of topics that others have
+//! begun, and warns of queues that nobody serves.
 //!
 //! | file | idea |
 //! |---|---|
 //! | `sweep` | one step, and the whole of it by hand |
+//! | `unattended` | queues whose due events nobody acknowledges |
 
 mod sweep;
+mod unattended;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use tokio::sync::watch;
 
 use self::sweep::Sweep;
 pub use self::sweep::Swept;
+use self::unattended::{Stuck, Unattended};
 use crate::queue::TitoQueue;
 
 /// How long a worker takes to look after all of its queues, about.
@@ -37,6 +40,7 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
     }
     let rounds = async {
         let pause = (ROUND / u32::try_from(queues.len()).unwrap_or(u32::MAX)).max(SHORTEST_PAUSE);
+        let mut unattended = Unattended::default();
         let mut sweeps: Vec<_> = queues.iter().map(|name| Sweep::new(name)).collect();
         loop {
             for sweep in &mut sweeps {
@@ -48,6 +52,10 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
             // What a process began that has died since. Several may finish it at once.
             if let Err(error) = queue.finish_changes().await {
                 tracing::warn!(%error, "changes of topics that were begun can't be finished, trying later");
+            }
+            match unattended.look(&queue).await {
+                Ok(stuck) => stuck.iter().for_each(Stuck::warn),
+                Err(error) => tracing::warn!(%error, "it can't be seen which queues nobody serves, trying later"),
             }
         }
     };
@@ -108,6 +116,6 @@ mod tests {
             }
         }
         stop.send(()).unwrap();
-        running.await.unwrap();
+        running.await.unwrap().unwrap();
     }
 }

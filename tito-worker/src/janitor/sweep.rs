@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 use tito_core::database::{PageSize, Walk};
-use tito_core::event::{Topic, check_queue_name, topic_of};
+use tito_core::event::{Topic, topic_of};
 use tito_core::row::StoredRow;
 use tito_core::{Database, Result, TitoError, Transaction, TxOptions, keys};
 
@@ -44,9 +44,9 @@ impl TitoQueue {
     /// programs without one.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`], and those of the engine; what was deleted by then stays deleted.
+    /// [`TitoError::InvalidName`], [`TitoError::UnknownTopic`], [`TitoError::UnknownGroup`], and those of the engine; what was deleted by then stays deleted.
     pub async fn sweep_once(&self, queue: &str) -> Result<Swept> {
-        check_queue_name(queue)?;
+        self.existing(queue).await?;
         let mut sweep = Sweep::new(queue);
         let mut total = Swept::default();
         while let Some(swept) = sweep.step(&self.engine).await? {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt;
 use serde::Serialize;
-use tito_core::event::check_queue_name;
+use tito_core::event::{Topic, check_queue_name, topic_of};
 use tito_core::row::StoredRow;
 use tito_core::{Result, Transaction, check_name, keys};
 use uuid::Uuid;
@@ -89,6 +89,8 @@ impl TitoQueue {
     /// of the engine.
     pub async fn leases(&self, queue: &str) -> Result<Vec<LeaseInfo>> {
         check_queue_name(queue)?;
+        // A group that is not there can have leases, of workers that wait for it.
+        Topic::existing(&self.engine, topic_of(queue).0).await?;
         let reading = self.engine.transaction(|tx| async move { all_of(&tx, keys::leases(queue)).await });
         let mut leases = Vec::new();
         for (key, value) in reading.boxed().await? {

@@ -103,7 +103,14 @@ impl Watch {
     fn tell(&mut self, fate: Fate, error: Option<&str>) {
         self.is_over = true;
         // What a subscriber's panic would end here is a partition, or a worker that is going down already.
-        if let Err(error) = panics::caught(|| self.span.record("outcome", fate.as_str())) {
+        let end_span = || {
+            self.span.record("outcome", fate.as_str());
+            if let Some(error) = error {
+                self.span.record("error", error);
+                self.span.record("otel.status_code", "ERROR");
+            }
+        };
+        if let Err(error) = panics::caught(end_span) {
             tracing::error!(error, "a subscriber of spans panicked; the worker goes on");
         }
         let Some(event) = &self.event else { return };

@@ -5,7 +5,7 @@ use tito_core::panics;
 use tito_core::trace::{TraceContext, TracePropagator};
 use tracing::Span;
 
-/// The span `tito.handle`. Its field `outcome` is filled in when the handler has ended.
+/// The span `tito.handle`. Its fields `outcome`, `error` and `otel.status_code` are filled in when the handler has ended.
 pub(super) fn handle_span(
     topic: &str,
     partition: u16,
@@ -22,6 +22,8 @@ pub(super) fn handle_span(
         attempt = event.attempt(),
         trace_id = trace.map(TraceContext::trace_id_text),
         outcome = tracing::field::Empty,
+        error = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
     );
     if let Some(propagator) = propagator.filter(|_| !event.headers.is_empty())
         && let Err(error) = panics::caught(|| propagator.adopt(&event.headers, &span))

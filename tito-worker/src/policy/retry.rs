@@ -56,6 +56,11 @@ impl RetryPolicy {
         self
     }
 
+    /// How often an event is tried in all.
+    pub(crate) fn most_attempts(&self) -> u32 {
+        self.attempts
+    }
+
     /// Whether an event that has failed `failures` times is given up.
     pub(crate) fn is_exhausted(&self, failures: u32) -> bool {
         failures >= self.attempts

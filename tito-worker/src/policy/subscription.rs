@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tito_core::event::DEFAULT_PARTITIONS;
 use tokio::sync::Semaphore;
 
 use super::exhausted::Exhausted;
@@ -31,7 +30,7 @@ pub struct Subscription {
     pub(crate) batch: usize,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) delay: Duration,
-    pub(crate) new_topic_partitions: u16,
+    pub(crate) new_topic_partitions: Option<u16>,
 }
 
 impl Default for Subscription {
@@ -45,7 +44,7 @@ impl Default for Subscription {
             batch: 1,
             rate_limit: None,
             delay: Duration::ZERO,
-            new_topic_partitions: DEFAULT_PARTITIONS,
+            new_topic_partitions: None,
         }
     }
 }
@@ -105,9 +104,10 @@ impl Subscription {
         self
     }
 
-    /// How many partitions the topic gets if this worker is the first to use it. Default 16.
+    /// Creates the topic with so many partitions if there is none. By default a worker waits for a topic that nobody has
+    /// published to or created yet, and warns: its name may be mistyped.
     pub fn new_topic_partitions(mut self, partitions: u16) -> Self {
-        self.new_topic_partitions = partitions;
+        self.new_topic_partitions = Some(partitions);
         self
     }
 }

@@ -51,8 +51,8 @@ impl Schedule {
     /// [`time_zone`](Schedule::time_zone) says otherwise.
     ///
     /// The expression has the five fields minute, hour, day of month, month and weekday (0 is Sunday), or six with
-    /// seconds in front, or `@hourly`, `@daily`, `@weekly`, `@monthly` or `@yearly`. Fields can be lists (`1,15`), ranges
-    /// (`MON-FRI`) and steps (`*/10`), days of the month `L` for the last one, weekdays `5#2` for the second Friday.
+    /// seconds in front, or `@hourly`, `@daily` or `@midnight`, `@weekly`, `@monthly`, `@yearly` or `@annually`. Fields can be
+    /// lists (`1,15`), ranges (`MON-FRI`) and steps (`*/10`), days of the month `L` for the last one, weekdays `5#2` for the second Friday.
     pub fn cron(name: impl Into<String>, expression: impl Into<String>) -> Self {
         Self::new(name, Recurs::Cron { expression: expression.into(), time_zone: "UTC".to_string() })
     }

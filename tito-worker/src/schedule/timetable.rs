@@ -30,7 +30,8 @@ impl Timetable {
         }
         let times = match recurrence {
             Recurrence::Cron { expression, time_zone } => {
-                let cron = expression.parse().map_err(|error| format!("cron expression {expression:?}: {error}"))?;
+                let parsed = named(expression).unwrap_or(expression).parse();
+                let cron = parsed.map_err(|error| format!("cron expression {expression:?}: {error}"))?;
                 let zone = time_zone.parse().map_err(|_| {
                     format!("time zone {time_zone:?}: expected a name of the IANA database, such as \"Europe/Berlin\"")
                 })?;
@@ -74,6 +75,11 @@ impl Timetable {
         }
         high
     }
+}
+
+/// The fields of an expression that is a name which the parser does not know.
+fn named(expression: &str) -> Option<&'static str> {
+    expression.trim().eq_ignore_ascii_case("@midnight").then_some("0 0 * * *")
 }
 
 #[cfg(test)]
@@ -133,6 +139,26 @@ mod tests {
         assert_eq!(cron("0 12 * * MON", "UTC").next_after(sunday), Some(seconds("2026-01-05T12:00:00Z")));
         assert_eq!(cron("@daily", "UTC").next_after(sunday), Some(seconds("2026-01-05T00:00:00Z")));
         assert_eq!(cron("0 0 29 2 *", "UTC").next_after(sunday), Some(seconds("2028-02-29T00:00:00Z")));
+    }
+
+    #[test]
+    fn names_mean_what_cron_means_by_them() {
+        let names = [
+            ("@hourly", "0 * * * *"),
+            ("@daily", "0 0 * * *"),
+            ("@midnight", "0 0 * * *"),
+            (" @Midnight ", "0 0 * * *"),
+            ("@weekly", "0 0 * * 0"),
+            ("@monthly", "0 0 1 * *"),
+            ("@yearly", "0 0 1 1 *"),
+            ("@annually", "0 0 1 1 *"),
+        ];
+        let after = seconds("2026-01-15T10:20:30Z");
+        for (name, fields) in names {
+            let (named, spelt) = (cron(name, "Europe/Berlin"), cron(fields, "Europe/Berlin"));
+            let firings = |table: &Timetable| firings(table, after, after + 800 * 86_400);
+            assert_eq!(firings(&named), firings(&spelt), "{name}");
+        }
     }
 
     #[test]

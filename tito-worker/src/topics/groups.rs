@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tito_core::Result;
-use tito_core::event::{Group, Topic, check_group_name, check_queue_name, settle_topics};
+use tito_core::event::{DEFAULT_PARTITIONS, Group, Topic, check_group_name, settle_topics};
 
 use super::copy::{copy_earlier_events, delete_marks};
-use super::{is_settled, read_topic};
+use super::is_settled;
 use crate::queue::TitoQueue;
 
 /// Where a group that is added begins.
@@ -39,6 +39,7 @@ impl TitoQueue {
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine: call again to finish.
     pub async fn add_group(&self, event_type: &str, group: &str, start: GroupStart) -> Result<()> {
         check_group_name(group)?;
+        Topic::ensure(&self.engine, event_type, DEFAULT_PARTITIONS).await?;
         let registered = loop {
             let topic = self.register(event_type, group, start).await?;
             if let Some(registered) = topic.groups.get(group) {
@@ -78,9 +79,9 @@ impl TitoQueue {
     /// The groups of a topic by name.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine.
     pub async fn groups(&self, event_type: &str) -> Result<BTreeMap<String, Group>> {
-        check_queue_name(event_type)?;
-        Ok(read_topic(&self.engine, event_type).await?.groups)
+        Ok(Topic::existing(&self.engine, event_type).await?.groups.clone())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! | file | idea |
 //! |---|---|
+//! | `existing` | tells queues that there are from those that there are not |
 //! | `groups` | registers groups and lists them |
 //! | `copy` | copies earlier events into a new group |
 //! | `remove` | removes a group with all that it has |
@@ -10,6 +11,7 @@
 //! | `unfinished` | finishes what another process began |
 
 mod copy;
+mod existing;
 mod groups;
 mod remove;
 mod resize;

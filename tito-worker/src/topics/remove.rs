@@ -15,7 +15,8 @@ impl TitoQueue {
     /// nothing if there is no such group; finishes a call that was interrupted.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine: call again to finish.
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine: call again to finish.
     pub async fn remove_group(&self, event_type: &str, group: &str) -> Result<()> {
         check_group_name(group)?;
         let name = group.to_string();

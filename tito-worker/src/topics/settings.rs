@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tito_core::engine::KeyValue;
-use tito_core::event::{Topic, check_queue_name, topic_of};
+use tito_core::event::{DEFAULT_PARTITIONS, Topic, check_queue_name, topic_of};
 use tito_core::{KeyText, Result, TitoError, keys};
 
 use super::unknown_group;
@@ -26,7 +26,7 @@ impl TitoQueue {
     /// goes on, and the topic's other queues too.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`], [`TitoError::UnknownGroup`], and those of the engine.
+    /// [`TitoError::InvalidName`], [`TitoError::UnknownTopic`], [`TitoError::UnknownGroup`], and those of the engine.
     pub async fn pause(&self, queue: &str) -> Result<()> {
         self.set_paused(queue, true).await
     }
@@ -59,11 +59,12 @@ impl TitoQueue {
     }
 
     /// Sets how long the topic's events are kept once they are done, in whole seconds rounded up; `None` deletes them at
-    /// once. Holds for its groups too.
+    /// once. Holds for its groups too. A topic that does not exist is created.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`], and those of the engine.
     pub async fn set_history(&self, event_type: &str, kept: Option<Duration>) -> Result<()> {
+        Topic::ensure(&self.engine, event_type, DEFAULT_PARTITIONS).await?;
         let seconds = kept.map_or(0, |kept| kept.as_secs().saturating_add(u64::from(kept.subsec_nanos() > 0)));
         Topic::change(&self.engine, event_type, |mut topic, _| async move {
             let old = std::mem::replace(&mut topic.history_seconds, seconds);

@@ -14,6 +14,7 @@ use tito_core::panics;
 
 use super::decide::Ended;
 use super::lanes::Few;
+use super::record::Recorded;
 use super::runner::{Delivery, Runner};
 use super::turns::Turns;
 use crate::error_text::text_of;
@@ -27,7 +28,7 @@ pub(super) enum Verdict {
     /// What becomes of it is to be decided and recorded with the acknowledgement.
     Ended(Ended),
     /// The handler's own transaction has recorded it.
-    Recorded { fate: Fate, error: Option<String> },
+    Recorded(Recorded),
     /// Nothing was done: the partition has another owner, or the order in which its events were read is out of date.
     Fenced {
         /// The earliest revision of the topic under which one of the events that were handled together was read.
@@ -42,7 +43,7 @@ impl Verdict {
     pub(super) fn holds_up(&self, order: Order) -> bool {
         match self {
             Self::Ended(ended) => order.waits_for_recording(ended.is_final_before_it_is_recorded()),
-            Self::Recorded { fate, .. } => order.waits_after(*fate),
+            Self::Recorded(recorded) => order.waits_after(recorded.fate),
             Self::Fenced { .. } | Self::NotBegun => true,
         }
     }
@@ -59,7 +60,7 @@ impl Ran {
     fn new(verdict: Verdict, watched: Watched) -> Self {
         let (fate, error) = match &verdict {
             Verdict::Ended(_) => return Self { verdict, watched },
-            Verdict::Recorded { fate, error } => (*fate, error.as_deref()),
+            Verdict::Recorded(recorded) => (recorded.fate, recorded.error()),
             Verdict::Fenced { .. } | Verdict::NotBegun => (Fate::PutBack, None),
         };
         watched.tell(fate, error);
@@ -139,7 +140,7 @@ impl Runner {
         if deliveries.len() > 1 && !matches!(failed, Ended::EngineFailed) {
             tracing::debug!(queue = %self.queue, events = deliveries.len(), "a batch has failed, handling it one by one");
             for run in runs {
-                run.end().tell(Fate::PutBack, failed.error(Fate::PutBack));
+                run.end().tell(Fate::PutBack, failed.error());
             }
             return None;
         }

@@ -112,7 +112,7 @@ mod tests {
                 told.recv().await.unwrap();
             }
         };
-        let report = worker.run(all_done).await;
+        let report = worker.run(all_done).await.unwrap();
         assert_eq!((report.done, report.retried), (events, events));
     }
 

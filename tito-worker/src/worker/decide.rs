@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::error_text::LONGEST_ERROR;
 use crate::fate::Fate;
+use crate::observe::Failure;
 use crate::outcome::Outcome;
 use crate::place::{Kind, Place};
 use crate::policy::{Exhausted, Policy};
@@ -50,12 +51,11 @@ impl Ended {
         }
     }
 
-    /// Why the event has failed or was given up, where its fate is this.
-    pub(super) fn error(&self, fate: Fate) -> Option<&str> {
+    /// Why the handler has failed.
+    pub(super) fn error(&self) -> Option<&str> {
         match self {
-            Self::Failed(error) | Self::Returned(Outcome::DeadLetter(error)) => Some(error),
-            Self::Returned(Outcome::RetryAfter(_)) => Some(ASKED_FOR_ANOTHER),
-            _ => (fate == Fate::Dead).then_some(NO_ROOM),
+            Self::Failed(error) => Some(error),
+            _ => None,
         }
     }
 }
@@ -98,6 +98,8 @@ pub(super) struct Rules<'a> {
 pub(super) struct Decided {
     pub(super) fate: Fate,
     pub(super) row: Option<(Place, Vec<u8>)>,
+    /// What is to be logged of it.
+    pub(super) failure: Option<Box<Failure>>,
 }
 
 /// Decides what becomes of the event that is stored under `key`.
@@ -106,7 +108,7 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
         Ended::Returned(Outcome::Done) => {
             let is_kept = rules.topic.history_seconds > 0;
             let row = is_kept.then(|| (rules.place(Kind::Done), stored));
-            return Ok(Decided { fate: Fate::Done, row });
+            return Ok(Decided { fate: Fate::Done, row, failure: None });
         }
         Ended::NoEvent => None,
         _ => TitoEvent::decode(key, &stored).ok(),
@@ -116,7 +118,10 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
     let delay = rules.policy.delay_seconds;
     let due_after = |wait| rules.now.seconds_after(wait).saturating_sub(delay).max(0);
     match ended {
-        Ended::Misplaced => Ok(Decided { fate: Fate::Moved, row: Some((Place::of(&event, rules.topic), stored)) }),
+        Ended::Misplaced => {
+            let row = Some((Place::of(&event, rules.topic), stored));
+            Ok(Decided { fate: Fate::Moved, row, failure: None })
+        }
         Ended::EngineFailed => {
             let next_second = rules.now.seconds().saturating_add(1).saturating_sub(delay).max(0);
             rules.put_off(Fate::Rescheduled, event, stored, next_second)
@@ -146,7 +151,14 @@ impl Rules<'_> {
     }
 
     fn buried(&self, fate: Fate, row: Vec<u8>) -> Decided {
-        Decided { fate, row: Some((self.place(Kind::Dead), row)) }
+        Decided { fate, row: Some((self.place(Kind::Dead), row)), failure: None }
+    }
+
+    /// What is to be logged of an event whose last failure is noted in it.
+    fn failure(&self, event: &TitoEvent, next: Option<i64>) -> Option<Box<Failure>> {
+        let error = event.failures.last().map(|failed| failed.error.clone()).unwrap_or_default();
+        let (entity, attempt) = (event.entity.clone(), event.failed_attempts);
+        Some(Box::new(Failure { id: event.id, entity, attempt, next, error }))
     }
 
     fn with_failure(&self, mut event: TitoEvent, error: &str) -> TitoEvent {
@@ -164,7 +176,7 @@ impl Rules<'_> {
             _ if !self.policy.retry.is_exhausted(event.failed_attempts) => {
                 self.put_off(Fate::Retried, event, stored, second)
             }
-            Exhausted::Discard => Ok(Decided { fate: Fate::Discarded, row: None }),
+            Exhausted::Discard => Ok(Decided { fate: Fate::Discarded, row: None, failure: self.failure(&event, None) }),
             Exhausted::DeadLetter => self.given_up(event, stored),
         }
     }
@@ -180,13 +192,17 @@ impl Rules<'_> {
             let event = if fate == Fate::Retried { event } else { self.with_failure(event, NO_ROOM) };
             return self.given_up(event, stored);
         }
-        Ok(Decided { fate, row: Some((Place::of(&event, self.topic), row)) })
+        let next = second.saturating_add(self.policy.delay_seconds);
+        let failure = if fate == Fate::Retried { self.failure(&event, Some(next)) } else { None };
+        Ok(Decided { fate, row: Some((Place::of(&event, self.topic), row)), failure })
     }
 
     /// With no room for the failure the event is kept as it was stored.
     fn given_up(&self, event: TitoEvent, stored: Vec<u8>) -> Result<Decided> {
         let row = event.encode()?;
-        Ok(self.buried(Fate::Dead, if row.len() > self.most_bytes { stored } else { row }))
+        let failure = self.failure(&event, None);
+        let row = if row.len() > self.most_bytes { stored } else { row };
+        Ok(Decided { failure, ..self.buried(Fate::Dead, row) })
     }
 }
 
@@ -268,6 +284,19 @@ mod tests {
             };
             let decided = decide(&key, row.clone(), &ended, &rules).unwrap();
             let fate = decided.fate;
+            let failure = decided.failure.as_deref();
+            prop_assert_eq!(failure.is_some(), matches!(fate, Fate::Retried | Fate::Dead | Fate::Discarded));
+            if let Some(failure) = failure {
+                prop_assert_eq!((failure.id, failure.attempt), (before.id, attempt + 1));
+                let error = match &ended {
+                    Ended::Failed(error) | Ended::Returned(Outcome::DeadLetter(error)) => error,
+                    Ended::Returned(Outcome::RetryAfter(_)) => ASKED_FOR_ANOTHER,
+                    _ => NO_ROOM,
+                };
+                prop_assert_eq!(&failure.error, error);
+                prop_assert_eq!(failure.next.is_some(), fate == Fate::Retried);
+                prop_assert!(failure.next.is_none_or(|next| next >= NOW));
+            }
             if let Some((place, stored)) = &decided.row {
                 prop_assert!(stored.len() <= rules.most_bytes, "it always fits");
                 let kind = match fate {
@@ -301,7 +330,6 @@ mod tests {
                 prop_assert_eq!(fate, expected[0], "there was room");
             }
             prop_assert!(!fate.is_put_off() || !ended.is_final_before_it_is_recorded());
-            prop_assert_eq!(ended.error(fate).is_some(), matches!(fate, Fate::Retried | Fate::Dead | Fate::Discarded));
             match fate {
                 Fate::Done => prop_assert_eq!(after.map(|(_, row)| row), (history_seconds > 0).then_some(row)),
                 Fate::Discarded => prop_assert_eq!(place, None),
@@ -348,7 +376,8 @@ mod tests {
         let place = Place { kind: Kind::Dead, partition: 3, second: NOW, id };
         for ended in [Ended::NoEvent, Ended::failed("no".to_string()), Ended::Misplaced] {
             let decided = decide(b"event:", b"nonsense".to_vec(), &ended, &rules).unwrap();
-            assert_eq!(decided, Decided { fate: Fate::Malformed, row: Some((place, b"nonsense".to_vec())) });
+            let row = Some((place, b"nonsense".to_vec()));
+            assert_eq!(decided, Decided { fate: Fate::Malformed, row, failure: None });
         }
     }
 }

@@ -17,13 +17,14 @@
 //! | `record` | that, written with the acknowledgement |
 //! | `checkpoint` | where scans of a partition may begin |
 //! | `fence` | what an acknowledgement checks: the topic, and who owns the partition |
-//! | `report` | what was done |
+//! | `report`, `error` | what was done, and why it has ended |
 
 mod attempt;
 mod blocked;
 mod builder;
 mod checkpoint;
 mod decide;
+mod error;
 mod fence;
 mod held;
 mod lanes;
@@ -38,6 +39,7 @@ mod supervisor;
 mod transactional;
 mod turns;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,7 +54,7 @@ use tokio::task::JoinSet;
 
 use self::partition::Partition;
 use self::runner::Runner;
-use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_unknown_group};
+use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_unknown_group, warn_of_unknown_topic};
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
 use crate::partitions::PartitionConfig;
@@ -60,6 +62,7 @@ use crate::queue::TitoQueue;
 use crate::schedule;
 
 pub use self::builder::WorkerBuilder;
+pub use self::error::WorkerError;
 pub use self::report::WorkerReport;
 
 /// How often whoever waits for a time looks whether the clock was set back, after which it would wait too long.
@@ -120,30 +123,40 @@ impl Worker {
         WorkerBuilder::new(queue)
     }
 
-    /// Whether the names that the worker was told, of queues and of its fleet, can be names. [`run`](Worker::run) ends at
-    /// once if they can't.
+    /// Whether the worker can run as it was told: the names of its queues and its fleet can be names, and it subscribes to
+    /// each queue once. [`run`](Worker::run) and [`drain`](Worker::drain) ask this first.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName).
+    /// [`TitoError::InvalidName`], [`TitoError::SubscribedTwice`].
     pub fn check(&self) -> Result<()> {
         if let Some((fleet, _)) = &self.fleet {
             check_name("fleet", fleet)?;
         }
-        self.subscriptions.iter().try_for_each(|runner| check_queue_name(&runner.queue))
+        let mut queues = BTreeSet::new();
+        for runner in &self.subscriptions {
+            check_queue_name(&runner.queue)?;
+            if !queues.insert(&runner.queue) {
+                return Err(TitoError::SubscribedTwice { queue: runner.queue.to_string() });
+            }
+        }
+        Ok(())
     }
 
     /// Works until `shutdown` completes. Then no more events are handed out, running handlers get the shutdown timeout
     /// to end, and what they came to is recorded. Errors of the engine are logged and tried again until then.
     ///
-    /// It ends by itself once the engine is closed, be it by its owner or because its storage failed: then the report says
-    /// why. Running handlers get the same time to end; what they came to can't be recorded any more.
+    /// It ends by itself once the engine is closed, by its owner or because its storage failed. Running handlers get the
+    /// same time to end; what they came to can't be recorded any more.
     ///
-    /// With a name that can't be one, which [`check`](Worker::check) finds, it logs that and returns at once.
-    pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> WorkerReport {
-        if let Err(error) = self.check() {
-            tracing::error!(%error, "the worker does not run");
-            return WorkerReport::default();
+    /// # Errors
+    /// With what it did until then: [`TitoError::EngineClosed`] as its source, and at once what [`check`](Worker::check)
+    /// finds. It is logged as well.
+    pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<WorkerReport, WorkerError> {
+        if let Err(source) = self.check() {
+            tracing::error!(error = %source, "the worker does not run");
+            return Err(WorkerError { report: WorkerReport::default(), source });
         }
+        self.log_start();
         let (stop, stopped) = watch::channel(false);
         let (activate, active) = watch::channel(self.is_active());
         let mut tasks = JoinSet::new();
@@ -192,12 +205,25 @@ impl Worker {
         };
         // Receivers are gone only when their tasks have ended already.
         let _ = stop.send(true);
-        let mut report = joined(tasks).await;
-        if let Some(error) = closed {
-            tracing::error!(%error, "the worker has ended");
-            report.closed = Some(reason_of(error));
+        let report = joined(tasks).await;
+        report.log();
+        match closed {
+            None => Ok(report),
+            Some(source) => {
+                tracing::error!(error = %source, "the worker has ended though it was not stopped");
+                Err(WorkerError { report, source })
+            }
         }
-        report
+    }
+
+    fn log_start(&self) {
+        let queues: Vec<&str> = self.subscriptions.iter().map(|runner| &*runner.queue).collect();
+        match &self.fleet {
+            None => tracing::info!(
+                ?queues, partitions = ?self.partitions, schedules = self.schedules, "the worker begins"
+            ),
+            Some((fleet, _)) => tracing::info!(?queues, fleet, schedules = self.schedules, "the worker begins"),
+        }
     }
 
     /// Publishes what is due of schedules, handles everything that is due, and what becomes due by that, and returns when
@@ -206,14 +232,18 @@ impl Worker {
     /// [`WorkerBuilder::partitions`] said otherwise.
     ///
     /// # Errors
-    /// Those of the engine; unlike [`run`](Worker::run), this does not wait for a failing engine. Once the engine is
+    /// Those of [`check`](Worker::check) and of the engine; unlike [`run`](Worker::run), this does not wait for a failing
+    /// engine. Once the engine is
     /// closed it ends at once with the error that says why, and handlers that run are dropped where they wait.
     pub async fn drain(&self) -> Result<WorkerReport> {
-        tokio::select! {
+        self.check()?;
+        let drained = tokio::select! {
             biased;
             closed = self.queue.engine.closed() => Err(closed),
             drained = self.drain_all() => drained,
-        }
+        };
+        self.subscriptions.iter().for_each(|runner| runner.failures.close(&runner.queue));
+        drained
     }
 
     async fn drain_all(&self) -> Result<WorkerReport> {
@@ -225,6 +255,10 @@ impl Worker {
             let engine = &self.queue.engine;
             let topics = try_join_all(self.subscriptions.iter().map(|runner| read_topic(engine, runner))).await?;
             for (runner, topic) in self.subscriptions.iter().zip(topics) {
+                let Some(topic) = topic else {
+                    warn_of_unknown_topic(engine, &runner.queue).await?;
+                    continue;
+                };
                 warn_of_unknown_group(&runner.queue, &topic);
                 if topic.is_paused(&runner.queue) {
                     continue;
@@ -261,17 +295,13 @@ async fn joined(mut tasks: JoinSet<WorkerReport>) -> WorkerReport {
     total
 }
 
-fn reason_of(closed: TitoError) -> String {
-    match closed {
-        TitoError::EngineClosed { reason } => reason,
-        error => error.to_string(),
-    }
-}
-
 /// Handlers run in tasks of their own whose panics are caught; one here is a bug, to be seen and not swallowed.
 fn resumed<T>(ended: Result<T, tokio::task::JoinError>) -> T {
     match ended {
         Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => {
+            tracing::error!("a task of the worker has panicked, which ends the worker");
+            std::panic::resume_unwind(error.into_panic())
+        }
     }
 }

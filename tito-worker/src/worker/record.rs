@@ -8,7 +8,7 @@ use super::decide::{Decided, Ended, Rules, decide};
 use super::lanes::Entity;
 use super::runner::{Origin, Runner};
 use crate::fate::Fate;
-use crate::observe::Watched;
+use crate::observe::{Failure, Watched};
 use crate::place;
 
 /// An event whose fate waits to be recorded.
@@ -28,9 +28,26 @@ impl Unrecorded {
     }
 }
 
+/// What was recorded of an event.
+pub(super) struct Recorded {
+    pub(super) fate: Fate,
+    /// If it has failed or was given up.
+    pub(super) failure: Option<Box<Failure>>,
+}
+
+impl Recorded {
+    /// It was gone.
+    pub(super) const ELSEWHERE: Self = Self { fate: Fate::Elsewhere, failure: None };
+
+    /// Why it has failed or was given up.
+    pub(super) fn error(&self) -> Option<&str> {
+        self.failure.as_deref().map(|failure| failure.error.as_str())
+    }
+}
+
 /// What a recording came to.
 pub(super) struct RecordedBatch {
-    pub(super) fates: Vec<Fate>,
+    pub(super) events: Vec<Recorded>,
     /// Whether the partition is still this worker's.
     pub(super) is_owned: bool,
     /// The topic's revision by then.
@@ -53,17 +70,17 @@ pub(super) async fn record_all(
         .transaction(|tx| async move {
             let keys = batch.iter().map(|unrecorded| unrecorded.key.clone()).collect();
             let checked = origin.fence.read(&tx, keys).await?;
-            let mut fates = Vec::with_capacity(batch.len());
+            let mut events = Vec::with_capacity(batch.len());
             for (Unrecorded { key, ended, .. }, stored) in batch.iter().zip(checked.events) {
-                fates.push(match stored {
-                    None => Fate::Elsewhere,
+                events.push(match stored {
+                    None => Recorded::ELSEWHERE,
                     Some(stored) => record(&tx, runner, &checked.topic, origin.partition, key, stored, ended).await?,
                 });
             }
             if let Some(floor) = floor.filter(|_| checked.is_owned) {
                 Checkpoint::write(&tx, &runner.queue, origin.partition, floor).await?;
             }
-            Ok(RecordedBatch { fates, is_owned: checked.is_owned, revision: checked.topic.revision })
+            Ok(RecordedBatch { events, is_owned: checked.is_owned, revision: checked.topic.revision })
         })
         .await
 }
@@ -77,7 +94,7 @@ pub(super) async fn record(
     key: &[u8],
     stored: Vec<u8>,
     ended: &Ended,
-) -> Result<Fate> {
+) -> Result<Recorded> {
     let rules = Rules {
         policy: &runner.policy,
         topic,
@@ -87,10 +104,10 @@ pub(super) async fn record(
         now: tx.start_timestamp(),
         random: fastrand::f64(),
     };
-    let Decided { fate, row } = decide(key, stored, ended, &rules)?;
+    let Decided { fate, row, failure } = decide(key, stored, ended, &rules)?;
     match row {
         Some((place, row)) => place::put(tx, &runner.queue, place, row, Some(key)).await?,
         None => tx.delete(key.to_vec()).await?,
     }
-    Ok(fate)
+    Ok(Recorded { fate, failure })
 }

@@ -31,13 +31,27 @@ pub struct WorkerReport {
     /// Handlers that ended, but what became of their events could not be recorded before the worker ended. Unless the
     /// engine has recorded it all the same, the events are handed out again by the next worker.
     pub unrecorded: u64,
-    /// Why the engine was closed, if that ended the worker. What was not recorded by then is handed out again once the
-    /// database is open.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub closed: Option<String>,
 }
 
 impl WorkerReport {
+    pub(super) fn log(&self) {
+        let Self { done, retried, rescheduled, dead, discarded, malformed, moved, elsewhere, unfinished, unrecorded } =
+            self;
+        tracing::info!(
+            done,
+            retried,
+            rescheduled,
+            dead,
+            discarded,
+            malformed,
+            moved,
+            elsewhere,
+            unfinished,
+            unrecorded,
+            "the worker has ended"
+        );
+    }
+
     /// Counts what was recorded of one event.
     pub(super) fn count(&mut self, fate: Fate) {
         let counter = match fate {
@@ -69,6 +83,5 @@ impl AddAssign for WorkerReport {
         self.elsewhere += other.elsewhere;
         self.unfinished += other.unfinished;
         self.unrecorded += other.unrecorded;
-        self.closed = self.closed.take().or(other.closed);
     }
 }

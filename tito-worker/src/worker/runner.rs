@@ -12,8 +12,9 @@ use super::fence::Fence;
 use super::lanes::Entity;
 use super::pace::Pace;
 use super::source::Source;
+use crate::fate::Fate;
 use crate::handler::{BoxedHandler, Run};
-use crate::observe::{Observe, Observers};
+use crate::observe::{Failure, FailureLog, Observe, Observers};
 use crate::policy::{Policy, Subscription};
 
 /// One subscription at work.
@@ -27,6 +28,7 @@ pub(super) struct Runner {
     pub(super) pace: Pace,
     pub(super) source: Source,
     pub(super) observe: Observe,
+    pub(super) failures: FailureLog,
     /// How many events are being handled.
     pub(super) in_flight: AtomicU64,
 }
@@ -80,7 +82,14 @@ impl Runner {
             pace: Pace::new(&subscription, takes_batches),
             source: Source::new(subscription.new_topic_partitions, reads),
             policy: Policy::of(subscription),
+            failures: FailureLog::default(),
             in_flight: AtomicU64::new(0),
         }
+    }
+
+    /// Logs that an attempt has failed, or its event was given up.
+    pub(super) fn log(&self, fate: Fate, failure: &Failure) {
+        let now = self.engine.clock().now_millis();
+        self.failures.tell(&self.queue, now, self.policy.retry.most_attempts(), fate, failure);
     }
 }

@@ -9,15 +9,15 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 pub(super) const READS_AT_ONCE: usize = 128;
 
 pub(super) struct Source {
-    /// How many partitions the topic gets if there is none.
-    pub(super) new_topic_partitions: u16,
+    /// How many partitions the topic gets if there is none; it is waited for otherwise.
+    pub(super) new_topic_partitions: Option<u16>,
     reads: Arc<Semaphore>,
     /// Told when a transaction has found that the topic is not what this worker takes it for.
     pub(super) outdated: Notify,
 }
 
 impl Source {
-    pub(super) fn new(new_topic_partitions: u16, reads: Arc<Semaphore>) -> Self {
+    pub(super) fn new(new_topic_partitions: Option<u16>, reads: Arc<Semaphore>) -> Self {
         Self { new_topic_partitions, reads, outdated: Notify::new() }
     }
 

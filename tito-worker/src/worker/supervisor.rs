@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tito_core::event::{Topic, topic_of};
-use tito_core::{Database, Result};
+use tito_core::event::{Topic, topic_channel, topic_of, unknown_topic};
+use tito_core::{Database, Result, TitoError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -114,6 +114,7 @@ impl Supervisor {
         while let Some(ended) = tasks.join_next().await {
             total += self.take_ended(resumed(ended)).await;
         }
+        self.runner.failures.close(&self.runner.queue);
         total
     }
 
@@ -153,11 +154,14 @@ impl Supervisor {
             () = self.runner.source.outdated.notified() => {}
             () = tokio::time::sleep(TOPIC_EVERY) => {}
         }
+        self.runner.failures.summarize(&self.runner.queue, self.engine.clock().now_millis());
         if let Ownership::Fleet(membership) = &self.ownership {
             membership.set_in_flight(&self.runner.queue, self.runner.in_flight.load(Ordering::Relaxed));
         }
         match read_topic(&self.engine, &self.runner).await {
-            Ok(topic) => {
+            // Topics are not deleted.
+            Ok(None) => {}
+            Ok(Some(topic)) => {
                 publish.send_if_modified(|known| {
                     let is_new = topic.revision > known.revision;
                     if is_new {
@@ -170,33 +174,60 @@ impl Supervisor {
         }
     }
 
-    /// The topic, or `None` if the worker was stopped before the engine could be reached.
+    /// The topic once there is one, or `None` if the worker was stopped before.
     async fn first_topic(&self) -> Option<Arc<Topic>> {
-        let (mut pause, mut stopped) = (FIRST_ERROR_PAUSE, self.stopped.clone());
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            topic = self.wait_for_topic() => Some(topic),
+            _ = stopped.wait_for(|stopped| *stopped) => None,
+        }
+    }
+
+    async fn wait_for_topic(&self) -> Arc<Topic> {
+        let queue = &*self.runner.queue;
+        // Before the first look, so that no creation falls between the two.
+        let created = self.engine.shared().listen(&topic_channel(topic_of(queue).0), 0);
+        let (mut pause, mut is_warned) = (FIRST_ERROR_PAUSE, false);
+        let look = async |is_warned: &mut bool| {
+            let found = read_topic(&self.engine, &self.runner).await?;
+            if found.is_none() && !std::mem::replace(is_warned, true) {
+                warn_of_unknown_topic(&self.engine, queue).await?;
+            }
+            Ok::<_, TitoError>(found)
+        };
         loop {
-            let topic = tokio::select! {
-                topic = read_topic(&self.engine, &self.runner) => topic,
-                _ = stopped.wait_for(|stopped| *stopped) => return None,
-            };
-            match topic {
-                Ok(topic) => return Some(topic),
+            match look(&mut is_warned).await {
+                Ok(Some(topic)) => return topic,
+                // Other processes don't tell this one that they have created it.
+                Ok(None) => pause = TOPIC_EVERY,
                 Err(error) => {
-                    tracing::warn!(queue = %self.runner.queue, %error, "the topic can't be read, trying again");
+                    tracing::warn!(queue, %error, "the topic can't be read, trying again");
+                    pause = (pause * 2).min(LONGEST_ERROR_PAUSE);
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_ERROR_PAUSE),
-                _ = stopped.wait_for(|stopped| *stopped) => return None,
+                () = tokio::time::sleep(pause) => {}
+                _ = created.woken() => {}
             }
         }
     }
 }
 
-/// The topic of a subscription's queue, created if it does not exist.
-pub(super) async fn read_topic(engine: &Database, runner: &Runner) -> Result<Arc<Topic>> {
-    tito_core::event::check_queue_name(&runner.queue)?;
+/// The topic of a subscription's queue, created if it does not exist and the subscription says so.
+pub(super) async fn read_topic(engine: &Database, runner: &Runner) -> Result<Option<Arc<Topic>>> {
     let _turn = runner.source.turn().await;
-    Topic::ensure(engine, topic_of(&runner.queue).0, runner.source.new_topic_partitions).await
+    let name = topic_of(&runner.queue).0;
+    match runner.source.new_topic_partitions {
+        Some(partitions) => Topic::ensure(engine, name, partitions).await.map(Some),
+        None => Topic::find(engine, name).await,
+    }
+}
+
+/// Says that a queue's topic does not exist, and which one may be meant.
+pub(super) async fn warn_of_unknown_topic(engine: &Database, queue: &str) -> Result<()> {
+    let unknown = unknown_topic(engine, topic_of(queue).0).await?;
+    tracing::warn!(queue, %unknown, "the subscription waits until its topic is published to or created");
+    Ok(())
 }
 
 /// Says why nothing is handed out of a queue that is a group's where the topic has no such group.

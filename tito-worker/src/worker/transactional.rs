@@ -6,11 +6,10 @@ use tito_core::{Result, TitoError, Transaction};
 use super::attempt::Verdict;
 use super::decide::Ended;
 use super::lanes::Few;
-use super::record::record;
+use super::record::{Recorded, record};
 use super::runner::{Delivery, Runner};
 use super::turns::Turns;
 use crate::error_text::text_of;
-use crate::fate::Fate;
 use crate::handler::{Context, Run as Handle};
 use crate::observe::Run;
 
@@ -86,7 +85,7 @@ impl Runner {
         let mut verdicts = Few::with_capacity(deliveries.len());
         for delivery in deliveries {
             let Some(((_, stored), outcome)) = handled.next_if(|((handled, _), _)| handled.key == delivery.key) else {
-                verdicts.push(Verdict::Recorded { fate: Fate::Elsewhere, error: None });
+                verdicts.push(Verdict::Recorded(Recorded::ELSEWHERE));
                 continue;
             };
             if !turns.has_turn(delivery.entity) {
@@ -94,8 +93,8 @@ impl Runner {
                 return Err(TitoError::Application(overtaken.into()));
             }
             let ended = Ended::from(outcome);
-            let fate = record(&tx, self, &checked.topic, origin.partition, &delivery.key, stored, &ended).await?;
-            let verdict = Verdict::Recorded { fate, error: ended.error(fate).map(ToString::to_string) };
+            let recorded = record(&tx, self, &checked.topic, origin.partition, &delivery.key, stored, &ended).await?;
+            let verdict = Verdict::Recorded(recorded);
             turns.note(delivery.entity, &verdict);
             verdicts.push(verdict);
         }

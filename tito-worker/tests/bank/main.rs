@@ -112,7 +112,7 @@ async fn run(pd_fails: bool, seed: u64) {
             let until_stopped = async {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             };
-            worker.run(until_stopped).await
+            worker.run(until_stopped).await.unwrap()
         })
     });
     let next = Arc::new(AtomicU64::new(0));

@@ -71,7 +71,7 @@ fn worker_process() {
     runtime.block_on(async {
         let db = connect(addresses.split(',').map(str::to_string).collect()).await;
         // A child whose test has gone without killing it ends by itself.
-        worker(&db, LEASE).run(tokio::time::sleep(Duration::from_secs(300))).await;
+        worker(&db, LEASE).run(tokio::time::sleep(Duration::from_secs(300))).await.unwrap();
     });
 }
 

@@ -184,5 +184,5 @@ async fn a_poll_of_an_idle_partition_is_one_timestamp_and_one_scan() {
     .await;
     assert_calls(&calls, &[(Rpc::Tso, polls), (Rpc::KvScan, polls)]);
     stop.send(()).unwrap();
-    running.await.unwrap();
+    running.await.unwrap().unwrap();
 }

@@ -48,7 +48,9 @@ pub async fn a_cancelled_event_is_in_no_queue_and_is_not_handled(db: Database, c
     assert!(!cancel(&db, &kept).await);
     assert_eq!(reschedule(&db, &kept, 0).await, None);
     let unknown = EventReference { event_type: "unknown".to_string(), ..kept };
-    assert!(!cancel(&db, &unknown).await);
+    let tx = db.begin().await.unwrap();
+    let refused = TitoQueue::new(db.clone()).cancel(&unknown, &tx).await.unwrap_err();
+    assert!(matches!(refused, TitoError::UnknownTopic { .. }), "{refused}");
 }
 
 #[fact]

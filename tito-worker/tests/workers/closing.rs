@@ -11,7 +11,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
-use tito_worker::{GroupStart, RateLimit, Subscription, WorkerReport};
+use tito_worker::{GroupStart, RateLimit, Subscription, WorkerError, WorkerReport};
 
 use crate::support::*;
 
@@ -29,7 +29,7 @@ fn builder(db: &Database) -> WorkerBuilder {
 }
 
 /// Runs a worker that nobody stops.
-fn run(builder: WorkerBuilder) -> tokio::task::JoinHandle<WorkerReport> {
+fn run(builder: WorkerBuilder) -> tokio::task::JoinHandle<Result<WorkerReport, WorkerError>> {
     let worker = builder.build();
     tokio::spawn(async move { worker.run(pending()).await })
 }
@@ -58,8 +58,15 @@ async fn all_done(db: &Database) {
 }
 
 #[track_caller]
-fn assert_closed(report: &WorkerReport) {
-    assert_eq!(report.closed.as_deref(), Some(REASON), "{report:?}");
+fn assert_closed(ended: Result<WorkerReport, WorkerError>) -> WorkerReport {
+    assert_closed_as(ended, REASON)
+}
+
+#[track_caller]
+fn assert_closed_as(ended: Result<WorkerReport, WorkerError>, expected: &str) -> WorkerReport {
+    let WorkerError { report, source, .. } = ended.unwrap_err();
+    assert!(matches!(&source, TitoError::EngineClosed { reason } if reason == expected), "{source} {report:?}");
+    report
 }
 
 #[fact]
@@ -69,12 +76,10 @@ pub async fn a_worker_with_nothing_to_do_ends_with_its_engine(db: Database, _: T
     let running = run(subscribed(builder(&db)));
     in_time(all_done(&db)).await;
     db.faults().close(REASON);
-    let report = in_time(running).await.unwrap();
-    assert_closed(&report);
+    let report = assert_closed(in_time(running).await.unwrap());
     assert_eq!(report.done, 10);
     // A worker of an engine that is closed already.
-    let report = in_time(run(subscribed(builder(&db)))).await.unwrap();
-    assert_closed(&report);
+    let report = assert_closed(in_time(run(subscribed(builder(&db)))).await.unwrap());
     assert_eq!(report.done, 0);
 }
 
@@ -91,8 +96,7 @@ pub async fn handlers_that_run_get_their_time_when_the_engine_is_closed(db: Data
     }
     assert!(!running.is_finished(), "its handlers run");
     gate.open();
-    let report = in_time(running).await.unwrap();
-    assert_closed(&report);
+    let report = assert_closed(in_time(running).await.unwrap());
     assert_eq!((report.done, report.unfinished), (0, 0), "what they came to is not recorded");
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     let handled = harness.drain().await.unwrap();
@@ -108,8 +112,7 @@ pub async fn handlers_that_do_not_end_are_dropped_at_the_deadline_then(db: Datab
     let running = run(gated(builder(&db).shutdown_timeout(Duration::from_millis(20)), &gate));
     in_time(gate.arrivals(10)).await;
     db.faults().close(REASON);
-    let report = in_time(running).await.unwrap();
-    assert_closed(&report);
+    let report = assert_closed(in_time(running).await.unwrap());
     assert_eq!((report.done, report.unfinished), (0, 10));
 }
 
@@ -122,8 +125,7 @@ pub async fn a_worker_that_records_outcomes_ends_with_its_engine(db: Database, c
     let running = run(subscribed(builder(&faulty)));
     in_time(commits.arrivals(1)).await;
     faulty.faults().close(REASON);
-    let report = in_time(running).await.unwrap();
-    assert_closed(&report);
+    let report = assert_closed(in_time(running).await.unwrap());
     assert_eq!(report.done, 0);
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 10);
@@ -143,7 +145,7 @@ pub async fn a_worker_whose_recordings_fail_ends_with_its_engine(db: Database, _
     })
     .await;
     db.faults().close(REASON);
-    assert_closed(&in_time(running).await.unwrap());
+    assert_closed(in_time(running).await.unwrap());
 }
 
 #[fact]
@@ -156,7 +158,7 @@ pub async fn transactional_handlers_end_with_their_engine(db: Database, _: TestC
     let running = run(builder(&faulty).subscribe_with("job", Subscription::default(), handler));
     in_time(commits.arrivals(1)).await;
     faulty.faults().close(REASON);
-    assert_closed(&in_time(running).await.unwrap());
+    assert_closed(in_time(running).await.unwrap());
     assert_eq!(stored(&db, "event:job:").await.len(), 10);
 }
 
@@ -167,8 +169,7 @@ pub async fn a_member_of_a_fleet_ends_with_its_engine_though_the_clock_stands_st
     let running = run(subscribed(builder(&db).join("mail")));
     in_time(all_done(&db)).await;
     db.faults().close(REASON);
-    let report = in_time(running).await.unwrap();
-    assert_closed(&report);
+    let report = assert_closed(in_time(running).await.unwrap());
     assert_eq!(report.done, 10);
 }
 
@@ -181,13 +182,13 @@ pub async fn a_worker_that_is_not_active_ends_with_its_engine(db: Database, _: T
         tokio::task::yield_now().await;
     }
     db.faults().close(REASON);
-    assert_closed(&in_time(running).await.unwrap());
+    assert_closed(in_time(running).await.unwrap());
 
     let (_keep, shutdown) = tokio::sync::broadcast::channel(1);
     let (queue, is_leader) = (Arc::new(TitoQueue::new(db)), Arc::new(AtomicBool::new(false)));
     let handler = |_| Box::pin(async { Ok(()) }) as futures::future::BoxFuture<'static, _>;
     let one_call = run_worker(queue, "job".to_string(), handler, PartitionConfig::new(1, 0), is_leader, shutdown);
-    assert_closed(&in_time(one_call).await);
+    assert_eq!(in_time(one_call).await, WorkerReport::default());
 }
 
 #[fact]
@@ -202,7 +203,7 @@ pub async fn a_worker_that_can_not_reach_its_engine_ends_when_that_is_closed(db:
     })
     .await;
     db.faults().close(REASON);
-    assert_closed(&in_time(running).await.unwrap());
+    assert_closed(in_time(running).await.unwrap());
 }
 
 #[fact]
@@ -284,8 +285,7 @@ mod by_their_owners {
         .await;
         in_time(close(&db)).await;
         for running in [idle, waiting] {
-            let report = in_time(running).await.unwrap();
-            assert_eq!(report.closed.as_deref(), Some("it was shut down"), "{report:?}");
+            assert_closed_as(in_time(running).await.unwrap(), "it was shut down");
         }
         let error = in_time(subscribed(builder(&db)).build().drain()).await.unwrap_err();
         assert!(matches!(error, TitoError::EngineClosed { .. }), "{error}");

@@ -299,7 +299,27 @@ pub async fn a_worker_with_a_name_that_can_not_be_ends_at_once(db: Database, _: 
             .build();
         let error = worker.check().unwrap_err();
         assert!(matches!(error, TitoError::InvalidName { .. }), "{fleet:?} {queue:?}: {error}");
-        assert_eq!(worker.run(std::future::pending()).await, WorkerReport::default(), "{fleet:?} {queue:?}");
+        let ended = worker.run(std::future::pending()).await.unwrap_err();
+        assert!(matches!(ended.source, TitoError::InvalidName { .. }), "{fleet:?} {queue:?}: {ended}");
+        assert_eq!(ended.report, WorkerReport::default());
+        assert!(matches!(worker.drain().await, Err(TitoError::InvalidName { .. })));
+    }
+    assert_eq!(stored(&db, "event:").await.len(), 1);
+}
+
+#[fact]
+pub async fn a_worker_that_subscribes_to_a_queue_twice_does_not_run(db: Database, _: TestClock) {
+    publish(&db, [job("a")]).await;
+    for queue in ["job", "job@audit"] {
+        let worker = Worker::builder(TitoQueue::new(db.clone()))
+            .subscribe(queue, |_: TitoEvent| async { Done::Ok(()) })
+            .subscribe("mail", |_: TitoEvent| async { Done::Ok(()) })
+            .subscribe(queue, |_: TitoEvent| async { Done::Ok(()) })
+            .build();
+        let ended = worker.run(std::future::pending()).await.unwrap_err();
+        for error in [ended.source, worker.check().unwrap_err(), worker.drain().await.unwrap_err()] {
+            assert!(matches!(&error, TitoError::SubscribedTwice { queue: named } if named == queue), "{error}");
+        }
     }
     assert_eq!(stored(&db, "event:").await.len(), 1);
 }

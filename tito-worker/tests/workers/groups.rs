@@ -305,6 +305,7 @@ pub async fn names_of_groups_are_checked(db: Database, _: TestClock) {
         let refused = queue.add_group("job", name, GroupStart::Now).await;
         assert!(matches!(refused, Err(TitoError::InvalidName { what: "group", .. })), "{name:?}: {refused:?}");
     }
+    queue.create_topic("job", 16).await.unwrap();
     let unknown = queue.pause("job@nobody").await.unwrap_err();
     assert_eq!(unknown.to_string(), r#"topic "job" has no group "nobody""#);
     let topic = Topic::ensure(&db, "job", 16).await.unwrap();

@@ -32,7 +32,12 @@ async fn done(db: &Database, queue: &str, partition: u16, second: i64, event: &T
     put(db, keys::done_event(queue, partition, second, event.id), event.encode().unwrap()).await;
 }
 
+async fn with_topic(db: &Database) {
+    Topic::ensure(db, "job", 16).await.unwrap();
+}
+
 async fn keep_history(db: &Database, history_seconds: u64) {
+    with_topic(db).await;
     Topic::change(db, "job", |topic, _| async move { Ok(Some(Topic { history_seconds, ..topic })) }).await.unwrap();
 }
 
@@ -43,6 +48,7 @@ fn ids(handled: &[tito_testkit::Handled]) -> Vec<Uuid> {
 #[fact]
 pub async fn history_is_read_in_pages_by_partition_and_second(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
+    with_topic(&db).await;
     let mut expected = Vec::new();
     for partition in [0, 3, 40, 9_998] {
         for second in 100..110 {
@@ -152,11 +158,14 @@ pub async fn a_replay_into_a_queue_that_is_none_of_the_topic_is_refused(db: Data
         let refused = queue.replay("job", at_second(0)..at_second(1), into).await.unwrap_err();
         assert!(matches!(refused, TitoError::InvalidName { .. }), "{into:?}: {refused:?}");
     }
-    assert_eq!(queue.replay("job@gone", at_second(0)..at_second(1), "job@audit").await.unwrap(), Replayed::default());
+    let gone = queue.replay("job@gone", at_second(0)..at_second(1), "job@audit").await.unwrap_err();
+    assert!(matches!(gone, TitoError::UnknownGroup { .. }), "{gone}");
+    assert_eq!(queue.replay("job@audit", at_second(0)..at_second(1), "job").await.unwrap(), Replayed::default());
 }
 
 #[fact]
 pub async fn a_replay_goes_on_after_an_error_and_repeats_nothing(db: Database, clock: TestClock) {
+    with_topic(&db).await;
     let inner = db.clone();
     let db = FaultEngine::new(db).database();
     let begin = seconds(&clock);
@@ -191,6 +200,7 @@ pub async fn a_replay_goes_on_after_an_error_and_repeats_nothing(db: Database, c
 #[fact]
 pub async fn what_was_kept_long_enough_is_swept_in_any_number(db: Database, clock: TestClock) {
     keep_history(&db, 60).await;
+    with_group(&db, "audit").await;
     let begin = seconds(&clock);
     let queue = TitoQueue::new(db.clone());
     for number in 0..450_u32 {
@@ -216,7 +226,7 @@ pub async fn what_was_kept_long_enough_is_swept_in_any_number(db: Database, cloc
         (1, 6),
         "what is young or nonsense"
     );
-    assert_eq!(stored(&db, "event:").await.len(), 410);
+    assert_eq!(stored(&db, "event:job:").await.len(), 410);
 }
 
 fn swept(done: u64, unique: u64) -> Swept {
@@ -227,6 +237,7 @@ fn swept(done: u64, unique: u64) -> Swept {
 
 #[fact]
 pub async fn a_sweep_gives_way_to_other_transactions(db: Database, clock: TestClock) {
+    with_topic(&db).await;
     let inner = db.clone();
     let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());

@@ -64,6 +64,9 @@ pub async fn events_are_counted_by_what_they_wait_for(db: Database, clock: TestC
     assert_eq!((&json["total"]["retrying"], &json["partitions"][1]["partition"]), (&2.into(), &1.into()));
     assert_eq!(json["partitions"][1]["malformed"], 1);
 
+    let unknown = queue.stats("job@audit").await.unwrap_err();
+    assert!(matches!(unknown, TitoError::UnknownGroup { .. }), "{unknown}");
+    with_group(&db, "audit").await;
     let empty = queue.stats("job@audit").await.unwrap();
     assert_eq!((empty.total, empty.partitions.len()), (Counts::default(), 2));
     assert!(matches!(queue.stats("a:b").await.unwrap_err(), TitoError::InvalidName { .. }));
@@ -72,6 +75,7 @@ pub async fn events_are_counted_by_what_they_wait_for(db: Database, clock: TestC
 #[fact]
 pub async fn what_a_fleet_has_in_hand_is_counted(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
+    with_group(&db, "audit").await;
     let now = Clock::now_millis(&clock);
     let member = async |number: u128, fleet: &str, heartbeat: u64, in_flight: &str| {
         let id = uuid::Uuid::from_u128(number);

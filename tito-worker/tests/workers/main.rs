@@ -22,6 +22,7 @@ mod jobs;
 mod keeping_order;
 mod later_versions;
 mod living;
+mod missing_topics;
 mod observing;
 mod ordering;
 mod ownership;
@@ -59,7 +60,7 @@ async fn a_handler_that_blocks_its_thread_does_not_keep_a_worker_from_ending() {
         })
         .shutdown_timeout(std::time::Duration::from_millis(1))
         .build();
-    let report = worker.run(async move { begun.recv().await.unwrap() }).await;
+    let report = worker.run(async move { begun.recv().await.unwrap() }).await.unwrap();
     assert_eq!((report.done, report.unfinished), (0, 1));
     drop(release);
 }

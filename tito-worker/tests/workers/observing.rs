@@ -353,7 +353,8 @@ pub async fn a_worker_says_what_it_could_not_record_before_it_ended(db: Database
     let (notes, engine) = (Notes::default(), db.clone());
     let close = AtHandOut(move || engine.faults().close("the disk is gone"));
     let [builder, ..] = of_each_kind(&db, two_attempts());
-    let report = builder.observe(notes.clone()).observe(close).build().run(std::future::pending()).await;
+    let ended = builder.observe(notes.clone()).observe(close).build().run(std::future::pending()).await.unwrap_err();
+    let report = ended.report;
     assert_eq!((report.done, report.retried), (0, 0));
     let notes = notes.0.lock().unwrap();
     let unrecorded: Vec<_> = notes.iter().filter(|note| note.ends_with("1 unrecorded -")).collect();

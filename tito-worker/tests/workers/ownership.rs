@@ -10,7 +10,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Gate, TestClock};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
-use tito_worker::{Subscription, WorkerReport};
+use tito_worker::{Subscription, WorkerError, WorkerReport};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -34,7 +34,7 @@ fn member(db: &Database, name: &'static str, tell: &mpsc::UnboundedSender<&'stat
 }
 
 /// A worker that can only be killed.
-fn start_mortal(builder: WorkerBuilder) -> JoinHandle<WorkerReport> {
+fn start_mortal(builder: WorkerBuilder) -> JoinHandle<Result<WorkerReport, WorkerError>> {
     let worker = builder.build();
     tokio::spawn(async move { worker.run(pending()).await })
 }

@@ -12,8 +12,8 @@ use tito_core::keys::{self, EventPlace, KeyRange};
 use tito_core::prelude::*;
 use tito_testkit::{Call, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
-use tito_worker::WorkerReport;
 use tito_worker::prelude::*;
+use tito_worker::{WorkerError, WorkerReport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -64,7 +64,7 @@ pub fn error(text: impl Into<String>) -> TitoError {
 /// A worker that runs beside the test.
 pub struct Running {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<WorkerReport>,
+    task: JoinHandle<Result<WorkerReport, WorkerError>>,
 }
 
 impl Running {
@@ -83,7 +83,7 @@ impl Running {
 
     pub async fn stop(self) -> WorkerReport {
         let _ = self.stop.send(());
-        self.task.await.unwrap()
+        self.task.await.unwrap().unwrap()
     }
 }
 
@@ -190,6 +190,7 @@ pub fn seconds(clock: &tito_testkit::TestClock) -> i64 {
 
 /// Adds a group to the topic `job`, without a worker.
 pub async fn with_group(db: &Database, group: &str) {
+    tito_core::event::Topic::ensure(db, "job", 16).await.unwrap();
     tito_core::event::Topic::change(db, "job", |mut topic, _| async move {
         topic.groups.insert(group.to_string(), tito_core::event::Group::default());
         Ok(Some(topic))

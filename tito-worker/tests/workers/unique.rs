@@ -178,6 +178,7 @@ pub async fn a_window_out_of_its_bounds_is_refused(db: Database, _: TestClock) {
 #[fact]
 pub async fn what_is_no_unique_event_is_an_error_that_names_its_key(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
+    queue.create_topic("job", 16).await.unwrap();
     for value in ["", "{}", "nonsense", r#"{"event":{},"until":1}"#, r#"{"event":null,"until":"soon"}"#] {
         put(&db, keys::unique_event("job", "k"), value).await;
         let tx = db.begin().await.unwrap();

@@ -3,5 +3,5 @@
 mod damage;
 mod facts;
 mod seeds;
-mod support;
+pub(crate) mod support;
 mod task;

@@ -22,10 +22,10 @@ pub(super) const PERIOD: Duration = Duration::from_secs(5);
 
 /// A clock that stands still until it is turned.
 #[derive(Clone, Debug)]
-pub(super) struct HandClock(watch::Sender<u64>);
+pub(crate) struct HandClock(watch::Sender<u64>);
 
 impl HandClock {
-    pub(super) fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         self.0.send_modify(|now| *now += by.as_millis() as u64);
     }
 }
@@ -44,7 +44,7 @@ impl Clock for HandClock {
     }
 }
 
-pub(super) async fn database() -> (Database, HandClock) {
+pub(crate) async fn database() -> (Database, HandClock) {
     let clock = HandClock(watch::Sender::new(1_767_225_600_000));
     let db = EmbeddedBackend::builder().clock(Arc::new(clock.clone())).in_memory().await.unwrap();
     (db, clock)

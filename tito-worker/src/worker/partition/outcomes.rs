@@ -6,11 +6,10 @@ use futures::FutureExt;
 use tito_core::{Result, TitoError};
 
 use super::{CHECKPOINT_EVERY, MOST_RECORDED, Partition, next_pause};
-use crate::fate::Fate;
 use crate::worker::attempt::{Ran, Verdict};
 use crate::worker::decide::Ended;
 use crate::worker::lanes::{Entity, Finished};
-use crate::worker::record::{RecordedBatch, Unrecorded, record_all};
+use crate::worker::record::{Recorded, RecordedBatch, Unrecorded, record_all};
 
 impl Partition {
     pub(super) fn take_finished(&mut self) {
@@ -21,7 +20,7 @@ impl Partition {
                 Verdict::Ended(ended) => {
                     self.unrecorded.push(Unrecorded { key, entity, ended, watched, is_suspended });
                 }
-                Verdict::Recorded { fate, .. } => self.release(&key, entity, fate, is_suspended),
+                Verdict::Recorded(recorded) => self.release(&key, entity, &recorded, is_suspended),
                 Verdict::Fenced { revision } => {
                     self.held.release(&key, self.reading.is_some());
                     self.withdraw(entity, key);
@@ -76,7 +75,7 @@ impl Partition {
         self.recording = None;
         self.recorded_now = 0;
         let (mut batch, recorded) = recorded;
-        let RecordedBatch { fates, is_owned, revision } = match recorded {
+        let RecordedBatch { events: recorded, is_owned, revision } = match recorded {
             Ok(recorded) => recorded,
             Err(error) => {
                 let events = batch.len();
@@ -98,16 +97,20 @@ impl Partition {
         if !is_owned || self.runner.policy.order.is_outdated(self.origin.revision, || revision) {
             self.fence();
         }
-        for (Unrecorded { key, entity, ended, watched, is_suspended }, fate) in batch.into_iter().zip(fates) {
+        for (Unrecorded { key, entity, ended, watched, is_suspended }, recorded) in batch.into_iter().zip(recorded) {
             self.misplaced -= usize::from(matches!(ended, Ended::Misplaced));
-            watched.tell(fate, ended.error(fate));
-            self.release(&key, entity, fate, is_suspended);
+            watched.tell(recorded.fate, recorded.error());
+            self.release(&key, entity, &recorded, is_suspended);
         }
         Ok(())
     }
 
     /// Lets go of an event whose fate is recorded.
-    fn release(&mut self, key: &[u8], entity: Entity, fate: Fate, is_suspended: bool) {
+    fn release(&mut self, key: &[u8], entity: Entity, recorded: &Recorded, is_suspended: bool) {
+        let fate = recorded.fate;
+        if let Some(failure) = &recorded.failure {
+            self.runner.log(fate, failure);
+        }
         self.report.count(fate);
         self.runner.observe.meters.handled(fate);
         self.held.release(key, self.reading.is_some());

@@ -1,0 +1,136 @@
+//! What is logged of attempts that fail.
+
+use std::sync::{Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use crate::fate::Fate;
+use crate::time::time_of;
+
+/// How many lines of one level a queue has in a span of time: a storm of failures must not fill the disk of its logs.
+const LINES: u64 = 20;
+const SPAN_MILLIS: u64 = 10_000;
+
+/// An attempt that has failed, or with which its event was given up.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) id: Uuid,
+    pub(crate) entity: String,
+    /// Which attempt it was, counted from 1.
+    pub(crate) attempt: u32,
+    /// When there is another, in Unix seconds.
+    pub(crate) next: Option<i64>,
+    /// With its causes.
+    pub(crate) error: String,
+}
+
+/// The log of one queue's failures.
+#[derive(Default)]
+pub(crate) struct FailureLog {
+    attempts: Quota,
+    given_up: Quota,
+}
+
+impl FailureLog {
+    /// Logs what was recorded of an attempt, of at most so many.
+    pub(crate) fn tell(&self, queue: &str, now_millis: u64, most_attempts: u32, fate: Fate, failure: &Failure) {
+        let Failure { id, entity, attempt, next, error } = failure;
+        if let Some(second) = next {
+            if self.attempts.has_room(now_millis) {
+                let next_attempt = time_of(*second).to_rfc3339();
+                tracing::warn!(queue, event = %id, entity, attempt, most_attempts, next_attempt, error, "an attempt failed");
+            }
+        } else if self.given_up.has_room(now_millis) {
+            let message = match fate {
+                Fate::Discarded => "an event was given up and deleted",
+                _ => "an event was given up, it is in the dead letters",
+            };
+            tracing::error!(queue, event = %id, entity, attempt, most_attempts, error, "{message}");
+        }
+    }
+
+    /// Says how many failures were left out, once their span of time is over.
+    pub(crate) fn summarize(&self, queue: &str, now_millis: u64) {
+        self.say_left_out(queue, |quota| quota.left_out_by(now_millis));
+    }
+
+    /// As [`summarize`](Self::summarize), at the end: nothing comes after it.
+    pub(crate) fn close(&self, queue: &str) {
+        self.say_left_out(queue, Quota::left_out);
+    }
+
+    fn say_left_out(&self, queue: &str, left_out: impl Fn(&Quota) -> u64) {
+        match left_out(&self.attempts) {
+            0 => {}
+            failures => tracing::warn!(queue, failures, "more attempts failed than are logged one by one"),
+        }
+        match left_out(&self.given_up) {
+            0 => {}
+            failures => tracing::error!(queue, failures, "more events were given up than are logged one by one"),
+        }
+    }
+}
+
+/// A number of lines in a span of time.
+#[derive(Default)]
+struct Quota(Mutex<Span>);
+
+#[derive(Default)]
+struct Span {
+    began_millis: u64,
+    lines: u64,
+    left_out: u64,
+}
+
+impl Span {
+    /// Whether it does not hold any more. A clock that was set back ends it as well.
+    fn is_over(&self, now_millis: u64) -> bool {
+        now_millis.checked_sub(self.began_millis).is_none_or(|age| age >= SPAN_MILLIS)
+    }
+}
+
+impl Quota {
+    /// Whether there may be another line; counted if not. What an earlier span has left out is still to be said.
+    fn has_room(&self, now_millis: u64) -> bool {
+        let mut span = self.span();
+        if span.is_over(now_millis) {
+            *span = Span { began_millis: now_millis, lines: 0, left_out: span.left_out };
+        }
+        let has_room = span.lines < LINES;
+        *(if has_room { &mut span.lines } else { &mut span.left_out }) += 1;
+        has_room
+    }
+
+    /// How many lines were left out, if the span is over.
+    fn left_out_by(&self, now_millis: u64) -> u64 {
+        let mut span = self.span();
+        if span.is_over(now_millis) { std::mem::take(&mut span.left_out) } else { 0 }
+    }
+
+    fn left_out(&self) -> u64 {
+        std::mem::take(&mut self.span().left_out)
+    }
+
+    fn span(&self) -> std::sync::MutexGuard<'_, Span> {
+        // Nothing in here can panic half-way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storm_is_counted_instead() {
+        let quota = Quota::default();
+        let lines = |now, events: u64| (0..events).filter(|_| quota.has_room(now)).count() as u64;
+        assert_eq!(lines(1_000_000, 100), LINES);
+        assert_eq!(quota.left_out_by(1_000_000 + SPAN_MILLIS - 1), 0, "there may be more");
+        assert_eq!(quota.left_out_by(1_000_000 + SPAN_MILLIS), 100 - LINES);
+        assert_eq!(quota.left_out(), 0, "it is said once");
+        assert_eq!(lines(1_000_000 + SPAN_MILLIS, 21), LINES);
+        assert_eq!(lines(5, 30), LINES, "the clock was set back");
+        assert_eq!(quota.left_out(), 11);
+    }
+}

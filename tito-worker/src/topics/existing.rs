@@ -1,0 +1,25 @@
+//! Queues that there are.
+
+use std::sync::Arc;
+
+use tito_core::Result;
+use tito_core::event::{Topic, check_queue_name, topic_of};
+
+use super::unknown_group;
+use crate::queue::TitoQueue;
+
+impl TitoQueue {
+    /// The topic of a queue that there is, `{type}` or `{type}@{group}`, as it is stored: asking about one that there is
+    /// not is an error and does not create it. A group that is being removed counts as there.
+    pub(crate) async fn existing(&self, queue: &str) -> Result<Arc<Topic>> {
+        check_queue_name(queue)?;
+        let (event_type, group) = topic_of(queue);
+        let topic = Topic::existing(&self.engine, event_type).await?;
+        match group {
+            Some(group) if !topic.groups.contains_key(group) && !topic.removed_groups.contains_key(group) => {
+                Err(unknown_group(event_type, group))
+            }
+            _ => Ok(topic),
+        }
+    }
+}
