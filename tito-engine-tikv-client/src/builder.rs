@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::TiKVBackend;
 use super::error::TiKVError;
-use tito_core::clock::{Clock, SystemClock};
 use tito_core::Database;
+use tito_core::clock::{Clock, SystemClock};
 use tito_core::engine::Limits;
 use tito_core::{Result, TitoError};
 

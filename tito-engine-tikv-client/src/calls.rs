@@ -8,8 +8,8 @@ use super::Core;
 use super::deadline::{Deadline, Passed};
 use super::error::TiKVError;
 use super::failure::Failure;
-use tito_core::{BoxError, KeyText, Result, TitoError};
 use tito_core::keys::KeyRange;
+use tito_core::{BoxError, KeyText, Result, TitoError};
 
 type ClientResult<T> = std::result::Result<T, tikv_client::Error>;
 

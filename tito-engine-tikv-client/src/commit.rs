@@ -17,10 +17,10 @@ use super::failure::Failure;
 use super::outcome::{Refusal, committed, refusal};
 use super::reads::{At, only};
 use super::timestamp_of;
-use tito_core::engine::{Mutations, Signals};
-use tito_core::{BoxError, KeyText, Result, TitoError};
-use tito_core::keys::KeyRange;
 use tito_core::Timestamp;
+use tito_core::engine::{Mutations, Signals};
+use tito_core::keys::KeyRange;
+use tito_core::{BoxError, KeyText, Result, TitoError};
 
 /// How often a commit under way looks whether its transaction is too old by now.
 const CLOCK_LOOK: Duration = Duration::from_millis(50);

@@ -163,8 +163,8 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use tito_core::TitoError;
     use crate::TiKVBackend;
+    use tito_core::TitoError;
 
     /// Connects, and returns the error's text after checking that it names the address.
     async fn refused(address: &str) -> String {

@@ -54,11 +54,11 @@ use self::deadline::Deadline;
 use self::page_size::PageSize;
 use self::prefix::KeyPrefix;
 use self::tasks::Tasks;
-use tito_core::clock::Clock;
 use tito_core::Database;
+use tito_core::Timestamp;
+use tito_core::clock::Clock;
 use tito_core::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoTransaction};
 use tito_core::{Result, TitoError};
-use tito_core::Timestamp;
 
 pub use self::builder::{Concurrency, TiKVBuilder};
 pub use self::error::TiKVError;

@@ -8,9 +8,9 @@ use super::calls::Attempts;
 use super::deadline::{Deadline, Passed};
 use super::error::TiKVError;
 use super::{TiKVBackend, timestamp_of};
-use tito_core::{Result, TitoError};
-use tito_core::keys::KeyRange;
 use tito_core::Timestamp;
+use tito_core::keys::KeyRange;
+use tito_core::{Result, TitoError};
 
 /// The longest that the client's locks live.
 const LONGEST_LOCK: Duration = Duration::from_secs(20);

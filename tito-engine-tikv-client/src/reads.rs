@@ -14,10 +14,10 @@ use tikv_client::{
 use super::Core;
 use super::calls::{Answer, Attempts, Call};
 use super::deadline::Deadline;
-use tito_core::engine::KeyValue;
 use tito_core::Result;
-use tito_core::keys::KeyRange;
 use tito_core::Timestamp;
+use tito_core::engine::KeyValue;
+use tito_core::keys::KeyRange;
 
 /// The state of the cluster at one timestamp.
 #[derive(Clone, Copy)]

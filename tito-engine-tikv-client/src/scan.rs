@@ -1,8 +1,8 @@
 //! Scans of a snapshot, page by page.
 
 use super::reads::{At, Page, only};
-use tito_core::engine::{Direction, KeyValue};
 use tito_core::Result;
+use tito_core::engine::{Direction, KeyValue};
 use tito_core::keys::{self, KeyRange};
 
 /// The first `limit` keys of `range` in the order of `direction`.

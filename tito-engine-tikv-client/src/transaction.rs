@@ -14,10 +14,10 @@ use super::guards::Guards;
 use super::reads::At;
 use super::scan::scan;
 use super::{Concurrency, Core, timestamp_of};
-use tito_core::engine::{Claim, Direction, KeyValue, Mutations, Signals, TitoTransaction};
-use tito_core::{Result, TitoError};
-use tito_core::keys::KeyRange;
 use tito_core::Timestamp;
+use tito_core::engine::{Claim, Direction, KeyValue, Mutations, Signals, TitoTransaction};
+use tito_core::keys::KeyRange;
+use tito_core::{Result, TitoError};
 
 /// A transaction of the TiKV engine.
 pub(super) struct TiKVTransaction {

@@ -41,7 +41,9 @@ async fn read(db: &Database, first: First) -> Vec<Option<Vec<u8>>> {
     let mut found = Vec::new();
     let range = KeyRange::new("a", "z");
     let rows = match first {
-        First::BatchGet => return tx.batch_get(KEYS.iter().map(|key| key.as_bytes().to_vec()).collect()).await.unwrap(),
+        First::BatchGet => {
+            return tx.batch_get(KEYS.iter().map(|key| key.as_bytes().to_vec()).collect()).await.unwrap();
+        }
         First::Scan => tx.scan(range, 10).await.unwrap(),
         First::ScanReverse => tx.scan_reverse(range, 10).await.unwrap(),
         First::Get | First::Put | First::Insert => {

@@ -115,13 +115,7 @@ impl Snapshot {
     }
 
     /// A page from the beginning of a span on.
-    async fn page(
-        &self,
-        span: Span,
-        more: usize,
-        reverse: bool,
-        mut tries: Tries<'_>,
-    ) -> Result<Page> {
+    async fn page(&self, span: Span, more: usize, reverse: bool, mut tries: Tries<'_>) -> Result<Page> {
         let mut most = usize::MAX;
         loop {
             let region = match reverse {
