@@ -125,6 +125,15 @@ impl TestClock {
         state.monotonic_millis = SystemClock.monotonic_millis();
     }
 
+    /// Passes a test over, with a line that says so, on an engine whose clock nobody can stop or turn: a real cluster's. For
+    /// facts that rest on a clock which stands still, on the year in which it does, or on faults that only an in-process
+    /// cluster shows in bounded time; those that turn the clock are passed over by themselves.
+    pub fn must_stand_still(&self) {
+        if self.lock().follows_system {
+            std::panic::resume_unwind(Box::new(ClockCannotBeTurned));
+        }
+    }
+
     /// The earliest instant that somebody waits for, in milliseconds of the monotonic part.
     pub fn next_wait(&self) -> Option<u64> {
         self.lock().waits.keys().next().map(|&(millis, _)| millis)
@@ -138,6 +147,7 @@ impl TestClock {
     /// Completes when somebody waits on this clock, and returns the earliest instant that is waited for: what a test
     /// does before it turns the clock for a task that runs beside it.
     pub async fn waited_for(&self) -> u64 {
+        self.must_stand_still();
         loop {
             // Taken before the look at the waits, so that a wait which begins in between is noticed.
             let began = self.0.wait_began.notified();

@@ -7,10 +7,8 @@ use tito_core::tikv::{TiKVBackend, TiKVBuilder};
 use tito_core::{Database, Result, TitoError};
 use tito_mock_tikv::MockCluster;
 
+use crate::conformance::REAL_CLUSTER;
 use crate::settings::EngineSettings;
-
-/// Names the PD addresses of a real cluster for the tests that can use one, with commas between them.
-const REAL_CLUSTER: &str = "TITO_TEST_PD";
 
 /// Where the in-process cluster's regions begin, so that what tests write lies in several of them: rows, index entries
 /// and events apart, and the keys that the conformance suite uses too.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers, walk_in_steps};
 use tito_core::embedded::EmbeddedBuilder;
-use tito_core::engine::Listener;
+use tito_core::engine::{DatabaseIdentity, Listener};
 use tito_core::event::{EventReference, Topic, settle_topics, unknown_topic, write_event};
 use tito_core::keys::KeyRange;
 use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, TitoTable};
@@ -160,6 +160,9 @@ spawnables! { core:
     #[cfg(feature = "tikv")] gc = any::<&TiKVBackend>().gc(any());
     #[cfg(feature = "tikv")] delete_range = any::<&TiKVBackend>().delete_range(any());
     #[cfg(feature = "tikv")] clear = any::<&TiKVBackend>().clear();
+    #[cfg(feature = "tikv")] set_service_safe_point = any::<&TiKVBackend>().set_service_safe_point(&any::<Text>(), any(), any());
+    #[cfg(feature = "tikv")] remove_service_safe_point = any::<&TiKVBackend>().remove_service_safe_point(&any::<Text>());
+    of_engine = DatabaseIdentity::of_engine(&**any::<Database>().engine());
     #[cfg(feature = "tikv")] connect = TiKVBackend::connect(any::<Vec<Text>>());
     scope = any::<TraceContext>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
 }

@@ -133,6 +133,7 @@ pub async fn the_order_of_members_is_no_difference(db: Database, _: TestClock) {
 
 #[fact]
 pub async fn ids_and_times_are_made_up_where_none_is_given(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let ids = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let made = ids.clone();
     let manager = Manager::builder(db.clone())

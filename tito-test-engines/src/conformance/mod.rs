@@ -41,6 +41,7 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::time::Duration;
 
 use futures::FutureExt;
 use tito_core::{Database, Result};
@@ -66,6 +67,9 @@ pub use tikv::OnTiKV;
 
 #[doc(hidden)]
 pub mod facts;
+
+/// Names the PD addresses of a real cluster for the tests that can use one, with commas between them.
+pub(crate) const REAL_CLUSTER: &str = "TITO_TEST_PD";
 
 /// An engine that the suite can open.
 pub trait EngineUnderTest: Sized + Send + Sync + 'static {
@@ -98,14 +102,24 @@ pub fn run_on_one_thread(fact: impl Future<Output = ()>) {
     run_on(&mut Builder::new_current_thread(), fact);
 }
 
+/// How long a fact may take on a real cluster, where nothing may hang: far above what any takes.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// A fact that turns the clock of an engine whose clock nobody can turn is passed over.
 #[allow(clippy::expect_used, clippy::print_stdout, reason = "a test that gets no runtime can only fail")]
 fn run_on(runtime: &mut Builder, fact: impl Future<Output = ()>) {
     let runtime = runtime.enable_all().build().expect("a tokio runtime");
+    let fact = async {
+        // In process, a test that hangs is for who runs the tests to end: no limit of time makes one fail.
+        match std::env::var_os(REAL_CLUSTER) {
+            Some(_) => tokio::time::timeout(LONGEST, fact).await.expect("a fact that ends on a real cluster"),
+            None => fact.await,
+        }
+    };
     if let Err(panic) = runtime.block_on(AssertUnwindSafe(fact).catch_unwind()) {
         if !panic.is::<ClockCannotBeTurned>() {
             resume_unwind(panic);
         }
-        println!("passed over: this engine's clock can't be turned by hand");
+        println!("passed over: this engine's clock can't be stopped or turned by hand");
     }
 }

@@ -184,6 +184,7 @@ pub async fn every_event_is_handled_and_every_effect_happens_once_while_every_ca
 
 #[fact]
 pub async fn a_failure_of_the_engine_is_no_attempt(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let db = FaultEngine::new(db).database();
     publish(&db, [job("a")]).await;
     let once = Subscription::default().retry(RetryPolicy::default().attempts(1));

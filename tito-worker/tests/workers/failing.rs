@@ -229,6 +229,7 @@ pub async fn hostile_errors_are_cut_and_kept(db: Database, clock: TestClock) {
 
 #[fact]
 pub async fn huge_events_that_fail_together_are_all_tried_again(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     with_one_partition(&db).await;
     let payload = "x".repeat(950_000);
     for entity in 0..60 {

@@ -196,6 +196,7 @@ pub async fn an_event_rescheduled_behind_the_copier_is_copied(db: Database, cloc
 
 #[fact]
 pub async fn adding_a_group_can_be_interrupted_anywhere(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 2).await.unwrap();
@@ -242,6 +243,7 @@ pub async fn a_topic_that_can_not_be_read_keeps_no_other_from_being_finished(db:
 
 #[fact]
 pub async fn removing_a_group_can_be_interrupted_anywhere(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     for how in [Interruption::Dropped, Interruption::Unknown] {

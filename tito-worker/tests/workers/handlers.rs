@@ -290,7 +290,8 @@ pub async fn shared_state_is_one_for_all_runs(db: Database, clock: TestClock) {
 }
 
 #[fact]
-pub async fn a_timeout_layer_fails_a_handler_that_takes_too_long(db: Database, _: TestClock) {
+pub async fn a_timeout_layer_fails_a_handler_that_takes_too_long(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     publish(&db, [job("a")]).await;
     let handler = ServiceBuilder::new()
         .timeout(Duration::from_millis(1))
@@ -357,7 +358,8 @@ impl Service<TitoEvent> for Reluctant {
 }
 
 #[fact]
-pub async fn a_service_is_called_when_it_is_ready_and_its_errors_are_failures(db: Database, _: TestClock) {
+pub async fn a_service_is_called_when_it_is_ready_and_its_errors_are_failures(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     publish(&db, ["a", "b", "refused"].map(job)).await;
     let worker =
         Worker::builder(TitoQueue::new(db.clone())).subscribe_with("job", two_attempts(), Reluctant::default()).build();

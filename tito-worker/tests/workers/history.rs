@@ -199,6 +199,7 @@ pub async fn a_replay_goes_on_after_an_error_and_repeats_nothing(db: Database, c
 
 #[fact]
 pub async fn what_was_kept_long_enough_is_swept_in_any_number(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     keep_history(&db, 60).await;
     with_group(&db, "audit").await;
     let begin = seconds(&clock);

@@ -199,7 +199,8 @@ impl Observer for Panicking {
 }
 
 #[fact]
-pub async fn observers_see_each_outcome_and_their_panics_change_nothing(db: Database, _: TestClock) {
+pub async fn observers_see_each_outcome_and_their_panics_change_nothing(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     publish(&db, ENTITIES.map(job)).await;
     let notes = Notes::default();
     // Before and after the subscription makes no difference.
@@ -225,7 +226,8 @@ pub async fn observers_see_each_outcome_and_their_panics_change_nothing(db: Data
 }
 
 #[fact]
-pub async fn observers_see_transactional_handlers_too(db: Database, _: TestClock) {
+pub async fn observers_see_transactional_handlers_too(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     publish(&db, ["done", "dead"].map(job)).await;
     let kinds = Arc::new(Mutex::new(Vec::new()));
     struct Kinds(Arc<Mutex<Vec<Fate>>>);

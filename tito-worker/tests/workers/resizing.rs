@@ -72,6 +72,7 @@ pub async fn every_event_goes_to_its_new_partition_as_it_is(db: Database, clock:
 
 #[fact]
 pub async fn a_change_of_partitions_can_be_interrupted_anywhere(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 2).await.unwrap();

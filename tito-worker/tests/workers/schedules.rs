@@ -70,6 +70,7 @@ fn multiples(start: i64, end: i64, seconds: i64) -> Vec<i64> {
 
 #[fact]
 pub async fn a_firing_is_an_event_that_names_its_schedule_and_its_time(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let report = Publish::new("report", "tenant:7").action("nightly").header("lang", "de").payload(&[1, 2]).unwrap();
     let at = put(&db, Schedule::cron("nightly", "0 3 * * *").time_zone("Europe/Berlin").publishes(report)).await;
     assert_eq!(at, 1_767_225_600 + 2 * 3600, "three in the morning of Berlin");
@@ -254,6 +255,7 @@ pub async fn a_removed_schedule_publishes_nothing_more(db: Database, clock: Test
 
 #[fact]
 pub async fn a_schedule_put_again_keeps_its_next_firing_unless_it_recurs_otherwise(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let start = now(&clock);
     put(&db, every("hourly", 3600)).await;
     clock.advance(MINUTE * 90);
@@ -285,6 +287,7 @@ pub async fn putting_an_unchanged_schedule_writes_nothing(db: Database, _: TestC
 
 #[fact]
 pub async fn a_schedule_begins_at_its_start(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let start = now(&clock);
     assert_eq!(put(&db, every("later", 60).starts_at(at_second(start + 90))).await, start + 90);
     assert_eq!(put(&db, every("before", 60).starts_at(at_second(start - 45))).await, start + 15);
@@ -296,6 +299,7 @@ pub async fn a_schedule_begins_at_its_start(db: Database, clock: TestClock) {
 
 #[fact]
 pub async fn a_schedule_can_have_a_last_firing(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let at = put(&db, cron("once", "0 0 12 1 1 * 2026")).await;
     clock.advance(HOUR * 12);
     fire(&db).await;
@@ -306,6 +310,7 @@ pub async fn a_schedule_can_have_a_last_firing(db: Database, clock: TestClock) {
 
 #[fact]
 pub async fn a_schedule_can_be_put_again_after_its_last_firing(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let once = || cron("once", "0 0 12 1 1 * 2026");
     let at = put(&db, once()).await;
     let queue = TitoQueue::new(db.clone());
@@ -419,6 +424,7 @@ pub async fn a_stored_value_that_is_no_schedule_is_named_and_holds_up_no_other(d
 
 #[fact]
 pub async fn a_running_worker_finds_new_schedules_and_sleeps_exactly_until_they_fire(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);
     for name in ["first", "second"] {

@@ -26,6 +26,7 @@ pub async fn an_event_is_handled_at_its_second_and_not_a_millisecond_before(db: 
 
 #[fact]
 pub async fn a_running_worker_sleeps_exactly_until_the_next_event(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);
     publish(&db, [job("now")]).await;
@@ -44,7 +45,11 @@ pub async fn a_running_worker_sleeps_exactly_until_the_next_event(db: Database, 
 }
 
 #[fact]
-pub async fn a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_stands_still(db: Database, _: TestClock) {
+pub async fn a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_stands_still(
+    db: Database,
+    clock: TestClock,
+) {
+    clock.must_stand_still();
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);
     for number in 0..50 {
@@ -56,6 +61,7 @@ pub async fn a_publisher_in_the_same_process_wakes_the_worker_while_the_clock_st
 
 #[fact]
 pub async fn events_of_other_processes_are_found_by_polling(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let db = FaultEngine::new(db).with_foreign_writers().database();
     let (worker, mut told) = telling(&db);
     let running = Running::start(worker);
@@ -74,6 +80,7 @@ pub async fn events_of_other_processes_are_found_by_polling(db: Database, clock:
 
 #[fact]
 pub async fn a_poll_of_an_idle_partition_costs_one_scan(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let db = FaultEngine::new(db).with_foreign_writers().database();
     with_one_partition(&db).await;
     let (worker, _told) = telling(&db);
@@ -97,6 +104,7 @@ pub async fn a_poll_of_an_idle_partition_costs_one_scan(db: Database, clock: Tes
 
 #[fact]
 pub async fn a_slow_read_does_not_delay_what_is_published_after_it(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let db = FaultEngine::new(db).database();
     with_one_partition(&db).await;
     let slow = db.faults().at(Call::Scan).nth(1).hold();
@@ -129,6 +137,7 @@ pub async fn a_clock_that_jumps_back_delays_nothing_that_is_due_at_once(db: Data
 
 #[fact]
 pub async fn a_worker_that_polls_goes_on_when_the_clock_jumps_back(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let db = FaultEngine::new(db).with_foreign_writers().database();
     with_one_partition(&db).await;
     let (worker, mut told) = telling(&db);
