@@ -111,6 +111,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         "dedup" => keys::unique_event(text(&input[0]), text(&input[1])),
         "topic" => keys::topic(text(&input)),
         "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
+        "process" => keys::process(text(&input).parse().unwrap()),
         "schedule" => keys::schedule(text(&input)),
         "marker" => keys::idempotency_marker(text(&input)),
         "store" => keys::event_store(text(&input)),
@@ -138,7 +139,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
         }
         // What other crates read and write is checked by their tests.
-        "topic_value" | "marker_value" | "schedule_value" | "log_event_value" => return None,
+        "topic_value" | "marker_value" | "schedule_value" | "process_value" | "log_event_value" => return None,
         kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),
     };
     Some(String::from_utf8(key).unwrap())
@@ -163,6 +164,7 @@ fn every_vector_of_the_page_holds() {
         "done",
         "copied",
         "lease",
+        "process",
         "member",
         "dedup",
         "topic_text",

@@ -228,9 +228,9 @@ impl Partition {
                     self.blocked.block(entity, key, until);
                     continue;
                 }
-                Entry::Due { entity } => {
+                Entry::Due { entity, is_suspect } => {
                     self.held.hold(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
-                    deliveries.push(Delivery { key, stored: row, entity, origin: self.origin.clone() });
+                    deliveries.push(Delivery { key, stored: row, entity, is_suspect, origin: self.origin.clone() });
                     continue;
                 }
                 Entry::NoEvent => Ended::NoEvent,
