@@ -44,11 +44,16 @@ impl Hands {
             }
             // Beside the caution, which is in this worker's own mark before the other one's is gone.
             let own = Mark { heartbeat: now.millis(), ..self.mark(writing) };
-            let (key, bytes, mark, own) = (&key, &bytes, &mark, &own);
+            let (key, mark, own, is_only) = (&key, &mark, &own, self.engine.is_only_writer());
             let settle = |tx: Transaction| async move {
-                if tx.get(key).await?.as_ref() != Some(bytes) {
+                // What it wrote last may have landed since; what gives a heartbeat is not dead.
+                let Some(bytes) = tx.get(key).await? else { return Ok(Vec::new()) };
+                let latest = &Mark::decode(key, &bytes)?;
+                let is_as_seen = latest.in_hand.is_some() || mark.in_hand.is_none();
+                if !is_as_seen || (!is_only && latest.heartbeat != mark.heartbeat) {
                     return Ok(Vec::new());
                 }
+                let mark = latest;
                 tx.put(keys::process(self.id), own.encode()?).await?;
                 tx.delete(key.clone()).await?;
                 if mark.stopping { Ok(Vec::new()) } else { self.settle(&tx, mark).await }

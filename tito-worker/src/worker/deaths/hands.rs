@@ -18,8 +18,8 @@ use crate::worker::runner::Runner;
 /// How long a worker keeps lists after it has found a dead one, in milliseconds of the monotonic clock.
 const CAREFUL_MILLIS: u64 = 600_000;
 
-/// How often it says that it lives where that has to be told, and looks for the dead, in milliseconds.
-const LOOK_EVERY: u64 = LEASE_MILLIS / 3;
+/// How often it says that it lives where that has to be told, and looks for the dead.
+const LOOK_EVERY: Duration = Duration::from_millis(LEASE_MILLIS / 3);
 
 /// How long the last words of a worker may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -265,8 +265,7 @@ impl Hands {
             return std::future::pending().await;
         }
         loop {
-            let clock = self.engine.clock();
-            clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(LOOK_EVERY)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
             if self.state.load(Ordering::Acquire) == UNMARKED {
                 continue;
             }
