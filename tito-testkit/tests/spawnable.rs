@@ -96,6 +96,7 @@ spawnables! { core:
         |tx: Transaction| async move { tx.get(b"").await },
     );
     timestamp = any::<Database>().timestamp();
+    now = any::<Database>().now();
     close = any::<Database>().close();
     closed = any::<Database>().closed();
     prune_idempotency_markers = prune_idempotency_markers(&any(), any::<Timestamp>());

@@ -53,6 +53,7 @@ impl Again {
         };
         if matches!(self, Self::Redriven { .. } | Self::Replayed { .. } | Self::Copied) {
             event.failed_attempts = 0;
+            event.deaths = None;
         }
         if matches!(self, Self::Replayed { .. } | Self::Copied) {
             event.failures.clear();

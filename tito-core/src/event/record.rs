@@ -62,6 +62,10 @@ pub struct TitoEvent {
     /// How far an earlier attempt came, as its handler recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Box<RawValue>>,
+    /// How many processes have died while it was handled and nothing else was. With a number, also 0, it is a suspect: a
+    /// process has died while it was handled, and it runs alone in its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deaths: Option<u32>,
     /// What a later version of Tito has stored in it beside these.
     #[serde(skip)]
     pub unknown: UnknownMembers,

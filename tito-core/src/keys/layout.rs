@@ -266,6 +266,23 @@ pub fn member(fleet: &str, worker: Uuid) -> Vec<u8> {
     key
 }
 
+/// `process:{worker}`: a worker that serves, or has died while it did.
+pub fn process(worker: Uuid) -> Vec<u8> {
+    let mut key = b"process:".to_vec();
+    key.extend_from_slice(worker.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    key
+}
+
+/// All workers that serve, or have died while they did.
+pub fn processes() -> KeyRange {
+    KeyRange::prefix(b"process:")
+}
+
+/// The worker in the key of one that serves.
+pub fn parse_process(key: &[u8]) -> Option<Uuid> {
+    uuid(key.strip_prefix(b"process:")?)
+}
+
 /// All members of a fleet.
 pub fn members(fleet: &str) -> KeyRange {
     KeyRange::prefix(with_separator(key("member", &[fleet.as_bytes()])))

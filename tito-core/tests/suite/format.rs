@@ -122,6 +122,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             return Some(IndexDefinition { name: "by_any".into(), unique, covers }.fingerprint());
         }
         "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
+        "process" => keys::process(text(&input).parse().unwrap()),
         "schedule" => keys::schedule(text(&input)),
         "marker" => keys::idempotency_marker(text(&input)),
         "store" => keys::event_store(text(&input)),
@@ -149,7 +150,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
         }
         // What other crates read and write is checked by their tests.
-        "topic_value" | "marker_value" | "schedule_value" | "log_event_value" => return None,
+        "topic_value" | "marker_value" | "schedule_value" | "process_value" | "log_event_value" => return None,
         kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),
     };
     Some(String::from_utf8(key).unwrap())
@@ -174,6 +175,7 @@ fn every_vector_of_the_page_holds() {
         "done",
         "copied",
         "lease",
+        "process",
         "member",
         "dedup",
         "topic_text",

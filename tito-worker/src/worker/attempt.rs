@@ -10,8 +10,9 @@ use std::task::Poll;
 use futures::future::{Either, select};
 use futures::{FutureExt, poll};
 use tito_core::event::TitoEvent;
-use tito_core::panics;
+use tito_core::{TitoError, panics};
 
+use super::deaths::{Alone, Hands};
 use super::decide::Ended;
 use super::lanes::Few;
 use super::record::Recorded;
@@ -89,10 +90,19 @@ impl Runner {
         }
     }
 
-    /// A batch that fails is handled again, one by one.
+    /// A batch that fails is handled again, one by one, and so is one with a suspect in it.
     async fn run_all(&self, deliveries: &[Delivery]) -> Few<Ran> {
         let _in_flight = InFlight::new(&self.in_flight, deliveries.len());
-        if let Some(ran) = self.run_together(deliveries).await {
+        let hands = deliveries.first().and_then(|one| one.origin.hands.as_deref());
+        if let Some(hands) = hands
+            && let Err(error) = hands.begin().await
+        {
+            return self.not_handed_out(deliveries, &error);
+        }
+        let is_suspect = |one: &Delivery| one.is_suspect || hands.is_some_and(|hands| hands.is_suspect(&one.key));
+        if !deliveries.iter().any(is_suspect)
+            && let Some(ran) = self.run_in_company(hands, deliveries).await
+        {
             return ran;
         }
         let mut turns = Turns::new(self.policy.order);
@@ -100,14 +110,46 @@ impl Runner {
         for delivery in deliveries {
             let mut ran = None;
             if turns.has_turn(delivery.entity) {
-                let alone = self.run_together(std::slice::from_ref(delivery)).await;
-                ran = alone.and_then(|mut ran| ran.pop());
+                let one = std::slice::from_ref(delivery);
+                let single = match hands.filter(|_| is_suspect(delivery)) {
+                    Some(hands) => self.run_alone(hands, one).await,
+                    None => self.run_in_company(hands, one).await,
+                };
+                ran = single.and_then(|mut ran| ran.pop());
             }
             let ran = ran.unwrap_or_else(|| Ran::unseen(Verdict::NotBegun));
             turns.note(delivery.entity, &ran.verdict);
             all.push(ran);
         }
         all
+    }
+
+    async fn run_in_company(&self, hands: Option<&Hands>, deliveries: &[Delivery]) -> Option<Few<Ran>> {
+        let Some(hands) = hands else { return self.run_together(deliveries).await };
+        match hands.take(deliveries.iter().map(|one| one.key.clone())).await {
+            Ok(_taken) => self.run_together(deliveries).await,
+            Err(error) => Some(self.not_handed_out(deliveries, &error)),
+        }
+    }
+
+    /// Runs an event while nothing else runs in this process.
+    async fn run_alone(&self, hands: &Hands, one: &[Delivery]) -> Option<Few<Ran>> {
+        match hands.take_alone(&one[0].key).await {
+            Ok(Alone::Yes(turn)) => {
+                let ran = self.run_together(one).await;
+                hands.not_alone(turn).await;
+                ran
+            }
+            // Not one that was given up since it was read.
+            Ok(Alone::Gone) => Some(Few::from([Ran::unseen(Verdict::Recorded(Recorded::ELSEWHERE))])),
+            Err(error) => Some(self.not_handed_out(one, &error)),
+        }
+    }
+
+    /// What a worker has in hand is written before it is handed out; nothing is where that can't be.
+    fn not_handed_out(&self, deliveries: &[Delivery], error: &TitoError) -> Few<Ran> {
+        tracing::warn!(queue = %self.queue, %error, "it can't be written what is in hand, trying again");
+        deliveries.iter().map(|_| Ran::unseen(Verdict::Ended(Ended::EngineFailed))).collect()
     }
 
     /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. Whatever of

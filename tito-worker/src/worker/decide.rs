@@ -241,6 +241,7 @@ mod tests {
             retry: RetryPolicy::default().attempts(attempts),
             exhausted,
             order,
+            most_deaths: 5,
             delay_seconds,
         })
     }
@@ -368,6 +369,7 @@ mod tests {
             retry: RetryPolicy::default(),
             exhausted: Exhausted::Discard,
             order: Order::Relaxed,
+            most_deaths: 5,
             delay_seconds: 0,
         };
         let (id, now) = (Uuid::from_u128(1), Now::from_millis(NOW as u64 * 1_000));

@@ -15,6 +15,7 @@
 //! | `runner` | what a subscription is, and what is handed to its handler |
 //! | `attempt`, `transactional` | one run of a handler |
 //! | `turns` | whose turn it is among events that are handled together |
+//! | `deaths` | events that kill their process |
 //! | `decide` | what becomes of an event |
 //! | `record` | that, written with the acknowledgement |
 //! | `checkpoint` | where scans of a partition may begin |
@@ -25,6 +26,7 @@ mod attempt;
 mod blocked;
 mod builder;
 mod checkpoint;
+mod deaths;
 mod decide;
 mod error;
 mod fence;
@@ -56,6 +58,7 @@ use tito_core::{Result, TitoError, check_name};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::deaths::Hands;
 use self::partition::Partition;
 use self::runner::Runner;
 use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_unknown_group, warn_of_unknown_topic};
@@ -161,6 +164,8 @@ impl Worker {
         let (stop, stopped) = watch::channel(false);
         let (activate, active) = watch::channel(self.is_active());
         let (note_time, time_set) = watch::channel(None);
+        let hands = Hands::new(&self.queue.engine, &self.subscriptions);
+        let _living = hands.live();
         let mut tasks = JoinSet::new();
         let ownership = match &self.fleet {
             None => Ownership::Static(self.partitions),
@@ -181,6 +186,7 @@ impl Worker {
                 engine: self.queue.engine.clone(),
                 runner: runner.clone(),
                 ownership: ownership.clone(),
+                hands: hands.clone(),
                 stopped: stopped.clone(),
                 active: active.clone(),
                 time_set: time_set.clone(),
@@ -205,12 +211,14 @@ impl Worker {
         let closed = tokio::select! {
             () = shutdown => None,
             () = watch_time => None,
+            () = hands.look_after() => None,
             () = watch_flag, if self.active.is_some() => None,
             closed = self.queue.engine.closed() => Some(closed),
         };
         // Receivers are gone only when their tasks have ended already.
         let _ = stop.send(true);
-        let report = joined(tasks).await;
+        let (report, ()) = tokio::join!(joined(tasks), hands.stop());
+        hands.end().await;
         report.log();
         match closed {
             None => Ok(report),
@@ -269,7 +277,8 @@ impl Worker {
                     continue;
                 }
                 for partition in self.partitions.of(topic.served_partitions()) {
-                    let partition = Partition::new(engine.clone(), runner.clone(), partition, topic.clone(), None);
+                    let partition =
+                        Partition::new(engine.clone(), runner.clone(), partition, topic.clone(), None, None);
                     tasks.spawn(partition.drain());
                 }
             }

@@ -10,6 +10,7 @@ use tito_core::{Database, Result, Timestamp, TitoError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::deaths::Hands;
 use super::partition::{Controls, Partition};
 use super::report::WorkerReport;
 use super::runner::Runner;
@@ -41,6 +42,7 @@ pub(super) struct Supervisor {
     pub(super) engine: Database,
     pub(super) runner: Arc<Runner>,
     pub(super) ownership: Ownership,
+    pub(super) hands: Arc<Hands>,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) active: watch::Receiver<bool>,
     /// When the engine's time was set, as [`time_set`](super::time_set) tells it.
@@ -93,7 +95,14 @@ impl Supervisor {
                     let (active, time_set) = (self.active.clone(), self.time_set.clone());
                     let controls = Controls { stopped, active, topic: topic.clone(), time_set };
                     let now = topic.borrow().clone();
-                    let one = Partition::new(self.engine.clone(), self.runner.clone(), partition, now, lease.clone());
+                    let one = Partition::new(
+                        self.engine.clone(),
+                        self.runner.clone(),
+                        partition,
+                        now,
+                        lease.clone(),
+                        Some(self.hands.clone()),
+                    );
                     let timeout = self.shutdown_timeout;
                     tasks
                         .spawn(async move { EndedPartition { partition, report: one.serve(controls, timeout).await } });

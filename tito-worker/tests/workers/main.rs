@@ -10,6 +10,7 @@ mod changes_at_random;
 mod clocks;
 mod closing;
 mod dead_letters;
+mod deaths;
 mod draining;
 mod effects;
 mod failing;

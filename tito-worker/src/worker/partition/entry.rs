@@ -48,6 +48,7 @@ pub(super) enum Entry {
     Misplaced,
     Due {
         entity: Entity,
+        is_suspect: bool,
     },
 }
 
@@ -99,7 +100,7 @@ impl PageRules<'_> {
             None if self.topic.resized_from.is_none() && self.topic.partition_of(&head.entity) != self.partition => {
                 Entry::Misplaced
             }
-            None => Entry::Due { entity },
+            None => Entry::Due { entity, is_suspect: head.deaths.is_some() },
         }
     }
 }
@@ -167,9 +168,9 @@ mod tests {
         let (due, waiting) = (event(1, 900, None), event(1, 900, Some(PRESENT + 5)));
         for order in [Order::Relaxed, Order::Strict] {
             let rules = rules(order, &topic);
-            assert_eq!(entry(&rules, &due, &held, &blocked), Entry::Due { entity });
+            assert_eq!(entry(&rules, &due, &held, &blocked), Entry::Due { entity, is_suspect: false });
             let over = event(1, 900, Some(PRESENT));
-            assert_eq!(entry(&rules, &over, &held, &blocked), Entry::Due { entity });
+            assert_eq!(entry(&rules, &over, &held, &blocked), Entry::Due { entity, is_suspect: false });
             let elsewhere = PageRules { partition: topic.partition_of("a") + 1, ..rules };
             assert_eq!(entry(&elsewhere, &due, &held, &blocked), Entry::Misplaced);
         }
@@ -179,7 +180,7 @@ mod tests {
         blocked.block(entity, waiting.0, PRESENT + 5);
         let later = event(2, 901, None);
         assert_eq!(entry(&strict, &later, &held, &blocked), Entry::Waits);
-        assert_eq!(entry(&relaxed, &later, &held, &blocked), Entry::Due { entity });
+        assert_eq!(entry(&relaxed, &later, &held, &blocked), Entry::Due { entity, is_suspect: false });
     }
 
     #[test]

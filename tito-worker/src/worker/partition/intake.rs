@@ -52,6 +52,7 @@ impl Partition {
             }
         };
         let (engine, runner, pause) = (self.engine.clone(), self.runner.clone(), self.read_pause);
+        let hands = self.origin.hands.clone();
         self.reading = Some(
             async move {
                 if !pause.is_zero() {
@@ -59,8 +60,17 @@ impl Partition {
                 }
                 let _turn = runner.source.turn().await;
                 let is_poll = matches!(wanted, Wanted::Events(..));
-                let _poll = is_poll.then(|| runner.observe.meters.time_poll());
-                read_page(&engine, wanted).await
+                let poll = is_poll.then(|| runner.observe.meters.time_poll());
+                let page = read_page(&engine, wanted).await?;
+                drop(poll);
+                // Before anything is handed out, and before that is counted for a rate.
+                if is_poll
+                    && !page.entries.is_empty()
+                    && let Some(hands) = hands
+                {
+                    hands.begin().await?;
+                }
+                Ok(page)
             }
             .boxed(),
         );
@@ -228,9 +238,9 @@ impl Partition {
                     self.blocked.block(entity, key, until);
                     continue;
                 }
-                Entry::Due { entity } => {
+                Entry::Due { entity, is_suspect } => {
                     self.held.hold(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
-                    deliveries.push(Delivery { key, stored: row, entity, origin: self.origin.clone() });
+                    deliveries.push(Delivery { key, stored: row, entity, is_suspect, origin: self.origin.clone() });
                     continue;
                 }
                 Entry::NoEvent => Ended::NoEvent,

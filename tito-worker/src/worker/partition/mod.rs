@@ -26,6 +26,7 @@ use tokio::sync::watch;
 
 use self::page::Page;
 use super::blocked::Blocked;
+use super::deaths::Hands;
 use super::fence::Fence;
 use super::held::Held;
 use super::lanes::Lanes;
@@ -97,6 +98,7 @@ impl Partition {
         partition: u16,
         topic: Arc<Topic>,
         lease: Option<Lease>,
+        hands: Option<Arc<Hands>>,
     ) -> Self {
         let fence = Fence::new(&runner.queue, partition, lease);
         Self {
@@ -104,7 +106,7 @@ impl Partition {
             wakeup: engine.shared().listen(&runner.queue, partition),
             lanes: Lanes::new(runner.clone()),
             next_checkpoint: engine.clock().monotonic_millis() + CHECKPOINT_EVERY,
-            origin: Arc::new(Origin { partition, revision: topic.revision, fence }),
+            origin: Arc::new(Origin { partition, revision: topic.revision, fence, hands }),
             engine,
             runner,
             topic,
@@ -205,8 +207,9 @@ impl Partition {
     /// Goes by a later state of the topic. What was changed may lie anywhere behind the cursor, so everything is read
     /// again; what handlers have begun goes on to its end.
     fn go_by(&mut self, topic: Arc<Topic>) {
-        let Origin { partition, fence, .. } = &*self.origin;
-        self.origin = Arc::new(Origin { partition: *partition, revision: topic.revision, fence: fence.clone() });
+        let Origin { partition, fence, hands, .. } = &*self.origin;
+        let (fence, hands) = (fence.clone(), hands.clone());
+        self.origin = Arc::new(Origin { partition: *partition, revision: topic.revision, fence, hands });
         self.topic = topic;
         self.is_fenced = false;
         self.put_back_unstarted();
