@@ -113,3 +113,18 @@ async fn a_deleted_range_is_gone_on_every_store_and_can_be_written_again() {
     db.transaction(|tx| async move { tx.insert(b"grape".to_vec(), b"2".to_vec()).await }).await.unwrap();
     assert_eq!(get(&db, "grape").await.as_deref(), Some("2"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn safe_points_of_services_are_set_renewed_and_removed() {
+    let (_cluster, clock, db) = turned_by_hand().await;
+    let at = db.timestamp().await.unwrap();
+    clock.advance(HOUR);
+    let later = db.timestamp().await.unwrap();
+    let engine = tikv(&db);
+    engine.set_service_safe_point("backup", at, HOUR).await.unwrap();
+    assert_eq!(engine.set_service_safe_point("other", later, HOUR).await.unwrap(), at, "the lowest is told");
+    let lowest = engine.set_service_safe_point("backup", later, HOUR).await.unwrap();
+    assert!(lowest <= later);
+    engine.remove_service_safe_point("backup").await.unwrap();
+    engine.remove_service_safe_point("other").await.unwrap();
+}

@@ -158,4 +158,46 @@ mod tests {
         };
         assert_eq!(meaning(&error, Class::Read).known, Known::Replaced(regions));
     }
+
+    /// The macro names every field of the message, so it does not compile once there is another.
+    #[test]
+    fn every_region_error_of_the_protocol_has_its_line() {
+        macro_rules! all {
+            ($($field:ident $name:ident,)*) => {
+                let Wire { message: _, unknown_fields: _, $($field: _,)* } = Wire::default();
+                $(
+                    let mut error = Wire::default();
+                    error.$field.get_or_insert_default();
+                    let name = stringify!($name);
+                    assert_eq!(meaning(&error, Class::Write).name, name);
+                    let table = include_str!("errors.rs").lines().filter(|line| line.starts_with("//! |"));
+                    let lines = table.filter(|line| line.contains(concat!("`", stringify!($name), "`"))).count();
+                    assert!(lines > 0, "{name} is not in the table");
+                )*
+            };
+        }
+        all! {
+            not_leader NotLeader,
+            region_not_found RegionNotFound,
+            key_not_in_region KeyNotInRegion,
+            epoch_not_match EpochNotMatch,
+            server_is_busy ServerIsBusy,
+            stale_command StaleCommand,
+            store_not_match StoreNotMatch,
+            raft_entry_too_large RaftEntryTooLarge,
+            max_timestamp_not_synced MaxTimestampNotSynced,
+            read_index_not_ready ReadIndexNotReady,
+            proposal_in_merging_mode ProposalInMergingMode,
+            data_is_not_ready DataIsNotReady,
+            region_not_initialized RegionNotInitialized,
+            disk_full DiskFull,
+            recovery_in_progress RecoveryInProgress,
+            flashback_in_progress FlashbackInProgress,
+            flashback_not_prepared FlashbackNotPrepared,
+            is_witness IsWitness,
+            mismatch_peer_id MismatchPeerId,
+            bucket_version_not_match BucketVersionNotMatch,
+            undetermined_result UndeterminedResult,
+        }
+    }
 }

@@ -135,3 +135,48 @@ async fn a_look_up_is_made_once_however_many_ask() {
     let calls = cluster.calls().since(&before);
     assert_eq!((calls.of(Rpc::GetRegion), calls.of(Rpc::GetStore)), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn regions_are_told_by_a_key_and_by_their_number() {
+    let cluster = cluster(MockCluster::builder().stores(3).split_at(["b", "c"])).await;
+    let client = client(&cluster).await;
+    let found = client.region_of("b7").await.unwrap();
+    assert_eq!((found.start.as_slice(), found.end.as_slice()), (&b"b"[..], &b"c"[..]));
+    assert_eq!(client.region_by_id(found.id).await.unwrap(), found);
+    let error = client.region_by_id(999_999).await.unwrap_err();
+    assert!(is_of_pd(&error) && error.can_retry_help(), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_is_tried_again_as_often_as_it_is_allowed() {
+    let cluster = cluster(MockCluster::builder()).await;
+    let client = settings(&cluster).retries(2).connect().await.unwrap();
+    let snapshot = client.snapshot(Timestamp::MAX);
+    cluster.faults().add(FaultRule::on(Rpc::KvGet, Fault::ServerIsBusy).first(2));
+    snapshot.get("a").await.unwrap();
+    cluster.faults().add(FaultRule::on(Rpc::KvGet, Fault::ServerIsBusy));
+    let before = cluster.calls();
+    let error = snapshot.get("a").await.unwrap_err();
+    assert!(matches!(error, Error::Region { lasting: false, .. }), "{error:?}");
+    assert_eq!(cluster.calls().since(&before).of(Rpc::KvGet), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_has_no_timestamp_before_it_is_too_old_is_given_up() {
+    let cluster = cluster(MockCluster::builder()).await;
+    let age = Duration::from_secs(2);
+    let client = settings(&cluster).max_transaction_age(age).connect().await.unwrap();
+    for hung in [Rpc::KvPrewrite, Rpc::Tso] {
+        let mut transaction = client.begin().await.unwrap();
+        transaction.put("a", "v");
+        cluster.faults().add(FaultRule::on(hung, Fault::Hang));
+        let begun = tokio::time::Instant::now();
+        let outcome = transaction.commit().await;
+        assert!(matches!(outcome, Outcome::NotCommitted(Reason::TooOld { limit_millis: 2_000, .. })), "{outcome:?}");
+        // With the second that a caller waits for the rollback.
+        assert!(begun.elapsed() <= age + Duration::from_secs(2), "{hung:?}: {:?}", begun.elapsed());
+        cluster.faults().clear();
+        quiet().await;
+        assert!(cluster.locks().is_empty());
+    }
+}

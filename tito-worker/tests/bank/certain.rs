@@ -7,8 +7,8 @@ use crate::bank::{Transfer, account};
 use crate::ledger::Said;
 use crate::transfers::{Clerk, Ending};
 
-/// How a commit becomes unknown: the server refuses its primary key for good, and the rollback that would tell what
-/// became of it too. Neither takes time, which makes it the same in every run.
+/// How a commit becomes unknown: the first request has no answer, the server then refuses its primary key for good, and the
+/// question that would tell what became of it too. None of it takes time, which makes it the same in every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
     /// The first request took effect, and its response was lost.
@@ -20,12 +20,15 @@ pub enum Unknown {
 /// Makes a transfer whose outcome the engine can't know. Its locks stay, and are in the way of others.
 pub async fn unknown(cluster: &MockCluster, clerk: &Clerk, transfer: &Transfer, unknown: Unknown) -> Said {
     let primary = account(transfer.from.min(transfer.to));
-    let mut rules = Vec::new();
-    if unknown == Unknown::Done {
-        rules.push(FaultRule::on(Rpc::KvCommit, Fault::DropResponse).first(1));
-    }
-    rules.push(FaultRule::on(Rpc::KvCommit, Fault::RaftEntryTooLarge));
-    rules.push(FaultRule::on(Rpc::KvBatchRollback, Fault::RaftEntryTooLarge));
+    let unanswered = match unknown {
+        Unknown::Done => Fault::DropResponse,
+        Unknown::NotDone => Fault::DropRequest,
+    };
+    let rules = [
+        FaultRule::on(Rpc::KvCommit, unanswered).first(1),
+        FaultRule::on(Rpc::KvCommit, Fault::RaftEntryTooLarge),
+        FaultRule::on(Rpc::KvCheckTxnStatus, Fault::RaftEntryTooLarge),
+    ];
     let rules: Vec<_> = rules.into_iter().map(|rule| cluster.faults().add(rule.keys(primary.clone()))).collect();
     let said = clerk.attempt(transfer, Ending::Commit).await;
     for rule in rules {

@@ -69,11 +69,13 @@ async fn calls_of<F: Future>(cluster: &MockCluster, operation: F) -> CallCounts 
 fn assert_calls(calls: &CallCounts, expected: &[(Rpc, u64)]) {
     let mut expected = expected.to_vec();
     expected.sort();
-    assert_eq!(calls.made().collect::<Vec<_>>(), expected);
+    // Without the messages that carry several of them at once.
+    let made = calls.made().filter(|(rpc, _)| *rpc != Rpc::BatchCommands);
+    assert_eq!(made.collect::<Vec<_>>(), expected);
 }
 
-/// Two timestamps, one prewrite, the commit of the primary key and the one of the others.
-const ONE_COMMIT: [(Rpc, u64); 3] = [(Rpc::Tso, 2), (Rpc::KvPrewrite, 1), (Rpc::KvCommit, 2)];
+/// Two timestamps, one prewrite, and one commit: the keys that lie beside the primary one are committed with it.
+const ONE_COMMIT: [(Rpc, u64); 3] = [(Rpc::Tso, 2), (Rpc::KvPrewrite, 1), (Rpc::KvCommit, 1)];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_insert_of_a_row_with_an_index_and_an_event_reads_nothing() {
