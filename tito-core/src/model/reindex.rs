@@ -142,7 +142,7 @@ impl<M: TitoSchema> Reindex<M> {
     /// two rows have one value, or one has that of a row that can't be read;
     /// [`TitoError::InvalidIndexValue`]; those of the engine. What was committed by then stays done.
     pub async fn run(mut self) -> Result<ReindexReport> {
-        let mut on_progress = self.on_progress.take().unwrap_or_else(|| Box::new(|_: &ReindexProgress| ()) as OnProgress);
+        let mut on_progress = self.on_progress.take().unwrap_or_else(|| Box::new(|_: &ReindexProgress| ()));
         self.build(&mut *on_progress).await
     }
 
