@@ -124,7 +124,7 @@ impl<M: TitoSchema> Check<M> {
 
     /// Looks at entries, and returns the last one's key.
     async fn entries(
-        &self,
+        &mut self,
         index: &IndexDefinition,
         range: KeyRange,
         report: &mut CheckReport,
@@ -137,7 +137,7 @@ impl<M: TitoSchema> Check<M> {
         Ok(page.last().map(|(key, _)| key.clone()))
     }
 
-    async fn stale(&self, index: &IndexDefinition, page: &[(Vec<u8>, Vec<u8>)], tx: &Transaction) -> Result<u64> {
+    async fn stale(&mut self, index: &IndexDefinition, page: &[(Vec<u8>, Vec<u8>)], tx: &Transaction) -> Result<u64> {
         let entries: Vec<_> = page.iter().filter_map(|(key, value)| parse_entry(index.unique, key, value)).collect();
         let row_keys: Vec<_> = entries.iter().map(|entry| keys::row(&self.model.table, &entry.id)).collect();
         let rows = tx.batch_get(row_keys.clone()).await?;

@@ -198,7 +198,7 @@ impl Migration {
         for definition in &stale {
             change::begin_building(&self.database, table, definition).await?;
         }
-        self.begin_dropping(table, &gone).await?;
+        begin_dropping(&self.database, table, &gone).await?;
         // After it nobody commits a row without knowing, or marks the index as behind.
         settle_topics(&self.database).await?;
         let mut done: Vec<&str> = Vec::new();
@@ -232,17 +232,17 @@ impl Migration {
         }
         Ok(())
     }
+}
 
-    async fn begin_dropping(&self, table: &str, gone: &[String]) -> Result<()> {
-        change::change(&self.database, table, |catalogue| {
-            let mut is_changed = false;
-            for (_, index) in catalogue.indexes.iter_mut().filter(|(name, _)| gone.contains(name)) {
-                is_changed |= index.state != IndexState::Dropping;
-                index.state = IndexState::Dropping;
-            }
-            Ok(is_changed)
-        })
-        .await
-        .map(drop)
-    }
+async fn begin_dropping(database: &Database, table: &str, gone: &[String]) -> Result<()> {
+    change::change(database, table, |catalogue| {
+        let mut is_changed = false;
+        for (_, index) in catalogue.indexes.iter_mut().filter(|(name, _)| gone.contains(name)) {
+            is_changed |= index.state != IndexState::Dropping;
+            index.state = IndexState::Dropping;
+        }
+        Ok(is_changed)
+    })
+    .await
+    .map(drop)
 }
