@@ -277,7 +277,7 @@ fn times_are_options_zoned_instants_and_seconds_of_any_sign() {
         updated(&order(), &due),
         [
             TitoEventConfig::at("optional", EXPIRY),
-            TitoEventConfig::at("zoned", NOW + 60),
+            TitoEventConfig::at("zoned", NOW + 61),
             TitoEventConfig::immediate("seconds_changed"),
         ]
     );
