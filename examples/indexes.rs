@@ -96,7 +96,7 @@ async fn main() -> Result<(), BoxError> {
     let mut cursor: Option<Cursor> = None;
     loop {
         let page = books.rows().limit(2).after(cursor).page(&tx).await?;
-        let titles: Vec<_> = page.rows.iter().map(|book| book.title.as_str()).collect();
+        let titles = page.rows.into_iter().map(|book| Ok(book?.title)).collect::<Result<Vec<_>, TitoError>>()?;
         println!("    {}", titles.join(", "));
         match page.next {
             Some(next) => cursor = Some(next.to_string().parse()?),

@@ -26,6 +26,9 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/history.md")]
     pub struct History;
 
+    #[doc = include_str!("../docs/guide/models.md")]
+    pub struct Models;
+
     #[doc = include_str!("../docs/guide/observability.md")]
     pub struct Observability;
 

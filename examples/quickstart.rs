@@ -279,7 +279,7 @@ impl App {
         let (users, statistics) = (self.users.clone(), self.statistics.clone());
         self.db
             .transaction(|tx| async move {
-                let now = tx.start_timestamp().seconds();
+                let now = tx.now().seconds();
                 let pending = tx.scan(KeyRange::prefix("event:"), 1_000).await?;
                 let dead = tx.scan(KeyRange::prefix("dead:"), 1_000).await?;
                 let of_topic = |name: &'static str| {

@@ -6,25 +6,29 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-/// Physical time. An engine draws its timestamps from it (never letting them go back, whatever the clock does), and
-/// workers wait on it until events fall due.
+/// Physical time, in two parts: a wall clock, which people set, and a monotonic one, which nobody can. The embedded
+/// engine makes its [`now`](crate::engine::TitoEngine::now) of both; whatever waits or measures goes by the monotonic one.
 ///
 /// Applications use [`SystemClock`]; tests inject one that they turn by hand.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// Milliseconds since the Unix epoch.
+    /// What the wall clock shows: milliseconds since the Unix epoch. It can jump, forward and back.
     fn now_millis(&self) -> u64;
 
-    /// Completes when [`now_millis`](Clock::now_millis) has reached `millis`, at once if it has already. A clock that
-    /// is set may complete it late, never early.
-    fn wait_until(&self, millis: u64) -> BoxFuture<'static, ()>;
+    /// Milliseconds since a point of the clock's own. Never goes back and never jumps; where the machine allows it, it
+    /// runs on while the machine is suspended.
+    fn monotonic_millis(&self) -> u64;
+
+    /// Completes when [`monotonic_millis`](Clock::monotonic_millis) has reached `millis`, at once if it has already. It
+    /// may be late, never early.
+    fn wait_until_monotonic(&self, millis: u64) -> BoxFuture<'static, ()>;
 }
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-/// A wait is cut into pieces of this length, so that a clock that was set forward meanwhile is noticed.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// A wait is cut into pieces of this length, as the runtime's timers stand still while the machine is suspended.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 impl Clock for SystemClock {
     fn now_millis(&self) -> u64 {
@@ -32,10 +36,24 @@ impl Clock for SystemClock {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
     }
 
-    fn wait_until(&self, millis: u64) -> BoxFuture<'static, ()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn monotonic_millis(&self) -> u64 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        u64::try_from(time.tv_sec).unwrap_or(0).saturating_mul(1_000)
+            + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
+    }
+
+    /// What the standard library has, which may stand still while the machine is suspended.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn monotonic_millis(&self) -> u64 {
+        static BEGAN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+        u64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn wait_until_monotonic(&self, millis: u64) -> BoxFuture<'static, ()> {
         async move {
             loop {
-                let left = millis.saturating_sub(SystemClock.now_millis());
+                let left = millis.saturating_sub(SystemClock.monotonic_millis());
                 if left == 0 {
                     return;
                 }

@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::de::DeserializeOwned;
+
 use crate::keys;
 
 /// Any error from below, kept as the source of one of Tito's own.
@@ -66,6 +68,14 @@ impl fmt::Debug for KeyText {
     }
 }
 
+fn shown_keys(keys: &[KeyText], total: u64) -> String {
+    let mut shown = keys.iter().map(KeyText::to_string).collect::<Vec<_>>().join(", ");
+    if total > keys.len() as u64 {
+        shown.push_str(", …");
+    }
+    shown
+}
+
 /// What went wrong, and whether trying again can help ([`TitoError::is_retryable`]).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -108,7 +118,7 @@ pub enum TitoError {
     /// An event that is about something else than a row of the model that was asked for.
     #[error("the event is about {entity:?}, expected {table:?}, ':' and the id of a row")]
     NotOfTheTable {
-        /// What the event is about.
+        /// What the event is about: the row that it came from, or its entity.
         entity: String,
         /// The model's table.
         table: String,
@@ -146,7 +156,14 @@ pub enum TitoError {
     AlreadyApplied {
         /// The key as it was given.
         key: String,
+        /// What that call [kept](crate::Transaction::keep_result) of its result, as JSON;
+        /// [`first_result`](TitoError::first_result) reads it.
+        result: Option<String>,
     },
+
+    /// A result is to be kept of a transaction that has no idempotency key.
+    #[error("the transaction has no idempotency key with which its result could be kept")]
+    NoIdempotencyKey,
 
     /// The transaction lived longer than the engine allows; nothing was committed.
     #[error("the transaction began {age_millis} ms ago, the limit is {limit_millis} ms; nothing was written")]
@@ -249,15 +266,6 @@ pub enum TitoError {
         asked: u16,
     },
 
-    /// A time at which an event can't fall due.
-    #[error("event {event:?} can't fall due at {seconds}: expected Unix seconds from 0 to {}", keys::MAX_EVENT_SECONDS)]
-    InvalidTimestamp {
-        /// The event's type.
-        event: String,
-        /// The time that was asked for, in Unix seconds.
-        seconds: i64,
-    },
-
     /// A periodic schedule that can't be used as it was described.
     #[error("schedule {name:?} can't be used: {reason}")]
     InvalidSchedule {
@@ -289,6 +297,25 @@ pub enum TitoError {
         reason: &'static str,
     },
 
+    /// A query over an index that has not the entries of all rows, or a building of it that was in vain.
+    /// [`migrate`](crate::Database::migrate) brings it up to date.
+    #[error("index {index:?} of table {table:?} is {state}: bring it up to date with `Database::migrate`")]
+    IndexNotBuilt {
+        /// The table.
+        table: String,
+        /// The index.
+        index: String,
+        /// What it is instead.
+        state: &'static str,
+    },
+
+    /// A write of a table that is being deleted by [`drop_table`](crate::Database::drop_table).
+    #[error("table {table:?} is being deleted; once `Database::drop_table` is done it can be used anew")]
+    TableDropped {
+        /// The table.
+        table: String,
+    },
+
     /// A cursor that is not one, or belongs to another query.
     #[error("the cursor does not belong to this query: {reason}")]
     InvalidCursor {
@@ -308,14 +335,32 @@ pub enum TitoError {
         source: BoxError,
     },
 
-    /// A value that serde can't write as JSON.
-    #[error("{what} can't be written as JSON")]
+    /// A value that can't be stored as JSON: serde has no form for it, such as for a float that is not finite, or what it
+    /// writes could not be read again as the same type. Nothing was written.
+    #[error("{what} can't be stored as JSON{}{path}: {source}", if path.is_empty() { "" } else { ", at " })]
     Unserializable {
         /// What was to be written.
         what: String,
-        /// Serde's error.
+        /// The field at fault, with dots and brackets into nested values: `address.lines[2]`. Empty for the value as a
+        /// whole, and where serde does not say which it is.
+        path: String,
+        /// Why it can't be.
         #[source]
-        source: serde_json::Error,
+        source: BoxError,
+    },
+
+    /// Rows that can't be read, found by a call that has to see every row. The others can be had by
+    /// [`page`](crate::model::Query::page) and [`stream`](crate::model::Query::stream), a damaged one can be deleted by
+    /// [`delete_damaged`](crate::model::TitoTable::delete_damaged).
+    #[error("{total} of the rows can't be read: {}", shown_keys(keys, *total))]
+    DamagedRows {
+        /// The keys of the first hundred.
+        keys: Vec<KeyText>,
+        /// How many there are.
+        total: u64,
+        /// What is wrong with the first.
+        #[source]
+        source: Box<TitoError>,
     },
 
     /// Another process, or another engine of this process, has the database open.
@@ -405,6 +450,18 @@ pub enum TitoError {
 }
 
 impl TitoError {
+    /// Of [`AlreadyApplied`](TitoError::AlreadyApplied), what the first call [kept](crate::Transaction::keep_result) of its
+    /// result; none of other errors, and where nothing was kept. The result is of the type that the first call kept, or
+    /// an error.
+    pub fn first_result<T: DeserializeOwned>(&self) -> Option<Result<T>> {
+        let Self::AlreadyApplied { key, result: Some(result) } = self else { return None };
+        Some(serde_json::from_str(result).map_err(|source| Self::Malformed {
+            key: keys::idempotency_marker(key).into(),
+            expected: "the marker of an idempotency key with a result of this type",
+            source: source.into(),
+        }))
+    }
+
     /// Carries an error of the application's own through [`transaction`](crate::Database::transaction) or a
     /// handler.
     ///

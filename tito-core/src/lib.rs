@@ -35,7 +35,7 @@ pub use database::{Database, Transaction, TxOptions};
 pub use engine::{TitoEngine, TitoTransaction};
 pub use error::{BoxError, KeyText, Result, TitoError};
 pub use names::{check_event_type, check_name};
-pub use timestamp::Timestamp;
+pub use timestamp::{Now, Timestamp};
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoModel;
 

@@ -1,4 +1,4 @@
-//! Timestamps: the one clock of a database.
+//! Order and now: timestamps, which order all that happens in a database, and the time by which things fall due.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,7 +12,9 @@ const LOGICAL_BITS: u32 = 18;
 /// with a logical counter.
 ///
 /// This is the layout of TiKV's timestamp oracle (`pd/pkg/tso`), and the embedded engine uses the same. Timestamps are
-/// unique and increasing over the whole database, also across restarts, whatever the machine's clock does.
+/// unique and increasing over the whole database, also across restarts, whatever the machine's clock does. They order,
+/// and no more: where a clock was wrong they can be ahead of the time for as long as it was. What time it is, by which
+/// things fall due, is [`Now`]; a timestamp is never behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
@@ -46,18 +48,6 @@ impl Timestamp {
         (self.0 & ((1 << LOGICAL_BITS) - 1)) as u32
     }
 
-    /// Whole seconds since the Unix epoch, rounded down: the resolution in which events fall due.
-    pub const fn seconds(self) -> i64 {
-        (self.physical_millis() / 1000) as i64
-    }
-
-    /// The first whole second that is at least `delay` after this timestamp: rounded up, so that nothing that waits for
-    /// it is early.
-    pub fn seconds_after(self, delay: Duration) -> i64 {
-        let millis = u128::from(self.physical_millis()) + delay.as_millis();
-        i64::try_from(millis.div_ceil(1000)).unwrap_or(i64::MAX)
-    }
-
     /// The next timestamp. The counter runs over into the milliseconds.
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -75,6 +65,67 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// The present of a database, by which things fall due: milliseconds since the Unix epoch, by the engine's time and never
+/// a client's. Unlike a [`Timestamp`] it can go back: where the machine's clock was set and has stayed so, the embedded
+/// engine follows it. It passes steadily otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    millis: u64,
+    since: Timestamp,
+}
+
+impl Now {
+    /// The present of an engine that never sets its time.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self { millis, since: Timestamp::ZERO }
+    }
+
+    /// The present of an engine that has set its time: `last` is the last timestamp that was handed out before it was set
+    /// for the latest time.
+    pub const fn set_after(millis: u64, last: Timestamp) -> Self {
+        Self { millis, since: last }
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn millis(self) -> u64 {
+        self.millis
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down: the resolution in which events fall due.
+    pub const fn seconds(self) -> i64 {
+        (self.millis / 1000) as i64
+    }
+
+    /// The first whole second that is at least `delay` after this: rounded up, so that nothing that waits for it is early.
+    pub fn seconds_after(self, delay: Duration) -> i64 {
+        let millis = u128::from(self.millis) + delay.as_millis();
+        i64::try_from(millis.div_ceil(1000)).unwrap_or(i64::MAX)
+    }
+
+    /// How many milliseconds it lies after an earlier present, in milliseconds; 0 if it lies before.
+    pub const fn millis_since(self, earlier_millis: u64) -> u64 {
+        self.millis.saturating_sub(earlier_millis)
+    }
+
+    /// The last timestamp that was handed out before the engine set its time for the latest time since it was opened;
+    /// [`Timestamp::ZERO`] if it did not. Two presents with one value here are of one steady time.
+    pub const fn since(self) -> Timestamp {
+        self.since
+    }
+
+    /// The present so many milliseconds before.
+    #[must_use]
+    pub const fn less(self, millis: u64) -> Self {
+        Self { millis: self.millis.saturating_sub(millis), ..self }
+    }
+}
+
+impl fmt::Display for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.millis)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,16 +136,16 @@ mod tests {
         let timestamp = Timestamp::from_raw((1_525_878_906_250 << 18) | 77);
         assert_eq!(timestamp.physical_millis(), 1_525_878_906_250);
         assert_eq!(timestamp.logical(), 77);
-        assert_eq!(timestamp.seconds(), 1_525_878_906);
+        assert_eq!(Now::from_millis(timestamp.physical_millis()).seconds(), 1_525_878_906);
         assert_eq!(timestamp.to_string(), "1525878906250ms+77");
     }
 
     #[test]
     fn a_delay_is_rounded_up_to_whole_seconds() {
-        let timestamp = Timestamp::from_millis(10_900);
-        assert_eq!(timestamp.seconds_after(Duration::from_secs(60)), 71);
-        assert_eq!(timestamp.seconds_after(Duration::from_millis(100)), 11);
-        assert_eq!(timestamp.seconds_after(Duration::MAX), i64::MAX);
+        let now = Now::from_millis(10_900);
+        assert_eq!(now.seconds_after(Duration::from_secs(60)), 71);
+        assert_eq!(now.seconds_after(Duration::from_millis(100)), 11);
+        assert_eq!(now.seconds_after(Duration::MAX), i64::MAX);
     }
 
     #[test]

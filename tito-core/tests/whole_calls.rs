@@ -15,7 +15,7 @@ use tito_core::engine::{Direction, KeyValue, Limits, Mutations, Shared, Signals,
 use tito_core::event::{NewEvent, write_event};
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
-use tito_core::{Result, Timestamp, Transaction};
+use tito_core::{Now, Result, Timestamp, Transaction};
 
 /// An engine each of whose calls waits once. It knows no topics at first.
 struct Waiting(Database, Shared);
@@ -35,6 +35,10 @@ impl TitoEngine for Waiting {
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
         self.0.engine().timestamp()
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Now>> {
+        self.0.engine().now()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -68,6 +72,10 @@ fn later<'a, T: 'a>(answer: BoxFuture<'a, T>) -> BoxFuture<'a, T> {
 impl TitoTransaction for WaitingTransaction {
     fn start_timestamp(&self) -> Timestamp {
         self.0.start_timestamp()
+    }
+
+    fn now(&self) -> Now {
+        self.0.now()
     }
 
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
@@ -190,10 +198,12 @@ async fn a_call_that_fails_half_way_changes_nothing() {
     assert_eq!(error.violated_index(), Some(("user".to_string(), "by_email".to_string())));
     assert_eq!(keys(&tx).await, before, "an error that is swallowed leaves nothing");
     let event = NewEvent {
+        row: None,
         event_type: "signup".to_string(),
-        entity: "user:18".to_string(),
+        // Too large to be stored.
+        entity: "x".repeat(db.limits().value_bytes),
         action: "insert".to_string(),
-        timestamp: i64::MAX,
+        timestamp: 0,
         headers: Default::default(),
         payload: None,
     };

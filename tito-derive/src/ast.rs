@@ -1,7 +1,8 @@
 //! The input as parsed: what the user wrote, not yet checked.
 
 use proc_macro2::Ident;
-use syn::{Data, DeriveInput, Expr, Fields, Generics, LitStr, Member, Path, Type, Visibility};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Data, DeriveInput, Expr, Fields, Generics, LitStr, Member, Meta, Path, Token, Type, Visibility};
 
 use crate::attr::{self, Place};
 use crate::errors::Errors;
@@ -22,6 +23,9 @@ pub(crate) struct Field {
     pub(crate) ident: Ident,
     pub(crate) ty: Type,
     pub(crate) items: Vec<Item>,
+    /// The word by which serde is told to leave the field out, if it is: `skip`, `skip_serializing` or
+    /// `skip_deserializing`.
+    pub(crate) skipped: Option<String>,
 }
 
 /// One item of a `#[tito(...)]`. Each keeps the word that it began with, for errors.
@@ -93,6 +97,17 @@ impl Input {
 impl Field {
     fn parse(field: syn::Field, errors: &mut Errors) -> Option<Self> {
         let items = attr::parse(&field.attrs, Place::Field, errors);
-        Some(Self { ident: field.ident?, ty: field.ty, items })
+        let skipped = skipped(&field.attrs);
+        Some(Self { ident: field.ident?, ty: field.ty, items, skipped })
     }
+}
+
+/// What serde does not understand of its attributes, it says itself.
+fn skipped(attributes: &[Attribute]) -> Option<String> {
+    const WORDS: [&str; 3] = ["skip", "skip_serializing", "skip_deserializing"];
+    attributes.iter().filter(|attribute| attribute.path().is_ident("serde")).find_map(|attribute| {
+        let items = attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;
+        let word = |item: &Meta| WORDS.into_iter().find(|word| item.path().is_ident(word));
+        items.iter().find_map(word).map(String::from)
+    })
 }

@@ -1,7 +1,7 @@
 //! Writes the implementation.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, Path};
 
@@ -154,9 +154,28 @@ fn handle(input: &Input, index: &Index<'_>, root: &Path) -> TokenStream {
 
 fn definition(index: &Index<'_>, root: &Path) -> TokenStream {
     let Index { name, unique, .. } = index;
+    let covers = covers(index);
     quote! {
-        #root::model::IndexDefinition { name: ::std::borrow::Cow::Borrowed(#name), unique: #unique }
+        #root::model::IndexDefinition {
+            name: ::std::borrow::Cow::Borrowed(#name),
+            unique: #unique,
+            covers: ::std::borrow::Cow::Borrowed(#covers),
+        }
     }
+}
+
+/// The fields, their types and the condition as a text. It is stored, so it must not depend on how a version of the
+/// compiler puts spaces between tokens.
+fn covers(index: &Index<'_>) -> String {
+    let without_spaces =
+        |tokens: TokenStream| tokens.to_string().chars().filter(|c| !c.is_whitespace()).collect::<String>();
+    let field = |field: &IndexedField<'_>| format!("{}:{}", field.shown, without_spaces(field.ty.to_token_stream()));
+    let mut covers = index.fields.iter().map(field).collect::<Vec<_>>().join(",");
+    if let Some(when) = index.when {
+        covers.push_str(" when ");
+        covers.push_str(&without_spaces(when.to_token_stream()));
+    }
+    covers
 }
 
 fn entries(index: &Index<'_>, root: &Path) -> TokenStream {

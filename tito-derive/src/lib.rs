@@ -13,6 +13,7 @@ mod expand;
 mod items;
 mod job;
 mod model;
+mod skipped;
 mod spans;
 mod text;
 mod valid;
@@ -100,9 +101,9 @@ use crate::errors::Errors;
 ///     seconds. Whole numbers of `d`,
 ///     `h`, `m` and `s`, the largest unit first;
 ///   - `at = self.expires_at`: due at a time. A chrono `DateTime`, an `i64` of Unix seconds, or an `Option` of one,
-///     where `None` is no event. Fractions of a second are cut. A time that has passed means at once; one before 1970
-///     or after 9,999,999,999 fails the write with `TitoError::InvalidTimestamp`. An event takes `delay` or `at`, not
-///     both;
+///     where `None` is no event. Fractions of a second are rounded up, so it is never early. A time that has passed means
+///     at once, also one before 1970; one after 9,999,999,999 (in 2286) means that second. An event takes `delay` or `at`,
+///     not both;
 ///   - `when = self.wants_reminder`: only if this is true.
 /// - `index(name = "by_org_and_email", fields(org_id, email))`: an index over fields, compared in this order. A field
 ///   within another one is written with its type: `fields(address.city: String)`.

@@ -10,6 +10,7 @@ use syn::{LitStr, parse_quote_spanned};
 use crate::ast::{EventItem, Field, FieldPath, IndexItem, Input, Item};
 use crate::errors::Errors;
 use crate::model::{Cause, Due, Event, Index, IndexedField, Model, Operation};
+use crate::skipped;
 use crate::text;
 
 /// The model, without what is wrong, which is reported.
@@ -61,6 +62,7 @@ pub(crate) fn check<'a>(input: &'a Input, errors: &mut Errors) -> Model<'a> {
     if input.fields.is_some() {
         model.id = id(input, fields, errors);
     }
+    skipped::refuse(input, model.id, errors);
     model
 }
 

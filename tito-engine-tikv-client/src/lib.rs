@@ -55,9 +55,9 @@ use self::page_size::PageSize;
 use self::prefix::KeyPrefix;
 use self::tasks::Tasks;
 use tito_core::Database;
-use tito_core::Timestamp;
 use tito_core::clock::Clock;
 use tito_core::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoTransaction};
+use tito_core::{Now, Timestamp};
 use tito_core::{Result, TitoError};
 
 pub use self::builder::{Concurrency, TiKVBuilder};
@@ -196,6 +196,11 @@ impl TitoEngine for TiKVBackend {
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
         self.ask_timestamp().boxed()
+    }
+
+    /// PD's time, which is what its timestamps are made of.
+    fn now(&self) -> BoxFuture<'_, Result<Now>> {
+        async { Ok(Now::from_millis(self.ask_timestamp().await?.physical_millis())) }.boxed()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {

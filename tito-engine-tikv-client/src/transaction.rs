@@ -14,9 +14,9 @@ use super::guards::Guards;
 use super::reads::At;
 use super::scan::scan;
 use super::{Concurrency, Core, timestamp_of};
-use tito_core::Timestamp;
 use tito_core::engine::{Claim, Direction, KeyValue, Mutations, Signals, TitoTransaction};
 use tito_core::keys::KeyRange;
+use tito_core::{Now, Timestamp};
 use tito_core::{Result, TitoError};
 
 /// A transaction of the TiKV engine.
@@ -47,7 +47,7 @@ impl TiKVTransaction {
     pub(super) async fn begin(core: &Arc<Core>, replayed: Option<&Self>) -> Result<Self> {
         let slot = core.connections.next_slot();
         // Read before the timestamp is taken, so that the age measured from here is never too small.
-        let (began_millis, began) = (core.settings.clock.now_millis(), Instant::now());
+        let (began_millis, began) = (core.settings.clock.monotonic_millis(), Instant::now());
         let begin = |client: TransactionClient| async move { client.begin_with_options(options()).await };
         let (client, transaction) = core.ask_pd(slot, "begin", begin).await?;
         let start = timestamp_of(&transaction.start_timestamp());
@@ -126,6 +126,10 @@ impl Drop for TiKVTransaction {
 }
 
 impl TitoTransaction for TiKVTransaction {
+    fn now(&self) -> Now {
+        Now::from_millis(self.start_timestamp().physical_millis())
+    }
+
     fn start_timestamp(&self) -> Timestamp {
         self.start
     }

@@ -1,8 +1,11 @@
 //! A store, as programs hold it.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tito_core::{Database, TitoError, Transaction, TxOptions};
 
 use crate::append::{Appended, Group, append_in, prepare};
@@ -114,15 +117,18 @@ impl EventStore {
     ///
     /// # Errors
     /// What `f` returns, and as [`Database::transaction_with`].
-    pub async fn transaction<T, Error, F, Fut>(&self, f: F) -> Result<T, Error>
+    pub fn transaction<'a, T, Error, F, Fut>(&'a self, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
-        F: FnOnce(Transaction) -> Fut + Clone + Send,
-        Fut: Future<Output = Result<T, Error>> + Send,
-        T: Send,
-        Error: From<TitoError> + Send,
+        F: FnOnce(Transaction) -> Fut + Clone + Send + 'a,
+        Fut: Future<Output = Result<T, Error>> + Send + 'a,
+        T: Send + 'a,
+        Error: From<TitoError> + Send + 'a,
     {
-        let _turn = self.group.turn(self.database()).await;
-        self.database().transaction_with(TxOptions::default(), f).await
+        async move {
+            let _turn = self.group.turn(self.database()).await;
+            self.database().transaction_with(TxOptions::default(), f).await
+        }
+        .boxed()
     }
 }
 

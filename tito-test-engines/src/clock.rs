@@ -14,7 +14,9 @@ const FIRST_INSTANT_MILLIS: u64 = 1_767_225_600_000;
 
 /// A [`Clock`] that stands still until a test moves it. Clones are handles of one clock.
 ///
-/// A wait on it completes as soon as the clock has reached its instant: nothing polls, and no real time passes.
+/// Its monotonic part begins with what the wall clock shows: [`advance`](TestClock::advance) moves both, as time does, and
+/// [`set`](TestClock::set) the wall clock alone, as people do. A wait on it completes as soon as the monotonic part has
+/// reached its instant: nothing polls, and no real time passes.
 ///
 /// ```
 /// # use tito_test_engines as tito_testkit;
@@ -26,8 +28,8 @@ const FIRST_INSTANT_MILLIS: u64 = 1_767_225_600_000;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let clock = TestClock::new();
-/// let in_an_hour = clock.now_millis() + 3_600_000;
-/// let reminder = tokio::spawn(clock.wait_until(in_an_hour));
+/// let in_an_hour = clock.monotonic_millis() + 3_600_000;
+/// let reminder = tokio::spawn(clock.wait_until_monotonic(in_an_hour));
 /// clock.advance(Duration::from_secs(3600));
 /// reminder.await.unwrap();
 ///
@@ -47,7 +49,9 @@ struct Inner {
 
 #[derive(Debug)]
 struct State {
+    /// What the wall clock shows.
     now_millis: u64,
+    monotonic_millis: u64,
     /// By instant; the number keeps waits for one instant apart.
     waits: BTreeMap<(u64, u64), oneshot::Sender<()>>,
     next_number: u64,
@@ -72,7 +76,13 @@ impl TestClock {
 
     /// A clock that shows this many milliseconds since the Unix epoch.
     pub fn at(millis: u64) -> Self {
-        let state = State { now_millis: millis, waits: BTreeMap::new(), next_number: 0, follows_system: false };
+        let state = State {
+            now_millis: millis,
+            monotonic_millis: millis,
+            waits: BTreeMap::new(),
+            next_number: 0,
+            follows_system: false,
+        };
         Self(Arc::new(Inner { state: Mutex::new(state), wait_began: Notify::new() }))
     }
 
@@ -81,17 +91,29 @@ impl TestClock {
         Arc::new(self.clone())
     }
 
-    /// Moves the clock forward, cutting `by` down to whole milliseconds.
+    /// Lets time pass: both parts go forward, `by` cut down to whole milliseconds.
     pub fn advance(&self, by: Duration) {
-        let mut state = self.lock();
-        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        let now_millis = state.now_millis.saturating_add(millis);
-        state.turn_to(now_millis);
+        self.lock().turned().pass(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
     }
 
-    /// Sets the clock to this many milliseconds since the Unix epoch, forward or back.
+    /// Lets time pass until the monotonic part shows this, if it does not already: an instant that
+    /// [is waited for](TestClock::waited_for), say.
+    pub fn advance_to(&self, monotonic_millis: u64) {
+        let mut state = self.lock();
+        let left = monotonic_millis.saturating_sub(state.monotonic_millis);
+        state.turned().pass(left);
+    }
+
+    /// Lets time pass until the wall clock shows this many milliseconds since the Unix epoch, if it does not already.
+    pub fn advance_to_wall(&self, millis: u64) {
+        let mut state = self.lock();
+        let left = millis.saturating_sub(state.now_millis);
+        state.turned().pass(left);
+    }
+
+    /// Sets the wall clock to this many milliseconds since the Unix epoch, forward or back. No time passes by that.
     pub fn set(&self, millis: u64) {
-        self.lock().turn_to(millis);
+        self.lock().turned().now_millis = millis;
     }
 
     /// Lets the clock run by itself from now on. Whoever tries to turn it unwinds with [`ClockCannotBeTurned`].
@@ -100,6 +122,7 @@ impl TestClock {
         let mut state = self.lock();
         state.follows_system = true;
         state.now_millis = SystemClock.now_millis();
+        state.monotonic_millis = SystemClock.monotonic_millis();
     }
 
     /// Passes a test over, with a line that says so, on an engine whose clock nobody can stop or turn: a real cluster's. For
@@ -111,7 +134,7 @@ impl TestClock {
         }
     }
 
-    /// The earliest instant that somebody waits for, in milliseconds since the Unix epoch.
+    /// The earliest instant that somebody waits for, in milliseconds of the monotonic part.
     pub fn next_wait(&self) -> Option<u64> {
         self.lock().waits.keys().next().map(|&(millis, _)| millis)
     }
@@ -141,17 +164,18 @@ impl TestClock {
 }
 
 impl State {
-    fn turn_to(&mut self, millis: u64) {
+    fn turned(&mut self) -> &mut Self {
         if self.follows_system {
             std::panic::resume_unwind(Box::new(ClockCannotBeTurned));
         }
-        self.move_to(millis);
+        self
     }
 
-    fn move_to(&mut self, millis: u64) {
-        self.now_millis = millis;
+    fn pass(&mut self, millis: u64) {
+        self.now_millis = self.now_millis.saturating_add(millis);
+        self.monotonic_millis = self.monotonic_millis.saturating_add(millis);
         while let Some(entry) = self.waits.first_entry() {
-            if entry.key().0 > millis {
+            if entry.key().0 > self.monotonic_millis {
                 break;
             }
             // Who waited may have gone meanwhile.
@@ -166,9 +190,14 @@ impl Clock for TestClock {
         if state.follows_system { SystemClock.now_millis() } else { state.now_millis }
     }
 
-    fn wait_until(&self, millis: u64) -> BoxFuture<'static, ()> {
+    fn monotonic_millis(&self) -> u64 {
+        let state = self.lock();
+        if state.follows_system { SystemClock.monotonic_millis() } else { state.monotonic_millis }
+    }
+
+    fn wait_until_monotonic(&self, millis: u64) -> BoxFuture<'static, ()> {
         if self.lock().follows_system {
-            return SystemClock.wait_until(millis);
+            return SystemClock.wait_until_monotonic(millis);
         }
         let clock = self.clone();
         async move {
@@ -190,7 +219,7 @@ impl Wait {
     /// None if the instant has been reached already.
     fn begin(clock: TestClock, millis: u64) -> Option<(Self, oneshot::Receiver<()>)> {
         let mut state = clock.lock();
-        if state.now_millis >= millis {
+        if state.monotonic_millis >= millis {
             return None;
         }
         let (reach, reached) = oneshot::channel();
@@ -223,7 +252,7 @@ mod tests {
     #[tokio::test]
     async fn a_wait_completes_exactly_when_its_instant_is_reached() {
         let clock = TestClock::at(1000);
-        let mut wait = clock.wait_until(1500);
+        let mut wait = clock.wait_until_monotonic(1500);
         assert!(futures::poll!(&mut wait).is_pending());
         clock.advance(Duration::from_millis(499));
         assert!(futures::poll!(&mut wait).is_pending());
@@ -234,26 +263,29 @@ mod tests {
     #[tokio::test]
     async fn a_wait_for_the_present_or_the_past_completes_at_once() {
         let clock = TestClock::at(1000);
-        clock.wait_until(1000).await;
-        clock.wait_until(0).await;
+        clock.wait_until_monotonic(1000).await;
+        clock.wait_until_monotonic(0).await;
     }
 
     #[tokio::test]
-    async fn a_clock_set_back_completes_nothing() {
+    async fn a_clock_that_is_set_completes_nothing() {
         let clock = TestClock::at(1000);
-        let mut wait = clock.wait_until(1500);
+        let mut wait = clock.wait_until_monotonic(1500);
         assert!(futures::poll!(&mut wait).is_pending());
         clock.set(500);
         assert_eq!(clock.now_millis(), 500);
         assert!(futures::poll!(&mut wait).is_pending());
         clock.set(2000);
+        assert!(futures::poll!(&mut wait).is_pending());
+        clock.advance(Duration::from_millis(500));
+        assert_eq!((clock.now_millis(), clock.monotonic_millis()), (2500, 1500));
         assert!(futures::poll!(&mut wait).is_ready());
     }
 
     #[tokio::test]
     async fn a_cancelled_wait_is_forgotten() {
         let clock = TestClock::at(1000);
-        let mut wait = clock.wait_until(1500);
+        let mut wait = clock.wait_until_monotonic(1500);
         assert!(futures::poll!(&mut wait).is_pending());
         assert_eq!(clock.next_wait(), Some(1500));
         drop(wait);
@@ -263,10 +295,10 @@ mod tests {
     #[tokio::test]
     async fn a_test_can_wait_until_a_task_waits() {
         let clock = TestClock::at(0);
-        let task = tokio::spawn(clock.wait_until(70));
+        let task = tokio::spawn(clock.wait_until_monotonic(70));
         let instant = clock.waited_for().await;
         assert_eq!(instant, 70);
-        clock.set(instant);
+        clock.advance_to(instant);
         task.await.unwrap();
     }
 }

@@ -10,12 +10,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tito_core::database::{Walk, prune_idempotency_markers, walk_in_steps};
+use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers, walk_in_steps};
 use tito_core::embedded::EmbeddedBuilder;
 use tito_core::engine::{DatabaseIdentity, Listener};
 use tito_core::event::{EventReference, Topic, settle_topics, unknown_topic, write_event};
 use tito_core::keys::KeyRange;
-use tito_core::model::{Query, Reindex, TitoTable};
+use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, TitoTable};
 use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
 use tito_core::{BoxError, KeyText, Timestamp, Transaction, TxOptions};
@@ -96,9 +96,12 @@ spawnables! { core:
         |tx: Transaction| async move { tx.get(b"").await },
     );
     timestamp = any::<Database>().timestamp();
+    now = any::<Database>().now();
     close = any::<Database>().close();
     closed = any::<Database>().closed();
     prune_idempotency_markers = prune_idempotency_markers(&any(), any::<Timestamp>());
+    drop_expired_markers = drop_expired_markers(&any(), &mut any());
+    keep_result = any::<Transaction>().keep_result(any::<&u8>());
     get = any::<Transaction>().get(&any::<Vec<u8>>());
     batch_get = any::<Transaction>().batch_get(any());
     scan = any::<Transaction>().scan(any::<KeyRange>(), 1);
@@ -141,6 +144,11 @@ spawnables! { core:
     ids = any::<Query<User, ()>>().ids(&any());
     count = any::<Query<User, ()>>().count(&any());
     run = any::<Reindex<User>>().run();
+    run = any::<Check<User>>().run();
+    run = any::<Migration>().run();
+    drop_table = any::<Database>().drop_table(&any::<Text>());
+    read = Catalogue::read(&any(), &any::<Text>());
+    delete_damaged = any::<TitoTable<User>>().delete_damaged(&any::<Text>(), &any());
     get = any::<TitoTable<User>>().get(&any::<Text>(), &any());
     batch_get = any::<TitoTable<User>>().batch_get(any::<Vec<Text>>(), &any());
     insert = any::<TitoTable<User>>().insert(&any(), &any());

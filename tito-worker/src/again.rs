@@ -37,7 +37,7 @@ pub(crate) enum Again {
 impl Again {
     /// What is stored of the event then.
     pub(crate) fn applied_to(self, mut event: TitoEvent) -> TitoEvent {
-        let published_by = started_at(event.id).seconds();
+        let published_by = (started_at(event.id).physical_millis() / 1_000) as i64;
         // A failed event that has kept its place says when it may be tried again. Any other was moved by its retry.
         let is_moved = event.failed_attempts > 0 && event.not_before.is_none();
         event.timestamp = match self {
@@ -53,6 +53,7 @@ impl Again {
         };
         if matches!(self, Self::Redriven { .. } | Self::Replayed { .. } | Self::Copied) {
             event.failed_attempts = 0;
+            event.deaths = None;
         }
         if matches!(self, Self::Replayed { .. } | Self::Copied) {
             event.failures.clear();

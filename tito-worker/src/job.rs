@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tito_core::event::{TitoEvent, queue_name};
-use tito_core::{BoxError, Database, KeyText, Result, TitoError};
+use tito_core::{BoxError, Database, KeyText, Result, TitoError, row};
 
 use crate::handler::{Rejection, Untyped};
 use crate::outcome::Outcome;
@@ -20,6 +20,9 @@ pub(crate) const VERSION_HEADER: &str = "tito-version";
 
 /// How long an event of a later version than the program knows is put off, in seconds.
 const PUT_OFF_SECONDS: i64 = 60;
+
+/// From when on it is an error that no worker knows an event's version.
+const LATE_SECONDS: i64 = 3_600;
 
 /// A type that is a topic's payload: it says the topic's name, the version of its payloads, and how they are handled, so
 /// that a mistyped name or another topic's payload does not compile. `#[derive(TitoJob)]` implements it.
@@ -133,12 +136,24 @@ fn version_of(event: &TitoEvent) -> Result<u32> {
 }
 
 /// What becomes of an event of a later version: a worker of the new release is to handle it.
-pub(crate) async fn put_off(database: &Database, error: &TitoError) -> Rejection {
-    tracing::warn!(%error, "put off by a minute");
-    match database.timestamp().await {
-        Ok(now) => Rejection::Outcome(Outcome::RescheduleTo(time_of(now.seconds().saturating_add(PUT_OFF_SECONDS)))),
-        Err(error) => error.into(),
+pub(crate) async fn put_off(database: &Database, event: &TitoEvent, error: &TitoError) -> Rejection {
+    let now = match database.now().await {
+        Ok(now) => now.seconds(),
+        Err(error) => return error.into(),
+    };
+    let (id, entity) = (event.id, &event.entity);
+    // One that keeps its place is due since it first was; a deploy is over by then.
+    let overdue_seconds = now.saturating_sub(event.timestamp);
+    if overdue_seconds < LATE_SECONDS {
+        tracing::warn!(%error, event = %id, entity, "put off by a minute, for a worker of a later release");
+    } else {
+        tracing::error!(
+            %error, event = %id, entity, overdue_seconds,
+            "put off by a minute once more: no worker of a later release has handled it, and later events of its entity \
+             wait for it; deploy that release, or cancel the event"
+        );
     }
+    Rejection::Outcome(Outcome::RescheduleTo(time_of(now.saturating_add(PUT_OFF_SECONDS))))
 }
 
 /// The topic of a [`TitoJob`], to subscribe to: `Welcome::TOPIC`.
@@ -227,9 +242,13 @@ impl Publish {
     /// An event that asks for a job, about an entity: its topic, payload and version are the job's.
     ///
     /// # Errors
-    /// [`TitoError::Unserializable`].
+    /// [`TitoError::Unserializable`], which names the field, also for a job that could be written and not read again.
     pub fn job<J: TitoJob>(entity: impl Into<String>, job: &J) -> Result<Self> {
         let event = Self::new(J::NAME, entity).payload(job)?;
+        if let Some(payload) = &event.payload {
+            // It is read again now rather than by a worker that can't.
+            row::check_readable::<J>(format_args!("a payload of topic {:?}", J::NAME), payload.get().as_bytes())?;
+        }
         Ok(match J::VERSION {
             1 => event,
             version => event.header(VERSION_HEADER, version.to_string()),

@@ -1,9 +1,8 @@
 //! Progress that a long handler records for its next attempt.
 
 use serde::Serialize;
-use serde_json::value::to_raw_value;
 use tito_core::event::{TitoEvent, check_event_size};
-use tito_core::{Result, TitoError};
+use tito_core::{Result, row};
 
 use crate::queue::TitoQueue;
 
@@ -35,13 +34,11 @@ impl TitoQueue {
     /// ```
     ///
     /// # Errors
-    /// [`TitoError::Unserializable`]; [`TitoError::LimitExceeded`] if the event would leave no room for the failures that
-    /// a worker notes in it; [`TitoError::Malformed`]; those of the engine.
+    /// [`TitoError::Unserializable`](tito_core::TitoError::Unserializable);
+    /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded) if the event would leave no room for the failures that
+    /// a worker notes in it; [`TitoError::Malformed`](tito_core::TitoError::Malformed); those of the engine.
     pub async fn record_progress(&self, event: &TitoEvent, progress: &impl Serialize) -> Result<bool> {
-        let progress = to_raw_value(progress).map_err(|source| TitoError::Unserializable {
-            what: format!("the progress of event {}", event.id),
-            source,
-        })?;
+        let progress = row::raw_checked(format_args!("the progress of event {}", event.id), progress)?;
         let (engine, key) = (&self.engine, &event.key);
         engine
             .transaction(|tx| async move {

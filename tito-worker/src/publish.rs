@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
-use tito_core::TitoError;
+use serde_json::value::RawValue;
+use tito_core::event::DueTime;
+use tito_core::{TitoError, row};
 
 /// An event to be published with [`TitoQueue::publish`](crate::TitoQueue::publish).
 ///
@@ -61,13 +62,11 @@ impl Publish {
     /// What the handler needs to know; it reads it with [`TitoEvent::payload`](tito_core::event::TitoEvent::payload).
     ///
     /// # Errors
-    /// [`TitoError::Unserializable`].
+    /// [`TitoError::Unserializable`], which names the field, for what JSON has no form for: a float that is not finite, a
+    /// map whose keys are no texts, what is nested more than 127 deep.
     pub fn payload(mut self, payload: &impl Serialize) -> Result<Self, TitoError> {
-        let raw = to_raw_value(payload).map_err(|source| TitoError::Unserializable {
-            what: format!("the payload of an event {:?} for {:?}", self.event_type, self.entity),
-            source,
-        })?;
-        self.payload = Some(raw);
+        let what = format_args!("the payload of an event {:?} for {:?}", self.event_type, self.entity);
+        self.payload = Some(row::raw_checked(what, payload)?);
         Ok(self)
     }
 
@@ -83,9 +82,10 @@ impl Publish {
         self
     }
 
-    /// Due at a time, from 1970 to 2286 and cut to whole seconds; at once if that is past.
+    /// Due at a time, rounded up to whole seconds: never early. At once if that is past; a time after 2286 counts as the
+    /// last second that a key can hold, 9,999,999,999.
     pub fn at(mut self, time: DateTime<Utc>) -> Self {
-        self.due = Due::At(time.timestamp());
+        self.due = Due::At(time.due_seconds().unwrap_or_default());
         self
     }
 }

@@ -33,15 +33,14 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::InvalidTimestamp`](tito_core::TitoError::InvalidTimestamp),
     /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded), and those of the engine.
     pub async fn publish(&self, event: Publish, tx: &Transaction) -> Result<EventReference> {
         let timestamp = match event.due {
             Due::At(seconds) => seconds,
             Due::After(delay) if delay.is_zero() => 0,
-            Due::After(delay) => tx.start_timestamp().seconds_after(delay),
+            Due::After(delay) => tx.now().seconds_after(delay),
         };
         let Publish { event_type, entity, action, headers, payload, .. } = event;
-        write_event(tx, NewEvent { event_type, entity, action, timestamp, headers, payload }).await
+        write_event(tx, NewEvent { event_type, entity, row: None, action, timestamp, headers, payload }).await
     }
 }

@@ -143,7 +143,7 @@ struct User {
         let clock = TestClock::new();
         let db = tito_testkit::in_memory_with(EngineSettings::default().test_clock(&clock)).await.unwrap();
         let users = db.clone().model::<User>();
-        let start = db.timestamp().await.unwrap();
+        let now = db.now().await.unwrap();
         let user = User {
             id: "u1".to_string(),
             org_id: "acme".to_string(),
@@ -152,7 +152,7 @@ struct User {
             tags: vec!["a".to_string(), "b".to_string()],
             active: true,
             wants_reminder: true,
-            expires_at: DateTime::from_timestamp(start.seconds() + 7_200, 0).unwrap(),
+            expires_at: DateTime::from_timestamp(now.seconds() + 7_200, 0).unwrap(),
         };
         db.transaction(|tx| async move { users.insert(&user, &tx).await }).await.unwrap();
 

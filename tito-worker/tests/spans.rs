@@ -13,9 +13,9 @@ use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
 use tito_testkit::conformance::{self, Opener};
 use tito_testkit::each_engine;
-use tito_testkit::{EngineSettings, TestClock};
+use tito_testkit::{EngineSettings, Harness, TestClock};
 use tito_worker::prelude::*;
-use tito_worker::{Exhausted, GroupStart, RetryPolicy, Subscription, WorkerBuilder};
+use tito_worker::{Exhausted, GroupStart, Order, Payload, RetryPolicy, Subscription, WorkerBuilder};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -236,6 +236,43 @@ fn a_worker_says_that_its_group_is_not_there() {
             assert_eq!(warning["queue"], "job@adit");
             assert!(warning["message"].contains("no such group"), "{warning:?}");
         }
+    });
+}
+
+#[derive(serde::Serialize, serde::Deserialize, TitoJob)]
+struct Welcome {}
+
+#[test]
+fn a_worker_says_which_event_of_a_later_version_holds_up_its_entity() {
+    conformance::run_on_one_thread(async {
+        let clock = TestClock::new();
+        let database = each_engine::IN_MEMORY.open(EngineSettings::default().test_clock(&clock)).await.unwrap();
+        let db = database.database();
+        let events =
+            [Publish::job("ada", &Welcome {}).unwrap().header("tito-version", "2"), Publish::new("welcome", "ada")];
+        let queue = TitoQueue::new(db.clone());
+        db.transaction(|tx| async move {
+            for event in events {
+                queue.publish(event, &tx).await?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        let strict = Subscription::default().order(Order::Strict);
+        let mut harness =
+            Harness::new(&db, &clock)
+                .subscribe_with(Welcome::TOPIC, strict, |_: Payload<Welcome>| async { Ok::<_, TitoError>(()) });
+        harness.drain().await.unwrap();
+        let [warning] = &spans.logged(Level::WARN)[..] else { panic!("{:?}", spans.logged(Level::WARN)) };
+        assert!(warning["message"].contains("later release") && warning["entity"] == "ada", "{warning:?}");
+        assert!(spans.logged(Level::ERROR).is_empty());
+        harness.advance(Duration::from_secs(3_600)).await.unwrap();
+        let [error] = &spans.logged(Level::ERROR)[..] else { panic!("{:?}", spans.logged(Level::ERROR)) };
+        assert!(error["entity"] == "ada" && error["overdue_seconds"] == "3600", "{error:?}");
+        assert_eq!(harness.report().done, 0, "the later event of the entity waits");
     });
 }
 

@@ -56,8 +56,9 @@ impl Load {
                 id: event_id(start, number as u32, self.random.u64(..)),
                 event_type: name.to_string(),
                 entity: entity.clone(),
+                row: None,
                 action: "insert".to_string(),
-                timestamp: start.seconds(),
+                timestamp: (start.physical_millis() / 1_000) as i64,
                 not_before: None,
                 failed_attempts: 0,
                 revision: 0,
@@ -66,6 +67,7 @@ impl Load {
                 codec: Cow::Borrowed("json"),
                 failures: Vec::new(),
                 progress: None,
+                deaths: None,
                 unknown: UnknownMembers::default(),
                 key: Vec::new(),
             };

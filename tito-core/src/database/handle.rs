@@ -5,13 +5,17 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::closure::TransactionResult;
 use super::options::TxOptions;
 use super::retry;
 use super::transaction::Transaction;
 use crate::clock::Clock;
 use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine};
 use crate::error::{Result, TitoError};
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Now, Timestamp};
 
 /// A database with transactions under snapshot isolation, whatever engine is below it. Clones share one database and are
 /// cheap.
@@ -82,8 +86,8 @@ impl Database {
     /// up to 32 times; so it should have no effects outside of the transaction. It is cloned for each run. The handle that
     /// `f` is given can't be used any more once `f` has ended.
     ///
-    /// Errors are [`TitoError`]s here, so that a closure may end in `Ok(…)`. For errors of your own use
-    /// [`transaction_with`](Database::transaction_with).
+    /// Errors are [`TitoError`]s here, which is what `Error` is, so that a closure may end in `Ok(…)`. For errors of your own
+    /// use [`transaction_with`](Database::transaction_with).
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -104,13 +108,17 @@ impl Database {
     /// What `f` returns (the transaction is rolled back); [`TitoError::RetriesExhausted`] after the last conflict;
     /// [`TitoError::AlreadyExists`] for an `insert` of what exists; [`TitoError::CommitUnknown`] when it is not known
     /// whether the commit took effect, which is never replayed.
-    pub fn transaction<T, F, Fut>(&self, f: F) -> impl Future<Output = Result<T>> + Send
+    // Boxed, so that what is returned depends on nothing of the closure's: where the closure is wrong, the compiler says so
+    // once, and not again of each place where the future is used.
+    pub fn transaction<'a, T, Error, F, Fut>(&'a self, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
-        F: FnOnce(Transaction) -> Fut + Clone + Send,
-        Fut: Future<Output = Result<T>> + Send,
-        T: Send,
+        F: FnOnce(Transaction) -> Fut + Clone + Send + 'a,
+        Fut: Future<Output: TransactionResult<T, Error>> + Send + 'a,
+        T: Send + 'a,
+        Error: 'a,
     {
-        retry::run(self, TxOptions::default(), f)
+        let f = move |tx| async move { f(tx).await.into_result() };
+        retry::run(self, TxOptions::default(), f).map(Fut::Output::returned).boxed()
     }
 
     /// As [`transaction`](Database::transaction), with options, and with an error type of the caller's own: any that is
@@ -144,26 +152,30 @@ impl Database {
     ///
     /// # Errors
     /// As [`transaction`](Database::transaction); with an idempotency key also [`TitoError::AlreadyApplied`].
-    pub fn transaction_with<T, Error, F, Fut>(
-        &self,
-        options: TxOptions,
-        f: F,
-    ) -> impl Future<Output = Result<T, Error>> + Send
+    pub fn transaction_with<'a, T, Error, F, Fut>(&'a self, options: TxOptions, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
-        F: FnOnce(Transaction) -> Fut + Clone + Send,
-        Fut: Future<Output = Result<T, Error>> + Send,
-        T: Send,
-        Error: From<TitoError> + Send,
+        F: FnOnce(Transaction) -> Fut + Clone + Send + 'a,
+        Fut: Future<Output = Result<T, Error>> + Send + 'a,
+        T: Send + 'a,
+        Error: From<TitoError> + Send + 'a,
     {
-        retry::run(self, options, f)
+        retry::run(self, options, f).boxed()
     }
 
-    /// A new timestamp. Its physical part is what "now" means everywhere in Tito.
+    /// A new timestamp. It orders; what time it is says [`now`](Database::now).
     ///
     /// # Errors
     /// As [`begin`](Database::begin).
     pub async fn timestamp(&self) -> Result<Timestamp> {
         self.engine.timestamp().await
+    }
+
+    /// The present, by which things fall due. On TiKV it is asked of PD.
+    ///
+    /// # Errors
+    /// As [`begin`](Database::begin).
+    pub async fn now(&self) -> Result<Now> {
+        self.engine.now().await
     }
 
     /// What waits are measured by.

@@ -1,10 +1,13 @@
 //! Markers of transactions that must happen at most once.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::handle::Database;
 use super::transaction::Transaction;
-use super::walk::walk_in_steps;
+use super::walk::{Walk, walk_in_steps};
 use crate::error::{Result, TitoError};
 use crate::keys;
 use crate::row;
@@ -15,24 +18,43 @@ use crate::timestamp::Timestamp;
 struct MarkerValue {
     /// The start timestamp of the transaction that wrote the marker; unique, so it names the transaction.
     started: Timestamp,
+    /// Until when it is kept, in Unix milliseconds; for ever if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+    /// What the transaction kept of its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result: Option<Box<RawValue>>,
 }
 
 /// The marker that one attempt of a transaction wrote.
+#[derive(Clone)]
 pub(super) struct Marker {
     key: Vec<u8>,
     started: Timestamp,
+    until: Option<u64>,
 }
 
 impl Marker {
-    pub(super) async fn write(tx: &Transaction, idempotency_key: &str) -> Result<Self> {
+    pub(super) async fn write(tx: &Transaction, idempotency_key: &str, age: Option<Duration>) -> Result<Self> {
         let key = keys::idempotency_marker(idempotency_key);
-        if tx.get(&key).await?.is_some() {
+        if let Some(stored) = tx.get(&key).await? {
             tx.rollback().await;
-            return Err(TitoError::AlreadyApplied { key: idempotency_key.to_string() });
+            let result = decode(&key, &stored)?.result.map(|result| Box::<str>::from(result).into_string());
+            return Err(TitoError::AlreadyApplied { key: idempotency_key.to_string(), result });
         }
         let started = tx.start_timestamp();
-        tx.put(key.clone(), encode(&MarkerValue { started })).await?;
-        Ok(Self { key, started })
+        let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let until = age.map(|age| tx.now().millis().saturating_add(millis(age)));
+        let marker = Self { key, started, until };
+        marker.put(tx, None).await?;
+        Ok(marker)
+    }
+
+    /// Writes the marker anew, with what is kept of the transaction's result.
+    pub(super) async fn put(&self, tx: &Transaction, result: Option<Box<RawValue>>) -> Result<()> {
+        let Self { key, started, until } = self.clone();
+        let value = MarkerValue { started, until, result };
+        tx.put(key, row::encode("the marker of an idempotency key", &value)?).await
     }
 
     /// Whether the transaction that wrote this marker was committed. Reading the key settles it on every engine: a
@@ -64,8 +86,32 @@ pub async fn prune_idempotency_markers(database: &Database, before: Timestamp) -
     .await
 }
 
-fn encode(value: &MarkerValue) -> Vec<u8> {
-    format!("{{\"started\":{}}}", value.started.raw()).into_bytes()
+/// Removes, of the markers that `walk` comes to next, those that are past their
+/// [age](crate::TxOptions::idempotency_age), at most 200 in a transaction, and returns how many it removed. It begins with
+/// `Walk::over(keys::idempotency_markers())` and is over when the walk is. A running worker does this by itself, slowly.
+///
+/// # Errors
+/// Those of the engine; the walk stands where it stood then.
+pub async fn drop_expired_markers(database: &Database, walk: &mut Walk) -> Result<u64> {
+    let from = walk.clone();
+    let step = |tx: Transaction| async move {
+        let (mut walk, mut removed) = (from, 0);
+        let now = tx.now().millis();
+        for (key, value) in walk.next_in(&tx).await?.unwrap_or_default() {
+            match decode(&key, &value) {
+                Ok(MarkerValue { until: Some(until), .. }) if until <= now => {
+                    tx.delete(key).await?;
+                    removed += 1;
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "left as it is"),
+            }
+        }
+        Ok((walk, removed))
+    };
+    let (rest, removed) = database.transaction(step).await?;
+    *walk = rest;
+    Ok(removed)
 }
 
 fn decode(key: &[u8], bytes: &[u8]) -> Result<MarkerValue> {

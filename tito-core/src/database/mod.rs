@@ -9,7 +9,9 @@
 //! | `namespace` | rows that lie under a prefix |
 //! | `walk` | walks over ranges of keys, in pages |
 //! | `retry`, `options`, `idempotency` | a transaction run to one of its three outcomes |
+//! | `closure` | what the closure of a transaction ends in |
 
+mod closure;
 mod handle;
 mod idempotency;
 mod namespace;
@@ -20,8 +22,9 @@ mod transaction;
 mod walk;
 mod write_buffer;
 
+pub use closure::TransactionResult;
 pub use handle::Database;
-pub use idempotency::prune_idempotency_markers;
+pub use idempotency::{drop_expired_markers, prune_idempotency_markers};
 pub use namespace::{Namespace, RowAccess};
 pub use options::TxOptions;
 pub use transaction::{Lent, Transaction};

@@ -1,5 +1,7 @@
 //! Options of one transaction.
 
+use std::time::Duration;
+
 /// How often [`transaction`](crate::Database::transaction) runs a transaction that meets conflicts, unless told
 /// otherwise. With the capped backoff between attempts that is several seconds of contention on one key.
 const DEFAULT_MAX_ATTEMPTS: u32 = 32;
@@ -13,12 +15,14 @@ const DEFAULT_MAX_ATTEMPTS: u32 = 32;
 #[derive(Clone, Debug)]
 pub struct TxOptions {
     pub(crate) idempotency_key: Option<String>,
+    pub(crate) idempotency_age: Option<Duration>,
     pub(crate) max_attempts: u32,
+    pub(crate) checks_inserts: bool,
 }
 
 impl Default for TxOptions {
     fn default() -> Self {
-        Self { idempotency_key: None, max_attempts: DEFAULT_MAX_ATTEMPTS }
+        Self { idempotency_key: None, idempotency_age: None, max_attempts: DEFAULT_MAX_ATTEMPTS, checks_inserts: false }
     }
 }
 
@@ -28,10 +32,53 @@ impl TxOptions {
     /// [`TitoError::AlreadyApplied`](crate::TitoError::AlreadyApplied); an unknown outcome is resolved by reading the
     /// marker back. Costs one read and one write more.
     ///
-    /// Markers stay until [`prune_idempotency_markers`](crate::database::prune_idempotency_markers) removes them.
+    /// The marker stays for ever, unless [`idempotency_age`](TxOptions::idempotency_age) says for how long, or
+    /// [`prune_idempotency_markers`](crate::database::prune_idempotency_markers) removes it. What the closure
+    /// [keeps](crate::Transaction::keep_result) in it is returned to repeated calls.
     #[must_use]
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// For how long a repeated call is known as one, at least; then the marker of the key is dropped by a worker, or by
+    /// [`drop_expired_markers`](crate::database::drop_expired_markers), and a call with the key takes effect again. By the
+    /// engine's time. Without it the marker stays for ever. Means nothing without a key.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tito_core::TxOptions;
+    /// let week = Duration::from_secs(7 * 86_400);
+    /// let options = TxOptions::default().idempotency_key("request-91ab").idempotency_age(week);
+    /// ```
+    #[must_use]
+    pub fn idempotency_age(mut self, age: Duration) -> Self {
+        self.idempotency_age = Some(age);
+        self
+    }
+
+    /// Makes every `insert` look first, so that what exists is [`AlreadyExists`](crate::TitoError::AlreadyExists) at once,
+    /// where the closure can go on with something else, and not at the commit only. What another transaction inserts
+    /// meanwhile is met as a conflict, and the closure runs again and sees it. Costs a read for each key that is inserted:
+    /// a row's own, and one for each value in a unique index.
+    ///
+    /// ```
+    /// # use tito_core::model::TitoSchema;
+    /// # use tito_core::prelude::*;
+    /// # use tito_core::TxOptions;
+    /// # async fn example<M: TitoSchema>(db: Database, users: TitoTable<M>, user: M) -> Result<(), TitoError> {
+    /// db.transaction_with(TxOptions::default().check_inserts(), |tx| async move {
+    ///     match users.insert(&user, &tx).await {
+    ///         Err(TitoError::AlreadyExists { .. }) => tx.put(b"seen twice".to_vec(), Vec::new()).await,
+    ///         inserted => inserted,
+    ///     }
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn check_inserts(mut self) -> Self {
+        self.checks_inserts = true;
         self
     }
 

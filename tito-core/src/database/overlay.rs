@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
     use crate::engine::{Mutation, Mutations, Signals};
-    use crate::timestamp::Timestamp;
+    use crate::timestamp::{Now, Timestamp};
 
     /// A snapshot, and how many scans of it were asked for.
     struct Stored(BTreeMap<Vec<u8>, Vec<u8>>, std::sync::atomic::AtomicUsize);
@@ -143,6 +143,10 @@ mod tests {
     impl TitoTransaction for Stored {
         fn start_timestamp(&self) -> Timestamp {
             Timestamp::ZERO
+        }
+
+        fn now(&self) -> Now {
+            Now::from_millis(0)
         }
 
         fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {

@@ -73,13 +73,16 @@ where
 {
     let marker = match &options.idempotency_key {
         None => None,
-        Some(key) => match Marker::write(tx, key).await {
-            Ok(marker) => Some(marker),
+        Some(key) => match Marker::write(tx, key, options.idempotency_age).await {
+            Ok(marker) => {
+                tx.set_marker(marker.clone());
+                Some(marker)
+            }
             Err(error) => return give_up(tx, error.into()).await,
         },
     };
     // Whoever keeps a handle adds nothing to what is committed then, nor after a run that was dropped or has panicked.
-    let lent = tx.lend();
+    let lent = if options.checks_inserts { tx.checking_inserts().lend() } else { tx.lend() };
     let result = f(lent.handle()).await;
     drop(lent);
     let value = match result {
@@ -89,6 +92,8 @@ where
     match tx.commit().await {
         Ok(_) => Ok(Attempt::Committed(value)),
         Err(error @ (TitoError::Conflict { .. } | TitoError::Unavailable { .. })) => Ok(Attempt::Replay(error)),
+        // It was not there when the closure looked: it was committed since, and the next run sees it.
+        Err(error @ TitoError::AlreadyExists { .. }) if options.checks_inserts => Ok(Attempt::Replay(error)),
         Err(error @ TitoError::CommitUnknown { .. }) => match marker {
             None => Err(error.into()),
             Some(marker) => match marker.was_committed(database).await {

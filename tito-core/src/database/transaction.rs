@@ -2,18 +2,21 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use metrics::Counter;
+use serde::Serialize;
 
 use super::handle::Database;
+use super::idempotency::Marker;
 use super::namespace::Namespace;
 use super::overlay;
 use super::write_buffer::{WriteBuffer, Writes};
 use crate::engine::{Claim, Direction, KeyValue, Signal, Signals, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys::KeyRange;
-use crate::timestamp::Timestamp;
+use crate::row;
+use crate::timestamp::{Now, Timestamp};
 
 /// One transaction. Clones are handles of the same transaction; when the last one is dropped without a commit, it is
 /// rolled back.
@@ -28,6 +31,8 @@ pub struct Transaction {
     /// Of a handle that was lent, until when it may be used.
     seal: Option<Arc<Seal>>,
     nested: Option<Arc<Nested>>,
+    /// See [`checking_inserts`](Transaction::checking_inserts).
+    checks_inserts: bool,
 }
 
 /// What a nested transaction has come to. Dropped before it is merged, it has changed nothing.
@@ -75,6 +80,8 @@ struct Inner {
     start: Timestamp,
     state: Mutex<State>,
     events: AtomicU32,
+    /// Of its idempotency key, if it has one.
+    marker: OnceLock<Marker>,
 }
 
 struct State {
@@ -94,8 +101,8 @@ impl Transaction {
     pub(super) fn new(database: Database, engine: Box<dyn TitoTransaction>) -> Self {
         let start = engine.start_timestamp();
         let state = Mutex::new(State { open: Some(Open::default()), conflict: None });
-        let inner = Inner { database, engine, start, state, events: AtomicU32::new(0) };
-        Self { inner: Arc::new(inner), namespace: None, seal: None, nested: None }
+        let inner = Inner { database, engine, start, state, events: AtomicU32::new(0), marker: OnceLock::new() };
+        Self { inner: Arc::new(inner), namespace: None, seal: None, nested: None, checks_inserts: false }
     }
 
     /// The database that it is a transaction of.
@@ -110,6 +117,48 @@ impl Transaction {
     /// The point in history at which the transaction reads.
     pub fn start_timestamp(&self) -> Timestamp {
         self.inner.start
+    }
+
+    pub(super) fn set_marker(&self, marker: Marker) {
+        let is_first = self.inner.marker.set(marker).is_ok();
+        assert!(is_first, "each attempt is a transaction of its own, with one marker");
+    }
+
+    /// Keeps a result with the transaction's idempotency key, as JSON: the error of a repeated call has it, see
+    /// [`TitoError::first_result`]. A second call takes the place of the first.
+    ///
+    /// ```
+    /// # use tito_core::TxOptions;
+    /// # use tito_core::prelude::*;
+    /// # async fn example(db: Database) -> Result<(), TitoError> {
+    /// let options = TxOptions::default().idempotency_key("request-91ab");
+    /// let paid = db.transaction_with(options, |tx| async move {
+    ///     let receipt = "receipt 17".to_string();
+    ///     tx.keep_result(&receipt).await?;
+    ///     Ok(receipt)
+    /// });
+    /// let receipt: String = match paid.await {
+    ///     Err(error) => error.first_result().unwrap_or(Err(error))?,
+    ///     paid => paid?,
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TitoError::NoIdempotencyKey`] if the transaction has none; [`TitoError::Unserializable`];
+    /// [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
+    pub async fn keep_result(&self, result: &impl Serialize) -> Result<()> {
+        let marker = self.inner.marker.get().ok_or(TitoError::NoIdempotencyKey)?;
+        let json = row::encode_checked("the result of a transaction", result)?;
+        let result = row::check_readable("the result of a transaction", &json)?;
+        let outside = Self { namespace: None, ..self.clone() };
+        marker.put(&outside, Some(result)).await
+    }
+
+    /// What time it was, by the engine, when the transaction began: what is due by then is due.
+    pub fn now(&self) -> Now {
+        self.inner.engine.now()
     }
 
     /// The value of a key.
@@ -192,6 +241,10 @@ impl Transaction {
                 Some(_) => return Err(TitoError::AlreadyExists { key: namespace.own(key).into() }),
                 None => Claim::Put,
             },
+            _ if self.checks_inserts => match self.own(self.get_stored(&key).await)? {
+                Some(_) => return self.own(Err(TitoError::AlreadyExists { key: key.into() })),
+                None => Claim::Insert,
+            },
             _ => Claim::Insert,
         };
         self.write(key, Some(value), purpose).await
@@ -216,10 +269,8 @@ impl Transaction {
             keys = keys.into_iter().filter_map(|key| namespace.locked(key)).collect();
         }
         let limits = self.inner.database.limits();
-        // Checked before anything is sent, and again when it is written: others may have written meanwhile.
-        self.own(self.with_open(|open| open.buffer.check_locks(&keys, limits)))?;
-        self.claim(&keys, Claim::Lock).await?;
-        self.own(self.with_open(|open| keys.into_iter().try_for_each(|key| open.buffer.lock(key, limits))))
+        self.claim(&keys, Claim::Lock, |open| open.buffer.check_locks(&keys, limits)).await?;
+        self.own(self.with_open(|open| open.buffer.lock(keys, limits)))
     }
 
     /// Commits, and returns the commit's timestamp. The commit is durable when this returns.
@@ -276,10 +327,22 @@ impl Transaction {
         self.with_signals(|signals| signals.count(name, counter));
     }
 
+    /// The same transaction, in which every [`insert`](Transaction::insert) looks first: see
+    /// [`TxOptions::check_inserts`](crate::TxOptions::check_inserts).
+    #[must_use]
+    pub fn checking_inserts(&self) -> Self {
+        Self { checks_inserts: true, ..self.clone() }
+    }
+
     /// The same transaction, with rows that lie elsewhere.
     #[must_use]
     pub fn in_namespace(&self, namespace: Arc<Namespace>) -> Self {
         Self { namespace: Some(namespace), ..self.clone() }
+    }
+
+    /// Whether its rows lie elsewhere.
+    pub(crate) fn is_in_namespace(&self) -> bool {
+        self.namespace.is_some()
     }
 
     /// A transaction within this one, for changes that belong together: it reads what this one reads, and what it changes
@@ -390,19 +453,22 @@ impl Transaction {
     async fn write(&self, key: Vec<u8>, value: Option<Vec<u8>>, purpose: Claim) -> Result<()> {
         let limits = self.inner.database.limits();
         let size = value.as_ref().map_or(0, Vec::len);
-        // Checked before anything is sent, and again when it is written: others may have written meanwhile.
-        self.own(self.with_open(|open| open.buffer.check_write(&key, size, purpose == Claim::Insert, limits)))?;
-        self.claim(std::slice::from_ref(&key), purpose).await?;
+        let check = |open: &mut Open| open.buffer.check_write(&key, size, purpose == Claim::Insert, limits);
+        self.claim(std::slice::from_ref(&key), purpose, check).await?;
         self.own(self.with_open(|open| match (purpose, value) {
             (Claim::Insert, Some(value)) => open.buffer.insert(key, value, limits),
             (_, value) => open.buffer.write(key, value, limits),
         }))
     }
 
-    /// Waits for keys where the engine wants that.
-    async fn claim(&self, keys: &[Vec<u8>], purpose: Claim) -> Result<()> {
+    /// Waits for keys where the engine wants that. What is to be done with them is checked before anything is sent, and by
+    /// the caller when it is done: others may have written meanwhile.
+    async fn claim(&self, keys: &[Vec<u8>], purpose: Claim, check: impl FnOnce(&mut Open) -> Result<()>) -> Result<()> {
         match self.inner.engine.claim(keys, purpose) {
-            Some(claimed) => self.own(self.answered(claimed.await)),
+            Some(claimed) => {
+                self.own(self.with_open(check))?;
+                self.own(self.answered(claimed.await))
+            }
             None => Ok(()),
         }
     }

@@ -9,7 +9,7 @@ use super::transaction::Transaction;
 use crate::engine::{KeyValue, Limits};
 use crate::error::Result;
 use crate::keys::KeyRange;
-use crate::timestamp::Timestamp;
+use crate::timestamp::Now;
 
 /// How many entries a page has at the most, unless it is told otherwise.
 const PAGE: usize = 200;
@@ -116,7 +116,7 @@ impl Walk {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn next(&mut self, database: &Database) -> Result<Option<(Vec<KeyValue>, Timestamp)>> {
+    pub async fn next(&mut self, database: &Database) -> Result<Option<(Vec<KeyValue>, Now)>> {
         if self.is_over() {
             return Ok(None);
         }
@@ -124,11 +124,11 @@ impl Walk {
         // A clone walks, so that a call that is cancelled has walked nowhere.
         let mut walk = self.clone();
         let page = walk.next_in(&tx).await;
-        let seen = tx.start_timestamp();
+        let now = tx.now();
         tx.rollback().await;
         let page = page?;
         *self = walk;
-        Ok(page.map(|page| (page, seen)))
+        Ok(page.map(|page| (page, now)))
     }
 
     /// All that is left, as a transaction sees it.

@@ -1,6 +1,7 @@
 //! The writes of one transaction before its commit.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use crate::engine::{Limits, Mutation, Mutations};
@@ -27,13 +28,43 @@ impl WriteBuffer {
     }
 
     pub(super) fn write(&mut self, key: Vec<u8>, value: Option<Vec<u8>>, limits: &Limits) -> Result<()> {
-        let must_be_new = self.writes.get(&key).is_some_and(|before| before.must_be_new);
-        self.replace(key, Mutation { value, must_be_new }, limits)
+        self.change(key, value, false, limits)
+    }
+
+    pub(super) fn insert(&mut self, key: Vec<u8>, value: Vec<u8>, limits: &Limits) -> Result<()> {
+        self.change(key, Some(value), true, limits)
+    }
+
+    fn change(&mut self, key: Vec<u8>, value: Option<Vec<u8>>, is_insert: bool, limits: &Limits) -> Result<()> {
+        let keys = self.writes.len() + self.locks.len();
+        let entry = Arc::make_mut(&mut self.writes).entry(key);
+        let before = match &entry {
+            Entry::Occupied(entry) => Some(entry.get()),
+            Entry::Vacant(_) => None,
+        };
+        let size = value.as_ref().map_or(0, Vec::len);
+        self.bytes = check_change(before, entry.key(), size, is_insert, (keys, self.bytes), limits)?;
+        // Of what was deleted by this transaction: whether the key was there before no longer matters to an insert, unless
+        // it mattered to one before the delete.
+        let must_be_new = before.map_or(is_insert, |before| before.must_be_new);
+        let change = Mutation { value, must_be_new };
+        match entry {
+            Entry::Occupied(mut entry) => *entry.get_mut() = change,
+            Entry::Vacant(entry) => {
+                entry.insert(change);
+            }
+        }
+        Ok(())
     }
 
     /// Makes the changes of another one on top of these, all or none.
     pub(super) fn merge(&mut self, later: Self, limits: &Limits) -> Result<()> {
-        let (locks, bytes) = (self.locks.len(), self.bytes);
+        // Mostly the first change of a transaction, checked against the same limits when it was made.
+        if self.writes.is_empty() && self.locks.is_empty() {
+            *self = later;
+            return Ok(());
+        }
+        let bytes = self.bytes;
         let mut replaced = Vec::with_capacity(later.writes.len());
         let merged = (|| {
             for (key, Mutation { value, must_be_new }) in Arc::unwrap_or_clone(later.writes) {
@@ -49,7 +80,7 @@ impl WriteBuffer {
                 }
                 replaced.push((key, before));
             }
-            later.locks.into_iter().try_for_each(|key| self.lock(key, limits))
+            self.lock(later.locks, limits)
         })();
         if merged.is_err() {
             let writes = Arc::make_mut(&mut self.writes);
@@ -59,7 +90,6 @@ impl WriteBuffer {
                     None => writes.remove(&key),
                 };
             }
-            self.locks.truncate(locks);
             self.bytes = bytes;
         }
         merged
@@ -67,11 +97,8 @@ impl WriteBuffer {
 
     /// Whether a write would be taken.
     pub(super) fn check_write(&self, key: &[u8], value_bytes: usize, is_insert: bool, limits: &Limits) -> Result<()> {
-        let before = self.writes.get(key);
-        if is_insert && before.is_some_and(|before| before.value.is_some()) {
-            return Err(TitoError::AlreadyExists { key: key.into() });
-        }
-        self.check_size(key, value_bytes, limits).map(drop)
+        let so_far = (self.writes.len() + self.locks.len(), self.bytes);
+        check_change(self.writes.get(key), key, value_bytes, is_insert, so_far, limits).map(drop)
     }
 
     /// Whether locks would be taken.
@@ -84,38 +111,10 @@ impl WriteBuffer {
         Ok(())
     }
 
-    /// How many bytes the transaction comes to with a write.
-    fn check_size(&self, key: &[u8], value_bytes: usize, limits: &Limits) -> Result<usize> {
-        limits.check_entry(key, value_bytes)?;
-        let before = self.writes.get(key);
-        let replaced = before.map_or(0, |before| key.len() + before.value.as_ref().map_or(0, Vec::len));
-        let bytes = self.bytes - replaced + key.len() + value_bytes;
-        let keys = self.writes.len() + self.locks.len() + usize::from(before.is_none());
-        limits.check_transaction(keys, bytes, key)?;
-        Ok(bytes)
-    }
-
-    pub(super) fn insert(&mut self, key: Vec<u8>, value: Vec<u8>, limits: &Limits) -> Result<()> {
-        let must_be_new = match self.writes.get(&key) {
-            Some(Mutation { value: Some(_), .. }) => return Err(TitoError::AlreadyExists { key: key.into() }),
-            // Deleted by this transaction: whether the key was there before no longer matters, unless it mattered to
-            // an insert before the delete.
-            Some(before) => before.must_be_new,
-            None => true,
-        };
-        self.replace(key, Mutation { value: Some(value), must_be_new }, limits)
-    }
-
-    fn replace(&mut self, key: Vec<u8>, mutation: Mutation, limits: &Limits) -> Result<()> {
-        self.bytes = self.check_size(&key, mutation.value.as_ref().map_or(0, Vec::len), limits)?;
-        Arc::make_mut(&mut self.writes).insert(key, mutation);
-        Ok(())
-    }
-
-    pub(super) fn lock(&mut self, key: Vec<u8>, limits: &Limits) -> Result<()> {
-        limits.check_entry(&key, 0)?;
-        limits.check_transaction(self.writes.len() + self.locks.len() + 1, self.bytes, &key)?;
-        self.locks.push(key);
+    /// Takes all locks or none.
+    pub(super) fn lock(&mut self, keys: Vec<Vec<u8>>, limits: &Limits) -> Result<()> {
+        self.check_locks(&keys, limits)?;
+        self.locks.extend(keys);
         Ok(())
     }
 
@@ -123,4 +122,24 @@ impl WriteBuffer {
     pub(super) fn into_mutations(self) -> Mutations {
         Mutations { writes: Arc::unwrap_or_clone(self.writes), locks: self.locks, bytes: self.bytes }
     }
+}
+
+/// How many bytes a transaction comes to with a change of a key, of which it has written `before` already, if the change
+/// may be made. Without it, it has so many keys and bytes.
+fn check_change(
+    before: Option<&Mutation>,
+    key: &[u8],
+    value_bytes: usize,
+    is_insert: bool,
+    (keys, bytes): (usize, usize),
+    limits: &Limits,
+) -> Result<usize> {
+    if is_insert && before.is_some_and(|before| before.value.is_some()) {
+        return Err(TitoError::AlreadyExists { key: key.into() });
+    }
+    limits.check_entry(key, value_bytes)?;
+    let replaced = before.map_or(0, |before| key.len() + before.value.as_ref().map_or(0, Vec::len));
+    let bytes = bytes - replaced + key.len() + value_bytes;
+    limits.check_transaction(keys + usize::from(before.is_none()), bytes, key)?;
+    Ok(bytes)
 }

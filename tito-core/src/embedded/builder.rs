@@ -54,7 +54,8 @@ impl Default for EmbeddedBuilder {
 }
 
 impl EmbeddedBuilder {
-    /// The clock that timestamps follow. Default: the machine's.
+    /// The clock that the engine's time is made of. Default: the machine's. Its wall clock is followed when the database
+    /// is opened, and later where it was set and has stayed so for 10 s; the monotonic one says how time passes.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
 
 use super::oracle::Oracle;
+use super::present::Present;
 use super::store::{Entries, Snapshot, StoreResult};
+use crate::clock::Clock;
 use crate::engine::Direction;
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Now, Timestamp};
 
 /// Where a transaction keeps its snapshot; emptied when the transaction has grown too old.
 pub(super) type SnapshotSlot = Mutex<Option<Arc<dyn Snapshot>>>;
@@ -27,12 +29,15 @@ pub(super) struct Head {
     /// How many groups were committed since the engine was opened.
     group: u64,
     pub(super) oracle: Oracle,
+    present: Present,
     live: BTreeMap<Timestamp, Live>,
     /// Why the engine was closed; whoever waits for that is told.
     closed: watch::Sender<Option<String>>,
 }
 
 struct Live {
+    /// When it began, by the monotonic clock.
+    began_millis: u64,
     /// The last group that the transaction sees.
     group: u64,
     /// Whether its commit is being written, so that it can land however old it becomes meanwhile.
@@ -43,13 +48,21 @@ struct Live {
 /// What a transaction begins with.
 pub(super) struct Beginning {
     pub(super) start: Timestamp,
+    pub(super) now: Now,
+    /// By the monotonic clock.
+    pub(super) began_millis: u64,
     pub(super) group: u64,
     pub(super) slot: Arc<SnapshotSlot>,
 }
 
 impl Head {
-    pub(super) fn new(snapshot: Arc<dyn Snapshot>, oracle: Oracle) -> Self {
-        Self { snapshot, group: 0, oracle, live: BTreeMap::new(), closed: watch::Sender::new(None) }
+    pub(super) fn new(snapshot: Arc<dyn Snapshot>, oracle: Oracle, present: Present) -> Self {
+        Self { snapshot, group: 0, oracle, present, live: BTreeMap::new(), closed: watch::Sender::new(None) }
+    }
+
+    /// The present. A timestamp that is drawn by it afterwards is not before it.
+    pub(super) fn now(&mut self, clock: &dyn Clock) -> Now {
+        self.present.now(clock, self.oracle.last())
     }
 
     /// Fails once the engine was closed.
@@ -66,11 +79,13 @@ impl Head {
     }
 
     /// Begins a transaction, or `None` if timestamps have to be reserved first.
-    pub(super) fn begin(&mut self, now_millis: u64) -> Option<Beginning> {
-        let start = self.oracle.next(now_millis)?;
+    pub(super) fn begin(&mut self, clock: &dyn Clock) -> Option<Beginning> {
+        let (began_millis, now) = (clock.monotonic_millis(), self.now(clock));
+        let start = self.oracle.next(now.millis())?;
         let slot = Arc::new(Mutex::new(Some(self.snapshot.clone())));
-        self.live.insert(start, Live { group: self.group, is_committing: false, slot: Arc::downgrade(&slot) });
-        Some(Beginning { start, group: self.group, slot })
+        let live = Live { began_millis, group: self.group, is_committing: false, slot: Arc::downgrade(&slot) };
+        self.live.insert(start, live);
+        Some(Beginning { start, now, began_millis, group: self.group, slot })
     }
 
     /// Forgets a transaction that has ended.
@@ -104,15 +119,15 @@ impl Head {
         self.live.first_key_value().map(|(start, _)| *start)
     }
 
-    /// Takes their snapshots from transactions that began more than `max_age_millis` before `now`, and whose commit is not
-    /// under way. They can no longer commit; keeping their snapshots would let the file grow with every commit since. Returns the snapshots, to be
+    /// Takes their snapshots from transactions that began more than `max_age_millis` before `monotonic_millis`, and whose
+    /// commit is not under way. They can no longer commit; keeping their snapshots would let the file grow with every commit since. Returns the snapshots, to be
     /// dropped without the lock.
     #[must_use = "dropped under the lock, they can keep all others waiting while a memtable is freed"]
-    pub(super) fn expire(&mut self, now: Timestamp, max_age_millis: u64) -> Vec<Arc<dyn Snapshot>> {
-        let is_expired = |start: &Timestamp| now.millis_since(*start) > max_age_millis;
+    pub(super) fn expire(&mut self, monotonic_millis: u64, max_age_millis: u64) -> Vec<Arc<dyn Snapshot>> {
+        let is_expired = |live: &Live| monotonic_millis.saturating_sub(live.began_millis) > max_age_millis;
         let mut released = Vec::new();
         let mut committing = Vec::new();
-        while let Some(oldest) = self.live.first_entry().filter(|oldest| is_expired(oldest.key())) {
+        while let Some(oldest) = self.live.first_entry().filter(|oldest| is_expired(oldest.get())) {
             let (start, live) = oldest.remove_entry();
             match live.is_committing {
                 true => committing.push((start, live)),

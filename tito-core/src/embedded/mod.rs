@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `head` | the latest committed state, and which transactions look at what |
 //! | `oracle` | timestamps |
+//! | `present` | what time it is |
 //! | `recent` | which keys were committed lately |
 //! | `committer` | the one thread that checks, groups and applies commits |
 //! | `merge` | sorted sources of which the newer hide the older |
@@ -20,6 +21,7 @@ mod head;
 mod merge;
 mod opening;
 mod oracle;
+mod present;
 mod recent;
 mod storage;
 mod store;
@@ -37,13 +39,14 @@ use self::committer::{Committer, Request};
 use self::head::{Head, lock};
 use self::opening::{DiskOptions, storage_failed};
 use self::oracle::Oracle;
+use self::present::Present;
 use self::storage::{OnMerged, Storage};
 use self::store::Store;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoTransaction};
 use crate::error::{Result, TitoError};
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Now, Timestamp};
 
 pub use self::builder::EmbeddedBuilder;
 pub use self::store::StoreSizes;
@@ -99,15 +102,11 @@ impl Core {
         self.closed.borrow().is_some()
     }
 
-    /// The present, never before a timestamp that was handed out.
-    fn now(&self, head: &Head) -> Timestamp {
-        head.oracle.last().max(Timestamp::from_millis(self.clock.now_millis()))
+    /// Why a transaction that began then, by the monotonic clock, can't go on.
+    fn too_old(&self, began_millis: u64) -> TitoError {
+        let age_millis = self.clock.monotonic_millis().saturating_sub(began_millis);
+        TitoError::TransactionTooOld { age_millis, limit_millis: self.max_age_millis }
     }
-}
-
-/// Why a transaction that began at `start` can't go on.
-fn too_old(start: Timestamp, now: Timestamp, limit_millis: u64) -> TitoError {
-    TitoError::TransactionTooOld { age_millis: now.millis_since(start), limit_millis }
 }
 
 impl EmbeddedBackend {
@@ -187,7 +186,7 @@ impl EmbeddedBackend {
             if !store.is_durable() {
                 oracle.reserve(Timestamp::from_raw(u64::MAX));
             }
-            let head = Head::new(snapshot.clone(), oracle);
+            let head = Head::new(snapshot.clone(), oracle, Present::of(&*builder.clock));
             let closed = head.watch_closed();
             let core = Arc::new(Core {
                 head: Mutex::new(head),
@@ -217,12 +216,12 @@ impl EmbeddedBackend {
     }
 
     /// Calls `f` with the head until it returns something, reserving timestamps in between.
-    async fn with_timestamps<T>(&self, f: impl Fn(&mut Head, u64) -> Option<T>) -> Result<T> {
+    async fn with_timestamps<T>(&self, f: impl Fn(&mut Head, &dyn Clock) -> Option<T>) -> Result<T> {
         loop {
             {
                 let mut head = lock(&self.core.head);
                 head.check_open()?;
-                if let Some(found) = f(&mut head, self.core.clock.now_millis()) {
+                if let Some(found) = f(&mut head, &*self.core.clock) {
                     return Ok(found);
                 }
             }
@@ -245,7 +244,20 @@ impl TitoEngine for EmbeddedBackend {
     }
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
-        self.with_timestamps(|head, now_millis| head.oracle.next(now_millis)).boxed()
+        let next = |head: &mut Head, clock: &dyn Clock| {
+            let now = head.now(clock);
+            head.oracle.next(now.millis())
+        };
+        self.with_timestamps(next).boxed()
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Now>> {
+        async {
+            let mut head = lock(&self.core.head);
+            head.check_open()?;
+            Ok(head.now(&*self.core.clock))
+        }
+        .boxed()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -271,9 +283,8 @@ impl TitoEngine for EmbeddedBackend {
     fn oldest_live_start(&self) -> Option<Timestamp> {
         let (oldest, expired) = {
             let mut head = lock(&self.core.head);
-            let now = self.core.now(&head);
             // Those that have become too old for a commit are nobody's concern.
-            let expired = head.expire(now, self.core.max_age_millis);
+            let expired = head.expire(self.core.clock.monotonic_millis(), self.core.max_age_millis);
             (head.oldest_live_start(), expired)
         };
         drop(expired);

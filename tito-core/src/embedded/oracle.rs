@@ -1,4 +1,4 @@
-//! Hands out timestamps.
+//! Hands out timestamps: the order, not the time.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const LATEST_MILLIS: u64 = (1 << 46) - 1_000_000;
 /// meanwhile.
 pub(super) const LEFT_TO_COMMITS: u64 = 4_096;
 
-/// Unique and increasing timestamps that follow the physical clock and never exceed what was durably reserved, so that
+/// Unique and increasing timestamps that follow the engine's present and never exceed what was durably reserved, so that
 /// none is handed out twice even if the process is killed and the machine's clock set back.
 #[derive(Debug)]
 pub(super) struct Oracle {

@@ -7,16 +7,16 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+use super::Core;
 use super::committer::{CommitRequest, Request, guarded};
 use super::hash::hash_key;
 use super::head::{Beginning, Head, SnapshotSlot, lock};
 use super::opening::storage_failed;
 use super::store::{Snapshot, StoreResult};
-use super::{Core, too_old};
 use crate::engine::{Direction, KeyValue, Mutations, Signals, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Now, Timestamp};
 
 /// A transaction of the embedded engine.
 pub(super) struct EmbeddedTransaction(Arc<Inner>);
@@ -25,6 +25,9 @@ pub(super) struct Inner {
     core: Arc<Core>,
     requests: mpsc::Sender<Request>,
     pub(super) start: Timestamp,
+    now: Now,
+    /// By the monotonic clock.
+    pub(super) began_millis: u64,
     /// The last group that the transaction sees.
     pub(super) group: u64,
     slot: Arc<SnapshotSlot>,
@@ -66,8 +69,17 @@ const FEW_KEYS: usize = 256;
 
 impl EmbeddedTransaction {
     pub(super) fn new(core: Arc<Core>, requests: mpsc::Sender<Request>, beginning: Beginning) -> Self {
-        let Beginning { start, group, slot } = beginning;
-        Self(Arc::new(Inner { core, requests, start, group, slot, is_released: AtomicBool::new(false) }))
+        let Beginning { start, now, began_millis, group, slot } = beginning;
+        Self(Arc::new(Inner {
+            core,
+            requests,
+            start,
+            now,
+            began_millis,
+            group,
+            slot,
+            is_released: AtomicBool::new(false),
+        }))
     }
 
     /// Reads from the snapshot where that does not block the runtime.
@@ -91,7 +103,7 @@ impl EmbeddedTransaction {
         let head = lock(&self.0.core.head);
         match head.check_open() {
             Err(closed) => closed,
-            Ok(()) => too_old(self.0.start, self.0.core.now(&head), self.0.core.max_age_millis),
+            Ok(()) => self.0.core.too_old(self.0.began_millis),
         }
     }
 
@@ -121,6 +133,10 @@ impl EmbeddedTransaction {
 impl TitoTransaction for EmbeddedTransaction {
     fn start_timestamp(&self) -> Timestamp {
         self.0.start
+    }
+
+    fn now(&self) -> Now {
+        self.0.now
     }
 
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {

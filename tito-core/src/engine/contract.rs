@@ -14,7 +14,7 @@ use super::signals::Signals;
 use crate::clock::Clock;
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Now, Timestamp};
 
 /// A key and its value.
 pub type KeyValue = (Vec<u8>, Vec<u8>);
@@ -48,8 +48,13 @@ pub trait TitoEngine: Any + Send + Sync {
         replayed: Option<&'a dyn TitoTransaction>,
     ) -> BoxFuture<'a, Result<Box<dyn TitoTransaction>>>;
 
-    /// A new timestamp. Its physical part is what "now" means everywhere in Tito.
+    /// A new timestamp. It orders; what time it is says [`now`](TitoEngine::now).
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>>;
+
+    /// The present, by which things fall due in all of Tito: one for all clients of the database, and never ahead of a
+    /// timestamp that is asked for afterwards. It passes steadily, as the [`clock`](TitoEngine::clock)'s monotonic time
+    /// does. If the engine ever sets it, it says so with [`Now::set_after`].
+    fn now(&self) -> BoxFuture<'_, Result<Now>>;
 
     /// What waits are measured by.
     fn clock(&self) -> &Arc<dyn Clock>;
@@ -118,6 +123,9 @@ pub trait TitoTransaction: Any + Send + Sync {
     /// The point in history at which the transaction reads.
     fn start_timestamp(&self) -> Timestamp;
 
+    /// What the engine's [`now`](TitoEngine::now) was when the transaction began. Not after the start.
+    fn now(&self) -> Now;
+
     /// The value of a key in the snapshot.
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>>;
 
@@ -129,7 +137,8 @@ pub trait TitoTransaction: Any + Send + Sync {
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>>;
 
     /// Called before the transaction writes or locks these keys. An engine that waits for keys, or may refuse them, before
-    /// the commit does it here; `None` says that there is nothing to wait for.
+    /// the commit does it in the future that it returns, which may be dropped unpolled where the write is refused; `None`
+    /// says that there is nothing to wait for.
     fn claim<'a>(&'a self, keys: &'a [Vec<u8>], purpose: Claim) -> Option<BoxFuture<'a, Result<()>>> {
         let _ = (keys, purpose);
         None

@@ -5,8 +5,8 @@
 pub struct TitoEventConfig {
     /// The event's type, which is the topic that it is published to.
     pub name: String,
-    /// When the event falls due, in Unix seconds from 0 to 9,999,999,999. A time before the transaction's start means
-    /// at once; one out of these bounds is [`InvalidTimestamp`](crate::TitoError::InvalidTimestamp).
+    /// When the event falls due, in Unix seconds. A time before the transaction's start means at once, one after
+    /// 9,999,999,999 (in 2286) that second.
     pub timestamp: i64,
 }
 

@@ -21,6 +21,9 @@ pub struct EventHead<'a> {
     /// When it may be tried again, in Unix seconds, where a strict subscription has put it off.
     #[serde(default)]
     pub not_before: Option<i64>,
+    /// See [`TitoEvent::deaths`](super::TitoEvent::deaths).
+    #[serde(default)]
+    pub deaths: Option<u32>,
 }
 
 impl<'a> EventHead<'a> {

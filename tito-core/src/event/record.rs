@@ -15,6 +15,7 @@ use crate::keys;
 use crate::row::{self, StoredRow, UnknownMembers};
 use crate::trace::TraceContext;
 
+use super::event_row::EventRow;
 use super::reference::{self, EventReference};
 
 /// An event: that something happened to an entity, to be handled at or after a time.
@@ -28,6 +29,10 @@ pub struct TitoEvent {
     /// What it happened to: `{table}:{id}`, unless the publisher named something else. Events of one entity are
     /// handled one at a time.
     pub entity: String,
+    /// The row that it came from, for events of models whose entity is something else: see
+    /// [`table_and_id`](TitoEvent::table_and_id), which looks at both.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "row::nested")]
+    pub row: Option<EventRow>,
     /// What happened: `insert`, `update` or `delete` for events of models, else what the publisher said.
     pub action: String,
     /// When it falls due, in Unix seconds. A retry moves it, unless its subscription is strict.
@@ -57,6 +62,10 @@ pub struct TitoEvent {
     /// How far an earlier attempt came, as its handler recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Box<RawValue>>,
+    /// How many processes have died while it was handled and nothing else was. With a number, also 0, it is a suspect: a
+    /// process has died while it was handled, and it runs alone in its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deaths: Option<u32>,
     /// What a later version of Tito has stored in it beside these.
     #[serde(skip)]
     pub unknown: UnknownMembers,

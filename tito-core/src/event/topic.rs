@@ -121,7 +121,7 @@ impl Topic {
         let new = Topic { partitions, ..Topic::default() };
         let value = new.encode()?;
         // From before the read: what is kept is never taken as current for longer than it should be.
-        let read_at = database.clock().now_millis();
+        let read_at = database.clock().monotonic_millis();
         let transaction = database.transaction(|tx| async move {
             if let Some(stored) = tx.get(&key).await? {
                 return Topic::decode(&key, &stored);
@@ -141,7 +141,7 @@ impl Topic {
     /// # Errors
     /// As [`Topic::ensure`].
     pub async fn cached(database: &Database, name: &str) -> Result<(Arc<str>, Arc<Topic>)> {
-        if let Some(known) = topics(database).load(name, database.clock().now_millis()) {
+        if let Some(known) = topics(database).load(name, database.clock().monotonic_millis()) {
             return Ok(known);
         }
         Ok((name.into(), Topic::ensure(database, name, DEFAULT_PARTITIONS).await?))
@@ -154,7 +154,7 @@ impl Topic {
     pub async fn find(database: &Database, name: &str) -> Result<Option<Arc<Topic>>> {
         names::check_event_type(name)?;
         let key = keys::topic(name);
-        let read_at = database.clock().now_millis();
+        let read_at = database.clock().monotonic_millis();
         let transaction = database.transaction(|tx| async move {
             let stored = tx.get(&key).await?;
             stored.map(|stored| Topic::decode(&key, &stored)).transpose()
@@ -179,7 +179,7 @@ impl Topic {
     /// # Errors
     /// As [`Topic::existing`].
     pub async fn cached_existing(database: &Database, name: &str) -> Result<Arc<Topic>> {
-        match topics(database).load(name, database.clock().now_millis()) {
+        match topics(database).load(name, database.clock().monotonic_millis()) {
             Some((_, known)) => Ok(known),
             None => Topic::existing(database, name).await,
         }
@@ -199,7 +199,7 @@ impl Topic {
     {
         Topic::existing(database, name).await?;
         let owned_name = name.to_string();
-        let read_at = database.clock().now_millis();
+        let read_at = database.clock().monotonic_millis();
         let transaction = database.transaction(|tx| async move {
             let stored = Topic::read(&tx, &owned_name).await?;
             match change(stored.clone(), tx.clone()).await? {

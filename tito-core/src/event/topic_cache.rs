@@ -13,9 +13,6 @@ use super::topic::Topic;
 /// How long a topic that was read is taken as current.
 pub const CACHED: Duration = Duration::from_secs(5);
 
-/// How often a wait looks whether the clock was set back, after which it would be too long.
-const CLOCK_CHECK: Duration = Duration::from_secs(1);
-
 /// How often an engine that knows its live transactions is asked whether the old ones have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -30,10 +27,10 @@ struct Cached {
 }
 
 impl TopicCache {
-    pub(super) fn load(&self, name: &str, now_millis: u64) -> Option<(Arc<str>, Arc<Topic>)> {
+    pub(super) fn load(&self, name: &str, monotonic_millis: u64) -> Option<(Arc<str>, Arc<Topic>)> {
         let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let (name, cached) = topics.get_key_value(name)?;
-        let is_current = now_millis.abs_diff(cached.read_at_millis) < CACHED.as_millis() as u64;
+        let is_current = monotonic_millis.saturating_sub(cached.read_at_millis) < CACHED.as_millis() as u64;
         is_current.then(|| (name.clone(), cached.topic.clone()))
     }
 
@@ -97,15 +94,12 @@ async fn settle(database: &Database) -> Result<()> {
     Ok(())
 }
 
-/// This machine's clock says when to ask, and no more: it can be set meanwhile.
-async fn wait_by_the_engines_time(database: &Database, began: Timestamp, millis: u64) -> Result<()> {
+/// Other processes go by timestamps, and so does this. This machine's clock says when to ask, and no more.
+pub(crate) async fn wait_by_the_engines_time(database: &Database, began: Timestamp, millis: u64) -> Result<()> {
     let clock = database.clock();
     let mut left = millis;
     while left > 0 {
-        tokio::select! {
-            () = clock.wait_until(clock.now_millis().saturating_add(left)) => {}
-            () = tokio::time::sleep(CLOCK_CHECK) => {}
-        }
+        clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(left)).await;
         left = millis.saturating_sub(database.timestamp().await?.millis_since(began));
     }
     Ok(())

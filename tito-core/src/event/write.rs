@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::due::within_bounds;
+use super::event_row::EventRow;
 use super::id::{MAX_EVENTS_OF_A_TRANSACTION, event_id};
 use super::published::PublishedCounters;
 use super::queue_name::queue_name;
@@ -27,7 +29,10 @@ pub struct NewEvent {
     pub entity: String,
     /// See [`TitoEvent::action`].
     pub action: String,
-    /// When it falls due, in Unix seconds from 0 to 9,999,999,999; a time before the transaction's start means at once.
+    /// See [`TitoEvent::row`].
+    pub row: Option<EventRow>,
+    /// When it falls due, in Unix seconds; a time before the transaction's present means at once, one after 9,999,999,999
+    /// that second.
     pub timestamp: i64,
     /// See [`TitoEvent::headers`].
     pub headers: BTreeMap<String, String>,
@@ -40,7 +45,7 @@ pub struct NewEvent {
 /// seconds, the topic.
 ///
 /// # Errors
-/// [`TitoError::InvalidName`], [`TitoError::InvalidTimestamp`], [`TitoError::LimitExceeded`], and those of the engine.
+/// [`TitoError::InvalidName`], [`TitoError::LimitExceeded`], and those of the engine.
 pub async fn write_event(tx: &Transaction, event: NewEvent) -> Result<EventReference> {
     let call = tx.nested();
     let reference = write_queues(&call, event).await?;
@@ -49,21 +54,20 @@ pub async fn write_event(tx: &Transaction, event: NewEvent) -> Result<EventRefer
 }
 
 async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReference> {
-    let (database, start) = (tx.database(), tx.start_timestamp());
-    if !(0..=keys::MAX_EVENT_SECONDS).contains(&event.timestamp) {
-        return Err(TitoError::InvalidTimestamp { event: event.event_type, seconds: event.timestamp });
-    }
+    let database = tx.database();
     let (event_type, topic) = Topic::cached(database, &event.event_type).await?;
     let partition = topic.partition_of(&event.entity);
     let number = tx.next_event_number();
-    let id = event_id(start, number, fastrand::u64(..));
+    let id = event_id(tx.start_timestamp(), number, fastrand::u64(..));
     let event = TitoEvent {
         id,
         event_type: event.event_type,
+        // Where the entity says it, there is no need to say it twice.
+        row: event.row.filter(|row| !row.is(&event.entity)),
         entity: event.entity,
         action: event.action,
-        // Never before the start: together with the age limit that bounds how far behind a worker's cursor it can land.
-        timestamp: event.timestamp.max(start.seconds()),
+        // Never before now: together with the age limit that bounds how far behind a worker's cursor it can land.
+        timestamp: within_bounds(event.timestamp).max(tx.now().seconds()),
         not_before: None,
         failed_attempts: 0,
         revision: topic.revision,
@@ -72,6 +76,7 @@ async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReferenc
         codec: "json".into(),
         failures: Vec::new(),
         progress: None,
+        deaths: None,
         unknown: UnknownMembers::default(),
         key: Vec::new(),
     };

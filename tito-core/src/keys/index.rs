@@ -12,6 +12,11 @@ pub fn index_prefix(table: &str, index: &str) -> Vec<u8> {
     with_separator(key("index", &[table.as_bytes(), index.as_bytes()]))
 }
 
+/// All entries of all indexes of a table.
+pub fn indexes_of_table(table: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key("index", &[table.as_bytes()])))
+}
+
 /// All entries of an index.
 pub fn index_entries(table: &str, index: &str) -> KeyRange {
     KeyRange::prefix(index_prefix(table, index))

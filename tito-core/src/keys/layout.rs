@@ -219,6 +219,11 @@ pub(super) fn digits(component: &[u8], width: usize) -> Option<u64> {
     component.iter().try_fold(0u64, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0')))
 }
 
+/// `catalogue:{table}`: which indexes a table has.
+pub fn catalogue(table: &str) -> Vec<u8> {
+    key("catalogue", &[table.as_bytes()])
+}
+
 /// `topic:{type}`: what is stored of a topic.
 pub fn topic(event_type: &str) -> Vec<u8> {
     key("topic", &[event_type.as_bytes()])
@@ -259,6 +264,23 @@ pub fn member(fleet: &str, worker: Uuid) -> Vec<u8> {
     let mut key = with_separator(key("member", &[fleet.as_bytes()]));
     key.extend_from_slice(worker.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
     key
+}
+
+/// `process:{worker}`: a worker that serves, or has died while it did.
+pub fn process(worker: Uuid) -> Vec<u8> {
+    let mut key = b"process:".to_vec();
+    key.extend_from_slice(worker.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    key
+}
+
+/// All workers that serve, or have died while they did.
+pub fn processes() -> KeyRange {
+    KeyRange::prefix(b"process:")
+}
+
+/// The worker in the key of one that serves.
+pub fn parse_process(key: &[u8]) -> Option<Uuid> {
+    uuid(key.strip_prefix(b"process:")?)
 }
 
 /// All members of a fleet.

@@ -22,7 +22,8 @@ pub trait TitoModelTrait: Serialize + DeserializeOwned + Clone + Send + Sync + '
     /// The table. Must be the same for every value.
     fn table(&self) -> String;
 
-    /// The indexes. Names and fields must be the same for every value; conditions may depend on it.
+    /// The indexes. Names and fields must be the same for every value; conditions may depend on it. A condition that is
+    /// changed is not noticed by itself: [`reindex`](super::TitoTable::reindex) the index then, or give it another name.
     fn indexes(&self) -> Vec<TitoIndexConfig> {
         Vec::new()
     }
@@ -88,7 +89,7 @@ impl<T: TitoModelTrait + Default> TitoSchema for T {
     fn index_definitions() -> Vec<IndexDefinition> {
         let row = T::default();
         let unique = row.unique_indexes();
-        row.indexes().into_iter().map(|index| definition(index.name, &unique)).collect()
+        row.indexes().into_iter().map(|index| definition(&index, &unique)).collect()
     }
 
     fn index_entries(&self) -> Result<Vec<IndexEntry>> {
@@ -99,7 +100,8 @@ impl<T: TitoModelTrait + Default> TitoSchema for T {
         let table = TitoModelTrait::table(self);
         let row = serde_json::to_value(self).map_err(|source| TitoError::Unserializable {
             what: format!("row {:?} of table {table:?}", TitoModelTrait::id(self)),
-            source,
+            path: String::new(),
+            source: source.into(),
         })?;
         let unique = self.unique_indexes();
         let mut entries = Vec::new();
@@ -109,7 +111,7 @@ impl<T: TitoModelTrait + Default> TitoSchema for T {
                 return Err(TitoError::InvalidIndex { table, index: index.name, reason });
             }
             let fields: Vec<_> = index.fields.iter().map(|field| field_encodings(&row, field)).collect();
-            entries.extend(IndexEntry::combine(&table, definition(index.name, &unique), &fields)?);
+            entries.extend(IndexEntry::combine(&table, definition(&index, &unique), &fields)?);
         }
         Ok(entries)
     }
@@ -119,8 +121,10 @@ impl<T: TitoModelTrait + Default> TitoSchema for T {
     }
 }
 
-fn definition(name: String, unique: &[String]) -> IndexDefinition {
-    IndexDefinition { unique: unique.contains(&name), name: Cow::Owned(name) }
+fn definition(index: &TitoIndexConfig, unique: &[String]) -> IndexDefinition {
+    let fields: Vec<_> = index.fields.iter().map(|field| format!("{}: {:?}", field.name, field.r#type)).collect();
+    let (name, covers) = (Cow::Owned(index.name.clone()), Cow::Owned(fields.join(", ")));
+    IndexDefinition { unique: unique.contains(&index.name), name, covers }
 }
 
 fn field_encodings(row: &Value, field: &TitoIndexField) -> Result<Vec<Vec<u8>>, InvalidIndexValue> {

@@ -14,6 +14,10 @@ pub struct IndexDefinition {
     pub name: Cow<'static, str>,
     /// Whether two rows can't have the same values.
     pub unique: bool,
+    /// What it is over, as a text: its fields with their types, and its condition. Two definitions of an index with
+    /// different texts are different indexes, of which each has to be built: see
+    /// [`migrate`](crate::Database::migrate). May be empty, where nobody changes an index under its name.
+    pub covers: Cow<'static, str>,
 }
 
 /// The most entries that one row can have in one index: as many keys as a transaction takes.
@@ -67,7 +71,7 @@ impl IndexEntry {
                 })
                 .collect();
         }
-        let IndexDefinition { name, unique } = definition;
+        let IndexDefinition { name, unique, .. } = definition;
         Ok(combined.into_iter().map(|fields| Self { name: name.clone(), unique, fields }).collect())
     }
 

@@ -1,6 +1,9 @@
 //! Models: rows with ids, indexes and events.
 
+mod catalogue;
+mod check;
 mod cursor;
+mod damage;
 mod hand_written;
 mod index;
 mod of_event;
@@ -13,6 +16,8 @@ mod schema;
 mod walk;
 mod write;
 
+pub use catalogue::{Catalogue, CataloguedIndex, IndexState, Migration, MigrationProgress, MigrationReport};
+pub use check::{Check, CheckReport};
 pub use cursor::Cursor;
 pub use hand_written::{TitoIndexBlockType, TitoIndexConfig, TitoIndexField, TitoModelTrait};
 pub use index::{Index, IndexDefinition, IndexEntry};

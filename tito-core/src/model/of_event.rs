@@ -7,8 +7,8 @@ use crate::error::{Result, TitoError};
 use crate::event::TitoEvent;
 
 impl TitoEvent {
-    /// The table and the id of the row that the event is about: the two sides of the first `:` of
-    /// [`entity`](TitoEvent::entity). `None` if there is none.
+    /// The table and the id of the row that the event is about: the row that it came from, also where the model names
+    /// another entity, or else the two sides of the first `:` of [`entity`](TitoEvent::entity). `None` if there is none.
     ///
     /// ```
     /// # fn example(event: tito_core::event::TitoEvent) {
@@ -17,11 +17,13 @@ impl TitoEvent {
     /// # }
     /// ```
     pub fn table_and_id(&self) -> Option<(&str, &str)> {
-        self.entity.split_once(':')
+        match &self.row {
+            Some(row) => Some((&row.table, &row.id)),
+            None => self.entity.split_once(':'),
+        }
     }
 
-    /// The id of the row that the event is about: what follows the first `:` of [`entity`](TitoEvent::entity). `None` if
-    /// the entity has none.
+    /// The id of the row that the event is about, as [`table_and_id`](TitoEvent::table_and_id) says it.
     pub fn entity_id(&self) -> Option<&str> {
         self.table_and_id().map(|(_, id)| id)
     }
@@ -62,7 +64,10 @@ impl TitoEvent {
         let table = M::table();
         match self.table_and_id() {
             Some((of, id)) if of == table && !id.is_empty() => row_key(&table, id),
-            _ => Err(TitoError::NotOfTheTable { entity: self.entity.clone(), table: table.into_owned() }),
+            of => {
+                let entity = of.map_or_else(|| self.entity.clone(), |(table, id)| format!("{table}:{id}"));
+                Err(TitoError::NotOfTheTable { entity, table: table.into_owned() })
+            }
         }
     }
 }

@@ -9,11 +9,12 @@ use futures::future;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use super::cursor::Cursor;
-use super::index::Index;
+use super::damage::Damaged;
+use super::index::{Index, IndexDefinition};
 use super::query_args::{IndexArgs, IndexPrefix, IndexRange};
 use super::repository::TitoTable;
 use super::schema::TitoSchema;
-use super::walk::{Found, Source, Walk};
+use super::walk::{Found, FoundRow, Source, Walk};
 use crate::database::Transaction;
 use crate::error::{Result, TitoError};
 use crate::keys::{self, InvalidIndexValue, KeyRange};
@@ -26,12 +27,24 @@ const ROWS_OF_A_PAGE: usize = 100;
 pub enum ById {}
 
 /// One page of a query's rows.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Page<M> {
-    /// The rows.
-    pub rows: Vec<M>,
+    /// The rows. One that can't be read is an error in its place: [`TitoError::Malformed`], which names its key.
+    pub rows: Vec<Result<M>>,
     /// Where the next page begins, if there is more: give it to [`Query::after`] of the same query.
     pub next: Option<Cursor>,
+}
+
+impl<M> Page<M> {
+    /// The rows, if all of them can be read.
+    ///
+    /// # Errors
+    /// [`TitoError::DamagedRows`], which names the others.
+    pub fn into_rows(self) -> Result<Vec<M>> {
+        let mut damaged = Damaged::default();
+        let rows = self.rows.into_iter().filter_map(|row| damaged.sort_out(row)).collect();
+        damaged.none().map(|()| rows)
+    }
 }
 
 /// A query over the rows of `M`, in the order of an index of fields of kinds `K`, or [by id](ById).
@@ -107,17 +120,17 @@ impl<M: TitoSchema> TitoTable<M> {
     }
 }
 
-/// Whether the model's index with this name is unique; an error if there is none, or it is not as `expected`.
-pub(super) fn check_index<M: TitoSchema>(table: &str, name: &str, expected: Option<bool>) -> Result<bool> {
+/// The model's index with this name; an error if there is none, or whether it is unique is not as `expected`.
+pub(super) fn check_index<M: TitoSchema>(table: &str, name: &str, expected: Option<bool>) -> Result<IndexDefinition> {
     let invalid = |reason| TitoError::InvalidIndex { table: table.to_string(), index: name.to_string(), reason };
     let definitions = M::index_definitions();
-    let Some(definition) = definitions.iter().find(|definition| definition.name == name) else {
+    let Some(definition) = definitions.into_iter().find(|definition| definition.name == name) else {
         return Err(invalid("the model does not define it"));
     };
     match (expected, definition.unique) {
         (Some(false), true) => Err(invalid("the model defines it as unique, the handle does not")),
         (Some(true), false) => Err(invalid("the handle says that it is unique, the model does not")),
-        (_, unique) => Ok(unique),
+        _ => Ok(definition),
     }
 }
 
@@ -194,37 +207,45 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// The rows.
     ///
     /// # Errors
-    /// [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::InvalidIndexValue`] for a value that
-    /// has no place in an order; [`TitoError::InvalidCursor`] for a cursor of another query; [`TitoError::Malformed`],
-    /// which names the key, for a row that can't be read; those of the engine.
+    /// [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::IndexNotBuilt`] if it has not the entries of
+    /// all rows; [`TitoError::InvalidIndexValue`] for a value that
+    /// has no place in an order; [`TitoError::InvalidCursor`] for a cursor of another query; [`TitoError::DamagedRows`],
+    /// which names the keys, if there are rows that can't be read; those of the engine.
     pub async fn all(self, tx: &Transaction) -> Result<Vec<M>> {
+        let mut rows = Vec::new();
+        self.see_all(tx, |found| rows.push(found.row)).await?;
+        Ok(rows)
+    }
+
+    /// Shows `see` every row; an error if there are some that can't be read.
+    async fn see_all(self, tx: &Transaction, mut see: impl FnMut(FoundRow<M>) + Send) -> Result<()> {
         let limit = self.limit;
         let mut walk = self.walk(limit)?;
-        let mut rows = Vec::new();
+        let mut damaged = Damaged::default();
         while let Some(found) = walk.next(tx).await? {
-            rows.extend(found.into_iter().map(|found| found.row));
+            found.into_iter().filter_map(|found| damaged.sort_out(found)).for_each(&mut see);
         }
-        Ok(rows)
+        damaged.none()
     }
 
     /// The first row, if there is one.
     ///
     /// # Errors
-    /// As [`all`](Query::all).
+    /// As [`all`](Query::all), but [`TitoError::Malformed`] if the first row is one that can't be read.
     pub async fn first(self, tx: &Transaction) -> Result<Option<M>> {
-        Ok(self.limit(1).all(tx).await?.pop())
+        self.limit(1).page(tx).await?.rows.pop().transpose()
     }
 
-    /// One page of rows: as many as the limit says, 100 without one.
+    /// One page of rows: as many as the limit says, 100 without one. Those that can't be read are errors in their places.
     ///
     /// # Errors
-    /// As [`all`](Query::all).
+    /// As [`all`](Query::all), without [`TitoError::DamagedRows`].
     pub async fn page(self, tx: &Transaction) -> Result<Page<M>> {
         let limit = self.limit.unwrap_or(ROWS_OF_A_PAGE);
         let mut walk = self.walk(Some(limit))?;
         let mut rows = Vec::new();
         while let Some(found) = walk.next(tx).await? {
-            rows.extend(found.into_iter().map(|found| found.row));
+            rows.extend(found.into_iter().map(|found| found.map(|found| found.row)));
         }
         Ok(Page { rows, next: walk.cursor() })
     }
@@ -232,7 +253,8 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// The rows one after the other, read in requests of bounded size as the stream is polled. It holds a handle of
     /// the transaction, so it sees what is written in it meanwhile, and ends with an error once it has ended.
     ///
-    /// Errors are those of [`all`](Query::all); the stream ends after one.
+    /// A row that can't be read is an error in its place, [`TitoError::Malformed`], which names its key, and the stream goes
+    /// on. Other errors are those of [`all`](Query::all); the stream ends after one.
     pub fn stream(self, tx: &Transaction) -> impl Stream<Item = Result<M>> + Send + Unpin + use<M, K> {
         let (limit, tx) = (self.limit, tx.clone());
         let walk = self.walk(limit);
@@ -244,12 +266,8 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// # Errors
     /// As [`all`](Query::all).
     pub async fn ids(self, tx: &Transaction) -> Result<Vec<String>> {
-        let limit = self.limit;
-        let mut walk = self.walk(limit)?;
         let mut ids = Vec::new();
-        while let Some(found) = walk.next(tx).await? {
-            ids.extend(found.into_iter().map(|found| found.id));
-        }
+        self.see_all(tx, |found| ids.push(found.id)).await?;
         Ok(ids)
     }
 
@@ -258,12 +276,8 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// # Errors
     /// As [`all`](Query::all).
     pub async fn count(self, tx: &Transaction) -> Result<u64> {
-        let limit = self.limit;
-        let mut walk = self.walk(limit)?;
         let mut count = 0;
-        while let Some(found) = walk.next(tx).await? {
-            count += found.len() as u64;
-        }
+        self.see_all(tx, |_| count += 1).await?;
         Ok(count)
     }
 }
@@ -273,7 +287,7 @@ fn pages<M: TitoSchema>(walk: Walk<M>, tx: Transaction) -> impl Stream<Item = Re
         let page = walk.next(&tx).await?;
         Ok::<_, TitoError>(page.map(|found| (found, (walk, tx))))
     })
-    .map_ok(|page: Vec<Found<M>>| stream::iter(page.into_iter().map(|found| Ok(found.row))))
+    .map_ok(|page: Vec<Found<M>>| stream::iter(page.into_iter().map(|found| found.map(|found| found.row))))
     .try_flatten()
 }
 

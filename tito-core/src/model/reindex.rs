@@ -6,8 +6,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::catalogue::{advance_building, begin_building, finish_building};
 use super::cursor::Cursor;
-use super::index::IndexEntry;
+use super::index::{IndexDefinition, IndexEntry};
 use super::query::check_index;
 use super::repository::{TitoTable, decode_row};
 use super::schema::TitoSchema;
@@ -52,7 +53,11 @@ pub struct ReindexReport {
     pub added: u64,
     /// Entries removed.
     pub removed: u64,
+    /// Rows that can't be read: entries that name them stay, and none are added. See [`TitoTable::check`].
+    pub damaged: u64,
 }
+
+type OnProgress = Box<dyn FnMut(&ReindexProgress) + Send>;
 
 /// A reindexing that is about to [run](Reindex::run). See [`TitoTable::reindex`].
 #[must_use = "nothing is done before it is run"]
@@ -60,7 +65,7 @@ pub struct Reindex<M> {
     model: TitoTable<M>,
     index: Cow<'static, str>,
     batch: usize,
-    on_progress: Box<dyn FnMut(&ReindexProgress) + Send>,
+    on_progress: Option<OnProgress>,
     resume: Option<Cursor>,
 }
 
@@ -98,7 +103,7 @@ impl<M: TitoSchema> TitoTable<M> {
     /// # }
     /// ```
     pub fn reindex(&self, index: impl Into<Cow<'static, str>>) -> Reindex<M> {
-        Reindex { model: self.clone(), index: index.into(), batch: BATCH, on_progress: Box::new(|_| ()), resume: None }
+        Reindex { model: self.clone(), index: index.into(), batch: BATCH, on_progress: None, resume: None }
     }
 }
 
@@ -118,7 +123,7 @@ impl<M: TitoSchema> Reindex<M> {
 
     /// Calls `f` after each transaction.
     pub fn on_progress(mut self, f: impl FnMut(&ReindexProgress) + Send + 'static) -> Self {
-        self.on_progress = Box::new(f);
+        self.on_progress = Some(Box::new(f));
         self
     }
 
@@ -132,15 +137,26 @@ impl<M: TitoSchema> Reindex<M> {
     /// Runs it, and returns what it has done.
     ///
     /// # Errors
-    /// [`TitoError::Application`] for the rows of a view; [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::InvalidCursor`] for a position of
-    /// another index; [`TitoError::DuplicateRows`] if the index is unique and two rows have one value;
-    /// [`TitoError::Malformed`] for a row that can't be read; [`TitoError::InvalidIndexValue`]; those of the engine.
-    /// What was committed by then stays done.
+    /// [`TitoError::Application`] for the rows of a view; [`TitoError::InvalidIndex`] if the model has no such index;
+    /// [`TitoError::InvalidCursor`] for a position of another index; [`TitoError::DuplicateRows`] if the index is unique and
+    /// two rows have one value, or one has that of a row that can't be read;
+    /// [`TitoError::InvalidIndexValue`]; those of the engine. What was committed by then stays done.
     pub async fn run(mut self) -> Result<ReindexReport> {
+        let mut on_progress = self.on_progress.take().unwrap_or_else(|| Box::new(|_: &ReindexProgress| ()));
+        self.build(&mut *on_progress).await
+    }
+
+    /// As [`run`](Reindex::run), and goes on where a building that was cut off had come to.
+    pub(super) async fn build(
+        mut self,
+        on_progress: &mut (dyn FnMut(&ReindexProgress) + Send),
+    ) -> Result<ReindexReport> {
         if self.model.is_of_a_view {
             return Err(TitoError::application("rows of a view can't be reindexed: rebuild what keeps them"));
         }
-        let unique = check_index::<M>(&self.model.table, &self.index, None)?;
+        let definition = check_index::<M>(&self.model.table, &self.index, None)?;
+        let position = begin_building(&self.model.database, &self.model.table, &definition).await?;
+        self.resume = self.resume.or(position);
         let mut rows = Some(keys::rows(&self.model.table));
         let mut entries = keys::index_entries(&self.model.table, &self.index);
         if let Some(from) = self.resume.take() {
@@ -155,9 +171,10 @@ impl<M: TitoSchema> Reindex<M> {
         }
         let mut report = ReindexReport::default();
         if let Some(rows) = rows {
-            self.go_over(ReindexPhase::Rows, rows, unique, &mut report).await?;
+            self.go_over(ReindexPhase::Rows, rows, &definition, &mut report, on_progress).await?;
         }
-        self.go_over(ReindexPhase::Entries, entries, unique, &mut report).await?;
+        self.go_over(ReindexPhase::Entries, entries, &definition, &mut report, on_progress).await?;
+        finish_building(&self.model.database, &self.model.table, &definition).await?;
         Ok(report)
     }
 
@@ -165,14 +182,14 @@ impl<M: TitoSchema> Reindex<M> {
         &mut self,
         phase: ReindexPhase,
         mut range: KeyRange,
-        unique: bool,
+        definition: &IndexDefinition,
         report: &mut ReindexReport,
+        on_progress: &mut (dyn FnMut(&ReindexProgress) + Send),
     ) -> Result<()> {
         loop {
             let batch = Batch {
                 model: self.model.clone(),
-                index: self.index.clone(),
-                unique,
+                definition: definition.clone(),
                 range: range.clone(),
                 size: self.batch,
             };
@@ -184,8 +201,9 @@ impl<M: TitoSchema> Reindex<M> {
             report.rows += step.done.rows;
             report.added += step.done.added;
             report.removed += step.done.removed;
+            report.damaged += step.done.damaged;
             range = range.after(&last);
-            (self.on_progress)(&ReindexProgress { phase, done: *report, position: Cursor::new(last) });
+            on_progress(&ReindexProgress { phase, done: *report, position: Cursor::new(last) });
         }
     }
 }
@@ -193,8 +211,7 @@ impl<M: TitoSchema> Reindex<M> {
 /// The work of one transaction.
 struct Batch<M> {
     model: TitoTable<M>,
-    index: Cow<'static, str>,
-    unique: bool,
+    definition: IndexDefinition,
     range: KeyRange,
     size: usize,
 }
@@ -203,8 +220,7 @@ impl<M> Clone for Batch<M> {
     fn clone(&self) -> Self {
         Self {
             model: self.model.clone(),
-            index: self.index.clone(),
-            unique: self.unique,
+            definition: self.definition.clone(),
             range: self.range.clone(),
             size: self.size,
         }
@@ -219,12 +235,19 @@ impl<M: TitoSchema> Batch<M> {
         // Row keys to lock, and the entries that the rows call for with the ids of the rows.
         let (mut locks, mut wanted) = (Vec::new(), Vec::new());
         for (row_key, bytes) in tx.scan(self.range.clone(), self.size).await? {
-            let row: M = decode_row(&row_key, &bytes)?;
-            let id = row.id();
-            let entries = row.index_entries()?.into_iter().filter(|entry| entry.name == self.index);
-            wanted.extend(entries.map(|entry| (entry.key(table, &id), entry, id.clone())));
-            locks.push(row_key.clone());
             step.done.rows += 1;
+            match decode_row::<M>(&row_key, &bytes) {
+                Ok(row) => {
+                    let id = row.id();
+                    let entries = row.index_entries()?.into_iter().filter(|entry| entry.name == self.definition.name);
+                    wanted.extend(entries.map(|entry| (entry.key(table, &id), entry, id.clone())));
+                    locks.push(row_key.clone());
+                }
+                Err(error) => {
+                    tracing::warn!(%table, index = %self.definition.name, %error, "a row that can't be read is passed over");
+                    step.done.damaged += 1;
+                }
+            }
             step.last = Some(row_key);
             if locks.len() + wanted.len() >= KEYS_OF_A_TRANSACTION {
                 break;
@@ -248,6 +271,7 @@ impl<M: TitoSchema> Batch<M> {
             present.insert(key, value);
             step.done.added += 1;
         }
+        self.advance(&step, &tx).await?;
         Ok(step)
     }
 
@@ -260,17 +284,24 @@ impl<M: TitoSchema> Batch<M> {
         id: &str,
         tx: &Transaction,
     ) -> Result<()> {
-        let Some(holder) = std::str::from_utf8(holder).ok().filter(|holder| self.unique && !holder.is_empty()) else {
+        let Some(holder) =
+            std::str::from_utf8(holder).ok().filter(|holder| self.definition.unique && !holder.is_empty())
+        else {
             return Ok(());
         };
         let row_key = self.model.row_key(holder)?;
         tx.lock_keys(vec![row_key.clone()]).await?;
-        match self.model.read(&row_key, tx).await? {
-            Some(row) if calls_for(&row, &self.index, &entry.fields)? => {
-                Err(TitoError::DuplicateRows { key: KeyText::from(key), ids: [holder.to_string(), id.to_string()] })
-            }
-            _ => Ok(()),
+        let is_held = match self.model.read(&row_key, tx).await {
+            Ok(Some(row)) => calls_for(&row, &self.definition.name, &entry.fields)?,
+            Ok(None) => false,
+            // It may call for the entry.
+            Err(TitoError::Malformed { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if !is_held {
+            return Ok(());
         }
+        Err(TitoError::DuplicateRows { key: KeyText::from(key), ids: [holder.to_string(), id.to_string()] })
     }
 
     /// Goes over entries and removes those that no row calls for. A write that makes a row call for one of them writes
@@ -282,7 +313,7 @@ impl<M: TitoSchema> Batch<M> {
         let (mut readable, mut row_keys) = (Vec::new(), Vec::new());
         let mut others = Vec::new();
         for (key, value) in &page {
-            match parse_entry(self.unique, key, value) {
+            match parse_entry(self.definition.unique, key, value) {
                 Some(entry) => {
                     row_keys.push(keys::row(&self.model.table, &entry.id));
                     readable.push((key, entry.fields));
@@ -293,7 +324,11 @@ impl<M: TitoSchema> Batch<M> {
         let rows = tx.batch_get(row_keys.clone()).await?;
         for (((key, fields), row_key), bytes) in readable.into_iter().zip(&row_keys).zip(rows) {
             let called_for = match bytes {
-                Some(bytes) => calls_for(&decode_row::<M>(row_key, &bytes)?, &self.index, fields)?,
+                // A row that can't be read may call for it.
+                Some(bytes) => match decode_row::<M>(row_key, &bytes) {
+                    Ok(row) => calls_for(&row, &self.definition.name, fields)?,
+                    Err(_) => true,
+                },
                 None => false,
             };
             if !called_for {
@@ -305,6 +340,12 @@ impl<M: TitoSchema> Batch<M> {
             step.done.removed += 1;
         }
         step.last = page.last().map(|(key, _)| key.clone());
+        self.advance(&step, &tx).await?;
         Ok(step)
+    }
+
+    async fn advance(&self, step: &Step, tx: &Transaction) -> Result<()> {
+        let Some(last) = &step.last else { return Ok(()) };
+        advance_building(tx, &self.model.table, &self.definition, Cursor::new(last.clone())).await
     }
 }

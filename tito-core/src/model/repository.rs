@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::marker::PhantomData;
 
+use super::damage::Damaged;
 use super::schema::TitoSchema;
 use crate::database::{Database, Transaction};
 use crate::error::{Result, TitoError};
@@ -73,20 +74,21 @@ impl<M: TitoSchema> TitoTable<M> {
     /// The rows with these ids, in their order; `None` where there is none.
     ///
     /// # Errors
-    /// As [`get`](TitoTable::get).
+    /// As [`get`](TitoTable::get), but [`TitoError::DamagedRows`], which names the keys, for rows that can't be read.
     pub async fn batch_get<I>(&self, ids: I, tx: &Transaction) -> Result<Vec<Option<M>>>
     where
         I: IntoIterator<Item: Display>,
     {
         let keys = ids.into_iter().map(|id| self.row_key(&id.to_string())).collect::<Result<Vec<_>>>()?;
         let mut rows = Vec::with_capacity(keys.len());
+        let mut damaged = Damaged::default();
         for keys in keys.chunks(ROWS_OF_A_REQUEST) {
             let stored = tx.batch_get(keys.to_vec()).await?;
             for (key, bytes) in keys.iter().zip(stored) {
-                rows.push(bytes.map(|bytes| decode_row(key, &bytes)).transpose()?);
+                rows.push(bytes.and_then(|bytes| damaged.sort_out(decode_row(key, &bytes))));
             }
         }
-        Ok(rows)
+        damaged.none().map(|()| rows)
     }
 
     pub(super) async fn read(&self, key: &[u8], tx: &Transaction) -> Result<Option<M>> {

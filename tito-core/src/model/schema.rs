@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::index::{IndexDefinition, IndexEntry};
 use crate::error::Result;
 use crate::event::TitoEventConfig;
-use crate::timestamp::Timestamp;
+use crate::timestamp::Now;
 
 /// What happens to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,8 +41,8 @@ pub struct Change<'a, M> {
     pub old: Option<&'a M>,
     /// The row after; on delete, the row that is removed.
     pub row: &'a M,
-    /// The start of the transaction, which is "now".
-    pub now: Timestamp,
+    /// What time it was when the transaction began.
+    pub now: Now,
 }
 
 /// A type whose values are rows of a table.

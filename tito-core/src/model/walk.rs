@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use super::catalogue::check_query;
 use super::cursor::Cursor;
 use super::repository::{ROWS_OF_A_REQUEST, decode_row};
 use super::schema::TitoSchema;
@@ -20,8 +21,11 @@ pub(super) enum Source {
     Index { name: Cow<'static, str>, unique: bool },
 }
 
-/// A row that a walk came by, with its id as the key says it.
-pub(super) struct Found<M> {
+/// A row that a walk came by, with its id as the key says it. One that can't be read is an error in its place, and is in
+/// nobody's way.
+pub(super) type Found<M> = Result<FoundRow<M>>;
+
+pub(super) struct FoundRow<M> {
     pub(super) id: String,
     pub(super) row: M,
 }
@@ -35,6 +39,8 @@ pub(super) struct Walk<M> {
     /// How many rows are still wanted.
     wanted: usize,
     exhausted: bool,
+    /// Whether the index can be rested on was looked at.
+    is_checked: bool,
     last_key: Option<Vec<u8>>,
     of: PhantomData<fn() -> M>,
 }
@@ -49,7 +55,7 @@ impl<M: TitoSchema> Walk<M> {
     ) -> Self {
         let exhausted = range.is_empty();
         let wanted = limit.unwrap_or(usize::MAX);
-        Self { table, source, range, reverse, wanted, exhausted, last_key: None, of: PhantomData }
+        Self { table, source, range, reverse, wanted, exhausted, is_checked: false, last_key: None, of: PhantomData }
     }
 
     /// Goes on after the place of a cursor.
@@ -63,6 +69,12 @@ impl<M: TitoSchema> Walk<M> {
 
     /// The rows of the next request, which may be none; `None` at the end.
     pub(super) async fn next(&mut self, tx: &Transaction) -> Result<Option<Vec<Found<M>>>> {
+        if !self.is_checked {
+            if let Source::Index { name, .. } = &self.source {
+                check_query::<M>(name, tx).await?;
+            }
+            self.is_checked = true;
+        }
         if self.exhausted || self.wanted == 0 {
             return Ok(None);
         }
@@ -80,7 +92,7 @@ impl<M: TitoSchema> Walk<M> {
         }
         self.exhausted = !more;
         let found = match &self.source {
-            Source::Rows => rows(page)?,
+            Source::Rows => page.into_iter().map(|(key, bytes)| found_row(&key, &bytes)).collect(),
             Source::Index { name, unique } => rows_of_entries(&self.table, name, *unique, page, tx).await?,
         };
         self.wanted -= found.len();
@@ -100,13 +112,9 @@ impl<M: TitoSchema> Walk<M> {
     }
 }
 
-fn rows<M: TitoSchema>(page: Vec<KeyValue>) -> Result<Vec<Found<M>>> {
-    page.into_iter()
-        .map(|(key, bytes)| {
-            let id = keys::parse_row_id(&key).ok_or_else(|| malformed(&key, "a row, as its key has no id"))?;
-            Ok(Found { id, row: decode_row(&key, &bytes)? })
-        })
-        .collect()
+fn found_row<M: TitoSchema>(key: &[u8], bytes: &[u8]) -> Found<M> {
+    let id = keys::parse_row_id(key).ok_or_else(|| malformed(key, "a row, as its key has no id"))?;
+    Ok(FoundRow { id, row: decode_row(key, bytes)? })
 }
 
 /// The rows of index entries. An entry whose row is gone or no longer calls for it is passed over.
@@ -117,23 +125,31 @@ async fn rows_of_entries<M: TitoSchema>(
     page: Vec<KeyValue>,
     tx: &Transaction,
 ) -> Result<Vec<Found<M>>> {
-    let entries = page
-        .iter()
-        .map(|(key, value)| {
-            parse_entry(unique, key, value).ok_or_else(|| malformed(key, "that of an entry of its index"))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let row_keys: Vec<_> = entries.iter().map(|entry| keys::row(table, &entry.id)).collect();
+    let entries: Vec<_> = page.iter().map(|(key, value)| parse_entry(unique, key, value)).collect();
+    let row_keys: Vec<_> = entries.iter().flatten().map(|entry| keys::row(table, &entry.id)).collect();
     let stored = tx.batch_get(row_keys.clone()).await?;
+    let mut rows = row_keys.into_iter().zip(stored);
     let mut found = Vec::with_capacity(entries.len());
-    for ((entry, key), bytes) in entries.into_iter().zip(row_keys).zip(stored) {
-        let Some(bytes) = bytes else { continue };
-        let row: M = decode_row(&key, &bytes)?;
-        if calls_for(&row, index, entry.fields)? {
-            found.push(Found { id: entry.id, row });
-        }
+    for (entry, (key, _)) in entries.into_iter().zip(&page) {
+        let Some(entry) = entry else {
+            found.push(Err(malformed(key, "that of an entry of its index")));
+            continue;
+        };
+        let Some((row_key, Some(bytes))) = rows.next() else { continue };
+        found.extend(row_of_entry(&row_key, &bytes, index, entry).transpose());
     }
     Ok(found)
+}
+
+/// The row of an entry, if it calls for it.
+fn row_of_entry<M: TitoSchema>(
+    key: &[u8],
+    bytes: &[u8],
+    index: &str,
+    entry: StoredEntry<'_>,
+) -> Result<Option<FoundRow<M>>> {
+    let row: M = decode_row(key, bytes)?;
+    Ok(calls_for(&row, index, entry.fields)?.then_some(FoundRow { id: entry.id, row }))
 }
 
 /// An index entry, read.

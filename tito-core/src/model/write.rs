@@ -3,24 +3,31 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 
+use super::catalogue::check_write;
 use super::index::IndexEntry;
 use super::options::TitoOptions;
 use super::repository::TitoTable;
 use super::schema::{Change, TitoOperation, TitoSchema};
 use crate::database::Transaction;
 use crate::error::{Result, TitoError};
-use crate::event::{NewEvent, write_event};
+use crate::event::{EventRow, NewEvent, write_event};
 use crate::names;
 use crate::row;
 
 impl<M: TitoSchema> TitoTable<M> {
-    /// Writes a row that must not exist, with its index entries and events. Reads nothing.
+    /// Writes a row that must not exist, with its index entries and events. Reads nothing, so that the row exists is found
+    /// out at the commit, unless this transaction has written it; with [`TxOptions::check_inserts`] at once.
+    ///
+    /// Its id, its entries, and whether and when it calls for events follow from the row as it will be read: a field that
+    /// serde is told to write in another form, such as in lower case, is indexed in that form.
+    ///
+    /// [`TxOptions::check_inserts`]: crate::TxOptions::check_inserts
     ///
     /// # Errors
     /// [`TitoError::AlreadyExists`], here or at the commit, if there is a row with this id or one with a unique value
     /// of this one ([`violated_index`](TitoError::violated_index) tells them apart); [`TitoError::InvalidName`] for an
     /// empty id or a name of a table, an index or an event that can't be one; [`TitoError::InvalidIndexValue`];
-    /// [`TitoError::InvalidTimestamp`] for an event; [`TitoError::Unserializable`]; those of the engine, of which
+    /// [`TitoError::Unserializable`], which names the field, for a row that could not be read again; those of the engine, of which
     /// [`TitoError::LimitExceeded`] also stands for an id that is too long.
     pub async fn insert(&self, row: &M, tx: &Transaction) -> Result<()> {
         let call = tx.nested();
@@ -45,14 +52,14 @@ impl<M: TitoSchema> TitoTable<M> {
     /// # Errors
     /// As [`insert`](TitoTable::insert) and [`update`](TitoTable::update).
     pub async fn upsert(&self, row: &M, tx: &Transaction) -> Result<TitoOperation> {
-        let (call, id) = (tx.nested(), row.id());
-        let operation = match self.read(&self.row_key(&id)?, &call).await? {
+        let (call, new) = (tx.nested(), self.write_out(row)?);
+        let operation = match self.read(&new.key, &call).await? {
             Some(old) => {
-                self.replace(&id, &old, row, true, &call).await?;
+                self.replace(&old, new, true, &call).await?;
                 TitoOperation::Update
             }
             None => {
-                self.insert_row(row, true, &call).await?;
+                self.insert_written(new, true, &call).await?;
                 TitoOperation::Insert
             }
         };
@@ -63,9 +70,8 @@ impl<M: TitoSchema> TitoTable<M> {
     /// Deletes the row with this id and its index entries, and says whether there was one.
     ///
     /// # Errors
-    /// [`TitoError::Malformed`] if the stored row can't be read, as its entries and events can't be known then (delete
-    /// its key, which the error names, and [`reindex`](TitoTable::reindex) to get rid of such a row); else as
-    /// [`insert`](TitoTable::insert).
+    /// [`TitoError::Malformed`] if the stored row can't be read, as its entries and events can't be known then
+    /// ([`delete_damaged`](TitoTable::delete_damaged) gets rid of such a row); else as [`insert`](TitoTable::insert).
     pub async fn delete(&self, id: impl Display, tx: &Transaction) -> Result<bool> {
         let call = tx.nested();
         let was_there = self.delete_row(&id.to_string(), true, &call).await?;
@@ -92,39 +98,40 @@ impl<M: TitoSchema> TitoTable<M> {
     }
 
     async fn insert_row(&self, row: &M, events: bool, tx: &Transaction) -> Result<()> {
-        let id = row.id();
-        let key = self.row_key(&id)?;
-        let value = self.encode_row(&id, row)?;
-        let entries = checked_entries(row)?;
-        tx.insert(key, value).await?;
-        for entry in &entries {
-            self.add_entry(entry, &id, tx).await?;
+        self.insert_written(self.write_out(row)?, events, tx).await
+    }
+
+    async fn insert_written(&self, new: Written<M>, events: bool, tx: &Transaction) -> Result<()> {
+        check_write::<M>(tx).await?;
+        tx.insert(new.key, new.value).await?;
+        for entry in &new.entries {
+            self.add_entry(entry, &new.id, tx).await?;
         }
         if events {
-            self.write_events(TitoOperation::Insert, None, row, tx).await?;
+            self.write_events(TitoOperation::Insert, None, &new.row, tx).await?;
         }
         Ok(())
     }
 
     async fn update_row(&self, row: &M, events: bool, tx: &Transaction) -> Result<()> {
-        let id = row.id();
-        match self.read(&self.row_key(&id)?, tx).await? {
-            Some(old) => self.replace(&id, &old, row, events, tx).await,
-            None => Err(TitoError::RowNotFound { table: self.table.to_string(), id }),
+        let new = self.write_out(row)?;
+        match self.read(&new.key, tx).await? {
+            Some(old) => self.replace(&old, new, events, tx).await,
+            None => Err(TitoError::RowNotFound { table: self.table.to_string(), id: new.id }),
         }
     }
 
-    async fn replace(&self, id: &str, old: &M, row: &M, events: bool, tx: &Transaction) -> Result<()> {
-        let value = self.encode_row(id, row)?;
-        let (before, after) = (old.index_entries()?, checked_entries(row)?);
+    async fn replace(&self, old: &M, new: Written<M>, events: bool, tx: &Transaction) -> Result<()> {
+        check_write::<M>(tx).await?;
+        let (before, after) = (old.index_entries()?, new.entries);
         let (kept, wanted): (HashSet<_>, HashSet<_>) = (before.iter().collect(), after.iter().collect());
-        tx.put(self.row_key(id)?, value).await?;
-        self.remove_entries(before.iter().filter(|entry| !wanted.contains(entry)), id, tx).await?;
+        tx.put(new.key, new.value).await?;
+        self.remove_entries(before.iter().filter(|entry| !wanted.contains(entry)), &new.id, tx).await?;
         for entry in after.iter().filter(|entry| !kept.contains(entry)) {
-            self.add_entry(entry, id, tx).await?;
+            self.add_entry(entry, &new.id, tx).await?;
         }
         if events {
-            self.write_events(TitoOperation::Update, Some(old), row, tx).await?;
+            self.write_events(TitoOperation::Update, Some(old), &new.row, tx).await?;
         }
         Ok(())
     }
@@ -132,6 +139,7 @@ impl<M: TitoSchema> TitoTable<M> {
     async fn delete_row(&self, id: &str, events: bool, tx: &Transaction) -> Result<bool> {
         let key = self.row_key(id)?;
         let Some(old) = self.read(&key, tx).await? else { return Ok(false) };
+        check_write::<M>(tx).await?;
         tx.delete(key).await?;
         self.remove_entries(old.index_entries()?.iter(), id, tx).await?;
         if events {
@@ -140,8 +148,12 @@ impl<M: TitoSchema> TitoTable<M> {
         Ok(true)
     }
 
-    fn encode_row(&self, id: &str, model: &M) -> Result<Vec<u8>> {
-        row::encode(format_args!("row {id:?} of table {:?}", self.table), model)
+    /// The row as it is about to be stored, with all that follows from it.
+    fn write_out(&self, row: &M) -> Result<Written<M>> {
+        let what = format_args!("row {:?} of table {:?}", row.id(), self.table);
+        let (value, row) = row::encode_and_read(what, row)?;
+        let id = row.id();
+        Ok(Written { key: self.row_key(&id)?, value, entries: checked_entries(&row)?, id, row })
     }
 
     async fn add_entry(&self, entry: &IndexEntry, id: &str, tx: &Transaction) -> Result<()> {
@@ -178,7 +190,7 @@ impl<M: TitoSchema> TitoTable<M> {
     }
 
     async fn write_events(&self, operation: TitoOperation, old: Option<&M>, row: &M, tx: &Transaction) -> Result<()> {
-        let events = M::events(&Change { operation, old, row, now: tx.start_timestamp() });
+        let events = M::events(&Change { operation, old, row, now: tx.now() });
         if events.is_empty() {
             return Ok(());
         }
@@ -187,6 +199,7 @@ impl<M: TitoSchema> TitoTable<M> {
             let event = NewEvent {
                 event_type: event.name,
                 entity: entity.clone(),
+                row: Some(EventRow::new(&*self.table, row.id())),
                 action: operation.action().to_string(),
                 timestamp: event.timestamp,
                 headers: BTreeMap::new(),
@@ -196,6 +209,16 @@ impl<M: TitoSchema> TitoTable<M> {
         }
         Ok(())
     }
+}
+
+/// A row that is about to be stored. Everything is computed from it as it will be read, as serde may have been told to
+/// write a field in another form, or not at all: what is indexed and told in events is what is stored.
+struct Written<M> {
+    id: String,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    row: M,
+    entries: Vec<IndexEntry>,
 }
 
 /// The entries that a row calls for, with names that can be part of keys.

@@ -4,9 +4,11 @@
 //! | file | idea |
 //! |---|---|
 //! | this one | bytes to values and back |
+//! | `checked` | refuses what JSON would hold as something else |
 //! | `unknown` | the members of an object that this program does not know |
 //! | `kept` | an object together with these, be it a row or an object within one |
 
+mod checked;
 mod kept;
 mod unknown;
 
@@ -14,10 +16,12 @@ use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 pub use self::kept::{Kept, nested};
 pub use self::unknown::UnknownMembers;
 
+use self::checked::{Checked, Path};
 use crate::error::{BoxError, KeyText, Result, TitoError};
 
 /// An object whose unknown members are kept: a row, or an object within one. Implemented by
@@ -90,7 +94,7 @@ pub trait StoredRow: KeepsUnknownMembers {
     /// [`TitoError::Unserializable`]; none that has been seen, as all that Tito stores has a form in JSON.
     fn encode(&self) -> Result<Vec<u8>> {
         let bytes = encode(Self::EXPECTED, self)?;
-        self.unknown().add_to(bytes).map_err(|source| unserializable(Self::EXPECTED, source))
+        self.unknown().add_to(bytes).map_err(|source| unserializable(Self::EXPECTED, String::new(), source))
     }
 }
 
@@ -102,12 +106,86 @@ pub fn decode<'a, T: Deserialize<'a>>(key: &[u8], expected: &'static str, bytes:
     serde_json::from_slice(bytes).map_err(|source| malformed(key, expected, source))
 }
 
-/// A value as it is stored. `what` says what it is, should that fail.
+/// A value of Tito's own as it is stored. `what` says what it is, should that fail.
 ///
 /// # Errors
 /// [`TitoError::Unserializable`].
 pub fn encode(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|source| unserializable(what, source))
+    serde_json::to_vec(value).map_err(|source| unserializable(what, String::new(), source))
+}
+
+/// A value of the application's as JSON, checked: what JSON has no form for, such as a float that is not finite, is
+/// refused, and not written as something else.
+///
+/// # Errors
+/// [`TitoError::Unserializable`], which names the field.
+pub fn encode_checked(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Vec<u8>> {
+    let (mut bytes, path) = (Vec::with_capacity(128), Path::default());
+    match value.serialize(Checked::new(&mut serde_json::Serializer::new(&mut bytes), &path)) {
+        Ok(()) => Ok(bytes),
+        Err(source) => Err(unserializable(what, path.to_string(), source)),
+    }
+}
+
+/// As [`encode_checked`], for a value within another, such as an event's payload.
+///
+/// # Errors
+/// As [`encode_checked`].
+pub fn raw_checked(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>> {
+    let bytes = encode_checked(&what, value)?;
+    String::from_utf8(bytes)
+        .map_err(|error| serde::ser::Error::custom(error.utf8_error()))
+        .and_then(RawValue::from_string)
+        .map_err(|source| unserializable(what, String::new(), source))
+}
+
+/// A value of the application's as it is stored, and as it will be read: computed from the latter, nothing can differ
+/// from what is stored, whatever serde was told about a field.
+///
+/// # Errors
+/// [`TitoError::Unserializable`], which names the field, also for what could be written and not read.
+pub fn encode_and_read<T: Serialize + DeserializeOwned>(what: impl Display, value: &T) -> Result<(Vec<u8>, T)> {
+    let bytes = encode_checked(&what, value)?;
+    let read = check_readable(what, &bytes)?;
+    Ok((bytes, read))
+}
+
+/// Reads what is about to be stored.
+///
+/// # Errors
+/// As [`encode_and_read`].
+pub fn check_readable<T: DeserializeOwned>(what: impl Display, bytes: &[u8]) -> Result<T> {
+    read(bytes).map_err(|Unreadable { path, source }| {
+        unserializable(what, path, format!("once written, it can't be read: {source}"))
+    })
+}
+
+/// A value of JSON. What can't be read is told with its place.
+///
+/// # Errors
+/// Serde's, with the field.
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    serde_json::from_slice(bytes).map_err(|source| {
+        // Once more, to learn where: keeping the path would cost every value that is good.
+        let again = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(bytes));
+        let path = again.err().map(|error| path_of(error.path())).unwrap_or_default();
+        Unreadable { path, source }
+    })
+}
+
+/// JSON that can't be read as the type that it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{path}{}{source}", if path.is_empty() { "" } else { "at " }, if path.is_empty() { "" } else { ": " })]
+pub struct Unreadable {
+    /// The field, as in [`TitoError::Unserializable`].
+    path: String,
+    /// Serde's error.
+    source: serde_json::Error,
+}
+
+fn path_of(path: &serde_path_to_error::Path) -> String {
+    // The path of the value as a whole is written as a dot.
+    if path.iter().next().is_none() { String::new() } else { path.to_string() }
 }
 
 /// The error of what is stored under `key` and is not what was expected.
@@ -115,8 +193,8 @@ pub fn malformed(key: &[u8], expected: &'static str, source: impl Into<BoxError>
     TitoError::Malformed { key: KeyText::from(key), expected, source: source.into() }
 }
 
-fn unserializable(what: impl Display, source: serde_json::Error) -> TitoError {
-    TitoError::Unserializable { what: what.to_string(), source }
+fn unserializable(what: impl Display, path: String, source: impl Into<BoxError>) -> TitoError {
+    TitoError::Unserializable { what: what.to_string(), path, source: source.into() }
 }
 
 #[cfg(test)]

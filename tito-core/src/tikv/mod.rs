@@ -40,7 +40,7 @@ use crate::clock::Clock;
 use crate::database::Database;
 use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoTransaction};
 use crate::error::{Result, TitoError};
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Now, Timestamp};
 
 pub use self::builder::{Concurrency, TiKVBuilder};
 pub use self::error::TiKVError;
@@ -172,6 +172,11 @@ impl TitoEngine for TiKVBackend {
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
         self.core.ask_timestamp("timestamp").boxed()
+    }
+
+    /// PD's time, which is what its timestamps are made of.
+    fn now(&self) -> BoxFuture<'_, Result<Now>> {
+        async { Ok(Now::from_millis(self.core.ask_timestamp("now").await?.physical_millis())) }.boxed()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {

@@ -15,7 +15,7 @@ use super::{Concurrency, Core, timestamp_of};
 use crate::engine::{Claim, Direction, KeyValue, Mutations, Signals, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys::{self, KeyRange};
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Now, Timestamp};
 
 /// A transaction of the TiKV engine.
 pub struct TiKVTransaction {
@@ -33,7 +33,7 @@ impl TiKVTransaction {
     pub(super) async fn begin(core: &Arc<Core>, replayed: Option<&Self>) -> Result<Self> {
         core.check_open()?;
         // Read before the timestamp is taken, so that the age measured from here is never too small.
-        let age = Age { began_millis: core.settings.clock.now_millis(), began: Instant::now() };
+        let age = Age { began_millis: core.settings.clock.monotonic_millis(), began: Instant::now() };
         let begun = core.client.begin().await.map_err(|error| failed("begin", None, error))?;
         let guards = match core.settings.concurrency {
             Concurrency::Optimistic => None,
@@ -192,6 +192,10 @@ impl Drop for TiKVTransaction {
 }
 
 impl TitoTransaction for TiKVTransaction {
+    fn now(&self) -> Now {
+        Now::from_millis(self.start_timestamp().physical_millis())
+    }
+
     fn start_timestamp(&self) -> Timestamp {
         timestamp_of(self.snapshot.timestamp())
     }

@@ -4,13 +4,18 @@
 #[macro_use]
 extern crate tito_test_engines;
 
+mod catalogue;
 mod crud;
 mod cursors;
+mod damaged;
 mod events;
 mod floats;
 mod hand_written;
+mod inserting;
 mod names;
 mod queries;
+mod read_back;
+mod refused;
 mod reindex;
 mod sequences;
 mod stored;

@@ -8,7 +8,7 @@ use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::keys::{IndexField, KeyRange};
 use tito_core::model::Index;
-use tito_core::model::{Change, IndexDefinition, IndexEntry, TitoSchema};
+use tito_core::model::{Change, IndexDefinition, IndexEntry, Page, TitoSchema};
 use tito_core::prelude::*;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ const INDEXES: [(&str, bool); 6] = [
 ];
 
 fn definition((name, unique): (&'static str, bool)) -> IndexDefinition {
-    IndexDefinition { name: Cow::Borrowed(name), unique }
+    IndexDefinition { name: Cow::Borrowed(name), unique, covers: Cow::Borrowed("") }
 }
 
 impl TitoSchema for User {
@@ -139,4 +139,9 @@ pub async fn events(db: &Database) -> Vec<TitoEvent> {
 /// The rows' ids, for short comparisons.
 pub fn ids(rows: &[User]) -> Vec<&str> {
     rows.iter().map(|row| row.id.as_str()).collect()
+}
+
+/// Those of a page.
+pub fn ids_of(page: &Page<User>) -> Vec<&str> {
+    page.rows.iter().map(|row| row.as_ref().unwrap().id.as_str()).collect()
 }

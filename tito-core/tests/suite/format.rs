@@ -10,6 +10,7 @@ use tito_core::TxOptions;
 use tito_core::engine::DatabaseIdentity;
 use tito_core::event::{TitoEvent, Topic, event_id};
 use tito_core::keys::{self, IndexValue};
+use tito_core::model::{Catalogue, IndexDefinition};
 use tito_core::prelude::*;
 use tito_core::row::StoredRow;
 use uuid::Uuid;
@@ -89,6 +90,10 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         let topic = Topic::decode(b"topic", input.as_bytes()).unwrap();
         return Some(String::from_utf8(StoredRow::encode(&topic).unwrap()).unwrap());
     }
+    if kind == "catalogue_text" {
+        let catalogue = <Catalogue as StoredRow>::decode(b"catalogue", input.as_bytes()).unwrap();
+        return Some(String::from_utf8(StoredRow::encode(&catalogue).unwrap()).unwrap());
+    }
     if kind == "identity_text" {
         let identity = DatabaseIdentity::decode(input.as_bytes()).unwrap();
         return Some(String::from_utf8(identity.encode().unwrap()).unwrap());
@@ -110,7 +115,14 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         "member" => keys::member(text(&input[0]), text(&input[1]).parse().unwrap()),
         "dedup" => keys::unique_event(text(&input[0]), text(&input[1])),
         "topic" => keys::topic(text(&input)),
+        "catalogue" => keys::catalogue(text(&input)),
+        "fingerprint" => {
+            let covers = text(&input["covers"]).to_string().into();
+            let unique = input["unique"].as_bool().unwrap();
+            return Some(IndexDefinition { name: "by_any".into(), unique, covers }.fingerprint());
+        }
         "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
+        "process" => keys::process(text(&input).parse().unwrap()),
         "schedule" => keys::schedule(text(&input)),
         "marker" => keys::idempotency_marker(text(&input)),
         "store" => keys::event_store(text(&input)),
@@ -138,7 +150,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
         }
         // What other crates read and write is checked by their tests.
-        "topic_value" | "marker_value" | "schedule_value" | "log_event_value" => return None,
+        "topic_value" | "marker_value" | "schedule_value" | "process_value" | "log_event_value" => return None,
         kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),
     };
     Some(String::from_utf8(key).unwrap())
@@ -163,9 +175,13 @@ fn every_vector_of_the_page_holds() {
         "done",
         "copied",
         "lease",
+        "process",
         "member",
         "dedup",
         "topic_text",
+        "catalogue",
+        "catalogue_text",
+        "fingerprint",
         "identity_text",
         "store",
         "log_event",

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::clock::Clock;
 use tito_core::engine::{Limits, Shared};
-use tito_core::{Database, Result, Timestamp, TitoEngine, TitoTransaction};
+use tito_core::{Database, Now, Result, Timestamp, TitoEngine, TitoTransaction};
 use tito_test_engines::history::{Workload, check};
 use tito_test_engines::mock_tikv::MockCluster;
 
@@ -28,6 +28,10 @@ impl TitoEngine for ByTurns {
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
         self.engines[0].engine().timestamp()
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Now>> {
+        self.engines[0].engine().now()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {

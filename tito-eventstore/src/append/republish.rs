@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tito_core::event::{NewEvent as OutboxEvent, write_event};
-use tito_core::{TitoError, Transaction};
+use tito_core::{Transaction, row};
 
 use super::prepared::Prepared;
 use super::write::New;
@@ -65,11 +65,11 @@ fn outbox_event(store: &str, topic: &str, sequence: u64, event: &Prepared) -> Re
         metadata: &event.metadata,
         data,
     };
-    let payload = serde_json::value::to_raw_value(&republished)
-        .map_err(|source| TitoError::Unserializable { what: format!("event {sequence} of store {store:?}"), source })?;
+    let payload = row::raw_checked(format_args!("event {sequence} of store {store:?}"), &republished)?;
     Ok(OutboxEvent {
         event_type: topic.to_string(),
         entity: event.entity().to_string(),
+        row: None,
         action: event.data.event_type.clone(),
         timestamp: 0,
         headers: BTreeMap::new(),

@@ -194,6 +194,9 @@ fn encode<T: EventData + Any>(data: &T) -> std::result::Result<Unencoded, Failur
         |codec, error: BoxError| Failure { event_type: kind.name.to_string(), codec, reason: error.to_string() };
     data.validate().map_err(|error| failure(None, error))?;
     let bytes = data.encode().map_err(|error| failure(Some(kind.codec), error))?;
+    // It is read now rather than never: an event that can't be stands in the way of its entity for good.
+    T::decode(kind.name, &bytes)
+        .map_err(|error| failure(Some(kind.codec), format!("once written, it can't be read: {error}").into()))?;
     Ok(Unencoded {
         event_type: kind.name.to_string(),
         version: kind.version,

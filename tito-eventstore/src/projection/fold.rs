@@ -73,7 +73,7 @@ impl<P: Projector> Folding<P> {
             return Ok(end);
         }
         let clock = store.database().clock();
-        let enough_time = clock.now_millis() + store.database().max_transaction_age_millis() / 4;
+        let enough_time = clock.monotonic_millis() + store.database().max_transaction_age_millis() / 4;
         // What it reads is in all later snapshots as well, so it need not be this transaction's.
         let mut cursor = Cursor::new(store, &select.after(first).up_to(last))?;
         let mut events = 0;
@@ -92,7 +92,7 @@ impl<P: Projector> Folding<P> {
                 events += 1;
                 let (keys, bytes) = namespace.written();
                 let is_full = events >= MOST_EVENTS || keys >= MOST_KEYS || bytes >= MOST_BYTES;
-                if is_full || clock.now_millis() >= enough_time {
+                if is_full || clock.monotonic_millis() >= enough_time {
                     return Ok(event.sequence());
                 }
             }

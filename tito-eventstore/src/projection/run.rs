@@ -111,9 +111,9 @@ impl<P: Projector> Projection<P> {
                     // The projector is not at fault, so it need not wait longer each time.
                     Err(EventStoreError::Engine(error)) if is_of_the_engine(&error) => {
                         tracing::warn!(projection = folding.name, %error, "the engine failed, trying again");
-                        let next_second = folding.store.database().clock().now_millis() / 1000 + 1;
-                        let next_second = i64::try_from(next_second).unwrap_or(i64::MAX);
-                        DateTime::from_timestamp(next_second, 0)
+                        // An engine that can't tell the time can't note this either.
+                        let now = folding.store.database().now().await.map_or(0, |now| now.seconds());
+                        DateTime::from_timestamp(now.saturating_add(1), 0)
                     }
                     Err(error) => return Err(error),
                 };
@@ -144,7 +144,7 @@ impl<P: Projector> Folding<P> {
     /// Makes steps until nothing is left to do, and returns true; false if the time was over before.
     async fn run(self: &Arc<Self>, turn: Option<Duration>) -> Result<bool> {
         let clock = self.store.database().clock().clone();
-        let end = turn.map(|turn| clock.now_millis() + turn.as_millis() as u64);
+        let end = turn.map(|turn| clock.monotonic_millis() + turn.as_millis() as u64);
         let (mut plan, mut errors, mut looks) = (Plan::default(), BTreeMap::new(), 0);
         loop {
             match self.commit_step(&plan).await {
@@ -177,7 +177,7 @@ impl<P: Projector> Folding<P> {
                 }
                 Err(Stopped::ByStore(error)) => return Err(error),
             }
-            if end.is_some_and(|end| clock.now_millis() >= end) {
+            if end.is_some_and(|end| clock.monotonic_millis() >= end) {
                 return Ok(false);
             }
         }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use tito_core::database::{Namespace, RowAccess};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tito_core::database::{Namespace, RowAccess, TransactionResult};
 use tito_core::model::{TitoSchema, TitoTable};
 use tito_core::row::StoredRow;
 use tito_core::{Result, TitoError, Transaction, TxOptions, keys};
@@ -74,29 +76,27 @@ impl View {
     ///
     /// # Errors
     /// As [`begin`](View::begin), and what `f` returns.
-    pub fn transaction<T, F, Fut>(&self, f: F) -> impl Future<Output = Result<T>> + Send
+    pub fn transaction<'a, T, Error, F, Fut>(&'a self, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
-        F: FnOnce(Transaction) -> Fut + Clone + Send,
-        Fut: Future<Output = Result<T>> + Send,
-        T: Send,
+        F: FnOnce(Transaction) -> Fut + Clone + Send + 'a,
+        Fut: Future<Output: TransactionResult<T, Error>> + Send + 'a,
+        T: Send + 'a,
+        Error: 'a,
     {
-        self.transaction_with(TxOptions::default(), f)
+        let f = move |tx| async move { f(tx).await.into_result() };
+        self.transaction_with(TxOptions::default(), f).map(Fut::Output::returned).boxed()
     }
 
     /// As [`transaction`](View::transaction), with options, and with an error type of the caller's own.
     ///
     /// # Errors
     /// As [`transaction`](View::transaction).
-    pub fn transaction_with<T, Error, F, Fut>(
-        &self,
-        options: TxOptions,
-        f: F,
-    ) -> impl Future<Output = Result<T, Error>> + Send
+    pub fn transaction_with<'a, T, Error, F, Fut>(&'a self, options: TxOptions, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
-        F: FnOnce(Transaction) -> Fut + Clone + Send,
-        Fut: Future<Output = Result<T, Error>> + Send,
-        T: Send,
-        Error: From<TitoError> + Send,
+        F: FnOnce(Transaction) -> Fut + Clone + Send + 'a,
+        Fut: Future<Output = Result<T, Error>> + Send + 'a,
+        T: Send + 'a,
+        Error: From<TitoError> + Send + 'a,
     {
         self.store.database().transaction_with(options, move |tx| async move { f(self.within(&tx).await?).await })
     }

@@ -11,6 +11,7 @@ use crate::store::EventStore;
 /// Publishes that there is something to project.
 pub(crate) async fn wake(store: &EventStore, tx: &Transaction, projection: &str) -> Result<()> {
     let event = OutboxEvent {
+        row: None,
         event_type: topic(store.name(), projection),
         entity: projection.to_string(),
         action: "wake".to_string(),

@@ -49,13 +49,13 @@ impl Wait {
             return woken_or_closed.await;
         }
         let clock = self.engine.clock();
-        let next_poll = clock.now_millis() + self.pause.as_millis() as u64;
+        let next_poll = clock.monotonic_millis() + self.pause.as_millis() as u64;
         tokio::select! {
             outcome = woken_or_closed => {
                 self.pause = SHORTEST_POLL;
                 outcome
             }
-            () = clock.wait_until(next_poll) => {
+            () = clock.wait_until_monotonic(next_poll) => {
                 self.pause = (self.pause * 2).min(LONGEST_POLL);
                 Ok(())
             }

@@ -39,7 +39,7 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     let Ok([Some(head), Some(tail)]) = <[Option<Vec<u8>>; 2]>::try_from(values) else { return Ok(false) };
     let (head, tail) = (Head::decode(&head_key, &head)?, Tail::decode(&tail_key, &tail)?);
 
-    let mut over = Over::new(&limits, &head, &tail, tx.start_timestamp().physical_millis());
+    let mut over = Over::new(&limits, &head, &tail, tx.now().millis());
     if tail.dropped >= head.last || !over.may_be_any() {
         return Ok(false);
     }

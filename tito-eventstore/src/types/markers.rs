@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tito_core::BoxError;
+use tito_core::{BoxError, row};
 
 use super::codec::{Codec, CodecOf};
 
@@ -34,12 +34,12 @@ impl<T: Serialize + DeserializeOwned> CodecOf<T> for Json {
 
 /// A value as JSON. What derives write for variants can't be read, nor the other way round.
 pub fn write_json<T: Serialize>(value: &T) -> Result<Vec<u8>, BoxError> {
-    Ok(serde_json::to_vec(value)?)
+    Ok(row::encode_checked("the event's data", value)?)
 }
 
 /// A value of JSON.
 pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BoxError> {
-    Ok(serde_json::from_slice(bytes)?)
+    Ok(row::read(bytes)?)
 }
 
 /// MessagePack by serde, for types that implement `Serialize` and `DeserializeOwned`. Fields are written with their
@@ -146,7 +146,7 @@ impl<T: BinaryData> CodecOf<T> for Binary {
 /// A type that makes bytes of its values by itself.
 ///
 /// ```
-/// use tito_core::BoxError;
+/// use tito_core::{BoxError, row};
 /// use tito_eventstore::types::BinaryData;
 ///
 /// /// An amount of money.

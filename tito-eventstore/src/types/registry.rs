@@ -120,7 +120,11 @@ impl Registry {
         if let Err(source) = data_type.validate(value) {
             return Err(EventStoreError::DataInvalid { event_type, source });
         }
-        match data_type.encode(value) {
+        let readable = |bytes: Vec<u8>| match data_type.decode(name, &bytes) {
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(format!("once written, it can't be read: {error}").into()),
+        };
+        match data_type.encode(value).and_then(readable) {
             Ok(bytes) => {
                 let of = Some(type_name::<T>());
                 Ok(NewEvent::from_encoded(entity, Ok(Unencoded { event_type, version, codec, bytes, of })))

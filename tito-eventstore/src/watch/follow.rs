@@ -173,9 +173,9 @@ impl<M: Evolver> Follower<M> {
     /// Waits until it is time for another attempt. One that is to stop does not wait.
     async fn rest(&mut self, attempt: u32) -> Result<()> {
         let engine = self.cursor.store().database();
-        let until = engine.clock().now_millis().saturating_add(rest_millis(attempt));
+        let until = engine.clock().monotonic_millis().saturating_add(rest_millis(attempt));
         tokio::select! {
-            () = engine.clock().wait_until(until) => Ok(()),
+            () = engine.clock().wait_until_monotonic(until) => Ok(()),
             () = is_to_stop(&mut self.stopped) => {
                 self.attempts.is_last = true;
                 Ok(())

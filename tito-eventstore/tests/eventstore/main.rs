@@ -19,6 +19,8 @@ mod managing;
 mod naming;
 mod patterns;
 mod reading;
+#[cfg(feature = "derive")]
+mod refusing;
 mod runtimes;
 mod snapshots;
 mod support;

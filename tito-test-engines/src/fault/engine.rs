@@ -10,7 +10,7 @@ use tito_core::engine::{
     Claim, DatabaseIdentity, Direction, KeyValue, Limits, Mutations, Shared, Signals, TitoEngine, TitoTransaction,
 };
 use tito_core::keys::KeyRange;
-use tito_core::{BoxError, Database, KeyText, Result, Timestamp, TitoError};
+use tito_core::{BoxError, Database, KeyText, Now, Result, Timestamp, TitoError};
 
 use super::Call;
 use super::rules::{Effect, Faults, Keys};
@@ -131,6 +131,14 @@ impl TitoEngine for FaultEngine {
         async {
             let fault = self.faults.meet(Call::Timestamp, Keys::None, self.inner.clock()).await;
             around(fault, Call::Timestamp, self.inner().timestamp()).await
+        }
+        .boxed()
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Now>> {
+        async {
+            let fault = self.faults.meet(Call::Timestamp, Keys::None, self.inner.clock()).await;
+            around(fault, Call::Timestamp, self.inner().now()).await
         }
         .boxed()
     }
@@ -262,6 +270,10 @@ impl TitoTransaction for FaultTransaction {
         self.inner.start_timestamp()
     }
 
+    fn now(&self) -> Now {
+        self.inner.now()
+    }
+
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
         async move {
             let value = self.call(Call::Get, Keys::One(key), self.inner.get(key)).await?;
@@ -325,7 +337,7 @@ impl Faults {
             Effect::LostRequest => Some(Failure::LostRequest),
             Effect::Delay(duration) => {
                 let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-                clock.wait_until(clock.now_millis().saturating_add(millis)).await;
+                clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(millis)).await;
                 None
             }
             Effect::Hold(gate) => {

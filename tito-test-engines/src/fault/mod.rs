@@ -13,7 +13,7 @@ pub use rules::{Faults, Rule};
 pub enum Call {
     /// [`Database::begin`](tito_core::Database::begin).
     Begin,
-    /// [`Database::timestamp`](tito_core::Database::timestamp).
+    /// [`Database::timestamp`](tito_core::Database::timestamp) and [`Database::now`](tito_core::Database::now).
     Timestamp,
     /// [`Transaction::get`](tito_core::Transaction::get) of what the transaction has not written itself.
     Get,

@@ -142,7 +142,7 @@ async fn a_delay_is_measured_by_the_engines_clock() {
     });
     let until = clock.waited_for().await;
     assert!(!exists(&db, "a").await);
-    clock.set(until);
+    clock.advance_to(until);
     delayed.await.unwrap().unwrap();
     assert!(exists(&db, "a").await);
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tito_core::database::Walk;
-use tito_core::event::{EventReference, TitoEvent, Topic, started_at};
+use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Database, Result, Transaction};
 
@@ -75,8 +75,8 @@ async fn places(
     Ok((queues, partitions))
 }
 
-/// Looks where retries move events, which is later; then where only a call to reschedule moves them, which is earlier,
-/// but not before the transaction that published them.
+/// Looks where retries move events, which is later; then where only a call to reschedule moves them, which is earlier, and
+/// where retries do once the database's time was set back.
 async fn search(
     tx: &Transaction,
     queue: &str,
@@ -89,8 +89,7 @@ async fn search(
             let range = if is_later {
                 keys::events_of_partition(queue, partition).not_before(published)
             } else {
-                let begin = keys::events_from_second(queue, partition, started_at(reference.id).seconds());
-                KeyRange::new(begin, published)
+                KeyRange::new(keys::events_of_partition(queue, partition).start, published)
             };
             if let Some(found) = search_range(tx, range, reference).await? {
                 return Ok(Some(found));

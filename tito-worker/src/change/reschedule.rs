@@ -1,8 +1,8 @@
 //! Rescheduling.
 
 use chrono::{DateTime, Utc};
-use tito_core::event::{EventReference, TitoEvent, Topic};
-use tito_core::{Result, TitoError, Transaction, keys};
+use tito_core::event::{DueTime, EventReference, TitoEvent, Topic};
+use tito_core::{Result, Transaction};
 
 use super::locate::locate;
 use crate::again::{self, Again};
@@ -10,26 +10,23 @@ use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
 
 impl TitoQueue {
-    /// Puts an event that has not been done to another time, in Unix seconds from 0 to 9,999,999,999, in its topic's own
-    /// queue and in every group's; at once if that is past. Its failed attempts still count. Returns its new reference,
-    /// or `None` if it is in none of the queues any more.
+    /// Puts an event that has not been done to another time, rounded and bounded as by [`Publish::at`](crate::Publish::at),
+    /// in its topic's own queue and in every group's; at once if that is past. Its failed attempts still count. Returns its
+    /// new reference, or `None` if it is in none of the queues any more.
     ///
     /// Among the events of its entity it comes where its new time puts it. While it is being handled, the same holds as
     /// for [`cancel`](TitoQueue::cancel), and it is handed out again at its new time. Costs what that costs.
     ///
     /// # Errors
-    /// [`TitoError::InvalidTimestamp`], [`TitoError::UnknownTopic`]; [`TitoError::Malformed`] if what is stored is not an
-    /// event; those of the engine.
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic);
+    /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) if what is stored is not an event; those of the engine.
     pub async fn reschedule(
         &self,
         event: &EventReference,
         time: DateTime<Utc>,
         tx: &Transaction,
     ) -> Result<Option<EventReference>> {
-        let seconds = time.timestamp();
-        if !(0..=keys::MAX_EVENT_SECONDS).contains(&seconds) {
-            return Err(TitoError::InvalidTimestamp { event: event.event_type.clone(), seconds });
-        }
+        let seconds = time.due_seconds().unwrap_or_default();
         let located = locate(&self.engine, tx, event).await?;
         if located.is_empty() {
             return Ok(None);
@@ -45,8 +42,8 @@ impl TitoQueue {
             // more.
             Topic::raise_revision(tx, &event.event_type).await?;
         }
-        // Never before the start, as workers' cursors count on it.
-        let timestamp = seconds.max(tx.start_timestamp().seconds());
+        // Never before now, as workers' cursors count on it.
+        let timestamp = seconds.max(tx.now().seconds());
         for found in located {
             let stored = TitoEvent::decode(&found.key, &found.value)?;
             let moved = Again::PutOff { to: timestamp }.applied_to(stored);

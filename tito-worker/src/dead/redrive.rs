@@ -86,8 +86,9 @@ impl TitoQueue {
         is_chosen: impl Fn(&TitoEvent) -> bool + Send + Sync,
     ) -> Result<Redriven> {
         self.existing(queue).await?;
-        // Without a bound in time a worker that gives events up at once would keep this going for ever.
-        let latest = self.engine.timestamp().await?.seconds();
+        // Without a bound in time a worker that gives events up at once would keep this going for ever. The order's is
+        // never before now, and not before what was now until the database's time was set back either.
+        let latest = (self.engine.timestamp().await?.physical_millis() / 1_000) as i64;
         let (mut chosen, skipped) = choose(&self.engine, queue, latest, is_chosen).await?;
         // In the order in which those of an entity are handled: a worker gets some while others are still to be moved.
         chosen.sort_unstable_by_key(|letter| (letter.timestamp, letter.place.id));
@@ -150,7 +151,7 @@ async fn move_back(tx: &Transaction, queue: &Arc<str>, letters: Vec<Vec<u8>>) ->
     let (event_type, group) = topic_of(queue);
     let topic = Topic::raise_revision(tx, event_type).await?;
     check_group(&topic, event_type, group)?;
-    let (now, moved) = (tx.start_timestamp().seconds(), events.len() as u64);
+    let (now, moved) = (tx.now().seconds(), events.len() as u64);
     for event in events {
         let event = Again::Redriven { now }.applied_to(event);
         again::put(tx, queue, &topic, &event, Some(&event.key)).await?;

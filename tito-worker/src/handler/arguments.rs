@@ -14,7 +14,7 @@ use crate::queue::TitoQueue;
 
 impl<S: Send, J> FromEvent<S, J> for TitoEvent {
     async fn from_event(context: &mut Context<S>) -> Result<Self, Rejection> {
-        Ok(context.take_event())
+        context.take_event()
     }
 }
 
@@ -58,7 +58,8 @@ impl WithoutEvent for TitoQueue {}
 ///
 /// On a [typed topic](crate::TitoJob) it is that topic's, of an earlier version brought up to the present one. An event of
 /// a later version than this program knows is put off by a minute, without counting as an attempt, and says so in the log:
-/// a worker of the new release handles it, or this one once it is replaced.
+/// a worker of the new release handles it, or this one once it is replaced. In strict order the later events of its entity
+/// wait with it, for as long as no worker knows the version.
 ///
 /// ```
 /// use serde::Deserialize;
@@ -85,15 +86,16 @@ pub struct Payload<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromEvent<S, Untyped> for Payload<T> {
     async fn from_event(context: &mut Context<S>) -> Result<Self, Rejection> {
-        context.event().payload().map(Self).map_err(|error| hopeless(&error))
+        context.event()?.payload().map(Self).map_err(|error| hopeless(&error))
     }
 }
 
 impl<S: Send + Sync, J: TitoJob> FromEvent<S, J> for Payload<J> {
     async fn from_event(context: &mut Context<S>) -> Result<Self, Rejection> {
-        match J::read(context.event()) {
+        let event = context.event()?;
+        match J::read(event) {
             Ok(job) => Ok(Self(job)),
-            Err(error @ TitoError::LaterVersion { .. }) => Err(job::put_off(context.database(), &error).await),
+            Err(error @ TitoError::LaterVersion { .. }) => Err(job::put_off(context.database(), event, &error).await),
             Err(error) => Err(hopeless(&error)),
         }
     }
@@ -115,8 +117,8 @@ pub struct Row<M>(pub Option<M>);
 impl<S: Send + Sync, J, M: TitoSchema> FromEvent<S, J> for Row<M> {
     async fn from_event(context: &mut Context<S>) -> Result<Self, Rejection> {
         let row = match context.transaction() {
-            Some(tx) => context.event().model_in(tx).await,
-            None => context.event().model(context.database()).await,
+            Some(tx) => context.event()?.model_in(tx).await,
+            None => context.event()?.model(context.database()).await,
         };
         match row {
             Ok(row) => Ok(Self(row)),
@@ -133,6 +135,6 @@ pub struct Progress<T>(pub Option<T>);
 
 impl<S: Send + Sync, J, T: DeserializeOwned + Send> FromEvent<S, J> for Progress<T> {
     async fn from_event(context: &mut Context<S>) -> Result<Self, Rejection> {
-        Ok(Self(context.event().progress()?))
+        Ok(Self(context.event()?.progress()?))
     }
 }

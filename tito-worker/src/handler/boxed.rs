@@ -85,10 +85,12 @@ impl BoxedHandler {
         let in_transaction = self.in_transaction;
         match self.run {
             Run::One(run) => Self::one(in_transaction, move |context| {
-                let (end, handled) = (begin(context.event()), run(context));
+                let (end, handled) = (context.event().ok().map(&begin), run(context));
                 async move {
                     let handled = handled.await;
-                    end(handled.as_ref().cloned().map_err(ToString::to_string));
+                    if let Some(end) = end {
+                        end(handled.as_ref().cloned().map_err(ToString::to_string));
+                    }
                     handled
                 }
             }),

@@ -3,6 +3,8 @@
 use tito_core::event::TitoEvent;
 use tito_core::{Database, Transaction};
 
+use super::extract::Rejection;
+
 /// An event on its way to a handler, or a batch of them: what a [`FromEvent`](crate::FromEvent) is taken from.
 pub struct Context<S = ()> {
     /// `None` for a batch, and once the last argument that looks at it was taken.
@@ -27,16 +29,21 @@ impl Context {
 
 impl<S> Context<S> {
     /// The event.
-    #[allow(clippy::expect_used, reason = "the compiler lets no batch handler take what looks at an event")]
-    pub fn event(&self) -> &TitoEvent {
-        self.event.as_ref().expect("an argument that looks at the event is taken while it is there")
+    ///
+    /// # Errors
+    /// There is none: a batch handler took an argument that wrongly is [`WithoutEvent`](crate::WithoutEvent), or an
+    /// argument looks at the event once it has taken a [`TitoEvent`] out. The attempt fails.
+    pub fn event(&self) -> Result<&TitoEvent, Rejection> {
+        self.event.as_ref().ok_or_else(|| {
+            Rejection::Error("an argument looks at an event where there is none, or once it was taken out".into())
+        })
     }
 
     /// The event itself for the last argument that looks at it, a copy for others.
-    pub(super) fn take_event(&mut self) -> TitoEvent {
+    pub(super) fn take_event(&mut self) -> Result<TitoEvent, Rejection> {
         match self.event.take_if(|_| self.later_readers == 0) {
-            Some(event) => event,
-            None => self.event().clone(),
+            Some(event) => Ok(event),
+            None => self.event().cloned(),
         }
     }
 

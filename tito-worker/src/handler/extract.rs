@@ -19,7 +19,7 @@ use crate::outcome::Outcome;
 ///
 /// impl<S: Send, J> FromEvent<S, J> for Actor {
 ///     async fn from_event(context: &mut Context<S>) -> Result<Self, Rejection> {
-///         match context.event().headers.get("actor") {
+///         match context.event()?.headers.get("actor") {
 ///             Some(actor) => Ok(Self(actor.clone())),
 ///             None => Err(Rejection::dead_letter("nobody caused the event")),
 ///         }
@@ -57,7 +57,8 @@ pub trait FromEvent<S, J>: Sized + Send {
     fn from_event(context: &mut Context<S>) -> impl Future<Output = Result<Self, Rejection>> + Send;
 }
 
-/// An argument that a batch handler can take beside its events.
+/// An argument that a batch handler can take beside its events: one that does not look at [the event](Context::event), as
+/// there is no single one.
 #[diagnostic::on_unimplemented(
     message = "a batch handler can't take a `{Self}`",
     note = "beside a `Vec<TitoEvent>`, which comes first, it takes a `Transaction`, `State<S>`, `Database` or `TitoQueue`"

@@ -67,7 +67,8 @@ impl TitoQueue {
         if group.is_some_and(|group| !topic.groups.contains_key(group)) {
             return Err(invalid("its group is not registered"));
         }
-        let now = self.engine.timestamp().await?.seconds();
+        // The order's time, which is not before what was now until the database's time was set back.
+        let now = (self.engine.timestamp().await?.physical_millis() / 1_000) as i64;
         Ok(Replay {
             queue: self.clone(),
             event_type: event_type.to_string(),
@@ -156,7 +157,7 @@ async fn copy(
     taken: &HashSet<Uuid>,
     done: &mut Step,
 ) -> Result<()> {
-    let now = tx.start_timestamp().seconds();
+    let now = tx.now().seconds();
     for (done_key, value) in page {
         let event = read_event(&done_key, &value);
         let Some(event) = event.filter(|event| !taken.contains(&event.id) && !done.ids.contains(&event.id)) else {

@@ -48,7 +48,7 @@ impl TitoQueue {
         let engine = &self.engine;
         engine
             .transaction(|tx| async move {
-                let now = tx.start_timestamp().seconds();
+                let now = tx.now().seconds();
                 let located = locate(engine, &tx, event).await?;
                 let found = located.into_iter().map(|located| {
                     let event = read_event(&located.key, &located.value);

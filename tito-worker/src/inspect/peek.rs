@@ -40,7 +40,7 @@ impl TitoQueue {
         self.existing(queue).await?;
         let all = keys::events_of_queue(queue);
         let range = after.map_or(all.clone(), |key| all.after(key.as_bytes()));
-        let read = |tx: Transaction| async move { Ok((tx.scan(range, limit).await?, tx.start_timestamp().seconds())) };
+        let read = |tx: Transaction| async move { Ok((tx.scan(range, limit).await?, tx.now().seconds())) };
         let (found, now) = self.engine.transaction(read).await?;
         Ok(found.into_iter().map(|(key, bytes)| pending(key, bytes, now)).collect())
     }

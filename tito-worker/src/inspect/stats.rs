@@ -123,7 +123,7 @@ impl TitoQueue {
     pub async fn stats_up_to(&self, queue: &str, limit: u64) -> Result<QueueStats> {
         let topic = self.existing(queue).await?;
         let in_flight = self.engine.transaction(|tx: Transaction| async move { in_flight(&tx, queue).await }).await?;
-        let counted_at = self.engine.timestamp().await?.seconds();
+        let counted_at = self.engine.now().await?.seconds();
         let empty = (0..topic.served_partitions()).map(|partition| (partition, Counts::default()));
         let mut partitions: BTreeMap<u16, Counts> = empty.collect();
         for kind in Kind::ALL {

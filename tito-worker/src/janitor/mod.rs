@@ -12,7 +12,8 @@ mod unattended;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tito_core::Result;
+use tito_core::database::{Walk, drop_expired_markers};
+use tito_core::{Result, keys};
 use tokio::sync::watch;
 
 use self::sweep::Sweep;
@@ -41,6 +42,7 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
     let rounds = async {
         let pause = (ROUND / u32::try_from(queues.len()).unwrap_or(u32::MAX)).max(SHORTEST_PAUSE);
         let mut unattended = Unattended::default();
+        let mut markers = Walk::over(keys::idempotency_markers());
         let mut sweeps: Vec<_> = queues.iter().map(|name| Sweep::new(name)).collect();
         loop {
             for sweep in &mut sweeps {
@@ -52,6 +54,9 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
             // What a process began that has died since. Several may finish it at once.
             if let Err(error) = queue.finish_changes().await {
                 tracing::warn!(%error, "changes of topics that were begun can't be finished, trying later");
+            }
+            if let Err(error) = drop_some_markers(&queue, &mut markers).await {
+                tracing::warn!(%error, "markers of idempotency keys that are past their age can't be deleted, trying later");
             }
             match unattended.look(&queue).await {
                 Ok(stuck) => stuck.iter().for_each(Stuck::warn),
@@ -79,12 +84,25 @@ async fn look(queue: &TitoQueue, sweep: &mut Sweep) -> Result<()> {
     Ok(())
 }
 
+/// Goes on with one slow walk over all markers, which may take many rounds.
+async fn drop_some_markers(queue: &TitoQueue, markers: &mut Walk) -> Result<()> {
+    for _ in 0..FRUITLESS_STEPS {
+        drop_expired_markers(&queue.engine, markers).await?;
+        if markers.is_over() {
+            *markers = Walk::over(keys::idempotency_markers());
+            return Ok(());
+        }
+        tokio::time::sleep(STEP_PAUSE).await;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use tito_core::embedded::EmbeddedBackend;
-    use tito_core::{Database, TitoError, keys};
+    use tito_core::{Database, TitoError, TxOptions};
 
     use tito_core::event::TitoEvent;
 
@@ -114,6 +132,12 @@ mod tests {
             while is_stored(&db, &key).await {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+        }
+        for (key, age, is_dropped) in [("expired", Duration::ZERO, true), ("kept", Duration::MAX, false)] {
+            let options = TxOptions::default().idempotency_key(key).idempotency_age(age);
+            db.transaction_with(options, |_| async { Ok::<_, TitoError>(()) }).await.unwrap();
+            tokio::time::sleep(3 * ROUND).await;
+            assert_eq!(is_stored(&db, &keys::idempotency_marker(key)).await, !is_dropped, "{key}");
         }
         stop.send(()).unwrap();
         running.await.unwrap().unwrap();

@@ -113,7 +113,7 @@ async fn sweep_done(engine: &Database, queue: &str, walk: DoneWalk) -> Result<(u
     engine
         .transaction_with(once(), |tx: Transaction| async move {
             let kept = Topic::read(&tx, topic_of(queue).0).await?.history_seconds;
-            let first_kept = tx.start_timestamp().seconds().saturating_sub_unsigned(kept).max(0);
+            let first_kept = tx.now().seconds().saturating_sub_unsigned(kept).max(0);
             let mut walk = walk;
             let page = walk.page(&tx, 0..first_kept, PageSize::within(engine.limits())).await?;
             let deleted = page.len() as u64;
@@ -129,7 +129,7 @@ async fn sweep_unique(engine: &Database, walk: Walk) -> Result<(u64, Option<Walk
     engine
         .transaction_with(once(), |tx: Transaction| async move {
             let mut walk = walk;
-            let now = tx.start_timestamp().seconds();
+            let now = tx.now().seconds();
             let mut deleted = 0;
             for (key, value) in walk.next_in(&tx).await?.unwrap_or_default() {
                 match UniqueRow::decode(&key, &value) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use tito_core::row::StoredRow;
-use tito_core::{Result, Transaction};
+use tito_core::{Result, Transaction, keys};
 
 use super::Membership;
 use super::holdings::HeldPartition;
@@ -33,7 +33,7 @@ impl Membership {
     }
 
     async fn claim_in(&self, tx: &Transaction, queue: &Arc<str>, partitions: &[u16]) -> Result<Vec<HeldPartition>> {
-        if !self.is_live_at(tx.start_timestamp()) {
+        if !self.is_live_at(tx.now()) {
             return Ok(Vec::new());
         }
         let keys: Vec<_> = partitions.iter().map(|partition| Lease::key(queue, *partition)).collect();
@@ -75,11 +75,10 @@ impl Membership {
     async fn others_among(&self, tx: &Transaction, rows: &[LeaseRow]) -> Result<BTreeMap<Vec<u8>, bool>> {
         let others = rows.iter().filter(|row| row.member != Some(self.id)).filter_map(LeaseRow::owner_key);
         let mut owners: BTreeMap<_, _> = others.map(|key| (key, false)).collect();
-        let now = tx.start_timestamp().physical_millis();
         let stored = tx.batch_get(owners.keys().cloned().collect()).await?;
         for ((key, is_live), value) in owners.iter_mut().zip(stored) {
             *is_live = value.is_some_and(|value| match MemberRow::decode(key, &value) {
-                Ok(row) => row.is_live(now),
+                Ok(row) => keys::parse_member(key).is_some_and(|(_, id)| self.sees_live(id, &row, tx.now())),
                 Err(error) => {
                     tracing::warn!(%error, "a member counts as dead");
                     false

@@ -5,17 +5,18 @@ use std::sync::PoisonError;
 
 use futures::FutureExt;
 use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{Result, Timestamp, check_name, keys};
+use tito_core::{Now, Result, check_name, keys};
 
 use super::Membership;
 use super::member::MemberRow;
+use super::sightings::OwnMembers;
 
 /// What a member remembers of its own row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Life {
     started_millis: Option<u64>,
-    /// The start of the transaction that wrote the last heartbeat.
-    heartbeat: Option<Timestamp>,
+    /// What was now to the transaction that wrote the last heartbeat.
+    heartbeat: Option<Now>,
     /// Whether the last heartbeat said that the member is leaving.
     is_leaving: bool,
 }
@@ -43,26 +44,29 @@ impl Membership {
         };
         // The clock of this machine may differ from the database's, but not in how long a lease is. It is read before
         // the transaction begins, so the leases end here no later than for the others.
-        let before = self.clock().now_millis();
+        OwnMembers::add(&self.engine, self.id);
+        let before = self.clock().monotonic_millis();
         let heartbeat = self.engine.transaction(|tx| async move {
-            let now = tx.start_timestamp();
+            let now = tx.now();
             let mut row = row;
-            row.heartbeat = now.physical_millis();
+            row.heartbeat = now.millis();
             if life.started_millis.is_none() {
                 row.started = row.heartbeat;
             }
             tx.put(keys::member(&self.fleet, self.id), row.encode()?).await?;
-            let was_live = life.heartbeat.is_some_and(|last| now.millis_since(last) < lease_millis);
+            let was_live = life.heartbeat.is_some_and(|last| now.millis_since(last.millis()) < lease_millis);
             if !was_live || life.is_leaving != is_leaving {
                 self.ring(&tx);
             }
             Ok(now)
         });
         let now = self.call("heartbeat", heartbeat.boxed()).await?;
-        if life.heartbeat.is_some_and(|last| now.millis_since(last) >= lease_millis) {
+        // Time that was set meanwhile does not count; the monotonic clock says whether it was too long.
+        let last = life.heartbeat.filter(|last| last.since() == now.since());
+        if last.is_some_and(|last| now.millis_since(last.millis()) >= lease_millis) {
             self.lose_all();
         }
-        let started_millis = Some(life.started_millis.unwrap_or(now.physical_millis()));
+        let started_millis = Some(life.started_millis.unwrap_or(now.millis()));
         *self.life.lock().unwrap_or_else(PoisonError::into_inner) =
             Life { started_millis, heartbeat: Some(now), is_leaving };
         self.valid_until.send_replace(before.saturating_add(lease_millis));
@@ -71,22 +75,25 @@ impl Membership {
 
     /// Says that it lives if the last time was a period ago or more: a round over many queues takes longer than a lease.
     pub(super) async fn heartbeat_if_due(&self) -> Result<()> {
-        let left_millis = self.valid_until.borrow().saturating_sub(self.clock().now_millis());
+        let left_millis = self.valid_until.borrow().saturating_sub(self.clock().monotonic_millis());
         if left_millis.saturating_add(self.options.period_millis()) > self.options.lease_millis() {
             return Ok(());
         }
         self.heartbeat().await
     }
 
-    /// Whether a transaction that began then falls into the time that the last heartbeat covers.
-    pub(super) fn is_live_at(&self, start: Timestamp) -> bool {
+    /// Whether a transaction for which this is now falls into the time that the last heartbeat covers.
+    pub(super) fn is_live_at(&self, now: Now) -> bool {
         let life = *self.life.lock().unwrap_or_else(PoisonError::into_inner);
-        life.heartbeat.is_some_and(|last| start.millis_since(last) < self.options.lease_millis())
+        life.heartbeat.is_some_and(|last| match last.since() == now.since() {
+            true => now.millis_since(last.millis()) < self.options.lease_millis(),
+            false => self.is_valid(),
+        })
     }
 
-    /// Whether the last heartbeat is less than a lease ago by this machine's clock.
+    /// Whether the last heartbeat is less than a lease ago by this machine's monotonic clock.
     pub(super) fn is_valid(&self) -> bool {
-        self.clock().now_millis() < *self.valid_until.borrow()
+        self.clock().monotonic_millis() < *self.valid_until.borrow()
     }
 
     /// Without a heartbeat for a lease time others may have claimed everything.
@@ -103,7 +110,7 @@ impl Membership {
             let until = *valid_until.borrow_and_update();
             let changed = tokio::select! {
                 changed = valid_until.changed() => changed,
-                () = self.clock().wait_until(until) => {
+                () = self.clock().wait_until_monotonic(until) => {
                     self.lose_if_late();
                     valid_until.changed().await
                 }

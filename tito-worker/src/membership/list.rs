@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::fleet::all_of;
 use super::lease::LeaseRow;
 use super::member::MemberRow;
+use super::sightings::is_of_a_dead_process;
 use crate::queue::TitoQueue;
 
 /// A worker that is or was a member of a fleet.
@@ -59,9 +60,9 @@ impl TitoQueue {
     /// and those of the engine.
     pub async fn members(&self, fleet: &str) -> Result<Vec<MemberInfo>> {
         check_name("fleet", fleet)?;
-        let reading = self.engine.transaction(|tx| async move {
-            Ok((tx.start_timestamp().physical_millis(), all_of(&tx, keys::members(fleet)).await?))
-        });
+        let reading = self
+            .engine
+            .transaction(|tx| async move { Ok((tx.now().millis(), all_of(&tx, keys::members(fleet)).await?)) });
         let (now, rows) = reading.boxed().await?;
         let mut members = Vec::with_capacity(rows.len());
         for (key, value) in rows {
@@ -69,7 +70,7 @@ impl TitoQueue {
             let row = MemberRow::decode(&key, &value)?;
             members.push(MemberInfo {
                 id,
-                live: row.is_live(now),
+                live: row.is_live(now) && !is_of_a_dead_process(&self.engine, id),
                 heartbeat_age_millis: now.saturating_sub(row.heartbeat),
                 name: row.name,
                 queues: row.queues,
@@ -108,11 +109,14 @@ pub(crate) async fn in_flight(tx: &Transaction, queue: &str) -> Result<u64> {
     let leases = all_of(tx, keys::leases(queue)).await?;
     let leases = leases.iter().filter_map(|(key, value)| LeaseRow::decode(key, value).ok());
     let fleets: BTreeSet<String> = leases.filter_map(|lease| lease.fleet).collect();
-    let now = tx.start_timestamp().physical_millis();
+    let now = tx.now().millis();
     let mut in_flight: u64 = 0;
     for fleet in fleets {
         let members = all_of(tx, keys::members(&fleet)).await?;
-        let members = members.iter().filter_map(|(key, value)| MemberRow::decode(key, value).ok());
+        let members = members.iter().filter_map(|(key, value)| {
+            let (_, id) = keys::parse_member(key)?;
+            MemberRow::decode(key, value).ok().filter(|_| !is_of_a_dead_process(tx.database(), id))
+        });
         for member in members.filter(|member| member.is_live(now)) {
             in_flight = in_flight.saturating_add(member.in_flight.get(queue).copied().unwrap_or(0));
         }

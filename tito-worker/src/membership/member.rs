@@ -21,11 +21,11 @@ const KEPT_LEASE_TIMES: u64 = 10;
 pub(super) struct MemberRow {
     /// The queues that it serves; none once it is leaving.
     pub(super) queues: BTreeSet<String>,
-    /// When it last said that it lives: the start of that transaction, in milliseconds of the database's time.
+    /// When it last said that it lives: what was now to that transaction, in milliseconds.
     pub(super) heartbeat: u64,
     /// How long it counts as live after its heartbeat.
     pub(super) lease_millis: u64,
-    /// When it joined, in milliseconds of the database's time.
+    /// When it joined: what was now, in milliseconds.
     pub(super) started: u64,
     /// What its operator calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,9 +51,15 @@ impl StoredRow for MemberRow {
 }
 
 impl MemberRow {
-    /// Whether it lives, as seen by a transaction that began at `now`. A heartbeat from after that can't be one.
+    /// Whether it lives, as seen by a transaction for which it was `now_millis`. A heartbeat of the future counts as one of
+    /// now: who looks again and again outlives it by its [`Sightings`](super::sightings::Sightings).
     pub(super) fn is_live(&self, now_millis: u64) -> bool {
-        now_millis.checked_sub(self.heartbeat).is_some_and(|age| age < self.lease_millis)
+        self.is_live_at_age(now_millis.saturating_sub(self.heartbeat))
+    }
+
+    /// Whether it lives so many milliseconds after its heartbeat.
+    pub(super) fn is_live_at_age(&self, age_millis: u64) -> bool {
+        age_millis < self.lease_millis
     }
 
     /// Whether it is dead for so long that nobody needs its row any more.
@@ -87,7 +93,7 @@ mod tests {
         assert!(member.is_live(100_000));
         assert!(member.is_live(114_999));
         assert!(!member.is_live(115_000));
-        assert!(!member.is_live(99_999), "a heartbeat of the future");
+        assert!(member.is_live(99_999), "a heartbeat of the future");
         assert!(!member.is_long_dead(264_999));
         assert!(member.is_long_dead(265_000));
     }

@@ -15,6 +15,7 @@ mod options;
 mod plan;
 mod rendezvous;
 mod round;
+mod sightings;
 mod task;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -37,6 +38,7 @@ pub(crate) use options::MembershipOptions;
 
 use heartbeat::Life;
 use holdings::Holdings;
+use sightings::Sightings;
 
 /// One worker's membership of a fleet.
 pub(crate) struct Membership {
@@ -50,7 +52,8 @@ pub(crate) struct Membership {
     holdings: Holdings,
     in_flight: Mutex<BTreeMap<String, u64>>,
     life: Mutex<Life>,
-    /// Until when, by the engine's clock, the leases can't be another member's.
+    sightings: Mutex<Sightings>,
+    /// Until when, by the monotonic clock, the leases can't be another member's.
     valid_until: watch::Sender<u64>,
     /// Whether the member has left, or is at it.
     left: watch::Sender<bool>,
@@ -72,6 +75,7 @@ impl Membership {
             holdings: Holdings::new(),
             in_flight: Mutex::default(),
             life: Mutex::default(),
+            sightings: Mutex::default(),
             valid_until: watch::Sender::new(0),
             left: watch::Sender::new(false),
             turn: tokio::sync::Mutex::default(),
@@ -130,7 +134,7 @@ impl Membership {
     /// storage that hangs must not keep the member from trying again.
     async fn call<T>(&self, operation: &'static str, call: BoxFuture<'_, Result<T>>) -> Result<T> {
         let clock = self.clock();
-        let deadline = clock.wait_until(clock.now_millis().saturating_add(self.options.lease_millis()));
+        let deadline = clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(self.options.lease_millis()));
         tokio::select! {
             biased;
             result = call => result,

@@ -1,13 +1,12 @@
 //! What a member does by itself while its worker runs.
 
-use std::time::Duration;
-
 use futures::FutureExt;
 use tito_core::{Result, keys};
 use tokio::sync::watch;
 
 use super::Membership;
 use super::round::Round;
+use super::sightings::OwnMembers;
 
 /// A member that waits for something looks this many times as often.
 const HASTE: u64 = 5;
@@ -47,6 +46,7 @@ impl Membership {
         if let Err(error) = self.call("leaving the fleet", leaving.boxed()).await {
             tracing::warn!(fleet = %self.fleet, member = %self.id, %error, "a member left without saying so");
         }
+        OwnMembers::remove(&self.engine, self.id);
     }
 
     /// Rounds until nothing is held any more after the holdings were closed.
@@ -54,16 +54,14 @@ impl Membership {
         let clock = self.clock();
         let bell = self.engine.shared().listen(&self.bell, 0);
         loop {
-            let began = clock.now_millis();
+            let began = clock.monotonic_millis();
             let round = self.round().await;
             if self.holdings.is_closed() && self.holdings.is_empty() {
                 return;
             }
             let pause = self.pause_millis(round);
             tokio::select! {
-                () = clock.wait_until(began.saturating_add(pause)) => {}
-                // A clock that is set back must not keep the heart from beating.
-                () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+                () = clock.wait_until_monotonic(began.saturating_add(pause)) => {}
                 () = self.nudge.notified() => {}
                 _ = bell.woken() => {}
             }

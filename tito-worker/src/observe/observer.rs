@@ -12,8 +12,9 @@ use crate::fate::Fate;
 /// [`WorkerBuilder::observe`](crate::WorkerBuilder::observe).
 ///
 /// Each event that is handed out is told of twice: when it is, and what became of it once that is recorded, or known not
-/// to be. Both calls are made in the tasks of the worker, so they should be quick and must not block. A panic of theirs is
-/// logged and changes nothing.
+/// to be. Both calls are made in the tasks of the worker, so they should be quick and must not block: what became of an
+/// event is mostly told in the task that reads and acknowledges the events of its whole partition, which waits meanwhile.
+/// Send on to a channel what takes longer. A panic of theirs is logged and changes nothing.
 ///
 /// ```
 /// use tito_worker::observe::{Fate, Handled, Observer};

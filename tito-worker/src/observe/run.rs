@@ -1,12 +1,13 @@
 //! One run of a handler, with its span, its trace, its metrics and its observers.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use tito_core::Database;
 use tito_core::event::TitoEvent;
 use tito_core::panics;
 use tito_core::trace::TraceContext;
+use tito_core::{Database, Now};
 use tracing::{Instrument, Span};
 
 use super::metrics::{InFlight, Meters};
@@ -18,22 +19,30 @@ use crate::fate::Fate;
 pub(crate) struct Observe {
     topic: String,
     pub(crate) meters: Meters,
+    /// By how many milliseconds the engine's time is ahead of the monotonic clock, as far as it is known.
+    ahead: AtomicI64,
     observers: Observers,
 }
 
 impl Observe {
     /// Asks the recorder for the subscription's metrics.
     pub(crate) fn new(topic: &str, observers: Observers) -> Self {
-        Self { topic: topic.to_string(), meters: Meters::new(topic), observers }
+        Self { topic: topic.to_string(), meters: Meters::new(topic), ahead: AtomicI64::new(0), observers }
+    }
+
+    /// Notes what time it was when the monotonic clock showed this.
+    pub(crate) fn note_time(&self, now: Now, clock_millis: u64) {
+        self.ahead.store(now.millis() as i64 - clock_millis as i64, Ordering::Relaxed);
     }
 
     /// An event is handed out.
     pub(crate) fn hand_out(&self, engine: &Database, partition: u16, event: &TitoEvent) -> Run {
-        self.meters.handed_out(engine.clock().now_millis().saturating_sub(due_millis(event)));
+        let now_millis = engine.clock().monotonic_millis() as i64 + self.ahead.load(Ordering::Relaxed);
+        self.meters.handed_out(u64::try_from(now_millis).unwrap_or(0).saturating_sub(due_millis(event)));
         self.observers.tell(|observer| observer.handed_out(event));
         // The work of the handler is a new caller within the trace.
         let trace = event.trace_context().map(|trace| trace.child());
-        let span = handle_span(&self.topic, partition, event, trace.as_ref(), engine.propagator().as_deref());
+        let span = handle_span(&self.topic, partition, event, trace.as_ref(), engine);
         let event = (!self.observers.are_none()).then(|| event.clone());
         let is_watched = event.is_some() || !span.is_disabled();
         let watch =
@@ -52,16 +61,13 @@ pub(crate) struct Run {
 
 impl Run {
     /// Runs the handler within the span and the trace.
-    pub(crate) fn scope<F: Future>(&self, handler: F) -> impl Future<Output = F::Output> + use<F> {
-        let trace = self.trace.clone();
-        let span = self.watched.0.as_ref().map_or_else(Span::none, |watch| watch.span.clone());
-        async move {
-            match trace {
-                Some(trace) => trace.scope(handler).await,
-                None => handler.await,
-            }
+    pub(crate) async fn scope<F: Future>(&self, handler: F) -> F::Output {
+        let span = || self.watched.0.as_ref().map_or_else(Span::none, |watch| watch.span.clone());
+        match &self.trace {
+            Some(trace) => trace.clone().scope(handler).instrument(span()).await,
+            None if self.watched.0.is_some() => handler.instrument(span()).await,
+            None => handler.await,
         }
-        .instrument(span)
     }
 
     /// The handler has ended. What becomes of the event is told when it is known.

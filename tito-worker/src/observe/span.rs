@@ -1,8 +1,9 @@
 //! The span round each run of a handler.
 
+use tito_core::Database;
 use tito_core::event::TitoEvent;
 use tito_core::panics;
-use tito_core::trace::{TraceContext, TracePropagator};
+use tito_core::trace::TraceContext;
 use tracing::Span;
 
 /// The span `tito.handle`. Its fields `outcome`, `error` and `otel.status_code` are filled in when the handler has ended.
@@ -11,7 +12,7 @@ pub(super) fn handle_span(
     partition: u16,
     event: &TitoEvent,
     trace: Option<&TraceContext>,
-    propagator: Option<&dyn TracePropagator>,
+    engine: &Database,
 ) -> Span {
     let span = tracing::info_span!(
         "tito.handle",
@@ -25,7 +26,9 @@ pub(super) fn handle_span(
         error = tracing::field::Empty,
         otel.status_code = tracing::field::Empty,
     );
-    if let Some(propagator) = propagator.filter(|_| !event.headers.is_empty())
+    // A look at the headers costs less than one for the propagator.
+    if !event.headers.is_empty()
+        && let Some(propagator) = engine.propagator()
         && let Err(error) = panics::caught(|| propagator.adopt(&event.headers, &span))
     {
         tracing::error!(error, "a trace propagator panicked; the handler runs without its trace");

@@ -19,14 +19,22 @@ pub(crate) struct Policy {
     pub(crate) retry: RetryPolicy,
     pub(crate) exhausted: Exhausted,
     pub(crate) order: Order,
+    /// After how many deaths of a process an event is given up.
+    pub(crate) most_deaths: u32,
     /// Whole seconds by which the subscription is behind the due times of its events.
     pub(crate) delay_seconds: i64,
 }
 
 impl Policy {
     pub(crate) fn of(subscription: Subscription) -> Self {
-        let Subscription { retry, exhausted, order, delay, .. } = subscription;
+        let Subscription { retry, exhausted, order, most_deaths, delay, .. } = subscription;
         let seconds = delay.as_secs().saturating_add(u64::from(delay.subsec_nanos() > 0));
-        Self { retry, exhausted, order, delay_seconds: i64::try_from(seconds).unwrap_or(i64::MAX) }
+        Self { retry, exhausted, order, most_deaths, delay_seconds: i64::try_from(seconds).unwrap_or(i64::MAX) }
+    }
+
+    /// How many deaths are charged to an event before it is given up: without the first one, after which nobody knows what
+    /// was in hand, and the one after which it is a suspect among others.
+    pub(crate) fn charged_deaths(&self) -> u32 {
+        self.most_deaths.saturating_sub(2).max(1)
     }
 }

@@ -40,8 +40,8 @@ impl RateLimiter {
 
     /// Starts as many as may be started now, at most `wanted` and at least one; else says when one may be, in
     /// milliseconds.
-    pub(crate) fn start(&self, wanted: usize, now_millis: u64) -> Result<usize, u64> {
-        let now_nanos = now_millis.saturating_mul(1_000_000);
+    pub(crate) fn start(&self, wanted: usize, clock_millis: u64) -> Result<usize, u64> {
+        let now_nanos = clock_millis.saturating_mul(1_000_000);
         let mut next = self.next_nanos.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back must not stop everything until it is where it was.
         let furthest = now_nanos.saturating_add(self.burst_nanos).saturating_add(self.interval_nanos);

@@ -26,6 +26,7 @@ pub struct Subscription {
     pub(crate) exhausted: Exhausted,
     pub(crate) order: Order,
     pub(crate) timeout: Duration,
+    pub(crate) most_deaths: u32,
     pub(crate) concurrency: usize,
     pub(crate) batch: usize,
     pub(crate) rate_limit: Option<RateLimit>,
@@ -40,6 +41,7 @@ impl Default for Subscription {
             exhausted: Exhausted::default(),
             order: Order::default(),
             timeout: Duration::from_secs(60),
+            most_deaths: 5,
             concurrency: 16,
             batch: 1,
             rate_limit: None,
@@ -72,6 +74,14 @@ impl Subscription {
     /// failed. Default 60 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// After how many deaths of a process an event that kills it goes to the dead letters: two of them to find it among
+    /// what is handled beside it, the others charged to it while it runs alone. At least 3, and 5 by default. See the
+    /// guide for what counts as a death.
+    pub fn most_deaths(mut self, deaths: u32) -> Self {
+        self.most_deaths = deaths.max(3);
         self
     }
 

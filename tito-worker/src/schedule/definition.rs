@@ -34,7 +34,11 @@ pub struct Schedule {
     starts_at: Option<i64>,
     publishes: Option<Publish>,
     missed: Missed,
+    most_missed: u64,
 }
+
+/// See [`Schedule::most_missed`].
+pub(super) const MOST_MISSED: u64 = 1_000;
 
 #[derive(Clone, Debug)]
 enum Recurs {
@@ -44,7 +48,14 @@ enum Recurs {
 
 impl Schedule {
     fn new(name: impl Into<String>, recurs: Recurs) -> Self {
-        Self { name: name.into(), recurs, starts_at: None, publishes: None, missed: Missed::default() }
+        Self {
+            name: name.into(),
+            recurs,
+            starts_at: None,
+            publishes: None,
+            missed: Missed::default(),
+            most_missed: MOST_MISSED,
+        }
     }
 
     /// A schedule that fires at the local times that a cron expression names, in UTC unless
@@ -86,17 +97,25 @@ impl Schedule {
         self
     }
 
-    /// When the schedule starts, from 1970 to 2286 and cut to whole seconds: intervals are counted from then, and the start
+    /// How many missed firings are published at the most where each of them is ([`Missed::All`]): the last ones. A clock
+    /// that was set forward would have a day's worth of them published otherwise. The others are passed over, which is
+    /// logged and counted in [`ScheduleInfo::passed_over`](super::ScheduleInfo::passed_over). Default 1,000.
+    pub fn most_missed(mut self, most: u64) -> Self {
+        self.most_missed = most;
+        self
+    }
+
+    /// When the schedule starts, from 1970 to 2286 and rounded up to whole seconds: intervals are counted from then, and the start
     /// is their first firing; a cron expression has no firing before it. Firings before the schedule was put are not
     /// published. Default: when it is put, so that the first interval passes before the first firing.
     pub fn starts_at(mut self, time: DateTime<Utc>) -> Self {
-        self.starts_at = Some(time.timestamp());
+        self.starts_at = Some(time.timestamp().saturating_add(i64::from(time.timestamp_subsec_nanos() > 0)));
         self
     }
 
     /// The schedule in the form in which it is stored, if everything about it can be used.
     pub(super) fn check(self) -> Result<Checked> {
-        let Self { name, recurs, starts_at, publishes, missed } = self;
+        let Self { name, recurs, starts_at, publishes, missed, most_missed } = self;
         check_name("schedule", &name)?;
         let invalid = |reason: String| TitoError::InvalidSchedule { name: name.clone(), reason };
         let recurrence = match recurs {
@@ -116,7 +135,7 @@ impl Schedule {
             return Err(invalid("its event has a time of its own: expected one that is due at once".to_string()));
         }
         check_event_type(&event.event_type)?;
-        Ok(Checked { name, recurrence, starts_at, missed, event: event.into() })
+        Ok(Checked { name, recurrence, starts_at, missed, most_missed, event: event.into() })
     }
 }
 
@@ -126,5 +145,6 @@ pub(super) struct Checked {
     pub(super) recurrence: Recurrence,
     pub(super) starts_at: Option<i64>,
     pub(super) missed: Missed,
+    pub(super) most_missed: u64,
     pub(super) event: Template,
 }

@@ -17,8 +17,8 @@ const STEP: usize = 100;
 pub(crate) struct Round {
     /// How many events were published.
     pub(crate) published: usize,
-    /// The earliest firing to come, due or not, in Unix seconds.
-    pub(crate) next: Option<i64>,
+    /// In how many milliseconds the earliest firing to come falls due; 0 if it is.
+    pub(crate) next_in: Option<u64>,
 }
 
 /// Rounds over all schedules.
@@ -41,13 +41,15 @@ impl Rounds {
     pub(crate) async fn round(&mut self) -> Result<Round> {
         let mut round = Round::default();
         let mut walk = Walk::over(keys::schedules());
-        while let Some((page, seen)) = walk.next(&self.queue.engine).await? {
+        while let Some((page, now)) = walk.next(&self.queue.engine).await? {
             for (key, bytes) in &page {
-                match self.visit(key, bytes, seen.seconds()).await {
+                match self.visit(key, bytes, now.seconds()).await {
                     Ok((published, next)) => {
                         self.failed.remove(key);
                         round.published += published;
-                        round.next = [round.next, next].into_iter().flatten().min();
+                        let next_millis = next.map(|next| u64::try_from(next).unwrap_or(0).saturating_mul(1_000));
+                        let next_in = next_millis.map(|millis| millis.saturating_sub(now.millis()));
+                        round.next_in = [round.next_in, next_in].into_iter().flatten().min();
                     }
                     Err(error) if is_of_the_engine(&error) => return Err(error),
                     Err(error) => {
@@ -64,9 +66,12 @@ impl Rounds {
     /// Publishes what is due of a schedule that was read at `now`, and returns how many firings that were and the next
     /// one.
     async fn visit(&self, key: &[u8], bytes: &[u8], now: i64) -> Result<(usize, Option<i64>)> {
-        let (_, stored) = Stored::read(key, bytes)?;
+        let (name, stored) = Stored::read(key, bytes)?;
         if stored.due(now).is_none() {
-            return Ok((0, stored.next.filter(|_| !stored.paused)));
+            if stored.sooner(&name, now)?.is_none() {
+                return Ok((0, stored.next.filter(|_| !stored.paused)));
+            }
+            tracing::warn!(schedule = name, "the database's time was set back, so intervals go on from now");
         }
         match fire(&self.queue, key, STEP).await {
             // Large events, and a topic of which each is written to many groups: one firing has room.
@@ -82,11 +87,25 @@ async fn fire(queue: &TitoQueue, key: &[u8], limit: usize) -> Result<(usize, Opt
     let publish = |tx: Transaction| async move {
         let Some(bytes) = tx.get(key).await? else { return Ok((0, None)) };
         let (name, mut stored) = Stored::read(key, &bytes)?;
-        let now = tx.start_timestamp().seconds();
+        let now = tx.now().seconds();
         let Some(due) = stored.due(now) else {
+            if let Some(sooner) = stored.sooner(&name, now)? {
+                (stored.next, stored.starts_at) = (Some(sooner), stored.starts_at.min(sooner));
+                tx.put(key.to_vec(), stored.encode()?).await?;
+            }
             return Ok((0, stored.next.filter(|_| !stored.paused)));
         };
-        let plan = stored.missed.plan(&stored.timetable(&name)?, due, now, limit);
+        let plan = stored.missed.plan(&stored.timetable(&name)?, due, now, limit, stored.most_missed);
+        if plan.too_many > 0 {
+            tracing::warn!(
+                schedule = name,
+                passed_over = plan.too_many,
+                from = due,
+                until = plan.publish.first(),
+                "more firings were missed than are published"
+            );
+            stored.passed_over = stored.passed_over.saturating_add(plan.too_many);
+        }
         for firing in &plan.publish {
             queue.publish(stored.event.at(&name, *firing), &tx).await?;
         }

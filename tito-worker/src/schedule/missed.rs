@@ -18,7 +18,8 @@ pub enum Missed {
     /// The last of them is published, unless a later firing is due already that was not missed.
     #[default]
     Latest,
-    /// Each of them is published, oldest first, with its own time in the header `tito-scheduled-at`.
+    /// Each of them is published, oldest first, with its own time in the header `tito-scheduled-at`. Of more than
+    /// [`Schedule::most_missed`](super::Schedule::most_missed), 1,000 unless said otherwise, the last ones.
     All,
 }
 
@@ -29,18 +30,26 @@ pub(super) struct Plan {
     pub(super) publish: Vec<i64>,
     /// The firing after those, due or not; `None` if there is none.
     pub(super) next: Option<i64>,
+    /// How many firings are passed over as too many were missed.
+    pub(super) too_many: u64,
 }
 
 impl Missed {
-    /// The plan for a schedule whose next firing is `next`, which is due. At most `limit` firings are published.
-    pub(super) fn plan(self, timetable: &Timetable, next: i64, now: i64, limit: usize) -> Plan {
-        let mut following = self.first(timetable, next, now);
+    /// The plan for a schedule whose next firing is `next`, which is due. At most `limit` firings are published now, and
+    /// of those that were missed at most `most_missed` at all.
+    pub(super) fn plan(self, timetable: &Timetable, next: i64, now: i64, limit: usize, most_missed: u64) -> Plan {
+        let (mut following, mut too_many) = (self.first(timetable, next, now), 0);
+        let first_in_time = now.saturating_sub(GRACE);
+        if self == Self::All && next < first_in_time {
+            let (first, passed_over) = timetable.last_of(next, first_in_time - 1, most_missed);
+            (following, too_many) = (first, passed_over);
+        }
         let mut publish = Vec::new();
         while let Some(firing) = following.filter(|firing| *firing <= now && publish.len() < limit) {
             publish.push(firing);
             following = timetable.next_after(firing);
         }
-        Plan { publish, next: following }
+        Plan { publish, next: following, too_many }
     }
 
     /// The first firing that is not passed over, due or not.
@@ -72,7 +81,7 @@ mod tests {
     }
 
     fn plan(missed: Missed, seconds: u64, next: i64, now: i64) -> (Vec<i64>, Option<i64>) {
-        let Plan { publish, next } = missed.plan(&every(seconds), next, now, 100);
+        let Plan { publish, next, .. } = missed.plan(&every(seconds), next, now, 100, u64::MAX);
         (publish, next)
     }
 
@@ -98,10 +107,26 @@ mod tests {
     #[test]
     fn a_plan_is_bounded_and_the_next_one_goes_on() {
         let table = every(1);
-        let first = Missed::All.plan(&table, 1, 1000, 100);
+        let first = Missed::All.plan(&table, 1, 1000, 100, u64::MAX);
         assert_eq!((first.publish.len(), first.next), (100, Some(101)));
-        let years = Missed::Latest.plan(&table, 1, 1_000_000_000, 100);
+        let years = Missed::Latest.plan(&table, 1, 1_000_000_000, 100, 1);
         assert_eq!((years.publish.first(), years.publish.len()), (Some(&999_999_940), 61));
+    }
+
+    #[test]
+    fn of_too_many_missed_firings_the_last_are_published() {
+        let day = 86_400;
+        let plan = |most, limit| Missed::All.plan(&every(2), 2, day, limit, most);
+        let all = plan(1_000, usize::MAX);
+        let late = (day - GRACE) / 2 - 1;
+        assert_eq!(all.publish.len() as i64, 1_000 + GRACE / 2 + 1);
+        assert_eq!((all.publish[0], all.too_many as i64), ((late - 999) * 2, late - 1_000));
+        // A step of it leaves as many for the next.
+        let step = plan(1_000, 100);
+        let rest = Missed::All.plan(&every(2), step.next.unwrap(), day, usize::MAX, 1_000);
+        assert_eq!((step.publish.len() + rest.publish.len(), rest.too_many), (all.publish.len(), 0));
+        assert_eq!(plan(0, usize::MAX).publish.len() as i64, GRACE / 2 + 1, "what is late is not missed");
+        assert_eq!(plan(u64::MAX, usize::MAX).too_many, 0);
     }
 
     proptest! {
@@ -118,7 +143,7 @@ mod tests {
             for step in steps {
                 now += step;
                 while let Some(due) = next.filter(|next| *next <= now) {
-                    let plan = Missed::All.plan(&table, due, now, limit);
+                    let plan = Missed::All.plan(&table, due, now, limit, u64::MAX);
                     published.extend(plan.publish);
                     next = plan.next;
                 }
@@ -136,7 +161,7 @@ mod tests {
             let now = due + late;
             let last = now / due * due;
             for missed in [Missed::Skip, Missed::Latest, Missed::All] {
-                let Plan { publish, next } = missed.plan(&every(seconds), due, now, usize::MAX);
+                let Plan { publish, next, .. } = missed.plan(&every(seconds), due, now, usize::MAX, u64::MAX);
                 prop_assert_eq!(next, Some(last + due));
                 prop_assert!(publish.is_sorted());
                 let is_in_time = now - last <= GRACE;

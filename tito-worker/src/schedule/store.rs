@@ -38,6 +38,9 @@ pub struct ScheduleInfo {
     pub last: Option<i64>,
     /// Whether it is paused.
     pub paused: bool,
+    /// How many firings were passed over since it was first put, as more were missed than
+    /// [`Schedule::most_missed`]. A long time of a cron expression counts as 10,000.
+    pub passed_over: u64,
 }
 
 impl ScheduleInfo {
@@ -53,6 +56,7 @@ impl ScheduleInfo {
             next: stored.next,
             last: stored.last,
             paused: stored.paused,
+            passed_over: stored.passed_over,
         }
     }
 }
@@ -74,7 +78,7 @@ impl TitoQueue {
         let stored = self.engine.transaction(|tx| async move {
             let key = keys::schedule(&schedule.name);
             let before = tx.get(&key).await?;
-            let now = tx.start_timestamp().seconds();
+            let now = tx.now().seconds();
             let mut stored = Stored::begin(schedule, now)?;
             // One that can't be read is replaced as a whole.
             let known = before.as_ref().and_then(|before| Stored::decode(&key, before).ok());
@@ -169,7 +173,7 @@ impl TitoQueue {
         let apply = |tx: Transaction| async move {
             let Some(bytes) = tx.get(key).await? else { return Ok(false) };
             let mut stored = Stored::decode(key, &bytes)?;
-            change(&mut stored, tx.start_timestamp().seconds())?;
+            change(&mut stored, tx.now().seconds())?;
             tx.put(key.clone(), stored.encode()?).await?;
             Ok(true)
         };

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tito_core::row::{self, StoredRow, UnknownMembers};
 use tito_core::{BoxError, Result, TitoError, keeps_unknown_members, keys};
 
-use super::definition::Checked;
+use super::definition::{Checked, MOST_MISSED};
 use super::missed::Missed;
 use super::recurrence::Recurrence;
 use super::timetable::Timetable;
@@ -20,6 +20,9 @@ pub(super) struct Stored {
     pub(super) starts_at: i64,
     #[serde(default)]
     pub(super) missed: Missed,
+    /// How many missed firings are published at the most, where each of them is.
+    #[serde(default = "most_missed", skip_serializing_if = "is_most_missed")]
+    pub(super) most_missed: u64,
     #[serde(with = "row::nested")]
     pub(super) event: Template,
     /// The next firing; none if there are no more.
@@ -30,8 +33,23 @@ pub(super) struct Stored {
     pub(super) last: Option<i64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) paused: bool,
+    /// How many firings were passed over as too many were missed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) passed_over: u64,
     #[serde(skip)]
     unknown: UnknownMembers,
+}
+
+fn most_missed() -> u64 {
+    MOST_MISSED
+}
+
+fn is_most_missed(most: &u64) -> bool {
+    *most == MOST_MISSED
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A [`Recurrence`].
@@ -117,15 +135,17 @@ impl Template {
 impl Stored {
     /// A schedule that begins now, be there a firing or not.
     pub(super) fn begin(schedule: &Checked, now: i64) -> Result<Self> {
-        let Checked { recurrence, starts_at, missed, event, .. } = schedule;
+        let Checked { recurrence, starts_at, missed, most_missed, event, .. } = schedule;
         let mut stored = Self {
             recurrence: recurrence.into(),
             starts_at: starts_at.unwrap_or(now),
             missed: *missed,
+            most_missed: *most_missed,
             event: event.clone(),
             next: None,
             last: None,
             paused: false,
+            passed_over: 0,
             unknown: UnknownMembers::default(),
         };
         stored.next = stored.timetable(&schedule.name)?.next_after(now);
@@ -139,6 +159,7 @@ impl Stored {
             (self.starts_at, self.next, self.recurrence) = (known.starts_at, known.next, known.recurrence);
         }
         (self.last, self.paused, self.unknown) = (known.last, known.paused, known.unknown);
+        self.passed_over = known.passed_over;
         self.event.unknown = known.event.unknown;
     }
 
@@ -168,6 +189,13 @@ impl Stored {
     pub(super) fn timetable(&self, name: &str) -> Result<Timetable> {
         Timetable::new(&self.recurrence(), self.starts_at)
             .map_err(|reason| TitoError::InvalidSchedule { name: name.to_string(), reason })
+    }
+
+    /// A firing that comes before the next one, if that was stored before time was set back.
+    pub(super) fn sooner(&self, name: &str, now: i64) -> Result<Option<i64>> {
+        let has_begun = self.starts_at <= now || self.last.is_some();
+        let Some(next) = self.next.filter(|_| has_begun && !self.paused) else { return Ok(None) };
+        Ok(self.timetable(name)?.sooner(next, now))
     }
 
     /// The next firing, if it is due.
@@ -222,7 +250,7 @@ mod tests {
         stored.encode().unwrap();
         let now = 1_800_000_000;
         if let (Some(due), Ok(timetable)) = (stored.due(now), stored.timetable(&name)) {
-            stored.missed.plan(&timetable, due, now, 10);
+            stored.missed.plan(&timetable, due, now, 10, stored.most_missed.min(100));
         }
     }
 

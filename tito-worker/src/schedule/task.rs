@@ -11,8 +11,8 @@ use crate::queue::TitoQueue;
 /// How often schedules are read for new and changed ones.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The pause where this machine's clock shows a firing's time and the database's does not yet.
-const BEHIND: Duration = Duration::from_millis(20);
+/// The shortest pause, in milliseconds, where a firing falls due at once that was not published.
+const SHORTEST_WAIT: u64 = 20;
 
 /// The pauses between attempts to reach an engine that fails.
 const FIRST_ERROR_PAUSE: Duration = Duration::from_millis(50);
@@ -33,6 +33,7 @@ async fn publish(queue: TitoQueue, mut active: watch::Receiver<bool>) {
     let mut error_pause = FIRST_ERROR_PAUSE;
     // Fails when the worker is gone.
     while active.wait_for(|active| *active).await.is_ok() {
+        let began = clock.monotonic_millis();
         let round = match rounds.round().await {
             Ok(round) => round,
             Err(error) => {
@@ -47,14 +48,9 @@ async fn publish(queue: TitoQueue, mut active: watch::Receiver<bool>) {
             // There may be more.
             continue;
         }
-        let next_millis = round.next.map(|next| u64::try_from(next).unwrap_or(0).saturating_mul(1000));
-        if next_millis.is_some_and(|next| next <= clock.now_millis()) {
-            tokio::time::sleep(BEHIND).await;
-            continue;
-        }
         let falls_due = async {
-            match next_millis {
-                Some(millis) => clock.wait_until(millis).await,
+            match round.next_in {
+                Some(millis) => clock.wait_until_monotonic(began.saturating_add(millis.max(SHORTEST_WAIT))).await,
                 None => pending().await,
             }
         };

@@ -1,11 +1,16 @@
 //! The seconds at which a schedule fires.
 
+use std::collections::VecDeque;
+
 use chrono::DateTime;
 use chrono_tz::Tz;
 use croner::Cron;
 use tito_core::keys::MAX_EVENT_SECONDS;
 
 use super::recurrence::Recurrence;
+
+/// How many firings of an expression are counted that are passed over: each has to be computed.
+const MOST_COUNTED: usize = 10_000;
 
 /// The firings of a schedule, as Unix seconds: none before its start, each later than the one before.
 #[derive(Debug)]
@@ -62,6 +67,58 @@ impl Timetable {
             }
         };
         Some(next).filter(|next| *next <= MAX_EVENT_SECONDS)
+    }
+
+    /// Of the firings from `first`, which is one, up to `until` the first of the last `most`, and how many come before it,
+    /// at least where these are more than [`MOST_COUNTED`]. The first after `until` where `most` is 0.
+    pub(super) fn last_of(&self, first: i64, until: i64, most: u64) -> (Option<i64>, u64) {
+        if most == 0 {
+            let (_, before) = self.last_of(first, until, 1);
+            return (self.next_after(until), before + u64::from(first <= until));
+        }
+        if let Times::Every(length) = &self.times {
+            let count = u64::try_from((until - first) / length).map_or(0, |count| count + 1);
+            let before = count.saturating_sub(most);
+            // No more than there are, so it fits.
+            return (Some(first + before as i64 * length), before);
+        }
+        // From the nearest time before the end, of some, that has as many between them.
+        let (mut span, mut begin) = (60_i64, first);
+        while until - span > first {
+            let mut found = self.next_after(until - span - 1);
+            let mut count = 0;
+            while let Some(firing) = found.filter(|firing| *firing <= until && count < most) {
+                count += 1;
+                found = self.next_after(firing);
+            }
+            if count == most {
+                begin = self.next_after(until - span - 1).unwrap_or(first);
+                break;
+            }
+            span = span.saturating_mul(2);
+        }
+        let counted = std::iter::successors(Some(first), |firing| self.next_after(*firing));
+        let mut before = counted.take(MOST_COUNTED).take_while(|firing| *firing < begin).count() as u64;
+        let (mut last, mut found) = (VecDeque::new(), Some(begin));
+        while let Some(firing) = found.filter(|firing| *firing <= until) {
+            last.push_back(firing);
+            if last.len() as u64 > most {
+                last.pop_front();
+                before += 1;
+            }
+            found = self.next_after(firing);
+        }
+        (last.front().copied().or(found), before)
+    }
+
+    /// The first firing after `now` of a schedule that has begun, if the next one that is stored can't be: no interval is
+    /// that long, so the database's time was set back since. What an expression names is a time of the clock, and waits
+    /// until that shows it.
+    pub(super) fn sooner(&self, next: i64, now: i64) -> Option<i64> {
+        match &self.times {
+            Times::Every(length) if next - now > *length => Some(now + 1 + (next - now - 1).rem_euclid(*length)),
+            _ => None,
+        }
     }
 
     /// The last firing from `first`, which is one, up to `until`.
@@ -121,6 +178,38 @@ mod tests {
     fn firings(table: &Timetable, after: i64, until: i64) -> Vec<i64> {
         let next = |second: &i64| table.next_after(*second).filter(|next| *next <= until);
         std::iter::successors(next(&after), next).collect()
+    }
+
+    #[test]
+    fn the_last_of_many_firings_are_found() {
+        let midnight = seconds("2026-01-15T00:00:00Z");
+        for table in [
+            every(2, midnight),
+            cron("*/2 * * * * *", "UTC"),
+            cron("0 * * * *", "Europe/Berlin"),
+            cron("* 3 * * * *", "UTC"),
+        ] {
+            let first = table.next_after(midnight).unwrap();
+            for (until, most) in [(7_200, 0), (7_200, 1), (7_200, 7), (15_000, 100), (15_000, 9_999_999), (2, 5)] {
+                let until = midnight + until;
+                let all = firings(&table, first - 1, until);
+                let before = all.len().saturating_sub(most as usize);
+                let expected = all.get(before).copied().or_else(|| table.next_after(until.max(first - 1)));
+                assert_eq!(table.last_of(first, until, most), (expected, before as u64), "{until} {most}");
+            }
+        }
+        let (found, before) = cron("* * * * * *", "UTC").last_of(0, midnight, 10);
+        assert_eq!(found, Some(midnight - 9));
+        assert!((10_000..10_100).contains(&before), "{before}");
+    }
+
+    #[test]
+    fn an_interval_that_was_begun_later_than_now_is_begun_now() {
+        let table = every(10, 1_000);
+        assert_eq!((table.sooner(1_030, 1_025), table.sooner(1_040, 1_030)), (None, None));
+        assert_eq!(table.sooner(4_630, 1_025), Some(1_030));
+        assert_eq!((table.sooner(1_030, 995), table.sooner(1_030, 1_019)), (Some(1_000), Some(1_020)));
+        assert_eq!(cron("0 3 * * *", "UTC").sooner(9_999_999, 5), None);
     }
 
     #[test]

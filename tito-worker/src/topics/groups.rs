@@ -69,7 +69,7 @@ impl TitoQueue {
                 return Ok(None);
             }
             let copies_before = (start == GroupStart::History).then_some(topic.revision + 1);
-            let since = tx.start_timestamp().seconds();
+            let since = tx.now().seconds();
             topic.groups.insert(group, Group { since, copies_before, ..Group::default() });
             Ok(Some(topic))
         })

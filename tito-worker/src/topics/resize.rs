@@ -146,7 +146,7 @@ impl Mover {
                 None if from < self.partitions => continue,
                 None => {
                     resized.malformed += 1;
-                    let (partition, second) = (from % self.partitions, tx.start_timestamp().seconds());
+                    let (partition, second) = (from % self.partitions, tx.now().seconds());
                     Place { kind: Kind::Dead, partition, second, id: place::id_of(tx, &key) }
                 }
             };

@@ -90,7 +90,7 @@ impl TitoQueue {
                 for pending in &located {
                     tx.delete(pending.key.clone()).await?;
                 }
-                let worth_it = tx.start_timestamp().seconds().saturating_add(LONGEST_WAIT);
+                let worth_it = tx.now().seconds().saturating_add(LONGEST_WAIT);
                 if located.iter().any(|pending| pending.holds_up_until().is_some_and(|until| until > worth_it)) {
                     Topic::raise_revision(tx, &event_type).await?;
                 }
@@ -99,7 +99,7 @@ impl TitoQueue {
             None => None,
         };
         let event = self.publish(event, tx).await?;
-        let until = tx.start_timestamp().seconds_after(window);
+        let until = tx.now().seconds_after(window);
         UniqueRow::new(event.clone(), until).write(tx, &event_type, &unique_key).await?;
         call.merge()?;
         Ok(match replaced {

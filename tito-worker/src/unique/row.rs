@@ -52,7 +52,7 @@ impl UniqueRow {
         let key = keys::unique_event(event_type, unique_key);
         let Some(stored) = tx.get(&key).await? else { return Ok(None) };
         let row = Self::decode(&key, &stored)?;
-        Ok(row.is_in_force(tx.start_timestamp().seconds()).then_some(row))
+        Ok(row.is_in_force(tx.now().seconds()).then_some(row))
     }
 
     pub(crate) async fn write(&self, tx: &Transaction, event_type: &str, unique_key: &str) -> Result<()> {

@@ -10,8 +10,9 @@ use std::task::Poll;
 use futures::future::{Either, select};
 use futures::{FutureExt, poll};
 use tito_core::event::TitoEvent;
-use tito_core::panics;
+use tito_core::{TitoError, panics};
 
+use super::deaths::{Alone, Hands};
 use super::decide::Ended;
 use super::lanes::Few;
 use super::record::Recorded;
@@ -89,10 +90,19 @@ impl Runner {
         }
     }
 
-    /// A batch that fails is handled again, one by one.
+    /// A batch that fails is handled again, one by one, and so is one with a suspect in it.
     async fn run_all(&self, deliveries: &[Delivery]) -> Few<Ran> {
         let _in_flight = InFlight::new(&self.in_flight, deliveries.len());
-        if let Some(ran) = self.run_together(deliveries).await {
+        let hands = deliveries.first().and_then(|one| one.origin.hands.as_deref());
+        if let Some(hands) = hands
+            && let Err(error) = hands.begin().await
+        {
+            return self.not_handed_out(deliveries, &error);
+        }
+        let is_suspect = |one: &Delivery| one.is_suspect || hands.is_some_and(|hands| hands.is_suspect(&one.key));
+        if !deliveries.iter().any(is_suspect)
+            && let Some(ran) = self.run_in_company(hands, deliveries).await
+        {
             return ran;
         }
         let mut turns = Turns::new(self.policy.order);
@@ -100,8 +110,12 @@ impl Runner {
         for delivery in deliveries {
             let mut ran = None;
             if turns.has_turn(delivery.entity) {
-                let alone = self.run_together(std::slice::from_ref(delivery)).await;
-                ran = alone.and_then(|mut ran| ran.pop());
+                let one = std::slice::from_ref(delivery);
+                let single = match hands.filter(|_| is_suspect(delivery)) {
+                    Some(hands) => self.run_alone(hands, one).await,
+                    None => self.run_in_company(hands, one).await,
+                };
+                ran = single.and_then(|mut ran| ran.pop());
             }
             let ran = ran.unwrap_or_else(|| Ran::unseen(Verdict::NotBegun));
             turns.note(delivery.entity, &ran.verdict);
@@ -110,22 +124,52 @@ impl Runner {
         all
     }
 
+    async fn run_in_company(&self, hands: Option<&Hands>, deliveries: &[Delivery]) -> Option<Few<Ran>> {
+        let Some(hands) = hands else { return self.run_together(deliveries).await };
+        match hands.take(deliveries.iter().map(|one| one.key.clone())).await {
+            Ok(_taken) => self.run_together(deliveries).await,
+            Err(error) => Some(self.not_handed_out(deliveries, &error)),
+        }
+    }
+
+    /// Runs an event while nothing else runs in this process.
+    async fn run_alone(&self, hands: &Hands, one: &[Delivery]) -> Option<Few<Ran>> {
+        match hands.take_alone(&one[0].key).await {
+            Ok(Alone::Yes(turn)) => {
+                let ran = self.run_together(one).await;
+                hands.not_alone(turn).await;
+                ran
+            }
+            // Not one that was given up since it was read.
+            Ok(Alone::Gone) => Some(Few::from([Ran::unseen(Verdict::Recorded(Recorded::ELSEWHERE))])),
+            Err(error) => Some(self.not_handed_out(one, &error)),
+        }
+    }
+
+    /// What a worker has in hand is written before it is handed out; nothing is where that can't be.
+    fn not_handed_out(&self, deliveries: &[Delivery], error: &TitoError) -> Few<Ran> {
+        tracing::warn!(queue = %self.queue, %error, "it can't be written what is in hand, trying again");
+        deliveries.iter().map(|_| Ran::unseen(Verdict::Ended(Ended::EngineFailed))).collect()
+    }
+
     /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. Whatever of
     /// the handler's panics, be it its error when it is written out, fails this attempt and nothing else.
     async fn run_together(&self, deliveries: &[Delivery]) -> Option<Few<Ran>> {
-        let decoded: Result<Few<TitoEvent>, _> = deliveries.iter().map(Delivery::decode).collect();
-        let events = match decoded {
-            Ok(events) => events,
-            Err(_) if deliveries.len() > 1 => return None,
-            Err(error) => {
-                tracing::error!(queue = %self.queue, %error, "not an event, set aside");
-                return Some(Few::from([Ran::unseen(Verdict::Ended(Ended::NoEvent))]));
+        let mut events = Few::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            match delivery.decode() {
+                Ok(event) => events.push(event),
+                Err(_) if deliveries.len() > 1 => return None,
+                Err(error) => {
+                    tracing::error!(queue = %self.queue, %error, "not an event, set aside");
+                    return Some(Few::from([Ran::unseen(Verdict::Ended(Ended::NoEvent))]));
+                }
             }
-        };
-        let hand_out = |(delivery, event): (&Delivery, &TitoEvent)| {
-            self.observe.hand_out(&self.engine, delivery.origin.partition, event)
-        };
-        let runs: Few<Run> = deliveries.iter().zip(&events).map(hand_out).collect();
+        }
+        let mut runs = Few::with_capacity(deliveries.len());
+        for (delivery, event) in deliveries.iter().zip(&events) {
+            runs.push(self.observe.hand_out(&self.engine, delivery.origin.partition, event));
+        }
         // In here the handler is dropped, too.
         let run = async { self.limited(pin!(self.run_handler(deliveries, events, &runs))).await };
         let failed = match AssertUnwindSafe(run).catch_unwind().await {
@@ -193,12 +237,12 @@ impl Runner {
     async fn limited<T>(&self, mut run: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         let clock = self.engine.clock();
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        let ends = clock.now_millis().saturating_add(millis);
+        let ends = clock.monotonic_millis().saturating_add(millis);
         // Many handlers end without waiting, and need no timer.
         if let Poll::Ready(result) = poll!(run.as_mut()) {
             return Some(result);
         }
-        match select(run, clock.wait_until(ends)).await {
+        match select(run, clock.wait_until_monotonic(ends)).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,
         }

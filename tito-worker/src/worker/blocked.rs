@@ -57,6 +57,11 @@ impl Blocked {
         earliest
     }
 
+    /// Each entity with the second until which it is blocked, and the key of the event that it waits for.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Entity, i64, &[u8])> {
+        self.first.iter().map(|(entity, (until, key))| (*entity, *until, key.as_slice()))
+    }
+
     /// The first of all their keys.
     pub(super) fn first_key(&self) -> Option<&[u8]> {
         self.first.values().map(|(_, key)| key.as_slice()).min()

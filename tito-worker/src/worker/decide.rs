@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tito_core::event::{FailedAttempt, TitoEvent, Topic};
+use tito_core::event::{DueTime, FailedAttempt, TitoEvent, Topic};
 use tito_core::row::UnknownMembers;
-use tito_core::{Result, Timestamp, keys};
+use tito_core::{Now, Result, keys};
 use uuid::Uuid;
 
 use crate::error_text::LONGEST_ERROR;
@@ -85,10 +85,10 @@ pub(super) struct Rules<'a> {
     /// The partition in which the event lies.
     pub(super) partition: u16,
     /// The event's id, or a new one where its key has none.
-    pub(super) id: Uuid,
+    pub(super) id: &'a dyn Fn() -> Uuid,
     /// How large a row may be.
     pub(super) most_bytes: usize,
-    pub(super) now: Timestamp,
+    pub(super) now: Now,
     /// From 0 to 1: the jitter of delays.
     pub(super) random: f64,
 }
@@ -127,7 +127,7 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
             rules.put_off(Fate::Rescheduled, event, stored, next_second)
         }
         Ended::Returned(Outcome::RescheduleTo(time)) => {
-            let second = time.timestamp().saturating_sub(delay).max(due_after(Duration::ZERO));
+            let second = time.due_seconds().unwrap_or_default().saturating_sub(delay).max(due_after(Duration::ZERO));
             rules.put_off(Fate::Rescheduled, event, stored, second)
         }
         Ended::Returned(Outcome::RetryAfter(wait)) => {
@@ -147,7 +147,7 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
 impl Rules<'_> {
     /// Where a row of the event lies that is not to be handled.
     fn place(&self, kind: Kind) -> Place {
-        Place { kind, partition: self.partition, second: self.now.seconds(), id: self.id }
+        Place { kind, partition: self.partition, second: self.now.seconds(), id: (self.id)() }
     }
 
     fn buried(&self, fate: Fate, row: Vec<u8>) -> Decided {
@@ -241,6 +241,7 @@ mod tests {
             retry: RetryPolicy::default().attempts(attempts),
             exhausted,
             order,
+            most_deaths: 5,
             delay_seconds,
         })
     }
@@ -277,9 +278,9 @@ mod tests {
                 policy: &policy,
                 topic: &topic,
                 partition: 3,
-                id: before.id,
+                id: &|| before.id,
                 most_bytes: row.len() + room,
-                now: Timestamp::from_millis(NOW as u64 * 1_000 + 1),
+                now: Now::from_millis(NOW as u64 * 1_000 + 1),
                 random,
             };
             let decided = decide(&key, row.clone(), &ended, &rules).unwrap();
@@ -368,11 +369,19 @@ mod tests {
             retry: RetryPolicy::default(),
             exhausted: Exhausted::Discard,
             order: Order::Relaxed,
+            most_deaths: 5,
             delay_seconds: 0,
         };
-        let (id, now) = (Uuid::from_u128(1), Timestamp::from_millis(NOW as u64 * 1_000));
-        let rules =
-            Rules { policy: &policy, topic: &Topic::unused(), partition: 3, id, most_bytes: 9, now, random: 0.5 };
+        let (id, now) = (Uuid::from_u128(1), Now::from_millis(NOW as u64 * 1_000));
+        let rules = Rules {
+            policy: &policy,
+            topic: &Topic::unused(),
+            partition: 3,
+            id: &|| id,
+            most_bytes: 9,
+            now,
+            random: 0.5,
+        };
         let place = Place { kind: Kind::Dead, partition: 3, second: NOW, id };
         for ended in [Ended::NoEvent, Ended::failed("no".to_string()), Ended::Misplaced] {
             let decided = decide(b"event:", b"nonsense".to_vec(), &ended, &rules).unwrap();

@@ -14,7 +14,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::CLOCK_CHECK;
 use super::attempt::{Ran, Verdict};
 use super::runner::{Delivery, Runner};
 use crate::policy::Order;
@@ -318,15 +317,12 @@ async fn work_once(runner: &Runner, shared: &Shared) -> Worked {
             queues.tasks -= 1;
             return Worked::HadNone;
         }
-        runner.pace.may_start(wanted, runner.engine.clock().now_millis()).map(|most| queues.take(most))
+        runner.pace.may_start(wanted, runner.engine.clock().monotonic_millis()).map(|most| queues.take(most))
     };
     let deliveries = match turn {
         Ok(deliveries) => deliveries,
         Err(at_millis) => {
-            tokio::select! {
-                () = runner.engine.clock().wait_until(at_millis) => {}
-                () = tokio::time::sleep(CLOCK_CHECK) => {}
-            }
+            runner.engine.clock().wait_until_monotonic(at_millis).await;
             return Worked::HasWaited;
         }
     };

@@ -8,11 +8,14 @@
 //! | `reader` | when to read which part of the partition |
 //! | `held` | the events that are in memory |
 //! | `blocked` | entities whose first event waits for its next attempt, where the order is strict |
+//! | `waited` | what waits already when the engine's time is set back |
+//! | `time_set` | who notices that |
 //! | `lanes` | order within an entity, concurrency across entities |
 //! | `source`, `pace` | how a subscription reads, and how much it handles at once |
 //! | `runner` | what a subscription is, and what is handed to its handler |
 //! | `attempt`, `transactional` | one run of a handler |
 //! | `turns` | whose turn it is among events that are handled together |
+//! | `deaths` | events that kill their process |
 //! | `decide` | what becomes of an event |
 //! | `record` | that, written with the acknowledgement |
 //! | `checkpoint` | where scans of a partition may begin |
@@ -23,6 +26,7 @@ mod attempt;
 mod blocked;
 mod builder;
 mod checkpoint;
+mod deaths;
 mod decide;
 mod error;
 mod fence;
@@ -36,8 +40,10 @@ mod report;
 mod runner;
 mod source;
 mod supervisor;
+mod time_set;
 mod transactional;
 mod turns;
+mod waited;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -52,6 +58,7 @@ use tito_core::{Result, TitoError, check_name};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::deaths::Hands;
 use self::partition::Partition;
 use self::runner::Runner;
 use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_unknown_group, warn_of_unknown_topic};
@@ -64,9 +71,6 @@ use crate::schedule;
 pub use self::builder::WorkerBuilder;
 pub use self::error::WorkerError;
 pub use self::report::WorkerReport;
-
-/// How often whoever waits for a time looks whether the clock was set back, after which it would wait too long.
-const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// How often the flag of [`WorkerBuilder::active_while`] is looked at.
 const ACTIVE_CHECK: Duration = Duration::from_millis(50);
@@ -159,6 +163,9 @@ impl Worker {
         self.log_start();
         let (stop, stopped) = watch::channel(false);
         let (activate, active) = watch::channel(self.is_active());
+        let (note_time, time_set) = watch::channel(None);
+        let hands = Hands::new(&self.queue.engine, &self.subscriptions);
+        let _living = hands.live();
         let mut tasks = JoinSet::new();
         let ownership = match &self.fleet {
             None => Ownership::Static(self.partitions),
@@ -179,8 +186,10 @@ impl Worker {
                 engine: self.queue.engine.clone(),
                 runner: runner.clone(),
                 ownership: ownership.clone(),
+                hands: hands.clone(),
                 stopped: stopped.clone(),
                 active: active.clone(),
+                time_set: time_set.clone(),
                 shutdown_timeout: self.shutdown_timeout,
             };
             tasks.spawn(supervisor.run());
@@ -198,14 +207,18 @@ impl Worker {
                 tokio::time::sleep(ACTIVE_CHECK).await;
             }
         };
+        let watch_time = time_set::watch(&self.queue.engine, note_time);
         let closed = tokio::select! {
             () = shutdown => None,
+            () = watch_time => None,
+            () = hands.look_after() => None,
             () = watch_flag, if self.active.is_some() => None,
             closed = self.queue.engine.closed() => Some(closed),
         };
         // Receivers are gone only when their tasks have ended already.
         let _ = stop.send(true);
-        let report = joined(tasks).await;
+        let (report, ()) = tokio::join!(joined(tasks), hands.stop());
+        hands.end().await;
         report.log();
         match closed {
             None => Ok(report),
@@ -264,7 +277,8 @@ impl Worker {
                     continue;
                 }
                 for partition in self.partitions.of(topic.served_partitions()) {
-                    let partition = Partition::new(engine.clone(), runner.clone(), partition, topic.clone(), None);
+                    let partition =
+                        Partition::new(engine.clone(), runner.clone(), partition, topic.clone(), None, None);
                     tasks.spawn(partition.drain());
                 }
             }

@@ -29,7 +29,7 @@ impl Pace {
     }
 
     /// How many of `wanted` events may be handed out now, or when the next one may, in milliseconds.
-    pub(super) fn may_start(&self, wanted: usize, now_millis: u64) -> Result<usize, u64> {
-        self.rate.as_ref().map_or(Ok(wanted), |rate| rate.start(wanted, now_millis))
+    pub(super) fn may_start(&self, wanted: usize, clock_millis: u64) -> Result<usize, u64> {
+        self.rate.as_ref().map_or(Ok(wanted), |rate| rate.start(wanted, clock_millis))
     }
 }

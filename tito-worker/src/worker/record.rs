@@ -95,16 +95,18 @@ pub(super) async fn record(
     stored: Vec<u8>,
     ended: &Ended,
 ) -> Result<Recorded> {
-    let rules = Rules {
-        policy: &runner.policy,
-        topic,
-        partition,
-        id: place::id_of(tx, key),
-        most_bytes: runner.engine.limits().value_bytes,
-        now: tx.start_timestamp(),
-        random: fastrand::f64(),
+    let Decided { fate, row, failure } = {
+        let rules = Rules {
+            policy: &runner.policy,
+            topic,
+            partition,
+            id: &|| place::id_of(tx, key),
+            most_bytes: runner.engine.limits().value_bytes,
+            now: tx.now(),
+            random: fastrand::f64(),
+        };
+        decide(key, stored, ended, &rules)?
     };
-    let Decided { fate, row, failure } = decide(key, stored, ended, &rules)?;
     match row {
         Some((place, row)) => place::put(tx, &runner.queue, place, row, Some(key)).await?,
         None => tx.delete(key.to_vec()).await?,

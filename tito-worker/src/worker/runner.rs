@@ -8,6 +8,7 @@ use tito_core::event::TitoEvent;
 use tito_core::{Database, TitoError};
 use tokio::sync::Semaphore;
 
+use super::deaths::Hands;
 use super::fence::Fence;
 use super::lanes::Entity;
 use super::pace::Pace;
@@ -40,6 +41,8 @@ pub(super) struct Delivery {
     /// and be out of the processor's caches by then.
     pub(super) stored: Vec<u8>,
     pub(super) entity: Entity,
+    /// Whether it runs alone in its process, as another one has died of it or beside it.
+    pub(super) is_suspect: bool,
     pub(super) origin: Arc<Origin>,
 }
 
@@ -56,6 +59,8 @@ pub(super) struct Origin {
     /// The topic's revision when the reading began.
     pub(super) revision: u64,
     pub(super) fence: Fence,
+    /// What the worker has in hand; none in a drain.
+    pub(super) hands: Option<Arc<Hands>>,
 }
 
 impl Runner {
@@ -89,7 +94,7 @@ impl Runner {
 
     /// Logs that an attempt has failed, or its event was given up.
     pub(super) fn log(&self, fate: Fate, failure: &Failure) {
-        let now = self.engine.clock().now_millis();
+        let now = self.engine.clock().monotonic_millis();
         self.failures.tell(&self.queue, now, self.policy.retry.most_attempts(), fate, failure);
     }
 }

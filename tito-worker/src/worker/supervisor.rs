@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tito_core::event::{Topic, topic_channel, topic_of, unknown_topic};
-use tito_core::{Database, Result, TitoError};
+use tito_core::{Database, Result, Timestamp, TitoError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::partition::{Partition, Signals};
+use super::deaths::Hands;
+use super::partition::{Controls, Partition};
 use super::report::WorkerReport;
 use super::runner::Runner;
 use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE, resumed};
@@ -41,8 +42,11 @@ pub(super) struct Supervisor {
     pub(super) engine: Database,
     pub(super) runner: Arc<Runner>,
     pub(super) ownership: Ownership,
+    pub(super) hands: Arc<Hands>,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) active: watch::Receiver<bool>,
+    /// When the engine's time was set, as [`time_set`](super::time_set) tells it.
+    pub(super) time_set: watch::Receiver<Option<Timestamp>>,
     pub(super) shutdown_timeout: Duration,
 }
 
@@ -53,7 +57,7 @@ struct Served {
 }
 
 /// A partition that has ended.
-struct Ended {
+struct EndedPartition {
     partition: u16,
     report: WorkerReport,
 }
@@ -71,7 +75,7 @@ impl Supervisor {
             Ownership::Fleet(membership) => Some(membership.owned()),
         };
         let mut served: BTreeMap<u16, Served> = BTreeMap::new();
-        let mut tasks: JoinSet<Ended> = JoinSet::new();
+        let mut tasks: JoinSet<EndedPartition> = JoinSet::new();
         // Beside everything else: an engine that does not answer must not keep the worker from ending.
         let mut refresh = Box::pin(self.refresh(&publish_topic));
         while !*stopped.borrow() {
@@ -88,11 +92,20 @@ impl Supervisor {
                 }
                 served.entry(partition).or_insert_with(|| {
                     let (stop, stopped) = watch::channel(false);
-                    let signals = Signals { stopped, active: self.active.clone(), topic: topic.clone() };
+                    let (active, time_set) = (self.active.clone(), self.time_set.clone());
+                    let controls = Controls { stopped, active, topic: topic.clone(), time_set };
                     let now = topic.borrow().clone();
-                    let one = Partition::new(self.engine.clone(), self.runner.clone(), partition, now, lease.clone());
+                    let one = Partition::new(
+                        self.engine.clone(),
+                        self.runner.clone(),
+                        partition,
+                        now,
+                        lease.clone(),
+                        Some(self.hands.clone()),
+                    );
                     let timeout = self.shutdown_timeout;
-                    tasks.spawn(async move { Ended { partition, report: one.serve(signals, timeout).await } });
+                    tasks
+                        .spawn(async move { EndedPartition { partition, report: one.serve(controls, timeout).await } });
                     Served { lease, stop }
                 });
             }
@@ -141,7 +154,7 @@ impl Supervisor {
         }
     }
 
-    async fn take_ended(&self, ended: Ended) -> WorkerReport {
+    async fn take_ended(&self, ended: EndedPartition) -> WorkerReport {
         if let Ownership::Fleet(membership) = &self.ownership {
             membership.release(&self.runner.queue, ended.partition).await;
         }
@@ -154,7 +167,7 @@ impl Supervisor {
             () = self.runner.source.outdated.notified() => {}
             () = tokio::time::sleep(TOPIC_EVERY) => {}
         }
-        self.runner.failures.summarize(&self.runner.queue, self.engine.clock().now_millis());
+        self.runner.failures.summarize(&self.runner.queue, self.engine.clock().monotonic_millis());
         if let Ownership::Fleet(membership) = &self.ownership {
             membership.set_in_flight(&self.runner.queue, self.runner.in_flight.load(Ordering::Relaxed));
         }

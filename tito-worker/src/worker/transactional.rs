@@ -31,7 +31,7 @@ impl Runner {
                 let revision = deliveries.iter().map(|one| one.origin.revision).min().unwrap_or(0);
                 Ok(deliveries.iter().map(|_| Verdict::Fenced { revision }).collect())
             }
-            Err(error) => Err(self.transaction_failed(&error, deliveries.len())),
+            Err(error) => Err(self.transaction_failed(&error)),
         }
     }
 
@@ -102,13 +102,12 @@ impl Runner {
     }
 
     /// What is to become of an event whose transaction did not commit. Where the engine failed and not the handler, no
-    /// attempt is counted.
-    fn transaction_failed(&self, error: &TitoError, events: usize) -> Ended {
+    /// attempt is counted; a handler that has met one conflict after the other has failed.
+    fn transaction_failed(&self, error: &TitoError) -> Ended {
         match error {
-            // One by one they conflict less; together they might for ever.
-            TitoError::RetriesExhausted { source, .. }
-                if events > 1 && matches!(**source, TitoError::Conflict { .. }) =>
-            {
+            // Together they might for ever, and one by one they conflict less. One that always conflicts would run for
+            // ever too, be it with itself.
+            TitoError::RetriesExhausted { source, .. } if matches!(**source, TitoError::Conflict { .. }) => {
                 Ended::failed(text_of(error))
             }
             TitoError::Application(error) => Ended::failed(text_of(&**error)),

@@ -29,10 +29,14 @@ impl Clock for ClusterClock {
         Timestamp::from_raw(self.0.timestamp()).physical_millis()
     }
 
-    fn wait_until(&self, millis: u64) -> BoxFuture<'static, ()> {
+    fn monotonic_millis(&self) -> u64 {
+        self.now_millis()
+    }
+
+    fn wait_until_monotonic(&self, millis: u64) -> BoxFuture<'static, ()> {
         let clock = Self(self.0.clone());
         async move {
-            while clock.now_millis() < millis {
+            while clock.monotonic_millis() < millis {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         }

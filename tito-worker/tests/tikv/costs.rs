@@ -179,7 +179,7 @@ async fn a_poll_of_an_idle_partition_is_one_timestamp_and_one_scan() {
     let polls = 50;
     let calls = calls_of(&cluster, async {
         for _ in 0..polls {
-            clock.set(clock.waited_for().await);
+            clock.advance_to(clock.waited_for().await);
         }
         clock.waited_for().await;
     })

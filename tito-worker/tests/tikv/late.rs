@@ -1,6 +1,5 @@
 //! Commits that are kept waiting do not land once a topic has settled without them.
 
-use tito_core::clock::Clock;
 use tito_testkit::TestClock;
 use tito_testkit::mock_tikv::{Fault, FaultRule, Rpc};
 use tito_worker::GroupStart;
@@ -28,7 +27,7 @@ async fn a_commit_whose_caller_is_gone_does_not_land_after_a_topic_has_settled()
     let added = loop {
         tokio::select! {
             added = &mut adding => break added.unwrap(),
-            until = clock.waited_for() => clock.set(until.max(clock.now_millis())),
+            until = clock.waited_for() => clock.advance_to(until),
         }
     };
     added.unwrap();

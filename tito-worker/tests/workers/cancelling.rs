@@ -247,14 +247,17 @@ pub async fn events_are_found_while_the_number_of_partitions_changes(db: Databas
 }
 
 #[fact]
-pub async fn times_out_of_range_and_bytes_that_are_no_event_are_refused(db: Database, _: TestClock) {
+pub async fn times_out_of_range_are_the_nearest_and_bytes_that_are_no_event_are_refused(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     let event = publish_one(&db, job("a")).await;
     let tx = db.begin().await.unwrap();
     for time in [-1, 10_000_000_000, -5_000_000_000, 8_000_000_000_000] {
-        let refused = queue.reschedule(&event, at_second(time), &tx).await.unwrap_err();
-        assert!(matches!(refused, TitoError::InvalidTimestamp { seconds, .. } if seconds == time), "{refused:?}");
+        let moved = queue.reschedule(&event, at_second(time), &tx).await.unwrap().unwrap();
+        assert_eq!(moved.timestamp, if time < 0 { tx.now().seconds() } else { 9_999_999_999 });
+        queue.reschedule(&moved, at_second(event.timestamp), &tx).await.unwrap();
     }
+    let half = at_second(5_000_000_000) + Duration::from_millis(500);
+    assert_eq!(queue.reschedule(&event, half, &tx).await.unwrap().unwrap().timestamp, 5_000_000_001);
     tx.rollback().await;
     let key = stored(&db, "event:").await.remove(0).0;
     put(&db, key, "nonsense").await;

@@ -202,3 +202,26 @@ pub async fn a_failure_of_the_engine_is_no_attempt(db: Database, clock: TestCloc
     assert_eq!(counts(&db, "effect:0").await, [1]);
     assert_eq!((harness.report().done, harness.report().rescheduled, harness.report().dead), (1, 3, 0));
 }
+
+/// By the 32nd conflict in a row it is the handler that is at fault, and not those that it meets.
+#[fact]
+pub async fn a_handler_that_conflicts_with_itself_fails(db: Database, clock: TestClock) {
+    publish(&db, [job("a")]).await;
+    let other = db.clone();
+    let runs = Arc::new(AtomicU32::new(0));
+    let once = Subscription::default().retry(RetryPolicy::default().attempts(1));
+    let counted = runs.clone();
+    let mut harness = Harness::new(&db, &clock).subscribe_with("job", once, move |_: TitoEvent, tx: Transaction| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let other = other.clone();
+        async move {
+            put(&other, "row", "other").await;
+            tx.put(b"row".to_vec(), b"own".to_vec()).await
+        }
+    });
+    harness.drain().await.unwrap();
+    assert_eq!((harness.report().dead, runs.load(Ordering::SeqCst)), (1, 32));
+    let letters = TitoQueue::new(db.clone()).dead_letters("job", 10, None).await.unwrap();
+    let failure = letters.into_iter().next().unwrap().event.unwrap().failures.pop().unwrap();
+    assert!(failure.error.contains("32"), "{}", failure.error);
+}

@@ -174,6 +174,7 @@ fn foreign_member(clock: &TestClock) -> (Uuid, Vec<u8>) {
 
 #[fact]
 pub async fn a_worker_that_has_lost_its_leases_commits_no_effect(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).with_foreign_writers().database();
     topic(&db).await;
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = runs.clone();
@@ -222,6 +223,7 @@ pub async fn a_worker_that_has_lost_its_leases_commits_no_effect(db: Database, c
 
 #[fact]
 pub async fn a_plain_worker_that_has_lost_its_leases_stops(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).with_foreign_writers().database();
     topic(&db).await;
     let (worker, mut told) = telling(&db);
     let worker = Running::start(joined(worker, "robbed"));

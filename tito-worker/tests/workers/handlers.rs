@@ -112,6 +112,31 @@ pub async fn an_event_about_something_else_than_the_model_goes_to_the_dead_lette
 }
 
 #[fact]
+pub async fn a_handler_gets_the_row_also_where_its_model_names_another_entity(db: Database, clock: TestClock) {
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TitoModel)]
+    #[tito(event = "job", entity = format!("customer:{}", self.customer))]
+    struct Order {
+        id: u64,
+        customer: String,
+    }
+    let order = Order { id: 7, customer: "ada".to_string() };
+    let (orders, written) = (db.model::<Order>(), order.clone());
+    db.transaction(|tx| async move { orders.insert(&written, &tx).await }).await.unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let seeing = seen.clone();
+    let handler = move |Row(order): Row<Order>, event: TitoEvent| {
+        seeing.lock().unwrap().push((order, event.entity));
+        async { Done::Ok(()) }
+    };
+    // The first attempt fails, so that the event is stored again.
+    let failing = move |event: TitoEvent| async move { if event.attempt() == 1 { Err(error("no")) } else { Ok(()) } };
+    Harness::new(&db, &clock).subscribe("job", failing).drain().await.unwrap();
+    clock.advance(Duration::from_secs(3_600));
+    Harness::new(&db, &clock).subscribe("job", handler).drain().await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), [(Some(order), "customer:ada".to_string())]);
+}
+
+#[fact]
 pub async fn the_id_of_a_row_is_all_that_follows_the_table(db: Database, _: TestClock) {
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TitoModel)]
     #[tito(event = "job")]
@@ -160,9 +185,31 @@ struct Actor(String);
 
 impl<S: Send, J> FromEvent<S, J> for Actor {
     async fn from_event(context: &mut OfEvent<S>) -> Result<Self, Rejection> {
-        let actor = context.event().headers.get("actor");
+        let actor = context.event()?.headers.get("actor");
         actor.cloned().map(Self).ok_or_else(|| Rejection::dead_letter("nobody caused it"))
     }
+}
+
+/// Looks at the event once it has taken it out.
+#[derive(Debug)]
+struct Twice;
+
+impl<S: Send, J> FromEvent<S, J> for Twice {
+    async fn from_event(context: &mut OfEvent<S>) -> Result<Self, Rejection> {
+        <TitoEvent as FromEvent<S, J>>::from_event(context).await?;
+        context.event().map(|_| Self)
+    }
+}
+
+#[fact]
+pub async fn an_argument_that_looks_at_an_event_which_is_gone_fails_the_attempt(db: Database, clock: TestClock) {
+    publish(&db, [job("a")]).await;
+    let handle = |_: Twice| async { Done::Ok(()) };
+    let mut harness = Harness::new(&db, &clock).subscribe_with("job", two_attempts(), handle);
+    harness.drain().await.unwrap();
+    assert_eq!(harness.report().dead, 1);
+    let [(_, 2, reason)] = &reasons(&db).await[..] else { panic!("{:?}", reasons(&db).await) };
+    assert!(reason.contains("once it was taken out") && !reason.contains("panicked"), "{reason}");
 }
 
 #[fact]

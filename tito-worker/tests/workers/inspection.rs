@@ -6,7 +6,7 @@ use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::keys;
 use tito_core::prelude::*;
-use tito_testkit::{Harness, TestClock};
+use tito_testkit::{FaultEngine, Harness, TestClock};
 use tito_worker::prelude::*;
 use tito_worker::{Counts, FoundIn, PendingState};
 use tito_worker::{Outcome, RetryPolicy, Subscription};
@@ -74,6 +74,7 @@ pub async fn events_are_counted_by_what_they_wait_for(db: Database, clock: TestC
 
 #[fact]
 pub async fn what_a_fleet_has_in_hand_is_counted(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).with_foreign_writers().database();
     let queue = TitoQueue::new(db.clone());
     with_group(&db, "audit").await;
     let now = Clock::now_millis(&clock);

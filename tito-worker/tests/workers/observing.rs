@@ -167,7 +167,7 @@ pub async fn lag_is_counted_from_the_moment_that_an_event_falls_due(db: Database
     assert_eq!(recorded.all("tito_event_lag_seconds{topic=job}"), [1.25]);
     let due = clock.shared().now_millis() / 1_000 + 100;
     publish(&db, [job("later").at(at_second(due as i64))]).await;
-    clock.set((due + 7) * 1_000);
+    clock.advance_to_wall((due + 7) * 1_000);
     harness.drain().await.unwrap();
     assert_eq!(recorded.all("tito_event_lag_seconds{topic=job}"), [1.25, 7.0]);
 }

@@ -113,7 +113,7 @@ pub async fn topics_with_one_and_with_all_partitions_work(db: Database, clock: T
 }
 
 #[fact]
-pub async fn invalid_topics_and_times_are_refused_by_name(db: Database, _: TestClock) {
+pub async fn invalid_topics_are_refused_by_name_and_times_are_kept_within_bounds(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     for name in ["", "a:b", "a@b", "a\0b", &"x".repeat(10_000)] {
         let error = queue.create_topic(name, 4).await.unwrap_err();
@@ -130,12 +130,15 @@ pub async fn invalid_topics_and_times_are_refused_by_name(db: Database, _: TestC
     }
     for at in [-1, -5_000_000_000, 10_000_000_000, 8_000_000_000_000] {
         let tx = db.begin().await.unwrap();
-        let error = queue.publish(job("a").at(at_second(at)), &tx).await.unwrap_err();
-        assert!(matches!(error, TitoError::InvalidTimestamp { seconds, .. } if seconds == at), "{error}");
+        let published = queue.publish(job("a").at(at_second(at)), &tx).await.unwrap();
+        assert_eq!(published.timestamp, if at < 0 { tx.now().seconds() } else { 9_999_999_999 });
     }
     let tx = db.begin().await.unwrap();
-    let error = queue.publish(job("a").delay(std::time::Duration::MAX), &tx).await.unwrap_err();
-    assert!(matches!(error, TitoError::InvalidTimestamp { .. }), "{error}");
+    let published = queue.publish(job("a").delay(std::time::Duration::MAX), &tx).await.unwrap();
+    assert_eq!(published.timestamp, 9_999_999_999);
+    // Never early.
+    let half = at_second(5_000_000_000) + std::time::Duration::from_nanos(1);
+    assert_eq!(queue.publish(job("a").at(half), &tx).await.unwrap().timestamp, 5_000_000_001);
 }
 
 #[fact]

@@ -263,6 +263,7 @@ pub async fn a_change_of_partitions_waits_by_the_engines_time(db: Database, cloc
     put(&db, unaware, places(&db, "event:job:").await.into_values().next().unwrap().1.encode().unwrap()).await;
     own_clock.set(own_clock.now_millis() - 7_200_000);
     clock.advance(std::time::Duration::from_secs(36));
+    own_clock.advance(std::time::Duration::from_secs(36));
     resizing.await.unwrap().unwrap();
     assert_eq!(stored(&db, "event:job:0000:").await.len(), 21);
 }

@@ -37,7 +37,7 @@ pub async fn a_running_worker_sleeps_exactly_until_the_next_event(db: Database, 
     while clock.now_millis() < soon {
         let next = clock.waited_for().await;
         assert!(told.try_recv().is_err(), "handed out at {} and not at {soon}", clock.now_millis());
-        clock.set(next.clamp(clock.now_millis(), soon));
+        clock.advance_to(next.min(soon));
         tokio::task::yield_now().await;
     }
     assert_eq!(told.recv().await.unwrap().entity, "soon");
@@ -70,7 +70,7 @@ pub async fn events_of_other_processes_are_found_by_polling(db: Database, clock:
         let event = loop {
             tokio::select! {
                 event = told.recv() => break event.unwrap(),
-                next = clock.waited_for() => clock.set(next.min(clock.now_millis() + 500)),
+                next = clock.waited_for() => clock.advance_to(next.min(clock.monotonic_millis() + 500)),
             }
         };
         assert_eq!(event.entity, number.to_string());
@@ -90,7 +90,7 @@ pub async fn a_poll_of_an_idle_partition_costs_one_scan(db: Database, clock: Tes
     let polls = 100;
     let begin = clock.now_millis();
     for _ in 0..polls {
-        clock.set(clock.waited_for().await);
+        clock.advance_to(clock.waited_for().await);
     }
     clock.waited_for().await;
     assert_eq!(
@@ -189,7 +189,7 @@ pub async fn late_commits_are_found_by_reading_the_past_again(db: Database, cloc
         // In steps as the worker asks for them, so that it reads as often as it wants to.
         while now < until {
             now = clock.waited_for().await.clamp(now + 1, until);
-            clock.set(now);
+            clock.advance_to(now);
             tokio::task::yield_now().await;
             let (due, rest): (Vec<_>, Vec<_>) = held.drain(..).partition(|(at, _)| *at <= now);
             held = rest;
@@ -209,7 +209,7 @@ pub async fn late_commits_are_found_by_reading_the_past_again(db: Database, cloc
             event = told.recv() => { event.unwrap(); missing -= 1; }
             next = clock.waited_for() => {
                 assert!(clock.now_millis() < deadline, "{missing} events were not found within a minute");
-                clock.set(next.max(clock.now_millis()));
+                clock.advance_to(next);
                 tokio::task::yield_now().await;
             }
         }

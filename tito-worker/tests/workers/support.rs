@@ -6,7 +6,6 @@ use std::pin::pin;
 
 use chrono::{DateTime, Utc};
 use tito_core::Transaction;
-use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::keys::{self, EventPlace, KeyRange};
 use tito_core::prelude::*;
@@ -81,6 +80,12 @@ impl Running {
         Self { stop, task }
     }
 
+    /// Ends it as a process ends that is killed: where it stands, without a word.
+    pub async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+
     pub async fn stop(self) -> WorkerReport {
         let _ = self.stop.send(());
         self.task.await.unwrap().unwrap()
@@ -124,7 +129,7 @@ pub async fn turning<T>(clock: &TestClock, call: impl Future<Output = T>) -> T {
         tokio::select! {
             biased;
             value = &mut call => return value,
-            next = clock.waited_for() => clock.set(next.max(clock.now_millis())),
+            next = clock.waited_for() => clock.advance_to(next),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::Core;
 use super::hash::KeyHash;
 use super::head::lock;
 use super::opening::storage_failed;
@@ -17,7 +18,6 @@ use super::recent::RecentCommits;
 use super::storage::is_full;
 use super::store::{Admission, AppendError, Snapshot, Store, StoreSizes, Write};
 use super::transaction::{Inner, closed};
-use super::{Core, too_old};
 use crate::engine::{Mutation, Signals};
 use crate::error::{KeyText, Result, TitoError};
 use crate::panics;
@@ -224,13 +224,11 @@ impl Committer {
     /// Finds out for all at once, as it takes the head's lock, which transactions are still alive.
     fn admit(&self, waiting: Vec<CommitRequest>) -> Vec<(CommitRequest, Result<()>)> {
         let mut head = lock(&self.core.head);
-        let now = self.core.now(&head);
-        let expired = head.expire(now, self.core.max_age_millis);
+        let expired = head.expire(self.core.clock.monotonic_millis(), self.core.max_age_millis);
         let admit = |request: CommitRequest| {
-            let start = request.transaction.start;
-            let admitted = head.check_open().and_then(|()| match head.admit(start) {
+            let admitted = head.check_open().and_then(|()| match head.admit(request.transaction.start) {
                 true => Ok(()),
-                false => Err(too_old(start, now, self.core.max_age_millis)),
+                false => Err(self.core.too_old(request.transaction.began_millis)),
             });
             (request, admitted)
         };
@@ -270,8 +268,9 @@ impl Committer {
         outcome: &mut Outcome,
     ) -> Option<(Vec<Accepted>, io::Error)> {
         let (reserved, is_exhausted) = {
-            let head = lock(&self.core.head);
-            let reserved = head.oracle.reservation(self.core.clock.now_millis(), self.reserve_ahead());
+            let mut head = lock(&self.core.head);
+            let now = head.now(&*self.core.clock);
+            let reserved = head.oracle.reservation(now.millis(), self.reserve_ahead());
             (reserved, head.oracle.is_exhausted_for_commits())
         };
         let count = group.iter().map(|accepted| accepted.writes.len()).sum();
@@ -338,13 +337,12 @@ impl Committer {
             head.oracle.reserve(reserved);
         }
         let before = head.publish(self.latest.clone(), self.group);
-        let now_millis = self.core.clock.now_millis();
+        let now = head.now(&*self.core.clock);
         for accepted in &group {
             accepted.transaction.release_in(&mut head);
-            timestamps.push(head.oracle.next_of_commit(now_millis));
+            timestamps.push(head.oracle.next_of_commit(now.millis()));
         }
-        let now = self.core.now(&head);
-        let expired = head.expire(now, self.core.max_age_millis);
+        let expired = head.expire(self.core.clock.monotonic_millis(), self.core.max_age_millis);
         let settled = head.settled_group();
         drop(head);
         // What takes time is done without the lock, which every transaction begins with.
@@ -379,9 +377,9 @@ impl Committer {
         reserved: Timestamp,
         admission: Admission,
     ) -> std::result::Result<(), AppendError> {
-        let began_millis = self.core.clock.now_millis();
+        let began_millis = self.core.clock.monotonic_millis();
         let appended = guarded(|| self.store.append(writes, reserved, admission));
-        self.last_append = Duration::from_millis(self.core.clock.now_millis().saturating_sub(began_millis));
+        self.last_append = Duration::from_millis(self.core.clock.monotonic_millis().saturating_sub(began_millis));
         appended
     }
 
@@ -397,9 +395,9 @@ impl Committer {
 
     fn reserve(&mut self) -> Result<()> {
         let reserved = {
-            let head = lock(&self.core.head);
+            let mut head = lock(&self.core.head);
             head.check_open()?;
-            let now_millis = self.core.clock.now_millis();
+            let now_millis = head.now(&*self.core.clock).millis();
             if !head.oracle.is_exhausted(now_millis) {
                 // Others who waited with this one were first.
                 return Ok(());

@@ -79,7 +79,7 @@ fn fill(faults: &Faults) {
     });
 }
 
-/// A clock that is set by hand.
+/// A clock that is turned by hand, both of its parts.
 #[derive(Debug, Default)]
 struct HandClock(AtomicU64);
 
@@ -98,7 +98,11 @@ impl Clock for HandClock {
         self.0.load(Ordering::SeqCst)
     }
 
-    fn wait_until(&self, _: u64) -> BoxFuture<'static, ()> {
+    fn monotonic_millis(&self) -> u64 {
+        self.now_millis()
+    }
+
+    fn wait_until_monotonic(&self, _: u64) -> BoxFuture<'static, ()> {
         std::future::pending().boxed()
     }
 }

@@ -15,9 +15,12 @@ struct User {
     #[serde(rename = "mail", default)]
     #[tito(index, event = "email_changed")]
     email: String,
-    #[serde(skip)]
+    #[serde(rename = "isCached")]
     #[tito(index)]
     cached: bool,
+    /// Left out, and nothing rests on it.
+    #[serde(skip)]
+    draft: bool,
 }
 
 fn main() {

@@ -1,8 +1,10 @@
 //! A commit is made, not made, or its outcome is unknown; an idempotency key resolves the last.
 
+use std::time::Duration;
+
 use futures::future::join_all;
-use tito_core::database::prune_idempotency_markers;
-use tito_core::{Database, Result, TitoError, TxOptions};
+use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers};
+use tito_core::{Database, Result, TitoError, Transaction, TxOptions, keys};
 
 use super::super::support::*;
 use super::super::{Opened, Opener};
@@ -114,7 +116,9 @@ pub async fn a_repeated_call_does_nothing_and_says_so(opener: Opener) {
     let runs = Runs::default();
     pay(&engine, keyed(), &runs).await.unwrap();
     match pay(&engine, keyed(), &runs).await {
-        Err(TitoError::AlreadyApplied { key }) => assert_eq!(key, "invoice:17/paid"),
+        Err(TitoError::AlreadyApplied { key, result }) => {
+            assert_eq!((key.as_str(), result), ("invoice:17/paid", None));
+        }
         other => panic!("expected AlreadyApplied, found {other:?}"),
     }
     assert_eq!(runs.count(), 1);
@@ -150,6 +154,57 @@ pub async fn a_key_holds_whatever_the_closure_writes(opener: Opener) {
     engine.transaction_with(keyed(), nothing).await.unwrap();
     let again = engine.transaction_with(keyed(), nothing).await;
     assert!(matches!(again, Err(TitoError::AlreadyApplied { .. })), "found {again:?}");
+}
+
+pub async fn a_repeated_call_gets_what_the_first_one_has_kept(opener: Opener) {
+    let database = open(opener).await;
+    let engine = database.database();
+    let pay = |key: &str, receipt: u64| {
+        let run = move |tx: Transaction| async move {
+            tx.keep_result(&(0, "replaced")).await?;
+            tx.keep_result(&(receipt, "paid")).await?;
+            Ok::<_, TitoError>(receipt)
+        };
+        engine.transaction_with(TxOptions::default().idempotency_key(key), run)
+    };
+    assert_eq!(pay("a", 17).await.unwrap(), 17);
+    let again = pay("a", 18).await.unwrap_err();
+    assert_eq!(again.first_result::<(u64, String)>().unwrap().unwrap(), (17, "paid".to_string()));
+    let of_another_type = again.first_result::<bool>().unwrap().unwrap_err();
+    assert!(of_another_type.to_string().contains("txn:a"), "{of_another_type}");
+    assert_eq!(pay("b", 18).await.unwrap(), 18, "another key is another transaction");
+    let without = engine.transaction(|tx| async move { tx.keep_result(&1).await }).await.unwrap_err();
+    assert!(matches!(without, TitoError::NoIdempotencyKey), "{without}");
+    assert!(without.first_result::<u64>().is_none());
+}
+
+pub async fn markers_are_dropped_past_their_age_and_not_before(opener: Opener) {
+    let database = open(opener).await;
+    let engine = database.database();
+    let runs = Runs::default();
+    let key = |name: String| TxOptions::default().idempotency_key(name);
+    for number in 0..450 {
+        pay(&engine, key(format!("a {number}")).idempotency_age(Duration::ZERO), &runs).await.unwrap();
+    }
+    for age in [Duration::from_secs(86_400), Duration::MAX] {
+        pay(&engine, key(format!("b {age:?}")).idempotency_age(age), &runs).await.unwrap();
+    }
+    pay(&engine, key("for ever".to_string()), &runs).await.unwrap();
+    engine
+        .transaction(|tx| async move { tx.put(keys::idempotency_marker("c"), b"no marker".to_vec()).await })
+        .await
+        .unwrap();
+    let (mut walk, mut dropped, mut steps) = (Walk::over(keys::idempotency_markers()), 0, 0);
+    while !walk.is_over() {
+        dropped += drop_expired_markers(&engine, &mut walk).await.unwrap();
+        steps += 1;
+    }
+    assert_eq!((dropped, steps), (450, 3));
+    assert!(matches!(pay(&engine, key("for ever".to_string()), &runs).await, Err(TitoError::AlreadyApplied { .. })));
+    pay(&engine, key("a 0".to_string()), &runs).await.unwrap();
+    let tx = engine.begin().await.unwrap();
+    assert_eq!(tx.scan(keys::idempotency_markers(), 1_000).await.unwrap().len(), 5);
+    tx.rollback().await;
 }
 
 pub async fn pruned_keys_can_take_effect_again_and_others_cannot(opener: Opener) {

@@ -85,6 +85,29 @@ pub async fn the_physical_part_follows_the_clock(opener: Opener) {
     assert_eq!(engine.clock().now_millis(), clock.now_millis(), "the engine tells the clock that it was given");
 }
 
+pub async fn now_passes_as_time_does_and_is_not_ahead_of_timestamps(opener: Opener) {
+    let clock = TestClock::new();
+    let database = opener.open(EngineSettings::default().test_clock(&clock)).await.unwrap();
+    let engine = database.database();
+    let mut last = engine.now().await.unwrap();
+    for seconds in [1, 3600, 86_400] {
+        clock.advance(Duration::from_secs(seconds));
+        let now = engine.now().await.unwrap();
+        assert_eq!((now.millis(), now.millis_since(last.millis())), (clock.now_millis(), seconds * 1_000));
+        assert_eq!(now.since(), last.since(), "nobody has set it");
+        let tx = engine.begin().await.unwrap();
+        assert_eq!(tx.now().millis(), now.millis());
+        assert!(tx.now().millis() <= tx.start_timestamp().physical_millis());
+        last = now;
+    }
+    // A wall clock that was set back a moment ago.
+    clock.set(clock.now_millis() - 3_600_000);
+    clock.advance(Duration::from_millis(1));
+    let now = engine.now().await.unwrap();
+    assert!(now.millis() >= last.millis(), "{now} after {last}");
+    assert!(now.millis() <= engine.timestamp().await.unwrap().physical_millis());
+}
+
 pub async fn timestamps_do_not_go_back_with_the_clock(opener: Opener) {
     let clock = TestClock::new();
     let database = opener.open(EngineSettings::default().test_clock(&clock)).await.unwrap();

@@ -13,7 +13,7 @@ use tito_core::engine::{
     Direction, KeyValue, Limits, Mutation, Mutations, Shared, Signals, TitoEngine, TitoTransaction,
 };
 use tito_core::keys::KeyRange;
-use tito_core::{Result, Timestamp, TitoError};
+use tito_core::{Now, Result, Timestamp, TitoError};
 use tito_test_engines::EngineSettings;
 
 use super::flaw::Flaw;
@@ -98,6 +98,10 @@ impl TitoEngine for ReferenceEngine {
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
         async { Ok(self.0.next_timestamp(&mut self.0.lock())) }.boxed()
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Now>> {
+        async { Ok(Now::from_millis(self.0.next_timestamp(&mut self.0.lock()).physical_millis())) }.boxed()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -301,6 +305,10 @@ impl ReferenceTransaction {
 impl TitoTransaction for ReferenceTransaction {
     fn start_timestamp(&self) -> Timestamp {
         self.start
+    }
+
+    fn now(&self) -> Now {
+        Now::from_millis(self.start.physical_millis())
     }
 
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {

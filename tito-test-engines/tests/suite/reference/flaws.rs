@@ -118,7 +118,10 @@ flaws! {
         timestamps::a_commit_lies_between_its_start_and_every_later_start
         timestamps::timestamps_are_unique_and_increasing_among_concurrent_tasks
     }
-    timestamps_that_only_count_are_found: IgnoresTheClock { timestamps::the_physical_part_follows_the_clock }
+    timestamps_that_only_count_are_found: IgnoresTheClock {
+        timestamps::the_physical_part_follows_the_clock
+        timestamps::now_passes_as_time_does_and_is_not_ahead_of_timestamps
+    }
     timestamps_that_go_back_are_found: FollowsTheClockBack { timestamps::timestamps_do_not_go_back_with_the_clock }
     timestamps_forgotten_when_closed_are_found: ForgetsTimestamps {
         timestamps::timestamps_do_not_go_back_when_reopened

@@ -10,7 +10,7 @@ use tito_core::clock::Clock;
 use tito_core::engine::{Limits, Shared, TitoEngine, TitoTransaction};
 use tito_core::event::Topic;
 use tito_core::prelude::*;
-use tito_core::{Result, Timestamp};
+use tito_core::{Now, Result, Timestamp};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -35,7 +35,11 @@ impl Clock for HandClock {
         *self.0.borrow()
     }
 
-    fn wait_until(&self, millis: u64) -> BoxFuture<'static, ()> {
+    fn monotonic_millis(&self) -> u64 {
+        self.now_millis()
+    }
+
+    fn wait_until_monotonic(&self, millis: u64) -> BoxFuture<'static, ()> {
         let mut now = self.0.subscribe();
         async move {
             let _ = now.wait_for(|now| *now >= millis).await;
@@ -81,6 +85,10 @@ where
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
         self.db.engine().timestamp()
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Now>> {
+        self.db.engine().now()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {

@@ -32,9 +32,14 @@ fn an_entity_goes_on_when_all_of_its_events_that_failed_together_are_recorded() 
 
 #[test]
 fn what_was_not_begun_waits_behind_what_came_in_before_it_meanwhile() {
-    let origin = Arc::new(Origin { partition: 0, revision: 0, fence: Fence::new("job", 0, None) });
-    let delivery =
-        |key: &[u8]| Delivery { key: key.to_vec(), stored: Vec::new(), entity: ENTITY, origin: origin.clone() };
+    let origin = Arc::new(Origin { partition: 0, revision: 0, fence: Fence::new("job", 0, None), hands: None });
+    let delivery = |key: &[u8]| Delivery {
+        key: key.to_vec(),
+        stored: Vec::new(),
+        entity: ENTITY,
+        is_suspect: false,
+        origin: origin.clone(),
+    };
     let mut queues = Queues::default();
     queues.submit(delivery(b"2"));
     queues.submit(delivery(b"3"));
@@ -67,7 +72,8 @@ async fn partitions_take_turns_with_the_handlers_that_they_share() {
     let runner = Runner::new(engine, "job".to_string(), one, handler, Observers::default(), reads);
     let runner = Arc::new(runner);
     let deliveries = |partition: u16, entities: std::ops::Range<u64>| -> Vec<Delivery> {
-        let origin = Arc::new(Origin { partition, revision: 0, fence: Fence::new("job", partition, None) });
+        let origin =
+            Arc::new(Origin { partition, revision: 0, fence: Fence::new("job", partition, None), hands: None });
         let delivery = |entity: u64| Delivery {
             key: entity.to_string().into_bytes(),
             stored: format!(
@@ -76,6 +82,7 @@ async fn partitions_take_turns_with_the_handlers_that_they_share() {
             )
             .into_bytes(),
             entity,
+            is_suspect: false,
             origin: origin.clone(),
         };
         entities.map(delivery).collect()

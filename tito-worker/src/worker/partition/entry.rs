@@ -7,23 +7,28 @@ use crate::policy::Order;
 use crate::worker::blocked::Blocked;
 use crate::worker::held::{Held, Slot};
 use crate::worker::lanes::{Entity, entity_of};
-use crate::worker::reader::End;
+use crate::worker::reader::{End, EngineTime};
+use crate::worker::waited::Waited;
 
 /// What a partition goes by when it takes in a page.
-pub(super) struct View<'a> {
+pub(super) struct PageRules<'a> {
     pub(super) order: Order,
     pub(super) topic: &'a Topic,
     pub(super) partition: u16,
-    /// When the page was read.
+    /// When the page was read, in the order of things.
     pub(super) seen: Timestamp,
     /// The present of the subscription, in Unix seconds.
     pub(super) present: i64,
+    pub(super) waited: &'a Waited,
+    pub(super) time: EngineTime,
+    /// What the monotonic clock shows.
+    pub(super) clock_millis: u64,
     /// Of what began since then, nothing is handed out before another look at what may have been committed meanwhile.
     pub(super) looks_back_from: Option<Timestamp>,
 }
 
 /// What to do with an entry that is taken in.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Entry {
     /// It is being dealt with already.
     Held,
@@ -43,10 +48,11 @@ pub(super) enum Entry {
     Misplaced,
     Due {
         entity: Entity,
+        is_suspect: bool,
     },
 }
 
-impl View<'_> {
+impl PageRules<'_> {
     /// Whether the page ends before an entry, whose slot is this if its key has one.
     pub(super) fn ends_before(&self, slot: Option<Slot>, held: &Held) -> Option<End> {
         if let Some(slot) = slot {
@@ -74,17 +80,27 @@ impl View<'_> {
         };
         let entity = entity_of(&head.entity);
         let keeps_place = self.order.keeps_places();
-        if keeps_place && (blocked.holds_up(entity, key) || self.topic.is_moving(&head.entity)) {
+        if keeps_place
+            && (blocked.holds_up(entity, key)
+                || self.topic.is_moving(&head.entity)
+                || self.waited.holds_up(entity, key, started_at(head.id), self.clock_millis))
+        {
             return Entry::Waits;
         }
-        match head.not_before.filter(|until| *until > self.present) {
+        // One that waited already when time was set back waits no longer by that.
+        let until = head.not_before.map(|until| match self.waited.moment_of(key) {
+            Some(moment) if moment <= self.clock_millis => self.present,
+            Some(moment) => self.time.second_at(moment),
+            None => until,
+        });
+        match until.filter(|until| *until > self.present) {
             Some(until) if keeps_place => Entry::WaitsUntil { entity, until },
             Some(until) => Entry::PutOff { until },
             // While the number of partitions changes, whoever changes it moves what lies in the wrong ones.
             None if self.topic.resized_from.is_none() && self.topic.partition_of(&head.entity) != self.partition => {
                 Entry::Misplaced
             }
-            None => Entry::Due { entity },
+            None => Entry::Due { entity, is_suspect: head.deaths.is_some() },
         }
     }
 }
@@ -98,9 +114,20 @@ mod tests {
 
     const PRESENT: i64 = 1_000;
 
-    fn view(order: Order, topic: &Topic) -> View<'_> {
+    fn rules(order: Order, topic: &Topic) -> PageRules<'_> {
+        static NOTHING: std::sync::LazyLock<Waited> = std::sync::LazyLock::new(Waited::default);
         let seen = Timestamp::from_millis(PRESENT as u64 * 1_000 + 999);
-        View { order, topic, partition: topic.partition_of("a"), seen, present: PRESENT, looks_back_from: None }
+        PageRules {
+            order,
+            topic,
+            partition: topic.partition_of("a"),
+            seen,
+            present: PRESENT,
+            waited: &NOTHING,
+            time: EngineTime::default(),
+            clock_millis: 0,
+            looks_back_from: None,
+        }
     }
 
     /// The key of an event that was published at a second and is due at another, and its row.
@@ -111,25 +138,25 @@ mod tests {
         (keys::event("job", 0, due, id), row.into_bytes())
     }
 
-    fn entry(view: &View<'_>, (key, row): &(Vec<u8>, Vec<u8>), held: &Held, blocked: &Blocked) -> Entry {
-        view.entry(key, row, Slot::parse(key), held, blocked)
+    fn entry(rules: &PageRules<'_>, (key, row): &(Vec<u8>, Vec<u8>), held: &Held, blocked: &Blocked) -> Entry {
+        rules.entry(key, row, Slot::parse(key), held, blocked)
     }
 
     #[test]
     fn a_page_ends_where_the_future_begins() {
         let topic = Topic::unused();
-        let view = view(Order::Relaxed, &topic);
-        let ends = |due| view.ends_before(Slot::parse(&event(900, due, None).0), &Held::default());
+        let rules = rules(Order::Relaxed, &topic);
+        let ends = |due| rules.ends_before(Slot::parse(&event(900, due, None).0), &Held::default());
         assert_eq!((ends(PRESENT), ends(PRESENT + 1)), (None, Some(End::NotDue(PRESENT + 1))));
-        assert_eq!(view.ends_before(None, &Held::default()), None);
+        assert_eq!(rules.ends_before(None, &Held::default()), None);
     }
 
     #[test]
     fn a_page_ends_before_what_began_during_the_pass() {
         let topic = Topic::unused();
         let from = Timestamp::from_millis(950_000);
-        let view = View { looks_back_from: Some(from), ..view(Order::Strict, &topic) };
-        let ends = |published| view.ends_before(Slot::parse(&event(published, 990, None).0), &Held::default());
+        let rules = PageRules { looks_back_from: Some(from), ..rules(Order::Strict, &topic) };
+        let ends = |published| rules.ends_before(Slot::parse(&event(published, 990, None).0), &Held::default());
         assert_eq!((ends(949), ends(950), ends(1_001)), (None, Some(End::LooksBack), None));
     }
 
@@ -140,33 +167,33 @@ mod tests {
         let mut blocked = Blocked::default();
         let (due, waiting) = (event(1, 900, None), event(1, 900, Some(PRESENT + 5)));
         for order in [Order::Relaxed, Order::Strict] {
-            let view = view(order, &topic);
-            assert_eq!(entry(&view, &due, &held, &blocked), Entry::Due { entity });
+            let rules = rules(order, &topic);
+            assert_eq!(entry(&rules, &due, &held, &blocked), Entry::Due { entity, is_suspect: false });
             let over = event(1, 900, Some(PRESENT));
-            assert_eq!(entry(&view, &over, &held, &blocked), Entry::Due { entity });
-            let elsewhere = View { partition: topic.partition_of("a") + 1, ..view };
+            assert_eq!(entry(&rules, &over, &held, &blocked), Entry::Due { entity, is_suspect: false });
+            let elsewhere = PageRules { partition: topic.partition_of("a") + 1, ..rules };
             assert_eq!(entry(&elsewhere, &due, &held, &blocked), Entry::Misplaced);
         }
-        let (relaxed, strict) = (view(Order::Relaxed, &topic), view(Order::Strict, &topic));
+        let (relaxed, strict) = (rules(Order::Relaxed, &topic), rules(Order::Strict, &topic));
         assert_eq!(entry(&relaxed, &waiting, &held, &blocked), Entry::PutOff { until: PRESENT + 5 });
         assert_eq!(entry(&strict, &waiting, &held, &blocked), Entry::WaitsUntil { entity, until: PRESENT + 5 });
         blocked.block(entity, waiting.0, PRESENT + 5);
         let later = event(2, 901, None);
         assert_eq!(entry(&strict, &later, &held, &blocked), Entry::Waits);
-        assert_eq!(entry(&relaxed, &later, &held, &blocked), Entry::Due { entity });
+        assert_eq!(entry(&relaxed, &later, &held, &blocked), Entry::Due { entity, is_suspect: false });
     }
 
     #[test]
     fn what_is_held_or_no_event_is_not_handed_out() {
         let topic = Topic::unused();
-        let view = view(Order::Strict, &topic);
+        let rules = rules(Order::Strict, &topic);
         let (mut held, blocked) = (Held::default(), Blocked::default());
         let (key, row) = event(1, 900, None);
         for row in [&b"nonsense"[..], &event(2, 900, None).1] {
-            assert_eq!(view.entry(&key, row, Slot::parse(&key), &held, &blocked), Entry::NoEvent);
+            assert_eq!(rules.entry(&key, row, Slot::parse(&key), &held, &blocked), Entry::NoEvent);
         }
-        assert_eq!(view.entry(b"event:", &row, None, &held, &blocked), Entry::NoEvent);
+        assert_eq!(rules.entry(b"event:", &row, None, &held, &blocked), Entry::NoEvent);
         held.hold(Slot::of(&key), 1);
-        assert_eq!(view.entry(&key, &row, Slot::parse(&key), &held, &blocked), Entry::Held);
+        assert_eq!(rules.entry(&key, &row, Slot::parse(&key), &held, &blocked), Entry::Held);
     }
 }

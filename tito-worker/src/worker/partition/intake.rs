@@ -1,13 +1,14 @@
 //! What is read, and what of it is handed out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::FutureExt;
 use tito_core::event::{TopicCache, topic_of};
 use tito_core::keys;
-use tito_core::{Result, Timestamp};
+use tito_core::{Now, Result};
 
-use super::entry::{Entry, View};
+use super::entry::{Entry, PageRules};
 use super::page::{Page, Wanted, checkpoint_floor, read_page};
 use super::{Partition, next_pause};
 use crate::outcome::Outcome;
@@ -17,6 +18,7 @@ use crate::worker::held::Slot;
 use crate::worker::reader::{End, PageRead, Reader, Revisits};
 use crate::worker::record::Unrecorded;
 use crate::worker::runner::Delivery;
+use crate::worker::waited::LOOK_AGAIN;
 
 impl Partition {
     pub(super) fn start_reading(&mut self) {
@@ -28,18 +30,29 @@ impl Partition {
         if !self.has_room() {
             return;
         }
-        let now_millis = self.engine.clock().now_millis();
+        let clock_millis = self.engine.clock().monotonic_millis();
+        let waited = self.waited.due(clock_millis);
         let wanted = match &mut self.reader {
+            // What waits is looked for before anything is handed out by the new time.
+            _ if self.waited.next_page().is_some() => {
+                let Some((range, limit)) = self.waited.next_page() else { return };
+                Wanted::ToWaitFor(range, limit)
+            }
             None => Wanted::Checkpoint(keys::checkpoint(&self.runner.queue, self.origin.partition)),
+            Some(_) if !waited.is_empty() => Wanted::Waited(waited),
             Some(reader) => {
-                if !reader.wants_to_read(now_millis) {
+                if self.time_set.is_some_and(|since| since != reader.time.since()) {
+                    reader.look();
+                }
+                if !reader.wants_to_read(clock_millis) {
                     return;
                 }
-                let (range, limit) = reader.next_page(now_millis);
+                let (range, limit) = reader.next_page(clock_millis);
                 Wanted::Events(range, limit)
             }
         };
         let (engine, runner, pause) = (self.engine.clone(), self.runner.clone(), self.read_pause);
+        let hands = self.origin.hands.clone();
         self.reading = Some(
             async move {
                 if !pause.is_zero() {
@@ -47,8 +60,17 @@ impl Partition {
                 }
                 let _turn = runner.source.turn().await;
                 let is_poll = matches!(wanted, Wanted::Events(..));
-                let _poll = is_poll.then(|| runner.observe.meters.time_poll());
-                read_page(&engine, wanted).await
+                let poll = is_poll.then(|| runner.observe.meters.time_poll());
+                let page = read_page(&engine, wanted).await?;
+                drop(poll);
+                // Before anything is handed out, and before that is counted for a rate.
+                if is_poll
+                    && !page.entries.is_empty()
+                    && let Some(hands) = hands
+                {
+                    hands.begin().await?;
+                }
+                Ok(page)
             }
             .boxed(),
         );
@@ -57,10 +79,10 @@ impl Partition {
     /// Takes the cursor back to what was recorded to be handled again, and to the entities that no longer wait.
     fn read_again_what_is_due(&mut self) {
         let Some(reader) = &mut self.reader else { return };
-        let now_millis = self.engine.clock().now_millis();
-        let let_go = self.blocked.let_go(reader.time.present(now_millis));
+        let clock_millis = self.engine.clock().monotonic_millis();
+        let let_go = self.blocked.let_go(reader.time.present(clock_millis));
         for key in [self.put_again.take(), let_go].into_iter().flatten() {
-            reader.note_commit(&key, now_millis);
+            reader.note_commit(&key, clock_millis);
         }
     }
 
@@ -71,12 +93,13 @@ impl Partition {
         if self.blocked.is_full() {
             return unblocked;
         }
-        reader.next_read_millis().min(unblocked)
+        let waited = self.waited.next_moment().unwrap_or(u64::MAX);
+        reader.next_read_millis().min(unblocked).min(waited)
     }
 
     /// Whether the first event of an entity that was held up is due.
-    pub(super) fn is_one_unblocked(&self, now_millis: u64) -> bool {
-        let present = self.reader.as_ref().map_or(0, |reader| reader.time.present(now_millis));
+    pub(super) fn is_one_unblocked(&self, clock_millis: u64) -> bool {
+        let present = self.reader.as_ref().map_or(0, |reader| reader.time.present(clock_millis));
         self.blocked.next_due().is_some_and(|due| due <= present)
     }
 
@@ -94,6 +117,24 @@ impl Partition {
         self.runner.policy.order.is_outdated(self.topic.revision, known)
     }
 
+    /// Notes what time it was when a page was read. True if that was set since the page before, so that everything is read
+    /// anew, and what waits is waited for by the time that passes.
+    fn note_time(&mut self, now: Now) -> bool {
+        let Some(reader) = self.reader.as_ref().filter(|reader| reader.time.since() != now.since()) else {
+            return false;
+        };
+        let (before, clock_millis) = (reader.time, self.engine.clock().monotonic_millis());
+        let present = now.seconds().saturating_sub(self.runner.policy.delay_seconds);
+        if before.present(clock_millis) > present {
+            for (entity, until, key) in self.blocked.all() {
+                self.waited.add(key.to_vec(), before.shows_millis(until), entity);
+            }
+            self.waited.begin(before, now.since(), &self.runner.queue, self.origin.partition, present);
+        }
+        self.put_back_unstarted();
+        true
+    }
+
     pub(super) fn take_page(&mut self, page: Result<Page>) -> Result<()> {
         let page = match page {
             Ok(page) => page,
@@ -109,16 +150,31 @@ impl Partition {
             self.fence();
             return Ok(());
         }
-        let now_millis = self.engine.clock().now_millis();
+        self.runner.observe.note_time(page.now, page.asked_millis);
+        if self.note_time(page.now) {
+            return Ok(());
+        }
+        let clock_millis = self.engine.clock().monotonic_millis();
         // A subscription with a delay of its own lives in the past.
         let delay_millis = u64::try_from(self.runner.policy.delay_seconds).unwrap_or(0).saturating_mul(1_000);
-        let present = Timestamp::from_millis(page.seen.physical_millis().saturating_sub(delay_millis));
+        let present = page.now.less(delay_millis);
+        if let Wanted::ToWaitFor(..) = page.wanted {
+            self.waited.take_page(&page.entries);
+            self.held.settle();
+            return Ok(());
+        }
         let Some(reader) = &mut self.reader else {
             let floor = page.entries.first().and_then(|(key, value)| checkpoint_floor(key, value));
             let age = Duration::from_millis(self.engine.max_transaction_age_millis());
-            let revisits = Revisits::new(age, self.engine.is_only_writer(), now_millis, present.seconds());
+            let revisits = Revisits::new(age, self.engine.is_only_writer(), clock_millis, present.seconds());
             let floor = self.runner.policy.order.begins_at(floor);
-            self.reader = Some(Reader::new(&self.runner.queue, self.origin.partition, floor, present, revisits));
+            self.reader = Some(Reader::new(
+                &self.runner.queue,
+                self.origin.partition,
+                floor,
+                (present, page.asked_millis),
+                revisits,
+            ));
             // As no events were read: what was released meanwhile and is stored again must not be passed over.
             self.held.settle();
             return Ok(());
@@ -126,43 +182,65 @@ impl Partition {
         // Of one entity's events an earlier one can be committed behind the cursor, and a later one stand in this page.
         let woken = self.wakeup.take();
         if let Some(key) = woken.as_ref().filter(|key| reader.has_passed(key)) {
-            reader.note_commit(key, now_millis);
+            reader.note_commit(key, clock_millis);
             // The page is dropped, and the next one is read after all that was released meanwhile.
             self.held.settle();
             return Ok(());
         }
-        let pass_began = reader.pass_began(page.seen);
+        let is_of_waited = matches!(page.wanted, Wanted::Waited(_));
+        if let Wanted::Waited(keys) = page.wanted {
+            // What is not there any more was taken away by others.
+            let found: BTreeSet<_> = page.entries.iter().map(|(key, _)| key.as_slice()).collect();
+            for key in keys.iter().filter(|key| !found.contains(key.as_slice())) {
+                self.waited.remove(key);
+            }
+        }
+        let pass_began = (!is_of_waited).then(|| reader.pass_began(page.seen, present));
         let order = self.runner.policy.order;
-        let view = View {
+        let rules = PageRules {
             order,
             topic: &self.topic,
             partition: self.origin.partition,
             seen: page.seen,
             present: present.seconds(),
-            looks_back_from: order.looks_back(self.engine.is_only_writer()).then_some(pass_began),
+            waited: &self.waited,
+            time: reader.time,
+            clock_millis,
+            looks_back_from: pass_began.filter(|_| order.looks_back(self.engine.is_only_writer())),
         };
         let mut outcome = PageRead::new(present, page.asked_millis, page.entries.len());
         let mut deliveries = Vec::with_capacity(page.entries.len());
+        let mut waits = Vec::new();
         for (key, row) in page.entries {
             let slot = Slot::parse(&key);
-            if let Some(end) = view.ends_before(slot, &self.held) {
+            if is_of_waited {
+                if self.held.is_full() {
+                    break;
+                }
+            } else if let Some(end) = rules.ends_before(slot, &self.held) {
                 if end == End::LooksBack {
                     reader.look_back();
                 }
                 outcome.end = Some(end);
                 break;
+            } else {
+                reader.pass(&key);
+                outcome.count(row.len());
             }
-            reader.pass(&key);
-            outcome.count(row.len());
-            let ended = match view.entry(&key, &row, slot, &self.held, &self.blocked) {
+            let entry = rules.entry(&key, &row, slot, &self.held, &self.blocked);
+            if !self.waited.is_empty() {
+                waits.push((key.clone(), entry.clone()));
+            }
+            let ended = match entry {
                 Entry::Held | Entry::Waits => continue,
+                Entry::WaitsUntil { .. } if is_of_waited => continue,
                 Entry::WaitsUntil { entity, until } => {
                     self.blocked.block(entity, key, until);
                     continue;
                 }
-                Entry::Due { entity } => {
+                Entry::Due { entity, is_suspect } => {
                     self.held.hold(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
-                    deliveries.push(Delivery { key, stored: row, entity, origin: self.origin.clone() });
+                    deliveries.push(Delivery { key, stored: row, entity, is_suspect, origin: self.origin.clone() });
                     continue;
                 }
                 Entry::NoEvent => Ended::NoEvent,
@@ -178,9 +256,21 @@ impl Partition {
             self.held.hold(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
             self.unrecorded.push(Unrecorded::set_aside(key, ended));
         }
-        reader.note_page(&outcome, now_millis);
+        if !is_of_waited {
+            reader.note_page(&outcome, clock_millis);
+        }
+        for (key, entry) in waits {
+            match entry {
+                Entry::Waits if is_of_waited => self.waited.wait_until(&key, clock_millis + LOOK_AGAIN),
+                Entry::WaitsUntil { until, .. } if is_of_waited => {
+                    self.waited.wait_until(&key, reader.time.shows_millis(until));
+                }
+                Entry::Waits | Entry::WaitsUntil { .. } => {}
+                _ => self.waited.hand_out(&key),
+            }
+        }
         if let Some(key) = woken {
-            reader.note_commit(&key, now_millis);
+            reader.note_commit(&key, clock_millis);
         }
         self.held.settle();
         self.lanes.submit(deliveries);

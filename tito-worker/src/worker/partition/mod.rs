@@ -21,11 +21,12 @@ use std::time::Duration;
 use futures::future::{BoxFuture, OptionFuture};
 use tito_core::engine::Listener;
 use tito_core::event::Topic;
-use tito_core::{Database, Result};
+use tito_core::{Database, Result, Timestamp};
 use tokio::sync::watch;
 
 use self::page::Page;
 use super::blocked::Blocked;
+use super::deaths::Hands;
 use super::fence::Fence;
 use super::held::Held;
 use super::lanes::Lanes;
@@ -33,7 +34,8 @@ use super::reader::Reader;
 use super::record::{RecordedBatch, Unrecorded};
 use super::report::WorkerReport;
 use super::runner::{Origin, Runner};
-use super::{CLOCK_CHECK, FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE};
+use super::waited::Waited;
+use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE};
 use crate::membership::Lease;
 
 /// How often, by the engine's clock, a checkpoint is written beside an acknowledgement.
@@ -41,10 +43,11 @@ const CHECKPOINT_EVERY: u64 = 10_000;
 
 /// What the partitions of a subscription listen to.
 #[derive(Clone)]
-pub(super) struct Signals {
+pub(super) struct Controls {
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) active: watch::Receiver<bool>,
     pub(super) topic: watch::Receiver<Arc<Topic>>,
+    pub(super) time_set: watch::Receiver<Option<Timestamp>>,
 }
 
 /// How many events are recorded in one transaction.
@@ -65,6 +68,9 @@ pub(super) struct Partition {
     lanes: Lanes,
     held: Held,
     blocked: Blocked,
+    waited: Waited,
+    /// When the engine's time was set, as far as the worker knows: until pages show that, more are read.
+    time_set: Option<Timestamp>,
     /// The first key of an event that was recorded to be handled again. It may be stored under the same key, which the
     /// cursor may have passed while the event was held, so it is read again.
     put_again: Option<Vec<u8>>,
@@ -92,20 +98,23 @@ impl Partition {
         partition: u16,
         topic: Arc<Topic>,
         lease: Option<Lease>,
+        hands: Option<Arc<Hands>>,
     ) -> Self {
         let fence = Fence::new(&runner.queue, partition, lease);
         Self {
             // Registered before the first read, so that no commit falls between the two.
             wakeup: engine.shared().listen(&runner.queue, partition),
             lanes: Lanes::new(runner.clone()),
-            next_checkpoint: engine.clock().now_millis() + CHECKPOINT_EVERY,
-            origin: Arc::new(Origin { partition, revision: topic.revision, fence }),
+            next_checkpoint: engine.clock().monotonic_millis() + CHECKPOINT_EVERY,
+            origin: Arc::new(Origin { partition, revision: topic.revision, fence, hands }),
             engine,
             runner,
             topic,
             reader: None,
             held: Held::default(),
             blocked: Blocked::default(),
+            waited: Waited::default(),
+            time_set: None,
             put_again: None,
             is_fenced: false,
             unrecorded: Vec::new(),
@@ -121,22 +130,24 @@ impl Partition {
     }
 
     /// Works until it is stopped, and while it is active.
-    pub(super) async fn serve(mut self, mut signals: Signals, shutdown_timeout: Duration) -> WorkerReport {
-        while !*signals.stopped.borrow() {
-            let topic = signals.topic.borrow_and_update().clone();
+    pub(super) async fn serve(mut self, mut controls: Controls, shutdown_timeout: Duration) -> WorkerReport {
+        while !*controls.stopped.borrow() {
+            let topic = controls.topic.borrow_and_update().clone();
             if topic.revision != self.topic.revision {
                 self.go_by(topic);
             }
-            let is_active = *signals.active.borrow_and_update() && !self.topic.is_paused(&self.runner.queue);
+            self.time_set = *controls.time_set.borrow_and_update();
+            let is_active = *controls.active.borrow_and_update() && !self.topic.is_paused(&self.runner.queue);
             if is_active {
                 self.start_reading();
             } else {
                 self.put_back_unstarted();
             }
             tokio::select! {
-                _ = signals.stopped.changed() => {}
-                _ = signals.active.changed() => {}
-                _ = signals.topic.changed() => {}
+                _ = controls.stopped.changed() => {}
+                _ = controls.active.changed() => {}
+                _ = controls.topic.changed() => {}
+                _ = controls.time_set.changed() => {}
                 result = self.step() => {
                     if let Err(error) = result {
                         tracing::warn!(
@@ -183,22 +194,22 @@ impl Partition {
             }
             // Only between reads: a page that is being read may be older than the commit.
             key = self.wakeup.woken(), if reader_waits => {
-                let now = self.engine.clock().now_millis();
+                let now = self.engine.clock().monotonic_millis();
                 if let Some(reader) = &mut self.reader {
                     reader.note_commit(&key, now);
                 }
                 Ok(())
             }
-            () = clock.wait_until(next_read), if waits_for_time => Ok(()),
-            () = tokio::time::sleep(CLOCK_CHECK), if waits_for_time => Ok(()),
+            () = clock.wait_until_monotonic(next_read), if waits_for_time => Ok(()),
         }
     }
 
     /// Goes by a later state of the topic. What was changed may lie anywhere behind the cursor, so everything is read
     /// again; what handlers have begun goes on to its end.
     fn go_by(&mut self, topic: Arc<Topic>) {
-        let Origin { partition, fence, .. } = &*self.origin;
-        self.origin = Arc::new(Origin { partition: *partition, revision: topic.revision, fence: fence.clone() });
+        let Origin { partition, fence, hands, .. } = &*self.origin;
+        let (fence, hands) = (fence.clone(), hands.clone());
+        self.origin = Arc::new(Origin { partition: *partition, revision: topic.revision, fence, hands });
         self.topic = topic;
         self.is_fenced = false;
         self.put_back_unstarted();
@@ -208,6 +219,7 @@ impl Partition {
     fn put_back_unstarted(&mut self) {
         for key in self.lanes.take_unstarted() {
             self.held.release(&key, false);
+            self.waited.put_back(&key);
         }
         // As after a takeover, everything is read from the beginning.
         self.reading = None;
@@ -221,7 +233,7 @@ impl Partition {
     }
 
     fn is_idle(&self) -> bool {
-        let now = self.engine.clock().now_millis();
+        let now = self.engine.clock().monotonic_millis();
         let has_caught_up = self.reader.as_ref().is_some_and(|reader| reader.has_caught_up(now));
         self.held.is_empty()
             && self.recording.is_none()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use tito_core::{Result, TitoError};
+use tito_core::{Result, TitoError, keys};
 
 use super::{CHECKPOINT_EVERY, MOST_RECORDED, Partition, next_pause};
 use crate::worker::attempt::{Ran, Verdict};
@@ -50,7 +50,7 @@ impl Partition {
         let rest = self.unrecorded.split_off(self.unrecorded.len().min(self.most_recorded));
         let batch = std::mem::replace(&mut self.unrecorded, rest);
         self.recorded_now = batch.len();
-        let now = self.engine.clock().now_millis();
+        let now = self.engine.clock().monotonic_millis();
         let mut floor = None;
         if let Some(reader) = self.reader.as_ref().filter(|_| now >= self.next_checkpoint) {
             floor = Some(reader.floor(self.first_kept_second()));
@@ -114,6 +114,13 @@ impl Partition {
         self.report.count(fate);
         self.runner.observe.meters.handled(fate);
         self.held.release(key, self.reading.is_some());
+        let keeps_places = self.runner.policy.order.keeps_places();
+        if fate.is_put_off() && keeps_places {
+            self.waited.put_off(key);
+        } else if self.waited.remove(key) && keeps_places {
+            // Later events of its entity, whose keys come before it, were passed over.
+            self.note_put_again(&keys::events_of_partition(&self.runner.queue, self.origin.partition).start);
+        }
         if is_suspended && fate.is_put_off() {
             self.withdraw(entity, key.to_vec());
         } else if is_suspended {
@@ -128,8 +135,10 @@ impl Partition {
     /// redriven meanwhile, and comes first.
     fn withdraw(&mut self, entity: Entity, key: Vec<u8>) {
         let mut first = key;
+        self.waited.put_back(&first);
         for waiting in self.lanes.withdraw(entity) {
             self.held.release(&waiting, self.reading.is_some());
+            self.waited.put_back(&waiting);
             first = first.min(waiting);
         }
         self.blocked.block(entity, first, 0);

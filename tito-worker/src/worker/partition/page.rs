@@ -3,35 +3,46 @@
 use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
 use tito_core::row::StoredRow;
-use tito_core::{Database, Result, Timestamp};
+use tito_core::{Database, Now, Result, Timestamp};
 
 use crate::worker::checkpoint::Checkpoint;
 
 pub(super) struct Page {
+    pub(super) wanted: Wanted,
     pub(super) entries: Vec<KeyValue>,
-    /// When it was read.
+    /// When it was read: its place in the order, and the time.
     pub(super) seen: Timestamp,
-    /// What the clock showed before.
+    pub(super) now: Now,
+    /// What the monotonic clock showed before.
     pub(super) asked_millis: u64,
 }
 
+#[derive(Clone)]
 pub(super) enum Wanted {
     /// So many events of a range.
     Events(KeyRange, usize),
     /// The checkpoint under a key.
     Checkpoint(Vec<u8>),
+    /// So many events of a range that may have waited already when time was set back.
+    ToWaitFor(KeyRange, usize),
+    /// Events that have waited, by their keys.
+    Waited(Vec<Vec<u8>>),
 }
 
 pub(super) async fn read_page(engine: &Database, wanted: Wanted) -> Result<Page> {
-    let asked_millis = engine.clock().now_millis();
+    let asked_millis = engine.clock().monotonic_millis();
     let tx = engine.begin().await?;
-    let entries = match wanted {
-        Wanted::Events(range, limit) => tx.scan(range, limit).await?,
+    let entries = match wanted.clone() {
+        Wanted::Events(range, limit) | Wanted::ToWaitFor(range, limit) => tx.scan(range, limit).await?,
         Wanted::Checkpoint(key) => tx.get(&key).await?.map(|value| (key, value)).into_iter().collect(),
+        Wanted::Waited(keys) => {
+            let stored = tx.batch_get(keys.clone()).await?;
+            keys.into_iter().zip(stored).filter_map(|(key, row)| Some((key, row?))).collect()
+        }
     };
-    let seen = tx.start_timestamp();
+    let (seen, now) = (tx.start_timestamp(), tx.now());
     tx.rollback().await;
-    Ok(Page { entries, seen, asked_millis })
+    Ok(Page { wanted, entries, seen, now, asked_millis })
 }
 
 /// The floor of a checkpoint. One that can't be read costs a scan from the beginning, nothing else.

@@ -8,12 +8,12 @@
 mod revisits;
 mod time;
 
-use tito_core::Timestamp;
 use tito_core::keys::{self, KeyRange};
+use tito_core::{Now, Timestamp};
 
 use self::revisits::Back;
 pub(super) use self::revisits::Revisits;
-use self::time::EngineTime;
+pub(super) use self::time::EngineTime;
 
 const SMALLEST_PAGE: usize = 32;
 const LARGEST_PAGE: usize = 1_024;
@@ -23,9 +23,9 @@ const PAGE_BYTES: usize = 4 << 20;
 
 /// What a page came to.
 pub(super) struct PageRead {
-    /// When it was read.
-    seen: Timestamp,
-    /// What the clock showed when it was asked for.
+    /// The present of the subscription when it was read.
+    seen: Now,
+    /// What the monotonic clock showed when it was asked for.
     asked_millis: u64,
     /// How many entries it had.
     entries: usize,
@@ -47,7 +47,7 @@ pub(super) enum End {
 }
 
 impl PageRead {
-    pub(super) fn new(seen: Timestamp, asked_millis: u64, entries: usize) -> Self {
+    pub(super) fn new(seen: Now, asked_millis: u64, entries: usize) -> Self {
         Self { seen, asked_millis, entries, passed: 0, bytes: 0, end: None }
     }
 
@@ -73,8 +73,9 @@ pub(super) struct Reader {
     is_behind: bool,
     /// The second of the first event past the present that is known of.
     next_due: Option<i64>,
-    /// When the reading of everything from the window on began, for the latest time.
-    pass: Option<Timestamp>,
+    /// When the reading of everything from the window on began, for the latest time: its place in the order, and the
+    /// second.
+    pass: Option<(Timestamp, i64)>,
     pub(super) time: EngineTime,
     revisits: Revisits,
 }
@@ -85,7 +86,7 @@ impl Reader {
         queue: &str,
         partition: u16,
         floor: Option<i64>,
-        seen: Timestamp,
+        (seen, asked_millis): (Now, u64),
         mut revisits: Revisits,
     ) -> Self {
         let all = keys::events_of_partition(queue, partition);
@@ -93,7 +94,7 @@ impl Reader {
             revisits.sweep_now();
         }
         let mut time = EngineTime::default();
-        time.note(seen, 0);
+        time.note(seen, asked_millis);
         Self {
             queue: queue.to_string(),
             partition,
@@ -108,15 +109,20 @@ impl Reader {
         }
     }
 
+    /// Reads now, whether or not anything is known to be due.
+    pub(super) fn look(&mut self) {
+        self.is_behind = true;
+    }
+
     /// Whether to read now.
-    pub(super) fn wants_to_read(&mut self, now_millis: u64) -> bool {
-        match self.revisits.due(now_millis, self.time.seen()) {
+    pub(super) fn wants_to_read(&mut self, clock_millis: u64) -> bool {
+        match self.revisits.due(clock_millis, self.time.seen()) {
             None => {}
             Some(Back::ToTheBeginning) => self.go_back(keys::events_of_partition(&self.queue, self.partition).start),
             Some(Back::To(second)) => self.go_back(self.events_from(second)),
         }
-        let is_due = self.next_due.is_some_and(|due| due <= self.time.present(now_millis));
-        self.is_behind |= is_due | self.revisits.is_poll_due(now_millis);
+        let is_due = self.next_due.is_some_and(|due| due <= self.time.present(clock_millis));
+        self.is_behind |= is_due | self.revisits.is_poll_due(clock_millis);
         self.is_behind
     }
 
@@ -128,24 +134,24 @@ impl Reader {
 
     /// Notes when a page was read, in a reading that may be the first of a pass. What was committed before the pass began
     /// was seen by it.
-    pub(super) fn pass_began(&mut self, seen: Timestamp) -> Timestamp {
-        *self.pass.get_or_insert(seen)
+    pub(super) fn pass_began(&mut self, seen: Timestamp, now: Now) -> Timestamp {
+        self.pass.get_or_insert((seen, now.seconds())).0
     }
 
     /// Begins another pass over all that transactions could have committed into since the latest one began.
     pub(super) fn look_back(&mut self) {
-        let Some(pass) = self.pass.take() else { return };
-        let window = (pass.seconds() - self.revisits.window_seconds).max(0);
+        let Some((_, second)) = self.pass.take() else { return };
+        let window = (second - self.revisits.window_seconds).max(0);
         self.go_back(self.events_from(window));
     }
 
     /// Notes that an event was committed under `key`.
-    pub(super) fn note_commit(&mut self, key: &[u8], now_millis: u64) {
+    pub(super) fn note_commit(&mut self, key: &[u8], clock_millis: u64) {
         if key < self.cursor.as_slice() {
             self.cursor = key.to_vec();
         }
         match keys::parse_event_second(key) {
-            Some(second) if second > self.time.present(now_millis) => {
+            Some(second) if second > self.time.present(clock_millis) => {
                 self.next_due = Some(self.next_due.map_or(second, |due| due.min(second)));
             }
             _ => self.is_behind = true,
@@ -154,10 +160,10 @@ impl Reader {
 
     /// What to read: a range and how many keys of it. A small page may show the next event that is not due yet; a large
     /// one ends with the present, as it would show many of them.
-    pub(super) fn next_page(&mut self, now_millis: u64) -> (KeyRange, usize) {
+    pub(super) fn next_page(&mut self, clock_millis: u64) -> (KeyRange, usize) {
         self.ends_with_present = self.page > SMALLEST_PAGE;
         let end = if self.ends_with_present {
-            Some(self.events_from(self.time.present(now_millis) + 1))
+            Some(self.events_from(self.time.present(clock_millis) + 1))
         } else {
             keys::events_of_partition(&self.queue, self.partition).end
         };
@@ -177,7 +183,7 @@ impl Reader {
     }
 
     /// Notes that a page was read.
-    pub(super) fn note_page(&mut self, page: &PageRead, now_millis: u64) {
+    pub(super) fn note_page(&mut self, page: &PageRead, clock_millis: u64) {
         self.time.note(page.seen, page.asked_millis);
         let next_due = match page.end {
             Some(End::NotDue(second)) => Some(second),
@@ -191,12 +197,12 @@ impl Reader {
         }
         let largest = (PAGE_BYTES / page.mean_size().max(1)).clamp(1, LARGEST_PAGE);
         self.page = if is_full { (self.page * 4).min(largest) } else { SMALLEST_PAGE.min(largest) };
-        self.revisits.note_page(page.passed > 0, now_millis);
+        self.revisits.note_page(page.passed > 0, clock_millis);
     }
 
     /// Whether everything that is due was read.
-    pub(super) fn has_caught_up(&self, now_millis: u64) -> bool {
-        !self.is_behind && self.next_due.is_none_or(|due| due > self.time.present(now_millis))
+    pub(super) fn has_caught_up(&self, clock_millis: u64) -> bool {
+        !self.is_behind && self.next_due.is_none_or(|due| due > self.time.present(clock_millis))
     }
 
     /// The second from which on something may not be done yet, given the first that is held.

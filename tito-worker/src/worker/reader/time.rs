@@ -1,36 +1,52 @@
 //! The engine's time, as a worker knows it from what it has read.
 
-use tito_core::Timestamp;
+use tito_core::{Now, Timestamp};
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(in crate::worker) struct EngineTime {
     /// In whole seconds, when the latest page was read.
     seen: i64,
-    /// By how many milliseconds the clock is ahead of the engine's time.
-    lead: u64,
+    /// By how many milliseconds the engine's time is ahead of the monotonic clock.
+    ahead: i64,
+    /// See [`Now::since`].
+    since: Timestamp,
 }
 
 impl EngineTime {
-    /// Notes when a page was read, and what the clock showed before the read, whose own duration would pass for a lead:
-    /// rather too small, at the price of a read that comes too early, than too large, at the price of an event that is
-    /// handed out late.
-    pub(super) fn note(&mut self, seen: Timestamp, asked_millis: u64) {
+    /// Notes what time it was when a page was read, and what the monotonic clock showed before the read, whose own duration
+    /// passes for time that the engine is ahead: rather too much, at the price of a read that comes too early, than too
+    /// little, at the price of an event that is handed out late.
+    pub(super) fn note(&mut self, seen: Now, asked_millis: u64) {
         self.seen = self.seen.max(seen.seconds());
-        self.lead = asked_millis.saturating_sub(seen.physical_millis());
+        self.ahead = signed(seen.millis()).saturating_sub(signed(asked_millis));
+        self.since = seen.since();
     }
 
     pub(super) fn seen(&self) -> i64 {
         self.seen
     }
 
-    /// As far as it is known, in whole seconds. It stands still while a clock that was set back catches up.
-    pub(in crate::worker) fn present(&self, now_millis: u64) -> i64 {
-        let by_clock = now_millis.saturating_sub(self.lead) / 1000;
-        self.seen.max(by_clock as i64)
+    pub(in crate::worker) fn since(&self) -> Timestamp {
+        self.since
     }
 
-    /// When the present will be a second, in milliseconds of the clock.
-    pub(in crate::worker) fn shows_millis(&self, second: i64) -> u64 {
-        u64::try_from(second).unwrap_or(0).saturating_mul(1_000).saturating_add(self.lead)
+    /// As far as it is known, in whole seconds.
+    pub(in crate::worker) fn present(&self, clock_millis: u64) -> i64 {
+        self.seen.max(signed(clock_millis).saturating_add(self.ahead) / 1_000)
     }
+
+    /// The first second that is present at a moment of the monotonic clock.
+    pub(in crate::worker) fn second_at(&self, clock_millis: u64) -> i64 {
+        let millis = signed(clock_millis).saturating_add(self.ahead);
+        u64::try_from(millis).map_or(0, |millis| signed(millis.div_ceil(1_000)))
+    }
+
+    /// When the present will be a second, in milliseconds of the monotonic clock.
+    pub(in crate::worker) fn shows_millis(&self, second: i64) -> u64 {
+        u64::try_from(second.saturating_mul(1_000).saturating_sub(self.ahead)).unwrap_or(0)
+    }
+}
+
+fn signed(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
 }

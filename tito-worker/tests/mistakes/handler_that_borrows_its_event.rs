@@ -1,10 +1,10 @@
 use tito_core::prelude::*;
 use tito_worker::prelude::*;
 
-fn worker(queue: TitoQueue, greeting: String) -> Worker {
+fn worker(queue: TitoQueue) -> Worker {
     Worker::builder(queue)
         .subscribe("mail", |event: TitoEvent| async {
-            println!("{greeting}, {}", event.entity);
+            println!("{}", event.entity);
             Ok::<_, TitoError>(())
         })
         .build()

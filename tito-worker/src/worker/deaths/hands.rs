@@ -1,0 +1,323 @@
+//! What a worker has in hand, and who may run beside whom.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tito_core::event::EventHead;
+use tito_core::row::StoredRow;
+use tito_core::{Database, Result, Transaction, keys};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use uuid::Uuid;
+
+use super::mark::{LEASE_MILLIS, Mark};
+use crate::worker::runner::Runner;
+
+/// How long a worker keeps lists after it has found a dead one, in milliseconds of the monotonic clock.
+const CAREFUL_MILLIS: u64 = 600_000;
+
+/// How often it says that it lives where that has to be told, and looks for the dead.
+const LOOK_EVERY: Duration = Duration::from_millis(LEASE_MILLIS / 3);
+
+/// How long the last words of a worker may take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A suspect that has killed lets others go first, for so long for each of its deaths.
+const STANDS_BACK: Duration = Duration::from_millis(100);
+
+const UNMARKED: u8 = 0;
+const MARKED: u8 = 1;
+const CAREFUL: u8 = 2;
+
+/// The workers of this process.
+#[derive(Default)]
+struct Process {
+    /// Held by every handler that runs, and by a suspect alone.
+    turns: Arc<RwLock<()>>,
+    living: Mutex<BTreeSet<Uuid>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What one run of a worker has in hand.
+pub(in crate::worker) struct Hands {
+    pub(super) engine: Database,
+    pub(super) id: Uuid,
+    pub(super) runners: HashMap<Arc<str>, Arc<Runner>>,
+    process: Arc<Process>,
+    state: AtomicU8,
+    /// Held while the mark is written.
+    pub(super) writing: tokio::sync::Mutex<Writing>,
+    in_hand: Mutex<BTreeMap<Vec<u8>, u32>>,
+    suspects: Mutex<BTreeSet<Vec<u8>>>,
+}
+
+/// What is known while the mark is written.
+#[derive(Default)]
+pub(super) struct Writing {
+    careful_until: u64,
+    /// Whether a list would be whole, as nothing runs that was not taken in hand with one.
+    pub(super) can_list: bool,
+    /// Whether a dead worker was found of which nobody knows what it had in hand, and has to be looked at again.
+    pub(super) wants_lists: bool,
+    alone: Option<Vec<u8>>,
+    is_stopping: bool,
+    /// Of others, the heartbeat and when it was first seen.
+    pub(super) seen: HashMap<Uuid, (u64, u64)>,
+}
+
+/// Says that a worker lives until it is dropped.
+pub(in crate::worker) struct Living(Arc<Hands>);
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        locked(&self.0.process.living).remove(&self.0.id);
+    }
+}
+
+/// Events in hand, until it is dropped.
+pub(in crate::worker) struct Taken<'a> {
+    hands: &'a Hands,
+    keys: Vec<Vec<u8>>,
+    _turn: OwnedRwLockReadGuard<()>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut in_hand = locked(&self.hands.in_hand);
+        for key in &self.keys {
+            if let Some(count) = in_hand.get_mut(key) {
+                *count -= 1;
+                if *count == 0 {
+                    in_hand.remove(key);
+                }
+            }
+        }
+    }
+}
+
+/// What became of the wish to run a suspect.
+pub(in crate::worker) enum Alone {
+    /// Nothing else runs in the process until [`Hands::not_alone`].
+    Yes(OwnedRwLockWriteGuard<()>),
+    /// The event is not there any more.
+    Gone,
+}
+
+impl Hands {
+    pub(in crate::worker) fn new(engine: &Database, runners: &[Arc<Runner>]) -> Arc<Self> {
+        let process = engine.shared().value::<Process>();
+        let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
+        Arc::new(Self {
+            engine: engine.clone(),
+            id,
+            runners: runners.iter().map(|runner| (runner.queue.clone(), runner.clone())).collect(),
+            process,
+            state: AtomicU8::new(UNMARKED),
+            writing: tokio::sync::Mutex::default(),
+            in_hand: Mutex::default(),
+            suspects: Mutex::default(),
+        })
+    }
+
+    /// Begins the life of a worker.
+    pub(in crate::worker) fn live(self: &Arc<Self>) -> Living {
+        locked(&self.process.living).insert(self.id);
+        Living(self.clone())
+    }
+
+    /// Whether a worker is of this process, and lives.
+    pub(super) fn lives_here(&self, id: Uuid) -> bool {
+        locked(&self.process.living).contains(&id)
+    }
+
+    /// Looks for the dead and leaves a mark, before the first hand-out.
+    ///
+    /// # Errors
+    /// Those of the engine: nothing is to be handed out then.
+    pub(in crate::worker) async fn begin(&self) -> Result<()> {
+        if self.state.load(Ordering::Acquire) != UNMARKED {
+            return Ok(());
+        }
+        let mut writing = self.writing.lock().await;
+        if self.state.load(Ordering::Acquire) != UNMARKED {
+            return Ok(());
+        }
+        writing.can_list = true;
+        self.find_dead(&mut writing).await?;
+        self.write(&writing).await?;
+        let state = if self.is_careful(&writing) { CAREFUL } else { MARKED };
+        self.state.store(state, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether an event is known as a suspect, or was given up, since it was read.
+    pub(in crate::worker) fn is_suspect(&self, key: &[u8]) -> bool {
+        let suspects = locked(&self.suspects);
+        !suspects.is_empty() && suspects.contains(key)
+    }
+
+    pub(super) fn suspect(&self, keys: impl IntoIterator<Item = Vec<u8>>) {
+        locked(&self.suspects).extend(keys);
+    }
+
+    /// Takes events in hand, which is written first while the worker is careful.
+    ///
+    /// # Errors
+    /// Those of the engine: nothing is to be handed out then.
+    pub(in crate::worker) async fn take(&self, keys: impl Iterator<Item = Vec<u8>>) -> Result<Taken<'_>> {
+        let turn = self.process.turns.clone().read_owned().await;
+        if self.state.load(Ordering::Acquire) == MARKED {
+            return Ok(Taken { hands: self, keys: Vec::new(), _turn: turn });
+        }
+        let keys: Vec<_> = keys.collect();
+        let mut writing = self.writing.lock().await;
+        {
+            let mut in_hand = locked(&self.in_hand);
+            for key in &keys {
+                *in_hand.entry(key.clone()).or_default() += 1;
+            }
+        }
+        let taken = Taken { hands: self, keys, _turn: turn };
+        self.write(&writing).await?;
+        if !self.is_careful(&writing) {
+            writing.can_list = false;
+            self.state.store(MARKED, Ordering::Release);
+        }
+        Ok(taken)
+    }
+
+    /// Waits until nothing else runs in the process, and says in the mark which event is run.
+    ///
+    /// # Errors
+    /// Those of the engine: nothing is to be handed out then.
+    pub(in crate::worker) async fn take_alone(&self, key: &[u8]) -> Result<Alone> {
+        let deaths = match self.read(key).await? {
+            None => return Ok(Alone::Gone),
+            Some(row) => EventHead::decode(key, &row).ok().and_then(|head| head.deaths).unwrap_or(0),
+        };
+        tokio::time::sleep(STANDS_BACK * deaths.min(20)).await;
+        let turn = self.process.turns.clone().write_owned().await;
+        let mut writing = self.writing.lock().await;
+        writing.can_list = true;
+        self.be_careful(&mut writing);
+        writing.alone = Some(key.to_vec());
+        let written = self.write(&writing).await;
+        writing.alone = None;
+        written.map(|()| Alone::Yes(turn))
+    }
+
+    /// Ends what [`take_alone`](Hands::take_alone) has begun. If that can't be written, the next hand-out does it.
+    pub(in crate::worker) async fn not_alone(&self, turn: OwnedRwLockWriteGuard<()>) {
+        let writing = self.writing.lock().await;
+        if let Err(error) = self.write(&writing).await {
+            tracing::warn!(%error, "it can't be written that an event no longer runs alone");
+        }
+        drop(turn);
+    }
+
+    async fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let tx = self.engine.begin().await?;
+        let row = tx.get(key).await;
+        tx.rollback().await;
+        row
+    }
+
+    pub(super) fn be_careful(&self, writing: &mut Writing) {
+        writing.careful_until = self.engine.clock().monotonic_millis().saturating_add(CAREFUL_MILLIS);
+        if self.state.load(Ordering::Acquire) == MARKED {
+            self.state.store(CAREFUL, Ordering::Release);
+        }
+    }
+
+    fn is_careful(&self, writing: &Writing) -> bool {
+        self.engine.clock().monotonic_millis() < writing.careful_until
+    }
+
+    pub(super) fn mark(&self, writing: &Writing) -> Mark {
+        let text = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
+        let in_hand = match &writing.alone {
+            Some(key) => Some(vec![text(key)]),
+            None => self.is_careful(writing).then(|| locked(&self.in_hand).keys().map(text).collect()),
+        };
+        let queues = self.runners.keys().map(|queue| queue.to_string()).collect();
+        let (alone, stopping) = (writing.alone.is_some(), writing.is_stopping);
+        Mark { in_hand, alone, stopping, ..Mark::new(queues) }
+    }
+
+    async fn write(&self, writing: &Writing) -> Result<()> {
+        let mark = &self.mark(writing);
+        let write = |tx: Transaction| async move {
+            let mark = Mark { heartbeat: tx.now().millis(), ..mark.clone() };
+            tx.put(keys::process(self.id), mark.encode()?).await
+        };
+        self.engine.transaction(write).await
+    }
+
+    /// Says again and again that the worker lives, and looks for those who don't. Never ends. The only process of a
+    /// database has nobody to tell, and looks when it begins.
+    pub(in crate::worker) async fn look_after(&self) {
+        if self.engine.is_only_writer() {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if self.state.load(Ordering::Acquire) == UNMARKED {
+                continue;
+            }
+            let mut writing = self.writing.lock().await;
+            let mut looked = self.say_and_look(&mut writing).await;
+            if looked.is_ok() && writing.wants_lists {
+                drop(writing);
+                // What was begun without a list ends first.
+                let _turn = self.process.turns.clone().write_owned().await;
+                let mut writing = self.writing.lock().await;
+                writing.can_list = true;
+                looked = self.say_and_look(&mut writing).await;
+            }
+            if let Err(error) = looked {
+                tracing::warn!(%error, "a worker can't say that it lives, or look for dead ones, trying again");
+            }
+        }
+    }
+
+    async fn say_and_look(&self, writing: &mut Writing) -> Result<()> {
+        self.write(writing).await?;
+        writing.wants_lists = false;
+        self.find_dead(writing).await
+    }
+
+    /// Notes that the worker was told to stop: if it is killed now, that is no event's fault.
+    pub(in crate::worker) async fn stop(&self) {
+        let stopping = async {
+            let mut writing = self.writing.lock().await;
+            writing.is_stopping = true;
+            match self.state.load(Ordering::Acquire) {
+                UNMARKED => Ok(()),
+                _ => self.write(&writing).await,
+            }
+        };
+        self.last_words(stopping).await;
+    }
+
+    /// Takes the mark away: nothing is in hand any more.
+    pub(in crate::worker) async fn end(&self) {
+        if self.state.load(Ordering::Acquire) == UNMARKED {
+            return;
+        }
+        let delete = |tx: Transaction| async move { tx.delete(keys::process(self.id)).await };
+        self.last_words(self.engine.transaction(delete)).await;
+    }
+
+    async fn last_words(&self, words: impl Future<Output = Result<()>> + Send) {
+        match tokio::time::timeout(LAST_WORDS, words).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the mark of a worker that ends stays as it is"),
+            Err(_) => tracing::warn!("the mark of a worker that ends stays as it is, as the engine does not answer"),
+        }
+    }
+}

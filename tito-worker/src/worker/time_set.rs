@@ -1,0 +1,28 @@
+//! Notices that the engine's time was set.
+
+use std::time::Duration;
+
+use tito_core::{Database, Timestamp};
+use tokio::sync::watch;
+
+/// How often it is asked for the time. Nothing else may do so in an idle process.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Tells [`since`](tito_core::Now::since) when time was set, as soon as it is known. Never ends. Where other processes write too, partitions are
+/// read often enough to notice by themselves.
+pub(super) async fn watch(engine: &Database, tell: watch::Sender<Option<Timestamp>>) {
+    if !engine.is_only_writer() {
+        return std::future::pending().await;
+    }
+    loop {
+        // One that is closed, or fails, sets no time.
+        if let Ok(now) = engine.now().await {
+            let before = *tell.borrow();
+            tell.send_if_modified(|since| since.replace(now.since()) != Some(now.since()));
+            if before.is_some_and(|before| before != now.since()) {
+                tracing::warn!(%now, "the database's time was set, all partitions are read again");
+            }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,258 @@
+//! Events that kill their process. A process dies here as it does: what its worker had in hand is dropped where it is, and
+//! its worker says nothing more.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tito_core::Transaction;
+use tito_core::event::TitoEvent;
+use tito_core::keys::{self, KeyRange};
+use tito_core::prelude::*;
+use tito_testkit::TestClock;
+use tito_worker::prelude::*;
+use tito_worker::{Subscription, WorkerBuilder};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::support::*;
+
+/// After that a worker that says nothing is dead for those in other processes.
+const DEAD_AFTER: Duration = Duration::from_secs(40);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Handles {
+    Plain,
+    InTransaction,
+    Batches,
+    BatchesInTransaction,
+}
+
+const ALL: [Handles; 4] = [Handles::Plain, Handles::InTransaction, Handles::Batches, Handles::BatchesInTransaction];
+
+/// What the lives of a process have in common.
+#[derive(Clone)]
+struct World {
+    handled: Arc<Mutex<BTreeMap<String, u32>>>,
+    /// Told when a killer is run.
+    killed: mpsc::UnboundedSender<String>,
+}
+
+impl World {
+    async fn handle(&self, event: &TitoEvent) {
+        if event.entity.starts_with("killer") {
+            let _ = self.killed.send(event.entity.clone());
+            std::future::pending::<()>().await;
+        }
+        // As long as the others that were begun with it.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        *self.handled.lock().unwrap().entry(event.entity.clone()).or_default() += 1;
+    }
+
+    fn subscribe(&self, builder: WorkerBuilder, topic: &str, handles: Handles) -> WorkerBuilder {
+        let world = self.clone();
+        let options = Subscription::default().batch(8);
+        match handles {
+            Handles::Plain => builder.subscribe_with(topic, options, move |event: TitoEvent| {
+                let world = world.clone();
+                async move {
+                    world.handle(&event).await;
+                    Done::Ok(())
+                }
+            }),
+            Handles::InTransaction => {
+                builder.subscribe_with(topic, options.batch(1), move |event: TitoEvent, _: Transaction| {
+                    let world = world.clone();
+                    async move {
+                        world.handle(&event).await;
+                        Done::Ok(())
+                    }
+                })
+            }
+            Handles::Batches => builder.subscribe_with(topic, options, move |events: Vec<TitoEvent>| {
+                let world = world.clone();
+                async move {
+                    for event in &events {
+                        world.handle(event).await;
+                    }
+                    Done::Ok(())
+                }
+            }),
+            Handles::BatchesInTransaction => {
+                builder.subscribe_with(topic, options, move |events: Vec<TitoEvent>, _: Transaction| {
+                    let world = world.clone();
+                    async move {
+                        for event in &events {
+                            world.handle(event).await;
+                        }
+                        Done::Ok(())
+                    }
+                })
+            }
+        }
+    }
+}
+
+/// Lives one life after the other until everything is done or given up, and returns how many ended by a death.
+async fn live(
+    db: &Database,
+    clock: &TestClock,
+    subscriptions: &[(&str, Handles)],
+    fleet: Option<&str>,
+) -> (u32, BTreeMap<String, u32>) {
+    let (killed, mut deaths) = mpsc::unbounded_channel();
+    let world = World { handled: Arc::default(), killed };
+    let mut died = 0;
+    loop {
+        let mut builder = Worker::builder(TitoQueue::new(db.clone())).schedules(false);
+        for (topic, handles) in subscriptions {
+            builder = world.subscribe(builder, topic, *handles);
+        }
+        if let Some(fleet) = fleet {
+            builder = builder.join(fleet).lease_time(Duration::from_secs(3));
+        }
+        let running = Running::start(builder);
+        let lives_on = loop {
+            tokio::select! {
+                biased;
+                _ = deaths.recv() => break false,
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+            if stored(db, "event:").await.is_empty() {
+                break true;
+            }
+            if fleet.is_some() {
+                clock.advance(Duration::from_millis(500));
+            }
+        };
+        if lives_on {
+            running.stop().await;
+            let handled = world.handled.lock().unwrap().clone();
+            return (died, handled);
+        }
+        running.kill().await;
+        while deaths.try_recv().is_ok() {}
+        died += 1;
+        assert!(died < 40, "still alive: {:?}", stored(db, "event:").await.len());
+        clock.advance(DEAD_AFTER);
+    }
+}
+
+async fn check_buried(db: &Database, queue: &str, killers: &[&str]) {
+    let letters = TitoQueue::new(db.clone()).dead_letters(queue, 100, None).await.unwrap();
+    let mut dead: Vec<_> = letters.iter().map(|letter| letter.event.as_ref().unwrap().entity.clone()).collect();
+    dead.sort();
+    assert_eq!(dead, killers);
+    for letter in letters {
+        let failure = letter.event.unwrap().failures.pop().unwrap();
+        assert!(failure.error.contains("its process has died while it was handled"), "{}", failure.error);
+    }
+}
+
+async fn publish_neighbours(db: &Database, topic: &str, count: usize) {
+    publish(db, (0..count).map(|number| Publish::new(topic, format!("neighbour-{topic}-{number}")))).await;
+}
+
+#[fact]
+pub async fn one_killer_is_buried_and_its_fifty_neighbours_are_done(db: Database, clock: TestClock) {
+    for handles in ALL {
+        publish_neighbours(&db, "job", 25).await;
+        publish(&db, [job("killer")]).await;
+        publish_neighbours(&db, "job", 50).await;
+        let (died, handled) = live(&db, &clock, &[("job", handles)], None).await;
+        assert!((3..=5).contains(&died), "{handles:?}: {died} deaths");
+        assert_eq!(handled.len(), 50, "{handles:?}");
+        check_buried(&db, "job", &["killer"]).await;
+        TitoQueue::new(db.clone()).purge_dead_letters("job").await.unwrap();
+    }
+    assert!(stored(&db, "process:").await.is_empty());
+}
+
+#[fact]
+pub async fn several_killers_at_once_are_buried_one_by_one(db: Database, clock: TestClock) {
+    for handles in [Handles::Plain, Handles::BatchesInTransaction] {
+        publish(&db, [job("killer-1")]).await;
+        publish_neighbours(&db, "job", 20).await;
+        publish(&db, [job("killer-2"), job("killer-3")]).await;
+        let (died, handled) = live(&db, &clock, &[("job", handles)], None).await;
+        assert!(died <= 15, "{handles:?}: {died} deaths");
+        assert_eq!(handled.len(), 20, "{handles:?}");
+        check_buried(&db, "job", &["killer-1", "killer-2", "killer-3"]).await;
+        TitoQueue::new(db.clone()).purge_dead_letters("job").await.unwrap();
+    }
+}
+
+#[fact]
+pub async fn a_killer_is_told_from_the_events_of_another_subscription(db: Database, clock: TestClock) {
+    publish(&db, [job("killer")]).await;
+    publish_neighbours(&db, "job", 10).await;
+    publish_neighbours(&db, "mail", 10).await;
+    let subscriptions = [("job", Handles::Plain), ("mail", Handles::InTransaction)];
+    let (died, handled) = live(&db, &clock, &subscriptions, None).await;
+    assert!((3..=5).contains(&died), "{died} deaths");
+    assert_eq!(handled.len(), 20);
+    check_buried(&db, "job", &["killer"]).await;
+    check_buried(&db, "mail", &[]).await;
+}
+
+#[fact]
+pub async fn a_killer_in_a_fleet_is_buried(db: Database, clock: TestClock) {
+    for handles in [Handles::Plain, Handles::InTransaction] {
+        publish(&db, [job("killer")]).await;
+        publish_neighbours(&db, "job", 10).await;
+        let (died, handled) = live(&db, &clock, &[("job", handles)], Some("fleet")).await;
+        assert!((3..=5).contains(&died), "{handles:?}: {died} deaths");
+        assert_eq!(handled.len(), 10, "{handles:?}");
+        check_buried(&db, "job", &["killer"]).await;
+        TitoQueue::new(db.clone()).purge_dead_letters("job").await.unwrap();
+    }
+}
+
+/// A process that is killed while it ends was told to end, as in a deploy.
+#[fact]
+pub async fn deploys_do_not_bury_a_long_handler(db: Database, clock: TestClock) {
+    publish(&db, [job("long")]).await;
+    for _ in 0..9 {
+        let (begin, mut begun) = mpsc::unbounded_channel();
+        let worker =
+            Worker::builder(TitoQueue::new(db.clone())).schedules(false).subscribe("job", move |_: TitoEvent| {
+                begin.send(()).unwrap();
+                async { std::future::pending::<Done>().await }
+            });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let worker = worker.shutdown_timeout(Duration::from_secs(3_600)).build();
+        let running = tokio::spawn(async move {
+            worker.run(async { stopped.await.unwrap() }).await.unwrap();
+        });
+        begun.recv().await.unwrap();
+        stop.send(()).unwrap();
+        let is_noted = |(_, mark): &(Vec<u8>, Vec<u8>)| String::from_utf8_lossy(mark).contains(r#""stopping":true"#);
+        while !stored(&db, "process:").await.iter().any(is_noted) {
+            tokio::task::yield_now().await;
+        }
+        running.abort();
+        running.await.unwrap_err();
+        clock.advance(DEAD_AFTER);
+    }
+    let (worker, mut told) = telling(&db);
+    let running = Running::start(worker);
+    assert_eq!(told.recv().await.unwrap().deaths, None);
+    assert_eq!(running.stop().await.done, 1);
+    assert!(stored(&db, "process:").await.is_empty());
+}
+
+#[fact]
+pub async fn a_worker_that_ends_by_itself_leaves_nothing_behind(db: Database, _: TestClock) {
+    let (worker, mut told) = telling(&db);
+    let running = Running::start(worker);
+    publish(&db, (0..100).map(job)).await;
+    for _ in 0..100 {
+        told.recv().await.unwrap();
+    }
+    let tx = db.begin().await.unwrap();
+    assert_eq!(tx.scan(KeyRange::prefix(keys::processes().start), 10).await.unwrap().len(), 1);
+    tx.rollback().await;
+    running.stop().await;
+    assert!(stored(&db, "process:").await.is_empty());
+}

@@ -1,0 +1,97 @@
+//! Payloads and progress that JSON has no form for, or that no handler could read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tito_core::event::TitoEvent;
+use tito_core::prelude::*;
+use tito_testkit::{Harness, TestClock};
+use tito_worker::prelude::*;
+
+use crate::support::*;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Report {
+    value: f64,
+    option: Option<f64>,
+    any: Value,
+    #[serde(flatten)]
+    more: BTreeMap<String, u128>,
+}
+
+impl TitoJob for Report {
+    const NAME: &'static str = "report";
+}
+
+fn nested(depth: usize) -> Value {
+    (0..depth).fold(json!(1), |inner, _| json!([inner]))
+}
+
+/// What can't be written, and where.
+fn bad() -> Vec<(Report, &'static str)> {
+    vec![
+        (Report { value: f64::NAN, ..Report::default() }, "value"),
+        (Report { value: f64::INFINITY, ..Report::default() }, "value"),
+        (Report { option: Some(f64::NAN), ..Report::default() }, "option"),
+        (Report { any: json!({ "a": [nested(125)] }), ..Report::default() }, "any"),
+    ]
+}
+
+#[track_caller]
+fn assert_refused<T: std::fmt::Debug>(result: Result<T, TitoError>, path: &str) {
+    let error = result.unwrap_err();
+    let TitoError::Unserializable { path: named, .. } = &error else { panic!("{error:?}") };
+    assert!(named.starts_with(path), "{named:?} is not {path:?}: {error}");
+    assert!(error.to_string().contains(path), "{error}");
+}
+
+#[test]
+fn a_payload_without_a_form_in_json_is_refused_with_the_field() {
+    for (report, path) in bad() {
+        assert_refused(Publish::new("report", "a").payload(&report), path);
+        assert_refused(Publish::job("a", &report), path);
+        assert_refused(Publish::new("report", "a").payload(&vec![Some(&report)]), &format!("[0].{path}"));
+    }
+    // Whoever reads it can't be known here; of a job it can.
+    let flattened = Report { more: BTreeMap::from([("x".to_string(), u128::MAX)]), ..Report::default() };
+    drop(Publish::new("report", "a").payload(&flattened).unwrap());
+    assert_refused(Publish::job("a", &flattened), "");
+    assert_refused(Publish::new("report", "a").payload(&BTreeMap::from([(vec![1], 1)])), "");
+    drop(Publish::new("report", "a").payload(&nested(127)).unwrap());
+    assert_refused(Publish::new("report", "a").payload(&nested(128)), "");
+    // Text that is JSON already.
+    let raw = |text: String| RawValue::from_string(text).unwrap();
+    let deep = |depth| raw(nested(depth).to_string());
+    drop(Publish::new("report", "a").payload(&deep(127)).unwrap());
+    assert_refused(Publish::new("report", "a").payload(&deep(128)), "");
+    assert_refused(Publish::new("report", "a").payload(&json!({ "a": 1 }).as_object().map(|_| [deep(127)])), "[0]");
+    assert_refused(Publish::new("report", "a").payload(&raw("1e999".to_string())), "");
+    drop(Publish::new("report", "a").payload(&raw(r#"{"brackets": "[[[\\\"[[["}"#.to_string())).unwrap());
+}
+
+#[fact]
+pub async fn progress_without_a_form_in_json_is_refused_and_the_last_one_stays(db: Database, clock: TestClock) {
+    publish(&db, [job("a")]).await;
+    let queue = TitoQueue::new(db.clone());
+    let handler = move |event: TitoEvent| {
+        let queue = queue.clone();
+        async move {
+            if event.attempt() == 1 {
+                assert!(queue.record_progress(&event, &0.5).await?);
+                for (report, path) in bad() {
+                    assert_refused(queue.record_progress(&event, &report).await, path);
+                }
+                return Err(error("again"));
+            }
+            assert_eq!(event.progress::<f64>()?, Some(0.5));
+            Ok(())
+        }
+    };
+    let mut harness = Harness::new(&db, &clock).subscribe("job", handler);
+    harness.drain().await.unwrap();
+    let handled = harness.advance(Duration::from_secs(3_600)).await.unwrap();
+    assert!(handled.len() == 1 && handled[0].outcome.is_ok(), "{handled:?}");
+}
