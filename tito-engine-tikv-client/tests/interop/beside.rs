@@ -65,7 +65,10 @@ async fn run(seed: u64, pessimistic: bool, is_in_motion: bool) {
     let moving = tokio::spawn({
         let (cluster, mut random) = (cluster.clone(), fastrand::Rng::with_seed(seed));
         async move {
-            while is_in_motion {
+            if !is_in_motion {
+                return;
+            }
+            loop {
                 cluster.shuffle(&mut random);
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }

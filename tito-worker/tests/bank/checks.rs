@@ -53,12 +53,24 @@ pub async fn check(cluster: &MockCluster, db: &Database, ledger: &Ledger) {
     assert_eq!(balances, expected, "the balances are not what the transfers made them");
     assert_eq!(balances.iter().sum::<i64>(), TOTAL);
 
-    // All prefixes but this one were read by now, and a read clears the locks of the dead out of its way.
-    let tx = db.begin().await.unwrap();
-    for prefix in ["txn:", "topic:", "checkpoint:"] {
-        stored(&tx, prefix).await.unwrap();
+    assert_no_locks(cluster, db).await;
+}
+
+/// Reads take the locks of the dead away, though not all at once: a snapshot that knows what became of a transaction reads
+/// past its other locks, and what is to go does so while nobody waits for it.
+async fn assert_no_locks(cluster: &MockCluster, db: &Database) {
+    const SNAPSHOTS: usize = 200;
+    for _ in 0..SNAPSHOTS {
+        let tx = db.begin().await.unwrap();
+        for prefix in ["account:", "transfer:", "effect:", "event:", "dead:", "txn:", "topic:", "checkpoint:"] {
+            stored(&tx, prefix).await.unwrap();
+        }
+        tx.rollback().await;
+        if cluster.locks().is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    tx.rollback().await;
     assert_eq!(cluster.locks(), [], "locks are left after everything was read");
 }
 
