@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::pin;
 
 use serde::{Deserialize, Serialize};
-use tito_core::clock::Clock;
 use tito_core::keys;
 use tito_core::model::{Catalogue, IndexState, MigrationReport, TitoSchema};
 use tito_core::prelude::*;
@@ -72,7 +71,7 @@ async fn turning<T>(clock: &TestClock, call: impl Future<Output = T>) -> T {
         tokio::select! {
             biased;
             value = &mut call => return value,
-            next = clock.waited_for() => clock.set(next.max(clock.now_millis())),
+            next = clock.waited_for() => clock.advance_to(next),
         }
     }
 }

@@ -85,7 +85,7 @@ pub async fn an_event_names_its_row_also_where_the_entity_is_another(db: Databas
         customer: String,
     }
     let order = Order { id: "a:7".to_string(), customer: "ada".to_string() };
-    insert_all(&db, &[order.clone()]).await;
+    insert_all(&db, std::slice::from_ref(&order)).await;
     let event = events(&db).await.remove(0);
     assert_eq!(event.entity, "customer:ada");
     assert_eq!(event.table_and_id(), Some(("order", "a:7")));

@@ -219,7 +219,7 @@ impl TitoModelTrait for Note {
 #[fact]
 pub async fn hand_written_models_follow_what_is_stored(db: Database) {
     let note = Note { id: "N".to_string(), title: "Hello".to_string(), draft: true };
-    insert_all(&db, &[note.clone()]).await;
+    insert_all(&db, std::slice::from_ref(&note)).await;
     assert_index_is_exact::<Note>(&db).await;
     assert!(events(&db).await.is_empty());
     let notes = db.model::<Note>();
