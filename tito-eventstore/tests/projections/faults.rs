@@ -21,8 +21,8 @@ pub async fn each_event_is_folded_once_while_every_call_may_fail(db: Database, c
     let calls = [Call::Begin, Call::Get, Call::BatchGet, Call::Scan, Call::Put, Call::Delete, Call::Commit];
     for call in calls {
         // A transaction that folds 200 events makes more than 1,000 calls.
-        faulty.faults().at(call).with_probability(0.001).storage_error();
-        faulty.faults().at(call).with_probability(0.001).conflict();
+        faulty.faults().at(call).with_probability(0.002).storage_error();
+        faulty.faults().at(call).with_probability(0.002).conflict();
     }
     faulty.faults().at(Call::Commit).with_probability(0.1).unknown_after_effect();
     faulty.faults().at(Call::Commit).with_probability(0.1).unknown_without_effect();
