@@ -135,7 +135,7 @@ impl Transaction {
     /// let paid = db.transaction_with(options, |tx| async move {
     ///     let receipt = "receipt 17".to_string();
     ///     tx.keep_result(&receipt).await?;
-    ///     Ok(receipt)
+    ///     Ok::<_, TitoError>(receipt)
     /// });
     /// let receipt: String = match paid.await {
     ///     Err(error) => error.first_result().unwrap_or(Err(error))?,
