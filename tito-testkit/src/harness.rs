@@ -57,8 +57,8 @@ pub struct Handled {
 
 impl Harness {
     /// A harness for a database that `clock` drives, without subscriptions yet.
-    pub fn new(engine: &Database, clock: &TestClock) -> Self {
-        Self::of(Worker::builder(TitoQueue::new(engine.clone())), clock)
+    pub fn new(database: &Database, clock: &TestClock) -> Self {
+        Self::of(Worker::builder(TitoQueue::new(database.clone())), clock)
     }
 
     /// A harness for a worker that is told more than a harness can tell it. What handlers do that it has already does

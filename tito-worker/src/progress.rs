@@ -39,8 +39,8 @@ impl TitoQueue {
     /// a worker notes in it; [`TitoError::Malformed`](tito_core::TitoError::Malformed); those of the engine.
     pub async fn record_progress(&self, event: &TitoEvent, progress: &impl Serialize) -> Result<bool> {
         let progress = row::raw_checked(format_args!("the progress of event {}", event.id), progress)?;
-        let (engine, key) = (&self.engine, &event.key);
-        engine
+        let (database, key) = (&self.engine, &event.key);
+        database
             .transaction(|tx| async move {
                 let Some(stored) = tx.get(key).await? else { return Ok(false) };
                 let stored = TitoEvent::decode(key, &stored)?;
@@ -50,7 +50,7 @@ impl TitoQueue {
                 }
                 let stored = TitoEvent { progress: Some(progress), ..stored };
                 let value = stored.encode()?;
-                check_event_size(engine.limits(), key, value.len())?;
+                check_event_size(database.limits(), key, value.len())?;
                 tx.put(key.clone(), value).await?;
                 Ok(true)
             })

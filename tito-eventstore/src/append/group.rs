@@ -96,12 +96,12 @@ impl Group {
     /// Waits until no append of this process is being committed, in the order of the calls. None is until the guard is
     /// dropped. Nobody waits for longer than a transaction can live, nor for an engine that is closed: conflicts keep what
     /// is stored right without turns.
-    pub(crate) async fn turn(&self, engine: &Database) -> Option<AsyncMutexGuard<'_, ()>> {
-        let longest = Duration::from_millis(engine.max_transaction_age_millis());
+    pub(crate) async fn turn(&self, database: &Database) -> Option<AsyncMutexGuard<'_, ()>> {
+        let longest = Duration::from_millis(database.max_transaction_age_millis());
         tokio::select! {
             biased;
             turn = tokio::time::timeout(longest, self.turn.lock()) => turn.ok(),
-            _ = engine.closed() => None,
+            _ = database.closed() => None,
         }
     }
 

@@ -13,15 +13,15 @@ use crate::types::Registry;
 /// Options of a [`Manager`].
 #[must_use]
 pub struct ManagerBuilder {
-    engine: Database,
+    database: Database,
     clock: Arc<dyn Clock>,
     ids: Option<Ids>,
     types: Option<Registry>,
 }
 
 impl ManagerBuilder {
-    pub(super) fn new(engine: Database) -> Self {
-        Self { clock: engine.clock().clone(), engine, ids: None, types: None }
+    pub(super) fn new(database: Database) -> Self {
+        Self { clock: database.clock().clone(), database, ids: None, types: None }
     }
 
     /// The clock by which events happen that are appended without a time. The engine's unless said otherwise.
@@ -46,8 +46,8 @@ impl ManagerBuilder {
 
     /// The manager. What it has to do in the background begins with its first store.
     pub fn build(self) -> Manager {
-        let Self { engine, clock, ids, types } = self;
+        let Self { database, clock, ids, types } = self;
         let (made, groups, sweeper) = (AtomicU32::new(0), Mutex::default(), Sweeper::default());
-        Manager(Arc::new(Inner { engine, clock, ids, types, made, groups, sweeper }))
+        Manager(Arc::new(Inner { database, clock, ids, types, made, groups, sweeper }))
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{EventStoreError, Result};
 /// # Errors
 /// [`EventStoreError::StoreNameRequired`], [`EventStoreError::OptionNotHonoured`], and
 /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for names that can't be in keys.
-pub(super) fn check(engine: &Database, config: &EventStoreConfig) -> Result<()> {
+pub(super) fn check(database: &Database, config: &EventStoreConfig) -> Result<()> {
     if config.name.is_empty() {
         return Err(EventStoreError::StoreNameRequired);
     }
@@ -19,12 +19,12 @@ pub(super) fn check(engine: &Database, config: &EventStoreConfig) -> Result<()> 
     let refused = |option: String, reason: &str| {
         Err(EventStoreError::OptionNotHonoured { name: config.name.clone(), option, reason: reason.to_string() })
     };
-    match (config.storage, engine.is_durable()) {
+    match (config.storage, database.is_durable()) {
         (Some(Storage::Durable), false) => return refused("durable storage".into(), "the engine is in memory"),
         (Some(Storage::Memory), true) => return refused("storage in memory".into(), "the engine is durable"),
         _ => {}
     }
-    match (config.replicas, engine.is_only_writer()) {
+    match (config.replicas, database.is_only_writer()) {
         (None, _) | (Some(1), true) => {}
         (Some(replicas), true) => {
             return refused(format!("{replicas} replicas"), "the engine keeps one copy, on its own machine");

@@ -55,7 +55,7 @@ pub(crate) type Ids = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Manager(Arc<Inner>);
 
 struct Inner {
-    engine: Database,
+    database: Database,
     clock: Arc<dyn Clock>,
     ids: Option<Ids>,
     types: Option<Registry>,
@@ -68,18 +68,18 @@ struct Inner {
 
 impl Manager {
     /// A manager of the stores of a database.
-    pub fn new(engine: Database) -> Self {
-        Self::builder(engine).build()
+    pub fn new(database: Database) -> Self {
+        Self::builder(database).build()
     }
 
     /// A manager with a clock, ids or types of its own.
-    pub fn builder(engine: Database) -> ManagerBuilder {
-        ManagerBuilder::new(engine)
+    pub fn builder(database: Database) -> ManagerBuilder {
+        ManagerBuilder::new(database)
     }
 
     /// The database.
     pub fn database(&self) -> &Database {
-        &self.0.engine
+        &self.0.database
     }
 
     pub(crate) fn types(&self) -> Option<&Registry> {

@@ -17,16 +17,16 @@ const LONGEST_POLL: Duration = Duration::from_millis(500);
 /// Learns of appends: of those of this process at once, of those of others by looking now and then.
 pub(crate) struct Wait {
     wakeup: Listener,
-    engine: Database,
+    database: Database,
     pause: Duration,
 }
 
 impl Wait {
     /// Learns of appends from now on, so it is made before the store is read.
     pub(crate) fn new(store: &EventStore) -> Self {
-        let engine = store.database().clone();
-        let wakeup = engine.shared().listen(store.channel(), 0);
-        Self { wakeup, engine, pause: SHORTEST_POLL }
+        let database = store.database().clone();
+        let wakeup = database.shared().listen(store.channel(), 0);
+        Self { wakeup, database, pause: SHORTEST_POLL }
     }
 
     /// There was something, so there may be more soon.
@@ -42,13 +42,13 @@ impl Wait {
         let woken_or_closed = async {
             tokio::select! {
                 _ = self.wakeup.woken() => Ok(()),
-                error = self.engine.closed() => Err(error.into()),
+                error = self.database.closed() => Err(error.into()),
             }
         };
-        if self.engine.is_only_writer() {
+        if self.database.is_only_writer() {
             return woken_or_closed.await;
         }
-        let clock = self.engine.clock();
+        let clock = self.database.clock();
         let next_poll = clock.monotonic_millis() + self.pause.as_millis() as u64;
         tokio::select! {
             outcome = woken_or_closed => {

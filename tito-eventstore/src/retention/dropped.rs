@@ -25,15 +25,15 @@ impl Dropped {
 }
 
 /// Deletes what is left of a store.
-pub(super) async fn remove(engine: &Database, store: u64) -> Result<()> {
-    while step(engine, store).await? {}
+pub(super) async fn remove(database: &Database, store: u64) -> Result<()> {
+    while step(database, store).await? {}
     Ok(())
 }
 
 /// Deletes some, and tells whether there may be more.
-async fn step(engine: &Database, store: u64) -> Result<bool> {
-    let oldest_writer = engine.max_transaction_age_millis();
-    let deleted = engine.transaction(|tx| async move {
+async fn step(database: &Database, store: u64) -> Result<bool> {
+    let oldest_writer = database.max_transaction_age_millis();
+    let deleted = database.transaction(|tx| async move {
         let key = keys::dropped_log(store);
         let Some(value) = tx.get(&key).await? else { return Ok(false) };
         let dropped: Dropped = row::decode(&key, "a deleted event store", &value)?;

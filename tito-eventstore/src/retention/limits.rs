@@ -13,16 +13,16 @@ use crate::event::Event;
 use crate::manager::{Definition, Limits, Tail};
 
 /// Drops the oldest events of a store that are too many.
-pub(super) async fn keep(engine: &Database, name: &str) -> Result<()> {
-    while step(engine, name).await? {}
+pub(super) async fn keep(database: &Database, name: &str) -> Result<()> {
+    while step(database, name).await? {}
     Ok(())
 }
 
 /// Drops some, and tells whether there may be more.
-async fn step(engine: &Database, name: &str) -> Result<bool> {
+async fn step(database: &Database, name: &str) -> Result<bool> {
     let name = name.to_string();
     let options = TxOptions::default();
-    engine.transaction_with(options, |tx: Transaction| async move { step_in(&tx, &name).await }).await
+    database.transaction_with(options, |tx: Transaction| async move { step_in(&tx, &name).await }).await
 }
 
 async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {

@@ -25,18 +25,18 @@ const STEP_BYTES: u64 = 4 << 20;
 
 /// Looks after all stores until nothing is left to drop. A store that can't be looked after is not in the way of the
 /// others: the first error is returned in the end.
-pub(crate) async fn sweep(engine: &Database) -> Result<()> {
+pub(crate) async fn sweep(database: &Database) -> Result<()> {
     let mut outcome = Ok(());
     let mut stores = Walk::over(keys::event_stores());
-    while let Some((page, _)) = stores.next(engine).await? {
+    while let Some((page, _)) = stores.next(database).await? {
         for name in page.iter().filter_map(|(key, _)| keys::parse_event_store(key)) {
-            outcome = outcome.and(limits::keep(engine, &name).await);
+            outcome = outcome.and(limits::keep(database, &name).await);
         }
     }
     let mut dropped_logs = Walk::over(keys::dropped_logs());
-    while let Some((page, _)) = dropped_logs.next(engine).await? {
+    while let Some((page, _)) = dropped_logs.next(database).await? {
         for store in page.iter().filter_map(|(key, _)| keys::parse_dropped_log(key)) {
-            outcome = outcome.and(dropped::remove(engine, store).await);
+            outcome = outcome.and(dropped::remove(database, store).await);
         }
     }
     outcome

@@ -18,11 +18,11 @@ pub(crate) struct Sweeper(Mutex<Option<JoinHandle<()>>>);
 
 impl Sweeper {
     /// Begins the task unless it runs already.
-    pub(crate) fn begin(&self, engine: &Database) {
+    pub(crate) fn begin(&self, database: &Database) {
         let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // One ends with the runtime that it was begun on.
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
-            *task = Some(tokio::spawn(run(engine.clone())));
+            *task = Some(tokio::spawn(run(database.clone())));
         }
     }
 
@@ -45,13 +45,13 @@ impl Drop for Sweeper {
     }
 }
 
-async fn run(engine: Database) {
+async fn run(database: Database) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())) => {}
-            _ = engine.closed() => return,
+            _ = database.closed() => return,
         }
-        if let Err(error) = sweep(&engine).await {
+        if let Err(error) = sweep(&database).await {
             if matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::EngineClosed { .. })) {
                 return;
             }

@@ -172,15 +172,15 @@ impl<M: Evolver> Follower<M> {
 
     /// Waits until it is time for another attempt. One that is to stop does not wait.
     async fn rest(&mut self, attempt: u32) -> Result<()> {
-        let engine = self.cursor.store().database();
-        let until = engine.clock().monotonic_millis().saturating_add(rest_millis(attempt));
+        let database = self.cursor.store().database();
+        let until = database.clock().monotonic_millis().saturating_add(rest_millis(attempt));
         tokio::select! {
-            () = engine.clock().wait_until_monotonic(until) => Ok(()),
+            () = database.clock().wait_until_monotonic(until) => Ok(()),
             () = is_to_stop(&mut self.stopped) => {
                 self.attempts.is_last = true;
                 Ok(())
             }
-            closed = engine.closed() => Err(closed.into()),
+            closed = database.closed() => Err(closed.into()),
         }
     }
 

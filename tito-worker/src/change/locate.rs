@@ -32,8 +32,8 @@ impl Located {
 ///
 /// Where it was published costs one read of all queues together. In each queue where it is not there, because it was
 /// moved or is done, the rest of its partition is read.
-pub(crate) async fn locate(engine: &Database, tx: &Transaction, reference: &EventReference) -> Result<Vec<Located>> {
-    let (queues, partitions) = places(engine, tx, reference).await?;
+pub(crate) async fn locate(database: &Database, tx: &Transaction, reference: &EventReference) -> Result<Vec<Located>> {
+    let (queues, partitions) = places(database, tx, reference).await?;
     let mut published = Vec::new();
     for queue in &queues {
         for &partition in &partitions {
@@ -60,11 +60,11 @@ pub(crate) async fn locate(engine: &Database, tx: &Transaction, reference: &Even
 /// The queues and the partitions that the event may be in. By the topic as the transaction sees it and as publishers of
 /// this process know it: an event of this very transaction may have been written by a later state than it sees.
 async fn places(
-    engine: &Database,
+    database: &Database,
     tx: &Transaction,
     reference: &EventReference,
 ) -> Result<(BTreeSet<Arc<str>>, BTreeSet<u16>)> {
-    let known = Topic::cached_existing(engine, &reference.event_type).await?;
+    let known = Topic::cached_existing(database, &reference.event_type).await?;
     let seen = Topic::read(tx, &reference.event_type).await?;
     let (mut queues, mut partitions) = (BTreeSet::new(), BTreeSet::new());
     for topic in [&seen, &known] {

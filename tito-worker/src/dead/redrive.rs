@@ -118,14 +118,14 @@ struct Chosen {
 
 /// The dead letters that are to be redriven, and how many entries are no events.
 async fn choose(
-    engine: &Database,
+    database: &Database,
     queue: &str,
     latest: i64,
     is_chosen: impl Fn(&TitoEvent) -> bool + Send + Sync,
 ) -> Result<(Vec<Chosen>, u64)> {
     let (mut chosen, mut skipped) = (Vec::new(), 0);
     let mut walk = Walk::over(keys::dead_events(queue));
-    while let Some((page, _)) = walk.next(engine).await? {
+    while let Some((page, _)) = walk.next(database).await? {
         for (key, value) in page {
             match (Place::parse(Kind::Dead, &key), TitoEvent::decode(&key, &value)) {
                 (Some(place), Ok(event)) if place.second <= latest && is_chosen(&event) => {

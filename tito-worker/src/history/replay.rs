@@ -176,10 +176,10 @@ async fn copy(
     Ok(())
 }
 
-async fn pending_ids(engine: &Database, queue: &str) -> Result<HashSet<Uuid>> {
+async fn pending_ids(database: &Database, queue: &str) -> Result<HashSet<Uuid>> {
     let mut walk = Walk::over(keys::events_of_queue(queue));
     let mut ids = HashSet::new();
-    while let Some((page, _)) = walk.next(engine).await? {
+    while let Some((page, _)) = walk.next(database).await? {
         ids.extend(page.iter().filter_map(|(key, _)| keys::parse_event(key)).map(|place| place.id));
     }
     Ok(ids)

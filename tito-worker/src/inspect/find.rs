@@ -45,11 +45,11 @@ impl TitoQueue {
     /// # Errors
     /// As [`cancel`](TitoQueue::cancel).
     pub async fn find(&self, event: &EventReference) -> Result<Vec<FoundEvent>> {
-        let engine = &self.engine;
-        engine
+        let database = &self.engine;
+        database
             .transaction(|tx| async move {
                 let now = tx.now().seconds();
-                let located = locate(engine, &tx, event).await?;
+                let located = locate(database, &tx, event).await?;
                 let found = located.into_iter().map(|located| {
                     let event = read_event(&located.key, &located.value);
                     let state = PendingState::of(&located.key, event.as_ref(), now).0;

@@ -82,14 +82,14 @@ impl Sweep {
     }
 
     /// One transaction, and what it deleted; `None` at the end.
-    pub(super) async fn step(&mut self, engine: &Database) -> Result<Option<Swept>> {
+    pub(super) async fn step(&mut self, database: &Database) -> Result<Option<Swept>> {
         if let Some(walk) = self.done.take() {
-            let (step, rest) = given_way(sweep_done(engine, &self.queue, walk).await)?;
+            let (step, rest) = given_way(sweep_done(database, &self.queue, walk).await)?;
             self.done = rest;
             return Ok(Some(Swept { done: step, unique: 0 }));
         }
         if let Some(walk) = self.unique.take() {
-            let (step, rest) = given_way(sweep_unique(engine, walk).await)?;
+            let (step, rest) = given_way(sweep_unique(database, walk).await)?;
             self.unique = rest;
             return Ok(Some(Swept { done: 0, unique: step }));
         }
@@ -109,13 +109,13 @@ fn once() -> TxOptions {
     TxOptions::default().max_attempts(1)
 }
 
-async fn sweep_done(engine: &Database, queue: &str, walk: DoneWalk) -> Result<(u64, Option<DoneWalk>)> {
-    engine
+async fn sweep_done(database: &Database, queue: &str, walk: DoneWalk) -> Result<(u64, Option<DoneWalk>)> {
+    database
         .transaction_with(once(), |tx: Transaction| async move {
             let kept = Topic::read(&tx, topic_of(queue).0).await?.history_seconds;
             let first_kept = tx.now().seconds().saturating_sub_unsigned(kept).max(0);
             let mut walk = walk;
-            let page = walk.page(&tx, 0..first_kept, PageSize::within(engine.limits())).await?;
+            let page = walk.page(&tx, 0..first_kept, PageSize::within(database.limits())).await?;
             let deleted = page.len() as u64;
             for (key, _) in page {
                 tx.delete(key).await?;
@@ -125,8 +125,8 @@ async fn sweep_done(engine: &Database, queue: &str, walk: DoneWalk) -> Result<(u
         .await
 }
 
-async fn sweep_unique(engine: &Database, walk: Walk) -> Result<(u64, Option<Walk>)> {
-    engine
+async fn sweep_unique(database: &Database, walk: Walk) -> Result<(u64, Option<Walk>)> {
+    database
         .transaction_with(once(), |tx: Transaction| async move {
             let mut walk = walk;
             let now = tx.now().seconds();

@@ -21,7 +21,7 @@ impl Membership {
         let mut all_claimed = true;
         for step in partitions.chunks(STEP) {
             self.heartbeat_if_due().await?;
-            let claiming = self.engine.transaction(|tx| async move { self.claim_in(&tx, queue, step).await });
+            let claiming = self.database.transaction(|tx| async move { self.claim_in(&tx, queue, step).await });
             let claimed = self.call("claiming partitions", claiming.boxed()).await?;
             all_claimed &= claimed.len() == step.len();
             // After a pause in between others may have claimed them already. The next round finds what is stored.
@@ -96,7 +96,7 @@ impl Membership {
     /// Gives back these leases, as far as they are still this member's.
     pub(super) async fn give_back(&self, leases: &[HeldPartition]) -> Result<()> {
         for step in leases.chunks(STEP) {
-            let giving = self.engine.transaction(|tx| async move { self.give_back_in(&tx, step).await });
+            let giving = self.database.transaction(|tx| async move { self.give_back_in(&tx, step).await });
             self.call("giving back partitions", giving.boxed()).await?;
             self.holdings.forget(step);
         }

@@ -41,8 +41,9 @@ impl Fleet {
 
 impl Membership {
     pub(super) async fn read_fleet(&self) -> Result<Fleet> {
-        let reading =
-            self.engine.transaction(|tx| async move { Ok((tx.now(), all_of(&tx, keys::members(&self.fleet)).await?)) });
+        let reading = self
+            .database
+            .transaction(|tx| async move { Ok((tx.now(), all_of(&tx, keys::members(&self.fleet)).await?)) });
         let (now, rows) = self.call("reading the fleet", reading.boxed()).await?;
         let mut fleet = Fleet { live: BTreeMap::new(), long_dead: Vec::new() };
         let mut members = HashSet::default();
@@ -64,12 +65,13 @@ impl Membership {
     pub(super) fn sees_live(&self, id: Uuid, row: &MemberRow, now: Now) -> bool {
         let clock_millis = self.clock().monotonic_millis();
         let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
-        row.is_live_at_age(sightings.age_millis(id, row, now, clock_millis)) && !is_of_a_dead_process(&self.engine, id)
+        row.is_live_at_age(sightings.age_millis(id, row, now, clock_millis))
+            && !is_of_a_dead_process(&self.database, id)
     }
 
     /// Whether the row of a dead member is of no use any more.
     fn is_needless(&self, id: Uuid, row: &MemberRow, now: Now) -> bool {
-        row.is_long_dead(now.millis()) || is_of_a_dead_process(&self.engine, id)
+        row.is_long_dead(now.millis()) || is_of_a_dead_process(&self.database, id)
     }
 
     /// Removes the rows of members that died long ago.
@@ -79,7 +81,7 @@ impl Membership {
         }
         let dead = &fleet.long_dead[..fleet.long_dead.len().min(REMOVED_IN_A_ROUND)];
         let keys: &Vec<_> = &dead.iter().map(|id| keys::member(&self.fleet, *id)).collect();
-        let removing = self.engine.transaction(|tx| async move {
+        let removing = self.database.transaction(|tx| async move {
             for ((id, key), value) in dead.iter().zip(keys).zip(tx.batch_get(keys.clone()).await?) {
                 // It may have come back meanwhile.
                 let row = value.and_then(|value| MemberRow::decode(key, &value).ok());

@@ -44,9 +44,9 @@ impl Membership {
         };
         // The clock of this machine may differ from the database's, but not in how long a lease is. It is read before
         // the transaction begins, so the leases end here no later than for the others.
-        OwnMembers::add(&self.engine, self.id);
+        OwnMembers::add(&self.database, self.id);
         let before = self.clock().monotonic_millis();
-        let heartbeat = self.engine.transaction(|tx| async move {
+        let heartbeat = self.database.transaction(|tx| async move {
             let now = tx.now();
             let mut row = row;
             row.heartbeat = now.millis();

@@ -42,7 +42,7 @@ use sightings::Sightings;
 
 /// One worker's membership of a fleet.
 pub(crate) struct Membership {
-    engine: Database,
+    database: Database,
     fleet: String,
     /// What members of this process wake each other by.
     bell: Arc<str>,
@@ -64,9 +64,9 @@ pub(crate) struct Membership {
 
 impl Membership {
     /// A worker that is to become a member of `fleet` and to share in the partitions of `queues`.
-    pub(crate) fn new(engine: Database, fleet: String, options: MembershipOptions, queues: Vec<Arc<str>>) -> Self {
+    pub(crate) fn new(database: Database, fleet: String, options: MembershipOptions, queues: Vec<Arc<str>>) -> Self {
         Self {
-            engine,
+            database,
             bell: format!("member:{fleet}").into(),
             fleet,
             id: options.id,
@@ -127,7 +127,7 @@ impl Membership {
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
-        self.engine.clock()
+        self.database.clock()
     }
 
     /// What a call comes to, or an error if it takes longer than a lease: by then everything is lost anyway, and a

@@ -54,7 +54,7 @@ impl Membership {
     }
 
     async fn look_after(&self, fleet: &Fleet, queues: &[Arc<str>]) -> Result<Round> {
-        let reading = self.engine.transaction(|tx| async move {
+        let reading = self.database.transaction(|tx| async move {
             let tx = &tx;
             try_join_all(queues.iter().map(|queue| read_or_pass_over(tx, queue))).await
         });

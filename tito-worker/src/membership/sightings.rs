@@ -64,18 +64,18 @@ impl OwnMembers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add(engine: &Database, id: Uuid) {
-        engine.shared().value::<Self>().lock().insert(id);
+    pub(super) fn add(database: &Database, id: Uuid) {
+        database.shared().value::<Self>().lock().insert(id);
     }
 
-    pub(super) fn remove(engine: &Database, id: Uuid) {
-        engine.shared().value::<Self>().lock().remove(&id);
+    pub(super) fn remove(database: &Database, id: Uuid) {
+        database.shared().value::<Self>().lock().remove(&id);
     }
 }
 
 /// Whether a member is certain to be dead, as its process is.
-pub(super) fn is_of_a_dead_process(engine: &Database, id: Uuid) -> bool {
-    engine.is_only_writer() && !engine.shared().value::<OwnMembers>().lock().contains(&id)
+pub(super) fn is_of_a_dead_process(database: &Database, id: Uuid) -> bool {
+    database.is_only_writer() && !database.shared().value::<OwnMembers>().lock().contains(&id)
 }
 
 #[cfg(test)]

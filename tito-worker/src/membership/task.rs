@@ -22,7 +22,7 @@ impl Membership {
             () = self.watch_for_lateness() => {}
             () = self.close_when(stopped) => {}
             _ = left.wait_for(|left| *left) => {}
-            _ = self.engine.closed() => return,
+            _ = self.database.closed() => return,
         }
         self.leave().await;
     }
@@ -37,7 +37,7 @@ impl Membership {
             let _turn = self.turn.lock().await;
             self.holdings.all_stopped();
             self.give_back_free().await?;
-            let deleting = self.engine.transaction(|tx| async move {
+            let deleting = self.database.transaction(|tx| async move {
                 self.ring(&tx);
                 tx.delete(keys::member(&self.fleet, self.id)).await
             });
@@ -46,13 +46,13 @@ impl Membership {
         if let Err(error) = self.call("leaving the fleet", leaving.boxed()).await {
             tracing::warn!(fleet = %self.fleet, member = %self.id, %error, "a member left without saying so");
         }
-        OwnMembers::remove(&self.engine, self.id);
+        OwnMembers::remove(&self.database, self.id);
     }
 
     /// Rounds until nothing is held any more after the holdings were closed.
     async fn rounds(&self) {
         let clock = self.clock();
-        let bell = self.engine.shared().listen(&self.bell, 0);
+        let bell = self.database.shared().listen(&self.bell, 0);
         loop {
             let began = clock.monotonic_millis();
             let round = self.round().await;

@@ -36,13 +36,13 @@ impl Observe {
     }
 
     /// An event is handed out.
-    pub(crate) fn hand_out(&self, engine: &Database, partition: u16, event: &TitoEvent) -> Run {
-        let now_millis = engine.clock().monotonic_millis() as i64 + self.ahead.load(Ordering::Relaxed);
+    pub(crate) fn hand_out(&self, database: &Database, partition: u16, event: &TitoEvent) -> Run {
+        let now_millis = database.clock().monotonic_millis() as i64 + self.ahead.load(Ordering::Relaxed);
         self.meters.handed_out(u64::try_from(now_millis).unwrap_or(0).saturating_sub(due_millis(event)));
         self.observers.tell(|observer| observer.handed_out(event));
         // The work of the handler is a new caller within the trace.
         let trace = event.trace_context().map(|trace| trace.child());
-        let span = handle_span(&self.topic, partition, event, trace.as_ref(), engine);
+        let span = handle_span(&self.topic, partition, event, trace.as_ref(), database);
         let event = (!self.observers.are_none()).then(|| event.clone());
         let is_watched = event.is_some() || !span.is_disabled();
         let watch =

@@ -12,7 +12,7 @@ pub(super) fn handle_span(
     partition: u16,
     event: &TitoEvent,
     trace: Option<&TraceContext>,
-    engine: &Database,
+    database: &Database,
 ) -> Span {
     let span = tracing::info_span!(
         "tito.handle",
@@ -28,7 +28,7 @@ pub(super) fn handle_span(
     );
     // A look at the headers costs less than one for the propagator.
     if !event.headers.is_empty()
-        && let Some(propagator) = engine.propagator()
+        && let Some(propagator) = database.propagator()
         && let Err(error) = panics::caught(|| propagator.adopt(&event.headers, &span))
     {
         tracing::error!(error, "a trace propagator panicked; the handler runs without its trace");

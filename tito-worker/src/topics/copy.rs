@@ -28,7 +28,7 @@ use crate::queue::TitoQueue;
 
 /// Copies everything that was published before the revision `before`, and then lets the group be handed out.
 pub(super) async fn copy_earlier_events(topics: &TitoQueue, event_type: &str, group: &str, before: u64) -> Result<()> {
-    let engine = &topics.engine;
+    let database = &topics.engine;
     let copier = Arc::new(Copier {
         event_type: event_type.to_string(),
         group: group.to_string(),
@@ -38,20 +38,20 @@ pub(super) async fn copy_earlier_events(topics: &TitoQueue, event_type: &str, gr
     loop {
         // Its revision is raised once everything was moved.
         Box::pin(topics.finish_resize(event_type)).await?;
-        let topic = read_topic(engine, event_type).await?;
+        let topic = read_topic(database, event_type).await?;
         if topic.resized_from.is_some() {
             continue;
         }
         // In the order in which events go through them.
         for kind in [Kind::Pending, Kind::Dead, Kind::Done] {
             let copier = copier.clone();
-            walk_in_steps(engine, kind.of_queue(event_type), move |tx: Transaction, page| {
+            walk_in_steps(database, kind.of_queue(event_type), move |tx: Transaction, page| {
                 let copier = copier.clone();
                 async move { copier.copy(&tx, page).await }
             })
             .await?;
         }
-        if copier.end(engine, topic.revision).await? {
+        if copier.end(database, topic.revision).await? {
             return Ok(());
         }
     }
@@ -95,9 +95,9 @@ impl Copier {
     }
 
     /// Ends the copying, unless the topic was changed since it had this revision. Returns whether it is at its end.
-    async fn end(&self, engine: &Database, revision: u64) -> Result<bool> {
+    async fn end(&self, database: &Database, revision: u64) -> Result<bool> {
         let (group, before) = (self.group.to_string(), self.before);
-        let topic = Topic::change(engine, &self.event_type, |mut topic, _| async move {
+        let topic = Topic::change(database, &self.event_type, |mut topic, _| async move {
             let is_unchanged = topic.revision == revision;
             match topic.groups.get_mut(&group) {
                 Some(group) if is_unchanged && group.copies_before == Some(before) => group.copies_before = None,
@@ -112,9 +112,9 @@ impl Copier {
 }
 
 /// Deletes the marks of a group into which nothing is being copied any more.
-pub(super) async fn delete_marks(engine: &Database, event_type: &str, group: &str) -> Result<()> {
+pub(super) async fn delete_marks(database: &Database, event_type: &str, group: &str) -> Result<()> {
     let marks = keys::copied_events(&queue_name(event_type, Some(group)));
     let group = group.to_string();
     let is_copied = move |topic: &Topic| topic.groups.get(&group).is_some_and(|group| group.copies_before.is_none());
-    delete_while(engine, event_type, marks, is_copied).await.map(|_| ())
+    delete_while(database, event_type, marks, is_copied).await.map(|_| ())
 }

@@ -35,9 +35,9 @@ pub(crate) fn check_group<'topic>(
 }
 
 /// The topic as it is stored now.
-pub(crate) async fn read_topic(engine: &Database, event_type: &str) -> Result<Topic> {
+pub(crate) async fn read_topic(database: &Database, event_type: &str) -> Result<Topic> {
     let name = event_type.to_string();
-    Box::pin(engine.transaction(|tx| async move { Topic::read(&tx, &name).await })).await
+    Box::pin(database.transaction(|tx| async move { Topic::read(&tx, &name).await })).await
 }
 
 fn unknown_group(event_type: &str, group: &str) -> TitoError {
@@ -45,15 +45,15 @@ fn unknown_group(event_type: &str, group: &str) -> TitoError {
 }
 
 /// Whether all writers are sure to know what was changed in a transaction that began at this second.
-async fn is_settled(engine: &Database, since: i64) -> Result<bool> {
+async fn is_settled(database: &Database, since: i64) -> Result<bool> {
     // Time that was set says nothing; settling takes none where it can be.
-    if engine.is_only_writer() {
+    if database.is_only_writer() {
         return Ok(false);
     }
     // The change was committed within the age of its transaction; then writers went by what they had read, in
     // transactions which in turn have an age.
-    let millis = 2 * engine.max_transaction_age_millis() + CACHED.as_millis() as u64;
-    let now = engine.now().await?.seconds();
+    let millis = 2 * database.max_transaction_age_millis() + CACHED.as_millis() as u64;
+    let now = database.now().await?.seconds();
     Ok(now.saturating_sub(since).saturating_sub(2) > (millis / 1000) as i64)
 }
 

@@ -68,13 +68,13 @@ impl TitoQueue {
 /// Deletes what lies in a range, as long as the topic is as `is_wanted` says, which cannot change before the deletion is
 /// committed. Returns how much there was.
 pub(super) async fn delete_while(
-    engine: &Database,
+    database: &Database,
     event_type: &str,
     range: KeyRange,
     is_wanted: impl Fn(&Topic) -> bool + Send + Sync,
 ) -> Result<u64> {
     let (event_type, is_wanted) = (Arc::<str>::from(event_type), Arc::new(is_wanted));
-    walk_in_steps(engine, range, move |tx: Transaction, page| {
+    walk_in_steps(database, range, move |tx: Transaction, page| {
         let (event_type, is_wanted) = (event_type.clone(), is_wanted.clone());
         async move {
             let topic = Topic::read(&tx, &event_type).await?;

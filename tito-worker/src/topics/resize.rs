@@ -109,7 +109,7 @@ struct Mover {
 }
 
 impl Mover {
-    async fn empty(self: Arc<Self>, engine: &Database, partition: u16) -> Result<Resized> {
+    async fn empty(self: Arc<Self>, database: &Database, partition: u16) -> Result<Resized> {
         // First the events, which become the others.
         let kinds = if partition < self.partitions { &Kind::ALL[..1] } else { &Kind::ALL };
         let mut resized = Resized::default();
@@ -119,7 +119,7 @@ impl Mover {
                 let mover = mover.clone();
                 async move { mover.move_page(&tx, kind, partition, page).await }
             };
-            resized += walk_in_steps(engine, kind.of_partition(&self.queue, partition), step).await?;
+            resized += walk_in_steps(database, kind.of_partition(&self.queue, partition), step).await?;
         }
         Ok(resized)
     }

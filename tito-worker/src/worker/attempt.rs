@@ -168,7 +168,7 @@ impl Runner {
         }
         let mut runs = Few::with_capacity(deliveries.len());
         for (delivery, event) in deliveries.iter().zip(&events) {
-            runs.push(self.observe.hand_out(&self.engine, delivery.origin.partition, event));
+            runs.push(self.observe.hand_out(&self.database, delivery.origin.partition, event));
         }
         // In here the handler is dropped, too.
         let run = async { self.limited(pin!(self.run_handler(deliveries, events, &runs))).await };
@@ -206,7 +206,7 @@ impl Runner {
             Handle::One(handler) => {
                 let mut verdicts = Few::with_capacity(deliveries.len());
                 for (event, run) in events.into_iter().zip(runs) {
-                    let context = Context::new(Some(event), self.engine.clone(), None);
+                    let context = Context::new(Some(event), self.database.clone(), None);
                     let handled = run.scope(async { handler(context).await }).await;
                     let outcome = handled.map_err(|error| Ended::failed(text_of(&*error)))?;
                     verdicts.push(Verdict::Ended(outcome.into()));
@@ -214,7 +214,7 @@ impl Runner {
                 Ok(verdicts)
             }
             Handle::Batch(handler) => {
-                let context = Context::new(None, self.engine.clone(), None);
+                let context = Context::new(None, self.database.clone(), None);
                 let handled = handler(events.into_vec(), context).await;
                 let outcomes = handled.map_err(|error| Ended::failed(text_of(&*error)))?;
                 let mut turns = Turns::new(self.policy.order);
@@ -235,7 +235,7 @@ impl Runner {
 
     /// Drops `run` where it waits when the timeout has passed.
     async fn limited<T>(&self, mut run: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        let clock = self.engine.clock();
+        let clock = self.database.clock();
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
         let ends = clock.monotonic_millis().saturating_add(millis);
         // Many handlers end without waiting, and need no timer.

@@ -176,8 +176,8 @@ impl WorkerBuilder {
         let Self { mut worker, subscriptions, observers } = self;
         let reads = Arc::new(Semaphore::new(READS_AT_ONCE));
         for (queue, subscription, handler) in subscriptions {
-            let engine = worker.queue.engine.clone();
-            let runner = Runner::new(engine, queue, subscription, handler, observers.clone(), reads.clone());
+            let database = worker.queue.engine.clone();
+            let runner = Runner::new(database, queue, subscription, handler, observers.clone(), reads.clone());
             worker.subscriptions.push(Arc::new(runner));
         }
         worker

@@ -317,12 +317,12 @@ async fn work_once(runner: &Runner, shared: &Shared) -> Worked {
             queues.tasks -= 1;
             return Worked::HadNone;
         }
-        runner.pace.may_start(wanted, runner.engine.clock().monotonic_millis()).map(|most| queues.take(most))
+        runner.pace.may_start(wanted, runner.database.clock().monotonic_millis()).map(|most| queues.take(most))
     };
     let deliveries = match turn {
         Ok(deliveries) => deliveries,
         Err(at_millis) => {
-            runner.engine.clock().wait_until_monotonic(at_millis).await;
+            runner.database.clock().wait_until_monotonic(at_millis).await;
             return Worked::HasWaited;
         }
     };

@@ -171,8 +171,8 @@ impl Worker {
             None => Ownership::Static(self.partitions),
             Some((fleet, options)) => {
                 let queues = self.subscriptions.iter().map(|runner| runner.queue.clone()).collect();
-                let (engine, options) = (self.queue.engine.clone(), options.clone().for_a_new_member());
-                let membership = Arc::new(Membership::new(engine, fleet.clone(), options, queues));
+                let (database, options) = (self.queue.engine.clone(), options.clone().for_a_new_member());
+                let membership = Arc::new(Membership::new(database, fleet.clone(), options, queues));
                 let (member, stopped) = (membership.clone(), stopped.clone());
                 tasks.spawn(async move {
                     member.run(stopped).await;
@@ -183,7 +183,7 @@ impl Worker {
         };
         for runner in &self.subscriptions {
             let supervisor = Supervisor {
-                engine: self.queue.engine.clone(),
+                database: self.queue.engine.clone(),
                 runner: runner.clone(),
                 ownership: ownership.clone(),
                 hands: hands.clone(),
@@ -265,11 +265,11 @@ impl Worker {
         loop {
             let published = if self.schedules { rounds.round().await?.published } else { 0 };
             let mut tasks = JoinSet::new();
-            let engine = &self.queue.engine;
-            let topics = try_join_all(self.subscriptions.iter().map(|runner| read_topic(engine, runner))).await?;
+            let database = &self.queue.engine;
+            let topics = try_join_all(self.subscriptions.iter().map(|runner| read_topic(database, runner))).await?;
             for (runner, topic) in self.subscriptions.iter().zip(topics) {
                 let Some(topic) = topic else {
-                    warn_of_unknown_topic(engine, &runner.queue).await?;
+                    warn_of_unknown_topic(database, &runner.queue).await?;
                     continue;
                 };
                 warn_of_unknown_group(&runner.queue, &topic);
@@ -278,7 +278,7 @@ impl Worker {
                 }
                 for partition in self.partitions.of(topic.served_partitions()) {
                     let partition =
-                        Partition::new(engine.clone(), runner.clone(), partition, topic.clone(), None, None);
+                        Partition::new(database.clone(), runner.clone(), partition, topic.clone(), None, None);
                     tasks.spawn(partition.drain());
                 }
             }

@@ -60,13 +60,13 @@ pub(super) struct RecordedBatch {
 ///
 /// A worker that has lost the partition still records what its handlers have done, which nobody has to do again then.
 pub(super) async fn record_all(
-    engine: &Database,
+    database: &Database,
     runner: &Runner,
     origin: &Origin,
     batch: &[Unrecorded],
     floor: Option<i64>,
 ) -> Result<RecordedBatch> {
-    engine
+    database
         .transaction(|tx| async move {
             let keys = batch.iter().map(|unrecorded| unrecorded.key.clone()).collect();
             let checked = origin.fence.read(&tx, keys).await?;
@@ -101,7 +101,7 @@ pub(super) async fn record(
             topic,
             partition,
             id: &|| place::id_of(tx, key),
-            most_bytes: runner.engine.limits().value_bytes,
+            most_bytes: runner.database.limits().value_bytes,
             now: tx.now(),
             random: fastrand::f64(),
         };

@@ -20,7 +20,7 @@ use crate::policy::{Policy, Subscription};
 
 /// One subscription at work.
 pub(super) struct Runner {
-    pub(super) engine: Database,
+    pub(super) database: Database,
     /// The name of the queue.
     pub(super) queue: Arc<str>,
     pub(super) handler: BoxedHandler,
@@ -65,7 +65,7 @@ pub(super) struct Origin {
 
 impl Runner {
     pub(super) fn new(
-        engine: Database,
+        database: Database,
         queue: String,
         subscription: Subscription,
         handler: BoxedHandler,
@@ -75,11 +75,11 @@ impl Runner {
         let takes_batches = handler.in_transaction || matches!(handler.run, Run::Batch(_));
         let timeout = match handler.in_transaction {
             // A transaction that is older can't commit.
-            true => subscription.timeout.min(Duration::from_millis(engine.max_transaction_age_millis())),
+            true => subscription.timeout.min(Duration::from_millis(database.max_transaction_age_millis())),
             false => subscription.timeout,
         };
         Self {
-            engine,
+            database,
             observe: Observe::new(&queue, observers),
             queue: queue.into(),
             handler,
@@ -94,7 +94,7 @@ impl Runner {
 
     /// Logs that an attempt has failed, or its event was given up.
     pub(super) fn log(&self, fate: Fate, failure: &Failure) {
-        let now = self.engine.clock().monotonic_millis();
+        let now = self.database.clock().monotonic_millis();
         self.failures.tell(&self.queue, now, self.policy.retry.most_attempts(), fate, failure);
     }
 }

@@ -39,7 +39,7 @@ impl Clone for Ownership {
 }
 
 pub(super) struct Supervisor {
-    pub(super) engine: Database,
+    pub(super) database: Database,
     pub(super) runner: Arc<Runner>,
     pub(super) ownership: Ownership,
     pub(super) hands: Arc<Hands>,
@@ -96,7 +96,7 @@ impl Supervisor {
                     let controls = Controls { stopped, active, topic: topic.clone(), time_set };
                     let now = topic.borrow().clone();
                     let one = Partition::new(
-                        self.engine.clone(),
+                        self.database.clone(),
                         self.runner.clone(),
                         partition,
                         now,
@@ -167,11 +167,11 @@ impl Supervisor {
             () = self.runner.source.outdated.notified() => {}
             () = tokio::time::sleep(TOPIC_EVERY) => {}
         }
-        self.runner.failures.summarize(&self.runner.queue, self.engine.clock().monotonic_millis());
+        self.runner.failures.summarize(&self.runner.queue, self.database.clock().monotonic_millis());
         if let Ownership::Fleet(membership) = &self.ownership {
             membership.set_in_flight(&self.runner.queue, self.runner.in_flight.load(Ordering::Relaxed));
         }
-        match read_topic(&self.engine, &self.runner).await {
+        match read_topic(&self.database, &self.runner).await {
             // Topics are not deleted.
             Ok(None) => {}
             Ok(Some(topic)) => {
@@ -199,12 +199,12 @@ impl Supervisor {
     async fn wait_for_topic(&self) -> Arc<Topic> {
         let queue = &*self.runner.queue;
         // Before the first look, so that no creation falls between the two.
-        let created = self.engine.shared().listen(&topic_channel(topic_of(queue).0), 0);
+        let created = self.database.shared().listen(&topic_channel(topic_of(queue).0), 0);
         let (mut pause, mut is_warned) = (FIRST_ERROR_PAUSE, false);
         let look = async |is_warned: &mut bool| {
-            let found = read_topic(&self.engine, &self.runner).await?;
+            let found = read_topic(&self.database, &self.runner).await?;
             if found.is_none() && !std::mem::replace(is_warned, true) {
-                warn_of_unknown_topic(&self.engine, queue).await?;
+                warn_of_unknown_topic(&self.database, queue).await?;
             }
             Ok::<_, TitoError>(found)
         };
@@ -227,18 +227,18 @@ impl Supervisor {
 }
 
 /// The topic of a subscription's queue, created if it does not exist and the subscription says so.
-pub(super) async fn read_topic(engine: &Database, runner: &Runner) -> Result<Option<Arc<Topic>>> {
+pub(super) async fn read_topic(database: &Database, runner: &Runner) -> Result<Option<Arc<Topic>>> {
     let _turn = runner.source.turn().await;
     let name = topic_of(&runner.queue).0;
     match runner.source.new_topic_partitions {
-        Some(partitions) => Topic::ensure(engine, name, partitions).await.map(Some),
-        None => Topic::find(engine, name).await,
+        Some(partitions) => Topic::ensure(database, name, partitions).await.map(Some),
+        None => Topic::find(database, name).await,
     }
 }
 
 /// Says that a queue's topic does not exist, and which one may be meant.
-pub(super) async fn warn_of_unknown_topic(engine: &Database, queue: &str) -> Result<()> {
-    let unknown = unknown_topic(engine, topic_of(queue).0).await?;
+pub(super) async fn warn_of_unknown_topic(database: &Database, queue: &str) -> Result<()> {
+    let unknown = unknown_topic(database, topic_of(queue).0).await?;
     tracing::warn!(queue, %unknown, "the subscription waits until its topic is published to or created");
     Ok(())
 }

@@ -10,13 +10,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Tells [`since`](tito_core::Now::since) when time was set, as soon as it is known. Never ends. Where other processes write too, partitions are
 /// read often enough to notice by themselves.
-pub(super) async fn watch(engine: &Database, tell: watch::Sender<Option<Timestamp>>) {
-    if !engine.is_only_writer() {
+pub(super) async fn watch(database: &Database, tell: watch::Sender<Option<Timestamp>>) {
+    if !database.is_only_writer() {
         return std::future::pending().await;
     }
     loop {
         // One that is closed, or fails, sets no time.
-        if let Ok(now) = engine.now().await {
+        if let Ok(now) = database.now().await {
             let before = *tell.borrow();
             tell.send_if_modified(|since| since.replace(now.since()) != Some(now.since()));
             if before.is_some_and(|before| before != now.since()) {

@@ -22,7 +22,7 @@ impl Runner {
         runs: &[Run],
     ) -> Result<Few<Verdict>, Ended> {
         let attempt = |tx| self.attempt_in(tx, deliveries, decoded, runs);
-        match self.engine.transaction(attempt).await {
+        match self.database.transaction(attempt).await {
             Ok(Some(verdicts)) => Ok(verdicts),
             Ok(None) => {
                 self.source.outdated.notify_one();
@@ -66,7 +66,7 @@ impl Runner {
         }
         // What a handler keeps of it ends with the handler.
         let lent = tx.lend();
-        let context = |event| Context::new(event, self.engine.clone(), Some(lent.handle()));
+        let context = |event| Context::new(event, self.database.clone(), Some(lent.handle()));
         let outcomes = match &self.handler.run {
             Handle::Batch(_) if events.is_empty() => Vec::new(),
             Handle::Batch(handler) => handler(events, context(None)).await.map_err(TitoError::Application)?,

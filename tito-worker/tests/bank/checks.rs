@@ -76,8 +76,8 @@ async fn assert_no_locks(cluster: &MockCluster, db: &Database) {
 
 /// Ends everything, and checks that no task of the engines or of the cluster is left.
 pub async fn assert_nothing_goes_on(cluster: MockCluster, engines: Vec<Database>) {
-    for engine in &engines {
-        engine.close().await;
+    for database in &engines {
+        database.close().await;
     }
     drop(engines);
     cluster.shutdown().await;

@@ -102,7 +102,7 @@ async fn run(pd_fails: bool, seed: u64) {
     let incidents = tokio::spawn(faults::strike(cluster.clone(), random.fork(), stopped.clone(), pd_fails));
     let snapshots: Vec<_> = engines
         .iter()
-        .map(|engine| tokio::spawn(snapshots::take(engine.clone(), ledger.clone(), stopped.clone())))
+        .map(|database| tokio::spawn(snapshots::take(database.clone(), ledger.clone(), stopped.clone())))
         .collect();
     // Each process has half of the partitions, and one is handled by both.
     let shares = [(0, PartitionConfig::new(2, 0)), (1, PartitionConfig::new(2, 1)), (1, PartitionConfig::new(6, 0))];
@@ -116,8 +116,8 @@ async fn run(pd_fails: bool, seed: u64) {
         })
     });
     let next = Arc::new(AtomicU64::new(0));
-    let clerks = engines.iter().flat_map(|engine| std::iter::repeat_n(engine, TASKS));
-    let clerks = clerks.map(|engine| tokio::spawn(Clerk::new(engine, &ledger).work(seed, next.clone(), transfers)));
+    let clerks = engines.iter().flat_map(|database| std::iter::repeat_n(database, TASKS));
+    let clerks = clerks.map(|database| tokio::spawn(Clerk::new(database, &ledger).work(seed, next.clone(), transfers)));
     for clerk in clerks.collect::<Vec<_>>() {
         clerk.await.unwrap();
     }

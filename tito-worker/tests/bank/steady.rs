@@ -50,10 +50,10 @@ async fn run(seed: u64) -> Course {
     let shown = now.clone();
     let clock = Arc::new(move || shown.load(Ordering::Relaxed));
     let cluster = MockCluster::builder().stores(3).split_at(BOUNDARIES).clock(clock).start().await.unwrap();
-    let engine = crate::connect(&cluster).await;
+    let database = crate::connect(&cluster).await;
     let ledger = Arc::<Ledger>::default();
-    let clerk = Clerk::new(&engine, &ledger);
-    bank::open_accounts(&engine).await;
+    let clerk = Clerk::new(&database, &ledger);
+    bank::open_accounts(&database).await;
 
     let mut outcomes = Vec::new();
     for number in 0..TRANSFERS {
@@ -77,16 +77,16 @@ async fn run(seed: u64) -> Course {
         };
         outcomes.push((ending, said));
         if number % 100 == 99 {
-            bank::worker(&engine, PartitionConfig::all()).drain().await.unwrap();
+            bank::worker(&database, PartitionConfig::all()).drain().await.unwrap();
         }
     }
-    checks::drain(&cluster, &engine).await;
-    checks::check(&cluster, &engine, &ledger).await;
-    let tx = tito_core::Database::begin(&engine).await.unwrap();
+    checks::drain(&cluster, &database).await;
+    checks::check(&cluster, &database, &ledger).await;
+    let tx = database.begin().await.unwrap();
     let accounts = bank::stored(&tx, "account:").await.unwrap();
     let balances = accounts.values().map(|balance| bank::number(balance)).collect();
     drop((tx, clerk));
-    checks::assert_nothing_goes_on(cluster, vec![engine]).await;
+    checks::assert_nothing_goes_on(cluster, vec![database]).await;
     Course { outcomes, balances }
 }
 

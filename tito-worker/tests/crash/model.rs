@@ -40,17 +40,17 @@ pub fn worker(db: &Database, fails: bool) -> Worker {
     let may_fail =
         move || if fails && fastrand::u8(..) < 8 { Err(TitoError::Application("bad luck".into())) } else { Ok(()) };
     let few = || Subscription::default().new_topic_partitions(4);
-    let engine = db.clone();
+    let database = db.clone();
     Worker::builder(TitoQueue::new(db.clone()))
         .subscribe_with(TOPICS[0], few(), move |event: TitoEvent, tx: Transaction| async move {
             count(&tx, &format!("handled:{}", event.entity)).await?;
             may_fail()
         })
         .subscribe_with(TOPICS[1], few(), move |event: TitoEvent| {
-            let engine = engine.clone();
+            let database = database.clone();
             async move {
                 let seen = format!("seen:{}", event.entity).into_bytes();
-                engine.transaction(|tx| async move { tx.put(seen, Vec::new()).await }).await?;
+                database.transaction(|tx| async move { tx.put(seen, Vec::new()).await }).await?;
                 may_fail()
             }
         })

@@ -22,13 +22,13 @@ pub async fn a_trace_goes_from_the_publisher_through_the_handler_to_what_it_publ
     let request = TraceContext::new_root().with_state("vendor=1");
     request.clone().scope(publish(&db, [job("a")])).await;
     let within = Arc::new(Mutex::new(Vec::new()));
-    let (engine, seen) = (db.clone(), within.clone());
+    let (database, seen) = (db.clone(), within.clone());
     let mut harness = Harness::new(&db, &clock)
         .subscribe("job", move |_: TitoEvent| {
-            let (engine, seen) = (engine.clone(), seen.clone());
+            let (database, seen) = (database.clone(), seen.clone());
             async move {
                 seen.lock().unwrap().push(TraceContext::current().unwrap());
-                publish(&engine, [Publish::new("mail", "b")]).await;
+                publish(&database, [Publish::new("mail", "b")]).await;
                 Done::Ok(())
             }
         })
@@ -352,8 +352,8 @@ pub async fn observers_are_told_that_a_failing_engine_has_recorded_nothing(db: D
 pub async fn a_worker_says_what_it_could_not_record_before_it_ended(db: Database, _: TestClock) {
     let db = FaultEngine::new(db).database();
     publish(&db, ["done", "retried"].map(job)).await;
-    let (notes, engine) = (Notes::default(), db.clone());
-    let close = AtHandOut(move || engine.faults().close("the disk is gone"));
+    let (notes, database) = (Notes::default(), db.clone());
+    let close = AtHandOut(move || database.faults().close("the disk is gone"));
     let [builder, ..] = of_each_kind(&db, two_attempts());
     let ended = builder.observe(notes.clone()).observe(close).build().run(std::future::pending()).await.unwrap_err();
     let report = ended.report;

@@ -249,11 +249,11 @@ pub async fn groups_change_their_partitions_with_their_topic(db: Database, clock
 #[fact]
 pub async fn a_change_of_partitions_waits_by_the_engines_time(db: Database, clock: TestClock) {
     let own_clock = TestClock::at(clock.now_millis());
-    let engine = FaultEngine::new(db.clone()).with_foreign_writers().with_clock(own_clock.shared()).database();
+    let database = FaultEngine::new(db.clone()).with_foreign_writers().with_clock(own_clock.shared()).database();
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 3).await.unwrap();
     publish(&db, (0..20).map(job)).await;
-    let resizing = tokio::spawn(async move { TitoQueue::new(engine).resize_topic("job", 1).await });
+    let resizing = tokio::spawn(async move { TitoQueue::new(database).resize_topic("job", 1).await });
     own_clock.waited_for().await;
     // By its own clock an hour passes, by the engine's nothing.
     own_clock.advance(std::time::Duration::from_secs(3_600));

@@ -120,9 +120,9 @@ pub(super) fn options(number: u128) -> MembershipOptions {
     options
 }
 
-pub(super) fn member(engine: Database, number: u128, queues: &[&str]) -> Membership {
+pub(super) fn member(database: Database, number: u128, queues: &[&str]) -> Membership {
     let queues = queues.iter().map(|queue| Arc::from(*queue)).collect();
-    Membership::new(engine, "billing".to_string(), options(number), queues)
+    Membership::new(database, "billing".to_string(), options(number), queues)
 }
 
 /// A queue and a partition of it.

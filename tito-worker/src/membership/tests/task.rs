@@ -164,11 +164,11 @@ async fn a_member_whose_engine_hangs_says_exactly_after_a_lease_time_that_all_is
     create_topic(&db, "user", 4).await;
     // Calls never return while the engine hangs.
     let (hang, hangs) = watch::channel(false);
-    let engine = before_each(db.clone(), move || {
+    let database = before_each(db.clone(), move || {
         let mut hangs = hangs.clone();
         async move { drop(hangs.wait_for(|hangs| !hangs).await) }.boxed()
     });
-    let member = Arc::new(member(engine, 1, &["user"]));
+    let member = Arc::new(member(database, 1, &["user"]));
     let (_stop, stopped) = watch::channel(false);
     let running = member.clone();
     let task = tokio::spawn(async move { running.run(stopped).await });

@@ -20,7 +20,7 @@ impl Hands {
     pub(super) async fn find_dead(&self, writing: &mut Writing) -> Result<()> {
         let reading =
             |tx: Transaction| async move { Ok((tx.now(), Walk::over(keys::processes()).rest_in(&tx).await?)) };
-        let (now, marks) = self.engine.transaction(reading).await?;
+        let (now, marks) = self.database.transaction(reading).await?;
         for (key, bytes) in marks {
             let Some(id) = keys::parse_process(&key).filter(|id| *id != self.id) else { continue };
             let mark = match Mark::decode(&key, &bytes) {
@@ -44,7 +44,7 @@ impl Hands {
             }
             // Beside the caution, which is in this worker's own mark before the other one's is gone.
             let own = Mark { heartbeat: now.millis(), ..self.mark(writing) };
-            let (key, mark, own, is_only) = (&key, &mark, &own, self.engine.is_only_writer());
+            let (key, mark, own, is_only) = (&key, &mark, &own, self.database.is_only_writer());
             let settle = |tx: Transaction| async move {
                 // What it wrote last may have landed since; what gives a heartbeat is not dead.
                 let Some(bytes) = tx.get(key).await? else { return Ok(Vec::new()) };
@@ -58,7 +58,7 @@ impl Hands {
                 tx.delete(key.clone()).await?;
                 if mark.stopping { Ok(Vec::new()) } else { self.settle(&tx, mark).await }
             };
-            let suspects = self.engine.transaction(settle).await?;
+            let suspects = self.database.transaction(settle).await?;
             self.suspect(suspects);
         }
         Ok(())
@@ -72,10 +72,10 @@ impl Hands {
         if self.lives_here(id) {
             return false;
         }
-        if self.engine.is_only_writer() {
+        if self.database.is_only_writer() {
             return true;
         }
-        let clock_millis = self.engine.clock().monotonic_millis();
+        let clock_millis = self.database.clock().monotonic_millis();
         let seen = writing.seen.entry(id).or_insert((mark.heartbeat, clock_millis));
         if seen.0 != mark.heartbeat {
             *seen = (mark.heartbeat, clock_millis);

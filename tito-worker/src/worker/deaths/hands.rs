@@ -45,7 +45,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What one run of a worker has in hand.
 pub(in crate::worker) struct Hands {
-    pub(super) engine: Database,
+    pub(super) database: Database,
     pub(super) id: Uuid,
     pub(super) runners: HashMap<Arc<str>, Arc<Runner>>,
     process: Arc<Process>,
@@ -109,11 +109,11 @@ pub(in crate::worker) enum Alone {
 }
 
 impl Hands {
-    pub(in crate::worker) fn new(engine: &Database, runners: &[Arc<Runner>]) -> Arc<Self> {
-        let process = engine.shared().value::<Process>();
+    pub(in crate::worker) fn new(database: &Database, runners: &[Arc<Runner>]) -> Arc<Self> {
+        let process = database.shared().value::<Process>();
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
         Arc::new(Self {
-            engine: engine.clone(),
+            database: database.clone(),
             id,
             runners: runners.iter().map(|runner| (runner.queue.clone(), runner.clone())).collect(),
             process,
@@ -221,21 +221,21 @@ impl Hands {
     }
 
     async fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let tx = self.engine.begin().await?;
+        let tx = self.database.begin().await?;
         let row = tx.get(key).await;
         tx.rollback().await;
         row
     }
 
     pub(super) fn be_careful(&self, writing: &mut Writing) {
-        writing.careful_until = self.engine.clock().monotonic_millis().saturating_add(CAREFUL_MILLIS);
+        writing.careful_until = self.database.clock().monotonic_millis().saturating_add(CAREFUL_MILLIS);
         if self.state.load(Ordering::Acquire) == MARKED {
             self.state.store(CAREFUL, Ordering::Release);
         }
     }
 
     fn is_careful(&self, writing: &Writing) -> bool {
-        self.engine.clock().monotonic_millis() < writing.careful_until
+        self.database.clock().monotonic_millis() < writing.careful_until
     }
 
     pub(super) fn mark(&self, writing: &Writing) -> Mark {
@@ -255,13 +255,13 @@ impl Hands {
             let mark = Mark { heartbeat: tx.now().millis(), ..mark.clone() };
             tx.put(keys::process(self.id), mark.encode()?).await
         };
-        self.engine.transaction(write).await
+        self.database.transaction(write).await
     }
 
     /// Says again and again that the worker lives, and looks for those who don't. Never ends. The only process of a
     /// database has nobody to tell, and looks when it begins.
     pub(in crate::worker) async fn look_after(&self) {
-        if self.engine.is_only_writer() {
+        if self.database.is_only_writer() {
             return std::future::pending().await;
         }
         loop {
@@ -310,7 +310,7 @@ impl Hands {
             return;
         }
         let delete = |tx: Transaction| async move { tx.delete(keys::process(self.id)).await };
-        self.last_words(self.engine.transaction(delete)).await;
+        self.last_words(self.database.transaction(delete)).await;
     }
 
     async fn last_words(&self, words: impl Future<Output = Result<()>> + Send) {

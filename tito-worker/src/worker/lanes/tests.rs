@@ -67,9 +67,9 @@ async fn partitions_take_turns_with_the_handlers_that_they_share() {
             Ok::<_, TitoError>(())
         }
     });
-    let engine = EmbeddedBackend::in_memory().await.unwrap();
+    let database = EmbeddedBackend::in_memory().await.unwrap();
     let (one, reads) = (Subscription::default().concurrency(1), Arc::new(Semaphore::new(1)));
-    let runner = Runner::new(engine, "job".to_string(), one, handler, Observers::default(), reads);
+    let runner = Runner::new(database, "job".to_string(), one, handler, Observers::default(), reads);
     let runner = Arc::new(runner);
     let deliveries = |partition: u16, entities: std::ops::Range<u64>| -> Vec<Delivery> {
         let origin =

@@ -22,11 +22,11 @@ impl Partition {
                 "handlers did not end before the shutdown timeout"
             );
         }
-        let engine = self.engine.clone();
+        let database = self.database.clone();
         tokio::select! {
             _ = tokio::time::timeout(LAST_RECORDING, self.record_the_rest()) => {}
             // Nothing can be recorded any more.
-            _ = engine.closed() => self.take_finished(),
+            _ = database.closed() => self.take_finished(),
         }
         self.report.unrecorded = (self.unrecorded.len() + self.recorded_now) as u64;
         if self.report.unrecorded > 0 {

@@ -30,7 +30,7 @@ impl Partition {
         if !self.has_room() {
             return;
         }
-        let clock_millis = self.engine.clock().monotonic_millis();
+        let clock_millis = self.database.clock().monotonic_millis();
         let waited = self.waited.due(clock_millis);
         let wanted = match &mut self.reader {
             // What waits is looked for before anything is handed out by the new time.
@@ -51,7 +51,7 @@ impl Partition {
                 Wanted::Events(range, limit)
             }
         };
-        let (engine, runner, pause) = (self.engine.clone(), self.runner.clone(), self.read_pause);
+        let (database, runner, pause) = (self.database.clone(), self.runner.clone(), self.read_pause);
         let hands = self.origin.hands.clone();
         self.reading = Some(
             async move {
@@ -61,7 +61,7 @@ impl Partition {
                 let _turn = runner.source.turn().await;
                 let is_poll = matches!(wanted, Wanted::Events(..));
                 let poll = is_poll.then(|| runner.observe.meters.time_poll());
-                let page = read_page(&engine, wanted).await?;
+                let page = read_page(&database, wanted).await?;
                 drop(poll);
                 // Before anything is handed out, and before that is counted for a rate.
                 if is_poll
@@ -79,7 +79,7 @@ impl Partition {
     /// Takes the cursor back to what was recorded to be handled again, and to the entities that no longer wait.
     fn read_again_what_is_due(&mut self) {
         let Some(reader) = &mut self.reader else { return };
-        let clock_millis = self.engine.clock().monotonic_millis();
+        let clock_millis = self.database.clock().monotonic_millis();
         let let_go = self.blocked.let_go(reader.time.present(clock_millis));
         for key in [self.put_again.take(), let_go].into_iter().flatten() {
             reader.note_commit(&key, clock_millis);
@@ -113,7 +113,7 @@ impl Partition {
     /// on their way to another one, and others pass for the first of their entities. A change that another process makes
     /// is noticed before it moves anything.
     fn is_behind_its_topic(&self) -> bool {
-        let known = || self.engine.shared().value::<TopicCache>().known_revision(topic_of(&self.runner.queue).0);
+        let known = || self.database.shared().value::<TopicCache>().known_revision(topic_of(&self.runner.queue).0);
         self.runner.policy.order.is_outdated(self.topic.revision, known)
     }
 
@@ -123,7 +123,7 @@ impl Partition {
         let Some(reader) = self.reader.as_ref().filter(|reader| reader.time.since() != now.since()) else {
             return false;
         };
-        let (before, clock_millis) = (reader.time, self.engine.clock().monotonic_millis());
+        let (before, clock_millis) = (reader.time, self.database.clock().monotonic_millis());
         let present = now.seconds().saturating_sub(self.runner.policy.delay_seconds);
         if before.present(clock_millis) > present {
             for (entity, until, key) in self.blocked.all() {
@@ -154,7 +154,7 @@ impl Partition {
         if self.note_time(page.now) {
             return Ok(());
         }
-        let clock_millis = self.engine.clock().monotonic_millis();
+        let clock_millis = self.database.clock().monotonic_millis();
         // A subscription with a delay of its own lives in the past.
         let delay_millis = u64::try_from(self.runner.policy.delay_seconds).unwrap_or(0).saturating_mul(1_000);
         let present = page.now.less(delay_millis);
@@ -165,8 +165,8 @@ impl Partition {
         }
         let Some(reader) = &mut self.reader else {
             let floor = page.entries.first().and_then(|(key, value)| checkpoint_floor(key, value));
-            let age = Duration::from_millis(self.engine.max_transaction_age_millis());
-            let revisits = Revisits::new(age, self.engine.is_only_writer(), clock_millis, present.seconds());
+            let age = Duration::from_millis(self.database.max_transaction_age_millis());
+            let revisits = Revisits::new(age, self.database.is_only_writer(), clock_millis, present.seconds());
             let floor = self.runner.policy.order.begins_at(floor);
             self.reader = Some(Reader::new(
                 &self.runner.queue,
@@ -206,7 +206,7 @@ impl Partition {
             waited: &self.waited,
             time: reader.time,
             clock_millis,
-            looks_back_from: pass_began.filter(|_| order.looks_back(self.engine.is_only_writer())),
+            looks_back_from: pass_began.filter(|_| order.looks_back(self.database.is_only_writer())),
         };
         let mut outcome = PageRead::new(present, page.asked_millis, page.entries.len());
         let mut deliveries = Vec::with_capacity(page.entries.len());

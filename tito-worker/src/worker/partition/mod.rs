@@ -58,7 +58,7 @@ type Reading = BoxFuture<'static, Result<Page>>;
 type Recording = BoxFuture<'static, (Vec<Unrecorded>, Result<RecordedBatch>)>;
 
 pub(super) struct Partition {
-    engine: Database,
+    database: Database,
     runner: Arc<Runner>,
     /// The topic as this partition goes by it.
     topic: Arc<Topic>,
@@ -93,7 +93,7 @@ pub(super) struct Partition {
 
 impl Partition {
     pub(super) fn new(
-        engine: Database,
+        database: Database,
         runner: Arc<Runner>,
         partition: u16,
         topic: Arc<Topic>,
@@ -103,11 +103,11 @@ impl Partition {
         let fence = Fence::new(&runner.queue, partition, lease);
         Self {
             // Registered before the first read, so that no commit falls between the two.
-            wakeup: engine.shared().listen(&runner.queue, partition),
+            wakeup: database.shared().listen(&runner.queue, partition),
             lanes: Lanes::new(runner.clone()),
-            next_checkpoint: engine.clock().monotonic_millis() + CHECKPOINT_EVERY,
+            next_checkpoint: database.clock().monotonic_millis() + CHECKPOINT_EVERY,
             origin: Arc::new(Origin { partition, revision: topic.revision, fence, hands }),
-            engine,
+            database,
             runner,
             topic,
             reader: None,
@@ -179,7 +179,7 @@ impl Partition {
         // With too many entities that wait the next thing is that one of them is due.
         let waits_for_time = reader_waits && (self.has_room() || self.blocked.is_full());
         let next_read = self.next_read_millis();
-        let clock = self.engine.clock();
+        let clock = self.database.clock();
         tokio::select! {
             Some(page) = OptionFuture::from(self.reading.as_mut()) => {
                 self.reading = None;
@@ -194,7 +194,7 @@ impl Partition {
             }
             // Only between reads: a page that is being read may be older than the commit.
             key = self.wakeup.woken(), if reader_waits => {
-                let now = self.engine.clock().monotonic_millis();
+                let now = self.database.clock().monotonic_millis();
                 if let Some(reader) = &mut self.reader {
                     reader.note_commit(&key, now);
                 }
@@ -233,7 +233,7 @@ impl Partition {
     }
 
     fn is_idle(&self) -> bool {
-        let now = self.engine.clock().monotonic_millis();
+        let now = self.database.clock().monotonic_millis();
         let has_caught_up = self.reader.as_ref().is_some_and(|reader| reader.has_caught_up(now));
         self.held.is_empty()
             && self.recording.is_none()

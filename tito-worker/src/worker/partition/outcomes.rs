@@ -50,13 +50,13 @@ impl Partition {
         let rest = self.unrecorded.split_off(self.unrecorded.len().min(self.most_recorded));
         let batch = std::mem::replace(&mut self.unrecorded, rest);
         self.recorded_now = batch.len();
-        let now = self.engine.clock().monotonic_millis();
+        let now = self.database.clock().monotonic_millis();
         let mut floor = None;
         if let Some(reader) = self.reader.as_ref().filter(|_| now >= self.next_checkpoint) {
             floor = Some(reader.floor(self.first_kept_second()));
             self.next_checkpoint = now + CHECKPOINT_EVERY;
         }
-        let (engine, runner, origin) = (self.engine.clone(), self.runner.clone(), self.origin.clone());
+        let (database, runner, origin) = (self.database.clone(), self.runner.clone(), self.origin.clone());
         let pause = self.record_pause;
         self.recording = Some(
             async move {
@@ -64,7 +64,7 @@ impl Partition {
                     tokio::time::sleep(pause).await;
                 }
                 let _commit = runner.observe.meters.time_acknowledgement(batch.len());
-                let recorded = record_all(&engine, &runner, &origin, &batch, floor).await;
+                let recorded = record_all(&database, &runner, &origin, &batch, floor).await;
                 (batch, recorded)
             }
             .boxed(),

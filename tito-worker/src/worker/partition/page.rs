@@ -29,9 +29,9 @@ pub(super) enum Wanted {
     Waited(Vec<Vec<u8>>),
 }
 
-pub(super) async fn read_page(engine: &Database, wanted: Wanted) -> Result<Page> {
-    let asked_millis = engine.clock().monotonic_millis();
-    let tx = engine.begin().await?;
+pub(super) async fn read_page(database: &Database, wanted: Wanted) -> Result<Page> {
+    let asked_millis = database.clock().monotonic_millis();
+    let tx = database.begin().await?;
     let entries = match wanted.clone() {
         Wanted::Events(range, limit) | Wanted::ToWaitFor(range, limit) => tx.scan(range, limit).await?,
         Wanted::Checkpoint(key) => tx.get(&key).await?.map(|value| (key, value)).into_iter().collect(),
