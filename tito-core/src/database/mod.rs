@@ -9,6 +9,7 @@
 //! | `namespace` | rows that lie under a prefix |
 //! | `walk` | walks over ranges of keys, in pages |
 //! | `retry`, `options`, `idempotency` | a transaction run to one of its three outcomes |
+//! | `turns` | transactions that write one key, one after another |
 //! | `closure` | what the closure of a transaction ends in |
 
 mod closure;
@@ -19,6 +20,7 @@ mod options;
 mod overlay;
 mod retry;
 mod transaction;
+mod turns;
 mod walk;
 mod write_buffer;
 
