@@ -19,6 +19,7 @@ mod floats;
 mod groups;
 mod handlers;
 mod history;
+mod idling;
 mod inspection;
 mod jobs;
 mod keeping_order;
