@@ -229,6 +229,19 @@ pub enum TitoError {
         key: KeyText,
     },
 
+    /// A write of a key that begins as Tito's own do. Nothing was written.
+    /// [`system_keys`](crate::Transaction::system_keys) writes these, for repairs.
+    #[error(
+        "key {key} can't be written: keys that begin with {prefix:?} are Tito's own; begin it otherwise, such as with \
+         \"app/\", or repair what Tito stores with `Transaction::system_keys`"
+    )]
+    ReservedKey {
+        /// The key.
+        key: KeyText,
+        /// What is Tito's about it.
+        prefix: &'static str,
+    },
+
     /// A name of a table, an index, a topic or a worker that Tito can't use.
     #[error("{what} {name:?} is not a valid name: {reason}")]
     InvalidName {

@@ -110,6 +110,9 @@ spawnables! { core:
     insert = any::<Transaction>().insert(any(), any());
     delete = any::<Transaction>().delete(any());
     lock_keys = any::<Transaction>().lock_keys(any());
+    put = any::<Transaction>().system_keys().put(any(), any());
+    insert = any::<Transaction>().system_keys().insert(any(), any());
+    delete = any::<Transaction>().system_keys().delete(any());
     commit = any::<Transaction>().commit();
     rollback = any::<Transaction>().rollback();
     next_in = any::<Walk>().next_in(&any());

@@ -95,9 +95,9 @@ pub(crate) async fn put(
 ) -> Result<()> {
     let key = place.key(queue);
     if let Some(old) = instead_of.filter(|old| *old != key) {
-        tx.delete(old.to_vec()).await?;
+        tx.system_keys().delete(old.to_vec()).await?;
     }
-    tx.put(key.clone(), row).await?;
+    tx.system_keys().put(key.clone(), row).await?;
     if place.kind == Kind::Pending {
         tx.signal(Signal { channel: queue.clone(), number: place.partition, payload: key });
     }

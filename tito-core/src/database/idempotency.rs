@@ -54,7 +54,7 @@ impl Marker {
     pub(super) async fn put(&self, tx: &Transaction, result: Option<Box<RawValue>>) -> Result<()> {
         let Self { key, started, until } = self.clone();
         let value = MarkerValue { started, until, result };
-        tx.put(key, row::encode("the marker of an idempotency key", &value)?).await
+        tx.system_keys().put(key, row::encode("the marker of an idempotency key", &value)?).await
     }
 
     /// Whether the transaction that wrote this marker was committed. Reading the key settles it on every engine: a
@@ -77,7 +77,7 @@ pub async fn prune_idempotency_markers(database: &Database, before: Timestamp) -
         let mut removed = 0;
         for (key, value) in page {
             if decode(&key, &value)?.started < before {
-                tx.delete(key).await?;
+                tx.system_keys().delete(key).await?;
                 removed += 1;
             }
         }
@@ -100,7 +100,7 @@ pub async fn drop_expired_markers(database: &Database, walk: &mut Walk) -> Resul
         for (key, value) in walk.next_in(&tx).await?.unwrap_or_default() {
             match decode(&key, &value) {
                 Ok(MarkerValue { until: Some(until), .. }) if until <= now => {
-                    tx.delete(key).await?;
+                    tx.system_keys().delete(key).await?;
                     removed += 1;
                 }
                 Ok(_) => {}

@@ -7,6 +7,7 @@
 //! | `write_buffer` | the writes of a transaction |
 //! | `overlay` | own writes over what is read |
 //! | `namespace` | rows that lie under a prefix |
+//! | `system_keys` | writes to keys that are Tito's own |
 //! | `walk` | walks over ranges of keys, in pages |
 //! | `retry`, `options`, `idempotency` | a transaction run to one of its three outcomes |
 //! | `closure` | what the closure of a transaction ends in |
@@ -18,6 +19,7 @@ mod namespace;
 mod options;
 mod overlay;
 mod retry;
+mod system_keys;
 mod transaction;
 mod walk;
 mod write_buffer;
@@ -27,6 +29,7 @@ pub use handle::Database;
 pub use idempotency::{drop_expired_markers, prune_idempotency_markers};
 pub use namespace::{Namespace, RowAccess};
 pub use options::TxOptions;
+pub use system_keys::SystemKeys;
 pub use transaction::{Lent, Transaction};
 pub use walk::{PageSize, Walk, walk_in_steps};
 

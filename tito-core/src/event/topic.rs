@@ -126,7 +126,7 @@ impl Topic {
             if let Some(stored) = tx.get(&key).await? {
                 return Topic::decode(&key, &stored);
             }
-            tx.insert(key, value).await?;
+            tx.system_keys().insert(key, value).await?;
             tx.signal(Signal { channel: topic_channel(name).into(), number: 0, payload: Vec::new() });
             Ok(new)
         });
@@ -227,7 +227,7 @@ impl Topic {
         let key = keys::topic(name);
         check_partitions(&key, self.partitions)?;
         self.revision = revision + 1;
-        tx.put(key, self.encode()?).await?;
+        tx.system_keys().put(key, self.encode()?).await?;
         Ok(self)
     }
 

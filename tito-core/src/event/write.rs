@@ -99,10 +99,10 @@ async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReferenc
     for group in topic.groups.keys() {
         let queue: Arc<str> = queue_name(&event_type, Some(group)).into();
         let key = keys::event(&queue, partition, event.timestamp, id);
-        tx.put(key.clone(), value.clone()).await?;
+        tx.system_keys().put(key.clone(), value.clone()).await?;
         announce(tx, queue, partition, key);
     }
-    tx.put(key.clone(), value).await?;
+    tx.system_keys().put(key.clone(), value).await?;
     announce(tx, event_type, partition, key);
     Ok(EventReference { event_type: event.event_type, entity: event.entity, timestamp: event.timestamp, id })
 }

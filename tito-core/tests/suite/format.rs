@@ -229,3 +229,24 @@ async fn idempotency_markers_are_stored_as_the_page_says() {
     let example = vector.input.trim_matches('"');
     assert_eq!(String::from_utf8(stored).unwrap(), vector.expected.replace(example, &started.to_string()));
 }
+
+/// The page has a row for each kind of key, and says which keys are Tito's.
+#[test]
+fn the_keys_of_the_page_are_those_that_applications_can_not_write() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let kinds =
+        text.lines().skip_while(|line| *line != "| key | value |").skip(2).take_while(|line| line.starts_with('|'));
+    let keys: Vec<&str> = kinds.map(|line| line.split('`').nth(1).unwrap()).collect();
+    let mut told: Vec<&str> =
+        keys.iter().map(|key| keys::reserved_prefix(key.as_bytes()).unwrap_or_else(|| panic!("{key}"))).collect();
+    told.sort_unstable();
+    told.dedup();
+    let mut reserved: Vec<&str> = keys::reserved_prefixes().collect();
+    reserved.sort_unstable();
+    assert_eq!(told, reserved);
+    for vector in vectors() {
+        let is_key = reserved.iter().any(|prefix| *prefix != "!" && vector.expected.starts_with(prefix));
+        assert_eq!(is_key, keys::reserved_prefix(vector.expected.as_bytes()).is_some_and(|prefix| prefix != "!"));
+    }
+}

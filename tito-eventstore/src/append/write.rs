@@ -38,9 +38,9 @@ pub(super) async fn write(
         state.head.bytes = state.head.bytes.saturating_add(value.len() as u64);
         state.head.largest = state.head.largest.max(value.len() as u64);
         let (entity_type, id) = (event.entity_type(), event.entity_id());
-        tx.put(keys::log_entity_event(store.id(), entity_type, id, *sequence), value.clone()).await?;
-        tx.put(keys::log_event(store.id(), *sequence), value).await?;
-        tx.put(keys::log_id(store.id(), &event.id), row::encode("a sequence", sequence)?).await?;
+        tx.system_keys().put(keys::log_entity_event(store.id(), entity_type, id, *sequence), value.clone()).await?;
+        tx.system_keys().put(keys::log_event(store.id(), *sequence), value).await?;
+        tx.system_keys().put(keys::log_id(store.id(), &event.id), row::encode("a sequence", sequence)?).await?;
     }
     for command in commands {
         if let Some(decided) = state.commands.get(&*command.id) {
@@ -50,14 +50,14 @@ pub(super) async fn write(
     for (_, event) in new {
         let (entity_type, id) = (event.entity_type(), event.entity_id());
         if let Some(last) = changed(state.known.entities.get_mut(event.entity())) {
-            tx.put(keys::log_last_of_entity(store.id(), entity_type, id), last.encode()?).await?;
+            tx.system_keys().put(keys::log_last_of_entity(store.id(), entity_type, id), last.encode()?).await?;
         }
         if let Some(last) = changed(state.known.types.get_mut(entity_type)) {
-            tx.put(keys::log_last_of_type(store.id(), entity_type), last.encode()?).await?;
+            tx.system_keys().put(keys::log_last_of_type(store.id(), entity_type), last.encode()?).await?;
         }
     }
     state.known.head = state.head.last;
-    tx.put(keys::log_head(store.id()), state.head.encode()?).await?;
+    tx.system_keys().put(keys::log_head(store.id()), state.head.encode()?).await?;
     republish::publish(store, tx, definition, new).await?;
     if let Some((first, _)) = new.first() {
         let key = keys::log_event(store.id(), *first);

@@ -28,9 +28,9 @@ impl Manager {
         let created = self.database().transaction(|tx| async move {
             // The start of a transaction is unique in the database.
             let definition = Definition::new(tx.start_timestamp().raw(), &create);
-            tx.insert(keys::event_store(&create.name), definition.encode()?).await?;
-            tx.put(keys::log_head(definition.id), Head::default().encode()?).await?;
-            tx.put(keys::log_tail(definition.id), Tail::default().encode()?).await?;
+            tx.system_keys().insert(keys::event_store(&create.name), definition.encode()?).await?;
+            tx.system_keys().put(keys::log_head(definition.id), Head::default().encode()?).await?;
+            tx.system_keys().put(keys::log_tail(definition.id), Tail::default().encode()?).await?;
             Ok(definition)
         });
         match created.await {
@@ -62,7 +62,7 @@ impl Manager {
         let _turn = group.turn(self.database()).await;
         let updated = self.database().transaction_with(Default::default(), |tx: Transaction| async move {
             let definition = read_definition(&tx, &update.name).await?.changed(&update);
-            tx.put(keys::event_store(&update.name), definition.encode()?).await?;
+            tx.system_keys().put(keys::event_store(&update.name), definition.encode()?).await?;
             // An append that went by the old one meets a conflict.
             tx.lock_keys(vec![keys::log_head(definition.id)]).await?;
             Ok::<_, EventStoreError>(definition)
@@ -81,10 +81,10 @@ impl Manager {
         let _turn = group.turn(self.database()).await;
         let deleted = self.database().transaction_with(Default::default(), |tx: Transaction| async move {
             let definition = read_definition(&tx, &delete).await?;
-            tx.delete(keys::event_store(&delete)).await?;
+            tx.system_keys().delete(keys::event_store(&delete)).await?;
             // An append that is under way meets a conflict, and then no store.
-            tx.delete(keys::log_head(definition.id)).await?;
-            tx.put(keys::dropped_log(definition.id), Dropped::at(tx.start_timestamp()).encode()?).await?;
+            tx.system_keys().delete(keys::log_head(definition.id)).await?;
+            tx.system_keys().put(keys::dropped_log(definition.id), Dropped::at(tx.start_timestamp()).encode()?).await?;
             // Whoever waits for more of it learns that there is none.
             let (event_type, key) = (channel(definition.id), keys::log_head(definition.id));
             tx.signal(Signal { channel: event_type, number: 0, payload: key });

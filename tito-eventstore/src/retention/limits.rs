@@ -59,15 +59,17 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
         }
         over.drop_one(bytes);
         kept = Tail { dropped: event.sequence(), bytes: kept.bytes.saturating_add(bytes), ..kept };
-        tx.delete(key).await?;
-        tx.delete(keys::log_entity_event(store, event.entity_type(), event.entity_id(), event.sequence())).await?;
-        tx.delete(keys::log_id(store, event.id())).await?;
+        tx.system_keys().delete(key).await?;
+        tx.system_keys()
+            .delete(keys::log_entity_event(store, event.entity_type(), event.entity_id(), event.sequence()))
+            .await?;
+        tx.system_keys().delete(keys::log_id(store, event.id())).await?;
         gone.push(event);
     }
     forget_commands(tx, store, &gone).await?;
     let dropped = gone.len();
     note(tx, store, &gone).await?;
-    tx.put(tail_key, kept.encode()?).await?;
+    tx.system_keys().put(tail_key, kept.encode()?).await?;
     Ok(dropped == read)
 }
 
@@ -103,7 +105,7 @@ async fn note(tx: &Transaction, store: u64, gone: &[Event]) -> Result<()> {
     for ((key, events), there) in notes.into_iter().zip(there) {
         let mut last = there.map(|value| Last::decode(&key, &value)).transpose()?.unwrap_or_default();
         events.iter().for_each(|event| last.set(event.event_type(), event.sequence()));
-        tx.put(key, last.encode()?).await?;
+        tx.system_keys().put(key, last.encode()?).await?;
     }
     Ok(())
 }

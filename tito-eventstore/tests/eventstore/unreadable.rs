@@ -131,7 +131,7 @@ pub async fn the_entity_of_an_event_that_is_damaged_behind_it_is_told(db: Databa
             // How many texts there are beside the data, which are not there: the number is right before the data.
             let at = value.len() - 3;
             value[at] = 0x7f;
-            tx.put(key, value).await
+            tx.system_keys().put(key, value).await
         })
         .await
         .unwrap();
@@ -154,7 +154,7 @@ pub async fn what_is_before_a_key_that_is_none_of_an_event_is_yielded(db: Databa
     let counting = faulty(&db, Fault::Damage, &[]).await;
     for key in keys_of_event(&db, 10).await {
         let foreign = [&key[..], b"x"].concat();
-        db.transaction(|tx| async move { tx.put(foreign, b"nonsense".to_vec()).await }).await.unwrap();
+        db.transaction(|tx| async move { tx.system_keys().put(foreign, b"nonsense".to_vec()).await }).await.unwrap();
     }
     for select in [Select::all(), "a.1".into()] {
         let mut seen = Seen::default();

@@ -141,8 +141,8 @@ async fn put(db: &Database, behind: &str, value: Option<Vec<u8>>) {
     let store = String::from_utf8(head[..20].to_vec()).unwrap();
     let key = format!("{store}:{behind}").into_bytes();
     match value {
-        Some(value) => tx.put(key, value).await.unwrap(),
-        None => tx.delete(key).await.unwrap(),
+        Some(value) => tx.system_keys().put(key, value).await.unwrap(),
+        None => tx.system_keys().delete(key).await.unwrap(),
     }
     tx.commit().await.unwrap();
 }

@@ -154,7 +154,8 @@ pub async fn a_damaged_event_stops_a_projection_before_it_until_it_is_repaired(d
         bank.append(opened(1..=14, &[])).await.unwrap();
         let is_event = |key: &[u8]| String::from_utf8_lossy(key).ends_with(&format!(":event:{at:016}"));
         let (key, value) = stored(&db, "log:").await.into_iter().find(|(key, _)| is_event(key)).unwrap();
-        let put = |key: Vec<u8>, value: Vec<u8>| db.transaction(|tx| async move { tx.put(key, value).await });
+        let put =
+            |key: Vec<u8>, value: Vec<u8>| db.transaction(|tx| async move { tx.system_keys().put(key, value).await });
         put(key.clone(), b"nonsense".to_vec()).await.unwrap();
         let mut harness = harness(&db, &clock, &projection);
         harness.advance(Duration::from_secs(120)).await.unwrap();

@@ -22,7 +22,7 @@ impl TitoQueue {
         let purge = |tx: Transaction| async move {
             let is_there = tx.get(key).await?.is_some();
             if is_there {
-                tx.delete(key.to_vec()).await?;
+                tx.system_keys().delete(key.to_vec()).await?;
             }
             Ok(is_there)
         };
@@ -69,7 +69,7 @@ impl TitoQueue {
             async move {
                 let purged = chosen.len() as u64;
                 for key in chosen {
-                    tx.delete(key).await?;
+                    tx.system_keys().delete(key).await?;
                 }
                 Ok(purged)
             }

@@ -127,7 +127,7 @@ mod tests {
         for queue in ["first", "second", "first"] {
             let key = keys::done_event(queue, 7, 1, uuid::Uuid::nil());
             let (tx, done) = (db.begin().await.unwrap(), key.clone());
-            tx.put(done, Vec::new()).await.unwrap();
+            tx.system_keys().put(done, Vec::new()).await.unwrap();
             tx.commit().await.unwrap();
             while is_stored(&db, &key).await {
                 tokio::time::sleep(Duration::from_millis(100)).await;

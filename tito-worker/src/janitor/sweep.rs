@@ -118,7 +118,7 @@ async fn sweep_done(database: &Database, queue: &str, walk: DoneWalk) -> Result<
             let page = walk.page(&tx, 0..first_kept, PageSize::within(database.limits())).await?;
             let deleted = page.len() as u64;
             for (key, _) in page {
-                tx.delete(key).await?;
+                tx.system_keys().delete(key).await?;
             }
             Ok((deleted, (deleted > 0).then_some(walk)))
         })
@@ -135,7 +135,7 @@ async fn sweep_unique(database: &Database, walk: Walk) -> Result<(u64, Option<Wa
                 match UniqueRow::decode(&key, &value) {
                     Ok(row) if row.is_in_force(now) => {}
                     Ok(_) => {
-                        tx.delete(key).await?;
+                        tx.system_keys().delete(key).await?;
                         deleted += 1;
                     }
                     Err(error) => tracing::warn!(%error, "left as it is"),

@@ -59,7 +59,7 @@ impl Membership {
             }
             let epoch = row.epoch.checked_add(1).unwrap_or(tx.start_timestamp().raw());
             let row = LeaseRow { member: Some(self.id), fleet: Some(self.fleet.clone()), epoch, ..row };
-            tx.put(key, row.encode()?).await?;
+            tx.system_keys().put(key, row.encode()?).await?;
             let lease = Lease { member: self.id, epoch };
             claimed.push(HeldPartition { queue: queue.clone(), partition: *partition, lease });
         }
@@ -109,7 +109,7 @@ impl Membership {
         for ((held, key), value) in leases.iter().zip(keys).zip(stored) {
             let row = value.and_then(|value| LeaseRow::decode(&key, &value).ok());
             if let Some(row) = row.filter(|row| row.is(&held.lease)) {
-                tx.put(key, row.given_back().encode()?).await?;
+                tx.system_keys().put(key, row.given_back().encode()?).await?;
                 self.ring(tx);
             }
         }

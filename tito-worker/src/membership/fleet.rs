@@ -86,7 +86,7 @@ impl Membership {
                 // It may have come back meanwhile.
                 let row = value.and_then(|value| MemberRow::decode(key, &value).ok());
                 if row.is_some_and(|row| self.is_needless(*id, &row, tx.now())) {
-                    tx.delete(key.clone()).await?;
+                    tx.system_keys().delete(key.clone()).await?;
                 }
             }
             Ok(())

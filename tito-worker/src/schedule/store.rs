@@ -100,7 +100,7 @@ impl TitoQueue {
             }
             // Left alone where nothing changes, so that it does not meet the firing of a worker.
             if before.is_none_or(|before| before != value) {
-                tx.put(key, value).await?;
+                tx.system_keys().put(key, value).await?;
             }
             Ok(stored)
         });
@@ -162,7 +162,7 @@ impl TitoQueue {
         let remove = |tx: Transaction| async move {
             let exists = tx.get(key).await?.is_some();
             if exists {
-                tx.delete(key.clone()).await?;
+                tx.system_keys().delete(key.clone()).await?;
             }
             Ok(exists)
         };
@@ -179,7 +179,7 @@ impl TitoQueue {
             let Some(bytes) = tx.get(key).await? else { return Ok(false) };
             let mut stored = Stored::decode(key, &bytes)?;
             change(&mut stored, tx.now().seconds())?;
-            tx.put(key.clone(), stored.encode()?).await?;
+            tx.system_keys().put(key.clone(), stored.encode()?).await?;
             Ok(true)
         };
         self.engine.transaction(apply).await

@@ -84,7 +84,7 @@ pub(super) async fn delete_while(
             }
             let deleted = page.len() as u64;
             for (key, _) in page {
-                tx.delete(key).await?;
+                tx.system_keys().delete(key).await?;
             }
             Ok(deleted)
         }

@@ -32,7 +32,7 @@ async fn a_lease_that_was_deleted_is_lost_and_claimed_anew() {
     let mut nodes = vec![Node::new(&db, 1, &["user"])];
     settle(&mut nodes, &clock).await;
     let key = keys::lease("user", 2);
-    db.transaction(|tx| async move { tx.delete(key).await }).await.unwrap();
+    db.transaction(|tx| async move { tx.system_keys().delete(key).await }).await.unwrap();
     settle(&mut nodes, &clock).await;
     owners(&db, &nodes, "user", 4).await;
 }

@@ -54,8 +54,8 @@ impl Hands {
                     return Ok(Vec::new());
                 }
                 let mark = latest;
-                tx.put(keys::process(self.id), own.encode()?).await?;
-                tx.delete(key.clone()).await?;
+                tx.system_keys().put(keys::process(self.id), own.encode()?).await?;
+                tx.system_keys().delete(key.clone()).await?;
                 if mark.stopping { Ok(Vec::new()) } else { self.settle(&tx, mark).await }
             };
             let suspects = self.database.transaction(settle).await?;
@@ -105,7 +105,7 @@ impl Hands {
                         "a process has died while an event was handled, which runs alone from now on"
                     );
                     let suspect = TitoEvent { deaths: Some(deaths), ..event };
-                    tx.put(key.clone(), suspect.encode()?).await?;
+                    tx.system_keys().put(key.clone(), suspect.encode()?).await?;
                 }
             }
             suspects.push(key);
