@@ -44,7 +44,7 @@ pub(super) async fn write(
     }
     for command in commands {
         if let Some(decided) = state.commands.get(&*command.id) {
-            tx.put(keys::log_command(store.id(), &command.id), decided.encode()?).await?;
+            tx.system_keys().put(keys::log_command(store.id(), &command.id), decided.encode()?).await?;
         }
     }
     for (_, event) in new {

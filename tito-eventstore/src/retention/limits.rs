@@ -86,7 +86,7 @@ async fn forget_commands(tx: &Transaction, store: u64, gone: &[Event]) -> Result
     for ((key, dropped), value) in last.into_iter().zip(there) {
         let Some(value) = value else { continue };
         if Decided::decode(&key, &value)?.last() <= Some(dropped) {
-            tx.delete(key).await?;
+            tx.system_keys().delete(key).await?;
         }
     }
     Ok(())
