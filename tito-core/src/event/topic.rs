@@ -47,6 +47,12 @@ pub struct Topic {
     /// Whether workers hand out nothing of the topic's own queue.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused: bool,
+    /// Whether events are published to the groups alone. A topic without groups has its own queue nevertheless.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub groups_only: bool,
+    /// Since when events are published to the topic's own queue again, in Unix seconds, if ever they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_queue_since: Option<i64>,
     /// How many seconds events that are done are kept; 0 if they are deleted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub history_seconds: u64,
@@ -280,7 +286,23 @@ impl Topic {
         }
     }
 
-    /// The names of the topic's queues: its own, and one for each group.
+    /// Whether events are published to the topic's own queue.
+    pub fn has_own_queue(&self) -> bool {
+        // Without groups they would be kept nowhere.
+        !self.groups_only || self.groups.is_empty()
+    }
+
+    /// Whether events were published to the topic's own queue all the time.
+    pub fn always_had_own_queue(&self) -> bool {
+        !self.groups_only && self.own_queue_since.is_none()
+    }
+
+    /// Whether events are published to a queue of this topic, `{type}` or `{type}@{group}`.
+    pub fn is_published_to(&self, queue: &str) -> bool {
+        topic_of(queue).1.map_or_else(|| self.has_own_queue(), |group| self.groups.contains_key(group))
+    }
+
+    /// The names of the topic's queues, those of which something may be left included: its own, and one for each group.
     pub fn queues(&self, name: &str) -> Vec<String> {
         let groups = self.groups.keys().map(|group| queue_name(name, Some(group)));
         std::iter::once(name.to_string()).chain(groups).collect()

@@ -138,7 +138,7 @@ async fn sweep_unique(database: &Database, walk: Walk) -> Result<(u64, Option<Wa
                         tx.system_keys().delete(key).await?;
                         deleted += 1;
                     }
-                    Err(error) => tracing::warn!(%error, "left as it is"),
+                    Err(error) => database.log_damaged(&error, "left as it is"),
                 }
             }
             Ok((deleted, (!walk.is_over()).then_some(walk)))
