@@ -64,7 +64,7 @@ pub struct Topic {
 /// A group of a topic: a queue of its own, named `{type}@{group}`, that every event is published to as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
-    /// When it was registered, in Unix seconds.
+    /// When it was registered, in Unix seconds, as it is stored.
     pub since: i64,
     /// Whether workers hand out nothing of it.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -1,7 +1,9 @@
 //! Who works: members and leases, for inspection.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use serde::Serialize;
 use tito_core::event::{Topic, check_queue_name, topic_of};
@@ -14,6 +16,7 @@ use super::lease::LeaseRow;
 use super::member::MemberRow;
 use super::sightings::is_of_a_dead_process;
 use crate::queue::TitoQueue;
+use crate::time::{as_millis, time_of_millis};
 
 /// A worker that is or was a member of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,12 +28,15 @@ pub struct MemberInfo {
     pub name: Option<String>,
     /// The queues that it serves; none once it is leaving.
     pub queues: BTreeSet<String>,
-    /// When it joined, in milliseconds since the Unix epoch.
-    pub started_millis: u64,
-    /// How long ago it last said that it lives, in milliseconds.
-    pub heartbeat_age_millis: u64,
-    /// How long after a heartbeat it counts as live, in milliseconds.
-    pub lease_millis: u64,
+    /// When it joined.
+    #[serde(rename = "started_millis", with = "chrono::serde::ts_milliseconds")]
+    pub started_at: DateTime<Utc>,
+    /// How long ago it last said that it lives.
+    #[serde(rename = "heartbeat_age_millis", serialize_with = "as_millis")]
+    pub heartbeat_age: Duration,
+    /// How long after a heartbeat it counts as live.
+    #[serde(rename = "lease_millis", serialize_with = "as_millis")]
+    pub lease: Duration,
     /// Whether it counts as live.
     pub live: bool,
     /// How many events its handlers were working on at its last heartbeat, by queue.
@@ -76,11 +82,11 @@ impl TitoQueue {
             members.push(MemberInfo {
                 id,
                 live: row.is_live(now) && !is_of_a_dead_process(&self.engine, id),
-                heartbeat_age_millis: now.saturating_sub(row.heartbeat),
+                heartbeat_age: Duration::from_millis(now.saturating_sub(row.heartbeat)),
                 name: row.name,
                 queues: row.queues,
-                started_millis: row.started,
-                lease_millis: row.lease_millis,
+                started_at: time_of_millis(row.started),
+                lease: Duration::from_millis(row.lease_millis),
                 in_flight: row.in_flight,
             });
         }

@@ -112,7 +112,7 @@ pub async fn dead_letters_are_purged_by_choice(db: Database, _: TestClock) {
     let mut entities: Vec<_> = left.iter().filter_map(|letter| Some(letter.event.clone()?.entity)).collect();
     entities.sort();
     assert_eq!((entities, left.len()), (vec!["a".to_string(), "c".to_string()], 3));
-    let no_event = |letter: &DeadLetter| letter.event.is_none() && letter.given_up_at() == Some(5);
+    let no_event = |letter: &DeadLetter| letter.event.is_none() && letter.given_up_at() == Some(at_second(5));
     assert_eq!(queue.purge_dead_letters_where("job", no_event).await.unwrap(), 1);
     assert_eq!(queue.purge_dead_letters("job").await.unwrap(), 2);
 }

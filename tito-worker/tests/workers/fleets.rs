@@ -52,7 +52,7 @@ async fn turn(db: &Database, clock: &TestClock, members: &[&str]) {
 /// The names of all members whose rows are there, and the age of their heartbeats in milliseconds.
 async fn live_members(db: &Database) -> Vec<(String, u64)> {
     let members = TitoQueue::new(db.clone()).members("fleet").await.unwrap();
-    members.into_iter().map(|member| (member.name.unwrap(), member.heartbeat_age_millis)).collect()
+    members.into_iter().map(|member| (member.name.unwrap(), member.heartbeat_age.as_millis() as u64)).collect()
 }
 
 async fn leases(db: &Database) -> Vec<LeaseInfo> {
