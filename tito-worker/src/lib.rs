@@ -44,6 +44,7 @@ mod inspect;
 mod janitor;
 mod job;
 mod membership;
+mod moved;
 pub mod observe;
 mod outcome;
 mod partitions;

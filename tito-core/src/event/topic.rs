@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::database::{Database, Transaction};
 use crate::engine::Signal;
@@ -14,6 +15,7 @@ use crate::keys;
 use crate::names;
 use crate::row::{self, StoredRow, UnknownMembers};
 
+use super::id::started_at;
 use super::queue_name::{queue_name, topic_of};
 use super::topic_cache::TopicCache;
 use super::unknown_topic::unknown_topic;
@@ -53,6 +55,10 @@ pub struct Topic {
     /// Since when events are published to the topic's own queue again, in Unix seconds, if ever they were not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_queue_since: Option<i64>,
+    /// Events whose ids are of this millisecond or later have a note where they lie as soon as they are moved: one without
+    /// is where it was published, or gone. `None` in a topic that no program has served yet which writes such notes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves_noted_from: Option<u64>,
     /// How many seconds events that are done are kept; 0 if they are deleted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub history_seconds: u64,
@@ -124,7 +130,7 @@ impl Topic {
         names::check_event_type(name)?;
         let key = keys::topic(name);
         check_partitions(&key, partitions)?;
-        let new = Topic { partitions, ..Topic::default() };
+        let new = Topic { partitions, moves_noted_from: Some(0), ..Topic::default() };
         let value = new.encode()?;
         // From before the read: what is kept is never taken as current for longer than it should be.
         let read_at = database.clock().monotonic_millis();
@@ -284,6 +290,11 @@ impl Topic {
             None => self.paused,
             Some(group) => self.groups.get(group).is_none_or(|group| group.paused || group.copies_before.is_some()),
         }
+    }
+
+    /// Whether an event that was moved has a note where it lies, be it published to which queue it may.
+    pub fn notes_moves_of(&self, id: Uuid) -> bool {
+        self.moves_noted_from.is_some_and(|from| started_at(id).physical_millis() >= from)
     }
 
     /// Whether events are published to the topic's own queue.

@@ -61,6 +61,7 @@ impl TitoQueue {
             keys::checkpoints(&queue),
             keys::leases(&queue),
             keys::copied_events(&queue),
+            keys::moved_events(&queue),
         ];
         for range in rest {
             delete(range).await?;

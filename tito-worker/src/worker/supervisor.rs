@@ -16,6 +16,7 @@ use super::report::WorkerReport;
 use super::runner::Runner;
 use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE, resumed};
 use crate::membership::{Lease, Membership, Owned};
+use crate::moved::begin_noting;
 use crate::partitions::PartitionConfig;
 
 /// How often the topic is read anew: for pauses, changes of its partitions, and what was put behind the cursors.
@@ -241,10 +242,15 @@ impl Supervisor {
 pub(super) async fn read_topic(database: &Database, runner: &Runner) -> Result<Option<Arc<Topic>>> {
     let _turn = runner.source.turn().await;
     let name = topic_of(&runner.queue).0;
-    match runner.source.new_topic_partitions {
-        Some(partitions) => Topic::ensure(database, name, partitions).await.map(Some),
-        None => Topic::find(database, name).await,
+    let topic = match runner.source.new_topic_partitions {
+        Some(partitions) => Some(Topic::ensure(database, name, partitions).await?),
+        None => Topic::find(database, name).await?,
+    };
+    if topic.as_ref().is_some_and(|topic| topic.moves_noted_from.is_none()) {
+        begin_noting(database, name).await?;
+        return Topic::find(database, name).await;
     }
+    Ok(topic)
 }
 
 /// Says that a queue's topic does not exist, and which one may be meant.

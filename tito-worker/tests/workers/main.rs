@@ -25,6 +25,7 @@ mod jobs;
 mod keeping_order;
 mod later_versions;
 mod living;
+mod locating;
 mod missing_topics;
 mod observing;
 mod ordering;
