@@ -30,6 +30,7 @@ struct Deposit {
     cents: u64,
 }
 
+#[derive(Clone)]
 struct Withdraw {
     cents: u64,
 }

@@ -278,6 +278,15 @@ pub enum TitoError {
         group: String,
     },
 
+    /// A change after which a topic would have neither a queue of its own nor a group.
+    #[error(
+        "topic {topic:?} would have no queue, and its events would be kept nowhere: it needs a group, or its own queue"
+    )]
+    NoQueue {
+        /// The topic.
+        topic: String,
+    },
+
     /// Another change of the number of partitions is under way, and has to be finished first.
     #[error(
         "topic {topic:?} can't get {asked} partitions while its change from {from} to {to} is under way: \

@@ -227,6 +227,7 @@ spawnables! { worker:
     topics = any::<TitoQueue>().topics(1, Some(&any::<Text>()));
     pause = any::<TitoQueue>().pause(&any::<Text>());
     resume = any::<TitoQueue>().resume(&any::<Text>());
+    set_groups_only = any::<TitoQueue>().set_groups_only(&any::<Text>(), true);
     set_history = any::<TitoQueue>().set_history(&any::<Text>(), any());
     finish_changes = any::<TitoQueue>().finish_changes();
     publish_unique = any::<TitoQueue>().publish_unique(any(), any::<Unique>(), &any());

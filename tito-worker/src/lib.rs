@@ -46,6 +46,7 @@ mod inspect;
 mod janitor;
 mod job;
 mod membership;
+mod moved;
 pub mod observe;
 mod outcome;
 mod partitions;

@@ -68,7 +68,8 @@ impl Marker {
 }
 
 /// Removes the idempotency markers of transactions that began before `before`, at most 200 in a transaction, and returns
-/// how many it removed. After that, calls with these keys would take effect again.
+/// how many it removed. After that, calls with these keys would take effect again. One that can't be read is logged and
+/// stays.
 ///
 /// # Errors
 /// Those of the engine; what was removed by then stays removed.
@@ -76,9 +77,13 @@ pub async fn prune_idempotency_markers(database: &Database, before: Timestamp) -
     walk_in_steps(database, keys::idempotency_markers(), move |tx: Transaction, page| async move {
         let mut removed = 0;
         for (key, value) in page {
-            if decode(&key, &value)?.started < before {
-                tx.system_keys().delete(key).await?;
-                removed += 1;
+            match decode(&key, &value) {
+                Ok(marker) if marker.started < before => {
+                    tx.system_keys().delete(key).await?;
+                    removed += 1;
+                }
+                Ok(_) => {}
+                Err(error) => tx.database().log_damaged(&error, LEFT),
             }
         }
         Ok(removed)
@@ -104,7 +109,7 @@ pub async fn drop_expired_markers(database: &Database, walk: &mut Walk) -> Resul
                     removed += 1;
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "left as it is"),
+                Err(error) => tx.database().log_damaged(&error, LEFT),
             }
         }
         Ok((walk, removed))
@@ -113,6 +118,9 @@ pub async fn drop_expired_markers(database: &Database, walk: &mut Walk) -> Resul
     *walk = rest;
     Ok(removed)
 }
+
+/// What becomes of a marker that can't be read.
+const LEFT: &str = "left as it is";
 
 fn decode(key: &[u8], bytes: &[u8]) -> Result<MarkerValue> {
     row::decode(key, "the marker of an idempotency key", bytes)

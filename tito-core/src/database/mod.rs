@@ -8,11 +8,13 @@
 //! | `overlay` | own writes over what is read |
 //! | `namespace` | rows that lie under a prefix |
 //! | `system_keys` | writes to keys that are Tito's own |
+//! | `damaged` | the log of rows that can't be read and are passed over |
 //! | `walk` | walks over ranges of keys, in pages |
 //! | `retry`, `options`, `idempotency` | a transaction run to one of its three outcomes |
 //! | `closure` | what the closure of a transaction ends in |
 
 mod closure;
+mod damaged;
 mod handle;
 mod idempotency;
 mod namespace;

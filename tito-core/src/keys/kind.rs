@@ -44,9 +44,10 @@ kinds! {
     Store "store:",
     Log "log:",
     Dropped "dropped:",
+    Moved "!moved:",
 }
 
-/// What every key begins with that is Tito's and of no kind above: the database's identity, and kinds to come.
+/// What every key begins with that is Tito's and of a later kind: the database's identity, and kinds to come.
 const FUTURE: &str = "!";
 
 impl Kind {
@@ -81,7 +82,7 @@ pub fn reserved_prefix(key: &[u8]) -> Option<&'static str> {
 
 /// Every prefix that [`reserved_prefix`] can answer.
 pub fn reserved_prefixes() -> impl Iterator<Item = &'static str> {
-    Kind::ALL.iter().map(|kind| kind.prefix()).chain([FUTURE])
+    Kind::ALL.iter().map(|kind| kind.prefix()).filter(|prefix| !prefix.starts_with(FUTURE)).chain([FUTURE])
 }
 
 /// The length of the longest prefix.

@@ -347,6 +347,23 @@ pub fn copied_events(event_type: &str) -> KeyRange {
     KeyRange::prefix(with_separator(key(Kind::Copied, &[event_type.as_bytes()])))
 }
 
+/// `!moved:{type}:{uuid}`: where an event lies that was moved.
+pub fn moved_event(event_type: &str, id: Uuid) -> Vec<u8> {
+    let mut key = with_separator(key(Kind::Moved, &[event_type.as_bytes()]));
+    key.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    key
+}
+
+/// All notes of moved events of a queue.
+pub fn moved_events(event_type: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key(Kind::Moved, &[event_type.as_bytes()])))
+}
+
+/// The id in the key of a note of a moved event.
+pub fn parse_moved_event_id(key: &[u8]) -> Option<Uuid> {
+    uuid(key.rsplit(|&byte| byte == SEPARATOR).next().filter(|_| Kind::Moved.strip(key).is_some())?)
+}
+
 /// `txn:{key}`: the marker of a transaction with an idempotency key.
 pub fn idempotency_marker(idempotency_key: &str) -> Vec<u8> {
     key(Kind::Transaction, &[idempotency_key.as_bytes()])

@@ -123,6 +123,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         }
         "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
         "process" => keys::process(text(&input).parse().unwrap()),
+        "moved" => keys::moved_event(text(&input[0]), text(&input[1]).parse().unwrap()),
         "schedule" => keys::schedule(text(&input)),
         "marker" => keys::idempotency_marker(text(&input)),
         "store" => keys::event_store(text(&input)),
@@ -151,7 +152,9 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
         }
         // What other crates read and write is checked by their tests.
-        "topic_value" | "marker_value" | "schedule_value" | "process_value" | "log_event_value" => return None,
+        "topic_value" | "marker_value" | "schedule_value" | "process_value" | "moved_value" | "log_event_value" => {
+            return None;
+        }
         kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),
     };
     Some(String::from_utf8(key).unwrap())
@@ -177,6 +180,7 @@ fn every_vector_of_the_page_holds() {
         "copied",
         "lease",
         "process",
+        "moved",
         "member",
         "dedup",
         "topic_text",

@@ -202,15 +202,19 @@ async fn serve(store: EventStore, mut serving: Serving) {
     }
 }
 
-/// One transaction, or where that is too large one for each append.
+/// One transaction, or where that is too large, or one of the appends meets a damaged row, one for each append.
 async fn commit_or_each(store: &EventStore, requests: &Arc<[Arc<Append>]>) -> Outcomes {
     let error = match commit(store, requests).await {
         Ok(outcomes) => return outcomes,
         Err(error) => error,
     };
-    let is_too_large =
-        matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::LimitExceeded { .. }));
-    if !is_too_large || requests.len() == 1 {
+    // A row that can't be read is of an entity or an id of one of them.
+    let is_of_one = matches!(
+        &error,
+        EventStoreError::Engine(error)
+            if matches!(**error, TitoError::LimitExceeded { .. } | TitoError::Malformed { .. })
+    );
+    if !is_of_one || requests.len() == 1 {
         return share(error, requests.len());
     }
     let mut outcomes = Vec::new();

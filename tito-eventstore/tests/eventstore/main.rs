@@ -8,6 +8,7 @@ mod appending;
 mod asking;
 mod closing;
 mod commanding;
+mod damaged;
 mod deciding;
 #[cfg(all(feature = "derive", feature = "messagepack", feature = "protobuf"))]
 mod derive;

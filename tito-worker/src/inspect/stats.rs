@@ -28,6 +28,9 @@ pub struct QueueStats {
     pub counted_at: DateTime<Utc>,
     /// Whether its workers hand out nothing.
     pub is_paused: bool,
+    /// Whether events are published to it: not to a topic's own queue where it
+    /// [has none](TitoQueue::set_groups_only), nor to a group that is being removed.
+    pub is_published_to: bool,
     /// How many events were in the hands of the queue's fleet, as its live members said with their last heartbeats. A
     /// worker that is told its share belongs to no fleet and says nothing: see the metric
     /// [`IN_FLIGHT`](crate::observe::metrics::IN_FLIGHT).
@@ -136,9 +139,10 @@ impl TitoQueue {
             total += *counts;
         }
         let partitions = partitions.into_iter().map(|(partition, counts)| PartitionStats { partition, counts });
-        let is_paused = topic.is_paused(queue);
+        let counted_at = time_of(counted_at);
+        let (is_paused, is_published_to) = (topic.is_paused(queue), topic.is_published_to(queue));
         let (queue, partitions) = (queue.to_string(), partitions.collect());
-        Ok(QueueStats { queue, counted_at: time_of(counted_at), is_paused, in_flight, total, partitions })
+        Ok(QueueStats { queue, counted_at, is_paused, is_published_to, in_flight, total, partitions })
     }
 
     async fn count(&self, queue: &str, kind: Kind, limit: u64, partitions: &mut BTreeMap<u16, Counts>) -> Result<()> {

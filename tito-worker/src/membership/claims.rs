@@ -45,7 +45,7 @@ impl Membership {
                 Some(Ok(row)) => row,
                 // Since its epoch is not known, the new one is larger than any count of claims.
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "a lease that can't be read counts as free");
+                    self.database.log_damaged(&error, "a lease that can't be read counts as free");
                     LeaseRow::free(tx.start_timestamp().raw())
                 }
             });
@@ -80,7 +80,7 @@ impl Membership {
             *is_live = value.is_some_and(|value| match MemberRow::decode(key, &value) {
                 Ok(row) => keys::parse_member(key).is_some_and(|(_, id)| self.sees_live(id, &row, tx.now())),
                 Err(error) => {
-                    tracing::warn!(%error, "a member counts as dead");
+                    self.database.log_damaged(&error, "a member counts as dead");
                     false
                 }
             });

@@ -58,12 +58,11 @@ pub struct LeaseInfo {
 }
 
 impl TitoQueue {
-    /// The members of a fleet, dead ones included that have not been removed yet.
+    /// The members of a fleet, dead ones included that have not been removed yet. One whose row can't be read is left
+    /// out, and logged with its key.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName);
-    /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) for a member's row that can't be read, with its key;
-    /// and those of the engine.
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
     pub async fn members(&self, fleet: &str) -> Result<Vec<MemberInfo>> {
         check_name("fleet", fleet)?;
         let reading = self
@@ -73,7 +72,13 @@ impl TitoQueue {
         let mut members = Vec::with_capacity(rows.len());
         for (key, value) in rows {
             let Some((_, id)) = keys::parse_member(&key) else { continue };
-            let row = MemberRow::decode(&key, &value)?;
+            let row = match MemberRow::decode(&key, &value) {
+                Ok(row) => row,
+                Err(error) => {
+                    self.engine.log_damaged(&error, "a member can't be read, counts as dead, and is left out");
+                    continue;
+                }
+            };
             members.push(MemberInfo {
                 id,
                 live: row.is_live(now) && !is_of_a_dead_process(&self.engine, id),
@@ -88,12 +93,12 @@ impl TitoQueue {
         Ok(members)
     }
 
-    /// The leases on the partitions of a queue, which is `{type}` or `{type}@{group}`, by partition.
+    /// The leases on the partitions of a queue, which is `{type}` or `{type}@{group}`, by partition. One that can't be
+    /// read is left out, and logged with its key.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName);
-    /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) for a lease that can't be read, with its key; and those
-    /// of the engine.
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine.
     pub async fn leases(&self, queue: &str) -> Result<Vec<LeaseInfo>> {
         check_queue_name(queue)?;
         // A group that is not there can have leases, of workers that wait for it.
@@ -102,8 +107,12 @@ impl TitoQueue {
         let mut leases = Vec::new();
         for (key, value) in reading.boxed().await? {
             let Some((_, partition)) = keys::parse_lease(&key) else { continue };
-            let LeaseRow { member, fleet, epoch, .. } = LeaseRow::decode(&key, &value)?;
-            leases.push(LeaseInfo { partition, member, fleet, epoch });
+            match LeaseRow::decode(&key, &value) {
+                Ok(LeaseRow { member, fleet, epoch, .. }) => {
+                    leases.push(LeaseInfo { partition, member, fleet, epoch });
+                }
+                Err(error) => self.engine.log_damaged(&error, "a lease can't be read, counts as free, and is left out"),
+            }
         }
         Ok(leases)
     }

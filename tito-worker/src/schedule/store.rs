@@ -107,18 +107,20 @@ impl TitoQueue {
         Ok(ScheduleInfo::of(schedule.name.clone(), stored.await?))
     }
 
-    /// All schedules, by name.
+    /// All schedules, by name. One whose row can't be read is left out, and logged with its key: remove it or put it
+    /// again.
     ///
     /// # Errors
-    /// [`TitoError::Malformed`] for a stored value that is not a schedule, with its key: remove it or put it again.
     /// Those of the engine.
     pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>> {
         let mut all = Vec::new();
         let mut walk = Walk::over(keys::schedules());
         while let Some((page, _)) = walk.next(&self.engine).await? {
             for (key, bytes) in &page {
-                let (name, stored) = Stored::read(key, bytes)?;
-                all.push(ScheduleInfo::of(name, stored));
+                match Stored::read(key, bytes) {
+                    Ok((name, stored)) => all.push(ScheduleInfo::of(name, stored)),
+                    Err(error) => self.engine.log_damaged(&error, "a schedule can't be read and is left out"),
+                }
             }
         }
         Ok(all)
