@@ -107,8 +107,8 @@ pub(crate) fn channel(id: u64) -> Arc<str> {
 
 impl EventStore {
     /// As [`Database::transaction_with`], while no append of this process to this store is being committed. A
-    /// transaction that appends to a busy store with [`append_in`](EventStore::append_in) would otherwise lose every
-    /// conflict, as appends follow one another without a pause.
+    /// transaction that appends to a busy store with [`append_in`](EventStore::append_in) would otherwise lose its first
+    /// run, as appends follow one another without a pause.
     ///
     /// Within it, [`append`](EventStore::append) to the same store waits until the transaction is too old to commit: use
     /// `append_in`.

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -82,9 +83,15 @@ impl Database {
         Ok(Transaction::new(self.clone(), self.engine.begin(Some(refused.of_the_engine())).await?))
     }
 
-    /// Runs `f` in a transaction and commits it. After a conflict `f` is run again in a new transaction, after a backoff,
-    /// up to 32 times; so it should have no effects outside of the transaction. It is cloned for each run. The handle that
-    /// `f` is given can't be used any more once `f` has ended.
+    /// Runs `f` in a transaction and commits it. After a conflict `f` is run again in a new transaction, up to 32 times; so
+    /// it should have no effects outside of the transaction. It is cloned for each run. The handle that `f` is given can't
+    /// be used any more once `f` has ended.
+    ///
+    /// Of the transactions of this process that have met conflicts on one key, one runs at a time, in their order, so that
+    /// however many there are each is run about twice. Waiting for its turn takes a run 30 s at most, and a turn lasts 2 s
+    /// at most while others wait; then it goes on without, as conflicts keep what is stored right. A transaction that is
+    /// begun within `f`, by its own task, does not wait for turns while `f`'s transaction holds one. After a conflict in
+    /// spite of its turn, as with other processes, a run waits for a random part of a time that doubles up to 250 ms.
     ///
     /// Errors are [`TitoError`]s here, which is what `Error` is, so that a closure may end in `Ok(…)`. For errors of your own
     /// use [`transaction_with`](Database::transaction_with).
@@ -110,6 +117,7 @@ impl Database {
     /// whether the commit took effect, which is never replayed.
     // Boxed, so that what is returned depends on nothing of the closure's: where the closure is wrong, the compiler says so
     // once, and not again of each place where the future is used.
+    #[track_caller]
     pub fn transaction<'a, T, Error, F, Fut>(&'a self, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
         F: FnOnce(Transaction) -> Fut + Clone + Send + 'a,
@@ -118,7 +126,7 @@ impl Database {
         Error: 'a,
     {
         let f = move |tx| async move { f(tx).await.into_result() };
-        retry::run(self, TxOptions::default(), f).map(Fut::Output::returned).boxed()
+        retry::run(self, Location::caller(), TxOptions::default(), f).map(Fut::Output::returned).boxed()
     }
 
     /// As [`transaction`](Database::transaction), with options, and with an error type of the caller's own: any that is
@@ -152,6 +160,7 @@ impl Database {
     ///
     /// # Errors
     /// As [`transaction`](Database::transaction); with an idempotency key also [`TitoError::AlreadyApplied`].
+    #[track_caller]
     pub fn transaction_with<'a, T, Error, F, Fut>(&'a self, options: TxOptions, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
         F: FnOnce(Transaction) -> Fut + Clone + Send + 'a,
@@ -159,7 +168,7 @@ impl Database {
         T: Send + 'a,
         Error: From<TitoError> + Send + 'a,
     {
-        retry::run(self, options, f).boxed()
+        retry::run(self, Location::caller(), options, f).boxed()
     }
 
     /// A new timestamp. It orders; what time it is says [`now`](Database::now).

@@ -11,6 +11,7 @@
 //! | `damaged` | the log of rows that can't be read and are passed over |
 //! | `walk` | walks over ranges of keys, in pages |
 //! | `retry`, `options`, `idempotency` | a transaction run to one of its three outcomes |
+//! | `turns` | transactions that write one key, one after another |
 //! | `closure` | what the closure of a transaction ends in |
 
 mod closure;
@@ -23,6 +24,7 @@ mod overlay;
 mod retry;
 mod system_keys;
 mod transaction;
+mod turns;
 mod walk;
 mod write_buffer;
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// How often [`transaction`](crate::Database::transaction) runs a transaction that meets conflicts, unless told
-/// otherwise. With the capped backoff between attempts that is several seconds of contention on one key.
+/// otherwise. Within one process two are mostly enough, as transactions take turns; with the capped backoff between
+/// attempts it is several seconds of contention with others.
 const DEFAULT_MAX_ATTEMPTS: u32 = 32;
 
 /// Options of one transaction.

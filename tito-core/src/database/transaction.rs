@@ -11,6 +11,7 @@ use super::handle::Database;
 use super::idempotency::Marker;
 use super::namespace::Namespace;
 use super::overlay;
+use super::turns::Place;
 use super::write_buffer::{WriteBuffer, Writes};
 use crate::engine::{Claim, Direction, KeyValue, Signal, Signals, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
@@ -290,6 +291,18 @@ impl Transaction {
         let limits = self.inner.database.limits();
         self.claim(&keys, Claim::Lock, |open| open.buffer.check_locks(&keys, limits)).await?;
         self.own(self.with_open(|open| open.buffer.lock(keys, limits)))
+    }
+
+    /// Whether it has written or locked a key.
+    pub(super) fn has_written(&self, key: &[u8]) -> bool {
+        self.with_open(|open| Ok(open.buffer.keys().any(|written| written == key))).unwrap_or(false)
+    }
+
+    /// Those of the keys that it has written or locked that are others' turn: see [`Place::taken`].
+    pub(super) fn taken_by_others(&self, place: &mut Place<'_>, is_costly: bool) -> Vec<Vec<u8>> {
+        let taken = self.with_open(|open| Ok(place.taken(open.buffer.keys(), is_costly)));
+        // What has ended writes nothing any more.
+        taken.unwrap_or_default()
     }
 
     /// Commits, and returns the commit's timestamp. The commit is durable when this returns.

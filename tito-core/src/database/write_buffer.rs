@@ -118,6 +118,11 @@ impl WriteBuffer {
         Ok(())
     }
 
+    /// All keys that are written or locked.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.writes.keys().chain(&self.locks).map(Vec::as_slice)
+    }
+
     /// What is to be committed.
     pub(super) fn into_mutations(self) -> Mutations {
         Mutations { writes: Arc::unwrap_or_clone(self.writes), locks: self.locks, bytes: self.bytes }

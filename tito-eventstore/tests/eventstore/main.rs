@@ -9,6 +9,7 @@ mod asking;
 mod closing;
 mod commanding;
 mod damaged;
+mod crowds;
 mod deciding;
 #[cfg(all(feature = "derive", feature = "messagepack", feature = "protobuf"))]
 mod derive;

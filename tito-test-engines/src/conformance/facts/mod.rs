@@ -8,6 +8,7 @@
 pub mod cancellation;
 pub mod concurrency;
 pub mod conflicts;
+pub mod crowds;
 pub mod endings;
 pub mod histories;
 pub mod inserts;
