@@ -24,6 +24,7 @@
 //! | `watch` | models that follow a store |
 //! | `snapshot` | states of models |
 //! | `projection` | rows folded from a store |
+//! | `republish` | events of the outbox for those of a store |
 //! | `retention` | limits kept in the background |
 
 mod append;
@@ -38,6 +39,7 @@ mod pattern;
 pub mod prelude;
 mod projection;
 mod read;
+mod republish;
 mod retention;
 mod snapshot;
 mod store;
@@ -54,6 +56,7 @@ pub use model::Model;
 pub use pattern::Pattern;
 pub use projection::{Projection, ProjectionFailure, ProjectionInfo, Projector, RebuildInfo, View};
 pub use read::{EvolveError, Evolving, Select};
+pub use republish::{Republish, RepublishInfo};
 pub use snapshot::Snapshot;
 pub use store::EventStore;
 #[cfg(feature = "derive")]

@@ -8,11 +8,12 @@ use tito_core::row::{self, StoredRow};
 use super::known::Entry;
 use super::last::Last;
 use super::prepared::Prepared;
-use super::republish;
 use super::state::State;
 use crate::command::CommandMark;
 use crate::error::Result;
 use crate::manager::Definition;
+use crate::projection;
+use crate::republish::{self, Shown};
 use crate::store::EventStore;
 
 /// An event and the sequence that it got.
@@ -58,12 +59,40 @@ pub(super) async fn write(
     }
     state.known.head = state.head.last;
     tx.system_keys().put(keys::log_head(store.id()), state.head.encode()?).await?;
-    republish::publish(store, tx, definition, new).await?;
+    publish(store, tx, definition, new).await?;
     if let Some((first, _)) = new.first() {
         let key = keys::log_event(store.id(), *first);
         tx.signal(Signal { channel: store.channel().clone(), number: 0, payload: key });
     }
     Ok(call.merge()?)
+}
+
+/// Publishes to the outbox what was appended, and wakes projections.
+async fn publish(store: &EventStore, tx: &Transaction, definition: &Definition, new: &[New<'_>]) -> Result<()> {
+    let rules = || definition.republishing.iter().filter(|rule| rule.is_caught_up());
+    if definition.republish.is_some() || rules().next().is_some() {
+        for (sequence, event) in new {
+            let shown = Shown {
+                store: store.name(),
+                sequence: *sequence,
+                id: &event.id,
+                subject: event.subject(),
+                time: event.time,
+                version: event.data.version,
+                metadata: &event.metadata,
+                codec: event.data.codec,
+                bytes: &event.data.bytes,
+            };
+            republish::publish(tx, definition.republish.as_deref(), rules(), &shown).await?;
+        }
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
+    for projection in &definition.projections {
+        projection::wake(store, tx, projection).await?;
+    }
+    Ok(())
 }
 
 /// The last sequences that have to be written, the first time that they are asked for.

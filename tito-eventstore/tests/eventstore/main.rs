@@ -8,8 +8,8 @@ mod appending;
 mod asking;
 mod closing;
 mod commanding;
-mod damaged;
 mod crowds;
+mod damaged;
 mod deciding;
 #[cfg(all(feature = "derive", feature = "messagepack", feature = "protobuf"))]
 mod derive;
@@ -24,6 +24,7 @@ mod patterns;
 mod reading;
 #[cfg(feature = "derive")]
 mod refusing;
+mod republishing;
 mod runtimes;
 mod snapshots;
 mod support;
