@@ -13,7 +13,7 @@ use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
 use tito_testkit::conformance::{self, Opener};
 use tito_testkit::each_engine;
-use tito_testkit::{EngineSettings, Harness, TestClock};
+use tito_testkit::{Call, EngineSettings, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{Exhausted, GroupStart, Order, Payload, RetryPolicy, Subscription, WorkerBuilder};
 use tracing::field::{Field, Visit};
@@ -154,6 +154,57 @@ fn a_storm_of_failures_is_counted() {
         let one_by_one = logged.iter().filter(|line| line.contains_key("entity")).count();
         assert_eq!((one_by_one, logged.len()), (20, 21));
         assert_eq!(logged[20]["failures"], "80");
+    });
+}
+
+#[test]
+fn a_storm_of_what_is_no_event_is_counted() {
+    conformance::run_on_one_thread(async {
+        let db = with_a_clock_that_stands_still().await;
+        TitoQueue::new(db.clone()).create_topic("job", 1).await.unwrap();
+        db.transaction(|tx| async move {
+            for number in 0..100 {
+                tx.system_keys().put(format!("event:job:0000:0000000001:{number}").into_bytes(), vec![b'x']).await?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        let worker =
+            Worker::builder(TitoQueue::new(db)).subscribe("job", |_: TitoEvent| async { Ok::<_, TitoError>(()) });
+        assert_eq!(worker.build().drain().await.unwrap().malformed, 100);
+        let logged = spans.logged(Level::ERROR);
+        let one_by_one = logged.iter().filter(|line| line.contains_key("key")).count();
+        assert_eq!((one_by_one, logged.len()), (20, 21), "{logged:?}");
+        assert_eq!((logged[20]["queue"].as_str(), logged[20]["failures"].as_str()), ("job", "80"));
+    });
+}
+
+#[test]
+fn a_storm_of_failures_of_the_engine_is_counted() {
+    conformance::run_on_one_thread(async {
+        let db = FaultEngine::new(with_a_clock_that_stands_still().await).database();
+        TitoQueue::new(db.clone()).create_topic("job", 64).await.unwrap();
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        db.faults().at(Call::Scan).key_prefix("event:job:").with_probability(1.0).storage_error();
+        let worker = Worker::builder(TitoQueue::new(db.clone()));
+        let worker = worker.subscribe("job", |_: TitoEvent| async { Ok::<_, TitoError>(()) }).build();
+        let injected = db.faults().injected();
+        let has_failed = async {
+            while db.faults().injected() - injected < 200 {
+                tokio::task::yield_now().await;
+            }
+        };
+        worker.run(has_failed).await.unwrap();
+        let failed = |line: &&Fields| line.get("queue").is_some_and(|queue| queue == "job");
+        let logged: Vec<_> = spans.logged(Level::WARN).iter().filter(failed).cloned().collect();
+        let one_by_one = logged.iter().filter(|line| line.contains_key("partition")).count();
+        assert_eq!((one_by_one, logged.len()), (20, 21), "{logged:?}");
+        let left_out: u64 = logged[20]["failures"].parse().unwrap();
+        assert!(left_out >= 100, "{left_out}");
     });
 }
 
