@@ -7,7 +7,9 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tito_core::Timestamp;
 use tito_core::Transaction;
+use tito_core::database::prune_idempotency_markers;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
@@ -205,6 +207,46 @@ fn a_storm_of_failures_of_the_engine_is_counted() {
         assert_eq!((one_by_one, logged.len()), (20, 21), "{logged:?}");
         let left_out: u64 = logged[20]["failures"].parse().unwrap();
         assert!(left_out >= 100, "{left_out}");
+    });
+}
+
+#[test]
+fn a_row_that_is_passed_over_is_logged_with_its_key_once_in_ten_minutes() {
+    conformance::run_on_one_thread(async {
+        let clock = TestClock::new();
+        let database = each_engine::IN_MEMORY.open(EngineSettings::default().test_clock(&clock)).await.unwrap();
+        let (db, queue) = (database.database(), TitoQueue::new(database.database()));
+        queue.create_topic("job", 1).await.unwrap();
+        let damaged = [
+            "topic:bad".to_string(),
+            "schedule:bad".to_string(),
+            "lease:job:0000".to_string(),
+            format!("member:fleet:{}", uuid::Uuid::from_u128(17)),
+            "dedup:job:bad".to_string(),
+            "txn:bad".to_string(),
+        ];
+        for key in damaged.clone() {
+            db.transaction(|tx| async move { tx.system_keys().put(key.into(), b"?".to_vec()).await }).await.unwrap();
+        }
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        for look in 1..=2 {
+            for _ in 0..3 {
+                assert_eq!(queue.topics(9, None).await.unwrap().len(), 1);
+                assert_eq!(queue.schedules().await.unwrap(), []);
+                assert_eq!(queue.leases("job").await.unwrap(), []);
+                assert_eq!(queue.members("fleet").await.unwrap(), []);
+                queue.sweep_once("job").await.unwrap();
+                queue.finish_changes().await.unwrap();
+                prune_idempotency_markers(&db, Timestamp::ZERO).await.unwrap();
+            }
+            let logged = spans.logged(Level::WARN);
+            assert_eq!(logged.len(), look * damaged.len(), "{logged:?}");
+            for key in &damaged {
+                assert!(logged.iter().any(|line| line["error"].contains(&format!("key {key} is not"))), "{key}");
+            }
+            clock.advance(Duration::from_secs(601));
+        }
     });
 }
 
