@@ -289,6 +289,43 @@ pub async fn what_a_later_version_has_stored_in_a_catalogue_survives(db: Databas
     assert!(stored.contains(r#""new":[0.10]"#) && stored.ends_with(r#""newer":{"a": null}}"#), "{stored}");
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TitoModel)]
+#[tito(table = "zebra")]
+struct Zebra {
+    id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TitoModel)]
+#[tito(table = "zebra")]
+struct IndexedZebra {
+    #[tito(index(name = "by_id"))]
+    id: String,
+}
+
+#[fact]
+pub async fn a_damaged_catalogue_is_in_the_way_of_its_own_table_only(db: Database, clock: TestClock) {
+    insert::<Plain>(&db, &clock, 0..5).await;
+    insert_all(&db, &[Zebra { id: "a".to_string() }]).await;
+    let damaged = keys::catalogue("person");
+    let (key, sound) = (damaged.clone(), db.begin().await.unwrap().get(&damaged).await.unwrap().unwrap());
+    db.transaction(|tx| async move { tx.system_keys().put(key, b"nonsense".to_vec()).await }).await.unwrap();
+    clock.advance(std::time::Duration::from_secs(10));
+    let assert_named = |error: TitoError| {
+        assert!(matches!(&error, TitoError::Malformed { key, .. } if key.as_bytes() == damaged), "{error:?}");
+    };
+    let people = db.model::<Named>();
+    let refused = db.transaction(|tx| async move { people.insert(&Named::numbered(17), &tx).await }).await;
+    assert_named(refused.unwrap_err());
+    let migration = db.migrate().model::<Named>().model::<IndexedZebra>().run();
+    assert_named(turning(&clock, migration).await.unwrap_err());
+    let found = tito_core::model::Index::<IndexedZebra, (String,)>::new("by_id", false);
+    assert_eq!(db.model::<IndexedZebra>().query(found).count(&db.begin().await.unwrap()).await.unwrap(), 1);
+
+    let key = damaged.clone();
+    db.transaction(|tx| async move { tx.system_keys().put(key, sound).await }).await.unwrap();
+    assert_eq!(migrate::<Named>(&db, &clock).await.unwrap(), built("by_name"));
+}
+
 /// Runs a call whose process dies before its n-th commit, or which loses the answer of it. Returns whether it came that far.
 async fn interrupted<T>(
     db: &Database,

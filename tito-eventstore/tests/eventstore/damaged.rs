@@ -1,4 +1,5 @@
 //! A row that can't be read spoils what it is of, and nothing else.
+#![allow(clippy::print_stderr, reason = "a failure is about the row that was named last")]
 
 use tito_core::Transaction;
 use tito_core::keys::{self, KeyRange};
