@@ -16,6 +16,10 @@ use tokio::sync::{Notify, mpsc};
 const ASKED_PERCENT: f64 = 1.0;
 const ASKED_MILLIS: f64 = 1.0;
 
+/// Of many subscriptions together.
+const SUBSCRIPTIONS: usize = 5_000;
+const ASKED_PERCENT_OF_ALL: f64 = 2.0;
+
 fn main() {
     let (share, latencies) = runtime().block_on(measure());
     let median = quantile(latencies.clone(), 0.5);
@@ -36,6 +40,54 @@ fn main() {
             vec!["99 of 100 within".to_string(), format!("{:.3} ms", quantile(latencies, 0.99)), String::new()],
         ],
     );
+    println!("One worker with {SUBSCRIPTIONS} idle subscriptions, share of a core\n");
+    let mut lines = Vec::new();
+    for partitions in [1, PARTITIONS] {
+        for is_on_disk in [false, true] {
+            let share = runtime().block_on(share_of_many(partitions, is_on_disk));
+            lines.push(vec![
+                format!("{partitions} partitions each, {}", if is_on_disk { "on a disk" } else { "in memory" }),
+                format!("{share:.2} %"),
+                asked_of(format!("at most {ASKED_PERCENT_OF_ALL} %"), share <= ASKED_PERCENT_OF_ALL),
+            ]);
+        }
+    }
+    table(&["", "measured", ""], &lines);
+}
+
+/// The share of a core in percent that many subscriptions take which have nothing to do.
+async fn share_of_many(partitions: u16, is_on_disk: bool) -> f64 {
+    let directory = directory();
+    let db = match is_on_disk {
+        true => EmbeddedBackend::open(directory.path()).await.unwrap(),
+        false => EmbeddedBackend::in_memory().await.unwrap(),
+    };
+    let queue = TitoQueue::new(db.clone());
+    let mut worker = Worker::builder(queue.clone());
+    for number in 0..scaled(SUBSCRIPTIONS) {
+        let topic = format!("topic-{number:05}");
+        queue.create_topic(&topic, partitions).await.unwrap();
+        worker = worker.subscribe(topic, |_: TitoEvent| async { Ok::<_, TitoError>(()) });
+    }
+    let (worker, stop) = (worker.build(), Arc::new(Notify::new()));
+    let stopped = stop.clone();
+    let running = tokio::spawn(async move { worker.run(stopped.notified()).await });
+    // The first reads of all partitions are over once hardly any time is used any more, or they never are.
+    for _ in 0..30 {
+        let used = cpu_time();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if (cpu_time() - used).as_secs_f64() < 0.05 {
+            break;
+        }
+    }
+    // Everything that comes round comes round in 15 s, but what comes round once a minute or in ten.
+    let (begin, used) = (Instant::now(), cpu_time());
+    tokio::time::sleep(Duration::from_secs(4 * rounds() as u64)).await;
+    let share = 100.0 * (cpu_time() - used).as_secs_f64() / begin.elapsed().as_secs_f64();
+    stop.notify_one();
+    running.await.unwrap().unwrap();
+    db.close().await;
+    share
 }
 
 /// The share of a core in percent, and latencies in milliseconds.

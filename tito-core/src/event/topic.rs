@@ -109,10 +109,15 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// The channel on which it is told that a topic was created.
+/// The channel on which it is told that a topic was created or changed.
 pub fn topic_channel(name: &str) -> String {
     // No queue has a name with a colon.
     format!("topic:{name}")
+}
+
+/// Tells this process of a change, once it is committed.
+fn tell(tx: &Transaction, name: &str) {
+    tx.signal(Signal { channel: topic_channel(name).into(), number: 0, payload: Vec::new() });
 }
 
 /// The topics that this process has read lately.
@@ -139,7 +144,7 @@ impl Topic {
                 return Topic::decode(&key, &stored);
             }
             tx.system_keys().insert(key, value).await?;
-            tx.signal(Signal { channel: topic_channel(name).into(), number: 0, payload: Vec::new() });
+            tell(&tx, name);
             Ok(new)
         });
         // On the heap: every write of an event can come here, and few do.
@@ -240,6 +245,7 @@ impl Topic {
         check_partitions(&key, self.partitions)?;
         self.revision = revision + 1;
         tx.system_keys().put(key, self.encode()?).await?;
+        tell(tx, name);
         Ok(self)
     }
 

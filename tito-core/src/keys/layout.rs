@@ -144,6 +144,11 @@ pub(super) fn push_digits(out: &mut Vec<u8>, number: u64, width: usize) {
     }
 }
 
+/// All events of all queues, due or not.
+pub fn events() -> KeyRange {
+    KeyRange::prefix(with_separator(b"event".to_vec()))
+}
+
 /// All events of a partition, due or not.
 pub fn events_of_partition(event_type: &str, partition: u16) -> KeyRange {
     KeyRange::prefix(place_of_partition(Kind::Event, event_type, partition))

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `builder` | what a worker is told |
 //! | `supervisor` | one subscription: its topic, and which partitions are served |
+//! | `rounds` | what is done again and again for all subscriptions together |
 //! | `partition` | the loop of one partition |
 //! | `reader` | when to read which part of the partition |
 //! | `held` | the events that are in memory |
@@ -37,6 +38,7 @@ mod partition;
 mod reader;
 mod record;
 mod report;
+mod rounds;
 mod runner;
 mod source;
 mod supervisor;
@@ -60,6 +62,7 @@ use tokio::task::JoinSet;
 
 use self::deaths::Hands;
 use self::partition::Partition;
+use self::rounds::Rounds;
 use self::runner::Runner;
 use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_no_events, warn_of_unknown_topic};
 use crate::janitor;
@@ -207,10 +210,16 @@ impl Worker {
                 tokio::time::sleep(ACTIVE_CHECK).await;
             }
         };
+        let membership = match &ownership {
+            Ownership::Static(_) => None,
+            Ownership::Fleet(membership) => Some(membership.clone()),
+        };
+        let rounds = Rounds::new(&self.queue.engine, &self.subscriptions, membership);
         let watch_time = time_set::watch(&self.queue.engine, note_time);
         let closed = tokio::select! {
             () = shutdown => None,
             () = watch_time => None,
+            () = rounds.run() => None,
             () = hands.look_after() => None,
             () = watch_flag, if self.active.is_some() => None,
             closed = self.queue.engine.closed() => Some(closed),

@@ -1,6 +1,7 @@
 //! How what a subscription handles is read.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
@@ -12,13 +13,30 @@ pub(super) struct Source {
     /// How many partitions the topic gets if there is none; it is waited for otherwise.
     pub(super) new_topic_partitions: Option<u16>,
     reads: Arc<Semaphore>,
-    /// Told when a transaction has found that the topic is not what this worker takes it for.
+    /// Told when somebody has found that the topic is not what this worker takes it for.
     pub(super) outdated: Notify,
+    /// Of the topic as it was read last.
+    revision: AtomicU64,
 }
+
+/// There is no topic yet.
+const NO_REVISION: u64 = u64::MAX;
 
 impl Source {
     pub(super) fn new(new_topic_partitions: Option<u16>, reads: Arc<Semaphore>) -> Self {
-        Self { new_topic_partitions, reads, outdated: Notify::new() }
+        let revision = AtomicU64::new(NO_REVISION);
+        Self { new_topic_partitions, reads, outdated: Notify::new(), revision }
+    }
+
+    /// Notes the revision of the topic as it was read.
+    pub(super) fn note_revision(&self, revision: u64) {
+        self.revision.store(revision, Ordering::Relaxed);
+    }
+
+    /// Whether the topic was read at this revision or a later one.
+    pub(super) fn is_known(&self, revision: u64) -> bool {
+        let known = self.revision.load(Ordering::Relaxed);
+        known != NO_REVISION && known >= revision
     }
 
     /// Waits for a turn to read a partition or the topic.

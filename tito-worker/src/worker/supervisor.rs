@@ -2,25 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tito_core::engine::Listener;
 use tito_core::event::{Topic, topic_channel, topic_of, unknown_topic};
 use tito_core::{Database, Result, Timestamp, TitoError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::deaths::Hands;
 use super::partition::{Controls, Partition};
 use super::report::WorkerReport;
+use super::rounds::TOPIC_EVERY;
 use super::runner::Runner;
 use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE, resumed};
 use crate::membership::{Lease, Membership, Owned};
 use crate::moved::begin_noting;
 use crate::partitions::PartitionConfig;
-
-/// How often the topic is read anew: for pauses, changes of its partitions, and what was put behind the cursors.
-const TOPIC_EVERY: Duration = Duration::from_secs(1);
 
 /// How a worker gets its partitions.
 pub(super) enum Ownership {
@@ -68,7 +67,9 @@ impl Supervisor {
     pub(super) async fn run(self) -> WorkerReport {
         let mut total = WorkerReport::default();
         let mut stopped = self.stopped.clone();
-        let Some(topic) = self.first_topic().await else { return total };
+        // From before the first look, so that no change falls between the two.
+        let changes = self.database.shared().listen(&topic_channel(topic_of(&self.runner.queue).0), 0);
+        let Some(topic) = self.first_topic(&changes).await else { return total };
         warn_of_no_events(&self.runner.queue, &topic);
         let (publish_topic, topic) = watch::channel(topic);
         let mut owned = match &self.ownership {
@@ -78,7 +79,7 @@ impl Supervisor {
         let mut served: BTreeMap<u16, Served> = BTreeMap::new();
         let mut tasks: JoinSet<EndedPartition> = JoinSet::new();
         // Beside everything else: an engine that does not answer must not keep the worker from ending.
-        let mut refresh = Box::pin(self.refresh(&publish_topic));
+        let mut refresh = Box::pin(self.refresh(&publish_topic, &changes, None));
         while !*stopped.borrow() {
             let wanted = self.wanted(&topic.borrow(), owned.as_mut());
             // One whose lease was renewed under another epoch is stopped as well, and begun anew when it has ended.
@@ -113,7 +114,9 @@ impl Supervisor {
             tokio::select! {
                 _ = stopped.changed() => {}
                 () = changed(owned.as_mut()) => {}
-                () = &mut refresh => refresh.set(self.refresh(&publish_topic)),
+                () = &mut refresh => {
+                    refresh.set(self.refresh(&publish_topic, &changes, Some(Instant::now())));
+                }
                 Some(ended) = tasks.join_next() => {
                     let ended = resumed(ended);
                     served.remove(&ended.partition);
@@ -162,56 +165,54 @@ impl Supervisor {
         ended.report
     }
 
-    /// Reads the topic anew when it is time. What can't be read now is read the next time.
-    async fn refresh(&self, publish: &watch::Sender<Arc<Topic>>) {
+    /// Reads the topic anew when it may have changed.
+    async fn refresh(&self, publish: &watch::Sender<Arc<Topic>>, changes: &Listener, last: Option<Instant>) {
+        let told = async {
+            changes.woken().await;
+            // Where it changes again and again, all partitions would be read from the beginning again and again.
+            if let Some(last) = last {
+                tokio::time::sleep_until(last + TOPIC_EVERY).await;
+            }
+        };
         tokio::select! {
             () = self.runner.source.outdated.notified() => {}
-            () = tokio::time::sleep(TOPIC_EVERY) => {}
+            () = told => {}
         }
-        self.runner.failures.summarize(&self.runner.queue, self.database.clock().monotonic_millis());
-        if let Ownership::Fleet(membership) = &self.ownership {
-            membership.set_in_flight(&self.runner.queue, self.runner.in_flight.load(Ordering::Relaxed));
-        }
-        match read_topic(&self.database, &self.runner).await {
-            // Topics are not deleted.
-            Ok(None) => {}
-            Ok(Some(topic)) => {
-                publish.send_if_modified(|known| {
-                    let is_new = topic.revision > known.revision;
-                    if is_new {
-                        if known.is_published_to(&self.runner.queue) {
-                            warn_of_no_events(&self.runner.queue, &topic);
+        loop {
+            match read_topic(&self.database, &self.runner).await {
+                // Topics are not deleted.
+                Ok(None) => return,
+                Ok(Some(topic)) => {
+                    self.runner.source.note_revision(topic.revision);
+                    publish.send_if_modified(|known| {
+                        let is_new = topic.revision > known.revision;
+                        if is_new {
+                            if known.is_published_to(&self.runner.queue) {
+                                warn_of_no_events(&self.runner.queue, &topic);
+                            }
+                            *known = topic;
                         }
-                        *known = topic;
-                    }
-                    is_new
-                });
+                        is_new
+                    });
+                    return;
+                }
+                Err(error) => self.log_unread(&error),
             }
-            Err(error) => self.log_unread(&error),
-        }
-    }
-
-    fn log_unread(&self, error: &TitoError) {
-        let message = "the topic can't be read, trying again";
-        match error {
-            TitoError::Malformed { .. } => self.database.log_damaged(error, message),
-            _ => tracing::warn!(queue = %self.runner.queue, %error, "{message}"),
+            tokio::time::sleep(TOPIC_EVERY).await;
         }
     }
 
     /// The topic once there is one, or `None` if the worker was stopped before.
-    async fn first_topic(&self) -> Option<Arc<Topic>> {
+    async fn first_topic(&self, changes: &Listener) -> Option<Arc<Topic>> {
         let mut stopped = self.stopped.clone();
         tokio::select! {
-            topic = self.wait_for_topic() => Some(topic),
+            topic = self.wait_for_topic(changes) => Some(topic),
             _ = stopped.wait_for(|stopped| *stopped) => None,
         }
     }
 
-    async fn wait_for_topic(&self) -> Arc<Topic> {
+    async fn wait_for_topic(&self, changes: &Listener) -> Arc<Topic> {
         let queue = &*self.runner.queue;
-        // Before the first look, so that no creation falls between the two.
-        let created = self.database.shared().listen(&topic_channel(topic_of(queue).0), 0);
         let (mut pause, mut is_warned) = (FIRST_ERROR_PAUSE, false);
         let look = async |is_warned: &mut bool| {
             let found = read_topic(&self.database, &self.runner).await?;
@@ -222,17 +223,19 @@ impl Supervisor {
         };
         loop {
             match look(&mut is_warned).await {
-                Ok(Some(topic)) => return topic,
-                // Other processes don't tell this one that they have created it.
-                Ok(None) => pause = TOPIC_EVERY,
+                Ok(Some(topic)) => {
+                    self.runner.source.note_revision(topic.revision);
+                    return topic;
+                }
+                Ok(None) => tokio::select! {
+                    () = self.runner.source.outdated.notified() => {}
+                    _ = changes.woken() => {}
+                },
                 Err(error) => {
                     self.log_unread(&error);
+                    tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_ERROR_PAUSE);
                 }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                _ = created.woken() => {}
             }
         }
     }

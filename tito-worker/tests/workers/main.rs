@@ -21,6 +21,7 @@ mod floats;
 mod groups;
 mod handlers;
 mod history;
+mod idling;
 mod inspection;
 mod jobs;
 mod keeping_order;

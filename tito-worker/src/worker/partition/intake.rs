@@ -166,7 +166,10 @@ impl Partition {
         let Some(reader) = &mut self.reader else {
             let floor = page.entries.first().and_then(|(key, value)| checkpoint_floor(key, value));
             let age = Duration::from_millis(self.database.max_transaction_age_millis());
-            let revisits = Revisits::new(age, self.database.is_only_writer(), clock_millis, present.seconds());
+            let is_only_writer = self.database.is_only_writer();
+            // A drain has no worker around it that looks after its partitions.
+            let is_told = is_only_writer && self.origin.hands.is_some();
+            let revisits = Revisits::new(age, is_only_writer, is_told, clock_millis, present.seconds());
             let floor = self.runner.policy.order.begins_at(floor);
             self.reader = Some(Reader::new(
                 &self.runner.queue,

@@ -176,6 +176,7 @@ impl Partition {
         // With too many entities that wait the next thing is that one of them is due.
         let waits_for_time = reader_waits && (self.has_room() || self.blocked.is_full());
         let next_read = self.next_read_millis();
+        let waits_for_time = waits_for_time && next_read < u64::MAX;
         let clock = self.database.clock();
         tokio::select! {
             Some(page) = OptionFuture::from(self.reading.as_mut()) => {

@@ -12,7 +12,7 @@ use tito_core::keys::{self, KeyRange};
 use tito_core::{Now, Timestamp};
 
 use self::revisits::Back;
-pub(super) use self::revisits::Revisits;
+pub(super) use self::revisits::{Revisits, SWEEP_EVERY, WINDOW_EVERY, window_seconds};
 pub(super) use self::time::EngineTime;
 
 const SMALLEST_PAGE: usize = 32;

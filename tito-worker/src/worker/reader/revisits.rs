@@ -6,9 +6,9 @@ use std::time::Duration;
 const RECENT_EVERY: u64 = 1_000;
 const RECENT: i64 = 2;
 /// All that a transaction could still commit into is read again this often.
-const WINDOW_EVERY: u64 = 15_000;
+pub(in crate::worker) const WINDOW_EVERY: u64 = 15_000;
 /// The whole partition is read again this often.
-const SWEEP_EVERY: u64 = 600_000;
+pub(in crate::worker) const SWEEP_EVERY: u64 = 600_000;
 /// Polls of an idle partition for events of other processes.
 const SHORTEST_POLL: u64 = 10;
 const LONGEST_POLL: u64 = 500;
@@ -46,17 +46,28 @@ struct Polls {
     next: u64,
 }
 
+/// Whole seconds that a commit can land behind its transaction's start.
+pub(in crate::worker) fn window_seconds(max_transaction_age: Duration) -> i64 {
+    max_transaction_age.as_secs() as i64 + 2
+}
+
 impl Revisits {
-    /// Begins at the engine's time `seen`, in seconds.
+    /// Begins at the engine's time `seen`, in seconds. Where the worker looks after all of its partitions together
+    /// (`is_told`), and where the engine tells of every commit, there is that much less to do.
     pub(in crate::worker) fn new(
         max_transaction_age: Duration,
         is_only_writer: bool,
+        is_told: bool,
         clock_millis: u64,
         seen: i64,
     ) -> Self {
-        let window_seconds = max_transaction_age.as_secs() as i64 + 2;
-        let revisit = |every, reach| Revisit { every, next: clock_millis + every, reach, seen };
-        let mut all = vec![revisit(SWEEP_EVERY, None), revisit(WINDOW_EVERY, Some(window_seconds))];
+        let window_seconds = window_seconds(max_transaction_age);
+        let revisit = |every: u64, reach| Revisit { every, next: clock_millis.saturating_add(every), reach, seen };
+        let mut all = match is_told {
+            // Only a sweep that is asked for.
+            true => vec![revisit(u64::MAX, None)],
+            false => vec![revisit(SWEEP_EVERY, None), revisit(WINDOW_EVERY, Some(window_seconds))],
+        };
         if !is_only_writer {
             all.push(revisit(RECENT_EVERY, Some(RECENT)));
         }
@@ -74,7 +85,7 @@ impl Revisits {
         let due = self.all.iter().position(|revisit| clock_millis >= revisit.next)?;
         let Revisit { reach, seen: seen_then, .. } = self.all[due];
         for revisit in &mut self.all[due..] {
-            *revisit = Revisit { next: clock_millis + revisit.every, seen, ..*revisit };
+            *revisit = Revisit { next: clock_millis.saturating_add(revisit.every), seen, ..*revisit };
         }
         Some(reach.map_or(Back::ToTheBeginning, |reach| Back::To((seen_then - reach).max(0))))
     }
@@ -106,7 +117,7 @@ mod tests {
     const BEGIN: u64 = 1_000_000;
 
     fn revisits(is_only_writer: bool) -> Revisits {
-        Revisits::new(Duration::from_secs(10), is_only_writer, BEGIN, 1_000)
+        Revisits::new(Duration::from_secs(10), is_only_writer, false, BEGIN, 1_000)
     }
 
     #[test]
@@ -129,6 +140,15 @@ mod tests {
         assert!(!revisits.is_poll_due(BEGIN + LONGEST_POLL));
         assert_eq!(revisits.next_millis(), BEGIN + WINDOW_EVERY);
         assert_eq!(revisits.due(BEGIN + WINDOW_EVERY, 1_015), Some(Back::To(988)));
+    }
+
+    #[test]
+    fn who_is_told_when_to_look_again_waits_for_nothing() {
+        let mut revisits = Revisits::new(Duration::from_secs(10), true, true, BEGIN, 1_000);
+        assert_eq!(revisits.next_millis(), u64::MAX);
+        revisits.sweep_now();
+        assert_eq!(revisits.due(BEGIN, 1_000), Some(Back::ToTheBeginning));
+        assert_eq!(revisits.next_millis(), u64::MAX);
     }
 
     #[test]

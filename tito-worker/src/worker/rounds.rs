@@ -1,0 +1,158 @@
+//! What a worker does again and again for all of its subscriptions together, so that one with nothing to do costs nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tito_core::database::{PageSize, Walk};
+use tito_core::engine::Signal;
+use tito_core::event::{Topic, topic_of};
+use tito_core::{Database, Now, Result, keys};
+
+use super::reader::{SWEEP_EVERY, WINDOW_EVERY, window_seconds};
+use super::runner::Runner;
+use crate::membership::Membership;
+
+/// How often it is said how many failures were left out of the log, and how much is in flight.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// How often topics are read where other processes may change them.
+pub(super) const TOPIC_EVERY: Duration = Duration::from_secs(1);
+
+/// And where this process hears of every change that is not made by hand.
+const HEARD_TOPIC_EVERY: Duration = Duration::from_secs(60);
+
+/// How many topics are read at once.
+const TOPICS_AT_ONCE: usize = 500;
+
+pub(super) struct Rounds<'a> {
+    database: &'a Database,
+    by_queue: HashMap<&'a str, &'a Runner>,
+    membership: Option<Arc<Membership>>,
+}
+
+impl<'a> Rounds<'a> {
+    pub(super) fn new(database: &'a Database, runners: &'a [Arc<Runner>], membership: Option<Arc<Membership>>) -> Self {
+        let by_queue = runners.iter().map(|runner| (&*runner.queue, &**runner)).collect();
+        Self { database, by_queue, membership }
+    }
+
+    /// Never ends.
+    pub(super) async fn run(&self) {
+        tokio::join!(self.tell(), self.look_at_topics(), self.look_at_events());
+    }
+
+    async fn tell(&self) {
+        loop {
+            tokio::time::sleep(TELL_EVERY).await;
+            let monotonic_millis = self.database.clock().monotonic_millis();
+            for (queue, runner) in &self.by_queue {
+                runner.failures.summarize(queue, monotonic_millis);
+                if let Some(membership) = &self.membership {
+                    membership.set_in_flight(queue, runner.in_flight.load(Ordering::Relaxed));
+                }
+            }
+        }
+    }
+
+    /// Tells the subscriptions of topics that others have created or changed.
+    async fn look_at_topics(&self) {
+        let every = if self.database.is_only_writer() { HEARD_TOPIC_EVERY } else { TOPIC_EVERY };
+        let runners: Vec<_> = self.by_queue.values().copied().collect();
+        loop {
+            tokio::time::sleep(every).await;
+            for runners in runners.chunks(TOPICS_AT_ONCE) {
+                if let Err(error) = self.compare_topics(runners).await {
+                    tracing::warn!(%error, "topics can't be read, trying again");
+                }
+            }
+        }
+    }
+
+    async fn compare_topics(&self, runners: &[&Runner]) -> Result<()> {
+        let keys: Vec<_> = runners.iter().map(|runner| keys::topic(topic_of(&runner.queue).0)).collect();
+        let tx = self.database.begin().await?;
+        let stored = tx.batch_get(keys.clone()).await;
+        tx.rollback().await;
+        for ((runner, key), stored) in runners.iter().zip(keys).zip(stored?) {
+            let Some(stored) = stored else { continue };
+            // What can't be read is for the subscription to say.
+            let revision = Topic::decode(&key, &stored).map(|topic| topic.revision);
+            if revision.is_ok_and(|revision| runner.source.is_known(revision)) {
+                continue;
+            }
+            runner.source.outdated.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Has all partitions that hold events read again, now and then, where the engine tells of every commit: what it did
+    /// not tell of is found by that. Elsewhere each partition looks by itself, and more often.
+    async fn look_at_events(&self) {
+        if !self.database.is_only_writer() {
+            return std::future::pending().await;
+        }
+        let clock = self.database.clock();
+        let mut next_sweep = clock.monotonic_millis().saturating_add(SWEEP_EVERY);
+        let mut before = None;
+        loop {
+            let began = clock.monotonic_millis();
+            clock.wait_until_monotonic(began.saturating_add(WINDOW_EVERY)).await;
+            let is_sweep = clock.monotonic_millis() >= next_sweep;
+            // The first one does not know how long ago commits could have landed.
+            let since = before.filter(|_| !is_sweep);
+            match self.database.now().await {
+                Ok(now) => match self.wake_partitions(since).await {
+                    Ok(()) => {
+                        before = Some(now);
+                        if is_sweep {
+                            next_sweep = clock.monotonic_millis().saturating_add(SWEEP_EVERY);
+                        }
+                    }
+                    Err(error) => tracing::warn!(%error, "it can't be seen which partitions hold events, trying again"),
+                },
+                Err(error) => tracing::warn!(%error, "it can't be seen which partitions hold events, trying again"),
+            }
+        }
+    }
+
+    /// Has the partitions of this worker that hold events read again: what could have been committed since a look at
+    /// `before`, else all. Costs a scan of one row for each partition that holds events.
+    async fn wake_partitions(&self, before: Option<Now>) -> Result<()> {
+        let window = window_seconds(Duration::from_millis(self.database.max_transaction_age_millis()));
+        let mut walk = Walk::over(keys::events()).in_pages(PageSize::entries(1));
+        let mut found = Vec::new();
+        while let Some((page, now)) = walk.next(self.database).await? {
+            let Some((key, _)) = page.into_iter().next() else { break };
+            let Some((queue, partition)) = keys::parse_event(&key).map(|event| (event.event_type, event.partition))
+            else {
+                continue;
+            };
+            let Some(runner) = self.by_queue.get(&*queue) else {
+                if let Some(end) = keys::events_of_queue(&queue).end {
+                    walk.skip_to(end);
+                }
+                continue;
+            };
+            if let Some(end) = keys::events_of_partition(&queue, partition).end {
+                walk.skip_to(end);
+            }
+            let first = before.map(|before| {
+                // The earlier one, if time was set back.
+                let since = before.seconds().min(now.seconds());
+                let second = since.saturating_sub(runner.policy.delay_seconds).saturating_sub(window);
+                keys::events_from_second(&queue, partition, second.max(0))
+            });
+            let payload = first.map_or_else(|| key.clone(), |first| first.max(key.clone()));
+            found.push(Signal { channel: runner.queue.clone(), number: partition, payload });
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        // Signals are delivered by commits, also by those of nothing.
+        let tx = self.database.begin().await?;
+        found.into_iter().for_each(|signal| tx.signal(signal));
+        tx.commit().await.map(drop)
+    }
+}
