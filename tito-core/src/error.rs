@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 use crate::keys;
+use crate::version::RowVersion;
 
 /// Any error from below, kept as the source of one of Tito's own.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
@@ -113,6 +114,20 @@ pub enum TitoError {
         table: String,
         /// The id that was looked for.
         id: String,
+    },
+
+    /// A row is not what it was when it was read, by its [version](crate::model::RowVersion). Nothing was written: read it
+    /// again, and decide anew.
+    #[error("row {id:?} of table {table:?} has version {actual}, expected {expected}: somebody has written it since")]
+    VersionConflict {
+        /// The table.
+        table: String,
+        /// The row's id.
+        id: String,
+        /// The version that was read.
+        expected: RowVersion,
+        /// The version that there is.
+        actual: RowVersion,
     },
 
     /// An event that is about something else than a row of the model that was asked for.

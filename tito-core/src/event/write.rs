@@ -77,6 +77,7 @@ async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReferenc
         codec: "json".into(),
         failures: Vec::new(),
         progress: None,
+        steps: Vec::new(),
         deaths: None,
         unknown: UnknownMembers::default(),
         key: Vec::new(),

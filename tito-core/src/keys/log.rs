@@ -112,6 +112,11 @@ pub fn log_id(store: u64, id: &str) -> Vec<u8> {
     part(store, "id", &[id])
 }
 
+/// `log:{store}:command:{id}`: what the command with this id came to.
+pub fn log_command(store: u64, id: &str) -> Vec<u8> {
+    part(store, "command", &[id])
+}
+
 /// `log:{store}:gone:{type}`: the last sequences of a type that were dropped.
 pub fn log_gone_of_type(store: u64, entity_type: &str) -> Vec<u8> {
     part(store, "gone", &[entity_type])

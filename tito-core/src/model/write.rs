@@ -35,6 +35,14 @@ impl<M: TitoSchema> TitoTable<M> {
         call.merge()
     }
 
+    /// Another name of [`insert`](TitoTable::insert).
+    ///
+    /// # Errors
+    /// As [`insert`](TitoTable::insert).
+    pub async fn create(&self, row: &M, tx: &Transaction) -> Result<()> {
+        self.insert(row, tx).await
+    }
+
     /// Replaces the row with this id. Index entries that stay the same are left alone; the values that it gives up in
     /// unique indexes are free at once, in the same transaction already.
     ///

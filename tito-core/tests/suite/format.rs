@@ -133,6 +133,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         }
         "log_last_of_entity" => keys::log_last_of_entity(parsed(&input[0]), text(&input[1]), text(&input[2])),
         "log_id" => keys::log_id(parsed(&input[0]), text(&input[1])),
+        "log_command" => keys::log_command(parsed(&input[0]), text(&input[1])),
         "log_snapshot" => keys::log_snapshot(parsed(&input[0]), text(&input[1]), text(&input[2])),
         "log_snapshot_version" => {
             let (store, version) = (parsed(&input[0]), number(&input[3]));

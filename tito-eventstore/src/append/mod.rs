@@ -26,5 +26,5 @@ mod write;
 
 pub(crate) use group::{Group, append_in};
 pub(crate) use last::Last;
-pub(crate) use prepared::{prepare, prepare_one};
-pub(crate) use state::{Appended, Head};
+pub(crate) use prepared::{Append, check_id, prepare, prepare_one};
+pub(crate) use state::{Head, Outcome};

@@ -10,6 +10,7 @@ use super::last::Last;
 use super::prepared::Prepared;
 use super::republish;
 use super::state::State;
+use crate::command::CommandMark;
 use crate::error::Result;
 use crate::manager::Definition;
 use crate::store::EventStore;
@@ -24,8 +25,11 @@ pub(super) async fn write(
     definition: &Definition,
     state: &mut State<'_>,
     new: &[New<'_>],
+    commands: &[&CommandMark],
 ) -> Result<()> {
-    let Some((first, _)) = new.first() else { return Ok(()) };
+    if new.is_empty() && commands.is_empty() {
+        return Ok(());
+    }
     // All of it enters the transaction, which may be the application's, or nothing.
     let call = tx.nested();
     let tx = &call;
@@ -37,6 +41,11 @@ pub(super) async fn write(
         tx.system_keys().put(keys::log_entity_event(store.id(), entity_type, id, *sequence), value.clone()).await?;
         tx.system_keys().put(keys::log_event(store.id(), *sequence), value).await?;
         tx.system_keys().put(keys::log_id(store.id(), &event.id), row::encode("a sequence", sequence)?).await?;
+    }
+    for command in commands {
+        if let Some(decided) = state.commands.get(&*command.id) {
+            tx.system_keys().put(keys::log_command(store.id(), &command.id), decided.encode()?).await?;
+        }
     }
     for (_, event) in new {
         let (entity_type, id) = (event.entity_type(), event.entity_id());
@@ -50,8 +59,10 @@ pub(super) async fn write(
     state.known.head = state.head.last;
     tx.system_keys().put(keys::log_head(store.id()), state.head.encode()?).await?;
     republish::publish(store, tx, definition, new).await?;
-    let key = keys::log_event(store.id(), *first);
-    tx.signal(Signal { channel: store.channel().clone(), number: 0, payload: key });
+    if let Some((first, _)) = new.first() {
+        let key = keys::log_event(store.id(), *first);
+        tx.signal(Signal { channel: store.channel().clone(), number: 0, payload: key });
+    }
     Ok(call.merge()?)
 }
 

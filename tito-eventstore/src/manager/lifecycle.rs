@@ -124,7 +124,7 @@ impl Manager {
     }
 
     fn sweep_in_background(&self) {
-        self.0.sweeper.begin(&self.0.database);
+        self.0.sweeper.begin(&self.0.database, &self.0.logger);
     }
 
     /// Drops what is over the limits of any store, and what is left of deleted ones. The manager does so by itself every

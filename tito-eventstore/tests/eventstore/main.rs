@@ -7,6 +7,7 @@ extern crate tito_testkit;
 mod appending;
 mod asking;
 mod closing;
+mod commanding;
 mod damaged;
 mod deciding;
 #[cfg(all(feature = "derive", feature = "messagepack", feature = "protobuf"))]

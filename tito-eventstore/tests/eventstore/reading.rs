@@ -152,7 +152,7 @@ pub async fn what_is_no_event_is_named(db: Database, _: TestClock) {
     let (damaged, value) = (key.clone(), b"nonsense".to_vec());
     db.transaction(|tx| async move { tx.system_keys().put(damaged, value).await }).await.unwrap();
     let error = store.evolve(&mut Seen::default(), Select::all()).await.unwrap_err();
-    let EventStoreError::Engine(error) = error else { panic!("{error:?}") };
+    let EventStoreError::Engine(error) = error.source else { panic!("{error:?}") };
     assert!(matches!(*error, TitoError::Malformed { .. }), "{error:?}");
     assert!(error.to_string().contains(&*String::from_utf8_lossy(key)), "{error}");
 }

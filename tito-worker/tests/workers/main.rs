@@ -4,6 +4,7 @@
 #[macro_use]
 extern crate tito_testkit;
 
+mod advancing;
 mod batches;
 mod cancelling;
 mod changes_at_random;
