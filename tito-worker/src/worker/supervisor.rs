@@ -202,6 +202,14 @@ impl Supervisor {
         }
     }
 
+    fn log_unread(&self, error: &TitoError) {
+        let message = "the topic can't be read, trying again";
+        match error {
+            TitoError::Malformed { .. } => self.database.log_damaged(error, message),
+            _ => tracing::warn!(queue = %self.runner.queue, %error, "{message}"),
+        }
+    }
+
     /// The topic once there is one, or `None` if the worker was stopped before.
     async fn first_topic(&self, changes: &Listener) -> Option<Arc<Topic>> {
         let mut stopped = self.stopped.clone();
