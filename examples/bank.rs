@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tito_core::prelude::*;
 use tito_core::{BoxError, TitoModel, Transaction};
 use tito_eventstore::{
-    Command, Decider, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager, Model, NewEvent,
-    Projection, Projector,
+    Command, Decider, Decision, Envelope, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager,
+    Model, NewEvent, Projection, Projector,
 };
 use tito_worker::prelude::*;
 
@@ -30,6 +30,7 @@ struct Deposit {
     cents: u64,
 }
 
+#[derive(Clone)]
 struct Withdraw {
     cents: u64,
 }
@@ -130,10 +131,11 @@ impl Projector for Balances {
     }
 }
 
-/// Carries a command out: by an account folded anew, and again if another command was quicker.
-async fn carry_out<C>(bank: &EventStore, number: u32, command: C) -> Result<(), EventStoreError>
+/// Carries a command out: by an account folded anew, and again if another command was quicker. One that comes a second
+/// time under the id of its request is answered with what it came to.
+async fn carry_out<C>(bank: &EventStore, number: u32, command: Envelope<C>) -> Result<Decision, EventStoreError>
 where
-    C: Command + Sync,
+    C: Command + Send + Sync,
     Account: Decider<C>,
 {
     loop {
@@ -141,7 +143,7 @@ where
         bank.evolve(&mut account, format!("account.{number}")).await?;
         match bank.decide(&account, &command).await {
             Err(EventStoreError::SequenceConflict { .. }) => {}
-            outcome => return outcome.map(|_| ()),
+            outcome => return outcome,
         }
     }
 }
@@ -169,19 +171,27 @@ async fn main() -> Result<(), BoxError> {
     let running = tokio::spawn(async move { worker.run(async { drop(stopped.await) }).await });
 
     for (number, owner) in [(1, "ada"), (2, "grace")] {
-        carry_out(&bank, number, Open { owner }).await?;
+        carry_out(&bank, number, Envelope::new(Open { owner }).asked_by(owner)).await?;
     }
     // Deposits by many tasks at once: each is decided by the account as it is.
     let deposits = (0..50).map(|deposit| {
         let bank = bank.clone();
-        tokio::spawn(async move { carry_out(&bank, 1 + deposit % 2, Deposit { cents: 1_000 }).await })
+        tokio::spawn(async move { carry_out(&bank, 1 + deposit % 2, Envelope::new(Deposit { cents: 1_000 })).await })
     });
     for deposit in deposits.collect::<Vec<_>>() {
         deposit.await??;
     }
-    carry_out(&bank, 1, Withdraw { cents: 20_000 }).await?;
+    let withdraw = || Envelope::new(Withdraw { cents: 20_000 });
+    let once = withdraw().id("request-1").asked_by("ada");
+    let decision = carry_out(&bank, 1, once.clone()).await?;
+    // The answer was lost, say, and the request is sent again.
+    let again = carry_out(&bank, 1, once).await?;
+    assert!(again.is_repeated() && again.events() == decision.events());
+    for event in decision.events() {
+        println!("event {}: {}, asked for by {}", event.sequence(), event.subject(), event.asked_by().unwrap_or("?"));
+    }
     for refused in
-        [carry_out(&bank, 1, Withdraw { cents: 20_000 }).await, carry_out(&bank, 3, Deposit { cents: 1 }).await]
+        [carry_out(&bank, 1, withdraw()).await, carry_out(&bank, 3, Envelope::new(Deposit { cents: 1 })).await]
     {
         match refused {
             Err(EventStoreError::Decider { source }) => println!("refused: {source}"),

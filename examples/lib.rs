@@ -8,6 +8,9 @@ pub struct Readme;
 /// The pages of the guide, likewise.
 #[cfg(doctest)]
 pub mod guide {
+    #[doc = include_str!("../docs/guide/coming-from.md")]
+    pub struct ComingFrom;
+
     #[doc = include_str!("../docs/guide/embedded.md")]
     pub struct Embedded;
 

@@ -90,7 +90,8 @@ fn write_a_row(
 ) -> impl Fn(TitoEvent, Transaction) -> BoxFuture<'static, Result<(), TitoError>> + Send + Sync + 'static {
     move |event, tx| {
         left.one();
-        async move { tx.put(keys::row("handled", &event.id.to_string()), vec![b'x'; ROW_BYTES]).await }.boxed()
+        async move { tx.system_keys().put(keys::row("handled", &event.id.to_string()), vec![b'x'; ROW_BYTES]).await }
+            .boxed()
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 use crate::keys;
+use crate::version::RowVersion;
 
 /// Any error from below, kept as the source of one of Tito's own.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
@@ -115,6 +116,20 @@ pub enum TitoError {
         id: String,
     },
 
+    /// A row is not what it was when it was read, by its [version](crate::model::RowVersion). Nothing was written: read it
+    /// again, and decide anew.
+    #[error("row {id:?} of table {table:?} has version {actual}, expected {expected}: somebody has written it since")]
+    VersionConflict {
+        /// The table.
+        table: String,
+        /// The row's id.
+        id: String,
+        /// The version that was read.
+        expected: RowVersion,
+        /// The version that there is.
+        actual: RowVersion,
+    },
+
     /// An event that is about something else than a row of the model that was asked for.
     #[error("the event is about {entity:?}, expected {table:?}, ':' and the id of a row")]
     NotOfTheTable {
@@ -214,6 +229,19 @@ pub enum TitoError {
         key: KeyText,
     },
 
+    /// A write of a key that begins as Tito's own do. Nothing was written.
+    /// [`system_keys`](crate::Transaction::system_keys) writes these, for repairs.
+    #[error(
+        "key {key} can't be written: keys that begin with {prefix:?} are Tito's own; begin it otherwise, such as with \
+         \"app/\", or repair what Tito stores with `Transaction::system_keys`"
+    )]
+    ReservedKey {
+        /// The key.
+        key: KeyText,
+        /// What is Tito's about it.
+        prefix: &'static str,
+    },
+
     /// A name of a table, an index, a topic or a worker that Tito can't use.
     #[error("{what} {name:?} is not a valid name: {reason}")]
     InvalidName {
@@ -248,6 +276,15 @@ pub enum TitoError {
         topic: String,
         /// The group.
         group: String,
+    },
+
+    /// A change after which a topic would have neither a queue of its own nor a group.
+    #[error(
+        "topic {topic:?} would have no queue, and its events would be kept nowhere: it needs a group, or its own queue"
+    )]
+    NoQueue {
+        /// The topic.
+        topic: String,
     },
 
     /// Another change of the number of partitions is under way, and has to be finished first.

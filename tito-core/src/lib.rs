@@ -30,6 +30,7 @@ pub mod row;
 pub mod tikv;
 mod timestamp;
 pub mod trace;
+mod version;
 
 pub use database::{Database, Transaction, TxOptions};
 pub use engine::{TitoEngine, TitoTransaction};

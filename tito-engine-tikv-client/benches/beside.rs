@@ -1,5 +1,6 @@
 //! The engine on Tito's own client beside the one on `tikv-client`, by turns within one run, on in-process clusters on the
-//! same cores: rows with an event at 64 tasks and at one, and a large transaction of 8,000 and of 20,000 keys.
+//! same cores: rows with an event at 64 tasks and at one, a drain of events, and a large transaction of 8,000 and of 20,000
+//! keys.
 //!
 //! `cargo bench -p tito-engine-tikv-client --bench beside`
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
@@ -13,9 +14,12 @@ use tito_core::Database;
 use tito_core::engine::Limits;
 use tito_core::prelude::*;
 use tito_mock_tikv::MockCluster;
+use tito_worker::prelude::*;
+use tokio::sync::Notify;
 
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
+const DRAINED: u64 = 10_000;
 
 #[derive(Clone, Serialize, Deserialize, TitoModel)]
 #[tito(event = "user")]
@@ -63,16 +67,46 @@ async fn inserts(db: &Database, tasks: usize) -> (f64, Duration) {
     (took.len() as f64 / elapsed.as_secs_f64(), took[took.len() / 2])
 }
 
-/// How long a transaction of so many keys of 1 kB takes.
-async fn large(db: &Database, keys: usize) -> Duration {
+/// Events a second by an empty handler, until their acknowledgements are durable.
+async fn drain(db: &Database) -> f64 {
+    const TOPIC: &str = "drained";
+    let queue = TitoQueue::new(db.clone());
+    queue.create_topic(TOPIC, 16).await.unwrap();
+    let mut published = 0;
+    while published < DRAINED {
+        let tx = db.begin().await.unwrap();
+        for _ in 0..500 {
+            queue.publish(Publish::new(TOPIC, format!("drained:{published:09}")), &tx).await.unwrap();
+            published += 1;
+        }
+        tx.commit().await.unwrap();
+    }
+    let (left, done) = (Arc::new(AtomicU64::new(DRAINED)), Arc::new(Notify::new()));
+    let (counted, ended) = (left.clone(), done.clone());
+    let began = Instant::now();
+    let worker = Worker::builder(queue)
+        .subscribe(TOPIC, move |_: TitoEvent| {
+            if counted.fetch_sub(1, Ordering::Relaxed) == 1 {
+                ended.notify_one();
+            }
+            async { Ok::<_, TitoError>(()) }
+        })
+        .build();
+    let report = worker.run(async move { done.notified().await }).await.unwrap();
+    assert_eq!(report.done, DRAINED);
+    DRAINED as f64 / began.elapsed().as_secs_f64()
+}
+
+/// How long a transaction of so many keys of 1 kB takes, or why it fails.
+async fn large(db: &Database, keys: usize) -> Result<Duration, TitoError> {
     let round = NEXT.fetch_add(1, Ordering::Relaxed);
     let tx = db.begin().await.unwrap();
     for key in 0..keys {
         tx.put(format!("large/{round}/{key:06}").into_bytes(), vec![b'.'; 1_000]).await.unwrap();
     }
     let began = Instant::now();
-    tx.commit().await.unwrap();
-    began.elapsed()
+    tx.commit().await?;
+    Ok(began.elapsed())
 }
 
 async fn cluster() -> MockCluster {
@@ -106,14 +140,25 @@ async fn main() {
             );
         }
     }
+    let mut drained = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (place, (_, db)) in engines.iter().enumerate() {
+            drained[place].push(drain(db).await);
+        }
+    }
+    for (drained, (name, _)) in drained.into_iter().zip(engines.iter()) {
+        println!("{name:12} {:8.0} events drained a second", median(drained));
+    }
     for (name, db) in engines.iter() {
-        let mut took = [Vec::new(), Vec::new()];
-        for _ in 0..3 {
-            for (place, keys) in [8_000, 20_000].into_iter().enumerate() {
-                took[place].push(large(db, keys).await);
+        for keys in [8_000, 20_000] {
+            let mut took = Vec::new();
+            for _ in 0..3 {
+                took.push(large(db, keys).await);
+            }
+            match took.into_iter().collect::<Result<Vec<_>, _>>() {
+                Ok(took) => println!("{name:12} {keys} keys of 1 kB in {:.3?}", median(took)),
+                Err(error) => println!("{name:12} {keys} keys of 1 kB: {error}"),
             }
         }
-        let [small, large] = took.map(median);
-        println!("{name:12} 8,000 keys of 1 kB in {small:.3?}, 20,000 in {large:.3?}");
     }
 }

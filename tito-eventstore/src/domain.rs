@@ -2,6 +2,7 @@
 
 use tito_core::BoxError;
 
+use crate::command::Envelope;
 use crate::event::{Event, NewEvent};
 use crate::snapshot::Snapshot;
 
@@ -61,6 +62,15 @@ pub trait Decider<C: Command> {
     /// # Errors
     /// Why the command is refused.
     fn decide(&self, command: &C) -> Result<Vec<NewEvent>, BoxError>;
+
+    /// As [`decide`](Decider::decide), for a command that comes in an envelope: for those whose decision depends on when
+    /// or by whom it was given. What is beside the command goes into the events in any case.
+    ///
+    /// # Errors
+    /// Why the command is refused.
+    fn decide_enveloped(&self, envelope: &Envelope<C>) -> Result<Vec<NewEvent>, BoxError> {
+        self.decide(&envelope.command)
+    }
 }
 
 /// A model that decides on commands and evolves by what it decided. Every type that does both is one.

@@ -12,7 +12,7 @@ pub type Result<T, E = EventStoreError> = std::result::Result<T, E>;
 
 /// What went wrong, and whether trying again can help ([`EventStoreError::is_retryable`]).
 ///
-/// Some errors that other event stores have can't occur here: an event without data, a model that is no evolver, and a
+/// Some errors that other event stores have can't occur here: a model that is no evolver, and a
 /// command for something that is no decider or viewer, do not compile.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,6 +34,16 @@ pub enum EventStoreError {
     /// An event without an entity.
     #[error("an event has to have an entity, `type.id`")]
     EventEntityRequired,
+
+    /// An event with bytes of the application's own, of which there are none, in a store without a registry that could
+    /// read them.
+    #[error("an event {event_type:?} of {entity:?} has to have data")]
+    EventDataRequired {
+        /// The event's entity.
+        entity: String,
+        /// Its type.
+        event_type: String,
+    },
 
     /// An event without a type.
     #[error("an event of {entity:?} has no event type")]
@@ -219,6 +229,17 @@ pub enum EventStoreError {
         /// What the evolver said.
         #[source]
         source: BoxError,
+    },
+
+    /// A command comes with the id of one of another type that was decided on before. Nothing was appended.
+    #[error("command id {id:?} is taken: it was decided on as {first:?}, and comes again as {again:?}")]
+    CommandIdTaken {
+        /// The id.
+        id: String,
+        /// The type of the command that has it.
+        first: Option<String>,
+        /// The type of the one that comes with it now.
+        again: Option<String>,
     },
 
     /// A decider refused a command. Nothing was appended.

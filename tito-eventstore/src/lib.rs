@@ -5,6 +5,7 @@
 //! - [`EventStore`]: appends events, reads them, folds them into models, follows them;
 //! - [`Event`], [`NewEvent`]: what is stored, and what is to be;
 //! - [`Evolver`], [`Decider`], [`Viewer`], [`Command`]: what an application brings; [`Model`] shares a model among tasks;
+//! - [`Envelope`]: a command with its id, its time and who asked for it; [`Decision`]: what it came to;
 //! - [`Select`], [`Watch`], [`Pattern`]: which events;
 //! - [`Snapshot`]: states of models, so that evolving need not begin with the first event;
 //! - [`Projection`], [`Projector`]: rows folded from a store by a worker; [`View`] reads them;
@@ -18,23 +19,27 @@
 //! | `event`, `types` | events, and their data |
 //! | `append` | expectations, ids and sequences; appends that share a transaction |
 //! | `read` | pages of events, streams, folding |
-//! | `domain`, `decide`, `model` | what applications implement, and how a store uses it |
+//! | `domain`, `model` | what applications implement |
+//! | `command` | commands, decided on once |
 //! | `watch` | models that follow a store |
 //! | `snapshot` | states of models |
 //! | `projection` | rows folded from a store |
+//! | `republish` | events of the outbox for those of a store |
 //! | `retention` | limits kept in the background |
 
 mod append;
-mod decide;
+mod command;
 mod domain;
 mod error;
 pub mod event;
+mod logger;
 mod manager;
 mod model;
 mod pattern;
 pub mod prelude;
 mod projection;
 mod read;
+mod republish;
 mod retention;
 mod snapshot;
 mod store;
@@ -42,6 +47,7 @@ mod token;
 pub mod types;
 mod watch;
 
+pub use command::{Ask, Decision, Envelope, RawCommand};
 pub use domain::{Command, Decider, DeciderEvolver, Evolver, Viewer};
 pub use error::{EventStoreError, Result};
 pub use event::{Event, NewEvent};
@@ -49,7 +55,8 @@ pub use manager::{EventStoreConfig, EventStoreInfo, Limits, Manager, ManagerBuil
 pub use model::Model;
 pub use pattern::Pattern;
 pub use projection::{Projection, ProjectionFailure, ProjectionInfo, Projector, RebuildInfo, View};
-pub use read::Select;
+pub use read::{EvolveError, Evolving, Select};
+pub use republish::{Republish, RepublishInfo};
 pub use snapshot::Snapshot;
 pub use store::EventStore;
 #[cfg(feature = "derive")]

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tito_core::BoxError;
 
+use crate::command::Envelope;
 use crate::domain::{Command, Decider, Evolver, Viewer};
 use crate::event::{Event, NewEvent};
 use crate::snapshot::Snapshot;
@@ -37,7 +38,7 @@ use crate::snapshot::Snapshot;
 ///         if self.is_open {
 ///             return Err("the account is open".into());
 ///         }
-///         Ok(vec![NewEvent::raw("account.17", "opened", "")])
+///         Ok(vec![NewEvent::raw("account.17", "opened", "ada")])
 ///     }
 /// }
 ///
@@ -62,6 +63,21 @@ struct Inner<T> {
     value: T,
     /// The last sequence of each entity that the value was evolved by.
     applied: HashMap<String, u64>,
+}
+
+impl<T> Inner<T> {
+    /// Not only the first event of an entity expects its last sequence: that may be there already, and then it expects
+    /// nothing.
+    fn expecting(&self, events: Vec<NewEvent>) -> Vec<NewEvent> {
+        let expecting = |event: NewEvent| {
+            if event.has_expectation() {
+                return event;
+            }
+            let applied = self.applied.get(event.entity()).copied().unwrap_or(0);
+            event.expect_sequence(applied)
+        };
+        events.into_iter().map(expecting).collect()
+    }
 }
 
 impl<T> Model<T> {
@@ -121,15 +137,12 @@ impl<C: Command, T: Decider<C>> Decider<C> for Model<T> {
     /// the model was evolved by.
     fn decide(&self, command: &C) -> Result<Vec<NewEvent>, BoxError> {
         let inner = self.read();
-        // Not only the first of an entity: it may be there already, and then it expects nothing.
-        let expecting = |event: NewEvent| {
-            if event.has_expectation() {
-                return event;
-            }
-            let applied = inner.applied.get(event.entity()).copied().unwrap_or(0);
-            event.expect_sequence(applied)
-        };
-        Ok(inner.value.decide(command)?.into_iter().map(expecting).collect())
+        Ok(inner.expecting(inner.value.decide(command)?))
+    }
+
+    fn decide_enveloped(&self, envelope: &Envelope<C>) -> Result<Vec<NewEvent>, BoxError> {
+        let inner = self.read();
+        Ok(inner.expecting(inner.value.decide_enveloped(envelope)?))
     }
 }
 

@@ -8,9 +8,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::{Database, TitoError, Transaction, TxOptions};
 
-use crate::append::{Appended, Group, append_in, prepare};
+use crate::append::{Append, Group, append_in, prepare};
 use crate::error::Result;
 use crate::event::NewEvent;
+use crate::logger::Logger;
 use crate::manager::Manager;
 use crate::types::Registry;
 
@@ -58,7 +59,7 @@ impl EventStore {
     /// let opened = NewEvent::raw("account.17", "opened", "ada").expect_sequence(0);
     /// let sequence = bank.append(opened).await?;
     /// let paid = NewEvent::raw("account.17", "deposited", "100").expect_sequence(sequence);
-    /// bank.append([paid, NewEvent::raw("audit.2026", "noted", "")]).await?;
+    /// bank.append([paid, NewEvent::raw("audit.2026", "noted", "17 paid")]).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -70,12 +71,8 @@ impl EventStore {
     /// [`LimitExceeded`](tito_core::TitoError::LimitExceeded) and
     /// [`CommitUnknown`](tito_core::TitoError::CommitUnknown), which here means that it could not be found out either.
     pub async fn append(&self, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
-        Ok(last(&self.append_each(events.into()).await?))
-    }
-
-    /// As [`append`](EventStore::append), with what each event came to.
-    pub(crate) async fn append_each(&self, events: Vec<NewEvent>) -> Result<Vec<Appended>> {
-        Group::append(self, prepare(self, events)?).await
+        let append = Append { events: prepare(self, events.into())?, command: None };
+        Ok(Group::append(self, append).await?.0.last())
     }
 
     /// Appends in a transaction of the caller's: rows, other stores and outbox events that it writes commit with it.
@@ -98,7 +95,8 @@ impl EventStore {
     /// # Errors
     /// As [`append`](EventStore::append). After an error the transaction should be rolled back.
     pub async fn append_in(&self, tx: &Transaction, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
-        Ok(last(&append_in(self, tx, prepare(self, events.into())?).await?))
+        let append = Append { events: prepare(self, events.into())?, command: None };
+        Ok(append_in(self, tx, append).await?.last())
     }
 }
 
@@ -132,10 +130,6 @@ impl EventStore {
     }
 }
 
-fn last(appended: &[Appended]) -> u64 {
-    appended.iter().map(|event| event.sequence).max().unwrap_or(0)
-}
-
 impl EventStore {
     pub(crate) fn id(&self) -> u64 {
         self.id
@@ -151,6 +145,10 @@ impl EventStore {
 
     pub(crate) fn types(&self) -> Option<&Registry> {
         self.manager.types()
+    }
+
+    pub(crate) fn logger(&self) -> &Logger {
+        self.manager.logger()
     }
 
     pub(crate) fn next_id(&self) -> (String, bool) {

@@ -32,7 +32,9 @@ pub async fn add(db: &Database, prefix: &str, pointers: &[&str]) {
             // An event store's table of sequences has names without a dot for event types.
             object[".later"] = of_a_later_version(pointer);
         }
-        db.transaction(|tx| async move { tx.put(key, row.to_string().into_bytes()).await }).await.unwrap();
+        db.transaction(|tx| async move { tx.system_keys().put(key, row.to_string().into_bytes()).await })
+            .await
+            .unwrap();
     }
 }
 

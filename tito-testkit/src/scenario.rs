@@ -33,12 +33,12 @@ use tito_eventstore::{Command, Decider, Evolver, NewEvent};
 ///         if !self.is_open {
 ///             return Err("the account is not open".into());
 ///         }
-///         Ok(vec![NewEvent::raw("account.17", "closed", "")])
+///         Ok(vec![NewEvent::raw("account.17", "closed", "data")])
 ///     }
 /// }
 ///
 /// let opened = || NewEvent::raw("account.17", "opened", "ada");
-/// let closed = || NewEvent::raw("account.17", "closed", "");
+/// let closed = || NewEvent::raw("account.17", "closed", "data");
 /// Scenario::new(Account::default()).given([opened()]).when(&Close).then([closed()]);
 /// Scenario::new(Account::default()).given([opened(), closed()]).when(&Close).then_refused("not open");
 /// ```
@@ -281,9 +281,9 @@ mod tests {
             })
             .contains("another error")
         );
-        let poisoned = || Scenario::new(Count::default()).given([NewEvent::raw("count.1", "poison", "")]);
+        let poisoned = || Scenario::new(Count::default()).given([NewEvent::raw("count.1", "poison", "data")]);
         assert!(failure(|| drop(poisoned())).contains("it is poison"));
-        let unnamed = || Scenario::new(Count::default()).given([NewEvent::raw("count", "added", "")]);
+        let unnamed = || Scenario::new(Count::default()).given([NewEvent::raw("count", "added", "data")]);
         assert!(failure(|| drop(unnamed())).contains("\"count\""));
     }
 }

@@ -15,13 +15,13 @@ use tito_core::embedded::EmbeddedBuilder;
 use tito_core::engine::{DatabaseIdentity, Listener};
 use tito_core::event::{EventReference, Topic, settle_topics, unknown_topic, write_event};
 use tito_core::keys::KeyRange;
-use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, TitoTable};
+use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, RowVersion, TitoTable};
 use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
 use tito_core::{BoxError, KeyText, Timestamp, Transaction, TxOptions};
 use tito_eventstore::{
-    Command, Decider, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager, NewEvent, Projection,
-    Projector, Select, View, Watch, Watcher,
+    Command, Decider, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Evolving, Manager, NewEvent,
+    Projection, Projector, Select, View, Watch, Watcher,
 };
 use tito_worker::prelude::*;
 use tito_worker::{GroupStart, Replay, Schedule, Unique};
@@ -110,6 +110,9 @@ spawnables! { core:
     insert = any::<Transaction>().insert(any(), any());
     delete = any::<Transaction>().delete(any());
     lock_keys = any::<Transaction>().lock_keys(any());
+    put = any::<Transaction>().system_keys().put(any(), any());
+    insert = any::<Transaction>().system_keys().insert(any(), any());
+    delete = any::<Transaction>().system_keys().delete(any());
     commit = any::<Transaction>().commit();
     rollback = any::<Transaction>().rollback();
     next_in = any::<Walk>().next_in(&any());
@@ -151,7 +154,11 @@ spawnables! { core:
     delete_damaged = any::<TitoTable<User>>().delete_damaged(&any::<Text>(), &any());
     get = any::<TitoTable<User>>().get(&any::<Text>(), &any());
     batch_get = any::<TitoTable<User>>().batch_get(any::<Vec<Text>>(), &any());
+    get_with_version = any::<TitoTable<User>>().get_with_version(&any::<Text>(), &any());
+    assert_current = any::<TitoTable<User>>().assert_current(&any::<Text>(), &any());
+    assert_version = any::<TitoTable<User>>().assert_version(&any::<Text>(), any::<RowVersion>(), &any());
     insert = any::<TitoTable<User>>().insert(&any(), &any());
+    create = any::<TitoTable<User>>().create(&any(), &any());
     update = any::<TitoTable<User>>().update(&any(), &any());
     upsert = any::<TitoTable<User>>().upsert(&any(), &any());
     delete = any::<TitoTable<User>>().delete(&any::<Text>(), &any());
@@ -220,6 +227,7 @@ spawnables! { worker:
     topics = any::<TitoQueue>().topics(1, Some(&any::<Text>()));
     pause = any::<TitoQueue>().pause(&any::<Text>());
     resume = any::<TitoQueue>().resume(&any::<Text>());
+    set_groups_only = any::<TitoQueue>().set_groups_only(&any::<Text>(), true);
     set_history = any::<TitoQueue>().set_history(&any::<Text>(), any());
     finish_changes = any::<TitoQueue>().finish_changes();
     publish_unique = any::<TitoQueue>().publish_unique(any(), any::<Unique>(), &any());
@@ -248,6 +256,8 @@ spawnables! { eventstore:
     begin = any::<View>().begin();
     within = any::<View>().within(&any());
     evolve = any::<EventStore>().evolve(&mut Account, any::<Select>());
+    evolve_all = any::<EventStore>().evolve_all([Evolving::new(&mut Account, "account")]);
+    sequence_at = any::<EventStore>().sequence_at(any());
     snapshot = any::<EventStore>().snapshot(&mut Account, any::<Select>());
     event = any::<EventStore>().event(1);
     last_sequence = any::<EventStore>().last_sequence();

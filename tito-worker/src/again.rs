@@ -16,7 +16,9 @@ use crate::place::{self, Place};
 /// | `PutOffInPlace` | stays | stay | until the new one | stay |
 /// | `Redriven` | stays, but not in the future | none | no | stay |
 /// | `Replayed` | stays, but not in the future | none | no | none |
-/// | `Copied` | stays; of one that a retry has moved that of its publisher | none | no | none |
+/// | `Copied` | stays; of one that a retry or a step has moved that of its publisher | none | no | none |
+///
+/// What is replayed or copied begins with its first step.
 ///
 /// Everything else stays, what a later version of Tito has stored in it too. One that only goes to another partition stays
 /// as it is, byte for byte.
@@ -39,7 +41,7 @@ impl Again {
     pub(crate) fn applied_to(self, mut event: TitoEvent) -> TitoEvent {
         let published_by = (started_at(event.id).physical_millis() / 1_000) as i64;
         // A failed event that has kept its place says when it may be tried again. Any other was moved by its retry.
-        let is_moved = event.failed_attempts > 0 && event.not_before.is_none();
+        let is_moved = (event.failed_attempts > 0 || !event.steps.is_empty()) && event.not_before.is_none();
         event.timestamp = match self {
             Self::PutOffInPlace { .. } => event.timestamp,
             Self::PutOff { to } => to,
@@ -58,6 +60,11 @@ impl Again {
         if matches!(self, Self::Replayed { .. } | Self::Copied) {
             event.failures.clear();
             event.progress = None;
+            if !event.steps.is_empty() {
+                let first = event.steps.swap_remove(0);
+                (event.payload, event.headers) = (first.payload, first.headers);
+                event.steps.clear();
+            }
         }
         event
     }

@@ -12,6 +12,8 @@ pub enum Fate {
     Retried,
     /// It is handed out again at another time, which is no attempt.
     Rescheduled,
+    /// A step of it is done, and it goes on with the next one.
+    Advanced,
     /// It is given up, and moved to the dead letters.
     Dead,
     /// It is given up, and deleted as its subscription says.
@@ -32,10 +34,11 @@ pub enum Fate {
 
 impl Fate {
     /// All of them, in their order, with their names.
-    pub(crate) const NAMES: [(Self, &str); 10] = [
+    pub(crate) const NAMES: [(Self, &str); 11] = [
         (Self::Done, "done"),
         (Self::Retried, "retried"),
         (Self::Rescheduled, "rescheduled"),
+        (Self::Advanced, "advanced"),
         (Self::Dead, "dead"),
         (Self::Discarded, "discarded"),
         (Self::Malformed, "malformed"),
@@ -52,7 +55,7 @@ impl Fate {
 
     /// Whether the event is stored again, to be handled later.
     pub(crate) fn is_put_off(self) -> bool {
-        matches!(self, Self::Retried | Self::Rescheduled)
+        matches!(self, Self::Retried | Self::Rescheduled | Self::Advanced)
     }
 }
 

@@ -244,11 +244,12 @@ impl Publish {
     /// # Errors
     /// [`TitoError::Unserializable`], which names the field, also for a job that could be written and not read again.
     pub fn job<J: TitoJob>(entity: impl Into<String>, job: &J) -> Result<Self> {
-        let event = Self::new(J::NAME, entity).payload(job)?;
-        if let Some(payload) = &event.payload {
-            // It is read again now rather than by a worker that can't.
-            row::check_readable::<J>(format_args!("a payload of topic {:?}", J::NAME), payload.get().as_bytes())?;
-        }
+        let what = format_args!("a payload of topic {:?}", J::NAME);
+        let payload = row::raw_checked(what, job)?;
+        // It is read again now rather than by a worker that can't.
+        row::check_readable::<J>(what, payload.get().as_bytes())?;
+        let mut event = Self::new(J::NAME, entity);
+        event.payload = Some(payload);
         Ok(match J::VERSION {
             1 => event,
             version => event.header(VERSION_HEADER, version.to_string()),

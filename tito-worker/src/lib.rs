@@ -27,12 +27,14 @@
 //! | `job` | topics as types |
 //! | `fate` | what becomes of an event that was handed out |
 //! | `place` | where rows of events lie, and how one gets to another place |
+//! | `advance` | the next step of an event |
 //! | `again` | what is left of an event that is stored once more: put off, moved, redriven, replayed, copied |
 //! | `schedule` | periodic schedules |
 //! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |
 //! | `inspect` | counts, pages and searches of what is stored |
 //! | `observe` | spans, metrics, observers |
 
+mod advance;
 mod again;
 mod change;
 mod dead;
@@ -44,6 +46,7 @@ mod inspect;
 mod janitor;
 mod job;
 mod membership;
+mod moved;
 pub mod observe;
 mod outcome;
 mod partitions;
@@ -60,6 +63,7 @@ mod topics;
 mod unique;
 mod worker;
 
+pub use advance::Advance;
 pub use dead::{DeadLetter, Redriven};
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::advance::Advance;
+
 /// What a handler says of an event that it did not fail on. An error says: try again by the retry policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,6 +18,11 @@ pub enum Outcome {
     RetryAfter(Duration),
     /// The event is handed out again at this time, cut to whole seconds; at once if that is past. Not an attempt.
     RescheduleTo(DateTime<Utc>),
+    /// The step is done, and the event goes on with its next one: the handler is called again, with another payload. What
+    /// was done stays in the event's [`steps`](tito_core::event::TitoEvent::steps), and attempts begin anew. It is recorded
+    /// at once, so a step is not done again once the next one has begun; with [`Order::Strict`](crate::Order::Strict) later
+    /// events of the entity wait until the last step is done.
+    Advance(Advance),
     /// The event goes to the dead letters at once, for this reason.
     DeadLetter(String),
 }

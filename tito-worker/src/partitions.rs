@@ -17,10 +17,16 @@ impl PartitionConfig {
     /// use tito_worker::PartitionConfig;
     /// let second_of_four = PartitionConfig::new(4, 1);
     /// assert_eq!(second_of_four.of(10).collect::<Vec<_>>(), [1, 5, 9]);
+    /// assert_eq!(second_of_four.total_partitions(), 4);
     /// assert_eq!(PartitionConfig::all().of(3).count(), 3);
     /// ```
     pub const fn new(total: u16, mine: u16) -> Self {
         Self { total: if total == 0 { 1 } else { total }, mine }
+    }
+
+    /// How many shares there are, from 1.
+    pub const fn total_partitions(self) -> u16 {
+        self.total
     }
 
     /// All partitions.

@@ -8,6 +8,8 @@ use tito_core::keys::{self, KeyRange};
 use tito_core::{Result, Transaction};
 use uuid::Uuid;
 
+use crate::moved::Moved;
+
 /// What a row of an event says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -84,7 +86,8 @@ pub(crate) fn id_of(tx: &Transaction, key: &[u8]) -> Uuid {
         .map_or_else(|| event_id(tx.start_timestamp(), tx.next_event_number(), fastrand::u64(..)), |(_, id)| id)
 }
 
-/// Stores the row of an event, in the place of the one under `instead_of` if there is one, and tells the workers of this
+/// Stores the row of an event, in the place of the one under `instead_of` if there is one, notes where if that is another
+/// key, and tells the workers of this
 /// process once the transaction is committed if it is to be handled.
 pub(crate) async fn put(
     tx: &Transaction,
@@ -95,10 +98,14 @@ pub(crate) async fn put(
 ) -> Result<()> {
     let key = place.key(queue);
     if let Some(old) = instead_of.filter(|old| *old != key) {
-        tx.delete(old.to_vec()).await?;
+        tx.system_keys().delete(old.to_vec()).await?;
     }
-    tx.put(key.clone(), row).await?;
+    let is_moved = instead_of != Some(key.as_slice());
+    tx.system_keys().put(key.clone(), row).await?;
     if place.kind == Kind::Pending {
+        if is_moved {
+            Moved::note(tx, queue, place.id, place.partition, place.second).await?;
+        }
         tx.signal(Signal { channel: queue.clone(), number: place.partition, payload: key });
     }
     Ok(())

@@ -51,7 +51,7 @@ impl TitoQueue {
                 let stored = TitoEvent { progress: Some(progress), ..stored };
                 let value = stored.encode()?;
                 check_event_size(database.limits(), key, value.len())?;
-                tx.put(key.clone(), value).await?;
+                tx.system_keys().put(key.clone(), value).await?;
                 Ok(true)
             })
             .await

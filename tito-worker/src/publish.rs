@@ -63,10 +63,11 @@ impl Publish {
     ///
     /// # Errors
     /// [`TitoError::Unserializable`], which names the field, for what JSON has no form for: a float that is not finite, a
-    /// map whose keys are no texts, what is nested more than 127 deep.
+    /// map whose keys are no texts, what is nested more than 127 deep; and for an integer of more than 64 bits, as it is not
+    /// known here whether its reader takes it. Of a [`job`](Publish::job) it is.
     pub fn payload(mut self, payload: &impl Serialize) -> Result<Self, TitoError> {
         let what = format_args!("the payload of an event {:?} for {:?}", self.event_type, self.entity);
-        self.payload = Some(row::raw_checked(what, payload)?);
+        self.payload = Some(row::raw_for_any_reader(what, payload)?);
         Ok(self)
     }
 

@@ -7,13 +7,15 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tito_core::Timestamp;
 use tito_core::Transaction;
+use tito_core::database::prune_idempotency_markers;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
 use tito_testkit::conformance::{self, Opener};
 use tito_testkit::each_engine;
-use tito_testkit::{EngineSettings, Harness, TestClock};
+use tito_testkit::{Call, EngineSettings, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{Exhausted, GroupStart, Order, Payload, RetryPolicy, Subscription, WorkerBuilder};
 use tracing::field::{Field, Visit};
@@ -154,6 +156,97 @@ fn a_storm_of_failures_is_counted() {
         let one_by_one = logged.iter().filter(|line| line.contains_key("entity")).count();
         assert_eq!((one_by_one, logged.len()), (20, 21));
         assert_eq!(logged[20]["failures"], "80");
+    });
+}
+
+#[test]
+fn a_storm_of_what_is_no_event_is_counted() {
+    conformance::run_on_one_thread(async {
+        let db = with_a_clock_that_stands_still().await;
+        TitoQueue::new(db.clone()).create_topic("job", 1).await.unwrap();
+        db.transaction(|tx| async move {
+            for number in 0..100 {
+                tx.system_keys().put(format!("event:job:0000:0000000001:{number}").into_bytes(), vec![b'x']).await?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        let worker =
+            Worker::builder(TitoQueue::new(db)).subscribe("job", |_: TitoEvent| async { Ok::<_, TitoError>(()) });
+        assert_eq!(worker.build().drain().await.unwrap().malformed, 100);
+        let logged = spans.logged(Level::ERROR);
+        let one_by_one = logged.iter().filter(|line| line.contains_key("key")).count();
+        assert_eq!((one_by_one, logged.len()), (20, 21), "{logged:?}");
+        assert_eq!((logged[20]["queue"].as_str(), logged[20]["failures"].as_str()), ("job", "80"));
+    });
+}
+
+#[test]
+fn a_storm_of_failures_of_the_engine_is_counted() {
+    conformance::run_on_one_thread(async {
+        let db = FaultEngine::new(with_a_clock_that_stands_still().await).database();
+        TitoQueue::new(db.clone()).create_topic("job", 64).await.unwrap();
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        db.faults().at(Call::Scan).key_prefix("event:job:").with_probability(1.0).storage_error();
+        let worker = Worker::builder(TitoQueue::new(db.clone()));
+        let worker = worker.subscribe("job", |_: TitoEvent| async { Ok::<_, TitoError>(()) }).build();
+        let injected = db.faults().injected();
+        let has_failed = async {
+            while db.faults().injected() - injected < 200 {
+                tokio::task::yield_now().await;
+            }
+        };
+        worker.run(has_failed).await.unwrap();
+        let failed = |line: &&Fields| line.get("queue").is_some_and(|queue| queue == "job");
+        let logged: Vec<_> = spans.logged(Level::WARN).iter().filter(failed).cloned().collect();
+        let one_by_one = logged.iter().filter(|line| line.contains_key("partition")).count();
+        assert_eq!((one_by_one, logged.len()), (20, 21), "{logged:?}");
+        let left_out: u64 = logged[20]["failures"].parse().unwrap();
+        assert!(left_out >= 100, "{left_out}");
+    });
+}
+
+#[test]
+fn a_row_that_is_passed_over_is_logged_with_its_key_once_in_ten_minutes() {
+    conformance::run_on_one_thread(async {
+        let clock = TestClock::new();
+        let database = each_engine::IN_MEMORY.open(EngineSettings::default().test_clock(&clock)).await.unwrap();
+        let (db, queue) = (database.database(), TitoQueue::new(database.database()));
+        queue.create_topic("job", 1).await.unwrap();
+        let damaged = [
+            "topic:bad".to_string(),
+            "schedule:bad".to_string(),
+            "lease:job:0000".to_string(),
+            format!("member:fleet:{}", uuid::Uuid::from_u128(17)),
+            "dedup:job:bad".to_string(),
+            "txn:bad".to_string(),
+        ];
+        for key in damaged.clone() {
+            db.transaction(|tx| async move { tx.system_keys().put(key.into(), b"?".to_vec()).await }).await.unwrap();
+        }
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        for look in 1..=2 {
+            for _ in 0..3 {
+                assert_eq!(queue.topics(9, None).await.unwrap().len(), 1);
+                assert_eq!(queue.schedules().await.unwrap(), []);
+                assert_eq!(queue.leases("job").await.unwrap(), []);
+                assert_eq!(queue.members("fleet").await.unwrap(), []);
+                queue.sweep_once("job").await.unwrap();
+                queue.finish_changes().await.unwrap();
+                prune_idempotency_markers(&db, Timestamp::ZERO).await.unwrap();
+            }
+            let logged = spans.logged(Level::WARN);
+            assert_eq!(logged.len(), look * damaged.len(), "{logged:?}");
+            for key in &damaged {
+                assert!(logged.iter().any(|line| line["error"].contains(&format!("key {key} is not"))), "{key}");
+            }
+            clock.advance(Duration::from_secs(601));
+        }
     });
 }
 

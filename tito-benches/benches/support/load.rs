@@ -67,6 +67,7 @@ impl Load {
                 codec: Cow::Borrowed("json"),
                 failures: Vec::new(),
                 progress: None,
+                steps: Vec::new(),
                 deaths: None,
                 unknown: UnknownMembers::default(),
                 key: Vec::new(),

@@ -54,7 +54,7 @@ impl Marker {
     pub(super) async fn put(&self, tx: &Transaction, result: Option<Box<RawValue>>) -> Result<()> {
         let Self { key, started, until } = self.clone();
         let value = MarkerValue { started, until, result };
-        tx.put(key, row::encode("the marker of an idempotency key", &value)?).await
+        tx.system_keys().put(key, row::encode("the marker of an idempotency key", &value)?).await
     }
 
     /// Whether the transaction that wrote this marker was committed. Reading the key settles it on every engine: a
@@ -68,7 +68,8 @@ impl Marker {
 }
 
 /// Removes the idempotency markers of transactions that began before `before`, at most 200 in a transaction, and returns
-/// how many it removed. After that, calls with these keys would take effect again.
+/// how many it removed. After that, calls with these keys would take effect again. One that can't be read is logged and
+/// stays.
 ///
 /// # Errors
 /// Those of the engine; what was removed by then stays removed.
@@ -76,9 +77,13 @@ pub async fn prune_idempotency_markers(database: &Database, before: Timestamp) -
     walk_in_steps(database, keys::idempotency_markers(), move |tx: Transaction, page| async move {
         let mut removed = 0;
         for (key, value) in page {
-            if decode(&key, &value)?.started < before {
-                tx.delete(key).await?;
-                removed += 1;
+            match decode(&key, &value) {
+                Ok(marker) if marker.started < before => {
+                    tx.system_keys().delete(key).await?;
+                    removed += 1;
+                }
+                Ok(_) => {}
+                Err(error) => tx.database().log_damaged(&error, LEFT),
             }
         }
         Ok(removed)
@@ -100,11 +105,11 @@ pub async fn drop_expired_markers(database: &Database, walk: &mut Walk) -> Resul
         for (key, value) in walk.next_in(&tx).await?.unwrap_or_default() {
             match decode(&key, &value) {
                 Ok(MarkerValue { until: Some(until), .. }) if until <= now => {
-                    tx.delete(key).await?;
+                    tx.system_keys().delete(key).await?;
                     removed += 1;
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "left as it is"),
+                Err(error) => tx.database().log_damaged(&error, LEFT),
             }
         }
         Ok((walk, removed))
@@ -113,6 +118,9 @@ pub async fn drop_expired_markers(database: &Database, walk: &mut Walk) -> Resul
     *walk = rest;
     Ok(removed)
 }
+
+/// What becomes of a marker that can't be read.
+const LEFT: &str = "left as it is";
 
 fn decode(key: &[u8], bytes: &[u8]) -> Result<MarkerValue> {
     row::decode(key, "the marker of an idempotency key", bytes)

@@ -7,18 +7,22 @@
 //! | `write_buffer` | the writes of a transaction |
 //! | `overlay` | own writes over what is read |
 //! | `namespace` | rows that lie under a prefix |
+//! | `system_keys` | writes to keys that are Tito's own |
+//! | `damaged` | the log of rows that can't be read and are passed over |
 //! | `walk` | walks over ranges of keys, in pages |
 //! | `retry`, `options`, `idempotency` | a transaction run to one of its three outcomes |
 //! | `turns` | transactions that write one key, one after another |
 //! | `closure` | what the closure of a transaction ends in |
 
 mod closure;
+mod damaged;
 mod handle;
 mod idempotency;
 mod namespace;
 mod options;
 mod overlay;
 mod retry;
+mod system_keys;
 mod transaction;
 mod turns;
 mod walk;
@@ -29,6 +33,7 @@ pub use handle::Database;
 pub use idempotency::{drop_expired_markers, prune_idempotency_markers};
 pub use namespace::{Namespace, RowAccess};
 pub use options::TxOptions;
+pub use system_keys::SystemKeys;
 pub use transaction::{Lent, Transaction};
 pub use walk::{PageSize, Walk, walk_in_steps};
 

@@ -15,7 +15,7 @@ use super::turns::Place;
 use super::write_buffer::{WriteBuffer, Writes};
 use crate::engine::{Claim, Direction, KeyValue, Signal, Signals, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
-use crate::keys::KeyRange;
+use crate::keys::{self, KeyRange};
 use crate::row;
 use crate::timestamp::{Now, Timestamp};
 
@@ -219,20 +219,33 @@ impl Transaction {
         }
     }
 
-    /// Writes a key, whether it exists or not. Reads nothing.
+    /// Writes a key of the application's own, whether it exists or not. Reads nothing.
+    ///
+    /// Keys that begin as Tito's do, with `topic:` or `data:`, are Tito's ([`keys::reserved_prefix`] says which): they are
+    /// read and locked like others, and not written. See [`system_keys`](Transaction::system_keys).
     ///
     /// # Errors
-    /// [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
+    /// [`TitoError::ReservedKey`], [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
     pub async fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        self.check_own(&key)?;
+        self.put_any(key, value).await
+    }
+
+    pub(super) async fn put_any(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
         let Some(key) = self.written_key(key, value.len())? else { return Ok(()) };
         self.write(key, Some(value), Claim::Put).await
     }
 
-    /// Writes a key that must not exist. If it does, this call or the commit fails.
+    /// Writes a key of the application's own that must not exist. If it does, this call or the commit fails.
     ///
     /// # Errors
-    /// [`TitoError::AlreadyExists`], [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
+    /// [`TitoError::AlreadyExists`], and those of [`put`](Transaction::put).
     pub async fn insert(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        self.check_own(&key)?;
+        self.insert_any(key, value).await
+    }
+
+    pub(super) async fn insert_any(&self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
         let is_row = Namespace::has(&key);
         let Some(key) = self.written_key(key, value.len())? else { return Ok(()) };
         let purpose = match &self.namespace {
@@ -251,17 +264,23 @@ impl Transaction {
         self.write(key, Some(value), purpose).await
     }
 
-    /// Deletes a key, whether it exists or not. Reads nothing.
+    /// Deletes a key of the application's own, whether it exists or not. Reads nothing.
     ///
     /// # Errors
-    /// [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
+    /// Those of [`put`](Transaction::put).
     pub async fn delete(&self, key: Vec<u8>) -> Result<()> {
+        self.check_own(&key)?;
+        self.delete_any(key).await
+    }
+
+    pub(super) async fn delete_any(&self, key: Vec<u8>) -> Result<()> {
         let Some(key) = self.written_key(key, 0)? else { return Ok(()) };
         self.write(key, None, Claim::Delete).await
     }
 
     /// Makes what was read of these keys count as written: of two transactions that lock or write one key, one fails
-    /// with a conflict. This shuts out write skew, where two transactions each read what the other writes.
+    /// with a conflict. This shuts out write skew, where two transactions each read what the other writes. Nothing is
+    /// written, so keys of Tito's own can be locked as well, such as that of a [`row`](keys::row).
     ///
     /// # Errors
     /// [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
@@ -453,6 +472,18 @@ impl Transaction {
             Arc::make_mut(&mut all).extend(own.iter().map(|(key, mutation)| (key.clone(), mutation.clone())));
         }
         Ok(all)
+    }
+
+    /// Whether a key is one that the application may write as it likes.
+    fn check_own(&self, key: &[u8]) -> Result<()> {
+        // Rows of a namespace are whose it is, by whatever means.
+        if self.namespace.is_some() && Namespace::has(key) {
+            return Ok(());
+        }
+        match keys::reserved_prefix(key) {
+            Some(prefix) => Err(TitoError::ReservedKey { key: key.into(), prefix }),
+            None => Ok(()),
+        }
     }
 
     /// Where a write goes, if it is to be made.

@@ -21,7 +21,7 @@ pub use head::EventHead;
 pub use id::{event_id, started_at};
 pub use published::PUBLISHED;
 pub use queue_name::{check_group_name, check_queue_name, queue_name, topic_of};
-pub use record::{FailedAttempt, TitoEvent};
+pub use record::{DoneStep, FailedAttempt, TitoEvent};
 pub use reference::EventReference;
 pub use topic::{DEFAULT_PARTITIONS, Group, Topic, topic_channel};
 pub(crate) use topic_cache::wait_by_the_engines_time;

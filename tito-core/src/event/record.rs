@@ -62,6 +62,10 @@ pub struct TitoEvent {
     /// How far an earlier attempt came, as its handler recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Box<RawValue>>,
+    /// The steps that were done of it, the oldest first: where its handler has said what the next one is. The payload is
+    /// that of the present step. Of more than 20 the first and the latest are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "row::nested")]
+    pub steps: Vec<DoneStep>,
     /// How many processes have died while it was handled and nothing else was. With a number, also 0, it is a suspect: a
     /// process has died while it was handled, and it runs alone in its process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,7 +92,40 @@ pub struct FailedAttempt {
     pub unknown: UnknownMembers,
 }
 
-keeps_unknown_members!(TitoEvent, FailedAttempt);
+/// A step of an event that was done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DoneStep {
+    /// With which attempt it was, counted from 1.
+    pub attempt: u32,
+    /// When it was, in Unix seconds.
+    pub timestamp: i64,
+    /// What its payload was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Box<RawValue>>,
+    /// What its headers were.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// What a later version of Tito has stored of it beside these.
+    #[serde(skip)]
+    pub unknown: UnknownMembers,
+}
+
+impl DoneStep {
+    /// Its payload as a value.
+    ///
+    /// # Errors
+    /// [`TitoError::Malformed`] if there is none, or it is not a `T`.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T> {
+        let text = self.payload.as_ref().map_or("null", |payload| payload.get());
+        serde_json::from_str(text).map_err(|source| TitoError::Malformed {
+            key: KeyText::from(Vec::new()),
+            expected: "a step of an event whose payload is what was asked for",
+            source: source.into(),
+        })
+    }
+}
+
+keeps_unknown_members!(TitoEvent, FailedAttempt, DoneStep);
 
 impl StoredRow for TitoEvent {
     const EXPECTED: &'static str = "an event in JSON";

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::database::{Database, Transaction};
 use crate::engine::Signal;
@@ -14,6 +15,7 @@ use crate::keys;
 use crate::names;
 use crate::row::{self, StoredRow, UnknownMembers};
 
+use super::id::started_at;
 use super::queue_name::{queue_name, topic_of};
 use super::topic_cache::TopicCache;
 use super::unknown_topic::unknown_topic;
@@ -47,6 +49,16 @@ pub struct Topic {
     /// Whether workers hand out nothing of the topic's own queue.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused: bool,
+    /// Whether events are published to the groups alone. A topic without groups has its own queue nevertheless.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub groups_only: bool,
+    /// Since when events are published to the topic's own queue again, in Unix seconds, if ever they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_queue_since: Option<i64>,
+    /// Events whose ids are of this millisecond or later have a note where they lie as soon as they are moved: one without
+    /// is where it was published, or gone. `None` in a topic that no program has served yet which writes such notes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves_noted_from: Option<u64>,
     /// How many seconds events that are done are kept; 0 if they are deleted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub history_seconds: u64,
@@ -58,7 +70,7 @@ pub struct Topic {
 /// A group of a topic: a queue of its own, named `{type}@{group}`, that every event is published to as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
-    /// When it was registered, in Unix seconds.
+    /// When it was registered, in Unix seconds, as it is stored.
     pub since: i64,
     /// Whether workers hand out nothing of it.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -123,7 +135,7 @@ impl Topic {
         names::check_event_type(name)?;
         let key = keys::topic(name);
         check_partitions(&key, partitions)?;
-        let new = Topic { partitions, ..Topic::default() };
+        let new = Topic { partitions, moves_noted_from: Some(0), ..Topic::default() };
         let value = new.encode()?;
         // From before the read: what is kept is never taken as current for longer than it should be.
         let read_at = database.clock().monotonic_millis();
@@ -131,7 +143,7 @@ impl Topic {
             if let Some(stored) = tx.get(&key).await? {
                 return Topic::decode(&key, &stored);
             }
-            tx.insert(key, value).await?;
+            tx.system_keys().insert(key, value).await?;
             tell(&tx, name);
             Ok(new)
         });
@@ -232,7 +244,7 @@ impl Topic {
         let key = keys::topic(name);
         check_partitions(&key, self.partitions)?;
         self.revision = revision + 1;
-        tx.put(key, self.encode()?).await?;
+        tx.system_keys().put(key, self.encode()?).await?;
         tell(tx, name);
         Ok(self)
     }
@@ -286,7 +298,28 @@ impl Topic {
         }
     }
 
-    /// The names of the topic's queues: its own, and one for each group.
+    /// Whether an event that was moved has a note where it lies, be it published to which queue it may.
+    pub fn notes_moves_of(&self, id: Uuid) -> bool {
+        self.moves_noted_from.is_some_and(|from| started_at(id).physical_millis() >= from)
+    }
+
+    /// Whether events are published to the topic's own queue.
+    pub fn has_own_queue(&self) -> bool {
+        // Without groups they would be kept nowhere.
+        !self.groups_only || self.groups.is_empty()
+    }
+
+    /// Whether events were published to the topic's own queue all the time.
+    pub fn always_had_own_queue(&self) -> bool {
+        !self.groups_only && self.own_queue_since.is_none()
+    }
+
+    /// Whether events are published to a queue of this topic, `{type}` or `{type}@{group}`.
+    pub fn is_published_to(&self, queue: &str) -> bool {
+        topic_of(queue).1.map_or_else(|| self.has_own_queue(), |group| self.groups.contains_key(group))
+    }
+
+    /// The names of the topic's queues, those of which something may be left included: its own, and one for each group.
     pub fn queues(&self, name: &str) -> Vec<String> {
         let groups = self.groups.keys().map(|group| queue_name(name, Some(group)));
         std::iter::once(name.to_string()).chain(groups).collect()

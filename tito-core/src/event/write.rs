@@ -40,7 +40,8 @@ pub struct NewEvent {
     pub payload: Option<Box<RawValue>>,
 }
 
-/// Writes an event into a transaction, once for the topic and once for each of its groups, and returns what names it.
+/// Writes an event into a transaction, once for the topic, unless it has no queue of its own, and once for each of its
+/// groups, and returns what names it.
 /// It becomes visible with everything else that the transaction writes, or not at all. Reads nothing but, every few
 /// seconds, the topic.
 ///
@@ -76,6 +77,7 @@ async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReferenc
         codec: "json".into(),
         failures: Vec::new(),
         progress: None,
+        steps: Vec::new(),
         deaths: None,
         unknown: UnknownMembers::default(),
         key: Vec::new(),
@@ -99,11 +101,13 @@ async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReferenc
     for group in topic.groups.keys() {
         let queue: Arc<str> = queue_name(&event_type, Some(group)).into();
         let key = keys::event(&queue, partition, event.timestamp, id);
-        tx.put(key.clone(), value.clone()).await?;
+        tx.system_keys().put(key.clone(), value.clone()).await?;
         announce(tx, queue, partition, key);
     }
-    tx.put(key.clone(), value).await?;
-    announce(tx, event_type, partition, key);
+    if topic.has_own_queue() {
+        tx.system_keys().put(key.clone(), value).await?;
+        announce(tx, event_type, partition, key);
+    }
     Ok(EventReference { event_type: event.event_type, entity: event.entity, timestamp: event.timestamp, id })
 }
 

@@ -3,18 +3,19 @@
 use std::ops::Bound;
 
 use super::escape::{push_escaped, unescape};
+use super::kind::Kind;
 use super::layout::{SEPARATOR, key, text, with_separator};
 use super::range::KeyRange;
 use super::value::encode_text_prefix;
 
 /// `index:{table}:{index}:`, before which and after which nothing of this index lies.
 pub fn index_prefix(table: &str, index: &str) -> Vec<u8> {
-    with_separator(key("index", &[table.as_bytes(), index.as_bytes()]))
+    with_separator(key(Kind::Index, &[table.as_bytes(), index.as_bytes()]))
 }
 
 /// All entries of all indexes of a table.
 pub fn indexes_of_table(table: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key("index", &[table.as_bytes()])))
+    KeyRange::prefix(with_separator(key(Kind::Index, &[table.as_bytes()])))
 }
 
 /// All entries of an index.
@@ -97,6 +98,6 @@ pub fn parse_index_entry(key: &[u8]) -> Option<(&[u8], String)> {
 
 /// Table, index and the rest of an entry's key.
 fn split(key: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let mut components = key.strip_prefix(b"index:")?.splitn(3, |&byte| byte == SEPARATOR);
+    let mut components = Kind::Index.strip(key)?.splitn(3, |&byte| byte == SEPARATOR);
     Some((components.next()?, components.next()?, components.next()?))
 }

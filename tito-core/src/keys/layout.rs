@@ -1,10 +1,11 @@
-//! The kinds of keys. One builder and, where Tito reads it back, one parser each.
+//! The keys of each kind. One builder and, where Tito reads it back, one parser each.
 
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::escape::{push_escaped, unescape};
+use super::kind::Kind;
 use super::range::KeyRange;
 
 /// The latest second at which an event can fall due: the most that 10 digits hold, in the year 2286.
@@ -15,12 +16,14 @@ pub const MAX_PARTITIONS: u16 = 9_999;
 
 pub(super) const SEPARATOR: u8 = b':';
 
-pub(super) fn key(kind: &str, components: &[&[u8]]) -> Vec<u8> {
+pub(super) fn key(kind: Kind, components: &[&[u8]]) -> Vec<u8> {
     let length = components.iter().map(|component| component.len() + 1).sum::<usize>();
-    let mut key = Vec::with_capacity(kind.len() + length + 64);
-    key.extend_from_slice(kind.as_bytes());
-    for component in components {
-        key.push(SEPARATOR);
+    let mut key = Vec::with_capacity(kind.prefix().len() + length + 64);
+    key.extend_from_slice(kind.prefix().as_bytes());
+    for (number, component) in components.iter().enumerate() {
+        if number > 0 {
+            key.push(SEPARATOR);
+        }
         push_escaped(&mut key, component);
     }
     key
@@ -42,22 +45,22 @@ pub fn database_identity() -> Vec<u8> {
 
 /// `data:{table}:{id}`: a row.
 pub fn row(table: &str, id: &str) -> Vec<u8> {
-    key("data", &[table.as_bytes(), id.as_bytes()])
+    key(Kind::Data, &[table.as_bytes(), id.as_bytes()])
 }
 
 /// All rows of a table.
 pub fn rows(table: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key("data", &[table.as_bytes()])))
+    KeyRange::prefix(with_separator(key(Kind::Data, &[table.as_bytes()])))
 }
 
 /// The rows of a table whose ids begin with `text`.
 pub fn rows_with_prefix(table: &str, text: &str) -> KeyRange {
-    KeyRange::prefix(key("data", &[table.as_bytes(), text.as_bytes()]))
+    KeyRange::prefix(key(Kind::Data, &[table.as_bytes(), text.as_bytes()]))
 }
 
 /// The id in the key of a row.
 pub fn parse_row_id(key: &[u8]) -> Option<String> {
-    let rest = key.strip_prefix(b"data:")?;
+    let rest = Kind::Data.strip(key)?;
     let at = rest.iter().position(|&byte| byte == SEPARATOR)?;
     text(&rest[at + 1..]).filter(|id| !id.is_empty())
 }
@@ -77,55 +80,55 @@ pub struct EventPlace {
 
 /// What the keys of models begin with: those of rows, and of index entries.
 pub fn of_models() -> [&'static [u8]; 2] {
-    [b"data:", b"index:"]
+    [Kind::Data, Kind::Index].map(|kind| kind.prefix().as_bytes())
 }
 
 /// `event:{type}:{partition}:{timestamp}:{uuid}`: an event that has not been done.
 pub fn event(event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
-    place("event", event_type, partition, seconds, id)
+    place(Kind::Event, event_type, partition, seconds, id)
 }
 
 /// `dead:{type}:{partition}:{timestamp}:{uuid}`: an event that was given up.
 pub fn dead_event(event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
-    place("dead", event_type, partition, seconds, id)
+    place(Kind::Dead, event_type, partition, seconds, id)
 }
 
 /// `done:{type}:{partition}:{timestamp}:{uuid}`: an event that was done, at this second, where its topic keeps history.
 pub fn done_event(event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
-    place("done", event_type, partition, seconds, id)
+    place(Kind::Done, event_type, partition, seconds, id)
 }
 
 /// The events of a partition that were done from one second on and before another.
 pub fn done_events_between(event_type: &str, partition: u16, from: i64, until: i64) -> KeyRange {
-    let [from, until] = [from, until].map(|seconds| place_of_second("done", event_type, partition, seconds));
+    let [from, until] = [from, until].map(|seconds| place_of_second(Kind::Done, event_type, partition, seconds));
     KeyRange::new(from, until)
 }
 
 /// The events of one partition that were done.
 pub fn done_events_of_partition(event_type: &str, partition: u16) -> KeyRange {
-    KeyRange::prefix(place_of_partition("done", event_type, partition))
+    KeyRange::prefix(place_of_partition(Kind::Done, event_type, partition))
 }
 
 /// All events of a queue that were done.
 pub fn done_events(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key("done", &[event_type.as_bytes()])))
+    KeyRange::prefix(with_separator(key(Kind::Done, &[event_type.as_bytes()])))
 }
 
-fn place(kind: &str, event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
+fn place(kind: Kind, event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
     let mut key = place_of_second(kind, event_type, partition, seconds);
     let mut text = Uuid::encode_buffer();
     key.extend_from_slice(id.hyphenated().encode_lower(&mut text).as_bytes());
     key
 }
 
-fn place_of_second(kind: &str, event_type: &str, partition: u16, seconds: i64) -> Vec<u8> {
+fn place_of_second(kind: Kind, event_type: &str, partition: u16, seconds: i64) -> Vec<u8> {
     let mut key = place_of_partition(kind, event_type, partition);
     // Out of range only for a caller that did not check; clamped so that no key can leave its partition.
     push_digits(&mut key, seconds.clamp(0, MAX_EVENT_SECONDS) as u64, 10);
     with_separator(key)
 }
 
-fn place_of_partition(kind: &str, event_type: &str, partition: u16) -> Vec<u8> {
+fn place_of_partition(kind: Kind, event_type: &str, partition: u16) -> Vec<u8> {
     let mut key = with_separator(key(kind, &[event_type.as_bytes()]));
     push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
     with_separator(key)
@@ -148,27 +151,27 @@ pub fn events() -> KeyRange {
 
 /// All events of a partition, due or not.
 pub fn events_of_partition(event_type: &str, partition: u16) -> KeyRange {
-    KeyRange::prefix(place_of_partition("event", event_type, partition))
+    KeyRange::prefix(place_of_partition(Kind::Event, event_type, partition))
 }
 
 /// All events of a queue, due or not.
 pub fn events_of_queue(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key("event", &[event_type.as_bytes()])))
+    KeyRange::prefix(with_separator(key(Kind::Event, &[event_type.as_bytes()])))
 }
 
 /// Where the events of one second begin.
 pub fn events_from_second(event_type: &str, partition: u16, seconds: i64) -> Vec<u8> {
-    place_of_second("event", event_type, partition, seconds)
+    place_of_second(Kind::Event, event_type, partition, seconds)
 }
 
 /// All dead events of a topic.
 pub fn dead_events(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key("dead", &[event_type.as_bytes()])))
+    KeyRange::prefix(with_separator(key(Kind::Dead, &[event_type.as_bytes()])))
 }
 
 /// The dead events of one partition.
 pub fn dead_events_of_partition(event_type: &str, partition: u16) -> KeyRange {
-    KeyRange::prefix(place_of_partition("dead", event_type, partition))
+    KeyRange::prefix(place_of_partition(Kind::Dead, event_type, partition))
 }
 
 /// The parts of the key of an event, be it to be done, dead or done.
@@ -187,8 +190,7 @@ fn split_event(key: &[u8]) -> Option<(&[u8], u16, i64, Uuid)> {
     let (rest, id) = split_last(key, Hyphenated::LENGTH)?;
     let (rest, seconds) = split_last(rest, 10)?;
     let (rest, partition) = split_last(rest, 4)?;
-    let kinds: [&[u8]; 3] = [b"event:", b"dead:", b"done:"];
-    let event_type = kinds.iter().find_map(|kind| rest.strip_prefix(*kind))?;
+    let event_type = [Kind::Event, Kind::Dead, Kind::Done].iter().find_map(|kind| kind.strip(rest))?;
     let partition = digits(partition, 4)? as u16;
     (!event_type.contains(&SEPARATOR)).then_some((event_type, partition, digits(seconds, 10)? as i64, uuid(id)?))
 }
@@ -226,39 +228,39 @@ pub(super) fn digits(component: &[u8], width: usize) -> Option<u64> {
 
 /// `catalogue:{table}`: which indexes a table has.
 pub fn catalogue(table: &str) -> Vec<u8> {
-    key("catalogue", &[table.as_bytes()])
+    key(Kind::Catalogue, &[table.as_bytes()])
 }
 
 /// `topic:{type}`: what is stored of a topic.
 pub fn topic(event_type: &str) -> Vec<u8> {
-    key("topic", &[event_type.as_bytes()])
+    key(Kind::Topic, &[event_type.as_bytes()])
 }
 
 /// All topics.
 pub fn topics() -> KeyRange {
-    KeyRange::prefix("topic:")
+    Kind::Topic.all()
 }
 
 /// The event type in the key of a topic.
 pub fn parse_topic(key: &[u8]) -> Option<String> {
-    text(key.strip_prefix(b"topic:")?)
+    text(Kind::Topic.strip(key)?)
 }
 
 /// `lease:{type}:{partition}`: who owns a partition.
 pub fn lease(event_type: &str, partition: u16) -> Vec<u8> {
-    let mut key = with_separator(key("lease", &[event_type.as_bytes()]));
+    let mut key = with_separator(key(Kind::Lease, &[event_type.as_bytes()]));
     push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
     key
 }
 
 /// All leases of a queue.
 pub fn leases(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key("lease", &[event_type.as_bytes()])))
+    KeyRange::prefix(with_separator(key(Kind::Lease, &[event_type.as_bytes()])))
 }
 
 /// The queue and the partition in the key of a lease.
 pub fn parse_lease(key: &[u8]) -> Option<(String, u16)> {
-    let mut components = key.strip_prefix(b"lease:")?.split(|&byte| byte == SEPARATOR);
+    let mut components = Kind::Lease.strip(key)?.split(|&byte| byte == SEPARATOR);
     let event_type = text(components.next()?)?;
     let partition = digits(components.next()?, 4)? as u16;
     components.next().is_none().then_some((event_type, partition))
@@ -266,36 +268,36 @@ pub fn parse_lease(key: &[u8]) -> Option<(String, u16)> {
 
 /// `member:{fleet}:{worker}`: a worker that is alive.
 pub fn member(fleet: &str, worker: Uuid) -> Vec<u8> {
-    let mut key = with_separator(key("member", &[fleet.as_bytes()]));
+    let mut key = with_separator(key(Kind::Member, &[fleet.as_bytes()]));
     key.extend_from_slice(worker.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
     key
 }
 
 /// `process:{worker}`: a worker that serves, or has died while it did.
 pub fn process(worker: Uuid) -> Vec<u8> {
-    let mut key = b"process:".to_vec();
+    let mut key = Kind::Process.prefix().as_bytes().to_vec();
     key.extend_from_slice(worker.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
     key
 }
 
 /// All workers that serve, or have died while they did.
 pub fn processes() -> KeyRange {
-    KeyRange::prefix(b"process:")
+    Kind::Process.all()
 }
 
 /// The worker in the key of one that serves.
 pub fn parse_process(key: &[u8]) -> Option<Uuid> {
-    uuid(key.strip_prefix(b"process:")?)
+    uuid(Kind::Process.strip(key)?)
 }
 
 /// All members of a fleet.
 pub fn members(fleet: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key("member", &[fleet.as_bytes()])))
+    KeyRange::prefix(with_separator(key(Kind::Member, &[fleet.as_bytes()])))
 }
 
 /// The fleet and the worker in the key of a member.
 pub fn parse_member(key: &[u8]) -> Option<(String, Uuid)> {
-    let mut components = key.strip_prefix(b"member:")?.split(|&byte| byte == SEPARATOR);
+    let mut components = Kind::Member.strip(key)?.split(|&byte| byte == SEPARATOR);
     let fleet = text(components.next()?)?;
     let worker = uuid(components.next()?)?;
     components.next().is_none().then_some((fleet, worker))
@@ -303,61 +305,78 @@ pub fn parse_member(key: &[u8]) -> Option<(String, Uuid)> {
 
 /// `dedup:{type}:{key}`: the latest event with a key of its own.
 pub fn unique_event(event_type: &str, unique_key: &str) -> Vec<u8> {
-    key("dedup", &[event_type.as_bytes(), unique_key.as_bytes()])
+    key(Kind::Dedup, &[event_type.as_bytes(), unique_key.as_bytes()])
 }
 
 /// All unique events of a type.
 pub fn unique_events(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key("dedup", &[event_type.as_bytes()])))
+    KeyRange::prefix(with_separator(key(Kind::Dedup, &[event_type.as_bytes()])))
 }
 
 /// `checkpoint:{type}:{partition}`: the floor of scans of a partition.
 pub fn checkpoint(event_type: &str, partition: u16) -> Vec<u8> {
-    let mut key = with_separator(key("checkpoint", &[event_type.as_bytes()]));
+    let mut key = with_separator(key(Kind::Checkpoint, &[event_type.as_bytes()]));
     push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
     key
 }
 
 /// `schedule:{name}`: a periodic schedule.
 pub fn schedule(name: &str) -> Vec<u8> {
-    key("schedule", &[name.as_bytes()])
+    key(Kind::Schedule, &[name.as_bytes()])
 }
 
 /// All periodic schedules.
 pub fn schedules() -> KeyRange {
-    KeyRange::prefix("schedule:")
+    Kind::Schedule.all()
 }
 
 /// The name in the key of a periodic schedule.
 pub fn parse_schedule(key: &[u8]) -> Option<String> {
-    text(key.strip_prefix(b"schedule:")?).filter(|name| !name.is_empty())
+    text(Kind::Schedule.strip(key)?).filter(|name| !name.is_empty())
 }
 
 /// All checkpoints of a queue.
 pub fn checkpoints(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key("checkpoint", &[event_type.as_bytes()])))
+    KeyRange::prefix(with_separator(key(Kind::Checkpoint, &[event_type.as_bytes()])))
 }
 
 /// `copied:{type}:{uuid}`: that an earlier event was copied into a group, while its others are being copied.
 pub fn copied_event(event_type: &str, id: Uuid) -> Vec<u8> {
-    let mut key = with_separator(key("copied", &[event_type.as_bytes()]));
+    let mut key = with_separator(key(Kind::Copied, &[event_type.as_bytes()]));
     key.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
     key
 }
 
 /// All marks of copied events of a queue.
 pub fn copied_events(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key("copied", &[event_type.as_bytes()])))
+    KeyRange::prefix(with_separator(key(Kind::Copied, &[event_type.as_bytes()])))
+}
+
+/// `!moved:{type}:{uuid}`: where an event lies that was moved.
+pub fn moved_event(event_type: &str, id: Uuid) -> Vec<u8> {
+    let mut key = with_separator(key(Kind::Moved, &[event_type.as_bytes()]));
+    key.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    key
+}
+
+/// All notes of moved events of a queue.
+pub fn moved_events(event_type: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key(Kind::Moved, &[event_type.as_bytes()])))
+}
+
+/// The id in the key of a note of a moved event.
+pub fn parse_moved_event_id(key: &[u8]) -> Option<Uuid> {
+    uuid(key.rsplit(|&byte| byte == SEPARATOR).next().filter(|_| Kind::Moved.strip(key).is_some())?)
 }
 
 /// `txn:{key}`: the marker of a transaction with an idempotency key.
 pub fn idempotency_marker(idempotency_key: &str) -> Vec<u8> {
-    key("txn", &[idempotency_key.as_bytes()])
+    key(Kind::Transaction, &[idempotency_key.as_bytes()])
 }
 
 /// All idempotency markers.
 pub fn idempotency_markers() -> KeyRange {
-    KeyRange::prefix("txn:")
+    Kind::Transaction.all()
 }
 
 /// The partition of an entity: `xxh3_64(entity) % partitions`, 0 for a topic without partitions.

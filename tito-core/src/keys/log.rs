@@ -2,6 +2,7 @@
 //! that the store got when it was created, so that a store that is deleted and created again begins empty.
 
 use super::escape::push_escaped;
+use super::kind::Kind;
 use super::layout::{SEPARATOR, digits, key, push_digits, text, with_separator};
 use super::range::KeyRange;
 
@@ -15,17 +16,17 @@ const VERSION_DIGITS: usize = 10;
 
 /// `store:{name}`: the definition of an event store.
 pub fn event_store(name: &str) -> Vec<u8> {
-    key("store", &[name.as_bytes()])
+    key(Kind::Store, &[name.as_bytes()])
 }
 
 /// The definitions of all event stores.
 pub fn event_stores() -> KeyRange {
-    KeyRange::prefix("store:")
+    Kind::Store.all()
 }
 
 /// The name in the key of an event store's definition.
 pub fn parse_event_store(key: &[u8]) -> Option<String> {
-    text(key.strip_prefix(b"store:")?).filter(|name| !name.is_empty())
+    text(Kind::Store.strip(key)?).filter(|name| !name.is_empty())
 }
 
 /// Everything that belongs to a store but its definition.
@@ -111,6 +112,11 @@ pub fn log_id(store: u64, id: &str) -> Vec<u8> {
     part(store, "id", &[id])
 }
 
+/// `log:{store}:command:{id}`: what the command with this id came to.
+pub fn log_command(store: u64, id: &str) -> Vec<u8> {
+    part(store, "command", &[id])
+}
+
 /// `log:{store}:gone:{type}`: the last sequences of a type that were dropped.
 pub fn log_gone_of_type(store: u64, entity_type: &str) -> Vec<u8> {
     part(store, "gone", &[entity_type])
@@ -170,19 +176,19 @@ pub fn log_view_checkpoint(store: u64, projection: &str, generation: u64) -> Vec
 
 /// `dropped:{store}`: that a store was deleted, until the last of its keys is.
 pub fn dropped_log(store: u64) -> Vec<u8> {
-    let mut key = b"dropped:".to_vec();
+    let mut key = Kind::Dropped.prefix().as_bytes().to_vec();
     push_store(&mut key, store);
     key
 }
 
 /// All stores that were deleted and have keys left.
 pub fn dropped_logs() -> KeyRange {
-    KeyRange::prefix("dropped:")
+    Kind::Dropped.all()
 }
 
 /// The store in the key that says that it was deleted.
 pub fn parse_dropped_log(key: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(key.strip_prefix(b"dropped:")?).ok()?;
+    let text = std::str::from_utf8(Kind::Dropped.strip(key)?).ok()?;
     // `from_str_radix` alone would take signs and upper case.
     let is_hex = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     is_hex.then(|| u64::from_str_radix(text, 16).ok())?
@@ -190,7 +196,7 @@ pub fn parse_dropped_log(key: &[u8]) -> Option<u64> {
 
 fn log_of(store: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(96);
-    key.extend_from_slice(b"log:");
+    key.extend_from_slice(Kind::Log.prefix().as_bytes());
     push_store(&mut key, store);
     key
 }

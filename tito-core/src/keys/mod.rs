@@ -5,6 +5,7 @@
 
 mod escape;
 mod index;
+mod kind;
 mod layout;
 mod log;
 mod range;
@@ -12,6 +13,7 @@ mod value;
 
 pub use escape::{push_escaped, unescape};
 pub use index::*;
+pub use kind::{reserved_prefix, reserved_prefixes};
 pub use layout::*;
 pub use log::*;
 pub use range::KeyRange;

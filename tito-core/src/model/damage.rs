@@ -67,7 +67,7 @@ impl<M: TitoSchema> TitoTable<M> {
         };
         check_write::<M>(tx).await?;
         let call = tx.nested();
-        call.delete(key).await?;
+        call.system_keys().delete(key).await?;
         let mut entries = 0;
         for index in M::index_definitions() {
             let mut range = keys::index_entries(&self.table, &index.name);
@@ -77,7 +77,7 @@ impl<M: TitoSchema> TitoTable<M> {
                 range = range.after(last);
                 for (key, value) in page {
                     if parse_entry(index.unique, &key, &value).is_some_and(|entry| entry.id == id) {
-                        call.delete(key).await?;
+                        call.system_keys().delete(key).await?;
                         entries += 1;
                     }
                 }

@@ -13,9 +13,11 @@ mod query_args;
 mod reindex;
 mod repository;
 mod schema;
+mod version;
 mod walk;
 mod write;
 
+pub use crate::version::{InvalidRowVersion, RowVersion};
 pub use catalogue::{Catalogue, CataloguedIndex, IndexState, Migration, MigrationProgress, MigrationReport};
 pub use check::{Check, CheckReport};
 pub use cursor::Cursor;

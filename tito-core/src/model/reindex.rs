@@ -267,7 +267,7 @@ impl<M: TitoSchema> Batch<M> {
                 }
                 self.check_holder(&key, &entry, there, &id, &tx).await?;
             }
-            tx.put(key.clone(), value.clone()).await?;
+            tx.system_keys().put(key.clone(), value.clone()).await?;
             present.insert(key, value);
             step.done.added += 1;
         }
@@ -336,7 +336,7 @@ impl<M: TitoSchema> Batch<M> {
             }
         }
         for key in others {
-            tx.delete(key.clone()).await?;
+            tx.system_keys().delete(key.clone()).await?;
             step.done.removed += 1;
         }
         step.last = page.last().map(|(key, _)| key.clone());

@@ -35,6 +35,14 @@ impl<M: TitoSchema> TitoTable<M> {
         call.merge()
     }
 
+    /// Another name of [`insert`](TitoTable::insert).
+    ///
+    /// # Errors
+    /// As [`insert`](TitoTable::insert).
+    pub async fn create(&self, row: &M, tx: &Transaction) -> Result<()> {
+        self.insert(row, tx).await
+    }
+
     /// Replaces the row with this id. Index entries that stay the same are left alone; the values that it gives up in
     /// unique indexes are free at once, in the same transaction already.
     ///
@@ -103,7 +111,7 @@ impl<M: TitoSchema> TitoTable<M> {
 
     async fn insert_written(&self, new: Written<M>, events: bool, tx: &Transaction) -> Result<()> {
         check_write::<M>(tx).await?;
-        tx.insert(new.key, new.value).await?;
+        tx.system_keys().insert(new.key, new.value).await?;
         for entry in &new.entries {
             self.add_entry(entry, &new.id, tx).await?;
         }
@@ -125,7 +133,7 @@ impl<M: TitoSchema> TitoTable<M> {
         check_write::<M>(tx).await?;
         let (before, after) = (old.index_entries()?, new.entries);
         let (kept, wanted): (HashSet<_>, HashSet<_>) = (before.iter().collect(), after.iter().collect());
-        tx.put(new.key, new.value).await?;
+        tx.system_keys().put(new.key, new.value).await?;
         self.remove_entries(before.iter().filter(|entry| !wanted.contains(entry)), &new.id, tx).await?;
         for entry in after.iter().filter(|entry| !kept.contains(entry)) {
             self.add_entry(entry, &new.id, tx).await?;
@@ -140,7 +148,7 @@ impl<M: TitoSchema> TitoTable<M> {
         let key = self.row_key(id)?;
         let Some(old) = self.read(&key, tx).await? else { return Ok(false) };
         check_write::<M>(tx).await?;
-        tx.delete(key).await?;
+        tx.system_keys().delete(key).await?;
         self.remove_entries(old.index_entries()?.iter(), id, tx).await?;
         if events {
             self.write_events(TitoOperation::Delete, Some(&old), &old, tx).await?;
@@ -158,7 +166,7 @@ impl<M: TitoSchema> TitoTable<M> {
 
     async fn add_entry(&self, entry: &IndexEntry, id: &str, tx: &Transaction) -> Result<()> {
         let (key, value) = (entry.key(&self.table, id), entry.value(id));
-        if entry.unique { tx.insert(key, value).await } else { tx.put(key, value).await }
+        if entry.unique { tx.system_keys().insert(key, value).await } else { tx.system_keys().put(key, value).await }
     }
 
     async fn remove_entries<'a>(
@@ -173,7 +181,7 @@ impl<M: TitoSchema> TitoTable<M> {
             if entry.unique {
                 unique.push(key);
             } else {
-                tx.delete(key).await?;
+                tx.system_keys().delete(key).await?;
             }
         }
         if unique.is_empty() {
@@ -183,7 +191,7 @@ impl<M: TitoSchema> TitoTable<M> {
         let owners = tx.batch_get(unique.clone()).await?;
         for (key, owner) in unique.into_iter().zip(owners) {
             if owner.as_deref() == Some(id.as_bytes()) {
-                tx.delete(key).await?;
+                tx.system_keys().delete(key).await?;
             }
         }
         Ok(())

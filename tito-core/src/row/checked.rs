@@ -17,7 +17,11 @@ const RAW: &str = "$serde_json::private::RawValue";
 
 /// Where what was refused is, from the inside out. Nothing is kept of what is good.
 #[derive(Default)]
-pub(super) struct Path(RefCell<Vec<Step>>);
+pub(super) struct Path {
+    steps: RefCell<Vec<Step>>,
+    /// Whether integers of more than 64 bits are refused.
+    is_narrow: bool,
+}
 
 enum Step {
     Field(String),
@@ -25,14 +29,28 @@ enum Step {
 }
 
 impl Path {
+    /// For a value of which it is not known what it is read as.
+    pub(super) fn narrow() -> Self {
+        Self { is_narrow: true, ..Self::default() }
+    }
+
+    fn takes<E: ser::Error>(&self, is_narrow: bool, number: impl Display) -> Result<(), E> {
+        if is_narrow || !self.is_narrow {
+            return Ok(());
+        }
+        Err(E::custom(format_args!(
+            "{number} has more than 64 bits, which not every reader takes: write it as text, or publish a job, whose type is known"
+        )))
+    }
+
     fn push<T, E>(&self, result: Result<T, E>, step: impl FnOnce() -> Step) -> Result<T, E> {
-        result.inspect_err(|_| self.0.borrow_mut().push(step()))
+        result.inspect_err(|_| self.steps.borrow_mut().push(step()))
     }
 }
 
 impl Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, step) in self.0.borrow().iter().rev().enumerate() {
+        for (number, step) in self.steps.borrow().iter().rev().enumerate() {
             match step {
                 Step::Element(at) => write!(f, "[{at}]")?,
                 Step::Field(name) => {
@@ -162,8 +180,18 @@ impl<'p, S: Serializer> Serializer for Checked<'p, S> {
 
     pass_on! {
         serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64,
-        serialize_i128: i128, serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64,
-        serialize_u128: u128, serialize_char: char, serialize_bytes: &[u8], serialize_unit_struct: &'static str,
+        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64,
+        serialize_char: char, serialize_bytes: &[u8], serialize_unit_struct: &'static str,
+    }
+
+    fn serialize_i128(self, value: i128) -> Result<S::Ok, S::Error> {
+        self.path.takes(i64::try_from(value).is_ok() || u64::try_from(value).is_ok(), value)?;
+        self.inner.serialize_i128(value)
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<S::Ok, S::Error> {
+        self.path.takes(u64::try_from(value).is_ok(), value)?;
+        self.inner.serialize_u128(value)
     }
 
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {

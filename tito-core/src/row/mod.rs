@@ -120,7 +120,11 @@ pub fn encode(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<V
 /// # Errors
 /// [`TitoError::Unserializable`], which names the field.
 pub fn encode_checked(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Vec<u8>> {
-    let (mut bytes, path) = (Vec::with_capacity(128), Path::default());
+    encode_by(what, value, Path::default())
+}
+
+fn encode_by(what: impl Display, value: &(impl Serialize + ?Sized), path: Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(128);
     match value.serialize(Checked::new(&mut serde_json::Serializer::new(&mut bytes), &path)) {
         Ok(()) => Ok(bytes),
         Err(source) => Err(unserializable(what, path.to_string(), source)),
@@ -133,6 +137,20 @@ pub fn encode_checked(what: impl Display, value: &(impl Serialize + ?Sized)) -> 
 /// As [`encode_checked`].
 pub fn raw_checked(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>> {
     let bytes = encode_checked(&what, value)?;
+    raw(what, bytes)
+}
+
+/// As [`raw_checked`], for a value of which it is not known what it is read as: integers of more than 64 bits are refused
+/// too, as a reader that does not expect them, such as a flattened member, can't take them.
+///
+/// # Errors
+/// As [`encode_checked`].
+pub fn raw_for_any_reader(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>> {
+    let bytes = encode_by(&what, value, Path::narrow())?;
+    raw(what, bytes)
+}
+
+fn raw(what: impl Display, bytes: Vec<u8>) -> Result<Box<RawValue>> {
     String::from_utf8(bytes)
         .map_err(|error| serde::ser::Error::custom(error.utf8_error()))
         .and_then(RawValue::from_string)

@@ -15,11 +15,14 @@ async fn open(disk: &SmallDisk) -> Database {
 }
 
 async fn put(db: &Database, row: u32) -> Result<(), TitoError> {
-    db.transaction(|tx| async move { tx.put(keys::row("row", &format!("{row:06}")), vec![b'x'; 10_000]).await }).await
+    db.transaction(|tx| async move {
+        tx.system_keys().put(keys::row("row", &format!("{row:06}")), vec![b'x'; 10_000]).await
+    })
+    .await
 }
 
 async fn delete(db: &Database, row: u32) -> Result<(), TitoError> {
-    db.transaction(|tx| async move { tx.delete(keys::row("row", &format!("{row:06}"))).await }).await
+    db.transaction(|tx| async move { tx.system_keys().delete(keys::row("row", &format!("{row:06}"))).await }).await
 }
 
 async fn rows_in(db: &Database) -> usize {

@@ -128,7 +128,7 @@ pub async fn an_index_that_was_added_answers_nothing_before_it_is_built(db: Data
 pub async fn the_indexes_of_a_table_without_a_catalogue_count_as_built(db: Database, clock: TestClock) {
     insert::<Named>(&db, &clock, 0..5).await;
     // As an earlier version of Tito has left it.
-    db.transaction(|tx| async move { tx.delete(keys::catalogue("person")).await }).await.unwrap();
+    db.transaction(|tx| async move { tx.system_keys().delete(keys::catalogue("person")).await }).await.unwrap();
     assert_eq!(found_by_name::<NamedElsewhere>(&db, "by_name").await.unwrap(), 5);
     assert_eq!(states(&db).await, [("by_name".to_string(), IndexState::Built)]);
     // From then on it is known what there is.
@@ -267,7 +267,7 @@ pub async fn a_table_is_dropped_with_all_that_it_has(db: Database, clock: TestCl
     drop(tx);
     // Neither what is half dropped takes rows, nor is it in the way of another call.
     let dropping = br#"{"dropping":true,"of a later version":1}"#.to_vec();
-    db.transaction(|tx| async move { tx.put(keys::catalogue("person"), dropping).await }).await.unwrap();
+    db.transaction(|tx| async move { tx.system_keys().put(keys::catalogue("person"), dropping).await }).await.unwrap();
     let people = db.model::<NamedElsewhere>();
     let refused = db.transaction(|tx| async move { people.insert(&NamedElsewhere::numbered(1), &tx).await }).await;
     assert!(matches!(&refused, Err(TitoError::TableDropped { table }) if table == "person"), "{refused:?}");
@@ -280,11 +280,50 @@ pub async fn a_table_is_dropped_with_all_that_it_has(db: Database, clock: TestCl
 pub async fn what_a_later_version_has_stored_in_a_catalogue_survives(db: Database, clock: TestClock) {
     insert::<Plain>(&db, &clock, 0..5).await;
     let text = r#"{"indexes":{"by_age":{"fingerprint":"00","state":"behind","new":[0.10]}},"newer":{"a": null}}"#;
-    db.transaction(|tx| async move { tx.put(keys::catalogue("person"), text.into()).await }).await.unwrap();
+    db.transaction(|tx| async move { tx.system_keys().put(keys::catalogue("person"), text.into()).await })
+        .await
+        .unwrap();
     turning(&clock, db.model::<NamedElsewhere>().reindex("by_name").run()).await.unwrap();
     let stored = db.begin().await.unwrap().get(&keys::catalogue("person")).await.unwrap().unwrap();
     let stored = String::from_utf8(stored).unwrap();
     assert!(stored.contains(r#""new":[0.10]"#) && stored.ends_with(r#""newer":{"a": null}}"#), "{stored}");
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TitoModel)]
+#[tito(table = "zebra")]
+struct Zebra {
+    id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TitoModel)]
+#[tito(table = "zebra")]
+struct IndexedZebra {
+    #[tito(index(name = "by_id"))]
+    id: String,
+}
+
+#[fact]
+pub async fn a_damaged_catalogue_is_in_the_way_of_its_own_table_only(db: Database, clock: TestClock) {
+    insert::<Plain>(&db, &clock, 0..5).await;
+    insert_all(&db, &[Zebra { id: "a".to_string() }]).await;
+    let damaged = keys::catalogue("person");
+    let (key, sound) = (damaged.clone(), db.begin().await.unwrap().get(&damaged).await.unwrap().unwrap());
+    db.transaction(|tx| async move { tx.system_keys().put(key, b"nonsense".to_vec()).await }).await.unwrap();
+    clock.advance(std::time::Duration::from_secs(10));
+    let assert_named = |error: TitoError| {
+        assert!(matches!(&error, TitoError::Malformed { key, .. } if key.as_bytes() == damaged), "{error:?}");
+    };
+    let people = db.model::<Named>();
+    let refused = db.transaction(|tx| async move { people.insert(&Named::numbered(17), &tx).await }).await;
+    assert_named(refused.unwrap_err());
+    let migration = db.migrate().model::<Named>().model::<IndexedZebra>().run();
+    assert_named(turning(&clock, migration).await.unwrap_err());
+    let found = tito_core::model::Index::<IndexedZebra, (String,)>::new("by_id", false);
+    assert_eq!(db.model::<IndexedZebra>().query(found).count(&db.begin().await.unwrap()).await.unwrap(), 1);
+
+    let key = damaged.clone();
+    db.transaction(|tx| async move { tx.system_keys().put(key, sound).await }).await.unwrap();
+    assert_eq!(migrate::<Named>(&db, &clock).await.unwrap(), built("by_name"));
 }
 
 /// Runs a call whose process dies before its n-th commit, or which loses the answer of it. Returns whether it came that far.

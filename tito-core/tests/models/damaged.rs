@@ -12,8 +12,8 @@ use crate::support::*;
 async fn damaged_table(db: &Database) {
     insert_all(db, &["ada", "bad", "bob", "eve", "worse"].map(user)).await;
     db.transaction(|tx| async move {
-        tx.put(b"data:user:bad".to_vec(), b"{\"id\":\"bad\",\"score\":null}".to_vec()).await?;
-        tx.put(b"data:user:worse".to_vec(), b"\xff".to_vec()).await
+        tx.system_keys().put(b"data:user:bad".to_vec(), b"{\"id\":\"bad\",\"score\":null}".to_vec()).await?;
+        tx.system_keys().put(b"data:user:worse".to_vec(), b"\xff".to_vec()).await
     })
     .await
     .unwrap();
@@ -131,9 +131,9 @@ pub async fn a_damaged_row_is_found_and_deleted_by_its_id(db: Database) {
 pub async fn a_check_counts_entries_that_are_missing_or_that_no_row_calls_for(db: Database) {
     insert_all(&db, &["ada", "bob"].map(user)).await;
     db.transaction(|tx| async move {
-        tx.delete(b"index:user:by_email:ada@example.com!".to_vec()).await?;
-        tx.put(b"index:user:by_name:x!:bob".to_vec(), Vec::new()).await?;
-        tx.put(b"index:user:by_email:y!".to_vec(), b"nobody".to_vec()).await
+        tx.system_keys().delete(b"index:user:by_email:ada@example.com!".to_vec()).await?;
+        tx.system_keys().put(b"index:user:by_name:x!:bob".to_vec(), Vec::new()).await?;
+        tx.system_keys().put(b"index:user:by_email:y!".to_vec(), b"nobody".to_vec()).await
     })
     .await
     .unwrap();
@@ -145,7 +145,7 @@ pub async fn a_check_counts_entries_that_are_missing_or_that_no_row_calls_for(db
 #[fact]
 pub async fn a_reindexing_passes_over_damaged_rows_and_keeps_their_entries(db: Database) {
     damaged_table(&db).await;
-    db.transaction(|tx| async move { tx.delete(b"index:user:by_email:ada@example.com!".to_vec()).await })
+    db.transaction(|tx| async move { tx.system_keys().delete(b"index:user:by_email:ada@example.com!".to_vec()).await })
         .await
         .unwrap();
     let report = db.model::<User>().reindex(User::BY_EMAIL).run().await.unwrap();

@@ -21,3 +21,4 @@ mod sequences;
 mod stored;
 mod support;
 mod unique;
+mod versions;

@@ -91,10 +91,10 @@ pub async fn dangling_and_unreadable_entries_are_removed(db: Database) {
         keys::unique_index_entry("user", "by_name", b"unreadable"),
         keys::unique_index_entry("user", "by_name", b"unreadable:\xff"),
     ] {
-        tx.put(key, Vec::new()).await.unwrap();
+        tx.system_keys().put(key, Vec::new()).await.unwrap();
     }
     let neighbour = keys::index_entry("user", "by_name_too", b"another index's!", "gone");
-    tx.put(neighbour.clone(), Vec::new()).await.unwrap();
+    tx.system_keys().put(neighbour.clone(), Vec::new()).await.unwrap();
     tx.commit().await.unwrap();
     let model = db.model::<Version<BY_NAME>>();
     let report = model.reindex("by_name").run().await.unwrap();
@@ -120,7 +120,7 @@ pub async fn a_stale_holder_of_a_unique_value_gives_way(db: Database) {
     insert_all(&db, &(0..3).map(numbered::<NONE>).collect::<Vec<_>>()).await;
     let tx = db.begin().await.unwrap();
     for (name, holder) in [(&b"name\"200!"[..], "gone"), (b"name\"201!", "u0002"), (b"name\"202!", "\u{1}")] {
-        tx.put(keys::unique_index_entry("user", "by_name", name), holder.into()).await.unwrap();
+        tx.system_keys().put(keys::unique_index_entry("user", "by_name", name), holder.into()).await.unwrap();
     }
     tx.commit().await.unwrap();
     assert_eq!(reindexed::<UNIQUE>(&db).await, ReindexReport { rows: 3, added: 3, removed: 0, damaged: 0 });
@@ -143,7 +143,7 @@ pub async fn a_run_that_was_cut_off_is_resumed(db: Database) {
         // What the run had not come to is done now; the rest is taken as done.
         let tx = db.begin().await.unwrap();
         for (key, _) in stored(&tx, "index:").await {
-            tx.delete(key).await.unwrap();
+            tx.system_keys().delete(key).await.unwrap();
         }
         tx.commit().await.unwrap();
         let position = progress.position.to_string().parse::<tito_core::model::Cursor>().unwrap();

@@ -95,7 +95,7 @@ async fn check(db: &Database, transactions: Vec<Vec<Write>>) -> Result<(), TestC
     let tx = db.begin().await.unwrap();
     for prefix in ["data:", "index:", "event:"] {
         for (key, _) in stored(&tx, prefix).await {
-            tx.delete(key).await.unwrap();
+            tx.system_keys().delete(key).await.unwrap();
         }
     }
     tx.commit().await.unwrap();

@@ -7,11 +7,11 @@ use crate::support::*;
 
 async fn put(db: &Database, key: &[u8], value: &[u8]) {
     let (key, value) = (key.to_vec(), value.to_vec());
-    db.transaction(|tx| async move { tx.put(key, value).await }).await.unwrap();
+    db.transaction(|tx| async move { tx.system_keys().put(key, value).await }).await.unwrap();
 }
 
 async fn delete(db: &Database, key: Vec<u8>) {
-    db.transaction(|tx| async move { tx.delete(key).await }).await.unwrap();
+    db.transaction(|tx| async move { tx.system_keys().delete(key).await }).await.unwrap();
 }
 
 #[fact]

@@ -39,9 +39,11 @@ async fn killed_database() -> Files {
 
 async fn put_rows(db: &Database, rows: std::ops::Range<u32>) {
     for row in rows {
-        db.transaction(|tx| async move { tx.put(keys::row("row", &row.to_string()), vec![b'x'; 500]).await })
-            .await
-            .unwrap();
+        db.transaction(
+            |tx| async move { tx.system_keys().put(keys::row("row", &row.to_string()), vec![b'x'; 500]).await },
+        )
+        .await
+        .unwrap();
     }
 }
 

@@ -123,6 +123,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         }
         "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
         "process" => keys::process(text(&input).parse().unwrap()),
+        "moved" => keys::moved_event(text(&input[0]), text(&input[1]).parse().unwrap()),
         "schedule" => keys::schedule(text(&input)),
         "marker" => keys::idempotency_marker(text(&input)),
         "store" => keys::event_store(text(&input)),
@@ -132,6 +133,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         }
         "log_last_of_entity" => keys::log_last_of_entity(parsed(&input[0]), text(&input[1]), text(&input[2])),
         "log_id" => keys::log_id(parsed(&input[0]), text(&input[1])),
+        "log_command" => keys::log_command(parsed(&input[0]), text(&input[1])),
         "log_snapshot" => keys::log_snapshot(parsed(&input[0]), text(&input[1]), text(&input[2])),
         "log_snapshot_version" => {
             let (store, version) = (parsed(&input[0]), number(&input[3]));
@@ -150,7 +152,9 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
         }
         // What other crates read and write is checked by their tests.
-        "topic_value" | "marker_value" | "schedule_value" | "process_value" | "log_event_value" => return None,
+        "topic_value" | "marker_value" | "schedule_value" | "process_value" | "moved_value" | "log_event_value" => {
+            return None;
+        }
         kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),
     };
     Some(String::from_utf8(key).unwrap())
@@ -176,6 +180,7 @@ fn every_vector_of_the_page_holds() {
         "copied",
         "lease",
         "process",
+        "moved",
         "member",
         "dedup",
         "topic_text",
@@ -227,4 +232,25 @@ async fn idempotency_markers_are_stored_as_the_page_says() {
     let vector = vectors().into_iter().find(|vector| vector.kind == "marker_value").unwrap();
     let example = vector.input.trim_matches('"');
     assert_eq!(String::from_utf8(stored).unwrap(), vector.expected.replace(example, &started.to_string()));
+}
+
+/// The page has a row for each kind of key, and says which keys are Tito's.
+#[test]
+fn the_keys_of_the_page_are_those_that_applications_can_not_write() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let kinds =
+        text.lines().skip_while(|line| *line != "| key | value |").skip(2).take_while(|line| line.starts_with('|'));
+    let keys: Vec<&str> = kinds.map(|line| line.split('`').nth(1).unwrap()).collect();
+    let mut told: Vec<&str> =
+        keys.iter().map(|key| keys::reserved_prefix(key.as_bytes()).unwrap_or_else(|| panic!("{key}"))).collect();
+    told.sort_unstable();
+    told.dedup();
+    let mut reserved: Vec<&str> = keys::reserved_prefixes().collect();
+    reserved.sort_unstable();
+    assert_eq!(told, reserved);
+    for vector in vectors() {
+        let is_key = reserved.iter().any(|prefix| *prefix != "!" && vector.expected.starts_with(prefix));
+        assert_eq!(is_key, keys::reserved_prefix(vector.expected.as_bytes()).is_some_and(|prefix| prefix != "!"));
+    }
 }

@@ -13,7 +13,7 @@ const KEYS: [&str; 4] = ["a", "data:user:z", "index:x", "zebra"];
 async fn write(db: &Database) -> Result<(), TitoError> {
     let tx = db.begin().await?;
     for key in KEYS {
-        tx.put(key.into(), b"written".to_vec()).await?;
+        tx.system_keys().put(key.into(), b"written".to_vec()).await?;
     }
     tx.commit().await.map(|_| ())
 }

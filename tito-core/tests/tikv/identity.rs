@@ -66,7 +66,7 @@ async fn a_program_that_is_too_old_says_so_and_changes_nothing() {
     let newer = br#"{"format":2,"of":"later"}"#.to_vec();
     db.transaction(|tx| {
         let newer = newer.clone();
-        async move { tx.put(keys::database_identity(), newer).await }
+        async move { tx.system_keys().put(keys::database_identity(), newer).await }
     })
     .await
     .unwrap();

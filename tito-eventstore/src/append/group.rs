@@ -8,9 +8,9 @@ use tito_core::{Database, TitoError, Transaction, TxOptions};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, oneshot};
 
 use super::known::Known;
-use super::prepared::Prepared;
+use super::prepared::Append;
 use super::read::{Trusted, read};
-use super::state::Appended;
+use super::state::Outcome;
 use super::write::write;
 use crate::error::{EventStoreError, Result};
 use crate::store::EventStore;
@@ -55,29 +55,29 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Request {
-    events: Arc<[Prepared]>,
+    append: Arc<Append>,
     reply: oneshot::Sender<Answer>,
 }
 
 /// What became of a request; none if nobody looked at it.
-type Answer = Option<Result<Vec<Appended>>>;
+type Answer = Option<Result<Outcome>>;
 
-type Outcomes = Vec<Result<Vec<Appended>>>;
+type Outcomes = Vec<Result<Outcome>>;
 
 impl Group {
-    /// Appends events with others that wait, and returns the sequence of each. They may be appended all the same if the
-    /// future is dropped.
-    pub(crate) async fn append(store: &EventStore, events: Vec<Prepared>) -> Result<Vec<Appended>> {
-        let events: Arc<[Prepared]> = events.into();
+    /// Appends events with others that wait, and returns what they came to beside them. They may be appended all the same
+    /// if the future is dropped.
+    pub(crate) async fn append(store: &EventStore, append: Append) -> Result<(Outcome, Arc<Append>)> {
+        let append = Arc::new(append);
         for _ in 0..TURNS {
             let (reply, answer) = oneshot::channel();
-            if let Some(serving) = Serving::begin(store.group(), Request { events: events.clone(), reply }) {
+            if let Some(serving) = Serving::begin(store.group(), Request { append: append.clone(), reply }) {
                 // A task of its own, as the future of one append may not be polled while the others wait for it. It
                 // ends when nothing waits.
                 tokio::spawn(serve(store.clone(), serving));
             }
-            match answered(store, &events, answer).await? {
-                Ok(Some(outcome)) => return outcome,
+            match answered(store, &append, answer).await? {
+                Ok(Some(outcome)) => return Ok((outcome?, append)),
                 Ok(None) => {}
                 Err(_) => return Err(TitoError::CommitUnknown { source: ENDED.into() }.into()),
             }
@@ -106,10 +106,10 @@ impl Group {
     }
 
     /// Takes back a request that nobody has begun with, and says whether there was one.
-    fn withdraw(&self, events: &Arc<[Prepared]>) -> bool {
+    fn withdraw(&self, append: &Arc<Append>) -> bool {
         let mut waiting = self.lock();
         let before = waiting.requests.len();
-        waiting.requests.retain(|request| !Arc::ptr_eq(&request.events, events));
+        waiting.requests.retain(|request| !Arc::ptr_eq(&request.append, append));
         waiting.requests.len() < before
     }
 }
@@ -135,8 +135,8 @@ impl Serving {
         let mut waiting = self.group.lock();
         let (mut taken, mut events, mut bytes) = (Vec::new(), 0, 0);
         while let Some(request) = waiting.requests.front() {
-            events += request.events.len();
-            bytes += request.events.iter().map(Prepared::size).sum::<usize>();
+            events += request.append.events.len();
+            bytes += request.append.size();
             if !taken.is_empty() && (events > MOST_EVENTS || bytes > MOST_BYTES) {
                 break;
             }
@@ -166,14 +166,14 @@ impl Drop for Serving {
 /// not driven that was to serve it; what was begun with is answered, as the engine's calls then end by themselves.
 async fn answered(
     store: &EventStore,
-    events: &Arc<[Prepared]>,
+    append: &Arc<Append>,
     mut answer: oneshot::Receiver<Answer>,
 ) -> Result<std::result::Result<Answer, oneshot::error::RecvError>> {
     tokio::select! {
         biased;
         answer = &mut answer => return Ok(answer),
         error = store.database().closed() => {
-            if store.group().withdraw(events) {
+            if store.group().withdraw(append) {
                 return Err(error.into());
             }
         }
@@ -188,29 +188,33 @@ async fn serve(store: EventStore, mut serving: Serving) {
         if requests.is_empty() {
             return;
         }
-        let events: Arc<[Arc<[Prepared]>]> = requests.iter().map(|request| request.events.clone()).collect();
-        let outcomes = commit_or_each(&store, &events).await;
+        let appends: Arc<[Arc<Append>]> = requests.iter().map(|request| request.append.clone()).collect();
+        let outcomes = commit_or_each(&store, &appends).await;
         drop(turn);
         for (request, outcome) in requests.into_iter().zip(outcomes) {
             // An error means that nobody waits any more.
             let _ = request.reply.send(Some(outcome));
         }
-        drop(events);
+        drop(appends);
         // Those that were answered come first: what they append next shares a transaction, where otherwise the quickest
         // of them would have one of its own.
         tokio::task::yield_now().await;
     }
 }
 
-/// One transaction, or where that is too large one for each append.
-async fn commit_or_each(store: &EventStore, requests: &Arc<[Arc<[Prepared]>]>) -> Outcomes {
+/// One transaction, or where that is too large, or one of the appends meets a damaged row, one for each append.
+async fn commit_or_each(store: &EventStore, requests: &Arc<[Arc<Append>]>) -> Outcomes {
     let error = match commit(store, requests).await {
         Ok(outcomes) => return outcomes,
         Err(error) => error,
     };
-    let is_too_large =
-        matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::LimitExceeded { .. }));
-    if !is_too_large || requests.len() == 1 {
+    // A row that can't be read is of an entity or an id of one of them.
+    let is_of_one = matches!(
+        &error,
+        EventStoreError::Engine(error)
+            if matches!(**error, TitoError::LimitExceeded { .. } | TitoError::Malformed { .. })
+    );
+    if !is_of_one || requests.len() == 1 {
         return share(error, requests.len());
     }
     let mut outcomes = Vec::new();
@@ -236,7 +240,7 @@ fn share(error: EventStoreError, count: usize) -> Outcomes {
     outcomes
 }
 
-async fn commit(store: &EventStore, requests: &Arc<[Arc<[Prepared]>]>) -> Result<Outcomes> {
+async fn commit(store: &EventStore, requests: &Arc<[Arc<Append>]>) -> Result<Outcomes> {
     // An outcome that is not known yet. Until it is, no other error says that nothing was committed.
     let mut unknown = None;
     for _ in 0..LOOKS {
@@ -253,7 +257,9 @@ async fn commit(store: &EventStore, requests: &Arc<[Arc<[Prepared]>]>) -> Result
                 return Ok(outcomes);
             }
             Err(EventStoreError::Engine(error)) if !error.is_not_committed() || unknown.is_some() => {
-                tracing::debug!(store = store.name(), %error, "looking into an unknown outcome of an append");
+                let log =
+                    || tracing::debug!(store = store.name(), %error, "looking into an unknown outcome of an append");
+                store.logger().with(log);
                 unknown.get_or_insert(error);
                 tokio::select! {
                     () = tokio::time::sleep(PAUSE) => {}
@@ -270,27 +276,28 @@ async fn commit(store: &EventStore, requests: &Arc<[Arc<[Prepared]>]>) -> Result
 async fn append_all(
     store: &EventStore,
     tx: &Transaction,
-    requests: &[Arc<[Prepared]>],
+    requests: &[Arc<Append>],
     trusted: Trusted,
 ) -> Result<(Outcomes, Known)> {
-    let events = requests.iter().flat_map(|events| events.iter());
-    let (definition, mut state) = read(store, tx, events, trusted).await?;
-    let (mut outcomes, mut new) = (Vec::with_capacity(requests.len()), Vec::new());
-    for events in requests {
-        outcomes.push(state.append(events).inspect(|sequences| {
-            let added = sequences.iter().zip(events.iter()).filter(|(appended, _)| appended.is_new);
+    let (definition, mut state) = read(store, tx, requests, trusted).await?;
+    let (mut outcomes, mut new, mut commands) = (Vec::with_capacity(requests.len()), Vec::new(), Vec::new());
+    for append in requests {
+        let outcome = state.append(append, tx.start_timestamp());
+        if let Ok(Outcome { appended, is_repeated: false, .. }) = &outcome {
+            let added = appended.iter().zip(&append.events).filter(|(appended, _)| appended.is_new);
             new.extend(added.map(|(appended, event)| (appended.sequence, event)));
-        }));
+            commands.extend(&append.command);
+        }
+        outcomes.push(outcome);
     }
-    write(store, tx, &definition, &mut state, &new).await?;
+    write(store, tx, &definition, &mut state, &new, &commands).await?;
     Ok((outcomes, state.known))
 }
 
 /// Appends events in a transaction of the caller's. It trusts nothing: what the transaction has appended before is in no
 /// other's memory.
-pub(crate) async fn append_in(store: &EventStore, tx: &Transaction, events: Vec<Prepared>) -> Result<Vec<Appended>> {
-    let events: Arc<[Prepared]> = events.into();
-    let (mut outcomes, _) = append_all(store, tx, &[events], Trusted::default()).await?;
+pub(crate) async fn append_in(store: &EventStore, tx: &Transaction, append: Append) -> Result<Outcome> {
+    let (mut outcomes, _) = append_all(store, tx, &[Arc::new(append)], Trusted::default()).await?;
     outcomes.pop().unwrap_or(Err(EventStoreError::NoEvents))
 }
 
@@ -306,7 +313,7 @@ mod tests {
 
     fn request() -> (Request, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
-        (Request { events: Vec::new().into(), reply }, answer)
+        (Request { append: Arc::new(Append { events: Vec::new(), command: None }), reply }, answer)
     }
 
     #[test]
@@ -340,7 +347,7 @@ mod tests {
         let store = Manager::new(db).create_event_store(EventStoreConfig::new("bank")).await.unwrap();
         let turn = store.group().turn(store.database()).await;
         assert!(turn.is_some());
-        assert_eq!(store.append(NewEvent::raw("a.1", "x", "")).await.unwrap(), 1);
+        assert_eq!(store.append(NewEvent::raw("a.1", "x", "data")).await.unwrap(), 1);
         assert!(store.group().turn(store.database()).await.is_none());
         drop(turn);
         assert!(store.group().turn(store.database()).await.is_some());

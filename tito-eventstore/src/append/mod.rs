@@ -11,7 +11,6 @@
 //! | `known` | what a process remembers of the last transaction |
 //! | `last` | the last sequences of an entity or a type |
 //! | `read`, `write` | from the transaction into the state, and back |
-//! | `republish` | events of the outbox for appended ones |
 //! | `group` | appends of one process that share a transaction |
 
 mod group;
@@ -19,12 +18,11 @@ mod known;
 mod last;
 mod prepared;
 mod read;
-mod republish;
 mod state;
 mod taken;
 mod write;
 
 pub(crate) use group::{Group, append_in};
 pub(crate) use last::Last;
-pub(crate) use prepared::{prepare, prepare_one};
-pub(crate) use state::{Appended, Head};
+pub(crate) use prepared::{Append, check_id, prepare, prepare_one};
+pub(crate) use state::{Head, Outcome};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tito_core::{KeyText, Timestamp, TitoError};
 
+use crate::command::CommandMark;
 use crate::error::{EventStoreError, Result};
 use crate::event::{Fields, NewEvent, Unencoded, encode};
 use crate::pattern::Pattern;
@@ -31,6 +32,20 @@ pub(crate) struct Prepared {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) expected: Option<Expected>,
     pub(crate) data: Unencoded,
+}
+
+/// What is appended together, or not at all.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) events: Vec<Prepared>,
+    /// The command that came to it, if it is to be known again.
+    pub(crate) command: Option<CommandMark>,
+}
+
+impl Append {
+    pub(super) fn size(&self) -> usize {
+        self.events.iter().map(Prepared::size).sum()
+    }
 }
 
 /// What the last sequence must be.
@@ -112,6 +127,10 @@ pub(crate) fn prepare_one(
     if data.event_type.is_empty() {
         return Err(EventStoreError::EventTypeRequired { entity });
     }
+    // Values of some types are written as nothing, such as a message of Protobuf without fields.
+    if data.bytes.is_empty() && data.of.is_none() && types.is_none() {
+        return Err(EventStoreError::EventDataRequired { entity, event_type: data.event_type });
+    }
     token::check(&data.event_type)
         .map_err(|reason| EventStoreError::EventTypeInvalid { event_type: token::cut(&data.event_type), reason })?;
     if let Some(types) = types {
@@ -168,14 +187,21 @@ fn parse_entity(entity: &str) -> Result<(&str, &str)> {
 }
 
 fn checked_id(id: String) -> Result<String> {
-    let reason = if id.is_empty() {
-        "it is empty"
+    match check_id(&id) {
+        Ok(()) => Ok(id),
+        Err(reason) => Err(EventStoreError::EventIdInvalid { id: token::cut(&id), reason: reason.to_string() }),
+    }
+}
+
+/// What an id must be, of an event or of a command.
+pub(crate) fn check_id(id: &str) -> std::result::Result<(), &'static str> {
+    if id.is_empty() {
+        Err("it is empty")
     } else if id.len() > LONGEST_ID {
-        "it is longer than 255 bytes"
+        Err("it is longer than 255 bytes")
     } else if id.chars().any(char::is_control) {
-        "it contains a control character"
+        Err("it contains a control character")
     } else {
-        return Ok(id);
-    };
-    Err(EventStoreError::EventIdInvalid { id: token::cut(&id), reason: reason.to_string() })
+        Ok(())
+    }
 }

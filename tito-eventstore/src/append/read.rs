@@ -1,6 +1,7 @@
 //! Reads what appends need to know.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use tito_core::database::{PageSize, Walk};
 use tito_core::keys;
@@ -9,9 +10,10 @@ use tito_core::{KeyText, TitoError, Transaction};
 
 use super::known::{Entry, Known};
 use super::last::Last;
-use super::prepared::Prepared;
+use super::prepared::{Append, Prepared};
 use super::state::{Head, State};
 use super::taken::Taken;
+use crate::command::Decided;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::manager::Definition;
@@ -23,6 +25,7 @@ const PAGE: usize = 1000;
 /// What is read under a key.
 enum Wanted<'a> {
     Id(&'a str),
+    Command(&'a str),
     Entity(String),
     Type(&'a str),
 }
@@ -44,15 +47,15 @@ pub(super) struct Trusted {
 pub(super) async fn read<'a>(
     store: &EventStore,
     tx: &Transaction,
-    events: impl Iterator<Item = &'a Prepared> + Clone + Send,
+    appends: &'a [Arc<Append>],
     trusted: Trusted,
 ) -> Result<(Definition, State<'a>)> {
     let Trusted { known, made_ids } = trusted;
-    if let Some(read) = read_beside(store, tx, events.clone(), known, made_ids).await? {
+    if let Some(read) = read_beside(store, tx, appends, known, made_ids).await? {
         return Ok(read);
     }
     // Others have appended, so what was known may be outdated.
-    let read = read_beside(store, tx, events, Known::default(), made_ids).await?;
+    let read = read_beside(store, tx, appends, Known::default(), made_ids).await?;
     read.ok_or_else(|| not_found(store))
 }
 
@@ -60,15 +63,20 @@ pub(super) async fn read<'a>(
 async fn read_beside<'a>(
     store: &EventStore,
     tx: &Transaction,
-    events: impl Iterator<Item = &'a Prepared> + Clone + Send,
+    appends: &'a [Arc<Append>],
     mut known: Known,
     made_ids: bool,
 ) -> Result<Option<(Definition, State<'a>)>> {
+    let events = appends.iter().flat_map(|append| append.events.iter());
     let outdated_unless = (!known.entities.is_empty() || !known.types.is_empty()).then_some(known.head);
     if events.clone().filter_map(Prepared::pattern).any(|pattern| pattern.entity_type().is_none()) {
         read_types(store.id(), tx, &mut known.types).await?;
     }
-    let (mut keys, wanted) = wanted(store.id(), events, &mut known, made_ids);
+    let (mut keys, mut wanted) = wanted(store.id(), events, &mut known, made_ids);
+    for command in appends.iter().filter_map(|append| append.command.as_ref()) {
+        keys.push(keys::log_command(store.id(), &command.id));
+        wanted.push(Wanted::Command(&command.id));
+    }
     keys.extend([keys::event_store(store.name()), keys::log_head(store.id())]);
     let mut values = tx.batch_get(keys.clone()).await?;
     let [definition, head] = [values.len() - 2, values.len() - 1].map(|at| values[at].take());
@@ -82,12 +90,15 @@ async fn read_beside<'a>(
     }
     known.head = head.last;
     let notes_first = !definition.limits().is_none();
-    let mut state = State { head, ids: HashMap::new(), known, notes_first };
+    let mut state = State { head, ids: HashMap::new(), commands: HashMap::new(), known, notes_first };
     let mut taken: Vec<(&str, u64)> = Vec::new();
     for ((key, wanted), value) in keys.iter().zip(wanted).zip(values) {
         let Some(value) = value else { continue };
         match wanted {
             Wanted::Id(id) => taken.push((id, row::decode(key, "the sequence of an event", &value)?)),
+            Wanted::Command(id) => {
+                state.commands.insert(id, Decided::decode(key, &value)?);
+            }
             Wanted::Entity(entity) => {
                 state.known.entities.insert(entity, entry(key, &value)?);
             }

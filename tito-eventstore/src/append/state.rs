@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use tito_core::keys::MAX_SEQUENCE;
 use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{KeyText, TitoError, keeps_unknown_members};
+use tito_core::{KeyText, Timestamp, TitoError, keeps_unknown_members};
 
 use super::known::{Entry, Known};
-use super::prepared::Prepared;
+use super::prepared::{Append, Prepared};
 use super::taken::Taken;
+use crate::command::Decided;
 use crate::error::{EventStoreError, Result};
 use crate::pattern::Pattern;
 
@@ -43,12 +44,32 @@ pub(crate) struct Appended {
     pub(crate) is_new: bool,
 }
 
+/// What an append came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    /// What each of its events came to; that of the first time if its command was repeated.
+    pub(crate) appended: Vec<Appended>,
+    /// The start of the transaction that appended them.
+    pub(crate) recorded: Timestamp,
+    /// Whether its command was decided on before, so that nothing was appended.
+    pub(crate) is_repeated: bool,
+}
+
+impl Outcome {
+    /// The last sequence.
+    pub(crate) fn last(&self) -> u64 {
+        self.appended.iter().map(|event| event.sequence).max().unwrap_or(0)
+    }
+}
+
 /// The part of a store that some appends need, as their transaction reads it, and as they change it.
 #[derive(Debug, Default)]
 pub(crate) struct State<'a> {
     pub(super) head: Head,
     /// The ids that are taken; what is not here is new.
     pub(super) ids: HashMap<&'a str, Taken<'a>>,
+    /// The commands that were decided on.
+    pub(super) commands: HashMap<&'a str, Decided>,
     /// Of all types where an expectation is about any of them.
     pub(super) known: Known,
     /// Whether first sequences are noted, as events may be dropped.
@@ -56,8 +77,27 @@ pub(crate) struct State<'a> {
 }
 
 impl<'a> State<'a> {
+    /// Appends what a command came to, unless it was decided on before.
+    pub(super) fn append(&mut self, append: &'a Append, recorded: Timestamp) -> Result<Outcome> {
+        let Append { events, command } = append;
+        if let Some(command) = command
+            && let Some(decided) = self.commands.get(&*command.id)
+        {
+            decided.check(command)?;
+            let before = |&sequence| Appended { sequence, previous: 0, is_new: false };
+            let appended = decided.sequences.iter().map(before).collect();
+            return Ok(Outcome { appended, recorded, is_repeated: true });
+        }
+        let appended = self.append_events(events)?;
+        if let Some(command) = command {
+            let sequences = appended.iter().map(|event| event.sequence).collect();
+            self.commands.insert(&command.id, Decided::new(command, sequences));
+        }
+        Ok(Outcome { appended, recorded, is_repeated: false })
+    }
+
     /// Appends events as a whole, or refuses them as a whole: then nothing is changed.
-    pub(super) fn append(&mut self, events: &'a [Prepared]) -> Result<Vec<Appended>> {
+    fn append_events(&mut self, events: &'a [Prepared]) -> Result<Vec<Appended>> {
         let mut size = 0;
         let mut ids = HashMap::new();
         for event in events {
@@ -169,7 +209,7 @@ mod tests {
 
     fn prepared(given: &Given) -> Prepared {
         let [entity_type, entity_id, event_type] = given.subject;
-        let event = NewEvent::raw(format!("{entity_type}.{entity_id}"), event_type, "").id(given.id.to_string());
+        let event = NewEvent::raw(format!("{entity_type}.{entity_id}"), event_type, "data").id(given.id.to_string());
         let event = match &given.expected {
             Some((pattern, sequence)) => event.expect_sequence_of(pattern.as_str(), *sequence),
             None => event,
@@ -213,13 +253,13 @@ mod tests {
         let events: Vec<_> =
             (0..3).map(|id| prepared(&Given { id, subject: ["a", "b", "c"], expected: None })).collect();
         let mut state = State { head: Head { last: MAX_SEQUENCE - 2, ..Head::default() }, ..State::default() };
-        let error = state.append(&events).unwrap_err().to_string();
+        let error = state.append_events(&events).unwrap_err().to_string();
         assert!(error.contains("an append in events, by the sequences that the store has left, of 3"), "{error}");
         assert!(error.contains("is over the limit of 2"), "{error}");
-        state.append(&events[..2]).unwrap();
-        let error = state.append(&events).unwrap_err().to_string();
+        state.append_events(&events[..2]).unwrap();
+        let error = state.append_events(&events).unwrap_err().to_string();
         assert!(error.contains("of 1 is over the limit of 0"), "{error}");
-        assert_eq!(state.append(&events[..2]).unwrap().len(), 2, "what is there needs no sequence");
+        assert_eq!(state.append_events(&events[..2]).unwrap().len(), 2, "what is there needs no sequence");
     }
 
     proptest! {
@@ -236,7 +276,7 @@ mod tests {
                 }
             }
             for (batch, events) in batches.iter().zip(&all) {
-                let appended = state.append(events).ok();
+                let appended = state.append_events(events).ok();
                 let sequences = appended.map(|all| all.iter().map(|event| event.sequence).collect::<Vec<_>>());
                 prop_assert_eq!(sequences, append_to(&mut list, batch));
                 prop_assert_eq!(state.head.last, list.len() as u64);

@@ -8,10 +8,12 @@ use tito_core::row::{self, StoredRow};
 use super::known::Entry;
 use super::last::Last;
 use super::prepared::Prepared;
-use super::republish;
 use super::state::State;
+use crate::command::CommandMark;
 use crate::error::Result;
 use crate::manager::Definition;
+use crate::projection;
+use crate::republish::{self, Shown};
 use crate::store::EventStore;
 
 /// An event and the sequence that it got.
@@ -24,8 +26,11 @@ pub(super) async fn write(
     definition: &Definition,
     state: &mut State<'_>,
     new: &[New<'_>],
+    commands: &[&CommandMark],
 ) -> Result<()> {
-    let Some((first, _)) = new.first() else { return Ok(()) };
+    if new.is_empty() && commands.is_empty() {
+        return Ok(());
+    }
     // All of it enters the transaction, which may be the application's, or nothing.
     let call = tx.nested();
     let tx = &call;
@@ -34,25 +39,60 @@ pub(super) async fn write(
         state.head.bytes = state.head.bytes.saturating_add(value.len() as u64);
         state.head.largest = state.head.largest.max(value.len() as u64);
         let (entity_type, id) = (event.entity_type(), event.entity_id());
-        tx.put(keys::log_entity_event(store.id(), entity_type, id, *sequence), value.clone()).await?;
-        tx.put(keys::log_event(store.id(), *sequence), value).await?;
-        tx.put(keys::log_id(store.id(), &event.id), row::encode("a sequence", sequence)?).await?;
+        tx.system_keys().put(keys::log_entity_event(store.id(), entity_type, id, *sequence), value.clone()).await?;
+        tx.system_keys().put(keys::log_event(store.id(), *sequence), value).await?;
+        tx.system_keys().put(keys::log_id(store.id(), &event.id), row::encode("a sequence", sequence)?).await?;
+    }
+    for command in commands {
+        if let Some(decided) = state.commands.get(&*command.id) {
+            tx.system_keys().put(keys::log_command(store.id(), &command.id), decided.encode()?).await?;
+        }
     }
     for (_, event) in new {
         let (entity_type, id) = (event.entity_type(), event.entity_id());
         if let Some(last) = changed(state.known.entities.get_mut(event.entity())) {
-            tx.put(keys::log_last_of_entity(store.id(), entity_type, id), last.encode()?).await?;
+            tx.system_keys().put(keys::log_last_of_entity(store.id(), entity_type, id), last.encode()?).await?;
         }
         if let Some(last) = changed(state.known.types.get_mut(entity_type)) {
-            tx.put(keys::log_last_of_type(store.id(), entity_type), last.encode()?).await?;
+            tx.system_keys().put(keys::log_last_of_type(store.id(), entity_type), last.encode()?).await?;
         }
     }
     state.known.head = state.head.last;
-    tx.put(keys::log_head(store.id()), state.head.encode()?).await?;
-    republish::publish(store, tx, definition, new).await?;
-    let key = keys::log_event(store.id(), *first);
-    tx.signal(Signal { channel: store.channel().clone(), number: 0, payload: key });
+    tx.system_keys().put(keys::log_head(store.id()), state.head.encode()?).await?;
+    publish(store, tx, definition, new).await?;
+    if let Some((first, _)) = new.first() {
+        let key = keys::log_event(store.id(), *first);
+        tx.signal(Signal { channel: store.channel().clone(), number: 0, payload: key });
+    }
     Ok(call.merge()?)
+}
+
+/// Publishes to the outbox what was appended, and wakes projections.
+async fn publish(store: &EventStore, tx: &Transaction, definition: &Definition, new: &[New<'_>]) -> Result<()> {
+    let rules = || definition.republishing.iter().filter(|rule| rule.is_caught_up());
+    if definition.republish.is_some() || rules().next().is_some() {
+        for (sequence, event) in new {
+            let shown = Shown {
+                store: store.name(),
+                sequence: *sequence,
+                id: &event.id,
+                subject: event.subject(),
+                time: event.time,
+                version: event.data.version,
+                metadata: &event.metadata,
+                codec: event.data.codec,
+                bytes: &event.data.bytes,
+            };
+            republish::publish(tx, definition.republish.as_deref(), rules(), &shown).await?;
+        }
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
+    for projection in &definition.projections {
+        projection::wake(store, tx, projection).await?;
+    }
+    Ok(())
 }
 
 /// The last sequences that have to be written, the first time that they are asked for.

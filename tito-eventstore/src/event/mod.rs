@@ -1,6 +1,7 @@
 //! Events: as they are given to a store, and as they come out of it.
 
 mod encoding;
+pub mod metadata;
 mod new;
 mod stored;
 

@@ -76,15 +76,22 @@ impl NewEvent {
         Self::from_encoded(entity, encode(&data))
     }
 
-    /// An event of an entity, `type.id`, with an event type and bytes of the application's own.
+    /// An event of an entity, `type.id`, with an event type and bytes of the application's own, of which there have to be
+    /// some unless the store has a registry that reads none.
     pub fn raw(entity: impl Into<String>, event_type: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
-        let data = Unencoded {
-            event_type: event_type.into(),
-            version: 1,
-            codec: Codec::Binary,
-            bytes: bytes.into(),
-            of: None,
-        };
+        Self::encoded(entity, event_type, 1, Codec::Binary, bytes)
+    }
+
+    /// As [`raw`](NewEvent::raw), with bytes that somebody else has written in a version of the event type, by a codec. A
+    /// store with a registry refuses what it could not read.
+    pub fn encoded(
+        entity: impl Into<String>,
+        event_type: impl Into<String>,
+        version: u32,
+        codec: Codec,
+        bytes: impl Into<Vec<u8>>,
+    ) -> Self {
+        let data = Unencoded { event_type: event_type.into(), version, codec, bytes: bytes.into(), of: None };
         Self::from_encoded(entity, Ok(data))
     }
 

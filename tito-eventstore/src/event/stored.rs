@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use tito_core::{KeyText, Timestamp, TitoError};
 
 use super::encoding::{Damage, Fields, Layout, encode};
+use super::metadata;
 use crate::error::{EventStoreError, Result};
 use crate::pattern::Pattern;
 use crate::types::{Codec, EventData};
@@ -109,6 +110,27 @@ impl Event {
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let pairs = self.layout.metadata.chunks_exact(2);
         pairs.map(|pair| (self.text(&pair[0]).to_string(), self.text(&pair[1]).to_string())).collect()
+    }
+
+    /// One of these texts.
+    pub fn text_of(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.layout.metadata.chunks_exact(2);
+        pairs.find(|pair| self.text(&pair[0]) == name).map(|pair| self.text(&pair[1]))
+    }
+
+    /// The id of the command that it was decided by, where that came in an [`Envelope`](crate::Envelope) with one.
+    pub fn causation_id(&self) -> Option<&str> {
+        self.text_of(metadata::CAUSATION_ID)
+    }
+
+    /// What its command belongs to.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.text_of(metadata::CORRELATION_ID)
+    }
+
+    /// Who asked for its command.
+    pub fn asked_by(&self) -> Option<&str> {
+        self.text_of(metadata::ASKED_BY)
     }
 
     /// Its data as it is written.

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use tito_core::Database;
 use tito_core::clock::Clock;
+use tracing::Dispatch;
 
 use super::{Ids, Inner, Manager};
+use crate::logger::Logger;
 use crate::retention::Sweeper;
 use crate::types::Registry;
 
@@ -17,11 +19,12 @@ pub struct ManagerBuilder {
     clock: Arc<dyn Clock>,
     ids: Option<Ids>,
     types: Option<Registry>,
+    logger: Logger,
 }
 
 impl ManagerBuilder {
     pub(super) fn new(database: Database) -> Self {
-        Self { clock: database.clock().clone(), database, ids: None, types: None }
+        Self { clock: database.clock().clone(), database, ids: None, types: None, logger: Logger::default() }
     }
 
     /// The clock by which events happen that are appended without a time. The engine's unless said otherwise.
@@ -44,10 +47,27 @@ impl ManagerBuilder {
         self
     }
 
+    /// Where the stores log to, and what goes on in the background for them. Otherwise it is the subscriber of whoever
+    /// calls, which for what is logged in the background is the global one.
+    ///
+    /// ```
+    /// use tito_core::prelude::*;
+    /// use tito_eventstore::Manager;
+    /// use tracing::Dispatch;
+    ///
+    /// # fn example(db: Database) {
+    /// let quiet = Manager::builder(db).logger(Dispatch::none()).build();
+    /// # }
+    /// ```
+    pub fn logger(mut self, logger: Dispatch) -> Self {
+        self.logger = Logger(Some(logger));
+        self
+    }
+
     /// The manager. What it has to do in the background begins with its first store.
     pub fn build(self) -> Manager {
-        let Self { database, clock, ids, types } = self;
+        let Self { database, clock, ids, types, logger } = self;
         let (made, groups, sweeper) = (AtomicU32::new(0), Mutex::default(), Sweeper::default());
-        Manager(Arc::new(Inner { database, clock, ids, types, made, groups, sweeper }))
+        Manager(Arc::new(Inner { database, clock, ids, types, logger, made, groups, sweeper }))
     }
 }

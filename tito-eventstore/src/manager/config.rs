@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::republish::Republish;
+
 /// A store that is to be created or changed.
 ///
 /// ```
@@ -22,6 +24,7 @@ pub struct EventStoreConfig {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) limits: Limits,
     pub(crate) republish: Option<String>,
+    pub(crate) republishing: Vec<Republish>,
     pub(crate) storage: Option<Storage>,
     pub(crate) replicas: Option<u16>,
     pub(crate) placement: Option<String>,
@@ -36,6 +39,7 @@ impl EventStoreConfig {
             metadata: BTreeMap::new(),
             limits: Limits::default(),
             republish: None,
+            republishing: Vec::new(),
             storage: None,
             replicas: None,
             placement: None,
@@ -65,6 +69,12 @@ impl EventStoreConfig {
     /// time, the version and, of events whose data is JSON, the data.
     pub fn republish(mut self, topic: impl Into<String>) -> Self {
         self.republish = Some(topic.into());
+        self
+    }
+
+    /// Publishes events by a rule, beside what else is published: see [`Republish`].
+    pub fn republish_by(mut self, rule: Republish) -> Self {
+        self.republishing.push(rule);
         self
     }
 

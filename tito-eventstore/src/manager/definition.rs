@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tito_core::keeps_unknown_members;
-use tito_core::row::{StoredRow, UnknownMembers};
+use tito_core::row::{self, StoredRow, UnknownMembers};
 
 use super::config::{EventStoreConfig, Limits};
 use crate::append::Head;
+use crate::error::Result;
+use crate::republish::{RepublishInfo, Rule};
 
 /// A store, as it is stored under its name. `docs/format.md` specifies it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +28,9 @@ pub(crate) struct Definition {
     max_age_seconds: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) republish: Option<String>,
+    /// The rules by which events are published.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "row::nested")]
+    pub(crate) republishing: Vec<Rule>,
     /// The projections that are woken by appends.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) projections: BTreeSet<String>,
@@ -59,7 +64,7 @@ impl StoredRow for Tail {
 }
 
 impl Definition {
-    pub(super) fn new(id: u64, config: &EventStoreConfig) -> Self {
+    pub(super) fn new(id: u64, config: &EventStoreConfig) -> Result<Self> {
         let empty = Self {
             id,
             description: String::new(),
@@ -68,15 +73,26 @@ impl Definition {
             max_bytes: None,
             max_age_seconds: None,
             republish: None,
+            republishing: Vec::new(),
             projections: BTreeSet::new(),
             unknown: UnknownMembers::default(),
         };
-        empty.changed(config)
+        empty.changed(config, 0)
     }
 
-    /// What can be changed, as the configuration has it.
-    pub(super) fn changed(self, config: &EventStoreConfig) -> Self {
-        Self {
+    /// What can be changed, as the configuration has it, of a store with a last sequence. Rules that it had already go
+    /// on where they are.
+    pub(super) fn changed(mut self, config: &EventStoreConfig, last: u64) -> Result<Self> {
+        let mut known = std::mem::take(&mut self.republishing);
+        let mut rules = Vec::with_capacity(config.republishing.len());
+        for rule in &config.republishing {
+            rules.push(match known.iter().position(|known| known.is(rule)) {
+                Some(at) => known.swap_remove(at),
+                None => Rule::new(&config.name, rule, last)?,
+            });
+        }
+        Ok(Self {
+            republishing: rules,
             description: config.description.clone(),
             metadata: config.metadata.clone(),
             max_events: config.limits.events,
@@ -84,7 +100,7 @@ impl Definition {
             max_age_seconds: config.limits.age.map(|age| age.as_secs()),
             republish: config.republish.clone(),
             ..self
-        }
+        })
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -99,6 +115,7 @@ impl Definition {
             description: self.description,
             metadata: self.metadata,
             republish: self.republish,
+            republishing: self.republishing.iter().map(Rule::info).collect(),
             first_sequence: tail.dropped.saturating_add(1),
             last_sequence: head.last,
             events: head.last.saturating_sub(tail.dropped),
@@ -121,6 +138,8 @@ pub struct EventStoreInfo {
     pub limits: Limits,
     /// The topic to which its events are published.
     pub republish: Option<String>,
+    /// The rules by which its events are published as well.
+    pub republishing: Vec<RepublishInfo>,
     /// The first sequence that was not dropped: one more than the last if there is no event.
     pub first_sequence: u64,
     /// The last sequence that was given, 0 before the first event.

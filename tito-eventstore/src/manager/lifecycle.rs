@@ -12,6 +12,7 @@ use super::definition::{Definition, EventStoreInfo, Tail};
 use super::{Manager, honour};
 use crate::append::{Group, Head};
 use crate::error::{EventStoreError, Result};
+use crate::republish;
 use crate::retention::{self, Dropped};
 use crate::store::{EventStore, channel};
 
@@ -25,18 +26,20 @@ impl Manager {
     pub async fn create_event_store(&self, config: EventStoreConfig) -> Result<EventStore> {
         honour::check(self.database(), &config)?;
         let create = config.clone();
-        let created = self.database().transaction(|tx| async move {
+        let created = self.database().transaction_with(Default::default(), |tx: Transaction| async move {
             // The start of a transaction is unique in the database.
-            let definition = Definition::new(tx.start_timestamp().raw(), &create);
-            tx.insert(keys::event_store(&create.name), definition.encode()?).await?;
-            tx.put(keys::log_head(definition.id), Head::default().encode()?).await?;
-            tx.put(keys::log_tail(definition.id), Tail::default().encode()?).await?;
-            Ok(definition)
+            let definition = Definition::new(tx.start_timestamp().raw(), &create)?;
+            tx.system_keys().insert(keys::event_store(&create.name), definition.encode()?).await?;
+            tx.system_keys().put(keys::log_head(definition.id), Head::default().encode()?).await?;
+            tx.system_keys().put(keys::log_tail(definition.id), Tail::default().encode()?).await?;
+            Ok::<_, EventStoreError>(definition)
         });
         match created.await {
             Ok(definition) => Ok(self.open(&config.name, &definition)),
-            Err(TitoError::AlreadyExists { .. }) => Err(EventStoreError::StoreExists { name: config.name }),
-            Err(error) => Err(error.into()),
+            Err(EventStoreError::Engine(error)) if matches!(*error, TitoError::AlreadyExists { .. }) => {
+                Err(EventStoreError::StoreExists { name: config.name })
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -51,7 +54,8 @@ impl Manager {
         Ok(self.open(name, &definition?))
     }
 
-    /// Gives a store another description, metadata, limits and topic to republish to: those of the configuration.
+    /// Gives a store another description, metadata, limits and rules of republishing: those of the configuration. Returns
+    /// when rules that begin in the past have caught up.
     ///
     /// # Errors
     /// [`EventStoreError::StoreNotFound`], and as [`create_event_store`](Manager::create_event_store).
@@ -59,15 +63,20 @@ impl Manager {
         honour::check(self.database(), &config)?;
         let update = config.clone();
         let group = self.group_of(&config.name).await?;
-        let _turn = group.turn(self.database()).await;
+        let turn = group.turn(self.database()).await;
         let updated = self.database().transaction_with(Default::default(), |tx: Transaction| async move {
-            let definition = read_definition(&tx, &update.name).await?.changed(&update);
-            tx.put(keys::event_store(&update.name), definition.encode()?).await?;
+            let definition = read_definition(&tx, &update.name).await?;
+            let head_key = keys::log_head(definition.id);
+            let head = tx.get(&head_key).await?.map(|head| Head::decode(&head_key, &head)).transpose()?;
+            let definition = definition.changed(&update, head.map_or(0, |head| head.last))?;
+            tx.system_keys().put(keys::event_store(&update.name), definition.encode()?).await?;
             // An append that went by the old one meets a conflict.
             tx.lock_keys(vec![keys::log_head(definition.id)]).await?;
             Ok::<_, EventStoreError>(definition)
         });
         let definition = updated.await?;
+        drop(turn);
+        republish::catch_up(self.database(), &config.name).await?;
         Ok(self.open(&config.name, &definition))
     }
 
@@ -81,10 +90,10 @@ impl Manager {
         let _turn = group.turn(self.database()).await;
         let deleted = self.database().transaction_with(Default::default(), |tx: Transaction| async move {
             let definition = read_definition(&tx, &delete).await?;
-            tx.delete(keys::event_store(&delete)).await?;
+            tx.system_keys().delete(keys::event_store(&delete)).await?;
             // An append that is under way meets a conflict, and then no store.
-            tx.delete(keys::log_head(definition.id)).await?;
-            tx.put(keys::dropped_log(definition.id), Dropped::at(tx.start_timestamp()).encode()?).await?;
+            tx.system_keys().delete(keys::log_head(definition.id)).await?;
+            tx.system_keys().put(keys::dropped_log(definition.id), Dropped::at(tx.start_timestamp()).encode()?).await?;
             // Whoever waits for more of it learns that there is none.
             let (event_type, key) = (channel(definition.id), keys::log_head(definition.id));
             tx.signal(Signal { channel: event_type, number: 0, payload: key });
@@ -124,7 +133,7 @@ impl Manager {
     }
 
     fn sweep_in_background(&self) {
-        self.0.sweeper.begin(&self.0.database);
+        self.0.sweeper.begin(&self.0.database, &self.0.logger);
     }
 
     /// Drops what is over the limits of any store, and what is left of deleted ones. The manager does so by itself every

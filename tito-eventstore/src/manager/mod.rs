@@ -29,6 +29,7 @@ pub use self::definition::EventStoreInfo;
 pub(crate) use self::definition::{Definition, Tail};
 pub(crate) use self::lifecycle::read_definition;
 use crate::append::Group;
+use crate::logger::Logger;
 use crate::retention::Sweeper;
 use crate::types::Registry;
 
@@ -38,7 +39,7 @@ pub(crate) type Ids = Arc<dyn Fn() -> String + Send + Sync>;
 /// The event stores of a database. Clones are the same manager.
 ///
 /// Appends of one process share transactions if they come from one manager, so a program has one for each engine. What
-/// it logs goes to `tracing`.
+/// it logs goes to `tracing`, to a [dispatcher of its own](ManagerBuilder::logger) if it has one.
 ///
 /// ```
 /// use tito_core::prelude::*;
@@ -59,6 +60,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     ids: Option<Ids>,
     types: Option<Registry>,
+    logger: Logger,
     /// How many ids were made.
     made: AtomicU32,
     /// By the number of the store.
@@ -84,6 +86,10 @@ impl Manager {
 
     pub(crate) fn types(&self) -> Option<&Registry> {
         self.0.types.as_ref()
+    }
+
+    pub(crate) fn logger(&self) -> &Logger {
+        &self.0.logger
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

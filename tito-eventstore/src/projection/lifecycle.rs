@@ -81,7 +81,7 @@ impl EventStore {
             if !definition.projections.insert(name.clone()) {
                 return Ok(false);
             }
-            tx.put(keys::event_store(store.name()), definition.encode()?).await?;
+            tx.system_keys().put(keys::event_store(store.name()), definition.encode()?).await?;
             // An append that does not know of it meets a conflict.
             tx.lock_keys(vec![keys::log_head(store.id())]).await?;
             // One that was removed a moment ago may have keys left.
@@ -108,7 +108,7 @@ impl EventStore {
             if !definition.projections.remove(&name) {
                 return Ok(false);
             }
-            tx.put(keys::event_store(store.name()), definition.encode()?).await?;
+            tx.system_keys().put(keys::event_store(store.name()), definition.encode()?).await?;
             tx.lock_keys(vec![keys::log_head(store.id())]).await?;
             let mut generations = Generations::read(&tx, store.id(), &name).await?.unwrap_or_default();
             for generation in [generations.live.take(), generations.rebuilding.take()].into_iter().flatten() {
@@ -132,7 +132,7 @@ impl EventStore {
             }
             delete_some(&tx, (store, &name), &mut generations).await?;
             if generations.dropped.is_empty() {
-                tx.delete(keys::log_projection(store, &name)).await?;
+                tx.system_keys().delete(keys::log_projection(store, &name)).await?;
             }
             Ok(!generations.dropped.is_empty())
         };

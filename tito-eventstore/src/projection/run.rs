@@ -110,7 +110,9 @@ impl<P: Projector> Projection<P> {
                     Ok(false) => Some(DateTime::UNIX_EPOCH),
                     // The projector is not at fault, so it need not wait longer each time.
                     Err(EventStoreError::Engine(error)) if is_of_the_engine(&error) => {
-                        tracing::warn!(projection = folding.name, %error, "the engine failed, trying again");
+                        let name = &folding.name;
+                        let log = || tracing::warn!(projection = name, %error, "the engine failed, trying again");
+                        folding.store.logger().with(log);
                         // An engine that can't tell the time can't note this either.
                         let now = folding.store.database().now().await.map_or(0, |now| now.seconds());
                         DateTime::from_timestamp(now.saturating_add(1), 0)
@@ -165,7 +167,9 @@ impl<P: Projector> Folding<P> {
                 }
                 Err(Stopped::ByEvent { generation, sequence, error, .. }) => {
                     let reason = causes_of(&error);
-                    tracing::warn!(store = self.store.name(), %error, reason, "a projection can't go on");
+                    let store = self.store.name();
+                    let log = || tracing::warn!(store, %error, reason, "a projection can't go on");
+                    self.store.logger().with(log);
                     self.note(generation, Failure::new(sequence, reason)).await?;
                     plan.stopped.insert(generation);
                     errors.insert(generation, *error);

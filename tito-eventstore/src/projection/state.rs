@@ -40,7 +40,7 @@ impl Generations {
     }
 
     pub(super) async fn write(&self, tx: &Transaction, store: u64, projection: &str) -> Result<()> {
-        tx.put(keys::log_projection(store, projection), self.encode()?).await
+        tx.system_keys().put(keys::log_projection(store, projection), self.encode()?).await
     }
 
     /// Takes a generation out of service. A transaction that is folding into it meets a conflict.
@@ -51,7 +51,7 @@ impl Generations {
         generation: u64,
     ) -> Result<()> {
         self.dropped.push(generation);
-        tx.delete(keys::log_view_checkpoint(store, projection, generation)).await
+        tx.system_keys().delete(keys::log_view_checkpoint(store, projection, generation)).await
     }
 }
 
@@ -128,6 +128,6 @@ impl Checkpoint {
         (store, projection): (u64, &str),
         generation: u64,
     ) -> Result<()> {
-        tx.put(keys::log_view_checkpoint(store, projection, generation), self.encode()?).await
+        tx.system_keys().put(keys::log_view_checkpoint(store, projection, generation), self.encode()?).await
     }
 }

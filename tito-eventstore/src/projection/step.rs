@@ -131,7 +131,7 @@ pub(super) async fn delete_some(
     let page = tx.scan(KeyRange::prefix(keys::log_view(store, projection, generation)), MOST_DROPPED).await?;
     let is_last = page.len() < MOST_DROPPED;
     for (key, _) in page {
-        tx.delete(key).await?;
+        tx.system_keys().delete(key).await?;
     }
     if is_last {
         generations.dropped.remove(0);

@@ -7,6 +7,7 @@ use futures::poll;
 
 use super::cursor::Cursor;
 use super::select::Select;
+use super::stopped::EvolveError;
 use crate::domain::Evolver;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
@@ -37,17 +38,21 @@ impl EventStore {
     ///
     /// # Errors
     /// [`EventStoreError::Evolver`] if the model can't evolve by an event, and that of an event that can't be read,
-    /// because it is damaged or an upcaster fails: then the earlier ones are folded.
+    /// because it is damaged or an upcaster fails: then the earlier ones are folded, and the error says up to where.
     /// [`EventStoreError::EventsDropped`] if a model with snapshots would lack what was dropped, unless the selection
     /// says [`kept`](Select::kept), and [`EventStoreError::Snapshot`] if it is only that its snapshot can't be restored.
     /// Those of patterns, [`EventStoreError::StoreNotFound`], and those of the engine.
-    pub async fn evolve<M: Evolver + Send>(&self, model: &mut M, select: impl Into<Select> + Send) -> Result<u64> {
+    pub async fn evolve<M: Evolver + Send>(
+        &self,
+        model: &mut M,
+        select: impl Into<Select> + Send,
+    ) -> Result<u64, EvolveError> {
         let select = select.into();
         let (fold, start) = self.evolve_from_snapshot(model, &select).await?;
         if start.every.is_some_and(|every| every > 0 && (fold.events >= every || start.is_due)) {
             // The model is what it should be, whatever becomes of the snapshot.
             if let Err(error) = self.save_snapshot(model, &select, fold.last, start.is_due).await {
-                tracing::warn!(store = self.name(), %error, "a snapshot can't be stored");
+                self.logger().with(|| tracing::warn!(store = self.name(), %error, "a snapshot can't be stored"));
             }
         }
         Ok(fold.last)
@@ -59,43 +64,55 @@ impl EventStore {
     /// # Errors
     /// As [`evolve`](EventStore::evolve), and [`EventStoreError::Snapshot`] if the model can't be written, or was evolved
     /// before: the snapshot would hold more than what is selected.
-    pub async fn snapshot<M: Evolver + Send>(&self, model: &mut M, select: impl Into<Select> + Send) -> Result<u64> {
+    pub async fn snapshot<M: Evolver + Send>(
+        &self,
+        model: &mut M,
+        select: impl Into<Select> + Send,
+    ) -> Result<u64, EvolveError> {
         let select = select.into();
         if let Some(model) = model.as_snapshot()
             && !model.is_new()
         {
             let source = "it was evolved before, maybe by events that are not selected".into();
-            return Err(EventStoreError::Snapshot { model: model.name(), operation: "written", source });
+            let error = EventStoreError::Snapshot { model: model.name(), operation: "written", source };
+            return Err(EvolveError::at(select.begin(), error));
         }
         let (fold, start) = self.evolve_from_snapshot(model, &select).await?;
-        self.save_snapshot(model, &select, fold.last, start.is_due).await?;
+        let saved = self.save_snapshot(model, &select, fold.last, start.is_due).await;
+        saved.map_err(|source| EvolveError::at(fold.last, source))?;
         Ok(fold.last)
     }
 
-    async fn evolve_from_snapshot<M: Evolver + Send>(&self, model: &mut M, select: &Select) -> Result<(Fold, Start)> {
-        let mut cursor = Cursor::new(self, select)?;
-        let start = self.start(model, select).await?;
+    async fn evolve_from_snapshot<M: Evolver + Send>(
+        &self,
+        model: &mut M,
+        select: &Select,
+    ) -> Result<(Fold, Start), EvolveError> {
+        let stopped = |source| EvolveError::at(select.begin(), source);
+        let mut cursor = Cursor::new(self, select).map_err(stopped)?;
+        let start = self.start(model, select).await.map_err(stopped)?;
         cursor.begin(&start);
         Ok((fold_all(&mut cursor, model).await?, start))
     }
 }
 
 /// Folds everything up to the cursor's end.
-pub(crate) async fn fold_all<M: Evolver>(cursor: &mut Cursor, model: &mut M) -> Result<Fold> {
+pub(crate) async fn fold_all<M: Evolver>(cursor: &mut Cursor, model: &mut M) -> Result<Fold, EvolveError> {
     let mut fold = Fold { last: cursor.position(), events: 0 };
-    let mut page = cursor.next_page().await?;
+    let mut page = cursor.next_page().await.map_err(|source| EvolveError::at(fold.last, source))?;
     while !page.is_empty() {
         let mut reading = pin!(cursor.next_page());
         // Engines read on another thread: the next page is under way while this one is folded.
         let early = poll!(&mut reading);
         for event in &page {
-            evolve_one(model, event)?;
+            evolve_one(model, event).map_err(|source| EvolveError::at(fold.last, source))?;
             fold = Fold { last: event.sequence(), events: fold.events + 1 };
         }
-        page = match early {
-            Poll::Ready(next) => next?,
-            Poll::Pending => reading.await?,
+        let next = match early {
+            Poll::Ready(next) => next,
+            Poll::Pending => reading.await,
         };
+        page = next.map_err(|source| EvolveError::at(fold.last, source))?;
     }
     Ok(fold)
 }

@@ -3,6 +3,7 @@
 use std::vec::IntoIter;
 
 use futures::stream::{BoxStream, StreamExt, try_unfold};
+use tito_core::{Transaction, keys};
 
 use super::cursor::Cursor;
 use super::select::Select;
@@ -43,6 +44,20 @@ impl EventStore {
         let Some(before) = sequence.checked_sub(1) else { return Ok(None) };
         let mut cursor = Cursor::new(self, &Select::all().after(before).up_to(sequence))?;
         Ok(cursor.next_page().await?.pop())
+    }
+
+    /// The events with some sequences, as far as there are any.
+    pub(crate) async fn events_at(&self, tx: &Transaction, sequences: &[u64]) -> Result<Vec<Event>> {
+        let keys: Vec<_> = sequences.iter().map(|sequence| keys::log_event(self.id(), *sequence)).collect();
+        let values = tx.batch_get(keys.clone()).await?;
+        let mut events = Vec::with_capacity(values.len());
+        for ((key, value), sequence) in keys.iter().zip(values).zip(sequences) {
+            let Some(value) = value else { continue };
+            let event = Event::decode(key, *sequence, value)?;
+            let upcast = self.types().map_or(Ok(None), |types| types.upcast(&event))?;
+            events.push(upcast.unwrap_or(event));
+        }
+        Ok(events)
     }
 
     /// The last sequence of the store, 0 before its first event.

@@ -42,10 +42,10 @@ async fn step(database: &Database, store: u64) -> Result<bool> {
         if page.is_empty() && tx.start_timestamp().millis_since(dropped.at) > 2 * oldest_writer {
             // The deletion committed within one such age of its start, and what began before that has ended within
             // another, so nothing can be written there any more.
-            tx.delete(key).await?;
+            tx.system_keys().delete(key).await?;
         }
         for (key, _) in page {
-            tx.delete(key).await?;
+            tx.system_keys().delete(key).await?;
         }
         Ok(is_full)
     });

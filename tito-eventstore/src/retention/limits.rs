@@ -8,6 +8,7 @@ use tito_core::{Database, Transaction, TxOptions};
 
 use super::{STEP, STEP_BYTES};
 use crate::append::{Head, Last};
+use crate::command::Decided;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::manager::{Definition, Limits, Tail};
@@ -58,15 +59,37 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
         }
         over.drop_one(bytes);
         kept = Tail { dropped: event.sequence(), bytes: kept.bytes.saturating_add(bytes), ..kept };
-        tx.delete(key).await?;
-        tx.delete(keys::log_entity_event(store, event.entity_type(), event.entity_id(), event.sequence())).await?;
-        tx.delete(keys::log_id(store, event.id())).await?;
+        tx.system_keys().delete(key).await?;
+        tx.system_keys()
+            .delete(keys::log_entity_event(store, event.entity_type(), event.entity_id(), event.sequence()))
+            .await?;
+        tx.system_keys().delete(keys::log_id(store, event.id())).await?;
         gone.push(event);
     }
+    forget_commands(tx, store, &gone).await?;
     let dropped = gone.len();
     note(tx, store, &gone).await?;
-    tx.put(tail_key, kept.encode()?).await?;
+    tx.system_keys().put(tail_key, kept.encode()?).await?;
     Ok(dropped == read)
+}
+
+/// Deletes what commands came to of which no event is left.
+async fn forget_commands(tx: &Transaction, store: u64, gone: &[Event]) -> Result<()> {
+    let decided_by = |event: &Event| Some((keys::log_command(store, event.causation_id()?), event.sequence()));
+    let mut last: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    // In the order of their sequences.
+    last.extend(gone.iter().filter_map(decided_by));
+    if last.is_empty() {
+        return Ok(());
+    }
+    let there = tx.batch_get(last.keys().cloned().collect()).await?;
+    for ((key, dropped), value) in last.into_iter().zip(there) {
+        let Some(value) = value else { continue };
+        if Decided::decode(&key, &value)?.last() <= Some(dropped) {
+            tx.system_keys().delete(key).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Notes what dropped events were of: of each entity and type the last sequences that are gone.
@@ -82,7 +105,7 @@ async fn note(tx: &Transaction, store: u64, gone: &[Event]) -> Result<()> {
     for ((key, events), there) in notes.into_iter().zip(there) {
         let mut last = there.map(|value| Last::decode(&key, &value)).transpose()?.unwrap_or_default();
         events.iter().for_each(|event| last.set(event.event_type(), event.sequence()));
-        tx.put(key, last.encode()?).await?;
+        tx.system_keys().put(key, last.encode()?).await?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::sweep;
 use crate::error::EventStoreError;
+use crate::logger::Logger;
 
 /// How long the task rests between two looks at all stores, about: several processes should not look at once.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -18,11 +19,11 @@ pub(crate) struct Sweeper(Mutex<Option<JoinHandle<()>>>);
 
 impl Sweeper {
     /// Begins the task unless it runs already.
-    pub(crate) fn begin(&self, database: &Database) {
+    pub(crate) fn begin(&self, database: &Database, logger: &Logger) {
         let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // One ends with the runtime that it was begun on.
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
-            *task = Some(tokio::spawn(run(database.clone())));
+            *task = Some(tokio::spawn(run(database.clone(), logger.clone())));
         }
     }
 
@@ -45,7 +46,7 @@ impl Drop for Sweeper {
     }
 }
 
-async fn run(database: Database) {
+async fn run(database: Database, logger: Logger) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())) => {}
@@ -55,7 +56,7 @@ async fn run(database: Database) {
             if matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::EngineClosed { .. })) {
                 return;
             }
-            tracing::warn!(%error, "what event stores have too much of can't be dropped, trying later");
+            logger.with(|| tracing::warn!(%error, "what event stores have too much of can't be dropped, trying later"));
         }
     }
 }

@@ -80,16 +80,16 @@ async fn save(tx: &Transaction, new: New) -> CoreResult<()> {
     if version < oldest_kept {
         return Ok(());
     }
-    tx.put(own_key, Stored { sequence, version, state: &state }.encode()).await?;
+    tx.system_keys().put(own_key, Stored { sequence, version, state: &state }.encode()).await?;
     for dropped in versions_there.filter(|version| *version < oldest_kept) {
-        tx.delete(keys::log_snapshot_version(store, &name, &filters, dropped)).await?;
+        tx.system_keys().delete(keys::log_snapshot_version(store, &name, &filters, dropped)).await?;
     }
     if let Some((old_version, old_sequence)) = old {
         // A program that knows no other key may have to begin with it, as it takes what is left for the whole otherwise.
         let dropped = Tail::decode(&tail_key, &tail)?.dropped;
         let is_needed = dropped > 0 && old_sequence >= dropped;
         if old_version < oldest_kept || old_version == version && !is_needed {
-            tx.delete(old_key).await?;
+            tx.system_keys().delete(old_key).await?;
         }
     }
     Ok(())

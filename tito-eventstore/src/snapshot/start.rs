@@ -140,7 +140,9 @@ impl EventStore {
             None if !begins_without => Err(dropped(name)),
             failed => {
                 if let Some(error) = &failed {
-                    tracing::warn!(store = self.name(), model = name, %error, "a snapshot can't be read, folding anew");
+                    let store = self.name();
+                    let log = || tracing::warn!(store, model = name, %error, "a snapshot can't be read, folding anew");
+                    self.logger().with(log);
                 }
                 Ok(Start { after: 0, every: Some(every), is_due: failed.is_some(), whole: None })
             }

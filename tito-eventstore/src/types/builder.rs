@@ -12,6 +12,7 @@ use super::data::{EventData, EventType};
 use super::data_type::{DataType, ForeignType, OwnType};
 use super::registry::{Check, Inner, Registered, Registry};
 use super::upcast::{self, Upcaster};
+use crate::domain::Command;
 use crate::error::{EventStoreError, Result};
 use crate::token;
 
@@ -81,6 +82,32 @@ impl RegistryBuilder {
     pub fn foreign<C: CodecOf<T> + 'static, T: Send + Sync + 'static>(self, mut foreign: ForeignType<C, T>) -> Self {
         let samples = foreign.sample.take().into_iter().collect();
         self.add(foreign, samples)
+    }
+
+    /// Registers a type of commands that come as bytes, [`Envelope::raw`](crate::Envelope::raw), by the names that its
+    /// values have as [`EventData`]. They are no event types, and may be called the same.
+    ///
+    /// ```
+    /// use tito_eventstore::types::Registry;
+    /// use tito_eventstore::{Command, TitoEventType};
+    ///
+    /// #[derive(TitoEventType)]
+    /// enum DoorCommand {
+    ///     Open,
+    ///     Close,
+    /// }
+    ///
+    /// impl Command for DoorCommand {}
+    ///
+    /// let registry = Registry::builder().command::<DoorCommand>().build()?;
+    /// # Ok::<(), tito_eventstore::EventStoreError>(())
+    /// ```
+    pub fn command<C: EventData + Command>(mut self) -> Self {
+        let data_type: Arc<dyn DataType<C>> = Arc::new(OwnType(PhantomData));
+        let mistake = C::samples().iter().find_map(|sample| round_trip(&*data_type, sample).err());
+        self.inner.command_types.insert(TypeId::of::<C>(), Box::new(data_type));
+        self.mistake = self.mistake.or(mistake);
+        self
     }
 
     /// How data of an event type of version `from` is made data of the next version. Events are brought to the present

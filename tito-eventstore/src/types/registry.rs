@@ -53,6 +53,8 @@ pub(super) struct Inner {
     pub(super) types: HashMap<&'static str, Registered>,
     /// By Rust type, each an `Arc<dyn DataType<T>>`.
     pub(super) rust_types: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    /// The types of commands by Rust type, each an `Arc<dyn DataType<T>>`.
+    pub(super) command_types: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
     /// Of those event types that have any.
     pub(super) chains: HashMap<&'static str, Chain>,
 }
@@ -184,6 +186,44 @@ impl Registry {
             }),
         };
         checked.map_err(|source| EventStoreError::DataInvalid { event_type: event_type(), source })
+    }
+
+    /// The command of a Rust type whose bytes came under a name.
+    pub(crate) fn decode_command<C: 'static>(&self, name: &str, bytes: &[u8]) -> Result<C> {
+        let not_registered =
+            |event_type: &str| EventStoreError::TypeNotRegistered { event_type: event_type.to_string() };
+        let found = self.inner.command_types.get(&TypeId::of::<C>()).and_then(|found| found.downcast_ref());
+        let data_type: &Arc<dyn DataType<C>> = found.ok_or_else(|| not_registered(type_name::<C>()))?;
+        if !data_type.event_types().iter().any(|known| known.name == name) {
+            return Err(not_registered(name));
+        }
+        let decoded = data_type.decode(name, bytes);
+        let command = decoded.map_err(|error| format!("its bytes can't be read as {name:?}: {error}"));
+        let valid = command.map_err(BoxError::from).and_then(|command| {
+            data_type.validate(&command)?;
+            Ok(command)
+        });
+        valid.map_err(|source| EventStoreError::CommandInvalid { source })
+    }
+
+    /// Whether an event could be appended as it is: by its type, version and codec it is what the registry would read.
+    /// The append checks the same.
+    ///
+    /// ```
+    /// use tito_eventstore::NewEvent;
+    /// use tito_eventstore::types::{Codec, Json, Registry};
+    ///
+    /// let registry = Registry::builder().register::<Json, u64>("counted", 17).build()?;
+    /// let counted = |bytes: &str| NewEvent::encoded("shelf.3", "counted", 1, Codec::Json, bytes);
+    /// assert!(registry.check_event(&counted("250")).is_ok());
+    /// assert!(registry.check_event(&counted("many")).is_err());
+    /// # Ok::<(), tito_eventstore::EventStoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`EventStoreError::TypeNotRegistered`], [`EventStoreError::DataInvalid`], [`EventStoreError::Encode`].
+    pub fn check_event(&self, event: &NewEvent) -> Result<()> {
+        self.check(event.data.as_ref().map_err(|failure| failure.clone().into_error())?)
     }
 
     /// The event in the version that the program knows, if that is another than its own. Events of types without

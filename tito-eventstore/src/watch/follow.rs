@@ -188,8 +188,10 @@ impl<M: Evolver> Follower<M> {
         match &self.watch.on_error {
             Some(handler) => handler(&WatchError { sequence, event, error, attempt }),
             None => {
-                let store = self.cursor.store().name();
-                tracing::warn!(store, sequence, %error, "a watcher met an error");
+                let store = self.cursor.store();
+                store
+                    .logger()
+                    .with(|| tracing::warn!(store = store.name(), sequence, %error, "a watcher met an error"));
                 if sequence.is_some() { OnError::Stop } else { OnError::TryAgain }
             }
         }

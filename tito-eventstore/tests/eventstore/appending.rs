@@ -262,7 +262,7 @@ pub async fn a_deleted_store_takes_nothing(db: Database, _: TestClock) {
     let gone = |error: EventStoreError| assert!(matches!(error, EventStoreError::StoreNotFound { .. }), "{error:?}");
     gone(store.append(event("account.1", "closed")).await.unwrap_err());
     gone(store.last_sequence().await.unwrap_err());
-    gone(store.evolve(&mut Seen::default(), "account").await.unwrap_err());
+    gone(store.evolve(&mut Seen::default(), "account").await.unwrap_err().source);
     let new = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     gone(store.append(event("account.1", "closed")).await.unwrap_err());
     assert_eq!(new.last_sequence().await.unwrap(), 0);

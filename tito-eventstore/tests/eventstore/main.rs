@@ -7,7 +7,9 @@ extern crate tito_testkit;
 mod appending;
 mod asking;
 mod closing;
+mod commanding;
 mod crowds;
+mod damaged;
 mod deciding;
 #[cfg(all(feature = "derive", feature = "messagepack", feature = "protobuf"))]
 mod derive;
@@ -22,6 +24,7 @@ mod patterns;
 mod reading;
 #[cfg(feature = "derive")]
 mod refusing;
+mod republishing;
 mod runtimes;
 mod snapshots;
 mod support;

@@ -150,9 +150,9 @@ pub async fn what_is_no_event_is_named(db: Database, _: TestClock) {
     tx.rollback().await;
     let key = stored.iter().map(|(key, _)| key).find(|key| String::from_utf8_lossy(key).contains(":event:")).unwrap();
     let (damaged, value) = (key.clone(), b"nonsense".to_vec());
-    db.transaction(|tx| async move { tx.put(damaged, value).await }).await.unwrap();
+    db.transaction(|tx| async move { tx.system_keys().put(damaged, value).await }).await.unwrap();
     let error = store.evolve(&mut Seen::default(), Select::all()).await.unwrap_err();
-    let EventStoreError::Engine(error) = error else { panic!("{error:?}") };
+    let EventStoreError::Engine(error) = error.source else { panic!("{error:?}") };
     assert!(matches!(*error, TitoError::Malformed { .. }), "{error:?}");
     assert!(error.to_string().contains(&*String::from_utf8_lossy(key)), "{error}");
 }

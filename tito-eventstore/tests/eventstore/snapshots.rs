@@ -135,7 +135,7 @@ pub async fn a_snapshot_holds_what_was_selected_alone(db: Database, _: TestClock
     store.evolve(&mut both, "a.1").await.unwrap();
     store.evolve(&mut both, "a.2").await.unwrap();
     let refused = store.snapshot(&mut both, "a.2").await.unwrap_err();
-    assert!(matches!(refused, EventStoreError::Snapshot { operation: "written", .. }), "{refused:?}");
+    assert!(matches!(refused.source, EventStoreError::Snapshot { operation: "written", .. }), "{refused:?}");
     let mut one = Model::new(every(100));
     store.evolve(&mut one, "a.2").await.unwrap();
     assert_eq!(one.with(|count| count.events), 150);
@@ -155,6 +155,6 @@ pub async fn snapshots_from_before_what_was_dropped_are_passed_over(db: Database
     manager.sweep().await.unwrap();
     // With it, some events in the middle would be missing; without it, all that were dropped.
     let error = store.evolve(&mut every(100), "a.1").await.unwrap_err();
-    assert!(matches!(error, EventStoreError::EventsDropped { dropped: 180, .. }), "{error:?}");
+    assert!(matches!(error.source, EventStoreError::EventsDropped { dropped: 180, .. }), "{error:?}");
     assert_eq!(count(&store, every(100), Select::filter("a.1").kept()).await, (20, 20));
 }

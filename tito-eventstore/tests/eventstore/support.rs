@@ -109,7 +109,7 @@ pub async fn damage(db: &Database, sequence: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut were = Vec::new();
         for key in keys {
             were.push((key.clone(), tx.get(&key).await?.unwrap_or_default()));
-            tx.put(key, b"nonsense".to_vec()).await?;
+            tx.system_keys().put(key, b"nonsense".to_vec()).await?;
         }
         Ok(were)
     };
@@ -120,7 +120,7 @@ pub async fn damage(db: &Database, sequence: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
 pub async fn repair(db: &Database, were: Vec<(Vec<u8>, Vec<u8>)>) {
     let restore = |tx: Transaction| async move {
         for (key, value) in were {
-            tx.put(key, value).await?;
+            tx.system_keys().put(key, value).await?;
         }
         Ok(())
     };

@@ -96,7 +96,7 @@ pub async fn a_model_is_folded_up_to_an_event_that_can_not_be_read(db: Database,
         for select in [Select::all(), "a.1".into()] {
             let mut seen = Seen::default();
             let error = counting.store.evolve(&mut seen, select).await.unwrap_err();
-            assert_eq!(error.sequence(), Some(at[0]), "{error:?}");
+            assert_eq!((error.source.sequence(), error.last_sequence), (Some(at[0]), at[0] - 1), "{error:?}");
             assert_eq!(seen.0, (1..at[0]).collect::<Vec<_>>(), "{fault:?} at {at:?}");
         }
         counting.delete().await;
@@ -131,7 +131,7 @@ pub async fn the_entity_of_an_event_that_is_damaged_behind_it_is_told(db: Databa
             // How many texts there are beside the data, which are not there: the number is right before the data.
             let at = value.len() - 3;
             value[at] = 0x7f;
-            tx.put(key, value).await
+            tx.system_keys().put(key, value).await
         })
         .await
         .unwrap();
@@ -154,12 +154,12 @@ pub async fn what_is_before_a_key_that_is_none_of_an_event_is_yielded(db: Databa
     let counting = faulty(&db, Fault::Damage, &[]).await;
     for key in keys_of_event(&db, 10).await {
         let foreign = [&key[..], b"x"].concat();
-        db.transaction(|tx| async move { tx.put(foreign, b"nonsense".to_vec()).await }).await.unwrap();
+        db.transaction(|tx| async move { tx.system_keys().put(foreign, b"nonsense".to_vec()).await }).await.unwrap();
     }
     for select in [Select::all(), "a.1".into()] {
         let mut seen = Seen::default();
         let error = counting.store.evolve(&mut seen, select).await.unwrap_err();
-        assert!(error.to_string().contains(":0000000000000010x"), "{error}");
-        assert_eq!((error.sequence(), seen.0.len()), (None, 10));
+        assert!(error.source.to_string().contains(":0000000000000010x"), "{error}");
+        assert_eq!((error.source.sequence(), error.last_sequence, seen.0.len()), (None, 10, 10));
     }
 }

@@ -48,7 +48,7 @@ async fn write(stores: Vec<EventStore>, process: u64, appends: u64, seed: u64) -
         let entity = format!("account.{}", random.u64(0..ENTITIES));
         let ids: Vec<_> = (0..random.u64(1..4)).map(|number| format!("{process}-{append}-{number}")).collect();
         let mut events: Vec<_> =
-            ids.iter().map(|id| NewEvent::raw(entity.as_str(), "noted", "").id(id.as_str())).collect();
+            ids.iter().map(|id| NewEvent::raw(entity.as_str(), "noted", "data").id(id.as_str())).collect();
         if random.bool() {
             let Ok(last) = store.evolve(&mut Nothing, entity.as_str()).await else { continue };
             tokio::task::yield_now().await;
@@ -115,7 +115,7 @@ async fn writers(db: Database, stores: usize, appends: u64, disturb: impl FnOnce
         watcher.stop().await.unwrap();
         let fresh = Model::new(Ledger::default());
         // A model skips what an attempt that failed has folded.
-        until_done(|| async { store.evolve(&mut fresh.clone(), Select::all()).await }).await;
+        until_done(|| async { Ok(store.evolve(&mut fresh.clone(), Select::all()).await?) }).await;
         assert_eq!(model.with(Clone::clone), fresh.with(Clone::clone), "what was watched is what is folded from zero");
         let events = read_until_done(&store).await;
         assert_eq!(events.iter().map(Event::sequence).collect::<Vec<_>>(), (1..=last).collect::<Vec<_>>());
@@ -185,7 +185,7 @@ pub async fn a_busy_store_can_be_changed_appended_to_in_transactions_and_deleted
     let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     let appenders = (0..64).map(|number| {
         let store = store.clone();
-        async move { while store.append(NewEvent::raw(format!("busy.{number}"), "noted", "")).await.is_ok() {} }
+        async move { while store.append(NewEvent::raw(format!("busy.{number}"), "noted", "data")).await.is_ok() {} }
     });
     let appenders = tokio::spawn(join_all(appenders.collect::<Vec<_>>()));
     for number in 0..20 {
@@ -196,7 +196,7 @@ pub async fn a_busy_store_can_be_changed_appended_to_in_transactions_and_deleted
         let append = store.clone();
         let appended = store.transaction(|tx: Transaction| async move {
             tx.put(b"row".to_vec(), vec![number]).await?;
-            append.append_in(&tx, NewEvent::raw("mine.1", "noted", "")).await
+            append.append_in(&tx, NewEvent::raw("mine.1", "noted", "data")).await
         });
         appended.await.unwrap();
     }

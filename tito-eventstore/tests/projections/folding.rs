@@ -37,7 +37,7 @@ pub async fn only_selected_events_are_folded(db: Database, _: TestClock) {
     let projection = Projection::new(&bank, accounts).await.unwrap();
     for account in [1, 2, 1, 2, 3, 1] {
         bank.append(NewEvent::raw(format!("account.{account}"), "opened", "ada")).await.unwrap();
-        bank.append(NewEvent::raw(format!("account.{account}"), "closed", "")).await.unwrap();
+        bank.append(NewEvent::raw(format!("account.{account}"), "closed", "data")).await.unwrap();
     }
     projection.catch_up().await.unwrap();
     // 4 of another account, 5 and 6, 8 of another account, of those after 2 and up to 9.

@@ -147,7 +147,7 @@ pub async fn a_rebuild_mends_a_projection_that_can_not_go_on(db: Database, _: Te
     // Rows that no projector can go on with.
     for (key, _) in stored(&db, "log:").await {
         if String::from_utf8_lossy(&key).contains(":data:account:") {
-            db.transaction(|tx| async move { tx.put(key, b"?".to_vec()).await }).await.unwrap();
+            db.transaction(|tx| async move { tx.system_keys().put(key, b"?".to_vec()).await }).await.unwrap();
         }
     }
     customers.append(&bank, 30).await;

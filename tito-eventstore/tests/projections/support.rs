@@ -160,7 +160,7 @@ impl Customers {
             }
             (true, 0) => {
                 self.open.remove(&account);
-                ("closed", String::new())
+                ("closed", "gone".to_string())
             }
             (true, 1) => {
                 self.open.insert(account, owner);

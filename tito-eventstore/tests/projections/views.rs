@@ -1,5 +1,6 @@
 //! What readers see.
 
+use tito_core::keys;
 use tito_core::prelude::*;
 use tito_core::{BoxError, Transaction};
 use tito_eventstore::{Event, EventStoreError, NewEvent, Projection, Projector};
@@ -41,6 +42,11 @@ pub async fn rows_are_written_by_the_projector_alone(db: Database, _: TestClock)
     let other = view.transaction(|tx| async move { tx.put(b"read".to_vec(), b"yes".to_vec()).await });
     other.await.unwrap();
     assert_eq!(db.begin().await.unwrap().get(b"read").await.unwrap(), Some(b"yes".to_vec()));
+    for prefix in keys::reserved_prefixes().filter(|prefix| !["data:", "index:"].contains(prefix)) {
+        let key = format!("{prefix}x").into_bytes();
+        let written = view.transaction(|tx| async move { tx.put(key, Vec::new()).await }).await;
+        assert!(matches!(&written, Err(TitoError::ReservedKey { .. })), "{prefix} {written:?}");
+    }
 
     let missing = bank.view("nobody").begin().await.unwrap_err();
     let TitoError::Application(missing) = missing else { panic!("{missing}") };
@@ -69,6 +75,10 @@ impl Projector for Count {
     async fn project(&self, _: &Event, tx: &Transaction) -> Result<(), BoxError> {
         let mut counted = tx.get(b"data:account:1").await?.unwrap_or_default();
         counted.push(b'|');
+        for other in ["topic:x", "log:x", "!x"] {
+            let written = tx.put(other.into(), Vec::new()).await;
+            assert!(matches!(&written, Err(TitoError::ReservedKey { .. })), "{written:?}");
+        }
         tx.put(b"data:account:1".to_vec(), counted).await?;
         Ok(())
     }

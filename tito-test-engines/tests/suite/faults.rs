@@ -11,7 +11,7 @@ async fn open() -> Database {
 }
 
 async fn put(db: &Database, key: &'static str) -> Result<()> {
-    db.transaction(move |tx| async move { tx.put(key.into(), vec![1]).await }).await
+    db.transaction(move |tx| async move { tx.system_keys().put(key.into(), vec![1]).await }).await
 }
 
 async fn exists(db: &Database, key: &str) -> bool {

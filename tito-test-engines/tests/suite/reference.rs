@@ -97,6 +97,10 @@ const ABOUT_NO_ENGINE: &[&str] = &[
     "replay::a_panic_of_the_closure_rolls_back",
     "replay::an_error_type_of_the_callers_own_comes_back",
     "replay::the_closures_own_error_is_returned_and_nothing_is_written",
+    "reserved::a_refused_write_is_the_error_of_its_transaction",
+    "reserved::keys_that_only_look_like_them_are_the_applications_own",
+    "reserved::raw_writes_of_them_are_refused_and_leave_the_transaction_as_it_was",
+    "reserved::they_are_read_and_locked_like_others_and_written_by_a_door_of_their_own",
 ];
 
 #[test]

@@ -18,11 +18,13 @@ const LOCKS: u32 = 1_024;
 
 impl Client {
     /// Collects the garbage of the whole cluster: versions that were overwritten or deleted before a timestamp. Returns
-    /// the safe point that holds then, which is a later one if there was one already.
+    /// the safe point that holds then: the last timestamp before that one, or a later one that there was already.
     ///
     /// Every transaction that began before the timestamp is rolled back, of whatever software, and no snapshot from
-    /// before it can be read any more. Locks are settled first in all regions; only if that has succeeded does PD hear
-    /// of it. It takes long in a large cluster; `deadline` is for all of it.
+    /// before it can be read any more. One that began just at it is spared, so the start of the oldest transaction that
+    /// is still going on is the latest timestamp that is no danger: where garbage is collected past a transaction whose
+    /// requests are under way, it can be torn. Locks are settled first in all regions; only if that has succeeded does PD
+    /// hear of it. It takes long in a large cluster; `deadline` is for all of it.
     ///
     /// # Errors
     ///
@@ -32,12 +34,14 @@ impl Client {
             let reason = "the safe point is the whole cluster's, and the client sees one keyspace of it".to_owned();
             return Err(Error::Invalid { what: "collect_garbage", reason });
         }
+        // Up to a safe point, it included, locks are settled and records of rollbacks dropped.
+        let safe_point = Timestamp::from_raw(before.raw().saturating_sub(1));
         let deadline = Deadline::after("collect_garbage", deadline);
         let collected = async {
-            self.core.settle_locks(before, deadline).await?;
+            self.core.settle_locks(safe_point, deadline).await?;
             let mut tries = Tries::new(&self.core, deadline);
             loop {
-                if let Some(moved) = tries.located(self.core.pd.move_gc_safe_point(before).await).await? {
+                if let Some(moved) = tries.located(self.core.pd.move_gc_safe_point(safe_point).await).await? {
                     return Ok(moved);
                 }
             }
@@ -133,14 +137,14 @@ impl Core {
         destroyed.await.into_iter().collect()
     }
 
-    /// Settles every lock of a transaction that began before a timestamp, region by region.
-    async fn settle_locks(self: &Arc<Self>, before: Timestamp, deadline: Deadline) -> Result<()> {
+    /// Settles every lock of a transaction that began no later than the safe point, region by region.
+    async fn settle_locks(self: &Arc<Self>, safe_point: Timestamp, deadline: Deadline) -> Result<()> {
         let mut tries = Tries::new(self, deadline);
         let mut from = Vec::new();
         loop {
             let Some(region) = tries.located(self.region_of(&from).await).await? else { continue };
             let request = ScanLockRequest {
-                max_version: before.raw(),
+                max_version: safe_point.raw(),
                 start_key: from.clone(),
                 end_key: region.end.clone(),
                 limit: LOCKS,

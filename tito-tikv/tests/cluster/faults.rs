@@ -1,16 +1,17 @@
-//! Every single fault at every single call of a transaction of three keys over one, two and three regions, and every
-//! pair of a fault and a foreign step. What was reported is checked against the store.
+//! Every single fault at every single call of a transaction of three keys over one, two and three regions, alone and in
+//! some scenes. What was reported is checked against the store.
 use std::time::Duration;
 
 use tito_mock_tikv::{CallCounts, Fault, FaultRule, MockCluster, Rpc};
-use tito_tikv::{Builder, Error, Outcome, Timestamp};
+use tito_tikv::{Builder, Error, Outcome};
 
+use crate::reported::{KEYS, check};
 use crate::support::{client, cluster, quiet, settings};
 
-const KEYS: [&str; 3] = ["a", "b", "c"];
-const SPLITS: [&[&str]; 3] = [&[], &["b"], &["b", "c"]];
+/// Where regions begin besides the first: one, two and three regions for the keys.
+pub(crate) const SPLITS: [&[&str]; 3] = [&[], &["b"], &["b", "c"]];
 
-fn faults() -> Vec<Fault> {
+pub(crate) fn faults() -> Vec<Fault> {
     let others = [
         Fault::DropRequest,
         Fault::DropResponse,
@@ -98,28 +99,8 @@ async fn run(
     quiet().await;
     let calls = cluster.calls().since(&before);
 
-    let fresh = client(&cluster).await;
-    // Whoever meets a lock that was left, as a refused rollback leaves it, takes it away.
-    let all = fresh.snapshot(fresh.timestamp().await.unwrap()).batch_get(KEYS).await.unwrap();
-    let written = all.iter().filter(|(_, value)| value == b"v").count();
-    let about = format!("{scene:?}, {split:?}, batches: {batches}, {fault:?}: {outcome:?}, found {all:?}");
-    match &outcome {
-        Outcome::Committed(at) => {
-            assert_eq!(written, 3, "committed, and not all there: {about}");
-            let then = fresh.snapshot(*at).batch_get(KEYS).await.unwrap();
-            assert_eq!(
-                then.iter().filter(|(_, value)| value == b"v").count(),
-                3,
-                "not there at its timestamp: {about}"
-            );
-            let just_before = fresh.snapshot(Timestamp::from_raw(at.raw() - 1)).batch_get(KEYS).await.unwrap();
-            assert!(just_before.iter().all(|(_, value)| value != b"v"), "there before its timestamp: {about}");
-        }
-        Outcome::NotCommitted(_) => assert_eq!(written, 0, "not committed, and there: {about}"),
-        Outcome::Unknown(_) => assert!(written == 0 || written == 3, "torn: {about}"),
-    }
-    quiet().await;
-    assert!(cluster.locks().is_empty(), "locks are left: {about}");
+    let about = format!("{scene:?}, {split:?}, batches: {batches}, {fault:?}: {outcome:?}");
+    check(&cluster, &outcome, None, &about).await;
     (outcome, calls, struck)
 }
 
@@ -153,7 +134,8 @@ async fn go_through(scene: Scene, batches: bool, expect: impl Fn(&Rpc, &Fault, &
     runs
 }
 
-fn is_lasting(fault: &Fault) -> bool {
+/// Whether asking again is no use.
+pub(crate) fn is_lasting(fault: &Fault) -> bool {
     matches!(fault, Fault::RaftEntryTooLarge | Fault::FlashbackInProgress | Fault::FlashbackNotPrepared)
 }
 

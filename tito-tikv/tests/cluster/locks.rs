@@ -1,7 +1,7 @@
 //! Locks of others: of a client that died at some step, and of one that commits asynchronously.
 use std::time::Duration;
 
-use tito_mock_tikv::{InProcess, MockCluster, Rpc};
+use tito_mock_tikv::{Fault, FaultRule, InProcess, MockCluster, Rpc};
 use tito_tikv::{Client, Error, Outcome, Reason, Timestamp};
 use tito_tikv_proto::kvrpcpb::{CommitRequest, Context, Mutation, Op, PrewriteRequest};
 use tito_tikv_proto::metapb::{Peer, RegionEpoch};
@@ -220,11 +220,12 @@ async fn garbage_is_collected_once_all_locks_before_it_are_settled() {
     committed.prewrite("d", |_| ()).await;
     committed.commit("a").await;
     let at = client.timestamp().await.unwrap();
-    assert_eq!(client.collect_garbage(at, Duration::from_secs(60)).await.unwrap(), at);
+    let safe_point = Timestamp::from_raw(at.raw() - 1);
+    assert_eq!(client.collect_garbage(at, Duration::from_secs(60)).await.unwrap(), safe_point);
     assert!(cluster.locks().is_empty());
     assert_eq!(cluster.sizes().writes, 4, "one version of each key");
     assert_eq!(read(&client, Timestamp::MAX, "d").await.as_deref(), Some(&b"s"[..]));
-    assert_eq!(client.safe_point().await.unwrap(), at);
+    assert_eq!(client.safe_point().await.unwrap(), safe_point);
 }
 
 #[tokio::test(start_paused = true)]
@@ -261,4 +262,26 @@ async fn a_range_is_destroyed_on_all_stores_and_an_empty_bound_is_never_sent() {
     client.destroy_range(b"a".to_vec()..b"c".to_vec(), limit).await.unwrap();
     assert_eq!(cluster.calls().of(Rpc::UnsafeDestroyRange), 3);
     assert_eq!(client.snapshot(Timestamp::MAX).scan::<&str>(.., 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_is_collected_up_to_the_oldest_transaction_which_goes_on() {
+    let cluster = cluster(MockCluster::builder().split_at(["b"])).await;
+    let [client, collector] = [client(&cluster).await, client(&cluster).await];
+    let (mut older, mut oldest) = (client.begin().await.unwrap(), client.begin().await.unwrap());
+    older.put("a", "older");
+    oldest.put("b", "oldest");
+    let start = oldest.start();
+    let held = cluster.faults().add(FaultRule::on(Rpc::KvCommit, Fault::Hang));
+    let collect = async {
+        while cluster.locks().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let moved = collector.collect_garbage(start, Duration::from_secs(1)).await.unwrap();
+        assert!(moved < start, "the records of its rollback would be dropped");
+        cluster.faults().remove(held);
+    };
+    let (older, oldest, ()) = tokio::join!(older.commit(), oldest.commit(), collect);
+    assert!(matches!(older, Outcome::NotCommitted(Reason::RolledBack)), "{older:?}");
+    oldest.committed().unwrap();
 }

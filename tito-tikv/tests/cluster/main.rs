@@ -6,6 +6,8 @@ mod faults;
 mod guards;
 mod locks;
 mod look_ups;
+mod pairs;
+mod reported;
 mod round_trips;
 mod servers;
 mod support;

@@ -40,7 +40,7 @@ impl TitoQueue {
         let located = locate(&self.engine, tx, event).await?;
         let call = tx.nested();
         for found in &located {
-            call.delete(found.key.clone()).await?;
+            call.system_keys().delete(found.key.clone()).await?;
         }
         if located.iter().any(|found| found.holds_up_until().is_some()) {
             Topic::raise_revision(&call, &event.event_type).await?;
@@ -60,7 +60,7 @@ impl TitoQueue {
         let call = tx.nested();
         let is_cancelled = self.cancel(row.event(), &call).await?;
         if is_cancelled {
-            call.delete(tito_core::keys::unique_event(event_type, unique_key)).await?;
+            call.system_keys().delete(tito_core::keys::unique_event(event_type, unique_key)).await?;
         }
         call.merge()?;
         Ok(is_cancelled)

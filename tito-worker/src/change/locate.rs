@@ -4,9 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tito_core::database::Walk;
+use tito_core::engine::KeyValue;
 use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::keys::{self, KeyRange};
+use tito_core::row::StoredRow;
 use tito_core::{Database, Result, Transaction};
+use uuid::Uuid;
+
+use crate::moved::Moved;
 
 /// An event that has not been done, in one of its queues.
 pub(crate) struct Located {
@@ -30,40 +35,69 @@ impl Located {
 
 /// The event as it lies in the topic's own queue and in those of the groups, wherever it has not been done.
 ///
-/// Where it was published costs one read of all queues together. In each queue where it is not there, because it was
-/// moved or is done, the rest of its partition is read.
+/// Where it was published, and where it was moved, costs two reads of all queues together. Only an event that may have been
+/// moved by a release which takes no notes of that is looked for in all of its partition.
 pub(crate) async fn locate(database: &Database, tx: &Transaction, reference: &EventReference) -> Result<Vec<Located>> {
-    let (queues, partitions) = places(database, tx, reference).await?;
+    let (queues, partitions, notes_moves) = places(database, tx, reference).await?;
     let mut published = Vec::new();
     for queue in &queues {
         for &partition in &partitions {
             published.push((queue.clone(), keys::event(queue, partition, reference.timestamp, reference.id)));
         }
     }
-    let stored = tx.batch_get(published.iter().map(|(_, key)| key.clone()).collect()).await?;
+    let notes = queues.iter().map(|queue| keys::moved_event(queue, reference.id));
+    let mut stored = tx.batch_get(published.iter().map(|(_, key)| key.clone()).chain(notes).collect()).await?;
+    let notes = stored.split_off(published.len());
     let mut located = BTreeMap::new();
     for ((queue, key), value) in published.into_iter().zip(stored) {
         if let Some(value) = value {
             located.insert(queue.clone(), Located { queue, key, value });
         }
     }
-    for queue in queues {
-        if !located.contains_key(&queue)
-            && let Some((key, value)) = search(tx, &queue, &partitions, reference).await?
-        {
+    for (queue, note) in queues.into_iter().zip(notes) {
+        if located.contains_key(&queue) {
+            continue;
+        }
+        let (found, is_sure) = follow(tx, &queue, note, notes_moves, reference.id).await?;
+        let found = match found {
+            None if !is_sure => search(tx, &queue, &partitions, reference).await?,
+            found => found,
+        };
+        if let Some((key, value)) = found {
             located.insert(queue.clone(), Located { queue, key, value });
         }
     }
     Ok(located.into_values().collect())
 }
 
-/// The queues and the partitions that the event may be in. By the topic as the transaction sees it and as publishers of
+/// The event where a note says that it was moved, and whether it is gone if it is not there.
+async fn follow(
+    tx: &Transaction,
+    queue: &str,
+    note: Option<Vec<u8>>,
+    notes_moves: bool,
+    id: Uuid,
+) -> Result<(Option<KeyValue>, bool)> {
+    let Some(note) = note else { return Ok((None, notes_moves)) };
+    match Moved::decode(&keys::moved_event(queue, id), &note) {
+        Ok(moved) => {
+            let key = moved.place(queue, id);
+            Ok((tx.get(&key).await?.map(|value| (key, value)), notes_moves))
+        }
+        Err(error) => {
+            tx.database().log_damaged(&error, "an event is searched for, as it can't be read where it was moved");
+            Ok((None, false))
+        }
+    }
+}
+
+/// The queues and the partitions that the event may be in, and whether it is noted where it was moved. By the topic as the transaction sees it and as publishers of
 /// this process know it: an event of this very transaction may have been written by a later state than it sees.
 async fn places(
     database: &Database,
     tx: &Transaction,
     reference: &EventReference,
-) -> Result<(BTreeSet<Arc<str>>, BTreeSet<u16>)> {
+) -> Result<(BTreeSet<Arc<str>>, BTreeSet<u16>, bool)> {
     let known = Topic::cached_existing(database, &reference.event_type).await?;
     let seen = Topic::read(tx, &reference.event_type).await?;
     let (mut queues, mut partitions) = (BTreeSet::new(), BTreeSet::new());
@@ -72,7 +106,7 @@ async fn places(
         let counts = [Some(topic.partitions), topic.resized_from];
         partitions.extend(counts.into_iter().flatten().map(|count| keys::partition_of(&reference.entity, count)));
     }
-    Ok((queues, partitions))
+    Ok((queues, partitions, seen.notes_moves_of(reference.id)))
 }
 
 /// Looks where retries move events, which is later; then where only a call to reschedule moves them, which is earlier, and

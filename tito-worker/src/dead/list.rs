@@ -1,5 +1,6 @@
 //! Finds dead letters.
 
+use chrono::{DateTime, Utc};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use tito_core::KeyText;
 use tito_core::database::Walk;
@@ -9,6 +10,7 @@ use tito_core::keys::{self, KeyRange};
 
 use crate::inspect::shown_bytes;
 use crate::queue::TitoQueue;
+use crate::time::time_of;
 
 /// What was given up.
 #[derive(Clone, Debug)]
@@ -27,9 +29,9 @@ impl DeadLetter {
         Self { event: TitoEvent::decode(&key, &bytes).ok(), key: KeyText::from(key), bytes }
     }
 
-    /// When it was given up, in Unix seconds; `None` for a key that no worker writes.
-    pub fn given_up_at(&self) -> Option<i64> {
-        keys::parse_event_second(self.key.as_bytes())
+    /// When it was given up; `None` for a key that no worker writes.
+    pub fn given_up_at(&self) -> Option<DateTime<Utc>> {
+        keys::parse_event_second(self.key.as_bytes()).map(time_of)
     }
 }
 
@@ -39,7 +41,7 @@ impl Serialize for DeadLetter {
         let is_event = self.event.is_some();
         let mut shown = serializer.serialize_struct("DeadLetter", if is_event { 3 } else { 4 })?;
         shown.serialize_field("key", &shown_bytes(self.key.as_bytes()))?;
-        shown.serialize_field("given_up_at", &self.given_up_at())?;
+        shown.serialize_field("given_up_at", &self.given_up_at().map(|time| time.timestamp()))?;
         shown.serialize_field("event", &self.event)?;
         match is_event {
             true => shown.skip_field("bytes")?,

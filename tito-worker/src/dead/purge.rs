@@ -22,7 +22,7 @@ impl TitoQueue {
         let purge = |tx: Transaction| async move {
             let is_there = tx.get(key).await?.is_some();
             if is_there {
-                tx.delete(key.to_vec()).await?;
+                tx.system_keys().delete(key.to_vec()).await?;
             }
             Ok(is_there)
         };
@@ -47,8 +47,8 @@ impl TitoQueue {
     /// ```
     /// # use tito_core::prelude::*;
     /// # use tito_worker::prelude::*;
-    /// # async fn example(queue: TitoQueue, before: i64) -> Result<(), TitoError> {
-    /// let old = |letter: &tito_worker::DeadLetter| letter.given_up_at().is_some_and(|seconds| seconds < before);
+    /// # async fn example(queue: TitoQueue, before: chrono::DateTime<chrono::Utc>) -> Result<(), TitoError> {
+    /// let old = |letter: &tito_worker::DeadLetter| letter.given_up_at().is_some_and(|time| time < before);
     /// let purged = queue.purge_dead_letters_where("mail", old).await?;
     /// println!("{purged} were given up long ago");
     /// # Ok(())
@@ -69,7 +69,7 @@ impl TitoQueue {
             async move {
                 let purged = chosen.len() as u64;
                 for key in chosen {
-                    tx.delete(key).await?;
+                    tx.system_keys().delete(key).await?;
                 }
                 Ok(purged)
             }

@@ -40,7 +40,7 @@ impl TitoQueue {
                 }
                 let purged = page.len() as u64;
                 for (key, _) in page {
-                    tx.delete(key).await?;
+                    tx.system_keys().delete(key).await?;
                 }
                 Ok(purged)
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::state::{PendingState, read_event};
 use crate::membership::in_flight;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
-use crate::time::time_of;
+use crate::time::{as_seconds, time_of};
 
 /// How many events of a kind [`TitoQueue::stats`] counts in each partition.
 const COUNTED: u64 = 10_000;
@@ -27,6 +28,9 @@ pub struct QueueStats {
     pub counted_at: DateTime<Utc>,
     /// Whether its workers hand out nothing.
     pub is_paused: bool,
+    /// Whether events are published to it: not to a topic's own queue where it
+    /// [has none](TitoQueue::set_groups_only), nor to a group that is being removed.
+    pub is_published_to: bool,
     /// How many events were in the hands of the queue's fleet, as its live members said with their last heartbeats. A
     /// worker that is told its share belongs to no fleet and says nothing: see the metric
     /// [`IN_FLIGHT`](crate::observe::metrics::IN_FLIGHT).
@@ -65,8 +69,9 @@ pub struct Counts {
     pub dead: u64,
     /// Done, and kept as history.
     pub done: u64,
-    /// How many seconds ago the one that has been due longest fell due; `None` if none is due.
-    pub oldest_due_seconds: Option<u64>,
+    /// For how long the one has been due that fell due first, in whole seconds; `None` if none is due.
+    #[serde(rename = "oldest_due_seconds", serialize_with = "as_seconds")]
+    pub oldest_due: Option<Duration>,
     /// Whether there are more than were counted: of each partition at most so many pending, dead and done ones are.
     pub is_capped: bool,
 }
@@ -80,7 +85,7 @@ impl AddAssign for Counts {
         self.malformed += other.malformed;
         self.dead += other.dead;
         self.done += other.done;
-        self.oldest_due_seconds = self.oldest_due_seconds.max(other.oldest_due_seconds);
+        self.oldest_due = self.oldest_due.max(other.oldest_due);
         self.is_capped |= other.is_capped;
     }
 }
@@ -92,7 +97,7 @@ impl Counts {
         match state {
             PendingState::Due => {
                 self.due += 1;
-                self.oldest_due_seconds = self.oldest_due_seconds.max(u64::try_from(now - due).ok());
+                self.oldest_due = self.oldest_due.max(u64::try_from(now - due).ok().map(Duration::from_secs));
             }
             PendingState::Scheduled => self.scheduled += 1,
             PendingState::Retrying => self.retrying += 1,
@@ -134,9 +139,10 @@ impl TitoQueue {
             total += *counts;
         }
         let partitions = partitions.into_iter().map(|(partition, counts)| PartitionStats { partition, counts });
-        let is_paused = topic.is_paused(queue);
+        let counted_at = time_of(counted_at);
+        let (is_paused, is_published_to) = (topic.is_paused(queue), topic.is_published_to(queue));
         let (queue, partitions) = (queue.to_string(), partitions.collect());
-        Ok(QueueStats { queue, counted_at: time_of(counted_at), is_paused, in_flight, total, partitions })
+        Ok(QueueStats { queue, counted_at, is_paused, is_published_to, in_flight, total, partitions })
     }
 
     async fn count(&self, queue: &str, kind: Kind, limit: u64, partitions: &mut BTreeMap<u16, Counts>) -> Result<()> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tito_core::database::{Walk, drop_expired_markers};
-use tito_core::{Result, keys};
+use tito_core::{Result, TitoError, keys};
 use tokio::sync::watch;
 
 use self::sweep::Sweep;
@@ -47,8 +47,11 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
         loop {
             for sweep in &mut sweeps {
                 tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-                if let Err(error) = look(&queue, sweep).await {
-                    tracing::warn!(queue = sweep.queue(), %error, "what is past its time can't be deleted, trying later");
+                let message = "what is past its time can't be deleted, trying later";
+                match look(&queue, sweep).await {
+                    Ok(()) => {}
+                    Err(error @ TitoError::Malformed { .. }) => queue.engine.log_damaged(&error, message),
+                    Err(error) => tracing::warn!(queue = sweep.queue(), %error, "{message}"),
                 }
             }
             // What a process began that has died since. Several may finish it at once.
@@ -102,7 +105,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use tito_core::embedded::EmbeddedBackend;
-    use tito_core::{Database, TitoError, TxOptions};
+    use tito_core::{Database, TxOptions};
 
     use tito_core::event::TitoEvent;
 
@@ -127,7 +130,7 @@ mod tests {
         for queue in ["first", "second", "first"] {
             let key = keys::done_event(queue, 7, 1, uuid::Uuid::nil());
             let (tx, done) = (db.begin().await.unwrap(), key.clone());
-            tx.put(done, Vec::new()).await.unwrap();
+            tx.system_keys().put(done, Vec::new()).await.unwrap();
             tx.commit().await.unwrap();
             while is_stored(&db, &key).await {
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -9,6 +9,7 @@ use tito_core::row::StoredRow;
 use tito_core::{Database, Result, TitoError, Transaction, TxOptions, keys};
 
 use crate::history::DoneWalk;
+use crate::moved::Moved;
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
 
@@ -20,6 +21,8 @@ pub struct Swept {
     pub done: u64,
     /// Keys of unique events whose window has ended.
     pub unique: u64,
+    /// Notes of where events were moved that are not there any more.
+    pub moved: u64,
 }
 
 impl Swept {
@@ -32,12 +35,14 @@ impl AddAssign for Swept {
     fn add_assign(&mut self, other: Self) {
         self.done += other.done;
         self.unique += other.unique;
+        self.moved += other.moved;
     }
 }
 
 impl TitoQueue {
     /// Deletes, by the engine's time, what a queue has kept long enough: events that were done longer ago than the
-    /// topic's history goes back, and the keys of unique events of its topic whose window has ended. In transactions of
+    /// topic's history goes back, the keys of unique events of its topic whose window has ended, and notes of where events
+    /// were moved that are gone. In transactions of
     /// at most 200 keys; where one meets another transaction it leaves the rest to the next sweep.
     ///
     /// A running [`Worker`](crate::Worker) does this by itself, about every 30 s for each of its queues. It is for
@@ -61,12 +66,15 @@ pub(super) struct Sweep {
     queue: String,
     done: Option<DoneWalk>,
     unique: Option<Walk>,
+    moved: Option<Walk>,
 }
 
 impl Sweep {
     pub(super) fn new(queue: &str) -> Self {
         let unique = Walk::over(keys::unique_events(topic_of(queue).0));
-        Self { queue: queue.to_string(), done: Some(DoneWalk::new(queue, None)), unique: Some(unique) }
+        let moved = Walk::over(keys::moved_events(queue));
+        let done = DoneWalk::new(queue, None);
+        Self { queue: queue.to_string(), done: Some(done), unique: Some(unique), moved: Some(moved) }
     }
 
     pub(super) fn queue(&self) -> &str {
@@ -74,11 +82,12 @@ impl Sweep {
     }
 
     /// Begins anew with what was done, which takes two scans a partition where there is nothing to delete, and with the
-    /// unique events once all of them were looked at, however long that takes.
+    /// unique events and the notes once all of them were looked at, however long that takes.
     pub(super) fn look_again(&mut self) {
         let anew = Self::new(&self.queue);
         self.done = anew.done;
         self.unique = self.unique.take().or(anew.unique);
+        self.moved = self.moved.take().or(anew.moved);
     }
 
     /// One transaction, and what it deleted; `None` at the end.
@@ -86,12 +95,17 @@ impl Sweep {
         if let Some(walk) = self.done.take() {
             let (step, rest) = given_way(sweep_done(database, &self.queue, walk).await)?;
             self.done = rest;
-            return Ok(Some(Swept { done: step, unique: 0 }));
+            return Ok(Some(Swept { done: step, ..Swept::default() }));
         }
         if let Some(walk) = self.unique.take() {
             let (step, rest) = given_way(sweep_unique(database, walk).await)?;
             self.unique = rest;
-            return Ok(Some(Swept { done: 0, unique: step }));
+            return Ok(Some(Swept { unique: step, ..Swept::default() }));
+        }
+        if let Some(walk) = self.moved.take() {
+            let (step, rest) = given_way(sweep_moved(database, &self.queue, walk).await)?;
+            self.moved = rest;
+            return Ok(Some(Swept { moved: step, ..Swept::default() }));
         }
         Ok(None)
     }
@@ -118,7 +132,7 @@ async fn sweep_done(database: &Database, queue: &str, walk: DoneWalk) -> Result<
             let page = walk.page(&tx, 0..first_kept, PageSize::within(database.limits())).await?;
             let deleted = page.len() as u64;
             for (key, _) in page {
-                tx.delete(key).await?;
+                tx.system_keys().delete(key).await?;
             }
             Ok((deleted, (deleted > 0).then_some(walk)))
         })
@@ -135,10 +149,38 @@ async fn sweep_unique(database: &Database, walk: Walk) -> Result<(u64, Option<Wa
                 match UniqueRow::decode(&key, &value) {
                     Ok(row) if row.is_in_force(now) => {}
                     Ok(_) => {
-                        tx.delete(key).await?;
+                        tx.system_keys().delete(key).await?;
                         deleted += 1;
                     }
-                    Err(error) => tracing::warn!(%error, "left as it is"),
+                    Err(error) => database.log_damaged(&error, "left as it is"),
+                }
+            }
+            Ok((deleted, (!walk.is_over()).then_some(walk)))
+        })
+        .await
+}
+
+/// Deletes the notes of events that are not where these say: whoever moves one again meets a conflict.
+async fn sweep_moved(database: &Database, queue: &str, walk: Walk) -> Result<(u64, Option<Walk>)> {
+    database
+        .transaction_with(once(), |tx: Transaction| async move {
+            let mut walk = walk;
+            let (mut notes, mut places) = (Vec::new(), Vec::new());
+            for (key, value) in walk.next_in(&tx).await?.unwrap_or_default() {
+                let Some(id) = keys::parse_moved_event_id(&key) else { continue };
+                match Moved::decode(&key, &value) {
+                    Ok(moved) => {
+                        notes.push(key);
+                        places.push(moved.place(queue, id));
+                    }
+                    Err(error) => database.log_damaged(&error, "left as it is"),
+                }
+            }
+            let mut deleted = 0;
+            for (note, event) in notes.into_iter().zip(tx.batch_get(places).await?) {
+                if event.is_none() {
+                    tx.system_keys().delete(note).await?;
+                    deleted += 1;
                 }
             }
             Ok((deleted, (!walk.is_over()).then_some(walk)))

@@ -169,7 +169,7 @@ mod tests {
             // One is acknowledged, the others wait.
             let mut walk = Walk::over(keys::events_of_queue("served")).in_pages(PageSize::entries(1));
             let (page, _) = walk.next(&db).await.unwrap().unwrap();
-            db.transaction(|tx| async move { tx.delete(page[0].0.clone()).await }).await.unwrap();
+            db.transaction(|tx| async move { tx.system_keys().delete(page[0].0.clone()).await }).await.unwrap();
         }
     }
 

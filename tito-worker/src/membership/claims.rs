@@ -45,7 +45,7 @@ impl Membership {
                 Some(Ok(row)) => row,
                 // Since its epoch is not known, the new one is larger than any count of claims.
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "a lease that can't be read counts as free");
+                    self.database.log_damaged(&error, "a lease that can't be read counts as free");
                     LeaseRow::free(tx.start_timestamp().raw())
                 }
             });
@@ -59,7 +59,7 @@ impl Membership {
             }
             let epoch = row.epoch.checked_add(1).unwrap_or(tx.start_timestamp().raw());
             let row = LeaseRow { member: Some(self.id), fleet: Some(self.fleet.clone()), epoch, ..row };
-            tx.put(key, row.encode()?).await?;
+            tx.system_keys().put(key, row.encode()?).await?;
             let lease = Lease { member: self.id, epoch };
             claimed.push(HeldPartition { queue: queue.clone(), partition: *partition, lease });
         }
@@ -80,7 +80,7 @@ impl Membership {
             *is_live = value.is_some_and(|value| match MemberRow::decode(key, &value) {
                 Ok(row) => keys::parse_member(key).is_some_and(|(_, id)| self.sees_live(id, &row, tx.now())),
                 Err(error) => {
-                    tracing::warn!(%error, "a member counts as dead");
+                    self.database.log_damaged(&error, "a member counts as dead");
                     false
                 }
             });
@@ -109,7 +109,7 @@ impl Membership {
         for ((held, key), value) in leases.iter().zip(keys).zip(stored) {
             let row = value.and_then(|value| LeaseRow::decode(&key, &value).ok());
             if let Some(row) = row.filter(|row| row.is(&held.lease)) {
-                tx.put(key, row.given_back().encode()?).await?;
+                tx.system_keys().put(key, row.given_back().encode()?).await?;
                 self.ring(tx);
             }
         }

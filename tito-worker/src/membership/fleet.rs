@@ -54,7 +54,7 @@ impl Membership {
                 Ok(row) if self.sees_live(id, &row, now) => _ = fleet.live.insert(id, row),
                 Ok(row) if self.is_needless(id, &row, now) => fleet.long_dead.push(id),
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "a member counts as dead"),
+                Err(error) => self.database.log_damaged(&error, "a member counts as dead"),
             }
         }
         self.sightings.lock().unwrap_or_else(PoisonError::into_inner).end_look(now, &members);
@@ -86,7 +86,7 @@ impl Membership {
                 // It may have come back meanwhile.
                 let row = value.and_then(|value| MemberRow::decode(key, &value).ok());
                 if row.is_some_and(|row| self.is_needless(*id, &row, tx.now())) {
-                    tx.delete(key.clone()).await?;
+                    tx.system_keys().delete(key.clone()).await?;
                 }
             }
             Ok(())

@@ -53,7 +53,7 @@ impl Membership {
             if life.started_millis.is_none() {
                 row.started = row.heartbeat;
             }
-            tx.put(keys::member(&self.fleet, self.id), row.encode()?).await?;
+            tx.system_keys().put(keys::member(&self.fleet, self.id), row.encode()?).await?;
             let was_live = life.heartbeat.is_some_and(|last| now.millis_since(last.millis()) < lease_millis);
             if !was_live || life.is_leaving != is_leaving {
                 self.ring(&tx);

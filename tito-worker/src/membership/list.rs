@@ -1,7 +1,9 @@
 //! Who works: members and leases, for inspection.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use serde::Serialize;
 use tito_core::event::{Topic, check_queue_name, topic_of};
@@ -14,6 +16,7 @@ use super::lease::LeaseRow;
 use super::member::MemberRow;
 use super::sightings::is_of_a_dead_process;
 use crate::queue::TitoQueue;
+use crate::time::{as_millis, time_of_millis};
 
 /// A worker that is or was a member of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,12 +28,15 @@ pub struct MemberInfo {
     pub name: Option<String>,
     /// The queues that it serves; none once it is leaving.
     pub queues: BTreeSet<String>,
-    /// When it joined, in milliseconds since the Unix epoch.
-    pub started_millis: u64,
-    /// How long ago it last said that it lives, in milliseconds.
-    pub heartbeat_age_millis: u64,
-    /// How long after a heartbeat it counts as live, in milliseconds.
-    pub lease_millis: u64,
+    /// When it joined.
+    #[serde(rename = "started_millis", with = "chrono::serde::ts_milliseconds")]
+    pub started_at: DateTime<Utc>,
+    /// How long ago it last said that it lives.
+    #[serde(rename = "heartbeat_age_millis", serialize_with = "as_millis")]
+    pub heartbeat_age: Duration,
+    /// How long after a heartbeat it counts as live.
+    #[serde(rename = "lease_millis", serialize_with = "as_millis")]
+    pub lease: Duration,
     /// Whether it counts as live.
     pub live: bool,
     /// How many events its handlers were working on at its last heartbeat, by queue.
@@ -52,12 +58,11 @@ pub struct LeaseInfo {
 }
 
 impl TitoQueue {
-    /// The members of a fleet, dead ones included that have not been removed yet.
+    /// The members of a fleet, dead ones included that have not been removed yet. One whose row can't be read is left
+    /// out, and logged with its key.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName);
-    /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) for a member's row that can't be read, with its key;
-    /// and those of the engine.
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
     pub async fn members(&self, fleet: &str) -> Result<Vec<MemberInfo>> {
         check_name("fleet", fleet)?;
         let reading = self
@@ -67,27 +72,33 @@ impl TitoQueue {
         let mut members = Vec::with_capacity(rows.len());
         for (key, value) in rows {
             let Some((_, id)) = keys::parse_member(&key) else { continue };
-            let row = MemberRow::decode(&key, &value)?;
+            let row = match MemberRow::decode(&key, &value) {
+                Ok(row) => row,
+                Err(error) => {
+                    self.engine.log_damaged(&error, "a member can't be read, counts as dead, and is left out");
+                    continue;
+                }
+            };
             members.push(MemberInfo {
                 id,
                 live: row.is_live(now) && !is_of_a_dead_process(&self.engine, id),
-                heartbeat_age_millis: now.saturating_sub(row.heartbeat),
+                heartbeat_age: Duration::from_millis(now.saturating_sub(row.heartbeat)),
                 name: row.name,
                 queues: row.queues,
-                started_millis: row.started,
-                lease_millis: row.lease_millis,
+                started_at: time_of_millis(row.started),
+                lease: Duration::from_millis(row.lease_millis),
                 in_flight: row.in_flight,
             });
         }
         Ok(members)
     }
 
-    /// The leases on the partitions of a queue, which is `{type}` or `{type}@{group}`, by partition.
+    /// The leases on the partitions of a queue, which is `{type}` or `{type}@{group}`, by partition. One that can't be
+    /// read is left out, and logged with its key.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName);
-    /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) for a lease that can't be read, with its key; and those
-    /// of the engine.
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine.
     pub async fn leases(&self, queue: &str) -> Result<Vec<LeaseInfo>> {
         check_queue_name(queue)?;
         // A group that is not there can have leases, of workers that wait for it.
@@ -96,8 +107,12 @@ impl TitoQueue {
         let mut leases = Vec::new();
         for (key, value) in reading.boxed().await? {
             let Some((_, partition)) = keys::parse_lease(&key) else { continue };
-            let LeaseRow { member, fleet, epoch, .. } = LeaseRow::decode(&key, &value)?;
-            leases.push(LeaseInfo { partition, member, fleet, epoch });
+            match LeaseRow::decode(&key, &value) {
+                Ok(LeaseRow { member, fleet, epoch, .. }) => {
+                    leases.push(LeaseInfo { partition, member, fleet, epoch });
+                }
+                Err(error) => self.engine.log_damaged(&error, "a lease can't be read, counts as free, and is left out"),
+            }
         }
         Ok(leases)
     }

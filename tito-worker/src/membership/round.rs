@@ -82,7 +82,7 @@ async fn read_or_pass_over(tx: &Transaction, queue: &Arc<str>) -> Result<Option<
     match read(tx, queue).await {
         Ok(state) => Ok(Some(state)),
         Err(error @ TitoError::Malformed { .. }) => {
-            tracing::warn!(%queue, %error, "the partitions of a queue stay where they are");
+            tx.database().log_damaged(&error, "the partitions of a queue stay where they are");
             Ok(None)
         }
         Err(error) => Err(error),
@@ -95,7 +95,8 @@ async fn read(tx: &Transaction, queue: &Arc<str>) -> Result<QueueState> {
     for (key, value) in all_of(tx, keys::leases(queue)).await? {
         let Some((_, partition)) = keys::parse_lease(&key) else { continue };
         let row = LeaseRow::decode(&key, &value);
-        leases.insert(partition, row.inspect_err(|error| tracing::warn!(%error, "a lease can't be read")).ok());
+        leases
+            .insert(partition, row.inspect_err(|error| tx.database().log_damaged(error, "a lease can't be read")).ok());
     }
     Ok(QueueState { queue: queue.clone(), partitions: topic.served_partitions(), leases })
 }

@@ -39,7 +39,7 @@ impl Membership {
             self.give_back_free().await?;
             let deleting = self.database.transaction(|tx| async move {
                 self.ring(&tx);
-                tx.delete(keys::member(&self.fleet, self.id)).await
+                tx.system_keys().delete(keys::member(&self.fleet, self.id)).await
             });
             deleting.boxed().await
         };

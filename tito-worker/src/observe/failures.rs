@@ -1,7 +1,8 @@
-//! What is logged of attempts that fail.
+//! What is logged of attempts that fail, of what is no event, and of an engine that fails.
 
 use std::sync::{Mutex, PoisonError};
 
+use tito_core::{KeyText, TitoError};
 use uuid::Uuid;
 
 use crate::fate::Fate;
@@ -29,6 +30,8 @@ pub(crate) struct Failure {
 pub(crate) struct FailureLog {
     attempts: Quota,
     given_up: Quota,
+    no_events: Quota,
+    engine: Quota,
 }
 
 impl FailureLog {
@@ -46,6 +49,27 @@ impl FailureLog {
                 _ => "an event was given up, it is in the dead letters",
             };
             tracing::error!(queue, event = %id, entity, attempt, most_attempts, error, "{message}");
+        }
+    }
+
+    /// Logs bytes that are no event, and are set aside.
+    pub(crate) fn tell_no_event(&self, queue: &str, monotonic_millis: u64, key: &KeyText, error: Option<&TitoError>) {
+        if self.no_events.has_room(monotonic_millis) {
+            tracing::error!(queue, %key, error = error.map(tracing::field::display), "not an event, set aside");
+        }
+    }
+
+    /// Logs that the engine failed, and that what it was to do is tried again.
+    pub(crate) fn tell_engine(
+        &self,
+        queue: &str,
+        partition: Option<u16>,
+        monotonic_millis: u64,
+        error: &TitoError,
+        message: &'static str,
+    ) {
+        if self.engine.has_room(monotonic_millis) {
+            tracing::warn!(queue, partition, %error, "{message}, trying again");
         }
     }
 
@@ -67,6 +91,14 @@ impl FailureLog {
         match left_out(&self.given_up) {
             0 => {}
             failures => tracing::error!(queue, failures, "more events were given up than are logged one by one"),
+        }
+        match left_out(&self.no_events) {
+            0 => {}
+            failures => tracing::error!(queue, failures, "more was set aside as no event than is logged one by one"),
+        }
+        match left_out(&self.engine) {
+            0 => {}
+            failures => tracing::warn!(queue, failures, "the engine failed more often than is logged one by one"),
         }
     }
 }

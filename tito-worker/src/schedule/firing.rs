@@ -91,7 +91,7 @@ async fn fire(queue: &TitoQueue, key: &[u8], limit: usize) -> Result<(usize, Opt
         let Some(due) = stored.due(now) else {
             if let Some(sooner) = stored.sooner(&name, now)? {
                 (stored.next, stored.starts_at) = (Some(sooner), stored.starts_at.min(sooner));
-                tx.put(key.to_vec(), stored.encode()?).await?;
+                tx.system_keys().put(key.to_vec(), stored.encode()?).await?;
             }
             return Ok((0, stored.next.filter(|_| !stored.paused)));
         };
@@ -111,7 +111,7 @@ async fn fire(queue: &TitoQueue, key: &[u8], limit: usize) -> Result<(usize, Opt
         }
         stored.next = plan.next;
         stored.last = plan.publish.last().copied().or(stored.last);
-        tx.put(key.to_vec(), stored.encode()?).await?;
+        tx.system_keys().put(key.to_vec(), stored.encode()?).await?;
         Ok((plan.publish.len(), plan.next))
     };
     queue.engine.transaction(publish).await

@@ -1,5 +1,6 @@
 //! Schedules are put, listed, paused, resumed and removed.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::Walk;
 use tito_core::row::StoredRow;
@@ -10,6 +11,7 @@ use super::missed::Missed;
 use super::recurrence::Recurrence;
 use super::stored::Stored;
 use crate::queue::TitoQueue;
+use crate::time::time_of;
 
 /// What an event has beside what its schedule stores: its id, the times and two headers.
 const ROOM_FOR_AN_EVENT: usize = 1024;
@@ -22,8 +24,9 @@ pub struct ScheduleInfo {
     pub name: String,
     /// How it recurs.
     pub recurrence: Recurrence,
-    /// When it starts, or started, in Unix seconds. See [`Schedule::starts_at`].
-    pub starts_at: i64,
+    /// When it starts, or started. See [`Schedule::starts_at`].
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub starts_at: DateTime<Utc>,
     /// What becomes of firings that were missed.
     pub missed: Missed,
     /// The type of the events that it publishes.
@@ -32,10 +35,12 @@ pub struct ScheduleInfo {
     pub entity: String,
     /// Their action.
     pub action: String,
-    /// The next firing, in Unix seconds; `None` if there are no more. It is not published while the schedule is paused.
-    pub next: Option<i64>,
-    /// The last firing that was published, in Unix seconds.
-    pub last: Option<i64>,
+    /// The next firing; `None` if there are no more. It is not published while the schedule is paused.
+    #[serde(with = "chrono::serde::ts_seconds_option")]
+    pub next: Option<DateTime<Utc>>,
+    /// The last firing that was published.
+    #[serde(with = "chrono::serde::ts_seconds_option")]
+    pub last: Option<DateTime<Utc>>,
     /// Whether it is paused.
     pub paused: bool,
     /// How many firings were passed over since it was first put, as more were missed than
@@ -48,13 +53,13 @@ impl ScheduleInfo {
         Self {
             name,
             recurrence: stored.recurrence(),
-            starts_at: stored.starts_at,
+            starts_at: time_of(stored.starts_at),
             missed: stored.missed,
             event_type: stored.event.event_type,
             entity: stored.event.entity,
             action: stored.event.action,
-            next: stored.next,
-            last: stored.last,
+            next: stored.next.map(time_of),
+            last: stored.last.map(time_of),
             paused: stored.paused,
             passed_over: stored.passed_over,
         }
@@ -95,25 +100,27 @@ impl TitoQueue {
             }
             // Left alone where nothing changes, so that it does not meet the firing of a worker.
             if before.is_none_or(|before| before != value) {
-                tx.put(key, value).await?;
+                tx.system_keys().put(key, value).await?;
             }
             Ok(stored)
         });
         Ok(ScheduleInfo::of(schedule.name.clone(), stored.await?))
     }
 
-    /// All schedules, by name.
+    /// All schedules, by name. One whose row can't be read is left out, and logged with its key: remove it or put it
+    /// again.
     ///
     /// # Errors
-    /// [`TitoError::Malformed`] for a stored value that is not a schedule, with its key: remove it or put it again.
     /// Those of the engine.
     pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>> {
         let mut all = Vec::new();
         let mut walk = Walk::over(keys::schedules());
         while let Some((page, _)) = walk.next(&self.engine).await? {
             for (key, bytes) in &page {
-                let (name, stored) = Stored::read(key, bytes)?;
-                all.push(ScheduleInfo::of(name, stored));
+                match Stored::read(key, bytes) {
+                    Ok((name, stored)) => all.push(ScheduleInfo::of(name, stored)),
+                    Err(error) => self.engine.log_damaged(&error, "a schedule can't be read and is left out"),
+                }
             }
         }
         Ok(all)
@@ -157,7 +164,7 @@ impl TitoQueue {
         let remove = |tx: Transaction| async move {
             let exists = tx.get(key).await?.is_some();
             if exists {
-                tx.delete(key.clone()).await?;
+                tx.system_keys().delete(key.clone()).await?;
             }
             Ok(exists)
         };
@@ -174,7 +181,7 @@ impl TitoQueue {
             let Some(bytes) = tx.get(key).await? else { return Ok(false) };
             let mut stored = Stored::decode(key, &bytes)?;
             change(&mut stored, tx.now().seconds())?;
-            tx.put(key.clone(), stored.encode()?).await?;
+            tx.system_keys().put(key.clone(), stored.encode()?).await?;
             Ok(true)
         };
         self.engine.transaction(apply).await

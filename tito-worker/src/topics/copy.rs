@@ -87,7 +87,7 @@ impl Copier {
         for ((event, mark), _) in earlier.into_iter().zip(marks).zip(marked).filter(|(_, marked)| marked.is_none()) {
             // Whoever cancels the event meanwhile meets a conflict, and then finds the copy too.
             tx.lock_keys(vec![event.key.clone()]).await?;
-            tx.put(mark, b"{}".to_vec()).await?;
+            tx.system_keys().put(mark, b"{}".to_vec()).await?;
             again::put(tx, &self.queue, &topic, &Again::Copied.applied_to(event), None).await?;
             copied += 1;
         }

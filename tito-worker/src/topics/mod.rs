@@ -5,6 +5,7 @@
 //! | `existing` | tells queues that there are from those that there are not |
 //! | `groups` | registers groups and lists them |
 //! | `copy` | copies earlier events into a new group |
+//! | `own_queue` | whether a topic has a queue of its own |
 //! | `remove` | removes a group with all that it has |
 //! | `resize` | changes the number of partitions |
 //! | `settings` | lists, pauses and resumes, sets how long history is kept |
@@ -13,6 +14,7 @@
 mod copy;
 mod existing;
 mod groups;
+mod own_queue;
 mod remove;
 mod resize;
 mod settings;
@@ -74,6 +76,7 @@ mod tests {
             let _ = queue.resize_topic("user", 2).await;
             let _ = queue.finish_changes().await;
             let _ = queue.pause("user").await;
+            let _ = queue.set_groups_only("user", true).await;
             let _ = queue.set_history("user", None).await;
             let _ = queue.topics(1, None).await;
             let _ = queue.redrive_all("user").await;

@@ -7,6 +7,7 @@ use tito_core::event::{Topic, check_group_name, queue_name, settle_topics};
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Database, Result, Transaction};
 
+use super::own_queue::settle_others;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -15,19 +16,31 @@ impl TitoQueue {
     /// nothing if there is no such group; finishes a call that was interrupted.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::NoQueue`](tito_core::TitoError::NoQueue) for the last group of a topic that has
+    /// [no queue of its own](TitoQueue::set_groups_only); [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
     /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine: call again to finish.
     pub async fn remove_group(&self, event_type: &str, group: &str) -> Result<()> {
         check_group_name(group)?;
-        let name = group.to_string();
-        let topic = Topic::change(&self.engine, event_type, |mut topic, _| async move {
-            let was_there = topic.groups.remove(&name).is_some();
-            Ok(was_there.then(|| {
+        // The revision of which other queues have settled, where the topic may have none that always was there.
+        let mut settled = None;
+        let topic = loop {
+            let name = group.to_string();
+            let topic = Topic::change(&self.engine, event_type, |mut topic, _| async move {
+                let may_be_removed = topic.always_had_own_queue() || settled == Some(topic.revision);
+                if !may_be_removed || topic.groups.remove(&name).is_none() {
+                    return Ok(None);
+                }
                 topic.removed_groups.insert(name, topic.revision + 1);
-                topic
-            }))
-        });
-        self.finish_removal(event_type, group, &*topic.await?).await
+                Ok(Some(topic))
+            });
+            let topic = topic.await?;
+            if !topic.groups.contains_key(group) {
+                break topic;
+            }
+            settle_others(&self.engine, event_type, &topic, group).await?;
+            settled = Some(topic.revision);
+        };
+        self.finish_removal(event_type, group, &topic).await
     }
 
     /// Deletes what a group had that was taken out of its topic.
@@ -48,6 +61,7 @@ impl TitoQueue {
             keys::checkpoints(&queue),
             keys::leases(&queue),
             keys::copied_events(&queue),
+            keys::moved_events(&queue),
         ];
         for range in rest {
             delete(range).await?;
@@ -84,7 +98,7 @@ pub(super) async fn delete_while(
             }
             let deleted = page.len() as u64;
             for (key, _) in page {
-                tx.delete(key).await?;
+                tx.system_keys().delete(key).await?;
             }
             Ok(deleted)
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::event::{DEFAULT_PARTITIONS, Topic, check_queue_name, topic_of};
 use tito_core::{KeyText, Result, TitoError, keys};
@@ -9,16 +10,31 @@ use tito_core::{KeyText, Result, TitoError, keys};
 use super::unknown_group;
 use crate::queue::TitoQueue;
 
+/// How many topics are read at once.
+const PAGE: usize = 1_000;
+
 impl TitoQueue {
-    /// Up to `limit` topics with their names, by name, after the one named `after`.
+    /// Up to `limit` topics with their names, by name, after the one named `after`; fewer where there are no more. One
+    /// whose row can't be read is left out, and logged with its key; what is asked of it by its name is an error.
     ///
     /// # Errors
-    /// [`TitoError::Malformed`], which names the key, and those of the engine.
+    /// Those of the engine.
     pub async fn topics(&self, limit: usize, after: Option<&str>) -> Result<Vec<(String, Topic)>> {
         let all = keys::topics();
         let range = after.map_or(all.clone(), |name| all.after(&keys::topic(name)));
-        let found = self.engine.transaction(|tx| async move { tx.scan(range, limit).await }).await?;
-        found.iter().map(decode_topic).collect()
+        let mut walk = Walk::over(range).in_pages(PageSize::entries(limit.clamp(1, PAGE)));
+        let mut topics = Vec::new();
+        while topics.len() < limit
+            && let Some((page, _)) = walk.next(&self.engine).await?
+        {
+            for stored in &page[..page.len().min(limit - topics.len())] {
+                match decode_topic(stored) {
+                    Ok(topic) => topics.push(topic),
+                    Err(error) => self.engine.log_damaged(&error, "a topic can't be read and is left out"),
+                }
+            }
+        }
+        Ok(topics)
     }
 
     /// Lets workers hand out nothing of a queue, `{type}` or `{type}@{group}`, in the whole fleet, until it is

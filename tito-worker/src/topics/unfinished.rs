@@ -2,7 +2,7 @@
 
 use tito_core::database::Walk;
 use tito_core::event::Topic;
-use tito_core::{Result, keys};
+use tito_core::{Result, TitoError, keys};
 
 use super::settings::decode_topic;
 use crate::queue::TitoQueue;
@@ -20,9 +20,16 @@ impl TitoQueue {
         let mut walk = Walk::over(keys::topics());
         while let Some((page, _)) = walk.next(&self.engine).await? {
             for stored in &page {
-                match decode_topic(stored) {
-                    Ok((name, topic)) => finished += self.finish_changes_of(&name, &topic).await?,
-                    Err(error) => tracing::warn!(%error, "its changes can't be finished"),
+                let done = match decode_topic(stored) {
+                    Ok((name, topic)) => self.finish_changes_of(&name, &topic).await,
+                    Err(error) => Err(error),
+                };
+                match done {
+                    Ok(more) => finished += more,
+                    Err(error @ TitoError::Malformed { .. }) => {
+                        self.engine.log_damaged(&error, "its changes can't be finished");
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         }

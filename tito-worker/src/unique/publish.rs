@@ -88,7 +88,7 @@ impl TitoQueue {
             Some(earlier) => {
                 let located = locate(&self.engine, tx, &earlier).await?;
                 for pending in &located {
-                    tx.delete(pending.key.clone()).await?;
+                    tx.system_keys().delete(pending.key.clone()).await?;
                 }
                 let worth_it = tx.now().seconds().saturating_add(LONGEST_WAIT);
                 if located.iter().any(|pending| pending.holds_up_until().is_some_and(|until| until > worth_it)) {

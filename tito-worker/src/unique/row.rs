@@ -56,7 +56,7 @@ impl UniqueRow {
     }
 
     pub(crate) async fn write(&self, tx: &Transaction, event_type: &str, unique_key: &str) -> Result<()> {
-        tx.put(keys::unique_event(event_type, unique_key), self.encode()?).await
+        tx.system_keys().put(keys::unique_event(event_type, unique_key), self.encode()?).await
     }
 
     pub(crate) fn is_in_force(&self, now_seconds: i64) -> bool {

@@ -148,7 +148,7 @@ impl Runner {
 
     /// What a worker has in hand is written before it is handed out; nothing is where that can't be.
     fn not_handed_out(&self, deliveries: &[Delivery], error: &TitoError) -> Few<Ran> {
-        tracing::warn!(queue = %self.queue, %error, "it can't be written what is in hand, trying again");
+        self.log_engine(None, error, "it can't be written what is in hand");
         deliveries.iter().map(|_| Ran::unseen(Verdict::Ended(Ended::EngineFailed))).collect()
     }
 
@@ -161,7 +161,7 @@ impl Runner {
                 Ok(event) => events.push(event),
                 Err(_) if deliveries.len() > 1 => return None,
                 Err(error) => {
-                    tracing::error!(queue = %self.queue, %error, "not an event, set aside");
+                    self.log_no_event(&delivery.key, Some(&error));
                     return Some(Few::from([Ran::unseen(Verdict::Ended(Ended::NoEvent))]));
                 }
             }

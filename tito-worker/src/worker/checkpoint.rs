@@ -25,6 +25,6 @@ impl Checkpoint {
         let key = keys::checkpoint(queue, partition);
         let stored = tx.get(&key).await?.and_then(|stored| Self::decode(&key, &stored).ok());
         let changed = Self { floor, ..stored.unwrap_or_default() };
-        tx.put(key, changed.encode()?).await
+        tx.system_keys().put(key, changed.encode()?).await
     }
 }

@@ -45,7 +45,9 @@ impl Ended {
     pub(super) fn is_final_before_it_is_recorded(&self) -> bool {
         match self {
             Self::Returned(Outcome::Done) | Self::NoEvent | Self::Misplaced => true,
-            Self::Returned(Outcome::DeadLetter(_) | Outcome::RetryAfter(_) | Outcome::RescheduleTo(_))
+            Self::Returned(
+                Outcome::DeadLetter(_) | Outcome::RetryAfter(_) | Outcome::RescheduleTo(_) | Outcome::Advance(_),
+            )
             | Self::Failed(_)
             | Self::EngineFailed => false,
         }
@@ -139,6 +141,15 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
             let wait = rules.policy.retry.delay(event.failed_attempts, rules.random);
             rules.retry(event, stored, due_after(wait))
         }
+        Ended::Returned(Outcome::Advance(step)) => match step.applied_to(event.clone(), rules.now) {
+            Ok(next) => match rules.put_off(Fate::Advanced, next, stored.clone(), due_after(step.delay))? {
+                advanced if advanced.fate == Fate::Advanced => Ok(advanced),
+                // With the step that it has done, whose next one did not fit.
+                _ => rules.given_up(rules.with_failure(event, NO_ROOM), stored),
+            },
+            // It was JSON when the step was made.
+            Err(error) => rules.given_up(rules.with_failure(event, &error.to_string()), stored),
+        },
         Ended::Returned(Outcome::DeadLetter(reason)) => rules.given_up(rules.with_failure(event, reason), stored),
         Ended::Returned(Outcome::Done) | Ended::NoEvent => unreachable!("decided above, without a look at the event"),
     }
@@ -213,6 +224,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::advance::Advance;
     use crate::policy::{Order, RetryPolicy};
     use crate::time::time_of;
 
@@ -226,6 +238,10 @@ mod tests {
             Just(Ended::Returned(Outcome::Done)),
             wait,
             at.prop_map(|second| Ended::Returned(Outcome::RescheduleTo(time_of(second)))),
+            (0..5_000_u64, "[a\u{1}]{0,600}").prop_map(|(millis, text)| {
+                let step = Advance::to(&text).unwrap().header("step", "2").after(Duration::from_millis(millis));
+                Ended::Returned(step.into())
+            }),
             "[a\u{1}]{0,600}".prop_map(|reason| Ended::from(Outcome::DeadLetter(reason))),
             "[a\u{1}]{0,600}".prop_map(Ended::failed),
             Just(Ended::EngineFailed),
@@ -315,6 +331,7 @@ mod tests {
             let expected: &[Fate] = match &ended {
                 Ended::Returned(Outcome::Done) => &[Fate::Done],
                 Ended::Returned(Outcome::RescheduleTo(_)) | Ended::EngineFailed => &[Fate::Rescheduled, Fate::Dead],
+                Ended::Returned(Outcome::Advance(_)) => &[Fate::Advanced, Fate::Dead],
                 Ended::Returned(Outcome::DeadLetter(_)) => &[Fate::Dead],
                 Ended::Returned(Outcome::RetryAfter(_)) | Ended::Failed(_) => {
                     match (policy.retry.is_exhausted(attempt + 1), policy.exhausted) {
@@ -343,7 +360,17 @@ mod tests {
                 }
                 _ => {
                     let (event, _) = after.unwrap();
-                    prop_assert_eq!(event.failed_attempts, attempt + u32::from(fate == Fate::Retried));
+                    if let Ended::Returned(Outcome::Advance(step)) = &ended {
+                        let next = step.applied_to(before.clone(), rules.now).unwrap();
+                        prop_assert_eq!((event.failed_attempts, event.failures.len()), (0, 0));
+                        let (payload, wanted) = (event.payload.unwrap(), next.payload.unwrap());
+                        prop_assert_eq!(payload.get(), wanted.get());
+                        prop_assert_eq!(event.headers.get("step").map(String::as_str), Some("2"));
+                        let done: Vec<_> = event.steps.iter().map(|step| (step.attempt, step.timestamp)).collect();
+                        prop_assert_eq!(done, [(attempt + 1, NOW)]);
+                    } else {
+                        prop_assert_eq!(event.failed_attempts, attempt + u32::from(fate == Fate::Retried));
+                    }
                     prop_assert!(event.failures.len() <= FAILURES_KEPT.max(before.failures.len()));
                     prop_assert_eq!(&event.unknown, &before.unknown);
                     let due = match policy.order {

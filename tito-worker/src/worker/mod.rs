@@ -54,7 +54,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::try_join_all;
+use futures::future::join_all;
 use tito_core::event::check_queue_name;
 use tito_core::{Result, TitoError, check_name};
 use tokio::sync::watch;
@@ -64,7 +64,7 @@ use self::deaths::Hands;
 use self::partition::Partition;
 use self::rounds::Rounds;
 use self::runner::Runner;
-use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_unknown_group, warn_of_unknown_topic};
+use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_no_events, warn_of_unknown_topic};
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
 use crate::partitions::PartitionConfig;
@@ -255,8 +255,8 @@ impl Worker {
     ///
     /// # Errors
     /// Those of [`check`](Worker::check) and of the engine; unlike [`run`](Worker::run), this does not wait for a failing
-    /// engine. Once the engine is
-    /// closed it ends at once with the error that says why, and handlers that run are dropped where they wait.
+    /// engine. [`TitoError::Malformed`] for a topic whose row can't be read, with its key, once the other queues have
+    /// nothing that is due. Once the engine is closed it ends at once with the error that says why, and handlers that run are dropped where they wait.
     pub async fn drain(&self) -> Result<WorkerReport> {
         self.check()?;
         let drained = tokio::select! {
@@ -275,13 +275,16 @@ impl Worker {
             let published = if self.schedules { rounds.round().await?.published } else { 0 };
             let mut tasks = JoinSet::new();
             let database = &self.queue.engine;
-            let topics = try_join_all(self.subscriptions.iter().map(|runner| read_topic(database, runner))).await?;
+            let topics = join_all(self.subscriptions.iter().map(|runner| read_topic(database, runner))).await;
+            // What can't be read of one queue is not in the way of the others.
+            let mut damaged = None;
             for (runner, topic) in self.subscriptions.iter().zip(topics) {
+                let Some(topic) = unless_damaged(topic, &mut damaged)? else { continue };
                 let Some(topic) = topic else {
                     warn_of_unknown_topic(database, &runner.queue).await?;
                     continue;
                 };
-                warn_of_unknown_group(&runner.queue, &topic);
+                warn_of_no_events(&runner.queue, &topic);
                 if topic.is_paused(&runner.queue) {
                     continue;
                 }
@@ -293,20 +296,33 @@ impl Worker {
             }
             let (mut pass, mut is_outdated) = (WorkerReport::default(), false);
             while let Some(ended) = tasks.join_next().await {
-                let (report, is_fenced) = resumed(ended)?;
-                pass += report;
-                is_outdated |= is_fenced;
+                if let Some((report, is_fenced)) = unless_damaged(resumed(ended), &mut damaged)? {
+                    pass += report;
+                    is_outdated |= is_fenced;
+                }
             }
             let did_nothing = pass == WorkerReport::default();
             total += pass;
             if did_nothing && published == 0 && !is_outdated {
-                return Ok(total);
+                return damaged.map_or(Ok(total), Err);
             }
         }
     }
 
     fn is_active(&self) -> bool {
         self.active.as_ref().is_none_or(|flag| flag.load(Ordering::Relaxed))
+    }
+}
+
+/// What was read, or nothing and the first error where it was a stored row that could not be.
+fn unless_damaged<T>(read: Result<T>, damaged: &mut Option<TitoError>) -> Result<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ TitoError::Malformed { .. }) => {
+            damaged.get_or_insert(error);
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

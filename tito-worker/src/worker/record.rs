@@ -109,7 +109,7 @@ pub(super) async fn record(
     };
     match row {
         Some((place, row)) => place::put(tx, &runner.queue, place, row, Some(key)).await?,
-        None => tx.delete(key.to_vec()).await?,
+        None => tx.system_keys().delete(key.to_vec()).await?,
     }
     Ok(Recorded { fate, failure })
 }

@@ -16,6 +16,8 @@ pub struct WorkerReport {
     pub retried: u64,
     /// Put off by their handlers.
     pub rescheduled: u64,
+    /// Gone on to their next step.
+    pub advanced: u64,
     /// Given up, and moved to the dead letters.
     pub dead: u64,
     /// Given up, and deleted as their subscription says.
@@ -35,12 +37,24 @@ pub struct WorkerReport {
 
 impl WorkerReport {
     pub(super) fn log(&self) {
-        let Self { done, retried, rescheduled, dead, discarded, malformed, moved, elsewhere, unfinished, unrecorded } =
-            self;
+        let Self {
+            done,
+            retried,
+            rescheduled,
+            advanced,
+            dead,
+            discarded,
+            malformed,
+            moved,
+            elsewhere,
+            unfinished,
+            unrecorded,
+        } = self;
         tracing::info!(
             done,
             retried,
             rescheduled,
+            advanced,
             dead,
             discarded,
             malformed,
@@ -58,6 +72,7 @@ impl WorkerReport {
             Fate::Done => &mut self.done,
             Fate::Retried => &mut self.retried,
             Fate::Rescheduled => &mut self.rescheduled,
+            Fate::Advanced => &mut self.advanced,
             Fate::Dead => &mut self.dead,
             Fate::Discarded => &mut self.discarded,
             Fate::Malformed => &mut self.malformed,
@@ -76,6 +91,7 @@ impl AddAssign for WorkerReport {
         self.done += other.done;
         self.retried += other.retried;
         self.rescheduled += other.rescheduled;
+        self.advanced += other.advanced;
         self.dead += other.dead;
         self.discarded += other.discarded;
         self.malformed += other.malformed;

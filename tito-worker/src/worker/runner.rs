@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tito_core::event::TitoEvent;
-use tito_core::{Database, TitoError};
+use tito_core::{Database, KeyText, TitoError};
 use tokio::sync::Semaphore;
 
 use super::deaths::Hands;
@@ -96,5 +96,17 @@ impl Runner {
     pub(super) fn log(&self, fate: Fate, failure: &Failure) {
         let now = self.database.clock().monotonic_millis();
         self.failures.tell(&self.queue, now, self.policy.retry.most_attempts(), fate, failure);
+    }
+
+    /// Logs bytes that are no event, and are set aside.
+    pub(super) fn log_no_event(&self, key: &[u8], error: Option<&TitoError>) {
+        let now = self.database.clock().monotonic_millis();
+        self.failures.tell_no_event(&self.queue, now, &KeyText::from(key), error);
+    }
+
+    /// Logs that the engine failed, in a partition or in several.
+    pub(super) fn log_engine(&self, partition: Option<u16>, error: &TitoError, message: &'static str) {
+        let now = self.database.clock().monotonic_millis();
+        self.failures.tell_engine(&self.queue, partition, now, error, message);
     }
 }

@@ -18,6 +18,7 @@ use super::rounds::TOPIC_EVERY;
 use super::runner::Runner;
 use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE, resumed};
 use crate::membership::{Lease, Membership, Owned};
+use crate::moved::begin_noting;
 use crate::partitions::PartitionConfig;
 
 /// How a worker gets its partitions.
@@ -69,7 +70,7 @@ impl Supervisor {
         // From before the first look, so that no change falls between the two.
         let changes = self.database.shared().listen(&topic_channel(topic_of(&self.runner.queue).0), 0);
         let Some(topic) = self.first_topic(&changes).await else { return total };
-        warn_of_unknown_group(&self.runner.queue, &topic);
+        warn_of_no_events(&self.runner.queue, &topic);
         let (publish_topic, topic) = watch::channel(topic);
         let mut owned = match &self.ownership {
             Ownership::Static(_) => None,
@@ -186,17 +187,26 @@ impl Supervisor {
                     publish.send_if_modified(|known| {
                         let is_new = topic.revision > known.revision;
                         if is_new {
+                            if known.is_published_to(&self.runner.queue) {
+                                warn_of_no_events(&self.runner.queue, &topic);
+                            }
                             *known = topic;
                         }
                         is_new
                     });
                     return;
                 }
-                Err(error) => {
-                    tracing::warn!(queue = %self.runner.queue, %error, "the topic can't be read, trying again")
-                }
+                Err(error) => self.log_unread(&error),
             }
             tokio::time::sleep(TOPIC_EVERY).await;
+        }
+    }
+
+    fn log_unread(&self, error: &TitoError) {
+        let message = "the topic can't be read, trying again";
+        match error {
+            TitoError::Malformed { .. } => self.database.log_damaged(error, message),
+            _ => tracing::warn!(queue = %self.runner.queue, %error, "{message}"),
         }
     }
 
@@ -230,7 +240,7 @@ impl Supervisor {
                     _ = changes.woken() => {}
                 },
                 Err(error) => {
-                    tracing::warn!(queue, %error, "the topic can't be read, trying again");
+                    self.log_unread(&error);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_ERROR_PAUSE);
                 }
@@ -243,10 +253,15 @@ impl Supervisor {
 pub(super) async fn read_topic(database: &Database, runner: &Runner) -> Result<Option<Arc<Topic>>> {
     let _turn = runner.source.turn().await;
     let name = topic_of(&runner.queue).0;
-    match runner.source.new_topic_partitions {
-        Some(partitions) => Topic::ensure(database, name, partitions).await.map(Some),
-        None => Topic::find(database, name).await,
+    let topic = match runner.source.new_topic_partitions {
+        Some(partitions) => Some(Topic::ensure(database, name, partitions).await?),
+        None => Topic::find(database, name).await?,
+    };
+    if topic.as_ref().is_some_and(|topic| topic.moves_noted_from.is_none()) {
+        begin_noting(database, name).await?;
+        return Topic::find(database, name).await;
     }
+    Ok(topic)
 }
 
 /// Says that a queue's topic does not exist, and which one may be meant.
@@ -256,10 +271,18 @@ pub(super) async fn warn_of_unknown_topic(database: &Database, queue: &str) -> R
     Ok(())
 }
 
-/// Says why nothing is handed out of a queue that is a group's where the topic has no such group.
-pub(super) fn warn_of_unknown_group(queue: &str, topic: &Topic) {
-    if topic_of(queue).1.is_some_and(|group| !topic.groups.contains_key(group)) {
-        tracing::warn!(queue, "the topic has no such group, so nothing is handed out until it is added");
+/// Says why nothing is published to a queue: it is a group's and the topic has no such group, or the topic's own and it has
+/// none.
+pub(super) fn warn_of_no_events(queue: &str, topic: &Topic) {
+    if topic.is_published_to(queue) {
+        return;
+    }
+    match topic_of(queue).1 {
+        Some(_) => tracing::warn!(queue, "the topic has no such group, so nothing is handed out until it is added"),
+        None => tracing::warn!(
+            queue,
+            "events of the topic are published to its groups alone: only what is left in its own queue is handed out"
+        ),
     }
 }
 

@@ -112,7 +112,7 @@ impl Runner {
             }
             TitoError::Application(error) => Ended::failed(text_of(&**error)),
             error if error.is_of_the_engine() || matches!(error, TitoError::RetriesExhausted { .. }) => {
-                tracing::warn!(queue = %self.queue, %error, "a handler's transaction failed, trying again");
+                self.log_engine(None, error, "a handler's transaction failed");
                 Ended::EngineFailed
             }
             error => Ended::failed(text_of(error)),

@@ -87,7 +87,7 @@ async fn a_fleet_whose_workers_die_and_stall_loses_nothing_and_keeps_the_order()
     let oracle = clock.clone();
     let cluster = MockCluster::builder()
         .stores(3)
-        .split_at(["event:plain", "event:strict", "lease:", "log:"])
+        .split_at(["event:plain", "event:strict", "lease:", "note:"])
         .clock(Arc::new(move || tito_core::clock::Clock::now_millis(&oracle)))
         .start()
         .await

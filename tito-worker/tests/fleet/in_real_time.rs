@@ -80,7 +80,7 @@ async fn a_fleet_of_processes_that_are_killed_and_stopped_loses_nothing_and_keep
     let mut random = fastrand::Rng::with_seed(tito_testkit::seed());
     let cluster = MockCluster::builder()
         .stores(3)
-        .split_at(["event:plain", "event:strict", "lease:", "log:"])
+        .split_at(["event:plain", "event:strict", "lease:", "note:"])
         .start()
         .await
         .unwrap();

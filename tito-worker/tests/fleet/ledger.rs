@@ -43,7 +43,7 @@ impl Ledger {
     /// Checks that everything was handled, as often and in the order as promised.
     pub async fn check(&self, db: &Database) {
         for ((topic, entity), published) in &self.0 {
-            let log = scan(db, &format!("log:{topic}:e{entity}:")).await;
+            let log = scan(db, &format!("note:{topic}:e{entity}:")).await;
             let handled: Vec<u64> = log.iter().map(|(_, value)| number(value)).collect();
             let all: Vec<u64> = (0..*published).collect();
             let mut sorted = handled.clone();

@@ -44,7 +44,7 @@ pub fn worker(db: &Database, lease_time: Duration) -> Worker {
 async fn append(tx: &Transaction, event: &TitoEvent) -> Result<(), TitoError> {
     let counter = format!("count:{}:{}", event.event_type, event.entity);
     let entries = tx.get(counter.as_bytes()).await?.map_or(0, |value| number(&value));
-    let entry = format!("log:{}:{}:{entries:06}", event.event_type, event.entity);
+    let entry = format!("note:{}:{}:{entries:06}", event.event_type, event.entity);
     tx.put(counter.into_bytes(), (entries + 1).to_string().into_bytes()).await?;
     tx.put(entry.into_bytes(), event.action.clone().into_bytes()).await
 }

@@ -326,7 +326,7 @@ pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off(
             for (key, _) in stored(&db, "log").await {
                 db.transaction(|tx| {
                     let key = key.clone();
-                    async move { tx.delete(key).await }
+                    async move { tx.system_keys().delete(key).await }
                 })
                 .await
                 .unwrap();

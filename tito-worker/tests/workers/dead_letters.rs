@@ -27,8 +27,8 @@ async fn give_up(db: &Database, event: &TitoEvent, error: &str) {
     });
     let key = keys::dead_event("job", keys::parse_event(&event.key).unwrap().partition, dead.timestamp + 9, event.id);
     db.transaction(|tx| async move {
-        tx.delete(dead.key.clone()).await?;
-        tx.put(key, dead.encode()?).await
+        tx.system_keys().delete(dead.key.clone()).await?;
+        tx.system_keys().put(key, dead.encode()?).await
     })
     .await
     .unwrap();
@@ -112,7 +112,7 @@ pub async fn dead_letters_are_purged_by_choice(db: Database, _: TestClock) {
     let mut entities: Vec<_> = left.iter().filter_map(|letter| Some(letter.event.clone()?.entity)).collect();
     entities.sort();
     assert_eq!((entities, left.len()), (vec!["a".to_string(), "c".to_string()], 3));
-    let no_event = |letter: &DeadLetter| letter.event.is_none() && letter.given_up_at() == Some(5);
+    let no_event = |letter: &DeadLetter| letter.event.is_none() && letter.given_up_at() == Some(at_second(5));
     assert_eq!(queue.purge_dead_letters_where("job", no_event).await.unwrap(), 1);
     assert_eq!(queue.purge_dead_letters("job").await.unwrap(), 2);
 }
@@ -229,8 +229,8 @@ pub async fn redriven_events_of_an_entity_keep_their_order_whatever_the_order_in
         let died_at = if event.action == "first" { 20 } else { 10 };
         let key = keys::dead_event("job", 0, event.timestamp + died_at, event.id);
         db.transaction(|tx| async move {
-            tx.delete(event.key.clone()).await?;
-            tx.put(key, event.encode()?).await
+            tx.system_keys().delete(event.key.clone()).await?;
+            tx.system_keys().put(key, event.encode()?).await
         })
         .await
         .unwrap();

@@ -1,7 +1,7 @@
 //! Events that kill their process. A process dies here as it does: what its worker had in hand is dropped where it is, and
 //! its worker says nothing more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -94,7 +94,8 @@ impl World {
     }
 }
 
-/// Lives one life after the other until everything is done or given up, and returns how many ended by a death.
+/// Lives one life after the other until everything is done or given up, and returns how many ended by a death. No killer has
+/// had more than five of them, however many there are at once.
 async fn live(
     db: &Database,
     clock: &TestClock,
@@ -104,6 +105,7 @@ async fn live(
     let (killed, mut deaths) = mpsc::unbounded_channel();
     let world = World { handled: Arc::default(), killed };
     let mut died = 0;
+    let mut deaths_of: BTreeMap<String, u32> = BTreeMap::new();
     loop {
         let mut builder = Worker::builder(TitoQueue::new(db.clone())).schedules(false);
         for (topic, handles) in subscriptions {
@@ -113,26 +115,31 @@ async fn live(
             builder = builder.join(fleet).lease_time(Duration::from_secs(3));
         }
         let running = Running::start(builder);
-        let lives_on = loop {
+        let killer = loop {
             tokio::select! {
                 biased;
-                _ = deaths.recv() => break false,
+                killer = deaths.recv() => break killer,
                 () = tokio::time::sleep(Duration::from_millis(20)) => {}
             }
             if stored(db, "event:").await.is_empty() {
-                break true;
+                break None;
             }
             if fleet.is_some() {
                 clock.advance(Duration::from_millis(500));
             }
         };
-        if lives_on {
+        let Some(killer) = killer else {
             running.stop().await;
+            assert!(deaths_of.values().all(|deaths| (1..=5).contains(deaths)), "{deaths_of:?}");
             let handled = world.handled.lock().unwrap().clone();
             return (died, handled);
-        }
+        };
         running.kill().await;
-        while deaths.try_recv().is_ok() {}
+        let in_hand: BTreeSet<_> =
+            std::iter::once(killer).chain(std::iter::from_fn(|| deaths.try_recv().ok())).collect();
+        for killer in in_hand {
+            *deaths_of.entry(killer).or_default() += 1;
+        }
         died += 1;
         assert!(died < 40, "still alive: {:?}", stored(db, "event:").await.len());
         clock.advance(DEAD_AFTER);

@@ -52,7 +52,7 @@ async fn turn(db: &Database, clock: &TestClock, members: &[&str]) {
 /// The names of all members whose rows are there, and the age of their heartbeats in milliseconds.
 async fn live_members(db: &Database) -> Vec<(String, u64)> {
     let members = TitoQueue::new(db.clone()).members("fleet").await.unwrap();
-    members.into_iter().map(|member| (member.name.unwrap(), member.heartbeat_age_millis)).collect()
+    members.into_iter().map(|member| (member.name.unwrap(), member.heartbeat_age.as_millis() as u64)).collect()
 }
 
 async fn leases(db: &Database) -> Vec<LeaseInfo> {
@@ -196,10 +196,10 @@ pub async fn a_worker_that_has_lost_its_leases_commits_no_effect(db: Database, c
     db.transaction(|tx| {
         let (events, stolen, row, queue) = (events.clone(), stolen.clone(), row.clone(), queue.clone());
         async move {
-            tx.put(keys::member("fleet", foreign), row).await?;
+            tx.system_keys().put(keys::member("fleet", foreign), row).await?;
             for LeaseInfo { partition, epoch, .. } in stolen {
                 let lease = serde_json::json!({ "member": foreign, "fleet": "fleet", "epoch": epoch + 1 });
-                tx.put(keys::lease("job", partition), serde_json::to_vec(&lease).unwrap()).await?;
+                tx.system_keys().put(keys::lease("job", partition), serde_json::to_vec(&lease).unwrap()).await?;
             }
             for event in events {
                 queue.publish(event, &tx).await?;
@@ -215,7 +215,7 @@ pub async fn a_worker_that_has_lost_its_leases_commits_no_effect(db: Database, c
     assert_eq!((runs.load(Ordering::SeqCst), stored(&db, "event:").await.len()), (0, 200));
     assert_eq!(shares(&db).await, BTreeMap::from([("foreign".to_string(), usize::from(PARTITIONS))]));
     // The thief dies, and everything is claimed again.
-    db.transaction(|tx| async move { tx.delete(keys::member("fleet", foreign)).await }).await.unwrap();
+    db.transaction(|tx| async move { tx.system_keys().delete(keys::member("fleet", foreign)).await }).await.unwrap();
     handled_all(&db, &clock, &["robbed"]).await;
     assert_eq!(counts(&db, "effect:").await, [1; 200]);
     assert_eq!(worker.stop().await.done, 200);

@@ -25,8 +25,8 @@ async fn do_all(db: &Database) {
     for (id, (place, event)) in places(db, "event:job:").await {
         let done = keys::done_event("job", place.partition, place.seconds + 1, id);
         db.transaction(|tx| async move {
-            tx.put(done, event.encode()?).await?;
-            tx.delete(event.key).await
+            tx.system_keys().put(done, event.encode()?).await?;
+            tx.system_keys().delete(event.key).await
         })
         .await
         .unwrap();

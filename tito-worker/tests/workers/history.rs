@@ -134,8 +134,8 @@ pub async fn a_replay_passes_over_what_is_to_be_done_anyway(db: Database, clock:
             let key = keys::event("job@audit", place.partition, begin, event.id);
             let moved = keys::event("job@audit", place.partition, begin + 99, event.id);
             db.transaction(|tx| async move {
-                tx.delete(key).await?;
-                tx.put(moved, value).await
+                tx.system_keys().delete(key).await?;
+                tx.system_keys().put(moved, value).await
             })
             .await
             .unwrap();

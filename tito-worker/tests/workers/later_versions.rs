@@ -109,8 +109,8 @@ pub async fn an_event_keeps_it_wherever_it_is_put(db: Database, clock: TestClock
     let place = keys::parse_event(&key).unwrap();
     let wrong = keys::event("job", (place.partition + 1) % 64, place.seconds, place.id);
     db.transaction(|tx| async move {
-        tx.delete(key).await?;
-        tx.put(wrong, value).await
+        tx.system_keys().delete(key).await?;
+        tx.system_keys().put(wrong, value).await
     })
     .await
     .unwrap();

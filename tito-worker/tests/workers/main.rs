@@ -4,11 +4,13 @@
 #[macro_use]
 extern crate tito_testkit;
 
+mod advancing;
 mod batches;
 mod cancelling;
 mod changes_at_random;
 mod clocks;
 mod closing;
+mod damaged;
 mod dead_letters;
 mod deaths;
 mod draining;
@@ -25,9 +27,11 @@ mod jobs;
 mod keeping_order;
 mod later_versions;
 mod living;
+mod locating;
 mod missing_topics;
 mod observing;
 mod ordering;
+mod own_queue;
 mod ownership;
 mod panicking;
 mod policies;

@@ -113,7 +113,7 @@ async fn heartbeat(db: &Database, name: &str) {
     loop {
         let members = queue.members("billing").await.unwrap();
         let member = members.iter().find(|member| member.name.as_deref() == Some(name)).unwrap();
-        if member.heartbeat_age_millis == 0 {
+        if member.heartbeat_age.is_zero() {
             return;
         }
         tokio::task::yield_now().await;

@@ -55,9 +55,8 @@ fn a_payload_without_a_form_in_json_is_refused_with_the_field() {
         assert_refused(Publish::job("a", &report), path);
         assert_refused(Publish::new("report", "a").payload(&vec![Some(&report)]), &format!("[0].{path}"));
     }
-    // Whoever reads it can't be known here; of a job it can.
     let flattened = Report { more: BTreeMap::from([("x".to_string(), u128::MAX)]), ..Report::default() };
-    drop(Publish::new("report", "a").payload(&flattened).unwrap());
+    assert_refused(Publish::new("report", "a").payload(&flattened), "x");
     assert_refused(Publish::job("a", &flattened), "");
     assert_refused(Publish::new("report", "a").payload(&BTreeMap::from([(vec![1], 1)])), "");
     drop(Publish::new("report", "a").payload(&nested(127)).unwrap());
@@ -70,6 +69,33 @@ fn a_payload_without_a_form_in_json_is_refused_with_the_field() {
     assert_refused(Publish::new("report", "a").payload(&json!({ "a": 1 }).as_object().map(|_| [deep(127)])), "[0]");
     assert_refused(Publish::new("report", "a").payload(&raw("1e999".to_string())), "");
     drop(Publish::new("report", "a").payload(&raw(r#"{"brackets": "[[[\\\"[[["}"#.to_string())).unwrap());
+}
+
+/// Whoever reads a payload can't be known where it is published; of a job it can.
+#[test]
+fn an_integer_of_more_than_64_bits_is_refused_where_its_reader_is_not_known() {
+    #[derive(Serialize, Deserialize)]
+    struct Wide {
+        wide: u128,
+        signed: Vec<i128>,
+    }
+
+    impl TitoJob for Wide {
+        const NAME: &'static str = "wide";
+    }
+
+    let (most, least) = (u128::from(u64::MAX), i128::from(i64::MIN));
+    let wide = |wide, signed| Wide { wide, signed: vec![0, signed] };
+    for fits in [wide(0, 0), wide(most, least), wide(1, most as i128)] {
+        drop(Publish::new("report", "a").payload(&fits).unwrap());
+    }
+    for (too_wide, path) in
+        [(wide(most + 1, 0), "wide"), (wide(0, least - 1), "signed[1]"), (wide(0, most as i128 + 1), "signed[1]")]
+    {
+        assert_refused(Publish::new("report", "a").payload(&too_wide), path);
+        assert_refused(Publish::new("report", "a").payload(&Some(&too_wide)), path);
+        drop(Publish::job("a", &too_wide).unwrap());
+    }
 }
 
 #[fact]

@@ -21,7 +21,7 @@ pub fn strict() -> Subscription {
 
 /// What handlers wrote into the log, in the order of their commits: entity and action.
 pub async fn log(db: &Database) -> Vec<(String, String)> {
-    let entries = stored(db, "log:").await;
+    let entries = stored(db, "note:").await;
     let text = |value: Vec<u8>| String::from_utf8(value).unwrap();
     entries
         .into_iter()
@@ -36,7 +36,7 @@ pub async fn note(tx: &Transaction, event: &TitoEvent) -> Result<(), TitoError> 
         None => 0,
     };
     tx.put(b"logged".to_vec(), (number + 1).to_string().into_bytes()).await?;
-    tx.put(format!("log:{number:08}").into_bytes(), format!("{} {}", event.entity, event.action).into_bytes()).await
+    tx.put(format!("note:{number:08}").into_bytes(), format!("{} {}", event.entity, event.action).into_bytes()).await
 }
 
 pub fn by_entity(log: Vec<(String, String)>) -> BTreeMap<String, Vec<String>> {

@@ -49,7 +49,7 @@ pub async fn stored(db: &Database, prefix: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
 /// Stores bytes as they are.
 pub async fn put(db: &Database, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
     let (key, value) = (key.into(), value.into());
-    db.transaction(|tx| async move { tx.put(key, value).await }).await.unwrap();
+    db.transaction(|tx| async move { tx.system_keys().put(key, value).await }).await.unwrap();
 }
 
 /// What every handler of these tests returns.

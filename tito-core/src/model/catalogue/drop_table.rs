@@ -35,7 +35,7 @@ impl Database {
         let rows = delete_range(self, table, keys::rows(table), is_dropping).await?;
         self.transaction(|tx| async move {
             match Catalogue::read(&tx, table).await? {
-                Some(catalogue) if catalogue.dropping => tx.delete(keys::catalogue(table)).await,
+                Some(catalogue) if catalogue.dropping => tx.system_keys().delete(keys::catalogue(table)).await,
                 _ => Ok(()),
             }
         })
@@ -65,7 +65,7 @@ pub(super) async fn delete_range(
                 tx.lock_keys(vec![keys::catalogue(table)]).await?;
                 let page = tx.scan(left, BATCH).await?;
                 for (key, _) in &page {
-                    tx.delete(key.clone()).await?;
+                    tx.system_keys().delete(key.clone()).await?;
                 }
                 Ok(page)
             })

@@ -149,7 +149,8 @@ impl Migration {
     /// [`TitoError::InvalidIndex`] if two models define an index of one table differently, before anything is done;
     /// [`TitoError::IndexNotBuilt`] if a program that does not know an index wrote rows meanwhile;
     /// [`TitoError::DuplicateRows`] if an index is unique and two rows have one value; [`TitoError::TableDropped`]; those
-    /// of the engine. What was done by then stays done.
+    /// of the engine. What was done by then stays done. A table that can't be brought up to date is not in the way of the
+    /// others: the first error is returned in the end.
     pub async fn run(mut self) -> Result<MigrationReport> {
         let mut tables: Vec<Cow<'static, str>> = self.models.iter().map(|model| model.table()).collect();
         tables.sort();
@@ -158,10 +159,15 @@ impl Migration {
             self.check_definitions(table)?;
         }
         let mut report = MigrationReport::default();
+        let mut outcome = Ok(());
         for table in &tables {
-            self.table(table, &mut report).await?;
+            let done = self.table(table, &mut report).await;
+            if done.as_ref().is_err_and(TitoError::is_of_the_engine) {
+                return outcome.and(done).map(|()| report);
+            }
+            outcome = outcome.and(done);
         }
-        Ok(report)
+        outcome.map(|()| report)
     }
 
     fn check_definitions(&self, table: &str) -> Result<()> {

@@ -130,7 +130,7 @@ impl Catalogue {
     }
 
     async fn put(&self, tx: &Transaction, table: &str) -> Result<()> {
-        tx.put(keys::catalogue(table), self.encode()?).await
+        tx.system_keys().put(keys::catalogue(table), self.encode()?).await
     }
 
     /// Whether a program with these definitions writes every entry that the catalogue says is there.

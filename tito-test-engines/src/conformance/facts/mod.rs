@@ -17,6 +17,7 @@ pub mod locks;
 pub mod outcomes;
 pub mod own_writes;
 pub mod replay;
+pub mod reserved;
 pub mod signals;
 pub mod snapshots;
 pub mod storage;

@@ -191,7 +191,9 @@ pub async fn markers_are_dropped_past_their_age_and_not_before(opener: Opener) {
     }
     pay(&engine, key("for ever".to_string()), &runs).await.unwrap();
     engine
-        .transaction(|tx| async move { tx.put(keys::idempotency_marker("c"), b"no marker".to_vec()).await })
+        .transaction(
+            |tx| async move { tx.system_keys().put(keys::idempotency_marker("c"), b"no marker".to_vec()).await },
+        )
         .await
         .unwrap();
     let (mut walk, mut dropped, mut steps) = (Walk::over(keys::idempotency_markers()), 0, 0);

@@ -3,6 +3,8 @@
 //! Keys are locked in their order, region after region, so that two who want the same keys don't wait for each other.
 //! The server waits for a while; what it waited for is looked at in between, as its holder may have died.
 #[cfg(test)]
+pub(crate) mod mutant;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -63,6 +65,9 @@ pub(crate) struct Acquire<R> {
     last_error: Option<Error>,
     is_late: bool,
     is_finished: bool,
+    /// The fault that tests have planted.
+    #[cfg(test)]
+    pub(crate) mutant: Option<mutant::Mutant>,
     out: Vec<Output<R, Result<Vec<Held>, Error>>>,
 }
 
@@ -76,6 +81,8 @@ impl<R: Clone> Acquire<R> {
             last_error: None,
             is_late: false,
             is_finished: false,
+            #[cfg(test)]
+            mutant: None,
             out: Vec::new(),
         }
     }
@@ -149,9 +156,19 @@ impl<R: Clone> Acquire<R> {
         match reply {
             Reply::Response(Response::PessimisticLock(response)) => match response.errors.first() {
                 None => self.take(count, *response),
+                #[cfg(test)]
+                Some(KeyError { locked: Some(_), .. })
+                    if self.attempt > 0 && self.is(mutant::Mutant::TakesLockOfRetryForOwn) =>
+                {
+                    self.take(count, PessimisticLockResponse::default());
+                }
                 Some(error) => self.met(error.clone(), response.errors),
             },
             Reply::Response(_) => self.end(Err(mismatched("KvPessimisticLock"))),
+            #[cfg(test)]
+            Reply::Unanswered { .. } if self.is(mutant::Mutant::TakesSilenceForHeld) => {
+                self.take(count, PessimisticLockResponse::default());
+            }
             Reply::NotDone { error, pause } | Reply::Unanswered { error, pause } => {
                 self.last_error = Some(error);
                 self.pause(pause);
@@ -224,6 +241,10 @@ impl<R: Clone> Machine<R> for Acquire<R> {
                     match runs.map(|runs| runs.into_iter().next()) {
                         Ok(Some((region, count))) => self.send(region, count),
                         Ok(None) => unreachable!("keys were asked for, and every key that is asked for is located"),
+                        #[cfg(test)]
+                        Err(_) if self.is(mutant::Mutant::DropsShards) => {
+                            self.take(self.left().len(), PessimisticLockResponse::default());
+                        }
                         Err(error) => {
                             self.last_error = Some(error);
                             self.pause(Pause::Backoff { kind: Backoff::Pd, attempt: 0 });

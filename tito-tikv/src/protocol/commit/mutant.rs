@@ -1,5 +1,5 @@
 //! Faults that tests plant, to show that they would be found.
-use tito_tikv_proto::kvrpcpb::{BatchRollbackRequest, CleanupRequest};
+use tito_tikv_proto::kvrpcpb::{BatchRollbackRequest, CleanupRequest, KeyError};
 
 use super::{Batch, Commit, Step};
 use crate::protocol::{Request, Response};
@@ -15,6 +15,10 @@ pub(crate) enum Mutant {
     TakesSilenceForFailure,
     /// All keys are rolled back side by side after a commit of the primary without an answer.
     RollsBackSideBySide,
+    /// The primary is rolled back after a commit of it without an answer, and then the other keys, whatever it says.
+    RollsBackPrimaryFirst,
+    /// A lock that a prewrite meets when it is sent again is taken for the one of the first attempt.
+    TakesLockOfRetryForOwn,
     /// The own lock, found on the primary after a commit without an answer, is taken for the proof that there was none.
     TakesLockForProof,
     /// A batch rollback of the primary is taken for a proof that lasts.
@@ -39,6 +43,10 @@ impl<R: Clone> Commit<R> {
         }
     }
 
+    pub(super) fn takes_for_own(&self, attempt: u32, errors: &[KeyError]) -> bool {
+        self.is(Mutant::TakesLockOfRetryForOwn) && attempt > 0 && errors.iter().all(|error| error.locked.is_some())
+    }
+
     pub(super) fn takes_silence_for_failure(&mut self) -> bool {
         let is = self.is(Mutant::TakesSilenceForFailure);
         self.may_be_committed &= !is;
@@ -59,7 +67,7 @@ impl<R: Clone> Commit<R> {
             (Step::Settle, Some(Mutant::TakesCleanupForProof)) => {
                 Some(CleanupRequest { key, start_version, ..CleanupRequest::default() }.into())
             }
-            (Step::Settle, Some(Mutant::TakesBatchRollbackForProof)) => {
+            (Step::Settle, Some(Mutant::TakesBatchRollbackForProof | Mutant::RollsBackPrimaryFirst)) => {
                 Some(BatchRollbackRequest { keys: vec![key], start_version, ..BatchRollbackRequest::default() }.into())
             }
             _ => None,
@@ -72,7 +80,7 @@ impl<R: Clone> Commit<R> {
                 Some(error) => error.locked.is_some() && self.is(Mutant::TakesLockForProof),
                 None => response.commit_version == 0,
             },
-            Response::BatchRollback(response) => response.error.is_none(),
+            Response::BatchRollback(response) => response.error.is_none() || self.is(Mutant::RollsBackPrimaryFirst),
             _ => false,
         }
     }

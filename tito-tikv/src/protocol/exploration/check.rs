@@ -1,7 +1,5 @@
 //! What has to hold at the end of every run.
-use tito_tikv_proto::kvrpcpb::{Context, MvccGetByKeyRequest, Op};
-use tito_tikv_proto::tikvpb::tikv_client::TikvClient;
-
+use super::records::commit_of;
 use super::world::{Acting, World, key};
 use crate::protocol::resolve::Status;
 use crate::{Outcome, Snapshot, Timestamp};
@@ -84,32 +82,8 @@ impl World<'_> {
     async fn commits_of(&self, start: u64, keys: &[String]) -> Vec<Option<u64>> {
         let mut found = Vec::new();
         for key in keys {
-            found.push(self.commit_of(start, key).await);
+            found.push(commit_of(&self.cluster, &self.core, start, key).await);
         }
         found
-    }
-
-    async fn commit_of(&self, start: u64, key: &str) -> Option<u64> {
-        for _ in 0..10 {
-            let region = self.core.region_of(key.as_bytes()).await.unwrap();
-            let address = self.cluster.stores()[region.leader().store_id as usize - 1].address.to_string();
-            let context = Context {
-                region_id: region.id,
-                region_epoch: Some(region.epoch.clone()),
-                peer: Some(region.leader().clone()),
-                ..Context::default()
-            };
-            let request = MvccGetByKeyRequest { key: key.into(), context: Some(context), ..Default::default() };
-            let mut store = TikvClient::new(self.cluster.connect(&address).unwrap());
-            let response = store.mvcc_get_by_key(request).await.unwrap().into_inner();
-            if response.region_error.is_some() {
-                self.core.regions.forget(&region);
-                continue;
-            }
-            let writes = response.info.map(|info| info.writes).unwrap_or_default();
-            let own = writes.iter().find(|write| write.start_ts == start && write.r#type() == Op::Put);
-            return own.map(|write| write.commit_ts);
-        }
-        panic!("the region of {key} can't be found");
     }
 }

@@ -7,7 +7,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 mod check;
 mod chooser;
+mod deliver;
+mod guards;
 mod in_process;
+mod records;
 mod steps;
 mod world;
 
@@ -89,7 +92,9 @@ async fn planted_faults_are_found() {
     assert_found(Mutant::CommitsOthersEarly, one, 2).await;
     assert_found(Mutant::TakesSilenceForFailure, one, 1).await;
     assert_found(Mutant::RollsBackSideBySide, one, 2).await;
+    assert_found(Mutant::RollsBackPrimaryFirst, one, 2).await;
     assert_found(Mutant::TakesLockForProof, one, 2).await;
+    assert_found(Mutant::TakesLockOfRetryForOwn, PLAIN, 1).await;
     let overlapped = Setting { keys: 1, overlapped: true, ..one };
     assert_found(Mutant::TakesCleanupForProof, overlapped, 2).await;
     assert_found(Mutant::TakesBatchRollbackForProof, overlapped, 2).await;

@@ -57,16 +57,19 @@ impl World<'_> {
                     add(Step::Move, 1);
                 }
             }
-            // All wait: either they go on, or their time is over. Both are usual.
+            // All wait: who has waited longest goes on, or its time is over. Both are usual.
             None => {
-                for number in in_turn {
-                    if let Some(position) = self.actors[number].pending.iter().position(is_pause) {
-                        if self.count < PATIENCE {
-                            add(Step::Deliver(number, position), 0);
-                        }
-                        add(Step::Deadline(number), 0);
-                        break;
+                let pauses = self.actors.iter().enumerate().flat_map(|(number, actor)| {
+                    actor.pending.iter().enumerate().filter_map(move |(position, pending)| match pending {
+                        Pending::Pause { since, .. } => Some((*since, number, position)),
+                        _ => None,
+                    })
+                });
+                if let Some((_, number, position)) = pauses.min() {
+                    if self.count < PATIENCE {
+                        add(Step::Deliver(number, position), 0);
                     }
+                    add(Step::Deadline(number), 0);
                 }
             }
         }

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tito_mock_tikv::{MockCluster, TikvVersion};
-use tito_tikv_proto::kvrpcpb::{GetRequest, LockInfo, Mutation, Op, PrewriteRequest};
+use tito_tikv_proto::kvrpcpb::{LockInfo, Mutation, Op, PrewriteRequest};
 
 use super::chooser::Chooser;
 use super::in_process::InProcess;
@@ -11,9 +11,9 @@ use super::steps::Step;
 use crate::client::core::{Attempt, Core};
 use crate::protocol::commit::mutant::Mutant;
 use crate::protocol::commit::{Commit, Plan};
-use crate::protocol::resolve::{Asked, Resolve, Status};
+use crate::protocol::resolve::{Resolve, Status};
 use crate::protocol::script::lost;
-use crate::protocol::{CallId, Event, Machine, Output, Pause, Reply, Request};
+use crate::protocol::{CallId, Event, Machine, Output, Pause, Request};
 use crate::region::Region;
 use crate::{Error, Outcome, PdFailure};
 
@@ -48,10 +48,23 @@ pub(super) enum Acting {
 
 /// What an actor waits for.
 pub(super) enum Pending {
-    Send { call: CallId, region: At, request: Request },
-    Timestamp { call: CallId },
-    Resolve { call: CallId, locks: Vec<LockInfo> },
-    Pause { call: CallId },
+    Send {
+        call: CallId,
+        region: At,
+        request: Request,
+    },
+    Timestamp {
+        call: CallId,
+    },
+    Resolve {
+        call: CallId,
+        locks: Vec<LockInfo>,
+    },
+    /// A pause, with the step in which it began.
+    Pause {
+        call: CallId,
+        since: usize,
+    },
     Look,
 }
 
@@ -183,6 +196,7 @@ impl<'c> World<'c> {
     async fn take<D>(&mut self, number: usize, outputs: Vec<Output<At, D>>) -> (Vec<Event<At>>, Vec<D>, bool) {
         let (mut events, mut decisions, mut is_finished) = (Vec::new(), Vec::new(), false);
         for output in outputs {
+            let since = self.count;
             let actor = &mut self.actors[number];
             match output {
                 Output::Locate { call, keys } => {
@@ -199,7 +213,7 @@ impl<'c> World<'c> {
                 Output::Timestamp { call } => actor.pending.push_back(Pending::Timestamp { call }),
                 Output::Resolve { call, locks } => actor.pending.push_back(Pending::Resolve { call, locks }),
                 Output::Pause { pause: Pause::Millis(1_000), .. } | Output::Limit(_) => {}
-                Output::Pause { call, .. } => actor.pending.push_back(Pending::Pause { call }),
+                Output::Pause { call, .. } => actor.pending.push_back(Pending::Pause { call, since }),
                 Output::Decided(decision) => decisions.push(decision),
                 Output::Finished => is_finished = true,
             }
@@ -227,7 +241,7 @@ impl<'c> World<'c> {
         }
     }
 
-    async fn take_resolve(&mut self, number: usize, mut outputs: Vec<Output<At, crate::Result<Status>>>) {
+    pub(super) async fn take_resolve(&mut self, number: usize, mut outputs: Vec<Output<At, crate::Result<Status>>>) {
         loop {
             let (events, decisions, is_finished) = self.take(number, outputs).await;
             let actor = &mut self.actors[number];
@@ -246,12 +260,12 @@ impl<'c> World<'c> {
         }
     }
 
-    fn end(&mut self, number: usize) {
+    pub(super) fn end(&mut self, number: usize) {
         self.actors[number].acting = Acting::Gone;
         self.actors[number].pending.clear();
     }
 
-    async fn happen(&mut self, number: usize, event: Event<At>) {
+    pub(super) async fn happen(&mut self, number: usize, event: Event<At>) {
         match &mut self.actors[number].acting {
             Acting::Writer(machine) => {
                 let outputs = machine.handle(event);
@@ -345,57 +359,5 @@ impl<'c> World<'c> {
             Pending::Send { call, region, request } => (call, region, request),
             _ => unreachable!("only requests are lost"),
         }
-    }
-
-    async fn deliver(&mut self, number: usize, pending: Pending) {
-        match pending {
-            Pending::Send { call, region, request } => {
-                let reply: Reply = self.core.send(&region, request).await;
-                self.happen(number, Event::Answered { call, reply }).await;
-            }
-            Pending::Timestamp { call } => {
-                let timestamp = Ok(self.cluster.timestamp());
-                self.happen(number, Event::Timestamp { call, timestamp }).await;
-            }
-            Pending::Resolve { call, locks } => {
-                if self.setting.expired {
-                    self.cluster.jump_clock(60_000);
-                }
-                let left = self.core.clone().resolve_for_write(locks).await;
-                self.happen(number, Event::Resolved { call, left }).await;
-            }
-            Pending::Pause { call } => self.happen(number, Event::Paused { call }).await,
-            Pending::Look => self.look(number).await,
-        }
-    }
-
-    /// The stranger reads the last key, and if it is locked asks what became of who holds it.
-    async fn look(&mut self, number: usize) {
-        if self.setting.expired {
-            self.cluster.jump_clock(60_000);
-        }
-        let now = self.cluster.timestamp();
-        let last = key(self.setting.keys - 1);
-        let Ok(region) = self.core.region_of(last.as_bytes()).await else { return self.end(number) };
-        let request = GetRequest { key: last.into(), version: now, ..GetRequest::default() };
-        let lock = match self.core.attempt(&region, request).await {
-            Attempt::Response(response) => response.error.and_then(|error| error.locked),
-            _ => None,
-        };
-        let Some(lock) = lock else { return self.end(number) };
-        self.actors[number].start = lock.lock_version;
-        let mut machine = Resolve::new(Asked {
-            start: lock.lock_version,
-            primary: lock.primary_lock.clone(),
-            locks: vec![lock],
-            caller_start: now,
-            now,
-            is_read: true,
-            known: None,
-            deadline_millis: 10_000,
-        });
-        let outputs = machine.start();
-        self.actors[number].acting = Acting::Stranger(Box::new(machine));
-        self.take_resolve(number, outputs).await;
     }
 }

@@ -215,7 +215,7 @@ pub(super) async fn leases(db: &Database, queue: &str) -> Vec<LeaseInfo> {
 }
 
 pub(super) async fn put(db: &Database, key: Vec<u8>, value: &[u8]) {
-    let written: Result<()> = db.transaction(|tx| async move { tx.put(key, value.to_vec()).await }).await;
+    let written: Result<()> = db.transaction(|tx| async move { tx.system_keys().put(key, value.to_vec()).await }).await;
     written.unwrap();
 }
 

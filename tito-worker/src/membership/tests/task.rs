@@ -110,7 +110,7 @@ async fn heartbeat_of(db: &Database, running: &Running) {
     loop {
         let members = TitoQueue::new(db.clone()).members("billing").await.unwrap();
         let member = members.iter().find(|member| member.id == running.member.id).unwrap();
-        if member.heartbeat_age_millis == 0 {
+        if member.heartbeat_age.is_zero() {
             break;
         }
         tokio::task::yield_now().await;

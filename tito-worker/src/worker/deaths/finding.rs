@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tito_core::database::Walk;
 use tito_core::event::{TitoEvent, Topic, topic_of};
 use tito_core::row::StoredRow;
-use tito_core::{Result, Transaction, keys};
+use tito_core::{Result, TitoError, Transaction, keys};
 use uuid::Uuid;
 
 use super::hands::{Hands, Writing};
@@ -26,7 +26,7 @@ impl Hands {
             let mark = match Mark::decode(&key, &bytes) {
                 Ok(mark) => mark,
                 Err(error) => {
-                    tracing::warn!(%error, "a mark that can't be read is passed over");
+                    self.database.log_damaged(&error, "a mark that can't be read is passed over");
                     continue;
                 }
             };
@@ -54,12 +54,18 @@ impl Hands {
                     return Ok(Vec::new());
                 }
                 let mark = latest;
-                tx.put(keys::process(self.id), own.encode()?).await?;
-                tx.delete(key.clone()).await?;
+                tx.system_keys().put(keys::process(self.id), own.encode()?).await?;
+                tx.system_keys().delete(key.clone()).await?;
                 if mark.stopping { Ok(Vec::new()) } else { self.settle(&tx, mark).await }
             };
-            let suspects = self.database.transaction(settle).await?;
-            self.suspect(suspects);
+            match self.database.transaction(settle).await {
+                Ok(suspects) => self.suspect(suspects),
+                // Such as the topic of an event that is to be given up: the mark stays until it can be read.
+                Err(error @ TitoError::Malformed { .. }) => {
+                    self.database.log_damaged(&error, "what a dead worker had in hand can't be dealt with");
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -105,7 +111,7 @@ impl Hands {
                         "a process has died while an event was handled, which runs alone from now on"
                     );
                     let suspect = TitoEvent { deaths: Some(deaths), ..event };
-                    tx.put(key.clone(), suspect.encode()?).await?;
+                    tx.system_keys().put(key.clone(), suspect.encode()?).await?;
                 }
             }
             suspects.push(key);

@@ -253,7 +253,7 @@ impl Hands {
         let mark = &self.mark(writing);
         let write = |tx: Transaction| async move {
             let mark = Mark { heartbeat: tx.now().millis(), ..mark.clone() };
-            tx.put(keys::process(self.id), mark.encode()?).await
+            tx.system_keys().put(keys::process(self.id), mark.encode()?).await
         };
         self.database.transaction(write).await
     }
@@ -309,7 +309,7 @@ impl Hands {
         if self.state.load(Ordering::Acquire) == UNMARKED {
             return;
         }
-        let delete = |tx: Transaction| async move { tx.delete(keys::process(self.id)).await };
+        let delete = |tx: Transaction| async move { tx.system_keys().delete(keys::process(self.id)).await };
         self.last_words(self.database.transaction(delete)).await;
     }
 

@@ -46,7 +46,7 @@ impl Partition {
                 () = self.lanes.finished() => self.take_finished(),
                 Some(recorded) = OptionFuture::from(self.recording.as_mut()) => {
                     if let Err(error) = self.take_recorded(recorded) {
-                        tracing::warn!(%error, "recording outcomes failed, trying again");
+                        self.runner.log_engine(Some(self.origin.partition), &error, "recording outcomes failed");
                     }
                 }
             }
@@ -60,7 +60,7 @@ impl Partition {
             let Some(recording) = self.recording.as_mut() else { return };
             let recorded = recording.await;
             if let Err(error) = self.take_recorded(recorded) {
-                tracing::warn!(%error, "recording outcomes failed, trying again");
+                self.runner.log_engine(Some(self.origin.partition), &error, "recording outcomes failed");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What to do with an entry of a page.
 
+use tito_core::Timestamp;
 use tito_core::event::{EventHead, Topic, started_at};
-use tito_core::{KeyText, Timestamp};
 
 use crate::policy::Order;
 use crate::worker::blocked::Blocked;
@@ -75,7 +75,6 @@ impl PageRules<'_> {
         // One with the id of another would be stored in its place when it is tried again.
         let head = EventHead::decode(key, row).ok().filter(|head| slot.is_some_and(|slot| slot.id == head.id));
         let Some(head) = head else {
-            tracing::error!(key = %KeyText::from(key), "not an event, set aside");
             return Entry::NoEvent;
         };
         let entity = entity_of(&head.entity);

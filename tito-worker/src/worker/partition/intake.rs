@@ -246,7 +246,10 @@ impl Partition {
                     deliveries.push(Delivery { key, stored: row, entity, is_suspect, origin: self.origin.clone() });
                     continue;
                 }
-                Entry::NoEvent => Ended::NoEvent,
+                Entry::NoEvent => {
+                    self.runner.log_no_event(&key, None);
+                    Ended::NoEvent
+                }
                 Entry::PutOff { until } => {
                     Outcome::RescheduleTo(time_of(until.saturating_add(self.runner.policy.delay_seconds))).into()
                 }

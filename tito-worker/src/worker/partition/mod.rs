@@ -150,10 +150,7 @@ impl Partition {
                 _ = controls.time_set.changed() => {}
                 result = self.step() => {
                     if let Err(error) = result {
-                        tracing::warn!(
-                            queue = %self.runner.queue, partition = self.origin.partition, %error,
-                            "the engine failed, trying again"
-                        );
+                        self.runner.log_engine(Some(self.origin.partition), &error, "the engine failed");
                     }
                 }
             }

@@ -1,0 +1,55 @@
+//! Writes to keys that are Tito's own.
+
+use super::transaction::Transaction;
+use crate::error::Result;
+
+/// Writes to Tito's own keys, as [`Transaction::system_keys`] hands them out.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemKeys<'a>(&'a Transaction);
+
+impl Transaction {
+    /// Writes to the keys that are Tito's own, which [`put`](Transaction::put), [`insert`](Transaction::insert) and
+    /// [`delete`](Transaction::delete) refuse. What Tito stores goes through it, and so does a repair by hand: of a
+    /// topic's row that something has damaged, say. Keys and values have to be as `docs/format.md` in Tito's repository
+    /// specifies them, which nothing here checks; [`keys`](crate::keys) builds keys.
+    ///
+    /// A row of a model, also a damaged one, is better deleted by
+    /// [`delete_damaged`](crate::model::TitoTable::delete_damaged), which sees to its index entries.
+    ///
+    /// ```
+    /// # use tito_core::prelude::*;
+    /// # use tito_core::keys;
+    /// # async fn example(db: Database) -> Result<(), TitoError> {
+    /// db.transaction(|tx| async move { tx.system_keys().delete(keys::schedule("nightly")).await }).await
+    /// # }
+    /// ```
+    pub fn system_keys(&self) -> SystemKeys<'_> {
+        SystemKeys(self)
+    }
+}
+
+impl SystemKeys<'_> {
+    /// [`Transaction::put`] of any key.
+    ///
+    /// # Errors
+    /// See [`Transaction::put`].
+    pub async fn put(self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        self.0.put_any(key, value).await
+    }
+
+    /// [`Transaction::insert`] of any key.
+    ///
+    /// # Errors
+    /// See [`Transaction::insert`].
+    pub async fn insert(self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        self.0.insert_any(key, value).await
+    }
+
+    /// [`Transaction::delete`] of any key.
+    ///
+    /// # Errors
+    /// See [`Transaction::delete`].
+    pub async fn delete(self, key: Vec<u8>) -> Result<()> {
+        self.0.delete_any(key).await
+    }
+}

@@ -1,0 +1,97 @@
+//! The kinds of keys: what each key of Tito's begins with. All builders take one, so a key without a kind can't be built.
+
+use super::layout::SEPARATOR;
+use super::range::KeyRange;
+
+macro_rules! kinds {
+    ($($kind:ident $prefix:literal,)*) => {
+        /// What a key of Tito's begins with.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Kind {
+            $($kind,)*
+        }
+
+        impl Kind {
+            const ALL: &'static [Self] = &[$(Self::$kind,)*];
+
+            /// The kind and the separator behind it.
+            pub(super) const fn prefix(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $prefix,)*
+                }
+            }
+        }
+    };
+}
+
+// Programs may have keys of their own that begin like a kind to come, unless it begins with `FUTURE`.
+kinds! {
+    Data "data:",
+    Index "index:",
+    Event "event:",
+    Dead "dead:",
+    Done "done:",
+    Catalogue "catalogue:",
+    Topic "topic:",
+    Checkpoint "checkpoint:",
+    Lease "lease:",
+    Member "member:",
+    Process "process:",
+    Schedule "schedule:",
+    Dedup "dedup:",
+    Copied "copied:",
+    Transaction "txn:",
+    Store "store:",
+    Log "log:",
+    Dropped "dropped:",
+    Moved "!moved:",
+}
+
+/// What every key begins with that is Tito's and of a later kind: the database's identity, and kinds to come.
+const FUTURE: &str = "!";
+
+impl Kind {
+    /// What stands behind the prefix, if the key is of this kind.
+    pub(super) fn strip(self, key: &[u8]) -> Option<&[u8]> {
+        key.strip_prefix(self.prefix().as_bytes())
+    }
+
+    /// All keys of the kind.
+    pub(super) fn all(self) -> KeyRange {
+        KeyRange::prefix(self.prefix())
+    }
+}
+
+/// What makes a key Tito's own: the prefix that it has in common with others of Tito's, or that is kept for what is to
+/// come. `None` for the keys that applications may write as they like.
+///
+/// ```
+/// use tito_core::keys;
+/// assert_eq!(keys::reserved_prefix(b"topic:mail"), Some("topic:"));
+/// assert_eq!(keys::reserved_prefix(b"!whatever"), Some("!"));
+/// assert_eq!(keys::reserved_prefix(b"seen/17"), None);
+/// ```
+pub fn reserved_prefix(key: &[u8]) -> Option<&'static str> {
+    if key.starts_with(FUTURE.as_bytes()) {
+        return Some(FUTURE);
+    }
+    // Most keys of applications have no separator near their beginning, and need no look at each kind.
+    let length = key.iter().take(LONGEST).position(|&byte| byte == SEPARATOR)? + 1;
+    Kind::ALL.iter().map(|kind| kind.prefix()).find(|prefix| prefix.as_bytes() == &key[..length])
+}
+
+/// Every prefix that [`reserved_prefix`] can answer.
+pub fn reserved_prefixes() -> impl Iterator<Item = &'static str> {
+    Kind::ALL.iter().map(|kind| kind.prefix()).filter(|prefix| !prefix.starts_with(FUTURE)).chain([FUTURE])
+}
+
+/// The length of the longest prefix.
+const LONGEST: usize = {
+    let (mut longest, mut at) = (0, 0);
+    while at < Kind::ALL.len() {
+        let length = Kind::ALL[at].prefix().len();
+        longest = if length > longest { length } else { longest };
+        at += 1;
+    }
+    longest
+};

@@ -1,0 +1,82 @@
+//! The forms in which a store takes a command.
+
+use tito_core::BoxError;
+
+use super::envelope::{Envelope, RawCommand};
+use crate::domain::{Command, Decider};
+use crate::error::Result;
+use crate::event::NewEvent;
+use crate::types::Registry;
+
+/// What a store can be asked to decide on: a command, an [`Envelope`] with one, or an envelope with the bytes of one.
+/// Implemented for these alone.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no command of this decider",
+    label = "expected a command, or an `Envelope` of one"
+)]
+pub trait Ask<C: Command>: private::Sealed<C> {
+    #[doc(hidden)]
+    fn open(&self, types: Option<&Registry>) -> Result<Opened<'_, C>>;
+}
+
+mod private {
+    pub trait Sealed<C> {}
+}
+
+/// A command as its decider sees it.
+#[doc(hidden)]
+pub enum Opened<'a, C> {
+    Bare(&'a C),
+    Enveloped(&'a Envelope<C>),
+    Decoded(Envelope<C>),
+}
+
+impl<C: Command> private::Sealed<C> for C {}
+impl<C: Command> private::Sealed<C> for Envelope<C> {}
+impl<C: Command> private::Sealed<C> for Envelope<RawCommand> {}
+
+impl<C: Command> Ask<C> for C {
+    fn open(&self, _: Option<&Registry>) -> Result<Opened<'_, C>> {
+        Ok(Opened::Bare(self))
+    }
+}
+
+impl<C: Command> Ask<C> for Envelope<C> {
+    fn open(&self, _: Option<&Registry>) -> Result<Opened<'_, C>> {
+        Ok(Opened::Enveloped(self))
+    }
+}
+
+impl<C: Command + 'static> Ask<C> for Envelope<RawCommand> {
+    fn open(&self, types: Option<&Registry>) -> Result<Opened<'_, C>> {
+        self.decode(types).map(Opened::Decoded)
+    }
+}
+
+impl<C: Command> Opened<'_, C> {
+    pub(super) fn envelope(&self) -> Option<&Envelope<C>> {
+        match self {
+            Self::Bare(_) => None,
+            Self::Enveloped(envelope) => Some(envelope),
+            Self::Decoded(envelope) => Some(envelope),
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), BoxError> {
+        match self {
+            Self::Bare(command) => command.validate(),
+            Self::Enveloped(Envelope { command, .. }) | Self::Decoded(Envelope { command, .. }) => command.validate(),
+        }
+    }
+
+    /// What a decider says, with what is beside the command.
+    pub(super) fn decide<D: Decider<C>>(&self, decider: &D) -> Result<Vec<NewEvent>, BoxError> {
+        let envelope = match self {
+            Self::Bare(command) => return decider.decide(command),
+            Self::Enveloped(envelope) => envelope,
+            Self::Decoded(envelope) => envelope,
+        };
+        let events = decider.decide_enveloped(envelope)?;
+        Ok(events.into_iter().map(|event| envelope.stamp(event)).collect())
+    }
+}

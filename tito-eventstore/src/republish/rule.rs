@@ -1,0 +1,220 @@
+//! Which events are published to the outbox, to which topic, and as what.
+
+use serde::{Deserialize, Serialize};
+use tito_core::keeps_unknown_members;
+use tito_core::row::UnknownMembers;
+
+use super::publish::Shown;
+use crate::error::{EventStoreError, Result};
+use crate::pattern::Pattern;
+
+/// A rule by which events of a store are published to the outbox, in the transactions that append them. A store can have
+/// several, which publish events of their own each.
+///
+/// ```
+/// use tito_eventstore::{EventStoreConfig, Republish};
+///
+/// let bank = EventStoreConfig::new("bank")
+///     .republish_by(Republish::to("{type}-events").filter("account").or("card").entity("{type}:{id}"))
+///     .republish_by(Republish::to("audit").headers_only().after(0));
+/// ```
+///
+/// Topic and entity may have `{type}` and `{id}`, the tokens of the event's entity, and `{event}`, its type, in them. In the
+/// name of a topic `-` stands for what it can't have, `:` and `@`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Republish {
+    topic: String,
+    entity: String,
+    patterns: Vec<String>,
+    content: Content,
+    after: Option<u64>,
+}
+
+/// What a published event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Content {
+    /// Everything is in the payload.
+    Payload,
+    /// The payload is the data, and everything else is in headers.
+    Data,
+    /// Everything but the data is in headers.
+    Headers,
+}
+
+impl Republish {
+    /// All events, as of the time when the rule is given to the store: to this topic, each about its own entity,
+    /// `type.id`, and with a payload as that of [`EventStoreConfig::republish`](crate::EventStoreConfig::republish).
+    pub fn to(topic: impl Into<String>) -> Self {
+        let entity = "{type}.{id}".to_string();
+        Self { topic: topic.into(), entity, patterns: Vec::new(), content: Content::Payload, after: None }
+    }
+
+    /// Only events that a [`Pattern`](crate::Pattern) selects.
+    pub fn filter(self, pattern: impl Into<String>) -> Self {
+        self.or(pattern)
+    }
+
+    /// And those that another pattern selects.
+    pub fn or(mut self, pattern: impl Into<String>) -> Self {
+        self.patterns.push(pattern.into());
+        self
+    }
+
+    /// What published events are about.
+    pub fn entity(mut self, entity: impl Into<String>) -> Self {
+        self.entity = entity.into();
+        self
+    }
+
+    /// The payload is the event's data, where that is JSON. Headers have the rest: `tito-store`, `tito-sequence`,
+    /// `tito-id`, `tito-subject`, `tito-time` (RFC 3339), `tito-event-version`, and the event's metadata under their own
+    /// names.
+    pub fn data_with_headers(mut self) -> Self {
+        self.content = Content::Data;
+        self
+    }
+
+    /// The headers of [`data_with_headers`](Republish::data_with_headers), and no payload.
+    pub fn headers_only(mut self) -> Self {
+        self.content = Content::Headers;
+        self
+    }
+
+    /// Only events after this sequence. What was appended before there was the rule is published too, in its order and
+    /// in steps: by the call that gives the rule to the store, and by the manager in the background should that not come
+    /// to its end. Until then later events wait their turn.
+    pub fn after(mut self, sequence: u64) -> Self {
+        self.after = Some(sequence);
+        self
+    }
+}
+
+/// A rule of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RepublishInfo {
+    /// The rule.
+    pub rule: Republish,
+    /// While events from before the rule are being published: the sequence up to which they are.
+    pub catching_up_from: Option<u64>,
+}
+
+/// A rule, as it is stored in the definition of its store. `docs/format.md` specifies it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rule {
+    topic: String,
+    entity: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    patterns: Vec<String>,
+    content: Content,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<u64>,
+    /// Up to which sequence events are published while it catches up. Without it, appends publish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<u64>,
+    #[serde(skip)]
+    unknown: UnknownMembers,
+}
+
+keeps_unknown_members!(Rule);
+
+impl Rule {
+    /// A rule that is given to a store with a last sequence.
+    ///
+    /// # Errors
+    /// [`EventStoreError::OptionNotHonoured`] for a text with another name in braces; those of topics and of patterns.
+    pub(crate) fn new(store: &str, rule: &Republish, last: u64) -> Result<Self> {
+        let Republish { topic, entity, patterns, content, after } = rule.clone();
+        let position = after.filter(|after| *after < last);
+        let rule = Self { topic, entity, patterns, content, after, position, unknown: UnknownMembers::default() };
+        for text in [&rule.topic, &rule.entity] {
+            filled(text, &["a", "a", "a"]).map_err(|reason| EventStoreError::OptionNotHonoured {
+                name: store.to_string(),
+                option: format!("republishing to {text:?}"),
+                reason,
+            })?;
+        }
+        for pattern in &rule.patterns {
+            pattern.parse::<Pattern>()?;
+        }
+        tito_core::check_event_type(&rule.topic_of(&["a", "a", "a"]))?;
+        Ok(rule)
+    }
+
+    pub(crate) fn info(&self) -> RepublishInfo {
+        let Self { topic, entity, patterns, content, after, position, .. } = self.clone();
+        RepublishInfo { rule: Republish { topic, entity, patterns, content, after }, catching_up_from: position }
+    }
+
+    /// Whether it is the rule that somebody asks for.
+    pub(crate) fn is(&self, rule: &Republish) -> bool {
+        self.info().rule == *rule
+    }
+
+    /// Whether appends publish by it.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.position.is_none()
+    }
+
+    pub(super) fn content(&self) -> Content {
+        self.content
+    }
+
+    pub(super) fn selects(&self, event: &Shown<'_>) -> bool {
+        if self.after.is_some_and(|after| event.sequence <= after) {
+            return false;
+        }
+        let [entity_type, id, event_type] = event.tokens();
+        let matches = |pattern: &String| {
+            // Checked when the rule was given.
+            pattern.parse::<Pattern>().is_ok_and(|pattern| pattern.matches(entity_type, id, event_type))
+        };
+        self.patterns.is_empty() || self.patterns.iter().any(matches)
+    }
+
+    pub(super) fn topic_of(&self, tokens: &[&str; 3]) -> String {
+        let topic = filled(&self.topic, tokens).unwrap_or_else(|_| self.topic.clone());
+        topic.replace([':', '@'], "-")
+    }
+
+    pub(super) fn entity_of(&self, tokens: &[&str; 3]) -> String {
+        filled(&self.entity, tokens).unwrap_or_else(|_| self.entity.clone())
+    }
+}
+
+/// A text with the tokens of a subject in it. What a token has in braces is left as it is.
+fn filled(text: &str, [entity_type, id, event]: &[&str; 3]) -> Result<String, String> {
+    let mut filled = String::with_capacity(text.len() + 32);
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('{') {
+        let (name, after) = behind.split_once('}').ok_or_else(|| "a brace is not closed".to_string())?;
+        filled.push_str(before);
+        filled.push_str(match name {
+            "type" => entity_type,
+            "id" => id,
+            "event" => event,
+            other => return Err(format!("{{{other}}} is none of {{type}}, {{id}} and {{event}}")),
+        });
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_filled_with_tokens_and_nothing_else() {
+        let tokens = ["account", "{id}", "opened"];
+        assert_eq!(filled("{type}-{event}", &tokens).as_deref(), Ok("account-opened"));
+        assert_eq!(filled("{id}{id}", &tokens).as_deref(), Ok("{id}{id}"));
+        assert_eq!(filled("plain }", &tokens).as_deref(), Ok("plain }"));
+        for bad in ["{", "a{b}", "{type", "{}", "{{type}}"] {
+            assert!(filled(bad, &tokens).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The next step of an event.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tito_core::event::{DoneStep, TitoEvent};
+use tito_core::row::UnknownMembers;
+use tito_core::{Now, Result, TitoError, row};
+
+use crate::job::{TitoJob, VERSION_HEADER};
+use crate::outcome::Outcome;
+
+/// So many steps of an event are remembered: the first, and the latest ones.
+const STEPS_KEPT: usize = 20;
+
+/// The next step of an event: what its handler is to be called with then.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use tito_core::TitoError;
+/// use tito_core::event::TitoEvent;
+/// use tito_worker::{Advance, Outcome, Payload};
+///
+/// #[derive(Serialize, Deserialize)]
+/// enum Trip {
+///     BookFlight { to: String },
+///     BookHotel { to: String, flight: String },
+/// }
+///
+/// async fn book(Payload(trip): Payload<Trip>) -> Result<Outcome, TitoError> {
+///     Ok(match trip {
+///         Trip::BookFlight { to } => {
+///             let flight = format!("the one to {to}");
+///             Advance::to(&Trip::BookHotel { to, flight })?.into()
+///         }
+///         Trip::BookHotel { .. } => Outcome::Done,
+///     })
+/// }
+/// # let _ = book;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Advance {
+    /// As JSON.
+    payload: String,
+    headers: BTreeMap<String, String>,
+    pub(crate) delay: Duration,
+}
+
+impl Advance {
+    /// A step with this payload, at once.
+    ///
+    /// # Errors
+    /// [`TitoError::Unserializable`], which names the field, for what JSON has no form for, as
+    /// [`Publish::payload`](crate::Publish::payload).
+    pub fn to(payload: &impl Serialize) -> Result<Self, TitoError> {
+        let payload = row::raw_checked(format_args!("the payload of an event's next step"), payload)?;
+        Ok(Self { payload: payload.get().to_string(), headers: BTreeMap::new(), delay: Duration::ZERO })
+    }
+
+    /// A step with the payload of a [typed topic](crate::TitoJob), in its present version.
+    ///
+    /// # Errors
+    /// As [`to`](Advance::to).
+    pub fn to_job<J: TitoJob>(job: &J) -> Result<Self, TitoError> {
+        Ok(Self::to(job)?.header(VERSION_HEADER, J::VERSION.to_string()))
+    }
+
+    /// A small text beside the payload. The event's others stay.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// Not before this time has passed, rounded up to whole seconds.
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// The event at its next step: with no attempt yet, and with what was done.
+    pub(crate) fn applied_to(&self, mut event: TitoEvent, now: Now) -> Result<TitoEvent, serde_json::Error> {
+        let attempt = event.attempt();
+        let payload = event.payload.replace(RawValue::from_string(self.payload.clone())?);
+        let (timestamp, headers, unknown) = (now.seconds(), event.headers.clone(), UnknownMembers::default());
+        event.steps.push(DoneStep { attempt, timestamp, payload, headers, unknown });
+        if event.steps.len() > STEPS_KEPT {
+            event.steps.remove(1);
+        }
+        event.headers.extend(self.headers.clone());
+        event.failed_attempts = 0;
+        event.failures.clear();
+        event.progress = None;
+        event.deaths = None;
+        Ok(event)
+    }
+}
+
+impl From<Advance> for Outcome {
+    fn from(advance: Advance) -> Self {
+        Self::Advance(advance)
+    }
+}

@@ -1,0 +1,62 @@
+//! Whether a topic has a queue of its own.
+
+use tito_core::event::{Topic, settle_topics};
+use tito_core::{Database, Result, TitoError};
+
+use super::is_settled;
+use crate::queue::TitoQueue;
+
+impl TitoQueue {
+    /// Says whether events of a topic are published to its groups alone, which spares a key for each event where nobody
+    /// consumes the topic's own queue. When this returns, no event is committed any more to the own queue, or none that is
+    /// not; on an engine with other writing processes that takes as long as [`add_group`](TitoQueue::add_group) does.
+    ///
+    /// What lies in the own queue stays: it is handed out to a subscription of it as before, or
+    /// [purged](TitoQueue::purge). [`GroupStart::History`](crate::GroupStart::History), replays and dead letters of the own
+    /// queue know nothing of what is published to groups alone.
+    ///
+    /// Programs of a release that does not know this setting keep it, and publish to the own queue as well; none of them
+    /// should remove groups of such a topic.
+    ///
+    /// # Errors
+    /// [`TitoError::NoQueue`] for a topic without groups; [`TitoError::InvalidName`], [`TitoError::UnknownTopic`], and
+    /// those of the engine: call again to finish.
+    pub async fn set_groups_only(&self, event_type: &str, groups_only: bool) -> Result<()> {
+        let name = event_type.to_string();
+        let topic = Topic::change(&self.engine, event_type, |mut topic, tx| async move {
+            if groups_only && topic.groups.is_empty() {
+                return Err(TitoError::NoQueue { topic: name });
+            }
+            if topic.groups_only == groups_only {
+                return Ok(None);
+            }
+            topic.groups_only = groups_only;
+            topic.own_queue_since = (!groups_only).then(|| tx.now().seconds());
+            Ok(Some(topic))
+        })
+        .await?;
+        match topic.own_queue_since {
+            Some(since) => settle_since(&self.engine, since).await,
+            None if groups_only => settle_topics(&self.engine).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Waits until everybody publishes to another queue of the topic than this group's, so that it can be removed: else an
+/// event could be published to it alone by somebody who does not know of the others yet.
+///
+/// # Errors
+/// [`TitoError::NoQueue`] if there is no other.
+pub(super) async fn settle_others(database: &Database, name: &str, topic: &Topic, group: &str) -> Result<()> {
+    let own_queue = topic.own_queue_since.filter(|_| !topic.groups_only);
+    let groups = topic.groups.iter().filter(|(other, _)| *other != group).map(|(_, group)| group.since);
+    match own_queue.into_iter().chain(groups).min() {
+        Some(oldest) => settle_since(database, oldest).await,
+        None => Err(TitoError::NoQueue { topic: name.to_string() }),
+    }
+}
+
+async fn settle_since(database: &Database, since: i64) -> Result<()> {
+    if is_settled(database, since).await? { Ok(()) } else { settle_topics(database).await }
+}
