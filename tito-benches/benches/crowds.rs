@@ -44,7 +44,7 @@ impl Work {
 async fn write(tx: &Transaction, stores: &[EventStore]) -> Result<(), TitoError> {
     let counted = tx.get(b"counter").await?.map_or(0, |value| u64::from_be_bytes(value.try_into().unwrap()));
     for store in stores {
-        store.append_in(tx, NewEvent::raw("account.1", "counted", "")).await?;
+        store.append_in(tx, NewEvent::raw("account.1", "counted", "once")).await?;
     }
     tx.put(b"counter".to_vec(), (counted + 1).to_be_bytes().to_vec()).await
 }

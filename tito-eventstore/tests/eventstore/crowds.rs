@@ -25,7 +25,7 @@ async fn count_at_once(db: &Database, stores: &[EventStore; 2]) {
                 let counted = tx.get(b"counter").await?.map_or(Ok(0), |bytes| row::decode(b"counter", "", &bytes))?;
                 tx.put(b"counter".to_vec(), row::encode("counter", &(counted + 1_u64))?).await?;
                 for store in &stores {
-                    store.append_in(&tx, NewEvent::raw(format!("account.{}", task % 10), "counted", "")).await?;
+                    store.append_in(&tx, NewEvent::raw(format!("account.{}", task % 10), "counted", "once")).await?;
                 }
                 Ok(())
             };
@@ -59,7 +59,7 @@ async fn they_do_beside_appends_of_their_own_process(db: Database) {
     let stores = stores(&db).await;
     let appends = (0..200).map(|append| {
         let store = stores[append % 2].clone();
-        async move { store.append(NewEvent::raw("other.1", "noted", "")).await }
+        async move { store.append(NewEvent::raw("other.1", "noted", "once")).await }
     });
     let (_, appended) = futures::join!(
         async {
@@ -68,7 +68,7 @@ async fn they_do_beside_appends_of_their_own_process(db: Database) {
                 tokio::spawn(async move {
                     let append = |tx: tito_core::Transaction| async move {
                         for store in &stores {
-                            store.append_in(&tx, NewEvent::raw("account.1", "counted", "")).await?;
+                            store.append_in(&tx, NewEvent::raw("account.1", "counted", "once")).await?;
                         }
                         Ok(())
                     };

@@ -64,8 +64,15 @@ macro_rules! flaws {
 
 include!("reference/flaws.rs");
 
-/// Facts about what all engines have in common (own writes, limits, endings, replays), which none can get wrong.
+/// Facts about what all engines have in common (own writes, limits, endings, replays and their turns), which none can get
+/// wrong.
 const ABOUT_NO_ENGINE: &[&str] = &[
+    "crowds::a_thousand_tasks_of_one_thread_that_increment_one_key_all_do",
+    "crowds::a_thousand_tasks_that_increment_one_key_all_do",
+    "crowds::a_transaction_within_one_that_has_lost_the_same_key_is_not_kept_waiting",
+    "crowds::those_of_other_keys_go_on_beside_a_crowd",
+    "crowds::those_that_are_cancelled_keep_nobody_waiting",
+    "crowds::those_that_increment_several_keys_in_any_order_all_do",
     "endings::a_dropped_transaction_leaves_nothing_and_blocks_nobody",
     "endings::a_transaction_rolled_back_leaves_nothing_and_blocks_nobody",
     "endings::every_call_after_a_commit_says_that_the_transaction_ended",
