@@ -28,6 +28,7 @@
 //! | `fate` | what becomes of an event that was handed out |
 //! | `place` | where rows of events lie, and how one gets to another place |
 //! | `advance` | the next step of an event |
+//! | `moved` | notes of where events went, for those who look for them |
 //! | `again` | what is left of an event that is stored once more: put off, moved, redriven, replayed, copied |
 //! | `schedule` | periodic schedules |
 //! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |

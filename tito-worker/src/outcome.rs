@@ -16,7 +16,7 @@ pub enum Outcome {
     /// The event has failed for now and is tried again after this time instead of the policy's backoff, rounded up to
     /// whole seconds. It counts as an attempt: after the last one the event goes to the dead letters.
     RetryAfter(Duration),
-    /// The event is handed out again at this time, cut to whole seconds; at once if that is past. Not an attempt.
+    /// The event is handed out again at this time, rounded up to whole seconds; at once if that is past. Not an attempt.
     RescheduleTo(DateTime<Utc>),
     /// The step is done, and the event goes on with its next one: the handler is called again, with another payload. What
     /// was done stays in the event's [`steps`](tito_core::event::TitoEvent::steps), and attempts begin anew. It is recorded

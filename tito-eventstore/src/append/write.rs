@@ -13,7 +13,7 @@ use crate::command::CommandMark;
 use crate::error::Result;
 use crate::manager::Definition;
 use crate::projection;
-use crate::republish::{self, Shown};
+use crate::republish::{self, Rule, Shown};
 use crate::store::EventStore;
 
 /// An event and the sequence that it got.
@@ -69,8 +69,9 @@ pub(super) async fn write(
 
 /// Publishes to the outbox what was appended, and wakes projections.
 async fn publish(store: &EventStore, tx: &Transaction, definition: &Definition, new: &[New<'_>]) -> Result<()> {
-    let rules = || definition.republishing.iter().filter(|rule| rule.is_caught_up());
-    if definition.republish.is_some() || rules().next().is_some() {
+    let rules = definition.republishing.iter().filter(|rule| rule.is_caught_up());
+    let rules = rules.map(Rule::followed).collect::<Result<Vec<_>>>()?;
+    if definition.republish.is_some() || !rules.is_empty() {
         for (sequence, event) in new {
             let shown = Shown {
                 store: store.name(),
@@ -83,7 +84,7 @@ async fn publish(store: &EventStore, tx: &Transaction, definition: &Definition, 
                 codec: event.data.codec,
                 bytes: &event.data.bytes,
             };
-            republish::publish(tx, definition.republish.as_deref(), rules(), &shown).await?;
+            republish::publish(tx, definition.republish.as_deref(), &rules, &shown).await?;
         }
     }
     if new.is_empty() {

@@ -100,7 +100,8 @@ impl NewEvent {
     }
 
     /// The event's id, 1 to 255 bytes; one is made up otherwise. An event whose id the store has already is not
-    /// appended again: it has the sequence that it got then, whatever else is the same or not.
+    /// appended again, and has the sequence that it got then. It has to be the same event: with another entity, type or
+    /// data the append is refused ([`EventStoreError::EventIdTaken`]); time and metadata may differ.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self

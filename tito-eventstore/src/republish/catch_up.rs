@@ -41,6 +41,7 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     let page = tx.scan(keys::log_events_between(store, position, last), STEP).await?;
     let is_end = page.len() < STEP;
     rule.position = if is_end { None } else { page.last().and_then(|(key, _)| keys::parse_log_sequence(key)) };
+    let rules = [rule.followed()?];
     for (key, value) in page {
         let event = Event::decode(&key, keys::parse_log_sequence(&key).unwrap_or(0), value)?;
         let metadata = event.metadata();
@@ -55,7 +56,7 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
             codec: event.codec(),
             bytes: event.bytes(),
         };
-        publish(tx, None, std::iter::once(&*rule), &shown).await?;
+        publish(tx, None, &rules, &shown).await?;
     }
     if is_end {
         // From the next append on, appends publish: one that is under way and goes by the old definition meets a conflict.

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tito_core::event::{NewEvent as OutboxEvent, write_event};
 use tito_core::{Transaction, row};
 
-use super::rule::{Content, Rule};
+use super::rule::{Content, Followed};
 use crate::error::Result;
 use crate::types::Codec;
 
@@ -45,10 +45,10 @@ struct Republished<'a> {
 }
 
 /// Publishes an event by each of some rules that selects it, and to the topic that has all events, if there is one.
-pub(crate) async fn publish<'a>(
+pub(crate) async fn publish(
     tx: &Transaction,
     to_all: Option<&str>,
-    rules: impl Iterator<Item = &'a Rule> + Send,
+    rules: &[Followed<'_>],
     event: &Shown<'_>,
 ) -> Result<()> {
     let tokens = event.tokens();
@@ -57,8 +57,8 @@ pub(crate) async fn publish<'a>(
         write_event(tx, event.published(topic.to_string(), entity, Content::Payload)?).await?;
     }
     for rule in rules {
-        if rule.selects(event) {
-            let (topic, entity) = (rule.topic_of(&tokens), rule.entity_of(&tokens));
+        if rule.selects(event.sequence, &tokens) {
+            let (topic, entity) = rule.names(event.store, &tokens)?;
             write_event(tx, event.published(topic, entity, rule.content())?).await?;
         }
     }

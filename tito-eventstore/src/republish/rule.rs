@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use tito_core::keeps_unknown_members;
 use tito_core::row::UnknownMembers;
 
-use super::publish::Shown;
 use crate::error::{EventStoreError, Result};
 use crate::pattern::Pattern;
 
@@ -129,17 +128,8 @@ impl Rule {
         let Republish { topic, entity, patterns, content, after } = rule.clone();
         let position = after.filter(|after| *after < last);
         let rule = Self { topic, entity, patterns, content, after, position, unknown: UnknownMembers::default() };
-        for text in [&rule.topic, &rule.entity] {
-            filled(text, &["a", "a", "a"]).map_err(|reason| EventStoreError::OptionNotHonoured {
-                name: store.to_string(),
-                option: format!("republishing to {text:?}"),
-                reason,
-            })?;
-        }
-        for pattern in &rule.patterns {
-            pattern.parse::<Pattern>()?;
-        }
-        tito_core::check_event_type(&rule.topic_of(&["a", "a", "a"]))?;
+        let (topic, _) = rule.followed()?.names(store, &["a", "a", "a"])?;
+        tito_core::check_event_type(&topic)?;
         Ok(rule)
     }
 
@@ -158,30 +148,49 @@ impl Rule {
         self.position.is_none()
     }
 
+    /// The rule as it is followed, with its patterns read once for all events.
+    ///
+    /// # Errors
+    /// Those of its patterns.
+    pub(crate) fn followed(&self) -> Result<Followed<'_>> {
+        let patterns = self.patterns.iter().map(|pattern| pattern.parse()).collect::<Result<_>>()?;
+        Ok(Followed { rule: self, patterns })
+    }
+}
+
+/// A rule that is being followed.
+pub(crate) struct Followed<'a> {
+    rule: &'a Rule,
+    patterns: Vec<Pattern>,
+}
+
+impl Followed<'_> {
     pub(super) fn content(&self) -> Content {
-        self.content
+        self.rule.content
     }
 
-    pub(super) fn selects(&self, event: &Shown<'_>) -> bool {
-        if self.after.is_some_and(|after| event.sequence <= after) {
-            return false;
-        }
-        let [entity_type, id, event_type] = event.tokens();
-        let matches = |pattern: &String| {
-            // Checked when the rule was given.
-            pattern.parse::<Pattern>().is_ok_and(|pattern| pattern.matches(entity_type, id, event_type))
-        };
-        self.patterns.is_empty() || self.patterns.iter().any(matches)
+    pub(super) fn selects(&self, sequence: u64, [entity_type, id, event_type]: &[&str; 3]) -> bool {
+        let is_within = self.rule.after.is_none_or(|after| sequence > after);
+        let matches = |pattern: &Pattern| pattern.matches(entity_type, id, event_type);
+        is_within && (self.patterns.is_empty() || self.patterns.iter().any(matches))
     }
 
-    pub(super) fn topic_of(&self, tokens: &[&str; 3]) -> String {
-        let topic = filled(&self.topic, tokens).unwrap_or_else(|_| self.topic.clone());
-        topic.replace([':', '@'], "-")
+    /// The topic and the entity of what is published of an event.
+    ///
+    /// # Errors
+    /// [`EventStoreError::OptionNotHonoured`] for a text with another name in braces.
+    pub(super) fn names(&self, store: &str, tokens: &[&str; 3]) -> Result<(String, String)> {
+        let topic = fill(store, &self.rule.topic, tokens)?;
+        Ok((topic.replace([':', '@'], "-"), fill(store, &self.rule.entity, tokens)?))
     }
+}
 
-    pub(super) fn entity_of(&self, tokens: &[&str; 3]) -> String {
-        filled(&self.entity, tokens).unwrap_or_else(|_| self.entity.clone())
-    }
+fn fill(store: &str, text: &str, tokens: &[&str; 3]) -> Result<String> {
+    filled(text, tokens).map_err(|reason| EventStoreError::OptionNotHonoured {
+        name: store.to_string(),
+        option: format!("republishing to {text:?}"),
+        reason,
+    })
 }
 
 /// A text with the tokens of a subject in it. What a token has in braces is left as it is.
