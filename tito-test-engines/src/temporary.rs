@@ -72,23 +72,24 @@ pub async fn on_disk_with(settings: EngineSettings) -> Result<TemporaryDatabase>
     TemporaryDatabase::open(directory, settings).await
 }
 
-/// An embedded engine and the temporary directory of its database, which is removed with this value.
+/// An embedded engine and the temporary directory of its database. Dropping it closes the engine, whatever clones of it
+/// are left, and removes the directory.
 #[derive(Debug)]
 pub struct TemporaryDatabase {
-    // Before the directory, so that the engine goes first when both are dropped.
-    engine: Database,
+    // Before the directory, so that the engine is closed when the directory goes.
+    engine: ClosedWhenDropped,
     directory: TempDir,
 }
 
 impl TemporaryDatabase {
     async fn open(directory: TempDir, settings: EngineSettings) -> Result<Self> {
         let engine = builder(settings).open(directory.path()).await?;
-        Ok(Self { engine, directory })
+        Ok(Self { engine: ClosedWhenDropped(engine), directory })
     }
 
     /// The engine.
     pub fn database(&self) -> &Database {
-        &self.engine
+        &self.engine.0
     }
 
     /// The directory of the database.
@@ -102,8 +103,26 @@ impl TemporaryDatabase {
     /// Those of [`EmbeddedBackend::open`].
     pub async fn reopen(self, settings: EngineSettings) -> Result<Self> {
         let Self { engine, directory } = self;
-        engine.close().await;
+        engine.0.close().await;
         Self::open(directory, settings).await
+    }
+}
+
+/// An engine that has let go of its files once this is dropped: as it closes it still writes some, which would be in the
+/// way of removing their directory.
+#[derive(Debug)]
+struct ClosedWhenDropped(Database);
+
+impl Drop for ClosedWhenDropped {
+    fn drop(&mut self) {
+        let engine = self.0.clone();
+        // On a thread of its own: a task that waits for another future can find its budget with the runtime used up.
+        let closing = std::thread::spawn(move || match tokio::runtime::Builder::new_current_thread().build() {
+            Ok(runtime) => runtime.block_on(engine.close()),
+            Err(error) => eprintln!("the engine of a temporary directory is not waited for: {error}"),
+        });
+        // Its panic was shown; the directory is removed in any case.
+        let _ = closing.join();
     }
 }
 

@@ -17,10 +17,13 @@ async fn a_database_on_disk_is_reopened_even_while_clones_of_its_engine_are_left
 }
 
 #[tokio::test]
-async fn the_directory_goes_with_the_database() {
+async fn the_directory_goes_with_the_database_once_its_engine_is_closed() {
     let database = tito_test_engines::on_disk().await.unwrap();
     let path = database.path().to_path_buf();
+    let clone = database.database().clone();
+    clone.transaction(|tx| async move { tx.put(b"a".to_vec(), vec![1]).await }).await.unwrap();
     assert!(path.exists());
     drop(database);
     assert!(!path.exists(), "{} is left behind", path.display());
+    assert!(matches!(clone.begin().await, Err(TitoError::EngineClosed { .. })));
 }
