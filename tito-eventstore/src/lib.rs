@@ -51,7 +51,7 @@ pub use command::{Ask, Decision, Envelope, RawCommand};
 pub use domain::{Command, Decider, DeciderEvolver, Evolver, Viewer};
 pub use error::{EventStoreError, Result};
 pub use event::{Event, NewEvent};
-pub use manager::{EventStoreConfig, EventStoreInfo, Limits, Manager, ManagerBuilder, Storage};
+pub use manager::{EventStoreConfig, EventStoreInfo, Manager, ManagerBuilder, Retention, StorageType};
 pub use model::Model;
 pub use pattern::Pattern;
 pub use projection::{Projection, ProjectionFailure, ProjectionInfo, Projector, RebuildInfo, View};

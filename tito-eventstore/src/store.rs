@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::{Database, TitoError, Transaction, TxOptions};
 
-use crate::append::{Append, Group, append_in, prepare};
+use crate::append::{Append, GroupCommit, append_in, prepare};
 use crate::error::Result;
 use crate::event::NewEvent;
 use crate::logger::Logger;
@@ -21,13 +21,13 @@ pub struct EventStore {
     manager: Manager,
     name: Arc<str>,
     id: u64,
-    group: Arc<Group>,
+    group: Arc<GroupCommit>,
     /// Where the appends of this process, and the deletion of the store, are announced.
     channel: Arc<str>,
 }
 
 impl EventStore {
-    pub(crate) fn new(manager: Manager, name: &str, id: u64, group: Arc<Group>) -> Self {
+    pub(crate) fn new(manager: Manager, name: &str, id: u64, group: Arc<GroupCommit>) -> Self {
         Self { manager, name: name.into(), id, group, channel: channel(id) }
     }
 
@@ -72,7 +72,7 @@ impl EventStore {
     /// [`CommitUnknown`](tito_core::TitoError::CommitUnknown), which here means that it could not be found out either.
     pub async fn append(&self, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
         let append = Append { events: prepare(self, events.into())?, command: None };
-        Ok(Group::append(self, append).await?.0.last())
+        Ok(GroupCommit::append(self, append).await?.0.last())
     }
 
     /// Appends in a transaction of the caller's: rows, other stores and outbox events that it writes commit with it.
@@ -135,7 +135,7 @@ impl EventStore {
         self.id
     }
 
-    pub(crate) fn group(&self) -> &Arc<Group> {
+    pub(crate) fn group(&self) -> &Arc<GroupCommit> {
         &self.group
     }
 

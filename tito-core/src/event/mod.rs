@@ -27,4 +27,4 @@ pub use topic::{DEFAULT_PARTITIONS, Group, Topic, topic_channel};
 pub(crate) use topic_cache::wait_by_the_engines_time;
 pub use topic_cache::{CACHED, TopicCache, settle_topics};
 pub use unknown_topic::unknown_topic;
-pub use write::{NewEvent, check_event_size, write_event};
+pub use write::{OutboxEvent, check_event_size, write_event};

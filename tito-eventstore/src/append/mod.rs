@@ -13,7 +13,7 @@
 //! | `read`, `write` | from the transaction into the state, and back |
 //! | `group` | appends of one process that share a transaction |
 
-mod group;
+mod group_commit;
 mod known;
 mod last;
 mod prepared;
@@ -22,7 +22,7 @@ mod state;
 mod taken;
 mod write;
 
-pub(crate) use group::{Group, append_in};
+pub(crate) use group_commit::{GroupCommit, append_in};
 pub(crate) use last::Last;
 pub(crate) use prepared::{Append, check_id, prepare, prepare_one};
 pub(crate) use state::{Head, Outcome};

@@ -7,7 +7,7 @@ use tracing::Instrument;
 use super::ask::{Ask, Opened};
 use super::decided::{CommandMark, Decided};
 use super::decision::Decision;
-use crate::append::{Append, Group, Outcome, check_id, prepare};
+use crate::append::{Append, GroupCommit, Outcome, check_id, prepare};
 use crate::domain::{Command, Decider, DeciderEvolver};
 use crate::error::{EventStoreError, Result};
 use crate::event::{Event, NewEvent};
@@ -125,7 +125,7 @@ impl EventStore {
         };
         let span = self.logger().with(span);
         let append = Append { events: prepare(self, events)?, command: mark };
-        let (outcome, append) = Group::append(self, append).instrument(span).await?;
+        let (outcome, append) = GroupCommit::append(self, append).instrument(span).await?;
         if outcome.is_repeated {
             // Another call was first, since it was looked for.
             let mark = append.command.as_ref();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tito_core::keeps_unknown_members;
 use tito_core::row::{self, StoredRow, UnknownMembers};
 
-use super::config::{EventStoreConfig, Limits};
+use super::config::{EventStoreConfig, Retention};
 use crate::append::Head;
 use crate::error::Result;
 use crate::republish::{RepublishInfo, Rule};
@@ -95,23 +95,23 @@ impl Definition {
             republishing: rules,
             description: config.description.clone(),
             metadata: config.metadata.clone(),
-            max_events: config.limits.events,
-            max_bytes: config.limits.bytes,
-            max_age_seconds: config.limits.age.map(|age| age.as_secs()),
+            max_events: config.retention.events,
+            max_bytes: config.retention.bytes,
+            max_age_seconds: config.retention.age.map(|age| age.as_secs()),
             republish: config.republish.clone(),
             ..self
         })
     }
 
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn retention(&self) -> Retention {
         let age = self.max_age_seconds.map(Duration::from_secs);
-        Limits { events: self.max_events, bytes: self.max_bytes, age }
+        Retention { events: self.max_events, bytes: self.max_bytes, age }
     }
 
     pub(super) fn info(self, name: String, head: Head, tail: Tail) -> EventStoreInfo {
         EventStoreInfo {
             name,
-            limits: self.limits(),
+            retention: self.retention(),
             description: self.description,
             metadata: self.metadata,
             republish: self.republish,
@@ -135,7 +135,7 @@ pub struct EventStoreInfo {
     /// Texts beside it.
     pub metadata: BTreeMap<String, String>,
     /// How much it keeps.
-    pub limits: Limits,
+    pub retention: Retention,
     /// The topic to which its events are published.
     pub republish: Option<String>,
     /// The rules by which its events are published as well.

@@ -24,11 +24,11 @@ use tito_core::event::event_id;
 use tito_core::{Database, Timestamp};
 
 pub use self::builder::ManagerBuilder;
-pub use self::config::{EventStoreConfig, Limits, Storage};
+pub use self::config::{EventStoreConfig, Retention, StorageType};
 pub use self::definition::EventStoreInfo;
 pub(crate) use self::definition::{Definition, Tail};
 pub(crate) use self::lifecycle::read_definition;
-use crate::append::Group;
+use crate::append::GroupCommit;
 use crate::logger::Logger;
 use crate::retention::Sweeper;
 use crate::types::Registry;
@@ -64,7 +64,7 @@ struct Inner {
     /// How many ids were made.
     made: AtomicU32,
     /// By the number of the store.
-    groups: Mutex<HashMap<u64, Arc<Group>>>,
+    groups: Mutex<HashMap<u64, Arc<GroupCommit>>>,
     sweeper: Sweeper,
 }
 
@@ -113,7 +113,7 @@ impl Manager {
         self.0.sweeper.end().await;
     }
 
-    fn group(&self, store: u64) -> Arc<Group> {
+    fn group(&self, store: u64) -> Arc<GroupCommit> {
         let mut groups = self.0.groups.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that no handle has any more hold nothing.
         groups.retain(|id, group| *id == store || Arc::strong_count(group) > 1);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tito_core::event::{NewEvent as OutboxEvent, write_event};
+use tito_core::event::{OutboxEvent, write_event};
 use tito_core::{TitoError, Transaction, check_event_type, check_name};
 
 use crate::error::Result;

@@ -4,7 +4,7 @@ use tito_core::database::walk_in_steps;
 use tito_core::event::{TitoEvent, Topic, topic_of};
 use tito_core::{Result, Transaction, keys};
 
-use crate::change::holds_up_until;
+use crate::change::blocks_until;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -35,7 +35,7 @@ impl TitoQueue {
         walk_in_steps(&self.engine, keys::events_of_queue(queue), move |tx: Transaction, mut page| {
             page.retain(|(key, row)| chosen(key, row));
             async move {
-                if page.iter().any(|(key, row)| holds_up_until(key, row).is_some()) {
+                if page.iter().any(|(key, row)| blocks_until(key, row).is_some()) {
                     Topic::raise_revision(&tx, topic_of(queue).0).await?;
                 }
                 let purged = page.len() as u64;

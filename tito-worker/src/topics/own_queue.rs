@@ -21,9 +21,9 @@ impl TitoQueue {
     /// # Errors
     /// [`TitoError::NoQueue`] for a topic without groups; [`TitoError::InvalidName`], [`TitoError::UnknownTopic`], and
     /// those of the engine: call again to finish.
-    pub async fn set_groups_only(&self, event_type: &str, groups_only: bool) -> Result<()> {
-        let name = event_type.to_string();
-        let topic = Topic::change(&self.engine, event_type, |mut topic, tx| async move {
+    pub async fn set_groups_only(&self, topic_name: &str, groups_only: bool) -> Result<()> {
+        let name = topic_name.to_string();
+        let topic = Topic::change(&self.engine, topic_name, |mut topic, tx| async move {
             if groups_only && topic.groups.is_empty() {
                 return Err(TitoError::NoQueue { topic: name });
             }

@@ -12,7 +12,7 @@ use super::record::{Recorded, record};
 use super::runner::{Delivery, Runner};
 use super::turns::Turns;
 use crate::error_text::text_of;
-use crate::handler::{Context, Run as Handle};
+use crate::handler::{Context, Function as Handle};
 use crate::observe::Run;
 
 impl Runner {
@@ -98,7 +98,7 @@ impl Runner {
                 continue;
             };
             if !turns.has_turn(delivery.entity) {
-                let overtaken = "an event of the batch was put off, and later ones have to wait";
+                let overtaken = "an event of the batch was postponed, and later ones have to wait";
                 return Err(TitoError::Application(overtaken.into()));
             }
             let ended = Ended::from(outcome);
