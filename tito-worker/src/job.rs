@@ -116,7 +116,7 @@ pub trait TitoJob: Serialize + DeserializeOwned + Send + Sync + 'static {
             .map_err(|source| TitoError::Malformed {
                 key: key_of(event),
                 expected: "an event whose payload can be brought to its topic's present version",
-                source,
+                source: source.into(),
             })
     }
 }

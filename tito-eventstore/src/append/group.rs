@@ -209,13 +209,10 @@ async fn commit_or_each(store: &EventStore, requests: &Arc<[Arc<Append>]>) -> Ou
         Err(error) => error,
     };
     // A row that can't be read is of an entity or an id of one of them.
-    let is_of_one = matches!(
-        &error,
-        EventStoreError::Engine(error)
-            if matches!(**error, TitoError::LimitExceeded { .. } | TitoError::Malformed { .. })
-    );
+    let is_of_one =
+        matches!(&error, EventStoreError::Engine(TitoError::LimitExceeded { .. } | TitoError::Malformed { .. }));
     if !is_of_one || requests.len() == 1 {
-        return share(error, requests.len());
+        return vec![Err(error); requests.len()];
     }
     let mut outcomes = Vec::new();
     for request in requests.iter() {
@@ -225,18 +222,6 @@ async fn commit_or_each(store: &EventStore, requests: &Arc<[Arc<Append>]>) -> Ou
             Err(error) => outcomes.push(Err(error)),
         }
     }
-    outcomes
-}
-
-/// The same error for each.
-fn share(error: EventStoreError, count: usize) -> Outcomes {
-    let again = |error: &EventStoreError| match error {
-        EventStoreError::StoreNotFound { name } => EventStoreError::StoreNotFound { name: name.clone() },
-        EventStoreError::Engine(error) => EventStoreError::Engine(error.clone()),
-        error => TitoError::application(error.to_string()).into(),
-    };
-    let mut outcomes: Outcomes = (1..count).map(|_| Err(again(&error))).collect();
-    outcomes.push(Err(error));
     outcomes
 }
 

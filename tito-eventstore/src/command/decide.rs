@@ -89,7 +89,7 @@ impl EventStore {
         A: Ask<C> + Sync,
     {
         let asked = command.open(self.types())?;
-        asked.validate().map_err(|source| EventStoreError::CommandInvalid { source })?;
+        asked.validate().map_err(|source| EventStoreError::CommandInvalid { source: source.into() })?;
         let Some(mark) = mark_of(&asked)? else { return Ok(Asked::Now(asked, None)) };
         Ok(match self.decided_before(&mark).await? {
             Some(decision) => Asked::Before(decision),
@@ -157,5 +157,5 @@ fn mark_of<C: Command>(asked: &Opened<'_, C>) -> Result<Option<CommandMark>> {
 }
 
 fn decide<C: Command, D: Decider<C>>(decider: &D, asked: Opened<'_, C>) -> Result<Vec<NewEvent>> {
-    asked.decide(decider).map_err(|source| EventStoreError::Decider { source })
+    asked.decide(decider).map_err(|source| EventStoreError::Decider { source: source.into() })
 }

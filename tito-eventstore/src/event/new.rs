@@ -184,7 +184,7 @@ impl NewEvent {
             entity: self.entity.clone(),
             version: data.version,
             expected: type_name::<T>().to_string(),
-            source,
+            source: source.into(),
         })
     }
 }

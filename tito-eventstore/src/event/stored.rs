@@ -6,7 +6,7 @@ use std::fmt;
 use std::str;
 
 use chrono::{DateTime, Utc};
-use tito_core::{KeyText, Timestamp, TitoError};
+use tito_core::{BoxError, KeyText, Timestamp, TitoError};
 
 use super::encoding::{Damage, Fields, Layout, encode};
 use super::metadata;
@@ -149,13 +149,13 @@ impl Event {
     /// [`EventStoreError::Decode`] if its type is not one of `T`'s, was written in another version for which there is
     /// no upcaster, or its bytes are not what they should be.
     pub fn data<T: EventData>(&self) -> Result<T> {
-        let failed = |source| EventStoreError::Decode {
+        let failed = |source: BoxError| EventStoreError::Decode {
             sequence: self.sequence,
             event_type: self.event_type().to_string(),
             entity: self.entity().to_string(),
             version: self.version(),
             expected: type_name::<T>().to_string(),
-            source,
+            source: source.into(),
         };
         let Some(known) = T::EVENT_TYPES.iter().find(|known| known.name == self.event_type()) else {
             return Err(failed("the type has no such event".into()));

@@ -36,7 +36,7 @@ impl Manager {
         });
         match created.await {
             Ok(definition) => Ok(self.open(&config.name, &definition)),
-            Err(EventStoreError::Engine(error)) if matches!(*error, TitoError::AlreadyExists { .. }) => {
+            Err(EventStoreError::Engine(TitoError::AlreadyExists { .. })) => {
                 Err(EventStoreError::StoreExists { name: config.name })
             }
             Err(error) => Err(error),

@@ -122,6 +122,6 @@ pub(crate) fn evolve_one<M: Evolver>(model: &mut M, event: &Event) -> Result<()>
         sequence: event.sequence(),
         event_type: event.event_type().to_string(),
         entity: event.entity().to_string(),
-        source,
+        source: source.into(),
     })
 }

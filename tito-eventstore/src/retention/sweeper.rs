@@ -3,11 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tito_core::{Database, TitoError, panics};
+use tito_core::{Database, panics};
 use tokio::task::JoinHandle;
 
 use super::sweep;
-use crate::error::EventStoreError;
 use crate::logger::Logger;
 
 /// How long the task rests between two looks at all stores, about: several processes should not look at once.
@@ -53,7 +52,7 @@ async fn run(database: Database, logger: Logger) {
             _ = database.closed() => return,
         }
         if let Err(error) = sweep(&database).await {
-            if matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::EngineClosed { .. })) {
+            if error.is_closed() {
                 return;
             }
             logger.with(|| tracing::warn!(%error, "what event stores have too much of can't be dropped, trying later"));

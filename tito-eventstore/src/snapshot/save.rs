@@ -48,7 +48,9 @@ impl EventStore {
         let (name, version) = (model.name(), model.version());
         let state = match model.save() {
             Ok(state) => state,
-            Err(source) => return Err(EventStoreError::Snapshot { model: name, operation: "written", source }),
+            Err(source) => {
+                return Err(EventStoreError::Snapshot { model: name, operation: "written", source: source.into() });
+            }
         };
         let filters = filters(&select.patterns()?);
         let new = New { store: self.id(), name, filters, sequence, version, state, replaces };

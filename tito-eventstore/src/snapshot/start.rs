@@ -135,7 +135,7 @@ impl EventStore {
         let begins_without = fitting.has(0) || select.begins_with_kept();
         match failed {
             Some(source) if !begins_without => {
-                Err(EventStoreError::Snapshot { model: name, operation: "read", source })
+                Err(EventStoreError::Snapshot { model: name, operation: "read", source: source.into() })
             }
             None if !begins_without => Err(dropped(name)),
             failed => {

@@ -242,7 +242,7 @@ fn round_trip<T>(data_type: &dyn DataType<T>, sample: &T) -> Result<()> {
 }
 
 fn refused(event_type: &str, reason: String, source: Option<BoxError>) -> EventStoreError {
-    EventStoreError::TypeInvalid { event_type: token::cut(event_type), reason, source }
+    EventStoreError::TypeInvalid { event_type: token::cut(event_type), reason, source: source.map(Into::into) }
 }
 
 impl fmt::Debug for RegistryBuilder {

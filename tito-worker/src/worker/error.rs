@@ -5,7 +5,7 @@ use tito_core::TitoError;
 use super::report::WorkerReport;
 
 /// A worker has ended, or has not begun, though nobody asked it to.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the worker has ended though it was not stopped")]
 #[non_exhaustive]
 pub struct WorkerError {
