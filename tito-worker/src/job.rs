@@ -9,6 +9,7 @@ use serde_json::Value;
 use tito_core::event::{TitoEvent, queue_name};
 use tito_core::{BoxError, Database, KeyText, Result, TitoError, row};
 
+use crate::error::QueueError;
 use crate::handler::{Rejection, Untyped};
 use crate::outcome::Outcome;
 use crate::policy::Subscription;
@@ -99,25 +100,26 @@ pub trait TitoJob: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Reads the payload of an event, of this version or an earlier one.
     ///
     /// # Errors
-    /// [`TitoError::LaterVersion`]; [`TitoError::Malformed`].
-    fn read(event: &TitoEvent) -> Result<Self> {
+    /// [`QueueError::LaterVersion`]; [`TitoError::Malformed`].
+    fn read(event: &TitoEvent) -> Result<Self, QueueError> {
         let written = version_of(event)?;
         if written == Self::VERSION {
-            return event.payload();
+            return Ok(event.payload()?);
         }
         if written > Self::VERSION {
             let topic = event.event_type.clone();
-            return Err(TitoError::LaterVersion { topic, version: written, known: Self::VERSION });
+            return Err(QueueError::LaterVersion { topic, version: written, known: Self::VERSION });
         }
         let payload: Value = event.payload()?;
-        (written..Self::VERSION)
+        let read = (written..Self::VERSION)
             .try_fold(payload, |payload, version| Self::upcast(version, payload))
             .and_then(|payload| Ok(serde_json::from_value(payload)?))
             .map_err(|source| TitoError::Malformed {
                 key: key_of(event),
                 expected: "an event whose payload can be brought to its topic's present version",
                 source: source.into(),
-            })
+            })?;
+        Ok(read)
     }
 }
 
@@ -136,7 +138,7 @@ fn version_of(event: &TitoEvent) -> Result<u32> {
 }
 
 /// What becomes of an event of a later version: a worker of the new release is to handle it.
-pub(crate) async fn put_off(database: &Database, event: &TitoEvent, error: &TitoError) -> Rejection {
+pub(crate) async fn put_off(database: &Database, event: &TitoEvent, error: &QueueError) -> Rejection {
     let now = match database.now().await {
         Ok(now) => now.seconds(),
         Err(error) => return error.into(),

@@ -39,6 +39,7 @@ mod advance;
 mod again;
 mod change;
 mod dead;
+mod error;
 mod error_text;
 mod fate;
 mod handler;
@@ -66,6 +67,7 @@ mod worker;
 
 pub use advance::Advance;
 pub use dead::{DeadLetter, Redriven};
+pub use error::QueueError;
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
     Rejection, Row, State, Stateful, Untyped, WithState, WithoutEvent, with_state,

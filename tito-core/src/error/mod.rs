@@ -87,17 +87,6 @@ pub enum TitoError {
     )]
     NoRuntime,
 
-    /// A payload in a version that this program does not know yet: an event of a later release of the program.
-    #[error("the event of topic {topic:?} has version {version}, this program knows versions up to {known}")]
-    LaterVersion {
-        /// The event's topic.
-        topic: String,
-        /// The payload's version.
-        version: u32,
-        /// The latest version that the program knows.
-        known: u32,
-    },
-
     /// Whether the commit took effect is not known. It is never replayed by Tito; with
     /// [`TxOptions::idempotency_key`](crate::TxOptions::idempotency_key) the outcome is found out instead.
     #[error("the outcome of the commit is unknown: it may or may not have taken effect")]
@@ -192,65 +181,6 @@ pub enum TitoError {
         name: String,
         /// The rule that it breaks.
         reason: &'static str,
-    },
-
-    /// A worker with two subscriptions of one queue: each event would be handed out by either of them.
-    #[error("the worker subscribes to queue {queue:?} twice: one subscription is enough, another consumer is a group")]
-    SubscribedTwice {
-        /// The queue.
-        queue: String,
-    },
-
-    /// A topic that does not exist. Publishing to it creates it, asking about it does not.
-    #[error("there is no topic {topic:?}{}", nearest.as_ref().map(|name| format!(", the nearest is {name:?}")).unwrap_or_default())]
-    UnknownTopic {
-        /// The topic.
-        topic: String,
-        /// The topic with the nearest name, if one is alike.
-        nearest: Option<String>,
-    },
-
-    /// A group that the topic does not have.
-    #[error("topic {topic:?} has no group {group:?}")]
-    UnknownGroup {
-        /// The topic.
-        topic: String,
-        /// The group.
-        group: String,
-    },
-
-    /// A change after which a topic would have neither a queue of its own nor a group.
-    #[error(
-        "topic {topic:?} would have no queue, and its events would be kept nowhere: it needs a group, or its own queue"
-    )]
-    NoQueue {
-        /// The topic.
-        topic: String,
-    },
-
-    /// Another change of the number of partitions is under way, and has to be finished first.
-    #[error(
-        "topic {topic:?} can't get {asked} partitions while its change from {from} to {to} is under way: \
-         finish it by asking for {to} again"
-    )]
-    ResizeUnderWay {
-        /// The topic.
-        topic: String,
-        /// The number of partitions before the change that is under way.
-        from: u16,
-        /// The number of partitions after it.
-        to: u16,
-        /// The number that was asked for.
-        asked: u16,
-    },
-
-    /// A periodic schedule that can't be used as it was described.
-    #[error("schedule {name:?} can't be used: {reason}")]
-    InvalidSchedule {
-        /// The schedule.
-        name: String,
-        /// What was expected, with the text at fault.
-        reason: String,
     },
 
     /// A value, of a row or asked for by a query, that an index can't hold.

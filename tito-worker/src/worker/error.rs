@@ -1,6 +1,6 @@
 //! Why a worker has ended that nobody has stopped.
 
-use tito_core::TitoError;
+use crate::error::QueueError;
 
 use super::report::WorkerReport;
 
@@ -11,7 +11,7 @@ use super::report::WorkerReport;
 pub struct WorkerError {
     /// What it did until then. What was not recorded is handed out again once the database is open.
     pub report: WorkerReport,
-    /// Why: [`TitoError::EngineClosed`], or what [`Worker::check`](super::Worker::check) has found.
+    /// Why: [`TitoError::EngineClosed`](tito_core::TitoError::EngineClosed) as a [`QueueError::Engine`], or what [`Worker::check`](super::Worker::check) has found.
     #[source]
-    pub source: TitoError,
+    pub source: QueueError,
 }
