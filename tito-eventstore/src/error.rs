@@ -2,8 +2,8 @@
 
 use tito_core::{SharedError, TitoError, keys};
 
-use crate::event::{Damage, Event};
-use crate::types::Codec;
+use crate::data::Codec;
+use crate::event::{Damage, Event, Failure};
 
 /// The result of nearly everything in this crate.
 pub type Result<T, E = EventStoreError> = std::result::Result<T, E>;
@@ -386,6 +386,16 @@ impl From<EventStoreError> for TitoError {
         match error {
             EventStoreError::Engine(error) => error,
             error => Self::application(error),
+        }
+    }
+}
+
+impl From<Failure> for EventStoreError {
+    fn from(failure: Failure) -> Self {
+        let Failure { event_type, codec, reason } = failure;
+        match codec {
+            Some(codec) => Self::Encode { event_type, codec, source: reason.into() },
+            None => Self::DataInvalid { event_type, source: reason.into() },
         }
     }
 }

@@ -15,8 +15,8 @@ use super::fold::{Stopped, is_passing};
 use super::projector::Projector;
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::{Plan, Step};
-use super::wake::topic;
 use crate::error::{EventStoreError, Result};
+use crate::log::topic;
 use crate::store::EventStore;
 
 /// A worker's handler ends after about so long, and is called again.

@@ -10,8 +10,8 @@ use super::start::{MOST_VERSIONS, filters};
 use super::stored::Stored;
 use crate::domain::Evolver;
 use crate::error::{EventStoreError, Result};
-use crate::manager::Tail;
-use crate::read::Select;
+use crate::log::Tail;
+use crate::select::Select;
 use crate::store::EventStore;
 
 /// Snapshots of so many versions are kept, the newest.

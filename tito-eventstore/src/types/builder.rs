@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use tito_core::BoxError;
 
-use super::codec::CodecOf;
-use super::data::{EventData, EventType};
 use super::data_type::{DataType, ForeignType, OwnType};
 use super::registry::{Check, Inner, Registered, Registry};
 use super::upcast::{self, Upcaster};
+use crate::data::{CodecOf, EventData, EventType};
 use crate::domain::Command;
 use crate::error::{EventStoreError, Result};
 use crate::token;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use tito_core::BoxError;
 
 use super::builder::RegistryBuilder;
-use super::data::EventType;
 use super::data_type::DataType;
 use super::upcast::Chain;
+use crate::data::EventType;
 use crate::error::{EventStoreError, Result};
 use crate::event::{Event, NewEvent, Unencoded};
 
@@ -223,7 +223,7 @@ impl Registry {
     /// # Errors
     /// [`EventStoreError::TypeNotRegistered`], [`EventStoreError::DataInvalid`], [`EventStoreError::Encode`].
     pub fn check_event(&self, event: &NewEvent) -> Result<()> {
-        self.check(event.data.as_ref().map_err(|failure| failure.clone().into_error())?)
+        self.check(event.data.as_ref().map_err(|failure| failure.clone())?)
     }
 
     /// The event in the version that the program knows, if that is another than its own. Events of types without
@@ -242,7 +242,7 @@ impl Registry {
         match self.inner.chains.get(name) {
             Some(chain) if event.version() < version && chain.begins_before(event.version()) => {
                 let bytes = chain.run(event.version(), event.bytes()).map_err(failed)?;
-                event.with_data(version, codec, &bytes).map(Some)
+                Ok(Some(event.with_data(version, codec, &bytes)?))
             }
             _ => Ok(None),
         }
