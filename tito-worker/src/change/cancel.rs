@@ -3,7 +3,7 @@
 use tito_core::event::{EventReference, Topic};
 use tito_core::{Result, Transaction};
 
-use super::locate::locate;
+use crate::locate::locate;
 use crate::queue::TitoQueue;
 use crate::topics::cached_topic;
 use crate::unique::UniqueRow;

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use tito_core::event::{DueTime, EventReference, TitoEvent, Topic};
 use tito_core::{Result, Transaction};
 
-use super::locate::locate;
 use crate::again::{self, Again};
+use crate::locate::locate;
 use crate::queue::TitoQueue;
 use crate::topics::cached_topic;
 use crate::unique::UniqueRow;

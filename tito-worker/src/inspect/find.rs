@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::shown::serialize_key;
 use super::state::{PendingState, read_event};
-use crate::change::locate;
 use crate::error::QueueError;
+use crate::locate::locate;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
 use crate::topics::existing_topic;

@@ -4,8 +4,8 @@ use tito_core::database::walk_in_steps;
 use tito_core::event::{TitoEvent, Topic, topic_of};
 use tito_core::{Result, Transaction, keys};
 
-use crate::change::holds_up_until;
 use crate::error::QueueError;
+use crate::locate::holds_up_until;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {

@@ -1,4 +1,4 @@
-//! Where a published event lies now.
+//! Where a published event lies now, and what taking it away means to workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
