@@ -39,6 +39,7 @@ mod advance;
 mod again;
 mod change;
 mod dead;
+mod error;
 mod error_text;
 mod fate;
 mod handler;
@@ -46,6 +47,7 @@ mod history;
 mod inspect;
 mod janitor;
 mod job;
+mod locate;
 mod membership;
 mod moved;
 pub mod observe;
@@ -66,14 +68,15 @@ mod worker;
 
 pub use advance::Advance;
 pub use dead::{DeadLetter, Redriven};
+pub use error::QueueError;
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
-    Rejection, Row, State, Stateful, Untyped, WithState, WithoutEvent, with_state,
+    Rejection, Row, State, Stateful, WithState, WithoutEvent, with_state,
 };
 pub use history::{DoneEvent, Replay, Replayed};
 pub use inspect::{Counts, FoundEvent, FoundIn, PartitionStats, PendingEvent, PendingState, QueueStats};
 pub use janitor::Swept;
-pub use job::{IntoTopic, JobTopic, TitoJob};
+pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
 pub use outcome::Outcome;
 pub use partitions::PartitionConfig;

@@ -17,7 +17,7 @@ use tito_testkit::conformance::{self, Opener};
 use tito_testkit::each_engine;
 use tito_testkit::{Call, EngineSettings, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
-use tito_worker::{Exhausted, GroupStart, Order, Payload, RetryPolicy, Subscription, WorkerBuilder};
+use tito_worker::{Exhausted, GroupStart, Order, Payload, QueueError, RetryPolicy, Subscription, WorkerBuilder};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -274,7 +274,7 @@ fn a_worker_says_what_it_serves_and_what_it_did() {
 
         db.close().await;
         let ended = worker.run(std::future::pending()).await.unwrap_err();
-        assert!(matches!(ended.source, TitoError::EngineClosed { .. }));
+        assert!(matches!(ended.source, QueueError::Engine(TitoError::EngineClosed { .. })));
         assert_eq!(spans.logged(Level::ERROR).len(), 1);
     });
 }

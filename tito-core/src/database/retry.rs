@@ -134,7 +134,7 @@ where
     }
     match tx.commit().await {
         Ok(_) => Ok(Attempt::Committed(value)),
-        Err(error @ (TitoError::Conflict { .. } | TitoError::Unavailable { .. })) => Ok(Attempt::Replay(error)),
+        Err(error) if error.is_replayed() => Ok(Attempt::Replay(error)),
         // It was not there when the closure looked: it was committed since, and the next run sees it.
         Err(error @ TitoError::AlreadyExists { .. }) if options.checks_inserts => Ok(Attempt::Replay(error)),
         Err(error @ TitoError::CommitUnknown { .. }) => match marker {

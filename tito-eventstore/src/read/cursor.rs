@@ -7,13 +7,12 @@ use tito_core::keys;
 use tito_core::row::StoredRow;
 
 use super::page_size::PageSize;
-use super::select::Select;
 use super::source::{Extent, Row, Source};
-use crate::append::Head;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
-use crate::manager::Tail;
+use crate::log::{Head, Tail};
 use crate::pattern::Pattern;
+use crate::select::Select;
 use crate::snapshot::{Start, filters, lost_of};
 use crate::store::EventStore;
 

@@ -89,7 +89,7 @@ impl Source {
                 }
                 return Ok((self.ahead.len(), bytes));
             };
-            let event = Event::decode(&key, sequence, value);
+            let event = Event::decode(&key, sequence, value).map_err(Into::into);
             self.position = sequence;
             self.ahead.push_back(Row { sequence, event });
         }

@@ -6,10 +6,10 @@ use futures::stream::{BoxStream, StreamExt, try_unfold};
 use tito_core::{Transaction, keys};
 
 use super::cursor::Cursor;
-use super::select::Select;
 use super::wait::Wait;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
+use crate::select::Select;
 use crate::store::EventStore;
 
 impl EventStore {

@@ -9,8 +9,8 @@ use tito_core::event::{OutboxEvent, write_event};
 use tito_core::{Transaction, row};
 
 use super::rule::{Content, Followed};
+use crate::data::Codec;
 use crate::error::Result;
-use crate::types::Codec;
 
 /// What is published of an event of a store.
 pub(crate) struct Shown<'a> {

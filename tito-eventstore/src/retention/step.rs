@@ -7,11 +7,9 @@ use tito_core::row::StoredRow;
 use tito_core::{Database, Transaction, TxOptions};
 
 use super::{STEP, STEP_BYTES};
-use crate::append::{Head, Last};
-use crate::command::Decided;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
-use crate::manager::{Definition, Retention, Tail};
+use crate::log::{Decided, Definition, Head, Last, Retention, Tail};
 
 /// Drops the oldest events of a store that are too many.
 pub(super) async fn keep(database: &Database, name: &str) -> Result<()> {

@@ -115,7 +115,7 @@ pub async fn a_damaged_store_does_not_keep_others_from_being_swept(db: Database,
     manager.delete_event_store("c").await.unwrap();
     let error = manager.sweep().await.unwrap_err();
     let EventStoreError::Engine(error) = error else { panic!("{error:?}") };
-    assert!(matches!(*error, TitoError::Malformed { .. }), "{error:?}");
+    assert!(matches!(error, TitoError::Malformed { .. }), "{error:?}");
     assert_eq!(sequences(&other, Select::all()).await, [2]);
 }
 

@@ -74,7 +74,7 @@ pub async fn what_an_engine_can_not_honour_is_refused(db: Database, _: TestClock
         let error = manager.create_event_store(EventStoreConfig::new(name)).await.unwrap_err();
         match error {
             EventStoreError::StoreNameRequired => assert_eq!(name, ""),
-            EventStoreError::Engine(error) => assert!(matches!(*error, TitoError::InvalidName { .. }), "{error:?}"),
+            EventStoreError::Engine(error) => assert!(matches!(error, TitoError::InvalidName { .. }), "{error:?}"),
             error => panic!("{error:?}"),
         }
     }

@@ -4,9 +4,10 @@ use chrono::{DateTime, Utc};
 use tito_core::event::{DueTime, EventReference, TitoEvent, Topic};
 use tito_core::{Result, Transaction};
 
-use super::locate::locate;
 use crate::again::{self, Again};
+use crate::locate::locate;
 use crate::queue::TitoQueue;
+use crate::topics::cached_topic;
 use crate::unique::UniqueRow;
 
 impl TitoQueue {
@@ -18,7 +19,7 @@ impl TitoQueue {
     /// for [`cancel`](TitoQueue::cancel), and it is handed out again at its new time. Costs what that costs.
     ///
     /// # Errors
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic);
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic), carried as a [`TitoError::Application`](tito_core::TitoError::Application);
     /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) if what is stored is not an event; those of the engine.
     pub async fn reschedule(
         &self,
@@ -65,7 +66,7 @@ impl TitoQueue {
         time: DateTime<Utc>,
         tx: &Transaction,
     ) -> Result<Option<EventReference>> {
-        Topic::cached_existing(&self.engine, topic_name).await?;
+        cached_topic(&self.engine, topic_name).await?;
         let Some(row) = UniqueRow::read(tx, topic_name, unique_key).await? else { return Ok(None) };
         let call = tx.nested();
         let Some(event) = self.reschedule(row.event(), time, &call).await? else { return Ok(None) };

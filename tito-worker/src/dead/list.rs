@@ -8,6 +8,7 @@ use tito_core::engine::KeyValue;
 use tito_core::event::TitoEvent;
 use tito_core::keys::{self, KeyRange};
 
+use crate::error::QueueError;
 use crate::inspect::shown_bytes;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
@@ -57,16 +58,16 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
-    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic),
+    /// [`QueueError::UnknownGroup`](crate::QueueError::UnknownGroup), and those of the engine.
     pub async fn dead_letters(
         &self,
         queue: &str,
         limit: usize,
         after: Option<&KeyText>,
-    ) -> tito_core::Result<Vec<DeadLetter>> {
+    ) -> Result<Vec<DeadLetter>, QueueError> {
         self.existing(queue).await?;
-        self.page_of_dead_letters(rest_of(keys::dead_events(queue), after), limit).await
+        Ok(self.page_of_dead_letters(rest_of(keys::dead_events(queue), after), limit).await?)
     }
 
     /// As [`dead_letters`](TitoQueue::dead_letters), of one partition.
@@ -79,9 +80,9 @@ impl TitoQueue {
         partition: u16,
         limit: usize,
         after: Option<&KeyText>,
-    ) -> tito_core::Result<Vec<DeadLetter>> {
+    ) -> Result<Vec<DeadLetter>, QueueError> {
         self.existing(queue).await?;
-        self.page_of_dead_letters(rest_of(keys::dead_events_of_partition(queue, partition), after), limit).await
+        Ok(self.page_of_dead_letters(rest_of(keys::dead_events_of_partition(queue, partition), after), limit).await?)
     }
 
     /// As [`dead_letters`](TitoQueue::dead_letters), those only that `is_wanted` chooses. Reads on, in steps of 200,
@@ -95,7 +96,7 @@ impl TitoQueue {
         limit: usize,
         after: Option<&KeyText>,
         is_wanted: impl Fn(&DeadLetter) -> bool + Send + Sync,
-    ) -> tito_core::Result<Vec<DeadLetter>> {
+    ) -> Result<Vec<DeadLetter>, QueueError> {
         self.existing(queue).await?;
         let mut walk = Walk::over(rest_of(keys::dead_events(queue), after));
         let mut found = Vec::new();

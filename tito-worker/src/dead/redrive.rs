@@ -9,6 +9,7 @@ use tito_core::{Database, KeyText, Result, Transaction, keys};
 use uuid::Uuid;
 
 use crate::again::{self, Again};
+use crate::error::QueueError;
 use crate::place::{Kind, Place};
 use crate::queue::TitoQueue;
 use crate::topics::check_group;
@@ -29,7 +30,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`redrive_where`](TitoQueue::redrive_where).
-    pub async fn redrive_letter(&self, queue: &str, letter: &KeyText) -> Result<bool> {
+    pub async fn redrive_letter(&self, queue: &str, letter: &KeyText) -> Result<bool, QueueError> {
         self.existing(queue).await?;
         let (queue, key) = (&Arc::<str>::from(queue), letter.as_bytes());
         if !keys::dead_events(queue).contains(key) {
@@ -44,7 +45,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`redrive_where`](TitoQueue::redrive_where).
-    pub async fn redrive(&self, queue: &str, id: Uuid) -> Result<bool> {
+    pub async fn redrive(&self, queue: &str, id: Uuid) -> Result<bool, QueueError> {
         Ok(self.redrive_where(queue, |event| event.id == id).await?.events > 0)
     }
 
@@ -52,7 +53,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`redrive_where`](TitoQueue::redrive_where).
-    pub async fn redrive_all(&self, queue: &str) -> Result<Redriven> {
+    pub async fn redrive_all(&self, queue: &str) -> Result<Redriven, QueueError> {
         self.redrive_where(queue, |_| true).await
     }
 
@@ -78,13 +79,13 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine; what was redriven by
+    /// [`QueueError::UnknownGroup`](crate::QueueError::UnknownGroup), and those of the engine; what was redriven by
     /// then stays redriven.
     pub async fn redrive_where(
         &self,
         queue: &str,
         is_chosen: impl Fn(&TitoEvent) -> bool + Send + Sync,
-    ) -> Result<Redriven> {
+    ) -> Result<Redriven, QueueError> {
         self.existing(queue).await?;
         // Without a bound in time a worker that gives events up at once would keep this going for ever. The order's is
         // never before now, and not before what was now until the database's time was set back either.

@@ -9,6 +9,7 @@ use tito_core::event::TitoEvent;
 use tito_core::{KeyText, Result, keys};
 
 use super::walk::DoneWalk;
+use crate::error::QueueError;
 use crate::inspect::{read_event, serialize_bytes, serialize_key};
 use crate::queue::TitoQueue;
 use crate::time::time_of;
@@ -38,15 +39,15 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
-    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic),
+    /// [`QueueError::UnknownGroup`](crate::QueueError::UnknownGroup), and those of the engine.
     pub async fn history(
         &self,
         queue: &str,
         times: Range<DateTime<Utc>>,
         limit: usize,
         after: Option<&KeyText>,
-    ) -> Result<Vec<DoneEvent>> {
+    ) -> Result<Vec<DoneEvent>, QueueError> {
         self.existing(queue).await?;
         let seconds = times.start.timestamp()..times.end.timestamp();
         let walk = DoneWalk::new(queue, after.map(KeyText::as_bytes));

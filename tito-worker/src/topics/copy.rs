@@ -20,6 +20,7 @@ use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, queue_name};
 use tito_core::{Database, Result, Transaction, keys};
 
+use super::existing::change_topic;
 use super::remove::delete_while;
 use super::{read_topic, unknown_group};
 use crate::again::{self, Again};
@@ -97,7 +98,7 @@ impl Copier {
     /// Ends the copying, unless the topic was changed since it had this revision. Returns whether it is at its end.
     async fn end(&self, database: &Database, revision: u64) -> Result<bool> {
         let (group, before) = (self.group.to_string(), self.before);
-        let topic = Topic::change(database, &self.topic_name, |mut topic, _| async move {
+        let topic = change_topic(database, &self.topic_name, |mut topic, _| async move {
             let is_unchanged = topic.revision == revision;
             match topic.groups.get_mut(&group) {
                 Some(group) if is_unchanged && group.copies_before == Some(before) => group.copies_before = None,

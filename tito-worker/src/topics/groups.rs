@@ -7,7 +7,10 @@ use tito_core::Result;
 use tito_core::event::{DEFAULT_PARTITIONS, Group, Topic, check_group_name, settle_topics};
 
 use super::copy::{copy_earlier_events, delete_marks};
+use super::existing::change_topic;
+use super::existing::existing_topic;
 use super::is_settled;
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 
 /// Where a group that is added begins.
@@ -37,7 +40,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine: call again to finish.
-    pub async fn add_group(&self, topic_name: &str, group: &str, start: GroupStart) -> Result<()> {
+    pub async fn add_group(&self, topic_name: &str, group: &str, start: GroupStart) -> Result<(), QueueError> {
         check_group_name(group)?;
         Topic::ensure(&self.engine, topic_name, DEFAULT_PARTITIONS).await?;
         let registered = loop {
@@ -48,7 +51,7 @@ impl TitoQueue {
             // Its old queue is still being deleted.
             self.finish_removal(topic_name, group, &topic).await?;
         };
-        self.finish_adding(topic_name, group, &registered).await
+        Ok(self.finish_adding(topic_name, group, &registered).await?)
     }
 
     /// Waits until a group that was registered gets every event, and copies earlier ones into it if it is to have them.
@@ -62,9 +65,9 @@ impl TitoQueue {
         delete_marks(&self.engine, topic_name, group).await
     }
 
-    async fn register(&self, topic_name: &str, group: &str, start: GroupStart) -> Result<Arc<Topic>> {
+    async fn register(&self, topic_name: &str, group: &str, start: GroupStart) -> Result<Arc<Topic>, QueueError> {
         let group = group.to_string();
-        Topic::change(&self.engine, topic_name, |mut topic, tx| async move {
+        change_topic(&self.engine, topic_name, |mut topic, tx| async move {
             if topic.groups.contains_key(&group) || topic.removed_groups.contains_key(&group) {
                 return Ok(None);
             }
@@ -80,8 +83,8 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine.
-    pub async fn groups(&self, topic_name: &str) -> Result<BTreeMap<String, Group>> {
-        Ok(Topic::existing(&self.engine, topic_name).await?.groups.clone())
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic), and those of the engine.
+    pub async fn groups(&self, topic_name: &str) -> Result<BTreeMap<String, Group>, QueueError> {
+        Ok(existing_topic(&self.engine, topic_name).await?.groups.clone())
     }
 }

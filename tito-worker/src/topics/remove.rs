@@ -7,7 +7,9 @@ use tito_core::event::{Topic, check_group_name, queue_name, settle_topics};
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Database, Result, Transaction};
 
+use super::existing::change_topic;
 use super::own_queue::settle_others;
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -16,16 +18,16 @@ impl TitoQueue {
     /// nothing if there is no such group; finishes a call that was interrupted.
     ///
     /// # Errors
-    /// [`TitoError::NoQueue`](tito_core::TitoError::NoQueue) for the last group of a topic that has
+    /// [`QueueError::NoQueue`](crate::QueueError::NoQueue) for the last group of a topic that has
     /// [no queue of its own](TitoQueue::set_groups_only); [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine: call again to finish.
-    pub async fn remove_group(&self, topic_name: &str, group: &str) -> Result<()> {
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic), and those of the engine: call again to finish.
+    pub async fn remove_group(&self, topic_name: &str, group: &str) -> Result<(), QueueError> {
         check_group_name(group)?;
         // The revision of which other queues have settled, where the topic may have none that always was there.
         let mut settled = None;
         let topic = loop {
             let name = group.to_string();
-            let topic = Topic::change(&self.engine, topic_name, |mut topic, _| async move {
+            let topic = change_topic(&self.engine, topic_name, |mut topic, _| async move {
                 let may_be_removed = topic.always_had_own_queue() || settled == Some(topic.revision);
                 if !may_be_removed || topic.groups.remove(&name).is_none() {
                     return Ok(None);
@@ -40,7 +42,7 @@ impl TitoQueue {
             settle_others(&self.engine, topic_name, &topic, group).await?;
             settled = Some(topic.revision);
         };
-        self.finish_removal(topic_name, group, &topic).await
+        Ok(self.finish_removal(topic_name, group, &topic).await?)
     }
 
     /// Deletes what a group had that was taken out of its topic.
@@ -67,7 +69,7 @@ impl TitoQueue {
             delete(range).await?;
         }
         let name = group.to_string();
-        Topic::change(&self.engine, topic_name, |mut topic, _| async move {
+        change_topic(&self.engine, topic_name, |mut topic, _| async move {
             if topic.removed_groups.get(&name) != Some(&removal) {
                 return Ok(None);
             }

@@ -12,9 +12,11 @@ use serde::Serialize;
 use tito_core::database::walk_in_steps;
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, settle_topics};
-use tito_core::{Database, Result, TitoError, Transaction, keys};
+use tito_core::{Database, Result, Transaction, keys};
 
+use super::existing::change_topic;
 use super::read_topic;
+use crate::error::QueueError;
 use crate::place::{self, Kind, Place};
 use crate::queue::TitoQueue;
 
@@ -45,15 +47,16 @@ impl TitoQueue {
     /// until then the topic stays in service. A topic that does not exist is created with this number.
     ///
     /// # Errors
-    /// [`TitoError::ResizeUnderWay`] if a change to another number is not finished, [`TitoError::InvalidName`],
-    /// [`TitoError::OutOfRange`] for a number out of 1 to 9,999, and those of the engine: call again to finish.
-    pub async fn resize_topic(&self, topic_name: &str, partitions: u16) -> Result<Resized> {
+    /// [`QueueError::ResizeUnderWay`] if a change to another number is not finished, [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::OutOfRange`](tito_core::TitoError::OutOfRange) for a number out of 1 to 9,999, and those of the engine: call again to finish.
+    pub async fn resize_topic(&self, topic_name: &str, partitions: u16) -> Result<Resized, QueueError> {
         Topic::ensure(&self.engine, topic_name, partitions).await?;
         let name = topic_name.to_string();
-        let topic = Topic::change(&self.engine, topic_name, |mut topic, _| async move {
+        let topic = change_topic(&self.engine, topic_name, |mut topic, _| async move {
             match topic.resized_from {
                 Some(from) if topic.partitions != partitions => {
-                    Err(TitoError::ResizeUnderWay { topic: name, from, to: topic.partitions, asked: partitions })
+                    Err(QueueError::ResizeUnderWay { topic: name, from, to: topic.partitions, asked: partitions }
+                        .into())
                 }
                 Some(_) => Ok(None),
                 None if topic.partitions == partitions => Ok(None),
@@ -66,7 +69,7 @@ impl TitoQueue {
             }
         })
         .await?;
-        self.move_events(topic_name, &topic).await
+        Ok(self.move_events(topic_name, &topic).await?)
     }
 
     /// Finishes the change of the number of partitions that is under way, if one is.
@@ -89,7 +92,7 @@ impl TitoQueue {
                 resized += mover.clone().empty(&self.engine, partition).await?;
             }
         }
-        Topic::change(&self.engine, topic_name, |mut topic, _| async move {
+        change_topic(&self.engine, topic_name, |mut topic, _| async move {
             let is_under_way = topic.resizes == resize && topic.resized_from.take().is_some();
             Ok(is_under_way.then_some(topic))
         })

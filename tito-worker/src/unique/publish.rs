@@ -8,7 +8,7 @@ use tito_core::{KeyText, Result, TitoError, Transaction, keys};
 
 use super::options::{LONGEST_WINDOW, Unique};
 use super::row::UniqueRow;
-use crate::change::locate;
+use crate::locate::locate;
 use crate::publish::Publish;
 use crate::queue::TitoQueue;
 

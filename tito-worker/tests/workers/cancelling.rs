@@ -10,7 +10,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Gate, Harness, TestClock};
 use tito_worker::prelude::*;
-use tito_worker::{Order, Published, RetryPolicy, Subscription, Unique};
+use tito_worker::{Order, Published, QueueError, RetryPolicy, Subscription, Unique};
 
 use crate::support::*;
 
@@ -50,7 +50,7 @@ pub async fn a_cancelled_event_is_in_no_queue_and_is_not_handled(db: Database, c
     let unknown = EventReference { event_type: "unknown".to_string(), ..kept };
     let tx = db.begin().await.unwrap();
     let refused = TitoQueue::new(db.clone()).cancel(&unknown, &tx).await.unwrap_err();
-    assert!(matches!(refused, TitoError::UnknownTopic { .. }), "{refused}");
+    assert!(matches!(QueueError::from(refused.clone()), QueueError::UnknownTopic { .. }), "{refused}");
 }
 
 #[fact]

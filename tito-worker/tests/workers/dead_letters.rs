@@ -10,7 +10,7 @@ use tito_core::row::UnknownMembers;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::DeadLetter;
 use tito_worker::prelude::*;
-use tito_worker::{Order, Subscription};
+use tito_worker::{Order, QueueError, Subscription};
 
 use crate::support::*;
 
@@ -209,7 +209,7 @@ pub async fn a_redrive_of_an_unknown_group_is_refused(db: Database, _: TestClock
     let place = keys::parse_event(&key).unwrap();
     put(&db, keys::dead_event("job@gone", place.partition, 1, place.id), value).await;
     let refused = TitoQueue::new(db.clone()).redrive_all("job@gone").await;
-    assert!(matches!(refused, Err(TitoError::UnknownGroup { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(QueueError::UnknownGroup { .. })), "{refused:?}");
     assert_eq!(stored(&db, "dead:job@gone:").await.len(), 1);
 }
 

@@ -8,7 +8,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::GroupStart;
 use tito_worker::prelude::*;
-use tito_worker::{Outcome, RetryPolicy, Subscription};
+use tito_worker::{Outcome, QueueError, RetryPolicy, Subscription};
 
 use crate::support::*;
 
@@ -305,7 +305,10 @@ pub async fn names_of_groups_are_checked(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     for name in ["", "a:b", "a@b", "a\n"] {
         let refused = queue.add_group("job", name, GroupStart::Now).await;
-        assert!(matches!(refused, Err(TitoError::InvalidName { what: "group", .. })), "{name:?}: {refused:?}");
+        assert!(
+            matches!(refused, Err(QueueError::Engine(TitoError::InvalidName { what: "group", .. }))),
+            "{name:?}: {refused:?}"
+        );
     }
     queue.create_topic("job", 16).await.unwrap();
     let unknown = queue.pause("job@nobody").await.unwrap_err();

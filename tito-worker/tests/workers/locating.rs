@@ -150,7 +150,7 @@ pub async fn what_an_earlier_release_has_moved_is_searched_for(db: Database, clo
     clock.advance(MINUTE);
     // A worker of this release begins, which changes nothing for what was published before.
     worker(&db, &clock).drain().await.unwrap();
-    let topic = Topic::existing(&db, "job").await.unwrap();
+    let topic = Topic::find(&db, "job").await.unwrap().unwrap();
     assert!(topic.moves_noted_from.is_some_and(|from| from > 0), "{topic:?}");
     assert_eq!((queue.find(&moved).await.unwrap().len(), queue.find(&gone).await.unwrap().len()), (1, 0));
     clock.advance(MINUTE);

@@ -19,7 +19,7 @@ use super::storage::is_full;
 use super::store::{Admission, AppendError, Snapshot, Store, StoreSizes, Write};
 use super::transaction::{Inner, closed};
 use crate::engine::{Mutation, Signals};
-use crate::error::{KeyText, Result, TitoError};
+use crate::error::{KeyText, Result, SharedError, TitoError};
 use crate::panics;
 use crate::timestamp::Timestamp;
 
@@ -448,9 +448,9 @@ impl Committer {
 /// Tells all members of a group that the storage did not take it.
 fn refuse(group: Vec<Accepted>, error: io::Error) {
     let is_full = is_full(&error);
-    let error = Arc::new(error);
+    let error = SharedError::from(error);
     for accepted in group {
-        let (operation, source) = ("commit", Box::new(error.clone()));
+        let (operation, source) = ("commit", error.clone());
         accepted.answer(Err(match is_full {
             true => TitoError::StorageFull { operation, source },
             false => TitoError::Storage { operation, source },

@@ -1,4 +1,4 @@
-//! Where a published event lies now.
+//! Where a published event lies now, and what taking it away means to workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use tito_core::{Database, Result, Transaction};
 use uuid::Uuid;
 
 use crate::moved::Moved;
+use crate::topics::cached_topic;
 
 /// An event that has not been done, in one of its queues.
 pub(crate) struct Located {
@@ -98,7 +99,7 @@ async fn places(
     tx: &Transaction,
     reference: &EventReference,
 ) -> Result<(BTreeSet<Arc<str>>, BTreeSet<u16>, bool)> {
-    let known = Topic::cached_existing(database, &reference.event_type).await?;
+    let known = cached_topic(database, &reference.event_type).await?;
     let seen = Topic::read(tx, &reference.event_type).await?;
     let (mut queues, mut partitions) = (BTreeSet::new(), BTreeSet::new());
     for topic in [&seen, &known] {
