@@ -18,7 +18,7 @@ impl TitoQueue {
         Self { engine }
     }
 
-    /// Creates a topic with a number of partitions from 1 to 9,999, if it does not exist, and returns how many it has.
+    /// Creates a topic with a number of partitions from 1 to 10,000, if it does not exist, and returns how many it has.
     /// A topic that is not created by hand gets 16 when it is first used.
     ///
     /// # Errors

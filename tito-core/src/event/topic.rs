@@ -87,7 +87,7 @@ pub struct Group {
 keeps_unknown_members!(Topic, Group);
 
 impl StoredRow for Topic {
-    const EXPECTED: &'static str = "a topic in JSON with 1 to 9,999 partitions and less than 2^53 changes";
+    const EXPECTED: &'static str = "a topic in JSON with 1 to 10,000 partitions and less than 2^53 changes";
 
     fn check(&self) -> Result<(), BoxError> {
         for partitions in [Some(self.partitions), self.resized_from].into_iter().flatten() {
@@ -130,7 +130,7 @@ impl Topic {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`] for a name that can't be a topic, [`TitoError::OutOfRange`] for a number of
-    /// partitions out of 1 to 9,999, and those of the engine.
+    /// partitions out of 1 to 10,000, and those of the engine.
     pub async fn ensure(database: &Database, name: &str, partitions: u16) -> Result<Arc<Topic>> {
         names::check_event_type(name)?;
         let key = keys::topic(name);

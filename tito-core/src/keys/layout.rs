@@ -11,8 +11,8 @@ use super::range::KeyRange;
 /// The latest second at which an event can fall due: the most that 10 digits hold, in the year 2286.
 pub const MAX_EVENT_SECONDS: i64 = 9_999_999_999;
 
-/// The most partitions that a topic can have: what 4 digits hold.
-pub const MAX_PARTITIONS: u16 = 9_999;
+/// The most partitions that a topic can have: those whose numbers 4 digits hold, from 0 to 9,999.
+pub const MAX_PARTITIONS: u16 = 10_000;
 
 pub(super) const SEPARATOR: u8 = b':';
 
@@ -130,8 +130,13 @@ fn place_of_second(kind: Kind, event_type: &str, partition: u16, seconds: i64) -
 
 fn place_of_partition(kind: Kind, event_type: &str, partition: u16) -> Vec<u8> {
     let mut key = with_separator(key(kind, &[event_type.as_bytes()]));
-    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+    push_partition(&mut key, partition);
     with_separator(key)
+}
+
+fn push_partition(key: &mut Vec<u8>, partition: u16) {
+    // Out of range only for a caller that did not check; clamped so that it can't become the key of another partition.
+    push_digits(key, u64::from(partition.min(MAX_PARTITIONS - 1)), 4);
 }
 
 pub(super) fn push_digits(out: &mut Vec<u8>, number: u64, width: usize) {
@@ -249,7 +254,7 @@ pub fn parse_topic(key: &[u8]) -> Option<String> {
 /// `lease:{type}:{partition}`: who owns a partition.
 pub fn lease(event_type: &str, partition: u16) -> Vec<u8> {
     let mut key = with_separator(key(Kind::Lease, &[event_type.as_bytes()]));
-    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+    push_partition(&mut key, partition);
     key
 }
 
@@ -316,7 +321,7 @@ pub fn unique_events(event_type: &str) -> KeyRange {
 /// `checkpoint:{type}:{partition}`: the floor of scans of a partition.
 pub fn checkpoint(event_type: &str, partition: u16) -> Vec<u8> {
     let mut key = with_separator(key(Kind::Checkpoint, &[event_type.as_bytes()]));
-    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+    push_partition(&mut key, partition);
     key
 }
 

@@ -36,8 +36,8 @@ impl AddAssign for Resized {
 }
 
 impl TitoQueue {
-    /// Changes the number of partitions of a topic and of its groups, from 1 to 9,999, while events are published and
-    /// handled. Events whose entities now belong to another partition are moved there, with their ids and times, in
+    /// Changes the number of partitions of a topic and of its groups, from 1 to 10,000, while events are published
+    /// and handled. Events whose entities now belong to another partition are moved there, with their ids and times, in
     /// transactions of at most 200 each; those of partitions that vanish take their dead letters and history along.
     /// Waits first, as [`add_group`](TitoQueue::add_group) does, until everybody publishes by the new number.
     ///
@@ -46,7 +46,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::ResizeUnderWay`] if a change to another number is not finished, [`TitoError::InvalidName`],
-    /// [`TitoError::OutOfRange`] for a number out of 1 to 9,999, and those of the engine: call again to finish.
+    /// [`TitoError::OutOfRange`] for a number out of 1 to 10,000, and those of the engine: call again to finish.
     pub async fn resize_topic(&self, event_type: &str, partitions: u16) -> Result<Resized> {
         Topic::ensure(&self.engine, event_type, partitions).await?;
         let name = event_type.to_string();
