@@ -32,7 +32,7 @@ impl TitoQueue {
     /// transaction writes, or not at all. Returns what names it.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for its topic or its owner,
     /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded), and those of the engine.
     pub async fn publish(&self, event: Publish, tx: &Transaction) -> Result<EventReference> {
         let timestamp = match event.due {
@@ -40,7 +40,8 @@ impl TitoQueue {
             Due::After(delay) if delay.is_zero() => 0,
             Due::After(delay) => tx.now().seconds_after(delay),
         };
+        let owner = event.owner_text()?;
         let Publish { event_type, entity, action, headers, payload, .. } = event;
-        write_event(tx, NewEvent { event_type, entity, row: None, action, timestamp, headers, payload }).await
+        write_event(tx, NewEvent { event_type, entity, owner, row: None, action, timestamp, headers, payload }).await
     }
 }

@@ -104,6 +104,11 @@ pub fn done_events_between(event_type: &str, partition: u16, from: i64, until: i
     KeyRange::new(from, until)
 }
 
+/// All events of all queues that were done.
+pub fn all_done_events() -> KeyRange {
+    Kind::Done.all()
+}
+
 /// The events of one partition that were done.
 pub fn done_events_of_partition(event_type: &str, partition: u16) -> KeyRange {
     KeyRange::prefix(place_of_partition(Kind::Done, event_type, partition))
@@ -172,6 +177,11 @@ pub fn events_from_second(event_type: &str, partition: u16, seconds: i64) -> Vec
 /// All dead events of a topic.
 pub fn dead_events(event_type: &str) -> KeyRange {
     KeyRange::prefix(with_separator(key(Kind::Dead, &[event_type.as_bytes()])))
+}
+
+/// All dead events of all queues.
+pub fn all_dead_events() -> KeyRange {
+    Kind::Dead.all()
 }
 
 /// The dead events of one partition.
@@ -311,6 +321,11 @@ pub fn parse_member(key: &[u8]) -> Option<(String, Uuid)> {
 /// `dedup:{type}:{key}`: the latest event with a key of its own.
 pub fn unique_event(event_type: &str, unique_key: &str) -> Vec<u8> {
     key(Kind::Dedup, &[event_type.as_bytes(), unique_key.as_bytes()])
+}
+
+/// All unique events of all types.
+pub fn all_unique_events() -> KeyRange {
+    Kind::Dedup.all()
 }
 
 /// All unique events of a type.

@@ -12,6 +12,7 @@ use crate::store::EventStore;
 pub(crate) async fn wake(store: &EventStore, tx: &Transaction, projection: &str) -> Result<()> {
     let event = OutboxEvent {
         row: None,
+        owner: None,
         event_type: topic(store.name(), projection),
         entity: projection.to_string(),
         action: "wake".to_string(),

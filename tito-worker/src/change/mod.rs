@@ -9,4 +9,4 @@ mod cancel;
 mod locate;
 mod reschedule;
 
-pub(crate) use locate::{holds_up_until, locate};
+pub(crate) use locate::{Located, Sought, holds_up_until, locate, locate_all};
