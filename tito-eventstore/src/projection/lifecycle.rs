@@ -1,6 +1,6 @@
 //! Add, remove, rebuild, look at.
 
-use tito_core::Transaction;
+use tito_core::{TitoError, Transaction};
 use tito_core::event::Topic;
 use tito_core::keys;
 use tito_core::row::StoredRow;
@@ -71,7 +71,7 @@ impl EventStore {
     /// `@`, or that makes too long a name of a topic with the store's;
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn add_projection(&self, name: &str) -> Result<bool> {
-        check(self.name(), name)?;
+        check("projection", self.name(), name)?;
         // All of its events are about one entity.
         Topic::ensure(self.database(), &topic(self.name(), name), 1).await?;
         let run = (self.clone(), name.to_string());
@@ -80,6 +80,10 @@ impl EventStore {
             let mut definition = read(&store, &tx).await?;
             if !definition.projections.insert(name.clone()) {
                 return Ok(false);
+            }
+            if tx.get(&keys::log_reactor(store.id(), &name)).await?.is_some() {
+                let reason = "a reactor of the store has it, whose topic it would share";
+                return Err(TitoError::InvalidName { what: "projection", name, reason }.into());
             }
             tx.system_keys().put(keys::event_store(store.name()), definition.encode()?).await?;
             // An append that does not know of it meets a conflict.

@@ -29,4 +29,4 @@ pub use lifecycle::{ProjectionFailure, ProjectionInfo, RebuildInfo};
 pub use projector::Projector;
 pub use run::Projection;
 pub use view::View;
-pub(crate) use wake::wake;
+pub(crate) use wake::{check as check_name, topic, wake};

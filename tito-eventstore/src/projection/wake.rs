@@ -23,18 +23,18 @@ pub(crate) async fn wake(store: &EventStore, tx: &Transaction, projection: &str)
     Ok(())
 }
 
-/// The topic that wakes a projection. The last dot separates the two names, as projections have none in theirs.
-pub(super) fn topic(store: &str, projection: &str) -> String {
+/// The topic of a projection or a reactor. The last dot separates the two names, as they have none in theirs.
+pub(crate) fn topic(store: &str, projection: &str) -> String {
     format!("{store}.{projection}")
 }
 
-/// Checks the name of a projection, and that it makes the name of a topic.
-pub(super) fn check(store: &str, projection: &str) -> Result<()> {
-    check_name("projection", projection)?;
-    if projection.contains('.') {
-        let reason = "it contains '.', which separates a store from its projection in the name of a topic";
-        return Err(TitoError::InvalidName { what: "projection", name: projection.to_string(), reason }.into());
+/// Checks the name of a projection or a reactor, and that it makes the name of a topic.
+pub(crate) fn check(what: &'static str, store: &str, name: &str) -> Result<()> {
+    check_name(what, name)?;
+    if name.contains('.') {
+        let reason = "it contains '.', which separates it from the store in the name of a topic";
+        return Err(TitoError::InvalidName { what, name: name.to_string(), reason }.into());
     }
-    check_event_type(&topic(store, projection))?;
+    check_event_type(&topic(store, name))?;
     Ok(())
 }
