@@ -1,9 +1,9 @@
 //! Add, remove, rebuild, look at.
 
-use tito_core::{TitoError, Transaction};
 use tito_core::event::Topic;
 use tito_core::keys;
 use tito_core::row::StoredRow;
+use tito_core::{TitoError, Transaction};
 
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::delete_some;

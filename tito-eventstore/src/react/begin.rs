@@ -51,7 +51,8 @@ impl Reacting {
         // From the beginning means that of what there is.
         if position.sequence.max(1) < dropped && position.sequence > position.after {
             let (store, reactor, after) = (self.store.name(), &*self.name, position.sequence);
-            let log = || tracing::warn!(store, reactor, after, dropped, "events were dropped before a reactor came to them");
+            let log =
+                || tracing::warn!(store, reactor, after, dropped, "events were dropped before a reactor came to them");
             self.store.logger().with(log);
         }
         let waiting = Waiting::read(fed, tx).await?;
@@ -70,7 +71,8 @@ impl Reacting {
     }
 
     fn read_event(&self, sequence: u64, value: Vec<u8>) -> Result<Event, (Option<String>, EventStoreError)> {
-        let event = Event::decode(&keys::log_event(self.store.id(), sequence), sequence, value).map_err(|error| (None, error))?;
+        let event = Event::decode(&keys::log_event(self.store.id(), sequence), sequence, value)
+            .map_err(|error| (None, error))?;
         match self.store.types().map_or(Ok(None), |types| types.upcast(&event)) {
             Ok(upcast) => Ok(upcast.unwrap_or(event)),
             Err(error) => Err((Some(event.entity().to_string()), error)),

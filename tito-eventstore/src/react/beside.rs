@@ -161,10 +161,8 @@ impl<'a> Beside<'a> {
         let mut deadline = None;
         let clock = self.fed.database().clock().clone();
         loop {
-            let goes_on = !self.is_lost
-                && failed.is_none()
-                && controls.may_hand_out()
-                && controls.revision() <= self.revision;
+            let goes_on =
+                !self.is_lost && failed.is_none() && controls.may_hand_out() && controls.revision() <= self.revision;
             if controls.is_stopped() && deadline.is_none() {
                 deadline = Some(Instant::now() + controls.shutdown_timeout());
             }
@@ -300,7 +298,8 @@ impl<'a> Beside<'a> {
     /// Hands out what is ahead, as far as there is room.
     async fn hand_out(&mut self) -> Result<()> {
         (self.rated_until, self.is_held_up) = (None, false);
-        if self.ahead.is_empty() && self.tasks.is_empty()
+        if self.ahead.is_empty()
+            && self.tasks.is_empty()
             && let Some((sequence, entity, error)) = self.unreadable.take()
         {
             // After all that comes before it.
@@ -329,7 +328,12 @@ impl<'a> Beside<'a> {
                     return Ok(());
                 }
                 let Some(event) = self.ahead.pop_front() else { return Ok(()) };
-                self.queue_event(sequence, Some(event.entity().to_string()), FeedEnded::not_begun(), FeedWatched::default());
+                self.queue_event(
+                    sequence,
+                    Some(event.entity().to_string()),
+                    FeedEnded::not_begun(),
+                    FeedWatched::default(),
+                );
                 self.pass(sequence);
                 continue;
             }
@@ -357,7 +361,8 @@ impl<'a> Beside<'a> {
             // Handlers that never wait would keep others of this thread from running.
             tokio::task::consume_budget().await;
         }
-        if self.is_at_end && self.unreadable.is_none()
+        if self.is_at_end
+            && self.unreadable.is_none()
             && let Some(cursor) = &self.cursor
         {
             self.reached = self.reached.max(cursor.position());
@@ -416,7 +421,8 @@ impl<'a> Beside<'a> {
     /// An event goes into the queue, and in strict order with it what waits for it.
     fn note_not_done(&mut self, sequence: u64, entity: String, ended: FeedEnded, watched: FeedWatched) {
         self.pass(sequence);
-        let later = if self.fed.keeps_order() { self.lanes.remove(&entity).unwrap_or_default() } else { VecDeque::new() };
+        let later =
+            if self.fed.keeps_order() { self.lanes.remove(&entity).unwrap_or_default() } else { VecDeque::new() };
         self.queue_event(sequence, Some(entity.clone()), ended, watched);
         for event in later {
             self.pass(event.sequence());
@@ -519,7 +525,9 @@ impl<'a> Beside<'a> {
     /// The time is over that handlers get to end.
     async fn end_in_haste(mut self) -> Result<Ended> {
         let (store, reactor, handlers) = (self.reacting.store.name(), &*self.reacting.name, self.tasks.len());
-        let log = || tracing::warn!(store, reactor, handlers, "handlers of a reactor did not end before the shutdown timeout");
+        let log = || {
+            tracing::warn!(store, reactor, handlers, "handlers of a reactor did not end before the shutdown timeout")
+        };
         self.reacting.store.logger().with(log);
         self.report.unfinished += handlers as u64;
         self.tasks.abort_all();

@@ -38,11 +38,7 @@ pub(super) enum Ended {
 }
 
 impl Feed for Reacting {
-    fn run(
-        self: Arc<Self>,
-        fed: Fed,
-        controls: FeedControls,
-    ) -> BoxFuture<'static, tito_core::Result<WorkerReport>> {
+    fn run(self: Arc<Self>, fed: Fed, controls: FeedControls) -> BoxFuture<'static, tito_core::Result<WorkerReport>> {
         async move { Ok(self.serve(fed, controls).await?) }.boxed()
     }
 }
@@ -99,7 +95,9 @@ impl Reacting {
             return Ok(Ended::Changed);
         };
         match &self.handler {
-            Erased::Plain(handler) => Beside::new(self, handler.clone(), fed, report, begun)?.work(controls, wait).await,
+            Erased::Plain(handler) => {
+                Beside::new(self, handler.clone(), fed, report, begun)?.work(controls, wait).await
+            }
             Erased::InTransaction(handler) => {
                 Together::new(self, handler.clone(), fed, report, begun)?.work(controls, wait).await
             }

@@ -55,6 +55,9 @@ mod tests {
         let position = Position::new(10, 0).begun_anew(20, 5);
         assert_eq!((position.created, position.since, position.sequence), (10, 20, 5));
         let superseded = |since, sequence| position.supersedes(since, sequence);
-        assert_eq!([superseded(10, 5), superseded(10, 6), superseded(20, 6), superseded(9, 1)], [false, true, false, true]);
+        assert_eq!(
+            [superseded(10, 5), superseded(10, 6), superseded(20, 6), superseded(9, 1)],
+            [false, true, false, true]
+        );
     }
 }

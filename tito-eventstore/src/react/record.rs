@@ -99,7 +99,9 @@ impl Reacting {
         for (to_queue, stored) in events.iter().zip(stored) {
             let Some(stored) = stored else {
                 let (store, reactor, sequence) = (self.store.name(), &*self.name, to_queue.sequence);
-                let log = || tracing::warn!(store, reactor, sequence, "an event was dropped before a reactor was done with it");
+                let log = || {
+                    tracing::warn!(store, reactor, sequence, "an event was dropped before a reactor was done with it")
+                };
                 self.store.logger().with(log);
                 queued.push(None);
                 continue;

@@ -289,7 +289,9 @@ impl<'a> Together<'a> {
         event: &Event,
     ) -> Result<(FeedEnded, FeedWatched), Stopped> {
         let told = match self.fed.is_watched() {
-            true => described((self.fed.queue(), self.revision), (event.sequence(), self.position.since), Some(event)).ok(),
+            true => {
+                described((self.fed.queue(), self.revision), (event.sequence(), self.position.since), Some(event)).ok()
+            }
             false => None,
         };
         let run = self.fed.hand_out(told.as_ref());
@@ -341,7 +343,12 @@ impl<'a> Together<'a> {
         }
     }
 
-    async fn queue_unreadable(&mut self, sequence: u64, entity: Option<String>, error: &EventStoreError) -> Result<bool> {
+    async fn queue_unreadable(
+        &mut self,
+        sequence: u64,
+        entity: Option<String>,
+        error: &EventStoreError,
+    ) -> Result<bool> {
         self.reacting.log(error, "a reactor has met an event that can't be read, which is tried again");
         let ended = match entity.as_deref().is_some_and(|entity| self.waiting.holds(entity)) {
             true => FeedEnded::not_begun(),
@@ -360,7 +367,8 @@ impl<'a> Together<'a> {
     async fn record(&mut self, position: Position, to_queue: Option<ToQueue>) -> Result<bool> {
         let (reacting, fed, stored) = (self.reacting.clone(), self.fed.clone(), self.stored.clone());
         let entity = to_queue.as_ref().and_then(|event| event.entity.clone());
-        let Some(recorded) = reacting.record(fed, stored.into(), position, to_queue.into_iter().collect()).await? else {
+        let Some(recorded) = reacting.record(fed, stored.into(), position, to_queue.into_iter().collect()).await?
+        else {
             return Ok(false);
         };
         (self.position, self.stored) = (recorded.position, recorded.stored);

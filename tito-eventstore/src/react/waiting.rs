@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use tito_core::Transaction;
-use tito_core::event::EventHead;
 use tito_core::database::{PageSize, Walk};
+use tito_core::event::EventHead;
 use tito_core::keys;
 use tito_worker::feed::Fed;
 use uuid::Uuid;
@@ -42,7 +42,9 @@ impl Waiting {
         while let Some(page) = walk.next_in(tx).await? {
             for (key, row) in page {
                 // What is none of a reactor's is for the worker to set aside.
-                let (Some(place), Ok(head)) = (keys::parse_event(&key), EventHead::decode(&key, &row)) else { continue };
+                let (Some(place), Ok(head)) = (keys::parse_event(&key), EventHead::decode(&key, &row)) else {
+                    continue;
+                };
                 waiting.add(&head.entity, (place.partition, place.seconds, place.id));
             }
         }
@@ -105,7 +107,8 @@ impl Waiting {
         if self.entities.is_empty() {
             return Ok(());
         }
-        let entities: BTreeSet<_> = events.iter().map(Event::entity).filter(|one| self.entities.contains_key(*one)).collect();
+        let entities: BTreeSet<_> =
+            events.iter().map(Event::entity).filter(|one| self.entities.contains_key(*one)).collect();
         self.look_at(fed, tx, entities.into_iter().map(ToString::to_string).collect()).await
     }
 

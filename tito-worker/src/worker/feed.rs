@@ -17,8 +17,8 @@ use tito_core::event::{TitoEvent, Topic};
 use tito_core::{BoxError, Database, Result, Transaction, keys, panics};
 use tokio::sync::OwnedRwLockReadGuard;
 
-use super::decide::{Decided, Ended, Rules, decide};
 use super::deaths::Hands;
+use super::decide::{Decided, Ended, Rules, decide};
 use super::fence::Fence;
 use super::partition::Controls;
 use super::report::WorkerReport;
@@ -289,7 +289,9 @@ impl Fed {
         if event.is_none() {
             let mut handler = AssertUnwindSafe(handler).catch_unwind();
             return match poll!(&mut handler) {
-                Poll::Ready(handled) => Started::Ended(ended(Some(handled), self.runner.timeout), FeedWatched::default()),
+                Poll::Ready(handled) => {
+                    Started::Ended(ended(Some(handled), self.runner.timeout), FeedWatched::default())
+                }
                 Poll::Pending => {
                     let fed = self.clone();
                     Started::Waits(
