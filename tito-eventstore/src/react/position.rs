@@ -48,7 +48,21 @@ impl Position {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    /// The page is what says how positions are stored.
+    #[test]
+    fn the_vectors_of_the_page_hold() {
+        let page = include_str!("../../../docs/format.md");
+        let vectors: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("log_reactor_value ")).collect();
+        assert_eq!(vectors.len(), 2);
+        for vector in vectors {
+            let position = Position::decode(b"key", vector.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(position.encode().unwrap()).unwrap(), vector);
+        }
+    }
 
     #[test]
     fn what_was_put_into_the_queue_before_a_replay_is_superseded_behind_its_beginning() {
