@@ -189,6 +189,14 @@ pub enum TitoError {
         limit_millis: u64,
     },
 
+    /// A [snapshot](crate::Database::snapshot) that the storage could not be held to: what it saw may be gone, and what was
+    /// read of it can't be relied on. A new one can be read.
+    #[error("the snapshot can't be relied on any more: {reason}")]
+    SnapshotLost {
+        /// What happened to it.
+        reason: String,
+    },
+
     /// The transaction was committed or rolled back before this call.
     #[error("the transaction has ended: it was committed or rolled back before this call")]
     TransactionEnded,

@@ -12,7 +12,7 @@ mod mutations;
 mod shared;
 mod signals;
 
-pub use contract::{Claim, Direction, KeyValue, TitoEngine, TitoTransaction};
+pub use contract::{Claim, Direction, KeyValue, TitoEngine, TitoSnapshot, TitoTransaction};
 pub use identity::DatabaseIdentity;
 pub use limits::Limits;
 pub use mutations::{Mutation, Mutations};
