@@ -200,7 +200,7 @@ impl Runner {
     ) -> Result<Few<Verdict>, Ended> {
         if self.handler.in_transaction {
             // Boxed, so that plain handlers are not moved about with room for a transaction.
-            return self.run_in_transaction(deliveries, &events, runs).boxed().await;
+            return self.run_in_transaction(deliveries, events, runs).boxed().await;
         }
         match &self.handler.run {
             Handle::One(handler) => {
