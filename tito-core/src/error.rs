@@ -427,6 +427,28 @@ pub enum TitoError {
         source: Option<BoxError>,
     },
 
+    /// A database that is being filled from elsewhere, by a restore or a copy, and is not whole yet. Nothing was changed.
+    /// What fills it can go on, or it is deleted.
+    #[error("the database is not whole: it is being filled by {mark}")]
+    IncompleteDatabase {
+        /// What fills it, as it has noted it.
+        mark: String,
+    },
+
+    /// There is no database of Tito's where one has to be. Nothing was changed.
+    #[error("there is no database here: {reason}")]
+    NoDatabase {
+        /// What was expected, and where.
+        reason: String,
+    },
+
+    /// A place that can't be filled from elsewhere: it is not empty, or has its own idea of time. Nothing was changed.
+    #[error("the target can't be filled: {reason}")]
+    InvalidTarget {
+        /// What was expected.
+        reason: String,
+    },
+
     /// A URL that names no database, of [`Database::open`](crate::Database::open).
     #[error("{url:?} names no database: {reason}")]
     InvalidUrl {
@@ -553,6 +575,15 @@ impl TitoError {
             Self::RetriesExhausted { source, .. } => source.is_of_the_engine(),
             _ => false,
         }
+    }
+
+    /// Whether another one may have written first what this commit was to write where there was nothing, or this one may
+    /// have and was not told: a look tells.
+    pub(crate) fn is_of_a_race(&self) -> bool {
+        matches!(
+            self,
+            Self::Conflict { .. } | Self::AlreadyExists { .. } | Self::CommitUnknown { .. } | Self::Unavailable { .. }
+        )
     }
 
     /// Whether the error proves that nothing was committed. False for an unknown outcome only.

@@ -185,7 +185,8 @@ impl EmbeddedBackend {
             };
             let store = open(Arc::new(on_merged))?;
             let snapshot = store.snapshot();
-            let mut oracle = Oracle::resume(store.reserved());
+            let after = opening::timestamps_after(&builder.disk.purpose);
+            let mut oracle = Oracle::resume(store.reserved().max(after));
             if !store.is_durable() {
                 oracle.reserve(Timestamp::from_raw(u64::MAX));
             }

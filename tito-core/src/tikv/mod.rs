@@ -41,7 +41,7 @@ use self::prefix::KeyPrefix;
 use self::tasks::Tasks;
 use crate::clock::Clock;
 use crate::database::Database;
-use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoSnapshot, TitoTransaction};
+use crate::engine::{DatabaseIdentity, Limits, Purpose, Shared, TitoEngine, TitoSnapshot, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::timestamp::{Now, Timestamp};
 
@@ -130,7 +130,7 @@ impl TiKVBackend {
         TiKVBuilder::new(addresses.into_iter().map(Into::into).collect())
     }
 
-    async fn start(settings: TiKVBuilder) -> Result<Database> {
+    async fn start(settings: TiKVBuilder, purpose: Purpose) -> Result<Database> {
         let client = settings.client().connect().await.map_err(|source| {
             let source = TiKVError::Unreachable { addresses: settings.addresses.clone(), source: Box::new(source) };
             TitoError::Unavailable { operation: "connect", source: source.into() }
@@ -146,7 +146,11 @@ impl TiKVBackend {
                 settings,
             }),
         };
-        let identity = DatabaseIdentity::of_engine(&engine).await?;
+        let identity = match purpose {
+            Purpose::Use => DatabaseIdentity::of_engine(&engine).await?,
+            Purpose::Look => DatabaseIdentity::of_existing(&engine).await?,
+            Purpose::Fill(filling) => filling.prepare(&engine).await?,
+        };
         let _ = engine.core.identity.set(identity);
         Ok(Database::from_engine(engine))
     }
