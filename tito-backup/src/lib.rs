@@ -32,6 +32,7 @@
 //! | `fill`, `mark` | rows into an empty place that refuses to open until it is whole |
 //! | `restore`, `copy` | what fills a place |
 //! | `paused`, `object` | queues and schedules, paused and resumed |
+//! | `verify` | rows that are not as they should be, and what puts them right |
 //! | `pace` | how fast |
 //!
 //! The bytes of a backup are specified in `docs/format.md` of Tito's repository, and `docs/guide/backup.md` is the page of
@@ -49,6 +50,7 @@ mod paused;
 mod place;
 mod read;
 mod restore;
+mod verify;
 mod write;
 
 pub use copy::copy;
@@ -60,4 +62,5 @@ pub use paused::{Resumed, resume};
 pub use place::Place;
 pub use read::{BackupReader, check};
 pub use restore::{restore, restore_with};
+pub use verify::{Difference, Verified, VerifyOptions, Wrong, verify, verify_backup};
 pub use write::{Totals, backup};

@@ -119,6 +119,7 @@ impl Drop for ClosedWhenDropped {
         // On a thread of its own: a task that waits for another future can find its budget with the runtime used up.
         let closing = std::thread::spawn(move || match tokio::runtime::Builder::new_current_thread().build() {
             Ok(runtime) => runtime.block_on(engine.close()),
+            #[allow(clippy::print_stderr, reason = "tests show it")]
             Err(error) => eprintln!("the engine of a temporary directory is not waited for: {error}"),
         });
         // Its panic was shown; the directory is removed in any case.

@@ -13,3 +13,4 @@ mod slowly;
 mod support;
 #[cfg(feature = "tikv")]
 mod tikv;
+mod verifying;

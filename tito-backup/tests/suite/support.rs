@@ -5,8 +5,8 @@ use std::path::Path;
 use std::pin::pin;
 
 use tito_backup::{BackupOptions, Place, Totals, backup};
-use tito_core::keys::{self, KeyRange};
 use tito_core::clock::Clock;
+use tito_core::keys::{self, KeyRange};
 use tito_core::prelude::*;
 use tito_testkit::TestClock;
 
