@@ -20,7 +20,7 @@ pub struct Progress {
 /// Is told how far something is. Called between two blocks, so it should not take long.
 pub(crate) type OnProgress = Arc<dyn Fn(&Progress) + Send + Sync>;
 
-/// How a backup is made. By default as fast as it goes, in blocks of about a mebibyte.
+/// How a backup is made. By default at up to 100 MiB a second, in blocks of about a mebibyte.
 #[derive(Clone)]
 #[must_use]
 pub struct BackupOptions {
@@ -31,15 +31,21 @@ pub struct BackupOptions {
 
 impl Default for BackupOptions {
     fn default() -> Self {
-        Self { bytes_per_second: None, block_bytes: 1 << 20, on_progress: None }
+        Self { bytes_per_second: Some(100 << 20), block_bytes: 1 << 20, on_progress: None }
     }
 }
 
 impl BackupOptions {
     /// How many bytes of keys and values are read a second at the most, so that those who write keep their share of the
-    /// disk. Measured over the whole backup, from its beginning. Default: no limit.
+    /// disk and of the processor. Measured over the whole backup, from its beginning. Default 100 MiB.
     pub fn bytes_per_second(mut self, bytes: u64) -> Self {
         self.bytes_per_second = Some(bytes.max(1));
+        self
+    }
+
+    /// As fast as it goes, which takes a processor or so from others.
+    pub fn unlimited(mut self) -> Self {
+        self.bytes_per_second = None;
         self
     }
 
