@@ -8,6 +8,9 @@ pub struct Readme;
 /// The pages of the guide, likewise.
 #[cfg(doctest)]
 pub mod guide {
+    #[doc = include_str!("../docs/guide/backup.md")]
+    pub struct Backup;
+
     #[doc = include_str!("../docs/guide/coming-from.md")]
     pub struct ComingFrom;
 

@@ -32,8 +32,8 @@ mod timestamp;
 pub mod trace;
 mod version;
 
-pub use database::{Database, Transaction, TxOptions};
-pub use engine::{TitoEngine, TitoTransaction};
+pub use database::{Database, DatabaseSnapshot, Transaction, TxOptions};
+pub use engine::{TitoEngine, TitoSnapshot, TitoTransaction};
 pub use error::{BoxError, KeyText, Result, SharedError, TitoError};
 pub use names::{check_event_type, check_name};
 pub use timestamp::{Now, Timestamp};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::database::Database;
+use crate::engine::{Filling, Purpose};
 use crate::error::{Result, TitoError};
 
 impl Database {
@@ -35,13 +36,35 @@ impl Database {
     /// [`TitoError::InvalidUrl`], and those of [`EmbeddedBackend::open`](crate::embedded::EmbeddedBackend::open) and
     /// `TiKVBackend::connect`.
     pub async fn open(url: impl AsRef<str>) -> Result<Self> {
-        let url = url.as_ref();
-        let target = Target::parse(url).map_err(|reason| invalid(url, reason))?;
-        match target {
-            Target::Memory => memory(url).await,
-            Target::Directory(path) => directory(url, path).await,
-            Target::Cluster(cluster) => connect(url, cluster).await,
-        }
+        open_for(url.as_ref(), Purpose::Use).await
+    }
+
+    /// As [`open`](Database::open), of a database that there has to be: nothing is created. For tools, which a mistaken
+    /// path or prefix is not to give an empty database.
+    ///
+    /// # Errors
+    /// As there, and [`TitoError::NoDatabase`].
+    pub async fn open_existing(url: impl AsRef<str>) -> Result<Self> {
+        open_for(url.as_ref(), Purpose::Look).await
+    }
+
+    /// Opens a database that is filled from elsewhere: there is nothing at the URL, or what was filled in so far. Everybody
+    /// else is refused until it is whole.
+    ///
+    /// # Errors
+    /// As [`open`](Database::open), and [`TitoError::InvalidTarget`].
+    pub async fn open_to_fill(url: impl AsRef<str>, filling: &Filling) -> Result<Self> {
+        open_for(url.as_ref(), Purpose::Fill(filling.clone())).await
+    }
+}
+
+async fn open_for(url: &str, purpose: Purpose) -> Result<Database> {
+    let target = Target::parse(url).map_err(|reason| invalid(url, reason))?;
+    match (target, purpose) {
+        (Target::Memory, Purpose::Use) => memory(url).await,
+        (Target::Memory, _) => Err(invalid(url, "a database in memory is empty, and gone when it is closed")),
+        (Target::Directory(path), purpose) => directory(url, path, purpose).await,
+        (Target::Cluster(cluster), purpose) => connect(url, cluster, purpose).await,
     }
 }
 
@@ -60,8 +83,8 @@ async fn memory(_url: &str) -> Result<Database> {
 }
 
 #[cfg(feature = "embedded")]
-async fn directory(_url: &str, path: PathBuf) -> Result<Database> {
-    crate::embedded::EmbeddedBackend::open(path).await
+async fn directory(_url: &str, path: PathBuf, purpose: Purpose) -> Result<Database> {
+    crate::embedded::EmbeddedBackend::builder().start(path, purpose).await
 }
 
 #[cfg(not(feature = "embedded"))]
@@ -70,12 +93,12 @@ async fn memory(url: &str) -> Result<Database> {
 }
 
 #[cfg(not(feature = "embedded"))]
-async fn directory(url: &str, _path: PathBuf) -> Result<Database> {
+async fn directory(url: &str, _path: PathBuf, _purpose: Purpose) -> Result<Database> {
     memory(url).await
 }
 
 #[cfg(feature = "tikv")]
-async fn connect(_url: &str, cluster: Cluster) -> Result<Database> {
+async fn connect(_url: &str, cluster: Cluster, purpose: Purpose) -> Result<Database> {
     use crate::tikv::{Concurrency, TiKVBackend};
 
     let Cluster { addresses, prefix, keyspace, is_pessimistic, tls } = cluster;
@@ -89,11 +112,11 @@ async fn connect(_url: &str, cluster: Cluster) -> Result<Database> {
     if let Some([ca, certificate, key]) = tls {
         builder = builder.tls(ca, certificate, key);
     }
-    builder.connect().await
+    builder.start(purpose).await
 }
 
 #[cfg(not(feature = "tikv"))]
-async fn connect(url: &str, _cluster: Cluster) -> Result<Database> {
+async fn connect(url: &str, _cluster: Cluster, _purpose: Purpose) -> Result<Database> {
     Err(invalid(url, "this program was built without the feature `tikv` of tito-core"))
 }
 

@@ -11,7 +11,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tito_core::clock::Clock;
-use tito_core::engine::{Direction, KeyValue, Limits, Mutations, Shared, Signals, TitoEngine, TitoTransaction};
+use tito_core::engine::{
+    Direction, KeyValue, Limits, Mutations, Shared, Signals, TitoEngine, TitoSnapshot, TitoTransaction,
+};
 use tito_core::event::{OutboxEvent, write_event};
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
@@ -31,6 +33,10 @@ impl TitoEngine for Waiting {
             Ok(Box::new(WaitingTransaction(self.0.engine().begin(None).await?)) as _)
         }
         .boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn TitoSnapshot>>> {
+        self.0.engine().snapshot()
     }
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {

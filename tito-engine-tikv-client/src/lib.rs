@@ -14,6 +14,7 @@
 //! | `failure` | what an error of the client means to such a call |
 //! | `prefix` | the engine's keys among those of the cluster |
 //! | `reads`, `scan`, `page_size` | reads of a snapshot, in pages |
+//! | `kept` | snapshots that are read for as long as somebody holds them |
 //! | `transaction` | a transaction before its end |
 //! | `guards` | the locks of pessimistic transactions |
 //! | `age` | how old a transaction is |
@@ -31,6 +32,7 @@ mod error;
 mod failure;
 mod guards;
 mod heal;
+mod kept;
 mod maintenance;
 mod outcome;
 mod page_size;
@@ -51,12 +53,13 @@ use tokio::sync::watch;
 
 use self::connections::Connections;
 use self::deadline::Deadline;
+use self::kept::KeptSnapshot;
 use self::page_size::PageSize;
 use self::prefix::KeyPrefix;
 use self::tasks::Tasks;
 use tito_core::Database;
 use tito_core::clock::Clock;
-use tito_core::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoTransaction};
+use tito_core::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoSnapshot, TitoTransaction};
 use tito_core::{Now, Timestamp};
 use tito_core::{Result, TitoError};
 
@@ -190,6 +193,14 @@ impl TitoEngine for TiKVBackend {
             let replayed = replayed.and_then(|replayed| (replayed as &dyn Any).downcast_ref());
             let transaction = TiKVTransaction::begin(&self.core, replayed).await?;
             Ok(Box::new(transaction) as Box<dyn TitoTransaction>)
+        }
+        .boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn TitoSnapshot>>> {
+        async {
+            let timestamp = self.ask_timestamp().await?;
+            Ok(Box::new(KeptSnapshot { core: self.core.clone(), timestamp }) as Box<dyn TitoSnapshot>)
         }
         .boxed()
     }

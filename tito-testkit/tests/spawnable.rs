@@ -10,15 +10,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tito_backup::Place;
 use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers, walk_in_steps};
 use tito_core::embedded::EmbeddedBuilder;
-use tito_core::engine::{DatabaseIdentity, Listener};
-use tito_core::event::{EventReference, Topic, settle_topics, write_event};
+use tito_core::engine::{DatabaseIdentity, Filling, Listener};
+use tito_core::event::{EventReference, Topic, note_owner, settle_topics, write_event};
 use tito_core::keys::KeyRange;
 use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, RowVersion, TitoTable};
 use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
-use tito_core::{BoxError, KeyText, Timestamp, Transaction, TxOptions};
+use tito_core::{BoxError, DatabaseSnapshot, KeyText, Timestamp, Transaction, TxOptions};
 use tito_eventstore::{
     Command, Decider, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Evolving, Manager, NewEvent,
     Projection, Projector, Select, View, Watch, Watcher,
@@ -96,6 +97,13 @@ spawnables! { core:
         any::<TxOptions>(),
         |tx: Transaction| async move { tx.get(b"").await },
     );
+    snapshot = any::<Database>().snapshot();
+    get = any::<DatabaseSnapshot>().get(&any::<Vec<u8>>());
+    batch_get = any::<DatabaseSnapshot>().batch_get(any());
+    scan = any::<DatabaseSnapshot>().scan(any::<KeyRange>(), 1);
+    scan_reverse = any::<DatabaseSnapshot>().scan_reverse(any::<KeyRange>(), 1);
+    next_page = any::<DatabaseSnapshot>().next_page(any(), any(), any());
+    release = any::<DatabaseSnapshot>().release();
     timestamp = any::<Database>().timestamp();
     now = any::<Database>().now();
     close = any::<Database>().close();
@@ -123,6 +131,8 @@ spawnables! { core:
         tx.batch_get(rows.into_iter().map(|(key, _)| key).collect()).await.map(|found| found.len())
     });
     open = any::<EmbeddedBuilder>().open(any::<Text>());
+    open_existing = any::<EmbeddedBuilder>().open_existing(any::<Text>());
+    open_to_fill = any::<EmbeddedBuilder>().open_to_fill(any::<Text>(), &any());
     in_memory = any::<EmbeddedBuilder>().in_memory();
     open = EmbeddedBackend::open(any::<Text>());
     in_memory = EmbeddedBackend::in_memory();
@@ -138,6 +148,7 @@ spawnables! { core:
     read = Topic::read(&any(), &any::<Text>());
     settle_topics = settle_topics(&any());
     write_event = write_event(&any(), any());
+    note_owner = note_owner(&any(), any(), any());
     model = any::<TitoEvent>().model::<User>(&any());
     model_in = any::<TitoEvent>().model_in::<User>(&any());
     all = any::<Query<User, ()>>().all(&any());
@@ -163,13 +174,19 @@ spawnables! { core:
     delete = any::<TitoTable<User>>().delete(&any::<Text>(), &any());
     build_with_options = any::<TitoTable<User>>().build_with_options(any(), any(), &any());
     open = Database::open(any::<Text>());
+    open_existing = Database::open_existing(any::<Text>());
+    open_to_fill = Database::open_to_fill(any::<Text>(), &any());
     #[cfg(feature = "tikv")] connect = any::<tito_core::tikv::TiKVBuilder>().connect();
+    #[cfg(feature = "tikv")] connect_existing = any::<tito_core::tikv::TiKVBuilder>().connect_existing();
+    #[cfg(feature = "tikv")] connect_to_fill = any::<tito_core::tikv::TiKVBuilder>().connect_to_fill(&any());
     #[cfg(feature = "tikv")] gc = any::<&TiKVBackend>().gc(any());
     #[cfg(feature = "tikv")] delete_range = any::<&TiKVBackend>().delete_range(any());
     #[cfg(feature = "tikv")] clear = any::<&TiKVBackend>().clear();
     #[cfg(feature = "tikv")] set_service_safe_point = any::<&TiKVBackend>().set_service_safe_point(&any::<Text>(), any(), any());
     #[cfg(feature = "tikv")] remove_service_safe_point = any::<&TiKVBackend>().remove_service_safe_point(&any::<Text>());
     of_engine = DatabaseIdentity::of_engine(&**any::<Database>().engine());
+    of_existing = DatabaseIdentity::of_existing(&**any::<Database>().engine());
+    prepare = any::<Filling>().prepare(&**any::<Database>().engine());
     #[cfg(feature = "tikv")] connect = TiKVBackend::connect(any::<Vec<Text>>());
     scope = any::<TraceContext>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
 }
@@ -292,6 +309,20 @@ spawnables! { eventstore:
     stop = any::<Watcher<Account>>().stop();
 }
 
+spawnables! { backups:
+    backup = tito_backup::backup(&any(), any::<Vec<u8>>(), &any());
+    check = tito_backup::check(&any::<Vec<u8>>()[..]);
+    open = tito_backup::BackupReader::open(&any::<Vec<u8>>()[..]);
+    next_block = any::<tito_backup::BackupReader<&[u8]>>().next_block();
+    open = any::<Place>().open();
+    restore = tito_backup::restore(&any::<Vec<u8>>()[..], &any::<Place>());
+    restore_with = tito_backup::restore_with(&any::<Vec<u8>>()[..], &any::<Place>(), |_| ());
+    resume = tito_backup::resume(&any());
+    copy = tito_backup::copy(&any(), &any(), &any());
+    verify = tito_backup::verify(&any(), &any());
+    verify_backup = tito_backup::verify_backup(&any::<Vec<u8>>()[..], any::<Text>(), &any());
+}
+
 /// The names of the public asynchronous functions in a folder of sources, those of tests aside, with how many there are.
 fn in_the_sources(folder: &Path, found: &mut BTreeMap<String, usize>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -333,7 +364,12 @@ fn listed(names: &[&str]) -> BTreeMap<String, usize> {
 #[test]
 fn every_public_asynchronous_function_is_listed_among_those_that_can_be_spawned() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let crates = [("tito-core", core::NAMES), ("tito-worker", worker::NAMES), ("tito-eventstore", eventstore::NAMES)];
+    let crates = [
+        ("tito-core", core::NAMES),
+        ("tito-worker", worker::NAMES),
+        ("tito-eventstore", eventstore::NAMES),
+        ("tito-backup", backups::NAMES),
+    ];
     for (name, names) in crates {
         let mut found = BTreeMap::new();
         in_the_sources(&workspace.join(name).join("src"), &mut found);

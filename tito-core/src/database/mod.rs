@@ -9,6 +9,7 @@
 //! | `namespace` | rows that lie under a prefix |
 //! | `system_keys` | writes to keys that are Tito's own |
 //! | `damaged` | the log of rows that can't be read and are passed over |
+//! | `snapshot` | a state that is kept for as long as it is held |
 //! | `walk` | walks over ranges of keys, in pages |
 //! | `retry`, `options`, `idempotency` | a transaction run to one of its three outcomes |
 //! | `turns` | transactions that write one key, one after another |
@@ -22,6 +23,7 @@ mod namespace;
 mod options;
 mod overlay;
 mod retry;
+mod snapshot;
 mod system_keys;
 mod transaction;
 mod turns;
@@ -33,6 +35,7 @@ pub use handle::Database;
 pub use idempotency::{drop_expired_markers, prune_idempotency_markers};
 pub use namespace::{Namespace, RowAccess};
 pub use options::TxOptions;
+pub use snapshot::DatabaseSnapshot;
 pub use system_keys::SystemKeys;
 pub use transaction::{Lent, Transaction};
 pub use walk::{PageSize, Walk, walk_in_steps};

@@ -41,6 +41,20 @@ impl PageSize {
         Self { entries: entries.max(1), bytes: usize::MAX }
     }
 
+    /// And at most so many bytes of keys and values, or one entry that is larger.
+    #[must_use]
+    pub fn and_bytes(self, bytes: usize) -> Self {
+        Self { bytes: bytes.max(1), ..self }
+    }
+
+    pub(super) fn most_entries(self) -> usize {
+        self.entries
+    }
+
+    pub(super) fn most_bytes(self) -> usize {
+        self.bytes
+    }
+
     /// As much as one transaction can write again with room to spare, and at most 200 entries.
     pub fn within(limits: &Limits) -> Self {
         Self {

@@ -9,14 +9,20 @@ use super::opening::{self, DiskOptions, storage_failed};
 use super::storage::{Faults, Modes, Storage};
 use crate::clock::{Clock, SystemClock};
 use crate::database::Database;
-use crate::engine::Limits;
+use crate::engine::{Filling, Limits, Purpose};
 use crate::error::Result;
 #[cfg(doc)]
 use crate::error::TitoError;
 
 impl Default for DiskOptions {
     fn default() -> Self {
-        Self { cache_bytes: 256 << 20, memtable_bytes: 32 << 20, modes: Modes::default(), faults: Faults::default() }
+        Self {
+            cache_bytes: 256 << 20,
+            memtable_bytes: 32 << 20,
+            modes: Modes::default(),
+            purpose: Purpose::Use,
+            faults: Faults::default(),
+        }
     }
 }
 
@@ -117,6 +123,29 @@ impl EmbeddedBuilder {
     /// # Errors
     /// See [`EmbeddedBackend::open`].
     pub async fn open(self, path: impl AsRef<Path>) -> Result<Database> {
+        self.start(path, Purpose::Use).await
+    }
+
+    /// As [`open`](EmbeddedBuilder::open), of a database that there has to be: nothing is created. For tools, which a
+    /// mistaken path is not to give an empty database.
+    ///
+    /// # Errors
+    /// As there, and [`TitoError::NoDatabase`].
+    pub async fn open_existing(self, path: impl AsRef<Path>) -> Result<Database> {
+        self.start(path, Purpose::Look).await
+    }
+
+    /// Opens a database that is filled from elsewhere: the directory is empty, or has what was filled in so far. Everybody
+    /// else is refused until it is whole.
+    ///
+    /// # Errors
+    /// As [`open`](EmbeddedBuilder::open), and [`TitoError::InvalidTarget`].
+    pub async fn open_to_fill(self, path: impl AsRef<Path>, filling: &Filling) -> Result<Database> {
+        self.start(path, Purpose::Fill(filling.clone())).await
+    }
+
+    pub(crate) async fn start(mut self, path: impl AsRef<Path>, purpose: Purpose) -> Result<Database> {
+        self.disk.purpose = purpose;
         let path = path.as_ref().to_path_buf();
         // Fixed before anything is waited for: what a relative path names can change with the current directory.
         let path = std::path::absolute(path).map_err(|error| storage_failed("opening the database", error.into()))?;

@@ -31,6 +31,8 @@ pub(super) struct Head {
     pub(super) oracle: Oracle,
     present: Present,
     live: BTreeMap<Timestamp, Live>,
+    /// Snapshots that are kept however old they become, to be taken away when the engine is closed.
+    kept: Vec<Weak<SnapshotSlot>>,
     /// Why the engine was closed; whoever waits for that is told.
     closed: watch::Sender<Option<String>>,
 }
@@ -57,7 +59,8 @@ pub(super) struct Beginning {
 
 impl Head {
     pub(super) fn new(snapshot: Arc<dyn Snapshot>, oracle: Oracle, present: Present) -> Self {
-        Self { snapshot, group: 0, oracle, present, live: BTreeMap::new(), closed: watch::Sender::new(None) }
+        let (live, kept, closed) = (BTreeMap::new(), Vec::new(), watch::Sender::new(None));
+        Self { snapshot, group: 0, oracle, present, live, kept, closed }
     }
 
     /// The present. A timestamp that is drawn by it afterwards is not before it.
@@ -86,6 +89,17 @@ impl Head {
         let live = Live { began_millis, group: self.group, is_committing: false, slot: Arc::downgrade(&slot) };
         self.live.insert(start, live);
         Some(Beginning { start, now, began_millis, group: self.group, slot })
+    }
+
+    /// The latest state at a timestamp of its own, or `None` if timestamps have to be reserved first. It belongs to no
+    /// transaction: it is held for as long as the slot is.
+    pub(super) fn keep(&mut self, clock: &dyn Clock) -> Option<(Timestamp, Arc<SnapshotSlot>)> {
+        let now = self.now(clock);
+        let timestamp = self.oracle.next(now.millis())?;
+        let slot = Arc::new(Mutex::new(Some(self.snapshot.clone())));
+        self.kept.retain(|kept| kept.strong_count() > 0);
+        self.kept.push(Arc::downgrade(&slot));
+        Some((timestamp, slot))
     }
 
     /// Forgets a transaction that has ended.
@@ -138,18 +152,25 @@ impl Head {
         released
     }
 
-    /// Closes the engine; live transactions lose their snapshots, so that the storage can be released.
+    /// Closes the engine; all who have a snapshot lose it, so that the storage can be released.
     pub(super) fn close(&mut self, reason: String) {
         self.closed.send_if_modified(|closed| closed.is_none() && closed.replace(reason).is_none());
         for transaction in std::mem::take(&mut self.live).values() {
             drop(release(transaction));
+        }
+        for slot in std::mem::take(&mut self.kept) {
+            drop(take_from(&slot));
         }
         self.snapshot = Arc::new(Closed);
     }
 }
 
 fn release(transaction: &Live) -> Option<Arc<dyn Snapshot>> {
-    lock(&*transaction.slot.upgrade()?).take()
+    take_from(&transaction.slot)
+}
+
+fn take_from(slot: &Weak<SnapshotSlot>) -> Option<Arc<dyn Snapshot>> {
+    lock(&*slot.upgrade()?).take()
 }
 
 /// Stands in for the last snapshot once the engine is closed; never read, as nothing begins then.

@@ -6,6 +6,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `head` | the latest committed state, and which transactions look at what |
+//! | `kept` | states that are kept for as long as somebody holds them |
 //! | `oracle` | timestamps |
 //! | `present` | what time it is |
 //! | `recent` | which keys were committed lately |
@@ -18,6 +19,7 @@ mod builder;
 mod committer;
 mod hash;
 mod head;
+mod kept;
 mod merge;
 mod opening;
 mod oracle;
@@ -37,6 +39,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::committer::{Committer, Request};
 use self::head::{Head, lock};
+use self::kept::KeptSnapshot;
 use self::opening::{DiskOptions, storage_failed};
 use self::oracle::Oracle;
 use self::present::Present;
@@ -44,7 +47,7 @@ use self::storage::{OnFlushed, Storage};
 use self::store::Store;
 use crate::clock::Clock;
 use crate::database::Database;
-use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoTransaction};
+use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoSnapshot, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::timestamp::{Now, Timestamp};
 
@@ -182,7 +185,8 @@ impl EmbeddedBackend {
             };
             let store = open(Arc::new(on_flushed))?;
             let snapshot = store.snapshot();
-            let mut oracle = Oracle::resume(store.reserved());
+            let after = opening::timestamps_after(&builder.disk.purpose);
+            let mut oracle = Oracle::resume(store.reserved().max(after));
             if !store.is_durable() {
                 oracle.reserve(Timestamp::from_raw(u64::MAX));
             }
@@ -239,6 +243,14 @@ impl TitoEngine for EmbeddedBackend {
             let beginning = self.with_timestamps(Head::begin).await?;
             let transaction = EmbeddedTransaction::new(self.core.clone(), self.requests.clone(), beginning);
             Ok(Box::new(transaction) as Box<dyn TitoTransaction>)
+        }
+        .boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn TitoSnapshot>>> {
+        async {
+            let (timestamp, slot) = self.with_timestamps(Head::keep).await?;
+            Ok(Box::new(KeptSnapshot { core: self.core.clone(), timestamp, slot }) as Box<dyn TitoSnapshot>)
         }
         .boxed()
     }

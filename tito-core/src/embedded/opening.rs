@@ -10,7 +10,11 @@ use super::committer::guarded;
 use super::storage::{
     Base, DATABASE_FILE, DataFile, Directory, Faults, LogError, Modes, OnFlushed, OpenError, Space, Storage, is_full,
 };
+use super::store::Store;
+use crate::engine::{Purpose, check_whole, is_one_already};
 use crate::error::{BoxError, Result, SharedError, TitoError};
+use crate::keys;
+use crate::timestamp::Timestamp;
 
 const FILE_BEING_CREATED: &str = "tito.redb.new";
 
@@ -23,21 +27,38 @@ pub(super) struct DiskOptions {
     pub(super) cache_bytes: usize,
     pub(super) memtable_bytes: usize,
     pub(super) modes: Modes,
+    pub(super) purpose: Purpose,
     /// Only tests of this crate make any.
     pub(super) faults: Faults,
 }
 
+/// What timestamps have to come after, whatever the database has handed out itself.
+pub(super) fn timestamps_after(purpose: &Purpose) -> Timestamp {
+    match purpose {
+        Purpose::Fill(filling) => filling.after(),
+        Purpose::Use | Purpose::Look => Timestamp::ZERO,
+    }
+}
+
 /// Opens or creates the database in a directory. A directory that holds anything else is left as it is.
 pub(super) fn open(path: &Path, options: &DiskOptions, on_flushed: OnFlushed) -> Result<Storage> {
-    let directory =
-        Directory::create(path, options.modes, options.faults.clone()).map_err(|error| match error.kind() {
-            io::ErrorKind::NotADirectory => invalid(path, "it is not a directory", Some(error.into())),
-            _ => failed(path, error),
-        })?;
+    let is_there = matches!(options.purpose, Purpose::Look);
+    let opened = match is_there {
+        true => Directory::open(path, options.modes, options.faults.clone()),
+        false => Directory::create(path, options.modes, options.faults.clone()),
+    };
+    let directory = opened.map_err(|error| match error.kind() {
+        io::ErrorKind::NotADirectory => invalid(path, "it is not a directory", Some(error.into())),
+        io::ErrorKind::NotFound if is_there => no_database(path, "there is no such directory"),
+        _ => failed(path, error),
+    })?;
     if !has(&directory, DATABASE_FILE)? {
+        if is_there {
+            return Err(no_database(path, &format!("it has no {DATABASE_FILE}")));
+        }
         // Whoever made the directory may have been killed before its name was durable.
         directory.sync_name().map_err(|error| failed(path, error))?;
-        create(&directory, options.cache_bytes)?;
+        create(&directory, options)?;
     }
     let path = &directory.path().join(DATABASE_FILE);
     let file = directory.open_file(DATABASE_FILE).map_err(|error| failed(path, error))?;
@@ -61,18 +82,33 @@ pub(super) fn open(path: &Path, options: &DiskOptions, on_flushed: OnFlushed) ->
     // Where the lock had to be given up for redb's, another process may have written meanwhile.
     #[cfg(not(unix))]
     let log = Storage::read_log(&directory).map_err(damaged)?;
-    let recover = || Ok(Storage::recover(directory.clone(), base, log, space, options.memtable_bytes, on_flushed));
-    match guarded(recover) {
-        Ok(recovered) => recovered.map_err(damaged),
-        Err(panic) => Err(invalid(path, UNDAMAGED, Some(panic))),
+    if is_there && !base.has_stored_identity() {
+        let reason = "it does not say which it is; an application that opens and closes it makes it say so";
+        return Err(no_database(directory.path(), reason));
     }
+    let recover = || Ok(Storage::recover(directory.clone(), base, log, space, options.memtable_bytes, on_flushed));
+    let storage = match guarded(recover) {
+        Ok(recovered) => recovered.map_err(damaged)?,
+        Err(panic) => return Err(invalid(path, UNDAMAGED, Some(panic))),
+    };
+    let mark = storage.snapshot().get(&keys::filling()).map_err(|source| storage_failed("open", source))?;
+    match (&options.purpose, mark) {
+        (Purpose::Fill(_), Some(_)) => {}
+        (Purpose::Fill(_), None) => return Err(is_one_already()),
+        (Purpose::Use | Purpose::Look, mark) => check_whole(mark.as_deref())?,
+    }
+    Ok(storage)
+}
+
+fn no_database(path: &Path, reason: &str) -> TitoError {
+    TitoError::NoDatabase { reason: format!("{}: {reason}", path.display()) }
 }
 
 /// Creates the database under another name and gives it its own when it is complete, so that a process killed half-way
 /// leaves nothing that looks like a damaged database.
-fn create(directory: &Directory, cache_bytes: usize) -> Result<()> {
+fn create(directory: &Directory, options: &DiskOptions) -> Result<()> {
     for _ in 0..CREATIONS {
-        if try_create(directory, cache_bytes)? {
+        if try_create(directory, options)? {
             return Ok(());
         }
     }
@@ -80,7 +116,7 @@ fn create(directory: &Directory, cache_bytes: usize) -> Result<()> {
 }
 
 /// Whether there is a database now; not if another process takes part in its creation.
-fn try_create(directory: &Directory, cache_bytes: usize) -> Result<bool> {
+fn try_create(directory: &Directory, options: &DiskOptions) -> Result<bool> {
     let path = directory.path();
     let names = directory.names().map_err(|error| failed(path, error))?;
     if names.iter().any(|name| name == DATABASE_FILE) {
@@ -98,7 +134,13 @@ fn try_create(directory: &Directory, cache_bytes: usize) -> Result<bool> {
     }
     let created = match directory.create_file(FILE_BEING_CREATED) {
         Ok(file) => match is_ours_now(directory, &file) {
-            Ok(true) => guarded(|| Base::create(file, cache_bytes)),
+            Ok(true) => guarded(|| {
+                let mark = match &options.purpose {
+                    Purpose::Fill(filling) => Some(filling.mark()),
+                    Purpose::Use | Purpose::Look => None,
+                };
+                Base::create(file, options.cache_bytes, mark)
+            }),
             Ok(false) => return Ok(false),
             Err(error) => Err(error.into()),
         },

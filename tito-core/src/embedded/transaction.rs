@@ -90,13 +90,7 @@ impl EmbeddedTransaction {
         f: impl FnOnce(&dyn Snapshot) -> StoreResult<T> + Send + 'static,
     ) -> Result<T> {
         let Some(snapshot) = lock(&self.0.slot).clone() else { return Err(self.without_snapshot()) };
-        let read = move || guarded(|| f(&*snapshot));
-        let result = if self.0.core.is_durable || keys > FEW_KEYS {
-            tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.into()))
-        } else {
-            read()
-        };
-        result.map_err(|source| storage_failed(operation, source))
+        read(&self.0.core, snapshot, operation, keys, f).await
     }
 
     fn without_snapshot(&self) -> TitoError {
@@ -128,6 +122,23 @@ impl EmbeddedTransaction {
             Err(TitoError::CommitUnknown { source: "the committer ended before it answered".into() })
         })
     }
+}
+
+/// Reads some keys of a snapshot where that does not block the runtime.
+pub(super) async fn read<T: Send + 'static>(
+    core: &Core,
+    snapshot: Arc<dyn Snapshot>,
+    operation: &'static str,
+    keys: usize,
+    f: impl FnOnce(&dyn Snapshot) -> StoreResult<T> + Send + 'static,
+) -> Result<T> {
+    let read = move || guarded(|| f(&*snapshot));
+    let result = if core.is_durable || keys > FEW_KEYS {
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.into()))
+    } else {
+        read()
+    };
+    result.map_err(|source| storage_failed(operation, source))
 }
 
 impl TitoTransaction for EmbeddedTransaction {

@@ -48,6 +48,11 @@ pub trait TitoEngine: Any + Send + Sync {
         replayed: Option<&'a dyn TitoTransaction>,
     ) -> BoxFuture<'a, Result<Box<dyn TitoTransaction>>>;
 
+    /// The state at a new timestamp, kept for as long as the answer is held, however long that is. It is no transaction: it
+    /// blocks nobody who waits for transactions to end, and [`oldest_live_start`](TitoEngine::oldest_live_start) does not
+    /// know it.
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn TitoSnapshot>>>;
+
     /// A new timestamp. It orders; what time it is says [`now`](TitoEngine::now).
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>>;
 
@@ -156,6 +161,34 @@ pub trait TitoTransaction: Any + Send + Sync {
 
     /// Ends the transaction without effect.
     fn rollback(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A state of the database that is kept for as long as this is. It sees what a transaction would that had begun then:
+/// exactly the commits with timestamps below its own.
+///
+/// Any call can fail with [`TitoError::Storage`] or [`TitoError::EngineClosed`], and with [`TitoError::SnapshotLost`] where
+/// the storage below could not be held to the state.
+pub trait TitoSnapshot: Send + Sync {
+    /// The point in history.
+    fn timestamp(&self) -> Timestamp;
+
+    /// The values of some keys, in their order.
+    fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>>;
+
+    /// The first keys of a range in the order of `direction`: at most `limit`, and no more than come to `bytes` bytes of
+    /// keys and values, but one at least, if there is one. Both bounds are above 0 and the range not empty. What was cut
+    /// short by the bytes can't be told from the end: that is where nothing is found.
+    fn scan(
+        &self,
+        range: KeyRange,
+        direction: Direction,
+        limit: usize,
+        bytes: usize,
+    ) -> BoxFuture<'_, Result<Vec<KeyValue>>>;
+
+    /// Releases the state. Dropping does that too, if later on some engines; this also says whether everything that was
+    /// read can be relied on: [`TitoError::SnapshotLost`] where the state may have been lost in between.
+    fn release(self: Box<Self>) -> BoxFuture<'static, Result<()>>;
 }
 
 /// What keys are claimed for.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::contract::TitoEngine;
+use super::filling::check_whole_in;
 use super::mutations::{Mutation, Mutations};
 use super::signals::Signals;
 use crate::error::{Result, TitoError};
@@ -32,6 +33,9 @@ pub struct DatabaseIdentity {
 }
 
 impl DatabaseIdentity {
+    /// The latest [`format`](DatabaseIdentity::format) that this version knows, in which it writes.
+    pub const LATEST_FORMAT: u32 = FORMAT;
+
     /// The identity of a new database, with an id that is drawn at random.
     pub fn random() -> Self {
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid();
@@ -43,14 +47,16 @@ impl DatabaseIdentity {
     /// these get the same one. Costs a transaction that reads a key, and another one at the first time.
     ///
     /// # Errors
-    /// As [`decode`](DatabaseIdentity::decode), and those of the engine's transactions.
+    /// As [`decode`](DatabaseIdentity::decode), [`TitoError::IncompleteDatabase`], and those of the engine's transactions.
     pub async fn of_engine(engine: &dyn TitoEngine) -> Result<Self> {
         let mut looks = 0;
         loop {
             looks += 1;
             let tx = engine.begin(None).await?;
             if let Some(bytes) = tx.get(&keys::database_identity()).await? {
-                return Self::decode(&bytes);
+                let identity = Self::decode(&bytes)?;
+                check_whole_in(&*tx).await?;
+                return Ok(identity);
             }
             let identity = Self::random();
             // Past the limits that the application has set: this is the engine's own.
@@ -59,11 +65,25 @@ impl DatabaseIdentity {
             match tx.commit(Mutations { writes, ..Mutations::default() }, Signals::default()).await {
                 Ok(_) => return Ok(identity),
                 // Another process was quicker, or this one was and was not told.
-                Err(TitoError::AlreadyExists { .. } | TitoError::CommitUnknown { .. }) if looks < LOOKS => {}
-                Err(error) if error.is_replayed() && looks < LOOKS => {}
+                Err(error) if error.is_of_a_race() && looks < LOOKS => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// As [`of_engine`](DatabaseIdentity::of_engine), of a database that there has to be: nothing is written.
+    ///
+    /// # Errors
+    /// As there, and [`TitoError::NoDatabase`].
+    pub async fn of_existing(engine: &dyn TitoEngine) -> Result<Self> {
+        let tx = engine.begin(None).await?;
+        let Some(bytes) = tx.get(&keys::database_identity()).await? else {
+            let reason = "there is no row that says which it is; an application that opens it writes one";
+            return Err(TitoError::NoDatabase { reason: reason.to_string() });
+        };
+        let identity = Self::decode(&bytes)?;
+        check_whole_in(&*tx).await?;
+        Ok(identity)
     }
 
     /// Reads what is stored.

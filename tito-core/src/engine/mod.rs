@@ -6,13 +6,17 @@
 //! [`Transaction`](crate::Transaction). The conformance suite of `tito-testkit` checks what is written here.
 
 mod contract;
+mod filling;
 mod identity;
 mod limits;
 mod mutations;
 mod shared;
 mod signals;
 
-pub use contract::{Claim, Direction, KeyValue, TitoEngine, TitoTransaction};
+pub use contract::{Claim, Direction, KeyValue, TitoEngine, TitoSnapshot, TitoTransaction};
+pub use filling::Filling;
+#[cfg_attr(not(feature = "embedded"), allow(unused_imports, reason = "used by the engine of that feature"))]
+pub(crate) use filling::{Purpose, check_whole, is_one_already};
 pub use identity::DatabaseIdentity;
 pub use limits::Limits;
 pub use mutations::{Mutation, Mutations};

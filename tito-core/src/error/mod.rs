@@ -119,6 +119,14 @@ pub enum TitoError {
         limit_millis: u64,
     },
 
+    /// A [snapshot](crate::Database::snapshot) that the storage could not be held to: what it saw may be gone, and what was
+    /// read of it can't be relied on. A new one can be read.
+    #[error("the snapshot can't be relied on any more: {reason}")]
+    SnapshotLost {
+        /// What happened to it.
+        reason: String,
+    },
+
     /// The transaction was committed or rolled back before this call.
     #[error("the transaction has ended: it was committed or rolled back before this call")]
     TransactionEnded,
@@ -288,6 +296,28 @@ pub enum TitoError {
         /// What the storage said of it.
         #[source]
         source: Option<SharedError>,
+    },
+
+    /// A database that is being filled from elsewhere, by a restore or a copy, and is not whole yet. Nothing was changed.
+    /// What fills it can go on, or it is deleted.
+    #[error("the database is not whole: it is being filled by {mark}")]
+    IncompleteDatabase {
+        /// What fills it, as it has noted it.
+        mark: String,
+    },
+
+    /// There is no database of Tito's where one has to be. Nothing was changed.
+    #[error("there is no database here: {reason}")]
+    NoDatabase {
+        /// What was expected, and where.
+        reason: String,
+    },
+
+    /// A place that can't be filled from elsewhere: it is not empty, or has its own idea of time. Nothing was changed.
+    #[error("the target can't be filled: {reason}")]
+    InvalidTarget {
+        /// What was expected.
+        reason: String,
     },
 
     /// A URL that names no database, of [`Database::open`](crate::Database::open).

@@ -43,6 +43,11 @@ pub fn database_identity() -> Vec<u8> {
     b"!database".to_vec()
 }
 
+/// `!filling`: that the database is being filled from elsewhere, and not whole until this is gone.
+pub fn filling() -> Vec<u8> {
+    b"!filling".to_vec()
+}
+
 /// `data:{table}:{id}`: a row.
 pub fn row(table: &str, id: &str) -> Vec<u8> {
     key(Kind::Data, &[table.as_bytes(), id.as_bytes()])

@@ -1,4 +1,4 @@
-//! How old a transaction is.
+//! How old a transaction is, or a hold on its snapshot.
 
 use std::time::Instant;
 
@@ -12,6 +12,11 @@ pub(super) struct Age {
 }
 
 impl Age {
+    /// Of what begins now.
+    pub(super) fn from_now(core: &Core) -> Self {
+        Self { began_millis: core.settings.clock.monotonic_millis(), began: Instant::now() }
+    }
+
     /// The age in milliseconds, never below what the cluster would say, as long as the clocks go at one rate.
     pub(super) fn millis(&self, core: &Core) -> u64 {
         let by_clock = core.settings.clock.monotonic_millis().saturating_sub(self.began_millis);

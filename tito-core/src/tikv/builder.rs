@@ -10,7 +10,7 @@ use super::TiKVBackend;
 use super::error::TiKVError;
 use crate::clock::{Clock, SystemClock};
 use crate::database::Database;
-use crate::engine::Limits;
+use crate::engine::{Filling, Limits, Purpose};
 use crate::error::{Result, TitoError};
 
 /// How transactions that write one key keep out of each other's way.
@@ -193,9 +193,31 @@ impl TiKVBuilder {
     /// # Errors
     /// See [`TiKVBackend::connect`].
     pub async fn connect(self) -> Result<Database> {
+        self.start(Purpose::Use).await
+    }
+
+    /// As [`connect`](TiKVBuilder::connect), to a database that there has to be: none is created. For tools, which a
+    /// mistaken prefix is not to give an empty database.
+    ///
+    /// # Errors
+    /// As there, and [`TitoError::NoDatabase`].
+    pub async fn connect_existing(self) -> Result<Database> {
+        self.start(Purpose::Look).await
+    }
+
+    /// Connects to a database that is filled from elsewhere: below the prefix there is nothing, or what was filled in so
+    /// far. Everybody else is refused until it is whole.
+    ///
+    /// # Errors
+    /// As [`connect`](TiKVBuilder::connect), and [`TitoError::InvalidTarget`].
+    pub async fn connect_to_fill(self, filling: &Filling) -> Result<Database> {
+        self.start(Purpose::Fill(filling.clone())).await
+    }
+
+    pub(crate) async fn start(self, purpose: Purpose) -> Result<Database> {
         TitoError::without_runtime()?;
         self.check().map_err(|source| TitoError::Storage { operation: "connect", source: source.into() })?;
-        TiKVBackend::start(self).await
+        TiKVBackend::start(self, purpose).await
     }
 
     /// The settings of the client.

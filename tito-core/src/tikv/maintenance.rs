@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::error::{TiKVError, failed};
 use super::{TiKVBackend, timestamp_of};
+#[cfg(doc)]
+use crate::database::Database;
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
@@ -13,7 +15,8 @@ const LONGEST_LOCK: Duration = Duration::from_secs(20);
 
 impl TiKVBackend {
     /// Collects the cluster's garbage: versions of rows that were overwritten or deleted longer ago than `keep`. Returns
-    /// whether PD took the new safe point; it keeps a later one that it has already.
+    /// whether PD took the new safe point; it keeps a later one that it has already. What a
+    /// [service](TiKVBackend::set_service_safe_point) or a [snapshot](Database::snapshot) still needs is kept.
     ///
     /// **It is about the whole cluster**, not only this database. Every transaction older than `keep`, of whatever
     /// software, is rolled back, and no snapshot older than that can be read any more. Then PD is told the safe point,

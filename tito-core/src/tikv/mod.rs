@@ -10,6 +10,7 @@
 //! | `prefix` | the engine's keys among those of the cluster |
 //! | `transaction` | reads of a snapshot, and a commit |
 //! | `guards` | the locks of pessimistic transactions |
+//! | `kept` | snapshots that are kept from the collection of garbage |
 //! | `age` | how old a transaction is |
 //! | `tasks` | what goes on when its caller is gone |
 //! | `maintenance` | garbage collection, safe points, deletion of ranges |
@@ -19,6 +20,7 @@ mod age;
 mod builder;
 mod error;
 mod guards;
+mod kept;
 mod maintenance;
 mod prefix;
 mod tasks;
@@ -34,11 +36,12 @@ use tito_tikv::Client;
 use tokio::sync::watch;
 
 use self::error::failed;
+use self::kept::KeptSnapshot;
 use self::prefix::KeyPrefix;
 use self::tasks::Tasks;
 use crate::clock::Clock;
 use crate::database::Database;
-use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine, TitoTransaction};
+use crate::engine::{DatabaseIdentity, Limits, Purpose, Shared, TitoEngine, TitoSnapshot, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::timestamp::{Now, Timestamp};
 
@@ -127,7 +130,7 @@ impl TiKVBackend {
         TiKVBuilder::new(addresses.into_iter().map(Into::into).collect())
     }
 
-    async fn start(settings: TiKVBuilder) -> Result<Database> {
+    async fn start(settings: TiKVBuilder, purpose: Purpose) -> Result<Database> {
         let client = settings.client().connect().await.map_err(|source| {
             let source = TiKVError::Unreachable { addresses: settings.addresses.clone(), source: Box::new(source) };
             TitoError::Unavailable { operation: "connect", source: source.into() }
@@ -143,7 +146,11 @@ impl TiKVBackend {
                 settings,
             }),
         };
-        let identity = DatabaseIdentity::of_engine(&engine).await?;
+        let identity = match purpose {
+            Purpose::Use => DatabaseIdentity::of_engine(&engine).await?,
+            Purpose::Look => DatabaseIdentity::of_existing(&engine).await?,
+            Purpose::Fill(filling) => filling.prepare(&engine).await?,
+        };
         let _ = engine.core.identity.set(identity);
         Ok(Database::from_engine(engine))
     }
@@ -168,6 +175,10 @@ impl TitoEngine for TiKVBackend {
             Ok(Box::new(transaction) as Box<dyn TitoTransaction>)
         }
         .boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn TitoSnapshot>>> {
+        async { Ok(Box::new(KeptSnapshot::take(&self.core).await?) as Box<dyn TitoSnapshot>) }.boxed()
     }
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -33,7 +32,7 @@ impl TiKVTransaction {
     pub(super) async fn begin(core: &Arc<Core>, replayed: Option<&Self>) -> Result<Self> {
         core.check_open()?;
         // Read before the timestamp is taken, so that the age measured from here is never too small.
-        let age = Age { began_millis: core.settings.clock.monotonic_millis(), began: Instant::now() };
+        let age = Age::from_now(core);
         let begun = core.client.begin().await.map_err(|error| failed("begin", None, error))?;
         let guards = match core.settings.concurrency {
             Concurrency::Optimistic => None,
@@ -63,29 +62,6 @@ impl TiKVTransaction {
     async fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let found = self.snapshot()?.get(self.core.prefix.stored(key)).await;
         found.map_err(|error| failed("get", Some(key), error))
-    }
-
-    async fn read_many(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
-        let first = keys.iter().min().map(Vec::as_slice);
-        let found = self.snapshot()?.batch_get(keys.iter().map(|key| self.core.prefix.stored(key))).await;
-        let found: BTreeMap<Vec<u8>, Vec<u8>> =
-            found.map_err(|error| failed("batch_get", first, error))?.into_iter().collect();
-        Ok(keys.iter().map(|key| found.get(&self.core.prefix.stored(key)).cloned()).collect())
-    }
-
-    async fn read_range(&self, range: KeyRange, direction: Direction, limit: usize) -> Result<Vec<KeyValue>> {
-        let prefix = &self.core.prefix;
-        let (snapshot, stored) = (self.snapshot()?, prefix.stored_range(&range));
-        // The database's own row is none of the application's.
-        let identity = keys::database_identity();
-        let asked = limit.saturating_add(usize::from(range.contains(&identity)));
-        let (call, found) = match direction {
-            Direction::Ascending => ("scan", snapshot.scan::<&[u8]>(stored.bounds(), asked).await),
-            Direction::Descending => ("scan_reverse", snapshot.scan_reverse::<&[u8]>(stored.bounds(), asked).await),
-        };
-        let found = found.map_err(|error| failed(call, Some(&range.start), error))?;
-        let own = found.into_iter().map(|(key, value)| (prefix.own(key), value));
-        Ok(own.filter(|(key, _)| *key != identity).take(limit).collect())
     }
 
     async fn end(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
@@ -123,6 +99,36 @@ impl TiKVTransaction {
             let _ = Guards::release(&guards).await;
         }
     }
+}
+
+/// The values of some keys in a snapshot, in their order.
+pub(super) async fn read_many(core: &Core, at: &Snapshot, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
+    let first = keys.iter().min().map(Vec::as_slice);
+    let found = at.batch_get(keys.iter().map(|key| core.prefix.stored(key))).await;
+    let found: BTreeMap<Vec<u8>, Vec<u8>> =
+        found.map_err(|error| failed("batch_get", first, error))?.into_iter().collect();
+    Ok(keys.iter().map(|key| found.get(&core.prefix.stored(key)).cloned()).collect())
+}
+
+/// The first entries of a range in a snapshot.
+pub(super) async fn read_range(
+    core: &Core,
+    at: &Snapshot,
+    range: KeyRange,
+    direction: Direction,
+    limit: usize,
+) -> Result<Vec<KeyValue>> {
+    let (prefix, stored) = (&core.prefix, core.prefix.stored_range(&range));
+    // The database's own row is none of the application's.
+    let identity = keys::database_identity();
+    let asked = limit.saturating_add(usize::from(range.contains(&identity)));
+    let (call, found) = match direction {
+        Direction::Ascending => ("scan", at.scan::<&[u8]>(stored.bounds(), asked).await),
+        Direction::Descending => ("scan_reverse", at.scan_reverse::<&[u8]>(stored.bounds(), asked).await),
+    };
+    let found = found.map_err(|error| failed(call, Some(&range.start), error))?;
+    let own = found.into_iter().map(|(key, value)| (prefix.own(key), value));
+    Ok(own.filter(|(key, _)| *key != identity).take(limit).collect())
 }
 
 /// Hands the writes to the client, which sends nothing before its commit; a read only looks for keys that were inserted
@@ -205,11 +211,11 @@ impl TitoTransaction for TiKVTransaction {
     }
 
     fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
-        self.read_many(keys).boxed()
+        async { read_many(&self.core, self.snapshot()?, keys).await }.boxed()
     }
 
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
-        self.read_range(range, direction, limit).boxed()
+        async move { read_range(&self.core, self.snapshot()?, range, direction, limit).await }.boxed()
     }
 
     fn claim<'a>(&'a self, keys: &'a [Vec<u8>], _purpose: Claim) -> Option<BoxFuture<'a, Result<()>>> {

@@ -4,6 +4,7 @@
 mod derive;
 mod directories;
 mod embedded;
+mod filling;
 mod floats;
 #[cfg(feature = "embedded")]
 mod format;

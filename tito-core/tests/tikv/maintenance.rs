@@ -133,3 +133,73 @@ async fn safe_points_of_services_are_set_renewed_and_removed() {
     let lowest = engine.set_service_safe_point("gc_worker", last, Duration::MAX).await.unwrap();
     assert_eq!(lowest, last, "the service's was removed");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_keeps_what_a_snapshot_sees_until_it_is_released() {
+    let (cluster, clock, db) = turned_by_hand().await;
+    put_all(&db, &APART, "old").await.unwrap();
+    let snapshot = db.snapshot().await.unwrap();
+    put_all(&db, &APART, "new").await.unwrap();
+    no_locks(&cluster).await;
+    // What keeps it is renewed as time goes by.
+    for _ in 0..36 {
+        let renewed = cluster.calls().of(Rpc::UpdateServiceGcSafePoint);
+        clock.advance(Duration::from_secs(100));
+        eventually("the safe point is renewed", || cluster.calls().of(Rpc::UpdateServiceGcSafePoint) > renewed).await;
+    }
+    tikv(&db).gc(Duration::from_secs(600)).await.unwrap();
+    let keys = APART.map(|key| key.as_bytes().to_vec());
+    let old = vec![Some(b"old".to_vec()); APART.len()];
+    assert_eq!(snapshot.batch_get(keys.to_vec()).await.unwrap(), old);
+    snapshot.release().await.unwrap();
+
+    // Dropping takes the safe point away too, if a little later.
+    let dropped = db.snapshot().await.unwrap();
+    let at = dropped.timestamp();
+    drop(dropped);
+    clock.advance(HOUR);
+    let collected = async {
+        while tito_core::Timestamp::from_raw(safe_point(&cluster).await) < at {
+            tikv(&db).gc(Duration::from_secs(600)).await.unwrap();
+        }
+    };
+    in_time(collected).await;
+}
+
+/// The safe point of garbage collection.
+async fn safe_point(cluster: &MockCluster) -> u64 {
+    let client = tito_tikv::Client::builder(cluster.pd_endpoints()).connect().await.unwrap();
+    client.safe_point().await.unwrap().raw()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_was_not_kept_says_so() {
+    let (cluster, clock, db) = turned_by_hand().await;
+    // A process whose time stands still does not renew anything.
+    let still = TestClock::new();
+    let asleep = builder(&cluster).clock(still.shared()).connect().await.unwrap();
+    put_all(&db, &APART, "old").await.unwrap();
+    let (read, released) = (asleep.snapshot().await.unwrap(), asleep.snapshot().await.unwrap());
+    put_all(&db, &APART, "new").await.unwrap();
+    no_locks(&cluster).await;
+    clock.advance(HOUR);
+    assert!(tikv(&db).gc(Duration::from_secs(600)).await.unwrap());
+    let outcome = released.release().await;
+    assert!(matches!(outcome, Err(TitoError::SnapshotLost { .. })), "{outcome:?}");
+    still.advance(Duration::from_secs(300));
+    let outcome = read.get(b"apple").await;
+    assert!(matches!(outcome, Err(TitoError::SnapshotLost { .. })), "{outcome:?}");
+    let outcome = read.scan(KeyRange::prefix("a"), 10).await;
+    assert!(matches!(outcome, Err(TitoError::SnapshotLost { .. })), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_releases_snapshots() {
+    let (cluster, _, db) = turned_by_hand().await;
+    let snapshot = db.snapshot().await.unwrap();
+    let before = cluster.calls().of(Rpc::UpdateServiceGcSafePoint);
+    in_time(db.close()).await;
+    assert!(cluster.calls().of(Rpc::UpdateServiceGcSafePoint) > before, "its safe point is removed");
+    let outcome = snapshot.get(b"apple").await;
+    assert!(matches!(outcome, Err(TitoError::EngineClosed { .. })), "{outcome:?}");
+}

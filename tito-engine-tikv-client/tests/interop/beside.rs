@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::clock::Clock;
 use tito_core::engine::{Limits, Shared};
-use tito_core::{Database, Now, Result, Timestamp, TitoEngine, TitoTransaction};
+use tito_core::{Database, Now, Result, Timestamp, TitoEngine, TitoSnapshot, TitoTransaction};
 use tito_test_engines::history::{Workload, check};
 use tito_test_engines::mock_tikv::MockCluster;
 
@@ -24,6 +24,10 @@ impl TitoEngine for ByTurns {
     fn begin<'a>(&'a self, _: Option<&'a dyn TitoTransaction>) -> BoxFuture<'a, Result<Box<dyn TitoTransaction>>> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.engines.len();
         async move { self.engines[turn].engine().begin(None).await }.boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn TitoSnapshot>>> {
+        self.engines[0].engine().snapshot()
     }
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {

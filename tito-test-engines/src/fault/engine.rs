@@ -7,7 +7,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::clock::Clock;
 use tito_core::engine::{
-    Claim, DatabaseIdentity, Direction, KeyValue, Limits, Mutations, Shared, Signals, TitoEngine, TitoTransaction,
+    Claim, DatabaseIdentity, Direction, KeyValue, Limits, Mutations, Shared, Signals, TitoEngine, TitoSnapshot,
+    TitoTransaction,
 };
 use tito_core::keys::KeyRange;
 use tito_core::{Database, KeyText, Now, Result, SharedError, Timestamp, TitoError};
@@ -123,6 +124,16 @@ impl TitoEngine for FaultEngine {
             let inner = around(fault, Call::Begin, self.inner().begin(replayed)).await?;
             let (faults, clock) = (self.faults.clone(), self.inner.clock().clone());
             Ok(Box::new(FaultTransaction { inner, faults, clock, claimed: Mutex::default() }) as _)
+        }
+        .boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn TitoSnapshot>>> {
+        async {
+            let fault = self.faults.meet(Call::Snapshot, Keys::None, self.inner.clock()).await;
+            let inner = around(fault, Call::Snapshot, self.inner().snapshot()).await?;
+            let (faults, clock) = (self.faults.clone(), self.inner.clock().clone());
+            Ok(Box::new(FaultSnapshot { inner, faults, clock }) as _)
         }
         .boxed()
     }
@@ -306,6 +317,49 @@ impl TitoTransaction for FaultTransaction {
 
     fn rollback(&self) -> BoxFuture<'_, ()> {
         self.inner.rollback()
+    }
+}
+
+/// A snapshot of a [`FaultEngine`].
+struct FaultSnapshot {
+    inner: Box<dyn TitoSnapshot>,
+    faults: Faults,
+    clock: Arc<dyn Clock>,
+}
+
+impl TitoSnapshot for FaultSnapshot {
+    fn timestamp(&self) -> Timestamp {
+        self.inner.timestamp()
+    }
+
+    fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
+        async move {
+            let fault = self.faults.meet(Call::BatchGet, Keys::Many(&keys), &self.clock).await;
+            let values = around(fault, Call::BatchGet, self.inner.batch_get(keys)).await?;
+            self.faults.note_rows(values.iter().flatten().count());
+            Ok(values)
+        }
+        .boxed()
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        direction: Direction,
+        limit: usize,
+        bytes: usize,
+    ) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
+        async move {
+            let fault = self.faults.meet(Call::Scan, Keys::Range(&range), &self.clock).await;
+            let page = around(fault, Call::Scan, self.inner.scan(range.clone(), direction, limit, bytes)).await?;
+            self.faults.note_rows(page.len());
+            Ok(page)
+        }
+        .boxed()
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, Result<()>> {
+        self.inner.release()
     }
 }
 

@@ -13,14 +13,17 @@ pub use rules::{Faults, Rule};
 pub enum Call {
     /// [`Database::begin`](tito_core::Database::begin).
     Begin,
+    /// [`Database::snapshot`](tito_core::Database::snapshot).
+    Snapshot,
     /// [`Database::timestamp`](tito_core::Database::timestamp) and [`Database::now`](tito_core::Database::now).
     Timestamp,
     /// [`Transaction::get`](tito_core::Transaction::get) of what the transaction has not written itself.
     Get,
-    /// [`Transaction::batch_get`](tito_core::Transaction::batch_get).
+    /// [`Transaction::batch_get`](tito_core::Transaction::batch_get), and all reads of keys of a
+    /// [`DatabaseSnapshot`](tito_core::DatabaseSnapshot).
     BatchGet,
     /// [`Transaction::scan`](tito_core::Transaction::scan) and
-    /// [`scan_reverse`](tito_core::Transaction::scan_reverse).
+    /// [`scan_reverse`](tito_core::Transaction::scan_reverse), and those of a [`DatabaseSnapshot`](tito_core::DatabaseSnapshot).
     Scan,
     /// [`Transaction::put`](tito_core::Transaction::put).
     Put,

@@ -83,6 +83,7 @@ async fn every_kind_of_call_can_fail_and_is_counted() {
     let faults = db.faults().clone();
     let all = [
         Call::Begin,
+        Call::Snapshot,
         Call::Timestamp,
         Call::Get,
         Call::BatchGet,
@@ -99,6 +100,7 @@ async fn every_kind_of_call_can_fail_and_is_counted() {
         faults.at(call).storage_error();
         let outcome = match call {
             Call::Begin => db.begin().await.map(drop),
+            Call::Snapshot => db.snapshot().await.map(drop),
             Call::Timestamp => db.timestamp().await.map(drop),
             Call::Get => tx.get(b"a").await.map(drop),
             Call::BatchGet => tx.batch_get(vec![b"a".to_vec()]).await.map(drop),

@@ -13,12 +13,16 @@ use crate::protocol::unexpected;
 use crate::store::Failure;
 use crate::{Error, Result, Timestamp};
 
+/// As which service PD knows what collects garbage.
+const COLLECTOR: &str = "gc_worker";
+
 /// How many locks one request asks for.
 const LOCKS: u32 = 1_024;
 
 impl Client {
     /// Collects the garbage of the whole cluster: versions that were overwritten or deleted before a timestamp. Returns
-    /// the safe point that holds then: the last timestamp before that one, or a later one that there was already.
+    /// the safe point that holds then: the last timestamp before that one, or a later one that there was already. Where
+    /// a service has set an earlier safe point, it is that one.
     ///
     /// Every transaction that began before the timestamp is rolled back, of whatever software, and no snapshot from
     /// before it can be read any more. One that began just at it is spared, so the start of the oldest transaction that
@@ -38,8 +42,17 @@ impl Client {
         let safe_point = Timestamp::from_raw(before.raw().saturating_sub(1));
         let deadline = Deadline::after("collect_garbage", deadline);
         let collected = async {
-            self.core.settle_locks(safe_point, deadline).await?;
             let mut tries = Tries::new(&self.core, deadline);
+            // What others have asked to be kept is kept: PD tells the lowest safe point of all services to the one that
+            // collects, and does not hold the call below to it.
+            let lowest = loop {
+                let asked = self.core.pd.service_safe_point(COLLECTOR, safe_point, i64::MAX).await;
+                if let Some(lowest) = tries.located(asked).await? {
+                    break lowest;
+                }
+            };
+            let safe_point = safe_point.min(lowest);
+            self.core.settle_locks(safe_point, deadline).await?;
             loop {
                 if let Some(moved) = tries.located(self.core.pd.move_gc_safe_point(safe_point).await).await? {
                     return Ok(moved);

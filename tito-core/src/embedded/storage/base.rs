@@ -14,7 +14,7 @@ use super::space::Space;
 use crate::engine::DatabaseIdentity;
 use crate::engine::Direction;
 use crate::error::{BoxError, TitoError};
-use crate::keys::KeyRange;
+use crate::keys::{self, KeyRange};
 use crate::timestamp::Timestamp;
 
 /// Everything that the transaction layer stores.
@@ -58,12 +58,13 @@ pub(in super::super) enum OpenError {
 pub(super) struct BaseSnapshot(ReadOnlyTable<&'static [u8], &'static [u8]>);
 
 impl Base {
-    /// Makes a database of an empty file, complete and durable when this returns.
-    pub(in super::super) fn create(file: DataFile, cache_bytes: usize) -> StoreResult<()> {
+    /// Makes a database of an empty file, complete and durable when this returns; with the mark of one that is being
+    /// filled from its beginning on.
+    pub(in super::super) fn create(file: DataFile, cache_bytes: usize, mark: Option<&[u8]>) -> StoreResult<()> {
         plainly(|| {
             let backend = Backend::new(file, Arc::default())?;
             let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend)?;
-            Self::new(database).initialize()
+            Self::new(database).initialize(mark)
         })
     }
 
@@ -72,7 +73,7 @@ impl Base {
             let backend = InMemoryBackend::new();
             let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend)?;
             let mut base = Self::new(database);
-            base.initialize()?;
+            base.initialize(None)?;
             base.is_identity_stored = true;
             Ok(base)
         })
@@ -111,9 +112,13 @@ impl Base {
         Ok(self)
     }
 
-    fn initialize(&self) -> Result<(), redb::Error> {
+    fn initialize(&self, mark: Option<&[u8]>) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
-        transaction.open_table(DATA)?;
+        let mut data = transaction.open_table(DATA)?;
+        if let Some(mark) = mark {
+            data.insert(keys::filling().as_slice(), mark)?;
+        }
+        drop(data);
         transaction.open_table(META)?.insert(META_FORMAT, FORMAT)?;
         self.put_identity(&transaction)?;
         Ok(transaction.commit()?)
@@ -124,6 +129,11 @@ impl Base {
         let identity = self.identity.encode().map_err(|error| redb::Error::Io(io::Error::other(error)))?;
         transaction.open_table(OWN)?.insert(OWN_IDENTITY, identity.as_slice())?;
         Ok(())
+    }
+
+    /// Whether the file says which database it is.
+    pub(in super::super) fn has_stored_identity(&self) -> bool {
+        self.is_identity_stored
     }
 
     /// What the database says of itself.

@@ -346,7 +346,7 @@ mod tests {
     fn a_missing_segment_is_noticed() {
         let outer = tempfile::tempdir().unwrap();
         let directory = Directory::open(outer.path(), Modes::default(), Faults::default()).unwrap();
-        Base::create(directory.create_file(DATABASE_FILE).unwrap(), 1 << 20).unwrap();
+        Base::create(directory.create_file(DATABASE_FILE).unwrap(), 1 << 20, None).unwrap();
         drop(Log::begin(&directory, 2).ok().unwrap());
         let file = directory.open_file(DATABASE_FILE).unwrap();
         let space = Arc::new(Space::default());

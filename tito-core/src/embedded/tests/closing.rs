@@ -210,3 +210,17 @@ async fn an_error_of_the_file_system_while_opening_is_not_called_damage() {
         open(directory.path(), &faults).await;
     }
 }
+
+#[tokio::test]
+async fn a_snapshot_that_is_held_does_not_keep_the_directory() {
+    let directory = super::directory();
+    let faults = Faults::default();
+    let db = open(directory.path(), &faults).await;
+    put(&db, "k1", 10).await.unwrap();
+    let snapshot = db.snapshot().await.unwrap();
+    assert!(snapshot.get(b"k1").await.unwrap().is_some());
+    db.close().await;
+    let again = open(directory.path(), &faults).await;
+    assert_closed(&snapshot.get(b"k1").await.unwrap_err(), "shut down");
+    assert_eq!(keys(&again).await.unwrap(), ["k1"]);
+}

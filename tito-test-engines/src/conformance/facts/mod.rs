@@ -12,6 +12,7 @@ pub mod crowds;
 pub mod endings;
 pub mod histories;
 pub mod inserts;
+pub mod kept;
 pub mod limits;
 pub mod locks;
 pub mod outcomes;

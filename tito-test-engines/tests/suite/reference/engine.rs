@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 
 use tito_core::clock::Clock;
 use tito_core::engine::{
-    Direction, KeyValue, Limits, Mutation, Mutations, Shared, Signals, TitoEngine, TitoTransaction,
+    Direction, KeyValue, Limits, Mutation, Mutations, Shared, Signals, TitoEngine, TitoSnapshot, TitoTransaction,
 };
 use tito_core::keys::KeyRange;
 use tito_core::{Now, Result, Timestamp, TitoError};
@@ -38,6 +38,8 @@ struct Engine {
     data: Arc<Mutex<Data>>,
     settings: EngineSettings,
     shared: Shared,
+    /// What counts as a live transaction, which this engine does not know, for the flaw by which snapshots do.
+    live: Mutex<BTreeSet<Timestamp>>,
 }
 
 impl Clone for ReferenceEngine {
@@ -54,7 +56,7 @@ impl ReferenceEngine {
         static SHARED: OnceLock<Arc<Mutex<Data>>> = OnceLock::new();
         let own = Arc::new(Mutex::new(data));
         let data = if flaw == Flaw::SharesOneDatabase { SHARED.get_or_init(|| own).clone() } else { own };
-        Self(Arc::new(Engine { flaw, data, settings, shared: Shared::default() }))
+        Self(Arc::new(Engine { flaw, data, settings, shared: Shared::default(), live: Mutex::default() }))
     }
 
     pub(crate) fn reopen(self, settings: EngineSettings) -> Self {
@@ -96,6 +98,24 @@ impl TitoEngine for ReferenceEngine {
         .boxed()
     }
 
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn TitoSnapshot>>> {
+        async {
+            tokio::task::yield_now().await;
+            let start = self.0.next_timestamp(&mut self.0.lock());
+            let (engine, read, is_cancelled) = (self.0.clone(), Mutex::default(), AtomicBool::new(false));
+            let flaw = engine.flaw;
+            if flaw == Flaw::SnapshotsAreLive {
+                engine.live.lock().unwrap_or_else(PoisonError::into_inner).insert(start);
+            }
+            Ok(Box::new(ReferenceSnapshot(ReferenceTransaction { engine, start, read, is_cancelled })) as _)
+        }
+        .boxed()
+    }
+
+    fn oldest_live_start(&self) -> Option<Timestamp> {
+        self.0.live.lock().unwrap_or_else(PoisonError::into_inner).first().copied()
+    }
+
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {
         async { Ok(self.0.next_timestamp(&mut self.0.lock())) }.boxed()
     }
@@ -129,6 +149,60 @@ struct ReferenceTransaction {
     read: Mutex<BTreeSet<Vec<u8>>>,
     /// Whether a read was cancelled, for the flaw that minds.
     is_cancelled: AtomicBool,
+}
+
+/// A state that is kept.
+struct ReferenceSnapshot(ReferenceTransaction);
+
+impl ReferenceSnapshot {
+    /// The state, or the latest one for flaws of snapshots.
+    fn seen(&self) -> Result<ReferenceTransaction> {
+        let ReferenceTransaction { engine, start, .. } = &self.0;
+        let latest = engine.lock().latest;
+        let limit_millis = engine.settings.max_transaction_age.as_millis() as u64;
+        let age_millis = Timestamp::from_millis(engine.settings.clock.now_millis()).millis_since(*start);
+        if engine.flaw == Flaw::SnapshotsAge && age_millis > limit_millis {
+            return Err(TitoError::TransactionTooOld { age_millis, limit_millis });
+        }
+        let start = if engine.flaw == Flaw::SnapshotsFollow { latest.next() } else { *start };
+        let (engine, read, is_cancelled) = (engine.clone(), Mutex::default(), AtomicBool::new(false));
+        Ok(ReferenceTransaction { engine, start, read, is_cancelled })
+    }
+}
+
+impl TitoSnapshot for ReferenceSnapshot {
+    fn timestamp(&self) -> Timestamp {
+        self.0.start
+    }
+
+    fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
+        async move { self.seen()?.read_many(keys).await }.boxed()
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange,
+        direction: Direction,
+        limit: usize,
+        bytes: usize,
+    ) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
+        async move {
+            let mut page = self.seen()?.read_page(range, direction, limit).await?;
+            let mut total = 0;
+            let within = page.iter().take_while(|(key, value)| {
+                total += key.len() + value.len();
+                total <= bytes || self.0.engine.flaw == Flaw::PagesOfAnySize
+            });
+            let kept = within.count().max(1);
+            page.truncate(kept);
+            Ok(page)
+        }
+        .boxed()
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, Result<()>> {
+        std::future::ready(Ok(())).boxed()
+    }
 }
 
 fn apply(data: &mut Data, commit: Timestamp, writes: BTreeMap<Vec<u8>, Mutation>, locks: Vec<Vec<u8>>) {

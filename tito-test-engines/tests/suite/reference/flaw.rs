@@ -39,4 +39,8 @@ pub(crate) enum Flaw {
     ClonesAreApart,
     KeysAreText,
     ValuesAreText,
+    SnapshotsFollow,
+    SnapshotsAge,
+    SnapshotsAreLive,
+    PagesOfAnySize,
 }

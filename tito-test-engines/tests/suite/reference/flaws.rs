@@ -132,4 +132,18 @@ flaws! {
     clones_with_data_of_their_own_are_found: ClonesAreApart { storage::clones_of_an_engine_share_one_database }
     keys_taken_for_text_are_found: KeysAreText { storage::keys_of_any_bytes_are_kept_in_the_order_of_their_bytes }
     values_taken_for_text_are_found: ValuesAreText { storage::values_of_any_bytes_are_kept }
+    snapshots_that_follow_later_commits_are_found: SnapshotsFollow {
+        kept::a_snapshot_reads_as_a_transaction_of_its_time_would
+        kept::a_snapshot_is_streamed_in_both_directions
+        kept::snapshots_are_apart_and_outlive_one_another
+        kept::a_snapshot_under_writers_is_one_state
+        kept::a_snapshot_lies_between_the_commits_before_it_and_those_after_it
+    }
+    snapshots_that_end_with_the_age_of_transactions_are_found: SnapshotsAge {
+        kept::a_snapshot_is_kept_however_old_it_becomes
+    }
+    snapshots_that_block_what_waits_for_transactions_are_found: SnapshotsAreLive {
+        kept::a_snapshot_is_no_live_transaction
+    }
+    pages_past_their_bytes_are_found: PagesOfAnySize { kept::pages_keep_to_their_bytes_and_cover_the_range }
 }

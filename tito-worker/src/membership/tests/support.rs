@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::clock::Clock;
-use tito_core::engine::{Limits, Shared, TitoEngine, TitoTransaction};
+use tito_core::engine::{Limits, Shared, TitoEngine, TitoSnapshot, TitoTransaction};
 use tito_core::event::Topic;
 use tito_core::prelude::*;
 use tito_core::{Now, Result, Timestamp};
@@ -81,6 +81,10 @@ where
             self.db.engine().begin(replayed).await
         }
         .boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn TitoSnapshot>>> {
+        self.db.engine().snapshot()
     }
 
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>> {

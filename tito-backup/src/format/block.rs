@@ -1,0 +1,75 @@
+//! A block: some entries, in the order of their keys.
+
+use tito_core::engine::KeyValue;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{u32_at, u64_at};
+
+/// The first byte of a block.
+pub(crate) const BLOCK: u8 = b'B';
+
+/// What stands before the entries, with the first byte.
+pub(crate) const HEAD_BYTES: usize = 21;
+
+/// How much of it its own checksum covers.
+const CHECKED_BYTES: usize = 17;
+
+/// What a block says of itself before its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlockHead {
+    /// From 1.
+    pub(crate) number: u64,
+    pub(crate) entries: u32,
+    /// Bytes of the entries.
+    pub(crate) length: u32,
+}
+
+impl BlockHead {
+    fn encode(self, seed: u64) -> Vec<u8> {
+        let mut head = vec![BLOCK];
+        head.extend_from_slice(&self.number.to_le_bytes());
+        head.extend_from_slice(&self.entries.to_le_bytes());
+        head.extend_from_slice(&self.length.to_le_bytes());
+        let check = xxh3_64_with_seed(&head, seed) as u32;
+        head.extend_from_slice(&check.to_le_bytes());
+        head
+    }
+
+    /// What the bytes say, if they are as they were written.
+    pub(crate) fn decode(head: &[u8], seed: u64) -> Option<Self> {
+        let (checked, _) = head.split_at_checked(CHECKED_BYTES)?;
+        let is_whole = u32_at(head, CHECKED_BYTES)? == xxh3_64_with_seed(checked, seed) as u32;
+        let read = Self { number: u64_at(head, 1)?, entries: u32_at(head, 9)?, length: u32_at(head, 13)? };
+        is_whole.then_some(read)
+    }
+}
+
+/// A block with its checksum, and that.
+pub(crate) fn encode_block(number: u64, entries: &[KeyValue], seed: u64) -> (Vec<u8>, u64) {
+    let length: usize = entries.iter().map(|(key, value)| 8 + key.len() + value.len()).sum();
+    let head = BlockHead { number, entries: entries.len() as u32, length: length as u32 };
+    let mut block = head.encode(seed);
+    block.reserve_exact(length + 8);
+    for (key, value) in entries {
+        block.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        block.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        block.extend_from_slice(key);
+        block.extend_from_slice(value);
+    }
+    let checksum = xxh3_64_with_seed(&block, seed);
+    block.extend_from_slice(&checksum.to_le_bytes());
+    (block, checksum)
+}
+
+/// The entries of a block, if they are what its head says.
+pub(crate) fn entries_of(mut rest: &[u8], count: u32) -> Option<Vec<KeyValue>> {
+    let mut entries = Vec::new();
+    for _ in 0..count {
+        let lengths = (u32_at(rest, 0)? as usize, u32_at(rest, 4)? as usize);
+        let (key, after) = rest[8..].split_at_checked(lengths.0)?;
+        let (value, after) = after.split_at_checked(lengths.1)?;
+        entries.push((key.to_vec(), value.to_vec()));
+        rest = after;
+    }
+    rest.is_empty().then_some(entries)
+}

@@ -1,0 +1,76 @@
+//! Restores a backup.
+
+use tito_core::keys;
+use tokio::io::AsyncRead;
+
+use crate::error::Result;
+use crate::fill::{Filled, Filler, Row};
+use crate::mark::Mark;
+use crate::options::{OnProgress, Progress};
+use crate::paused::paused;
+use crate::place::Place;
+use crate::read::BackupReader;
+
+/// Restores a backup into an empty directory, or an empty cluster or prefix of one.
+///
+/// The restored database has an id of its own, timestamps after the backup's, no members, leases and marks of processes
+/// that serve, and **all of its queues and schedules are paused**: what was handled after the backup would be handled again.
+/// [`resume`](crate::resume) ends that.
+///
+/// Until all of the backup was read and checked, the target refuses to be opened
+/// ([`IncompleteDatabase`](tito_core::TitoError::IncompleteDatabase)); restored again from the same backup, it is gone on with
+/// where it was cut off. An error leaves it as it is: delete it, or restore again.
+///
+/// # Errors
+/// [`BackupError::Damaged`](crate::BackupError::Damaged) and others, with what is wrong and where;
+/// [`InvalidTarget`](tito_core::TitoError::InvalidTarget) within
+/// [`BackupError::Database`](crate::BackupError::Database) if the target is not empty, or its clock is behind the backup's.
+pub async fn restore<R: AsyncRead + Unpin + Send>(backup: R, target: &Place) -> Result<Filled> {
+    restoring(backup, target, None).await
+}
+
+/// As [`restore`], and tells how far it is.
+///
+/// # Errors
+/// As there.
+pub async fn restore_with<R, F>(backup: R, target: &Place, on_progress: F) -> Result<Filled>
+where
+    R: AsyncRead + Unpin + Send,
+    F: Fn(&Progress) + Send + Sync + 'static,
+{
+    restoring(backup, target, Some(std::sync::Arc::new(on_progress))).await
+}
+
+async fn restoring<R>(backup: R, target: &Place, on_progress: Option<OnProgress>) -> Result<Filled>
+where
+    R: AsyncRead + Unpin + Send,
+{
+    let mut backup = BackupReader::open(backup).await?;
+    let header = backup.header();
+    let mark = Mark::new("restore", header.database, header.timestamp);
+    let mut filler = Filler::begin(target, mark, header.timestamp(), "restore", on_progress).await?;
+    loop {
+        let added = match backup.next_block().await {
+            Ok(Some(rows)) => filler.add(rows, restored).await,
+            Ok(None) => return filler.finish().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = added {
+            return filler.fail(error).await;
+        }
+    }
+}
+
+/// What becomes of a row.
+fn restored(key: &[u8], value: Vec<u8>) -> Row {
+    match is_of_workers(key) {
+        true => Row::LeftOut,
+        false => paused(key, value),
+    }
+}
+
+/// Whether a row tells of workers, which are elsewhere.
+pub(crate) fn is_of_workers(key: &[u8]) -> bool {
+    let of_workers = ["member:", "lease:", "process:", "checkpoint:"];
+    keys::reserved_prefix(key).is_some_and(|prefix| of_workers.contains(&prefix))
+}

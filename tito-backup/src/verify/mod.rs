@@ -1,0 +1,265 @@
+//! Goes over all rows of a database and tells of those that are not as they should be.
+//!
+//! | file | idea |
+//! |---|---|
+//! | this one | what is called, and what it answers |
+//! | `wrong` | what can be wrong with a row |
+//! | `known` | what has to be known of the whole to judge a row: topics, stores, tables that are being dropped |
+//! | `rows` | a row by itself |
+//! | `logs` | the rows of event stores |
+//! | `event_value` | the value of an event of a store |
+//! | `lookups` | rows that others call for |
+//! | `mend` | what can be put right by a rule |
+//! | `models` | the application's own models |
+
+mod event_value;
+mod known;
+mod logs;
+mod lookups;
+mod mend;
+mod models;
+mod rows;
+mod wrong;
+
+use std::path::Path;
+use std::sync::Arc;
+
+#[cfg(doc)]
+use tito_core::model::TitoTable;
+use tito_core::model::{CheckReport, TitoSchema};
+use tito_core::{Database, KeyText};
+use tokio::io::AsyncRead;
+
+use crate::error::Result;
+use crate::options::{OnProgress, Progress};
+use crate::pace::Pace;
+use crate::place::Place;
+use crate::restore::restore;
+use crate::write::Pages;
+use known::Known;
+use lookups::Lookups;
+use mend::Mend;
+use models::Models;
+
+pub use wrong::Wrong;
+
+/// How many differences are listed.
+const LISTED: usize = 1_000;
+
+/// How much is read at once, in bytes of keys and values.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// How a database is verified.
+#[derive(Clone, Default)]
+#[must_use]
+pub struct VerifyOptions {
+    bytes_per_second: Option<u64>,
+    repairs: bool,
+    models: Models,
+    on_progress: Option<OnProgress>,
+}
+
+impl VerifyOptions {
+    /// How many bytes of keys and values are read a second at the most. Default: no limit.
+    pub fn bytes_per_second(mut self, bytes: u64) -> Self {
+        self.bytes_per_second = Some(bytes.max(1));
+        self
+    }
+
+    /// Puts right what a rule says how, each difference in a transaction of its own that looks again: see [`Wrong`].
+    pub fn repair(mut self) -> Self {
+        self.repairs = true;
+        self
+    }
+
+    /// Checks the rows of a model completely, as [`TitoTable::check`] does: that they can be read, and that their index
+    /// entries are those that they call for. [`reindex`](TitoTable::reindex) puts these right, and this does not.
+    pub fn model<M: TitoSchema>(mut self) -> Self {
+        self.models.add::<M>();
+        self
+    }
+
+    /// Is called after each page of about a mebibyte.
+    pub fn on_progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.on_progress = Some(Arc::new(tell));
+        self
+    }
+}
+
+/// What a verification has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// Rows.
+    pub entries: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+    /// The first thousand rows that are not as they should be, by their keys.
+    pub differences: Vec<Difference>,
+    /// How many such rows there are.
+    pub total: u64,
+    /// How many of them were put right.
+    pub repaired: u64,
+    /// Rows of kinds that this version does not know, so that nothing is said of them.
+    pub unknown: u64,
+    /// What the complete check of each model has found, by its table.
+    pub models: Vec<(String, CheckReport)>,
+    /// Tables with rows whose models were not given, so that their rows were only checked to be JSON.
+    pub tables_without_model: Vec<String>,
+}
+
+impl Verified {
+    /// Whether nothing is wrong that was not put right.
+    pub fn is_sound(&self) -> bool {
+        let are_models_sound = self
+            .models
+            .iter()
+            .all(|(_, report)| (report.damaged_rows, report.missing_entries, report.stale_entries) == (0, 0, 0));
+        self.total == self.repaired && are_models_sound
+    }
+
+    /// Whether all tables were checked by their models.
+    pub fn is_complete(&self) -> bool {
+        self.tables_without_model.is_empty()
+    }
+}
+
+/// A row that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The row's key; of what is missing, the key where it should be.
+    pub key: KeyText,
+    /// What is wrong.
+    pub wrong: Wrong,
+    /// Whether it was put right.
+    pub is_repaired: bool,
+}
+
+/// What is wrong with a row, and what would put it right.
+struct Finding {
+    key: Vec<u8>,
+    wrong: Wrong,
+    mend: Option<Mend>,
+}
+
+impl Finding {
+    fn new(key: &[u8], wrong: Wrong) -> Self {
+        Self { key: key.to_vec(), wrong, mend: None }
+    }
+
+    fn mended_by(mut self, mend: Mend) -> Self {
+        self.mend = Some(mend);
+        self
+    }
+}
+
+/// Goes over all rows of a database at one timestamp, while it is in use, and tells of those that are not as they should be:
+/// that keys can be parsed, values are what their keys say, entries of indexes have their rows, events their topics and the
+/// partitions of their entities, event stores no holes, and projections are not ahead of their stores.
+///
+/// What is in memory is a page and what there is of topics, stores and tables, not of rows. Costs a read of everything, and
+/// of rows, events of stores and their entries once more.
+///
+/// # Errors
+/// Those of the database. A row that is wrong is none.
+pub async fn verify(database: &Database, options: &VerifyOptions) -> Result<Verified> {
+    let snapshot = database.snapshot().await?;
+    let pace = Pace::new(database.clock(), options.bytes_per_second);
+    let mut verified = Verified::default();
+    let mut known = Known::read(&snapshot).await?;
+    let mut pages = Pages::of(&snapshot, PAGE_BYTES);
+    loop {
+        let page = pages.next().await?;
+        let Some((last, _)) = page.last() else { break };
+        let (mut findings, mut lookups) = (Vec::new(), Lookups::default());
+        for (key, value) in &page {
+            verified.entries += 1;
+            verified.bytes += (key.len() + value.len()) as u64;
+            match rows::check(key, value, &mut known, &mut lookups) {
+                rows::Checked::Sound => {}
+                rows::Checked::Unknown => verified.unknown += 1,
+                rows::Checked::Wrong(finding) => findings.push(finding),
+            }
+        }
+        findings.extend(lookups.made(&snapshot).await?);
+        findings.sort_by(|one, other| one.key.cmp(&other.key));
+        tell(database, options, &mut verified, findings).await?;
+        if let Some(tell) = &options.on_progress {
+            let (entries, bytes) = (verified.entries, verified.bytes);
+            tell(&Progress { entries, bytes, key: KeyText::from(last.as_slice()) });
+        }
+        pace.wait_for(verified.bytes).await;
+    }
+    drop(pages);
+    let findings = known.ends_of_stores();
+    tell(database, options, &mut verified, findings).await?;
+    snapshot.release().await?;
+    verified.models = options.models.checked(database).await?;
+    let with_model = |table: &String| verified.models.iter().any(|(name, _)| name == table);
+    verified.tables_without_model = known.tables.iter().filter(|table| !with_model(table)).cloned().collect();
+    Ok(verified)
+}
+
+/// Notes what was found, and puts it right where that is asked for.
+async fn tell(
+    database: &Database,
+    options: &VerifyOptions,
+    verified: &mut Verified,
+    findings: Vec<Finding>,
+) -> Result<()> {
+    for Finding { key, wrong, mend } in findings {
+        let is_repaired = match mend.filter(|_| options.repairs) {
+            Some(mend) => mend.apply(database, &key).await?,
+            None => false,
+        };
+        verified.total += 1;
+        verified.repaired += u64::from(is_repaired);
+        if verified.differences.len() < LISTED {
+            verified.differences.push(Difference { key: KeyText::from(key), wrong, is_repaired });
+        }
+    }
+    Ok(())
+}
+
+/// Verifies a backup as [`verify`] does a database: restores it into a directory of its own within `scratch`, which needs as
+/// much space as the database has, verifies that, and deletes it. So it also shows that the backup can be restored.
+/// [`check`](crate::check) reads a backup only, and needs no space.
+///
+/// # Errors
+/// As [`restore`](crate::restore()) and [`verify`].
+pub async fn verify_backup<R>(backup: R, scratch: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verified>
+where
+    R: AsyncRead + Unpin + Send,
+{
+    let path = scratch.as_ref().join(format!("tito-verify-{}", tito_core::engine::DatabaseIdentity::random().id));
+    let _removed = Removed(path.clone());
+    let place = Place::directory(&path);
+    restore(backup, &place).await?;
+    let restored = place.open().await?;
+    let verified = verify(&restored, options).await;
+    restored.close().await;
+    verified
+}
+
+/// Removes a directory when it is dropped, also where the verification is cancelled.
+struct Removed(std::path::PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.0.display(), %error, "a directory for a verification could not be removed");
+        }
+    }
+}
+
+impl std::fmt::Debug for VerifyOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifyOptions")
+            .field("bytes_per_second", &self.bytes_per_second)
+            .field("repairs", &self.repairs)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,102 @@
+//! What can be wrong with a row.
+
+use tito_core::KeyText;
+
+/// What is wrong with a row.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Wrong {
+    /// The key begins like one of Tito's, and is none. Not repaired.
+    #[error("expected {expected}")]
+    Key {
+        /// What the key should be.
+        expected: &'static str,
+    },
+
+    /// The value is not what the key says. The row of a member, a lease, a process or a checkpoint is deleted by a repair, as
+    /// it is written anew; others are not repaired.
+    #[error("the value is not {expected}: {reason}")]
+    Value {
+        /// What the value should be.
+        expected: &'static str,
+        /// Why it is not.
+        reason: String,
+    },
+
+    /// An entry of an index whose row is not there. A repair deletes the entry.
+    #[error("there is no row {row}, which the entry is of")]
+    EntryWithoutRow {
+        /// The key of the row.
+        row: KeyText,
+    },
+
+    /// An event of a topic that does not exist, or of a group that the topic does not have: nobody will handle it. Not
+    /// repaired: create the topic or the group.
+    #[error("there is no queue {queue:?}, which the event is in")]
+    EventWithoutQueue {
+        /// The queue.
+        queue: String,
+    },
+
+    /// An event that lies in another partition than its entity's others. A repair moves it.
+    #[error("the event lies in partition {found}, its entity {entity:?} in {expected}")]
+    Partition {
+        /// Where it is.
+        found: u16,
+        /// Where it should be.
+        expected: u16,
+        /// Its entity.
+        entity: String,
+    },
+
+    /// Rows of an event store that does not exist and was not deleted either. Not repaired.
+    #[error("there is no event store with the number {store:016x}")]
+    UnknownStore {
+        /// The store's number.
+        store: u64,
+    },
+
+    /// Events of a store that are missing. Not repaired.
+    #[error("the events from sequence {from} to {to} are missing")]
+    Hole {
+        /// The first that is missing.
+        from: u64,
+        /// The last that is missing.
+        to: u64,
+    },
+
+    /// An event of a store that was dropped, or comes after the last one. Not repaired.
+    #[error("the event of sequence {sequence} should not be there: the store has those from {first} to {last}")]
+    BeyondStore {
+        /// The event's.
+        sequence: u64,
+        /// The first that the store has.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+
+    /// What is kept of an event of a store beside it is missing or not the same: the event among those of its entity, or its
+    /// id. A repair writes it from the event where it is missing.
+    #[error("it is not what the event {event} says")]
+    NotAsTheEvent {
+        /// The key of the event.
+        event: KeyText,
+    },
+
+    /// What is kept beside an event of a store that is not there. Not repaired.
+    #[error("there is no event {event}, which it is of")]
+    WithoutEvent {
+        /// The key of the event.
+        event: KeyText,
+    },
+
+    /// A projection that has folded more than its store has. Not repaired: rebuild it.
+    #[error("the projection has folded up to sequence {sequence}, the store ends at {last}")]
+    ProjectionAhead {
+        /// Up to where it has folded.
+        sequence: u64,
+        /// The last sequence of the store.
+        last: u64,
+    },
+}

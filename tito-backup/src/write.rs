@@ -1,0 +1,119 @@
+//! Writes a backup.
+
+use futures::future::join;
+use tito_core::database::PageSize;
+use tito_core::engine::{Direction, KeyValue};
+use tito_core::keys::KeyRange;
+use tito_core::{Database, DatabaseSnapshot, KeyText};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::error::{BackupError, Result};
+use crate::format::{Header, Trailer, encode_block};
+use crate::options::{BackupOptions, Progress};
+use crate::pace::Pace;
+
+/// How many rows a block has at the most.
+const MOST_ENTRIES: usize = 16_384;
+
+/// What a backup came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Totals {
+    /// What it is of.
+    pub header: Header,
+    /// Rows.
+    pub entries: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+    /// Blocks.
+    pub blocks: u64,
+}
+
+/// Writes all that a database has at one timestamp into a stream, while it is in use. The stream is flushed at the end,
+/// and not closed: a file still has to be synchronised.
+///
+/// Two blocks are in memory at a time. The database is read from a [snapshot](Database::snapshot), which costs what is said
+/// there for as long as the backup takes. What was written before an error, or before the future was dropped, is no backup
+/// and is refused as one.
+///
+/// # Errors
+/// [`BackupError::Database`], [`BackupError::Stream`]; [`BackupError::NoIdentity`] for an engine without one.
+pub async fn backup<W>(database: &Database, mut output: W, options: &BackupOptions) -> Result<Totals>
+where
+    W: AsyncWrite + Unpin + Send,
+{
+    let identity = database.identity().ok_or(BackupError::NoIdentity)?;
+    let snapshot = database.snapshot().await?;
+    let taken_millis = database.now().await?.millis();
+    let header = Header::new(identity.id, identity.format, snapshot.timestamp(), taken_millis);
+    let (bytes, seed) = header.encode();
+    output.write_all(&bytes).await.map_err(BackupError::stream(WRITING))?;
+
+    let pace = Pace::new(database.clock(), options.bytes_per_second);
+    let mut written = Written { trailer: Trailer::default(), sums: Xxh3::with_seed(seed) };
+    let mut pages = Pages::of(&snapshot, options.block_bytes);
+    let mut page = pages.next().await?;
+    while let Some((last, _)) = page.last() {
+        let last = KeyText::from(last.as_slice());
+        let block = written.block(&page, seed);
+        // The next one is read while this one is written.
+        let (wrote, next) = join(output.write_all(&block), pages.next()).await;
+        wrote.map_err(BackupError::stream(WRITING))?;
+        page = next?;
+        let Trailer { entries, bytes, .. } = written.trailer;
+        if let Some(tell) = &options.on_progress {
+            tell(&Progress { entries, bytes, key: last });
+        }
+        pace.wait_for(bytes).await;
+    }
+    // Before the trailer, which says that all of it can be relied on.
+    drop(pages);
+    snapshot.release().await?;
+    let trailer = Trailer { sum: written.sums.digest(), ..written.trailer };
+    output.write_all(&trailer.encode(seed)).await.map_err(BackupError::stream(WRITING))?;
+    output.flush().await.map_err(BackupError::stream(WRITING))?;
+    let Trailer { blocks, entries, bytes, .. } = trailer;
+    Ok(Totals { header, entries, bytes, blocks })
+}
+
+const WRITING: &str = "writing the backup";
+
+/// What was written so far.
+struct Written {
+    trailer: Trailer,
+    sums: Xxh3,
+}
+
+impl Written {
+    fn block(&mut self, entries: &[KeyValue], seed: u64) -> Vec<u8> {
+        self.trailer.blocks += 1;
+        self.trailer.entries += entries.len() as u64;
+        self.trailer.bytes += entries.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>();
+        let (block, checksum) = encode_block(self.trailer.blocks, entries, seed);
+        self.sums.update(&checksum.to_le_bytes());
+        block
+    }
+}
+
+/// All rows of a snapshot, page by page.
+pub(crate) struct Pages<'a> {
+    snapshot: &'a DatabaseSnapshot,
+    rest: KeyRange,
+    size: PageSize,
+}
+
+impl<'a> Pages<'a> {
+    pub(crate) fn of(snapshot: &'a DatabaseSnapshot, bytes: usize) -> Self {
+        Self { snapshot, rest: KeyRange::prefix(""), size: PageSize::entries(MOST_ENTRIES).and_bytes(bytes) }
+    }
+
+    /// Empty at the end.
+    pub(crate) async fn next(&mut self) -> tito_core::Result<Vec<KeyValue>> {
+        let page = self.snapshot.next_page(self.rest.clone(), Direction::Ascending, self.size).await?;
+        if let Some((last, _)) = page.last() {
+            self.rest = self.rest.clone().after(last);
+        }
+        Ok(page)
+    }
+}

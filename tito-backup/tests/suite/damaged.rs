@@ -1,0 +1,189 @@
+//! What is no whole backup is refused, with what and where, and nothing opens.
+
+use tito_backup::{BackupError, BackupReader, Place, check, restore};
+use tito_core::prelude::*;
+
+use crate::support::*;
+
+/// A backup of four blocks, and where each piece of it begins: the header, the blocks, the trailer, the end.
+async fn whole() -> (Vec<u8>, Vec<usize>) {
+    let db = tito_testkit::in_memory().await.unwrap();
+    put(&db, &[("a", "1"), ("b", "2"), ("c", ""), ("d", "a longer value of something")]).await;
+    let (bytes, totals) = backed_up(&db, 1).await;
+    assert_eq!(totals.blocks, 4);
+    let blocks: Vec<usize> = [2, 2, 1, 28].map(|length| 21 + 8 + length + 8).to_vec();
+    let trailer = bytes.len() - 41;
+    let first = trailer - blocks.iter().sum::<usize>();
+    let mut at = vec![0, first];
+    for length in blocks {
+        at.push(at[at.len() - 1] + length);
+    }
+    assert_eq!(at[at.len() - 1], trailer);
+    at.push(bytes.len());
+    (bytes, at)
+}
+
+/// A check fails by damage, told to lie no later than where it is found.
+async fn assert_refused(bytes: &[u8], what: &str) -> (u64, String) {
+    match check(bytes).await {
+        Err(error @ BackupError::Damaged { at, .. }) => {
+            assert!(at <= bytes.len() as u64, "{what}: {error}");
+            (at, error.to_string())
+        }
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_backup_cut_short_anywhere_is_refused() {
+    let (bytes, _) = whole().await;
+    check(&bytes[..]).await.unwrap();
+    for length in 0..bytes.len() {
+        let (at, error) = assert_refused(&bytes[..length], &format!("cut to {length}")).await;
+        assert_eq!(at, length as u64, "{error}");
+        assert!(error.contains("too early"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_with_any_bit_flipped_is_refused() {
+    let (bytes, _) = whole().await;
+    for position in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[position] ^= 1 << bit;
+            assert_refused(&flipped, &format!("bit {bit} of byte {position}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn pieces_left_out_repeated_swapped_or_of_another_backup_are_refused() {
+    let (bytes, at) = whole().await;
+    let (other, _) = whole().await;
+    let piece = |of: &[u8], number: usize| of[at[number]..at[number + 1]].to_vec();
+    let pieces: Vec<Vec<u8>> = (0..at.len() - 1).map(|number| piece(&bytes, number)).collect();
+    for number in 0..pieces.len() {
+        let mut without = pieces.clone();
+        without.remove(number);
+        assert_refused(&without.concat(), &format!("without piece {number}")).await;
+        let mut twice = pieces.clone();
+        twice.insert(number, pieces[number].clone());
+        assert_refused(&twice.concat(), &format!("piece {number} twice")).await;
+        let mut foreign = pieces.clone();
+        foreign[number] = piece(&other, number);
+        assert_refused(&foreign.concat(), &format!("piece {number} of another backup")).await;
+        for later in number + 1..pieces.len() {
+            let mut swapped = pieces.clone();
+            swapped.swap(number, later);
+            assert_refused(&swapped.concat(), &format!("pieces {number} and {later} swapped")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_after_the_end_is_refused() {
+    let (bytes, _) = whole().await;
+    for more in [&b"\0"[..], b"T", &bytes] {
+        let (at, error) = assert_refused(&[&bytes, more].concat(), "followed by more").await;
+        assert_eq!(at, bytes.len() as u64);
+        assert!(error.contains("expected the end"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_backup_at_all_says_what_it_is() {
+    let (_, error) = assert_refused(b"PK\x03\x04 an archive of something", "an archive").await;
+    assert!(error.contains("titobak1") && error.contains("PK"), "{error}");
+    assert_refused(b"", "nothing").await;
+    assert_refused(&[0xff; 4_096], "ones").await;
+    let mut random = fastrand::Rng::with_seed(tito_testkit::seed());
+    let (bytes, _) = whole().await;
+    for _ in 0..10_000 {
+        let mut malformed = bytes[..random.usize(0..200)].to_vec();
+        let length = random.usize(1..300);
+        malformed.extend(std::iter::repeat_with(|| random.u8(..)).take(length));
+        assert_refused(&malformed, "noise").await;
+    }
+}
+
+#[tokio::test]
+async fn a_later_format_is_told_from_damage() {
+    let later = br#"{"format":2,"database_format":1,"of a later version":true}"#;
+    let mut bytes = b"titobak1".to_vec();
+    bytes.extend_from_slice(&(later.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(later);
+    bytes.extend_from_slice(&xxhash_rust::xxh3::xxh3_64(&bytes).to_le_bytes());
+    let error = check(&bytes[..]).await.unwrap_err();
+    assert!(matches!(error, BackupError::NewerFormat { found: 2, known: 1 }), "{error:?}");
+}
+
+/// Each cut and some flips, into a directory: it refuses to be opened, says by what, and is whole once the whole backup is
+/// restored into it.
+#[tokio::test]
+async fn a_target_of_a_damaged_backup_does_not_open_until_it_is_restored_again() {
+    let (bytes, at) = whole().await;
+    let mut inputs: Vec<Vec<u8>> =
+        at[1..].iter().flat_map(|&end| [end - 1, end.min(bytes.len() - 1)]).map(|end| bytes[..end].to_vec()).collect();
+    for &begin in &at[1..at.len() - 1] {
+        let mut flipped = bytes.clone();
+        flipped[begin + 25] ^= 4;
+        inputs.push(flipped);
+    }
+    for (number, input) in inputs.into_iter().enumerate() {
+        let target = tempfile::tempdir().unwrap();
+        let place = Place::directory(target.path());
+        restore(&input[..], &place).await.unwrap_err();
+        if input.len() < at[1] {
+            // Without a header it is not known what of, and nothing was begun.
+            assert_eq!(std::fs::read_dir(target.path()).unwrap().count(), 0);
+            continue;
+        }
+        assert_incomplete(target.path()).await;
+        let filled = restore(&bytes[..], &place).await.unwrap();
+        assert_eq!(filled.entries, 4, "input {number}");
+        assert_eq!(all(&open(target.path()).await).await.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn blocks_come_out_one_by_one() {
+    let (bytes, _) = whole().await;
+    let mut reader = BackupReader::open(&bytes[..]).await.unwrap();
+    let mut keys = Vec::new();
+    while let Some(rows) = reader.next_block().await.unwrap() {
+        assert_eq!(rows.len(), 1);
+        keys.extend(rows.into_iter().map(|(key, _)| key));
+    }
+    assert_eq!(keys, [b"a", b"b", b"c", b"d"]);
+    assert_eq!(reader.next_block().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_input_that_breaks_is_no_damage() {
+    struct Broken;
+    impl tokio::io::AsyncRead for Broken {
+        fn poll_read(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            _: &mut tokio::io::ReadBuf<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            std::task::Poll::Ready(Err(std::io::ErrorKind::ConnectionReset.into()))
+        }
+    }
+    let (bytes, _) = whole().await;
+    for length in [0, 4, 30, 150, bytes.len()] {
+        let input = tokio::io::AsyncReadExt::chain(&bytes[..length], Broken);
+        let error = check(input).await.unwrap_err();
+        assert!(matches!(error, BackupError::Stream { doing: "reading the backup", .. }), "{length}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_is_none_that_is_being_filled() {
+    let directory = tempfile::tempdir().unwrap();
+    open(directory.path()).await.close().await;
+    let (bytes, _) = whole().await;
+    let error = restore(&bytes[..], &Place::directory(directory.path())).await.unwrap_err();
+    assert!(matches!(error.database(), Some(TitoError::InvalidTarget { .. })), "{error:?}");
+}

@@ -1,0 +1,16 @@
+//! What backups promise, on every engine.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[macro_use]
+extern crate tito_testkit;
+
+mod copying;
+mod damaged;
+mod killed;
+mod load;
+mod restoring;
+mod slowly;
+mod support;
+#[cfg(feature = "tikv")]
+mod tikv;
+mod verifying;

@@ -1,0 +1,314 @@
+//! A database that is used is sound; one that something has damaged is told of row by row, and mended where a rule says how.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tito_backup::{Verified, VerifyOptions, verify, verify_backup};
+use tito_core::event::TitoEvent;
+use tito_core::keys;
+use tito_core::model::TitoTable;
+use tito_core::prelude::*;
+use tito_core::{BoxError, Transaction};
+use tito_eventstore::{Event, EventStore, EventStoreConfig, Manager, NewEvent, Projection, Projector, Retention};
+use tito_testkit::{Harness, TestClock};
+use tito_worker::prelude::*;
+use tito_worker::{GroupStart, Schedule, Unique};
+use uuid::Uuid;
+
+use crate::support::*;
+
+#[derive(Clone, Debug, Serialize, Deserialize, TitoModel)]
+#[tito(event = "user", on(insert, update))]
+struct User {
+    id: String,
+    #[tito(index(name = "by_email", unique))]
+    email: String,
+    #[tito(index)]
+    age: u32,
+}
+
+fn user(id: &str, age: u32) -> User {
+    User { id: id.to_string(), email: format!("{id}@example.com"), age }
+}
+
+/// A row for each entity.
+struct Balances(TitoTable<User>);
+
+impl Projector for Balances {
+    fn name(&self) -> &str {
+        "balances"
+    }
+
+    async fn project(&self, event: &Event, tx: &Transaction) -> Result<(), BoxError> {
+        self.0.upsert(&user(event.entity_id(), event.sequence() as u32), tx).await?;
+        Ok(())
+    }
+}
+
+async fn store(db: &Database) -> EventStore {
+    Manager::new(db.clone()).create_event_store(EventStoreConfig::new("bank")).await.unwrap()
+}
+
+async fn append(store: &EventStore, count: usize) {
+    let events = (0..count).map(|number| NewEvent::raw(format!("account.{}", number % 3), "paid", "7"));
+    store.append(events.collect::<Vec<_>>()).await.unwrap();
+}
+
+/// Of everything that Tito stores something.
+async fn used(db: &Database, clock: &TestClock) -> EventStore {
+    let queue = TitoQueue::new(db.clone());
+    queue.create_topic("user", 5).await.unwrap();
+    turning(clock, queue.add_group("user", "mail", GroupStart::Now)).await.unwrap();
+    queue.set_history("user", Some(Duration::from_secs(3_600))).await.unwrap();
+    queue
+        .put_schedule(Schedule::every("hourly", Duration::from_secs(3_600)).publishes(Publish::new("tick", "x")))
+        .await
+        .unwrap();
+    let users = db.model::<User>();
+    for number in 0..9 {
+        let (users, number) = (users.clone(), number);
+        db.transaction(|tx| async move { users.insert(&user(&format!("u:{number}"), number), &tx).await })
+            .await
+            .unwrap();
+    }
+    db.transaction(|tx| {
+        let users = users.clone();
+        async move { users.delete("u:3", &tx).await.map(drop) }
+    })
+    .await
+    .unwrap();
+    let failing = |event: TitoEvent| async move {
+        match event.entity.as_str() {
+            "user:u:1" => Err("it fails"),
+            _ => Ok(()),
+        }
+    };
+    Harness::new(db, clock).subscribe("user", failing).drain().await.unwrap();
+    db.transaction(|tx| {
+        let queue = queue.clone();
+        async move {
+            let unique = Unique::key("welcome:1").window(Duration::from_secs(60));
+            queue.publish_unique(Publish::new("user", "user:u:1"), unique, &tx).await.map(drop)
+        }
+    })
+    .await
+    .unwrap();
+    let options = tito_core::TxOptions::default().idempotency_key("paid:1");
+    let write = |tx: Transaction| async move { tx.put(b"app/paid".to_vec(), b"not json".to_vec()).await };
+    db.transaction_with(options, write).await.unwrap();
+
+    let bank = store(db).await;
+    let projection = Projection::new(&bank, Balances(bank.view("balances").model())).await.unwrap();
+    append(&bank, 40).await;
+    turning(clock, projection.catch_up()).await.unwrap();
+    let manager = Manager::new(db.clone());
+    manager.update_event_store(EventStoreConfig::new("bank").retention(Retention::default().events(25))).await.unwrap();
+    manager.sweep().await.unwrap();
+    bank
+}
+
+/// Everything in the database, with values that are no texts.
+async fn raw(db: &Database) -> BTreeMap<String, Vec<u8>> {
+    let tx = db.begin().await.unwrap();
+    let rows = tx.scan(keys::KeyRange::prefix(""), 1_000_000).await.unwrap();
+    rows.into_iter().map(|(key, value)| (String::from_utf8(key).unwrap(), value)).collect()
+}
+
+async fn put_raw(db: &Database, key: &str, value: &[u8]) {
+    let (key, value) = (key.as_bytes().to_vec(), value.to_vec());
+    db.transaction(|tx| async move { tx.system_keys().put(key, value).await }).await.unwrap();
+}
+
+/// The number of the event store.
+async fn number(db: &Database) -> u64 {
+    let definition: serde_json::Value = serde_json::from_slice(&raw(db).await["store:bank"]).unwrap();
+    definition["id"].as_u64().unwrap()
+}
+
+fn options() -> VerifyOptions {
+    VerifyOptions::default()
+}
+
+fn told(verified: &Verified) -> Vec<String> {
+    verified.differences.iter().map(|difference| format!("{}: {}", difference.key, difference.wrong)).collect()
+}
+
+#[fact]
+pub async fn a_database_in_use_is_sound(db: Database, clock: TestClock) {
+    used(&db, &clock).await;
+    let verified = verify(&db, &options()).await.unwrap();
+    assert_eq!(told(&verified), Vec::<String>::new());
+    assert!(verified.is_sound() && !verified.is_complete());
+    assert_eq!((verified.unknown, verified.entries), (0, raw(&db).await.len() as u64));
+    assert_eq!(verified.tables_without_model, ["user"]);
+    let complete = verify(&db, &options().model::<User>()).await.unwrap();
+    assert!(complete.is_sound() && complete.is_complete(), "{complete:?}");
+    assert_eq!(complete.models[0].1.rows, 8);
+
+    // And so is what is restored of it, which the verification of a backup shows.
+    let (bytes, _) = backed_up(&db, 1_000).await;
+    let scratch = tempfile::tempdir().unwrap();
+    let verified = verify_backup(&bytes[..], scratch.path(), &options()).await.unwrap();
+    assert!(verified.is_sound(), "{:?}", told(&verified));
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left");
+    verify_backup(&bytes[..bytes.len() - 1], scratch.path(), &options()).await.unwrap_err();
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left of a damaged one either");
+}
+
+async fn delete(db: &Database, key: Vec<u8>) {
+    db.transaction(|tx| async move { tx.system_keys().delete(key).await }).await.unwrap();
+}
+
+const ID: &str = "018bcfe5-6800-7000-8000-000000000000";
+
+fn event(topic: &str, entity: &str) -> String {
+    format!(
+        r#"{{"id":"{ID}","type":"{topic}","entity":"{entity}","action":"publish","timestamp":1700000000,"attempt":0}}"#
+    )
+}
+
+/// Each with what is told of it.
+#[fact]
+pub async fn every_kind_of_damage_is_told(db: Database) {
+    put(&db, &[("topic:job", "{\"partitions\":4,\"groups\":{\"mail\":{\"since\":1}}}")]).await;
+    let at = |queue: &str, partition: u16| format!("event:{queue}:{partition:04}:1700000000:{ID}");
+    let expected = keys::partition_of("a", 4);
+    let other = (expected + 1) % 4;
+    let cases = [
+        ("data:user:ada".to_string(), "{\"id\":".to_string(), "not a row in JSON"),
+        ("data:user".to_string(), "{}".to_string(), "expected the key of a row"),
+        ("index:user:by_email:ada!".to_string(), "ada".to_string(), "no row data:user:ada,"),
+        ("index:user:by_age:p017:ada".to_string(), String::new(), "no row data:user:ada,"),
+        ("index:user:by_age".to_string(), String::new(), "expected the key of an index entry"),
+        (at("job", other), event("job", "a"), "its entity \"a\" in"),
+        (at("job", expected), "[]".to_string(), "not an event in JSON"),
+        (at("job", expected), event("other", "a"), "not the event that its key tells"),
+        (at("nothing", 0), event("nothing", "a"), "no queue \"nothing\""),
+        (at("job@audit", expected), event("job", "a"), "no queue \"job@audit\""),
+        (format!("dead:job:0000:17:{ID}"), event("job", "a"), "expected the key of an event"),
+        ("topic:bad".to_string(), "{\"partitions\":0}".to_string(), "not a topic"),
+        ("schedule:bad".to_string(), "7".to_string(), "not a JSON object"),
+        ("member:fleet:x".to_string(), "{}".to_string(), "as its kind has them"),
+        (format!("member:fleet:{ID}"), "{".to_string(), "not a JSON object"),
+        ("txn:a b".to_string(), "{}".to_string(), "as its kind has them"),
+        ("!moved:job:x".to_string(), "{}".to_string(), "the note of a moved event"),
+        (
+            "log:00000000000000aa:head".to_string(),
+            "{\"last\":0}".to_string(),
+            "no event store with the number 00000000000000aa",
+        ),
+        ("log:aa".to_string(), "{}".to_string(), "expected a key of an event store"),
+        ("dropped:aa".to_string(), "{}".to_string(), "as its kind has them"),
+    ];
+    for (key, value, wrong) in cases {
+        put(&db, &[(&key, &value)]).await;
+        let verified = verify(&db, &options()).await.unwrap();
+        let told = told(&verified);
+        assert_eq!(told.len(), 1, "{key}: {told:?}");
+        assert!(told[0].starts_with(&key) && told[0].contains(wrong), "{}", told[0]);
+        assert!(!verified.is_sound());
+        delete(&db, key.into_bytes()).await;
+    }
+    put(&db, &[("!later:kind", "?"), ("mine", "?"), (&at("job@mail", expected), &event("job", "a"))]).await;
+    let verified = verify(&db, &options()).await.unwrap();
+    assert_eq!((told(&verified).len(), verified.unknown), (0, 1));
+}
+
+/// One row of a store is taken away, altered or added at a time.
+#[fact]
+pub async fn damage_of_event_stores_is_told(db: Database, clock: TestClock) {
+    used(&db, &clock).await;
+    let (rows, id) = (raw(&db).await, number(&db).await);
+    let key = |sequence| String::from_utf8(keys::log_event(id, sequence)).unwrap();
+    let prefix = format!("log:{id:016x}:");
+    assert!(rows.contains_key(&key(16)) && rows.contains_key(&key(40)) && !rows.contains_key(&key(15)));
+    for (missing, wrong) in [
+        (16, "events from sequence 16 to 16 are missing"),
+        (30, "events from sequence 30 to 30 are missing"),
+        (40, "events from sequence 40 to 40 are missing"),
+    ] {
+        let kept = rows[&key(missing)].clone();
+        delete(&db, key(missing).into_bytes()).await;
+        let found = told(&verify(&db, &options()).await.unwrap());
+        assert!(found.iter().any(|told| told.contains(wrong)), "{found:?}");
+        assert!(found.iter().any(|told| told.contains("there is no event")), "its entity's and its id: {found:?}");
+        put_raw(&db, &key(missing), &kept).await;
+    }
+    for added in [15, 41] {
+        put_raw(&db, &key(added), &rows[&key(30)]).await;
+        let found = told(&verify(&db, &options()).await.unwrap());
+        assert!(found.iter().any(|told| told.starts_with(&key(added)) && told.contains("from 16 to 40")), "{found:?}");
+        delete(&db, key(added).into_bytes()).await;
+    }
+    let checkpoint = rows.keys().find(|key| key.ends_with(":checkpoint") && key.starts_with(&prefix)).unwrap();
+    put(&db, &[(checkpoint, "{\"sequence\":41}")]).await;
+    let found = told(&verify(&db, &options()).await.unwrap());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("folded up to sequence 41, the store ends at 40"), "{found:?}");
+    put_raw(&db, checkpoint, &rows[checkpoint]).await;
+
+    let view_row = rows.keys().find(|key| key.starts_with(&prefix) && key.contains(":data:")).unwrap();
+    delete(&db, view_row.clone().into_bytes()).await;
+    let found = told(&verify(&db, &options()).await.unwrap());
+    assert_eq!(found.len(), 2, "an entry of each index: {found:?}");
+    assert!(found.iter().all(|told| told.contains(view_row.as_str())), "{found:?}");
+}
+
+#[fact]
+pub async fn what_a_rule_can_mend_is_mended_and_nothing_else(db: Database, clock: TestClock) {
+    used(&db, &clock).await;
+    let before = raw(&db).await;
+    let expected = keys::partition_of("a", 5);
+    let at = |partition: u16| format!("event:user:{partition:04}:1700000000:{ID}");
+    let other = (expected + 1) % 5;
+    put(
+        &db,
+        &[
+            ("index:user:by_email:gone!", "gone"),
+            ("index:user:by_age:p017:gone", ""),
+            (&format!("process:{ID}"), "{"),
+            (&at(other), &event("user", "a")),
+            ("data:user:bad", "{"),
+        ],
+    )
+    .await;
+    let id = format!("log:{:016x}:id:", number(&db).await);
+    let beside: Vec<String> = before.keys().filter(|key| key.starts_with(&id)).take(2).cloned().collect();
+    let copy = before.keys().find(|key| key.contains(":entity:account:1:")).unwrap();
+    for key in beside.iter().chain([copy]) {
+        delete(&db, key.clone().into_bytes()).await;
+    }
+    let looked = verify(&db, &options()).await.unwrap();
+    assert_eq!((looked.total, looked.repaired), (8, 0), "{:?}", told(&looked));
+    let mended = verify(&db, &options().repair()).await.unwrap();
+    assert_eq!((mended.total, mended.repaired), (8, 7), "{:?}", told(&mended));
+    let left = verify(&db, &options()).await.unwrap();
+    assert_eq!(told(&left).len(), 1, "{:?}", told(&left));
+    assert!(told(&left)[0].starts_with("data:user:bad"));
+
+    let mut after = raw(&db).await;
+    assert_eq!(after.remove("data:user:bad").unwrap(), b"{");
+    assert_eq!(after.remove(&at(expected)).unwrap(), event("user", "a").into_bytes());
+    let note = String::from_utf8(keys::moved_event("user", ID.parse::<Uuid>().unwrap())).unwrap();
+    assert_eq!(
+        after.remove(&note).unwrap(),
+        format!("{{\"partition\":{expected},\"second\":1700000000}}").into_bytes()
+    );
+    assert_eq!(after, before);
+}
+
+/// By models, what structure alone does not tell.
+#[fact]
+pub async fn models_find_what_structure_does_not(db: Database) {
+    let users = db.model::<User>();
+    db.transaction(|tx| async move { users.insert(&user("ada", 36), &tx).await }).await.unwrap();
+    delete(&db, b"index:user:age:p0236:ada".to_vec()).await;
+    delete(&db, b"index:user:by_age:p0236:ada".to_vec()).await;
+    put(&db, &[("data:user:bob", "{\"id\":\"bob\"}")]).await;
+    assert!(verify(&db, &options()).await.unwrap().is_sound());
+    let complete = verify(&db, &options().model::<User>()).await.unwrap();
+    let (table, report) = &complete.models[0];
+    assert_eq!((table.as_str(), report.rows, report.damaged_rows, report.missing_entries), ("user", 2, 1, 1));
+    assert!(!complete.is_sound() && complete.is_complete());
+}
