@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::{Database, TitoError, Transaction, TxOptions};
 
-use crate::append::{Append, Group, append_in, prepare};
+use crate::append::{Append, GroupCommit, append_in, prepare};
 use crate::error::Result;
 use crate::event::NewEvent;
 use crate::log::Log;
@@ -20,11 +20,11 @@ use crate::types::Registry;
 #[derive(Clone)]
 pub struct EventStore {
     log: Log,
-    group: Arc<Group>,
+    group: Arc<GroupCommit>,
 }
 
 impl EventStore {
-    pub(crate) fn new(log: Log, group: Arc<Group>) -> Self {
+    pub(crate) fn new(log: Log, group: Arc<GroupCommit>) -> Self {
         Self { log, group }
     }
 
@@ -127,7 +127,7 @@ impl EventStore {
         &self.log
     }
 
-    pub(crate) fn group(&self) -> &Arc<Group> {
+    pub(crate) fn group(&self) -> &Arc<GroupCommit> {
         &self.group
     }
 

@@ -29,7 +29,7 @@
 //! | `place` | where rows of events lie, and how one gets to another place |
 //! | `advance` | the next step of an event |
 //! | `moved` | notes of where events went, for those who look for them |
-//! | `again` | what is left of an event that is stored once more: put off, moved, redriven, replayed, copied |
+//! | `again` | what is left of an event that is stored once more: postponed, moved, redriven, replayed, copied |
 //! | `schedule` | periodic schedules |
 //! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |
 //! | `inspect` | counts, pages and searches of what is stored |

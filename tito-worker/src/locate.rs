@@ -21,16 +21,16 @@ pub(crate) struct Located {
     pub(crate) value: Vec<u8>,
 }
 
-/// Until when later events of its entity wait for what is stored, if it is an event that was put off in its place.
+/// Until when later events of its entity wait for what is stored, if it is an event that was postponed in its place.
 /// Whoever takes it away raises the topic's revision: workers remember that they wait, and have to look again.
-pub(crate) fn holds_up_until(key: &[u8], value: &[u8]) -> Option<i64> {
+pub(crate) fn blocks_until(key: &[u8], value: &[u8]) -> Option<i64> {
     TitoEvent::decode(key, value).ok()?.not_before
 }
 
 impl Located {
-    /// See [`holds_up_until`].
-    pub(crate) fn holds_up_until(&self) -> Option<i64> {
-        holds_up_until(&self.key, &self.value)
+    /// See [`blocks_until`].
+    pub(crate) fn blocks_until(&self) -> Option<i64> {
+        blocks_until(&self.key, &self.value)
     }
 }
 

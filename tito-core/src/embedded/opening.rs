@@ -8,7 +8,7 @@ use redb::{DatabaseError, StorageError};
 
 use super::committer::guarded;
 use super::storage::{
-    Base, DATABASE_FILE, DataFile, Directory, Faults, LogError, Modes, OnMerged, OpenError, Space, Storage, is_full,
+    Base, DATABASE_FILE, DataFile, Directory, Faults, LogError, Modes, OnFlushed, OpenError, Space, Storage, is_full,
 };
 use crate::error::{BoxError, Result, SharedError, TitoError};
 
@@ -28,7 +28,7 @@ pub(super) struct DiskOptions {
 }
 
 /// Opens or creates the database in a directory. A directory that holds anything else is left as it is.
-pub(super) fn open(path: &Path, options: &DiskOptions, on_merged: OnMerged) -> Result<Storage> {
+pub(super) fn open(path: &Path, options: &DiskOptions, on_flushed: OnFlushed) -> Result<Storage> {
     let directory =
         Directory::create(path, options.modes, options.faults.clone()).map_err(|error| match error.kind() {
             io::ErrorKind::NotADirectory => invalid(path, "it is not a directory", Some(error.into())),
@@ -61,7 +61,7 @@ pub(super) fn open(path: &Path, options: &DiskOptions, on_merged: OnMerged) -> R
     // Where the lock had to be given up for redb's, another process may have written meanwhile.
     #[cfg(not(unix))]
     let log = Storage::read_log(&directory).map_err(damaged)?;
-    let recover = || Ok(Storage::recover(directory.clone(), base, log, space, options.memtable_bytes, on_merged));
+    let recover = || Ok(Storage::recover(directory.clone(), base, log, space, options.memtable_bytes, on_flushed));
     match guarded(recover) {
         Ok(recovered) => recovered.map_err(damaged),
         Err(panic) => Err(invalid(path, UNDAMAGED, Some(panic))),

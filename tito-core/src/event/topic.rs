@@ -19,7 +19,7 @@ pub const DEFAULT_PARTITIONS: u16 = 16;
 /// More changes than a topic can have seen, and few enough for every program's numbers.
 const MOST_CHANGES: u64 = 1 << 53;
 
-/// What is stored of an event type, under `topic:{type}`.
+/// What is stored of a topic, under `topic:{topic}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topic {
     /// How many partitions its events are spread over.
@@ -60,7 +60,7 @@ pub struct Topic {
     pub unknown: UnknownMembers,
 }
 
-/// A group of a topic: a queue of its own, named `{type}@{group}`, that every event is published to as well.
+/// A group of a topic: a queue of its own, named `{topic}@{group}`, that every event is published to as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// When it was registered, in Unix seconds, as it is stored.
@@ -131,7 +131,7 @@ impl Topic {
         self.resized_from.is_some_and(|from| keys::partition_of(entity, from) != self.partition_of(entity))
     }
 
-    /// Whether workers hand out nothing of a queue of this topic, `{type}` or `{type}@{group}`: it was paused, earlier
+    /// Whether workers hand out nothing of a queue of this topic, `{topic}` or `{topic}@{group}`: it was paused, earlier
     /// events are being copied into it, which come first, or the topic has no such group.
     pub fn is_paused(&self, queue: &str) -> bool {
         match topic_of(queue).1 {
@@ -156,7 +156,7 @@ impl Topic {
         !self.groups_only && self.own_queue_since.is_none()
     }
 
-    /// Whether events are published to a queue of this topic, `{type}` or `{type}@{group}`.
+    /// Whether events are published to a queue of this topic, `{topic}` or `{topic}@{group}`.
     pub fn is_published_to(&self, queue: &str) -> bool {
         topic_of(queue).1.map_or_else(|| self.has_own_queue(), |group| self.groups.contains_key(group))
     }

@@ -10,9 +10,9 @@
 //! | `state` | what a transaction knows of a store, and what appends make of it |
 //! | `known` | what a process remembers of the last transaction |
 //! | `read`, `write` | from the transaction into the state, and back |
-//! | `group` | appends of one process that share a transaction |
+//! | `group_commit` | appends of one process that share a transaction |
 
-mod group;
+mod group_commit;
 mod known;
 mod prepared;
 mod read;
@@ -20,6 +20,6 @@ mod state;
 mod taken;
 mod write;
 
-pub(crate) use group::{Group, append_in};
+pub(crate) use group_commit::{GroupCommit, append_in};
 pub(crate) use prepared::{Append, check_id, prepare};
 pub(crate) use state::Outcome;

@@ -86,7 +86,7 @@ async fn read_beside<'a>(
         return Ok(None);
     }
     known.head = head.last;
-    let notes_first = !definition.limits().is_none();
+    let notes_first = !definition.retention().is_none();
     let mut state = State { head, ids: HashMap::new(), commands: HashMap::new(), known, notes_first };
     let mut taken: Vec<(&str, u64)> = Vec::new();
     for ((key, wanted), value) in keys.iter().zip(wanted).zip(values) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tito_core::row::{self, StoredRow, UnknownMembers};
 use tito_core::{Transaction, keeps_unknown_members, keys};
 
-use super::limits::Limits;
+use super::retention::Retention;
 use crate::error::{EventStoreError, Result};
 use crate::republish::Rule;
 
@@ -44,9 +44,9 @@ impl StoredRow for Definition {
 }
 
 impl Definition {
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn retention(&self) -> Retention {
         let age = self.max_age_seconds.map(Duration::from_secs);
-        Limits { events: self.max_events, bytes: self.max_bytes, age }
+        Retention { events: self.max_events, bytes: self.max_bytes, age }
     }
 }
 

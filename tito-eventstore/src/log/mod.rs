@@ -5,7 +5,7 @@
 //! | `handle` | a store's log, as everything above holds it |
 //! | `shared` | what all stores of a manager share |
 //! | `definition` | what is stored of a store, under its name |
-//! | `limits` | how much a store keeps |
+//! | `retention` | how much a store keeps |
 //! | `ends` | its first and its last sequence |
 //! | `last` | the last sequences of an entity, or of a type |
 //! | `decided` | what a command with an id has come to |
@@ -16,7 +16,7 @@ mod definition;
 mod ends;
 mod handle;
 mod last;
-mod limits;
+mod retention;
 mod shared;
 mod wake;
 
@@ -25,6 +25,6 @@ pub(crate) use self::definition::{Definition, read_definition};
 pub(crate) use self::ends::{Head, Tail};
 pub(crate) use self::handle::{Log, channel};
 pub(crate) use self::last::Last;
-pub use self::limits::Limits;
+pub use self::retention::Retention;
 pub(crate) use self::shared::{Background, Ids, Shared};
 pub(crate) use self::wake::{topic, wake};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tito_core::Transaction;
-use tito_core::event::{NewEvent as OutboxEvent, write_event};
+use tito_core::event::{OutboxEvent, write_event};
 
 use crate::error::Result;
 

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::log::Limits;
+use crate::log::Retention;
 use crate::republish::Republish;
 
 /// A store that is to be created or changed.
 ///
 /// ```
 /// use std::time::Duration;
-/// use tito_eventstore::{EventStoreConfig, Limits};
+/// use tito_eventstore::{EventStoreConfig, Retention};
 ///
 /// let bank = EventStoreConfig::new("bank")
 ///     .description("accounts and what happens to them")
-///     .limits(Limits::default().age(Duration::from_secs(86_400 * 365)))
+///     .retention(Retention::default().age(Duration::from_secs(86_400 * 365)))
 ///     .republish("bank");
 /// ```
 #[derive(Clone, Debug)]
@@ -22,10 +22,10 @@ pub struct EventStoreConfig {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) metadata: BTreeMap<String, String>,
-    pub(crate) limits: Limits,
+    pub(crate) retention: Retention,
     pub(crate) republish: Option<String>,
     pub(crate) republishing: Vec<Republish>,
-    pub(crate) storage: Option<Storage>,
+    pub(crate) storage: Option<StorageType>,
     pub(crate) replicas: Option<u16>,
     pub(crate) placement: Option<String>,
 }
@@ -37,7 +37,7 @@ impl EventStoreConfig {
             name: name.into(),
             description: String::new(),
             metadata: BTreeMap::new(),
-            limits: Limits::default(),
+            retention: Retention::default(),
             republish: None,
             republishing: Vec::new(),
             storage: None,
@@ -59,8 +59,8 @@ impl EventStoreConfig {
     }
 
     /// How much it keeps.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
@@ -79,7 +79,7 @@ impl EventStoreConfig {
     }
 
     /// Where the events have to be. That is decided by the engine; another wish than what it does is refused.
-    pub fn storage(mut self, storage: Storage) -> Self {
+    pub fn storage(mut self, storage: StorageType) -> Self {
         self.storage = Some(storage);
         self
     }
@@ -100,7 +100,7 @@ impl EventStoreConfig {
 
 /// Where events are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Storage {
+pub enum StorageType {
     /// What an append has reported survives the process.
     Durable,
     /// Everything is gone with the engine.

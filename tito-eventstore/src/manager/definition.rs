@@ -6,7 +6,7 @@ use tito_core::row::UnknownMembers;
 
 use super::config::EventStoreConfig;
 use crate::error::Result;
-use crate::log::{Definition, Head, Limits, Tail};
+use crate::log::{Definition, Head, Retention, Tail};
 use crate::republish::{RepublishInfo, Rule};
 
 impl Definition {
@@ -41,9 +41,9 @@ impl Definition {
             republishing: rules,
             description: config.description.clone(),
             metadata: config.metadata.clone(),
-            max_events: config.limits.events,
-            max_bytes: config.limits.bytes,
-            max_age_seconds: config.limits.age.map(|age| age.as_secs()),
+            max_events: config.retention.events,
+            max_bytes: config.retention.bytes,
+            max_age_seconds: config.retention.age.map(|age| age.as_secs()),
             republish: config.republish.clone(),
             ..self
         })
@@ -61,7 +61,7 @@ pub struct EventStoreInfo {
     /// Texts beside it.
     pub metadata: BTreeMap<String, String>,
     /// How much it keeps.
-    pub limits: Limits,
+    pub retention: Retention,
     /// The topic to which its events are published.
     pub republish: Option<String>,
     /// The rules by which its events are published as well.
@@ -80,7 +80,7 @@ impl EventStoreInfo {
     pub(super) fn of(definition: Definition, name: String, head: Head, tail: Tail) -> Self {
         Self {
             name,
-            limits: definition.limits(),
+            retention: definition.retention(),
             description: definition.description,
             metadata: definition.metadata,
             republish: definition.republish,

@@ -10,7 +10,7 @@ use tito_core::{TitoError, Transaction};
 use super::config::EventStoreConfig;
 use super::definition::EventStoreInfo;
 use super::{Manager, honour};
-use crate::append::Group;
+use crate::append::GroupCommit;
 use crate::catch_up::catch_up;
 use crate::error::{EventStoreError, Result};
 use crate::log::{Definition, Head, Log, Tail, channel, read_definition};
@@ -120,7 +120,7 @@ impl Manager {
 
     /// The appends that a change of a store has to take turns with. If it is another store by then, nothing is lost but
     /// the turn.
-    async fn group_of(&self, name: &str) -> Result<Arc<Group>> {
+    async fn group_of(&self, name: &str) -> Result<Arc<GroupCommit>> {
         let tx = self.database().begin().await?;
         let definition = read_definition(&tx, name).await;
         tx.rollback().await;

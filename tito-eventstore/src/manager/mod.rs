@@ -21,9 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tito_core::Database;
 
 pub use self::builder::ManagerBuilder;
-pub use self::config::{EventStoreConfig, Storage};
+pub use self::config::{EventStoreConfig, StorageType};
 pub use self::definition::EventStoreInfo;
-use crate::append::Group;
+use crate::append::GroupCommit;
 use crate::log::Shared;
 
 /// The event stores of a database. Clones are the same manager.
@@ -48,7 +48,7 @@ pub struct Manager(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     /// By the number of the store.
-    groups: Mutex<HashMap<u64, Arc<Group>>>,
+    groups: Mutex<HashMap<u64, Arc<GroupCommit>>>,
 }
 
 impl Manager {
@@ -72,7 +72,7 @@ impl Manager {
         self.0.shared.background.end().await;
     }
 
-    fn group(&self, store: u64) -> Arc<Group> {
+    fn group(&self, store: u64) -> Arc<GroupCommit> {
         let mut groups = self.0.groups.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that no handle has any more hold nothing.
         groups.retain(|id, group| *id == store || Arc::strong_count(group) > 1);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tito_core::event::{NewEvent as OutboxEvent, write_event};
+use tito_core::event::{OutboxEvent, write_event};
 use tito_core::{Transaction, row};
 
 use super::rule::{Content, Followed};

@@ -3,11 +3,11 @@
 //! | file | idea |
 //! |---|---|
 //! | `sweeper` | the task that does so by itself |
-//! | `limits` | one step of a store that has too much |
+//! | `step` | one step of a store that has too much |
 //! | `dropped` | one step of a store that was deleted |
 
 mod dropped;
-mod limits;
+mod step;
 mod sweeper;
 
 use tito_core::database::Walk;
@@ -32,7 +32,7 @@ pub(crate) async fn sweep(database: &Database) -> Result<()> {
     while let Some((page, _)) = stores.next(database).await? {
         for name in page.iter().filter_map(|(key, _)| keys::parse_event_store(key)) {
             outcome = outcome.and(catch_up(database, &name).await);
-            outcome = outcome.and(limits::keep(database, &name).await);
+            outcome = outcome.and(step::keep(database, &name).await);
         }
     }
     let mut dropped_logs = Walk::over(keys::dropped_logs());

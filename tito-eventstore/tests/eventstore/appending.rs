@@ -342,7 +342,7 @@ pub async fn appends_share_transactions_with_those_that_wait(db: Database, _: Te
 }
 
 #[fact]
-pub async fn an_append_whose_future_is_dropped_holds_up_nobody(db: Database, _: TestClock) {
+pub async fn an_append_whose_future_is_dropped_blocks_nobody(db: Database, _: TestClock) {
     let store = store(&db).await;
     for number in 0..10 {
         // Dropped while it waits.

@@ -4,7 +4,7 @@
 use tito_core::Transaction;
 use tito_core::keys::{self, KeyRange};
 use tito_core::prelude::*;
-use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Limits, Manager, Select};
+use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Manager, Retention, Select};
 use tito_testkit::TestClock;
 
 use crate::support::*;
@@ -28,8 +28,8 @@ fn assert_named(error: &EventStoreError, damaged: &[u8]) {
 }
 
 async fn created(db: &Database, name: &str) -> EventStore {
-    let limits = Limits::default().events(3);
-    Manager::new(db.clone()).create_event_store(EventStoreConfig::new(name).limits(limits)).await.unwrap()
+    let limits = Retention::default().events(3);
+    Manager::new(db.clone()).create_event_store(EventStoreConfig::new(name).retention(limits)).await.unwrap()
 }
 
 /// Another store, as a program sees it that begins now.

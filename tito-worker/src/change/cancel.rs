@@ -43,7 +43,7 @@ impl TitoQueue {
         for found in &located {
             call.system_keys().delete(found.key.clone()).await?;
         }
-        if located.iter().any(|found| found.holds_up_until().is_some()) {
+        if located.iter().any(|found| found.blocks_until().is_some()) {
             Topic::raise_revision(&call, &event.event_type).await?;
         }
         call.merge()?;
@@ -55,13 +55,13 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`cancel`](TitoQueue::cancel); [`TitoError::Malformed`](tito_core::TitoError::Malformed).
-    pub async fn cancel_unique(&self, event_type: &str, unique_key: &str, tx: &Transaction) -> Result<bool> {
-        cached_topic(&self.engine, event_type).await?;
-        let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(false) };
+    pub async fn cancel_unique(&self, topic: &str, unique_key: &str, tx: &Transaction) -> Result<bool> {
+        cached_topic(&self.engine, topic).await?;
+        let Some(row) = UniqueRow::read(tx, topic, unique_key).await? else { return Ok(false) };
         let call = tx.nested();
         let is_cancelled = self.cancel(row.event(), &call).await?;
         if is_cancelled {
-            call.system_keys().delete(tito_core::keys::unique_event(event_type, unique_key)).await?;
+            call.system_keys().delete(tito_core::keys::unique_event(topic, unique_key)).await?;
         }
         call.merge()?;
         Ok(is_cancelled)

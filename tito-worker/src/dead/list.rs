@@ -13,7 +13,7 @@ use crate::inspect::shown_bytes;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 
-/// What was given up.
+/// What failed for good.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     /// Where it is stored; pass it to [`TitoQueue::dead_letters`] to go on after it, or to
@@ -30,7 +30,7 @@ impl DeadLetter {
         Self { event: TitoEvent::decode(&key, &bytes).ok(), key: KeyText::from(key), bytes }
     }
 
-    /// When it was given up; `None` for a key that no worker writes.
+    /// When it failed for good; `None` for a key that no worker writes.
     pub fn given_up_at(&self) -> Option<DateTime<Utc>> {
         keys::parse_event_second(self.key.as_bytes()).map(time_of)
     }
@@ -54,7 +54,7 @@ impl Serialize for DeadLetter {
 
 impl TitoQueue {
     /// Up to `limit` dead letters of a queue, `{type}` or `{type}@{group}`, by partition and then by the second at which
-    /// they were given up, after the one with the key `after`.
+    /// they failed for good, after the one with the key `after`.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),

@@ -51,7 +51,7 @@ impl TitoQueue {
     /// # async fn example(queue: TitoQueue, before: chrono::DateTime<chrono::Utc>) -> Result<(), TitoError> {
     /// let old = |letter: &tito_worker::DeadLetter| letter.given_up_at().is_some_and(|time| time < before);
     /// let purged = queue.purge_dead_letters_where("mail", old).await?;
-    /// println!("{purged} were given up long ago");
+    /// println!("{purged} failed for good long ago");
     /// # Ok(())
     /// # }
     /// ```

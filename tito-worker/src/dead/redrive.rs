@@ -59,7 +59,7 @@ impl TitoQueue {
 
     /// Makes the chosen dead letters of a queue, `{type}` or `{type}@{group}`, due again, with all their attempts, in
     /// transactions of at most 200 each. They go back to where they last lay, and in that order, so that they come before
-    /// the later events of their entities. What is given up after the call has begun is left alone.
+    /// the later events of their entities. What fails for good after the call has begun is left alone.
     ///
     /// Reads all dead letters first, and keeps where the chosen ones lie (some 50 bytes each) in memory meanwhile.
     ///
@@ -149,9 +149,9 @@ async fn move_back(tx: &Transaction, queue: &Arc<str>, letters: Vec<Vec<u8>>) ->
     if events.is_empty() {
         return Ok(0);
     }
-    let (event_type, group) = topic_of(queue);
-    let topic = Topic::raise_revision(tx, event_type).await?;
-    check_group(&topic, event_type, group)?;
+    let (topic_name, group) = topic_of(queue);
+    let topic = Topic::raise_revision(tx, topic_name).await?;
+    check_group(&topic, topic_name, group)?;
     let (now, moved) = (tx.now().seconds(), events.len() as u64);
     for event in events {
         let event = Again::Redriven { now }.applied_to(event);

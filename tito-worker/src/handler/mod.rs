@@ -22,7 +22,7 @@ mod outcomes;
 mod state;
 
 pub use self::arguments::{Payload, Progress, Row};
-pub(crate) use self::boxed::Run;
+pub(crate) use self::boxed::Function;
 pub use self::boxed::{Boxed, BoxedHandler};
 pub use self::context::Context;
 pub use self::extract::{FromEvent, Rejection, WithoutEvent};

@@ -32,8 +32,8 @@ pub struct DoneEvent {
 
 impl TitoQueue {
     /// Up to `limit` events of a queue that were done from the second of one time on and before that of another, by partition and then
-    /// oldest first, after the one with the key `after`. The queue is a topic's own, `{type}`, or a group's,
-    /// `{type}@{group}`.
+    /// oldest first, after the one with the key `after`. The queue is a topic's own, `{topic}`, or a group's,
+    /// `{topic}@{group}`.
     ///
     /// There is history only of topics that keep it. Costs two scans for each partition that has some.
     ///

@@ -61,11 +61,11 @@ impl TitoQueue {
         check_queue_name(into)?;
         self.existing(from).await?;
         let invalid = |reason| TitoError::InvalidName { what: "queue to replay into", name: into.to_string(), reason };
-        let (event_type, group) = topic_of(into);
-        if topic_of(from).0 != event_type {
+        let (topic_name, group) = topic_of(into);
+        if topic_of(from).0 != topic_name {
             return Err(invalid("it belongs to another topic").into());
         }
-        let topic = existing_topic(&self.engine, event_type).await?;
+        let topic = existing_topic(&self.engine, topic_name).await?;
         if group.is_some_and(|group| !topic.groups.contains_key(group)) {
             return Err(invalid("its group is not registered").into());
         }
@@ -73,7 +73,7 @@ impl TitoQueue {
         let now = (self.engine.timestamp().await?.physical_millis() / 1_000) as i64;
         Ok(Replay {
             queue: self.clone(),
-            event_type: event_type.to_string(),
+            topic_name: topic_name.to_string(),
             into: into.into(),
             // What is replayed may be done again while this runs, and must not come round for ever. Within the present
             // second it is done under the key that was passed already.
@@ -90,7 +90,7 @@ impl TitoQueue {
 #[must_use = "it does nothing until it is stepped"]
 pub struct Replay {
     queue: TitoQueue,
-    event_type: String,
+    topic_name: String,
     into: Arc<str>,
     seconds: Range<i64>,
     walk: Option<DoneWalk>,
@@ -125,7 +125,7 @@ impl Replay {
         let step = Mutex::new(Step::default());
         {
             let (step, taken) = (&step, &*taken);
-            change_topic(&self.queue.engine, &self.event_type, |topic, tx| async move {
+            change_topic(&self.queue.engine, &self.topic_name, |topic, tx| async move {
                 let mut walk = walk;
                 let page = walk.page(&tx, seconds.clone(), size).await?;
                 let mut done = Step { walk: (!page.is_empty()).then_some(walk), ..Step::default() };

@@ -20,7 +20,7 @@ use crate::topics::existing_topic;
 pub enum FoundIn {
     /// It has not been done.
     Pending(PendingState),
-    /// It was given up.
+    /// It failed for good.
     Dead,
     /// It was done, and is kept as history.
     Done,
@@ -74,10 +74,10 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
-    pub async fn find_by_id(&self, event_type: &str, id: Uuid) -> Result<Vec<FoundEvent>, QueueError> {
-        let topic = existing_topic(&self.engine, event_type).await?;
+    pub async fn find_by_id(&self, topic_name: &str, id: Uuid) -> Result<Vec<FoundEvent>, QueueError> {
+        let topic = existing_topic(&self.engine, topic_name).await?;
         let mut all = Vec::new();
-        for queue in topic.queues(event_type) {
+        for queue in topic.queues(topic_name) {
             for kind in Kind::ALL {
                 let mut walk = Walk::over(kind.of_queue(&queue));
                 while let Some((page, now)) = walk.next(&self.engine).await? {

@@ -5,7 +5,7 @@ use tito_core::event::{TitoEvent, Topic, topic_of};
 use tito_core::{Result, Transaction, keys};
 
 use crate::error::QueueError;
-use crate::locate::holds_up_until;
+use crate::locate::blocks_until;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -44,7 +44,7 @@ impl TitoQueue {
         let purged = walk_in_steps(&self.engine, keys::events_of_queue(queue), move |tx: Transaction, mut page| {
             page.retain(|(key, row)| chosen(key, row));
             async move {
-                if page.iter().any(|(key, row)| holds_up_until(key, row).is_some()) {
+                if page.iter().any(|(key, row)| blocks_until(key, row).is_some()) {
                     Topic::raise_revision(&tx, topic_of(queue).0).await?;
                 }
                 let purged = page.len() as u64;

@@ -64,7 +64,7 @@ pub struct Counts {
     pub scheduled: u64,
     /// Waiting for their next attempt, after at least one that failed.
     pub retrying: u64,
-    /// Stored bytes that are no events, and will be set aside.
+    /// Stored bytes that are no events, and will go to the dead letters.
     pub malformed: u64,
     /// Given up.
     pub dead: u64,

@@ -14,7 +14,7 @@ const STEP: usize = 100;
 
 /// What a round came to.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Round {
+pub(crate) struct Firings {
     /// How many events were published.
     pub(crate) published: usize,
     /// In how many milliseconds the earliest firing to come falls due; 0 if it is.
@@ -38,8 +38,8 @@ impl Rounds {
     ///
     /// # Errors
     /// Those of the engine.
-    pub(crate) async fn round(&mut self) -> Result<Round> {
-        let mut round = Round::default();
+    pub(crate) async fn round(&mut self) -> Result<Firings> {
+        let mut round = Firings::default();
         let mut walk = Walk::over(keys::schedules());
         while let Some((page, now)) = walk.next(&self.queue.engine).await? {
             for (key, bytes) in &page {

@@ -51,11 +51,11 @@ impl TitoQueue {
     /// counts as there.
     pub(crate) async fn existing(&self, queue: &str) -> Result<Arc<Topic>, QueueError> {
         check_queue_name(queue)?;
-        let (event_type, group) = topic_of(queue);
-        let topic = existing_topic(&self.engine, event_type).await?;
+        let (topic_name, group) = topic_of(queue);
+        let topic = existing_topic(&self.engine, topic_name).await?;
         match group {
             Some(group) if !topic.groups.contains_key(group) && !topic.removed_groups.contains_key(group) => {
-                Err(unknown_group(event_type, group))
+                Err(unknown_group(topic_name, group))
             }
             _ => Ok(topic),
         }

@@ -23,9 +23,9 @@ impl TitoQueue {
     /// # Errors
     /// [`QueueError::NoQueue`] for a topic without groups; [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::UnknownTopic`], and
     /// those of the engine: call again to finish.
-    pub async fn set_groups_only(&self, event_type: &str, groups_only: bool) -> Result<(), QueueError> {
-        let name = event_type.to_string();
-        let topic = change_topic(&self.engine, event_type, |mut topic, tx| async move {
+    pub async fn set_groups_only(&self, topic_name: &str, groups_only: bool) -> Result<(), QueueError> {
+        let name = topic_name.to_string();
+        let topic = change_topic(&self.engine, topic_name, |mut topic, tx| async move {
             if groups_only && topic.groups.is_empty() {
                 return Err(QueueError::NoQueue { topic: name }.into());
             }

@@ -61,12 +61,12 @@ impl TitoQueue {
         check_queue_name(queue)?;
         let queue = queue.to_string();
         change_topic(&self.engine, topic_of(&queue.clone()).0, |mut topic, _| async move {
-            let (event_type, group) = topic_of(&queue);
+            let (topic_name, group) = topic_of(&queue);
             let paused = match group {
                 None => &mut topic.paused,
                 Some(name) => {
                     let group = topic.groups.get_mut(name);
-                    &mut group.ok_or_else(|| unknown_group(event_type, name))?.paused
+                    &mut group.ok_or_else(|| unknown_group(topic_name, name))?.paused
                 }
             };
             let was_paused = std::mem::replace(paused, is_paused);
@@ -81,10 +81,10 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`], and those of the engine.
-    pub async fn set_history(&self, event_type: &str, kept: Option<Duration>) -> Result<(), QueueError> {
-        Topic::ensure(&self.engine, event_type, DEFAULT_PARTITIONS).await?;
+    pub async fn set_history(&self, topic_name: &str, kept: Option<Duration>) -> Result<(), QueueError> {
+        Topic::ensure(&self.engine, topic_name, DEFAULT_PARTITIONS).await?;
         let seconds = kept.map_or(0, |kept| kept.as_secs().saturating_add(u64::from(kept.subsec_nanos() > 0)));
-        change_topic(&self.engine, event_type, |mut topic, _| async move {
+        change_topic(&self.engine, topic_name, |mut topic, _| async move {
             let old = std::mem::replace(&mut topic.history_seconds, seconds);
             Ok((old != seconds).then_some(topic))
         })

@@ -6,8 +6,8 @@
 //! | `supervisor` | one subscription: its topic, and which partitions are served |
 //! | `rounds` | what is done again and again for all subscriptions together |
 //! | `partition` | the loop of one partition |
-//! | `reader` | when to read which part of the partition |
-//! | `held` | the events that are in memory |
+//! | `cursor` | when to read which part of the partition |
+//! | `loaded` | the events that are in memory |
 //! | `blocked` | entities whose first event waits for its next attempt, where the order is strict |
 //! | `waited` | what waits already when the engine's time is set back |
 //! | `time_set` | who notices that |
@@ -19,23 +19,23 @@
 //! | `deaths` | events that kill their process |
 //! | `decide` | what becomes of an event |
 //! | `record` | that, written with the acknowledgement |
-//! | `checkpoint` | where scans of a partition may begin |
+//! | `low_watermark` | where scans of a partition may begin |
 //! | `fence` | what an acknowledgement checks: the topic, and who owns the partition |
 //! | `report`, `error` | what was done, and why it has ended |
 
 mod attempt;
 mod blocked;
 mod builder;
-mod checkpoint;
+mod cursor;
 mod deaths;
 mod decide;
 mod error;
 mod fence;
-mod held;
 mod lanes;
+mod loaded;
+mod low_watermark;
 mod pace;
 mod partition;
-mod reader;
 mod record;
 mod report;
 mod rounds;

@@ -152,10 +152,10 @@ pub async fn what_waits_behind_a_failed_event_goes_on_when_it_is_taken_away(db: 
         assert_eq!(chosen.unwrap(), 1);
     };
     assert_eq!(handed_out_after(&db, 1, purged).await, [waits()]);
-    let put_off = async |failing: EventReference| {
+    let postpone = async |failing: EventReference| {
         assert!(reschedule(&db, &failing, failing.timestamp + 1_000).await.is_some());
     };
-    assert_eq!(handed_out_after(&db, 1, put_off).await, [waits()]);
+    assert_eq!(handed_out_after(&db, 1, postpone).await, [waits()]);
     assert_eq!(stored(&db, "event:").await.len(), 1);
 }
 
@@ -210,7 +210,7 @@ pub async fn a_failed_event_is_found_by_its_reference_and_keeps_its_attempts(db:
 }
 
 #[fact]
-pub async fn an_event_that_was_put_off_in_its_place_is_handed_out_at_its_new_time(db: Database, clock: TestClock) {
+pub async fn an_event_that_was_postponed_in_its_place_is_handed_out_at_its_new_time(db: Database, clock: TestClock) {
     let begin = seconds(&clock);
     let event = publish_one(&db, job("a")).await;
     let (key, value) = stored(&db, "event:job:").await.remove(0);

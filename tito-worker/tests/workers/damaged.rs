@@ -29,7 +29,7 @@ enum Told {
     Unique,
     /// The idempotency key can't be used.
     Marker,
-    /// The event is set aside, or shown without its content.
+    /// The event is moved to the dead letters, or shown without its content.
     Event,
     /// Nothing: it counts as not there.
     Nothing,
@@ -47,7 +47,7 @@ fn rows() -> Vec<(Vec<u8>, Told)> {
         (keys::event("bad", 0, 1, id), Told::Event),
         (keys::dead_event("good", 0, 1, id), Told::Event),
         (keys::done_event("good", 0, 1, id), Told::Event),
-        (keys::checkpoint("good", 0), Told::Nothing),
+        (keys::low_watermark("good", 0), Told::Nothing),
         (keys::lease("good", 0), Told::Nothing),
         (keys::member("fleet", id), Told::Nothing),
         (keys::process(id), Told::Nothing),

@@ -1,4 +1,4 @@
-//! What can be done with events that were given up.
+//! What can be done with events that failed for good.
 
 use std::time::Duration;
 
@@ -213,7 +213,7 @@ pub async fn a_redrive_of_an_unknown_group_is_refused(db: Database, _: TestClock
     assert_eq!(stored(&db, "dead:job@gone:").await.len(), 1);
 }
 
-/// As after an event was redriven once and given up again, or died before the number of partitions was changed.
+/// As after an event was redriven once and dead-lettered again, or died before the number of partitions was changed.
 #[fact]
 pub async fn redriven_events_of_an_entity_keep_their_order_whatever_the_order_in_which_they_died(
     db: Database,

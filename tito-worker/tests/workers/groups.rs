@@ -143,7 +143,7 @@ pub async fn events_that_move_while_they_are_copied_are_copied_once(db: Database
     publish(&db, (0..700).map(job)).await;
     let all: Vec<_> = places(&db, "event:").await.into_keys().chain(places(&db, "dead:").await.into_keys()).collect();
 
-    // Between two steps one event is retried, others are given up, and dead letters go back behind the copier.
+    // Between two steps one event is retried, others fail for good, and dead letters go back behind the copier.
     let step = db.faults().at(Call::Commit).key_prefix("copied:").nth(3).hold();
     let adding = tokio::spawn({
         let queue = queue.clone();
@@ -280,7 +280,7 @@ pub async fn a_removed_group_leaves_nothing_and_can_be_added_again(db: Database,
         Harness::new(&db, &clock).subscribe_with("job@mail", once(), |_: TitoEvent| async { Done::Err(error("no")) });
     harness.drain().await.unwrap();
     publish(&db, (0..50).map(job)).await;
-    put(&db, keys::checkpoint("job@mail", 3), "{}").await;
+    put(&db, keys::low_watermark("job@mail", 3), "{}").await;
     put(&db, keys::lease("job@mail", 3), "{}").await;
     put(&db, keys::done_event("job@mail", 3, 1, uuid::Uuid::nil()), "{}").await;
 

@@ -159,7 +159,7 @@ pub async fn pending_events_are_shown_in_pages(db: Database, clock: TestClock) {
 }
 
 #[fact]
-pub async fn an_event_put_off_in_its_place_counts_as_waiting(db: Database, clock: TestClock) {
+pub async fn an_event_postponed_in_its_place_counts_as_waiting(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("a")]).await;
     let (key, value) = stored(&db, "event:job:").await.remove(0);

@@ -16,7 +16,7 @@ use crate::support::*;
 async fn pending(db: &Database) -> BTreeMap<String, usize> {
     let mut pending = BTreeMap::new();
     for (key, _) in stored(db, "event:").await {
-        *pending.entry(keys::parse_event(&key).unwrap().event_type).or_default() += 1;
+        *pending.entry(keys::parse_event(&key).unwrap().queue).or_default() += 1;
     }
     pending
 }

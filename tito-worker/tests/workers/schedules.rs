@@ -400,7 +400,7 @@ pub async fn what_can_not_be_a_schedule_is_refused_by_name(db: Database, _: Test
 }
 
 #[fact]
-pub async fn a_stored_value_that_is_no_schedule_is_named_and_holds_up_no_other(db: Database, clock: TestClock) {
+pub async fn a_stored_value_that_is_no_schedule_is_named_and_blocks_no_other(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     put(&db, every("good", 10)).await;
     let due = r#""starts_at":0,"next":0,"event":{"type":"job","entity":"a","action":"b"}"#;

@@ -44,7 +44,7 @@ pub(super) enum Request {
     Commit(CommitRequest),
     /// Reserve more timestamps.
     Reserve(oneshot::Sender<Result<()>>),
-    /// A merge has ended.
+    /// A flush has ended.
     Maintain,
     Sizes(oneshot::Sender<Result<StoreSizes>>),
     /// Release the storage.
@@ -149,7 +149,7 @@ impl Committer {
                     }
                     Request::Maintain => {
                         self.maintain();
-                        self.let_go_of_merged();
+                        self.release_flushed();
                     }
                     Request::Sizes(reply) => {
                         let _ = reply.send(self.sizes());
@@ -360,7 +360,7 @@ impl Committer {
         }
         if let Err(error) = guarded(|| self.store.maintain()) {
             // What was committed is in the log, and was answered as that.
-            self.core.fail(format!("the storage failed in a merge, so the database has to be opened again: {error}"));
+            self.core.fail(format!("the storage failed in a flush, so the database has to be opened again: {error}"));
         }
     }
 
@@ -383,8 +383,8 @@ impl Committer {
         appended
     }
 
-    /// Lets go of the memtables that were merged since the last commit.
-    fn let_go_of_merged(&mut self) {
+    /// Releases the memtables that were flushed since the last commit.
+    fn release_flushed(&mut self) {
         if self.core.is_closed() {
             return;
         }

@@ -37,7 +37,7 @@ const ENDED: &str = "the runtime that served its appends has ended";
 
 /// The appends of a store that wait for a transaction.
 #[derive(Debug, Default)]
-pub(crate) struct Group {
+pub(crate) struct GroupCommit {
     waiting: Mutex<Waiting>,
     /// What the last transaction has left, until the next one takes it.
     known: Mutex<Known>,
@@ -64,7 +64,7 @@ type Answer = Option<Result<Outcome>>;
 
 type Outcomes = Vec<Result<Outcome>>;
 
-impl Group {
+impl GroupCommit {
     /// Appends events with others that wait, and returns what they came to beside them. They may be appended all the same
     /// if the future is dropped.
     pub(crate) async fn append(self: &Arc<Self>, log: &Log, append: Append) -> Result<(Outcome, Arc<Append>)> {
@@ -137,13 +137,13 @@ impl Group {
 /// The right to serve a group, which one task has at a time. If it is dropped before nothing waits, because its runtime
 /// has ended, those that wait are told to begin anew.
 struct Serving {
-    group: Arc<Group>,
+    group: Arc<GroupCommit>,
     is_over: bool,
 }
 
 impl Serving {
     /// Lets a request wait, and returns the right to serve it unless somebody has it.
-    fn begin(group: &Arc<Group>, request: Request) -> Option<Self> {
+    fn begin(group: &Arc<GroupCommit>, request: Request) -> Option<Self> {
         let mut waiting = group.lock();
         waiting.requests.push_back(request);
         let is_first = !std::mem::replace(&mut waiting.is_served, true);
@@ -205,7 +205,7 @@ async fn serve(log: Log, mut serving: Serving) {
 }
 
 /// One transaction, or where that is too large, or one of the appends meets a damaged row, one for each append.
-async fn commit_or_each(log: &Log, group: &Group, requests: &Arc<[Arc<Append>]>) -> Outcomes {
+async fn commit_or_each(log: &Log, group: &GroupCommit, requests: &Arc<[Arc<Append>]>) -> Outcomes {
     let error = match commit(log, group, requests).await {
         Ok(outcomes) => return outcomes,
         Err(error) => error,
@@ -227,7 +227,7 @@ async fn commit_or_each(log: &Log, group: &Group, requests: &Arc<[Arc<Append>]>)
     outcomes
 }
 
-async fn commit(log: &Log, group: &Group, requests: &Arc<[Arc<Append>]>) -> Result<Outcomes> {
+async fn commit(log: &Log, group: &GroupCommit, requests: &Arc<[Arc<Append>]>) -> Result<Outcomes> {
     // An outcome that is not known yet. Until it is, no other error says that nothing was committed.
     let mut unknown = None;
     for _ in 0..LOOKS {
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_task_that_has_ended_is_not_in_the_way_of_the_next() {
-        let group = Arc::new(Group::default());
+        let group = Arc::new(GroupCommit::default());
         let mut first = Serving::begin(&group, request().0).unwrap();
         assert_eq!(first.take().len(), 1);
         assert!(first.take().is_empty());
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_task_that_never_ran_lets_those_that_wait_begin_anew() {
-        let group = Arc::new(Group::default());
+        let group = Arc::new(GroupCommit::default());
         let (request_of_first, mut answer) = request();
         drop(Serving::begin(&group, request_of_first).unwrap());
         assert!(matches!(answer.try_recv(), Ok(None)));

@@ -11,13 +11,13 @@ use std::time::Duration;
 /// an event that was dropped can be appended again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
-pub struct Limits {
+pub struct Retention {
     pub(crate) events: Option<u64>,
     pub(crate) bytes: Option<u64>,
     pub(crate) age: Option<Duration>,
 }
 
-impl Limits {
+impl Retention {
     /// At most so many events.
     pub fn events(mut self, events: u64) -> Self {
         self.events = Some(events);
