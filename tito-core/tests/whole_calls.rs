@@ -199,6 +199,7 @@ async fn a_call_that_fails_half_way_changes_nothing() {
     assert_eq!(keys(&tx).await, before, "an error that is swallowed leaves nothing");
     let event = OutboxEvent {
         row: None,
+        owner: None,
         event_type: "signup".to_string(),
         // Too large to be stored.
         entity: "x".repeat(db.limits().value_bytes),

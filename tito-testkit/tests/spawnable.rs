@@ -24,7 +24,7 @@ use tito_eventstore::{
     Projection, Projector, Select, View, Watch, Watcher,
 };
 use tito_worker::prelude::*;
-use tito_worker::{GroupStart, Replay, Schedule, Unique};
+use tito_worker::{Erasure, GroupStart, OwnerSearch, Replay, Schedule, Unique};
 
 #[derive(Clone, Default, Serialize, Deserialize, TitoModel)]
 struct User {
@@ -213,6 +213,12 @@ spawnables! { worker:
         any(),
         any(),
     );
+    erase_owner = any::<TitoQueue>().erase_owner(&any::<Text>());
+    step = any::<Erasure>().step();
+    owned_by = any::<TitoQueue>().owned_by(&any::<Text>(), 1, Some(&any()));
+    search_owner = any::<TitoQueue>().search_owner(&any::<Text>());
+    step = any::<OwnerSearch>().step();
+    sweep_owned = any::<TitoQueue>().sweep_owned();
     put_schedule = any::<TitoQueue>().put_schedule(any::<Schedule>());
     schedules = any::<TitoQueue>().schedules();
     pause_schedule = any::<TitoQueue>().pause_schedule(&any::<Text>());

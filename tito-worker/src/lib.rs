@@ -33,6 +33,7 @@
 //! | `schedule` | periodic schedules |
 //! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |
 //! | `inspect` | counts, pages and searches of what is stored |
+//! | `owner` | all that belongs to an owner, found and erased |
 //! | `observe` | spans, metrics, observers |
 
 mod advance;
@@ -52,6 +53,7 @@ mod membership;
 mod moved;
 pub mod observe;
 mod outcome;
+mod owner;
 mod partitions;
 mod place;
 mod policy;
@@ -79,6 +81,7 @@ pub use janitor::Swept;
 pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
 pub use outcome::Outcome;
+pub use owner::{Erasure, OwnerCounts, OwnerSearch, Remaining};
 pub use partitions::PartitionConfig;
 pub use policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};
 pub use publish::Publish;

@@ -18,7 +18,7 @@ impl TitoQueue {
         Self { engine }
     }
 
-    /// Creates a topic with a number of partitions from 1 to 9,999, if it does not exist, and returns how many it has.
+    /// Creates a topic with a number of partitions from 1 to 10,000, if it does not exist, and returns how many it has.
     /// A topic that is not created by hand gets 16 when it is first used.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl TitoQueue {
     /// transaction writes, or not at all. Returns what names it.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for its topic or its owner,
     /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded), and those of the engine.
     pub async fn publish(&self, event: Publish, tx: &Transaction) -> Result<EventReference> {
         let timestamp = match event.due {
@@ -40,7 +40,8 @@ impl TitoQueue {
             Due::After(delay) if delay.is_zero() => 0,
             Due::After(delay) => tx.now().seconds_after(delay),
         };
+        let owner = event.owner_text()?;
         let Publish { event_type, entity, action, headers, payload, .. } = event;
-        write_event(tx, OutboxEvent { event_type, entity, row: None, action, timestamp, headers, payload }).await
+        write_event(tx, OutboxEvent { event_type, entity, owner, row: None, action, timestamp, headers, payload }).await
     }
 }

@@ -57,6 +57,7 @@ impl Load {
                 event_type: name.to_string(),
                 entity: entity.clone(),
                 row: None,
+                owner: None,
                 action: "insert".to_string(),
                 timestamp: (start.physical_millis() / 1_000) as i64,
                 not_before: None,

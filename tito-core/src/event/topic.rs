@@ -80,7 +80,7 @@ pub struct Group {
 keeps_unknown_members!(Topic, Group);
 
 impl StoredRow for Topic {
-    const EXPECTED: &'static str = "a topic in JSON with 1 to 9,999 partitions and less than 2^53 changes";
+    const EXPECTED: &'static str = "a topic in JSON with 1 to 10,000 partitions and less than 2^53 changes";
 
     fn check(&self) -> Result<(), BoxError> {
         for partitions in [Some(self.partitions), self.resized_from].into_iter().flatten() {

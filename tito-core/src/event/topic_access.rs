@@ -33,7 +33,7 @@ impl Topic {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`] for a name that can't be a topic, [`TitoError::OutOfRange`] for a number of
-    /// partitions out of 1 to 9,999, and those of the engine.
+    /// partitions out of 1 to 10,000, and those of the engine.
     pub async fn ensure(database: &Database, name: &str, partitions: u16) -> Result<Arc<Topic>> {
         names::check_event_type(name)?;
         let key = keys::topic(name);

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::due::within_bounds;
 use super::event_row::EventRow;
 use super::id::{MAX_EVENTS_OF_A_TRANSACTION, event_id};
+use super::owner::{check_owner, note_owner};
 use super::published::PublishedCounters;
 use super::queue_name::queue_name;
 use super::record::TitoEvent;
@@ -27,6 +28,8 @@ pub struct OutboxEvent {
     pub event_type: String,
     /// See [`TitoEvent::entity`].
     pub entity: String,
+    /// See [`TitoEvent::owner`].
+    pub owner: Option<String>,
     /// See [`TitoEvent::action`].
     pub action: String,
     /// See [`TitoEvent::row`].
@@ -55,6 +58,9 @@ pub async fn write_event(tx: &Transaction, event: OutboxEvent) -> Result<EventRe
 }
 
 async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventReference> {
+    if let Some(owner) = &event.owner {
+        check_owner(owner)?;
+    }
     let database = tx.database();
     let (topic_name, topic) = Topic::cached(database, &event.event_type).await?;
     let partition = topic.partition_of(&event.entity);
@@ -66,6 +72,7 @@ async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventRefer
         // Where the entity says it, there is no need to say it twice.
         row: event.row.filter(|row| !row.is(&event.entity)),
         entity: event.entity,
+        owner: event.owner,
         action: event.action,
         // Never before now: together with the age limit that bounds how far behind a worker's cursor it can land.
         timestamp: within_bounds(event.timestamp).max(tx.now().seconds()),
@@ -103,6 +110,9 @@ async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventRefer
         let key = keys::event(&queue, partition, event.timestamp, id);
         tx.system_keys().put(key.clone(), value.clone()).await?;
         announce(tx, queue, partition, key);
+    }
+    if let Some(owner) = &event.owner {
+        note_owner(tx, owner, &key).await?;
     }
     if topic.has_own_queue() {
         tx.system_keys().put(key.clone(), value).await?;

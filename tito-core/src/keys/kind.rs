@@ -45,6 +45,7 @@ kinds! {
     Log "log:",
     Dropped "dropped:",
     Moved "!moved:",
+    Owned "!owned:",
 }
 
 /// What every key begins with that is Tito's and of a later kind: the database's identity, and kinds to come.

@@ -11,8 +11,8 @@ use super::range::KeyRange;
 /// The latest second at which an event can fall due: the most that 10 digits hold, in the year 2286.
 pub const MAX_EVENT_SECONDS: i64 = 9_999_999_999;
 
-/// The most partitions that a topic can have: what 4 digits hold.
-pub const MAX_PARTITIONS: u16 = 9_999;
+/// The most partitions that a topic can have: those whose numbers 4 digits hold, from 0 to 9,999.
+pub const MAX_PARTITIONS: u16 = 10_000;
 
 pub(super) const SEPARATOR: u8 = b':';
 
@@ -104,6 +104,11 @@ pub fn done_events_between(queue: &str, partition: u16, from: i64, until: i64) -
     KeyRange::new(from, until)
 }
 
+/// All events of all queues that were done.
+pub fn all_done_events() -> KeyRange {
+    Kind::Done.all()
+}
+
 /// The events of one partition that were done.
 pub fn done_events_of_partition(queue: &str, partition: u16) -> KeyRange {
     KeyRange::prefix(place_of_partition(Kind::Done, queue, partition))
@@ -130,8 +135,13 @@ fn place_of_second(kind: Kind, queue: &str, partition: u16, seconds: i64) -> Vec
 
 fn place_of_partition(kind: Kind, queue: &str, partition: u16) -> Vec<u8> {
     let mut key = with_separator(key(kind, &[queue.as_bytes()]));
-    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+    push_partition(&mut key, partition);
     with_separator(key)
+}
+
+fn push_partition(key: &mut Vec<u8>, partition: u16) {
+    // Out of range only for a caller that did not check; clamped so that it can't become the key of another partition.
+    push_digits(key, u64::from(partition.min(MAX_PARTITIONS - 1)), 4);
 }
 
 pub(super) fn push_digits(out: &mut Vec<u8>, number: u64, width: usize) {
@@ -167,6 +177,11 @@ pub fn events_from_second(queue: &str, partition: u16, seconds: i64) -> Vec<u8> 
 /// All dead events of a topic.
 pub fn dead_events(queue: &str) -> KeyRange {
     KeyRange::prefix(with_separator(key(Kind::Dead, &[queue.as_bytes()])))
+}
+
+/// All dead events of all queues.
+pub fn all_dead_events() -> KeyRange {
+    Kind::Dead.all()
 }
 
 /// The dead events of one partition.
@@ -249,7 +264,7 @@ pub fn parse_topic(key: &[u8]) -> Option<String> {
 /// `lease:{queue}:{partition}`: who owns a partition.
 pub fn lease(queue: &str, partition: u16) -> Vec<u8> {
     let mut key = with_separator(key(Kind::Lease, &[queue.as_bytes()]));
-    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+    push_partition(&mut key, partition);
     key
 }
 
@@ -308,6 +323,11 @@ pub fn unique_event(topic: &str, unique_key: &str) -> Vec<u8> {
     key(Kind::Dedup, &[topic.as_bytes(), unique_key.as_bytes()])
 }
 
+/// All unique events of all types.
+pub fn all_unique_events() -> KeyRange {
+    Kind::Dedup.all()
+}
+
 /// All unique events of a type.
 pub fn unique_events(topic: &str) -> KeyRange {
     KeyRange::prefix(with_separator(key(Kind::Dedup, &[topic.as_bytes()])))
@@ -316,7 +336,7 @@ pub fn unique_events(topic: &str) -> KeyRange {
 /// `checkpoint:{queue}:{partition}`: the floor of scans of a partition.
 pub fn low_watermark(queue: &str, partition: u16) -> Vec<u8> {
     let mut key = with_separator(key(Kind::LowWatermark, &[queue.as_bytes()]));
-    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+    push_partition(&mut key, partition);
     key
 }
 

@@ -207,6 +207,7 @@ impl<M: TitoSchema> TitoTable<M> {
             let event = OutboxEvent {
                 event_type: event.name,
                 entity: entity.clone(),
+                owner: None,
                 row: Some(EventRow::new(&*self.table, row.id())),
                 action: operation.action().to_string(),
                 timestamp: event.timestamp,

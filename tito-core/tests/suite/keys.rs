@@ -322,6 +322,19 @@ proptest! {
 }
 
 proptest! {
+    #[test]
+    fn rows_of_owners_are_read_back_and_are_in_no_other_owners_range(
+        owner in any_text(), other in any_text(), key in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let row = keys::owned(&owner, &key);
+        prop_assert_eq!(keys::parse_owned(&row), Some((owner.clone(), key.as_slice())));
+        prop_assert!(keys::owned_by(&owner).contains(&row));
+        prop_assert_eq!(keys::owned_by(&other).contains(&row), other == owner);
+        prop_assert_eq!(keys::reserved_prefix(&row), Some("!"));
+    }
+}
+
+proptest! {
     #![proptest_config(Config { cases: 10_000, failure_persistence: None, ..Config::default() })]
 
     /// Whatever a parser accepts is exactly what the builder of that key writes.

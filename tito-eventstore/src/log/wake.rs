@@ -11,6 +11,7 @@ use crate::error::Result;
 pub(crate) async fn wake(tx: &Transaction, store: &str, projection: &str) -> Result<()> {
     let event = OutboxEvent {
         row: None,
+        owner: None,
         event_type: topic(store, projection),
         entity: projection.to_string(),
         action: "wake".to_string(),

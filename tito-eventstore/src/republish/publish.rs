@@ -89,7 +89,7 @@ impl<'a> Shown<'a> {
         };
         let headers = if content == Content::Payload { BTreeMap::new() } else { self.headers() };
         let action = self.tokens()[2].to_string();
-        Ok(OutboxEvent { event_type: topic, entity, row: None, action, timestamp: 0, headers, payload })
+        Ok(OutboxEvent { event_type: topic, entity, owner: None, row: None, action, timestamp: 0, headers, payload })
     }
 
     /// Data that claims to be JSON and is not goes without.

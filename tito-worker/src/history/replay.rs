@@ -172,6 +172,10 @@ async fn copy(
             done.skipped += 1;
             continue;
         }
+        if event.owner.is_some() {
+            // Whoever erases its owner meanwhile meets a conflict, and then finds what was replayed too.
+            tx.lock_keys(vec![done_key]).await?;
+        }
         done.ids.push(event.id);
         again::put(tx, into, topic, &event, None).await?;
     }

@@ -160,7 +160,9 @@ impl TitoQueue {
                 };
                 if counted >= limit {
                     counts.is_capped = true;
-                    walk.skip_to(kind.of_partition(queue, partition.saturating_add(1)).start);
+                    if let Some(end) = kind.of_partition(queue, partition).end {
+                        walk.skip_to(end);
+                    }
                     continue;
                 }
                 match kind {

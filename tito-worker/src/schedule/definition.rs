@@ -136,7 +136,7 @@ impl Schedule {
             return Err(invalid("its event has a time of its own: expected one that is due at once".to_string()));
         }
         check_event_type(&event.event_type)?;
-        Ok(Checked { name, recurrence, starts_at, missed, most_missed, event: event.into() })
+        Ok(Checked { name, recurrence, starts_at, missed, most_missed, event: Template::of(event)? })
     }
 }
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::Walk;
+use tito_core::event::note_owner;
 use tito_core::row::StoredRow;
 use tito_core::{Result, TitoError, Transaction, keys};
 
@@ -34,6 +35,8 @@ pub struct ScheduleInfo {
     pub event_type: String,
     /// What they are about.
     pub entity: String,
+    /// To whom they belong, and the schedule with them.
+    pub owner: Option<String>,
     /// Their action.
     pub action: String,
     /// The next firing; `None` if there are no more. It is not published while the schedule is paused.
@@ -58,6 +61,7 @@ impl ScheduleInfo {
             missed: stored.missed,
             event_type: stored.event.event_type,
             entity: stored.event.entity,
+            owner: stored.event.owner,
             action: stored.event.action,
             next: stored.next.map(time_of),
             last: stored.last.map(time_of),
@@ -65,6 +69,11 @@ impl ScheduleInfo {
             passed_over: stored.passed_over,
         }
     }
+}
+
+/// To whom a stored schedule belongs.
+pub(crate) fn owner_of_schedule(key: &[u8], bytes: &[u8]) -> Result<Option<String>> {
+    Ok(Stored::decode(key, bytes)?.event.owner)
 }
 
 impl TitoQueue {
@@ -101,6 +110,9 @@ impl TitoQueue {
             }
             // Left alone where nothing changes, so that it does not meet the firing of a worker.
             if before.is_none_or(|before| before != value) {
+                if let Some(owner) = &stored.event.owner {
+                    note_owner(&tx, owner, &key).await?;
+                }
                 tx.system_keys().put(key, value).await?;
             }
             Ok(stored)

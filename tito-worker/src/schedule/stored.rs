@@ -12,7 +12,7 @@ use super::missed::Missed;
 use super::recurrence::Recurrence;
 use super::timetable::Timetable;
 use crate::error::QueueError;
-use crate::publish::Publish;
+use crate::publish::{Owner, Publish};
 
 /// A schedule as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,6 +82,8 @@ pub(super) struct Template {
     #[serde(rename = "type")]
     pub(super) event_type: String,
     pub(super) entity: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<String>,
     pub(super) action: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
@@ -116,19 +118,20 @@ impl From<&Recurrence> for StoredRecurrence {
     }
 }
 
-impl From<Publish> for Template {
-    fn from(event: Publish) -> Self {
-        let Publish { event_type, entity, action, headers, payload, .. } = event;
-        Self { event_type, entity, action, headers, payload, unknown: UnknownMembers::default() }
-    }
-}
-
 impl Template {
+    /// What the events of all firings have of one.
+    pub(super) fn of(event: Publish) -> Result<Self> {
+        let owner = event.owner_text()?;
+        let Publish { event_type, entity, action, headers, payload, .. } = event;
+        Ok(Self { event_type, entity, owner, action, headers, payload, unknown: UnknownMembers::default() })
+    }
+
     /// The event of one firing.
     pub(super) fn at(&self, schedule: &str, seconds: i64) -> Publish {
         let mut event = Publish::new(&self.event_type, &self.entity).action(&self.action);
         event.headers = self.headers.clone();
         event.payload = self.payload.clone();
+        event.owner = self.owner.clone().map_or(Owner::Nobody, Owner::Named);
         event.header("tito-schedule", schedule).header("tito-scheduled-at", seconds.to_string())
     }
 }

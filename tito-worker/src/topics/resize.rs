@@ -38,8 +38,8 @@ impl AddAssign for Resized {
 }
 
 impl TitoQueue {
-    /// Changes the number of partitions of a topic and of its groups, from 1 to 9,999, while events are published and
-    /// handled. Events whose entities now belong to another partition are moved there, with their ids and times, in
+    /// Changes the number of partitions of a topic and of its groups, from 1 to 10,000, while events are published
+    /// and handled. Events whose entities now belong to another partition are moved there, with their ids and times, in
     /// transactions of at most 200 each; those of partitions that vanish take their dead letters and history along.
     /// Waits first, as [`add_group`](TitoQueue::add_group) does, until everybody publishes by the new number.
     ///
@@ -48,7 +48,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`QueueError::ResizeUnderWay`] if a change to another number is not finished, [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::OutOfRange`](tito_core::TitoError::OutOfRange) for a number out of 1 to 9,999, and those of the engine: call again to finish.
+    /// [`TitoError::OutOfRange`](tito_core::TitoError::OutOfRange) for a number out of 1 to 10,000, and those of the engine: call again to finish.
     pub async fn resize_topic(&self, topic_name: &str, partitions: u16) -> Result<Resized, QueueError> {
         Topic::ensure(&self.engine, topic_name, partitions).await?;
         let name = topic_name.to_string();

@@ -98,9 +98,10 @@ impl TitoQueue {
             }
             None => None,
         };
+        let owner = event.owner_text()?;
         let event = self.publish(event, tx).await?;
         let until = tx.now().seconds_after(window);
-        UniqueRow::new(event.clone(), until).write(tx, &topic, &unique_key).await?;
+        UniqueRow::new(event.clone(), until, owner).write(tx, &topic, &unique_key).await?;
         call.merge()?;
         Ok(match replaced {
             Some(earlier) => Published::Replaced { event, earlier },

@@ -1,7 +1,7 @@
 //! What is stored of a unique event, under `dedup:{type}:{key}`.
 
 use serde::{Deserialize, Serialize};
-use tito_core::event::EventReference;
+use tito_core::event::{EventReference, note_owner};
 use tito_core::row::{self, StoredRow, UnknownMembers};
 use tito_core::{Result, Transaction, keeps_unknown_members, keys};
 
@@ -13,6 +13,9 @@ pub(crate) struct UniqueRow {
     event: UniqueEvent,
     /// The first second, in Unix time, at which the key is free again.
     pub(crate) until: i64,
+    /// To whom the event belongs, and its key with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
     #[serde(skip)]
     unknown: UnknownMembers,
 }
@@ -32,9 +35,9 @@ impl StoredRow for UniqueRow {
 }
 
 impl UniqueRow {
-    pub(crate) fn new(reference: EventReference, until: i64) -> Self {
+    pub(crate) fn new(reference: EventReference, until: i64, owner: Option<String>) -> Self {
         let event = UniqueEvent { reference, unknown: UnknownMembers::default() };
-        Self { event, until, unknown: UnknownMembers::default() }
+        Self { event, until, owner, unknown: UnknownMembers::default() }
     }
 
     pub(crate) fn event(&self) -> &EventReference {
@@ -56,7 +59,11 @@ impl UniqueRow {
     }
 
     pub(crate) async fn write(&self, tx: &Transaction, topic: &str, unique_key: &str) -> Result<()> {
-        tx.system_keys().put(keys::unique_event(topic, unique_key), self.encode()?).await
+        let key = keys::unique_event(topic, unique_key);
+        if let Some(owner) = &self.owner {
+            note_owner(tx, owner, &key).await?;
+        }
+        tx.system_keys().put(key, self.encode()?).await
     }
 
     pub(crate) fn is_in_force(&self, now_seconds: i64) -> bool {

@@ -50,7 +50,7 @@ pub async fn history_is_read_in_pages_by_partition_and_second(db: Database, _: T
     let queue = TitoQueue::new(db.clone());
     with_topic(&db).await;
     let mut expected = Vec::new();
-    for partition in [0, 3, 40, 9_998] {
+    for partition in [0, 3, 40, 9_999] {
         for second in 100..110 {
             let event = event(u32::from(partition) * 100 + second as u32, "a", second);
             done(&db, "job", partition, second, &event).await;

@@ -113,7 +113,7 @@ pub async fn one_change_of_partitions_at_a_time(db: Database, clock: TestClock) 
     let revision = topic(&db).await.revision;
     assert_eq!(resize(&db, &clock, 4).await, Resized::default());
     assert_eq!(topic(&db).await.revision, revision, "nothing to do is no change");
-    for partitions in [0, 10_000] {
+    for partitions in [0, 10_001] {
         let refused = queue.resize_topic("job", partitions).await;
         assert!(matches!(refused, Err(QueueError::Engine(TitoError::OutOfRange { .. }))), "{refused:?}");
     }
