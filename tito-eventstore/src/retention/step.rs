@@ -175,9 +175,21 @@ impl Over {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_store_of_which_more_was_dropped_than_there_was_is_malformed() {
+        let tail = Tail { dropped: 3, bytes: 30, ..Tail::default() };
+        for (last, bytes) in [(2, 30), (3, 29), (0, 0)] {
+            let error = Kept::between(7, &tail, &Head { last, bytes, ..Head::default() }).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("log:0000000000000007:tail"), "{text}");
+        }
+    }
 
     /// The time before which events are too old.
     fn before(age: Duration) -> Option<u64> {
@@ -186,8 +198,9 @@ mod tests {
 
     #[test]
     fn few_large_events_are_read_at_once() {
-        let rows =
-            |last, bytes| rows(&Head { last, bytes, ..Head::default() }, &Tail { dropped: 100, ..Tail::default() });
+        let tail = Tail { dropped: 100, ..Tail::default() };
+        let kept = |last, bytes| Kept::between(7, &tail, &Head { last, bytes, ..Head::default() });
+        let rows = |last, bytes| rows(kept(last, bytes).unwrap());
         assert_eq!(rows(1100, 1000 * 100), STEP);
         assert_eq!(rows(1100, 1000 * (1 << 20)), 4);
         assert_eq!(rows(1100, u64::MAX), 1);

@@ -155,7 +155,7 @@ async fn erase_some(tx: &Transaction, owner: &str, walk: Walk) -> Result<Step> {
         tx.system_keys().delete(row).await?;
         step.deleted += 1;
     }
-    for event_type in gone.held_up {
+    for event_type in gone.blocked {
         Topic::raise_revision(tx, &event_type).await?;
     }
     Ok(step)
@@ -167,7 +167,7 @@ struct Gone {
     /// The keys of events: two rows can lead to one.
     events: HashSet<Vec<u8>>,
     /// The topics of events for which others wait.
-    held_up: BTreeSet<String>,
+    blocked: BTreeSet<String>,
 }
 
 /// Deletes what was found.
@@ -179,7 +179,7 @@ async fn erase(tx: &Transaction, found: Found, erased: &mut OwnerCounts, gone: &
                 if gone.events.insert(event.key.clone()) {
                     *erased.pending(state_of(&event, tx.now().seconds())) += 1;
                     if event.blocks_until().is_some() {
-                        gone.held_up.insert(topic_of(&event.queue).0.to_string());
+                        gone.blocked.insert(topic_of(&event.queue).0.to_string());
                     }
                     if let Some(place) = keys::parse_event(&event.key) {
                         tx.system_keys().delete(keys::moved_event(&event.queue, place.id)).await?;

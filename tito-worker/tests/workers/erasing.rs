@@ -41,7 +41,7 @@ async fn data(db: &Database) -> Vec<String> {
     all
 }
 
-/// By what its entity begins with an event is done, given up, tried again or put off.
+/// By what its entity begins with an event is done, dead-lettered, tried again or postponed.
 async fn handle(event: TitoEvent) -> Result<Outcome, TitoError> {
     match event.entity.split(' ').next().unwrap() {
         "dies" => Ok(Outcome::DeadLetter("no".to_string())),
@@ -404,7 +404,7 @@ pub async fn what_is_erased_while_it_is_handled_does_not_come_back(db: Database,
 }
 
 #[fact]
-pub async fn an_erased_event_does_not_hold_up_its_entity(db: Database, clock: TestClock) {
+pub async fn an_erased_event_does_not_block_its_entity(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, [job("same").owner("a").action("fails"), job("same").owner("b").action("1"), job("same").action("2")])
         .await;
