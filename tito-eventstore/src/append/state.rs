@@ -232,6 +232,10 @@ mod tests {
         let events: Vec<_> =
             (0..3).map(|id| prepared(&Given { id, subject: ["a", "b", "c"], expected: None })).collect();
         let mut state = State { head: Head { last: MAX_SEQUENCE - 2, ..Head::default() }, ..State::default() };
+        for event in &events {
+            state.known.types.insert(event.entity_type().to_string(), Entry::default());
+            state.known.entities.insert(event.entity().to_string(), Entry::default());
+        }
         let error = state.append_events(&events).unwrap_err().to_string();
         assert!(error.contains("an append in events, by the sequences that the store has left, of 3"), "{error}");
         assert!(error.contains("is over the limit of 2"), "{error}");

@@ -17,12 +17,15 @@ use crate::partitions::PartitionConfig;
 use crate::policy::Subscription;
 use crate::queue::TitoQueue;
 
+/// A handler, and what feeds it where that is not a queue of the outbox.
+type Fed = (BoxedHandler, Option<Arc<dyn Feed>>);
+
 /// Tells a [`Worker`] what to do.
 #[derive(Clone)]
 #[must_use]
 pub struct WorkerBuilder {
     worker: Worker,
-    subscriptions: Vec<(String, Subscription, (BoxedHandler, Option<Arc<dyn Feed>>))>,
+    subscriptions: Vec<(String, Subscription, Fed)>,
     observers: Observers,
 }
 
