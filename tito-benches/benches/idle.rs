@@ -58,9 +58,10 @@ fn main() {
 /// The share of a core in percent that many subscriptions take which have nothing to do.
 async fn share_of_many(partitions: u16, is_on_disk: bool) -> f64 {
     let directory = directory();
-    let db = match is_on_disk {
-        true => EmbeddedBackend::open(directory.path()).await.unwrap(),
-        false => EmbeddedBackend::in_memory().await.unwrap(),
+    let db = if is_on_disk {
+        EmbeddedBackend::open(directory.path()).await.unwrap()
+    } else {
+        EmbeddedBackend::in_memory().await.unwrap()
     };
     let queue = TitoQueue::new(db.clone());
     let mut worker = Worker::builder(queue.clone());

@@ -39,8 +39,9 @@ impl Clock for SystemClock {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn monotonic_millis(&self) -> u64 {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        u64::try_from(time.tv_sec).unwrap_or(0).saturating_mul(1_000)
-            + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
+        let since_boot = "the boot-time clock counts up from 0";
+        u64::try_from(time.tv_sec).expect(since_boot) * 1_000
+            + u64::try_from(time.tv_nsec).expect(since_boot) / 1_000_000
     }
 
     /// What the standard library has, which may stand still while the machine is suspended.

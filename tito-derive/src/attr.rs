@@ -195,12 +195,11 @@ fn field_paths(keyword: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> 
             input.parse::<Token![.]>()?;
             inner.push(input.parse::<Member>()?);
         }
-        let ty = match input.peek(Token![:]) {
-            true => {
-                input.parse::<Token![:]>()?;
-                Some(input.parse()?)
-            }
-            false => None,
+        let ty = if input.peek(Token![:]) {
+            input.parse::<Token![:]>()?;
+            Some(input.parse()?)
+        } else {
+            None
         };
         paths.push(FieldPath { field, inner, ty });
         Ok(())

@@ -101,10 +101,7 @@ impl Begun {
         let ask = |client: TransactionClient| async move { client.current_timestamp().await };
         let (_, now) = core.ask_pd(self.slot, "commit", ask).await?;
         let age_millis = timestamp_of(&now).millis_since(self.start);
-        match age_millis > limit_millis {
-            true => Err(TitoError::TransactionTooOld { age_millis, limit_millis }),
-            false => Ok(()),
-        }
+        if age_millis > limit_millis { Err(TitoError::TransactionTooOld { age_millis, limit_millis }) } else { Ok(()) }
     }
 
     /// Hands the writes to the client. Nothing is sent but a read of keys that were inserted and deleted again.
@@ -155,10 +152,8 @@ impl Begun {
         let mut commit = pin!(deadline.bound(self.transaction.commit()));
         // Looked at before each of its steps: one that was kept waiting, by the cluster or with the whole process, must not
         // go on to draw a timestamp and to commit at it. Whoever waits until this transaction is too old goes by that.
-        let step = poll_fn(|context| match is_too_old() {
-            true => Poll::Ready(None),
-            false => commit.as_mut().poll(context).map(Some),
-        });
+        let step =
+            poll_fn(|context| if is_too_old() { Poll::Ready(None) } else { commit.as_mut().poll(context).map(Some) });
         let outcome = tokio::select! {
             biased;
             outcome = step => outcome,
@@ -276,9 +271,12 @@ impl Begun {
 
     /// What certainly took no effect, for the reason that the cluster gave.
     async fn refused(&self, core: &Core, refusal: Refusal, keys: &Keys, deadline: Deadline) -> TitoError {
-        let named = |key: Vec<u8>| match key.is_empty() {
-            true => KeyText::from(core.prefix.own(keys.primary.clone())),
-            false => core.prefix.in_error(&key),
+        let named = |key: Vec<u8>| {
+            if key.is_empty() {
+                KeyText::from(core.prefix.own(keys.primary.clone()))
+            } else {
+                core.prefix.in_error(&key)
+            }
         };
         match refusal {
             Refusal::Conflict { key } => TitoError::Conflict { key: named(key) },
@@ -317,9 +315,10 @@ impl Begun {
                 let source: SharedError =
                     TiKVError::Call { call: "commit", key: key(), attempt: 1, retry_can_help, source: error.into() }
                         .into();
-                match retry_can_help {
-                    true => TitoError::Unavailable { operation: "commit", source },
-                    false => TitoError::Storage { operation: "commit", source },
+                if retry_can_help {
+                    TitoError::Unavailable { operation: "commit", source }
+                } else {
+                    TitoError::Storage { operation: "commit", source }
                 }
             }
         }

@@ -86,10 +86,7 @@ fn at(key: Option<&KeyText>) -> String {
 }
 
 fn help(retry_can_help: bool) -> &'static str {
-    match retry_can_help {
-        true => "can be tried again",
-        false => "trying again does not help",
-    }
+    if retry_can_help { "can be tried again" } else { "trying again does not help" }
 }
 
 fn before(last: Option<&SharedError>) -> String {

@@ -93,10 +93,7 @@ impl Failure {
 
     /// `ServerIsBusy` and its like come back from the client without having been tried again.
     fn of_region_error(error: &ProtoRegionError) -> Self {
-        match error.raft_entry_too_large.is_some() {
-            true => Self::Lasting,
-            false => Self::Passing,
-        }
+        if error.raft_entry_too_large.is_some() { Self::Lasting } else { Self::Passing }
     }
 
     /// By the numbers of gRPC's codes.

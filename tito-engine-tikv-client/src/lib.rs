@@ -108,10 +108,7 @@ struct Core {
 
 impl Core {
     fn check_open(&self) -> Result<()> {
-        match *self.is_closed.borrow() {
-            true => Err(shut_down()),
-            false => Ok(()),
-        }
+        if *self.is_closed.borrow() { Err(shut_down()) } else { Ok(()) }
     }
 
     fn max_age_millis(&self) -> u64 {

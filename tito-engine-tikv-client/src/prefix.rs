@@ -48,10 +48,7 @@ impl KeyPrefix {
 
     /// The engine's key of one that the client gave. Only keys below the prefix are ever asked for.
     pub(super) fn own(&self, mut stored: Vec<u8>) -> Vec<u8> {
-        match stored.starts_with(&self.own) {
-            true => stored.split_off(self.own.len()),
-            false => stored,
-        }
+        if stored.starts_with(&self.own) { stored.split_off(self.own.len()) } else { stored }
     }
 
     /// The engine's key of one in an error, where the client left the keyspace's bytes in front of it.

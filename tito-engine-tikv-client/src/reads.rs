@@ -125,9 +125,10 @@ impl At<'_> {
                     let mut snapshot = self.snapshot(&client);
                     // Pages have 4096 rows at most.
                     let limit = rows as u32;
-                    Ok(match is_reverse {
-                        true => snapshot.scan_reverse(bounds, limit).await?.collect::<Vec<_>>(),
-                        false => snapshot.scan(bounds, limit).await?.collect::<Vec<_>>(),
+                    Ok(if is_reverse {
+                        snapshot.scan_reverse(bounds, limit).await?.collect::<Vec<_>>()
+                    } else {
+                        snapshot.scan(bounds, limit).await?.collect::<Vec<_>>()
                     })
                 }
             };

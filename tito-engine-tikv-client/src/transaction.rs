@@ -71,9 +71,10 @@ impl TiKVTransaction {
     fn at(&self) -> Result<At<'_>> {
         let Self { core, slot, start, age, .. } = self;
         let (age_millis, limit_millis) = (age.millis(core), core.max_age_millis());
-        match age_millis > limit_millis {
-            true => Err(TitoError::TransactionTooOld { age_millis, limit_millis }),
-            false => Ok(At { core, slot: *slot, timestamp: *start }),
+        if age_millis > limit_millis {
+            Err(TitoError::TransactionTooOld { age_millis, limit_millis })
+        } else {
+            Ok(At { core, slot: *slot, timestamp: *start })
         }
     }
 

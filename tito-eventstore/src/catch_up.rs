@@ -1,6 +1,6 @@
 //! Publishes by a rule what was appended before there was the rule.
 
-use tito_core::row::StoredRow;
+use tito_core::row::{StoredRow, malformed};
 use tito_core::{Database, Transaction, TxOptions, keys};
 
 use crate::error::Result;
@@ -42,7 +42,9 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     rule.position = if is_end { None } else { page.last().and_then(|(key, _)| keys::parse_log_sequence(key)) };
     let rules = [rule.followed()?];
     for (key, value) in page {
-        let event = Event::decode(&key, keys::parse_log_sequence(&key).unwrap_or(0), value)?;
+        let sequence = keys::parse_log_sequence(&key)
+            .ok_or_else(|| malformed(&key, "the key of an event of an event store", "it does not end in a sequence"))?;
+        let event = Event::decode(&key, sequence, value)?;
         let metadata = event.metadata();
         let shown = Shown {
             store: name,

@@ -85,9 +85,10 @@ async fn rate(caller: &Caller, writes: bool) -> Result<f64, Error> {
             let mut round = 0;
             while Instant::now() < end {
                 let key = format!("key-{task}-{}", round % 100);
-                match writes {
-                    true => caller.put(key.as_bytes()).await?,
-                    false => caller.get(key.as_bytes()).await?,
+                if writes {
+                    caller.put(key.as_bytes()).await?
+                } else {
+                    caller.get(key.as_bytes()).await?
                 }
                 round += 1;
                 done.fetch_add(1, Ordering::Relaxed);

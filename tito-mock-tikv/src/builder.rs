@@ -189,11 +189,10 @@ impl MockClusterBuilder {
             }
         }
         // All addresses are known before anyone is told of them.
-        let (stores, members) = match self.in_process {
-            true => (listen_nowhere(20160, self.stores), listen_nowhere(2379, self.pd_members)),
-            false => {
-                (listen_from(self.store_port, self.stores).await?, listen_from(self.pd_port, self.pd_members).await?)
-            }
+        let (stores, members) = if self.in_process {
+            (listen_nowhere(20160, self.stores), listen_nowhere(2379, self.pd_members))
+        } else {
+            (listen_from(self.store_port, self.stores).await?, listen_from(self.pd_port, self.pd_members).await?)
         };
 
         let mut topology = Topology::new(&addresses(&stores), self.settings.version);
@@ -209,10 +208,7 @@ impl MockClusterBuilder {
             PdState::new(urls, self.keyspaces, self.settings.version, self.seed.unwrap_or_else(|| fastrand::u64(..)));
         let shared = Arc::new(Shared::new(self.settings, topology, Oracle::new(self.clock), pd));
 
-        let transport = match self.in_process {
-            true => Transport::InProcess,
-            false => Transport::Sockets { tls: self.tls },
-        };
+        let transport = if self.in_process { Transport::InProcess } else { Transport::Sockets { tls: self.tls } };
         let node = |(address, listener): Bound, make: &dyn Fn(Arc<Connections>) -> Routes| {
             let connections = Arc::<Connections>::default();
             let routes = make(connections.clone());

@@ -72,10 +72,7 @@ impl Node {
         if self.is_running() {
             return Ok(());
         }
-        let listener = match self.transport.is_in_process() {
-            true => None,
-            false => Some(listen(self.address).await?),
-        };
+        let listener = if self.transport.is_in_process() { None } else { Some(listen(self.address).await?) };
         self.serve(listener)
     }
 

@@ -24,10 +24,10 @@ fn files(below: &Path, extensions: &[&str]) -> Vec<PathBuf> {
             if name.starts_with('.') || name == "target" {
                 continue;
             }
-            match path.is_dir() {
-                true => directories.push(path),
-                false if path.extension().is_some_and(|of| extensions.iter().any(|one| of == *one)) => found.push(path),
-                false => {}
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|of| extensions.iter().any(|one| of == *one)) {
+                found.push(path);
             }
         }
     }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tito_core::event::Topic;
 use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{Database, Result, Transaction, keeps_unknown_members, keys};
+use tito_core::{BoxError, Database, Result, Transaction, keeps_unknown_members, keys};
 use uuid::Uuid;
 
 /// Where an event was put last.
@@ -22,7 +22,15 @@ pub(crate) struct Moved {
 keeps_unknown_members!(Moved);
 
 impl StoredRow for Moved {
-    const EXPECTED: &'static str = "the place of a moved event in JSON";
+    const EXPECTED: &'static str = "the place of a moved event in JSON, in one of at most 10,000 partitions";
+
+    fn check(&self) -> Result<(), BoxError> {
+        if self.partition >= keys::MAX_PARTITIONS {
+            Err(format!("partition {}", self.partition).into())
+        } else {
+            Ok(())
+        }
+    }
 }
 
 impl Moved {

@@ -76,10 +76,7 @@ impl Namespace {
 
     /// The key of one that is stored.
     pub(super) fn own(&self, mut stored: Vec<u8>) -> Vec<u8> {
-        match stored.starts_with(&self.prefix) {
-            true => stored.split_off(self.prefix.len()),
-            false => stored,
-        }
+        if stored.starts_with(&self.prefix) { stored.split_off(self.prefix.len()) } else { stored }
     }
 
     /// An error that tells keys as they are known here.

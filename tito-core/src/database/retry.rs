@@ -46,7 +46,7 @@ where
             }
             Attempt::GivesWay(keys) => {
                 ways_given += 1;
-                let key = keys.first().cloned().unwrap_or_default();
+                let key = keys.first().cloned().expect("a run gives way only where a key is somebody's turn");
                 (TitoError::Conflict { key: key.into() }, keys)
             }
         };

@@ -457,9 +457,12 @@ impl Transaction {
         if self.nested.is_some() {
             return keys.iter().map(|key| self.written(key)).collect();
         }
-        self.with_open(|open| match open.buffer.writes().is_empty() {
-            true => Ok(Vec::new()),
-            false => Ok(keys.iter().map(|key| open.buffer.get(key)).collect()),
+        self.with_open(|open| {
+            if open.buffer.writes().is_empty() {
+                Ok(Vec::new())
+            } else {
+                Ok(keys.iter().map(|key| open.buffer.get(key)).collect())
+            }
         })
     }
 

@@ -143,10 +143,7 @@ impl Head {
         let mut committing = Vec::new();
         while let Some(oldest) = self.live.first_entry().filter(|oldest| is_expired(oldest.get())) {
             let (start, live) = oldest.remove_entry();
-            match live.is_committing {
-                true => committing.push((start, live)),
-                false => released.extend(release(&live)),
-            }
+            if live.is_committing { committing.push((start, live)) } else { released.extend(release(&live)) }
         }
         self.live.extend(committing);
         released

@@ -45,8 +45,8 @@ impl RecentCommits {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hash::hash_key;
     use super::*;
+    use crate::embedded::hash::hash_key;
 
     #[test]
     fn a_key_is_newer_than_the_groups_before_its_last_commit() {

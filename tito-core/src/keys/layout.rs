@@ -145,8 +145,12 @@ fn place_of_partition(kind: Kind, queue: &str, partition: u16) -> Vec<u8> {
 }
 
 fn push_partition(key: &mut Vec<u8>, partition: u16) {
-    // Out of range only for a caller that did not check; clamped so that it can't become the key of another partition.
-    push_digits(key, u64::from(partition.min(MAX_PARTITIONS - 1)), 4);
+    // Four digits: a larger number would become the key of another partition.
+    assert!(
+        partition < MAX_PARTITIONS,
+        "a topic has at most {MAX_PARTITIONS} partitions, so none is number {partition}"
+    );
+    push_digits(key, u64::from(partition), 4);
 }
 
 pub(super) fn push_digits(out: &mut Vec<u8>, number: u64, width: usize) {
@@ -404,7 +408,11 @@ pub fn idempotency_markers() -> KeyRange {
     Kind::Transaction.all()
 }
 
-/// The partition of an entity: `xxh3_64(entity) % partitions`, 0 for a topic without partitions.
+/// The partition of an entity: `xxh3_64(entity) % partitions`.
+///
+/// # Panics
+/// If there is no partition.
 pub fn partition_of(entity: &str, partitions: u16) -> u16 {
-    (xxh3_64(entity.as_bytes()).checked_rem(u64::from(partitions)).unwrap_or(0)) as u16
+    assert!(partitions > 0, "a topic has a partition at least, which is checked wherever one is made or read");
+    (xxh3_64(entity.as_bytes()) % u64::from(partitions)) as u16
 }

@@ -9,6 +9,7 @@ use super::walk::{calls_for, parse_entry};
 use crate::database::Transaction;
 use crate::error::{Result, TitoError};
 use crate::keys::{self, KeyRange};
+use crate::row::malformed;
 
 /// How many rows or entries are read at one snapshot unless told otherwise.
 const BATCH: usize = 200;
@@ -105,8 +106,14 @@ impl<M: TitoSchema> Check<M> {
         let mut wanted = Vec::new();
         for (key, bytes) in &page {
             report.rows += 1;
-            let id = keys::parse_row_id(key).unwrap_or_default();
-            match decode_row::<M>(key, bytes).and_then(|row| row.index_entries()) {
+            let (id, row) = match keys::parse_row_id(key) {
+                Some(id) => (id, decode_row::<M>(key, bytes)),
+                None => (
+                    String::new(),
+                    Err(malformed(key, "a row, whose id is in its key", "the id is not escaped as ids are")),
+                ),
+            };
+            match row.and_then(|row| row.index_entries()) {
                 Ok(entries) => wanted
                     .extend(entries.into_iter().map(|entry| (entry.key(&self.model.table, &id), entry.value(&id)))),
                 Err(error) => {

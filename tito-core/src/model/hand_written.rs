@@ -159,10 +159,13 @@ fn encoding(value: &Value, field: &TitoIndexField) -> Result<Vec<u8>, InvalidInd
         (TitoIndexBlockType::Integer, Value::Number(number)) if number.is_i64() || number.is_u64() => {
             match number.as_i64() {
                 Some(signed) => signed.encode(&mut out)?,
-                None => number.as_u64().unwrap_or_default().encode(&mut out)?,
+                None => number.as_u64().expect("an integer of JSON that is no i64 is a u64").encode(&mut out)?,
             }
         }
-        (TitoIndexBlockType::Float, Value::Number(number)) => number.as_f64().unwrap_or_default().encode(&mut out)?,
+        (TitoIndexBlockType::Float, Value::Number(number)) => match number.as_f64() {
+            Some(float) => float.encode(&mut out)?,
+            None => return Err(InvalidIndexValue(format!("field {:?}: {number} is no f64", field.name))),
+        },
         (TitoIndexBlockType::DateTime, Value::String(text)) => match text.parse::<DateTime<Utc>>() {
             Ok(instant) => instant.encode(&mut out)?,
             Err(error) => return Err(InvalidIndexValue(format!("field {:?}: {error}", field.name))),

@@ -89,9 +89,10 @@ pub(super) fn failed(call: &'static str, key: Option<&[u8]>, error: tito_tikv::E
         }
         source => TiKVError::Call { call, key, retry_can_help, source: Box::new(source) },
     };
-    match retry_can_help {
-        true => TitoError::Unavailable { operation: call, source: source.into() },
-        false => TitoError::Storage { operation: call, source: source.into() },
+    if retry_can_help {
+        TitoError::Unavailable { operation: call, source: source.into() }
+    } else {
+        TitoError::Storage { operation: call, source: source.into() }
     }
 }
 
@@ -100,10 +101,7 @@ fn at(key: Option<&KeyText>) -> String {
 }
 
 fn help(retry_can_help: bool) -> &'static str {
-    match retry_can_help {
-        true => "can be tried again",
-        false => "trying again does not help",
-    }
+    if retry_can_help { "can be tried again" } else { "trying again does not help" }
 }
 
 fn before(last: Option<&tito_tikv::Error>) -> String {

@@ -41,10 +41,7 @@ impl KeyPrefix {
 
     /// The engine's key of one that the client gave. Only keys below the prefix are ever asked for.
     pub(super) fn own(&self, mut stored: Vec<u8>) -> Vec<u8> {
-        match stored.starts_with(&self.own) {
-            true => stored.split_off(self.own.len()),
-            false => stored,
-        }
+        if stored.starts_with(&self.own) { stored.split_off(self.own.len()) } else { stored }
     }
 
     /// All keys of the engine, if it has a prefix of its own: without one they can't be told from those of others.

@@ -53,9 +53,10 @@ impl TiKVTransaction {
     fn snapshot(&self) -> Result<&Snapshot> {
         self.core.check_open()?;
         let (age_millis, limit_millis) = (self.age.millis(&self.core), self.core.max_age_millis());
-        match age_millis > limit_millis {
-            true => Err(TitoError::TransactionTooOld { age_millis, limit_millis }),
-            false => Ok(&self.snapshot),
+        if age_millis > limit_millis {
+            Err(TitoError::TransactionTooOld { age_millis, limit_millis })
+        } else {
+            Ok(&self.snapshot)
         }
     }
 
@@ -150,7 +151,7 @@ async fn commit(core: &Core, mut begun: tito_tikv::Transaction, mutations: Mutat
         }
     }
     locks.extend(absent.into_iter().cloned());
-    let first = writes.keys().chain(&locks).next().cloned().unwrap_or_default();
+    let first = writes.keys().chain(&locks).next().cloned().expect("a commit of nothing ends before it");
     for (key, mutation) in writes {
         if locks.contains(&key) {
             continue;

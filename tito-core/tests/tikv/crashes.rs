@@ -94,10 +94,8 @@ async fn kill_while_it_commits(cluster: &MockCluster, clock: &TestClock, killed:
 async fn scanned(db: &Database, is_reverse: bool) -> Vec<String> {
     let tx = db.begin().await.unwrap();
     let range = KeyRange::new("a", "z");
-    let mut rows = match is_reverse {
-        false => tx.scan(range, 10).await.unwrap(),
-        true => tx.scan_reverse(range, 10).await.unwrap(),
-    };
+    let mut rows =
+        if is_reverse { tx.scan_reverse(range, 10).await.unwrap() } else { tx.scan(range, 10).await.unwrap() };
     rows.sort();
     rows.into_iter().map(|(key, value)| String::from_utf8([key, value].join(&b'=')).unwrap()).collect()
 }

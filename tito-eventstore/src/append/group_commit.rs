@@ -284,7 +284,7 @@ async fn append_all(
 /// other's memory.
 pub(crate) async fn append_in(log: &Log, tx: &Transaction, append: Append) -> Result<Outcome> {
     let (mut outcomes, _) = append_all(log, tx, &[Arc::new(append)], Trusted::default()).await?;
-    outcomes.pop().unwrap_or(Err(EventStoreError::NoEvents))
+    outcomes.pop().expect("one append has one outcome")
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! | `state` | what a transaction knows of a store, and what appends make of it |
 //! | `known` | what a process remembers of the last transaction |
 //! | `read`, `write` | from the transaction into the state, and back |
-//! | `group` | appends of one process that share a transaction |
+//! | `group_commit` | appends of one process that share a transaction |
 
 mod group_commit;
 mod known;

@@ -106,7 +106,7 @@ impl NewEvent {
     /// # Errors
     /// As those of an append about the event by itself.
     pub fn appended_as(self, sequence: u64, recorded: Timestamp) -> Result<Event> {
-        let now = i64::try_from(recorded.physical_millis()).unwrap_or(i64::MAX).saturating_mul(1000);
+        let now = i64::try_from(recorded.physical_millis()).expect("a timestamp has 46 bits of milliseconds") * 1000;
         let prepared = prepare_one(self, None, || (format!("event-{sequence}"), false), || now)?;
         Ok(Event::decode(&[], sequence, prepared.encode(recorded))?)
     }

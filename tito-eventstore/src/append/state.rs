@@ -12,6 +12,8 @@ use crate::error::{EventStoreError, Result};
 use crate::log::{Decided, Head};
 use crate::pattern::Pattern;
 
+const READ: &str = "everything that the events of an append are about was read, so there is an entry for it";
+
 /// What an event came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Appended {
@@ -36,7 +38,7 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// The last sequence.
     pub(crate) fn last(&self) -> u64 {
-        self.appended.iter().map(|event| event.sequence).max().unwrap_or(0)
+        self.appended.iter().map(|event| event.sequence).max().expect("an append is of an event at least")
     }
 }
 
@@ -132,7 +134,7 @@ impl<'a> State<'a> {
         match (pattern.entity_type(), pattern.id()) {
             (None, None) if event_type.is_none() => self.head.last,
             (None, None) => self.known.types.values().map(|entry| entry.last.of(event_type)).max().unwrap_or(0),
-            (Some(entity_type), None) => self.known.types.get(entity_type).map_or(0, |entry| entry.last.of(event_type)),
+            (Some(entity_type), None) => self.known.types.get(entity_type).expect(READ).last.of(event_type),
             (Some(entity_type), Some(id)) => self.last_of_entity(&format!("{entity_type}.{id}"), event_type),
             (None, Some(id)) => {
                 let of_type = |entity_type: &String| self.last_of_entity(&format!("{entity_type}.{id}"), event_type);
@@ -142,14 +144,13 @@ impl<'a> State<'a> {
     }
 
     fn last_of_entity(&self, entity: &str, event_type: Option<&str>) -> u64 {
-        self.known.entities.get(entity).map_or(0, |entry| entry.last.of(event_type))
+        self.known.entities.get(entity).expect(READ).last.of(event_type)
     }
 }
 
-/// Notes an event, and returns the last sequence before it. Everything that events are about was read, so there is an
-/// entry.
+/// Notes an event, and returns the last sequence before it.
 fn set(entry: Option<&mut Entry>, event: &Prepared, sequence: u64, notes_first: bool) -> u64 {
-    let Some(entry) = entry else { return 0 };
+    let entry = entry.expect(READ);
     let previous = entry.last.of(None);
     if notes_first {
         entry.last.note_first(sequence);
@@ -231,6 +232,10 @@ mod tests {
         let events: Vec<_> =
             (0..3).map(|id| prepared(&Given { id, subject: ["a", "b", "c"], expected: None })).collect();
         let mut state = State { head: Head { last: MAX_SEQUENCE - 2, ..Head::default() }, ..State::default() };
+        for event in &events {
+            state.known.types.insert(event.entity_type().to_string(), Entry::default());
+            state.known.entities.insert(event.entity().to_string(), Entry::default());
+        }
         let error = state.append_events(&events).unwrap_err().to_string();
         assert!(error.contains("an append in events, by the sequences that the store has left, of 3"), "{error}");
         assert!(error.contains("is over the limit of 2"), "{error}");

@@ -9,3 +9,4 @@ pub(crate) use encoding::{Damage, Fields, encode};
 pub use new::NewEvent;
 pub(crate) use new::{Failure, Unencoded};
 pub use stored::Event;
+pub(crate) use stored::time_of_micros;

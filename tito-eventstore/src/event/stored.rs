@@ -94,7 +94,7 @@ impl Event {
 
     /// When it happened, by whoever appended it.
     pub fn time(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_micros(self.layout.time).unwrap_or_default()
+        time_of_micros(self.layout.time)
     }
 
     /// The start of the transaction that appended it.
@@ -140,9 +140,14 @@ impl Event {
     }
 
     fn text(&self, range: &std::ops::Range<usize>) -> &str {
-        // Checked when the event was decoded.
-        str::from_utf8(&self.value[range.clone()]).unwrap_or_default()
+        str::from_utf8(&self.value[range.clone()]).expect("it was checked when the event was decoded")
     }
+}
+
+/// A time that is stored in microseconds, or the nearest that can be shown.
+pub(crate) fn time_of_micros(micros: i64) -> DateTime<Utc> {
+    let nearest = if micros < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
+    DateTime::from_timestamp_micros(micros).unwrap_or(nearest)
 }
 
 impl fmt::Debug for Event {

@@ -1,8 +1,9 @@
 //! What a command with an id has come to, as it is stored.
 
 use serde::{Deserialize, Serialize};
-use tito_core::keeps_unknown_members;
+use tito_core::keys::MAX_SEQUENCE;
 use tito_core::row::{StoredRow, UnknownMembers};
+use tito_core::{BoxError, keeps_unknown_members};
 
 use crate::error::{EventStoreError, Result};
 
@@ -27,7 +28,15 @@ pub(crate) struct Decided {
 keeps_unknown_members!(Decided);
 
 impl StoredRow for Decided {
-    const EXPECTED: &'static str = "what a command has come to";
+    const EXPECTED: &'static str = "what a command has come to, an event at least";
+
+    fn check(&self) -> std::result::Result<(), BoxError> {
+        let is_one = |sequence: &u64| (1..=MAX_SEQUENCE).contains(sequence);
+        if self.sequences.is_empty() || !self.sequences.iter().all(is_one) {
+            return Err(format!("the sequences {:?}", self.sequences).into());
+        }
+        Ok(())
+    }
 }
 
 impl Decided {

@@ -1,8 +1,8 @@
 //! The two ends of a store.
 
 use serde::{Deserialize, Serialize};
-use tito_core::keeps_unknown_members;
-use tito_core::row::{StoredRow, UnknownMembers};
+use tito_core::row::{StoredRow, UnknownMembers, malformed};
+use tito_core::{Result, keeps_unknown_members, keys};
 
 /// The end of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,4 +43,22 @@ keeps_unknown_members!(Tail);
 
 impl StoredRow for Tail {
     const EXPECTED: &'static str = "the tail of an event store";
+}
+
+/// What there is between the ends of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Kept {
+    /// # Errors
+    /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) if more was dropped than was ever appended.
+    pub(crate) fn between(store: u64, tail: &Tail, head: &Head) -> Result<Self> {
+        let events = head.last.checked_sub(tail.dropped);
+        let kept = events.zip(head.bytes.checked_sub(tail.bytes));
+        let more = || malformed(&keys::log_tail(store), Tail::EXPECTED, "more was dropped than was ever appended");
+        kept.map(|(events, bytes)| Self { events, bytes }).ok_or_else(more)
+    }
 }

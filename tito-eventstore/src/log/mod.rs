@@ -22,7 +22,7 @@ mod wake;
 
 pub(crate) use self::decided::{CommandMark, Decided};
 pub(crate) use self::definition::{Definition, read_definition};
-pub(crate) use self::ends::{Head, Tail};
+pub(crate) use self::ends::{Head, Kept, Tail};
 pub(crate) use self::handle::{Log, channel};
 pub(crate) use self::last::Last;
 pub use self::retention::Retention;

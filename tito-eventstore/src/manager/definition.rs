@@ -6,7 +6,7 @@ use tito_core::row::UnknownMembers;
 
 use super::config::EventStoreConfig;
 use crate::error::Result;
-use crate::log::{Definition, Head, Retention, Tail};
+use crate::log::{Definition, Head, Kept, Retention, Tail};
 use crate::republish::{RepublishInfo, Rule};
 
 impl Definition {
@@ -77,18 +77,19 @@ pub struct EventStoreInfo {
 }
 
 impl EventStoreInfo {
-    pub(super) fn of(definition: Definition, name: String, head: Head, tail: Tail) -> Self {
-        Self {
+    pub(super) fn of(definition: Definition, name: String, head: &Head, tail: &Tail) -> Result<Self> {
+        let kept = Kept::between(definition.id, tail, head)?;
+        Ok(Self {
             name,
             retention: definition.retention(),
             description: definition.description,
             metadata: definition.metadata,
             republish: definition.republish,
             republishing: definition.republishing.iter().map(Rule::info).collect(),
-            first_sequence: tail.dropped.saturating_add(1),
+            first_sequence: tail.dropped + 1,
             last_sequence: head.last,
-            events: head.last.saturating_sub(tail.dropped),
-            bytes: head.bytes.saturating_sub(tail.bytes),
-        }
+            events: kept.events,
+            bytes: kept.bytes,
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tito_core::engine::Signal;
 use tito_core::keys;
-use tito_core::row::StoredRow;
+use tito_core::row::{StoredRow, malformed};
 use tito_core::{TitoError, Transaction};
 
 use super::config::EventStoreConfig;
@@ -68,8 +68,10 @@ impl Manager {
         let updated = self.database().transaction_with(Default::default(), |tx: Transaction| async move {
             let definition = read_definition(&tx, &update.name).await?;
             let head_key = keys::log_head(definition.id);
-            let head = tx.get(&head_key).await?.map(|head| Head::decode(&head_key, &head)).transpose()?;
-            let definition = definition.changed(&update, head.map_or(0, |head| head.last))?;
+            let Some(head) = tx.get(&head_key).await? else {
+                return Err(malformed(&head_key, Head::EXPECTED, "a store has one from its beginning").into());
+            };
+            let definition = definition.changed(&update, Head::decode(&head_key, &head)?.last)?;
             tx.system_keys().put(keys::event_store(&update.name), definition.encode()?).await?;
             // An append that went by the old one meets a conflict.
             tx.lock_keys(vec![keys::log_head(definition.id)]).await?;
@@ -168,7 +170,7 @@ async fn read_info(store: &EventStore, tx: &Transaction) -> Result<EventStoreInf
         Ok([Some(head), Some(tail)]) if definition.id == store.id() => {
             let head = Head::decode(&keys::log_head(store.id()), &head)?;
             let tail = Tail::decode(&keys::log_tail(store.id()), &tail)?;
-            Ok(EventStoreInfo::of(definition, store.name().to_string(), head, tail))
+            EventStoreInfo::of(definition, store.name().to_string(), &head, &tail)
         }
         _ => Err(EventStoreError::StoreNotFound { name: store.name().to_string() }),
     }

@@ -1,7 +1,7 @@
 //! Add, remove, rebuild, look at.
 
 use tito_core::event::Topic;
-use tito_core::row::StoredRow;
+use tito_core::row::{StoredRow, malformed};
 use tito_core::{TitoError, Transaction, keys};
 
 use super::state::{Checkpoint, Failure, Generations};
@@ -194,7 +194,10 @@ async fn read_info(store: &EventStore, tx: &Transaction, name: &str) -> Result<P
     read(store, tx).await?;
     let generations = read_live(store, tx, name).await?;
     let head_key = keys::log_head(store.id());
-    let head = tx.get(&head_key).await?.map(|value| Head::decode(&head_key, &value)).transpose()?.unwrap_or_default();
+    let Some(head) = tx.get(&head_key).await? else {
+        return Err(malformed(&head_key, Head::EXPECTED, "a store has one from its beginning").into());
+    };
+    let head = Head::decode(&head_key, &head)?;
     let in_service = [generations.live, generations.rebuilding];
     let [live, rebuilding] = Checkpoint::read(tx, (store.id(), name), in_service).await?;
     let live = live.unwrap_or_default();

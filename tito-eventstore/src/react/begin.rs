@@ -64,7 +64,7 @@ impl Reacting {
             let Some(value) = value else { continue };
             match self.read_event(*sequence, value) {
                 Ok(event) => begun.open.push_back(event),
-                Err(unreadable) => begun.unreadable.push((*sequence, unreadable.0, unreadable.1)),
+                Err(failed) => begun.unreadable.push((*sequence, failed.0, failed.1)),
             }
         }
         Ok(Some(begun))

@@ -202,10 +202,7 @@ impl<'a> Beside<'a> {
                 Some(recorded) = OptionFuture::from(self.recording.as_mut()) => {
                     self.recording = None;
                     if let Err(error) = self.take_recorded(recorded) {
-                        match controls.drains() {
-                            true => failed = Some(error),
-                            false => self.reacting.log(&error, "a reactor's progress can't be recorded, trying again"),
-                        }
+                        if controls.drains() { failed = Some(error) } else { self.reacting.log(&error, "a reactor's progress can't be recorded, trying again") }
                     }
                 }
                 Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {
@@ -373,9 +370,10 @@ impl<'a> Beside<'a> {
     /// Begins the handler of an event, and gives the permit back if that has ended already.
     async fn begin(&mut self, event: Event, permit: Permit) -> Option<Permit> {
         let sequence = event.sequence();
-        let told = match self.fed.is_watched() {
-            true => described((self.fed.queue(), self.revision), (sequence, self.position.since), Some(&event)).ok(),
-            false => None,
+        let told = if self.fed.is_watched() {
+            described((self.fed.queue(), self.revision), (sequence, self.position.since), Some(&event)).ok()
+        } else {
+            None
         };
         // Its name is needed if it does not end at once, and well.
         let subject = (event.entity().len(), event.subject().to_string());
@@ -440,9 +438,10 @@ impl<'a> Beside<'a> {
 
     fn queue_unreadable(&mut self, sequence: u64, entity: Option<String>, error: &EventStoreError) {
         self.reacting.log(error, "a reactor has met an event that can't be read, which is tried again");
-        let ended = match entity.as_deref().is_some_and(|entity| self.waiting.holds(entity)) {
-            true => FeedEnded::not_begun(),
-            false => FeedEnded::failed(error),
+        let ended = if entity.as_deref().is_some_and(|entity| self.waiting.holds(entity)) {
+            FeedEnded::not_begun()
+        } else {
+            FeedEnded::failed(error)
         };
         self.queue_event(sequence, entity, ended, FeedWatched::default());
         self.pass(sequence);

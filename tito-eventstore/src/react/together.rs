@@ -288,11 +288,10 @@ impl<'a> Together<'a> {
         at: usize,
         event: &Event,
     ) -> Result<(FeedEnded, FeedWatched), Stopped> {
-        let told = match self.fed.is_watched() {
-            true => {
-                described((self.fed.queue(), self.revision), (event.sequence(), self.position.since), Some(event)).ok()
-            }
-            false => None,
+        let told = if self.fed.is_watched() {
+            described((self.fed.queue(), self.revision), (event.sequence(), self.position.since), Some(event)).ok()
+        } else {
+            None
         };
         let run = self.fed.hand_out(told.as_ref());
         // What a handler keeps of it ends with the handler.
@@ -350,9 +349,10 @@ impl<'a> Together<'a> {
         error: &EventStoreError,
     ) -> Result<bool> {
         self.reacting.log(error, "a reactor has met an event that can't be read, which is tried again");
-        let ended = match entity.as_deref().is_some_and(|entity| self.waiting.holds(entity)) {
-            true => FeedEnded::not_begun(),
-            false => FeedEnded::failed(error),
+        let ended = if entity.as_deref().is_some_and(|entity| self.waiting.holds(entity)) {
+            FeedEnded::not_begun()
+        } else {
+            FeedEnded::failed(error)
         };
         self.queue_one(sequence, entity, ended).await
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::SecondsFormat;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tito_core::event::{OutboxEvent, write_event};
@@ -11,6 +11,7 @@ use tito_core::{Transaction, row};
 use super::rule::{Content, Followed};
 use crate::data::Codec;
 use crate::error::Result;
+use crate::event::time_of_micros;
 
 /// What is published of an event of a store.
 pub(crate) struct Shown<'a> {
@@ -69,8 +70,7 @@ impl<'a> Shown<'a> {
     /// The entity's type and id, and the event's type.
     pub(super) fn tokens(&self) -> [&'a str; 3] {
         let mut tokens = self.subject.splitn(3, '.');
-        // Every subject has three.
-        [(); 3].map(|()| tokens.next().unwrap_or_default())
+        [(); 3].map(|()| tokens.next().expect("every subject has three tokens"))
     }
 
     fn published(&self, topic: String, entity: String, content: Content) -> Result<OutboxEvent> {
@@ -98,7 +98,7 @@ impl<'a> Shown<'a> {
     }
 
     fn headers(&self) -> BTreeMap<String, String> {
-        let time = DateTime::from_timestamp_micros(self.time).unwrap_or_default();
+        let time = time_of_micros(self.time);
         let mut headers = self.metadata.clone();
         let own = [
             ("tito-store", self.store.to_string()),

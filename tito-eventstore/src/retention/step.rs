@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use tito_core::keys;
-use tito_core::row::StoredRow;
+use tito_core::row::{StoredRow, malformed};
 use tito_core::{Database, Transaction, TxOptions};
 
 use super::{STEP, STEP_BYTES};
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
-use crate::log::{Decided, Definition, Head, Last, Retention, Tail};
+use crate::log::{Decided, Definition, Head, Kept, Last, Retention, Tail};
 
 /// Drops the oldest events of a store that are too many.
 pub(super) async fn keep(database: &Database, name: &str) -> Result<()> {
@@ -38,7 +38,8 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     let Ok([Some(head), Some(tail)]) = <[Option<Vec<u8>>; 2]>::try_from(values) else { return Ok(false) };
     let (head, tail) = (Head::decode(&head_key, &head)?, Tail::decode(&tail_key, &tail)?);
 
-    let mut over = Over::new(&retention, &head, &tail, tx.now().millis());
+    let between = Kept::between(store, &tail, &head)?;
+    let mut over = Over::new(&retention, between, tx.now().millis());
     if tail.dropped >= head.last || !over.may_be_any() {
         return Ok(false);
     }
@@ -49,7 +50,7 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     if !first.iter().any(|(_, event, _)| over.has(event)) {
         return Ok(false);
     }
-    let page = read(tx, store, &tail, &head, rows(&head, &tail)).await?;
+    let page = read(tx, store, &tail, &head, rows(between)).await?;
     let read = page.len();
     for (key, event, bytes) in page {
         if !over.has(&event) {
@@ -109,9 +110,8 @@ async fn note(tx: &Transaction, store: u64, gone: &[Event]) -> Result<()> {
 }
 
 /// How many events are read at once: fewer where they are large.
-fn rows(head: &Head, tail: &Tail) -> usize {
-    let events = head.last.saturating_sub(tail.dropped).max(1);
-    let mean = (head.bytes.saturating_sub(tail.bytes) / events).max(1);
+fn rows(kept: Kept) -> usize {
+    let mean = (kept.bytes / kept.events.max(1)).max(1);
     usize::try_from(STEP_BYTES / mean).unwrap_or(STEP).clamp(1, STEP)
 }
 
@@ -125,7 +125,9 @@ async fn read(
     let page = tx.scan(keys::log_events_between(store, tail.dropped, head.last), limit).await?;
     let decode = |(key, value): (Vec<u8>, Vec<u8>)| -> Result<_, EventStoreError> {
         let bytes = value.len() as u64;
-        let event = Event::decode(&key, keys::parse_log_sequence(&key).unwrap_or(0), value)?;
+        let sequence = keys::parse_log_sequence(&key)
+            .ok_or_else(|| malformed(&key, "the key of an event of an event store", "it does not end in a sequence"))?;
+        let event = Event::decode(&key, sequence, value)?;
         Ok((key, event, bytes))
     };
     let mut events = Vec::with_capacity(page.len());
@@ -149,12 +151,10 @@ struct Over {
 }
 
 impl Over {
-    fn new(retention: &Retention, head: &Head, tail: &Tail, now_millis: u64) -> Self {
-        let events = head.last.saturating_sub(tail.dropped);
-        let bytes = head.bytes.saturating_sub(tail.bytes);
+    fn new(retention: &Retention, kept: Kept, now_millis: u64) -> Self {
         let over = |limit: Option<u64>, is: u64| limit.map_or(0, |limit| is.saturating_sub(limit));
         let before = retention.age.map(|age| now_millis.saturating_sub(age.as_secs().saturating_mul(1000)));
-        Self { events: over(retention.events, events), bytes: over(retention.bytes, bytes), before }
+        Self { events: over(retention.events, kept.events), bytes: over(retention.bytes, kept.bytes), before }
     }
 
     fn may_be_any(&self) -> bool {
@@ -175,19 +175,32 @@ impl Over {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::time::Duration;
 
     use super::*;
 
+    #[test]
+    fn a_store_of_which_more_was_dropped_than_there_was_is_malformed() {
+        let tail = Tail { dropped: 3, bytes: 30, ..Tail::default() };
+        for (last, bytes) in [(2, 30), (3, 29), (0, 0)] {
+            let error = Kept::between(7, &tail, &Head { last, bytes, ..Head::default() }).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("log:0000000000000007:tail"), "{text}");
+        }
+    }
+
     /// The time before which events are too old.
     fn before(age: Duration) -> Option<u64> {
-        Over::new(&Retention::default().age(age), &Head::default(), &Tail::default(), 1_700_000_000_000).before
+        Over::new(&Retention::default().age(age), Kept { events: 0, bytes: 0 }, 1_700_000_000_000).before
     }
 
     #[test]
     fn few_large_events_are_read_at_once() {
-        let rows =
-            |last, bytes| rows(&Head { last, bytes, ..Head::default() }, &Tail { dropped: 100, ..Tail::default() });
+        let tail = Tail { dropped: 100, ..Tail::default() };
+        let kept = |last, bytes| Kept::between(7, &tail, &Head { last, bytes, ..Head::default() });
+        let rows = |last, bytes| rows(kept(last, bytes).unwrap());
         assert_eq!(rows(1100, 1000 * 100), STEP);
         assert_eq!(rows(1100, 1000 * (1 << 20)), 4);
         assert_eq!(rows(1100, u64::MAX), 1);

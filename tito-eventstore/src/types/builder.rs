@@ -2,7 +2,6 @@
 
 use std::any::{TypeId, type_name};
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use tito_core::BoxError;
@@ -50,7 +49,7 @@ impl RegistryBuilder {
     /// # Ok::<(), tito_eventstore::EventStoreError>(())
     /// ```
     pub fn event<T: EventData>(self) -> Self {
-        self.add(OwnType(PhantomData), T::samples())
+        self.add(OwnType, T::samples())
     }
 
     /// Registers a type that knows nothing of events as one event type of version 1. For other versions and validation
@@ -102,7 +101,7 @@ impl RegistryBuilder {
     /// # Ok::<(), tito_eventstore::EventStoreError>(())
     /// ```
     pub fn command<C: EventData + Command>(mut self) -> Self {
-        let data_type: Arc<dyn DataType<C>> = Arc::new(OwnType(PhantomData));
+        let data_type: Arc<dyn DataType<C>> = Arc::new(OwnType);
         let mistake = C::samples().iter().find_map(|sample| round_trip(&*data_type, sample).err());
         self.inner.command_types.insert(TypeId::of::<C>(), Box::new(data_type));
         self.mistake = self.mistake.or(mistake);

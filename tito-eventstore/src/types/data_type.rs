@@ -15,9 +15,9 @@ pub(super) trait DataType<T>: Send + Sync {
 }
 
 /// A type that says all of it by itself.
-pub(super) struct OwnType<T>(pub(super) PhantomData<fn() -> T>);
+pub(super) struct OwnType;
 
-impl<T: EventData> DataType<T> for OwnType<T> {
+impl<T: EventData> DataType<T> for OwnType {
     fn event_types(&self) -> Vec<EventType> {
         T::EVENT_TYPES.to_vec()
     }

@@ -161,9 +161,8 @@ pub async fn a_watcher_tries_again_at_growing_intervals(db: Database, clock: Tes
 pub async fn a_watcher_that_tries_again_finds_an_event_repaired(db: Database, clock: TestClock) {
     let is_mended = Arc::new(AtomicBool::new(false));
     let asked = is_mended.clone();
-    let upcast = move |bytes: &[u8]| match asked.load(Ordering::SeqCst) || bytes != b"poison" {
-        true => Ok(b"17".to_vec()),
-        false => Err("not yet".into()),
+    let upcast = move |bytes: &[u8]| {
+        if asked.load(Ordering::SeqCst) || bytes != b"poison" { Ok(b"17".to_vec()) } else { Err("not yet".into()) }
     };
     let counting = Counting::with_upcaster(&db, upcast).await;
     counting.append(14, &[5]).await;

@@ -53,9 +53,10 @@ pub async fn a_store_created_again_begins_empty(db: Database, _: TestClock) {
 #[fact]
 pub async fn what_an_engine_can_not_honour_is_refused(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
-    let (agrees, differs) = match db.is_durable() {
-        true => (StorageType::Durable, StorageType::Memory),
-        false => (StorageType::Memory, StorageType::Durable),
+    let (agrees, differs) = if db.is_durable() {
+        (StorageType::Durable, StorageType::Memory)
+    } else {
+        (StorageType::Memory, StorageType::Durable)
     };
     manager.create_event_store(EventStoreConfig::new("agrees").storage(agrees)).await.unwrap();
     let replicas = if db.is_only_writer() { 3 } else { 1 };

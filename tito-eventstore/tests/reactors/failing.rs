@@ -13,10 +13,11 @@ use crate::support::*;
 
 /// Fails on all events of an entity until it has been handed so many of them.
 fn failing(entity: &'static str, times: u32) -> Notes {
-    Notes::failing(move |event, before| match event.entity() == entity && before < times {
-        true => Err("not yet".into()),
-        false => Ok(Outcome::Done),
-    })
+    Notes::failing(
+        move |event, before| {
+            if event.entity() == entity && before < times { Err("not yet".into()) } else { Ok(Outcome::Done) }
+        },
+    )
 }
 
 async fn a_failing_event_blocks_its_entity(db: &Database, clock: &TestClock, in_transaction: bool) {
@@ -25,10 +26,11 @@ async fn a_failing_event_blocks_its_entity(db: &Database, clock: &TestClock, in_
     let (reactor, notes) = (mailer(&bank).await, Notes::new());
     // Sequence 4 is the second of account.0.
     let times = if in_transaction { 4 } else { 3 };
-    notes.go_by(move |event, before| match event.sequence() == 4 && before < times {
-        true => Err("not yet".into()),
-        false => Ok(Outcome::Done),
-    });
+    notes.go_by(
+        move |event, before| {
+            if event.sequence() == 4 && before < times { Err("not yet".into()) } else { Ok(Outcome::Done) }
+        },
+    );
     let mut harness =
         if in_transaction { notes.counting(db, clock, &reactor) } else { notes.harness(db, clock, &reactor) };
     harness.drain().await.unwrap();

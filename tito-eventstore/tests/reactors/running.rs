@@ -188,11 +188,13 @@ pub async fn a_replay_passes_over_what_waits_of_the_events_that_it_comes_to_agai
     append_many(&bank, 12, 2).await;
     let is_failing = Arc::new(std::sync::atomic::AtomicBool::new(true));
     let asked = is_failing.clone();
-    let notes =
-        Notes::failing(move |event, _| match [1, 6].contains(&event.sequence()) && asked.load(Ordering::SeqCst) {
-            true => Err("not yet".into()),
-            false => Ok(tito_worker::Outcome::Done),
-        });
+    let notes = Notes::failing(move |event, _| {
+        if [1, 6].contains(&event.sequence()) && asked.load(Ordering::SeqCst) {
+            Err("not yet".into())
+        } else {
+            Ok(tito_worker::Outcome::Done)
+        }
+    });
     let reactor = mailer(&bank).await;
     let mut harness = notes.harness(&db, &clock, &reactor);
     harness.drain().await.unwrap();

@@ -14,10 +14,12 @@ use crate::support::*;
 pub async fn effects_happen_once_though_the_process_dies_at_any_commit(db: Database, clock: TestClock) {
     let bank = bank(&db).await;
     let (mut events, mut interruptions) = (0, 0);
-    let notes = Notes::failing(|event, before| match event.sequence() % 7 == 3 && before == 0 {
-        true => Err("once".into()),
-        false => Ok(Outcome::Done),
-    });
+    let notes =
+        Notes::failing(
+            |event, before| {
+                if event.sequence() % 7 == 3 && before == 0 { Err("once".into()) } else { Ok(Outcome::Done) }
+            },
+        );
     // A process with faults; every round another one.
     for at in 1.. {
         append_many(&bank, 20, 4).await;

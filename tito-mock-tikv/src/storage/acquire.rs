@@ -94,12 +94,8 @@ impl KeyLock<'_> {
         if (loads || request.check_existence || self.must_not_exist)
             && let Some((at, write)) = history.version_at(for_update_ts, request.start_version)
         {
-            check_data(history, self.must_not_exist, at, write, request.start_version, key).map_err(
-                |failure| match at > request.for_update_ts {
-                    true => self.conflict(at, write),
-                    false => failure,
-                },
-            )?;
+            check_data(history, self.must_not_exist, at, write, request.start_version, key)
+                .map_err(|failure| if at > request.for_update_ts { self.conflict(at, write) } else { failure })?;
             if loads {
                 value = Some(history.value_of(write).to_vec());
             } else if request.check_existence {

@@ -62,9 +62,10 @@ struct Prewrite<'a> {
 impl<'a> Prewrite<'a> {
     fn new(state: &State, scope: Scope<'a>, request: &'a PrewriteRequest) -> Result<Self> {
         let pessimistic = request.for_update_ts != 0;
-        let mut planned: Vec<Planned<'a>> = match pessimistic {
-            true => planned_pessimistic(request)?,
-            false => request.mutations.iter().map(planned_optimistic).collect(),
+        let mut planned: Vec<Planned<'a>> = if pessimistic {
+            planned_pessimistic(request)?
+        } else {
+            request.mutations.iter().map(planned_optimistic).collect()
         };
         let mut skip_constraint_check = request.skip_constraint_check;
         if !pessimistic && planned.len() > FORWARD_MIN_MUTATIONS {

@@ -183,9 +183,10 @@ impl<'p, 'a> KeyPrewrite<'p, 'a> {
             generation: self.generation,
             in_memory: false,
         };
-        let result = match lock.use_async_commit || self.properties.one_phase {
-            true => self.calculate_timestamp(state, &mut lock),
-            false => Ok(0),
+        let result = if lock.use_async_commit || self.properties.one_phase {
+            self.calculate_timestamp(state, &mut lock)
+        } else {
+            Ok(0)
         };
         let long_value = (kind == LockKind::Put && !inlined).then_some(mutation.value.as_slice());
         let had_pessimistic_lock = matches!(held, OwnLock::Pessimistic { .. });

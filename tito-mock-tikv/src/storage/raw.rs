@@ -119,12 +119,11 @@ impl RawAt<'_> {
             [ttl] => vec![*ttl; request.pairs.len()],
             ttls => ttls.to_vec(),
         };
-        let result = match ttls.len() == request.pairs.len() {
-            true => (request.pairs.iter().zip(ttls))
-                .try_for_each(|(pair, ttl)| self.insert(&request.cf, &pair.key, &pair.value, ttl)),
-            false => {
-                Err(format!("The length of ttls {} does not equal that of pairs {}", ttls.len(), request.pairs.len()))
-            }
+        let result = if ttls.len() == request.pairs.len() {
+            (request.pairs.iter().zip(ttls))
+                .try_for_each(|(pair, ttl)| self.insert(&request.cf, &pair.key, &pair.value, ttl))
+        } else {
+            Err(format!("The length of ttls {} does not equal that of pairs {}", ttls.len(), request.pairs.len()))
         };
         RawBatchPutResponse { error: text_of(result), ..RawBatchPutResponse::default() }
     }

@@ -43,16 +43,15 @@ pub(super) fn scan(state: &mut State, scope: Scope<'_>, request: &ScanRequest) -
     let snapshot = Snapshot::new(request.context.as_ref(), request.version, false);
     snapshot.note(state, scope);
     // Backwards the scan starts at its upper end.
-    let (low, high) = match request.reverse {
-        true => (&request.end_key, &request.start_key),
-        false => (&request.start_key, &request.end_key),
-    };
+    let (low, high) =
+        if request.reverse { (&request.end_key, &request.start_key) } else { (&request.start_key, &request.end_key) };
     let range = KeyRange::new(low, high).within(&KeyRange::of_region(scope.region));
     let locks = state.locks_in(&range);
     let histories = state.histories_in(&range);
-    let pairs = match request.reverse {
-        true => collect(merge(locks.rev(), histories.rev(), |left, right| right.cmp(left)), &snapshot, request),
-        false => collect(merge(locks, histories, Ord::cmp), &snapshot, request),
+    let pairs = if request.reverse {
+        collect(merge(locks.rev(), histories.rev(), |left, right| right.cmp(left)), &snapshot, request)
+    } else {
+        collect(merge(locks, histories, Ord::cmp), &snapshot, request)
     };
     match pairs {
         Ok(pairs) => ScanResponse { pairs, ..ScanResponse::default() },
@@ -78,9 +77,10 @@ fn collect<'s>(
             break;
         }
         let history = history.unwrap_or(&NO_HISTORY);
-        let value = match request.reverse {
-            true => snapshot.value_backwards(key, lock, history),
-            false => snapshot.value(key, lock, history),
+        let value = if request.reverse {
+            snapshot.value_backwards(key, lock, history)
+        } else {
+            snapshot.value(key, lock, history)
         };
         match value {
             Ok(None) => {}

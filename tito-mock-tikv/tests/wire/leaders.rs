@@ -72,9 +72,10 @@ async fn pessimistic_locks_go_with_a_leader_that_fails_and_stay_when_it_hands_ov
         let start = cluster.timestamp();
         let response = store.kv_pessimistic_lock(lock(&context, "k", start)).await.unwrap().into_inner();
         assert_eq!(response.errors, []);
-        match fails {
-            true => cluster.elect_leader("k", 2).unwrap(),
-            false => cluster.transfer_leader("k", 2).unwrap(),
+        if fails {
+            cluster.elect_leader("k", 2).unwrap()
+        } else {
+            cluster.transfer_leader("k", 2).unwrap()
         }
         assert_eq!(cluster.locks().len(), left, "fails: {fails}, in memory: {in_memory}");
     }

@@ -132,10 +132,7 @@ impl Core {
             return Ok(region);
         }
         let region = self.take_in(self.pd.region(codec::encode(key)).await?, key)?;
-        match region.contains(key) {
-            true => Ok(region),
-            false => Err(no_region(key)),
-        }
+        if region.contains(key) { Ok(region) } else { Err(no_region(key)) }
     }
 
     /// The region that has the keys just before this one; before an empty one, the last.
@@ -151,10 +148,7 @@ impl Core {
         if !region.reaches(end) {
             region = self.take_in(self.pd.previous_region(encoded).await?, end)?;
         }
-        match region.reaches(end) {
-            true => Ok(region),
-            false => Err(no_region(end)),
-        }
+        if region.reaches(end) { Ok(region) } else { Err(no_region(end)) }
     }
 
     /// The last region, from one that is far to the right on.

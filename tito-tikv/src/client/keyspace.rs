@@ -26,11 +26,12 @@ impl Keyspace {
 
     /// The end of a range as it is stored; an empty one is the keyspace's.
     pub(crate) fn stored_end(&self, end: &[u8]) -> Vec<u8> {
-        match end.is_empty() && !self.prefix.is_empty() {
-            true => (u32::from_be_bytes([TRANSACTIONS, self.prefix[1], self.prefix[2], self.prefix[3]]) + 1)
+        if end.is_empty() && !self.prefix.is_empty() {
+            (u32::from_be_bytes([TRANSACTIONS, self.prefix[1], self.prefix[2], self.prefix[3]]) + 1)
                 .to_be_bytes()
-                .to_vec(),
-            false => self.stored(end),
+                .to_vec()
+        } else {
+            self.stored(end)
         }
     }
 

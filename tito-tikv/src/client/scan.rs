@@ -107,10 +107,8 @@ impl Snapshot {
 
     /// What a scan has to do after the region in which it is, if that is known.
     fn after_region(&self, span: &Span, reverse: bool) -> Option<Span> {
-        let region = match reverse {
-            false => self.core.regions.of_key(&span.start)?,
-            true => self.core.regions.before(&span.end)?,
-        };
+        let region =
+            if reverse { self.core.regions.before(&span.end)? } else { self.core.regions.of_key(&span.start)? };
         rest_after(span, &region, None, reverse).filter(|rest| !rest.is_empty())
     }
 
@@ -118,10 +116,8 @@ impl Snapshot {
     async fn page(&self, span: Span, more: usize, reverse: bool, mut tries: Tries<'_>) -> Result<Page> {
         let mut most = usize::MAX;
         loop {
-            let region = match reverse {
-                false => self.core.region_of(&span.start).await,
-                true => self.core.region_before(&span.end).await,
-            };
+            let region =
+                if reverse { self.core.region_before(&span.end).await } else { self.core.region_of(&span.start).await };
             let Some(region) = tries.located(region).await? else { continue };
             let limit = self.core.row_sizes.rows(more).min(most);
             let (start, end) = within(&span, &region);

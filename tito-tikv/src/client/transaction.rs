@@ -155,9 +155,10 @@ impl Transaction {
         // So many rows that the limit is reached whatever is deleted of them.
         let deleted = own().filter(|(_, value)| value.is_none()).count();
         let asked = limit.saturating_add(deleted);
-        let stored = match reverse {
-            false => self.snapshot.scan(range.clone(), asked).await?,
-            true => self.snapshot.scan_reverse(range.clone(), asked).await?,
+        let stored = if reverse {
+            self.snapshot.scan_reverse(range.clone(), asked).await?
+        } else {
+            self.snapshot.scan(range.clone(), asked).await?
         };
         // Behind the last row of an answer that is cut off there may be more than is known.
         let last = stored.last().filter(|_| stored.len() >= asked).map(|(key, _)| key.clone());

@@ -124,10 +124,7 @@ impl Members {
             }
             Ok(())
         };
-        match is_first {
-            true => timeout(MOMENT, others).await.unwrap_or(Ok(())),
-            false => Ok(()),
-        }
+        if is_first { timeout(MOMENT, others).await.unwrap_or(Ok(())) } else { Ok(()) }
     }
 
     /// Asks one member for all of them.

@@ -30,9 +30,10 @@ impl RegionCache {
     /// The region that has the keys just before this one; before an empty one, the last.
     pub(crate) fn before(&self, end: &[u8]) -> Option<Arc<Region>> {
         let regions = self.read();
-        let region = match end.is_empty() {
-            true => regions.values().next_back()?,
-            false => regions.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(end))).next_back()?.1,
+        let region = if end.is_empty() {
+            regions.values().next_back()?
+        } else {
+            regions.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(end))).next_back()?.1
         };
         region.reaches(end).then(|| region.clone())
     }

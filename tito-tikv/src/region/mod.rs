@@ -80,9 +80,10 @@ impl Region {
 
     /// Whether the region has keys just before this one; an empty one is the end of all keys.
     pub(crate) fn reaches(&self, end: &[u8]) -> bool {
-        match end.is_empty() {
-            true => self.end.is_empty(),
-            false => self.start.as_slice() < end && (self.end.is_empty() || end <= self.end.as_slice()),
+        if end.is_empty() {
+            self.end.is_empty()
+        } else {
+            self.start.as_slice() < end && (self.end.is_empty() || end <= self.end.as_slice())
         }
     }
 }

@@ -44,9 +44,10 @@ impl Serialize for DeadLetter {
         shown.serialize_field("key", &shown_bytes(self.key.as_bytes()))?;
         shown.serialize_field("given_up_at", &self.given_up_at().map(|time| time.timestamp()))?;
         shown.serialize_field("event", &self.event)?;
-        match is_event {
-            true => shown.skip_field("bytes")?,
-            false => shown.serialize_field("bytes", &shown_bytes(&self.bytes))?,
+        if is_event {
+            shown.skip_field("bytes")?
+        } else {
+            shown.serialize_field("bytes", &shown_bytes(&self.bytes))?
         }
         shown.end()
     }
@@ -82,6 +83,9 @@ impl TitoQueue {
         after: Option<&KeyText>,
     ) -> Result<Vec<DeadLetter>, QueueError> {
         self.existing(queue).await?;
+        if partition >= keys::MAX_PARTITIONS {
+            return Ok(Vec::new());
+        }
         Ok(self.page_of_dead_letters(rest_of(keys::dead_events_of_partition(queue, partition), after), limit).await?)
     }
 

@@ -85,9 +85,12 @@ impl Membership {
     /// Whether a transaction for which this is now falls into the time that the last heartbeat covers.
     pub(super) fn is_live_at(&self, now: Now) -> bool {
         let life = *self.life.lock().unwrap_or_else(PoisonError::into_inner);
-        life.heartbeat.is_some_and(|last| match last.since() == now.since() {
-            true => now.millis_since(last.millis()) < self.options.lease_millis(),
-            false => self.is_valid(),
+        life.heartbeat.is_some_and(|last| {
+            if last.since() == now.since() {
+                now.millis_since(last.millis()) < self.options.lease_millis()
+            } else {
+                self.is_valid()
+            }
         })
     }
 

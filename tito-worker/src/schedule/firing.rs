@@ -47,7 +47,8 @@ impl Rounds {
                     Ok((published, next)) => {
                         self.failed.remove(key);
                         round.published += published;
-                        let next_millis = next.map(|next| u64::try_from(next).unwrap_or(0).saturating_mul(1_000));
+                        let millis = |second| u64::try_from(second).expect("a firing before 1970 is malformed") * 1_000;
+                        let next_millis = next.map(millis);
                         let next_in = next_millis.map(|millis| millis.saturating_sub(now.millis()));
                         round.next_in = [round.next_in, next_in].into_iter().flatten().min();
                     }

@@ -73,8 +73,8 @@ mod tests {
     use proptest::prelude::*;
     use proptest::test_runner::Config;
 
-    use super::super::recurrence::Recurrence;
     use super::*;
+    use crate::schedule::recurrence::Recurrence;
 
     fn every(seconds: u64) -> Timetable {
         Timetable::new(&Recurrence::Every { seconds }, 0).unwrap()

@@ -17,15 +17,15 @@ use crate::partitions::PartitionConfig;
 use crate::policy::Subscription;
 use crate::queue::TitoQueue;
 
-/// What handles the events of a subscription, and where they come from if not from its queue alone.
-type Served = (BoxedHandler, Option<Arc<dyn Feed>>);
+/// A handler, and what feeds it where that is not a queue of the outbox.
+type Fed = (BoxedHandler, Option<Arc<dyn Feed>>);
 
 /// Tells a [`Worker`] what to do.
 #[derive(Clone)]
 #[must_use]
 pub struct WorkerBuilder {
     worker: Worker,
-    subscriptions: Vec<(String, Subscription, Served)>,
+    subscriptions: Vec<(String, Subscription, Fed)>,
     observers: Observers,
 }
 

@@ -74,7 +74,7 @@ impl From<Outcome> for Ended {
 fn cut(mut text: String) -> String {
     if text.len() > LONGEST_ERROR {
         let boundary = (0..=LONGEST_ERROR).rev().find(|&at| text.is_char_boundary(at));
-        text.truncate(boundary.unwrap_or(0));
+        text.truncate(boundary.expect("a text can be cut at 0"));
     }
     text
 }
@@ -167,7 +167,7 @@ impl Rules<'_> {
 
     /// What is to be logged of an event whose last failure is noted in it.
     fn failure(&self, event: &TitoEvent, next: Option<i64>) -> Option<Box<Failure>> {
-        let error = event.failures.last().map(|failed| failed.error.clone()).unwrap_or_default();
+        let error = event.failures.last().expect("the failure was noted in it just now").error.clone();
         let (entity, attempt) = (event.entity.clone(), event.failed_attempts);
         Some(Box::new(Failure { id: event.id, entity, attempt, next, error }))
     }

@@ -175,7 +175,7 @@ impl Queues {
     /// apart.
     fn end_suspension(&mut self, entity: Entity) {
         let Some(lane) = self.lanes.get_mut(&entity).filter(|lane| lane.state == State::Recording) else { return };
-        lane.unrecorded = lane.unrecorded.saturating_sub(1);
+        lane.unrecorded = lane.unrecorded.checked_sub(1).expect("a lane that records has events that are not recorded");
         if lane.unrecorded == 0 {
             self.go_on(entity);
         }

@@ -76,10 +76,11 @@ impl Runner {
         reads: Arc<Semaphore>,
     ) -> Self {
         let takes_batches = handler.in_transaction || matches!(handler.run, Function::Batch(_));
-        let timeout = match handler.in_transaction {
+        let timeout = if handler.in_transaction {
             // A transaction that is older can't commit.
-            true => subscription.timeout.min(Duration::from_millis(database.max_transaction_age_millis())),
-            false => subscription.timeout,
+            subscription.timeout.min(Duration::from_millis(database.max_transaction_age_millis()))
+        } else {
+            subscription.timeout
         };
         Self {
             database,

@@ -35,7 +35,11 @@ impl Runner {
                 self.source.outdated.notify_one();
                 // The earliest, which is the one at fault: some of them may have been read under a later revision, which
                 // says nothing against it.
-                let revision = deliveries.iter().map(|one| one.origin.revision).min().unwrap_or(0);
+                let revision = deliveries
+                    .iter()
+                    .map(|one| one.origin.revision)
+                    .min()
+                    .expect("an attempt is made for an event at least");
                 Ok(deliveries.iter().map(|_| Verdict::Fenced { revision }).collect())
             }
             Err(error) => Err(self.transaction_failed(&error)),

@@ -127,9 +127,10 @@ impl Waited {
     /// that can come after its own.
     pub(super) fn blocks(&self, entity: Entity, key: &[u8], published: Timestamp, clock_millis: u64) -> bool {
         let Some(all) = self.by_entity.get(&entity) else { return false };
-        match published > self.since {
-            true => all.values().any(|from| *from <= clock_millis),
-            false => all.keys().next().is_some_and(|first| first.as_slice() < key),
+        if published > self.since {
+            all.values().any(|from| *from <= clock_millis)
+        } else {
+            all.keys().next().is_some_and(|first| first.as_slice() < key)
         }
     }
 

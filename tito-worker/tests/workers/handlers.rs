@@ -265,9 +265,12 @@ pub async fn a_handler_reads_the_progress_of_the_attempt_before(db: Database, cl
 
 #[fact]
 pub async fn handlers_are_chosen_as_the_program_runs(db: Database, clock: TestClock) {
-    let chosen = |transactional: bool| match transactional {
-        true => BoxedHandler::new(|tx: Transaction| async move { count(&tx, "chosen".to_string()).await }),
-        false => BoxedHandler::new(|_: TitoEvent| async { Done::Ok(()) }),
+    let chosen = |transactional: bool| {
+        if transactional {
+            BoxedHandler::new(|tx: Transaction| async move { count(&tx, "chosen".to_string()).await })
+        } else {
+            BoxedHandler::new(|_: TitoEvent| async { Done::Ok(()) })
+        }
     };
     publish(&db, [job("a"), Publish::new("other", "a")]).await;
     let mut harness =

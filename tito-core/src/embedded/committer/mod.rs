@@ -226,9 +226,12 @@ impl Committer {
         let mut head = lock(&self.core.head);
         let expired = head.expire(self.core.clock.monotonic_millis(), self.core.max_age_millis);
         let admit = |request: CommitRequest| {
-            let admitted = head.check_open().and_then(|()| match head.admit(request.transaction.start) {
-                true => Ok(()),
-                false => Err(self.core.too_old(request.transaction.began_millis)),
+            let admitted = head.check_open().and_then(|()| {
+                if head.admit(request.transaction.start) {
+                    Ok(())
+                } else {
+                    Err(self.core.too_old(request.transaction.began_millis))
+                }
             });
             (request, admitted)
         };
@@ -302,18 +305,17 @@ impl Committer {
     /// Makes what was appended visible, all of it in one step, and answers all.
     fn finish(&mut self, outcome: Outcome) {
         let Outcome { appended, reserved, refused, lost } = outcome;
-        match appended.is_empty() {
-            false => self.publish(reserved, appended),
-            true => {
-                // The keys of those that were refused were noted all the same, so whoever begins from now on has to be
-                // past them.
-                let (before, settled) = {
-                    let mut head = lock(&self.core.head);
-                    (head.publish(self.latest.clone(), self.group), head.settled_group())
-                };
-                drop(before);
-                self.recent.prune(settled);
-            }
+        if appended.is_empty() {
+            // The keys of those that were refused were noted all the same, so whoever begins from now on has to be past
+            // them.
+            let (before, settled) = {
+                let mut head = lock(&self.core.head);
+                (head.publish(self.latest.clone(), self.group), head.settled_group())
+            };
+            drop(before);
+            self.recent.prune(settled);
+        } else {
+            self.publish(reserved, appended);
         }
         for (group, error) in refused {
             refuse(group, error);
@@ -451,9 +453,10 @@ fn refuse(group: Vec<Accepted>, error: io::Error) {
     let error = SharedError::from(error);
     for accepted in group {
         let (operation, source) = ("commit", error.clone());
-        accepted.answer(Err(match is_full {
-            true => TitoError::StorageFull { operation, source },
-            false => TitoError::Storage { operation, source },
+        accepted.answer(Err(if is_full {
+            TitoError::StorageFull { operation, source }
+        } else {
+            TitoError::Storage { operation, source }
         }));
     }
 }

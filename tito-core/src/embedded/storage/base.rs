@@ -6,11 +6,11 @@ use std::sync::Arc;
 use redb::backends::InMemoryBackend;
 use redb::{Database, DatabaseError, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
-use super::super::store::{Entries, StoreResult};
 use super::backend::Backend;
 use super::file::DataFile;
 use super::memtable::Memtable;
 use super::space::Space;
+use crate::embedded::store::{Entries, StoreResult};
 use crate::engine::DatabaseIdentity;
 use crate::engine::Direction;
 use crate::error::{BoxError, TitoError};
@@ -36,7 +36,7 @@ const FORMAT: u64 = 1;
 
 /// The database file. Clones share it.
 #[derive(Clone)]
-pub(in super::super) struct Base {
+pub(in crate::embedded) struct Base {
     database: Arc<Database>,
     identity: DatabaseIdentity,
     /// Not in a database of before there were identities: the next flush gives it its own. Not the opening, as a write
@@ -45,7 +45,7 @@ pub(in super::super) struct Base {
 }
 
 /// Why a file could not be opened.
-pub(in super::super) enum OpenError {
+pub(in crate::embedded) enum OpenError {
     Database(DatabaseError),
     /// It is a database of redb's, but not one of ours.
     Format(String),
@@ -60,7 +60,7 @@ pub(super) struct BaseSnapshot(ReadOnlyTable<&'static [u8], &'static [u8]>);
 impl Base {
     /// Makes a database of an empty file, complete and durable when this returns; with the mark of one that is being
     /// filled from its beginning on.
-    pub(in super::super) fn create(file: DataFile, cache_bytes: usize, mark: Option<&[u8]>) -> StoreResult<()> {
+    pub(in crate::embedded) fn create(file: DataFile, cache_bytes: usize, mark: Option<&[u8]>) -> StoreResult<()> {
         plainly(|| {
             let backend = Backend::new(file, Arc::default())?;
             let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend)?;
@@ -68,7 +68,7 @@ impl Base {
         })
     }
 
-    pub(in super::super) fn in_memory(cache_bytes: usize) -> StoreResult<Self> {
+    pub(in crate::embedded) fn in_memory(cache_bytes: usize) -> StoreResult<Self> {
         plainly(|| {
             let backend = InMemoryBackend::new();
             let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend)?;
@@ -80,7 +80,7 @@ impl Base {
     }
 
     /// Opens a database file; creates nothing. Its writes wait as `space` says.
-    pub(in super::super) fn open(file: DataFile, space: Arc<Space>, cache_bytes: usize) -> Result<Self, OpenError> {
+    pub(in crate::embedded) fn open(file: DataFile, space: Arc<Space>, cache_bytes: usize) -> Result<Self, OpenError> {
         if file.length().map_err(|error| OpenError::Other(error.into()))? == 0 {
             // redb would make a new one of it.
             return Err(OpenError::Format("it is empty".to_string()));
@@ -169,7 +169,7 @@ impl Base {
     }
 
     /// The last log segment that was flushed; 0 if none was.
-    pub(in super::super) fn flushed_segment(&self) -> StoreResult<u64> {
+    pub(in crate::embedded) fn flushed_segment(&self) -> StoreResult<u64> {
         Ok(self.meta(META_FLUSHED_SEGMENT)?.unwrap_or(0))
     }
 
@@ -179,7 +179,7 @@ impl Base {
     }
 
     /// Gives unused pages back to the file system.
-    pub(in super::super) fn compact(self) -> StoreResult<bool> {
+    pub(in crate::embedded) fn compact(self) -> StoreResult<bool> {
         let mut database = Arc::into_inner(self.database).ok_or("a snapshot of the database is alive")?;
         plainly(|| Ok(database.compact()?))
     }

@@ -2,7 +2,7 @@
 
 /// What is done to a file or to the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in super::super) enum Operation {
+pub(in crate::embedded) enum Operation {
     Create,
     Open,
     Read,
@@ -19,7 +19,7 @@ pub(in super::super) enum Operation {
 
 #[cfg(not(test))]
 #[derive(Clone, Debug, Default)]
-pub(in super::super) struct Faults {}
+pub(in crate::embedded) struct Faults {}
 
 #[cfg(not(test))]
 impl Faults {
@@ -30,7 +30,7 @@ impl Faults {
 }
 
 #[cfg(test)]
-pub(in super::super) use self::injected::Faults;
+pub(in crate::embedded) use self::injected::Faults;
 
 #[cfg(test)]
 mod injected {
@@ -44,22 +44,19 @@ mod injected {
 
     /// A rule that sees every operation before it is made, and can fail it. Clones share it.
     #[derive(Clone, Default)]
-    pub(in super::super::super) struct Faults(Arc<Mutex<Option<Rule>>>);
+    pub(in crate::embedded) struct Faults(Arc<Mutex<Option<Rule>>>);
 
     impl Faults {
-        pub(in super::super) fn check(&self, operation: Operation, file: &str) -> io::Result<()> {
+        pub(in crate::embedded::storage) fn check(&self, operation: Operation, file: &str) -> io::Result<()> {
             let mut rule = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             rule.as_mut().map_or(Ok(()), |rule| rule(operation, file))
         }
 
-        pub(in super::super::super) fn set(
-            &self,
-            rule: impl FnMut(Operation, &str) -> io::Result<()> + Send + 'static,
-        ) {
+        pub(in crate::embedded) fn set(&self, rule: impl FnMut(Operation, &str) -> io::Result<()> + Send + 'static) {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(rule));
         }
 
-        pub(in super::super::super) fn clear(&self) {
+        pub(in crate::embedded) fn clear(&self) {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }

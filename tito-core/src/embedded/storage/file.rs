@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use super::faults::{Faults, Operation};
 
 #[derive(Debug)]
-pub(in super::super) struct DataFile {
+pub(in crate::embedded) struct DataFile {
     file: File,
     name: String,
     faults: Faults,
@@ -65,7 +65,7 @@ impl DataFile {
     }
 
     /// Takes the lock of the whole file, which a database that is open holds; false if another has it.
-    pub(in super::super) fn try_lock(&self) -> io::Result<bool> {
+    pub(in crate::embedded) fn try_lock(&self) -> io::Result<bool> {
         match self.file.try_lock() {
             Ok(()) => Ok(true),
             Err(TryLockError::WouldBlock) => Ok(false),

@@ -15,7 +15,7 @@ use crate::embedded::store::StoreResult;
 use crate::timestamp::Timestamp;
 
 /// Called after each flush, in the flushing thread. It must not wait.
-pub(in super::super) type OnFlushed = Arc<dyn Fn() + Send + Sync>;
+pub(in crate::embedded) type OnFlushed = Arc<dyn Fn() + Send + Sync>;
 
 /// How often whoever waits for a flush looks whether the flush waits for space.
 const LOOK: Duration = Duration::from_millis(20);

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::super::store::Write;
+use crate::embedded::store::Write;
 use crate::timestamp::Timestamp;
 
 /// Mark, length of the payload, checksum of the length, checksum of the payload.

@@ -9,12 +9,12 @@
 
 use std::io;
 
-use super::super::store::{Admission, AppendError, Write};
 use super::directory::Directory;
 use super::file::DataFile;
 use super::frame;
 use super::segment::{self, HEADER, Segment, ZEROS};
 use super::space::is_full;
+use crate::embedded::store::{Admission, AppendError, Write};
 use crate::timestamp::Timestamp;
 
 /// A segment grows in steps of zeros, so that most appends don't change the file's size, which would cost another write

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, btree_map};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use super::super::hash::{HashedSet, hash_key};
-use super::super::store::Write;
+use crate::embedded::hash::{HashedSet, hash_key};
+use crate::embedded::store::Write;
 use crate::engine::Direction;
 use crate::keys::KeyRange;
 

@@ -13,7 +13,7 @@ pub(super) const HEADER: usize = 16;
 
 /// Why the log can't be taken up.
 #[derive(Debug)]
-pub(in super::super) enum LogError {
+pub(in crate::embedded) enum LogError {
     /// The file system failed, which says nothing about what is stored.
     Io(io::Error),
     /// What is stored is not what was written.

@@ -13,7 +13,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const REMINDER: Duration = Duration::from_secs(60);
 
 /// Whether a file system refused a write for want of space: the disk's, the user's quota or the largest size of a file.
-pub(in super::super) fn is_full(error: &io::Error) -> bool {
+pub(in crate::embedded) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
@@ -22,7 +22,7 @@ pub(in super::super) fn is_full(error: &io::Error) -> bool {
 ///
 /// Nobody waits while a database is opened or closed: then the error is passed on.
 #[derive(Debug, Default)]
-pub(in super::super) struct Space {
+pub(in crate::embedded) struct Space {
     is_patient: Mutex<bool>,
     changed: Condvar,
     is_waited_for: AtomicBool,
@@ -30,7 +30,7 @@ pub(in super::super) struct Space {
 
 impl Space {
     /// From now on writes wait for space, or no longer do; those that wait end with their error.
-    pub(in super::super) fn be_patient(&self, patient: bool) {
+    pub(in crate::embedded) fn be_patient(&self, patient: bool) {
         let mut is_patient = self.lock();
         *is_patient = patient;
         self.is_waited_for.fetch_and(patient, Ordering::AcqRel);

@@ -4,10 +4,9 @@ use super::*;
 
 /// Fails one kind of operation on files whose names begin with `prefix`.
 fn break_down(faults: &Faults, failing: Operation, prefix: &'static str) {
-    faults.set(move |operation, file| match operation == failing && file.starts_with(prefix) {
-        true => Err(broken()),
-        false => Ok(()),
-    });
+    faults.set(
+        move |operation, file| if operation == failing && file.starts_with(prefix) { Err(broken()) } else { Ok(()) },
+    );
 }
 
 fn assert_closed(error: &TitoError, expected: &str) {

@@ -240,16 +240,13 @@ async fn a_database_opens_and_is_read_while_the_disk_is_full() {
         let directory = super::directory();
         let faults = Faults::default();
         let db = open(directory.path(), &faults).await;
-        let rows = match closed_before {
-            true => {
-                put(&db, "k00000", 10_000).await.unwrap();
-                1
-            }
+        let rows = if closed_before {
+            put(&db, "k00000", 10_000).await.unwrap();
+            1
+        } else {
             // Closed while it is full: what could not be flushed stays in the log.
-            false => {
-                fill(&faults);
-                put_until_full(&db, 0).await
-            }
+            fill(&faults);
+            put_until_full(&db, 0).await
         };
         db.close().await;
         faults.set(|operation, _| match operation {

@@ -205,7 +205,7 @@ async fn a_failed_assertion_of_a_key_that_was_written_since_is_a_lost_lock() {
     let storage = TestStorage::default();
     storage.lock(lock_request("k", 10, 10)).await;
     // The lock gets lost, and another transaction writes.
-    storage.inner.with(|state| state.destroy(&super::super::boundary::KeyRange::new(b"k", b"l")));
+    storage.inner.with(|state| state.destroy(&crate::storage::boundary::KeyRange::new(b"k", b"l")));
     storage.put_at("k", "2", 15, 20);
     storage.lock(forced(lock_request("k", 10, 12))).await;
     let not_exist = Mutation { assertion: Assertion::NotExist.into(), ..put("k", "1") };

@@ -189,9 +189,10 @@ async fn a_waiting_request_is_told_to_try_again_when_the_lock_goes() {
         storage.prewrite_ok(10, vec![put("a", "1")]);
         let request = request("a", 20, 20);
         let waiting = waiting(&storage, &request).await;
-        match committed {
-            true => storage.commit_ok(&["a"], 10, 30),
-            false => storage.roll_back(&["a"], 10),
+        if committed {
+            storage.commit_ok(&["a"], 10, 30)
+        } else {
+            storage.roll_back(&["a"], 10)
         }
         let conflict = waiting.await.errors.pop().unwrap().conflict.unwrap();
         assert_eq!((conflict.reason(), conflict.conflict_ts), (Reason::PessimisticRetry, 10));

@@ -11,13 +11,13 @@ fn start_of(version: u64) -> u64 {
 fn old_transactions_are_found_among_a_million_versions_and_their_memory_goes_back() {
     let storage = TestStorage::default();
     storage.inner.with(|state| {
-        let mut changes = super::super::changes::Changes::default();
+        let mut changes = crate::storage::changes::Changes::default();
         for version in 0..VERSIONS {
             let start_ts = start_of(version);
-            let write = super::super::records::Write {
-                kind: super::super::records::WriteKind::Put,
+            let write = crate::storage::records::Write {
+                kind: crate::storage::records::WriteKind::Put,
                 short_value: Some(Vec::new()),
-                ..super::super::records::Write::rollback(start_ts, false)
+                ..crate::storage::records::Write::rollback(start_ts, false)
             };
             changes.put_write(b"k", start_ts + 5, write);
         }

@@ -7,8 +7,8 @@ use std::task::Poll;
 use tito_core::keys::KeyRange;
 use tito_core::{Database, Result, TitoError, Transaction, TxOptions};
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 
 /// More polls than any of these futures needs; one that is never done within them hangs.
 const MOST_POLLS: usize = 10_000;

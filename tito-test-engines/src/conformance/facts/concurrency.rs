@@ -5,8 +5,8 @@ use std::future::Future;
 use futures::future::join_all;
 use tito_core::{Database, Result, Transaction, TxOptions};
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 use crate::random::seed;
 
 /// Commits by hand, again and again until there is no conflict: what a database does so that its own transactions meet less

@@ -3,8 +3,8 @@
 use futures::future::join_all;
 use tito_core::{Result, Timestamp, TitoError, Transaction};
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Write {

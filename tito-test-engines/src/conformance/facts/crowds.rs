@@ -4,9 +4,9 @@ use futures::future::{join_all, try_join_all};
 use tito_core::{Database, Result, TitoError, TxOptions};
 use tokio::runtime::Builder;
 
-use super::super::Opener;
-use super::super::support::*;
 use super::replay::Runs;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 
 const TASKS: u32 = 1_000;
 

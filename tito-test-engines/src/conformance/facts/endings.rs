@@ -3,8 +3,8 @@
 use tito_core::Transaction;
 use tito_core::keys::KeyRange;
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 
 pub async fn a_dropped_transaction_leaves_nothing_and_blocks_nobody(opener: Opener) {
     let database = open(opener).await;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 use crate::fault::{Call, FaultEngine, WithFaults};
 use crate::history::{Workload, check};
 use crate::random::seed;

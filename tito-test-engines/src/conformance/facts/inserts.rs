@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tito_core::{Result, Timestamp, Transaction};
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 
 /// An engine may refuse an insert at the call or at the commit.
 async fn insert_and_commit(tx: &Transaction, key: &str, value: &str) -> Result<Timestamp> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tito_core::engine::Limits;
 use tito_core::{Result, TitoError};
 
-use super::super::support::*;
-use super::super::{Opened, Opener};
 use crate::clock::TestClock;
+use crate::conformance::support::*;
+use crate::conformance::{Opened, Opener};
 use crate::settings::EngineSettings;
 
 const LIMITS: Limits = Limits { key_bytes: 8, value_bytes: 16, transaction_keys: 3, transaction_bytes: 40 };

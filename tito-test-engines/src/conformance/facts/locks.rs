@@ -1,7 +1,7 @@
 //! `lock_keys` makes a read count as a write.
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 
 /// Two doctors on call each leave, seeing the other one stay: both locked what they read, so one has to look again.
 pub async fn locks_shut_out_write_skew(opener: Opener) {

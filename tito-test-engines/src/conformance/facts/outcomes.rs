@@ -6,9 +6,9 @@ use futures::future::join_all;
 use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers};
 use tito_core::{Database, Result, TitoError, Transaction, TxOptions, keys};
 
-use super::super::support::*;
-use super::super::{Opened, Opener};
 use super::replay::Runs;
+use crate::conformance::support::*;
+use crate::conformance::{Opened, Opener};
 use crate::fault::{Call, FaultEngine, WithFaults};
 
 async fn open_with_faults(opener: Opener) -> (Opened, Database) {

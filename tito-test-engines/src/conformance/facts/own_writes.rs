@@ -7,8 +7,8 @@ use tito_core::Transaction;
 use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 use crate::random::seed;
 
 pub async fn get_sees_own_writes(opener: Opener) {

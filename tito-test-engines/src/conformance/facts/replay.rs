@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tito_core::{Result, TitoError, Transaction, TxOptions};
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 use crate::fault::{Call, FaultEngine, WithFaults};
 
 /// Counts how often a closure was run.

@@ -3,8 +3,8 @@
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Result, TitoError, Transaction};
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 
 /// Nothing behind the prefix, what could be a key of Tito's, and what could not.
 fn keys_with(prefix: &str) -> [Vec<u8>; 3] {

@@ -3,8 +3,8 @@
 use tito_core::engine::Signal;
 use tito_core::{Database, Transaction};
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 
 fn signal(tx: &Transaction, payload: &str) {
     tx.signal(Signal { channel: "channel".into(), number: 3, payload: bytes(payload) });

@@ -1,7 +1,7 @@
 //! A transaction reads the state at its start.
 
-use super::super::support::*;
-use super::super::{Opened, Opener};
+use crate::conformance::support::*;
+use crate::conformance::{Opened, Opener};
 use tito_core::Transaction;
 
 /// A transaction begun on `a=1 b=1 c=1`, after which b was overwritten, c deleted and d written.

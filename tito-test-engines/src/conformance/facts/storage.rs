@@ -4,8 +4,8 @@ use tito_core::Transaction;
 use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
 
-use super::super::Opener;
-use super::super::support::*;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 use crate::settings::EngineSettings;
 
 pub async fn committed_writes_are_there_after_reopening(opener: Opener) {

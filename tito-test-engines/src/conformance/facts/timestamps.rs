@@ -9,9 +9,9 @@ use futures::future::join_all;
 use tito_core::Timestamp;
 use tito_core::clock::Clock;
 
-use super::super::Opener;
-use super::super::support::*;
 use crate::clock::TestClock;
+use crate::conformance::Opener;
+use crate::conformance::support::*;
 use crate::settings::EngineSettings;
 
 pub async fn a_commit_lies_between_its_start_and_every_later_start(opener: Opener) {

@@ -101,9 +101,10 @@ impl<R: Clone> Commit<R> {
                     return self.ask_timestamp(batch.attempt);
                 }
                 self.may_be_committed = true;
-                let reason = match error.txn_lock_not_found.is_some() || error.retryable.contains("TxnLockNotFound") {
-                    true => Reason::RolledBack,
-                    false => Reason::Failed(unexpected("KvCommit", &error)),
+                let reason = if error.txn_lock_not_found.is_some() || error.retryable.contains("TxnLockNotFound") {
+                    Reason::RolledBack
+                } else {
+                    Reason::Failed(unexpected("KvCommit", &error))
                 };
                 self.stop_committing(reason);
             }

@@ -17,9 +17,10 @@ impl<R: Clone> Resolve<R> {
         // All of its locks are resolved, not only those that were met: who reads another one had to ask all of this
         // again.
         self.prewritten = numbers.iter().copied().chain([self.primary]).collect::<BTreeSet<_>>().into_iter().collect();
-        match numbers.is_empty() {
-            true => self.decide(Status::Committed(self.min_commit_ts)),
-            false => self.ask(Step::Secondaries, numbers, 0),
+        if numbers.is_empty() {
+            self.decide(Status::Committed(self.min_commit_ts))
+        } else {
+            self.ask(Step::Secondaries, numbers, 0)
         }
     }
 

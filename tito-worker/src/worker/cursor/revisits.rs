@@ -63,10 +63,11 @@ impl Revisits {
     ) -> Self {
         let window_seconds = window_seconds(max_transaction_age);
         let revisit = |every: u64, reach| Revisit { every, next: clock_millis.saturating_add(every), reach, seen };
-        let mut all = match is_told {
+        let mut all = if is_told {
             // Only a sweep that is asked for.
-            true => vec![revisit(u64::MAX, None)],
-            false => vec![revisit(SWEEP_EVERY, None), revisit(WINDOW_EVERY, Some(window_seconds))],
+            vec![revisit(u64::MAX, None)]
+        } else {
+            vec![revisit(SWEEP_EVERY, None), revisit(WINDOW_EVERY, Some(window_seconds))]
         };
         if !is_only_writer {
             all.push(revisit(RECENT_EVERY, Some(RECENT)));

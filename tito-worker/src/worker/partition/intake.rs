@@ -156,7 +156,8 @@ impl Partition {
         }
         let clock_millis = self.database.clock().monotonic_millis();
         // A subscription with a delay of its own lives in the past.
-        let delay_millis = u64::try_from(self.runner.policy.delay_seconds).unwrap_or(0).saturating_mul(1_000);
+        let delay_millis =
+            u64::try_from(self.runner.policy.delay_seconds).expect("it was made of a Duration").saturating_mul(1_000);
         let present = page.now.less(delay_millis);
         if let Wanted::ToWaitFor(..) = page.wanted {
             self.waited.take_page(&page.entries);

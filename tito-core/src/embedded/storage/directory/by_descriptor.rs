@@ -41,8 +41,7 @@ impl Handle {
 
     pub(super) fn length_of(&self, name: &str) -> io::Result<u64> {
         let status = retry_on_intr(|| statat(&self.0, name, AtFlags::empty()))?;
-        // Never negative, though the type allows it.
-        Ok(status.st_size.try_into().unwrap_or(0))
+        Ok(status.st_size.try_into().expect("a file's length is never negative, though the type allows it"))
     }
 
     pub(super) fn is_name_of(&self, name: &str, file: &File) -> io::Result<bool> {

@@ -24,9 +24,9 @@ use super::file::DataFile;
 
 /// Who may use a new directory and the files in it, as Unix writes it. Without meaning elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Modes {
-    pub(in super::super) directory: u32,
-    pub(in super::super) files: u32,
+pub(in crate::embedded) struct Modes {
+    pub(in crate::embedded) directory: u32,
+    pub(in crate::embedded) files: u32,
 }
 
 impl Default for Modes {
@@ -38,7 +38,7 @@ impl Default for Modes {
 
 /// An open directory. Clones share it.
 #[derive(Clone)]
-pub(in super::super) struct Directory(Arc<Inner>);
+pub(in crate::embedded) struct Directory(Arc<Inner>);
 
 struct Inner {
     handle: Handle,
@@ -50,7 +50,7 @@ struct Inner {
 
 impl Directory {
     /// Opens a directory that exists.
-    pub(in super::super) fn open(path: &Path, modes: Modes, faults: Faults) -> io::Result<Self> {
+    pub(in crate::embedded) fn open(path: &Path, modes: Modes, faults: Faults) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let handle = Handle::open(&path)?;
         Ok(Self(Arc::new(Inner { handle, path, file_mode: modes.files, faults })))
@@ -58,7 +58,7 @@ impl Directory {
 
     /// Opens a directory, which is created if it does not exist, as are those that it lies in. Each directory that got
     /// a new entry is synchronised, so that the way to the database outlives a crash as the database does.
-    pub(in super::super) fn create(path: &Path, modes: Modes, faults: Faults) -> io::Result<Self> {
+    pub(in crate::embedded) fn create(path: &Path, modes: Modes, faults: Faults) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
         for directory in missing.into_iter().rev() {
@@ -76,30 +76,30 @@ impl Directory {
     }
 
     /// Where the directory was when it was opened.
-    pub(in super::super) fn path(&self) -> &Path {
+    pub(in crate::embedded) fn path(&self) -> &Path {
         &self.0.path
     }
 
     /// A new file, which must not exist.
-    pub(in super::super) fn create_file(&self, name: &str) -> io::Result<DataFile> {
+    pub(in crate::embedded) fn create_file(&self, name: &str) -> io::Result<DataFile> {
         self.0.faults.check(Operation::Create, name)?;
         let file = self.0.handle.create_file(name, self.0.file_mode)?;
         Ok(DataFile::new(file, name, self.0.faults.clone()))
     }
 
     /// A file that exists.
-    pub(in super::super) fn open_file(&self, name: &str) -> io::Result<DataFile> {
+    pub(in crate::embedded) fn open_file(&self, name: &str) -> io::Result<DataFile> {
         self.0.faults.check(Operation::Open, name)?;
         let file = self.0.handle.open_file(name)?;
         Ok(DataFile::new(file, name, self.0.faults.clone()))
     }
 
     /// The names of everything in the directory, those that are no UTF-8 in a readable form.
-    pub(in super::super) fn names(&self) -> io::Result<Vec<String>> {
+    pub(in crate::embedded) fn names(&self) -> io::Result<Vec<String>> {
         self.0.handle.names()
     }
 
-    pub(in super::super) fn contains(&self, name: &str) -> io::Result<bool> {
+    pub(in crate::embedded) fn contains(&self, name: &str) -> io::Result<bool> {
         match self.length_of(name) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -108,33 +108,33 @@ impl Directory {
     }
 
     /// Bytes of a file.
-    pub(in super::super) fn length_of(&self, name: &str) -> io::Result<u64> {
+    pub(in crate::embedded) fn length_of(&self, name: &str) -> io::Result<u64> {
         self.0.handle.length_of(name)
     }
 
     /// Whether a name is that of an open file.
-    pub(in super::super) fn is_name_of(&self, name: &str, file: &DataFile) -> io::Result<bool> {
+    pub(in crate::embedded) fn is_name_of(&self, name: &str, file: &DataFile) -> io::Result<bool> {
         self.0.handle.is_name_of(name, file.file())
     }
 
     /// Makes the directory's own name durable, as far as that is in one directory.
-    pub(in super::super) fn sync_name(&self) -> io::Result<()> {
+    pub(in crate::embedded) fn sync_name(&self) -> io::Result<()> {
         self.0.path.parent().map_or(Ok(()), sync)
     }
 
     /// Gives a file a second name, which must not exist.
-    pub(in super::super) fn link(&self, from: &str, to: &str) -> io::Result<()> {
+    pub(in crate::embedded) fn link(&self, from: &str, to: &str) -> io::Result<()> {
         self.0.faults.check(Operation::Link, to)?;
         self.0.handle.link(from, to)
     }
 
-    pub(in super::super) fn remove(&self, name: &str) -> io::Result<()> {
+    pub(in crate::embedded) fn remove(&self, name: &str) -> io::Result<()> {
         self.0.faults.check(Operation::Remove, name)?;
         self.0.handle.remove(name)
     }
 
     /// As [`remove`](Directory::remove), of a file that may be gone.
-    pub(in super::super) fn remove_if_there(&self, name: &str) -> io::Result<()> {
+    pub(in crate::embedded) fn remove_if_there(&self, name: &str) -> io::Result<()> {
         match self.remove(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
@@ -142,7 +142,7 @@ impl Directory {
     }
 
     /// Makes new names and removals durable.
-    pub(in super::super) fn sync(&self) -> io::Result<()> {
+    pub(in crate::embedded) fn sync(&self) -> io::Result<()> {
         self.0.faults.check(Operation::SyncDirectory, "")?;
         self.0.handle.sync()
     }

@@ -4,10 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::directory::Modes;
-use super::super::faults::{Faults, Operation};
-use super::super::segment::{LogError, list, read};
 use super::*;
+use crate::embedded::storage::directory::Modes;
+use crate::embedded::storage::faults::{Faults, Operation};
+use crate::embedded::storage::segment::{LogError, list, read};
 
 const SEGMENT: u64 = 3;
 
@@ -261,10 +261,9 @@ fn a_segment_that_can_not_be_begun_leaves_nothing() {
         let outer = tempfile::tempdir().unwrap();
         let (directory, faults) = open(outer.path());
         let mut once = true;
-        faults.set(move |operation, _| match operation == failing && std::mem::take(&mut once) {
-            true => Err(full()),
-            false => Ok(()),
-        });
+        faults.set(
+            move |operation, _| if operation == failing && std::mem::take(&mut once) { Err(full()) } else { Ok(()) },
+        );
         assert!(Log::begin(&directory, SEGMENT).is_err(), "{failing:?}");
         assert!(directory.names().unwrap().is_empty(), "{failing:?}");
         faults.clear();

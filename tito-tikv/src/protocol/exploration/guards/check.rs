@@ -2,9 +2,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::super::records::commit_of;
-use super::super::world::key;
 use super::world::{Hold, Life, Pending, WRITTEN, World};
+use crate::protocol::exploration::records::commit_of;
+use crate::protocol::exploration::world::key;
 use crate::{Error, Outcome, Timestamp};
 
 impl World<'_> {

@@ -3,11 +3,11 @@ use std::sync::atomic::Ordering;
 
 use tito_tikv_proto::kvrpcpb::TxnHeartBeatRequest;
 
-use super::super::world::At;
 use super::Planted;
 use super::world::{Pending, TTL_MILLIS, World};
 use crate::Timestamp;
 use crate::client::core::Attempt;
+use crate::protocol::exploration::world::At;
 use crate::protocol::{CallId, Event, Request};
 
 impl World<'_> {

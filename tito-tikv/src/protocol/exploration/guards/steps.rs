@@ -1,10 +1,10 @@
 //! What can happen next in a world of holders.
 use std::time::Duration;
 
-use super::super::chooser::MOST;
-use super::super::world::key;
 use super::world::{Life, Pending, World};
 use crate::protocol::Event;
+use crate::protocol::exploration::chooser::MOST;
+use crate::protocol::exploration::world::key;
 use crate::protocol::script::lost;
 
 /// After so many steps nobody waits any longer: each wait for a lock takes four.
@@ -196,7 +196,11 @@ impl World<'_> {
     }
 
     /// Sends a request for whose answer nobody waits; the server may wait for a lock.
-    pub(super) async fn haunt(&self, region: super::super::world::At, request: crate::protocol::Request) {
+    pub(super) async fn haunt(
+        &self,
+        region: crate::protocol::exploration::world::At,
+        request: crate::protocol::Request,
+    ) {
         let core = self.core.clone();
         let task = tokio::spawn(async move { core.send(&region, request).await });
         for _ in 0..64 {

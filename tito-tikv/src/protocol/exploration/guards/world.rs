@@ -7,13 +7,13 @@ use tito_mock_tikv::MockCluster;
 use tito_tikv_proto::kvrpcpb::{LockInfo, Mutation, Op};
 use tokio::task::JoinHandle;
 
-use super::super::chooser::Chooser;
-use super::super::in_process::InProcess;
-use super::super::world::{At, key};
 use super::{Planted, Setting};
 use crate::client::core::Core;
 use crate::protocol::acquire::{Acquire, LockedKey, Wanted};
 use crate::protocol::commit::{Commit, Plan};
+use crate::protocol::exploration::chooser::Chooser;
+use crate::protocol::exploration::in_process::InProcess;
+use crate::protocol::exploration::world::{At, key};
 use crate::protocol::resolve::{Asked, Resolve, Status};
 use crate::protocol::{CallId, Event, Machine, Output, Pause, Reply, Request};
 use crate::{Client, Error, Outcome, PdFailure, Timestamp};
