@@ -25,11 +25,13 @@
 //! | `snapshot` | states of models |
 //! | `projection` | rows folded from a store |
 //! | `republish` | events of the outbox for those of a store |
+//! | `erasure` | entities erased |
 //! | `retention` | limits kept in the background |
 
 mod append;
 mod command;
 mod domain;
+mod erasure;
 mod error;
 pub mod event;
 mod logger;
@@ -49,6 +51,7 @@ mod watch;
 
 pub use command::{Ask, Decision, Envelope, RawCommand};
 pub use domain::{Command, Decider, DeciderEvolver, Evolver, Viewer};
+pub use erasure::{EntityErasure, ErasedEntities, RemainingEntities};
 pub use error::{EventStoreError, Result};
 pub use event::{Event, NewEvent};
 pub use manager::{EventStoreConfig, EventStoreInfo, Limits, Manager, ManagerBuilder, Storage};

@@ -13,15 +13,15 @@ use serde::{Deserialize, Serialize};
 use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers, walk_in_steps};
 use tito_core::embedded::EmbeddedBuilder;
 use tito_core::engine::{DatabaseIdentity, Listener};
-use tito_core::event::{EventReference, Topic, settle_topics, unknown_topic, write_event};
+use tito_core::event::{EventReference, Topic, note_owner, settle_topics, unknown_topic, write_event};
 use tito_core::keys::KeyRange;
 use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, RowVersion, TitoTable};
 use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
 use tito_core::{BoxError, KeyText, Timestamp, Transaction, TxOptions};
 use tito_eventstore::{
-    Command, Decider, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Evolving, Manager, NewEvent,
-    Projection, Projector, Select, View, Watch, Watcher,
+    Command, Decider, EntityErasure, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Evolving, Manager,
+    NewEvent, Projection, Projector, Select, View, Watch, Watcher,
 };
 use tito_worker::prelude::*;
 use tito_worker::{Erasure, GroupStart, OwnerSearch, Replay, Schedule, Unique};
@@ -172,6 +172,7 @@ spawnables! { core:
     #[cfg(feature = "tikv")] remove_service_safe_point = any::<&TiKVBackend>().remove_service_safe_point(&any::<Text>());
     of_engine = DatabaseIdentity::of_engine(&**any::<Database>().engine());
     #[cfg(feature = "tikv")] connect = TiKVBackend::connect(any::<Vec<Text>>());
+    note_owner = note_owner(&any(), &any::<Text>(), b"");
     scope = any::<TraceContext>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
 }
 
@@ -267,6 +268,9 @@ spawnables! { eventstore:
     snapshot = any::<EventStore>().snapshot(&mut Account, any::<Select>());
     event = any::<EventStore>().event(1);
     last_sequence = any::<EventStore>().last_sequence();
+    erase = any::<EventStore>().erase(&any::<Text>());
+    step = any::<EntityErasure>().step();
+    remains = any::<EventStore>().remains(&any::<Text>());
     append = any::<EventStore>().append(any::<Vec<NewEvent>>());
     append_in = any::<EventStore>().append_in(&any(), any::<Vec<NewEvent>>());
     transaction = any::<EventStore>().transaction(|_| async move { Ok::<_, EventStoreError>(()) });

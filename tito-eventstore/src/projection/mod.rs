@@ -26,6 +26,7 @@ mod view;
 mod wake;
 
 pub use lifecycle::{ProjectionFailure, ProjectionInfo, RebuildInfo};
+pub(crate) use lifecycle::{has_earlier_rows, rebuild_without};
 pub use projector::Projector;
 pub use run::Projection;
 pub use view::View;

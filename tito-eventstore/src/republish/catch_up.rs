@@ -44,6 +44,9 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     let rules = [rule.followed()?];
     for (key, value) in page {
         let event = Event::decode(&key, keys::parse_log_sequence(&key).unwrap_or(0), value)?;
+        if event.is_erased() {
+            continue;
+        }
         let metadata = event.metadata();
         let shown = Shown {
             store: name,
