@@ -4,7 +4,7 @@ use proc_macro2::Ident;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Data, DeriveInput, Expr, Fields, Generics, LitStr, Member, Meta, Path, Token, Type, Visibility};
 
-use crate::attr::{self, Place};
+use crate::attr::{self, ModelTarget};
 use crate::errors::Errors;
 
 /// The type that derives the model.
@@ -66,7 +66,7 @@ pub(crate) struct EventItem {
 impl Input {
     /// Reads the type and its attributes; what can't be read is reported and left out.
     pub(crate) fn parse(input: DeriveInput, errors: &mut Errors) -> Self {
-        let items = attr::parse(&input.attrs, Place::Container, errors);
+        let items = attr::parse(&input.attrs, ModelTarget::Container, errors);
         let is_union = matches!(input.data, Data::Union(_));
         let fields = match input.data {
             Data::Struct(data) => match data.fields {
@@ -96,7 +96,7 @@ impl Input {
 
 impl Field {
     fn parse(field: syn::Field, errors: &mut Errors) -> Option<Self> {
-        let items = attr::parse(&field.attrs, Place::Field, errors);
+        let items = attr::parse(&field.attrs, ModelTarget::Field, errors);
         let skipped = skipped(&field.attrs);
         Some(Self { ident: field.ident?, ty: field.ty, items, skipped })
     }

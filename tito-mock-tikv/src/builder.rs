@@ -247,7 +247,9 @@ async fn listen_from(first: u16, count: usize) -> Result<Vec<Bound>, MockCluster
         let port = if first == 0 { 0 } else { first.saturating_add(offset) };
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listener = listen(wanted).await?;
-        let address = listener.local_addr().map_err(|source| MockClusterError::Listen { address: wanted, source })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| MockClusterError::Listen { address: wanted, source: source.into() })?;
         bound.push((address, Some(listener)));
     }
     Ok(bound)

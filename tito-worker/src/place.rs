@@ -15,7 +15,7 @@ use crate::moved::Moved;
 pub(crate) enum Kind {
     /// It has not been done.
     Pending,
-    /// It was given up.
+    /// It failed for good.
     Dead,
     /// It was done, and is kept as history.
     Done,
@@ -48,7 +48,7 @@ impl Kind {
 pub(crate) struct Place {
     pub(crate) kind: Kind,
     pub(crate) partition: u16,
-    /// When it falls due, was given up or was done.
+    /// When it falls due, failed for good or was done.
     pub(crate) second: i64,
     pub(crate) id: Uuid,
 }

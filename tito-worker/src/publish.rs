@@ -52,9 +52,9 @@ pub(crate) enum Due {
 impl Publish {
     /// An event of a type, about an entity: events of one entity are handled one at a time, in the order of their
     /// transactions. Due at once, with the action `publish`, unless said otherwise.
-    pub fn new(event_type: impl Into<String>, entity: impl Into<String>) -> Self {
+    pub fn new(topic: impl Into<String>, entity: impl Into<String>) -> Self {
         Self {
-            event_type: event_type.into(),
+            event_type: topic.into(),
             entity: entity.into(),
             action: "publish".to_string(),
             due: Due::After(Duration::ZERO),

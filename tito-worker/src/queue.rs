@@ -1,6 +1,6 @@
 //! The queue: an engine, seen as topics of events.
 
-use tito_core::event::{EventReference, NewEvent, Topic, write_event};
+use tito_core::event::{EventReference, OutboxEvent, Topic, write_event};
 use tito_core::{Database, Result, Transaction};
 
 use crate::publish::{Due, Publish};
@@ -24,8 +24,8 @@ impl TitoQueue {
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
     /// [`TitoError::OutOfRange`](tito_core::TitoError::OutOfRange), and those of the engine.
-    pub async fn create_topic(&self, event_type: &str, partitions: u16) -> Result<u16> {
-        Ok(Topic::ensure(&self.engine, event_type, partitions).await?.partitions)
+    pub async fn create_topic(&self, name: &str, partitions: u16) -> Result<u16> {
+        Ok(Topic::ensure(&self.engine, name, partitions).await?.partitions)
     }
 
     /// Publishes an event in a transaction: it is there when the transaction commits, with everything else that the
@@ -42,6 +42,6 @@ impl TitoQueue {
         };
         let owner = event.owner_text()?;
         let Publish { event_type, entity, action, headers, payload, .. } = event;
-        write_event(tx, NewEvent { event_type, entity, owner, row: None, action, timestamp, headers, payload }).await
+        write_event(tx, OutboxEvent { event_type, entity, owner, row: None, action, timestamp, headers, payload }).await
     }
 }

@@ -144,7 +144,7 @@ pub async fn merged(db: &Database) {
         // The engine takes up finished merges as it commits.
         db.transaction(|tx| async move { tx.put(b"tick".to_vec(), Vec::new()).await }).await.unwrap();
         // What is left has not filled the memtable that takes commits.
-        if db.backend::<EmbeddedBackend>().unwrap().sizes().await.unwrap().unmerged_bytes < MEMTABLE_BYTES {
+        if db.backend::<EmbeddedBackend>().unwrap().sizes().await.unwrap().unflushed_bytes < MEMTABLE_BYTES {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

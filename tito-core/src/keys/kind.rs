@@ -33,7 +33,7 @@ kinds! {
     Done "done:",
     Catalogue "catalogue:",
     Topic "topic:",
-    Checkpoint "checkpoint:",
+    LowWatermark "checkpoint:",
     Lease "lease:",
     Member "member:",
     Process "process:",

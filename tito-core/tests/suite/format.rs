@@ -121,7 +121,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             let unique = input["unique"].as_bool().unwrap();
             return Some(IndexDefinition { name: "by_any".into(), unique, covers }.fingerprint());
         }
-        "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
+        "checkpoint" => keys::low_watermark(text(&input[0]), number(&input[1])),
         "process" => keys::process(text(&input).parse().unwrap()),
         "owned" => {
             let (owner, owned) = (text(&input[0]), text(&input[1]));

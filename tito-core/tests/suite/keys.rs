@@ -309,7 +309,7 @@ proptest! {
     fn keys_of_events_are_read_back(
         event_type in any_text(), partition in 0..=9_999u16, seconds in 0..=keys::MAX_EVENT_SECONDS, id: u128,
     ) {
-        let place = keys::EventPlace { event_type: event_type.clone(), partition, seconds, id: Uuid::from_u128(id) };
+        let place = keys::EventPlace { queue: event_type.clone(), partition, seconds, id: Uuid::from_u128(id) };
         for key in [
             keys::event(&event_type, partition, seconds, place.id),
             keys::dead_event(&event_type, partition, seconds, place.id),
@@ -365,8 +365,8 @@ proptest! {
         }
         keys::parse_event_second(&key);
         if let Some(place) = keys::parse_event(&key) {
-            let event = keys::event(&place.event_type, place.partition, place.seconds, place.id);
-            let dead = keys::dead_event(&place.event_type, place.partition, place.seconds, place.id);
+            let event = keys::event(&place.queue, place.partition, place.seconds, place.id);
+            let dead = keys::dead_event(&place.queue, place.partition, place.seconds, place.id);
             prop_assert!(key == event || key == dead);
         }
     }
@@ -381,7 +381,7 @@ proptest! {
         key[at] = byte;
         if let Some(place) = keys::parse_event(&key) {
             prop_assert_eq!(keys::parse_event_second_and_id(&key), Some((place.seconds, place.id)));
-            prop_assert_eq!(keys::event(&place.event_type, place.partition, place.seconds, place.id), key);
+            prop_assert_eq!(keys::event(&place.queue, place.partition, place.seconds, place.id), key);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::step::MOST_SNAPSHOTS;
 use super::target::Target;
 use crate::error::Result;
 use crate::event::Event;
-use crate::manager::read_definition;
+use crate::log::read_definition;
 use crate::projection;
 use crate::store::EventStore;
 

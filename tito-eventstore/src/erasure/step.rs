@@ -9,11 +9,11 @@ use tito_core::{Result as CoreResult, Transaction};
 
 use super::erase::ErasedEntities;
 use super::target::Target;
-use crate::append::Head;
-use crate::command::Decided;
 use crate::error::{EventStoreError, Result};
 use crate::event::{Event, placeholder, recorded};
-use crate::manager::{Tail, read_definition};
+use crate::log::Decided;
+use crate::log::Head;
+use crate::log::{Tail, read_definition};
 use crate::projection;
 use crate::store::EventStore;
 

@@ -1,16 +1,13 @@
 //! Add, remove, rebuild, look at.
 
-use tito_core::Transaction;
 use tito_core::event::Topic;
-use tito_core::keys;
 use tito_core::row::StoredRow;
+use tito_core::{TitoError, Transaction, check_event_type, check_name, keys};
 
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::delete_some;
-use super::wake::{check, topic, wake};
-use crate::append::Head;
 use crate::error::{EventStoreError, Result};
-use crate::manager::{Definition, read_definition};
+use crate::log::{Definition, Head, read_definition, topic, wake};
 use crate::store::EventStore;
 
 /// How far a projection is.
@@ -88,7 +85,7 @@ impl EventStore {
             let mut generations = Generations::read(&tx, store.id(), &name).await?.unwrap_or_default();
             generations.live = Some(generations.next());
             generations.write(&tx, store.id(), &name).await?;
-            wake(&store, &tx, &name).await?;
+            wake(&tx, store.name(), &name).await?;
             Ok::<_, EventStoreError>(true)
         };
         self.transaction(add).await
@@ -156,7 +153,7 @@ impl EventStore {
             read(&store, &tx).await?;
             let mut generations = read_live(&store, &tx, &name).await?;
             begin_rebuild(&store, &tx, &name, &mut generations).await?;
-            wake(&store, &tx, &name).await
+            wake(&tx, store.name(), &name).await
         };
         self.transaction(rebuild).await
     }
@@ -206,7 +203,7 @@ pub(crate) async fn rebuild_without(store: &EventStore, tx: &Transaction, name: 
         return Ok(false);
     }
     begin_rebuild(store, tx, name, &mut generations).await?;
-    wake(store, tx, name).await?;
+    wake(tx, store.name(), name).await?;
     Ok(true)
 }
 
@@ -249,4 +246,15 @@ async fn read_live(store: &EventStore, tx: &Transaction, name: &str) -> Result<G
         store: store.name().to_string(),
         projection: name.to_string(),
     })
+}
+
+/// Checks the name of a projection, and that it makes the name of a topic.
+fn check(store: &str, projection: &str) -> Result<()> {
+    check_name("projection", projection)?;
+    if projection.contains('.') {
+        let reason = "it contains '.', which separates a store from its projection in the name of a topic";
+        return Err(TitoError::InvalidName { what: "projection", name: projection.to_string(), reason }.into());
+    }
+    check_event_type(&topic(store, projection))?;
+    Ok(())
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tito_core::event::{NewEvent as OutboxEvent, write_event};
+use tito_core::event::{OutboxEvent, write_event};
 use tito_core::{Transaction, row};
 
 use super::rule::{Content, Followed};
+use crate::data::Codec;
 use crate::error::Result;
-use crate::types::Codec;
 
 /// What is published of an event of a store.
 pub(crate) struct Shown<'a> {

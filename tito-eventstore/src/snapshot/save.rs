@@ -8,11 +8,11 @@ use tito_core::{Result as CoreResult, Transaction};
 
 use super::start::{MOST_VERSIONS, Start, filters};
 use super::stored::Stored;
-use crate::append::Head;
 use crate::domain::Evolver;
 use crate::error::{EventStoreError, Result};
-use crate::manager::Tail;
-use crate::read::Select;
+use crate::log::Head;
+use crate::log::Tail;
+use crate::select::Select;
 use crate::store::EventStore;
 
 /// Snapshots of so many versions are kept, the newest.
@@ -51,7 +51,9 @@ impl EventStore {
         let (name, version) = (model.name(), model.version());
         let state = match model.save() {
             Ok(state) => state,
-            Err(source) => return Err(EventStoreError::Snapshot { model: name, operation: "written", source }),
+            Err(source) => {
+                return Err(EventStoreError::Snapshot { model: name, operation: "written", source: source.into() });
+            }
         };
         let filters = filters(&select.patterns()?);
         let (replaces, erasures) = (start.is_due, start.erasures);

@@ -4,8 +4,8 @@ use tito_core::BoxError;
 use tito_core::keys::{self, KeyRange};
 use tito_core::prelude::*;
 use tito_eventstore::{
-    Command, Decider, Envelope, ErasedEntities, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Limits,
-    Manager, NewEvent, Republish, Select, Snapshot, Watch,
+    Command, Decider, Envelope, ErasedEntities, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager,
+    NewEvent, Republish, Retention, Select, Snapshot, Watch,
 };
 use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
@@ -286,13 +286,13 @@ pub async fn a_step_erases_at_most_100_events(db: Database, _: TestClock) {
 pub async fn limits_drop_placeholders_like_events(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
     let config = EventStoreConfig::new("bank");
-    let store = manager.create_event_store(config.clone().limits(Limits::default().events(100))).await.unwrap();
+    let store = manager.create_event_store(config.clone().retention(Retention::default().events(100))).await.unwrap();
     append(&store, &["person.ada", "person.bob", "person.ada", "person.bob"]).await;
     store.erase("person.ada").await.unwrap();
     let bytes: usize =
         stored(&db, &format!("{}event:", prefix(&db).await)).await.iter().map(|(_, value)| value.len()).sum();
     assert_eq!(store.info().await.unwrap().bytes, bytes as u64);
-    manager.update_event_store(config.clone().limits(Limits::default().events(1))).await.unwrap();
+    manager.update_event_store(config.clone().retention(Retention::default().events(1))).await.unwrap();
     manager.sweep().await.unwrap();
     let info = store.info().await.unwrap();
     assert_eq!((info.first_sequence, info.events), (4, 1));

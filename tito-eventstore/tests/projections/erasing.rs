@@ -1,7 +1,7 @@
 //! Projections forget entities that are erased.
 
 use tito_core::prelude::*;
-use tito_eventstore::{EventStore, EventStoreConfig, Limits, Manager, NewEvent};
+use tito_eventstore::{EventStore, EventStoreConfig, Manager, NewEvent, Retention};
 use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::{assert_folded, projected, rows, stored};
@@ -85,7 +85,7 @@ pub async fn a_store_that_has_dropped_events_says_which_projections_are_left_as_
     open(&bank, &[1, 2, 3]).await;
     projection.catch_up().await.unwrap();
     let manager = Manager::new(db.clone());
-    manager.update_event_store(EventStoreConfig::new("bank").limits(Limits::default().events(2))).await.unwrap();
+    manager.update_event_store(EventStoreConfig::new("bank").retention(Retention::default().events(2))).await.unwrap();
     manager.sweep().await.unwrap();
     let erased = bank.erase("account.3").await.unwrap();
     assert_eq!((erased.events, erased.rebuilds), (1, 0));

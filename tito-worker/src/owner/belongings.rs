@@ -7,7 +7,7 @@ use tito_core::event::{Topic, queue_name, topic_of};
 use tito_core::row::{self, StoredRow};
 use tito_core::{Result, TitoError, Transaction, keys};
 
-use crate::change::{Located, Sought, locate_all};
+use crate::locate::{Located, Sought, locate_all};
 use crate::place::Kind;
 use crate::schedule::owner_of_schedule;
 use crate::unique::UniqueRow;
@@ -108,7 +108,7 @@ async fn name(tx: &Transaction, row: &[u8], topics: &mut Topics) -> Result<Resul
     } else if keys::schedules().contains(key) {
         Stored::Schedule
     } else if let Some(place) = keys::parse_event(key) {
-        let event_type = topic_of(&place.event_type).0.to_string();
+        let event_type = topic_of(&place.queue).0.to_string();
         if !topics.contains_key(&event_type) {
             match Topic::read(tx, &event_type).await {
                 Ok(topic) => topics.insert(event_type.clone(), topic),

@@ -8,8 +8,8 @@ use tito_core::{KeyText, Result, TitoError, Transaction, keys};
 
 use super::belongings::{Belonging, Found, belongings};
 use super::counts::OwnerCounts;
-use crate::change::Located;
 use crate::inspect::{PendingState, read_event};
+use crate::locate::Located;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
 
@@ -155,7 +155,7 @@ async fn erase_some(tx: &Transaction, owner: &str, walk: Walk) -> Result<Step> {
         tx.system_keys().delete(row).await?;
         step.deleted += 1;
     }
-    for event_type in gone.held_up {
+    for event_type in gone.blocking {
         Topic::raise_revision(tx, &event_type).await?;
     }
     Ok(step)
@@ -167,7 +167,7 @@ struct Gone {
     /// The keys of events: two rows can lead to one.
     events: HashSet<Vec<u8>>,
     /// The topics of events for which others wait.
-    held_up: BTreeSet<String>,
+    blocking: BTreeSet<String>,
 }
 
 /// Deletes what was found.
@@ -178,8 +178,8 @@ async fn erase(tx: &Transaction, found: Found, erased: &mut OwnerCounts, gone: &
             for event in located {
                 if gone.events.insert(event.key.clone()) {
                     *erased.pending(state_of(&event, tx.now().seconds())) += 1;
-                    if event.holds_up_until().is_some() {
-                        gone.held_up.insert(topic_of(&event.queue).0.to_string());
+                    if event.blocks_until().is_some() {
+                        gone.blocking.insert(topic_of(&event.queue).0.to_string());
                     }
                     if let Some(place) = keys::parse_event(&event.key) {
                         tx.system_keys().delete(keys::moved_event(&event.queue, place.id)).await?;

@@ -11,6 +11,7 @@ use super::definition::Schedule;
 use super::missed::Missed;
 use super::recurrence::Recurrence;
 use super::stored::Stored;
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 
@@ -83,10 +84,10 @@ impl TitoQueue {
     /// Workers in other processes see it within a second.
     ///
     /// # Errors
-    /// [`TitoError::InvalidSchedule`] for an expression, a time zone, an interval, a start or an event that can't be used,
+    /// [`QueueError::InvalidSchedule`] for an expression, a time zone, an interval, a start or an event that can't be used,
     /// and for a new recurrence that never fires; [`TitoError::InvalidName`] for its name or its event's type;
     /// [`TitoError::LimitExceeded`] for an event that is too large; and those of the engine.
-    pub async fn put_schedule(&self, schedule: Schedule) -> Result<ScheduleInfo> {
+    pub async fn put_schedule(&self, schedule: Schedule) -> Result<ScheduleInfo, QueueError> {
         let schedule = &schedule.check()?;
         let limit = self.engine.limits().value_bytes / 16 * 15;
         let stored = self.engine.transaction(|tx| async move {
@@ -124,7 +125,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>> {
+    pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>, QueueError> {
         let mut all = Vec::new();
         let mut walk = Walk::over(keys::schedules());
         while let Some((page, _)) = walk.next(&self.engine).await? {
@@ -142,7 +143,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::Malformed`] for a stored value that is not a schedule, and those of the engine.
-    pub async fn pause_schedule(&self, name: &str) -> Result<bool> {
+    pub async fn pause_schedule(&self, name: &str) -> Result<bool, QueueError> {
         self.change_schedule(name, |stored, _| {
             stored.paused = true;
             Ok(())
@@ -154,9 +155,9 @@ impl TitoQueue {
     /// whatever its policy for missed ones. Returns whether there is such a schedule.
     ///
     /// # Errors
-    /// [`TitoError::InvalidSchedule`], [`TitoError::Malformed`] for a stored value that is not a schedule, and those of
+    /// [`QueueError::InvalidSchedule`], [`TitoError::Malformed`] for a stored value that is not a schedule, and those of
     /// the engine.
-    pub async fn resume_schedule(&self, name: &str) -> Result<bool> {
+    pub async fn resume_schedule(&self, name: &str) -> Result<bool, QueueError> {
         self.change_schedule(name, |stored, now| {
             if std::mem::take(&mut stored.paused) && stored.next.is_some_and(|next| next <= now) {
                 stored.next = stored.timetable(name)?.next_after(now);
@@ -171,7 +172,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn remove_schedule(&self, name: &str) -> Result<bool> {
+    pub async fn remove_schedule(&self, name: &str) -> Result<bool, QueueError> {
         let key = &keys::schedule(name);
         let remove = |tx: Transaction| async move {
             let exists = tx.get(key).await?.is_some();
@@ -180,14 +181,14 @@ impl TitoQueue {
             }
             Ok(exists)
         };
-        self.engine.transaction(remove).await
+        Ok(self.engine.transaction(remove).await?)
     }
 
     async fn change_schedule(
         &self,
         name: &str,
-        change: impl Fn(&mut Stored, i64) -> Result<()> + Send + Sync,
-    ) -> Result<bool> {
+        change: impl Fn(&mut Stored, i64) -> Result<(), QueueError> + Send + Sync,
+    ) -> Result<bool, QueueError> {
         let (key, change) = (&keys::schedule(name), &change);
         let apply = |tx: Transaction| async move {
             let Some(bytes) = tx.get(key).await? else { return Ok(false) };
@@ -196,6 +197,6 @@ impl TitoQueue {
             tx.system_keys().put(key.clone(), stored.encode()?).await?;
             Ok(true)
         };
-        self.engine.transaction(apply).await
+        Ok(self.engine.transaction(apply).await?)
     }
 }

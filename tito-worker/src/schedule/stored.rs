@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tito_core::row::{self, StoredRow, UnknownMembers};
-use tito_core::{BoxError, Result, TitoError, keeps_unknown_members, keys};
+use tito_core::{BoxError, Result, keeps_unknown_members, keys};
 
 use super::definition::{Checked, MOST_MISSED};
 use super::missed::Missed;
 use super::recurrence::Recurrence;
 use super::timetable::Timetable;
+use crate::error::QueueError;
 use crate::publish::{Owner, Publish};
 
 /// A schedule as it is stored.
@@ -176,12 +177,12 @@ impl Stored {
     }
 
     /// Checks that a schedule which begins now ever fires.
-    pub(super) fn check_fires(&self, name: &str, now: i64) -> Result<()> {
+    pub(super) fn check_fires(&self, name: &str, now: i64) -> Result<(), QueueError> {
         if self.next.is_some() {
             return Ok(());
         }
         let reason = format!("{}: expected at least one firing after {now}, there is none", self.recurrence());
-        Err(TitoError::InvalidSchedule { name: name.to_string(), reason })
+        Err(QueueError::InvalidSchedule { name: name.to_string(), reason })
     }
 
     /// Whether a schedule recurs as this one does. One that does not say when it starts is content with any start.
@@ -189,9 +190,9 @@ impl Stored {
         self.recurrence() == schedule.recurrence && schedule.starts_at.is_none_or(|start| start == self.starts_at)
     }
 
-    pub(super) fn timetable(&self, name: &str) -> Result<Timetable> {
+    pub(super) fn timetable(&self, name: &str) -> Result<Timetable, QueueError> {
         Timetable::new(&self.recurrence(), self.starts_at)
-            .map_err(|reason| TitoError::InvalidSchedule { name: name.to_string(), reason })
+            .map_err(|reason| QueueError::InvalidSchedule { name: name.to_string(), reason })
     }
 
     /// A firing that comes before the next one, if that was stored before time was set back.
@@ -243,7 +244,7 @@ mod tests {
         for (from, to) in [("1700010000", "-1"), ("1699923600", "10000000000"), ("1700010000", "-9223372036854775808")]
         {
             let error = Stored::decode(b"schedule:nightly", EXAMPLE.replace(from, to).as_bytes()).unwrap_err();
-            assert!(matches!(error, TitoError::Malformed { .. }), "{error}");
+            assert!(matches!(error, tito_core::TitoError::Malformed { .. }), "{error}");
         }
     }
 

@@ -51,15 +51,15 @@ impl UniqueRow {
     }
 
     /// The row of a key, unless its window has ended at the transaction's start.
-    pub(crate) async fn read(tx: &Transaction, event_type: &str, unique_key: &str) -> Result<Option<Self>> {
-        let key = keys::unique_event(event_type, unique_key);
+    pub(crate) async fn read(tx: &Transaction, topic: &str, unique_key: &str) -> Result<Option<Self>> {
+        let key = keys::unique_event(topic, unique_key);
         let Some(stored) = tx.get(&key).await? else { return Ok(None) };
         let row = Self::decode(&key, &stored)?;
         Ok(row.is_in_force(tx.now().seconds()).then_some(row))
     }
 
-    pub(crate) async fn write(&self, tx: &Transaction, event_type: &str, unique_key: &str) -> Result<()> {
-        let key = keys::unique_event(event_type, unique_key);
+    pub(crate) async fn write(&self, tx: &Transaction, topic: &str, unique_key: &str) -> Result<()> {
+        let key = keys::unique_event(topic, unique_key);
         if let Some(owner) = &self.owner {
             note_owner(tx, owner, &key).await?;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tito_core::engine::Listener;
-use tito_core::event::{Topic, topic_channel, topic_of, unknown_topic};
+use tito_core::event::{Topic, topic_channel, topic_of};
 use tito_core::{Database, Result, Timestamp, TitoError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,6 +20,7 @@ use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE, resumed};
 use crate::membership::{Lease, Membership, Owned};
 use crate::moved::begin_noting;
 use crate::partitions::PartitionConfig;
+use crate::topics::unknown_topic;
 
 /// How a worker gets its partitions.
 pub(super) enum Ownership {

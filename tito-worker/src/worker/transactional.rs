@@ -1,5 +1,7 @@
 //! Handlers that get the transaction which acknowledges their events.
 
+use std::sync::{Mutex, PoisonError};
+
 use tito_core::event::TitoEvent;
 use tito_core::{Result, TitoError, Transaction};
 
@@ -10,7 +12,7 @@ use super::record::{Recorded, record};
 use super::runner::{Delivery, Runner};
 use super::turns::Turns;
 use crate::error_text::text_of;
-use crate::handler::{Context, Run as Handle};
+use crate::handler::{Context, Function as Handle};
 use crate::observe::Run;
 
 impl Runner {
@@ -18,10 +20,15 @@ impl Runner {
     pub(super) async fn run_in_transaction(
         &self,
         deliveries: &[Delivery],
-        decoded: &[TitoEvent],
+        decoded: Few<TitoEvent>,
         runs: &[Run],
     ) -> Result<Few<Verdict>, Ended> {
-        let attempt = |tx| self.attempt_in(tx, deliveries, decoded, runs);
+        // Hardly any transaction is replayed, so only its first attempt gets the events decoded.
+        let decoded = Mutex::new(decoded);
+        let attempt = |tx| {
+            let decoded = std::mem::take(&mut *decoded.lock().unwrap_or_else(PoisonError::into_inner));
+            self.attempt_in(tx, deliveries, decoded, runs)
+        };
         match self.database.transaction(attempt).await {
             Ok(Some(verdicts)) => Ok(verdicts),
             Ok(None) => {
@@ -40,7 +47,7 @@ impl Runner {
         &self,
         tx: Transaction,
         deliveries: &[Delivery],
-        decoded: &[TitoEvent],
+        decoded: Few<TitoEvent>,
         runs: &[Run],
     ) -> Result<Option<Few<Verdict>>> {
         let order = self.policy.order;
@@ -56,11 +63,13 @@ impl Runner {
         let mut stored = Vec::with_capacity(deliveries.len());
         let mut events = Vec::with_capacity(deliveries.len());
         let mut scopes = Vec::with_capacity(deliveries.len());
-        for (((delivery, decoded), run), bytes) in deliveries.iter().zip(decoded).zip(runs).zip(checked.events) {
+        let mut decoded = decoded.into_iter();
+        for ((delivery, run), bytes) in deliveries.iter().zip(runs).zip(checked.events) {
+            let as_read = decoded.next();
             let Some(bytes) = bytes else { continue };
             // Hardly any has changed since it was read, by its progress or another worker.
-            let is_as_read = bytes == delivery.stored;
-            events.push(if is_as_read { decoded.clone() } else { TitoEvent::decode_known(&delivery.key, &bytes)? });
+            let as_read = as_read.filter(|_| bytes == delivery.stored);
+            events.push(as_read.map_or_else(|| TitoEvent::decode_known(&delivery.key, &bytes), Ok)?);
             scopes.push(run);
             stored.push((delivery, bytes));
         }
@@ -69,12 +78,12 @@ impl Runner {
         let context = |event| Context::new(event, self.database.clone(), Some(lent.handle()));
         let outcomes = match &self.handler.run {
             Handle::Batch(_) if events.is_empty() => Vec::new(),
-            Handle::Batch(handler) => handler(events, context(None)).await.map_err(TitoError::Application)?,
+            Handle::Batch(handler) => handler(events, context(None)).await.map_err(TitoError::application)?,
             Handle::One(handler) => {
                 let mut outcomes = Vec::with_capacity(events.len());
                 for (event, run) in events.into_iter().zip(scopes) {
                     let handled = run.scope(async { handler(context(Some(event))).await }).await;
-                    outcomes.push(handled.map_err(TitoError::Application)?);
+                    outcomes.push(handled.map_err(TitoError::application)?);
                 }
                 outcomes
             }
@@ -89,7 +98,7 @@ impl Runner {
                 continue;
             };
             if !turns.has_turn(delivery.entity) {
-                let overtaken = "an event of the batch was put off, and later ones have to wait";
+                let overtaken = "an event of the batch was postponed, and later ones have to wait";
                 return Err(TitoError::Application(overtaken.into()));
             }
             let ended = Ended::from(outcome);
@@ -111,7 +120,7 @@ impl Runner {
                 Ended::failed(text_of(error))
             }
             TitoError::Application(error) => Ended::failed(text_of(&**error)),
-            error if error.is_of_the_engine() || matches!(error, TitoError::RetriesExhausted { .. }) => {
+            error if error.is_engine_failure() || matches!(error, TitoError::RetriesExhausted { .. }) => {
                 self.log_engine(None, error, "a handler's transaction failed");
                 Ended::EngineFailed
             }

@@ -1,4 +1,4 @@
-//! Where a published event lies now.
+//! Where a published event lies now, and what taking it away means to workers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use tito_core::{Database, Result, Transaction};
 use uuid::Uuid;
 
 use crate::moved::Moved;
+use crate::topics::cached_topic;
 
 /// An event that has not been done, in one of its queues.
 pub(crate) struct Located {
@@ -20,16 +21,16 @@ pub(crate) struct Located {
     pub(crate) value: Vec<u8>,
 }
 
-/// Until when later events of its entity wait for what is stored, if it is an event that was put off in its place.
+/// Until when later events of its entity wait for what is stored, if it is an event that was postponed in its place.
 /// Whoever takes it away raises the topic's revision: workers remember that they wait, and have to look again.
-pub(crate) fn holds_up_until(key: &[u8], value: &[u8]) -> Option<i64> {
+pub(crate) fn blocks_until(key: &[u8], value: &[u8]) -> Option<i64> {
     TitoEvent::decode(key, value).ok()?.not_before
 }
 
 impl Located {
-    /// See [`holds_up_until`].
-    pub(crate) fn holds_up_until(&self) -> Option<i64> {
-        holds_up_until(&self.key, &self.value)
+    /// See [`blocks_until`].
+    pub(crate) fn blocks_until(&self) -> Option<i64> {
+        blocks_until(&self.key, &self.value)
     }
 }
 
@@ -131,7 +132,7 @@ impl Look<'_> {
 /// transaction sees it and as publishers of this process know it: an event of this very transaction may have been written
 /// by a later state than it sees.
 async fn sought(database: &Database, tx: &Transaction, reference: &EventReference) -> Result<Sought> {
-    let known = Topic::cached_existing(database, &reference.event_type).await?;
+    let known = cached_topic(database, &reference.event_type).await?;
     let seen = Topic::read(tx, &reference.event_type).await?;
     let (mut queues, mut partitions) = (BTreeSet::new(), BTreeSet::new());
     for topic in [&seen, &known] {
