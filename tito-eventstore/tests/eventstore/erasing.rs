@@ -331,6 +331,26 @@ pub async fn times_and_rules_pass_over_placeholders(db: Database, clock: TestClo
     assert_eq!(stored(&db, "event:people:").await.len(), 1);
 }
 
+/// What a rule publishes is the outbox's, and is erased there.
+#[fact]
+pub async fn what_a_rule_publishes_can_belong_to_the_entity(db: Database, _: TestClock) {
+    let manager = Manager::new(db.clone());
+    let owned = Republish::to("owned").owned();
+    let config = EventStoreConfig::new("bank").republish_by(owned.clone()).republish_by(Republish::to("plain"));
+    let store = manager.create_event_store(config).await.unwrap();
+    assert_eq!(store.info().await.unwrap().republishing[0].rule, owned);
+    let long = format!("{0}.{0}", "x".repeat(255));
+    for entity in ["person.ada", "person.ada", "person.ad", &long] {
+        store.append(event(entity, "noted")).await.unwrap();
+    }
+    assert_eq!(stored(&db, "!owned:").await.len(), 4);
+    let queue = tito_worker::TitoQueue::new(db.clone());
+    store.erase("person.ada").await.unwrap();
+    assert_eq!(queue.erase_owner("person.ada").await.unwrap().due, 2);
+    assert!(queue.search_owner("person.ada").await.unwrap().is_nothing());
+    assert_eq!((stored(&db, "event:owned:").await.len(), stored(&db, "event:plain:").await.len()), (2, 4));
+}
+
 #[fact]
 pub async fn a_damaged_event_of_an_entity_is_erased_too(db: Database, _: TestClock) {
     let store = store(&db).await;
