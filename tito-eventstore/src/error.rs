@@ -347,10 +347,9 @@ impl EventStoreError {
             Self::Decode { sequence, .. } | Self::Evolver { sequence, .. } | Self::Projector { sequence, .. } => {
                 Some(*sequence).filter(|sequence| *sequence > 0)
             }
-            Self::Engine(error) => match error {
-                TitoError::Malformed { key, .. } => keys::parse_log_event(key.as_bytes()).map(|(sequence, _)| sequence),
-                _ => None,
-            },
+            Self::Engine(TitoError::Malformed { key, .. }) => {
+                keys::parse_log_event(key.as_bytes()).map(|(sequence, _)| sequence)
+            }
             _ => None,
         }
     }
@@ -361,14 +360,11 @@ impl EventStoreError {
             Self::Decode { entity, .. } | Self::Evolver { entity, .. } | Self::Projector { entity, .. } => {
                 Some(entity.clone())
             }
-            Self::Engine(error) => match error {
-                TitoError::Malformed { key, source, .. } => {
-                    let of_key = keys::parse_log_event(key.as_bytes()).and_then(|(_, entity)| entity);
-                    let of_key = of_key.map(|(of_type, id)| format!("{of_type}.{id}"));
-                    of_key.or_else(|| source.downcast_ref::<Damage>()?.entity.clone())
-                }
-                _ => None,
-            },
+            Self::Engine(TitoError::Malformed { key, source, .. }) => {
+                let of_key = keys::parse_log_event(key.as_bytes()).and_then(|(_, entity)| entity);
+                let of_key = of_key.map(|(of_type, id)| format!("{of_type}.{id}"));
+                of_key.or_else(|| source.downcast_ref::<Damage>()?.entity.clone())
+            }
             _ => None,
         }
     }

@@ -101,8 +101,8 @@ pub(crate) async fn put(
     }
     let is_moved = instead_of != Some(key.as_slice());
     // What is to be handled and is only moved is found from where it was published.
-    let is_only_moved = place.kind == Kind::Pending && instead_of.is_some_and(|old| keys::events().contains(old));
-    if let Some(owner) = (!is_only_moved).then(|| owner_of(&row)).flatten() {
+    let may_be_unknown = place.kind != Kind::Pending || instead_of.is_none_or(|old| !keys::events().contains(old));
+    if may_be_unknown && let Some(owner) = owner_of(&row) {
         note_owner(tx, &owner, &key).await?;
     }
     tx.system_keys().put(key.clone(), row).await?;

@@ -8,7 +8,8 @@ use crate::republish::Republish;
 /// A store that is to be created or changed.
 ///
 /// ```
-/// /// use tito_eventstore::{EventStoreConfig, Retention};
+/// use std::time::Duration;
+/// use tito_eventstore::{EventStoreConfig, Retention};
 ///
 /// let bank = EventStoreConfig::new("bank")
 ///     .description("accounts and what happens to them")

@@ -24,7 +24,7 @@ async fn put(db: &Database, key: &[u8], value: Option<&[u8]>) -> Option<Vec<u8>>
 
 fn assert_named(error: &EventStoreError, damaged: &[u8]) {
     let EventStoreError::Engine(error) = error else { panic!("{error:?}") };
-    assert!(matches!(&*error, TitoError::Malformed { key, .. } if key.as_bytes() == damaged), "{error:?}");
+    assert!(matches!(error, TitoError::Malformed { key, .. } if key.as_bytes() == damaged), "{error:?}");
 }
 
 async fn created(db: &Database, name: &str) -> EventStore {

@@ -33,7 +33,7 @@ impl TitoQueue {
     /// does not reach.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`] for an owner that is empty or longer than 512 bytes; [`TitoError::Malformed`] if
+    /// [`TitoError::InvalidName`] for an owner that is empty or longer than 255 bytes; [`TitoError::Malformed`] if
     /// something can't be read, after all else was erased; those of the engine.
     pub async fn erase_owner(&self, owner: &str) -> Result<OwnerCounts> {
         let mut erasure = self.erasing(owner)?;
@@ -155,7 +155,7 @@ async fn erase_some(tx: &Transaction, owner: &str, walk: Walk) -> Result<Step> {
         tx.system_keys().delete(row).await?;
         step.deleted += 1;
     }
-    for event_type in gone.blocking {
+    for event_type in gone.blocked {
         Topic::raise_revision(tx, &event_type).await?;
     }
     Ok(step)
@@ -167,7 +167,7 @@ struct Gone {
     /// The keys of events: two rows can lead to one.
     events: HashSet<Vec<u8>>,
     /// The topics of events for which others wait.
-    blocking: BTreeSet<String>,
+    blocked: BTreeSet<String>,
 }
 
 /// Deletes what was found.
@@ -179,7 +179,7 @@ async fn erase(tx: &Transaction, found: Found, erased: &mut OwnerCounts, gone: &
                 if gone.events.insert(event.key.clone()) {
                     *erased.pending(state_of(&event, tx.now().seconds())) += 1;
                     if event.blocks_until().is_some() {
-                        gone.blocking.insert(topic_of(&event.queue).0.to_string());
+                        gone.blocked.insert(topic_of(&event.queue).0.to_string());
                     }
                     if let Some(place) = keys::parse_event(&event.key) {
                         tx.system_keys().delete(keys::moved_event(&event.queue, place.id)).await?;
