@@ -284,6 +284,15 @@ pub enum EventStoreError {
         projection: String,
     },
 
+    /// A reactor that the store does not have.
+    #[error("event store {store:?} has no reactor {reactor:?}")]
+    ReactorNotFound {
+        /// The store.
+        store: String,
+        /// The name that was looked for.
+        reactor: String,
+    },
+
     /// A projector failed. Nothing of the event is in the rows, nor of any later one.
     #[error("projection {projection:?} is stopped by event {sequence}, {event_type:?} of {entity:?}")]
     Projector {

@@ -9,6 +9,7 @@
 //! - [`Select`], [`Watch`], [`Pattern`]: which events;
 //! - [`Snapshot`]: states of models, so that evolving need not begin with the first event;
 //! - [`Projection`], [`Projector`]: rows folded from a store by a worker; [`View`] reads them;
+//! - [`Reactor`], [`ReactFrom`]: handlers that follow a store as its events come, each done once; a worker runs them;
 //! - [`types`]: what events are called, in which version and how their data is written.
 //!
 //! The source:
@@ -24,6 +25,7 @@
 //! | `watch` | models that follow a store |
 //! | `snapshot` | states of models |
 //! | `projection` | rows folded from a store |
+//! | `react` | handlers that follow a store, with effects |
 //! | `republish` | events of the outbox for those of a store |
 //! | `erasure` | entities erased |
 //! | `retention` | limits kept in the background |
@@ -43,6 +45,7 @@ mod model;
 mod pattern;
 pub mod prelude;
 mod projection;
+mod react;
 mod read;
 mod republish;
 mod retention;
@@ -63,6 +66,7 @@ pub use manager::{EventStoreConfig, EventStoreInfo, Manager, ManagerBuilder, Sto
 pub use model::Model;
 pub use pattern::Pattern;
 pub use projection::{Projection, ProjectionFailure, ProjectionInfo, Projector, RebuildInfo, View};
+pub use react::{ReactFrom, Reaction, Reactor, ReactorInfo};
 pub use read::{EvolveError, Evolving};
 pub use republish::{Republish, RepublishInfo};
 pub use select::Select;

@@ -23,6 +23,7 @@ use tito_eventstore::{
     Command, Decider, EntityErasure, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Evolving, Manager,
     NewEvent, Projection, Projector, Select, View, Watch, Watcher,
 };
+use tito_worker::feed::{Fed, FeedControls, FeedRun};
 use tito_worker::prelude::*;
 use tito_worker::{Erasure, GroupStart, OwnerSearch, Replay, Schedule, Unique};
 
@@ -238,6 +239,14 @@ spawnables! { worker:
     publish_unique = any::<TitoQueue>().publish_unique(any(), any::<Unique>(), &any());
     run = any::<Worker>().run(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
     drain = any::<Worker>().drain();
+    changed = any::<&mut FeedControls>().changed();
+    begin = any::<Fed>().begin();
+    permit = any::<Fed>().permit();
+    start = any::<Fed>().start(any(), any());
+    attempt = any::<Fed>().attempt(any::<Pin<Box<dyn Future<Output = tito_worker::feed::Handled> + Send>>>());
+    check = any::<Fed>().check(&any(), any());
+    put = any::<Fed>().put(&any(), &any(), &any(), &any());
+    scope = any::<FeedRun>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
 }
 
 spawnables! { eventstore:
@@ -256,6 +265,11 @@ spawnables! { eventstore:
     rebuild_projection = any::<EventStore>().rebuild_projection(&any::<Text>());
     projection = any::<EventStore>().projection(&any::<Text>());
     projections = any::<EventStore>().projections();
+    react = any::<EventStore>().react(&any::<Text>(), any::<Select>(), any());
+    reactor = any::<EventStore>().reactor(&any::<Text>());
+    reactors = any::<EventStore>().reactors();
+    replay_reactor = any::<EventStore>().replay_reactor(&any::<Text>(), any());
+    remove_reactor = any::<EventStore>().remove_reactor(&any::<Text>());
     new = Projection::new(&any(), Rows);
     catch_up = any::<Projection<Rows>>().catch_up();
     begin = any::<View>().begin();

@@ -94,6 +94,14 @@ pub use topics::{GroupStart, Resized};
 pub use unique::{Published, Unique};
 pub use worker::{Worker, WorkerBuilder, WorkerError, WorkerReport};
 
+/// Events for handlers from elsewhere than a queue; for event stores, not for use by hand.
+#[doc(hidden)]
+pub mod feed {
+    pub use crate::worker::{
+        Fed, Feed, FeedChecked, FeedControls, FeedEnded, FeedRecorded, FeedRun, FeedWatched, Handled, Permit, Started,
+    };
+}
+
 /// What the derive's output names; not for use by hand.
 #[doc(hidden)]
 pub mod __private {

@@ -151,6 +151,12 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         }
         "log_gone_of_entity" => keys::log_gone_of_entity(parsed(&input[0]), text(&input[1]), text(&input[2])),
         "log_gone_of_type" => keys::log_gone_of_type(parsed(&input[0]), text(&input[1])),
+        "log_reactor" => {
+            let key = keys::log_reactor(parsed(&input[0]), text(&input[1]));
+            assert_eq!(keys::parse_log_reactor(&key).as_deref(), Some(text(&input[1])));
+            assert!(keys::log_reactors(parsed(&input[0])).contains(&key));
+            key
+        }
         "log_view" => keys::log_view(parsed(&input[0]), text(&input[1]), number(&input[2])),
         "dropped_log" => keys::dropped_log(parsed(&input)),
         "partition" => return Some(keys::partition_of(text(&input[0]), number(&input[1])).to_string()),
@@ -165,6 +171,7 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         | "process_value"
         | "moved_value"
         | "log_event_value"
+        | "log_reactor_value"
         | "log_erased_event_value" => {
             return None;
         }
@@ -206,6 +213,7 @@ fn every_vector_of_the_page_holds() {
         "log_event",
         "log_snapshot_version",
         "log_view",
+        "log_reactor",
     ]) {
         assert!(seen.contains_key(kind), "no vector of kind {kind}");
     }

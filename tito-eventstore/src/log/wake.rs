@@ -1,9 +1,9 @@
-//! The events that wake the worker of a projection.
+//! The topics of what is woken when events are appended, and the events that wake it.
 
 use std::collections::BTreeMap;
 
-use tito_core::Transaction;
 use tito_core::event::{OutboxEvent, write_event};
+use tito_core::{TitoError, Transaction, check_event_type, check_name};
 
 use crate::error::Result;
 
@@ -23,7 +23,18 @@ pub(crate) async fn wake(tx: &Transaction, store: &str, projection: &str) -> Res
     Ok(())
 }
 
-/// The topic that wakes a projection. The last dot separates the two names, as projections have none in theirs.
-pub(crate) fn topic(store: &str, projection: &str) -> String {
-    format!("{store}.{projection}")
+/// The topic of a projection or a reactor. The last dot separates the two names, as they have none in theirs.
+pub(crate) fn topic(store: &str, name: &str) -> String {
+    format!("{store}.{name}")
+}
+
+/// Checks the name of a projection or a reactor, and that it makes the name of a topic.
+pub(crate) fn check_topic(what: &'static str, store: &str, name: &str) -> Result<()> {
+    check_name(what, name)?;
+    if name.contains('.') {
+        let reason = "it contains '.', which separates it from the store in the name of a topic";
+        return Err(TitoError::InvalidName { what, name: name.to_string(), reason }.into());
+    }
+    check_event_type(&topic(store, name))?;
+    Ok(())
 }

@@ -2,12 +2,12 @@
 
 use tito_core::event::Topic;
 use tito_core::row::StoredRow;
-use tito_core::{TitoError, Transaction, check_event_type, check_name, keys};
+use tito_core::{TitoError, Transaction, keys};
 
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::delete_some;
 use crate::error::{EventStoreError, Result};
-use crate::log::{Definition, Head, read_definition, topic, wake};
+use crate::log::{Definition, Head, check_topic, read_definition, topic, wake};
 use crate::store::EventStore;
 
 /// How far a projection is.
@@ -68,7 +68,7 @@ impl EventStore {
     /// `@`, or that makes too long a name of a topic with the store's;
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn add_projection(&self, name: &str) -> Result<bool> {
-        check(self.name(), name)?;
+        check_topic("projection", self.name(), name)?;
         // All of its events are about one entity.
         Topic::ensure(self.database(), &topic(self.name(), name), 1).await?;
         let run = (self.clone(), name.to_string());
@@ -77,6 +77,10 @@ impl EventStore {
             let mut definition = read(&store, &tx).await?;
             if !definition.projections.insert(name.clone()) {
                 return Ok(false);
+            }
+            if tx.get(&keys::log_reactor(store.id(), &name)).await?.is_some() {
+                let reason = "a reactor of the store has it, whose topic it would share";
+                return Err(TitoError::InvalidName { what: "projection", name, reason }.into());
             }
             tx.system_keys().put(keys::event_store(store.name()), definition.encode()?).await?;
             // An append that does not know of it meets a conflict.
@@ -246,15 +250,4 @@ async fn read_live(store: &EventStore, tx: &Transaction, name: &str) -> Result<G
         store: store.name().to_string(),
         projection: name.to_string(),
     })
-}
-
-/// Checks the name of a projection, and that it makes the name of a topic.
-fn check(store: &str, projection: &str) -> Result<()> {
-    check_name("projection", projection)?;
-    if projection.contains('.') {
-        let reason = "it contains '.', which separates a store from its projection in the name of a topic";
-        return Err(TitoError::InvalidName { what: "projection", name: projection.to_string(), reason }.into());
-    }
-    check_event_type(&topic(store, projection))?;
-    Ok(())
 }

@@ -21,7 +21,7 @@ mod stopped;
 mod stream;
 mod wait;
 
-pub(crate) use cursor::Cursor;
+pub(crate) use cursor::{Cursor, read_head};
 pub(crate) use evolve::{evolve_one, fold_all};
 pub use evolve_all::Evolving;
 pub use stopped::EvolveError;

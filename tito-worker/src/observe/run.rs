@@ -12,7 +12,7 @@ use tracing::{Instrument, Span};
 
 use super::metrics::{InFlight, Meters};
 use super::observer::{EndedRun, Observers};
-use super::span::handle_span;
+use super::span::{handle_span, is_span_wanted};
 use crate::fate::Fate;
 
 /// How one subscription is observed.
@@ -33,6 +33,11 @@ impl Observe {
     /// Notes what time it was when the monotonic clock showed this.
     pub(crate) fn note_time(&self, now: Now, clock_millis: u64) {
         self.ahead.store(now.millis() as i64 - clock_millis as i64, Ordering::Relaxed);
+    }
+
+    /// Whether anybody wants to know of single events.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.observers.are_none() || is_span_wanted()
     }
 
     /// An event is handed out.

@@ -20,6 +20,7 @@
 //! | `decide` | what becomes of an event |
 //! | `record` | that, written with the acknowledgement |
 //! | `low_watermark` | where scans of a partition may begin |
+//! | `feed` | events from elsewhere than the queue |
 //! | `fence` | what an acknowledgement checks: the topic, and who owns the partition |
 //! | `report`, `error` | what was done, and why it has ended |
 
@@ -30,6 +31,7 @@ mod cursor;
 mod deaths;
 mod decide;
 mod error;
+mod feed;
 mod fence;
 mod lanes;
 mod loaded;
@@ -74,6 +76,9 @@ use crate::schedule;
 
 pub use self::builder::WorkerBuilder;
 pub use self::error::WorkerError;
+pub use self::feed::{
+    Fed, Feed, FeedChecked, FeedControls, FeedEnded, FeedRecorded, FeedRun, FeedWatched, Handled, Permit, Started,
+};
 pub use self::report::WorkerReport;
 
 /// How often the flag of [`WorkerBuilder::active_while`] is looked at.
@@ -291,6 +296,11 @@ impl Worker {
                     continue;
                 }
                 for partition in self.partitions.of(topic.served_partitions()) {
+                    if let Some(feed) = runner.feed.clone().filter(|_| partition == feed::PARTITION) {
+                        let fed = Fed::new(runner.clone(), None, None);
+                        let controls = FeedControls::new(None, topic.clone(), runner, self.shutdown_timeout);
+                        tasks.spawn(feed.run(fed, controls).map(|report| report.map(|report| (report, false))));
+                    }
                     let partition =
                         Partition::new(database.clone(), runner.clone(), partition, topic.clone(), None, None);
                     tasks.spawn(partition.drain());

@@ -9,6 +9,7 @@ use tito_core::{Database, KeyText, TitoError};
 use tokio::sync::Semaphore;
 
 use super::deaths::Hands;
+use super::feed::Feed;
 use super::fence::Fence;
 use super::lanes::Entity;
 use super::pace::Pace;
@@ -24,6 +25,8 @@ pub(super) struct Runner {
     /// The name of the queue.
     pub(super) queue: Arc<str>,
     pub(super) handler: BoxedHandler,
+    /// What gets events to handlers from elsewhere than the queue.
+    pub(super) feed: Option<Arc<dyn Feed>>,
     pub(super) timeout: Duration,
     pub(super) policy: Policy,
     pub(super) pace: Pace,
@@ -68,7 +71,7 @@ impl Runner {
         database: Database,
         queue: String,
         subscription: Subscription,
-        handler: BoxedHandler,
+        (handler, feed): (BoxedHandler, Option<Arc<dyn Feed>>),
         observers: Observers,
         reads: Arc<Semaphore>,
     ) -> Self {
@@ -83,6 +86,7 @@ impl Runner {
             observe: Observe::new(&queue, observers),
             queue: queue.into(),
             handler,
+            feed,
             timeout,
             pace: Pace::new(&subscription, takes_batches),
             source: Source::new(subscription.new_topic_partitions, reads),

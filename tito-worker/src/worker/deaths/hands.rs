@@ -191,6 +191,21 @@ impl Hands {
         Ok(taken)
     }
 
+    /// Whether it is written down what is handed out, as a worker has died.
+    pub(in crate::worker) fn keeps_lists(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CAREFUL
+    }
+
+    /// A turn beside others, of what is in no list.
+    pub(in crate::worker) async fn turn(&self) -> OwnedRwLockReadGuard<()> {
+        self.process.turns.clone().read_owned().await
+    }
+
+    /// The same, unless somebody is to be alone.
+    pub(in crate::worker) fn try_turn(&self) -> Option<OwnedRwLockReadGuard<()>> {
+        self.process.turns.clone().try_read_owned().ok()
+    }
+
     /// Waits until nothing else runs in the process, and says in the mark which event is run.
     ///
     /// # Errors

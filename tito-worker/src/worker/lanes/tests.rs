@@ -69,7 +69,7 @@ async fn partitions_take_turns_with_the_handlers_that_they_share() {
     });
     let database = EmbeddedBackend::in_memory().await.unwrap();
     let (one, reads) = (Subscription::default().concurrency(1), Arc::new(Semaphore::new(1)));
-    let runner = Runner::new(database, "job".to_string(), one, handler, Observers::default(), reads);
+    let runner = Runner::new(database, "job".to_string(), one, (handler, None), Observers::default(), reads);
     let runner = Arc::new(runner);
     let deliveries = |partition: u16, entities: std::ops::Range<u64>| -> Vec<Delivery> {
         let origin =
