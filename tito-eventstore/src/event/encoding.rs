@@ -67,7 +67,8 @@ pub(crate) fn placeholder(recorded: Timestamp) -> Vec<u8> {
 
 /// When an event was appended whose bytes may be damaged behind that.
 pub(crate) fn recorded(value: &[u8]) -> Timestamp {
-    let bytes = value.get(1..9).filter(|_| value[0] == FORMAT).and_then(|bytes| bytes.try_into().ok());
+    let bytes =
+        value.get(1..9).filter(|_| [FORMAT, ERASED].contains(&value[0])).and_then(|bytes| bytes.try_into().ok());
     bytes.map_or(Timestamp::ZERO, |bytes| Timestamp::from_raw(u64::from_le_bytes(bytes)))
 }
 
