@@ -17,6 +17,9 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/embedded.md")]
     pub struct Embedded;
 
+    #[doc = include_str!("../docs/guide/erasure.md")]
+    pub struct Erasure;
+
     #[doc = include_str!("../docs/guide/event-store.md")]
     pub struct EventStore;
 

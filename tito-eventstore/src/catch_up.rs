@@ -45,6 +45,9 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
         let sequence = keys::parse_log_sequence(&key)
             .ok_or_else(|| malformed(&key, "the key of an event of an event store", "it does not end in a sequence"))?;
         let event = Event::decode(&key, sequence, value)?;
+        if event.is_erased() {
+            continue;
+        }
         let metadata = event.metadata();
         let shown = Shown {
             store: name,

@@ -27,6 +27,7 @@
 //! | `projection` | rows folded from a store |
 //! | `react` | handlers that follow a store, with effects |
 //! | `republish` | events of the outbox for those of a store |
+//! | `erasure` | entities erased |
 //! | `retention` | limits kept in the background |
 
 mod append;
@@ -34,6 +35,7 @@ mod catch_up;
 mod command;
 mod data;
 mod domain;
+mod erasure;
 mod error;
 pub mod event;
 mod log;
@@ -56,6 +58,7 @@ mod watch;
 
 pub use command::{Ask, Decision};
 pub use domain::{Command, Decider, DeciderEvolver, Envelope, Evolver, RawCommand, Snapshot, Viewer};
+pub use erasure::{EntityErasure, ErasedEntities, RemainingEntities};
 pub use error::{EventStoreError, Result};
 pub use event::{Event, NewEvent};
 pub use log::Retention;

@@ -21,8 +21,8 @@ use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
 use tito_core::{BoxError, DatabaseSnapshot, KeyText, Timestamp, Transaction, TxOptions};
 use tito_eventstore::{
-    Command, Decider, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Evolving, Manager, NewEvent,
-    Projection, Projector, Select, View, Watch, Watcher,
+    Command, Decider, EntityErasure, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Evolving, Manager,
+    NewEvent, Projection, Projector, Select, View, Watch, Watcher,
 };
 use tito_worker::feed::{Fed, FeedControls, FeedRun};
 use tito_worker::prelude::*;
@@ -148,7 +148,6 @@ spawnables! { core:
     read = Topic::read(&any(), &any::<Text>());
     settle_topics = settle_topics(&any());
     write_event = write_event(&any(), any());
-    note_owner = note_owner(&any(), any(), any());
     model = any::<TitoEvent>().model::<User>(&any());
     model_in = any::<TitoEvent>().model_in::<User>(&any());
     all = any::<Query<User, ()>>().all(&any());
@@ -188,6 +187,7 @@ spawnables! { core:
     of_existing = DatabaseIdentity::of_existing(&**any::<Database>().engine());
     prepare = any::<Filling>().prepare(&**any::<Database>().engine());
     #[cfg(feature = "tikv")] connect = TiKVBackend::connect(any::<Vec<Text>>());
+    note_owner = note_owner(&any(), &any::<Text>(), b"");
     scope = any::<TraceContext>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
 }
 
@@ -296,6 +296,9 @@ spawnables! { eventstore:
     snapshot = any::<EventStore>().snapshot(&mut Account, any::<Select>());
     event = any::<EventStore>().event(1);
     last_sequence = any::<EventStore>().last_sequence();
+    erase = any::<EventStore>().erase(&any::<Text>());
+    step = any::<EntityErasure>().step();
+    remains = any::<EventStore>().remains(&any::<Text>());
     append = any::<EventStore>().append(any::<Vec<NewEvent>>());
     append_in = any::<EventStore>().append_in(&any(), any::<Vec<NewEvent>>());
     transaction = any::<EventStore>().transaction(|_| async move { Ok::<_, EventStoreError>(()) });

@@ -88,7 +88,7 @@ impl Publish {
         self
     }
 
-    /// To whom the event belongs, any text of 1 to 255 bytes: all that belongs to an owner is erased by
+    /// To whom the event belongs, any text of 1 to 512 bytes: all that belongs to an owner is erased by
     /// [`TitoQueue::erase_owner`](crate::TitoQueue::erase_owner). An event with an owner costs one more small row; it is
     /// deleted in time when the event is gone.
     pub fn owner(mut self, owner: impl Into<String>) -> Self {

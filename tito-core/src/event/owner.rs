@@ -9,9 +9,9 @@ use crate::keys;
 use crate::row::{self, StoredRow};
 
 /// A longer owner would leave too little room in keys for what is the owner's.
-const LONGEST: usize = 255;
+const LONGEST: usize = 512;
 
-/// Checks an owner: any text of 1 to 255 bytes.
+/// Checks an owner: any text of 1 to 512 bytes.
 ///
 /// # Errors
 /// [`TitoError::InvalidName`].
@@ -19,9 +19,9 @@ pub fn check_owner(owner: &str) -> Result<()> {
     let reason = match owner.len() {
         0 => "it is empty",
         1..=LONGEST => return Ok(()),
-        _ => "it is longer than 255 bytes",
+        _ => "it is longer than 512 bytes",
     };
-    Err(TitoError::InvalidName { what: "owner", name: owner.chars().take(LONGEST).collect(), reason })
+    Err(TitoError::InvalidName { what: "owner", name: owner.chars().take(255).collect(), reason })
 }
 
 /// The owner of the event that is stored as these bytes, if they name one; `None` for bytes that are no event. Costs
@@ -69,10 +69,10 @@ mod tests {
 
     #[test]
     fn an_owner_is_any_text_of_a_length() {
-        for owner in ["a", ":", "\0!;\"", "🎈", &"x".repeat(255)] {
+        for owner in ["a", ":", "\0!;\"", "🎈", &"x".repeat(512)] {
             check_owner(owner).unwrap();
         }
-        for owner in ["", &"x".repeat(256), &"🎈".repeat(64)] {
+        for owner in ["", &"x".repeat(513), &"🎈".repeat(129)] {
             let error = check_owner(owner).unwrap_err();
             assert!(matches!(error, TitoError::InvalidName { what: "owner", .. }), "{error}");
         }

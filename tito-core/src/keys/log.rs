@@ -64,6 +64,15 @@ pub fn log_entity_events_between(store: u64, entity_type: &str, id: &str, after:
     between(part(store, "entity", &[entity_type, id]), after, up_to)
 }
 
+/// All events of the entities of a type, or of one of them, among those of their entity.
+pub fn log_entity_events(store: u64, entity_type: &str, id: Option<&str>) -> KeyRange {
+    KeyRange::prefix(with_separator(part(store, "entity", &of_entity(entity_type, id))))
+}
+
+fn of_entity<'a>(entity_type: &'a str, id: Option<&'a str>) -> Vec<&'a str> {
+    std::iter::once(entity_type).chain(id).collect()
+}
+
 /// The sequence at the end of the key of an event of a store.
 pub fn parse_log_sequence(key: &[u8]) -> Option<u64> {
     let at = key.iter().rposition(|&byte| byte == SEPARATOR)?;
@@ -107,6 +116,11 @@ pub fn parse_log_type(key: &[u8]) -> Option<String> {
     text(&key[at + 1..])
 }
 
+/// What is known of the last sequences of the entities of a type, of what there is and of what was dropped.
+pub fn log_lasts_of_entities(store: u64, entity_type: &str) -> [KeyRange; 2] {
+    ["last", "gone"].map(|kind| KeyRange::prefix(with_separator(part(store, kind, &[entity_type]))))
+}
+
 /// `log:{store}:id:{id}`: the sequence of the event with this id.
 pub fn log_id(store: u64, id: &str) -> Vec<u8> {
     part(store, "id", &[id])
@@ -143,6 +157,20 @@ pub fn log_snapshot_version(store: u64, model: &str, filters: &str, version: u32
 /// The snapshots of a model in all versions, the lowest first.
 pub fn log_snapshot_versions(store: u64, model: &str, filters: &str) -> KeyRange {
     KeyRange::prefix(with_separator(log_snapshot(store, model, filters)))
+}
+
+/// All snapshots of a store.
+pub fn log_snapshots(store: u64) -> KeyRange {
+    KeyRange::prefix(with_separator(part(store, "snapshot", &[])))
+}
+
+/// The model and the filters in the key of a snapshot, with a version in it or not.
+pub fn parse_log_snapshot(key: &[u8]) -> Option<(String, String)> {
+    let mut parts = Kind::Log.strip(key)?.split(|&byte| byte == SEPARATOR).skip(1);
+    if parts.next()? != b"snapshot" {
+        return None;
+    }
+    Some((text(parts.next()?)?, text(parts.next()?)?))
 }
 
 /// The version at the end of the key of a snapshot.

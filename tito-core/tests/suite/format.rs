@@ -165,8 +165,14 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
         }
         // What other crates read and write is checked by their tests.
-        "topic_value" | "marker_value" | "schedule_value" | "process_value" | "moved_value" | "log_event_value"
-        | "log_reactor_value" => {
+        "topic_value"
+        | "marker_value"
+        | "schedule_value"
+        | "process_value"
+        | "moved_value"
+        | "log_event_value"
+        | "log_reactor_value"
+        | "log_erased_event_value" => {
             return None;
         }
         kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),

@@ -7,12 +7,14 @@ use crate::log::Last;
 /// More entities than this are not remembered.
 const MOST_ENTITIES: usize = 4096;
 
-/// Last sequences as of a last sequence of the store. As long as the store has that one they need not be read again,
-/// as every append changes it.
+/// Last sequences as of a last sequence of the store. As long as the store has that one, and nothing more was erased of
+/// it, they need not be read again, as every append changes it.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     /// The store's last sequence.
     pub(super) head: u64,
+    /// How often something of the store was erased.
+    pub(super) erasures: u64,
     /// By `type.id`.
     pub(super) entities: HashMap<String, Entry>,
     /// Of all entities of a type.

@@ -65,7 +65,8 @@ async fn read_beside<'a>(
     made_ids: bool,
 ) -> Result<Option<(Definition, State<'a>)>> {
     let events = appends.iter().flat_map(|append| append.events.iter());
-    let outdated_unless = (!known.entities.is_empty() || !known.types.is_empty()).then_some(known.head);
+    let outdated_unless =
+        (!known.entities.is_empty() || !known.types.is_empty()).then_some((known.head, known.erasures));
     if events.clone().filter_map(Prepared::pattern).any(|pattern| pattern.entity_type().is_none()) {
         read_types(log.id(), tx, &mut known.types).await?;
     }
@@ -82,10 +83,10 @@ async fn read_beside<'a>(
         return Err(not_found(log));
     }
     let head = Head::decode(&keys[values.len() - 1], &head.ok_or_else(|| not_found(log))?)?;
-    if outdated_unless.is_some_and(|last| last != head.last) {
+    if outdated_unless.is_some_and(|known| known != (head.last, head.erasures)) {
         return Ok(None);
     }
-    known.head = head.last;
+    (known.head, known.erasures) = (head.last, head.erasures);
     let notes_first = !definition.retention().is_none();
     let mut state = State { head, ids: HashMap::new(), commands: HashMap::new(), known, notes_first };
     let mut taken: Vec<(&str, u64)> = Vec::new();
@@ -110,7 +111,7 @@ async fn read_beside<'a>(
         let stored = tx.batch_get(keys.clone()).await?;
         for (((id, sequence), key), value) in taken.into_iter().zip(keys).zip(stored) {
             let event = value.and_then(|value| Event::decode(&key, sequence, value).ok());
-            state.ids.insert(id, Taken::stored(sequence, event));
+            state.ids.insert(id, Taken::stored(sequence, event.filter(|event| !event.is_erased())));
         }
     }
     Ok(Some((definition, state)))

@@ -9,8 +9,11 @@ use tito_core::{BoxError, Timestamp};
 use crate::data::Codec;
 use crate::token;
 
-/// The only format there is.
+/// The format of events.
 const FORMAT: u8 = 1;
+
+/// That of the placeholder of an event that was erased: the same form, with nothing in it but when it was appended.
+const ERASED: u8 = 2;
 
 /// What is written of an event.
 pub(crate) struct Fields<'a> {
@@ -44,9 +47,36 @@ pub(crate) fn encode(fields: &Fields<'_>) -> Vec<u8> {
     value
 }
 
+/// What is stored in the place of an event that was erased.
+pub(crate) fn placeholder(recorded: Timestamp) -> Vec<u8> {
+    let metadata = &BTreeMap::new();
+    // Three empty tokens, which no pattern can name.
+    let mut value = encode(&Fields {
+        recorded,
+        time: 0,
+        version: 0,
+        codec: Codec::Binary,
+        id: "",
+        subject: "..",
+        metadata,
+        data: b"",
+    });
+    value[0] = ERASED;
+    value
+}
+
+/// When an event was appended whose bytes may be damaged behind that.
+pub(crate) fn recorded(value: &[u8]) -> Timestamp {
+    let bytes =
+        value.get(1..9).filter(|_| [FORMAT, ERASED].contains(&value[0])).and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(Timestamp::ZERO, |bytes| Timestamp::from_raw(u64::from_le_bytes(bytes)))
+}
+
 /// Where the parts of a value are.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
+    /// Whether it is the placeholder of an event that was erased.
+    pub(super) is_erased: bool,
     pub(super) recorded: Timestamp,
     pub(super) time: i64,
     pub(super) version: u32,
@@ -64,9 +94,11 @@ impl Layout {
     /// Finds the parts, and checks that texts are texts.
     pub(super) fn of(value: &[u8]) -> Result<Self, BoxError> {
         let mut rest = Rest { value, at: 0 };
-        if rest.byte()? != FORMAT {
-            return Err("it begins with another format than 1".into());
-        }
+        let is_erased = match rest.byte()? {
+            FORMAT => false,
+            ERASED => true,
+            _ => return Err("it begins with another format than 1 or 2".into()),
+        };
         let recorded = Timestamp::from_raw(u64::from_le_bytes(rest.array()?));
         let time = i64::from_le_bytes(rest.array()?);
         let version = u32::try_from(rest.number()?)?;
@@ -81,7 +113,18 @@ impl Layout {
         for _ in 0..rest.number()? {
             metadata.extend([rest.text()?, rest.text()?]);
         }
-        Ok(Self { recorded, time, version, codec, id, subject, dots: [first, second], metadata, data: rest.at })
+        Ok(Self {
+            is_erased,
+            recorded,
+            time,
+            version,
+            codec,
+            id,
+            subject,
+            dots: [first, second],
+            metadata,
+            data: rest.at,
+        })
     }
 }
 
@@ -224,6 +267,21 @@ mod tests {
         });
         let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, expected);
+    }
+
+    #[test]
+    fn the_placeholder_is_the_one_of_the_page_and_says_when_the_event_was_appended() {
+        let page = include_str!("../../../docs/format.md");
+        let vector = page.lines().find_map(|line| line.strip_prefix("log_erased_event_value ")).unwrap();
+        let (input, expected) = vector.split_once(" => ").unwrap();
+        let appended = Timestamp::from_raw(input.trim_matches('"').parse().unwrap());
+        let value = placeholder(appended);
+        let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, expected);
+        let layout = Layout::of(&value).unwrap();
+        assert!(layout.is_erased);
+        assert_eq!((layout.recorded, recorded(&value)), (appended, appended));
+        assert_eq!(recorded(b"\x01damaged"), Timestamp::ZERO);
     }
 
     proptest! {

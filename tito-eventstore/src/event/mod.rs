@@ -5,7 +5,7 @@ pub mod metadata;
 mod new;
 mod stored;
 
-pub(crate) use encoding::{Damage, Fields, encode};
+pub(crate) use encoding::{Damage, Fields, encode, placeholder, recorded};
 pub use new::NewEvent;
 pub(crate) use new::{Failure, Unencoded};
 pub use stored::Event;

@@ -47,6 +47,11 @@ impl Event {
         Self::decode(&[], self.sequence, value)
     }
 
+    /// Whether it was erased, so that there is nothing but its place. Readers pass over such ones.
+    pub(crate) fn is_erased(&self) -> bool {
+        self.layout.is_erased
+    }
+
     /// Its place in the order of the store, from 1 without holes.
     pub fn sequence(&self) -> u64 {
         self.sequence

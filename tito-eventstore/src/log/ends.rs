@@ -9,13 +9,20 @@ use tito_core::{Result, keeps_unknown_members, keys};
 pub(crate) struct Head {
     /// The last sequence; 0 before the first event.
     pub(crate) last: u64,
-    /// The bytes of all events that were ever appended.
+    /// The bytes of all events that were ever appended, of those that were erased what is stored in their places.
     pub(crate) bytes: u64,
     /// The bytes of the largest of them.
     #[serde(default)]
     pub(crate) largest: u64,
+    /// In how many transactions something of the store was erased.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) erasures: u64,
     #[serde(skip)]
     pub(crate) unknown: UnknownMembers,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 keeps_unknown_members!(Head);

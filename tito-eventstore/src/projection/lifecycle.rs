@@ -156,11 +156,7 @@ impl EventStore {
             let (store, name) = run;
             read(&store, &tx).await?;
             let mut generations = read_live(&store, &tx, &name).await?;
-            if let Some(abandoned) = generations.rebuilding.take() {
-                generations.drop_one(&tx, (store.id(), &name), abandoned).await?;
-            }
-            generations.rebuilding = Some(generations.next());
-            generations.write(&tx, store.id(), &name).await?;
+            begin_rebuild(&store, &tx, &name, &mut generations).await?;
             wake(&tx, store.name(), &name).await
         };
         self.transaction(rebuild).await
@@ -188,6 +184,37 @@ impl EventStore {
         tx.rollback().await;
         Ok(definition?.projections.into_iter().collect())
     }
+}
+
+/// Begins a new generation, in the place of one that is being rebuilt.
+async fn begin_rebuild(store: &EventStore, tx: &Transaction, name: &str, generations: &mut Generations) -> Result<()> {
+    if let Some(abandoned) = generations.rebuilding.take() {
+        generations.drop_one(tx, (store.id(), name), abandoned).await?;
+    }
+    generations.rebuilding = Some(generations.next());
+    Ok(generations.write(tx, store.id(), name).await?)
+}
+
+/// Has a projection fold its rows anew, unless none of its generations that are to stay has folded an event that is being
+/// erased in this transaction, of which `first` is the first. Returns whether a rebuild was begun.
+pub(crate) async fn rebuild_without(store: &EventStore, tx: &Transaction, name: &str, first: u64) -> Result<bool> {
+    let Some(mut generations) = Generations::read(tx, store.id(), name).await? else { return Ok(false) };
+    let Some(staying) = generations.rebuilding.or(generations.live) else { return Ok(false) };
+    let [checkpoint, _] = Checkpoint::read(tx, (store.id(), name), [Some(staying), None]).await?;
+    // Whoever folds meanwhile meets a conflict, as it may have read what is being erased.
+    tx.lock_keys(vec![keys::log_view_checkpoint(store.id(), name, staying)]).await?;
+    if checkpoint.is_none_or(|checkpoint| checkpoint.sequence < first) {
+        return Ok(false);
+    }
+    begin_rebuild(store, tx, name, &mut generations).await?;
+    wake(tx, store.name(), name).await?;
+    Ok(true)
+}
+
+/// Whether a projection may still have rows of what was erased: it is being rebuilt, or what was is being deleted.
+pub(crate) async fn has_earlier_rows(tx: &Transaction, store: u64, name: &str) -> Result<bool> {
+    let generations = Generations::read(tx, store, name).await?.unwrap_or_default();
+    Ok(generations.rebuilding.is_some() || !generations.dropped.is_empty())
 }
 
 async fn read_info(store: &EventStore, tx: &Transaction, name: &str) -> Result<ProjectionInfo> {

@@ -24,6 +24,7 @@ mod step;
 mod view;
 
 pub use lifecycle::{ProjectionFailure, ProjectionInfo, RebuildInfo};
+pub(crate) use lifecycle::{has_earlier_rows, rebuild_without};
 pub use projector::Projector;
 pub use run::Projection;
 pub use view::View;

@@ -63,6 +63,8 @@ impl Reacting {
         for (sequence, value) in begun.position.open.iter().zip(values) {
             let Some(value) = value else { continue };
             match self.read_event(*sequence, value) {
+                // It was erased, and is passed over like one that was dropped.
+                Ok(event) if event.is_erased() => {}
                 Ok(event) => begun.open.push_back(event),
                 Err(failed) => begun.unreadable.push((*sequence, failed.0, failed.1)),
             }

@@ -11,6 +11,7 @@ use super::position::Position;
 use super::reference::{as_stored, reference};
 use super::waiting::Place;
 use crate::error::{EventStoreError, Result};
+use crate::event::Event;
 
 /// An event that goes into the queue.
 #[derive(Clone, Debug)]
@@ -97,16 +98,22 @@ impl Reacting {
         let stored = tx.batch_get(keys).await?;
         let mut queued = Vec::with_capacity(events.len());
         for (to_queue, stored) in events.iter().zip(stored) {
-            let Some(stored) = stored else {
+            let event = stored.map(|stored| as_stored(id, to_queue.sequence, stored));
+            let is_erased = |event: &Option<Event>| event.as_ref().is_some_and(Event::is_erased);
+            let Some(event) = event.filter(|event| !is_erased(event)) else {
                 let (store, reactor, sequence) = (self.store.name(), &*self.name, to_queue.sequence);
                 let log = || {
-                    tracing::warn!(store, reactor, sequence, "an event was dropped before a reactor was done with it")
+                    tracing::warn!(
+                        store,
+                        reactor,
+                        sequence,
+                        "an event was dropped or erased before a reactor was done with it"
+                    )
                 };
                 self.store.logger().with(log);
                 queued.push(None);
                 continue;
             };
-            let event = as_stored(id, to_queue.sequence, stored);
             let topic = (&**fed.queue(), checked.topic.revision);
             let event = reference(topic, tx, (to_queue.sequence, since), event.as_ref(), to_queue.not_before)?;
             queued.push(Some(fed.put(tx, &checked.topic, &event, &to_queue.ended).await?));

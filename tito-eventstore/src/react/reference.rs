@@ -134,6 +134,9 @@ impl Reacting {
         }
         let Some(event) = event else { return Ok(Delivered::Gone(sequence)) };
         let event = Event::decode(&key, sequence, event)?;
+        if event.is_erased() {
+            return Ok(Delivered::Nothing);
+        }
         let upcast = self.store.types().map_or(Ok(None), |types| types.upcast(&event))?;
         Ok(Delivered::Event(Box::new(upcast.unwrap_or(event))))
     }

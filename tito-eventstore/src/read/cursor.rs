@@ -170,6 +170,7 @@ impl Cursor {
 
     fn selects(&self, event: &Event) -> bool {
         match &self.patterns[..] {
+            _ if event.is_erased() => false,
             [pattern] if *pattern == Pattern::any() => true,
             patterns => patterns.iter().any(|pattern| event.matches(pattern)),
         }

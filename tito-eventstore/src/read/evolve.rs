@@ -51,7 +51,7 @@ impl EventStore {
         let (fold, start) = self.evolve_from_snapshot(model, &select).await?;
         if start.every.is_some_and(|every| every > 0 && (fold.events >= every || start.is_due)) {
             // The model is what it should be, whatever becomes of the snapshot.
-            if let Err(error) = self.save_snapshot(model, &select, fold.last, start.is_due).await {
+            if let Err(error) = self.save_snapshot(model, &select, fold.last, &start).await {
                 self.logger().with(|| tracing::warn!(store = self.name(), %error, "a snapshot can't be stored"));
             }
         }
@@ -78,7 +78,7 @@ impl EventStore {
             return Err(EvolveError::at(select.begin(), error));
         }
         let (fold, start) = self.evolve_from_snapshot(model, &select).await?;
-        let saved = self.save_snapshot(model, &select, fold.last, start.is_due).await;
+        let saved = self.save_snapshot(model, &select, fold.last, &start).await;
         saved.map_err(|source| EvolveError::at(fold.last, source))?;
         Ok(fold.last)
     }

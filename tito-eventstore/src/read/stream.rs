@@ -36,7 +36,7 @@ impl EventStore {
         Reading::stream(self, select.into(), true)
     }
 
-    /// The event with a sequence; none if there is no such event, or it was dropped.
+    /// The event with a sequence; none if there is no such event, or it was dropped or erased.
     ///
     /// # Errors
     /// Those of upcasters and of the engine.
@@ -54,6 +54,9 @@ impl EventStore {
         for ((key, value), sequence) in keys.iter().zip(values).zip(sequences) {
             let Some(value) = value else { continue };
             let event = Event::decode(key, *sequence, value)?;
+            if event.is_erased() {
+                continue;
+            }
             let upcast = self.types().map_or(Ok(None), |types| types.upcast(&event))?;
             events.push(upcast.unwrap_or(event));
         }

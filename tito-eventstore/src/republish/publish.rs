@@ -60,7 +60,8 @@ pub(crate) async fn publish(
     for rule in rules {
         if rule.selects(event.sequence, &tokens) {
             let (topic, entity) = rule.names(event.store, &tokens)?;
-            write_event(tx, event.published(topic, entity, rule.content())?).await?;
+            let published = event.published(topic, entity, rule.content())?;
+            write_event(tx, OutboxEvent { owner: rule.owner(&tokens), ..published }).await?;
         }
     }
     Ok(())

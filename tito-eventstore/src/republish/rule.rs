@@ -28,6 +28,7 @@ pub struct Republish {
     patterns: Vec<String>,
     content: Content,
     after: Option<u64>,
+    owned: bool,
 }
 
 /// What a published event says.
@@ -47,7 +48,7 @@ impl Republish {
     /// `type.id`, and with a payload as that of [`EventStoreConfig::republish`](crate::EventStoreConfig::republish).
     pub fn to(topic: impl Into<String>) -> Self {
         let entity = "{type}.{id}".to_string();
-        Self { topic: topic.into(), entity, patterns: Vec::new(), content: Content::Payload, after: None }
+        Self { topic: topic.into(), entity, patterns: Vec::new(), content: Content::Payload, after: None, owned: false }
     }
 
     /// Only events that a [`Pattern`](crate::Pattern) selects.
@@ -72,6 +73,13 @@ impl Republish {
     /// names.
     pub fn data_with_headers(mut self) -> Self {
         self.content = Content::Data;
+        self
+    }
+
+    /// What is published belongs to the entity of the event, `type.id`: `TitoQueue::erase_owner("customer.17")` of
+    /// `tito-worker` erases it, as `erase` does not. Costs one more small row for each event that is published.
+    pub fn owned(mut self) -> Self {
+        self.owned = true;
         self
     }
 
@@ -110,6 +118,9 @@ pub(crate) struct Rule {
     content: Content,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<u64>,
+    /// Whether what is published belongs to the event's entity.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    owned: bool,
     /// Up to which sequence events are published while it catches up. Without it, appends publish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) position: Option<u64>,
@@ -125,17 +136,18 @@ impl Rule {
     /// # Errors
     /// [`EventStoreError::OptionNotHonoured`] for a text with another name in braces; those of topics and of patterns.
     pub(crate) fn new(store: &str, rule: &Republish, last: u64) -> Result<Self> {
-        let Republish { topic, entity, patterns, content, after } = rule.clone();
+        let Republish { topic, entity, patterns, content, after, owned } = rule.clone();
         let position = after.filter(|after| *after < last);
-        let rule = Self { topic, entity, patterns, content, after, position, unknown: UnknownMembers::default() };
+        let rule =
+            Self { topic, entity, patterns, content, after, owned, position, unknown: UnknownMembers::default() };
         let (topic, _) = rule.followed()?.names(store, &["a", "a", "a"])?;
         tito_core::check_event_type(&topic)?;
         Ok(rule)
     }
 
     pub(crate) fn info(&self) -> RepublishInfo {
-        let Self { topic, entity, patterns, content, after, position, .. } = self.clone();
-        RepublishInfo { rule: Republish { topic, entity, patterns, content, after }, catching_up_from: position }
+        let Self { topic, entity, patterns, content, after, owned, position, .. } = self.clone();
+        RepublishInfo { rule: Republish { topic, entity, patterns, content, after, owned }, catching_up_from: position }
     }
 
     /// Whether it is the rule that somebody asks for.
@@ -167,6 +179,11 @@ pub(crate) struct Followed<'a> {
 impl Followed<'_> {
     pub(super) fn content(&self) -> Content {
         self.rule.content
+    }
+
+    /// To whom what is published of an event belongs.
+    pub(super) fn owner(&self, [entity_type, id, _]: &[&str; 3]) -> Option<String> {
+        self.rule.owned.then(|| format!("{entity_type}.{id}"))
     }
 
     pub(super) fn selects(&self, sequence: u64, [entity_type, id, event_type]: &[&str; 3]) -> bool {

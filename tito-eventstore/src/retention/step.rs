@@ -44,7 +44,7 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
         return Ok(false);
     }
     let mut kept = Tail { noted_after: Some(tail.noted_after.unwrap_or(tail.dropped)), ..tail.clone() };
-    let mut gone = Vec::new();
+    let (mut gone, mut dropped) = (Vec::new(), 0);
     // One event tells whether its age is a reason to read more.
     let first = read(tx, store, &tail, &head, 1).await?;
     if !first.iter().any(|(_, event, _)| over.has(event)) {
@@ -57,8 +57,12 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
             break;
         }
         over.drop_one(bytes);
+        dropped += 1;
         kept = Tail { dropped: event.sequence(), bytes: kept.bytes.saturating_add(bytes), ..kept };
         tx.system_keys().delete(key).await?;
+        if event.is_erased() {
+            continue;
+        }
         tx.system_keys()
             .delete(keys::log_entity_event(store, event.entity_type(), event.entity_id(), event.sequence()))
             .await?;
@@ -66,7 +70,6 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
         gone.push(event);
     }
     forget_commands(tx, store, &gone).await?;
-    let dropped = gone.len();
     note(tx, store, &gone).await?;
     tx.system_keys().put(tail_key, kept.encode()?).await?;
     Ok(dropped == read)

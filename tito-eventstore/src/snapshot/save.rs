@@ -6,10 +6,11 @@ use tito_core::keys;
 use tito_core::row::StoredRow;
 use tito_core::{Result as CoreResult, Transaction};
 
-use super::start::{MOST_VERSIONS, filters};
+use super::start::{MOST_VERSIONS, Start, filters};
 use super::stored::Stored;
 use crate::domain::Evolver;
 use crate::error::{EventStoreError, Result};
+use crate::log::Head;
 use crate::log::Tail;
 use crate::select::Select;
 use crate::store::EventStore;
@@ -28,18 +29,20 @@ struct New {
     state: Vec<u8>,
     /// Whether one of the same sequence is replaced.
     replaces: bool,
+    /// See [`Start::erasures`].
+    erasures: u64,
 }
 
 impl EventStore {
     /// Stores a snapshot of a model that was folded from a selection up to a sequence, unless there is a later one of
-    /// its version, or there are newer versions enough. One of the same sequence is left as it is unless it is to be
-    /// replaced.
+    /// its version, there are newer versions enough, or something of the store was erased since it began to be folded. One
+    /// of the same sequence is left as it is unless it is due.
     pub(crate) async fn save_snapshot<M: Evolver>(
         &self,
         model: &mut M,
         select: &Select,
         sequence: u64,
-        replaces: bool,
+        start: &Start,
     ) -> Result<()> {
         let model = match model.as_snapshot() {
             Some(model) if select.begin() == 0 => model,
@@ -53,18 +56,24 @@ impl EventStore {
             }
         };
         let filters = filters(&select.patterns()?);
-        let new = New { store: self.id(), name, filters, sequence, version, state, replaces };
+        let (replaces, erasures) = (start.is_due, start.erasures);
+        let new = New { store: self.id(), name, filters, sequence, version, state, replaces, erasures };
         Ok(self.database().transaction(|tx| async move { save(&tx, new).await }).await?)
     }
 }
 
 async fn save(tx: &Transaction, new: New) -> CoreResult<()> {
-    let New { store, name, filters, sequence, version, state, replaces } = new;
+    let New { store, name, filters, sequence, version, state, replaces, erasures } = new;
     let (head_key, tail_key) = (keys::log_head(store), keys::log_tail(store));
     let old_key = keys::log_snapshot(store, &name, &filters);
-    let values = tx.batch_get(vec![head_key, tail_key.clone(), old_key.clone()]).await?;
+    let values = tx.batch_get(vec![head_key.clone(), tail_key.clone(), old_key.clone()]).await?;
     // A store that was deleted gets none: nobody might be left to remove it.
-    let Ok([Some(_), Some(tail), old]) = <[Option<Vec<u8>>; 3]>::try_from(values) else { return Ok(()) };
+    let Ok([Some(head), Some(tail), old]) = <[Option<Vec<u8>>; 3]>::try_from(values) else { return Ok(()) };
+    if Head::decode(&head_key, &head)?.erasures != erasures {
+        return Ok(());
+    }
+    // Whoever erases writes it.
+    tx.lock_keys(vec![tail_key.clone()]).await?;
     let own_key = keys::log_snapshot_version(store, &name, &filters, version);
     let there = tx.scan_reverse(keys::log_snapshot_versions(store, &name, &filters), MOST_VERSIONS).await?;
     if let Some((key, value)) = there.iter().find(|(key, _)| *key == own_key)

@@ -10,7 +10,7 @@ use super::lost::lost_of;
 use super::stored::Stored;
 use crate::domain::{Evolver, Snapshot};
 use crate::error::{EventStoreError, Result};
-use crate::log::Tail;
+use crate::log::{Head, Tail};
 use crate::pattern::Pattern;
 use crate::select::Select;
 use crate::store::EventStore;
@@ -31,6 +31,8 @@ pub(crate) struct Start {
     pub(crate) is_due: bool,
     /// The model's name, if it must lack nothing that is dropped from here on, before it was read.
     pub(crate) whole: Option<String>,
+    /// How often something of the store was erased by then: what was folded may have been, if it was more often since.
+    pub(crate) erasures: u64,
 }
 
 /// A snapshot's key and value.
@@ -93,13 +95,18 @@ impl EventStore {
         let tail_key = keys::log_tail(self.id());
         let own_key = keys::log_snapshot_version(self.id(), &name, &filters, version);
         let old_key = keys::log_snapshot(self.id(), &name, &filters);
-        let mut asked_for = vec![tail_key.clone()];
+        let head_key = keys::log_head(self.id());
+        let mut asked_for = vec![tail_key.clone(), head_key.clone()];
         if is_new {
             asked_for.extend([own_key.clone(), old_key.clone()]);
         }
         let mut values = tx.batch_get(asked_for).await?.into_iter();
         // That a store was deleted is found out by whoever reads its events.
-        let Some(tail) = values.next().flatten() else { return Ok(Start::default()) };
+        let (Some(tail), Some(head)) = (values.next().flatten(), values.next().flatten()) else {
+            return Ok(Start::default());
+        };
+        let erasures = Head::decode(&head_key, &head)?.erasures;
+        let noted = |start: Start| Start { erasures, ..start };
         let (own, old) = (values.next().flatten(), values.next().flatten());
         let lost = lost_of(tx, self.id(), &patterns, Tail::decode(&tail_key, &tail)?).await?;
         let fitting = Fitting { lost: lost.iter().copied().max().unwrap_or(0), end: select.end() };
@@ -110,13 +117,13 @@ impl EventStore {
                 pattern.entity().is_some_and(|(of_type, id)| model.lacks(&format!("{of_type}.{id}"), *lost))
             };
             let lacks_some = patterns.iter().zip(&lost).any(lacks) && !select.begins_with_kept();
-            return if lacks_some { Err(dropped(name)) } else { Ok(Start::default()) };
+            return if lacks_some { Err(dropped(name)) } else { Ok(noted(Start::default())) };
         }
 
         let mut failed = None;
         let own: Vec<Row> = own.into_iter().map(|value| (own_key.clone(), value)).collect();
         if let Some(start) = restore(model, &own, &fitting, version, &mut failed) {
-            return Ok(start);
+            return Ok(noted(start));
         }
         let range = keys::log_snapshot_versions(self.id(), &name, &filters);
         let mut others = tx.scan_reverse(range, MOST_VERSIONS).await?;
@@ -124,12 +131,12 @@ impl EventStore {
         others.extend(old.map(|value| (old_key, value)));
         others.sort_by_key(|(key, value)| Reverse(Stored::decode(key, value).map_or(0, |stored| stored.version)));
         if let Some(start) = restore(model, &others, &fitting, version, &mut failed) {
-            return Ok(start);
+            return Ok(noted(start));
         }
 
         if model.as_snapshot().is_some_and(|model| !model.is_new()) {
             // Another task was first with a shared model.
-            return Ok(Start::default());
+            return Ok(noted(Start::default()));
         }
         let begins_without = fitting.has(0) || select.begins_with_kept();
         match failed {
@@ -143,7 +150,7 @@ impl EventStore {
                     let log = || tracing::warn!(store, model = name, %error, "a snapshot can't be read, folding anew");
                     self.logger().with(log);
                 }
-                Ok(Start { after: 0, every: Some(every), is_due: failed.is_some(), whole: None })
+                Ok(Start { every: Some(every), is_due: failed.is_some(), erasures, ..Start::default() })
             }
         }
     }
@@ -187,7 +194,7 @@ fn restore_one(model: &mut dyn Snapshot, version: u32, stored: Stored<'_>) -> Re
     } else {
         model.restore(stored.state)?;
     }
-    Ok(Some(Start { after: stored.sequence, every: Some(model.every()), is_due, whole: None }))
+    Ok(Some(Start { after: stored.sequence, every: Some(model.every()), is_due, ..Start::default() }))
 }
 
 /// The filters as they are in keys.

@@ -13,6 +13,7 @@ mod damaged;
 mod deciding;
 #[cfg(all(feature = "derive", feature = "messagepack", feature = "protobuf"))]
 mod derive;
+mod erasing;
 mod expecting;
 mod floats;
 mod folding;

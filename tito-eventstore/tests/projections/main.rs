@@ -4,6 +4,7 @@
 #[macro_use]
 extern crate tito_testkit;
 
+mod erasing;
 mod failing;
 mod faults;
 mod folding;

@@ -6,6 +6,7 @@ extern crate tito_testkit;
 
 mod beginning;
 mod deaths;
+mod erasing;
 mod failing;
 mod fleets;
 mod lifecycle;

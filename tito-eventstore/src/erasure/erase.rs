@@ -1,0 +1,142 @@
+//! Erases entities, step by step.
+
+use std::collections::BTreeSet;
+use std::ops::AddAssign;
+
+use tito_core::Transaction;
+use tito_core::keys::{self, KeyRange};
+
+use super::step::{erase_snapshots, step};
+use super::target::Target;
+use crate::error::Result;
+use crate::store::EventStore;
+
+/// What an erasure of entities did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ErasedEntities {
+    /// Events, each of which has left an empty placeholder at its sequence.
+    pub events: u64,
+    /// Entities of which something was known.
+    pub entities: u64,
+    /// Snapshots of models that may have been folded from events of the entities.
+    pub snapshots: u64,
+    /// How often a projection was told to fold its rows anew.
+    pub rebuilds: u64,
+    /// Projections that were not, as events of the store were dropped by its limits, so that they can't be folded anew:
+    /// what they have of the entities has to be deleted by hand.
+    pub not_rebuilt: BTreeSet<String>,
+    /// How many rows went in all, which says whether a step has found any.
+    pub(super) rows: u64,
+}
+
+impl AddAssign for ErasedEntities {
+    fn add_assign(&mut self, other: Self) {
+        self.events += other.events;
+        self.entities += other.entities;
+        self.snapshots += other.snapshots;
+        self.rebuilds += other.rebuilds;
+        self.not_rebuilt.extend(other.not_rebuilt);
+        self.rows += other.rows;
+    }
+}
+
+impl EventStore {
+    /// Erases the entities that a pattern selects, `type.id`, `type` or with `*` for either: their events with all that
+    /// is beside them, the ids of these and of commands of which nothing else is left, what is known of their last
+    /// sequences, and every snapshot of a model that selects one of them. Returns how much that was.
+    ///
+    /// An erased event leaves an empty placeholder, so that sequences have no holes. Nobody sees it: streams, `evolve`,
+    /// watchers, projections and rules of republishing pass over it, and [`event`](EventStore::event) answers that there
+    /// is none. The entity is one that never was: its last sequence is 0, and an id of its events can be appended again.
+    ///
+    /// Projections that have folded an erased event are [rebuilt](EventStore::rebuild_projection) by their workers, and
+    /// serve their rows until that is done: see [`remains`](EventStore::remains). Models that programs have in memory are
+    /// theirs to throw away; none of them leaves a snapshot behind any more.
+    ///
+    /// Works in transactions of at most 100 events, which conflict with appends of other processes. After an error, or in
+    /// a process that takes over from one that died, calling it again goes on. What is appended to the entities meanwhile
+    /// is erased if it is found before the last step. Programs of versions that know no placeholders stop reading at one.
+    ///
+    /// ```
+    /// # use tito_eventstore::{EventStore, EventStoreError};
+    /// # async fn example(bank: EventStore) -> Result<(), EventStoreError> {
+    /// let erased = bank.erase("customer.17").await?;
+    /// println!("{} events, {} snapshots", erased.events, erased.snapshots);
+    /// assert!(bank.remains("customer.17").await?.is_nothing());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`PatternInvalid`](crate::EventStoreError::PatternInvalid), also for a pattern that names an event type,
+    /// [`StoreNotFound`](crate::EventStoreError::StoreNotFound), and those of the engine.
+    pub async fn erase(&self, pattern: &str) -> Result<ErasedEntities> {
+        let mut erasure = self.erasing(pattern)?;
+        while erasure.step().await? {}
+        Ok(erasure.so_far())
+    }
+
+    /// As [`erase`](EventStore::erase), to be done step by step.
+    ///
+    /// # Errors
+    /// [`PatternInvalid`](crate::EventStoreError::PatternInvalid).
+    pub fn erasing(&self, pattern: &str) -> Result<EntityErasure> {
+        let (target, erased) = (Target::parse(pattern)?, ErasedEntities::default());
+        Ok(EntityErasure { store: self.clone(), target, phase: Phase::Events, erased })
+    }
+}
+
+/// An erasure of entities under way. Dropping it ends it; what was erased by then is gone, and another goes on.
+#[derive(Debug)]
+#[must_use = "it does nothing until it is stepped"]
+pub struct EntityErasure {
+    store: EventStore,
+    target: Target,
+    phase: Phase,
+    erased: ErasedEntities,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Events, and then what is known of the entities.
+    Events,
+    /// What is left of the snapshots. None is written any more of what was read before the events were erased.
+    Snapshots(KeyRange),
+    Done,
+}
+
+impl EntityErasure {
+    /// Erases up to 100 events or other rows in one transaction. Returns whether there may be more.
+    ///
+    /// # Errors
+    /// As [`erase`](EventStore::erase). Calling it again goes on where it stopped.
+    pub async fn step(&mut self) -> Result<bool> {
+        let (store, target) = (&self.store, &self.target);
+        match self.phase.clone() {
+            Phase::Events => {
+                let erasing = store.transaction(|tx: Transaction| async move { step(&tx, store, target).await });
+                let erased = erasing.await?;
+                if erased.rows == 0 {
+                    self.phase = Phase::Snapshots(keys::log_snapshots(store.id()));
+                }
+                self.erased += erased;
+            }
+            Phase::Snapshots(range) => {
+                let erasing = store
+                    .database()
+                    .transaction(|tx: Transaction| async move { erase_snapshots(&tx, range, target).await });
+                let (snapshots, rest) = erasing.await?;
+                self.phase = rest.map_or(Phase::Done, Phase::Snapshots);
+                self.erased.snapshots += snapshots;
+            }
+            Phase::Done => {}
+        }
+        Ok(!matches!(self.phase, Phase::Done))
+    }
+
+    /// What was erased so far. What a step did whose commit had an unknown outcome is not counted.
+    pub fn so_far(&self) -> ErasedEntities {
+        self.erased.clone()
+    }
+}
