@@ -18,7 +18,7 @@ use crate::event::Event;
 /// - **Plain** handlers are called for events of different entities at once, and can see an event again when the worker
 ///   dies before it is recorded that they have handled it.
 /// - **Transactional** handlers write into the transaction that moves the reactor past the event: both commit or neither,
-///   so these effects happen exactly once. Events share a transaction, up to 256 of them, and are handled in it one after
+///   so these effects happen exactly once. Events share a transaction, up to 1,000 of them, and are handled in it one after
 ///   the other, in the order of their sequences; where one fails, nothing of it is committed.
 ///
 /// ```
