@@ -34,7 +34,7 @@ mod version;
 
 pub use database::{Database, Transaction, TxOptions};
 pub use engine::{TitoEngine, TitoTransaction};
-pub use error::{BoxError, KeyText, Result, TitoError};
+pub use error::{BoxError, KeyText, Result, SharedError, TitoError};
 pub use names::{check_event_type, check_name};
 pub use timestamp::{Now, Timestamp};
 #[cfg(feature = "derive")]

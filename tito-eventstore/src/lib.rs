@@ -30,10 +30,13 @@
 //! | `retention` | limits kept in the background |
 
 mod append;
+mod catch_up;
 mod command;
+mod data;
 mod domain;
 mod error;
 pub mod event;
+mod log;
 mod logger;
 mod manager;
 mod model;
@@ -44,24 +47,26 @@ mod react;
 mod read;
 mod republish;
 mod retention;
+mod select;
 mod snapshot;
 mod store;
 mod token;
 pub mod types;
 mod watch;
 
-pub use command::{Ask, Decision, Envelope, RawCommand};
-pub use domain::{Command, Decider, DeciderEvolver, Evolver, Viewer};
+pub use command::{Ask, Decision};
+pub use domain::{Command, Decider, DeciderEvolver, Envelope, Evolver, RawCommand, Snapshot, Viewer};
 pub use error::{EventStoreError, Result};
 pub use event::{Event, NewEvent};
-pub use manager::{EventStoreConfig, EventStoreInfo, Limits, Manager, ManagerBuilder, Storage};
+pub use log::Retention;
+pub use manager::{EventStoreConfig, EventStoreInfo, Manager, ManagerBuilder, StorageType};
 pub use model::Model;
 pub use pattern::Pattern;
 pub use projection::{Projection, ProjectionFailure, ProjectionInfo, Projector, RebuildInfo, View};
 pub use react::{ReactFrom, Reaction, Reactor, ReactorInfo};
-pub use read::{EvolveError, Evolving, Select};
+pub use read::{EvolveError, Evolving};
 pub use republish::{Republish, RepublishInfo};
-pub use snapshot::Snapshot;
+pub use select::Select;
 pub use store::EventStore;
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoEventType;
@@ -71,7 +76,7 @@ pub use watch::{OnError, Watch, WatchError, Watcher};
 #[cfg(feature = "derive")]
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::types::derived::*;
+    pub use crate::data::derived::*;
     pub use serde;
     pub use tito_core::BoxError;
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers, walk_in_steps};
 use tito_core::embedded::EmbeddedBuilder;
 use tito_core::engine::{DatabaseIdentity, Listener};
-use tito_core::event::{EventReference, Topic, settle_topics, unknown_topic, write_event};
+use tito_core::event::{EventReference, Topic, settle_topics, write_event};
 use tito_core::keys::KeyRange;
 use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, RowVersion, TitoTable};
 use tito_core::prelude::*;
@@ -25,7 +25,7 @@ use tito_eventstore::{
 };
 use tito_worker::feed::{Fed, FeedControls, FeedRun};
 use tito_worker::prelude::*;
-use tito_worker::{GroupStart, Replay, Schedule, Unique};
+use tito_worker::{Erasure, GroupStart, OwnerSearch, Replay, Schedule, Unique};
 
 #[derive(Clone, Default, Serialize, Deserialize, TitoModel)]
 struct User {
@@ -132,9 +132,7 @@ spawnables! { core:
     ensure = Topic::ensure(&any(), &any::<Text>(), 1);
     cached = Topic::cached(&any(), &any::<Text>());
     find = Topic::find(&any(), &any::<Text>());
-    existing = Topic::existing(&any(), &any::<Text>());
-    cached_existing = Topic::cached_existing(&any(), &any::<Text>());
-    unknown_topic = unknown_topic(&any(), &any::<Text>());
+    find_cached = Topic::find_cached(&any(), &any::<Text>());
     change = Topic::change(&any(), &any::<Text>(), |topic, _| async move { Ok(Some(topic)) });
     raise_revision = Topic::raise_revision(&any(), &any::<Text>());
     read = Topic::read(&any(), &any::<Text>());
@@ -216,6 +214,12 @@ spawnables! { worker:
         any(),
         any(),
     );
+    erase_owner = any::<TitoQueue>().erase_owner(&any::<Text>());
+    step = any::<Erasure>().step();
+    owned_by = any::<TitoQueue>().owned_by(&any::<Text>(), 1, Some(&any()));
+    search_owner = any::<TitoQueue>().search_owner(&any::<Text>());
+    step = any::<OwnerSearch>().step();
+    sweep_owned = any::<TitoQueue>().sweep_owned();
     put_schedule = any::<TitoQueue>().put_schedule(any::<Schedule>());
     schedules = any::<TitoQueue>().schedules();
     pause_schedule = any::<TitoQueue>().pause_schedule(&any::<Text>());
@@ -238,7 +242,7 @@ spawnables! { worker:
     begin = any::<Fed>().begin();
     permit = any::<Fed>().permit();
     start = any::<Fed>().start(any(), any());
-    attempt = any::<Fed>().attempt(any::<Pin<Box<dyn Future<Output = tito_worker::feed::Handled> + Send>>>());
+    attempt = any::<Fed>().attempt(any::<Pin<Box<dyn Future<Output = tito_worker::feed::HandlerResult> + Send>>>());
     check = any::<Fed>().check(&any(), any());
     put = any::<Fed>().put(&any(), &any(), &any(), &any());
     scope = any::<FeedRun>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());

@@ -8,9 +8,9 @@ use redb::{DatabaseError, StorageError};
 
 use super::committer::guarded;
 use super::storage::{
-    Base, DATABASE_FILE, DataFile, Directory, Faults, LogError, Modes, OnMerged, OpenError, Space, Storage, is_full,
+    Base, DATABASE_FILE, DataFile, Directory, Faults, LogError, Modes, OnFlushed, OpenError, Space, Storage, is_full,
 };
-use crate::error::{BoxError, Result, TitoError};
+use crate::error::{BoxError, Result, SharedError, TitoError};
 
 const FILE_BEING_CREATED: &str = "tito.redb.new";
 
@@ -28,7 +28,7 @@ pub(super) struct DiskOptions {
 }
 
 /// Opens or creates the database in a directory. A directory that holds anything else is left as it is.
-pub(super) fn open(path: &Path, options: &DiskOptions, on_merged: OnMerged) -> Result<Storage> {
+pub(super) fn open(path: &Path, options: &DiskOptions, on_flushed: OnFlushed) -> Result<Storage> {
     let directory =
         Directory::create(path, options.modes, options.faults.clone()).map_err(|error| match error.kind() {
             io::ErrorKind::NotADirectory => invalid(path, "it is not a directory", Some(error.into())),
@@ -61,7 +61,7 @@ pub(super) fn open(path: &Path, options: &DiskOptions, on_merged: OnMerged) -> R
     // Where the lock had to be given up for redb's, another process may have written meanwhile.
     #[cfg(not(unix))]
     let log = Storage::read_log(&directory).map_err(damaged)?;
-    let recover = || Ok(Storage::recover(directory.clone(), base, log, space, options.memtable_bytes, on_merged));
+    let recover = || Ok(Storage::recover(directory.clone(), base, log, space, options.memtable_bytes, on_flushed));
     match guarded(recover) {
         Ok(recovered) => recovered.map_err(damaged),
         Err(panic) => Err(invalid(path, UNDAMAGED, Some(panic))),
@@ -159,8 +159,8 @@ fn not_opened(directory: &Directory, path: &Path, error: OpenError) -> TitoError
         OpenError::Identity(error) => error,
         OpenError::Other(source) => match source.downcast::<io::Error>() {
             Ok(error) if !is_damage(&error) => failed(path, *error),
-            Ok(error) => invalid(path, UNDAMAGED, Some(error)),
-            Err(source) => invalid(path, UNDAMAGED, Some(source)),
+            Ok(error) => invalid(path, UNDAMAGED, Some(error.into())),
+            Err(source) => invalid(path, UNDAMAGED, Some(source.into())),
         },
     }
 }
@@ -174,7 +174,7 @@ fn in_use(directory: &Directory) -> TitoError {
     TitoError::DatabaseInUse { directory: directory.path().to_path_buf() }
 }
 
-fn invalid(path: &Path, reason: &str, source: Option<BoxError>) -> TitoError {
+fn invalid(path: &Path, reason: &str, source: Option<SharedError>) -> TitoError {
     TitoError::InvalidDatabase { path: path.to_path_buf(), reason: reason.to_string(), source }
 }
 
@@ -196,9 +196,9 @@ pub(super) fn storage_failed(operation: &'static str, source: BoxError) -> TitoE
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*source);
     while let Some(error) = cause {
         if error.downcast_ref::<io::Error>().is_some_and(is_full) {
-            return TitoError::StorageFull { operation, source };
+            return TitoError::StorageFull { operation, source: source.into() };
         }
         cause = error.source();
     }
-    TitoError::Storage { operation, source }
+    TitoError::Storage { operation, source: source.into() }
 }

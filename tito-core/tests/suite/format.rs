@@ -121,8 +121,15 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             let unique = input["unique"].as_bool().unwrap();
             return Some(IndexDefinition { name: "by_any".into(), unique, covers }.fingerprint());
         }
-        "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
+        "checkpoint" => keys::low_watermark(text(&input[0]), number(&input[1])),
         "process" => keys::process(text(&input).parse().unwrap()),
+        "owned" => {
+            let (owner, owned) = (text(&input[0]), text(&input[1]));
+            let key = keys::owned(owner, owned.as_bytes());
+            assert_eq!(keys::parse_owned(&key), Some((owner.to_string(), owned.as_bytes())));
+            assert!(keys::owned_by(owner).contains(&key) && keys::all_owned().contains(&key));
+            key
+        }
         "moved" => keys::moved_event(text(&input[0]), text(&input[1]).parse().unwrap()),
         "schedule" => keys::schedule(text(&input)),
         "marker" => keys::idempotency_marker(text(&input)),
@@ -188,6 +195,7 @@ fn every_vector_of_the_page_holds() {
         "lease",
         "process",
         "moved",
+        "owned",
         "member",
         "dedup",
         "topic_text",

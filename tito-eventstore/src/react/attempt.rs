@@ -74,12 +74,14 @@ impl Attempt<'_> {
         let enough_time = database.clock().monotonic_millis() + most_millis;
         let (mut passed, mut done) = (0, Vec::new());
         let (mut to_queue, mut queue_watched, mut held) = (Vec::new(), Vec::new(), BTreeSet::new());
+        // What a handler keeps of it ends with the handlers.
+        let lent = tx.lend();
         for (at, event) in events.iter().enumerate() {
             let entity = event.entity();
             let (ended, watched) = if self.is_careful || self.waiting.holds(entity) || held.contains(entity) {
                 (FeedEnded::not_begun(), FeedWatched::default())
             } else {
-                self.handle_one(tx, at, event).await?
+                self.handle_one(lent.handle(), at, event).await?
             };
             passed = at + 1;
             if ended.is_done() {
@@ -96,6 +98,7 @@ impl Attempt<'_> {
                 break;
             }
         }
+        drop(lent);
         let position = self.position.passed(events[..passed].iter().map(Event::sequence));
         let queued = self.reacting.put_all(self.fed, tx, &checked, position.since, &to_queue).await?;
         let stored = self.reacting.write(tx, &position).await?;
@@ -104,12 +107,7 @@ impl Attempt<'_> {
         Ok(Some(Committed { passed, done, queued, position, stored }))
     }
 
-    async fn handle_one(
-        &self,
-        tx: &Transaction,
-        at: usize,
-        event: &Event,
-    ) -> Result<(FeedEnded, FeedWatched), Stopped> {
+    async fn handle_one(&self, tx: Transaction, at: usize, event: &Event) -> Result<(FeedEnded, FeedWatched), Stopped> {
         let told = match self.fed.is_watched() {
             true => {
                 described((self.fed.queue(), self.revision), (event.sequence(), self.position.since), Some(event)).ok()
@@ -117,10 +115,7 @@ impl Attempt<'_> {
             false => None,
         };
         let run = self.fed.hand_out(told.as_ref());
-        // What a handler keeps of it ends with the handler.
-        let lent = tx.lend();
-        let handled = self.fed.attempt(run.scope((self.handler)(event.clone(), lent.handle()))).await;
-        drop(lent);
+        let handled = self.fed.attempt(run.scope((self.handler)(event.clone(), tx))).await;
         match handled {
             None => Err(Stopped::By(at, FeedEnded::of(Err(self.fed.too_long().into())))),
             Some(Err(error)) => match error.downcast::<TitoError>() {
@@ -137,5 +132,5 @@ impl Attempt<'_> {
 
 /// Whether it is not the handler that is at fault.
 pub(super) fn is_temporary(error: &TitoError) -> bool {
-    error.is_of_the_engine() || error.is_retryable() || matches!(error, TitoError::TransactionEnded)
+    error.is_transient() || matches!(error, TitoError::TransactionEnded)
 }

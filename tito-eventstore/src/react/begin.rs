@@ -11,7 +11,7 @@ use super::position::Position;
 use super::waiting::Waiting;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
-use crate::manager::{Definition, Tail};
+use crate::log::{Definition, Tail};
 
 /// A reactor as it was found.
 pub(super) struct Begun {
@@ -72,7 +72,7 @@ impl Reacting {
 
     fn read_event(&self, sequence: u64, value: Vec<u8>) -> Result<Event, (Option<String>, EventStoreError)> {
         let event = Event::decode(&keys::log_event(self.store.id(), sequence), sequence, value)
-            .map_err(|error| (None, error))?;
+            .map_err(|error| (None, error.into()))?;
         match self.store.types().map_or(Ok(None), |types| types.upcast(&event)) {
             Ok(upcast) => Ok(upcast.unwrap_or(event)),
             Err(error) => Err((Some(event.entity().to_string()), error)),

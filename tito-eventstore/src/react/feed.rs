@@ -13,7 +13,8 @@ use super::beside::Beside;
 use super::reaction::Erased;
 use super::together::Together;
 use crate::error::Result;
-use crate::read::{Select, Wait};
+use crate::read::Wait;
+use crate::select::Select;
 use crate::store::EventStore;
 
 /// The pauses after failures of the engine.

@@ -2,13 +2,13 @@
 
 use tito_core::row::StoredRow;
 use tito_core::{TitoError, Transaction, keys};
-use tito_worker::TitoQueue;
+use tito_worker::{QueueError, TitoQueue};
 
 use super::from::ReactFrom;
 use super::position::Position;
 use super::reactor::{read_current, tell};
 use crate::error::{EventStoreError, Result};
-use crate::projection::topic;
+use crate::log::topic;
 use crate::read::read_head;
 use crate::store::EventStore;
 
@@ -110,8 +110,8 @@ impl EventStore {
         for purged in [queue.purge(&topic).await, queue.purge_dead_letters(&topic).await] {
             match purged {
                 // One that was never served.
-                Ok(_) | Err(TitoError::UnknownTopic { .. } | TitoError::InvalidName { .. }) => {}
-                Err(error) => return Err(error.into()),
+                Ok(_) | Err(QueueError::UnknownTopic { .. } | QueueError::Engine(TitoError::InvalidName { .. })) => {}
+                Err(error) => return Err(TitoError::from(error).into()),
             }
         }
         Ok(was_there)

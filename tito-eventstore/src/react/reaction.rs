@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::{BoxError, Transaction};
 use tito_worker::IntoOutcome;
-use tito_worker::feed::Handled;
+use tito_worker::feed::HandlerResult;
 
 use crate::event::Event;
 
@@ -65,10 +65,10 @@ pub enum Erased {
     InTransaction(InTransaction),
 }
 
-pub(super) type Plain = Arc<dyn Fn(Event) -> BoxFuture<'static, Handled> + Send + Sync>;
-pub(super) type InTransaction = Arc<dyn Fn(Event, Transaction) -> BoxFuture<'static, Handled> + Send + Sync>;
+pub(super) type Plain = Arc<dyn Fn(Event) -> BoxFuture<'static, HandlerResult> + Send + Sync>;
+pub(super) type InTransaction = Arc<dyn Fn(Event, Transaction) -> BoxFuture<'static, HandlerResult> + Send + Sync>;
 
-fn handled<O: IntoOutcome>(returned: Result<O, impl Into<BoxError>>) -> Handled {
+fn handled<O: IntoOutcome>(returned: Result<O, impl Into<BoxError>>) -> HandlerResult {
     returned.map(O::into_outcome).map_err(Into::into)
 }
 

@@ -14,9 +14,9 @@ use super::from::ReactFrom;
 use super::position::Position;
 use super::reaction::Reaction;
 use crate::error::{EventStoreError, Result};
-use crate::manager::{Definition, read_definition};
-use crate::projection::{check_name, topic};
-use crate::read::Select;
+use crate::log::{Definition, check_name_of, read_definition, topic};
+
+use crate::select::Select;
 use crate::store::EventStore;
 
 /// A handler's place in a store: it follows the store from there, and each event is handled by it, in whatever process,
@@ -47,7 +47,7 @@ impl EventStore {
     pub async fn react(&self, name: &str, filter: impl Into<Select> + Send, from: ReactFrom) -> Result<Reactor> {
         let select = filter.into();
         select.patterns()?;
-        check_name("reactor", self.name(), name)?;
+        check_name_of("reactor", self.name(), name)?;
         let run = (self.clone(), name.to_string());
         let add = |tx: Transaction| async move {
             let (store, name) = run;

@@ -109,8 +109,8 @@ impl Beside<'_> {
             Ok(None) => {
                 // Whoever has moved it hands these out again.
                 self.is_lost = true;
-                self.watched_now.drain(..).for_each(FeedWatched::put_back);
-                self.queued_now.drain(..).for_each(|queued| queued.watched.put_back());
+                self.watched_now.drain(..).for_each(FeedWatched::release);
+                self.queued_now.drain(..).for_each(|queued| queued.watched.release());
                 return Ok(());
             }
             Err(error) => {

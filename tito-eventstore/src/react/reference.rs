@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tito_core::event::{TitoEvent, event_id};
 use tito_core::row::{self, StoredRow, UnknownMembers};
 use tito_core::{BoxError, Database, Transaction, keys};
-use tito_worker::feed::Handled;
+use tito_worker::feed::HandlerResult;
 use tito_worker::{BoxedHandler, Outcome};
 
 use super::feed::Reacting;
@@ -15,7 +15,7 @@ use super::position::Position;
 use super::reaction::Erased;
 use crate::error::Result;
 use crate::event::Event;
-use crate::manager::Definition;
+use crate::log::Definition;
 
 /// The action of an event that can't be read.
 const UNREADABLE: &str = "unreadable";
@@ -58,6 +58,7 @@ pub(super) fn described(
         id: uuid::Uuid::nil(),
         event_type: topic.to_string(),
         row: None,
+        owner: None,
         entity: event.map_or_else(|| format!("{UNREADABLE}.{sequence}"), |event| event.entity().to_string()),
         action: event.map_or(UNREADABLE, Event::event_type).to_string(),
         timestamp: event.map_or(0, |event| i64::try_from(event.recorded().physical_millis() / 1_000).unwrap_or(0)),
@@ -147,7 +148,7 @@ fn settled(delivered: Delivered) -> std::result::Result<Box<Event>, Outcome> {
     }
 }
 
-fn told(handled: Handled) -> std::result::Result<Outcome, BoxError> {
+fn told(handled: HandlerResult) -> std::result::Result<Outcome, BoxError> {
     match handled {
         Ok(Outcome::Advance(_)) => Err("what a store has appended can't be advanced".into()),
         handled => handled,

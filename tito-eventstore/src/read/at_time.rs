@@ -7,7 +7,7 @@ use tito_core::{Transaction, keys};
 use super::cursor::read_head;
 use crate::error::Result;
 use crate::event::Event;
-use crate::manager::Tail;
+use crate::log::Tail;
 use crate::store::EventStore;
 
 impl EventStore {

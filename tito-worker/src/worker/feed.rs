@@ -5,7 +5,7 @@
 //! like others from then on.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -40,7 +40,7 @@ pub trait Feed: Send + Sync + 'static {
 }
 
 /// What a handler came to.
-pub type Handled = std::result::Result<Outcome, BoxError>;
+pub type HandlerResult = std::result::Result<Outcome, BoxError>;
 
 /// What a feed is told while it works.
 pub struct FeedControls {
@@ -149,7 +149,7 @@ impl FeedEnded {
     }
 
     /// What a handler said.
-    pub fn of(handled: Handled) -> Self {
+    pub fn of(handled: HandlerResult) -> Self {
         Self(Some(match handled {
             Ok(Outcome::Advance(_)) => Ended::failed("what a store has appended can't be advanced".to_string()),
             Ok(outcome) => outcome.into(),
@@ -169,8 +169,8 @@ pub struct FeedWatched(Watched);
 
 impl FeedWatched {
     /// Nothing of it was kept, and it is handed out again.
-    pub fn put_back(self) {
-        self.0.tell(Fate::PutBack, None);
+    pub fn release(self) {
+        self.0.tell(Fate::Released, None);
     }
 }
 
@@ -285,7 +285,7 @@ impl Fed {
     }
 
     /// Begins a handler. One that ends without waiting costs no more than a call.
-    pub async fn start(&self, handler: BoxFuture<'static, Handled>, event: Option<TitoEvent>) -> Started {
+    pub async fn start(&self, handler: BoxFuture<'static, HandlerResult>, event: Option<TitoEvent>) -> Started {
         if event.is_none() {
             let mut handler = AssertUnwindSafe(handler).catch_unwind();
             return match poll!(&mut handler) {
@@ -308,10 +308,7 @@ impl Fed {
         let (fed, run) = (self.clone(), self.hand_out(event.as_ref()));
         let mut running = async move {
             let _in_flight = fed.count_in_flight();
-            let handled = {
-                let mut scoped = Box::pin(AssertUnwindSafe(run.scope(handler)).catch_unwind());
-                fed.limited(scoped.as_mut()).await
-            };
+            let handled = { fed.limited(pin!(AssertUnwindSafe(run.scope(handler)).catch_unwind())).await };
             (ended(handled, fed.runner.timeout), run.end())
         }
         .boxed();
@@ -323,9 +320,9 @@ impl Fed {
 
     /// Runs a part of a transaction's handlers for as long as a handler may take; none if it takes longer. A panic is an
     /// error like others.
-    pub async fn attempt(&self, handler: impl Future<Output = Handled> + Send) -> Option<Handled> {
-        let mut handler = Box::pin(AssertUnwindSafe(handler).catch_unwind());
-        let handled = self.limited(handler.as_mut()).await?;
+    pub async fn attempt(&self, handler: impl Future<Output = HandlerResult> + Send) -> Option<HandlerResult> {
+        let handler = pin!(AssertUnwindSafe(handler).catch_unwind());
+        let handled = self.limited(handler).await?;
         Some(handled.unwrap_or_else(|panic| Err(panicked(panic).into())))
     }
 
@@ -384,7 +381,7 @@ impl Fed {
         let row = event.encode()?;
         let Some(ended) = &ended.0 else {
             self.put_at(tx, place, row).await?;
-            return Ok(FeedRecorded { fate: Fate::PutBack, failure: None, waits_at: waits_at(place) });
+            return Ok(FeedRecorded { fate: Fate::Released, failure: None, waits_at: waits_at(place) });
         };
         let Decided { fate, row, failure } = {
             let rules = Rules {
@@ -425,7 +422,7 @@ impl Fed {
         }
         watched.0.tell(recorded.fate, recorded.failure.as_deref().map(|failure| failure.error.as_str()));
         report.count(recorded.fate);
-        if recorded.fate != Fate::PutBack {
+        if recorded.fate != Fate::Released {
             self.runner.observe.meters.handled(recorded.fate);
         }
     }
@@ -442,7 +439,7 @@ fn waits_at(place: Place) -> Option<(u16, i64, uuid::Uuid)> {
     (place.kind == place::Kind::Pending).then_some((place.partition, place.second, place.id))
 }
 
-fn ended(handled: Option<std::thread::Result<Handled>>, timeout: Duration) -> FeedEnded {
+fn ended(handled: Option<std::thread::Result<HandlerResult>>, timeout: Duration) -> FeedEnded {
     match handled {
         Some(Ok(handled)) => FeedEnded::of(handled),
         Some(Err(panic)) => FeedEnded(Some(Ended::failed(panicked(panic)))),

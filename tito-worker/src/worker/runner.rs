@@ -15,7 +15,7 @@ use super::lanes::Entity;
 use super::pace::Pace;
 use super::source::Source;
 use crate::fate::Fate;
-use crate::handler::{BoxedHandler, Run};
+use crate::handler::{BoxedHandler, Function};
 use crate::observe::{Failure, FailureLog, Observe, Observers};
 use crate::policy::{Policy, Subscription};
 
@@ -75,7 +75,7 @@ impl Runner {
         observers: Observers,
         reads: Arc<Semaphore>,
     ) -> Self {
-        let takes_batches = handler.in_transaction || matches!(handler.run, Run::Batch(_));
+        let takes_batches = handler.in_transaction || matches!(handler.run, Function::Batch(_));
         let timeout = match handler.in_transaction {
             // A transaction that is older can't commit.
             true => subscription.timeout.min(Duration::from_millis(database.max_transaction_age_millis())),
@@ -96,13 +96,13 @@ impl Runner {
         }
     }
 
-    /// Logs that an attempt has failed, or its event was given up.
+    /// Logs that an attempt has failed, or its event failed for good.
     pub(super) fn log(&self, fate: Fate, failure: &Failure) {
         let now = self.database.clock().monotonic_millis();
         self.failures.tell(&self.queue, now, self.policy.retry.most_attempts(), fate, failure);
     }
 
-    /// Logs bytes that are no event, and are set aside.
+    /// Logs bytes that are no event, and go to the dead letters.
     pub(super) fn log_no_event(&self, key: &[u8], error: Option<&TitoError>) {
         let now = self.database.clock().monotonic_millis();
         self.failures.tell_no_event(&self.queue, now, &KeyText::from(key), error);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, OptionFuture};
 use tito_core::engine::Listener;
-use tito_core::event::{Topic, topic_channel, topic_of, unknown_topic};
+use tito_core::event::{Topic, topic_channel, topic_of};
 use tito_core::{Database, Result, Timestamp, TitoError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,6 +22,7 @@ use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE, resumed};
 use crate::membership::{Lease, Membership, Owned};
 use crate::moved::begin_noting;
 use crate::partitions::PartitionConfig;
+use crate::topics::unknown_topic;
 
 /// How a worker gets its partitions.
 pub(super) enum Ownership {

@@ -13,7 +13,7 @@ use super::read::{Trusted, read};
 use super::state::Outcome;
 use super::write::write;
 use crate::error::{EventStoreError, Result};
-use crate::store::EventStore;
+use crate::log::Log;
 
 /// One transaction takes the appends that wait up to so many events, and at least one append.
 const MOST_EVENTS: usize = 1000;
@@ -37,7 +37,7 @@ const ENDED: &str = "the runtime that served its appends has ended";
 
 /// The appends of a store that wait for a transaction.
 #[derive(Debug, Default)]
-pub(crate) struct Group {
+pub(crate) struct GroupCommit {
     waiting: Mutex<Waiting>,
     /// What the last transaction has left, until the next one takes it.
     known: Mutex<Known>,
@@ -64,25 +64,45 @@ type Answer = Option<Result<Outcome>>;
 
 type Outcomes = Vec<Result<Outcome>>;
 
-impl Group {
+impl GroupCommit {
     /// Appends events with others that wait, and returns what they came to beside them. They may be appended all the same
     /// if the future is dropped.
-    pub(crate) async fn append(store: &EventStore, append: Append) -> Result<(Outcome, Arc<Append>)> {
+    pub(crate) async fn append(self: &Arc<Self>, log: &Log, append: Append) -> Result<(Outcome, Arc<Append>)> {
         let append = Arc::new(append);
         for _ in 0..TURNS {
             let (reply, answer) = oneshot::channel();
-            if let Some(serving) = Serving::begin(store.group(), Request { append: append.clone(), reply }) {
+            if let Some(serving) = Serving::begin(self, Request { append: append.clone(), reply }) {
                 // A task of its own, as the future of one append may not be polled while the others wait for it. It
                 // ends when nothing waits.
-                tokio::spawn(serve(store.clone(), serving));
+                tokio::spawn(serve(log.clone(), serving));
             }
-            match answered(store, &append, answer).await? {
+            match self.answered(log, &append, answer).await? {
                 Ok(Some(outcome)) => return Ok((outcome?, append)),
                 Ok(None) => {}
                 Err(_) => return Err(TitoError::CommitUnknown { source: ENDED.into() }.into()),
             }
         }
         Err(TitoError::EngineClosed { reason: ENDED.to_string() }.into())
+    }
+
+    /// Waits for an answer. Once the engine is closed nobody need begin with the request any more, be it that the runtime is
+    /// not driven that was to serve it; what was begun with is answered, as the engine's calls then end by themselves.
+    async fn answered(
+        &self,
+        log: &Log,
+        append: &Arc<Append>,
+        mut answer: oneshot::Receiver<Answer>,
+    ) -> Result<std::result::Result<Answer, oneshot::error::RecvError>> {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return Ok(answer),
+            error = log.database().closed() => {
+                if self.withdraw(append) {
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(answer.await)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -117,13 +137,13 @@ impl Group {
 /// The right to serve a group, which one task has at a time. If it is dropped before nothing waits, because its runtime
 /// has ended, those that wait are told to begin anew.
 struct Serving {
-    group: Arc<Group>,
+    group: Arc<GroupCommit>,
     is_over: bool,
 }
 
 impl Serving {
     /// Lets a request wait, and returns the right to serve it unless somebody has it.
-    fn begin(group: &Arc<Group>, request: Request) -> Option<Self> {
+    fn begin(group: &Arc<GroupCommit>, request: Request) -> Option<Self> {
         let mut waiting = group.lock();
         waiting.requests.push_back(request);
         let is_first = !std::mem::replace(&mut waiting.is_served, true);
@@ -162,34 +182,16 @@ impl Drop for Serving {
     }
 }
 
-/// Waits for an answer. Once the engine is closed nobody need begin with the request any more, be it that the runtime is
-/// not driven that was to serve it; what was begun with is answered, as the engine's calls then end by themselves.
-async fn answered(
-    store: &EventStore,
-    append: &Arc<Append>,
-    mut answer: oneshot::Receiver<Answer>,
-) -> Result<std::result::Result<Answer, oneshot::error::RecvError>> {
-    tokio::select! {
-        biased;
-        answer = &mut answer => return Ok(answer),
-        error = store.database().closed() => {
-            if store.group().withdraw(append) {
-                return Err(error.into());
-            }
-        }
-    }
-    Ok(answer.await)
-}
-
-async fn serve(store: EventStore, mut serving: Serving) {
+async fn serve(log: Log, mut serving: Serving) {
+    let group = serving.group.clone();
     loop {
-        let turn = store.group().turn(store.database()).await;
+        let turn = group.turn(log.database()).await;
         let requests = serving.take();
         if requests.is_empty() {
             return;
         }
         let appends: Arc<[Arc<Append>]> = requests.iter().map(|request| request.append.clone()).collect();
-        let outcomes = commit_or_each(&store, &appends).await;
+        let outcomes = commit_or_each(&log, &group, &appends).await;
         drop(turn);
         for (request, outcome) in requests.into_iter().zip(outcomes) {
             // An error means that nobody waits any more.
@@ -203,24 +205,21 @@ async fn serve(store: EventStore, mut serving: Serving) {
 }
 
 /// One transaction, or where that is too large, or one of the appends meets a damaged row, one for each append.
-async fn commit_or_each(store: &EventStore, requests: &Arc<[Arc<Append>]>) -> Outcomes {
-    let error = match commit(store, requests).await {
+async fn commit_or_each(log: &Log, group: &GroupCommit, requests: &Arc<[Arc<Append>]>) -> Outcomes {
+    let error = match commit(log, group, requests).await {
         Ok(outcomes) => return outcomes,
         Err(error) => error,
     };
     // A row that can't be read is of an entity or an id of one of them.
-    let is_of_one = matches!(
-        &error,
-        EventStoreError::Engine(error)
-            if matches!(**error, TitoError::LimitExceeded { .. } | TitoError::Malformed { .. })
-    );
+    let is_of_one =
+        matches!(&error, EventStoreError::Engine(TitoError::LimitExceeded { .. } | TitoError::Malformed { .. }));
     if !is_of_one || requests.len() == 1 {
-        return share(error, requests.len());
+        return vec![Err(error); requests.len()];
     }
     let mut outcomes = Vec::new();
     for request in requests.iter() {
         let alone: Arc<[_]> = [request.clone()].into();
-        match commit(store, &alone).await {
+        match commit(log, group, &alone).await {
             Ok(outcome) => outcomes.extend(outcome),
             Err(error) => outcomes.push(Err(error)),
         }
@@ -228,42 +227,29 @@ async fn commit_or_each(store: &EventStore, requests: &Arc<[Arc<Append>]>) -> Ou
     outcomes
 }
 
-/// The same error for each.
-fn share(error: EventStoreError, count: usize) -> Outcomes {
-    let again = |error: &EventStoreError| match error {
-        EventStoreError::StoreNotFound { name } => EventStoreError::StoreNotFound { name: name.clone() },
-        EventStoreError::Engine(error) => EventStoreError::Engine(error.clone()),
-        error => TitoError::application(error.to_string()).into(),
-    };
-    let mut outcomes: Outcomes = (1..count).map(|_| Err(again(&error))).collect();
-    outcomes.push(Err(error));
-    outcomes
-}
-
-async fn commit(store: &EventStore, requests: &Arc<[Arc<Append>]>) -> Result<Outcomes> {
+async fn commit(log: &Log, group: &GroupCommit, requests: &Arc<[Arc<Append>]>) -> Result<Outcomes> {
     // An outcome that is not known yet. Until it is, no other error says that nothing was committed.
     let mut unknown = None;
     for _ in 0..LOOKS {
-        let (run, options) = ((store.clone(), requests.clone()), TxOptions::default().max_attempts(ATTEMPTS));
+        let (run, options) = ((log.clone(), requests.clone()), TxOptions::default().max_attempts(ATTEMPTS));
         let made_ids = unknown.is_none();
         let append = move |tx| async move {
-            let (store, requests) = run;
-            let known = std::mem::take(&mut *store.group().known());
-            append_all(&store, &tx, &requests, Trusted { known, made_ids }).await
+            let (log, requests) = run;
+            let known = std::mem::take(&mut *group.known());
+            append_all(&log, &tx, &requests, Trusted { known, made_ids }).await
         };
-        match store.database().transaction_with(options, append).await {
+        match log.database().transaction_with(options, append).await {
             Ok((outcomes, known)) => {
-                *store.group().known() = known.committed();
+                *group.known() = known.committed();
                 return Ok(outcomes);
             }
             Err(EventStoreError::Engine(error)) if !error.is_not_committed() || unknown.is_some() => {
-                let log =
-                    || tracing::debug!(store = store.name(), %error, "looking into an unknown outcome of an append");
-                store.logger().with(log);
+                let store = log.name();
+                log.logger().with(|| tracing::debug!(store, %error, "looking into an unknown outcome of an append"));
                 unknown.get_or_insert(error);
                 tokio::select! {
                     () = tokio::time::sleep(PAUSE) => {}
-                    _ = store.database().closed() => break,
+                    _ = log.database().closed() => break,
                 }
             }
             Err(error) => return Err(error),
@@ -274,12 +260,12 @@ async fn commit(store: &EventStore, requests: &Arc<[Arc<Append>]>) -> Result<Out
 
 /// The appends, one after another, in one transaction. Each is taken as a whole or refused as a whole.
 async fn append_all(
-    store: &EventStore,
+    log: &Log,
     tx: &Transaction,
     requests: &[Arc<Append>],
     trusted: Trusted,
 ) -> Result<(Outcomes, Known)> {
-    let (definition, mut state) = read(store, tx, requests, trusted).await?;
+    let (definition, mut state) = read(log, tx, requests, trusted).await?;
     let (mut outcomes, mut new, mut commands) = (Vec::with_capacity(requests.len()), Vec::new(), Vec::new());
     for append in requests {
         let outcome = state.append(append, tx.start_timestamp());
@@ -290,14 +276,14 @@ async fn append_all(
         }
         outcomes.push(outcome);
     }
-    write(store, tx, &definition, &mut state, &new, &commands).await?;
+    write(log, tx, &definition, &mut state, &new, &commands).await?;
     Ok((outcomes, state.known))
 }
 
 /// Appends events in a transaction of the caller's. It trusts nothing: what the transaction has appended before is in no
 /// other's memory.
-pub(crate) async fn append_in(store: &EventStore, tx: &Transaction, append: Append) -> Result<Outcome> {
-    let (mut outcomes, _) = append_all(store, tx, &[Arc::new(append)], Trusted::default()).await?;
+pub(crate) async fn append_in(log: &Log, tx: &Transaction, append: Append) -> Result<Outcome> {
+    let (mut outcomes, _) = append_all(log, tx, &[Arc::new(append)], Trusted::default()).await?;
     outcomes.pop().unwrap_or(Err(EventStoreError::NoEvents))
 }
 
@@ -318,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_task_that_has_ended_is_not_in_the_way_of_the_next() {
-        let group = Arc::new(Group::default());
+        let group = Arc::new(GroupCommit::default());
         let mut first = Serving::begin(&group, request().0).unwrap();
         assert_eq!(first.take().len(), 1);
         assert!(first.take().is_empty());
@@ -333,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_task_that_never_ran_lets_those_that_wait_begin_anew() {
-        let group = Arc::new(Group::default());
+        let group = Arc::new(GroupCommit::default());
         let (request_of_first, mut answer) = request();
         drop(Serving::begin(&group, request_of_first).unwrap());
         assert!(matches!(answer.try_recv(), Ok(None)));

@@ -1,18 +1,18 @@
-//! The events that wake a worker.
+//! The topics of projections and reactors, and the events that wake the worker of a projection.
 
 use std::collections::BTreeMap;
 
-use tito_core::event::{NewEvent as OutboxEvent, write_event};
+use tito_core::event::{OutboxEvent, write_event};
 use tito_core::{TitoError, Transaction, check_event_type, check_name};
 
 use crate::error::Result;
-use crate::store::EventStore;
 
 /// Publishes that there is something to project.
-pub(crate) async fn wake(store: &EventStore, tx: &Transaction, projection: &str) -> Result<()> {
+pub(crate) async fn wake(tx: &Transaction, store: &str, projection: &str) -> Result<()> {
     let event = OutboxEvent {
         row: None,
-        event_type: topic(store.name(), projection),
+        owner: None,
+        event_type: topic(store, projection),
         entity: projection.to_string(),
         action: "wake".to_string(),
         timestamp: 0,
@@ -24,12 +24,12 @@ pub(crate) async fn wake(store: &EventStore, tx: &Transaction, projection: &str)
 }
 
 /// The topic of a projection or a reactor. The last dot separates the two names, as they have none in theirs.
-pub(crate) fn topic(store: &str, projection: &str) -> String {
-    format!("{store}.{projection}")
+pub(crate) fn topic(store: &str, name: &str) -> String {
+    format!("{store}.{name}")
 }
 
 /// Checks the name of a projection or a reactor, and that it makes the name of a topic.
-pub(crate) fn check(what: &'static str, store: &str, name: &str) -> Result<()> {
+pub(crate) fn check_name_of(what: &'static str, store: &str, name: &str) -> Result<()> {
     check_name(what, name)?;
     if name.contains('.') {
         let reason = "it contains '.', which separates it from the store in the name of a topic";

@@ -2,8 +2,8 @@
 //!
 //! The cursor lies behind everything that was handed out or seen to be gone. It is kept in memory only, and goes back
 //! whenever something may have been committed behind it: an event of a transaction that began earlier than others and
-//! committed later, a retry, or the commit of another process. Going back is safe, because events that are held are
-//! known and events that are done are deleted; it costs reading what is held once more.
+//! committed later, a retry, or the commit of another process. Going back is safe, because events that are loaded are
+//! known and events that are done are deleted; it costs reading what is loaded once more.
 
 mod revisits;
 mod time;
@@ -61,7 +61,7 @@ impl PageRead {
     }
 }
 
-pub(super) struct Reader {
+pub(super) struct Cursor {
     queue: String,
     partition: u16,
     /// The first key that was not read yet.
@@ -80,7 +80,7 @@ pub(super) struct Reader {
     revisits: Revisits,
 }
 
-impl Reader {
+impl Cursor {
     /// Begins at `floor` if a checkpoint gives one, to be quick; the whole partition is read once that is done.
     pub(super) fn new(
         queue: &str,
@@ -175,7 +175,7 @@ impl Reader {
         key < self.cursor.as_slice()
     }
 
-    /// Passes a key that was handed out or is held.
+    /// Passes a key that was handed out or is loaded.
     pub(super) fn pass(&mut self, key: &[u8]) {
         self.cursor.clear();
         self.cursor.extend_from_slice(key);
@@ -205,7 +205,7 @@ impl Reader {
         !self.is_behind && self.next_due.is_none_or(|due| due > self.time.present(clock_millis))
     }
 
-    /// The second from which on something may not be done yet, given the first that is held.
+    /// The second from which on something may not be done yet, given the first that is loaded.
     pub(super) fn floor(&self, first_held: Option<i64>) -> i64 {
         let cursor = keys::parse_event_second(&self.cursor).unwrap_or(0);
         first_held.unwrap_or(i64::MAX).min(cursor).min(self.time.seen() - self.revisits.window_seconds).max(0)

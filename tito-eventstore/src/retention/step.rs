@@ -7,11 +7,9 @@ use tito_core::row::StoredRow;
 use tito_core::{Database, Transaction, TxOptions};
 
 use super::{STEP, STEP_BYTES};
-use crate::append::{Head, Last};
-use crate::command::Decided;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
-use crate::manager::{Definition, Limits, Tail};
+use crate::log::{Decided, Definition, Head, Last, Retention, Tail};
 
 /// Drops the oldest events of a store that are too many.
 pub(super) async fn keep(database: &Database, name: &str) -> Result<()> {
@@ -30,8 +28,8 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     let key = keys::event_store(name);
     let Some(definition) = tx.get(&key).await? else { return Ok(false) };
     let definition = Definition::decode(&key, &definition)?;
-    let limits = definition.limits();
-    if limits.is_none() {
+    let retention = definition.retention();
+    if retention.is_none() {
         return Ok(false);
     }
     let store = definition.id;
@@ -40,7 +38,7 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     let Ok([Some(head), Some(tail)]) = <[Option<Vec<u8>>; 2]>::try_from(values) else { return Ok(false) };
     let (head, tail) = (Head::decode(&head_key, &head)?, Tail::decode(&tail_key, &tail)?);
 
-    let mut over = Over::new(&limits, &head, &tail, tx.now().millis());
+    let mut over = Over::new(&retention, &head, &tail, tx.now().millis());
     if tail.dropped >= head.last || !over.may_be_any() {
         return Ok(false);
     }
@@ -142,7 +140,7 @@ async fn read(
     Ok(events)
 }
 
-/// By how much a store is over its limits.
+/// By how much a store keeps too much.
 struct Over {
     events: u64,
     bytes: u64,
@@ -151,12 +149,12 @@ struct Over {
 }
 
 impl Over {
-    fn new(limits: &Limits, head: &Head, tail: &Tail, now_millis: u64) -> Self {
+    fn new(retention: &Retention, head: &Head, tail: &Tail, now_millis: u64) -> Self {
         let events = head.last.saturating_sub(tail.dropped);
         let bytes = head.bytes.saturating_sub(tail.bytes);
         let over = |limit: Option<u64>, is: u64| limit.map_or(0, |limit| is.saturating_sub(limit));
-        let before = limits.age.map(|age| now_millis.saturating_sub(age.as_secs().saturating_mul(1000)));
-        Self { events: over(limits.events, events), bytes: over(limits.bytes, bytes), before }
+        let before = retention.age.map(|age| now_millis.saturating_sub(age.as_secs().saturating_mul(1000)));
+        Self { events: over(retention.events, events), bytes: over(retention.bytes, bytes), before }
     }
 
     fn may_be_any(&self) -> bool {
@@ -183,7 +181,7 @@ mod tests {
 
     /// The time before which events are too old.
     fn before(age: Duration) -> Option<u64> {
-        Over::new(&Limits::default().age(age), &Head::default(), &Tail::default(), 1_700_000_000_000).before
+        Over::new(&Retention::default().age(age), &Head::default(), &Tail::default(), 1_700_000_000_000).before
     }
 
     #[test]

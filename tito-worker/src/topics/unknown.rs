@@ -1,8 +1,9 @@
 //! The error for a topic that there is not.
 
-use crate::database::{Database, Walk};
-use crate::error::{Result, TitoError};
-use crate::keys;
+use tito_core::database::Walk;
+use tito_core::{Database, Result, keys};
+
+use crate::error::QueueError;
 
 /// How alike two names have to be for one to be taken for the other, mistyped: from 0 to 1.
 const ALIKE: f64 = 0.8;
@@ -14,7 +15,7 @@ const COMPARED: usize = 10_000;
 ///
 /// # Errors
 /// Those of the engine, in its place.
-pub async fn unknown_topic(database: &Database, name: &str) -> Result<TitoError> {
+pub(crate) async fn unknown_topic(database: &Database, name: &str) -> Result<QueueError> {
     let mut walk = Walk::over(keys::topics());
     let mut nearest: Option<(f64, String)> = None;
     let mut compared = 0;
@@ -30,5 +31,5 @@ pub async fn unknown_topic(database: &Database, name: &str) -> Result<TitoError>
             }
         }
     }
-    Ok(TitoError::UnknownTopic { topic: name.to_string(), nearest: nearest.map(|(_, name)| name) })
+    Ok(QueueError::UnknownTopic { topic: name.to_string(), nearest: nearest.map(|(_, name)| name) })
 }

@@ -22,21 +22,21 @@ impl Slot {
         keys::parse_event_second_and_id(key).map(|(second, id)| Self { second, id })
     }
 
-    /// The slot of a key that may be no event's, which is set aside: it gets one that no event has.
+    /// The slot of a key that may be no event's, which goes to the dead letters: it gets one that no event has.
     pub(super) fn of(key: &[u8]) -> Self {
         Self::parse(key).unwrap_or_else(|| Self { second: i64::MAX, id: Uuid::from_u128(xxh3_128(key)) })
     }
 }
 
 #[derive(Default)]
-pub(super) struct Held {
+pub(super) struct Loaded {
     sizes: HashMap<Slot, usize>,
     bytes: usize,
     /// Events that were released while a page was being read, which may still show them.
     settled: HashSet<Slot>,
 }
 
-impl Held {
+impl Loaded {
     /// Whether reading another page is worth it.
     pub(super) fn has_room(&self) -> bool {
         self.sizes.len() < MOST_EVENTS / 4 * 3 && self.bytes < MOST_BYTES / 4 * 3
@@ -50,18 +50,18 @@ impl Held {
         self.sizes.is_empty()
     }
 
-    /// Whether an event that a page shows is held already, or was released since the page was read.
-    pub(super) fn is_held(&self, slot: &Slot) -> bool {
+    /// Whether an event that a page shows is loaded already, or was released since the page was read.
+    pub(super) fn is_loaded(&self, slot: &Slot) -> bool {
         self.settled.contains(slot) || self.sizes.contains_key(slot)
     }
 
-    /// Holds an event that is not held yet.
-    pub(super) fn hold(&mut self, slot: Slot, size: usize) {
+    /// Loads an event that is not loaded yet.
+    pub(super) fn load(&mut self, slot: Slot, size: usize) {
         self.bytes += size;
         self.bytes -= self.sizes.insert(slot, size).unwrap_or(0);
     }
 
-    /// Lets go of an event. With `is_reading` a page that is being read may show it still.
+    /// Releases an event. With `is_reading` a page that is being read may show it still.
     pub(super) fn release(&mut self, key: &[u8], is_reading: bool) {
         let slot = Slot::of(key);
         self.bytes -= self.sizes.remove(&slot).unwrap_or(0);
@@ -75,7 +75,7 @@ impl Held {
         self.settled.clear();
     }
 
-    /// The second of the first event that is held.
+    /// The second of the first event that is loaded.
     pub(super) fn first_second(&self) -> Option<i64> {
         self.sizes.keys().map(|slot| slot.second).min()
     }
@@ -95,42 +95,42 @@ mod tests {
 
     #[test]
     fn an_event_is_held_until_it_is_released() {
-        let mut held = Held::default();
-        assert!(!held.is_held(&slot(1)));
-        held.hold(slot(1), 10);
-        assert!(held.is_held(&slot(1)));
-        assert_eq!(held.first_second(), Some(1_001));
-        held.release(&key(1), false);
-        assert!(held.is_empty() && !held.is_held(&slot(1)));
+        let mut loaded = Loaded::default();
+        assert!(!loaded.is_loaded(&slot(1)));
+        loaded.load(slot(1), 10);
+        assert!(loaded.is_loaded(&slot(1)));
+        assert_eq!(loaded.first_second(), Some(1_001));
+        loaded.release(&key(1), false);
+        assert!(loaded.is_empty() && !loaded.is_loaded(&slot(1)));
     }
 
     #[test]
     fn an_event_that_was_released_during_a_read_is_not_held_again_by_its_page() {
-        let mut held = Held::default();
-        held.hold(slot(1), 10);
-        held.release(&key(1), true);
-        assert!(held.is_held(&slot(1)));
-        held.settle();
-        assert!(!held.is_held(&slot(1)));
+        let mut loaded = Loaded::default();
+        loaded.load(slot(1), 10);
+        loaded.release(&key(1), true);
+        assert!(loaded.is_loaded(&slot(1)));
+        loaded.settle();
+        assert!(!loaded.is_loaded(&slot(1)));
     }
 
     #[test]
     fn few_large_events_fill_it_as_many_small_ones_do() {
-        let mut held = Held::default();
-        held.hold(slot(1), MOST_BYTES);
-        assert!(held.is_full() && !held.has_room());
-        held.release(&key(1), false);
-        assert!(held.has_room());
+        let mut loaded = Loaded::default();
+        loaded.load(slot(1), MOST_BYTES);
+        assert!(loaded.is_full() && !loaded.has_room());
+        loaded.release(&key(1), false);
+        assert!(loaded.has_room());
         for number in 0..MOST_EVENTS as u128 {
-            held.hold(slot(number), 1);
+            loaded.load(slot(number), 1);
         }
-        assert!(held.is_full());
+        assert!(loaded.is_full());
     }
 
     #[test]
     fn keys_that_are_no_events_are_held_apart() {
-        let mut held = Held::default();
-        held.hold(Slot::of(b"event:user:0003:nonsense"), 1);
-        assert!(!held.is_held(&Slot::of(b"event:user:0003:other nonsense")));
+        let mut loaded = Loaded::default();
+        loaded.load(Slot::of(b"event:user:0003:nonsense"), 1);
+        assert!(!loaded.is_loaded(&Slot::of(b"event:user:0003:other nonsense")));
     }
 }

@@ -1,84 +1,25 @@
 //! The one error type of `tito-core`.
 
-use std::error::Error as StdError;
-use std::fmt;
+mod key_text;
+mod predicates;
+mod shared;
+
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 
+use self::key_text::shown_keys;
 use crate::keys;
 use crate::version::RowVersion;
 
-/// Any error from below, kept as the source of one of Tito's own.
-pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
+pub use self::key_text::KeyText;
+pub use self::shared::{BoxError, SharedError};
 
 /// The result of nearly everything in this crate.
 pub type Result<T, E = TitoError> = std::result::Result<T, E>;
 
-/// A key as errors show it: printable, unprintable bytes as `\xNN`, cut after 256 bytes.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KeyText(Vec<u8>);
-
-impl KeyText {
-    /// Longer keys are cut in messages, not in [`KeyText::as_bytes`].
-    const SHOWN: usize = 256;
-
-    /// The key itself.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<&[u8]> for KeyText {
-    fn from(key: &[u8]) -> Self {
-        Self(key.to_vec())
-    }
-}
-
-impl From<Vec<u8>> for KeyText {
-    fn from(key: Vec<u8>) -> Self {
-        Self(key)
-    }
-}
-
-impl fmt::Display for KeyText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = &self.0[..self.0.len().min(Self::SHOWN)];
-        for chunk in shown.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                if character.is_control() {
-                    write!(f, "{}", character.escape_default())?;
-                } else {
-                    write!(f, "{character}")?;
-                }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        if shown.len() < self.0.len() {
-            write!(f, "… ({} bytes)", self.0.len())?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for KeyText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{self}\"")
-    }
-}
-
-fn shown_keys(keys: &[KeyText], total: u64) -> String {
-    let mut shown = keys.iter().map(KeyText::to_string).collect::<Vec<_>>().join(", ");
-    if total > keys.len() as u64 {
-        shown.push_str(", …");
-    }
-    shown
-}
-
 /// What went wrong, and whether trying again can help ([`TitoError::is_retryable`]).
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TitoError {
     /// Another transaction committed a write to a key that this one wrote or locked. Nothing was committed. A new
@@ -146,24 +87,13 @@ pub enum TitoError {
     )]
     NoRuntime,
 
-    /// A payload in a version that this program does not know yet: an event of a later release of the program.
-    #[error("the event of topic {topic:?} has version {version}, this program knows versions up to {known}")]
-    LaterVersion {
-        /// The event's topic.
-        topic: String,
-        /// The payload's version.
-        version: u32,
-        /// The latest version that the program knows.
-        known: u32,
-    },
-
     /// Whether the commit took effect is not known. It is never replayed by Tito; with
     /// [`TxOptions::idempotency_key`](crate::TxOptions::idempotency_key) the outcome is found out instead.
     #[error("the outcome of the commit is unknown: it may or may not have taken effect")]
     CommitUnknown {
         /// What happened to the commit.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// A transaction with this idempotency key was committed before, by this call or another. This one did nothing.
@@ -253,65 +183,6 @@ pub enum TitoError {
         reason: &'static str,
     },
 
-    /// A worker with two subscriptions of one queue: each event would be handed out by either of them.
-    #[error("the worker subscribes to queue {queue:?} twice: one subscription is enough, another consumer is a group")]
-    SubscribedTwice {
-        /// The queue.
-        queue: String,
-    },
-
-    /// A topic that does not exist. Publishing to it creates it, asking about it does not.
-    #[error("there is no topic {topic:?}{}", nearest.as_ref().map(|name| format!(", the nearest is {name:?}")).unwrap_or_default())]
-    UnknownTopic {
-        /// The topic.
-        topic: String,
-        /// The topic with the nearest name, if one is alike.
-        nearest: Option<String>,
-    },
-
-    /// A group that the topic does not have.
-    #[error("topic {topic:?} has no group {group:?}")]
-    UnknownGroup {
-        /// The topic.
-        topic: String,
-        /// The group.
-        group: String,
-    },
-
-    /// A change after which a topic would have neither a queue of its own nor a group.
-    #[error(
-        "topic {topic:?} would have no queue, and its events would be kept nowhere: it needs a group, or its own queue"
-    )]
-    NoQueue {
-        /// The topic.
-        topic: String,
-    },
-
-    /// Another change of the number of partitions is under way, and has to be finished first.
-    #[error(
-        "topic {topic:?} can't get {asked} partitions while its change from {from} to {to} is under way: \
-         finish it by asking for {to} again"
-    )]
-    ResizeUnderWay {
-        /// The topic.
-        topic: String,
-        /// The number of partitions before the change that is under way.
-        from: u16,
-        /// The number of partitions after it.
-        to: u16,
-        /// The number that was asked for.
-        asked: u16,
-    },
-
-    /// A periodic schedule that can't be used as it was described.
-    #[error("schedule {name:?} can't be used: {reason}")]
-    InvalidSchedule {
-        /// The schedule.
-        name: String,
-        /// What was expected, with the text at fault.
-        reason: String,
-    },
-
     /// A value, of a row or asked for by a query, that an index can't hold.
     #[error("index {index:?} of table {table:?} can't hold this value: {reason}")]
     InvalidIndexValue {
@@ -369,7 +240,7 @@ pub enum TitoError {
         expected: &'static str,
         /// Why they could not be read as that.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// A value that can't be stored as JSON: serde has no form for it, such as for a float that is not finite, or what it
@@ -383,7 +254,7 @@ pub enum TitoError {
         path: String,
         /// Why it can't be.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// Rows that can't be read, found by a call that has to see every row. The others can be had by
@@ -416,7 +287,7 @@ pub enum TitoError {
         reason: String,
         /// What the storage said of it.
         #[source]
-        source: Option<BoxError>,
+        source: Option<SharedError>,
     },
 
     /// A URL that names no database, of [`Database::open`](crate::Database::open).
@@ -453,7 +324,7 @@ pub enum TitoError {
         operation: &'static str,
         /// What the storage said.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// There was no space: the disk is full, a quota is used up, or a file may not become larger. Nothing was committed.
@@ -466,7 +337,7 @@ pub enum TitoError {
         operation: &'static str,
         /// What the file system said.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// The storage could not be reached, was too busy or too slow, for as long as the engine tries. Nothing was committed,
@@ -478,12 +349,12 @@ pub enum TitoError {
         operation: &'static str,
         /// What was tried, and what came of it.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// An error of the application's own, carried through a transaction or a handler.
     #[error("{0}")]
-    Application(#[source] BoxError),
+    Application(#[source] SharedError),
 }
 
 impl TitoError {
@@ -507,7 +378,7 @@ impl TitoError {
     /// let error = TitoError::application("the account is closed");
     /// assert_eq!(error.to_string(), "the account is closed");
     /// ```
-    pub fn application(error: impl Into<BoxError>) -> Self {
+    pub fn application(error: impl Into<SharedError>) -> Self {
         Self::Application(error.into())
     }
 
@@ -518,52 +389,5 @@ impl TitoError {
     /// [`NoRuntime`](TitoError::NoRuntime).
     pub fn without_runtime() -> Result<()> {
         tokio::runtime::Handle::try_current().map(drop).map_err(|_| Self::NoRuntime)
-    }
-
-    /// Whether the same call in a new transaction can succeed: true after a conflict, or where the storage was not
-    /// available or had no space. An unknown outcome is not retryable by this measure, as a retry could do the work twice.
-    pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Conflict { .. }
-                | Self::TransactionTooOld { .. }
-                | Self::RetriesExhausted { .. }
-                | Self::StorageFull { .. }
-                | Self::Unavailable { .. }
-        )
-    }
-
-    /// Whether the engine failed, or its storage, and not the call: the same call can succeed once the engine is well, or
-    /// was opened again. A conflict is none.
-    pub fn is_of_the_engine(&self) -> bool {
-        match self {
-            Self::Storage { .. }
-            | Self::StorageFull { .. }
-            | Self::Unavailable { .. }
-            | Self::EngineClosed { .. }
-            | Self::CommitUnknown { .. } => true,
-            Self::RetriesExhausted { source, .. } => source.is_of_the_engine(),
-            _ => false,
-        }
-    }
-
-    /// Whether the error proves that nothing was committed. False for an unknown outcome only.
-    pub fn is_not_committed(&self) -> bool {
-        !matches!(self, Self::CommitUnknown { .. })
-    }
-
-    /// The table and the unique index whose value was taken, if this error says so.
-    ///
-    /// ```
-    /// use tito_core::{TitoError, keys};
-    /// let key = keys::unique_index_entry("user", "by_email", b"ada@example.com!");
-    /// let error = TitoError::AlreadyExists { key: key.into() };
-    /// assert_eq!(error.violated_index(), Some(("user".to_string(), "by_email".to_string())));
-    /// ```
-    pub fn violated_index(&self) -> Option<(String, String)> {
-        match self {
-            Self::AlreadyExists { key } | Self::DuplicateRows { key, .. } => keys::parse_index_of(key.as_bytes()),
-            _ => None,
-        }
     }
 }

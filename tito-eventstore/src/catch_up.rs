@@ -1,13 +1,12 @@
-//! What was appended before there was a rule.
+//! Publishes by a rule what was appended before there was the rule.
 
 use tito_core::row::StoredRow;
 use tito_core::{Database, Transaction, TxOptions, keys};
 
-use super::publish::{Shown, publish};
-use crate::append::Head;
 use crate::error::Result;
 use crate::event::Event;
-use crate::manager::Definition;
+use crate::log::{Definition, Head};
+use crate::republish::{Shown, publish};
 
 /// How many events a step goes over, so that it is no burden to appends.
 const STEP: usize = 100;

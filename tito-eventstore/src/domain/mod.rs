@@ -1,10 +1,13 @@
 //! What an application brings: models that evolve by events, decide on commands and are viewed.
 
+mod envelope;
+mod snapshot;
+
 use tito_core::BoxError;
 
-use crate::command::Envelope;
+pub use self::envelope::{Envelope, RawCommand};
+pub use self::snapshot::Snapshot;
 use crate::event::{Event, NewEvent};
-use crate::snapshot::Snapshot;
 
 /// A model that evolves by events.
 ///

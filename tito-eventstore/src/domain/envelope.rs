@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::error::{EventStoreError, Result};
 use crate::event::{NewEvent, metadata};
-use crate::types::Registry;
 
 /// A command with what is known of it beside: its id, when and by whom it was given, what it belongs to. All of it goes
 /// into the metadata of the events that are decided on, under the names of [`metadata`].
@@ -49,7 +47,7 @@ pub struct Envelope<C> {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A command as bytes, which the [`Registry`] of a store decodes by the type of its envelope.
+/// A command as bytes, which the [`Registry`](crate::types::Registry) of a store decodes by the type of its envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawCommand(pub(crate) Vec<u8>);
 
@@ -94,7 +92,7 @@ impl<C> Envelope<C> {
     }
 
     /// The envelope with another command in it.
-    fn with<D>(&self, command: D) -> Envelope<D> {
+    pub(crate) fn with<D>(&self, command: D) -> Envelope<D> {
         let Self { id, time, command_type, metadata, .. } = self;
         Envelope {
             command,
@@ -106,7 +104,7 @@ impl<C> Envelope<C> {
     }
 
     /// Copies what is beside the command into an event.
-    pub(super) fn stamp(&self, mut event: NewEvent) -> NewEvent {
+    pub(crate) fn stamp(&self, mut event: NewEvent) -> NewEvent {
         for (name, value) in &self.metadata {
             event.metadata.entry(name.clone()).or_insert_with(|| value.clone());
         }
@@ -133,13 +131,5 @@ impl Envelope<RawCommand> {
     /// [command](crate::types::RegistryBuilder::command).
     pub fn raw(command_type: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(RawCommand(bytes.into())).command_type(command_type)
-    }
-
-    pub(super) fn decode<C: 'static>(&self, types: Option<&Registry>) -> Result<Envelope<C>> {
-        let command_type = self.command_type.as_deref().unwrap_or_default();
-        let Some(types) = types else {
-            return Err(EventStoreError::TypeNotRegistered { event_type: command_type.to_string() });
-        };
-        Ok(self.with(types.decode_command(command_type, &self.command.0)?))
     }
 }

@@ -21,7 +21,7 @@ tokio::task_local! {
 }
 
 /// What a transaction has lost, and the turns that it holds on that. Dropped, it gives all of them back.
-pub(in crate::database) struct Place<'a> {
+pub(in crate::database) struct PlaceInLine<'a> {
     turns: &'a Turns,
     site: Site,
     /// What it has taken the turn on before its first run.
@@ -35,7 +35,7 @@ pub(in crate::database) struct Place<'a> {
     is_within_turn: bool,
 }
 
-impl<'a> Place<'a> {
+impl<'a> PlaceInLine<'a> {
     pub(in crate::database) fn new(turns: &'a Turns, site: Site) -> Self {
         let is_within_turn = IS_WITHIN_TURN.try_with(|is_within| *is_within).unwrap_or(false);
         let (lost, entered) = (BTreeSet::new(), BTreeSet::new());
@@ -150,7 +150,7 @@ async fn wait(turns: &Turns, key: &[u8], ticket: Ticket, mut granted: oneshot::R
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for PlaceInLine<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         self.entered.iter().for_each(|key| self.turns.leave(key, ticket));

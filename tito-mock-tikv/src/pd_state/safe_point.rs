@@ -19,35 +19,35 @@ pub(crate) struct SafePoints {
 
 /// What a service still needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Barrier {
-    pub(super) timestamp: u64,
+pub(crate) struct Barrier {
+    pub(crate) timestamp: u64,
     /// In seconds since the epoch.
     expires: i64,
 }
 
 impl Barrier {
     /// In seconds from now.
-    pub(super) fn ttl(&self, now: i64) -> i64 {
+    pub(crate) fn ttl(&self, now: i64) -> i64 {
         if self.expires == i64::MAX { i64::MAX } else { self.expires.saturating_sub(now) }
     }
 }
 
 /// The service that needs the oldest versions.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Minimum {
-    pub(super) service: Vec<u8>,
-    pub(super) safe_point: u64,
+pub(crate) struct Minimum {
+    pub(crate) service: Vec<u8>,
+    pub(crate) safe_point: u64,
     /// In seconds from now.
-    pub(super) ttl: i64,
+    pub(crate) ttl: i64,
 }
 
 /// A safe point before and after it was to be moved.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Moved {
-    pub(super) from: u64,
-    pub(super) to: u64,
+pub(crate) struct Moved {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
     /// The barrier that keeps it from moving on.
-    pub(super) blocker: Option<Vec<u8>>,
+    pub(crate) blocker: Option<Vec<u8>>,
 }
 
 impl SafePoints {
@@ -60,7 +60,7 @@ impl SafePoints {
     }
 
     /// The barriers with what they are called.
-    pub(super) fn barriers(&mut self, now: i64) -> impl Iterator<Item = (&[u8], &Barrier)> {
+    pub(crate) fn barriers(&mut self, now: i64) -> impl Iterator<Item = (&[u8], &Barrier)> {
         self.forget_expired(now);
         self.barriers.iter().map(|(id, barrier)| (id.as_slice(), barrier))
     }
@@ -70,7 +70,7 @@ impl SafePoints {
     }
 
     /// Moves GC's safe point by the call of older clients, and says whether it moved: it never goes back.
-    pub(super) fn update_gc(&mut self, safe_point: u64) -> bool {
+    pub(crate) fn update_gc(&mut self, safe_point: u64) -> bool {
         let moved = safe_point > self.gc;
         self.gc = self.gc.max(safe_point);
         self.transactions = self.transactions.max(self.gc);
@@ -78,7 +78,7 @@ impl SafePoints {
     }
 
     /// Moves GC's safe point, no further than that of transactions.
-    pub(super) fn advance_gc(&mut self, target: u64) -> Result<Moved, String> {
+    pub(crate) fn advance_gc(&mut self, target: u64) -> Result<Moved, String> {
         let from = self.gc;
         if target < from {
             return Err(format!(
@@ -97,7 +97,7 @@ impl SafePoints {
     }
 
     /// Moves the safe point of transactions as far as the barriers allow.
-    pub(super) fn advance_transactions(&mut self, target: u64, now: i64) -> Result<Moved, String> {
+    pub(crate) fn advance_transactions(&mut self, target: u64, now: i64) -> Result<Moved, String> {
         let from = self.transactions;
         if target < from {
             return Err(format!(
@@ -114,7 +114,7 @@ impl SafePoints {
     }
 
     /// Keeps versions for `ttl` seconds.
-    pub(super) fn set_barrier(&mut self, id: &[u8], timestamp: u64, ttl: i64, now: i64) -> Result<Barrier, String> {
+    pub(crate) fn set_barrier(&mut self, id: &[u8], timestamp: u64, ttl: i64, now: i64) -> Result<Barrier, String> {
         check_id(id)?;
         if timestamp < self.transactions {
             let transactions = self.transactions;
@@ -127,7 +127,7 @@ impl SafePoints {
         Ok(barrier)
     }
 
-    pub(super) fn delete_barrier(&mut self, id: &[u8], now: i64) -> Result<Option<Barrier>, String> {
+    pub(crate) fn delete_barrier(&mut self, id: &[u8], now: i64) -> Result<Option<Barrier>, String> {
         check_id(id)?;
         self.forget_expired(now);
         Ok(self.barriers.remove(id))
@@ -135,7 +135,7 @@ impl SafePoints {
 
     /// Notes what a service needs for `ttl` seconds from `now`, or forgets it if that is not positive; the call of older
     /// clients. A point below what others need is not noted, as what it needs may be gone.
-    pub(super) fn update_service(&mut self, service: &[u8], safe_point: u64, ttl: i64, now: i64) -> Minimum {
+    pub(crate) fn update_service(&mut self, service: &[u8], safe_point: u64, ttl: i64, now: i64) -> Minimum {
         self.forget_expired(now);
         if service == GC_WORKER {
             // One that is too low is not taken, which the answer tells.
