@@ -9,7 +9,7 @@
 //! | `ends` | its first and its last sequence |
 //! | `last` | the last sequences of an entity, or of a type |
 //! | `decided` | what a command with an id has come to |
-//! | `wake` | topics of projections and reactors, and what wakes the worker of a projection |
+//! | `wake` | the topics of projections and reactors, and the events that wake projections |
 
 mod decided;
 mod definition;
@@ -27,4 +27,4 @@ pub(crate) use self::handle::{Log, channel};
 pub(crate) use self::last::Last;
 pub use self::retention::Retention;
 pub(crate) use self::shared::{Background, Ids, Shared};
-pub(crate) use self::wake::{check_name_of, topic, wake};
+pub(crate) use self::wake::{check_topic, topic, wake};

@@ -1,4 +1,4 @@
-//! The topics of projections and reactors, and the events that wake the worker of a projection.
+//! The topics of what is woken when events are appended, and the events that wake it.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub(crate) fn topic(store: &str, name: &str) -> String {
 }
 
 /// Checks the name of a projection or a reactor, and that it makes the name of a topic.
-pub(crate) fn check_name_of(what: &'static str, store: &str, name: &str) -> Result<()> {
+pub(crate) fn check_topic(what: &'static str, store: &str, name: &str) -> Result<()> {
     check_name(what, name)?;
     if name.contains('.') {
         let reason = "it contains '.', which separates it from the store in the name of a topic";

@@ -7,7 +7,7 @@ use tito_core::{TitoError, Transaction, keys};
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::delete_some;
 use crate::error::{EventStoreError, Result};
-use crate::log::{Definition, Head, check_name_of, read_definition, topic, wake};
+use crate::log::{Definition, Head, check_topic, read_definition, topic, wake};
 use crate::store::EventStore;
 
 /// How far a projection is.
@@ -68,7 +68,7 @@ impl EventStore {
     /// `@`, or that makes too long a name of a topic with the store's;
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn add_projection(&self, name: &str) -> Result<bool> {
-        check_name_of("projection", self.name(), name)?;
+        check_topic("projection", self.name(), name)?;
         // All of its events are about one entity.
         Topic::ensure(self.database(), &topic(self.name(), name), 1).await?;
         let run = (self.clone(), name.to_string());

@@ -64,18 +64,19 @@ impl Reacting {
             let Some(value) = value else { continue };
             match self.read_event(*sequence, value) {
                 Ok(event) => begun.open.push_back(event),
-                Err((entity, error)) => begun.unreadable.push((*sequence, entity, error)),
+                Err(unreadable) => begun.unreadable.push((*sequence, unreadable.0, unreadable.1)),
             }
         }
         Ok(Some(begun))
     }
 
-    fn read_event(&self, sequence: u64, value: Vec<u8>) -> Result<Event, (Option<String>, EventStoreError)> {
+    /// An event, or what it is of, as far as that is known, and what is wrong with it.
+    fn read_event(&self, sequence: u64, value: Vec<u8>) -> Result<Event, Box<(Option<String>, EventStoreError)>> {
         let event = Event::decode(&keys::log_event(self.store.id(), sequence), sequence, value)
-            .map_err(|error| (None, error.into()))?;
+            .map_err(|error| Box::new((None, error.into())))?;
         match self.store.types().map_or(Ok(None), |types| types.upcast(&event)) {
             Ok(upcast) => Ok(upcast.unwrap_or(event)),
-            Err(error) => Err((Some(event.entity().to_string()), error)),
+            Err(error) => Err(Box::new((Some(event.entity().to_string()), error))),
         }
     }
 

@@ -87,7 +87,7 @@ pub(super) struct Beside<'a> {
     /// When handing out may go on by a rate, in milliseconds of the monotonic clock.
     pub(super) rated_until: Option<u64>,
     /// Whether others have all permits, or the queue is full.
-    pub(super) is_held_up: bool,
+    pub(super) is_blocked: bool,
     /// Whether the store had more.
     pub(super) has_found: bool,
     /// Somebody else has moved the reactor.
@@ -133,7 +133,7 @@ impl<'a> Beside<'a> {
             next_recording: Instant::now(),
             record_pause: Duration::ZERO,
             rated_until: None,
-            is_held_up: false,
+            is_blocked: false,
             has_found: false,
             is_lost: false,
         };
@@ -211,7 +211,7 @@ impl<'a> Beside<'a> {
                     Err(error) => failed = Some(error),
                 },
                 () = clock.wait_until_monotonic(rated_until.unwrap_or(u64::MAX)), if rated_until.is_some() => {}
-                () = tokio::time::sleep(LOOK_AGAIN), if goes_on && self.is_held_up => {}
+                () = tokio::time::sleep(LOOK_AGAIN), if goes_on && self.is_blocked => {}
                 () = tokio::time::sleep_until(self.next_recording), if is_to_record => {}
                 () = controls.changed() => {}
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
@@ -223,7 +223,7 @@ impl<'a> Beside<'a> {
 
     /// Hands out what is ahead, as far as there is room.
     async fn hand_out(&mut self) -> Result<()> {
-        (self.rated_until, self.is_held_up) = (None, false);
+        (self.rated_until, self.is_blocked) = (None, false);
         if self.ahead.is_empty()
             && self.tasks.is_empty()
             && let Some((sequence, entity, error)) = self.unreadable.take()
@@ -250,7 +250,7 @@ impl<'a> Beside<'a> {
             let sequence = event.sequence();
             if self.waiting.holds(event.entity()) || is_careful {
                 if is_careful && self.waiting.events() >= MOST_SUSPECTS {
-                    self.is_held_up = true;
+                    self.is_blocked = true;
                     return Ok(());
                 }
                 let Some(event) = self.ahead.pop_front() else { return Ok(()) };
@@ -274,7 +274,7 @@ impl<'a> Beside<'a> {
                 permit = self.fed.try_permit();
             }
             let Some(allowed) = permit.take() else {
-                self.is_held_up = true;
+                self.is_blocked = true;
                 return Ok(());
             };
             if let Err(moment) = self.fed.may_start(1) {

@@ -15,7 +15,7 @@ use crate::store::EventStore;
 /// How many reactors are listed at once.
 const PAGE: usize = 1_000;
 
-/// How far a reactor is. What of earlier events is tried again or was given up is in its topic:
+/// How far a reactor is. What of earlier events is tried again or failed for good is in its topic:
 /// [`TitoQueue::stats`](tito_worker::TitoQueue::stats), [`TitoQueue::dead_letters`](tito_worker::TitoQueue::dead_letters).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -14,8 +14,7 @@ use super::from::ReactFrom;
 use super::position::Position;
 use super::reaction::Reaction;
 use crate::error::{EventStoreError, Result};
-use crate::log::{Definition, check_name_of, read_definition, topic};
-
+use crate::log::{Definition, check_topic, read_definition, topic};
 use crate::select::Select;
 use crate::store::EventStore;
 
@@ -47,7 +46,7 @@ impl EventStore {
     pub async fn react(&self, name: &str, filter: impl Into<Select> + Send, from: ReactFrom) -> Result<Reactor> {
         let select = filter.into();
         select.patterns()?;
-        check_name_of("reactor", self.name(), name)?;
+        check_topic("reactor", self.name(), name)?;
         let run = (self.clone(), name.to_string());
         let add = |tx: Transaction| async move {
             let (store, name) = run;

@@ -329,10 +329,10 @@ enum Read {
 /// Whether trying the same again can help. One that has met one conflict after the other has failed.
 fn is_of_the_engine(error: &EventStoreError) -> bool {
     match error {
-        EventStoreError::Engine(error) => match error {
-            TitoError::RetriesExhausted { source, .. } => !matches!(**source, TitoError::Conflict { .. }),
-            error => is_temporary(error),
-        },
+        EventStoreError::Engine(TitoError::RetriesExhausted { source, .. }) => {
+            !matches!(**source, TitoError::Conflict { .. })
+        }
+        EventStoreError::Engine(error) => is_temporary(error),
         _ => false,
     }
 }

@@ -41,7 +41,7 @@ impl Waiting {
         let mut walk = Walk::over(keys::events_of_queue(fed.queue())).in_pages(PageSize::entries(PAGE));
         while let Some(page) = walk.next_in(tx).await? {
             for (key, row) in page {
-                // What is none of a reactor's is for the worker to set aside.
+                // What is none of a reactor's is the worker's to dead-letter.
                 let (Some(place), Ok(head)) = (keys::parse_event(&key), EventHead::decode(&key, &row)) else {
                     continue;
                 };

@@ -137,7 +137,7 @@ async fn gives_up(db: &Database, clock: &TestClock, in_transaction: bool) {
     harness.drain().await.unwrap();
     assert_eq!(notes.sequences().len(), 5);
     if in_transaction {
-        // What was given up by an outcome had its effects, and has them again.
+        // What failed for good by an outcome had its effects, and has them again.
         db.transaction(|tx| async move { tx.put(b"effect:00000003".to_vec(), b"1".to_vec()).await }).await.unwrap();
         assert_counted_once(db, 1..=12).await;
     }

@@ -61,7 +61,7 @@ pub async fn names_are_checked_and_not_shared_with_projections(db: Database, _: 
     for bad in ["", "a.b", "a:b", "a@b"] {
         let error = bank.react(bad, "account", ReactFrom::First).await.unwrap_err();
         let EventStoreError::Engine(error) = error else { panic!("{error}") };
-        assert!(matches!(&*error, TitoError::InvalidName { .. }), "{error}");
+        assert!(matches!(error, TitoError::InvalidName { .. }), "{error}");
     }
     bank.add_projection("accounts").await.unwrap();
     let error = bank.react("accounts", "account", ReactFrom::First).await.unwrap_err();

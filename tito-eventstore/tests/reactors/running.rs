@@ -93,7 +93,7 @@ pub async fn a_slow_handler_keeps_only_its_entity_and_nothing_is_done_twice_for_
             let (notes, go) = (notes.clone(), go.clone());
             async move {
                 if event.sequence() == 1 {
-                    let _go = go.acquire().await;
+                    let _permit = go.acquire().await;
                 }
                 notes.note(&event)
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tito_core::BoxError;
 use tito_core::prelude::*;
 use tito_eventstore::types::{Binary, ForeignType, Registry};
-use tito_eventstore::{EventStoreConfig, Limits, Manager, NewEvent, ReactFrom};
+use tito_eventstore::{EventStoreConfig, Manager, NewEvent, ReactFrom, Retention};
 use tito_testkit::TestClock;
 use tito_worker::Outcome;
 use tito_worker::prelude::*;
@@ -91,7 +91,7 @@ pub async fn what_was_dropped_before_its_turn_is_a_dead_letter_that_says_so(db: 
     harness.drain().await.unwrap();
     assert_eq!(in_queue(&db).await, (3, 0));
     let manager = Manager::new(db.clone());
-    manager.update_event_store(EventStoreConfig::new("bank").limits(Limits::default().events(1))).await.unwrap();
+    manager.update_event_store(EventStoreConfig::new("bank").retention(Retention::default().events(1))).await.unwrap();
     manager.sweep().await.unwrap();
     harness.advance(Duration::from_secs(120)).await.unwrap();
     assert_eq!(in_queue(&db).await, (0, 3));

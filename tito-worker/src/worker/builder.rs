@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::Worker;
-use super::feed::Feed;
+use super::feed::{Feed, MaybeFed};
 use super::runner::Runner;
 use super::source::READS_AT_ONCE;
 use crate::handler::{BoxedHandler, Handler};
@@ -22,7 +22,7 @@ use crate::queue::TitoQueue;
 #[must_use]
 pub struct WorkerBuilder {
     worker: Worker,
-    subscriptions: Vec<(String, Subscription, (BoxedHandler, Option<Arc<dyn Feed>>))>,
+    subscriptions: Vec<(String, Subscription, MaybeFed)>,
     observers: Observers,
 }
 

@@ -25,6 +25,7 @@ use super::report::WorkerReport;
 use super::runner::Runner;
 use crate::error_text::text_of;
 use crate::fate::Fate;
+use crate::handler::BoxedHandler;
 use crate::membership::Lease;
 use crate::observe::{Failure, Run, Watched};
 use crate::outcome::Outcome;
@@ -32,6 +33,9 @@ use crate::place::{self, Place};
 
 /// The partition beside which a feed works.
 pub(super) const PARTITION: u16 = 0;
+
+/// A handler, and what gets it events from elsewhere if there is something.
+pub(super) type MaybeFed = (BoxedHandler, Option<Arc<dyn Feed>>);
 
 /// Hands events from elsewhere to the handlers of a subscription.
 pub trait Feed: Send + Sync + 'static {

@@ -41,7 +41,7 @@ async fn data(db: &Database) -> Vec<String> {
     all
 }
 
-/// By what its entity begins with an event is done, given up, tried again or postponed.
+/// By what its entity begins with an event is done, dead-lettered, tried again or postponed.
 async fn handle(event: TitoEvent) -> Result<Outcome, TitoError> {
     match event.entity.split(' ').next().unwrap() {
         "dies" => Ok(Outcome::DeadLetter("no".to_string())),
