@@ -28,7 +28,7 @@ pub(super) struct Begun {
 }
 
 impl Reacting {
-    /// Looks at the reactor; none if there is nothing to be served.
+    /// Looks at the reactor; none if there is nothing to be served here.
     pub(super) async fn begin(&self, fed: &Fed) -> Result<Option<Begun>> {
         let tx = self.store.database().begin().await?;
         let begun = self.begin_in(fed, &tx).await;
@@ -43,7 +43,8 @@ impl Reacting {
         let Ok([Some(definition), Some(stored), Some(tail)]) = <[Option<Vec<u8>>; 3]>::try_from(checked.rows) else {
             return Ok(None);
         };
-        if Definition::decode(&asked[0], &definition)?.id != id {
+        // Whoever has lost it without knowing yet leaves it to others.
+        if !checked.is_owned || Definition::decode(&asked[0], &definition)?.id != id {
             return Ok(None);
         }
         let position = Position::decode(&asked[1], &stored)?;
