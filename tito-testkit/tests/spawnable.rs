@@ -148,6 +148,7 @@ spawnables! { core:
     read = Topic::read(&any(), &any::<Text>());
     settle_topics = settle_topics(&any());
     write_event = write_event(&any(), any());
+    note_owner = tito_core::event::note_owner(&any(), &any::<Text>(), b"");
     model = any::<TitoEvent>().model::<User>(&any());
     model_in = any::<TitoEvent>().model_in::<User>(&any());
     all = any::<Query<User, ()>>().all(&any());
@@ -259,7 +260,7 @@ spawnables! { worker:
     begin = any::<Fed>().begin();
     permit = any::<Fed>().permit();
     start = any::<Fed>().start(any(), any());
-    attempt = any::<Fed>().attempt(any::<Pin<Box<dyn Future<Output = tito_worker::feed::Handled> + Send>>>());
+    attempt = any::<Fed>().attempt(any::<Pin<Box<dyn Future<Output = tito_worker::feed::HandlerResult> + Send>>>());
     check = any::<Fed>().check(&any(), any());
     put = any::<Fed>().put(&any(), &any(), &any(), &any());
     scope = any::<FeedRun>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());

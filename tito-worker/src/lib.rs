@@ -98,7 +98,8 @@ pub use worker::{Worker, WorkerBuilder, WorkerError, WorkerReport};
 #[doc(hidden)]
 pub mod feed {
     pub use crate::worker::{
-        Fed, Feed, FeedChecked, FeedControls, FeedEnded, FeedRecorded, FeedRun, FeedWatched, Handled, Permit, Started,
+        Fed, Feed, FeedChecked, FeedControls, FeedEnded, FeedRecorded, FeedRun, FeedWatched, HandlerResult, Permit,
+        Started,
     };
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Begun {
 }
 
 impl Reacting {
-    /// Looks at the reactor; none if there is nothing to be served.
+    /// Looks at the reactor; none if there is nothing to be served here.
     pub(super) async fn begin(&self, fed: &Fed) -> Result<Option<Begun>> {
         let tx = self.store.database().begin().await?;
         let begun = self.begin_in(fed, &tx).await;
@@ -43,7 +43,8 @@ impl Reacting {
         let Ok([Some(definition), Some(stored), Some(tail)]) = <[Option<Vec<u8>>; 3]>::try_from(checked.rows) else {
             return Ok(None);
         };
-        if Definition::decode(&asked[0], &definition)?.id != id {
+        // Whoever has lost it without knowing yet leaves it to others.
+        if !checked.is_owned || Definition::decode(&asked[0], &definition)?.id != id {
             return Ok(None);
         }
         let position = Position::decode(&asked[1], &stored)?;
@@ -66,12 +67,13 @@ impl Reacting {
                 // It was erased, and is passed over like one that was dropped.
                 Ok(event) if event.is_erased() => {}
                 Ok(event) => begun.open.push_back(event),
-                Err(failed) => begun.unreadable.push((*sequence, failed.0, failed.1)),
+                Err(unreadable) => begun.unreadable.push((*sequence, unreadable.0, unreadable.1)),
             }
         }
         Ok(Some(begun))
     }
 
+    /// An event, or what it is of, as far as that is known, and what is wrong with it.
     fn read_event(&self, sequence: u64, value: Vec<u8>) -> Result<Event, Box<(Option<String>, EventStoreError)>> {
         let event = Event::decode(&keys::log_event(self.store.id(), sequence), sequence, value)
             .map_err(|error| Box::new((None, error.into())))?;

@@ -16,18 +16,23 @@
 //! | `waiting` | entities of which the queue has something |
 //! | `feed` | who works when |
 //! | `begin` | what is known when the work begins |
-//! | `beside`, `record` | plain handlers, several at a time, and what they came to |
-//! | `together` | transactional handlers, many events to a transaction |
+//! | `beside` | plain handlers, several at a time |
+//! | `intake`, `recording` | what they get next, and what they came to |
+//! | `record` | how far a reactor is, in one transaction |
+//! | `together`, `attempt` | transactional handlers, many events to a transaction |
 
+mod attempt;
 mod begin;
 mod beside;
 mod feed;
 mod from;
+mod intake;
 mod lifecycle;
 mod position;
 mod reaction;
 mod reactor;
 mod record;
+mod recording;
 mod reference;
 mod together;
 mod waiting;

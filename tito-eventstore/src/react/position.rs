@@ -39,6 +39,16 @@ impl Position {
         Self { since: start, after, sequence: after, open: Vec::new(), ..self }
     }
 
+    /// The position when some events are done or in the queue.
+    pub(super) fn passed(&self, sequences: impl Iterator<Item = u64>) -> Position {
+        let mut position = self.clone();
+        for sequence in sequences {
+            position.sequence = position.sequence.max(sequence);
+            position.open.retain(|open| *open != sequence);
+        }
+        position
+    }
+
     /// Whether an event that was put into the queue under a position is none of the queue's any more: it was under that
     /// of another reactor of the same name, or the reactor has begun anew before it since, and so comes to it again.
     pub(super) fn supersedes(&self, since: u64, sequence: u64) -> bool {

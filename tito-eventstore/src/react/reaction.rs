@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::{BoxError, Transaction};
 use tito_worker::IntoOutcome;
-use tito_worker::feed::Handled;
+use tito_worker::feed::HandlerResult;
 
 use crate::event::Event;
 
@@ -18,7 +18,7 @@ use crate::event::Event;
 /// - **Plain** handlers are called for events of different entities at once, and can see an event again when the worker
 ///   dies before it is recorded that they have handled it.
 /// - **Transactional** handlers write into the transaction that moves the reactor past the event: both commit or neither,
-///   so these effects happen exactly once. Events share a transaction, up to 256 of them, and are handled in it one after
+///   so these effects happen exactly once. Events share a transaction, up to 1,000 of them, and are handled in it one after
 ///   the other, in the order of their sequences; where one fails, nothing of it is committed.
 ///
 /// ```
@@ -65,10 +65,10 @@ pub enum Erased {
     InTransaction(InTransaction),
 }
 
-pub(super) type Plain = Arc<dyn Fn(Event) -> BoxFuture<'static, Handled> + Send + Sync>;
-pub(super) type InTransaction = Arc<dyn Fn(Event, Transaction) -> BoxFuture<'static, Handled> + Send + Sync>;
+pub(super) type Plain = Arc<dyn Fn(Event) -> BoxFuture<'static, HandlerResult> + Send + Sync>;
+pub(super) type InTransaction = Arc<dyn Fn(Event, Transaction) -> BoxFuture<'static, HandlerResult> + Send + Sync>;
 
-fn handled<O: IntoOutcome>(returned: Result<O, impl Into<BoxError>>) -> Handled {
+fn handled<O: IntoOutcome>(returned: Result<O, impl Into<BoxError>>) -> HandlerResult {
     returned.map(O::into_outcome).map_err(Into::into)
 }
 

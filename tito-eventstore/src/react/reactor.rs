@@ -14,8 +14,7 @@ use super::from::ReactFrom;
 use super::position::Position;
 use super::reaction::Reaction;
 use crate::error::{EventStoreError, Result};
-use crate::log::{Definition, read_definition};
-use crate::log::{check_topic, topic};
+use crate::log::{Definition, check_topic, read_definition, topic};
 use crate::select::Select;
 use crate::store::EventStore;
 

@@ -37,6 +37,8 @@ pub(super) struct Recorded {
     pub(super) stored: Vec<u8>,
     /// One for each event that goes into the queue; none of one that is not in the store any more.
     pub(super) queued: Vec<Option<FeedRecorded>>,
+    /// Whether the reactor is still this worker's.
+    pub(super) is_owned: bool,
 }
 
 impl Recorded {
@@ -63,7 +65,8 @@ impl Reacting {
             let Some(checked) = reacting.check(fed, &tx, stored).await? else { return Ok(None) };
             let queued = reacting.put_all(fed, &tx, &checked, position.since, events).await?;
             let stored = reacting.write(&tx, position).await?;
-            Ok::<_, EventStoreError>(Some(Recorded { position: position.clone(), stored, queued }))
+            let is_owned = checked.is_owned;
+            Ok::<_, EventStoreError>(Some(Recorded { position: position.clone(), stored, queued, is_owned }))
         };
         database.transaction_with(TxOptions::default(), record).await
     }

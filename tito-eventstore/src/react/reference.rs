@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tito_core::event::{TitoEvent, event_id};
 use tito_core::row::{self, StoredRow, UnknownMembers};
 use tito_core::{BoxError, Database, Transaction, keys};
-use tito_worker::feed::Handled;
+use tito_worker::feed::HandlerResult;
 use tito_worker::{BoxedHandler, Outcome};
 
 use super::feed::Reacting;
@@ -151,7 +151,7 @@ fn settled(delivered: Delivered) -> std::result::Result<Box<Event>, Outcome> {
     }
 }
 
-fn told(handled: Handled) -> std::result::Result<Outcome, BoxError> {
+fn told(handled: HandlerResult) -> std::result::Result<Outcome, BoxError> {
     match handled {
         Ok(Outcome::Advance(_)) => Err("what a store has appended can't be advanced".into()),
         handled => handled,

@@ -1,25 +1,28 @@
 //! Transactional handlers, many events to a transaction.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Poll;
 
+use futures::future::BoxFuture;
+use futures::{FutureExt, poll};
 use tito_core::{TitoError, Transaction, TxOptions};
+use tito_worker::WorkerReport;
 use tito_worker::feed::{Fed, FeedControls, FeedEnded, FeedRecorded, FeedWatched};
-use tito_worker::{Outcome, WorkerReport};
 
+use super::attempt::{Attempt, Committed, Stopped, is_temporary};
 use super::begin::Begun;
 use super::feed::{Ended, Reacting};
 use super::position::Position;
 use super::reaction::InTransaction;
 use super::record::ToQueue;
-use super::reference::described;
 use super::waiting::Waiting;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::read::{Cursor, Wait};
 
 /// How many events share a transaction at the most.
-const MOST_EVENTS: usize = 256;
+const MOST_EVENTS: usize = 1_000;
 
 /// How many events are in the queue at the most while it is found out what has killed a process.
 const MOST_SUSPECTS: usize = 1_000;
@@ -30,34 +33,7 @@ const RECORD_PASSED: u64 = 10_000;
 /// How soon it is looked again whether the queue has less.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// Why a transaction came to nothing.
-enum Stopped {
-    /// The handler has failed on this one of its events.
-    By(usize, FeedEnded),
-    Store(EventStoreError),
-}
-
-impl From<TitoError> for Stopped {
-    fn from(error: TitoError) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-impl From<EventStoreError> for Stopped {
-    fn from(error: EventStoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-/// What a transaction has committed.
-struct Committed {
-    /// How many events it got to.
-    passed: usize,
-    done: Vec<FeedWatched>,
-    queued: Vec<(ToQueue, Option<FeedRecorded>, FeedWatched)>,
-    position: Position,
-    stored: Vec<u8>,
-}
+type Reading = BoxFuture<'static, (Cursor, Result<Vec<Event>>)>;
 
 /// One reactor at work.
 pub(super) struct Together<'a> {
@@ -70,7 +46,9 @@ pub(super) struct Together<'a> {
     stored: Vec<u8>,
     revision: u64,
     waiting: Waiting,
-    cursor: Cursor,
+    /// None while a page is read.
+    cursor: Option<Cursor>,
+    reading: Option<Reading>,
     ahead: VecDeque<Event>,
     /// What of the open events can't be read.
     unreadable: Vec<(u64, Option<String>, EventStoreError)>,
@@ -101,7 +79,8 @@ impl<'a> Together<'a> {
             stored,
             revision,
             waiting,
-            cursor,
+            cursor: Some(cursor),
+            reading: None,
             ahead,
             unreadable,
             most,
@@ -130,7 +109,9 @@ impl<'a> Together<'a> {
                         if !self.reacting.is_as(&self.stored).await? {
                             return Ok(Ended::Changed);
                         }
-                        self.cursor.extend();
+                        if let Some(cursor) = &mut self.cursor {
+                            cursor.extend();
+                        }
                     }
                 }
                 continue;
@@ -172,10 +153,35 @@ impl<'a> Together<'a> {
         Ok(Ended::Changed)
     }
 
+    /// Begins to read the next page: engines read on another thread, so it is under way while events are handled.
+    async fn read_ahead(&mut self) {
+        if let Some(mut cursor) = self.cursor.take() {
+            let read = async move {
+                let page = cursor.next_page().await;
+                (cursor, page)
+            };
+            // Kept when it is there at once.
+            let mut reading = read.boxed();
+            self.reading = Some(match poll!(&mut reading) {
+                Poll::Ready(read) => std::future::ready(read).boxed(),
+                Poll::Pending => reading,
+            });
+        }
+    }
+
     async fn read(&mut self) -> Result<Read> {
-        match self.cursor.next_page().await {
+        self.read_ahead().await;
+        let Some(reading) = self.reading.take() else { return Ok(Read::Nothing) };
+        let (mut cursor, page) = reading.await;
+        let read = self.take_page(&mut cursor, page).await;
+        self.cursor = Some(cursor);
+        read
+    }
+
+    async fn take_page(&mut self, cursor: &mut Cursor, page: Result<Vec<Event>>) -> Result<Read> {
+        match page {
             Ok(page) if page.is_empty() => {
-                let reached = self.cursor.position();
+                let reached = cursor.position();
                 if reached < self.position.sequence.saturating_add(RECORD_PASSED) {
                     return Ok(Read::Nothing);
                 }
@@ -193,10 +199,10 @@ impl<'a> Together<'a> {
                 Ok(Read::Some)
             }
             Err(error) => {
-                let Some(at_fault) = self.cursor.at_fault() else { return Err(error) };
+                let Some(at_fault) = cursor.at_fault() else { return Err(error) };
                 let entity = at_fault.event.as_ref().map(|event| event.entity().to_string());
                 let sequence = at_fault.sequence;
-                self.cursor.pass_over();
+                cursor.pass_over();
                 Ok(if self.queue_unreadable(sequence, entity, &error).await? { Read::Some } else { Read::IsLost })
             }
         }
@@ -211,11 +217,24 @@ impl<'a> Together<'a> {
 
     /// Has some events handled, and says whether the reactor is still as it was.
     async fn commit(&mut self, most: usize) -> Result<bool> {
+        self.read_ahead().await;
         let permit = self.fed.permit().await;
-        let events: Vec<Event> = self.ahead.iter().take(most).cloned().collect();
-        let run = (&*self, &events[..]);
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let count = most.min(ahead.len());
+        let attempt = Attempt {
+            reacting: self.reacting,
+            handler: &self.handler,
+            fed: self.fed,
+            position: &self.position,
+            stored: &self.stored,
+            revision: self.revision,
+            waiting: &self.waiting,
+            is_careful: self.is_careful,
+        };
+        let run = (&attempt, &ahead.make_contiguous()[..count]);
         let handle = |tx: Transaction| async move { run.0.handle(&tx, run.1).await };
         let handled = self.fed.database().transaction_with(TxOptions::default(), handle).await;
+        self.ahead = ahead;
         drop(permit);
         let (at, ended) = match handled {
             Ok(None) => return Ok(false),
@@ -226,8 +245,8 @@ impl<'a> Together<'a> {
             Err(Stopped::By(at, ended)) => (at, ended),
             Err(Stopped::Store(error)) if is_of_the_engine(&error) => return Err(error),
             // Together they are too large, or something of one of them can't be committed.
-            Err(Stopped::Store(_)) if events.len() > 1 => {
-                self.most = events.len() / 2;
+            Err(Stopped::Store(_)) if count > 1 => {
+                self.most = count / 2;
                 return Ok(true);
             }
             Err(Stopped::Store(error)) => (0, FeedEnded::failed(&error)),
@@ -240,85 +259,6 @@ impl<'a> Together<'a> {
         let Some(event) = self.ahead.pop_front() else { return Ok(true) };
         self.most = MOST_EVENTS;
         self.queue_one(event.sequence(), Some(event.entity().to_string()), ended).await
-    }
-
-    /// Has events handled within a transaction; none if that is not to be committed.
-    async fn handle(&self, tx: &Transaction, events: &[Event]) -> Result<Option<Committed>, Stopped> {
-        let Some(checked) = self.reacting.check(self.fed, tx, &self.stored).await? else { return Ok(None) };
-        if !checked.is_owned || self.fed.is_fenced(self.revision, checked.topic.revision) {
-            return Ok(None);
-        }
-        let database = self.fed.database();
-        let enough_time = database.clock().monotonic_millis() + database.max_transaction_age_millis() / 4;
-        let (mut passed, mut done) = (0, Vec::new());
-        let (mut to_queue, mut queue_watched, mut held) = (Vec::new(), Vec::new(), BTreeSet::new());
-        for (at, event) in events.iter().enumerate() {
-            let entity = event.entity();
-            let (ended, watched) = if self.is_careful || self.waiting.holds(entity) || held.contains(entity) {
-                (FeedEnded::not_begun(), FeedWatched::default())
-            } else {
-                self.handle_one(tx, at, event).await?
-            };
-            passed = at + 1;
-            if ended.is_done() {
-                done.push(watched);
-            } else {
-                if self.fed.keeps_order() {
-                    held.insert(entity);
-                }
-                let (entity, not_before) = (Some(entity.to_string()), self.waiting.last_second(entity));
-                to_queue.push(ToQueue { sequence: event.sequence(), entity, ended, not_before });
-                queue_watched.push(watched);
-            }
-            if database.clock().monotonic_millis() >= enough_time {
-                break;
-            }
-        }
-        let position = self.passed(events[..passed].iter().map(Event::sequence));
-        let queued = self.reacting.put_all(self.fed, tx, &checked, position.since, &to_queue).await?;
-        let stored = self.reacting.write(tx, &position).await?;
-        let queued = to_queue.into_iter().zip(queued).zip(queue_watched);
-        let queued = queued.map(|((event, recorded), watched)| (event, recorded, watched)).collect();
-        Ok(Some(Committed { passed, done, queued, position, stored }))
-    }
-
-    async fn handle_one(
-        &self,
-        tx: &Transaction,
-        at: usize,
-        event: &Event,
-    ) -> Result<(FeedEnded, FeedWatched), Stopped> {
-        let told = if self.fed.is_watched() {
-            described((self.fed.queue(), self.revision), (event.sequence(), self.position.since), Some(event)).ok()
-        } else {
-            None
-        };
-        let run = self.fed.hand_out(told.as_ref());
-        // What a handler keeps of it ends with the handler.
-        let lent = tx.lend();
-        let handled = self.fed.attempt(run.scope((self.handler)(event.clone(), lent.handle()))).await;
-        drop(lent);
-        match handled {
-            None => Err(Stopped::By(at, FeedEnded::of(Err(self.fed.too_long().into())))),
-            Some(Err(error)) => match error.downcast::<TitoError>() {
-                // It is not the handler that is at fault.
-                Ok(error) if is_temporary(&error) => Err(Stopped::Store((*error).into())),
-                Ok(error) => Err(Stopped::By(at, FeedEnded::of(Err(error)))),
-                Err(error) => Err(Stopped::By(at, FeedEnded::of(Err(error)))),
-            },
-            Some(advanced @ Ok(Outcome::Advance(_))) => Err(Stopped::By(at, FeedEnded::of(advanced))),
-            Some(handled) => Ok((FeedEnded::of(handled), run.end())),
-        }
-    }
-
-    /// The position when some events are done or in the queue.
-    fn passed(&self, sequences: impl Iterator<Item = u64>) -> Position {
-        let mut position = self.position.clone();
-        for sequence in sequences {
-            position.sequence = position.sequence.max(sequence);
-            position.open.retain(|open| *open != sequence);
-        }
-        position
     }
 
     fn take_committed(&mut self, committed: Committed) {
@@ -360,7 +300,7 @@ impl<'a> Together<'a> {
     /// Puts an event into the queue of which nothing is to be committed, and says whether the reactor is still as it was.
     async fn queue_one(&mut self, sequence: u64, entity: Option<String>, ended: FeedEnded) -> Result<bool> {
         let not_before = entity.as_deref().map_or(0, |entity| self.waiting.last_second(entity));
-        let position = self.passed([sequence].into_iter());
+        let position = self.position.passed([sequence].into_iter());
         self.record(position, Some(ToQueue { sequence, entity, ended, not_before })).await
     }
 
@@ -385,10 +325,6 @@ enum Read {
     Nothing,
     /// Somebody else has moved the reactor.
     IsLost,
-}
-
-fn is_temporary(error: &TitoError) -> bool {
-    error.is_transient() || matches!(error, TitoError::TransactionEnded)
 }
 
 /// Whether trying the same again can help. One that has met one conflict after the other has failed.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::Worker;
-use super::feed::Feed;
+use super::feed::{Feed, MaybeFed};
 use super::runner::Runner;
 use super::source::READS_AT_ONCE;
 use crate::handler::{BoxedHandler, Handler};
@@ -17,15 +17,12 @@ use crate::partitions::PartitionConfig;
 use crate::policy::Subscription;
 use crate::queue::TitoQueue;
 
-/// A handler, and what feeds it where that is not a queue of the outbox.
-type Fed = (BoxedHandler, Option<Arc<dyn Feed>>);
-
 /// Tells a [`Worker`] what to do.
 #[derive(Clone)]
 #[must_use]
 pub struct WorkerBuilder {
     worker: Worker,
-    subscriptions: Vec<(String, Subscription, Fed)>,
+    subscriptions: Vec<(String, Subscription, MaybeFed)>,
     observers: Observers,
 }
 

@@ -5,7 +5,7 @@
 //! like others from then on.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -25,6 +25,7 @@ use super::report::WorkerReport;
 use super::runner::Runner;
 use crate::error_text::text_of;
 use crate::fate::Fate;
+use crate::handler::BoxedHandler;
 use crate::membership::Lease;
 use crate::observe::{Failure, Run, Watched};
 use crate::outcome::Outcome;
@@ -33,6 +34,9 @@ use crate::place::{self, Place};
 /// The partition beside which a feed works.
 pub(super) const PARTITION: u16 = 0;
 
+/// A handler, and what gets it events from elsewhere if there is something.
+pub(super) type MaybeFed = (BoxedHandler, Option<Arc<dyn Feed>>);
+
 /// Hands events from elsewhere to the handlers of a subscription.
 pub trait Feed: Send + Sync + 'static {
     /// Works until it is told to stop; where nobody tells ([`FeedControls::drains`]), until nothing is left to do.
@@ -40,7 +44,7 @@ pub trait Feed: Send + Sync + 'static {
 }
 
 /// What a handler came to.
-pub type Handled = std::result::Result<Outcome, BoxError>;
+pub type HandlerResult = std::result::Result<Outcome, BoxError>;
 
 /// What a feed is told while it works.
 pub struct FeedControls {
@@ -149,7 +153,7 @@ impl FeedEnded {
     }
 
     /// What a handler said.
-    pub fn of(handled: Handled) -> Self {
+    pub fn of(handled: HandlerResult) -> Self {
         Self(Some(match handled {
             Ok(Outcome::Advance(_)) => Ended::failed("what a store has appended can't be advanced".to_string()),
             Ok(outcome) => outcome.into(),
@@ -285,7 +289,7 @@ impl Fed {
     }
 
     /// Begins a handler. One that ends without waiting costs no more than a call.
-    pub async fn start(&self, handler: BoxFuture<'static, Handled>, event: Option<TitoEvent>) -> Started {
+    pub async fn start(&self, handler: BoxFuture<'static, HandlerResult>, event: Option<TitoEvent>) -> Started {
         if event.is_none() {
             let mut handler = AssertUnwindSafe(handler).catch_unwind();
             return match poll!(&mut handler) {
@@ -308,10 +312,7 @@ impl Fed {
         let (fed, run) = (self.clone(), self.hand_out(event.as_ref()));
         let mut running = async move {
             let _in_flight = fed.count_in_flight();
-            let handled = {
-                let mut scoped = Box::pin(AssertUnwindSafe(run.scope(handler)).catch_unwind());
-                fed.limited(scoped.as_mut()).await
-            };
+            let handled = { fed.limited(pin!(AssertUnwindSafe(run.scope(handler)).catch_unwind())).await };
             (ended(handled, fed.runner.timeout), run.end())
         }
         .boxed();
@@ -323,9 +324,9 @@ impl Fed {
 
     /// Runs a part of a transaction's handlers for as long as a handler may take; none if it takes longer. A panic is an
     /// error like others.
-    pub async fn attempt(&self, handler: impl Future<Output = Handled> + Send) -> Option<Handled> {
-        let mut handler = Box::pin(AssertUnwindSafe(handler).catch_unwind());
-        let handled = self.limited(handler.as_mut()).await?;
+    pub async fn attempt(&self, handler: impl Future<Output = HandlerResult> + Send) -> Option<HandlerResult> {
+        let handler = pin!(AssertUnwindSafe(handler).catch_unwind());
+        let handled = self.limited(handler).await?;
         Some(handled.unwrap_or_else(|panic| Err(panicked(panic).into())))
     }
 
@@ -442,7 +443,7 @@ fn waits_at(place: Place) -> Option<(u16, i64, uuid::Uuid)> {
     (place.kind == place::Kind::Pending).then_some((place.partition, place.second, place.id))
 }
 
-fn ended(handled: Option<std::thread::Result<Handled>>, timeout: Duration) -> FeedEnded {
+fn ended(handled: Option<std::thread::Result<HandlerResult>>, timeout: Duration) -> FeedEnded {
     match handled {
         Some(Ok(handled)) => FeedEnded::of(handled),
         Some(Err(panic)) => FeedEnded(Some(Ended::failed(panicked(panic)))),

@@ -19,8 +19,8 @@
 //! | `deaths` | events that kill their process |
 //! | `decide` | what becomes of an event |
 //! | `record` | that, written with the acknowledgement |
-//! | `low_watermark` | where scans of a partition may begin |
 //! | `feed` | events from elsewhere than the queue |
+//! | `low_watermark` | where scans of a partition may begin |
 //! | `fence` | what an acknowledgement checks: the topic, and who owns the partition |
 //! | `report`, `error` | what was done, and why it has ended |
 
@@ -77,7 +77,7 @@ use crate::schedule;
 pub use self::builder::WorkerBuilder;
 pub use self::error::WorkerError;
 pub use self::feed::{
-    Fed, Feed, FeedChecked, FeedControls, FeedEnded, FeedRecorded, FeedRun, FeedWatched, Handled, Permit, Started,
+    Fed, Feed, FeedChecked, FeedControls, FeedEnded, FeedRecorded, FeedRun, FeedWatched, HandlerResult, Permit, Started,
 };
 pub use self::report::WorkerReport;
 

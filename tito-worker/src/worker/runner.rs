@@ -9,7 +9,7 @@ use tito_core::{Database, KeyText, TitoError};
 use tokio::sync::Semaphore;
 
 use super::deaths::Hands;
-use super::feed::Feed;
+use super::feed::{Feed, MaybeFed};
 use super::fence::Fence;
 use super::lanes::Entity;
 use super::pace::Pace;
@@ -71,7 +71,7 @@ impl Runner {
         database: Database,
         queue: String,
         subscription: Subscription,
-        (handler, feed): (BoxedHandler, Option<Arc<dyn Feed>>),
+        (handler, feed): MaybeFed,
         observers: Observers,
         reads: Arc<Semaphore>,
     ) -> Self {
