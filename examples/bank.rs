@@ -1,5 +1,5 @@
-//! A bank on an event store: commands in, events out, balances projected to rows, and letters sent by a subscriber of
-//! the outbox.
+//! A bank on an event store: commands in, events out, balances projected to rows, letters sent by a reactor, and
+//! deposits added up by another in the transaction that moves it on.
 //!
 //! `cargo run --example bank`
 #![allow(clippy::print_stdout)]
@@ -9,7 +9,7 @@ use tito_core::prelude::*;
 use tito_core::{BoxError, TitoModel, Transaction};
 use tito_eventstore::{
     Command, Decider, Decision, Envelope, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager,
-    Model, NewEvent, Projection, Projector,
+    Model, NewEvent, Projection, Projector, ReactFrom,
 };
 use tito_worker::prelude::*;
 
@@ -149,11 +149,20 @@ where
 }
 
 /// Tells the owner of large withdrawals.
-async fn write_letter(event: TitoEvent) -> Result<(), BoxError> {
-    let payload: serde_json::Value = event.payload()?;
-    if payload["data"]["cents"].as_u64() >= Some(10_000) {
-        println!("letter: {} cents were withdrawn from {}", payload["data"]["cents"], event.entity);
+async fn write_letter(event: Event) -> Result<(), BoxError> {
+    if let AccountEvent::Withdrawn { cents: cents @ 10_000.. } = event.data()? {
+        let asked_by = event.asked_by().unwrap_or("?");
+        println!("letter: {cents} cents were withdrawn from {}, as {asked_by} has asked", event.entity());
     }
+    Ok(())
+}
+
+/// Counts what was ever deposited, each deposit once.
+async fn add_up(event: Event, tx: Transaction) -> Result<(), BoxError> {
+    let AccountEvent::Deposited { cents } = event.data()? else { return Ok(()) };
+    let key = b"deposited".to_vec();
+    let before = tx.get(&key).await?.map_or(Ok(0), |text| String::from_utf8_lossy(&text).parse::<u64>())?;
+    tx.put(key, (before + cents).to_string().into_bytes()).await?;
     Ok(())
 }
 
@@ -161,14 +170,18 @@ async fn write_letter(event: TitoEvent) -> Result<(), BoxError> {
 async fn main() -> Result<(), BoxError> {
     let db = Database::open("memory:").await?;
     let manager = Manager::new(db.clone());
-    let bank = manager.create_event_store(EventStoreConfig::new("bank").republish("bank-events")).await?;
+    let bank = manager.create_event_store(EventStoreConfig::new("bank")).await?;
     let view = bank.view("balances");
     let balances = Projection::new(&bank, Balances(view.model())).await?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe("bank-events", write_letter);
+    let letters = bank.react("letters", "account.*.withdrawn", ReactFrom::First).await?;
+    let deposits = bank.react("deposits", "account.*.deposited", ReactFrom::First).await?;
+    let worker = Worker::builder(TitoQueue::new(db.clone()));
+    let worker = deposits.subscribe(letters.subscribe(worker, write_letter), add_up);
     let worker = balances.subscribe(worker).build();
-    let running = tokio::spawn(async move { worker.run(async { drop(stopped.await) }).await });
+    let serving = worker.clone();
+    let running = tokio::spawn(async move { serving.run(async { drop(stopped.await) }).await });
 
     for (number, owner) in [(1, "ada"), (2, "grace")] {
         carry_out(&bank, number, Envelope::new(Open { owner }).asked_by(owner)).await?;
@@ -208,7 +221,11 @@ async fn main() -> Result<(), BoxError> {
     }
     drop(stop);
     let report = running.await??;
-    println!("{} events of the outbox handled", report.done);
+    // What it had no time for.
+    let rest = worker.drain().await?;
+    let deposited = db.transaction(|tx| async move { tx.get(b"deposited").await }).await?.unwrap_or_default();
+    println!("{} events handled, {} cents deposited", report.done + rest.done, String::from_utf8_lossy(&deposited));
+    assert_eq!(deposited, b"50000");
     let events = bank.last_sequence().await?;
     println!("{events} events, {} accounts, {} cents", all.len(), all.iter().map(|balance| balance.cents).sum::<u64>());
     manager.close().await;

@@ -56,6 +56,9 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/projections.md")]
     pub struct Projections;
 
+    #[doc = include_str!("../docs/guide/reactors.md")]
+    pub struct Reactors;
+
     #[doc = include_str!("../docs/guide/schedules.md")]
     pub struct Schedules;
 

@@ -94,7 +94,7 @@ async fn run(db: Database, place: Place) -> Result<(), BoxError> {
     // The worker lets running handlers end and records what they came to.
     drop(stop);
     let WorkerReport { done, retried, dead, .. } = worker.await??;
-    app.say("stop", format!("in this run {done} events were done, {retried} put off after a failure, {dead} given up"));
+    app.say("stop", format!("in this run {done} events were done, {retried} retried later, {dead} dead-lettered"));
     if interrupted {
         app.say("stop", "stopped half-way: run it again, and it carries on".to_string());
     } else {
@@ -211,14 +211,14 @@ impl App {
         Ok(())
     }
 
-    /// What a person would do: see why an event was given up, put it right, and have it handled again.
+    /// What a person would do: see why an event failed for good, put it right, and have it handled again.
     async fn look_after_dead_letters_until_all_is_done(&self) -> Result<(), TitoError> {
         while !self.status().await?.is_complete() {
             tokio::time::sleep(Duration::from_millis(200)).await;
             for event in self.queue.dead_letters("welcome", 10, None).await?.into_iter().filter_map(|dead| dead.event) {
                 let id = id_of(&event).to_string();
                 let why = event.failures.last().map_or("?", |failure| failure.error.as_str());
-                self.say("operator", format!("{id}: a dead letter, given up because {why}"));
+                self.say("operator", format!("{id}: a dead letter, because {why}"));
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 let users = self.users.clone();
                 let correction = self.db.transaction(|tx| async move {
@@ -285,7 +285,7 @@ impl App {
                 let of_topic = |name: &'static str| {
                     let places = |found: &[(Vec<u8>, Vec<u8>)]| -> Vec<i64> {
                         let places = found.iter().filter_map(|(key, _)| keys::parse_event(key));
-                        places.filter(|place| place.event_type == name).map(|place| place.seconds).collect()
+                        places.filter(|place| place.queue == name).map(|place| place.seconds).collect()
                     };
                     let (pending, dead) = (places(&pending), places(&dead));
                     let due_in = pending.iter().min().map(|seconds| seconds - now);

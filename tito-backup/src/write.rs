@@ -4,7 +4,7 @@ use futures::future::join;
 use tito_core::database::PageSize;
 use tito_core::engine::{Direction, KeyValue};
 use tito_core::keys::KeyRange;
-use tito_core::{Database, KeyText, Snapshot};
+use tito_core::{Database, DatabaseSnapshot, KeyText};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -98,13 +98,13 @@ impl Written {
 
 /// All rows of a snapshot, page by page.
 pub(crate) struct Pages<'a> {
-    snapshot: &'a Snapshot,
+    snapshot: &'a DatabaseSnapshot,
     rest: KeyRange,
     size: PageSize,
 }
 
 impl<'a> Pages<'a> {
-    pub(crate) fn of(snapshot: &'a Snapshot, bytes: usize) -> Self {
+    pub(crate) fn of(snapshot: &'a DatabaseSnapshot, bytes: usize) -> Self {
         Self { snapshot, rest: KeyRange::prefix(""), size: PageSize::entries(MOST_ENTRIES).and_bytes(bytes) }
     }
 

@@ -132,6 +132,6 @@ fn main() {
             (runtime.block_on(builder.key_prefix(prefix).connect()).unwrap(), None)
         });
     }
-    // What a task has let go of ends on the runtime.
+    // What a task has released ends on the runtime.
     runtime.shutdown_timeout(Duration::from_secs(5));
 }

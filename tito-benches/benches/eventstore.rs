@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,13 @@ use futures::TryStreamExt;
 use support::prepared::Prepared;
 use support::{asked_of, directory, interleaved, number, per_second, ratio, rounds, runtime, scaled, table};
 use tito_core::BoxError;
+use tito_core::Transaction;
 use tito_core::keys::{self, KeyRange};
 use tito_core::prelude::*;
-use tito_eventstore::{Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager, NewEvent, Select};
+use tito_eventstore::{
+    Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager, NewEvent, ReactFrom, Reaction, Select,
+};
+use tito_worker::prelude::*;
 use tokio::runtime::Runtime;
 
 const TASKS: usize = 64;
@@ -96,7 +101,7 @@ async fn append(store: EventStore, tasks: usize, count: usize) -> f64 {
 /// All tasks append to one entity: of those that expect the same sequence one is accepted.
 async fn collide(store: EventStore, count: usize) -> f64 {
     let begin = Instant::now();
-    let last = std::sync::Arc::new(AtomicU64::new(0));
+    let last = Arc::new(AtomicU64::new(0));
     let running: Vec<_> = (0..TASKS)
         .map(|_| {
             let (store, last) = (store.clone(), last.clone());
@@ -142,7 +147,7 @@ impl Evolver for Sum {
 fn folds(runtime: &Runtime) {
     let count = scaled(1_000_000);
     let prepared = Prepared::new(runtime, |db| runtime.block_on(fill(db, count)));
-    let [scan, entity, all, typed, replay] = interleaved(
+    let [scan, entity, all, typed, replay, react, effects] = interleaved(
         rounds(),
         [
             &mut |_| timed(&prepared, runtime, count, |db| bare_scan(db, count)),
@@ -150,6 +155,8 @@ fn folds(runtime: &Runtime) {
             &mut |_| timed(&prepared, runtime, count, |db| fold(db, Select::all(), count)),
             &mut |_| timed(&prepared, runtime, count, |db| fold(db, "*.*.deposited".into(), count)),
             &mut |_| timed(&prepared, runtime, count, |db| stream(db, count)),
+            &mut |_| timed(&prepared, runtime, count, |db| react(db, count)),
+            &mut |_| timed(&prepared, runtime, count, |db| react_in_transactions(db, count)),
         ],
     );
     println!("{} events of 100 bytes, a second:", number(count as f64));
@@ -162,8 +169,12 @@ fn folds(runtime: &Runtime) {
             line("evolve of all", all),
             line("evolve by a filter over all", typed),
             line("a stream of all", replay),
+            vec!["a reactor that catches up, empty handler".into(), number(react), String::new()],
+            vec!["the same, transactional".into(), number(effects), String::new()],
         ],
     );
+    println!("a reactor, of a stream of all: {}", ratio(react / replay, 0.5));
+    println!("a transactional one: {}", ratio(effects / replay, 0.5));
     println!("replay, of NATS JetStream: {}\n", ratio(all.min(replay) / NATS_REPLAY, 1.0));
 }
 
@@ -215,6 +226,45 @@ async fn fold(db: Database, select: Select, count: usize) -> Duration {
     store.evolve(&mut sum, select).await.unwrap();
     assert!(sum.events == count && sum.bytes > 0);
     begin.elapsed()
+}
+
+async fn react(db: Database, count: usize) -> Duration {
+    let handled = Arc::new(AtomicU64::new(0));
+    let seen = handled.clone();
+    let handler = move |_: Event| {
+        seen.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(Ok::<_, TitoError>(()))
+    };
+    caught_up(db, handler, (&handled, count)).await
+}
+
+async fn react_in_transactions(db: Database, count: usize) -> Duration {
+    let handled = Arc::new(AtomicU64::new(0));
+    let seen = handled.clone();
+    let handler = move |_: Event, _: Transaction| {
+        seen.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(Ok::<_, TitoError>(()))
+    };
+    caught_up(db, handler, (&handled, count)).await
+}
+
+/// How long a new reactor takes for all events that there are.
+async fn caught_up<Args>(
+    db: Database,
+    handler: impl Reaction<Args>,
+    (handled, count): (&AtomicU64, usize),
+) -> Duration {
+    static REACTORS: AtomicU64 = AtomicU64::new(0);
+    let store = Manager::new(db.clone()).get_event_store("bank").await.unwrap();
+    let name = format!("reactor-{}", REACTORS.fetch_add(1, Ordering::Relaxed));
+    let reactor = store.react(&name, Select::all(), ReactFrom::First).await.unwrap();
+    let worker = reactor.subscribe(Worker::builder(TitoQueue::new(db)), handler).build();
+    let begin = Instant::now();
+    worker.drain().await.unwrap();
+    let took = begin.elapsed();
+    assert_eq!(handled.load(Ordering::Relaxed), count as u64);
+    assert_eq!(store.reactor(&name).await.unwrap().behind(), 0);
+    took
 }
 
 async fn stream(db: Database, count: usize) -> Duration {

@@ -32,9 +32,9 @@ mod timestamp;
 pub mod trace;
 mod version;
 
-pub use database::{Database, Snapshot, Transaction, TxOptions};
+pub use database::{Database, DatabaseSnapshot, Transaction, TxOptions};
 pub use engine::{TitoEngine, TitoSnapshot, TitoTransaction};
-pub use error::{BoxError, KeyText, Result, TitoError};
+pub use error::{BoxError, KeyText, Result, SharedError, TitoError};
 pub use names::{check_event_type, check_name};
 pub use timestamp::{Now, Timestamp};
 #[cfg(feature = "derive")]

@@ -14,7 +14,7 @@ use tito_core::clock::Clock;
 use tito_core::engine::{
     Direction, KeyValue, Limits, Mutations, Shared, Signals, TitoEngine, TitoSnapshot, TitoTransaction,
 };
-use tito_core::event::{NewEvent, write_event};
+use tito_core::event::{OutboxEvent, write_event};
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_core::{Now, Result, Timestamp, Transaction};
@@ -203,8 +203,9 @@ async fn a_call_that_fails_half_way_changes_nothing() {
     let error = users.insert(&second, &tx).await.unwrap_err();
     assert_eq!(error.violated_index(), Some(("user".to_string(), "by_email".to_string())));
     assert_eq!(keys(&tx).await, before, "an error that is swallowed leaves nothing");
-    let event = NewEvent {
+    let event = OutboxEvent {
         row: None,
+        owner: None,
         event_type: "signup".to_string(),
         // Too large to be stored.
         entity: "x".repeat(db.limits().value_bytes),

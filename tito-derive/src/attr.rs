@@ -11,12 +11,12 @@ use crate::items::{self, each, set, skip_item, twice, value};
 
 /// Where an attribute stands, which decides what it can say.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ModelTarget {
     Container,
     Field,
 }
 
-impl Place {
+impl ModelTarget {
     fn known(self) -> &'static str {
         match self {
             Self::Container => {
@@ -28,7 +28,7 @@ impl Place {
 }
 
 /// The items of all `tito` attributes among these.
-pub(crate) fn parse(attributes: &[Attribute], place: Place, errors: &mut Errors) -> Vec<Item> {
+pub(crate) fn parse(attributes: &[Attribute], place: ModelTarget, errors: &mut Errors) -> Vec<Item> {
     let mut items = Vec::new();
     for attribute in items::attributes(attributes) {
         let mut options = OptionsOf::Nothing;
@@ -55,20 +55,20 @@ enum OptionsOf {
 
 fn item(
     input: ParseStream<'_>,
-    place: Place,
+    place: ModelTarget,
     options: OptionsOf,
     items: &mut Vec<Item>,
     errors: &mut Errors,
 ) -> syn::Result<OptionsOf> {
     let keyword = input.call(Ident::parse_any)?;
     let (item, options) = match (keyword.to_string().as_str(), place) {
-        ("table", Place::Container) => (Item::Table(keyword, value(input)?), OptionsOf::Nothing),
-        ("crate", Place::Container) => {
+        ("table", ModelTarget::Container) => (Item::Table(keyword, value(input)?), OptionsOf::Nothing),
+        ("crate", ModelTarget::Container) => {
             input.parse::<Token![=]>()?;
             (Item::Crate(keyword, input.call(syn::Path::parse_mod_style)?), OptionsOf::Nothing)
         }
-        ("entity", Place::Container) => (Item::Entity(keyword, value(input)?), OptionsOf::Nothing),
-        ("id", Place::Field) => (Item::Id(keyword), OptionsOf::Nothing),
+        ("entity", ModelTarget::Container) => (Item::Entity(keyword, value(input)?), OptionsOf::Nothing),
+        ("id", ModelTarget::Field) => (Item::Id(keyword), OptionsOf::Nothing),
         ("index", _) => (Item::Index(index(keyword, input, place, errors)?), OptionsOf::Index),
         ("event", _) => {
             let name = value(input)?;
@@ -90,7 +90,7 @@ fn item(
 fn event_option(
     keyword: Ident,
     input: ParseStream<'_>,
-    place: Place,
+    place: ModelTarget,
     options: OptionsOf,
     items: &mut [Item],
     errors: &mut Errors,
@@ -111,7 +111,7 @@ fn event_option(
         }
     };
     let read = match keyword.to_string().as_str() {
-        "on" if place == Place::Field => Err(syn::Error::new(
+        "on" if place == ModelTarget::Field => Err(syn::Error::new(
             keyword.span(),
             "a field's event takes no `on`: it is written on insert, and on an update that changes the field",
         )),
@@ -142,7 +142,7 @@ fn operations(keyword: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> s
     Ok(listed)
 }
 
-fn index(keyword: Ident, input: ParseStream<'_>, place: Place, errors: &mut Errors) -> syn::Result<IndexItem> {
+fn index(keyword: Ident, input: ParseStream<'_>, place: ModelTarget, errors: &mut Errors) -> syn::Result<IndexItem> {
     let mut index = IndexItem { keyword, name: None, fields: None, unique: false, when: None };
     if !input.peek(token::Paren) {
         return Ok(index);
@@ -160,7 +160,7 @@ fn index(keyword: Ident, input: ParseStream<'_>, place: Place, errors: &mut Erro
                 }
                 Ok(())
             }
-            "fields" if place == Place::Container => {
+            "fields" if place == ModelTarget::Container => {
                 let listed = field_paths(&option, input, errors)?;
                 set(&mut index.fields, &option, (option.clone(), listed))
             }
@@ -170,8 +170,8 @@ fn index(keyword: Ident, input: ParseStream<'_>, place: Place, errors: &mut Erro
             }
             unknown => {
                 let known = match place {
-                    Place::Container => "`name`, `fields(...)`, `unique`, `when`",
-                    Place::Field => "`name`, `unique`, `when`",
+                    ModelTarget::Container => "`name`, `fields(...)`, `unique`, `when`",
+                    ModelTarget::Field => "`name`, `unique`, `when`",
                 };
                 let message = format!("unknown option `{unknown}`: an index takes {known}");
                 Err(syn::Error::new(option.span(), message))

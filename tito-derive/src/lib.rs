@@ -13,6 +13,7 @@ mod expand;
 mod items;
 mod job;
 mod model;
+mod read;
 mod skipped;
 mod spans;
 mod text;

@@ -9,7 +9,7 @@ use super::deadline::{Deadline, Passed};
 use super::error::TiKVError;
 use super::failure::Failure;
 use tito_core::keys::KeyRange;
-use tito_core::{BoxError, KeyText, Result, TitoError};
+use tito_core::{KeyText, Result, SharedError, TitoError};
 
 type ClientResult<T> = std::result::Result<T, tikv_client::Error>;
 
@@ -34,7 +34,7 @@ pub(super) struct Attempts<'a> {
     name: &'static str,
     key: Option<&'a [u8]>,
     attempt: u32,
-    last: Option<BoxError>,
+    last: Option<SharedError>,
     pub(super) deadline: Deadline,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// An error that no further attempt helps against.
-    pub(super) fn lasting(&self, source: impl Into<BoxError>) -> TitoError {
+    pub(super) fn lasting(&self, source: impl Into<SharedError>) -> TitoError {
         TitoError::Storage { operation: self.name, source: self.failed(source.into(), false) }
     }
 
@@ -72,7 +72,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Waits before the next attempt. An error if there is none.
-    pub(super) async fn again(&mut self, error: impl Into<BoxError>, budget: u32) -> Result<()> {
+    pub(super) async fn again(&mut self, error: impl Into<SharedError>, budget: u32) -> Result<()> {
         if self.attempt > budget {
             return Err(TitoError::Unavailable { operation: self.name, source: self.failed(error.into(), true) });
         }
@@ -83,7 +83,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    fn failed(&self, source: BoxError, retry_can_help: bool) -> BoxError {
+    fn failed(&self, source: SharedError, retry_can_help: bool) -> SharedError {
         let (call, key) = (self.name, self.key.map(KeyText::from));
         TiKVError::Call { call, key, attempt: self.attempt, retry_can_help, source }.into()
     }
@@ -147,7 +147,7 @@ impl Core {
             self.check_open()?;
             attempts.begin();
             let connection = self.connections.get(slot);
-            let error: BoxError =
+            let error: SharedError =
                 match deadline.within(self.settings.rpc_timeout).bound(ask(connection.client.clone())).await {
                     Ok(Ok(value)) => return Ok((connection.client, value)),
                     Ok(Err(error)) if Failure::of(&error) == Failure::Lasting => return Err(attempts.lasting(error)),

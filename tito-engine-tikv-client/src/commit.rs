@@ -20,7 +20,7 @@ use super::timestamp_of;
 use tito_core::Timestamp;
 use tito_core::engine::{Mutations, Signals};
 use tito_core::keys::KeyRange;
-use tito_core::{BoxError, KeyText, Result, TitoError};
+use tito_core::{KeyText, Result, SharedError, TitoError};
 
 /// How often a commit under way looks whether its transaction is too old by now.
 const CLOCK_LOOK: Duration = Duration::from_millis(50);
@@ -54,7 +54,7 @@ enum Settled {
     RolledBack,
     /// It was committed, at this time if that was told.
     Committed(Option<Timestamp>),
-    Unknown(BoxError),
+    Unknown(SharedError),
 }
 
 impl Commit {
@@ -213,7 +213,7 @@ impl Begun {
     /// locks of other keys while the primary's region finds the transaction committed, which tears it apart. So the
     /// locks are resolved as those of another, dead transaction are: the client looks at the primary key first, and rolls
     /// it back if it is neither committed nor rolled back. A time to live of 0 tells it not to wait.
-    async fn decide(&self, core: &Core, keys: &Keys, deadline: Deadline) -> Result<(), BoxError> {
+    async fn decide(&self, core: &Core, keys: &Keys, deadline: Deadline) -> Result<(), SharedError> {
         let version = self.transaction.start_timestamp();
         let lock = |key: &Vec<u8>| ProtoLockInfo {
             key: key.clone(),
@@ -232,7 +232,7 @@ impl Begun {
                     // The primary key was never locked. A commit is sent only after it was, so none was sent.
                     Failure::Orphan { start } if start == self.start.raw() => return Ok(()),
                     Failure::Lasting | Failure::TooLarge => return Err(error.into()),
-                    Failure::Passing | Failure::Orphan { .. } => BoxError::from(error),
+                    Failure::Passing | Failure::Orphan { .. } => SharedError::from(error),
                 },
                 Err(Passed) => return Err("the primary key had no answer before the deadline".into()),
             };
@@ -314,7 +314,7 @@ impl Begun {
             }
             Failed::Error(error) => {
                 let retry_can_help = Failure::of(&error) != Failure::Lasting;
-                let source: BoxError =
+                let source: SharedError =
                     TiKVError::Call { call: "commit", key: key(), attempt: 1, retry_can_help, source: error.into() }
                         .into();
                 match retry_can_help {
@@ -335,7 +335,7 @@ async fn becomes(holds: impl Fn() -> bool) {
 }
 
 impl Failed {
-    fn into_source(self, core: &Core) -> BoxError {
+    fn into_source(self, core: &Core) -> SharedError {
         match self {
             Self::Error(error) => error.into(),
             Self::Deadline => format!("no answer within {} ms", core.settings.call_deadline.as_millis()).into(),

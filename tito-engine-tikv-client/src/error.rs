@@ -1,13 +1,13 @@
 //! What the TiKV engine says of failures, as the source of a [`TitoError`](tito_core::TitoError).
 
-use tito_core::{BoxError, KeyText};
+use tito_core::{KeyText, SharedError};
 
 /// What went wrong between the engine and the cluster.
 ///
 /// It is the source of a [`TitoError::Storage`](tito_core::TitoError::Storage), which trying again does not help, of a
 /// [`TitoError::Unavailable`](tito_core::TitoError::Unavailable), which it does, or of a
 /// [`TitoError::CommitUnknown`](tito_core::TitoError::CommitUnknown).
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TiKVError {
     /// A setting of the builder that can't be used. Nothing was connected to.
@@ -41,7 +41,7 @@ pub enum TiKVError {
         retry_can_help: bool,
         /// What the client of TiKV said.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// A call that had no usable answer within its deadline. It can succeed later.
@@ -57,7 +57,7 @@ pub enum TiKVError {
         deadline_millis: u64,
         /// What the attempt before it met, if there was one.
         #[source]
-        last: Option<BoxError>,
+        last: Option<SharedError>,
     },
 
     /// A commit that failed in a way that does not tell whether it took effect, and then could not be rolled back or
@@ -66,7 +66,7 @@ pub enum TiKVError {
     Undetermined {
         /// Why the commit failed.
         #[source]
-        commit: BoxError,
+        commit: SharedError,
         /// Why the outcome could not be found out.
         settling: String,
     },
@@ -92,7 +92,7 @@ fn help(retry_can_help: bool) -> &'static str {
     }
 }
 
-fn before(last: Option<&BoxError>) -> String {
+fn before(last: Option<&SharedError>) -> String {
     last.map_or_else(String::new, |error| format!("; the one before failed: {error}"))
 }
 

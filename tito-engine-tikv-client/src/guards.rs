@@ -24,7 +24,7 @@ use super::deadline::Deadline;
 use super::failure::key_errors;
 
 /// Comes after a key in the key that guards it: no key of Tito's ends like this, and a guard that met a real key would
-/// hold up its writers a little and do nothing else.
+/// block its writers a little and do nothing else.
 const SUFFIX: &[u8] = b"\0tito guard";
 
 /// How long a call waits before it goes on without the guard, which may come yet.
@@ -42,7 +42,7 @@ pub(super) struct Guards {
     core: Arc<Core>,
     slot: usize,
     state: Mutex<State>,
-    /// Set before the guards are let go of, for the waits that are queued up for the state: each would get more guards
+    /// Set before the guards are released, for the waits that are queued up for the state: each would get more guards
     /// for a transaction that has ended.
     is_over: AtomicBool,
 }
@@ -108,7 +108,7 @@ impl Guards {
         }
     }
 
-    /// Lets go of all guards, in a task.
+    /// Releases all guards, in a task.
     pub(super) fn release(guards: &Arc<Self>) -> oneshot::Receiver<()> {
         guards.is_over.store(true, Ordering::Release);
         let owned = guards.clone();
@@ -120,7 +120,7 @@ impl Guards {
         self.give_up(&mut state).await;
     }
 
-    /// Lets go of all guards before it returns, unless one is waited for yet.
+    /// Releases all guards before it returns, unless one is waited for yet.
     pub(super) async fn release_held(guards: &Arc<Self>) {
         guards.is_over.store(true, Ordering::Release);
         match guards.state.try_lock() {

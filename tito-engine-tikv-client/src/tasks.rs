@@ -33,7 +33,7 @@ impl Tasks {
     ) -> oneshot::Receiver<T> {
         let (reply, answer) = oneshot::channel();
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        // What has ended is let go of here, so that the set does not grow with the number of commits.
+        // What has ended is dropped here, so that the set does not grow with the number of commits.
         while running.try_join_next().is_some() {}
         running.spawn_on(
             async move {
@@ -79,14 +79,14 @@ mod tests {
     #[tokio::test]
     async fn a_task_ends_though_nobody_waits_for_its_answer() {
         let tasks = Tasks::here();
-        let (go, ended) = (Arc::new(Notify::new()), Arc::new(Mutex::new(false)));
-        let (going, ending) = (go.clone(), ended.clone());
+        let (begin, ended) = (Arc::new(Notify::new()), Arc::new(Mutex::new(false)));
+        let (beginning, ending) = (begin.clone(), ended.clone());
         drop(tasks.start(async move {
-            going.notified().await;
+            beginning.notified().await;
             *ending.lock().unwrap() = true;
         }));
         assert_eq!(tasks.join(Deadline::after(Duration::ZERO)).await, Err(Passed));
-        go.notify_one();
+        begin.notify_one();
         tasks.join(Deadline::after(Duration::from_secs(60))).await.unwrap();
         assert!(*ended.lock().unwrap());
     }
@@ -94,19 +94,19 @@ mod tests {
     #[tokio::test]
     async fn all_who_wait_for_the_tasks_are_told_of_their_end() {
         let tasks = Tasks::here();
-        let go = Arc::new(Notify::new());
-        let going = go.clone();
-        drop(tasks.start(async move { going.notified().await }));
+        let begin = Arc::new(Notify::new());
+        let beginning = begin.clone();
+        drop(tasks.start(async move { beginning.notified().await }));
         let joined = || tasks.join(Deadline::after(Duration::from_secs(5)));
         let (one, other, ()) = tokio::join!(joined(), joined(), async {
             tokio::task::yield_now().await;
-            go.notify_one();
+            begin.notify_one();
         });
         assert_eq!((one, other), (Ok(()), Ok(())));
     }
 
     #[tokio::test]
-    async fn ended_tasks_are_let_go_of() {
+    async fn ended_tasks_are_dropped() {
         let tasks = Tasks::here();
         for _ in 0..100 {
             tasks.start(async {}).await.unwrap();

@@ -94,7 +94,7 @@ impl TiKVTransaction {
         // Between its two phases a commit must not be dropped, so it does not depend on this future.
         let answer = self.core.tasks.start(async move {
             let outcome = commit.run().await;
-            let is_replayed = matches!(outcome, Err(TitoError::Conflict { .. } | TitoError::Unavailable { .. }));
+            let is_replayed = outcome.as_ref().is_err_and(TitoError::is_replayed);
             if let Some(guards) = guards.filter(|_| !is_replayed) {
                 // Before the answer, so that whoever begins after it does not wait for these.
                 Guards::release_held(&guards).await;

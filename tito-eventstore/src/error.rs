@@ -1,11 +1,9 @@
 //! The one error type of this crate.
 
-use std::sync::Arc;
+use tito_core::{SharedError, TitoError, keys};
 
-use tito_core::{BoxError, TitoError, keys};
-
-use crate::event::{Damage, Event};
-use crate::types::Codec;
+use crate::data::Codec;
+use crate::event::{Damage, Event, Failure};
 
 /// The result of nearly everything in this crate.
 pub type Result<T, E = EventStoreError> = std::result::Result<T, E>;
@@ -14,7 +12,7 @@ pub type Result<T, E = EventStoreError> = std::result::Result<T, E>;
 ///
 /// Some errors that other event stores have can't occur here: a model that is no evolver, and a
 /// command for something that is no decider or viewer, do not compile.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventStoreError {
     /// The last sequence of an entity, or of a pattern, was not the one that an event expected. Nothing of the append
@@ -164,7 +162,7 @@ pub enum EventStoreError {
         reason: String,
         /// What the codec said.
         #[source]
-        source: Option<BoxError>,
+        source: Option<SharedError>,
     },
 
     /// Data of an event that is not valid by its type's own rules.
@@ -174,7 +172,7 @@ pub enum EventStoreError {
         event_type: String,
         /// What the validator said.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// A command that is not valid by its own rules.
@@ -182,7 +180,7 @@ pub enum EventStoreError {
     CommandInvalid {
         /// What the command's `validate` said.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// Data of an event that can't be written.
@@ -194,7 +192,7 @@ pub enum EventStoreError {
         codec: Codec,
         /// What the codec said.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// Data of a stored event that is not what was asked for.
@@ -214,7 +212,7 @@ pub enum EventStoreError {
         expected: String,
         /// What the codec said.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// An evolver failed. What it folded before stays folded.
@@ -228,7 +226,7 @@ pub enum EventStoreError {
         entity: String,
         /// What the evolver said.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// A command comes with the id of one of another type that was decided on before. Nothing was appended.
@@ -247,7 +245,7 @@ pub enum EventStoreError {
     Decider {
         /// What the decider said.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// Events from which a model with snapshots is to be folded were dropped, as the store has limits, and no snapshot
@@ -274,7 +272,7 @@ pub enum EventStoreError {
         operation: &'static str,
         /// What the model said.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
     /// A projection that the store does not have.
@@ -284,6 +282,15 @@ pub enum EventStoreError {
         store: String,
         /// The name that was looked for.
         projection: String,
+    },
+
+    /// A reactor that the store does not have.
+    #[error("event store {store:?} has no reactor {reactor:?}")]
+    ReactorNotFound {
+        /// The store.
+        store: String,
+        /// The name that was looked for.
+        reactor: String,
     },
 
     /// A projector failed. Nothing of the event is in the rows, nor of any later one.
@@ -299,12 +306,12 @@ pub enum EventStoreError {
         entity: String,
         /// What the projector said.
         #[source]
-        source: BoxError,
+        source: SharedError,
     },
 
-    /// The engine failed. Appends that shared a transaction share its error.
+    /// The engine failed. Appends that shared a transaction are told the same.
     #[error("the engine failed: {0}")]
-    Engine(#[source] Arc<TitoError>),
+    Engine(#[source] TitoError),
 }
 
 impl EventStoreError {
@@ -318,6 +325,29 @@ impl EventStoreError {
         }
     }
 
+    /// The error of the engine, or of the database, if it is one.
+    pub fn engine(&self) -> Option<&TitoError> {
+        match self {
+            Self::Engine(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the engine failed, or its storage, and not the call: as [`TitoError::is_engine_failure`].
+    pub fn is_engine_failure(&self) -> bool {
+        self.engine().is_some_and(TitoError::is_engine_failure)
+    }
+
+    /// Whether the error proves that nothing was committed: as [`TitoError::is_not_committed`].
+    pub fn is_not_committed(&self) -> bool {
+        self.engine().is_none_or(TitoError::is_not_committed)
+    }
+
+    /// Whether the engine is closed: as [`TitoError::is_closed`].
+    pub fn is_closed(&self) -> bool {
+        self.engine().is_some_and(TitoError::is_closed)
+    }
+
     /// The sequence of the stored event that the error is about: one that is damaged, that can't be brought to the
     /// version that the program knows, or by which a model or the rows of a projection can't evolve.
     pub fn sequence(&self) -> Option<u64> {
@@ -326,10 +356,9 @@ impl EventStoreError {
             Self::Decode { sequence, .. } | Self::Evolver { sequence, .. } | Self::Projector { sequence, .. } => {
                 Some(*sequence).filter(|sequence| *sequence > 0)
             }
-            Self::Engine(error) => match &**error {
-                TitoError::Malformed { key, .. } => keys::parse_log_event(key.as_bytes()).map(|(sequence, _)| sequence),
-                _ => None,
-            },
+            Self::Engine(TitoError::Malformed { key, .. }) => {
+                keys::parse_log_event(key.as_bytes()).map(|(sequence, _)| sequence)
+            }
             _ => None,
         }
     }
@@ -340,14 +369,11 @@ impl EventStoreError {
             Self::Decode { entity, .. } | Self::Evolver { entity, .. } | Self::Projector { entity, .. } => {
                 Some(entity.clone())
             }
-            Self::Engine(error) => match &**error {
-                TitoError::Malformed { key, source, .. } => {
-                    let of_key = keys::parse_log_event(key.as_bytes()).and_then(|(_, entity)| entity);
-                    let of_key = of_key.map(|(of_type, id)| format!("{of_type}.{id}"));
-                    of_key.or_else(|| source.downcast_ref::<Damage>()?.entity.clone())
-                }
-                _ => None,
-            },
+            Self::Engine(TitoError::Malformed { key, source, .. }) => {
+                let of_key = keys::parse_log_event(key.as_bytes()).and_then(|(_, entity)| entity);
+                let of_key = of_key.map(|(of_type, id)| format!("{of_type}.{id}"));
+                of_key.or_else(|| source.downcast_ref::<Damage>()?.entity.clone())
+            }
             _ => None,
         }
     }
@@ -355,50 +381,26 @@ impl EventStoreError {
 
 impl From<TitoError> for EventStoreError {
     fn from(error: TitoError) -> Self {
-        Self::Engine(Arc::new(error))
+        Self::Engine(error)
     }
 }
 
 impl From<EventStoreError> for TitoError {
-    /// For transactions and handlers whose error is the engine's: its own errors come out as they went in. Of those that
-    /// several appends share, what can be done about them stays the same.
+    /// For transactions and handlers whose error is the engine's: its own errors come out as they went in.
     fn from(error: EventStoreError) -> Self {
         match error {
-            EventStoreError::Engine(error) => Arc::try_unwrap(error).unwrap_or_else(copy),
+            EventStoreError::Engine(error) => error,
             error => Self::application(error),
         }
     }
 }
 
-/// An error as good as one that others have too.
-fn copy(shared: Arc<TitoError>) -> TitoError {
-    match &*shared {
-        error if !error.is_not_committed() => TitoError::CommitUnknown { source: shared.into() },
-        error if error.is_retryable() => {
-            TitoError::Unavailable { operation: "an append with others", source: shared.into() }
-        }
-        TitoError::EngineClosed { reason } => TitoError::EngineClosed { reason: reason.clone() },
-        _ => TitoError::application(shared),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_that_appends_share_says_the_same_of_what_can_be_done() {
-        let unknown = || TitoError::CommitUnknown { source: "lost".into() };
-        let unavailable = || TitoError::Unavailable { operation: "commit", source: "busy".into() };
-        let refused = || TitoError::application("no");
-        let errors: [fn() -> TitoError; 3] = [unknown, unavailable, refused];
-        for error in errors {
-            let shared = EventStoreError::from(error());
-            let EventStoreError::Engine(other) = &shared else { unreachable!() };
-            let _other = other.clone();
-            let (copied, alone) = (TitoError::from(shared), error());
-            assert_eq!(copied.is_not_committed(), alone.is_not_committed(), "{copied:?}");
-            assert_eq!(copied.is_retryable(), alone.is_retryable(), "{copied:?}");
+impl From<Failure> for EventStoreError {
+    fn from(failure: Failure) -> Self {
+        let Failure { event_type, codec, reason } = failure;
+        match codec {
+            Some(codec) => Self::Encode { event_type, codec, source: reason.into() },
+            None => Self::DataInvalid { event_type, source: reason.into() },
         }
     }
 }

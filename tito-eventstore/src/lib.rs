@@ -9,6 +9,7 @@
 //! - [`Select`], [`Watch`], [`Pattern`]: which events;
 //! - [`Snapshot`]: states of models, so that evolving need not begin with the first event;
 //! - [`Projection`], [`Projector`]: rows folded from a store by a worker; [`View`] reads them;
+//! - [`Reactor`], [`ReactFrom`]: handlers that follow a store as its events come, each done once; a worker runs them;
 //! - [`types`]: what events are called, in which version and how their data is written.
 //!
 //! The source:
@@ -24,40 +25,48 @@
 //! | `watch` | models that follow a store |
 //! | `snapshot` | states of models |
 //! | `projection` | rows folded from a store |
+//! | `react` | handlers that follow a store, with effects |
 //! | `republish` | events of the outbox for those of a store |
 //! | `retention` | limits kept in the background |
 
 mod append;
+mod catch_up;
 mod command;
+mod data;
 mod domain;
 mod error;
 pub mod event;
+mod log;
 mod logger;
 mod manager;
 mod model;
 mod pattern;
 pub mod prelude;
 mod projection;
+mod react;
 mod read;
 mod republish;
 mod retention;
+mod select;
 mod snapshot;
 mod store;
 mod token;
 pub mod types;
 mod watch;
 
-pub use command::{Ask, Decision, Envelope, RawCommand};
-pub use domain::{Command, Decider, DeciderEvolver, Evolver, Viewer};
+pub use command::{Ask, Decision};
+pub use domain::{Command, Decider, DeciderEvolver, Envelope, Evolver, RawCommand, Snapshot, Viewer};
 pub use error::{EventStoreError, Result};
 pub use event::{Event, NewEvent};
-pub use manager::{EventStoreConfig, EventStoreInfo, Limits, Manager, ManagerBuilder, Storage};
+pub use log::Retention;
+pub use manager::{EventStoreConfig, EventStoreInfo, Manager, ManagerBuilder, StorageType};
 pub use model::Model;
 pub use pattern::Pattern;
 pub use projection::{Projection, ProjectionFailure, ProjectionInfo, Projector, RebuildInfo, View};
-pub use read::{EvolveError, Evolving, Select};
+pub use react::{ReactFrom, Reaction, Reactor, ReactorInfo};
+pub use read::{EvolveError, Evolving};
 pub use republish::{Republish, RepublishInfo};
-pub use snapshot::Snapshot;
+pub use select::Select;
 pub use store::EventStore;
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoEventType;
@@ -67,7 +76,7 @@ pub use watch::{OnError, Watch, WatchError, Watcher};
 #[cfg(feature = "derive")]
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::types::derived::*;
+    pub use crate::data::derived::*;
     pub use serde;
     pub use tito_core::BoxError;
 }

@@ -6,10 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tito_core::BoxError;
 
-use crate::command::Envelope;
-use crate::domain::{Command, Decider, Evolver, Viewer};
+use crate::domain::{Command, Decider, Envelope, Evolver, Snapshot, Viewer};
 use crate::event::{Event, NewEvent};
-use crate::snapshot::Snapshot;
 
 /// A model that several tasks share: clones are the same model. It remembers the last sequence of each entity that it
 /// has evolved by, skips what it was evolved by before, and lets what it decides expect these sequences, so that a

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{EventStoreError, Result};
+use crate::event::Event;
 use crate::token;
 
 /// Selects events by their subject, `type.id.event_type`: each of up to three tokens is one that the subject has in that
@@ -52,6 +53,13 @@ impl Pattern {
     /// The one entity that all selected events are of, if the pattern names one.
     pub(crate) fn entity(&self) -> Option<(&str, &str)> {
         self.entity_type.as_deref().zip(self.id.as_deref())
+    }
+}
+
+impl Event {
+    /// Whether a pattern selects it.
+    pub fn matches(&self, pattern: &Pattern) -> bool {
+        pattern.matches(self.entity_type(), self.entity_id(), self.event_type())
     }
 }
 

@@ -8,37 +8,34 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::{Database, TitoError, Transaction, TxOptions};
 
-use crate::append::{Append, Group, append_in, prepare};
+use crate::append::{Append, GroupCommit, append_in, prepare};
 use crate::error::Result;
 use crate::event::NewEvent;
+use crate::log::Log;
 use crate::logger::Logger;
-use crate::manager::Manager;
 use crate::types::Registry;
 
 /// An append-only store of events, each with the next sequence from 1 on, without holes, in the order of the commits.
-/// Clones are the same store. [`Manager`] creates and gets them.
+/// Clones are the same store. [`Manager`](crate::Manager) creates and gets them.
+#[derive(Clone)]
 pub struct EventStore {
-    manager: Manager,
-    name: Arc<str>,
-    id: u64,
-    group: Arc<Group>,
-    /// Where the appends of this process, and the deletion of the store, are announced.
-    channel: Arc<str>,
+    log: Log,
+    group: Arc<GroupCommit>,
 }
 
 impl EventStore {
-    pub(crate) fn new(manager: Manager, name: &str, id: u64, group: Arc<Group>) -> Self {
-        Self { manager, name: name.into(), id, group, channel: channel(id) }
+    pub(crate) fn new(log: Log, group: Arc<GroupCommit>) -> Self {
+        Self { log, group }
     }
 
     /// The store's name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.log.name()
     }
 
     /// The database.
     pub fn database(&self) -> &Database {
-        self.manager.database()
+        self.log.database()
     }
 
     /// Appends one event or several, all or none, and returns the last sequence of them. When it returns they are
@@ -71,8 +68,8 @@ impl EventStore {
     /// [`LimitExceeded`](tito_core::TitoError::LimitExceeded) and
     /// [`CommitUnknown`](tito_core::TitoError::CommitUnknown), which here means that it could not be found out either.
     pub async fn append(&self, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
-        let append = Append { events: prepare(self, events.into())?, command: None };
-        Ok(Group::append(self, append).await?.0.last())
+        let append = Append { events: prepare(&self.log, events.into())?, command: None };
+        Ok(self.group.append(&self.log, append).await?.0.last())
     }
 
     /// Appends in a transaction of the caller's: rows, other stores and outbox events that it writes commit with it.
@@ -95,14 +92,9 @@ impl EventStore {
     /// # Errors
     /// As [`append`](EventStore::append). After an error the transaction should be rolled back.
     pub async fn append_in(&self, tx: &Transaction, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
-        let append = Append { events: prepare(self, events.into())?, command: None };
-        Ok(append_in(self, tx, append).await?.last())
+        let append = Append { events: prepare(&self.log, events.into())?, command: None };
+        Ok(append_in(&self.log, tx, append).await?.last())
     }
-}
-
-/// Where the changes of a store are announced. No topic has such a name.
-pub(crate) fn channel(id: u64) -> Arc<str> {
-    format!("log:{id:016x}").into()
 }
 
 impl EventStore {
@@ -131,49 +123,33 @@ impl EventStore {
 }
 
 impl EventStore {
-    pub(crate) fn id(&self) -> u64 {
-        self.id
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
     }
 
-    pub(crate) fn group(&self) -> &Arc<Group> {
+    pub(crate) fn group(&self) -> &Arc<GroupCommit> {
         &self.group
     }
 
+    pub(crate) fn id(&self) -> u64 {
+        self.log.id()
+    }
+
     pub(crate) fn channel(&self) -> &Arc<str> {
-        &self.channel
+        self.log.channel()
     }
 
     pub(crate) fn types(&self) -> Option<&Registry> {
-        self.manager.types()
+        self.log.types()
     }
 
     pub(crate) fn logger(&self) -> &Logger {
-        self.manager.logger()
-    }
-
-    pub(crate) fn next_id(&self) -> (String, bool) {
-        self.manager.next_id()
-    }
-
-    pub(crate) fn now_micros(&self) -> i64 {
-        i64::try_from(self.manager.clock().now_millis()).unwrap_or(i64::MAX).saturating_mul(1000)
-    }
-}
-
-impl Clone for EventStore {
-    fn clone(&self) -> Self {
-        Self {
-            manager: self.manager.clone(),
-            name: self.name.clone(),
-            id: self.id,
-            group: self.group.clone(),
-            channel: self.channel.clone(),
-        }
+        self.log.logger()
     }
 }
 
 impl fmt::Debug for EventStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventStore").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("EventStore").field("name", &self.name()).finish_non_exhaustive()
     }
 }

@@ -11,7 +11,8 @@ use crate::cluster::MockCluster;
 use crate::health::HealthService;
 use crate::listener::Connections;
 use crate::node::{Node, listen};
-use crate::pd::{Clock, Oracle, PdService, PdState, add_pages};
+use crate::pd::{PdService, add_pages};
+use crate::pd_state::{Clock, Oracle, PdState};
 use crate::shared::{Settings, Shared};
 use crate::tikv::StoreService;
 use crate::topology::Topology;
@@ -27,6 +28,13 @@ const DEFAULT_MESSAGE_SIZE: usize = 64 << 20;
 
 /// Where servers are that have no sockets: addresses that are kept for examples, so that nobody is there.
 const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+impl MockCluster {
+    /// The settings of a cluster; as they are, they make one of one store, one PD member and one region.
+    pub fn builder() -> MockClusterBuilder {
+        MockClusterBuilder::default()
+    }
+}
 
 /// The settings of a [`MockCluster`].
 #[must_use = "a cluster does not exist before `start`"]
@@ -247,7 +255,9 @@ async fn listen_from(first: u16, count: usize) -> Result<Vec<Bound>, MockCluster
         let port = if first == 0 { 0 } else { first.saturating_add(offset) };
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listener = listen(wanted).await?;
-        let address = listener.local_addr().map_err(|source| MockClusterError::Listen { address: wanted, source })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| MockClusterError::Listen { address: wanted, source: source.into() })?;
         bound.push((address, Some(listener)));
     }
     Ok(bound)

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use futures::future::join_all;
 use tokio::net::TcpListener;
 
-use crate::builder::MockClusterBuilder;
 use crate::node::Node;
 use crate::range::RegionRange;
 use crate::shared::Shared;
@@ -61,11 +60,6 @@ impl fmt::Debug for MockCluster {
 }
 
 impl MockCluster {
-    /// The settings of a cluster; as they are, they make one of one store, one PD member and one region.
-    pub fn builder() -> MockClusterBuilder {
-        MockClusterBuilder::default()
-    }
-
     pub(crate) fn of(
         shared: Arc<Shared>,
         stores: Vec<(Arc<Node>, Option<TcpListener>)>,

@@ -1,8 +1,9 @@
 //! What can go wrong in handling a cluster.
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Why a cluster did not start or could not be changed as asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MockClusterError {
     /// A port of the loopback address could not be listened on.
@@ -11,11 +12,11 @@ pub enum MockClusterError {
         /// The address that was asked for; port 0 is any free one.
         address: SocketAddr,
         /// What the system said.
-        source: std::io::Error,
+        source: Arc<std::io::Error>,
     },
     /// The certificate or a key of the TLS settings was refused.
     #[error("the TLS settings are not usable: {0}")]
-    Tls(#[source] tonic::transport::Error),
+    Tls(#[source] Arc<tonic::transport::Error>),
     /// A cluster needs at least one store and one PD member.
     #[error("a cluster needs at least one {0}")]
     Empty(&'static str),

@@ -45,6 +45,7 @@ mod listener;
 mod lock;
 mod node;
 mod pd;
+mod pd_state;
 mod range;
 mod rpc;
 mod shared;

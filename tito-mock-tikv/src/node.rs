@@ -22,7 +22,7 @@ pub(crate) struct Node {
 
 /// Listens at an address; port 0 is any free one.
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, MockClusterError> {
-    TcpListener::bind(address).await.map_err(|source| MockClusterError::Listen { address, source })
+    TcpListener::bind(address).await.map_err(|source| MockClusterError::Listen { address, source: source.into() })
 }
 
 impl Node {

@@ -8,7 +8,7 @@ use tonic::{Response, Status};
 
 use crate::counts::Counters;
 use crate::listener::Connections;
-use crate::pd::{Oracle, PdState};
+use crate::pd_state::{Oracle, PdState};
 use crate::storage::Storage;
 use crate::tasks::Tasks;
 use crate::topology::Topology;

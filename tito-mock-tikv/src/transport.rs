@@ -31,7 +31,9 @@ impl Transport {
             .max_concurrent_streams(CONCURRENT_STREAMS)
             .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS));
         match self {
-            Transport::Sockets { tls: Some(tls) } => server.tls_config(tls.clone()).map_err(MockClusterError::Tls),
+            Transport::Sockets { tls: Some(tls) } => {
+                server.tls_config(tls.clone()).map_err(|error| MockClusterError::Tls(error.into()))
+            }
             Transport::Sockets { tls: None } | Transport::InProcess => Ok(server),
         }
     }

@@ -8,6 +8,9 @@ use tito_core::engine::Limits;
 
 use crate::clock::TestClock;
 
+/// Names the PD addresses of a real cluster for the tests that can use one, with commas between them.
+pub(crate) const REAL_CLUSTER: &str = "TITO_TEST_PD";
+
 /// Settings that every engine has, for tests that open one.
 ///
 /// ```

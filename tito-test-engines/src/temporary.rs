@@ -108,7 +108,7 @@ impl TemporaryDatabase {
     }
 }
 
-/// An engine that has let go of its files once this is dropped: as it closes it still writes some, which would be in the
+/// An engine that has released its files once this is dropped: as it closes it still writes some, which would be in the
 /// way of removing their directory.
 #[derive(Debug)]
 struct ClosedWhenDropped(Database);
@@ -117,12 +117,11 @@ impl Drop for ClosedWhenDropped {
     fn drop(&mut self) {
         let engine = self.0.clone();
         // On a thread of its own: a task that waits for another future can find its budget with the runtime used up.
-        let closing = std::thread::spawn(move || match tokio::runtime::Builder::new_current_thread().build() {
-            Ok(runtime) => runtime.block_on(engine.close()),
-            #[allow(clippy::print_stderr, reason = "tests show it")]
-            Err(error) => eprintln!("the engine of a temporary directory is not waited for: {error}"),
+        let closing = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.map(|runtime| runtime.block_on(engine.close()))
         });
-        // Its panic was shown; the directory is removed in any case.
+        // Whatever becomes of it, the directory is removed.
         let _ = closing.join();
     }
 }

@@ -7,8 +7,7 @@ use tito_core::tikv::{TiKVBackend, TiKVBuilder};
 use tito_core::{Database, Result, TitoError};
 use tito_mock_tikv::MockCluster;
 
-use crate::conformance::REAL_CLUSTER;
-use crate::settings::EngineSettings;
+use crate::settings::{EngineSettings, REAL_CLUSTER};
 
 /// Where the in-process cluster's regions begin, so that what tests write lies in several of them: rows, index entries
 /// and events apart, and the keys that the conformance suite uses too.

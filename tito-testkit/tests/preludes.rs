@@ -29,7 +29,7 @@ macro_rules! names {
             Invoice,
             Item,
             Job,
-            Limits,
+            Retention,
             Manager,
             Member,
             Message,

@@ -14,18 +14,19 @@ use tito_backup::Place;
 use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers, walk_in_steps};
 use tito_core::embedded::EmbeddedBuilder;
 use tito_core::engine::{DatabaseIdentity, Filling, Listener};
-use tito_core::event::{EventReference, Topic, settle_topics, unknown_topic, write_event};
+use tito_core::event::{EventReference, Topic, note_owner, settle_topics, write_event};
 use tito_core::keys::KeyRange;
 use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, RowVersion, TitoTable};
 use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
-use tito_core::{BoxError, KeyText, Snapshot, Timestamp, Transaction, TxOptions};
+use tito_core::{BoxError, DatabaseSnapshot, KeyText, Timestamp, Transaction, TxOptions};
 use tito_eventstore::{
     Command, Decider, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Evolving, Manager, NewEvent,
     Projection, Projector, Select, View, Watch, Watcher,
 };
+use tito_worker::feed::{Fed, FeedControls, FeedRun};
 use tito_worker::prelude::*;
-use tito_worker::{GroupStart, Replay, Schedule, Unique};
+use tito_worker::{Erasure, GroupStart, OwnerSearch, Replay, Schedule, Unique};
 
 #[derive(Clone, Default, Serialize, Deserialize, TitoModel)]
 struct User {
@@ -97,12 +98,12 @@ spawnables! { core:
         |tx: Transaction| async move { tx.get(b"").await },
     );
     snapshot = any::<Database>().snapshot();
-    get = any::<Snapshot>().get(&any::<Vec<u8>>());
-    batch_get = any::<Snapshot>().batch_get(any());
-    scan = any::<Snapshot>().scan(any::<KeyRange>(), 1);
-    scan_reverse = any::<Snapshot>().scan_reverse(any::<KeyRange>(), 1);
-    next_page = any::<Snapshot>().next_page(any(), any(), any());
-    release = any::<Snapshot>().release();
+    get = any::<DatabaseSnapshot>().get(&any::<Vec<u8>>());
+    batch_get = any::<DatabaseSnapshot>().batch_get(any());
+    scan = any::<DatabaseSnapshot>().scan(any::<KeyRange>(), 1);
+    scan_reverse = any::<DatabaseSnapshot>().scan_reverse(any::<KeyRange>(), 1);
+    next_page = any::<DatabaseSnapshot>().next_page(any(), any(), any());
+    release = any::<DatabaseSnapshot>().release();
     timestamp = any::<Database>().timestamp();
     now = any::<Database>().now();
     close = any::<Database>().close();
@@ -141,14 +142,13 @@ spawnables! { core:
     ensure = Topic::ensure(&any(), &any::<Text>(), 1);
     cached = Topic::cached(&any(), &any::<Text>());
     find = Topic::find(&any(), &any::<Text>());
-    existing = Topic::existing(&any(), &any::<Text>());
-    cached_existing = Topic::cached_existing(&any(), &any::<Text>());
-    unknown_topic = unknown_topic(&any(), &any::<Text>());
+    find_cached = Topic::find_cached(&any(), &any::<Text>());
     change = Topic::change(&any(), &any::<Text>(), |topic, _| async move { Ok(Some(topic)) });
     raise_revision = Topic::raise_revision(&any(), &any::<Text>());
     read = Topic::read(&any(), &any::<Text>());
     settle_topics = settle_topics(&any());
     write_event = write_event(&any(), any());
+    note_owner = note_owner(&any(), &any::<Text>(), &any::<Vec<u8>>());
     model = any::<TitoEvent>().model::<User>(&any());
     model_in = any::<TitoEvent>().model_in::<User>(&any());
     all = any::<Query<User, ()>>().all(&any());
@@ -231,6 +231,12 @@ spawnables! { worker:
         any(),
         any(),
     );
+    erase_owner = any::<TitoQueue>().erase_owner(&any::<Text>());
+    step = any::<Erasure>().step();
+    owned_by = any::<TitoQueue>().owned_by(&any::<Text>(), 1, Some(&any()));
+    search_owner = any::<TitoQueue>().search_owner(&any::<Text>());
+    step = any::<OwnerSearch>().step();
+    sweep_owned = any::<TitoQueue>().sweep_owned();
     put_schedule = any::<TitoQueue>().put_schedule(any::<Schedule>());
     schedules = any::<TitoQueue>().schedules();
     pause_schedule = any::<TitoQueue>().pause_schedule(&any::<Text>());
@@ -249,6 +255,14 @@ spawnables! { worker:
     publish_unique = any::<TitoQueue>().publish_unique(any(), any::<Unique>(), &any());
     run = any::<Worker>().run(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
     drain = any::<Worker>().drain();
+    changed = any::<&mut FeedControls>().changed();
+    begin = any::<Fed>().begin();
+    permit = any::<Fed>().permit();
+    start = any::<Fed>().start(any(), any());
+    attempt = any::<Fed>().attempt(any::<Pin<Box<dyn Future<Output = tito_worker::feed::Handled> + Send>>>());
+    check = any::<Fed>().check(&any(), any());
+    put = any::<Fed>().put(&any(), &any(), &any(), &any());
+    scope = any::<FeedRun>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
 }
 
 spawnables! { eventstore:
@@ -267,6 +281,11 @@ spawnables! { eventstore:
     rebuild_projection = any::<EventStore>().rebuild_projection(&any::<Text>());
     projection = any::<EventStore>().projection(&any::<Text>());
     projections = any::<EventStore>().projections();
+    react = any::<EventStore>().react(&any::<Text>(), any::<Select>(), any());
+    reactor = any::<EventStore>().reactor(&any::<Text>());
+    reactors = any::<EventStore>().reactors();
+    replay_reactor = any::<EventStore>().replay_reactor(&any::<Text>(), any());
+    remove_reactor = any::<EventStore>().remove_reactor(&any::<Text>());
     new = Projection::new(&any(), Rows);
     catch_up = any::<Projection<Rows>>().catch_up();
     begin = any::<View>().begin();

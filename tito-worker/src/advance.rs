@@ -10,7 +10,6 @@ use tito_core::row::UnknownMembers;
 use tito_core::{Now, Result, TitoError, row};
 
 use crate::job::{TitoJob, VERSION_HEADER};
-use crate::outcome::Outcome;
 
 /// So many steps of an event are remembered: the first, and the latest ones.
 const STEPS_KEPT: usize = 20;
@@ -95,11 +94,5 @@ impl Advance {
         event.progress = None;
         event.deaths = None;
         Ok(event)
-    }
-}
-
-impl From<Advance> for Outcome {
-    fn from(advance: Advance) -> Self {
-        Self::Advance(advance)
     }
 }

@@ -1,5 +1,5 @@
-//! An event that is stored already is stored once more, in the place of its old row or beside it: because it is put off,
-//! was given up or done, or is copied for a group. What each of these leaves of the event is said here.
+//! An event that is stored already is stored once more, in the place of its old row or beside it: because it is postponed,
+//! failed for good or was done, or is copied for a group. What each of these leaves of the event is said here.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::place::{self, Place};
 ///
 /// | why | its second | attempts | waits in its place | failures, progress |
 /// |---|---|---|---|---|
-/// | `PutOff` | the new one | stay | no | stay |
-/// | `PutOffInPlace` | stays | stay | until the new one | stay |
+/// | `Postponed` | the new one | stay | no | stay |
+/// | `PostponedInPlace` | stays | stay | until the new one | stay |
 /// | `Redriven` | stays, but not in the future | none | no | stay |
 /// | `Replayed` | stays, but not in the future | none | no | none |
 /// | `Copied` | stays; of one that a retry or a step has moved that of its publisher | none | no | none |
@@ -25,10 +25,10 @@ use crate::place::{self, Place};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Again {
     /// It is to be handled at another second.
-    PutOff { to: i64 },
+    Postponed { to: i64 },
     /// It is to be handled at another second, and later ones of its entity are to wait for it.
-    PutOffInPlace { until: i64 },
-    /// It was given up, and is to be handled again.
+    PostponedInPlace { until: i64 },
+    /// It failed for good, and is to be handled again.
     Redriven { now: i64 },
     /// It was done, and is to be done again.
     Replayed { now: i64 },
@@ -43,14 +43,14 @@ impl Again {
         // A failed event that has kept its place says when it may be tried again. Any other was moved by its retry.
         let is_moved = (event.failed_attempts > 0 || !event.steps.is_empty()) && event.not_before.is_none();
         event.timestamp = match self {
-            Self::PutOffInPlace { .. } => event.timestamp,
-            Self::PutOff { to } => to,
+            Self::PostponedInPlace { .. } => event.timestamp,
+            Self::Postponed { to } => to,
             Self::Redriven { now } | Self::Replayed { now } => event.timestamp.clamp(0, now),
             Self::Copied if is_moved => event.timestamp.min(published_by),
             Self::Copied => event.timestamp,
         };
         event.not_before = match self {
-            Self::PutOffInPlace { until } => Some(until),
+            Self::PostponedInPlace { until } => Some(until),
             _ => None,
         };
         if matches!(self, Self::Redriven { .. } | Self::Replayed { .. } | Self::Copied) {
@@ -116,8 +116,8 @@ mod tests {
                 (now.timestamp, now.failed_attempts, now.not_before, now.failures.len(), now.progress.is_some())
             };
             let copied = if attempt > 0 && not_before.is_none() { second - moved_by } else { second };
-            prop_assert_eq!(kept(Again::PutOff { to: at }), (at, attempt, None, 1, true));
-            prop_assert_eq!(kept(Again::PutOffInPlace { until: at }), (second, attempt, Some(at), 1, true));
+            prop_assert_eq!(kept(Again::Postponed { to: at }), (at, attempt, None, 1, true));
+            prop_assert_eq!(kept(Again::PostponedInPlace { until: at }), (second, attempt, Some(at), 1, true));
             prop_assert_eq!(kept(Again::Redriven { now: at }), (second.min(at), 0, None, 1, true));
             prop_assert_eq!(kept(Again::Replayed { now: at }), (second.min(at), 0, None, 0, false));
             prop_assert_eq!(kept(Again::Copied), (copied, 0, None, 0, false));

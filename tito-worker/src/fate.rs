@@ -14,9 +14,9 @@ pub enum Fate {
     Rescheduled,
     /// A step of it is done, and it goes on with the next one.
     Advanced,
-    /// It is given up, and moved to the dead letters.
+    /// It failed for good, and was moved to the dead letters.
     Dead,
-    /// It is given up, and deleted as its subscription says.
+    /// It failed for good, and was deleted as its subscription says.
     Discarded,
     /// What was stored was no event, and is moved to the dead letters. No handler has seen it.
     Malformed,
@@ -26,7 +26,7 @@ pub enum Fate {
     Moved,
     /// Nothing was recorded, and the worker hands it out again: the partition has another owner, the topic was changed,
     /// it has to wait for an earlier event of its entity, or its batch has failed and is handled again one by one.
-    PutBack,
+    Released,
     /// Nothing is known to be recorded: the handler was dropped, or the engine failed, before the worker ended. Unless
     /// the engine has recorded the outcome all the same, the event is handed out again.
     Unrecorded,
@@ -44,7 +44,7 @@ impl Fate {
         (Self::Malformed, "malformed"),
         (Self::Elsewhere, "elsewhere"),
         (Self::Moved, "moved"),
-        (Self::PutBack, "put_back"),
+        (Self::Released, "released"),
         (Self::Unrecorded, "unrecorded"),
     ];
 
@@ -54,7 +54,7 @@ impl Fate {
     }
 
     /// Whether the event is stored again, to be handled later.
-    pub(crate) fn is_put_off(self) -> bool {
+    pub(crate) fn is_postponed(self) -> bool {
         matches!(self, Self::Retried | Self::Rescheduled | Self::Advanced)
     }
 }

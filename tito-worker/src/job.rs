@@ -7,22 +7,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tito_core::event::{TitoEvent, queue_name};
-use tito_core::{BoxError, Database, KeyText, Result, TitoError, row};
+use tito_core::{BoxError, KeyText, Result, TitoError, row};
 
-use crate::handler::{Rejection, Untyped};
-use crate::outcome::Outcome;
+use crate::error::QueueError;
 use crate::policy::Subscription;
 use crate::publish::Publish;
-use crate::time::time_of;
 
 /// The header that says which version of its topic's payload an event has; an event without it has version 1.
 pub(crate) const VERSION_HEADER: &str = "tito-version";
-
-/// How long an event of a later version than the program knows is put off, in seconds.
-const PUT_OFF_SECONDS: i64 = 60;
-
-/// From when on it is an error that no worker knows an event's version.
-const LATE_SECONDS: i64 = 3_600;
 
 /// A type that is a topic's payload: it says the topic's name, the version of its payloads, and how they are handled, so
 /// that a mistyped name or another topic's payload does not compile. `#[derive(TitoJob)]` implements it.
@@ -99,25 +91,26 @@ pub trait TitoJob: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Reads the payload of an event, of this version or an earlier one.
     ///
     /// # Errors
-    /// [`TitoError::LaterVersion`]; [`TitoError::Malformed`].
-    fn read(event: &TitoEvent) -> Result<Self> {
+    /// [`QueueError::LaterVersion`]; [`TitoError::Malformed`].
+    fn read(event: &TitoEvent) -> Result<Self, QueueError> {
         let written = version_of(event)?;
         if written == Self::VERSION {
-            return event.payload();
+            return Ok(event.payload()?);
         }
         if written > Self::VERSION {
             let topic = event.event_type.clone();
-            return Err(TitoError::LaterVersion { topic, version: written, known: Self::VERSION });
+            return Err(QueueError::LaterVersion { topic, version: written, known: Self::VERSION });
         }
         let payload: Value = event.payload()?;
-        (written..Self::VERSION)
+        let read = (written..Self::VERSION)
             .try_fold(payload, |payload, version| Self::upcast(version, payload))
             .and_then(|payload| Ok(serde_json::from_value(payload)?))
             .map_err(|source| TitoError::Malformed {
                 key: key_of(event),
                 expected: "an event whose payload can be brought to its topic's present version",
-                source,
-            })
+                source: source.into(),
+            })?;
+        Ok(read)
     }
 }
 
@@ -133,27 +126,6 @@ fn version_of(event: &TitoEvent) -> Result<u32> {
         expected: "an event whose header `tito-version` is a number from 1",
         source: format!("it is {text:?}").into(),
     })
-}
-
-/// What becomes of an event of a later version: a worker of the new release is to handle it.
-pub(crate) async fn put_off(database: &Database, event: &TitoEvent, error: &TitoError) -> Rejection {
-    let now = match database.now().await {
-        Ok(now) => now.seconds(),
-        Err(error) => return error.into(),
-    };
-    let (id, entity) = (event.id, &event.entity);
-    // One that keeps its place is due since it first was; a deploy is over by then.
-    let overdue_seconds = now.saturating_sub(event.timestamp);
-    if overdue_seconds < LATE_SECONDS {
-        tracing::warn!(%error, event = %id, entity, "put off by a minute, for a worker of a later release");
-    } else {
-        tracing::error!(
-            %error, event = %id, entity, overdue_seconds,
-            "put off by a minute once more: no worker of a later release has handled it, and later events of its entity \
-             wait for it; deploy that release, or cancel the event"
-        );
-    }
-    Rejection::Outcome(Outcome::RescheduleTo(time_of(now.saturating_add(PUT_OFF_SECONDS))))
 }
 
 /// The topic of a [`TitoJob`], to subscribe to: `Welcome::TOPIC`.
@@ -182,6 +154,10 @@ impl<J: TitoJob> fmt::Debug for JobTopic<J> {
         f.debug_tuple("JobTopic").field(&self.into_topic()).finish()
     }
 }
+
+/// What a topic carries that is named by a text: the compiler knows nothing of its payloads.
+#[derive(Clone, Copy, Debug)]
+pub enum Untyped {}
 
 /// What can be subscribed to: the name of a topic or of a group's queue, or the topic of a [`TitoJob`].
 #[diagnostic::on_unimplemented(

@@ -29,16 +29,18 @@
 //! | `place` | where rows of events lie, and how one gets to another place |
 //! | `advance` | the next step of an event |
 //! | `moved` | notes of where events went, for those who look for them |
-//! | `again` | what is left of an event that is stored once more: put off, moved, redriven, replayed, copied |
+//! | `again` | what is left of an event that is stored once more: postponed, moved, redriven, replayed, copied |
 //! | `schedule` | periodic schedules |
 //! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |
 //! | `inspect` | counts, pages and searches of what is stored |
+//! | `owner` | all that belongs to an owner, found and erased |
 //! | `observe` | spans, metrics, observers |
 
 mod advance;
 mod again;
 mod change;
 mod dead;
+mod error;
 mod error_text;
 mod fate;
 mod handler;
@@ -46,10 +48,12 @@ mod history;
 mod inspect;
 mod janitor;
 mod job;
+mod locate;
 mod membership;
 mod moved;
 pub mod observe;
 mod outcome;
+mod owner;
 mod partitions;
 mod place;
 mod policy;
@@ -66,16 +70,18 @@ mod worker;
 
 pub use advance::Advance;
 pub use dead::{DeadLetter, Redriven};
+pub use error::QueueError;
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
-    Rejection, Row, State, Stateful, Untyped, WithState, WithoutEvent, with_state,
+    Rejection, Row, State, Stateful, WithState, WithoutEvent, with_state,
 };
 pub use history::{DoneEvent, Replay, Replayed};
 pub use inspect::{Counts, FoundEvent, FoundIn, PartitionStats, PendingEvent, PendingState, QueueStats};
 pub use janitor::Swept;
-pub use job::{IntoTopic, JobTopic, TitoJob};
+pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
 pub use outcome::Outcome;
+pub use owner::{Erasure, OwnerCounts, OwnerSearch, Remaining};
 pub use partitions::PartitionConfig;
 pub use policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};
 pub use publish::Publish;
@@ -87,6 +93,14 @@ pub use tito_derive::TitoJob;
 pub use topics::{GroupStart, Resized};
 pub use unique::{Published, Unique};
 pub use worker::{Worker, WorkerBuilder, WorkerError, WorkerReport};
+
+/// Events for handlers from elsewhere than a queue; for event stores, not for use by hand.
+#[doc(hidden)]
+pub mod feed {
+    pub use crate::worker::{
+        Fed, Feed, FeedChecked, FeedControls, FeedEnded, FeedRecorded, FeedRun, FeedWatched, Handled, Permit, Started,
+    };
+}
 
 /// What the derive's output names; not for use by hand.
 #[doc(hidden)]

@@ -26,3 +26,9 @@ pub enum Outcome {
     /// The event goes to the dead letters at once, for this reason.
     DeadLetter(String),
 }
+
+impl From<Advance> for Outcome {
+    fn from(advance: Advance) -> Self {
+        Self::Advance(advance)
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tito_core::engine::Signal;
-use tito_core::event::{TitoEvent, Topic, event_id};
+use tito_core::event::{TitoEvent, Topic, event_id, note_owner, owner_of};
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Result, Transaction};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::moved::Moved;
 pub(crate) enum Kind {
     /// It has not been done.
     Pending,
-    /// It was given up.
+    /// It failed for good.
     Dead,
     /// It was done, and is kept as history.
     Done,
@@ -48,7 +48,7 @@ impl Kind {
 pub(crate) struct Place {
     pub(crate) kind: Kind,
     pub(crate) partition: u16,
-    /// When it falls due, was given up or was done.
+    /// When it falls due, failed for good or was done.
     pub(crate) second: i64,
     pub(crate) id: Uuid,
 }
@@ -87,8 +87,7 @@ pub(crate) fn id_of(tx: &Transaction, key: &[u8]) -> Uuid {
 }
 
 /// Stores the row of an event, in the place of the one under `instead_of` if there is one, notes where if that is another
-/// key, and tells the workers of this
-/// process once the transaction is committed if it is to be handled.
+/// key and whose it is, and tells the workers of this process once the transaction is committed if it is to be handled.
 pub(crate) async fn put(
     tx: &Transaction,
     queue: &Arc<str>,
@@ -101,6 +100,11 @@ pub(crate) async fn put(
         tx.system_keys().delete(old.to_vec()).await?;
     }
     let is_moved = instead_of != Some(key.as_slice());
+    // What is to be handled and is only moved is found from where it was published.
+    let may_be_unknown = place.kind != Kind::Pending || instead_of.is_none_or(|old| !keys::events().contains(old));
+    if may_be_unknown && let Some(owner) = owner_of(&row) {
+        note_owner(tx, &owner, &key).await?;
+    }
     tx.system_keys().put(key.clone(), row).await?;
     if place.kind == Kind::Pending {
         if is_moved {

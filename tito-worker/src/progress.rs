@@ -44,7 +44,7 @@ impl TitoQueue {
             .transaction(|tx| async move {
                 let Some(stored) = tx.get(key).await? else { return Ok(false) };
                 let stored = TitoEvent::decode(key, &stored)?;
-                // Where the order is strict an event that is put off keeps its key.
+                // Where the order is strict an event that is postponed keeps its key.
                 if (stored.failed_attempts, stored.not_before) != (event.failed_attempts, event.not_before) {
                     return Ok(false);
                 }

@@ -1,6 +1,6 @@
 //! The queue: an engine, seen as topics of events.
 
-use tito_core::event::{EventReference, NewEvent, Topic, write_event};
+use tito_core::event::{EventReference, OutboxEvent, Topic, write_event};
 use tito_core::{Database, Result, Transaction};
 
 use crate::publish::{Due, Publish};
@@ -18,21 +18,21 @@ impl TitoQueue {
         Self { engine }
     }
 
-    /// Creates a topic with a number of partitions from 1 to 9,999, if it does not exist, and returns how many it has.
+    /// Creates a topic with a number of partitions from 1 to 10,000, if it does not exist, and returns how many it has.
     /// A topic that is not created by hand gets 16 when it is first used.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
     /// [`TitoError::OutOfRange`](tito_core::TitoError::OutOfRange), and those of the engine.
-    pub async fn create_topic(&self, event_type: &str, partitions: u16) -> Result<u16> {
-        Ok(Topic::ensure(&self.engine, event_type, partitions).await?.partitions)
+    pub async fn create_topic(&self, name: &str, partitions: u16) -> Result<u16> {
+        Ok(Topic::ensure(&self.engine, name, partitions).await?.partitions)
     }
 
     /// Publishes an event in a transaction: it is there when the transaction commits, with everything else that the
     /// transaction writes, or not at all. Returns what names it.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for its topic or its owner,
     /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded), and those of the engine.
     pub async fn publish(&self, event: Publish, tx: &Transaction) -> Result<EventReference> {
         let timestamp = match event.due {
@@ -40,7 +40,8 @@ impl TitoQueue {
             Due::After(delay) if delay.is_zero() => 0,
             Due::After(delay) => tx.now().seconds_after(delay),
         };
+        let owner = event.owner_text()?;
         let Publish { event_type, entity, action, headers, payload, .. } = event;
-        write_event(tx, NewEvent { event_type, entity, row: None, action, timestamp, headers, payload }).await
+        write_event(tx, OutboxEvent { event_type, entity, owner, row: None, action, timestamp, headers, payload }).await
     }
 }

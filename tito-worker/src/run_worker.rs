@@ -19,7 +19,7 @@ use crate::worker::{Worker, WorkerReport};
 /// and more.
 pub async fn run_worker<F>(
     queue: Arc<TitoQueue>,
-    event_type: String,
+    topic: String,
     handler: F,
     partitions: PartitionConfig,
     is_leader: Arc<AtomicBool>,
@@ -31,7 +31,7 @@ where
     let ran = Worker::builder(TitoQueue::clone(&queue))
         .partitions(partitions)
         .active_while(is_leader)
-        .subscribe(event_type, handler)
+        .subscribe(topic, handler)
         .build()
         .run(async move {
             // Lagging behind means that a message came as well.

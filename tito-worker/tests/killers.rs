@@ -150,7 +150,7 @@ async fn several_events_that_kill_their_process_are_given_up_one_by_one() {
     for kind in ["transactional-abort", "plain-exit"] {
         let (died, dead) = supervise(kind, 3).await;
         assert_eq!(dead, ["killer-0", "killer-1", "killer-2"], "{kind}");
-        // Each is given up within the bound; what they had in hand together is charged to none of them.
+        // Each fails for good within the bound; what they had in hand together is charged to none of them.
         assert!(died <= 15, "{kind}: {died} deaths");
     }
 }

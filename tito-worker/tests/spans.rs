@@ -17,7 +17,7 @@ use tito_testkit::conformance::{self, Opener};
 use tito_testkit::each_engine;
 use tito_testkit::{Call, EngineSettings, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
-use tito_worker::{Exhausted, GroupStart, Order, Payload, RetryPolicy, Subscription, WorkerBuilder};
+use tito_worker::{Exhausted, GroupStart, Order, Payload, QueueError, RetryPolicy, Subscription, WorkerBuilder};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -125,9 +125,9 @@ fn each_failed_attempt_and_each_event_that_is_given_up_is_logged() {
                 let worker = failing(&db, &settings.clone().exhausted(exhausted))[kind].clone().build();
                 worker.drain().await.unwrap();
                 drop(guard);
-                let (attempts, given_up) = (spans.logged(Level::WARN), spans.logged(Level::ERROR));
-                assert_eq!((attempts.len(), given_up.len()), (1, 1), "{kind}: {attempts:?} {given_up:?}");
-                for (line, attempt) in [(&attempts[0], "1"), (&given_up[0], "2")] {
+                let (attempts, dead_lettered) = (spans.logged(Level::WARN), spans.logged(Level::ERROR));
+                assert_eq!((attempts.len(), dead_lettered.len()), (1, 1), "{kind}: {attempts:?} {dead_lettered:?}");
+                for (line, attempt) in [(&attempts[0], "1"), (&dead_lettered[0], "2")] {
                     assert_eq!(line["queue"], "job");
                     assert_eq!(line["entity"], "user:ada");
                     assert_eq!((line["attempt"].as_str(), line["most_attempts"].as_str()), (attempt, "2"));
@@ -136,7 +136,7 @@ fn each_failed_attempt_and_each_event_that_is_given_up_is_logged() {
                 }
                 assert!(attempts[0]["next_attempt"].starts_with("20"), "a time: {:?}", attempts[0]);
                 let is_kept = exhausted == Exhausted::DeadLetter;
-                assert_eq!(given_up[0]["message"].contains("dead letters"), is_kept, "{:?}", given_up[0]);
+                assert_eq!(dead_lettered[0]["message"].contains("dead letters"), is_kept, "{:?}", dead_lettered[0]);
             }
         }
     });
@@ -274,7 +274,7 @@ fn a_worker_says_what_it_serves_and_what_it_did() {
 
         db.close().await;
         let ended = worker.run(std::future::pending()).await.unwrap_err();
-        assert!(matches!(ended.source, TitoError::EngineClosed { .. }));
+        assert!(matches!(ended.source, QueueError::Engine(TitoError::EngineClosed { .. })));
         assert_eq!(spans.logged(Level::ERROR).len(), 1);
     });
 }
@@ -336,7 +336,7 @@ fn a_worker_says_that_its_group_is_not_there() {
 struct Welcome {}
 
 #[test]
-fn a_worker_says_which_event_of_a_later_version_holds_up_its_entity() {
+fn a_worker_says_which_event_of_a_later_version_blocks_its_entity() {
     conformance::run_on_one_thread(async {
         let clock = TestClock::new();
         let database = each_engine::IN_MEMORY.open(EngineSettings::default().test_clock(&clock)).await.unwrap();

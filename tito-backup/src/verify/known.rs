@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::TryStreamExt;
 use serde::Deserialize;
-use tito_core::Snapshot;
+use tito_core::DatabaseSnapshot;
 use tito_core::event::{Topic, topic_of};
 use tito_core::keys::{self, KeyRange};
 
@@ -51,7 +51,7 @@ struct Tail {
 }
 
 impl Known {
-    pub(super) async fn read(snapshot: &Snapshot) -> Result<Self> {
+    pub(super) async fn read(snapshot: &DatabaseSnapshot) -> Result<Self> {
         let mut known = Self::default();
         let mut topics = snapshot.stream(keys::topics());
         while let Some((key, value)) = topics.try_next().await? {
@@ -121,7 +121,7 @@ impl Known {
 }
 
 /// What there is of a store; a store that nothing was appended to has neither a head nor a tail.
-async fn bounds(snapshot: &Snapshot, store: u64) -> Result<Option<(u64, u64)>> {
+async fn bounds(snapshot: &DatabaseSnapshot, store: u64) -> Result<Option<(u64, u64)>> {
     let rows = snapshot.batch_get(vec![keys::log_head(store), keys::log_tail(store)]).await?;
     let [head, tail] = rows.as_slice() else { return Ok(None) };
     let last = head.as_ref().map_or(Ok(0), |value| serde_json::from_slice(value).map(|Head { last }| last));

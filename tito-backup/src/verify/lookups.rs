@@ -1,6 +1,6 @@
 //! Rows that others call for, looked up for a page at once.
 
-use tito_core::{KeyText, Snapshot};
+use tito_core::{DatabaseSnapshot, KeyText};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::mend::Mend;
@@ -47,7 +47,7 @@ impl Lookups {
     }
 
     /// What is missing, or not as it has to be.
-    pub(super) async fn made(self, snapshot: &Snapshot) -> Result<Vec<Finding>> {
+    pub(super) async fn made(self, snapshot: &DatabaseSnapshot) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         let mut lookups = self.0.into_iter().peekable();
         while lookups.peek().is_some() {

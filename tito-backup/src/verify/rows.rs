@@ -44,6 +44,10 @@ pub(super) fn check(key: &[u8], value: &[u8], known: &mut Known, lookups: &mut L
             None => wrong_key(key, "the key of the note of a moved event"),
             Some(_) => object(key, value, "the note of a moved event").into(),
         },
+        Some("!") if key.starts_with(b"!owned:") => match component(key, 1) {
+            None => wrong_key(key, "the key of what belongs to an owner"),
+            Some(_) => object(key, value, "that something belongs to an owner, a JSON object").into(),
+        },
         Some("!") => Checked::Unknown,
         Some(prefix) => match is_key_of(prefix, key) {
             false => wrong_key(key, "a key as its kind has them"),
@@ -126,14 +130,14 @@ fn event(key: &[u8], value: &[u8], known: &Known) -> Option<Finding> {
         Ok(event) => event,
         Err(error) => return Some(malformed(key, "an event in JSON", error)),
     };
-    let (topic_name, _) = tito_core::event::topic_of(&place.event_type);
+    let (topic_name, _) = tito_core::event::topic_of(&place.queue);
     if event.id != place.id || event.event_type != topic_name {
         let reason = format!("it is event {} of topic {:?}", event.id, event.event_type);
         return Some(Finding::new(key, Wrong::Value { expected: "the event that its key tells", reason }));
     }
-    let topic = match known.topic_with(&place.event_type) {
+    let topic = match known.topic_with(&place.queue) {
         Ok(topic) => topic?,
-        Err(()) => return Some(Finding::new(key, Wrong::EventWithoutQueue { queue: place.event_type })),
+        Err(()) => return Some(Finding::new(key, Wrong::EventWithoutQueue { queue: place.queue })),
     };
     // Those that are over stay in the partition that they were handled in.
     let expected = topic.partition_of(&event.entity);
@@ -141,8 +145,8 @@ fn event(key: &[u8], value: &[u8], known: &Known) -> Option<Finding> {
     if !key.starts_with(b"event:") || place.partition == expected || before == Some(place.partition) {
         return None;
     }
-    let to = keys::event(&place.event_type, expected, place.seconds, place.id);
-    let note = keys::moved_event(&place.event_type, place.id);
+    let to = keys::event(&place.queue, expected, place.seconds, place.id);
+    let note = keys::moved_event(&place.queue, place.id);
     let wrong = Wrong::Partition { found: place.partition, expected, entity: event.entity };
     let mend = Mend::Move { to, note, partition: expected, second: place.seconds };
     Some(Finding::new(key, wrong).mended_by(mend))

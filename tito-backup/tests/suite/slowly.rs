@@ -44,9 +44,9 @@ pub async fn a_restore_tells_how_far_it_is(db: Database) {
     assert_eq!(*told.lock().unwrap(), [1, 2, 3]);
 }
 
-/// A backup that waits holds up no transaction and nobody who waits for them.
+/// A backup that waits blocks no transaction and nobody who waits for them.
 #[fact]
-pub async fn a_backup_holds_up_nobody(db: Database, clock: TestClock) {
+pub async fn a_backup_blocks_nobody(db: Database, clock: TestClock) {
     put(&db, &[("a", "1"), ("b", "1")]).await;
     let waiting = tokio::spawn({
         let db = db.clone();

@@ -50,7 +50,7 @@ pub async fn open(path: &Path) -> Database {
     EmbeddedBackend::open(path).await.unwrap()
 }
 
-/// Opens a place as soon as nobody has it any more: what was dropped in the middle lets go of it in its own time.
+/// Opens a place as soon as nobody has it any more: what was dropped in the middle releases it in its own time.
 pub async fn once_released<T, E>(
     mut attempt: impl AsyncFnMut() -> Result<T, E>,
     is_in_use: impl Fn(&E) -> bool,

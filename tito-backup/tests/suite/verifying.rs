@@ -10,7 +10,7 @@ use tito_core::keys;
 use tito_core::model::TitoTable;
 use tito_core::prelude::*;
 use tito_core::{BoxError, Transaction};
-use tito_eventstore::{Event, EventStore, EventStoreConfig, Limits, Manager, NewEvent, Projection, Projector};
+use tito_eventstore::{Event, EventStore, EventStoreConfig, Manager, NewEvent, Projection, Projector, Retention};
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
 use tito_worker::{GroupStart, Schedule, Unique};
@@ -103,7 +103,7 @@ async fn used(db: &Database, clock: &TestClock) -> EventStore {
     append(&bank, 40).await;
     turning(clock, projection.catch_up()).await.unwrap();
     let manager = Manager::new(db.clone());
-    manager.update_event_store(EventStoreConfig::new("bank").limits(Limits::default().events(25))).await.unwrap();
+    manager.update_event_store(EventStoreConfig::new("bank").retention(Retention::default().events(25))).await.unwrap();
     manager.sweep().await.unwrap();
     bank
 }

@@ -57,6 +57,7 @@ impl Load {
                 event_type: name.to_string(),
                 entity: entity.clone(),
                 row: None,
+                owner: None,
                 action: "insert".to_string(),
                 timestamp: (start.physical_millis() / 1_000) as i64,
                 not_before: None,
@@ -143,7 +144,7 @@ pub async fn merged(db: &Database) {
         // The engine takes up finished merges as it commits.
         db.transaction(|tx| async move { tx.put(b"tick".to_vec(), Vec::new()).await }).await.unwrap();
         // What is left has not filled the memtable that takes commits.
-        if db.backend::<EmbeddedBackend>().unwrap().sizes().await.unwrap().unmerged_bytes < MEMTABLE_BYTES {
+        if db.backend::<EmbeddedBackend>().unwrap().sizes().await.unwrap().unflushed_bytes < MEMTABLE_BYTES {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

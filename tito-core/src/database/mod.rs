@@ -35,7 +35,7 @@ pub use handle::Database;
 pub use idempotency::{drop_expired_markers, prune_idempotency_markers};
 pub use namespace::{Namespace, RowAccess};
 pub use options::TxOptions;
-pub use snapshot::Snapshot;
+pub use snapshot::DatabaseSnapshot;
 pub use system_keys::SystemKeys;
 pub use transaction::{Lent, Transaction};
 pub use walk::{PageSize, Walk, walk_in_steps};

@@ -9,7 +9,7 @@ use super::handle::Database;
 use super::idempotency::Marker;
 use super::options::TxOptions;
 use super::transaction::Transaction;
-use super::turns::{Place, Site, Turns};
+use super::turns::{PlaceInLine, Site, Turns};
 use crate::error::{Result, TitoError};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(2);
@@ -32,7 +32,7 @@ where
     let mut attempt = 1;
     let mut ways_given = 0;
     let turns = database.shared().value::<Turns>();
-    let mut place = Place::new(&turns, site);
+    let mut place = PlaceInLine::new(&turns, site);
     place.take_expected().await;
     let mut tx = database.begin().await?;
     let mut unavailable_since = None;
@@ -96,7 +96,7 @@ async fn run_once<T, Error, F, Fut>(
     tx: &Transaction,
     options: &TxOptions,
     f: F,
-    place: &mut Place<'_>,
+    place: &mut PlaceInLine<'_>,
     is_polite: bool,
 ) -> Result<Attempt<T>, Error>
 where
@@ -112,7 +112,7 @@ where
                 tx.set_marker(marker.clone());
                 Some(marker)
             }
-            Err(error) => return give_up(tx, error.into()).await,
+            Err(error) => return abandon(tx, error.into()).await,
         },
     };
     // Whoever keeps a handle adds nothing to what is committed then, nor after a run that was dropped or has panicked.
@@ -121,7 +121,7 @@ where
     drop(lent);
     let value = match result {
         Ok(value) => value,
-        Err(error) => return give_up(tx, error).await,
+        Err(error) => return abandon(tx, error).await,
     };
     place.is_right(|key| tx.has_written(key));
     if is_polite {
@@ -134,7 +134,7 @@ where
     }
     match tx.commit().await {
         Ok(_) => Ok(Attempt::Committed(value)),
-        Err(error @ (TitoError::Conflict { .. } | TitoError::Unavailable { .. })) => Ok(Attempt::Replay(error)),
+        Err(error) if error.is_replayed() => Ok(Attempt::Replay(error)),
         // It was not there when the closure looked: it was committed since, and the next run sees it.
         Err(error @ TitoError::AlreadyExists { .. }) if options.checks_inserts => Ok(Attempt::Replay(error)),
         Err(error @ TitoError::CommitUnknown { .. }) => match marker {
@@ -160,7 +160,7 @@ fn lost_key(error: &TitoError) -> Vec<Vec<u8>> {
 
 /// Ends a transaction that failed before its commit. An engine may meet a conflict in any call; whatever was made of it,
 /// it calls for a replay.
-async fn give_up<T, Error>(tx: &Transaction, error: Error) -> Result<Attempt<T>, Error> {
+async fn abandon<T, Error>(tx: &Transaction, error: Error) -> Result<Attempt<T>, Error> {
     tx.rollback().await;
     match tx.met_conflict() {
         Some(conflict) => Ok(Attempt::Replay(conflict)),

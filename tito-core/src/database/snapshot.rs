@@ -18,7 +18,7 @@ const STREAMED_BYTES: usize = 1 << 20;
 const STREAMED_ENTRIES: usize = 4_096;
 
 /// The state of a database at one timestamp, for as long as this is held: see [`Database::snapshot`].
-pub struct Snapshot(Box<dyn TitoSnapshot>);
+pub struct DatabaseSnapshot(Box<dyn TitoSnapshot>);
 
 impl Database {
     /// The state of the database now, to be read for as long as the snapshot is held: no transaction, so that
@@ -52,12 +52,12 @@ impl Database {
     ///
     /// # Errors
     /// As [`begin`](Database::begin).
-    pub async fn snapshot(&self) -> Result<Snapshot> {
-        self.engine().snapshot().await.map(Snapshot)
+    pub async fn snapshot(&self) -> Result<DatabaseSnapshot> {
+        self.engine().snapshot().await.map(DatabaseSnapshot)
     }
 }
 
-impl Snapshot {
+impl DatabaseSnapshot {
     /// The point in history. It sees exactly the commits with timestamps below it.
     pub fn timestamp(&self) -> Timestamp {
         self.0.timestamp()
@@ -74,7 +74,7 @@ impl Snapshot {
     /// The values of some keys, in their order.
     ///
     /// # Errors
-    /// As [`get`](Snapshot::get).
+    /// As [`get`](DatabaseSnapshot::get).
     pub async fn batch_get(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
         match keys.is_empty() {
             true => Ok(Vec::new()),
@@ -85,7 +85,7 @@ impl Snapshot {
     /// The first `limit` entries of a range, by their keys.
     ///
     /// # Errors
-    /// As [`get`](Snapshot::get).
+    /// As [`get`](DatabaseSnapshot::get).
     pub async fn scan(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
         self.page(range, Direction::Ascending, PageSize::entries(limit), limit).await
     }
@@ -93,7 +93,7 @@ impl Snapshot {
     /// The last `limit` entries of a range, from the last key back.
     ///
     /// # Errors
-    /// As [`get`](Snapshot::get).
+    /// As [`get`](DatabaseSnapshot::get).
     pub async fn scan_reverse(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
         self.page(range, Direction::Descending, PageSize::entries(limit), limit).await
     }
@@ -102,7 +102,7 @@ impl Snapshot {
     /// nothing is found the range has ended; a page may be short before that.
     ///
     /// # Errors
-    /// As [`get`](Snapshot::get).
+    /// As [`get`](DatabaseSnapshot::get).
     pub async fn next_page(&self, range: KeyRange, direction: Direction, size: PageSize) -> Result<Vec<KeyValue>> {
         self.page(range, direction, size, usize::MAX).await
     }
@@ -117,7 +117,7 @@ impl Snapshot {
     /// The entries of a range by their keys, read in pages of about a mebibyte.
     ///
     /// # Errors
-    /// As [`get`](Snapshot::get); the stream ends with the first.
+    /// As [`get`](DatabaseSnapshot::get); the stream ends with the first.
     pub fn stream(&self, range: KeyRange) -> impl Stream<Item = Result<KeyValue>> + Send + Unpin + '_ {
         self.stream_in(range, Direction::Ascending)
     }
@@ -125,7 +125,7 @@ impl Snapshot {
     /// The entries of a range from the last key back, read likewise.
     ///
     /// # Errors
-    /// As [`stream`](Snapshot::stream).
+    /// As [`stream`](DatabaseSnapshot::stream).
     pub fn stream_reverse(&self, range: KeyRange) -> impl Stream<Item = Result<KeyValue>> + Send + Unpin + '_ {
         self.stream_in(range, Direction::Descending)
     }
@@ -148,7 +148,7 @@ impl Snapshot {
         pages.try_flatten().boxed()
     }
 
-    /// Lets go of the state, which dropping does too, and says whether all that was read can be relied on.
+    /// Releases the state, which dropping does too, and says whether all that was read can be relied on.
     ///
     /// # Errors
     /// [`TitoError::SnapshotLost`](crate::TitoError::SnapshotLost) if the cluster may have collected some of it as garbage
@@ -159,8 +159,8 @@ impl Snapshot {
     }
 }
 
-impl fmt::Debug for Snapshot {
+impl fmt::Debug for DatabaseSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshot").field("timestamp", &self.timestamp()).finish_non_exhaustive()
+        f.debug_struct("DatabaseSnapshot").field("timestamp", &self.timestamp()).finish_non_exhaustive()
     }
 }

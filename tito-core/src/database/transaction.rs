@@ -11,7 +11,7 @@ use super::handle::Database;
 use super::idempotency::Marker;
 use super::namespace::Namespace;
 use super::overlay;
-use super::turns::Place;
+use super::turns::PlaceInLine;
 use super::write_buffer::{WriteBuffer, Writes};
 use crate::engine::{Claim, Direction, KeyValue, Signal, Signals, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
@@ -298,8 +298,8 @@ impl Transaction {
         self.with_open(|open| Ok(open.buffer.keys().any(|written| written == key))).unwrap_or(false)
     }
 
-    /// Those of the keys that it has written or locked that are others' turn: see [`Place::taken`].
-    pub(super) fn taken_by_others(&self, place: &mut Place<'_>, is_costly: bool) -> Vec<Vec<u8>> {
+    /// Those of the keys that it has written or locked that are others' turn: see [`PlaceInLine::taken`].
+    pub(super) fn taken_by_others(&self, place: &mut PlaceInLine<'_>, is_costly: bool) -> Vec<Vec<u8>> {
         let taken = self.with_open(|open| Ok(place.taken(open.buffer.keys(), is_costly)));
         // What has ended writes nothing any more.
         taken.unwrap_or_default()

@@ -96,8 +96,8 @@ impl EmbeddedBuilder {
         self
     }
 
-    /// How much is committed before it is merged from memory and the log into the database file. Default 32 MiB. Up to
-    /// four times as much can be in memory. More makes merges cheaper, and opening after a crash slower: about a second
+    /// How much is committed before it is flushed from memory and the log into the database file. Default 32 MiB. Up to
+    /// four times as much can be in memory. More makes flushes cheaper, and opening after a crash slower: about a second
     /// for 100 MiB.
     pub fn memtable_bytes(mut self, bytes: usize) -> Self {
         self.disk.memtable_bytes = bytes.max(1);
@@ -150,7 +150,7 @@ impl EmbeddedBuilder {
         // Fixed before anything is waited for: what a relative path names can change with the current directory.
         let path = std::path::absolute(path).map_err(|error| storage_failed("opening the database", error.into()))?;
         let (directory, options) = (path.clone(), self.disk.clone());
-        EmbeddedBackend::start(self, Some(directory), move |on_merged| opening::open(&path, &options, on_merged))
+        EmbeddedBackend::start(self, Some(directory), move |on_flushed| opening::open(&path, &options, on_flushed))
             .await
             .map(Database::from_engine)
     }
@@ -161,8 +161,8 @@ impl EmbeddedBuilder {
     /// [`TitoError::Storage`], if there is no memory or thread for it.
     pub async fn in_memory(self) -> Result<Database> {
         let DiskOptions { cache_bytes, memtable_bytes, .. } = self.disk;
-        let open = move |on_merged| {
-            Storage::in_memory(cache_bytes, memtable_bytes, on_merged).map_err(|error| storage_failed("open", error))
+        let open = move |on_flushed| {
+            Storage::in_memory(cache_bytes, memtable_bytes, on_flushed).map_err(|error| storage_failed("open", error))
         };
         EmbeddedBackend::start(self, None, open).await.map(Database::from_engine)
     }

@@ -11,7 +11,7 @@
 //! | `present` | what time it is |
 //! | `recent` | which keys were committed lately |
 //! | `committer` | the one thread that checks, groups and applies commits |
-//! | `merge` | sorted sources of which the newer hide the older |
+//! | `flush` | sorted sources of which the newer hide the older |
 //! | `store`, `storage` | the storage below, as a narrow trait, and on redb with a log before it |
 //! | `opening` | what may lie in a directory, and how a database gets there |
 
@@ -43,7 +43,7 @@ use self::kept::KeptSnapshot;
 use self::opening::{DiskOptions, storage_failed};
 use self::oracle::Oracle;
 use self::present::Present;
-use self::storage::{OnMerged, Storage};
+use self::storage::{OnFlushed, Storage};
 use self::store::Store;
 use crate::clock::Clock;
 use crate::database::Database;
@@ -163,7 +163,7 @@ impl EmbeddedBackend {
             // An error means that the committer has ended, which is what this waits for.
             let _ = closed.await;
         }
-        // The file is only released when the committer's thread has let go of it.
+        // The file is only released when the committer's thread has released it.
         self.requests.closed().await;
     }
 
@@ -171,19 +171,19 @@ impl EmbeddedBackend {
     async fn start(
         builder: EmbeddedBuilder,
         directory: Option<PathBuf>,
-        open: impl FnOnce(OnMerged) -> Result<Storage> + Send + 'static,
+        open: impl FnOnce(OnFlushed) -> Result<Storage> + Send + 'static,
     ) -> Result<Self> {
         TitoError::without_runtime()?;
         blocking("open", move || {
             let (requests, waiting) = mpsc::channel(committer::QUEUE);
             let handle = mpsc::Sender::downgrade(&requests);
-            // If the queue is full, the next commit looks for merges anyway.
-            let on_merged = move || {
+            // If the queue is full, the next commit looks for flushes anyway.
+            let on_flushed = move || {
                 if let Some(requests) = handle.upgrade() {
                     let _ = requests.try_send(Request::Maintain);
                 }
             };
-            let store = open(Arc::new(on_merged))?;
+            let store = open(Arc::new(on_flushed))?;
             let snapshot = store.snapshot();
             let after = opening::timestamps_after(&builder.disk.purpose);
             let mut oracle = Oracle::resume(store.reserved().max(after));

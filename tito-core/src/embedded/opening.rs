@@ -8,11 +8,11 @@ use redb::{DatabaseError, StorageError};
 
 use super::committer::guarded;
 use super::storage::{
-    Base, DATABASE_FILE, DataFile, Directory, Faults, LogError, Modes, OnMerged, OpenError, Space, Storage, is_full,
+    Base, DATABASE_FILE, DataFile, Directory, Faults, LogError, Modes, OnFlushed, OpenError, Space, Storage, is_full,
 };
 use super::store::Store;
 use crate::engine::{Purpose, check_whole, is_one_already};
-use crate::error::{BoxError, Result, TitoError};
+use crate::error::{BoxError, Result, SharedError, TitoError};
 use crate::keys;
 use crate::timestamp::Timestamp;
 
@@ -41,7 +41,7 @@ pub(super) fn timestamps_after(purpose: &Purpose) -> Timestamp {
 }
 
 /// Opens or creates the database in a directory. A directory that holds anything else is left as it is.
-pub(super) fn open(path: &Path, options: &DiskOptions, on_merged: OnMerged) -> Result<Storage> {
+pub(super) fn open(path: &Path, options: &DiskOptions, on_flushed: OnFlushed) -> Result<Storage> {
     let is_there = matches!(options.purpose, Purpose::Look);
     let opened = match is_there {
         true => Directory::open(path, options.modes, options.faults.clone()),
@@ -86,7 +86,7 @@ pub(super) fn open(path: &Path, options: &DiskOptions, on_merged: OnMerged) -> R
         let reason = "it does not say which it is; an application that opens and closes it makes it say so";
         return Err(no_database(directory.path(), reason));
     }
-    let recover = || Ok(Storage::recover(directory.clone(), base, log, space, options.memtable_bytes, on_merged));
+    let recover = || Ok(Storage::recover(directory.clone(), base, log, space, options.memtable_bytes, on_flushed));
     let storage = match guarded(recover) {
         Ok(recovered) => recovered.map_err(damaged)?,
         Err(panic) => return Err(invalid(path, UNDAMAGED, Some(panic))),
@@ -201,8 +201,8 @@ fn not_opened(directory: &Directory, path: &Path, error: OpenError) -> TitoError
         OpenError::Identity(error) => error,
         OpenError::Other(source) => match source.downcast::<io::Error>() {
             Ok(error) if !is_damage(&error) => failed(path, *error),
-            Ok(error) => invalid(path, UNDAMAGED, Some(error)),
-            Err(source) => invalid(path, UNDAMAGED, Some(source)),
+            Ok(error) => invalid(path, UNDAMAGED, Some(error.into())),
+            Err(source) => invalid(path, UNDAMAGED, Some(source.into())),
         },
     }
 }
@@ -216,7 +216,7 @@ fn in_use(directory: &Directory) -> TitoError {
     TitoError::DatabaseInUse { directory: directory.path().to_path_buf() }
 }
 
-fn invalid(path: &Path, reason: &str, source: Option<BoxError>) -> TitoError {
+fn invalid(path: &Path, reason: &str, source: Option<SharedError>) -> TitoError {
     TitoError::InvalidDatabase { path: path.to_path_buf(), reason: reason.to_string(), source }
 }
 
@@ -238,9 +238,9 @@ pub(super) fn storage_failed(operation: &'static str, source: BoxError) -> TitoE
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*source);
     while let Some(error) = cause {
         if error.downcast_ref::<io::Error>().is_some_and(is_full) {
-            return TitoError::StorageFull { operation, source };
+            return TitoError::StorageFull { operation, source: source.into() };
         }
         cause = error.source();
     }
-    TitoError::Storage { operation, source }
+    TitoError::Storage { operation, source: source.into() }
 }

@@ -97,5 +97,5 @@ pub struct StoreSizes {
     /// Bytes of the log files beside it; 0 in memory. Some of it is kept for when the disk is full.
     pub log_bytes: u64,
     /// Bytes of the keys and values in memory that are not in the database file yet.
-    pub unmerged_bytes: u64,
+    pub unflushed_bytes: u64,
 }

@@ -36,7 +36,7 @@ pub(super) struct Inner {
 }
 
 impl Inner {
-    /// Lets go of the snapshot at once, as handles of the transaction can outlive it, and is no longer live.
+    /// Releases the snapshot at once, as handles of the transaction can outlive it, and is no longer live.
     pub(super) fn release(&self) {
         self.release_snapshot();
         if !self.is_released.swap(true, Ordering::AcqRel) {
@@ -44,7 +44,7 @@ impl Inner {
         }
     }
 
-    /// As [`release`](Inner::release), of one whose commit has let go of its snapshot.
+    /// As [`release`](Inner::release), of one whose commit has released its snapshot.
     pub(super) fn release_in(&self, head: &mut Head) {
         if !self.is_released.swap(true, Ordering::AcqRel) {
             head.end(self.start);

@@ -49,7 +49,7 @@ pub trait TitoEngine: Any + Send + Sync {
     ) -> BoxFuture<'a, Result<Box<dyn TitoTransaction>>>;
 
     /// The state at a new timestamp, kept for as long as the answer is held, however long that is. It is no transaction: it
-    /// holds up nobody who waits for transactions to end, and [`oldest_live_start`](TitoEngine::oldest_live_start) does not
+    /// blocks nobody who waits for transactions to end, and [`oldest_live_start`](TitoEngine::oldest_live_start) does not
     /// know it.
     fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn TitoSnapshot>>>;
 
@@ -186,7 +186,7 @@ pub trait TitoSnapshot: Send + Sync {
         bytes: usize,
     ) -> BoxFuture<'_, Result<Vec<KeyValue>>>;
 
-    /// Lets go of the state. Dropping does that too, if later on some engines; this also says whether everything that was
+    /// Releases the state. Dropping does that too, if later on some engines; this also says whether everything that was
     /// read can be relied on: [`TitoError::SnapshotLost`] where the state may have been lost in between.
     fn release(self: Box<Self>) -> BoxFuture<'static, Result<()>>;
 }

@@ -3,11 +3,11 @@
 use crate::error::Result;
 use crate::names;
 
-/// The name of a topic's queue: `{type}`, or `{type}@{group}` for a group.
-pub fn queue_name(event_type: &str, group: Option<&str>) -> String {
+/// The name of a topic's queue: `{topic}`, or `{topic}@{group}` for a group.
+pub fn queue_name(topic: &str, group: Option<&str>) -> String {
     match group {
-        None => event_type.to_string(),
-        Some(group) => format!("{event_type}@{group}"),
+        None => topic.to_string(),
+        Some(group) => format!("{topic}@{group}"),
     }
 }
 
@@ -15,7 +15,7 @@ pub fn queue_name(event_type: &str, group: Option<&str>) -> String {
 pub fn topic_of(queue: &str) -> (&str, Option<&str>) {
     match queue.split_once('@') {
         None => (queue, None),
-        Some((event_type, group)) => (event_type, Some(group)),
+        Some((topic, group)) => (topic, Some(group)),
     }
 }
 
@@ -24,8 +24,8 @@ pub fn topic_of(queue: &str) -> (&str, Option<&str>) {
 /// # Errors
 /// [`TitoError::InvalidName`](crate::TitoError::InvalidName).
 pub fn check_queue_name(queue: &str) -> Result<()> {
-    let (event_type, group) = topic_of(queue);
-    names::check_event_type(event_type)?;
+    let (topic, group) = topic_of(queue);
+    names::check_event_type(topic)?;
     group.map_or(Ok(()), check_group_name)
 }
 

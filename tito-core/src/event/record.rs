@@ -33,6 +33,9 @@ pub struct TitoEvent {
     /// [`table_and_id`](TitoEvent::table_and_id), which looks at both.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "row::nested")]
     pub row: Option<EventRow>,
+    /// To whom it belongs, if its publisher said so: see `TitoQueue::erase_owner` of `tito-worker`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// What happened: `insert`, `update` or `delete` for events of models, else what the publisher said.
     pub action: String,
     /// When it falls due, in Unix seconds. A retry moves it, unless its subscription is strict.

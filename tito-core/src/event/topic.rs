@@ -1,24 +1,17 @@
 //! Topics: what is stored of an event type.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::database::{Database, Transaction};
-use crate::engine::Signal;
-use crate::error::{BoxError, Result, TitoError};
+use crate::error::{BoxError, Result};
 use crate::keeps_unknown_members;
 use crate::keys;
-use crate::names;
 use crate::row::{self, StoredRow, UnknownMembers};
 
 use super::id::started_at;
 use super::queue_name::{queue_name, topic_of};
-use super::topic_cache::TopicCache;
-use super::unknown_topic::unknown_topic;
 
 /// How many partitions a topic gets when it is first used, unless it was created with another number.
 pub const DEFAULT_PARTITIONS: u16 = 16;
@@ -26,7 +19,7 @@ pub const DEFAULT_PARTITIONS: u16 = 16;
 /// More changes than a topic can have seen, and few enough for every program's numbers.
 const MOST_CHANGES: u64 = 1 << 53;
 
-/// What is stored of an event type, under `topic:{type}`.
+/// What is stored of a topic, under `topic:{topic}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topic {
     /// How many partitions its events are spread over.
@@ -67,7 +60,7 @@ pub struct Topic {
     pub unknown: UnknownMembers,
 }
 
-/// A group of a topic: a queue of its own, named `{type}@{group}`, that every event is published to as well.
+/// A group of a topic: a queue of its own, named `{topic}@{group}`, that every event is published to as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// When it was registered, in Unix seconds, as it is stored.
@@ -87,7 +80,7 @@ pub struct Group {
 keeps_unknown_members!(Topic, Group);
 
 impl StoredRow for Topic {
-    const EXPECTED: &'static str = "a topic in JSON with 1 to 9,999 partitions and less than 2^53 changes";
+    const EXPECTED: &'static str = "a topic in JSON with 1 to 10,000 partitions and less than 2^53 changes";
 
     fn check(&self) -> Result<(), BoxError> {
         for partitions in [Some(self.partitions), self.resized_from].into_iter().flatten() {
@@ -109,158 +102,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// The channel on which it is told that a topic was created or changed.
-pub fn topic_channel(name: &str) -> String {
-    // No queue has a name with a colon.
-    format!("topic:{name}")
-}
-
-/// Tells this process of a change, once it is committed.
-fn tell(tx: &Transaction, name: &str) {
-    tx.signal(Signal { channel: topic_channel(name).into(), number: 0, payload: Vec::new() });
-}
-
-/// The topics that this process has read lately.
-fn topics(database: &Database) -> Arc<TopicCache> {
-    database.shared().value()
-}
-
 impl Topic {
-    /// The topic, created with `partitions` partitions if it did not exist. The number of an existing topic stays.
-    ///
-    /// # Errors
-    /// [`TitoError::InvalidName`] for a name that can't be a topic, [`TitoError::OutOfRange`] for a number of
-    /// partitions out of 1 to 9,999, and those of the engine.
-    pub async fn ensure(database: &Database, name: &str, partitions: u16) -> Result<Arc<Topic>> {
-        names::check_event_type(name)?;
-        let key = keys::topic(name);
-        check_partitions(&key, partitions)?;
-        let new = Topic { partitions, moves_noted_from: Some(0), ..Topic::default() };
-        let value = new.encode()?;
-        // From before the read: what is kept is never taken as current for longer than it should be.
-        let read_at = database.clock().monotonic_millis();
-        let transaction = database.transaction(|tx| async move {
-            if let Some(stored) = tx.get(&key).await? {
-                return Topic::decode(&key, &stored);
-            }
-            tx.system_keys().insert(key, value).await?;
-            tell(&tx, name);
-            Ok(new)
-        });
-        // On the heap: every write of an event can come here, and few do.
-        let topic = Box::pin(transaction).await?;
-        Ok(topics(database).store(name, topic, read_at))
-    }
-
-    /// The topic, from the cache if it was read within the last 5 seconds, created with 16 partitions if it did not
-    /// exist.
-    ///
-    /// # Errors
-    /// As [`Topic::ensure`].
-    pub async fn cached(database: &Database, name: &str) -> Result<(Arc<str>, Arc<Topic>)> {
-        if let Some(known) = topics(database).load(name, database.clock().monotonic_millis()) {
-            return Ok(known);
-        }
-        Ok((name.into(), Topic::ensure(database, name, DEFAULT_PARTITIONS).await?))
-    }
-
-    /// The topic as it is stored, if there is one.
-    ///
-    /// # Errors
-    /// [`TitoError::InvalidName`] for a name that can't be a topic, and those of the engine.
-    pub async fn find(database: &Database, name: &str) -> Result<Option<Arc<Topic>>> {
-        names::check_event_type(name)?;
-        let key = keys::topic(name);
-        let read_at = database.clock().monotonic_millis();
-        let transaction = database.transaction(|tx| async move {
-            let stored = tx.get(&key).await?;
-            stored.map(|stored| Topic::decode(&key, &stored)).transpose()
-        });
-        let found = Box::pin(transaction).await?;
-        Ok(found.map(|topic| topics(database).store(name, topic, read_at)))
-    }
-
-    /// The topic as it is stored.
-    ///
-    /// # Errors
-    /// As [`Topic::find`], and [`TitoError::UnknownTopic`] if there is none.
-    pub async fn existing(database: &Database, name: &str) -> Result<Arc<Topic>> {
-        match Topic::find(database, name).await? {
-            Some(topic) => Ok(topic),
-            None => Err(unknown_topic(database, name).await?),
-        }
-    }
-
-    /// As [`Topic::existing`], from the cache if it was read within the last 5 seconds.
-    ///
-    /// # Errors
-    /// As [`Topic::existing`].
-    pub async fn cached_existing(database: &Database, name: &str) -> Result<Arc<Topic>> {
-        match topics(database).load(name, database.clock().monotonic_millis()) {
-            Some((_, known)) => Ok(known),
-            None => Topic::existing(database, name).await,
-        }
-    }
-
-    /// Changes a topic that there is in a transaction: `change` gets the topic as it is and the transaction, and says
-    /// whether it changed it. Returns what is stored afterwards.
-    ///
-    /// Writers of other processes go by what they have read for [`CACHED`](super::CACHED) longer.
-    ///
-    /// # Errors
-    /// Those of [`Topic::existing`], and those of `change`.
-    pub async fn change<F, Fut>(database: &Database, name: &str, change: F) -> Result<Arc<Topic>>
-    where
-        F: FnOnce(Topic, Transaction) -> Fut + Clone + Send,
-        Fut: Future<Output = Result<Option<Topic>>> + Send,
-    {
-        Topic::existing(database, name).await?;
-        let owned_name = name.to_string();
-        let read_at = database.clock().monotonic_millis();
-        let transaction = database.transaction(|tx| async move {
-            let stored = Topic::read(&tx, &owned_name).await?;
-            match change(stored.clone(), tx.clone()).await? {
-                None => Ok(stored),
-                Some(changed) => changed.put(&tx, &owned_name, stored.revision).await,
-            }
-        });
-        let topic = Box::pin(transaction).await?;
-        Ok(topics(database).store(name, topic, read_at))
-    }
-
-    /// Gives the topic a new revision in this transaction, so that workers read their partitions from the beginning:
-    /// for a transaction that stores events where workers do not look for new ones. Of two such transactions one meets
-    /// a conflict. Returns the topic.
-    ///
-    /// # Errors
-    /// As [`Topic::read`].
-    pub async fn raise_revision(tx: &Transaction, name: &str) -> Result<Topic> {
-        let topic = Topic::read(tx, name).await?;
-        let revision = topic.revision;
-        topic.put(tx, name, revision).await
-    }
-
-    async fn put(mut self, tx: &Transaction, name: &str, revision: u64) -> Result<Topic> {
-        let key = keys::topic(name);
-        check_partitions(&key, self.partitions)?;
-        self.revision = revision + 1;
-        tx.system_keys().put(key, self.encode()?).await?;
-        tell(tx, name);
-        Ok(self)
-    }
-
-    /// The topic as a transaction sees it; one that was never used has the default number of partitions.
-    ///
-    /// # Errors
-    /// [`TitoError::Malformed`], and those of the engine.
-    pub async fn read(tx: &Transaction, name: &str) -> Result<Topic> {
-        let key = keys::topic(name);
-        match tx.get(&key).await? {
-            Some(stored) => Topic::decode(&key, &stored),
-            None => Ok(Topic::unused()),
-        }
-    }
-
     /// A topic of which nothing is stored yet.
     pub fn unused() -> Topic {
         Topic { partitions: DEFAULT_PARTITIONS, ..Topic::default() }
@@ -289,7 +131,7 @@ impl Topic {
         self.resized_from.is_some_and(|from| keys::partition_of(entity, from) != self.partition_of(entity))
     }
 
-    /// Whether workers hand out nothing of a queue of this topic, `{type}` or `{type}@{group}`: it was paused, earlier
+    /// Whether workers hand out nothing of a queue of this topic, `{topic}` or `{topic}@{group}`: it was paused, earlier
     /// events are being copied into it, which come first, or the topic has no such group.
     pub fn is_paused(&self, queue: &str) -> bool {
         match topic_of(queue).1 {
@@ -314,7 +156,7 @@ impl Topic {
         !self.groups_only && self.own_queue_since.is_none()
     }
 
-    /// Whether events are published to a queue of this topic, `{type}` or `{type}@{group}`.
+    /// Whether events are published to a queue of this topic, `{topic}` or `{topic}@{group}`.
     pub fn is_published_to(&self, queue: &str) -> bool {
         topic_of(queue).1.map_or_else(|| self.has_own_queue(), |group| self.groups.contains_key(group))
     }
@@ -324,18 +166,6 @@ impl Topic {
         let groups = self.groups.keys().map(|group| queue_name(name, Some(group)));
         std::iter::once(name.to_string()).chain(groups).collect()
     }
-}
-
-fn check_partitions(key: &[u8], partitions: u16) -> Result<()> {
-    if (1..=keys::MAX_PARTITIONS).contains(&partitions) {
-        return Ok(());
-    }
-    Err(TitoError::OutOfRange {
-        what: "a number of partitions",
-        found: partitions.to_string(),
-        expected: format!("1 to {}", keys::MAX_PARTITIONS),
-        key: key.into(),
-    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::due::within_bounds;
 use super::event_row::EventRow;
 use super::id::{MAX_EVENTS_OF_A_TRANSACTION, event_id};
+use super::owner::{check_owner, note_owner};
 use super::published::PublishedCounters;
 use super::queue_name::queue_name;
 use super::record::TitoEvent;
@@ -22,11 +23,13 @@ use crate::trace::add_trace;
 
 /// An event that is about to be written.
 #[derive(Clone, Debug)]
-pub struct NewEvent {
+pub struct OutboxEvent {
     /// See [`TitoEvent::event_type`].
     pub event_type: String,
     /// See [`TitoEvent::entity`].
     pub entity: String,
+    /// See [`TitoEvent::owner`].
+    pub owner: Option<String>,
     /// See [`TitoEvent::action`].
     pub action: String,
     /// See [`TitoEvent::row`].
@@ -47,16 +50,19 @@ pub struct NewEvent {
 ///
 /// # Errors
 /// [`TitoError::InvalidName`], [`TitoError::LimitExceeded`], and those of the engine.
-pub async fn write_event(tx: &Transaction, event: NewEvent) -> Result<EventReference> {
+pub async fn write_event(tx: &Transaction, event: OutboxEvent) -> Result<EventReference> {
     let call = tx.nested();
     let reference = write_queues(&call, event).await?;
     call.merge()?;
     Ok(reference)
 }
 
-async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReference> {
+async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventReference> {
+    if let Some(owner) = &event.owner {
+        check_owner(owner)?;
+    }
     let database = tx.database();
-    let (event_type, topic) = Topic::cached(database, &event.event_type).await?;
+    let (topic_name, topic) = Topic::cached(database, &event.event_type).await?;
     let partition = topic.partition_of(&event.entity);
     let number = tx.next_event_number();
     let id = event_id(tx.start_timestamp(), number, fastrand::u64(..));
@@ -66,6 +72,7 @@ async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReferenc
         // Where the entity says it, there is no need to say it twice.
         row: event.row.filter(|row| !row.is(&event.entity)),
         entity: event.entity,
+        owner: event.owner,
         action: event.action,
         // Never before now: together with the age limit that bounds how far behind a worker's cursor it can land.
         timestamp: within_bounds(event.timestamp).max(tx.now().seconds()),
@@ -82,7 +89,7 @@ async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReferenc
         unknown: UnknownMembers::default(),
         key: Vec::new(),
     };
-    let key = keys::event(&event_type, partition, event.timestamp, id);
+    let key = keys::event(&topic_name, partition, event.timestamp, id);
     if number >= MAX_EVENTS_OF_A_TRANSACTION {
         return Err(TitoError::LimitExceeded {
             what: "a transaction in events",
@@ -93,20 +100,23 @@ async fn write_queues(tx: &Transaction, event: NewEvent) -> Result<EventReferenc
         });
     }
     tracing::debug!(
-        name: "tito.publish", topic = %event_type, partition, event = %id, entity = event.entity, action = event.action,
+        name: "tito.publish", topic = %topic_name, partition, event = %id, entity = event.entity, action = event.action,
         due = event.timestamp, trace_id = event.trace_context().map(|trace| trace.trace_id_text()), "an event is written"
     );
     let value = event.encode()?;
     check_event_size(database.limits(), &key, value.len())?;
     for group in topic.groups.keys() {
-        let queue: Arc<str> = queue_name(&event_type, Some(group)).into();
+        let queue: Arc<str> = queue_name(&topic_name, Some(group)).into();
         let key = keys::event(&queue, partition, event.timestamp, id);
         tx.system_keys().put(key.clone(), value.clone()).await?;
         announce(tx, queue, partition, key);
     }
+    if let Some(owner) = &event.owner {
+        note_owner(tx, owner, &key).await?;
+    }
     if topic.has_own_queue() {
         tx.system_keys().put(key.clone(), value).await?;
-        announce(tx, event_type, partition, key);
+        announce(tx, topic_name, partition, key);
     }
     Ok(EventReference { event_type: event.event_type, entity: event.entity, timestamp: event.timestamp, id })
 }

@@ -33,7 +33,7 @@ kinds! {
     Done "done:",
     Catalogue "catalogue:",
     Topic "topic:",
-    Checkpoint "checkpoint:",
+    LowWatermark "checkpoint:",
     Lease "lease:",
     Member "member:",
     Process "process:",
@@ -45,6 +45,7 @@ kinds! {
     Log "log:",
     Dropped "dropped:",
     Moved "!moved:",
+    Owned "!owned:",
 }
 
 /// What every key begins with that is Tito's and of a later kind: the database's identity, and kinds to come.

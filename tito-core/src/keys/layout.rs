@@ -11,8 +11,8 @@ use super::range::KeyRange;
 /// The latest second at which an event can fall due: the most that 10 digits hold, in the year 2286.
 pub const MAX_EVENT_SECONDS: i64 = 9_999_999_999;
 
-/// The most partitions that a topic can have: what 4 digits hold.
-pub const MAX_PARTITIONS: u16 = 9_999;
+/// The most partitions that a topic can have: those whose numbers 4 digits hold, from 0 to 9,999.
+pub const MAX_PARTITIONS: u16 = 10_000;
 
 pub(super) const SEPARATOR: u8 = b':';
 
@@ -70,12 +70,12 @@ pub fn parse_row_id(key: &[u8]) -> Option<String> {
     text(&rest[at + 1..]).filter(|id| !id.is_empty())
 }
 
-/// Where an event lies: its type, partition, the second it falls due and its id.
+/// Where an event lies: its queue, partition, the second it falls due and its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPlace {
-    /// The event's type, which is its topic.
-    pub event_type: String,
-    /// The partition of the topic.
+    /// The queue: the topic, or `topic@group`.
+    pub queue: String,
+    /// The partition of the queue.
     pub partition: u16,
     /// Unix seconds.
     pub seconds: i64,
@@ -88,55 +88,65 @@ pub fn of_models() -> [&'static [u8]; 2] {
     [Kind::Data, Kind::Index].map(|kind| kind.prefix().as_bytes())
 }
 
-/// `event:{type}:{partition}:{timestamp}:{uuid}`: an event that has not been done.
-pub fn event(event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
-    place(Kind::Event, event_type, partition, seconds, id)
+/// `event:{queue}:{partition}:{timestamp}:{uuid}`: an event that has not been done.
+pub fn event(queue: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
+    place(Kind::Event, queue, partition, seconds, id)
 }
 
-/// `dead:{type}:{partition}:{timestamp}:{uuid}`: an event that was given up.
-pub fn dead_event(event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
-    place(Kind::Dead, event_type, partition, seconds, id)
+/// `dead:{queue}:{partition}:{timestamp}:{uuid}`: an event that failed for good.
+pub fn dead_event(queue: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
+    place(Kind::Dead, queue, partition, seconds, id)
 }
 
-/// `done:{type}:{partition}:{timestamp}:{uuid}`: an event that was done, at this second, where its topic keeps history.
-pub fn done_event(event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
-    place(Kind::Done, event_type, partition, seconds, id)
+/// `done:{queue}:{partition}:{timestamp}:{uuid}`: an event that was done, at this second, where its topic keeps history.
+pub fn done_event(queue: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
+    place(Kind::Done, queue, partition, seconds, id)
 }
 
 /// The events of a partition that were done from one second on and before another.
-pub fn done_events_between(event_type: &str, partition: u16, from: i64, until: i64) -> KeyRange {
-    let [from, until] = [from, until].map(|seconds| place_of_second(Kind::Done, event_type, partition, seconds));
+pub fn done_events_between(queue: &str, partition: u16, from: i64, until: i64) -> KeyRange {
+    let [from, until] = [from, until].map(|seconds| place_of_second(Kind::Done, queue, partition, seconds));
     KeyRange::new(from, until)
 }
 
+/// All events of all queues that were done.
+pub fn all_done_events() -> KeyRange {
+    Kind::Done.all()
+}
+
 /// The events of one partition that were done.
-pub fn done_events_of_partition(event_type: &str, partition: u16) -> KeyRange {
-    KeyRange::prefix(place_of_partition(Kind::Done, event_type, partition))
+pub fn done_events_of_partition(queue: &str, partition: u16) -> KeyRange {
+    KeyRange::prefix(place_of_partition(Kind::Done, queue, partition))
 }
 
 /// All events of a queue that were done.
-pub fn done_events(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key(Kind::Done, &[event_type.as_bytes()])))
+pub fn done_events(queue: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key(Kind::Done, &[queue.as_bytes()])))
 }
 
-fn place(kind: Kind, event_type: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
-    let mut key = place_of_second(kind, event_type, partition, seconds);
+fn place(kind: Kind, queue: &str, partition: u16, seconds: i64, id: Uuid) -> Vec<u8> {
+    let mut key = place_of_second(kind, queue, partition, seconds);
     let mut text = Uuid::encode_buffer();
     key.extend_from_slice(id.hyphenated().encode_lower(&mut text).as_bytes());
     key
 }
 
-fn place_of_second(kind: Kind, event_type: &str, partition: u16, seconds: i64) -> Vec<u8> {
-    let mut key = place_of_partition(kind, event_type, partition);
+fn place_of_second(kind: Kind, queue: &str, partition: u16, seconds: i64) -> Vec<u8> {
+    let mut key = place_of_partition(kind, queue, partition);
     // Out of range only for a caller that did not check; clamped so that no key can leave its partition.
     push_digits(&mut key, seconds.clamp(0, MAX_EVENT_SECONDS) as u64, 10);
     with_separator(key)
 }
 
-fn place_of_partition(kind: Kind, event_type: &str, partition: u16) -> Vec<u8> {
-    let mut key = with_separator(key(kind, &[event_type.as_bytes()]));
-    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+fn place_of_partition(kind: Kind, queue: &str, partition: u16) -> Vec<u8> {
+    let mut key = with_separator(key(kind, &[queue.as_bytes()]));
+    push_partition(&mut key, partition);
     with_separator(key)
+}
+
+fn push_partition(key: &mut Vec<u8>, partition: u16) {
+    // Out of range only for a caller that did not check; clamped so that it can't become the key of another partition.
+    push_digits(key, u64::from(partition.min(MAX_PARTITIONS - 1)), 4);
 }
 
 pub(super) fn push_digits(out: &mut Vec<u8>, number: u64, width: usize) {
@@ -155,34 +165,39 @@ pub fn events() -> KeyRange {
 }
 
 /// All events of a partition, due or not.
-pub fn events_of_partition(event_type: &str, partition: u16) -> KeyRange {
-    KeyRange::prefix(place_of_partition(Kind::Event, event_type, partition))
+pub fn events_of_partition(queue: &str, partition: u16) -> KeyRange {
+    KeyRange::prefix(place_of_partition(Kind::Event, queue, partition))
 }
 
 /// All events of a queue, due or not.
-pub fn events_of_queue(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key(Kind::Event, &[event_type.as_bytes()])))
+pub fn events_of_queue(queue: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key(Kind::Event, &[queue.as_bytes()])))
 }
 
 /// Where the events of one second begin.
-pub fn events_from_second(event_type: &str, partition: u16, seconds: i64) -> Vec<u8> {
-    place_of_second(Kind::Event, event_type, partition, seconds)
+pub fn events_from_second(queue: &str, partition: u16, seconds: i64) -> Vec<u8> {
+    place_of_second(Kind::Event, queue, partition, seconds)
 }
 
 /// All dead events of a topic.
-pub fn dead_events(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key(Kind::Dead, &[event_type.as_bytes()])))
+pub fn dead_events(queue: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key(Kind::Dead, &[queue.as_bytes()])))
+}
+
+/// All dead events of all queues.
+pub fn all_dead_events() -> KeyRange {
+    Kind::Dead.all()
 }
 
 /// The dead events of one partition.
-pub fn dead_events_of_partition(event_type: &str, partition: u16) -> KeyRange {
-    KeyRange::prefix(place_of_partition(Kind::Dead, event_type, partition))
+pub fn dead_events_of_partition(queue: &str, partition: u16) -> KeyRange {
+    KeyRange::prefix(place_of_partition(Kind::Dead, queue, partition))
 }
 
 /// The parts of the key of an event, be it to be done, dead or done.
 pub fn parse_event(key: &[u8]) -> Option<EventPlace> {
-    let (event_type, partition, seconds, id) = split_event(key)?;
-    Some(EventPlace { event_type: text(event_type)?, partition, seconds, id })
+    let (queue, partition, seconds, id) = split_event(key)?;
+    Some(EventPlace { queue: text(queue)?, partition, seconds, id })
 }
 
 /// The second and the id in the key of an event, without looking at its type.
@@ -195,9 +210,9 @@ fn split_event(key: &[u8]) -> Option<(&[u8], u16, i64, Uuid)> {
     let (rest, id) = split_last(key, Hyphenated::LENGTH)?;
     let (rest, seconds) = split_last(rest, 10)?;
     let (rest, partition) = split_last(rest, 4)?;
-    let event_type = [Kind::Event, Kind::Dead, Kind::Done].iter().find_map(|kind| kind.strip(rest))?;
+    let queue = [Kind::Event, Kind::Dead, Kind::Done].iter().find_map(|kind| kind.strip(rest))?;
     let partition = digits(partition, 4)? as u16;
-    (!event_type.contains(&SEPARATOR)).then_some((event_type, partition, digits(seconds, 10)? as i64, uuid(id)?))
+    (!queue.contains(&SEPARATOR)).then_some((queue, partition, digits(seconds, 10)? as i64, uuid(id)?))
 }
 
 /// The last component of a key, of a length that is known, and what comes before its separator.
@@ -236,9 +251,9 @@ pub fn catalogue(table: &str) -> Vec<u8> {
     key(Kind::Catalogue, &[table.as_bytes()])
 }
 
-/// `topic:{type}`: what is stored of a topic.
-pub fn topic(event_type: &str) -> Vec<u8> {
-    key(Kind::Topic, &[event_type.as_bytes()])
+/// `topic:{topic}`: what is stored of a topic.
+pub fn topic(topic: &str) -> Vec<u8> {
+    key(Kind::Topic, &[topic.as_bytes()])
 }
 
 /// All topics.
@@ -251,24 +266,24 @@ pub fn parse_topic(key: &[u8]) -> Option<String> {
     text(Kind::Topic.strip(key)?)
 }
 
-/// `lease:{type}:{partition}`: who owns a partition.
-pub fn lease(event_type: &str, partition: u16) -> Vec<u8> {
-    let mut key = with_separator(key(Kind::Lease, &[event_type.as_bytes()]));
-    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+/// `lease:{queue}:{partition}`: who owns a partition.
+pub fn lease(queue: &str, partition: u16) -> Vec<u8> {
+    let mut key = with_separator(key(Kind::Lease, &[queue.as_bytes()]));
+    push_partition(&mut key, partition);
     key
 }
 
 /// All leases of a queue.
-pub fn leases(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key(Kind::Lease, &[event_type.as_bytes()])))
+pub fn leases(queue: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key(Kind::Lease, &[queue.as_bytes()])))
 }
 
 /// The queue and the partition in the key of a lease.
 pub fn parse_lease(key: &[u8]) -> Option<(String, u16)> {
     let mut components = Kind::Lease.strip(key)?.split(|&byte| byte == SEPARATOR);
-    let event_type = text(components.next()?)?;
+    let queue = text(components.next()?)?;
     let partition = digits(components.next()?, 4)? as u16;
-    components.next().is_none().then_some((event_type, partition))
+    components.next().is_none().then_some((queue, partition))
 }
 
 /// `member:{fleet}:{worker}`: a worker that is alive.
@@ -308,20 +323,25 @@ pub fn parse_member(key: &[u8]) -> Option<(String, Uuid)> {
     components.next().is_none().then_some((fleet, worker))
 }
 
-/// `dedup:{type}:{key}`: the latest event with a key of its own.
-pub fn unique_event(event_type: &str, unique_key: &str) -> Vec<u8> {
-    key(Kind::Dedup, &[event_type.as_bytes(), unique_key.as_bytes()])
+/// `dedup:{topic}:{key}`: the latest event with a key of its own.
+pub fn unique_event(topic: &str, unique_key: &str) -> Vec<u8> {
+    key(Kind::Dedup, &[topic.as_bytes(), unique_key.as_bytes()])
+}
+
+/// All unique events of all types.
+pub fn all_unique_events() -> KeyRange {
+    Kind::Dedup.all()
 }
 
 /// All unique events of a type.
-pub fn unique_events(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key(Kind::Dedup, &[event_type.as_bytes()])))
+pub fn unique_events(topic: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key(Kind::Dedup, &[topic.as_bytes()])))
 }
 
-/// `checkpoint:{type}:{partition}`: the floor of scans of a partition.
-pub fn checkpoint(event_type: &str, partition: u16) -> Vec<u8> {
-    let mut key = with_separator(key(Kind::Checkpoint, &[event_type.as_bytes()]));
-    push_digits(&mut key, u64::from(partition.min(MAX_PARTITIONS)), 4);
+/// `checkpoint:{queue}:{partition}`: the floor of scans of a partition.
+pub fn low_watermark(queue: &str, partition: u16) -> Vec<u8> {
+    let mut key = with_separator(key(Kind::LowWatermark, &[queue.as_bytes()]));
+    push_partition(&mut key, partition);
     key
 }
 
@@ -341,32 +361,32 @@ pub fn parse_schedule(key: &[u8]) -> Option<String> {
 }
 
 /// All checkpoints of a queue.
-pub fn checkpoints(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key(Kind::Checkpoint, &[event_type.as_bytes()])))
+pub fn low_watermarks(queue: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key(Kind::LowWatermark, &[queue.as_bytes()])))
 }
 
-/// `copied:{type}:{uuid}`: that an earlier event was copied into a group, while its others are being copied.
-pub fn copied_event(event_type: &str, id: Uuid) -> Vec<u8> {
-    let mut key = with_separator(key(Kind::Copied, &[event_type.as_bytes()]));
+/// `copied:{queue}:{uuid}`: that an earlier event was copied into a group, while its others are being copied.
+pub fn copied_event(queue: &str, id: Uuid) -> Vec<u8> {
+    let mut key = with_separator(key(Kind::Copied, &[queue.as_bytes()]));
     key.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
     key
 }
 
 /// All marks of copied events of a queue.
-pub fn copied_events(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key(Kind::Copied, &[event_type.as_bytes()])))
+pub fn copied_events(queue: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key(Kind::Copied, &[queue.as_bytes()])))
 }
 
-/// `!moved:{type}:{uuid}`: where an event lies that was moved.
-pub fn moved_event(event_type: &str, id: Uuid) -> Vec<u8> {
-    let mut key = with_separator(key(Kind::Moved, &[event_type.as_bytes()]));
+/// `!moved:{queue}:{uuid}`: where an event lies that was moved.
+pub fn moved_event(queue: &str, id: Uuid) -> Vec<u8> {
+    let mut key = with_separator(key(Kind::Moved, &[queue.as_bytes()]));
     key.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
     key
 }
 
 /// All notes of moved events of a queue.
-pub fn moved_events(event_type: &str) -> KeyRange {
-    KeyRange::prefix(with_separator(key(Kind::Moved, &[event_type.as_bytes()])))
+pub fn moved_events(queue: &str) -> KeyRange {
+    KeyRange::prefix(with_separator(key(Kind::Moved, &[queue.as_bytes()])))
 }
 
 /// The id in the key of a note of a moved event.

@@ -174,6 +174,22 @@ pub fn log_view_checkpoint(store: u64, projection: &str, generation: u64) -> Vec
     key
 }
 
+/// `log:{store}:reactor:{name}`: how far a reactor is.
+pub fn log_reactor(store: u64, name: &str) -> Vec<u8> {
+    part(store, "reactor", &[name])
+}
+
+/// The reactors of a store.
+pub fn log_reactors(store: u64) -> KeyRange {
+    KeyRange::prefix(with_separator(part(store, "reactor", &[])))
+}
+
+/// The name in the key of a reactor.
+pub fn parse_log_reactor(key: &[u8]) -> Option<String> {
+    let at = key.iter().rposition(|&byte| byte == SEPARATOR)?;
+    text(&key[at + 1..])
+}
+
 /// `dropped:{store}`: that a store was deleted, until the last of its keys is.
 pub fn dropped_log(store: u64) -> Vec<u8> {
     let mut key = Kind::Dropped.prefix().as_bytes().to_vec();

@@ -8,6 +8,7 @@ mod index;
 mod kind;
 mod layout;
 mod log;
+mod owned;
 mod range;
 mod value;
 
@@ -16,5 +17,6 @@ pub use index::*;
 pub use kind::{reserved_prefix, reserved_prefixes};
 pub use layout::*;
 pub use log::*;
+pub use owned::*;
 pub use range::KeyRange;
 pub use value::{IndexField, IndexValue, InvalidIndexValue, encode_text_prefix};

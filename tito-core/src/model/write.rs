@@ -10,7 +10,7 @@ use super::repository::TitoTable;
 use super::schema::{Change, TitoOperation, TitoSchema};
 use crate::database::Transaction;
 use crate::error::{Result, TitoError};
-use crate::event::{EventRow, NewEvent, write_event};
+use crate::event::{EventRow, OutboxEvent, write_event};
 use crate::names;
 use crate::row;
 
@@ -204,9 +204,10 @@ impl<M: TitoSchema> TitoTable<M> {
         }
         let entity = row.entity();
         for event in events {
-            let event = NewEvent {
+            let event = OutboxEvent {
                 event_type: event.name,
                 entity: entity.clone(),
+                owner: None,
                 row: Some(EventRow::new(&*self.table, row.id())),
                 action: operation.action().to_string(),
                 timestamp: event.timestamp,

@@ -22,7 +22,7 @@ pub use self::kept::{Kept, nested};
 pub use self::unknown::UnknownMembers;
 
 use self::checked::{Checked, Path};
-use crate::error::{BoxError, KeyText, Result, TitoError};
+use crate::error::{BoxError, KeyText, Result, SharedError, TitoError};
 
 /// An object whose unknown members are kept: a row, or an object within one. Implemented by
 /// [`keeps_unknown_members!`](crate::keeps_unknown_members).
@@ -187,18 +187,18 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
         // Once more, to learn where: keeping the path would cost every value that is good.
         let again = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(bytes));
         let path = again.err().map(|error| path_of(error.path())).unwrap_or_default();
-        Unreadable { path, source }
+        Unreadable { path, source: source.into() }
     })
 }
 
 /// JSON that can't be read as the type that it should be.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{}{path}{}{source}", if path.is_empty() { "" } else { "at " }, if path.is_empty() { "" } else { ": " })]
 pub struct Unreadable {
     /// The field, as in [`TitoError::Unserializable`].
     path: String,
     /// Serde's error.
-    source: serde_json::Error,
+    source: SharedError,
 }
 
 fn path_of(path: &serde_path_to_error::Path) -> String {
@@ -207,11 +207,11 @@ fn path_of(path: &serde_path_to_error::Path) -> String {
 }
 
 /// The error of what is stored under `key` and is not what was expected.
-pub fn malformed(key: &[u8], expected: &'static str, source: impl Into<BoxError>) -> TitoError {
+pub fn malformed(key: &[u8], expected: &'static str, source: impl Into<SharedError>) -> TitoError {
     TitoError::Malformed { key: KeyText::from(key), expected, source: source.into() }
 }
 
-fn unserializable(what: impl Display, path: String, source: impl Into<BoxError>) -> TitoError {
+fn unserializable(what: impl Display, path: String, source: impl Into<SharedError>) -> TitoError {
     TitoError::Unserializable { what: what.to_string(), path, source: source.into() }
 }
 

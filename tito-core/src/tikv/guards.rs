@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use super::Core;
 
 /// Comes after a key in the key that guards it: no key of Tito's ends like this, and a guard that met a real key would
-/// hold up its writers a little and do nothing else.
+/// block its writers a little and do nothing else.
 const SUFFIX: &[u8] = b"\0tito guard";
 
 /// How long a call waits before it goes on without the guard, which may come yet.
@@ -35,7 +35,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Guards {
     core: Arc<Core>,
     state: Mutex<State>,
-    /// Set before the guards are let go of, for the waits that are queued up for the state: each would get more guards
+    /// Set before the guards are released, for the waits that are queued up for the state: each would get more guards
     /// for a transaction that has ended.
     is_over: AtomicBool,
 }
@@ -81,14 +81,14 @@ impl Guards {
             match guards.lock(&stored, PATIENCE).await {
                 Ok(_) => return held.extend(keys),
                 // This one was chosen to give way.
-                Err(Error::Deadlock { .. }) => return self.give_up(&mut state).await,
+                Err(Error::Deadlock { .. }) => return self.abandon(&mut state).await,
                 Err(Error::Locked { .. } | Error::Deadline { .. }) if Instant::now() < longest && !self.is_over() => {}
                 Err(error) => return tracing::debug!(%error, "a transaction goes on without a guard"),
             }
         }
     }
 
-    /// Lets go of all guards, in a task.
+    /// Releases all guards, in a task.
     pub(super) fn release(guards: &Arc<Self>) -> oneshot::Receiver<()> {
         guards.is_over.store(true, Ordering::Release);
         let owned = guards.clone();
@@ -97,19 +97,19 @@ impl Guards {
 
     async fn release_now(&self) {
         let mut state = self.state.lock().await;
-        self.give_up(&mut state).await;
+        self.abandon(&mut state).await;
     }
 
-    /// Lets go of all guards before it returns, unless one is waited for yet.
+    /// Releases all guards before it returns, unless one is waited for yet.
     pub(super) async fn release_held(guards: &Arc<Self>) {
         guards.is_over.store(true, Ordering::Release);
         match guards.state.try_lock() {
-            Ok(mut state) => guards.give_up(&mut state).await,
+            Ok(mut state) => guards.abandon(&mut state).await,
             Err(_) => drop(Self::release(guards)),
         }
     }
 
-    async fn give_up(&self, state: &mut State) {
+    async fn abandon(&self, state: &mut State) {
         if let State::Held { guards, .. } = std::mem::replace(state, State::Released) {
             guards.release().await;
         }

@@ -143,7 +143,7 @@ impl Hold {
         Err(TitoError::SnapshotLost { reason: format!("{what} is {told}, which is past {before}, where it is kept") })
     }
 
-    /// Renews the safe point until the snapshot is let go of or the engine is closed, and says at the end whether it was
+    /// Renews the safe point until the snapshot is released or the engine is closed, and says at the end whether it was
     /// there all the time.
     async fn renew_until_released(self: Arc<Self>, mut is_held: watch::Receiver<()>) -> Result<()> {
         let mut is_closed = self.core.is_closed.subscribe();

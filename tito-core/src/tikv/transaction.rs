@@ -79,7 +79,7 @@ impl TiKVTransaction {
             if outcome.is_ok() {
                 core.shared.deliver(signals);
             }
-            let is_replayed = matches!(outcome, Err(TitoError::Conflict { .. } | TitoError::Unavailable { .. }));
+            let is_replayed = outcome.as_ref().is_err_and(TitoError::is_replayed);
             if let Some(guards) = guards.filter(|_| !is_replayed) {
                 // Before the answer, so that whoever begins after it does not wait for these.
                 Guards::release_held(&guards).await;

@@ -21,7 +21,7 @@ pub async fn a_write_carries_the_events_that_it_calls_for(db: Database) {
     for event in &found {
         assert_eq!((event.entity.as_str(), event.action.as_str(), event.failed_attempts), ("user:a:da", "insert", 0));
         let place = keys.iter().find(|place| place.id == event.id).unwrap();
-        assert_eq!((&place.event_type, place.seconds), (&event.event_type, event.timestamp));
+        assert_eq!((&place.queue, place.seconds), (&event.event_type, event.timestamp));
         assert_eq!(place.partition, keys::partition_of("user:a:da", 16));
     }
     assert_eq!(found[2].timestamp, 9_000_000_000);

@@ -121,8 +121,15 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             let unique = input["unique"].as_bool().unwrap();
             return Some(IndexDefinition { name: "by_any".into(), unique, covers }.fingerprint());
         }
-        "checkpoint" => keys::checkpoint(text(&input[0]), number(&input[1])),
+        "checkpoint" => keys::low_watermark(text(&input[0]), number(&input[1])),
         "process" => keys::process(text(&input).parse().unwrap()),
+        "owned" => {
+            let (owner, owned) = (text(&input[0]), text(&input[1]));
+            let key = keys::owned(owner, owned.as_bytes());
+            assert_eq!(keys::parse_owned(&key), Some((owner.to_string(), owned.as_bytes())));
+            assert!(keys::owned_by(owner).contains(&key) && keys::all_owned().contains(&key));
+            key
+        }
         "moved" => keys::moved_event(text(&input[0]), text(&input[1]).parse().unwrap()),
         "schedule" => keys::schedule(text(&input)),
         "marker" => keys::idempotency_marker(text(&input)),
@@ -144,6 +151,12 @@ fn actual(kind: &str, input: &str) -> Option<String> {
         }
         "log_gone_of_entity" => keys::log_gone_of_entity(parsed(&input[0]), text(&input[1]), text(&input[2])),
         "log_gone_of_type" => keys::log_gone_of_type(parsed(&input[0]), text(&input[1])),
+        "log_reactor" => {
+            let key = keys::log_reactor(parsed(&input[0]), text(&input[1]));
+            assert_eq!(keys::parse_log_reactor(&key).as_deref(), Some(text(&input[1])));
+            assert!(keys::log_reactors(parsed(&input[0])).contains(&key));
+            key
+        }
         "log_view" => keys::log_view(parsed(&input[0]), text(&input[1]), number(&input[2])),
         "dropped_log" => keys::dropped_log(parsed(&input)),
         "partition" => return Some(keys::partition_of(text(&input[0]), number(&input[1])).to_string()),
@@ -152,7 +165,8 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
         }
         // What other crates read and write is checked by their tests.
-        "topic_value" | "marker_value" | "schedule_value" | "process_value" | "moved_value" | "log_event_value" => {
+        "topic_value" | "marker_value" | "schedule_value" | "process_value" | "moved_value" | "log_event_value"
+        | "log_reactor_value" => {
             return None;
         }
         kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),
@@ -181,6 +195,7 @@ fn every_vector_of_the_page_holds() {
         "lease",
         "process",
         "moved",
+        "owned",
         "member",
         "dedup",
         "topic_text",
@@ -192,6 +207,7 @@ fn every_vector_of_the_page_holds() {
         "log_event",
         "log_snapshot_version",
         "log_view",
+        "log_reactor",
     ]) {
         assert!(seen.contains_key(kind), "no vector of kind {kind}");
     }

@@ -309,7 +309,7 @@ proptest! {
     fn keys_of_events_are_read_back(
         event_type in any_text(), partition in 0..=9_999u16, seconds in 0..=keys::MAX_EVENT_SECONDS, id: u128,
     ) {
-        let place = keys::EventPlace { event_type: event_type.clone(), partition, seconds, id: Uuid::from_u128(id) };
+        let place = keys::EventPlace { queue: event_type.clone(), partition, seconds, id: Uuid::from_u128(id) };
         for key in [
             keys::event(&event_type, partition, seconds, place.id),
             keys::dead_event(&event_type, partition, seconds, place.id),
@@ -318,6 +318,19 @@ proptest! {
             prop_assert_eq!(keys::parse_event(&key), Some(place.clone()));
             prop_assert_eq!(keys::parse_event_second_and_id(&key), Some((seconds, place.id)));
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn rows_of_owners_are_read_back_and_are_in_no_other_owners_range(
+        owner in any_text(), other in any_text(), key in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let row = keys::owned(&owner, &key);
+        prop_assert_eq!(keys::parse_owned(&row), Some((owner.clone(), key.as_slice())));
+        prop_assert!(keys::owned_by(&owner).contains(&row));
+        prop_assert_eq!(keys::owned_by(&other).contains(&row), other == owner);
+        prop_assert_eq!(keys::reserved_prefix(&row), Some("!"));
     }
 }
 
@@ -352,8 +365,8 @@ proptest! {
         }
         keys::parse_event_second(&key);
         if let Some(place) = keys::parse_event(&key) {
-            let event = keys::event(&place.event_type, place.partition, place.seconds, place.id);
-            let dead = keys::dead_event(&place.event_type, place.partition, place.seconds, place.id);
+            let event = keys::event(&place.queue, place.partition, place.seconds, place.id);
+            let dead = keys::dead_event(&place.queue, place.partition, place.seconds, place.id);
             prop_assert!(key == event || key == dead);
         }
     }
@@ -368,7 +381,7 @@ proptest! {
         key[at] = byte;
         if let Some(place) = keys::parse_event(&key) {
             prop_assert_eq!(keys::parse_event_second_and_id(&key), Some((place.seconds, place.id)));
-            prop_assert_eq!(keys::event(&place.event_type, place.partition, place.seconds, place.id), key);
+            prop_assert_eq!(keys::event(&place.queue, place.partition, place.seconds, place.id), key);
         }
     }
 }

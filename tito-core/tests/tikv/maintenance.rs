@@ -194,7 +194,7 @@ async fn a_snapshot_that_was_not_kept_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn closing_lets_go_of_snapshots() {
+async fn closing_releases_snapshots() {
     let (cluster, _, db) = turned_by_hand().await;
     let snapshot = db.snapshot().await.unwrap();
     let before = cluster.calls().of(Rpc::UpdateServiceGcSafePoint);

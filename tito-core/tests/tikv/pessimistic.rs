@@ -109,7 +109,7 @@ async fn transactions_that_wait_for_each_other_are_both_done_in_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_a_transaction_lets_go_of_its_locks() {
+async fn the_end_of_a_transaction_releases_its_locks() {
     let cluster = four_regions().await;
     let db = pessimistic(&cluster).await;
     for end in ["rollback", "drop", "refused", "insert"] {

@@ -3,7 +3,7 @@
 use proc_macro2::Ident;
 use syn::{Attribute, Data, DeriveInput, Expr, Fields, Generics, LitInt, LitStr, Path, Type};
 
-use super::attr::{self, Place};
+use super::attr::{self, EventTarget};
 use crate::errors::Errors;
 
 /// The type that derives the events.
@@ -62,7 +62,7 @@ pub(crate) enum Item {
 impl Input {
     /// Reads the type and its attributes; what can't be read is reported and left out.
     pub(crate) fn parse(input: DeriveInput, errors: &mut Errors) -> Self {
-        let place = if matches!(input.data, Data::Enum(_)) { Place::Enum } else { Place::Struct };
+        let place = if matches!(input.data, Data::Enum(_)) { EventTarget::Enum } else { EventTarget::Struct };
         let items = attr::parse(&input.attrs, place, errors);
         let body = match input.data {
             Data::Enum(data) => {
@@ -79,7 +79,7 @@ impl Variant {
     fn parse(variant: syn::Variant, errors: &mut Errors) -> Self {
         Self {
             ident: variant.ident,
-            items: attr::parse(&variant.attrs, Place::Variant, errors),
+            items: attr::parse(&variant.attrs, EventTarget::Variant, errors),
             serde: serde(&variant.attrs),
             shape: Shape::parse(variant.fields, errors),
         }
@@ -108,7 +108,7 @@ impl Shape {
 impl Field {
     fn parse_all(fields: impl IntoIterator<Item = syn::Field>, errors: &mut Errors) -> Vec<Self> {
         let parse = |field: syn::Field| Self {
-            items: attr::parse(&field.attrs, Place::Field, errors),
+            items: attr::parse(&field.attrs, EventTarget::Field, errors),
             serde: serde(&field.attrs),
             ident: field.ident,
             ty: field.ty,

@@ -11,14 +11,14 @@ use crate::items::{self, value};
 
 /// Where an attribute stands, which decides what it can say.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum EventTarget {
     Enum,
     Struct,
     Variant,
     Field,
 }
 
-impl Place {
+impl EventTarget {
     fn known(self) -> &'static str {
         match self {
             Self::Enum => "an enum of events takes `codec`, `validate`, `crate`; its variants take more",
@@ -30,7 +30,7 @@ impl Place {
 }
 
 /// The items of all `tito` attributes among these.
-pub(crate) fn parse(attributes: &[Attribute], place: Place, errors: &mut Errors) -> Vec<Item> {
+pub(crate) fn parse(attributes: &[Attribute], place: EventTarget, errors: &mut Errors) -> Vec<Item> {
     let mut items = Vec::new();
     for attribute in items::attributes(attributes) {
         items::of_attribute(attribute, errors, |input, _| {
@@ -41,15 +41,19 @@ pub(crate) fn parse(attributes: &[Attribute], place: Place, errors: &mut Errors)
     items
 }
 
-fn item(input: ParseStream<'_>, place: Place) -> syn::Result<Item> {
+fn item(input: ParseStream<'_>, place: EventTarget) -> syn::Result<Item> {
     let keyword = input.call(Ident::parse_any)?;
     Ok(match (keyword.to_string().as_str(), place) {
-        ("name", Place::Struct | Place::Variant) => Item::Name(keyword, value(input)?),
-        ("version", Place::Struct | Place::Variant) => Item::Version(keyword, value(input)?),
-        ("codec", Place::Enum | Place::Struct | Place::Variant) => Item::Codec(keyword, value(input)?),
-        ("sample", Place::Struct | Place::Variant | Place::Field) => Item::Sample(keyword, value(input)?),
-        ("validate", Place::Enum | Place::Struct) => Item::Validate(keyword),
-        ("crate", Place::Enum | Place::Struct) => {
+        ("name", EventTarget::Struct | EventTarget::Variant) => Item::Name(keyword, value(input)?),
+        ("version", EventTarget::Struct | EventTarget::Variant) => Item::Version(keyword, value(input)?),
+        ("codec", EventTarget::Enum | EventTarget::Struct | EventTarget::Variant) => {
+            Item::Codec(keyword, value(input)?)
+        }
+        ("sample", EventTarget::Struct | EventTarget::Variant | EventTarget::Field) => {
+            Item::Sample(keyword, value(input)?)
+        }
+        ("validate", EventTarget::Enum | EventTarget::Struct) => Item::Validate(keyword),
+        ("crate", EventTarget::Enum | EventTarget::Struct) => {
             input.parse::<Token![=]>()?;
             Item::Crate(keyword, input.call(Path::parse_mod_style)?)
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::last::Last;
+use crate::log::Last;
 
 /// More entities than this are not remembered.
 const MOST_ENTITIES: usize = 4096;

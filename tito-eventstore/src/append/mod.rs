@@ -9,20 +9,17 @@
 //! | `taken` | ids that are taken, and by what |
 //! | `state` | what a transaction knows of a store, and what appends make of it |
 //! | `known` | what a process remembers of the last transaction |
-//! | `last` | the last sequences of an entity or a type |
 //! | `read`, `write` | from the transaction into the state, and back |
 //! | `group` | appends of one process that share a transaction |
 
-mod group;
+mod group_commit;
 mod known;
-mod last;
 mod prepared;
 mod read;
 mod state;
 mod taken;
 mod write;
 
-pub(crate) use group::{Group, append_in};
-pub(crate) use last::Last;
-pub(crate) use prepared::{Append, check_id, prepare, prepare_one};
-pub(crate) use state::{Head, Outcome};
+pub(crate) use group_commit::{GroupCommit, append_in};
+pub(crate) use prepared::{Append, check_id, prepare};
+pub(crate) use state::Outcome;

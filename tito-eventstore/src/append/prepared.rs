@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use tito_core::{KeyText, Timestamp, TitoError};
 
-use crate::command::CommandMark;
 use crate::error::{EventStoreError, Result};
-use crate::event::{Fields, NewEvent, Unencoded, encode};
+use crate::event::{Event, Fields, NewEvent, Unencoded, encode};
+use crate::log::{CommandMark, Log};
 use crate::pattern::Pattern;
-use crate::store::EventStore;
 use crate::token;
 use crate::types::Registry;
 
@@ -100,14 +99,27 @@ impl Prepared {
     }
 }
 
+impl NewEvent {
+    /// The event as a store has it once it is appended: for tests of models without a store. Its id and its time, where
+    /// it has none, are made of the sequence and of `recorded`.
+    ///
+    /// # Errors
+    /// As those of an append about the event by itself.
+    pub fn appended_as(self, sequence: u64, recorded: Timestamp) -> Result<Event> {
+        let now = i64::try_from(recorded.physical_millis()).unwrap_or(i64::MAX).saturating_mul(1000);
+        let prepared = prepare_one(self, None, || (format!("event-{sequence}"), false), || now)?;
+        Ok(Event::decode(&[], sequence, prepared.encode(recorded))?)
+    }
+}
+
 /// Checks events by themselves, and gives them what they were left without.
-pub(crate) fn prepare(store: &EventStore, events: Vec<NewEvent>) -> Result<Vec<Prepared>> {
+pub(crate) fn prepare(log: &Log, events: Vec<NewEvent>) -> Result<Vec<Prepared>> {
     if events.is_empty() {
         return Err(EventStoreError::NoEvents);
     }
-    let limit = store.database().limits().value_bytes;
+    let limit = log.database().limits().value_bytes;
     let prepare = |event| {
-        let prepared = prepare_one(event, store.types(), || store.next_id(), || store.now_micros())?;
+        let prepared = prepare_one(event, log.types(), || log.next_id(), || log.now_micros())?;
         check_size(&prepared, limit)?;
         Ok(prepared)
     };
@@ -123,7 +135,7 @@ pub(crate) fn prepare_one(
 ) -> Result<Prepared> {
     let NewEvent { entity, id, time, metadata, expectation, data } = event;
     let (entity_type, entity_id) = parse_entity(&entity)?;
-    let data = data.map_err(|failure| failure.into_error())?;
+    let data = data?;
     if data.event_type.is_empty() {
         return Err(EventStoreError::EventTypeRequired { entity });
     }

@@ -9,15 +9,12 @@ use tito_core::row::{self, StoredRow};
 use tito_core::{KeyText, TitoError, Transaction};
 
 use super::known::{Entry, Known};
-use super::last::Last;
 use super::prepared::{Append, Prepared};
-use super::state::{Head, State};
+use super::state::State;
 use super::taken::Taken;
-use crate::command::Decided;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
-use crate::manager::Definition;
-use crate::store::EventStore;
+use crate::log::{Decided, Definition, Head, Last, Log};
 
 /// More types than this are read in several pages.
 const PAGE: usize = 1000;
@@ -45,23 +42,23 @@ pub(super) struct Trusted {
 /// # Errors
 /// [`EventStoreError::StoreNotFound`] if the store was deleted, and those of the engine.
 pub(super) async fn read<'a>(
-    store: &EventStore,
+    log: &Log,
     tx: &Transaction,
     appends: &'a [Arc<Append>],
     trusted: Trusted,
 ) -> Result<(Definition, State<'a>)> {
     let Trusted { known, made_ids } = trusted;
-    if let Some(read) = read_beside(store, tx, appends, known, made_ids).await? {
+    if let Some(read) = read_beside(log, tx, appends, known, made_ids).await? {
         return Ok(read);
     }
     // Others have appended, so what was known may be outdated.
-    let read = read_beside(store, tx, appends, Known::default(), made_ids).await?;
-    read.ok_or_else(|| not_found(store))
+    let read = read_beside(log, tx, appends, Known::default(), made_ids).await?;
+    read.ok_or_else(|| not_found(log))
 }
 
 /// Reads what is not known; none if what is known is outdated.
 async fn read_beside<'a>(
-    store: &EventStore,
+    log: &Log,
     tx: &Transaction,
     appends: &'a [Arc<Append>],
     mut known: Known,
@@ -70,26 +67,26 @@ async fn read_beside<'a>(
     let events = appends.iter().flat_map(|append| append.events.iter());
     let outdated_unless = (!known.entities.is_empty() || !known.types.is_empty()).then_some(known.head);
     if events.clone().filter_map(Prepared::pattern).any(|pattern| pattern.entity_type().is_none()) {
-        read_types(store.id(), tx, &mut known.types).await?;
+        read_types(log.id(), tx, &mut known.types).await?;
     }
-    let (mut keys, mut wanted) = wanted(store.id(), events, &mut known, made_ids);
+    let (mut keys, mut wanted) = wanted(log.id(), events, &mut known, made_ids);
     for command in appends.iter().filter_map(|append| append.command.as_ref()) {
-        keys.push(keys::log_command(store.id(), &command.id));
+        keys.push(keys::log_command(log.id(), &command.id));
         wanted.push(Wanted::Command(&command.id));
     }
-    keys.extend([keys::event_store(store.name()), keys::log_head(store.id())]);
+    keys.extend([keys::event_store(log.name()), keys::log_head(log.id())]);
     let mut values = tx.batch_get(keys.clone()).await?;
     let [definition, head] = [values.len() - 2, values.len() - 1].map(|at| values[at].take());
-    let definition = Definition::decode(&keys[values.len() - 2], &definition.ok_or_else(|| not_found(store))?)?;
-    if definition.id != store.id() {
-        return Err(not_found(store));
+    let definition = Definition::decode(&keys[values.len() - 2], &definition.ok_or_else(|| not_found(log))?)?;
+    if definition.id != log.id() {
+        return Err(not_found(log));
     }
-    let head = Head::decode(&keys[values.len() - 1], &head.ok_or_else(|| not_found(store))?)?;
+    let head = Head::decode(&keys[values.len() - 1], &head.ok_or_else(|| not_found(log))?)?;
     if outdated_unless.is_some_and(|last| last != head.last) {
         return Ok(None);
     }
     known.head = head.last;
-    let notes_first = !definition.limits().is_none();
+    let notes_first = !definition.retention().is_none();
     let mut state = State { head, ids: HashMap::new(), commands: HashMap::new(), known, notes_first };
     let mut taken: Vec<(&str, u64)> = Vec::new();
     for ((key, wanted), value) in keys.iter().zip(wanted).zip(values) {
@@ -109,7 +106,7 @@ async fn read_beside<'a>(
     }
     // Hardly ever are there any.
     if !taken.is_empty() {
-        let keys: Vec<_> = taken.iter().map(|(_, sequence)| keys::log_event(store.id(), *sequence)).collect();
+        let keys: Vec<_> = taken.iter().map(|(_, sequence)| keys::log_event(log.id(), *sequence)).collect();
         let stored = tx.batch_get(keys.clone()).await?;
         for (((id, sequence), key), value) in taken.into_iter().zip(keys).zip(stored) {
             let event = value.and_then(|value| Event::decode(&key, sequence, value).ok());
@@ -119,8 +116,8 @@ async fn read_beside<'a>(
     Ok(Some((definition, state)))
 }
 
-fn not_found(store: &EventStore) -> EventStoreError {
-    EventStoreError::StoreNotFound { name: store.name().to_string() }
+fn not_found(log: &Log) -> EventStoreError {
+    EventStoreError::StoreNotFound { name: log.name().to_string() }
 }
 
 /// What has to be read for some events, each once. What will have been read is known from then on, also if there is

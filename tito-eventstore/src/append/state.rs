@@ -2,37 +2,15 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
 use tito_core::keys::MAX_SEQUENCE;
-use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{KeyText, Timestamp, TitoError, keeps_unknown_members};
+use tito_core::{KeyText, Timestamp, TitoError};
 
 use super::known::{Entry, Known};
 use super::prepared::{Append, Prepared};
 use super::taken::Taken;
-use crate::command::Decided;
 use crate::error::{EventStoreError, Result};
+use crate::log::{Decided, Head};
 use crate::pattern::Pattern;
-
-/// The end of a store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Head {
-    /// The last sequence; 0 before the first event.
-    pub(crate) last: u64,
-    /// The bytes of all events that were ever appended.
-    pub(crate) bytes: u64,
-    /// The bytes of the largest of them.
-    #[serde(default)]
-    pub(crate) largest: u64,
-    #[serde(skip)]
-    pub(crate) unknown: UnknownMembers,
-}
-
-keeps_unknown_members!(Head);
-
-impl StoredRow for Head {
-    const EXPECTED: &'static str = "the head of an event store";
-}
 
 /// What an event came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +166,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::append::prepare_one;
+    use crate::append::prepared::prepare_one;
     use crate::event::NewEvent;
 
     #[derive(Clone, Debug)]

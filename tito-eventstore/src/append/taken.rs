@@ -3,9 +3,9 @@
 use tito_core::Timestamp;
 
 use super::prepared::Prepared;
+use crate::data::Codec;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
-use crate::types::Codec;
 
 /// An id that is taken.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl<'a> Taken<'a> {
 }
 
 fn shown(event: &Prepared, sequence: u64) -> Result<Event> {
-    Event::decode(&[], sequence, event.encode(Timestamp::ZERO))
+    Ok(Event::decode(&[], sequence, event.encode(Timestamp::ZERO))?)
 }
 
 fn content_of(event: &Event) -> Content<'_> {

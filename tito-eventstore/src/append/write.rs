@@ -6,22 +6,18 @@ use tito_core::keys;
 use tito_core::row::{self, StoredRow};
 
 use super::known::Entry;
-use super::last::Last;
 use super::prepared::Prepared;
 use super::state::State;
-use crate::command::CommandMark;
 use crate::error::Result;
-use crate::manager::Definition;
-use crate::projection;
+use crate::log::{CommandMark, Definition, Last, Log, wake};
 use crate::republish::{self, Rule, Shown};
-use crate::store::EventStore;
 
 /// An event and the sequence that it got.
 pub(super) type New<'a> = (u64, &'a Prepared);
 
 /// Writes new events, in the order of their sequences, and everything that was changed by them.
 pub(super) async fn write(
-    store: &EventStore,
+    log: &Log,
     tx: &Transaction,
     definition: &Definition,
     state: &mut State<'_>,
@@ -39,42 +35,42 @@ pub(super) async fn write(
         state.head.bytes = state.head.bytes.saturating_add(value.len() as u64);
         state.head.largest = state.head.largest.max(value.len() as u64);
         let (entity_type, id) = (event.entity_type(), event.entity_id());
-        tx.system_keys().put(keys::log_entity_event(store.id(), entity_type, id, *sequence), value.clone()).await?;
-        tx.system_keys().put(keys::log_event(store.id(), *sequence), value).await?;
-        tx.system_keys().put(keys::log_id(store.id(), &event.id), row::encode("a sequence", sequence)?).await?;
+        tx.system_keys().put(keys::log_entity_event(log.id(), entity_type, id, *sequence), value.clone()).await?;
+        tx.system_keys().put(keys::log_event(log.id(), *sequence), value).await?;
+        tx.system_keys().put(keys::log_id(log.id(), &event.id), row::encode("a sequence", sequence)?).await?;
     }
     for command in commands {
         if let Some(decided) = state.commands.get(&*command.id) {
-            tx.system_keys().put(keys::log_command(store.id(), &command.id), decided.encode()?).await?;
+            tx.system_keys().put(keys::log_command(log.id(), &command.id), decided.encode()?).await?;
         }
     }
     for (_, event) in new {
         let (entity_type, id) = (event.entity_type(), event.entity_id());
         if let Some(last) = changed(state.known.entities.get_mut(event.entity())) {
-            tx.system_keys().put(keys::log_last_of_entity(store.id(), entity_type, id), last.encode()?).await?;
+            tx.system_keys().put(keys::log_last_of_entity(log.id(), entity_type, id), last.encode()?).await?;
         }
         if let Some(last) = changed(state.known.types.get_mut(entity_type)) {
-            tx.system_keys().put(keys::log_last_of_type(store.id(), entity_type), last.encode()?).await?;
+            tx.system_keys().put(keys::log_last_of_type(log.id(), entity_type), last.encode()?).await?;
         }
     }
     state.known.head = state.head.last;
-    tx.system_keys().put(keys::log_head(store.id()), state.head.encode()?).await?;
-    publish(store, tx, definition, new).await?;
+    tx.system_keys().put(keys::log_head(log.id()), state.head.encode()?).await?;
+    publish(log, tx, definition, new).await?;
     if let Some((first, _)) = new.first() {
-        let key = keys::log_event(store.id(), *first);
-        tx.signal(Signal { channel: store.channel().clone(), number: 0, payload: key });
+        let key = keys::log_event(log.id(), *first);
+        tx.signal(Signal { channel: log.channel().clone(), number: 0, payload: key });
     }
     Ok(call.merge()?)
 }
 
 /// Publishes to the outbox what was appended, and wakes projections.
-async fn publish(store: &EventStore, tx: &Transaction, definition: &Definition, new: &[New<'_>]) -> Result<()> {
+async fn publish(log: &Log, tx: &Transaction, definition: &Definition, new: &[New<'_>]) -> Result<()> {
     let rules = definition.republishing.iter().filter(|rule| rule.is_caught_up());
     let rules = rules.map(Rule::followed).collect::<Result<Vec<_>>>()?;
     if definition.republish.is_some() || !rules.is_empty() {
         for (sequence, event) in new {
             let shown = Shown {
-                store: store.name(),
+                store: log.name(),
                 sequence: *sequence,
                 id: &event.id,
                 subject: event.subject(),
@@ -91,7 +87,7 @@ async fn publish(store: &EventStore, tx: &Transaction, definition: &Definition, 
         return Ok(());
     }
     for projection in &definition.projections {
-        projection::wake(store, tx, projection).await?;
+        wake(tx, log.name(), projection).await?;
     }
     Ok(())
 }

@@ -2,9 +2,8 @@
 
 use tito_core::BoxError;
 
-use super::envelope::{Envelope, RawCommand};
-use crate::domain::{Command, Decider};
-use crate::error::Result;
+use crate::domain::{Command, Decider, Envelope, RawCommand};
+use crate::error::{EventStoreError, Result};
 use crate::event::NewEvent;
 use crate::types::Registry;
 
@@ -49,7 +48,11 @@ impl<C: Command> Ask<C> for Envelope<C> {
 
 impl<C: Command + 'static> Ask<C> for Envelope<RawCommand> {
     fn open(&self, types: Option<&Registry>) -> Result<Opened<'_, C>> {
-        self.decode(types).map(Opened::Decoded)
+        let command_type = self.command_type.as_deref().unwrap_or_default();
+        let Some(types) = types else {
+            return Err(EventStoreError::TypeNotRegistered { event_type: command_type.to_string() });
+        };
+        Ok(Opened::Decoded(self.with(types.decode_command(command_type, &self.command.0)?)))
     }
 }
 

@@ -5,12 +5,12 @@ use tito_core::{Transaction, keys};
 use tracing::Instrument;
 
 use super::ask::{Ask, Opened};
-use super::decided::{CommandMark, Decided};
 use super::decision::Decision;
-use crate::append::{Append, Group, Outcome, check_id, prepare};
+use crate::append::{Append, Outcome, check_id, prepare};
 use crate::domain::{Command, Decider, DeciderEvolver};
 use crate::error::{EventStoreError, Result};
 use crate::event::{Event, NewEvent};
+use crate::log::{CommandMark, Decided};
 use crate::read::evolve_one;
 use crate::store::EventStore;
 
@@ -89,7 +89,7 @@ impl EventStore {
         A: Ask<C> + Sync,
     {
         let asked = command.open(self.types())?;
-        asked.validate().map_err(|source| EventStoreError::CommandInvalid { source })?;
+        asked.validate().map_err(|source| EventStoreError::CommandInvalid { source: source.into() })?;
         let Some(mark) = mark_of(&asked)? else { return Ok(Asked::Now(asked, None)) };
         Ok(match self.decided_before(&mark).await? {
             Some(decision) => Asked::Before(decision),
@@ -124,8 +124,8 @@ impl EventStore {
             tracing::info_span!("tito.decide", store = self.name(), command.id = id, command.r#type = command_type)
         };
         let span = self.logger().with(span);
-        let append = Append { events: prepare(self, events)?, command: mark };
-        let (outcome, append) = Group::append(self, append).instrument(span).await?;
+        let append = Append { events: prepare(self.log(), events)?, command: mark };
+        let (outcome, append) = self.group().append(self.log(), append).instrument(span).await?;
         if outcome.is_repeated {
             // Another call was first, since it was looked for.
             let mark = append.command.as_ref();
@@ -138,7 +138,7 @@ impl EventStore {
         let stored = append.events.iter().zip(&outcome.appended);
         let stored =
             stored.map(|(event, appended)| Event::decode(&[], appended.sequence, event.encode(outcome.recorded)));
-        let events = stored.collect::<Result<Vec<_>>>()?;
+        let events = stored.collect::<tito_core::Result<Vec<_>>>()?;
         Ok((Decision { events, is_repeated: false }, outcome))
     }
 }
@@ -157,5 +157,5 @@ fn mark_of<C: Command>(asked: &Opened<'_, C>) -> Result<Option<CommandMark>> {
 }
 
 fn decide<C: Command, D: Decider<C>>(decider: &D, asked: Opened<'_, C>) -> Result<Vec<NewEvent>> {
-    asked.decide(decider).map_err(|source| EventStoreError::Decider { source })
+    asked.decide(decider).map_err(|source| EventStoreError::Decider { source: source.into() })
 }

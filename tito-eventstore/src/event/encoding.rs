@@ -6,8 +6,8 @@ use std::str;
 
 use tito_core::{BoxError, Timestamp};
 
+use crate::data::Codec;
 use crate::token;
-use crate::types::Codec;
 
 /// The only format there is.
 const FORMAT: u8 = 1;

@@ -7,5 +7,5 @@ mod stored;
 
 pub(crate) use encoding::{Damage, Fields, encode};
 pub use new::NewEvent;
-pub(crate) use new::Unencoded;
+pub(crate) use new::{Failure, Unencoded};
 pub use stored::Event;

@@ -4,12 +4,9 @@ use std::any::{Any, type_name};
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use tito_core::{BoxError, Timestamp};
+use tito_core::BoxError;
 
-use super::stored::Event;
-use crate::append::prepare_one;
-use crate::error::{EventStoreError, Result};
-use crate::types::{Codec, EventData};
+use crate::data::{Codec, EventData};
 
 /// An event that is to be appended.
 ///
@@ -46,19 +43,10 @@ pub(crate) struct Unencoded {
 /// Why data could not be made bytes; told when the event is appended.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    event_type: String,
-    codec: Option<Codec>,
-    reason: String,
-}
-
-impl Failure {
-    pub(crate) fn into_error(self) -> EventStoreError {
-        let Self { event_type, codec, reason } = self;
-        match codec {
-            Some(codec) => EventStoreError::Encode { event_type, codec, source: reason.into() },
-            None => EventStoreError::DataInvalid { event_type, source: reason.into() },
-        }
-    }
+    pub(crate) event_type: String,
+    /// The codec that could not write it; none where the data is not valid by its own rules.
+    pub(crate) codec: Option<Codec>,
+    pub(crate) reason: String,
 }
 
 /// What the last sequence must be.
@@ -101,7 +89,7 @@ impl NewEvent {
 
     /// The event's id, 1 to 255 bytes; one is made up otherwise. An event whose id the store has already is not
     /// appended again, and has the sequence that it got then. It has to be the same event: with another entity, type or
-    /// data the append is refused ([`EventStoreError::EventIdTaken`]); time and metadata may differ.
+    /// data the append is refused ([`EventStoreError::EventIdTaken`](crate::EventStoreError::EventIdTaken)); time and metadata may differ.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
@@ -154,38 +142,9 @@ impl NewEvent {
         self.data.as_ref().map_or(&[], |data| &data.bytes)
     }
 
-    /// The event as a store has it once it is appended: for tests of models without a store. Its id and its time, where
-    /// it has none, are made of the sequence and of `recorded`.
-    ///
-    /// # Errors
-    /// As those of an append about the event by itself.
-    pub fn appended_as(self, sequence: u64, recorded: Timestamp) -> Result<Event> {
-        let now = i64::try_from(recorded.physical_millis()).unwrap_or(i64::MAX).saturating_mul(1000);
-        let prepared = prepare_one(self, None, || (format!("event-{sequence}"), false), || now)?;
-        Event::decode(&[], sequence, prepared.encode(recorded))
-    }
-
     /// Whether the event expects anything.
     pub(crate) fn has_expectation(&self) -> bool {
         self.expectation.is_some()
-    }
-
-    /// The data, read back.
-    ///
-    /// # Errors
-    /// [`EventStoreError::Encode`] if it could not be written, [`EventStoreError::Decode`] if it is not of this type.
-    pub fn data<T: EventData>(&self) -> Result<T> {
-        let data = self.data.as_ref().map_err(|failure| failure.clone().into_error())?;
-        let known = T::EVENT_TYPES.iter().any(|known| known.name == data.event_type && known.codec == data.codec);
-        let decoded = if known { T::decode(&data.event_type, &data.bytes) } else { Err("another event type".into()) };
-        decoded.map_err(|source| EventStoreError::Decode {
-            sequence: 0,
-            event_type: data.event_type.clone(),
-            entity: self.entity.clone(),
-            version: data.version,
-            expected: type_name::<T>().to_string(),
-            source,
-        })
     }
 }
 

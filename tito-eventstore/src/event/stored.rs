@@ -1,18 +1,15 @@
 //! Events that were appended.
 
-use std::any::type_name;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str;
 
 use chrono::{DateTime, Utc};
-use tito_core::{KeyText, Timestamp, TitoError};
+use tito_core::{KeyText, Result, Timestamp, TitoError};
 
 use super::encoding::{Damage, Fields, Layout, encode};
 use super::metadata;
-use crate::error::{EventStoreError, Result};
-use crate::pattern::Pattern;
-use crate::types::{Codec, EventData};
+use crate::data::{Codec, EventData};
 
 /// An event of a store. Reading its parts costs nothing; its data is decoded by [`data`](Event::data) alone.
 #[derive(Clone)]
@@ -30,8 +27,7 @@ impl Event {
                 key: KeyText::from(key),
                 expected: "an event of an event store",
                 source: Damage::of(&value, reason).into(),
-            }
-            .into()),
+            }),
         }
     }
 
@@ -141,32 +137,6 @@ impl Event {
     /// Whether its type is one of `T`'s.
     pub fn is<T: EventData>(&self) -> bool {
         T::EVENT_TYPES.iter().any(|known| known.name == self.event_type())
-    }
-
-    /// Its data.
-    ///
-    /// # Errors
-    /// [`EventStoreError::Decode`] if its type is not one of `T`'s, was written in another version for which there is
-    /// no upcaster, or its bytes are not what they should be.
-    pub fn data<T: EventData>(&self) -> Result<T> {
-        let failed = |source| EventStoreError::Decode {
-            sequence: self.sequence,
-            event_type: self.event_type().to_string(),
-            entity: self.entity().to_string(),
-            version: self.version(),
-            expected: type_name::<T>().to_string(),
-            source,
-        };
-        let Some(known) = T::EVENT_TYPES.iter().find(|known| known.name == self.event_type()) else {
-            return Err(failed("the type has no such event".into()));
-        };
-        known.check_form(self.version(), self.codec()).map_err(|reason| failed(reason.into()))?;
-        T::decode(self.event_type(), self.bytes()).map_err(failed)
-    }
-
-    /// Whether a pattern selects it.
-    pub fn matches(&self, pattern: &Pattern) -> bool {
-        pattern.matches(self.entity_type(), self.entity_id(), self.event_type())
     }
 
     fn text(&self, range: &std::ops::Range<usize>) -> &str {

@@ -7,9 +7,9 @@ use tito_core::Database;
 use tito_core::clock::Clock;
 use tracing::Dispatch;
 
-use super::{Ids, Inner, Manager};
+use super::{Inner, Manager};
+use crate::log::{Background, Ids, Shared};
 use crate::logger::Logger;
-use crate::retention::Sweeper;
 use crate::types::Registry;
 
 /// Options of a [`Manager`].
@@ -67,7 +67,8 @@ impl ManagerBuilder {
     /// The manager. What it has to do in the background begins with its first store.
     pub fn build(self) -> Manager {
         let Self { database, clock, ids, types, logger } = self;
-        let (made, groups, sweeper) = (AtomicU32::new(0), Mutex::default(), Sweeper::default());
-        Manager(Arc::new(Inner { database, clock, ids, types, logger, made, groups, sweeper }))
+        let (made, background) = (AtomicU32::new(0), Background::default());
+        let shared = Arc::new(Shared { database, clock, ids, types, logger, made, background });
+        Manager(Arc::new(Inner { shared, groups: Mutex::default() }))
     }
 }

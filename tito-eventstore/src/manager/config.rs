@@ -1,19 +1,19 @@
 //! What a store can be told.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use crate::log::Retention;
 use crate::republish::Republish;
 
 /// A store that is to be created or changed.
 ///
 /// ```
 /// use std::time::Duration;
-/// use tito_eventstore::{EventStoreConfig, Limits};
+/// use tito_eventstore::{EventStoreConfig, Retention};
 ///
 /// let bank = EventStoreConfig::new("bank")
 ///     .description("accounts and what happens to them")
-///     .limits(Limits::default().age(Duration::from_secs(86_400 * 365)))
+///     .retention(Retention::default().age(Duration::from_secs(86_400 * 365)))
 ///     .republish("bank");
 /// ```
 #[derive(Clone, Debug)]
@@ -22,10 +22,10 @@ pub struct EventStoreConfig {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) metadata: BTreeMap<String, String>,
-    pub(crate) limits: Limits,
+    pub(crate) retention: Retention,
     pub(crate) republish: Option<String>,
     pub(crate) republishing: Vec<Republish>,
-    pub(crate) storage: Option<Storage>,
+    pub(crate) storage: Option<StorageType>,
     pub(crate) replicas: Option<u16>,
     pub(crate) placement: Option<String>,
 }
@@ -37,7 +37,7 @@ impl EventStoreConfig {
             name: name.into(),
             description: String::new(),
             metadata: BTreeMap::new(),
-            limits: Limits::default(),
+            retention: Retention::default(),
             republish: None,
             republishing: Vec::new(),
             storage: None,
@@ -59,8 +59,8 @@ impl EventStoreConfig {
     }
 
     /// How much it keeps.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
@@ -79,7 +79,7 @@ impl EventStoreConfig {
     }
 
     /// Where the events have to be. That is decided by the engine; another wish than what it does is refused.
-    pub fn storage(mut self, storage: Storage) -> Self {
+    pub fn storage(mut self, storage: StorageType) -> Self {
         self.storage = Some(storage);
         self
     }
@@ -98,49 +98,9 @@ impl EventStoreConfig {
     }
 }
 
-/// How much a store keeps. What is too much is dropped in the background, the oldest events first; sequences are never
-/// used again. Between two steps there may be more.
-///
-/// Nobody is told of what was dropped: who reads, folds or follows a store finds what is left, with the next event after
-/// the gap, and sees the gap in the sequences alone. So a watcher or a projection that is further behind than what a
-/// store keeps misses events. The last sequences of entities are kept, so expectations hold as before; ids are not, so
-/// an event that was dropped can be appended again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Limits {
-    pub(crate) events: Option<u64>,
-    pub(crate) bytes: Option<u64>,
-    pub(crate) age: Option<Duration>,
-}
-
-impl Limits {
-    /// At most so many events.
-    pub fn events(mut self, events: u64) -> Self {
-        self.events = Some(events);
-        self
-    }
-
-    /// At most so many bytes of events, each counted once: with the copy for its entity and the rest they take a bit
-    /// more than twice the space.
-    pub fn bytes(mut self, bytes: u64) -> Self {
-        self.bytes = Some(bytes);
-        self
-    }
-
-    /// Events at most so old, in whole seconds, rounded up, counted from the transaction that appended them.
-    pub fn age(mut self, age: Duration) -> Self {
-        self.age = Some(Duration::from_secs(age.as_secs().saturating_add(u64::from(age.subsec_nanos() > 0))));
-        self
-    }
-
-    pub(crate) fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// Where events are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Storage {
+pub enum StorageType {
     /// What an append has reported survives the process.
     Durable,
     /// Everything is gone with the engine.

@@ -1,67 +1,13 @@
-//! What is stored of a store.
+//! A store's definition as a configuration has it, and what there is to know of a store.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use tito_core::keeps_unknown_members;
-use tito_core::row::{self, StoredRow, UnknownMembers};
+use tito_core::row::UnknownMembers;
 
-use super::config::{EventStoreConfig, Limits};
-use crate::append::Head;
+use super::config::EventStoreConfig;
 use crate::error::Result;
+use crate::log::{Definition, Head, Retention, Tail};
 use crate::republish::{RepublishInfo, Rule};
-
-/// A store, as it is stored under its name. `docs/format.md` specifies it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Definition {
-    pub(crate) id: u64,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    description: String,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: BTreeMap<String, String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    max_events: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    max_bytes: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    max_age_seconds: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) republish: Option<String>,
-    /// The rules by which events are published.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "row::nested")]
-    pub(crate) republishing: Vec<Rule>,
-    /// The projections that are woken by appends.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(crate) projections: BTreeSet<String>,
-    #[serde(skip)]
-    unknown: UnknownMembers,
-}
-
-/// The beginning of a store: what was dropped of it. Apart from its head, so that dropping is in no append's way.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Tail {
-    /// The last sequence that was dropped; 0 if none was.
-    pub(crate) dropped: u64,
-    /// The bytes of all events that were dropped.
-    pub(crate) bytes: u64,
-    /// Of all events after this one that were dropped, it is noted what they were of. None are if it is not there: a
-    /// program that does not note it writes no such number either.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) noted_after: Option<u64>,
-    #[serde(skip)]
-    pub(crate) unknown: UnknownMembers,
-}
-
-keeps_unknown_members!(Definition, Tail);
-
-impl StoredRow for Definition {
-    const EXPECTED: &'static str = "the definition of an event store";
-}
-
-impl StoredRow for Tail {
-    const EXPECTED: &'static str = "the tail of an event store";
-}
 
 impl Definition {
     pub(super) fn new(id: u64, config: &EventStoreConfig) -> Result<Self> {
@@ -95,32 +41,12 @@ impl Definition {
             republishing: rules,
             description: config.description.clone(),
             metadata: config.metadata.clone(),
-            max_events: config.limits.events,
-            max_bytes: config.limits.bytes,
-            max_age_seconds: config.limits.age.map(|age| age.as_secs()),
+            max_events: config.retention.events,
+            max_bytes: config.retention.bytes,
+            max_age_seconds: config.retention.age.map(|age| age.as_secs()),
             republish: config.republish.clone(),
             ..self
         })
-    }
-
-    pub(crate) fn limits(&self) -> Limits {
-        let age = self.max_age_seconds.map(Duration::from_secs);
-        Limits { events: self.max_events, bytes: self.max_bytes, age }
-    }
-
-    pub(super) fn info(self, name: String, head: Head, tail: Tail) -> EventStoreInfo {
-        EventStoreInfo {
-            name,
-            limits: self.limits(),
-            description: self.description,
-            metadata: self.metadata,
-            republish: self.republish,
-            republishing: self.republishing.iter().map(Rule::info).collect(),
-            first_sequence: tail.dropped.saturating_add(1),
-            last_sequence: head.last,
-            events: head.last.saturating_sub(tail.dropped),
-            bytes: head.bytes.saturating_sub(tail.bytes),
-        }
     }
 }
 
@@ -135,7 +61,7 @@ pub struct EventStoreInfo {
     /// Texts beside it.
     pub metadata: BTreeMap<String, String>,
     /// How much it keeps.
-    pub limits: Limits,
+    pub retention: Retention,
     /// The topic to which its events are published.
     pub republish: Option<String>,
     /// The rules by which its events are published as well.
@@ -148,4 +74,21 @@ pub struct EventStoreInfo {
     pub events: u64,
     /// The bytes of these, each counted once.
     pub bytes: u64,
+}
+
+impl EventStoreInfo {
+    pub(super) fn of(definition: Definition, name: String, head: Head, tail: Tail) -> Self {
+        Self {
+            name,
+            retention: definition.retention(),
+            description: definition.description,
+            metadata: definition.metadata,
+            republish: definition.republish,
+            republishing: definition.republishing.iter().map(Rule::info).collect(),
+            first_sequence: tail.dropped.saturating_add(1),
+            last_sequence: head.last,
+            events: head.last.saturating_sub(tail.dropped),
+            bytes: head.bytes.saturating_sub(tail.bytes),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use tito_core::Database;
 
-use super::config::{EventStoreConfig, Storage};
+use super::config::{EventStoreConfig, StorageType};
 use crate::error::{EventStoreError, Result};
 
 /// # Errors
@@ -20,8 +20,8 @@ pub(super) fn check(database: &Database, config: &EventStoreConfig) -> Result<()
         Err(EventStoreError::OptionNotHonoured { name: config.name.clone(), option, reason: reason.to_string() })
     };
     match (config.storage, database.is_durable()) {
-        (Some(Storage::Durable), false) => return refused("durable storage".into(), "the engine is in memory"),
-        (Some(Storage::Memory), true) => return refused("storage in memory".into(), "the engine is durable"),
+        (Some(StorageType::Durable), false) => return refused("durable storage".into(), "the engine is in memory"),
+        (Some(StorageType::Memory), true) => return refused("storage in memory".into(), "the engine is durable"),
         _ => {}
     }
     match (config.replicas, database.is_only_writer()) {

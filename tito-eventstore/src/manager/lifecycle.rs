@@ -8,13 +8,14 @@ use tito_core::row::StoredRow;
 use tito_core::{TitoError, Transaction};
 
 use super::config::EventStoreConfig;
-use super::definition::{Definition, EventStoreInfo, Tail};
+use super::definition::EventStoreInfo;
 use super::{Manager, honour};
-use crate::append::{Group, Head};
+use crate::append::GroupCommit;
+use crate::catch_up::catch_up;
 use crate::error::{EventStoreError, Result};
-use crate::republish;
+use crate::log::{Definition, Head, Log, Tail, channel, read_definition};
 use crate::retention::{self, Dropped};
-use crate::store::{EventStore, channel};
+use crate::store::EventStore;
 
 impl Manager {
     /// Creates a store.
@@ -36,7 +37,7 @@ impl Manager {
         });
         match created.await {
             Ok(definition) => Ok(self.open(&config.name, &definition)),
-            Err(EventStoreError::Engine(error)) if matches!(*error, TitoError::AlreadyExists { .. }) => {
+            Err(EventStoreError::Engine(TitoError::AlreadyExists { .. })) => {
                 Err(EventStoreError::StoreExists { name: config.name })
             }
             Err(error) => Err(error),
@@ -76,7 +77,7 @@ impl Manager {
         });
         let definition = updated.await?;
         drop(turn);
-        republish::catch_up(self.database(), &config.name).await?;
+        catch_up(self.database(), &config.name).await?;
         Ok(self.open(&config.name, &definition))
     }
 
@@ -119,7 +120,7 @@ impl Manager {
 
     /// The appends that a change of a store has to take turns with. If it is another store by then, nothing is lost but
     /// the turn.
-    async fn group_of(&self, name: &str) -> Result<Arc<Group>> {
+    async fn group_of(&self, name: &str) -> Result<Arc<GroupCommit>> {
         let tx = self.database().begin().await?;
         let definition = read_definition(&tx, name).await;
         tx.rollback().await;
@@ -128,12 +129,13 @@ impl Manager {
 
     fn open(&self, name: &str, definition: &Definition) -> EventStore {
         self.sweep_in_background();
-        let group = self.group(definition.id);
-        EventStore::new(self.clone(), name, definition.id, group)
+        let log = Log::new(self.0.shared.clone(), name, definition.id);
+        EventStore::new(log, self.group(definition.id))
     }
 
     fn sweep_in_background(&self) {
-        self.0.sweeper.begin(&self.0.database, &self.0.logger);
+        let shared = &self.0.shared;
+        shared.background.begin(|| retention::run(shared.database.clone(), shared.logger.clone()));
     }
 
     /// Drops what is over the limits of any store, and what is left of deleted ones. The manager does so by itself every
@@ -166,19 +168,8 @@ async fn read_info(store: &EventStore, tx: &Transaction) -> Result<EventStoreInf
         Ok([Some(head), Some(tail)]) if definition.id == store.id() => {
             let head = Head::decode(&keys::log_head(store.id()), &head)?;
             let tail = Tail::decode(&keys::log_tail(store.id()), &tail)?;
-            Ok(definition.info(store.name().to_string(), head, tail))
+            Ok(EventStoreInfo::of(definition, store.name().to_string(), head, tail))
         }
         _ => Err(EventStoreError::StoreNotFound { name: store.name().to_string() }),
-    }
-}
-
-pub(crate) async fn read_definition(tx: &Transaction, name: &str) -> Result<Definition> {
-    if name.is_empty() {
-        return Err(EventStoreError::StoreNameRequired);
-    }
-    let key = keys::event_store(name);
-    match tx.get(&key).await? {
-        Some(value) => Ok(Definition::decode(&key, &value)?),
-        None => Err(EventStoreError::StoreNotFound { name: name.to_string() }),
     }
 }

@@ -3,7 +3,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `config` | what a store can be told |
-//! | `definition` | what is stored of a store |
+//! | `definition` | a definition as a configuration has it, what there is to know of a store |
 //! | `honour` | whether an engine can do what a store asks of it |
 //! | `builder` | what all stores of a manager share |
 //! | `lifecycle` | create, get, list, update, delete |
@@ -16,25 +16,15 @@ mod lifecycle;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tito_core::clock::Clock;
-use tito_core::event::event_id;
-use tito_core::{Database, Timestamp};
+use tito_core::Database;
 
 pub use self::builder::ManagerBuilder;
-pub use self::config::{EventStoreConfig, Limits, Storage};
+pub use self::config::{EventStoreConfig, StorageType};
 pub use self::definition::EventStoreInfo;
-pub(crate) use self::definition::{Definition, Tail};
-pub(crate) use self::lifecycle::read_definition;
-use crate::append::Group;
-use crate::logger::Logger;
-use crate::retention::Sweeper;
-use crate::types::Registry;
-
-/// Makes ids of events.
-pub(crate) type Ids = Arc<dyn Fn() -> String + Send + Sync>;
+use crate::append::GroupCommit;
+use crate::log::Shared;
 
 /// The event stores of a database. Clones are the same manager.
 ///
@@ -56,16 +46,9 @@ pub(crate) type Ids = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Manager(Arc<Inner>);
 
 struct Inner {
-    database: Database,
-    clock: Arc<dyn Clock>,
-    ids: Option<Ids>,
-    types: Option<Registry>,
-    logger: Logger,
-    /// How many ids were made.
-    made: AtomicU32,
+    shared: Arc<Shared>,
     /// By the number of the store.
-    groups: Mutex<HashMap<u64, Arc<Group>>>,
-    sweeper: Sweeper,
+    groups: Mutex<HashMap<u64, Arc<GroupCommit>>>,
 }
 
 impl Manager {
@@ -81,39 +64,15 @@ impl Manager {
 
     /// The database.
     pub fn database(&self) -> &Database {
-        &self.0.database
-    }
-
-    pub(crate) fn types(&self) -> Option<&Registry> {
-        self.0.types.as_ref()
-    }
-
-    pub(crate) fn logger(&self) -> &Logger {
-        &self.0.logger
-    }
-
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.0.clock
-    }
-
-    /// An id, and whether it is certain to be new.
-    pub(crate) fn next_id(&self) -> (String, bool) {
-        match &self.0.ids {
-            Some(ids) => (ids(), false),
-            None => {
-                let now = Timestamp::from_millis(self.clock().now_millis());
-                let number = self.0.made.fetch_add(1, Ordering::Relaxed);
-                (event_id(now, number, fastrand::u64(..)).to_string(), true)
-            }
-        }
+        &self.0.shared.database
     }
 
     /// Ends what the manager does in the background, and waits until it has ended.
     pub async fn close(&self) {
-        self.0.sweeper.end().await;
+        self.0.shared.background.end().await;
     }
 
-    fn group(&self, store: u64) -> Arc<Group> {
+    fn group(&self, store: u64) -> Arc<GroupCommit> {
         let mut groups = self.0.groups.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that no handle has any more hold nothing.
         groups.retain(|id, group| *id == store || Arc::strong_count(group) > 1);

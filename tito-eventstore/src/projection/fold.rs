@@ -112,7 +112,7 @@ impl<P: Projector> Folding<P> {
     fn stopped(&self, (generation, after): (u64, u64), event: &Event, source: BoxError) -> Stopped {
         match source.downcast::<TitoError>() {
             // It is not the event that is at fault.
-            Ok(error) if is_of_the_engine(&error) => Stopped::ByStore((*error).into()),
+            Ok(error) if is_passing(&error) => Stopped::ByStore((*error).into()),
             other => {
                 let source = other.map_or_else(|source| source, |error| error as BoxError);
                 let error = EventStoreError::Projector {
@@ -120,7 +120,7 @@ impl<P: Projector> Folding<P> {
                     sequence: event.sequence(),
                     event_type: event.event_type().to_string(),
                     entity: event.entity().to_string(),
-                    source,
+                    source: source.into(),
                 };
                 Stopped::ByEvent { generation, after, sequence: event.sequence(), error: error.into() }
             }
@@ -138,7 +138,7 @@ fn unreadable(cursor: &Cursor, (generation, after): (u64, u64), error: EventStor
     }
 }
 
-/// Whether trying the same again can help.
-pub(super) fn is_of_the_engine(error: &TitoError) -> bool {
-    error.is_retryable() || error.is_of_the_engine() || matches!(error, TitoError::TransactionEnded)
+/// Whether trying the same again can help: a projector may have kept the transaction of a run that was cut off.
+pub(super) fn is_passing(error: &TitoError) -> bool {
+    error.is_transient() || matches!(error, TitoError::TransactionEnded)
 }

@@ -1,16 +1,13 @@
 //! Add, remove, rebuild, look at.
 
-use tito_core::Transaction;
 use tito_core::event::Topic;
-use tito_core::keys;
 use tito_core::row::StoredRow;
+use tito_core::{TitoError, Transaction, keys};
 
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::delete_some;
-use super::wake::{check, topic, wake};
-use crate::append::Head;
 use crate::error::{EventStoreError, Result};
-use crate::manager::{Definition, read_definition};
+use crate::log::{Definition, Head, check_topic, read_definition, topic, wake};
 use crate::store::EventStore;
 
 /// How far a projection is.
@@ -71,7 +68,7 @@ impl EventStore {
     /// `@`, or that makes too long a name of a topic with the store's;
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn add_projection(&self, name: &str) -> Result<bool> {
-        check(self.name(), name)?;
+        check_topic("projection", self.name(), name)?;
         // All of its events are about one entity.
         Topic::ensure(self.database(), &topic(self.name(), name), 1).await?;
         let run = (self.clone(), name.to_string());
@@ -81,6 +78,10 @@ impl EventStore {
             if !definition.projections.insert(name.clone()) {
                 return Ok(false);
             }
+            if tx.get(&keys::log_reactor(store.id(), &name)).await?.is_some() {
+                let reason = "a reactor of the store has it, whose topic it would share";
+                return Err(TitoError::InvalidName { what: "projection", name, reason }.into());
+            }
             tx.system_keys().put(keys::event_store(store.name()), definition.encode()?).await?;
             // An append that does not know of it meets a conflict.
             tx.lock_keys(vec![keys::log_head(store.id())]).await?;
@@ -88,7 +89,7 @@ impl EventStore {
             let mut generations = Generations::read(&tx, store.id(), &name).await?.unwrap_or_default();
             generations.live = Some(generations.next());
             generations.write(&tx, store.id(), &name).await?;
-            wake(&store, &tx, &name).await?;
+            wake(&tx, store.name(), &name).await?;
             Ok::<_, EventStoreError>(true)
         };
         self.transaction(add).await
@@ -160,7 +161,7 @@ impl EventStore {
             }
             generations.rebuilding = Some(generations.next());
             generations.write(&tx, store.id(), &name).await?;
-            wake(&store, &tx, &name).await
+            wake(&tx, store.name(), &name).await
         };
         self.transaction(rebuild).await
     }

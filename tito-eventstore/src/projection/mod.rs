@@ -14,7 +14,6 @@
 //! | `step` | one transaction of what there is to do |
 //! | `run` | steps until nothing is left to do, and the worker's subscription |
 //! | `lifecycle` | add, remove, rebuild, look at |
-//! | `wake` | the events that wake a worker |
 
 mod fold;
 mod lifecycle;
@@ -23,10 +22,8 @@ mod run;
 mod state;
 mod step;
 mod view;
-mod wake;
 
 pub use lifecycle::{ProjectionFailure, ProjectionInfo, RebuildInfo};
 pub use projector::Projector;
 pub use run::Projection;
 pub use view::View;
-pub(crate) use wake::wake;

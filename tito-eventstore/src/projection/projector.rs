@@ -5,7 +5,7 @@ use std::future::Future;
 use tito_core::{BoxError, Transaction};
 
 use crate::event::Event;
-use crate::read::Select;
+use crate::select::Select;
 
 /// Folds the events of a store into rows. [`Projection`](crate::Projection) runs it.
 ///

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use tito_core::event::TitoEvent;
-use tito_core::{TitoError, Transaction, TxOptions};
+use tito_core::{Transaction, TxOptions};
 use tito_worker::{Order, Outcome, RetryPolicy, Subscription, WorkerBuilder};
 
-use super::fold::{Stopped, is_of_the_engine};
+use super::fold::{Stopped, is_passing};
 use super::projector::Projector;
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::{Plan, Step};
-use super::wake::topic;
 use crate::error::{EventStoreError, Result};
+use crate::log::topic;
 use crate::store::EventStore;
 
 /// A worker's handler ends after about so long, and is called again.
@@ -109,7 +109,7 @@ impl<P: Projector> Projection<P> {
                     Ok(true) => None,
                     Ok(false) => Some(DateTime::UNIX_EPOCH),
                     // The projector is not at fault, so it need not wait longer each time.
-                    Err(EventStoreError::Engine(error)) if is_of_the_engine(&error) => {
+                    Err(EventStoreError::Engine(error)) if is_passing(&error) => {
                         let name = &folding.name;
                         let log = || tracing::warn!(projection = name, %error, "the engine failed, trying again");
                         folding.store.logger().with(log);
@@ -174,11 +174,7 @@ impl<P: Projector> Folding<P> {
                     plan.stopped.insert(generation);
                     errors.insert(generation, *error);
                 }
-                Err(Stopped::ByStore(EventStoreError::Engine(error)))
-                    if matches!(*error, TitoError::CommitUnknown { .. }) && looks < LOOKS =>
-                {
-                    looks += 1;
-                }
+                Err(Stopped::ByStore(error)) if !error.is_not_committed() && looks < LOOKS => looks += 1,
                 Err(Stopped::ByStore(error)) => return Err(error),
             }
             if end.is_some_and(|end| clock.monotonic_millis() >= end) {

@@ -10,9 +10,8 @@ use super::fold::Stopped;
 use super::projector::Projector;
 use super::run::Folding;
 use super::state::{Checkpoint, Generations};
-use crate::append::Head;
 use crate::error::EventStoreError;
-use crate::manager::Definition;
+use crate::log::{Definition, Head};
 use tito_core::database::RowAccess;
 
 /// How many keys of a generation that was dropped a transaction deletes.

@@ -13,7 +13,7 @@ use tito_core::{Result, TitoError, Transaction, TxOptions, keys};
 
 use super::state::Generations;
 use crate::error::EventStoreError;
-use crate::manager::Definition;
+use crate::log::Definition;
 use crate::store::EventStore;
 
 /// What errors say of a projection's rows.

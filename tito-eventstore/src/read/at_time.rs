@@ -7,7 +7,7 @@ use tito_core::{Transaction, keys};
 use super::cursor::read_head;
 use crate::error::Result;
 use crate::event::Event;
-use crate::manager::Tail;
+use crate::log::Tail;
 use crate::store::EventStore;
 
 impl EventStore {
@@ -38,7 +38,7 @@ impl EventStore {
         found
     }
 
-    async fn sequence_at_in(&self, tx: &Transaction, time: DateTime<Utc>) -> Result<u64> {
+    pub(crate) async fn sequence_at_in(&self, tx: &Transaction, time: DateTime<Utc>) -> Result<u64> {
         let Ok(millis) = u64::try_from(time.timestamp_millis()) else { return Ok(0) };
         let head = read_head(self, tx).await?;
         let tail_key = keys::log_tail(self.id());

@@ -7,13 +7,12 @@ use tito_core::keys;
 use tito_core::row::StoredRow;
 
 use super::page_size::PageSize;
-use super::select::Select;
-use super::source::{Place, Row, Source};
-use crate::append::Head;
+use super::source::{Extent, Row, Source};
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
-use crate::manager::Tail;
+use crate::log::{Head, Tail};
 use crate::pattern::Pattern;
+use crate::select::Select;
 use crate::snapshot::{Start, filters, lost_of};
 use crate::store::EventStore;
 
@@ -258,15 +257,15 @@ impl Cursor {
 }
 
 /// The places that have all events that the patterns select.
-fn places(patterns: &[Pattern]) -> Vec<Place> {
+fn places(patterns: &[Pattern]) -> Vec<Extent> {
     let entities: Option<Vec<_>> = patterns.iter().map(Pattern::entity).collect();
     match entities {
         Some(mut entities) if entities.len() <= MOST_ENTITIES => {
             entities.sort_unstable();
             entities.dedup();
-            entities.into_iter().map(|(of_type, id)| Place::Entity(of_type.to_string(), id.to_string())).collect()
+            entities.into_iter().map(|(of_type, id)| Extent::Entity(of_type.to_string(), id.to_string())).collect()
         }
-        _ => vec![Place::Log],
+        _ => vec![Extent::Log],
     }
 }
 

@@ -6,11 +6,11 @@ use std::task::Poll;
 use futures::poll;
 
 use super::cursor::Cursor;
-use super::select::Select;
 use super::stopped::EvolveError;
 use crate::domain::Evolver;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
+use crate::select::Select;
 use crate::snapshot::Start;
 use crate::store::EventStore;
 
@@ -122,6 +122,6 @@ pub(crate) fn evolve_one<M: Evolver>(model: &mut M, event: &Event) -> Result<()>
         sequence: event.sequence(),
         event_type: event.event_type().to_string(),
         entity: event.entity().to_string(),
-        source,
+        source: source.into(),
     })
 }

@@ -2,12 +2,12 @@
 
 use super::cursor::Cursor;
 use super::evolve::fold_all;
-use super::select::Select;
 use super::stopped::EvolveError;
 use crate::domain::Evolver;
 use crate::error::Result;
 use crate::event::Event;
 use crate::pattern::Pattern;
+use crate::select::Select;
 use crate::store::EventStore;
 
 /// A model and the events that it is to evolve by, for [`EventStore::evolve_all`].

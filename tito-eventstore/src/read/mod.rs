@@ -2,7 +2,6 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `select` | which events |
 //! | `page_size` | how many rows a page asks for |
 //! | `source` | one range of keys, with what was read ahead of it |
 //! | `cursor` | pages of events, up to a sequence |
@@ -17,15 +16,13 @@ mod cursor;
 mod evolve;
 mod evolve_all;
 mod page_size;
-mod select;
 mod source;
 mod stopped;
 mod stream;
 mod wait;
 
-pub(crate) use cursor::Cursor;
+pub(crate) use cursor::{Cursor, read_head};
 pub(crate) use evolve::{evolve_one, fold_all};
 pub use evolve_all::Evolving;
-pub use select::Select;
 pub use stopped::EvolveError;
 pub(crate) use wait::Wait;

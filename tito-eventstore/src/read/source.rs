@@ -11,7 +11,7 @@ use crate::pattern::Pattern;
 
 /// Where events are read from.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum Extent {
     /// The events of the store.
     Log,
     /// Those of one entity.
@@ -28,7 +28,7 @@ pub(super) struct Row {
 /// The events of a place, read in pages.
 #[derive(Debug)]
 pub(super) struct Source {
-    place: Place,
+    place: Extent,
     /// The last sequence that was read.
     position: u64,
     /// Read and not handed out yet.
@@ -40,7 +40,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(place: Place, after: u64) -> Self {
+    pub(super) fn new(place: Extent, after: u64) -> Self {
         Self { place, position: after, ahead: VecDeque::new(), foreign: None, is_exhausted: false }
     }
 
@@ -51,15 +51,15 @@ impl Source {
     /// Whether what a pattern selects is read from here.
     pub(super) fn has(&self, pattern: &Pattern) -> bool {
         match &self.place {
-            Place::Log => true,
-            Place::Entity(of_type, id) => pattern.entity() == Some((of_type, id)),
+            Extent::Log => true,
+            Extent::Entity(of_type, id) => pattern.entity() == Some((of_type, id)),
         }
     }
 
     fn range(&self, store: u64, up_to: u64) -> KeyRange {
         match &self.place {
-            Place::Log => keys::log_events_between(store, self.position, up_to),
-            Place::Entity(entity_type, id) => {
+            Extent::Log => keys::log_events_between(store, self.position, up_to),
+            Extent::Entity(entity_type, id) => {
                 keys::log_entity_events_between(store, entity_type, id, self.position, up_to)
             }
         }
@@ -89,7 +89,7 @@ impl Source {
                 }
                 return Ok((self.ahead.len(), bytes));
             };
-            let event = Event::decode(&key, sequence, value);
+            let event = Event::decode(&key, sequence, value).map_err(Into::into);
             self.position = sequence;
             self.ahead.push_back(Row { sequence, event });
         }

@@ -6,7 +6,7 @@ use crate::error::EventStoreError;
 
 /// A model could not be folded to the end of what was selected. It stands where the last event has left it, and can be
 /// folded on from there: `Select::…after(error.last_sequence)`.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the model has evolved up to event {last_sequence} only")]
 #[non_exhaustive]
 pub struct EvolveError {

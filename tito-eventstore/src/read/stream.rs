@@ -6,10 +6,10 @@ use futures::stream::{BoxStream, StreamExt, try_unfold};
 use tito_core::{Transaction, keys};
 
 use super::cursor::Cursor;
-use super::select::Select;
 use super::wait::Wait;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
+use crate::select::Select;
 use crate::store::EventStore;
 
 impl EventStore {
@@ -27,7 +27,7 @@ impl EventStore {
     }
 
     /// The selected events that there are and that will be, without an end unless the selection has one. What is not
-    /// asked for is not read, so a slow reader holds up nobody and costs no memory.
+    /// asked for is not read, so a slow reader blocks nobody and costs no memory.
     ///
     /// # Errors
     /// As those of [`events`](EventStore::events). Once the engine is closed the stream ends at once with the error that

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tito_core::event::{NewEvent as OutboxEvent, write_event};
+use tito_core::event::{OutboxEvent, write_event};
 use tito_core::{Transaction, row};
 
 use super::rule::{Content, Followed};
+use crate::data::Codec;
 use crate::error::Result;
-use crate::types::Codec;
 
 /// What is published of an event of a store.
 pub(crate) struct Shown<'a> {
@@ -89,7 +89,7 @@ impl<'a> Shown<'a> {
         };
         let headers = if content == Content::Payload { BTreeMap::new() } else { self.headers() };
         let action = self.tokens()[2].to_string();
-        Ok(OutboxEvent { event_type: topic, entity, row: None, action, timestamp: 0, headers, payload })
+        Ok(OutboxEvent { event_type: topic, entity, owner: None, row: None, action, timestamp: 0, headers, payload })
     }
 
     /// Data that claims to be JSON and is not goes without.

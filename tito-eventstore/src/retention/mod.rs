@@ -3,20 +3,20 @@
 //! | file | idea |
 //! |---|---|
 //! | `sweeper` | the task that does so by itself |
-//! | `limits` | one step of a store that has too much |
+//! | `step` | one step of a store that has too much |
 //! | `dropped` | one step of a store that was deleted |
 
 mod dropped;
-mod limits;
+mod step;
 mod sweeper;
 
 use tito_core::database::Walk;
 use tito_core::{Database, keys};
 
 pub(crate) use self::dropped::Dropped;
-pub(crate) use self::sweeper::Sweeper;
+pub(crate) use self::sweeper::run;
+use crate::catch_up::catch_up;
 use crate::error::Result;
-use crate::republish;
 
 /// How many events or keys a step deletes at the most.
 const STEP: usize = 200;
@@ -31,8 +31,8 @@ pub(crate) async fn sweep(database: &Database) -> Result<()> {
     let mut stores = Walk::over(keys::event_stores());
     while let Some((page, _)) = stores.next(database).await? {
         for name in page.iter().filter_map(|(key, _)| keys::parse_event_store(key)) {
-            outcome = outcome.and(republish::catch_up(database, &name).await);
-            outcome = outcome.and(limits::keep(database, &name).await);
+            outcome = outcome.and(catch_up(database, &name).await);
+            outcome = outcome.and(step::keep(database, &name).await);
         }
     }
     let mut dropped_logs = Walk::over(keys::dropped_logs());

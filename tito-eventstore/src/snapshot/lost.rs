@@ -3,8 +3,7 @@
 use tito_core::keys;
 use tito_core::{Result, Transaction};
 
-use crate::append::Last;
-use crate::manager::Tail;
+use crate::log::{Last, Tail};
 use crate::pattern::Pattern;
 
 /// The last sequence that may have been dropped of what each pattern selects; 0 where nothing was.

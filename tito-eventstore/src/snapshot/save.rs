@@ -10,8 +10,8 @@ use super::start::{MOST_VERSIONS, filters};
 use super::stored::Stored;
 use crate::domain::Evolver;
 use crate::error::{EventStoreError, Result};
-use crate::manager::Tail;
-use crate::read::Select;
+use crate::log::Tail;
+use crate::select::Select;
 use crate::store::EventStore;
 
 /// Snapshots of so many versions are kept, the newest.
@@ -48,7 +48,9 @@ impl EventStore {
         let (name, version) = (model.name(), model.version());
         let state = match model.save() {
             Ok(state) => state,
-            Err(source) => return Err(EventStoreError::Snapshot { model: name, operation: "written", source }),
+            Err(source) => {
+                return Err(EventStoreError::Snapshot { model: name, operation: "written", source: source.into() });
+            }
         };
         let filters = filters(&select.patterns()?);
         let new = New { store: self.id(), name, filters, sequence, version, state, replaces };

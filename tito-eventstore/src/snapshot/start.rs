@@ -6,14 +6,13 @@ use tito_core::keys;
 use tito_core::row::StoredRow;
 use tito_core::{BoxError, Transaction};
 
-use super::Snapshot;
 use super::lost::lost_of;
 use super::stored::Stored;
-use crate::domain::Evolver;
+use crate::domain::{Evolver, Snapshot};
 use crate::error::{EventStoreError, Result};
-use crate::manager::Tail;
+use crate::log::Tail;
 use crate::pattern::Pattern;
-use crate::read::Select;
+use crate::select::Select;
 use crate::store::EventStore;
 
 /// More snapshots of one model than this are not looked at. Two are kept, and a few more may be left for a while where
@@ -135,7 +134,7 @@ impl EventStore {
         let begins_without = fitting.has(0) || select.begins_with_kept();
         match failed {
             Some(source) if !begins_without => {
-                Err(EventStoreError::Snapshot { model: name, operation: "read", source })
+                Err(EventStoreError::Snapshot { model: name, operation: "read", source: source.into() })
             }
             None if !begins_without => Err(dropped(name)),
             failed => {

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use tito_core::BoxError;
 
-use super::codec::CodecOf;
-use super::data::{EventData, EventType};
 use super::data_type::{DataType, ForeignType, OwnType};
 use super::registry::{Check, Inner, Registered, Registry};
 use super::upcast::{self, Upcaster};
+use crate::data::{CodecOf, EventData, EventType};
 use crate::domain::Command;
 use crate::error::{EventStoreError, Result};
 use crate::token;
@@ -242,7 +241,7 @@ fn round_trip<T>(data_type: &dyn DataType<T>, sample: &T) -> Result<()> {
 }
 
 fn refused(event_type: &str, reason: String, source: Option<BoxError>) -> EventStoreError {
-    EventStoreError::TypeInvalid { event_type: token::cut(event_type), reason, source }
+    EventStoreError::TypeInvalid { event_type: token::cut(event_type), reason, source: source.map(Into::into) }
 }
 
 impl fmt::Debug for RegistryBuilder {

@@ -2,10 +2,8 @@
 
 use std::marker::PhantomData;
 
+use crate::data::{CodecOf, EventData, EventType};
 use tito_core::BoxError;
-
-use super::codec::CodecOf;
-use super::data::{EventData, EventType};
 
 /// How values of a Rust type are named, written, read and validated.
 pub(super) trait DataType<T>: Send + Sync {

@@ -4,26 +4,18 @@
 //! derived or [foreign](ForeignType), lets stores append nothing else, and brings old events to the present version.
 
 mod builder;
-mod codec;
-mod data;
 mod data_type;
-#[cfg(feature = "derive")]
-pub(crate) mod derived;
-mod markers;
+mod read;
 mod registry;
 #[cfg(test)]
 mod tests;
 mod upcast;
-mod validator;
 
-pub use builder::RegistryBuilder;
-pub use codec::{Codec, CodecOf};
-pub use data::{EventData, EventType};
-pub use data_type::ForeignType;
 #[cfg(feature = "messagepack")]
-pub use markers::MessagePack;
+pub use crate::data::MessagePack;
 #[cfg(feature = "protobuf")]
-pub use markers::Protobuf;
-pub use markers::{Binary, BinaryData, Json};
+pub use crate::data::Protobuf;
+pub use crate::data::{Binary, BinaryData, Codec, CodecOf, EventData, EventType, Json, Validator};
+pub use builder::RegistryBuilder;
+pub use data_type::ForeignType;
 pub use registry::Registry;
-pub use validator::Validator;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use tito_core::BoxError;
 
 use super::builder::RegistryBuilder;
-use super::data::EventType;
 use super::data_type::DataType;
 use super::upcast::Chain;
+use crate::data::EventType;
 use crate::error::{EventStoreError, Result};
 use crate::event::{Event, NewEvent, Unencoded};
 
@@ -120,7 +120,7 @@ impl Registry {
         let EventType { name, version, codec } = data_type.event_type(value);
         let event_type = name.to_string();
         if let Err(source) = data_type.validate(value) {
-            return Err(EventStoreError::DataInvalid { event_type, source });
+            return Err(EventStoreError::DataInvalid { event_type, source: source.into() });
         }
         let readable = |bytes: Vec<u8>| match data_type.decode(name, &bytes) {
             Ok(_) => Ok(bytes),
@@ -131,7 +131,7 @@ impl Registry {
                 let of = Some(type_name::<T>());
                 Ok(NewEvent::from_encoded(entity, Ok(Unencoded { event_type, version, codec, bytes, of })))
             }
-            Err(source) => Err(EventStoreError::Encode { event_type, codec, source }),
+            Err(source) => Err(EventStoreError::Encode { event_type, codec, source: source.into() }),
         }
     }
 
@@ -185,7 +185,7 @@ impl Registry {
                 if of.is_some() { Ok(()) } else { (registered.check)(&new.event_type, &new.bytes) }
             }),
         };
-        checked.map_err(|source| EventStoreError::DataInvalid { event_type: event_type(), source })
+        checked.map_err(|source| EventStoreError::DataInvalid { event_type: event_type(), source: source.into() })
     }
 
     /// The command of a Rust type whose bytes came under a name.
@@ -203,7 +203,7 @@ impl Registry {
             data_type.validate(&command)?;
             Ok(command)
         });
-        valid.map_err(|source| EventStoreError::CommandInvalid { source })
+        valid.map_err(|source| EventStoreError::CommandInvalid { source: source.into() })
     }
 
     /// Whether an event could be appended as it is: by its type, version and codec it is what the registry would read.
@@ -223,7 +223,7 @@ impl Registry {
     /// # Errors
     /// [`EventStoreError::TypeNotRegistered`], [`EventStoreError::DataInvalid`], [`EventStoreError::Encode`].
     pub fn check_event(&self, event: &NewEvent) -> Result<()> {
-        self.check(event.data.as_ref().map_err(|failure| failure.clone().into_error())?)
+        self.check(event.data.as_ref().map_err(|failure| failure.clone())?)
     }
 
     /// The event in the version that the program knows, if that is another than its own. Events of types without
@@ -242,7 +242,7 @@ impl Registry {
         match self.inner.chains.get(name) {
             Some(chain) if event.version() < version && chain.begins_before(event.version()) => {
                 let bytes = chain.run(event.version(), event.bytes()).map_err(failed)?;
-                event.with_data(version, codec, &bytes).map(Some)
+                Ok(Some(event.with_data(version, codec, &bytes)?))
             }
             _ => Ok(None),
         }
@@ -256,7 +256,7 @@ fn unreadable(event: &Event, expected: String, source: BoxError) -> EventStoreEr
         entity: event.entity().to_string(),
         version: event.version(),
         expected,
-        source,
+        source: source.into(),
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tito_core::{BoxError, panics};
 
-use super::codec::Codec;
-use super::data::EventType;
+use crate::data::{Codec, EventType};
 use crate::error::EventStoreError;
 
 /// Makes data of the next version.

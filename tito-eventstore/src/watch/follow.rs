@@ -53,9 +53,7 @@ impl Attempts {
 /// Whether an error of reading may be over the next time.
 fn passes(error: &EventStoreError) -> bool {
     match error {
-        EventStoreError::Engine(error) => {
-            !matches!(**error, TitoError::EngineClosed { .. } | TitoError::Malformed { .. })
-        }
+        EventStoreError::Engine(error) => !error.is_closed() && !matches!(error, TitoError::Malformed { .. }),
         _ => false,
     }
 }

@@ -33,7 +33,7 @@ pub struct Watcher<M> {
 impl EventStore {
     /// Lets a model follow the store: it evolves by the selected events that there are, before this returns unless told
     /// otherwise, and then by those that come, as they come. Pages of events are read as the model has evolved by the
-    /// earlier ones, so a slow model holds up nobody and costs no memory.
+    /// earlier ones, so a slow model blocks nobody and costs no memory.
     ///
     /// A [`Model`](crate::Model) can be looked at meanwhile, through a clone.
     ///

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::EventStoreError;
 use crate::event::Event;
-use crate::read::Select;
+use crate::select::Select;
 
 pub(super) type Handler = Box<dyn Fn(&WatchError<'_>) -> OnError + Send + Sync>;
 

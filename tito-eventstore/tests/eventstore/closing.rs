@@ -14,7 +14,7 @@ use crate::support::*;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn is_closed(error: &EventStoreError) -> bool {
-    matches!(error, EventStoreError::Engine(error) if matches!(**error, TitoError::EngineClosed { .. }))
+    matches!(error, EventStoreError::Engine(TitoError::EngineClosed { .. }))
 }
 
 /// What a wait comes to that is under way when the engine is closed. It has to be one that would never end.
@@ -151,7 +151,7 @@ pub async fn an_append_that_looks_into_an_unknown_outcome_ends(db: Database, _: 
     gate.open();
     let error = tokio::time::timeout(PATIENCE, append).await.expect("it ends").unwrap_err();
     // Nobody can say any more.
-    assert!(matches!(&error, EventStoreError::Engine(error) if matches!(**error, TitoError::CommitUnknown { .. })));
+    assert!(matches!(&error, EventStoreError::Engine(TitoError::CommitUnknown { .. })));
 }
 
 #[fact]

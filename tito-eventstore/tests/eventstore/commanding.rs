@@ -10,8 +10,8 @@ use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_eventstore::event::metadata;
 use tito_eventstore::{
-    Command, Decider, Decision, Envelope, Event, EventStoreConfig, EventStoreError, Evolver, Limits, Manager, Model,
-    NewEvent, Select,
+    Command, Decider, Decision, Envelope, Event, EventStoreConfig, EventStoreError, Evolver, Manager, Model, NewEvent,
+    Retention, Select,
 };
 use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
@@ -213,7 +213,7 @@ pub async fn a_command_whose_outcome_was_lost_is_answered_with_it(db: Database, 
 #[fact]
 pub async fn a_command_is_forgotten_with_the_last_of_its_events(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
-    let config = EventStoreConfig::new("bank").limits(Limits::default().events(3));
+    let config = EventStoreConfig::new("bank").retention(Retention::default().events(3));
     let store = manager.create_event_store(config).await.unwrap();
     let decide = async |id: &str| store.decide(&Till::default(), &pay([5, 7]).id(id)).await.unwrap();
     decide("request-1").await;
@@ -260,7 +260,7 @@ pub async fn models_are_folded_as_of_a_time(db: Database, clock: TestClock) {
     }
     assert_eq!(store.sequence_at(DateTime::<Utc>::MAX_UTC).await.unwrap(), 18);
     assert_eq!(store.sequence_at(DateTime::<Utc>::MIN_UTC).await.unwrap(), 0);
-    manager.update_event_store(EventStoreConfig::new("bank").limits(Limits::default().events(6))).await.unwrap();
+    manager.update_event_store(EventStoreConfig::new("bank").retention(Retention::default().events(6))).await.unwrap();
     manager.sweep().await.unwrap();
     assert_eq!(store.sequence_at(times[3]).await.unwrap(), 0, "it was dropped");
     assert_eq!(store.sequence_at(times[7] + Duration::from_secs(1)).await.unwrap(), 16);

@@ -4,7 +4,7 @@
 use tito_core::Transaction;
 use tito_core::keys::{self, KeyRange};
 use tito_core::prelude::*;
-use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Limits, Manager, Select};
+use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Manager, Retention, Select};
 use tito_testkit::TestClock;
 
 use crate::support::*;
@@ -24,12 +24,12 @@ async fn put(db: &Database, key: &[u8], value: Option<&[u8]>) -> Option<Vec<u8>>
 
 fn assert_named(error: &EventStoreError, damaged: &[u8]) {
     let EventStoreError::Engine(error) = error else { panic!("{error:?}") };
-    assert!(matches!(&**error, TitoError::Malformed { key, .. } if key.as_bytes() == damaged), "{error:?}");
+    assert!(matches!(error, TitoError::Malformed { key, .. } if key.as_bytes() == damaged), "{error:?}");
 }
 
 async fn created(db: &Database, name: &str) -> EventStore {
-    let limits = Limits::default().events(3);
-    Manager::new(db.clone()).create_event_store(EventStoreConfig::new(name).limits(limits)).await.unwrap()
+    let limits = Retention::default().events(3);
+    Manager::new(db.clone()).create_event_store(EventStoreConfig::new(name).retention(limits)).await.unwrap()
 }
 
 /// Another store, as a program sees it that begins now.

@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use tito_core::keys;
 use tito_core::prelude::*;
-use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Limits, Manager, NewEvent, Select};
+use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Manager, NewEvent, Retention, Select};
 use tito_testkit::TestClock;
 
 use crate::support::*;
 
-async fn limited(db: &Database, limits: Limits) -> (Manager, EventStore) {
+async fn limited(db: &Database, limits: Retention) -> (Manager, EventStore) {
     let manager = Manager::new(db.clone());
-    let store = manager.create_event_store(EventStoreConfig::new("bank").limits(limits)).await.unwrap();
+    let store = manager.create_event_store(EventStoreConfig::new("bank").retention(limits)).await.unwrap();
     (manager, store)
 }
 
@@ -21,7 +21,7 @@ async fn keys_of_stores(db: &Database) -> usize {
 
 #[fact]
 pub async fn the_oldest_events_over_a_limit_are_dropped(db: Database, _: TestClock) {
-    let (manager, store) = limited(&db, Limits::default().events(700)).await;
+    let (manager, store) = limited(&db, Retention::default().events(700)).await;
     manager.sweep().await.unwrap();
     for _ in 0..3 {
         let events = (0..400).map(|number| event(&format!("a.{}", number % 2), "x"));
@@ -35,7 +35,10 @@ pub async fn the_oldest_events_over_a_limit_are_dropped(db: Database, _: TestClo
 
     let bytes = info.bytes;
     assert!(bytes >= 700 * 30);
-    manager.update_event_store(EventStoreConfig::new("bank").limits(Limits::default().bytes(bytes / 2))).await.unwrap();
+    manager
+        .update_event_store(EventStoreConfig::new("bank").retention(Retention::default().bytes(bytes / 2)))
+        .await
+        .unwrap();
     manager.sweep().await.unwrap();
     let info = store.info().await.unwrap();
     assert!(info.bytes <= bytes / 2 && info.bytes > bytes / 2 - 100, "{info:?} of {bytes}");
@@ -45,7 +48,7 @@ pub async fn the_oldest_events_over_a_limit_are_dropped(db: Database, _: TestClo
 
 #[fact]
 pub async fn events_of_an_age_are_dropped(db: Database, clock: TestClock) {
-    let (manager, store) = limited(&db, Limits::default().age(Duration::from_secs(60))).await;
+    let (manager, store) = limited(&db, Retention::default().age(Duration::from_secs(60))).await;
     for _ in 0..3 {
         // It does not matter when it happened, but when it was appended.
         let old = chrono::DateTime::from_timestamp(0, 0).unwrap();
@@ -63,7 +66,7 @@ pub async fn events_of_an_age_are_dropped(db: Database, clock: TestClock) {
 
 #[fact]
 pub async fn sequences_are_not_used_again(db: Database, _: TestClock) {
-    let (manager, store) = limited(&db, Limits::default().events(0)).await;
+    let (manager, store) = limited(&db, Retention::default().events(0)).await;
     store.append([event("a.1", "x").id("a"), event("a.1", "y")]).await.unwrap();
     manager.sweep().await.unwrap();
     assert_eq!(sequences(&store, Select::all()).await, NONE);
@@ -97,7 +100,7 @@ pub async fn what_a_deleted_store_leaves_is_removed(db: Database, clock: TestClo
 #[fact]
 pub async fn a_damaged_store_does_not_keep_others_from_being_swept(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
-    let limited = |name| EventStoreConfig::new(name).limits(Limits::default().events(1));
+    let limited = |name| EventStoreConfig::new(name).retention(Retention::default().events(1));
     let damaged = manager.create_event_store(limited("a")).await.unwrap();
     damaged.append([event("a.1", "x"), event("a.1", "x")]).await.unwrap();
     let tx = db.begin().await.unwrap();
@@ -112,13 +115,13 @@ pub async fn a_damaged_store_does_not_keep_others_from_being_swept(db: Database,
     manager.delete_event_store("c").await.unwrap();
     let error = manager.sweep().await.unwrap_err();
     let EventStoreError::Engine(error) = error else { panic!("{error:?}") };
-    assert!(matches!(*error, TitoError::Malformed { .. }), "{error:?}");
+    assert!(matches!(error, TitoError::Malformed { .. }), "{error:?}");
     assert_eq!(sequences(&other, Select::all()).await, [2]);
 }
 
 #[fact]
 pub async fn sweeps_at_once_beside_writers_and_watchers_count_right(db: Database, _: TestClock) {
-    let (manager, store) = limited(&db, Limits::default().events(300)).await;
+    let (manager, store) = limited(&db, Retention::default().events(300)).await;
     let watcher = store.watch(Seen::default(), Select::all()).await.unwrap();
     let writing = async {
         for _ in 0..20 {

@@ -1,7 +1,7 @@
 //! What a later version has stored in a row survives whatever this one does with the row.
 
 use tito_core::prelude::*;
-use tito_eventstore::{EventStoreConfig, Limits, Manager, Select};
+use tito_eventstore::{EventStoreConfig, Manager, Retention, Select};
 use tito_testkit::TestClock;
 
 use crate::support::*;
@@ -12,7 +12,7 @@ const CHANGED: [&str; 4] = ["head", "tail", "last:", "gone:"];
 
 #[fact]
 pub async fn a_stores_rows_keep_it_while_events_are_appended_and_dropped(db: Database, _: TestClock) {
-    let config = || EventStoreConfig::new("bank").limits(Limits::default().events(2));
+    let config = || EventStoreConfig::new("bank").retention(Retention::default().events(2));
     let manager = Manager::new(db.clone());
     let store = manager.create_event_store(config()).await.unwrap();
     let events = || ["a.1", "a.2", "b.1"].map(|entity| event(entity, "x"));
@@ -44,7 +44,7 @@ pub async fn a_stores_definition_keeps_it_through_changes(db: Database, _: TestC
     let manager = Manager::new(db.clone());
     let store = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
     add(&db, "store:bank", &[""]).await;
-    let config = EventStoreConfig::new("bank").description("accounts").limits(Limits::default().events(9));
+    let config = EventStoreConfig::new("bank").description("accounts").retention(Retention::default().events(9));
     manager.update_event_store(config).await.unwrap();
     assert_kept(&db, "store:bank", &[""]).await;
     assert!(store.add_projection("balances").await.unwrap());

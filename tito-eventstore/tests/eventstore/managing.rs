@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use tito_core::prelude::*;
-use tito_eventstore::{EventStoreConfig, EventStoreError, Limits, Manager, Select, Storage};
+use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, Retention, Select, StorageType};
 use tito_testkit::TestClock;
 
 use crate::support::*;
@@ -11,13 +11,13 @@ pub async fn stores_are_created_got_changed_and_deleted(db: Database, _: TestClo
     let manager = Manager::new(db.clone());
     let missing = manager.get_event_store("bank").await.unwrap_err();
     assert!(matches!(&missing, EventStoreError::StoreNotFound { name } if name == "bank"), "{missing:?}");
-    let limits = Limits::default().events(10).bytes(1 << 20).age(Duration::from_secs(60));
-    let config = EventStoreConfig::new("bank").description("accounts").metadata("team", "money").limits(limits);
+    let limits = Retention::default().events(10).bytes(1 << 20).age(Duration::from_secs(60));
+    let config = EventStoreConfig::new("bank").description("accounts").metadata("team", "money").retention(limits);
     let store = manager.create_event_store(config.clone()).await.unwrap();
     let info = store.info().await.unwrap();
     assert_eq!((info.name.as_str(), info.description.as_str()), ("bank", "accounts"));
     assert_eq!(info.metadata["team"], "money");
-    assert_eq!(info.limits, limits);
+    assert_eq!(info.retention, limits);
     assert_eq!((info.first_sequence, info.last_sequence, info.events, info.bytes), (1, 0, 0, 0));
 
     let exists = manager.create_event_store(config).await.unwrap_err();
@@ -27,7 +27,7 @@ pub async fn stores_are_created_got_changed_and_deleted(db: Database, _: TestClo
     assert_eq!(same.last_sequence().await.unwrap(), 2);
     let changed = manager.update_event_store(EventStoreConfig::new("bank").description("closed")).await.unwrap();
     let info = changed.info().await.unwrap();
-    assert_eq!((info.description.as_str(), info.limits, info.events), ("closed", Limits::default(), 2));
+    assert_eq!((info.description.as_str(), info.retention, info.events), ("closed", Retention::default(), 2));
     assert!(info.metadata.is_empty() && info.bytes > 0);
 
     let missing = manager.update_event_store(EventStoreConfig::new("shop")).await.unwrap_err();
@@ -54,8 +54,8 @@ pub async fn a_store_created_again_begins_empty(db: Database, _: TestClock) {
 pub async fn what_an_engine_can_not_honour_is_refused(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
     let (agrees, differs) = match db.is_durable() {
-        true => (Storage::Durable, Storage::Memory),
-        false => (Storage::Memory, Storage::Durable),
+        true => (StorageType::Durable, StorageType::Memory),
+        false => (StorageType::Memory, StorageType::Durable),
     };
     manager.create_event_store(EventStoreConfig::new("agrees").storage(agrees)).await.unwrap();
     let replicas = if db.is_only_writer() { 3 } else { 1 };
@@ -74,7 +74,7 @@ pub async fn what_an_engine_can_not_honour_is_refused(db: Database, _: TestClock
         let error = manager.create_event_store(EventStoreConfig::new(name)).await.unwrap_err();
         match error {
             EventStoreError::StoreNameRequired => assert_eq!(name, ""),
-            EventStoreError::Engine(error) => assert!(matches!(*error, TitoError::InvalidName { .. }), "{error:?}"),
+            EventStoreError::Engine(error) => assert!(matches!(error, TitoError::InvalidName { .. }), "{error:?}"),
             error => panic!("{error:?}"),
         }
     }

@@ -153,7 +153,7 @@ pub async fn what_is_no_event_is_named(db: Database, _: TestClock) {
     db.transaction(|tx| async move { tx.system_keys().put(damaged, value).await }).await.unwrap();
     let error = store.evolve(&mut Seen::default(), Select::all()).await.unwrap_err();
     let EventStoreError::Engine(error) = error.source else { panic!("{error:?}") };
-    assert!(matches!(*error, TitoError::Malformed { .. }), "{error:?}");
+    assert!(matches!(error, TitoError::Malformed { .. }), "{error:?}");
     assert!(error.to_string().contains(&*String::from_utf8_lossy(key)), "{error}");
 }
 

@@ -1,7 +1,7 @@
 use tito_core::BoxError;
 use tito_core::prelude::*;
 use tito_eventstore::{
-    Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Limits, Manager, Model, Select, Snapshot,
+    Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager, Model, Retention, Select, Snapshot,
 };
 use tito_testkit::TestClock;
 
@@ -146,7 +146,7 @@ pub async fn a_snapshot_holds_what_was_selected_alone(db: Database, _: TestClock
 pub async fn snapshots_from_before_what_was_dropped_are_passed_over(db: Database, _: TestClock) {
     let store = filled(&db).await;
     let manager = Manager::new(db);
-    let keep = |events| EventStoreConfig::new("bank").limits(Limits::default().events(events));
+    let keep = |events| EventStoreConfig::new("bank").retention(Retention::default().events(events));
     assert_eq!(count(&store, every(100), "a.1").await, (150, 150));
     manager.update_event_store(keep(20)).await.unwrap();
     manager.sweep().await.unwrap();

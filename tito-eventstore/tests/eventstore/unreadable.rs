@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use tito_core::prelude::*;
-use tito_eventstore::{EventStoreConfig, EventStoreError, Limits, Manager, Select};
+use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, Retention, Select};
 use tito_testkit::TestClock;
 
 use crate::support::*;
@@ -39,7 +39,7 @@ fn assert_names(error: &EventStoreError, fault: Fault, sequence: u64, knows_enti
     assert_eq!(error.entity(), entity, "{error:?}");
     match (fault, error) {
         (Fault::Upcaster, EventStoreError::Decode { version: 1, .. }) => {}
-        (Fault::Damage, EventStoreError::Engine(error)) if matches!(**error, TitoError::Malformed { .. }) => {}
+        (Fault::Damage, EventStoreError::Engine(TitoError::Malformed { .. })) => {}
         _ => panic!("{fault:?}: {error:?}"),
     }
     assert!(error.to_string().contains(&sequence.to_string()), "{error}");
@@ -143,7 +143,7 @@ pub async fn the_entity_of_an_event_that_is_damaged_behind_it_is_told(db: Databa
 pub async fn what_is_before_a_damaged_event_is_dropped(db: Database, _: TestClock) {
     let counting = faulty(&db, Fault::Damage, &[11]).await;
     let manager = Manager::new(db);
-    manager.update_event_store(EventStoreConfig::new("bank").limits(Limits::default().events(1))).await.unwrap();
+    manager.update_event_store(EventStoreConfig::new("bank").retention(Retention::default().events(1))).await.unwrap();
     let error = manager.sweep().await.unwrap_err();
     assert_eq!(error.sequence(), Some(11), "{error:?}");
     assert_eq!(counting.store.info().await.unwrap().first_sequence, 11);

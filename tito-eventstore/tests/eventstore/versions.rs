@@ -4,7 +4,7 @@ use tito_core::BoxError;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_eventstore::{
-    Event, EventStore, EventStoreConfig, EventStoreError, EvolveError, Evolver, Limits, Manager, Model, NewEvent,
+    Event, EventStore, EventStoreConfig, EventStoreError, EvolveError, Evolver, Manager, Model, NewEvent, Retention,
     Select, Snapshot, Watch,
 };
 use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
@@ -95,8 +95,8 @@ impl Snapshot for Count {
 /// A store that keeps 4 events.
 async fn limited(db: &Database) -> (Manager, EventStore) {
     let manager = Manager::new(db.clone());
-    let limits = Limits::default().events(4);
-    let store = manager.create_event_store(EventStoreConfig::new("bank").limits(limits)).await.unwrap();
+    let limits = Retention::default().events(4);
+    let store = manager.create_event_store(EventStoreConfig::new("bank").retention(limits)).await.unwrap();
     (manager, store)
 }
 
@@ -488,9 +488,7 @@ pub async fn a_snapshot_that_is_too_large_leaves_the_others_as_they_are(db: Data
     let large = Count { large: true, ..version(3) };
     assert_eq!(count(&store, large.clone(), "a.1").await.unwrap(), (4, 4));
     let error = store.snapshot(&mut large.clone(), "a.1").await.unwrap_err();
-    assert!(
-        matches!(&error.source, EventStoreError::Engine(error) if matches!(**error, TitoError::LimitExceeded { .. }))
-    );
+    assert!(matches!(&error.source, EventStoreError::Engine(TitoError::LimitExceeded { .. })));
     assert_eq!(snapshots(&db).await, before);
 }
 
@@ -509,8 +507,8 @@ pub async fn an_event_that_stops_a_fold_leaves_no_snapshot(db: Database, _: Test
 #[fact]
 pub async fn versions_at_once_beside_writers_and_sweeps_lose_nothing(db: Database, _: TestClock) {
     let manager = Manager::new(db.clone());
-    let limits = Limits::default().events(40);
-    let store = manager.create_event_store(EventStoreConfig::new("bank").limits(limits)).await.unwrap();
+    let limits = Retention::default().events(40);
+    let store = manager.create_event_store(EventStoreConfig::new("bank").retention(limits)).await.unwrap();
     let evolve = |number: u32| {
         let store = store.clone();
         async move {
@@ -540,8 +538,8 @@ pub async fn what_is_dropped_while_a_model_is_folded_is_told_too(db: Database, _
             let store = Manager::new(faulty.clone()).create_event_store(EventStoreConfig::new("bank")).await.unwrap();
             append(&store, "a.1", 100).await;
             let manager = Manager::new(db.clone());
-            let limits = Limits::default().events(kept);
-            manager.update_event_store(EventStoreConfig::new("bank").limits(limits)).await.unwrap();
+            let limits = Retention::default().events(kept);
+            manager.update_event_store(EventStoreConfig::new("bank").retention(limits)).await.unwrap();
             let gate = faulty.faults().at(Call::Begin).nth(begin).hold();
             let mut model = version(1);
             let (evolved, ()) = futures::join!(store.evolve(&mut model, select), async {

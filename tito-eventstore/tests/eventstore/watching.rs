@@ -40,7 +40,7 @@ pub async fn an_error_in_catching_up_is_returned(db: Database, _: TestClock) {
     store.append([event("a.1", "x"), event("a.1", "poison")]).await.unwrap();
     let error = store.watch(Seen::default(), "a.1").await.unwrap_err();
     assert!(matches!(error, EventStoreError::Evolver { sequence: 2, .. }), "{error:?}");
-    // Nothing is held up by it.
+    // Nothing is blocked by it.
     assert_eq!(store.append(event("a.1", "x")).await.unwrap(), 3);
     let watcher = store.watch(Seen::default(), Watch::filter("a.1").after(2)).await.unwrap();
     assert_eq!(watcher.stop().await.unwrap(), Seen(vec![3]));

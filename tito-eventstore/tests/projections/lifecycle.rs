@@ -104,7 +104,7 @@ pub async fn names_of_projections_are_checked(db: Database, _: TestClock) {
     let bank = bank(&db).await;
     for name in ["", "a.b", "a:b", "a@b", "a\nb", &"a".repeat(256), &"a".repeat(253)] {
         let EventStoreError::Engine(error) = bank.add_projection(name).await.unwrap_err() else { panic!("{name}") };
-        assert!(matches!(*error, TitoError::InvalidName { .. }), "{name}: {error}");
+        assert!(matches!(error, TitoError::InvalidName { .. }), "{name}: {error}");
     }
     assert!(bank.add_projection(&"a".repeat(250)).await.unwrap());
 }

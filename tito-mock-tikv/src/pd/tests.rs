@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tonic::{Code, Request};
 
-use super::{Oracle, PdService, PdState};
+use super::PdService;
+use crate::pd_state::{Oracle, PdState};
 use crate::shared::{Settings, Shared};
 use crate::topology::Topology;
 use tito_tikv_proto::pdpb::pd_server::Pd;

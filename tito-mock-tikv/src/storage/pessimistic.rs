@@ -43,7 +43,7 @@ pub(super) async fn pessimistic_lock(
             (None, None) => return PessimisticLockResponse::default(),
         };
         // Gives the place back however the wait ends, when the caller goes away too.
-        let _place = Place { storage, ticket };
+        let _place = PlaceInQueue { storage, ticket };
         let outcome = match deadline {
             Some(deadline) => timeout_at(deadline, woken).await,
             None => return failed(request, Failure::Locked(lock)),
@@ -62,12 +62,12 @@ enum Attempt {
     Wait { lock: Box<LockInfo>, woken: oneshot::Receiver<Released>, ticket: Ticket },
 }
 
-struct Place<'a> {
+struct PlaceInQueue<'a> {
     storage: &'a Storage,
     ticket: Ticket,
 }
 
-impl Drop for Place<'_> {
+impl Drop for PlaceInQueue<'_> {
     fn drop(&mut self) {
         self.storage.with(|state| state.waiting.leave(&self.ticket));
     }

@@ -35,7 +35,7 @@ pub(super) enum Step<'a> {
 }
 
 /// What the transaction has on the key already.
-enum Held {
+enum OwnLock {
     Nothing,
     Pessimistic {
         for_update_ts: u64,
@@ -87,12 +87,12 @@ impl<'p, 'a> KeyPrewrite<'p, 'a> {
             None if self.planned.action == PessimisticAction::DoPessimisticCheck => {
                 constraint.amend(state.history(key))?;
                 amended = true;
-                Held::Nothing
+                OwnLock::Nothing
             }
-            None => Held::Nothing,
+            None => OwnLock::Nothing,
         };
         let mut is_later_flush = false;
-        if let Held::Prewritten { min_commit_ts } = held {
+        if let OwnLock::Prewritten { min_commit_ts } = held {
             // A flush writes its key anew.
             if self.generation == 0 {
                 return Ok(Step::Nothing { min_commit_ts });
@@ -122,7 +122,7 @@ impl<'p, 'a> KeyPrewrite<'p, 'a> {
         }
     }
 
-    fn check_lock(&mut self, lock: &Lock) -> Result<Held> {
+    fn check_lock(&mut self, lock: &Lock) -> Result<OwnLock> {
         let request = self.properties.request;
         let (start_ts, key) = (request.start_version, &self.planned.mutation.key);
         if lock.start_ts != start_ts {
@@ -146,7 +146,7 @@ impl<'p, 'a> KeyPrewrite<'p, 'a> {
             // A heartbeat or a reader may have raised them.
             self.ttl = self.ttl.max(lock.ttl);
             self.min_commit_ts = self.min_commit_ts.max(lock.min_commit_ts);
-            return Ok(Held::Pessimistic { for_update_ts: lock.for_update_ts });
+            return Ok(OwnLock::Pessimistic { for_update_ts: lock.for_update_ts });
         }
         if self.generation > 0 && lock.generation >= self.generation {
             let (generation, of_lock) = (self.generation, lock.generation);
@@ -156,16 +156,16 @@ impl<'p, 'a> KeyPrewrite<'p, 'a> {
             return Err(Failure::AlreadyExists { key: key.clone() });
         }
         let min_commit_ts = if lock.use_async_commit { lock.min_commit_ts } else { 0 };
-        Ok(Held::Prewritten { min_commit_ts })
+        Ok(OwnLock::Prewritten { min_commit_ts })
     }
 
-    fn write(self, state: &State, kind: LockKind, held: &Held, secondaries: Option<&[Vec<u8>]>) -> Step<'a> {
+    fn write(self, state: &State, kind: LockKind, held: &OwnLock, secondaries: Option<&[Vec<u8>]>) -> Step<'a> {
         let request = self.properties.request;
         let mutation = self.planned.mutation;
         let inlined = kind == LockKind::Put && is_short(&mutation.value);
         let had_for_update_ts = match held {
-            Held::Pessimistic { for_update_ts } => *for_update_ts,
-            Held::Nothing | Held::Prewritten { .. } => 0,
+            OwnLock::Pessimistic { for_update_ts } => *for_update_ts,
+            OwnLock::Nothing | OwnLock::Prewritten { .. } => 0,
         };
         let mut lock = Lock {
             kind,
@@ -188,7 +188,7 @@ impl<'p, 'a> KeyPrewrite<'p, 'a> {
             false => Ok(0),
         };
         let long_value = (kind == LockKind::Put && !inlined).then_some(mutation.value.as_slice());
-        let had_pessimistic_lock = matches!(held, Held::Pessimistic { .. });
+        let had_pessimistic_lock = matches!(held, OwnLock::Pessimistic { .. });
         Step::Write { lock: Box::new(lock), long_value, had_pessimistic_lock, result }
     }
 

@@ -166,7 +166,7 @@ impl StoreService {
             Rpc::KvPessimisticLock,
             request,
             move |service: Self, request: Arc<PessimisticLockRequest>, verdict: Verdict| async move {
-                // The topology is not held while the request waits, which must not hold up splits and merges.
+                // The topology is not held while the request waits, which must not block splits and merges.
                 let admit = |act: &mut dyn FnMut(Scope<'_>)| {
                     let topology = service.shared.topology();
                     match service.admit(&topology, &*request, &verdict) {

@@ -7,7 +7,7 @@ use tonic::Request;
 
 use super::StoreService;
 use crate::codec;
-use crate::pd::{Oracle, PdState};
+use crate::pd_state::{Oracle, PdState};
 use crate::shared::{Settings, Shared};
 use crate::topology::Topology;
 use tito_tikv_proto::kvrpcpb::*;

@@ -49,6 +49,7 @@ use tokio::runtime::Builder;
 
 use crate::clock::ClockCannotBeTurned;
 use crate::settings::EngineSettings;
+use crate::settings::REAL_CLUSTER;
 
 mod embedded;
 mod list;
@@ -67,9 +68,6 @@ pub use tikv::OnTiKV;
 
 #[doc(hidden)]
 pub mod facts;
-
-/// Names the PD addresses of a real cluster for the tests that can use one, with commas between them.
-pub(crate) const REAL_CLUSTER: &str = "TITO_TEST_PD";
 
 /// An engine that the suite can open.
 pub trait EngineUnderTest: Sized + Send + Sync + 'static {

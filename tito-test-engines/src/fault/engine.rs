@@ -11,7 +11,7 @@ use tito_core::engine::{
     TitoTransaction,
 };
 use tito_core::keys::KeyRange;
-use tito_core::{BoxError, Database, KeyText, Now, Result, Timestamp, TitoError};
+use tito_core::{Database, KeyText, Now, Result, SharedError, Timestamp, TitoError};
 
 use super::Call;
 use super::rules::{Effect, Faults, Keys};
@@ -420,6 +420,6 @@ fn storage_error(call: Call) -> TitoError {
     TitoError::Storage { operation: "a call that a test made fail", source: injected(call) }
 }
 
-fn injected(call: Call) -> BoxError {
+fn injected(call: Call) -> SharedError {
     format!("a fault was injected at {call:?}").into()
 }

@@ -20,10 +20,10 @@ pub enum Call {
     /// [`Transaction::get`](tito_core::Transaction::get) of what the transaction has not written itself.
     Get,
     /// [`Transaction::batch_get`](tito_core::Transaction::batch_get), and all reads of keys of a
-    /// [`Snapshot`](tito_core::Snapshot).
+    /// [`DatabaseSnapshot`](tito_core::DatabaseSnapshot).
     BatchGet,
     /// [`Transaction::scan`](tito_core::Transaction::scan) and
-    /// [`scan_reverse`](tito_core::Transaction::scan_reverse), and those of a [`Snapshot`](tito_core::Snapshot).
+    /// [`scan_reverse`](tito_core::Transaction::scan_reverse), and those of a [`DatabaseSnapshot`](tito_core::DatabaseSnapshot).
     Scan,
     /// [`Transaction::put`](tito_core::Transaction::put).
     Put,

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::core::Core;
 use super::driver::drive;
-use crate::protocol::acquire::{Acquire, Held, Wanted};
+use crate::protocol::acquire::{Acquire, LockedKey, Wanted};
 use crate::protocol::resolve::{Asked, Resolve, Status};
 use crate::{Error, Result, Timestamp};
 
@@ -93,7 +93,7 @@ impl Guards {
                 if self.heart.is_none() {
                     self.heart = Some(self.core.clone().keep_alive(self.start, self.begun, primary));
                 }
-                let own = |held: Held| Guarded { key: self.core.keyspace.own(&held.key), value: held.value };
+                let own = |held: LockedKey| Guarded { key: self.core.keyspace.own(&held.key), value: held.value };
                 Ok(held.into_iter().map(own).collect())
             }
             Err(error) => {
@@ -109,7 +109,7 @@ impl Guards {
         }
     }
 
-    /// Lets go of all keys, and waits until they are free, for the time of a call at most.
+    /// Releases all keys, and waits until they are free, for the time of a call at most.
     pub async fn release(mut self) {
         self.heart = None;
         let keys = std::mem::take(&mut self.keys).into_iter().collect();

@@ -1,7 +1,7 @@
 //! Keys on their way to regions: they are located, put together into batches and sent, and again as often as it takes.
 use std::collections::VecDeque;
 
-/// How many bytes of keys and values go into one request, as in TiDB's client: more would hold up the others of a
+/// How many bytes of keys and values go into one request, as in TiDB's client: more would block the others of a
 /// region.
 const BATCH_BYTES: usize = 16 << 10;
 

@@ -51,7 +51,7 @@ async fn a_circle_of_waiters_is_told_to_one_of_them() {
     let closes = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let locked = other.lock(["a"], LONG).await;
-        // Whoever gives way lets go.
+        // Whoever gives way releases its keys.
         other.release().await;
         locked
     };
@@ -71,7 +71,7 @@ async fn heartbeats_keep_them_and_without_a_holder_they_go() {
     assert!(matches!(other.lock(["b"], Duration::from_secs(3)).await, Err(Error::Locked { .. })));
 
     other.lock(["c"], LONG).await.unwrap();
-    // Its process is gone: no heartbeat comes any more, and nobody lets go.
+    // Its process is gone: no heartbeat comes any more, and nobody releases the keys.
     cluster.faults().add(FaultRule::on(Rpc::KvTxnHeartBeat, Fault::DropRequest).keys("c"));
     let begun = Instant::now();
     held.lock(["c"], LONG).await.unwrap();

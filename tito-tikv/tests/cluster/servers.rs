@@ -65,7 +65,7 @@ async fn a_store_that_is_away_is_waited_for_until_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_hangs_holds_up_nobody_else() {
+async fn a_store_that_hangs_blocks_nobody_else() {
     let cluster = cluster(MockCluster::builder().stores(2).split_at(["b"])).await;
     let client = client(&cluster).await;
     for key in ["a", "b"] {

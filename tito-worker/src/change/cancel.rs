@@ -3,8 +3,9 @@
 use tito_core::event::{EventReference, Topic};
 use tito_core::{Result, Transaction};
 
-use super::locate::locate;
+use crate::locate::locate;
 use crate::queue::TitoQueue;
+use crate::topics::cached_topic;
 use crate::unique::UniqueRow;
 
 impl TitoQueue {
@@ -35,14 +36,14 @@ impl TitoQueue {
     /// ```
     ///
     /// # Errors
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine.
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic), carried as a [`TitoError::Application`](tito_core::TitoError::Application), and those of the engine.
     pub async fn cancel(&self, event: &EventReference, tx: &Transaction) -> Result<bool> {
         let located = locate(&self.engine, tx, event).await?;
         let call = tx.nested();
         for found in &located {
             call.system_keys().delete(found.key.clone()).await?;
         }
-        if located.iter().any(|found| found.holds_up_until().is_some()) {
+        if located.iter().any(|found| found.blocks_until().is_some()) {
             Topic::raise_revision(&call, &event.event_type).await?;
         }
         call.merge()?;
@@ -54,13 +55,13 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`cancel`](TitoQueue::cancel); [`TitoError::Malformed`](tito_core::TitoError::Malformed).
-    pub async fn cancel_unique(&self, event_type: &str, unique_key: &str, tx: &Transaction) -> Result<bool> {
-        Topic::cached_existing(&self.engine, event_type).await?;
-        let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(false) };
+    pub async fn cancel_unique(&self, topic: &str, unique_key: &str, tx: &Transaction) -> Result<bool> {
+        cached_topic(&self.engine, topic).await?;
+        let Some(row) = UniqueRow::read(tx, topic, unique_key).await? else { return Ok(false) };
         let call = tx.nested();
         let is_cancelled = self.cancel(row.event(), &call).await?;
         if is_cancelled {
-            call.system_keys().delete(tito_core::keys::unique_event(event_type, unique_key)).await?;
+            call.system_keys().delete(tito_core::keys::unique_event(topic, unique_key)).await?;
         }
         call.merge()?;
         Ok(is_cancelled)

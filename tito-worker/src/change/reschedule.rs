@@ -4,9 +4,10 @@ use chrono::{DateTime, Utc};
 use tito_core::event::{DueTime, EventReference, TitoEvent, Topic};
 use tito_core::{Result, Transaction};
 
-use super::locate::locate;
 use crate::again::{self, Again};
+use crate::locate::locate;
 use crate::queue::TitoQueue;
+use crate::topics::cached_topic;
 use crate::unique::UniqueRow;
 
 impl TitoQueue {
@@ -18,7 +19,7 @@ impl TitoQueue {
     /// for [`cancel`](TitoQueue::cancel), and it is handed out again at its new time. Costs what that costs.
     ///
     /// # Errors
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic);
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic), carried as a [`TitoError::Application`](tito_core::TitoError::Application);
     /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) if what is stored is not an event; those of the engine.
     pub async fn reschedule(
         &self,
@@ -35,10 +36,10 @@ impl TitoQueue {
         let tx = &call;
         let topic = Topic::read(tx, &event.event_type).await?;
         let is_copied = topic.groups.values().any(|group| group.copies_before.is_some());
-        let is_waited_for = || located.iter().any(|found| found.holds_up_until().is_some());
+        let is_waited_for = || located.iter().any(|found| found.blocks_until().is_some());
         if is_copied || is_waited_for() {
             // Whoever copies earlier events into the group may have passed the event's new place, but not yet its old
-            // one; workers may hold up its entity until its old time. The new revision makes both read everything once
+            // one; workers may block its entity until its old time. The new revision makes both read everything once
             // more.
             Topic::raise_revision(tx, &event.event_type).await?;
         }
@@ -46,7 +47,7 @@ impl TitoQueue {
         let timestamp = seconds.max(tx.now().seconds());
         for found in located {
             let stored = TitoEvent::decode(&found.key, &found.value)?;
-            let moved = Again::PutOff { to: timestamp }.applied_to(stored);
+            let moved = Again::Postponed { to: timestamp }.applied_to(stored);
             again::put(tx, &found.queue, &topic, &moved, Some(&found.key)).await?;
         }
         call.merge()?;
@@ -60,16 +61,16 @@ impl TitoQueue {
     /// As [`reschedule`](TitoQueue::reschedule).
     pub async fn reschedule_unique(
         &self,
-        event_type: &str,
+        topic_name: &str,
         unique_key: &str,
         time: DateTime<Utc>,
         tx: &Transaction,
     ) -> Result<Option<EventReference>> {
-        Topic::cached_existing(&self.engine, event_type).await?;
-        let Some(row) = UniqueRow::read(tx, event_type, unique_key).await? else { return Ok(None) };
+        cached_topic(&self.engine, topic_name).await?;
+        let Some(row) = UniqueRow::read(tx, topic_name, unique_key).await? else { return Ok(None) };
         let call = tx.nested();
         let Some(event) = self.reschedule(row.event(), time, &call).await? else { return Ok(None) };
-        row.moved_to(event.clone()).write(&call, event_type, unique_key).await?;
+        row.moved_to(event.clone()).write(&call, topic_name, unique_key).await?;
         call.merge()?;
         Ok(Some(event))
     }

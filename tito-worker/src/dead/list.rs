@@ -8,11 +8,12 @@ use tito_core::engine::KeyValue;
 use tito_core::event::TitoEvent;
 use tito_core::keys::{self, KeyRange};
 
+use crate::error::QueueError;
 use crate::inspect::shown_bytes;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 
-/// What was given up.
+/// What failed for good.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     /// Where it is stored; pass it to [`TitoQueue::dead_letters`] to go on after it, or to
@@ -29,7 +30,7 @@ impl DeadLetter {
         Self { event: TitoEvent::decode(&key, &bytes).ok(), key: KeyText::from(key), bytes }
     }
 
-    /// When it was given up; `None` for a key that no worker writes.
+    /// When it failed for good; `None` for a key that no worker writes.
     pub fn given_up_at(&self) -> Option<DateTime<Utc>> {
         keys::parse_event_second(self.key.as_bytes()).map(time_of)
     }
@@ -53,20 +54,20 @@ impl Serialize for DeadLetter {
 
 impl TitoQueue {
     /// Up to `limit` dead letters of a queue, `{type}` or `{type}@{group}`, by partition and then by the second at which
-    /// they were given up, after the one with the key `after`.
+    /// they failed for good, after the one with the key `after`.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
-    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic),
+    /// [`QueueError::UnknownGroup`](crate::QueueError::UnknownGroup), and those of the engine.
     pub async fn dead_letters(
         &self,
         queue: &str,
         limit: usize,
         after: Option<&KeyText>,
-    ) -> tito_core::Result<Vec<DeadLetter>> {
+    ) -> Result<Vec<DeadLetter>, QueueError> {
         self.existing(queue).await?;
-        self.page_of_dead_letters(rest_of(keys::dead_events(queue), after), limit).await
+        Ok(self.page_of_dead_letters(rest_of(keys::dead_events(queue), after), limit).await?)
     }
 
     /// As [`dead_letters`](TitoQueue::dead_letters), of one partition.
@@ -79,9 +80,9 @@ impl TitoQueue {
         partition: u16,
         limit: usize,
         after: Option<&KeyText>,
-    ) -> tito_core::Result<Vec<DeadLetter>> {
+    ) -> Result<Vec<DeadLetter>, QueueError> {
         self.existing(queue).await?;
-        self.page_of_dead_letters(rest_of(keys::dead_events_of_partition(queue, partition), after), limit).await
+        Ok(self.page_of_dead_letters(rest_of(keys::dead_events_of_partition(queue, partition), after), limit).await?)
     }
 
     /// As [`dead_letters`](TitoQueue::dead_letters), those only that `is_wanted` chooses. Reads on, in steps of 200,
@@ -95,7 +96,7 @@ impl TitoQueue {
         limit: usize,
         after: Option<&KeyText>,
         is_wanted: impl Fn(&DeadLetter) -> bool + Send + Sync,
-    ) -> tito_core::Result<Vec<DeadLetter>> {
+    ) -> Result<Vec<DeadLetter>, QueueError> {
         self.existing(queue).await?;
         let mut walk = Walk::over(rest_of(keys::dead_events(queue), after));
         let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Dead letters: events that were given up.
+//! Dead letters: events that failed for good.
 //!
 //! | file | idea |
 //! |---|---|

@@ -4,6 +4,7 @@ use tito_core::database::walk_in_steps;
 use tito_core::{KeyText, Result, Transaction, keys};
 
 use super::list::DeadLetter;
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -11,9 +12,9 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
-    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
-    pub async fn purge_letter(&self, queue: &str, letter: &KeyText) -> Result<bool> {
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic),
+    /// [`QueueError::UnknownGroup`](crate::QueueError::UnknownGroup), and those of the engine.
+    pub async fn purge_letter(&self, queue: &str, letter: &KeyText) -> Result<bool, QueueError> {
         self.existing(queue).await?;
         let key = letter.as_bytes();
         if !keys::dead_events(queue).contains(key) {
@@ -26,7 +27,7 @@ impl TitoQueue {
             }
             Ok(is_there)
         };
-        self.engine.transaction(purge).await
+        Ok(self.engine.transaction(purge).await?)
     }
 
     /// Deletes the dead letters of a queue, `{type}` or `{type}@{group}`, for good, in transactions of at most 200 each,
@@ -34,10 +35,10 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
-    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine; what was deleted by then
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic),
+    /// [`QueueError::UnknownGroup`](crate::QueueError::UnknownGroup), and those of the engine; what was deleted by then
     /// stays deleted.
-    pub async fn purge_dead_letters(&self, queue: &str) -> Result<u64> {
+    pub async fn purge_dead_letters(&self, queue: &str) -> Result<u64, QueueError> {
         self.purge_dead_letters_where(queue, |_| true).await
     }
 
@@ -50,7 +51,7 @@ impl TitoQueue {
     /// # async fn example(queue: TitoQueue, before: chrono::DateTime<chrono::Utc>) -> Result<(), TitoError> {
     /// let old = |letter: &tito_worker::DeadLetter| letter.given_up_at().is_some_and(|time| time < before);
     /// let purged = queue.purge_dead_letters_where("mail", old).await?;
-    /// println!("{purged} were given up long ago");
+    /// println!("{purged} failed for good long ago");
     /// # Ok(())
     /// # }
     /// ```
@@ -61,9 +62,9 @@ impl TitoQueue {
         &self,
         queue: &str,
         is_chosen: impl Fn(&DeadLetter) -> bool + Send + Sync,
-    ) -> Result<u64> {
+    ) -> Result<u64, QueueError> {
         self.existing(queue).await?;
-        walk_in_steps(&self.engine, keys::dead_events(queue), move |tx: Transaction, page| {
+        let purged = walk_in_steps(&self.engine, keys::dead_events(queue), move |tx: Transaction, page| {
             let letters = page.into_iter().map(DeadLetter::new);
             let chosen: Vec<_> = letters.filter(&is_chosen).map(|letter| letter.key.as_bytes().to_vec()).collect();
             async move {
@@ -74,6 +75,7 @@ impl TitoQueue {
                 Ok(purged)
             }
         })
-        .await
+        .await?;
+        Ok(purged)
     }
 }

@@ -9,6 +9,7 @@ use tito_core::{Database, KeyText, Result, Transaction, keys};
 use uuid::Uuid;
 
 use crate::again::{self, Again};
+use crate::error::QueueError;
 use crate::place::{Kind, Place};
 use crate::queue::TitoQueue;
 use crate::topics::check_group;
@@ -29,7 +30,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`redrive_where`](TitoQueue::redrive_where).
-    pub async fn redrive_letter(&self, queue: &str, letter: &KeyText) -> Result<bool> {
+    pub async fn redrive_letter(&self, queue: &str, letter: &KeyText) -> Result<bool, QueueError> {
         self.existing(queue).await?;
         let (queue, key) = (&Arc::<str>::from(queue), letter.as_bytes());
         if !keys::dead_events(queue).contains(key) {
@@ -44,7 +45,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`redrive_where`](TitoQueue::redrive_where).
-    pub async fn redrive(&self, queue: &str, id: Uuid) -> Result<bool> {
+    pub async fn redrive(&self, queue: &str, id: Uuid) -> Result<bool, QueueError> {
         Ok(self.redrive_where(queue, |event| event.id == id).await?.events > 0)
     }
 
@@ -52,13 +53,13 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`redrive_where`](TitoQueue::redrive_where).
-    pub async fn redrive_all(&self, queue: &str) -> Result<Redriven> {
+    pub async fn redrive_all(&self, queue: &str) -> Result<Redriven, QueueError> {
         self.redrive_where(queue, |_| true).await
     }
 
     /// Makes the chosen dead letters of a queue, `{type}` or `{type}@{group}`, due again, with all their attempts, in
     /// transactions of at most 200 each. They go back to where they last lay, and in that order, so that they come before
-    /// the later events of their entities. What is given up after the call has begun is left alone.
+    /// the later events of their entities. What fails for good after the call has begun is left alone.
     ///
     /// Reads all dead letters first, and keeps where the chosen ones lie (some 50 bytes each) in memory meanwhile.
     ///
@@ -78,13 +79,13 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine; what was redriven by
+    /// [`QueueError::UnknownGroup`](crate::QueueError::UnknownGroup), and those of the engine; what was redriven by
     /// then stays redriven.
     pub async fn redrive_where(
         &self,
         queue: &str,
         is_chosen: impl Fn(&TitoEvent) -> bool + Send + Sync,
-    ) -> Result<Redriven> {
+    ) -> Result<Redriven, QueueError> {
         self.existing(queue).await?;
         // Without a bound in time a worker that gives events up at once would keep this going for ever. The order's is
         // never before now, and not before what was now until the database's time was set back either.
@@ -148,9 +149,9 @@ async fn move_back(tx: &Transaction, queue: &Arc<str>, letters: Vec<Vec<u8>>) ->
     if events.is_empty() {
         return Ok(0);
     }
-    let (event_type, group) = topic_of(queue);
-    let topic = Topic::raise_revision(tx, event_type).await?;
-    check_group(&topic, event_type, group)?;
+    let (topic_name, group) = topic_of(queue);
+    let topic = Topic::raise_revision(tx, topic_name).await?;
+    check_group(&topic, topic_name, group)?;
     let (now, moved) = (tx.now().seconds(), events.len() as u64);
     for event in events {
         let event = Again::Redriven { now }.applied_to(event);

@@ -5,11 +5,12 @@ use tito_core::event::TitoEvent;
 use tito_core::model::TitoSchema;
 use tito_core::{Database, TitoError, Transaction};
 
-use super::Untyped;
 use super::context::Context;
 use super::extract::{FromEvent, Rejection, WithoutEvent};
+use super::later_version::postpone;
+use crate::error::QueueError;
 use crate::error_text::text_of;
-use crate::job::{self, TitoJob};
+use crate::job::{TitoJob, Untyped};
 use crate::queue::TitoQueue;
 
 impl<S: Send, J> FromEvent<S, J> for TitoEvent {
@@ -57,7 +58,7 @@ impl WithoutEvent for TitoQueue {}
 /// same bytes; it can be redriven once the handler reads them.
 ///
 /// On a [typed topic](crate::TitoJob) it is that topic's, of an earlier version brought up to the present one. An event of
-/// a later version than this program knows is put off by a minute, without counting as an attempt, and says so in the log:
+/// a later version than this program knows is postponed by a minute, without counting as an attempt, and says so in the log:
 /// a worker of the new release handles it, or this one once it is replaced. In strict order the later events of its entity
 /// wait with it, for as long as no worker knows the version.
 ///
@@ -95,14 +96,14 @@ impl<S: Send + Sync, J: TitoJob> FromEvent<S, J> for Payload<J> {
         let event = context.event()?;
         match J::read(event) {
             Ok(job) => Ok(Self(job)),
-            Err(error @ TitoError::LaterVersion { .. }) => Err(job::put_off(context.database(), event, &error).await),
+            Err(error @ QueueError::LaterVersion { .. }) => Err(postpone(context.database(), event, &error).await),
             Err(error) => Err(hopeless(&error)),
         }
     }
 }
 
 /// For an event on which no attempt can succeed.
-fn hopeless(error: &TitoError) -> Rejection {
+fn hopeless(error: &(dyn std::error::Error + 'static)) -> Rejection {
     Rejection::dead_letter(text_of(error))
 }
 

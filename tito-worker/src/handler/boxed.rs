@@ -10,30 +10,30 @@ use tito_core::event::TitoEvent;
 
 use super::Handler;
 use super::context::Context;
-use super::outcomes::{Handled, HandledBatch};
+use super::outcomes::{BatchResult, HandlerResult};
 use crate::outcome::Outcome;
 
-type One = dyn Fn(Context) -> BoxFuture<'static, Handled> + Send + Sync;
-type Batch = dyn Fn(Vec<TitoEvent>, Context) -> BoxFuture<'static, HandledBatch> + Send + Sync;
+type One = dyn Fn(Context) -> BoxFuture<'static, HandlerResult> + Send + Sync;
+type Batch = dyn Fn(Vec<TitoEvent>, Context) -> BoxFuture<'static, BatchResult> + Send + Sync;
 
 /// Any handler, its types erased: what a program keeps that chooses its handlers as it runs.
 #[derive(Clone)]
 #[must_use]
 pub struct BoxedHandler {
-    pub(crate) run: Run,
+    pub(crate) run: Function,
     /// Whether its events are acknowledged in the transaction that it takes.
     pub(crate) in_transaction: bool,
 }
 
 #[derive(Clone)]
-pub(crate) enum Run {
+pub(crate) enum Function {
     One(Arc<One>),
     Batch(Arc<Batch>),
 }
 
 impl fmt::Debug for BoxedHandler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let takes_batches = matches!(self.run, Run::Batch(_));
+        let takes_batches = matches!(self.run, Function::Batch(_));
         let (name, transactional) = ("BoxedHandler", self.in_transaction);
         f.debug_struct(name).field("transactional", &transactional).field("batch", &takes_batches).finish()
     }
@@ -60,9 +60,9 @@ impl BoxedHandler {
 
     pub(super) fn one<Fut>(in_transaction: bool, run: impl Fn(Context) -> Fut + Send + Sync + 'static) -> Self
     where
-        Fut: Future<Output = Handled> + Send + 'static,
+        Fut: Future<Output = HandlerResult> + Send + 'static,
     {
-        Self { in_transaction, run: Run::One(Arc::new(move |context| run(context).boxed())) }
+        Self { in_transaction, run: Function::One(Arc::new(move |context| run(context).boxed())) }
     }
 
     pub(super) fn batch<Fut>(
@@ -70,9 +70,9 @@ impl BoxedHandler {
         run: impl Fn(Vec<TitoEvent>, Context) -> Fut + Send + Sync + 'static,
     ) -> Self
     where
-        Fut: Future<Output = HandledBatch> + Send + 'static,
+        Fut: Future<Output = BatchResult> + Send + 'static,
     {
-        Self { in_transaction, run: Run::Batch(Arc::new(move |events, context| run(events, context).boxed())) }
+        Self { in_transaction, run: Function::Batch(Arc::new(move |events, context| run(events, context).boxed())) }
     }
 
     /// The handler with somebody who is told of each event, and then what the handler said of it, or the text of its error:
@@ -84,7 +84,7 @@ impl BoxedHandler {
     {
         let in_transaction = self.in_transaction;
         match self.run {
-            Run::One(run) => Self::one(in_transaction, move |context| {
+            Function::One(run) => Self::one(in_transaction, move |context| {
                 let (end, handled) = (context.event().ok().map(&begin), run(context));
                 async move {
                     let handled = handled.await;
@@ -94,7 +94,7 @@ impl BoxedHandler {
                     handled
                 }
             }),
-            Run::Batch(run) => Self::batch(in_transaction, move |events, context| {
+            Function::Batch(run) => Self::batch(in_transaction, move |events, context| {
                 let ends: Vec<W> = events.iter().map(&begin).collect();
                 let handled = run(events, context);
                 async move {

@@ -5,7 +5,7 @@ use std::future::Future;
 use tito_core::{BoxError, TitoError};
 
 use super::context::Context;
-use super::outcomes::Handled;
+use super::outcomes::HandlerResult;
 use crate::outcome::Outcome;
 
 /// A type that a handler can take as an argument. Implement it for what an application needs time and again.
@@ -81,7 +81,7 @@ impl Rejection {
         Self::Outcome(Outcome::DeadLetter(reason.into()))
     }
 
-    pub(crate) fn into_handled(self) -> Handled {
+    pub(crate) fn into_handled(self) -> HandlerResult {
         match self {
             Self::Outcome(outcome) => Ok(outcome),
             Self::Error(error) => Err(error),

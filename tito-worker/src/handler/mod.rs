@@ -7,6 +7,7 @@
 //! | `arguments` | the arguments that there are |
 //! | `state` | state that handlers share |
 //! | `layered` | services of the crate `tower` are handlers |
+//! | `later_version` | what becomes of an event that a later release has published |
 //! | `boxed` | a handler, its types erased |
 //! | `outcomes` | what handlers return |
 
@@ -15,12 +16,13 @@ mod boxed;
 mod context;
 mod extract;
 mod functions;
+mod later_version;
 mod layered;
 mod outcomes;
 mod state;
 
 pub use self::arguments::{Payload, Progress, Row};
-pub(crate) use self::boxed::Run;
+pub(crate) use self::boxed::Function;
 pub use self::boxed::{Boxed, BoxedHandler};
 pub use self::context::Context;
 pub use self::extract::{FromEvent, Rejection, WithoutEvent};
@@ -28,6 +30,7 @@ pub use self::functions::Batch;
 pub use self::layered::Layered;
 pub use self::outcomes::{IntoOutcome, IntoOutcomes};
 pub use self::state::{State, Stateful, WithState, with_state};
+use crate::job::Untyped;
 
 /// What can be subscribed to a topic: an asynchronous function or closure of one to six arguments, each of which says what
 /// it wants to know of the event, in any order.
@@ -110,7 +113,3 @@ pub trait Handler<Args, S = (), J = Untyped>: Sized {
     /// The handler with the state that it wants, its types erased.
     fn with_its_state(self, state: S) -> BoxedHandler;
 }
-
-/// What a topic carries that is named by a text: the compiler knows nothing of its payloads.
-#[derive(Clone, Copy, Debug)]
-pub enum Untyped {}

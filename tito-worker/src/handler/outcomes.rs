@@ -48,13 +48,13 @@ impl IntoOutcomes for Vec<Outcome> {
     }
 }
 
-pub(super) type Handled = Result<Outcome, BoxError>;
-pub(super) type HandledBatch = Result<Vec<Outcome>, BoxError>;
+pub(super) type HandlerResult = Result<Outcome, BoxError>;
+pub(super) type BatchResult = Result<Vec<Outcome>, BoxError>;
 
 pub(super) fn one_for_each<O: IntoOutcomes, Error: Into<BoxError>>(
     events: usize,
     result: Result<O, Error>,
-) -> HandledBatch {
+) -> BatchResult {
     let outcomes = result.map_err(Into::into)?.into_outcomes(events);
     if outcomes.len() != events {
         return Err(format!("the handler returned {} outcomes for {events} events", outcomes.len()).into());

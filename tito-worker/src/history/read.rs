@@ -9,6 +9,7 @@ use tito_core::event::TitoEvent;
 use tito_core::{KeyText, Result, keys};
 
 use super::walk::DoneWalk;
+use crate::error::QueueError;
 use crate::inspect::{read_event, serialize_bytes, serialize_key};
 use crate::queue::TitoQueue;
 use crate::time::time_of;
@@ -31,22 +32,22 @@ pub struct DoneEvent {
 
 impl TitoQueue {
     /// Up to `limit` events of a queue that were done from the second of one time on and before that of another, by partition and then
-    /// oldest first, after the one with the key `after`. The queue is a topic's own, `{type}`, or a group's,
-    /// `{type}@{group}`.
+    /// oldest first, after the one with the key `after`. The queue is a topic's own, `{topic}`, or a group's,
+    /// `{topic}@{group}`.
     ///
     /// There is history only of topics that keep it. Costs two scans for each partition that has some.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
-    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic),
+    /// [`QueueError::UnknownGroup`](crate::QueueError::UnknownGroup), and those of the engine.
     pub async fn history(
         &self,
         queue: &str,
         times: Range<DateTime<Utc>>,
         limit: usize,
         after: Option<&KeyText>,
-    ) -> Result<Vec<DoneEvent>> {
+    ) -> Result<Vec<DoneEvent>, QueueError> {
         self.existing(queue).await?;
         let seconds = times.start.timestamp()..times.end.timestamp();
         let walk = DoneWalk::new(queue, after.map(KeyText::as_bytes));

@@ -14,9 +14,11 @@ use uuid::Uuid;
 
 use super::walk::DoneWalk;
 use crate::again::{self, Again};
+use crate::error::QueueError;
 use crate::inspect::read_event;
 use crate::place::Place;
 use crate::queue::TitoQueue;
+use crate::topics::{change_topic, existing_topic};
 
 /// What a replay did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -43,9 +45,9 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`] for queues of different topics and for a group that is not registered,
-    /// [`TitoError::UnknownTopic`], [`TitoError::UnknownGroup`], and those of the
+    /// [`QueueError::UnknownTopic`], [`QueueError::UnknownGroup`], and those of the
     /// engine; what was replayed by then stays replayed.
-    pub async fn replay(&self, from: &str, times: Range<DateTime<Utc>>, into: &str) -> Result<Replayed> {
+    pub async fn replay(&self, from: &str, times: Range<DateTime<Utc>>, into: &str) -> Result<Replayed, QueueError> {
         let mut replay = self.replaying(from, times, into).await?;
         while replay.step().await? {}
         Ok(replay.so_far())
@@ -55,23 +57,23 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`replay`](TitoQueue::replay).
-    pub async fn replaying(&self, from: &str, times: Range<DateTime<Utc>>, into: &str) -> Result<Replay> {
+    pub async fn replaying(&self, from: &str, times: Range<DateTime<Utc>>, into: &str) -> Result<Replay, QueueError> {
         check_queue_name(into)?;
         self.existing(from).await?;
         let invalid = |reason| TitoError::InvalidName { what: "queue to replay into", name: into.to_string(), reason };
-        let (event_type, group) = topic_of(into);
-        if topic_of(from).0 != event_type {
-            return Err(invalid("it belongs to another topic"));
+        let (topic_name, group) = topic_of(into);
+        if topic_of(from).0 != topic_name {
+            return Err(invalid("it belongs to another topic").into());
         }
-        let topic = Topic::existing(&self.engine, event_type).await?;
+        let topic = existing_topic(&self.engine, topic_name).await?;
         if group.is_some_and(|group| !topic.groups.contains_key(group)) {
-            return Err(invalid("its group is not registered"));
+            return Err(invalid("its group is not registered").into());
         }
         // The order's time, which is not before what was now until the database's time was set back.
         let now = (self.engine.timestamp().await?.physical_millis() / 1_000) as i64;
         Ok(Replay {
             queue: self.clone(),
-            event_type: event_type.to_string(),
+            topic_name: topic_name.to_string(),
             into: into.into(),
             // What is replayed may be done again while this runs, and must not come round for ever. Within the present
             // second it is done under the key that was passed already.
@@ -88,7 +90,7 @@ impl TitoQueue {
 #[must_use = "it does nothing until it is stepped"]
 pub struct Replay {
     queue: TitoQueue,
-    event_type: String,
+    topic_name: String,
     into: Arc<str>,
     seconds: Range<i64>,
     walk: Option<DoneWalk>,
@@ -112,7 +114,7 @@ impl Replay {
     /// # Errors
     /// Those of the engine. Calling it again goes on where it stopped. Where the outcome of the commit was unknown, what
     /// was replayed by it and done since is replayed once more.
-    pub async fn step(&mut self) -> Result<bool> {
+    pub async fn step(&mut self) -> Result<bool, QueueError> {
         let Some(walk) = self.walk.clone() else { return Ok(false) };
         if self.taken.is_none() {
             self.taken = Some(pending_ids(&self.queue.engine, &self.into).await?);
@@ -123,7 +125,7 @@ impl Replay {
         let step = Mutex::new(Step::default());
         {
             let (step, taken) = (&step, &*taken);
-            Topic::change(&self.queue.engine, &self.event_type, |topic, tx| async move {
+            change_topic(&self.queue.engine, &self.topic_name, |topic, tx| async move {
                 let mut walk = walk;
                 let page = walk.page(&tx, seconds.clone(), size).await?;
                 let mut done = Step { walk: (!page.is_empty()).then_some(walk), ..Step::default() };
@@ -169,6 +171,10 @@ async fn copy(
         if tx.get(&Place::of(&event, topic).key(into)).await?.is_some() {
             done.skipped += 1;
             continue;
+        }
+        if event.owner.is_some() {
+            // Whoever erases its owner meanwhile meets a conflict, and then finds what was replayed too.
+            tx.lock_keys(vec![done_key]).await?;
         }
         done.ids.push(event.id);
         again::put(tx, into, topic, &event, None).await?;

@@ -2,15 +2,17 @@
 
 use serde::Serialize;
 use tito_core::database::Walk;
-use tito_core::event::{EventReference, TitoEvent, Topic};
+use tito_core::event::{EventReference, TitoEvent};
 use tito_core::{KeyText, Result, keys};
 use uuid::Uuid;
 
 use super::shown::serialize_key;
 use super::state::{PendingState, read_event};
-use crate::change::locate;
+use crate::error::QueueError;
+use crate::locate::locate;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
+use crate::topics::existing_topic;
 
 /// Where an event was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -18,7 +20,7 @@ use crate::queue::TitoQueue;
 pub enum FoundIn {
     /// It has not been done.
     Pending(PendingState),
-    /// It was given up.
+    /// It failed for good.
     Dead,
     /// It was done, and is kept as history.
     Done,
@@ -44,9 +46,9 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`cancel`](TitoQueue::cancel).
-    pub async fn find(&self, event: &EventReference) -> Result<Vec<FoundEvent>> {
+    pub async fn find(&self, event: &EventReference) -> Result<Vec<FoundEvent>, QueueError> {
         let database = &self.engine;
-        database
+        let found = database
             .transaction(|tx| async move {
                 let now = tx.now().seconds();
                 let located = locate(database, &tx, event).await?;
@@ -62,7 +64,8 @@ impl TitoQueue {
                 });
                 Ok(found.collect())
             })
-            .await
+            .await?;
+        Ok(found)
     }
 
     /// Everything that there is of the event of a topic with this id, in the topic's own queue and in every group's:
@@ -71,10 +74,10 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
-    pub async fn find_by_id(&self, event_type: &str, id: Uuid) -> Result<Vec<FoundEvent>> {
-        let topic = Topic::existing(&self.engine, event_type).await?;
+    pub async fn find_by_id(&self, topic_name: &str, id: Uuid) -> Result<Vec<FoundEvent>, QueueError> {
+        let topic = existing_topic(&self.engine, topic_name).await?;
         let mut all = Vec::new();
-        for queue in topic.queues(event_type) {
+        for queue in topic.queues(topic_name) {
             for kind in Kind::ALL {
                 let mut walk = Walk::over(kind.of_queue(&queue));
                 while let Some((page, now)) = walk.next(&self.engine).await? {

@@ -7,6 +7,7 @@ use tito_core::{KeyText, Result, Transaction, keys};
 
 use super::shown::{serialize_bytes, serialize_key};
 use super::state::{PendingState, read_event};
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 
@@ -34,9 +35,14 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
-    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
-    pub async fn peek(&self, queue: &str, limit: usize, after: Option<&KeyText>) -> Result<Vec<PendingEvent>> {
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic),
+    /// [`QueueError::UnknownGroup`](crate::QueueError::UnknownGroup), and those of the engine.
+    pub async fn peek(
+        &self,
+        queue: &str,
+        limit: usize,
+        after: Option<&KeyText>,
+    ) -> Result<Vec<PendingEvent>, QueueError> {
         self.existing(queue).await?;
         let all = keys::events_of_queue(queue);
         let range = after.map_or(all.clone(), |key| all.after(key.as_bytes()));

@@ -4,7 +4,8 @@ use tito_core::database::walk_in_steps;
 use tito_core::event::{TitoEvent, Topic, topic_of};
 use tito_core::{Result, Transaction, keys};
 
-use crate::change::holds_up_until;
+use crate::error::QueueError;
+use crate::locate::blocks_until;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -15,10 +16,10 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
-    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine; what was deleted by then
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic),
+    /// [`QueueError::UnknownGroup`](crate::QueueError::UnknownGroup), and those of the engine; what was deleted by then
     /// stays deleted.
-    pub async fn purge(&self, queue: &str) -> Result<u64> {
+    pub async fn purge(&self, queue: &str) -> Result<u64, QueueError> {
         self.purge_entries(queue, |_, _| true).await
     }
 
@@ -26,16 +27,24 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`purge`](TitoQueue::purge).
-    pub async fn purge_where(&self, queue: &str, chosen: impl Fn(&TitoEvent) -> bool + Send + Sync) -> Result<u64> {
+    pub async fn purge_where(
+        &self,
+        queue: &str,
+        chosen: impl Fn(&TitoEvent) -> bool + Send + Sync,
+    ) -> Result<u64, QueueError> {
         self.purge_entries(queue, |key, bytes| TitoEvent::decode(key, bytes).is_ok_and(|event| chosen(&event))).await
     }
 
-    async fn purge_entries(&self, queue: &str, chosen: impl Fn(&[u8], &[u8]) -> bool + Send + Sync) -> Result<u64> {
+    async fn purge_entries(
+        &self,
+        queue: &str,
+        chosen: impl Fn(&[u8], &[u8]) -> bool + Send + Sync,
+    ) -> Result<u64, QueueError> {
         self.existing(queue).await?;
-        walk_in_steps(&self.engine, keys::events_of_queue(queue), move |tx: Transaction, mut page| {
+        let purged = walk_in_steps(&self.engine, keys::events_of_queue(queue), move |tx: Transaction, mut page| {
             page.retain(|(key, row)| chosen(key, row));
             async move {
-                if page.iter().any(|(key, row)| holds_up_until(key, row).is_some()) {
+                if page.iter().any(|(key, row)| blocks_until(key, row).is_some()) {
                     Topic::raise_revision(&tx, topic_of(queue).0).await?;
                 }
                 let purged = page.len() as u64;
@@ -45,6 +54,7 @@ impl TitoQueue {
                 Ok(purged)
             }
         })
-        .await
+        .await?;
+        Ok(purged)
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn due_second(key: &[u8], bytes: &[u8]) -> i64 {
 
 impl PendingState {
     /// The state of what is stored under `key`, and when it is handed out at the earliest, in Unix seconds.
-    pub(super) fn of(key: &[u8], event: Option<&TitoEvent>, now: i64) -> (Self, i64) {
+    pub(crate) fn of(key: &[u8], event: Option<&TitoEvent>, now: i64) -> (Self, i64) {
         let second = keys::parse_event_second(key).unwrap_or(0);
         let Some(event) = event else { return (Self::Malformed, second) };
         let due = second.max(event.not_before.unwrap_or(second));

@@ -10,6 +10,7 @@ use tito_core::database::Walk;
 use tito_core::{Result, Transaction, keys};
 
 use super::state::{PendingState, read_event};
+use crate::error::QueueError;
 use crate::membership::in_flight;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
@@ -63,7 +64,7 @@ pub struct Counts {
     pub scheduled: u64,
     /// Waiting for their next attempt, after at least one that failed.
     pub retrying: u64,
-    /// Stored bytes that are no events, and will be set aside.
+    /// Stored bytes that are no events, and will go to the dead letters.
     pub malformed: u64,
     /// Given up.
     pub dead: u64,
@@ -115,9 +116,9 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic),
-    /// [`TitoError::UnknownGroup`](tito_core::TitoError::UnknownGroup), and those of the engine.
-    pub async fn stats(&self, queue: &str) -> Result<QueueStats> {
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic),
+    /// [`QueueError::UnknownGroup`](crate::QueueError::UnknownGroup), and those of the engine.
+    pub async fn stats(&self, queue: &str) -> Result<QueueStats, QueueError> {
         self.stats_up_to(queue, COUNTED).await
     }
 
@@ -125,7 +126,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`stats`](TitoQueue::stats).
-    pub async fn stats_up_to(&self, queue: &str, limit: u64) -> Result<QueueStats> {
+    pub async fn stats_up_to(&self, queue: &str, limit: u64) -> Result<QueueStats, QueueError> {
         let topic = self.existing(queue).await?;
         let in_flight = self.engine.transaction(|tx: Transaction| async move { in_flight(&tx, queue).await }).await?;
         let counted_at = self.engine.now().await?.seconds();
@@ -159,7 +160,9 @@ impl TitoQueue {
                 };
                 if counted >= limit {
                     counts.is_capped = true;
-                    walk.skip_to(kind.of_partition(queue, partition.saturating_add(1)).start);
+                    if let Some(end) = kind.of_partition(queue, partition).end {
+                        walk.skip_to(end);
+                    }
                     continue;
                 }
                 match kind {

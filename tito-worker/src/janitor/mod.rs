@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use self::sweep::Sweep;
 pub use self::sweep::Swept;
 use self::unattended::{Stuck, Unattended};
+use crate::owner::sweep_owned;
 use crate::queue::TitoQueue;
 
 /// How long a worker takes to look after all of its queues, about.
@@ -43,6 +44,7 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
         let pause = (ROUND / u32::try_from(queues.len()).unwrap_or(u32::MAX)).max(SHORTEST_PAUSE);
         let mut unattended = Unattended::default();
         let mut markers = Walk::over(keys::idempotency_markers());
+        let mut owned = Walk::over(keys::all_owned());
         let mut sweeps: Vec<_> = queues.iter().map(|name| Sweep::new(name)).collect();
         loop {
             for sweep in &mut sweeps {
@@ -60,6 +62,9 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
             }
             if let Err(error) = drop_some_markers(&queue, &mut markers).await {
                 tracing::warn!(%error, "markers of idempotency keys that are past their age can't be deleted, trying later");
+            }
+            if let Err(error) = sweep_some_owned(&queue, &mut owned).await {
+                tracing::warn!(%error, "rows of what belonged to somebody and is gone can't be deleted, trying later");
             }
             match unattended.look(&queue).await {
                 Ok(stuck) => stuck.iter().for_each(Stuck::warn),
@@ -93,6 +98,20 @@ async fn drop_some_markers(queue: &TitoQueue, markers: &mut Walk) -> Result<()> 
         drop_expired_markers(&queue.engine, markers).await?;
         if markers.is_over() {
             *markers = Walk::over(keys::idempotency_markers());
+            return Ok(());
+        }
+        tokio::time::sleep(STEP_PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Goes on with one walk over all that says to whom something belongs, for as long as there is something to delete.
+async fn sweep_some_owned(queue: &TitoQueue, owned: &mut Walk) -> Result<()> {
+    let mut fruitless = 0;
+    while fruitless < FRUITLESS_STEPS {
+        fruitless = if sweep_owned(&queue.engine, owned).await? > 0 { 0 } else { fruitless + 1 };
+        if owned.is_over() {
+            *owned = Walk::over(keys::all_owned());
             return Ok(());
         }
         tokio::time::sleep(STEP_PAUSE).await;
@@ -142,6 +161,12 @@ mod tests {
             tokio::time::sleep(3 * ROUND).await;
             assert_eq!(is_stored(&db, &keys::idempotency_marker(key)).await, !is_dropped, "{key}");
         }
+        let row = keys::owned("ada", &keys::done_event("first", 7, 1, uuid::Uuid::nil()));
+        let (tx, owned) = (db.begin().await.unwrap(), row.clone());
+        tx.system_keys().put(owned, b"{}".to_vec()).await.unwrap();
+        tx.commit().await.unwrap();
+        tokio::time::sleep(3 * ROUND).await;
+        assert!(!is_stored(&db, &row).await, "what it names is gone");
         stop.send(()).unwrap();
         running.await.unwrap().unwrap();
     }

@@ -8,6 +8,7 @@ use tito_core::event::{Topic, topic_of};
 use tito_core::row::StoredRow;
 use tito_core::{Database, Result, TitoError, Transaction, TxOptions, keys};
 
+use crate::error::QueueError;
 use crate::history::DoneWalk;
 use crate::moved::Moved;
 use crate::queue::TitoQueue;
@@ -49,8 +50,8 @@ impl TitoQueue {
     /// programs without one.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`], [`TitoError::UnknownTopic`], [`TitoError::UnknownGroup`], and those of the engine; what was deleted by then stays deleted.
-    pub async fn sweep_once(&self, queue: &str) -> Result<Swept> {
+    /// [`TitoError::InvalidName`], [`QueueError::UnknownTopic`], [`QueueError::UnknownGroup`], and those of the engine; what was deleted by then stays deleted.
+    pub async fn sweep_once(&self, queue: &str) -> Result<Swept, QueueError> {
         self.existing(queue).await?;
         let mut sweep = Sweep::new(queue);
         let mut total = Swept::default();

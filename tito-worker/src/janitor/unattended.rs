@@ -89,7 +89,9 @@ impl Unattended {
             let Some(partition) = keys::parse_event_partition(&key).filter(|at| *at < topic.served_partitions()) else {
                 continue;
             };
-            walk.skip_to(keys::events_of_partition(&queue, partition.saturating_add(1)).start);
+            if let Some(end) = keys::events_of_partition(&queue, partition).end {
+                walk.skip_to(end);
+            }
             let due = due_second(&key, &value);
             if due > now {
                 continue;
@@ -152,6 +154,28 @@ mod tests {
             clock.advance(MINUTE);
         }
         assert_eq!(told, [5, 65]);
+    }
+
+    #[tokio::test]
+    async fn of_the_last_partition_too_only_the_first_event_is_looked_at() {
+        let (db, clock) = database().await;
+        let queue = TitoQueue::new(db.clone());
+        queue.create_topic("wide", keys::MAX_PARTITIONS).await.unwrap();
+        let is_last = |entity: &String| keys::partition_of(entity, keys::MAX_PARTITIONS) == keys::MAX_PARTITIONS - 1;
+        let entity = (0..).map(|number: u32| number.to_string()).find(is_last).unwrap();
+        publish(&db, Publish::new("wide", entity.clone())).await;
+        let mut unattended = Unattended::default();
+        for _ in 0..4 {
+            assert_eq!(unattended.look(&queue).await.unwrap(), []);
+            clock.advance(MINUTE);
+            publish(&db, Publish::new("wide", entity.clone())).await;
+        }
+        clock.advance(MINUTE);
+        let told = unattended.look(&queue).await.unwrap();
+        assert_eq!(
+            told.iter().map(|stuck| (stuck.partitions, stuck.oldest_due_seconds)).collect::<Vec<_>>(),
+            [(1, 300)]
+        );
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ enum Stage {
 }
 
 #[derive(Debug)]
-struct Held {
+struct Holding {
     lease: Lease,
     stage: Stage,
 }
@@ -46,7 +46,7 @@ pub(super) struct Holdings {
 
 #[derive(Debug, Default)]
 struct State {
-    held: BTreeMap<(Arc<str>, u16), Held>,
+    held: BTreeMap<(Arc<str>, u16), Holding>,
     /// Once true, nothing is taken any more.
     is_closed: bool,
 }
@@ -93,7 +93,7 @@ impl Holdings {
         self.change(|state| {
             let stage = if state.is_closed { Stage::Free } else { Stage::Offered };
             for HeldPartition { queue, partition, lease } in claimed {
-                state.held.insert((queue, partition), Held { lease, stage });
+                state.held.insert((queue, partition), Holding { lease, stage });
             }
         });
     }
@@ -111,21 +111,21 @@ impl Holdings {
     }
 
     /// These partitions of a queue belong elsewhere: whoever serves them is to stop.
-    pub(super) fn give_up(&self, queue: &Arc<str>, partitions: &[u16]) {
+    pub(super) fn release(&self, queue: &Arc<str>, partitions: &[u16]) {
         self.change(|state| {
             for partition in partitions {
                 if let Some(held) = state.held.get_mut(&(queue.clone(), *partition)) {
-                    held.give_up();
+                    held.release();
                 }
             }
         });
     }
 
-    /// As [`give_up`](Holdings::give_up) for all partitions, and nothing is taken any more.
+    /// As [`release`](Holdings::release) for all partitions, and nothing is taken any more.
     pub(super) fn close(&self) {
         self.change(|state| {
             state.is_closed = true;
-            state.held.values_mut().for_each(Held::give_up);
+            state.held.values_mut().for_each(Holding::release);
         });
     }
 
@@ -201,8 +201,8 @@ impl State {
     }
 }
 
-impl Held {
-    fn give_up(&mut self) {
+impl Holding {
+    fn release(&mut self) {
         self.stage = match self.stage {
             // Nobody saw it, so nobody has anything to stop.
             Stage::Offered | Stage::Free => Stage::Free,
@@ -226,7 +226,7 @@ mod tests {
         let holdings = Holdings::new();
         holdings.take(vec![held(3, 1)]);
         assert!(holdings.begin("user", 3, &held(3, 1).lease));
-        holdings.give_up(&"user".into(), &[3]);
+        holdings.release(&"user".into(), &[3]);
         assert!(holdings.owned().borrow().is_empty());
         assert_eq!(holdings.free(), []);
         holdings.stopped("user", 3);
@@ -239,7 +239,7 @@ mod tests {
     fn a_partition_that_nobody_began_with_is_given_back_at_once() {
         let holdings = Holdings::new();
         holdings.take(vec![held(3, 1)]);
-        holdings.give_up(&"user".into(), &[3]);
+        holdings.release(&"user".into(), &[3]);
         assert_eq!(holdings.free(), [held(3, 1)]);
         assert!(!holdings.begin("user", 3, &held(3, 1).lease), "it is no longer to be served");
     }

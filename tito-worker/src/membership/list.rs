@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use serde::Serialize;
-use tito_core::event::{Topic, check_queue_name, topic_of};
+use tito_core::event::{check_queue_name, topic_of};
 use tito_core::row::StoredRow;
 use tito_core::{Result, Transaction, check_name, keys};
 use uuid::Uuid;
@@ -15,8 +15,10 @@ use super::fleet::all_of;
 use super::lease::LeaseRow;
 use super::member::MemberRow;
 use super::sightings::is_of_a_dead_process;
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 use crate::time::{as_millis, time_of_millis};
+use crate::topics::existing_topic;
 
 /// A worker that is or was a member of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,7 +65,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
-    pub async fn members(&self, fleet: &str) -> Result<Vec<MemberInfo>> {
+    pub async fn members(&self, fleet: &str) -> Result<Vec<MemberInfo>, QueueError> {
         check_name("fleet", fleet)?;
         let reading = self
             .engine
@@ -98,11 +100,11 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine.
-    pub async fn leases(&self, queue: &str) -> Result<Vec<LeaseInfo>> {
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic), and those of the engine.
+    pub async fn leases(&self, queue: &str) -> Result<Vec<LeaseInfo>, QueueError> {
         check_queue_name(queue)?;
         // A group that is not there can have leases, of workers that wait for it.
-        Topic::existing(&self.engine, topic_of(queue).0).await?;
+        existing_topic(&self.engine, topic_of(queue).0).await?;
         let reading = self.engine.transaction(|tx| async move { all_of(&tx, keys::leases(queue)).await });
         let mut leases = Vec::new();
         for (key, value) in reading.boxed().await? {

@@ -1,7 +1,7 @@
 //! Automatic ownership: the workers of a fleet share out the partitions of the queues that they serve.
 //!
 //! Every member says that it lives by a heartbeat in its own row. Each computes from the same rows by the same hash who
-//! should own what, claims what is its own and free, and gives up what is another's. A claim raises the lease's epoch, so
+//! should own what, claims what is its own and free, and releases what is another's. A claim raises the lease's epoch, so
 //! that whoever acknowledges events under an older one is refused. Neither order nor exactly-once effects rest on this.
 
 mod claims;
@@ -83,7 +83,7 @@ impl Membership {
         }
     }
 
-    /// What this member is to serve now: owned and not to be given up. Changes are published here. A partition whose
+    /// What this member is to serve now: owned and not to be released. Changes are published here. A partition whose
     /// lease is another than before was lost in between.
     pub(crate) fn owned(&self) -> watch::Receiver<Arc<Owned>> {
         self.holdings.owned()

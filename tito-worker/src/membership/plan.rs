@@ -24,7 +24,7 @@ pub(super) struct Plan {
     /// This member's own, and free as far as can be seen.
     pub(super) claim: Vec<u16>,
     /// Held, but another's by right.
-    pub(super) give_up: Vec<u16>,
+    pub(super) release: Vec<u16>,
     /// Held until somebody else claimed them.
     pub(super) lost: Vec<HeldPartition>,
     /// Stored as this member's, which knows nothing of it and has no right to it.
@@ -47,7 +47,7 @@ pub(super) fn plan(me: Uuid, fleet_name: &str, fleet: &Fleet, state: &QueueState
         if let Some(lease) = held.get(&partition) {
             if row.is_some_and(|row| row.is(lease)) {
                 if !is_mine {
-                    plan.give_up.push(partition);
+                    plan.release.push(partition);
                 }
                 continue;
             }

@@ -1,4 +1,4 @@
-//! One round of a member: says that it lives, looks at its fleet, claims what is its own and gives up what is not.
+//! One round of a member: says that it lives, looks at its fleet, claims what is its own and releases what is not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const QUEUES_AT_ONCE: usize = 32;
 
 /// What a round came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Round {
+pub(crate) enum RoundEnd {
     /// The member holds what is its own, as far as it can know.
     Settled,
     /// Others hold some of it, or something could not be read.
@@ -31,21 +31,21 @@ impl Membership {
     ///
     /// # Errors
     /// Those of the engine; the next round makes up for this one.
-    pub(crate) async fn round(&self) -> Result<Round> {
+    pub(crate) async fn round(&self) -> Result<RoundEnd> {
         let _turn = self.turn.lock().await;
         if *self.left.borrow() {
-            return Ok(Round::Settled);
+            return Ok(RoundEnd::Settled);
         }
         self.lose_if_late();
         self.heartbeat().await?;
-        let mut round = Round::Settled;
+        let mut round = RoundEnd::Settled;
         if !self.holdings.is_closed() {
             let fleet = self.read_fleet().await?;
             self.remove_long_dead(&fleet).await?;
             for queues in self.queues.chunks(QUEUES_AT_ONCE) {
                 self.heartbeat_if_due().await?;
-                if self.look_after(&fleet, queues).await? == Round::Waiting {
-                    round = Round::Waiting;
+                if self.look_after(&fleet, queues).await? == RoundEnd::Waiting {
+                    round = RoundEnd::Waiting;
                 }
             }
         }
@@ -53,24 +53,24 @@ impl Membership {
         Ok(round)
     }
 
-    async fn look_after(&self, fleet: &Fleet, queues: &[Arc<str>]) -> Result<Round> {
+    async fn look_after(&self, fleet: &Fleet, queues: &[Arc<str>]) -> Result<RoundEnd> {
         let reading = self.database.transaction(|tx| async move {
             let tx = &tx;
             try_join_all(queues.iter().map(|queue| read_or_pass_over(tx, queue))).await
         });
-        let mut round = Round::Settled;
+        let mut round = RoundEnd::Settled;
         for state in self.call("reading leases", reading.boxed()).await? {
             let Some(state) = state else {
-                round = Round::Waiting;
+                round = RoundEnd::Waiting;
                 continue;
             };
             let plan = plan(self.id, &self.fleet, fleet, &state, &self.holdings.of_queue(&state.queue));
             self.holdings.forget(&plan.lost);
-            self.holdings.give_up(&state.queue, &plan.give_up);
+            self.holdings.release(&state.queue, &plan.release);
             self.give_back(&plan.stray).await?;
             let all_claimed = self.holdings.is_closed() || self.claim(&state.queue, &plan.claim).await?;
             if plan.is_waiting || !all_claimed {
-                round = Round::Waiting;
+                round = RoundEnd::Waiting;
             }
         }
         Ok(round)

@@ -5,14 +5,14 @@ use tito_core::{Result, keys};
 use tokio::sync::watch;
 
 use super::Membership;
-use super::round::Round;
+use super::round::RoundEnd;
 use super::sightings::OwnMembers;
 
 /// A member that waits for something looks this many times as often.
 const HASTE: u64 = 5;
 
 impl Membership {
-    /// Works until `stopped` is true (or its sender is gone), gives up all partitions, and leaves once every partition
+    /// Works until `stopped` is true (or its sender is gone), releases all partitions, and leaves once every partition
     /// that was [begun](Membership::begin) has been [released](Membership::release). Returns at once when
     /// [`leave`](Membership::leave) is called meanwhile, or the engine is closed: nobody can say that it leaves then.
     pub(crate) async fn run(&self, stopped: watch::Receiver<bool>) {
@@ -68,11 +68,11 @@ impl Membership {
         }
     }
 
-    fn pause_millis(&self, round: Result<Round>) -> u64 {
+    fn pause_millis(&self, round: Result<RoundEnd>) -> u64 {
         let period = self.options.period_millis();
         match round {
-            Ok(Round::Settled) => period,
-            Ok(Round::Waiting) => period / HASTE,
+            Ok(RoundEnd::Settled) => period,
+            Ok(RoundEnd::Waiting) => period / HASTE,
             Err(error) => {
                 tracing::warn!(fleet = %self.fleet, member = %self.id, %error, "a round of a member failed, trying again");
                 period / HASTE

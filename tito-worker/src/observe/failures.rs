@@ -12,7 +12,7 @@ use crate::time::time_of;
 const LINES: u64 = 20;
 const SPAN_MILLIS: u64 = 10_000;
 
-/// An attempt that has failed, or with which its event was given up.
+/// An attempt that has failed, or with which its event failed for good.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Failure {
     pub(crate) id: Uuid,
@@ -29,7 +29,7 @@ pub(crate) struct Failure {
 #[derive(Default)]
 pub(crate) struct FailureLog {
     attempts: Quota,
-    given_up: Quota,
+    dead_lettered: Quota,
     no_events: Quota,
     engine: Quota,
 }
@@ -43,19 +43,19 @@ impl FailureLog {
                 let next_attempt = time_of(*second).to_rfc3339();
                 tracing::warn!(queue, event = %id, entity, attempt, most_attempts, next_attempt, error, "an attempt failed");
             }
-        } else if self.given_up.has_room(monotonic_millis) {
+        } else if self.dead_lettered.has_room(monotonic_millis) {
             let message = match fate {
-                Fate::Discarded => "an event was given up and deleted",
-                _ => "an event was given up, it is in the dead letters",
+                Fate::Discarded => "an event failed for good and was deleted",
+                _ => "an event failed for good, it is in the dead letters",
             };
             tracing::error!(queue, event = %id, entity, attempt, most_attempts, error, "{message}");
         }
     }
 
-    /// Logs bytes that are no event, and are set aside.
+    /// Logs bytes that are no event, and go to the dead letters.
     pub(crate) fn tell_no_event(&self, queue: &str, monotonic_millis: u64, key: &KeyText, error: Option<&TitoError>) {
         if self.no_events.has_room(monotonic_millis) {
-            tracing::error!(queue, %key, error = error.map(tracing::field::display), "not an event, set aside");
+            tracing::error!(queue, %key, error = error.map(tracing::field::display), "not an event, moved to the dead letters");
         }
     }
 
@@ -88,13 +88,13 @@ impl FailureLog {
             0 => {}
             failures => tracing::warn!(queue, failures, "more attempts failed than are logged one by one"),
         }
-        match left_out(&self.given_up) {
+        match left_out(&self.dead_lettered) {
             0 => {}
-            failures => tracing::error!(queue, failures, "more events were given up than are logged one by one"),
+            failures => tracing::error!(queue, failures, "more events failed for good than are logged one by one"),
         }
         match left_out(&self.no_events) {
             0 => {}
-            failures => tracing::error!(queue, failures, "more was set aside as no event than is logged one by one"),
+            failures => tracing::error!(queue, failures, "more was no event than is logged one by one"),
         }
         match left_out(&self.engine) {
             0 => {}

@@ -64,6 +64,11 @@ impl Meters {
         self.handled[fate as usize].increment(1);
     }
 
+    /// The same of many.
+    pub(crate) fn handled_many(&self, fate: Fate, events: u64) {
+        self.handled[fate as usize].increment(events);
+    }
+
     /// An event was handed out this long after it fell due.
     pub(super) fn handed_out(&self, lag_millis: u64) {
         self.lag_seconds.record(lag_millis as f64 / 1_000.0);

@@ -16,7 +16,7 @@ mod span;
 
 pub(crate) use failures::{Failure, FailureLog};
 pub(crate) use observer::Observers;
-pub use observer::{Handled, Observer};
+pub use observer::{EndedRun, Observer};
 pub(crate) use run::{Observe, Run, Watched};
 
 pub use crate::fate::Fate;

@@ -17,14 +17,14 @@ use crate::fate::Fate;
 /// Send on to a channel what takes longer. A panic of theirs is logged and changes nothing.
 ///
 /// ```
-/// use tito_worker::observe::{Fate, Handled, Observer};
+/// use tito_worker::observe::{EndedRun, Fate, Observer};
 ///
 /// struct Alarm;
 ///
 /// impl Observer for Alarm {
-///     fn handled(&self, handled: &Handled<'_>) {
+///     fn handled(&self, handled: &EndedRun<'_>) {
 ///         if handled.fate == Fate::Dead {
-///             eprintln!("{} was given up: {}", handled.event.entity, handled.error.unwrap_or_default());
+///             eprintln!("{} failed for good: {}", handled.event.entity, handled.error.unwrap_or_default());
 ///         }
 ///     }
 /// }
@@ -36,7 +36,7 @@ pub trait Observer: Send + Sync + 'static {
     }
 
     /// A handler has ended, and what became of its event is recorded, or known not to be.
-    fn handled(&self, handled: &Handled<'_>) {
+    fn handled(&self, handled: &EndedRun<'_>) {
         let _ = handled;
     }
 }
@@ -44,7 +44,7 @@ pub trait Observer: Send + Sync + 'static {
 /// One run of a handler that has ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Handled<'a> {
+pub struct EndedRun<'a> {
     /// The event, as it was handed out.
     pub event: &'a TitoEvent,
     /// What has become of it.
@@ -53,7 +53,7 @@ pub struct Handled<'a> {
     pub attempt: u32,
     /// How long the handler ran, by the machine's monotonic clock.
     pub duration: Duration,
-    /// Why it failed or was given up, cut to 500 bytes.
+    /// Why it failed, cut to 500 bytes.
     pub error: Option<&'a str>,
 }
 

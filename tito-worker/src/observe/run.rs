@@ -11,8 +11,8 @@ use tito_core::{Database, Now};
 use tracing::{Instrument, Span};
 
 use super::metrics::{InFlight, Meters};
-use super::observer::{Handled, Observers};
-use super::span::handle_span;
+use super::observer::{EndedRun, Observers};
+use super::span::{handle_span, is_span_wanted};
 use crate::fate::Fate;
 
 /// How one subscription is observed.
@@ -33,6 +33,11 @@ impl Observe {
     /// Notes what time it was when the monotonic clock showed this.
     pub(crate) fn note_time(&self, now: Now, clock_millis: u64) {
         self.ahead.store(now.millis() as i64 - clock_millis as i64, Ordering::Relaxed);
+    }
+
+    /// Whether anybody wants to know of single events.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.observers.are_none() || is_span_wanted()
     }
 
     /// An event is handed out.
@@ -97,7 +102,7 @@ struct Watch {
 }
 
 impl Watched {
-    /// Tells what has become of the event, and why it has failed or was given up.
+    /// Tells what has become of the event, and why it failed, for good or not.
     pub(crate) fn tell(self, fate: Fate, error: Option<&str>) {
         if let Some(mut watch) = self.0 {
             watch.tell(fate, error);
@@ -121,7 +126,7 @@ impl Watch {
         }
         let Some(event) = &self.event else { return };
         let attempt = event.attempt();
-        let handled = Handled { event, fate, attempt, duration: self.duration, error };
+        let handled = EndedRun { event, fate, attempt, duration: self.duration, error };
         self.observers.tell(|observer| observer.handled(&handled));
     }
 }

@@ -6,6 +6,11 @@ use tito_core::panics;
 use tito_core::trace::TraceContext;
 use tracing::Span;
 
+/// Whether somebody may want the span.
+pub(super) fn is_span_wanted() -> bool {
+    tracing::enabled!(target: module_path!(), tracing::Level::INFO)
+}
+
 /// The span `tito.handle`. Its fields `outcome`, `error` and `otel.status_code` are filled in when the handler has ended.
 pub(super) fn handle_span(
     topic: &str,

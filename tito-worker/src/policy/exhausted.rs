@@ -1,4 +1,4 @@
-//! What becomes of events that are given up.
+//! What becomes of events that failed for good.
 
 /// What becomes of an event whose last attempt has failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

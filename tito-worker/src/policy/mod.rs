@@ -1,4 +1,4 @@
-//! What a subscription can set: when an event is tried again, in which order, how fast, and when it is given up.
+//! What a subscription can set: when an event is tried again, in which order, how fast, and when it fails for good.
 
 mod exhausted;
 mod order;
@@ -19,7 +19,7 @@ pub(crate) struct Policy {
     pub(crate) retry: RetryPolicy,
     pub(crate) exhausted: Exhausted,
     pub(crate) order: Order,
-    /// After how many deaths of a process an event is given up.
+    /// After how many deaths of a process an event fails for good.
     pub(crate) most_deaths: u32,
     /// Whole seconds by which the subscription is behind the due times of its events.
     pub(crate) delay_seconds: i64,
@@ -32,7 +32,7 @@ impl Policy {
         Self { retry, exhausted, order, most_deaths, delay_seconds: i64::try_from(seconds).unwrap_or(i64::MAX) }
     }
 
-    /// How many deaths are charged to an event before it is given up: without the first one, after which nobody knows what
+    /// How many deaths are charged to an event before it fails for good: without the first one, after which nobody knows what
     /// was in hand, and the one after which it is a suspect among others.
     pub(crate) fn charged_deaths(&self) -> u32 {
         self.most_deaths.saturating_sub(2).max(1)

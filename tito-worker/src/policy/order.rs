@@ -13,7 +13,7 @@ pub enum Order {
     /// They are handed out; the failed one comes after them.
     #[default]
     Relaxed,
-    /// They wait, through restarts and changes of owner, until the failed one is done or given up. A dead letter that
+    /// They wait, through restarts and changes of owner, until the failed one is done or dead-lettered. A dead letter that
     /// is redriven comes before all that wait. Other entities go on.
     ///
     /// While a topic's number of partitions is changed, entities that move to another partition wait.
@@ -26,9 +26,9 @@ impl Order {
         self == Self::Strict
     }
 
-    /// How an event is put off: in its place, so that it stays before the later ones of its entity, or at the second.
-    pub(crate) fn put_off(self, to: i64) -> Again {
-        if self.is_strict() { Again::PutOffInPlace { until: to } } else { Again::PutOff { to } }
+    /// How an event is postponed: in its place, so that it stays before the later ones of its entity, or at the second.
+    pub(crate) fn postpone(self, to: i64) -> Again {
+        if self.is_strict() { Again::PostponedInPlace { until: to } } else { Again::Postponed { to } }
     }
 
     /// Whether an entity's later events wait until what became of a handled event is recorded.
@@ -38,12 +38,12 @@ impl Order {
 
     /// Whether an entity's later events wait after one of which this was recorded.
     pub(crate) fn waits_after(self, fate: Fate) -> bool {
-        self.is_strict() && fate.is_put_off()
+        self.is_strict() && fate.is_postponed()
     }
 
     /// Whether an event that is stored, but not to be handled yet, keeps its place before the later ones of its entity,
     /// and whether an entity that moves to another partition waits until all of it has moved. Otherwise an event that
-    /// kept its place while the order was strict is put off like any other.
+    /// kept its place while the order was strict is postponed like any other.
     pub(crate) fn keeps_places(self) -> bool {
         self.is_strict()
     }

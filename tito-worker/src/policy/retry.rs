@@ -61,7 +61,7 @@ impl RetryPolicy {
         self.attempts
     }
 
-    /// Whether an event that has failed `failures` times is given up.
+    /// Whether an event that has failed `failures` times fails for good.
     pub(crate) fn is_exhausted(&self, failures: u32) -> bool {
         failures >= self.attempts
     }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tito_core::{Result, TitoError, check_event_type, check_name};
+use tito_core::{Result, check_event_type, check_name};
 
 use super::missed::Missed;
 use super::recurrence::Recurrence;
 use super::stored::Template;
 use super::timetable::Timetable;
+use crate::error::QueueError;
 use crate::publish::{Due, Publish};
 
 /// A periodic schedule, for [`TitoQueue::put_schedule`](crate::TitoQueue::put_schedule).
@@ -114,10 +115,10 @@ impl Schedule {
     }
 
     /// The schedule in the form in which it is stored, if everything about it can be used.
-    pub(super) fn check(self) -> Result<Checked> {
+    pub(super) fn check(self) -> Result<Checked, QueueError> {
         let Self { name, recurs, starts_at, publishes, missed, most_missed } = self;
         check_name("schedule", &name)?;
-        let invalid = |reason: String| TitoError::InvalidSchedule { name: name.clone(), reason };
+        let invalid = |reason: String| QueueError::InvalidSchedule { name: name.clone(), reason };
         let recurrence = match recurs {
             Recurs::Cron { expression, time_zone } => Recurrence::Cron { expression, time_zone },
             Recurs::Every(interval) if interval.subsec_nanos() == 0 => {
@@ -135,7 +136,7 @@ impl Schedule {
             return Err(invalid("its event has a time of its own: expected one that is due at once".to_string()));
         }
         check_event_type(&event.event_type)?;
-        Ok(Checked { name, recurrence, starts_at, missed, most_missed, event: event.into() })
+        Ok(Checked { name, recurrence, starts_at, missed, most_missed, event: Template::of(event)? })
     }
 }
 

@@ -14,7 +14,7 @@ const STEP: usize = 100;
 
 /// What a round came to.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Round {
+pub(crate) struct Firings {
     /// How many events were published.
     pub(crate) published: usize,
     /// In how many milliseconds the earliest firing to come falls due; 0 if it is.
@@ -38,8 +38,8 @@ impl Rounds {
     ///
     /// # Errors
     /// Those of the engine.
-    pub(crate) async fn round(&mut self) -> Result<Round> {
-        let mut round = Round::default();
+    pub(crate) async fn round(&mut self) -> Result<Firings> {
+        let mut round = Firings::default();
         let mut walk = Walk::over(keys::schedules());
         while let Some((page, now)) = walk.next(&self.queue.engine).await? {
             for (key, bytes) in &page {
@@ -51,7 +51,8 @@ impl Rounds {
                         let next_in = next_millis.map(|millis| millis.saturating_sub(now.millis()));
                         round.next_in = [round.next_in, next_in].into_iter().flatten().min();
                     }
-                    Err(error) if is_of_the_engine(&error) => return Err(error),
+                    // The schedule is not at fault: the others would meet the same.
+                    Err(error) if error.is_transient() => return Err(error),
                     Err(error) => {
                         if self.failed.insert(key.clone()) {
                             tracing::error!(%error, "a schedule can't be fired");
@@ -115,9 +116,4 @@ async fn fire(queue: &TitoQueue, key: &[u8], limit: usize) -> Result<(usize, Opt
         Ok((plan.publish.len(), plan.next))
     };
     queue.engine.transaction(publish).await
-}
-
-/// Whether it is not the schedule that is at fault, so that the others would meet the same.
-fn is_of_the_engine(error: &TitoError) -> bool {
-    error.is_retryable() || error.is_of_the_engine()
 }

@@ -26,4 +26,5 @@ pub use recurrence::Recurrence;
 pub use store::ScheduleInfo;
 
 pub(crate) use firing::Rounds;
+pub(crate) use store::owner_of_schedule;
 pub(crate) use task::run;

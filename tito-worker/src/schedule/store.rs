@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::Walk;
+use tito_core::event::note_owner;
 use tito_core::row::StoredRow;
 use tito_core::{Result, TitoError, Transaction, keys};
 
@@ -10,6 +11,7 @@ use super::definition::Schedule;
 use super::missed::Missed;
 use super::recurrence::Recurrence;
 use super::stored::Stored;
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 
@@ -33,6 +35,8 @@ pub struct ScheduleInfo {
     pub event_type: String,
     /// What they are about.
     pub entity: String,
+    /// To whom they belong, and the schedule with them.
+    pub owner: Option<String>,
     /// Their action.
     pub action: String,
     /// The next firing; `None` if there are no more. It is not published while the schedule is paused.
@@ -57,6 +61,7 @@ impl ScheduleInfo {
             missed: stored.missed,
             event_type: stored.event.event_type,
             entity: stored.event.entity,
+            owner: stored.event.owner,
             action: stored.event.action,
             next: stored.next.map(time_of),
             last: stored.last.map(time_of),
@@ -64,6 +69,11 @@ impl ScheduleInfo {
             passed_over: stored.passed_over,
         }
     }
+}
+
+/// To whom a stored schedule belongs.
+pub(crate) fn owner_of_schedule(key: &[u8], bytes: &[u8]) -> Result<Option<String>> {
+    Ok(Stored::decode(key, bytes)?.event.owner)
 }
 
 impl TitoQueue {
@@ -74,10 +84,10 @@ impl TitoQueue {
     /// Workers in other processes see it within a second.
     ///
     /// # Errors
-    /// [`TitoError::InvalidSchedule`] for an expression, a time zone, an interval, a start or an event that can't be used,
+    /// [`QueueError::InvalidSchedule`] for an expression, a time zone, an interval, a start or an event that can't be used,
     /// and for a new recurrence that never fires; [`TitoError::InvalidName`] for its name or its event's type;
     /// [`TitoError::LimitExceeded`] for an event that is too large; and those of the engine.
-    pub async fn put_schedule(&self, schedule: Schedule) -> Result<ScheduleInfo> {
+    pub async fn put_schedule(&self, schedule: Schedule) -> Result<ScheduleInfo, QueueError> {
         let schedule = &schedule.check()?;
         let limit = self.engine.limits().value_bytes / 16 * 15;
         let stored = self.engine.transaction(|tx| async move {
@@ -100,6 +110,9 @@ impl TitoQueue {
             }
             // Left alone where nothing changes, so that it does not meet the firing of a worker.
             if before.is_none_or(|before| before != value) {
+                if let Some(owner) = &stored.event.owner {
+                    note_owner(&tx, owner, &key).await?;
+                }
                 tx.system_keys().put(key, value).await?;
             }
             Ok(stored)
@@ -112,7 +125,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>> {
+    pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>, QueueError> {
         let mut all = Vec::new();
         let mut walk = Walk::over(keys::schedules());
         while let Some((page, _)) = walk.next(&self.engine).await? {
@@ -130,7 +143,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::Malformed`] for a stored value that is not a schedule, and those of the engine.
-    pub async fn pause_schedule(&self, name: &str) -> Result<bool> {
+    pub async fn pause_schedule(&self, name: &str) -> Result<bool, QueueError> {
         self.change_schedule(name, |stored, _| {
             stored.paused = true;
             Ok(())
@@ -142,9 +155,9 @@ impl TitoQueue {
     /// whatever its policy for missed ones. Returns whether there is such a schedule.
     ///
     /// # Errors
-    /// [`TitoError::InvalidSchedule`], [`TitoError::Malformed`] for a stored value that is not a schedule, and those of
+    /// [`QueueError::InvalidSchedule`], [`TitoError::Malformed`] for a stored value that is not a schedule, and those of
     /// the engine.
-    pub async fn resume_schedule(&self, name: &str) -> Result<bool> {
+    pub async fn resume_schedule(&self, name: &str) -> Result<bool, QueueError> {
         self.change_schedule(name, |stored, now| {
             if std::mem::take(&mut stored.paused) && stored.next.is_some_and(|next| next <= now) {
                 stored.next = stored.timetable(name)?.next_after(now);
@@ -159,7 +172,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn remove_schedule(&self, name: &str) -> Result<bool> {
+    pub async fn remove_schedule(&self, name: &str) -> Result<bool, QueueError> {
         let key = &keys::schedule(name);
         let remove = |tx: Transaction| async move {
             let exists = tx.get(key).await?.is_some();
@@ -168,14 +181,14 @@ impl TitoQueue {
             }
             Ok(exists)
         };
-        self.engine.transaction(remove).await
+        Ok(self.engine.transaction(remove).await?)
     }
 
     async fn change_schedule(
         &self,
         name: &str,
-        change: impl Fn(&mut Stored, i64) -> Result<()> + Send + Sync,
-    ) -> Result<bool> {
+        change: impl Fn(&mut Stored, i64) -> Result<(), QueueError> + Send + Sync,
+    ) -> Result<bool, QueueError> {
         let (key, change) = (&keys::schedule(name), &change);
         let apply = |tx: Transaction| async move {
             let Some(bytes) = tx.get(key).await? else { return Ok(false) };
@@ -184,6 +197,6 @@ impl TitoQueue {
             tx.system_keys().put(key.clone(), stored.encode()?).await?;
             Ok(true)
         };
-        self.engine.transaction(apply).await
+        Ok(self.engine.transaction(apply).await?)
     }
 }

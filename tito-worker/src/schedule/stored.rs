@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tito_core::row::{self, StoredRow, UnknownMembers};
-use tito_core::{BoxError, Result, TitoError, keeps_unknown_members, keys};
+use tito_core::{BoxError, Result, keeps_unknown_members, keys};
 
 use super::definition::{Checked, MOST_MISSED};
 use super::missed::Missed;
 use super::recurrence::Recurrence;
 use super::timetable::Timetable;
-use crate::publish::Publish;
+use crate::error::QueueError;
+use crate::publish::{Owner, Publish};
 
 /// A schedule as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,6 +82,8 @@ pub(super) struct Template {
     #[serde(rename = "type")]
     pub(super) event_type: String,
     pub(super) entity: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<String>,
     pub(super) action: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
@@ -115,19 +118,20 @@ impl From<&Recurrence> for StoredRecurrence {
     }
 }
 
-impl From<Publish> for Template {
-    fn from(event: Publish) -> Self {
-        let Publish { event_type, entity, action, headers, payload, .. } = event;
-        Self { event_type, entity, action, headers, payload, unknown: UnknownMembers::default() }
-    }
-}
-
 impl Template {
+    /// What the events of all firings have of one.
+    pub(super) fn of(event: Publish) -> Result<Self> {
+        let owner = event.owner_text()?;
+        let Publish { event_type, entity, action, headers, payload, .. } = event;
+        Ok(Self { event_type, entity, owner, action, headers, payload, unknown: UnknownMembers::default() })
+    }
+
     /// The event of one firing.
     pub(super) fn at(&self, schedule: &str, seconds: i64) -> Publish {
         let mut event = Publish::new(&self.event_type, &self.entity).action(&self.action);
         event.headers = self.headers.clone();
         event.payload = self.payload.clone();
+        event.owner = self.owner.clone().map_or(Owner::Nobody, Owner::Named);
         event.header("tito-schedule", schedule).header("tito-scheduled-at", seconds.to_string())
     }
 }
@@ -173,12 +177,12 @@ impl Stored {
     }
 
     /// Checks that a schedule which begins now ever fires.
-    pub(super) fn check_fires(&self, name: &str, now: i64) -> Result<()> {
+    pub(super) fn check_fires(&self, name: &str, now: i64) -> Result<(), QueueError> {
         if self.next.is_some() {
             return Ok(());
         }
         let reason = format!("{}: expected at least one firing after {now}, there is none", self.recurrence());
-        Err(TitoError::InvalidSchedule { name: name.to_string(), reason })
+        Err(QueueError::InvalidSchedule { name: name.to_string(), reason })
     }
 
     /// Whether a schedule recurs as this one does. One that does not say when it starts is content with any start.
@@ -186,9 +190,9 @@ impl Stored {
         self.recurrence() == schedule.recurrence && schedule.starts_at.is_none_or(|start| start == self.starts_at)
     }
 
-    pub(super) fn timetable(&self, name: &str) -> Result<Timetable> {
+    pub(super) fn timetable(&self, name: &str) -> Result<Timetable, QueueError> {
         Timetable::new(&self.recurrence(), self.starts_at)
-            .map_err(|reason| TitoError::InvalidSchedule { name: name.to_string(), reason })
+            .map_err(|reason| QueueError::InvalidSchedule { name: name.to_string(), reason })
     }
 
     /// A firing that comes before the next one, if that was stored before time was set back.
@@ -240,7 +244,7 @@ mod tests {
         for (from, to) in [("1700010000", "-1"), ("1699923600", "10000000000"), ("1700010000", "-9223372036854775808")]
         {
             let error = Stored::decode(b"schedule:nightly", EXAMPLE.replace(from, to).as_bytes()).unwrap_err();
-            assert!(matches!(error, TitoError::Malformed { .. }), "{error}");
+            assert!(matches!(error, tito_core::TitoError::Malformed { .. }), "{error}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! that registered the group was not published to the group, every other was. All of them are committed when copying
 //! begins, as registering has settled the topic.
 //!
-//! They move while they are copied: they are retried, given up, done. So the queues are read in the order in which
+//! They move while they are copied: they are retried, dead-lettered, done. So the queues are read in the order in which
 //! events go through them, and each event is copied together with a mark under its id, which keeps it from being copied
 //! again where it turns up once more, by this copier or another. What moves an event the other way, such as a redrive
 //! of dead letters or a change of the number of partitions, raises the topic's revision: then everything is read once
@@ -20,6 +20,7 @@ use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, queue_name};
 use tito_core::{Database, Result, Transaction, keys};
 
+use super::existing::change_topic;
 use super::remove::delete_while;
 use super::{read_topic, unknown_group};
 use crate::again::{self, Again};
@@ -27,25 +28,25 @@ use crate::place::Kind;
 use crate::queue::TitoQueue;
 
 /// Copies everything that was published before the revision `before`, and then lets the group be handed out.
-pub(super) async fn copy_earlier_events(topics: &TitoQueue, event_type: &str, group: &str, before: u64) -> Result<()> {
+pub(super) async fn copy_earlier_events(topics: &TitoQueue, topic_name: &str, group: &str, before: u64) -> Result<()> {
     let database = &topics.engine;
     let copier = Arc::new(Copier {
-        event_type: event_type.to_string(),
+        topic_name: topic_name.to_string(),
         group: group.to_string(),
         before,
-        queue: queue_name(event_type, Some(group)).into(),
+        queue: queue_name(topic_name, Some(group)).into(),
     });
     loop {
         // Its revision is raised once everything was moved.
-        Box::pin(topics.finish_resize(event_type)).await?;
-        let topic = read_topic(database, event_type).await?;
+        Box::pin(topics.finish_resize(topic_name)).await?;
+        let topic = read_topic(database, topic_name).await?;
         if topic.resized_from.is_some() {
             continue;
         }
         // In the order in which events go through them.
         for kind in [Kind::Pending, Kind::Dead, Kind::Done] {
             let copier = copier.clone();
-            walk_in_steps(database, kind.of_queue(event_type), move |tx: Transaction, page| {
+            walk_in_steps(database, kind.of_queue(topic_name), move |tx: Transaction, page| {
                 let copier = copier.clone();
                 async move { copier.copy(&tx, page).await }
             })
@@ -58,7 +59,7 @@ pub(super) async fn copy_earlier_events(topics: &TitoQueue, event_type: &str, gr
 }
 
 struct Copier {
-    event_type: String,
+    topic_name: String,
     group: String,
     before: u64,
     queue: Arc<str>,
@@ -67,13 +68,13 @@ struct Copier {
 impl Copier {
     /// Whether the group's events are still being copied, which cannot change until this transaction is committed.
     async fn is_wanted(&self, tx: &Transaction, topic: &Topic) -> Result<bool> {
-        let group = topic.groups.get(&self.group).ok_or_else(|| unknown_group(&self.event_type, &self.group))?;
-        tx.lock_keys(vec![keys::topic(&self.event_type)]).await?;
+        let group = topic.groups.get(&self.group).ok_or_else(|| unknown_group(&self.topic_name, &self.group))?;
+        tx.lock_keys(vec![keys::topic(&self.topic_name)]).await?;
         Ok(group.copies_before == Some(self.before))
     }
 
     async fn copy(&self, tx: &Transaction, page: Vec<KeyValue>) -> Result<u64> {
-        let topic = Topic::read(tx, &self.event_type).await?;
+        let topic = Topic::read(tx, &self.topic_name).await?;
         if !self.is_wanted(tx, &topic).await? {
             return Ok(0);
         }
@@ -97,7 +98,7 @@ impl Copier {
     /// Ends the copying, unless the topic was changed since it had this revision. Returns whether it is at its end.
     async fn end(&self, database: &Database, revision: u64) -> Result<bool> {
         let (group, before) = (self.group.to_string(), self.before);
-        let topic = Topic::change(database, &self.event_type, |mut topic, _| async move {
+        let topic = change_topic(database, &self.topic_name, |mut topic, _| async move {
             let is_unchanged = topic.revision == revision;
             match topic.groups.get_mut(&group) {
                 Some(group) if is_unchanged && group.copies_before == Some(before) => group.copies_before = None,
@@ -106,15 +107,15 @@ impl Copier {
             Ok(Some(topic))
         })
         .await?;
-        let group = topic.groups.get(&self.group).ok_or_else(|| unknown_group(&self.event_type, &self.group))?;
+        let group = topic.groups.get(&self.group).ok_or_else(|| unknown_group(&self.topic_name, &self.group))?;
         Ok(group.copies_before != Some(before))
     }
 }
 
 /// Deletes the marks of a group into which nothing is being copied any more.
-pub(super) async fn delete_marks(database: &Database, event_type: &str, group: &str) -> Result<()> {
-    let marks = keys::copied_events(&queue_name(event_type, Some(group)));
+pub(super) async fn delete_marks(database: &Database, topic_name: &str, group: &str) -> Result<()> {
+    let marks = keys::copied_events(&queue_name(topic_name, Some(group)));
     let group = group.to_string();
     let is_copied = move |topic: &Topic| topic.groups.get(&group).is_some_and(|group| group.copies_before.is_none());
-    delete_while(database, event_type, marks, is_copied).await.map(|_| ())
+    delete_while(database, topic_name, marks, is_copied).await.map(|_| ())
 }

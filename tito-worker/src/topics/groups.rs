@@ -7,7 +7,10 @@ use tito_core::Result;
 use tito_core::event::{DEFAULT_PARTITIONS, Group, Topic, check_group_name, settle_topics};
 
 use super::copy::{copy_earlier_events, delete_marks};
+use super::existing::change_topic;
+use super::existing::existing_topic;
 use super::is_settled;
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 
 /// Where a group that is added begins.
@@ -17,7 +20,7 @@ pub enum GroupStart {
     #[default]
     Now,
     /// With everything that is still kept of the topic's own queue, then what is published from now on: events that are
-    /// not done, those that were given up, and those that are done and kept as history.
+    /// not done, those that failed for good, and those that are done and kept as history.
     History,
 }
 
@@ -37,34 +40,34 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine: call again to finish.
-    pub async fn add_group(&self, event_type: &str, group: &str, start: GroupStart) -> Result<()> {
+    pub async fn add_group(&self, topic_name: &str, group: &str, start: GroupStart) -> Result<(), QueueError> {
         check_group_name(group)?;
-        Topic::ensure(&self.engine, event_type, DEFAULT_PARTITIONS).await?;
+        Topic::ensure(&self.engine, topic_name, DEFAULT_PARTITIONS).await?;
         let registered = loop {
-            let topic = self.register(event_type, group, start).await?;
+            let topic = self.register(topic_name, group, start).await?;
             if let Some(registered) = topic.groups.get(group) {
                 break registered.clone();
             }
             // Its old queue is still being deleted.
-            self.finish_removal(event_type, group, &topic).await?;
+            self.finish_removal(topic_name, group, &topic).await?;
         };
-        self.finish_adding(event_type, group, &registered).await
+        Ok(self.finish_adding(topic_name, group, &registered).await?)
     }
 
     /// Waits until a group that was registered gets every event, and copies earlier ones into it if it is to have them.
-    pub(super) async fn finish_adding(&self, event_type: &str, group: &str, registered: &Group) -> Result<()> {
+    pub(super) async fn finish_adding(&self, topic_name: &str, group: &str, registered: &Group) -> Result<()> {
         if !is_settled(&self.engine, registered.since).await? {
             settle_topics(&self.engine).await?;
         }
         if let Some(before) = registered.copies_before {
-            copy_earlier_events(self, event_type, group, before).await?;
+            copy_earlier_events(self, topic_name, group, before).await?;
         }
-        delete_marks(&self.engine, event_type, group).await
+        delete_marks(&self.engine, topic_name, group).await
     }
 
-    async fn register(&self, event_type: &str, group: &str, start: GroupStart) -> Result<Arc<Topic>> {
+    async fn register(&self, topic_name: &str, group: &str, start: GroupStart) -> Result<Arc<Topic>, QueueError> {
         let group = group.to_string();
-        Topic::change(&self.engine, event_type, |mut topic, tx| async move {
+        change_topic(&self.engine, topic_name, |mut topic, tx| async move {
             if topic.groups.contains_key(&group) || topic.removed_groups.contains_key(&group) {
                 return Ok(None);
             }
@@ -80,8 +83,8 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine.
-    pub async fn groups(&self, event_type: &str) -> Result<BTreeMap<String, Group>> {
-        Ok(Topic::existing(&self.engine, event_type).await?.groups.clone())
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic), and those of the engine.
+    pub async fn groups(&self, topic_name: &str) -> Result<BTreeMap<String, Group>, QueueError> {
+        Ok(existing_topic(&self.engine, topic_name).await?.groups.clone())
     }
 }

@@ -10,6 +10,7 @@
 //! | `resize` | changes the number of partitions |
 //! | `settings` | lists, pauses and resumes, sets how long history is kept |
 //! | `unfinished` | finishes what another process began |
+//! | `unknown` | the error for a topic that there is not, with the nearest name |
 
 mod copy;
 mod existing;
@@ -19,31 +20,36 @@ mod remove;
 mod resize;
 mod settings;
 mod unfinished;
+mod unknown;
 
 use tito_core::event::{CACHED, Group, Topic};
-use tito_core::{Database, Result, TitoError};
+use tito_core::{Database, Result};
 
+use crate::error::QueueError;
+
+pub(crate) use self::existing::{cached_topic, change_topic, existing_topic};
+pub(crate) use self::unknown::unknown_topic;
 pub use groups::GroupStart;
 pub use resize::Resized;
 
 /// The group of a topic, where there is one in question.
 pub(crate) fn check_group<'topic>(
     topic: &'topic Topic,
-    event_type: &str,
+    topic_name: &str,
     group: Option<&str>,
-) -> Result<Option<&'topic Group>> {
+) -> Result<Option<&'topic Group>, QueueError> {
     let Some(group) = group else { return Ok(None) };
-    topic.groups.get(group).map(Some).ok_or_else(|| unknown_group(event_type, group))
+    topic.groups.get(group).map(Some).ok_or_else(|| unknown_group(topic_name, group))
 }
 
 /// The topic as it is stored now.
-pub(crate) async fn read_topic(database: &Database, event_type: &str) -> Result<Topic> {
-    let name = event_type.to_string();
+pub(crate) async fn read_topic(database: &Database, topic_name: &str) -> Result<Topic> {
+    let name = topic_name.to_string();
     Box::pin(database.transaction(|tx| async move { Topic::read(&tx, &name).await })).await
 }
 
-fn unknown_group(event_type: &str, group: &str) -> TitoError {
-    TitoError::UnknownGroup { topic: event_type.to_string(), group: group.to_string() }
+fn unknown_group(topic_name: &str, group: &str) -> QueueError {
+    QueueError::UnknownGroup { topic: topic_name.to_string(), group: group.to_string() }
 }
 
 /// Whether all writers are sure to know what was changed in a transaction that began at this second.

@@ -1,9 +1,11 @@
 //! Whether a topic has a queue of its own.
 
 use tito_core::event::{Topic, settle_topics};
-use tito_core::{Database, Result, TitoError};
+use tito_core::{Database, Result};
 
+use super::existing::change_topic;
 use super::is_settled;
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -19,13 +21,13 @@ impl TitoQueue {
     /// should remove groups of such a topic.
     ///
     /// # Errors
-    /// [`TitoError::NoQueue`] for a topic without groups; [`TitoError::InvalidName`], [`TitoError::UnknownTopic`], and
+    /// [`QueueError::NoQueue`] for a topic without groups; [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::UnknownTopic`], and
     /// those of the engine: call again to finish.
-    pub async fn set_groups_only(&self, event_type: &str, groups_only: bool) -> Result<()> {
-        let name = event_type.to_string();
-        let topic = Topic::change(&self.engine, event_type, |mut topic, tx| async move {
+    pub async fn set_groups_only(&self, topic_name: &str, groups_only: bool) -> Result<(), QueueError> {
+        let name = topic_name.to_string();
+        let topic = change_topic(&self.engine, topic_name, |mut topic, tx| async move {
             if groups_only && topic.groups.is_empty() {
-                return Err(TitoError::NoQueue { topic: name });
+                return Err(QueueError::NoQueue { topic: name }.into());
             }
             if topic.groups_only == groups_only {
                 return Ok(None);
@@ -36,10 +38,11 @@ impl TitoQueue {
         })
         .await?;
         match topic.own_queue_since {
-            Some(since) => settle_since(&self.engine, since).await,
-            None if groups_only => settle_topics(&self.engine).await,
-            None => Ok(()),
+            Some(since) => settle_since(&self.engine, since).await?,
+            None if groups_only => settle_topics(&self.engine).await?,
+            None => {}
         }
+        Ok(())
     }
 }
 
@@ -47,13 +50,18 @@ impl TitoQueue {
 /// event could be published to it alone by somebody who does not know of the others yet.
 ///
 /// # Errors
-/// [`TitoError::NoQueue`] if there is no other.
-pub(super) async fn settle_others(database: &Database, name: &str, topic: &Topic, group: &str) -> Result<()> {
+/// [`QueueError::NoQueue`] if there is no other.
+pub(super) async fn settle_others(
+    database: &Database,
+    name: &str,
+    topic: &Topic,
+    group: &str,
+) -> Result<(), QueueError> {
     let own_queue = topic.own_queue_since.filter(|_| !topic.groups_only);
     let groups = topic.groups.iter().filter(|(other, _)| *other != group).map(|(_, group)| group.since);
     match own_queue.into_iter().chain(groups).min() {
-        Some(oldest) => settle_since(database, oldest).await,
-        None => Err(TitoError::NoQueue { topic: name.to_string() }),
+        Some(oldest) => Ok(settle_since(database, oldest).await?),
+        None => Err(QueueError::NoQueue { topic: name.to_string() }),
     }
 }
 

@@ -7,7 +7,9 @@ use tito_core::event::{Topic, check_group_name, queue_name, settle_topics};
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Database, Result, Transaction};
 
+use super::existing::change_topic;
 use super::own_queue::settle_others;
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -16,16 +18,16 @@ impl TitoQueue {
     /// nothing if there is no such group; finishes a call that was interrupted.
     ///
     /// # Errors
-    /// [`TitoError::NoQueue`](tito_core::TitoError::NoQueue) for the last group of a topic that has
+    /// [`QueueError::NoQueue`](crate::QueueError::NoQueue) for the last group of a topic that has
     /// [no queue of its own](TitoQueue::set_groups_only); [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::UnknownTopic`](tito_core::TitoError::UnknownTopic), and those of the engine: call again to finish.
-    pub async fn remove_group(&self, event_type: &str, group: &str) -> Result<()> {
+    /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic), and those of the engine: call again to finish.
+    pub async fn remove_group(&self, topic_name: &str, group: &str) -> Result<(), QueueError> {
         check_group_name(group)?;
         // The revision of which other queues have settled, where the topic may have none that always was there.
         let mut settled = None;
         let topic = loop {
             let name = group.to_string();
-            let topic = Topic::change(&self.engine, event_type, |mut topic, _| async move {
+            let topic = change_topic(&self.engine, topic_name, |mut topic, _| async move {
                 let may_be_removed = topic.always_had_own_queue() || settled == Some(topic.revision);
                 if !may_be_removed || topic.groups.remove(&name).is_none() {
                     return Ok(None);
@@ -37,28 +39,28 @@ impl TitoQueue {
             if !topic.groups.contains_key(group) {
                 break topic;
             }
-            settle_others(&self.engine, event_type, &topic, group).await?;
+            settle_others(&self.engine, topic_name, &topic, group).await?;
             settled = Some(topic.revision);
         };
-        self.finish_removal(event_type, group, &topic).await
+        Ok(self.finish_removal(topic_name, group, &topic).await?)
     }
 
     /// Deletes what a group had that was taken out of its topic.
-    pub(super) async fn finish_removal(&self, event_type: &str, group: &str, topic: &Topic) -> Result<()> {
+    pub(super) async fn finish_removal(&self, topic_name: &str, group: &str, topic: &Topic) -> Result<()> {
         let Some(&removal) = topic.removed_groups.get(group) else { return Ok(()) };
         settle_topics(&self.engine).await?;
         let name = group.to_string();
         // Else the group could have been added again, when another call has ended the removal.
         let is_removed = move |topic: &Topic| topic.removed_groups.get(&name) == Some(&removal);
-        let delete = |range| delete_while(&self.engine, event_type, range, is_removed.clone());
-        let queue = queue_name(event_type, Some(group));
+        let delete = |range| delete_while(&self.engine, topic_name, range, is_removed.clone());
+        let queue = queue_name(topic_name, Some(group));
         // A worker that still has one of its events can only put it off to a later place: nothing is left once all was
         // read without a find. Then nothing can become dead or done either.
         while delete(keys::events_of_queue(&queue)).await? > 0 {}
         let rest = [
             keys::dead_events(&queue),
             keys::done_events(&queue),
-            keys::checkpoints(&queue),
+            keys::low_watermarks(&queue),
             keys::leases(&queue),
             keys::copied_events(&queue),
             keys::moved_events(&queue),
@@ -67,7 +69,7 @@ impl TitoQueue {
             delete(range).await?;
         }
         let name = group.to_string();
-        Topic::change(&self.engine, event_type, |mut topic, _| async move {
+        change_topic(&self.engine, topic_name, |mut topic, _| async move {
             if topic.removed_groups.get(&name) != Some(&removal) {
                 return Ok(None);
             }
@@ -83,16 +85,16 @@ impl TitoQueue {
 /// committed. Returns how much there was.
 pub(super) async fn delete_while(
     database: &Database,
-    event_type: &str,
+    topic_name: &str,
     range: KeyRange,
     is_wanted: impl Fn(&Topic) -> bool + Send + Sync,
 ) -> Result<u64> {
-    let (event_type, is_wanted) = (Arc::<str>::from(event_type), Arc::new(is_wanted));
+    let (topic_name, is_wanted) = (Arc::<str>::from(topic_name), Arc::new(is_wanted));
     walk_in_steps(database, range, move |tx: Transaction, page| {
-        let (event_type, is_wanted) = (event_type.clone(), is_wanted.clone());
+        let (topic_name, is_wanted) = (topic_name.clone(), is_wanted.clone());
         async move {
-            let topic = Topic::read(&tx, &event_type).await?;
-            tx.lock_keys(vec![keys::topic(&event_type)]).await?;
+            let topic = Topic::read(&tx, &topic_name).await?;
+            tx.lock_keys(vec![keys::topic(&topic_name)]).await?;
             if !is_wanted(&topic) {
                 return Ok(0);
             }

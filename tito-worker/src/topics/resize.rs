@@ -1,7 +1,7 @@
 //! Changes the number of a topic's partitions while it is in service.
 //!
 //! The topic says from which number it changes until all is moved, and workers serve the partitions of both. Once the
-//! change is settled, nobody publishes by the old number any more, and what is put off goes to its new partition: so
+//! change is settled, nobody publishes by the old number any more, and what is postponed goes to its new partition: so
 //! whatever still lies in a wrong one was there before, and one walk over all of it finds it. An event is moved by
 //! deleting its key and writing another, which conflicts with its acknowledgement: one of both happens first.
 
@@ -12,9 +12,11 @@ use serde::Serialize;
 use tito_core::database::walk_in_steps;
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, settle_topics};
-use tito_core::{Database, Result, TitoError, Transaction, keys};
+use tito_core::{Database, Result, Transaction, keys};
 
+use super::existing::change_topic;
 use super::read_topic;
+use crate::error::QueueError;
 use crate::place::{self, Kind, Place};
 use crate::queue::TitoQueue;
 
@@ -36,8 +38,8 @@ impl AddAssign for Resized {
 }
 
 impl TitoQueue {
-    /// Changes the number of partitions of a topic and of its groups, from 1 to 9,999, while events are published and
-    /// handled. Events whose entities now belong to another partition are moved there, with their ids and times, in
+    /// Changes the number of partitions of a topic and of its groups, from 1 to 10,000, while events are published
+    /// and handled. Events whose entities now belong to another partition are moved there, with their ids and times, in
     /// transactions of at most 200 each; those of partitions that vanish take their dead letters and history along.
     /// Waits first, as [`add_group`](TitoQueue::add_group) does, until everybody publishes by the new number.
     ///
@@ -45,15 +47,16 @@ impl TitoQueue {
     /// until then the topic stays in service. A topic that does not exist is created with this number.
     ///
     /// # Errors
-    /// [`TitoError::ResizeUnderWay`] if a change to another number is not finished, [`TitoError::InvalidName`],
-    /// [`TitoError::OutOfRange`] for a number out of 1 to 9,999, and those of the engine: call again to finish.
-    pub async fn resize_topic(&self, event_type: &str, partitions: u16) -> Result<Resized> {
-        Topic::ensure(&self.engine, event_type, partitions).await?;
-        let name = event_type.to_string();
-        let topic = Topic::change(&self.engine, event_type, |mut topic, _| async move {
+    /// [`QueueError::ResizeUnderWay`] if a change to another number is not finished, [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::OutOfRange`](tito_core::TitoError::OutOfRange) for a number out of 1 to 10,000, and those of the engine: call again to finish.
+    pub async fn resize_topic(&self, topic_name: &str, partitions: u16) -> Result<Resized, QueueError> {
+        Topic::ensure(&self.engine, topic_name, partitions).await?;
+        let name = topic_name.to_string();
+        let topic = change_topic(&self.engine, topic_name, |mut topic, _| async move {
             match topic.resized_from {
                 Some(from) if topic.partitions != partitions => {
-                    Err(TitoError::ResizeUnderWay { topic: name, from, to: topic.partitions, asked: partitions })
+                    Err(QueueError::ResizeUnderWay { topic: name, from, to: topic.partitions, asked: partitions }
+                        .into())
                 }
                 Some(_) => Ok(None),
                 None if topic.partitions == partitions => Ok(None),
@@ -66,16 +69,16 @@ impl TitoQueue {
             }
         })
         .await?;
-        self.move_events(event_type, &topic).await
+        Ok(self.move_events(topic_name, &topic).await?)
     }
 
     /// Finishes the change of the number of partitions that is under way, if one is.
-    pub(super) async fn finish_resize(&self, event_type: &str) -> Result<Resized> {
-        let topic = read_topic(&self.engine, event_type).await?;
-        self.move_events(event_type, &topic).await
+    pub(super) async fn finish_resize(&self, topic_name: &str) -> Result<Resized> {
+        let topic = read_topic(&self.engine, topic_name).await?;
+        self.move_events(topic_name, &topic).await
     }
 
-    async fn move_events(&self, event_type: &str, topic: &Topic) -> Result<Resized> {
+    async fn move_events(&self, topic_name: &str, topic: &Topic) -> Result<Resized> {
         if topic.resized_from.is_none() {
             return Ok(Resized::default());
         }
@@ -83,13 +86,13 @@ impl TitoQueue {
         let (partitions, resize) = (topic.partitions, topic.resizes);
         let mut resized = Resized::default();
         // Groups that were added since are published to by the new number.
-        for queue in topic.queues(event_type) {
-            let mover = Arc::new(Mover { event_type: event_type.to_string(), queue: queue.into(), partitions, resize });
+        for queue in topic.queues(topic_name) {
+            let mover = Arc::new(Mover { topic_name: topic_name.to_string(), queue: queue.into(), partitions, resize });
             for partition in 0..topic.served_partitions() {
                 resized += mover.clone().empty(&self.engine, partition).await?;
             }
         }
-        Topic::change(&self.engine, event_type, |mut topic, _| async move {
+        change_topic(&self.engine, topic_name, |mut topic, _| async move {
             let is_under_way = topic.resizes == resize && topic.resized_from.take().is_some();
             Ok(is_under_way.then_some(topic))
         })
@@ -100,7 +103,7 @@ impl TitoQueue {
 
 /// Moves what lies in wrong partitions of one queue.
 struct Mover {
-    event_type: String,
+    topic_name: String,
     queue: Arc<str>,
     /// The new number.
     partitions: u16,
@@ -125,7 +128,7 @@ impl Mover {
     }
 
     async fn move_page(&self, tx: &Transaction, kind: Kind, from: u16, page: Vec<KeyValue>) -> Result<Resized> {
-        let topic = Topic::read(tx, &self.event_type).await?;
+        let topic = Topic::read(tx, &self.topic_name).await?;
         // Another call may have finished this change, and a third begun the next.
         if topic.resized_from.is_none() || topic.resizes != self.resize {
             return Ok(Resized::default());

@@ -7,7 +7,9 @@ use tito_core::engine::KeyValue;
 use tito_core::event::{DEFAULT_PARTITIONS, Topic, check_queue_name, topic_of};
 use tito_core::{KeyText, Result, TitoError, keys};
 
+use super::existing::change_topic;
 use super::unknown_group;
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 
 /// How many topics are read at once.
@@ -19,7 +21,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn topics(&self, limit: usize, after: Option<&str>) -> Result<Vec<(String, Topic)>> {
+    pub async fn topics(&self, limit: usize, after: Option<&str>) -> Result<Vec<(String, Topic)>, QueueError> {
         let all = keys::topics();
         let range = after.map_or(all.clone(), |name| all.after(&keys::topic(name)));
         let mut walk = Walk::over(range).in_pages(PageSize::entries(limit.clamp(1, PAGE)));
@@ -42,8 +44,8 @@ impl TitoQueue {
     /// goes on, and the topic's other queues too.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`], [`TitoError::UnknownTopic`], [`TitoError::UnknownGroup`], and those of the engine.
-    pub async fn pause(&self, queue: &str) -> Result<()> {
+    /// [`TitoError::InvalidName`], [`QueueError::UnknownTopic`], [`QueueError::UnknownGroup`], and those of the engine.
+    pub async fn pause(&self, queue: &str) -> Result<(), QueueError> {
         self.set_paused(queue, true).await
     }
 
@@ -51,20 +53,20 @@ impl TitoQueue {
     ///
     /// # Errors
     /// As [`pause`](TitoQueue::pause).
-    pub async fn resume(&self, queue: &str) -> Result<()> {
+    pub async fn resume(&self, queue: &str) -> Result<(), QueueError> {
         self.set_paused(queue, false).await
     }
 
-    async fn set_paused(&self, queue: &str, is_paused: bool) -> Result<()> {
+    async fn set_paused(&self, queue: &str, is_paused: bool) -> Result<(), QueueError> {
         check_queue_name(queue)?;
         let queue = queue.to_string();
-        Topic::change(&self.engine, topic_of(&queue.clone()).0, |mut topic, _| async move {
-            let (event_type, group) = topic_of(&queue);
+        change_topic(&self.engine, topic_of(&queue.clone()).0, |mut topic, _| async move {
+            let (topic_name, group) = topic_of(&queue);
             let paused = match group {
                 None => &mut topic.paused,
                 Some(name) => {
                     let group = topic.groups.get_mut(name);
-                    &mut group.ok_or_else(|| unknown_group(event_type, name))?.paused
+                    &mut group.ok_or_else(|| unknown_group(topic_name, name))?.paused
                 }
             };
             let was_paused = std::mem::replace(paused, is_paused);
@@ -79,10 +81,10 @@ impl TitoQueue {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`], and those of the engine.
-    pub async fn set_history(&self, event_type: &str, kept: Option<Duration>) -> Result<()> {
-        Topic::ensure(&self.engine, event_type, DEFAULT_PARTITIONS).await?;
+    pub async fn set_history(&self, topic_name: &str, kept: Option<Duration>) -> Result<(), QueueError> {
+        Topic::ensure(&self.engine, topic_name, DEFAULT_PARTITIONS).await?;
         let seconds = kept.map_or(0, |kept| kept.as_secs().saturating_add(u64::from(kept.subsec_nanos() > 0)));
-        Topic::change(&self.engine, event_type, |mut topic, _| async move {
+        change_topic(&self.engine, topic_name, |mut topic, _| async move {
             let old = std::mem::replace(&mut topic.history_seconds, seconds);
             Ok((old != seconds).then_some(topic))
         })

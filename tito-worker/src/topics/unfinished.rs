@@ -5,6 +5,7 @@ use tito_core::event::Topic;
 use tito_core::{Result, TitoError, keys};
 
 use super::settings::decode_topic;
+use crate::error::QueueError;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -15,7 +16,7 @@ impl TitoQueue {
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn finish_changes(&self) -> Result<u64> {
+    pub async fn finish_changes(&self) -> Result<u64, QueueError> {
         let mut finished = 0;
         let mut walk = Walk::over(keys::topics());
         while let Some((page, _)) = walk.next(&self.engine).await? {
@@ -29,7 +30,7 @@ impl TitoQueue {
                     Err(error @ TitoError::Malformed { .. }) => {
                         self.engine.log_damaged(&error, "its changes can't be finished");
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(error.into()),
                 }
             }
         }

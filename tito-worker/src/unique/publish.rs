@@ -8,13 +8,13 @@ use tito_core::{KeyText, Result, TitoError, Transaction, keys};
 
 use super::options::{LONGEST_WINDOW, Unique};
 use super::row::UniqueRow;
-use crate::change::locate;
+use crate::locate::locate;
 use crate::publish::Publish;
 use crate::queue::TitoQueue;
 
 /// How many seconds an event waits at the most for the next attempt of one that it has replaced, where the order is
 /// strict. To spare it that, everybody who publishes for a failing entity would write the topic's row, and workers read
-/// all of their partitions again: in the outage of a service that all handlers need, that would hold up publishers.
+/// all of their partitions again: in the outage of a service that all handlers need, that would block publishers.
 const LONGEST_WAIT: i64 = 10;
 
 /// What became of an event that was published with a key.
@@ -77,12 +77,12 @@ impl TitoQueue {
     /// is stored of the earlier event can't be read; those of [`publish`](TitoQueue::publish).
     pub async fn publish_unique(&self, event: Publish, unique: Unique, tx: &Transaction) -> Result<Published> {
         let Unique { key: unique_key, window, replaces } = unique;
-        let event_type = event.event_type.clone();
-        check_window(&event_type, &unique_key, window)?;
+        let topic = event.event_type.clone();
+        check_window(&topic, &unique_key, window)?;
         // The whole call enters the transaction, or nothing of it.
         let call = tx.nested();
         let tx = &call;
-        let earlier = UniqueRow::read(tx, &event_type, &unique_key).await?.map(|row| row.event().clone());
+        let earlier = UniqueRow::read(tx, &topic, &unique_key).await?.map(|row| row.event().clone());
         let replaced = match earlier {
             Some(earlier) if !replaces => return Ok(Published::Kept(earlier)),
             Some(earlier) => {
@@ -91,16 +91,17 @@ impl TitoQueue {
                     tx.system_keys().delete(pending.key.clone()).await?;
                 }
                 let worth_it = tx.now().seconds().saturating_add(LONGEST_WAIT);
-                if located.iter().any(|pending| pending.holds_up_until().is_some_and(|until| until > worth_it)) {
-                    Topic::raise_revision(tx, &event_type).await?;
+                if located.iter().any(|pending| pending.blocks_until().is_some_and(|until| until > worth_it)) {
+                    Topic::raise_revision(tx, &topic).await?;
                 }
                 (!located.is_empty()).then_some(earlier)
             }
             None => None,
         };
+        let owner = event.owner_text()?;
         let event = self.publish(event, tx).await?;
         let until = tx.now().seconds_after(window);
-        UniqueRow::new(event.clone(), until).write(tx, &event_type, &unique_key).await?;
+        UniqueRow::new(event.clone(), until, owner).write(tx, &topic, &unique_key).await?;
         call.merge()?;
         Ok(match replaced {
             Some(earlier) => Published::Replaced { event, earlier },
@@ -109,7 +110,7 @@ impl TitoQueue {
     }
 }
 
-fn check_window(event_type: &str, unique_key: &str, window: Duration) -> Result<()> {
+fn check_window(topic: &str, unique_key: &str, window: Duration) -> Result<()> {
     if !window.is_zero() && window <= LONGEST_WINDOW {
         return Ok(());
     }
@@ -117,6 +118,6 @@ fn check_window(event_type: &str, unique_key: &str, window: Duration) -> Result<
         what: "the window of a unique event",
         found: format!("{window:?}"),
         expected: format!("more than {:?} and at most {LONGEST_WINDOW:?}", Duration::ZERO),
-        key: KeyText::from(keys::unique_event(event_type, unique_key)),
+        key: KeyText::from(keys::unique_event(topic, unique_key)),
     })
 }

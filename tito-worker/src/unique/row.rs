@@ -1,7 +1,7 @@
 //! What is stored of a unique event, under `dedup:{type}:{key}`.
 
 use serde::{Deserialize, Serialize};
-use tito_core::event::EventReference;
+use tito_core::event::{EventReference, note_owner};
 use tito_core::row::{self, StoredRow, UnknownMembers};
 use tito_core::{Result, Transaction, keeps_unknown_members, keys};
 
@@ -13,6 +13,9 @@ pub(crate) struct UniqueRow {
     event: UniqueEvent,
     /// The first second, in Unix time, at which the key is free again.
     pub(crate) until: i64,
+    /// To whom the event belongs, and its key with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
     #[serde(skip)]
     unknown: UnknownMembers,
 }
@@ -32,9 +35,9 @@ impl StoredRow for UniqueRow {
 }
 
 impl UniqueRow {
-    pub(crate) fn new(reference: EventReference, until: i64) -> Self {
+    pub(crate) fn new(reference: EventReference, until: i64, owner: Option<String>) -> Self {
         let event = UniqueEvent { reference, unknown: UnknownMembers::default() };
-        Self { event, until, unknown: UnknownMembers::default() }
+        Self { event, until, owner, unknown: UnknownMembers::default() }
     }
 
     pub(crate) fn event(&self) -> &EventReference {
@@ -48,15 +51,19 @@ impl UniqueRow {
     }
 
     /// The row of a key, unless its window has ended at the transaction's start.
-    pub(crate) async fn read(tx: &Transaction, event_type: &str, unique_key: &str) -> Result<Option<Self>> {
-        let key = keys::unique_event(event_type, unique_key);
+    pub(crate) async fn read(tx: &Transaction, topic: &str, unique_key: &str) -> Result<Option<Self>> {
+        let key = keys::unique_event(topic, unique_key);
         let Some(stored) = tx.get(&key).await? else { return Ok(None) };
         let row = Self::decode(&key, &stored)?;
         Ok(row.is_in_force(tx.now().seconds()).then_some(row))
     }
 
-    pub(crate) async fn write(&self, tx: &Transaction, event_type: &str, unique_key: &str) -> Result<()> {
-        tx.system_keys().put(keys::unique_event(event_type, unique_key), self.encode()?).await
+    pub(crate) async fn write(&self, tx: &Transaction, topic: &str, unique_key: &str) -> Result<()> {
+        let key = keys::unique_event(topic, unique_key);
+        if let Some(owner) = &self.owner {
+            note_owner(tx, owner, &key).await?;
+        }
+        tx.system_keys().put(key, self.encode()?).await
     }
 
     pub(crate) fn is_in_force(&self, now_seconds: i64) -> bool {

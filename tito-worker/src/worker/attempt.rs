@@ -20,7 +20,7 @@ use super::runner::{Delivery, Runner};
 use super::turns::Turns;
 use crate::error_text::text_of;
 use crate::fate::Fate;
-use crate::handler::{Context, Run as Handle};
+use crate::handler::{Context, Function as Handle};
 use crate::observe::{Run, Watched};
 use crate::policy::Order;
 
@@ -41,7 +41,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// Whether later events of the entity have to wait.
-    pub(super) fn holds_up(&self, order: Order) -> bool {
+    pub(super) fn blocks(&self, order: Order) -> bool {
         match self {
             Self::Ended(ended) => order.waits_for_recording(ended.is_final_before_it_is_recorded()),
             Self::Recorded(recorded) => order.waits_after(recorded.fate),
@@ -62,7 +62,7 @@ impl Ran {
         let (fate, error) = match &verdict {
             Verdict::Ended(_) => return Self { verdict, watched },
             Verdict::Recorded(recorded) => (recorded.fate, recorded.error()),
-            Verdict::Fenced { .. } | Verdict::NotBegun => (Fate::PutBack, None),
+            Verdict::Fenced { .. } | Verdict::NotBegun => (Fate::Released, None),
         };
         watched.tell(fate, error);
         Self { verdict, watched: Watched::default() }
@@ -92,7 +92,7 @@ impl Runner {
 
     /// A batch that fails is handled again, one by one, and so is one with a suspect in it.
     async fn run_all(&self, deliveries: &[Delivery]) -> Few<Ran> {
-        let _in_flight = InFlight::new(&self.in_flight, deliveries.len());
+        let _in_flight = CountedInFlight::new(&self.in_flight, deliveries.len());
         let hands = deliveries.first().and_then(|one| one.origin.hands.as_deref());
         if let Some(hands) = hands
             && let Err(error) = hands.begin().await
@@ -140,7 +140,7 @@ impl Runner {
                 hands.not_alone(turn).await;
                 ran
             }
-            // Not one that was given up since it was read.
+            // Not one that failed for good since it was read.
             Ok(Alone::Gone) => Some(Few::from([Ran::unseen(Verdict::Recorded(Recorded::ELSEWHERE))])),
             Err(error) => Some(self.not_handed_out(one, &error)),
         }
@@ -184,7 +184,7 @@ impl Runner {
         if deliveries.len() > 1 && !matches!(failed, Ended::EngineFailed) {
             tracing::debug!(queue = %self.queue, events = deliveries.len(), "a batch has failed, handling it one by one");
             for run in runs {
-                run.end().tell(Fate::PutBack, failed.error());
+                run.end().tell(Fate::Released, failed.error());
             }
             return None;
         }
@@ -219,7 +219,7 @@ impl Runner {
                 let outcomes = handled.map_err(|error| Ended::failed(text_of(&*error)))?;
                 let mut turns = Turns::new(self.policy.order);
                 let verdict = |(delivery, outcome): (&Delivery, _)| {
-                    // A plain handler can't take back what it did with events whose entity's earlier one was put off, so
+                    // A plain handler can't take back what it did with events whose entity's earlier one was postponed, so
                     // it does it again when it is their turn.
                     if !turns.has_turn(delivery.entity) {
                         return Verdict::NotBegun;
@@ -250,12 +250,12 @@ impl Runner {
 }
 
 /// Counts events as being handled until it is dropped.
-struct InFlight<'a> {
+struct CountedInFlight<'a> {
     counter: &'a AtomicU64,
     events: u64,
 }
 
-impl<'a> InFlight<'a> {
+impl<'a> CountedInFlight<'a> {
     fn new(counter: &'a AtomicU64, events: usize) -> Self {
         let events = events as u64;
         counter.fetch_add(events, Ordering::Relaxed);
@@ -263,7 +263,7 @@ impl<'a> InFlight<'a> {
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for CountedInFlight<'_> {
     fn drop(&mut self) {
         self.counter.fetch_sub(self.events, Ordering::Relaxed);
     }

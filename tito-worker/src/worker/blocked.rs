@@ -23,11 +23,11 @@ impl Blocked {
     }
 
     /// Whether an event has to wait for an earlier one of its entity.
-    pub(super) fn holds_up(&self, entity: Entity, key: &[u8]) -> bool {
+    pub(super) fn blocks(&self, entity: Entity, key: &[u8]) -> bool {
         self.first.get(&entity).is_some_and(|(_, first)| key > first.as_slice())
     }
 
-    /// Holds up what comes after `key` until a second, unless an earlier event of the entity holds it up already.
+    /// Blocks what comes after `key` until a second, unless an earlier event of the entity blocks it already.
     pub(super) fn block(&mut self, entity: Entity, key: Vec<u8>, until: i64) {
         if self.first.get(&entity).is_some_and(|(_, first)| *first < key) {
             return;
@@ -43,8 +43,8 @@ impl Blocked {
         self.by_time.first().map(|(until, _)| *until)
     }
 
-    /// Lets those go that are due, and returns the first of their keys.
-    pub(super) fn let_go(&mut self, now: i64) -> Option<Vec<u8>> {
+    /// Unblocks those that are due, and returns the first of their keys.
+    pub(super) fn unblock(&mut self, now: i64) -> Option<Vec<u8>> {
         let mut earliest: Option<Vec<u8>> = None;
         while let Some(&(until, entity)) = self.by_time.first().filter(|(until, _)| *until <= now) {
             self.by_time.remove(&(until, entity));
@@ -126,12 +126,12 @@ mod tests {
         let mut blocked = Blocked::default();
         blocked.block(7, b"b".to_vec(), 100);
         blocked.block(8, b"a".to_vec(), 101);
-        assert!(blocked.holds_up(7, b"c") && !blocked.holds_up(7, b"b") && !blocked.holds_up(7, b"a"));
-        assert!(!blocked.holds_up(9, b"c"));
+        assert!(blocked.blocks(7, b"c") && !blocked.blocks(7, b"b") && !blocked.blocks(7, b"a"));
+        assert!(!blocked.blocks(9, b"c"));
         assert_eq!(blocked.next_due(), Some(100));
-        assert_eq!(blocked.let_go(99), None);
-        assert_eq!(blocked.let_go(100), Some(b"b".to_vec()));
-        assert!(!blocked.holds_up(7, b"c"));
+        assert_eq!(blocked.unblock(99), None);
+        assert_eq!(blocked.unblock(100), Some(b"b".to_vec()));
+        assert!(!blocked.blocks(7, b"c"));
         assert_eq!(blocked.first_key(), Some(&b"a"[..]));
     }
 
@@ -140,7 +140,7 @@ mod tests {
         let mut blocked = Blocked::default();
         blocked.block(7, b"b".to_vec(), 100);
         blocked.block(7, b"b".to_vec(), 200);
-        assert_eq!(blocked.let_go(150), None);
+        assert_eq!(blocked.unblock(150), None);
         assert_eq!(blocked.next_due(), Some(200));
     }
 
@@ -149,11 +149,11 @@ mod tests {
         let mut blocked = Blocked::default();
         blocked.block(7, b"b".to_vec(), 100);
         blocked.block(7, b"c".to_vec(), 0);
-        assert_eq!(blocked.let_go(99), None);
-        assert_eq!(blocked.let_go(100), Some(b"b".to_vec()));
+        assert_eq!(blocked.unblock(99), None);
+        assert_eq!(blocked.unblock(100), Some(b"b".to_vec()));
         blocked.block(7, b"c".to_vec(), 200);
         blocked.block(7, b"b".to_vec(), 0);
-        assert_eq!(blocked.let_go(99), Some(b"b".to_vec()));
+        assert_eq!(blocked.unblock(99), Some(b"b".to_vec()));
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
         let mut blocked = Blocked::default();
         blocked.block(1, b"m".to_vec(), 5);
         blocked.block(2, b"k".to_vec(), 6);
-        assert_eq!(blocked.let_go(10), Some(b"k".to_vec()));
+        assert_eq!(blocked.unblock(10), Some(b"k".to_vec()));
         assert_eq!(blocked.next_due(), None);
     }
 }

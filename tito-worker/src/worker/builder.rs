@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::Worker;
+use super::feed::Feed;
 use super::runner::Runner;
 use super::source::READS_AT_ONCE;
 use crate::handler::{BoxedHandler, Handler};
@@ -21,7 +22,7 @@ use crate::queue::TitoQueue;
 #[must_use]
 pub struct WorkerBuilder {
     worker: Worker,
-    subscriptions: Vec<(String, Subscription, BoxedHandler)>,
+    subscriptions: Vec<(String, Subscription, (BoxedHandler, Option<Arc<dyn Feed>>))>,
     observers: Observers,
 }
 
@@ -93,7 +94,21 @@ impl WorkerBuilder {
         T: IntoTopic,
         H: Handler<Args, (), T::Carries>,
     {
-        self.subscriptions.push((topic.into_topic(), settings, handler.with_its_state(())));
+        self.subscriptions.push((topic.into_topic(), settings, (handler.with_its_state(()), None)));
+        self
+    }
+
+    /// As [`subscribe_with`](WorkerBuilder::subscribe_with), with what gets the handlers events from elsewhere than the
+    /// queue: for event stores.
+    #[doc(hidden)]
+    pub fn subscribe_fed(
+        mut self,
+        queue: String,
+        settings: Subscription,
+        handler: BoxedHandler,
+        feed: Arc<dyn Feed>,
+    ) -> Self {
+        self.subscriptions.push((queue, settings, (handler, Some(feed))));
         self
     }
 

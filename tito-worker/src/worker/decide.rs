@@ -41,7 +41,7 @@ impl Ended {
     }
 
     /// Whether what has happened already lets later events of the entity go on, recorded or not. An event that is to be
-    /// given up may still be handled again, and succeed, if that is not recorded.
+    /// dead-lettered may still be handled again, and succeed, if that is not recorded.
     pub(super) fn is_final_before_it_is_recorded(&self) -> bool {
         match self {
             Self::Returned(Outcome::Done) | Self::NoEvent | Self::Misplaced => true,
@@ -126,11 +126,11 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
         }
         Ended::EngineFailed => {
             let next_second = rules.now.seconds().saturating_add(1).saturating_sub(delay).max(0);
-            rules.put_off(Fate::Rescheduled, event, stored, next_second)
+            rules.postpone(Fate::Rescheduled, event, stored, next_second)
         }
         Ended::Returned(Outcome::RescheduleTo(time)) => {
             let second = time.due_seconds().unwrap_or_default().saturating_sub(delay).max(due_after(Duration::ZERO));
-            rules.put_off(Fate::Rescheduled, event, stored, second)
+            rules.postpone(Fate::Rescheduled, event, stored, second)
         }
         Ended::Returned(Outcome::RetryAfter(wait)) => {
             let event = rules.with_failure(event, ASKED_FOR_ANOTHER);
@@ -142,15 +142,15 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
             rules.retry(event, stored, due_after(wait))
         }
         Ended::Returned(Outcome::Advance(step)) => match step.applied_to(event.clone(), rules.now) {
-            Ok(next) => match rules.put_off(Fate::Advanced, next, stored.clone(), due_after(step.delay))? {
+            Ok(next) => match rules.postpone(Fate::Advanced, next, stored.clone(), due_after(step.delay))? {
                 advanced if advanced.fate == Fate::Advanced => Ok(advanced),
                 // With the step that it has done, whose next one did not fit.
-                _ => rules.given_up(rules.with_failure(event, NO_ROOM), stored),
+                _ => rules.dead_lettered(rules.with_failure(event, NO_ROOM), stored),
             },
             // It was JSON when the step was made.
-            Err(error) => rules.given_up(rules.with_failure(event, &error.to_string()), stored),
+            Err(error) => rules.dead_lettered(rules.with_failure(event, &error.to_string()), stored),
         },
-        Ended::Returned(Outcome::DeadLetter(reason)) => rules.given_up(rules.with_failure(event, reason), stored),
+        Ended::Returned(Outcome::DeadLetter(reason)) => rules.dead_lettered(rules.with_failure(event, reason), stored),
         Ended::Returned(Outcome::Done) | Ended::NoEvent => unreachable!("decided above, without a look at the event"),
     }
 }
@@ -185,23 +185,23 @@ impl Rules<'_> {
     fn retry(&self, event: TitoEvent, stored: Vec<u8>, second: i64) -> Result<Decided> {
         match self.policy.exhausted {
             _ if !self.policy.retry.is_exhausted(event.failed_attempts) => {
-                self.put_off(Fate::Retried, event, stored, second)
+                self.postpone(Fate::Retried, event, stored, second)
             }
             Exhausted::Discard => Ok(Decided { fate: Fate::Discarded, row: None, failure: self.failure(&event, None) }),
-            Exhausted::DeadLetter => self.given_up(event, stored),
+            Exhausted::DeadLetter => self.dead_lettered(event, stored),
         }
     }
 
-    /// An event that is to be handled again at a second is given up if it does not fit any more.
-    fn put_off(&self, fate: Fate, event: TitoEvent, stored: Vec<u8>, second: i64) -> Result<Decided> {
+    /// An event that is to be handled again at a second fails for good if it does not fit any more.
+    fn postpone(&self, fate: Fate, event: TitoEvent, stored: Vec<u8>, second: i64) -> Result<Decided> {
         let (timestamp, not_before) = (event.timestamp, event.not_before);
-        let again = self.policy.order.put_off(second.min(keys::MAX_EVENT_SECONDS));
+        let again = self.policy.order.postpone(second.min(keys::MAX_EVENT_SECONDS));
         let event = again.applied_to(event);
         let row = event.encode()?;
         if row.len() > self.most_bytes {
             let event = TitoEvent { timestamp, not_before, ..event };
             let event = if fate == Fate::Retried { event } else { self.with_failure(event, NO_ROOM) };
-            return self.given_up(event, stored);
+            return self.dead_lettered(event, stored);
         }
         let next = second.saturating_add(self.policy.delay_seconds);
         let failure = if fate == Fate::Retried { self.failure(&event, Some(next)) } else { None };
@@ -209,7 +209,7 @@ impl Rules<'_> {
     }
 
     /// With no room for the failure the event is kept as it was stored.
-    fn given_up(&self, event: TitoEvent, stored: Vec<u8>) -> Result<Decided> {
+    fn dead_lettered(&self, event: TitoEvent, stored: Vec<u8>) -> Result<Decided> {
         let row = event.encode()?;
         let failure = self.failure(&event, None);
         let row = if row.len() > self.most_bytes { stored } else { row };
@@ -347,7 +347,7 @@ mod tests {
             if expected.len() > 1 && room > 3_800 {
                 prop_assert_eq!(fate, expected[0], "there was room");
             }
-            prop_assert!(!fate.is_put_off() || !ended.is_final_before_it_is_recorded());
+            prop_assert!(!fate.is_postponed() || !ended.is_final_before_it_is_recorded());
             match fate {
                 Fate::Done => prop_assert_eq!(after.map(|(_, row)| row), (history_seconds > 0).then_some(row)),
                 Fate::Discarded => prop_assert_eq!(place, None),

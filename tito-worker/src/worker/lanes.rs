@@ -39,8 +39,8 @@ pub(super) struct Finished {
     pub(super) key: Vec<u8>,
     pub(super) entity: Entity,
     pub(super) ran: Ran,
-    /// Whether the entity's later events wait for [`Lanes::resume`] or [`Lanes::withdraw`].
-    pub(super) is_suspended: bool,
+    /// Whether the entity's later events wait for [`Lanes::resume`] or [`Lanes::release`].
+    pub(super) awaits_recording: bool,
 }
 
 /// The handlers of one partition.
@@ -76,7 +76,7 @@ struct Queues {
 struct Lane {
     state: State,
     /// How many events have to be recorded before it goes on.
-    suspended: usize,
+    unrecorded: usize,
     waiting: Waiting,
 }
 
@@ -85,7 +85,7 @@ enum State {
     Ready,
     Running,
     /// What its latest events came to has to be recorded first.
-    Suspended,
+    Recording,
 }
 
 /// The events of an entity by key, so in the order in which they are to be handled. Most entities have one at a time.
@@ -132,7 +132,7 @@ impl Queues {
             self.ready.push_back(delivery.entity);
             let entity = delivery.entity;
             let waiting = Waiting { first: Some(delivery), later: VecDeque::new() };
-            self.lanes.insert(entity, Lane { state: State::Ready, suspended: 0, waiting });
+            self.lanes.insert(entity, Lane { state: State::Ready, unrecorded: 0, waiting });
             return;
         };
         lane.waiting.insert(delivery);
@@ -174,9 +174,9 @@ impl Queues {
     /// One of the events that an entity waits for was recorded. Events of it that were handled together can be recorded
     /// apart.
     fn end_suspension(&mut self, entity: Entity) {
-        let Some(lane) = self.lanes.get_mut(&entity).filter(|lane| lane.state == State::Suspended) else { return };
-        lane.suspended = lane.suspended.saturating_sub(1);
-        if lane.suspended == 0 {
+        let Some(lane) = self.lanes.get_mut(&entity).filter(|lane| lane.state == State::Recording) else { return };
+        lane.unrecorded = lane.unrecorded.saturating_sub(1);
+        if lane.unrecorded == 0 {
             self.go_on(entity);
         }
     }
@@ -240,14 +240,14 @@ impl Lanes {
         std::mem::replace(finished, next)
     }
 
-    /// Goes on with an entity that was suspended, once for each event that suspended it.
+    /// Goes on with an entity whose events had to be recorded first, once for each of them.
     pub(super) fn resume(&mut self, entity: Entity) {
         self.shared.lock().end_suspension(entity);
         self.start_tasks();
     }
 
     /// As [`resume`](Lanes::resume), but takes back the waiting events first.
-    pub(super) fn withdraw(&self, entity: Entity) -> Vec<Vec<u8>> {
+    pub(super) fn release(&self, entity: Entity) -> Vec<Vec<u8>> {
         let mut queues = self.shared.lock();
         let Some(lane) = queues.lanes.get_mut(&entity) else { return Vec::new() };
         let waiting = lane.waiting.drain().map(|delivery| delivery.key).collect();
@@ -354,14 +354,14 @@ fn finish(queues: &mut Queues, deliveries: Few<Delivery>, ran: Few<Ran>, order: 
             entities.push((entity, false));
             continue;
         }
-        let is_suspended = ran.verdict.holds_up(order);
-        entities.push((entity, is_suspended));
-        queues.finished.push(Finished { key: delivery.key, entity, ran, is_suspended });
+        let awaits_recording = ran.verdict.blocks(order);
+        entities.push((entity, awaits_recording));
+        queues.finished.push(Finished { key: delivery.key, entity, ran, awaits_recording });
     }
-    for (entity, is_suspended) in &entities {
-        if let Some(lane) = queues.lanes.get_mut(entity).filter(|_| *is_suspended) {
-            lane.state = State::Suspended;
-            lane.suspended += 1;
+    for (entity, awaits_recording) in &entities {
+        if let Some(lane) = queues.lanes.get_mut(entity).filter(|_| *awaits_recording) {
+            lane.state = State::Recording;
+            lane.unrecorded += 1;
         }
     }
     for (entity, _) in entities {

@@ -6,8 +6,8 @@
 //! | `supervisor` | one subscription: its topic, and which partitions are served |
 //! | `rounds` | what is done again and again for all subscriptions together |
 //! | `partition` | the loop of one partition |
-//! | `reader` | when to read which part of the partition |
-//! | `held` | the events that are in memory |
+//! | `cursor` | when to read which part of the partition |
+//! | `loaded` | the events that are in memory |
 //! | `blocked` | entities whose first event waits for its next attempt, where the order is strict |
 //! | `waited` | what waits already when the engine's time is set back |
 //! | `time_set` | who notices that |
@@ -19,23 +19,25 @@
 //! | `deaths` | events that kill their process |
 //! | `decide` | what becomes of an event |
 //! | `record` | that, written with the acknowledgement |
-//! | `checkpoint` | where scans of a partition may begin |
+//! | `low_watermark` | where scans of a partition may begin |
+//! | `feed` | events from elsewhere than the queue |
 //! | `fence` | what an acknowledgement checks: the topic, and who owns the partition |
 //! | `report`, `error` | what was done, and why it has ended |
 
 mod attempt;
 mod blocked;
 mod builder;
-mod checkpoint;
+mod cursor;
 mod deaths;
 mod decide;
 mod error;
+mod feed;
 mod fence;
-mod held;
 mod lanes;
+mod loaded;
+mod low_watermark;
 mod pace;
 mod partition;
-mod reader;
 mod record;
 mod report;
 mod rounds;
@@ -65,6 +67,7 @@ use self::partition::Partition;
 use self::rounds::Rounds;
 use self::runner::Runner;
 use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_no_events, warn_of_unknown_topic};
+use crate::error::QueueError;
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
 use crate::partitions::PartitionConfig;
@@ -73,6 +76,9 @@ use crate::schedule;
 
 pub use self::builder::WorkerBuilder;
 pub use self::error::WorkerError;
+pub use self::feed::{
+    Fed, Feed, FeedChecked, FeedControls, FeedEnded, FeedRecorded, FeedRun, FeedWatched, Handled, Permit, Started,
+};
 pub use self::report::WorkerReport;
 
 /// How often the flag of [`WorkerBuilder::active_while`] is looked at.
@@ -134,8 +140,8 @@ impl Worker {
     /// each queue once. [`run`](Worker::run) and [`drain`](Worker::drain) ask this first.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`], [`TitoError::SubscribedTwice`].
-    pub fn check(&self) -> Result<()> {
+    /// [`TitoError::InvalidName`], [`QueueError::SubscribedTwice`].
+    pub fn check(&self) -> Result<(), QueueError> {
         if let Some((fleet, _)) = &self.fleet {
             check_name("fleet", fleet)?;
         }
@@ -143,7 +149,7 @@ impl Worker {
         for runner in &self.subscriptions {
             check_queue_name(&runner.queue)?;
             if !queues.insert(&runner.queue) {
-                return Err(TitoError::SubscribedTwice { queue: runner.queue.to_string() });
+                return Err(QueueError::SubscribedTwice { queue: runner.queue.to_string() });
             }
         }
         Ok(())
@@ -233,7 +239,7 @@ impl Worker {
             None => Ok(report),
             Some(source) => {
                 tracing::error!(error = %source, "the worker has ended though it was not stopped");
-                Err(WorkerError { report, source })
+                Err(WorkerError { report, source: source.into() })
             }
         }
     }
@@ -257,13 +263,14 @@ impl Worker {
     /// Those of [`check`](Worker::check) and of the engine; unlike [`run`](Worker::run), this does not wait for a failing
     /// engine. [`TitoError::Malformed`] for a topic whose row can't be read, with its key, once the other queues have
     /// nothing that is due. Once the engine is closed it ends at once with the error that says why, and handlers that run are dropped where they wait.
-    pub async fn drain(&self) -> Result<WorkerReport> {
+    pub async fn drain(&self) -> Result<WorkerReport, QueueError> {
         self.check()?;
         let drained = tokio::select! {
             biased;
             closed = self.queue.engine.closed() => Err(closed),
             drained = self.drain_all() => drained,
-        };
+        }
+        .map_err(QueueError::from);
         self.subscriptions.iter().for_each(|runner| runner.failures.close(&runner.queue));
         drained
     }
@@ -289,6 +296,11 @@ impl Worker {
                     continue;
                 }
                 for partition in self.partitions.of(topic.served_partitions()) {
+                    if let Some(feed) = runner.feed.clone().filter(|_| partition == feed::PARTITION) {
+                        let fed = Fed::new(runner.clone(), None, None);
+                        let controls = FeedControls::new(None, topic.clone(), runner, self.shutdown_timeout);
+                        tasks.spawn(feed.run(fed, controls).map(|report| report.map(|report| (report, false))));
+                    }
                     let partition =
                         Partition::new(database.clone(), runner.clone(), partition, topic.clone(), None, None);
                     tasks.spawn(partition.drain());

@@ -28,6 +28,23 @@ impl Pace {
         self.permits.acquire().await.ok()
     }
 
+    /// The same at once, if one may, until [`give_back`](Pace::give_back).
+    pub(super) fn try_take(&self) -> bool {
+        self.permits.try_acquire().map(SemaphorePermit::forget).is_ok()
+    }
+
+    /// The same, and waits.
+    pub(super) async fn take(&self) {
+        if let Some(permit) = self.may_run().await {
+            permit.forget();
+        }
+    }
+
+    /// Ends what [`take`](Pace::take) or [`try_take`](Pace::try_take) has begun.
+    pub(super) fn give_back(&self) {
+        self.permits.add_permits(1);
+    }
+
     /// How many of `wanted` events may be handed out now, or when the next one may, in milliseconds.
     pub(super) fn may_start(&self, wanted: usize, clock_millis: u64) -> Result<usize, u64> {
         self.rate.as_ref().map_or(Ok(wanted), |rate| rate.start(wanted, clock_millis))

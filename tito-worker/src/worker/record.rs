@@ -3,9 +3,9 @@
 use tito_core::event::Topic;
 use tito_core::{Database, Result, Transaction};
 
-use super::checkpoint::Checkpoint;
 use super::decide::{Decided, Ended, Rules, decide};
 use super::lanes::Entity;
+use super::low_watermark::LowWatermark;
 use super::runner::{Origin, Runner};
 use crate::fate::Fate;
 use crate::observe::{Failure, Watched};
@@ -18,20 +18,20 @@ pub(super) struct Unrecorded {
     pub(super) ended: Ended,
     pub(super) watched: Watched,
     /// Whether the entity's later events wait for it to be recorded.
-    pub(super) is_suspended: bool,
+    pub(super) awaits_recording: bool,
 }
 
 impl Unrecorded {
     /// For an event that is kept from handlers.
-    pub(super) fn set_aside(key: Vec<u8>, ended: Ended) -> Self {
-        Self { key, entity: 0, ended, watched: Watched::default(), is_suspended: false }
+    pub(super) fn malformed(key: Vec<u8>, ended: Ended) -> Self {
+        Self { key, entity: 0, ended, watched: Watched::default(), awaits_recording: false }
     }
 }
 
 /// What was recorded of an event.
 pub(super) struct Recorded {
     pub(super) fate: Fate,
-    /// If it has failed or was given up.
+    /// If it failed, for good or not.
     pub(super) failure: Option<Box<Failure>>,
 }
 
@@ -39,7 +39,7 @@ impl Recorded {
     /// It was gone.
     pub(super) const ELSEWHERE: Self = Self { fate: Fate::Elsewhere, failure: None };
 
-    /// Why it has failed or was given up.
+    /// Why it failed, for good or not.
     pub(super) fn error(&self) -> Option<&str> {
         self.failure.as_deref().map(|failure| failure.error.as_str())
     }
@@ -78,7 +78,7 @@ pub(super) async fn record_all(
                 });
             }
             if let Some(floor) = floor.filter(|_| checked.is_owned) {
-                Checkpoint::write(&tx, &runner.queue, origin.partition, floor).await?;
+                LowWatermark::write(&tx, &runner.queue, origin.partition, floor).await?;
             }
             Ok(RecordedBatch { events, is_owned: checked.is_owned, revision: checked.topic.revision })
         })

@@ -14,7 +14,7 @@ pub struct WorkerReport {
     pub done: u64,
     /// Failed, to be tried again later.
     pub retried: u64,
-    /// Put off by their handlers.
+    /// Postponed by their handlers.
     pub rescheduled: u64,
     /// Gone on to their next step.
     pub advanced: u64,
@@ -80,7 +80,7 @@ impl WorkerReport {
             Fate::Elsewhere => &mut self.elsewhere,
             Fate::Unrecorded => &mut self.unrecorded,
             // Handed out again by this worker, and counted then.
-            Fate::PutBack => return,
+            Fate::Released => return,
         };
         *counter += 1;
     }

@@ -10,7 +10,7 @@ use tito_core::engine::Signal;
 use tito_core::event::{Topic, topic_of};
 use tito_core::{Database, Now, Result, keys};
 
-use super::reader::{SWEEP_EVERY, WINDOW_EVERY, window_seconds};
+use super::cursor::{SWEEP_EVERY, WINDOW_EVERY, window_seconds};
 use super::runner::Runner;
 use crate::membership::Membership;
 
@@ -125,8 +125,7 @@ impl<'a> Rounds<'a> {
         let mut found = Vec::new();
         while let Some((page, now)) = walk.next(self.database).await? {
             let Some((key, _)) = page.into_iter().next() else { break };
-            let Some((queue, partition)) = keys::parse_event(&key).map(|event| (event.event_type, event.partition))
-            else {
+            let Some((queue, partition)) = keys::parse_event(&key).map(|event| (event.queue, event.partition)) else {
                 continue;
             };
             let Some(runner) = self.by_queue.get(&*queue) else {

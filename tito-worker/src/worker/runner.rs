@@ -9,12 +9,13 @@ use tito_core::{Database, KeyText, TitoError};
 use tokio::sync::Semaphore;
 
 use super::deaths::Hands;
+use super::feed::Feed;
 use super::fence::Fence;
 use super::lanes::Entity;
 use super::pace::Pace;
 use super::source::Source;
 use crate::fate::Fate;
-use crate::handler::{BoxedHandler, Run};
+use crate::handler::{BoxedHandler, Function};
 use crate::observe::{Failure, FailureLog, Observe, Observers};
 use crate::policy::{Policy, Subscription};
 
@@ -24,6 +25,8 @@ pub(super) struct Runner {
     /// The name of the queue.
     pub(super) queue: Arc<str>,
     pub(super) handler: BoxedHandler,
+    /// What gets events to handlers from elsewhere than the queue.
+    pub(super) feed: Option<Arc<dyn Feed>>,
     pub(super) timeout: Duration,
     pub(super) policy: Policy,
     pub(super) pace: Pace,
@@ -68,11 +71,11 @@ impl Runner {
         database: Database,
         queue: String,
         subscription: Subscription,
-        handler: BoxedHandler,
+        (handler, feed): (BoxedHandler, Option<Arc<dyn Feed>>),
         observers: Observers,
         reads: Arc<Semaphore>,
     ) -> Self {
-        let takes_batches = handler.in_transaction || matches!(handler.run, Run::Batch(_));
+        let takes_batches = handler.in_transaction || matches!(handler.run, Function::Batch(_));
         let timeout = match handler.in_transaction {
             // A transaction that is older can't commit.
             true => subscription.timeout.min(Duration::from_millis(database.max_transaction_age_millis())),
@@ -83,6 +86,7 @@ impl Runner {
             observe: Observe::new(&queue, observers),
             queue: queue.into(),
             handler,
+            feed,
             timeout,
             pace: Pace::new(&subscription, takes_batches),
             source: Source::new(subscription.new_topic_partitions, reads),
@@ -92,13 +96,13 @@ impl Runner {
         }
     }
 
-    /// Logs that an attempt has failed, or its event was given up.
+    /// Logs that an attempt has failed, or its event failed for good.
     pub(super) fn log(&self, fate: Fate, failure: &Failure) {
         let now = self.database.clock().monotonic_millis();
         self.failures.tell(&self.queue, now, self.policy.retry.most_attempts(), fate, failure);
     }
 
-    /// Logs bytes that are no event, and are set aside.
+    /// Logs bytes that are no event, and go to the dead letters.
     pub(super) fn log_no_event(&self, key: &[u8], error: Option<&TitoError>) {
         let now = self.database.clock().monotonic_millis();
         self.failures.tell_no_event(&self.queue, now, &KeyText::from(key), error);

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{BoxFuture, OptionFuture};
 use tito_core::engine::Listener;
-use tito_core::event::{Topic, topic_channel, topic_of, unknown_topic};
+use tito_core::event::{Topic, topic_channel, topic_of};
 use tito_core::{Database, Result, Timestamp, TitoError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::deaths::Hands;
+use super::feed::{Fed, FeedControls, PARTITION};
 use super::partition::{Controls, Partition};
 use super::report::WorkerReport;
 use super::rounds::TOPIC_EVERY;
@@ -20,6 +22,7 @@ use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE, resumed};
 use crate::membership::{Lease, Membership, Owned};
 use crate::moved::begin_noting;
 use crate::partitions::PartitionConfig;
+use crate::topics::unknown_topic;
 
 /// How a worker gets its partitions.
 pub(super) enum Ownership {
@@ -106,8 +109,13 @@ impl Supervisor {
                         Some(self.hands.clone()),
                     );
                     let timeout = self.shutdown_timeout;
-                    tasks
-                        .spawn(async move { EndedPartition { partition, report: one.serve(controls, timeout).await } });
+                    let fed = self.feed(partition, lease.as_ref(), &controls);
+                    tasks.spawn(async move {
+                        let (mut report, fed) = tokio::join!(one.serve(controls, timeout), OptionFuture::from(fed));
+                        // It logs its errors itself.
+                        report += fed.and_then(Result::ok).unwrap_or_default();
+                        EndedPartition { partition, report }
+                    });
                     Served { lease, stop }
                 });
             }
@@ -133,6 +141,20 @@ impl Supervisor {
         }
         self.runner.failures.close(&self.runner.queue);
         total
+    }
+
+    /// What works beside a partition.
+    fn feed(
+        &self,
+        partition: u16,
+        lease: Option<&Lease>,
+        controls: &Controls,
+    ) -> Option<BoxFuture<'static, Result<WorkerReport>>> {
+        let feed = self.runner.feed.clone().filter(|_| partition == PARTITION)?;
+        let topic = controls.topic.borrow().clone();
+        let fed = Fed::new(self.runner.clone(), lease.cloned(), Some(self.hands.clone()));
+        let controls = FeedControls::new(Some(controls.clone()), topic, &self.runner, self.shutdown_timeout);
+        Some(feed.run(fed, controls))
     }
 
     /// Whether a partition may be served now.

@@ -12,7 +12,7 @@ use super::record::{Recorded, record};
 use super::runner::{Delivery, Runner};
 use super::turns::Turns;
 use crate::error_text::text_of;
-use crate::handler::{Context, Run as Handle};
+use crate::handler::{Context, Function as Handle};
 use crate::observe::Run;
 
 impl Runner {
@@ -78,12 +78,12 @@ impl Runner {
         let context = |event| Context::new(event, self.database.clone(), Some(lent.handle()));
         let outcomes = match &self.handler.run {
             Handle::Batch(_) if events.is_empty() => Vec::new(),
-            Handle::Batch(handler) => handler(events, context(None)).await.map_err(TitoError::Application)?,
+            Handle::Batch(handler) => handler(events, context(None)).await.map_err(TitoError::application)?,
             Handle::One(handler) => {
                 let mut outcomes = Vec::with_capacity(events.len());
                 for (event, run) in events.into_iter().zip(scopes) {
                     let handled = run.scope(async { handler(context(Some(event))).await }).await;
-                    outcomes.push(handled.map_err(TitoError::Application)?);
+                    outcomes.push(handled.map_err(TitoError::application)?);
                 }
                 outcomes
             }
@@ -98,7 +98,7 @@ impl Runner {
                 continue;
             };
             if !turns.has_turn(delivery.entity) {
-                let overtaken = "an event of the batch was put off, and later ones have to wait";
+                let overtaken = "an event of the batch was postponed, and later ones have to wait";
                 return Err(TitoError::Application(overtaken.into()));
             }
             let ended = Ended::from(outcome);
@@ -120,7 +120,7 @@ impl Runner {
                 Ended::failed(text_of(error))
             }
             TitoError::Application(error) => Ended::failed(text_of(&**error)),
-            error if error.is_of_the_engine() || matches!(error, TitoError::RetriesExhausted { .. }) => {
+            error if error.is_engine_failure() || matches!(error, TitoError::RetriesExhausted { .. }) => {
                 self.log_engine(None, error, "a handler's transaction failed");
                 Ended::EngineFailed
             }

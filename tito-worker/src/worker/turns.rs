@@ -7,23 +7,23 @@ use crate::policy::Order;
 /// Goes through events that were taken together, in their order, and remembers whose later ones have to wait.
 pub(super) struct Turns {
     order: Order,
-    held_up: Few<Entity>,
+    blocked: Few<Entity>,
 }
 
 impl Turns {
     pub(super) fn new(order: Order) -> Self {
-        Self { order, held_up: Few::new() }
+        Self { order, blocked: Few::new() }
     }
 
     /// Whether no earlier event of the entity holds this one up.
     pub(super) fn has_turn(&self, entity: Entity) -> bool {
-        !self.held_up.contains(&entity)
+        !self.blocked.contains(&entity)
     }
 
     /// Notes what came of an event.
     pub(super) fn note(&mut self, entity: Entity, verdict: &Verdict) {
-        if verdict.holds_up(self.order) && self.has_turn(entity) {
-            self.held_up.push(entity);
+        if verdict.blocks(self.order) && self.has_turn(entity) {
+            self.blocked.push(entity);
         }
     }
 }

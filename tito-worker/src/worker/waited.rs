@@ -8,9 +8,9 @@ use tito_core::Timestamp;
 use tito_core::event::{EventHead, started_at};
 use tito_core::keys::{self, KeyRange};
 
-use super::held::Slot;
+use super::cursor::EngineTime;
 use super::lanes::{Entity, entity_of};
-use super::reader::EngineTime;
+use super::loaded::Slot;
 
 /// How many events of a partition are kept in mind; others wait for their stored times. Each takes about 200 bytes.
 const MOST: usize = 10_000;
@@ -125,7 +125,7 @@ impl Waited {
 
     /// Whether an event has to wait for an earlier one of its entity. If it was published since time was set, the key of
     /// that can come after its own.
-    pub(super) fn holds_up(&self, entity: Entity, key: &[u8], published: Timestamp, clock_millis: u64) -> bool {
+    pub(super) fn blocks(&self, entity: Entity, key: &[u8], published: Timestamp, clock_millis: u64) -> bool {
         let Some(all) = self.by_entity.get(&entity) else { return false };
         match published > self.since {
             true => all.values().any(|from| *from <= clock_millis),
@@ -141,7 +141,7 @@ impl Waited {
     }
 
     /// It was taken back before it was handled.
-    pub(super) fn put_back(&mut self, key: &[u8]) {
+    pub(super) fn release(&mut self, key: &[u8]) {
         if let Some(wait) = self.by_key.get(key) {
             self.by_moment.insert((wait.moment, key.to_vec()));
         }
@@ -154,8 +154,8 @@ impl Waited {
         }
     }
 
-    /// It was put off in its place: what is stored says until when, by the new time.
-    pub(super) fn put_off(&mut self, key: &[u8]) {
+    /// It was postponed in its place: what is stored says until when, by the new time.
+    pub(super) fn postpone(&mut self, key: &[u8]) {
         if let Some(wait) = self.forget(key) {
             self.insert(key.to_vec(), Wait { moment: 0, holds_from: 0, is_new: true, ..wait });
         }

@@ -9,10 +9,10 @@ use tito_worker::{PartitionConfig, WorkerReport};
 use crate::bank::{ACCOUNTS, OPENING_BALANCE, TOTAL, number, stored, worker};
 use crate::ledger::{Ledger, Said};
 
-/// Later than every lock lives, and than every retry is put off.
+/// Later than every lock lives, and than every retry is postponed.
 const LATER_MILLIS: i64 = 3_600_000;
 
-/// Handles all events that are left, those put off included.
+/// Handles all events that are left, those postponed included.
 pub async fn drain(cluster: &MockCluster, db: &Database) -> WorkerReport {
     cluster.jump_clock(LATER_MILLIS);
     worker(db, PartitionConfig::all()).drain().await.unwrap()

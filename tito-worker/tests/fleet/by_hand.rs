@@ -59,17 +59,17 @@ impl Node {
     }
 
     fn pause(&mut self) {
-        let (go_on, hold) = std_mpsc::channel();
-        self.held = Some(go_on);
+        let (resume, hold) = std_mpsc::channel();
+        self.held = Some(resume);
         let _ = self.holds.send(hold);
     }
 
-    fn go_on(&mut self) {
+    fn resume(&mut self) {
         self.held = None;
     }
 
     fn kill(&mut self) {
-        self.go_on();
+        self.resume();
         let _ = self.kill.take().map(|kill| kill.send(()));
         self.thread.take().map(JoinHandle::join).transpose().unwrap();
     }
@@ -126,12 +126,12 @@ async fn a_fleet_whose_workers_die_and_stall_loses_nothing_and_keeps_the_order()
                 *node = Node::start(cluster.pd_endpoints(), clock.clone());
             }
             1 | 2 if node.held.is_none() => node.pause(),
-            3..=5 => node.go_on(),
+            3..=5 => node.resume(),
             _ => {}
         }
         turn(&clock, Duration::from_millis(random.u64(100..2_500))).await;
     }
-    nodes.iter_mut().for_each(Node::go_on);
+    nodes.iter_mut().for_each(Node::resume);
     let mut turns = 0;
     while backlog(&db).await > 0 || resizing.as_ref().is_some_and(|resizing| !resizing.is_finished()) {
         turns += 1;

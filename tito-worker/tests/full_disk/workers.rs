@@ -107,7 +107,7 @@ async fn transactional_effects_wait_for_space_and_happen_once() {
     tokio::time::timeout(patience, done).await.expect("the worker goes on by itself");
     stop.send(()).unwrap();
     let report = running.await.unwrap().unwrap();
-    // Those that there was no space for were put off, each as often as it was tried.
+    // Those that there was no space for were postponed, each as often as it was tried.
     assert_eq!((report.done, report.retried, report.dead), (u64::from(EVENTS), 0, 0), "{report:?}");
     let tx = db.begin().await.unwrap();
     let effects = tx.scan(tito_core::keys::KeyRange::prefix("effect "), 10_000).await.unwrap();

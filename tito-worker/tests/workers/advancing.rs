@@ -108,7 +108,7 @@ pub async fn a_step_waits_for_its_delay_and_its_attempts_begin_anew(db: Database
     let letter = queue.dead_letters("job", 10, None).await.unwrap().remove(0).event.unwrap();
     assert_eq!((payloads(&letter.steps), letter.steps[0].attempt), (vec!["flight".to_string()], 3));
     assert_eq!(letter.failures.iter().map(|failed| failed.attempt).collect::<Vec<_>>(), [1, 2, 3]);
-    // It goes on where it was given up.
+    // It goes on where it failed for good.
     queue.redrive_all("job").await.unwrap();
     let mut harness =
         Harness::new(&db, &clock).subscribe("job", |Payload(trip): Payload<Trip>| async move { trip.outcome() });

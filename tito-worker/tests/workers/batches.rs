@@ -248,7 +248,7 @@ pub async fn a_wrong_number_of_outcomes_is_a_failure_that_says_so(db: Database, 
 
 /// How the handler puts off the event `2` of the entity `a`, once.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum PutOff {
+enum Postponed {
     Fails,
     RetriesAfter,
     Reschedules,
@@ -258,17 +258,17 @@ enum PutOff {
 pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     let options = || batches_of(10).order(Order::Strict);
-    for put_off in [PutOff::Fails, PutOff::RetriesAfter, PutOff::Reschedules] {
+    for postpone in [Postponed::Fails, Postponed::RetriesAfter, Postponed::Reschedules] {
         for form in ["one", "batch", "plain batch"] {
             for action in ["1", "2", "3", "4"] {
                 publish(&db, ["a", "b"].map(|entity| job(entity).action(action))).await;
             }
             let in_ten = (tito_core::clock::Clock::now_millis(&clock) / 1000) as i64 + 10;
-            let outcome = move |event: &TitoEvent| match put_off {
+            let outcome = move |event: &TitoEvent| match postpone {
                 _ if event.entity != "a" || event.action != "2" || event.not_before.is_some() => Ok(Outcome::Done),
-                PutOff::Fails => Err(error("no")),
-                PutOff::RetriesAfter => Ok(Outcome::RetryAfter(Duration::from_secs(10))),
-                PutOff::Reschedules => Ok(Outcome::RescheduleTo(at_second(in_ten))),
+                Postponed::Fails => Err(error("no")),
+                Postponed::RetriesAfter => Ok(Outcome::RetryAfter(Duration::from_secs(10))),
+                Postponed::Reschedules => Ok(Outcome::RescheduleTo(at_second(in_ten))),
             };
             let worker = match form {
                 "one" => {
@@ -311,9 +311,9 @@ pub async fn a_batch_keeps_the_order_of_its_entities_whatever_puts_an_event_off(
             };
             let worker = worker.build();
             let report = worker.drain().await.unwrap();
-            let what = format!("{put_off:?} of {form}");
-            let was_put_off = report.retried + report.rescheduled;
-            assert_eq!((report.done, was_put_off), (5, 1), "{what}: {report:?}");
+            let what = format!("{postpone:?} of {form}");
+            let postponed = report.retried + report.rescheduled;
+            assert_eq!((report.done, postponed), (5, 1), "{what}: {report:?}");
             let waiting = places(&db, "event:job:").await.into_values().map(|(_, event)| event.entity + &event.action);
             assert_eq!(waiting.collect::<BTreeSet<_>>(), ["a2", "a3", "a4"].map(String::from).into(), "{what}");
             clock.advance(Duration::from_secs(10));

@@ -10,7 +10,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Gate, Harness, TestClock};
 use tito_worker::prelude::*;
-use tito_worker::{Order, Published, RetryPolicy, Subscription, Unique};
+use tito_worker::{Order, Published, QueueError, RetryPolicy, Subscription, Unique};
 
 use crate::support::*;
 
@@ -50,7 +50,7 @@ pub async fn a_cancelled_event_is_in_no_queue_and_is_not_handled(db: Database, c
     let unknown = EventReference { event_type: "unknown".to_string(), ..kept };
     let tx = db.begin().await.unwrap();
     let refused = TitoQueue::new(db.clone()).cancel(&unknown, &tx).await.unwrap_err();
-    assert!(matches!(refused, TitoError::UnknownTopic { .. }), "{refused}");
+    assert!(matches!(QueueError::from(refused.clone()), QueueError::UnknownTopic { .. }), "{refused}");
 }
 
 #[fact]
@@ -152,10 +152,10 @@ pub async fn what_waits_behind_a_failed_event_goes_on_when_it_is_taken_away(db: 
         assert_eq!(chosen.unwrap(), 1);
     };
     assert_eq!(handed_out_after(&db, 1, purged).await, [waits()]);
-    let put_off = async |failing: EventReference| {
+    let postpone = async |failing: EventReference| {
         assert!(reschedule(&db, &failing, failing.timestamp + 1_000).await.is_some());
     };
-    assert_eq!(handed_out_after(&db, 1, put_off).await, [waits()]);
+    assert_eq!(handed_out_after(&db, 1, postpone).await, [waits()]);
     assert_eq!(stored(&db, "event:").await.len(), 1);
 }
 
@@ -210,7 +210,7 @@ pub async fn a_failed_event_is_found_by_its_reference_and_keeps_its_attempts(db:
 }
 
 #[fact]
-pub async fn an_event_that_was_put_off_in_its_place_is_handed_out_at_its_new_time(db: Database, clock: TestClock) {
+pub async fn an_event_that_was_postponed_in_its_place_is_handed_out_at_its_new_time(db: Database, clock: TestClock) {
     let begin = seconds(&clock);
     let event = publish_one(&db, job("a")).await;
     let (key, value) = stored(&db, "event:job:").await.remove(0);

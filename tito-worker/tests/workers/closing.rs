@@ -11,7 +11,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
-use tito_worker::{GroupStart, RateLimit, Subscription, WorkerError, WorkerReport};
+use tito_worker::{GroupStart, QueueError, RateLimit, Subscription, WorkerError, WorkerReport};
 
 use crate::support::*;
 
@@ -65,7 +65,10 @@ fn assert_closed(ended: Result<WorkerReport, WorkerError>) -> WorkerReport {
 #[track_caller]
 fn assert_closed_as(ended: Result<WorkerReport, WorkerError>, expected: &str) -> WorkerReport {
     let WorkerError { report, source, .. } = ended.unwrap_err();
-    assert!(matches!(&source, TitoError::EngineClosed { reason } if reason == expected), "{source} {report:?}");
+    assert!(
+        matches!(&source, QueueError::Engine(TitoError::EngineClosed { reason }) if reason == expected),
+        "{source} {report:?}"
+    );
     report
 }
 
@@ -220,7 +223,10 @@ pub async fn a_drain_ends_at_once_with_the_error_that_closed_the_engine(db: Data
     let (drained, ()) = in_time(futures::future::join(worker.drain(), closing)).await;
     for ended in [drained, in_time(worker.drain()).await] {
         let error = ended.unwrap_err();
-        assert!(matches!(&error, TitoError::EngineClosed { reason } if reason == REASON), "{error}");
+        assert!(
+            matches!(&error, QueueError::Engine(TitoError::EngineClosed { reason }) if reason == REASON),
+            "{error}"
+        );
     }
     let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 10);
@@ -246,7 +252,7 @@ pub async fn a_drain_that_waits_for_its_rate_ends_with_its_engine(db: Database, 
         db.faults().close(REASON);
     };
     let (drained, ()) = in_time(futures::future::join(worker.drain(), closing)).await;
-    assert!(matches!(drained, Err(TitoError::EngineClosed { .. })), "{drained:?}");
+    assert!(matches!(drained, Err(QueueError::Engine(TitoError::EngineClosed { .. }))), "{drained:?}");
 }
 
 /// Changes of a topic wait for transactions that may have gone by its former state, here by a clock that nobody turns.
@@ -264,7 +270,7 @@ pub async fn who_waits_for_a_topic_to_settle_is_told(db: Database, _: TestClock)
     .await;
     db.faults().close(REASON);
     let error = in_time(adding).await.unwrap().unwrap_err();
-    assert!(matches!(&error, TitoError::EngineClosed { reason } if reason == REASON), "{error}");
+    assert!(matches!(&error, QueueError::Engine(TitoError::EngineClosed { reason }) if reason == REASON), "{error}");
 }
 
 /// What the facts above say of an engine that a test closes holds of those that are closed by their owners.
@@ -288,7 +294,7 @@ mod by_their_owners {
             assert_closed_as(in_time(running).await.unwrap(), "it was shut down");
         }
         let error = in_time(subscribed(builder(&db)).build().drain()).await.unwrap_err();
-        assert!(matches!(error, TitoError::EngineClosed { .. }), "{error}");
+        assert!(matches!(error, QueueError::Engine(TitoError::EngineClosed { .. })), "{error}");
         assert!(matches!(in_time(db.closed()).await, TitoError::EngineClosed { .. }), "also for those who ask late");
     }
 

@@ -1,6 +1,7 @@
 //! A row of Tito's own that can't be read spoils what it is of, and nothing else.
 #![allow(clippy::print_stderr, reason = "a failure is about the row that was named last")]
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers};
@@ -9,7 +10,7 @@ use tito_core::prelude::*;
 use tito_core::{Timestamp, TxOptions, keys};
 use tito_testkit::TestClock;
 use tito_worker::prelude::*;
-use tito_worker::{GroupStart, Published, Schedule, Unique, WorkerBuilder};
+use tito_worker::{GroupStart, Published, QueueError, Schedule, Unique, WorkerBuilder};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ enum Told {
     Unique,
     /// The idempotency key can't be used.
     Marker,
-    /// The event is set aside, or shown without its content.
+    /// The event is moved to the dead letters, or shown without its content.
     Event,
     /// Nothing: it counts as not there.
     Nothing,
@@ -46,7 +47,7 @@ fn rows() -> Vec<(Vec<u8>, Told)> {
         (keys::event("bad", 0, 1, id), Told::Event),
         (keys::dead_event("good", 0, 1, id), Told::Event),
         (keys::done_event("good", 0, 1, id), Told::Event),
-        (keys::checkpoint("good", 0), Told::Nothing),
+        (keys::low_watermark("good", 0), Told::Nothing),
         (keys::lease("good", 0), Told::Nothing),
         (keys::member("fleet", id), Told::Nothing),
         (keys::process(id), Told::Nothing),
@@ -115,7 +116,7 @@ async fn others_go_on(db: &Database, clock: &TestClock, key: &[u8], how: Told) {
     }
     assert_eq!(queue.finish_changes().await.unwrap(), 0);
     let unknown = queue.stats("goodd").await.unwrap_err();
-    assert!(matches!(&unknown, TitoError::UnknownTopic { nearest: Some(name), .. } if name == "good"), "{unknown}");
+    assert!(matches!(&unknown, QueueError::UnknownTopic { nearest: Some(name), .. } if name == "good"), "{unknown}");
     prune_idempotency_markers(db, Timestamp::ZERO).await.unwrap();
     let mut markers = Walk::over(keys::idempotency_markers());
     while !markers.is_over() {
@@ -123,8 +124,8 @@ async fn others_go_on(db: &Database, clock: &TestClock, key: &[u8], how: Told) {
     }
 }
 
-fn assert_named(outcome: Result<(), TitoError>, damaged: &[u8]) {
-    let error = outcome.unwrap_err();
+fn assert_named<E: Into<TitoError> + Debug>(outcome: Result<(), E>, damaged: &[u8]) {
+    let error = outcome.unwrap_err().into();
     assert!(matches!(&error, TitoError::Malformed { key, .. } if key.as_bytes() == damaged), "{error:?}");
 }
 

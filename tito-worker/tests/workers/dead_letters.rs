@@ -1,4 +1,4 @@
-//! What can be done with events that were given up.
+//! What can be done with events that failed for good.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tito_core::row::UnknownMembers;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::DeadLetter;
 use tito_worker::prelude::*;
-use tito_worker::{Order, Subscription};
+use tito_worker::{Order, QueueError, Subscription};
 
 use crate::support::*;
 
@@ -209,11 +209,11 @@ pub async fn a_redrive_of_an_unknown_group_is_refused(db: Database, _: TestClock
     let place = keys::parse_event(&key).unwrap();
     put(&db, keys::dead_event("job@gone", place.partition, 1, place.id), value).await;
     let refused = TitoQueue::new(db.clone()).redrive_all("job@gone").await;
-    assert!(matches!(refused, Err(TitoError::UnknownGroup { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(QueueError::UnknownGroup { .. })), "{refused:?}");
     assert_eq!(stored(&db, "dead:job@gone:").await.len(), 1);
 }
 
-/// As after an event was redriven once and given up again, or died before the number of partitions was changed.
+/// As after an event was redriven once and dead-lettered again, or died before the number of partitions was changed.
 #[fact]
 pub async fn redriven_events_of_an_entity_keep_their_order_whatever_the_order_in_which_they_died(
     db: Database,

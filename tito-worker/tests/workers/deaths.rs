@@ -94,7 +94,7 @@ impl World {
     }
 }
 
-/// Lives one life after the other until everything is done or given up, and returns how many ended by a death. No killer has
+/// Lives one life after the other until everything is done or dead-lettered, and returns how many ended by a death. No killer has
 /// had more than five of them, however many there are at once.
 async fn live(
     db: &Database,

@@ -68,7 +68,7 @@ pub async fn a_handler_chooses_when_it_is_tried_again(db: Database, clock: TestC
 }
 
 #[fact]
-pub async fn an_event_put_off_is_handled_then_and_has_all_its_attempts(db: Database, clock: TestClock) {
+pub async fn an_event_postponed_is_handled_then_and_has_all_its_attempts(db: Database, clock: TestClock) {
     publish(&db, [job("a")]).await;
     let at = (tito_core::clock::Clock::now_millis(&clock) / 1000) as i64 + 3600;
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", retry(1), move |event: TitoEvent| async move {
@@ -255,7 +255,7 @@ pub async fn huge_events_that_fail_together_are_all_tried_again(db: Database, cl
 }
 
 #[fact]
-pub async fn what_is_no_event_is_set_aside_and_the_others_go_on(db: Database, clock: TestClock) {
+pub async fn what_is_no_event_becomes_a_dead_letter_and_the_others_go_on(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     publish(&db, (0..10).map(job)).await;
     let id = "019b76da-a800-7000-8000-000000000000";

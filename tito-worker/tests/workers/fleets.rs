@@ -12,7 +12,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{FaultEngine, TestClock};
 use tito_worker::prelude::*;
-use tito_worker::{LeaseInfo, WorkerBuilder};
+use tito_worker::{LeaseInfo, QueueError, WorkerBuilder};
 use tito_worker::{Order, Subscription, WorkerReport};
 use uuid::Uuid;
 
@@ -300,11 +300,14 @@ pub async fn a_worker_with_a_name_that_can_not_be_ends_at_once(db: Database, _: 
             .subscribe(queue, |_: TitoEvent| async { Done::Ok(()) })
             .build();
         let error = worker.check().unwrap_err();
-        assert!(matches!(error, TitoError::InvalidName { .. }), "{fleet:?} {queue:?}: {error}");
+        assert!(matches!(error, QueueError::Engine(TitoError::InvalidName { .. })), "{fleet:?} {queue:?}: {error}");
         let ended = worker.run(std::future::pending()).await.unwrap_err();
-        assert!(matches!(ended.source, TitoError::InvalidName { .. }), "{fleet:?} {queue:?}: {ended}");
+        assert!(
+            matches!(ended.source, QueueError::Engine(TitoError::InvalidName { .. })),
+            "{fleet:?} {queue:?}: {ended}"
+        );
         assert_eq!(ended.report, WorkerReport::default());
-        assert!(matches!(worker.drain().await, Err(TitoError::InvalidName { .. })));
+        assert!(matches!(worker.drain().await, Err(QueueError::Engine(TitoError::InvalidName { .. }))));
     }
     assert_eq!(stored(&db, "event:").await.len(), 1);
 }
@@ -320,7 +323,7 @@ pub async fn a_worker_that_subscribes_to_a_queue_twice_does_not_run(db: Database
             .build();
         let ended = worker.run(std::future::pending()).await.unwrap_err();
         for error in [ended.source, worker.check().unwrap_err(), worker.drain().await.unwrap_err()] {
-            assert!(matches!(&error, TitoError::SubscribedTwice { queue: named } if named == queue), "{error}");
+            assert!(matches!(&error, QueueError::SubscribedTwice { queue: named } if named == queue), "{error}");
         }
     }
     assert_eq!(stored(&db, "event:").await.len(), 1);

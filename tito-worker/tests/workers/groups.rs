@@ -8,7 +8,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::GroupStart;
 use tito_worker::prelude::*;
-use tito_worker::{Outcome, RetryPolicy, Subscription};
+use tito_worker::{Outcome, QueueError, RetryPolicy, Subscription};
 
 use crate::support::*;
 
@@ -143,7 +143,7 @@ pub async fn events_that_move_while_they_are_copied_are_copied_once(db: Database
     publish(&db, (0..700).map(job)).await;
     let all: Vec<_> = places(&db, "event:").await.into_keys().chain(places(&db, "dead:").await.into_keys()).collect();
 
-    // Between two steps one event is retried, others are given up, and dead letters go back behind the copier.
+    // Between two steps one event is retried, others fail for good, and dead letters go back behind the copier.
     let step = db.faults().at(Call::Commit).key_prefix("copied:").nth(3).hold();
     let adding = tokio::spawn({
         let queue = queue.clone();
@@ -280,7 +280,7 @@ pub async fn a_removed_group_leaves_nothing_and_can_be_added_again(db: Database,
         Harness::new(&db, &clock).subscribe_with("job@mail", once(), |_: TitoEvent| async { Done::Err(error("no")) });
     harness.drain().await.unwrap();
     publish(&db, (0..50).map(job)).await;
-    put(&db, keys::checkpoint("job@mail", 3), "{}").await;
+    put(&db, keys::low_watermark("job@mail", 3), "{}").await;
     put(&db, keys::lease("job@mail", 3), "{}").await;
     put(&db, keys::done_event("job@mail", 3, 1, uuid::Uuid::nil()), "{}").await;
 
@@ -305,7 +305,10 @@ pub async fn names_of_groups_are_checked(db: Database, _: TestClock) {
     let queue = TitoQueue::new(db.clone());
     for name in ["", "a:b", "a@b", "a\n"] {
         let refused = queue.add_group("job", name, GroupStart::Now).await;
-        assert!(matches!(refused, Err(TitoError::InvalidName { what: "group", .. })), "{name:?}: {refused:?}");
+        assert!(
+            matches!(refused, Err(QueueError::Engine(TitoError::InvalidName { what: "group", .. }))),
+            "{name:?}: {refused:?}"
+        );
     }
     queue.create_topic("job", 16).await.unwrap();
     let unknown = queue.pause("job@nobody").await.unwrap_err();

@@ -8,7 +8,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{FaultEngine, Harness, TestClock};
 use tito_worker::prelude::*;
-use tito_worker::{Counts, FoundIn, PendingState};
+use tito_worker::{Counts, FoundIn, PendingState, QueueError};
 use tito_worker::{Outcome, RetryPolicy, Subscription};
 
 use crate::support::*;
@@ -68,11 +68,11 @@ pub async fn events_are_counted_by_what_they_wait_for(db: Database, clock: TestC
     assert_eq!(json["partitions"][1]["malformed"], 1);
 
     let unknown = queue.stats("job@audit").await.unwrap_err();
-    assert!(matches!(unknown, TitoError::UnknownGroup { .. }), "{unknown}");
+    assert!(matches!(unknown, QueueError::UnknownGroup { .. }), "{unknown}");
     with_group(&db, "audit").await;
     let empty = queue.stats("job@audit").await.unwrap();
     assert_eq!((empty.total, empty.partitions.len()), (Counts::default(), 2));
-    assert!(matches!(queue.stats("a:b").await.unwrap_err(), TitoError::InvalidName { .. }));
+    assert!(matches!(queue.stats("a:b").await.unwrap_err(), QueueError::Engine(TitoError::InvalidName { .. })));
 }
 
 #[fact]
@@ -159,7 +159,7 @@ pub async fn pending_events_are_shown_in_pages(db: Database, clock: TestClock) {
 }
 
 #[fact]
-pub async fn an_event_put_off_in_its_place_counts_as_waiting(db: Database, clock: TestClock) {
+pub async fn an_event_postponed_in_its_place_counts_as_waiting(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("a")]).await;
     let (key, value) = stored(&db, "event:job:").await.remove(0);
@@ -203,7 +203,7 @@ pub async fn an_event_is_found_wherever_it_is(db: Database, clock: TestClock) {
     assert_eq!(places(found), all);
     assert_eq!(queue.find_by_id("job", uuid::Uuid::nil()).await.unwrap().len(), 0);
     let of_a_group = queue.find_by_id("job@audit", event.id).await.unwrap_err();
-    assert!(matches!(of_a_group, TitoError::InvalidName { .. }), "{of_a_group}");
+    assert!(matches!(of_a_group, QueueError::Engine(TitoError::InvalidName { .. })), "{of_a_group}");
 }
 
 #[fact]

@@ -23,7 +23,7 @@ async fn logged(db: &Database, clock: &TestClock, entries: usize, step: Duration
     }
 }
 
-/// The event `1` of an entity dies at its first attempt, and `2` is put off until `second`. All else is noted.
+/// The event `1` of an entity dies at its first attempt, and `2` is postponed until `second`. All else is noted.
 async fn dying_first(event: TitoEvent, tx: Transaction, second: i64) -> Result<Outcome, TitoError> {
     match event.action.as_str() {
         "1" if event.failures.is_empty() => return Ok(Outcome::DeadLetter("for now".to_string())),
@@ -73,11 +73,11 @@ pub async fn a_running_worker_hands_out_a_redriven_event_before_what_falls_due_m
         builder
             .subscribe_with("job", strict(), move |event: TitoEvent, tx: Transaction| dying_first(event, tx, minute)),
     );
-    let put_off = async || {
+    let postpone = async || {
         let places = places(&db, "event:job:").await;
         places.values().filter(|(_, event)| event.not_before.is_some()).count()
     };
-    while put_off().await < 5 || stored(&db, "dead:job:").await.len() < 5 {
+    while postpone().await < 5 || stored(&db, "dead:job:").await.len() < 5 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     // All at once: the worker finds `2` due before it has heard of the redrive.

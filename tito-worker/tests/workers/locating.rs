@@ -50,8 +50,8 @@ fn worker(db: &Database, clock: &TestClock) -> Harness {
     Harness::new(db, clock).subscribe_with("job", subscription(), move |event: TitoEvent| async move {
         match event.entity.as_str() {
             "failed" => Err(error("no")),
-            "given up" => Ok(Outcome::DeadLetter("no".to_string())),
-            "put off" => Ok(Outcome::RescheduleTo(at_second(now + 600))),
+            "dead-lettered" => Ok(Outcome::DeadLetter("no".to_string())),
+            "postponed" => Ok(Outcome::RescheduleTo(at_second(now + 600))),
             _ => Ok(Outcome::Done),
         }
     })
@@ -62,10 +62,10 @@ pub async fn an_event_that_is_gone_costs_a_few_reads_in_a_full_queue(db: Databas
     let db = FaultEngine::new(db).database();
     let queue = full_of_others(&db).await;
     let done = publish_one(&db, job("done")).await;
-    let given_up = publish_one(&db, job("given up")).await;
+    let dead_lettered = publish_one(&db, job("dead-lettered")).await;
     let failed = publish_one(&db, job("failed")).await;
     worker(&db, &clock).drain().await.unwrap();
-    for event in [&done, &given_up] {
+    for event in [&done, &dead_lettered] {
         assert!(!cancel(&db, event).await);
         assert!(!cancel(&db, event).await);
         assert!(queue.find(event).await.unwrap().is_empty());
@@ -81,9 +81,9 @@ pub async fn an_event_that_is_gone_costs_a_few_reads_in_a_full_queue(db: Databas
 pub async fn an_event_is_found_wherever_it_was_moved(db: Database, clock: TestClock) {
     let db = FaultEngine::new(db).database();
     let queue = full_of_others(&db).await;
-    let put_off = publish_one(&db, job("put off")).await;
+    let postponed = publish_one(&db, job("postponed")).await;
     let rescheduled = publish_one(&db, job("rescheduled")).await;
-    let redriven = publish_one(&db, job("given up")).await;
+    let redriven = publish_one(&db, job("dead-lettered")).await;
     let resized = publish_one(&db, job("resized").delay(9 * MINUTE)).await;
     let twice = publish_one(&db, job("failed")).await;
     let moved = db.transaction(|tx| {
@@ -97,7 +97,7 @@ pub async fn an_event_is_found_wherever_it_was_moved(db: Database, clock: TestCl
     turning(&clock, queue.resize_topic("job", 7)).await.unwrap();
     turning(&clock, queue.add_group("job", "late", GroupStart::History)).await.unwrap();
     clock.advance(MINUTE);
-    for event in [&put_off, &rescheduled, &redriven, &resized, &twice] {
+    for event in [&postponed, &rescheduled, &redriven, &resized, &twice] {
         assert_eq!(queue.find(event).await.unwrap().len(), 2, "{event:?}, in both queues");
         assert!(cancel(&db, event).await, "{event:?}");
         assert!(!cancel(&db, event).await, "{event:?}");
@@ -110,7 +110,7 @@ pub async fn a_move_writes_one_key_more_which_is_swept(db: Database, clock: Test
     let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     with_one_partition(&db).await;
-    publish(&db, [job("done"), job("failed"), job("put off")]).await;
+    publish(&db, [job("done"), job("failed"), job("postponed")]).await;
     let puts = db.faults().count(Call::Put);
     worker(&db, &clock).drain().await.unwrap();
     assert!(db.faults().count(Call::Put) - puts <= 2 * 2 + 1, "two rows, two notes, and a checkpoint");
@@ -150,7 +150,7 @@ pub async fn what_an_earlier_release_has_moved_is_searched_for(db: Database, clo
     clock.advance(MINUTE);
     // A worker of this release begins, which changes nothing for what was published before.
     worker(&db, &clock).drain().await.unwrap();
-    let topic = Topic::existing(&db, "job").await.unwrap();
+    let topic = Topic::find(&db, "job").await.unwrap().unwrap();
     assert!(topic.moves_noted_from.is_some_and(|from| from > 0), "{topic:?}");
     assert_eq!((queue.find(&moved).await.unwrap().len(), queue.find(&gone).await.unwrap().len()), (1, 0));
     clock.advance(MINUTE);

@@ -15,6 +15,7 @@ mod dead_letters;
 mod deaths;
 mod draining;
 mod effects;
+mod erasing;
 mod failing;
 mod fleets;
 mod floats;

@@ -4,7 +4,7 @@ use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::prelude::*;
 use tito_testkit::TestClock;
 use tito_worker::prelude::*;
-use tito_worker::{Subscription, Swept};
+use tito_worker::{QueueError, Subscription, Swept};
 
 use crate::support::*;
 
@@ -53,13 +53,13 @@ pub async fn asking_about_a_missing_topic_is_an_error_with_the_nearest_name_and_
         queue.replay(missing, times, missing).await.map(drop),
         queue.sweep_once(missing).await.map(drop),
         queue.leases(missing).await.map(drop),
-        queue.cancel(&reference, &tx).await.map(drop),
-        queue.cancel_unique(missing, "k", &tx).await.map(drop),
-        queue.reschedule(&reference, at_second(1), &tx).await.map(drop),
-        queue.reschedule_unique(missing, "k", at_second(1), &tx).await.map(drop),
+        queue.cancel(&reference, &tx).await.map(drop).map_err(QueueError::from),
+        queue.cancel_unique(missing, "k", &tx).await.map(drop).map_err(QueueError::from),
+        queue.reschedule(&reference, at_second(1), &tx).await.map(drop).map_err(QueueError::from),
+        queue.reschedule_unique(missing, "k", at_second(1), &tx).await.map(drop).map_err(QueueError::from),
     ];
     for (call, refused) in refused.into_iter().enumerate() {
-        let Err(TitoError::UnknownTopic { topic, nearest }) = refused else { panic!("call {call}: {refused:?}") };
+        let Err(QueueError::UnknownTopic { topic, nearest }) = refused else { panic!("call {call}: {refused:?}") };
         assert_eq!((topic.as_str(), nearest.as_deref()), (missing, Some("order_mail")), "call {call}");
     }
     let far = queue.stats("shipment").await.unwrap_err();

@@ -10,7 +10,7 @@ use tito_core::prelude::*;
 use tito_core::trace::{TraceContext, TracePropagator};
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
-use tito_worker::observe::{Fate, Handled, Observer};
+use tito_worker::observe::{EndedRun, Fate, Observer};
 use tito_worker::prelude::*;
 use tito_worker::{Order, Outcome, RetryPolicy, Subscription};
 
@@ -180,8 +180,8 @@ impl Observer for Notes {
         self.0.lock().unwrap().push(format!("{} out", event.entity));
     }
 
-    fn handled(&self, handled: &Handled<'_>) {
-        let Handled { event, fate, attempt, error, .. } = handled;
+    fn handled(&self, handled: &EndedRun<'_>) {
+        let EndedRun { event, fate, attempt, error, .. } = handled;
         self.0.lock().unwrap().push(format!("{} {attempt} {fate} {}", event.entity, error.unwrap_or("-")));
     }
 }
@@ -193,7 +193,7 @@ impl Observer for Panicking {
         panic!("at hand-out");
     }
 
-    fn handled(&self, _: &Handled<'_>) {
+    fn handled(&self, _: &EndedRun<'_>) {
         panic!("at the end");
     }
 }
@@ -232,7 +232,7 @@ pub async fn observers_see_transactional_handlers_too(db: Database, clock: TestC
     let kinds = Arc::new(Mutex::new(Vec::new()));
     struct Kinds(Arc<Mutex<Vec<Fate>>>);
     impl Observer for Kinds {
-        fn handled(&self, handled: &Handled<'_>) {
+        fn handled(&self, handled: &EndedRun<'_>) {
             self.0.lock().unwrap().push(handled.fate);
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tito_core::Transaction;
 use tito_core::event::TitoEvent;
+use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
@@ -103,13 +104,40 @@ pub async fn topics_with_one_and_with_all_partitions_work(db: Database, clock: T
     clock.must_stand_still();
     let queue = TitoQueue::new(db.clone());
     assert_eq!(queue.create_topic("job", 1).await.unwrap(), 1);
-    assert_eq!(queue.create_topic("wide", 9_999).await.unwrap(), 9_999);
-    assert_eq!(queue.create_topic("wide", 5).await.unwrap(), 9_999);
+    assert_eq!(queue.create_topic("wide", 10_000).await.unwrap(), 10_000);
+    assert_eq!(queue.create_topic("wide", 5).await.unwrap(), 10_000);
     publish(&db, (0..100).flat_map(|n| [job(n), Publish::new("wide", n.to_string())])).await;
     let mut harness = Harness::new(&db, &clock)
         .subscribe("job", |_: TitoEvent| async { Done::Ok(()) })
         .subscribe("wide", |_: TitoEvent| async { Done::Ok(()) });
     assert_eq!(harness.drain().await.unwrap().len(), 200);
+}
+
+#[fact]
+pub async fn the_last_of_10_000_partitions_is_one_like_the_others(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    queue.create_topic("wide", 1).await.unwrap();
+    let [next_to_last, last] = [9_998, 9_999]
+        .map(|wanted| (0..).map(|n| n.to_string()).find(|e| keys::partition_of(e, 10_000) == wanted).unwrap());
+    let wide = |entity: &str| Publish::new("wide", entity);
+    publish(&db, [wide(&next_to_last), wide(&last), wide(&last), wide(&last).action("dies")]).await;
+    assert_eq!(turning(&clock, queue.resize_topic("wide", 10_000)).await.unwrap().moved, 4);
+    assert_eq!(stored(&db, "event:wide:9998:").await.len(), 1);
+    assert_eq!(stored(&db, "event:wide:9999:").await.len(), 3);
+
+    let capped = queue.stats_up_to("wide", 1).await.unwrap();
+    let counted: Vec<_> =
+        capped.partitions[9_998..].iter().map(|of| (of.counts.pending, of.counts.is_capped)).collect();
+    assert_eq!((capped.partitions.len(), counted), (10_000, vec![(1, false), (1, true)]));
+
+    let mut harness = Harness::new(&db, &clock).subscribe("wide", |event: TitoEvent| async move {
+        Ok::<_, TitoError>(if event.action == "dies" { Outcome::DeadLetter("no".into()) } else { Outcome::Done })
+    });
+    assert_eq!(harness.drain().await.unwrap().len(), 4);
+    assert_eq!(queue.dead_letters_of_partition("wide", 9_999, 10, None).await.unwrap().len(), 1);
+    assert_eq!(queue.redrive_all("wide").await.unwrap().events, 1);
+    assert_eq!(turning(&clock, queue.resize_topic("wide", 9_999)).await.unwrap().moved, 1);
+    assert_eq!(stored(&db, "event:wide:9999:").await, []);
 }
 
 #[fact]
@@ -122,10 +150,10 @@ pub async fn invalid_topics_are_refused_by_name_and_times_are_kept_within_bounds
         let error = queue.publish(Publish::new(name, "a"), &tx).await.unwrap_err();
         assert!(matches!(error, TitoError::InvalidName { .. }), "{name:?}: {error}");
     }
-    for partitions in [0, 10_000, u16::MAX] {
+    for partitions in [0, 10_001, u16::MAX] {
         let error = queue.create_topic("job", partitions).await.unwrap_err();
         assert!(matches!(error, TitoError::OutOfRange { .. }), "{error}");
-        let said = format!("a number of partitions of {partitions} can't be used: expected 1 to 9999 (key topic:job)");
+        let said = format!("a number of partitions of {partitions} can't be used: expected 1 to 10000 (key topic:job)");
         assert_eq!(error.to_string(), said);
     }
     for at in [-1, -5_000_000_000, 10_000_000_000, 8_000_000_000_000] {

@@ -7,8 +7,8 @@ use tito_core::event::TitoEvent;
 use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
-use tito_worker::GroupStart;
 use tito_worker::prelude::*;
+use tito_worker::{GroupStart, QueueError};
 
 use crate::support::*;
 
@@ -16,7 +16,7 @@ use crate::support::*;
 async fn pending(db: &Database) -> BTreeMap<String, usize> {
     let mut pending = BTreeMap::new();
     for (key, _) in stored(db, "event:").await {
-        *pending.entry(keys::parse_event(&key).unwrap().event_type).or_default() += 1;
+        *pending.entry(keys::parse_event(&key).unwrap().queue).or_default() += 1;
     }
     pending
 }
@@ -37,9 +37,9 @@ async fn set(queue: &TitoQueue, clock: &TestClock, groups_only: bool) {
     turning(clock, queue.set_groups_only("job", groups_only)).await.unwrap();
 }
 
-fn assert_no_queue(refused: Result<(), TitoError>) {
+fn assert_no_queue(refused: Result<(), QueueError>) {
     let error = refused.unwrap_err();
-    assert!(matches!(&error, TitoError::NoQueue { topic } if topic == "job"), "{error:?}");
+    assert!(matches!(&error, QueueError::NoQueue { topic } if topic == "job"), "{error:?}");
 }
 
 #[fact]
@@ -92,7 +92,7 @@ pub async fn an_event_of_the_groups_alone_is_found_changed_and_cancelled(db: Dat
 #[fact]
 pub async fn a_topic_is_never_left_without_a_queue(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
-    assert!(matches!(queue.set_groups_only("job", true).await, Err(TitoError::UnknownTopic { .. })));
+    assert!(matches!(queue.set_groups_only("job", true).await, Err(QueueError::UnknownTopic { .. })));
     with_one_partition(&db).await;
     assert_no_queue(queue.set_groups_only("job", true).await);
     queue.set_groups_only("job", false).await.unwrap();

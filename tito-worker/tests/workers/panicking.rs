@@ -16,7 +16,7 @@ use tito_core::{BoxError, Transaction};
 use tito_testkit::{Gate, Harness, TestClock};
 use tito_worker::Payload;
 use tito_worker::WorkerBuilder;
-use tito_worker::observe::{Handled, Observer};
+use tito_worker::observe::{EndedRun, Observer};
 use tito_worker::prelude::*;
 use tito_worker::{Order, RetryPolicy, Subscription};
 use tower::Service;
@@ -280,7 +280,7 @@ pub async fn observers_and_tracers_that_do_so_change_nothing(db: Database, _: Te
             panic_any(Bomb(1));
         }
 
-        fn handled(&self, _: &Handled<'_>) {
+        fn handled(&self, _: &EndedRun<'_>) {
             panic_any(Bomb(2));
         }
     }

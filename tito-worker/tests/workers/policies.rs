@@ -11,7 +11,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
-use tito_worker::{Exhausted, RateLimit};
+use tito_worker::{Exhausted, QueueError, RateLimit};
 use tito_worker::{Order, Outcome, RetryPolicy, Subscription};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -217,7 +217,7 @@ pub async fn partitions_that_are_added_while_workers_run_are_served(db: Database
         // The clock is turned for the workers too, so a commit that the machine takes long for can be too old. What was
         // begun is finished by asking again.
         while let Err(error) = turning(&clock, queue.resize_topic("job", partitions)).await {
-            assert!(matches!(error, TitoError::TransactionTooOld { .. }), "{error}");
+            assert!(matches!(error, QueueError::Engine(TitoError::TransactionTooOld { .. })), "{error}");
         }
         publish(&db, (0..100).map(job)).await;
         assert_eq!(next_told(&mut told, &clock, 100).await.len(), 100);

@@ -10,7 +10,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
-use tito_worker::{GroupStart, Resized};
+use tito_worker::{GroupStart, QueueError, Resized};
 use tito_worker::{Outcome, Subscription};
 
 use crate::support::*;
@@ -88,7 +88,7 @@ pub async fn a_change_of_partitions_can_be_interrupted_anywhere(db: Database, cl
                 let refused = queue.resize_topic("job", 7).await.unwrap_err();
                 let expected = (from, next);
                 assert!(
-                    matches!(refused, TitoError::ResizeUnderWay { from, to, asked: 7, .. } if (from, to) == expected),
+                    matches!(refused, QueueError::ResizeUnderWay { from, to, asked: 7, .. } if (from, to) == expected),
                     "{refused}"
                 );
             }
@@ -113,12 +113,12 @@ pub async fn one_change_of_partitions_at_a_time(db: Database, clock: TestClock) 
     let revision = topic(&db).await.revision;
     assert_eq!(resize(&db, &clock, 4).await, Resized::default());
     assert_eq!(topic(&db).await.revision, revision, "nothing to do is no change");
-    for partitions in [0, 10_000] {
+    for partitions in [0, 10_001] {
         let refused = queue.resize_topic("job", partitions).await;
-        assert!(matches!(refused, Err(TitoError::OutOfRange { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(QueueError::Engine(TitoError::OutOfRange { .. }))), "{refused:?}");
     }
     let refused = queue.resize_topic("job@mail", 4).await;
-    assert!(matches!(refused, Err(TitoError::InvalidName { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(QueueError::Engine(TitoError::InvalidName { .. }))), "{refused:?}");
 }
 
 #[fact]

@@ -9,7 +9,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
-use tito_worker::{Missed, Schedule};
+use tito_worker::{Missed, QueueError, Schedule};
 use tito_worker::{Recurrence, WorkerBuilder};
 
 use crate::support::*;
@@ -327,9 +327,9 @@ pub async fn a_schedule_can_be_put_again_after_its_last_firing(db: Database, clo
     fire(&db).await;
     assert_eq!(fired(&db, "once").await, [at]);
     let new = queue.put_schedule(cron("new", "0 0 12 1 1 * 2026")).await.unwrap_err();
-    assert!(matches!(&new, TitoError::InvalidSchedule { name, .. } if name == "new"), "{new}");
+    assert!(matches!(&new, QueueError::InvalidSchedule { name, .. } if name == "new"), "{new}");
     let other = queue.put_schedule(cron("once", "0 0 11 1 1 * 2026")).await.unwrap_err();
-    assert!(matches!(&other, TitoError::InvalidSchedule { name, .. } if name == "once"), "{other}");
+    assert!(matches!(&other, QueueError::InvalidSchedule { name, .. } if name == "once"), "{other}");
 }
 
 #[fact]
@@ -379,25 +379,28 @@ pub async fn what_can_not_be_a_schedule_is_refused_by_name(db: Database, _: Test
     for (schedule, fault) in cases {
         let error = queue.put_schedule(schedule.clone()).await.unwrap_err();
         let text = error.to_string();
-        let TitoError::InvalidSchedule { name, reason } = error else { panic!("{schedule:?}: {text}") };
+        let QueueError::InvalidSchedule { name, reason } = error else { panic!("{schedule:?}: {text}") };
         assert_eq!(name, "bad");
         assert!(reason.contains(fault) && text.contains("\"bad\""), "{schedule:?}: {text}");
     }
     let long = "x".repeat(256);
     for name in ["", "a:b", "a\nb", &long] {
         let error = queue.put_schedule(every(name, 1)).await.unwrap_err();
-        assert!(matches!(error, TitoError::InvalidName { what: "schedule", .. }), "{name:?}: {error}");
+        assert!(
+            matches!(error, QueueError::Engine(TitoError::InvalidName { what: "schedule", .. })),
+            "{name:?}: {error}"
+        );
     }
     let error = queue.put_schedule(every("bad", 1).publishes(Publish::new("a:b", "c"))).await.unwrap_err();
-    assert!(matches!(error, TitoError::InvalidName { what: "event type", .. }), "{error}");
+    assert!(matches!(error, QueueError::Engine(TitoError::InvalidName { what: "event type", .. })), "{error}");
     let too_large = job("a").payload(&"x".repeat(db.limits().value_bytes / 16 * 15)).unwrap();
     let error = queue.put_schedule(every("bad", 1).publishes(too_large)).await.unwrap_err();
-    assert!(matches!(error, TitoError::LimitExceeded { .. }), "{error}");
+    assert!(matches!(error, QueueError::Engine(TitoError::LimitExceeded { .. })), "{error}");
     assert_eq!(stored(&db, "schedule:").await, []);
 }
 
 #[fact]
-pub async fn a_stored_value_that_is_no_schedule_is_named_and_holds_up_no_other(db: Database, clock: TestClock) {
+pub async fn a_stored_value_that_is_no_schedule_is_named_and_blocks_no_other(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     put(&db, every("good", 10)).await;
     let due = r#""starts_at":0,"next":0,"event":{"type":"job","entity":"a","action":"b"}"#;

@@ -239,11 +239,11 @@ pub async fn a_checkpoint_is_written_and_lags_behind_what_is_done(db: Database, 
 pub async fn a_wrong_checkpoint_loses_nothing(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     for checkpoint in ["{\"floor\":9999999999}", "{\"floor\":99999999999999}", "{\"floor\":-5}", "{}", "nonsense", ""] {
-        put(&db, keys::checkpoint("job", 0), checkpoint).await;
+        put(&db, keys::low_watermark("job", 0), checkpoint).await;
         publish(&db, (0..100).map(job)).await;
         let mut harness = Harness::new(&db, &clock).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
         assert_eq!(harness.drain().await.unwrap().len(), 100, "{checkpoint}");
-        put(&db, keys::checkpoint("job", 0), checkpoint).await;
+        put(&db, keys::low_watermark("job", 0), checkpoint).await;
         let (worker, mut told) = telling(&db);
         publish(&db, [job("again")]).await;
         let running = Running::start(worker);
@@ -253,7 +253,7 @@ pub async fn a_wrong_checkpoint_loses_nothing(db: Database, clock: TestClock) {
 }
 
 #[fact]
-pub async fn an_event_put_off_to_the_present_is_handled_again_at_once(db: Database, _: TestClock) {
+pub async fn an_event_postponed_to_the_present_is_handled_again_at_once(db: Database, _: TestClock) {
     with_one_partition(&db).await;
     for at in [0, i64::MIN, 1] {
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();

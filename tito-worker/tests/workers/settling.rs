@@ -50,7 +50,7 @@ pub async fn so_it_is_where_others_write_as_well(db: Database, clock: TestClock)
 
 /// A transaction that nobody ends is not waited for once it is too old to commit.
 #[fact]
-pub async fn a_transaction_that_is_left_open_holds_up_nobody_for_ever(db: Database, clock: TestClock) {
+pub async fn a_transaction_that_is_left_open_blocks_nobody_for_ever(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     publish(&db, [job("first")]).await;
     let open = db.begin().await.unwrap();

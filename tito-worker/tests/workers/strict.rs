@@ -93,8 +93,8 @@ pub async fn a_running_worker_hands_out_what_waited_once_the_failed_one_is_done(
         assert_eq!(told.recv().await.unwrap(), (action.to_string(), 0));
     }
     // Until its failure is recorded, which says when it is due again.
-    let is_put_off = |(_, value): &(Vec<u8>, Vec<u8>)| String::from_utf8_lossy(value).contains("not_before");
-    while !stored(&db, "event:").await.iter().any(is_put_off) {
+    let is_postponed = |(_, value): &(Vec<u8>, Vec<u8>)| String::from_utf8_lossy(value).contains("not_before");
+    while !stored(&db, "event:").await.iter().any(is_postponed) {
         tokio::task::yield_now().await;
     }
     assert!(told.try_recv().is_err());
@@ -107,7 +107,7 @@ pub async fn a_running_worker_hands_out_what_waited_once_the_failed_one_is_done(
 }
 
 #[fact]
-pub async fn a_failed_event_holds_up_its_entity_for_the_next_worker_too(db: Database, clock: TestClock) {
+pub async fn a_failed_event_blocks_its_entity_for_the_next_worker_too(db: Database, clock: TestClock) {
     publish(&db, [job("a").action("1"), job("a").action("2")]).await;
     let failing = |_: TitoEvent| async { Done::Err(error("down")) };
     let mut first = Harness::new(&db, &clock).subscribe_with("job", strict(), failing);
@@ -293,7 +293,7 @@ pub async fn what_was_committed_late_comes_before_the_next_attempt_of_a_later_ev
 }
 
 #[fact]
-pub async fn a_failure_recorded_while_the_partition_is_begun_anew_holds_up_its_entity(db: Database, clock: TestClock) {
+pub async fn a_failure_recorded_while_the_partition_is_begun_anew_blocks_its_entity(db: Database, clock: TestClock) {
     let db = FaultEngine::new(db).database();
     with_one_partition(&db).await;
     publish(&db, [job("a").action("first")]).await;
@@ -316,7 +316,7 @@ pub async fn a_failure_recorded_while_the_partition_is_begun_anew_holds_up_its_e
 }
 
 #[fact]
-pub async fn later_events_wait_until_it_is_recorded_that_an_earlier_one_was_given_up(db: Database, _: TestClock) {
+pub async fn later_events_wait_until_it_is_recorded_that_an_earlier_one_failed_for_good(db: Database, _: TestClock) {
     with_one_partition(&db).await;
     for action in ["1", "2"] {
         publish(&db, [job("a").action(action)]).await;

@@ -12,7 +12,7 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
 use tito_worker::prelude::*;
-use tito_worker::{WorkerError, WorkerReport};
+use tito_worker::{QueueError, WorkerError, WorkerReport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -148,7 +148,7 @@ pub async fn interrupted<T>(
     db: &Database,
     clock: &TestClock,
     (how, n): (Interruption, u64),
-    call: impl Future<Output = Result<T, TitoError>>,
+    call: impl Future<Output = Result<T, QueueError>>,
 ) -> bool {
     let commit = db.faults().at(Call::Commit).nth(n);
     let is_interrupted = match how {
@@ -167,7 +167,7 @@ pub async fn interrupted<T>(
             commit.unknown_after_effect();
             match turning(clock, call).await {
                 Ok(_) => false,
-                Err(TitoError::CommitUnknown { .. }) => true,
+                Err(QueueError::Engine(TitoError::CommitUnknown { .. })) => true,
                 Err(error) => panic!("{error}"),
             }
         }

@@ -91,8 +91,8 @@ pub async fn a_replacement_disturbs_workers_only_where_it_would_wait_for_long(db
         publish_unique(&db, job("a"), Unique::key("k").replace()).await.unwrap();
         let (key, value) = stored(&db, "event:job:").await.remove(0);
         let not_before = Some(seconds(&clock) + waits);
-        let put_off = TitoEvent { failed_attempts: 1, not_before, ..TitoEvent::decode(&key, &value).unwrap() };
-        put(&db, key, put_off.encode().unwrap()).await;
+        let postponed = TitoEvent { failed_attempts: 1, not_before, ..TitoEvent::decode(&key, &value).unwrap() };
+        put(&db, key, postponed.encode().unwrap()).await;
         let before = revision().await;
         let published = publish_unique(&db, job("a"), Unique::key("k").replace()).await.unwrap();
         assert!(matches!(published, Published::Replaced { .. }), "{published:?}");

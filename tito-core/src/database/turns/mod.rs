@@ -10,11 +10,11 @@
 //! | `place` | the turns of one transaction |
 //! | `sites` | what transactions of one place in the program have lost lately |
 
-mod place;
+mod place_in_line;
 mod sites;
 mod table;
 
-pub(super) use place::Place;
+pub(super) use place_in_line::PlaceInLine;
 pub(super) use sites::Site;
 pub(super) use table::Turns;
 

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::table::{LONGEST_TURN, Turns};
-use super::{Place, Site};
+use super::{PlaceInLine, Site};
 
 const KEYS: u8 = 4;
 
@@ -61,7 +61,7 @@ impl Drop for Run {
 
 async fn live(turns: &Turns, number: usize, life: &Life, running: &Running) {
     sleep(millis(life.begins)).await;
-    let mut place = Place::new(turns, site());
+    let mut place = PlaceInLine::new(turns, site());
     let mut lost = Vec::new();
     for (keys, takes) in &life.runs {
         lost.extend(keys);
@@ -111,7 +111,7 @@ proptest! {
             let (turns, order) = (Turns::default(), Mutex::new(Vec::new()));
             join_all(begins.iter().map(|begins| async {
                 sleep(millis(*begins)).await;
-                let mut place = Place::new(&turns, site());
+                let mut place = PlaceInLine::new(&turns, site());
                 place.take(vec![key(0)]).await;
                 order.lock().unwrap().push(*begins);
                 sleep(millis(takes)).await;
@@ -126,7 +126,7 @@ proptest! {
 async fn one_that_loses_again_comes_before_those_that_have_lost_later() {
     let turns = Turns::default();
     let (mut old, mut young, mut youngest) =
-        (Place::new(&turns, site()), Place::new(&turns, site()), Place::new(&turns, site()));
+        (PlaceInLine::new(&turns, site()), PlaceInLine::new(&turns, site()), PlaceInLine::new(&turns, site()));
     assert!(old.take(vec![key(1)]).await);
     assert!(young.take(vec![key(0)]).await);
     let mut last = pin!(youngest.take(vec![key(0)]));
@@ -142,7 +142,7 @@ async fn one_that_loses_again_comes_before_those_that_have_lost_later() {
 #[tokio::test(start_paused = true)]
 async fn one_that_is_cancelled_leaves_its_place() {
     let turns = Turns::default();
-    let [mut holder, mut waiting, mut granted, mut last] = [(), (), (), ()].map(|()| Place::new(&turns, site()));
+    let [mut holder, mut waiting, mut granted, mut last] = [(), (), (), ()].map(|()| PlaceInLine::new(&turns, site()));
     assert!(holder.take(vec![key(0)]).await);
     let (mut taking, mut next) = (Box::pin(waiting.take(vec![key(0)])), Box::pin(granted.take(vec![key(0)])));
     assert!(poll!(&mut taking).is_pending() && poll!(&mut next).is_pending());
@@ -166,18 +166,18 @@ async fn one_that_is_cancelled_leaves_its_place() {
 async fn a_turn_that_is_held_for_too_long_passes_on() {
     let turns = Turns::default();
     let began = Instant::now();
-    let mut stuck = Place::new(&turns, site());
+    let mut stuck = PlaceInLine::new(&turns, site());
     assert!(stuck.take(vec![key(0)]).await);
-    let mut behind: Vec<Place<'_>> = Vec::new();
+    let mut behind: Vec<PlaceInLine<'_>> = Vec::new();
     for waited in 1..=3 {
-        let mut place = Place::new(&turns, site());
+        let mut place = PlaceInLine::new(&turns, site());
         assert!(place.take(vec![key(0)]).await);
         assert_eq!(began.elapsed(), waited * LONGEST_TURN);
         behind.push(place);
     }
     // It has lost the turn, and ends without taking it from the one that has it now.
     drop(stuck);
-    let mut last = Place::new(&turns, site());
+    let mut last = PlaceInLine::new(&turns, site());
     assert!(poll!(pin!(last.take(vec![key(0)]))).is_pending());
     drop((behind, last));
     assert!(turns.is_empty());
@@ -188,7 +188,7 @@ async fn nobody_waits_for_ever() {
     let turns = Turns::default();
     let began = Instant::now();
     let stuck = (0..30).map(|_| async {
-        let mut place = Place::new(&turns, site());
+        let mut place = PlaceInLine::new(&turns, site());
         let has_turn = place.take(vec![key(0)]).await;
         let waited = began.elapsed();
         std::future::pending::<()>().await;
@@ -196,7 +196,7 @@ async fn nobody_waits_for_ever() {
     });
     let mut stuck = Box::pin(join_all(stuck));
     let last = async {
-        let mut place = Place::new(&turns, site());
+        let mut place = PlaceInLine::new(&turns, site());
         (place.take(vec![key(0)]).await, began.elapsed())
     };
     let (has_turn, waited) = tokio::select! {
@@ -213,7 +213,7 @@ async fn nobody_waits_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_costly_commit_takes_what_is_free_or_nothing() {
     let turns = Turns::default();
-    let [mut first, mut second, mut third] = [(), (), ()].map(|()| Place::new(&turns, site()));
+    let [mut first, mut second, mut third] = [(), (), ()].map(|()| PlaceInLine::new(&turns, site()));
     let (both, one, other) = ([key(0), key(1)], [key(1), key(2)], [key(2)]);
     let of = |keys: &'static [u8]| keys.chunks(1);
     assert_eq!(first.taken(of(&[0, 1]), true), Vec::<Vec<u8>>::new());
@@ -233,11 +233,11 @@ async fn a_costly_commit_takes_what_is_free_or_nothing() {
 #[tokio::test(start_paused = true)]
 async fn what_is_begun_within_a_turn_waits_for_nobody() {
     let turns = Turns::default();
-    let [mut outer, mut other] = [(), ()].map(|()| Place::new(&turns, site()));
+    let [mut outer, mut other] = [(), ()].map(|()| PlaceInLine::new(&turns, site()));
     assert!(outer.take(vec![key(0)]).await);
     assert!(other.take(vec![key(1)]).await);
     let within = async {
-        let mut inner = Place::new(&turns, site());
+        let mut inner = PlaceInLine::new(&turns, site());
         let keys = [key(0), key(1)];
         assert!(!inner.has_to_wait(&keys));
         assert_eq!(inner.taken(keys.iter().map(Vec::as_slice), true), Vec::<Vec<u8>>::new());
@@ -252,12 +252,12 @@ async fn what_is_begun_within_a_turn_waits_for_nobody() {
 async fn a_place_that_is_known_to_lose_a_key_takes_its_turn_before_it_begins() {
     let (turns, site) = (Turns::default(), site());
     for _ in 0..4 {
-        let mut place = Place::new(&turns, site);
+        let mut place = PlaceInLine::new(&turns, site);
         place.take_expected().await;
         assert!(turns.is_empty(), "nothing is expected yet");
         place.take(vec![key(0)]).await;
     }
-    let [mut holder, mut next, mut free] = [(), (), ()].map(|()| Place::new(&turns, site));
+    let [mut holder, mut next, mut free] = [(), (), ()].map(|()| PlaceInLine::new(&turns, site));
     holder.take_expected().await;
     assert!(!turns.is_empty());
     let mut taking = Box::pin(next.take_expected());

@@ -19,7 +19,7 @@ use super::storage::is_full;
 use super::store::{Admission, AppendError, Snapshot, Store, StoreSizes, Write};
 use super::transaction::{Inner, closed};
 use crate::engine::{Mutation, Signals};
-use crate::error::{KeyText, Result, TitoError};
+use crate::error::{KeyText, Result, SharedError, TitoError};
 use crate::panics;
 use crate::timestamp::Timestamp;
 
@@ -44,7 +44,7 @@ pub(super) enum Request {
     Commit(CommitRequest),
     /// Reserve more timestamps.
     Reserve(oneshot::Sender<Result<()>>),
-    /// A merge has ended.
+    /// A flush has ended.
     Maintain,
     Sizes(oneshot::Sender<Result<StoreSizes>>),
     /// Release the storage.
@@ -149,7 +149,7 @@ impl Committer {
                     }
                     Request::Maintain => {
                         self.maintain();
-                        self.let_go_of_merged();
+                        self.release_flushed();
                     }
                     Request::Sizes(reply) => {
                         let _ = reply.send(self.sizes());
@@ -360,7 +360,7 @@ impl Committer {
         }
         if let Err(error) = guarded(|| self.store.maintain()) {
             // What was committed is in the log, and was answered as that.
-            self.core.fail(format!("the storage failed in a merge, so the database has to be opened again: {error}"));
+            self.core.fail(format!("the storage failed in a flush, so the database has to be opened again: {error}"));
         }
     }
 
@@ -383,8 +383,8 @@ impl Committer {
         appended
     }
 
-    /// Lets go of the memtables that were merged since the last commit.
-    fn let_go_of_merged(&mut self) {
+    /// Releases the memtables that were flushed since the last commit.
+    fn release_flushed(&mut self) {
         if self.core.is_closed() {
             return;
         }
@@ -448,9 +448,9 @@ impl Committer {
 /// Tells all members of a group that the storage did not take it.
 fn refuse(group: Vec<Accepted>, error: io::Error) {
     let is_full = is_full(&error);
-    let error = Arc::new(error);
+    let error = SharedError::from(error);
     for accepted in group {
-        let (operation, source) = ("commit", Box::new(error.clone()));
+        let (operation, source) = ("commit", error.clone());
         accepted.answer(Err(match is_full {
             true => TitoError::StorageFull { operation, source },
             false => TitoError::Storage { operation, source },

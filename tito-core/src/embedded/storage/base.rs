@@ -29,7 +29,7 @@ const OWN_IDENTITY: &str = "identity";
 
 const META_FORMAT: &str = "format";
 const META_RESERVED: &str = "reserved";
-const META_MERGED_SEGMENT: &str = "merged_segment";
+const META_FLUSHED_SEGMENT: &str = "merged_segment";
 
 /// Changes when a database can no longer be read by code for the number before.
 const FORMAT: u64 = 1;
@@ -39,7 +39,7 @@ const FORMAT: u64 = 1;
 pub(in super::super) struct Base {
     database: Arc<Database>,
     identity: DatabaseIdentity,
-    /// Not in a database of before there were identities: the next merge gives it its own. Not the opening, as a write
+    /// Not in a database of before there were identities: the next flush gives it its own. Not the opening, as a write
     /// that fails for want of space is redb's last one.
     is_identity_stored: bool,
 }
@@ -146,7 +146,7 @@ impl Base {
     }
 
     /// Applies a memtable in one durable transaction, and notes with it that the log segment it came from is done.
-    pub(super) fn merge(&self, table: &Memtable, segment: u64, reserved: Timestamp) -> StoreResult<()> {
+    pub(super) fn flush(&self, table: &Memtable, segment: u64, reserved: Timestamp) -> StoreResult<()> {
         plainly(|| {
             let mut transaction = self.database.begin_write()?;
             // The allocator's state is saved with the commit, so that opening after a crash need not walk the file.
@@ -158,7 +158,7 @@ impl Base {
                     None => data.remove(key).map(drop),
                 })?;
                 let mut meta = transaction.open_table(META)?;
-                meta.insert(META_MERGED_SEGMENT, segment)?;
+                meta.insert(META_FLUSHED_SEGMENT, segment)?;
                 meta.insert(META_RESERVED, reserved.raw())?;
             }
             if !self.is_identity_stored {
@@ -168,12 +168,12 @@ impl Base {
         })
     }
 
-    /// The last log segment that was merged; 0 if none was.
-    pub(in super::super) fn merged_segment(&self) -> StoreResult<u64> {
-        Ok(self.meta(META_MERGED_SEGMENT)?.unwrap_or(0))
+    /// The last log segment that was flushed; 0 if none was.
+    pub(in super::super) fn flushed_segment(&self) -> StoreResult<u64> {
+        Ok(self.meta(META_FLUSHED_SEGMENT)?.unwrap_or(0))
     }
 
-    /// The `reserved` of the last merge.
+    /// The `reserved` of the last flush.
     pub(super) fn reserved(&self) -> StoreResult<Timestamp> {
         Ok(self.meta(META_RESERVED)?.map_or(Timestamp::ZERO, Timestamp::from_raw))
     }

@@ -1,7 +1,7 @@
 //! The log: every group is appended to it and synchronised before its commit is answered. Appending is a fraction of
 //! the work of changing the tree in the database file, which follows in bulk.
 //!
-//! A segment of the log ends when its memtable is full, and is deleted when that was merged into the database file.
+//! A segment of the log ends when its memtable is full, and is deleted when that was flushed into the database file.
 //!
 //! A write that the file system refuses is cut off again, so it never was. The file is longer than what is in it: by
 //! steps, so that few appends change its length, and by a reserve that only those may use who make space or who need

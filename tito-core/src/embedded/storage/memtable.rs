@@ -32,7 +32,7 @@ struct Entries {
 
 struct Versions {
     latest: Version,
-    /// Oldest first. Hardly any key is written twice before its table is merged, so this is mostly empty.
+    /// Oldest first. Hardly any key is written twice before its table is flushed, so this is mostly empty.
     older: Vec<Version>,
 }
 

@@ -1,9 +1,9 @@
-//! The storage: a database file of redb, and before it a log and memtables, as in a log-structured merge tree of two
+//! The storage: a database file of redb, and before it a log and memtables, as in a log-structured flush tree of two
 //! levels.
 //!
 //! A durable change of redb's tree writes every page on the way to each key: some 20 times the bytes of a group of small
 //! transactions with random keys. So a group is appended to the log and kept in a sorted table in memory, both
-//! cheap, and tables are merged into the file when they are full, in one sorted pass that shares those pages among tens
+//! cheap, and tables are flushed into the file when they are full, in one sorted pass that shares those pages among tens
 //! of thousands of keys. Events that are written and done in between never reach the tree.
 
 mod backend;
@@ -11,10 +11,10 @@ mod base;
 mod directory;
 mod faults;
 mod file;
+mod flusher;
 mod frame;
 mod log;
 mod memtable;
-mod merger;
 mod segment;
 mod space;
 
@@ -23,9 +23,9 @@ use std::io;
 use std::sync::Arc;
 
 use self::base::BaseSnapshot;
+use self::flusher::{Flusher, Full};
 use self::log::Log;
 use self::memtable::Memtable;
-use self::merger::{Full, Merger};
 use self::segment::Segment;
 use super::merge::{Merge, Source};
 use super::store::{Admission, AppendError, Entries, Snapshot, Store, StoreResult, StoreSizes, Write};
@@ -40,48 +40,48 @@ pub(super) use self::faults::Faults;
 #[cfg(test)]
 pub(super) use self::faults::Operation;
 pub(super) use self::file::DataFile;
-pub(super) use self::merger::OnMerged;
+pub(super) use self::flusher::OnFlushed;
 pub(super) use self::segment::LogError;
 pub(super) use self::space::{Space, is_full};
 
 /// Name of the database file.
 pub(super) const DATABASE_FILE: &str = "tito.redb";
 
-/// How many full memtables may wait for their merge before commits wait with them.
+/// How many full memtables may wait for their flush before commits wait with them.
 const MOST_FULL: usize = 2;
 
 /// What is in the log of a database, read and found whole.
 pub(super) struct ReadLog(Vec<Segment>);
 
-/// One database: the file, what is not merged into it yet, and the log of that.
+/// One database: the file, what is not flushed into it yet, and the log of that.
 pub(super) struct Storage {
     directory: Option<Directory>,
     base: Base,
     base_snapshot: Arc<BaseSnapshot>,
-    /// Full memtables that are being merged, oldest first.
+    /// Full memtables that are being flushed, oldest first.
     full: VecDeque<Arc<Memtable>>,
     active: Arc<Memtable>,
     memtable_bytes: usize,
-    /// From how many bytes on the active memtable is to be merged: later than `memtable_bytes` where no segment could
+    /// From how many bytes on the active memtable is to be flushed: later than `memtable_bytes` where no segment could
     /// be begun.
     rotate_at: usize,
     /// Why no segment could be begun when it was tried last.
     refusal: Option<io::ErrorKind>,
     /// `None` in memory.
     log: Option<Log>,
-    merger: Merger,
+    flusher: Flusher,
     space: Arc<Space>,
     version: u64,
     reserved: Timestamp,
 }
 
 impl Storage {
-    pub(super) fn in_memory(cache_bytes: usize, memtable_bytes: usize, on_merged: OnMerged) -> StoreResult<Self> {
+    pub(super) fn in_memory(cache_bytes: usize, memtable_bytes: usize, on_flushed: OnFlushed) -> StoreResult<Self> {
         let base = Base::in_memory(cache_bytes)?;
         let space = Arc::new(Space::default());
         Ok(Self {
             base_snapshot: Arc::new(base.snapshot()?),
-            merger: Merger::start(base.clone(), None, space.clone(), on_merged)?,
+            flusher: Flusher::start(base.clone(), None, space.clone(), on_flushed)?,
             directory: None,
             full: VecDeque::new(),
             active: Arc::default(),
@@ -108,33 +108,33 @@ impl Storage {
         log: ReadLog,
         space: Arc<Space>,
         memtable_bytes: usize,
-        on_merged: OnMerged,
+        on_flushed: OnFlushed,
     ) -> Result<Self, LogError> {
         let in_base = |error: crate::error::BoxError| LogError::Io(io::Error::other(error));
-        let merged = base.merged_segment().map_err(in_base)?;
+        let flushed = base.flushed_segment().map_err(in_base)?;
         let mut reserved = base.reserved().map_err(in_base)?;
-        let (stale, unmerged): (Vec<Segment>, Vec<Segment>) =
-            log.0.into_iter().partition(|segment| segment.number <= merged);
-        for (segment, expected) in unmerged.iter().zip(merged + 1..) {
+        let (stale, unflushed): (Vec<Segment>, Vec<Segment>) =
+            log.0.into_iter().partition(|segment| segment.number <= flushed);
+        for (segment, expected) in unflushed.iter().zip(flushed + 1..) {
             if segment.number != expected {
                 let missing = format!("log segment {expected} is missing, but segment {} is there", segment.number);
                 return Err(LogError::Damaged(missing));
             }
         }
-        let log = match unmerged.last() {
+        let log = match unflushed.last() {
             Some(last) => Log::resume(&directory, last),
-            None => Log::begin(&directory, merged + 1),
+            None => Log::begin(&directory, flushed + 1),
         };
         let log = log.map_err(io::Error::from)?;
         for segment in stale {
             let name = segment::name_of(segment.number);
             if let Err(error) = directory.remove(&name) {
-                tracing::warn!(file = name, %error, "a merged log segment can't be deleted; the next opening tries again");
+                tracing::warn!(file = name, %error, "a flushed log segment can't be deleted; the next opening tries again");
             }
         }
         let mut version = 0;
         let mut tables = Vec::new();
-        for segment in unmerged {
+        for segment in unflushed {
             let table = Memtable::default();
             for frame in segment.frames {
                 version += 1;
@@ -144,13 +144,14 @@ impl Storage {
             tables.push(Full { table: Arc::new(table), segment: segment.number, reserved });
         }
         space.be_patient(true);
-        let merger = Merger::start(base.clone(), Some(directory.clone()), space.clone(), on_merged).map_err(in_base)?;
+        let flusher =
+            Flusher::start(base.clone(), Some(directory.clone()), space.clone(), on_flushed).map_err(in_base)?;
         // The last one goes on, as its segment does.
         let active = tables.pop().map_or_else(Arc::default, |last| last.table);
         let mut full = VecDeque::new();
         for table in tables {
             full.push_back(table.table.clone());
-            merger.merge(table);
+            flusher.flush(table);
         }
         Ok(Self {
             base_snapshot: Arc::new(base.snapshot().map_err(in_base)?),
@@ -161,7 +162,7 @@ impl Storage {
             rotate_at: memtable_bytes,
             refusal: None,
             log: Some(log),
-            merger,
+            flusher,
             space,
             directory: Some(directory),
             version,
@@ -176,13 +177,13 @@ impl Storage {
 
     /// Gives the unused space of the database file back to the file system.
     pub(super) fn compact(mut self) -> StoreResult<bool> {
-        self.merge_all()?;
-        let Self { base, base_snapshot, merger, .. } = self;
-        drop((merger, base_snapshot));
+        self.flush_all()?;
+        let Self { base, base_snapshot, flusher, .. } = self;
+        drop((flusher, base_snapshot));
         base.compact()
     }
 
-    /// Hands the active memtable over to the merger and begins another.
+    /// Hands the active memtable over to the flusher and begins another.
     fn rotate(&mut self) -> Result<(), AppendError> {
         let segment = self.log.as_ref().map_or(0, Log::segment);
         if let Some(log) = &mut self.log {
@@ -190,17 +191,17 @@ impl Storage {
         }
         let table = std::mem::take(&mut self.active);
         self.full.push_back(table.clone());
-        self.merger.merge(Full { table, segment, reserved: self.reserved });
+        self.flusher.flush(Full { table, segment, reserved: self.reserved });
         self.rotate_at = self.memtable_bytes;
         Ok(())
     }
 
-    /// Takes over the results of merges, and waits for them while more than `most` memtables are full; but not for one
+    /// Takes over the results of flushes, and waits for them while more than `most` memtables are full; but not for one
     /// that waits for space itself.
-    fn take_merged(&mut self, most: usize) -> StoreResult<()> {
+    fn take_flushed(&mut self, most: usize) -> StoreResult<()> {
         while !self.full.is_empty() {
             let waits = self.full.len() > most;
-            let Some(snapshot) = (if waits { self.merger.wait()? } else { self.merger.merged()? }) else {
+            let Some(snapshot) = (if waits { self.flusher.wait()? } else { self.flusher.flushed()? }) else {
                 return Ok(());
             };
             self.base_snapshot = Arc::new(snapshot);
@@ -209,21 +210,21 @@ impl Storage {
         Ok(())
     }
 
-    /// Merges everything, or fails for want of space.
-    fn merge_all(&mut self) -> StoreResult<()> {
+    /// Flushes everything, or fails for want of space.
+    fn flush_all(&mut self) -> StoreResult<()> {
         self.space.be_patient(false);
         self.rotate().map_err(io::Error::from)?;
-        self.take_merged(0)
+        self.take_flushed(0)
     }
 
-    /// Whether as much has piled up in memory as may be there, since merges wait for space or no segment can be begun.
+    /// Whether as much has piled up in memory as may be there, since flushes wait for space or no segment can be begun.
     fn is_piled_up(&self) -> bool {
         let waits = self.full.len() > MOST_FULL && self.space.is_waited_for();
         waits && self.active.bytes() >= self.memtable_bytes
             || self.refusal.is_some() && self.active.bytes() >= MOST_FULL * self.memtable_bytes
     }
 
-    /// Whether the active memtable is to be merged: it is full, or the log is long though there is little in it.
+    /// Whether the active memtable is to be flushed: it is full, or the log is long though there is little in it.
     fn is_to_rotate(&self) -> bool {
         let is_long =
             self.log.as_ref().is_some_and(|log| log.length() >= 4 * (self.memtable_bytes as u64).max(1 << 20));
@@ -260,7 +261,7 @@ impl Store for Storage {
     }
 
     fn maintain(&mut self) -> StoreResult<()> {
-        self.take_merged(MOST_FULL)?;
+        self.take_flushed(MOST_FULL)?;
         if !self.is_to_rotate() || self.full.len() > MOST_FULL {
             return Ok(());
         }
@@ -275,7 +276,7 @@ impl Store for Storage {
             }
             Err(AppendError::Lost(error)) => return Err(error.into()),
         }
-        self.take_merged(MOST_FULL)
+        self.take_flushed(MOST_FULL)
     }
 
     fn is_short_of_space(&self) -> bool {
@@ -295,8 +296,8 @@ impl Store for Storage {
             Some(directory) => (directory.length_of(DATABASE_FILE)?, segment::size(directory)?),
             None => (0, 0),
         };
-        let unmerged_bytes = self.full.iter().chain([&self.active]).map(|table| table.bytes() as u64).sum();
-        Ok(StoreSizes { database_bytes, log_bytes, unmerged_bytes })
+        let unflushed_bytes = self.full.iter().chain([&self.active]).map(|table| table.bytes() as u64).sum();
+        Ok(StoreSizes { database_bytes, log_bytes, unflushed_bytes })
     }
 
     fn close(mut self: Box<Self>, reserved: Timestamp) -> StoreResult<()> {
@@ -306,7 +307,7 @@ impl Store for Storage {
         self.reserved = reserved;
         // The segment that this begins is empty. It stays, with its reserve, so that the database can be opened while
         // the disk is full.
-        self.merge_all()
+        self.flush_all()
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) fn header_of(segment: u64) -> Vec<u8> {
 pub(super) fn size(directory: &Directory) -> io::Result<u64> {
     list(directory)?.iter().try_fold(0, |sum, &segment| match directory.length_of(&name_of(segment)) {
         Ok(length) => Ok(sum + length),
-        // The merger has deleted it since it was listed.
+        // The flusher has deleted it since it was listed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(sum),
         Err(error) => Err(error),
     })

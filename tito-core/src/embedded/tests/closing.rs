@@ -84,9 +84,9 @@ async fn a_write_that_fails_and_is_cut_off_was_not_committed_and_the_engine_goes
     assert_eq!(keys(&open(directory.path(), &faults).await).await.unwrap(), ["k1", "k3"]);
 }
 
-/// The outcome of a commit and that of the merge that follows it are two things.
+/// The outcome of a commit and that of the flush that follows it are two things.
 #[tokio::test]
-async fn a_merge_that_fails_closes_the_engine_after_its_commits_were_answered() {
+async fn a_flush_that_fails_closes_the_engine_after_its_commits_were_answered() {
     for failing in [Operation::Write, Operation::Sync] {
         let directory = super::directory();
         let faults = Faults::default();
@@ -110,13 +110,13 @@ async fn a_merge_that_fails_closes_the_engine_after_its_commits_were_answered() 
 
 /// Nobody commits any more, and those who wait are told all the same.
 #[tokio::test]
-async fn a_merge_that_fails_while_nobody_commits_is_told() {
+async fn a_flush_that_fails_while_nobody_commits_is_told() {
     let directory = super::directory();
     let faults = Faults::default();
     let db = builder(&faults).memtable_bytes(1_000).open(directory.path()).await.unwrap();
     break_down(&faults, Operation::Sync, DATABASE_FILE);
     put(&db, "k", 2_000).await.unwrap();
-    assert_closed(&db.closed().await, "in a merge");
+    assert_closed(&db.closed().await, "in a flush");
 }
 
 #[tokio::test]
@@ -164,16 +164,16 @@ async fn where_no_segment_can_be_begun_commits_are_refused_in_time() {
 }
 
 #[tokio::test]
-async fn the_smallest_memtable_is_merged_when_something_is_in_it() {
+async fn the_smallest_memtable_is_flushed_when_something_is_in_it() {
     let directory = super::directory();
     let faults = Faults::default();
-    let merges = Arc::new(AtomicU64::new(0));
+    let flushes = Arc::new(AtomicU64::new(0));
     let db = builder(&faults).memtable_bytes(0).open(directory.path()).await.unwrap();
     faults.set({
-        let merges = merges.clone();
+        let flushes = flushes.clone();
         move |operation, file| {
             if operation == Operation::Remove && file.starts_with("tito.log.") {
-                merges.fetch_add(1, Ordering::SeqCst);
+                flushes.fetch_add(1, Ordering::SeqCst);
             }
             Ok(())
         }
@@ -183,7 +183,7 @@ async fn the_smallest_memtable_is_merged_when_something_is_in_it() {
     }
     db.close().await;
     // One for each row, and that of closing; what looks whether a segment is there before it is begun removes none.
-    assert!(merges.load(Ordering::SeqCst) <= 12, "{merges:?}");
+    assert!(flushes.load(Ordering::SeqCst) <= 12, "{flushes:?}");
 }
 
 #[tokio::test]

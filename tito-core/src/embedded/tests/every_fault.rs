@@ -13,7 +13,7 @@ enum Known {
     Unknown,
 }
 
-/// Opens a database and writes and deletes rows, with merges in between, until it is done or the engine is closed.
+/// Opens a database and writes and deletes rows, with flushes in between, until it is done or the engine is closed.
 async fn work(path: &Path, faults: &Faults, rows: &mut BTreeMap<String, Known>) {
     let db = match builder(faults).memtable_bytes(3_000).open(path).await {
         Ok(db) => db,

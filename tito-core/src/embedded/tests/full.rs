@@ -101,7 +101,7 @@ async fn what_begins_between_the_parts_of_a_group_conflicts_with_each() {
         }
         commits.push(async move { tx.commit().await });
     }
-    // A commit before them is held up until all wait, so that they are one group; then its second part is.
+    // A commit before them is blocked until all wait, so that they are one group; then its second part is.
     let held = [1, 3].map(|sync| {
         let (release, wait) = std::sync::mpsc::channel::<()>();
         let (reach, reached) = tokio::sync::oneshot::channel();
@@ -186,9 +186,9 @@ async fn a_refused_insert_can_be_made_again() {
     insert().await.unwrap();
 }
 
-/// Merges wait; commits don't, until too much has piled up. Closing ends the wait, and nothing is lost.
+/// Flushes wait; commits don't, until too much has piled up. Closing ends the wait, and nothing is lost.
 #[tokio::test]
-async fn merges_wait_for_space_and_closing_ends_the_wait() {
+async fn flushs_wait_for_space_and_closing_ends_the_wait() {
     let directory = super::directory();
     let faults = Faults::default();
     let db = builder(&faults).memtable_bytes(50_000).open(directory.path()).await.unwrap();
@@ -212,7 +212,7 @@ async fn merges_wait_for_space_and_closing_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn merges_go_on_once_there_is_space() {
+async fn flushs_go_on_once_there_is_space() {
     let directory = super::directory();
     let faults = Faults::default();
     let db = builder(&faults).memtable_bytes(50_000).open(directory.path()).await.unwrap();
@@ -245,7 +245,7 @@ async fn a_database_opens_and_is_read_while_the_disk_is_full() {
                 put(&db, "k00000", 10_000).await.unwrap();
                 1
             }
-            // Closed while it is full: what could not be merged stays in the log.
+            // Closed while it is full: what could not be flushed stays in the log.
             false => {
                 fill(&faults);
                 put_until_full(&db, 0).await

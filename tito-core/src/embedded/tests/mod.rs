@@ -107,7 +107,7 @@ impl Clock for HandClock {
     }
 }
 
-/// Holds up the next synchronisation of the log until it is opened.
+/// Blocks the next synchronisation of the log until it is opened.
 struct Gate {
     open: std::sync::mpsc::Sender<()>,
     reached: tokio::sync::oneshot::Receiver<()>,

@@ -162,7 +162,7 @@ impl Migration {
         let mut outcome = Ok(());
         for table in &tables {
             let done = self.table(table, &mut report).await;
-            if done.as_ref().is_err_and(TitoError::is_of_the_engine) {
+            if done.as_ref().is_err_and(TitoError::is_engine_failure) {
                 return outcome.and(done).map(|()| report);
             }
             outcome = outcome.and(done);

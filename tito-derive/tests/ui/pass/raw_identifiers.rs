@@ -7,7 +7,7 @@ use tito_core::model::Index;
 use tito_core::prelude::*;
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Place {
+struct ModelTarget {
     r#in: String,
 }
 
@@ -19,7 +19,7 @@ struct r#struct {
     r#match: String,
     #[tito(index, event = "type_changed", when = self.r#type > 0)]
     r#type: u32,
-    r#where: Place,
+    r#where: ModelTarget,
 }
 
 fn main() {

@@ -313,15 +313,15 @@ fn cloning_a_registry_copies_no_types() {
     static DROPPED: AtomicU32 = AtomicU32::new(0);
 
     /// Counts how often what the validator holds is dropped.
-    struct Held;
+    struct Kept;
 
-    impl Drop for Held {
+    impl Drop for Kept {
         fn drop(&mut self) {
             DROPPED.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    let held = Held;
+    let held = Kept;
     let foreign = ForeignType::<Json, u8>::new("counted", 5).validate(move |_| {
         let _ = &held;
         Ok(())

@@ -5,7 +5,7 @@ fn async_request(start: u64, mutations: Vec<Mutation>) -> PrewriteRequest {
     PrewriteRequest { use_async_commit: true, secondaries, ..prewrite_request(start, mutations) }
 }
 
-fn secondaries(storage: &Storage, keys: &[&str], start_version: u64) -> CheckSecondaryLocksResponse {
+fn secondaries(storage: &TestStorage, keys: &[&str], start_version: u64) -> CheckSecondaryLocksResponse {
     storage.check_secondary_locks(&CheckSecondaryLocksRequest {
         keys: names(keys),
         start_version,
@@ -15,7 +15,7 @@ fn secondaries(storage: &Storage, keys: &[&str], start_version: u64) -> CheckSec
 
 #[test]
 fn the_lowest_commit_timestamp_is_above_everything_that_was_read() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.read("a", 50);
     let response = storage.prewrite(&async_request(10, vec![put("a", "1"), put("b", "1")]));
     assert_eq!((response.errors.len(), response.min_commit_ts), (0, 51));
@@ -27,7 +27,7 @@ fn the_lowest_commit_timestamp_is_above_everything_that_was_read() {
 
 #[test]
 fn a_repeated_prewrite_tells_the_same_timestamp() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     let request = async_request(10, vec![put("a", "1")]);
     assert_eq!(storage.prewrite(&request).min_commit_ts, 11);
     let _ = storage.try_read("a", 50);
@@ -38,7 +38,7 @@ fn a_repeated_prewrite_tells_the_same_timestamp() {
 
 #[test]
 fn beyond_the_largest_allowed_timestamp_it_becomes_a_commit_in_two_phases() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.read("a", 50);
     for one_phase in [false, true] {
         let start = 10 + u64::from(one_phase);
@@ -55,7 +55,7 @@ fn beyond_the_largest_allowed_timestamp_it_becomes_a_commit_in_two_phases() {
 
 #[test]
 fn one_phase_commits_at_once_above_everything_that_was_read() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.read("a", 50);
     let request = prewrite_request(10, vec![put("a", "1"), mutation(Op::Put, "b", &[1; 300])]);
     let request = PrewriteRequest { try_one_pc: true, ..request };
@@ -71,7 +71,7 @@ fn one_phase_commits_at_once_above_everything_that_was_read() {
 
 #[test]
 fn one_phase_with_a_locked_key_commits_nothing() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(5, vec![put("b", "0")]);
     let request = prewrite_request(10, vec![put("a", "1"), put("b", "1")]);
     let response = storage.prewrite(&PrewriteRequest { try_one_pc: true, ..request });
@@ -81,7 +81,7 @@ fn one_phase_with_a_locked_key_commits_nothing() {
 
 #[test]
 fn an_expired_lock_is_told_and_left_to_its_secondaries_unless_that_is_overruled() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite(&async_request(at(10), vec![put("a", "1"), put("b", "1")]));
     let request = CheckTxnStatusRequest {
         primary_key: b"a".to_vec(),
@@ -99,7 +99,7 @@ fn an_expired_lock_is_told_and_left_to_its_secondaries_unless_that_is_overruled(
 
 #[test]
 fn secondaries_that_are_all_prewritten_are_told_with_their_locks() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite(&async_request(10, vec![put("a", "1"), put("b", "1"), put("c", "1")]));
     let response = secondaries(&storage, &["b", "c"], 10);
     assert_eq!((response.locks.len(), response.commit_ts), (2, 0));
@@ -107,7 +107,7 @@ fn secondaries_that_are_all_prewritten_are_told_with_their_locks() {
 
 #[test]
 fn a_committed_secondary_tells_the_commit_timestamp() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite(&async_request(10, vec![put("a", "1"), put("b", "1"), put("c", "1")]));
     storage.commit_ok(&["c"], 10, 20);
     let response = secondaries(&storage, &["b", "c"], 10);
@@ -116,7 +116,7 @@ fn a_committed_secondary_tells_the_commit_timestamp() {
 
 #[test]
 fn a_secondary_that_is_missing_is_rolled_back_and_stays_so() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite(&async_request(10, vec![put("a", "1"), put("b", "1"), put("c", "1")]));
     storage.roll_back(&["c"], 10);
     let response = secondaries(&storage, &["missing", "b"], 10);
@@ -128,7 +128,7 @@ fn a_secondary_that_is_missing_is_rolled_back_and_stays_so() {
 
 #[test]
 fn a_rollback_under_a_lock_whose_commit_takes_its_place_is_not_forgotten() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     // Its commit timestamp, 11 or more, is not PD's: it may be another transaction's start.
     storage.prewrite(&async_request(10, vec![put("a", "1")]));
     let cleanup = CleanupRequest { key: b"a".to_vec(), start_version: 15, ..CleanupRequest::default() };

@@ -30,7 +30,7 @@ fn pessimistic(start: u64, for_update_ts: u64, action: PessimisticAction, mutati
     PrewriteRequest { for_update_ts, pessimistic_actions: vec![action.into()], ..request }
 }
 
-fn check(storage: &Storage, lock_ts: u64, current_ts: u64) -> CheckTxnStatusResponse {
+fn check(storage: &TestStorage, lock_ts: u64, current_ts: u64) -> CheckTxnStatusResponse {
     let request = CheckTxnStatusRequest {
         primary_key: b"k".to_vec(),
         lock_ts,
@@ -45,7 +45,7 @@ fn is_self_rolled_back(error: &KeyError) -> bool {
     error.conflict.as_ref().is_some_and(|conflict| conflict.reason() == Reason::SelfRolledBack)
 }
 
-impl Storage {
+impl TestStorage {
     async fn lock(&self, request: PessimisticLockRequest) -> PessimisticLockResponse {
         let response = self.pessimistic_lock(&request).await;
         assert_eq!(response.errors, []);
@@ -62,7 +62,7 @@ impl Storage {
 }
 
 /// After the rollback and two more rolled back transactions, which would drop its record were it not protected.
-fn late_prewrite(storage: &Storage) -> PrewriteResponse {
+fn late_prewrite(storage: &TestStorage) -> PrewriteResponse {
     for start in [20, 30] {
         storage.prewrite_ok(start, vec![put("other", "1"), put("k", "2")]);
         storage.roll_back(&["k", "other"], start);
@@ -73,7 +73,7 @@ fn late_prewrite(storage: &Storage) -> PrewriteResponse {
 #[test]
 fn the_rollback_of_a_primary_outlives_others_and_keeps_a_late_prewrite_out_since_8_0() {
     let rolled_back = |version| {
-        let storage = Storage::of_version(version);
+        let storage = TestStorage::of_version(version);
         storage.prewrite_ok(10, vec![put("k", "1")]);
         storage.roll_back(&["k"], 10);
         storage
@@ -102,7 +102,7 @@ fn the_rollback_of_a_primary_outlives_others_and_keeps_a_late_prewrite_out_since
 fn a_transaction_that_was_reported_as_rolled_back_is_not_prewritten_any_more() {
     for version in TikvVersion::ALL {
         for by_status in [true, false] {
-            let storage = Storage::of_version(version);
+            let storage = TestStorage::of_version(version);
             if by_status {
                 assert_eq!(check(&storage, 10, at(1)).action(), Action::LockNotExistRollback);
             } else {
@@ -119,7 +119,7 @@ fn a_transaction_that_was_reported_as_rolled_back_is_not_prewritten_any_more() {
 
 #[test]
 fn a_batch_rollback_of_a_key_without_a_lock_leaves_a_record_that_can_be_dropped() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.roll_back(&["k"], 10);
     assert!(is_self_rolled_back(&storage.prewrite_error(10, vec![put("k", "late")])));
     storage.roll_back(&["k"], 20);
@@ -128,7 +128,7 @@ fn a_batch_rollback_of_a_key_without_a_lock_leaves_a_record_that_can_be_dropped(
 
 #[tokio::test]
 async fn a_lock_taken_again_for_a_key_that_must_not_exist_looks_whether_it_does() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("k", "1", 5, 8);
     storage.lock(lock_request("k", 10, 10)).await;
     let error = storage.lock_error(must_not_exist(lock_request("k", 10, 10))).await;
@@ -137,7 +137,7 @@ async fn a_lock_taken_again_for_a_key_that_must_not_exist_looks_whether_it_does(
 
 #[tokio::test]
 async fn a_forced_lock_on_a_key_that_must_not_exist_and_was_written_since_is_a_conflict() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("k", "1", 15, 20);
     let error = storage.lock_error(must_not_exist(forced(lock_request("k", 10, 10)))).await;
     assert_eq!(error.conflict.unwrap().reason(), Reason::PessimisticRetry);
@@ -146,7 +146,7 @@ async fn a_forced_lock_on_a_key_that_must_not_exist_and_was_written_since_is_a_c
 
 #[tokio::test]
 async fn a_forced_lock_only_if_the_key_exists_is_a_conflict_if_it_was_deleted_since() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.write(mutation(Op::Del, "k", b""), 15, 20);
     let request = forced(lock_request("k", 10, 10));
     let request = PessimisticLockRequest { lock_only_if_exists: true, return_values: true, ..request };
@@ -157,7 +157,7 @@ async fn a_forced_lock_only_if_the_key_exists_is_a_conflict_if_it_was_deleted_si
 
 #[tokio::test]
 async fn a_forced_lock_of_a_committed_transaction_does_not_hide_the_commit() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("k", "1", 10, 20);
     // A request of the transaction that comes late finds its own commit as the newer version.
     storage.lock(forced(lock_request("k", 10, 10))).await;
@@ -169,7 +169,7 @@ async fn a_forced_lock_of_a_committed_transaction_does_not_hide_the_commit() {
 
 #[tokio::test]
 async fn a_commit_takes_a_pessimistic_lock_away_and_writes_nothing() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.lock(lock_request("k", 10, 10)).await;
     storage.commit_ok(&["k"], 10, 20);
     assert_eq!((storage.locks().len(), storage.sizes().writes), (0, 0));
@@ -178,7 +178,7 @@ async fn a_commit_takes_a_pessimistic_lock_away_and_writes_nothing() {
 #[test]
 fn a_retried_prewrite_of_a_key_without_a_lock_looks_for_newer_versions() {
     let action = PessimisticAction::SkipPessimisticCheck;
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("k", "2", 15, 20);
     let request = pessimistic(10, 12, action, put("k", "1"));
     let retried =
@@ -191,7 +191,7 @@ fn a_retried_prewrite_of_a_key_without_a_lock_looks_for_newer_versions() {
 #[test]
 fn a_prewrite_that_comes_after_the_commit_is_taken_for_a_retried_one() {
     let action = PessimisticAction::SkipPessimisticCheck;
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     assert_eq!(storage.prewrite(&pessimistic(10, 12, action, put("k", "1"))).errors, []);
     storage.commit_ok(&["k"], 10, 20);
     // A key of the same transaction that was written by others since.
@@ -202,7 +202,7 @@ fn a_prewrite_that_comes_after_the_commit_is_taken_for_a_retried_one() {
 
 #[tokio::test]
 async fn a_failed_assertion_of_a_key_that_was_written_since_is_a_lost_lock() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.lock(lock_request("k", 10, 10)).await;
     // The lock gets lost, and another transaction writes.
     storage.inner.with(|state| state.destroy(&super::super::boundary::KeyRange::new(b"k", b"l")));
@@ -218,10 +218,10 @@ async fn a_failed_assertion_of_a_key_that_was_written_since_is_a_lost_lock() {
 #[test]
 fn an_insert_and_a_check_that_a_key_does_not_exist_are_reads_also_when_they_fail() {
     for op in [Op::Insert, Op::CheckNotExists] {
-        let storage = Storage::default();
+        let storage = TestStorage::default();
         assert_eq!(storage.prewrite(&prewrite_request(10, vec![mutation(op, "k", b"1")])).errors, []);
         assert_eq!(storage.raised_max_ts(), 10, "{op:?}");
-        let storage = Storage::default();
+        let storage = TestStorage::default();
         storage.put_at("k", "1", 5, 8);
         let error = storage.prewrite_error(10, vec![mutation(op, "k", b"1")]);
         assert!(error.already_exist.is_some());
@@ -233,7 +233,7 @@ fn an_insert_and_a_check_that_a_key_does_not_exist_are_reads_also_when_they_fail
 async fn a_prewritten_lock_keeps_the_higher_for_update_timestamp() {
     let action = PessimisticAction::DoPessimisticCheck;
     for (of_lock, of_prewrite) in [(20, 10), (10, 20)] {
-        let storage = Storage::default();
+        let storage = TestStorage::default();
         storage.lock(lock_request("k", 10, of_lock)).await;
         assert_eq!(storage.prewrite(&pessimistic(10, of_prewrite, action, put("k", "1"))).errors, []);
         assert_eq!(storage.locks()[0].lock_for_update_ts, 20);
@@ -242,7 +242,7 @@ async fn a_prewritten_lock_keeps_the_higher_for_update_timestamp() {
 
 #[tokio::test]
 async fn a_rolled_back_transaction_that_locks_a_key_hears_that_first() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("k", "1", 5, 8);
     storage.roll_back(&["k"], 10);
     let error = storage.lock_error(must_not_exist(lock_request("k", 10, 10))).await;
@@ -260,7 +260,7 @@ async fn a_prewrite_can_demand_the_timestamp_that_its_lock_was_taken_for() {
         }],
         ..pessimistic(10, 20, action, put("k", "1"))
     };
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("k", "0", 15, 20);
     storage.lock(forced(lock_request("k", 10, 10))).await;
     let error = storage.prewrite(&with(0, 10)).errors.pop().unwrap();
@@ -271,7 +271,7 @@ async fn a_prewrite_can_demand_the_timestamp_that_its_lock_was_taken_for() {
 
 #[test]
 fn the_lock_of_an_asynchronous_commit_blocks_readers_and_is_not_pushed() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     let request = PrewriteRequest { use_async_commit: true, ..prewrite_request(at(10), vec![put("k", "1")]) };
     storage.prewrite(&request);
     // Even a read of the latest, and of the primary.

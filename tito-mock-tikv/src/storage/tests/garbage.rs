@@ -1,8 +1,8 @@
 use super::*;
 
 /// Versions at 20, 40 (long), 80 and 100; a deletion at 60; a lock record at 25, a rollback at 30.
-fn versions() -> Storage {
-    let storage = Storage::default();
+fn versions() -> TestStorage {
+    let storage = TestStorage::default();
     storage.put_at("k", "one", 10, 20);
     storage.write(mutation(Op::Lock, "k", b""), 24, 25);
     storage.roll_back(&["k"], 30);
@@ -13,7 +13,7 @@ fn versions() -> Storage {
     storage
 }
 
-fn collect(storage: &Storage, safe_point: u64) {
+fn collect(storage: &TestStorage, safe_point: u64) {
     storage.collect_garbage(safe_point);
 }
 
@@ -55,7 +55,7 @@ fn a_value_that_is_not_committed_yet_stays() {
 #[test]
 fn a_destroyed_range_has_neither_locks_nor_versions() {
     for unsafely in [false, true] {
-        let storage = Storage::default();
+        let storage = TestStorage::default();
         for key in ["a", "b", "c"] {
             storage.write(mutation(Op::Put, key, &[1; 300]), 10, 20);
         }

@@ -26,7 +26,7 @@ use super::Scope;
 
 /// The storage of one store that leads one region.
 #[derive(Default)]
-struct Storage {
+struct TestStorage {
     inner: super::Storage,
     version: TikvVersion,
     in_memory_locks: bool,
@@ -36,7 +36,7 @@ static EVERYTHING: RegionRange = RegionRange { start: Vec::new(), end: Vec::new(
 
 macro_rules! calls {
     ($($method:ident $request:ident $response:ident)*) => {
-        impl Storage {
+        impl TestStorage {
             $(fn $method(&self, request: &$request) -> $response {
                 self.inner.$method(self.scope(&EVERYTHING), request)
             })*
@@ -65,7 +65,7 @@ calls! {
     raw_compare_and_swap RawCasRequest RawCasResponse
 }
 
-impl std::ops::Deref for Storage {
+impl std::ops::Deref for TestStorage {
     type Target = super::Storage;
 
     fn deref(&self) -> &super::Storage {
@@ -73,7 +73,7 @@ impl std::ops::Deref for Storage {
     }
 }
 
-impl Storage {
+impl TestStorage {
     fn of_version(version: TikvVersion) -> Self {
         Self { version, ..Self::default() }
     }
@@ -136,7 +136,7 @@ fn prewrite_request(start_version: u64, mutations: Vec<Mutation>) -> PrewriteReq
 }
 
 /// The requests as most tests need them; those that change something panic if it fails.
-impl Storage {
+impl TestStorage {
     fn prewrite_ok(&self, start_version: u64, mutations: Vec<Mutation>) {
         let response = self.prewrite(&prewrite_request(start_version, mutations));
         assert_eq!(response, PrewriteResponse::default());

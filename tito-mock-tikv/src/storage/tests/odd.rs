@@ -5,7 +5,7 @@ use super::*;
 async fn no_request_panics() {
     for seed in 0..40 {
         println!("seed {seed}");
-        let storage = Storage::default();
+        let storage = TestStorage::default();
         let mut odd = Odd(fastrand::Rng::with_seed(seed));
         for _ in 0..250 {
             odd.send(&storage).await;
@@ -66,7 +66,7 @@ impl Odd {
         ]
     }
 
-    async fn send(&mut self, storage: &Storage) {
+    async fn send(&mut self, storage: &TestStorage) {
         let context = self.context();
         let (key, end_key, keys, region) = (self.key(), self.key(), self.keys(), self.region());
         let (start_version, other, third) = (self.number(), self.number(), self.number());

@@ -23,12 +23,12 @@ fn at_once(key: &str, start_version: u64, for_update_ts: u64) -> PessimisticLock
     PessimisticLockRequest { wait_timeout: -1, ..request(key, start_version, for_update_ts) }
 }
 
-async fn lock(storage: &Storage, key: &str, start_version: u64) {
+async fn lock(storage: &TestStorage, key: &str, start_version: u64) {
     let response = storage.pessimistic_lock(&at_once(key, start_version, start_version)).await;
     assert_eq!(response.errors, []);
 }
 
-async fn lock_error(storage: &Storage, request: PessimisticLockRequest) -> KeyError {
+async fn lock_error(storage: &TestStorage, request: PessimisticLockRequest) -> KeyError {
     let mut response = storage.pessimistic_lock(&request).await;
     assert_eq!(response.errors.len(), 1);
     response.errors.pop().unwrap()
@@ -37,17 +37,17 @@ async fn lock_error(storage: &Storage, request: PessimisticLockRequest) -> KeyEr
 type Waiting<'a> = Pin<Box<dyn Future<Output = PessimisticLockResponse> + 'a>>;
 
 /// A request that has come to wait.
-async fn waiting<'a>(storage: &'a Storage, request: &'a PessimisticLockRequest) -> Waiting<'a> {
+async fn waiting<'a>(storage: &'a TestStorage, request: &'a PessimisticLockRequest) -> Waiting<'a> {
     let mut waiting: Waiting<'a> = Box::pin(storage.pessimistic_lock(request));
     assert!(poll!(&mut waiting).is_pending());
     waiting
 }
 
-fn waiters(storage: &Storage) -> usize {
+fn waiters(storage: &TestStorage) -> usize {
     storage.with(|state| state.waiting.count())
 }
 
-fn unlock(storage: &Storage, keys: &[&str], start_version: u64) {
+fn unlock(storage: &TestStorage, keys: &[&str], start_version: u64) {
     let request = PessimisticRollbackRequest {
         start_version,
         for_update_ts: u64::MAX,
@@ -64,7 +64,7 @@ fn prewrite(key: &str, start: u64, for_update_ts: u64, action: PessimisticAction
 
 #[tokio::test]
 async fn a_pessimistic_lock_keeps_writers_out_and_lets_readers_pass() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     lock(&storage, "a", 10).await;
     assert_eq!(storage.read("a", 20), None);
     assert!(storage.prewrite_error(20, vec![put("a", "1")]).locked.is_some());
@@ -74,7 +74,7 @@ async fn a_pessimistic_lock_keeps_writers_out_and_lets_readers_pass() {
 
 #[tokio::test]
 async fn a_locked_key_is_prewritten_and_committed_although_it_was_written_after_the_start() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("a", "0", 15, 20);
     let conflict = lock_error(&storage, at_once("a", 10, 19)).await.conflict.unwrap();
     assert_eq!((conflict.reason(), conflict.conflict_commit_ts), (Reason::PessimisticRetry, 20));
@@ -90,7 +90,7 @@ async fn a_locked_key_is_prewritten_and_committed_although_it_was_written_after_
 
 #[tokio::test]
 async fn a_lost_pessimistic_lock_is_made_good_if_nothing_was_written_since() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("a", "0", 5, 6);
     let request = prewrite("a", 10, 10, PessimisticAction::DoPessimisticCheck);
     assert_eq!(storage.prewrite(&request).errors, []);
@@ -106,7 +106,7 @@ async fn a_lost_pessimistic_lock_is_made_good_if_nothing_was_written_since() {
 
 #[tokio::test]
 async fn a_key_without_pessimistic_lock_is_prewritten_unchecked_or_checked_as_the_client_wants() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("a", "0", 15, 20);
     assert_eq!(storage.prewrite(&prewrite("a", 10, 30, PessimisticAction::SkipPessimisticCheck)).errors, []);
     storage.roll_back(&["a"], 10);
@@ -116,7 +116,7 @@ async fn a_key_without_pessimistic_lock_is_prewritten_unchecked_or_checked_as_th
 
 #[tokio::test]
 async fn a_request_returns_values_or_existence_and_may_lock_only_what_exists() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("a", "0", 5, 6);
     let mut request = at_once("a", 10, 10);
     request.mutations.push(mutation(Op::PessimisticLock, "missing", b""));
@@ -131,7 +131,7 @@ async fn a_request_returns_values_or_existence_and_may_lock_only_what_exists() {
 
 #[tokio::test]
 async fn a_key_that_must_not_exist_is_not_locked_if_it_does() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("a", "0", 5, 6);
     let mut request = at_once("a", 10, 10);
     request.mutations[0].assertion = Assertion::NotExist.into();
@@ -141,14 +141,14 @@ async fn a_key_that_must_not_exist_is_not_locked_if_it_does() {
 
 #[tokio::test]
 async fn a_transaction_that_was_rolled_back_gets_no_lock() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.roll_back(&["a"], 10);
     assert!(lock_error(&storage, at_once("a", 10, 20)).await.abort.contains("PessimisticLockRolledBack"));
 }
 
 #[tokio::test]
 async fn a_rollback_of_pessimistic_locks_spares_those_taken_later_and_leaves_no_record() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.pessimistic_lock(&at_once("a", 10, 20)).await;
     let request = PessimisticRollbackRequest { start_version: 10, keys: names(&["a"]), ..Default::default() };
     storage.pessimistic_rollback(&PessimisticRollbackRequest { for_update_ts: 19, ..request.clone() });
@@ -159,7 +159,7 @@ async fn a_rollback_of_pessimistic_locks_spares_those_taken_later_and_leaves_no_
 
 #[tokio::test]
 async fn a_pessimistic_lock_that_was_never_prewritten_is_committed_without_a_change() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("a", "0", 5, 6);
     lock(&storage, "a", 10).await;
     storage.commit_ok(&["a"], 10, 20);
@@ -169,7 +169,7 @@ async fn a_pessimistic_lock_that_was_never_prewritten_is_committed_without_a_cha
 
 #[tokio::test]
 async fn an_expired_pessimistic_primary_is_only_unlocked_for_the_sake_of_a_pessimistic_lock() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     lock(&storage, "a", at(10)).await;
     let response = storage.status(CheckTxnStatusRequest {
         primary_key: b"a".to_vec(),
@@ -185,7 +185,7 @@ async fn an_expired_pessimistic_primary_is_only_unlocked_for_the_sake_of_a_pessi
 #[tokio::test]
 async fn a_waiting_request_is_told_to_try_again_when_the_lock_goes() {
     for committed in [false, true] {
-        let storage = Storage::default();
+        let storage = TestStorage::default();
         storage.prewrite_ok(10, vec![put("a", "1")]);
         let request = request("a", 20, 20);
         let waiting = waiting(&storage, &request).await;
@@ -202,7 +202,7 @@ async fn a_waiting_request_is_told_to_try_again_when_the_lock_goes() {
 
 #[tokio::test]
 async fn a_waiting_request_is_told_of_the_lock_when_its_time_is_over() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     lock(&storage, "a", 10).await;
     let impatient = PessimisticLockRequest { wait_timeout: 1, ..request("a", 20, 20) };
     assert_eq!(lock_error(&storage, impatient).await.locked.unwrap().lock_version, 10);
@@ -211,7 +211,7 @@ async fn a_waiting_request_is_told_of_the_lock_when_its_time_is_over() {
 
 #[tokio::test]
 async fn a_forcing_request_takes_the_lock_when_its_turn_comes_and_tells_the_conflict() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(10, vec![put("a", "1")]);
     let mode = PessimisticLockWakeUpMode::WakeUpModeForceLock.into();
     let request = PessimisticLockRequest { wake_up_mode: mode, ..request("a", 20, 20) };
@@ -227,7 +227,7 @@ async fn a_forcing_request_takes_the_lock_when_its_turn_comes_and_tells_the_conf
 
 #[tokio::test]
 async fn a_request_that_is_dropped_does_not_wait_any_more() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     lock(&storage, "a", 10).await;
     lock(&storage, "b", 20).await;
     let request_a = request("a", 20, 20);
@@ -240,7 +240,7 @@ async fn a_request_that_is_dropped_does_not_wait_any_more() {
 
 #[tokio::test]
 async fn two_transactions_that_wait_for_each_other_are_a_deadlock_for_the_second() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     lock(&storage, "a", 10).await;
     lock(&storage, "b", 20).await;
     let first = request("b", 10, 10);
@@ -254,7 +254,7 @@ async fn two_transactions_that_wait_for_each_other_are_a_deadlock_for_the_second
 
 #[tokio::test]
 async fn three_transactions_that_wait_in_a_circle_are_a_deadlock_for_the_last() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     for (key, start) in [("a", 10), ("b", 20), ("c", 30)] {
         lock(&storage, key, start).await;
     }
@@ -272,7 +272,7 @@ async fn three_transactions_that_wait_in_a_circle_are_a_deadlock_for_the_last() 
 
 #[tokio::test]
 async fn a_lock_that_is_destroyed_wakes_those_who_wait_for_it() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     lock(&storage, "a", 10).await;
     let request = request("a", 20, 20);
     let waiting = waiting(&storage, &request).await;
@@ -282,7 +282,7 @@ async fn a_lock_that_is_destroyed_wakes_those_who_wait_for_it() {
 
 #[tokio::test]
 async fn a_prewrite_keeps_the_time_to_live_and_the_lowest_timestamp_that_others_have_raised() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.pessimistic_lock(&PessimisticLockRequest { min_commit_ts: 11, ..at_once("a", 10, 10) }).await;
     let (primary_lock, start_version) = (b"a".to_vec(), 10);
     storage.txn_heart_beat(&TxnHeartBeatRequest {
@@ -301,7 +301,7 @@ async fn a_prewrite_keeps_the_time_to_live_and_the_lowest_timestamp_that_others_
 
 #[tokio::test]
 async fn the_rollback_of_a_pessimistic_primary_is_never_dropped() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     lock(&storage, "a", 10).await;
     for start in [10, 20, 30] {
         storage.roll_back(&["a"], start);
@@ -311,7 +311,7 @@ async fn the_rollback_of_a_pessimistic_primary_is_never_dropped() {
 
 #[tokio::test]
 async fn an_old_pessimistic_lock_of_a_transaction_that_chose_another_primary_is_taken_away() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     let primary_lock = b"other".to_vec();
     storage.pessimistic_lock(&PessimisticLockRequest { primary_lock, ..at_once("a", 10, 10) }).await;
     let response = storage.status(CheckTxnStatusRequest {

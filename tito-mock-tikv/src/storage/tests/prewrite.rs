@@ -8,7 +8,7 @@ fn conflict(error: KeyError) -> (u64, u64, Reason) {
 
 #[test]
 fn a_prewrite_locks_every_key_for_the_primary_and_shows_nothing_yet() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(10, vec![put("a", "1"), put("b", "2")]);
     let locks = storage.locks();
     assert_eq!(locks.len(), 2);
@@ -18,7 +18,7 @@ fn a_prewrite_locks_every_key_for_the_primary_and_shows_nothing_yet() {
 
 #[test]
 fn a_repeated_prewrite_succeeds() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(10, vec![put("a", "1")]);
     storage.prewrite_ok(10, vec![put("a", "1")]);
     storage.commit_ok(&["a"], 10, 20);
@@ -27,7 +27,7 @@ fn a_repeated_prewrite_succeeds() {
 
 #[test]
 fn a_prewrite_repeated_after_the_commit_succeeds_and_locks_nothing() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(10, vec![put("a", "1"), put("b", "2")]);
     storage.commit_ok(&["a", "b"], 10, 20);
     storage.prewrite_ok(10, vec![put("a", "1"), put("b", "2")]);
@@ -40,7 +40,7 @@ fn a_prewrite_repeated_after_the_commit_succeeds_and_locks_nothing() {
 
 #[test]
 fn a_prewrite_after_the_own_rollback_is_a_conflict_with_itself() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.roll_back(&["a"], 10);
     assert_eq!(conflict(storage.prewrite_error(10, vec![put("a", "1")])), (10, 10, Reason::SelfRolledBack));
 }
@@ -48,19 +48,19 @@ fn a_prewrite_after_the_own_rollback_is_a_conflict_with_itself() {
 #[test]
 fn every_kind_of_newer_record_is_a_write_conflict() {
     for op in [Op::Put, Op::Del, Op::Lock] {
-        let storage = Storage::default();
+        let storage = TestStorage::default();
         storage.write(mutation(op, "a", b"1"), 15, 20);
         assert_eq!(conflict(storage.prewrite_error(10, vec![put("a", "1")])), (15, 20, Reason::Optimistic), "{op:?}");
         storage.prewrite_ok(21, vec![put("a", "1")]);
     }
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.roll_back(&["a"], 20);
     assert_eq!(conflict(storage.prewrite_error(10, vec![put("a", "1")])), (20, 20, Reason::Optimistic));
 }
 
 #[test]
 fn a_write_conflict_is_told_alone_and_nothing_is_locked() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(15, vec![put("locked", "1")]);
     storage.put_at("newer", "1", 15, 20);
     let mutations = vec![put("free", "1"), put("locked", "1"), put("newer", "1")];
@@ -70,7 +70,7 @@ fn a_write_conflict_is_told_alone_and_nothing_is_locked() {
 
 #[test]
 fn all_locked_keys_are_told_and_nothing_else_is_locked() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(5, vec![put("a", "1"), put("b", "1")]);
     let request = prewrite_request(10, vec![put("a", "2"), put("free", "2"), put("b", "2")]);
     let errors = storage.prewrite(&request).errors;
@@ -81,7 +81,7 @@ fn all_locked_keys_are_told_and_nothing_else_is_locked() {
 
 #[test]
 fn an_insert_needs_a_key_that_does_not_exist() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("a", "1", 10, 20);
     storage.write(mutation(Op::Lock, "a", b""), 21, 22);
     let insert = || vec![mutation(Op::Insert, "a", b"2")];
@@ -94,7 +94,7 @@ fn an_insert_needs_a_key_that_does_not_exist() {
 
 #[test]
 fn a_check_that_a_key_does_not_exist_takes_no_lock() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     let check = || vec![mutation(Op::CheckNotExists, "a", b"")];
     storage.prewrite_ok(10, check());
     assert_eq!(storage.locks(), []);
@@ -105,7 +105,7 @@ fn a_check_that_a_key_does_not_exist_takes_no_lock() {
 
 #[test]
 fn an_assertion_about_existence_is_checked_at_every_level_but_off() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("there", "1", 10, 20);
     storage.write(mutation(Op::Del, "deleted", b""), 10, 20);
     let cases = [
@@ -135,7 +135,7 @@ fn an_assertion_about_existence_is_checked_at_every_level_but_off() {
 
 #[test]
 fn a_conflict_is_told_before_a_failed_assertion() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("newer", "1", 40, 50);
     let wrong = Mutation { assertion: Assertion::Exist.into(), ..put("never", "2") };
     let request = prewrite_request(30, vec![wrong, put("newer", "2")]);

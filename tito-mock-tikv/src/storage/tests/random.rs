@@ -24,7 +24,7 @@ struct Transaction {
 }
 
 struct World {
-    storage: Storage,
+    storage: TestStorage,
     random: fastrand::Rng,
     clock: u64,
     committed: BTreeMap<&'static str, BTreeMap<u64, String>>,
@@ -215,7 +215,7 @@ fn snapshots_never_change_and_everything_heals_whenever_clients_stop() {
     for seed in 0..60 {
         println!("seed {seed}");
         let mut world = World {
-            storage: Storage::default(),
+            storage: TestStorage::default(),
             random: fastrand::Rng::with_seed(seed),
             clock: at(1000),
             committed: BTreeMap::new(),

@@ -1,7 +1,7 @@
 use super::*;
 
-fn filled() -> Storage {
-    let storage = Storage::default();
+fn filled() -> TestStorage {
+    let storage = TestStorage::default();
     let pair = |key: &str| KvPair { key: key.into(), value: key.into(), error: None, ..Default::default() };
     let pairs = ["a", "b", "c", "d"].map(pair).to_vec();
     assert_eq!(storage.raw_batch_put(&RawBatchPutRequest { pairs, ttl: 9, ..Default::default() }).error, "");
@@ -12,7 +12,7 @@ fn keys(pairs: Vec<KvPair>) -> Vec<Vec<u8>> {
     pairs.into_iter().map(|pair| pair.key).collect()
 }
 
-fn get(storage: &Storage, key: &str, cf: &str) -> Option<Vec<u8>> {
+fn get(storage: &TestStorage, key: &str, cf: &str) -> Option<Vec<u8>> {
     let response =
         storage.raw_get(&RawGetRequest { context: None, key: key.into(), cf: cf.into(), ..RawGetRequest::default() });
     assert_eq!(response.error, "");
@@ -88,7 +88,7 @@ fn a_raw_range_is_deleted_up_to_its_end() {
 
 #[test]
 fn a_swap_happens_only_if_the_value_is_the_expected_one() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     let swap = |previous: Option<&str>, value: &str| {
         storage.raw_compare_and_swap(&RawCasRequest {
             key: b"k".to_vec(),

@@ -5,11 +5,11 @@ fn context() -> Context {
     Context::default()
 }
 
-fn get_in(storage: &Storage, context: Context, key: &str, version: u64) -> GetResponse {
+fn get_in(storage: &TestStorage, context: Context, key: &str, version: u64) -> GetResponse {
     storage.get(&GetRequest { context: Some(context), key: key.into(), version, ..Default::default() })
 }
 
-fn scan(storage: &Storage, request: ScanRequest) -> Vec<(String, String)> {
+fn scan(storage: &TestStorage, request: ScanRequest) -> Vec<(String, String)> {
     let response = storage.scan(&ScanRequest { version: u64::MAX - 1, ..request }, &everything());
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     response.pairs.into_iter().map(|pair| (text(pair.key), text(pair.value))).collect()
@@ -19,8 +19,8 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
-fn filled() -> Storage {
-    let storage = Storage::default();
+fn filled() -> TestStorage {
+    let storage = TestStorage::default();
     for key in ["a", "b", "c", "d"] {
         storage.put_at(key, &format!("value of {key}"), 1, 2);
     }
@@ -29,7 +29,7 @@ fn filled() -> Storage {
 
 #[test]
 fn a_read_sees_the_newest_version_at_or_before_its_timestamp() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("k", "one", 10, 20);
     storage.put_at("k", "two", 30, 40);
     storage.write(mutation(Op::Del, "k", b""), 50, 60);
@@ -43,7 +43,7 @@ fn a_read_sees_the_newest_version_at_or_before_its_timestamp() {
 
 #[test]
 fn records_of_locks_and_rollbacks_do_not_hide_the_value_before_them() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("k", "one", 10, 20);
     storage.write(mutation(Op::Lock, "k", b""), 30, 40);
     storage.roll_back(&["k"], 50);
@@ -52,7 +52,7 @@ fn records_of_locks_and_rollbacks_do_not_hide_the_value_before_them() {
 
 #[test]
 fn a_long_value_and_an_empty_one_come_back_as_they_were() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     for length in [0, 255, 256, 100_000] {
         let value = vec![7; length];
         let (start, commit) = (2 * length as u64 + 1, 2 * length as u64 + 2);
@@ -64,7 +64,7 @@ fn a_long_value_and_an_empty_one_come_back_as_they_were() {
 
 #[test]
 fn a_lock_blocks_reads_at_its_start_and_later_and_not_before() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("k", "one", 10, 20);
     storage.prewrite_ok(30, vec![put("k", "two")]);
     assert_eq!(storage.read("k", 29).as_deref(), Some("one"));
@@ -74,14 +74,14 @@ fn a_lock_blocks_reads_at_its_start_and_later_and_not_before() {
 
 #[test]
 fn locks_that_change_nothing_do_not_block_reads() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(30, vec![mutation(Op::Lock, "k", b"")]);
     assert_eq!(storage.read("k", 40), None);
 }
 
 #[test]
 fn a_lock_that_will_be_committed_later_does_not_block_a_read() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     let request = prewrite_request(30, vec![put("k", "two")]);
     storage.prewrite(&PrewriteRequest { min_commit_ts: 50, ..request });
     assert_eq!(storage.read("k", 49), None);
@@ -90,7 +90,7 @@ fn a_lock_that_will_be_committed_later_does_not_block_a_read() {
 
 #[test]
 fn a_read_passes_locks_that_it_knows_to_be_resolved_and_reads_those_it_knows_to_be_committed() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("k", "one", 10, 20);
     let long = "x".repeat(300);
     storage.prewrite_ok(30, vec![put("k", &long), mutation(Op::Del, "gone", b"")]);
@@ -103,7 +103,7 @@ fn a_read_passes_locks_that_it_knows_to_be_resolved_and_reads_those_it_knows_to_
 
 #[test]
 fn a_read_of_the_latest_passes_the_lock_on_a_primary_and_no_other() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("primary", "one", 10, 20);
     storage.prewrite_ok(30, vec![put("primary", "two"), put("secondary", "two")]);
     assert_eq!(storage.read("primary", u64::MAX).as_deref(), Some("one"));
@@ -112,7 +112,7 @@ fn a_read_of_the_latest_passes_the_lock_on_a_primary_and_no_other() {
 
 #[test]
 fn a_read_committed_read_ignores_locks() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(30, vec![put("k", "two")]);
     let context = Context { isolation_level: IsolationLevel::Rc.into(), ..context() };
     assert!(get_in(&storage, context, "k", 40).not_found);

@@ -6,13 +6,13 @@ fn halves() -> [RegionRange; 2] {
     [RegionRange { end: middle.clone(), ..everything() }, RegionRange { start: middle, ..everything() }]
 }
 
-fn locked_keys(storage: &Storage) -> Vec<Vec<u8>> {
+fn locked_keys(storage: &TestStorage) -> Vec<Vec<u8>> {
     storage.locks().into_iter().map(|lock| lock.key).collect()
 }
 
 #[test]
 fn the_locks_of_a_transaction_in_a_region_are_committed_or_rolled_back_together() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(10, vec![put("a", "1"), put("b", "1"), put("z", "1")]);
     storage.prewrite_ok(11, vec![put("c", "1")]);
     let request = ResolveLockRequest { start_version: 10, commit_version: 20, ..ResolveLockRequest::default() };
@@ -27,7 +27,7 @@ fn the_locks_of_a_transaction_in_a_region_are_committed_or_rolled_back_together(
 
 #[test]
 fn several_transactions_are_resolved_at_once() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     for (start, key) in [(10, "a"), (11, "b"), (12, "c")] {
         storage.prewrite_ok(start, vec![put(key, "1")]);
     }
@@ -41,7 +41,7 @@ fn several_transactions_are_resolved_at_once() {
 
 #[test]
 fn named_keys_are_resolved_and_no_others() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(10, vec![put("a", "1"), put("b", "1")]);
     let request =
         ResolveLockRequest { start_version: 10, commit_version: 20, keys: names(&["b"]), ..Default::default() };
@@ -55,7 +55,7 @@ fn named_keys_are_resolved_and_no_others() {
 
 #[test]
 fn the_locks_of_a_region_are_listed_up_to_a_timestamp_and_a_limit() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(10, vec![put("a", "1"), put("b", "1"), put("z", "1")]);
     storage.prewrite_ok(20, vec![put("c", "1")]);
     let scan = |request: ScanLockRequest| -> Vec<Vec<u8>> {

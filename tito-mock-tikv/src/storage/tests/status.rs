@@ -5,8 +5,8 @@ fn request(lock_ts: u64) -> CheckTxnStatusRequest {
 }
 
 /// A lock of 100 milliseconds whose client knows of pushed timestamps.
-fn locked() -> Storage {
-    let storage = Storage::default();
+fn locked() -> TestStorage {
+    let storage = TestStorage::default();
     let request = PrewriteRequest { min_commit_ts: at(10) + 1, ..prewrite_request(at(10), vec![put("a", "1")]) };
     storage.prewrite(&request);
     storage
@@ -14,14 +14,14 @@ fn locked() -> Storage {
 
 #[test]
 fn a_committed_transaction_is_told_by_its_commit_timestamp() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.put_at("a", "1", 10, 20);
     assert_eq!(storage.status(request(10)).commit_version, 20);
 }
 
 #[test]
 fn a_rolled_back_transaction_has_neither_lock_nor_commit_timestamp() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.roll_back(&["a"], 10);
     assert_eq!(storage.status(request(10)), CheckTxnStatusResponse::default());
 }
@@ -69,7 +69,7 @@ fn a_reader_of_the_latest_passes_and_pushes_nothing() {
 
 #[test]
 fn a_lock_of_a_client_that_knows_no_pushed_timestamps_is_not_pushed() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(at(10), vec![put("a", "1")]);
     let response = storage.status(CheckTxnStatusRequest { caller_start_ts: at(20), ..request(at(10)) });
     assert_eq!((response.action(), response.lock_info.unwrap().min_commit_ts), (Action::NoAction, 0));
@@ -77,7 +77,7 @@ fn a_lock_of_a_client_that_knows_no_pushed_timestamps_is_not_pushed() {
 
 #[test]
 fn an_unknown_transaction_is_not_found_or_on_demand_rolled_back_for_good() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     let found = storage.check_txn_status(&request(10)).error.unwrap().txn_not_found.unwrap();
     assert_eq!((found.start_ts, found.primary_key), (10, b"a".to_vec()));
     assert_eq!(storage.sizes().writes, 0);
@@ -90,7 +90,7 @@ fn an_unknown_transaction_is_not_found_or_on_demand_rolled_back_for_good() {
 
 #[test]
 fn an_unknown_transaction_is_not_rolled_back_for_the_sake_of_a_pessimistic_lock() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     let response = storage.status(CheckTxnStatusRequest {
         rollback_if_not_exist: true,
         resolving_pessimistic_lock: true,
@@ -102,7 +102,7 @@ fn an_unknown_transaction_is_not_rolled_back_for_the_sake_of_a_pessimistic_lock(
 
 #[test]
 fn a_lock_that_names_another_primary_is_a_mismatch_if_that_is_asked() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.prewrite_ok(10, vec![put("primary", "1"), put("a", "1")]);
     let response = storage.check_txn_status(&CheckTxnStatusRequest { verify_is_primary: true, ..request(10) });
     let lock = response.error.unwrap().primary_mismatch.unwrap().lock_info.unwrap();

@@ -9,7 +9,7 @@ fn start_of(version: u64) -> u64 {
 
 #[test]
 fn old_transactions_are_found_among_a_million_versions_and_their_memory_goes_back() {
-    let storage = Storage::default();
+    let storage = TestStorage::default();
     storage.inner.with(|state| {
         let mut changes = super::super::changes::Changes::default();
         for version in 0..VERSIONS {

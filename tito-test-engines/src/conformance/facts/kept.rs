@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tito_core::database::PageSize;
 use tito_core::engine::Direction;
 use tito_core::keys::KeyRange;
-use tito_core::{Database, Snapshot};
+use tito_core::{Database, DatabaseSnapshot};
 
 use super::super::Opener;
 use super::super::support::*;
@@ -15,7 +15,7 @@ use crate::clock::TestClock;
 use crate::settings::EngineSettings;
 
 /// A snapshot of `a=1 b=1 c=1`, after which b was overwritten, c deleted and d written.
-async fn taken_before_other_commits(engine: &Database) -> Snapshot {
+async fn taken_before_other_commits(engine: &Database) -> DatabaseSnapshot {
     store(engine, &[("a", "1"), ("b", "1"), ("c", "1")]).await;
     let snapshot = engine.snapshot().await.unwrap();
     change(engine).await;
@@ -27,7 +27,7 @@ async fn change(engine: &Database) {
     remove(engine, "c").await;
 }
 
-async fn all(snapshot: &Snapshot) -> Vec<String> {
+async fn all(snapshot: &DatabaseSnapshot) -> Vec<String> {
     let entries: Vec<_> = snapshot.stream(KeyRange::prefix("")).try_collect().await.unwrap();
     entries.into_iter().map(|(key, value)| format!("{}={}", text(key), text(value))).collect()
 }

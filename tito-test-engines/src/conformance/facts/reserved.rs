@@ -14,7 +14,7 @@ fn keys_with(prefix: &str) -> [Vec<u8>; 3] {
 fn assert_refused(refused: Result<()>, written: &[u8], expected: &str) {
     let error = refused.unwrap_err();
     let shown = error.to_string();
-    assert!(!error.is_retryable() && !error.is_of_the_engine(), "{shown}");
+    assert!(!error.is_retryable() && !error.is_engine_failure(), "{shown}");
     let TitoError::ReservedKey { key, prefix } = error else { panic!("{shown}") };
     assert_eq!((key.as_bytes(), prefix), (written, expected));
     for part in [prefix, &key.to_string(), "system_keys", "app/"] {

@@ -142,7 +142,7 @@ flaws! {
     snapshots_that_end_with_the_age_of_transactions_are_found: SnapshotsAge {
         kept::a_snapshot_is_kept_however_old_it_becomes
     }
-    snapshots_that_hold_up_what_waits_for_transactions_are_found: SnapshotsAreLive {
+    snapshots_that_block_what_waits_for_transactions_are_found: SnapshotsAreLive {
         kept::a_snapshot_is_no_live_transaction
     }
     pages_past_their_bytes_are_found: PagesOfAnySize { kept::pages_keep_to_their_bytes_and_cover_the_range }

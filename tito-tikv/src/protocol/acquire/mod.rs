@@ -39,7 +39,7 @@ pub(crate) struct Wanted {
 
 /// A key that is locked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct LockedKey {
     pub(crate) key: Vec<u8>,
     /// Its value, if that was wanted and there is one.
     pub(crate) value: Option<Vec<u8>>,
@@ -59,7 +59,7 @@ enum Call {
 #[derive(Clone, Debug)]
 pub(crate) struct Acquire<R> {
     wanted: Wanted,
-    held: Vec<Held>,
+    held: Vec<LockedKey>,
     calls: Calls<Call>,
     attempt: u32,
     last_error: Option<Error>,
@@ -67,8 +67,8 @@ pub(crate) struct Acquire<R> {
     is_finished: bool,
     /// The fault that tests have planted.
     #[cfg(test)]
-    pub(crate) mutant: Option<mutant::Mutant>,
-    out: Vec<Output<R, Result<Vec<Held>, Error>>>,
+    pub(crate) mutant: Option<mutant::AcquireMutant>,
+    out: Vec<Output<R, Result<Vec<LockedKey>, Error>>>,
 }
 
 impl<R: Clone> Acquire<R> {
@@ -117,7 +117,7 @@ impl<R: Clone> Acquire<R> {
         self.out.push(Output::Pause { call, pause });
     }
 
-    fn end(&mut self, decision: Result<Vec<Held>, Error>) {
+    fn end(&mut self, decision: Result<Vec<LockedKey>, Error>) {
         self.is_finished = true;
         self.calls.retain(|_| false);
         self.out.push(Output::Decided(decision));
@@ -158,7 +158,7 @@ impl<R: Clone> Acquire<R> {
                 None => self.take(count, *response),
                 #[cfg(test)]
                 Some(KeyError { locked: Some(_), .. })
-                    if self.attempt > 0 && self.is(mutant::Mutant::TakesLockOfRetryForOwn) =>
+                    if self.attempt > 0 && self.is(mutant::AcquireMutant::TakesLockOfRetryForOwn) =>
                 {
                     self.take(count, PessimisticLockResponse::default());
                 }
@@ -166,7 +166,7 @@ impl<R: Clone> Acquire<R> {
             },
             Reply::Response(_) => self.end(Err(mismatched("KvPessimisticLock"))),
             #[cfg(test)]
-            Reply::Unanswered { .. } if self.is(mutant::Mutant::TakesSilenceForHeld) => {
+            Reply::Unanswered { .. } if self.is(mutant::AcquireMutant::TakesSilenceForHeld) => {
                 self.take(count, PessimisticLockResponse::default());
             }
             Reply::NotDone { error, pause } | Reply::Unanswered { error, pause } => {
@@ -184,7 +184,7 @@ impl<R: Clone> Acquire<R> {
         for key in keys {
             let exists = !missing.next().unwrap_or(false);
             let value = values.next().filter(|_| exists && self.wanted.values);
-            self.held.push(Held { key, value, exists });
+            self.held.push(LockedKey { key, value, exists });
         }
         self.attempt = 0;
         self.go_on();
@@ -218,7 +218,7 @@ impl<R: Clone> Acquire<R> {
 }
 
 impl<R: Clone> Machine<R> for Acquire<R> {
-    type Decision = Result<Vec<Held>, Error>;
+    type Decision = Result<Vec<LockedKey>, Error>;
 
     fn start(&mut self) -> Vec<Output<R, Self::Decision>> {
         self.out.push(Output::Limit(Limit::Call));
@@ -242,7 +242,7 @@ impl<R: Clone> Machine<R> for Acquire<R> {
                         Ok(Some((region, count))) => self.send(region, count),
                         Ok(None) => unreachable!("keys were asked for, and every key that is asked for is located"),
                         #[cfg(test)]
-                        Err(_) if self.is(mutant::Mutant::DropsShards) => {
+                        Err(_) if self.is(mutant::AcquireMutant::DropsShards) => {
                             self.take(self.left().len(), PessimisticLockResponse::default());
                         }
                         Err(error) => {

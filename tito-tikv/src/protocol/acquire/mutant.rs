@@ -3,7 +3,7 @@ use super::Acquire;
 
 /// A fault of taking locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mutant {
+pub(crate) enum AcquireMutant {
     /// Keys whose region can't be looked up count as locked.
     DropsShards,
     /// A request without an answer is taken for one that was done.
@@ -13,7 +13,7 @@ pub(crate) enum Mutant {
 }
 
 impl<R: Clone> Acquire<R> {
-    pub(super) fn is(&self, mutant: Mutant) -> bool {
+    pub(super) fn is(&self, mutant: AcquireMutant) -> bool {
         self.mutant == Some(mutant)
     }
 }

@@ -21,9 +21,9 @@ struct World {
     next_number: u128,
     partitions: u16,
     /// Who served a partition of a queue in an epoch.
-    seen: BTreeMap<(Place, u64), Uuid>,
+    seen: BTreeMap<(PartitionOf, u64), Uuid>,
     /// The largest epoch stored of each partition.
-    epochs: BTreeMap<Place, u64>,
+    epochs: BTreeMap<PartitionOf, u64>,
 }
 
 impl World {

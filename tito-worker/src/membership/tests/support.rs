@@ -126,12 +126,12 @@ pub(super) fn member(database: Database, number: u128, queues: &[&str]) -> Membe
 }
 
 /// A queue and a partition of it.
-pub(super) type Place = (Arc<str>, u16);
+pub(super) type PartitionOf = (Arc<str>, u16);
 
 /// A member and the partitions that its worker serves.
 pub(super) struct Node {
     pub(super) member: Membership,
-    pub(super) serving: BTreeMap<Place, Lease>,
+    pub(super) serving: BTreeMap<PartitionOf, Lease>,
 }
 
 impl Node {
@@ -142,8 +142,8 @@ impl Node {
     /// What a worker does when it looks at what it is to serve: stops what is not there any more, begins what is new.
     pub(super) async fn follow(&mut self) {
         let owned = self.member.owned().borrow().clone();
-        let lease_of = |place: &Place| owned.get(&place.0).and_then(|partitions| partitions.get(&place.1));
-        let ended: Vec<Place> = self
+        let lease_of = |place: &PartitionOf| owned.get(&place.0).and_then(|partitions| partitions.get(&place.1));
+        let ended: Vec<PartitionOf> = self
             .serving
             .iter()
             .filter(|(place, lease)| lease_of(place) != Some(lease))

@@ -183,7 +183,7 @@ async fn a_member_whose_engine_hangs_says_exactly_after_a_lease_time_that_all_is
     assert_eq!(count(&owned.borrow_and_update()), 4);
     clock.advance(Duration::from_millis(1));
     owned.wait_for(|owned| count(owned) == 0).await.unwrap();
-    // What the engine was asked while it hung is given up as well, and once it answers everything goes on.
+    // What the engine was asked while it hung is cancelled as well, and once it answers everything goes on.
     clock.advance(LEASE);
     hang.send_replace(false);
     owned.wait_for(|owned| count(owned) == 4).await.unwrap();

@@ -60,7 +60,7 @@ impl Hands {
             };
             match self.database.transaction(settle).await {
                 Ok(suspects) => self.suspect(suspects),
-                // Such as the topic of an event that is to be given up: the mark stays until it can be read.
+                // Such as the topic of an event that is to be dead-lettered: the mark stays until it can be read.
                 Err(error @ TitoError::Malformed { .. }) => {
                     self.database.log_damaged(&error, "what a dead worker had in hand can't be dealt with");
                 }
@@ -100,11 +100,11 @@ impl Hands {
             // What is done, or lies elsewhere, has killed nobody.
             let Some(event) = row.as_ref().and_then(|row| TitoEvent::decode(&key, row).ok()) else { continue };
             let Some(place) = keys::parse_event(&key) else { continue };
-            let (queue, partition) = (place.event_type, place.partition);
+            let (queue, partition) = (place.queue, place.partition);
             let deaths = event.deaths.unwrap_or(0) + u32::from(mark.alone);
             let runner = self.runners.get(queue.as_str());
             match runner.filter(|runner| mark.alone && deaths >= runner.policy.charged_deaths()) {
-                Some(runner) => self.give_up(tx, runner, partition, &key, event, deaths).await?,
+                Some(runner) => self.dead_letter(tx, runner, partition, &key, event, deaths).await?,
                 None => {
                     tracing::warn!(
                         %queue, event = %event.id, entity = event.entity, deaths, alone = mark.alone,
@@ -119,7 +119,7 @@ impl Hands {
         Ok(suspects)
     }
 
-    async fn give_up(
+    async fn dead_letter(
         &self,
         tx: &Transaction,
         runner: &Arc<Runner>,
@@ -132,7 +132,7 @@ impl Hands {
             "its process has died while it was handled, {} times at least, {deaths} of them while nothing else was",
             deaths + 1
         );
-        tracing::error!(queue = %runner.queue, event = %event.id, entity = event.entity, reason, "given up");
+        tracing::error!(queue = %runner.queue, event = %event.id, entity = event.entity, reason, "failed for good, it is in the dead letters");
         let topic = Topic::read(tx, topic_of(&runner.queue).0).await?;
         let stored = TitoEvent { deaths: Some(deaths), ..event }.encode()?;
         let ended = Ended::Returned(Outcome::DeadLetter(reason));

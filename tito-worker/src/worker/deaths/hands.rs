@@ -34,7 +34,7 @@ const CAREFUL: u8 = 2;
 /// The workers of this process.
 #[derive(Default)]
 struct Process {
-    /// Held by every handler that runs, and by a suspect alone.
+    /// Loaded by every handler that runs, and by a suspect alone.
     turns: Arc<RwLock<()>>,
     living: Mutex<BTreeSet<Uuid>>,
 }
@@ -50,7 +50,7 @@ pub(in crate::worker) struct Hands {
     pub(super) runners: HashMap<Arc<str>, Arc<Runner>>,
     process: Arc<Process>,
     state: AtomicU8,
-    /// Held while the mark is written.
+    /// Loaded while the mark is written.
     pub(super) writing: tokio::sync::Mutex<Writing>,
     in_hand: Mutex<BTreeMap<Vec<u8>, u32>>,
     suspects: Mutex<BTreeSet<Vec<u8>>>,
@@ -155,7 +155,7 @@ impl Hands {
         Ok(())
     }
 
-    /// Whether an event is known as a suspect, or was given up, since it was read.
+    /// Whether an event is known as a suspect, or failed for good, since it was read.
     pub(in crate::worker) fn is_suspect(&self, key: &[u8]) -> bool {
         let suspects = locked(&self.suspects);
         !suspects.is_empty() && suspects.contains(key)
@@ -189,6 +189,21 @@ impl Hands {
             self.state.store(MARKED, Ordering::Release);
         }
         Ok(taken)
+    }
+
+    /// Whether it is written down what is handed out, as a worker has died.
+    pub(in crate::worker) fn keeps_lists(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CAREFUL
+    }
+
+    /// A turn beside others, of what is in no list.
+    pub(in crate::worker) async fn turn(&self) -> OwnedRwLockReadGuard<()> {
+        self.process.turns.clone().read_owned().await
+    }
+
+    /// The same, unless somebody is to be alone.
+    pub(in crate::worker) fn try_turn(&self) -> Option<OwnedRwLockReadGuard<()>> {
+        self.process.turns.clone().try_read_owned().ok()
     }
 
     /// Waits until nothing else runs in the process, and says in the mark which event is run.

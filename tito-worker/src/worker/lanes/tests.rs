@@ -14,16 +14,16 @@ use crate::worker::runner::Origin;
 
 const ENTITY: Entity = 7;
 
-fn suspended_by(events: usize) -> Queues {
+fn recording(events: usize) -> Queues {
     let mut queues = Queues::default();
-    let lane = Lane { state: State::Suspended, suspended: events, waiting: Waiting::default() };
+    let lane = Lane { state: State::Recording, unrecorded: events, waiting: Waiting::default() };
     queues.lanes.insert(ENTITY, lane);
     queues
 }
 
 #[test]
 fn an_entity_goes_on_when_all_of_its_events_that_failed_together_are_recorded() {
-    let mut queues = suspended_by(2);
+    let mut queues = recording(2);
     queues.end_suspension(ENTITY);
     assert!(queues.lanes.contains_key(&ENTITY), "what is read meanwhile has to wait");
     queues.end_suspension(ENTITY);
@@ -69,7 +69,7 @@ async fn partitions_take_turns_with_the_handlers_that_they_share() {
     });
     let database = EmbeddedBackend::in_memory().await.unwrap();
     let (one, reads) = (Subscription::default().concurrency(1), Arc::new(Semaphore::new(1)));
-    let runner = Runner::new(database, "job".to_string(), one, handler, Observers::default(), reads);
+    let runner = Runner::new(database, "job".to_string(), one, (handler, None), Observers::default(), reads);
     let runner = Arc::new(runner);
     let deliveries = |partition: u16, entities: std::ops::Range<u64>| -> Vec<Delivery> {
         let origin =

@@ -13,7 +13,7 @@ const LAST_RECORDING: Duration = Duration::from_secs(5);
 impl Partition {
     pub(super) async fn shut_down(mut self, timeout: Duration) -> WorkerReport {
         self.lanes.close();
-        self.put_back_unstarted();
+        self.release_unstarted();
         let ended = tokio::time::timeout(timeout, self.finish_running()).await;
         if ended.is_err() {
             self.report.unfinished = self.lanes.abort().await;

@@ -5,9 +5,9 @@ use tito_core::event::{EventHead, Topic, started_at};
 
 use crate::policy::Order;
 use crate::worker::blocked::Blocked;
-use crate::worker::held::{Held, Slot};
+use crate::worker::cursor::{End, EngineTime};
 use crate::worker::lanes::{Entity, entity_of};
-use crate::worker::reader::{End, EngineTime};
+use crate::worker::loaded::{Loaded, Slot};
 use crate::worker::waited::Waited;
 
 /// What a partition goes by when it takes in a page.
@@ -31,7 +31,7 @@ pub(super) struct PageRules<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Entry {
     /// It is being dealt with already.
-    Held,
+    Loaded,
     NoEvent,
     /// It waits for an earlier one of its entity, or for its entity's move to another partition.
     Waits,
@@ -41,7 +41,7 @@ pub(super) enum Entry {
         until: i64,
     },
     /// It has kept its place, and does not keep it any more.
-    PutOff {
+    Postponed {
         until: i64,
     },
     /// It belongs to another partition.
@@ -54,7 +54,7 @@ pub(super) enum Entry {
 
 impl PageRules<'_> {
     /// Whether the page ends before an entry, whose slot is this if its key has one.
-    pub(super) fn ends_before(&self, slot: Option<Slot>, held: &Held) -> Option<End> {
+    pub(super) fn ends_before(&self, slot: Option<Slot>, loaded: &Loaded) -> Option<End> {
         if let Some(slot) = slot {
             if slot.second > self.present {
                 return Some(End::NotDue(slot.second));
@@ -65,12 +65,19 @@ impl PageRules<'_> {
                 return Some(End::LooksBack);
             }
         }
-        held.is_full().then_some(End::NoRoom)
+        loaded.is_full().then_some(End::NoRoom)
     }
 
-    pub(super) fn entry(&self, key: &[u8], row: &[u8], slot: Option<Slot>, held: &Held, blocked: &Blocked) -> Entry {
-        if held.is_held(&slot.unwrap_or_else(|| Slot::of(key))) {
-            return Entry::Held;
+    pub(super) fn entry(
+        &self,
+        key: &[u8],
+        row: &[u8],
+        slot: Option<Slot>,
+        loaded: &Loaded,
+        blocked: &Blocked,
+    ) -> Entry {
+        if loaded.is_loaded(&slot.unwrap_or_else(|| Slot::of(key))) {
+            return Entry::Loaded;
         }
         // One with the id of another would be stored in its place when it is tried again.
         let head = EventHead::decode(key, row).ok().filter(|head| slot.is_some_and(|slot| slot.id == head.id));
@@ -80,9 +87,9 @@ impl PageRules<'_> {
         let entity = entity_of(&head.entity);
         let keeps_place = self.order.keeps_places();
         if keeps_place
-            && (blocked.holds_up(entity, key)
+            && (blocked.blocks(entity, key)
                 || self.topic.is_moving(&head.entity)
-                || self.waited.holds_up(entity, key, started_at(head.id), self.clock_millis))
+                || self.waited.blocks(entity, key, started_at(head.id), self.clock_millis))
         {
             return Entry::Waits;
         }
@@ -94,7 +101,7 @@ impl PageRules<'_> {
         });
         match until.filter(|until| *until > self.present) {
             Some(until) if keeps_place => Entry::WaitsUntil { entity, until },
-            Some(until) => Entry::PutOff { until },
+            Some(until) => Entry::Postponed { until },
             // While the number of partitions changes, whoever changes it moves what lies in the wrong ones.
             None if self.topic.resized_from.is_none() && self.topic.partition_of(&head.entity) != self.partition => {
                 Entry::Misplaced
@@ -137,17 +144,17 @@ mod tests {
         (keys::event("job", 0, due, id), row.into_bytes())
     }
 
-    fn entry(rules: &PageRules<'_>, (key, row): &(Vec<u8>, Vec<u8>), held: &Held, blocked: &Blocked) -> Entry {
-        rules.entry(key, row, Slot::parse(key), held, blocked)
+    fn entry(rules: &PageRules<'_>, (key, row): &(Vec<u8>, Vec<u8>), loaded: &Loaded, blocked: &Blocked) -> Entry {
+        rules.entry(key, row, Slot::parse(key), loaded, blocked)
     }
 
     #[test]
     fn a_page_ends_where_the_future_begins() {
         let topic = Topic::unused();
         let rules = rules(Order::Relaxed, &topic);
-        let ends = |due| rules.ends_before(Slot::parse(&event(900, due, None).0), &Held::default());
+        let ends = |due| rules.ends_before(Slot::parse(&event(900, due, None).0), &Loaded::default());
         assert_eq!((ends(PRESENT), ends(PRESENT + 1)), (None, Some(End::NotDue(PRESENT + 1))));
-        assert_eq!(rules.ends_before(None, &Held::default()), None);
+        assert_eq!(rules.ends_before(None, &Loaded::default()), None);
     }
 
     #[test]
@@ -155,44 +162,44 @@ mod tests {
         let topic = Topic::unused();
         let from = Timestamp::from_millis(950_000);
         let rules = PageRules { looks_back_from: Some(from), ..rules(Order::Strict, &topic) };
-        let ends = |published| rules.ends_before(Slot::parse(&event(published, 990, None).0), &Held::default());
+        let ends = |published| rules.ends_before(Slot::parse(&event(published, 990, None).0), &Loaded::default());
         assert_eq!((ends(949), ends(950), ends(1_001)), (None, Some(End::LooksBack), None));
     }
 
     #[test]
     fn what_is_to_be_done_with_an_entry_follows_from_the_order() {
         let topic = Topic::unused();
-        let (held, entity) = (Held::default(), entity_of("a"));
+        let (loaded, entity) = (Loaded::default(), entity_of("a"));
         let mut blocked = Blocked::default();
         let (due, waiting) = (event(1, 900, None), event(1, 900, Some(PRESENT + 5)));
         for order in [Order::Relaxed, Order::Strict] {
             let rules = rules(order, &topic);
-            assert_eq!(entry(&rules, &due, &held, &blocked), Entry::Due { entity, is_suspect: false });
+            assert_eq!(entry(&rules, &due, &loaded, &blocked), Entry::Due { entity, is_suspect: false });
             let over = event(1, 900, Some(PRESENT));
-            assert_eq!(entry(&rules, &over, &held, &blocked), Entry::Due { entity, is_suspect: false });
+            assert_eq!(entry(&rules, &over, &loaded, &blocked), Entry::Due { entity, is_suspect: false });
             let elsewhere = PageRules { partition: topic.partition_of("a") + 1, ..rules };
-            assert_eq!(entry(&elsewhere, &due, &held, &blocked), Entry::Misplaced);
+            assert_eq!(entry(&elsewhere, &due, &loaded, &blocked), Entry::Misplaced);
         }
         let (relaxed, strict) = (rules(Order::Relaxed, &topic), rules(Order::Strict, &topic));
-        assert_eq!(entry(&relaxed, &waiting, &held, &blocked), Entry::PutOff { until: PRESENT + 5 });
-        assert_eq!(entry(&strict, &waiting, &held, &blocked), Entry::WaitsUntil { entity, until: PRESENT + 5 });
+        assert_eq!(entry(&relaxed, &waiting, &loaded, &blocked), Entry::Postponed { until: PRESENT + 5 });
+        assert_eq!(entry(&strict, &waiting, &loaded, &blocked), Entry::WaitsUntil { entity, until: PRESENT + 5 });
         blocked.block(entity, waiting.0, PRESENT + 5);
         let later = event(2, 901, None);
-        assert_eq!(entry(&strict, &later, &held, &blocked), Entry::Waits);
-        assert_eq!(entry(&relaxed, &later, &held, &blocked), Entry::Due { entity, is_suspect: false });
+        assert_eq!(entry(&strict, &later, &loaded, &blocked), Entry::Waits);
+        assert_eq!(entry(&relaxed, &later, &loaded, &blocked), Entry::Due { entity, is_suspect: false });
     }
 
     #[test]
     fn what_is_held_or_no_event_is_not_handed_out() {
         let topic = Topic::unused();
         let rules = rules(Order::Strict, &topic);
-        let (mut held, blocked) = (Held::default(), Blocked::default());
+        let (mut loaded, blocked) = (Loaded::default(), Blocked::default());
         let (key, row) = event(1, 900, None);
         for row in [&b"nonsense"[..], &event(2, 900, None).1] {
-            assert_eq!(rules.entry(&key, row, Slot::parse(&key), &held, &blocked), Entry::NoEvent);
+            assert_eq!(rules.entry(&key, row, Slot::parse(&key), &loaded, &blocked), Entry::NoEvent);
         }
-        assert_eq!(rules.entry(b"event:", &row, None, &held, &blocked), Entry::NoEvent);
-        held.hold(Slot::of(&key), 1);
-        assert_eq!(rules.entry(&key, &row, Slot::parse(&key), &held, &blocked), Entry::Held);
+        assert_eq!(rules.entry(b"event:", &row, None, &loaded, &blocked), Entry::NoEvent);
+        loaded.load(Slot::of(&key), 1);
+        assert_eq!(rules.entry(&key, &row, Slot::parse(&key), &loaded, &blocked), Entry::Loaded);
     }
 }

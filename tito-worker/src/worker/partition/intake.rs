@@ -13,9 +13,9 @@ use super::page::{Page, Wanted, checkpoint_floor, read_page};
 use super::{Partition, next_pause};
 use crate::outcome::Outcome;
 use crate::time::time_of;
+use crate::worker::cursor::{Cursor, End, PageRead, Revisits};
 use crate::worker::decide::Ended;
-use crate::worker::held::Slot;
-use crate::worker::reader::{End, PageRead, Reader, Revisits};
+use crate::worker::loaded::Slot;
 use crate::worker::record::Unrecorded;
 use crate::worker::runner::Delivery;
 use crate::worker::waited::LOOK_AGAIN;
@@ -32,22 +32,22 @@ impl Partition {
         }
         let clock_millis = self.database.clock().monotonic_millis();
         let waited = self.waited.due(clock_millis);
-        let wanted = match &mut self.reader {
+        let wanted = match &mut self.cursor {
             // What waits is looked for before anything is handed out by the new time.
             _ if self.waited.next_page().is_some() => {
                 let Some((range, limit)) = self.waited.next_page() else { return };
                 Wanted::ToWaitFor(range, limit)
             }
-            None => Wanted::Checkpoint(keys::checkpoint(&self.runner.queue, self.origin.partition)),
+            None => Wanted::LowWatermark(keys::low_watermark(&self.runner.queue, self.origin.partition)),
             Some(_) if !waited.is_empty() => Wanted::Waited(waited),
-            Some(reader) => {
-                if self.time_set.is_some_and(|since| since != reader.time.since()) {
-                    reader.look();
+            Some(cursor) => {
+                if self.time_set.is_some_and(|since| since != cursor.time.since()) {
+                    cursor.look();
                 }
-                if !reader.wants_to_read(clock_millis) {
+                if !cursor.wants_to_read(clock_millis) {
                     return;
                 }
-                let (range, limit) = reader.next_page(clock_millis);
+                let (range, limit) = cursor.next_page(clock_millis);
                 Wanted::Events(range, limit)
             }
         };
@@ -78,35 +78,35 @@ impl Partition {
 
     /// Takes the cursor back to what was recorded to be handled again, and to the entities that no longer wait.
     fn read_again_what_is_due(&mut self) {
-        let Some(reader) = &mut self.reader else { return };
+        let Some(cursor) = &mut self.cursor else { return };
         let clock_millis = self.database.clock().monotonic_millis();
-        let let_go = self.blocked.let_go(reader.time.present(clock_millis));
-        for key in [self.put_again.take(), let_go].into_iter().flatten() {
-            reader.note_commit(&key, clock_millis);
+        let unblocked = self.blocked.unblock(cursor.time.present(clock_millis));
+        for key in [self.put_again.take(), unblocked].into_iter().flatten() {
+            cursor.note_commit(&key, clock_millis);
         }
     }
 
     /// When to read next if nothing happens before.
     pub(super) fn next_read_millis(&self) -> u64 {
-        let Some(reader) = &self.reader else { return 0 };
-        let unblocked = self.blocked.next_due().map_or(u64::MAX, |due| reader.time.shows_millis(due));
+        let Some(cursor) = &self.cursor else { return 0 };
+        let unblocked = self.blocked.next_due().map_or(u64::MAX, |due| cursor.time.shows_millis(due));
         if self.blocked.is_full() {
             return unblocked;
         }
         let waited = self.waited.next_moment().unwrap_or(u64::MAX);
-        reader.next_read_millis().min(unblocked).min(waited)
+        cursor.next_read_millis().min(unblocked).min(waited)
     }
 
-    /// Whether the first event of an entity that was held up is due.
+    /// Whether the first event of an entity that was blocked is due.
     pub(super) fn is_one_unblocked(&self, clock_millis: u64) -> bool {
-        let present = self.reader.as_ref().map_or(0, |reader| reader.time.present(clock_millis));
+        let present = self.cursor.as_ref().map_or(0, |cursor| cursor.time.present(clock_millis));
         self.blocked.next_due().is_some_and(|due| due <= present)
     }
 
-    /// The second of the first event that is held or passed over.
+    /// The second of the first event that is loaded or passed over.
     pub(super) fn first_kept_second(&self) -> Option<i64> {
         let blocked = self.blocked.first_key().and_then(keys::parse_event_second);
-        [self.held.first_second(), blocked].into_iter().flatten().min()
+        [self.loaded.first_second(), blocked].into_iter().flatten().min()
     }
 
     /// Whether the topic was changed in a way that pages don't show: where the number of partitions changes, events may be
@@ -120,10 +120,10 @@ impl Partition {
     /// Notes what time it was when a page was read. True if that was set since the page before, so that everything is read
     /// anew, and what waits is waited for by the time that passes.
     fn note_time(&mut self, now: Now) -> bool {
-        let Some(reader) = self.reader.as_ref().filter(|reader| reader.time.since() != now.since()) else {
+        let Some(cursor) = self.cursor.as_ref().filter(|cursor| cursor.time.since() != now.since()) else {
             return false;
         };
-        let (before, clock_millis) = (reader.time, self.database.clock().monotonic_millis());
+        let (before, clock_millis) = (cursor.time, self.database.clock().monotonic_millis());
         let present = now.seconds().saturating_sub(self.runner.policy.delay_seconds);
         if before.present(clock_millis) > present {
             for (entity, until, key) in self.blocked.all() {
@@ -131,7 +131,7 @@ impl Partition {
             }
             self.waited.begin(before, now.since(), &self.runner.queue, self.origin.partition, present);
         }
-        self.put_back_unstarted();
+        self.release_unstarted();
         true
     }
 
@@ -141,7 +141,7 @@ impl Partition {
             Err(error) => {
                 self.read_pause = next_pause(self.read_pause);
                 // Nothing was shown; the next page shows what is stored again by then, which must not be passed over.
-                self.held.settle();
+                self.loaded.settle();
                 return Err(error);
             }
         };
@@ -160,10 +160,10 @@ impl Partition {
         let present = page.now.less(delay_millis);
         if let Wanted::ToWaitFor(..) = page.wanted {
             self.waited.take_page(&page.entries);
-            self.held.settle();
+            self.loaded.settle();
             return Ok(());
         }
-        let Some(reader) = &mut self.reader else {
+        let Some(cursor) = &mut self.cursor else {
             let floor = page.entries.first().and_then(|(key, value)| checkpoint_floor(key, value));
             let age = Duration::from_millis(self.database.max_transaction_age_millis());
             let is_only_writer = self.database.is_only_writer();
@@ -171,7 +171,7 @@ impl Partition {
             let is_told = is_only_writer && self.origin.hands.is_some();
             let revisits = Revisits::new(age, is_only_writer, is_told, clock_millis, present.seconds());
             let floor = self.runner.policy.order.begins_at(floor);
-            self.reader = Some(Reader::new(
+            self.cursor = Some(Cursor::new(
                 &self.runner.queue,
                 self.origin.partition,
                 floor,
@@ -179,15 +179,15 @@ impl Partition {
                 revisits,
             ));
             // As no events were read: what was released meanwhile and is stored again must not be passed over.
-            self.held.settle();
+            self.loaded.settle();
             return Ok(());
         };
         // Of one entity's events an earlier one can be committed behind the cursor, and a later one stand in this page.
         let woken = self.wakeup.take();
-        if let Some(key) = woken.as_ref().filter(|key| reader.has_passed(key)) {
-            reader.note_commit(key, clock_millis);
+        if let Some(key) = woken.as_ref().filter(|key| cursor.has_passed(key)) {
+            cursor.note_commit(key, clock_millis);
             // The page is dropped, and the next one is read after all that was released meanwhile.
-            self.held.settle();
+            self.loaded.settle();
             return Ok(());
         }
         let is_of_waited = matches!(page.wanted, Wanted::Waited(_));
@@ -198,7 +198,7 @@ impl Partition {
                 self.waited.remove(key);
             }
         }
-        let pass_began = (!is_of_waited).then(|| reader.pass_began(page.seen, present));
+        let pass_began = (!is_of_waited).then(|| cursor.pass_began(page.seen, present));
         let order = self.runner.policy.order;
         let rules = PageRules {
             order,
@@ -207,7 +207,7 @@ impl Partition {
             seen: page.seen,
             present: present.seconds(),
             waited: &self.waited,
-            time: reader.time,
+            time: cursor.time,
             clock_millis,
             looks_back_from: pass_began.filter(|_| order.looks_back(self.database.is_only_writer())),
         };
@@ -217,32 +217,32 @@ impl Partition {
         for (key, row) in page.entries {
             let slot = Slot::parse(&key);
             if is_of_waited {
-                if self.held.is_full() {
+                if self.loaded.is_full() {
                     break;
                 }
-            } else if let Some(end) = rules.ends_before(slot, &self.held) {
+            } else if let Some(end) = rules.ends_before(slot, &self.loaded) {
                 if end == End::LooksBack {
-                    reader.look_back();
+                    cursor.look_back();
                 }
                 outcome.end = Some(end);
                 break;
             } else {
-                reader.pass(&key);
+                cursor.pass(&key);
                 outcome.count(row.len());
             }
-            let entry = rules.entry(&key, &row, slot, &self.held, &self.blocked);
+            let entry = rules.entry(&key, &row, slot, &self.loaded, &self.blocked);
             if !self.waited.is_empty() {
                 waits.push((key.clone(), entry.clone()));
             }
             let ended = match entry {
-                Entry::Held | Entry::Waits => continue,
+                Entry::Loaded | Entry::Waits => continue,
                 Entry::WaitsUntil { .. } if is_of_waited => continue,
                 Entry::WaitsUntil { entity, until } => {
                     self.blocked.block(entity, key, until);
                     continue;
                 }
                 Entry::Due { entity, is_suspect } => {
-                    self.held.hold(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
+                    self.loaded.load(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
                     deliveries.push(Delivery { key, stored: row, entity, is_suspect, origin: self.origin.clone() });
                     continue;
                 }
@@ -250,7 +250,7 @@ impl Partition {
                     self.runner.log_no_event(&key, None);
                     Ended::NoEvent
                 }
-                Entry::PutOff { until } => {
+                Entry::Postponed { until } => {
                     Outcome::RescheduleTo(time_of(until.saturating_add(self.runner.policy.delay_seconds))).into()
                 }
                 Entry::Misplaced => {
@@ -259,26 +259,26 @@ impl Partition {
                     Ended::Misplaced
                 }
             };
-            self.held.hold(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
-            self.unrecorded.push(Unrecorded::set_aside(key, ended));
+            self.loaded.load(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
+            self.unrecorded.push(Unrecorded::malformed(key, ended));
         }
         if !is_of_waited {
-            reader.note_page(&outcome, clock_millis);
+            cursor.note_page(&outcome, clock_millis);
         }
         for (key, entry) in waits {
             match entry {
                 Entry::Waits if is_of_waited => self.waited.wait_until(&key, clock_millis + LOOK_AGAIN),
                 Entry::WaitsUntil { until, .. } if is_of_waited => {
-                    self.waited.wait_until(&key, reader.time.shows_millis(until));
+                    self.waited.wait_until(&key, cursor.time.shows_millis(until));
                 }
                 Entry::Waits | Entry::WaitsUntil { .. } => {}
                 _ => self.waited.hand_out(&key),
             }
         }
         if let Some(key) = woken {
-            reader.note_commit(&key, clock_millis);
+            cursor.note_commit(&key, clock_millis);
         }
-        self.held.settle();
+        self.loaded.settle();
         self.lanes.submit(deliveries);
         Ok(())
     }

@@ -26,11 +26,11 @@ use tokio::sync::watch;
 
 use self::page::Page;
 use super::blocked::Blocked;
+use super::cursor::Cursor;
 use super::deaths::Hands;
 use super::fence::Fence;
-use super::held::Held;
 use super::lanes::Lanes;
-use super::reader::Reader;
+use super::loaded::Loaded;
 use super::record::{RecordedBatch, Unrecorded};
 use super::report::WorkerReport;
 use super::runner::{Origin, Runner};
@@ -64,15 +64,15 @@ pub(super) struct Partition {
     topic: Arc<Topic>,
     origin: Arc<Origin>,
     wakeup: Listener,
-    reader: Option<Reader>,
+    cursor: Option<Cursor>,
     lanes: Lanes,
-    held: Held,
+    loaded: Loaded,
     blocked: Blocked,
     waited: Waited,
     /// When the engine's time was set, as far as the worker knows: until pages show that, more are read.
     time_set: Option<Timestamp>,
     /// The first key of an event that was recorded to be handled again. It may be stored under the same key, which the
-    /// cursor may have passed while the event was held, so it is read again.
+    /// cursor may have passed while the event was loaded, so it is read again.
     put_again: Option<Vec<u8>>,
     /// Whether nothing is read until the topic was read anew, or the partition is taken away.
     is_fenced: bool,
@@ -85,7 +85,7 @@ pub(super) struct Partition {
     /// How many events `recording` records, and how many it may.
     recorded_now: usize,
     most_recorded: usize,
-    next_checkpoint: u64,
+    next_low_watermark: u64,
     read_pause: Duration,
     record_pause: Duration,
     report: WorkerReport,
@@ -105,13 +105,13 @@ impl Partition {
             // Registered before the first read, so that no commit falls between the two.
             wakeup: database.shared().listen(&runner.queue, partition),
             lanes: Lanes::new(runner.clone()),
-            next_checkpoint: database.clock().monotonic_millis() + CHECKPOINT_EVERY,
+            next_low_watermark: database.clock().monotonic_millis() + CHECKPOINT_EVERY,
             origin: Arc::new(Origin { partition, revision: topic.revision, fence, hands }),
             database,
             runner,
             topic,
-            reader: None,
-            held: Held::default(),
+            cursor: None,
+            loaded: Loaded::default(),
             blocked: Blocked::default(),
             waited: Waited::default(),
             time_set: None,
@@ -141,7 +141,7 @@ impl Partition {
             if is_active {
                 self.start_reading();
             } else {
-                self.put_back_unstarted();
+                self.release_unstarted();
             }
             tokio::select! {
                 _ = controls.stopped.changed() => {}
@@ -172,9 +172,9 @@ impl Partition {
     /// Waits for the next thing to happen, and deals with it. Safe to cancel.
     async fn step(&mut self) -> Result<()> {
         self.start_recording();
-        let reader_waits = self.reading.is_none() && self.reader.is_some();
+        let cursor_waits = self.reading.is_none() && self.cursor.is_some();
         // With too many entities that wait the next thing is that one of them is due.
-        let waits_for_time = reader_waits && (self.has_room() || self.blocked.is_full());
+        let waits_for_time = cursor_waits && (self.has_room() || self.blocked.is_full());
         let next_read = self.next_read_millis();
         let waits_for_time = waits_for_time && next_read < u64::MAX;
         let clock = self.database.clock();
@@ -191,10 +191,10 @@ impl Partition {
                 Ok(())
             }
             // Only between reads: a page that is being read may be older than the commit.
-            key = self.wakeup.woken(), if reader_waits => {
+            key = self.wakeup.woken(), if cursor_waits => {
                 let now = self.database.clock().monotonic_millis();
-                if let Some(reader) = &mut self.reader {
-                    reader.note_commit(&key, now);
+                if let Some(cursor) = &mut self.cursor {
+                    cursor.note_commit(&key, now);
                 }
                 Ok(())
             }
@@ -210,30 +210,30 @@ impl Partition {
         self.origin = Arc::new(Origin { partition: *partition, revision: topic.revision, fence, hands });
         self.topic = topic;
         self.is_fenced = false;
-        self.put_back_unstarted();
+        self.release_unstarted();
     }
 
-    /// Lets go of events whose handlers have not begun; they are read again when the partition goes on.
-    fn put_back_unstarted(&mut self) {
+    /// Releases events whose handlers have not begun; they are read again when the partition goes on.
+    fn release_unstarted(&mut self) {
         for key in self.lanes.take_unstarted() {
-            self.held.release(&key, false);
-            self.waited.put_back(&key);
+            self.loaded.release(&key, false);
+            self.waited.release(&key);
         }
         // As after a takeover, everything is read from the beginning.
         self.reading = None;
-        self.reader = None;
+        self.cursor = None;
         self.blocked = Blocked::default();
-        self.held.settle();
+        self.loaded.settle();
     }
 
     fn has_room(&self) -> bool {
-        self.held.has_room() && !self.blocked.is_full() && !self.is_fenced && self.misplaced == 0
+        self.loaded.has_room() && !self.blocked.is_full() && !self.is_fenced && self.misplaced == 0
     }
 
     fn is_idle(&self) -> bool {
         let now = self.database.clock().monotonic_millis();
-        let has_caught_up = self.reader.as_ref().is_some_and(|reader| reader.has_caught_up(now));
-        self.held.is_empty()
+        let has_caught_up = self.cursor.as_ref().is_some_and(|cursor| cursor.has_caught_up(now));
+        self.loaded.is_empty()
             && self.recording.is_none()
             && (self.is_fenced
                 || has_caught_up

@@ -15,16 +15,16 @@ impl Partition {
     pub(super) fn take_finished(&mut self) {
         let finished = self.lanes.take_finished();
         self.unrecorded.reserve(finished.len());
-        for Finished { key, entity, ran: Ran { verdict, watched }, is_suspended } in finished {
+        for Finished { key, entity, ran: Ran { verdict, watched }, awaits_recording } in finished {
             match verdict {
                 Verdict::Ended(ended) => {
-                    self.unrecorded.push(Unrecorded { key, entity, ended, watched, is_suspended });
+                    self.unrecorded.push(Unrecorded { key, entity, ended, watched, awaits_recording });
                 }
-                Verdict::Recorded(recorded) => self.release(&key, entity, &recorded, is_suspended),
+                Verdict::Recorded(recorded) => self.settle(&key, entity, &recorded, awaits_recording),
                 Verdict::Fenced { revision } => {
-                    self.held.release(&key, self.reading.is_some());
-                    self.withdraw(entity, key);
-                    // What was read under an earlier revision has been put back when the later one came.
+                    self.loaded.release(&key, self.reading.is_some());
+                    self.release_entity(entity, key);
+                    // What was read under an earlier revision was released when the later one came.
                     if revision == self.origin.revision {
                         self.fence();
                     }
@@ -37,7 +37,7 @@ impl Partition {
 
     /// Stops handing out until it is known who owns the partition, and in which order its events are.
     pub(super) fn fence(&mut self) {
-        self.put_back_unstarted();
+        self.release_unstarted();
         self.is_fenced = true;
         self.runner.source.outdated.notify_one();
     }
@@ -52,9 +52,9 @@ impl Partition {
         self.recorded_now = batch.len();
         let now = self.database.clock().monotonic_millis();
         let mut floor = None;
-        if let Some(reader) = self.reader.as_ref().filter(|_| now >= self.next_checkpoint) {
-            floor = Some(reader.floor(self.first_kept_second()));
-            self.next_checkpoint = now + CHECKPOINT_EVERY;
+        if let Some(cursor) = self.cursor.as_ref().filter(|_| now >= self.next_low_watermark) {
+            floor = Some(cursor.floor(self.first_kept_second()));
+            self.next_low_watermark = now + CHECKPOINT_EVERY;
         }
         let (database, runner, origin) = (self.database.clone(), self.runner.clone(), self.origin.clone());
         let pause = self.record_pause;
@@ -97,48 +97,49 @@ impl Partition {
         if !is_owned || self.runner.policy.order.is_outdated(self.origin.revision, || revision) {
             self.fence();
         }
-        for (Unrecorded { key, entity, ended, watched, is_suspended }, recorded) in batch.into_iter().zip(recorded) {
+        for (Unrecorded { key, entity, ended, watched, awaits_recording }, recorded) in batch.into_iter().zip(recorded)
+        {
             self.misplaced -= usize::from(matches!(ended, Ended::Misplaced));
             watched.tell(recorded.fate, recorded.error());
-            self.release(&key, entity, &recorded, is_suspended);
+            self.settle(&key, entity, &recorded, awaits_recording);
         }
         Ok(())
     }
 
-    /// Lets go of an event whose fate is recorded.
-    fn release(&mut self, key: &[u8], entity: Entity, recorded: &Recorded, is_suspended: bool) {
+    /// Forgets an event whose fate is recorded.
+    fn settle(&mut self, key: &[u8], entity: Entity, recorded: &Recorded, awaits_recording: bool) {
         let fate = recorded.fate;
         if let Some(failure) = &recorded.failure {
             self.runner.log(fate, failure);
         }
         self.report.count(fate);
         self.runner.observe.meters.handled(fate);
-        self.held.release(key, self.reading.is_some());
+        self.loaded.release(key, self.reading.is_some());
         let keeps_places = self.runner.policy.order.keeps_places();
-        if fate.is_put_off() && keeps_places {
-            self.waited.put_off(key);
+        if fate.is_postponed() && keeps_places {
+            self.waited.postpone(key);
         } else if self.waited.remove(key) && keeps_places {
             // Later events of its entity, whose keys come before it, were passed over.
             self.note_put_again(&keys::events_of_partition(&self.runner.queue, self.origin.partition).start);
         }
-        if is_suspended && fate.is_put_off() {
-            self.withdraw(entity, key.to_vec());
-        } else if is_suspended {
+        if awaits_recording && fate.is_postponed() {
+            self.release_entity(entity, key.to_vec());
+        } else if awaits_recording {
             self.lanes.resume(entity);
-        } else if fate.is_put_off() {
+        } else if fate.is_postponed() {
             self.note_put_again(key);
         }
     }
 
-    /// Puts back what waits beside a suspended entity's event, which is stored still or again. Until they were read anew,
+    /// Releases what waits behind an entity's blocked event, which is stored still or again. Until they were read anew,
     /// nothing of the entity is handed out, be it in a page that is being read just now. Among them can be one that was
     /// redriven meanwhile, and comes first.
-    fn withdraw(&mut self, entity: Entity, key: Vec<u8>) {
+    fn release_entity(&mut self, entity: Entity, key: Vec<u8>) {
         let mut first = key;
-        self.waited.put_back(&first);
-        for waiting in self.lanes.withdraw(entity) {
-            self.held.release(&waiting, self.reading.is_some());
-            self.waited.put_back(&waiting);
+        self.waited.release(&first);
+        for waiting in self.lanes.release(entity) {
+            self.loaded.release(&waiting, self.reading.is_some());
+            self.waited.release(&waiting);
             first = first.min(waiting);
         }
         self.blocked.block(entity, first, 0);

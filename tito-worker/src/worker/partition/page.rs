@@ -5,7 +5,7 @@ use tito_core::keys::KeyRange;
 use tito_core::row::StoredRow;
 use tito_core::{Database, Now, Result, Timestamp};
 
-use crate::worker::checkpoint::Checkpoint;
+use crate::worker::low_watermark::LowWatermark;
 
 pub(super) struct Page {
     pub(super) wanted: Wanted,
@@ -22,7 +22,7 @@ pub(super) enum Wanted {
     /// So many events of a range.
     Events(KeyRange, usize),
     /// The checkpoint under a key.
-    Checkpoint(Vec<u8>),
+    LowWatermark(Vec<u8>),
     /// So many events of a range that may have waited already when time was set back.
     ToWaitFor(KeyRange, usize),
     /// Events that have waited, by their keys.
@@ -34,7 +34,7 @@ pub(super) async fn read_page(database: &Database, wanted: Wanted) -> Result<Pag
     let tx = database.begin().await?;
     let entries = match wanted.clone() {
         Wanted::Events(range, limit) | Wanted::ToWaitFor(range, limit) => tx.scan(range, limit).await?,
-        Wanted::Checkpoint(key) => tx.get(&key).await?.map(|value| (key, value)).into_iter().collect(),
+        Wanted::LowWatermark(key) => tx.get(&key).await?.map(|value| (key, value)).into_iter().collect(),
         Wanted::Waited(keys) => {
             let stored = tx.batch_get(keys.clone()).await?;
             keys.into_iter().zip(stored).filter_map(|(key, row)| Some((key, row?))).collect()
@@ -47,5 +47,5 @@ pub(super) async fn read_page(database: &Database, wanted: Wanted) -> Result<Pag
 
 /// The floor of a checkpoint. One that can't be read costs a scan from the beginning, nothing else.
 pub(super) fn checkpoint_floor(key: &[u8], value: &[u8]) -> Option<i64> {
-    Checkpoint::decode(key, value).ok().map(|checkpoint| checkpoint.floor)
+    LowWatermark::decode(key, value).ok().map(|checkpoint| checkpoint.floor)
 }

@@ -7,7 +7,7 @@ mod steps;
 mod world;
 
 use super::{budget, chooser::Chooser};
-use crate::protocol::acquire::mutant::Mutant;
+use crate::protocol::acquire::mutant::AcquireMutant;
 use world::World;
 
 /// How a world begins.
@@ -28,7 +28,7 @@ struct Setting {
 /// A fault that a test plants.
 #[derive(Clone, Copy, Debug)]
 enum Planted {
-    InAcquire(Mutant),
+    InAcquire(AcquireMutant),
     /// Locks of others are taken away while they live.
     TakesLocksBeforeTheirTime,
 }
@@ -104,9 +104,9 @@ async fn two_who_lock_what_another_writes() {
 async fn planted_faults_are_found() {
     let one = Setting { keys: 1, ..PLAIN };
     for (planted, setting, budget) in [
-        (Planted::InAcquire(Mutant::TakesSilenceForHeld), one, 2),
-        (Planted::InAcquire(Mutant::TakesLockOfRetryForOwn), one, 2),
-        (Planted::InAcquire(Mutant::DropsShards), one, 2),
+        (Planted::InAcquire(AcquireMutant::TakesSilenceForHeld), one, 2),
+        (Planted::InAcquire(AcquireMutant::TakesLockOfRetryForOwn), one, 2),
+        (Planted::InAcquire(AcquireMutant::DropsShards), one, 2),
         (Planted::TakesLocksBeforeTheirTime, one, 1),
     ] {
         let found = explore(Setting { planted: Some(planted), ..setting }, budget).await;

@@ -12,7 +12,7 @@ use super::super::in_process::InProcess;
 use super::super::world::{At, key};
 use super::{Planted, Setting};
 use crate::client::core::Core;
-use crate::protocol::acquire::{Acquire, Held, Wanted};
+use crate::protocol::acquire::{Acquire, LockedKey, Wanted};
 use crate::protocol::commit::{Commit, Plan};
 use crate::protocol::resolve::{Asked, Resolve, Status};
 use crate::protocol::{CallId, Event, Machine, Output, Pause, Reply, Request};
@@ -84,7 +84,7 @@ pub(super) struct Hold {
     pub(super) key: String,
     pub(super) value: Option<Vec<u8>>,
     pub(super) from: u64,
-    /// When its holder let go of it.
+    /// When its holder released it.
     pub(super) until: Option<u64>,
 }
 
@@ -286,7 +286,7 @@ impl<'c> World<'c> {
     async fn take_acquire(
         &mut self,
         number: usize,
-        mut outputs: Vec<Output<At, crate::Result<Vec<Held>>>>,
+        mut outputs: Vec<Output<At, crate::Result<Vec<LockedKey>>>>,
         ttl_millis: u64,
     ) {
         loop {
@@ -310,7 +310,7 @@ impl<'c> World<'c> {
         }
     }
 
-    async fn granted(&mut self, number: usize, held: Vec<Held>, ttl_millis: u64) {
+    async fn granted(&mut self, number: usize, held: Vec<LockedKey>, ttl_millis: u64) {
         let from = self.cluster.timestamp();
         let start_millis = Timestamp::from_raw(self.actors[number].start).physical_millis();
         let actor = &mut self.actors[number];

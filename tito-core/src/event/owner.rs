@@ -1,0 +1,80 @@
+//! To whom events belong, so that all that does can be found and erased.
+
+use serde::Deserialize;
+
+use super::record::TitoEvent;
+use crate::database::Transaction;
+use crate::error::{Result, TitoError};
+use crate::keys;
+use crate::row::{self, StoredRow};
+
+/// A longer owner would leave too little room in keys for what is the owner's.
+const LONGEST: usize = 255;
+
+/// Checks an owner: any text of 1 to 255 bytes.
+///
+/// # Errors
+/// [`TitoError::InvalidName`].
+pub fn check_owner(owner: &str) -> Result<()> {
+    let reason = match owner.len() {
+        0 => "it is empty",
+        1..=LONGEST => return Ok(()),
+        _ => "it is longer than 255 bytes",
+    };
+    Err(TitoError::InvalidName { what: "owner", name: owner.chars().take(LONGEST).collect(), reason })
+}
+
+/// The owner of the event that is stored as these bytes, if they name one; `None` for bytes that are no event. Costs
+/// next to nothing for those that name none.
+pub fn owner_of(bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Owned {
+        #[serde(default)]
+        owner: Option<String>,
+    }
+    const MEMBER: &[u8] = b"\"owner\"";
+    // Most events have none, and this is asked wherever one is put aside.
+    bytes.windows(MEMBER.len()).any(|window| window == MEMBER).then_some(())?;
+    row::decode::<Owned>(b"", TitoEvent::EXPECTED, bytes).ok()?.owner
+}
+
+/// Notes in a transaction that what it stores under a key belongs to an owner.
+///
+/// # Errors
+/// [`TitoError::LimitExceeded`] for a key that is too long with the owner in front, and those of the engine.
+pub async fn note_owner(tx: &Transaction, owner: &str, key: &[u8]) -> Result<()> {
+    tx.system_keys().put(keys::owned(owner, key), b"{}".to_vec()).await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_owner_is_the_events_own_and_no_other_text() {
+        for (bytes, owner) in [
+            (r#"{"owner":"ada"}"#, Some("ada")),
+            (r#"{"payload":{"owner":"bob"},"owner": "a\"d:a 🎈"}"#, Some("a\"d:a 🎈")),
+            (r#"{"payload":{"owner":"bob"}}"#, None),
+            (r#"{"payload":"\"owner\""}"#, None),
+            (r#"{"owner":17}"#, None),
+            (r#"{"owner":"#, None),
+            ("", None),
+        ] {
+            assert_eq!(owner_of(bytes.as_bytes()).as_deref(), owner, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn an_owner_is_any_text_of_a_length() {
+        for owner in ["a", ":", "\0!;\"", "🎈", &"x".repeat(255)] {
+            check_owner(owner).unwrap();
+        }
+        for owner in ["", &"x".repeat(256), &"🎈".repeat(64)] {
+            let error = check_owner(owner).unwrap_err();
+            assert!(matches!(error, TitoError::InvalidName { what: "owner", .. }), "{error}");
+        }
+    }
+}

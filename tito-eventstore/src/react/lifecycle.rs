@@ -1,0 +1,147 @@
+//! Look at, replay, remove.
+
+use tito_core::row::StoredRow;
+use tito_core::{TitoError, Transaction, keys};
+use tito_worker::{QueueError, TitoQueue};
+
+use super::from::ReactFrom;
+use super::position::Position;
+use super::reactor::{read_current, tell};
+use crate::error::{EventStoreError, Result};
+use crate::log::topic;
+use crate::read::read_head;
+use crate::store::EventStore;
+
+/// How many reactors are listed at once.
+const PAGE: usize = 1_000;
+
+/// How far a reactor is. What of earlier events is tried again or failed for good is in its topic:
+/// [`TitoQueue::stats`](tito_worker::TitoQueue::stats), [`TitoQueue::dead_letters`](tito_worker::TitoQueue::dead_letters).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReactorInfo {
+    /// Its name.
+    pub name: String,
+    /// All selected events up to this sequence are done, or in its topic, but for those that are `open`.
+    pub position: u64,
+    /// How many events up to there were handed to handlers and are not known to be done.
+    pub open: usize,
+    /// The last sequence of the store.
+    pub last_sequence: u64,
+}
+
+impl ReactorInfo {
+    /// How many sequences the reactor is behind its store.
+    pub fn behind(&self) -> u64 {
+        self.last_sequence.saturating_sub(self.position)
+    }
+}
+
+impl EventStore {
+    /// How far a reactor is.
+    ///
+    /// # Errors
+    /// [`ReactorNotFound`](EventStoreError::ReactorNotFound), [`StoreNotFound`](EventStoreError::StoreNotFound), and those
+    /// of the engine.
+    pub async fn reactor(&self, name: &str) -> Result<ReactorInfo> {
+        let tx = self.database().begin().await?;
+        let info = read_info(self, &tx, name).await;
+        tx.rollback().await;
+        info
+    }
+
+    /// The names of the store's reactors, in their order.
+    ///
+    /// # Errors
+    /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
+    pub async fn reactors(&self) -> Result<Vec<String>> {
+        let tx = self.database().begin().await?;
+        let names = read_names(self, &tx).await;
+        tx.rollback().await;
+        names
+    }
+
+    /// Has a reactor begin anew, where `from` says, be it before or behind where it is. What its topic has of events that
+    /// it comes to again is passed over then; what it has of earlier ones stays, and so do dead letters. Handlers that
+    /// run end first, and what they have done is done again where it is behind the new beginning.
+    ///
+    /// # Errors
+    /// [`ReactorNotFound`](EventStoreError::ReactorNotFound), [`StoreNotFound`](EventStoreError::StoreNotFound), and those
+    /// of the engine.
+    pub async fn replay_reactor(&self, name: &str, from: ReactFrom) -> Result<()> {
+        let run = (self.clone(), name.to_string());
+        let replay = |tx: Transaction| async move {
+            let (store, name) = run;
+            read_current(&store, &tx).await?;
+            let position = read_position(&store, &tx, &name).await?;
+            let after = from.after(&store, &tx).await?;
+            let position = position.begun_anew(tx.start_timestamp().raw(), after);
+            tx.system_keys().put(keys::log_reactor(store.id(), &name), position.encode()?).await?;
+            tell(&store, &tx);
+            Ok::<_, EventStoreError>(())
+        };
+        self.transaction(replay).await
+    }
+
+    /// Removes a reactor with all that its topic has, dead letters too, and says whether there was one. It is gone at
+    /// once; then the topic is emptied in bounded transactions. A call that is interrupted is finished by the next one.
+    ///
+    /// # Errors
+    /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
+    pub async fn remove_reactor(&self, name: &str) -> Result<bool> {
+        let run = (self.clone(), name.to_string());
+        let remove = |tx: Transaction| async move {
+            let (store, name) = run;
+            let definition = read_current(&store, &tx).await?;
+            let key = keys::log_reactor(store.id(), &name);
+            let was_there = tx.get(&key).await?.is_some();
+            if was_there {
+                tx.system_keys().delete(key).await?;
+                tell(&store, &tx);
+            }
+            // What wakes a projection of the name is none of it.
+            Ok::<_, EventStoreError>((was_there, definition.projections.contains(&name)))
+        };
+        let (was_there, is_projection) = self.transaction(remove).await?;
+        if is_projection {
+            return Ok(false);
+        }
+        let (queue, topic) = (TitoQueue::new(self.database().clone()), topic(self.name(), name));
+        for purged in [queue.purge(&topic).await, queue.purge_dead_letters(&topic).await] {
+            match purged {
+                // One that was never served.
+                Ok(_) | Err(QueueError::UnknownTopic { .. } | QueueError::Engine(TitoError::InvalidName { .. })) => {}
+                Err(error) => return Err(TitoError::from(error).into()),
+            }
+        }
+        Ok(was_there)
+    }
+}
+
+async fn read_names(store: &EventStore, tx: &Transaction) -> Result<Vec<String>> {
+    read_current(store, tx).await?;
+    let (mut names, mut rest) = (Vec::new(), keys::log_reactors(store.id()));
+    loop {
+        let page = tx.scan(rest.clone(), PAGE).await?;
+        names.extend(page.iter().filter_map(|(key, _)| keys::parse_log_reactor(key)));
+        match page.last() {
+            Some((last, _)) if page.len() == PAGE => rest = rest.after(last),
+            _ => return Ok(names),
+        }
+    }
+}
+
+async fn read_info(store: &EventStore, tx: &Transaction, name: &str) -> Result<ReactorInfo> {
+    read_current(store, tx).await?;
+    let position = read_position(store, tx, name).await?;
+    let last_sequence = read_head(store, tx).await?.last;
+    Ok(ReactorInfo { name: name.to_string(), position: position.sequence, open: position.open.len(), last_sequence })
+}
+
+async fn read_position(store: &EventStore, tx: &Transaction, name: &str) -> Result<Position> {
+    let key = keys::log_reactor(store.id(), name);
+    match tx.get(&key).await? {
+        Some(stored) => Ok(Position::decode(&key, &stored)?),
+        None => Err(EventStoreError::ReactorNotFound { store: store.name().to_string(), reactor: name.to_string() }),
+    }
+}

@@ -1,0 +1,77 @@
+//! What is stored of a reactor.
+
+use serde::{Deserialize, Serialize};
+use tito_core::keeps_unknown_members;
+use tito_core::row::{StoredRow, UnknownMembers};
+
+/// How far a reactor is. `docs/format.md` specifies it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Position {
+    /// The start of the transaction that created the reactor.
+    pub(super) created: u64,
+    /// That of the latest one that had it begin anew, or created it.
+    pub(super) since: u64,
+    /// The sequence after which it began then.
+    pub(super) after: u64,
+    /// Every selected event up to this sequence is done or in the queue,
+    pub(super) sequence: u64,
+    /// but for these, of which a handler may have begun.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) open: Vec<u64>,
+    #[serde(skip)]
+    pub(super) unknown: UnknownMembers,
+}
+
+keeps_unknown_members!(Position);
+
+impl StoredRow for Position {
+    const EXPECTED: &'static str = "the position of a reactor";
+}
+
+impl Position {
+    /// That of a reactor that begins after a sequence, in the transaction with this start.
+    pub(super) fn new(start: u64, after: u64) -> Self {
+        Self { created: start, since: start, after, sequence: after, ..Self::default() }
+    }
+
+    /// The same reactor when it begins anew.
+    pub(super) fn begun_anew(self, start: u64, after: u64) -> Self {
+        Self { since: start, after, sequence: after, open: Vec::new(), ..self }
+    }
+
+    /// Whether an event that was put into the queue under a position is none of the queue's any more: it was under that
+    /// of another reactor of the same name, or the reactor has begun anew before it since, and so comes to it again.
+    pub(super) fn supersedes(&self, since: u64, sequence: u64) -> bool {
+        since < self.created || (since < self.since && sequence > self.after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// The page is what says how positions are stored.
+    #[test]
+    fn the_vectors_of_the_page_hold() {
+        let page = include_str!("../../../docs/format.md");
+        let vectors: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("log_reactor_value ")).collect();
+        assert_eq!(vectors.len(), 2);
+        for vector in vectors {
+            let position = Position::decode(b"key", vector.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(position.encode().unwrap()).unwrap(), vector);
+        }
+    }
+
+    #[test]
+    fn what_was_put_into_the_queue_before_a_replay_is_superseded_behind_its_beginning() {
+        let position = Position::new(10, 0).begun_anew(20, 5);
+        assert_eq!((position.created, position.since, position.sequence), (10, 20, 5));
+        let superseded = |since, sequence| position.supersedes(since, sequence);
+        assert_eq!(
+            [superseded(10, 5), superseded(10, 6), superseded(20, 6), superseded(9, 1)],
+            [false, true, false, true]
+        );
+    }
+}

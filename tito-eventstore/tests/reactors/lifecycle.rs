@@ -1,0 +1,106 @@
+//! Look at, remove, names.
+
+use tito_core::prelude::*;
+use tito_eventstore::{EventStoreError, Manager, ReactFrom};
+use tito_testkit::TestClock;
+use tito_worker::prelude::*;
+
+use crate::support::*;
+
+#[fact]
+pub async fn removing_a_reactor_removes_all_that_there_is_of_it(db: Database, clock: TestClock) {
+    let bank = bank(&db).await;
+    append_many(&bank, 10, 2).await;
+    let (reactor, notes) = (mailer(&bank).await, Notes::failing(|_, _| Err("never".into())));
+    let before = stored(&db, "log:").await;
+    notes.harness(&db, &clock, &reactor).drain().await.unwrap();
+    TitoQueue::new(db.clone()).redrive_all("bank.mailer").await.unwrap();
+    assert_eq!(in_queue(&db).await, (10, 0));
+    assert!(bank.remove_reactor("mailer").await.unwrap());
+    assert!(!bank.remove_reactor("mailer").await.unwrap());
+    assert_eq!(stored(&db, "event:bank.mailer:").await, []);
+    assert_eq!(stored(&db, "dead:bank.mailer:").await, []);
+    assert_eq!(stored(&db, "log:").await.len(), before.len() - 1);
+    let error = bank.reactor("mailer").await.unwrap_err();
+    assert!(matches!(&error, EventStoreError::ReactorNotFound { reactor, .. } if reactor == "mailer"), "{error}");
+    let error = bank.replay_reactor("mailer", ReactFrom::First).await.unwrap_err();
+    assert_eq!(error.to_string(), r#"event store "bank" has no reactor "mailer""#);
+    // Its worker has nothing to do, until it is there again.
+    notes.clear();
+    let mut harness = notes.harness(&db, &clock, &reactor);
+    harness.drain().await.unwrap();
+    assert!(notes.sequences().is_empty());
+    bank.react("mailer", "account", ReactFrom::Sequence(9)).await.unwrap();
+    harness.drain().await.unwrap();
+    assert_eq!(notes.sequences(), [9, 10]);
+}
+
+#[fact]
+pub async fn a_worker_that_runs_notices_that_its_reactor_is_removed_and_there_again(db: Database, _: TestClock) {
+    let bank = bank(&db).await;
+    append_many(&bank, 10, 2).await;
+    let (reactor, notes) = (mailer(&bank).await, Notes::new());
+    let running = Running::start(notes.subscribe(worker(&db), &reactor));
+    until_caught_up(&bank).await;
+    bank.remove_reactor("mailer").await.unwrap();
+    append_many(&bank, 10, 2).await;
+    mailer(&bank).await;
+    until_caught_up(&bank).await;
+    append_many(&bank, 5, 2).await;
+    until_caught_up(&bank).await;
+    running.stop().await;
+    let mut handed = notes.sequences();
+    handed.sort_unstable();
+    handed.dedup();
+    assert_eq!(handed, (1..=25).collect::<Vec<_>>());
+}
+
+#[fact]
+pub async fn names_are_checked_and_not_shared_with_projections(db: Database, _: TestClock) {
+    let bank = bank(&db).await;
+    for bad in ["", "a.b", "a:b", "a@b"] {
+        let error = bank.react(bad, "account", ReactFrom::First).await.unwrap_err();
+        let EventStoreError::Engine(error) = error else { panic!("{error}") };
+        assert!(matches!(error, TitoError::InvalidName { .. }), "{error}");
+    }
+    bank.add_projection("accounts").await.unwrap();
+    let error = bank.react("accounts", "account", ReactFrom::First).await.unwrap_err();
+    assert!(error.to_string().contains("a projection of the store has it"), "{error}");
+    bank.react("mailer", "account", ReactFrom::First).await.unwrap();
+    let error = bank.add_projection("mailer").await.unwrap_err();
+    assert!(error.to_string().contains("a reactor of the store has it"), "{error}");
+    assert!(!bank.remove_reactor("accounts").await.unwrap());
+    assert_eq!(bank.reactors().await.unwrap(), ["mailer"]);
+    assert_eq!(bank.projections().await.unwrap(), ["accounts"]);
+}
+
+#[fact]
+pub async fn a_store_that_is_deleted_takes_its_reactors_with_it(db: Database, clock: TestClock) {
+    let bank = bank(&db).await;
+    append_many(&bank, 10, 2).await;
+    let (reactor, notes) = (mailer(&bank).await, Notes::failing(|_, _| Err("never".into())));
+    let mut harness = notes.harness(&db, &clock, &reactor);
+    harness.drain().await.unwrap();
+    let manager = Manager::new(db.clone());
+    manager.delete_event_store("bank").await.unwrap();
+    manager.sweep().await.unwrap();
+    assert_eq!(stored(&db, "log:").await, []);
+    notes.clear();
+    for _ in 0..3 {
+        harness.advance(std::time::Duration::from_secs(120)).await.unwrap();
+    }
+    // What waited is no event of anything.
+    assert_eq!((notes.sequences(), in_queue(&db).await), (vec![], (0, 0)));
+    let later = crate::support::bank(&db).await;
+    let error = reactor_of(&bank).await;
+    assert!(matches!(error, EventStoreError::StoreNotFound { .. }), "{error}");
+    append_many(&later, 3, 1).await;
+    let reactor = mailer(&later).await;
+    let notes = Notes::new();
+    notes.harness(&db, &clock, &reactor).drain().await.unwrap();
+    assert_eq!(notes.sequences(), [1, 2, 3]);
+}
+
+async fn reactor_of(bank: &tito_eventstore::EventStore) -> EventStoreError {
+    bank.reactor("mailer").await.unwrap_err()
+}

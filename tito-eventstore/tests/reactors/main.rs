@@ -1,0 +1,15 @@
+//! What reactors promise, on every engine.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[macro_use]
+extern crate tito_testkit;
+
+mod beginning;
+mod deaths;
+mod failing;
+mod fleets;
+mod lifecycle;
+mod running;
+mod support;
+mod transactional;
+mod unreadable;

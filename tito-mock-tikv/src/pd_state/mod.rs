@@ -1,0 +1,7 @@
+//! What the placement driver knows, beside the topology.
+mod oracle;
+mod safe_point;
+mod state;
+
+pub(crate) use self::oracle::{Clock, Oracle};
+pub(crate) use self::state::PdState;

@@ -1,0 +1,224 @@
+//! When to read which part of a partition.
+//!
+//! The cursor lies behind everything that was handed out or seen to be gone. It is kept in memory only, and goes back
+//! whenever something may have been committed behind it: an event of a transaction that began earlier than others and
+//! committed later, a retry, or the commit of another process. Going back is safe, because events that are loaded are
+//! known and events that are done are deleted; it costs reading what is loaded once more.
+
+mod revisits;
+mod time;
+
+use tito_core::keys::{self, KeyRange};
+use tito_core::{Now, Timestamp};
+
+use self::revisits::Back;
+pub(super) use self::revisits::{Revisits, SWEEP_EVERY, WINDOW_EVERY, window_seconds};
+pub(super) use self::time::EngineTime;
+
+const SMALLEST_PAGE: usize = 32;
+const LARGEST_PAGE: usize = 1_024;
+
+/// How many bytes a page has at the most, about: it is asked for by the number of its events.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// What a page came to.
+pub(super) struct PageRead {
+    /// The present of the subscription when it was read.
+    seen: Now,
+    /// What the monotonic clock showed when it was asked for.
+    asked_millis: u64,
+    /// How many entries it had.
+    entries: usize,
+    /// How many of them the cursor has passed, and their bytes.
+    passed: usize,
+    bytes: usize,
+    /// Where it was not taken in further.
+    pub(super) end: Option<End>,
+}
+
+/// Why a page is not taken in further.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum End {
+    /// The rest is not due, from this second on.
+    NotDue(i64),
+    /// An earlier event of the entity may have been committed behind the cursor.
+    LooksBack,
+    NoRoom,
+}
+
+impl PageRead {
+    pub(super) fn new(seen: Now, asked_millis: u64, entries: usize) -> Self {
+        Self { seen, asked_millis, entries, passed: 0, bytes: 0, end: None }
+    }
+
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.passed += 1;
+        self.bytes += bytes;
+    }
+
+    fn mean_size(&self) -> usize {
+        self.bytes.checked_div(self.passed).unwrap_or(0)
+    }
+}
+
+pub(super) struct Cursor {
+    queue: String,
+    partition: u16,
+    /// The first key that was not read yet.
+    cursor: Vec<u8>,
+    page: usize,
+    /// Whether the page that is being read says nothing of what comes after the present.
+    ends_with_present: bool,
+    /// Whether there is something to read now.
+    is_behind: bool,
+    /// The second of the first event past the present that is known of.
+    next_due: Option<i64>,
+    /// When the reading of everything from the window on began, for the latest time: its place in the order, and the
+    /// second.
+    pass: Option<(Timestamp, i64)>,
+    pub(super) time: EngineTime,
+    revisits: Revisits,
+}
+
+impl Cursor {
+    /// Begins at `floor` if a checkpoint gives one, to be quick; the whole partition is read once that is done.
+    pub(super) fn new(
+        queue: &str,
+        partition: u16,
+        floor: Option<i64>,
+        (seen, asked_millis): (Now, u64),
+        mut revisits: Revisits,
+    ) -> Self {
+        let all = keys::events_of_partition(queue, partition);
+        if floor.is_some() {
+            revisits.sweep_now();
+        }
+        let mut time = EngineTime::default();
+        time.note(seen, asked_millis);
+        Self {
+            queue: queue.to_string(),
+            partition,
+            cursor: floor.map_or(all.start, |floor| keys::events_from_second(queue, partition, floor)),
+            page: SMALLEST_PAGE,
+            ends_with_present: false,
+            is_behind: true,
+            next_due: None,
+            pass: None,
+            time,
+            revisits,
+        }
+    }
+
+    /// Reads now, whether or not anything is known to be due.
+    pub(super) fn look(&mut self) {
+        self.is_behind = true;
+    }
+
+    /// Whether to read now.
+    pub(super) fn wants_to_read(&mut self, clock_millis: u64) -> bool {
+        match self.revisits.due(clock_millis, self.time.seen()) {
+            None => {}
+            Some(Back::ToTheBeginning) => self.go_back(keys::events_of_partition(&self.queue, self.partition).start),
+            Some(Back::To(second)) => self.go_back(self.events_from(second)),
+        }
+        let is_due = self.next_due.is_some_and(|due| due <= self.time.present(clock_millis));
+        self.is_behind |= is_due | self.revisits.is_poll_due(clock_millis);
+        self.is_behind
+    }
+
+    /// When to read next if nothing happens before.
+    pub(super) fn next_read_millis(&self) -> u64 {
+        let due = self.next_due.map_or(u64::MAX, |due| self.time.shows_millis(due));
+        due.min(self.revisits.next_millis())
+    }
+
+    /// Notes when a page was read, in a reading that may be the first of a pass. What was committed before the pass began
+    /// was seen by it.
+    pub(super) fn pass_began(&mut self, seen: Timestamp, now: Now) -> Timestamp {
+        self.pass.get_or_insert((seen, now.seconds())).0
+    }
+
+    /// Begins another pass over all that transactions could have committed into since the latest one began.
+    pub(super) fn look_back(&mut self) {
+        let Some((_, second)) = self.pass.take() else { return };
+        let window = (second - self.revisits.window_seconds).max(0);
+        self.go_back(self.events_from(window));
+    }
+
+    /// Notes that an event was committed under `key`.
+    pub(super) fn note_commit(&mut self, key: &[u8], clock_millis: u64) {
+        if key < self.cursor.as_slice() {
+            self.cursor = key.to_vec();
+        }
+        match keys::parse_event_second(key) {
+            Some(second) if second > self.time.present(clock_millis) => {
+                self.next_due = Some(self.next_due.map_or(second, |due| due.min(second)));
+            }
+            _ => self.is_behind = true,
+        }
+    }
+
+    /// What to read: a range and how many keys of it. A small page may show the next event that is not due yet; a large
+    /// one ends with the present, as it would show many of them.
+    pub(super) fn next_page(&mut self, clock_millis: u64) -> (KeyRange, usize) {
+        self.ends_with_present = self.page > SMALLEST_PAGE;
+        let end = if self.ends_with_present {
+            Some(self.events_from(self.time.present(clock_millis) + 1))
+        } else {
+            keys::events_of_partition(&self.queue, self.partition).end
+        };
+        (KeyRange { start: self.cursor.clone(), end }, self.page)
+    }
+
+    /// Whether the cursor lies behind a key.
+    pub(super) fn has_passed(&self, key: &[u8]) -> bool {
+        key < self.cursor.as_slice()
+    }
+
+    /// Passes a key that was handed out or is loaded.
+    pub(super) fn pass(&mut self, key: &[u8]) {
+        self.cursor.clear();
+        self.cursor.extend_from_slice(key);
+        self.cursor.push(0);
+    }
+
+    /// Notes that a page was read.
+    pub(super) fn note_page(&mut self, page: &PageRead, clock_millis: u64) {
+        self.time.note(page.seen, page.asked_millis);
+        let next_due = match page.end {
+            Some(End::NotDue(second)) => Some(second),
+            _ => None,
+        };
+        let is_full = page.entries >= self.page && next_due.is_none();
+        let is_cut = matches!(page.end, Some(End::LooksBack | End::NoRoom));
+        self.is_behind = is_full || is_cut || self.ends_with_present;
+        if !self.is_behind {
+            self.next_due = next_due;
+        }
+        let largest = (PAGE_BYTES / page.mean_size().max(1)).clamp(1, LARGEST_PAGE);
+        self.page = if is_full { (self.page * 4).min(largest) } else { SMALLEST_PAGE.min(largest) };
+        self.revisits.note_page(page.passed > 0, clock_millis);
+    }
+
+    /// Whether everything that is due was read.
+    pub(super) fn has_caught_up(&self, clock_millis: u64) -> bool {
+        !self.is_behind && self.next_due.is_none_or(|due| due > self.time.present(clock_millis))
+    }
+
+    /// The second from which on something may not be done yet, given the first that is loaded.
+    pub(super) fn floor(&self, first_held: Option<i64>) -> i64 {
+        let cursor = keys::parse_event_second(&self.cursor).unwrap_or(0);
+        first_held.unwrap_or(i64::MAX).min(cursor).min(self.time.seen() - self.revisits.window_seconds).max(0)
+    }
+
+    fn events_from(&self, second: i64) -> Vec<u8> {
+        keys::events_from_second(&self.queue, self.partition, second)
+    }
+
+    fn go_back(&mut self, key: Vec<u8>) {
+        if key < self.cursor {
+            self.cursor = key;
+        }
+        self.is_behind = true;
+    }
+}
