@@ -62,8 +62,5 @@ async fn copying(source: &tito_core::Database, target: &Place, options: &BackupO
 
 /// What becomes of a row.
 fn copied(key: &[u8], value: Vec<u8>) -> Row {
-    match is_of_workers(key) {
-        true => Row::LeftOut,
-        false => Row::AsItIs(value),
-    }
+    if is_of_workers(key) { Row::LeftOut } else { Row::AsItIs(value) }
 }

@@ -12,9 +12,9 @@ pub type Result<T, E = BackupError> = std::result::Result<T, E>;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// The database that is read or filled failed. [`TitoError::is_retryable`] says whether it can help to try again.
+    /// The database that is read or filled failed. [`TitoError::is_transient`] says whether it can help to try again.
     #[error(transparent)]
-    Database(Arc<TitoError>),
+    Database(#[from] TitoError),
 
     /// The stream could not be read or written.
     #[error("{doing} failed")]
@@ -75,12 +75,6 @@ pub enum BackupError {
     /// Two processes fill one target.
     #[error("somebody else is filling the target too")]
     FilledTwice,
-}
-
-impl From<TitoError> for BackupError {
-    fn from(error: TitoError) -> Self {
-        Self::Database(Arc::new(error))
-    }
 }
 
 impl BackupError {

@@ -63,10 +63,7 @@ where
 
 /// What becomes of a row.
 fn restored(key: &[u8], value: Vec<u8>) -> Row {
-    match is_of_workers(key) {
-        true => Row::LeftOut,
-        false => paused(key, value),
-    }
+    if is_of_workers(key) { Row::LeftOut } else { paused(key, value) }
 }
 
 /// Whether a row tells of workers, which are elsewhere.

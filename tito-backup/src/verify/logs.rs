@@ -22,7 +22,7 @@ pub(super) fn check(key: &[u8], value: &[u8], known: &mut Known, lookups: &mut L
         return Checked::Wrong(Finding::new(key, Wrong::UnknownStore { store }));
     }
     match kind {
-        b"head" | b"tail" | b"last" | b"type" | b"gone" | b"command" => {
+        b"head" | b"tail" | b"last" | b"type" | b"gone" | b"command" | b"reactor" => {
             object(key, value, "what a store keeps, a JSON object").into()
         }
         b"projection" => {

@@ -44,11 +44,18 @@ pub(super) fn check(key: &[u8], value: &[u8], known: &mut Known, lookups: &mut L
             None => wrong_key(key, "the key of the note of a moved event"),
             Some(_) => object(key, value, "the note of a moved event").into(),
         },
-        Some("!") => Checked::Unknown,
-        Some(prefix) => match is_key_of(prefix, key) {
-            false => wrong_key(key, "a key as its kind has them"),
-            true => object(key, value, "a JSON object").into(),
+        Some("!") if key.starts_with(b"!owned:") => match component(key, 1) {
+            None => wrong_key(key, "the key of what belongs to an owner"),
+            Some(_) => object(key, value, "that something belongs to an owner, a JSON object").into(),
         },
+        Some("!") => Checked::Unknown,
+        Some(prefix) => {
+            if !is_key_of(prefix, key) {
+                wrong_key(key, "a key as its kind has them")
+            } else {
+                object(key, value, "a JSON object").into()
+            }
+        }
     }
 }
 
@@ -82,10 +89,7 @@ fn malformed(key: &[u8], expected: &'static str, reason: impl std::error::Error)
 
 pub(super) fn object(key: &[u8], value: &[u8], expected: &'static str) -> Option<Finding> {
     let finding = malformed(key, expected, Object::read(value).err()?);
-    Some(match is_of_workers(key) {
-        true => finding.mended_by(Mend::DeleteMalformed { value: value.to_vec() }),
-        false => finding,
-    })
+    Some(if is_of_workers(key) { finding.mended_by(Mend::DeleteMalformed { value: value.to_vec() }) } else { finding })
 }
 
 /// The row of a model, under `inner` within what stands before it.
@@ -105,9 +109,10 @@ pub(super) fn entry(key: &[u8], inner: &[u8], value: &[u8], known: &Known, looku
     if key.len() == inner.len() && known.dropped_tables.contains(&table) {
         return None;
     }
-    let id = match value.is_empty() {
-        true => keys::parse_index_entry(inner).map(|(_, id)| id),
-        false => std::str::from_utf8(value).ok().map(str::to_string),
+    let id = if value.is_empty() {
+        keys::parse_index_entry(inner).map(|(_, id)| id)
+    } else {
+        std::str::from_utf8(value).ok().map(str::to_string)
     };
     let Some(id) = id else {
         return Some(Finding::new(key, Wrong::Key { expected: "an index entry with the id of a row" }));

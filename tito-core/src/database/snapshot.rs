@@ -76,10 +76,7 @@ impl DatabaseSnapshot {
     /// # Errors
     /// As [`get`](DatabaseSnapshot::get).
     pub async fn batch_get(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
-        match keys.is_empty() {
-            true => Ok(Vec::new()),
-            false => self.0.batch_get(keys).await,
-        }
+        if keys.is_empty() { Ok(Vec::new()) } else { self.0.batch_get(keys).await }
     }
 
     /// The first `limit` entries of a range, by their keys.

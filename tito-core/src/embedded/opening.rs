@@ -43,9 +43,10 @@ pub(super) fn timestamps_after(purpose: &Purpose) -> Timestamp {
 /// Opens or creates the database in a directory. A directory that holds anything else is left as it is.
 pub(super) fn open(path: &Path, options: &DiskOptions, on_flushed: OnFlushed) -> Result<Storage> {
     let is_there = matches!(options.purpose, Purpose::Look);
-    let opened = match is_there {
-        true => Directory::open(path, options.modes, options.faults.clone()),
-        false => Directory::create(path, options.modes, options.faults.clone()),
+    let opened = if is_there {
+        Directory::open(path, options.modes, options.faults.clone())
+    } else {
+        Directory::create(path, options.modes, options.faults.clone())
     };
     let directory = opened.map_err(|error| match error.kind() {
         io::ErrorKind::NotADirectory => invalid(path, "it is not a directory", Some(error.into())),

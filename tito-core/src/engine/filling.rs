@@ -82,7 +82,9 @@ impl Filling {
             let writes: BTreeMap<_, _> = rows.into_iter().map(|(key, value)| (key, new(value))).collect();
             match tx.commit(Mutations { writes, ..Mutations::default() }, Signals::default()).await {
                 Ok(_) => return Ok(identity),
-                Err(error) if error.is_of_a_race() && looks < LOOKS => {}
+                // Another process was quicker, or this one was and was not told.
+                Err(TitoError::AlreadyExists { .. } | TitoError::CommitUnknown { .. }) if looks < LOOKS => {}
+                Err(error) if error.is_replayed() && looks < LOOKS => {}
                 Err(error) => return Err(error),
             }
         }

@@ -65,7 +65,8 @@ impl DatabaseIdentity {
             match tx.commit(Mutations { writes, ..Mutations::default() }, Signals::default()).await {
                 Ok(_) => return Ok(identity),
                 // Another process was quicker, or this one was and was not told.
-                Err(error) if error.is_of_a_race() && looks < LOOKS => {}
+                Err(TitoError::AlreadyExists { .. } | TitoError::CommitUnknown { .. }) if looks < LOOKS => {}
+                Err(error) if error.is_replayed() && looks < LOOKS => {}
                 Err(error) => return Err(error),
             }
         }

@@ -42,12 +42,6 @@ impl TitoError {
         matches!(self, Self::Conflict { .. } | Self::Unavailable { .. })
     }
 
-    /// Whether another one may have written first what this commit was to write where there was nothing, or this one may
-    /// have and was not told: a look tells.
-    pub(crate) fn is_of_a_race(&self) -> bool {
-        self.is_replayed() || matches!(self, Self::AlreadyExists { .. } | Self::CommitUnknown { .. })
-    }
-
     /// Whether neither the call is at fault nor what it works on: [`is_retryable`](TitoError::is_retryable), or
     /// [`is_engine_failure`](TitoError::is_engine_failure). Another call would have met the same.
     pub fn is_transient(&self) -> bool {

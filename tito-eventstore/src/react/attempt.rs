@@ -108,11 +108,10 @@ impl Attempt<'_> {
     }
 
     async fn handle_one(&self, tx: Transaction, at: usize, event: &Event) -> Result<(FeedEnded, FeedWatched), Stopped> {
-        let told = match self.fed.is_watched() {
-            true => {
-                described((self.fed.queue(), self.revision), (event.sequence(), self.position.since), Some(event)).ok()
-            }
-            false => None,
+        let told = if self.fed.is_watched() {
+            described((self.fed.queue(), self.revision), (event.sequence(), self.position.since), Some(event)).ok()
+        } else {
+            None
         };
         let run = self.fed.hand_out(told.as_ref());
         let handled = self.fed.attempt(run.scope((self.handler)(event.clone(), tx))).await;

@@ -68,9 +68,10 @@ impl Beside<'_> {
 
     pub(super) fn queue_unreadable(&mut self, sequence: u64, entity: Option<String>, error: &EventStoreError) {
         self.reacting.log(error, "a reactor has met an event that can't be read, which is tried again");
-        let ended = match entity.as_deref().is_some_and(|entity| self.waiting.holds(entity)) {
-            true => FeedEnded::not_begun(),
-            false => FeedEnded::failed(error),
+        let ended = if entity.as_deref().is_some_and(|entity| self.waiting.holds(entity)) {
+            FeedEnded::not_begun()
+        } else {
+            FeedEnded::failed(error)
         };
         self.queue_event(sequence, entity, ended, FeedWatched::default());
         self.pass(sequence);
