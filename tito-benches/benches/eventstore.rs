@@ -174,7 +174,7 @@ fn folds(runtime: &Runtime) {
         ],
     );
     println!("a reactor, of a stream of all: {}", ratio(react / replay, 0.5));
-    println!("a transactional one: {}", ratio(effects / replay, 0.5));
+    println!("a transactional one: {:.2}", effects / replay);
     println!("replay, of NATS JetStream: {}\n", ratio(all.min(replay) / NATS_REPLAY, 1.0));
 }
 
