@@ -342,7 +342,7 @@ pub fn unique_events(topic: &str) -> KeyRange {
     KeyRange::prefix(with_separator(key(Kind::Dedup, &[topic.as_bytes()])))
 }
 
-/// `checkpoint:{queue}:{partition}`: the floor of scans of a partition.
+/// `checkpoint:{queue}:{partition}`: the low watermark of a partition, where its scans begin.
 pub fn low_watermark(queue: &str, partition: u16) -> Vec<u8> {
     let mut key = with_separator(key(Kind::LowWatermark, &[queue.as_bytes()]));
     push_partition(&mut key, partition);

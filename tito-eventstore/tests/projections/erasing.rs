@@ -52,15 +52,11 @@ pub async fn a_projection_that_has_not_come_that_far_needs_no_rebuild(db: Databa
 pub async fn what_is_being_folded_while_it_is_erased_is_not_committed(db: Database, _: TestClock) {
     for is_rebuild in [false, true] {
         let db = FaultEngine::new(db.clone()).database();
-        let (bank, projection, _) = match is_rebuild {
-            false => projected(&db).await,
-            true => {
-                let again = projected(&db).await;
-                again.1.catch_up().await.unwrap();
-                again.0.rebuild_projection("accounts").await.unwrap();
-                again
-            }
-        };
+        let (bank, projection, _) = projected(&db).await;
+        if is_rebuild {
+            projection.catch_up().await.unwrap();
+            bank.rebuild_projection("accounts").await.unwrap();
+        }
         open(&bank, &[1, 2]).await;
         let folding = db.faults().at(Call::Commit).key_prefix("log:").nth(1).hold();
         let running = tokio::spawn({

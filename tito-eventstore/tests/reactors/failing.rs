@@ -1,6 +1,7 @@
 //! Handlers that fail.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tito_core::prelude::*;
@@ -8,6 +9,7 @@ use tito_eventstore::Event;
 use tito_testkit::TestClock;
 use tito_worker::prelude::*;
 use tito_worker::{Advance, Order, Outcome, RetryPolicy, Subscription};
+use tokio::sync::Notify;
 
 use crate::support::*;
 
@@ -197,14 +199,17 @@ pub async fn settings_are_kept_to(db: Database, clock: TestClock) {
     let reactor = mailer(&bank).await;
     let notes = failing("account.0", 2);
     let noted = notes.clone();
+    let hangs = Arc::new(Notify::new());
+    let hanging = hangs.clone();
     let settings = Subscription::default()
         .order(Order::Relaxed)
         .retry(RetryPolicy::default().attempts(2))
         .timeout(Duration::from_secs(5));
     let handler = move |event: Event| {
-        let noted = noted.note(&event);
+        let (noted, hanging) = (noted.note(&event), hanging.clone());
         async move {
             if event.sequence() == 8 {
+                hanging.notify_one();
                 std::future::pending::<()>().await;
             }
             noted
@@ -223,7 +228,7 @@ pub async fn settings_are_kept_to(db: Database, clock: TestClock) {
                     drained.unwrap();
                     break;
                 }
-                next = clock.waited_for() => clock.advance_to(next),
+                () = hangs.notified() => clock.advance(Duration::from_secs(5)),
             }
         }
     }

@@ -337,12 +337,13 @@ impl Fed {
 
     /// Drops what runs where it waits when the timeout has passed.
     async fn limited<T>(&self, mut run: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Option<T> {
-        if let Poll::Ready(result) = poll!(run.as_mut()) {
-            return Some(result);
-        }
         let clock = self.database().clock();
         let millis = u64::try_from(self.runner.timeout.as_millis()).unwrap_or(u64::MAX);
         let ends = clock.monotonic_millis().saturating_add(millis);
+        // Many handlers end without waiting, and need no timer.
+        if let Poll::Ready(result) = poll!(run.as_mut()) {
+            return Some(result);
+        }
         match select(run, clock.wait_until_monotonic(ends)).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,
