@@ -111,7 +111,7 @@ impl Topic {
     /// The topic that is stored under `key`.
     ///
     /// # Errors
-    /// [`TitoError::Malformed`], which names the key.
+    /// [`TitoError::Malformed`](crate::TitoError::Malformed), which names the key.
     pub fn decode(key: &[u8], bytes: &[u8]) -> Result<Topic> {
         <Self as StoredRow>::decode(key, bytes)
     }
