@@ -62,6 +62,8 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
         };
         publish(tx, None, &rules, &shown).await?;
     }
+    // Whoever erases writes it: nothing is published that was erased meanwhile.
+    tx.lock_keys(vec![keys::log_tail(store)]).await?;
     if is_end {
         // From the next append on, appends publish: one that is under way and goes by the old definition meets a conflict.
         tx.lock_keys(vec![head_key]).await?;

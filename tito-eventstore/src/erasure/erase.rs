@@ -123,9 +123,10 @@ impl EntityErasure {
                 self.erased += erased;
             }
             Phase::Snapshots(range) => {
+                let id = store.id();
                 let erasing = store
                     .database()
-                    .transaction(|tx: Transaction| async move { erase_snapshots(&tx, range, target).await });
+                    .transaction(|tx: Transaction| async move { erase_snapshots(&tx, id, range, target).await });
                 let (snapshots, rest) = erasing.await?;
                 self.phase = rest.map_or(Phase::Done, Phase::Snapshots);
                 self.erased.snapshots += snapshots;

@@ -63,6 +63,7 @@ pub(super) async fn step(tx: &Transaction, store: &EventStore, target: &Target) 
 /// Erases the snapshots in a range that can be of the entities, and returns how many those were, and what is left.
 pub(super) async fn erase_snapshots(
     tx: &Transaction,
+    store: u64,
     range: KeyRange,
     target: &Target,
 ) -> CoreResult<(u64, Option<KeyRange>)> {
@@ -72,6 +73,10 @@ pub(super) async fn erase_snapshots(
     for (key, _) in page.into_iter().filter(|(key, _)| target.is_in_snapshot(key)) {
         tx.system_keys().delete(key).await?;
         erased += 1;
+    }
+    if erased > 0 {
+        // No snapshot is stored any more of what was folded from one of these.
+        note(tx, store, 0).await?;
     }
     Ok((erased, rest))
 }

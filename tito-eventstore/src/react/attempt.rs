@@ -129,7 +129,7 @@ impl Attempt<'_> {
     }
 }
 
-/// Whether it is not the handler that is at fault.
+/// Whether it is not the handler that is at fault: one that takes longer than its transaction may live would so again.
 pub(super) fn is_temporary(error: &TitoError) -> bool {
-    error.is_transient() || matches!(error, TitoError::TransactionEnded)
+    error.is_transient() && !matches!(error, TitoError::TransactionTooOld { .. })
 }

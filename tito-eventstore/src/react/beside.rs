@@ -241,10 +241,12 @@ impl<'a> Beside<'a> {
         }
         let mut permit = None;
         while let Some(event) = self.ahead.front() {
-            if self.open.len() >= MOST_OPEN || self.queued.len() >= MOST_QUEUED {
+            let sequence = event.sequence();
+            // One that is open already takes no more room. After a restart all that are open can wait here.
+            let has_room = self.open.len() < MOST_OPEN || self.open.contains(&sequence);
+            if !has_room || self.queued.len() >= MOST_QUEUED {
                 return Ok(());
             }
-            let sequence = event.sequence();
             if self.waiting.holds(event.entity()) || is_careful {
                 if is_careful && self.waiting.events() >= MOST_SUSPECTS {
                     self.is_blocked = true;

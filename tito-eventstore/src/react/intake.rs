@@ -69,7 +69,8 @@ impl Beside<'_> {
 
     /// There may be more of the store, or the reactor was changed.
     pub(super) async fn look_again(&mut self) -> Result<()> {
-        if !self.reacting.is_as(&self.stored).await? {
+        // A recording that is under way finds out by itself, and what it has stored is not known here yet.
+        if self.recording.is_none() && !self.reacting.is_as(&self.stored).await? {
             self.is_lost = true;
             return Ok(());
         }

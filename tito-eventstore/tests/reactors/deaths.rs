@@ -78,3 +78,27 @@ pub async fn an_event_that_kills_its_process_is_given_up_and_no_other(db: Databa
     handled.dedup();
     assert_eq!(handled, (1..=12).filter(|one| *one != 6).collect::<Vec<_>>());
 }
+
+/// As many are open as ever are, as when its worker died amid them: they are what it goes on with.
+#[fact]
+pub async fn a_reactor_of_which_as_much_is_open_as_can_be_goes_on(db: Database, clock: TestClock) {
+    const OPEN: u64 = 2_048;
+    let bank = bank(&db).await;
+    append_many(&bank, OPEN as usize + 10, 3).await;
+    let (reactor, notes) = (mailer(&bank).await, Notes::new());
+    let (key, value) = stored(&db, "log:").await.into_iter().find(|(key, _)| has_part(key, ":reactor:")).unwrap();
+    let mut row: serde_json::Value = serde_json::from_slice(&value).unwrap();
+    row["sequence"] = OPEN.into();
+    row["open"] = (1..=OPEN).collect::<Vec<_>>().into();
+    let row = serde_json::to_vec(&row).unwrap();
+    db.transaction(|tx| async move { tx.system_keys().put(key, row).await }).await.unwrap();
+    let mut harness = notes.harness(&db, &clock, &reactor);
+    harness.advance(Duration::from_secs(1)).await.unwrap();
+    let mut handled = notes.sequences();
+    handled.sort_unstable();
+    assert_eq!(handled, (1..=OPEN + 10).collect::<Vec<_>>());
+}
+
+fn has_part(key: &[u8], part: &str) -> bool {
+    key.windows(part.len()).any(|found| found == part.as_bytes())
+}

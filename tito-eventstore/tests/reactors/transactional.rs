@@ -136,3 +136,22 @@ pub async fn an_outcome_other_than_done_commits_with_the_effects(db: Database, c
     harness.advance(Duration::from_secs(60)).await.unwrap();
     assert_eq!(notes.of("account.0"), [1, 3, 3, 5]);
 }
+
+#[fact]
+pub async fn an_event_that_takes_longer_than_a_transaction_may_live_fails_alone(db: Database, clock: TestClock) {
+    let bank = bank(&db).await;
+    append_many(&bank, 6, 6).await;
+    let reactor = mailer(&bank).await;
+    let turned = clock.clone();
+    let notes = Notes::failing(move |event, _| {
+        if event.sequence() == 3 {
+            turned.advance(Duration::from_secs(40));
+        }
+        Ok(Outcome::Done)
+    });
+    let mut harness = notes.counting(&db, &clock, &reactor);
+    harness.advance(Duration::from_secs(1)).await.unwrap();
+    assert_counted_once(&db, [1, 2, 4, 5, 6]).await;
+    let (pending, dead) = in_queue(&db).await;
+    assert_eq!(pending + dead, 1);
+}

@@ -33,7 +33,7 @@ impl TitoQueue {
     /// does not reach.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`] for an owner that is empty or longer than 255 bytes; [`TitoError::Malformed`] if
+    /// [`TitoError::InvalidName`] for an owner that is empty or longer than 512 bytes; [`TitoError::Malformed`] if
     /// something can't be read, after all else was erased; those of the engine.
     pub async fn erase_owner(&self, owner: &str) -> Result<OwnerCounts> {
         let mut erasure = self.erasing(owner)?;
