@@ -148,7 +148,6 @@ spawnables! { core:
     read = Topic::read(&any(), &any::<Text>());
     settle_topics = settle_topics(&any());
     write_event = write_event(&any(), any());
-    note_owner = tito_core::event::note_owner(&any(), &any::<Text>(), b"");
     model = any::<TitoEvent>().model::<User>(&any());
     model_in = any::<TitoEvent>().model_in::<User>(&any());
     all = any::<Query<User, ()>>().all(&any());
