@@ -96,12 +96,23 @@ impl Known {
     /// The walk has come to an event of a store.
     pub(super) fn saw_event(&mut self, key: &[u8], store: u64, sequence: u64) -> Option<Finding> {
         let store = self.stores.get_mut(&store)?;
-        let (dropped, last) = store.bounds?;
+        // Of a store whose rows contradict each other nothing can be said.
+        let (dropped, last) = store.bounds.filter(|(dropped, last)| dropped <= last)?;
         if sequence <= dropped || sequence > last {
-            return Some(Finding::new(key, Wrong::BeyondStore { sequence, first: dropped + 1, last }));
+            return Some(Finding::new(key, Wrong::BeyondStore { sequence, first: dropped.saturating_add(1), last }));
         }
         let before = std::mem::replace(&mut store.last_seen, sequence);
-        (sequence > before + 1).then(|| Finding::new(key, Wrong::Hole { from: before + 1, to: sequence - 1 }))
+        let from = before.saturating_add(1);
+        (sequence > from).then(|| Finding::new(key, Wrong::Hole { from, to: sequence - 1 }))
+    }
+
+    /// The walk has come to the row that says how far a store was dropped.
+    pub(super) fn saw_tail(&self, key: &[u8], store: u64) -> Option<Finding> {
+        let (dropped, last) = self.stores.get(&store)?.bounds?;
+        (dropped > last).then(|| {
+            let reason = format!("it is {dropped}, and the last sequence is {last}");
+            Finding::new(key, Wrong::Value { expected: "how far a store was dropped, up to its last event", reason })
+        })
     }
 
     /// The last sequence of a store.
@@ -113,7 +124,7 @@ impl Known {
     pub(super) fn ends_of_stores(&self) -> Vec<Finding> {
         let missing = self.stores.iter().filter_map(|(&id, store)| {
             let (_, last) = store.bounds?;
-            let from = store.last_seen + 1;
+            let from = store.last_seen.checked_add(1)?;
             (from <= last).then(|| Finding::new(&keys::log_event(id, from), Wrong::Hole { from, to: last }))
         });
         missing.collect()

@@ -51,7 +51,10 @@ async fn store(db: &Database) -> EventStore {
 }
 
 async fn append(store: &EventStore, count: usize) {
-    let events = (0..count).map(|number| NewEvent::raw(format!("account.{}", number % 3), "paid", "7"));
+    let events = (0..count).map(|number| {
+        let entity = if number == 21 { "closed.1".to_string() } else { format!("account.{}", number % 3) };
+        NewEvent::raw(entity, "paid", "7")
+    });
     store.append(events.collect::<Vec<_>>()).await.unwrap();
 }
 
@@ -105,6 +108,7 @@ async fn used(db: &Database, clock: &TestClock) -> EventStore {
     let manager = Manager::new(db.clone());
     manager.update_event_store(EventStoreConfig::new("bank").retention(Retention::default().events(25))).await.unwrap();
     manager.sweep().await.unwrap();
+    assert_eq!(bank.erase("closed.1").await.unwrap().events, 1);
     bank
 }
 
@@ -253,6 +257,20 @@ pub async fn damage_of_event_stores_is_told(db: Database, clock: TestClock) {
     let found = told(&verify(&db, &options()).await.unwrap());
     assert_eq!(found.len(), 2, "an entry of each index: {found:?}");
     assert!(found.iter().all(|told| told.contains(view_row.as_str())), "{found:?}");
+}
+
+/// A store that says that more was dropped than there ever was.
+#[fact]
+pub async fn a_tail_past_its_store_is_told_as_damage_of_the_tail_alone(db: Database) {
+    append(&store(&db).await, 3).await;
+    let id = number(&db).await;
+    let tail = String::from_utf8(keys::log_tail(id)).unwrap();
+    for dropped in [4, u64::MAX - 1, u64::MAX] {
+        put(&db, &[(&tail, &format!("{{\"dropped\":{dropped}}}"))]).await;
+        let found = told(&verify(&db, &options()).await.unwrap());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(&tail) && found[0].contains(&format!("it is {dropped}, and")), "{found:?}");
+    }
 }
 
 #[fact]
