@@ -12,6 +12,10 @@ use crate::format::{
 };
 use crate::write::Totals;
 
+/// The latest millisecond of the timestamp of a backup. Later ones leave too few timestamps to the restored database, in the
+/// year 4199; no engine hands these out.
+const LATEST_MILLIS: u64 = (1 << 46) - 500_000;
+
 /// A backup that is being read. Blocks come out in the order of their keys, each checked; that there is all of it is known
 /// at the end only.
 pub struct BackupReader<R> {
@@ -73,7 +77,12 @@ impl<R: AsyncRead + Unpin + Send> BackupReader<R> {
                 return Err(BackupError::NewerFormat { found, known });
             }
         }
-        let header = serde_json::from_slice(json).map_err(malformed)?;
+        let header: Header = serde_json::from_slice(json).map_err(malformed)?;
+        let millis = header.timestamp().physical_millis();
+        if millis > LATEST_MILLIS {
+            let expected = format!("a timestamp of at most {LATEST_MILLIS} ms, after which others can follow");
+            return Err(damaged(12, expected, format!("{} of {millis} ms", header.timestamp)));
+        }
         let sums = Xxh3::with_seed(seed);
         Ok(Self { input, header, seed, at, read: Trailer::default(), sums, last_key: None, is_over: false })
     }

@@ -118,6 +118,44 @@ async fn a_later_format_is_told_from_damage() {
     assert!(matches!(error, BackupError::NewerFormat { found: 2, known: 1 }), "{error:?}");
 }
 
+/// A backup without rows whose header says this timestamp, in order beside.
+fn of_timestamp(timestamp: u64) -> Vec<u8> {
+    let id = "018bcfe5-6800-4000-8000-000000000000";
+    let json = format!(
+        r#"{{"format":1,"database":"{id}","database_format":1,"timestamp":{timestamp},"taken_millis":1700000000000}}"#
+    );
+    let mut bytes = b"titobak1".to_vec();
+    bytes.extend_from_slice(&(json.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(json.as_bytes());
+    let seed = xxhash_rust::xxh3::xxh3_64(&bytes);
+    bytes.extend_from_slice(&seed.to_le_bytes());
+    let mut trailer = b"T".to_vec();
+    trailer.extend_from_slice(&[0; 24]);
+    trailer.extend_from_slice(&xxhash_rust::xxh3::xxh3_64_with_seed(b"", seed).to_le_bytes());
+    trailer.extend_from_slice(&xxhash_rust::xxh3::xxh3_64_with_seed(&trailer, seed).to_le_bytes());
+    [bytes, trailer].concat()
+}
+
+#[tokio::test]
+async fn a_timestamp_that_leaves_none_to_follow_is_refused() {
+    for timestamp in [((1 << 46) - 1) << 18, u64::MAX] {
+        let bytes = of_timestamp(timestamp);
+        let (_, error) = assert_refused(&bytes, "a late timestamp").await;
+        assert!(error.contains(&timestamp.to_string()), "{error}");
+        let target = tempfile::tempdir().unwrap();
+        let refused = restore(&bytes[..], &Place::directory(target.path())).await.unwrap_err();
+        assert!(matches!(refused, BackupError::Damaged { .. }), "{refused:?}");
+        assert_eq!(std::fs::read_dir(target.path()).unwrap().count(), 0);
+    }
+    // The latest that engines hand out.
+    let latest = ((1_u64 << 46) - 1_000_000) << 18;
+    let target = tempfile::tempdir().unwrap();
+    restore(&of_timestamp(latest)[..], &Place::directory(target.path())).await.unwrap();
+    let restored = open(target.path()).await;
+    put(&restored, &[("a", "1")]).await;
+    assert!(restored.timestamp().await.unwrap().raw() > latest);
+}
+
 /// Each cut and some flips, into a directory: it refuses to be opened, says by what, and is whole once the whole backup is
 /// restored into it.
 #[tokio::test]
