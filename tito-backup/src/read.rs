@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_64_with_seed};
 
 use crate::error::{BackupError, Result};
 use crate::format::{
-    BLOCK, BlockHead, CHECKSUM_BYTES, FORMAT, HEAD_BYTES, Header, MAGIC, MOST_HEADER_BYTES, TRAILER, TRAILER_BYTES,
-    Trailer, entries_of,
+    BLOCK, BlockHead, CHECKSUM_BYTES, FORMAT, HEAD_BYTES, Header, MAGIC, MOST_ENTRIES, MOST_HEADER_BYTES, TRAILER,
+    TRAILER_BYTES, Trailer, entries_of,
 };
 use crate::write::Totals;
 
@@ -126,6 +126,14 @@ impl<R: AsyncRead + Unpin + Send> BackupReader<R> {
         };
         if head.number != expected {
             return Err(damaged(begins_at, what, format!("block {}", head.number)));
+        }
+        if head.entries as usize > MOST_ENTRIES {
+            let expected = format!("at most {MOST_ENTRIES} rows in {what}");
+            return Err(damaged(begins_at, expected, head.entries.to_string()));
+        }
+        if head.length as usize > head.most_length() {
+            let expected = format!("at most {} bytes of rows in {what}", head.most_length());
+            return Err(damaged(begins_at, expected, head.length.to_string()));
         }
         bytes.extend(self.take(head.length as usize, &what).await?);
         let checksum = number(&self.take(CHECKSUM_BYTES, &what).await?);
