@@ -23,6 +23,9 @@ pub(super) struct Known {
     pub(super) tables: BTreeSet<String>,
     /// Tables that are being deleted.
     pub(super) dropped_tables: BTreeSet<String>,
+    /// Indexes that are behind, being built or being deleted, by table and name: their entries are not all there, or of
+    /// rows that are gone.
+    pub(super) incomplete_indexes: BTreeSet<(String, String)>,
     /// Generations of projections that are being deleted, of the store that the walk is in.
     pub(super) dropped_generations: BTreeSet<(u64, String, u64)>,
 }
@@ -50,6 +53,19 @@ struct Tail {
     dropped: u64,
 }
 
+#[derive(Deserialize)]
+struct Catalogue {
+    #[serde(default)]
+    dropping: bool,
+    #[serde(default)]
+    indexes: BTreeMap<String, Index>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    state: String,
+}
+
 impl Known {
     pub(super) async fn read(snapshot: &DatabaseSnapshot) -> Result<Self> {
         let mut known = Self::default();
@@ -72,16 +88,21 @@ impl Known {
         }
         let mut catalogues = snapshot.stream(KeyRange::prefix("catalogue:"));
         while let Some((key, value)) = catalogues.try_next().await? {
-            #[derive(Deserialize)]
-            struct Dropping {
-                #[serde(default)]
-                dropping: bool,
-            }
-            if serde_json::from_slice(&value).is_ok_and(|Dropping { dropping }| dropping) {
-                known.dropped_tables.extend(super::rows::component(&key, 1));
-            }
+            known.read_catalogue(&key, &value);
         }
         Ok(known)
+    }
+
+    fn read_catalogue(&mut self, key: &[u8], value: &[u8]) {
+        let (Some(table), Ok(catalogue)) = (super::rows::component(key, 1), serde_json::from_slice(value)) else {
+            return;
+        };
+        let Catalogue { dropping, indexes } = catalogue;
+        let incomplete = indexes.into_iter().filter(|(_, index)| index.state != "built");
+        self.incomplete_indexes.extend(incomplete.map(|(name, _)| (table.clone(), name)));
+        if dropping {
+            self.dropped_tables.insert(table);
+        }
     }
 
     /// The topic of a queue if it has this queue: `Err` if there is none, `None` where nothing can be said.

@@ -103,10 +103,13 @@ pub(super) fn row(key: &[u8], inner: &[u8], value: &[u8]) -> Option<Finding> {
 
 /// The entry of an index, under `inner` within what stands before it, where its row is too.
 pub(super) fn entry(key: &[u8], inner: &[u8], value: &[u8], known: &Known, lookups: &mut Lookups) -> Option<Finding> {
-    let Some((table, _)) = keys::parse_index_of(inner) else {
+    let Some((table, index)) = keys::parse_index_of(inner) else {
         return Some(Finding::new(key, Wrong::Key { expected: "the key of an index entry" }));
     };
-    if key.len() == inner.len() && known.dropped_tables.contains(&table) {
+    // Rows of projections have no catalogue.
+    if key.len() == inner.len()
+        && (known.dropped_tables.contains(&table) || known.incomplete_indexes.contains(&(table.clone(), index)))
+    {
         return None;
     }
     let id = if value.is_empty() {

@@ -273,6 +273,19 @@ pub async fn a_tail_past_its_store_is_told_as_damage_of_the_tail_alone(db: Datab
     }
 }
 
+/// Rows are deleted without their entries by whom does not know the index, and entries of one that is deleted go last.
+#[fact]
+pub async fn entries_of_an_index_that_is_not_built_need_no_rows(db: Database) {
+    put(&db, &[("index:user:by_email:gone!", "gone"), ("index:order:by_email:gone!", "gone")]).await;
+    for (state, count) in [("built", 2), ("behind", 1), ("building", 1), ("dropping", 1)] {
+        let index = format!("{{\"fingerprint\":\"00f1c0ffee00f1c0\",\"state\":\"{state}\"}}");
+        put(&db, &[("catalogue:user", &format!("{{\"indexes\":{{\"by_email\":{index}}}}}"))]).await;
+        let found = told(&verify(&db, &options()).await.unwrap());
+        assert_eq!(found.len(), count, "{state}: {found:?}");
+        assert!(found[0].starts_with("index:order:"), "{found:?}");
+    }
+}
+
 #[fact]
 pub async fn what_a_rule_can_mend_is_mended_and_nothing_else(db: Database, clock: TestClock) {
     used(&db, &clock).await;
