@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use tito_core::keys;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::event_value::{Parts, is_placeholder, parts_of};
 use super::known::Known;
@@ -67,8 +68,9 @@ fn event(key: &[u8], value: &[u8], store: u64, known: &mut Known, lookups: &mut 
     match parts_of(value) {
         Some(Parts { id, entity_type, entity_id }) => {
             let copy = keys::log_entity_event(store, entity_type, entity_id, sequence);
-            lookups.beside_event(key.to_vec(), copy, value.to_vec());
-            lookups.beside_event(key.to_vec(), keys::log_id(store, id), sequence.to_string().into_bytes());
+            let hash = xxh3_128(value);
+            lookups.beside_event(key.to_vec(), hash, copy, value.to_vec());
+            lookups.beside_event(key.to_vec(), hash, keys::log_id(store, id), sequence.to_string().into_bytes());
         }
         None => {
             known.saw_event(key, store, sequence);

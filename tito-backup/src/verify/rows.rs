@@ -122,7 +122,7 @@ pub(super) fn entry(key: &[u8], inner: &[u8], value: &[u8], known: &Known, looku
     };
     let mut row = key[..key.len() - inner.len()].to_vec();
     row.extend(keys::row(&table, &id));
-    lookups.row_of_entry(key.to_vec(), row);
+    lookups.row_of_entry(key.to_vec(), value.to_vec(), row);
     None
 }
 
@@ -149,9 +149,7 @@ fn event(key: &[u8], value: &[u8], known: &Known) -> Option<Finding> {
     if !key.starts_with(b"event:") || place.partition == expected || before == Some(place.partition) {
         return None;
     }
-    let to = keys::event(&place.queue, expected, place.seconds, place.id);
-    let note = keys::moved_event(&place.queue, place.id);
+    let mend = Mend::Move { place: place.clone(), entity: event.entity.clone() };
     let wrong = Wrong::Partition { found: place.partition, expected, entity: event.entity };
-    let mend = Mend::Move { to, note, partition: expected, second: place.seconds };
     Some(Finding::new(key, wrong).mended_by(mend))
 }
