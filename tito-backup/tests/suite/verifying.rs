@@ -1,11 +1,11 @@
-//! A database that is used is sound; one that something has damaged is told of row by row, and mended where a rule says how.
+//! A database that is used is sound; one that something has damaged is told of row by row.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tito_backup::{Verified, VerifyOptions, verify, verify_backup};
-use tito_core::event::{TitoEvent, Topic};
+use tito_core::event::TitoEvent;
 use tito_core::keys;
 use tito_core::model::TitoTable;
 use tito_core::prelude::*;
@@ -14,7 +14,6 @@ use tito_eventstore::{Event, EventStore, EventStoreConfig, Manager, NewEvent, Pr
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
 use tito_worker::{GroupStart, Schedule, Unique};
-use uuid::Uuid;
 
 use crate::support::*;
 
@@ -46,11 +45,11 @@ impl Projector for Balances {
     }
 }
 
-async fn store(db: &Database) -> EventStore {
+pub async fn store(db: &Database) -> EventStore {
     Manager::new(db.clone()).create_event_store(EventStoreConfig::new("bank")).await.unwrap()
 }
 
-async fn append(store: &EventStore, count: usize) {
+pub async fn append(store: &EventStore, count: usize) {
     let events = (0..count).map(|number| {
         let entity = if number == 21 { "closed.1".to_string() } else { format!("account.{}", number % 3) };
         NewEvent::raw(entity, "paid", "7")
@@ -59,7 +58,7 @@ async fn append(store: &EventStore, count: usize) {
 }
 
 /// Of everything that Tito stores something.
-async fn used(db: &Database, clock: &TestClock) -> EventStore {
+pub async fn used(db: &Database, clock: &TestClock) -> EventStore {
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("user", 5).await.unwrap();
     turning(clock, queue.add_group("user", "mail", GroupStart::Now)).await.unwrap();
@@ -113,7 +112,7 @@ async fn used(db: &Database, clock: &TestClock) -> EventStore {
 }
 
 /// Everything in the database, with values that are no texts.
-async fn raw(db: &Database) -> BTreeMap<String, Vec<u8>> {
+pub async fn raw(db: &Database) -> BTreeMap<String, Vec<u8>> {
     let tx = db.begin().await.unwrap();
     let rows = tx.scan(keys::KeyRange::prefix(""), 1_000_000).await.unwrap();
     rows.into_iter().map(|(key, value)| (String::from_utf8(key).unwrap(), value)).collect()
@@ -125,16 +124,16 @@ async fn put_raw(db: &Database, key: &str, value: &[u8]) {
 }
 
 /// The number of the event store.
-async fn number(db: &Database) -> u64 {
+pub async fn number(db: &Database) -> u64 {
     let definition: serde_json::Value = serde_json::from_slice(&raw(db).await["store:bank"]).unwrap();
     definition["id"].as_u64().unwrap()
 }
 
-fn options() -> VerifyOptions {
+pub fn options() -> VerifyOptions {
     VerifyOptions::default()
 }
 
-fn told(verified: &Verified) -> Vec<String> {
+pub fn told(verified: &Verified) -> Vec<String> {
     verified.differences.iter().map(|difference| format!("{}: {}", difference.key, difference.wrong)).collect()
 }
 
@@ -160,13 +159,13 @@ pub async fn a_database_in_use_is_sound(db: Database, clock: TestClock) {
     assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left of a damaged one either");
 }
 
-async fn delete(db: &Database, key: Vec<u8>) {
+pub async fn delete(db: &Database, key: Vec<u8>) {
     db.transaction(|tx| async move { tx.system_keys().delete(key).await }).await.unwrap();
 }
 
-const ID: &str = "018bcfe5-6800-7000-8000-000000000000";
+pub const ID: &str = "018bcfe5-6800-7000-8000-000000000000";
 
-fn event(topic: &str, entity: &str) -> String {
+pub fn event(topic: &str, entity: &str) -> String {
     format!(
         r#"{{"id":"{ID}","type":"{topic}","entity":"{entity}","action":"publish","timestamp":1700000000,"attempt":0}}"#
     )
@@ -284,118 +283,6 @@ pub async fn entries_of_an_index_that_is_not_built_need_no_rows(db: Database) {
         assert_eq!(found.len(), count, "{state}: {found:?}");
         assert!(found[0].starts_with("index:order:"), "{found:?}");
     }
-}
-
-#[fact]
-pub async fn what_a_rule_can_mend_is_mended_and_nothing_else(db: Database, clock: TestClock) {
-    used(&db, &clock).await;
-    let before = raw(&db).await;
-    let expected = keys::partition_of("a", 5);
-    let at = |partition: u16| format!("event:user:{partition:04}:1700000000:{ID}");
-    let other = (expected + 1) % 5;
-    put(
-        &db,
-        &[
-            ("index:user:by_email:gone!", "gone"),
-            ("index:user:by_age:p017:gone", ""),
-            (&format!("process:{ID}"), "{"),
-            (&at(other), &event("user", "a")),
-            ("data:user:bad", "{"),
-        ],
-    )
-    .await;
-    let id = format!("log:{:016x}:id:", number(&db).await);
-    let beside: Vec<String> = before.keys().filter(|key| key.starts_with(&id)).take(2).cloned().collect();
-    let copy = before.keys().find(|key| key.contains(":entity:account:1:")).unwrap();
-    for key in beside.iter().chain([copy]) {
-        delete(&db, key.clone().into_bytes()).await;
-    }
-    let looked = verify(&db, &options()).await.unwrap();
-    assert_eq!((looked.total, looked.repaired), (8, 0), "{:?}", told(&looked));
-    let mended = verify(&db, &options().repair()).await.unwrap();
-    assert_eq!((mended.total, mended.repaired), (8, 7), "{:?}", told(&mended));
-    let left = verify(&db, &options()).await.unwrap();
-    assert_eq!(told(&left).len(), 1, "{:?}", told(&left));
-    assert!(told(&left)[0].starts_with("data:user:bad"));
-
-    let mut after = raw(&db).await;
-    assert_eq!(after.remove("data:user:bad").unwrap(), b"{");
-    assert_eq!(after.remove(&at(expected)).unwrap(), event("user", "a").into_bytes());
-    let note = String::from_utf8(keys::moved_event("user", ID.parse::<Uuid>().unwrap())).unwrap();
-    assert_eq!(
-        after.remove(&note).unwrap(),
-        format!("{{\"partition\":{expected},\"second\":1700000000}}").into_bytes()
-    );
-    // Workers are told of the event that was moved.
-    let topic = |rows: &mut BTreeMap<String, Vec<u8>>| {
-        Topic::decode(b"topic:user", &rows.remove("topic:user").unwrap()).unwrap()
-    };
-    let mut before = before;
-    let topic_before = topic(&mut before);
-    assert_eq!(topic(&mut after), Topic { revision: topic_before.revision + 1, ..topic_before });
-    assert_eq!(after, before);
-}
-
-/// What changes between the snapshot and the repair is not mended by what the snapshot says.
-#[fact]
-pub async fn a_repair_goes_by_what_is_there_by_now(db: Database, clock: TestClock) {
-    let bank = store(&db).await;
-    append(&bank, 3).await;
-    let id_of_first = raw(&db).await.into_iter().find(|(key, value)| key.contains(":id:") && value == b"1").unwrap().0;
-    delete(&db, id_of_first.clone().into_bytes()).await;
-    let (entity, before, after) = (0..)
-        .map(|number| format!("e{number}"))
-        .map(|entity| (entity.clone(), keys::partition_of(&entity, 4), keys::partition_of(&entity, 7)))
-        .find(|(_, before, after)| before != after)
-        .unwrap();
-    let neither = (0..4).find(|partition| ![before, after].contains(partition)).unwrap();
-    let second_id = ID.replace("7000", "7001");
-    let at = |partition: u16, id: &str| format!("event:job:{partition:04}:1700000000:{id}");
-    let (first, second) = (event("job", &entity), event("job", &entity).replace(ID, &second_id));
-    put(
-        &db,
-        &[
-            // More than a page.
-            ("a1", &"x".repeat(700_000)),
-            ("a2", &"x".repeat(700_000)),
-            ("topic:job", "{\"partitions\":4,\"revision\":1}"),
-            (&at(neither, ID), &first),
-            (&at(after, &second_id), &second),
-            ("index:user:by_email:gone!", "gone"),
-        ],
-    )
-    .await;
-
-    let told = std::sync::Arc::new(tokio::sync::Notify::new());
-    let tell = told.clone();
-    let options = options().repair().bytes_per_second(1 << 20).on_progress(move |_| tell.notify_one());
-    let mut verifying = std::pin::pin!(verify(&db, &options));
-    tokio::select! {
-        biased;
-        verified = &mut verifying => panic!("it does not wait after the first page: {verified:?}"),
-        () = told.notified() => {}
-    }
-    put(
-        &db,
-        &[
-            ("topic:job", "{\"partitions\":7,\"revision\":2}"),
-            ("index:user:by_email:gone!", "new"),
-            ("data:user:new", "{\"id\":\"new\"}"),
-        ],
-    )
-    .await;
-    assert_eq!(bank.erase("account.0").await.unwrap().events, 1);
-    let verified = turning(&clock, verifying).await.unwrap();
-    assert_eq!(verified.total, 4, "{verified:?}");
-
-    let rows = raw(&db).await;
-    assert_eq!(rows["index:user:by_email:gone!"], b"new", "it is of another row now");
-    assert!(!rows.contains_key(&id_of_first), "the event was erased");
-    assert_eq!(rows.get(&at(after, ID)), Some(&first.into_bytes()), "moved where it belongs by now");
-    assert_eq!(rows.get(&at(after, &second_id)), Some(&second.into_bytes()), "it lies where it belongs by now");
-    assert_eq!(rows["topic:job"], b"{\"partitions\":7,\"revision\":3}", "workers are told");
-    assert_eq!(verified.repaired, 1, "{verified:?}");
-    assert!(verify(&db, &VerifyOptions::default()).await.unwrap().is_sound());
 }
 
 /// By models, what structure alone does not tell.
