@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tito_core::KeyText;
 
+use crate::format::MOST_BYTES;
+
 /// How far something is that goes over all rows of a database, in the order of their keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,7 +54,7 @@ impl BackupOptions {
     /// About how many bytes of keys and values a block has; one row that is larger is a block by itself. Two blocks are in
     /// memory at a time. Default 1 MiB; at most 1 GiB.
     pub fn block_bytes(mut self, bytes: usize) -> Self {
-        self.block_bytes = bytes.clamp(1, 1 << 30);
+        self.block_bytes = bytes.clamp(1, MOST_BYTES);
         self
     }
 

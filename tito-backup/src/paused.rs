@@ -86,7 +86,7 @@ pub struct Resumed {
 }
 
 /// Resumes all queues and schedules of a restored database that the restore has paused. What was paused before the backup
-/// stays so. Workers notice within a second or so. A schedule then has missed the firings since the backup, and makes up
+/// stays so, and what was paused or resumed by hand since. Workers notice within a second or so. A schedule then has missed the firings since the backup, and makes up
 /// for them as it says.
 ///
 /// A single queue can be resumed before by `TitoQueue::resume`, and a schedule likewise. Can be called again: after an error

@@ -7,10 +7,14 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_64_with_seed};
 
 use crate::error::{BackupError, Result};
 use crate::format::{
-    BLOCK, BlockHead, CHECKSUM_BYTES, FORMAT, HEAD_BYTES, Header, MAGIC, MOST_HEADER_BYTES, TRAILER, TRAILER_BYTES,
-    Trailer, entries_of,
+    BLOCK, BlockHead, CHECKSUM_BYTES, FORMAT, HEAD_BYTES, Header, MAGIC, MOST_ENTRIES, MOST_HEADER_BYTES, TRAILER,
+    TRAILER_BYTES, Trailer, entries_of,
 };
 use crate::write::Totals;
+
+/// The latest millisecond of the timestamp of a backup. Later ones leave too few timestamps to the restored database, in the
+/// year 4199; no engine hands these out.
+const LATEST_MILLIS: u64 = (1 << 46) - 500_000;
 
 /// A backup that is being read. Blocks come out in the order of their keys, each checked; that there is all of it is known
 /// at the end only.
@@ -73,7 +77,12 @@ impl<R: AsyncRead + Unpin + Send> BackupReader<R> {
                 return Err(BackupError::NewerFormat { found, known });
             }
         }
-        let header = serde_json::from_slice(json).map_err(malformed)?;
+        let header: Header = serde_json::from_slice(json).map_err(malformed)?;
+        let millis = header.timestamp().physical_millis();
+        if millis > LATEST_MILLIS {
+            let expected = format!("a timestamp of at most {LATEST_MILLIS} ms, after which others can follow");
+            return Err(damaged(12, expected, format!("{} of {millis} ms", header.timestamp)));
+        }
         let sums = Xxh3::with_seed(seed);
         Ok(Self { input, header, seed, at, read: Trailer::default(), sums, last_key: None, is_over: false })
     }
@@ -117,6 +126,14 @@ impl<R: AsyncRead + Unpin + Send> BackupReader<R> {
         };
         if head.number != expected {
             return Err(damaged(begins_at, what, format!("block {}", head.number)));
+        }
+        if head.entries as usize > MOST_ENTRIES {
+            let expected = format!("at most {MOST_ENTRIES} rows in {what}");
+            return Err(damaged(begins_at, expected, head.entries.to_string()));
+        }
+        if head.length as usize > head.most_length() {
+            let expected = format!("at most {} bytes of rows in {what}", head.most_length());
+            return Err(damaged(begins_at, expected, head.length.to_string()));
         }
         bytes.extend(self.take(head.length as usize, &what).await?);
         let checksum = number(&self.take(CHECKSUM_BYTES, &what).await?);

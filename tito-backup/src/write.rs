@@ -9,12 +9,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{BackupError, Result};
-use crate::format::{Header, Trailer, encode_block};
+use crate::format::{Header, MOST_ENTRIES, Trailer, encode_block};
 use crate::options::{BackupOptions, Progress};
 use crate::pace::Pace;
-
-/// How many rows a block has at the most.
-const MOST_ENTRIES: usize = 16_384;
 
 /// What a backup came to.
 #[derive(Clone, Debug, PartialEq, Eq)]

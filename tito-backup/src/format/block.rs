@@ -8,6 +8,13 @@ use super::{u32_at, u64_at};
 /// The first byte of a block.
 pub(crate) const BLOCK: u8 = b'B';
 
+/// How many rows a block has at the most.
+pub(crate) const MOST_ENTRIES: usize = 16_384;
+
+/// How many bytes of keys and values blocks of several rows have at the most. One row alone can have twice as many: no engine
+/// takes a longer key or value.
+pub(crate) const MOST_BYTES: usize = 1 << 30;
+
 /// What stands before the entries, with the first byte.
 pub(crate) const HEAD_BYTES: usize = 21;
 
@@ -25,6 +32,12 @@ pub(crate) struct BlockHead {
 }
 
 impl BlockHead {
+    /// How many bytes the rows can have at the most, being so many.
+    pub(crate) fn most_length(self) -> usize {
+        let lengths = 8 * self.entries as usize;
+        lengths + if self.entries > 1 { MOST_BYTES } else { 2 * MOST_BYTES }
+    }
+
     fn encode(self, seed: u64) -> Vec<u8> {
         let mut head = vec![BLOCK];
         head.extend_from_slice(&self.number.to_le_bytes());

@@ -8,6 +8,11 @@ pub(super) struct Parts<'a> {
     pub(super) entity_id: &'a str,
 }
 
+/// Whether it is what an erased event has left, which has no parts.
+pub(super) fn is_placeholder(value: &[u8]) -> bool {
+    value.first() == Some(&2)
+}
+
 /// `None` if it is no event in the only format there is.
 pub(super) fn parts_of(value: &[u8]) -> Option<Parts<'_>> {
     let rest = value.strip_prefix(&[1])?.get(16..)?;

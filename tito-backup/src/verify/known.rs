@@ -23,6 +23,9 @@ pub(super) struct Known {
     pub(super) tables: BTreeSet<String>,
     /// Tables that are being deleted.
     pub(super) dropped_tables: BTreeSet<String>,
+    /// Indexes that are behind, being built or being deleted, by table and name: their entries are not all there, or of
+    /// rows that are gone.
+    pub(super) incomplete_indexes: BTreeSet<(String, String)>,
     /// Generations of projections that are being deleted, of the store that the walk is in.
     pub(super) dropped_generations: BTreeSet<(u64, String, u64)>,
 }
@@ -50,6 +53,19 @@ struct Tail {
     dropped: u64,
 }
 
+#[derive(Deserialize)]
+struct Catalogue {
+    #[serde(default)]
+    dropping: bool,
+    #[serde(default)]
+    indexes: BTreeMap<String, Index>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    state: String,
+}
+
 impl Known {
     pub(super) async fn read(snapshot: &DatabaseSnapshot) -> Result<Self> {
         let mut known = Self::default();
@@ -72,16 +88,21 @@ impl Known {
         }
         let mut catalogues = snapshot.stream(KeyRange::prefix("catalogue:"));
         while let Some((key, value)) = catalogues.try_next().await? {
-            #[derive(Deserialize)]
-            struct Dropping {
-                #[serde(default)]
-                dropping: bool,
-            }
-            if serde_json::from_slice(&value).is_ok_and(|Dropping { dropping }| dropping) {
-                known.dropped_tables.extend(super::rows::component(&key, 1));
-            }
+            known.read_catalogue(&key, &value);
         }
         Ok(known)
+    }
+
+    fn read_catalogue(&mut self, key: &[u8], value: &[u8]) {
+        let (Some(table), Ok(catalogue)) = (super::rows::component(key, 1), serde_json::from_slice(value)) else {
+            return;
+        };
+        let Catalogue { dropping, indexes } = catalogue;
+        let incomplete = indexes.into_iter().filter(|(_, index)| index.state != "built");
+        self.incomplete_indexes.extend(incomplete.map(|(name, _)| (table.clone(), name)));
+        if dropping {
+            self.dropped_tables.insert(table);
+        }
     }
 
     /// The topic of a queue if it has this queue: `Err` if there is none, `None` where nothing can be said.
@@ -96,12 +117,23 @@ impl Known {
     /// The walk has come to an event of a store.
     pub(super) fn saw_event(&mut self, key: &[u8], store: u64, sequence: u64) -> Option<Finding> {
         let store = self.stores.get_mut(&store)?;
-        let (dropped, last) = store.bounds?;
+        // Of a store whose rows contradict each other nothing can be said.
+        let (dropped, last) = store.bounds.filter(|(dropped, last)| dropped <= last)?;
         if sequence <= dropped || sequence > last {
-            return Some(Finding::new(key, Wrong::BeyondStore { sequence, first: dropped + 1, last }));
+            return Some(Finding::new(key, Wrong::BeyondStore { sequence, first: dropped.saturating_add(1), last }));
         }
         let before = std::mem::replace(&mut store.last_seen, sequence);
-        (sequence > before + 1).then(|| Finding::new(key, Wrong::Hole { from: before + 1, to: sequence - 1 }))
+        let from = before.saturating_add(1);
+        (sequence > from).then(|| Finding::new(key, Wrong::Hole { from, to: sequence - 1 }))
+    }
+
+    /// The walk has come to the row that says how far a store was dropped.
+    pub(super) fn saw_tail(&self, key: &[u8], store: u64) -> Option<Finding> {
+        let (dropped, last) = self.stores.get(&store)?.bounds?;
+        (dropped > last).then(|| {
+            let reason = format!("it is {dropped}, and the last sequence is {last}");
+            Finding::new(key, Wrong::Value { expected: "how far a store was dropped, up to its last event", reason })
+        })
     }
 
     /// The last sequence of a store.
@@ -113,7 +145,7 @@ impl Known {
     pub(super) fn ends_of_stores(&self) -> Vec<Finding> {
         let missing = self.stores.iter().filter_map(|(&id, store)| {
             let (_, last) = store.bounds?;
-            let from = store.last_seen + 1;
+            let from = store.last_seen.checked_add(1)?;
             (from <= last).then(|| Finding::new(&keys::log_event(id, from), Wrong::Hole { from, to: last }))
         });
         missing.collect()

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 use tito_core::keys;
+use xxhash_rust::xxh3::xxh3_128;
 
-use super::event_value::{Parts, parts_of};
+use super::event_value::{Parts, is_placeholder, parts_of};
 use super::known::Known;
 use super::lookups::Lookups;
 use super::rows::{self, Checked, object, wrong_key};
@@ -22,7 +23,11 @@ pub(super) fn check(key: &[u8], value: &[u8], known: &mut Known, lookups: &mut L
         return Checked::Wrong(Finding::new(key, Wrong::UnknownStore { store }));
     }
     match kind {
-        b"head" | b"tail" | b"last" | b"type" | b"gone" | b"command" | b"reactor" => {
+        b"tail" => {
+            let malformed = object(key, value, "what a store keeps, a JSON object");
+            malformed.or_else(|| known.saw_tail(key, store)).into()
+        }
+        b"head" | b"last" | b"type" | b"gone" | b"command" | b"reactor" => {
             object(key, value, "what a store keeps, a JSON object").into()
         }
         b"projection" => {
@@ -56,11 +61,16 @@ fn event(key: &[u8], value: &[u8], store: u64, known: &mut Known, lookups: &mut 
     let Some((sequence, None)) = keys::parse_log_event(key) else {
         return Some(Finding::new(key, Wrong::Key { expected: "the key of an event of a store" }));
     };
+    // No row leads to what an erased event has left.
+    if is_placeholder(value) {
+        return known.saw_event(key, store, sequence);
+    }
     match parts_of(value) {
         Some(Parts { id, entity_type, entity_id }) => {
             let copy = keys::log_entity_event(store, entity_type, entity_id, sequence);
-            lookups.beside_event(key.to_vec(), copy, value.to_vec());
-            lookups.beside_event(key.to_vec(), keys::log_id(store, id), sequence.to_string().into_bytes());
+            let hash = xxh3_128(value);
+            lookups.beside_event(key.to_vec(), hash, copy, value.to_vec());
+            lookups.beside_event(key.to_vec(), hash, keys::log_id(store, id), sequence.to_string().into_bytes());
         }
         None => {
             known.saw_event(key, store, sequence);

@@ -1,20 +1,23 @@
 //! What can be put right by a rule.
 
+use tito_core::event::{Topic, topic_of};
+use tito_core::keys::{self, EventPlace};
 use tito_core::{Database, Transaction};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::error::Result;
 
 /// A rule, with what it needs. It is about the key of its finding.
 #[derive(Clone)]
 pub(super) enum Mend {
-    /// The entry of an index is deleted if its row is still not there.
-    DeleteEntry { row: Vec<u8> },
+    /// The entry of an index is deleted if it still has this value and its row is still not there.
+    DeleteEntry { value: Vec<u8>, row: Vec<u8> },
     /// A row that is written anew by whom it tells of is deleted if it still has this value.
     DeleteMalformed { value: Vec<u8> },
-    /// An event is moved where those of its entity lie, with a note of that.
-    Move { to: Vec<u8>, note: Vec<u8>, partition: u16, second: i64 },
-    /// What is kept beside an event is written if the event is still there, and it is not.
-    PutBeside { event: Vec<u8>, value: Vec<u8> },
+    /// An event is moved where those of its entity lie by now, with a note of that.
+    Move { place: EventPlace, entity: String },
+    /// What is kept beside an event is written if the event is still the one of this hash, and it is not there.
+    PutBeside { event: Vec<u8>, event_hash: u128, value: Vec<u8> },
 }
 
 impl Mend {
@@ -28,8 +31,9 @@ impl Mend {
     async fn apply_in(self, tx: &Transaction, key: Vec<u8>) -> tito_core::Result<bool> {
         let found = tx.get(&key).await?;
         match self {
-            Self::DeleteEntry { row } => {
-                if found.is_none() || tx.get(&row).await?.is_some() {
+            Self::DeleteEntry { value, row } => {
+                // A unique one may have become another row's.
+                if found != Some(value) || tx.get(&row).await?.is_some() {
                     return Ok(false);
                 }
                 tx.system_keys().delete(key).await?;
@@ -40,18 +44,31 @@ impl Mend {
                 }
                 tx.system_keys().delete(key).await?;
             }
-            Self::Move { to, note, partition, second } => {
+            Self::Move { place, entity } => {
                 let Some(value) = found else { return Ok(false) };
+                let EventPlace { queue, partition: from, seconds, id } = place;
+                let (topic_name, _) = topic_of(&queue);
+                let topic = Topic::read(tx, topic_name).await?;
+                let partition = topic.partition_of(&entity);
+                let before = topic.resized_from.map(|partitions| keys::partition_of(&entity, partitions));
+                let to = keys::event(&queue, partition, seconds, id);
+                if from == partition || before == Some(from) {
+                    return Ok(false);
+                }
                 if tx.get(&to).await?.is_some() {
                     return Ok(false);
                 }
                 tx.system_keys().delete(key).await?;
                 tx.system_keys().put(to, value).await?;
-                let moved = format!("{{\"partition\":{partition},\"second\":{second}}}");
-                tx.system_keys().put(note, moved.into_bytes()).await?;
+                let moved = format!("{{\"partition\":{partition},\"second\":{seconds}}}");
+                tx.system_keys().put(keys::moved_event(&queue, id), moved.into_bytes()).await?;
+                // Workers may have read past where it lies now.
+                Topic::raise_revision(tx, topic_name).await?;
             }
-            Self::PutBeside { event, value } => {
-                if found.is_some() || tx.get(&event).await?.is_none() {
+            Self::PutBeside { event, event_hash, value } => {
+                // One that was erased has nothing beside it.
+                let is_same = tx.get(&event).await?.is_some_and(|event| xxh3_128(&event) == event_hash);
+                if found.is_some() || !is_same {
                     return Ok(false);
                 }
                 // Who drops the event at the same time writes it too.

@@ -103,10 +103,13 @@ pub(super) fn row(key: &[u8], inner: &[u8], value: &[u8]) -> Option<Finding> {
 
 /// The entry of an index, under `inner` within what stands before it, where its row is too.
 pub(super) fn entry(key: &[u8], inner: &[u8], value: &[u8], known: &Known, lookups: &mut Lookups) -> Option<Finding> {
-    let Some((table, _)) = keys::parse_index_of(inner) else {
+    let Some((table, index)) = keys::parse_index_of(inner) else {
         return Some(Finding::new(key, Wrong::Key { expected: "the key of an index entry" }));
     };
-    if key.len() == inner.len() && known.dropped_tables.contains(&table) {
+    // Rows of projections have no catalogue.
+    if key.len() == inner.len()
+        && (known.dropped_tables.contains(&table) || known.incomplete_indexes.contains(&(table.clone(), index)))
+    {
         return None;
     }
     let id = if value.is_empty() {
@@ -119,7 +122,7 @@ pub(super) fn entry(key: &[u8], inner: &[u8], value: &[u8], known: &Known, looku
     };
     let mut row = key[..key.len() - inner.len()].to_vec();
     row.extend(keys::row(&table, &id));
-    lookups.row_of_entry(key.to_vec(), row);
+    lookups.row_of_entry(key.to_vec(), value.to_vec(), row);
     None
 }
 
@@ -146,9 +149,7 @@ fn event(key: &[u8], value: &[u8], known: &Known) -> Option<Finding> {
     if !key.starts_with(b"event:") || place.partition == expected || before == Some(place.partition) {
         return None;
     }
-    let to = keys::event(&place.queue, expected, place.seconds, place.id);
-    let note = keys::moved_event(&place.queue, place.id);
+    let mend = Mend::Move { place: place.clone(), entity: event.entity.clone() };
     let wrong = Wrong::Partition { found: place.partition, expected, entity: event.entity };
-    let mend = Mend::Move { to, note, partition: expected, second: place.seconds };
     Some(Finding::new(key, wrong).mended_by(mend))
 }

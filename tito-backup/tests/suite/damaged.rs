@@ -118,6 +118,75 @@ async fn a_later_format_is_told_from_damage() {
     assert!(matches!(error, BackupError::NewerFormat { found: 2, known: 1 }), "{error:?}");
 }
 
+/// A header that says this timestamp, in order beside, and its checksum.
+fn header_of(timestamp: u64) -> (Vec<u8>, u64) {
+    let id = "018bcfe5-6800-4000-8000-000000000000";
+    let json = format!(
+        r#"{{"format":1,"database":"{id}","database_format":1,"timestamp":{timestamp},"taken_millis":1700000000000}}"#
+    );
+    let mut bytes = b"titobak1".to_vec();
+    bytes.extend_from_slice(&(json.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(json.as_bytes());
+    let seed = xxhash_rust::xxh3::xxh3_64(&bytes);
+    bytes.extend_from_slice(&seed.to_le_bytes());
+    (bytes, seed)
+}
+
+/// A backup without rows.
+fn of_timestamp(timestamp: u64) -> Vec<u8> {
+    let (bytes, seed) = header_of(timestamp);
+    let mut trailer = b"T".to_vec();
+    trailer.extend_from_slice(&[0; 24]);
+    trailer.extend_from_slice(&xxhash_rust::xxh3::xxh3_64_with_seed(b"", seed).to_le_bytes());
+    trailer.extend_from_slice(&xxhash_rust::xxh3::xxh3_64_with_seed(&trailer, seed).to_le_bytes());
+    [bytes, trailer].concat()
+}
+
+#[tokio::test]
+async fn a_timestamp_that_leaves_none_to_follow_is_refused() {
+    for timestamp in [((1 << 46) - 1) << 18, u64::MAX] {
+        let bytes = of_timestamp(timestamp);
+        let (_, error) = assert_refused(&bytes, "a late timestamp").await;
+        assert!(error.contains(&timestamp.to_string()), "{error}");
+        let target = tempfile::tempdir().unwrap();
+        let refused = restore(&bytes[..], &Place::directory(target.path())).await.unwrap_err();
+        assert!(matches!(refused, BackupError::Damaged { .. }), "{refused:?}");
+        assert_eq!(std::fs::read_dir(target.path()).unwrap().count(), 0);
+    }
+    // The latest that engines hand out.
+    let latest = ((1_u64 << 46) - 1_000_000) << 18;
+    let target = tempfile::tempdir().unwrap();
+    restore(&of_timestamp(latest)[..], &Place::directory(target.path())).await.unwrap();
+    let restored = open(target.path()).await;
+    put(&restored, &[("a", "1")]).await;
+    assert!(restored.timestamp().await.unwrap().raw() > latest);
+}
+
+/// No block is longer than one that is written, so that its bytes are not waited for.
+#[tokio::test]
+async fn a_block_longer_than_any_that_is_written_is_refused_by_its_head() {
+    let (header, seed) = header_of(445_644_800_000_000_000);
+    let (rows, one_row) = ((1 << 30) + 8 * 2, (1 << 31) + 8);
+    for (entries, length, wrong) in [
+        (16_385_u32, 1_000_u32, Some("at most 16384 rows in block 1, found 16385")),
+        (16_384, 1_000, None),
+        (2, rows + 1, Some("at most 1073741840 bytes of rows in block 1, found 1073741841")),
+        (2, rows, None),
+        (1, one_row + 1, Some("at most 2147483656 bytes of rows in block 1, found 2147483657")),
+        (1, one_row, None),
+        (u32::MAX, u32::MAX, Some("at most 16384 rows")),
+    ] {
+        let mut head = b"B".to_vec();
+        head.extend_from_slice(&1_u64.to_le_bytes());
+        head.extend_from_slice(&entries.to_le_bytes());
+        head.extend_from_slice(&length.to_le_bytes());
+        let check = xxhash_rust::xxh3::xxh3_64_with_seed(&head, seed) as u32;
+        head.extend_from_slice(&check.to_le_bytes());
+        let (_, error) = assert_refused(&[header.clone(), head].concat(), "a long block").await;
+        assert!(error.contains(wrong.unwrap_or("too early")), "{entries} {length}: {error}");
+    }
+}
+
 /// Each cut and some flips, into a directory: it refuses to be opened, says by what, and is whole once the whole backup is
 /// restored into it.
 #[tokio::test]

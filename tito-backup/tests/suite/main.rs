@@ -8,6 +8,7 @@ mod copying;
 mod damaged;
 mod killed;
 mod load;
+mod mending;
 mod restoring;
 mod slowly;
 mod support;

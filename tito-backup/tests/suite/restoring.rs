@@ -134,6 +134,51 @@ pub async fn queues_and_schedules_are_paused_until_they_are_resumed(db: Database
     assert_eq!(resume(&restored).await.unwrap(), tito_backup::Resumed::default(), "there is nothing left to resume");
 }
 
+/// What an operator does with a single one after the restore stays.
+#[fact]
+pub async fn what_was_paused_or_resumed_alone_after_a_restore_stays_so(db: Database, clock: TestClock) {
+    let (queue, hour) = (TitoQueue::new(db.clone()), Duration::from_secs(3_600));
+    queue.create_topic("mail", 2).await.unwrap();
+    turning(&clock, queue.add_group("mail", "audit", GroupStart::Now)).await.unwrap();
+    queue.create_topic("other", 2).await.unwrap();
+    for schedule in ["hourly", "other"] {
+        queue.put_schedule(Schedule::every(schedule, hour).publishes(job("mail"))).await.unwrap();
+    }
+    let (bytes, _) = backed_up(&db, 100).await;
+    // In the end it is paused, or not.
+    for (does_resume, does_pause) in [(true, true), (false, true), (true, false)] {
+        let target = tempfile::tempdir().unwrap();
+        restore(&bytes[..], &Place::directory(target.path())).await.unwrap();
+        let restored = open(target.path()).await;
+        let queues = TitoQueue::new(restored.clone());
+        // It is put at every start, which decides nothing.
+        queues.put_schedule(Schedule::every("other", hour).publishes(job("other"))).await.unwrap();
+        for queue in ["mail", "mail@audit"] {
+            if does_resume {
+                queues.resume(queue).await.unwrap();
+            }
+            if does_pause {
+                queues.pause(queue).await.unwrap();
+            }
+        }
+        if does_resume {
+            assert!(queues.resume_schedule("hourly").await.unwrap());
+        }
+        if does_pause {
+            assert!(queues.pause_schedule("hourly").await.unwrap());
+        }
+        let resumed = resume(&restored).await.unwrap();
+        assert_eq!((resumed.queues, resumed.schedules), (vec!["other".to_string()], vec!["other".to_string()]));
+        let topics = queues.topics(9, None).await.unwrap();
+        let is_paused = ["mail", "mail@audit"].map(|queue| topics[0].1.is_paused(queue));
+        assert_eq!(is_paused, [does_pause; 2], "{does_resume}");
+        let schedules = queues.schedules().await.unwrap();
+        assert_eq!([schedules[0].paused, schedules[1].paused], [does_pause, false], "{does_resume}");
+        assert!(all(&restored).await.values().all(|row| !row.contains("paused_by_restore")));
+        restored.close().await;
+    }
+}
+
 /// A backup of a database that was restored, and not resumed.
 #[fact]
 pub async fn what_an_earlier_restore_has_paused_is_resumed_too(db: Database) {

@@ -42,6 +42,9 @@ pub struct Topic {
     /// Whether workers hand out nothing of the topic's own queue.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused: bool,
+    /// Whether `paused` was set by a restore, and is to be taken away when that is resumed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub paused_by_restore: bool,
     /// Whether events are published to the groups alone. A topic without groups has its own queue nevertheless.
     #[serde(default, skip_serializing_if = "is_default")]
     pub groups_only: bool,
@@ -68,6 +71,9 @@ pub struct Group {
     /// Whether workers hand out nothing of it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused: bool,
+    /// Whether `paused` was set by a restore, and is to be taken away when that is resumed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub paused_by_restore: bool,
     /// While earlier events are being copied into it: the revision of the topic that registered it. Events that were
     /// published under an earlier one have to be copied, the others were published to the group as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -145,7 +145,7 @@ impl TitoQueue {
     /// [`TitoError::Malformed`] for a stored value that is not a schedule, and those of the engine.
     pub async fn pause_schedule(&self, name: &str) -> Result<bool, QueueError> {
         self.change_schedule(name, |stored, _| {
-            stored.paused = true;
+            (stored.paused, stored.paused_by_restore) = (true, false);
             Ok(())
         })
         .await
@@ -159,6 +159,7 @@ impl TitoQueue {
     /// the engine.
     pub async fn resume_schedule(&self, name: &str) -> Result<bool, QueueError> {
         self.change_schedule(name, |stored, now| {
+            stored.paused_by_restore = false;
             if std::mem::take(&mut stored.paused) && stored.next.is_some_and(|next| next <= now) {
                 stored.next = stored.timetable(name)?.next_after(now);
             }

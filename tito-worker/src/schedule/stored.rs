@@ -34,6 +34,9 @@ pub(super) struct Stored {
     pub(super) last: Option<i64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) paused: bool,
+    /// Whether `paused` was set by a restore, and is to be taken away when that is resumed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) paused_by_restore: bool,
     /// How many firings were passed over as too many were missed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) passed_over: u64,
@@ -149,6 +152,7 @@ impl Stored {
             next: None,
             last: None,
             paused: false,
+            paused_by_restore: false,
             passed_over: 0,
             unknown: UnknownMembers::default(),
         };
@@ -162,7 +166,8 @@ impl Stored {
         if known.recurs_like(schedule) {
             (self.starts_at, self.next, self.recurrence) = (known.starts_at, known.next, known.recurrence);
         }
-        (self.last, self.paused, self.unknown) = (known.last, known.paused, known.unknown);
+        (self.last, self.unknown) = (known.last, known.unknown);
+        (self.paused, self.paused_by_restore) = (known.paused, known.paused_by_restore);
         self.passed_over = known.passed_over;
         self.event.unknown = known.event.unknown;
     }

@@ -62,15 +62,16 @@ impl TitoQueue {
         let queue = queue.to_string();
         change_topic(&self.engine, topic_of(&queue.clone()).0, |mut topic, _| async move {
             let (topic_name, group) = topic_of(&queue);
-            let paused = match group {
-                None => &mut topic.paused,
+            let (paused, by_restore) = match group {
+                None => (&mut topic.paused, &mut topic.paused_by_restore),
                 Some(name) => {
-                    let group = topic.groups.get_mut(name);
-                    &mut group.ok_or_else(|| unknown_group(topic_name, name))?.paused
+                    let group = topic.groups.get_mut(name).ok_or_else(|| unknown_group(topic_name, name))?;
+                    (&mut group.paused, &mut group.paused_by_restore)
                 }
             };
-            let was_paused = std::mem::replace(paused, is_paused);
-            Ok((was_paused != is_paused).then_some(topic))
+            // Whoever pauses or resumes it himself has decided: the end of a restore leaves it so.
+            let before = (std::mem::replace(paused, is_paused), std::mem::take(by_restore));
+            Ok((before != (is_paused, false)).then_some(topic))
         })
         .await?;
         Ok(())
