@@ -29,9 +29,11 @@
 //! | `place` | where rows of events lie, and how one gets to another place |
 //! | `advance` | the next step of an event |
 //! | `moved` | notes of where events went, for those who look for them |
+//! | `fingerprint` | what errors have in common |
 //! | `again` | what is left of an event that is stored once more: postponed, moved, redriven, replayed, copied |
 //! | `schedule` | periodic schedules |
 //! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |
+//! | `explain` | why an event is not handled |
 //! | `inspect` | counts, pages and searches of what is stored |
 //! | `owner` | all that belongs to an owner, found and erased |
 //! | `observe` | spans, metrics, observers |
@@ -42,7 +44,9 @@ mod change;
 mod dead;
 mod error;
 mod error_text;
+mod explain;
 mod fate;
+mod fingerprint;
 mod handler;
 mod history;
 mod inspect;
@@ -71,6 +75,7 @@ mod worker;
 pub use advance::Advance;
 pub use dead::{DeadLetter, Redriven};
 pub use error::QueueError;
+pub use explain::{Because, EntityEvents, Explanation, LimitedBy, PausedBy, WhichEvent};
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
     Rejection, Row, State, Stateful, WithState, WithoutEvent, with_state,
