@@ -73,7 +73,7 @@ mod unique;
 mod worker;
 
 pub use advance::Advance;
-pub use dead::{DeadLetter, Redriven};
+pub use dead::{DeadLetter, DeadLetterGroup, DeadLetterGroups, Redriven};
 pub use error::QueueError;
 pub use explain::{Because, EntityEvents, Explanation, LimitedBy, PausedBy, WhichEvent};
 pub use handler::{
@@ -81,7 +81,9 @@ pub use handler::{
     Rejection, Row, State, Stateful, WithState, WithoutEvent, with_state,
 };
 pub use history::{DoneEvent, Replay, Replayed};
-pub use inspect::{Counts, FoundEvent, FoundIn, PartitionStats, PendingEvent, PendingState, QueueStats};
+pub use inspect::{
+    CausedEvents, Counts, FoundEvent, FoundIn, PartitionStats, PendingEvent, PendingState, QueueStats, SearchBounds,
+};
 pub use janitor::Swept;
 pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};

@@ -31,7 +31,7 @@ pub use self::find::WhichEvent;
 use self::find::{Found, find};
 use self::serving::serving;
 use crate::error::QueueError;
-use crate::inspect::{PendingState, read_event, serialize_key};
+use crate::inspect::{PendingState, read_event, serialize_key_or_none};
 use crate::place::Kind;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
@@ -50,19 +50,12 @@ pub struct Explanation {
     /// The reasons: one at least, and the one that decides first.
     pub because: Vec<Because>,
     /// Where it is stored, if it was found.
-    #[serde(serialize_with = "serialize_found")]
+    #[serde(serialize_with = "serialize_key_or_none")]
     pub key: Option<KeyText>,
     /// The event; none if it was not found, or what is stored is none.
     pub event: Option<TitoEvent>,
     /// How many rows of events were read to find that out.
     pub rows_read: u64,
-}
-
-fn serialize_found<S: serde::Serializer>(key: &Option<KeyText>, serializer: S) -> Result<S::Ok, S::Error> {
-    match key {
-        Some(key) => serialize_key(key, serializer),
-        None => serializer.serialize_none(),
-    }
 }
 
 impl TitoQueue {

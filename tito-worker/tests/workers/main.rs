@@ -42,6 +42,7 @@ mod progress;
 mod recorder;
 mod refusing;
 mod resizing;
+mod retention;
 mod schedules;
 mod scheduling;
 mod settling;
