@@ -8,7 +8,7 @@ use serde::Serialize;
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::event::TitoEvent;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::{Database, KeyText, Result};
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ use super::list::DeadLetter;
 use crate::error::QueueError;
 use crate::fingerprint::fingerprint;
 use crate::inspect::{SearchBounds, serialize_key, serialize_key_or_none};
+use crate::keys;
 use crate::place::{Kind, Place};
 use crate::queue::TitoQueue;
 use crate::time::time_of;

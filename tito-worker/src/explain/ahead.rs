@@ -2,8 +2,10 @@
 
 use tito_core::engine::KeyValue;
 use tito_core::event::EventHead;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::{Result, Transaction};
+
+use crate::keys;
 
 /// How many rows are read from the beginning of the partition, and as many before the event if these don't reach it.
 const MOST_READ: usize = 500;

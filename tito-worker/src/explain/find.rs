@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::event::{EventReference, Topic, started_at};
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::row::StoredRow;
 use tito_core::{Result, Transaction};
 use uuid::Uuid;
 
+use crate::keys;
 use crate::moved::Moved;
 use crate::place::{Kind, Place};
 

@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
-use tito_core::{KeyText, Result, TitoError, Transaction, keys};
+use tito_core::{KeyText, Result, TitoError, Transaction};
 use uuid::Uuid;
 
 use self::ahead::ahead;
@@ -32,6 +32,7 @@ use self::find::{Found, find};
 use self::serving::serving;
 use crate::error::QueueError;
 use crate::inspect::{PendingState, read_event, serialize_key_or_none};
+use crate::keys;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
 use crate::time::time_of;

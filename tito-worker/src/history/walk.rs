@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::{Result, Transaction};
 use uuid::Uuid;
 
+use crate::keys;
 use crate::place::{Kind, Place};
 
 /// Goes through the dead letters of a queue or its history, by partition and then by the second in which each failed for

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use tito_core::database::{PageSize, Walk};
 use tito_core::event::{Cause, TitoEvent, started_at};
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::row::{self, StoredRow};
 use tito_core::{KeyText, Result};
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use super::bounds::SearchBounds;
 use super::find::{FoundEvent, FoundIn};
 use super::state::{PendingState, read_event};
 use crate::error::QueueError;
+use crate::keys;
 use crate::place::{Kind, Place};
 use crate::queue::TitoQueue;
 

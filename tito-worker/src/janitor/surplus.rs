@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use tito_core::database::Walk;
 use tito_core::event::Topic;
-use tito_core::keys;
 
 use crate::history::PastWalk;
+use crate::keys;
 use crate::place::Kind;
 
 /// With more dead letters and no limit to them a queue is warned of.

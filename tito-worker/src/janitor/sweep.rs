@@ -6,11 +6,12 @@ use serde::Serialize;
 use tito_core::database::{PageSize, Walk};
 use tito_core::event::{Topic, topic_of};
 use tito_core::row::StoredRow;
-use tito_core::{Database, Result, TitoError, Transaction, TxOptions, keys};
+use tito_core::{Database, Result, TitoError, Transaction, TxOptions};
 
 use super::surplus::{MANY_DEAD, Next, Surplus};
 use crate::error::QueueError;
 use crate::history::PastWalk;
+use crate::keys;
 use crate::moved::Moved;
 use crate::place::Kind;
 use crate::queue::TitoQueue;

@@ -2,11 +2,12 @@
 
 use tito_core::database::{PageSize, Walk};
 use tito_core::row::StoredRow;
-use tito_core::{Result, Transaction, keys};
+use tito_core::{Result, Transaction};
 use uuid::Uuid;
 
 use super::lease::LeaseRow;
 use super::list::live_members;
+use crate::keys;
 
 /// Who owns a partition.
 #[derive(Debug, Default)]

@@ -163,5 +163,5 @@ pub async fn a_kept_event_says_how_it_was_done_and_a_failure_by_whom(db: Databas
 
 async fn keys_of_processes(db: &Database) -> Option<uuid::Uuid> {
     let (key, _) = stored(db, "process:").await.pop()?;
-    tito_core::keys::parse_process(&key)
+    tito_worker::keys::parse_process(&key)
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tito_core::KeyText;
 use tito_core::event::{Cause, TitoEvent, Topic};
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{FoundIn, Outcome, PendingState, QueueError, SearchBounds, Swept};
 use uuid::Uuid;

@@ -2,11 +2,12 @@
 
 use tito_core::database::Walk;
 use tito_core::row::StoredRow;
-use tito_core::{Result, Transaction, keys};
+use tito_core::{Result, Transaction};
 use uuid::Uuid;
 
 use super::hands::lives_in_process;
 use super::mark::Mark;
+use crate::keys;
 
 /// A live worker that serves a queue.
 pub(crate) struct LiveMark {
