@@ -18,7 +18,7 @@ pub(crate) fn fingerprint(text: &str) -> String {
 
 /// The text with `#` for each number, UUID and id, `"…"` for each quoted text, and one space for white space.
 pub(crate) fn fold(text: &str) -> String {
-    let mut rest = &text[..text.floor_char_boundary(LONGEST_FOLDED)];
+    let mut rest = &text[..cut_at(text, LONGEST_FOLDED)];
     let mut folded = String::with_capacity(rest.len());
     let mut before = ' ';
     while let Some(first) = rest.chars().next() {
@@ -43,6 +43,12 @@ pub(crate) fn fold(text: &str) -> String {
         rest = &rest[length..];
     }
     folded
+}
+
+/// Where a text can be cut so that at most so many bytes are left.
+pub(crate) fn cut_at(text: &str, most: usize) -> usize {
+    let boundary = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+    boundary.expect("a text can be cut at 0")
 }
 
 /// One `#` for what is a number with the one before it: the parts of a decimal, of an address, of thousands, a sign.

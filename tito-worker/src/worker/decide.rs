@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::error_text::LONGEST_ERROR;
 use crate::fate::Fate;
-use crate::fingerprint::fingerprint;
+use crate::fingerprint::{cut_at, fingerprint};
 use crate::keys;
 use crate::observe::Failure;
 use crate::outcome::Outcome;
@@ -104,10 +104,7 @@ impl From<Outcome> for Ended {
 }
 
 fn cut(mut text: String) -> String {
-    if text.len() > LONGEST_ERROR {
-        let boundary = (0..=LONGEST_ERROR).rev().find(|&at| text.is_char_boundary(at));
-        text.truncate(boundary.expect("a text can be cut at 0"));
-    }
+    text.truncate(cut_at(&text, LONGEST_ERROR));
     text
 }
 
