@@ -75,7 +75,7 @@ mod unique;
 mod worker;
 
 pub use advance::Advance;
-pub use dead::{DeadLetter, DeadLetterGroup, DeadLetterGroups, Redriven};
+pub use dead::{DeadLetter, DeadLetterGroup, DeadLetterGroups, Redriven, fingerprint_of};
 pub use error::QueueError;
 pub use explain::{Because, EntityEvents, Explanation, LimitedBy, PausedBy, WhichEvent};
 pub use handler::{

@@ -75,8 +75,9 @@ impl DeadLetter {
     }
 }
 
-/// That of an event's last failure.
-fn fingerprint_of(event: &TitoEvent) -> Option<String> {
+/// The fingerprint of an event's last failure, as [`DeadLetter::fingerprint`] tells it: for
+/// [`redrive_where`](TitoQueue::redrive_where).
+pub fn fingerprint_of(event: &TitoEvent) -> Option<String> {
     let failure = event.failures.last()?;
     Some(failure.fingerprint.clone().unwrap_or_else(|| fingerprint(&failure.error)))
 }

@@ -12,6 +12,6 @@ mod list;
 mod purge;
 mod redrive;
 
-pub use groups::{DeadLetterGroup, DeadLetterGroups};
+pub use groups::{DeadLetterGroup, DeadLetterGroups, fingerprint_of};
 pub use list::DeadLetter;
 pub use redrive::Redriven;

@@ -8,7 +8,7 @@ use tito_core::{Result, Transaction};
 use crate::keys;
 
 /// How many rows are read from the beginning of the partition, and as many before the event if these don't reach it.
-const MOST_READ: usize = 500;
+const MOST_READ: usize = 300;
 
 /// What comes before an event.
 pub(super) struct Ahead {

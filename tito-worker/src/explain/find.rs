@@ -16,10 +16,10 @@ use crate::moved::Moved;
 use crate::place::{Kind, Place};
 
 /// How many rows are read of each kind where the event is looked for: pending, dead and done.
-const MOST_SEARCHED: usize = 1_000;
+const MOST_SEARCHED: usize = 300;
 
 /// How many are read at once.
-const PAGE: usize = 200;
+const PAGE: usize = 100;
 
 /// The event that is asked about. The more is known of it the less is read.
 #[derive(Clone, Debug, PartialEq, Eq)]

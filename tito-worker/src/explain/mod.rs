@@ -68,7 +68,7 @@ impl TitoQueue {
     /// delay, and a worker that has not handed out anything yet and is no member of a fleet.
     ///
     /// Reads one partition of the queue, two while the number of partitions is changed: the event where it was published
-    /// or was moved, then at most 1,000 rows of each kind (pending, dead, done) to find it and at most 1,000 before it, and
+    /// or was moved, then at most 300 rows of each kind (pending, dead, done) to find it and at most 600 before it, and
     /// the rows of workers. By the id alone it is asked for in each partition, and the rows are the queue's first ones. It
     /// says whether it was not found [for certain](Because::NotFound).
     ///

@@ -11,7 +11,7 @@ use crate::keys;
 use crate::place::Kind;
 
 /// With more dead letters and no limit to them a queue is warned of.
-pub(super) const MANY_DEAD: u64 = 10_000;
+pub(super) const MANY_DEAD: u64 = if cfg!(test) { 20 } else { 10_000 };
 
 /// Of how many spans of time it is known how many rows are in each.
 const MOST_SPANS: usize = if cfg!(test) { 8 } else { 4_096 };

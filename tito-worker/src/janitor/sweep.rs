@@ -292,3 +292,46 @@ async fn sweep_moved(database: &Database, queue: &str, walk: Walk) -> Result<(u6
         })
         .await
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use super::*;
+    use crate::membership::tests::support::database;
+
+    #[tokio::test]
+    async fn many_dead_letters_are_told_of_hourly_and_few_are_counted_now_and_then() {
+        let (db, clock) = database().await;
+        let queue = TitoQueue::new(db.clone());
+        queue.create_topic("job", 2).await.unwrap();
+        let bury = async |count: u64| {
+            let tx = db.begin().await.unwrap();
+            for number in 0..count {
+                let key = keys::dead_event("job", 1, 17, uuid::Uuid::from_u128(number.into()));
+                tx.system_keys().put(key, b"{}".to_vec()).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+        };
+        let mut sweep = Sweep::new("job");
+        // When it counts next, in minutes from now.
+        let mut look = async || {
+            sweep.look_again();
+            while sweep.step(&db).await.unwrap().is_some() {}
+            sweep.counts_dead_at_millis.saturating_sub(db.clock().monotonic_millis()) / 60_000
+        };
+        bury(MANY_DEAD).await;
+        assert_eq!(look().await, 10, "they are no more than many");
+        bury(MANY_DEAD + 1).await;
+        clock.advance(Duration::from_secs(300));
+        assert_eq!(look().await, 5, "it does not count so soon");
+        clock.advance(Duration::from_secs(300));
+        assert_eq!(look().await, 60, "it was told of");
+        queue.set_dead_letter_retention("job", None, Some(3)).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+        look().await;
+        assert_eq!(queue.stats("job").await.unwrap().total.dead, 3);
+    }
+}

@@ -7,6 +7,7 @@ use tito_core::KeyText;
 use tito_core::event::{Cause, TitoEvent, Topic};
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
+use tito_worker::fingerprint_of;
 use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{FoundIn, Outcome, PendingState, QueueError, SearchBounds, Swept};
@@ -81,6 +82,9 @@ pub async fn dead_letters_are_grouped_the_newest_first(db: Database, clock: Test
     let fingerprint = worst.fingerprint.clone();
     let purged = queue.purge_dead_letters_where("job", |letter| letter.fingerprint() == fingerprint).await.unwrap();
     assert_eq!(purged, 30);
+    let refused = found.groups[1].fingerprint.clone();
+    let redriven = queue.redrive_where("job", |event| fingerprint_of(event) == refused).await.unwrap();
+    assert_eq!((redriven.events, redriven.skipped), (10, 1));
 }
 
 #[fact]
