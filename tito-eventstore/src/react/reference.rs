@@ -78,6 +78,8 @@ pub(super) fn described(
         progress: None,
         steps: Vec::new(),
         deaths: None,
+        causation_id: event.map(|event| event.id().to_string()),
+        done: None,
         unknown: UnknownMembers::default(),
         key: Vec::new(),
     })

@@ -18,7 +18,7 @@ use tito_core::{BoxError, Database, Result, Transaction, panics};
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::deaths::Hands;
-use super::decide::{Decided, Ended, Rules, decide};
+use super::decide::{Decided, Ended, HandledBy, Rules, decide};
 use super::fence::Fence;
 use super::partition::Controls;
 use super::report::WorkerReport;
@@ -222,6 +222,11 @@ impl Fed {
         Self { runner, fence, hands }
     }
 
+    /// See `Origin::worker`.
+    fn worker(&self) -> Option<uuid::Uuid> {
+        self.fence.member().or_else(|| self.hands.as_ref().map(|hands| hands.id()))
+    }
+
     /// The worker's database.
     pub fn database(&self) -> &Database {
         &self.runner.database
@@ -395,6 +400,7 @@ impl Fed {
                 policy: &self.runner.policy,
                 topic,
                 partition: place.partition,
+                handled_by: HandledBy { worker: self.worker(), duration: None },
                 id: &|| event.id,
                 most_bytes: self.database().limits().value_bytes,
                 now: tx.now(),
