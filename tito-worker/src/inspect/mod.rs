@@ -36,6 +36,7 @@ mod tests {
         is::<(QueueStats, PendingEvent, FoundEvent, DoneEvent, DeadLetter)>();
         is::<(Redriven, Replayed, Resized, Swept, Published)>();
         is::<(ScheduleInfo, MemberInfo, LeaseInfo, WorkerReport)>();
+        is::<(WorkerInfo, FleetInfo, InHand)>();
         is::<(tito_core::event::Topic, tito_core::event::Group, tito_core::event::EventReference)>();
     }
 }

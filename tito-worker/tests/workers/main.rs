@@ -39,6 +39,7 @@ mod policies;
 mod progress;
 mod recorder;
 mod refusing;
+mod registering;
 mod resizing;
 mod schedules;
 mod scheduling;
