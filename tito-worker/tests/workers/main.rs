@@ -27,6 +27,7 @@ mod inspection;
 mod jobs;
 mod keeping_order;
 mod later_versions;
+mod limits;
 mod living;
 mod locating;
 mod missing_topics;
