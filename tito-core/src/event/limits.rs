@@ -1,4 +1,4 @@
-//! Limits that an operator sets for a queue, in place of those of its subscriptions.
+//! QueueLimits that an operator sets for a queue, in place of those of its subscriptions.
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ impl Rate {
 
 /// What an operator has set of a queue, in place of what its subscriptions say. What is `None` is as they say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct QueueLimits {
     /// How many events are handed out in a time, by all workers of the queue together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
@@ -50,9 +50,9 @@ pub struct Limits {
     pub unknown: UnknownMembers,
 }
 
-keeps_unknown_members!(Limits);
+keeps_unknown_members!(QueueLimits);
 
-impl Limits {
+impl QueueLimits {
     /// With this rate, of all workers together.
     #[must_use]
     pub fn rate(mut self, rate: Rate) -> Self {

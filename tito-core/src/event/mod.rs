@@ -22,7 +22,7 @@ pub use due::DueTime;
 pub use event_row::EventRow;
 pub use head::EventHead;
 pub use id::{event_id, started_at};
-pub use limits::{Limits, Rate};
+pub use limits::{QueueLimits, Rate};
 pub use owner::{check_owner, note_owner, owner_of};
 pub use published::PUBLISHED;
 pub use queue_name::{check_group_name, check_queue_name, queue_name, topic_of};

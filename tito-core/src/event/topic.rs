@@ -11,7 +11,7 @@ use crate::keys;
 use crate::row::{self, StoredRow, UnknownMembers};
 
 use super::id::started_at;
-use super::limits::Limits;
+use super::limits::QueueLimits;
 use super::queue_name::{queue_name, topic_of};
 
 /// How many partitions a topic gets when it is first used, unless it was created with another number.
@@ -51,7 +51,7 @@ pub struct Topic {
     pub paused_until: Option<i64>,
     /// What an operator has set for the topic's own queue.
     #[serde(default, skip_serializing_if = "is_default", with = "row::nested")]
-    pub limits: Limits,
+    pub limits: QueueLimits,
     /// Whether events are published to the groups alone. A topic without groups has its own queue nevertheless.
     #[serde(default, skip_serializing_if = "is_default")]
     pub groups_only: bool,
@@ -86,7 +86,7 @@ pub struct Group {
     pub paused_until: Option<i64>,
     /// What an operator has set for it.
     #[serde(default, skip_serializing_if = "is_default", with = "row::nested")]
-    pub limits: Limits,
+    pub limits: QueueLimits,
     /// While earlier events are being copied into it: the revision of the topic that registered it. Events that were
     /// published under an earlier one have to be copied, the others were published to the group as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,7 +169,7 @@ impl Topic {
     }
 
     /// What an operator has set for a queue of this topic; `None` for a group that the topic does not have.
-    pub fn limits_of(&self, queue: &str) -> Option<&Limits> {
+    pub fn limits_of(&self, queue: &str) -> Option<&QueueLimits> {
         match topic_of(queue).1 {
             None => Some(&self.limits),
             Some(group) => self.groups.get(group).map(|group| &group.limits),

@@ -7,11 +7,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::Walk;
-use tito_core::event::Limits;
-use tito_core::{Result, Transaction, keys};
+use tito_core::event::QueueLimits;
+use tito_core::{Result, Transaction};
 
 use super::state::{PendingState, read_event};
 use crate::error::QueueError;
+use crate::keys;
 use crate::membership::in_flight;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
@@ -34,7 +35,7 @@ pub struct QueueStats {
     #[serde(serialize_with = "chrono::serde::ts_seconds_option::serialize")]
     pub paused_until: Option<DateTime<Utc>>,
     /// What an operator [has set](TitoQueue::set_limits) in place of what its subscriptions say.
-    pub limits: Limits,
+    pub limits: QueueLimits,
     /// Whether events are published to it: not to a topic's own queue where it
     /// [has none](TitoQueue::set_groups_only), nor to a group that is being removed.
     pub is_published_to: bool,

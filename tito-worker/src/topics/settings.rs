@@ -5,10 +5,11 @@ use std::time::Duration;
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::event::{DEFAULT_PARTITIONS, Topic};
-use tito_core::{KeyText, Result, TitoError, keys};
+use tito_core::{KeyText, Result, TitoError};
 
 use super::existing::change_topic;
 use crate::error::QueueError;
+use crate::keys;
 use crate::queue::TitoQueue;
 
 /// How many topics are read at once.

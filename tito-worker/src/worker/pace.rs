@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tito_core::event::Limits;
+use tito_core::event::QueueLimits;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::policy::{RateLimit, RateLimiter, Share, Subscription};
@@ -35,7 +35,7 @@ struct Said {
 struct Limited {
     by: Option<RateLimiter>,
     /// What an operator has set, and which part of it is this worker's.
-    set: (Limits, Share),
+    set: (QueueLimits, Share),
 }
 
 /// That one handler may run.
@@ -63,12 +63,12 @@ impl Pace {
             too_many: AtomicUsize::new(0),
             batch: if takes_batches { subscription.batch } else { 1 },
             is_limited: AtomicBool::new(by.is_some()),
-            rate: Mutex::new(Limited { by, set: (Limits::default(), Share::WHOLE) }),
+            rate: Mutex::new(Limited { by, set: (QueueLimits::default(), Share::WHOLE) }),
         }
     }
 
     /// Goes by what an operator has set of the queue, of which a part is handled here. Handlers that run go on.
-    pub(super) fn go_by(&self, limits: &Limits, share: Share) {
+    pub(super) fn go_by(&self, limits: &QueueLimits, share: Share) {
         let concurrency = limits.concurrency.map_or(self.said.concurrency, |handlers| {
             usize::try_from(handlers).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)
         });
@@ -173,17 +173,17 @@ mod tests {
     fn concurrency_that_is_lowered_holds_for_handlers_that_begin_from_then_on() {
         let pace = pace();
         assert_eq!(takes(&pace), 3);
-        pace.go_by(&Limits::default().concurrency(1), Share::WHOLE);
+        pace.go_by(&QueueLimits::default().concurrency(1), Share::WHOLE);
         pace.give_back();
         pace.give_back();
         assert_eq!(takes(&pace), 0, "one still runs");
         pace.give_back();
         assert_eq!(takes(&pace), 1);
-        pace.go_by(&Limits::default().concurrency(0), Share::WHOLE);
-        pace.go_by(&Limits::default().concurrency(5), Share::WHOLE);
+        pace.go_by(&QueueLimits::default().concurrency(0), Share::WHOLE);
+        pace.go_by(&QueueLimits::default().concurrency(5), Share::WHOLE);
         assert_eq!(takes(&pace), 4);
-        pace.go_by(&Limits::default(), Share::WHOLE);
-        pace.go_by(&Limits::default().concurrency(4), Share::WHOLE);
+        pace.go_by(&QueueLimits::default(), Share::WHOLE);
+        pace.go_by(&QueueLimits::default().concurrency(4), Share::WHOLE);
         (0..5).for_each(|_| pace.give_back());
         assert_eq!(takes(&pace), 4);
     }
@@ -192,7 +192,7 @@ mod tests {
     async fn a_handler_that_has_waited_gives_back_what_may_still_be_used() {
         let pace = pace();
         let running = [pace.may_run().await, pace.may_run().await, pace.may_run().await];
-        pace.go_by(&Limits::default().concurrency(2), Share::WHOLE);
+        pace.go_by(&QueueLimits::default().concurrency(2), Share::WHOLE);
         assert_eq!(pace.concurrency(), 2);
         drop(running);
         assert_eq!(takes(&pace), 2);
@@ -204,13 +204,13 @@ mod tests {
         let pace = Pace::new(&Subscription::default().rate_limit(limit), false);
         assert_eq!(pace.may_start(5, 0), Ok(1));
         assert_eq!(pace.may_start(5, 0), Err(1_000), "it is asked again soon, as the limit may be another by then");
-        let set = Limits::default().rate(Rate::per_second(100));
+        let set = QueueLimits::default().rate(Rate::per_second(100));
         pace.go_by(&set, Share::WHOLE);
         assert_eq!(pace.may_start(5, 2_000), Err(2_010), "what the other would have waited for is not");
         assert_eq!(pace.may_start(9, 2_050), Ok(5));
         pace.go_by(&set, Share::new(1, 10));
         assert_eq!(pace.may_start(5, 3_000), Ok(1));
-        pace.go_by(&Limits::default(), Share::new(1, 10));
+        pace.go_by(&QueueLimits::default(), Share::new(1, 10));
         assert_eq!(pace.may_start(1, 3_600_000), Ok(1));
         assert_eq!(pace.may_start(1, 3_602_000), Err(3_603_000));
     }

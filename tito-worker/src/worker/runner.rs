@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tito_core::event::{Limits, TitoEvent, Topic};
+use tito_core::event::{QueueLimits, TitoEvent, Topic};
 use tito_core::{Database, KeyText, TitoError};
 use tokio::sync::Semaphore;
 
@@ -106,7 +106,7 @@ impl Runner {
         }
         // What feeds reads everything, in one partition.
         let share = if feeds { Share::WHOLE } else { Share::new(own, u64::from(topic.served_partitions())) };
-        self.pace.go_by(topic.limits_of(&self.queue).unwrap_or(&Limits::default()), share);
+        self.pace.go_by(topic.limits_of(&self.queue).unwrap_or(&QueueLimits::default()), share);
     }
 
     /// Logs that an attempt has failed, or its event failed for good.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tito_core::TitoError;
 use tito_core::clock::Clock;
-use tito_core::event::{Limits, Rate, TitoEvent, Topic};
+use tito_core::event::{QueueLimits, Rate, TitoEvent, Topic};
 use tito_core::prelude::*;
 use tito_testkit::TestClock;
 use tito_worker::prelude::*;
@@ -52,7 +52,7 @@ pub async fn workers_take_up_a_rate_while_they_run_and_share_it_out(db: Database
     while handled().len() < 2 {
         a_moment(&clock).await;
     }
-    queue.set_limits("job", Limits::default().rate(Rate::per_second(20))).await.unwrap();
+    queue.set_limits("job", QueueLimits::default().rate(Rate::per_second(20))).await.unwrap();
     while handled().len() < 100 {
         a_moment(&clock).await;
     }
@@ -66,7 +66,7 @@ pub async fn workers_take_up_a_rate_while_they_run_and_share_it_out(db: Database
         }
     }
     assert_eq!(queue.stats("job").await.unwrap().limits.rate, Some(Rate::per_second(20)));
-    queue.set_limits("job", Limits::default()).await.unwrap();
+    queue.set_limits("job", QueueLimits::default()).await.unwrap();
     // They take it up within a second of the machine's time; from then on each waits for its hour to end.
     let (mut before, mut now) = (0, handled().len());
     while before < now {
@@ -98,7 +98,7 @@ pub async fn workers_take_up_how_many_handlers_may_run_while_they_run(db: Databa
     };
     let worker = Running::start(Worker::builder(queue.clone()).subscribe("job", handler));
     for (concurrency, expected) in [(None, 16), (Some(2), 2), (Some(24), 24), (Some(0), 1), (None, 16)] {
-        let limits = Limits { concurrency, ..Limits::default() };
+        let limits = QueueLimits { concurrency, ..QueueLimits::default() };
         queue.set_limits("job", limits.clone()).await.unwrap();
         let round = async || {
             most.store(0, Ordering::SeqCst);
@@ -171,14 +171,14 @@ pub async fn the_last_word_about_a_pause_holds(db: Database, clock: TestClock) {
         queue.pause(name).await.unwrap();
         queue.pause_until(name, at_second(second(&clock))).await.unwrap();
         assert_eq!(state().await, (false, None), "it is over already");
-        queue.set_limits(name, Limits::default().concurrency(3)).await.unwrap();
+        queue.set_limits(name, QueueLimits::default().concurrency(3)).await.unwrap();
         queue.pause_until(name, until()).await.unwrap();
         queue.resume(name).await.unwrap();
         assert_eq!(state().await, (false, None));
-        assert_eq!(queue.stats(name).await.unwrap().limits, Limits::default().concurrency(3));
+        assert_eq!(queue.stats(name).await.unwrap().limits, QueueLimits::default().concurrency(3));
     }
     assert!(matches!(queue.pause_until("none", until()).await, Err(QueueError::UnknownTopic { .. })));
-    assert!(matches!(queue.set_limits("job@none", Limits::default()).await, Err(QueueError::UnknownGroup { .. })));
-    let invalid = queue.set_limits("a:b", Limits::default()).await;
+    assert!(matches!(queue.set_limits("job@none", QueueLimits::default()).await, Err(QueueError::UnknownGroup { .. })));
+    let invalid = queue.set_limits("a:b", QueueLimits::default()).await;
     assert!(matches!(invalid, Err(QueueError::Engine(TitoError::InvalidName { .. }))), "{invalid:?}");
 }
