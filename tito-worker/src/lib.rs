@@ -89,7 +89,7 @@ pub use policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};
 pub use publish::Publish;
 pub use queue::TitoQueue;
 pub use run_worker::run_worker;
-pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
+pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo, ScheduleOverride};
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoJob;
 pub use topics::{GroupStart, Resized};

@@ -33,6 +33,7 @@ mod locating;
 mod missing_topics;
 mod observing;
 mod ordering;
+mod overriding;
 mod own_queue;
 mod ownership;
 mod panicking;
