@@ -8,7 +8,7 @@ use futures::FutureExt;
 use serde::Serialize;
 use tito_core::event::{check_queue_name, topic_of};
 use tito_core::row::StoredRow;
-use tito_core::{Result, Transaction, check_name, keys};
+use tito_core::{Result, Transaction, check_name};
 use uuid::Uuid;
 
 use super::fleet::all_of;
@@ -16,6 +16,7 @@ use super::lease::LeaseRow;
 use super::member::MemberRow;
 use super::sightings::is_of_a_dead_process;
 use crate::error::QueueError;
+use crate::keys;
 use crate::queue::TitoQueue;
 use crate::time::{as_millis, time_of_millis};
 use crate::topics::existing_topic;
