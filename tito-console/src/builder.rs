@@ -91,7 +91,11 @@ impl<By> ConsoleBuilder<By> {
         ConsoleBuilder { database, by: by(before), limits, redact }
     }
 
-    fn routes(self, access: impl FnOnce(By) -> Access) -> Router {
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    pub(crate) fn routes(self, access: impl FnOnce(By) -> Access) -> Router {
         let queue = TitoQueue::new(self.database.clone());
         let calls = Semaphore::new(self.limits.calls);
         let Self { database, by, limits, redact } = self;

@@ -1,5 +1,9 @@
 //! What can be wrong with a set-up.
 
+use std::path::PathBuf;
+
+use tito_core::SharedError;
+
 /// The fewest bytes of a token.
 pub(crate) const SHORTEST_TOKEN: usize = 16;
 
@@ -21,5 +25,31 @@ pub enum ConsoleError {
     TokenTwice {
         /// The name.
         name: String,
+    },
+}
+
+/// Why a database can't be served on a socket of its directory.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// A database that has no directory: it is in memory, or on a cluster. Serve the API by the router, or on a port.
+    #[error("the database has no directory in which a socket could be: serve its API by the router, or on a port")]
+    NoDirectory,
+
+    /// This process serves the database already.
+    #[error("the database in {} is served by this process already", directory.display())]
+    AlreadyServed {
+        /// Its directory.
+        directory: PathBuf,
+    },
+
+    /// The socket, or what goes with it, could not be made.
+    #[error("the database in {} can't be served on a socket", directory.display())]
+    Io {
+        /// Its directory.
+        directory: PathBuf,
+        /// What the system said.
+        #[source]
+        source: SharedError,
     },
 }

@@ -12,11 +12,15 @@ mod letters;
 mod limits;
 mod redact;
 mod routes;
+mod serve;
 mod shown;
 mod timely;
 
 pub use access::Who;
 pub use builder::{ByApplication, ByTokens, Console, ConsoleBuilder, Unguarded};
-pub use error::ConsoleError;
+pub use error::{ConsoleError, ServeError};
 pub use limits::ConsoleLimits;
 pub use redact::{Part, Redacted};
+pub use serve::Serving;
+#[cfg(unix)]
+pub use serve::{find_socket, serve_local};

@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
 mod access;
+#[cfg(unix)]
+mod local;
 mod looking;
+mod loopback;
 mod support;
