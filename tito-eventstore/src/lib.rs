@@ -104,6 +104,7 @@ mod domain;
 mod erasure;
 mod error;
 pub mod event;
+pub mod keys;
 mod log;
 mod logger;
 mod manager;

@@ -74,10 +74,13 @@
 //! | `fate` | what becomes of an event that was handed out |
 //! | `place` | where rows of events lie, and how one gets to another place |
 //! | `advance` | the next step of an event |
+//! | `keys` | the keys of what the worker stores |
 //! | `moved` | notes of where events went, for those who look for them |
+//! | `fingerprint` | what errors have in common |
 //! | `again` | what is left of an event that is stored once more: postponed, moved, redriven, replayed, copied |
 //! | `schedule` | periodic schedules |
 //! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |
+//! | `explain` | why an event is not handled |
 //! | `inspect` | counts, pages and searches of what is stored |
 //! | `owner` | all that belongs to an owner, found and erased |
 //! | `observe` | spans, metrics, observers |
@@ -88,12 +91,15 @@ mod change;
 mod dead;
 mod error;
 mod error_text;
+mod explain;
 mod fate;
+mod fingerprint;
 mod handler;
 mod history;
 mod inspect;
 mod janitor;
 mod job;
+pub mod keys;
 mod locate;
 mod membership;
 mod moved;
@@ -115,14 +121,17 @@ mod unique;
 mod worker;
 
 pub use advance::Advance;
-pub use dead::{DeadLetter, Redriven};
+pub use dead::{DeadLetter, DeadLetterGroup, DeadLetterGroups, Redriven, fingerprint_of};
 pub use error::QueueError;
+pub use explain::{Because, EntityEvents, Explanation, LimitedBy, PausedBy, WhichEvent};
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
     Rejection, Row, State, Stateful, WithState, WithoutEvent, with_state,
 };
 pub use history::{DoneEvent, Replay, Replayed};
-pub use inspect::{Counts, FoundEvent, FoundIn, PartitionStats, PendingEvent, PendingState, QueueStats};
+pub use inspect::{
+    CausedEvents, Counts, FoundEvent, FoundIn, PartitionStats, PendingEvent, PendingState, QueueStats, SearchBounds,
+};
 pub use janitor::Swept;
 pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};

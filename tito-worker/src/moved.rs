@@ -6,8 +6,10 @@
 use serde::{Deserialize, Serialize};
 use tito_core::event::Topic;
 use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{BoxError, Database, Result, Transaction, keeps_unknown_members, keys};
+use tito_core::{BoxError, Database, Result, Transaction, keeps_unknown_members};
 use uuid::Uuid;
+
+use crate::keys;
 
 /// Where an event was put last.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +39,17 @@ impl Moved {
     pub(crate) async fn note(tx: &Transaction, queue: &str, id: Uuid, partition: u16, second: i64) -> Result<()> {
         let moved = Self { partition, second, unknown: UnknownMembers::default() };
         tx.system_keys().put(keys::moved_event(queue, id), moved.encode()?).await
+    }
+
+    /// The partition and the second that a note says; none of one that can't be read, which is logged.
+    pub(crate) fn read(database: &Database, queue: &str, id: Uuid, note: &[u8]) -> Option<(u16, i64)> {
+        match Self::decode(&keys::moved_event(queue, id), note) {
+            Ok(moved) => Some((moved.partition, moved.second)),
+            Err(error) => {
+                database.log_damaged(&error, "it can't be read where an event was moved");
+                None
+            }
+        }
     }
 
     /// The key of the event.

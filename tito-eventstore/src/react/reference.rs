@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tito_core::event::{TitoEvent, event_id};
 use tito_core::row::{self, StoredRow, UnknownMembers};
-use tito_core::{BoxError, Database, Transaction, keys};
+use tito_core::{BoxError, Database, Transaction};
 use tito_worker::feed::HandlerResult;
 use tito_worker::{BoxedHandler, Outcome};
 
@@ -15,6 +15,7 @@ use super::position::Position;
 use super::reaction::Erased;
 use crate::error::Result;
 use crate::event::Event;
+use crate::keys;
 use crate::log::Definition;
 
 /// The action of an event that can't be read.
@@ -26,6 +27,11 @@ struct Reference {
     sequence: u64,
     /// [`Position::since`] when it was put there.
     since: u64,
+}
+
+/// [`Position::since`] when an event was put into the queue; none of what is no reactor's.
+pub(super) fn put_at(event: &TitoEvent) -> Option<u64> {
+    event.payload::<Reference>().ok().map(|reference| reference.since)
 }
 
 /// What is put into the queue of the event with a sequence; of one that can't be read, as far as is known.
@@ -72,6 +78,8 @@ pub(super) fn described(
         progress: None,
         steps: Vec::new(),
         deaths: None,
+        causation_id: event.map(|event| event.id().to_string()),
+        done: None,
         unknown: UnknownMembers::default(),
         key: Vec::new(),
     })

@@ -12,6 +12,7 @@ mod lease;
 mod list;
 mod member;
 mod options;
+mod owner;
 mod plan;
 mod rendezvous;
 mod round;
@@ -26,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::BoxFuture;
 use tito_core::clock::Clock;
 use tito_core::engine::Signal;
-use tito_core::{Database, Result, TitoError, Transaction, keys};
+use tito_core::{Database, Result, TitoError, Transaction};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
@@ -35,10 +36,13 @@ pub(crate) use lease::Lease;
 pub(crate) use list::in_flight;
 pub use list::{LeaseInfo, MemberInfo};
 pub(crate) use options::MembershipOptions;
+pub(crate) use owner::partition_owner;
 
 use heartbeat::Life;
 use holdings::Holdings;
 use sightings::Sightings;
+
+use crate::keys;
 
 /// One worker's membership of a fleet.
 pub(crate) struct Membership {

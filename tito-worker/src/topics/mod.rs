@@ -8,7 +8,8 @@
 //! | `own_queue` | whether a topic has a queue of its own |
 //! | `remove` | removes a group with all that it has |
 //! | `resize` | changes the number of partitions |
-//! | `settings` | lists, pauses and resumes, sets how long history is kept |
+//! | `retention` | sets how much of history and dead letters is kept |
+//! | `settings` | lists, pauses and resumes |
 //! | `unfinished` | finishes what another process began |
 //! | `unknown` | the error for a topic that there is not, with the nearest name |
 
@@ -18,6 +19,7 @@ mod groups;
 mod own_queue;
 mod remove;
 mod resize;
+mod retention;
 mod settings;
 mod unfinished;
 mod unknown;

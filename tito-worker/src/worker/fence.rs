@@ -1,8 +1,10 @@
 //! What a transaction that acknowledges events reads beside them, to find out whether it still may.
 
 use tito_core::event::{Topic, topic_of};
-use tito_core::{Result, Transaction, keys};
+use tito_core::{Result, Transaction};
+use uuid::Uuid;
 
+use crate::keys;
 use crate::membership::Lease;
 
 /// Where the answers stand.
@@ -28,6 +30,11 @@ impl Fence {
             topic_key: keys::topic(topic_of(queue).0),
             lease: lease.map(|lease| (keys::lease(queue, partition), lease)),
         }
+    }
+
+    /// The member that owns the partition, if it is owned by one.
+    pub(super) fn member(&self) -> Option<Uuid> {
+        self.lease.as_ref().map(|(_, lease)| lease.member)
     }
 
     /// Reads the events under these keys, and what has to be known with them, in one call.

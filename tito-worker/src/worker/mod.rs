@@ -75,6 +75,7 @@ use crate::queue::TitoQueue;
 use crate::schedule;
 
 pub use self::builder::WorkerBuilder;
+pub(crate) use self::deaths::live_marks;
 pub use self::error::WorkerError;
 pub use self::feed::{
     Fed, Feed, FeedChecked, FeedControls, FeedEnded, FeedRecorded, FeedRun, FeedWatched, HandlerResult, Permit, Started,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tito_core::KeyText;
 use tito_core::event::{FailedAttempt, TitoEvent, Topic};
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_core::row::UnknownMembers;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::DeadLetter;
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Order, QueueError, Subscription};
 
@@ -23,6 +23,10 @@ async fn give_up(db: &Database, event: &TitoEvent, error: &str) {
         attempt: 3,
         timestamp: dead.timestamp + 9,
         error: error.to_string(),
+        // As an earlier release has stored it.
+        fingerprint: None,
+        worker: None,
+        duration_millis: None,
         unknown: UnknownMembers::default(),
     });
     let key = keys::dead_event("job", keys::parse_event(&event.key).unwrap().partition, dead.timestamp + 9, event.id);

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tito_core::event::EventHead;
 use tito_core::row::StoredRow;
-use tito_core::{Database, Result, Transaction, keys};
+use tito_core::{Database, Result, Transaction};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use uuid::Uuid;
 
 use super::mark::{LEASE_MILLIS, Mark};
+use crate::keys;
 use crate::worker::runner::Runner;
 
 /// How long a worker keeps lists after it has found a dead one, in milliseconds of the monotonic clock.
@@ -41,6 +42,11 @@ struct Process {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a worker is of this process, and lives.
+pub(super) fn lives_in_process(database: &Database, id: Uuid) -> bool {
+    locked(&database.shared().value::<Process>().living).contains(&id)
 }
 
 /// What one run of a worker has in hand.
@@ -122,6 +128,11 @@ impl Hands {
             in_hand: Mutex::default(),
             suspects: Mutex::default(),
         })
+    }
+
+    /// What its mark is known by.
+    pub(in crate::worker) fn id(&self) -> Uuid {
+        self.id
     }
 
     /// Begins the life of a worker.
