@@ -68,6 +68,7 @@
 //! - [`Reactor`], [`ReactFrom`]: handlers that follow a store as its events come, each done once; a worker runs them;
 //! - [`types`]: what events are called, in which version and how their data is written.
 //!
+//! [`prelude`] has what every program with a store names, and nothing that a model may be called.
 //! [The guide](https://github.com/tito-rs/tito/blob/main/docs/guide/event-store.md) says how all of it is used.
 //!
 //! # Features
