@@ -17,6 +17,7 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/comparison.md")]
     pub struct Comparison;
 
+    #[cfg(feature = "tikv")]
     #[doc = include_str!("../docs/guide/deploying.md")]
     pub struct Deploying;
 

@@ -21,13 +21,10 @@
 //!         })
 //!         .build();
 //!
-//!     db.transaction(|tx| {
-//!         let queue = queue.clone();
-//!         async move {
-//!             queue.publish(Publish::new("mail", "user:ada"), &tx).await?;
-//!             queue.publish(Publish::new("visit", "user:ada"), &tx).await?;
-//!             Ok(())
-//!         }
+//!     db.transaction(|tx| async move {
+//!         queue.publish(Publish::new("mail", "user:ada"), &tx).await?;
+//!         queue.publish(Publish::new("visit", "user:ada"), &tx).await?;
+//!         Ok(())
 //!     })
 //!     .await?;
 //!     assert_eq!(worker.drain().await?.done, 2); // or `run(shutdown)`, which goes on
