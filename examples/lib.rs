@@ -17,6 +17,10 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/comparison.md")]
     pub struct Comparison;
 
+    #[cfg(feature = "console")]
+    #[doc = include_str!("../docs/guide/console.md")]
+    pub struct Console;
+
     #[cfg(feature = "tikv")]
     #[doc = include_str!("../docs/guide/deploying.md")]
     pub struct Deploying;

@@ -199,7 +199,9 @@ fn pages_of_the_guide_are_found() {
     assert!(names.len() > 20, "{names:?}");
     for name in names.iter().filter(|name| *name != "README.md") {
         assert!(index.contains(&format!("]({name}")), "docs/guide/README.md does not name {name}");
-        assert!(compiled.contains(&format!("docs/guide/{name}\"")), "examples/lib.rs does not compile {name}");
+        let has_programs = fs::read_to_string(root().join("docs/guide").join(name)).unwrap().contains("```rust");
+        let is_compiled = compiled.contains(&format!("docs/guide/{name}\""));
+        assert!(is_compiled || !has_programs, "examples/lib.rs does not compile {name}");
     }
 }
 
