@@ -205,6 +205,31 @@ fn pages_of_the_guide_are_found() {
     }
 }
 
+/// Every program that the documents tell people to run is run with the other checks.
+#[test]
+fn programs_that_documents_name_are_run() {
+    let checks = fs::read_to_string(root().join(".ci/run")).unwrap();
+    let mut names = BTreeSet::new();
+    for path in files("md").into_iter().filter(|path| path == Path::new("README.md") || path.starts_with("docs/guide"))
+    {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        for line in text.lines().filter(|line| line.contains("cargo run")) {
+            let words: Vec<&str> =
+                line.split(|letter: char| letter.is_whitespace() || "`)(,;".contains(letter)).collect();
+            names.extend(
+                words
+                    .windows(2)
+                    .filter(|pair| ["--example", "--bin"].contains(&pair[0]))
+                    .map(|pair| pair[1].to_string()),
+            );
+        }
+    }
+    assert!(names.len() > 4, "{names:?}");
+    for name in names {
+        assert!(checks.contains(&format!("/{name}\"")), ".ci/run does not run {name}");
+    }
+}
+
 #[test]
 fn what_is_wrong_is_found() {
     let from = Path::new("docs/design.md");
