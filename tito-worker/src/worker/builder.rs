@@ -207,7 +207,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Whether the worker publishes what falls due of the database's periodic schedules, of whatever topic. Default: yes.
+    /// Whether the worker publishes what falls due of the database's periodic schedules, for all topics. Default: yes.
     /// At least one worker of a database has to; with several, each firing is still published once.
     pub fn schedules(mut self, fires: bool) -> Self {
         self.worker.schedules = fires;
