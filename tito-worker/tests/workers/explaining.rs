@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use tito_core::clock::Clock;
 use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::prelude::*;
-use tito_testkit::{FaultEngine, Harness, TestClock};
+use tito_testkit::{FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Because, Explanation, FoundIn, Order, PausedBy, PendingState, QueueError, WhichEvent};
@@ -231,15 +231,21 @@ pub async fn a_worker_that_runs_is_a_subscriber(db: Database, _: TestClock) {
 
 #[fact]
 pub async fn no_question_reads_more_than_its_bounds(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     with_one_partition(&db).await;
     queue.set_history("job", Some(secs(100_000))).await.unwrap();
     publish(&db, (0..2_500).map(|number| job(number).delay(secs(10)))).await;
     let last = published(&db, job("0").delay(secs(20))).await;
+    db.faults().reset_counts();
     let explanation = explain(&db, &last).await;
+    let read = db.faults().rows_read();
+    assert!(read <= 1_000, "{read} rows, with those of topics and workers");
     assert!(explanation.because.iter().any(|because| matches!(because, Because::Behind { .. })), "{explanation:?}");
     assert!(explanation.rows_read <= 1_000, "{}", explanation.rows_read);
+    db.faults().reset_counts();
     let unknown = queue.explain("job", WhichEvent::Id(Uuid::from_u128(1))).await.unwrap();
+    assert!(db.faults().rows_read() <= 1_000, "{}", db.faults().rows_read());
     assert_eq!((unknown.because, unknown.rows_read), (vec![Because::NotFound { is_certain: false }], 300));
 
     let found = queue.find_by_entity("job", "0", 10).await.unwrap();
