@@ -28,6 +28,7 @@ use crate::fate::Fate;
 use crate::handler::BoxedHandler;
 use crate::keys;
 use crate::membership::Lease;
+use crate::moved::Moved;
 use crate::observe::{Failure, Run, Watched};
 use crate::outcome::Outcome;
 use crate::place::{self, Place};
@@ -425,6 +426,30 @@ impl Fed {
     /// The key of an event that waits in the queue.
     pub fn key_of(&self, (partition, second, id): (u16, i64, uuid::Uuid)) -> Vec<u8> {
         keys::event(self.queue(), partition, second, id)
+    }
+
+    /// Where events wait now that were moved from where they were put; none of those that wait no more.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn moved(
+        &self,
+        tx: &Transaction,
+        places: &[(u16, i64, uuid::Uuid)],
+    ) -> Result<Vec<Option<(u16, i64, uuid::Uuid)>>> {
+        let notes = places.iter().map(|(_, _, id)| keys::moved_event(self.queue(), *id)).collect();
+        let notes = tx.batch_get(notes).await?;
+        let place_of = |(note, (_, _, id)): (Option<Vec<u8>>, &(u16, i64, uuid::Uuid))| {
+            let (partition, second) = Moved::read(tx.database(), self.queue(), *id, &note?)?;
+            Some((partition, second, *id))
+        };
+        let mut moved: Vec<_> = notes.into_iter().zip(places).map(place_of).collect();
+        let stored = tx.batch_get(moved.iter().flatten().map(|place| self.key_of(*place)).collect()).await?;
+        let mut is_there = stored.into_iter().map(|stored| stored.is_some());
+        for place in &mut moved {
+            *place = place.filter(|_| is_there.next().unwrap_or(false));
+        }
+        Ok(moved)
     }
 
     /// Tells what was recorded of an event, and counts it.
