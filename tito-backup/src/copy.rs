@@ -23,7 +23,7 @@ use crate::write::Pages;
 /// [`NoDatabase`](tito_core::TitoError::NoDatabase) and [`InvalidTarget`](tito_core::TitoError::InvalidTarget) within
 /// [`BackupError::Database`], [`BackupError::OtherSource`], [`BackupError::SourceChanged`].
 pub async fn copy(source: &Place, target: &Place, options: &BackupOptions) -> Result<Filled> {
-    let source = source.open().await?;
+    let source = source.open_read_only().await?;
     let copied = copying(&source, target, options).await;
     source.close().await;
     copied

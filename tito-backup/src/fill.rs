@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use std::collections::BTreeMap;
 use tito_core::engine::{Filling, KeyValue, Mutation, Mutations, Signals};
-use tito_core::{Database, KeyText, Timestamp, TitoError, keys};
+use tito_core::{Database, KeyText, Timestamp, TitoError};
 use uuid::Uuid;
 
 use crate::error::{BackupError, Result};
+use crate::keys;
 use crate::mark::Mark;
 use crate::options::{OnProgress, Progress};
 use crate::place::Place;

@@ -42,6 +42,7 @@ mod copy;
 mod error;
 mod fill;
 mod format;
+mod keys;
 mod mark;
 mod object;
 mod options;

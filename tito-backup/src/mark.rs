@@ -1,11 +1,12 @@
 //! What a target keeps of how far it is filled.
 
 use serde::{Deserialize, Serialize};
-use tito_core::{KeyText, TitoError, keys};
+use tito_core::{KeyText, TitoError};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::Result;
+use crate::keys;
 
 /// The mark of a database that is being filled, under `keys::filling`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

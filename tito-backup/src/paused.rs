@@ -3,10 +3,11 @@
 use tito_core::database::Walk;
 use tito_core::engine::{KeyValue, Signal};
 use tito_core::event::{queue_name, topic_channel};
-use tito_core::{Database, KeyText, keys};
+use tito_core::{Database, KeyText};
 
 use crate::error::Result;
 use crate::fill::Row;
+use crate::keys;
 use crate::object::Object;
 
 /// The member that says that a restore has paused what it is in, beside `paused`: what was paused before stays so.

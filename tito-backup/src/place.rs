@@ -56,6 +56,20 @@ impl Place {
         }
     }
 
+    /// Opens the database that there has to be for a look: nothing of it is changed. As
+    /// [`Database::open_read_only`] says.
+    ///
+    /// # Errors
+    /// As [`open`](Place::open); [`ReadOnly`](tito_core::TitoError::ReadOnly) of what writes.
+    pub async fn open_read_only(&self) -> Result<Database> {
+        match &self.0 {
+            Kind::Directory(path, options) => options.as_ref().clone().open_read_only(path).await,
+            #[cfg(feature = "tikv")]
+            Kind::Cluster(options) => Ok(options.as_ref().clone().connect_existing().await?.read_only()),
+            Kind::Url(url) => Database::open_read_only(url).await,
+        }
+    }
+
     pub(crate) async fn open_to_fill(&self, filling: &Filling) -> Result<Database> {
         match &self.0 {
             Kind::Directory(path, options) => options.as_ref().clone().open_to_fill(path, filling).await,

@@ -1,10 +1,10 @@
 //! Restores a backup.
 
-use tito_core::keys;
 use tokio::io::AsyncRead;
 
 use crate::error::Result;
 use crate::fill::{Filled, Filler, Row};
+use crate::keys;
 use crate::mark::Mark;
 use crate::options::{OnProgress, Progress};
 use crate::paused::paused;

@@ -13,8 +13,9 @@ use support::prepared::Prepared;
 use support::{asked_of, directory, interleaved, number, per_second, ratio, rounds, runtime, scaled, table};
 use tito_core::BoxError;
 use tito_core::Transaction;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
+use tito_eventstore::keys;
 use tito_eventstore::{
     Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager, NewEvent, ReactFrom, Reaction, Select,
 };

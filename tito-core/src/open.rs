@@ -48,6 +48,16 @@ impl Database {
         open_for(url.as_ref(), Purpose::Look).await
     }
 
+    /// As [`open_existing`](Database::open_existing), to be read: nothing of it is changed, and writes fail with
+    /// [`TitoError::ReadOnly`]. A directory stays as it is, byte for byte; several can read it at once, and an application
+    /// that opens it meanwhile waits some seconds for them.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_read_only(url: impl AsRef<str>) -> Result<Self> {
+        Ok(open_for(url.as_ref(), Purpose::Read).await?.read_only())
+    }
+
     /// Opens a database that is filled from elsewhere: there is nothing at the URL, or what was filled in so far. Everybody
     /// else is refused until it is whole.
     ///

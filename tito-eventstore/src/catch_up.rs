@@ -1,10 +1,11 @@
 //! Publishes by a rule what was appended before there was the rule.
 
 use tito_core::row::{StoredRow, malformed};
-use tito_core::{Database, Transaction, TxOptions, keys};
+use tito_core::{Database, Transaction, TxOptions};
 
 use crate::error::Result;
 use crate::event::Event;
+use crate::keys;
 use crate::log::{Definition, Head};
 use crate::republish::{Shown, publish};
 

@@ -1,9 +1,10 @@
 //! The one error type of this crate.
 
-use tito_core::{SharedError, TitoError, keys};
+use tito_core::{SharedError, TitoError};
 
 use crate::data::Codec;
 use crate::event::{Damage, Event, Failure};
+use crate::keys;
 
 /// The result of nearly everything in this crate.
 pub type Result<T, E = EventStoreError> = std::result::Result<T, E>;

@@ -38,6 +38,7 @@ mod domain;
 mod erasure;
 mod error;
 pub mod event;
+pub mod keys;
 mod log;
 mod logger;
 mod manager;

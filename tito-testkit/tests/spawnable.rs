@@ -132,6 +132,7 @@ spawnables! { core:
     });
     open = any::<EmbeddedBuilder>().open(any::<Text>());
     open_existing = any::<EmbeddedBuilder>().open_existing(any::<Text>());
+    open_read_only = any::<EmbeddedBuilder>().open_read_only(any::<Text>());
     open_to_fill = any::<EmbeddedBuilder>().open_to_fill(any::<Text>(), &any());
     in_memory = any::<EmbeddedBuilder>().in_memory();
     open = EmbeddedBackend::open(any::<Text>());
@@ -174,6 +175,7 @@ spawnables! { core:
     build_with_options = any::<TitoTable<User>>().build_with_options(any(), any(), &any());
     open = Database::open(any::<Text>());
     open_existing = Database::open_existing(any::<Text>());
+    open_read_only = Database::open_read_only(any::<Text>());
     open_to_fill = Database::open_to_fill(any::<Text>(), &any());
     #[cfg(feature = "tikv")] connect = any::<tito_core::tikv::TiKVBuilder>().connect();
     #[cfg(feature = "tikv")] connect_existing = any::<tito_core::tikv::TiKVBuilder>().connect_existing();
@@ -323,6 +325,7 @@ spawnables! { backups:
     open = tito_backup::BackupReader::open(&any::<Vec<u8>>()[..]);
     next_block = any::<tito_backup::BackupReader<&[u8]>>().next_block();
     open = any::<Place>().open();
+    open_read_only = any::<Place>().open_read_only();
     restore = tito_backup::restore(&any::<Vec<u8>>()[..], &any::<Place>());
     restore_with = tito_backup::restore_with(&any::<Vec<u8>>()[..], &any::<Place>(), |_| ());
     resume = tito_backup::resume(&any());

@@ -29,6 +29,7 @@
 //! | `fate` | what becomes of an event that was handed out |
 //! | `place` | where rows of events lie, and how one gets to another place |
 //! | `advance` | the next step of an event |
+//! | `keys` | the keys of what the worker stores |
 //! | `moved` | notes of where events went, for those who look for them |
 //! | `again` | what is left of an event that is stored once more: postponed, moved, redriven, replayed, copied |
 //! | `schedule` | periodic schedules |
@@ -49,7 +50,7 @@ mod history;
 mod inspect;
 mod janitor;
 mod job;
-mod keys;
+pub mod keys;
 mod locate;
 mod membership;
 mod moved;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tito_core::database::Walk;
 use tito_core::engine::KeyValue;
 use tito_core::event::{EventReference, TitoEvent, Topic};
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::row::StoredRow;
 use tito_core::{Database, Result, Transaction};
 use uuid::Uuid;
 
+use crate::keys;
 use crate::moved::Moved;
 use crate::topics::cached_topic;
 

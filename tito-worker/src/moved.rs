@@ -6,8 +6,10 @@
 use serde::{Deserialize, Serialize};
 use tito_core::event::Topic;
 use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{BoxError, Database, Result, Transaction, keeps_unknown_members, keys};
+use tito_core::{BoxError, Database, Result, Transaction, keeps_unknown_members};
 use uuid::Uuid;
+
+use crate::keys;
 
 /// Where an event was put last.
 #[derive(Debug, Serialize, Deserialize)]

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tito_core::engine::Signal;
 use tito_core::event::{TitoEvent, Topic, event_id, note_owner, owner_of};
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::{Result, Transaction};
 use uuid::Uuid;
 
+use crate::keys;
 use crate::moved::Moved;
 
 /// What a row of an event says of it.

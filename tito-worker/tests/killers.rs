@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tito_core::embedded::EmbeddedBackend;
 use tito_core::event::TitoEvent;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_core::{Result, Transaction};
+use tito_worker::keys;
 use tito_worker::prelude::*;
 
 /// In the environment of the child: the directory, and what kind of handler it has.

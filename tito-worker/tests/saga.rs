@@ -10,9 +10,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tito_core::embedded::EmbeddedBackend;
 use tito_core::event::TitoEvent;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_core::{Result, Transaction};
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Advance, Order, Outcome, Subscription};
 

@@ -6,10 +6,11 @@ use futures::TryStreamExt;
 use serde::Deserialize;
 use tito_core::DatabaseSnapshot;
 use tito_core::event::{Topic, topic_of};
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 
 use super::{Finding, Wrong};
 use crate::error::Result;
+use crate::keys;
 
 /// Topics, stores and tables. As many as there are of these are in memory.
 #[derive(Default)]

@@ -1,8 +1,9 @@
 //! The rows of event stores.
 
 use serde::Deserialize;
-use tito_core::keys;
 use xxhash_rust::xxh3::xxh3_128;
+
+use crate::keys;
 
 use super::event_value::{Parts, is_placeholder, parts_of};
 use super::known::Known;

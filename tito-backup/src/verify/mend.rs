@@ -1,11 +1,12 @@
 //! What can be put right by a rule.
 
 use tito_core::event::{Topic, topic_of};
-use tito_core::keys::{self, EventPlace};
+use tito_core::keys::EventPlace;
 use tito_core::{Database, Transaction};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::error::Result;
+use crate::keys;
 
 /// A rule, with what it needs. It is about the key of its finding.
 #[derive(Clone)]

@@ -2,13 +2,13 @@
 
 use serde::de::IgnoredAny;
 use tito_core::event::{TitoEvent, Topic};
-use tito_core::keys;
 
 use super::known::Known;
 use super::logs;
 use super::lookups::Lookups;
 use super::mend::Mend;
 use super::{Finding, Wrong};
+use crate::keys;
 use crate::object::Object;
 use crate::restore::is_of_workers;
 

@@ -47,7 +47,7 @@ pub async fn what_a_rule_can_mend_is_mended_and_nothing_else(db: Database, clock
     let mut after = raw(&db).await;
     assert_eq!(after.remove("data:user:bad").unwrap(), b"{");
     assert_eq!(after.remove(&at(expected)).unwrap(), event("user", "a").into_bytes());
-    let note = String::from_utf8(keys::moved_event("user", ID.parse::<Uuid>().unwrap())).unwrap();
+    let note = String::from_utf8(tito_worker::keys::moved_event("user", ID.parse::<Uuid>().unwrap())).unwrap();
     assert_eq!(
         after.remove(&note).unwrap(),
         format!("{{\"partition\":{expected},\"second\":1700000000}}").into_bytes()

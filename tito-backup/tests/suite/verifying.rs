@@ -223,7 +223,7 @@ pub async fn every_kind_of_damage_is_told(db: Database) {
 pub async fn damage_of_event_stores_is_told(db: Database, clock: TestClock) {
     used(&db, &clock).await;
     let (rows, id) = (raw(&db).await, number(&db).await);
-    let key = |sequence| String::from_utf8(keys::log_event(id, sequence)).unwrap();
+    let key = |sequence| String::from_utf8(tito_eventstore::keys::log_event(id, sequence)).unwrap();
     let prefix = format!("log:{id:016x}:");
     assert!(rows.contains_key(&key(16)) && rows.contains_key(&key(40)) && !rows.contains_key(&key(15)));
     for (missing, wrong) in [
@@ -263,7 +263,7 @@ pub async fn damage_of_event_stores_is_told(db: Database, clock: TestClock) {
 pub async fn a_tail_past_its_store_is_told_as_damage_of_the_tail_alone(db: Database) {
     append(&store(&db).await, 3).await;
     let id = number(&db).await;
-    let tail = String::from_utf8(keys::log_tail(id)).unwrap();
+    let tail = String::from_utf8(tito_eventstore::keys::log_tail(id)).unwrap();
     for dropped in [4, u64::MAX - 1, u64::MAX] {
         put(&db, &[(&tail, &format!("{{\"dropped\":{dropped}}}"))]).await;
         let found = told(&verify(&db, &options()).await.unwrap());

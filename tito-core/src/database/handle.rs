@@ -14,7 +14,7 @@ use super::options::TxOptions;
 use super::retry;
 use super::transaction::Transaction;
 use crate::clock::Clock;
-use crate::engine::{DatabaseIdentity, Limits, Shared, TitoEngine};
+use crate::engine::{DatabaseIdentity, Limits, ReadOnly, Shared, TitoEngine};
 use crate::error::{Result, TitoError};
 use crate::timestamp::{Now, Timestamp};
 
@@ -37,6 +37,12 @@ impl Database {
     /// Wraps an engine of your own in a database. Make one handle of an engine and clone it.
     pub fn from_engine(engine: impl TitoEngine) -> Self {
         Self { engine: Arc::new(engine) }
+    }
+
+    /// A handle of the same database that reads: what writes through it fails at its commit with
+    /// [`TitoError::ReadOnly`].
+    pub fn read_only(&self) -> Self {
+        Self::from_engine(ReadOnly(self.engine.clone()))
     }
 
     /// The engine below, for those who wrap it in one of their own.

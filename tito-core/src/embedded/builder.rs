@@ -135,6 +135,18 @@ impl EmbeddedBuilder {
         self.start(path, Purpose::Look).await
     }
 
+    /// As [`open_existing`](EmbeddedBuilder::open_existing), to be read: no byte of the directory is changed, and writes
+    /// fail with [`TitoError::ReadOnly`]. Several can read it at once. Whoever opens it to write meanwhile waits for them,
+    /// up to ten seconds; so read briefly what an application may want.
+    ///
+    /// What the log has, up to some hundred megabytes, is kept in memory.
+    ///
+    /// # Errors
+    /// As there; [`TitoError::DatabaseInUse`] where somebody has it open to write.
+    pub async fn open_read_only(self, path: impl AsRef<Path>) -> Result<Database> {
+        Ok(self.start(path, Purpose::Read).await?.read_only())
+    }
+
     /// Opens a database that is filled from elsewhere: the directory is empty, or has what was filled in so far. Everybody
     /// else is refused until it is whole.
     ///

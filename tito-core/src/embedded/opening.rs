@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use redb::{DatabaseError, StorageError};
 
@@ -17,6 +18,12 @@ use crate::keys;
 use crate::timestamp::Timestamp;
 
 const FILE_BEING_CREATED: &str = "tito.redb.new";
+
+/// How long whoever opens a database waits for those who read it.
+const READERS_AWAITED: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether they are gone.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How often a creation is begun again that met another process's.
 const CREATIONS: u32 = 10;
@@ -36,18 +43,20 @@ pub(super) struct DiskOptions {
 pub(super) fn timestamps_after(purpose: &Purpose) -> Timestamp {
     match purpose {
         Purpose::Fill(filling) => filling.after(),
-        Purpose::Use | Purpose::Look => Timestamp::ZERO,
+        Purpose::Use | Purpose::Look | Purpose::Read => Timestamp::ZERO,
     }
 }
 
 /// Opens or creates the database in a directory. A directory that holds anything else is left as it is.
 pub(super) fn open(path: &Path, options: &DiskOptions, on_flushed: OnFlushed) -> Result<Storage> {
-    let is_there = matches!(options.purpose, Purpose::Look);
-    let opened = if is_there {
-        Directory::open(path, options.modes, options.faults.clone())
-    } else {
-        Directory::create(path, options.modes, options.faults.clone())
+    let (modes, faults) = (options.modes, options.faults.clone());
+    let opened = match options.purpose {
+        Purpose::Read => Directory::open_to_read(path, modes, faults),
+        Purpose::Look => Directory::open(path, modes, faults),
+        Purpose::Use | Purpose::Fill(_) => Directory::create(path, modes, faults),
     };
+    let is_to_read = matches!(options.purpose, Purpose::Read);
+    let is_there = is_to_read || matches!(options.purpose, Purpose::Look);
     let directory = opened.map_err(|error| match error.kind() {
         io::ErrorKind::NotADirectory => invalid(path, "it is not a directory", Some(error.into())),
         io::ErrorKind::NotFound if is_there => no_database(path, "there is no such directory"),
@@ -65,7 +74,8 @@ pub(super) fn open(path: &Path, options: &DiskOptions, on_flushed: OnFlushed) ->
     let file = directory.open_file(DATABASE_FILE).map_err(|error| failed(path, error))?;
     // The lock that redb takes too. The log is read under it, so that it is nobody's who is writing it, and before redb
     // opens the file, because that already changes the file.
-    if !file.try_lock().map_err(|error| failed(path, error))? {
+    let locked = if is_to_read { file.try_lock_to_read() } else { lock(&file) };
+    if !locked.map_err(|error| failed(path, error))? {
         return Err(in_use(&directory));
     }
     let damaged = |error: LogError| match error {
@@ -76,7 +86,14 @@ pub(super) fn open(path: &Path, options: &DiskOptions, on_flushed: OnFlushed) ->
     };
     let log = Storage::read_log(&directory).map_err(damaged)?;
     let space = Arc::new(Space::default());
-    let base = match guarded(|| Ok(Base::open(file, space.clone(), options.cache_bytes))) {
+    let open_base = || {
+        Ok(if is_to_read {
+            Base::open_to_read(file, options.cache_bytes)
+        } else {
+            Base::open(file, space.clone(), options.cache_bytes)
+        })
+    };
+    let base = match guarded(open_base) {
         Ok(opened) => opened.map_err(|error| not_opened(&directory, path, error))?,
         Err(panic) => return Err(invalid(path, UNDAMAGED, Some(panic))),
     };
@@ -87,7 +104,14 @@ pub(super) fn open(path: &Path, options: &DiskOptions, on_flushed: OnFlushed) ->
         let reason = "it does not say which it is; an application that opens and closes it makes it say so";
         return Err(no_database(directory.path(), reason));
     }
-    let recover = || Ok(Storage::recover(directory.clone(), base, log, space, options.memtable_bytes, on_flushed));
+    let recover = || {
+        let directory = directory.clone();
+        Ok(if is_to_read {
+            Storage::read_only(directory, base, log, space, on_flushed)
+        } else {
+            Storage::recover(directory, base, log, space, options.memtable_bytes, on_flushed)
+        })
+    };
     let storage = match guarded(recover) {
         Ok(recovered) => recovered.map_err(damaged)?,
         Err(panic) => return Err(invalid(path, UNDAMAGED, Some(panic))),
@@ -96,9 +120,23 @@ pub(super) fn open(path: &Path, options: &DiskOptions, on_flushed: OnFlushed) ->
     match (&options.purpose, mark) {
         (Purpose::Fill(_), Some(_)) => {}
         (Purpose::Fill(_), None) => return Err(is_one_already()),
-        (Purpose::Use | Purpose::Look, mark) => check_whole(mark.as_deref())?,
+        (Purpose::Use | Purpose::Look | Purpose::Read, mark) => check_whole(mark.as_deref())?,
     }
     Ok(storage)
+}
+
+/// Takes the lock of one who writes. Those who only read are waited for.
+fn lock(file: &DataFile) -> io::Result<bool> {
+    let deadline = Instant::now() + READERS_AWAITED;
+    while !file.try_lock()? {
+        // Nobody who writes has it if one who reads can.
+        if Instant::now() > deadline || !file.try_lock_to_read()? {
+            return Ok(false);
+        }
+        file.unlock()?;
+        std::thread::sleep(LOOK + Duration::from_millis(fastrand::u64(0..10)));
+    }
+    Ok(true)
 }
 
 fn no_database(path: &Path, reason: &str) -> TitoError {
@@ -138,7 +176,7 @@ fn try_create(directory: &Directory, options: &DiskOptions) -> Result<bool> {
             Ok(true) => guarded(|| {
                 let mark = match &options.purpose {
                     Purpose::Fill(filling) => Some(filling.mark()),
-                    Purpose::Use | Purpose::Look => None,
+                    Purpose::Use | Purpose::Look | Purpose::Read => None,
                 };
                 Base::create(file, options.cache_bytes, mark)
             }),

@@ -32,6 +32,8 @@ pub(crate) enum Purpose {
     Use,
     /// It has to be there.
     Look,
+    /// It has to be there, and stays as it is.
+    Read,
     /// It is filled from elsewhere.
     Fill(Filling),
 }

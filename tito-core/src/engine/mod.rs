@@ -10,6 +10,7 @@ mod filling;
 mod identity;
 mod limits;
 mod mutations;
+mod read_only;
 mod shared;
 mod signals;
 
@@ -20,5 +21,6 @@ pub(crate) use filling::{Purpose, check_whole, is_one_already};
 pub use identity::DatabaseIdentity;
 pub use limits::Limits;
 pub use mutations::{Mutation, Mutations};
+pub(crate) use read_only::ReadOnly;
 pub use shared::Shared;
 pub use signals::{Listener, Signal, Signals};

@@ -180,6 +180,13 @@ pub enum TitoError {
         prefix: &'static str,
     },
 
+    /// A write to a database that was opened to be read. Nothing was written.
+    #[error("key {key} can't be written: the database was opened to be read")]
+    ReadOnly {
+        /// The first of the keys.
+        key: KeyText,
+    },
+
     /// A name of a table, an index, a topic or a worker that Tito can't use.
     #[error("{what} {name:?} is not a valid name: {reason}")]
     InvalidName {

@@ -2,9 +2,9 @@
 
 use std::ops::Bound;
 
+use super::build::{SEPARATOR, key, text, with_separator};
 use super::escape::{push_escaped, unescape};
 use super::kind::Kind;
-use super::layout::{SEPARATOR, key, text, with_separator};
 use super::range::KeyRange;
 use super::value::encode_text_prefix;
 

@@ -1,21 +1,23 @@
-//! The kinds of keys: what each key of Tito's begins with. All builders take one, so a key without a kind can't be built.
+//! The kinds of keys, of all crates: what each key of Tito's begins with. All builders take one, so a key without a kind
+//! can't be built.
 
-use super::layout::SEPARATOR;
+use super::build::SEPARATOR;
 use super::range::KeyRange;
 
 macro_rules! kinds {
     ($($kind:ident $prefix:literal,)*) => {
-        /// What a key of Tito's begins with.
+        /// What a key of Tito's begins with, in whichever crate it is built.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Kind {
-            $($kind,)*
+        #[non_exhaustive]
+        pub enum Kind {
+            $(#[doc = concat!("`", $prefix, "`")] $kind,)*
         }
 
         impl Kind {
             const ALL: &'static [Self] = &[$(Self::$kind,)*];
 
             /// The kind and the separator behind it.
-            pub(super) const fn prefix(self) -> &'static str {
+            pub const fn prefix(self) -> &'static str {
                 match self {
                     $(Self::$kind => $prefix,)*
                 }
@@ -46,6 +48,9 @@ kinds! {
     Dropped "dropped:",
     Moved "!moved:",
     Owned "!owned:",
+    Worker "!worker:",
+    Retire "!retire:",
+    Activity "!activity:",
 }
 
 /// What every key begins with that is Tito's and of a later kind: the database's identity, and kinds to come.
@@ -53,12 +58,12 @@ const FUTURE: &str = "!";
 
 impl Kind {
     /// What stands behind the prefix, if the key is of this kind.
-    pub(super) fn strip(self, key: &[u8]) -> Option<&[u8]> {
+    pub fn strip(self, key: &[u8]) -> Option<&[u8]> {
         key.strip_prefix(self.prefix().as_bytes())
     }
 
     /// All keys of the kind.
-    pub(super) fn all(self) -> KeyRange {
+    pub fn all(self) -> KeyRange {
         KeyRange::prefix(self.prefix())
     }
 }

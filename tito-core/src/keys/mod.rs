@@ -1,22 +1,25 @@
-//! Every key that Tito stores is built and parsed here, and nowhere else. `docs/format.md` specifies them.
+//! The keys of the core, what all keys are built of, and every [`Kind`](build::Kind) of key there is. Worker and event
+//! store build those of their kinds in a module `keys` of their own. `docs/format.md` specifies all of them.
 //!
 //! Keys are text: components joined by `:`, the kind of thing first. `escape` keeps components apart and in order,
 //! `value` writes index values so that their keys sort as they do.
 
+pub mod build;
 mod escape;
+mod event;
 mod index;
 mod kind;
-mod layout;
-mod log;
 mod owned;
 mod range;
+mod row;
 mod value;
 
+pub use build::{MAX_EVENT_SECONDS, MAX_PARTITIONS};
 pub use escape::{push_escaped, unescape};
+pub use event::*;
 pub use index::*;
 pub use kind::{reserved_prefix, reserved_prefixes};
-pub use layout::*;
-pub use log::*;
 pub use owned::*;
 pub use range::KeyRange;
+pub use row::*;
 pub use value::{IndexField, IndexValue, InvalidIndexValue, encode_text_prefix};

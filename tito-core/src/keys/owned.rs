@@ -1,7 +1,7 @@
 //! What belongs to whom: a row for each key whose value belongs to an owner.
 
+use super::build::{SEPARATOR, key, text, with_separator};
 use super::kind::Kind;
-use super::layout::{SEPARATOR, key, text, with_separator};
 use super::range::KeyRange;
 
 /// `!owned:{owner}:{key}`: that what is stored under a key, or was published under it, belongs to an owner. The key

@@ -145,7 +145,7 @@ impl TiKVBackend {
         };
         let identity = match purpose {
             Purpose::Use => DatabaseIdentity::of_engine(&engine).await?,
-            Purpose::Look => DatabaseIdentity::of_existing(&engine).await?,
+            Purpose::Look | Purpose::Read => DatabaseIdentity::of_existing(&engine).await?,
             Purpose::Fill(filling) => filling.prepare(&engine).await?,
         };
         let _ = engine.core.identity.set(identity);

@@ -6,6 +6,7 @@ use std::ops::{Bound, RangeBounds};
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
+use tito_core::keys::build::{Kind, event_place};
 use tito_core::keys::{self, IndexValue, KeyRange};
 use uuid::Uuid;
 
@@ -294,8 +295,8 @@ proptest! {
         let id = format!("{id}.");
         prop_assert_eq!(keys::parse_row_id(&keys::row(&table, &id)), Some(id.clone()));
         prop_assert!(keys::rows(&table).contains(&keys::row(&table, &id)));
-        prop_assert_eq!(keys::parse_schedule(&keys::schedule(&id)), Some(id.clone()));
-        prop_assert!(keys::schedules().contains(&keys::schedule(&id)));
+        prop_assert_eq!(keys::parse_topic(&keys::topic(&id)), Some(id.clone()));
+        prop_assert!(keys::topics().contains(&keys::topic(&id)));
         let fields = joined(&[encoded(&text), encoded(&number)]);
         let key = keys::index_entry(&table, &index, &fields, &id);
         prop_assert_eq!(keys::parse_index_entry(&key), Some((fields.as_slice(), id)));
@@ -312,7 +313,7 @@ proptest! {
         let place = keys::EventPlace { queue: event_type.clone(), partition, seconds, id: Uuid::from_u128(id) };
         for key in [
             keys::event(&event_type, partition, seconds, place.id),
-            keys::dead_event(&event_type, partition, seconds, place.id),
+            event_place(Kind::Dead, &event_type, partition, seconds, place.id),
         ] {
             prop_assert_eq!(keys::parse_event_second(&key), Some(seconds));
             prop_assert_eq!(keys::parse_event(&key), Some(place.clone()));
@@ -340,7 +341,7 @@ proptest! {
     /// Whatever a parser accepts is exactly what the builder of that key writes.
     #[test]
     fn parsers_take_any_bytes_and_accept_only_what_is_written(
-        kind in prop::sample::select(vec!["", "data:", "index:", "event:", "dead:", "data:t:", "index:t:i:", "schedule:"]),
+        kind in prop::sample::select(vec!["", "data:", "index:", "event:", "dead:", "data:t:", "index:t:i:", "topic:"]),
         rest in prop::collection::vec(prop_oneof![
             prop::sample::select(b"0123456789abcdef-:;!\"n\0\xff".to_vec()), any::<u8>()
         ], 0..80),
@@ -360,13 +361,13 @@ proptest! {
         if let (Some(fields), Some((table, index))) = (keys::parse_unique_index_entry(&key), keys::parse_index_of(&key)) {
             prop_assert_eq!(&keys::unique_index_entry(&table, &index, fields), &key);
         }
-        if let Some(name) = keys::parse_schedule(&key) {
-            prop_assert_eq!(&keys::schedule(&name), &key);
+        if let Some(name) = keys::parse_topic(&key) {
+            prop_assert_eq!(&keys::topic(&name), &key);
         }
         keys::parse_event_second(&key);
         if let Some(place) = keys::parse_event(&key) {
             let event = keys::event(&place.queue, place.partition, place.seconds, place.id);
-            let dead = keys::dead_event(&place.queue, place.partition, place.seconds, place.id);
+            let dead = event_place(Kind::Dead, &place.queue, place.partition, place.seconds, place.id);
             prop_assert!(key == event || key == dead);
         }
     }

@@ -11,5 +11,6 @@ mod format;
 mod keys;
 #[cfg(unix)]
 mod other_directories;
+mod reading;
 mod trace;
 mod written_before;

@@ -76,3 +76,18 @@ async fn a_program_that_is_too_old_says_so_and_changes_nothing() {
     let tx = db.begin().await.unwrap();
     assert_eq!(tx.get(&keys::database_identity()).await.unwrap(), Some(newer));
 }
+
+#[tokio::test]
+async fn a_database_that_is_opened_to_be_read_is_neither_made_nor_changed() {
+    let cluster = MockCluster::builder().start().await.unwrap();
+    let url = format!("tikv://{}/one/", cluster.pd_endpoints().join(","));
+    let nowhere = Database::open_read_only(&url).await;
+    assert!(matches!(nowhere, Err(TitoError::NoDatabase { .. })), "{nowhere:?}");
+    let db = under(&cluster, "one/").await.unwrap();
+    db.transaction(|tx| async move { tx.put(b"a".to_vec(), b"1".to_vec()).await }).await.unwrap();
+    let reader = Database::open_read_only(&url).await.unwrap();
+    assert_eq!(reader.begin().await.unwrap().get(b"a").await.unwrap(), Some(b"1".to_vec()));
+    let written = reader.transaction(|tx| async move { tx.put(b"a".to_vec(), b"2".to_vec()).await }).await;
+    assert!(matches!(written, Err(TitoError::ReadOnly { .. })), "{written:?}");
+    assert_eq!(db.begin().await.unwrap().get(b"a").await.unwrap(), Some(b"1".to_vec()));
+}

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tito_core::database::{PageSize, Walk};
-use tito_core::keys;
 use tito_core::row::{self, StoredRow};
 use tito_core::{KeyText, TitoError, Transaction};
 
@@ -14,6 +13,7 @@ use super::state::State;
 use super::taken::Taken;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
+use crate::keys;
 use crate::log::{Decided, Definition, Head, Last, Log};
 
 /// More types than this are read in several pages.

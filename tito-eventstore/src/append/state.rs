@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tito_core::keys::MAX_SEQUENCE;
+use crate::keys::MAX_SEQUENCE;
 use tito_core::{KeyText, Timestamp, TitoError};
 
 use super::known::{Entry, Known};

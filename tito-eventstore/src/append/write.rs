@@ -2,13 +2,13 @@
 
 use tito_core::Transaction;
 use tito_core::engine::Signal;
-use tito_core::keys;
 use tito_core::row::{self, StoredRow};
 
 use super::known::Entry;
 use super::prepared::Prepared;
 use super::state::State;
 use crate::error::Result;
+use crate::keys;
 use crate::log::{CommandMark, Definition, Last, Log, wake};
 use crate::republish::{self, Rule, Shown};
 

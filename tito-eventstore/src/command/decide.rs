@@ -1,7 +1,7 @@
 //! Commands decided on, and what was decided appended.
 
+use tito_core::Transaction;
 use tito_core::row::StoredRow;
-use tito_core::{Transaction, keys};
 use tracing::Instrument;
 
 use super::ask::{Ask, Opened};
@@ -10,6 +10,7 @@ use crate::append::{Append, Outcome, check_id, prepare};
 use crate::domain::{Command, Decider, DeciderEvolver};
 use crate::error::{EventStoreError, Result};
 use crate::event::{Event, NewEvent};
+use crate::keys;
 use crate::log::{CommandMark, Decided};
 use crate::read::evolve_one;
 use crate::store::EventStore;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
 use tito_core::Transaction;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 
 use super::step::{erase_snapshots, step};
 use super::target::Target;
 use crate::error::Result;
+use crate::keys;
 use crate::store::EventStore;
 
 /// What an erasure of entities did.

@@ -1,13 +1,13 @@
 //! What is left of entities.
 
 use tito_core::database::{PageSize, Walk};
-use tito_core::keys;
 use tito_core::{Database, Result as CoreResult};
 
 use super::step::MOST_SNAPSHOTS;
 use super::target::Target;
 use crate::error::Result;
 use crate::event::Event;
+use crate::keys;
 use crate::log::read_definition;
 use crate::projection;
 use crate::store::EventStore;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tito_core::engine::KeyValue;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::row::{self, StoredRow};
 use tito_core::{Result as CoreResult, Transaction};
 
@@ -11,6 +11,7 @@ use super::erase::ErasedEntities;
 use super::target::Target;
 use crate::error::{EventStoreError, Result};
 use crate::event::{Event, placeholder, recorded};
+use crate::keys;
 use crate::log::Decided;
 use crate::log::Head;
 use crate::log::{Tail, read_definition};

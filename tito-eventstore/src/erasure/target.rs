@@ -1,10 +1,11 @@
 //! Which entities are erased.
 
 use tito_core::database::Walk;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::{Result as CoreResult, Transaction};
 
 use crate::error::{EventStoreError, Result};
+use crate::keys;
 use crate::pattern::Pattern;
 
 /// The entities that a pattern selects.

@@ -1,7 +1,7 @@
 //! What a command with an id has come to, as it is stored.
 
+use crate::keys::MAX_SEQUENCE;
 use serde::{Deserialize, Serialize};
-use tito_core::keys::MAX_SEQUENCE;
 use tito_core::row::{StoredRow, UnknownMembers};
 use tito_core::{BoxError, keeps_unknown_members};
 

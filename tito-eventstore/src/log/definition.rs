@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tito_core::row::{self, StoredRow, UnknownMembers};
-use tito_core::{Transaction, keeps_unknown_members, keys};
+use tito_core::{Transaction, keeps_unknown_members};
 
 use super::retention::Retention;
 use crate::error::{EventStoreError, Result};
+use crate::keys;
 use crate::republish::Rule;
 
 /// A store, as it is stored under its name. `docs/format.md` specifies it.

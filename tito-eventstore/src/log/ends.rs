@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use tito_core::row::{StoredRow, UnknownMembers, malformed};
-use tito_core::{Result, keeps_unknown_members, keys};
+use tito_core::{Result, keeps_unknown_members};
+
+use crate::keys;
 
 /// The end of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

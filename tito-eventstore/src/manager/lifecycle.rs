@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tito_core::engine::Signal;
-use tito_core::keys;
 use tito_core::row::{StoredRow, malformed};
 use tito_core::{TitoError, Transaction};
 
@@ -13,6 +12,7 @@ use super::{Manager, honour};
 use crate::append::GroupCommit;
 use crate::catch_up::catch_up;
 use crate::error::{EventStoreError, Result};
+use crate::keys;
 use crate::log::{Definition, Head, Log, Tail, channel, read_definition};
 use crate::retention::{self, Dropped};
 use crate::store::EventStore;

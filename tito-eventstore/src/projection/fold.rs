@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use tito_core::database::{Namespace, RowAccess};
-use tito_core::{BoxError, TitoError, Transaction, keys, panics};
+use tito_core::{BoxError, TitoError, Transaction, panics};
 
 use super::projector::Projector;
 use super::run::Folding;
 use super::view::OWNER;
 use crate::error::EventStoreError;
 use crate::event::Event;
+use crate::keys;
 use crate::read::Cursor;
 
 /// A transaction ends after so many events.

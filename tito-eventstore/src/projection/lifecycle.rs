@@ -2,11 +2,12 @@
 
 use tito_core::event::Topic;
 use tito_core::row::{StoredRow, malformed};
-use tito_core::{TitoError, Transaction, keys};
+use tito_core::{TitoError, Transaction};
 
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::delete_some;
 use crate::error::{EventStoreError, Result};
+use crate::keys;
 use crate::log::{Definition, Head, check_topic, read_definition, topic, wake};
 use crate::store::EventStore;
 

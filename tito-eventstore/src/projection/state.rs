@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use tito_core::row::{self, StoredRow, UnknownMembers};
-use tito_core::{Result, Transaction, keeps_unknown_members, keys};
+use tito_core::{Result, Transaction, keeps_unknown_members};
+
+use crate::keys;
 
 /// The generations of a projection. Written when they change only, as everybody reads it who reads the rows.
 /// `docs/format.md` specifies it.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tito_core::Transaction;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::row::StoredRow;
 
 use super::fold::Stopped;
@@ -11,6 +11,7 @@ use super::projector::Projector;
 use super::run::Folding;
 use super::state::{Checkpoint, Generations};
 use crate::error::EventStoreError;
+use crate::keys;
 use crate::log::{Definition, Head};
 use tito_core::database::RowAccess;
 

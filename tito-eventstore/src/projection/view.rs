@@ -9,10 +9,11 @@ use futures::future::BoxFuture;
 use tito_core::database::{Namespace, RowAccess, TransactionResult};
 use tito_core::model::{TitoSchema, TitoTable};
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoError, Transaction, TxOptions, keys};
+use tito_core::{Result, TitoError, Transaction, TxOptions};
 
 use super::state::Generations;
 use crate::error::EventStoreError;
+use crate::keys;
 use crate::log::Definition;
 use crate::store::EventStore;
 

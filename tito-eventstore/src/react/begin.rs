@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use tito_core::Transaction;
 use tito_core::row::StoredRow;
-use tito_core::{Transaction, keys};
 use tito_worker::feed::Fed;
 
 use super::feed::Reacting;
@@ -11,6 +11,7 @@ use super::position::Position;
 use super::waiting::Waiting;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
+use crate::keys;
 use crate::log::{Definition, Tail};
 
 /// A reactor as it was found.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tito_core::keys;
 use tito_worker::WorkerReport;
 use tito_worker::feed::{Fed, Feed, FeedControls};
 
@@ -13,6 +12,7 @@ use super::beside::Beside;
 use super::reaction::Erased;
 use super::together::Together;
 use crate::error::Result;
+use crate::keys;
 use crate::read::Wait;
 use crate::select::Select;
 use crate::store::EventStore;

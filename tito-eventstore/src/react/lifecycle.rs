@@ -1,13 +1,14 @@
 //! Look at, replay, remove.
 
 use tito_core::row::StoredRow;
-use tito_core::{TitoError, Transaction, keys};
+use tito_core::{TitoError, Transaction};
 use tito_worker::{QueueError, TitoQueue};
 
 use super::from::ReactFrom;
 use super::position::Position;
 use super::reactor::{read_current, tell};
 use crate::error::{EventStoreError, Result};
+use crate::keys;
 use crate::log::topic;
 use crate::read::read_head;
 use crate::store::EventStore;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tito_core::engine::Signal;
 use tito_core::event::Topic;
 use tito_core::row::StoredRow;
-use tito_core::{TitoError, Transaction, keys};
+use tito_core::{TitoError, Transaction};
 use tito_worker::{Order, Subscription, WorkerBuilder};
 
 use super::feed::Reacting;
@@ -14,6 +14,7 @@ use super::from::ReactFrom;
 use super::position::Position;
 use super::reaction::Reaction;
 use crate::error::{EventStoreError, Result};
+use crate::keys;
 use crate::log::{Definition, check_topic, read_definition, topic};
 use crate::select::Select;
 use crate::store::EventStore;

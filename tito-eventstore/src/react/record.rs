@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tito_core::row::StoredRow;
-use tito_core::{Transaction, TxOptions, keys};
+use tito_core::{Transaction, TxOptions};
 use tito_worker::feed::{Fed, FeedChecked, FeedEnded, FeedRecorded, FeedWatched};
 
 use super::feed::Reacting;
@@ -12,6 +12,7 @@ use super::reference::{as_stored, reference};
 use super::waiting::Place;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
+use crate::keys;
 
 /// An event that goes into the queue.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tito_core::event::{TitoEvent, event_id};
 use tito_core::row::{self, StoredRow, UnknownMembers};
-use tito_core::{BoxError, Database, Transaction, keys};
+use tito_core::{BoxError, Database, Transaction};
 use tito_worker::feed::HandlerResult;
 use tito_worker::{BoxedHandler, Outcome};
 
@@ -15,6 +15,7 @@ use super::position::Position;
 use super::reaction::Erased;
 use crate::error::Result;
 use crate::event::Event;
+use crate::keys;
 use crate::log::Definition;
 
 /// The action of an event that can't be read.

@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use tito_core::Transaction;
 use tito_core::database::{PageSize, Walk};
 use tito_core::event::EventHead;
-use tito_core::keys;
 use tito_worker::feed::Fed;
 use uuid::Uuid;
 
 use crate::error::Result;
 use crate::event::Event;
+use crate::keys;
 
 /// Where an event is in the queue: partition, second and id.
 pub(super) type Place = (u16, i64, Uuid);

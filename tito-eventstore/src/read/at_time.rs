@@ -1,12 +1,13 @@
 //! What a store had at a point in time.
 
 use chrono::{DateTime, Utc};
+use tito_core::Transaction;
 use tito_core::row::StoredRow;
-use tito_core::{Transaction, keys};
 
 use super::cursor::read_head;
 use crate::error::Result;
 use crate::event::Event;
+use crate::keys;
 use crate::log::Tail;
 use crate::store::EventStore;
 

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use tito_core::Transaction;
-use tito_core::keys;
 use tito_core::row::StoredRow;
 
 use super::page_size::PageSize;
 use super::source::{Extent, Row, Source};
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
+use crate::keys;
 use crate::log::{Head, Tail};
 use crate::pattern::Pattern;
 use crate::select::Select;

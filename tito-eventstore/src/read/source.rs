@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::{KeyText, TitoError, Transaction};
 
 use crate::error::Result;
 use crate::event::Event;
+use crate::keys;
 use crate::pattern::Pattern;
 
 /// Where events are read from.

@@ -3,12 +3,13 @@
 use std::vec::IntoIter;
 
 use futures::stream::{BoxStream, StreamExt, try_unfold};
-use tito_core::{Transaction, keys};
+use tito_core::Transaction;
 
 use super::cursor::Cursor;
 use super::wait::Wait;
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
+use crate::keys;
 use crate::select::Select;
 use crate::store::EventStore;
 

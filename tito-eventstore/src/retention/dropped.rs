@@ -1,11 +1,12 @@
 //! One step of a store that was deleted.
 
 use serde::{Deserialize, Serialize};
+use tito_core::row;
 use tito_core::{Database, Result as CoreResult, Timestamp};
-use tito_core::{keys, row};
 
 use super::STEP;
 use crate::error::Result;
+use crate::keys;
 
 /// That a store was deleted.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -10,13 +10,14 @@ mod dropped;
 mod step;
 mod sweeper;
 
+use tito_core::Database;
 use tito_core::database::Walk;
-use tito_core::{Database, keys};
 
 pub(crate) use self::dropped::Dropped;
 pub(crate) use self::sweeper::run;
 use crate::catch_up::catch_up;
 use crate::error::Result;
+use crate::keys;
 
 /// How many events or keys a step deletes at the most.
 const STEP: usize = 200;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tito_core::keys;
 use tito_core::row::{StoredRow, malformed};
 use tito_core::{Database, Transaction, TxOptions};
 
 use super::{STEP, STEP_BYTES};
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
+use crate::keys;
 use crate::log::{Decided, Definition, Head, Kept, Last, Retention, Tail};
 
 /// Drops the oldest events of a store that are too many.

@@ -1,8 +1,8 @@
 //! Whether something of a selection was dropped.
 
-use tito_core::keys;
 use tito_core::{Result, Transaction};
 
+use crate::keys;
 use crate::log::{Last, Tail};
 use crate::pattern::Pattern;
 

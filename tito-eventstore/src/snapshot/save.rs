@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use tito_core::keys;
 use tito_core::row::StoredRow;
 use tito_core::{Result as CoreResult, Transaction};
 
@@ -10,6 +9,7 @@ use super::start::{MOST_VERSIONS, Start, filters};
 use super::stored::Stored;
 use crate::domain::Evolver;
 use crate::error::{EventStoreError, Result};
+use crate::keys;
 use crate::log::Head;
 use crate::log::Tail;
 use crate::select::Select;

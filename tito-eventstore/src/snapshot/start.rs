@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 
-use tito_core::keys;
 use tito_core::row::StoredRow;
 use tito_core::{BoxError, Transaction};
 
@@ -10,6 +9,7 @@ use super::lost::lost_of;
 use super::stored::Stored;
 use crate::domain::{Evolver, Snapshot};
 use crate::error::{EventStoreError, Result};
+use crate::keys;
 use crate::log::{Head, Tail};
 use crate::pattern::Pattern;
 use crate::select::Select;

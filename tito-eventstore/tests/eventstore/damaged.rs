@@ -2,8 +2,9 @@
 #![allow(clippy::print_stderr, reason = "a failure is about the row that was named last")]
 
 use tito_core::Transaction;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
+use tito_eventstore::keys;
 use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Manager, Retention, Select};
 use tito_testkit::TestClock;
 

@@ -1,8 +1,9 @@
 //! Entities are erased, and nobody sees more of them than that sequences are passed over.
 
 use tito_core::BoxError;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
+use tito_eventstore::keys;
 use tito_eventstore::{
     Command, Decider, Envelope, ErasedEntities, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Manager,
     NewEvent, Republish, Retention, Select, Snapshot, Watch,

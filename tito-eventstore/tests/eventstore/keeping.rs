@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use tito_core::keys;
+use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
+use tito_eventstore::keys;
 use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Manager, NewEvent, Retention, Select};
 use tito_testkit::TestClock;
 
@@ -16,7 +17,7 @@ async fn limited(db: &Database, limits: Retention) -> (Manager, EventStore) {
 /// How many keys there are of stores, but for the definitions.
 async fn keys_of_stores(db: &Database) -> usize {
     let tx = db.begin().await.unwrap();
-    tx.scan(keys::KeyRange::prefix("log:"), 100_000).await.unwrap().len()
+    tx.scan(KeyRange::prefix("log:"), 100_000).await.unwrap().len()
 }
 
 #[fact]
@@ -104,7 +105,7 @@ pub async fn a_damaged_store_does_not_keep_others_from_being_swept(db: Database,
     let damaged = manager.create_event_store(limited("a")).await.unwrap();
     damaged.append([event("a.1", "x"), event("a.1", "x")]).await.unwrap();
     let tx = db.begin().await.unwrap();
-    let keys = tx.scan(keys::KeyRange::prefix("log:"), 100).await.unwrap();
+    let keys = tx.scan(KeyRange::prefix("log:"), 100).await.unwrap();
     tx.rollback().await;
     let (key, _) = keys.into_iter().find(|(key, _)| String::from_utf8_lossy(key).contains(":event:")).unwrap();
     db.transaction(|tx| async move { tx.system_keys().put(key, b"nonsense".to_vec()).await }).await.unwrap();

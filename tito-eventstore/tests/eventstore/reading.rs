@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use tito_core::keys;
+use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_eventstore::{EventStoreConfig, EventStoreError, Manager, NewEvent, Select};
 use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
@@ -146,7 +146,7 @@ pub async fn what_is_no_event_is_named(db: Database, _: TestClock) {
     let store = store(&db).await;
     store.append(event("a.1", "x")).await.unwrap();
     let tx = db.begin().await.unwrap();
-    let stored = tx.scan(keys::KeyRange::prefix("log:"), 100).await.unwrap();
+    let stored = tx.scan(KeyRange::prefix("log:"), 100).await.unwrap();
     tx.rollback().await;
     let key = stored.iter().map(|(key, _)| key).find(|key| String::from_utf8_lossy(key).contains(":event:")).unwrap();
     let (damaged, value) = (key.clone(), b"nonsense".to_vec());

@@ -3,6 +3,7 @@
 use tito_core::event::{EventReference, Topic};
 use tito_core::{Result, Transaction};
 
+use crate::keys;
 use crate::locate::locate;
 use crate::queue::TitoQueue;
 use crate::topics::cached_topic;
@@ -61,7 +62,7 @@ impl TitoQueue {
         let call = tx.nested();
         let is_cancelled = self.cancel(row.event(), &call).await?;
         if is_cancelled {
-            call.system_keys().delete(tito_core::keys::unique_event(topic, unique_key)).await?;
+            call.system_keys().delete(keys::unique_event(topic, unique_key)).await?;
         }
         call.merge()?;
         Ok(is_cancelled)

@@ -6,10 +6,11 @@ use tito_core::KeyText;
 use tito_core::database::Walk;
 use tito_core::engine::KeyValue;
 use tito_core::event::TitoEvent;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 
 use crate::error::QueueError;
 use crate::inspect::shown_bytes;
+use crate::keys;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 

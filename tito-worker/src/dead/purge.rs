@@ -1,10 +1,11 @@
 //! Deletes dead letters.
 
 use tito_core::database::walk_in_steps;
-use tito_core::{KeyText, Result, Transaction, keys};
+use tito_core::{KeyText, Result, Transaction};
 
 use super::list::DeadLetter;
 use crate::error::QueueError;
+use crate::keys;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use tito_core::database::{PageSize, Walk};
 use tito_core::event::{TitoEvent, Topic, topic_of};
-use tito_core::{Database, KeyText, Result, Transaction, keys};
+use tito_core::{Database, KeyText, Result, Transaction};
 use uuid::Uuid;
 
 use crate::again::{self, Again};
 use crate::error::QueueError;
+use crate::keys;
 use crate::place::{Kind, Place};
 use crate::queue::TitoQueue;
 use crate::topics::check_group;

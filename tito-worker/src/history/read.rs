@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::PageSize;
 use tito_core::event::TitoEvent;
-use tito_core::{KeyText, Result, keys};
+use tito_core::{KeyText, Result};
 
 use super::walk::DoneWalk;
 use crate::error::QueueError;
 use crate::inspect::{read_event, serialize_bytes, serialize_key};
+use crate::keys;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 

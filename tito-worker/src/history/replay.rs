@@ -9,13 +9,14 @@ use serde::Serialize;
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::event::{Topic, check_queue_name, topic_of};
-use tito_core::{Database, Result, TitoError, Transaction, keys};
+use tito_core::{Database, Result, TitoError, Transaction};
 use uuid::Uuid;
 
 use super::walk::DoneWalk;
 use crate::again::{self, Again};
 use crate::error::QueueError;
 use crate::inspect::read_event;
+use crate::keys;
 use crate::place::Place;
 use crate::queue::TitoQueue;
 use crate::topics::{change_topic, existing_topic};

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
-use tito_core::{Result, Transaction, keys};
+use tito_core::{Result, Transaction};
+
+use crate::keys;
 
 /// Goes through what was done in a queue, by partition and then by the second in which it was done.
 #[derive(Clone, Debug)]

@@ -3,12 +3,13 @@
 use serde::Serialize;
 use tito_core::database::Walk;
 use tito_core::event::{EventReference, TitoEvent};
-use tito_core::{KeyText, Result, keys};
+use tito_core::{KeyText, Result};
 use uuid::Uuid;
 
 use super::shown::serialize_key;
 use super::state::{PendingState, read_event};
 use crate::error::QueueError;
+use crate::keys;
 use crate::locate::locate;
 use crate::place::Kind;
 use crate::queue::TitoQueue;

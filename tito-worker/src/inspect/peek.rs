@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::event::TitoEvent;
-use tito_core::{KeyText, Result, Transaction, keys};
+use tito_core::{KeyText, Result, Transaction};
 
 use super::shown::{serialize_bytes, serialize_key};
 use super::state::{PendingState, read_event};
 use crate::error::QueueError;
+use crate::keys;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 

@@ -2,9 +2,10 @@
 
 use tito_core::database::walk_in_steps;
 use tito_core::event::{TitoEvent, Topic, topic_of};
-use tito_core::{Result, Transaction, keys};
+use tito_core::{Result, Transaction};
 
 use crate::error::QueueError;
+use crate::keys;
 use crate::locate::blocks_until;
 use crate::queue::TitoQueue;
 

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use tito_core::event::TitoEvent;
-use tito_core::keys;
+
+use crate::keys;
 
 /// What an event that has not been done waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -7,10 +7,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::Walk;
-use tito_core::{Result, Transaction, keys};
+use tito_core::{Result, Transaction};
 
 use super::state::{PendingState, read_event};
 use crate::error::QueueError;
+use crate::keys;
 use crate::membership::in_flight;
 use crate::place::Kind;
 use crate::queue::TitoQueue;

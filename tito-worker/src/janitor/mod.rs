@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tito_core::database::{Walk, drop_expired_markers};
-use tito_core::{Result, TitoError, keys};
+use tito_core::{Result, TitoError};
 use tokio::sync::watch;
 
 use self::sweep::Sweep;
 pub use self::sweep::Swept;
 use self::unattended::{Stuck, Unattended};
+use crate::keys;
 use crate::owner::sweep_owned;
 use crate::queue::TitoQueue;
 use crate::registration::sweep_registrations;

@@ -6,10 +6,11 @@ use serde::Serialize;
 use tito_core::database::{PageSize, Walk};
 use tito_core::event::{Topic, topic_of};
 use tito_core::row::StoredRow;
-use tito_core::{Database, Result, TitoError, Transaction, TxOptions, keys};
+use tito_core::{Database, Result, TitoError, Transaction, TxOptions};
 
 use crate::error::QueueError;
 use crate::history::DoneWalk;
+use crate::keys;
 use crate::moved::Moved;
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tito_core::database::{PageSize, Walk};
 use tito_core::event::Topic;
-use tito_core::{Database, Result, keys};
+use tito_core::{Database, Result};
 
 use crate::inspect::due_second;
+use crate::keys;
 use crate::queue::TitoQueue;
 
 /// How long the first due event of a partition has to be the same one.

@@ -1,54 +1,48 @@
 //! Keys of workers that are registered, and of what they are told.
 
 use tito_core::keys::KeyRange;
+use tito_core::keys::build::{Kind, push_uuid, uuid};
 use uuid::Uuid;
 
-const WORKER: &str = "!worker:";
-const RETIRE: &str = "!retire:";
-
-fn of(kind: &str, id: Uuid) -> Vec<u8> {
-    format!("{kind}{id}").into_bytes()
-}
-
-fn id_behind(kind: &str, key: &[u8]) -> Option<Uuid> {
-    let id = std::str::from_utf8(key.strip_prefix(kind.as_bytes())?).ok()?;
-    let parsed = Uuid::try_parse(id).ok()?;
-    (parsed.to_string() == id).then_some(parsed)
+fn of(kind: Kind, id: Uuid) -> Vec<u8> {
+    let mut key = kind.prefix().as_bytes().to_vec();
+    push_uuid(&mut key, id);
+    key
 }
 
 /// `!worker:{worker}`: what a worker says of itself.
-pub(crate) fn registered_worker(worker: Uuid) -> Vec<u8> {
-    of(WORKER, worker)
+pub fn registered_worker(worker: Uuid) -> Vec<u8> {
+    of(Kind::Worker, worker)
 }
 
 /// All workers that say something of themselves.
-pub(crate) fn registered_workers() -> KeyRange {
-    KeyRange::prefix(WORKER)
+pub fn registered_workers() -> KeyRange {
+    Kind::Worker.all()
 }
 
 /// The worker in the key of what it says of itself.
-pub(crate) fn parse_registered_worker(key: &[u8]) -> Option<Uuid> {
-    id_behind(WORKER, key)
+pub fn parse_registered_worker(key: &[u8]) -> Option<Uuid> {
+    uuid(Kind::Worker.strip(key)?)
 }
 
 /// `!retire:{worker}`: that a worker is to leave.
-pub(crate) fn retirement(worker: Uuid) -> Vec<u8> {
-    of(RETIRE, worker)
+pub fn retirement(worker: Uuid) -> Vec<u8> {
+    of(Kind::Retire, worker)
 }
 
 /// All workers that are to leave.
-pub(crate) fn retirements() -> KeyRange {
-    KeyRange::prefix(RETIRE)
+pub fn retirements() -> KeyRange {
+    Kind::Retire.all()
 }
 
 /// The worker in the key that says that it is to leave.
-pub(crate) fn parse_retirement(key: &[u8]) -> Option<Uuid> {
-    id_behind(RETIRE, key)
+pub fn parse_retirement(key: &[u8]) -> Option<Uuid> {
+    uuid(Kind::Retire.strip(key)?)
 }
 
 /// The members of all fleets.
-pub(crate) fn all_members() -> KeyRange {
-    KeyRange::prefix("member:")
+pub fn all_members() -> KeyRange {
+    Kind::Member.all()
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use tito_core::row::StoredRow;
-use tito_core::{Result, Transaction, keys};
+use tito_core::{Result, Transaction};
+
+use crate::keys;
 
 use super::Membership;
 use super::holdings::HeldPartition;

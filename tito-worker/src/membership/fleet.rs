@@ -7,10 +7,12 @@ use foldhash::HashSet;
 use futures::FutureExt;
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::row::StoredRow;
 use tito_core::{Now, Result, Transaction};
 use uuid::Uuid;
+
+use crate::keys;
 
 use super::Membership;
 use super::member::MemberRow;

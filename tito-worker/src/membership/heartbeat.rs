@@ -5,7 +5,9 @@ use std::sync::PoisonError;
 
 use futures::FutureExt;
 use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{Now, Result, check_name, keys};
+use tito_core::{Now, Result, check_name};
+
+use crate::keys;
 
 use super::Membership;
 use super::member::MemberRow;

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{BoxError, keeps_unknown_members, keys};
+use tito_core::{BoxError, keeps_unknown_members};
 use uuid::Uuid;
+
+use crate::keys;
 
 /// The right to serve a partition. The epoch grows whenever the partition is claimed, so no two rights are the same.
 #[derive(Clone, Debug, PartialEq, Eq)]

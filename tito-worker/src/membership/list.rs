@@ -8,7 +8,7 @@ use futures::FutureExt;
 use serde::Serialize;
 use tito_core::event::{check_queue_name, topic_of};
 use tito_core::row::StoredRow;
-use tito_core::{Database, Result, Transaction, check_name, keys};
+use tito_core::{Database, Result, Transaction, check_name};
 use uuid::Uuid;
 
 use super::fleet::all_of;
@@ -16,7 +16,7 @@ use super::lease::LeaseRow;
 use super::member::MemberRow;
 use super::sightings::is_of_a_dead_process;
 use crate::error::QueueError;
-use crate::keys::all_members;
+use crate::keys;
 use crate::queue::TitoQueue;
 use crate::time::{as_millis, time_of_millis};
 use crate::topics::existing_topic;
@@ -129,7 +129,7 @@ fn member_of(database: &Database, id: Uuid, key: &[u8], value: &[u8], now_millis
 /// The members of all fleets, with the fleet's name.
 pub(crate) async fn members_of_all_fleets(tx: &Transaction) -> Result<Vec<(String, MemberInfo)>> {
     let now = tx.now().millis();
-    let rows = all_of(tx, all_members()).await?;
+    let rows = all_of(tx, keys::all_members()).await?;
     let members = rows.iter().filter_map(|(key, value)| {
         let (fleet, id) = keys::parse_member(key)?;
         Some((fleet, member_of(tx.database(), id, key, value, now)?))

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::BoxFuture;
 use tito_core::clock::Clock;
 use tito_core::engine::Signal;
-use tito_core::{Database, Result, TitoError, Transaction, keys};
+use tito_core::{Database, Result, TitoError, Transaction};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
@@ -39,6 +39,8 @@ pub(crate) use options::MembershipOptions;
 use heartbeat::Life;
 use holdings::Holdings;
 use sightings::Sightings;
+
+use crate::keys;
 
 /// One worker's membership of a fleet.
 pub(crate) struct Membership {

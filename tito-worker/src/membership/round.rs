@@ -7,7 +7,9 @@ use futures::FutureExt;
 use futures::future::try_join_all;
 use tito_core::event::{Topic, topic_of};
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoError, Transaction, keys};
+use tito_core::{Result, TitoError, Transaction};
+
+use crate::keys;
 
 use super::Membership;
 use super::fleet::{Fleet, all_of};

@@ -1,8 +1,10 @@
 //! What a member does by itself while its worker runs.
 
 use futures::FutureExt;
-use tito_core::{Result, keys};
+use tito_core::Result;
 use tokio::sync::watch;
+
+use crate::keys;
 
 use super::Membership;
 use super::round::RoundEnd;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tito_core::event::{Topic, queue_name, topic_of};
 use tito_core::row::{self, StoredRow};
-use tito_core::{Result, TitoError, Transaction, keys};
+use tito_core::{Result, TitoError, Transaction};
 
+use crate::keys;
 use crate::locate::{Located, Sought, locate_all};
 use crate::place::Kind;
 use crate::schedule::owner_of_schedule;

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 
 use tito_core::database::{PageSize, Walk};
 use tito_core::event::{Topic, check_owner, topic_of};
-use tito_core::{KeyText, Result, TitoError, Transaction, keys};
+use tito_core::{KeyText, Result, TitoError, Transaction};
 
 use super::belongings::{Belonging, Found, belongings};
 use super::counts::OwnerCounts;
 use crate::inspect::{PendingState, read_event};
+use crate::keys;
 use crate::locate::Located;
 use crate::place::Kind;
 use crate::queue::TitoQueue;

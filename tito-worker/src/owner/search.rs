@@ -6,10 +6,11 @@ use serde::Serialize;
 use tito_core::database::Walk;
 use tito_core::event::{TitoEvent, check_owner};
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoError, keys};
+use tito_core::{Result, TitoError};
 
 use super::counts::OwnerCounts;
 use crate::inspect::{PendingState, read_event};
+use crate::keys;
 use crate::queue::TitoQueue;
 use crate::schedule::owner_of_schedule;
 use crate::unique::UniqueRow;

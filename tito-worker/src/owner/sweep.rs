@@ -1,9 +1,10 @@
 //! Deletes the rows of what belonged to somebody and is gone.
 
 use tito_core::database::{PageSize, Walk};
-use tito_core::{Database, Result, TitoError, TxOptions, keys};
+use tito_core::{Database, Result, TitoError, TxOptions};
 
 use super::belongings::{Found, belongings};
+use crate::keys;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {

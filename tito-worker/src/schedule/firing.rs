@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use tito_core::database::Walk;
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoError, Transaction, keys};
+use tito_core::{Result, TitoError, Transaction};
 
 use super::stored::Stored;
+use crate::keys;
 use crate::queue::TitoQueue;
 
 /// How many firings of a schedule one transaction publishes.

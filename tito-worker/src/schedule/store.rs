@@ -5,13 +5,14 @@ use serde::Serialize;
 use tito_core::database::Walk;
 use tito_core::event::note_owner;
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoError, Transaction, keys};
+use tito_core::{Result, TitoError, Transaction};
 
 use super::definition::Schedule;
 use super::missed::Missed;
 use super::recurrence::Recurrence;
 use super::stored::Stored;
 use crate::error::QueueError;
+use crate::keys;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tito_core::row::{self, StoredRow, UnknownMembers};
-use tito_core::{BoxError, Result, keeps_unknown_members, keys};
+use tito_core::{BoxError, Result, keeps_unknown_members};
 
 use super::definition::{Checked, MOST_MISSED};
 use super::missed::Missed;
 use super::recurrence::Recurrence;
 use super::timetable::Timetable;
 use crate::error::QueueError;
+use crate::keys;
 use crate::publish::{Owner, Publish};
 
 /// A schedule as it is stored.

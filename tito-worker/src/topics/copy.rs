@@ -18,12 +18,13 @@ use std::sync::Arc;
 use tito_core::database::walk_in_steps;
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, queue_name};
-use tito_core::{Database, Result, Transaction, keys};
+use tito_core::{Database, Result, Transaction};
 
 use super::existing::change_topic;
 use super::remove::delete_while;
 use super::{read_topic, unknown_group};
 use crate::again::{self, Again};
+use crate::keys;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
 

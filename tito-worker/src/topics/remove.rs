@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tito_core::database::walk_in_steps;
 use tito_core::event::{Topic, check_group_name, queue_name, settle_topics};
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::{Database, Result, Transaction};
 
 use super::existing::change_topic;
 use super::own_queue::settle_others;
 use crate::error::QueueError;
+use crate::keys;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {

@@ -12,11 +12,12 @@ use serde::Serialize;
 use tito_core::database::walk_in_steps;
 use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, settle_topics};
-use tito_core::{Database, Result, Transaction, keys};
+use tito_core::{Database, Result, Transaction};
 
 use super::existing::change_topic;
 use super::read_topic;
 use crate::error::QueueError;
+use crate::keys;
 use crate::place::{self, Kind, Place};
 use crate::queue::TitoQueue;
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::event::{DEFAULT_PARTITIONS, Topic, check_queue_name, topic_of};
-use tito_core::{KeyText, Result, TitoError, keys};
+use tito_core::{KeyText, Result, TitoError};
 
 use super::existing::change_topic;
 use super::unknown_group;
 use crate::error::QueueError;
+use crate::keys;
 use crate::queue::TitoQueue;
 
 /// How many topics are read at once.

@@ -2,10 +2,11 @@
 
 use tito_core::database::Walk;
 use tito_core::event::Topic;
-use tito_core::{Result, TitoError, keys};
+use tito_core::{Result, TitoError};
 
 use super::settings::decode_topic;
 use crate::error::QueueError;
+use crate::keys;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {

@@ -1,9 +1,10 @@
 //! The error for a topic that there is not.
 
 use tito_core::database::Walk;
-use tito_core::{Database, Result, keys};
+use tito_core::{Database, Result};
 
 use crate::error::QueueError;
+use crate::keys;
 
 /// How alike two names have to be for one to be taken for the other, mistyped: from 0 to 1.
 const ALIKE: f64 = 0.8;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tito_core::event::{EventReference, Topic};
-use tito_core::{KeyText, Result, TitoError, Transaction, keys};
+use tito_core::{KeyText, Result, TitoError, Transaction};
 
 use super::options::{LONGEST_WINDOW, Unique};
 use super::row::UniqueRow;
+use crate::keys;
 use crate::locate::locate;
 use crate::publish::Publish;
 use crate::queue::TitoQueue;

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tito_core::event::{EventReference, note_owner};
 use tito_core::row::{self, StoredRow, UnknownMembers};
-use tito_core::{Result, Transaction, keeps_unknown_members, keys};
+use tito_core::{Result, Transaction, keeps_unknown_members};
+
+use crate::keys;
 
 /// Which event has a key, and for how long.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tito_core::event::{DueTime, FailedAttempt, TitoEvent, Topic};
 use tito_core::row::UnknownMembers;
-use tito_core::{Now, Result, keys};
+use tito_core::{Now, Result};
 use uuid::Uuid;
 
 use crate::error_text::LONGEST_ERROR;
 use crate::fate::Fate;
+use crate::keys;
 use crate::observe::Failure;
 use crate::outcome::Outcome;
 use crate::place::{Kind, Place};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, Either, select};
 use futures::{FutureExt, poll};
 use tito_core::event::{TitoEvent, Topic};
-use tito_core::{BoxError, Database, Result, Transaction, keys, panics};
+use tito_core::{BoxError, Database, Result, Transaction, panics};
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::deaths::Hands;
@@ -26,6 +26,7 @@ use super::runner::Runner;
 use crate::error_text::text_of;
 use crate::fate::Fate;
 use crate::handler::BoxedHandler;
+use crate::keys;
 use crate::membership::Lease;
 use crate::observe::{Failure, Run, Watched};
 use crate::outcome::Outcome;

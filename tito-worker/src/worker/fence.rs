@@ -1,8 +1,9 @@
 //! What a transaction that acknowledges events reads beside them, to find out whether it still may.
 
 use tito_core::event::{Topic, topic_of};
-use tito_core::{Result, Transaction, keys};
+use tito_core::{Result, Transaction};
 
+use crate::keys;
 use crate::membership::Lease;
 
 /// Where the answers stand.

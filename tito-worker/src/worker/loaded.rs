@@ -1,9 +1,10 @@
 //! The events of a partition that are in memory: read, and their outcome not recorded yet.
 
 use foldhash::{HashMap, HashSet};
-use tito_core::keys;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
+
+use crate::keys;
 
 /// How many events a partition holds, and how many bytes of them as they are stored.
 const MOST_EVENTS: usize = 2_048;

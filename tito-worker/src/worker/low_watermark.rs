@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{Result, Transaction, keeps_unknown_members, keys};
+use tito_core::{Result, Transaction, keeps_unknown_members};
+
+use crate::keys;
 
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct LowWatermark {

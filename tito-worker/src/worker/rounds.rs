@@ -8,10 +8,11 @@ use std::time::Duration;
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::Signal;
 use tito_core::event::{Topic, topic_of};
-use tito_core::{Database, Now, Result, keys};
+use tito_core::{Database, Now, Result};
 
 use super::cursor::{SWEEP_EVERY, WINDOW_EVERY, window_seconds};
 use super::runner::Runner;
+use crate::keys;
 use crate::membership::Membership;
 
 /// How often it is said how many failures were left out of the log, and how much is in flight.

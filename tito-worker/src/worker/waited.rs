@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::HashMap;
 use tito_core::Timestamp;
 use tito_core::event::{EventHead, started_at};
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
+
+use crate::keys;
 
 use super::cursor::EngineTime;
 use super::lanes::{Entity, entity_of};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tito_core::Transaction;
 use tito_core::event::TitoEvent;
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Order, Outcome, RetryPolicy, Subscription, WorkerReport};
 

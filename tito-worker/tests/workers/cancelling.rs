@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tito_core::Transaction;
 use tito_core::event::{EventReference, TitoEvent, Topic};
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Gate, Harness, TestClock};
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Order, Published, QueueError, RetryPolicy, Subscription, Unique};
 

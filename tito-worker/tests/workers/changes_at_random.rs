@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tito_core::Transaction;
 use tito_core::event::{EventReference, TitoEvent};
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Published, RetryPolicy, Subscription, Unique};
 use uuid::Uuid;

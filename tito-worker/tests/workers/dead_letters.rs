@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tito_core::KeyText;
 use tito_core::event::{FailedAttempt, TitoEvent, Topic};
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_core::row::UnknownMembers;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::DeadLetter;
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Order, QueueError, Subscription};
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tito_core::Transaction;
 use tito_core::event::TitoEvent;
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_testkit::TestClock;
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Subscription, WorkerBuilder};
 use tokio::sync::{mpsc, oneshot};

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tito_core::event::TitoEvent;
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Gate, Harness, TestClock};
 use tito_worker::Redriven;
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Outcome, RetryPolicy, Subscription};
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tito_core::event::{TitoEvent, Topic};
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::GroupStart;
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Outcome, QueueError, RetryPolicy, Subscription};
 

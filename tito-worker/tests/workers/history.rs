@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use tito_core::Timestamp;
 use tito_core::event::{TitoEvent, Topic, event_id};
 use tito_core::prelude::*;
-use tito_core::{Timestamp, keys};
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::Unique;
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{QueueError, Replayed, Swept};
 use uuid::Uuid;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tito_core::clock::Clock;
 use tito_core::engine::{Mutation, Mutations, Signals};
 use tito_core::event::TitoEvent;
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
+use tito_worker::keys;
 use tito_worker::prelude::*;
 
 use crate::support::*;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tito_core::event::{TitoEvent, Topic};
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
@@ -11,6 +10,7 @@ use tito_worker::{GroupStart, Missed, Order, Outcome, RetryPolicy, Schedule, Sub
 
 use crate::support::*;
 use tito_testkit::later::{add, assert_kept};
+use tito_worker::keys;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

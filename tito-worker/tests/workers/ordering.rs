@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tito_core::Transaction;
 use tito_core::event::TitoEvent;
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Outcome, Subscription};
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tito_core::event::TitoEvent;
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{GroupStart, QueueError};
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::Outcome;
+use tito_worker::keys;
 use tito_worker::prelude::*;
 
 use crate::support::*;

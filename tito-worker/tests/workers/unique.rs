@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tito_core::event::{EventReference, TitoEvent, Topic};
-use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
+use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Published, RetryPolicy, Subscription, Unique};
 

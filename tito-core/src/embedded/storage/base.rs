@@ -4,11 +4,15 @@ use std::io;
 use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
-use redb::{Database, DatabaseError, ReadOnlyTable, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition, TableError,
+    WriteTransaction,
+};
 
 use super::backend::Backend;
 use super::file::DataFile;
 use super::memtable::Memtable;
+use super::overlay::Overlay;
 use super::space::Space;
 use crate::embedded::store::{Entries, StoreResult};
 use crate::engine::DatabaseIdentity;
@@ -81,11 +85,19 @@ impl Base {
 
     /// Opens a database file; creates nothing. Its writes wait as `space` says.
     pub(in crate::embedded) fn open(file: DataFile, space: Arc<Space>, cache_bytes: usize) -> Result<Self, OpenError> {
-        if file.length().map_err(|error| OpenError::Other(error.into()))? == 0 {
-            // redb would make a new one of it.
-            return Err(OpenError::Format("it is empty".to_string()));
-        }
+        check_length(&file)?;
         let backend = Backend::new(file, space).map_err(OpenError::Database)?;
+        Self::opened(backend, cache_bytes)
+    }
+
+    /// As [`open`](Base::open), of a file that stays as it is.
+    pub(in crate::embedded) fn open_to_read(file: DataFile, cache_bytes: usize) -> Result<Self, OpenError> {
+        check_length(&file)?;
+        let overlay = Overlay::new(file).map_err(|error| OpenError::Other(error.into()))?;
+        Self::opened(overlay, cache_bytes)
+    }
+
+    fn opened(backend: impl StorageBackend, cache_bytes: usize) -> Result<Self, OpenError> {
         let opened = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend);
         let base = Self::new(opened.map_err(OpenError::Database)?);
         match base.meta(META_FORMAT).map_err(OpenError::Other)? {
@@ -190,6 +202,15 @@ impl Base {
             Err(TableError::TableDoesNotExist(_) | TableError::TableTypeMismatch { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         })
+    }
+}
+
+fn check_length(file: &DataFile) -> Result<(), OpenError> {
+    match file.length() {
+        // redb would make a new one of it.
+        Ok(0) => Err(OpenError::Format("it is empty".to_string())),
+        Ok(_) => Ok(()),
+        Err(error) => Err(OpenError::Other(error.into())),
     }
 }
 

@@ -73,6 +73,20 @@ impl DataFile {
         }
     }
 
+    /// As [`try_lock`](DataFile::try_lock), of one that all have together who only read.
+    pub(in crate::embedded) fn try_lock_to_read(&self) -> io::Result<bool> {
+        match self.file.try_lock_shared() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Gives the lock back.
+    pub(in crate::embedded) fn unlock(&self) -> io::Result<()> {
+        self.file.unlock()
+    }
+
     pub(super) fn into_parts(self) -> (File, String, Faults) {
         (self.file, self.name, self.faults)
     }

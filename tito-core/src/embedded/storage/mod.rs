@@ -15,6 +15,7 @@ mod flusher;
 mod frame;
 mod log;
 mod memtable;
+mod overlay;
 mod segment;
 mod space;
 
@@ -53,6 +54,21 @@ const MOST_FULL: usize = 2;
 /// What is in the log of a database, read and found whole.
 pub(super) struct ReadLog(Vec<Segment>);
 
+impl ReadLog {
+    /// The segments that were flushed, the last of them with this number, and those that were not.
+    fn parted(self, flushed: u64) -> Result<(Vec<Segment>, Vec<Segment>), LogError> {
+        let (stale, unflushed): (Vec<Segment>, Vec<Segment>) =
+            self.0.into_iter().partition(|segment| segment.number <= flushed);
+        for (segment, expected) in unflushed.iter().zip(flushed + 1..) {
+            if segment.number != expected {
+                let missing = format!("log segment {expected} is missing, but segment {} is there", segment.number);
+                return Err(LogError::Damaged(missing));
+            }
+        }
+        Ok((stale, unflushed))
+    }
+}
+
 /// One database: the file, what is not flushed into it yet, and the log of that.
 pub(super) struct Storage {
     directory: Option<Directory>,
@@ -67,7 +83,7 @@ pub(super) struct Storage {
     rotate_at: usize,
     /// Why no segment could be begun when it was tried last.
     refusal: Option<io::ErrorKind>,
-    /// `None` in memory.
+    /// `None` in memory, and where nothing is to be written.
     log: Option<Log>,
     flusher: Flusher,
     space: Arc<Space>,
@@ -113,14 +129,7 @@ impl Storage {
         let in_base = |error: crate::error::BoxError| LogError::Io(io::Error::other(error));
         let flushed = base.flushed_segment().map_err(in_base)?;
         let mut reserved = base.reserved().map_err(in_base)?;
-        let (stale, unflushed): (Vec<Segment>, Vec<Segment>) =
-            log.0.into_iter().partition(|segment| segment.number <= flushed);
-        for (segment, expected) in unflushed.iter().zip(flushed + 1..) {
-            if segment.number != expected {
-                let missing = format!("log segment {expected} is missing, but segment {} is there", segment.number);
-                return Err(LogError::Damaged(missing));
-            }
-        }
+        let (stale, unflushed) = log.parted(flushed)?;
         let log = match unflushed.last() {
             Some(last) => Log::resume(&directory, last),
             None => Log::begin(&directory, flushed + 1),
@@ -167,6 +176,40 @@ impl Storage {
             directory: Some(directory),
             version,
             reserved,
+        })
+    }
+
+    /// What a directory has, the log in memory and all of it as it is. What is appended stays in memory.
+    pub(super) fn read_only(
+        directory: Directory,
+        base: Base,
+        log: ReadLog,
+        space: Arc<Space>,
+        on_flushed: OnFlushed,
+    ) -> Result<Self, LogError> {
+        let in_base = |error: crate::error::BoxError| LogError::Io(io::Error::other(error));
+        let (_, unflushed) = log.parted(base.flushed_segment().map_err(in_base)?)?;
+        let mut reserved = base.reserved().map_err(in_base)?;
+        let (active, mut version) = (Memtable::default(), 0);
+        for frame in unflushed.into_iter().flat_map(|segment| segment.frames) {
+            version += 1;
+            active.add(frame.writes, version);
+            reserved = reserved.max(frame.reserved);
+        }
+        Ok(Self {
+            base_snapshot: Arc::new(base.snapshot().map_err(in_base)?),
+            flusher: Flusher::start(base.clone(), None, space.clone(), on_flushed).map_err(in_base)?,
+            directory: Some(directory),
+            full: VecDeque::new(),
+            active: Arc::new(active),
+            memtable_bytes: usize::MAX,
+            rotate_at: usize::MAX,
+            refusal: None,
+            log: None,
+            space,
+            version,
+            reserved,
+            base,
         })
     }
 
@@ -288,7 +331,7 @@ impl Store for Storage {
     }
 
     fn is_durable(&self) -> bool {
-        self.log.is_some()
+        self.directory.is_some()
     }
 
     fn sizes(&self) -> StoreResult<StoreSizes> {
@@ -301,7 +344,7 @@ impl Store for Storage {
     }
 
     fn close(mut self: Box<Self>, reserved: Timestamp) -> StoreResult<()> {
-        if self.directory.is_none() {
+        if self.log.is_none() {
             return Ok(());
         }
         self.reserved = reserved;

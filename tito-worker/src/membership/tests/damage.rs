@@ -1,9 +1,9 @@
 //! Rows that can't be read.
 
-use tito_core::keys;
 use uuid::Uuid;
 
 use super::support::*;
+use crate::keys;
 use crate::queue::TitoQueue;
 
 #[tokio::test]

@@ -8,8 +8,10 @@
 mod revisits;
 mod time;
 
-use tito_core::keys::{self, KeyRange};
+use tito_core::keys::KeyRange;
 use tito_core::{Now, Timestamp};
+
+use crate::keys;
 
 use self::revisits::Back;
 pub(super) use self::revisits::{Revisits, SWEEP_EVERY, WINDOW_EVERY, window_seconds};

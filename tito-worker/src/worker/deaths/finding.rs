@@ -5,11 +5,12 @@ use std::sync::Arc;
 use tito_core::database::Walk;
 use tito_core::event::{TitoEvent, Topic, topic_of};
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoError, Transaction, keys};
+use tito_core::{Result, TitoError, Transaction};
 use uuid::Uuid;
 
 use super::hands::{Hands, Writing};
 use super::mark::Mark;
+use crate::keys;
 use crate::outcome::Outcome;
 use crate::worker::decide::Ended;
 use crate::worker::record::record;

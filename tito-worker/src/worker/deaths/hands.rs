@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tito_core::event::EventHead;
 use tito_core::row::StoredRow;
-use tito_core::{Database, Result, Transaction, keys};
+use tito_core::{Database, Result, Transaction};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use uuid::Uuid;
 
 use super::mark::{LEASE_MILLIS, Mark};
+use crate::keys;
 use crate::registration::{About, Registration};
 use crate::worker::runner::Runner;
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tito_core::event::{TopicCache, topic_of};
-use tito_core::keys;
 use tito_core::{Now, Result};
 
 use super::entry::{Entry, PageRules};
 use super::page::{Page, Wanted, checkpoint_floor, read_page};
 use super::{Partition, next_pause};
+use crate::keys;
 use crate::outcome::Outcome;
 use crate::time::time_of;
 use crate::worker::cursor::{Cursor, End, PageRead, Revisits};

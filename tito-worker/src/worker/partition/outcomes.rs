@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use tito_core::{Result, TitoError, keys};
+use tito_core::{Result, TitoError};
 
 use super::{CHECKPOINT_EVERY, MOST_RECORDED, Partition, next_pause};
+use crate::keys;
 use crate::worker::attempt::{Ran, Verdict};
 use crate::worker::decide::Ended;
 use crate::worker::lanes::{Entity, Finished};

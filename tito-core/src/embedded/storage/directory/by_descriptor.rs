@@ -16,15 +16,15 @@ impl Handle {
     }
 
     pub(super) fn create_file(&self, name: &str, mode: u32) -> io::Result<File> {
-        self.open_with(name, OFlags::CREATE | OFlags::EXCL, Mode::from_raw_mode(mode as RawMode))
+        self.open_with(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, Mode::from_raw_mode(mode as RawMode))
     }
 
-    pub(super) fn open_file(&self, name: &str) -> io::Result<File> {
-        self.open_with(name, OFlags::empty(), Mode::empty())
+    pub(super) fn open_file(&self, name: &str, is_to_write: bool) -> io::Result<File> {
+        self.open_with(name, if is_to_write { OFlags::RDWR } else { OFlags::RDONLY }, Mode::empty())
     }
 
     fn open_with(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<File> {
-        let flags = flags | OFlags::RDWR | OFlags::CLOEXEC;
+        let flags = flags | OFlags::CLOEXEC;
         Ok(retry_on_intr(|| openat(&self.0, name, flags, mode))?.into())
     }
 

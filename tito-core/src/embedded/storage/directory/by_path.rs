@@ -35,8 +35,8 @@ impl Handle {
         OpenOptions::new().read(true).write(true).create_new(true).open(self.path_of(name)?)
     }
 
-    pub(super) fn open_file(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(self.path_of(name)?)
+    pub(super) fn open_file(&self, name: &str, is_to_write: bool) -> io::Result<File> {
+        OpenOptions::new().read(true).write(is_to_write).open(self.path_of(name)?)
     }
 
     pub(super) fn names(&self) -> io::Result<Vec<String>> {

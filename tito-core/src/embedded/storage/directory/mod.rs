@@ -45,15 +45,25 @@ struct Inner {
     /// Where it was when it was opened: for messages.
     path: PathBuf,
     file_mode: u32,
+    is_to_write: bool,
     faults: Faults,
 }
 
 impl Directory {
     /// Opens a directory that exists.
     pub(in crate::embedded) fn open(path: &Path, modes: Modes, faults: Faults) -> io::Result<Self> {
+        Self::open_for(path, modes, faults, true)
+    }
+
+    /// Opens a directory that exists, whose files are opened to be read.
+    pub(in crate::embedded) fn open_to_read(path: &Path, modes: Modes, faults: Faults) -> io::Result<Self> {
+        Self::open_for(path, modes, faults, false)
+    }
+
+    fn open_for(path: &Path, modes: Modes, faults: Faults, is_to_write: bool) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let handle = Handle::open(&path)?;
-        Ok(Self(Arc::new(Inner { handle, path, file_mode: modes.files, faults })))
+        Ok(Self(Arc::new(Inner { handle, path, file_mode: modes.files, is_to_write, faults })))
     }
 
     /// Opens a directory, which is created if it does not exist, as are those that it lies in. Each directory that got
@@ -90,7 +100,7 @@ impl Directory {
     /// A file that exists.
     pub(in crate::embedded) fn open_file(&self, name: &str) -> io::Result<DataFile> {
         self.0.faults.check(Operation::Open, name)?;
-        let file = self.0.handle.open_file(name)?;
+        let file = self.0.handle.open_file(name, self.0.is_to_write)?;
         Ok(DataFile::new(file, name, self.0.faults.clone()))
     }
 

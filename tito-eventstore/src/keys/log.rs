@@ -1,15 +1,16 @@
 //! The keys of event stores. Everything of one store lies in one range, `log:{store}:`, where `{store}` is the number
 //! that the store got when it was created, so that a store that is deleted and created again begins empty.
 
-use super::escape::push_escaped;
-use super::kind::Kind;
-use super::layout::{SEPARATOR, digits, key, push_digits, text, with_separator};
-use super::range::KeyRange;
+use tito_core::keys::KeyRange;
+use tito_core::keys::build::{Kind, SEPARATOR, digits, key, push_digits, push_escaped, text, with_separator};
 
 /// The last sequence that an event of a store can have: the most that 16 digits hold.
 pub const MAX_SEQUENCE: u64 = 9_999_999_999_999_999;
 
 const SEQUENCE_DIGITS: usize = 16;
+
+/// What a number of 64 bits has at the most.
+const MOST_DIGITS: usize = 20;
 
 /// What a version of 32 bits has at the most.
 const VERSION_DIGITS: usize = 10;
@@ -262,16 +263,19 @@ fn part(store: u64, kind: &str, components: &[&str]) -> Vec<u8> {
 
 fn with_sequence(key: Vec<u8>, sequence: u64) -> Vec<u8> {
     let mut key = with_separator(key);
-    push_digits(&mut key, sequence.min(MAX_SEQUENCE), SEQUENCE_DIGITS);
+    // What a damaged row says may have more digits than any sequence. All of them: that is the key of no event.
+    let width = if sequence <= MAX_SEQUENCE { SEQUENCE_DIGITS } else { MOST_DIGITS };
+    push_digits(&mut key, sequence, width);
     key
 }
 
 fn between(prefix: Vec<u8>, after: u64, up_to: u64) -> KeyRange {
-    let start = with_sequence(prefix.clone(), after.saturating_add(1));
     if after >= MAX_SEQUENCE {
-        return KeyRange::new(start.clone(), start);
+        return KeyRange::new(prefix.clone(), prefix);
     }
-    let mut end = with_sequence(prefix, up_to);
+    let start = with_sequence(prefix.clone(), after + 1);
+    // A reader may ask for all there will ever be.
+    let mut end = with_sequence(prefix, up_to.min(MAX_SEQUENCE));
     // Past the last sequence itself, before everything that is longer or larger.
     end.push(0);
     KeyRange::new(start, end)
