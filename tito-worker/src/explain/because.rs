@@ -81,7 +81,8 @@ pub enum Because {
     },
     /// No live worker is known that serves the queue.
     NoSubscriber,
-    /// Live members of a fleet serve the queue, but none of them owns the partition.
+    /// Live workers serve the queue, but none of them its partition: no member of their fleet owns it, or it is in the share
+    /// of none.
     NoOwner {
         /// The owner by the lease, who is dead or gone; none if it was given back.
         last_owner: Option<Uuid>,
@@ -182,9 +183,9 @@ impl fmt::Display for Because {
                 write_failure(f, failure.as_ref())
             }
             Self::NoSubscriber => f.write_str("no live worker is known that serves its queue"),
-            Self::NoOwner { last_owner: None } => f.write_str("no worker owns its partition"),
+            Self::NoOwner { last_owner: None } => f.write_str("no worker serves its partition"),
             Self::NoOwner { last_owner: Some(owner) } => {
-                write!(f, "no live worker owns its partition, which was owned by {owner}")
+                write!(f, "no live worker serves its partition, which was owned by {owner}")
             }
             Self::Behind { id, until, failure, .. } => {
                 write!(f, "event {id} of its entity comes first")?;

@@ -9,7 +9,9 @@ use tito_core::prelude::*;
 use tito_testkit::{FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::keys;
 use tito_worker::prelude::*;
-use tito_worker::{Because, Explanation, FoundIn, Order, PausedBy, PendingState, QueueError, WhichEvent};
+use tito_worker::{
+    Because, Explanation, FoundIn, Order, PartitionConfig, PausedBy, PendingState, QueueError, WhichEvent,
+};
 use tito_worker::{Outcome, RetryPolicy, Subscription};
 use uuid::Uuid;
 
@@ -210,23 +212,38 @@ pub async fn who_serves_and_has_it_in_hand_is_told_from_the_rows_of_workers(db: 
 }
 
 #[fact]
-pub async fn a_worker_that_runs_is_a_subscriber(db: Database, _: TestClock) {
-    let event = published(&db, job("a")).await;
+pub async fn a_worker_that_runs_says_what_it_has_in_hand_and_since_when(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    queue.create_topic("job", 2).await.unwrap();
+    let of_partition = |partition| {
+        (0..).map(|number: u32| number.to_string()).find(move |entity| keys::partition_of(entity, 2) == partition)
+    };
+    let [mine, others] = [0, 1].map(|partition| of_partition(partition).unwrap());
+    let event = published(&db, job(&mine)).await;
     let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
-    let running = Running::start(Worker::builder(TitoQueue::new(db.clone())).shutdown_timeout(secs(0)).subscribe(
-        "job",
-        move |_: TitoEvent| {
-            let begin = begin.clone();
-            async move {
-                begin.send(()).unwrap();
-                std::future::pending::<Done>().await
-            }
-        },
-    ));
+    let worker = Worker::builder(queue.clone()).partitions(PartitionConfig::new(2, 0)).shutdown_timeout(secs(0));
+    let running = Running::start(worker.subscribe("job", move |_: TitoEvent| {
+        let begin = begin.clone();
+        async move {
+            begin.send(()).unwrap();
+            std::future::pending::<Done>().await
+        }
+    }));
     begun.recv().await.unwrap();
+    let since = in_seconds(&clock, 0);
+    clock.advance(secs(7));
+    let worker = queue.workers().await.unwrap().remove(0).id;
     let because = explain(&db, &event).await.because;
-    assert!(!because.contains(&Because::NoSubscriber), "{because:?}");
+    let [Because::Running { worker: found, since: Some(found_since) }] = &because[..] else { panic!("{because:?}") };
+    assert_eq!((*found, found_since.timestamp()), (worker, since.timestamp()));
+    let next = published(&db, job(&mine)).await;
+    let because = explain(&db, &next).await.because;
+    assert!(matches!(&because[..], [Because::Behind { id, .. }] if *id == event.id), "{because:?}");
+    let elsewhere = published(&db, job(&others)).await;
+    let because = explain(&db, &elsewhere).await.because;
+    assert_eq!(because, [Because::NoOwner { last_owner: None }], "it is in nobody's share");
     running.stop().await;
+    assert_eq!(explain(&db, &event).await.because, [Because::NoSubscriber]);
 }
 
 #[fact]
