@@ -24,7 +24,7 @@ use tito_core::{KeyText, Result, TitoError, Transaction};
 use uuid::Uuid;
 
 use self::ahead::ahead;
-pub use self::because::{Because, LimitedBy, PausedBy};
+pub use self::because::{Because, PausedBy};
 pub use self::entity::EntityEvents;
 pub use self::find::WhichEvent;
 use self::find::{Found, find};
@@ -197,6 +197,9 @@ async fn explain_pending(
     because.extend(ahead.of_its_entity.and_then(|(key, value)| behind(key, &value)));
     because.extend(topic.is_moving(&event.entity).then_some(Because::Moving));
     because.extend(event.deaths.map(|deaths| Because::Suspect { deaths }));
+    if because.is_empty() {
+        because.extend(serving.limited.map(|by| Because::Limited { by }));
+    }
     if because.is_empty() {
         because.push(Because::InLine { before: ahead.before, at_least: ahead.at_least });
     }

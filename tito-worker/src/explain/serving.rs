@@ -5,6 +5,7 @@ use tito_core::{Result, Transaction};
 use uuid::Uuid;
 
 use crate::membership::lease_owner;
+use crate::policy::LimitedBy;
 use crate::queue::TitoQueue;
 use crate::registration::WorkerInfo;
 use crate::worker::live_marks;
@@ -25,6 +26,8 @@ pub(super) struct Serving {
     pub(super) unowned: Option<Option<Uuid>>,
     /// Who has the event in hand, and since when as far as it is known.
     pub(super) in_hand: Option<(Uuid, Option<DateTime<Utc>>)>,
+    /// Which limit keeps all who serve the partition from handing out more.
+    pub(super) limited: Option<LimitedBy>,
 }
 
 impl Servers {
@@ -55,10 +58,15 @@ impl Servers {
             Some(share) => share.of(partition + 1).any(|one| one == partition),
             None => owner == Some(worker.id),
         };
-        let is_owned = others.count() > 0 || self.workers.iter().any(serves);
+        let others = others.count();
+        let mut limits = self.workers.iter().filter(|worker| serves(worker)).map(|worker| worker.limited.get(queue));
+        let first = limits.next();
+        let is_owned = others > 0 || first.is_some();
+        let limited = first.flatten().filter(|_| others == 0 && limits.all(|limit| limit.is_some()));
         Ok(Serving {
             is_served,
             unowned: (is_served && !is_owned).then_some(owner),
+            limited: limited.copied(),
             in_hand: self.in_hand.map(|(worker, since)| (worker, Some(since))).or(listed),
         })
     }

@@ -38,6 +38,12 @@ impl RateLimiter {
         Self { interval_nanos, burst_nanos: interval_nanos.saturating_mul(burst - 1), next_nanos: Mutex::new(0) }
     }
 
+    /// Whether one may be started now.
+    pub(crate) fn is_ready(&self, clock_millis: u64) -> bool {
+        let next = *self.next_nanos.lock().unwrap_or_else(PoisonError::into_inner);
+        next.saturating_sub(clock_millis.saturating_mul(1_000_000)) <= self.burst_nanos
+    }
+
     /// Starts as many as may be started now, at most `wanted` and at least one; else says when one may be, in
     /// milliseconds.
     pub(crate) fn start(&self, wanted: usize, clock_millis: u64) -> Result<usize, u64> {

@@ -2,7 +2,7 @@
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::policy::{RateLimiter, Subscription};
+use crate::policy::{LimitedBy, RateLimiter, Subscription};
 
 pub(super) struct Pace {
     /// How many handlers run at once, in all partitions together.
@@ -21,6 +21,14 @@ impl Pace {
             batch: if takes_batches { subscription.batch } else { 1 },
             rate: subscription.rate_limit.map(RateLimiter::new),
         }
+    }
+
+    /// Which limit keeps another handler from being started now. Those that wait for the rate have permits already.
+    pub(super) fn limited_by(&self, clock_millis: u64) -> Option<LimitedBy> {
+        if self.rate.as_ref().is_some_and(|rate| !rate.is_ready(clock_millis)) {
+            return Some(LimitedBy::Rate);
+        }
+        (self.permits.available_permits() == 0).then_some(LimitedBy::Concurrency)
     }
 
     /// Waits until a handler may run, by turns with those who have asked before.

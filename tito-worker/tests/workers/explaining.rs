@@ -12,7 +12,7 @@ use tito_worker::prelude::*;
 use tito_worker::{
     Because, Explanation, FoundIn, Order, PartitionConfig, PausedBy, PendingState, QueueError, WhichEvent,
 };
-use tito_worker::{Outcome, RetryPolicy, Subscription};
+use tito_worker::{LimitedBy, Outcome, RateLimit, RetryPolicy, Subscription};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -244,6 +244,40 @@ pub async fn a_worker_that_runs_says_what_it_has_in_hand_and_since_when(db: Data
     assert_eq!(because, [Because::NoOwner { last_owner: None }], "it is in nobody's share");
     running.stop().await;
     assert_eq!(explain(&db, &event).await.because, [Because::NoSubscriber]);
+}
+
+#[fact]
+pub async fn a_limit_that_has_no_room_is_told(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let serve = |topic: &str, settings: Subscription, ends: bool| {
+        let begin = begin.clone();
+        let worker = Worker::builder(queue.clone()).shutdown_timeout(secs(0));
+        Running::start(worker.subscribe_with(topic, settings, move |_: TitoEvent| {
+            let begin = begin.clone();
+            async move {
+                begin.send(()).unwrap();
+                if ends { Done::Ok(()) } else { std::future::pending().await }
+            }
+        }))
+    };
+    publish(&db, [job("first")]).await;
+    let busy = serve("job", Subscription::default().concurrency(1), false);
+    begun.recv().await.unwrap();
+    let event = published(&db, job("second")).await;
+    assert_eq!(explain(&db, &event).await.because, [Because::Limited { by: LimitedBy::Concurrency }]);
+    busy.stop().await;
+
+    publish(&db, [Publish::new("slow", "first")]).await;
+    let slow = Subscription::default().rate_limit(RateLimit::new(1, secs(60)));
+    let slow = serve("slow", slow, true);
+    begun.recv().await.unwrap();
+    let event = published(&db, Publish::new("slow", "second")).await;
+    let because = queue.explain("slow", &event).await.unwrap().because;
+    assert_eq!(because, [Because::Limited { by: LimitedBy::Rate }]);
+    clock.advance(secs(60));
+    begun.recv().await.unwrap();
+    slow.stop().await;
 }
 
 #[fact]
