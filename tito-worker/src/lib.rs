@@ -99,7 +99,7 @@ pub use publish::Publish;
 pub use queue::TitoQueue;
 pub use registration::{FleetInfo, InHand, RunningHandler, WorkerInfo};
 pub use run_worker::run_worker;
-pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
+pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo, ScheduleOverride};
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoJob;
 pub use topics::{GroupStart, Resized};

@@ -218,7 +218,8 @@ fn paused(queue: &str, topic: &Topic) -> Option<Because> {
         }
     };
     let by = if by_restore { PausedBy::Restore } else { PausedBy::Operator };
-    is_paused.then_some(Because::Paused { until: None, by })
+    let until = topic.paused_until(queue).map(time_of);
+    is_paused.then_some(Because::Paused { until, by })
 }
 
 fn behind(key: Vec<u8>, value: &[u8]) -> Option<Because> {

@@ -11,7 +11,7 @@ pub use self::exhausted::Exhausted;
 pub use self::limited::LimitedBy;
 pub use self::order::Order;
 pub use self::rate::RateLimit;
-pub(crate) use self::rate::RateLimiter;
+pub(crate) use self::rate::{RateLimiter, Share};
 pub use self::retry::RetryPolicy;
 pub use self::subscription::Subscription;
 

@@ -85,6 +85,9 @@ pub async fn an_event_is_explained_from_its_publishing_to_its_end(db: Database, 
     queue.pause("job").await.unwrap();
     let paused = Because::Paused { until: None, by: PausedBy::Operator };
     assert_eq!(explain(&db, &bad).await.because[0], paused);
+    let until = in_seconds(&clock, 40);
+    queue.pause_until("job", until).await.unwrap();
+    assert_eq!(explain(&db, &bad).await.because[0], Because::Paused { until: Some(until), by: PausedBy::Operator });
     queue.resume("job").await.unwrap();
 
     let retry = RetryPolicy::default().jitter(0.0).first_delay(secs(100)).attempts(2);
