@@ -122,7 +122,7 @@ mod worker;
 pub use advance::Advance;
 pub use dead::{DeadLetter, DeadLetterGroup, DeadLetterGroups, Redriven, fingerprint_of};
 pub use error::QueueError;
-pub use explain::{Because, EntityEvents, Explanation, LimitedBy, PausedBy, WhichEvent};
+pub use explain::{Because, EntityEvents, Explanation, PausedBy, WhichEvent};
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
     Rejection, Row, State, Stateful, WithState, WithoutEvent, with_state,
@@ -137,7 +137,7 @@ pub use membership::{LeaseInfo, MemberInfo};
 pub use outcome::Outcome;
 pub use owner::{Erasure, OwnerCounts, OwnerSearch, Remaining};
 pub use partitions::PartitionConfig;
-pub use policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};
+pub use policy::{Exhausted, LimitedBy, Order, RateLimit, RetryPolicy, Subscription};
 pub use publish::Publish;
 pub use queue::TitoQueue;
 pub use registration::{FleetInfo, InHand, RunningHandler, WorkerInfo};

@@ -76,6 +76,12 @@ impl RateLimiter {
         Self { next_nanos: Mutex::new(next), ..self }
     }
 
+    /// Whether one may be started now.
+    pub(crate) fn is_ready(&self, clock_millis: u64) -> bool {
+        let next = *self.next_nanos.lock().unwrap_or_else(PoisonError::into_inner);
+        next.saturating_sub(clock_millis.saturating_mul(1_000_000)) <= self.burst_nanos
+    }
+
     /// Starts as many as may be started now, at most `wanted` and at least one; else says when one may be, in
     /// milliseconds.
     pub(crate) fn start(&self, wanted: usize, clock_millis: u64) -> Result<usize, u64> {

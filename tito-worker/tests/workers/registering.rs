@@ -211,12 +211,12 @@ pub async fn a_member_that_is_told_to_leave_leaves_its_fleet(db: Database, clock
 
 #[fact]
 pub async fn a_worker_of_another_process_is_told_to_leave(db: Database, clock: TestClock) {
-    retired(&db, &clock, &other_process(&db), false).await;
+    retired(&other_process(&db), &clock, &other_process(&db), false).await;
 }
 
 #[fact]
 pub async fn a_member_of_another_process_is_told_to_leave(db: Database, clock: TestClock) {
-    retired(&db, &clock, &other_process(&db), true).await;
+    retired(&other_process(&db), &clock, &other_process(&db), true).await;
 }
 
 #[fact]
