@@ -31,9 +31,11 @@
 //! | `advance` | the next step of an event |
 //! | `keys` | the keys of what the worker stores |
 //! | `moved` | notes of where events went, for those who look for them |
+//! | `fingerprint` | what errors have in common |
 //! | `again` | what is left of an event that is stored once more: postponed, moved, redriven, replayed, copied |
 //! | `schedule` | periodic schedules |
 //! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |
+//! | `explain` | why an event is not handled |
 //! | `inspect` | counts, pages and searches of what is stored |
 //! | `owner` | all that belongs to an owner, found and erased |
 //! | `observe` | spans, metrics, observers |
@@ -44,7 +46,9 @@ mod change;
 mod dead;
 mod error;
 mod error_text;
+mod explain;
 mod fate;
+mod fingerprint;
 mod handler;
 mod history;
 mod inspect;
@@ -73,14 +77,17 @@ mod unique;
 mod worker;
 
 pub use advance::Advance;
-pub use dead::{DeadLetter, Redriven};
+pub use dead::{DeadLetter, DeadLetterGroup, DeadLetterGroups, Redriven, fingerprint_of};
 pub use error::QueueError;
+pub use explain::{Because, EntityEvents, Explanation, LimitedBy, PausedBy, WhichEvent};
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
     Rejection, Row, State, Stateful, WithState, WithoutEvent, with_state,
 };
 pub use history::{DoneEvent, Replay, Replayed};
-pub use inspect::{Counts, FoundEvent, FoundIn, PartitionStats, PendingEvent, PendingState, QueueStats};
+pub use inspect::{
+    CausedEvents, Counts, FoundEvent, FoundIn, PartitionStats, PendingEvent, PendingState, QueueStats, SearchBounds,
+};
 pub use janitor::Swept;
 pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
@@ -92,7 +99,7 @@ pub use publish::Publish;
 pub use queue::TitoQueue;
 pub use registration::{FleetInfo, InHand, RunningHandler, WorkerInfo};
 pub use run_worker::run_worker;
-pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
+pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo, ScheduleOverride};
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoJob;
 pub use topics::{GroupStart, Resized};

@@ -12,4 +12,4 @@ mod walk;
 
 pub use read::DoneEvent;
 pub use replay::{Replay, Replayed};
-pub(crate) use walk::DoneWalk;
+pub(crate) use walk::PastWalk;

@@ -74,8 +74,10 @@ use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
 use crate::registration::{About, host_name};
 use crate::schedule;
+use crate::topics::end_pause;
 
 pub use self::builder::WorkerBuilder;
+pub(crate) use self::deaths::live_marks;
 pub use self::error::WorkerError;
 pub use self::feed::{
     Fed, Feed, FeedChecked, FeedControls, FeedEnded, FeedRecorded, FeedRun, FeedWatched, HandlerResult, Permit, Started,
@@ -311,9 +313,14 @@ impl Worker {
                     continue;
                 };
                 warn_of_no_events(&runner.queue, &topic);
+                let topic = match topic.paused_until(&runner.queue) {
+                    Some(_) => end_pause(database, &runner.queue).await?,
+                    None => topic,
+                };
                 if topic.is_paused(&runner.queue) {
                     continue;
                 }
+                runner.go_by_limits(&topic, self.partitions.of(topic.served_partitions()));
                 for partition in self.partitions.of(topic.served_partitions()) {
                     if let Some(feed) = runner.feed.clone().filter(|_| partition == feed::PARTITION) {
                         let fed = Fed::new(runner.clone(), None, None);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tito_core::event::TitoEvent;
+use tito_core::event::{QueueLimits, TitoEvent, Topic};
 use tito_core::{Database, KeyText, TitoError};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use super::deaths::Hands;
-use super::feed::{Feed, MaybeFed};
+use super::feed::{Feed, MaybeFed, PARTITION};
 use super::fence::Fence;
 use super::lanes::Entity;
 use super::pace::Pace;
@@ -17,7 +18,7 @@ use super::source::Source;
 use crate::fate::Fate;
 use crate::handler::{BoxedHandler, Function};
 use crate::observe::{Failure, FailureLog, Observe, Observers};
-use crate::policy::{Policy, Subscription};
+use crate::policy::{Policy, Share, Subscription};
 
 /// One subscription at work.
 pub(super) struct Runner {
@@ -66,6 +67,14 @@ pub(super) struct Origin {
     pub(super) hands: Option<Arc<Hands>>,
 }
 
+impl Origin {
+    /// The worker that serves the partition: a member of a fleet by its id as one, others by that of their process's row.
+    /// None in a drain.
+    pub(super) fn worker(&self) -> Option<Uuid> {
+        self.fence.member().or_else(|| self.hands.as_ref().map(|hands| hands.id()))
+    }
+}
+
 impl Runner {
     pub(super) fn new(
         database: Database,
@@ -95,6 +104,18 @@ impl Runner {
             failures: FailureLog::default(),
             in_flight: Arc::default(),
         }
+    }
+
+    /// Goes by what an operator has set of the queue, where this worker serves some of its partitions.
+    pub(super) fn go_by_limits(&self, topic: &Topic, served: impl Iterator<Item = u16>) {
+        let (mut own, mut feeds) = (0, false);
+        for partition in served {
+            own += 1;
+            feeds |= self.feed.is_some() && partition == PARTITION;
+        }
+        // What feeds reads everything, in one partition.
+        let share = if feeds { Share::WHOLE } else { Share::new(own, u64::from(topic.served_partitions())) };
+        self.pace.go_by(topic.limits_of(&self.queue).unwrap_or(&QueueLimits::default()), share);
     }
 
     /// Logs that an attempt has failed, or its event failed for good.
