@@ -14,7 +14,7 @@ use tito_backup::Place;
 use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers, walk_in_steps};
 use tito_core::embedded::EmbeddedBuilder;
 use tito_core::engine::{DatabaseIdentity, Filling, Listener};
-use tito_core::event::{EventReference, Topic, note_owner, settle_topics, write_event};
+use tito_core::event::{Cause, EventReference, Topic, note_owner, settle_topics, write_event};
 use tito_core::keys::KeyRange;
 use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, RowVersion, TitoTable};
 use tito_core::prelude::*;
@@ -191,6 +191,7 @@ spawnables! { core:
     #[cfg(feature = "tikv")] connect = TiKVBackend::connect(any::<Vec<Text>>());
     note_owner = note_owner(&any(), &any::<Text>(), b"");
     scope = any::<TraceContext>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
+    scope = any::<Cause>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
 }
 
 spawnables! { worker:
@@ -201,6 +202,7 @@ spawnables! { worker:
     dead_letters = any::<TitoQueue>().dead_letters(&any::<Text>(), 1, Some(&any::<KeyText>()));
     dead_letters_of_partition = any::<TitoQueue>().dead_letters_of_partition(&any::<Text>(), 1, 1, Some(&any()));
     dead_letters_where = any::<TitoQueue>().dead_letters_where(&any::<Text>(), 1, Some(&any()), |_| true);
+    dead_letter_groups = any::<TitoQueue>().dead_letter_groups(&any::<Text>(), any(), Some(&any()));
     purge_letter = any::<TitoQueue>().purge_letter(&any::<Text>(), &any());
     purge_dead_letters = any::<TitoQueue>().purge_dead_letters(&any::<Text>());
     purge_dead_letters_where = any::<TitoQueue>().purge_dead_letters_where(&any::<Text>(), |_| true);
@@ -213,6 +215,9 @@ spawnables! { worker:
     replaying = any::<TitoQueue>().replaying(&any::<Text>(), any(), &any::<Text>());
     step = any::<Replay>().step();
     find = any::<TitoQueue>().find(&any::<EventReference>());
+    explain = any::<TitoQueue>().explain(&any::<Text>(), any::<EventReference>());
+    find_by_entity = any::<TitoQueue>().find_by_entity(&any::<Text>(), &any::<Text>(), 1);
+    caused_by = any::<TitoQueue>().caused_by(&any(), any(), Some(&any()));
     find_by_id = any::<TitoQueue>().find_by_id(&any::<Text>(), any());
     peek = any::<TitoQueue>().peek(&any::<Text>(), 1, Some(&any()));
     purge = any::<TitoQueue>().purge(&any::<Text>());
@@ -253,6 +258,8 @@ spawnables! { worker:
     resume = any::<TitoQueue>().resume(&any::<Text>());
     set_groups_only = any::<TitoQueue>().set_groups_only(&any::<Text>(), true);
     set_history = any::<TitoQueue>().set_history(&any::<Text>(), any());
+    set_history_limit = any::<TitoQueue>().set_history_limit(&any::<Text>(), any());
+    set_dead_letter_retention = any::<TitoQueue>().set_dead_letter_retention(&any::<Text>(), any(), any());
     finish_changes = any::<TitoQueue>().finish_changes();
     publish_unique = any::<TitoQueue>().publish_unique(any(), any::<Unique>(), &any());
     run = any::<Worker>().run(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());

@@ -20,7 +20,7 @@ use crate::place::{self, Place};
 ///
 /// What is replayed or copied begins with its first step.
 ///
-/// Everything else stays, what a later version of Tito has stored in it too. One that only goes to another partition stays
+/// How it was done goes. Everything else stays, what a later version of Tito has stored in it too. One that only goes to another partition stays
 /// as it is, byte for byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Again {
@@ -49,6 +49,8 @@ impl Again {
             Self::Copied if is_moved => event.timestamp.min(published_by),
             Self::Copied => event.timestamp,
         };
+        // Whatever is to be handled is not done.
+        event.done = None;
         event.not_before = match self {
             Self::PostponedInPlace { until } => Some(until),
             _ => None,

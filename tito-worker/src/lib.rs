@@ -30,11 +30,14 @@
 //! | `advance` | the next step of an event |
 //! | `keys` | the keys of what the worker stores |
 //! | `moved` | notes of where events went, for those who look for them |
+//! | `fingerprint` | what errors have in common |
 //! | `again` | what is left of an event that is stored once more: postponed, moved, redriven, replayed, copied |
 //! | `schedule` | periodic schedules |
 //! | `history`, `janitor` | what was done, replayed; what nobody needs any more, removed |
+//! | `explain` | why an event is not handled |
 //! | `inspect` | counts, pages and searches of what is stored |
 //! | `owner` | all that belongs to an owner, found and erased |
+//! | `operation` | what takes long: durable, slowed down, stopped; who changed what |
 //! | `observe` | spans, metrics, observers |
 
 mod advance;
@@ -43,7 +46,9 @@ mod change;
 mod dead;
 mod error;
 mod error_text;
+mod explain;
 mod fate;
+mod fingerprint;
 mod handler;
 mod history;
 mod inspect;
@@ -54,6 +59,7 @@ mod locate;
 mod membership;
 mod moved;
 pub mod observe;
+mod operation;
 mod outcome;
 mod owner;
 mod partitions;
@@ -71,17 +77,24 @@ mod unique;
 mod worker;
 
 pub use advance::Advance;
-pub use dead::{DeadLetter, Redriven};
+pub use dead::{DeadLetter, DeadLetterGroup, DeadLetterGroups, Redriven, fingerprint_of};
 pub use error::QueueError;
+pub use explain::{Because, EntityEvents, Explanation, LimitedBy, PausedBy, WhichEvent};
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
     Rejection, Row, State, Stateful, WithState, WithoutEvent, with_state,
 };
 pub use history::{DoneEvent, Replay, Replayed};
-pub use inspect::{Counts, FoundEvent, FoundIn, PartitionStats, PendingEvent, PendingState, QueueStats};
+pub use inspect::{
+    CausedEvents, Counts, FoundEvent, FoundIn, PartitionStats, PendingEvent, PendingState, QueueStats, SearchBounds,
+};
 pub use janitor::Swept;
 pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
+pub use operation::{
+    AuditRecord, AuditSink, EventFilter, NamedStep, Operation, OperationInfo, OperationState, OperationTask,
+    Operations, Operator, Stepped,
+};
 pub use outcome::Outcome;
 pub use owner::{Erasure, OwnerCounts, OwnerSearch, Remaining};
 pub use partitions::PartitionConfig;

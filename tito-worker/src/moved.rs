@@ -41,6 +41,17 @@ impl Moved {
         tx.system_keys().put(keys::moved_event(queue, id), moved.encode()?).await
     }
 
+    /// The partition and the second that a note says; none of one that can't be read, which is logged.
+    pub(crate) fn read(database: &Database, queue: &str, id: Uuid, note: &[u8]) -> Option<(u16, i64)> {
+        match Self::decode(&keys::moved_event(queue, id), note) {
+            Ok(moved) => Some((moved.partition, moved.second)),
+            Err(error) => {
+                database.log_damaged(&error, "it can't be read where an event was moved");
+                None
+            }
+        }
+    }
+
     /// The key of the event.
     pub(crate) fn place(&self, queue: &str, id: Uuid) -> Vec<u8> {
         keys::event(queue, self.partition, self.second, id)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tito_core::event::{DueTime, check_owner};
+use tito_core::event::{Cause, DueTime, check_owner};
 use tito_core::{TitoError, row};
 
 /// An event to be published with [`TitoQueue::publish`](crate::TitoQueue::publish).
@@ -32,6 +32,7 @@ pub struct Publish {
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) payload: Option<Box<RawValue>>,
     pub(crate) owner: Owner,
+    pub(crate) cause: Option<Cause>,
 }
 
 /// Where it is said to whom an event belongs.
@@ -61,6 +62,7 @@ impl Publish {
             headers: BTreeMap::new(),
             payload: None,
             owner: Owner::Nobody,
+            cause: None,
         }
     }
 
@@ -106,6 +108,13 @@ impl Publish {
     /// the owner. Publishing fails if there is none by then.
     pub fn owner_of_field(mut self, name: impl Into<String>) -> Self {
         self.owner = Owner::OfField(name.into());
+        self
+    }
+
+    /// For what it is published, where that is not the event of the handler around it: in a task of its own, or in a batch
+    /// handler. See [`causation_id`](tito_core::event::TitoEvent::causation_id).
+    pub fn caused_by(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
         self
     }
 

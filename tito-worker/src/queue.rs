@@ -41,7 +41,11 @@ impl TitoQueue {
             Due::After(delay) => tx.now().seconds_after(delay),
         };
         let owner = event.owner_text()?;
-        let Publish { event_type, entity, action, headers, payload, .. } = event;
-        write_event(tx, OutboxEvent { event_type, entity, owner, row: None, action, timestamp, headers, payload }).await
+        let Publish { event_type, entity, action, headers, payload, cause, .. } = event;
+        let event = OutboxEvent { event_type, entity, owner, row: None, action, timestamp, headers, payload };
+        match cause {
+            Some(cause) => cause.scope(write_event(tx, event)).await,
+            None => write_event(tx, event).await,
+        }
     }
 }

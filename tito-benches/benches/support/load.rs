@@ -70,6 +70,8 @@ impl Load {
                 progress: None,
                 steps: Vec::new(),
                 deaths: None,
+                causation_id: None,
+                done: None,
                 unknown: UnknownMembers::default(),
                 key: Vec::new(),
             };

@@ -1,5 +1,6 @@
 //! Events: what is stored of them, how they are written, and the topics that they belong to.
 
+mod cause;
 mod config;
 mod due;
 mod event_row;
@@ -17,6 +18,7 @@ mod topic_access;
 mod topic_cache;
 mod write;
 
+pub use cause::Cause;
 pub use config::TitoEventConfig;
 pub use due::DueTime;
 pub use event_row::EventRow;
@@ -26,7 +28,7 @@ pub use limits::{QueueLimits, Rate};
 pub use owner::{check_owner, note_owner, owner_of};
 pub use published::PUBLISHED;
 pub use queue_name::{check_group_name, check_queue_name, queue_name, topic_of};
-pub use record::{DoneStep, FailedAttempt, TitoEvent};
+pub use record::{Completion, DoneStep, FailedAttempt, TitoEvent};
 pub use reference::EventReference;
 pub use settle::settle_topics;
 pub(crate) use settle::wait_by_the_engines_time;

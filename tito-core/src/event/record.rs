@@ -73,6 +73,13 @@ pub struct TitoEvent {
     /// process has died while it was handled, and it runs alone in its process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deaths: Option<u32>,
+    /// The id of the event whose handler has published it, as a text: that of an event of the outbox, or of an event
+    /// store. See [`Cause`](super::Cause).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<String>,
+    /// How it was done, of an event that is kept as history.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "row::nested")]
+    pub done: Option<Completion>,
     /// What a later version of Tito has stored in it beside these.
     #[serde(skip)]
     pub unknown: UnknownMembers,
@@ -90,6 +97,32 @@ pub struct FailedAttempt {
     pub timestamp: i64,
     /// What the handler said, cut to 500 bytes.
     pub error: String,
+    /// What all errors have in common that differ in numbers, ids and quoted texts only: 16 hexadecimal digits, computed
+    /// of the whole text. Earlier versions have stored none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// The worker that handled it; none in a drain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<Uuid>,
+    /// How long the handler ran, in milliseconds, by the worker's monotonic clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_millis: Option<u64>,
+    /// What a later version of Tito has stored of it beside these.
+    #[serde(skip)]
+    pub unknown: UnknownMembers,
+}
+
+/// How an event was done that is kept as history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// What it came to: `done`.
+    pub outcome: Cow<'static, str>,
+    /// The worker that handled it; none in a drain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<Uuid>,
+    /// How long its last handler ran, in milliseconds, by the worker's monotonic clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_millis: Option<u64>,
     /// What a later version of Tito has stored of it beside these.
     #[serde(skip)]
     pub unknown: UnknownMembers,
@@ -128,7 +161,7 @@ impl DoneStep {
     }
 }
 
-keeps_unknown_members!(TitoEvent, FailedAttempt, DoneStep);
+keeps_unknown_members!(TitoEvent, FailedAttempt, Completion, DoneStep);
 
 impl StoredRow for TitoEvent {
     const EXPECTED: &'static str = "an event in JSON";

@@ -65,6 +65,15 @@ pub struct Topic {
     /// How many seconds events that are done are kept; 0 if they are deleted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub history_seconds: u64,
+    /// How many events that are done are kept in each queue, about; 0 if their number does not matter.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub history_events: u64,
+    /// How many seconds dead letters are kept; 0 if they are kept for ever.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dead_letter_seconds: u64,
+    /// How many dead letters are kept in each queue, about; 0 if their number does not matter.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dead_letter_events: u64,
     /// What a later version of Tito has stored of it beside these.
     #[serde(skip)]
     pub unknown: UnknownMembers,

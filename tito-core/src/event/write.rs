@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::cause::Cause;
 use super::due::within_bounds;
 use super::event_row::EventRow;
 use super::id::{MAX_EVENTS_OF_A_TRANSACTION, event_id};
@@ -44,7 +45,7 @@ pub struct OutboxEvent {
 }
 
 /// Writes an event into a transaction, once for the topic, unless it has no queue of its own, and once for each of its
-/// groups, and returns what names it.
+/// groups, and returns what names it. What it was caused by is the task's [`Cause`].
 /// It becomes visible with everything else that the transaction writes, or not at all. Reads nothing but, every few
 /// seconds, the topic.
 ///
@@ -86,6 +87,8 @@ async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventRefer
         progress: None,
         steps: Vec::new(),
         deaths: None,
+        causation_id: Cause::current().map(|cause| cause.to_string()),
+        done: None,
         unknown: UnknownMembers::default(),
         key: Vec::new(),
     };

@@ -48,6 +48,7 @@ kinds! {
     Dropped "dropped:",
     Moved "!moved:",
     Owned "!owned:",
+    Operation "!operation:",
 }
 
 /// What every key begins with that is Tito's and of a later kind: the database's identity, and kinds to come.

@@ -1,12 +1,14 @@
 //! Look at, replay, remove.
 
+use tito_core::event::TitoEvent;
 use tito_core::row::StoredRow;
 use tito_core::{TitoError, Transaction};
-use tito_worker::{QueueError, TitoQueue};
+use tito_worker::{DeadLetter, QueueError, TitoQueue};
 
 use super::from::ReactFrom;
 use super::position::Position;
 use super::reactor::{read_current, tell};
+use super::reference::put_at;
 use crate::error::{EventStoreError, Result};
 use crate::keys;
 use crate::log::topic;
@@ -99,16 +101,24 @@ impl EventStore {
             if was_there {
                 tx.system_keys().delete(key).await?;
                 tell(&store, &tx);
+            } else {
+                // One that is created at the same time was not there before, or meets a conflict.
+                tx.lock_keys(vec![key]).await?;
             }
             // What wakes a projection of the name is none of it.
-            Ok::<_, EventStoreError>((was_there, definition.projections.contains(&name)))
+            let is_projection = definition.projections.contains(&name);
+            Ok::<_, EventStoreError>((was_there, is_projection, tx.start_timestamp().raw()))
         };
-        let (was_there, is_projection) = self.transaction(remove).await?;
+        let (was_there, is_projection, removed) = self.transaction(remove).await?;
         if is_projection {
             return Ok(false);
         }
         let (queue, topic) = (TitoQueue::new(self.database().clone()), topic(self.name(), name));
-        for purged in [queue.purge(&topic).await, queue.purge_dead_letters(&topic).await] {
+        // A reactor of the name that is created meanwhile has events in the topic already.
+        let is_of_removed = |event: &TitoEvent| put_at(event).is_none_or(|since| since < removed);
+        let of_removed = |letter: &DeadLetter| letter.event.as_ref().is_none_or(is_of_removed);
+        let purged = queue.purge_where(&topic, is_of_removed).await;
+        for purged in [purged, queue.purge_dead_letters_where(&topic, of_removed).await] {
             match purged {
                 // One that was never served.
                 Ok(_) | Err(QueueError::UnknownTopic { .. } | QueueError::Engine(TitoError::InvalidName { .. })) => {}

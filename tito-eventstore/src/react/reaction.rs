@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tito_core::event::Cause;
 use tito_core::{BoxError, Transaction};
 use tito_worker::IntoOutcome;
 use tito_worker::feed::HandlerResult;
@@ -83,8 +84,8 @@ where
         let handler = Arc::new(self);
         Erased::Plain(Arc::new(move |event| {
             let handler = handler.clone();
-            // Called where its panics are caught.
-            async move { handled(handler(event).await) }.boxed()
+            // Called where its panics are caught. What it publishes was caused by the event of the store, be that in the queue.
+            Cause::other(event.id()).scope(async move { handled(handler(event).await) }).boxed()
         }))
     }
 }
@@ -100,7 +101,7 @@ where
         let handler = Arc::new(self);
         Erased::InTransaction(Arc::new(move |event, tx| {
             let handler = handler.clone();
-            async move { handled(handler(event, tx).await) }.boxed()
+            Cause::other(event.id()).scope(async move { handled(handler(event, tx).await) }).boxed()
         }))
     }
 }

@@ -29,6 +29,11 @@ struct Reference {
     since: u64,
 }
 
+/// [`Position::since`] when an event was put into the queue; none of what is no reactor's.
+pub(super) fn put_at(event: &TitoEvent) -> Option<u64> {
+    event.payload::<Reference>().ok().map(|reference| reference.since)
+}
+
 /// What is put into the queue of the event with a sequence; of one that can't be read, as far as is known.
 pub(super) fn reference(
     topic: (&str, u64),
@@ -73,6 +78,8 @@ pub(super) fn described(
         progress: None,
         steps: Vec::new(),
         deaths: None,
+        causation_id: event.map(|event| event.id().to_string()),
+        done: None,
         unknown: UnknownMembers::default(),
         key: Vec::new(),
     })

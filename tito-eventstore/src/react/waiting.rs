@@ -123,13 +123,29 @@ impl Waiting {
             let asked: Vec<_> = entities.drain(..).filter_map(|entity| Some((last(&entity)?, entity))).collect();
             let keys = asked.iter().map(|(place, _)| fed.key_of(*place)).collect();
             let stored = tx.batch_get(keys).await?;
-            for ((_, entity), stored) in asked.into_iter().zip(stored) {
-                if stored.is_none() && self.forget_last(&entity) {
-                    entities.push(entity);
+            let gone = asked.into_iter().zip(stored).filter_map(|(asked, stored)| stored.is_none().then_some(asked));
+            let (places, gone): (Vec<_>, Vec<_>) = gone.unzip();
+            if places.is_empty() {
+                return Ok(());
+            }
+            // Its topic's partitions can have become others.
+            let moved = fed.moved(tx, &places).await?;
+            for (entity, moved) in gone.into_iter().zip(moved) {
+                match moved {
+                    Some(place) => self.is_at(&entity, place),
+                    None if self.forget_last(&entity) => entities.push(entity),
+                    None => {}
                 }
             }
         }
         Ok(())
+    }
+
+    /// The last place of an entity is another by now.
+    fn is_at(&mut self, entity: &str, place: Place) {
+        if let Some(last) = self.entities.get_mut(entity).and_then(|entity| entity.places.last_mut()) {
+            *last = place;
+        }
     }
 
     /// Forgets the last place of an entity, and tells whether there is one before it.

@@ -241,3 +241,42 @@ pub async fn settings_are_kept_to(db: Database, clock: TestClock) {
     let errors: Vec<_> = slow.event.as_ref().unwrap().failures.iter().map(|failure| failure.error.as_str()).collect();
     assert_eq!(errors, ["the handler did not end within 5s"; 2]);
 }
+
+/// What failed moves to another partition, and what comes of its entity later still waits for it.
+#[fact]
+pub async fn the_order_of_an_entity_is_kept_while_its_topic_gets_more_partitions(db: Database, clock: TestClock) {
+    let bank = bank(&db).await;
+    let moving = (0..).map(|number| format!("account.{number}"));
+    let moving = moving.into_iter().find(|entity| tito_core::keys::partition_of(entity, 8) > 0).unwrap();
+    append(&bank, [moving.as_str()]).await;
+    let (reactor, notes) = (mailer(&bank).await, Notes::failing(|_, _| Err("not now".into())));
+    let retry =
+        RetryPolicy::default().first_delay(Duration::from_secs(86_400)).longest_delay(Duration::from_secs(86_400));
+    let settings = Subscription::default().order(Order::Strict).retry(retry);
+    let handler = {
+        let notes = notes.clone();
+        move |event: Event| std::future::ready(notes.note(&event))
+    };
+    let running = Running::start(reactor.subscribe_with(worker(&db), settings, handler));
+    until_caught_up(&bank).await;
+    assert_eq!(in_queue(&db).await, (1, 0));
+    let queue = TitoQueue::new(db.clone());
+    let mut resize = std::pin::pin!(queue.resize_topic("bank.mailer", 8));
+    let resized = loop {
+        tokio::select! {
+            biased;
+            resized = &mut resize => break resized.unwrap(),
+            // Where there could be other writers they are given time to hear of it.
+            () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(Duration::from_millis(20)),
+        }
+    };
+    assert_eq!(resized.moved, 1);
+    notes.go_by(|_, _| Ok(Outcome::Done));
+    append(&bank, [moving.as_str()]).await;
+    until_caught_up(&bank).await;
+    assert_eq!((notes.sequences(), in_queue(&db).await), (vec![1], (2, 0)));
+    clock.advance(Duration::from_secs(2 * 86_400));
+    until(async || in_queue(&db).await == (0, 0)).await;
+    running.stop().await;
+    assert_eq!(notes.sequences(), [1, 1, 2]);
+}

@@ -1,8 +1,11 @@
 //! Look at, remove, names.
 
+use std::time::Duration;
+
 use tito_core::prelude::*;
-use tito_eventstore::{EventStoreError, Manager, ReactFrom};
-use tito_testkit::TestClock;
+use tito_eventstore::{Event, EventStoreError, Manager, ReactFrom};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
+use tito_worker::Outcome;
 use tito_worker::prelude::*;
 
 use crate::support::*;
@@ -33,6 +36,43 @@ pub async fn removing_a_reactor_removes_all_that_there_is_of_it(db: Database, cl
     bank.react("mailer", "account", ReactFrom::Sequence(9)).await.unwrap();
     harness.drain().await.unwrap();
     assert_eq!(notes.sequences(), [9, 10]);
+}
+
+/// The topic is emptied after the reactor is gone, and by then there can be another of its name.
+#[fact]
+pub async fn a_reactor_that_is_created_while_one_of_its_name_is_removed_keeps_what_it_has(
+    db: Database,
+    clock: TestClock,
+) {
+    let bank = bank(&db).await;
+    append_many(&bank, 4, 2).await;
+    let given_up = |event: &Event, _| match event.entity() {
+        "account.0" => Ok(Outcome::DeadLetter("never".into())),
+        _ => Err("not now".into()),
+    };
+    let (reactor, notes) = (mailer(&bank).await, Notes::failing(given_up));
+    notes.harness(&db, &clock, &reactor).drain().await.unwrap();
+    assert_eq!(in_queue(&db).await, (2, 2));
+    let faulty = FaultEngine::new(db.clone()).database();
+    let removed = bank_of(&faulty).await;
+    // The first one removes the reactor.
+    let gate = faulty.faults().at(Call::Begin).nth(2).hold();
+    let removal = tokio::spawn(async move { removed.remove_reactor("mailer").await });
+    gate.arrivals(1).await;
+    assert!(bank.reactors().await.unwrap().is_empty());
+    let reactor = bank.react("mailer", "account", ReactFrom::Sequence(2)).await.unwrap();
+    notes.harness(&db, &clock, &reactor).drain().await.unwrap();
+    assert_eq!(in_queue(&db).await, (2 + 2, 2 + 1));
+    gate.open();
+    assert!(removal.await.unwrap().unwrap());
+    assert_eq!(in_queue(&db).await, (2, 1));
+    TitoQueue::new(db.clone()).redrive_all("bank.mailer").await.unwrap();
+    notes.go_by(|_, _| Ok(Outcome::Done));
+    notes.clear();
+    let mut harness = notes.harness(&db, &clock, &reactor);
+    harness.drain().await.unwrap();
+    harness.advance(Duration::from_secs(600)).await.unwrap();
+    assert_eq!((notes.of("account.0"), notes.of("account.1")), (vec![3], vec![2, 4]));
 }
 
 #[fact]

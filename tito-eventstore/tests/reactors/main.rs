@@ -5,6 +5,7 @@
 extern crate tito_testkit;
 
 mod beginning;
+mod causing;
 mod deaths;
 mod erasing;
 mod failing;

@@ -8,10 +8,11 @@ use tito_core::database::PageSize;
 use tito_core::event::TitoEvent;
 use tito_core::{KeyText, Result};
 
-use super::walk::DoneWalk;
+use super::walk::PastWalk;
 use crate::error::QueueError;
 use crate::inspect::{read_event, serialize_bytes, serialize_key};
 use crate::keys;
+use crate::place::Kind;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 
@@ -51,7 +52,7 @@ impl TitoQueue {
     ) -> Result<Vec<DoneEvent>, QueueError> {
         self.existing(queue).await?;
         let seconds = times.start.timestamp()..times.end.timestamp();
-        let walk = DoneWalk::new(queue, after.map(KeyText::as_bytes));
+        let walk = PastWalk::new(Kind::Done, queue, after.map(KeyText::as_bytes));
         let found = self
             .engine
             .transaction(|tx| async move {

@@ -12,12 +12,12 @@ use tito_core::event::{Topic, check_queue_name, topic_of};
 use tito_core::{Database, Result, TitoError, Transaction};
 use uuid::Uuid;
 
-use super::walk::DoneWalk;
+use super::walk::PastWalk;
 use crate::again::{self, Again};
 use crate::error::QueueError;
 use crate::inspect::read_event;
 use crate::keys;
-use crate::place::Place;
+use crate::place::{Kind, Place};
 use crate::queue::TitoQueue;
 use crate::topics::{change_topic, existing_topic};
 
@@ -79,7 +79,7 @@ impl TitoQueue {
             // What is replayed may be done again while this runs, and must not come round for ever. Within the present
             // second it is done under the key that was passed already.
             seconds: times.start.timestamp()..times.end.timestamp().min(now + 1),
-            walk: Some(DoneWalk::new(from, None)),
+            walk: Some(PastWalk::new(Kind::Done, from, None)),
             taken: None,
             replayed: Replayed::default(),
         })
@@ -94,7 +94,7 @@ pub struct Replay {
     topic_name: String,
     into: Arc<str>,
     seconds: Range<i64>,
-    walk: Option<DoneWalk>,
+    walk: Option<PastWalk>,
     /// The ids of what is in the queue already, be it replayed.
     taken: Option<HashSet<Uuid>>,
     replayed: Replayed,
@@ -104,7 +104,7 @@ pub struct Replay {
 #[derive(Default)]
 struct Step {
     /// Where to go on; `None` at the end.
-    walk: Option<DoneWalk>,
+    walk: Option<PastWalk>,
     ids: Vec<Uuid>,
     skipped: u64,
 }
@@ -183,7 +183,7 @@ async fn copy(
     Ok(())
 }
 
-async fn pending_ids(database: &Database, queue: &str) -> Result<HashSet<Uuid>> {
+pub(crate) async fn pending_ids(database: &Database, queue: &str) -> Result<HashSet<Uuid>> {
     let mut walk = Walk::over(keys::events_of_queue(queue));
     let mut ids = HashSet::new();
     while let Some((page, _)) = walk.next(database).await? {

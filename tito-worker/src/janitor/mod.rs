@@ -3,9 +3,11 @@
 //!
 //! | file | idea |
 //! |---|---|
+//! | `surplus` | what a queue keeps more of than its number allows |
 //! | `sweep` | one step, and the whole of it by hand |
 //! | `unattended` | queues whose due events nobody acknowledges |
 
+mod surplus;
 mod sweep;
 mod unattended;
 
@@ -35,6 +37,9 @@ const STEP_PAUSE: Duration = Duration::from_millis(20);
 /// A look at a queue ends after this many transactions in a row that had nothing to delete; where there are more unique
 /// events the next one goes on with them.
 const FRUITLESS_STEPS: usize = 10;
+
+/// And after this many in all: what is left is left to the next look, so that other queues have theirs.
+const MOST_STEPS: usize = 1_000;
 
 /// Looks after queues until it is stopped. Every worker of a fleet does so, at other times, and gives way where two meet.
 pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: watch::Receiver<bool>) {
@@ -82,10 +87,11 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
 
 async fn look(queue: &TitoQueue, sweep: &mut Sweep) -> Result<()> {
     sweep.look_again();
-    let mut fruitless = 0;
+    let (mut fruitless, mut steps) = (0, 0);
     while let Some(swept) = sweep.step(&queue.engine).await? {
-        fruitless = if swept.is_nothing() { fruitless + 1 } else { 0 };
-        if fruitless == FRUITLESS_STEPS {
+        steps += 1;
+        fruitless = if swept.is_nothing() && !sweep.is_counting() { fruitless + 1 } else { 0 };
+        if fruitless == FRUITLESS_STEPS || steps == MOST_STEPS {
             return Ok(());
         }
         tokio::time::sleep(STEP_PAUSE).await;

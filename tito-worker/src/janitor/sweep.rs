@@ -1,6 +1,6 @@
 //! One sweep of a queue, step by step.
 
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 
 use serde::Serialize;
 use tito_core::database::{PageSize, Walk};
@@ -8,19 +8,27 @@ use tito_core::event::{Topic, topic_of};
 use tito_core::row::StoredRow;
 use tito_core::{Database, Result, TitoError, Transaction, TxOptions};
 
+use super::surplus::{MANY_DEAD, Next, Surplus};
 use crate::error::QueueError;
-use crate::history::DoneWalk;
+use crate::history::PastWalk;
 use crate::keys;
 use crate::moved::Moved;
+use crate::place::Kind;
 use crate::queue::TitoQueue;
 use crate::unique::UniqueRow;
+
+/// How often dead letters are counted that are not limited, and how often they are warned of.
+const COUNT_EVERY_MILLIS: u64 = 600_000;
+const WARN_EVERY_MILLIS: u64 = 3_600_000;
 
 /// What a sweep deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Swept {
-    /// Events that were done longer ago than their topic keeps them.
+    /// Events that were done longer ago than their topic keeps them, or of which it has more than it keeps.
     pub done: u64,
+    /// Dead letters, likewise.
+    pub dead: u64,
     /// Keys of unique events whose window has ended.
     pub unique: u64,
     /// Notes of where events were moved that are not there any more.
@@ -36,6 +44,7 @@ impl Swept {
 impl AddAssign for Swept {
     fn add_assign(&mut self, other: Self) {
         self.done += other.done;
+        self.dead += other.dead;
         self.unique += other.unique;
         self.moved += other.moved;
     }
@@ -66,7 +75,12 @@ impl TitoQueue {
 /// A sweep under way.
 pub(super) struct Sweep {
     queue: String,
-    done: Option<DoneWalk>,
+    /// What is too old, of the history and of the dead letters.
+    old: Vec<(Kind, PastWalk)>,
+    /// What there is too much of.
+    surplus: Vec<Surplus>,
+    /// When the dead letters are counted next to warn of them, by the monotonic clock.
+    counts_dead_at_millis: u64,
     unique: Option<Walk>,
     moved: Option<Walk>,
 }
@@ -75,29 +89,47 @@ impl Sweep {
     pub(super) fn new(queue: &str) -> Self {
         let unique = Walk::over(keys::unique_events(topic_of(queue).0));
         let moved = Walk::over(keys::moved_events(queue));
-        let done = DoneWalk::new(queue, None);
-        Self { queue: queue.to_string(), done: Some(done), unique: Some(unique), moved: Some(moved) }
+        let kinds = [Kind::Dead, Kind::Done];
+        Self {
+            queue: queue.to_string(),
+            old: kinds.map(|kind| (kind, PastWalk::new(kind, queue, None))).into(),
+            surplus: kinds.map(|kind| Surplus::new(kind, queue)).into(),
+            counts_dead_at_millis: 0,
+            unique: Some(unique),
+            moved: Some(moved),
+        }
     }
 
     pub(super) fn queue(&self) -> &str {
         &self.queue
     }
 
-    /// Begins anew with what was done, which takes two scans a partition where there is nothing to delete, and with the
-    /// unique events and the notes once all of them were looked at, however long that takes.
+    /// Whether it counts, and is not to be ended for want of something to delete.
+    pub(super) fn is_counting(&self) -> bool {
+        self.old.is_empty() && !self.surplus.is_empty()
+    }
+
+    /// Begins anew with what is too old, which takes two scans a partition where there is nothing to delete, and with what is
+    /// counted, the unique events and the notes once all of them were looked at, however long that takes.
     pub(super) fn look_again(&mut self) {
         let anew = Self::new(&self.queue);
-        self.done = anew.done;
+        self.old = anew.old;
+        if self.surplus.is_empty() {
+            self.surplus = anew.surplus;
+        }
         self.unique = self.unique.take().or(anew.unique);
         self.moved = self.moved.take().or(anew.moved);
     }
 
     /// One transaction, and what it deleted; `None` at the end.
     pub(super) async fn step(&mut self, database: &Database) -> Result<Option<Swept>> {
-        if let Some(walk) = self.done.take() {
-            let (step, rest) = given_way(sweep_done(database, &self.queue, walk).await)?;
-            self.done = rest;
-            return Ok(Some(Swept { done: step, ..Swept::default() }));
+        if let Some((kind, walk)) = self.old.pop() {
+            let (step, rest) = given_way(sweep_old(database, kind, &self.queue, walk).await)?;
+            self.old.extend(rest.map(|rest| (kind, rest)));
+            return Ok(Some(swept(kind, step)));
+        }
+        if let Some(surplus) = self.surplus.pop() {
+            return self.step_surplus(database, surplus).await.map(Some);
         }
         if let Some(walk) = self.unique.take() {
             let (step, rest) = given_way(sweep_unique(database, walk).await)?;
@@ -113,6 +145,57 @@ impl Sweep {
     }
 }
 
+impl Sweep {
+    /// Counts a page of what there may be too much of, or deletes one.
+    async fn step_surplus(&mut self, database: &Database, mut surplus: Surplus) -> Result<Swept> {
+        let (kind, topic_name) = (surplus.kind(), topic_of(&self.queue).0);
+        let deleted = match surplus.next() {
+            Next::Nothing => return Ok(Swept::default()),
+            Next::Count(mut walk) => {
+                let clock_millis = database.clock().monotonic_millis();
+                let warns = kind == Kind::Dead && clock_millis >= self.counts_dead_at_millis;
+                let topic = Topic::find_cached(database, topic_name).await?;
+                let most = topic.and_then(|topic| surplus.most(&topic));
+                if most.is_none() && !warns {
+                    return Ok(Swept::default());
+                }
+                let page = walk.next(database).await?.map_or_else(Vec::new, |(page, _)| page);
+                let total = surplus.count(page.iter().map(|(key, _)| key.as_slice()), walk, most);
+                if let Some(total) = total.filter(|_| warns) {
+                    let is_many = total > MANY_DEAD;
+                    self.counts_dead_at_millis =
+                        clock_millis + if is_many { WARN_EVERY_MILLIS } else { COUNT_EVERY_MILLIS };
+                    if is_many {
+                        tracing::warn!(
+                            queue = self.queue,
+                            more_than = MANY_DEAD,
+                            "a queue has many dead letters, which nobody redrives, purges, or limits in number"
+                        );
+                    }
+                }
+                0
+            }
+            Next::Delete(walk, seconds, most) => {
+                let delete = |tx: Transaction| async move {
+                    let mut walk = walk;
+                    let deleted = delete_page(&tx, &mut walk, seconds, most).await?;
+                    Ok((deleted, Some(walk)))
+                };
+                match given_way(database.transaction_with(once(), delete).await)? {
+                    (deleted, Some(rest)) => {
+                        surplus.deleted(deleted, rest);
+                        deleted
+                    }
+                    // To the next look, which counts anew.
+                    (_, None) => return Ok(Swept::default()),
+                }
+            }
+        };
+        self.surplus.push(surplus);
+        Ok(swept(kind, deleted))
+    }
+}
+
 /// Where another transaction was in the way, the rest is left to the next sweep.
 fn given_way<T>(step: Result<(u64, Option<T>)>) -> Result<(u64, Option<T>)> {
     match step {
@@ -125,20 +208,40 @@ fn once() -> TxOptions {
     TxOptions::default().max_attempts(1)
 }
 
-async fn sweep_done(database: &Database, queue: &str, walk: DoneWalk) -> Result<(u64, Option<DoneWalk>)> {
+fn swept(kind: Kind, rows: u64) -> Swept {
+    match kind {
+        Kind::Done => Swept { done: rows, ..Swept::default() },
+        Kind::Dead => Swept { dead: rows, ..Swept::default() },
+        Kind::Pending => unreachable!("what is to be handled is not swept"),
+    }
+}
+
+async fn sweep_old(database: &Database, kind: Kind, queue: &str, walk: PastWalk) -> Result<(u64, Option<PastWalk>)> {
     database
         .transaction_with(once(), |tx: Transaction| async move {
-            let kept = Topic::read(&tx, topic_of(queue).0).await?.history_seconds;
+            let topic = Topic::read(&tx, topic_of(queue).0).await?;
+            let kept = match kind {
+                Kind::Dead if topic.dead_letter_seconds == 0 => return Ok((0, None)),
+                Kind::Dead => topic.dead_letter_seconds,
+                Kind::Done | Kind::Pending => topic.history_seconds,
+            };
             let first_kept = tx.now().seconds().saturating_sub_unsigned(kept).max(0);
             let mut walk = walk;
-            let page = walk.page(&tx, 0..first_kept, PageSize::within(database.limits())).await?;
-            let deleted = page.len() as u64;
-            for (key, _) in page {
-                tx.system_keys().delete(key).await?;
-            }
+            let deleted = delete_page(&tx, &mut walk, 0..first_kept, u64::MAX).await?;
             Ok((deleted, (deleted > 0).then_some(walk)))
         })
         .await
+}
+
+/// Deletes the next page of what has come to its end in some seconds, of so many rows at the most.
+async fn delete_page(tx: &Transaction, walk: &mut PastWalk, seconds: Range<i64>, most: u64) -> Result<u64> {
+    let mut page = walk.page(tx, seconds, PageSize::within(tx.database().limits())).await?;
+    page.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    let deleted = page.len() as u64;
+    for (key, _) in page {
+        tx.system_keys().delete(key).await?;
+    }
+    Ok(deleted)
 }
 
 async fn sweep_unique(database: &Database, walk: Walk) -> Result<(u64, Option<Walk>)> {
@@ -188,4 +291,47 @@ async fn sweep_moved(database: &Database, queue: &str, walk: Walk) -> Result<(u6
             Ok((deleted, (!walk.is_over()).then_some(walk)))
         })
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use super::*;
+    use crate::membership::tests::support::database;
+
+    #[tokio::test]
+    async fn many_dead_letters_are_told_of_hourly_and_few_are_counted_now_and_then() {
+        let (db, clock) = database().await;
+        let queue = TitoQueue::new(db.clone());
+        queue.create_topic("job", 2).await.unwrap();
+        let bury = async |count: u64| {
+            let tx = db.begin().await.unwrap();
+            for number in 0..count {
+                let key = keys::dead_event("job", 1, 17, uuid::Uuid::from_u128(number.into()));
+                tx.system_keys().put(key, b"{}".to_vec()).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+        };
+        let mut sweep = Sweep::new("job");
+        // When it counts next, in minutes from now.
+        let mut look = async || {
+            sweep.look_again();
+            while sweep.step(&db).await.unwrap().is_some() {}
+            sweep.counts_dead_at_millis.saturating_sub(db.clock().monotonic_millis()) / 60_000
+        };
+        bury(MANY_DEAD).await;
+        assert_eq!(look().await, 10, "they are no more than many");
+        bury(MANY_DEAD + 1).await;
+        clock.advance(Duration::from_secs(300));
+        assert_eq!(look().await, 5, "it does not count so soon");
+        clock.advance(Duration::from_secs(300));
+        assert_eq!(look().await, 60, "it was told of");
+        queue.set_dead_letter_retention("job", None, Some(3)).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+        look().await;
+        assert_eq!(queue.stats("job").await.unwrap().total.dead, 3);
+    }
 }

@@ -1,9 +1,7 @@
 //! The keys of events that are not waiting to be handled: dead, done, moved or copied.
 
 use tito_core::keys::KeyRange;
-use tito_core::keys::build::{
-    Kind, SEPARATOR, event_partition, event_place, event_second, key, push_uuid, uuid, with_separator,
-};
+use tito_core::keys::build::{Kind, SEPARATOR, event_partition, event_place, key, push_uuid, uuid, with_separator};
 use uuid::Uuid;
 
 /// `dead:{queue}:{partition}:{timestamp}:{uuid}`: an event that failed for good.
@@ -44,12 +42,6 @@ pub fn all_done_events() -> KeyRange {
 /// The events of one partition that were done.
 pub fn done_events_of_partition(queue: &str, partition: u16) -> KeyRange {
     KeyRange::prefix(event_partition(Kind::Done, queue, partition))
-}
-
-/// The events of a partition that were done from one second on and before another.
-pub fn done_events_between(queue: &str, partition: u16, from: i64, until: i64) -> KeyRange {
-    let [from, until] = [from, until].map(|seconds| event_second(Kind::Done, queue, partition, seconds));
-    KeyRange::new(from, until)
 }
 
 /// `copied:{queue}:{uuid}`: that an earlier event was copied into a group, while its others are being copied.

@@ -1,6 +1,7 @@
 //! The keys of the worker, beside those of the core that it uses. `docs/format.md` specifies all of them.
 
 mod kept;
+mod operations;
 mod ownership;
 mod settled;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod settled;
 mod tests;
 
 pub use kept::*;
+pub use operations::*;
 pub use ownership::*;
 pub use settled::*;
 pub use tito_core::keys::{

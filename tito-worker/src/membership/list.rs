@@ -121,21 +121,26 @@ impl TitoQueue {
     }
 }
 
+/// The live members of a fleet. A row that can't be read is none.
+pub(super) async fn live_members(tx: &Transaction, fleet: &str) -> Result<Vec<(Uuid, MemberRow)>> {
+    let now = tx.now().millis();
+    let rows = all_of(tx, keys::members(fleet)).await?.into_iter();
+    let members = rows.filter_map(|(key, value)| {
+        let (_, id) = keys::parse_member(&key)?;
+        Some((id, MemberRow::decode(&key, &value).ok()?))
+    });
+    Ok(members.filter(|(id, row)| row.is_live(now) && !is_of_a_dead_process(tx.database(), *id)).collect())
+}
+
 /// How many events of a queue the live members of its fleets were working on at their last heartbeats. A row that can't
 /// be read says nothing.
 pub(crate) async fn in_flight(tx: &Transaction, queue: &str) -> Result<u64> {
     let leases = all_of(tx, keys::leases(queue)).await?;
     let leases = leases.iter().filter_map(|(key, value)| LeaseRow::decode(key, value).ok());
     let fleets: BTreeSet<String> = leases.filter_map(|lease| lease.fleet).collect();
-    let now = tx.now().millis();
     let mut in_flight: u64 = 0;
     for fleet in fleets {
-        let members = all_of(tx, keys::members(&fleet)).await?;
-        let members = members.iter().filter_map(|(key, value)| {
-            let (_, id) = keys::parse_member(key)?;
-            MemberRow::decode(key, value).ok().filter(|_| !is_of_a_dead_process(tx.database(), id))
-        });
-        for member in members.filter(|member| member.is_live(now)) {
+        for (_, member) in live_members(tx, &fleet).await? {
             in_flight = in_flight.saturating_add(member.in_flight.get(queue).copied().unwrap_or(0));
         }
     }

@@ -12,6 +12,7 @@ mod lease;
 mod list;
 mod member;
 mod options;
+mod owner;
 mod plan;
 mod rendezvous;
 mod round;
@@ -35,6 +36,7 @@ pub(crate) use lease::Lease;
 pub(crate) use list::in_flight;
 pub use list::{LeaseInfo, MemberInfo};
 pub(crate) use options::MembershipOptions;
+pub(crate) use owner::partition_owner;
 
 use heartbeat::Life;
 use holdings::Holdings;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use tito_core::event::TitoEvent;
+use tito_core::event::{Cause, TitoEvent};
 use tito_core::panics;
 use tito_core::trace::TraceContext;
 use tito_core::{Database, Now};
@@ -48,11 +48,13 @@ impl Observe {
         // The work of the handler is a new caller within the trace.
         let trace = event.trace_context().map(|trace| trace.child());
         let span = handle_span(&self.topic, partition, event, trace.as_ref(), database);
+        let cause = Cause::event(event.id);
         let event = (!self.observers.are_none()).then(|| event.clone());
         let is_watched = event.is_some() || !span.is_disabled();
         let watch =
             || Watch { span, event, duration: Duration::ZERO, observers: self.observers.clone(), is_over: false };
-        Run { watched: Watched(is_watched.then(|| Box::new(watch()))), trace, in_flight: self.meters.handler_runs() }
+        let watched = Watched { watch: is_watched.then(|| Box::new(watch())), duration: None };
+        Run { watched, trace, cause, in_flight: self.meters.handler_runs() }
     }
 }
 
@@ -61,24 +63,33 @@ impl Observe {
 pub(crate) struct Run {
     watched: Watched,
     trace: Option<TraceContext>,
+    cause: Cause,
     in_flight: InFlight,
 }
 
 impl Run {
-    /// Runs the handler within the span and the trace.
+    /// How long the handler has run so far.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.in_flight.began.elapsed()
+    }
+
+    /// Runs the handler within the span and the trace, as what was caused by the event.
     pub(crate) async fn scope<F: Future>(&self, handler: F) -> F::Output {
-        let span = || self.watched.0.as_ref().map_or_else(Span::none, |watch| watch.span.clone());
+        let span = || self.watched.watch.as_ref().map_or_else(Span::none, |watch| watch.span.clone());
+        let handler = self.cause.clone().scope(handler);
         match &self.trace {
             Some(trace) => trace.clone().scope(handler).instrument(span()).await,
-            None if self.watched.0.is_some() => handler.instrument(span()).await,
+            None if self.watched.watch.is_some() => handler.instrument(span()).await,
             None => handler.await,
         }
     }
 
     /// The handler has ended. What becomes of the event is told when it is known.
     pub(crate) fn end(mut self) -> Watched {
-        if let Some(watch) = &mut self.watched.0 {
-            watch.duration = self.in_flight.began.elapsed();
+        let duration = self.elapsed();
+        self.watched.duration = Some(duration);
+        if let Some(watch) = &mut self.watched.watch {
+            watch.duration = duration;
         }
         self.watched
     }
@@ -89,7 +100,11 @@ impl Run {
 /// If it is dropped before, they are told that nothing was recorded.
 #[derive(Default)]
 #[must_use]
-pub(crate) struct Watched(Option<Box<Watch>>);
+pub(crate) struct Watched {
+    watch: Option<Box<Watch>>,
+    /// How long the handler ran, if one did.
+    duration: Option<Duration>,
+}
 
 struct Watch {
     span: Span,
@@ -104,9 +119,14 @@ struct Watch {
 impl Watched {
     /// Tells what has become of the event, and why it failed, for good or not.
     pub(crate) fn tell(self, fate: Fate, error: Option<&str>) {
-        if let Some(mut watch) = self.0 {
+        if let Some(mut watch) = self.watch {
             watch.tell(fate, error);
         }
+    }
+
+    /// How long the handler ran, if one did.
+    pub(crate) fn duration(&self) -> Option<Duration> {
+        self.duration
     }
 }
 

@@ -10,7 +10,8 @@
 //! | `pause` | pauses and resumes queues |
 //! | `remove` | removes a group with all that it has |
 //! | `resize` | changes the number of partitions |
-//! | `settings` | lists, sets how long history is kept |
+//! | `retention` | sets how much of history and dead letters is kept |
+//! | `settings` | lists topics |
 //! | `unfinished` | finishes what another process began |
 //! | `unknown` | the error for a topic that there is not, with the nearest name |
 
@@ -22,6 +23,7 @@ mod own_queue;
 mod pause;
 mod remove;
 mod resize;
+mod retention;
 mod settings;
 mod unfinished;
 mod unknown;

@@ -1,13 +1,10 @@
-//! Lists topics, and sets how long their history is kept.
-
-use std::time::Duration;
+//! Lists topics.
 
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
-use tito_core::event::{DEFAULT_PARTITIONS, Topic};
+use tito_core::event::Topic;
 use tito_core::{KeyText, Result, TitoError};
 
-use super::existing::change_topic;
 use crate::error::QueueError;
 use crate::keys;
 use crate::queue::TitoQueue;
@@ -37,22 +34,6 @@ impl TitoQueue {
             }
         }
         Ok(topics)
-    }
-
-    /// Sets how long the topic's events are kept once they are done, in whole seconds rounded up; `None` deletes them at
-    /// once. Holds for its groups too. A topic that does not exist is created.
-    ///
-    /// # Errors
-    /// [`TitoError::InvalidName`], and those of the engine.
-    pub async fn set_history(&self, topic_name: &str, kept: Option<Duration>) -> Result<(), QueueError> {
-        Topic::ensure(&self.engine, topic_name, DEFAULT_PARTITIONS).await?;
-        let seconds = kept.map_or(0, |kept| kept.as_secs().saturating_add(u64::from(kept.subsec_nanos() > 0)));
-        change_topic(&self.engine, topic_name, |mut topic, _| async move {
-            let old = std::mem::replace(&mut topic.history_seconds, seconds);
-            Ok((old != seconds).then_some(topic))
-        })
-        .await?;
-        Ok(())
     }
 }
 

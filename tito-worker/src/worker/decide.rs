@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use tito_core::event::{DueTime, FailedAttempt, TitoEvent, Topic};
+use tito_core::event::{Completion, DueTime, FailedAttempt, TitoEvent, Topic};
 use tito_core::row::UnknownMembers;
 use tito_core::{Now, Result};
 use uuid::Uuid;
 
 use crate::error_text::LONGEST_ERROR;
 use crate::fate::Fate;
+use crate::fingerprint::{cut_at, fingerprint};
 use crate::keys;
 use crate::observe::Failure;
 use crate::outcome::Outcome;
@@ -24,10 +25,12 @@ const NO_ROOM: &str = "there is no room to put it off";
 /// What the handling of an event came to.
 #[derive(Clone, Debug)]
 pub(super) enum Ended {
-    /// The handler has returned.
+    /// The handler has returned; what it says is no dead letter.
     Returned(Outcome),
+    /// The handler says that it is a dead letter.
+    DeadLettered(Reason),
     /// The handler has failed, by an error, a panic or its timeout.
-    Failed(String),
+    Failed(Reason),
     /// The engine has failed and not the handler.
     EngineFailed,
     /// The stored bytes are no event. No handler has seen them.
@@ -36,9 +39,36 @@ pub(super) enum Ended {
     Misplaced,
 }
 
+/// Why an event has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reason {
+    text: String,
+    fingerprint: String,
+}
+
+impl Reason {
+    /// Its text is cut. The fingerprint is that of all of it.
+    fn new(text: String) -> Self {
+        Self { fingerprint: fingerprint(&text), text: cut(text) }
+    }
+}
+
+/// By whom it was handled, and how long that took, as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HandledBy {
+    pub(super) worker: Option<Uuid>,
+    pub(super) duration: Option<Duration>,
+}
+
+impl HandledBy {
+    fn duration_millis(self) -> Option<u64> {
+        self.duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
 impl Ended {
     pub(super) fn failed(error: String) -> Self {
-        Self::Failed(cut(error))
+        Self::Failed(Reason::new(error))
     }
 
     /// Whether what has happened already lets later events of the entity go on, recorded or not. An event that is to be
@@ -49,6 +79,7 @@ impl Ended {
             Self::Returned(
                 Outcome::DeadLetter(_) | Outcome::RetryAfter(_) | Outcome::RescheduleTo(_) | Outcome::Advance(_),
             )
+            | Self::DeadLettered(_)
             | Self::Failed(_)
             | Self::EngineFailed => false,
         }
@@ -57,7 +88,7 @@ impl Ended {
     /// Why the handler has failed.
     pub(super) fn error(&self) -> Option<&str> {
         match self {
-            Self::Failed(error) => Some(error),
+            Self::Failed(reason) => Some(&reason.text),
             _ => None,
         }
     }
@@ -65,18 +96,15 @@ impl Ended {
 
 impl From<Outcome> for Ended {
     fn from(outcome: Outcome) -> Self {
-        Self::Returned(match outcome {
-            Outcome::DeadLetter(reason) => Outcome::DeadLetter(cut(reason)),
-            outcome => outcome,
-        })
+        match outcome {
+            Outcome::DeadLetter(reason) => Self::DeadLettered(Reason::new(reason)),
+            outcome => Self::Returned(outcome),
+        }
     }
 }
 
 fn cut(mut text: String) -> String {
-    if text.len() > LONGEST_ERROR {
-        let boundary = (0..=LONGEST_ERROR).rev().find(|&at| text.is_char_boundary(at));
-        text.truncate(boundary.expect("a text can be cut at 0"));
-    }
+    text.truncate(cut_at(&text, LONGEST_ERROR));
     text
 }
 
@@ -87,6 +115,7 @@ pub(super) struct Rules<'a> {
     pub(super) topic: &'a Topic,
     /// The partition in which the event lies.
     pub(super) partition: u16,
+    pub(super) handled_by: HandledBy,
     /// The event's id, or a new one where its key has none.
     pub(super) id: &'a dyn Fn() -> Uuid,
     /// How large a row may be.
@@ -110,7 +139,7 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
     let event = match ended {
         Ended::Returned(Outcome::Done) => {
             let is_kept = rules.topic.history_seconds > 0;
-            let row = is_kept.then(|| (rules.place(Kind::Done), stored));
+            let row = is_kept.then(|| (rules.place(Kind::Done), rules.completed(key, stored)));
             return Ok(Decided { fate: Fate::Done, row, failure: None });
         }
         Ended::NoEvent => None,
@@ -134,11 +163,11 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
             rules.postpone(Fate::Rescheduled, event, stored, second)
         }
         Ended::Returned(Outcome::RetryAfter(wait)) => {
-            let event = rules.with_failure(event, ASKED_FOR_ANOTHER);
+            let event = rules.with_failure(event, Reason::new(ASKED_FOR_ANOTHER.to_string()));
             rules.retry(event, stored, due_after(*wait))
         }
-        Ended::Failed(error) => {
-            let event = rules.with_failure(event, error);
+        Ended::Failed(reason) => {
+            let event = rules.with_failure(event, reason.clone());
             let wait = rules.policy.retry.delay(event.failed_attempts, rules.random);
             rules.retry(event, stored, due_after(wait))
         }
@@ -146,12 +175,13 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
             Ok(next) => match rules.postpone(Fate::Advanced, next, stored.clone(), due_after(step.delay))? {
                 advanced if advanced.fate == Fate::Advanced => Ok(advanced),
                 // With the step that it has done, whose next one did not fit.
-                _ => rules.dead_lettered(rules.with_failure(event, NO_ROOM), stored),
+                _ => rules.dead_lettered(rules.with_failure(event, Reason::new(NO_ROOM.to_string())), stored),
             },
             // It was JSON when the step was made.
-            Err(error) => rules.dead_lettered(rules.with_failure(event, &error.to_string()), stored),
+            Err(error) => rules.dead_lettered(rules.with_failure(event, Reason::new(error.to_string())), stored),
         },
-        Ended::Returned(Outcome::DeadLetter(reason)) => rules.dead_lettered(rules.with_failure(event, reason), stored),
+        Ended::DeadLettered(reason) => rules.dead_lettered(rules.with_failure(event, reason.clone()), stored),
+        Ended::Returned(Outcome::DeadLetter(_)) => unreachable!("what a handler returned was made one that says why"),
         Ended::Returned(Outcome::Done) | Ended::NoEvent => unreachable!("decided above, without a look at the event"),
     }
 }
@@ -173,10 +203,29 @@ impl Rules<'_> {
         Some(Box::new(Failure { id: event.id, entity, attempt, next, error }))
     }
 
-    fn with_failure(&self, mut event: TitoEvent, error: &str) -> TitoEvent {
+    /// What is kept of an event that is done: as it is stored, with how it was done where there is room for that.
+    fn completed(&self, key: &[u8], stored: Vec<u8>) -> Vec<u8> {
+        let Ok(mut event) = TitoEvent::decode(key, &stored) else { return stored };
+        event.done = Some(Completion {
+            outcome: Fate::Done.as_str().into(),
+            worker: self.handled_by.worker,
+            duration_millis: self.handled_by.duration_millis(),
+            unknown: UnknownMembers::default(),
+        });
+        event.encode().ok().filter(|row| row.len() <= self.most_bytes).unwrap_or(stored)
+    }
+
+    fn with_failure(&self, mut event: TitoEvent, reason: Reason) -> TitoEvent {
         event.failed_attempts = event.failed_attempts.saturating_add(1);
-        let (attempt, timestamp, unknown) = (event.failed_attempts, self.now.seconds(), UnknownMembers::default());
-        event.failures.push(FailedAttempt { attempt, timestamp, error: error.to_string(), unknown });
+        event.failures.push(FailedAttempt {
+            attempt: event.failed_attempts,
+            timestamp: self.now.seconds(),
+            error: reason.text,
+            fingerprint: Some(reason.fingerprint),
+            worker: self.handled_by.worker,
+            duration_millis: self.handled_by.duration_millis(),
+            unknown: UnknownMembers::default(),
+        });
         let surplus = event.failures.len().saturating_sub(FAILURES_KEPT);
         event.failures.drain(..surplus);
         event
@@ -201,7 +250,8 @@ impl Rules<'_> {
         let row = event.encode()?;
         if row.len() > self.most_bytes {
             let event = TitoEvent { timestamp, not_before, ..event };
-            let event = if fate == Fate::Retried { event } else { self.with_failure(event, NO_ROOM) };
+            let event =
+                if fate == Fate::Retried { event } else { self.with_failure(event, Reason::new(NO_ROOM.to_string())) };
             return self.dead_lettered(event, stored);
         }
         let next = second.saturating_add(self.policy.delay_seconds);
@@ -230,6 +280,10 @@ mod tests {
     use crate::time::time_of;
 
     const NOW: i64 = 10_000;
+
+    fn by() -> HandledBy {
+        HandledBy { worker: Some(Uuid::from_u128(9)), duration: Some(Duration::from_millis(17)) }
+    }
 
     fn ended() -> impl Strategy<Value = Ended> {
         let wait =
@@ -295,6 +349,7 @@ mod tests {
                 policy: &policy,
                 topic: &topic,
                 partition: 3,
+                handled_by: by(),
                 id: &|| before.id,
                 most_bytes: row.len() + room,
                 now: Now::from_millis(NOW as u64 * 1_000 + 1),
@@ -307,11 +362,11 @@ mod tests {
             if let Some(failure) = failure {
                 prop_assert_eq!((failure.id, failure.attempt), (before.id, attempt + 1));
                 let error = match &ended {
-                    Ended::Failed(error) | Ended::Returned(Outcome::DeadLetter(error)) => error,
+                    Ended::Failed(reason) | Ended::DeadLettered(reason) => reason.text.as_str(),
                     Ended::Returned(Outcome::RetryAfter(_)) => ASKED_FOR_ANOTHER,
                     _ => NO_ROOM,
                 };
-                prop_assert_eq!(&failure.error, error);
+                prop_assert_eq!(failure.error.as_str(), error);
                 prop_assert_eq!(failure.next.is_some(), fate == Fate::Retried);
                 prop_assert!(failure.next.is_none_or(|next| next >= NOW));
             }
@@ -333,7 +388,8 @@ mod tests {
                 Ended::Returned(Outcome::Done) => &[Fate::Done],
                 Ended::Returned(Outcome::RescheduleTo(_)) | Ended::EngineFailed => &[Fate::Rescheduled, Fate::Dead],
                 Ended::Returned(Outcome::Advance(_)) => &[Fate::Advanced, Fate::Dead],
-                Ended::Returned(Outcome::DeadLetter(_)) => &[Fate::Dead],
+                Ended::Returned(Outcome::DeadLetter(_)) => unreachable!("it says why"),
+                Ended::DeadLettered(_) => &[Fate::Dead],
                 Ended::Returned(Outcome::RetryAfter(_)) | Ended::Failed(_) => {
                     match (policy.retry.is_exhausted(attempt + 1), policy.exhausted) {
                         (false, _) => &[Fate::Retried, Fate::Dead],
@@ -350,13 +406,28 @@ mod tests {
             }
             prop_assert!(!fate.is_postponed() || !ended.is_final_before_it_is_recorded());
             match fate {
-                Fate::Done => prop_assert_eq!(after.map(|(_, row)| row), (history_seconds > 0).then_some(row)),
+                Fate::Done if history_seconds == 0 => prop_assert!(after.is_none()),
+                Fate::Done => {
+                    let (event, kept) = after.unwrap();
+                    let done = event.done.as_ref();
+                    prop_assert!(done.is_some() || kept == row && room < 200, "there was room");
+                    if let Some(Completion { outcome, worker, duration_millis, .. }) = done {
+                        prop_assert_eq!((&**outcome, *worker, *duration_millis), ("done", by().worker, Some(17)));
+                        let as_before = TitoEvent { done: None, ..event }.encode().unwrap();
+                        prop_assert_eq!(as_before, before.encode().unwrap());
+                    }
+                }
                 Fate::Discarded => prop_assert_eq!(place, None),
                 Fate::Malformed | Fate::Moved => prop_assert_eq!(after.unwrap().1, row),
                 Fate::Dead => {
                     let (event, kept) = after.unwrap();
                     prop_assert_eq!((event.timestamp, event.not_before), (second, not_before), "it is redriven there");
                     prop_assert!(kept == row || event.failed_attempts == attempt + 1);
+                    if kept != row {
+                        let failure = event.failures.last().unwrap();
+                        prop_assert_eq!((failure.worker, failure.duration_millis), (by().worker, Some(17)));
+                        prop_assert_eq!(failure.fingerprint.as_deref().map(str::len), Some(16));
+                    }
                     prop_assert_eq!(place.unwrap().second, NOW);
                 }
                 _ => {
@@ -405,6 +476,7 @@ mod tests {
             policy: &policy,
             topic: &Topic::unused(),
             partition: 3,
+            handled_by: by(),
             id: &|| id,
             most_bytes: 9,
             now,

@@ -18,7 +18,7 @@ use tito_core::{BoxError, Database, Result, Transaction, panics};
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::deaths::Hands;
-use super::decide::{Decided, Ended, Rules, decide};
+use super::decide::{Decided, Ended, HandledBy, Rules, decide};
 use super::fence::Fence;
 use super::partition::Controls;
 use super::report::WorkerReport;
@@ -28,6 +28,7 @@ use crate::fate::Fate;
 use crate::handler::BoxedHandler;
 use crate::keys;
 use crate::membership::Lease;
+use crate::moved::Moved;
 use crate::observe::{Failure, Run, Watched};
 use crate::outcome::Outcome;
 use crate::place::{self, Place};
@@ -221,6 +222,11 @@ impl Fed {
         Self { runner, fence, hands }
     }
 
+    /// See `Origin::worker`.
+    fn worker(&self) -> Option<uuid::Uuid> {
+        self.fence.member().or_else(|| self.hands.as_ref().map(|hands| hands.id()))
+    }
+
     /// The worker's database.
     pub fn database(&self) -> &Database {
         &self.runner.database
@@ -394,6 +400,7 @@ impl Fed {
                 policy: &self.runner.policy,
                 topic,
                 partition: place.partition,
+                handled_by: HandledBy { worker: self.worker(), duration: None },
                 id: &|| event.id,
                 most_bytes: self.database().limits().value_bytes,
                 now: tx.now(),
@@ -419,6 +426,30 @@ impl Fed {
     /// The key of an event that waits in the queue.
     pub fn key_of(&self, (partition, second, id): (u16, i64, uuid::Uuid)) -> Vec<u8> {
         keys::event(self.queue(), partition, second, id)
+    }
+
+    /// Where events wait now that were moved from where they were put; none of those that wait no more.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn moved(
+        &self,
+        tx: &Transaction,
+        places: &[(u16, i64, uuid::Uuid)],
+    ) -> Result<Vec<Option<(u16, i64, uuid::Uuid)>>> {
+        let notes = places.iter().map(|(_, _, id)| keys::moved_event(self.queue(), *id)).collect();
+        let notes = tx.batch_get(notes).await?;
+        let place_of = |(note, (_, _, id)): (Option<Vec<u8>>, &(u16, i64, uuid::Uuid))| {
+            let (partition, second) = Moved::read(tx.database(), self.queue(), *id, &note?)?;
+            Some((partition, second, *id))
+        };
+        let mut moved: Vec<_> = notes.into_iter().zip(places).map(place_of).collect();
+        let stored = tx.batch_get(moved.iter().flatten().map(|place| self.key_of(*place)).collect()).await?;
+        let mut is_there = stored.into_iter().map(|stored| stored.is_some());
+        for place in &mut moved {
+            *place = place.filter(|_| is_there.next().unwrap_or(false));
+        }
+        Ok(moved)
     }
 
     /// Tells what was recorded of an event, and counts it.

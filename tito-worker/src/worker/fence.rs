@@ -2,6 +2,7 @@
 
 use tito_core::event::{Topic, topic_of};
 use tito_core::{Result, Transaction};
+use uuid::Uuid;
 
 use crate::keys;
 use crate::membership::Lease;
@@ -29,6 +30,11 @@ impl Fence {
             topic_key: keys::topic(topic_of(queue).0),
             lease: lease.map(|lease| (keys::lease(queue, partition), lease)),
         }
+    }
+
+    /// The member that owns the partition, if it is owned by one.
+    pub(super) fn member(&self) -> Option<Uuid> {
+        self.lease.as_ref().map(|(_, lease)| lease.member)
     }
 
     /// Reads the events under these keys, and what has to be known with them, in one call.

@@ -70,12 +70,14 @@ use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_no_events, war
 use crate::error::QueueError;
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
+use crate::operation::{self, NamedSteps};
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
 use crate::schedule;
 use crate::topics::end_pause;
 
 pub use self::builder::WorkerBuilder;
+pub(crate) use self::deaths::live_marks;
 pub use self::error::WorkerError;
 pub use self::feed::{
     Fed, Feed, FeedChecked, FeedControls, FeedEnded, FeedRecorded, FeedRun, FeedWatched, HandlerResult, Permit, Started,
@@ -127,6 +129,8 @@ pub struct Worker {
     shutdown_timeout: Duration,
     subscriptions: Vec<Arc<Runner>>,
     schedules: bool,
+    /// What it does in operations that only its application knows.
+    named_steps: NamedSteps,
     /// The fleet that it joins, and how.
     fleet: Option<(String, MembershipOptions)>,
 }
@@ -204,6 +208,8 @@ impl Worker {
             };
             tasks.spawn(supervisor.run());
         }
+        let operations = operation::run(self.queue.clone(), self.named_steps.clone(), stopped.clone());
+        tasks.spawn(operations.map(|()| WorkerReport::default()));
         if self.schedules {
             let fire = schedule::run(self.queue.clone(), stopped.clone(), active.clone());
             tasks.spawn(fire.map(|()| WorkerReport::default()));

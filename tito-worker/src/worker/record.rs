@@ -3,7 +3,7 @@
 use tito_core::event::Topic;
 use tito_core::{Database, Result, Transaction};
 
-use super::decide::{Decided, Ended, Rules, decide};
+use super::decide::{Decided, Ended, HandledBy, Rules, decide};
 use super::lanes::Entity;
 use super::low_watermark::LowWatermark;
 use super::runner::{Origin, Runner};
@@ -71,10 +71,12 @@ pub(super) async fn record_all(
             let keys = batch.iter().map(|unrecorded| unrecorded.key.clone()).collect();
             let checked = origin.fence.read(&tx, keys).await?;
             let mut events = Vec::with_capacity(batch.len());
-            for (Unrecorded { key, ended, .. }, stored) in batch.iter().zip(checked.events) {
+            let recording = Recording { tx: &tx, runner, topic: &checked.topic, partition: origin.partition };
+            for (Unrecorded { key, ended, watched, .. }, stored) in batch.iter().zip(checked.events) {
+                let handled_by = HandledBy { worker: origin.worker(), duration: watched.duration() };
                 events.push(match stored {
                     None => Recorded::ELSEWHERE,
-                    Some(stored) => record(&tx, runner, &checked.topic, origin.partition, key, stored, ended).await?,
+                    Some(stored) => recording.record(key, stored, ended, handled_by).await?,
                 });
             }
             if let Some(floor) = floor.filter(|_| checked.is_owned) {
@@ -85,31 +87,42 @@ pub(super) async fn record_all(
         .await
 }
 
-/// Decides and records what becomes of the event that is stored under `key`.
-pub(super) async fn record(
-    tx: &Transaction,
-    runner: &Runner,
-    topic: &Topic,
-    partition: u16,
-    key: &[u8],
-    stored: Vec<u8>,
-    ended: &Ended,
-) -> Result<Recorded> {
-    let Decided { fate, row, failure } = {
-        let rules = Rules {
-            policy: &runner.policy,
-            topic,
-            partition,
-            id: &|| place::id_of(tx, key),
-            most_bytes: runner.database.limits().value_bytes,
-            now: tx.now(),
-            random: fastrand::f64(),
+/// Where what becomes of events is recorded.
+pub(super) struct Recording<'a> {
+    pub(super) tx: &'a Transaction,
+    pub(super) runner: &'a Runner,
+    /// As the transaction sees it.
+    pub(super) topic: &'a Topic,
+    pub(super) partition: u16,
+}
+
+impl Recording<'_> {
+    /// Decides and records what becomes of the event that is stored under `key`.
+    pub(super) async fn record(
+        &self,
+        key: &[u8],
+        stored: Vec<u8>,
+        ended: &Ended,
+        handled_by: HandledBy,
+    ) -> Result<Recorded> {
+        let Self { tx, runner, topic, partition } = *self;
+        let Decided { fate, row, failure } = {
+            let rules = Rules {
+                policy: &runner.policy,
+                topic,
+                partition,
+                handled_by,
+                id: &|| place::id_of(tx, key),
+                most_bytes: runner.database.limits().value_bytes,
+                now: tx.now(),
+                random: fastrand::f64(),
+            };
+            decide(key, stored, ended, &rules)?
         };
-        decide(key, stored, ended, &rules)?
-    };
-    match row {
-        Some((place, row)) => place::put(tx, &runner.queue, place, row, Some(key)).await?,
-        None => tx.system_keys().delete(key.to_vec()).await?,
+        match row {
+            Some((place, row)) => place::put(tx, &runner.queue, place, row, Some(key)).await?,
+            None => tx.system_keys().delete(key.to_vec()).await?,
+        }
+        Ok(Recorded { fate, failure })
     }
-    Ok(Recorded { fate, failure })
 }

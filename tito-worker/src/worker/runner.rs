@@ -7,6 +7,7 @@ use std::time::Duration;
 use tito_core::event::{QueueLimits, TitoEvent, Topic};
 use tito_core::{Database, KeyText, TitoError};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use super::deaths::Hands;
 use super::feed::{Feed, MaybeFed, PARTITION};
@@ -64,6 +65,14 @@ pub(super) struct Origin {
     pub(super) fence: Fence,
     /// What the worker has in hand; none in a drain.
     pub(super) hands: Option<Arc<Hands>>,
+}
+
+impl Origin {
+    /// The worker that serves the partition: a member of a fleet by its id as one, others by that of their process's row.
+    /// None in a drain.
+    pub(super) fn worker(&self) -> Option<Uuid> {
+        self.fence.member().or_else(|| self.hands.as_ref().map(|hands| hands.id()))
+    }
 }
 
 impl Runner {

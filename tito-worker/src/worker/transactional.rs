@@ -6,9 +6,9 @@ use tito_core::event::TitoEvent;
 use tito_core::{Result, TitoError, Transaction};
 
 use super::attempt::Verdict;
-use super::decide::Ended;
+use super::decide::{Ended, HandledBy};
 use super::lanes::Few;
-use super::record::{Recorded, record};
+use super::record::{Recorded, Recording};
 use super::runner::{Delivery, Runner};
 use super::turns::Turns;
 use crate::error_text::text_of;
@@ -65,6 +65,7 @@ impl Runner {
             return Ok(None);
         }
         let mut stored = Vec::with_capacity(deliveries.len());
+        let mut durations = Vec::with_capacity(deliveries.len());
         let mut events = Vec::with_capacity(deliveries.len());
         let mut scopes = Vec::with_capacity(deliveries.len());
         let mut decoded = decoded.into_iter();
@@ -82,22 +83,30 @@ impl Runner {
         let context = |event| Context::new(event, self.database.clone(), Some(lent.handle()));
         let outcomes = match &self.handler.run {
             Handle::Batch(_) if events.is_empty() => Vec::new(),
-            Handle::Batch(handler) => handler(events, context(None)).await.map_err(TitoError::application)?,
+            Handle::Batch(handler) => {
+                let outcomes = handler(events, context(None)).await.map_err(TitoError::application)?;
+                durations.extend(scopes.iter().map(|run| run.elapsed()));
+                outcomes
+            }
             Handle::One(handler) => {
                 let mut outcomes = Vec::with_capacity(events.len());
                 for (event, run) in events.into_iter().zip(scopes) {
                     let handled = run.scope(async { handler(context(Some(event))).await }).await;
                     outcomes.push(handled.map_err(TitoError::application)?);
+                    durations.push(run.elapsed());
                 }
                 outcomes
             }
         };
         drop(lent);
         let mut turns = Turns::new(order);
-        let mut handled = stored.into_iter().zip(outcomes).peekable();
+        let recording = Recording { tx: &tx, runner: self, topic: &checked.topic, partition: origin.partition };
+        let mut handled = stored.into_iter().zip(outcomes.into_iter().zip(durations)).peekable();
         let mut verdicts = Few::with_capacity(deliveries.len());
         for delivery in deliveries {
-            let Some(((_, stored), outcome)) = handled.next_if(|((handled, _), _)| handled.key == delivery.key) else {
+            let Some(((_, stored), (outcome, duration))) =
+                handled.next_if(|((handled, _), _)| handled.key == delivery.key)
+            else {
                 verdicts.push(Verdict::Recorded(Recorded::ELSEWHERE));
                 continue;
             };
@@ -106,7 +115,8 @@ impl Runner {
                 return Err(TitoError::Application(overtaken.into()));
             }
             let ended = Ended::from(outcome);
-            let recorded = record(&tx, self, &checked.topic, origin.partition, &delivery.key, stored, &ended).await?;
+            let handled_by = HandledBy { worker: origin.worker(), duration: Some(duration) };
+            let recorded = recording.record(&delivery.key, stored, &ended, handled_by).await?;
             let verdict = Verdict::Recorded(recorded);
             turns.note(delivery.entity, &verdict);
             verdicts.push(verdict);

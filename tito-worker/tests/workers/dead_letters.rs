@@ -23,6 +23,10 @@ async fn give_up(db: &Database, event: &TitoEvent, error: &str) {
         attempt: 3,
         timestamp: dead.timestamp + 9,
         error: error.to_string(),
+        // As an earlier release has stored it.
+        fingerprint: None,
+        worker: None,
+        duration_millis: None,
         unknown: UnknownMembers::default(),
     });
     let key = keys::dead_event("job", keys::parse_event(&event.key).unwrap().partition, dead.timestamp + 9, event.id);

@@ -12,8 +12,8 @@ use super::hands::{Hands, Writing};
 use super::mark::Mark;
 use crate::keys;
 use crate::outcome::Outcome;
-use crate::worker::decide::Ended;
-use crate::worker::record::record;
+use crate::worker::decide::{Ended, HandledBy};
+use crate::worker::record::Recording;
 use crate::worker::runner::Runner;
 
 impl Hands {
@@ -57,7 +57,7 @@ impl Hands {
                 let mark = latest;
                 tx.system_keys().put(keys::process(self.id), own.encode()?).await?;
                 tx.system_keys().delete(key.clone()).await?;
-                if mark.stopping { Ok(Vec::new()) } else { self.settle(&tx, mark).await }
+                if mark.stopping { Ok(Vec::new()) } else { self.settle(&tx, id, mark).await }
             };
             match self.database.transaction(settle).await {
                 Ok(suspects) => self.suspect(suspects),
@@ -92,8 +92,8 @@ impl Hands {
         age >= mark.lease_millis
     }
 
-    /// Suspects what was in hand, or charges it, and returns the keys.
-    async fn settle(&self, tx: &Transaction, mark: &Mark) -> Result<Vec<Vec<u8>>> {
+    /// Suspects what a dead worker had in hand, or charges it, and returns the keys.
+    async fn settle(&self, tx: &Transaction, dead: Uuid, mark: &Mark) -> Result<Vec<Vec<u8>>> {
         let listed: Vec<_> = mark.in_hand.iter().flatten().map(|key| key.clone().into_bytes()).collect();
         let stored = tx.batch_get(listed.clone()).await?;
         let mut suspects = Vec::new();
@@ -105,7 +105,7 @@ impl Hands {
             let deaths = event.deaths.unwrap_or(0) + u32::from(mark.alone);
             let runner = self.runners.get(queue.as_str());
             match runner.filter(|runner| mark.alone && deaths >= runner.policy.charged_deaths()) {
-                Some(runner) => self.dead_letter(tx, runner, partition, &key, event, deaths).await?,
+                Some(runner) => self.dead_letter(tx, runner, partition, &key, event, (dead, deaths)).await?,
                 None => {
                     tracing::warn!(
                         %queue, event = %event.id, entity = event.entity, deaths, alone = mark.alone,
@@ -127,7 +127,7 @@ impl Hands {
         partition: u16,
         key: &[u8],
         event: TitoEvent,
-        deaths: u32,
+        (dead, deaths): (Uuid, u32),
     ) -> Result<()> {
         let reason = format!(
             "its process has died while it was handled, {} times at least, {deaths} of them while nothing else was",
@@ -136,8 +136,9 @@ impl Hands {
         tracing::error!(queue = %runner.queue, event = %event.id, entity = event.entity, reason, "failed for good, it is in the dead letters");
         let topic = Topic::read(tx, topic_of(&runner.queue).0).await?;
         let stored = TitoEvent { deaths: Some(deaths), ..event }.encode()?;
-        let ended = Ended::Returned(Outcome::DeadLetter(reason));
-        record(tx, runner, &topic, partition, key, stored, &ended).await?;
+        let ended = Ended::from(Outcome::DeadLetter(reason));
+        let recording = Recording { tx, runner, topic: &topic, partition };
+        recording.record(key, stored, &ended, HandledBy { worker: Some(dead), duration: None }).await?;
         Ok(())
     }
 }

@@ -44,6 +44,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether a worker is of this process, and lives.
+pub(super) fn lives_in_process(database: &Database, id: Uuid) -> bool {
+    locked(&database.shared().value::<Process>().living).contains(&id)
+}
+
 /// What one run of a worker has in hand.
 pub(in crate::worker) struct Hands {
     pub(super) database: Database,
@@ -123,6 +128,11 @@ impl Hands {
             in_hand: Mutex::default(),
             suspects: Mutex::default(),
         })
+    }
+
+    /// What its mark is known by.
+    pub(in crate::worker) fn id(&self) -> Uuid {
+        self.id
     }
 
     /// Begins the life of a worker.

@@ -8,10 +8,13 @@
 //! |---|---|
 //! | `mark` | what is stored |
 //! | `hands` | what a worker has in hand, and who may run beside whom |
+//! | `seen` | who serves a queue, by these marks |
 //! | `finding` | what is done about the marks of the dead |
 
 mod finding;
 mod hands;
 mod mark;
+mod seen;
 
 pub(super) use hands::{Alone, Hands};
+pub(crate) use seen::live_marks;
