@@ -81,6 +81,7 @@
 //! | `explain` | why an event is not handled |
 //! | `inspect` | counts, pages and searches of what is stored |
 //! | `owner` | all that belongs to an owner, found and erased |
+//! | `operation` | what takes long: durable, slowed down, stopped; who changed what |
 //! | `observe` | spans, metrics, observers |
 
 mod advance;
@@ -102,6 +103,7 @@ mod locate;
 mod membership;
 mod moved;
 pub mod observe;
+mod operation;
 mod outcome;
 mod owner;
 mod partitions;
@@ -134,6 +136,10 @@ pub use inspect::{
 pub use janitor::Swept;
 pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
+pub use operation::{
+    AuditRecord, AuditSink, EventFilter, NamedStep, Operation, OperationInfo, OperationState, OperationTask,
+    Operations, Operator, Stepped,
+};
 pub use outcome::Outcome;
 pub use owner::{Erasure, OwnerCounts, OwnerSearch, Remaining};
 pub use partitions::PartitionConfig;

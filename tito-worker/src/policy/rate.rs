@@ -172,7 +172,7 @@ mod tests {
         }
         assert_eq!(started, 6);
         let faster = RateLimiter::part_of(Rate::per_second(10), Share::WHOLE).after(&limiter);
-        assert_eq!(faster.start(1, 60_000), Err(60_100), "what the slow one would have waited for is not waited for");
+        assert_eq!(faster.start(1, 51_000), Err(51_100), "what the slow one would have waited for is not waited for");
     }
 
     #[test]
