@@ -13,6 +13,9 @@ use crate::object::Object;
 /// The member that says that a restore has paused what it is in, beside `paused`: what was paused before stays so.
 const BY_RESTORE: &str = "paused_by_restore";
 
+/// The member that says when what is paused goes on by itself.
+const UNTIL: &str = "paused_until";
+
 /// A row of a topic or a schedule with all of it paused, any other as it is.
 pub(crate) fn paused(key: &[u8], value: Vec<u8>) -> Row {
     let changed = match () {
@@ -48,10 +51,12 @@ fn pause_schedule(value: &[u8]) -> serde_json::Result<(Vec<u8>, u64)> {
     Ok((schedule.written()?, count))
 }
 
-/// Whether it was not paused before.
+/// Whether it was not paused before, or only for a time: it would go on by itself.
 fn pause(object: &mut Object) -> serde_json::Result<bool> {
+    let ends_itself = object.get::<i64>(UNTIL)?.is_some();
+    object.remove(UNTIL);
     // What an earlier restore has paused is to be resumed as well.
-    let was_paused = object.get("paused")?.unwrap_or(false);
+    let was_paused = object.get("paused")?.unwrap_or(false) && !ends_itself;
     if !was_paused {
         object.set("paused", &true)?;
         object.set(BY_RESTORE, &true)?;

@@ -264,6 +264,11 @@ spawnables! { worker:
     publish_unique = any::<TitoQueue>().publish_unique(any(), any::<Unique>(), &any());
     run = any::<Worker>().run(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
     drain = any::<Worker>().drain();
+    workers = any::<TitoQueue>().workers();
+    serving = any::<TitoQueue>().serving(&any::<Text>());
+    in_hand = any::<TitoQueue>().in_hand(&any::<Text>(), any());
+    fleets = any::<TitoQueue>().fleets();
+    retire = any::<TitoQueue>().retire(any());
     changed = any::<&mut FeedControls>().changed();
     begin = any::<Fed>().begin();
     permit = any::<Fed>().permit();

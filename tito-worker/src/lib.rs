@@ -19,6 +19,7 @@
 //! |---|---|
 //! | `worker` | reads due events, hands them to handlers, records what they came to |
 //! | `policy` | what a subscription can set |
+//! | `registration` | what workers say of themselves, and what an operator tells them |
 //! | `membership` | who owns which partition: heartbeats, claims, leases |
 //! | `topics` | groups, the number of partitions, pauses, history, of a topic in service |
 //! | `dead` | dead letters: list, redrive, purge |
@@ -67,6 +68,7 @@ pub mod prelude;
 mod progress;
 mod publish;
 mod queue;
+mod registration;
 mod run_worker;
 mod schedule;
 mod time;
@@ -95,8 +97,9 @@ pub use partitions::PartitionConfig;
 pub use policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};
 pub use publish::Publish;
 pub use queue::TitoQueue;
+pub use registration::{FleetInfo, InHand, RunningHandler, WorkerInfo};
 pub use run_worker::run_worker;
-pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo};
+pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo, ScheduleOverride};
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoJob;
 pub use topics::{GroupStart, Resized};

@@ -24,3 +24,8 @@ pub(crate) fn as_millis<S: Serializer>(duration: &Duration, serializer: S) -> Re
 pub(crate) fn as_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     duration.map(|duration| duration.as_secs()).serialize(serializer)
 }
+
+/// A time in whole seconds, the next one where it lies between two.
+pub(crate) fn rounded_up(time: DateTime<Utc>) -> i64 {
+    time.timestamp().saturating_add(i64::from(time.timestamp_subsec_nanos() > 0))
+}

@@ -196,6 +196,20 @@ pub async fn what_an_earlier_restore_has_paused_is_resumed_too(db: Database) {
 }
 
 #[fact]
+pub async fn what_is_paused_for_a_time_does_not_go_on_by_itself_after_a_restore(db: Database) {
+    let groups = "\"groups\":{\"g\":{\"since\":1,\"paused\":true,\"paused_until\":1700000000}}";
+    let topic = format!("{{\"partitions\":1,{groups},\"paused\":true,\"paused_until\":1700000000}}");
+    put(&db, &[("topic:mail", topic.as_str())]).await;
+    let (bytes, _) = backed_up(&db, 1 << 20).await;
+    let target = tempfile::tempdir().unwrap();
+    restore(&bytes[..], &Place::directory(target.path())).await.unwrap();
+    let restored = open(target.path()).await;
+    let row = all(&restored).await["topic:mail"].clone();
+    assert!(!row.contains("paused_until") && row.matches("\"paused_by_restore\":true").count() == 2, "{row}");
+    assert_eq!(resume(&restored).await.unwrap().queues, ["mail", "mail@g"]);
+}
+
+#[fact]
 pub async fn topics_that_can_not_be_read_are_taken_over_and_told(db: Database) {
     put(
         &db,

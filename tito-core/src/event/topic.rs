@@ -11,6 +11,7 @@ use crate::keys;
 use crate::row::{self, StoredRow, UnknownMembers};
 
 use super::id::started_at;
+use super::limits::QueueLimits;
 use super::queue_name::{queue_name, topic_of};
 
 /// How many partitions a topic gets when it is first used, unless it was created with another number.
@@ -45,6 +46,12 @@ pub struct Topic {
     /// Whether `paused` was set by a restore, and is to be taken away when that is resumed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused_by_restore: bool,
+    /// When what is `paused` is to be resumed by a worker of the queue, in Unix seconds; `None` if whoever paused it will.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<i64>,
+    /// What an operator has set for the topic's own queue.
+    #[serde(default, skip_serializing_if = "is_default", with = "row::nested")]
+    pub limits: QueueLimits,
     /// Whether events are published to the groups alone. A topic without groups has its own queue nevertheless.
     #[serde(default, skip_serializing_if = "is_default")]
     pub groups_only: bool,
@@ -83,6 +90,12 @@ pub struct Group {
     /// Whether `paused` was set by a restore, and is to be taken away when that is resumed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused_by_restore: bool,
+    /// When what is `paused` is to be resumed by a worker of the queue, in Unix seconds; `None` if whoever paused it will.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<i64>,
+    /// What an operator has set for it.
+    #[serde(default, skip_serializing_if = "is_default", with = "row::nested")]
+    pub limits: QueueLimits,
     /// While earlier events are being copied into it: the revision of the topic that registered it. Events that were
     /// published under an earlier one have to be copied, the others were published to the group as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +165,23 @@ impl Topic {
         match topic_of(queue).1 {
             None => self.paused,
             Some(group) => self.groups.get(group).is_none_or(|group| group.paused || group.copies_before.is_some()),
+        }
+    }
+
+    /// When a worker of a queue of this topic is to resume it, in Unix seconds, if it is paused for a time.
+    pub fn paused_until(&self, queue: &str) -> Option<i64> {
+        let (paused, until) = match topic_of(queue).1 {
+            None => (self.paused, self.paused_until),
+            Some(group) => self.groups.get(group).map(|group| (group.paused, group.paused_until))?,
+        };
+        until.filter(|_| paused)
+    }
+
+    /// What an operator has set for a queue of this topic; `None` for a group that the topic does not have.
+    pub fn limits_of(&self, queue: &str) -> Option<&QueueLimits> {
+        match topic_of(queue).1 {
+            None => Some(&self.limits),
+            Some(group) => self.groups.get(group).map(|group| &group.limits),
         }
     }
 

@@ -48,6 +48,8 @@ kinds! {
     Dropped "dropped:",
     Moved "!moved:",
     Owned "!owned:",
+    Worker "!worker:",
+    Retire "!retire:",
 }
 
 /// What every key begins with that is Tito's and of a later kind: the database's identity, and kinds to come.

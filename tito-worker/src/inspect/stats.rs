@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::Walk;
+use tito_core::event::QueueLimits;
 use tito_core::{Result, Transaction};
 
 use super::state::{PendingState, read_event};
@@ -30,6 +31,11 @@ pub struct QueueStats {
     pub counted_at: DateTime<Utc>,
     /// Whether its workers hand out nothing.
     pub is_paused: bool,
+    /// When they go on by themselves, if it is paused [for a time](TitoQueue::pause_until).
+    #[serde(serialize_with = "chrono::serde::ts_seconds_option::serialize")]
+    pub paused_until: Option<DateTime<Utc>>,
+    /// What an operator [has set](TitoQueue::set_limits) in place of what its subscriptions say.
+    pub limits: QueueLimits,
     /// Whether events are published to it: not to a topic's own queue where it
     /// [has none](TitoQueue::set_groups_only), nor to a group that is being removed.
     pub is_published_to: bool,
@@ -144,7 +150,19 @@ impl TitoQueue {
         let counted_at = time_of(counted_at);
         let (is_paused, is_published_to) = (topic.is_paused(queue), topic.is_published_to(queue));
         let (queue, partitions) = (queue.to_string(), partitions.collect());
-        Ok(QueueStats { queue, counted_at, is_paused, is_published_to, in_flight, total, partitions })
+        let (paused_until, limits) = (topic.paused_until(&queue).map(time_of), topic.limits_of(&queue).cloned());
+        let limits = limits.unwrap_or_default();
+        Ok(QueueStats {
+            queue,
+            counted_at,
+            is_paused,
+            paused_until,
+            limits,
+            is_published_to,
+            in_flight,
+            total,
+            partitions,
+        })
     }
 
     async fn count(&self, queue: &str, kind: Kind, limit: u64, partitions: &mut BTreeMap<u16, Counts>) -> Result<()> {

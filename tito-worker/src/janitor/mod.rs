@@ -24,6 +24,7 @@ use self::unattended::{Stuck, Unattended};
 use crate::keys;
 use crate::owner::sweep_owned;
 use crate::queue::TitoQueue;
+use crate::registration::sweep_registrations;
 
 /// How long a worker takes to look after all of its queues, about.
 const ROUND: Duration = Duration::from_secs(30);
@@ -71,6 +72,9 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
             }
             if let Err(error) = sweep_some_owned(&queue, &mut owned).await {
                 tracing::warn!(%error, "rows of what belonged to somebody and is gone can't be deleted, trying later");
+            }
+            if let Err(error) = sweep_registrations(&queue.engine).await {
+                tracing::warn!(%error, "rows of workers that have died can't be deleted, trying later");
             }
             match unattended.look(&queue).await {
                 Ok(stuck) => stuck.iter().for_each(Stuck::warn),

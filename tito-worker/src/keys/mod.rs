@@ -1,5 +1,6 @@
 //! The keys of the worker, beside those of the core that it uses. `docs/format.md` specifies all of them.
 
+mod facts;
 mod kept;
 mod ownership;
 mod settled;
@@ -7,6 +8,7 @@ mod settled;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+pub(crate) use facts::*;
 pub use kept::*;
 pub use ownership::*;
 pub use settled::*;

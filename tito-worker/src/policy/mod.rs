@@ -9,7 +9,7 @@ mod subscription;
 pub use self::exhausted::Exhausted;
 pub use self::order::Order;
 pub use self::rate::RateLimit;
-pub(crate) use self::rate::RateLimiter;
+pub(crate) use self::rate::{RateLimiter, Share};
 pub use self::retry::RetryPolicy;
 pub use self::subscription::Subscription;
 

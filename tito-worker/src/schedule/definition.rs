@@ -11,6 +11,7 @@ use super::stored::Template;
 use super::timetable::Timetable;
 use crate::error::QueueError;
 use crate::publish::{Due, Publish};
+use crate::time::rounded_up;
 
 /// A periodic schedule, for [`TitoQueue::put_schedule`](crate::TitoQueue::put_schedule).
 ///
@@ -110,7 +111,7 @@ impl Schedule {
     /// is their first firing; a cron expression has no firing before it. Firings before the schedule was put are not
     /// published. Default: when it is put, so that the first interval passes before the first firing.
     pub fn starts_at(mut self, time: DateTime<Utc>) -> Self {
-        self.starts_at = Some(time.timestamp().saturating_add(i64::from(time.timestamp_subsec_nanos() > 0)));
+        self.starts_at = Some(rounded_up(time));
         self
     }
 

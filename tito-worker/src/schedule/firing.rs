@@ -109,6 +109,7 @@ async fn fire(queue: &TitoQueue, key: &[u8], limit: usize) -> Result<(usize, Opt
             );
             stored.passed_over = stored.passed_over.saturating_add(plan.too_many);
         }
+        stored.missed_firings = stored.missed_firings.saturating_add(plan.missed);
         for firing in &plan.publish {
             queue.publish(stored.event.at(&name, *firing), &tx).await?;
         }

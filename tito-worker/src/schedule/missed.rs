@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) next: Option<i64>,
     /// How many firings are passed over as too many were missed.
     pub(super) too_many: u64,
+    /// How many of those before `next` were missed, be they published now or not.
+    pub(super) missed: u64,
 }
 
 impl Missed {
@@ -49,7 +51,9 @@ impl Missed {
             publish.push(firing);
             following = timetable.next_after(firing);
         }
-        Plan { publish, next: following, too_many }
+        let last_missed = following.map_or(i64::MAX, |following| following - 1).min(first_in_time - 1);
+        let missed = if next <= last_missed { timetable.last_of(next, last_missed, 0).1 } else { 0 };
+        Plan { publish, next: following, too_many, missed }
     }
 
     /// The first firing that is not passed over, due or not.

@@ -8,9 +8,11 @@
 //! | `missed` | which firings are published when some were missed |
 //! | `stored` | the value under a schedule's key |
 //! | `store` | put, list, pause, resume, remove |
+//! | `by_hand` | other times than the program's, a firing out of turn |
 //! | `firing` | one round over all schedules |
 //! | `task` | the loop that a worker runs |
 
+mod by_hand;
 mod definition;
 mod firing;
 mod missed;
@@ -23,7 +25,7 @@ mod timetable;
 pub use definition::Schedule;
 pub use missed::Missed;
 pub use recurrence::Recurrence;
-pub use store::ScheduleInfo;
+pub use store::{ScheduleInfo, ScheduleOverride};
 
 pub(crate) use firing::Rounds;
 pub(crate) use store::owner_of_schedule;

@@ -51,12 +51,32 @@ pub struct ScheduleInfo {
     /// How many firings were passed over since it was first put, as more were missed than
     /// [`Schedule::most_missed`]. A long time of a cron expression counts as 10,000.
     pub passed_over: u64,
+    /// How many firings were missed since it was first put, be they published later or not: no worker had published them
+    /// within 60 seconds. A long time of a cron expression counts as 10,000.
+    pub missed_firings: u64,
+    /// That it recurs otherwise than the program says, as an operator [has it](TitoQueue::override_schedule).
+    #[serde(rename = "override")]
+    pub overridden: Option<ScheduleOverride>,
+}
+
+/// An operator's change of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ScheduleOverride {
+    /// How it recurs by what the program has put last.
+    pub declared: Recurrence,
+    /// When the operator changed it.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub since: DateTime<Utc>,
 }
 
 impl ScheduleInfo {
     fn of(name: String, stored: Stored) -> Self {
+        let overridden = stored.declared().zip(stored.overridden.as_ref());
         Self {
             name,
+            overridden: overridden
+                .map(|(declared, overridden)| ScheduleOverride { declared, since: time_of(overridden.since) }),
             recurrence: stored.recurrence(),
             starts_at: time_of(stored.starts_at),
             missed: stored.missed,
@@ -68,6 +88,7 @@ impl ScheduleInfo {
             last: stored.last.map(time_of),
             paused: stored.paused,
             passed_over: stored.passed_over,
+            missed_firings: stored.missed_firings,
         }
     }
 }
@@ -80,7 +101,8 @@ pub(crate) fn owner_of_schedule(key: &[u8], bytes: &[u8]) -> Result<Option<Strin
 impl TitoQueue {
     /// Creates a schedule, or replaces the one of this name, and returns what is stored. Programs can put their schedules
     /// at every start: where the recurrence is unchanged, the next firing stays as it was, so that firings which were
-    /// missed meanwhile are not forgotten. A paused schedule stays paused.
+    /// missed meanwhile are not forgotten. A paused schedule stays paused, and one with an
+    /// [override](TitoQueue::override_schedule) recurs as that says.
     ///
     /// Workers in other processes see it within a second.
     ///
@@ -98,7 +120,7 @@ impl TitoQueue {
             let mut stored = Stored::begin(schedule, now)?;
             // One that can't be read is replaced as a whole.
             let known = before.as_ref().and_then(|before| Stored::decode(&key, before).ok());
-            if !known.as_ref().is_some_and(|known| known.recurs_like(schedule)) {
+            if !known.as_ref().is_some_and(|known| known.is_declared_by(schedule)) {
                 stored.check_fires(&schedule.name, now)?;
             }
             if let Some(known) = known {
@@ -186,7 +208,7 @@ impl TitoQueue {
         Ok(self.engine.transaction(remove).await?)
     }
 
-    async fn change_schedule(
+    pub(super) async fn change_schedule(
         &self,
         name: &str,
         change: impl Fn(&mut Stored, i64) -> Result<(), QueueError> + Send + Sync,

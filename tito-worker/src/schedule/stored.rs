@@ -41,6 +41,23 @@ pub(super) struct Stored {
     /// How many firings were passed over as too many were missed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) passed_over: u64,
+    /// How many firings were missed, be they published later or not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) missed_firings: u64,
+    /// That an operator has given it another recurrence than the program.
+    #[serde(rename = "override", default, skip_serializing_if = "Option::is_none", with = "row::nested")]
+    pub(super) overridden: Option<Overridden>,
+    #[serde(skip)]
+    unknown: UnknownMembers,
+}
+
+/// What the program says of a schedule that recurs as an operator has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Overridden {
+    declared: StoredRecurrence,
+    starts_at: i64,
+    /// When the operator said so.
+    pub(super) since: i64,
     #[serde(skip)]
     unknown: UnknownMembers,
 }
@@ -97,7 +114,7 @@ pub(super) struct Template {
     unknown: UnknownMembers,
 }
 
-keeps_unknown_members!(Stored, Template, Cron, Every);
+keeps_unknown_members!(Stored, Template, Cron, Every, Overridden);
 
 impl StoredRow for Stored {
     const EXPECTED: &'static str = "a schedule in JSON";
@@ -118,6 +135,17 @@ impl From<&Recurrence> for StoredRecurrence {
         match recurrence.clone() {
             Recurrence::Cron { expression, time_zone } => Self::Cron(Cron { expression, time_zone, unknown }),
             Recurrence::Every { seconds } => Self::Every(Every { seconds, unknown }),
+        }
+    }
+}
+
+impl From<&StoredRecurrence> for Recurrence {
+    fn from(stored: &StoredRecurrence) -> Self {
+        match stored {
+            StoredRecurrence::Cron(Cron { expression, time_zone, .. }) => {
+                Self::Cron { expression: expression.clone(), time_zone: time_zone.clone() }
+            }
+            StoredRecurrence::Every(Every { seconds, .. }) => Self::Every { seconds: *seconds },
         }
     }
 }
@@ -155,6 +183,8 @@ impl Stored {
             paused: false,
             paused_by_restore: false,
             passed_over: 0,
+            missed_firings: 0,
+            overridden: None,
             unknown: UnknownMembers::default(),
         };
         stored.next = stored.timetable(&schedule.name)?.next_after(now);
@@ -163,23 +193,51 @@ impl Stored {
 
     /// Goes on with what is stored of the schedule already.
     pub(super) fn go_on_from(&mut self, known: Self, schedule: &Checked) {
-        // It may have had its last firing, or missed it.
-        if known.recurs_like(schedule) {
+        let is_declared = known.is_declared_by(schedule);
+        if let Some(overridden) = known.overridden {
+            let (declared, starts_at) = match is_declared {
+                true => (overridden.declared, overridden.starts_at),
+                false => (self.recurrence.clone(), self.starts_at),
+            };
+            self.overridden = Some(Overridden { declared, starts_at, ..overridden });
+            (self.starts_at, self.next, self.recurrence) = (known.starts_at, known.next, known.recurrence);
+        } else if is_declared {
+            // It may have had its last firing, or missed it.
             (self.starts_at, self.next, self.recurrence) = (known.starts_at, known.next, known.recurrence);
         }
         (self.last, self.unknown) = (known.last, known.unknown);
         (self.paused, self.paused_by_restore) = (known.paused, known.paused_by_restore);
-        self.passed_over = known.passed_over;
+        (self.passed_over, self.missed_firings) = (known.passed_over, known.missed_firings);
         self.event.unknown = known.event.unknown;
     }
 
     pub(super) fn recurrence(&self) -> Recurrence {
-        match &self.recurrence {
-            StoredRecurrence::Cron(Cron { expression, time_zone, .. }) => {
-                Recurrence::Cron { expression: expression.clone(), time_zone: time_zone.clone() }
-            }
-            StoredRecurrence::Every(Every { seconds, .. }) => Recurrence::Every { seconds: *seconds },
-        }
+        Recurrence::from(&self.recurrence)
+    }
+
+    /// As the program says that it recurs, where an operator has said otherwise.
+    pub(super) fn declared(&self) -> Option<Recurrence> {
+        self.overridden.as_ref().map(|overridden| Recurrence::from(&overridden.declared))
+    }
+
+    /// Lets it recur as an operator has it, from now on.
+    pub(super) fn recur_by_hand(&mut self, name: &str, recurrence: &Recurrence, now: i64) -> Result<(), QueueError> {
+        let (declared, declared_start, unknown) = match self.overridden.take() {
+            None => (self.recurrence.clone(), self.starts_at, UnknownMembers::default()),
+            Some(overridden) => (overridden.declared, overridden.starts_at, overridden.unknown),
+        };
+        self.overridden = Some(Overridden { declared, starts_at: declared_start, since: now, unknown });
+        (self.recurrence, self.starts_at) = (recurrence.into(), now);
+        self.next = self.timetable(name)?.next_after(now);
+        self.check_fires(name, now)
+    }
+
+    /// Lets it recur as the program says, from now on.
+    pub(super) fn recur_as_declared(&mut self, name: &str, now: i64) -> Result<(), QueueError> {
+        let Some(overridden) = self.overridden.take() else { return Ok(()) };
+        (self.recurrence, self.starts_at) = (overridden.declared, overridden.starts_at);
+        self.next = self.timetable(name)?.next_after(now);
+        Ok(())
     }
 
     /// Checks that a schedule which begins now ever fires.
@@ -191,9 +249,12 @@ impl Stored {
         Err(QueueError::InvalidSchedule { name: name.to_string(), reason })
     }
 
-    /// Whether a schedule recurs as this one does. One that does not say when it starts is content with any start.
-    pub(super) fn recurs_like(&self, schedule: &Checked) -> bool {
-        self.recurrence() == schedule.recurrence && schedule.starts_at.is_none_or(|start| start == self.starts_at)
+    /// Whether the program said before that it recurs as this schedule does. One that does not say when it starts is
+    /// content with any start.
+    pub(super) fn is_declared_by(&self, schedule: &Checked) -> bool {
+        let starts_at = self.overridden.as_ref().map_or(self.starts_at, |overridden| overridden.starts_at);
+        let declared = self.declared().unwrap_or_else(|| self.recurrence());
+        declared == schedule.recurrence && schedule.starts_at.is_none_or(|start| start == starts_at)
     }
 
     pub(super) fn timetable(&self, name: &str) -> Result<Timetable, QueueError> {

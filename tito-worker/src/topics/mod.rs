@@ -5,18 +5,22 @@
 //! | `existing` | tells queues that there are from those that there are not |
 //! | `groups` | registers groups and lists them |
 //! | `copy` | copies earlier events into a new group |
+//! | `limits` | sets how fast a queue is handled |
 //! | `own_queue` | whether a topic has a queue of its own |
+//! | `pause` | pauses and resumes queues |
 //! | `remove` | removes a group with all that it has |
 //! | `resize` | changes the number of partitions |
 //! | `retention` | sets how much of history and dead letters is kept |
-//! | `settings` | lists, pauses and resumes |
+//! | `settings` | lists topics |
 //! | `unfinished` | finishes what another process began |
 //! | `unknown` | the error for a topic that there is not, with the nearest name |
 
 mod copy;
 mod existing;
 mod groups;
+mod limits;
 mod own_queue;
+mod pause;
 mod remove;
 mod resize;
 mod retention;
@@ -30,6 +34,7 @@ use tito_core::{Database, Result};
 use crate::error::QueueError;
 
 pub(crate) use self::existing::{cached_topic, change_topic, existing_topic};
+pub(crate) use self::pause::end_pause;
 pub(crate) use self::unknown::unknown_topic;
 pub use groups::GroupStart;
 pub use resize::Resized;

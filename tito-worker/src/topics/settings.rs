@@ -1,12 +1,10 @@
-//! Lists topics, pauses and resumes them.
+//! Lists topics.
 
 use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
-use tito_core::event::{Topic, check_queue_name, topic_of};
+use tito_core::event::Topic;
 use tito_core::{KeyText, Result, TitoError};
 
-use super::existing::change_topic;
-use super::unknown_group;
 use crate::error::QueueError;
 use crate::keys;
 use crate::queue::TitoQueue;
@@ -36,44 +34,6 @@ impl TitoQueue {
             }
         }
         Ok(topics)
-    }
-
-    /// Lets workers hand out nothing of a queue, `{type}` or `{type}@{group}`, in the whole fleet, until it is
-    /// [resumed](TitoQueue::resume). They notice within a second or so; handlers that run go on to their end. Publishing
-    /// goes on, and the topic's other queues too.
-    ///
-    /// # Errors
-    /// [`TitoError::InvalidName`], [`QueueError::UnknownTopic`], [`QueueError::UnknownGroup`], and those of the engine.
-    pub async fn pause(&self, queue: &str) -> Result<(), QueueError> {
-        self.set_paused(queue, true).await
-    }
-
-    /// Ends what [`pause`](TitoQueue::pause) began.
-    ///
-    /// # Errors
-    /// As [`pause`](TitoQueue::pause).
-    pub async fn resume(&self, queue: &str) -> Result<(), QueueError> {
-        self.set_paused(queue, false).await
-    }
-
-    async fn set_paused(&self, queue: &str, is_paused: bool) -> Result<(), QueueError> {
-        check_queue_name(queue)?;
-        let queue = queue.to_string();
-        change_topic(&self.engine, topic_of(&queue.clone()).0, |mut topic, _| async move {
-            let (topic_name, group) = topic_of(&queue);
-            let (paused, by_restore) = match group {
-                None => (&mut topic.paused, &mut topic.paused_by_restore),
-                Some(name) => {
-                    let group = topic.groups.get_mut(name).ok_or_else(|| unknown_group(topic_name, name))?;
-                    (&mut group.paused, &mut group.paused_by_restore)
-                }
-            };
-            // Whoever pauses or resumes it himself has decided: the end of a restore leaves it so.
-            let before = (std::mem::replace(paused, is_paused), std::mem::take(by_restore));
-            Ok((before != (is_paused, false)).then_some(topic))
-        })
-        .await?;
-        Ok(())
     }
 }
 

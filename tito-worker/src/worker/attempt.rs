@@ -170,6 +170,11 @@ impl Runner {
         for (delivery, event) in deliveries.iter().zip(&events) {
             runs.push(self.observe.hand_out(&self.database, delivery.origin.partition, event));
         }
+        let hands = deliveries.first().and_then(|one| one.origin.hands.as_deref());
+        let _runs = hands.map(|hands| {
+            let taken = deliveries.iter().map(|one| one.origin.partition).zip(&events);
+            hands.registration.running.begin(&self.queue, self.database.clock().monotonic_millis(), taken)
+        });
         // In here the handler is dropped, too.
         let run = async { self.limited(pin!(self.run_handler(deliveries, events, &runs))).await };
         let failed = match AssertUnwindSafe(run).catch_unwind().await {

@@ -16,6 +16,7 @@ use crate::observe::{Observer, Observers};
 use crate::partitions::PartitionConfig;
 use crate::policy::Subscription;
 use crate::queue::TitoQueue;
+use crate::registration::{About, git_commit};
 
 /// Tells a [`Worker`] what to do.
 #[derive(Clone)]
@@ -36,6 +37,7 @@ impl WorkerBuilder {
             subscriptions: Vec::new(),
             schedules: true,
             fleet: None,
+            about: About::default(),
         };
         Self { worker, subscriptions: Vec::new(), observers: Observers::default() }
     }
@@ -157,12 +159,44 @@ impl WorkerBuilder {
         self
     }
 
-    /// What the member of a fleet is called in [`TitoQueue::members`], such as the name of its host. To be called after
-    /// [`join`](WorkerBuilder::join); without it, it does nothing.
+    /// What the worker is called in [`TitoQueue::workers`], and in [`TitoQueue::members`] if it is to be called after
+    /// [`join`](WorkerBuilder::join).
     pub fn member_name(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
         if let Some((_, options)) = &mut self.worker.fleet {
-            options.name = Some(name.into());
+            options.name = Some(name.clone());
         }
+        self.worker.about.name = Some(name);
+        self
+    }
+
+    /// The version of the application, as [`TitoQueue::workers`] tells it: what shows whether a deploy has come
+    /// everywhere. Default: none.
+    ///
+    /// ```
+    /// use tito_worker::prelude::*;
+    ///
+    /// # fn example(queue: TitoQueue) -> Worker {
+    /// Worker::builder(queue).application_version(env!("CARGO_PKG_VERSION")).build()
+    /// # }
+    /// ```
+    pub fn application_version(mut self, version: impl Into<String>) -> Self {
+        self.worker.about.version = Some(version.into());
+        self
+    }
+
+    /// Takes for the [version](WorkerBuilder::application_version) the commit that is checked out in the repository
+    /// around the working directory, cut to 12 digits, as this call finds it. For programs that run where they were built;
+    /// where there is no repository it changes nothing. Reads a few small files.
+    pub fn version_of_git(mut self) -> Self {
+        let folder = std::env::current_dir().ok();
+        self.worker.about.version = folder.and_then(|folder| git_commit(&folder)).or(self.worker.about.version);
+        self
+    }
+
+    /// The name of the machine, as [`TitoQueue::workers`] tells it, in place of what the machine says itself.
+    pub fn host_name(mut self, name: impl Into<String>) -> Self {
+        self.worker.about.host = Some(name.into());
         self
     }
 

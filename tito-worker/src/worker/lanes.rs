@@ -218,7 +218,7 @@ impl Lanes {
         // Tasks that have ended for want of work.
         while self.tasks.try_join_next().is_some() {}
         let mut queues = self.shared.lock();
-        let more = queues.ready.len().min(self.runner.pace.concurrency - queues.tasks);
+        let more = queues.ready.len().min(self.runner.pace.concurrency().saturating_sub(queues.tasks));
         queues.tasks += more;
         drop(queues);
         for _ in 0..more {

@@ -33,6 +33,8 @@ pub struct WorkerReport {
     /// Handlers that ended, but what became of their events could not be recorded before the worker ended. Unless the
     /// engine has recorded it all the same, the events are handed out again by the next worker.
     pub unrecorded: u64,
+    /// Whether the worker has left because an operator told it to: [`TitoQueue::retire`](crate::TitoQueue::retire).
+    pub retired: bool,
 }
 
 impl WorkerReport {
@@ -49,6 +51,7 @@ impl WorkerReport {
             elsewhere,
             unfinished,
             unrecorded,
+            retired,
         } = self;
         tracing::info!(
             done,
@@ -62,6 +65,7 @@ impl WorkerReport {
             elsewhere,
             unfinished,
             unrecorded,
+            retired,
             "the worker has ended"
         );
     }
@@ -99,5 +103,6 @@ impl AddAssign for WorkerReport {
         self.elsewhere += other.elsewhere;
         self.unfinished += other.unfinished;
         self.unrecorded += other.unrecorded;
+        self.retired |= other.retired;
     }
 }

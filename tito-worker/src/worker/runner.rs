@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tito_core::event::TitoEvent;
+use tito_core::event::{QueueLimits, TitoEvent, Topic};
 use tito_core::{Database, KeyText, TitoError};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::deaths::Hands;
-use super::feed::{Feed, MaybeFed};
+use super::feed::{Feed, MaybeFed, PARTITION};
 use super::fence::Fence;
 use super::lanes::Entity;
 use super::pace::Pace;
@@ -18,7 +18,7 @@ use super::source::Source;
 use crate::fate::Fate;
 use crate::handler::{BoxedHandler, Function};
 use crate::observe::{Failure, FailureLog, Observe, Observers};
-use crate::policy::{Policy, Subscription};
+use crate::policy::{Policy, Share, Subscription};
 
 /// One subscription at work.
 pub(super) struct Runner {
@@ -35,7 +35,7 @@ pub(super) struct Runner {
     pub(super) observe: Observe,
     pub(super) failures: FailureLog,
     /// How many events are being handled.
-    pub(super) in_flight: AtomicU64,
+    pub(super) in_flight: Arc<AtomicU64>,
 }
 
 /// An event on its way to a handler.
@@ -102,8 +102,20 @@ impl Runner {
             source: Source::new(subscription.new_topic_partitions, reads),
             policy: Policy::of(subscription),
             failures: FailureLog::default(),
-            in_flight: AtomicU64::new(0),
+            in_flight: Arc::default(),
         }
+    }
+
+    /// Goes by what an operator has set of the queue, where this worker serves some of its partitions.
+    pub(super) fn go_by_limits(&self, topic: &Topic, served: impl Iterator<Item = u16>) {
+        let (mut own, mut feeds) = (0, false);
+        for partition in served {
+            own += 1;
+            feeds |= self.feed.is_some() && partition == PARTITION;
+        }
+        // What feeds reads everything, in one partition.
+        let share = if feeds { Share::WHOLE } else { Share::new(own, u64::from(topic.served_partitions())) };
+        self.pace.go_by(topic.limits_of(&self.queue).unwrap_or(&QueueLimits::default()), share);
     }
 
     /// Logs that an attempt has failed, or its event failed for good.

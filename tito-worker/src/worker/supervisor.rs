@@ -19,10 +19,11 @@ use super::report::WorkerReport;
 use super::rounds::TOPIC_EVERY;
 use super::runner::Runner;
 use super::{FIRST_ERROR_PAUSE, LONGEST_ERROR_PAUSE, resumed};
+use crate::error::QueueError;
 use crate::membership::{Lease, Membership, Owned};
 use crate::moved::begin_noting;
 use crate::partitions::PartitionConfig;
-use crate::topics::unknown_topic;
+use crate::topics::{end_pause, unknown_topic};
 
 /// How a worker gets its partitions.
 pub(super) enum Ownership {
@@ -85,6 +86,7 @@ impl Supervisor {
         let mut refresh = Box::pin(self.refresh(&publish_topic, &changes, None));
         while !*stopped.borrow() {
             let wanted = self.wanted(&topic.borrow(), owned.as_mut());
+            self.runner.go_by_limits(&topic.borrow(), wanted.keys().copied());
             // One whose lease was renewed under another epoch is stopped as well, and begun anew when it has ended.
             for (partition, served) in &served {
                 if wanted.get(partition) != Some(&served.lease) {
@@ -196,9 +198,11 @@ impl Supervisor {
                 tokio::time::sleep_until(last + TOPIC_EVERY).await;
             }
         };
+        let topic = publish.borrow().clone();
         tokio::select! {
             () = self.runner.source.outdated.notified() => {}
             () = told => {}
+            () = self.end_pause(topic.paused_until(&self.runner.queue)) => {}
         }
         loop {
             match read_topic(&self.database, &self.runner).await {
@@ -221,6 +225,37 @@ impl Supervisor {
                 Err(error) => self.log_unread(&error),
             }
             tokio::time::sleep(TOPIC_EVERY).await;
+        }
+    }
+
+    /// Resumes the queue once the time has come for which it was paused.
+    async fn end_pause(&self, until: Option<i64>) {
+        let Some(until) = until else { return std::future::pending().await };
+        let mut time_set = self.time_set.clone();
+        loop {
+            let ended = async {
+                let now = self.database.now().await?;
+                let left = u64::try_from(until).unwrap_or(0).saturating_mul(1_000).saturating_sub(now.millis());
+                if left == 0 {
+                    end_pause(&self.database, &self.runner.queue).await?;
+                }
+                Ok::<_, QueueError>(left)
+            };
+            match ended.await {
+                Ok(0) => return,
+                Ok(left) => {
+                    let clock = self.database.clock();
+                    let passes = clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(left));
+                    tokio::select! {
+                        () = passes => {}
+                        Ok(()) = time_set.changed() => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(queue = %self.runner.queue, %error, "a pause that is over can't be ended, trying again");
+                    tokio::time::sleep(TOPIC_EVERY).await;
+                }
+            }
         }
     }
 
