@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tito_core::event::Rate;
 
-/// At most so many events in so much time, for all partitions of a subscription in one worker.
+/// At most a number of events in a period of time, for all partitions of a subscription in one worker.
 ///
 /// Up to a tenth of `events` (at least one) can be started at once after a pause; then they are spread evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +172,7 @@ mod tests {
         }
         assert_eq!(started, 6);
         let faster = RateLimiter::part_of(Rate::per_second(10), Share::WHOLE).after(&limiter);
-        assert_eq!(faster.start(1, 60_000), Err(60_100), "what the slow one would have waited for is not waited for");
+        assert_eq!(faster.start(1, 51_000), Err(51_100), "what the slow one would have waited for is not waited for");
     }
 
     #[test]
