@@ -19,6 +19,7 @@
 //! |---|---|
 //! | `worker` | reads due events, hands them to handlers, records what they came to |
 //! | `policy` | what a subscription can set |
+//! | `facts`, `activity` | backlogs and gauges; what was done, by minute |
 //! | `registration` | what workers say of themselves, and what an operator tells them |
 //! | `membership` | who owns which partition: heartbeats, claims, leases |
 //! | `topics` | groups, the number of partitions, pauses, history, of a topic in service |
@@ -40,6 +41,7 @@
 //! | `owner` | all that belongs to an owner, found and erased |
 //! | `observe` | spans, metrics, observers |
 
+mod activity;
 mod advance;
 mod again;
 mod change;
@@ -47,6 +49,7 @@ mod dead;
 mod error;
 mod error_text;
 mod explain;
+mod facts;
 mod fate;
 mod fingerprint;
 mod handler;
@@ -80,6 +83,7 @@ pub use advance::Advance;
 pub use dead::{DeadLetter, DeadLetterGroup, DeadLetterGroups, Redriven, fingerprint_of};
 pub use error::QueueError;
 pub use explain::{Because, EntityEvents, Explanation, LimitedBy, PausedBy, WhichEvent};
+pub use facts::{Backlog, MinuteActivity};
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
     Rejection, Row, State, Stateful, WithState, WithoutEvent, with_state,

@@ -48,6 +48,7 @@ mod resizing;
 mod retention;
 mod schedules;
 mod scheduling;
+mod seeing;
 mod settling;
 mod strict;
 mod support;
