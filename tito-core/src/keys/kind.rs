@@ -51,6 +51,7 @@ kinds! {
     Worker "!worker:",
     Retire "!retire:",
     Activity "!activity:",
+    Operation "!operation:",
 }
 
 /// What every key begins with that is Tito's and of a later kind: the database's identity, and kinds to come.

@@ -2,6 +2,7 @@
 
 mod facts;
 mod kept;
+mod operations;
 mod ownership;
 mod settled;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 
 pub(crate) use facts::*;
 pub use kept::*;
+pub use operations::*;
 pub use ownership::*;
 pub use settled::*;
 pub use tito_core::keys::{

@@ -71,6 +71,7 @@ use crate::error::QueueError;
 use crate::facts::keep_gauges;
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
+use crate::operation::{self, NamedSteps};
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
 use crate::registration::{About, host_name};
@@ -130,6 +131,8 @@ pub struct Worker {
     shutdown_timeout: Duration,
     subscriptions: Vec<Arc<Runner>>,
     schedules: bool,
+    /// What it does in operations that only its application knows.
+    named_steps: NamedSteps,
     /// The fleet that it joins, and how.
     fleet: Option<(String, MembershipOptions)>,
     /// What it says of itself.
@@ -216,6 +219,8 @@ impl Worker {
             };
             tasks.spawn(supervisor.run());
         }
+        let operations = operation::run(self.queue.clone(), self.named_steps.clone(), stopped.clone());
+        tasks.spawn(operations.map(|()| WorkerReport::default()));
         if self.schedules {
             let fire = schedule::run(self.queue.clone(), stopped.clone(), active.clone());
             tasks.spawn(fire.map(|()| WorkerReport::default()));
