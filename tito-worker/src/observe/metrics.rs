@@ -171,3 +171,25 @@ fn describe() {
     describe_histogram!(POLL_SECONDS, Unit::Seconds, "How long a read of due events took.");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "How long an acknowledging transaction took.");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn dashboard_and_alerts_name_metrics_that_there_are() {
+        let pages = [include_str!("../../../docs/operations/grafana.json"), include_str!("../../../docs/operations/alerts.yaml")];
+        let mut named = BTreeSet::new();
+        for page in pages {
+            let words = page.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+            for word in words.filter(|word| word.starts_with("tito_")) {
+                let name = ["_sum", "_count", "_bucket"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
+                assert!(ALL.contains(&name), "{word}");
+                named.insert(name);
+            }
+        }
+        assert!(named.len() >= 8, "{named:?}");
+    }
+}
