@@ -180,7 +180,10 @@ mod tests {
 
     #[test]
     fn dashboard_and_alerts_name_metrics_that_there_are() {
-        let pages = [include_str!("../../../docs/operations/grafana.json"), include_str!("../../../docs/operations/alerts.yaml")];
+        let pages = [
+            include_str!("../../../docs/operations/grafana.json"),
+            include_str!("../../../docs/operations/alerts.yaml"),
+        ];
         let mut named = BTreeSet::new();
         for page in pages {
             let words = page.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
