@@ -16,11 +16,12 @@ const BY_RESTORE: &str = "paused_by_restore";
 /// The member that says when what is paused goes on by itself.
 const UNTIL: &str = "paused_until";
 
-/// A row of a topic or a schedule with all of it paused, any other as it is.
+/// A row of a topic or a schedule with all of it paused, that of an operation stopped, any other as it is.
 pub(crate) fn paused(key: &[u8], value: Vec<u8>) -> Row {
     let changed = match () {
         () if keys::parse_topic(key).is_some() => pause_topic(&value).map(|(value, queues)| (value, queues, 0)),
         () if keys::parse_schedule(key).is_some() => pause_schedule(&value).map(|(value, count)| (value, 0, count)),
+        () if keys::parse_operation(key).is_some() => stop_operation(&value).map(|value| (value, 0, 0)),
         () => return Row::AsItIs(value),
     };
     match changed {
@@ -49,6 +50,17 @@ fn pause_schedule(value: &[u8]) -> serde_json::Result<(Vec<u8>, u64)> {
     let mut schedule = Object::read(value)?;
     let count = u64::from(pause(&mut schedule)?);
     Ok((schedule.written()?, count))
+}
+
+/// What was begun before the backup may have been done since.
+fn stop_operation(value: &[u8]) -> serde_json::Result<Vec<u8>> {
+    let mut operation = Object::read(value)?;
+    if operation.get::<String>("state")?.is_some_and(|state| ["waiting", "running"].contains(&state.as_str())) {
+        operation.set("state", &"stopped")?;
+        let changed = operation.get::<i64>("changed_at")?.unwrap_or(0);
+        operation.set("ended_at", &changed)?;
+    }
+    operation.written()
 }
 
 /// Whether it was not paused before, or only for a time: it would go on by itself.

@@ -210,6 +210,21 @@ pub async fn what_is_paused_for_a_time_does_not_go_on_by_itself_after_a_restore(
 }
 
 #[fact]
+pub async fn operations_that_had_not_ended_are_stopped_by_a_restore(db: Database) {
+    let row = |state: &str| format!("{{\"who\":\"ada\",\"state\":\"{state}\",\"changed_at\":7}}");
+    let ids = [1, 2, 3].map(|number| format!("!operation:00000000-0000-0000-0000-00000000000{number}"));
+    let rows = [row("waiting"), row("running"), row("done")];
+    let stored: Vec<_> = ids.iter().map(String::as_str).zip(rows.iter().map(String::as_str)).collect();
+    put(&db, &stored).await;
+    let (bytes, _) = backed_up(&db, 1 << 20).await;
+    let target = tempfile::tempdir().unwrap();
+    restore(&bytes[..], &Place::directory(target.path())).await.unwrap();
+    let restored = all(&open(target.path()).await).await;
+    let stopped = "{\"who\":\"ada\",\"state\":\"stopped\",\"changed_at\":7,\"ended_at\":7}";
+    assert_eq!(ids.map(|id| restored[&id].clone()), [stopped, stopped, &rows[2]]);
+}
+
+#[fact]
 pub async fn topics_that_can_not_be_read_are_taken_over_and_told(db: Database) {
     put(
         &db,

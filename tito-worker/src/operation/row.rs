@@ -135,3 +135,21 @@ impl OperationRow {
         self.changed_at = now.seconds();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn values_are_read_and_written_again_as_the_page_of_the_format_says() {
+        let page = include_str!("../../../docs/format.md");
+        let vectors: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("operation_value ")).collect();
+        assert!(vectors.len() >= 2);
+        for value in vectors {
+            let row = OperationRow::decode(b"!operation:a", value.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(row.encode().unwrap()).unwrap(), value);
+        }
+    }
+}
