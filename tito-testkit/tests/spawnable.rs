@@ -280,12 +280,18 @@ spawnables! { worker:
     publish_unique = any::<TitoQueue>().publish_unique(any(), any::<Unique>(), &any());
     run = any::<Worker>().run(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
     drain = any::<Worker>().drain();
+    workers = any::<TitoQueue>().workers();
+    serving = any::<TitoQueue>().serving(&any::<Text>());
+    in_hand = any::<TitoQueue>().in_hand(&any::<Text>(), any());
+    fleets = any::<TitoQueue>().fleets();
+    retire = any::<TitoQueue>().retire(any());
     changed = any::<&mut FeedControls>().changed();
     begin = any::<Fed>().begin();
     permit = any::<Fed>().permit();
     start = any::<Fed>().start(any(), any());
     attempt = any::<Fed>().attempt(any::<Pin<Box<dyn Future<Output = tito_worker::feed::HandlerResult> + Send>>>());
     check = any::<Fed>().check(&any(), any());
+    moved = any::<Fed>().moved(&any(), any());
     put = any::<Fed>().put(&any(), &any(), &any(), &any());
     scope = any::<FeedRun>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
 }

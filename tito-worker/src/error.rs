@@ -1,6 +1,7 @@
 //! What can go wrong about topics, queues and schedules.
 
 use tito_core::TitoError;
+use uuid::Uuid;
 
 /// What went wrong about a topic, a queue, a schedule or a subscription, and whether trying again can help
 /// ([`QueueError::is_retryable`]).
@@ -86,6 +87,13 @@ pub enum QueueError {
         version: u32,
         /// The latest version that the program knows.
         known: u32,
+    },
+
+    /// A worker that is not there any more, or never was.
+    #[error("there is no live worker {worker}: those that are there have other ids after each start")]
+    UnknownWorker {
+        /// What it was called by.
+        worker: Uuid,
     },
 
     /// An operation that was never begun, or ended more than a week ago.

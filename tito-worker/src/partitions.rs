@@ -1,11 +1,14 @@
 //! Which partitions a worker serves.
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 /// A worker's share of the partitions of its topics: every partition `p` with `p % total == mine`.
 ///
 /// With as many shares as a topic has partitions, each worker owns exactly one. Adding workers moves no data. Two workers
 /// with the same share repeat each other's work, but neither loses an event nor commits an effect twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionConfig {
+    #[serde(deserialize_with = "at_least_one")]
     total: u16,
     mine: u16,
 }
@@ -44,4 +47,9 @@ impl Default for PartitionConfig {
     fn default() -> Self {
         Self::all()
     }
+}
+
+/// No share of no shares: dividing by their number has to go well.
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    u16::deserialize(deserializer).map(|total| total.max(1))
 }

@@ -52,6 +52,7 @@ use crate::error::{Result, TitoError};
 use crate::timestamp::{Now, Timestamp};
 
 pub use self::builder::EmbeddedBuilder;
+pub use self::opening::{SOCKET_FILE, SOCKET_PLACE_FILE};
 pub use self::store::StoreSizes;
 use self::transaction::EmbeddedTransaction;
 
@@ -155,6 +156,11 @@ impl EmbeddedBackend {
     /// [`TitoError::EngineClosed`], [`TitoError::Storage`].
     pub async fn sizes(&self) -> Result<StoreSizes> {
         self.ask(Request::Sizes).await?
+    }
+
+    /// The directory of the database, as an absolute path; none in memory.
+    pub fn directory(&self) -> Option<&Path> {
+        self.core.directory.as_deref()
     }
 
     async fn shut_down(&self) {

@@ -19,6 +19,13 @@ use crate::timestamp::Timestamp;
 
 const FILE_BEING_CREATED: &str = "tito.redb.new";
 
+/// The socket in a database's directory by which the process that has it open answers tools. It is no part of the database:
+/// one that was left behind is in nobody's way.
+pub const SOCKET_FILE: &str = "tito.sock";
+
+/// The file in a database's directory that says where that socket is, if its path would be too long there.
+pub const SOCKET_PLACE_FILE: &str = "tito.sock.at";
+
 /// How long whoever opens a database waits for those who read it.
 const READERS_AWAITED: Duration = Duration::from_secs(10);
 
@@ -163,7 +170,8 @@ fn try_create(directory: &Directory, options: &DiskOptions) -> Result<bool> {
         return Ok(true);
     }
     // What a file system puts into its root is not in the way of a database there.
-    let is_ours = |name: &String| name == FILE_BEING_CREATED || name == "lost+found";
+    let is_ours =
+        |name: &String| [FILE_BEING_CREATED, SOCKET_FILE, SOCKET_PLACE_FILE, "lost+found"].contains(&name.as_str());
     if let Some(foreign) = names.iter().find(|name| !is_ours(name)) {
         let reason = format!("it has no {DATABASE_FILE}, but it is not empty either (found {foreign:?})");
         return Err(TitoError::InvalidDatabase { path: path.to_path_buf(), reason, source: None });

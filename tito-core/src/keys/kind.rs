@@ -48,6 +48,9 @@ kinds! {
     Dropped "dropped:",
     Moved "!moved:",
     Owned "!owned:",
+    Worker "!worker:",
+    Retire "!retire:",
+    Activity "!activity:",
     Operation "!operation:",
 }
 

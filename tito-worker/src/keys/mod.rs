@@ -1,5 +1,6 @@
 //! The keys of the worker, beside those of the core that it uses. `docs/format.md` specifies all of them.
 
+mod facts;
 mod kept;
 mod operations;
 mod ownership;
@@ -8,6 +9,7 @@ mod settled;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+pub use facts::*;
 pub use kept::*;
 pub use operations::*;
 pub use ownership::*;

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use serde::Serialize;
 use tito_core::event::{check_queue_name, topic_of};
 use tito_core::row::StoredRow;
-use tito_core::{Result, Transaction, check_name};
+use tito_core::{Database, Result, Transaction, check_name};
 use uuid::Uuid;
 
 use super::fleet::all_of;
@@ -75,23 +75,7 @@ impl TitoQueue {
         let mut members = Vec::with_capacity(rows.len());
         for (key, value) in rows {
             let Some((_, id)) = keys::parse_member(&key) else { continue };
-            let row = match MemberRow::decode(&key, &value) {
-                Ok(row) => row,
-                Err(error) => {
-                    self.engine.log_damaged(&error, "a member can't be read, counts as dead, and is left out");
-                    continue;
-                }
-            };
-            members.push(MemberInfo {
-                id,
-                live: row.is_live(now) && !is_of_a_dead_process(&self.engine, id),
-                heartbeat_age: Duration::from_millis(now.saturating_sub(row.heartbeat)),
-                name: row.name,
-                queues: row.queues,
-                started_at: time_of_millis(row.started),
-                lease: Duration::from_millis(row.lease_millis),
-                in_flight: row.in_flight,
-            });
+            members.extend(member_of(&self.engine, id, &key, &value, now));
         }
         Ok(members)
     }
@@ -121,15 +105,36 @@ impl TitoQueue {
     }
 }
 
-/// The live members of a fleet. A row that can't be read is none.
-pub(super) async fn live_members(tx: &Transaction, fleet: &str) -> Result<Vec<(Uuid, MemberRow)>> {
+/// What a row says of a member; none, and logged, if it can't be read.
+fn member_of(database: &Database, id: Uuid, key: &[u8], value: &[u8], now_millis: u64) -> Option<MemberInfo> {
+    let row = match MemberRow::decode(key, value) {
+        Ok(row) => row,
+        Err(error) => {
+            database.log_damaged(&error, "a member can't be read, counts as dead, and is left out");
+            return None;
+        }
+    };
+    Some(MemberInfo {
+        id,
+        live: row.is_live(now_millis) && !is_of_a_dead_process(database, id),
+        heartbeat_age: Duration::from_millis(now_millis.saturating_sub(row.heartbeat)),
+        name: row.name,
+        queues: row.queues,
+        started_at: time_of_millis(row.started),
+        lease: Duration::from_millis(row.lease_millis),
+        in_flight: row.in_flight,
+    })
+}
+
+/// The members of all fleets, with the fleet's name.
+pub(crate) async fn members_of_all_fleets(tx: &Transaction) -> Result<Vec<(String, MemberInfo)>> {
     let now = tx.now().millis();
-    let rows = all_of(tx, keys::members(fleet)).await?.into_iter();
-    let members = rows.filter_map(|(key, value)| {
-        let (_, id) = keys::parse_member(&key)?;
-        Some((id, MemberRow::decode(&key, &value).ok()?))
+    let rows = all_of(tx, keys::all_members()).await?;
+    let members = rows.iter().filter_map(|(key, value)| {
+        let (fleet, id) = keys::parse_member(key)?;
+        Some((fleet, member_of(tx.database(), id, key, value, now)?))
     });
-    Ok(members.filter(|(id, row)| row.is_live(now) && !is_of_a_dead_process(tx.database(), *id)).collect())
+    Ok(members.collect())
 }
 
 /// How many events of a queue the live members of its fleets were working on at their last heartbeats. A row that can't
@@ -138,9 +143,15 @@ pub(crate) async fn in_flight(tx: &Transaction, queue: &str) -> Result<u64> {
     let leases = all_of(tx, keys::leases(queue)).await?;
     let leases = leases.iter().filter_map(|(key, value)| LeaseRow::decode(key, value).ok());
     let fleets: BTreeSet<String> = leases.filter_map(|lease| lease.fleet).collect();
+    let now = tx.now().millis();
     let mut in_flight: u64 = 0;
     for fleet in fleets {
-        for (_, member) in live_members(tx, &fleet).await? {
+        let members = all_of(tx, keys::members(&fleet)).await?;
+        let members = members.iter().filter_map(|(key, value)| {
+            let (_, id) = keys::parse_member(key)?;
+            MemberRow::decode(key, value).ok().filter(|_| !is_of_a_dead_process(tx.database(), id))
+        });
+        for member in members.filter(|member| member.is_live(now)) {
             in_flight = in_flight.saturating_add(member.in_flight.get(queue).copied().unwrap_or(0));
         }
     }

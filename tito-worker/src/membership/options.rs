@@ -30,9 +30,9 @@ impl MembershipOptions {
         self
     }
 
-    /// The same for another start of the worker.
-    pub(crate) fn for_a_new_member(self) -> Self {
-        Self { id: Self::default().id, ..self }
+    /// The same for a start of the worker that is known by another id.
+    pub(crate) fn with_id(self, id: Uuid) -> Self {
+        Self { id, ..self }
     }
 
     /// At most a day, so it fits.

@@ -152,8 +152,8 @@ impl Runner {
         deliveries.iter().map(|_| Ran::unseen(Verdict::Ended(Ended::EngineFailed))).collect()
     }
 
-    /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. Whatever of
-    /// the handler's panics, be it its error when it is written out, fails this attempt and nothing else.
+    /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. A panic of
+    /// the handler, or of its error when that is written out, fails this attempt and nothing else.
     async fn run_together(&self, deliveries: &[Delivery]) -> Option<Few<Ran>> {
         let mut events = Few::with_capacity(deliveries.len());
         for delivery in deliveries {
@@ -170,6 +170,11 @@ impl Runner {
         for (delivery, event) in deliveries.iter().zip(&events) {
             runs.push(self.observe.hand_out(&self.database, delivery.origin.partition, event));
         }
+        let hands = deliveries.first().and_then(|one| one.origin.hands.as_deref());
+        let _runs = hands.map(|hands| {
+            let taken = deliveries.iter().map(|one| one.origin.partition).zip(&events);
+            hands.registration.running.begin(&self.queue, self.database.clock().monotonic_millis(), taken)
+        });
         // In here the handler is dropped, too.
         let run = async { self.limited(pin!(self.run_handler(deliveries, events, &runs))).await };
         let failed = match AssertUnwindSafe(run).catch_unwind().await {

@@ -18,6 +18,7 @@ use crate::operation::{NamedStep, NamedSteps, Stepped};
 use crate::partitions::PartitionConfig;
 use crate::policy::Subscription;
 use crate::queue::TitoQueue;
+use crate::registration::{About, git_commit};
 
 /// Tells a [`Worker`] what to do.
 #[derive(Clone)]
@@ -39,6 +40,7 @@ impl WorkerBuilder {
             schedules: true,
             named_steps: NamedSteps::default(),
             fleet: None,
+            about: About::default(),
         };
         Self { worker, subscriptions: Vec::new(), observers: Observers::default() }
     }
@@ -160,12 +162,44 @@ impl WorkerBuilder {
         self
     }
 
-    /// What the member of a fleet is called in [`TitoQueue::members`], such as the name of its host. To be called after
-    /// [`join`](WorkerBuilder::join); without it, it does nothing.
+    /// What the worker is called in [`TitoQueue::workers`], and in [`TitoQueue::members`] if it is to be called after
+    /// [`join`](WorkerBuilder::join).
     pub fn member_name(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
         if let Some((_, options)) = &mut self.worker.fleet {
-            options.name = Some(name.into());
+            options.name = Some(name.clone());
         }
+        self.worker.about.name = Some(name);
+        self
+    }
+
+    /// The version of the application, as [`TitoQueue::workers`] tells it: what shows whether a deploy has come
+    /// everywhere. Default: none.
+    ///
+    /// ```
+    /// use tito_worker::prelude::*;
+    ///
+    /// # fn example(queue: TitoQueue) -> Worker {
+    /// Worker::builder(queue).application_version(env!("CARGO_PKG_VERSION")).build()
+    /// # }
+    /// ```
+    pub fn application_version(mut self, version: impl Into<String>) -> Self {
+        self.worker.about.version = Some(version.into());
+        self
+    }
+
+    /// Takes for the [version](WorkerBuilder::application_version) the commit that is checked out in the repository
+    /// around the working directory, cut to 12 digits, as this call finds it. For programs that run where they were built;
+    /// where there is no repository it changes nothing. Reads a few small files.
+    pub fn version_of_git(mut self) -> Self {
+        let folder = std::env::current_dir().ok();
+        self.worker.about.version = folder.and_then(|folder| git_commit(&folder)).or(self.worker.about.version);
+        self
+    }
+
+    /// The name of the machine, as [`TitoQueue::workers`] tells it, in place of what the machine says itself.
+    pub fn host_name(mut self, name: impl Into<String>) -> Self {
+        self.worker.about.host = Some(name.into());
         self
     }
 
@@ -176,7 +210,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Whether the worker publishes what falls due of the database's periodic schedules, of whatever topic. Default: yes.
+    /// Whether the worker publishes what falls due of the database's periodic schedules, for all topics. Default: yes.
     /// At least one worker of a database has to; with several, each firing is still published once.
     pub fn schedules(mut self, fires: bool) -> Self {
         self.worker.schedules = fires;

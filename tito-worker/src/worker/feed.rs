@@ -319,6 +319,11 @@ impl Fed {
         let (fed, run) = (self.clone(), self.hand_out(event.as_ref()));
         let mut running = async move {
             let _in_flight = fed.count_in_flight();
+            let _runs = fed.hands.as_deref().zip(event.as_ref()).map(|(hands, event)| {
+                let now = fed.database().clock().monotonic_millis();
+                let taken = std::iter::once((PARTITION, event));
+                hands.registration.running.begin(fed.queue(), now, taken)
+            });
             let handled = { fed.limited(pin!(AssertUnwindSafe(run.scope(handler)).catch_unwind())).await };
             (ended(handled, fed.runner.timeout), run.end())
         }

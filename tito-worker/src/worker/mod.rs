@@ -73,6 +73,7 @@ use crate::membership::{Membership, MembershipOptions};
 use crate::operation::{self, NamedSteps};
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
+use crate::registration::{About, host_name};
 use crate::schedule;
 use crate::topics::end_pause;
 
@@ -133,6 +134,8 @@ pub struct Worker {
     named_steps: NamedSteps,
     /// The fleet that it joins, and how.
     fleet: Option<(String, MembershipOptions)>,
+    /// What it says of itself.
+    about: About,
 }
 
 impl Worker {
@@ -163,7 +166,10 @@ impl Worker {
     /// Works until `shutdown` completes. Then no more events are handed out, running handlers get the shutdown timeout
     /// to end, and what they came to is recorded. Errors of the engine are logged and tried again until then.
     ///
-    /// It ends by itself once the engine is closed, by its owner or because its storage failed. Running handlers get the
+    /// It ends by itself, as if `shutdown` had completed, once an operator has told it to leave
+    /// ([`TitoQueue::retire`]): the report says so.
+    ///
+    /// It ends by itself, too, once the engine is closed, by its owner or because its storage failed. Running handlers get the
     /// same time to end; what they came to can't be recorded any more.
     ///
     /// # Errors
@@ -178,14 +184,16 @@ impl Worker {
         let (stop, stopped) = watch::channel(false);
         let (activate, active) = watch::channel(self.is_active());
         let (note_time, time_set) = watch::channel(None);
-        let hands = Hands::new(&self.queue.engine, &self.subscriptions);
+        let hands = Hands::new(&self.queue.engine, &self.subscriptions, self.about());
         let _living = hands.live();
+        let registration = hands.registration.clone();
+        let _registered = registration.register();
         let mut tasks = JoinSet::new();
         let ownership = match &self.fleet {
             None => Ownership::Static(self.partitions),
             Some((fleet, options)) => {
                 let queues = self.subscriptions.iter().map(|runner| runner.queue.clone()).collect();
-                let (database, options) = (self.queue.engine.clone(), options.clone().for_a_new_member());
+                let (database, options) = (self.queue.engine.clone(), options.clone().with_id(hands.id));
                 let membership = Arc::new(Membership::new(database, fleet.clone(), options, queues));
                 let (member, stopped) = (membership.clone(), stopped.clone());
                 tasks.spawn(async move {
@@ -234,13 +242,16 @@ impl Worker {
             () = watch_time => None,
             () = rounds.run() => None,
             () = hands.look_after() => None,
+            () = registration.look_after() => None,
+            () = registration.retired() => None,
             () = watch_flag, if self.active.is_some() => None,
             closed = self.queue.engine.closed() => Some(closed),
         };
         // Receivers are gone only when their tasks have ended already.
         let _ = stop.send(true);
-        let (report, ()) = tokio::join!(joined(tasks), hands.stop());
-        hands.end().await;
+        let (mut report, ()) = tokio::join!(joined(tasks), hands.stop());
+        report.retired = registration.is_retired();
+        tokio::join!(hands.end(), registration.end());
         report.log();
         match closed {
             None => Ok(report),
@@ -249,6 +260,14 @@ impl Worker {
                 Err(WorkerError { report, source: source.into() })
             }
         }
+    }
+
+    /// What a run of it says of itself.
+    fn about(&self) -> About {
+        let fleet = self.fleet.as_ref().map(|(fleet, _)| fleet.clone());
+        let share = fleet.is_none().then_some(self.partitions);
+        let host = self.about.host.clone().or_else(host_name);
+        About { host, process_id: Some(std::process::id()), fleet, share, ..self.about.clone() }
     }
 
     fn log_start(&self) {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::fate::Fate;
 
-/// How many events came to what, since the worker began.
+/// What became of how many events, since the worker began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WorkerReport {
@@ -18,9 +18,9 @@ pub struct WorkerReport {
     pub rescheduled: u64,
     /// Gone on to their next step.
     pub advanced: u64,
-    /// Given up, and moved to the dead letters.
+    /// Failed for good, and moved to the dead letters.
     pub dead: u64,
-    /// Given up, and deleted as their subscription says.
+    /// Failed for good, and deleted as their subscription says.
     pub discarded: u64,
     /// Stored bytes that were no events, moved to the dead letters.
     pub malformed: u64,
@@ -33,6 +33,8 @@ pub struct WorkerReport {
     /// Handlers that ended, but what became of their events could not be recorded before the worker ended. Unless the
     /// engine has recorded it all the same, the events are handed out again by the next worker.
     pub unrecorded: u64,
+    /// Whether the worker has left because an operator told it to: [`TitoQueue::retire`](crate::TitoQueue::retire).
+    pub retired: bool,
 }
 
 impl WorkerReport {
@@ -49,6 +51,7 @@ impl WorkerReport {
             elsewhere,
             unfinished,
             unrecorded,
+            retired,
         } = self;
         tracing::info!(
             done,
@@ -62,6 +65,7 @@ impl WorkerReport {
             elsewhere,
             unfinished,
             unrecorded,
+            retired,
             "the worker has ended"
         );
     }
@@ -99,5 +103,6 @@ impl AddAssign for WorkerReport {
         self.elsewhere += other.elsewhere;
         self.unfinished += other.unfinished;
         self.unrecorded += other.unrecorded;
+        self.retired |= other.retired;
     }
 }

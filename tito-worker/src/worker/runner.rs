@@ -35,7 +35,7 @@ pub(super) struct Runner {
     pub(super) observe: Observe,
     pub(super) failures: FailureLog,
     /// How many events are being handled.
-    pub(super) in_flight: AtomicU64,
+    pub(super) in_flight: Arc<AtomicU64>,
 }
 
 /// An event on its way to a handler.
@@ -102,7 +102,7 @@ impl Runner {
             source: Source::new(subscription.new_topic_partitions, reads),
             policy: Policy::of(subscription),
             failures: FailureLog::default(),
-            in_flight: AtomicU64::new(0),
+            in_flight: Arc::default(),
         }
     }
 

@@ -44,6 +44,7 @@ mod policies;
 mod progress;
 mod recorder;
 mod refusing;
+mod registering;
 mod resizing;
 mod retention;
 mod schedules;

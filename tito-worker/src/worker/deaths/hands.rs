@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::mark::{LEASE_MILLIS, Mark};
 use crate::keys;
+use crate::registration::{About, Registration, ServedQueue};
 use crate::worker::runner::Runner;
 
 /// How long a worker keeps lists after it has found a dead one, in milliseconds of the monotonic clock.
@@ -52,7 +53,9 @@ pub(super) fn lives_in_process(database: &Database, id: Uuid) -> bool {
 /// What one run of a worker has in hand.
 pub(in crate::worker) struct Hands {
     pub(super) database: Database,
-    pub(super) id: Uuid,
+    pub(in crate::worker) id: Uuid,
+    /// What the worker says of itself.
+    pub(in crate::worker) registration: Arc<Registration>,
     pub(super) runners: HashMap<Arc<str>, Arc<Runner>>,
     process: Arc<Process>,
     state: AtomicU8,
@@ -115,12 +118,21 @@ pub(in crate::worker) enum Alone {
 }
 
 impl Hands {
-    pub(in crate::worker) fn new(database: &Database, runners: &[Arc<Runner>]) -> Arc<Self> {
+    pub(in crate::worker) fn new(database: &Database, runners: &[Arc<Runner>], about: About) -> Arc<Self> {
         let process = database.shared().value::<Process>();
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
+        let queues = runners.iter().map(|runner| ServedQueue {
+            name: runner.queue.clone(),
+            in_flight: runner.in_flight.clone(),
+            limited_by: {
+                let runner = runner.clone();
+                Box::new(move |clock_millis| runner.pace.limited_by(clock_millis))
+            },
+        });
         Arc::new(Self {
             database: database.clone(),
             id,
+            registration: Registration::new(database.clone(), id, about, queues.collect()),
             runners: runners.iter().map(|runner| (runner.queue.clone(), runner.clone())).collect(),
             process,
             state: AtomicU8::new(UNMARKED),

@@ -1,0 +1,77 @@
+//! Dead letters.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::event::Event;
+
+/// What failed for good.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Where it is stored, as [`encode_key`](super::encode_key) writes it; what names it.
+    pub key: String,
+    /// When it failed for good.
+    #[serde(default)]
+    pub given_up_at: Option<i64>,
+    /// The event, with the failures that led here; `None` if the stored bytes are no event.
+    #[serde(default)]
+    pub event: Option<Event>,
+    /// The stored bytes as text, as far as they are, where they are no event.
+    #[serde(default)]
+    pub bytes: Option<String>,
+}
+
+/// Which page of dead letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadQuery {
+    /// How many at the most: 100 unless said otherwise, 1,000 at the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Only of this partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u16>,
+}
+
+/// Which dead letters are meant: those for which all that is said holds. Nothing said means all of them, which has to be
+/// said by `all`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Letters {
+    /// All of the queue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// The one with this key. Nothing else is read then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// That of the event with this id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
+    /// Those of events about this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
+    /// Those whose last error contains this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Those that failed for good at this time or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<i64>,
+    /// Those that failed for good before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<i64>,
+}
+
+/// What a redrive did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redriven {
+    /// Events that are due again; of a rehearsal, would be.
+    pub events: u64,
+    /// Dead letters whose bytes are no events; they stay where they are.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Whether it was a rehearsal, and nothing was done.
+    #[serde(default)]
+    pub dry_run: bool,
+}

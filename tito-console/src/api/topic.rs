@@ -1,0 +1,146 @@
+//! Topics, their queues, and how many events there are.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topic {
+    /// Its name, which its own queue has too.
+    pub name: String,
+    /// How many partitions its events are spread over.
+    pub partitions: u16,
+    /// The number of partitions before the change that is under way, if one is.
+    #[serde(default)]
+    pub resized_from: Option<u16>,
+    /// Its groups by name.
+    #[serde(default)]
+    pub groups: BTreeMap<String, Group>,
+    /// Groups whose queues are being deleted.
+    #[serde(default)]
+    pub removed_groups: Vec<String>,
+    /// Whether workers hand out nothing of its own queue.
+    #[serde(default)]
+    pub is_paused: bool,
+    /// Whether a restore has paused it.
+    #[serde(default)]
+    pub is_paused_by_restore: bool,
+    /// Whether events are published to its groups alone.
+    #[serde(default)]
+    pub groups_only: bool,
+    /// How many seconds events that are done are kept; 0 if they are deleted.
+    #[serde(default)]
+    pub history_seconds: u64,
+    /// How often it was changed.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+/// A group of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// The name of its queue: `{topic}@{group}`.
+    pub queue: String,
+    /// When it was registered.
+    pub since: i64,
+    /// Whether workers hand out nothing of it.
+    #[serde(default)]
+    pub is_paused: bool,
+    /// Whether a restore has paused it.
+    #[serde(default)]
+    pub is_paused_by_restore: bool,
+    /// Whether earlier events are being copied into it, until which workers hand out nothing of it.
+    #[serde(default)]
+    pub is_copying: bool,
+}
+
+/// How many partitions a topic is to get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resize {
+    /// From 1 to 10,000.
+    pub partitions: u16,
+}
+
+/// Where a new group begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupStart {
+    /// With what is published from now on.
+    #[default]
+    Now,
+    /// With everything that is still kept.
+    History,
+}
+
+/// A group that is to be added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewGroup {
+    /// Where it begins.
+    #[serde(default)]
+    pub start: GroupStart,
+}
+
+/// How far to count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatsQuery {
+    /// How many events of a kind are counted in each partition: 100 unless said otherwise, 10,000 at the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// What is in a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStats {
+    /// The queue's name.
+    pub queue: String,
+    /// When it was counted.
+    pub counted_at: i64,
+    /// Whether its workers hand out nothing.
+    pub is_paused: bool,
+    /// Whether events are published to it.
+    pub is_published_to: bool,
+    /// How many events were in the hands of its fleet at its members' last heartbeats.
+    #[serde(default)]
+    pub in_flight: u64,
+    /// All of it together.
+    pub total: Counts,
+    /// Each partition, in ascending order.
+    #[serde(default)]
+    pub partitions: Vec<PartitionStats>,
+}
+
+/// What is in one partition of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionStats {
+    /// The partition.
+    pub partition: u16,
+    /// What is in it.
+    pub counts: Counts,
+}
+
+/// How many events there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Not done: those due, scheduled, retrying and malformed together.
+    pub pending: u64,
+    /// Due by now, handled at the moment or not.
+    pub due: u64,
+    /// Waiting for their time.
+    pub scheduled: u64,
+    /// Waiting for their next attempt.
+    pub retrying: u64,
+    /// Stored bytes that are no events.
+    pub malformed: u64,
+    /// Failed for good.
+    pub dead: u64,
+    /// Done, and kept as history.
+    pub done: u64,
+    /// For how many seconds the one has been due that fell due first.
+    pub oldest_due_seconds: Option<u64>,
+    /// Whether there are more than were counted.
+    pub is_capped: bool,
+}

@@ -1,0 +1,114 @@
+//! One request: who asks, and what goes with it. Every handler of the API takes one, and has nothing else to get at the
+//! database by, so that none forgets to ask who it is.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use tito_worker::TitoQueue;
+
+use crate::access::Who;
+use crate::api::{Change, Code, Role};
+use crate::app::App;
+use crate::failure::{Answer, Failure};
+use crate::input;
+use crate::shown::Shown;
+
+/// The most bytes of a reason.
+const LONGEST_WHY: usize = 1_000;
+
+/// What a handler needs of whoever asks.
+pub(crate) trait Needs: Send + Sync + 'static {
+    const ROLE: Role;
+}
+
+/// Needs somebody who may look.
+#[derive(Debug)]
+pub(crate) struct Read;
+
+/// Needs somebody who may change what can be changed again.
+#[derive(Debug)]
+pub(crate) struct Operate;
+
+/// Needs somebody who may delete for good.
+#[derive(Debug)]
+pub(crate) struct Destroy;
+
+impl Needs for Read {
+    const ROLE: Role = Role::Read;
+}
+
+impl Needs for Operate {
+    const ROLE: Role = Role::Operate;
+}
+
+impl Needs for Destroy {
+    const ROLE: Role = Role::Destroy;
+}
+
+#[derive(Debug)]
+pub(crate) struct Call<R> {
+    app: Arc<App>,
+    who: Who,
+    change: Change,
+    needs: PhantomData<R>,
+}
+
+impl<R: Needs> FromRequestParts<Arc<App>> for Call<R> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Answer<Self> {
+        let who = app.access.who(parts)?;
+        if who.role < R::ROLE {
+            let (name, has, needs) = (&who.name, who.role, R::ROLE);
+            let message = format!("{name:?} has the role {has}, this needs {needs}");
+            return Err(Failure::new(Code::Forbidden, message));
+        }
+        let change = if R::ROLE == Role::Read { Change::default() } else { input::query::<Change>(parts)? };
+        if change.why.as_ref().is_some_and(|why| why.len() > LONGEST_WHY) {
+            return Err(Failure::invalid(format!("`why` has more than {LONGEST_WHY} bytes")));
+        }
+        Ok(Self { app: app.clone(), who, change, needs: PhantomData })
+    }
+}
+
+impl<R> Call<R> {
+    pub(crate) fn queue(&self) -> &TitoQueue {
+        &self.app.queue
+    }
+
+    pub(crate) fn shown(&self) -> Shown<'_> {
+        Shown::by(&self.app.redact)
+    }
+
+    /// Whether nothing is to be done, and what would be is to be counted.
+    pub(crate) fn is_rehearsal(&self) -> bool {
+        self.change.dry_run
+    }
+
+    /// Makes a change, and says so to whoever looks after the database.
+    ///
+    /// `what` names the kind of change, and `of` what it is done to.
+    pub(crate) async fn change<T>(
+        &self,
+        what: &'static str,
+        of: &str,
+        run: impl Future<Output = Answer<T>> + Send,
+    ) -> Answer<T> {
+        if self.is_rehearsal() {
+            return Err(Failure::invalid("this can't be rehearsed: ask without `dry_run`"));
+        }
+        let (who, why) = (self.who.name.as_str(), self.change.why.as_deref().unwrap_or_default());
+        let answer = run.await;
+        match &answer {
+            Ok(_) => tracing::info!(who, what, of, why, "an operator made a change"),
+            Err(failure) => {
+                let error = failure.problem().message.as_str();
+                tracing::warn!(who, what, of, why, error, "a change by an operator failed");
+            }
+        }
+        answer
+    }
+}

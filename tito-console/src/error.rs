@@ -1,0 +1,55 @@
+//! What can be wrong with a set-up.
+
+use std::path::PathBuf;
+
+use tito_core::SharedError;
+
+/// The fewest bytes of a token.
+pub(crate) const SHORTEST_TOKEN: usize = 16;
+
+/// A set-up that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConsoleError {
+    /// A token that is guessed too easily.
+    #[error("the token {name:?} has {bytes} bytes, expected at least {SHORTEST_TOKEN}")]
+    ShortToken {
+        /// Its name.
+        name: String,
+        /// How many bytes it has.
+        bytes: usize,
+    },
+
+    /// Two tokens of one name: the audit could not tell who did something.
+    #[error("there are two tokens of the name {name:?}")]
+    TokenTwice {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Why a database can't be served on a socket of its directory.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// A database that has no directory: it is in memory, or on a cluster. Serve the API by the router, or on a port.
+    #[error("the database has no directory in which a socket could be: serve its API by the router, or on a port")]
+    NoDirectory,
+
+    /// This process serves the database already.
+    #[error("the database in {} is served by this process already", directory.display())]
+    AlreadyServed {
+        /// Its directory.
+        directory: PathBuf,
+    },
+
+    /// The socket, or what goes with it, could not be made.
+    #[error("the database in {} can't be served on a socket", directory.display())]
+    Io {
+        /// Its directory.
+        directory: PathBuf,
+        /// What the system said.
+        #[source]
+        source: SharedError,
+    },
+}

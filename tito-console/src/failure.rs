@@ -1,0 +1,138 @@
+//! What a handler answers when it can't do what it was asked for.
+
+use std::error::Error;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use tito_core::TitoError;
+use tito_worker::QueueError;
+
+use crate::api::{Code, ErrorBody, Problem};
+
+/// A refusal, on its way to be an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure(Problem);
+
+pub(crate) type Answer<T> = Result<T, Failure>;
+
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self(Problem { code, message: message.into(), retryable: false })
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Code::Invalid, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, message)
+    }
+
+    /// The same call can succeed later.
+    pub(crate) fn retryable(mut self) -> Self {
+        self.0.retryable = true;
+        self
+    }
+
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.0
+    }
+
+    fn of(code: Code, error: &(dyn Error + 'static), is_retryable: bool) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Some errors tell of their cause themselves.
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = error.source();
+        }
+        Self(Problem { code, message, retryable: is_retryable })
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response<Body> {
+        let status = StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = json(&ErrorBody { error: self.0 });
+        *response.status_mut() = status;
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// An answer in JSON, which nobody is to keep.
+pub(crate) fn json(value: &impl serde::Serialize) -> Response<Body> {
+    let (status, bytes) = match serde_json::to_vec(value) {
+        Ok(bytes) => (StatusCode::OK, bytes),
+        Err(error) => {
+            tracing::error!(%error, "an answer can't be written as JSON");
+            let text =
+                r#"{"error":{"code":"internal","message":"the answer can't be written as JSON","retryable":false}}"#;
+            (StatusCode::INTERNAL_SERVER_ERROR, text.into())
+        }
+    };
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn code_of(error: &TitoError) -> Code {
+    match error {
+        TitoError::InvalidName { .. }
+        | TitoError::OutOfRange { .. }
+        | TitoError::InvalidCursor { .. }
+        | TitoError::Unserializable { .. }
+        | TitoError::InvalidIndexValue { .. }
+        | TitoError::InvalidIndex { .. }
+        | TitoError::ReservedKey { .. } => Code::Invalid,
+        TitoError::RowNotFound { .. } | TitoError::NoDatabase { .. } => Code::NotFound,
+        TitoError::Conflict { .. }
+        | TitoError::AlreadyExists { .. }
+        | TitoError::VersionConflict { .. }
+        | TitoError::TransactionTooOld { .. }
+        | TitoError::AlreadyApplied { .. }
+        | TitoError::IncompleteDatabase { .. }
+        | TitoError::IndexNotBuilt { .. } => Code::Conflict,
+        TitoError::LimitExceeded { .. } => Code::TooLarge,
+        TitoError::Unavailable { .. } | TitoError::EngineClosed { .. } | TitoError::SnapshotLost { .. } => {
+            Code::Unavailable
+        }
+        TitoError::RetriesExhausted { source, .. } => code_of(source),
+        TitoError::StorageFull { .. } => Code::StorageFull,
+        TitoError::CommitUnknown { .. } => Code::OutcomeUnknown,
+        _ => Code::Internal,
+    }
+}
+
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Self {
+        let code = match &error {
+            QueueError::UnknownTopic { .. } | QueueError::UnknownGroup { .. } => Code::NotFound,
+            QueueError::NoQueue { .. } | QueueError::ResizeUnderWay { .. } => Code::Conflict,
+            QueueError::InvalidSchedule { .. } => Code::Invalid,
+            QueueError::Engine(error) => code_of(error),
+            _ => Code::Internal,
+        };
+        Self::of(code, &error, error.is_retryable())
+    }
+}
+
+impl From<TitoError> for Failure {
+    /// One of a queue that came through a transaction comes out as it went in.
+    fn from(error: TitoError) -> Self {
+        match QueueError::from(error) {
+            QueueError::Engine(error) => Self::of(code_of(&error), &error, error.is_retryable()),
+            error => error.into(),
+        }
+    }
+}

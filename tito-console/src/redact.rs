@@ -1,0 +1,69 @@
+//! What is shown of payloads.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// What is about to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Redacted<'a> {
+    /// The topic, or the event store.
+    pub of: &'a str,
+    /// The event's type: of an event of a topic that is the topic.
+    pub event_type: &'a str,
+    /// Which part of the event.
+    pub part: Part,
+}
+
+/// A part of an event that is its publisher's or its handler's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Part {
+    /// The payload, of an event of a store the data.
+    Payload,
+    /// How far a handler came.
+    Progress,
+    /// The value of a header, or of metadata.
+    Header,
+    /// What a handler said of its failure.
+    Error,
+    /// Stored bytes that are no event, as text.
+    Bytes,
+}
+
+type Function = dyn Fn(&Redacted<'_>, Value) -> Value + Send + Sync;
+
+/// The application's function, if it has one.
+#[derive(Clone, Default)]
+pub(crate) struct Redact(Option<Arc<Function>>);
+
+impl Redact {
+    pub(crate) fn by(function: impl Fn(&Redacted<'_>, Value) -> Value + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(function)))
+    }
+
+    /// JSON as it is shown. What can't be looked into, as it is nested too deep, is `null` where there is a function.
+    pub(crate) fn raw(&self, what: &Redacted<'_>, value: Option<Box<RawValue>>) -> Option<Box<RawValue>> {
+        let (Some(function), Some(value)) = (&self.0, value.as_ref()) else { return value };
+        let shown = serde_json::from_str(value.get()).map_or(Value::Null, |value| function(what, value));
+        Some(serde_json::value::to_raw_value(&shown).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+
+    /// A text as it is shown.
+    pub(crate) fn text(&self, what: &Redacted<'_>, text: String) -> String {
+        let Some(function) = &self.0 else { return text };
+        match function(what, Value::String(text)) {
+            Value::String(text) => text,
+            other => other.to_string(),
+        }
+    }
+}
+
+impl fmt::Debug for Redact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Redact").field(&self.0.is_some()).finish()
+    }
+}

@@ -1,0 +1,102 @@
+//! Queues, a topic's own or a group's: counts, what is pending, what was done, pause, resume, purge, replay.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::{get, post};
+use chrono::{DateTime, Utc};
+
+use crate::api::{Affected, HistoryQuery, PageQuery, Replay, Replayed, StatsQuery};
+use crate::app::App;
+use crate::call::{Call, Destroy, Operate, Read};
+use crate::failure::{Answer, Failure, json};
+use crate::input::{self, Asked, Names, Sent};
+use crate::shown;
+
+/// How many events of a kind are counted in each partition, unless asked otherwise.
+const COUNTED: u32 = 100;
+
+/// How many events of a kind are counted in each partition at the most.
+const MOST_COUNTED: u32 = 10_000;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/queues/{queue}/stats", get(stats))
+        .route("/queues/{queue}/events", get(pending))
+        .route("/queues/{queue}/history", get(history))
+        .route("/queues/{queue}/leases", get(leases))
+        .route("/queues/{queue}/pause", post(pause))
+        .route("/queues/{queue}/resume", post(resume))
+        .route("/queues/{queue}/purge", post(purge))
+        .route("/queues/{queue}/replay", post(replay))
+}
+
+async fn stats(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked<StatsQuery>) -> Answer<Response> {
+    let limit = match query.limit.unwrap_or(COUNTED) {
+        limit @ 1..=MOST_COUNTED => limit,
+        limit => {
+            return Err(Failure::invalid(format!("a `limit` of {limit} can't be used: expected 1 to {MOST_COUNTED}")));
+        }
+    };
+    Ok(json(&shown::stats(call.queue().stats_up_to(&queue, u64::from(limit)).await?)))
+}
+
+async fn pending(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
+    let limit = input::limit(query.limit)?;
+    let after = query.after.as_deref().map(input::key).transpose()?;
+    let events = call.queue().peek(&queue, limit, after.as_ref()).await?;
+    let events = events.into_iter().map(|event| call.shown().pending(&queue, event)).collect();
+    Ok(json(&input::page(events, limit, |event| event.key.clone())))
+}
+
+/// From one time on and before another, all of time unless said otherwise.
+fn times(from: Option<i64>, before: Option<i64>) -> Answer<std::ops::Range<DateTime<Utc>>> {
+    let from = from.map_or(Ok(DateTime::<Utc>::UNIX_EPOCH), input::time)?;
+    Ok(from..before.map_or(Ok(DateTime::<Utc>::MAX_UTC), input::time)?)
+}
+
+async fn history(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked<HistoryQuery>) -> Answer<Response> {
+    let (limit, times) = (input::limit(query.limit)?, times(query.from, query.before)?);
+    let after = query.after.as_deref().map(input::key).transpose()?;
+    let events = call.queue().history(&queue, times, limit, after.as_ref()).await?;
+    let events = events.into_iter().map(|event| call.shown().done(&queue, event)).collect();
+    Ok(json(&input::page(events, limit, |event| event.key.clone())))
+}
+
+async fn leases(call: Call<Read>, Names(queue): Names<String>) -> Answer<Response> {
+    let items: Vec<_> = call.queue().leases(&queue).await?.into_iter().map(shown::lease).collect();
+    Ok(json(&crate::api::Page { items, next: None }))
+}
+
+async fn pause(call: Call<Operate>, Names(queue): Names<String>) -> Answer<Response> {
+    call.change("pause", &queue, async { Ok(call.queue().pause(&queue).await?) }).await?;
+    Ok(json(&Affected { affected: 1, ..Affected::default() }))
+}
+
+async fn resume(call: Call<Operate>, Names(queue): Names<String>) -> Answer<Response> {
+    call.change("resume", &queue, async { Ok(call.queue().resume(&queue).await?) }).await?;
+    Ok(json(&Affected { affected: 1, ..Affected::default() }))
+}
+
+/// How much of a queue would be purged, counted up to a bound.
+pub(super) async fn would_purge(call: &Call<Destroy>, queue: &str) -> Answer<Affected> {
+    let total = call.queue().stats_up_to(queue, u64::from(MOST_COUNTED)).await?.total;
+    Ok(Affected { affected: total.pending, at_least: total.is_capped, dry_run: true })
+}
+
+async fn purge(call: Call<Destroy>, Names(queue): Names<String>) -> Answer<Response> {
+    if call.is_rehearsal() {
+        return Ok(json(&would_purge(&call, &queue).await?));
+    }
+    let purged = call.change("purge", &queue, async { Ok(call.queue().purge(&queue).await?) }).await?;
+    Ok(json(&Affected { affected: purged, ..Affected::default() }))
+}
+
+async fn replay(call: Call<Operate>, Names(queue): Names<String>, Sent(body): Sent<Replay>) -> Answer<Response> {
+    let times = times(body.from, body.before)?;
+    let of = format!("{queue} into {}", body.into);
+    let replayed =
+        call.change("replay", &of, async { Ok(call.queue().replay(&queue, times, &body.into).await?) }).await?;
+    Ok(json(&Replayed { events: replayed.events, skipped: replayed.skipped }))
+}

@@ -1,0 +1,53 @@
+//! Periodic schedules: list, pause, resume, remove.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+
+use crate::api::{Affected, Page};
+use crate::app::App;
+use crate::call::{Call, Destroy, Operate, Read};
+use crate::failure::{Answer, Failure, json};
+use crate::input::Names;
+use crate::shown;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/schedules", get(list))
+        .route("/schedules/{name}", delete(remove))
+        .route("/schedules/{name}/pause", post(pause))
+        .route("/schedules/{name}/resume", post(resume))
+}
+
+async fn list(call: Call<Read>) -> Answer<Response> {
+    let items: Vec<_> = call.queue().schedules().await?.into_iter().map(shown::schedule).collect();
+    Ok(json(&Page { items, next: None }))
+}
+
+fn there(name: &str, is_there: bool) -> Answer<()> {
+    is_there.then_some(()).ok_or_else(|| Failure::not_found(format!("there is no schedule {name:?}")))
+}
+
+async fn pause(call: Call<Operate>, Names(name): Names<String>) -> Answer<Response> {
+    let pausing = async { there(&name, call.queue().pause_schedule(&name).await?) };
+    call.change("pause_schedule", &name, pausing).await?;
+    Ok(json(&Affected { affected: 1, ..Affected::default() }))
+}
+
+async fn resume(call: Call<Operate>, Names(name): Names<String>) -> Answer<Response> {
+    let resuming = async { there(&name, call.queue().resume_schedule(&name).await?) };
+    call.change("resume_schedule", &name, resuming).await?;
+    Ok(json(&Affected { affected: 1, ..Affected::default() }))
+}
+
+async fn remove(call: Call<Destroy>, Names(name): Names<String>) -> Answer<Response> {
+    if call.is_rehearsal() {
+        let is_there = call.queue().schedules().await?.iter().any(|schedule| schedule.name == name);
+        return Ok(json(&Affected { affected: u64::from(is_there), at_least: false, dry_run: true }));
+    }
+    let removing = async { there(&name, call.queue().remove_schedule(&name).await?) };
+    call.change("remove_schedule", &name, removing).await?;
+    Ok(json(&Affected { affected: 1, ..Affected::default() }))
+}

@@ -1,0 +1,79 @@
+//! Topics: what there is, their partitions and groups.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::{get, post, put};
+
+use crate::api::{Affected, GroupStart, NewGroup, PageQuery, Resize};
+use crate::app::App;
+use crate::call::{Call, Destroy, Operate, Read};
+use crate::failure::{Answer, Failure, json};
+use crate::input::{self, Asked, Names, Sent};
+use crate::shown;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/topics", get(list))
+        .route("/topics/{topic}", get(one))
+        .route("/topics/{topic}/resize", post(resize))
+        .route("/topics/{topic}/groups/{group}", put(add_group).delete(remove_group))
+}
+
+async fn list(call: Call<Read>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
+    let limit = input::limit(query.limit)?;
+    let topics = call.queue().topics(limit, query.after.as_deref()).await?;
+    let topics = topics.into_iter().map(|(name, topic)| shown::topic(name, &topic)).collect();
+    Ok(json(&input::page(topics, limit, |topic| topic.name.clone())))
+}
+
+async fn one(call: Call<Read>, Names(name): Names<String>) -> Answer<Response> {
+    Ok(json(&topic(&call, &name).await?))
+}
+
+async fn topic<R>(call: &Call<R>, name: &str) -> Answer<crate::api::Topic> {
+    let found = tito_core::event::Topic::find(&call.queue().engine, name).await?;
+    match found {
+        Some(topic) => Ok(shown::topic(name.to_string(), &topic)),
+        // Says which one is the nearest.
+        None => match call.queue().groups(name).await {
+            Ok(_) => Err(Failure::not_found(format!("there is no topic {name:?}"))),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+async fn resize(call: Call<Operate>, Names(name): Names<String>, Sent(body): Sent<Resize>) -> Answer<Response> {
+    // The library creates a topic that it is asked to resize.
+    topic(&call, &name).await?;
+    let resized = call.change("resize", &name, async {
+        let resized = call.queue().resize_topic(&name, body.partitions).await?;
+        Ok(Affected { affected: resized.moved, ..Affected::default() })
+    });
+    Ok(json(&resized.await?))
+}
+
+async fn add_group(
+    call: Call<Operate>,
+    Names((name, group)): Names<(String, String)>,
+    Sent(body): Sent<NewGroup>,
+) -> Answer<Response> {
+    topic(&call, &name).await?;
+    let start = match body.start {
+        GroupStart::Now => tito_worker::GroupStart::Now,
+        GroupStart::History => tito_worker::GroupStart::History,
+    };
+    let of = tito_core::event::queue_name(&name, Some(&group));
+    call.change("add_group", &of, async { Ok(call.queue().add_group(&name, &group, start).await?) }).await?;
+    Ok(json(&topic(&call, &name).await?))
+}
+
+async fn remove_group(call: Call<Destroy>, Names((name, group)): Names<(String, String)>) -> Answer<Response> {
+    let of = tito_core::event::queue_name(&name, Some(&group));
+    if call.is_rehearsal() {
+        return Ok(json(&super::queues::would_purge(&call, &of).await?));
+    }
+    call.change("remove_group", &of, async { Ok(call.queue().remove_group(&name, &group).await?) }).await?;
+    Ok(json(&topic(&call, &name).await?))
+}
