@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tito_core::event::Rate;
 use tito_core::row::{StoredRow, UnknownMembers};
 use tito_core::{BoxError, Now, keeps_unknown_members};
@@ -21,7 +22,7 @@ pub(super) struct OperationRow {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) why: String,
     /// A task. As it is written, as a later version may know others.
-    pub(super) task: Value,
+    pub(super) task: Box<RawValue>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rate: Option<Rate>,
     pub(super) state: OperationState,

@@ -65,7 +65,7 @@ impl Stepper {
 
     /// Whether this is a step of the application's, and when it may be made, in milliseconds.
     pub(super) fn is_named_here(&self, row: &OperationRow, now: Now) -> Option<Next> {
-        let Ok(OperationTask::Named { name, .. }) = serde_json::from_value(row.task.clone()) else { return None };
+        let Ok(OperationTask::Named { name, .. }) = serde_json::from_str(row.task.get()) else { return None };
         self.named.get(&name)?;
         Some(row.waits_until(self.me, now).map_or(Next::Step, Next::At))
     }
@@ -217,7 +217,7 @@ async fn turn(tx: &Transaction, id: Uuid, me: Uuid) -> Result<Turn> {
     if let Some(until) = row.waits_until(me, tx.now()) {
         return Ok(Turn::Not(Next::At(until)));
     }
-    Ok(match serde_json::from_value(row.task.clone()) {
+    Ok(match serde_json::from_str(row.task.get()) {
         Ok(task) => Turn::Step(Box::new(row), task),
         Err(_) => Turn::Not(Next::Unknown),
     })
