@@ -14,6 +14,9 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/coming-from.md")]
     pub struct ComingFrom;
 
+    #[doc = include_str!("../docs/guide/console.md")]
+    pub struct Console;
+
     #[doc = include_str!("../docs/guide/embedded.md")]
     pub struct Embedded;
 
