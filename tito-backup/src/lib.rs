@@ -35,8 +35,8 @@
 //! | `verify` | rows that are not as they should be, and what puts them right |
 //! | `pace` | how fast |
 //!
-//! The bytes of a backup are specified in `docs/format.md` of Tito's repository, and `docs/guide/backup.md` is the page of
-//! the guide.
+//! What the bytes of a backup are is [specified](https://github.com/tito-rs/tito/blob/main/docs/format.md#backups), and how all of this is used says
+//! [the guide](https://github.com/tito-rs/tito/blob/main/docs/guide/backup.md).
 
 mod copy;
 mod error;

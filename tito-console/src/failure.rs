@@ -122,6 +122,7 @@ impl From<QueueError> for Failure {
             QueueError::UnknownTopic { .. } | QueueError::UnknownGroup { .. } | QueueError::UnknownWorker { .. } => {
                 Code::NotFound
             }
+            QueueError::UnknownOperation { .. } => Code::NotFound,
             QueueError::NoQueue { .. } | QueueError::ResizeUnderWay { .. } => Code::Conflict,
             QueueError::InvalidSchedule { .. } => Code::Invalid,
             QueueError::Engine(error) => code_of(error),

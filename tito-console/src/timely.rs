@@ -41,9 +41,10 @@ pub(crate) async fn bounded(State(app): State<Arc<App>>, request: Request, next:
     match within(&app.database, time, next.run(request)).await {
         Some(response) => response,
         None => {
-            let message = match is_read {
-                true => format!("it took longer than {time:?}: ask for less"),
-                false => format!("it took longer than {time:?}: part of it may be done, and the same call goes on"),
+            let message = if is_read {
+                format!("it took longer than {time:?}: ask for less")
+            } else {
+                format!("it took longer than {time:?}: part of it may be done, and the same call goes on")
             };
             Failure::new(Code::TimedOut, message).retryable().into_response()
         }

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 /// Physical time, in two parts: a wall clock, which people set, and a monotonic one, which nobody can. The embedded
-/// engine makes its [`now`](crate::engine::TitoEngine::now) of both; whatever waits or measures goes by the monotonic one.
+/// engine makes its [`now`](crate::engine::TitoEngine::now) of both; whatever waits or measures uses the monotonic one.
 ///
 /// Applications use [`SystemClock`]; tests inject one that they turn by hand.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {

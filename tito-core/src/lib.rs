@@ -1,5 +1,32 @@
 //! Tito's core: models whose rows, index entries and events are written in one transaction, on any engine.
 //!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use tito_core::prelude::*;
+//!
+//! #[derive(Clone, Serialize, Deserialize, TitoModel)]
+//! #[tito(event = "user")] // every write publishes one
+//! struct User {
+//!     id: String,
+//!     #[tito(index)]
+//!     email: String,
+//! }
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), TitoError> {
+//!     let db = Database::open("memory:").await?;
+//!     let users = db.model::<User>();
+//!     let ada = User { id: "ada".into(), email: "ada@example.com".into() };
+//!     db.transaction(|tx| async move {
+//!         users.insert(&ada, &tx).await?;
+//!         let found = users.query(User::BY_EMAIL).equals("ada@example.com").first(&tx).await?;
+//!         assert_eq!(found.map(|user| user.id), Some("ada".to_string()));
+//!         Ok(())
+//!     })
+//!     .await
+//! }
+//! ```
+//!
 //! - [`database`]: what a program holds: a [`Database`], and a [`Transaction`];
 //! - [`engine`]: the contract of an engine, for those who write one;
 //! - [`embedded`]: the engine for one machine;
@@ -10,7 +37,16 @@
 //! - [`row`]: how rows are read and written as JSON;
 //! - [`trace`]: the trace context that events carry.
 //!
-//! `tito-worker` consumes the events.
+//! [`prelude`] has what every program names, and nothing that a model may be called. [tito-worker](https://docs.rs/tito-worker)
+//! consumes the events, and [the guide](https://github.com/tito-rs/tito/blob/main/docs/guide/README.md) says how all of it is used.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `embedded` | yes | the engine for one machine, `EmbeddedBackend` |
+//! | `derive` | yes | `#[derive(TitoModel)]` |
+//! | `tikv` | no | the engine for a TiKV cluster, `TiKVBackend`; needs a C compiler |
 
 pub mod clock;
 pub mod database;

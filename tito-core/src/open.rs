@@ -58,6 +58,19 @@ impl Database {
         Ok(open_for(url.as_ref(), Purpose::Read).await?.read_only())
     }
 
+    /// The directory that a URL of [`open`](Database::open) names, if it names one: for tools that look for more there than
+    /// the database. Nothing is opened.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidUrl`].
+    pub fn directory_of(url: impl AsRef<str>) -> Result<Option<PathBuf>> {
+        let url = url.as_ref();
+        match Target::parse(url).map_err(|reason| invalid(url, reason))? {
+            Target::Directory(path) => Ok(Some(path)),
+            Target::Memory | Target::Cluster(_) => Ok(None),
+        }
+    }
+
     /// Opens a database that is filled from elsewhere: there is nothing at the URL, or what was filled in so far. Everybody
     /// else is refused until it is whole.
     ///
@@ -278,6 +291,8 @@ mod tests {
             assert_eq!(Target::parse(url), Ok(Target::Directory(PathBuf::from(path))), "{url}");
         }
         assert_eq!(Target::parse("memory:"), Ok(Target::Memory));
+        assert_eq!(Database::directory_of("file:a%20b").unwrap(), Some(PathBuf::from("a b")));
+        assert_eq!(Database::directory_of("tikv://pd:2379").unwrap(), None);
     }
 
     #[test]

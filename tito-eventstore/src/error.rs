@@ -294,7 +294,7 @@ pub enum EventStoreError {
         reactor: String,
     },
 
-    /// A projector failed. Nothing of the event is in the rows, nor of any later one.
+    /// A projector failed. Nothing of this event or of any later one is in the rows.
     #[error("projection {projection:?} is stopped by event {sequence}, {event_type:?} of {entity:?}")]
     Projector {
         /// The projection.

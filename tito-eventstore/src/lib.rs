@@ -1,6 +1,62 @@
 //! Event sourcing on Tito: append, decide, evolve and watch, in the transactions of the application's rows and outbox
 //! events.
 //!
+//! ```
+//! use tito_core::BoxError;
+//! use tito_core::prelude::*;
+//! use tito_eventstore::{
+//!     Command, Decider, Event, EventStoreConfig, EventStoreError, Evolver, Manager, NewEvent, Select, TitoEventType,
+//! };
+//!
+//! #[derive(TitoEventType)]
+//! enum AccountEvent {
+//!     Deposited { cents: u64 },
+//!     Withdrawn { cents: u64 },
+//! }
+//!
+//! #[derive(Default)]
+//! struct Account {
+//!     cents: u64,
+//! }
+//!
+//! impl Evolver for Account {
+//!     fn evolve(&mut self, event: &Event) -> Result<(), BoxError> {
+//!         match event.data()? {
+//!             AccountEvent::Deposited { cents } => self.cents += cents,
+//!             AccountEvent::Withdrawn { cents } => self.cents -= cents,
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! struct Withdraw(u64);
+//!
+//! impl Command for Withdraw {}
+//!
+//! impl Decider<Withdraw> for Account {
+//!     fn decide(&self, command: &Withdraw) -> Result<Vec<NewEvent>, BoxError> {
+//!         if command.0 > self.cents {
+//!             return Err("there is not enough".into());
+//!         }
+//!         Ok(vec![NewEvent::new("account.17", AccountEvent::Withdrawn { cents: command.0 })])
+//!     }
+//! }
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), EventStoreError> {
+//!     let db = Database::open("memory:").await?;
+//!     let bank = Manager::new(db).create_event_store(EventStoreConfig::new("bank")).await?;
+//!     bank.append([NewEvent::new("account.17", AccountEvent::Deposited { cents: 500 })]).await?;
+//!
+//!     let mut account = Account::default();
+//!     bank.evolve(&mut account, Select::all()).await?;
+//!     bank.decide_and_evolve(&mut account, &Withdraw(200)).await?;
+//!     assert_eq!(account.cents, 300);
+//!     assert!(bank.decide_and_evolve(&mut account, &Withdraw(400)).await.is_err());
+//!     Ok(())
+//! }
+//! ```
+//!
 //! - [`Manager`]: stores by name;
 //! - [`EventStore`]: appends events, reads them, folds them into models, follows them;
 //! - [`Event`], [`NewEvent`]: what is stored, and what is to be;
@@ -12,7 +68,18 @@
 //! - [`Reactor`], [`ReactFrom`]: handlers that follow a store as its events come, each done once; a worker runs them;
 //! - [`types`]: what events are called, in which version and how their data is written.
 //!
-//! The source:
+//! [`prelude`] has what every program with a store names, and nothing that a model may be called.
+//! [The guide](https://github.com/tito-rs/tito/blob/main/docs/guide/event-store.md) says how all of it is used.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `derive` | yes | `#[derive(TitoEventType)]` |
+//! | `messagepack`, `protobuf` | yes | codecs beside JSON and bytes |
+//! | `tikv` | no | the TiKV engine of `tito-core` |
+//!
+//! # The source
 //!
 //! | folder or file | what it is for |
 //! |---|---|

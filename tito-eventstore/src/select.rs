@@ -29,13 +29,13 @@ impl Select {
         Self::default()
     }
 
-    /// The events that a [`Pattern`] selects: `type`, `type.id`, `type.id.event_type`, with `*` at any place. What is
-    /// wrong with it is told by whoever reads.
+    /// The events that a [`Pattern`] selects: `type`, `type.id`, `type.id.event_type`, with `*` at any place. If it
+    /// is wrong, the call that reads says so.
     pub fn filter(pattern: impl Into<String>) -> Self {
         Self::all().or(pattern)
     }
 
-    /// And those that another pattern selects; of [`all`](Select::all) events only these.
+    /// And those that another pattern selects. After [`all`](Select::all) only these.
     pub fn or(mut self, pattern: impl Into<String>) -> Self {
         self.patterns.push(pattern.into());
         self
@@ -53,9 +53,9 @@ impl Select {
         self
     }
 
-    /// Begins with what the store has kept, on purpose, where its limits have dropped events from which a model with
-    /// snapshots would have to be folded and no snapshot stands for them. Without this, that is the error
-    /// [`EventsDropped`](crate::EventStoreError::EventsDropped). Everything else begins with what is kept in any case.
+    /// Begins with what the store has kept, on purpose, where a model with snapshots would need events that the limits
+    /// have dropped and that no snapshot stands in for. Without this, that is the error
+    /// [`EventsDropped`](crate::EventStoreError::EventsDropped). Other models begin with what is kept in any case.
     pub fn kept(mut self) -> Self {
         self.kept = true;
         self

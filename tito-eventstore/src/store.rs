@@ -41,12 +41,12 @@ impl EventStore {
     /// Appends one event or several, all or none, and returns the last sequence of them. When it returns they are
     /// durable. Appends of one process share transactions, so many at once cost little more than one.
     ///
-    /// What events expect is compared with what was stored before the append. An event whose id the store has already
-    /// is left out, and expects nothing; its sequence counts for what is returned. So an append whose outcome is not
-    /// known, be it that the future was dropped, can be repeated with the same ids.
+    /// What events expect is compared with what was stored before the append. An event whose id the store already has
+    /// is left out and expects nothing; its sequence counts for what is returned. So an append whose outcome is not
+    /// known, because its future was dropped for example, can be repeated with the same ids.
     ///
-    /// The runtime on which the first of the appends under way was called serves them all until none is left, so one
-    /// that is not driven any more, but not dropped either, keeps the others waiting.
+    /// The runtime on which the first of the waiting appends was called serves all of them until none is left. If that
+    /// runtime is neither driven nor dropped, the others wait.
     ///
     /// ```
     /// # use tito_core::prelude::*;

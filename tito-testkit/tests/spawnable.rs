@@ -275,6 +275,7 @@ spawnables! { worker:
     start = any::<Fed>().start(any(), any());
     attempt = any::<Fed>().attempt(any::<Pin<Box<dyn Future<Output = tito_worker::feed::HandlerResult> + Send>>>());
     check = any::<Fed>().check(&any(), any());
+    moved = any::<Fed>().moved(&any(), any());
     put = any::<Fed>().put(&any(), &any(), &any(), &any());
     scope = any::<FeedRun>().scope(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
 }

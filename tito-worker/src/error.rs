@@ -96,6 +96,20 @@ pub enum QueueError {
         worker: Uuid,
     },
 
+    /// An operation that was never begun, or ended more than a week ago.
+    #[error("there is no operation {id}")]
+    UnknownOperation {
+        /// Its id.
+        id: uuid::Uuid,
+    },
+
+    /// An operation that only a worker can step whose application has registered it, or a later release.
+    #[error("operation {id} can't be stepped here: a worker of the application that knows it has to run")]
+    UnknownStep {
+        /// Its id.
+        id: uuid::Uuid,
+    },
+
     /// The engine failed, or the database refused something, such as a name.
     #[error(transparent)]
     Engine(TitoError),

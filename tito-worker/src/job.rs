@@ -58,11 +58,11 @@ pub(crate) const VERSION_HEADER: &str = "tito-version";
 ///
 /// # Versions
 ///
-/// Events outlive deploys: when a release changes the payload in a way that serde can't read the old form by (a member that
-/// is renamed, or gets another meaning), it counts [`VERSION`](TitoJob::VERSION) up and says in
+/// Events outlive deploys: when a release changes the payload in a way that serde can't read the old form by (a member
+/// that is renamed, or gets another meaning), it counts [`VERSION`](TitoJob::VERSION) up and says in
 /// [`upcast`](TitoJob::upcast) how a payload of the version before becomes one of the next. Handlers see the present
-/// version only. While old and new workers run side by side the old ones put events of the new version off, by a minute at
-/// a time.
+/// version only. While old and new workers run side by side, the old ones postpone events of the new version by a
+/// minute at a time.
 pub trait TitoJob: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The topic's name.
     const NAME: &'static str;
@@ -155,7 +155,7 @@ impl<J: TitoJob> fmt::Debug for JobTopic<J> {
     }
 }
 
-/// What a topic carries that is named by a text: the compiler knows nothing of its payloads.
+/// What a topic that is named by a text carries: the compiler knows nothing about its payloads.
 #[derive(Clone, Copy, Debug)]
 pub enum Untyped {}
 

@@ -1,5 +1,37 @@
 //! Consumption for Tito: workers pick events up when they fall due.
 //!
+//! ```
+//! use tito_core::Transaction;
+//! use tito_core::prelude::*;
+//! use tito_worker::prelude::*;
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), TitoError> {
+//!     let db = Database::open("memory:").await?;
+//!     let queue = TitoQueue::new(db.clone());
+//!     let worker = Worker::builder(queue.clone())
+//!         // A plain handler runs at least once.
+//!         .subscribe("mail", |event: TitoEvent| async move {
+//!             println!("a mail to {}", event.entity);
+//!             Ok::<_, TitoError>(())
+//!         })
+//!         // What this one writes commits with the acknowledgement: exactly once.
+//!         .subscribe("visit", |event: TitoEvent, tx: Transaction| async move {
+//!             tx.put(format!("visited/{}", event.entity).into_bytes(), Vec::new()).await
+//!         })
+//!         .build();
+//!
+//!     db.transaction(|tx| async move {
+//!         queue.publish(Publish::new("mail", "user:ada"), &tx).await?;
+//!         queue.publish(Publish::new("visit", "user:ada"), &tx).await?;
+//!         Ok(())
+//!     })
+//!     .await?;
+//!     assert_eq!(worker.drain().await?.done, 2); // or `run(shutdown)`, which goes on
+//!     Ok(())
+//! }
+//! ```
+//!
 //! - [`TitoQueue`]: publishes events without a model, cancels and reschedules them, looks after topics, their groups,
 //!   dead letters and history, and tells what there is;
 //! - [`Worker`]: consumes queues, alone or as a member of a fleet; [`run_worker`] is its shortest form;
@@ -13,7 +45,18 @@
 //! Events are deleted when they are acknowledged, in the transaction that records the outcome. Whatever is still stored
 //! has not been done, so nothing is lost when a worker dies.
 //!
-//! The pages in `docs/guide` say how each feature is used, `docs/design.md` why it is built as it is. The source:
+//! [`prelude`] has what every program that consumes names, and nothing that a model may be called. [The guide](https://github.com/tito-rs/tito/blob/main/docs/guide/README.md)
+//! says how each feature is used, [the design](https://github.com/tito-rs/tito/blob/main/docs/design.md) why it is built as it is.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `derive` | yes | `#[derive(TitoJob)]`: topics as types |
+//! | `tikv` | no | the TiKV engine of `tito-core` |
+//!
+//! # The source
+//!
 //!
 //! | folder | what it is for |
 //! |---|---|
@@ -38,6 +81,7 @@
 //! | `explain` | why an event is not handled |
 //! | `inspect` | counts, pages and searches of what is stored |
 //! | `owner` | all that belongs to an owner, found and erased |
+//! | `operation` | what takes long: durable, slowed down, stopped; who changed what |
 //! | `observe` | spans, metrics, observers |
 
 mod advance;
@@ -59,6 +103,7 @@ mod locate;
 mod membership;
 mod moved;
 pub mod observe;
+mod operation;
 mod outcome;
 mod owner;
 mod partitions;
@@ -79,7 +124,7 @@ mod worker;
 pub use advance::Advance;
 pub use dead::{DeadLetter, DeadLetterGroup, DeadLetterGroups, Redriven, fingerprint_of};
 pub use error::QueueError;
-pub use explain::{Because, EntityEvents, Explanation, LimitedBy, PausedBy, WhichEvent};
+pub use explain::{Because, EntityEvents, Explanation, PausedBy, WhichEvent};
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
     Rejection, Row, State, Stateful, WithState, WithoutEvent, with_state,
@@ -91,10 +136,14 @@ pub use inspect::{
 pub use janitor::Swept;
 pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
+pub use operation::{
+    AuditRecord, AuditSink, EventFilter, NamedStep, Operation, OperationInfo, OperationState, OperationTask,
+    Operations, Operator, Stepped,
+};
 pub use outcome::Outcome;
 pub use owner::{Erasure, OwnerCounts, OwnerSearch, Remaining};
 pub use partitions::PartitionConfig;
-pub use policy::{Exhausted, Order, RateLimit, RetryPolicy, Subscription};
+pub use policy::{Exhausted, LimitedBy, Order, RateLimit, RetryPolicy, Subscription};
 pub use publish::Publish;
 pub use queue::TitoQueue;
 pub use registration::{FleetInfo, InHand, RunningHandler, WorkerInfo};

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 
 use crate::advance::Advance;
 
-/// What a handler says of an event that it did not fail on. An error says: try again by the retry policy.
+/// What a handler that did not fail says of its event. One that returns an error asks for another attempt, by the retry
+/// policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {

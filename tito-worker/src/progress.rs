@@ -7,9 +7,9 @@ use tito_core::{Result, row};
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
-    /// Records how far the handler of an event has come, in a transaction of its own. The next attempt, be it after a
-    /// failure, a timeout or the death of the worker, reads it with [`TitoEvent::progress`]. It takes the place of what
-    /// was recorded before.
+    /// Records how far the handler of an event has come, in a transaction of its own. The next attempt reads it with
+    /// [`TitoEvent::progress`], whether the one before failed, timed out or died with its worker. It replaces what was
+    /// recorded before.
     ///
     /// Returns false if the event is not stored any more as the handler got it: it was cancelled or rescheduled, or an
     /// outcome was recorded, by another worker or because the handler took too long. Then the handler should stop.

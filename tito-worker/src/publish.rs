@@ -35,7 +35,7 @@ pub struct Publish {
     pub(crate) cause: Option<Cause>,
 }
 
-/// Where it is said to whom an event belongs.
+/// Where an event's owner is named.
 #[derive(Clone, Debug)]
 pub(crate) enum Owner {
     Nobody,
@@ -75,9 +75,9 @@ impl Publish {
     /// What the handler needs to know; it reads it with [`TitoEvent::payload`](tito_core::event::TitoEvent::payload).
     ///
     /// # Errors
-    /// [`TitoError::Unserializable`], which names the field, for what JSON has no form for: a float that is not finite, a
-    /// map whose keys are no texts, what is nested more than 127 deep; and for an integer of more than 64 bits, as it is not
-    /// known here whether its reader takes it. Of a [`job`](Publish::job) it is.
+    /// [`TitoError::Unserializable`], which names the field, for what JSON has no form for: a float that is not finite,
+    /// a map whose keys are no texts, what is nested more than 127 deep. An integer of more than 64 bits is refused as
+    /// well, because nobody knows here whether its reader takes it; of a [`job`](Publish::job) that is known.
     pub fn payload(mut self, payload: &impl Serialize) -> Result<Self, TitoError> {
         let what = format_args!("the payload of an event {:?} for {:?}", self.event_type, self.entity);
         self.payload = Some(row::raw_for_any_reader(what, payload)?);
@@ -90,9 +90,9 @@ impl Publish {
         self
     }
 
-    /// To whom the event belongs, any text of 1 to 512 bytes: all that belongs to an owner is erased by
-    /// [`TitoQueue::erase_owner`](crate::TitoQueue::erase_owner). An event with an owner costs one more small row; it is
-    /// deleted in time when the event is gone.
+    /// The owner of the event: any text of 1 to 512 bytes. [`TitoQueue::erase_owner`](crate::TitoQueue::erase_owner)
+    /// erases all that belongs to an owner. An event with an owner costs one more small row; it is deleted in time when
+    /// the event is gone.
     pub fn owner(mut self, owner: impl Into<String>) -> Self {
         self.owner = Owner::Named(owner.into());
         self
@@ -111,8 +111,8 @@ impl Publish {
         self
     }
 
-    /// For what it is published, where that is not the event of the handler around it: in a task of its own, or in a batch
-    /// handler. See [`causation_id`](tito_core::event::TitoEvent::causation_id).
+    /// The event that causes this one, where that is not the event of the handler around it: in a task of its own, or
+    /// in a batch handler. See [`causation_id`](tito_core::event::TitoEvent::causation_id).
     pub fn caused_by(mut self, cause: Cause) -> Self {
         self.cause = Some(cause);
         self

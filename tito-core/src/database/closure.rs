@@ -2,8 +2,8 @@
 
 use crate::error::{Result, TitoError};
 
-/// What a closure that is run in a transaction ends in: a `Result` with a [`TitoError`]. Only that does; a closure that
-/// ends in something else is told so by the compiler.
+/// What a closure that is run in a transaction ends in: a `Result` with a [`TitoError`]. A
+/// closure that ends in something else does not compile, and the compiler says why.
 #[diagnostic::on_unimplemented(
     message = "the closure of a transaction ends in `{Self}`, which is no `Result<_, TitoError>`",
     label = "its closure ends in `{Self}`",

@@ -18,7 +18,7 @@ use crate::engine::{DatabaseIdentity, Limits, ReadOnly, Shared, TitoEngine};
 use crate::error::{Result, TitoError};
 use crate::timestamp::{Now, Timestamp};
 
-/// A database with transactions under snapshot isolation, whatever engine is below it. Clones share one database and are
+/// A database with transactions under snapshot isolation, on any engine. Clones share one database and are
 /// cheap.
 ///
 /// [`EmbeddedBackend::open`](crate::embedded::EmbeddedBackend::open), `TiKVBackend::connect` and [`Database::open`] make
@@ -39,7 +39,7 @@ impl Database {
         Self { engine: Arc::new(engine) }
     }
 
-    /// A handle of the same database that reads: what writes through it fails at its commit with
+    /// A handle of the same database for reading: a transaction that writes through it fails at its commit with
     /// [`TitoError::ReadOnly`].
     pub fn read_only(&self) -> Self {
         Self::from_engine(ReadOnly(self.engine.clone()))
@@ -80,8 +80,8 @@ impl Database {
         Ok(Transaction::new(self.clone(), self.engine.begin(None).await?))
     }
 
-    /// Begins the transaction that is the replay of one whose commit was refused. What the refused one has waited for is
-    /// handed over where the engine can, so that the replay does not queue up for it again.
+    /// Begins the replay of a transaction whose commit was refused. An engine that can hands over to it what the
+    /// refused one has waited for, so that it does not queue up again.
     ///
     /// # Errors
     /// As [`begin`](Database::begin).
@@ -93,11 +93,12 @@ impl Database {
     /// it should have no effects outside of the transaction. It is cloned for each run. The handle that `f` is given can't
     /// be used any more once `f` has ended.
     ///
-    /// Of the transactions of this process that have met conflicts on one key, one runs at a time, in their order, so that
-    /// however many there are each is run about twice. Waiting for its turn takes a run 30 s at most, and a turn lasts 2 s
-    /// at most while others wait; then it goes on without, as conflicts keep what is stored right. A transaction that is
-    /// begun within `f`, by its own task, does not wait for turns while `f`'s transaction holds one. After a conflict in
-    /// spite of its turn, as with other processes, a run waits for a random part of a time that doubles up to 250 ms.
+    /// Transactions of this process that have met conflicts on one key run one at a time, in their order, so that each
+    /// runs about twice, however many there are. A run waits for its turn for 30 s at most, and a turn lasts for 2 s at
+    /// most while others wait; after that it goes on without, as conflicts keep what is stored right. A transaction
+    /// that is begun within `f`, by its own task, does not wait for turns while `f`'s transaction holds one. After a
+    /// conflict in spite of its turn, as with other processes, a run waits for a random part of a time that doubles up
+    /// to 250 ms.
     ///
     /// Errors are [`TitoError`]s here, which is what `Error` is, so that a closure may end in `Ok(…)`. For errors of your own
     /// use [`transaction_with`](Database::transaction_with).
@@ -177,7 +178,7 @@ impl Database {
         retry::run(self, Location::caller(), options, f).boxed()
     }
 
-    /// A new timestamp. It orders; what time it is says [`now`](Database::now).
+    /// A new timestamp, which orders. [`now`](Database::now) says what time it is.
     ///
     /// # Errors
     /// As [`begin`](Database::begin).
@@ -185,7 +186,7 @@ impl Database {
         self.engine.timestamp().await
     }
 
-    /// The present, by which things fall due. On TiKV it is asked of PD.
+    /// The present time, by which things fall due. On TiKV it comes from PD.
     ///
     /// # Errors
     /// As [`begin`](Database::begin).
@@ -193,7 +194,7 @@ impl Database {
         self.engine.now().await
     }
 
-    /// What waits are measured by.
+    /// The clock that waits are measured by.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         self.engine.clock()
     }
@@ -213,7 +214,7 @@ impl Database {
         self.engine.is_only_writer()
     }
 
-    /// Whether what a commit has reported as done survives the process; not where everything is in memory.
+    /// Whether what a commit has reported as done survives the process: false for a database in memory.
     pub fn is_durable(&self) -> bool {
         self.engine.is_durable()
     }

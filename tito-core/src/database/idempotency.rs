@@ -91,8 +91,8 @@ pub async fn prune_idempotency_markers(database: &Database, before: Timestamp) -
     .await
 }
 
-/// Removes, of the markers that `walk` comes to next, those that are past their
-/// [age](crate::TxOptions::idempotency_age), at most 200 in a transaction, and returns how many it removed. It begins with
+/// Removes those of the next markers of `walk` that are past their [age](crate::TxOptions::idempotency_age), at most
+/// 200 in a transaction, and returns how many it removed. It begins with
 /// `Walk::over(keys::idempotency_markers())` and is over when the walk is. A running worker does this by itself, slowly.
 ///
 /// # Errors

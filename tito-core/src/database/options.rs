@@ -42,9 +42,9 @@ impl TxOptions {
         self
     }
 
-    /// For how long a repeated call is known as one, at least; then the marker of the key is dropped by a worker, or by
-    /// [`drop_expired_markers`](crate::database::drop_expired_markers), and a call with the key takes effect again. By the
-    /// engine's time. Without it the marker stays for ever. Means nothing without a key.
+    /// How long a repeated call is recognised, at least, by the engine's time. After that a worker, or
+    /// [`drop_expired_markers`](crate::database::drop_expired_markers), drops the key's marker, and a call with the key
+    /// takes effect again. Without an age the marker stays for ever; without a key the age means nothing.
     ///
     /// ```
     /// use std::time::Duration;
@@ -58,10 +58,10 @@ impl TxOptions {
         self
     }
 
-    /// Makes every `insert` look first, so that what exists is [`AlreadyExists`](crate::TitoError::AlreadyExists) at once,
-    /// where the closure can go on with something else, and not at the commit only. What another transaction inserts
-    /// meanwhile is met as a conflict, and the closure runs again and sees it. Costs a read for each key that is inserted:
-    /// a row's own, and one for each value in a unique index.
+    /// Makes every `insert` look first, so that an existing row is [`AlreadyExists`](crate::TitoError::AlreadyExists)
+    /// at once, where the closure can still do something else, and not only at the commit. If another transaction
+    /// inserts the row meanwhile, that is a conflict: the closure runs again and sees it. Costs a read for each key
+    /// that is inserted: a row's own, and one for each value in a unique index.
     ///
     /// ```
     /// # use tito_core::model::TitoSchema;
@@ -83,7 +83,7 @@ impl TxOptions {
         self
     }
 
-    /// How often the transaction is run in all when it meets conflicts; at least once. Default 32.
+    /// How many times the transaction is run in all when it meets conflicts; at least once. Default 32.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);

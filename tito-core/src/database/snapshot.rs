@@ -21,7 +21,7 @@ const STREAMED_ENTRIES: usize = 4_096;
 pub struct DatabaseSnapshot(Box<dyn TitoSnapshot>);
 
 impl Database {
-    /// The state of the database now, to be read for as long as the snapshot is held: no transaction, so that
+    /// The state of the database now, to be read for as long as the snapshot is held. It is no transaction:
     /// [`max_transaction_age_millis`](Database::max_transaction_age_millis) does not end it, and nobody who waits for
     /// transactions to end (a resize, a worker) waits for it.
     ///
@@ -119,7 +119,7 @@ impl DatabaseSnapshot {
         self.stream_in(range, Direction::Ascending)
     }
 
-    /// The entries of a range from the last key back, read likewise.
+    /// The entries of a range from the last key back, read in pages of the same size.
     ///
     /// # Errors
     /// As [`stream`](DatabaseSnapshot::stream).

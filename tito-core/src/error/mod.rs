@@ -57,8 +57,8 @@ pub enum TitoError {
         id: String,
     },
 
-    /// A row is not what it was when it was read, by its [version](crate::model::RowVersion). Nothing was written: read it
-    /// again, and decide anew.
+    /// A row is not what it was when it was read, by its [version](crate::model::RowVersion). Nothing was written: read
+    /// it again, and decide again.
     #[error("row {id:?} of table {table:?} has version {actual}, expected {expected}: somebody has written it since")]
     VersionConflict {
         /// The table.
@@ -106,7 +106,7 @@ pub enum TitoError {
         result: Option<String>,
     },
 
-    /// A result is to be kept of a transaction that has no idempotency key.
+    /// `keep_result` was called in a transaction that has no idempotency key.
     #[error("the transaction has no idempotency key with which its result could be kept")]
     NoIdempotencyKey,
 
@@ -119,7 +119,7 @@ pub enum TitoError {
         limit_millis: u64,
     },
 
-    /// A [snapshot](crate::Database::snapshot) that the storage could not be held to: what it saw may be gone, and what was
+    /// A [snapshot](crate::Database::snapshot) that the storage did not keep: what it saw may be gone, and what was
     /// read of it can't be relied on. A new one can be read.
     #[error("the snapshot can't be relied on any more: {reason}")]
     SnapshotLost {
@@ -154,7 +154,7 @@ pub enum TitoError {
         key: KeyText,
     },
 
-    /// A number or a time that is too small or too large for what it is asked for.
+    /// A number or a time that is too small or too large for its use.
     #[error("{what} of {found} can't be used: expected {expected} (key {key})")]
     OutOfRange {
         /// What was asked for.
@@ -220,7 +220,7 @@ pub enum TitoError {
         reason: &'static str,
     },
 
-    /// A query over an index that has not the entries of all rows, or a building of it that was in vain.
+    /// A query over an index that lacks the entries of some rows, or an attempt to build it that failed.
     /// [`migrate`](crate::Database::migrate) brings it up to date.
     #[error("index {index:?} of table {table:?} is {state}: bring it up to date with `Database::migrate`")]
     IndexNotBuilt {

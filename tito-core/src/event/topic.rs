@@ -185,7 +185,7 @@ impl Topic {
         }
     }
 
-    /// Whether an event that was moved has a note where it lies, be it published to which queue it may.
+    /// Whether an event that was moved has a note where it lies, whichever queue it was published to.
     pub fn notes_moves_of(&self, id: Uuid) -> bool {
         self.moves_noted_from.is_some_and(|from| started_at(id).physical_millis() >= from)
     }

@@ -50,6 +50,8 @@ kinds! {
     Owned "!owned:",
     Worker "!worker:",
     Retire "!retire:",
+    Activity "!activity:",
+    Operation "!operation:",
 }
 
 /// What every key begins with that is Tito's and of a later kind: the database's identity, and kinds to come.

@@ -46,8 +46,7 @@ impl<M> fmt::Debug for Check<M> {
 }
 
 impl<M: TitoSchema> TitoTable<M> {
-    /// Reads every row and every index entry of the table, and tells of those that are not as they should be. Changes
-    /// nothing.
+    /// Reads every row and every index entry of the table, and reports those that are wrong. Changes nothing.
     ///
     /// ```
     /// # use tito_core::prelude::*;

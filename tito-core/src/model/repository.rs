@@ -55,8 +55,9 @@ impl<M: TitoSchema> TitoTable<M> {
         Self { is_of_a_view: false, database, table: M::table(), of: PhantomData }
     }
 
-    /// The same rows, read in transactions that find them elsewhere (see [`Namespace`](crate::database::Namespace)). What
-    /// begins transactions of its own, such as [`reindex`](TitoTable::reindex), is refused: it would not find them.
+    /// The same rows, read in transactions that find them elsewhere (see [`Namespace`](crate::database::Namespace)).
+    /// Calls that begin transactions of their own, such as [`reindex`](TitoTable::reindex), are refused: they would not
+    /// find them.
     #[must_use]
     pub fn of_a_view(self) -> Self {
         Self { is_of_a_view: true, ..self }

@@ -15,8 +15,9 @@ use crate::names;
 use crate::row;
 
 impl<M: TitoSchema> TitoTable<M> {
-    /// Writes a row that must not exist, with its index entries and events. Reads nothing, so that the row exists is found
-    /// out at the commit, unless this transaction has written it; with [`TxOptions::check_inserts`] at once.
+    /// Writes a row that must not exist, with its index entries and events. It reads nothing: whether the row
+    /// exists is found out at the commit, or at once if this transaction has written it or with
+    /// [`TxOptions::check_inserts`].
     ///
     /// Its id, its entries, and whether and when it calls for events follow from the row as it will be read: a field that
     /// serde is told to write in another form, such as in lower case, is indexed in that form.

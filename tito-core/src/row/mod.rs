@@ -6,7 +6,7 @@
 //! | this one | bytes to values and back |
 //! | `checked` | refuses what JSON would hold as something else |
 //! | `unknown` | the members of an object that this program does not know |
-//! | `kept` | an object together with these, be it a row or an object within one |
+//! | `kept` | an object together with these: a row, or an object within one |
 
 mod checked;
 mod kept;

@@ -85,8 +85,9 @@ impl GroupCommit {
         Err(TitoError::EngineClosed { reason: ENDED.to_string() }.into())
     }
 
-    /// Waits for an answer. Once the engine is closed nobody need begin with the request any more, be it that the runtime is
-    /// not driven that was to serve it; what was begun with is answered, as the engine's calls then end by themselves.
+    /// Waits for an answer. Once the engine is closed the request need not be begun, for example because the runtime
+    /// that should serve it is not driven; one that was begun is answered, as the engine's calls then end by
+    /// themselves.
     async fn answered(
         &self,
         log: &Log,
@@ -114,8 +115,8 @@ impl GroupCommit {
     }
 
     /// Waits until no append of this process is being committed, in the order of the calls. None is until the guard is
-    /// dropped. Nobody waits for longer than a transaction can live, nor for an engine that is closed: conflicts keep what
-    /// is stored right without turns.
+    /// dropped. Nobody waits for longer than a transaction can live, or for an engine that is closed: conflicts keep
+    /// what is stored right without turns.
     pub(crate) async fn turn(&self, database: &Database) -> Option<AsyncMutexGuard<'_, ()>> {
         let longest = Duration::from_millis(database.max_transaction_age_millis());
         tokio::select! {

@@ -20,7 +20,8 @@ impl EventStore {
     /// nothing happened. A [`Model`](crate::Model) gives its events the expectations that make the decision safe; a
     /// decider without one gives them itself.
     ///
-    /// The command may be in an [`Envelope`](crate::Envelope), which also says what becomes of one that comes twice.
+    /// The command may be in an [`Envelope`](crate::Envelope), whose id makes a command that comes twice take effect
+    /// once.
     ///
     /// ```
     /// # use tito_core::{BoxError, prelude::*};
@@ -57,10 +58,10 @@ impl EventStore {
         Ok(self.append_decided(events, mark).await?.0)
     }
 
-    /// As [`decide`](EventStore::decide), and then the model evolves by what was appended. Those of its events whose ids
-    /// the store had before are not folded again, and those of an entity of which a [`Model`](crate::Model) lacks earlier
-    /// events come when these do: that is so only where the decider has expectations of its own. By what a command came
-    /// to that was decided on before, the model does not evolve.
+    /// As [`decide`](EventStore::decide), and then the model evolves by what was appended. Those of its events whose
+    /// ids the store had before are not folded again, and those of an entity of which a [`Model`](crate::Model) lacks
+    /// earlier events come when these do: that is so only where the decider has expectations of its own. The model does
+    /// not evolve by the events of a command that was decided on before.
     ///
     /// # Errors
     /// As [`decide`](EventStore::decide). [`EventStoreError::Evolver`] alone says that the events were appended: the

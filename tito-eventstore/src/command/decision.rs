@@ -30,8 +30,8 @@ impl Decision {
         self.events.is_empty()
     }
 
-    /// Whether the command was decided on before, by its id: the events are those of then, as far as the store still has
-    /// them, and nobody has evolved by them now.
+    /// Whether the command was decided on before, as its id shows. The events are those of that time, as far as the
+    /// store still has them, and the model has not evolved by them.
     pub fn is_repeated(&self) -> bool {
         self.is_repeated
     }

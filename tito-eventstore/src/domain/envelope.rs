@@ -1,4 +1,4 @@
-//! A command with what is known of it beside.
+//! A command with what is known about it.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::event::{NewEvent, metadata};
 
-/// A command with what is known of it beside: its id, when and by whom it was given, what it belongs to. All of it goes
+/// A command with what is known about it: its id, when and by whom it was given, what it belongs to. All of it goes
 /// into the metadata of the events that are decided on, under the names of [`metadata`].
 ///
-/// With an id a command is decided on once: what it appended first is the answer whenever it comes again, for as long as
-/// the store has the last of these events. A command that was refused, or by which nothing happened, leaves nothing
-/// behind, and is decided on anew.
+/// A command with an id is decided on once: whenever it comes again, the answer is what it appended the first time, for
+/// as long as the store has the last of these events. A command that was refused, or led to no event, leaves no trace
+/// and is decided on again.
 ///
 /// ```
 /// # use tito_core::{BoxError, prelude::*};

@@ -1,8 +1,8 @@
-//! Models of which snapshots are taken.
+//! Models with snapshots.
 
 use tito_core::BoxError;
 
-/// A model of which snapshots are taken. [`Evolver::as_snapshot`](crate::Evolver::as_snapshot) says that it is one.
+/// A model with snapshots. [`Evolver::as_snapshot`](crate::Evolver::as_snapshot) says that it is one.
 ///
 /// ```
 /// use tito_core::BoxError;
@@ -53,10 +53,10 @@ pub trait Snapshot {
     /// After how many events a new snapshot is taken; 0 for on request only.
     fn every(&self) -> u64;
 
-    /// Whether the model was evolved by nothing yet. Others don't begin with a snapshot, which would set them back, and
-    /// none is taken of them, as it would hold more than what is selected. A [`Model`](crate::Model) knows; every other
-    /// value is taken for one that was evolved by nothing when it is handed to
-    /// [`evolve`](crate::EventStore::evolve).
+    /// Whether the model has not evolved by any event yet. One that has does not begin with a snapshot, which would set
+    /// it back, and no snapshot is taken of it, as that would hold more than what is selected. A
+    /// [`Model`](crate::Model) knows; any other value that is handed to [`evolve`](crate::EventStore::evolve) is taken
+    /// for new.
     fn is_new(&self) -> bool {
         true
     }
@@ -70,14 +70,14 @@ pub trait Snapshot {
     /// Makes the model what [`save`](Snapshot::save) was called on.
     ///
     /// # Errors
-    /// What is wrong with the bytes; the model has to be as it was before then, as it may be folded anew.
+    /// What is wrong with the bytes. The model has to be unchanged then, as it may be folded from the first event.
     fn restore(&mut self, state: &[u8]) -> Result<(), BoxError>;
 
-    /// What [`save`](Snapshot::save) would have written in the present version, of what it has written in an older one;
-    /// none if that can't be told, so that the model is folded anew. Never, unless the type says otherwise.
+    /// Turns what [`save`](Snapshot::save) has written in an older version into what it would write in the present one,
+    /// or returns `None` if that is not possible, and the model is folded from the first event. By default it never is.
     ///
-    /// It is for changes of what is written. Where the same events now come to something else, they have to be folded
-    /// anew.
+    /// It is for changes of what is written. Where the same events now lead to another state, they have to be folded
+    /// again.
     ///
     /// # Errors
     /// What is wrong with the bytes.

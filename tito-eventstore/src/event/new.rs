@@ -58,20 +58,20 @@ pub(crate) struct Expectation {
 }
 
 impl NewEvent {
-    /// An event of an entity, `type.id`, with data of a type that says how it is named and written. What is wrong with
-    /// either is told by the append.
+    /// An event of an entity, `type.id`, with data of a type that says how it is named and written. If either is
+    /// wrong, the append says so.
     pub fn new<T: EventData>(entity: impl Into<String>, data: T) -> Self {
         Self::from_encoded(entity, encode(&data))
     }
 
-    /// An event of an entity, `type.id`, with an event type and bytes of the application's own, of which there have to be
-    /// some unless the store has a registry that reads none.
+    /// An event of an entity, `type.id`, with an event type and bytes of the application's own. There has to be at
+    /// least one byte, unless the store has a registry that can read none.
     pub fn raw(entity: impl Into<String>, event_type: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self::encoded(entity, event_type, 1, Codec::Binary, bytes)
     }
 
-    /// As [`raw`](NewEvent::raw), with bytes that somebody else has written in a version of the event type, by a codec. A
-    /// store with a registry refuses what it could not read.
+    /// As [`raw`](NewEvent::raw), with bytes that were written elsewhere, in a version of the event type and by a
+    /// codec. A store with a registry refuses what it could not read.
     pub fn encoded(
         entity: impl Into<String>,
         event_type: impl Into<String>,

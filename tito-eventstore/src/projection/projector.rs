@@ -51,12 +51,12 @@ pub trait Projector: Send + Sync + 'static {
         Select::all()
     }
 
-    /// Folds one event into the rows. Called with the selected events in the order of their sequences, once each for the
-    /// rows: `tx` also commits how far the projection is. The rows are those of the generation that is being folded, so
-    /// all that this goes by has to come from the event and from `tx`; a call that did not commit is made again.
+    /// Folds one event into the rows. Called with the selected events in the order of their sequences, once each for
+    /// the rows: `tx` also commits how far the projection is. The rows are those of the generation that is being
+    /// folded, so it may use nothing but the event and `tx`; a call that did not commit is made again.
     ///
-    /// Everything else that is written into `tx`, such as an event of the outbox that a model calls for, is written once
-    /// as well: a rebuild writes rows and their index entries only, the rest is passed over.
+    /// Everything else that is written into `tx`, such as an event of the outbox that a model calls for, is written
+    /// once as well: a rebuild writes only rows and their index entries, and passes over the rest.
     ///
     /// # Errors
     /// Anything that keeps the event from being folded. The projection stops before it, and tries it again.

@@ -64,9 +64,9 @@ impl EventStore {
         names
     }
 
-    /// Has a reactor begin anew, where `from` says, be it before or behind where it is. What its topic has of events that
-    /// it comes to again is passed over then; what it has of earlier ones stays, and so do dead letters. Handlers that
-    /// run end first, and what they have done is done again where it is behind the new beginning.
+    /// Lets a reactor begin again where `from` says, before or behind where it is. Events in its topic that it comes to
+    /// again are passed over there; those of earlier sequences stay, and so do dead letters. Running handlers end
+    /// first, and what they have done is done again if it lies behind the new beginning.
     ///
     /// # Errors
     /// [`ReactorNotFound`](EventStoreError::ReactorNotFound), [`StoreNotFound`](EventStoreError::StoreNotFound), and those

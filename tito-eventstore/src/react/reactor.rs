@@ -35,8 +35,8 @@ pub struct Reactor {
 
 impl EventStore {
     /// A reactor of the events that a filter selects: a pattern, or a [`Select`]. It is created if there is none of the
-    /// name, and then begins where `from` says; later calls go on where it is. The filter is not stored: whoever serves
-    /// the reactor goes by their own, and another one holds from where the reactor is then.
+    /// name, and then begins where `from` says; later calls go on where it is. The filter is not stored: each
+    /// program that serves the reactor brings its own, and a changed one holds from where the reactor is then.
     ///
     /// [`Reaction`] says what a handler can be, and has an example.
     ///

@@ -10,9 +10,9 @@ use crate::error::EventStoreError;
 #[error("the model has evolved up to event {last_sequence} only")]
 #[non_exhaustive]
 pub struct EvolveError {
-    /// The sequence of the last event that was folded; that after which folding began if there was none.
+    /// The sequence of the last event that was folded, or the one after which folding began if there was none.
     pub last_sequence: u64,
-    /// What came next.
+    /// What came after it.
     pub source: EventStoreError,
 }
 

@@ -31,9 +31,9 @@ pub struct Watcher<M> {
 }
 
 impl EventStore {
-    /// Lets a model follow the store: it evolves by the selected events that there are, before this returns unless told
-    /// otherwise, and then by those that come, as they come. Pages of events are read as the model has evolved by the
-    /// earlier ones, so a slow model blocks nobody and costs no memory.
+    /// Lets a model follow the store. It evolves by the selected events that there are, before this returns unless
+    /// [`no_wait`](Watch::no_wait) says otherwise, and then by new ones as they come. A page of events is read when the
+    /// model has evolved by the ones before, so a slow model blocks nobody and costs no memory.
     ///
     /// A [`Model`](crate::Model) can be looked at meanwhile, through a clone.
     ///
@@ -60,13 +60,13 @@ impl EventStore {
     /// # }
     /// ```
     ///
-    /// A new model with snapshots begins with the latest one, as with [`evolve`](EventStore::evolve), and so should be one
-    /// that was evolved by nothing yet. None are taken of it.
+    /// A model with snapshots begins with the latest one, as with [`evolve`](EventStore::evolve), so it should not have
+    /// evolved by anything yet. A watcher takes no snapshots.
     ///
     /// # Errors
-    /// Those of catching up, as of [`evolve`](EventStore::evolve), unless the watch's
-    /// [handler](Watch::on_error) says to go on; with [`no_wait`](Watch::no_wait) those of beginning with a snapshot
-    /// alone. Later ones are told by [`Watcher::stop`].
+    /// Those of catching up, as of [`evolve`](EventStore::evolve), unless the watch's [handler](Watch::on_error) says
+    /// to go on; with [`no_wait`](Watch::no_wait) only those of beginning with a snapshot. [`Watcher::stop`] returns
+    /// later ones.
     pub async fn watch<M>(&self, mut model: M, watch: impl Into<Watch> + Send) -> Result<Watcher<M>>
     where
         M: Evolver + Send + 'static,

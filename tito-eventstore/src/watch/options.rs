@@ -16,18 +16,18 @@ pub struct Watch {
     pub(super) on_error: Option<Handler>,
 }
 
-/// What a watcher has met: an event that can't be read or by which its model can't evolve, or an engine that fails.
+/// What has gone wrong for a watcher: an event can't be read, its model can't evolve by one, or the engine fails.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct WatchError<'a> {
     /// The sequence of the event; none if it is the engine that fails.
     pub sequence: Option<u64>,
-    /// The event. If it can't be brought to the version that the program knows, it is as it was appended; none if it is
+    /// The event, as it was appended if it can't be brought up to the version that the program knows; none if it is
     /// damaged.
     pub event: Option<&'a Event>,
     /// What is wrong.
     pub error: &'a EventStoreError,
-    /// How often this was met in succession, from 1 on.
+    /// How many times in succession this has gone wrong, from 1 on.
     pub attempt: u32,
 }
 
@@ -50,7 +50,7 @@ pub enum OnError {
     TryAgain,
 }
 
-/// A handler that only takes note lets the event be passed over.
+/// A handler that returns nothing passes over the event.
 impl From<()> for OnError {
     fn from((): ()) -> Self {
         Self::Skip
@@ -88,11 +88,11 @@ impl Watch {
         Self { catches_up: false, ..self }
     }
 
-    /// What is asked when an event can't be read, or the model can't evolve by it: the answer is an [`OnError`].
-    /// Otherwise such an event ends the watcher.
+    /// What to call when an event can't be read, or the model can't evolve by it; it answers with an [`OnError`].
+    /// Without it such an event ends the watcher.
     ///
-    /// It is told of an engine that fails, too, and can then let the watcher end; otherwise that tries again in any
-    /// case. While `watch` waits for the model to catch up, it returns the errors of the engine and does not tell them.
+    /// It is called when the engine fails, too, and can then end the watcher, which tries again otherwise. While
+    /// `watch` waits for the model to catch up, it returns the engine's errors instead.
     ///
     /// ```
     /// use tito_eventstore::{OnError, Watch, WatchError};

@@ -20,8 +20,9 @@ impl TitoQueue {
     ///
     /// What waited for it in a strict subscription goes on, within about a second.
     ///
-    /// Costs one read if the event lies where it was published. If it was moved by a retry, or is done, what its
-    /// partition holds from its second on is read, page by page, within the transaction.
+    /// Costs one read if the event lies where it was published, and a few if it was moved or is done. Only an event
+    /// that was published before its topic was first served by a release that notes moves is searched for: its
+    /// partition is read from its second on, page by page, within the transaction.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -11,9 +11,9 @@ use crate::topics::cached_topic;
 use crate::unique::UniqueRow;
 
 impl TitoQueue {
-    /// Puts an event that has not been done to another time, rounded and bounded as by [`Publish::at`](crate::Publish::at),
-    /// in its topic's own queue and in every group's; at once if that is past. Its failed attempts still count. Returns its
-    /// new reference, or `None` if it is in none of the queues any more.
+    /// Moves an event that has not been done to another time, rounded and bounded as by
+    /// [`Publish::at`](crate::Publish::at), in its topic's own queue and in every group's; at once if that is past. Its
+    /// failed attempts still count. Returns its new reference, or `None` if it is in none of the queues any more.
     ///
     /// Among the events of its entity it comes where its new time puts it. While it is being handled, the same holds as
     /// for [`cancel`](TitoQueue::cancel), and it is handed out again at its new time. Costs what that costs.

@@ -9,6 +9,7 @@ use tito_core::event::{Completion, FailedAttempt};
 use uuid::Uuid;
 
 use crate::inspect::serialize_key;
+use crate::policy::LimitedBy;
 
 /// Why an event is not handled, or what has become of it. Written by serde as an object with the reason's name as
 /// `because`; times as Unix seconds, those in milliseconds are named so.
@@ -81,7 +82,8 @@ pub enum Because {
     },
     /// No live worker is known that serves the queue.
     NoSubscriber,
-    /// Live members of a fleet serve the queue, but none of them owns the partition.
+    /// Live workers serve the queue, but none of them its partition: no member of their fleet owns it, or it is in the share
+    /// of none.
     NoOwner {
         /// The owner by the lease, who is dead or gone; none if it was given back.
         last_owner: Option<Uuid>,
@@ -109,7 +111,7 @@ pub enum Because {
         /// How many processes have died while it was handled and nothing else was.
         deaths: u32,
     },
-    /// A limit of its queue has no room for it now.
+    /// A limit of its queue had no room for another event when its worker was asked last.
     Limited {
         /// Which.
         by: LimitedBy,
@@ -134,17 +136,6 @@ pub enum PausedBy {
     Restore,
     /// Earlier events are being copied into the new group, and come first.
     Copying,
-}
-
-/// A limit of a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum LimitedBy {
-    /// So many in a time.
-    Rate,
-    /// So many at once.
-    Concurrency,
 }
 
 /// A sentence for people.
@@ -182,9 +173,9 @@ impl fmt::Display for Because {
                 write_failure(f, failure.as_ref())
             }
             Self::NoSubscriber => f.write_str("no live worker is known that serves its queue"),
-            Self::NoOwner { last_owner: None } => f.write_str("no worker owns its partition"),
+            Self::NoOwner { last_owner: None } => f.write_str("no worker serves its partition"),
             Self::NoOwner { last_owner: Some(owner) } => {
-                write!(f, "no live worker owns its partition, which was owned by {owner}")
+                write!(f, "no live worker serves its partition, which was owned by {owner}")
             }
             Self::Behind { id, until, failure, .. } => {
                 write!(f, "event {id} of its entity comes first")?;
@@ -197,6 +188,7 @@ impl fmt::Display for Because {
             }
             Self::Limited { by: LimitedBy::Rate } => f.write_str("its queue's rate has no room for it"),
             Self::Limited { by: LimitedBy::Concurrency } => f.write_str("as many handlers run as its queue may have"),
+            Self::Limited { by: LimitedBy::Other } => f.write_str("a limit of its queue has no room for it"),
             Self::InLine { before: 0, at_least: false } => f.write_str("it is due, and the first of its partition"),
             Self::InLine { before, at_least } => {
                 let more = if *at_least { "at least " } else { "" };

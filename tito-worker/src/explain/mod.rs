@@ -19,17 +19,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tito_core::engine::KeyValue;
 use tito_core::event::{TitoEvent, Topic, check_queue_name, topic_of};
 use tito_core::{KeyText, Result, TitoError, Transaction};
 use uuid::Uuid;
 
 use self::ahead::ahead;
-pub use self::because::{Because, LimitedBy, PausedBy};
+pub use self::because::{Because, PausedBy};
 pub use self::entity::EntityEvents;
 pub use self::find::WhichEvent;
 use self::find::{Found, find};
-use self::serving::serving;
+use self::serving::Servers;
 use crate::error::QueueError;
 use crate::inspect::{PendingState, read_event, serialize_key_or_none};
 use crate::keys;
@@ -63,9 +62,9 @@ impl TitoQueue {
     /// Why an event is not handled in a queue, `{type}` or `{type}@{group}`, or what has become of it there: by a
     /// [reference](tito_core::event::EventReference), by its id and entity, or by its id alone.
     ///
-    /// It is told from what is stored, at one snapshot. What only its worker knows is not in it: the order of its
-    /// subscription (an earlier event of its entity that has failed blocks it in strict order only), the subscription's
-    /// delay, and a worker that has not handed out anything yet and is no member of a fleet.
+    /// It is told from what is stored, at one snapshot, and from what [workers](TitoQueue::workers) say, which can be 10 s old
+    /// of other processes. What only its worker knows is not in it: the order of its subscription (an earlier event of its
+    /// entity that has failed blocks it in strict order only), and the subscription's delay.
     ///
     /// Reads one partition of the queue, two while the number of partitions is changed: the event where it was published
     /// or was moved, then at most 300 rows of each kind (pending, dead, done) to find it and at most 600 before it, and
@@ -98,10 +97,11 @@ impl TitoQueue {
         }
         let missing = match self.existing(queue).await {
             Ok(topic) => {
+                let servers = &Servers::of(self, queue, which.id()).await?;
                 let (queue, which) = (&Arc::<str>::from(queue), &which);
                 let read = |tx: Transaction| {
                     let topic = topic.clone();
-                    async move { explain_in(&tx, queue, &topic, which).await }
+                    async move { explain_in(&tx, queue, &topic, which, servers).await }
                 };
                 return Ok(self.engine.transaction(read).await?);
             }
@@ -121,7 +121,13 @@ impl TitoQueue {
     }
 }
 
-async fn explain_in(tx: &Transaction, queue: &Arc<str>, topic: &Topic, which: &WhichEvent) -> Result<Explanation> {
+async fn explain_in(
+    tx: &Transaction,
+    queue: &Arc<str>,
+    topic: &Topic,
+    which: &WhichEvent,
+    servers: &Servers,
+) -> Result<Explanation> {
     let now = tx.now().seconds();
     let Found { row, rows_read, is_certain } = find(tx, queue, topic, which).await?;
     let mut explanation = Explanation {
@@ -148,7 +154,7 @@ async fn explain_in(tx: &Transaction, queue: &Arc<str>, topic: &Topic, which: &W
             explanation.because.push(Because::Done { at, completion });
         }
         Kind::Dead => explanation.because.push(Because::Dead { at, failure: last_failure() }),
-        Kind::Pending => explain_pending(tx, topic, &(key.clone(), value), event.as_ref(), &mut explanation).await?,
+        Kind::Pending => explain_pending(tx, topic, servers, &key, event.as_ref(), &mut explanation).await?,
     }
     explanation.event = event;
     explanation.key = Some(KeyText::from(key));
@@ -158,13 +164,14 @@ async fn explain_in(tx: &Transaction, queue: &Arc<str>, topic: &Topic, which: &W
 async fn explain_pending(
     tx: &Transaction,
     topic: &Topic,
-    (key, _): &KeyValue,
+    servers: &Servers,
+    key: &[u8],
     event: Option<&TitoEvent>,
     explanation: &mut Explanation,
 ) -> Result<()> {
     let Explanation { queue, because, rows_read, .. } = explanation;
     let partition = keys::parse_event_partition(key).expect("it was found by a key that names its partition");
-    let serving = serving(tx, queue, partition, key).await?;
+    let serving = servers.of_partition(tx, queue, partition, key).await?;
     because.extend(serving.in_hand.map(|(worker, since)| Because::Running { worker, since }));
     because.extend(paused(queue, topic));
     let Some(event) = event else {
@@ -191,6 +198,9 @@ async fn explain_pending(
     because.extend(topic.is_moving(&event.entity).then_some(Because::Moving));
     because.extend(event.deaths.map(|deaths| Because::Suspect { deaths }));
     if because.is_empty() {
+        because.extend(serving.limited.map(|by| Because::Limited { by }));
+    }
+    if because.is_empty() {
         because.push(Because::InLine { before: ahead.before, at_least: ahead.at_least });
     }
     Ok(())
@@ -208,7 +218,8 @@ fn paused(queue: &str, topic: &Topic) -> Option<Because> {
         }
     };
     let by = if by_restore { PausedBy::Restore } else { PausedBy::Operator };
-    is_paused.then_some(Because::Paused { until: None, by })
+    let until = topic.paused_until(queue).map(time_of);
+    is_paused.then_some(Because::Paused { until, by })
 }
 
 fn behind(key: Vec<u8>, value: &[u8]) -> Option<Because> {

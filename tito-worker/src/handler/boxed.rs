@@ -16,7 +16,7 @@ use crate::outcome::Outcome;
 type One = dyn Fn(Context) -> BoxFuture<'static, HandlerResult> + Send + Sync;
 type Batch = dyn Fn(Vec<TitoEvent>, Context) -> BoxFuture<'static, BatchResult> + Send + Sync;
 
-/// Any handler, its types erased: what a program keeps that chooses its handlers as it runs.
+/// Any handler with its types erased, for a program that chooses its handlers as it runs.
 #[derive(Clone)]
 #[must_use]
 pub struct BoxedHandler {

@@ -11,5 +11,6 @@ mod replay;
 mod walk;
 
 pub use read::DoneEvent;
+pub(crate) use replay::pending_ids;
 pub use replay::{Replay, Replayed};
 pub(crate) use walk::PastWalk;

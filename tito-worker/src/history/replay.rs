@@ -183,7 +183,7 @@ async fn copy(
     Ok(())
 }
 
-async fn pending_ids(database: &Database, queue: &str) -> Result<HashSet<Uuid>> {
+pub(crate) async fn pending_ids(database: &Database, queue: &str) -> Result<HashSet<Uuid>> {
     let mut walk = Walk::over(keys::events_of_queue(queue));
     let mut ids = HashSet::new();
     while let Some((page, _)) = walk.next(database).await? {

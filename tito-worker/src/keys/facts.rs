@@ -1,47 +1,47 @@
 //! Keys of workers that are registered, and of what they are told.
 
 use tito_core::keys::KeyRange;
-use tito_core::keys::build::{Kind, key, push_uuid, uuid};
+use tito_core::keys::build::{Kind, push_uuid, uuid};
 use uuid::Uuid;
 
 fn of(kind: Kind, id: Uuid) -> Vec<u8> {
-    let mut key = key(kind, &[]);
+    let mut key = kind.prefix().as_bytes().to_vec();
     push_uuid(&mut key, id);
     key
 }
 
 /// `!worker:{worker}`: what a worker says of itself.
-pub(crate) fn registered_worker(worker: Uuid) -> Vec<u8> {
+pub fn registered_worker(worker: Uuid) -> Vec<u8> {
     of(Kind::Worker, worker)
 }
 
 /// All workers that say something of themselves.
-pub(crate) fn registered_workers() -> KeyRange {
+pub fn registered_workers() -> KeyRange {
     Kind::Worker.all()
 }
 
 /// The worker in the key of what it says of itself.
-pub(crate) fn parse_registered_worker(key: &[u8]) -> Option<Uuid> {
+pub fn parse_registered_worker(key: &[u8]) -> Option<Uuid> {
     uuid(Kind::Worker.strip(key)?)
 }
 
 /// `!retire:{worker}`: that a worker is to leave.
-pub(crate) fn retirement(worker: Uuid) -> Vec<u8> {
+pub fn retirement(worker: Uuid) -> Vec<u8> {
     of(Kind::Retire, worker)
 }
 
 /// All workers that are to leave.
-pub(crate) fn retirements() -> KeyRange {
+pub fn retirements() -> KeyRange {
     Kind::Retire.all()
 }
 
 /// The worker in the key that says that it is to leave.
-pub(crate) fn parse_retirement(key: &[u8]) -> Option<Uuid> {
+pub fn parse_retirement(key: &[u8]) -> Option<Uuid> {
     uuid(Kind::Retire.strip(key)?)
 }
 
 /// The members of all fleets.
-pub(crate) fn all_members() -> KeyRange {
+pub fn all_members() -> KeyRange {
     Kind::Member.all()
 }
 

@@ -2,14 +2,16 @@
 
 mod facts;
 mod kept;
+mod operations;
 mod ownership;
 mod settled;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-pub(crate) use facts::*;
+pub use facts::*;
 pub use kept::*;
+pub use operations::*;
 pub use ownership::*;
 pub use settled::*;
 pub use tito_core::keys::{

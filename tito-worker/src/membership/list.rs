@@ -105,17 +105,6 @@ impl TitoQueue {
     }
 }
 
-/// The live members of a fleet. A row that can't be read is none.
-pub(super) async fn live_members(tx: &Transaction, fleet: &str) -> Result<Vec<(Uuid, MemberRow)>> {
-    let now = tx.now().millis();
-    let rows = all_of(tx, keys::members(fleet)).await?.into_iter();
-    let members = rows.filter_map(|(key, value)| {
-        let (_, id) = keys::parse_member(&key)?;
-        Some((id, MemberRow::decode(&key, &value).ok()?))
-    });
-    Ok(members.filter(|(id, row)| row.is_live(now) && !is_of_a_dead_process(tx.database(), *id)).collect())
-}
-
 /// What a row says of a member; none, and logged, if it can't be read.
 fn member_of(database: &Database, id: Uuid, key: &[u8], value: &[u8], now_millis: u64) -> Option<MemberInfo> {
     let row = match MemberRow::decode(key, value) {
@@ -154,9 +143,15 @@ pub(crate) async fn in_flight(tx: &Transaction, queue: &str) -> Result<u64> {
     let leases = all_of(tx, keys::leases(queue)).await?;
     let leases = leases.iter().filter_map(|(key, value)| LeaseRow::decode(key, value).ok());
     let fleets: BTreeSet<String> = leases.filter_map(|lease| lease.fleet).collect();
+    let now = tx.now().millis();
     let mut in_flight: u64 = 0;
     for fleet in fleets {
-        for (_, member) in live_members(tx, &fleet).await? {
+        let members = all_of(tx, keys::members(&fleet)).await?;
+        let members = members.iter().filter_map(|(key, value)| {
+            let (_, id) = keys::parse_member(key)?;
+            MemberRow::decode(key, value).ok().filter(|_| !is_of_a_dead_process(tx.database(), id))
+        });
+        for member in members.filter(|member| member.is_live(now)) {
             in_flight = in_flight.saturating_add(member.in_flight.get(queue).copied().unwrap_or(0));
         }
     }

@@ -36,7 +36,7 @@ pub(crate) use lease::Lease;
 pub use list::{LeaseInfo, MemberInfo};
 pub(crate) use list::{in_flight, members_of_all_fleets};
 pub(crate) use options::MembershipOptions;
-pub(crate) use owner::partition_owner;
+pub(crate) use owner::lease_owner;
 
 use heartbeat::Life;
 use holdings::Holdings;

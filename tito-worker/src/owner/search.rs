@@ -48,11 +48,11 @@ enum Part {
 
 impl TitoQueue {
     /// Reads every event, dead letter, kept event, unique key and schedule of the database, of all topics and groups,
-    /// and counts what names an owner, without going by what [`erase_owner`](TitoQueue::erase_owner) goes by. After an
-    /// erasure [`Remaining::is_nothing`] shows that nothing is left which could be read through Tito.
+    /// and counts what names an owner. It does not use the rows that [`erase_owner`](TitoQueue::erase_owner) uses.
+    /// After an erasure [`Remaining::is_nothing`] shows that nothing is left which could be read through Tito.
     ///
-    /// In pages of at most 200 rows, each as one snapshot shows it; an event that is redriven or replayed meanwhile may be
-    /// missed. Costs a reading of all that workers have stored: for an operator, not for a program's daily work.
+    /// In pages of at most 200 rows, each as one snapshot shows it; an event that is redriven or replayed meanwhile may
+    /// be missed. It reads all that workers have stored, so it is for an operator and not for a program's daily work.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`], and those of the engine.

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exhausted {
-    /// It goes to the dead letters, whence it can be redriven.
+    /// It goes to the dead letters, from which it can be redriven.
     #[default]
     DeadLetter,
     /// It is deleted, for events that nobody would look at again. [`Outcome::DeadLetter`](crate::Outcome::DeadLetter)

@@ -1,12 +1,14 @@
 //! What a subscription can set: when an event is tried again, in which order, how fast, and when it fails for good.
 
 mod exhausted;
+mod limited;
 mod order;
 mod rate;
 mod retry;
 mod subscription;
 
 pub use self::exhausted::Exhausted;
+pub use self::limited::LimitedBy;
 pub use self::order::Order;
 pub use self::rate::RateLimit;
 pub(crate) use self::rate::{RateLimiter, Share};

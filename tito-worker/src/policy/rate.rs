@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tito_core::event::Rate;
 
-/// At most so many events in so much time, for all partitions of a subscription in one worker.
+/// At most a number of events in a period of time, for all partitions of a subscription in one worker.
 ///
 /// Up to a tenth of `events` (at least one) can be started at once after a pause; then they are spread evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,12 @@ impl RateLimiter {
     pub(crate) fn after(self, before: &Self) -> Self {
         let next = *before.next_nanos.lock().unwrap_or_else(PoisonError::into_inner);
         Self { next_nanos: Mutex::new(next), ..self }
+    }
+
+    /// Whether one may be started now.
+    pub(crate) fn is_ready(&self, clock_millis: u64) -> bool {
+        let next = *self.next_nanos.lock().unwrap_or_else(PoisonError::into_inner);
+        next.saturating_sub(clock_millis.saturating_mul(1_000_000)) <= self.burst_nanos
     }
 
     /// Starts as many as may be started now, at most `wanted` and at least one; else says when one may be, in
@@ -166,7 +172,7 @@ mod tests {
         }
         assert_eq!(started, 6);
         let faster = RateLimiter::part_of(Rate::per_second(10), Share::WHOLE).after(&limiter);
-        assert_eq!(faster.start(1, 60_000), Err(60_100), "what the slow one would have waited for is not waited for");
+        assert_eq!(faster.start(1, 51_000), Err(51_100), "what the slow one would have waited for is not waited for");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How often an event is tried, and how long apart: exponentially growing delays with jitter.
+/// How many attempts an event has, and how long apart: delays that grow exponentially, with jitter.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,7 +30,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// How often an event is tried in all, at least once; then it goes to the dead letters. Default 10.
+    /// How many attempts an event has in all, at least one; then it goes to the dead letters. Default 10.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
         self
@@ -49,14 +49,14 @@ impl RetryPolicy {
         self
     }
 
-    /// By which part of itself a delay varies up or down at random, from 0 to 1, so that events that failed together
-    /// are not tried again together. Default 0.25.
+    /// How much a delay varies up or down at random, as a part of itself from 0 to 1, so that events that failed
+    /// together are not tried again together. Default 0.25.
     pub fn jitter(mut self, jitter: f64) -> Self {
         self.jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 0.0 };
         self
     }
 
-    /// How often an event is tried in all.
+    /// How many attempts an event has in all.
     pub(crate) fn most_attempts(&self) -> u32 {
         self.attempts
     }

@@ -52,7 +52,7 @@ impl Default for Subscription {
 }
 
 impl Subscription {
-    /// How often a failed event is tried, and when again.
+    /// How many attempts an event has, and how long apart.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self
@@ -85,8 +85,8 @@ impl Subscription {
         self
     }
 
-    /// How many handlers run at once in this worker, at least 1, in all of its partitions together: as many connections as
-    /// a handler's mail server or pool has to have for it. A batch counts as one. Default 16.
+    /// How many handlers run at once in this worker, at least 1, in all of its partitions together. A mail server or a
+    /// pool that they use needs as many connections. A batch counts as one. Default 16.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
         self
@@ -94,15 +94,15 @@ impl Subscription {
 
     /// How many events are handled together, from 1 to 1,000: those that are ready, without waiting for more. Default 1.
     ///
-    /// A transactional handler is called for each of them in turn, with one transaction for all, which is many times as
-    /// fast; if one of them fails, all are rolled back and handled one by one. A batch handler gets all of them in one
-    /// call. A plain handler of single events is not concerned.
+    /// A transactional handler is called for each of them in turn, with one transaction for all, which is many times
+    /// faster; if one of them fails, all are rolled back and handled one by one. A batch handler gets all of them in
+    /// one call. A plain handler of single events ignores it.
     pub fn batch(mut self, events: usize) -> Self {
         self.batch = events.clamp(1, 1_000);
         self
     }
 
-    /// How many events are handed out in a time. Default: no limit.
+    /// How many events are handed out in a period of time. Default: no limit.
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.rate_limit = Some(limit);
         self
@@ -114,8 +114,8 @@ impl Subscription {
         self
     }
 
-    /// Creates the topic with so many partitions if there is none. By default a worker waits for a topic that nobody has
-    /// published to or created yet, and warns: its name may be mistyped.
+    /// Creates the topic with this many partitions if it does not exist. By default a worker waits for a topic that
+    /// nobody has published to or created yet, and warns: its name may be mistyped.
     pub fn new_topic_partitions(mut self, partitions: u16) -> Self {
         self.new_topic_partitions = Some(partitions);
         self

@@ -17,6 +17,7 @@ use super::{Living, Registration};
 use crate::keys;
 use crate::membership::{MemberInfo, members_of_all_fleets};
 use crate::partitions::PartitionConfig;
+use crate::policy::LimitedBy;
 use crate::queue::TitoQueue;
 use crate::time::{as_millis, time_of_millis};
 
@@ -55,6 +56,9 @@ pub struct WorkerInfo {
     pub queues: BTreeSet<String>,
     /// How many events its handlers are working on, by queue.
     pub in_flight: BTreeMap<String, u64>,
+    /// The queues of which a limit keeps it from handing out more events just now, and which: its rate, or how many
+    /// handlers run at once.
+    pub limited: BTreeMap<String, LimitedBy>,
     /// The 20 handlers of it that run longest, the longest first.
     pub running: Vec<RunningHandler>,
 }
@@ -103,6 +107,7 @@ impl WorkerInfo {
             share: row.share,
             queues: row.queues,
             in_flight: row.in_flight,
+            limited: row.limited,
             running: row.running,
         }
     }
@@ -124,6 +129,7 @@ impl WorkerInfo {
             share: None,
             queues: member.queues,
             in_flight: member.in_flight,
+            limited: BTreeMap::new(),
             running: Vec::new(),
         }
     }

@@ -40,6 +40,7 @@ pub(crate) use self::sweep::sweep_registrations;
 
 use self::row::WorkerRow;
 use crate::keys;
+use crate::policy::LimitedBy;
 
 /// How long a worker counts as alive after it has said so.
 const LEASE_MILLIS: u64 = 30_000;
@@ -76,13 +77,21 @@ impl Drop for Registered {
     }
 }
 
+/// A queue that a worker serves.
+pub(crate) struct ServedQueue {
+    pub(crate) name: Arc<str>,
+    /// How many events of it are in flight.
+    pub(crate) in_flight: Arc<AtomicU64>,
+    /// Which of its limits keeps more from being handed out, when the monotonic clock shows this.
+    pub(crate) limited_by: Box<dyn Fn(u64) -> Option<LimitedBy> + Send + Sync>,
+}
+
 /// One run of a worker, as it says of itself.
 pub(crate) struct Registration {
     database: Database,
     pub(crate) id: Uuid,
     about: About,
-    /// Each queue that it serves, with how many events of it are in flight.
-    queues: Vec<(Arc<str>, Arc<AtomicU64>)>,
+    queues: Vec<ServedQueue>,
     pub(crate) running: Running,
     began_monotonic_millis: u64,
     /// What was now when it began, once that is known.
@@ -91,12 +100,7 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    pub(crate) fn new(
-        database: Database,
-        id: Uuid,
-        about: About,
-        queues: Vec<(Arc<str>, Arc<AtomicU64>)>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(database: Database, id: Uuid, about: About, queues: Vec<ServedQueue>) -> Arc<Self> {
         Arc::new(Self {
             id,
             about,
@@ -134,13 +138,15 @@ impl Registration {
     fn row(&self, now_millis: u64) -> WorkerRow {
         let clock_millis = self.database.clock().monotonic_millis();
         let at = |monotonic: u64| now_millis.saturating_sub(clock_millis.saturating_sub(monotonic));
-        let in_flight = self.queues.iter().filter_map(|(queue, count)| {
-            let count = count.load(Ordering::Relaxed);
-            (count > 0).then(|| (queue.to_string(), count))
+        let in_flight = self.queues.iter().filter_map(|queue| {
+            let count = queue.in_flight.load(Ordering::Relaxed);
+            (count > 0).then(|| (queue.name.to_string(), count))
         });
+        let limited =
+            self.queues.iter().filter_map(|queue| Some((queue.name.to_string(), (queue.limited_by)(clock_millis)?)));
         let about = self.about.clone();
         WorkerRow {
-            queues: self.queues.iter().map(|(queue, _)| queue.to_string()).collect(),
+            queues: self.queues.iter().map(|queue| queue.name.to_string()).collect(),
             heartbeat: now_millis,
             lease_millis: LEASE_MILLIS,
             started: *self.started_millis.get_or_init(|| at(self.began_monotonic_millis)),
@@ -152,6 +158,7 @@ impl Registration {
             share: about.share,
             retiring: self.is_retired(),
             in_flight: in_flight.collect(),
+            limited: limited.collect(),
             running: self.running.longest(LONGEST_RUNNING, at),
             // The row is its own: nobody else writes it.
             unknown: UnknownMembers::default(),

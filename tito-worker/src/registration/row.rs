@@ -8,6 +8,7 @@ use tito_core::{BoxError, keeps_unknown_members};
 
 use super::running::RunningHandler;
 use crate::partitions::PartitionConfig;
+use crate::policy::LimitedBy;
 
 /// How many lease times the row of a worker that has died is kept.
 const KEPT_LEASE_TIMES: u64 = 10;
@@ -43,6 +44,9 @@ pub(super) struct WorkerRow {
     /// How many events its handlers are working on, by queue.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) in_flight: BTreeMap<String, u64>,
+    /// The queues of which a limit keeps more events from being handed out, and which.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) limited: BTreeMap<String, LimitedBy>,
     /// The handlers that run longest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) running: Vec<RunningHandler>,

@@ -195,9 +195,10 @@ impl Stored {
     pub(super) fn go_on_from(&mut self, known: Self, schedule: &Checked) {
         let is_declared = known.is_declared_by(schedule);
         if let Some(overridden) = known.overridden {
-            let (declared, starts_at) = match is_declared {
-                true => (overridden.declared, overridden.starts_at),
-                false => (self.recurrence.clone(), self.starts_at),
+            let (declared, starts_at) = if is_declared {
+                (overridden.declared, overridden.starts_at)
+            } else {
+                (self.recurrence.clone(), self.starts_at)
             };
             self.overridden = Some(Overridden { declared, starts_at, ..overridden });
             (self.starts_at, self.next, self.recurrence) = (known.starts_at, known.next, known.recurrence);

@@ -24,9 +24,9 @@ const LONGEST_WAIT: i64 = 10;
 pub enum Published {
     /// It was published; there was no other with its key, or that one is done.
     New(EventReference),
-    /// It was not published: this earlier one has the key, be it done or not. Nothing was written.
+    /// It was not published: this earlier one has the key, whether it is done or not. Nothing was written.
     Kept(EventReference),
-    /// It was published in the place of an earlier one, which was deleted.
+    /// It was published in place of an earlier one, which was deleted.
     Replaced {
         /// The event that was published.
         event: EventReference,

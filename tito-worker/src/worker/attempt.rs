@@ -152,8 +152,8 @@ impl Runner {
         deliveries.iter().map(|_| Ran::unseen(Verdict::Ended(Ended::EngineFailed))).collect()
     }
 
-    /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. Whatever of
-    /// the handler's panics, be it its error when it is written out, fails this attempt and nothing else.
+    /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. A panic of
+    /// the handler, or of its error when that is written out, fails this attempt and nothing else.
     async fn run_together(&self, deliveries: &[Delivery]) -> Option<Few<Ran>> {
         let mut events = Few::with_capacity(deliveries.len());
         for delivery in deliveries {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use tito_core::BoxError;
 use tokio::sync::Semaphore;
 
 use super::Worker;
@@ -13,6 +14,7 @@ use super::source::READS_AT_ONCE;
 use crate::handler::{BoxedHandler, Handler};
 use crate::job::IntoTopic;
 use crate::observe::{Observer, Observers};
+use crate::operation::{NamedStep, NamedSteps, Stepped};
 use crate::partitions::PartitionConfig;
 use crate::policy::Subscription;
 use crate::queue::TitoQueue;
@@ -36,6 +38,7 @@ impl WorkerBuilder {
             shutdown_timeout: Duration::from_secs(10),
             subscriptions: Vec::new(),
             schedules: true,
+            named_steps: NamedSteps::default(),
             fleet: None,
             about: About::default(),
         };
@@ -207,10 +210,42 @@ impl WorkerBuilder {
         self
     }
 
-    /// Whether the worker publishes what falls due of the database's periodic schedules, of whatever topic. Default: yes.
+    /// Whether the worker publishes what falls due of the database's periodic schedules, for all topics. Default: yes.
     /// At least one worker of a database has to; with several, each firing is still published once.
     pub fn schedules(mut self, fires: bool) -> Self {
         self.worker.schedules = fires;
+        self
+    }
+
+    /// What the worker does in an [operation](crate::OperationTask::Named) of this name, step by step: each is told where
+    /// the one before has stopped, and says where the next goes on. A step may take as long as it does; it is dropped where
+    /// it waits when the operation is stopped, and done again by another worker when this one dies. Every worker steps the
+    /// operations that need no such registration.
+    ///
+    /// ```
+    /// # use tito_core::prelude::*;
+    /// # use tito_core::model::TitoSchema;
+    /// # use tito_worker::prelude::*;
+    /// # use tito_worker::{NamedStep, Stepped};
+    /// # fn example<M: TitoSchema + Clone + 'static>(queue: TitoQueue, users: TitoTable<M>) -> Worker {
+    /// Worker::builder(queue)
+    ///     .operation("index users by email", move |_: NamedStep| {
+    ///         let users = users.clone();
+    ///         async move {
+    ///             // It goes on by itself where it was cut off.
+    ///             let report = users.reindex("by_email").run().await?;
+    ///             Ok(Stepped { cursor: None, done: report.added + report.removed })
+    ///         }
+    ///     })
+    ///     .build()
+    /// # }
+    /// ```
+    pub fn operation<F, Fut>(mut self, name: impl Into<String>, step: F) -> Self
+    where
+        F: Fn(NamedStep) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Stepped, BoxError>> + Send + 'static,
+    {
+        self.worker.named_steps.add(name.into(), step);
         self
     }
 

@@ -70,6 +70,7 @@ use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_no_events, war
 use crate::error::QueueError;
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
+use crate::operation::{self, NamedSteps};
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
 use crate::registration::{About, host_name};
@@ -129,6 +130,8 @@ pub struct Worker {
     shutdown_timeout: Duration,
     subscriptions: Vec<Arc<Runner>>,
     schedules: bool,
+    /// What it does in operations that only its application knows.
+    named_steps: NamedSteps,
     /// The fleet that it joins, and how.
     fleet: Option<(String, MembershipOptions)>,
     /// What it says of itself.
@@ -213,6 +216,8 @@ impl Worker {
             };
             tasks.spawn(supervisor.run());
         }
+        let operations = operation::run(self.queue.clone(), self.named_steps.clone(), stopped.clone());
+        tasks.spawn(operations.map(|()| WorkerReport::default()));
         if self.schedules {
             let fire = schedule::run(self.queue.clone(), stopped.clone(), active.clone());
             tasks.spawn(fire.map(|()| WorkerReport::default()));

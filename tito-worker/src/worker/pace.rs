@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tito_core::event::QueueLimits;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::policy::{RateLimit, RateLimiter, Share, Subscription};
+use crate::policy::{LimitedBy, RateLimit, RateLimiter, Share, Subscription};
 
 /// How long at the most nobody asks whether the limit is still what it was.
 const ASK_AGAIN_MILLIS: u64 = 1_000;
@@ -65,6 +65,14 @@ impl Pace {
             is_limited: AtomicBool::new(by.is_some()),
             rate: Mutex::new(Limited { by, set: (QueueLimits::default(), Share::WHOLE) }),
         }
+    }
+
+    /// Which limit keeps another handler from being started now. Those that wait for the rate have permits already.
+    pub(super) fn limited_by(&self, clock_millis: u64) -> Option<LimitedBy> {
+        if self.lock().by.as_ref().is_some_and(|rate| !rate.is_ready(clock_millis)) {
+            return Some(LimitedBy::Rate);
+        }
+        (self.permits.available_permits() == 0).then_some(LimitedBy::Concurrency)
     }
 
     /// Goes by what an operator has set of the queue, of which a part is handled here. Handlers that run go on.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::fate::Fate;
 
-/// How many events came to what, since the worker began.
+/// What became of how many events, since the worker began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WorkerReport {
@@ -18,9 +18,9 @@ pub struct WorkerReport {
     pub rescheduled: u64,
     /// Gone on to their next step.
     pub advanced: u64,
-    /// Given up, and moved to the dead letters.
+    /// Failed for good, and moved to the dead letters.
     pub dead: u64,
-    /// Given up, and deleted as their subscription says.
+    /// Failed for good, and deleted as their subscription says.
     pub discarded: u64,
     /// Stored bytes that were no events, moved to the dead letters.
     pub malformed: u64,

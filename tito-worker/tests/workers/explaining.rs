@@ -6,11 +6,13 @@ use chrono::{DateTime, Utc};
 use tito_core::clock::Clock;
 use tito_core::event::{EventReference, TitoEvent, Topic};
 use tito_core::prelude::*;
-use tito_testkit::{FaultEngine, Harness, TestClock};
+use tito_testkit::{FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::keys;
 use tito_worker::prelude::*;
-use tito_worker::{Because, Explanation, FoundIn, Order, PausedBy, PendingState, QueueError, WhichEvent};
-use tito_worker::{Outcome, RetryPolicy, Subscription};
+use tito_worker::{
+    Because, Explanation, FoundIn, Order, PartitionConfig, PausedBy, PendingState, QueueError, WhichEvent,
+};
+use tito_worker::{LimitedBy, Outcome, RateLimit, RetryPolicy, Subscription};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -83,6 +85,9 @@ pub async fn an_event_is_explained_from_its_publishing_to_its_end(db: Database, 
     queue.pause("job").await.unwrap();
     let paused = Because::Paused { until: None, by: PausedBy::Operator };
     assert_eq!(explain(&db, &bad).await.because[0], paused);
+    let until = in_seconds(&clock, 40);
+    queue.pause_until("job", until).await.unwrap();
+    assert_eq!(explain(&db, &bad).await.because[0], Because::Paused { until: Some(until), by: PausedBy::Operator });
     queue.resume("job").await.unwrap();
 
     let retry = RetryPolicy::default().jitter(0.0).first_delay(secs(100)).attempts(2);
@@ -210,36 +215,91 @@ pub async fn who_serves_and_has_it_in_hand_is_told_from_the_rows_of_workers(db: 
 }
 
 #[fact]
-pub async fn a_worker_that_runs_is_a_subscriber(db: Database, _: TestClock) {
-    let event = published(&db, job("a")).await;
+pub async fn a_worker_that_runs_says_what_it_has_in_hand_and_since_when(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    queue.create_topic("job", 2).await.unwrap();
+    let of_partition = |partition| {
+        (0..).map(|number: u32| number.to_string()).find(move |entity| keys::partition_of(entity, 2) == partition)
+    };
+    let [mine, others] = [0, 1].map(|partition| of_partition(partition).unwrap());
+    let event = published(&db, job(&mine)).await;
     let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
-    let running = Running::start(Worker::builder(TitoQueue::new(db.clone())).shutdown_timeout(secs(0)).subscribe(
-        "job",
-        move |_: TitoEvent| {
+    let worker = Worker::builder(queue.clone()).partitions(PartitionConfig::new(2, 0)).shutdown_timeout(secs(0));
+    let running = Running::start(worker.subscribe("job", move |_: TitoEvent| {
+        let begin = begin.clone();
+        async move {
+            begin.send(()).unwrap();
+            std::future::pending::<Done>().await
+        }
+    }));
+    begun.recv().await.unwrap();
+    let since = in_seconds(&clock, 0);
+    clock.advance(secs(7));
+    let worker = queue.workers().await.unwrap().remove(0).id;
+    let because = explain(&db, &event).await.because;
+    let [Because::Running { worker: found, since: Some(found_since) }] = &because[..] else { panic!("{because:?}") };
+    assert_eq!((*found, found_since.timestamp()), (worker, since.timestamp()));
+    let next = published(&db, job(&mine)).await;
+    let because = explain(&db, &next).await.because;
+    assert!(matches!(&because[..], [Because::Behind { id, .. }] if *id == event.id), "{because:?}");
+    let elsewhere = published(&db, job(&others)).await;
+    let because = explain(&db, &elsewhere).await.because;
+    assert_eq!(because, [Because::NoOwner { last_owner: None }], "it is in nobody's share");
+    running.stop().await;
+    assert_eq!(explain(&db, &event).await.because, [Because::NoSubscriber]);
+}
+
+#[fact]
+pub async fn a_limit_that_has_no_room_is_told(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let serve = |topic: &str, settings: Subscription, ends: bool| {
+        let begin = begin.clone();
+        let worker = Worker::builder(queue.clone()).shutdown_timeout(secs(0));
+        Running::start(worker.subscribe_with(topic, settings, move |_: TitoEvent| {
             let begin = begin.clone();
             async move {
                 begin.send(()).unwrap();
-                std::future::pending::<Done>().await
+                if ends { Done::Ok(()) } else { std::future::pending().await }
             }
-        },
-    ));
+        }))
+    };
+    publish(&db, [job("first")]).await;
+    let busy = serve("job", Subscription::default().concurrency(1), false);
     begun.recv().await.unwrap();
-    let because = explain(&db, &event).await.because;
-    assert!(!because.contains(&Because::NoSubscriber), "{because:?}");
-    running.stop().await;
+    let event = published(&db, job("second")).await;
+    assert_eq!(explain(&db, &event).await.because, [Because::Limited { by: LimitedBy::Concurrency }]);
+    busy.stop().await;
+
+    publish(&db, [Publish::new("slow", "first")]).await;
+    let slow = Subscription::default().rate_limit(RateLimit::new(1, secs(60)));
+    let slow = serve("slow", slow, true);
+    begun.recv().await.unwrap();
+    let event = published(&db, Publish::new("slow", "second")).await;
+    let because = queue.explain("slow", &event).await.unwrap().because;
+    assert_eq!(because, [Because::Limited { by: LimitedBy::Rate }]);
+    clock.advance(secs(60));
+    begun.recv().await.unwrap();
+    slow.stop().await;
 }
 
 #[fact]
 pub async fn no_question_reads_more_than_its_bounds(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     with_one_partition(&db).await;
     queue.set_history("job", Some(secs(100_000))).await.unwrap();
     publish(&db, (0..2_500).map(|number| job(number).delay(secs(10)))).await;
     let last = published(&db, job("0").delay(secs(20))).await;
+    db.faults().reset_counts();
     let explanation = explain(&db, &last).await;
+    let read = db.faults().rows_read();
+    assert!(read <= 1_000, "{read} rows, with those of topics and workers");
     assert!(explanation.because.iter().any(|because| matches!(because, Because::Behind { .. })), "{explanation:?}");
     assert!(explanation.rows_read <= 1_000, "{}", explanation.rows_read);
+    db.faults().reset_counts();
     let unknown = queue.explain("job", WhichEvent::Id(Uuid::from_u128(1))).await.unwrap();
+    assert!(db.faults().rows_read() <= 1_000, "{}", db.faults().rows_read());
     assert_eq!((unknown.because, unknown.rows_read), (vec![Because::NotFound { is_certain: false }], 300));
 
     let found = queue.find_by_entity("job", "0", 10).await.unwrap();

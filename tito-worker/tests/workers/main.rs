@@ -34,6 +34,7 @@ mod living;
 mod locating;
 mod missing_topics;
 mod observing;
+mod operations;
 mod ordering;
 mod overriding;
 mod own_queue;

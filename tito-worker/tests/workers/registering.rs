@@ -16,14 +16,21 @@ use crate::support::*;
 /// How often workers of other processes say what they have in hand.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
+/// How much time passes in a millisecond. Transactions must not become too old by it.
+const STEP: Duration = Duration::from_millis(20);
+
 /// A worker whose handlers tell of their event and wait until they are let go.
 fn holding(db: &Database) -> (WorkerBuilder, mpsc::UnboundedReceiver<TitoEvent>, Arc<Semaphore>) {
+    holding_some(db, 100)
+}
+
+fn holding_some(db: &Database, most: usize) -> (WorkerBuilder, mpsc::UnboundedReceiver<TitoEvent>, Arc<Semaphore>) {
     let (tell, told) = mpsc::unbounded_channel();
     let gate = Arc::new(Semaphore::new(0));
     let opened = gate.clone();
     let builder = Worker::builder(TitoQueue::new(db.clone())).schedules(false).subscribe_with(
         "job",
-        Subscription::default().concurrency(100).timeout(Duration::from_secs(100_000)),
+        Subscription::default().concurrency(most).timeout(Duration::from_secs(100_000)),
         move |event: TitoEvent| {
             let (tell, opened) = (tell.clone(), opened.clone());
             async move {
@@ -46,7 +53,7 @@ async fn only_worker(db: &Database, clock: &TestClock, is_wanted: impl Fn(&Worke
     loop {
         match <[_; 1]>::try_from(queue.workers().await.unwrap()) {
             Ok([worker]) if is_wanted(&worker) => return worker,
-            _ => clock.advance(Duration::from_millis(100)),
+            _ => clock.advance(STEP),
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -109,7 +116,7 @@ pub async fn a_worker_of_another_process_is_seen_by_its_row(db: Database, clock:
     let event = loop {
         tokio::select! {
             event = told.recv() => break event.unwrap(),
-            () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(Duration::from_millis(100)),
+            () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(STEP),
         }
     };
     let seen = only_worker(&db, &clock, |worker| !worker.running.is_empty()).await;
@@ -137,7 +144,7 @@ pub async fn the_longest_running_handlers_come_first_and_are_twenty_at_most(db: 
         loop {
             tokio::select! {
                 event = told.recv() => break drop(event.unwrap()),
-                () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(Duration::from_millis(100)),
+                () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(STEP),
             }
         }
     }
@@ -152,7 +159,7 @@ pub async fn the_longest_running_handlers_come_first_and_are_twenty_at_most(db: 
 async fn retired(db: &Database, clock: &TestClock, of: &Database, fleet: bool) {
     with_one_partition(db).await;
     let queue = TitoQueue::new(db.clone());
-    let (builder, mut told, gate) = holding(of);
+    let (builder, mut told, gate) = holding_some(of, 1);
     let builder = if fleet { builder.join("fleet").lease_time(Duration::from_secs(3_600)) } else { builder };
     let worker = builder.shutdown_timeout(Duration::from_secs(3_600)).build();
     let running = tokio::spawn(async move { worker.run(std::future::pending()).await.unwrap() });
@@ -160,7 +167,7 @@ async fn retired(db: &Database, clock: &TestClock, of: &Database, fleet: bool) {
     let event = loop {
         tokio::select! {
             event = told.recv() => break event.unwrap(),
-            () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(Duration::from_millis(100)),
+            () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(STEP),
         }
     };
     let id = only_worker(db, clock, |worker| !worker.running.is_empty()).await.id;
@@ -174,12 +181,10 @@ async fn retired(db: &Database, clock: &TestClock, of: &Database, fleet: bool) {
     queue.retire(id).await.unwrap();
     // The same again changes nothing.
     queue.retire(id).await.unwrap();
-    if stored(db, "!retire:").await.is_empty() {
-        only_worker(db, clock, |worker| worker.retiring).await;
-    } else {
-        // It hears of it when it says again that it lives, and hands out nothing from then on.
-        clock.advance(SAID_EVERY);
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    // From then on it hands out nothing.
+    while !stored(db, "process:").await.iter().any(|(_, mark)| String::from_utf8_lossy(mark).contains("stopping")) {
+        clock.advance(STEP);
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     publish(db, [job("user:18")]).await;
     assert!(queue.in_hand("job", event.id).await.unwrap().is_some(), "the handler runs on");
@@ -189,7 +194,7 @@ async fn retired(db: &Database, clock: &TestClock, of: &Database, fleet: bool) {
     let report = loop {
         tokio::select! {
             report = &mut ended => break report,
-            () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(Duration::from_millis(100)),
+            () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(STEP),
         }
     };
     assert_eq!((report.retired, report.done, report.unfinished), (true, 1, 0));
@@ -211,12 +216,12 @@ pub async fn a_member_that_is_told_to_leave_leaves_its_fleet(db: Database, clock
 
 #[fact]
 pub async fn a_worker_of_another_process_is_told_to_leave(db: Database, clock: TestClock) {
-    retired(&db, &clock, &other_process(&db), false).await;
+    retired(&other_process(&db), &clock, &other_process(&db), false).await;
 }
 
 #[fact]
 pub async fn a_member_of_another_process_is_told_to_leave(db: Database, clock: TestClock) {
-    retired(&db, &clock, &other_process(&db), true).await;
+    retired(&other_process(&db), &clock, &other_process(&db), true).await;
 }
 
 #[fact]

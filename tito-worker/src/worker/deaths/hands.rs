@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::mark::{LEASE_MILLIS, Mark};
 use crate::keys;
-use crate::registration::{About, Registration};
+use crate::registration::{About, Registration, ServedQueue};
 use crate::worker::runner::Runner;
 
 /// How long a worker keeps lists after it has found a dead one, in milliseconds of the monotonic clock.
@@ -121,11 +121,18 @@ impl Hands {
     pub(in crate::worker) fn new(database: &Database, runners: &[Arc<Runner>], about: About) -> Arc<Self> {
         let process = database.shared().value::<Process>();
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
-        let queues = runners.iter().map(|runner| (runner.queue.clone(), runner.in_flight.clone())).collect();
+        let queues = runners.iter().map(|runner| ServedQueue {
+            name: runner.queue.clone(),
+            in_flight: runner.in_flight.clone(),
+            limited_by: {
+                let runner = runner.clone();
+                Box::new(move |clock_millis| runner.pace.limited_by(clock_millis))
+            },
+        });
         Arc::new(Self {
             database: database.clone(),
             id,
-            registration: Registration::new(database.clone(), id, about, queues),
+            registration: Registration::new(database.clone(), id, about, queues.collect()),
             runners: runners.iter().map(|runner| (runner.queue.clone(), runner.clone())).collect(),
             process,
             state: AtomicU8::new(UNMARKED),

@@ -1,0 +1,107 @@
+//! Changes: what destroys is counted first and confirmed, and then made.
+
+use clap::Args;
+use serde::de::DeserializeOwned;
+use tito_console::api::Affected;
+
+use crate::client::{Answer, Call, Client};
+use crate::confirm::confirm;
+use crate::failure::Result;
+use crate::session::{Session, Use};
+
+/// Of commands that can be rehearsed.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Rehearsal {
+    /// Only says how much would be affected
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+impl Rehearsal {
+    /// What is done with the database.
+    pub(crate) fn purpose(self) -> Use {
+        if self.dry_run { Use::Read } else { Use::Change }
+    }
+}
+
+/// How much something affects.
+pub(crate) trait Counted {
+    fn count(&self) -> u64;
+    fn is_at_least(&self) -> bool;
+}
+
+impl Counted for Affected {
+    fn count(&self) -> u64 {
+        self.affected
+    }
+
+    fn is_at_least(&self) -> bool {
+        self.at_least
+    }
+}
+
+impl Counted for tito_console::api::Redriven {
+    fn count(&self) -> u64 {
+        self.events
+    }
+
+    fn is_at_least(&self) -> bool {
+        false
+    }
+}
+
+/// A number of things, as people say it: `at least 3 events of "mail"`.
+pub(crate) fn number_of(counted: &impl Counted, things: &str) -> String {
+    let count = counted.count();
+    let things = if count == 1 { things.replacen("(s)", "", 1) } else { things.replacen("(s)", "s", 1) };
+    if counted.is_at_least() { format!("at least {count} {things}") } else { format!("{count} {things}") }
+}
+
+/// Makes a change that can't be taken back: says how much it affects, asks, and then makes it. `None` if it was a rehearsal,
+/// which was said then.
+pub(crate) async fn destroy<T: DeserializeOwned>(
+    session: &Session,
+    client: &Client,
+    call: Call,
+    rehearsal: Rehearsal,
+    what: &str,
+) -> Result<Option<Answer<T>>> {
+    if !rehearsal.dry_run && session.is_confirmed() {
+        return client.get(&session.change(call)).await.map(Some);
+    }
+    let counted: Answer<Affecting> = client.get(&call.clone().query("dry_run", true)).await?;
+    let text = number_of(&counted.value, what);
+    if rehearsal.dry_run {
+        session
+            .output
+            .answer(&counted.raw, |output| output.line(format!("{text} would be affected; nothing was done")))?;
+        return Ok(None);
+    }
+    confirm(session, format!("This affects {text}. Go on")).await?;
+    client.get(&session.change(call)).await.map(Some)
+}
+
+/// What any rehearsal answers.
+#[derive(Debug, serde::Deserialize)]
+struct Affecting {
+    #[serde(alias = "events")]
+    affected: u64,
+    #[serde(default)]
+    at_least: bool,
+}
+
+impl Counted for Affecting {
+    fn count(&self) -> u64 {
+        self.affected
+    }
+
+    fn is_at_least(&self) -> bool {
+        self.at_least
+    }
+}
+
+/// Makes a change of which nothing but that it was made is to be said.
+pub(crate) async fn make(session: &Session, client: &Client, call: Call, done: String) -> Result<()> {
+    let answer: Answer<serde::de::IgnoredAny> = client.get(&session.change(call)).await?;
+    session.output.answer(&answer.raw, |output| output.line(done))
+}

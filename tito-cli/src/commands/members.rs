@@ -1,0 +1,74 @@
+//! `tito members`, `tito leases`.
+
+use std::time::Duration;
+
+use clap::Args;
+use tito_console::api::{Lease, Member};
+
+use super::paging::read_whole;
+use crate::api;
+use crate::failure::Result;
+use crate::output::{Table, duration, moment_of_seconds};
+use crate::session::{Session, Use};
+
+/// Of a fleet: who works, since when, and what they serve.
+#[derive(Debug, Args)]
+pub(crate) struct Members {
+    /// The fleet
+    fleet: String,
+}
+
+impl Members {
+    pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
+        let client = session.client(Use::Read).await?;
+        let members = read_whole::<Member>(&client, &api::get(["fleets", &self.fleet, "members"])).await?;
+        members.tell(&session.output, members_table, "The fleet has no member.")
+    }
+}
+
+fn members_table(members: &[Member]) -> Table {
+    let mut table = Table::new(["MEMBER", "NAME", "STATE", "STARTED", "HEARTBEAT", "#IN FLIGHT", "QUEUES"]);
+    for member in members {
+        let state = match (member.is_live, member.queues.is_empty()) {
+            (false, _) => "dead",
+            (true, true) => "leaving",
+            (true, false) => "live",
+        };
+        let queues: Vec<&str> = member.queues.iter().map(String::as_str).collect();
+        table.row([
+            member.id.to_string(),
+            member.name.clone().unwrap_or_default(),
+            state.to_string(),
+            moment_of_seconds(member.started_millis.div_euclid(1_000)),
+            format!("{} ago", duration(Duration::from_millis(member.heartbeat_age_millis))),
+            member.in_flight.values().sum::<u64>().to_string(),
+            queues.join(" "),
+        ]);
+    }
+    table
+}
+
+/// Of a queue: who serves which partition.
+#[derive(Debug, Args)]
+pub(crate) struct Leases {
+    /// The queue: TOPIC or TOPIC@GROUP
+    queue: String,
+}
+
+impl Leases {
+    pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
+        let client = session.client(Use::Read).await?;
+        let leases = read_whole::<Lease>(&client, &api::get(["queues", &self.queue, "leases"])).await?;
+        leases.tell(&session.output, leases_table, "No partition of the queue was ever claimed.")
+    }
+}
+
+fn leases_table(leases: &[Lease]) -> Table {
+    let mut table = Table::new(["#PARTITION", "MEMBER", "FLEET", "#EPOCH"]);
+    for lease in leases {
+        let member = lease.member.map_or_else(|| "nobody".to_string(), |member| member.to_string());
+        let fleet = lease.fleet.clone().unwrap_or_default();
+        table.row([lease.partition.to_string(), member, fleet, lease.epoch.to_string()]);
+    }
+    table
+}

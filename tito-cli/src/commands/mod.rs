@@ -1,0 +1,105 @@
+//! The commands, a file for each group of them.
+//!
+//! | file | idea |
+//! |---|---|
+//! | this one | which commands there are |
+//! | `paging` | pages of a listing |
+//! | `change` | changes: counted, confirmed, made |
+//! | `shown` | events and failures, as people read them |
+//! | the others | what they are called |
+
+mod change;
+mod dead;
+mod engine;
+mod events;
+mod files;
+mod groups;
+mod members;
+mod paging;
+mod queues;
+mod schedules;
+mod shell;
+mod shown;
+mod top;
+mod topics;
+
+use clap::Subcommand;
+
+use crate::failure::Result;
+use crate::session::Session;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists the topics, or shows one
+    Topics(topics::Topics),
+    /// Counts what is in queues
+    Stats(queues::Stats),
+    /// Events: list, show, find, publish, cancel, reschedule, run
+    #[command(subcommand)]
+    Events(events::Events),
+    /// Dead letters: list, group, redrive, purge
+    #[command(subcommand)]
+    Dead(dead::Dead),
+    /// Schedules: list, pause, resume, remove
+    #[command(subcommand)]
+    Schedules(schedules::Schedules),
+    /// Lists the workers of a fleet
+    Members(members::Members),
+    /// Lists who serves the partitions of a queue
+    Leases(members::Leases),
+    /// Groups of a topic: list, add, remove
+    #[command(subcommand)]
+    Groups(groups::Groups),
+    /// Changes the number of a topic's partitions
+    Resize(topics::Resize),
+    /// Pauses a queue: its workers hand out nothing
+    Pause(queues::Pause),
+    /// Lets a paused queue go on, or all that a restore has paused
+    Resume(queues::Resume),
+    /// Deletes all events of a queue that are not done
+    Purge(queues::Purge),
+    /// Lists what was done, where its topic keeps history
+    History(queues::History),
+    /// Hands out again what is done, from a queue's history
+    Replay(queues::Replay),
+    /// The embedded engine: compact
+    #[command(subcommand)]
+    Engine(engine::Engine),
+    Backup(files::Backup),
+    Restore(files::Restore),
+    Verify(files::Verify),
+    Copy(files::Copy),
+    Top(top::Top),
+    Completions(shell::Completions),
+    Man(shell::Man),
+}
+
+impl Command {
+    pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
+        match self {
+            Self::Topics(command) => command.run(session).await,
+            Self::Stats(command) => command.run(session).await,
+            Self::Events(command) => command.run(session).await,
+            Self::Dead(command) => command.run(session).await,
+            Self::Schedules(command) => command.run(session).await,
+            Self::Members(command) => command.run(session).await,
+            Self::Leases(command) => command.run(session).await,
+            Self::Groups(command) => command.run(session).await,
+            Self::Resize(command) => command.run(session).await,
+            Self::Pause(command) => command.run(session).await,
+            Self::Resume(command) => command.run(session).await,
+            Self::Purge(command) => command.run(session).await,
+            Self::History(command) => command.run(session).await,
+            Self::Replay(command) => command.run(session).await,
+            Self::Engine(command) => command.run(session).await,
+            Self::Backup(command) => command.run(session).await,
+            Self::Restore(command) => command.run(session).await,
+            Self::Verify(command) => command.run(session).await,
+            Self::Copy(command) => command.run(session).await,
+            Self::Top(command) => command.run(session).await,
+            Self::Completions(command) => command.run(session),
+            Self::Man(command) => command.run(session),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! On a directory that nobody has open.
+
+use crate::support::{Closed, run, tito};
+
+#[tokio::test]
+async fn looking_leaves_the_directory_as_it_is() {
+    let closed = Closed::with_events().await;
+    let before = closed.bytes();
+    for arguments in [
+        &["topics"][..],
+        &["topics", "mail"],
+        &["stats"],
+        &["stats", "mail", "--partitions"],
+        &["events", "list", "mail"],
+        &["dead", "list", "mail"],
+        &["schedules", "list"],
+        &["members", "workers"],
+        &["leases", "mail"],
+        &["groups", "list", "mail"],
+        &["history", "mail"],
+        &["verify"],
+        &["top", "--times", "2", "--every", "100ms"],
+        &["dead", "purge", "mail", "--all", "--dry-run"],
+        &["purge", "mail", "--dry-run"],
+    ] {
+        closed.run(arguments).said();
+        assert!(closed.bytes() == before, "{arguments:?} has changed the directory");
+    }
+}
+
+#[tokio::test]
+async fn topics_and_counts_are_told() {
+    let closed = Closed::with_events().await;
+    let topics = closed.run(&["topics"]).said();
+    assert!(topics.contains("mail") && topics.contains("audit") && topics.starts_with("TOPIC"), "{topics}");
+    let stats = closed.run(&["stats", "mail", "--json"]).json();
+    let total = &stats["items"][0]["total"];
+    assert_eq!((&total["scheduled"], &total["dead"]), (&3.into(), &1.into()), "{stats}");
+    let topic = closed.run(&["topics", "mail", "--json"]).json();
+    assert_eq!(topic["partitions"], 2);
+}
+
+#[tokio::test]
+async fn a_listing_goes_on_where_it_ended() {
+    let closed = Closed::with_events().await;
+    let all = closed.run(&["events", "list", "mail", "--json"]).json();
+    let first = closed.run(&["events", "list", "mail", "--limit", "2", "--json"]).json();
+    let after = first["next"].as_str().unwrap();
+    let rest = closed.run(&["events", "list", "mail", "--after", after, "--json"]).json();
+    let ids = |page: &serde_json::Value| -> Vec<String> {
+        page["items"].as_array().unwrap().iter().map(|item| item["event"]["id"].to_string()).collect()
+    };
+    assert_eq!([ids(&first), ids(&rest)].concat(), ids(&all));
+    assert_eq!(ids(&all).len(), 3);
+}
+
+#[tokio::test]
+async fn an_event_is_published_found_moved_and_cancelled() {
+    let closed = Closed::with_events().await;
+    let payload = r#"{"n":123456789012345678901234567890,"text":"é"}"#;
+    let arguments =
+        ["events", "publish", "mail", "user:new", "--at", "+1d", "--payload", payload, "--header", "a=b", "--json"];
+    let published = closed.run(&arguments).json();
+    let id = published["id"].as_str().unwrap();
+    let shown = closed.run(&["events", "show", "mail", id]).said();
+    // Numbers stay as they were written.
+    assert!(shown.contains(payload) && shown.contains("scheduled") && shown.contains("a: b"), "{shown}");
+
+    let moved = closed.run(&["events", "run", "mail", id, "--json"]).json();
+    assert!(moved["timestamp"].as_i64() < published["timestamp"].as_i64(), "{moved}");
+    let found = closed.run(&["events", "find", "mail", id, "--json"]).json();
+    assert_eq!(found["items"][0]["state"], "due");
+    closed.run(&["events", "reschedule", "mail", id, "--to", "+2h"]).said();
+    closed.run(&["events", "cancel", "mail", id, "--yes"]).said();
+    let gone = closed.run(&["events", "show", "mail", id]).failed(3);
+    assert!(gone.contains(id), "{gone}");
+}
+
+#[tokio::test]
+async fn dead_letters_are_redriven_and_purged() {
+    let closed = Closed::with_events().await;
+    let list = closed.run(&["dead", "list", "mail"]).said();
+    assert!(list.contains("user:dead") && list.contains("the server is busy"), "{list}");
+    let usage = closed.run(&["dead", "redrive", "mail"]).failed(2);
+    assert!(usage.contains("--all"), "{usage}");
+
+    let rehearsed = closed.run(&["dead", "redrive", "mail", "--error", "busy", "--dry-run", "--json"]).json();
+    assert_eq!(rehearsed["events"], 1);
+    assert_eq!(closed.run(&["dead", "redrive", "mail", "--error", "other", "--json"]).json()["events"], 0);
+    let redriven = closed.run(&["dead", "redrive", "mail", "--from", "yesterday"]).said();
+    assert!(redriven.contains("1 events are due again"), "{redriven}");
+    assert!(closed.run(&["dead", "list", "mail"]).said().contains("No dead letter"));
+    let purged = closed.run(&["dead", "purge", "mail", "--all", "--yes", "--json"]).json();
+    assert_eq!(purged["affected"], 0);
+}
+
+#[tokio::test]
+async fn queues_are_paused_grouped_resized_and_purged() {
+    let closed = Closed::with_events().await;
+    closed.run(&["pause", "mail"]).said();
+    assert!(closed.run(&["topics", "mail"]).said().contains("paused"));
+    closed.run(&["resume", "mail"]).said();
+    closed.run(&["groups", "add", "mail", "billing", "--start", "history"]).said();
+    assert!(closed.run(&["groups", "list", "mail"]).said().contains("mail@billing"));
+    closed.run(&["resize", "mail", "5"]).said();
+    assert_eq!(closed.run(&["topics", "mail", "--json"]).json()["partitions"], 5);
+    closed.run(&["groups", "remove", "mail", "billing", "--yes"]).said();
+    assert_eq!(closed.run(&["purge", "mail", "--yes", "--json"]).json()["affected"], 3);
+    assert_eq!(closed.run(&["stats", "mail", "--json"]).json()["items"][0]["total"]["pending"], 0);
+}
+
+#[tokio::test]
+async fn two_at_once_wait_for_each_other() {
+    let closed = Closed::with_events().await;
+    let publishing: Vec<_> = (0..4)
+        .map(|number| {
+            let entity = format!("user:{number}");
+            let mut command = tito(&["events", "publish", "audit", &entity]);
+            command.env("TITO_DB", closed.url());
+            std::thread::spawn(move || run(&mut command).said())
+        })
+        .collect();
+    publishing.into_iter().for_each(|thread| drop(thread.join().unwrap()));
+    assert_eq!(closed.run(&["stats", "audit", "--json"]).json()["items"][0]["total"]["pending"], 5);
+}
+
+#[tokio::test]
+async fn space_is_told_and_given_back() {
+    let closed = Closed::with_events().await;
+    assert!(closed.run(&["engine", "sizes", "--json"]).json()["database_bytes"].as_u64() > Some(0));
+    closed.run(&["engine", "compact"]).said();
+    assert!(closed.run(&["topics"]).said().contains("mail"));
+}

@@ -1,0 +1,18 @@
+//! The program as a process: what it says, and how it ends.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
+
+mod support;
+
+mod closed;
+mod confirming;
+mod files;
+mod hostile;
+#[cfg(unix)]
+mod interrupted;
+mod pipes;
+mod refused;
+mod remote;
+#[cfg(unix)]
+mod running;
+#[cfg(feature = "tikv")]
+mod tikv;

@@ -1,0 +1,72 @@
+//! A console on the network.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use tito_console::Console;
+use tito_console::api::Role;
+use tito_core::prelude::*;
+use tito_testkit::in_memory;
+
+use crate::support::{Run, fill, run, tito};
+
+const READER: &str = "reader-0123456789abcdef";
+const OPERATOR: &str = "operator-0123456789abcdef";
+
+/// Serves a database until the test ends.
+async fn serve(db: &Database) -> SocketAddr {
+    let router = Console::of(db).token("reader", Role::Read, READER).token("operator", Role::Operate, OPERATOR);
+    let router = axum::Router::new().nest("/ops", router.router().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+async fn ask(address: SocketAddr, token: Option<&str>, arguments: &[&str]) -> Run {
+    let mut command = tito(arguments);
+    command.env("TITO_DB", format!("http://{address}/ops"));
+    if let Some(token) = token {
+        command.env("TITO_TOKEN", token);
+    }
+    tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_says_what_may_be_done() {
+    let db = in_memory().await.unwrap();
+    fill(&db).await;
+    let address = serve(&db).await;
+    assert!(ask(address, Some(READER), &["topics"]).await.said().contains("mail"));
+    ask(address, Some(READER), &["pause", "mail"]).await.failed(4);
+    ask(address, Some(OPERATOR), &["pause", "mail"]).await.said();
+    ask(address, Some(OPERATOR), &["purge", "mail", "--yes"]).await.failed(4);
+    ask(address, None, &["topics"]).await.failed(4);
+    let said = ask(address, Some("wrong-0123456789abcdef"), &["topics"]).await.failed(4);
+    assert!(said.contains("token") && !said.contains("wrong-"), "{said}");
+    ask(address, Some(READER), &["topics", "mial"]).await.failed(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_can_be_in_a_file() {
+    let db = in_memory().await.unwrap();
+    fill(&db).await;
+    let address = serve(&db).await;
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("token");
+    fs::write(&file, format!("{READER}\n")).unwrap();
+    ask(address, None, &["topics", "--token-file", file.to_str().unwrap()]).await.said();
+    fs::remove_file(&file).unwrap();
+    ask(address, None, &["topics", "--token-file", file.to_str().unwrap()]).await.failed(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_there_can_be_tried_again() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // It takes the connection and says nothing.
+    let said = ask(address, Some(READER), &["topics", "--timeout", "200ms"]).await.failed(5);
+    assert!(said.contains("--timeout"), "{said}");
+    drop(listener);
+    ask(address, Some(READER), &["topics"]).await.failed(5);
+}

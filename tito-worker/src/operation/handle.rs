@@ -1,0 +1,235 @@
+//! Starts operations, lists and stops them, and waits for their end.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tito_core::engine::Signal;
+use tito_core::event::{check_queue_name, event_id, topic_of};
+use tito_core::row::StoredRow;
+use tito_core::{Result, TitoError, Transaction};
+use uuid::Uuid;
+
+use super::background::CHANNEL;
+use super::info::{OperationInfo, OperationState};
+use super::named::NamedSteps;
+use super::row::OperationRow;
+use super::step::{Next, Stepper, end};
+use super::task::{Operation, OperationTask};
+use crate::error::QueueError;
+use crate::keys;
+use crate::queue::TitoQueue;
+
+/// How many rows are counted when an operation is begun.
+const COUNTED: usize = 10_000;
+
+/// How often the row of one that is waited for is read.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The operations of a database: what an operator has begun that takes long.
+///
+/// An operation is a row, which is stepped by any worker of the database that runs, one after the other: it goes on where it was
+/// when its worker dies, and ends when it is stopped. It is kept for a week after its end.
+#[derive(Clone, Debug)]
+pub struct Operations {
+    queue: TitoQueue,
+}
+
+impl TitoQueue {
+    /// The operations of the database.
+    pub fn operations(&self) -> Operations {
+        Operations { queue: self.clone() }
+    }
+}
+
+impl OperationTask {
+    /// The queues that it reads and writes.
+    pub(super) fn queues(&self) -> Vec<&str> {
+        match self {
+            Self::Redrive { queue, .. } | Self::PurgeDeadLetters { queue, .. } | Self::Purge { queue, .. } => {
+                vec![queue]
+            }
+            Self::Replay { from, into, .. } => vec![from, into],
+            Self::Named { .. } => Vec::new(),
+        }
+    }
+
+    /// What it goes over.
+    fn range(&self) -> Option<tito_core::keys::KeyRange> {
+        match self {
+            Self::Redrive { queue, .. } | Self::PurgeDeadLetters { queue, .. } => Some(keys::dead_events(queue)),
+            Self::Purge { queue, .. } => Some(keys::events_of_queue(queue)),
+            Self::Replay { from, .. } => Some(keys::done_events(from)),
+            Self::Named { .. } => None,
+        }
+    }
+}
+
+impl Operations {
+    /// Begins an operation, and returns what names it. Workers of this process take it up at once, others within five
+    /// seconds. Costs a count of up to 10,000 of the rows that it goes over.
+    ///
+    /// ```
+    /// # use tito_core::event::Rate;
+    /// # use tito_worker::prelude::*;
+    /// # use tito_worker::{EventFilter, Operation, OperationTask, Operator, QueueError};
+    /// # async fn example(queue: TitoQueue) -> Result<(), QueueError> {
+    /// let letters = EventFilter { error: Some("connection refused".to_string()), ..EventFilter::default() };
+    /// let redrive = OperationTask::Redrive { queue: "mail".to_string(), letters, in_order: false };
+    /// let operator = Operator::new("ada").why("the relay is back");
+    /// let id = queue.operations().start(Operation::new(redrive, &operator).rate(Rate::per_second(5))).await?;
+    /// let info = queue.operations().wait(id).await?;
+    /// println!("{} of {} searched, {} redriven", info.searched, info.at_least, info.done);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`], [`QueueError::UnknownTopic`], [`QueueError::UnknownGroup`] for its queues, and those of
+    /// the engine.
+    pub async fn start(&self, operation: Operation) -> Result<Uuid, QueueError> {
+        let Operation { task, who, why, rate } = operation;
+        for queue in task.queues() {
+            check_queue_name(queue)?;
+            self.queue.existing(queue).await?;
+        }
+        if let OperationTask::Replay { from, into, .. } = &task
+            && topic_of(from).0 != topic_of(into).0
+        {
+            let (name, reason) = (into.clone(), "it belongs to another topic");
+            return Err(TitoError::InvalidName { what: "queue to replay into", name, reason }.into());
+        }
+        let counted = match task.range() {
+            None => 0,
+            Some(range) => {
+                let count = |tx: Transaction| async move { Ok(tx.scan(range, COUNTED).await?.len() as u64) };
+                self.queue.engine.transaction(count).await?
+            }
+        };
+        let as_value = |task: &OperationTask| serde_json::to_value(task).map_err(TitoError::application);
+        let written: Value = as_value(&task)?;
+        let (shown_who, shown_why) = (who.clone(), why.clone());
+        let start = self.queue.engine.transaction(|tx| async move {
+            let id = event_id(tx.start_timestamp(), tx.next_event_number(), fastrand::u64(..));
+            let now = tx.now();
+            let row = OperationRow {
+                who,
+                why,
+                task: written,
+                rate,
+                state: OperationState::Waiting,
+                failure: None,
+                cursor: None,
+                done: 0,
+                searched: 0,
+                at_least: counted,
+                skipped: 0,
+                started_at: now.seconds(),
+                latest: (tx.start_timestamp().physical_millis() / 1_000) as i64,
+                changed_at: now.seconds(),
+                ended_at: None,
+                next_millis: 0,
+                stepper: None,
+                held_until_millis: 0,
+                unknown: Default::default(),
+            };
+            tx.system_keys().insert(keys::operation(id), row.encode()?).await?;
+            tx.signal(Signal { channel: CHANNEL.into(), number: 0, payload: Vec::new() });
+            Ok(id)
+        });
+        let id = Box::pin(start).await?;
+        tracing::info!(operation = %id, who = shown_who, why = shown_why, ?task, ?rate, "an operation was begun");
+        Ok(id)
+    }
+
+    /// Up to `limit` operations, the latest first, before the one named `before`. One whose row can't be read is left out,
+    /// and logged with its key.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn list(&self, limit: usize, before: Option<Uuid>) -> Result<Vec<OperationInfo>, QueueError> {
+        let all = keys::operations();
+        let range = match before {
+            None => all,
+            Some(before) => all.intersection(tito_core::keys::KeyRange::new(Vec::new(), keys::operation(before))),
+        };
+        let read = |tx: Transaction| async move { tx.scan_reverse(range, limit).await };
+        let rows = self.queue.engine.transaction(read).await?;
+        let mut found = Vec::new();
+        for (key, bytes) in rows {
+            let Some(id) = keys::parse_operation(&key) else { continue };
+            match OperationRow::decode(&key, &bytes) {
+                Ok(row) => found.push(OperationInfo::of(id, row)),
+                Err(error) => self.queue.engine.log_damaged(&error, "an operation can't be read and is left out"),
+            }
+        }
+        Ok(found)
+    }
+
+    /// An operation as it is stored.
+    ///
+    /// # Errors
+    /// [`QueueError::UnknownOperation`], [`TitoError::Malformed`], and those of the engine.
+    pub async fn get(&self, id: Uuid) -> Result<OperationInfo, QueueError> {
+        let key = &keys::operation(id);
+        let stored = self.queue.engine.transaction(|tx| async move { tx.get(key).await }).await?;
+        let stored = stored.ok_or(QueueError::UnknownOperation { id })?;
+        Ok(OperationInfo::of(id, OperationRow::decode(key, &stored)?))
+    }
+
+    /// Stops an operation. What it has done by then stays done; dead letters that it has made due within the next ten
+    /// seconds still are. Returns whether it had not ended.
+    ///
+    /// # Errors
+    /// As [`get`](Operations::get).
+    pub async fn stop(&self, id: Uuid) -> Result<bool, QueueError> {
+        self.get(id).await?;
+        let is_stopped = end(&self.queue, id, OperationState::Stopped, None).await?;
+        if is_stopped {
+            tracing::info!(operation = %id, "an operation was stopped");
+        }
+        Ok(is_stopped)
+    }
+
+    /// Waits until an operation has ended, or the engine is closed. Without a worker that steps it, that is never: see
+    /// [`run`](Operations::run). To be given a time limit by dropping it.
+    ///
+    /// # Errors
+    /// As [`get`](Operations::get).
+    pub async fn wait(&self, id: Uuid) -> Result<OperationInfo, QueueError> {
+        loop {
+            let info = self.get(id).await?;
+            if info.state.has_ended() {
+                return Ok(info);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                closed = self.queue.engine.closed() => return Err(closed.into()),
+            }
+        }
+    }
+
+    /// Steps an operation here, for programs without a worker, until it has ended. Dropping it leaves the operation where
+    /// it is: to be run again, taken up by a worker, or stopped. Where a worker has it already, this waits for its turn.
+    ///
+    /// # Errors
+    /// [`QueueError::UnknownStep`] for one that only an application can step, as [`get`](Operations::get) otherwise.
+    pub async fn run(&self, id: Uuid) -> Result<OperationInfo, QueueError> {
+        self.get(id).await?;
+        let mut stepper = Stepper::new(self.queue.clone(), NamedSteps::default());
+        let clock = self.queue.engine.clock();
+        loop {
+            match stepper.step(id).await? {
+                Next::Step => {}
+                Next::Ended => return self.get(id).await,
+                Next::Unknown => return Err(QueueError::UnknownStep { id }),
+                Next::At(until) => {
+                    let left = until.saturating_sub(self.queue.engine.now().await?.millis()).clamp(1, 1_000);
+                    tokio::select! {
+                        () = clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(left)) => {}
+                        closed = self.queue.engine.closed() => return Err(closed.into()),
+                    }
+                }
+            }
+        }
+    }
+}

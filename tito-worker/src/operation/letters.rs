@@ -1,0 +1,130 @@
+//! A step over dead letters.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tito_core::event::{TitoEvent, Topic, topic_of};
+use tito_core::{Result, Transaction};
+
+use super::row::{OperationRow, Progress};
+use super::step::Page;
+use super::task::EventFilter;
+use crate::again::{self, Again};
+use crate::keys;
+use crate::place::{Kind, Place};
+use crate::topics::check_group;
+
+/// How far ahead dead letters are made due, in milliseconds: what an operation that is stopped has made due by then still
+/// is.
+const AHEAD_MILLIS: u64 = 10_000;
+
+/// Makes some due again.
+pub(super) async fn redrive(
+    tx: &Transaction,
+    row: &OperationRow,
+    queue: &str,
+    letters: &EventFilter,
+    in_order: bool,
+) -> Result<Progress> {
+    let (topic_name, group) = topic_of(queue);
+    let topic = Topic::read(tx, topic_name).await?;
+    check_group(&topic, topic_name, group)?;
+    let mut page = Page::read(tx, row, keys::dead_events(queue)).await?;
+    let (mut chosen, mut skipped) = (Vec::new(), 0);
+    let room = row.room(AHEAD_MILLIS);
+    let mut searched = 0;
+    while chosen.len() < room
+        && let Some((key, value)) = page.next()
+    {
+        searched += 1;
+        match (Place::parse(Kind::Dead, &key), TitoEvent::decode(&key, &value)) {
+            // What fails for good meanwhile would keep this going for ever.
+            (Some(place), Ok(event)) if place.second <= row.latest && letters.chooses(&event, place.second) => {
+                chosen.push(event);
+            }
+            (Some(_), Ok(_)) => {}
+            _ => skipped += 1,
+        }
+    }
+    let cursor = page.cursor();
+    put(
+        tx,
+        row,
+        &Arc::from(queue),
+        &topic,
+        chosen.iter().cloned(),
+        in_order,
+        Again::Redriven { now: tx.now().seconds() },
+    )
+    .await?;
+    Ok(Progress { done: chosen.len() as u64, searched, skipped, cursor })
+}
+
+/// Stores events that are to be handled again: in their old places, or from now on as the rate says.
+pub(super) async fn put(
+    tx: &Transaction,
+    row: &OperationRow,
+    queue: &Arc<str>,
+    topic: &Topic,
+    events: impl Iterator<Item = TitoEvent>,
+    in_order: bool,
+    again: Again,
+) -> Result<()> {
+    let mut events: Vec<_> = events.collect();
+    if events.is_empty() {
+        return Ok(());
+    }
+    // Whoever copies earlier events into a group may have passed the new places, and not yet the old ones.
+    let is_copied = topic.groups.values().any(|group| group.copies_before.is_some());
+    if in_order || is_copied {
+        // Workers do not look where these are put.
+        Topic::raise_revision(tx, topic_of(queue).0).await?;
+    }
+    events.sort_unstable_by_key(|event| (event.timestamp, event.id));
+    let now = tx.now();
+    for (nth, event) in events.into_iter().enumerate() {
+        let old = matches!(again, Again::Redriven { .. }).then(|| event.key.clone());
+        let mut event = again.applied_to(event);
+        if !in_order {
+            // Never before now, as workers' cursors count on it.
+            let slot = i64::try_from(row.slot_millis(nth as u64, now).div_ceil(1_000)).unwrap_or(i64::MAX);
+            event.timestamp = slot.clamp(now.seconds(), keys::MAX_EVENT_SECONDS);
+        }
+        again::put(tx, queue, topic, &event, old.as_deref()).await?;
+    }
+    Ok(())
+}
+
+/// Deletes some for good.
+pub(super) async fn purge(
+    tx: &Transaction,
+    row: &OperationRow,
+    queue: &str,
+    letters: &EventFilter,
+) -> Result<Progress> {
+    let mut page = Page::read(tx, row, keys::dead_events(queue)).await?;
+    let mut progress = Progress::default();
+    let room = row.room(1_000) as u64;
+    while progress.done < room
+        && let Some((key, value)) = page.next()
+    {
+        progress.searched += 1;
+        let is_chosen = match (Place::parse(Kind::Dead, &key), TitoEvent::decode(&key, &value)) {
+            (Some(place), _) if place.second > row.latest => false,
+            (Some(place), Ok(event)) => letters.chooses(&event, place.second),
+            _ => letters.is_all(),
+        };
+        if is_chosen {
+            tx.system_keys().delete(key).await?;
+            progress.done += 1;
+        }
+    }
+    progress.cursor = page.cursor();
+    Ok(progress)
+}
+
+/// A cursor that is the last key which was looked at.
+pub(super) fn cursor_of(key: &[u8]) -> Value {
+    // Keys of events are text: what is not is passed over, as no range of Tito's begins there.
+    Value::String(String::from_utf8_lossy(key).into_owned())
+}

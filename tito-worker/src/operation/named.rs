@@ -1,0 +1,58 @@
+//! Steps that are the application's.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use tito_core::{BoxError, Database};
+
+/// What a step of an application is told. It can be told so twice, after a death: what it does must be able to bear it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NamedStep {
+    /// The database.
+    pub database: Database,
+    /// What the operation was begun with.
+    pub input: Value,
+    /// What the step before has said; `None` at the first.
+    pub cursor: Option<Value>,
+}
+
+/// What a step of an application has done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stepped {
+    /// Where to go on; `None` at the end.
+    pub cursor: Option<Value>,
+    /// How much it has done, by its own count.
+    pub done: u64,
+}
+
+type Step = dyn Fn(NamedStep) -> BoxFuture<'static, Result<Stepped, BoxError>> + Send + Sync;
+
+/// The steps that a worker knows, by their names.
+#[derive(Clone, Default)]
+pub(crate) struct NamedSteps(BTreeMap<String, Arc<Step>>);
+
+impl NamedSteps {
+    pub(crate) fn add<F, Fut>(&mut self, name: String, step: F)
+    where
+        F: Fn(NamedStep) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Stepped, BoxError>> + Send + 'static,
+    {
+        self.0.insert(name, Arc::new(move |named| step(named).boxed()));
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Arc<Step>> {
+        self.0.get(name).cloned()
+    }
+}
+
+impl fmt::Debug for NamedSteps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

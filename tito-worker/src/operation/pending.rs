@@ -1,0 +1,37 @@
+//! A step over what is pending.
+
+use tito_core::event::{TitoEvent, Topic, topic_of};
+use tito_core::{Result, Transaction};
+
+use super::row::{OperationRow, Progress};
+use super::step::Page;
+use super::task::EventFilter;
+use crate::keys;
+use crate::locate::blocks_until;
+
+/// Deletes some for good.
+pub(super) async fn purge(tx: &Transaction, row: &OperationRow, queue: &str, events: &EventFilter) -> Result<Progress> {
+    let mut page = Page::read(tx, row, keys::events_of_queue(queue)).await?;
+    let mut progress = Progress::default();
+    let room = row.room(1_000) as u64;
+    let mut is_waited_for = false;
+    while progress.done < room
+        && let Some((key, value)) = page.next()
+    {
+        progress.searched += 1;
+        let is_chosen = match (keys::parse_event(&key), TitoEvent::decode(&key, &value)) {
+            (Some(place), Ok(event)) => events.chooses(&event, place.seconds),
+            _ => events.is_all(),
+        };
+        if is_chosen {
+            is_waited_for |= blocks_until(&key, &value).is_some();
+            tx.system_keys().delete(key).await?;
+            progress.done += 1;
+        }
+    }
+    if is_waited_for {
+        Topic::raise_revision(tx, topic_of(queue).0).await?;
+    }
+    progress.cursor = page.cursor();
+    Ok(progress)
+}

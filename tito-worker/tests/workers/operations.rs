@@ -1,0 +1,443 @@
+//! What an operator begins that takes long.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::json;
+use tito_core::BoxError;
+use tito_core::clock::Clock;
+use tito_core::event::{Rate, TitoEvent, Topic};
+use tito_core::prelude::*;
+use tito_testkit::{FaultEngine, TestClock};
+use tito_worker::prelude::*;
+use tito_worker::{
+    AuditRecord, AuditSink, EventFilter, NamedStep, Operation, OperationState, OperationTask, Operator, QueueError,
+    RetryPolicy, Stepped, Subscription,
+};
+use uuid::Uuid;
+
+use crate::support::*;
+
+fn ada() -> Operator {
+    Operator::new("ada").why("the relay is back")
+}
+
+fn redrive(letters: EventFilter) -> OperationTask {
+    OperationTask::Redrive { queue: "job".to_string(), letters, in_order: false }
+}
+
+fn entity(name: &str) -> EventFilter {
+    EventFilter { entity: Some(name.to_string()), ..EventFilter::default() }
+}
+
+async fn start(db: &Database, task: OperationTask) -> Uuid {
+    TitoQueue::new(db.clone()).operations().start(Operation::new(task, &ada())).await.unwrap()
+}
+
+async fn run(db: &Database, id: Uuid) -> tito_worker::OperationInfo {
+    TitoQueue::new(db.clone()).operations().run(id).await.unwrap()
+}
+
+async fn revision(db: &Database) -> u64 {
+    Topic::find(db, "job").await.unwrap().unwrap().revision
+}
+
+fn second(clock: &TestClock) -> i64 {
+    (clock.now_millis() / 1_000) as i64
+}
+
+/// Events that failed for good, with an error each.
+async fn dead(db: &Database, events: impl IntoIterator<Item = Publish>, error: &'static str) {
+    publish(db, events).await;
+    let once = Subscription::default().retry(RetryPolicy::default().attempts(1));
+    let fails = move |_: TitoEvent| async move { Err::<(), _>(crate::support::error(error)) };
+    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe_with("job", once, fails).build();
+    worker.drain().await.unwrap();
+    assert!(stored(db, "event:").await.is_empty());
+}
+
+/// Events that were done and are kept.
+async fn done(db: &Database, events: impl IntoIterator<Item = Publish>) {
+    let queue = TitoQueue::new(db.clone());
+    queue.set_history("job", Some(Duration::from_secs(86_400))).await.unwrap();
+    publish(db, events).await;
+    let worker = Worker::builder(queue).subscribe("job", |_: TitoEvent| async { Done::Ok(()) }).build();
+    worker.drain().await.unwrap();
+}
+
+#[fact]
+pub async fn dead_letters_are_made_due_five_a_second_and_no_partition_is_read_again(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    dead(&db, (0..40).map(job), "no connection").await;
+    let before = revision(&db).await;
+    let operation = Operation::new(redrive(EventFilter::default()), &ada()).rate(Rate::per_second(5));
+    let began = clock.now_millis();
+    let id = queue.operations().start(operation).await.unwrap();
+    let info = turning(&clock, queue.operations().run(id)).await.unwrap();
+    assert_eq!((info.state, info.done, info.searched, info.at_least), (OperationState::Done, 40, 40, 40));
+    assert_eq!((info.who.as_str(), info.why.as_str()), ("ada", "the relay is back"));
+    let mut due: Vec<_> = places(&db, "event:job:").await.into_values().map(|(place, _)| place.seconds).collect();
+    due.sort_unstable();
+    for from in due.iter() {
+        let within = due.iter().filter(|second| (*from..from + 2).contains(*second)).count();
+        assert!(within <= 10 + 1, "{within} within two seconds");
+    }
+    assert!(due[39] - due[0] >= 7, "{due:?}");
+    // Some eight seconds are made due at once, so that it can be stopped.
+    assert!(clock.now_millis() - began < 10_000);
+    assert_eq!(revision(&db).await, before, "workers go on where they are");
+}
+
+/// What the operation is measured against.
+#[fact]
+pub async fn redriving_letter_by_letter_makes_workers_read_again_each_time_an_operation_never(
+    db: Database,
+    _clock: TestClock,
+) {
+    let queue = TitoQueue::new(db.clone());
+    dead(&db, (0..30).map(job), "no").await;
+    let before = revision(&db).await;
+    for letter in queue.dead_letters("job", 15, None).await.unwrap() {
+        queue.redrive_letter("job", &letter.key).await.unwrap();
+    }
+    assert_eq!(revision(&db).await - before, 15);
+    let before = revision(&db).await;
+    let id = start(&db, redrive(EventFilter::default())).await;
+    assert_eq!(run(&db, id).await.done, 15);
+    assert_eq!(revision(&db).await, before);
+}
+
+#[fact]
+pub async fn a_worker_that_runs_redrives_and_handles_what_is_due(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    dead(&db, (0..30).map(job), "no").await;
+    let (builder, mut told) = telling(&db);
+    let worker = Running::start(builder);
+    let operation = Operation::new(redrive(EventFilter::default()), &ada()).rate(Rate::per_second(5));
+    let id = queue.operations().start(operation).await.unwrap();
+    let mut handled = BTreeSet::new();
+    while handled.len() < 30 {
+        tokio::select! {
+            biased;
+            event = told.recv() => assert!(handled.insert(event.unwrap().id)),
+            () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(Duration::from_millis(100)),
+        }
+    }
+    let info = queue.operations().wait(id).await.unwrap();
+    assert_eq!((info.state, info.done), (OperationState::Done, 30));
+    worker.stop().await;
+}
+
+#[fact]
+pub async fn dead_letters_are_chosen_by_what_they_have_in_common(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    dead(&db, [job("a").action("x"), job("b")], "no row 17 in 'users'").await;
+    clock.advance(Duration::from_secs(10));
+    dead(&db, [job("c"), job("d")], "no row 4 in 'orders'").await;
+    clock.advance(Duration::from_secs(10));
+    dead(&db, [job("e")], "connection refused").await;
+    put(&db, &b"dead:job:0000:0000000001:no"[..], &b"{}"[..]).await;
+    let all = queue.dead_letters("job", 99, None).await.unwrap();
+    let of_row = all.iter().find(|letter| letter.event.as_ref().is_some_and(|event| event.entity == "a")).unwrap();
+    let fingerprint = of_row.fingerprint();
+    let time = of_row.given_up_at().unwrap().timestamp();
+    let chosen = [
+        (entity("b"), "b"),
+        (EventFilter { action: Some("x".to_string()), ..EventFilter::default() }, "a"),
+        (EventFilter { error: Some("refused".to_string()), ..EventFilter::default() }, "e"),
+        (EventFilter { fingerprint: fingerprint.clone(), ..EventFilter::default() }, "abcd"),
+        (EventFilter { fingerprint: fingerprint.clone(), since: Some(time + 1), ..EventFilter::default() }, "cd"),
+        (EventFilter { until: Some(time + 1), ..EventFilter::default() }, "ab"),
+        (
+            EventFilter {
+                entity: Some("a".to_string()),
+                ..EventFilter { until: Some(time), ..EventFilter::default() }
+            },
+            "",
+        ),
+        (EventFilter::default(), "abcde"),
+    ];
+    for (letters, expected) in chosen {
+        let id = start(&db, redrive(letters.clone())).await;
+        let info = run(&db, id).await;
+        assert_eq!((info.done, info.searched, info.skipped), (expected.len() as u64, 6, 1), "{letters:?}");
+        let mut redriven = entities(&db, "event:job:").await;
+        redriven.sort();
+        assert_eq!(redriven.concat(), expected, "{letters:?}");
+        // Back again.
+        let fails = |event: TitoEvent| async move {
+            let error = match event.entity.as_str() {
+                "a" | "b" => "no row 17 in 'users'",
+                "c" | "d" => "no row 4 in 'orders'",
+                _ => "connection refused",
+            };
+            Err::<(), _>(crate::support::error(error))
+        };
+        if letters != EventFilter::default() {
+            // Their second of death is what the filter goes by.
+            let dead: Vec<_> =
+                all.iter().map(|letter| (letter.key.as_bytes().to_vec(), letter.bytes.clone())).collect();
+            db.transaction(|tx| async move {
+                for (key, _) in tx.scan(keys_of("event:job:"), 99).await? {
+                    tx.system_keys().delete(key).await?;
+                }
+                for (key, bytes) in dead {
+                    tx.system_keys().put(key, bytes).await?;
+                }
+                Ok(())
+            })
+            .await
+            .unwrap();
+        }
+        let _ = fails;
+    }
+    let purge = OperationTask::PurgeDeadLetters { queue: "job".to_string(), letters: EventFilter::default() };
+    let id = start(&db, purge).await;
+    assert_eq!(run(&db, id).await.done, 1, "what is no event is purged with all");
+}
+
+fn keys_of(prefix: &str) -> tito_core::keys::KeyRange {
+    tito_core::keys::KeyRange::prefix(prefix)
+}
+
+/// The entities of what there is of the topic, each as often as it is there.
+async fn all_entities(db: &Database) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for prefix in ["event:job:", "dead:job:", "done:job:"] {
+        all.extend(entities(db, prefix).await.into_iter().map(|entity| (prefix.to_string(), entity)));
+    }
+    all.sort();
+    all
+}
+
+#[fact]
+pub async fn a_death_at_any_step_loses_nothing_and_does_nothing_twice(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
+    let queue = TitoQueue::new(db.clone());
+    with_one_partition(&db).await;
+    let names = (0..7).map(|number| format!("{number}")).collect::<Vec<_>>();
+    for task in ["redrive", "redrive in order", "purge dead letters", "purge", "replay"] {
+        for how in [Interruption::Dropped, Interruption::Unknown] {
+            for n in 1.. {
+                for prefix in ["event:", "dead:", "done:", "!moved:", "!operation:"] {
+                    for (key, _) in stored(&db, prefix).await {
+                        db.transaction(|tx| async move { tx.system_keys().delete(key).await }).await.unwrap();
+                    }
+                }
+                let events = names.iter().map(job);
+                let job_queue = || "job".to_string();
+                let letters = EventFilter::default();
+                let (task_of, expected) = match task {
+                    "redrive" => {
+                        dead(&db, events, "no").await;
+                        (redrive(letters), "event:job:")
+                    }
+                    "redrive in order" => {
+                        dead(&db, events, "no").await;
+                        (OperationTask::Redrive { queue: job_queue(), letters, in_order: true }, "event:job:")
+                    }
+                    "purge dead letters" => {
+                        dead(&db, events, "no").await;
+                        (OperationTask::PurgeDeadLetters { queue: job_queue(), letters }, "")
+                    }
+                    "purge" => {
+                        publish(&db, events).await;
+                        (OperationTask::Purge { queue: job_queue(), events: letters }, "")
+                    }
+                    _ => {
+                        done(&db, events).await;
+                        let (since, until) = (0, second(&clock) + 1);
+                        let (from, into) = (job_queue(), job_queue());
+                        (OperationTask::Replay { from, into, since, until, in_order: false }, "event:job:")
+                    }
+                };
+                // Two a step.
+                let operation = Operation::new(task_of, &ada()).rate(Rate { events: 1, seconds: 5 });
+                let id = queue.operations().start(operation).await.unwrap();
+                let was_interrupted = interrupted(&db, &clock, (how, n), queue.operations().run(id)).await;
+                // Another goes on, once the dead one is known to be.
+                let info = turning(&clock, queue.operations().run(id)).await.unwrap();
+                assert_eq!((info.state, info.done), (OperationState::Done, 7), "{task} {how:?} {n}");
+                let mut left: Vec<_> = all_entities(&db).await;
+                left.retain(|(prefix, _)| !(task == "replay" && prefix == "done:job:"));
+                let expected: Vec<_> = match expected {
+                    "" => Vec::new(),
+                    prefix => names.iter().map(|name| (prefix.to_string(), name.clone())).collect(),
+                };
+                assert_eq!(left, expected, "{task} {how:?} {n}");
+                if !was_interrupted {
+                    assert!(n > 3, "{task}: it takes several steps");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[fact]
+pub async fn several_that_step_one_do_it_once(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    dead(&db, (0..50).map(job), "no").await;
+    let operation = Operation::new(redrive(EventFilter::default()), &ada()).rate(Rate::per_second(1));
+    let id = queue.operations().start(operation).await.unwrap();
+    let runs = (0..3).map(|_| {
+        let operations = queue.operations();
+        async move { operations.run(id).await.unwrap().done }
+    });
+    let all = turning(&clock, futures::future::join_all(runs)).await;
+    assert_eq!(all, [50; 3]);
+    assert_eq!(places(&db, "event:job:").await.len(), 50);
+}
+
+#[fact]
+pub async fn one_that_is_stopped_does_no_more(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    let operations = queue.operations();
+    dead(&db, (0..50).map(job), "no").await;
+    let operation = Operation::new(redrive(EventFilter::default()), &ada()).rate(Rate::per_second(1));
+    let id = operations.start(operation).await.unwrap();
+    let running = turning(&clock, async {
+        tokio::select! {
+            info = operations.run(id) => panic!("{info:?}"),
+            () = async { while operations.get(id).await.unwrap().done == 0 { tokio::task::yield_now().await } } => {}
+        }
+    });
+    running.await;
+    assert!(operations.stop(id).await.unwrap());
+    let stopped = operations.run(id).await.unwrap();
+    assert_eq!(stopped.state, OperationState::Stopped);
+    assert_eq!(stopped.ended_at, Some(at_second(second(&clock))));
+    assert_eq!(stopped.done, places(&db, "event:job:").await.len() as u64);
+    assert!((1..=20).contains(&stopped.done), "what falls due within ten seconds: {}", stopped.done);
+    assert!(!operations.stop(id).await.unwrap(), "it has ended");
+    let listed = operations.list(9, None).await.unwrap();
+    assert_eq!(listed, [stopped]);
+    assert_eq!(operations.list(9, Some(id)).await.unwrap(), []);
+}
+
+#[fact]
+pub async fn one_that_can_not_go_on_says_why(db: Database, _clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    with_group(&db, "billing").await;
+    let purge = |queue: &str| OperationTask::Redrive {
+        queue: queue.to_string(),
+        letters: EventFilter::default(),
+        in_order: false,
+    };
+    let id = start(&db, purge("job@billing")).await;
+    Topic::change(&db, "job", |mut topic, _| async move {
+        topic.groups.clear();
+        Ok(Some(topic))
+    })
+    .await
+    .unwrap();
+    let failed = run(&db, id).await;
+    assert_eq!(failed.state, OperationState::Failed);
+    assert!(failed.failure.as_ref().unwrap().contains("billing"), "{failed:?}");
+    let operations = queue.operations();
+    let refused = operations.start(Operation::new(purge("none"), &ada())).await;
+    assert!(matches!(refused, Err(QueueError::UnknownTopic { .. })));
+    let unknown = operations.get(Uuid::nil()).await;
+    assert!(matches!(unknown, Err(QueueError::UnknownOperation { .. })));
+    // Rows that nobody can read, and tasks of a later version, are left alone.
+    let later = Uuid::from_u128(7);
+    let row = json!({"who": "x", "task": {"kind": "later", "a": 1}, "state": "waiting", "done": 0, "searched": 0,
+        "at_least": 0, "started_at": 1, "latest": 1, "changed_at": 1});
+    put(&db, format!("!operation:{later}"), row.to_string()).await;
+    put(&db, format!("!operation:{}", Uuid::from_u128(8)), "7").await;
+    assert!(matches!(operations.run(later).await, Err(QueueError::UnknownStep { .. })));
+    let listed = operations.list(9, None).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let OperationTask::Named { input, .. } = &listed[1].task else { panic!("{listed:?}") };
+    assert_eq!(*input, json!({"kind": "later", "a": 1}));
+}
+
+#[fact]
+pub async fn an_application_steps_what_it_has_registered(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    let named = |name: &str| OperationTask::Named { name: name.to_string(), input: json!({"to": 3}) };
+    let ids = [start(&db, named("count")).await, start(&db, named("fail")).await, start(&db, named("hang")).await];
+    assert!(matches!(queue.operations().run(ids[0]).await, Err(QueueError::UnknownStep { .. })));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (hangs, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, hanging, drops) = (seen.clone(), hangs.clone(), dropped.clone());
+    let builder = Worker::builder(queue.clone())
+        .operation("count", move |step: NamedStep| {
+            let at = step.cursor.and_then(|cursor| cursor.as_u64()).unwrap_or(0) + 1;
+            counted.lock().unwrap().push(at);
+            let cursor = (Some(at) < step.input["to"].as_u64()).then(|| json!(at));
+            async move { Ok(Stepped { cursor, done: 10 }) }
+        })
+        .operation("fail", |_: NamedStep| async { Err::<Stepped, BoxError>("it can't be done".into()) })
+        .operation("hang", move |_: NamedStep| {
+            hanging.fetch_add(1, Ordering::SeqCst);
+            let drops = drops.clone();
+            async move {
+                struct Drops(Arc<AtomicUsize>);
+                impl Drop for Drops {
+                    fn drop(&mut self) {
+                        self.0.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+                let _drops = Drops(drops);
+                std::future::pending().await
+            }
+        });
+    let worker = Running::start(builder);
+    let operations = queue.operations();
+    let ended = turning(&clock, async { [operations.wait(ids[0]).await, operations.wait(ids[1]).await] }).await;
+    let [count, fail] = ended.map(Result::unwrap);
+    assert_eq!((count.state, count.done), (OperationState::Done, 30));
+    assert_eq!(*seen.lock().unwrap(), [1, 2, 3]);
+    assert_eq!((fail.state, fail.failure.as_deref()), (OperationState::Failed, Some("it can't be done")));
+    while hangs.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    operations.stop(ids[2]).await.unwrap();
+    while dropped.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(hangs.load(Ordering::SeqCst), 1);
+    // A week after its end each is forgotten.
+    clock.advance(Duration::from_secs(7 * 86_400 + 1));
+    let last = start(&db, named("count")).await;
+    while operations.list(9, None).await.unwrap().iter().any(|info| info.id != last) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    worker.stop().await;
+}
+
+struct Kept(Mutex<Vec<AuditRecord>>);
+
+impl AuditSink for Kept {
+    fn record<'a>(&'a self, record: &'a AuditRecord) -> BoxFuture<'a, Result<(), BoxError>> {
+        async move {
+            self.0.lock().unwrap().push(record.clone());
+            if record.what == "resume" { Err("the store is full".into()) } else { Ok(()) }
+        }
+        .boxed()
+    }
+}
+
+#[fact]
+pub async fn what_an_operator_changes_is_kept_with_who_and_why(db: Database, _clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    with_one_partition(&db).await;
+    let kept = Arc::new(Kept(Mutex::default()));
+    let operator = ada().audited_by(kept.clone());
+    operator.change("pause", "job", queue.pause("job")).await.unwrap();
+    assert!(queue.stats("job").await.unwrap().is_paused);
+    operator.change("resume", "job", queue.resume("job")).await.unwrap();
+    assert!(!queue.stats("job").await.unwrap().is_paused, "the change stands though it can't be kept");
+    operator.change("pause", "none", queue.pause("none")).await.unwrap_err();
+    let kept: Vec<_> = kept.0.lock().unwrap().clone();
+    let told: Vec<_> = kept.iter().map(|record| (record.what.as_str(), record.subject.as_str())).collect();
+    assert_eq!(told, [("pause", "job"), ("resume", "job"), ("pause", "none")]);
+    assert!(kept.iter().all(|record| (record.who.as_str(), record.why.as_str()) == ("ada", "the relay is back")));
+    assert_eq!(kept[1].error, None);
+    assert!(kept[2].error.as_ref().unwrap().contains("none"));
+}
