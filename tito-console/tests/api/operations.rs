@@ -25,7 +25,7 @@ async fn an_operation_is_begun_looked_at_and_stopped() {
     let page: Page<Operation> = served.get("/v1/operations?limit=1").await;
     assert_eq!(page.items[0].id, second.id, "the latest first");
     let rest: Page<Operation> = served.get(&format!("/v1/operations?after={}", page.next.unwrap())).await;
-    assert_eq!(rest.items, [begun.clone()]);
+    assert_eq!((rest.items.len(), &rest.items[0]), (1, &begun));
 
     served.queue.operations().run(second.id).await.unwrap();
     assert_eq!(served.get::<Operation>(&format!("/v1/operations/{}", second.id)).await.state, "done");
