@@ -82,6 +82,7 @@ async fn run(db: Database, place: Place) -> Result<(), BoxError> {
     if app.report_what_is_there(&place).await? {
         return Ok(());
     }
+    let console = app.serve_console().await?;
 
     let (stop, stopped) = oneshot::channel::<()>();
     let worker = app.worker();
@@ -99,6 +100,9 @@ async fn run(db: Database, place: Place) -> Result<(), BoxError> {
         app.say("stop", "stopped half-way: run it again, and it carries on".to_string());
     } else {
         app.report_the_end(&place).await?;
+    }
+    if let Some(console) = console {
+        console.stop().await;
     }
     Ok(())
 }
@@ -123,6 +127,22 @@ impl App {
 
     fn say(&self, who: &str, what: String) {
         println!("{:5.1} s  {who:<9} {what}", self.start.elapsed().as_secs_f64());
+    }
+
+    /// A database in a directory belongs to this process, which answers tools while it runs. A cluster answers them itself.
+    #[cfg(unix)]
+    async fn serve_console(&self) -> Result<Option<tito_console::Serving>, BoxError> {
+        if self.db.backend::<EmbeddedBackend>().and_then(EmbeddedBackend::directory).is_none() {
+            return Ok(None);
+        }
+        let console = tito_console::serve_local(&self.db).await?;
+        self.say("console", format!("while this runs, try in another terminal: {}", console.command()));
+        Ok(Some(console))
+    }
+
+    #[cfg(not(unix))]
+    async fn serve_console(&self) -> Result<Option<tito_console::Serving>, BoxError> {
+        Ok(None)
     }
 
     /// The subscribers.

@@ -1,12 +1,17 @@
 //! What all handlers share.
 
+use std::sync::Arc;
+
 use tito_core::Database;
 use tito_worker::TitoQueue;
 use tokio::sync::Semaphore;
 
 use crate::access::Access;
+use crate::audit::Audit;
+use crate::checks::Checks;
 use crate::limits::ConsoleLimits;
 use crate::redact::Redact;
+use crate::watch::Watch;
 
 #[derive(Debug)]
 pub(crate) struct App {
@@ -17,4 +22,9 @@ pub(crate) struct App {
     pub(crate) redact: Redact,
     /// One permit for each request that may be under way.
     pub(crate) calls: Semaphore,
+    /// One permit for each answer that may come bit by bit.
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) audit: Audit,
+    pub(crate) checks: Checks,
+    pub(crate) watch: Option<Watch>,
 }

@@ -1,21 +1,26 @@
 //! How the API is set up: not without a choice of who may come in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::request::Parts;
 use serde_json::Value;
 use tito_core::Database;
+use tito_eventstore::Manager;
 use tito_worker::TitoQueue;
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, Functions, Tokens};
 use crate::api::Role;
 use crate::app::App;
+use crate::audit::{AUDIT_AGE, Audit};
+use crate::checks::Checks;
 use crate::error::ConsoleError;
 use crate::limits::ConsoleLimits;
 use crate::redact::{Redact, Redacted};
 use crate::routes;
+use crate::watch::Watch;
 
 /// The API of a database: [`Console::of`] begins to set it up.
 #[derive(Debug)]
@@ -48,6 +53,10 @@ pub struct ConsoleBuilder<By = Unguarded> {
     by: By,
     limits: ConsoleLimits,
     redact: Redact,
+    manager: Option<Manager>,
+    audit_age: Duration,
+    checks: Checks,
+    watch: Option<Watch>,
 }
 
 impl Console {
@@ -58,6 +67,10 @@ impl Console {
             by: Unguarded(()),
             limits: ConsoleLimits::default(),
             redact: Redact::default(),
+            manager: None,
+            audit_age: AUDIT_AGE,
+            checks: Checks::default(),
+            watch: None,
         }
     }
 }
@@ -86,9 +99,58 @@ impl<By> ConsoleBuilder<By> {
         self
     }
 
+    /// The application's manager of event stores: appends of one process share transactions if they come from one. With its
+    /// types, events are shown in their latest versions.
+    pub fn event_stores(mut self, manager: &Manager) -> Self {
+        self.manager = Some(manager.clone());
+        self
+    }
+
+    /// How long the audit is kept that the API creates: 90 days unless said otherwise. Of one that exists it is changed with
+    /// the store [`AUDIT_STORE`](crate::AUDIT_STORE).
+    pub fn audit_age(mut self, age: Duration) -> Self {
+        self.audit_age = age;
+        self
+    }
+
+    /// A check that has to be well for `/ready`: `Err` says in a few words what is wrong, to whoever asks. It is called at
+    /// each request, so it is quick.
+    ///
+    /// ```
+    /// # use tito_console::Console;
+    /// # async fn example(db: tito_core::Database, worker: tito_worker::Worker) {
+    /// let running = tokio::spawn(async move { worker.run(std::future::pending()).await });
+    /// let console = Console::of(&db).ready("worker", move || match running.is_finished() {
+    ///     false => Ok(()),
+    ///     true => Err("it has ended".to_string()),
+    /// });
+    /// # }
+    /// ```
+    pub fn ready(
+        mut self,
+        name: impl Into<String>,
+        is_well: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.checks.own.push((name.into(), Box::new(is_well)));
+        self
+    }
+
+    /// Has `/ready` look at how long the oldest event of a queue has been due: not longer than `most`. Each request reads the
+    /// first events of each partition.
+    pub fn ready_lag(mut self, queue: impl Into<String>, most: Duration) -> Self {
+        self.checks.lags.push((queue.into(), most));
+        self
+    }
+
+    /// Shows at `/v1/watch` what the workers do that are observed by `watch`.
+    pub fn watch(mut self, watch: &Watch) -> Self {
+        self.watch = Some(watch.clone());
+        self
+    }
+
     fn by<Other>(self, by: impl FnOnce(By) -> Other) -> ConsoleBuilder<Other> {
-        let Self { database, by: before, limits, redact } = self;
-        ConsoleBuilder { database, by: by(before), limits, redact }
+        let Self { database, by: before, limits, redact, manager, audit_age, checks, watch } = self;
+        ConsoleBuilder { database, by: by(before), limits, redact, manager, audit_age, checks, watch }
     }
 
     pub(crate) fn database(&self) -> &Database {
@@ -98,8 +160,12 @@ impl<By> ConsoleBuilder<By> {
     pub(crate) fn routes(self, access: impl FnOnce(By) -> Access) -> Router {
         let queue = TitoQueue::new(self.database.clone());
         let calls = Semaphore::new(self.limits.calls);
-        let Self { database, by, limits, redact } = self;
-        routes::router(Arc::new(App { database, queue, access: access(by), limits, redact, calls }))
+        let streams = Arc::new(Semaphore::new(self.limits.streams));
+        let Self { database, by, limits, redact, manager, audit_age: age, checks, watch } = self;
+        let manager = manager.unwrap_or_else(|| Manager::new(database.clone()));
+        let (access, audit) = (access(by), Audit { manager, age });
+        let app = App { database, queue, access, limits, redact, calls, streams, audit, checks, watch };
+        routes::router(Arc::new(app))
     }
 }
 

@@ -4,17 +4,23 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use tito_eventstore::Manager;
 use tito_worker::TitoQueue;
+use tokio::sync::Semaphore;
 
 use crate::access::Who;
 use crate::api::{Change, Code, Role};
 use crate::app::App;
+use crate::audit::Asked;
 use crate::failure::{Answer, Failure};
 use crate::input;
+use crate::redact::Redact;
 use crate::shown::Shown;
+use crate::watch::Watch;
 
 /// The most bytes of a reason.
 const LONGEST_WHY: usize = 1_000;
@@ -79,6 +85,27 @@ impl<R> Call<R> {
         &self.app.queue
     }
 
+    pub(crate) fn manager(&self) -> &Manager {
+        &self.app.audit.manager
+    }
+
+    pub(crate) fn streams(&self) -> &Arc<Semaphore> {
+        &self.app.streams
+    }
+
+    pub(crate) fn watch(&self) -> Option<&Watch> {
+        self.app.watch.as_ref()
+    }
+
+    pub(crate) fn redact(&self) -> &Redact {
+        &self.app.redact
+    }
+
+    /// How long this request may take.
+    pub(crate) fn read_time(&self) -> Duration {
+        self.app.limits.read_time
+    }
+
     pub(crate) fn shown(&self) -> Shown<'_> {
         Shown::by(&self.app.redact)
     }
@@ -101,7 +128,9 @@ impl<R> Call<R> {
             return Err(Failure::invalid("this can't be rehearsed: ask without `dry_run`"));
         }
         let (who, why) = (self.who.name.as_str(), self.change.why.as_deref().unwrap_or_default());
+        let noted = self.app.audit.asked(&Asked { who, what, of, why }).await;
         let answer = run.await;
+        noted.ended(answer.as_ref().err().map(Failure::problem)).await;
         match &answer {
             Ok(_) => tracing::info!(who, what, of, why, "an operator made a change"),
             Err(failure) => {

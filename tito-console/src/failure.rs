@@ -5,7 +5,9 @@ use std::error::Error;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
+use tito_backup::BackupError;
 use tito_core::TitoError;
+use tito_eventstore::EventStoreError;
 use tito_worker::QueueError;
 
 use crate::api::{Code, ErrorBody, Problem};
@@ -117,7 +119,9 @@ fn code_of(error: &TitoError) -> Code {
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         let code = match &error {
-            QueueError::UnknownTopic { .. } | QueueError::UnknownGroup { .. } => Code::NotFound,
+            QueueError::UnknownTopic { .. } | QueueError::UnknownGroup { .. } | QueueError::UnknownWorker { .. } => {
+                Code::NotFound
+            }
             QueueError::NoQueue { .. } | QueueError::ResizeUnderWay { .. } => Code::Conflict,
             QueueError::InvalidSchedule { .. } => Code::Invalid,
             QueueError::Engine(error) => code_of(error),
@@ -134,5 +138,34 @@ impl From<TitoError> for Failure {
             QueueError::Engine(error) => Self::of(code_of(&error), &error, error.is_retryable()),
             error => error.into(),
         }
+    }
+}
+
+impl From<EventStoreError> for Failure {
+    fn from(error: EventStoreError) -> Self {
+        let code = match &error {
+            EventStoreError::StoreNotFound { .. }
+            | EventStoreError::ProjectionNotFound { .. }
+            | EventStoreError::ReactorNotFound { .. } => Code::NotFound,
+            EventStoreError::SubjectTooManyTokens { .. }
+            | EventStoreError::PatternInvalid { .. }
+            | EventStoreError::StoreNameRequired => Code::Invalid,
+            EventStoreError::SequenceConflict { .. } | EventStoreError::StoreExists { .. } => Code::Conflict,
+            EventStoreError::Engine(error) => code_of(error),
+            _ => Code::Internal,
+        };
+        Self::of(code, &error, error.is_retryable())
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let code = match &error {
+            BackupError::Database(error) => code_of(error),
+            BackupError::NoIdentity => Code::Unsupported,
+            _ => Code::Internal,
+        };
+        let is_retryable = error.database().is_some_and(TitoError::is_retryable);
+        Self::of(code, &error, is_retryable)
     }
 }

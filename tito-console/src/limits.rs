@@ -11,6 +11,7 @@ pub struct ConsoleLimits {
     pub(crate) read_time: Duration,
     pub(crate) change_time: Duration,
     pub(crate) calls: usize,
+    pub(crate) streams: usize,
 }
 
 impl Default for ConsoleLimits {
@@ -22,6 +23,7 @@ impl Default for ConsoleLimits {
             read_time: Duration::from_secs(10),
             change_time: Duration::from_secs(120),
             calls: 64,
+            streams: 8,
         }
     }
 }
@@ -52,7 +54,14 @@ impl ConsoleLimits {
         self
     }
 
-    /// How many requests may be under way at once, streams included. Default: 64; more are refused with 429. At least 1.
+    /// How many answers may come bit by bit at once: tails, backups, verifications. Default: 8; more are refused with 429.
+    /// They take as long as they take.
+    pub fn streams(mut self, streams: usize) -> Self {
+        self.streams = streams;
+        self
+    }
+
+    /// How many requests may be under way at once. Default: 64; more are refused with 429. At least 1.
     pub fn calls(mut self, calls: usize) -> Self {
         self.calls = calls.max(1);
         self

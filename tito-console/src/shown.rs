@@ -1,10 +1,12 @@
 //! What there is, as it goes over the wire.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tito_core::KeyText;
-use tito_core::event::{EventReference, TitoEvent, queue_name, topic_of};
+use tito_core::event::{EventReference, QueueLimits, TitoEvent, queue_name, topic_of};
 
 use crate::api;
 use crate::redact::{Part, Redact, Redacted};
@@ -38,6 +40,9 @@ impl<'a> Shown<'a> {
             attempt: failure.attempt,
             timestamp: failure.timestamp,
             error: self.text(&topic, Part::Error, failure.error),
+            fingerprint: failure.fingerprint,
+            worker: failure.worker,
+            duration_millis: failure.duration_millis,
         });
         let steps = event.steps.into_iter().map(|step| api::Step {
             attempt: step.attempt,
@@ -57,6 +62,12 @@ impl<'a> Shown<'a> {
             failures: failures.collect(),
             progress: self.raw(&topic, Part::Progress, event.progress),
             steps: steps.collect(),
+            causation_id: event.causation_id,
+            done: event.done.map(|done| api::Completion {
+                outcome: done.outcome.into_owned(),
+                worker: done.worker,
+                duration_millis: done.duration_millis,
+            }),
             deaths: event.deaths,
             event_type: topic,
         }
@@ -91,12 +102,98 @@ impl<'a> Shown<'a> {
         api::FoundEvent { queue: found.queue, found_in, state: waits, key, event }
     }
 
+    /// Why an event is not handled. What handlers said of failures is in it, as text and by name.
+    pub(crate) fn explanation(self, explanation: tito_worker::Explanation) -> api::Explanation {
+        let topic = topic_of(&explanation.queue).0.to_string();
+        let because = explanation.because.iter().map(|because| self.reason(&topic, because)).collect();
+        api::Explanation {
+            id: explanation.id,
+            as_of: explanation.as_of.timestamp(),
+            because,
+            key: explanation.key.as_ref().map(key),
+            event: explanation.event.map(|event| self.event(event)),
+            rows_read: explanation.rows_read,
+            queue: explanation.queue,
+        }
+    }
+
+    fn reason(self, topic: &str, because: &tito_worker::Because) -> api::Reason {
+        let mut text = because.to_string();
+        let mut details = serde_json::to_value(because).unwrap_or_default();
+        let name = details.as_object_mut().and_then(|members| members.remove("because"));
+        self.errors_within(topic, &mut details, &mut text);
+        let because = name.and_then(|name| name.as_str().map(str::to_string)).unwrap_or_default();
+        api::Reason { because, text, details }
+    }
+
+    /// Redacts every member `error`, and the same text where it is said in words.
+    fn errors_within(self, topic: &str, details: &mut Value, text: &mut String) {
+        match details {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    match member {
+                        Value::String(error) if name == "error" => {
+                            let shown = self.text(topic, Part::Error, error.clone());
+                            if !error.is_empty() && shown != *error {
+                                *text = text.replace(error.as_str(), &shown);
+                            }
+                            *error = shown;
+                        }
+                        member => self.errors_within(topic, member, text),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.errors_within(topic, item, text)),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn dead_groups(self, queue: &str, groups: tito_worker::DeadLetterGroups) -> api::DeadGroups {
+        let topic = topic_of(queue).0;
+        let items = groups.groups.into_iter().map(|group| api::DeadGroup {
+            fingerprint: group.fingerprint,
+            count: group.count,
+            newest: group.newest.timestamp(),
+            oldest: group.oldest.timestamp(),
+            error: group.error.map(|error| self.text(topic, Part::Error, error)),
+            example: key(&group.example),
+        });
+        api::DeadGroups {
+            items: items.collect(),
+            others: groups.others,
+            searched: groups.searched,
+            at_least: groups.at_least,
+            next: groups.after.as_ref().map(key),
+        }
+    }
+
+    /// An event of a store.
+    pub(crate) fn of_store(self, store: &str, event: &tito_eventstore::Event) -> api::StoreEvent {
+        let what = |part| Redacted { of: store, event_type: event.event_type(), part };
+        let is_json = event.codec() == tito_eventstore::types::Codec::Json;
+        let data = is_json.then(|| serde_json::from_slice::<Box<RawValue>>(event.bytes()).ok()).flatten();
+        let header = |(name, value)| (name, self.0.text(&what(Part::Header), value));
+        api::StoreEvent {
+            sequence: event.sequence(),
+            id: event.id().to_string(),
+            entity: event.entity().to_string(),
+            event_type: event.event_type().to_string(),
+            version: event.version(),
+            codec: event.codec().to_string(),
+            time_millis: event.time().timestamp_millis(),
+            metadata: event.metadata().into_iter().map(header).collect(),
+            data: self.0.raw(&what(Part::Payload), data),
+            data_bytes: event.bytes().len() as u64,
+        }
+    }
+
     pub(crate) fn dead(self, queue: &str, letter: tito_worker::DeadLetter) -> api::DeadLetter {
         let given_up_at = letter.given_up_at().map(|time| time.timestamp());
         let bytes = letter.event.is_none().then(|| self.bytes(queue, &letter.bytes));
         api::DeadLetter {
             key: key(&letter.key),
             given_up_at,
+            fingerprint: letter.fingerprint(),
             event: letter.event.map(|event| self.event(event)),
             bytes,
         }
@@ -152,6 +249,8 @@ pub(crate) fn stats(stats: tito_worker::QueueStats) -> api::QueueStats {
         queue: stats.queue,
         counted_at: stats.counted_at.timestamp(),
         is_paused: stats.is_paused,
+        paused_until: stats.paused_until.map(|time| time.timestamp()),
+        limits: limits(&stats.limits),
         is_published_to: stats.is_published_to,
         in_flight: stats.in_flight,
         total: counts(stats.total),
@@ -173,12 +272,20 @@ fn counts(counts: tito_worker::Counts) -> api::Counts {
     }
 }
 
-pub(crate) fn schedule(schedule: tito_worker::ScheduleInfo) -> api::Schedule {
-    let recurrence = match schedule.recurrence {
+fn limits(limits: &QueueLimits) -> api::Limits {
+    let rate = limits.rate.map(|rate| api::Rate { events: rate.events, seconds: rate.seconds });
+    api::Limits { rate, concurrency: limits.concurrency }
+}
+
+fn recurrence(recurrence: tito_worker::Recurrence) -> api::Recurrence {
+    match recurrence {
         tito_worker::Recurrence::Cron { expression, time_zone } => api::Recurrence::Cron { expression, time_zone },
         tito_worker::Recurrence::Every { seconds } => api::Recurrence::Every { seconds },
         other => api::Recurrence::Other(other.to_string()),
-    };
+    }
+}
+
+pub(crate) fn schedule(schedule: tito_worker::ScheduleInfo) -> api::Schedule {
     let missed = match schedule.missed {
         tito_worker::Missed::Skip => api::Missed::Skip,
         tito_worker::Missed::Latest => api::Missed::Latest,
@@ -187,9 +294,12 @@ pub(crate) fn schedule(schedule: tito_worker::ScheduleInfo) -> api::Schedule {
     };
     api::Schedule {
         name: schedule.name,
-        recurrence,
+        recurrence: recurrence(schedule.recurrence),
         starts_at: schedule.starts_at.timestamp(),
         missed,
+        missed_firings: schedule.missed_firings,
+        overridden_since: schedule.overridden.as_ref().map(|by_hand| by_hand.since.timestamp()),
+        declared: schedule.overridden.map(|by_hand| self::recurrence(by_hand.declared)),
         event_type: schedule.event_type,
         entity: schedule.entity,
         owner: schedule.owner,
@@ -201,8 +311,42 @@ pub(crate) fn schedule(schedule: tito_worker::ScheduleInfo) -> api::Schedule {
     }
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn worker(worker: tito_worker::WorkerInfo) -> api::Worker {
+    let running = |handler: tito_worker::RunningHandler| api::Running {
+        queue: handler.queue,
+        partition: handler.partition,
+        event: handler.event,
+        entity: handler.entity,
+        attempt: handler.attempt,
+        since_millis: handler.since.timestamp_millis(),
+    };
+    api::Worker {
+        id: worker.id,
+        name: worker.name,
+        version: worker.version,
+        host: worker.host,
+        process_id: worker.process_id,
+        started_millis: worker.started_at.timestamp_millis(),
+        heartbeat_age_millis: millis(worker.heartbeat_age),
+        lease_millis: millis(worker.lease),
+        is_live: worker.live,
+        is_retiring: worker.retiring,
+        fleet: worker.fleet,
+        queues: worker.queues,
+        in_flight: worker.in_flight,
+        running: worker.running.into_iter().map(running).collect(),
+    }
+}
+
+pub(crate) fn fleet(fleet: tito_worker::FleetInfo) -> api::Fleet {
+    api::Fleet { name: fleet.name, live: fleet.live as u64, dead: fleet.dead as u64, queues: fleet.queues }
+}
+
 pub(crate) fn member(member: tito_worker::MemberInfo) -> api::Member {
-    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     api::Member {
         id: member.id,
         name: member.name,

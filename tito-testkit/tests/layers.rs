@@ -177,7 +177,7 @@ fn drawing(page: &str, of: &str) -> Vec<Vec<String>> {
 fn the_design_draws_the_modules_as_they_are() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let page = fs::read_to_string(workspace.join("docs/design.md")).unwrap();
-    for of in ["tito-core", "tito-worker", "tito-eventstore"] {
+    for of in ["tito-core", "tito-worker", "tito-eventstore", "tito-console"] {
         let lines = drawing(&page, of);
         let line_of = |module: &str| lines.iter().position(|line| line.iter().any(|name| name == module));
         let mut uses = uses(&workspace.join(of).join("src"));

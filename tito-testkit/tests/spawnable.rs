@@ -342,6 +342,13 @@ spawnables! { backups:
     verify_backup = tito_backup::verify_backup(&any::<Vec<u8>>()[..], any::<Text>(), &any());
 }
 
+spawnables! { consoles:
+    serve_local = tito_console::serve_local(&any());
+    serve_local = any::<tito_console::ConsoleBuilder>().serve_local();
+    serve_loopback = any::<tito_console::ConsoleBuilder>().serve_loopback(0, tito_console::api::Role::Read, ["a"]);
+    stop = any::<tito_console::Serving>().stop();
+}
+
 /// The names of the public asynchronous functions in a folder of sources, those of tests aside, with how many there are.
 fn in_the_sources(folder: &Path, found: &mut BTreeMap<String, usize>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -388,6 +395,7 @@ fn every_public_asynchronous_function_is_listed_among_those_that_can_be_spawned(
         ("tito-worker", worker::NAMES),
         ("tito-eventstore", eventstore::NAMES),
         ("tito-backup", backups::NAMES),
+        ("tito-console", consoles::NAMES),
     ];
     for (name, names) in crates {
         let mut found = BTreeMap::new();

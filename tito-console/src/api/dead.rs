@@ -13,6 +13,9 @@ pub struct DeadLetter {
     /// When it failed for good.
     #[serde(default)]
     pub given_up_at: Option<i64>,
+    /// What its last error has in common with others that differ in numbers, ids and quoted texts only.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
     /// The event, with the failures that led here; `None` if the stored bytes are no event.
     #[serde(default)]
     pub event: Option<Event>,
@@ -55,6 +58,9 @@ pub struct Letters {
     /// Those whose last error contains this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Those whose last error has this fingerprint, as groups have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// Those that failed for good at this time or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<i64>,

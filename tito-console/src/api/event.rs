@@ -44,6 +44,12 @@ pub struct Event {
     /// The steps that were done of it, oldest first.
     #[serde(default)]
     pub steps: Vec<Step>,
+    /// The id of the event that it was published for, if a handler published it.
+    #[serde(default)]
+    pub causation_id: Option<String>,
+    /// How it was done, of a kept one.
+    #[serde(default)]
+    pub done: Option<Completion>,
     /// How many processes have died while it was handled and nothing else was; with a number it runs alone.
     #[serde(default)]
     pub deaths: Option<u32>,
@@ -58,6 +64,28 @@ pub struct FailedAttempt {
     pub timestamp: i64,
     /// What the handler said.
     pub error: String,
+    /// What it has in common with errors that differ in numbers, ids and quoted texts only.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// The worker.
+    #[serde(default)]
+    pub worker: Option<Uuid>,
+    /// For how many milliseconds the handler ran.
+    #[serde(default)]
+    pub duration_millis: Option<u64>,
+}
+
+/// How an event was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// What the handler made of it.
+    pub outcome: String,
+    /// The worker.
+    #[serde(default)]
+    pub worker: Option<Uuid>,
+    /// For how many milliseconds the handler ran.
+    #[serde(default)]
+    pub duration_millis: Option<u64>,
 }
 
 /// A step of an event that was done.

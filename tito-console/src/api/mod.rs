@@ -8,25 +8,40 @@
 //! | `error` | what every refusal looks like |
 //! | `page` | pages of a listing, and keys as text |
 //! | `change` | what goes with every change: why, and whether it is a rehearsal |
-//! | `event`, `topic`, `dead`, `schedule`, `member` | what there is of each |
+//! | `event`, `topic`, `dead`, `schedule`, `member`, `owner`, `store`, `engine` | what there is of each |
+//! | `watch` | what workers do, as it happens |
+//! | `explain` | why an event is not handled, what it did, and what dead letters have in common |
 
 mod change;
 mod dead;
+mod engine;
 mod error;
 mod event;
+mod explain;
 mod member;
+mod owner;
 mod page;
 mod schedule;
+mod store;
 mod topic;
+mod watch;
 
 pub use change::{Affected, Change, Role};
 pub use dead::{DeadLetter, DeadQuery, Letters, Redriven};
+pub use engine::{Check, Difference, Engine, Health, PaceQuery, Sizes, Table, Verified};
 pub use error::{Code, ErrorBody, Problem};
 pub use event::{
-    DoneEvent, Due, Event, EventAt, FailedAttempt, FoundEvent, FoundIn, HistoryQuery, PendingEvent, PendingState,
-    PublishEvent, Published, Replay, Replayed, Step,
+    Completion, DoneEvent, Due, Event, EventAt, FailedAttempt, FoundEvent, FoundIn, HistoryQuery, PendingEvent,
+    PendingState, PublishEvent, Published, Replay, Replayed, Step,
 };
-pub use member::{Lease, Member};
+pub use explain::{DeadGroup, DeadGroups, EntityQuery, Explanation, Found, OfEntity, Reason, SearchQuery};
+pub use member::{Fleet, Lease, Member, Running, Worker};
+pub use owner::OwnerCounts;
 pub use page::{Page, PageQuery, decode_key, encode_key};
-pub use schedule::{Missed, Recurrence, Schedule};
-pub use topic::{Counts, Group, GroupStart, NewGroup, PartitionStats, QueueStats, Resize, StatsQuery, Topic};
+pub use schedule::{Missed, Override, Recurrence, Schedule};
+pub use store::{Projection, ProjectionFailure, Reactor, ReplayFrom, ReplayReactor, Store, StoreEvent, StoreQuery};
+pub use topic::{
+    Counts, Group, GroupStart, Kept, KeptLetters, Limits, NewGroup, PartitionStats, Pause, QueueStats, Rate, Resize,
+    StatsQuery, Topic,
+};
+pub use watch::{Dropped, Happened, WatchQuery, Watched};

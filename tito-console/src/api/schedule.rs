@@ -34,6 +34,23 @@ pub struct Schedule {
     /// How many firings were passed over since it was first put.
     #[serde(default)]
     pub passed_over: u64,
+    /// How many firings were missed since it was first put.
+    #[serde(default)]
+    pub missed_firings: u64,
+    /// How it recurs by its program, where an operator has said otherwise.
+    #[serde(default)]
+    pub declared: Option<Recurrence>,
+    /// Since when an operator has said otherwise.
+    #[serde(default)]
+    pub overridden_since: Option<i64>,
+}
+
+/// Other times of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// How it is to recur.
+    pub recurrence: Recurrence,
 }
 
 /// How a schedule recurs.

@@ -91,6 +91,64 @@ pub struct StatsQuery {
     pub limit: Option<u32>,
 }
 
+/// How fast a queue is handled, in place of what its subscriptions say. What is not said is as they say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// How many events are handed out in a time, by all workers of the queue together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// How many handlers run at once in each worker, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+}
+
+/// At most so many in so many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// How many, at least 1.
+    pub events: u32,
+    /// In how many seconds, at least 1.
+    pub seconds: u32,
+}
+
+/// For how long a queue is paused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    /// Until when; until it is resumed unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
+}
+
+/// How much of a topic is kept, in each of its queues. What is not said stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// For how many seconds what was done is kept; 0 for not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_seconds: Option<u64>,
+    /// How many of what was done are kept; 0 for any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_events: Option<u64>,
+    /// For how long dead letters are kept, and how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<KeptLetters>,
+}
+
+/// How many dead letters are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptLetters {
+    /// For how many seconds; for ever unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// How many; any number unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
+}
+
 /// What is in a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueStats {
@@ -100,6 +158,12 @@ pub struct QueueStats {
     pub counted_at: i64,
     /// Whether its workers hand out nothing.
     pub is_paused: bool,
+    /// Until when it is paused, if that was said.
+    #[serde(default)]
+    pub paused_until: Option<i64>,
+    /// What an operator has set in place of what its subscriptions say.
+    #[serde(default)]
+    pub limits: Limits,
     /// Whether events are published to it.
     pub is_published_to: bool,
     /// How many events were in the hands of its fleet at its members' last heartbeats.

@@ -1,11 +1,17 @@
 //! What is asked for where: a file for each kind of thing.
 
 mod dead;
+mod engine;
 mod events;
+mod explain;
+mod health;
 mod members;
+mod owners;
 mod queues;
 mod schedules;
+mod stores;
 mod topics;
+mod watch;
 
 use std::sync::Arc;
 
@@ -26,12 +32,19 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(events::routes())
         .merge(dead::routes())
         .merge(schedules::routes())
-        .merge(members::routes());
+        .merge(explain::routes())
+        .merge(members::routes())
+        .merge(owners::routes())
+        .merge(stores::routes())
+        .merge(engine::routes())
+        .merge(watch::routes());
     Router::new()
         .nest("/v1", all)
         .fallback(nothing)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(app.clone(), timely::bounded))
+        // Not bounded with the others: a busy server is live.
+        .merge(health::routes())
         .with_state(app)
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use chrono::{DateTime, Utc};
+use tito_core::event::{QueueLimits, Rate};
 
-use crate::api::{Affected, HistoryQuery, PageQuery, Replay, Replayed, StatsQuery};
+use crate::api::{Affected, HistoryQuery, Limits, PageQuery, Pause, Replay, Replayed, StatsQuery};
 use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
@@ -27,6 +28,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/queues/{queue}/history", get(history))
         .route("/queues/{queue}/leases", get(leases))
         .route("/queues/{queue}/pause", post(pause))
+        .route("/queues/{queue}/limits", put(limit))
         .route("/queues/{queue}/resume", post(resume))
         .route("/queues/{queue}/purge", post(purge))
         .route("/queues/{queue}/replay", post(replay))
@@ -69,8 +71,31 @@ async fn leases(call: Call<Read>, Names(queue): Names<String>) -> Answer<Respons
     Ok(json(&crate::api::Page { items, next: None }))
 }
 
-async fn pause(call: Call<Operate>, Names(queue): Names<String>) -> Answer<Response> {
-    call.change("pause", &queue, async { Ok(call.queue().pause(&queue).await?) }).await?;
+async fn pause(call: Call<Operate>, Names(queue): Names<String>, Sent(body): Sent<Pause>) -> Answer<Response> {
+    let until = body.until.map(input::time).transpose()?;
+    let pausing = async {
+        Ok(match until {
+            None => call.queue().pause(&queue).await?,
+            Some(until) => call.queue().pause_until(&queue, until).await?,
+        })
+    };
+    call.change("pause", &queue, pausing).await?;
+    Ok(json(&Affected { affected: 1, ..Affected::default() }))
+}
+
+async fn limit(call: Call<Operate>, Names(queue): Names<String>, Sent(body): Sent<Limits>) -> Answer<Response> {
+    let is_none = body.concurrency == Some(0) || body.rate.is_some_and(|rate| rate.events == 0 || rate.seconds == 0);
+    if is_none {
+        return Err(Failure::invalid("a limit of 0 can't be used: pause the queue"));
+    }
+    let mut limits = QueueLimits::default();
+    if let Some(rate) = body.rate {
+        limits = limits.rate(Rate { events: rate.events, seconds: rate.seconds });
+    }
+    if let Some(handlers) = body.concurrency {
+        limits = limits.concurrency(handlers);
+    }
+    call.change("limit", &queue, async { Ok(call.queue().set_limits(&queue, limits).await?) }).await?;
     Ok(json(&Affected { affected: 1, ..Affected::default() }))
 }
 

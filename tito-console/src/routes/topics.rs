@@ -1,12 +1,13 @@
 //! Topics: what there is, their partitions and groups.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post, put};
 
-use crate::api::{Affected, GroupStart, NewGroup, PageQuery, Resize};
+use crate::api::{Affected, GroupStart, Kept, KeptLetters, NewGroup, PageQuery, Resize};
 use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
@@ -18,6 +19,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/topics", get(list))
         .route("/topics/{topic}", get(one))
         .route("/topics/{topic}/resize", post(resize))
+        .route("/topics/{topic}/kept", put(keep))
         .route("/topics/{topic}/groups/{group}", put(add_group).delete(remove_group))
 }
 
@@ -52,6 +54,26 @@ async fn resize(call: Call<Operate>, Names(name): Names<String>, Sent(body): Sen
         Ok(Affected { affected: resized.moved, ..Affected::default() })
     });
     Ok(json(&resized.await?))
+}
+
+async fn keep(call: Call<Operate>, Names(name): Names<String>, Sent(body): Sent<Kept>) -> Answer<Response> {
+    // The library creates a topic of which something is to be kept.
+    topic(&call, &name).await?;
+    call.change("keep", &name, async {
+        let (queue, some) = (call.queue(), |number: u64| Some(number).filter(|number| *number > 0));
+        if let Some(seconds) = body.history_seconds {
+            queue.set_history(&name, some(seconds).map(Duration::from_secs)).await?;
+        }
+        if let Some(events) = body.history_events {
+            queue.set_history_limit(&name, some(events)).await?;
+        }
+        if let Some(KeptLetters { seconds, events }) = body.dead_letters {
+            queue.set_dead_letter_retention(&name, seconds.map(Duration::from_secs), events).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(json(&topic(&call, &name).await?))
 }
 
 async fn add_group(

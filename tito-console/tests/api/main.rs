@@ -3,8 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
 mod access;
+mod audit;
+mod changing;
+mod dead;
+mod explaining;
+mod health;
+mod hostile;
+mod limits;
 #[cfg(unix)]
 mod local;
 mod looking;
 mod loopback;
+mod stores;
+mod streams;
 mod support;
+mod watching;

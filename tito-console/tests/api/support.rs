@@ -53,7 +53,13 @@ impl Served {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    async fn ask(&self, method: Method, token: &str, path: &str, body: Option<&Value>) -> (StatusCode, Vec<u8>) {
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        token: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (StatusCode, Vec<u8>) {
         let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let response = self.send(request.body(body).unwrap()).await;

@@ -1,0 +1,60 @@
+//! What workers do, as it happens.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Something that a worker of the server's process did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// What happened.
+    pub what: Happened,
+    /// The queue.
+    pub queue: String,
+    /// The event.
+    pub id: Uuid,
+    /// What the event is about.
+    pub entity: String,
+    /// Which attempt it is, counted from 1.
+    pub attempt: u32,
+    /// Of an attempt that has ended, what became of the event: `done`, `retried`, `dead` and others.
+    #[serde(default)]
+    pub fate: Option<String>,
+    /// Of one that has ended, how long the handler ran.
+    #[serde(default)]
+    pub duration_millis: Option<u64>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Happened {
+    /// An event was handed out.
+    HandedOut,
+    /// A handler has ended, and what became of its event is recorded, or known not to be.
+    Handled,
+    /// Something that a later version tells of.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How much a watcher has missed, as it was too slow: in the place where that would have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// How many lines.
+    pub dropped: u64,
+}
+
+/// What to watch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchQuery {
+    /// Only this queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// How many lines at the most; without an end unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}

@@ -1,0 +1,160 @@
+//! The engine below, backups, and verification.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde_json::json as object;
+use tito_backup::{BackupOptions, VerifyOptions, backup, verify};
+use tito_core::embedded::EmbeddedBackend;
+use tito_core::keys::KeyRange;
+use tito_core::model::{Catalogue, CataloguedIndex};
+use tito_core::row::StoredRow;
+use tokio::io::AsyncReadExt;
+
+use crate::api::{Affected, Difference, Engine, PaceQuery, Page, PageQuery, Sizes, Table, Verified, encode_key};
+use crate::app::App;
+use crate::call::{Call, Destroy, Operate, Read};
+use crate::failure::{Answer, Failure, json};
+use crate::input::{self, Asked};
+use crate::lines::{self, Lines};
+use crate::shown;
+
+/// What the keys of catalogues begin with.
+const CATALOGUES: &str = "catalogue:";
+
+/// How many bytes of a backup are handed on at once.
+const PIECE: usize = 64 << 10;
+
+/// How fast everything is read, unless asked otherwise.
+const BYTES_PER_SECOND: u64 = 100 << 20;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/engine", get(engine))
+        .route("/tables", get(tables))
+        .route("/backup", get(take))
+        .route("/verify", post(check))
+        .route("/restore/resume", post(resume))
+}
+
+async fn engine(call: Call<Read>) -> Answer<Response> {
+    let database = &call.queue().engine;
+    let sizes = match database.backend::<EmbeddedBackend>() {
+        None => None,
+        Some(embedded) => {
+            let sizes = embedded.sizes().await?;
+            let (database_bytes, log_bytes) = (sizes.database_bytes, sizes.log_bytes);
+            Some(Sizes { database_bytes, log_bytes, unflushed_bytes: sizes.unflushed_bytes })
+        }
+    };
+    Ok(json(&Engine {
+        database: database.identity().map(|identity| identity.id),
+        format: database.identity().map(|identity| identity.format),
+        now_millis: database.now().await?.millis(),
+        is_only_writer: database.is_only_writer(),
+        is_durable: database.is_durable(),
+        sizes,
+    }))
+}
+
+/// The tables that have a catalogue, with what becomes of their indexes.
+async fn tables(call: Call<Read>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
+    let limit = input::limit(query.limit)?;
+    let all = KeyRange::prefix(CATALOGUES);
+    let after = query.after.as_deref().map(input::key).transpose()?;
+    let range = after.as_ref().map_or(all.clone(), |key| all.after(key.as_bytes()));
+    let rows = call.queue().engine.transaction(|tx| async move { tx.scan(range, limit).await }).await?;
+    let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| encode_key(key));
+    let mut items = Vec::with_capacity(rows.len());
+    for (key, bytes) in rows {
+        let catalogue = Catalogue::decode(&key, &bytes)?;
+        let name = String::from_utf8_lossy(&key[CATALOGUES.len()..]).into_owned();
+        let state = |index: &CataloguedIndex| {
+            serde_json::to_value(index.state).ok().and_then(|state| state.as_str().map(str::to_string))
+        };
+        let indexes = catalogue.indexes.iter().map(|(name, index)| (name.clone(), state(index).unwrap_or_default()));
+        items.push(Table { name, indexes: indexes.collect(), is_dropping: catalogue.dropping });
+    }
+    Ok(json(&Page { items, next }))
+}
+
+/// All that the database has, as it is: whoever takes it may look at it without redaction, so it takes the highest role.
+async fn take(call: Call<Destroy>, Asked(query): Asked<PaceQuery>) -> Answer<Response> {
+    let database = call.queue().engine.clone();
+    let options = BackupOptions::default().bytes_per_second(query.bytes_per_second.unwrap_or(BYTES_PER_SECOND));
+    call.change("backup", "the database", async {
+        lines::stream(call.streams(), "application/octet-stream", |lines| async move {
+            let (mut reader, writer) = tokio::io::duplex(PIECE);
+            let writing = async {
+                let made = backup(&database, writer, &options).await;
+                made.map(drop).map_err(Failure::from)
+            };
+            let reading = async {
+                loop {
+                    let mut piece = Vec::with_capacity(PIECE);
+                    match reader.read_buf(&mut piece).await {
+                        Ok(0) | Err(_) => break,
+                        Ok(_) => {
+                            if lines.bits().send(Ok(Bytes::from(piece))).await.is_err() {
+                                break;
+                            }
+                        }
+                    }
+                }
+                // Its other end meets an error, if it still writes.
+                drop(reader);
+            };
+            let (made, ()) = futures::future::join(writing, reading).await;
+            if let Err(failure) = made {
+                tracing::warn!(error = failure.problem().message, "a backup that was asked for was not finished");
+                // Nobody may take what was sent for a whole one.
+                let _ = lines.bits().send(Err(failure)).await;
+            }
+        })
+    })
+    .await
+}
+
+/// As lines: how far it is, and at last what was found.
+async fn check(call: Call<Read>, Asked(query): Asked<PaceQuery>) -> Answer<Response> {
+    let database = call.queue().engine.clone();
+    let pace = query.bytes_per_second.unwrap_or(BYTES_PER_SECOND);
+    lines::stream(call.streams(), lines::NDJSON, |lines: Lines| async move {
+        let told = lines.clone();
+        let options = VerifyOptions::default().bytes_per_second(pace).on_progress(move |progress| {
+            told.try_say(&object!({ "progress": { "entries": progress.entries, "bytes": progress.bytes } }));
+        });
+        match verify(&database, &options).await {
+            Ok(verified) => {
+                lines.say(&object!({ "verified": shown_verified(verified) })).await;
+            }
+            Err(error) => lines.fail(error.into()).await,
+        }
+    })
+}
+
+fn shown_verified(verified: tito_backup::Verified) -> Verified {
+    let is_sound = verified.is_sound();
+    let difference =
+        |found: &tito_backup::Difference| Difference { key: shown::key(&found.key), wrong: found.wrong.to_string() };
+    Verified {
+        entries: verified.entries,
+        bytes: verified.bytes,
+        differences: verified.differences.iter().map(difference).collect(),
+        total: verified.total,
+        unknown: verified.unknown,
+        is_sound,
+        tables_without_model: verified.tables_without_model,
+    }
+}
+
+/// Resumes what a restore has paused.
+async fn resume(call: Call<Operate>) -> Answer<Response> {
+    let resuming = async { Ok(tito_backup::resume(&call.queue().engine).await?) };
+    let resumed = call.change("resume_restore", "the database", resuming).await?;
+    let affected = (resumed.queues.len() + resumed.schedules.len()) as u64;
+    Ok(json(&Affected { affected, ..Affected::default() }))
+}

@@ -1,0 +1,149 @@
+//! Event stores: what there is of them, their events, projections and reactors.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::{get, post};
+use futures::StreamExt;
+use tito_eventstore::{EventStore, EventStoreInfo, ReactFrom, Select};
+
+use crate::api::{
+    Affected, Page, PageQuery, Projection, ProjectionFailure, Reactor, ReplayFrom, ReplayReactor, Store, StoreQuery,
+};
+use crate::app::App;
+use crate::call::{Call, Operate, Read};
+use crate::failure::{Answer, json};
+use crate::input::{self, Asked, Names, Sent};
+use crate::lines::{self, Lines};
+use crate::redact::Redact;
+use crate::shown::Shown;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/stores", get(list))
+        .route("/stores/{store}", get(one))
+        .route("/stores/{store}/events", get(events))
+        .route("/stores/{store}/tail", get(tail))
+        .route("/stores/{store}/projections", get(projections))
+        .route("/stores/{store}/projections/{projection}/rebuild", post(rebuild))
+        .route("/stores/{store}/reactors", get(reactors))
+        .route("/stores/{store}/reactors/{reactor}/replay", post(replay))
+}
+
+async fn store<R>(call: &Call<R>, name: &str) -> Answer<EventStore> {
+    Ok(call.manager().get_event_store(name).await?)
+}
+
+fn shown(info: EventStoreInfo) -> Store {
+    Store {
+        name: info.name,
+        description: info.description,
+        metadata: info.metadata,
+        first_sequence: info.first_sequence,
+        last_sequence: info.last_sequence,
+        events: info.events,
+        bytes: info.bytes,
+    }
+}
+
+async fn list(call: Call<Read>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
+    let limit = input::limit(query.limit)?;
+    let items = call.manager().event_stores(query.after.as_deref(), limit).await?;
+    let page: Page<String> = input::page(items, limit, String::clone);
+    Ok(json(&page))
+}
+
+async fn one(call: Call<Read>, Names(name): Names<String>) -> Answer<Response> {
+    Ok(json(&shown(store(&call, &name).await?.info().await?)))
+}
+
+fn select(query: &StoreQuery) -> Select {
+    let all = query.select.as_deref().map_or_else(Select::all, Select::filter);
+    all.after(query.after.unwrap_or(0))
+}
+
+async fn events(call: Call<Read>, Names(name): Names<String>, Asked(query): Asked<StoreQuery>) -> Answer<Response> {
+    let (limit, store) = (input::limit(query.limit)?, store(&call, &name).await?);
+    let mut stream = store.events(select(&query)).take(limit);
+    let mut items = Vec::new();
+    while let Some(event) = stream.next().await {
+        items.push(call.shown().of_store(&name, &event?));
+    }
+    Ok(json(&input::page(items, limit, |event| event.sequence.to_string())))
+}
+
+/// The events that there are and that will be, one a line.
+async fn tail(call: Call<Read>, Names(name): Names<String>, Asked(query): Asked<StoreQuery>) -> Answer<Response> {
+    let store = store(&call, &name).await?;
+    let most = query.limit.map_or(usize::MAX, |limit| limit as usize);
+    let (mut stream, redact): (_, Redact) = (store.tail(select(&query)).take(most), call.redact().clone());
+    lines::stream(call.streams(), lines::NDJSON, |lines: Lines| async move {
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(event) => {
+                    if !lines.say(&Shown::by(&redact).of_store(&name, &event)).await {
+                        return;
+                    }
+                }
+                Err(error) => return lines.fail(error.into()).await,
+            }
+        }
+    })
+}
+
+async fn projections(call: Call<Read>, Names(name): Names<String>) -> Answer<Response> {
+    let store = store(&call, &name).await?;
+    let failure = |of: tito_eventstore::ProjectionFailure| ProjectionFailure { sequence: of.sequence, error: of.error };
+    let mut items = Vec::new();
+    for name in store.projections().await? {
+        let info = store.projection(&name).await?;
+        let (rebuilt_to, rebuild_failure) =
+            info.rebuild.map_or((None, None), |rebuild| (Some(rebuild.checkpoint), rebuild.failure.map(failure)));
+        items.push(Projection {
+            name: info.name,
+            checkpoint: info.checkpoint,
+            last_sequence: info.last_sequence,
+            failure: info.failure.map(failure),
+            rebuilt_to,
+            rebuild_failure,
+        });
+    }
+    Ok(json(&Page { items, next: None }))
+}
+
+async fn rebuild(call: Call<Operate>, Names((name, projection)): Names<(String, String)>) -> Answer<Response> {
+    let store = store(&call, &name).await?;
+    let of = format!("{name} {projection}");
+    call.change("rebuild", &of, async { Ok(store.rebuild_projection(&projection).await?) }).await?;
+    Ok(json(&Affected { affected: 1, ..Affected::default() }))
+}
+
+async fn reactors(call: Call<Read>, Names(name): Names<String>) -> Answer<Response> {
+    let store = store(&call, &name).await?;
+    let mut items = Vec::new();
+    for name in store.reactors().await? {
+        let info = store.reactor(&name).await?;
+        let (position, open) = (info.position, info.open as u64);
+        items.push(Reactor { name: info.name, position, open, last_sequence: info.last_sequence });
+    }
+    Ok(json(&Page { items, next: None }))
+}
+
+async fn replay(
+    call: Call<Operate>,
+    Names((name, reactor)): Names<(String, String)>,
+    Sent(body): Sent<ReplayReactor>,
+) -> Answer<Response> {
+    let from = match body.from {
+        ReplayFrom::First => ReactFrom::First,
+        ReplayFrom::Last => ReactFrom::Last,
+        ReplayFrom::New => ReactFrom::New,
+        ReplayFrom::Sequence(sequence) => ReactFrom::Sequence(sequence),
+        ReplayFrom::Time(seconds) => ReactFrom::Time(input::time(seconds)?),
+    };
+    let store = store(&call, &name).await?;
+    let of = format!("{name} {reactor}");
+    call.change("replay_reactor", &of, async { Ok(store.replay_reactor(&reactor, from).await?) }).await?;
+    Ok(json(&Affected { affected: 1, ..Affected::default() }))
+}

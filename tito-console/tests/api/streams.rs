@@ -1,0 +1,80 @@
+//! Answers that come bit by bit.
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use futures::StreamExt;
+use serde_json::Value;
+use tito_console::ConsoleLimits;
+use tito_console::api::{Code, StoreEvent, Verified};
+use tito_eventstore::{EventStoreConfig, Manager, NewEvent};
+use tito_worker::Publish;
+
+use crate::support::{DESTROYER, READER, Served};
+
+fn request(method: Method, token: &str, path: &str) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+    request.body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn a_backup_is_streamed_and_can_be_restored_from() {
+    let served = Served::new().await;
+    served.publish(Publish::new("mail", "user:1").payload(&"x".repeat(200_000)).unwrap()).await;
+    let (status, problem) = served.refused(Method::GET, READER, "/v1/backup", None).await;
+    assert_eq!((status, problem.code), (403, Code::Forbidden));
+    let response = served.send(request(Method::GET, DESTROYER, "/v1/backup?bytes_per_second=1000000000000000")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert!(tito_backup::check(&bytes[..]).await.unwrap().entries > 2);
+}
+
+#[tokio::test]
+async fn a_verification_tells_how_far_it_is_and_what_it_found() {
+    let served = Served::new().await;
+    served.publish(Publish::new("mail", "user:1")).await;
+    let response = served.send(request(Method::POST, READER, "/v1/verify")).await;
+    assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let lines: Vec<Value> = bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    let verified: Verified = serde_json::from_value(lines.last().unwrap()["verified"].clone()).unwrap();
+    assert!(verified.is_sound && verified.entries > 1, "{verified:?}");
+}
+
+#[tokio::test]
+async fn a_tail_shows_what_is_appended_and_gives_its_place_back_when_it_ends() {
+    let served = Served::with(|console| console.limits(ConsoleLimits::default().streams(1))).await;
+    let manager = Manager::new(served.db.clone());
+    let bank = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
+    bank.append(NewEvent::raw("account.17", "opened", "ada")).await.unwrap();
+    let mut body =
+        served.send(request(Method::GET, READER, "/v1/stores/bank/tail")).await.into_body().into_data_stream();
+    for sequence in 1..=2 {
+        let line = body.next().await.unwrap().unwrap();
+        assert_eq!(serde_json::from_slice::<StoreEvent>(&line).unwrap().sequence, sequence);
+        bank.append(NewEvent::raw("account.17", "renamed", "ada")).await.unwrap();
+    }
+    let (status, problem) = served.refused(Method::GET, READER, "/v1/stores/bank/tail", None).await;
+    assert_eq!((status, problem.code, problem.retryable), (429, Code::Busy, true));
+    drop(body);
+    let response = served.send(request(Method::GET, READER, "/v1/stores/bank/tail?limit=3")).await;
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 3);
+    manager.close().await;
+}
+
+#[tokio::test]
+async fn a_tail_ends_with_its_database() {
+    let served = Served::new().await;
+    let manager = Manager::new(served.db.clone());
+    manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
+    let response = served.send(request(Method::GET, READER, "/v1/stores/bank/tail")).await;
+    served.db.close().await;
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let said: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(said["error"]["code"], "unavailable");
+    manager.close().await;
+}
