@@ -15,11 +15,14 @@ mod events;
 mod files;
 mod groups;
 mod members;
+mod owners;
 mod paging;
 mod queues;
+mod reactors;
 mod schedules;
 mod shell;
 mod shown;
+mod stores;
 mod top;
 mod topics;
 
@@ -35,7 +38,7 @@ pub(crate) enum Command {
     Topics(topics::Topics),
     /// Counts what is in queues
     Stats(queues::Stats),
-    /// Events: list, show, find, publish, cancel, reschedule, run
+    /// Events: list, show, find, explain, of, caused, publish, cancel, reschedule, run
     #[command(subcommand)]
     Events(events::Events),
     /// Dead letters: list, group, redrive, purge
@@ -63,7 +66,17 @@ pub(crate) enum Command {
     History(queues::History),
     /// Hands out again what is done, from a queue's history
     Replay(queues::Replay),
-    /// The embedded engine: compact
+    /// Lists what belongs to an owner
+    Owned(owners::Owned),
+    /// Erases all that belongs to an owner
+    Erase(owners::Erase),
+    /// Event stores: list, show, events, tail, projections, rebuild
+    #[command(subcommand)]
+    Stores(stores::Stores),
+    /// Reactors of an event store: list, replay
+    #[command(subcommand)]
+    Reactors(reactors::Reactors),
+    /// The engine: sizes, compact
     #[command(subcommand)]
     Engine(engine::Engine),
     Backup(files::Backup),
@@ -92,6 +105,10 @@ impl Command {
             Self::Purge(command) => command.run(session).await,
             Self::History(command) => command.run(session).await,
             Self::Replay(command) => command.run(session).await,
+            Self::Owned(command) => command.run(session).await,
+            Self::Erase(command) => command.run(session).await,
+            Self::Stores(command) => command.run(session).await,
+            Self::Reactors(command) => command.run(session).await,
             Self::Engine(command) => command.run(session).await,
             Self::Backup(command) => command.run(session).await,
             Self::Restore(command) => command.run(session).await,

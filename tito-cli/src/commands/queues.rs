@@ -13,7 +13,7 @@ use super::paging::{Paging, read_whole};
 use super::shown::when;
 use crate::api;
 use crate::client::{Answer, Client};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::output::{Table, duration, parse_moment, visible};
 use crate::session::{Session, Use};
 
@@ -144,7 +144,7 @@ pub(crate) struct Resume {
     /// The queue: TOPIC or TOPIC@GROUP
     #[arg(required_unless_present = "restored", conflicts_with = "restored")]
     queue: Option<String>,
-    /// All queues and schedules that a restore has paused, in a database that no application has open
+    /// All queues and schedules that a restore has paused
     #[arg(long)]
     restored: bool,
 }
@@ -157,9 +157,12 @@ impl Resume {
             return make(session, &client, call, format!("{} goes on", visible(&queue))).await;
         }
         let Some(database) = session.database(Use::Change).await? else {
-            return Err(Failure::usage(
-                "an application has the database: resume its queues by name, or close it first",
-            ));
+            let client = session.client(Use::Change).await?;
+            let answer: Answer<Affected> = client.get(&session.change(api::post(["restore", "resume"]))).await?;
+            let affected = answer.value.affected;
+            return session
+                .output
+                .answer(&answer.raw, |output| output.line(format!("{affected} queues and schedules go on")));
         };
         let resumed = resume(&database).await?;
         let answer = json!({"queues": resumed.queues, "schedules": resumed.schedules});
