@@ -14,6 +14,7 @@ mod engine;
 mod events;
 mod files;
 mod groups;
+mod limit;
 mod members;
 mod owners;
 mod paging;
@@ -25,6 +26,7 @@ mod shown;
 mod stores;
 mod top;
 mod topics;
+mod workers;
 
 use clap::Subcommand;
 
@@ -44,11 +46,14 @@ pub(crate) enum Command {
     /// Dead letters: list, group, redrive, purge
     #[command(subcommand)]
     Dead(dead::Dead),
-    /// Schedules: list, pause, resume, remove
+    /// Schedules: list, show, pause, resume, set, unset, fire, remove
     #[command(subcommand)]
     Schedules(schedules::Schedules),
     /// Lists the workers of a fleet
     Members(members::Members),
+    /// Lists the workers
+    Workers(workers::Workers),
+    Retire(workers::Retire),
     /// Lists who serves the partitions of a queue
     Leases(members::Leases),
     /// Groups of a topic: list, add, remove
@@ -56,6 +61,7 @@ pub(crate) enum Command {
     Groups(groups::Groups),
     /// Changes the number of a topic's partitions
     Resize(topics::Resize),
+    Limit(limit::Limit),
     /// Pauses a queue: its workers hand out nothing
     Pause(queues::Pause),
     /// Lets a paused queue go on, or all that a restore has paused
@@ -97,6 +103,9 @@ impl Command {
             Self::Dead(command) => command.run(session).await,
             Self::Schedules(command) => command.run(session).await,
             Self::Members(command) => command.run(session).await,
+            Self::Workers(command) => command.run(session).await,
+            Self::Retire(command) => command.run(session).await,
+            Self::Limit(command) => command.run(session).await,
             Self::Leases(command) => command.run(session).await,
             Self::Groups(command) => command.run(session).await,
             Self::Resize(command) => command.run(session).await,

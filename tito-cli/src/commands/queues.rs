@@ -128,12 +128,16 @@ fn partitions_table(stats: &[Answer<QueueStats>]) -> Table {
 pub(crate) struct Pause {
     /// The queue: TOPIC or TOPIC@GROUP
     queue: String,
+    /// Until this time, when a worker resumes it: as 2026-03-01T08:00:00Z, a day, +2h
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    until: Option<DateTime<Utc>>,
 }
 
 impl Pause {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
         let client = session.client(Use::Change).await?;
-        let call = api::post(["queues", &self.queue, "pause"]);
+        let body = tito_console::api::Pause { until: self.until.map(|until| until.timestamp()) };
+        let call = api::post(["queues", &self.queue, "pause"]).json(&body)?;
         make(session, &client, call, format!("{} is paused", visible(&self.queue))).await
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tito_console::api::{Projection, Store, StoreEvent};
+use tito_console::api::{ErrorBody, Projection, Store, StoreEvent};
 
 use super::change::make;
 use super::paging::{Paging, read_whole};
@@ -132,6 +132,11 @@ impl Tail {
             .query_if("limit", self.limit);
         let mut lines = client.lines(&call).await?;
         while let Some(line) = lines.next().await? {
+            // Nothing that an event has is called so.
+            if let Ok(ErrorBody { error }) = serde_json::from_str(line.get()) {
+                let kind = if error.retryable { Kind::Unavailable } else { Kind::Failed };
+                return Err(Failure::new(kind, error.message));
+            }
             if session.output.is_json() {
                 session.output.json(&line, false)?;
                 continue;

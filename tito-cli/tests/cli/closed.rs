@@ -19,6 +19,7 @@ async fn looking_leaves_the_directory_as_it_is() {
         &["schedules", "list"],
         &["members", "workers"],
         &["leases", "mail"],
+        &["workers"],
         &["groups", "list", "mail"],
         &["history", "mail"],
         &["verify"],

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tito_core::prelude::*;
 use tito_worker::prelude::*;
-use tito_worker::{RetryPolicy, Subscription};
+use tito_worker::{RetryPolicy, Schedule, Subscription};
 
 use crate::support::{Closed, publish, run};
 
@@ -31,6 +31,8 @@ async fn outage(closed: &Closed) -> String {
     let queue = TitoQueue::new(db.clone());
     queue.set_history("audit", Some(Duration::from_secs(86_400))).await.unwrap();
     publish(&db, Publish::new("mail", "user:ada").action("welcome")).await;
+    let nightly = Schedule::cron("nightly", "0 3 * * *").publishes(Publish::new("audit", "report:daily"));
+    queue.put_schedule(nightly).await.unwrap();
     let once = Subscription::default().retry(RetryPolicy::default().attempts(1));
     let failing = |_: TitoEvent| async { Err::<(), _>(TitoError::application("connection refused")) };
     Worker::builder(queue.clone()).subscribe_with("mail", once, failing).build().drain().await.unwrap();
@@ -44,7 +46,7 @@ async fn outage(closed: &Closed) -> String {
 async fn the_operators_list_is_done_as_it_is_written() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/guide/command-line.md");
     let blocks = blocks(&std::fs::read_to_string(page).unwrap(), "An operator's list");
-    assert!(blocks.len() >= 5, "{blocks:#?}");
+    assert!(blocks.len() >= 7, "{blocks:#?}");
     let closed = Closed::with_events().await;
     let event = outage(&closed).await;
     let place = closed.beside("operator");
@@ -68,6 +70,8 @@ async fn the_operators_list_is_done_as_it_is_written() {
                 &["connection refused", "1 events would be", "1 events are due again"]
             }
             title if title.starts_with("What has") => &["welcome"],
+            title if title.starts_with("Slow") => &["mail is handled within these limits"],
+            title if title.starts_with("Move") => &["30 4 * * *"],
             title if title.starts_with("Take") => &["0 are wrong"],
             _ => &[],
         };

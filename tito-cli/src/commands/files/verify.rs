@@ -109,7 +109,7 @@ struct Progressed {
 fn told(session: &Session, raw: &RawValue) -> Result<()> {
     let verified: tito_console::api::Verified = serde_json::from_str(raw.get())
         .map_err(|error| Failure::new(Kind::Failed, "the answer is not what this program knows").because(error))?;
-    session.output.answer(&raw, |output| {
+    let told = session.output.answer(&raw, |output| {
         if verified.total > 0 {
             let mut table = Table::new(["KEY", "WRONG"]);
             for of in &verified.differences {
@@ -121,8 +121,13 @@ fn told(session: &Session, raw: &RawValue) -> Result<()> {
             "{} rows of the database verified, by their form; {} are wrong",
             verified.entries, verified.total
         ))
-    })?;
-    if verified.is_sound { Ok(()) } else { Err(Failure::new(Kind::Unsound, "the database is not sound")) }
+    });
+    verdict(verified.is_sound, "the database", told)
+}
+
+/// What is not sound fails as that, also where whoever read the output has gone.
+fn verdict(is_sound: bool, what: &str, told: Result<()>) -> Result<()> {
+    if is_sound { told } else { Err(Failure::new(Kind::Unsound, format!("{what} is not sound"))) }
 }
 
 /// Says what was found, and fails where that is not sound.
@@ -147,7 +152,7 @@ pub(crate) fn tell(session: &Session, found: &Found, verified: &Verified) -> Res
         "tables_without_model": verified.tables_without_model,
         "differences": differences,
     });
-    session.output.answer(&answer, |output| {
+    let told = session.output.answer(&answer, |output| {
         if verified.total > 0 {
             let mut table = Table::new(["KEY", "WRONG", "REPAIRED"]);
             for of in &verified.differences {
@@ -159,9 +164,6 @@ pub(crate) fn tell(session: &Session, found: &Found, verified: &Verified) -> Res
         let (wrong, rows) = (verified.total - verified.repaired, verified.entries);
         let by = if verified.is_complete() { "" } else { ", by their form: no models were given" };
         output.line(format!("{rows} rows of {what} verified{by}; {wrong} are wrong"))
-    })?;
-    if verified.is_sound() {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Unsound, format!("{what} is not sound")))
+    });
+    verdict(verified.is_sound(), &what, told)
 }
