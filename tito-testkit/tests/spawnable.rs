@@ -269,6 +269,8 @@ spawnables! { worker:
     in_hand = any::<TitoQueue>().in_hand(&any::<Text>(), any());
     fleets = any::<TitoQueue>().fleets();
     retire = any::<TitoQueue>().retire(any());
+    backlog = any::<TitoQueue>().backlog(&any::<Text>());
+    activity = any::<TitoQueue>().activity(&any::<Text>(), 1);
     changed = any::<&mut FeedControls>().changed();
     begin = any::<Fed>().begin();
     permit = any::<Fed>().permit();
