@@ -110,6 +110,15 @@ impl<R> Call<R> {
         Shown::by(&self.app.redact)
     }
 
+    pub(crate) fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// Why it is asked for; empty if that was not said.
+    pub(crate) fn why(&self) -> &str {
+        self.change.why.as_deref().unwrap_or_default()
+    }
+
     /// Whether nothing is to be done, and what would be is to be counted.
     pub(crate) fn is_rehearsal(&self) -> bool {
         self.change.dry_run
@@ -127,7 +136,7 @@ impl<R> Call<R> {
         if self.is_rehearsal() {
             return Err(Failure::invalid("this can't be rehearsed: ask without `dry_run`"));
         }
-        let (who, why) = (self.who.name.as_str(), self.change.why.as_deref().unwrap_or_default());
+        let (who, why) = (self.who.name.as_str(), self.why());
         let noted = self.app.audit.asked(&Asked { who, what, of, why }).await;
         let answer = run.await;
         noted.ended(answer.as_ref().err().map(Failure::problem)).await;

@@ -119,9 +119,10 @@ fn code_of(error: &TitoError) -> Code {
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         let code = match &error {
-            QueueError::UnknownTopic { .. } | QueueError::UnknownGroup { .. } | QueueError::UnknownWorker { .. } => {
-                Code::NotFound
-            }
+            QueueError::UnknownTopic { .. }
+            | QueueError::UnknownGroup { .. }
+            | QueueError::UnknownWorker { .. }
+            | QueueError::UnknownOperation { .. } => Code::NotFound,
             QueueError::NoQueue { .. } | QueueError::ResizeUnderWay { .. } => Code::Conflict,
             QueueError::InvalidSchedule { .. } => Code::Invalid,
             QueueError::Engine(error) => code_of(error),

@@ -8,7 +8,7 @@
 //! | `error` | what every refusal looks like |
 //! | `page` | pages of a listing, and keys as text |
 //! | `change` | what goes with every change: why, and whether it is a rehearsal |
-//! | `event`, `topic`, `dead`, `schedule`, `member`, `owner`, `store`, `engine` | what there is of each |
+//! | `event`, `topic`, `dead`, `schedule`, `member`, `owner`, `operation`, `store`, `engine` | what there is of each |
 //! | `watch` | what workers do, as it happens |
 //! | `explain` | why an event is not handled, what it did, and what dead letters have in common |
 
@@ -19,6 +19,7 @@ mod error;
 mod event;
 mod explain;
 mod member;
+mod operation;
 mod owner;
 mod page;
 mod schedule;
@@ -36,6 +37,7 @@ pub use event::{
 };
 pub use explain::{DeadGroup, DeadGroups, EntityQuery, Explanation, Found, OfEntity, Reason, SearchQuery};
 pub use member::{Fleet, Lease, Member, Running, Worker};
+pub use operation::{NewOperation, Operation};
 pub use owner::OwnerCounts;
 pub use page::{Page, PageQuery, decode_key, encode_key};
 pub use schedule::{Missed, Override, Recurrence, Schedule};

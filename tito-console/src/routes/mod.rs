@@ -6,6 +6,7 @@ mod events;
 mod explain;
 mod health;
 mod members;
+mod operations;
 mod owners;
 mod queues;
 mod schedules;
@@ -34,6 +35,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(schedules::routes())
         .merge(explain::routes())
         .merge(members::routes())
+        .merge(operations::routes())
         .merge(owners::routes())
         .merge(stores::routes())
         .merge(engine::routes())

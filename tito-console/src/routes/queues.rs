@@ -74,10 +74,11 @@ async fn leases(call: Call<Read>, Names(queue): Names<String>) -> Answer<Respons
 async fn pause(call: Call<Operate>, Names(queue): Names<String>, Sent(body): Sent<Pause>) -> Answer<Response> {
     let until = body.until.map(input::time).transpose()?;
     let pausing = async {
-        Ok(match until {
+        match until {
             None => call.queue().pause(&queue).await?,
             Some(until) => call.queue().pause_until(&queue, until).await?,
-        })
+        }
+        Ok(())
     };
     call.change("pause", &queue, pausing).await?;
     Ok(json(&Affected { affected: 1, ..Affected::default() }))

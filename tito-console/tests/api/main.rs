@@ -14,6 +14,7 @@ mod limits;
 mod local;
 mod looking;
 mod loopback;
+mod operations;
 mod stores;
 mod streams;
 mod support;

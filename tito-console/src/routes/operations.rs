@@ -1,0 +1,82 @@
+//! Operations: what takes long, and is done by any worker.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::{get, post};
+use tito_worker::{OperationInfo, OperationTask, Operator};
+use uuid::Uuid;
+
+use crate::api::{Affected, Code, NewOperation, Operation, PageQuery, Rate, Role};
+use crate::app::App;
+use crate::call::{Call, Operate, Read};
+use crate::failure::{Answer, Failure, json};
+use crate::input::{self, Asked, Names, Sent};
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/operations", get(list).post(begin))
+        .route("/operations/{operation}", get(one))
+        .route("/operations/{operation}/stop", post(stop))
+}
+
+fn shown(info: OperationInfo) -> Operation {
+    let state = serde_json::to_value(info.state).ok();
+    Operation {
+        id: info.id,
+        who: info.who,
+        why: info.why,
+        task: serde_json::to_value(info.task).unwrap_or_default(),
+        rate: info.rate.map(|rate| Rate { events: rate.events, seconds: rate.seconds }),
+        state: state.and_then(|state| state.as_str().map(str::to_string)).unwrap_or_default(),
+        failure: info.failure,
+        done: info.done,
+        searched: info.searched,
+        at_least: info.at_least,
+        skipped: info.skipped,
+        started_at: info.started_at.timestamp(),
+        changed_at: info.changed_at.timestamp(),
+        ended_at: info.ended_at.map(|time| time.timestamp()),
+    }
+}
+
+async fn list(call: Call<Read>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
+    let limit = input::limit(query.limit)?;
+    let no_id = |text: &str| Failure::invalid(format!("{text:?} names no operation"));
+    let before = query.after.as_deref().map(|text| text.parse::<Uuid>().map_err(|_| no_id(text))).transpose()?;
+    let items = call.queue().operations().list(limit, before).await?.into_iter().map(shown).collect();
+    Ok(json(&input::page(items, limit, |operation: &Operation| operation.id.to_string())))
+}
+
+async fn one(call: Call<Read>, Names(id): Names<Uuid>) -> Answer<Response> {
+    Ok(json(&shown(call.queue().operations().get(id).await?)))
+}
+
+async fn begin(call: Call<Operate>, Sent(body): Sent<NewOperation>) -> Answer<Response> {
+    let task: OperationTask = serde_path_to_error::deserialize(body.task)
+        .map_err(|error| Failure::invalid(format!("the task can't be used, at {}: {}", error.path(), error.inner())))?;
+    // What deletes for good takes whoever may, however it is asked for. What an application does it may say itself.
+    let deletes = !matches!(task, OperationTask::Redrive { .. } | OperationTask::Replay { .. });
+    if deletes && call.who().role < Role::Destroy {
+        return Err(Failure::new(Code::Forbidden, "this operation needs the role destroy"));
+    }
+    if body.rate.is_some_and(|rate| rate.events == 0 || rate.seconds == 0) {
+        return Err(Failure::invalid("a rate of 0 can't be used"));
+    }
+    let operator = Operator::new(&call.who().name).why(call.why());
+    let of = serde_json::to_string(&task).unwrap_or_default();
+    let mut operation = tito_worker::Operation::new(task, &operator);
+    if let Some(rate) = body.rate {
+        operation = operation.rate(tito_core::event::Rate { events: rate.events, seconds: rate.seconds });
+    }
+    let beginning = async { Ok(call.queue().operations().start(operation).await?) };
+    let id = call.change("begin_operation", &of, beginning).await?;
+    Ok(json(&shown(call.queue().operations().get(id).await?)))
+}
+
+async fn stop(call: Call<Operate>, Names(id): Names<Uuid>) -> Answer<Response> {
+    let stopping = async { Ok(call.queue().operations().stop(id).await?) };
+    let is_stopped = call.change("stop_operation", &id.to_string(), stopping).await?;
+    Ok(json(&Affected { affected: u64::from(is_stopped), ..Affected::default() }))
+}

@@ -1,0 +1,52 @@
+//! What takes long, and is done by any worker.
+
+use axum::http::Method;
+use serde_json::json;
+use tito_console::api::{Affected, Code, Operation, Page, Rate};
+use tito_worker::Publish;
+
+use crate::support::{DESTROYER, OPERATOR, Served};
+
+#[tokio::test]
+async fn an_operation_is_begun_looked_at_and_stopped() {
+    let served = Served::new().await;
+    for number in 0..3 {
+        served.publish(Publish::new("mail", format!("user:{number}"))).await;
+    }
+    let rate = Rate { events: 5, seconds: 1 };
+    let body = json!({ "task": { "kind": "purge", "queue": "mail" }, "rate": rate });
+    let (status, problem) = served.refused(Method::POST, OPERATOR, "/v1/operations", Some(&body)).await;
+    assert_eq!((status, problem.code), (403, Code::Forbidden));
+    let begun: Operation = served.post("/v1/operations?why=a+flood", body).await;
+    assert_eq!((begun.who.as_str(), begun.why.as_str(), begun.state.as_str()), ("destroyer", "a flood", "waiting"));
+    assert_eq!((begun.at_least, begun.rate), (3, Some(rate)));
+    let redrive = json!({ "task": { "kind": "redrive", "queue": "mail", "letters": { "error": "refused" } } });
+    let second: Operation = served.post("/v1/operations", redrive).await;
+    let page: Page<Operation> = served.get("/v1/operations?limit=1").await;
+    assert_eq!(page.items[0].id, second.id, "the latest first");
+    let rest: Page<Operation> = served.get(&format!("/v1/operations?after={}", page.next.unwrap())).await;
+    assert_eq!((rest.items.len(), &rest.items[0]), (1, &begun));
+
+    served.queue.operations().run(second.id).await.unwrap();
+    assert_eq!(served.get::<Operation>(&format!("/v1/operations/{}", second.id)).await.state, "done");
+    let stopped: Affected = served.post(&format!("/v1/operations/{}/stop", begun.id), json!({})).await;
+    let again: Affected = served.post(&format!("/v1/operations/{}/stop", begun.id), json!({})).await;
+    assert_eq!((stopped.affected, again.affected), (1, 0));
+}
+
+#[tokio::test]
+async fn a_task_that_can_not_be_used_is_refused() {
+    let served = Served::new().await;
+    let table = [
+        (json!({ "task": { "kind": "other" } }), 400),
+        (json!({ "task": 1 }), 400),
+        (json!({ "task": { "kind": "purge", "queue": "mial" } }), 404),
+        (json!({ "task": { "kind": "purge", "queue": "mail" }, "rate": { "events": 0, "seconds": 1 } }), 400),
+    ];
+    for (body, expected) in table {
+        let (status, problem) = served.refused(Method::POST, DESTROYER, "/v1/operations", Some(&body)).await;
+        assert_eq!(status, expected, "{body}: {}", problem.message);
+    }
+    let path = "/v1/operations/00000000-0000-7000-8000-000000000000/stop";
+    assert_eq!(served.refused(Method::POST, DESTROYER, path, None).await.0, 404);
+}
