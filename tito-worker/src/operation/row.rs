@@ -82,7 +82,7 @@ pub(super) enum Wait {
 }
 
 /// What a step has done.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     pub(super) done: u64,
     pub(super) searched: u64,

@@ -26,6 +26,9 @@ use crate::queue::TitoQueue;
 /// How often a long step of an application says that it goes on.
 const HOLD_EVERY: Duration = Duration::from_secs(3);
 
+/// Between two attempts to note what such a step has done.
+const NOTE_PAUSE: Duration = Duration::from_millis(200);
+
 /// What comes after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -197,20 +200,31 @@ impl Stepper {
             Ok(error) => *error,
             Err(error) => TitoError::Application(error.into()),
         })?;
-        let progress = || Progress { done, searched: done, skipped: 0, cursor: cursor.clone() };
-        let me = self.me;
-        let note = self.queue.engine.transaction(|tx| {
-            let progress = progress();
-            async move {
-                let mut row = match turn(&tx, id, me).await? {
-                    Turn::Not(next) => return Ok(next),
-                    Turn::Step(row, _) => row,
-                };
-                row.note(progress, tx.now());
-                let next = after(&row, tx.now().millis());
-                tx.system_keys().put(keys::operation(id), row.encode()?).await?;
-                Ok(next)
+        let progress = Progress { done, searched: done, skipped: 0, cursor };
+        loop {
+            match self.note_named(id, &progress).await {
+                // What was done is not done again because it could not be noted at once.
+                Err(error) if error.is_transient() && error.is_not_committed() && !error.is_closed() => {
+                    tracing::warn!(operation = %id, %error, "a step that was made can't be noted, trying again");
+                    tokio::time::sleep(NOTE_PAUSE).await;
+                }
+                noted => return noted,
             }
+        }
+    }
+
+    async fn note_named(&self, id: Uuid, progress: &Progress) -> Result<Next> {
+        let me = self.me;
+        let note = self.queue.engine.transaction(|tx| async move {
+            let mut row = match turn(&tx, id, me).await? {
+                Turn::Not(next) => return Ok(next),
+                Turn::Step(row, _) => row,
+            };
+            row.hold(me, tx.now());
+            row.note(progress.clone(), tx.now());
+            let next = after(&row, tx.now().millis());
+            tx.system_keys().put(keys::operation(id), row.encode()?).await?;
+            Ok(next)
         });
         note.await
     }

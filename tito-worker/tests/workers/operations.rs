@@ -249,7 +249,7 @@ pub async fn a_death_at_any_step_loses_nothing_and_does_nothing_twice(db: Databa
     for task in ["redrive", "redrive in order", "purge dead letters", "purge", "replay"] {
         for how in [Interruption::Dropped, Interruption::Unknown] {
             for n in 1.. {
-                for prefix in ["event:", "dead:", "done:", "!moved:", "!operation:"] {
+                for prefix in ["event:", "dead:", "done:", "!operation:"] {
                     for (key, _) in stored(&db, prefix).await {
                         db.transaction(|tx| async move { tx.system_keys().delete(key).await }).await.unwrap();
                     }
@@ -628,6 +628,27 @@ pub async fn one_that_can_not_be_stepped_now_is_not_in_the_way_of_others(db: Dat
     assert!(!operations.get(first).await.unwrap().state.has_ended());
     assert!(db.faults().injected() > 0);
     db.faults().clear();
+    worker.stop().await;
+}
+
+#[fact]
+pub async fn a_step_that_was_made_is_not_made_again_when_it_can_not_be_noted_at_once(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
+    let operations = TitoQueue::new(db.clone()).operations();
+    let task = OperationTask::Named { name: "count".to_string(), input: json!(null) };
+    let id = operations.start(Operation::new(task, &ada())).await.unwrap();
+    let made = Arc::new(AtomicUsize::new(0));
+    let (counted, faults) = (made.clone(), db.clone());
+    let builder = Worker::builder(TitoQueue::new(db.clone())).operation("count", move |_: NamedStep| {
+        let nth = counted.fetch_add(1, Ordering::SeqCst);
+        if nth == 0 {
+            faults.faults().at(Call::Commit).key_prefix("!operation:").storage_error();
+        }
+        async { Ok(Stepped { cursor: None, done: 1 }) }
+    });
+    let worker = Running::start(builder);
+    let info = turning(&clock, operations.wait(id)).await.unwrap();
+    assert_eq!((info.done, made.load(Ordering::SeqCst), db.faults().injected()), (1, 1, 1));
     worker.stop().await;
 }
 
