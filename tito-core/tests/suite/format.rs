@@ -129,11 +129,12 @@ fn actual(kind: &str, input: &str) -> Option<String> {
             return Some(event_id(start, parsed(&input[1]) as u32, parsed(&input[2])).to_string());
         }
         // What other crates read and write is checked by their tests.
-        "dead" | "done" | "copied" | "moved" | "lease" | "member" | "process" | "dedup" | "checkpoint" | "schedule" => {
+        "dead" | "done" | "copied" | "moved" | "lease" | "member" | "process" | "dedup" | "checkpoint" | "schedule"
+        | "operation" => {
             return None;
         }
         kind if kind == "store" || kind == "dropped_log" || kind.starts_with("log_") => return None,
-        "topic_value" | "marker_value" | "schedule_value" | "process_value" | "moved_value" => {
+        "topic_value" | "marker_value" | "schedule_value" | "operation_value" | "process_value" | "moved_value" => {
             return None;
         }
         kind => field(kind, &input).unwrap_or_else(|| panic!("unknown kind {kind:?}")),

@@ -1,17 +1,15 @@
 //! What a worker does for operations beside its partitions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
 use tito_core::database::Walk;
 use tito_core::engine::Listener;
 use tito_core::row::StoredRow;
-use tito_core::{Result, Transaction};
+use tito_core::{Now, Result, TitoError, Transaction};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use super::named::NamedSteps;
@@ -35,109 +33,184 @@ pub(super) const KEPT: i64 = 7 * 86_400;
 /// Between two steps, which leaves the engine to others.
 const STEP_PAUSE: Duration = Duration::from_millis(5);
 
-/// Steps operations until it is stopped.
-pub(crate) async fn run(queue: TitoQueue, named: NamedSteps, mut stopped: watch::Receiver<bool>) {
+/// Steps operations while `active` is true and until `stopped` is.
+pub(crate) async fn run(
+    queue: TitoQueue,
+    named: NamedSteps,
+    mut stopped: watch::Receiver<bool>,
+    mut active: watch::Receiver<bool>,
+) {
     let told = queue.engine.shared().listen(CHANNEL, 0);
+    let mut stepping = Stepping::new(queue, named);
+    let turns = async {
+        // Fails when the worker is gone.
+        while active.wait_for(|active| *active).await.is_ok() {
+            tokio::select! {
+                () = stepping.look_again(&told) => {}
+                _ = active.wait_for(|active| !*active) => {}
+            }
+            stepping.stop().await;
+        }
+    };
     tokio::select! {
         // A transaction that is dropped is rolled back.
-        () = look_again(queue, named, &told) => {}
+        () = turns => {}
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
+    stepping.stop().await;
 }
 
-/// Steps that are the application's, each beside the others: one may take as long as it does.
-type Beside = FuturesUnordered<BoxFuture<'static, Uuid>>;
+/// How an operation ended for now that was stepped in a task of its own.
+type Ended = (Uuid, Result<()>);
 
-async fn look_again(queue: TitoQueue, named: NamedSteps, told: &Listener) {
-    let every = if queue.engine.is_only_writer() { HEARD_LOOK } else { LOOK };
-    let mut stepper = Stepper::new(queue.clone(), named);
-    let (mut beside, mut running) = (Beside::new(), BTreeSet::new());
-    loop {
-        let next = match round(&queue, &mut stepper, &mut beside, &mut running).await {
-            Ok(next) => next,
-            Err(error) => {
-                tracing::warn!(%error, "operations can't go on, trying again");
-                None
-            }
-        };
-        let falls_due = async {
-            match next {
-                Some(0) => tokio::time::sleep(STEP_PAUSE).await,
-                Some(millis) => {
-                    let clock = queue.engine.clock();
-                    clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(millis)).await;
-                }
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(every) => {}
-            () = falls_due => {}
-            _ = told.woken() => {}
-            Some(ended) = beside.next() => {
-                running.remove(&ended);
-            }
-        }
+/// What is stepped.
+struct Stepping {
+    queue: TitoQueue,
+    stepper: Stepper,
+    /// Those whose steps may take long, each in a task of its own.
+    beside: JoinSet<Ended>,
+    running: BTreeSet<Uuid>,
+    /// Those that could not go on, and until when they are left alone, in milliseconds of the monotonic clock.
+    resting: BTreeMap<Uuid, u64>,
+}
+
+impl Stepping {
+    fn new(queue: TitoQueue, named: NamedSteps) -> Self {
+        let stepper = Stepper::new(queue.clone(), named);
+        Self { queue, stepper, beside: JoinSet::new(), running: BTreeSet::new(), resting: BTreeMap::new() }
     }
-}
 
-/// Makes a step of each operation that may go on. Returns in how many milliseconds one may again.
-async fn round(
-    queue: &TitoQueue,
-    stepper: &mut Stepper,
-    beside: &mut Beside,
-    running: &mut BTreeSet<Uuid>,
-) -> Result<Option<u64>> {
-    let mut walk = Walk::over(keys::operations());
-    let mut earliest = None;
-    while let Some((page, now)) = walk.next(&queue.engine).await? {
-        for (key, bytes) in page {
-            let Some(id) = keys::parse_operation(&key) else { continue };
-            let row = match OperationRow::decode(&key, &bytes) {
-                Ok(row) => row,
+    async fn look_again(&mut self, told: &Listener) {
+        let every = if self.queue.engine.is_only_writer() { HEARD_LOOK } else { LOOK };
+        let clock = self.queue.engine.clock().clone();
+        loop {
+            let next = match self.round().await {
+                Ok(next) => next,
                 Err(error) => {
-                    queue.engine.log_damaged(&error, "an operation can't be read and does not go on");
-                    continue;
+                    tracing::warn!(%error, "operations can't be read, trying again");
+                    None
                 }
             };
-            if row.state.has_ended() {
-                forget(queue, id, &row, now.seconds()).await?;
-                continue;
-            }
-            if running.contains(&id) {
-                continue;
-            }
-            let next = match stepper.is_named_here(&row, now) {
-                Some(Next::Step) => {
-                    running.insert(id);
-                    beside.push(step_beside(stepper.beside(), id).boxed());
-                    continue;
+            let rested = self.resting.values().min().copied();
+            let falls_due = async {
+                match next {
+                    Some(0) => tokio::time::sleep(STEP_PAUSE).await,
+                    Some(millis) => clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(millis)).await,
+                    None => pending().await,
                 }
-                Some(next) => next,
-                None => stepper.step(id).await?,
             };
-            let next = match next {
-                Next::Step => Some(0),
-                Next::At(millis) => Some(millis.saturating_sub(now.millis()).max(1)),
-                Next::Ended | Next::Unknown => None,
+            let rests = async {
+                match rested {
+                    Some(until) => clock.wait_until_monotonic(until).await,
+                    None => pending().await,
+                }
             };
-            earliest = [earliest, next].into_iter().flatten().min();
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                () = falls_due => {}
+                () = rests => {}
+                _ = told.woken() => {}
+                Some(ended) = self.beside.join_next() => self.note_end(ended),
+            }
         }
     }
-    Ok(earliest)
+
+    /// Makes a step of each operation that may go on. Returns in how many milliseconds one may again.
+    async fn round(&mut self) -> Result<Option<u64>> {
+        let monotonic = self.queue.engine.clock().monotonic_millis();
+        self.resting.retain(|_, until| *until > monotonic);
+        let mut walk = Walk::over(keys::operations());
+        let mut earliest = None;
+        while let Some((page, now)) = walk.next(&self.queue.engine).await? {
+            for (key, bytes) in page {
+                let Some(id) = keys::parse_operation(&key) else { continue };
+                if self.running.contains(&id) || self.resting.contains_key(&id) {
+                    continue;
+                }
+                let row = match OperationRow::decode(&key, &bytes) {
+                    Ok(row) => row,
+                    Err(error) => {
+                        self.queue.engine.log_damaged(&error, "an operation can't be read and does not go on");
+                        continue;
+                    }
+                };
+                let next = match self.step(id, &row, now).await {
+                    Ok(Next::Step) => Some(0),
+                    Ok(Next::At(millis) | Next::Held(millis)) => Some(millis.saturating_sub(now.millis()).max(1)),
+                    Ok(Next::Ended | Next::Unknown) => None,
+                    Err(error) => {
+                        self.rest(id, &error);
+                        None
+                    }
+                };
+                earliest = [earliest, next].into_iter().flatten().min();
+            }
+        }
+        Ok(earliest)
+    }
+
+    /// Makes a step of one, or has it made beside the others.
+    async fn step(&mut self, id: Uuid, row: &OperationRow, now: Now) -> Result<Next> {
+        if row.state.has_ended() {
+            return forget(&self.queue, id, row, now.seconds()).await.map(|()| Next::Ended);
+        }
+        match self.stepper.takes_long(row, now) {
+            None => self.stepper.step(id).await,
+            Some(Next::Step) => {
+                self.running.insert(id);
+                self.beside.spawn(step_beside(self.queue.clone(), self.stepper.beside(), id));
+                // Its end is heard of.
+                Ok(Next::Ended)
+            }
+            Some(next) => Ok(next),
+        }
+    }
+
+    fn note_end(&mut self, ended: Result<Ended, JoinError>) {
+        match ended {
+            Ok((id, ended)) => {
+                self.running.remove(&id);
+                if let Err(error) = ended {
+                    self.rest(id, &error);
+                }
+            }
+            // Panics of the application's are caught: one here is a bug, to be seen and not swallowed.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+
+    /// Leaves one alone for a while, so that it is not in the way of the others.
+    fn rest(&mut self, id: Uuid, error: &TitoError) {
+        tracing::warn!(operation = %id, %error, "an operation can't go on, trying again");
+        let until = self.queue.engine.clock().monotonic_millis().saturating_add(LOOK.as_millis() as u64);
+        self.resting.insert(id, until);
+    }
+
+    /// Drops what runs where it waits.
+    async fn stop(&mut self) {
+        self.beside.shutdown().await;
+        self.running.clear();
+    }
 }
 
-/// Makes steps of one operation until it is not its turn any more.
-async fn step_beside(mut stepper: Stepper, id: Uuid) -> Uuid {
+/// Makes steps of one operation until another has it, or it has ended.
+async fn step_beside(queue: TitoQueue, mut stepper: Stepper, id: Uuid) -> Ended {
     loop {
         match stepper.step(id).await {
-            Ok(Next::Step) => {}
-            Ok(_) => return id,
-            Err(error) => {
-                tracing::warn!(operation = %id, %error, "an operation can't go on, trying again");
-                tokio::time::sleep(LOOK).await;
-                return id;
+            Ok(Next::Step) => tokio::time::sleep(STEP_PAUSE).await,
+            Ok(Next::At(until)) => {
+                let now = match queue.engine.now().await {
+                    Ok(now) => now.millis(),
+                    Err(error) => return (id, Err(error)),
+                };
+                // In between it is seen whether it was stopped, and whether time was set.
+                let left = until.saturating_sub(now).clamp(1, 1_000);
+                let clock = queue.engine.clock();
+                clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(left)).await;
             }
+            Ok(Next::Held(_) | Next::Ended | Next::Unknown) => return (id, Ok(())),
+            Err(error) => return (id, Err(error)),
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use tito_core::engine::Signal;
+use tito_core::database::PageSize;
+use tito_core::engine::{Direction, Signal};
 use tito_core::event::{check_queue_name, event_id, topic_of};
+use tito_core::keys::KeyRange;
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoError, Transaction};
+use tito_core::{Database, Result, TitoError, Transaction};
 use uuid::Uuid;
 
 use super::background::CHANNEL;
@@ -18,8 +20,10 @@ use crate::error::QueueError;
 use crate::keys;
 use crate::queue::TitoQueue;
 
-/// How many rows are counted when an operation is begun.
+/// How many rows are counted when an operation is begun, of how many bytes, and how many of these are read at a time.
 const COUNTED: usize = 10_000;
+const COUNTED_BYTES: usize = 16 << 20;
+const COUNTED_PAGE_BYTES: usize = 1 << 20;
 
 /// How often the row of one that is waited for is read.
 const LOOK: Duration = Duration::from_millis(200);
@@ -53,7 +57,7 @@ impl OperationTask {
     }
 
     /// What it goes over.
-    fn range(&self) -> Option<tito_core::keys::KeyRange> {
+    fn range(&self) -> Option<KeyRange> {
         match self {
             Self::Redrive { queue, .. } | Self::PurgeDeadLetters { queue, .. } => Some(keys::dead_events(queue)),
             Self::Purge { queue, .. } => Some(keys::events_of_queue(queue)),
@@ -65,7 +69,7 @@ impl OperationTask {
 
 impl Operations {
     /// Begins an operation, and returns what names it. Workers of this process take it up at once, others within five
-    /// seconds. Costs a count of up to 10,000 of the rows that it goes over.
+    /// seconds. Costs a count of up to 10,000 of the rows that it goes over, of at most 16 MiB or one row more.
     ///
     /// ```
     /// # use tito_core::event::Rate;
@@ -99,10 +103,7 @@ impl Operations {
         }
         let counted = match task.range() {
             None => 0,
-            Some(range) => {
-                let count = |tx: Transaction| async move { Ok(tx.scan(range, COUNTED).await?.len() as u64) };
-                self.queue.engine.transaction(count).await?
-            }
+            Some(range) => count(&self.queue.engine, range).await?,
         };
         let written = serde_json::value::to_raw_value(&task).map_err(TitoError::application)?;
         let (shown_who, shown_why) = (who.clone(), why.clone());
@@ -148,7 +149,7 @@ impl Operations {
         let all = keys::operations();
         let range = match before {
             None => all,
-            Some(before) => all.intersection(tito_core::keys::KeyRange::new(Vec::new(), keys::operation(before))),
+            Some(before) => all.intersection(KeyRange::new(Vec::new(), keys::operation(before))),
         };
         let read = |tx: Transaction| async move { tx.scan_reverse(range, limit).await };
         let rows = self.queue.engine.transaction(read).await?;
@@ -220,7 +221,7 @@ impl Operations {
                 Next::Step => {}
                 Next::Ended => return self.get(id).await,
                 Next::Unknown => return Err(QueueError::UnknownStep { id }),
-                Next::At(until) => {
+                Next::At(until) | Next::Held(until) => {
                     let left = until.saturating_sub(self.queue.engine.now().await?.millis()).clamp(1, 1_000);
                     tokio::select! {
                         () = clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(left)) => {}
@@ -230,4 +231,18 @@ impl Operations {
             }
         }
     }
+}
+
+/// How many rows there are at least. Rows are large, so they are read in pages, at a snapshot each.
+async fn count(database: &Database, mut rest: KeyRange) -> Result<u64> {
+    let (mut rows, mut bytes) = (0, 0);
+    while rows < COUNTED && bytes < COUNTED_BYTES {
+        let size = PageSize::entries(COUNTED - rows).and_bytes(COUNTED_PAGE_BYTES);
+        let page = database.snapshot().await?.next_page(rest.clone(), Direction::Ascending, size).await?;
+        let Some((last, _)) = page.last() else { break };
+        rest = rest.after(last);
+        rows += page.len();
+        bytes += page.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+    }
+    Ok(rows as u64)
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
-use tito_core::{BoxError, Database};
+use tito_core::event::Rate;
+use tito_core::{BoxError, Database, panics};
 
 /// What a step of an application is told. It can be told so twice, after a death: what it does must be able to bear it.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct NamedStep {
     pub input: Value,
     /// What the step before has said; `None` at the first.
     pub cursor: Option<Value>,
+    /// How fast the operation is to be, if that was said. It is the step that keeps to it: nothing waits between steps.
+    pub rate: Option<Rate>,
 }
 
 /// What a step of an application has done.
@@ -43,7 +47,18 @@ impl NamedSteps {
         F: Fn(NamedStep) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Stepped, BoxError>> + Send + 'static,
     {
-        self.0.insert(name, Arc::new(move |named| step(named).boxed()));
+        let step = Arc::new(step);
+        let caught = move |named| {
+            let step = step.clone();
+            // What makes the future is polled as well, and may panic as well.
+            let run = AssertUnwindSafe(async move { step(named).await }).catch_unwind();
+            run.map(|ended| match ended {
+                Ok(stepped) => stepped,
+                Err(panic) => Err(format!("the step panicked: {}", panics::text_of(panic)).into()),
+            })
+            .boxed()
+        };
+        self.0.insert(name, Arc::new(caught));
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Step>> {

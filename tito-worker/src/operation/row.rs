@@ -72,8 +72,17 @@ impl StoredRow for OperationRow {
     }
 }
 
+/// Until when, in milliseconds, a worker leaves an operation alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// It is this worker's turn then, as its rate says.
+    Rate(u64),
+    /// Another has it.
+    Other(u64),
+}
+
 /// What a step has done.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     pub(super) done: u64,
     pub(super) searched: u64,
@@ -83,17 +92,30 @@ pub(super) struct Progress {
 }
 
 impl OperationRow {
-    /// Until when another worker is to leave it alone.
-    pub(super) fn waits_until(&self, me: Uuid, now: Now) -> Option<u64> {
+    /// What is to be waited for before a worker steps it.
+    pub(super) fn waits(&self, me: Uuid, now: Now) -> Option<Wait> {
+        if self.is_from_later(now) {
+            return None;
+        }
         let is_held = self.stepper.is_some_and(|stepper| stepper != me);
-        // What is further away than anybody holds it was written before time was set back.
-        let held = self.held_until_millis.min(now.millis() + HELD_MILLIS);
-        let until = if is_held { held.max(self.next_millis) } else { self.next_millis };
-        (until > now.millis()).then_some(until)
+        let held = if is_held { self.held_until_millis } else { 0 };
+        match held.max(self.next_millis) {
+            until if until <= now.millis() => None,
+            until if is_held => Some(Wait::Other(until)),
+            until => Some(Wait::Rate(until)),
+        }
+    }
+
+    /// Whether time was set back since it was written. Its times are of no use then, and who held it begins anew.
+    fn is_from_later(&self, now: Now) -> bool {
+        self.changed_at > now.seconds()
     }
 
     pub(super) fn hold(&mut self, me: Uuid, now: Now) {
-        (self.stepper, self.held_until_millis) = (Some(me), now.millis() + HELD_MILLIS);
+        if self.is_from_later(now) {
+            self.next_millis = 0;
+        }
+        (self.stepper, self.held_until_millis) = (Some(me), now.millis().saturating_add(HELD_MILLIS));
         (self.state, self.changed_at) = (OperationState::Running, now.seconds());
     }
 
@@ -114,12 +136,18 @@ impl OperationRow {
         self.interval().map_or(first, |(per, events)| first.saturating_add(nth.saturating_mul(per) / events))
     }
 
+    /// Notes what a step has done, and when its rate lets the next one begin.
+    pub(super) fn note_at_rate(&mut self, progress: Progress, now: Now) {
+        if progress.done > 0 {
+            self.next_millis = self.slot_millis(progress.done, now);
+            // Whoever has it goes on with it then.
+            self.held_until_millis = self.held_until_millis.max(self.next_millis.saturating_add(HELD_MILLIS));
+        }
+        self.note(progress, now);
+    }
+
     /// Notes what a step has done.
     pub(super) fn note(&mut self, progress: Progress, now: Now) {
-        self.next_millis = match progress.done {
-            0 => self.next_millis,
-            done => self.slot_millis(done, now),
-        };
         self.done += progress.done;
         self.searched += progress.searched;
         self.skipped += progress.skipped;

@@ -1,6 +1,7 @@
 //! One step of an operation.
 
-use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,27 +16,41 @@ use uuid::Uuid;
 use super::info::OperationState;
 use super::letters::cursor_of;
 use super::named::{NamedStep, NamedSteps, Stepped};
-use super::row::{OperationRow, Progress};
+use super::replayed::Taken;
+use super::row::{OperationRow, Progress, Wait};
 use super::task::OperationTask;
 use super::{letters, pending, replayed};
-use crate::history::pending_ids;
 use crate::keys;
 use crate::queue::TitoQueue;
 
 /// How often a long step of an application says that it goes on.
 const HOLD_EVERY: Duration = Duration::from_secs(3);
 
+/// Between two attempts to note what such a step has done.
+const NOTE_PAUSE: Duration = Duration::from_millis(200);
+
 /// What comes after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// The next step.
     Step,
-    /// Nothing before this time, in milliseconds.
+    /// Nothing before this time, in milliseconds, as its rate says.
     At(u64),
+    /// Another steps it, and is to be left alone until this time, in milliseconds.
+    Held(u64),
     /// Nothing any more.
     Ended,
     /// It is for a worker that knows it.
     Unknown,
+}
+
+impl From<Wait> for Next {
+    fn from(wait: Wait) -> Self {
+        match wait {
+            Wait::Rate(until) => Self::At(until),
+            Wait::Other(until) => Self::Held(until),
+        }
+    }
 }
 
 /// Steps operations, one at a time.
@@ -43,8 +58,8 @@ pub(super) struct Stepper {
     queue: TitoQueue,
     me: Uuid,
     named: NamedSteps,
-    /// What the queues of replays had when this one took them up.
-    taken: HashMap<Uuid, HashSet<Uuid>>,
+    /// What is not replayed, once this one has taken a replay up.
+    taken: Option<(Uuid, Taken)>,
 }
 
 /// What is stored of an operation that may be stepped now.
@@ -55,19 +70,23 @@ enum Turn {
 
 impl Stepper {
     pub(super) fn new(queue: TitoQueue, named: NamedSteps) -> Self {
-        Self { queue, me: Uuid::from_u128(fastrand::u128(..)), named, taken: HashMap::new() }
+        Self { queue, me: Uuid::from_u128(fastrand::u128(..)), named, taken: None }
     }
 
     /// Another of the same worker, for a task that waits long.
     pub(super) fn beside(&self) -> Self {
-        Self { queue: self.queue.clone(), me: self.me, named: self.named.clone(), taken: HashMap::new() }
+        Self { queue: self.queue.clone(), me: self.me, named: self.named.clone(), taken: None }
     }
 
-    /// Whether this is a step of the application's, and when it may be made, in milliseconds.
-    pub(super) fn is_named_here(&self, row: &OperationRow, now: Now) -> Option<Next> {
-        let Ok(OperationTask::Named { name, .. }) = serde_json::from_str(row.task.get()) else { return None };
-        self.named.get(&name)?;
-        Some(row.waits_until(self.me, now).map_or(Next::Step, Next::At))
+    /// Whether a step may take long, and when it may be made: one of the application's, and that of a replay, which
+    /// reads the whole queue first.
+    pub(super) fn takes_long(&self, row: &OperationRow, now: Now) -> Option<Next> {
+        match serde_json::from_str(row.task.get()).ok()? {
+            OperationTask::Named { name, .. } if self.named.get(&name).is_none() => return None,
+            OperationTask::Named { .. } | OperationTask::Replay { .. } => {}
+            _ => return None,
+        }
+        Some(row.waits(self.me, now).map_or(Next::Step, Next::from))
     }
 
     /// Makes a step. What can't be done makes the operation fail.
@@ -78,10 +97,11 @@ impl Stepper {
         let stepped = match self.read(id).await? {
             Turn::Not(next) => Ok(next),
             Turn::Step(_, OperationTask::Named { name, input }) => self.step_named(id, &name, input).await,
-            Turn::Step(_, task) => {
-                self.prepare(id, &task).await?;
-                self.step_built_in(id, &task).await
-            }
+            Turn::Step(_, task) => match self.prepare(id, &task).await {
+                Ok(None) => self.step_built_in(id, &task).await,
+                Ok(Some(next)) => Ok(next),
+                Err(error) => Err(error),
+            },
         };
         let stepped = match stepped {
             Err(error) if !error.is_transient() => {
@@ -92,7 +112,7 @@ impl Stepper {
             stepped => stepped,
         };
         if stepped.as_ref().is_ok_and(|next| *next == Next::Ended) {
-            self.taken.remove(&id);
+            self.taken = None;
         }
         stepped
     }
@@ -102,73 +122,109 @@ impl Stepper {
         self.queue.engine.transaction(|tx| async move { turn(&tx, id, me).await }).await
     }
 
-    async fn prepare(&mut self, id: Uuid, task: &OperationTask) -> Result<()> {
-        if let OperationTask::Replay { into, .. } = task
-            && !self.taken.contains_key(&id)
-        {
-            self.taken.insert(id, pending_ids(&self.queue.engine, into).await?);
+    /// Reads what a replay passes over. Returns what comes next where there is no step to be made after that.
+    async fn prepare(&mut self, id: Uuid, task: &OperationTask) -> Result<Option<Next>> {
+        let OperationTask::Replay { from, into, since, until, .. } = task else { return Ok(None) };
+        if self.taken.as_ref().is_some_and(|(of, _)| *of == id) {
+            return Ok(None);
         }
-        Ok(())
+        for queue in task.queues() {
+            check_queue_name(queue)?;
+        }
+        // Before it reads all that, so that no other does too.
+        let row = match self.hold(id).await? {
+            Turn::Not(next) => return Ok(Some(next)),
+            Turn::Step(row, _) => row,
+        };
+        let read = Box::pin(Taken::read(&self.queue.engine, &row, (from, into), *since..*until));
+        let taken = match self.while_held(id, read).await {
+            Ok(taken) => taken?,
+            Err(next) => return Ok(Some(next)),
+        };
+        self.taken = Some((id, taken));
+        Ok(None)
     }
 
-    async fn step_built_in(&self, id: Uuid, task: &OperationTask) -> Result<Next> {
-        let (me, none) = (self.me, HashSet::new());
-        let taken = self.taken.get(&id).unwrap_or(&none);
+    /// Waits for what takes long, and says meanwhile that it goes on, so that no other begins. It is dropped where it
+    /// waits, with what comes next, when the operation was stopped, or taken over by another that took this for dead.
+    async fn while_held<T>(&self, id: Uuid, running: impl Future<Output = T>) -> Result<T, Next> {
+        let mut running = pin!(running);
+        loop {
+            tokio::select! {
+                ended = &mut running => return Ok(ended),
+                () = tokio::time::sleep(HOLD_EVERY) => match self.hold(id).await {
+                    Ok(Turn::Not(next)) => return Err(next),
+                    Ok(Turn::Step(..)) => {}
+                    Err(error) => tracing::warn!(operation = %id, %error, "it can't be said that a step goes on"),
+                },
+            }
+        }
+    }
+
+    async fn step_built_in(&mut self, id: Uuid, task: &OperationTask) -> Result<Next> {
+        let (me, none) = (self.me, Taken::default());
+        let taken = self.taken.as_ref().filter(|(of, _)| *of == id).map_or(&none, |(_, taken)| taken);
         let step = self.queue.engine.transaction(|tx| async move {
             let mut row = match turn(&tx, id, me).await? {
-                Turn::Not(next) => return Ok(next),
+                Turn::Not(next) => return Ok((next, Vec::new())),
                 Turn::Step(row, _) => row,
             };
             row.hold(me, tx.now());
-            let progress = work(&tx, &row, task, taken).await?;
-            row.note(progress, tx.now());
+            let (progress, replayed) = work(&tx, &row, task, taken).await?;
+            row.note_at_rate(progress, tx.now());
             let next = after(&row, tx.now().millis());
             tx.system_keys().put(keys::operation(id), row.encode()?).await?;
-            Ok(next)
+            Ok((next, replayed))
         });
         // On the heap, as it holds what each of the tasks needs.
-        Box::pin(step).await
+        let (next, replayed) = Box::pin(step).await?;
+        if let Some((_, taken)) = &mut self.taken {
+            taken.extend(replayed);
+        }
+        Ok(next)
     }
 
     /// Whoever takes it up first says so, and says so again while its step runs, so that no other begins.
     async fn step_named(&self, id: Uuid, name: &str, input: Value) -> Result<Next> {
         let Some(step) = self.named.get(name) else { return Ok(Next::Unknown) };
-        let cursor = match self.hold(id).await? {
+        let (cursor, rate) = match self.hold(id).await? {
             Turn::Not(next) => return Ok(next),
-            Turn::Step(row, _) => row.cursor.clone(),
+            Turn::Step(row, _) => (row.cursor.clone(), row.rate),
         };
-        let mut running = step(NamedStep { database: self.queue.engine.clone(), input, cursor });
-        let stepped = loop {
-            tokio::select! {
-                stepped = &mut running => break stepped,
-                () = tokio::time::sleep(HOLD_EVERY) => {
-                    // Stopped meanwhile, or taken over by another that took this for dead: it is dropped where it waits.
-                    match self.hold(id).await {
-                        Ok(Turn::Not(next)) => return Ok(next),
-                        Ok(Turn::Step(..)) => {}
-                        Err(error) => tracing::warn!(operation = %id, %error, "it can't be said that a step goes on"),
-                    }
-                }
-            }
+        let running = step(NamedStep { database: self.queue.engine.clone(), input, cursor, rate });
+        let stepped = match self.while_held(id, running).await {
+            Ok(stepped) => stepped,
+            Err(next) => return Ok(next),
         };
         let Stepped { cursor, done } = stepped.map_err(|error| match error.downcast::<TitoError>() {
             Ok(error) => *error,
             Err(error) => TitoError::Application(error.into()),
         })?;
-        let progress = || Progress { done, searched: done, skipped: 0, cursor: cursor.clone() };
-        let me = self.me;
-        let note = self.queue.engine.transaction(|tx| {
-            let progress = progress();
-            async move {
-                let mut row = match turn(&tx, id, me).await? {
-                    Turn::Not(next) => return Ok(next),
-                    Turn::Step(row, _) => row,
-                };
-                row.note(progress, tx.now());
-                let next = after(&row, tx.now().millis());
-                tx.system_keys().put(keys::operation(id), row.encode()?).await?;
-                Ok(next)
+        let progress = Progress { done, searched: done, skipped: 0, cursor };
+        loop {
+            match self.note_named(id, &progress).await {
+                // What was done is not done again because it could not be noted at once.
+                Err(error) if error.is_transient() && error.is_not_committed() && !error.is_closed() => {
+                    tracing::warn!(operation = %id, %error, "a step that was made can't be noted, trying again");
+                    tokio::time::sleep(NOTE_PAUSE).await;
+                }
+                noted => return noted,
             }
+        }
+    }
+
+    async fn note_named(&self, id: Uuid, progress: &Progress) -> Result<Next> {
+        let me = self.me;
+        let note = self.queue.engine.transaction(|tx| async move {
+            let mut row = match turn(&tx, id, me).await? {
+                Turn::Not(next) => return Ok(next),
+                Turn::Step(row, _) => row,
+            };
+            row.hold(me, tx.now());
+            row.note(progress.clone(), tx.now());
+            let next = after(&row, tx.now().millis());
+            tx.system_keys().put(keys::operation(id), row.encode()?).await?;
+            Ok(next)
         });
         note.await
     }
@@ -214,8 +270,8 @@ async fn turn(tx: &Transaction, id: Uuid, me: Uuid) -> Result<Turn> {
     if row.state.has_ended() {
         return Ok(Turn::Not(Next::Ended));
     }
-    if let Some(until) = row.waits_until(me, tx.now()) {
-        return Ok(Turn::Not(Next::At(until)));
+    if let Some(wait) = row.waits(me, tx.now()) {
+        return Ok(Turn::Not(wait.into()));
     }
     Ok(match serde_json::from_str(row.task.get()) {
         Ok(task) => Turn::Step(Box::new(row), task),
@@ -231,22 +287,29 @@ fn after(row: &OperationRow, now_millis: u64) -> Next {
     }
 }
 
-async fn work(tx: &Transaction, row: &OperationRow, task: &OperationTask, taken: &HashSet<Uuid>) -> Result<Progress> {
+/// Returns the ids of what was replayed as well.
+async fn work(
+    tx: &Transaction,
+    row: &OperationRow,
+    task: &OperationTask,
+    taken: &Taken,
+) -> Result<(Progress, Vec<Uuid>)> {
     // Rows can be written by hand.
     for queue in task.queues() {
         check_queue_name(queue)?;
     }
-    match task {
+    let progress = match task {
         OperationTask::Redrive { queue, letters, in_order } => {
             letters::redrive(tx, row, queue, letters, *in_order).await
         }
         OperationTask::PurgeDeadLetters { queue, letters } => letters::purge(tx, row, queue, letters).await,
         OperationTask::Purge { queue, events } => pending::purge(tx, row, queue, events).await,
         OperationTask::Replay { from, into, since, until, in_order } => {
-            replayed::replay(tx, row, (from, into), *since..*until, *in_order, taken).await
+            return replayed::replay(tx, row, (from, into), *since..*until, *in_order, taken).await;
         }
         OperationTask::Named { .. } => Ok(Progress::default()),
-    }
+    };
+    Ok((progress?, Vec::new()))
 }
 
 /// What comes after the cursor, and how far one has come.

@@ -33,7 +33,9 @@ pub enum OperationTask {
         #[serde(default)]
         letters: EventFilter,
     },
-    /// Events of a queue that have not been done are deleted for good: as by [`TitoQueue::purge_where`](crate::TitoQueue::purge_where).
+    /// Events of a queue that have not been done are deleted for good, as by
+    /// [`TitoQueue::purge_where`](crate::TitoQueue::purge_where); those that were published after the operation was begun
+    /// are left alone.
     Purge {
         /// The queue.
         queue: String,
@@ -133,7 +135,8 @@ impl Operation {
         Self { task, who: operator.who().to_string(), why: operator.reason().to_string(), rate: None }
     }
 
-    /// How fast: so many events in a time. A named step is told and not kept to it.
+    /// How fast: so many events in a time. A named step is told ([`NamedStep::rate`](crate::NamedStep::rate)) and not
+    /// kept to it.
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
         self

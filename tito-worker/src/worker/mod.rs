@@ -219,7 +219,7 @@ impl Worker {
             };
             tasks.spawn(supervisor.run());
         }
-        let operations = operation::run(self.queue.clone(), self.named_steps.clone(), stopped.clone());
+        let operations = operation::run(self.queue.clone(), self.named_steps.clone(), stopped.clone(), active.clone());
         tasks.spawn(operations.map(|()| WorkerReport::default()));
         if self.schedules {
             let fire = schedule::run(self.queue.clone(), stopped.clone(), active.clone());

@@ -249,7 +249,7 @@ pub async fn a_death_at_any_step_loses_nothing_and_does_nothing_twice(db: Databa
     for task in ["redrive", "redrive in order", "purge dead letters", "purge", "replay"] {
         for how in [Interruption::Dropped, Interruption::Unknown] {
             for n in 1.. {
-                for prefix in ["event:", "dead:", "done:", "!moved:", "!operation:"] {
+                for prefix in ["event:", "dead:", "done:", "!operation:"] {
                     for (key, _) in stored(&db, prefix).await {
                         db.transaction(|tx| async move { tx.system_keys().delete(key).await }).await.unwrap();
                     }
@@ -466,4 +466,205 @@ pub async fn what_an_operator_changes_is_kept_with_who_and_why(db: Database, _cl
     assert!(kept.iter().all(|record| (record.who.as_str(), record.why.as_str()) == ("ada", "the relay is back")));
     assert_eq!(kept[1].error, None);
     assert!(kept[2].error.as_ref().unwrap().contains("none"));
+}
+
+fn replay() -> OperationTask {
+    let (from, into) = ("job".to_string(), "job".to_string());
+    OperationTask::Replay { from, into, since: 0, until: i64::MAX, in_order: false }
+}
+
+async fn drain(db: &Database) -> u64 {
+    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe("job", |_: TitoEvent| async { Done::Ok(()) });
+    worker.build().drain().await.unwrap().done
+}
+
+#[fact]
+pub async fn what_was_done_several_times_is_replayed_once(db: Database, clock: TestClock) {
+    with_one_partition(&db).await;
+    done(&db, (0..7).map(job)).await;
+    for times_done in 1..4 {
+        clock.advance(Duration::from_secs(20));
+        let id = start(&db, replay()).await;
+        let info = run(&db, id).await;
+        // Also while what was replayed before is noted to have been moved, as it is until a janitor has come by.
+        assert_eq!((info.done, info.skipped), (7, 7 * (times_done - 1)));
+        assert_eq!(places(&db, "event:job:").await.len(), 7);
+        let id = start(&db, replay()).await;
+        assert_eq!(run(&db, id).await.done, 0, "all are to be done anyway");
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(drain(&db).await, 7);
+    }
+}
+
+#[fact]
+pub async fn a_replay_that_others_go_on_with_does_not_replay_what_was_done_meanwhile(db: Database, clock: TestClock) {
+    with_one_partition(&db).await;
+    done(&db, (0..7).map(job)).await;
+    clock.advance(Duration::from_secs(20));
+    let id = start(&db, replay()).await;
+    assert_eq!(run(&db, id).await.done, 7);
+    clock.advance(Duration::from_secs(1));
+    drain(&db).await;
+    clock.advance(Duration::from_secs(20));
+    // Two a step.
+    let operations = TitoQueue::new(db.clone()).operations();
+    let id = operations.start(Operation::new(replay(), &ada()).rate(Rate { events: 1, seconds: 5 })).await.unwrap();
+    let mut handled = 0;
+    let mut came_to = 0;
+    loop {
+        let stepped = async {
+            loop {
+                let info = operations.get(id).await.unwrap();
+                if info.state.has_ended() || info.searched > came_to {
+                    break info;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let info = turning(&clock, async {
+            tokio::select! {
+                info = stepped => info,
+                info = operations.run(id) => info.unwrap(),
+            }
+        });
+        let info = info.await;
+        came_to = info.searched;
+        clock.advance(Duration::from_secs(20));
+        handled += drain(&db).await;
+        if info.state.has_ended() {
+            assert_eq!((info.state, info.done, handled), (OperationState::Done, 7, 7));
+            break;
+        }
+    }
+}
+
+#[fact]
+pub async fn a_step_that_panics_fails_its_operation_and_nothing_else(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    dead(&db, (0..3).map(job), "no").await;
+    let named = |name: &str| OperationTask::Named { name: name.to_string(), input: json!(null) };
+    let made = start(&db, named("made")).await;
+    let polled = start(&db, named("polled")).await;
+    let (builder, mut told) = telling(&db);
+    let builder = builder
+        .operation("made", |step: NamedStep| {
+            assert!(step.cursor.is_some(), "no cursor");
+            async { Ok(Stepped::default()) }
+        })
+        .operation("polled", |_: NamedStep| async { panic!("no index") });
+    let worker = Running::start(builder);
+    let operations = queue.operations();
+    for (id, text) in [(made, "no cursor"), (polled, "no index")] {
+        let info = turning(&clock, operations.wait(id)).await.unwrap();
+        assert_eq!(info.state, OperationState::Failed);
+        let failure = info.failure.unwrap();
+        assert!(failure.contains("panicked") && failure.contains(text), "{failure}");
+    }
+    let id = start(&db, redrive(EventFilter::default())).await;
+    assert_eq!(turning(&clock, operations.wait(id)).await.unwrap().state, OperationState::Done);
+    for _ in 0..3 {
+        turning(&clock, told.recv()).await.unwrap();
+    }
+    assert_eq!(worker.stop().await.done, 3);
+}
+
+#[fact]
+pub async fn a_purge_deletes_nothing_that_was_published_after_it_began(db: Database, clock: TestClock) {
+    with_one_partition(&db).await;
+    publish(&db, [job("a"), job("b"), job("later").delay(Duration::from_secs(3_600))]).await;
+    let purge = OperationTask::Purge { queue: "job".to_string(), events: EventFilter::default() };
+    let id = start(&db, purge).await;
+    clock.advance(Duration::from_secs(2));
+    publish(&db, [job("c"), job("d").delay(Duration::from_secs(7_200))]).await;
+    let info = run(&db, id).await;
+    assert_eq!((info.state, info.done, info.searched), (OperationState::Done, 3, 5));
+    let mut left = entities(&db, "event:job:").await;
+    left.sort();
+    assert_eq!(left, ["c", "d"]);
+}
+
+/// The database's time is another machine's where there can be other writers, and is never set back.
+#[fact]
+pub async fn one_with_a_rate_goes_on_when_time_is_set_back(db: Database, clock: TestClock) {
+    if !db.is_only_writer() {
+        return;
+    }
+    let operations = TitoQueue::new(db.clone()).operations();
+    dead(&db, (0..30).map(job), "no").await;
+    let redrive = Operation::new(redrive(EventFilter::default()), &ada()).rate(Rate::per_second(1));
+    let id = operations.start(redrive).await.unwrap();
+    let step = async {
+        while operations.get(id).await.unwrap().done == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        info = operations.run(id) => panic!("{info:?}"),
+        () = step => {}
+    }
+    clock.set(clock.now_millis() - 3_600_000);
+    db.now().await.unwrap();
+    clock.advance(Duration::from_secs(10));
+    let began = db.now().await.unwrap().millis();
+    assert_eq!(turning(&clock, operations.run(id)).await.unwrap().done, 30);
+    let took = db.now().await.unwrap().millis() - began;
+    assert!(took < 40_000, "{took}");
+}
+
+#[fact]
+pub async fn one_that_can_not_be_stepped_now_is_not_in_the_way_of_others(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
+    let operations = TitoQueue::new(db.clone()).operations();
+    dead(&db, (0..3).map(job), "no").await;
+    put(&db, &b"topic:other"[..], stored(&db, "topic:job").await[0].1.clone()).await;
+    // The earlier one comes first.
+    let task = OperationTask::Redrive { queue: "other".to_string(), letters: EventFilter::default(), in_order: false };
+    let first = start(&db, task).await;
+    let second = start(&db, redrive(EventFilter::default())).await;
+    db.faults().at(Call::Scan).key_prefix("dead:other:").always().storage_error();
+    let worker = Running::start(telling(&db).0);
+    let info = turning(&clock, operations.wait(second)).await.unwrap();
+    assert_eq!((info.state, info.done), (OperationState::Done, 3));
+    assert!(!operations.get(first).await.unwrap().state.has_ended());
+    assert!(db.faults().injected() > 0);
+    db.faults().clear();
+    worker.stop().await;
+}
+
+#[fact]
+pub async fn a_step_that_was_made_is_not_made_again_when_it_can_not_be_noted_at_once(db: Database, clock: TestClock) {
+    let db = FaultEngine::new(db).database();
+    let operations = TitoQueue::new(db.clone()).operations();
+    let task = OperationTask::Named { name: "count".to_string(), input: json!(null) };
+    let id = operations.start(Operation::new(task, &ada())).await.unwrap();
+    let made = Arc::new(AtomicUsize::new(0));
+    let (counted, faults) = (made.clone(), db.clone());
+    let builder = Worker::builder(TitoQueue::new(db.clone())).operation("count", move |_: NamedStep| {
+        let nth = counted.fetch_add(1, Ordering::SeqCst);
+        if nth == 0 {
+            faults.faults().at(Call::Commit).key_prefix("!operation:").storage_error();
+        }
+        async { Ok(Stepped { cursor: None, done: 1 }) }
+    });
+    let worker = Running::start(builder);
+    let info = turning(&clock, operations.wait(id)).await.unwrap();
+    assert_eq!((info.done, made.load(Ordering::SeqCst), db.faults().injected()), (1, 1, 1));
+    worker.stop().await;
+}
+
+#[fact]
+pub async fn a_worker_in_standby_steps_no_operation(db: Database, clock: TestClock) {
+    let operations = TitoQueue::new(db.clone()).operations();
+    dead(&db, (0..3).map(job), "no").await;
+    let id = start(&db, redrive(EventFilter::default())).await;
+    let flag = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let worker = Running::start(telling(&db).0.active_while(flag.clone()));
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    assert_eq!(operations.get(id).await.unwrap().state, OperationState::Waiting);
+    flag.store(true, Ordering::Relaxed);
+    assert_eq!(turning(&clock, operations.wait(id)).await.unwrap().done, 3);
+    worker.stop().await;
 }
