@@ -14,6 +14,9 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/coming-from.md")]
     pub struct ComingFrom;
 
+    #[doc = include_str!("../docs/guide/command-line.md")]
+    pub struct CommandLine;
+
     #[doc = include_str!("../docs/guide/comparison.md")]
     pub struct Comparison;
 

@@ -9,5 +9,6 @@ pub(crate) use tito_eventstore::keys::{
     parse_event_store, parse_log_event,
 };
 pub(crate) use tito_worker::keys::{
-    moved_event, parse_lease, parse_member, parse_moved_event_id, parse_process, parse_schedule, schedules,
+    moved_event, parse_lease, parse_member, parse_moved_event_id, parse_operation, parse_process, parse_schedule,
+    schedules,
 };

@@ -16,8 +16,14 @@ const BY_RESTORE: &str = "paused_by_restore";
 /// The member that says when what is paused goes on by itself.
 const UNTIL: &str = "paused_until";
 
-/// A row of a topic or a schedule with all of it paused, any other as it is.
+/// A row of a topic or a schedule with all of it paused, one of an operation stopped, any other as it is.
 pub(crate) fn paused(key: &[u8], value: Vec<u8>) -> Row {
+    if keys::parse_operation(key).is_some() {
+        return match stop_operation(&value) {
+            Ok(stopped) => Row::AsItIs(stopped.unwrap_or(value)),
+            Err(_) => Row::Unreadable(value),
+        };
+    }
     let changed = match () {
         () if keys::parse_topic(key).is_some() => pause_topic(&value).map(|(value, queues)| (value, queues, 0)),
         () if keys::parse_schedule(key).is_some() => pause_schedule(&value).map(|(value, count)| (value, 0, count)),
@@ -27,6 +33,21 @@ pub(crate) fn paused(key: &[u8], value: Vec<u8>) -> Row {
         Ok((value, queues, schedules)) => Row::Paused { value, queues, schedules },
         Err(_) => Row::Unreadable(value),
     }
+}
+
+/// What was begun before the backup may be what it is restored from: nobody goes on with it unasked. `None` of one that
+/// has ended.
+fn stop_operation(value: &[u8]) -> serde_json::Result<Option<Vec<u8>>> {
+    let mut operation = Object::read(value)?;
+    let has_ended = !matches!(operation.get::<String>("state")?.as_deref(), Some("waiting" | "running"));
+    if has_ended {
+        return Ok(None);
+    }
+    operation.set("state", &"stopped")?;
+    operation.set("failure", &"a restore has stopped it")?;
+    let changed_at = operation.get::<i64>("changed_at")?.unwrap_or(0);
+    operation.set("ended_at", &changed_at)?;
+    operation.written().map(Some)
 }
 
 fn pause_topic(value: &[u8]) -> serde_json::Result<(Vec<u8>, u64)> {

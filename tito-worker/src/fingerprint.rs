@@ -21,8 +21,10 @@ pub(crate) fn fold(text: &str) -> String {
     let mut rest = &text[..cut_at(text, LONGEST_FOLDED)];
     let mut folded = String::with_capacity(rest.len());
     let mut before = ' ';
+    // Quotes that none closes from here on, so that a text of nothing else is not searched anew for each of them.
+    let mut unclosed = Vec::new();
     while let Some(first) = rest.chars().next() {
-        let length = if let Some(length) = quoted(before, rest) {
+        let length = if let Some(length) = quoted(before, rest, &mut unclosed) {
             folded.push_str("\"…\"");
             length
         } else if let Some(length) = uuid(before, rest) {
@@ -93,10 +95,10 @@ fn fold_run(run: &str, folded: &mut String) {
 }
 
 /// How long a quoted text is that begins here.
-fn quoted(before: char, text: &str) -> Option<usize> {
+fn quoted(before: char, text: &str, unclosed: &mut Vec<char>) -> Option<usize> {
     let quote = text.chars().next().filter(|one| matches!(one, '"' | '\'' | '`'))?;
     // Not the apostrophe of a word.
-    if before.is_alphanumeric() {
+    if before.is_alphanumeric() || unclosed.contains(&quote) {
         return None;
     }
     let mut is_escaped = false;
@@ -110,6 +112,7 @@ fn quoted(before: char, text: &str) -> Option<usize> {
         }
         is_escaped = one == '\\' && !is_escaped;
     }
+    unclosed.push(quote);
     None
 }
 
@@ -167,6 +170,21 @@ mod tests {
         assert_eq!(timeout.len(), 16);
         // It is stored, so it stays the same from release to release.
         assert_eq!(fingerprint("timeout after # ms"), timeout);
+    }
+
+    /// Searched to its end for each quote, such a text would take a thousand million steps.
+    #[test]
+    fn quotes_that_are_never_closed_are_searched_for_once() {
+        for text in [" 'a".repeat(21_000), " \"`".repeat(20_000), "\\\"".repeat(30_001), " `".repeat(32_001)] {
+            let mut looks = Vec::new();
+            assert!(quoted(' ', &text[1..], &mut looks).is_none_or(|length| length < 10), "{}", &text[..9]);
+            assert!(fold(&text).len() <= 3 * LONGEST_FOLDED);
+        }
+        let mut unclosed = Vec::new();
+        assert_eq!(quoted(' ', "'a 'b", &mut unclosed), None);
+        assert_eq!(unclosed, ['\'']);
+        assert_eq!(quoted(' ', "'b", &mut unclosed), None);
+        assert_eq!(quoted(' ', "\"b\"", &mut unclosed), Some(3));
     }
 
     proptest! {

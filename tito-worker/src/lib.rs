@@ -62,6 +62,7 @@
 //! |---|---|
 //! | `worker` | reads due events, hands them to handlers, records what they came to |
 //! | `policy` | what a subscription can set |
+//! | `facts`, `activity` | backlogs and gauges; what was done, by minute |
 //! | `registration` | what workers say of themselves, and what an operator tells them |
 //! | `membership` | who owns which partition: heartbeats, claims, leases |
 //! | `topics` | groups, the number of partitions, pauses, history, of a topic in service |
@@ -84,6 +85,7 @@
 //! | `operation` | what takes long: durable, slowed down, stopped; who changed what |
 //! | `observe` | spans, metrics, observers |
 
+mod activity;
 mod advance;
 mod again;
 mod change;
@@ -91,6 +93,7 @@ mod dead;
 mod error;
 mod error_text;
 mod explain;
+mod facts;
 mod fate;
 mod fingerprint;
 mod handler;
@@ -125,6 +128,7 @@ pub use advance::Advance;
 pub use dead::{DeadLetter, DeadLetterGroup, DeadLetterGroups, Redriven, fingerprint_of};
 pub use error::QueueError;
 pub use explain::{Because, EntityEvents, Explanation, PausedBy, WhichEvent};
+pub use facts::{Backlog, MinuteActivity};
 pub use handler::{
     Batch, Boxed, BoxedHandler, Context, FromEvent, Handler, IntoOutcome, IntoOutcomes, Layered, Payload, Progress,
     Rejection, Row, State, Stateful, WithState, WithoutEvent, with_state,

@@ -8,7 +8,7 @@ use tito_core::keys;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
-use tito_worker::{GroupStart, Publish, Schedule};
+use tito_worker::{EventFilter, GroupStart, Operation, OperationState, OperationTask, Operator, Publish, Schedule};
 
 use crate::support::*;
 
@@ -207,6 +207,41 @@ pub async fn what_is_paused_for_a_time_does_not_go_on_by_itself_after_a_restore(
     let row = all(&restored).await["topic:mail"].clone();
     assert!(!row.contains("paused_until") && row.matches("\"paused_by_restore\":true").count() == 2, "{row}");
     assert_eq!(resume(&restored).await.unwrap().queues, ["mail", "mail@g"]);
+}
+
+/// A purge by mistake can be what the backup is restored from.
+#[fact]
+pub async fn operations_that_had_not_ended_are_stopped(db: Database) {
+    let queue = TitoQueue::new(db.clone());
+    queue.create_topic("mail", 1).await.unwrap();
+    db.transaction(|tx| {
+        let queue = queue.clone();
+        async move { queue.publish(job("mail"), &tx).await }
+    })
+    .await
+    .unwrap();
+    let purge = || {
+        let task = OperationTask::Purge { queue: "mail".to_string(), events: EventFilter::default() };
+        Operation::new(task, &Operator::new("ada"))
+    };
+    let begun = queue.operations().start(purge()).await.unwrap();
+    let (bytes, _) = backed_up(&db, 1 << 20).await;
+    queue.operations().run(begun).await.unwrap();
+    assert_eq!(queue.stats("mail").await.unwrap().total.pending, 0);
+    let (ended, _) = backed_up(&db, 1 << 20).await;
+
+    let target = tempfile::tempdir().unwrap();
+    restore(&bytes[..], &Place::directory(target.path())).await.unwrap();
+    let restored = TitoQueue::new(open(target.path()).await);
+    let info = restored.operations().get(begun).await.unwrap();
+    assert_eq!((info.state, info.failure.as_deref()), (OperationState::Stopped, Some("a restore has stopped it")));
+    restored.operations().run(begun).await.unwrap();
+    assert_eq!(restored.stats("mail").await.unwrap().total.pending, 1, "nobody goes on with it");
+
+    let target = tempfile::tempdir().unwrap();
+    restore(&ended[..], &Place::directory(target.path())).await.unwrap();
+    let restored = TitoQueue::new(open(target.path()).await);
+    assert_eq!(restored.operations().get(begun).await.unwrap().state, OperationState::Done);
 }
 
 #[fact]

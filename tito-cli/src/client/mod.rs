@@ -5,11 +5,13 @@
 //! |---|---|
 //! | this one | what is called, and what is answered |
 //! | `call` | a request: its path, its query, its body |
+//! | `lines` | answers of many lines |
 //! | `transport` | the three ways |
 //! | `remote` | `http://` and `https://` |
 //! | `refused` | answers that tell of an error |
 
 mod call;
+mod lines;
 mod refused;
 mod remote;
 mod transport;
@@ -23,6 +25,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub(crate) use call::Call;
+pub(crate) use lines::Lines;
 pub(crate) use remote::{Remote, RemoteOptions};
 pub(crate) use transport::Transport;
 
@@ -97,6 +100,11 @@ impl Client {
     pub(crate) async fn stream(&self, call: &Call) -> Result<Body> {
         let response = tokio::time::timeout(self.timeout, self.open(call)).await.map_err(|_| self.too_slow())??;
         Ok(response.into_body())
+    }
+
+    /// What a call answers, as lines of JSON.
+    pub(crate) async fn lines(&self, call: &Call) -> Result<Lines> {
+        Ok(Lines::of(self.stream(call).await?))
     }
 
     async fn open(&self, call: &Call) -> Result<Response<Body>> {

@@ -77,8 +77,13 @@ pub(crate) async fn destroy<T: DeserializeOwned>(
             .answer(&counted.raw, |output| output.line(format!("{text} would be affected; nothing was done")))?;
         return Ok(None);
     }
-    confirm(session, format!("This affects {text}. Go on")).await?;
+    confirm_count(session, &text).await?;
     client.get(&session.change(call)).await.map(Some)
+}
+
+/// Asks whether to go on, where nobody has said so.
+pub(crate) async fn confirm_count(session: &Session, counted: &str) -> Result<()> {
+    confirm(session, format!("This affects {counted}. Go on")).await
 }
 
 /// What any rehearsal answers.

@@ -1,7 +1,7 @@
 //! `tito dead`.
 
 use clap::{Args, Subcommand};
-use tito_console::api::{Affected, DeadLetter, Letters, Redriven};
+use tito_console::api::{Affected, DeadGroups, DeadLetter, Letters, Redriven};
 use uuid::Uuid;
 
 use super::change::{Rehearsal, destroy, number_of};
@@ -11,7 +11,7 @@ use super::shown::{self, when};
 use crate::api;
 use crate::client::Answer;
 use crate::failure::{Failure, Result};
-use crate::output::{Table, visible};
+use crate::output::{Table, note, visible};
 use crate::session::{Session, Use};
 
 /// Dead letters of a queue.
@@ -19,6 +19,8 @@ use crate::session::{Session, Use};
 pub(crate) enum Dead {
     /// Lists the dead letters of a queue
     List(List),
+    /// Groups dead letters by what their errors have in common, the newest first
+    Group(Group),
     /// Makes dead letters due again
     Redrive(Chosen),
     /// Deletes dead letters
@@ -36,20 +38,35 @@ pub(crate) struct List {
     paging: Paging,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Group {
+    /// The queue: TOPIC or TOPIC@GROUP
+    queue: String,
+    /// How many rows are read at the most
+    #[arg(long, value_name = "NUMBER")]
+    rows: Option<u32>,
+    /// Where an earlier answer said that it goes on
+    #[arg(long, value_name = "WHERE")]
+    after: Option<String>,
+}
+
 /// Those for which all holds that is said.
 #[derive(Debug, Args)]
 pub(crate) struct Chosen {
     /// The queue: TOPIC or TOPIC@GROUP
     queue: String,
     /// All of the queue
-    #[arg(long, conflicts_with_all = ["id", "key", "entity", "error", "from", "before"])]
+    #[arg(long, conflicts_with_all = ["id", "key", "group", "entity", "error", "from", "before"])]
     all: bool,
     /// That of the event with this id
     #[arg(long)]
     id: Option<Uuid>,
     /// The one that is stored there, as the JSON of `list` says it
-    #[arg(long, conflicts_with_all = ["id", "entity", "error", "from", "before"])]
+    #[arg(long, conflicts_with_all = ["id", "group", "entity", "error", "from", "before"])]
     key: Option<String>,
+    /// Those of a group, by its fingerprint
+    #[arg(long, value_name = "FINGERPRINT")]
+    group: Option<String>,
     /// Those of events about this
     #[arg(long)]
     entity: Option<String>,
@@ -71,12 +88,13 @@ impl Chosen {
             id: self.id,
             entity: self.entity.clone(),
             error: self.error.clone(),
+            fingerprint: self.group.clone(),
             from,
             before,
         };
         if letters == Letters::default() {
             return Err(Failure::usage(
-                "which dead letters? --all, --id, --entity, --error, --from or --before says it",
+                "which dead letters? --all, --id, --group, --entity, --error, --from or --before says it",
             ));
         }
         Ok(letters)
@@ -92,6 +110,7 @@ impl Dead {
                 let letters = paging.read::<DeadLetter>(&client, &call).await?;
                 letters.tell(&session.output, table, "No dead letter is there.")
             }
+            Self::Group(group) => group.run(session).await,
             Self::Redrive(chosen) => redrive(session, chosen).await,
             Self::Purge(chosen) => {
                 let letters = chosen.letters()?;
@@ -105,6 +124,38 @@ impl Dead {
                 session.output.answer(&answer.raw, |output| output.line(format!("{purged} deleted")))
             }
         }
+    }
+}
+
+impl Group {
+    async fn run(self, session: &mut Session) -> Result<()> {
+        let client = session.client(Use::Read).await?;
+        let call = api::get(["queues", &self.queue, "dead", "groups"])
+            .query_if("rows", self.rows)
+            .query_if("after", self.after);
+        let groups: Answer<DeadGroups> = client.get(&call).await?;
+        session.output.answer(&groups.raw, |output| {
+            let groups = &groups.value;
+            let mut table = Table::new(["FINGERPRINT", "#LETTERS", "NEWEST", "OLDEST", "ERROR"]);
+            for group in &groups.items {
+                table.row([
+                    group.fingerprint.clone().unwrap_or_else(|| "no event".to_string()),
+                    group.count.to_string(),
+                    when(group.newest),
+                    when(group.oldest),
+                    group.error.clone().unwrap_or_default(),
+                ]);
+            }
+            output.table(&table, "No dead letter is there.")?;
+            if groups.others > 0 {
+                output.line(format!("{} are in further groups", groups.others))?;
+            }
+            if let Some(next) = &groups.next {
+                let (searched, at_least) = (groups.searched, groups.at_least);
+                note(format!("searched {searched} of at least {at_least}; --after '{}' goes on", visible(next)));
+            }
+            Ok(())
+        })
     }
 }
 

@@ -2,17 +2,20 @@
 
 use clap::Subcommand;
 use serde_json::json;
+use tito_console::api::Sizes;
 use tito_core::Database;
 use tito_core::embedded::EmbeddedBackend;
 
 use super::files::bytes;
+use crate::api;
+use crate::client::Answer;
 use crate::failure::{Failure, Result};
 use crate::session::{Session, Target, Use};
 
 /// The embedded engine.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Engine {
-    /// Says how much space a database takes that no application has open
+    /// Says which database it is, and how much space it takes
     Sizes,
     /// Gives the unused space of a database that no application has open back to the file system
     Compact,
@@ -28,21 +31,17 @@ impl Engine {
 }
 
 async fn sizes(session: &mut Session) -> Result<()> {
-    let closed =
-        || Failure::usage("the sizes of an application's database are told by its own metrics; close it first");
-    let database = session.database(Use::Read).await?.ok_or_else(closed)?;
-    let engine = database
-        .backend::<EmbeddedBackend>()
-        .ok_or_else(|| Failure::usage("a cluster tells its sizes itself: this is for directories"))?;
-    let sizes = engine.sizes().await?;
-    let answer = json!({
-        "database_bytes": sizes.database_bytes, "log_bytes": sizes.log_bytes, "unflushed_bytes": sizes.unflushed_bytes,
-    });
-    session.output.answer(&answer, |output| {
+    let client = session.client(Use::Read).await?;
+    let answer: Answer<tito_console::api::Engine> = client.get(&api::get(["engine"])).await?;
+    session.output.answer(&answer.raw, |output| {
+        let engine = &answer.value;
+        let size = |of: fn(&Sizes) -> u64| engine.sizes.as_ref().map(|sizes| bytes(of(sizes))).unwrap_or_default();
         output.fields([
-            ("database file", bytes(sizes.database_bytes)),
-            ("log", bytes(sizes.log_bytes)),
-            ("in the log alone", bytes(sizes.unflushed_bytes)),
+            ("database", engine.database.map(|id| id.to_string()).unwrap_or_default()),
+            ("format", engine.format.map(|format| format.to_string()).unwrap_or_default()),
+            ("database file", size(|sizes| sizes.database_bytes)),
+            ("log", size(|sizes| sizes.log_bytes)),
+            ("in the log alone", size(|sizes| sizes.unflushed_bytes)),
         ])
     })
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::value::RawValue;
-use tito_console::api::{Affected, Due, FoundEvent, PendingEvent, PublishEvent, Published};
+use tito_console::api::{
+    Affected, Due, Explanation, Found, FoundEvent, OfEntity, PendingEvent, PublishEvent, Published,
+};
 use uuid::Uuid;
 
 use super::change::{Rehearsal, destroy};
@@ -14,7 +16,7 @@ use super::shown::{self, when};
 use crate::api;
 use crate::client::{Answer, Call};
 use crate::failure::{Failure, Kind, Result};
-use crate::output::{Table, parse_moment, visible};
+use crate::output::{Table, note, parse_moment, visible};
 use crate::session::{Session, Use};
 
 /// Events of topics.
@@ -26,6 +28,12 @@ pub(crate) enum Events {
     Show(Named),
     /// Says in which queues an event is: waiting, done, or a dead letter
     Find(Named),
+    /// Says why an event is not handled, or what became of it
+    Explain(Explain),
+    /// Lists the events of a queue that are about one entity: waiting, dead letters, and done ones that are kept
+    Of(Of),
+    /// Lists what handlers of an event have published
+    Caused(Caused),
     /// Publishes an event
     Publish(Publish),
     /// Cancels an event that is not done
@@ -57,6 +65,41 @@ pub(crate) struct Named {
     /// When it fell due as it was published, in Unix seconds or as 2026-03-01T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_second, requires = "entity")]
     due: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The queue: TOPIC or TOPIC@GROUP
+    queue: String,
+    /// The event's id
+    id: Uuid,
+    /// What it is about; then one partition is read instead of all
+    #[arg(long)]
+    entity: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Of {
+    /// The queue: TOPIC or TOPIC@GROUP
+    queue: String,
+    /// The entity, as user:17
+    entity: String,
+    /// How many at the most
+    #[arg(long, short, value_name = "NUMBER", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Caused {
+    /// The event's id
+    id: Uuid,
+    /// How many rows are read at the most
+    #[arg(long, value_name = "NUMBER")]
+    rows: Option<u32>,
+    /// Where an earlier answer said that it goes on
+    #[arg(long, value_name = "WHERE")]
+    after: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -128,6 +171,9 @@ impl Events {
             }
             Self::Show(named) => find(session, &named, true).await,
             Self::Find(named) => find(session, &named, false).await,
+            Self::Explain(explain) => explain.run(session).await,
+            Self::Of(of) => of.run(session).await,
+            Self::Caused(caused) => caused.run(session).await,
             Self::Publish(publish) => publish.run(session).await,
             Self::Cancel(Cancel { named, rehearsal }) => {
                 let client = session.client(rehearsal.purpose()).await?;
@@ -143,6 +189,58 @@ impl Events {
             }
             Self::Run(named) => moved(session, named.post("run")).await,
         }
+    }
+}
+
+impl Explain {
+    async fn run(self, session: &mut Session) -> Result<()> {
+        let client = session.client(Use::Read).await?;
+        let call = api::get(["queues", &self.queue, "events", &self.id.to_string(), "explain"])
+            .query_if("entity", self.entity.as_ref());
+        let answer: Answer<Explanation> = client.get(&call).await?;
+        session.output.answer(&answer.raw, |output| {
+            for reason in &answer.value.because {
+                output.line(format!("{}: {}", output.bold(&visible(&reason.because)), visible(&reason.text)))?;
+            }
+            if let Some(event) = &answer.value.event {
+                output.line("")?;
+                shown::event(output, event)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Of {
+    async fn run(self, session: &mut Session) -> Result<()> {
+        let client = session.client(Use::Read).await?;
+        let call = api::get(["queues", &self.queue, "entity"]).query("entity", &self.entity).query("limit", self.limit);
+        let answer: Answer<OfEntity> = client.get(&call).await?;
+        session.output.answer(&answer.raw, |output| {
+            output.table(&events_table(&answer.value.items), "The queue has no event of it.")?;
+            if !answer.value.is_whole {
+                note("There are more of them than were read.");
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Caused {
+    async fn run(self, session: &mut Session) -> Result<()> {
+        let client = session.client(Use::Read).await?;
+        let call = api::get(["events", &self.id.to_string(), "caused"])
+            .query_if("rows", self.rows)
+            .query_if("after", self.after);
+        let answer: Answer<Found> = client.get(&call).await?;
+        session.output.answer(&answer.raw, |output| {
+            let searched = answer.value.searched;
+            output.table(&events_table(&answer.value.items), &format!("None was found in {searched} rows."))?;
+            if let Some(next) = &answer.value.next {
+                note(format!("searched {searched} rows; --after '{}' goes on", visible(next)));
+            }
+            Ok(())
+        })
     }
 }
 
@@ -226,6 +324,29 @@ fn pending_table(events: &[PendingEvent]) -> Table {
                 ]);
             }
         }
+    }
+    table
+}
+
+/// Events of several queues.
+fn events_table(found: &[FoundEvent]) -> Table {
+    let mut table = Table::new(["QUEUE", "ID", "ENTITY", "ACTION", "STATE", "DUE", "LAST ERROR"]);
+    for found in found {
+        let state = shown::found_in(found.found_in, found.state).to_string();
+        let Some(event) = &found.event else {
+            let none = String::new;
+            table.row([found.queue.clone(), found.key.clone(), none(), none(), state, none(), none()]);
+            continue;
+        };
+        table.row([
+            found.queue.clone(),
+            event.id.to_string(),
+            event.entity.clone(),
+            event.action.clone(),
+            state,
+            when(event.not_before.unwrap_or(event.timestamp)),
+            shown::last_error(event),
+        ]);
     }
     table
 }

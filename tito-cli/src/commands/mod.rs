@@ -14,14 +14,19 @@ mod engine;
 mod events;
 mod files;
 mod groups;
+mod limit;
 mod members;
+mod owners;
 mod paging;
 mod queues;
+mod reactors;
 mod schedules;
 mod shell;
 mod shown;
+mod stores;
 mod top;
 mod topics;
+mod workers;
 
 use clap::Subcommand;
 
@@ -35,17 +40,20 @@ pub(crate) enum Command {
     Topics(topics::Topics),
     /// Counts what is in queues
     Stats(queues::Stats),
-    /// Events: list, show, find, publish, cancel, reschedule, run
+    /// Events: list, show, find, explain, of, caused, publish, cancel, reschedule, run
     #[command(subcommand)]
     Events(events::Events),
     /// Dead letters: list, group, redrive, purge
     #[command(subcommand)]
     Dead(dead::Dead),
-    /// Schedules: list, pause, resume, remove
+    /// Schedules: list, show, pause, resume, set, unset, fire, remove
     #[command(subcommand)]
     Schedules(schedules::Schedules),
     /// Lists the workers of a fleet
     Members(members::Members),
+    /// Lists the workers
+    Workers(workers::Workers),
+    Retire(workers::Retire),
     /// Lists who serves the partitions of a queue
     Leases(members::Leases),
     /// Groups of a topic: list, add, remove
@@ -53,6 +61,7 @@ pub(crate) enum Command {
     Groups(groups::Groups),
     /// Changes the number of a topic's partitions
     Resize(topics::Resize),
+    Limit(limit::Limit),
     /// Pauses a queue: its workers hand out nothing
     Pause(queues::Pause),
     /// Lets a paused queue go on, or all that a restore has paused
@@ -63,7 +72,17 @@ pub(crate) enum Command {
     History(queues::History),
     /// Hands out again what is done, from a queue's history
     Replay(queues::Replay),
-    /// The embedded engine: compact
+    /// Lists what belongs to an owner
+    Owned(owners::Owned),
+    /// Erases all that belongs to an owner
+    Erase(owners::Erase),
+    /// Event stores: list, show, events, tail, projections, rebuild
+    #[command(subcommand)]
+    Stores(stores::Stores),
+    /// Reactors of an event store: list, replay
+    #[command(subcommand)]
+    Reactors(reactors::Reactors),
+    /// The engine: sizes, compact
     #[command(subcommand)]
     Engine(engine::Engine),
     Backup(files::Backup),
@@ -84,6 +103,9 @@ impl Command {
             Self::Dead(command) => command.run(session).await,
             Self::Schedules(command) => command.run(session).await,
             Self::Members(command) => command.run(session).await,
+            Self::Workers(command) => command.run(session).await,
+            Self::Retire(command) => command.run(session).await,
+            Self::Limit(command) => command.run(session).await,
             Self::Leases(command) => command.run(session).await,
             Self::Groups(command) => command.run(session).await,
             Self::Resize(command) => command.run(session).await,
@@ -92,6 +114,10 @@ impl Command {
             Self::Purge(command) => command.run(session).await,
             Self::History(command) => command.run(session).await,
             Self::Replay(command) => command.run(session).await,
+            Self::Owned(command) => command.run(session).await,
+            Self::Erase(command) => command.run(session).await,
+            Self::Stores(command) => command.run(session).await,
+            Self::Reactors(command) => command.run(session).await,
             Self::Engine(command) => command.run(session).await,
             Self::Backup(command) => command.run(session).await,
             Self::Restore(command) => command.run(session).await,

@@ -13,7 +13,7 @@ use super::paging::{Paging, read_whole};
 use super::shown::when;
 use crate::api;
 use crate::client::{Answer, Client};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::output::{Table, duration, parse_moment, visible};
 use crate::session::{Session, Use};
 
@@ -128,12 +128,16 @@ fn partitions_table(stats: &[Answer<QueueStats>]) -> Table {
 pub(crate) struct Pause {
     /// The queue: TOPIC or TOPIC@GROUP
     queue: String,
+    /// Until this time, when a worker resumes it: as 2026-03-01T08:00:00Z, a day, +2h
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    until: Option<DateTime<Utc>>,
 }
 
 impl Pause {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
         let client = session.client(Use::Change).await?;
-        let call = api::post(["queues", &self.queue, "pause"]);
+        let body = tito_console::api::Pause { until: self.until.map(|until| until.timestamp()) };
+        let call = api::post(["queues", &self.queue, "pause"]).json(&body)?;
         make(session, &client, call, format!("{} is paused", visible(&self.queue))).await
     }
 }
@@ -144,7 +148,7 @@ pub(crate) struct Resume {
     /// The queue: TOPIC or TOPIC@GROUP
     #[arg(required_unless_present = "restored", conflicts_with = "restored")]
     queue: Option<String>,
-    /// All queues and schedules that a restore has paused, in a database that no application has open
+    /// All queues and schedules that a restore has paused
     #[arg(long)]
     restored: bool,
 }
@@ -157,9 +161,12 @@ impl Resume {
             return make(session, &client, call, format!("{} goes on", visible(&queue))).await;
         }
         let Some(database) = session.database(Use::Change).await? else {
-            return Err(Failure::usage(
-                "an application has the database: resume its queues by name, or close it first",
-            ));
+            let client = session.client(Use::Change).await?;
+            let answer: Answer<Affected> = client.get(&session.change(api::post(["restore", "resume"]))).await?;
+            let affected = answer.value.affected;
+            return session
+                .output
+                .answer(&answer.raw, |output| output.line(format!("{affected} queues and schedules go on")));
         };
         let resumed = resume(&database).await?;
         let answer = json!({"queues": resumed.queues, "schedules": resumed.schedules});

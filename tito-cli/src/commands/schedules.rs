@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use clap::Subcommand;
-use tito_console::api::{Affected, Missed, Recurrence, Schedule};
+use clap::{Args, Subcommand};
+use tito_console::api::{Affected, Missed, Override, Recurrence, Schedule};
 
 use super::change::{Rehearsal, destroy, make};
 use super::paging::read_whole;
 use super::shown::when;
 use crate::api;
 use crate::failure::{Failure, Kind, Result};
-use crate::output::{Table, duration, visible};
+use crate::output::{Table, duration, parse_duration, visible};
 use crate::session::{Session, Use};
 
 /// Periodic schedules.
@@ -33,6 +33,18 @@ pub(crate) enum Schedules {
         /// The schedule
         name: String,
     },
+    /// Gives a schedule other times, which outlive the next deploy
+    Set(Set),
+    /// Gives a schedule the times back that its application says
+    Unset {
+        /// The schedule
+        name: String,
+    },
+    /// Publishes an event of a schedule now
+    Fire {
+        /// The schedule
+        name: String,
+    },
     /// Removes a schedule
     Remove {
         /// The schedule
@@ -40,6 +52,30 @@ pub(crate) enum Schedules {
         #[command(flatten)]
         rehearsal: Rehearsal,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    /// The schedule
+    name: String,
+    /// A cron expression, as "0 3 * * *"
+    #[arg(long, value_name = "EXPRESSION", required_unless_present = "every", conflicts_with = "every")]
+    cron: Option<String>,
+    /// The time zone of the expression
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    time_zone: String,
+    /// An interval of whole seconds, as 15m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    every: Option<Duration>,
+}
+
+impl Set {
+    fn recurrence(self) -> Recurrence {
+        match (self.cron, self.every) {
+            (Some(expression), _) => Recurrence::Cron { expression, time_zone: self.time_zone },
+            (None, every) => Recurrence::Every { seconds: every.unwrap_or_default().as_secs() },
+        }
+    }
 }
 
 impl Schedules {
@@ -61,6 +97,23 @@ impl Schedules {
             }
             Self::Pause { name } => change(session, &name, "pause", "is paused").await,
             Self::Resume { name } => change(session, &name, "resume", "goes on").await,
+            Self::Set(set) => {
+                let client = session.client(Use::Change).await?;
+                let name = set.name.clone();
+                let body = Override { recurrence: set.recurrence() };
+                let call = api::put(["schedules", &name, "override"]).json(&body)?;
+                make(session, &client, call, format!("{} has other times", visible(&name))).await
+            }
+            Self::Unset { name } => {
+                let client = session.client(Use::Change).await?;
+                let done = format!("{} has the times of its application", visible(&name));
+                make(session, &client, api::delete(["schedules", &name, "override"]), done).await
+            }
+            Self::Fire { name } => {
+                let client = session.client(Use::Change).await?;
+                make(session, &client, api::post(["schedules", &name, "fire"]), format!("{} was fired", visible(&name)))
+                    .await
+            }
             Self::Remove { name, rehearsal } => {
                 let client = session.client(rehearsal.purpose()).await?;
                 let call = api::delete(["schedules", &name]);
@@ -105,6 +158,8 @@ fn fields(schedule: &Schedule) -> Vec<(&'static str, String)> {
     vec![
         ("schedule", schedule.name.clone()),
         ("recurs", recurrence(&schedule.recurrence)),
+        ("by its application", schedule.declared.as_ref().map(recurrence).unwrap_or_default()),
+        ("set", schedule.overridden_since.map(when).unwrap_or_default()),
         ("state", if schedule.is_paused { "paused" } else { "running" }.to_string()),
         ("starts", when(schedule.starts_at)),
         ("next", schedule.next.map(when).unwrap_or_default()),

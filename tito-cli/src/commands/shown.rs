@@ -55,16 +55,30 @@ pub(crate) fn event(output: &Output, event: &Event) -> Result<()> {
         ("not before", event.not_before.map(when).unwrap_or_default()),
         ("failed attempts", event.failed_attempts.to_string()),
         ("deaths", event.deaths.map(|deaths| deaths.to_string()).unwrap_or_default()),
+        ("caused by", event.causation_id.clone().unwrap_or_default()),
         ("payload", event.payload.as_ref().map(|payload| payload.get().to_string()).unwrap_or_default()),
         ("progress", event.progress.as_ref().map(|progress| progress.get().to_string()).unwrap_or_default()),
     ])?;
+    if let Some(done) = &event.done {
+        output.fields([
+            ("outcome", done.outcome.clone()),
+            ("worker", done.worker.map(|worker| worker.to_string()).unwrap_or_default()),
+            ("took", done.duration_millis.map(|millis| duration(Duration::from_millis(millis))).unwrap_or_default()),
+        ])?;
+    }
     for (name, value) in &event.headers {
         output.fields([("header", format!("{name}: {value}"))])?;
     }
     if !event.failures.is_empty() {
-        let mut table = Table::new(["#ATTEMPT", "FAILED", "ERROR"]);
+        let mut table = Table::new(["#ATTEMPT", "FAILED", "#TOOK", "WORKER", "ERROR"]);
         for failure in &event.failures {
-            table.row([failure.attempt.to_string(), when(failure.timestamp), failure.error.clone()]);
+            table.row([
+                failure.attempt.to_string(),
+                when(failure.timestamp),
+                failure.duration_millis.map(|millis| duration(Duration::from_millis(millis))).unwrap_or_default(),
+                failure.worker.map(|worker| worker.to_string()).unwrap_or_default(),
+                failure.error.clone(),
+            ]);
         }
         output.table(&table, "")?;
     }

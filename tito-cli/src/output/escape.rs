@@ -34,17 +34,23 @@ pub(crate) fn visible_lines(text: &str) -> String {
     text.lines().map(visible).collect::<Vec<_>>().join("\n")
 }
 
-/// JSON that says the same and has nothing hidden in it. What is hidden can only stand in strings there.
+/// JSON that says the same and has nothing hidden in it. Outside of strings only white space can be hidden, which becomes
+/// spaces but for the ends of lines.
 pub(crate) fn visible_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
+    let (mut is_in_string, mut is_escaped) = (false, false);
     for character in json.chars() {
-        if is_hidden(character) && character != '\n' {
+        if is_hidden(character) && is_in_string {
             for unit in character.encode_utf16(&mut [0; 2]) {
                 let _ = write!(shown, "\\u{unit:04x}");
             }
+        } else if is_hidden(character) && character != '\n' {
+            shown.push(' ');
         } else {
             shown.push(character);
         }
+        is_in_string ^= character == '"' && !is_escaped;
+        is_escaped = is_in_string && character == '\\' && !is_escaped;
     }
     shown
 }
@@ -67,5 +73,14 @@ mod tests {
         let json = visible_json(&serde_json::to_string(hostile).unwrap());
         assert!(json.chars().all(|character| !is_hidden(character)), "{json}");
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), hostile);
+    }
+    #[test]
+    fn white_space_between_the_parts_of_json_stays_that() {
+        let raw = "{\t\"a\\\\\":\r\n[1,\t\"\\\"\u{9b}\"]}";
+        let json = visible_json(raw);
+        assert!(json.chars().all(|character| !is_hidden(character) || character == '\n'), "{json}");
+        let (before, after): (serde_json::Value, serde_json::Value) =
+            (serde_json::from_str(raw).unwrap(), serde_json::from_str(&json).unwrap());
+        assert_eq!(after, before);
     }
 }

@@ -1,5 +1,8 @@
 //! On a directory that nobody has open.
 
+use tito_core::prelude::*;
+use tito_eventstore::{EventStoreConfig, Manager, NewEvent};
+
 use crate::support::{Closed, run, tito};
 
 #[tokio::test]
@@ -16,9 +19,16 @@ async fn looking_leaves_the_directory_as_it_is() {
         &["schedules", "list"],
         &["members", "workers"],
         &["leases", "mail"],
+        &["workers"],
         &["groups", "list", "mail"],
         &["history", "mail"],
         &["verify"],
+        &["engine", "sizes"],
+        &["dead", "group", "mail"],
+        &["events", "of", "mail", "user:ada"],
+        &["owned", "ada"],
+        &["erase", "ada", "--dry-run"],
+        &["stores", "list"],
         &["top", "--times", "2", "--every", "100ms"],
         &["dead", "purge", "mail", "--all", "--dry-run"],
         &["purge", "mail", "--dry-run"],
@@ -127,7 +137,60 @@ async fn two_at_once_wait_for_each_other() {
 #[tokio::test]
 async fn space_is_told_and_given_back() {
     let closed = Closed::with_events().await;
-    assert!(closed.run(&["engine", "sizes", "--json"]).json()["database_bytes"].as_u64() > Some(0));
+    assert!(closed.run(&["engine", "sizes", "--json"]).json()["sizes"]["database_bytes"].as_u64() > Some(0));
     closed.run(&["engine", "compact"]).said();
     assert!(closed.run(&["topics"]).said().contains("mail"));
+}
+
+#[tokio::test]
+async fn an_event_is_explained() {
+    let closed = Closed::with_events().await;
+    let of = closed.run(&["events", "of", "mail", "user:dead", "--json"]).json();
+    let id = of["items"][0]["event"]["id"].as_str().unwrap();
+    let explained = closed.run(&["events", "explain", "mail", id, "--entity", "user:dead"]).said();
+    assert!(explained.starts_with("dead") && explained.contains("the server is busy"), "{explained}");
+    assert!(closed.run(&["events", "of", "mail", "user:ada"]).said().contains("scheduled"));
+    assert!(closed.run(&["events", "caused", id]).said().contains("None was found"));
+}
+
+#[tokio::test]
+async fn dead_letters_are_grouped_and_redriven_by_group() {
+    let closed = Closed::with_events().await;
+    let groups = closed.run(&["dead", "group", "mail", "--json"]).json();
+    assert_eq!(groups["items"][0]["count"], 1);
+    let group = groups["items"][0]["fingerprint"].as_str().unwrap();
+    assert!(closed.run(&["dead", "group", "mail"]).said().contains(group));
+    assert_eq!(closed.run(&["dead", "redrive", "mail", "--group", group, "--json"]).json()["events"], 1);
+}
+
+#[tokio::test]
+async fn what_belongs_to_somebody_is_erased() {
+    let closed = Closed::with_events().await;
+    closed.run(&["events", "publish", "mail", "user:17", "--owner", "ada", "--at", "+1d"]).said();
+    assert!(closed.run(&["owned", "ada"]).said().contains("event:mail"));
+    let refused = closed.run(&["erase", "ada"]).failed(7);
+    assert!(refused.contains("1 rows that belong to ada"), "{refused}");
+    assert!(closed.run(&["erase", "ada", "--yes"]).said().contains("1 rows erased"));
+    assert!(closed.run(&["owned", "ada"]).said().contains("Nothing belongs"));
+}
+
+#[tokio::test]
+async fn event_stores_are_looked_at() {
+    let closed = Closed::with_events().await;
+    let db = EmbeddedBackend::open(closed.path()).await.unwrap();
+    let manager = Manager::new(db.clone());
+    let store = manager.create_event_store(EventStoreConfig::new("orders")).await.unwrap();
+    for _ in 0..3 {
+        store.append(NewEvent::raw("order.1", "placed", "by ada")).await.unwrap();
+    }
+    manager.close().await;
+    db.close().await;
+    assert!(closed.run(&["stores", "list"]).said().contains("orders"));
+    assert_eq!(closed.run(&["stores", "show", "orders", "--json"]).json()["last_sequence"], 3);
+    assert!(closed.run(&["stores", "events", "orders"]).said().contains("order.1"));
+    let tail = closed.run(&["stores", "tail", "orders", "--after", "1", "--limit", "2", "--json"]).said();
+    assert_eq!(tail.lines().count(), 2, "{tail}");
+    closed.run(&["stores", "projections", "orders"]).said();
+    closed.run(&["reactors", "list", "orders"]).said();
+    closed.run(&["stores", "show", "none"]).failed(3);
 }

@@ -6,6 +6,8 @@ mod support;
 mod closed;
 mod confirming;
 mod files;
+#[cfg(unix)]
+mod guide;
 mod hostile;
 #[cfg(unix)]
 mod interrupted;

@@ -48,3 +48,19 @@ fn completions_and_the_manual_are_printed() {
     crate::support::run(&mut tito(&["man", place.path().to_str().unwrap()])).said();
     assert!(place.path().join("tito-dead-redrive.1").is_file());
 }
+
+#[tokio::test]
+async fn an_unsound_database_is_unsound_for_whoever_reads_nothing_of_it() {
+    let closed = Closed::with_events().await;
+    let db = EmbeddedBackend::open(closed.path()).await.unwrap();
+    db.transaction(|tx| async move { tx.system_keys().put(b"data:user:1".to_vec(), b"{".to_vec()).await })
+        .await
+        .unwrap();
+    db.close().await;
+    closed.run(&["verify"]).failed(6);
+    let mut command = tito(&["verify"]);
+    command.env("TITO_DB", closed.url()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(6));
+}

@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tito_console::Console;
 use tito_console::api::Role;
 use tito_core::prelude::*;
 use tito_testkit::in_memory;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::server::TlsStream;
 
 use crate::support::{Run, fill, run, tito};
 
@@ -69,4 +74,59 @@ async fn nobody_there_can_be_tried_again() {
     assert!(said.contains("--timeout"), "{said}");
     drop(listener);
     ask(address, Some(READER), &["topics"]).await.failed(5);
+}
+
+/// Accepts connections by TLS.
+struct Tls {
+    listener: tokio::net::TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl axum::serve::Listener for Tls {
+    type Io = TlsStream<tokio::net::TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.listener.accept().await.unwrap();
+            // Who does not trust the certificate hangs up.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_goes_by_the_certificates_that_are_trusted() {
+    let db = in_memory().await.unwrap();
+    fill(&db).await;
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let listener = Tls { listener, acceptor: TlsAcceptor::from(Arc::new(config)) };
+    let router = Console::of(&db).token("reader", Role::Read, READER).router().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let place = tempfile::tempdir().unwrap();
+    let trusted = place.path().join("ca.pem");
+    fs::write(&trusted, cert.pem()).unwrap();
+    let ask = |arguments: Vec<String>| {
+        let mut command = tito(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        command.env("TITO_DB", &url).env("TITO_TOKEN", READER);
+        tokio::task::spawn_blocking(move || run(&mut command))
+    };
+    let by = |file: &std::path::Path| vec!["topics".into(), "--ca".into(), file.display().to_string()];
+    assert!(ask(by(&trusted)).await.unwrap().said().contains("mail"));
+    let other = place.path().join("other.pem");
+    fs::write(&other, rcgen::generate_simple_self_signed(["localhost".into()]).unwrap().cert.pem()).unwrap();
+    ask(by(&other)).await.unwrap().failed(5);
+    fs::write(&other, "no certificate").unwrap();
+    ask(by(&other)).await.unwrap().failed(2);
 }

@@ -40,3 +40,21 @@ async fn a_socket_that_was_left_behind_is_nobodys() {
     closed.run(&["topics"]).said();
     closed.run(&["pause", "mail"]).said();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_database_is_backed_up_and_verified() {
+    let closed = Closed::with_events().await;
+    let db = EmbeddedBackend::open(closed.path()).await.unwrap();
+    let console = serve_local(&db).await.unwrap();
+    let (url, file) = (closed.url(), closed.beside("backup.tito"));
+    let file = file.to_str().unwrap();
+    assert!(ask(&url, &["backup", file]).await.said().contains("rows"));
+    assert!(ask(&url, &["restore", "--check", file]).await.said().contains("0 are wrong"));
+    assert!(ask(&url, &["verify"]).await.said().contains("0 are wrong"));
+    assert_eq!(ask(&url, &["verify", "--json"]).await.json()["is_sound"], true);
+    ask(&url, &["verify", "--repair"]).await.failed(2);
+    assert!(ask(&url, &["engine", "sizes", "--json"]).await.json()["sizes"]["database_bytes"].as_u64() > Some(0));
+    ask(&url, &["resume", "--restored"]).await.said();
+    console.stop().await;
+    db.close().await;
+}

@@ -43,7 +43,7 @@ mod tests {
         is::<(Explanation, EntityEvents, CausedEvents, DeadLetterGroups)>();
         is::<(Redriven, Replayed, Resized, Swept, Published)>();
         is::<(ScheduleInfo, MemberInfo, LeaseInfo, WorkerReport)>();
-        is::<(WorkerInfo, FleetInfo, InHand)>();
+        is::<(WorkerInfo, FleetInfo, InHand, Backlog, MinuteActivity)>();
         is::<(tito_core::event::Topic, tito_core::event::Group, tito_core::event::EventReference)>();
     }
 }

@@ -1,10 +1,11 @@
 //! What a queue keeps more of than its number allows: counted, and then deleted, the oldest first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use tito_core::database::Walk;
 use tito_core::event::Topic;
+use uuid::Uuid;
 
 use crate::history::PastWalk;
 use crate::keys;
@@ -30,17 +31,41 @@ enum State {
     },
     /// What is older than what is kept, and then some of the oldest seconds of that.
     Deleting {
-        parts: Vec<(Range<i64>, u64)>,
+        parts: Vec<Part>,
         walk: PastWalk,
     },
 }
+
+/// Rows that are to go. They are told by where they lie, not by how many they are: others delete too, and what they
+/// have deleted is not to be made up for with what is to be kept.
+#[derive(Clone, Debug)]
+enum Part {
+    All(Range<i64>),
+    /// So many of some seconds, the first of them; which ones is to be found out. The greatest of those that were found
+    /// so far goes first where there are too many.
+    First {
+        seconds: Range<i64>,
+        most: usize,
+        found: BTreeSet<Row>,
+    },
+    /// Those up to and with this one.
+    UpTo(Range<i64>, Row),
+}
+
+/// A row by its second, its id and its partition.
+pub(super) type Row = (i64, Uuid, u16);
+
+/// How many rows of the same span are deleted after one count.
+const MOST_FOUND: u64 = if cfg!(test) { 50 } else { 50_000 };
 
 /// What is to be done next.
 pub(super) enum Next {
     /// A page is to be read and counted.
     Count(Walk),
-    /// A page of these seconds is to be deleted, of so many rows at the most.
-    Delete(PastWalk, Range<i64>, u64),
+    /// A page of these seconds is to be looked at.
+    Find(PastWalk, Range<i64>),
+    /// A page of these seconds is to be deleted, of the rows up to this one.
+    Delete(PastWalk, Range<i64>, Option<Row>),
     Nothing,
 }
 
@@ -66,8 +91,9 @@ impl Counted {
         }
     }
 
-    /// What is to be deleted so that `most` are left: all before a second, and then so many of those in a range.
-    fn surplus(&self, most: u64) -> Vec<(Range<i64>, u64)> {
+    /// What is to be deleted so that `most` are left: all before a second, and then the first of those in a range. The last
+    /// part comes first.
+    fn surplus(&self, most: u64) -> Vec<Part> {
         let mut rest = self.total.saturating_sub(most);
         if rest == 0 {
             return Vec::new();
@@ -75,9 +101,10 @@ impl Counted {
         for (span, count) in &self.spans {
             if rest < *count {
                 let (from, until) = (span << self.width_bits, (span + 1) << self.width_bits);
-                let all = (0..from, u64::MAX);
-                let some = (from..until.min(keys::MAX_EVENT_SECONDS), rest);
-                return if rest == 0 { vec![all] } else { vec![some, all] };
+                let seconds = from..until.min(keys::MAX_EVENT_SECONDS + 1);
+                let first = Part::First { seconds, most: rest.min(MOST_FOUND) as usize, found: BTreeSet::new() };
+                let all = Part::All(0..from);
+                return if rest == 0 { vec![all] } else { vec![first, all] };
             }
             rest -= count;
         }
@@ -105,7 +132,9 @@ impl Surplus {
         match &self.state {
             State::Counting { walk, .. } => Next::Count(walk.clone()),
             State::Deleting { parts, walk } => match parts.last() {
-                Some((seconds, most)) => Next::Delete(walk.clone(), seconds.clone(), *most),
+                Some(Part::All(seconds)) => Next::Delete(walk.clone(), seconds.clone(), None),
+                Some(Part::UpTo(seconds, row)) => Next::Delete(walk.clone(), seconds.clone(), Some(*row)),
+                Some(Part::First { seconds, .. }) => Next::Find(walk.clone(), seconds.clone()),
                 None => Next::Nothing,
             },
         }
@@ -135,19 +164,41 @@ impl Surplus {
         Some(total)
     }
 
-    /// Notes that so many were deleted, and where to go on.
-    pub(super) fn deleted(&mut self, count: u64, rest: PastWalk) {
+    /// Takes in a page of what is looked at, an empty one at the end, and where to go on.
+    pub(super) fn found<'a>(&mut self, page: impl ExactSizeIterator<Item = &'a [u8]>, rest: PastWalk) {
+        let State::Deleting { parts, walk } = &mut self.state else { return };
+        let Some(Part::First { seconds, most, found }) = parts.last_mut() else { return };
+        *walk = rest;
+        let is_over = page.len() == 0;
+        for row in page.filter_map(row_of) {
+            found.insert(row);
+            if found.len() > *most {
+                found.pop_last();
+            }
+        }
+        if is_over {
+            let up_to = found.last().map(|last| Part::UpTo(seconds.clone(), *last));
+            parts.pop();
+            parts.extend(up_to);
+            *walk = PastWalk::new(self.kind, &self.queue, None);
+        }
+    }
+
+    /// Notes that a page was deleted as far as it had to, an empty one at the end, and where to go on.
+    pub(super) fn deleted(&mut self, is_over: bool, rest: PastWalk) {
         let State::Deleting { parts, walk } = &mut self.state else { return };
         *walk = rest;
-        let is_over = parts.last_mut().is_none_or(|(_, most)| {
-            *most = most.saturating_sub(count);
-            count == 0 || *most == 0
-        });
         if is_over {
             parts.pop();
             *walk = PastWalk::new(self.kind, &self.queue, None);
         }
     }
+}
+
+/// The row of a key.
+pub(super) fn row_of(key: &[u8]) -> Option<Row> {
+    let (second, id) = keys::parse_event_second_and_id(key)?;
+    Some((second, id, keys::parse_event_partition(key)?))
 }
 
 #[cfg(test)]
@@ -167,14 +218,24 @@ mod tests {
             prop_assert!(counted.spans.len() <= MOST_SPANS);
             let mut kept = seconds.clone();
             kept.sort_unstable();
-            for (range, most) in counted.surplus(most).into_iter().rev() {
-                let mut rest = most;
+            let mut short = 0;
+            for part in counted.surplus(most).into_iter().rev() {
+                let (range, rest) = match part {
+                    Part::All(seconds) => (seconds, usize::MAX),
+                    Part::First { seconds, most, .. } => (seconds, most),
+                    Part::UpTo(..) => unreachable!("nothing was looked at"),
+                };
+                let before = kept.len();
+                let mut rest = rest;
                 kept.retain(|second| {
                     let goes = range.contains(second) && rest > 0;
-                    rest -= u64::from(goes);
+                    rest -= usize::from(goes);
                     !goes
                 });
+                short = before - kept.len();
             }
+            // More of one span go after the next count.
+            prop_assume!(short < MOST_FOUND as usize);
             prop_assert_eq!(kept.len() as u64, (seconds.len() as u64).min(most));
             let mut newest = seconds;
             newest.sort_unstable_by(|a, b| b.cmp(a));

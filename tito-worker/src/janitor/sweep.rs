@@ -8,7 +8,7 @@ use tito_core::event::{Topic, topic_of};
 use tito_core::row::StoredRow;
 use tito_core::{Database, Result, TitoError, Transaction, TxOptions};
 
-use super::surplus::{MANY_DEAD, Next, Surplus};
+use super::surplus::{MANY_DEAD, Next, Row, Surplus, row_of};
 use crate::error::QueueError;
 use crate::history::PastWalk;
 use crate::keys;
@@ -175,15 +175,22 @@ impl Sweep {
                 }
                 0
             }
-            Next::Delete(walk, seconds, most) => {
+            Next::Find(mut walk, seconds) => {
+                let tx = database.begin().await?;
+                let page = walk.page(&tx, seconds, PageSize::within(database.limits())).await;
+                tx.rollback().await;
+                surplus.found(page?.iter().map(|(key, _)| key.as_slice()), walk);
+                0
+            }
+            Next::Delete(walk, seconds, up_to) => {
                 let delete = |tx: Transaction| async move {
                     let mut walk = walk;
-                    let deleted = delete_page(&tx, &mut walk, seconds, most).await?;
-                    Ok((deleted, Some(walk)))
+                    let (read, deleted) = delete_page(&tx, &mut walk, seconds, up_to).await?;
+                    Ok((deleted, Some((read == 0, walk))))
                 };
                 match given_way(database.transaction_with(once(), delete).await)? {
-                    (deleted, Some(rest)) => {
-                        surplus.deleted(deleted, rest);
+                    (deleted, Some((is_over, rest))) => {
+                        surplus.deleted(is_over, rest);
                         deleted
                     }
                     // To the next look, which counts anew.
@@ -227,21 +234,29 @@ async fn sweep_old(database: &Database, kind: Kind, queue: &str, walk: PastWalk)
             };
             let first_kept = tx.now().seconds().saturating_sub_unsigned(kept).max(0);
             let mut walk = walk;
-            let deleted = delete_page(&tx, &mut walk, 0..first_kept, u64::MAX).await?;
+            let (_, deleted) = delete_page(&tx, &mut walk, 0..first_kept, None).await?;
             Ok((deleted, (deleted > 0).then_some(walk)))
         })
         .await
 }
 
-/// Deletes the next page of what has come to its end in some seconds, of so many rows at the most.
-async fn delete_page(tx: &Transaction, walk: &mut PastWalk, seconds: Range<i64>, most: u64) -> Result<u64> {
-    let mut page = walk.page(tx, seconds, PageSize::within(tx.database().limits())).await?;
-    page.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-    let deleted = page.len() as u64;
+/// Reads the next page of what has come to its end in some seconds, and deletes of it what lies up to a row. Says how much
+/// it has read and deleted.
+async fn delete_page(
+    tx: &Transaction,
+    walk: &mut PastWalk,
+    seconds: Range<i64>,
+    up_to: Option<Row>,
+) -> Result<(u64, u64)> {
+    let page = walk.page(tx, seconds, PageSize::within(tx.database().limits())).await?;
+    let (read, mut deleted) = (page.len() as u64, 0);
     for (key, _) in page {
-        tx.system_keys().delete(key).await?;
+        if up_to.is_none_or(|last| row_of(&key).is_some_and(|row| row <= last)) {
+            tx.system_keys().delete(key).await?;
+            deleted += 1;
+        }
     }
-    Ok(deleted)
+    Ok((read, deleted))
 }
 
 async fn sweep_unique(database: &Database, walk: Walk) -> Result<(u64, Option<Walk>)> {
@@ -333,5 +348,37 @@ mod tests {
         clock.advance(Duration::from_secs(60));
         look().await;
         assert_eq!(queue.stats("job").await.unwrap().total.dead, 3);
+    }
+
+    /// All of them in one second, where their numbers alone tell nothing of which are too many.
+    #[tokio::test]
+    async fn several_who_have_counted_delete_no_more_than_one_would() {
+        let (db, _) = database().await;
+        let queue = TitoQueue::new(db.clone());
+        queue.create_topic("job", 3).await.unwrap();
+        queue.set_dead_letter_retention("job", None, Some(25)).await.unwrap();
+        let tx = db.begin().await.unwrap();
+        for number in 0..60_u16 {
+            let key = keys::dead_event("job", number % 3, 17, uuid::Uuid::from_u128(number.into()));
+            tx.system_keys().put(key, b"{}".to_vec()).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let mut sweeps = [Sweep::new("job"), Sweep::new("job"), Sweep::new("job")];
+        for sweep in &mut sweeps {
+            while !sweep.surplus.iter().any(|surplus| matches!(surplus.next(), Next::Delete(_, _, Some(_)))) {
+                assert_eq!(sweep.step(&db).await.unwrap(), Some(Swept::default()), "it counts");
+            }
+        }
+        // Somebody purges one that is to go, meanwhile.
+        let tx = db.begin().await.unwrap();
+        tx.system_keys().delete(keys::dead_event("job", 0, 17, uuid::Uuid::nil())).await.unwrap();
+        tx.commit().await.unwrap();
+        for sweep in &mut sweeps {
+            while sweep.step(&db).await.unwrap().is_some() {}
+        }
+        let left = db.begin().await.unwrap().scan(keys::dead_events("job"), 100).await.unwrap();
+        let mut left: Vec<_> = left.iter().map(|(key, _)| keys::parse_event(key).unwrap().id.as_u128()).collect();
+        left.sort_unstable();
+        assert_eq!(left, (35..60).collect::<Vec<_>>());
     }
 }

@@ -9,7 +9,7 @@ mod settled;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-pub use facts::*;
+pub(crate) use facts::*;
 pub use kept::*;
 pub use operations::*;
 pub use ownership::*;

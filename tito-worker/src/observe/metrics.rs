@@ -4,11 +4,13 @@
 //! Every metric has the label `topic`, none has the partition, so their number does not grow with the partitions.
 //! Handles are asked of the recorder when a worker is built: install it before.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ::metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram};
 use ::metrics::{Unit, gauge, histogram};
 
+use crate::activity::QueueActivity;
 use crate::fate::Fate;
 
 pub use tito_core::event::PUBLISHED;
@@ -32,9 +34,39 @@ pub const POLL_SECONDS: &str = "tito_poll_seconds";
 /// Histogram: how long an acknowledging transaction took, with its replays, in seconds, whether it succeeded or failed.
 pub const COMMIT_SECONDS: &str = "tito_commit_seconds";
 
+/// Gauge: events that are due and not done, at least. Set where [`WorkerBuilder::gauges`](crate::WorkerBuilder::gauges)
+/// says so, as the next ones are.
+pub const BACKLOG_EVENTS: &str = "tito_queue_backlog_events";
+/// Gauge: for how long the event has been due that fell due first, in seconds.
+pub const OLDEST_DUE_SECONDS: &str = "tito_queue_oldest_due_seconds";
+/// Gauge: whether the queue is paused, 1 or 0.
+pub const PAUSED: &str = "tito_queue_paused";
+/// Gauge: live workers that serve the queue.
+pub const WORKERS: &str = "tito_queue_workers";
+/// Gauge: for how long the handler has run that runs longest, in seconds by the engine's clock.
+pub const LONGEST_RUN_SECONDS: &str = "tito_queue_longest_run_seconds";
+
+/// Every metric of this crate's, and [`PUBLISHED`].
+pub const ALL: [&str; 13] = [
+    PUBLISHED,
+    HANDLED,
+    HANDLER_SECONDS,
+    LAG_SECONDS,
+    IN_FLIGHT,
+    BATCH_EVENTS,
+    POLL_SECONDS,
+    COMMIT_SECONDS,
+    BACKLOG_EVENTS,
+    OLDEST_DUE_SECONDS,
+    PAUSED,
+    WORKERS,
+    LONGEST_RUN_SECONDS,
+];
+
 /// The handles of one subscription.
 #[derive(Debug)]
 pub(crate) struct Meters {
+    activity: Arc<QueueActivity>,
     handled: [Counter; Fate::NAMES.len()],
     handler_seconds: Histogram,
     lag_seconds: Histogram,
@@ -45,10 +77,11 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    pub(crate) fn new(topic: &str) -> Self {
+    pub(crate) fn new(topic: &str, activity: Arc<QueueActivity>) -> Self {
         describe();
         let topic = || topic.to_string();
         Self {
+            activity,
             handled: Fate::NAMES.map(|(_, name)| counter!(HANDLED, TOPIC => topic(), OUTCOME => name)),
             handler_seconds: histogram!(HANDLER_SECONDS, TOPIC => topic()),
             lag_seconds: histogram!(LAG_SECONDS, TOPIC => topic()),
@@ -61,12 +94,13 @@ impl Meters {
 
     /// What became of an event was recorded.
     pub(crate) fn handled(&self, fate: Fate) {
-        self.handled[fate as usize].increment(1);
+        self.handled_many(fate, 1);
     }
 
     /// The same of many.
     pub(crate) fn handled_many(&self, fate: Fate, events: u64) {
         self.handled[fate as usize].increment(events);
+        self.activity.handled(fate, events);
     }
 
     /// An event was handed out this long after it fell due.
@@ -77,7 +111,12 @@ impl Meters {
     /// A handler runs, until what this returns is dropped.
     pub(super) fn handler_runs(&self) -> InFlight {
         self.in_flight.increment(1.0);
-        InFlight { began: Instant::now(), in_flight: self.in_flight.clone(), seconds: self.handler_seconds.clone() }
+        InFlight {
+            began: Instant::now(),
+            in_flight: self.in_flight.clone(),
+            seconds: self.handler_seconds.clone(),
+            activity: self.activity.clone(),
+        }
     }
 
     /// Due events are read, until what this returns is dropped.
@@ -111,12 +150,15 @@ pub(super) struct InFlight {
     pub(super) began: Instant,
     in_flight: Gauge,
     seconds: Histogram,
+    activity: Arc<QueueActivity>,
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.in_flight.decrement(1.0);
-        self.seconds.record(self.began.elapsed());
+        let elapsed = self.began.elapsed();
+        self.seconds.record(elapsed);
+        self.activity.ran(elapsed);
     }
 }
 
@@ -128,4 +170,29 @@ fn describe() {
     describe_histogram!(BATCH_EVENTS, "How many outcomes one acknowledging transaction recorded.");
     describe_histogram!(POLL_SECONDS, Unit::Seconds, "How long a read of due events took.");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "How long an acknowledging transaction took.");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn dashboard_and_alerts_name_metrics_that_there_are() {
+        let pages = [
+            include_str!("../../../docs/operations/grafana.json"),
+            include_str!("../../../docs/operations/alerts.yaml"),
+        ];
+        let mut named = BTreeSet::new();
+        for page in pages {
+            let words = page.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+            for word in words.filter(|word| word.starts_with("tito_")) {
+                let name = ["_sum", "_count", "_bucket"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
+                assert!(ALL.contains(&name), "{word}");
+                named.insert(name);
+            }
+        }
+        assert!(named.len() >= 8, "{named:?}");
+    }
 }

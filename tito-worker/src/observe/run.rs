@@ -13,6 +13,7 @@ use tracing::{Instrument, Span};
 use super::metrics::{InFlight, Meters};
 use super::observer::{EndedRun, Observers};
 use super::span::{handle_span, is_span_wanted};
+use crate::activity::Activities;
 use crate::fate::Fate;
 
 /// How one subscription is observed.
@@ -26,8 +27,9 @@ pub(crate) struct Observe {
 
 impl Observe {
     /// Asks the recorder for the subscription's metrics.
-    pub(crate) fn new(topic: &str, observers: Observers) -> Self {
-        Self { topic: topic.to_string(), meters: Meters::new(topic), ahead: AtomicI64::new(0), observers }
+    pub(crate) fn new(database: &Database, topic: &str, observers: Observers) -> Self {
+        let activity = Activities::of(database).queue(topic, database.clock());
+        Self { topic: topic.to_string(), meters: Meters::new(topic, activity), ahead: AtomicI64::new(0), observers }
     }
 
     /// Notes what time it was when the monotonic clock showed this.

@@ -39,6 +39,7 @@ pub use self::running::RunningHandler;
 pub(crate) use self::sweep::sweep_registrations;
 
 use self::row::WorkerRow;
+use crate::activity::{Activities, ActivityRow, Minute};
 use crate::keys;
 use crate::policy::LimitedBy;
 
@@ -47,6 +48,9 @@ const LEASE_MILLIS: u64 = 30_000;
 
 /// How often it says so, where others can't see it otherwise.
 const SAID_EVERY_MILLIS: u64 = LEASE_MILLIS / 3;
+
+/// How often it is looked whether that is due.
+const LOOKED_AT_CLOCK_EVERY: Duration = Duration::from_millis(500);
 
 /// How many handlers are told of.
 const LONGEST_RUNNING: usize = 20;
@@ -177,17 +181,26 @@ impl Registration {
             if let Err(error) = self.say().await {
                 tracing::warn!(worker = %self.id, %error, "a worker can't say that it lives, trying again");
             }
-            clock.wait_until_monotonic(began.saturating_add(SAID_EVERY_MILLIS)).await;
+            // Not a wait on the engine's clock, which tells those who turn it what partitions wait for.
+            while clock.monotonic_millis() < began.saturating_add(SAID_EVERY_MILLIS) {
+                tokio::time::sleep(LOOKED_AT_CLOCK_EVERY).await;
+            }
         }
     }
 
     async fn say(&self) -> Result<()> {
+        let activities = Activities::of(&self.database);
+        let done = &activities.unwritten(&self.database, false);
+        let process = activities.process;
         let saying = |tx: Transaction| async move {
+            put_activity(&tx, process, done).await?;
             let row = self.row(tx.now().millis());
             tx.system_keys().put(keys::registered_worker(self.id), row.encode()?).await?;
             Ok(tx.get(&keys::retirement(self.id)).await?.is_some())
         };
-        if self.database.transaction(saying).await? {
+        let is_to_leave = self.database.transaction(saying).await?;
+        activities.note_written(&self.database, done);
+        if is_to_leave {
             tracing::info!(worker = %self.id, "the worker was told to leave");
             self.retire();
         }
@@ -199,12 +212,24 @@ impl Registration {
         if self.database.is_only_writer() {
             return;
         }
+        let activities = Activities::of(&self.database);
+        let done = &activities.unwritten(&self.database, true);
+        let process = activities.process;
         let deleting = self.database.transaction(|tx: Transaction| async move {
+            put_activity(&tx, process, done).await?;
             tx.system_keys().delete(keys::registered_worker(self.id)).await?;
             tx.system_keys().delete(keys::retirement(self.id)).await
         });
         within_last_words(deleting).await;
     }
+}
+
+async fn put_activity(tx: &Transaction, process: Uuid, minutes: &BTreeMap<u64, Minute>) -> Result<()> {
+    for (minute, queues) in minutes {
+        let row = ActivityRow { queues: queues.clone(), unknown: UnknownMembers::default() };
+        tx.system_keys().put(keys::activity(*minute, process), row.encode()?).await?;
+    }
+    Ok(())
 }
 
 async fn within_last_words(words: impl Future<Output = Result<()>> + Send) {

@@ -5,6 +5,7 @@ use tito_core::row::StoredRow;
 use tito_core::{Database, Result, TitoError, Transaction, TxOptions};
 
 use super::row::WorkerRow;
+use crate::activity::MINUTES_KEPT;
 use crate::keys;
 
 /// How many rows one sweep deletes: the next one goes on.
@@ -15,9 +16,11 @@ const DELETED_AT_ONCE: usize = 100;
 pub(crate) async fn sweep_registrations(database: &Database) -> Result<()> {
     let reading = |tx: Transaction| async move {
         let workers = Walk::over(keys::registered_workers()).rest_in(&tx).await?;
-        Ok((tx.now().millis(), workers, Walk::over(keys::retirements()).rest_in(&tx).await?))
+        let minute = (tx.now().millis() / 60_000).saturating_sub(MINUTES_KEPT);
+        let outdated = tx.scan(keys::activity_between(0, minute), DELETED_AT_ONCE).await?;
+        Ok((tx.now().millis(), workers, Walk::over(keys::retirements()).rest_in(&tx).await?, outdated))
     };
-    let (now, workers, retirements) = database.transaction(reading).await?;
+    let (now, workers, retirements, outdated) = database.transaction(reading).await?;
     let is_dead = |key: &[u8], value: &[u8], now: u64| match WorkerRow::decode(key, value) {
         Ok(row) => row.is_long_dead(now),
         Err(error) => {
@@ -33,6 +36,7 @@ pub(crate) async fn sweep_registrations(database: &Database) -> Result<()> {
         (!workers.iter().any(|(key, _)| *key == worker)).then_some(key)
     });
     gone.extend(told);
+    gone.extend(outdated.into_iter().map(|(key, _)| key));
     gone.truncate(DELETED_AT_ONCE);
     if gone.is_empty() {
         return Ok(());

@@ -41,6 +41,7 @@ impl WorkerBuilder {
             named_steps: NamedSteps::default(),
             fleet: None,
             about: About::default(),
+            gauges: None,
         };
         Self { worker, subscriptions: Vec::new(), observers: Observers::default() }
     }
@@ -214,6 +215,17 @@ impl WorkerBuilder {
     /// At least one worker of a database has to; with several, each firing is still published once.
     pub fn schedules(mut self, fires: bool) -> Self {
         self.worker.schedules = fires;
+        self
+    }
+
+    /// Sets the gauges of the queues that the worker serves this often: their backlogs, workers and longest handlers
+    /// ([`observe::metrics`](crate::observe::metrics::BACKLOG_EVENTS) has them). Whoever scrapes a recorder reads what was
+    /// set last, and nothing of the database. Default: never. Seconds are plenty: where there is a backlog, up to 10,000
+    /// events of a queue are read each time.
+    ///
+    /// With the crate `metrics-exporter-prometheus`, `PrometheusBuilder::new().install()?` before this exports them all.
+    pub fn gauges(mut self, every: Duration) -> Self {
+        self.worker.gauges = Some(every);
         self
     }
 

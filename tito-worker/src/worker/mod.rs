@@ -68,6 +68,7 @@ use self::rounds::Rounds;
 use self::runner::Runner;
 use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_no_events, warn_of_unknown_topic};
 use crate::error::QueueError;
+use crate::facts::keep_gauges;
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
 use crate::operation::{self, NamedSteps};
@@ -136,6 +137,8 @@ pub struct Worker {
     fleet: Option<(String, MembershipOptions)>,
     /// What it says of itself.
     about: About,
+    /// How often it sets the gauges of its queues.
+    gauges: Option<Duration>,
 }
 
 impl Worker {
@@ -236,6 +239,13 @@ impl Worker {
             Ownership::Fleet(membership) => Some(membership.clone()),
         };
         let rounds = Rounds::new(&self.queue.engine, &self.subscriptions, membership);
+        let served = self.subscriptions.iter().map(|runner| runner.queue.clone()).collect();
+        let gauges = async {
+            match self.gauges {
+                Some(every) => keep_gauges(&self.queue, served, every).await,
+                None => std::future::pending().await,
+            }
+        };
         let watch_time = time_set::watch(&self.queue.engine, note_time);
         let closed = tokio::select! {
             () = shutdown => None,
@@ -243,6 +253,7 @@ impl Worker {
             () = rounds.run() => None,
             () = hands.look_after() => None,
             () = registration.look_after() => None,
+            () = gauges => None,
             () = registration.retired() => None,
             () = watch_flag, if self.active.is_some() => None,
             closed = self.queue.engine.closed() => Some(closed),

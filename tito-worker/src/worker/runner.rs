@@ -92,8 +92,8 @@ impl Runner {
             subscription.timeout
         };
         Self {
+            observe: Observe::new(&database, &queue, observers),
             database,
-            observe: Observe::new(&queue, observers),
             queue: queue.into(),
             handler,
             feed,

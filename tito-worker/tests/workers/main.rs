@@ -49,6 +49,7 @@ mod resizing;
 mod retention;
 mod schedules;
 mod scheduling;
+mod seeing;
 mod settling;
 mod strict;
 mod support;

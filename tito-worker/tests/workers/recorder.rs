@@ -64,8 +64,10 @@ impl GaugeFn for Series {
         self.push(-value);
     }
 
-    fn set(&self, _: f64) {
-        panic!("{} has several writers", self.name);
+    /// Of what there is in a queue, which is told as a whole.
+    fn set(&self, value: f64) {
+        assert!(self.name.starts_with("tito_queue_"), "{} has several writers", self.name);
+        self.push(value);
     }
 }
 

@@ -19,7 +19,7 @@ const SAID_EVERY: Duration = Duration::from_secs(10);
 /// How much time passes in a millisecond. Transactions must not become too old by it.
 const STEP: Duration = Duration::from_millis(20);
 
-/// A worker whose handlers tell of their event and wait until they are let go.
+/// A worker whose handlers tell of their event and wait until the gate opens.
 fn holding(db: &Database) -> (WorkerBuilder, mpsc::UnboundedReceiver<TitoEvent>, Arc<Semaphore>) {
     holding_some(db, 100)
 }

@@ -90,8 +90,8 @@ impl Backup {
             }
             return Ok(Some(backup(&database, output, &options).await?));
         }
-        let rate = if self.unlimited { Some(0) } else { self.rate };
-        let call = crate::api::get(["backup"]).query_if("bytes_per_second", rate);
+        let rate = if self.unlimited { Some(u64::MAX) } else { self.rate };
+        let call = session.change(crate::api::get(["backup"])).query_if("bytes_per_second", rate);
         let mut body = session.client(Use::Read).await?.stream(&call).await?;
         let mut written = 0;
         while let Some(frame) = body.frame().await {

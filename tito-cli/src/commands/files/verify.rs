@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 use tito_backup::{Verified, VerifyOptions, verify, verify_backup};
+use tito_console::api::Problem;
 
 use super::{input, parse_bytes};
 use crate::failure::{Failure, Kind, Result};
@@ -57,9 +60,7 @@ impl Verify {
             None => {
                 let purpose = if self.repair { Use::Change } else { Use::Read };
                 let Some(database) = session.database(purpose).await? else {
-                    return Err(Failure::usage(
-                        "an application has the database open: back it up and verify that, or close it first",
-                    ));
+                    return there(session, self.rate, self.repair, &bar).await;
                 };
                 (Found::Database, verify(&database, &options).await?)
             }
@@ -67,6 +68,66 @@ impl Verify {
         drop((options, bar));
         tell(session, &found, &verified)
     }
+}
+
+/// Lets whoever has the database open verify it.
+async fn there(session: &mut Session, rate: Option<u64>, repair: bool, bar: &Bar) -> Result<()> {
+    if repair {
+        return Err(Failure::usage("an application has the database open: --repair is for one that is closed"));
+    }
+    let call = crate::api::post(["verify"]).query_if("bytes_per_second", rate);
+    let mut lines = session.client(Use::Read).await?.lines(&call).await?;
+    while let Some(line) = lines.next().await? {
+        let said: Said = serde_json::from_str(line.get())
+            .map_err(|error| Failure::new(Kind::Failed, "a line is not what this program knows").because(error))?;
+        if let Some(progress) = said.progress {
+            bar.at(progress.bytes);
+        }
+        if let Some(verified) = said.verified {
+            return told(session, &verified);
+        }
+        if let Some(error) = said.error {
+            return Err(Failure::new(if error.retryable { Kind::Unavailable } else { Kind::Failed }, error.message));
+        }
+    }
+    Err(Failure::new(Kind::Unavailable, "the answer was cut off"))
+}
+
+/// A line of a verification.
+#[derive(Deserialize)]
+struct Said {
+    progress: Option<Progressed>,
+    verified: Option<Box<RawValue>>,
+    error: Option<Problem>,
+}
+
+#[derive(Deserialize)]
+struct Progressed {
+    bytes: u64,
+}
+
+fn told(session: &Session, raw: &RawValue) -> Result<()> {
+    let verified: tito_console::api::Verified = serde_json::from_str(raw.get())
+        .map_err(|error| Failure::new(Kind::Failed, "the answer is not what this program knows").because(error))?;
+    let told = session.output.answer(&raw, |output| {
+        if verified.total > 0 {
+            let mut table = Table::new(["KEY", "WRONG"]);
+            for of in &verified.differences {
+                table.row([of.key.clone(), of.wrong.clone()]);
+            }
+            output.table(&table, "")?;
+        }
+        output.line(format!(
+            "{} rows of the database verified, by their form; {} are wrong",
+            verified.entries, verified.total
+        ))
+    });
+    verdict(verified.is_sound, "the database", told)
+}
+
+/// What is not sound fails as that, also where whoever read the output has gone.
+fn verdict(is_sound: bool, what: &str, told: Result<()>) -> Result<()> {
+    if is_sound { told } else { Err(Failure::new(Kind::Unsound, format!("{what} is not sound"))) }
 }
 
 /// Says what was found, and fails where that is not sound.
@@ -91,7 +152,7 @@ pub(crate) fn tell(session: &Session, found: &Found, verified: &Verified) -> Res
         "tables_without_model": verified.tables_without_model,
         "differences": differences,
     });
-    session.output.answer(&answer, |output| {
+    let told = session.output.answer(&answer, |output| {
         if verified.total > 0 {
             let mut table = Table::new(["KEY", "WRONG", "REPAIRED"]);
             for of in &verified.differences {
@@ -103,9 +164,6 @@ pub(crate) fn tell(session: &Session, found: &Found, verified: &Verified) -> Res
         let (wrong, rows) = (verified.total - verified.repaired, verified.entries);
         let by = if verified.is_complete() { "" } else { ", by their form: no models were given" };
         output.line(format!("{rows} rows of {what} verified{by}; {wrong} are wrong"))
-    })?;
-    if verified.is_sound() {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Unsound, format!("{what} is not sound")))
+    });
+    verdict(verified.is_sound(), &what, told)
 }

@@ -1,0 +1,195 @@
+//! `tito stores`.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tito_console::api::{ErrorBody, Projection, Store, StoreEvent};
+
+use super::change::make;
+use super::paging::{Paging, read_whole};
+use crate::api;
+use crate::client::Answer;
+use crate::failure::{Failure, Kind, Result};
+use crate::output::{Table, moment_of_seconds, visible};
+use crate::session::{Session, Use};
+
+/// Event stores.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Stores {
+    /// Lists the event stores
+    List(Paging),
+    /// Shows an event store
+    Show {
+        /// The store
+        store: String,
+    },
+    /// Lists events of a store
+    Events(Events),
+    /// Shows events of a store as they are appended, until Ctrl-C
+    Tail(Tail),
+    /// Lists the projections of a store, and how far they are
+    Projections {
+        /// The store
+        store: String,
+    },
+    /// Folds a projection anew; whoever runs it does the work
+    Rebuild {
+        /// The store
+        store: String,
+        /// The projection
+        projection: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// The store
+    store: String,
+    /// Of these: type, type.id, type.id.event_type, with * at any place
+    #[arg(long, value_name = "PATTERN")]
+    select: Option<String>,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// The store
+    store: String,
+    /// Of these: type, type.id, type.id.event_type, with * at any place
+    #[arg(long, value_name = "PATTERN")]
+    select: Option<String>,
+    /// After this sequence; from now on unless said
+    #[arg(long, value_name = "SEQUENCE")]
+    after: Option<u64>,
+    /// How many; without end unless said
+    #[arg(long, value_name = "NUMBER")]
+    limit: Option<u32>,
+}
+
+impl Stores {
+    pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
+        match self {
+            Self::List(paging) => {
+                let client = session.client(Use::Read).await?;
+                let stores = paging.read::<String>(&client, &api::get(["stores"])).await?;
+                let table = |names: &[String]| {
+                    let mut table = Table::new(["STORE"]);
+                    names.iter().for_each(|name| table.row([name.clone()]));
+                    table
+                };
+                stores.tell(&session.output, table, "There is no event store.")
+            }
+            Self::Show { store } => show(session, &store).await,
+            Self::Events(Events { store, select, paging }) => {
+                let client = session.client(Use::Read).await?;
+                let call = api::get(["stores", &store, "events"]).query_if("select", select);
+                let events = paging.read::<StoreEvent>(&client, &call).await?;
+                events.tell(&session.output, events_table, "The store has no such event.")
+            }
+            Self::Tail(tail) => tail.run(session).await,
+            Self::Projections { store } => {
+                let client = session.client(Use::Read).await?;
+                let projections =
+                    read_whole::<Projection>(&client, &api::get(["stores", &store, "projections"])).await?;
+                projections.tell(&session.output, projections_table, "The store has no projection.")
+            }
+            Self::Rebuild { store, projection } => {
+                let client = session.client(Use::Change).await?;
+                let call = api::post(["stores", &store, "projections", &projection, "rebuild"]);
+                make(session, &client, call, format!("{} is folded anew", visible(&projection))).await
+            }
+        }
+    }
+}
+
+async fn show(session: &mut Session, store: &str) -> Result<()> {
+    let client = session.client(Use::Read).await?;
+    let answer: Answer<Store> = client.get(&api::get(["stores", store])).await?;
+    session.output.answer(&answer.raw, |output| {
+        let store = &answer.value;
+        output.fields([
+            ("store", store.name.clone()),
+            ("description", store.description.clone()),
+            ("events", store.events.to_string()),
+            ("bytes", super::files::bytes(store.bytes)),
+            ("first sequence", store.first_sequence.to_string()),
+            ("last sequence", store.last_sequence.to_string()),
+        ])?;
+        output.fields(store.metadata.iter().map(|(name, value)| ("metadata", format!("{name}: {value}"))))
+    })
+}
+
+impl Tail {
+    async fn run(self, session: &mut Session) -> Result<()> {
+        let client = session.client(Use::Read).await?;
+        let after = match self.after {
+            Some(after) => after,
+            None => client.get::<Store>(&api::get(["stores", &self.store])).await?.value.last_sequence,
+        };
+        let call = api::get(["stores", &self.store, "tail"])
+            .query("after", after)
+            .query_if("select", self.select)
+            .query_if("limit", self.limit);
+        let mut lines = client.lines(&call).await?;
+        while let Some(line) = lines.next().await? {
+            // Nothing that an event has is called so.
+            if let Ok(ErrorBody { error }) = serde_json::from_str(line.get()) {
+                let kind = if error.retryable { Kind::Unavailable } else { Kind::Failed };
+                return Err(Failure::new(kind, error.message));
+            }
+            if session.output.is_json() {
+                session.output.json(&line, false)?;
+                continue;
+            }
+            let unclear = |error| {
+                Failure::new(Kind::Failed, format!("a line is not what this program knows: {}", visible(line.get())))
+                    .because(error)
+            };
+            let event: StoreEvent = serde_json::from_str(line.get()).map_err(unclear)?;
+            session.output.line(line_of(&event))?;
+        }
+        Ok(())
+    }
+}
+
+fn data(event: &StoreEvent) -> String {
+    match &event.data {
+        Some(data) => data.get().to_string(),
+        None => json!({"codec": event.codec, "bytes": event.data_bytes}).to_string(),
+    }
+}
+
+fn line_of(event: &StoreEvent) -> String {
+    let time = moment_of_seconds(event.time_millis.div_euclid(1_000));
+    let (entity, event_type) = (visible(&event.entity), visible(&event.event_type));
+    format!("{} {time} {entity} {event_type} {}", event.sequence, visible(&data(event)))
+}
+
+fn events_table(events: &[StoreEvent]) -> Table {
+    let mut table = Table::new(["#SEQUENCE", "TIME", "ENTITY", "TYPE", "DATA"]);
+    for event in events {
+        table.row([
+            event.sequence.to_string(),
+            moment_of_seconds(event.time_millis.div_euclid(1_000)),
+            event.entity.clone(),
+            event.event_type.clone(),
+            data(event),
+        ]);
+    }
+    table
+}
+
+fn projections_table(projections: &[Projection]) -> Table {
+    let mut table = Table::new(["PROJECTION", "#CHECKPOINT", "#BEHIND", "#REBUILT TO", "FAILURE"]);
+    for projection in projections {
+        let failure = projection.failure.as_ref().or(projection.rebuild_failure.as_ref());
+        table.row([
+            projection.name.clone(),
+            projection.checkpoint.to_string(),
+            projection.last_sequence.saturating_sub(projection.checkpoint).to_string(),
+            projection.rebuilt_to.map(|sequence| sequence.to_string()).unwrap_or_default(),
+            failure.map(|failure| format!("{}: {}", failure.sequence, failure.error)).unwrap_or_default(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,15 @@
+//! What an operator wants to see of a queue at a glance, at a cost that does not grow with what is in it.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `backlog` | how much is due |
+//! | `activity` | what was done, by minute |
+//! | `gauges` | the same, and who works, as metrics |
+
+mod activity;
+mod backlog;
+mod gauges;
+
+pub use activity::MinuteActivity;
+pub use backlog::Backlog;
+pub(crate) use gauges::keep_gauges;
