@@ -245,3 +245,26 @@ fn what_is_wrong_is_found() {
     assert!(wrong(from, &format!("{ADDRESS}nowhere.md")).is_some());
     assert!(wrong(from, "https://no host/").is_some());
 }
+
+/// Each was written from a fault that a test makes happen.
+#[test]
+fn runbooks_name_tests_that_there_are() {
+    let page = fs::read_to_string(root().join("docs/operations/runbooks.md")).unwrap();
+    let mut wrong = Vec::new();
+    for section in page.split("\n## ").skip(1) {
+        let name = section.lines().next().unwrap();
+        let mut named = 0;
+        for (test, rest) in section.split("[`").skip(1).filter_map(|link| link.split_once("`](../../")) {
+            let file = rest.split_once(')').unwrap().0;
+            let source = fs::read_to_string(root().join(file)).unwrap_or_default();
+            named += 1;
+            if !source.contains(&format!("fn {test}(")) && !file.ends_with(test) {
+                wrong.push(format!("{name}: {test} is not in {file}"));
+            }
+        }
+        if named == 0 {
+            wrong.push(format!("{name}: no test is named"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -26,7 +26,7 @@ use tito_eventstore::{
 };
 use tito_worker::feed::{Fed, FeedControls, FeedRun};
 use tito_worker::prelude::*;
-use tito_worker::{Erasure, GroupStart, OwnerSearch, Replay, Schedule, Unique};
+use tito_worker::{Erasure, GroupStart, Operations, Operator, OwnerSearch, Replay, Schedule, Unique};
 
 #[derive(Clone, Default, Serialize, Deserialize, TitoModel)]
 struct User {
@@ -256,6 +256,22 @@ spawnables! { worker:
     topics = any::<TitoQueue>().topics(1, Some(&any::<Text>()));
     pause = any::<TitoQueue>().pause(&any::<Text>());
     resume = any::<TitoQueue>().resume(&any::<Text>());
+    pause_until = any::<TitoQueue>().pause_until(&any::<Text>(), any());
+    set_limits = any::<TitoQueue>().set_limits(&any::<Text>(), any());
+    override_schedule = any::<TitoQueue>().override_schedule(&any::<Text>(), any());
+    clear_schedule_override = any::<TitoQueue>().clear_schedule_override(&any::<Text>());
+    fire_now = any::<TitoQueue>().fire_now(&any::<Text>());
+    start = any::<Operations>().start(any());
+    list = any::<Operations>().list(1, any());
+    get = any::<Operations>().get(any());
+    stop = any::<Operations>().stop(any());
+    wait = any::<Operations>().wait(any());
+    run = any::<Operations>().run(any());
+    change = any::<Operator>().change(
+        &any::<Text>(),
+        &any::<Text>(),
+        any::<Pin<Box<dyn Future<Output = Result<(), TitoError>> + Send>>>(),
+    );
     set_groups_only = any::<TitoQueue>().set_groups_only(&any::<Text>(), true);
     set_history = any::<TitoQueue>().set_history(&any::<Text>(), any());
     set_history_limit = any::<TitoQueue>().set_history_limit(&any::<Text>(), any());

@@ -17,7 +17,10 @@ const MINUTES_KEPT: u64 = 120;
 /// The counters by topic. One is asked of the recorder when a topic is first published to, so an application installs
 /// its recorder before that.
 #[derive(Debug, Default)]
-pub(crate) struct PublishedCounters(RwLock<HashMap<Arc<str>, (Counter, Arc<Published>)>>);
+pub(crate) struct PublishedCounters(RwLock<HashMap<Arc<str>, Counted>>);
+
+/// A counter for commits, and what it has counted.
+type Counted = (Counter, Arc<Published>);
 
 impl PublishedCounters {
     pub(super) fn of(&self, topic: &Arc<str>, clock: &Arc<dyn Clock>) -> Counter {

@@ -58,7 +58,7 @@ impl TitoQueue {
         after: Option<&KeyText>,
     ) -> Result<CausedEvents, QueueError> {
         let id = cause.to_string();
-        let from = id.parse::<Uuid>().map_or(0, |id| (started_at(id).physical_millis() / 1_000) as i64);
+        let from = from_second(&id, self.engine.now().await?.seconds());
         let mut rest = rest_of(after.map(KeyText::as_bytes));
         let ends = bounds.ends(&self.engine);
         let mut found = CausedEvents { events: Vec::new(), searched: 0, after: None };
@@ -94,6 +94,16 @@ impl TitoQueue {
         found.after = None;
         Ok(found)
     }
+}
+
+/// How far timestamps can be ahead of the present, in seconds: after a crash they go on from what was reserved.
+const AHEAD: i64 = 60;
+
+/// The second before which nothing lies that the event with an id has caused. What is published lies at the present and
+/// ids tell of timestamps, which are ahead of that after time was set back.
+fn from_second(id: &str, now: i64) -> i64 {
+    let published = id.parse::<Uuid>().map_or(0, |id| (started_at(id).physical_millis() / 1_000) as i64);
+    if published > now { 0 } else { (published - AHEAD).max(0) }
 }
 
 /// In the order in which events go through them: what is moved meanwhile is met later.

@@ -27,7 +27,19 @@ fn vectors(kinds: &[&str]) -> Vec<(String, Value, String)> {
 
 #[test]
 fn the_keys_are_those_of_the_page() {
-    let kinds = ["dead", "done", "copied", "moved", "lease", "member", "process", "dedup", "checkpoint", "schedule"];
+    let kinds = [
+        "dead",
+        "done",
+        "copied",
+        "moved",
+        "lease",
+        "member",
+        "process",
+        "dedup",
+        "checkpoint",
+        "schedule",
+        "operation",
+    ];
     for (kind, input, expected) in vectors(&kinds) {
         let text = |at: usize| input[at].as_str().unwrap();
         let id = |at: usize| text(at).parse::<Uuid>().unwrap();
@@ -40,6 +52,7 @@ fn the_keys_are_those_of_the_page() {
             "lease" => keys::lease(text(0), partition()),
             "member" => keys::member(text(0), id(1)),
             "process" => keys::process(input.as_str().unwrap().parse().unwrap()),
+            "operation" => keys::operation(input.as_str().unwrap().parse().unwrap()),
             "dedup" => keys::unique_event(text(0), text(1)),
             "checkpoint" => keys::low_watermark(text(0), partition()),
             _ => keys::schedule(input.as_str().unwrap()),
@@ -63,6 +76,7 @@ proptest! {
         prop_assert_eq!(keys::parse_schedule(&keys::schedule(&name)), Some(name.clone()));
         prop_assert!(keys::schedules().contains(&keys::schedule(&name)));
         prop_assert_eq!(keys::parse_process(&keys::process(id)), Some(id));
+        prop_assert_eq!(keys::parse_operation(&keys::operation(id)), Some(id));
         prop_assert_eq!(keys::parse_member(&keys::member(&name, id)), Some((name.clone(), id)));
         prop_assert_eq!(keys::parse_lease(&keys::lease(&name, partition)), Some((name.clone(), partition)));
         prop_assert_eq!(keys::parse_moved_event_id(&keys::moved_event(&name, id)), Some(id));

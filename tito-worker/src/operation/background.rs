@@ -1,8 +1,12 @@
 //! What a worker does for operations beside its partitions.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use tito_core::database::Walk;
 use tito_core::engine::Listener;
 use tito_core::row::StoredRow;
@@ -41,11 +45,15 @@ pub(crate) async fn run(queue: TitoQueue, named: NamedSteps, mut stopped: watch:
     }
 }
 
+/// Steps that are the application's, each beside the others: one may take as long as it does.
+type Beside = FuturesUnordered<BoxFuture<'static, Uuid>>;
+
 async fn look_again(queue: TitoQueue, named: NamedSteps, told: &Listener) {
     let every = if queue.engine.is_only_writer() { HEARD_LOOK } else { LOOK };
     let mut stepper = Stepper::new(queue.clone(), named);
+    let (mut beside, mut running) = (Beside::new(), BTreeSet::new());
     loop {
-        let next = match round(&queue, &mut stepper).await {
+        let next = match round(&queue, &mut stepper, &mut beside, &mut running).await {
             Ok(next) => next,
             Err(error) => {
                 tracing::warn!(%error, "operations can't go on, trying again");
@@ -66,12 +74,20 @@ async fn look_again(queue: TitoQueue, named: NamedSteps, told: &Listener) {
             () = tokio::time::sleep(every) => {}
             () = falls_due => {}
             _ = told.woken() => {}
+            Some(ended) = beside.next() => {
+                running.remove(&ended);
+            }
         }
     }
 }
 
 /// Makes a step of each operation that may go on. Returns in how many milliseconds one may again.
-async fn round(queue: &TitoQueue, stepper: &mut Stepper) -> Result<Option<u64>> {
+async fn round(
+    queue: &TitoQueue,
+    stepper: &mut Stepper,
+    beside: &mut Beside,
+    running: &mut BTreeSet<Uuid>,
+) -> Result<Option<u64>> {
     let mut walk = Walk::over(keys::operations());
     let mut earliest = None;
     while let Some((page, now)) = walk.next(&queue.engine).await? {
@@ -88,7 +104,19 @@ async fn round(queue: &TitoQueue, stepper: &mut Stepper) -> Result<Option<u64>> 
                 forget(queue, id, &row, now.seconds()).await?;
                 continue;
             }
-            let next = match stepper.step(id).await? {
+            if running.contains(&id) {
+                continue;
+            }
+            let next = match stepper.is_named_here(&row, now) {
+                Some(Next::Step) => {
+                    running.insert(id);
+                    beside.push(step_beside(stepper.beside(), id).boxed());
+                    continue;
+                }
+                Some(next) => next,
+                None => stepper.step(id).await?,
+            };
+            let next = match next {
                 Next::Step => Some(0),
                 Next::At(millis) => Some(millis.saturating_sub(now.millis()).max(1)),
                 Next::Ended | Next::Unknown => None,
@@ -97,6 +125,21 @@ async fn round(queue: &TitoQueue, stepper: &mut Stepper) -> Result<Option<u64>> 
         }
     }
     Ok(earliest)
+}
+
+/// Makes steps of one operation until it is not its turn any more.
+async fn step_beside(mut stepper: Stepper, id: Uuid) -> Uuid {
+    loop {
+        match stepper.step(id).await {
+            Ok(Next::Step) => {}
+            Ok(_) => return id,
+            Err(error) => {
+                tracing::warn!(operation = %id, %error, "an operation can't go on, trying again");
+                tokio::time::sleep(LOOK).await;
+                return id;
+            }
+        }
+    }
 }
 
 /// Deletes what has ended long ago.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tito_core::engine::Signal;
 use tito_core::event::{check_queue_name, event_id, topic_of};
 use tito_core::row::StoredRow;
@@ -105,8 +104,7 @@ impl Operations {
                 self.queue.engine.transaction(count).await?
             }
         };
-        let as_value = |task: &OperationTask| serde_json::to_value(task).map_err(TitoError::application);
-        let written: Value = as_value(&task)?;
+        let written = serde_json::value::to_raw_value(&task).map_err(TitoError::application)?;
         let (shown_who, shown_why) = (who.clone(), why.clone());
         let start = self.queue.engine.transaction(|tx| async move {
             let id = event_id(tx.start_timestamp(), tx.next_event_number(), fastrand::u64(..));

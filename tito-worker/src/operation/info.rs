@@ -43,7 +43,7 @@ pub struct OperationInfo {
     pub who: String,
     /// Why.
     pub why: String,
-    /// What it does. One that only a later version knows is a named one.
+    /// What it does. One that only a later version knows is a named one without a name.
     pub task: OperationTask,
     /// How fast; `None` if as fast as workers can.
     pub rate: Option<Rate>,
@@ -72,12 +72,15 @@ pub struct OperationInfo {
 
 impl OperationInfo {
     pub(super) fn of(id: Uuid, row: OperationRow) -> Self {
-        let unknown = OperationTask::Named { name: String::new(), input: row.task.clone() };
+        let task = serde_json::from_str(row.task.get()).unwrap_or_else(|_| OperationTask::Named {
+            name: String::new(),
+            input: serde_json::from_str(row.task.get()).unwrap_or_default(),
+        });
         Self {
             id,
             who: row.who,
             why: row.why,
-            task: serde_json::from_value(row.task).unwrap_or(unknown),
+            task,
             rate: row.rate,
             state: row.state,
             failure: row.failure,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tito_core::event::Rate;
 use tito_core::row::{StoredRow, UnknownMembers};
 use tito_core::{BoxError, Now, keeps_unknown_members};
@@ -21,7 +22,7 @@ pub(super) struct OperationRow {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) why: String,
     /// A task. As it is written, as a later version may know others.
-    pub(super) task: Value,
+    pub(super) task: Box<RawValue>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rate: Option<Rate>,
     pub(super) state: OperationState,
@@ -133,5 +134,23 @@ impl OperationRow {
         (self.state, self.failure, self.ended_at) = (state, failure, Some(now.seconds()));
         (self.stepper, self.held_until_millis) = (None, 0);
         self.changed_at = now.seconds();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn values_are_read_and_written_again_as_the_page_of_the_format_says() {
+        let page = include_str!("../../../docs/format.md");
+        let vectors: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("operation_value ")).collect();
+        assert!(vectors.len() >= 2);
+        for value in vectors {
+            let row = OperationRow::decode(b"!operation:a", value.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(row.encode().unwrap()).unwrap(), value);
+        }
     }
 }

@@ -9,7 +9,7 @@ use tito_core::engine::KeyValue;
 use tito_core::event::check_queue_name;
 use tito_core::keys::KeyRange;
 use tito_core::row::StoredRow;
-use tito_core::{Result, TitoError, Transaction};
+use tito_core::{Now, Result, TitoError, Transaction};
 use uuid::Uuid;
 
 use super::info::OperationState;
@@ -56,6 +56,18 @@ enum Turn {
 impl Stepper {
     pub(super) fn new(queue: TitoQueue, named: NamedSteps) -> Self {
         Self { queue, me: Uuid::from_u128(fastrand::u128(..)), named, taken: HashMap::new() }
+    }
+
+    /// Another of the same worker, for a task that waits long.
+    pub(super) fn beside(&self) -> Self {
+        Self { queue: self.queue.clone(), me: self.me, named: self.named.clone(), taken: HashMap::new() }
+    }
+
+    /// Whether this is a step of the application's, and when it may be made, in milliseconds.
+    pub(super) fn is_named_here(&self, row: &OperationRow, now: Now) -> Option<Next> {
+        let Ok(OperationTask::Named { name, .. }) = serde_json::from_str(row.task.get()) else { return None };
+        self.named.get(&name)?;
+        Some(row.waits_until(self.me, now).map_or(Next::Step, Next::At))
     }
 
     /// Makes a step. What can't be done makes the operation fail.
@@ -205,7 +217,7 @@ async fn turn(tx: &Transaction, id: Uuid, me: Uuid) -> Result<Turn> {
     if let Some(until) = row.waits_until(me, tx.now()) {
         return Ok(Turn::Not(Next::At(until)));
     }
-    Ok(match serde_json::from_value(row.task.clone()) {
+    Ok(match serde_json::from_str(row.task.get()) {
         Ok(task) => Turn::Step(Box::new(row), task),
         Err(_) => Turn::Not(Next::Unknown),
     })

@@ -265,7 +265,8 @@ impl Stored {
 
     /// A firing that comes before the next one, if that was stored before time was set back.
     pub(super) fn sooner(&self, name: &str, now: i64) -> Result<Option<i64>> {
-        let has_begun = self.starts_at <= now || self.last.is_some();
+        // A firing by hand, or by other times than the declared ones, can come before the schedule begins.
+        let has_begun = self.starts_at <= now || self.last.is_some_and(|last| last >= self.starts_at);
         let Some(next) = self.next.filter(|_| has_begun && !self.paused) else { return Ok(None) };
         Ok(self.timetable(name)?.sooner(next, now))
     }

@@ -12,7 +12,7 @@ use tito_core::BoxError;
 use tito_core::clock::Clock;
 use tito_core::event::{Rate, TitoEvent, Topic};
 use tito_core::prelude::*;
-use tito_testkit::{FaultEngine, TestClock};
+use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{
     AuditRecord, AuditSink, EventFilter, NamedStep, Operation, OperationState, OperationTask, Operator, QueueError,
@@ -111,6 +111,42 @@ pub async fn redriving_letter_by_letter_makes_workers_read_again_each_time_an_op
     assert_eq!(revision(&db).await, before);
 }
 
+/// Whoever reads a partition from its beginning asks for its low watermark first.
+#[fact]
+pub async fn a_partition_is_read_again_for_each_letter_by_hand_and_never_for_an_operation(
+    db: Database,
+    clock: TestClock,
+) {
+    if !db.is_only_writer() {
+        return;
+    }
+    clock.must_stand_still();
+    let db = FaultEngine::new(db).database();
+    let queue = TitoQueue::new(db.clone());
+    with_one_partition(&db).await;
+    dead(&db, (0..15).map(|name| job(name).action("operation")).chain((15..30).map(job)), "no").await;
+    let (builder, mut told) = telling(&db);
+    let worker = Running::start(builder);
+    publish(&db, [job("first")]).await;
+    told.recv().await.unwrap();
+    db.faults().at(Call::Get).key_prefix("checkpoint:").always().delay(Duration::ZERO);
+    let letters = EventFilter { action: Some("operation".to_string()), ..EventFilter::default() };
+    queue.operations().start(Operation::new(redrive(letters), &ada())).await.unwrap();
+    for _ in 0..15 {
+        told.recv().await.unwrap();
+    }
+    assert_eq!(db.faults().injected(), 0);
+    for (nth, letter) in (1..).zip(queue.dead_letters("job", 2, None).await.unwrap()) {
+        queue.redrive_letter("job", &letter.key).await.unwrap();
+        told.recv().await.unwrap();
+        // Not more often than once in a second of the machine's time.
+        while db.faults().injected() < nth {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    worker.stop().await;
+}
+
 #[fact]
 pub async fn a_worker_that_runs_redrives_and_handles_what_is_due(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
@@ -168,17 +204,8 @@ pub async fn dead_letters_are_chosen_by_what_they_have_in_common(db: Database, c
         let mut redriven = entities(&db, "event:job:").await;
         redriven.sort();
         assert_eq!(redriven.concat(), expected, "{letters:?}");
-        // Back again.
-        let fails = |event: TitoEvent| async move {
-            let error = match event.entity.as_str() {
-                "a" | "b" => "no row 17 in 'users'",
-                "c" | "d" => "no row 4 in 'orders'",
-                _ => "connection refused",
-            };
-            Err::<(), _>(crate::support::error(error))
-        };
         if letters != EventFilter::default() {
-            // Their second of death is what the filter goes by.
+            // Back again, with the second of their deaths.
             let dead: Vec<_> =
                 all.iter().map(|letter| (letter.key.as_bytes().to_vec(), letter.bytes.clone())).collect();
             db.transaction(|tx| async move {
@@ -193,7 +220,6 @@ pub async fn dead_letters_are_chosen_by_what_they_have_in_common(db: Database, c
             .await
             .unwrap();
         }
-        let _ = fails;
     }
     let purge = OperationTask::PurgeDeadLetters { queue: "job".to_string(), letters: EventFilter::default() };
     let id = start(&db, purge).await;

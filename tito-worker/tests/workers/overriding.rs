@@ -91,6 +91,23 @@ pub async fn a_pause_outlives_the_next_deploy_and_fires_when_told_to(db: Databas
 }
 
 #[fact]
+pub async fn a_firing_by_hand_does_not_begin_a_schedule(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    queue.create_topic("job", 1).await.unwrap();
+    let begins = at_second(second(&clock) + 10 * 86_400);
+    queue.put_schedule(every(HOUR).starts_at(begins)).await.unwrap();
+    let before = info(&queue).await;
+    queue.fire_now("tidy").await.unwrap().unwrap();
+    for _ in 0..5 {
+        clock.advance(Duration::from_secs(HOUR));
+        fire(&db).await;
+    }
+    assert_eq!(fired(&db).await.len(), 1);
+    let after = info(&queue).await;
+    assert_eq!((after.next, after.starts_at), (before.next, before.starts_at));
+}
+
+#[fact]
 pub async fn what_can_not_be_is_refused_and_changes_nothing(db: Database, _clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
     queue.put_schedule(every(HOUR)).await.unwrap();
