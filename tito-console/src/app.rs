@@ -22,8 +22,12 @@ pub(crate) struct App {
     pub(crate) redact: Redact,
     /// One permit for each request that may be under way.
     pub(crate) calls: Semaphore,
-    /// One permit for each answer that may come bit by bit.
+    /// One permit for each answer that lasts as long as somebody listens.
     pub(crate) streams: Arc<Semaphore>,
+    /// One permit for each backup that may be under way.
+    pub(crate) backups: Arc<Semaphore>,
+    /// One permit for each verification that may be under way.
+    pub(crate) verifications: Arc<Semaphore>,
     pub(crate) audit: Audit,
     pub(crate) checks: Checks,
     pub(crate) watch: Option<Watch>,

@@ -22,6 +22,12 @@ use crate::redact::{Redact, Redacted};
 use crate::routes;
 use crate::watch::Watch;
 
+/// How many backups are under way at once.
+const BACKUPS: usize = 2;
+
+/// How many verifications are under way at once.
+const VERIFICATIONS: usize = 1;
+
 /// The API of a database: [`Console::of`] begins to set it up.
 #[derive(Debug)]
 pub struct Console(());
@@ -161,10 +167,24 @@ impl<By> ConsoleBuilder<By> {
         let queue = TitoQueue::new(self.database.clone());
         let calls = Semaphore::new(self.limits.calls);
         let streams = Arc::new(Semaphore::new(self.limits.streams));
+        let (backups, verifications) = (Arc::new(Semaphore::new(BACKUPS)), Arc::new(Semaphore::new(VERIFICATIONS)));
         let Self { database, by, limits, redact, manager, audit_age: age, checks, watch } = self;
         let manager = manager.unwrap_or_else(|| Manager::new(database.clone()));
         let (access, audit) = (access(by), Audit { manager, age });
-        let app = App { database, queue, access, limits, redact, calls, streams, audit, checks, watch };
+        let app = App {
+            database,
+            queue,
+            access,
+            limits,
+            redact,
+            calls,
+            streams,
+            backups,
+            verifications,
+            audit,
+            checks,
+            watch,
+        };
         routes::router(Arc::new(app))
     }
 }
@@ -188,7 +208,8 @@ impl ConsoleBuilder<Unguarded> {
     /// Lets in whom the application knows: `who` says who it is by the head of a request, such as by a session that a layer
     /// of the application has put into its extensions, and `may` what they may do. `None` is nobody, or nothing.
     ///
-    /// A request that a browser sends for a page of another site is refused, by `Sec-Fetch-Site`.
+    /// A request that a browser sends for a page of another site is refused, by `Sec-Fetch-Site`, and one that changes
+    /// something also by an `Origin` that is not the `Host`. So a proxy before it hands on the `Host` that it was asked for.
     pub fn access(
         self,
         who: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,

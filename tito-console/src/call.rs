@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 use tito_eventstore::Manager;
 use tito_worker::TitoQueue;
 use tokio::sync::Semaphore;
@@ -17,7 +18,7 @@ use crate::api::{Change, Code, Role};
 use crate::app::App;
 use crate::audit::Asked;
 use crate::failure::{Answer, Failure};
-use crate::input;
+use crate::input::{self, Nothing};
 use crate::redact::Redact;
 use crate::shown::Shown;
 use crate::watch::Watch;
@@ -55,14 +56,16 @@ impl Needs for Destroy {
 }
 
 #[derive(Debug)]
-pub(crate) struct Call<R> {
+pub(crate) struct Call<R, Q = Nothing> {
     app: Arc<App>,
     who: Who,
     change: Change,
+    /// What a change takes in its query beside what every one takes; of what only reads see [`Asked`](input::Asked).
+    pub(crate) asked: Q,
     needs: PhantomData<R>,
 }
 
-impl<R: Needs> FromRequestParts<Arc<App>> for Call<R> {
+impl<R: Needs, Q: DeserializeOwned> FromRequestParts<Arc<App>> for Call<R, Q> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Answer<Self> {
@@ -72,15 +75,17 @@ impl<R: Needs> FromRequestParts<Arc<App>> for Call<R> {
             let message = format!("{name:?} has the role {has}, this needs {needs}");
             return Err(Failure::new(Code::Forbidden, message));
         }
-        let change = if R::ROLE == Role::Read { Change::default() } else { input::query::<Change>(parts)? };
+        // What only reads takes its query elsewhere.
+        let query = parts.uri.query().filter(|_| R::ROLE != Role::Read).unwrap_or_default();
+        let (change, asked) = input::change(query)?;
         if change.why.as_ref().is_some_and(|why| why.len() > LONGEST_WHY) {
             return Err(Failure::invalid(format!("`why` has more than {LONGEST_WHY} bytes")));
         }
-        Ok(Self { app: app.clone(), who, change, needs: PhantomData })
+        Ok(Self { app: app.clone(), who, change, asked, needs: PhantomData })
     }
 }
 
-impl<R> Call<R> {
+impl<R, Q> Call<R, Q> {
     pub(crate) fn queue(&self) -> &TitoQueue {
         &self.app.queue
     }
@@ -91,6 +96,19 @@ impl<R> Call<R> {
 
     pub(crate) fn streams(&self) -> &Arc<Semaphore> {
         &self.app.streams
+    }
+
+    pub(crate) fn backups(&self) -> &Arc<Semaphore> {
+        &self.app.backups
+    }
+
+    pub(crate) fn verifications(&self) -> &Arc<Semaphore> {
+        &self.app.verifications
+    }
+
+    /// How long something may take that reads everything.
+    pub(crate) fn walk_time(&self) -> Duration {
+        self.app.limits.walk_time
     }
 
     pub(crate) fn watch(&self) -> Option<&Watch> {

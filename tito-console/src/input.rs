@@ -8,10 +8,11 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tito_core::KeyText;
 
-use crate::api::{Code, Page, decode_key};
+use crate::api::{Change, Code, Page, decode_key};
 use crate::app::App;
 use crate::failure::{Answer, Failure};
 use crate::timely;
@@ -58,8 +59,31 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Asked<T> {
 }
 
 pub(crate) fn query<T: DeserializeOwned>(parts: &Parts) -> Answer<T> {
-    let text = parts.uri.query().unwrap_or_default();
+    of_text(parts.uri.query().unwrap_or_default())
+}
+
+fn of_text<T: DeserializeOwned>(text: &str) -> Answer<T> {
     serde_urlencoded::from_str(text).map_err(|error| Failure::invalid(format!("the query can't be used: {error}")))
+}
+
+/// Nothing that could be said: what a request takes that has no members of its own in its query, or in its body.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// What every change has in its query, and what this one has of its own there. A member that neither knows is refused: a
+/// `dry-run` that should have been a `dry_run` must not be lost.
+pub(crate) fn change<T: DeserializeOwned>(query: &str) -> Answer<(Change, T)> {
+    let pairs: Vec<(String, String)> = of_text(query)?;
+    let is_of_change = |(name, _): &(String, String)| matches!(name.as_str(), "why" | "dry_run");
+    let (of_change, own): (Vec<_>, Vec<_>) = pairs.into_iter().partition(is_of_change);
+    Ok((of_pairs(of_change)?, of_pairs(own)?))
+}
+
+fn of_pairs<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Answer<T> {
+    let text = serde_urlencoded::to_string(pairs);
+    let text = text.map_err(|error| Failure::new(Code::Internal, format!("a query can't be written: {error}")))?;
+    of_text(&text)
 }
 
 /// The body, as JSON. An empty one counts as `{}`.
@@ -72,6 +96,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Sent<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Answer<Self> {
         let (parts, body) = request.into_parts();
         let said = parts.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+        // Also where there is no body: a form of a page of another site says what it is, empty or not.
         if said.is_some_and(|said| !said.to_ascii_lowercase().starts_with(b"application/json")) {
             return Err(Failure::invalid("the body has to be JSON: Content-Type: application/json"));
         }

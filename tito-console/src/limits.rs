@@ -12,6 +12,7 @@ pub struct ConsoleLimits {
     pub(crate) change_time: Duration,
     pub(crate) calls: usize,
     pub(crate) streams: usize,
+    pub(crate) walk_time: Duration,
 }
 
 impl Default for ConsoleLimits {
@@ -24,6 +25,7 @@ impl Default for ConsoleLimits {
             change_time: Duration::from_secs(120),
             calls: 64,
             streams: 8,
+            walk_time: Duration::from_secs(12 * 60 * 60),
         }
     }
 }
@@ -54,10 +56,17 @@ impl ConsoleLimits {
         self
     }
 
-    /// How many answers may come bit by bit at once: tails, backups, verifications. Default: 8; more are refused with 429.
-    /// They take as long as they take.
+    /// How many tails and watches there may be at once, which last as long as somebody listens. Default: 8; more are refused
+    /// with 429. Two backups and one verification have places of their own.
     pub fn streams(mut self, streams: usize) -> Self {
         self.streams = streams;
+        self
+    }
+
+    /// How long a backup or a verification may take, which keeps what it reads from being cleaned away. Default: 12 h. Then
+    /// a backup's connection is cut, and the last line of a verification is an error.
+    pub fn walk_time(mut self, time: Duration) -> Self {
+        self.walk_time = time;
         self
     }
 

@@ -54,6 +54,8 @@ impl Lines {
 fn line(value: &impl Serialize) -> Option<Bytes> {
     match serde_json::to_vec(value) {
         Ok(mut line) => {
+            // JSON that is shown as it was stored may have line ends between its parts; within texts they are escaped.
+            line.retain(|byte| !matches!(byte, b'\n' | b'\r'));
             line.push(b'\n');
             Some(line.into())
         }

@@ -52,6 +52,7 @@ pub struct Table {
 
 /// How fast everything is read, by a backup or a verification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PaceQuery {
     /// How many bytes a second at the most: 100 MiB unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]

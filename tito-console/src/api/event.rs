@@ -170,6 +170,7 @@ pub struct FoundEvent {
 
 /// Where an event was published, in queries: with both it is found without reading its topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventAt {
     /// What it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -37,7 +37,7 @@ pub use event::{
 };
 pub use explain::{DeadGroup, DeadGroups, EntityQuery, Explanation, Found, OfEntity, Reason, SearchQuery};
 pub use member::{Fleet, Lease, Member, Running, Worker};
-pub use operation::{NewOperation, Operation};
+pub use operation::{Chosen, NewOperation, Operation, Task};
 pub use owner::OwnerCounts;
 pub use page::{Page, PageQuery, decode_key, encode_key};
 pub use schedule::{Missed, Override, Recurrence, Schedule};

@@ -10,12 +10,91 @@ use super::topic::Rate;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewOperation {
-    /// What it does: an object with the `kind` `redrive`, `purge_dead_letters`, `purge`, `replay` or `named`, and the members
-    /// that the guide lists.
+    /// What it does: a [`Task`].
     pub task: Value,
     /// How fast; as fast as workers can unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+}
+
+/// What an operation is to do. A member that is not listed here is refused: what was to narrow it must not be lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Task {
+    /// Dead letters are made due again.
+    Redrive {
+        /// The queue.
+        queue: String,
+        /// Which of them.
+        letters: Chosen,
+        /// Whether they go back to their old places, before later events of their entities.
+        #[serde(default)]
+        in_order: bool,
+    },
+    /// Dead letters are deleted for good.
+    PurgeDeadLetters {
+        /// The queue.
+        queue: String,
+        /// Which of them.
+        letters: Chosen,
+    },
+    /// Events that have not been done are deleted for good.
+    Purge {
+        /// The queue.
+        queue: String,
+        /// Which of them.
+        events: Chosen,
+    },
+    /// What was done is made due again.
+    Replay {
+        /// The queue in which it was done.
+        from: String,
+        /// The queue into which it is replayed, of the same topic.
+        into: String,
+        /// What was done at this time or later.
+        since: i64,
+        /// What was done before this time.
+        until: i64,
+        /// As of `Redrive`.
+        #[serde(default)]
+        in_order: bool,
+    },
+    /// What an application has registered by a name.
+    Named {
+        /// The name.
+        name: String,
+        /// What it is told.
+        #[serde(default)]
+        input: Value,
+    },
+}
+
+/// Which events are meant: those for which all that is said holds. All of them has to be said by `all`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chosen {
+    /// All of the queue. Nothing else is said then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// Those about this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
+    /// Those to which this happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Those whose last error contains this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Those whose last error has this fingerprint, as groups of dead letters have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Those that fell due, or of dead letters failed for good, at this time or later. `since` means the same, as it is in
+    /// what is stored.
+    #[serde(default, alias = "since", skip_serializing_if = "Option::is_none")]
+    pub from: Option<i64>,
+    /// Those before this time. `until` means the same, as it is in what is stored.
+    #[serde(default, alias = "until", skip_serializing_if = "Option::is_none")]
+    pub before: Option<i64>,
 }
 
 /// An operation.
@@ -28,7 +107,7 @@ pub struct Operation {
     /// Why.
     #[serde(default)]
     pub why: String,
-    /// What it does.
+    /// What it does, as it is stored.
     pub task: Value,
     /// How fast.
     #[serde(default)]

@@ -1,6 +1,7 @@
 //! The engine below, backups, and verification.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -14,13 +15,14 @@ use tito_core::model::{Catalogue, CataloguedIndex};
 use tito_core::row::StoredRow;
 use tokio::io::AsyncReadExt;
 
-use crate::api::{Affected, Difference, Engine, PaceQuery, Page, PageQuery, Sizes, Table, Verified, encode_key};
+use crate::api::{Affected, Code, Difference, Engine, PaceQuery, Page, PageQuery, Sizes, Table, Verified, encode_key};
 use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
-use crate::input::{self, Asked};
+use crate::input::{self, Asked, Nothing, Sent};
 use crate::lines::{self, Lines};
 use crate::shown;
+use crate::timely;
 
 /// What the keys of catalogues begin with.
 const CATALOGUES: &str = "catalogue:";
@@ -30,6 +32,9 @@ const PIECE: usize = 64 << 10;
 
 /// How fast everything is read, unless asked otherwise.
 const BYTES_PER_SECOND: u64 = 100 << 20;
+
+/// How fast everything is read at the least.
+const LEAST_BYTES_PER_SECOND: u64 = 1 << 20;
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -82,15 +87,16 @@ async fn tables(call: Call<Read>, Asked(query): Asked<PageQuery>) -> Answer<Resp
 }
 
 /// All that the database has, as it is: whoever takes it may look at it without redaction, so it takes the highest role.
-async fn take(call: Call<Destroy>, Asked(query): Asked<PaceQuery>) -> Answer<Response> {
+async fn take(call: Call<Destroy, PaceQuery>) -> Answer<Response> {
     let database = call.queue().engine.clone();
-    let options = BackupOptions::default().bytes_per_second(query.bytes_per_second.unwrap_or(BYTES_PER_SECOND));
+    let time = call.walk_time();
+    let options = BackupOptions::default().bytes_per_second(pace(&call.asked)?);
     call.change("backup", "the database", async {
-        lines::stream(call.streams(), "application/octet-stream", |lines| async move {
+        lines::stream(call.backups(), "application/octet-stream", |lines| async move {
             let (mut reader, writer) = tokio::io::duplex(PIECE);
             let writing = async {
-                let made = backup(&database, writer, &options).await;
-                made.map(drop).map_err(Failure::from)
+                let made = timely::within(&database, time, backup(&database, writer, &options)).await;
+                made.ok_or_else(|| too_long(time))?.map(drop).map_err(Failure::from)
             };
             let reading = async {
                 loop {
@@ -118,20 +124,35 @@ async fn take(call: Call<Destroy>, Asked(query): Asked<PaceQuery>) -> Answer<Res
     .await
 }
 
+/// How fast everything is to be read. Whoever reads too slowly keeps a snapshot for too long.
+fn pace(asked: &PaceQuery) -> Answer<u64> {
+    match asked.bytes_per_second.unwrap_or(BYTES_PER_SECOND) {
+        pace @ LEAST_BYTES_PER_SECOND.. => Ok(pace),
+        pace => Err(Failure::invalid(format!(
+            "{pace} bytes per second can't be used: expected {LEAST_BYTES_PER_SECOND} at least"
+        ))),
+    }
+}
+
+fn too_long(time: Duration) -> Failure {
+    Failure::new(Code::TimedOut, format!("it took longer than {time:?}"))
+}
+
 /// As lines: how far it is, and at last what was found.
-async fn check(call: Call<Read>, Asked(query): Asked<PaceQuery>) -> Answer<Response> {
+async fn check(call: Call<Operate, PaceQuery>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     let database = call.queue().engine.clone();
-    let pace = query.bytes_per_second.unwrap_or(BYTES_PER_SECOND);
-    lines::stream(call.streams(), lines::NDJSON, |lines: Lines| async move {
+    let (pace, time) = (pace(&call.asked)?, call.walk_time());
+    lines::stream(call.verifications(), lines::NDJSON, |lines: Lines| async move {
         let told = lines.clone();
         let options = VerifyOptions::default().bytes_per_second(pace).on_progress(move |progress| {
             told.try_say(&object!({ "progress": { "entries": progress.entries, "bytes": progress.bytes } }));
         });
-        match verify(&database, &options).await {
-            Ok(verified) => {
+        match timely::within(&database, time, verify(&database, &options)).await {
+            Some(Ok(verified)) => {
                 lines.say(&object!({ "verified": shown_verified(verified) })).await;
             }
-            Err(error) => lines.fail(error.into()).await,
+            Some(Err(error)) => lines.fail(error.into()).await,
+            None => lines.fail(too_long(time)).await,
         }
     })
 }
@@ -152,7 +173,7 @@ fn shown_verified(verified: tito_backup::Verified) -> Verified {
 }
 
 /// Resumes what a restore has paused.
-async fn resume(call: Call<Operate>) -> Answer<Response> {
+async fn resume(call: Call<Operate>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     let resuming = async { Ok(tito_backup::resume(&call.queue().engine).await?) };
     let resumed = call.change("resume_restore", "the database", resuming).await?;
     let affected = (resumed.queues.len() + resumed.schedules.len()) as u64;

@@ -14,7 +14,7 @@ use crate::api::{Affected, Due, EventAt, Page, PublishEvent};
 use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
-use crate::input::{self, Asked, Names, Sent};
+use crate::input::{self, Asked, Names, Nothing, Sent};
 use crate::shown;
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -77,7 +77,7 @@ async fn find(
 }
 
 /// The event, where it was said to lie, or where its topic has it.
-async fn pending<R>(call: &Call<R>, topic: &str, id: Uuid, at: &EventAt) -> Answer<EventReference> {
+async fn pending<R, Q>(call: &Call<R, Q>, topic: &str, id: Uuid, at: &EventAt) -> Answer<EventReference> {
     if let Some(event) = reference(topic, id, at)? {
         return Ok(event);
     }
@@ -92,11 +92,11 @@ fn gone(topic: &str, id: Uuid) -> Failure {
 }
 
 async fn cancel(
-    call: Call<Destroy>,
+    call: Call<Destroy, EventAt>,
     Names((topic, id)): Names<(String, Uuid)>,
-    Asked(at): Asked<EventAt>,
+    Sent(Nothing {}): Sent<Nothing>,
 ) -> Answer<Response> {
-    let event = pending(&call, &topic, id, &at).await?;
+    let event = pending(&call, &topic, id, &call.asked).await?;
     if call.is_rehearsal() {
         let found = call.queue().find(&event).await?.len() as u64;
         return Ok(json(&Affected { affected: found, at_least: false, dry_run: true }));
@@ -112,31 +112,29 @@ async fn cancel(
 }
 
 async fn reschedule(
-    call: Call<Operate>,
+    call: Call<Operate, EventAt>,
     Names((topic, id)): Names<(String, Uuid)>,
-    Asked(at): Asked<EventAt>,
     Sent(body): Sent<Due>,
 ) -> Answer<Response> {
-    postpone(call, "reschedule", topic, id, at, input::time(body.at)?).await
+    postpone(call, "reschedule", topic, id, input::time(body.at)?).await
 }
 
 async fn run(
-    call: Call<Operate>,
+    call: Call<Operate, EventAt>,
     Names((topic, id)): Names<(String, Uuid)>,
-    Asked(at): Asked<EventAt>,
+    Sent(Nothing {}): Sent<Nothing>,
 ) -> Answer<Response> {
-    postpone(call, "run", topic, id, at, DateTime::<Utc>::UNIX_EPOCH).await
+    postpone(call, "run", topic, id, DateTime::<Utc>::UNIX_EPOCH).await
 }
 
 async fn postpone(
-    call: Call<Operate>,
+    call: Call<Operate, EventAt>,
     what: &'static str,
     topic: String,
     id: Uuid,
-    at: EventAt,
     time: DateTime<Utc>,
 ) -> Answer<Response> {
-    let event = pending(&call, &topic, id, &at).await?;
+    let event = pending(&call, &topic, id, &call.asked).await?;
     let of = format!("{topic} {id}");
     let moved = call.change(what, &of, async {
         let (queue, event) = (call.queue(), &event);

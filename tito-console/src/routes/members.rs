@@ -11,7 +11,7 @@ use crate::api::{Affected, Page};
 use crate::app::App;
 use crate::call::{Call, Operate, Read};
 use crate::failure::{Answer, json};
-use crate::input::Names;
+use crate::input::{Names, Nothing, Sent};
 use crate::shown;
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -37,7 +37,7 @@ async fn workers(call: Call<Read>) -> Answer<Response> {
     Ok(json(&Page { items, next: None }))
 }
 
-async fn retire(call: Call<Operate>, Names(worker): Names<Uuid>) -> Answer<Response> {
+async fn retire(call: Call<Operate>, Names(worker): Names<Uuid>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     let retiring = async { Ok(call.queue().retire(worker).await?) };
     call.change("retire", &worker.to_string(), retiring).await?;
     Ok(json(&Affected { affected: 1, ..Affected::default() }))

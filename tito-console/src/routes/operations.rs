@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post};
-use tito_worker::{OperationInfo, OperationTask, Operator};
+use tito_worker::{EventFilter, OperationInfo, OperationTask, Operator};
 use uuid::Uuid;
 
-use crate::api::{Affected, Code, NewOperation, Operation, PageQuery, Rate, Role};
+use crate::api::{Affected, Chosen, Code, NewOperation, Operation, PageQuery, Rate, Role, Task};
 use crate::app::App;
 use crate::call::{Call, Operate, Read};
 use crate::failure::{Answer, Failure, json};
-use crate::input::{self, Asked, Names, Sent};
+use crate::input::{self, Asked, Names, Nothing, Sent};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -53,9 +53,39 @@ async fn one(call: Call<Read>, Names(id): Names<Uuid>) -> Answer<Response> {
     Ok(json(&shown(call.queue().operations().get(id).await?)))
 }
 
+/// The task as the library takes it, which means everything by saying nothing.
+fn stored(task: Task) -> Answer<OperationTask> {
+    Ok(match task {
+        Task::Redrive { queue, letters, in_order } => {
+            OperationTask::Redrive { queue, letters: filter(letters)?, in_order }
+        }
+        Task::PurgeDeadLetters { queue, letters } => {
+            OperationTask::PurgeDeadLetters { queue, letters: filter(letters)? }
+        }
+        Task::Purge { queue, events } => OperationTask::Purge { queue, events: filter(events)? },
+        Task::Replay { from, into, since, until, in_order } => {
+            OperationTask::Replay { from, into, since, until, in_order }
+        }
+        Task::Named { name, input } => OperationTask::Named { name, input },
+    })
+}
+
+fn filter(chosen: Chosen) -> Answer<EventFilter> {
+    let Chosen { all, entity, action, error, fingerprint, from: since, before: until } = chosen;
+    let filter = EventFilter { entity, action, error, fingerprint, since, until };
+    match (all, filter == EventFilter::default()) {
+        (true, true) | (false, false) => Ok(filter),
+        (false, true) => Err(Failure::invalid(
+            "say which events: some of `entity`, `action`, `error`, `fingerprint`, `from`, `before`, or `all`",
+        )),
+        (true, false) => Err(Failure::invalid("`all` can't be said beside anything else")),
+    }
+}
+
 async fn begin(call: Call<Operate>, Sent(body): Sent<NewOperation>) -> Answer<Response> {
-    let task: OperationTask = serde_path_to_error::deserialize(body.task)
+    let task: Task = serde_path_to_error::deserialize(body.task)
         .map_err(|error| Failure::invalid(format!("the task can't be used, at {}: {}", error.path(), error.inner())))?;
+    let task = stored(task)?;
     // What deletes for good takes whoever may, however it is asked for. What an application does it may say itself.
     let deletes = !matches!(task, OperationTask::Redrive { .. } | OperationTask::Replay { .. });
     if deletes && call.who().role < Role::Destroy {
@@ -75,7 +105,7 @@ async fn begin(call: Call<Operate>, Sent(body): Sent<NewOperation>) -> Answer<Re
     Ok(json(&shown(call.queue().operations().get(id).await?)))
 }
 
-async fn stop(call: Call<Operate>, Names(id): Names<Uuid>) -> Answer<Response> {
+async fn stop(call: Call<Operate>, Names(id): Names<Uuid>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     let stopping = async { Ok(call.queue().operations().stop(id).await?) };
     let is_stopped = call.change("stop_operation", &id.to_string(), stopping).await?;
     Ok(json(&Affected { affected: u64::from(is_stopped), ..Affected::default() }))

@@ -10,7 +10,7 @@ use crate::api::{OwnerCounts, Page, PageQuery};
 use crate::app::App;
 use crate::call::{Call, Destroy, Read};
 use crate::failure::{Answer, json};
-use crate::input::{self, Asked, Names};
+use crate::input::{self, Asked, Names, Nothing, Sent};
 use crate::shown;
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -26,7 +26,7 @@ async fn keys(call: Call<Read>, Names(owner): Names<String>, Asked(query): Asked
     Ok(json(&page))
 }
 
-async fn erase(call: Call<Destroy>, Names(owner): Names<String>) -> Answer<Response> {
+async fn erase(call: Call<Destroy>, Names(owner): Names<String>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     if call.is_rehearsal() {
         return Ok(json(&counts(call.queue().search_owner(&owner).await?.found)));
     }

@@ -12,7 +12,7 @@ use crate::api::{Affected, HistoryQuery, Limits, PageQuery, Pause, Replay, Repla
 use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
-use crate::input::{self, Asked, Names, Sent};
+use crate::input::{self, Asked, Names, Nothing, Sent};
 use crate::shown;
 
 /// How many events of a kind are counted in each partition, unless asked otherwise.
@@ -100,7 +100,7 @@ async fn limit(call: Call<Operate>, Names(queue): Names<String>, Sent(body): Sen
     Ok(json(&Affected { affected: 1, ..Affected::default() }))
 }
 
-async fn resume(call: Call<Operate>, Names(queue): Names<String>) -> Answer<Response> {
+async fn resume(call: Call<Operate>, Names(queue): Names<String>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     call.change("resume", &queue, async { Ok(call.queue().resume(&queue).await?) }).await?;
     Ok(json(&Affected { affected: 1, ..Affected::default() }))
 }
@@ -111,7 +111,7 @@ pub(super) async fn would_purge(call: &Call<Destroy>, queue: &str) -> Answer<Aff
     Ok(Affected { affected: total.pending, at_least: total.is_capped, dry_run: true })
 }
 
-async fn purge(call: Call<Destroy>, Names(queue): Names<String>) -> Answer<Response> {
+async fn purge(call: Call<Destroy>, Names(queue): Names<String>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     if call.is_rehearsal() {
         return Ok(json(&would_purge(&call, &queue).await?));
     }

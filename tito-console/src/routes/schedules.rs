@@ -10,7 +10,7 @@ use crate::api::{Affected, Override, Page, Recurrence};
 use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
-use crate::input::{Names, Sent};
+use crate::input::{Names, Nothing, Sent};
 use crate::shown;
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -36,13 +36,13 @@ fn missing(name: &str) -> Failure {
     Failure::not_found(format!("there is no schedule {name:?}"))
 }
 
-async fn pause(call: Call<Operate>, Names(name): Names<String>) -> Answer<Response> {
+async fn pause(call: Call<Operate>, Names(name): Names<String>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     let pausing = async { there(&name, call.queue().pause_schedule(&name).await?) };
     call.change("pause_schedule", &name, pausing).await?;
     Ok(json(&Affected { affected: 1, ..Affected::default() }))
 }
 
-async fn resume(call: Call<Operate>, Names(name): Names<String>) -> Answer<Response> {
+async fn resume(call: Call<Operate>, Names(name): Names<String>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     let resuming = async { there(&name, call.queue().resume_schedule(&name).await?) };
     call.change("resume_schedule", &name, resuming).await?;
     Ok(json(&Affected { affected: 1, ..Affected::default() }))
@@ -61,13 +61,17 @@ async fn overrule(call: Call<Operate>, Names(name): Names<String>, Sent(body): S
     Ok(json(&Affected { affected: 1, ..Affected::default() }))
 }
 
-async fn declared(call: Call<Operate>, Names(name): Names<String>) -> Answer<Response> {
+async fn declared(
+    call: Call<Operate>,
+    Names(name): Names<String>,
+    Sent(Nothing {}): Sent<Nothing>,
+) -> Answer<Response> {
     let clearing = async { there(&name, call.queue().clear_schedule_override(&name).await?) };
     call.change("clear_override", &name, clearing).await?;
     Ok(json(&Affected { affected: 1, ..Affected::default() }))
 }
 
-async fn fire(call: Call<Operate>, Names(name): Names<String>) -> Answer<Response> {
+async fn fire(call: Call<Operate>, Names(name): Names<String>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     let fired = call.change("fire", &name, async {
         let event = call.queue().fire_now(&name).await?;
         event.ok_or_else(|| missing(&name))
@@ -75,7 +79,7 @@ async fn fire(call: Call<Operate>, Names(name): Names<String>) -> Answer<Respons
     Ok(json(&shown::published(fired.await?)))
 }
 
-async fn remove(call: Call<Destroy>, Names(name): Names<String>) -> Answer<Response> {
+async fn remove(call: Call<Destroy>, Names(name): Names<String>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     if call.is_rehearsal() {
         let is_there = call.queue().schedules().await?.iter().any(|schedule| schedule.name == name);
         return Ok(json(&Affected { affected: u64::from(is_there), at_least: false, dry_run: true }));

@@ -14,7 +14,7 @@ use crate::api::{
 use crate::app::App;
 use crate::call::{Call, Operate, Read};
 use crate::failure::{Answer, json};
-use crate::input::{self, Asked, Names, Sent};
+use crate::input::{self, Asked, Names, Nothing, Sent};
 use crate::lines::{self, Lines};
 use crate::redact::Redact;
 use crate::shown::Shown;
@@ -112,7 +112,11 @@ async fn projections(call: Call<Read>, Names(name): Names<String>) -> Answer<Res
     Ok(json(&Page { items, next: None }))
 }
 
-async fn rebuild(call: Call<Operate>, Names((name, projection)): Names<(String, String)>) -> Answer<Response> {
+async fn rebuild(
+    call: Call<Operate>,
+    Names((name, projection)): Names<(String, String)>,
+    Sent(Nothing {}): Sent<Nothing>,
+) -> Answer<Response> {
     let store = store(&call, &name).await?;
     let of = format!("{name} {projection}");
     call.change("rebuild", &of, async { Ok(store.rebuild_projection(&projection).await?) }).await?;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post, put};
+use tito_core::event::Topic;
 
-use crate::api::{Affected, GroupStart, Kept, KeptLetters, NewGroup, PageQuery, Resize};
+use crate::api::{Affected, Code, GroupStart, Kept, KeptLetters, NewGroup, PageQuery, Resize, Role};
 use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
-use crate::input::{self, Asked, Names, Sent};
+use crate::input::{self, Asked, Names, Nothing, Sent};
 use crate::shown;
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -35,7 +36,7 @@ async fn one(call: Call<Read>, Names(name): Names<String>) -> Answer<Response> {
 }
 
 async fn topic<R>(call: &Call<R>, name: &str) -> Answer<crate::api::Topic> {
-    let found = tito_core::event::Topic::find(&call.queue().engine, name).await?;
+    let found = Topic::find(&call.queue().engine, name).await?;
     match found {
         Some(topic) => Ok(shown::topic(name.to_string(), &topic)),
         // Says which one is the nearest.
@@ -56,9 +57,26 @@ async fn resize(call: Call<Operate>, Names(name): Names<String>, Sent(body): Sen
     Ok(json(&resized.await?))
 }
 
+/// Whether something that is kept now would be deleted.
+fn shortens(topic: &Topic, kept: &Kept) -> bool {
+    // 0 stands for no bound where it is stored.
+    let bound = |stored: u64| if stored == 0 { u64::MAX } else { stored };
+    let letters_shrink = kept.dead_letters.is_some_and(|letters| {
+        letters.seconds.is_some_and(|seconds| seconds < bound(topic.dead_letter_seconds))
+            || letters.events.is_some_and(|events| events < bound(topic.dead_letter_events))
+    });
+    letters_shrink
+        || kept.history_seconds.is_some_and(|seconds| seconds < topic.history_seconds)
+        || kept.history_events.is_some_and(|events| bound(events) < bound(topic.history_events))
+}
+
 async fn keep(call: Call<Operate>, Names(name): Names<String>, Sent(body): Sent<Kept>) -> Answer<Response> {
     // The library creates a topic of which something is to be kept.
     topic(&call, &name).await?;
+    let now = Topic::find(&call.queue().engine, &name).await?;
+    if now.is_some_and(|now| shortens(&now, &body)) && call.who().role < Role::Destroy {
+        return Err(Failure::new(Code::Forbidden, "keeping less than before needs the role destroy"));
+    }
     call.change("keep", &name, async {
         let (queue, some) = (call.queue(), |number: u64| Some(number).filter(|number| *number > 0));
         if let Some(seconds) = body.history_seconds {
@@ -91,7 +109,11 @@ async fn add_group(
     Ok(json(&topic(&call, &name).await?))
 }
 
-async fn remove_group(call: Call<Destroy>, Names((name, group)): Names<(String, String)>) -> Answer<Response> {
+async fn remove_group(
+    call: Call<Destroy>,
+    Names((name, group)): Names<(String, String)>,
+    Sent(Nothing {}): Sent<Nothing>,
+) -> Answer<Response> {
     let of = tito_core::event::queue_name(&name, Some(&group));
     if call.is_rehearsal() {
         return Ok(json(&super::queues::would_purge(&call, &of).await?));

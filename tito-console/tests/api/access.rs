@@ -86,3 +86,33 @@ async fn the_application_can_say_who_it_is_and_what_they_may() {
         assert_eq!(response.status(), expected, "{session:?} {site}");
     }
 }
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing_with_the_session_of_its_reader() {
+    let db = tito_testkit::in_memory().await.unwrap();
+    tito_worker::TitoQueue::new(db.clone()).create_topic("mail", 1).await.unwrap();
+    let router = Console::of(&db).access(|_| Some("ada".to_string()), |_| Some(Role::Destroy)).router();
+    let table = [
+        (None, None, 200),
+        (Some("https://tito.internal:8080"), None, 200),
+        (Some("http://TITO.internal:8080"), Some("application/json"), 200),
+        (Some("https://evil.example"), None, 403),
+        (Some("https://tito.internal"), None, 403),
+        (Some("https://tito.internal:8080.evil.example"), None, 403),
+        (Some("null"), None, 403),
+        (Some(""), None, 403),
+        (None, Some("text/plain"), 400),
+        (None, Some("application/x-www-form-urlencoded"), 400),
+        (None, Some("multipart/form-data; boundary=x"), 400),
+    ];
+    for (origin, kind, expected) in table {
+        let mut request = Request::post("/v1/queues/mail/purge").header("host", "tito.internal:8080");
+        for (name, value) in [("origin", origin), ("content-type", kind)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), expected, "{origin:?} {kind:?}");
+    }
+}

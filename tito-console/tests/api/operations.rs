@@ -14,7 +14,7 @@ async fn an_operation_is_begun_looked_at_and_stopped() {
         served.publish(Publish::new("mail", format!("user:{number}"))).await;
     }
     let rate = Rate { events: 5, seconds: 1 };
-    let body = json!({ "task": { "kind": "purge", "queue": "mail" }, "rate": rate });
+    let body = json!({ "task": { "kind": "purge", "queue": "mail", "events": { "all": true } }, "rate": rate });
     let (status, problem) = served.refused(Method::POST, OPERATOR, "/v1/operations", Some(&body)).await;
     assert_eq!((status, problem.code), (403, Code::Forbidden));
     let begun: Operation = served.post("/v1/operations?why=a+flood", body).await;
@@ -35,13 +35,51 @@ async fn an_operation_is_begun_looked_at_and_stopped() {
 }
 
 #[tokio::test]
+async fn what_is_deleted_is_said_and_never_all_by_a_slip() {
+    let served = Served::new().await;
+    served.publish(Publish::new("mail", "user:1")).await;
+    let slips = [
+        json!({ "kind": "purge_dead_letters", "queue": "mail" }),
+        json!({ "kind": "purge_dead_letters", "queue": "mail", "letters": {} }),
+        json!({ "kind": "purge_dead_letters", "queue": "mail", "letters": { "all": false } }),
+        json!({ "kind": "purge_dead_letters", "queue": "mail", "letters": { "errors": "refused" } }),
+        json!({ "kind": "purge_dead_letters", "queue": "mail", "letters": { "all": true, "error": "refused" } }),
+        json!({ "kind": "purge_dead_letters", "queue": "mail", "events": { "error": "refused" } }),
+        json!({ "kind": "purge_dead_letters", "queue": "mail", "letters": { "before": 1, "until": 2 } }),
+        json!({ "kind": "purge", "queue": "mail" }),
+        json!({ "kind": "purge", "queue": "mail", "events": null }),
+        json!({ "kind": "purge", "queue": "mail", "letters": { "all": true } }),
+        json!({ "kind": "redrive", "queue": "mail" }),
+        json!({ "kind": "replay", "from": "mail", "into": "mail", "since": 0 }),
+    ];
+    for task in slips {
+        let body = json!({ "task": task });
+        let (status, problem) = served.refused(Method::POST, DESTROYER, "/v1/operations", Some(&body)).await;
+        assert_eq!((status, problem.code), (400, Code::Invalid), "{body}: {}", problem.message);
+    }
+    assert_eq!(served.get::<Page<Operation>>("/v1/operations").await.items, []);
+    // As `dead/purge` has it, and as it is stored.
+    for name in ["before", "until"] {
+        let task = json!({ "kind": "purge_dead_letters", "queue": "mail", "letters": { name: 1_700_000_000 } });
+        let begun: Operation = served.post("/v1/operations", json!({ "task": task })).await;
+        assert_eq!(begun.task["letters"], json!({ "until": 1_700_000_000 }), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_task_that_can_not_be_used_is_refused() {
     let served = Served::new().await;
     let table = [
         (json!({ "task": { "kind": "other" } }), 400),
         (json!({ "task": 1 }), 400),
-        (json!({ "task": { "kind": "purge", "queue": "mial" } }), 404),
-        (json!({ "task": { "kind": "purge", "queue": "mail" }, "rate": { "events": 0, "seconds": 1 } }), 400),
+        (json!({ "task": { "kind": "purge", "queue": "mial", "events": { "all": true } } }), 404),
+        (
+            json!({
+                "task": { "kind": "purge", "queue": "mail", "events": { "all": true } },
+                "rate": { "events": 0, "seconds": 1 },
+            }),
+            400,
+        ),
     ];
     for (body, expected) in table {
         let (status, problem) = served.refused(Method::POST, DESTROYER, "/v1/operations", Some(&body)).await;

@@ -1,15 +1,18 @@
 //! Answers that come bit by bit.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use futures::StreamExt;
 use serde_json::Value;
 use tito_console::ConsoleLimits;
 use tito_console::api::{Code, StoreEvent, Verified};
+use tito_eventstore::types::Codec;
 use tito_eventstore::{EventStoreConfig, Manager, NewEvent};
 use tito_worker::Publish;
 
-use crate::support::{DESTROYER, READER, Served};
+use crate::support::{DESTROYER, OPERATOR, READER, Served};
 
 fn request(method: Method, token: &str, path: &str) -> Request<Body> {
     let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
@@ -32,7 +35,7 @@ async fn a_backup_is_streamed_and_can_be_restored_from() {
 async fn a_verification_tells_how_far_it_is_and_what_it_found() {
     let served = Served::new().await;
     served.publish(Publish::new("mail", "user:1")).await;
-    let response = served.send(request(Method::POST, READER, "/v1/verify")).await;
+    let response = served.send(request(Method::POST, OPERATOR, "/v1/verify")).await;
     assert_eq!(response.headers()["content-type"], "application/x-ndjson");
     let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     let lines: Vec<Value> = bytes
@@ -63,6 +66,64 @@ async fn a_tail_shows_what_is_appended_and_gives_its_place_back_when_it_ends() {
     let response = served.send(request(Method::GET, READER, "/v1/stores/bank/tail?limit=3")).await;
     let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 3);
+    manager.close().await;
+}
+
+#[tokio::test]
+async fn what_reads_everything_is_neither_slow_nor_done_twice_at_once() {
+    let served = Served::new().await;
+    for (method, path) in [(Method::POST, "/v1/verify"), (Method::GET, "/v1/backup")] {
+        let path = format!("{path}?bytes_per_second=1");
+        let (status, problem) = served.refused(method, DESTROYER, &path, None).await;
+        assert_eq!((status, problem.code), (400, Code::Invalid), "{path}: {}", problem.message);
+    }
+    let first = served.send(request(Method::POST, OPERATOR, "/v1/verify")).await;
+    assert_eq!(first.status(), StatusCode::OK);
+    let (status, problem) = served.refused(Method::POST, OPERATOR, "/v1/verify", None).await;
+    assert_eq!((status, problem.code, problem.retryable), (429, Code::Busy, true));
+    let backup = served.send(request(Method::GET, DESTROYER, "/v1/backup")).await;
+    assert_eq!(backup.status(), StatusCode::OK, "a backup has a place of its own");
+    drop(first);
+    assert_eq!(served.send(request(Method::POST, OPERATOR, "/v1/verify")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_verification_ends_in_time() {
+    let limits = ConsoleLimits::default().walk_time(Duration::from_secs(1));
+    let served = Served::with(|console| console.limits(limits)).await;
+    for number in 0..20 {
+        let event = Publish::new("mail", format!("user:{number}")).payload(&"x".repeat(200_000)).unwrap();
+        served.publish(event).await;
+    }
+    let response = served.send(request(Method::POST, OPERATOR, "/v1/verify?bytes_per_second=1048576")).await;
+    let reading = axum::body::to_bytes(response.into_body(), usize::MAX);
+    let passing = async {
+        loop {
+            served.clock.advance(Duration::from_millis(100));
+            tokio::task::yield_now().await;
+        }
+    };
+    let bytes = tokio::select! {
+        bytes = reading => bytes.unwrap(),
+        () = passing => unreachable!("time passes for ever"),
+    };
+    let last = bytes.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(last).unwrap()["error"]["code"], "timed_out");
+}
+
+#[tokio::test]
+async fn what_was_stored_in_several_lines_is_shown_in_one() {
+    let served = Served::new().await;
+    let manager = Manager::new(served.db.clone());
+    let bank = manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
+    let json = "{\r\n  \"text\": \"a\\nb\",\n  \"n\": 1\n}";
+    bank.append(NewEvent::encoded("account.17", "opened", 1, Codec::Json, json)).await.unwrap();
+    let response = served.send(request(Method::GET, READER, "/v1/stores/bank/tail?limit=1")).await;
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count(), 1);
+    let event: StoreEvent = serde_json::from_slice(&bytes).unwrap();
+    let data: Value = serde_json::from_str(event.data.as_ref().unwrap().get()).unwrap();
+    assert_eq!(data, serde_json::json!({ "text": "a\nb", "n": 1 }));
     manager.close().await;
 }
 
