@@ -1,7 +1,5 @@
 //! The API of `tito-console`: in this process, and where a running application offers it.
 
-#[cfg(unix)]
-use std::io;
 use std::path::Path;
 
 use axum::Router;
@@ -9,8 +7,12 @@ use tito_console::Console;
 use tito_console::api::Role;
 use tito_core::Database;
 
+#[cfg(unix)]
+use crate::client::LocalSocket;
 use crate::client::{Call, Transport};
-use crate::failure::{Failure, Kind, Result};
+#[cfg(unix)]
+use crate::failure::Failure;
+use crate::failure::Result;
 
 /// Which version of the API this program speaks.
 const VERSION: &str = "v1";
@@ -27,15 +29,9 @@ pub(crate) async fn running(directory: &Path) -> Result<Option<Transport>> {
     {
         let failed = |error| Failure::io(format!("{} can't be read", directory.display()), error);
         let Some(socket) = tito_console::find_socket(directory).map_err(failed)? else { return Ok(None) };
+        let socket = LocalSocket::of(directory, socket)?;
         // One that was left behind has nobody who listens.
-        match tokio::net::UnixStream::connect(&socket).await {
-            Ok(_) => Ok(Some(Transport::Socket(socket))),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let message = format!("{} is another user's", socket.display());
-                Err(Failure::new(Kind::Refused, message).because(error))
-            }
-            Err(_) => Ok(None),
-        }
+        Ok(socket.try_connect().await?.map(|_| Transport::Socket(socket)))
     }
     #[cfg(not(unix))]
     {

@@ -12,7 +12,7 @@ use crate::output::{Colour, parse_duration};
 const AFTER: &str = "\
 Exit codes: 0 done; 1 failed; 2 the command line is wrong; 3 there is no such thing; 4 the token is missing, wrong or may
 not; 5 nobody answers, or somebody else has the database: try again; 6 what was verified is not sound; 7 not confirmed;
-130 interrupted.";
+8 whether the change was made is not known: look before you try again; 130 interrupted.";
 
 /// Looks at databases of Tito and operates them.
 ///
@@ -48,9 +48,9 @@ pub(crate) struct Common {
     /// Why something is changed, for the audit
     #[arg(long, value_name = "TEXT", global = true)]
     pub(crate) why: Option<String>,
-    /// How long an answer is waited for
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration, global = true)]
-    pub(crate) timeout: Duration,
+    /// How long an answer is waited for; 30s unless said, of changes 150s, which is longer than a console takes for one
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, global = true)]
+    pub(crate) timeout: Option<Duration>,
     /// The token for a console on the network
     #[arg(long, env = "TITO_TOKEN", hide = true, hide_env_values = true, global = true)]
     pub(crate) token: Option<String>,

@@ -5,13 +5,14 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use crate::failure::{Failure, Kind, Result};
 use crate::session::Session;
 
-/// Asks on the terminal whether to go on, having said what for; not where `--yes` has said it already.
-pub(crate) async fn confirm(session: &Session, what: String) -> Result<()> {
+/// Asks on the terminal whether to go on, having said what for; not where `--yes` has said it already. `instead`
+/// is what can be done where nobody is there to be asked.
+pub(crate) async fn confirm(session: &Session, what: String, instead: &str) -> Result<()> {
     if session.is_confirmed() {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        let message = format!("{what}: nobody is there to confirm it; --yes does, --dry-run only counts");
+        let message = format!("{what}: nobody is there to confirm it; {instead}");
         return Err(Failure::new(Kind::Unconfirmed, message));
     }
     // A terminal is read where that may block; whoever types Ctrl-C meanwhile ends the program.

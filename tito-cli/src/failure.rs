@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Refused,
     /// Nobody answers, or somebody else has the database. The same command can succeed later.
     Unavailable,
+    /// Whether a change was made is not known: no answer came, or only the beginning of one.
+    Unknown,
     /// What was looked at is not as it should be: a verification found differences, a backup is damaged.
     Unsound,
     /// Nobody confirmed what destroys.
@@ -43,6 +45,7 @@ impl Kind {
             Self::Unavailable => 5,
             Self::Unsound => 6,
             Self::Unconfirmed => 7,
+            Self::Unknown => 8,
             Self::Interrupted => 130,
             Self::PipeClosed => 0,
         }
@@ -58,6 +61,7 @@ impl Kind {
             Self::Unavailable => "unavailable",
             Self::Unsound => "unsound",
             Self::Unconfirmed => "unconfirmed",
+            Self::Unknown => "outcome_unknown",
             Self::Interrupted => "interrupted",
             Self::PipeClosed => "pipe_closed",
         }

@@ -9,15 +9,18 @@
 //! | `client` | speaks the API |
 //! | `output` | tables for people, JSON for programs, progress |
 //! | `confirm`, `interrupt` | asks before something is destroyed; Ctrl-C |
+//! | `audit`, `log` | notes what is changed without the API; warnings |
 //! | `failure` | why a command failed, and the exit code for it |
 
 mod api;
 mod arguments;
+mod audit;
 mod client;
 mod commands;
 mod confirm;
 mod failure;
 mod interrupt;
+mod log;
 mod output;
 mod session;
 
@@ -29,12 +32,14 @@ use serde_json::json;
 use arguments::CommandLine;
 use failure::{Failure, Kind, Result};
 use interrupt::interrupted;
+use log::Warnings;
 use output::{note, visible_json, visible_lines};
 use session::Session;
 
 fn main() {
-    let line = CommandLine::parse();
+    let line = CommandLine::try_parse().unwrap_or_else(|error| misunderstood(&error));
     let is_json = line.common.json;
+    Warnings { is_json }.install();
     let code = match run(line) {
         Ok(()) => 0,
         Err(failure) => {
@@ -44,6 +49,18 @@ fn main() {
     };
     // Not by returning: a question on the terminal that nobody has answered would be waited for.
     exit(i32::from(code));
+}
+
+/// Help is no error, and people read what clap says.
+fn misunderstood(error: &clap::Error) -> ! {
+    let is_json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    if !error.use_stderr() || !is_json {
+        error.exit();
+    }
+    let message = error.render().to_string();
+    let failure = Failure::usage(message.trim_end().trim_start_matches("error: "));
+    tell(&failure, true);
+    exit(i32::from(failure.kind.exit_code()));
 }
 
 fn run(line: CommandLine) -> Result<()> {

@@ -65,6 +65,11 @@ impl Session {
         self.common.yes
     }
 
+    /// Who types this.
+    pub(crate) fn who(&self) -> String {
+        user_name()
+    }
+
     /// Why, for the audit.
     pub(crate) fn why(&self) -> Option<&str> {
         self.common.why.as_deref()
@@ -72,15 +77,17 @@ impl Session {
 
     /// Speaks the API of the database.
     pub(crate) async fn client(&mut self, purpose: Use) -> Result<Client> {
-        let token = self.token()?;
         let transport = match self.target()? {
             Target::Remote => {
+                // Sent over the network alone: a socket knows who connects.
+                let token = self.token()?;
                 let options = RemoteOptions {
                     ca: self.common.ca.clone(),
                     is_plain_allowed: self.common.plain,
                     has_token: token.is_some(),
                 };
-                Transport::Remote(Remote::new(self.url()?, &options)?)
+                let transport = Transport::Remote(Remote::new(self.url()?, &options)?);
+                return Ok(Client::new(transport, token, self.common.timeout));
             }
             Target::Cluster => {
                 let database = open(self.url()?, purpose).await?;
@@ -91,12 +98,13 @@ impl Session {
                 Reached::Closed(database) => self.in_process(database)?,
             },
         };
-        Ok(Client::new(transport, token, self.common.timeout))
+        Ok(Client::new(transport, None, self.common.timeout))
     }
 
     /// Opens a directory that is closed, or reaches the application that has it open.
     async fn open_or_reach(&self, path: &std::path::Path, purpose: Use) -> Result<Reached> {
-        let deadline = tokio::time::Instant::now() + BRIEFLY.min(self.common.timeout);
+        let deadline =
+            tokio::time::Instant::now() + self.common.timeout.map_or(BRIEFLY, |timeout| timeout.min(BRIEFLY));
         loop {
             if let Some(transport) = running(path).await? {
                 return Ok(Reached::Running(transport));
@@ -146,6 +154,11 @@ impl Session {
         text.map(|text| Token::new(&text)).transpose()
     }
 
+    /// Whether this process has a directory open, which no application can have meanwhile.
+    pub(crate) fn keeps_directory(&self) -> Result<bool> {
+        Ok(!self.opened.is_empty() && matches!(self.target()?, Target::Directory(_)))
+    }
+
     /// A call that changes something.
     pub(crate) fn change(&self, call: Call) -> Call {
         call.query_if("why", self.why())
@@ -191,10 +204,26 @@ async fn running(path: &std::path::Path) -> Result<Option<Transport>> {
     crate::api::running(path).await
 }
 
-/// Who types this, as the audit knows them.
+/// Who types this, as the audit knows them: not as the environment says, which anybody sets.
+#[cfg(unix)]
 fn user_name() -> String {
-    let named = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_string())
+    let user = rustix::process::getuid().as_raw();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    named(user, &users).map_or_else(|| format!("uid {user}"), str::to_string)
+}
+
+#[cfg(unix)]
+fn named(user: u32, users: &str) -> Option<&str> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(user)).then_some(name)
+    })
+}
+
+#[cfg(not(unix))]
+fn user_name() -> String {
+    std::env::var("USERNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_string())
 }
 
 #[cfg(test)]
@@ -212,5 +241,12 @@ mod tests {
         for url in ["memory:", "postgres://x", ""] {
             assert_eq!(target_of(url).unwrap_err().kind, Kind::Usage, "{url}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_user_has_the_name_that_the_machine_knows() {
+        let users = "root:x:0:0::/root:/bin/sh\nbroken\nada:x:1000:1000::/home/ada:/bin/sh\n";
+        assert_eq!((named(1000, users), named(0, users), named(7, users)), (Some("ada"), Some("root"), None));
     }
 }

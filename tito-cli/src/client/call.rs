@@ -14,6 +14,7 @@ pub(crate) struct Call {
     path: String,
     query: String,
     body: Option<String>,
+    is_change: bool,
 }
 
 impl Call {
@@ -33,7 +34,8 @@ impl Call {
             path.push('/');
             encode(part, &mut path);
         }
-        Self { method, path, query: String::new(), body: None }
+        let is_change = !matches!(method, Method::GET | Method::HEAD);
+        Self { method, path, query: String::new(), body: None, is_change }
     }
 
     pub(crate) fn query(mut self, name: &str, value: impl ToString) -> Self {
@@ -49,6 +51,21 @@ impl Call {
             Some(value) => self.query(name, value),
             None => self,
         }
+    }
+
+    /// Of a change, only counts what it would affect.
+    pub(crate) fn rehearsed(self) -> Self {
+        Self { is_change: false, ..self.query("dry_run", true) }
+    }
+
+    /// Changes nothing, though it is no `GET`.
+    pub(crate) fn only_reads(self) -> Self {
+        Self { is_change: false, ..self }
+    }
+
+    /// Whether something is other than before once this is done.
+    pub(crate) fn is_change(&self) -> bool {
+        self.is_change
     }
 
     /// With a body, in which numbers stay as they were written.

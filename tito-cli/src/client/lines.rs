@@ -2,10 +2,13 @@
 
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tito_console::api::ErrorBody;
 
 use super::{Body, cut};
 use crate::failure::{Failure, Kind, Result};
+use crate::output::visible;
 
 /// The most that a line may have.
 const MOST_BYTES: usize = 16 << 20;
@@ -54,6 +57,22 @@ impl Lines {
 
 fn line_of(line: &[u8]) -> Result<Box<RawValue>> {
     serde_json::from_slice(line).map_err(|error| Failure::new(Kind::Failed, "a line is no JSON").because(error))
+}
+
+/// Fails where a line tells of an error: nothing that is told of is called so.
+pub(crate) fn refused_line(line: &RawValue) -> Result<()> {
+    let Ok(ErrorBody { error }) = serde_json::from_str(line.get()) else { return Ok(()) };
+    let kind = if error.retryable { Kind::Unavailable } else { Kind::Failed };
+    Err(Failure::new(kind, error.message))
+}
+
+/// A line, as this program understands it.
+pub(crate) fn known_line<T: DeserializeOwned>(line: &RawValue) -> Result<T> {
+    let unclear = |error| {
+        let message = format!("a line is not what this program knows: {}", visible(line.get()));
+        Failure::new(Kind::Failed, message).because(error)
+    };
+    serde_json::from_str(line.get()).map_err(unclear)
 }
 
 #[cfg(test)]

@@ -7,15 +7,19 @@
 //! | `call` | a request: its path, its query, its body |
 //! | `lines` | answers of many lines |
 //! | `transport` | the three ways |
+//! | `local` | the socket of a running application |
 //! | `remote` | `http://` and `https://` |
 //! | `refused` | answers that tell of an error |
 
 mod call;
 mod lines;
+#[cfg(unix)]
+mod local;
 mod refused;
 mod remote;
 mod transport;
 
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -25,8 +29,11 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub(crate) use call::Call;
-pub(crate) use lines::Lines;
+pub(crate) use lines::{Lines, known_line, refused_line};
+#[cfg(unix)]
+pub(crate) use local::LocalSocket;
 pub(crate) use remote::{Remote, RemoteOptions};
+use transport::Sent;
 pub(crate) use transport::Transport;
 
 use crate::failure::{Failure, Kind, Result};
@@ -42,8 +49,14 @@ const MOST_BYTES: usize = 64 << 20;
 pub(crate) struct Client {
     transport: Transport,
     token: Option<Token>,
-    timeout: Duration,
+    timeout: Option<Duration>,
 }
+
+/// How long an answer is waited for that only reads.
+const READING: Duration = Duration::from_secs(30);
+
+/// How long the answer to a change is waited for: longer than the server takes for one, unless it is told otherwise.
+const CHANGING: Duration = Duration::from_secs(150);
 
 /// A token that is not shown.
 pub(crate) struct Token(http::HeaderValue);
@@ -74,17 +87,19 @@ pub(crate) struct Answer<T> {
 }
 
 impl Client {
-    pub(crate) fn new(transport: Transport, token: Option<Token>, timeout: Duration) -> Self {
+    pub(crate) fn new(transport: Transport, token: Option<Token>, timeout: Option<Duration>) -> Self {
         Self { transport, token, timeout }
     }
 
     /// What a call answers, as one document.
     pub(crate) async fn get<T: DeserializeOwned>(&self, call: &Call) -> Result<Answer<T>> {
-        let answered = async {
-            let response = self.open(call).await?;
-            whole(response.into_body(), MOST_BYTES).await
+        let answered = async |sent: &Sent| {
+            let response = self.open(call, sent).await?;
+            let body = whole(response.into_body(), MOST_BYTES).await;
+            body.map_err(|failure| unanswered(call, sent, failure))
         };
-        let bytes = tokio::time::timeout(self.timeout, answered).await.map_err(|_| self.too_slow())??;
+        let sent = Sent::default();
+        let bytes = self.in_time(call, &sent, answered(&sent)).await?;
         let unclear = |error: serde_json::Error| {
             let message =
                 format!("the answer to {} is not what this program knows: it may be of another version", call.path());
@@ -98,8 +113,8 @@ impl Client {
 
     /// What a call answers, as it comes in. Only its beginning has a deadline.
     pub(crate) async fn stream(&self, call: &Call) -> Result<Body> {
-        let response = tokio::time::timeout(self.timeout, self.open(call)).await.map_err(|_| self.too_slow())??;
-        Ok(response.into_body())
+        let sent = Sent::default();
+        Ok(self.in_time(call, &sent, self.open(call, &sent)).await?.into_body())
     }
 
     /// What a call answers, as lines of JSON.
@@ -107,7 +122,7 @@ impl Client {
         Ok(Lines::of(self.stream(call).await?))
     }
 
-    async fn open(&self, call: &Call) -> Result<Response<Body>> {
+    async fn open(&self, call: &Call, sent: &Sent) -> Result<Response<Body>> {
         let mut request = Request::builder().method(call.method()).uri(call.uri());
         if let Some(token) = &self.token {
             request = request.header(http::header::AUTHORIZATION, token.0.clone());
@@ -122,19 +137,33 @@ impl Client {
         let request = request
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| Failure::usage(format!("{} can't be asked for", call.path())).because(error))?;
-        let response = self.transport.send(request).await?;
+        let response = self.transport.send(request, sent).await;
+        let response = response.map_err(|failure| unanswered(call, sent, failure))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status();
         let bytes = whole(response.into_body(), 1 << 20).await.unwrap_or_default();
-        Err(refused::failure(status, &bytes))
+        Err(refused::failure(status, &bytes, call.is_change()))
     }
 
-    fn too_slow(&self) -> Failure {
-        let seconds = self.timeout.as_secs_f64();
-        Failure::new(Kind::Unavailable, format!("no answer within {seconds} s; --timeout sets how long is waited"))
+    async fn in_time<T>(&self, call: &Call, sent: &Sent, answer: impl Future<Output = Result<T>>) -> Result<T> {
+        let time = self.timeout.unwrap_or(if call.is_change() { CHANGING } else { READING });
+        tokio::time::timeout(time, answer).await.unwrap_or_else(|_| {
+            let seconds = time.as_secs_f64();
+            let message = format!("no answer within {seconds} s; --timeout sets how long is waited");
+            Err(unanswered(call, sent, Failure::new(Kind::Unavailable, message)))
+        })
     }
+}
+
+/// Of a change that was sent, no answer does not mean that nothing was done.
+fn unanswered(call: &Call, sent: &Sent, failure: Failure) -> Failure {
+    if call.is_change() && sent.is_marked() { outcome_unknown(failure) } else { failure }
+}
+
+fn outcome_unknown(failure: Failure) -> Failure {
+    Failure::new(Kind::Unknown, "it may be done or not, or in part: look before you try again").because(failure)
 }
 
 async fn whole(mut body: Body, most: usize) -> Result<Bytes> {

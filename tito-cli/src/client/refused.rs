@@ -17,8 +17,8 @@ struct Told {
     retryable: bool,
 }
 
-/// What an answer with this status says.
-pub(super) fn failure(status: StatusCode, body: &[u8]) -> Failure {
+/// What an answer with this status says. A change that was ended midway, or lost behind a proxy, may be done.
+pub(super) fn failure(status: StatusCode, body: &[u8], is_change: bool) -> Failure {
     let told = serde_json::from_slice::<ErrorBody>(body).ok().map(|body| body.error);
     let is_retryable = told.as_ref().is_some_and(|told| told.retryable);
     let kind = match status {
@@ -42,7 +42,9 @@ pub(super) fn failure(status: StatusCode, body: &[u8]) -> Failure {
         }
         (None, status) => format!("the other side answered {status}"),
     };
-    Failure::new(kind, message)
+    let failure = Failure::new(kind, message);
+    let is_unknown = is_change && matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT);
+    if is_unknown { super::outcome_unknown(failure) } else { failure }
 }
 
 #[cfg(test)]
@@ -52,11 +54,14 @@ mod tests {
     #[test]
     fn the_kind_is_the_statuss_and_the_text_is_what_was_told() {
         let body = br#"{"error":{"code":"no_such_topic","message":"there is no topic","retryable":false}}"#;
-        let failure_of = failure(StatusCode::NOT_FOUND, body);
+        let failure_of = failure(StatusCode::NOT_FOUND, body, true);
         assert_eq!((failure_of.kind, failure_of.to_string().as_str()), (Kind::NotFound, "there is no topic"));
-        assert_eq!(failure(StatusCode::UNAUTHORIZED, b"").kind, Kind::Refused);
+        assert_eq!(failure(StatusCode::UNAUTHORIZED, b"", true).kind, Kind::Refused);
         let body = br#"{"error":{"code":"conflict","message":"again","retryable":true}}"#;
-        assert_eq!(failure(StatusCode::CONFLICT, body).kind, Kind::Unavailable);
-        assert_eq!(failure(StatusCode::INTERNAL_SERVER_ERROR, b"<html>").kind, Kind::Failed);
+        assert_eq!(failure(StatusCode::CONFLICT, body, true).kind, Kind::Unavailable);
+        assert_eq!(failure(StatusCode::INTERNAL_SERVER_ERROR, b"<html>", true).kind, Kind::Failed);
+        for (is_change, kind) in [(true, Kind::Unknown), (false, Kind::Unavailable)] {
+            assert_eq!(failure(StatusCode::GATEWAY_TIMEOUT, b"", is_change).kind, kind);
+        }
     }
 }

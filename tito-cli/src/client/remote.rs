@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::Body;
-use super::transport::exchange;
+use super::transport::{Sent, exchange};
 use crate::failure::{Failure, Kind, Result};
 
 /// How long a connection may take to be made.
@@ -77,7 +77,7 @@ impl Remote {
         })
     }
 
-    pub(super) async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Body>> {
+    pub(super) async fn send(&self, mut request: Request<Full<Bytes>>, sent: &Sent) -> Result<Response<Body>> {
         let uri = format!("{}{}", self.base, request.uri());
         *request.uri_mut() = uri.parse().map_err(|error| Failure::usage("the URL can't be used").because(error))?;
         let unreachable = || Failure::new(Kind::Unavailable, format!("{}:{} can't be reached", self.host, self.port));
@@ -88,12 +88,12 @@ impl Remote {
         };
         // A request is one write, which nothing is worth waiting for.
         stream.set_nodelay(true).map_err(|error| unreachable().because(error))?;
-        let Some((connector, name)) = &self.tls else { return exchange(stream, request, &self.authority).await };
+        let Some((connector, name)) = &self.tls else { return exchange(stream, request, &self.authority, sent).await };
         let stream = match tokio::time::timeout(CONNECT, connector.connect(name.clone(), stream)).await {
             Ok(stream) => stream.map_err(|error| unreachable().because(error))?,
             Err(late) => return Err(unreachable().because(late)),
         };
-        exchange(stream, request, &self.authority).await
+        exchange(stream, request, &self.authority, sent).await
     }
 }
 

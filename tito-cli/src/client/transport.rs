@@ -1,7 +1,7 @@
 //! The three ways to speak to a database.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use bytes::Bytes;
@@ -10,6 +10,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tower::ServiceExt as _;
 
+#[cfg(unix)]
+use super::LocalSocket;
 use super::{Body, Remote};
 use crate::failure::{Failure, Kind, Result};
 
@@ -19,15 +21,16 @@ pub(crate) enum Transport {
     InProcess(Router),
     /// By the socket of the application that has the database open.
     #[cfg(unix)]
-    Socket(PathBuf),
+    Socket(LocalSocket),
     /// Over the network.
     Remote(Remote),
 }
 
 impl Transport {
-    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>> {
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>, sent: &Sent) -> Result<Response<Body>> {
         match self {
             Self::InProcess(router) => {
+                sent.mark();
                 let response = match router.clone().oneshot(request).await {
                     Ok(response) => response,
                     Err(never) => match never {},
@@ -35,26 +38,36 @@ impl Transport {
                 Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
             }
             #[cfg(unix)]
-            Self::Socket(path) => {
-                let stream = connect(path).await?;
-                exchange(stream, request, "localhost").await
+            Self::Socket(socket) => {
+                let stream = socket.connect().await?;
+                exchange(stream, request, "localhost", sent).await
             }
-            Self::Remote(remote) => remote.send(request).await,
+            Self::Remote(remote) => remote.send(request, sent).await,
         }
     }
 }
 
-/// Connects to the socket of a running application.
-#[cfg(unix)]
-pub(crate) async fn connect(path: &Path) -> Result<tokio::net::UnixStream> {
-    tokio::net::UnixStream::connect(path).await.map_err(|error| {
-        let kind = if error.kind() == std::io::ErrorKind::PermissionDenied { Kind::Refused } else { Kind::Unavailable };
-        Failure::new(kind, format!("the application at {} can't be reached", path.display())).because(error)
-    })
+/// Whether the other side may have got a request.
+#[derive(Debug, Default)]
+pub(crate) struct Sent(AtomicBool);
+
+impl Sent {
+    fn mark(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_marked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Sends one request on a connection of its own.
-pub(super) async fn exchange<S>(stream: S, mut request: Request<Full<Bytes>>, host: &str) -> Result<Response<Body>>
+pub(super) async fn exchange<S>(
+    stream: S,
+    mut request: Request<Full<Bytes>>,
+    host: &str,
+    sent: &Sent,
+) -> Result<Response<Body>>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -69,6 +82,7 @@ where
             tracing::debug!(%error, "a connection broke");
         }
     });
+    sent.mark();
     let response = sender.send_request(request).await.map_err(failed)?;
     Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
 }
@@ -78,7 +92,7 @@ impl fmt::Debug for Transport {
         match self {
             Self::InProcess(_) => f.write_str("InProcess"),
             #[cfg(unix)]
-            Self::Socket(path) => f.debug_tuple("Socket").field(path).finish(),
+            Self::Socket(socket) => socket.fmt(f),
             Self::Remote(remote) => f.debug_tuple("Remote").field(remote).finish(),
         }
     }

@@ -60,30 +60,38 @@ pub(crate) fn number_of(counted: &impl Counted, things: &str) -> String {
 /// Makes a change that can't be taken back: says how much it affects, asks, and then makes it. `None` if it was a rehearsal,
 /// which was said then.
 pub(crate) async fn destroy<T: DeserializeOwned>(
-    session: &Session,
-    client: &Client,
+    session: &mut Session,
     call: Call,
     rehearsal: Rehearsal,
     what: &str,
 ) -> Result<Option<Answer<T>>> {
-    if !rehearsal.dry_run && session.is_confirmed() {
-        return client.get(&session.change(call)).await.map(Some);
+    if rehearsal.dry_run || !session.is_confirmed() {
+        let counted: Answer<Affecting> = count(session, &call).await?;
+        let text = number_of(&counted.value, what);
+        if rehearsal.dry_run {
+            session
+                .output
+                .answer(&counted.raw, |output| output.line(format!("{text} would be affected; nothing was done")))?;
+            return Ok(None);
+        }
+        confirm_count(session, &text).await?;
     }
-    let counted: Answer<Affecting> = client.get(&call.clone().query("dry_run", true)).await?;
-    let text = number_of(&counted.value, what);
-    if rehearsal.dry_run {
-        session
-            .output
-            .answer(&counted.raw, |output| output.line(format!("{text} would be affected; nothing was done")))?;
-        return Ok(None);
-    }
-    confirm_count(session, &text).await?;
+    let client = session.client(Use::Change).await?;
     client.get(&session.change(call)).await.map(Some)
+}
+
+/// What a change would affect. A directory is not kept from its application while somebody thinks about that.
+pub(crate) async fn count<T: DeserializeOwned>(session: &mut Session, call: &Call) -> Result<Answer<T>> {
+    let client = session.client(Use::Read).await?;
+    let counted = client.get(&call.clone().rehearsed()).await?;
+    drop(client);
+    session.close_opened().await;
+    Ok(counted)
 }
 
 /// Asks whether to go on, where nobody has said so.
 pub(crate) async fn confirm_count(session: &Session, counted: &str) -> Result<()> {
-    confirm(session, format!("This affects {counted}. Go on")).await
+    confirm(session, format!("This affects {counted}. Go on"), "--yes does, --dry-run only counts").await
 }
 
 /// What any rehearsal answers.
@@ -109,4 +117,31 @@ impl Counted for Affecting {
 pub(crate) async fn make(session: &Session, client: &Client, call: Call, done: String) -> Result<()> {
     let answer: Answer<serde::de::IgnoredAny> = client.get(&session.change(call)).await?;
     session.output.answer(&answer.raw, |output| output.line(done))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser as _;
+    use tito_core::embedded::EmbeddedBackend;
+    use tito_worker::TitoQueue;
+
+    use super::*;
+    use crate::arguments::CommandLine;
+
+    #[tokio::test]
+    async fn a_directory_can_be_had_while_somebody_is_asked() {
+        let place = tempfile::tempdir().unwrap();
+        let db = EmbeddedBackend::open(place.path()).await.unwrap();
+        TitoQueue::new(db.clone()).create_topic("mail", 1).await.unwrap();
+        db.close().await;
+        let url = format!("file:{}", place.path().display());
+        let line = CommandLine::try_parse_from(["tito", "--db", &url, "purge", "mail"]).unwrap();
+        let mut session = Session::new(line.common);
+        let call = crate::api::post(["queues", "mail", "purge"]);
+        let counted: Answer<Affecting> = super::count(&mut session, &call).await.unwrap();
+        assert_eq!(counted.value.affected, 0);
+        EmbeddedBackend::open(place.path()).await.unwrap().close().await;
+    }
 }

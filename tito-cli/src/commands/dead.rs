@@ -114,10 +114,9 @@ impl Dead {
             Self::Redrive(chosen) => redrive(session, chosen).await,
             Self::Purge(chosen) => {
                 let letters = chosen.letters()?;
-                let client = session.client(chosen.rehearsal.purpose()).await?;
                 let call = api::post(["queues", &chosen.queue, "dead", "purge"]).json(&letters)?;
                 let what = format!("dead letter(s) of {}, which are deleted", visible(&chosen.queue));
-                let Some(answer) = destroy::<Affected>(session, &client, call, chosen.rehearsal, &what).await? else {
+                let Some(answer) = destroy::<Affected>(session, call, chosen.rehearsal, &what).await? else {
                     return Ok(());
                 };
                 let purged = number_of(&answer.value, "dead letter(s)");
@@ -163,7 +162,7 @@ async fn redrive(session: &mut Session, chosen: Chosen) -> Result<()> {
     let letters = chosen.letters()?;
     let client = session.client(chosen.rehearsal.purpose()).await?;
     let call = api::post(["queues", &chosen.queue, "dead", "redrive"]).json(&letters)?;
-    let call = if chosen.rehearsal.dry_run { call.query("dry_run", true) } else { session.change(call) };
+    let call = if chosen.rehearsal.dry_run { call.rehearsed() } else { session.change(call) };
     let answer: Answer<Redriven> = client.get(&call).await?;
     session.output.answer(&answer.raw, |output| {
         let Redriven { events, skipped, dry_run, .. } = answer.value;

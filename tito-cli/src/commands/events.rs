@@ -176,10 +176,9 @@ impl Events {
             Self::Caused(caused) => caused.run(session).await,
             Self::Publish(publish) => publish.run(session).await,
             Self::Cancel(Cancel { named, rehearsal }) => {
-                let client = session.client(rehearsal.purpose()).await?;
                 let what = format!("place(s) where event {} waits", named.id);
                 let call = named.post("cancel");
-                let Some(answer) = destroy::<Affected>(session, &client, call, rehearsal, &what).await? else {
+                let Some(answer) = destroy::<Affected>(session, call, rehearsal, &what).await? else {
                     return Ok(());
                 };
                 session.output.answer(&answer.raw, |output| output.line(format!("{} was cancelled", named.id)))

@@ -73,11 +73,10 @@ impl Groups {
                 make(session, &client, call, format!("{}@{} was added", visible(&topic), visible(&group))).await
             }
             Self::Remove(Remove { topic, group, rehearsal }) => {
-                let client = session.client(rehearsal.purpose()).await?;
                 let call = api::delete(["topics", &topic, "groups", &group]);
                 let name = format!("{}@{}", visible(&topic), visible(&group));
                 let what = format!("event(s) of {name}, which is removed with them");
-                let Some(answer) = destroy::<Topic>(session, &client, call, rehearsal, &what).await? else {
+                let Some(answer) = destroy::<Topic>(session, call, rehearsal, &what).await? else {
                     return Ok(());
                 };
                 session.output.answer(&answer.raw, |output| output.line(format!("{name} was removed")))

@@ -35,7 +35,7 @@ impl Limit {
     }
 }
 
-fn parse_rate(text: &str) -> Result<Rate, String> {
+pub(crate) fn parse_rate(text: &str) -> Result<Rate, String> {
     let expected = || format!("expected a number and a span of whole seconds, as 5/s or 100/10m, found {text:?}");
     let (events, span) = text.split_once('/').ok_or_else(expected)?;
     let span =

@@ -1,15 +1,36 @@
-//! `tito members`, `tito leases`.
+//! `tito fleets`, `tito members`, `tito leases`.
 
 use std::time::Duration;
 
 use clap::Args;
-use tito_console::api::{Lease, Member};
+use tito_console::api::{Fleet, Lease, Member};
 
 use super::paging::read_whole;
 use crate::api;
 use crate::failure::Result;
 use crate::output::{Table, duration, moment_of_seconds};
 use crate::session::{Session, Use};
+
+/// Of all fleets: how many work, and what they serve.
+#[derive(Debug, Args)]
+pub(crate) struct Fleets {}
+
+impl Fleets {
+    pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
+        let client = session.client(Use::Read).await?;
+        let fleets = read_whole::<Fleet>(&client, &api::get(["fleets"])).await?;
+        fleets.tell(&session.output, fleets_table, "There is no fleet.")
+    }
+}
+
+fn fleets_table(fleets: &[Fleet]) -> Table {
+    let mut table = Table::new(["FLEET", "#LIVE", "#DEAD", "QUEUES"]);
+    for fleet in fleets {
+        let queues: Vec<&str> = fleet.queues.iter().map(String::as_str).collect();
+        table.row([fleet.name.clone(), fleet.live.to_string(), fleet.dead.to_string(), queues.join(" ")]);
+    }
+    table
+}
 
 /// Of a fleet: who works, since when, and what they serve.
 #[derive(Debug, Args)]

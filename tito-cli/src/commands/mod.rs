@@ -5,6 +5,7 @@
 //! | this one | which commands there are |
 //! | `paging` | pages of a listing |
 //! | `change` | changes: counted, confirmed, made |
+//! | `task` | what an operation is to do |
 //! | `shown` | events and failures, as people read them |
 //! | the others | what they are called |
 
@@ -16,6 +17,7 @@ mod files;
 mod groups;
 mod limit;
 mod members;
+mod operations;
 mod owners;
 mod paging;
 mod queues;
@@ -24,8 +26,11 @@ mod schedules;
 mod shell;
 mod shown;
 mod stores;
+mod tables;
+mod task;
 mod top;
 mod topics;
+mod watch;
 mod workers;
 
 use clap::Subcommand;
@@ -49,6 +54,8 @@ pub(crate) enum Command {
     /// Schedules: list, show, pause, resume, set, unset, fire, remove
     #[command(subcommand)]
     Schedules(schedules::Schedules),
+    /// Lists the fleets
+    Fleets(members::Fleets),
     /// Lists the workers of a fleet
     Members(members::Members),
     /// Lists the workers
@@ -72,6 +79,11 @@ pub(crate) enum Command {
     History(queues::History),
     /// Hands out again what is done, from a queue's history
     Replay(queues::Replay),
+    /// Operations: list, show, start, stop, wait
+    #[command(subcommand)]
+    Operations(operations::Operations),
+    Watch(watch::Watch),
+    Tables(tables::Tables),
     /// Lists what belongs to an owner
     Owned(owners::Owned),
     /// Erases all that belongs to an owner
@@ -102,6 +114,7 @@ impl Command {
             Self::Events(command) => command.run(session).await,
             Self::Dead(command) => command.run(session).await,
             Self::Schedules(command) => command.run(session).await,
+            Self::Fleets(command) => command.run(session).await,
             Self::Members(command) => command.run(session).await,
             Self::Workers(command) => command.run(session).await,
             Self::Retire(command) => command.run(session).await,
@@ -114,6 +127,9 @@ impl Command {
             Self::Purge(command) => command.run(session).await,
             Self::History(command) => command.run(session).await,
             Self::Replay(command) => command.run(session).await,
+            Self::Operations(command) => command.run(session).await,
+            Self::Watch(command) => command.run(session).await,
+            Self::Tables(command) => command.run(session).await,
             Self::Owned(command) => command.run(session).await,
             Self::Erase(command) => command.run(session).await,
             Self::Stores(command) => command.run(session).await,

@@ -3,7 +3,7 @@
 use clap::Args;
 use tito_console::api::OwnerCounts;
 
-use super::change::{Rehearsal, confirm_count};
+use super::change::{Rehearsal, confirm_count, count};
 use super::paging::Paging;
 use crate::api;
 use crate::client::Answer;
@@ -44,10 +44,9 @@ pub(crate) struct Erase {
 
 impl Erase {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
-        let client = session.client(self.rehearsal.purpose()).await?;
         let call = api::post(["owners", &self.owner, "erase"]);
         if self.rehearsal.dry_run || !session.is_confirmed() {
-            let counted: Answer<OwnerCounts> = client.get(&call.clone().query("dry_run", true)).await?;
+            let counted: Answer<OwnerCounts> = count(session, &call).await?;
             if self.rehearsal.dry_run {
                 return session.output.answer(&counted.raw, |output| {
                     tell(output, &counted.value)?;
@@ -57,6 +56,7 @@ impl Erase {
             let what = format!("{} rows that belong to {}", sum(&counted.value), visible(&self.owner));
             confirm_count(session, &what).await?;
         }
+        let client = session.client(Use::Change).await?;
         let erased: Answer<OwnerCounts> = client.get(&session.change(call)).await?;
         session.output.answer(&erased.raw, |output| {
             tell(output, &erased.value)?;

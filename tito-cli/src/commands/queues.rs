@@ -3,9 +3,7 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::RawValue;
-use tito_backup::resume;
 use tito_console::api::{Affected, DoneEvent, QueueStats, Replayed, Topic};
 
 use super::change::{Rehearsal, destroy, make, number_of};
@@ -160,22 +158,10 @@ impl Resume {
             let call = api::post(["queues", &queue, "resume"]);
             return make(session, &client, call, format!("{} goes on", visible(&queue))).await;
         }
-        let Some(database) = session.database(Use::Change).await? else {
-            let client = session.client(Use::Change).await?;
-            let answer: Answer<Affected> = client.get(&session.change(api::post(["restore", "resume"]))).await?;
-            let affected = answer.value.affected;
-            return session
-                .output
-                .answer(&answer.raw, |output| output.line(format!("{affected} queues and schedules go on")));
-        };
-        let resumed = resume(&database).await?;
-        let answer = json!({"queues": resumed.queues, "schedules": resumed.schedules});
-        session.output.answer(&answer, |output| {
-            for name in resumed.queues.iter().chain(&resumed.schedules) {
-                output.line(format!("{} goes on", visible(name)))?;
-            }
-            output.line(format!("{} queues and {} schedules go on", resumed.queues.len(), resumed.schedules.len()))
-        })
+        let client = session.client(Use::Change).await?;
+        let answer: Answer<Affected> = client.get(&session.change(api::post(["restore", "resume"]))).await?;
+        let affected = answer.value.affected;
+        session.output.answer(&answer.raw, |output| output.line(format!("{affected} queues and schedules go on")))
     }
 }
 
@@ -190,10 +176,9 @@ pub(crate) struct Purge {
 
 impl Purge {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
-        let client = session.client(self.rehearsal.purpose()).await?;
         let call = api::post(["queues", &self.queue, "purge"]);
         let what = format!("event(s) of {}, which are deleted", visible(&self.queue));
-        let Some(answer) = destroy::<Affected>(session, &client, call, self.rehearsal, &what).await? else {
+        let Some(answer) = destroy::<Affected>(session, call, self.rehearsal, &what).await? else {
             return Ok(());
         };
         session

@@ -115,9 +115,8 @@ impl Schedules {
                     .await
             }
             Self::Remove { name, rehearsal } => {
-                let client = session.client(rehearsal.purpose()).await?;
                 let call = api::delete(["schedules", &name]);
-                let Some(answer) = destroy::<Affected>(session, &client, call, rehearsal, "schedule(s)").await? else {
+                let Some(answer) = destroy::<Affected>(session, call, rehearsal, "schedule(s)").await? else {
                     return Ok(());
                 };
                 session.output.answer(&answer.raw, |output| output.line(format!("{} was removed", visible(&name))))

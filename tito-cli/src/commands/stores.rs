@@ -1,16 +1,25 @@
 //! `tito stores`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tito_console::api::{ErrorBody, Projection, Store, StoreEvent};
+use serde_json::value::RawValue;
+use tito_console::api::{Page, Projection, Store, StoreEvent};
 
 use super::change::make;
 use super::paging::{Paging, read_whole};
 use crate::api;
-use crate::client::Answer;
-use crate::failure::{Failure, Kind, Result};
-use crate::output::{Table, moment_of_seconds, visible};
+use crate::client::{Answer, Call, Client, known_line, refused_line};
+use crate::failure::Result;
+use crate::output::{Output, Table, moment_of_seconds, visible};
 use crate::session::{Session, Use};
+
+/// How often a store is looked at that nobody tells of.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The most that a page has.
+const MOST: u32 = 1_000;
 
 /// Event stores.
 #[derive(Debug, Subcommand)]
@@ -120,36 +129,60 @@ async fn show(session: &mut Session, store: &str) -> Result<()> {
 }
 
 impl Tail {
+    /// By an application that has the database open, as it happens; else by looking again and again, in which time the
+    /// directory can be had by an application.
     async fn run(self, session: &mut Session) -> Result<()> {
-        let client = session.client(Use::Read).await?;
-        let after = match self.after {
-            Some(after) => after,
-            None => client.get::<Store>(&api::get(["stores", &self.store])).await?.value.last_sequence,
-        };
-        let call = api::get(["stores", &self.store, "tail"])
-            .query("after", after)
-            .query_if("select", self.select)
-            .query_if("limit", self.limit);
-        let mut lines = client.lines(&call).await?;
-        while let Some(line) = lines.next().await? {
-            // Nothing that an event has is called so.
-            if let Ok(ErrorBody { error }) = serde_json::from_str(line.get()) {
-                let kind = if error.retryable { Kind::Unavailable } else { Kind::Failed };
-                return Err(Failure::new(kind, error.message));
-            }
-            if session.output.is_json() {
-                session.output.json(&line, false)?;
-                continue;
-            }
-            let unclear = |error| {
-                Failure::new(Kind::Failed, format!("a line is not what this program knows: {}", visible(line.get())))
-                    .because(error)
+        let mut after = self.after;
+        let mut left = self.limit;
+        while left != Some(0) {
+            let client = session.client(Use::Read).await?;
+            let known = match after {
+                Some(after) => after,
+                None => client.get::<Store>(&api::get(["stores", &self.store])).await?.value.last_sequence,
             };
-            let event: StoreEvent = serde_json::from_str(line.get()).map_err(unclear)?;
-            session.output.line(line_of(&event))?;
+            if !session.keeps_directory()? {
+                return self.follow(session, &client, known, left).await;
+            }
+            let call = self.call("events", known).query("limit", left.unwrap_or(MOST).min(MOST));
+            let page: Page<Box<RawValue>> = client.get(&call).await?.value;
+            drop(client);
+            session.close_opened().await;
+            let mut last = known;
+            for line in &page.items {
+                last = tell(&session.output, line)?;
+            }
+            left = left.map(|left| left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX)));
+            after = Some(last);
+            if page.next.is_none() && left != Some(0) {
+                tokio::time::sleep(LOOK).await;
+            }
         }
         Ok(())
     }
+
+    async fn follow(&self, session: &Session, client: &Client, after: u64, limit: Option<u32>) -> Result<()> {
+        let mut lines = client.lines(&self.call("tail", after).query_if("limit", limit)).await?;
+        while let Some(line) = lines.next().await? {
+            refused_line(&line)?;
+            tell(&session.output, &line)?;
+        }
+        Ok(())
+    }
+
+    fn call(&self, what: &str, after: u64) -> Call {
+        api::get(["stores", &self.store, what]).query("after", after).query_if("select", self.select.as_ref())
+    }
+}
+
+/// Says an event, and what its sequence is.
+fn tell(output: &Output, line: &RawValue) -> Result<u64> {
+    let event: StoreEvent = known_line(line)?;
+    if output.is_json() {
+        output.json(&line, false)?
+    } else {
+        output.line(line_of(&event))?
+    }
+    Ok(event.sequence)
 }
 
 fn data(event: &StoreEvent) -> String {

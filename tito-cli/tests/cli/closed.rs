@@ -1,5 +1,9 @@
 //! On a directory that nobody has open.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
+
 use tito_core::prelude::*;
 use tito_eventstore::{EventStoreConfig, Manager, NewEvent};
 
@@ -193,4 +197,61 @@ async fn event_stores_are_looked_at() {
     closed.run(&["stores", "projections", "orders"]).said();
     closed.run(&["reactors", "list", "orders"]).said();
     closed.run(&["stores", "show", "none"]).failed(3);
+}
+
+/// What the audit has noted: of each what happened, what, who and why.
+fn audit(closed: &Closed) -> Vec<(String, String, String)> {
+    let page = closed.run(&["stores", "events", "tito-audit", "--json"]).json();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_string();
+    let events = page["items"].as_array().unwrap().iter();
+    events
+        .map(|event| (text(&event["event_type"]), text(&event["data"]["what"]), text(&event["data"]["why"])))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_change_of_a_closed_directory_is_audited() {
+    let closed = Closed::with_events().await;
+    closed.run(&["resume", "--restored", "--why", "looked at"]).said();
+    closed.run(&["verify", "--repair", "--why", "a crash"]).said();
+    let expected =
+        [("asked", "resume_restore", "looked at"), ("done", "", ""), ("asked", "repair", "a crash"), ("done", "", "")];
+    let expected = expected.map(|(happened, what, why)| (happened.to_string(), what.to_string(), why.to_string()));
+    assert_eq!(audit(&closed), expected);
+    // Whatever the environment says of who types it.
+    let mut command = tito(&["pause", "mail"]);
+    run(command.env("TITO_DB", closed.url()).env("USER", "somebody else").env("LOGNAME", "somebody else")).said();
+    let page = closed.run(&["stores", "events", "tito-audit", "--json"]).said();
+    assert!(!page.contains("somebody else"), "{page}");
+}
+
+#[tokio::test]
+async fn a_store_is_followed_and_its_directory_can_be_had() {
+    let closed = Closed::with_events().await;
+    let append = async |number: u32| {
+        let db = loop {
+            match EmbeddedBackend::open(closed.path()).await {
+                Ok(db) => break db,
+                // For a moment, the program has it.
+                Err(TitoError::DatabaseInUse { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let manager = Manager::new(db.clone());
+        let store = match manager.create_event_store(EventStoreConfig::new("orders")).await {
+            Ok(store) => store,
+            Err(_) => manager.get_event_store("orders").await.unwrap(),
+        };
+        store.append(NewEvent::raw(format!("order.{number}"), "placed", "by ada")).await.unwrap();
+        manager.close().await;
+        db.close().await;
+    };
+    append(1).await;
+    let mut command = tito(&["stores", "tail", "orders", "--after", "0", "--limit", "2"]);
+    let mut child = command.env("TITO_DB", closed.url()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(said.next().unwrap().unwrap().contains("order.1"));
+    append(2).await;
+    assert!(said.next().unwrap().unwrap().contains("order.2"));
+    assert!(child.wait().unwrap().success());
 }

@@ -66,6 +66,7 @@ async fn the_operators_list_is_done_as_it_is_written() {
         // What the page promises.
         let expected: &[&str] = match title.as_str() {
             title if title.starts_with("Why") => &["user:ada", "dead", "connection refused"],
+            title if title.starts_with("Redrive slowly") => &["redrive mail", "waiting", "is stopped"],
             title if title.starts_with("Redrive") => {
                 &["connection refused", "1 events would be", "1 events are due again"]
             }

@@ -47,6 +47,12 @@ async fn an_error_is_json_for_programs() {
     let said = closed.run(&["topics", "mial", "--json"]).failed(3);
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["error"]["code"], "not_found");
+    for arguments in [&["topics", "--no-such-option", "--json"][..], &["--json", "limit", "mail"], &["--json"]] {
+        let said = closed.run(arguments).failed(2);
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_eq!(said["error"]["code"], "usage", "{arguments:?}");
+    }
+    assert!(closed.run(&["--help", "--json"]).said().contains("Usage"));
 }
 
 #[tokio::test]

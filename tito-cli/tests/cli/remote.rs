@@ -76,6 +76,32 @@ async fn nobody_there_can_be_tried_again() {
     ask(address, Some(READER), &["topics"]).await.failed(5);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_without_an_answer_may_be_done() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // It reads what is asked, and says nothing.
+    let silent = |listener: tokio::net::TcpListener| async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut [0; 16]).await.unwrap();
+        (listener, stream)
+    };
+    // Or hangs up.
+    let leaving = async { silent(listener).await.0 };
+    let (said, listener) = tokio::join!(ask(address, Some(OPERATOR), &["pause", "mail", "--json"]), leaving);
+    let said: serde_json::Value = serde_json::from_str(&said.failed(8)).unwrap();
+    assert_eq!(said["error"]["code"], "outcome_unknown");
+    let change = ["pause", "mail", "--timeout", "300ms"];
+    let (said, (listener, _stream)) = tokio::join!(ask(address, Some(OPERATOR), &change), silent(listener));
+    assert!(said.failed(8).contains("--timeout"));
+    // What only counts changes nothing, and who was not reached has done nothing.
+    let rehearsal = ["purge", "mail", "--dry-run", "--timeout", "300ms"];
+    let (said, (listener, _stream)) = tokio::join!(ask(address, Some(OPERATOR), &rehearsal), silent(listener));
+    said.failed(5);
+    drop(listener);
+    ask(address, Some(OPERATOR), &["pause", "mail"]).await.failed(5);
+}
+
 /// Accepts connections by TLS.
 struct Tls {
     listener: tokio::net::TcpListener,

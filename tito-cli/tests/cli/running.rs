@@ -1,9 +1,11 @@
 //! While an application has the directory open and offers its socket.
 
-use tito_console::serve_local;
+use tito_console::{Console, Watch, serve_local};
 use tito_core::prelude::*;
+use tito_worker::prelude::*;
+use tokio::io::AsyncReadExt as _;
 
-use crate::support::{Closed, Run, run, tito};
+use crate::support::{Closed, Run, publish, run, tito};
 
 async fn ask(url: &str, arguments: &[&str]) -> Run {
     let mut command = tito(arguments);
@@ -57,4 +59,52 @@ async fn a_running_database_is_backed_up_and_verified() {
     ask(&url, &["resume", "--restored"]).await.said();
     console.stop().await;
     db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_workers_do_is_watched() {
+    let closed = Closed::with_events().await;
+    let db = EmbeddedBackend::open(closed.path()).await.unwrap();
+    let watch = Watch::new();
+    let console = Console::of(&db).watch(&watch).serve_local().await.unwrap();
+    let url = closed.url();
+    let watching = tokio::spawn(async move {
+        let people = ask(&url, &["watch", "audit", "--limit", "2"]).await.said();
+        (people, ask(&url, &["watch", "--limit", "1", "--json"]).await.json())
+    });
+    let worker = Worker::builder(TitoQueue::new(db.clone())).observe(watch);
+    let worker = worker.subscribe("audit", |_: TitoEvent| async { Ok::<_, TitoError>(()) }).build();
+    while !watching.is_finished() {
+        publish(&db, Publish::new("audit", "user:ada")).await;
+        worker.drain().await.unwrap();
+    }
+    let (people, programs) = watching.await.unwrap();
+    assert!(people.contains("audit user:ada") && people.contains("handled, attempt 1"), "{people}");
+    assert_eq!(programs["queue"], "audit", "{programs}");
+    console.stop().await;
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_not_for_the_socket() {
+    let closed = Closed::with_events().await;
+    let listener = tokio::net::UnixListener::bind(closed.path().join("tito.sock")).unwrap();
+    let mut command = tito(&["topics"]);
+    command.env("TITO_DB", closed.url()).env("TITO_TOKEN", "secret-0123456789abcdef");
+    let asking = tokio::task::spawn_blocking(move || run(&mut command));
+    let mut asked = Vec::new();
+    // The first connection only finds out whether anybody listens.
+    while asked.is_empty() {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut piece = [0; 4_096];
+        while !asked.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut piece).await.unwrap() {
+                0 => break,
+                length => asked.extend_from_slice(&piece[..length]),
+            }
+        }
+    }
+    let asked = String::from_utf8(asked).unwrap().to_ascii_lowercase();
+    assert!(asked.starts_with("get /v1/topics") && !asked.contains("authorization"), "{asked}");
+    asking.await.unwrap().failed(5);
 }

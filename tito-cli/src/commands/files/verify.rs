@@ -11,6 +11,7 @@ use tito_backup::{Verified, VerifyOptions, verify, verify_backup};
 use tito_console::api::Problem;
 
 use super::{input, parse_bytes};
+use crate::audit;
 use crate::failure::{Failure, Kind, Result};
 use crate::output::{Bar, Table};
 use crate::session::{Session, Use};
@@ -62,7 +63,13 @@ impl Verify {
                 let Some(database) = session.database(purpose).await? else {
                     return there(session, self.rate, self.repair, &bar).await;
                 };
-                (Found::Database, verify(&database, &options).await?)
+                let verified = async { Ok(verify(&database, &options).await?) };
+                let verified = if self.repair {
+                    audit::change(session, &database, "repair", "the database", verified).await?
+                } else {
+                    verified.await?
+                };
+                (Found::Database, verified)
             }
         };
         drop((options, bar));
@@ -75,7 +82,7 @@ async fn there(session: &mut Session, rate: Option<u64>, repair: bool, bar: &Bar
     if repair {
         return Err(Failure::usage("an application has the database open: --repair is for one that is closed"));
     }
-    let call = crate::api::post(["verify"]).query_if("bytes_per_second", rate);
+    let call = crate::api::post(["verify"]).only_reads().query_if("bytes_per_second", rate);
     let mut lines = session.client(Use::Read).await?.lines(&call).await?;
     while let Some(line) = lines.next().await? {
         let said: Said = serde_json::from_str(line.get())
