@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use crate::access::Who;
 use crate::api::{Change, Code, Role};
 use crate::app::App;
-use crate::audit::Asked;
+use crate::audit::{Asked, Noted};
 use crate::failure::{Answer, Failure};
 use crate::input::{self, Nothing};
 use crate::redact::Redact;
@@ -151,20 +151,18 @@ impl<R, Q> Call<R, Q> {
         of: &str,
         run: impl Future<Output = Answer<T>> + Send,
     ) -> Answer<T> {
+        let noted = self.begin(what, of).await?;
+        let answer = run.await;
+        noted.ended(answer.as_ref().err().map(Failure::problem)).await;
+        answer
+    }
+
+    /// Notes a change that is about to be made; as [`change`](Call::change) for what goes on after its answer has begun.
+    pub(crate) async fn begin(&self, what: &'static str, of: &str) -> Answer<Noted> {
         if self.is_rehearsal() {
             return Err(Failure::invalid("this can't be rehearsed: ask without `dry_run`"));
         }
-        let (who, why) = (self.who.name.as_str(), self.why());
-        let noted = self.app.audit.asked(&Asked { who, what, of, why }).await;
-        let answer = run.await;
-        noted.ended(answer.as_ref().err().map(Failure::problem)).await;
-        match &answer {
-            Ok(_) => tracing::info!(who, what, of, why, "an operator made a change"),
-            Err(failure) => {
-                let error = failure.problem().message.as_str();
-                tracing::warn!(who, what, of, why, error, "a change by an operator failed");
-            }
-        }
-        answer
+        let (who, of, why) = (self.who.name.clone(), of.to_string(), self.why().to_string());
+        Ok(self.app.audit.asked(Asked { who, what, of, why }).await)
     }
 }

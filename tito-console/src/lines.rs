@@ -87,26 +87,29 @@ impl Drop for Answering {
     }
 }
 
+/// A place for an answer that comes bit by bit.
+pub(crate) fn place(places: &Arc<Semaphore>) -> Answer<OwnedSemaphorePermit> {
+    let busy = |_| Failure::new(Code::Busy, "no more streams are taken: others are under way").retryable();
+    places.clone().try_acquire_owned().map_err(busy)
+}
+
 /// An answer of a media type, made by a task that ends at once when nobody listens any more.
 pub(crate) fn stream<F>(
-    places: &Arc<Semaphore>,
+    place: OwnedSemaphorePermit,
     media_type: &'static str,
     run: impl FnOnce(Lines) -> F,
-) -> Answer<Response<Body>>
+) -> Response<Body>
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let Ok(permit) = places.clone().try_acquire_owned() else {
-        return Err(Failure::new(Code::Busy, "no more streams are taken: others are under way").retryable());
-    };
     let (sender, bits) = mpsc::channel(WAITING);
     let task = tokio::spawn(run(Lines(sender)));
-    let mut response = Response::new(Body::from_stream(Answering { bits, task, _permit: permit }));
+    let mut response = Response::new(Body::from_stream(Answering { bits, task, _permit: place }));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(response)
+    response
 }
 
 /// JSON objects, one a line.

@@ -91,37 +91,36 @@ async fn take(call: Call<Destroy, PaceQuery>) -> Answer<Response> {
     let database = call.queue().engine.clone();
     let time = call.walk_time();
     let options = BackupOptions::default().bytes_per_second(pace(&call.asked)?);
-    call.change("backup", "the database", async {
-        lines::stream(call.backups(), "application/octet-stream", |lines| async move {
-            let (mut reader, writer) = tokio::io::duplex(PIECE);
-            let writing = async {
-                let made = timely::within(&database, time, backup(&database, writer, &options)).await;
-                made.ok_or_else(|| too_long(time))?.map(drop).map_err(Failure::from)
-            };
-            let reading = async {
-                loop {
-                    let mut piece = Vec::with_capacity(PIECE);
-                    match reader.read_buf(&mut piece).await {
-                        Ok(0) | Err(_) => break,
-                        Ok(_) => {
-                            if lines.bits().send(Ok(Bytes::from(piece))).await.is_err() {
-                                break;
-                            }
+    let place = lines::place(call.backups())?;
+    let noted = call.begin("backup", "the database").await?;
+    Ok(lines::stream(place, "application/octet-stream", |lines| async move {
+        let (mut reader, writer) = tokio::io::duplex(PIECE);
+        let writing = async {
+            let made = timely::within(&database, time, backup(&database, writer, &options)).await;
+            made.ok_or_else(|| too_long(time))?.map(drop).map_err(Failure::from)
+        };
+        let reading = async {
+            loop {
+                let mut piece = Vec::with_capacity(PIECE);
+                match reader.read_buf(&mut piece).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(_) => {
+                        if lines.bits().send(Ok(Bytes::from(piece))).await.is_err() {
+                            break;
                         }
                     }
                 }
-                // Its other end meets an error, if it still writes.
-                drop(reader);
-            };
-            let (made, ()) = futures::future::join(writing, reading).await;
-            if let Err(failure) = made {
-                tracing::warn!(error = failure.problem().message, "a backup that was asked for was not finished");
-                // Nobody may take what was sent for a whole one.
-                let _ = lines.bits().send(Err(failure)).await;
             }
-        })
-    })
-    .await
+            // Its other end meets an error, if it still writes.
+            drop(reader);
+        };
+        let (made, ()) = futures::future::join(writing, reading).await;
+        noted.ended(made.as_ref().err().map(Failure::problem)).await;
+        if let Err(failure) = made {
+            // Nobody may take what was sent for a whole one.
+            let _ = lines.bits().send(Err(failure)).await;
+        }
+    }))
 }
 
 /// How fast everything is to be read. Whoever reads too slowly keeps a snapshot for too long.
@@ -142,7 +141,7 @@ fn too_long(time: Duration) -> Failure {
 async fn check(call: Call<Operate, PaceQuery>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     let database = call.queue().engine.clone();
     let (pace, time) = (pace(&call.asked)?, call.walk_time());
-    lines::stream(call.verifications(), lines::NDJSON, |lines: Lines| async move {
+    Ok(lines::stream(lines::place(call.verifications())?, lines::NDJSON, |lines: Lines| async move {
         let told = lines.clone();
         let options = VerifyOptions::default().bytes_per_second(pace).on_progress(move |progress| {
             told.try_say(&object!({ "progress": { "entries": progress.entries, "bytes": progress.bytes } }));
@@ -154,7 +153,7 @@ async fn check(call: Call<Operate, PaceQuery>, Sent(Nothing {}): Sent<Nothing>) 
             Some(Err(error)) => lines.fail(error.into()).await,
             None => lines.fail(too_long(time)).await,
         }
-    })
+    }))
 }
 
 fn shown_verified(verified: tito_backup::Verified) -> Verified {

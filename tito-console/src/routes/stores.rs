@@ -78,7 +78,7 @@ async fn tail(call: Call<Read>, Names(name): Names<String>, Asked(query): Asked<
     let store = store(&call, &name).await?;
     let most = query.limit.map_or(usize::MAX, |limit| limit as usize);
     let (mut stream, redact): (_, Redact) = (store.tail(select(&query)).take(most), call.redact().clone());
-    lines::stream(call.streams(), lines::NDJSON, |lines: Lines| async move {
+    Ok(lines::stream(lines::place(call.streams())?, lines::NDJSON, |lines: Lines| async move {
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {
@@ -89,7 +89,7 @@ async fn tail(call: Call<Read>, Names(name): Names<String>, Asked(query): Asked<
                 Err(error) => return lines.fail(error.into()).await,
             }
         }
-    })
+    }))
 }
 
 async fn projections(call: Call<Read>, Names(name): Names<String>) -> Answer<Response> {

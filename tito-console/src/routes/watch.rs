@@ -28,7 +28,7 @@ async fn watch(call: Call<Read>, Asked(query): Asked<WatchQuery>) -> Answer<Resp
     };
     let (mut happening, database, redact) = (watch.begin(), call.queue().engine.clone(), call.redact().clone());
     let mut rest = query.limit.unwrap_or(u32::MAX);
-    lines::stream(call.streams(), lines::NDJSON, move |lines: Lines| async move {
+    Ok(lines::stream(lines::place(call.streams())?, lines::NDJSON, move |lines: Lines| async move {
         while rest > 0 {
             let next = tokio::select! {
                 biased;
@@ -48,7 +48,7 @@ async fn watch(call: Call<Read>, Asked(query): Asked<WatchQuery>) -> Answer<Resp
             }
             rest -= 1;
         }
-    })
+    }))
 }
 
 fn shown(redact: &Redact, watched: &Watched) -> Watched {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt}
 use std::path::{Path, PathBuf};
 
 use tito_core::embedded::{SOCKET_FILE, SOCKET_PLACE_FILE};
+use tokio::net::UnixStream;
 
 /// The longest path that a socket can have on every system: macOS takes 104 bytes with a zero behind it, Linux 108.
 const LONGEST: usize = 103;
@@ -17,7 +18,7 @@ const ELSEWHERE: &str = "tito-";
 const LONGEST_TEXT: u64 = 4_096;
 
 /// The socket by which whoever has the database in this directory open answers: in the directory, or where a file in it
-/// says. `None` where there is neither. Whether anybody listens there shows who connects.
+/// says, if the socket and its folder belong to whoever has written that file, for this directory. `None` where there is neither. Whether anybody listens there shows who connects.
 ///
 /// # Errors
 /// Those of reading the directory.
@@ -26,8 +27,7 @@ pub fn find_socket(directory: &Path) -> io::Result<Option<PathBuf>> {
     if is_socket(&inside)? {
         return Ok(Some(inside));
     }
-    let Some(outside) = elsewhere(directory)? else { return Ok(None) };
-    Ok(is_socket(&outside)?.then_some(outside))
+    elsewhere(directory)
 }
 
 fn is_socket(path: &Path) -> io::Result<bool> {
@@ -38,34 +38,69 @@ fn is_socket(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// What the file in the directory says, if it is a path that this module chooses.
+/// What the file in the directory says, if this module has written it for this directory, and what it names belongs to whoever
+/// has written it and to nobody else. Anybody can make a folder of some name where temporary files are.
 fn elsewhere(directory: &Path) -> io::Result<Option<PathBuf>> {
     let file = directory.join(SOCKET_PLACE_FILE);
-    let text = match fs::symlink_metadata(&file) {
-        Ok(found) if found.is_file() && found.len() <= LONGEST_TEXT => fs::read_to_string(&file)?,
+    let (note, bytes) = match fs::symlink_metadata(&file) {
+        Ok(found) if found.is_file() && found.len() <= LONGEST_TEXT => (found, fs::read(&file)?),
         Ok(_) => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let path = PathBuf::from(text);
-    let is_ours = |path: &Path| {
-        let folder = path.parent().and_then(Path::file_name);
-        path.file_name().is_some_and(|name| name == SOCKET_FILE)
-            && folder.is_some_and(|name| name.to_string_lossy().starts_with(ELSEWHERE))
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    let Some((identity, path)) = text.split_once('\n') else { return Ok(None) };
+    // One that came with a copy of a directory leads to whoever has the original open.
+    if identity != identity_of(directory)? {
+        return Ok(None);
+    }
+    let path = PathBuf::from(path);
+    let folder = path.parent().and_then(Path::file_name);
+    let is_ours = path.is_absolute()
+        && path.file_name().is_some_and(|name| name == SOCKET_FILE)
+        && folder.is_some_and(|name| name.to_string_lossy().starts_with(ELSEWHERE));
+    Ok((is_ours && is_only_of(&path, note.uid())?).then_some(path))
+}
+
+/// Which directory it is, whatever it is called: no copy has the same device and inode.
+fn identity_of(directory: &Path) -> io::Result<String> {
+    let found = fs::metadata(directory)?;
+    Ok(format!("{} {}", found.dev(), found.ino()))
+}
+
+/// Whether a socket and its folder belong to a user, and the folder lets nobody else in.
+fn is_only_of(socket: &Path, user: u32) -> io::Result<bool> {
+    let Some(folder) = socket.parent() else { return Ok(false) };
+    let look = |path: &Path| match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     };
-    Ok((path.is_absolute() && is_ours(&path)).then_some(path))
+    let (Some(folder), Some(socket)) = (look(folder)?, look(socket)?) else { return Ok(false) };
+    let is_closed = folder.is_dir() && folder.mode() & 0o077 == 0;
+    Ok(is_closed && folder.uid() == user && socket.file_type().is_socket() && socket.uid() == user)
 }
 
 /// Removes what another process has left behind. Only for the holder of the database's lock, which is why nobody can be
-/// listening any more.
-pub(super) fn remove_stale(directory: &Path) -> io::Result<()> {
-    if let Some(outside) = elsewhere(directory)?
-        && is_socket(&outside)?
-    {
-        remove(&outside)?;
-        if let Some(folder) = outside.parent() {
-            // Not if anything else is in it.
-            let _ = fs::remove_dir(folder);
+/// listening any more; of what is outside of its directory that is tried out.
+pub(super) async fn remove_stale(directory: &Path) -> io::Result<()> {
+    if let Some(outside) = elsewhere(directory)? {
+        match UnixStream::connect(&outside).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                remove(&outside)?;
+                if let Some(folder) = outside.parent() {
+                    // Not if anything else is in it.
+                    let _ = fs::remove_dir(folder);
+                }
+            }
+            _ => tracing::warn!(socket = %outside.display(), "somebody else seems to listen there: it is left alone"),
         }
     }
     remove(&directory.join(SOCKET_PLACE_FILE))?;
@@ -116,7 +151,7 @@ impl Place {
         let text = place.socket.to_str().ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidInput, "the path of the runtime directory is not UTF-8")
         })?;
-        io::Write::write_all(&mut file, text.as_bytes())?;
+        io::Write::write_all(&mut file, format!("{}\n{text}", identity_of(directory)?).as_bytes())?;
         Ok(place)
     }
 

@@ -78,6 +78,7 @@ impl ConsoleBuilder<Unguarded> {
         let turn = Turn(served);
         let failed = |source: io::Error| ServeError::Io { directory: directory.clone(), source: source.into() };
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        remove_stale(&directory).await.map_err(failed)?;
         let local = bind(directory.clone(), runtime, turn).map_err(failed)?;
         let at = At::Socket { socket: local.place.socket.clone(), directory };
         let router = self.routes(|_| Access::Listener);
@@ -87,7 +88,6 @@ impl ConsoleBuilder<Unguarded> {
 
 /// A few short calls, which are not worth a thread of their own.
 fn bind(directory: PathBuf, runtime: Option<PathBuf>, turn: Turn) -> io::Result<Local> {
-    remove_stale(&directory)?;
     let mut place = Place::choose(&directory, runtime)?;
     let listener = UnixListener::bind(&place.socket)?;
     let owner = place.made()?;

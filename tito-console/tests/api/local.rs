@@ -1,6 +1,6 @@
 //! The socket in a database's directory.
 
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use tito_console::{ServeError, find_socket, serve_local};
@@ -101,6 +101,78 @@ async fn a_path_that_is_too_long_for_a_socket_is_named_by_a_file() {
     assert!(ask(&socket, "/v1/topics").await.starts_with("HTTP/1.1 200"));
     console.stop().await;
     assert!(!folder.exists() && !directory.join("tito.sock.at").exists());
+    db.close().await;
+}
+
+/// A folder with a socket in it, and the note of a directory that leads there.
+fn noted(directory: &Path, folder: &Path) -> std::os::unix::net::UnixListener {
+    std::fs::create_dir(folder).unwrap();
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(folder.join("tito.sock")).unwrap();
+    let found = std::fs::metadata(directory).unwrap();
+    let note = format!("{} {}\n{}", found.dev(), found.ino(), folder.join("tito.sock").display());
+    std::fs::write(directory.join("tito.sock.at"), note).unwrap();
+    listener
+}
+
+#[tokio::test]
+async fn a_note_is_believed_if_all_belongs_to_its_writer_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let (directory, folder) = (place.path().join("db"), place.path().join("tito-1"));
+    std::fs::create_dir(&directory).unwrap();
+    let _listener = noted(&directory, &folder);
+    let socket = folder.join("tito.sock");
+    assert_eq!(find_socket(&directory).unwrap().as_ref(), Some(&socket));
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(find_socket(&directory).unwrap(), None, "others may look into the folder");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // Only root can give things away.
+    for path in [&folder, &socket] {
+        let owner = std::fs::metadata(path).unwrap().uid();
+        if std::os::unix::fs::chown(path, Some(owner + 1), None).is_ok() {
+            assert_eq!(find_socket(&directory).unwrap(), None, "{} is another's", path.display());
+            std::os::unix::fs::chown(path, Some(owner), None).unwrap();
+        }
+    }
+    for note in ["", "/nowhere", "1 2\n/nowhere/tito-1/tito.sock", "\n", "\u{0}\n\u{0}"] {
+        std::fs::write(directory.join("tito.sock.at"), note).unwrap();
+        assert_eq!(find_socket(&directory).unwrap(), None, "{note:?}");
+    }
+    std::fs::write(directory.join("tito.sock.at"), b"\xff\xfe").unwrap();
+    assert_eq!(find_socket(&directory).unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_was_left_outside_is_removed_unless_somebody_listens() {
+    let place = tempfile::tempdir().unwrap();
+    let (directory, folder) = (place.path().join("db"), place.path().join("tito-1"));
+    let db = EmbeddedBackend::open(&directory).await.unwrap();
+    let listener = noted(&directory, &folder);
+    serve_local(&db).await.unwrap().stop().await;
+    assert!(folder.join("tito.sock").exists() && !directory.join("tito.sock.at").exists());
+    drop(listener);
+    std::fs::remove_dir_all(&folder).unwrap();
+    drop(noted(&directory, &folder));
+    serve_local(&db).await.unwrap().stop().await;
+    assert!(!folder.exists());
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_copy_of_a_directory_does_not_lead_to_the_original() {
+    let place = tempfile::tempdir().unwrap();
+    let (directory, copy) = (place.path().join("d".repeat(120)), place.path().join("copy"));
+    let db = EmbeddedBackend::open(&directory).await.unwrap();
+    let console = serve_local(&db).await.unwrap();
+    let copied = EmbeddedBackend::open(&copy).await.unwrap();
+    std::fs::copy(directory.join("tito.sock.at"), copy.join("tito.sock.at")).unwrap();
+    assert_eq!(find_socket(&copy).unwrap(), None);
+    let other = serve_local(&copied).await.unwrap();
+    assert!(ask(console.socket().unwrap(), "/v1/topics").await.starts_with("HTTP/1.1 200"));
+    assert_ne!(other.socket(), console.socket());
+    other.stop().await;
+    copied.close().await;
+    console.stop().await;
     db.close().await;
 }
 
