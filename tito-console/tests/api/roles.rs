@@ -138,7 +138,7 @@ async fn each_route_is_for_its_role_and_those_above() {
             let query = if role == Role::Read { "" } else { "?dry-run=true" };
             let request = axum::http::Request::builder().method(&method).uri(format!("{path}{query}"));
             let request = request.header("authorization", format!("Bearer {token}"));
-            // The bodies of streams are let go of.
+            // The bodies of streams are dropped.
             let status = served.send(request.body(axum::body::Body::empty()).unwrap()).await.status();
             assert!(status != 401 && status != 403 && status != 405, "{method} {path} {has}: {status}");
         }
