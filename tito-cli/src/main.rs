@@ -11,6 +11,7 @@
 //! | `confirm`, `interrupt` | asks before something is destroyed; Ctrl-C |
 //! | `audit`, `log` | notes what is changed without the API; warnings |
 //! | `failure` | why a command failed, and the exit code for it |
+#![allow(rustdoc::bare_urls, reason = "what is said of arguments is the help, where brackets would be shown")]
 
 mod api;
 mod arguments;

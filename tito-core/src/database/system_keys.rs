@@ -20,7 +20,7 @@ impl Transaction {
     /// # use tito_core::prelude::*;
     /// # use tito_core::keys;
     /// # async fn example(db: Database) -> Result<(), TitoError> {
-    /// db.transaction(|tx| async move { tx.system_keys().delete(keys::schedule("nightly")).await }).await
+    /// db.transaction(|tx| async move { tx.system_keys().delete(keys::topic("nightly")).await }).await
     /// # }
     /// ```
     pub fn system_keys(&self) -> SystemKeys<'_> {

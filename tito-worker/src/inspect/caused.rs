@@ -44,7 +44,7 @@ impl TitoQueue {
     /// [`after`](CausedEvents::after) until there is none; a search ends at its bounds and when it has found 1,000.
     ///
     /// There is no index of causes, which would cost a row for each event: it is a search, in pages of 200 rows at a snapshot
-    /// each. Of an event of the outbox it passes over what lies before the second in which that was published, so it
+    /// each. Of an event of the outbox it passes over what lies a minute and more before that was published, so it
     /// costs a page for each partition of the database and what was published, done or has failed since; of another cause
     /// it reads everything. An event that is redriven or replayed meanwhile may be missed. For an operator, not for a
     /// program's daily work.
