@@ -13,7 +13,7 @@ use crate::mark::Mark;
 use crate::options::{OnProgress, Progress};
 use crate::place::Place;
 
-/// How many rows go into one transaction at the most, and about how many bytes.
+/// How many rows go into one transaction at most, and about how many bytes.
 const BATCH_ENTRIES: usize = 4_096;
 const BATCH_BYTES: usize = 2 << 20;
 

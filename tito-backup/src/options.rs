@@ -38,7 +38,7 @@ impl Default for BackupOptions {
 }
 
 impl BackupOptions {
-    /// How many bytes of keys and values are read a second at the most, so that those who write keep their share of the
+    /// How many bytes of keys and values are read a second at most, so that those who write keep their share of the
     /// disk and of the processor. Measured over the whole backup, from its beginning. Default 100 MiB.
     pub fn bytes_per_second(mut self, bytes: u64) -> Self {
         self.bytes_per_second = Some(bytes.max(1));

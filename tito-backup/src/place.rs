@@ -60,7 +60,7 @@ impl Place {
     /// [`Database::open_read_only`] says.
     ///
     /// # Errors
-    /// As [`open`](Place::open); [`ReadOnly`](tito_core::TitoError::ReadOnly) of what writes.
+    /// Those of [`open`](Place::open); [`ReadOnly`](tito_core::TitoError::ReadOnly) of what writes.
     pub async fn open_read_only(&self) -> Result<Database> {
         match &self.0 {
             Kind::Directory(path, options) => options.as_ref().clone().open_read_only(path).await,

@@ -45,7 +45,7 @@ impl<R: AsyncRead + Unpin + Send> BackupReader<R> {
     /// Reads the header.
     ///
     /// # Errors
-    /// As [`check`].
+    /// Those of [`check`].
     pub async fn open(mut input: R) -> Result<Self> {
         let mut at = 0;
         let mut bytes = take(&mut input, &mut at, MAGIC.len() + 4, "the header of a backup").await?;
@@ -101,7 +101,7 @@ impl<R: AsyncRead + Unpin + Send> BackupReader<R> {
     /// The rows of the next block; `None` once all of the backup was read and nothing comes after it.
     ///
     /// # Errors
-    /// As [`check`]. After an error nothing more can be read.
+    /// Those of [`check`]. After an error nothing more can be read.
     pub async fn next_block(&mut self) -> Result<Option<Vec<KeyValue>>> {
         if self.is_over {
             return Ok(None);

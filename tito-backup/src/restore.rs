@@ -29,10 +29,10 @@ pub async fn restore<R: AsyncRead + Unpin + Send>(backup: R, target: &Place) -> 
     restoring(backup, target, None).await
 }
 
-/// As [`restore`], and tells how far it is.
+/// Like [`restore`], and tells how far it is.
 ///
 /// # Errors
-/// As there.
+/// The same.
 pub async fn restore_with<R, F>(backup: R, target: &Place, on_progress: F) -> Result<Filled>
 where
     R: AsyncRead + Unpin + Send,

@@ -39,21 +39,21 @@ impl Database {
         open_for(url.as_ref(), Purpose::Use).await
     }
 
-    /// As [`open`](Database::open), of a database that there has to be: nothing is created. For tools, which a mistaken
+    /// Like [`open`](Database::open), of a database that there has to be: nothing is created. For tools, which a mistaken
     /// path or prefix is not to give an empty database.
     ///
     /// # Errors
-    /// As there, and [`TitoError::NoDatabase`].
+    /// The same, and [`TitoError::NoDatabase`].
     pub async fn open_existing(url: impl AsRef<str>) -> Result<Self> {
         open_for(url.as_ref(), Purpose::Look).await
     }
 
-    /// As [`open_existing`](Database::open_existing), to be read: nothing of it is changed, and writes fail with
+    /// Like [`open_existing`](Database::open_existing), to be read: nothing of it is changed, and writes fail with
     /// [`TitoError::ReadOnly`]. A directory stays as it is, byte for byte; several can read it at once, and an application
     /// that opens it meanwhile waits some seconds for them.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub async fn open_read_only(url: impl AsRef<str>) -> Result<Self> {
         Ok(open_for(url.as_ref(), Purpose::Read).await?.read_only())
     }
@@ -75,7 +75,7 @@ impl Database {
     /// else is refused until it is whole.
     ///
     /// # Errors
-    /// As [`open`](Database::open), and [`TitoError::InvalidTarget`].
+    /// Those of [`open`](Database::open), and [`TitoError::InvalidTarget`].
     pub async fn open_to_fill(url: impl AsRef<str>, filling: &Filling) -> Result<Self> {
         open_for(url.as_ref(), Purpose::Fill(filling.clone())).await
     }

@@ -9,7 +9,7 @@ use crate::keys;
 use crate::log::{Definition, Head};
 use crate::republish::{Shown, publish};
 
-/// How many events a step goes over, so that it is no burden to appends.
+/// How many events a step goes over, so that it is not a burden to appends.
 const STEP: usize = 100;
 
 /// Publishes, by the rules of a store that have not caught up, what was appended before them.

@@ -90,7 +90,7 @@ impl EventStore {
     /// ```
     ///
     /// # Errors
-    /// As [`append`](EventStore::append). After an error the transaction should be rolled back.
+    /// Those of [`append`](EventStore::append). After an error the transaction should be rolled back.
     pub async fn append_in(&self, tx: &Transaction, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
         let append = Append { events: prepare(&self.log, events.into())?, command: None };
         Ok(append_in(&self.log, tx, append).await?.last())
@@ -98,7 +98,7 @@ impl EventStore {
 }
 
 impl EventStore {
-    /// As [`Database::transaction_with`], while no append of this process to this store is being committed. A
+    /// Like [`Database::transaction_with`], while no append of this process to this store is being committed. A
     /// transaction that appends to a busy store with [`append_in`](EventStore::append_in) would otherwise lose its first
     /// run, as appends follow one another without a pause.
     ///

@@ -5,7 +5,7 @@
 ///
 /// # Panics
 /// If `TITO_SEED` is not a number.
-#[allow(clippy::print_stderr, clippy::expect_used, reason = "for tests, whose output shows the seed")]
+#[allow(clippy::print_stderr, reason = "for tests, whose output shows the seed")]
 pub fn seed() -> u64 {
     let seed = match std::env::var("TITO_SEED") {
         Ok(text) => text.parse().expect("TITO_SEED has to be a number from 0 to 2^64 - 1"),

@@ -67,7 +67,7 @@ impl Harness {
         Self { builder, clock: clock.clone(), log: Log::default(), report: WorkerReport::default() }
     }
 
-    /// As [`WorkerBuilder::subscribe`]. What a handler does of a batch shows as what it does of each event.
+    /// Like [`WorkerBuilder::subscribe`]. What a handler does of a batch shows as what it does of each event.
     #[must_use]
     pub fn subscribe<T, H, Args>(self, topic: T, handler: H) -> Self
     where
@@ -77,7 +77,7 @@ impl Harness {
         self.subscribe_with(topic, T::settings(), handler)
     }
 
-    /// As [`WorkerBuilder::subscribe_with`].
+    /// Like [`WorkerBuilder::subscribe_with`].
     #[must_use]
     pub fn subscribe_with<T, H, Args>(mut self, topic: T, settings: Subscription, handler: H) -> Self
     where

@@ -36,10 +36,10 @@ impl Outcome {
 /// The outcomes but `Committed`, for the operator `?`.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CommitError {
-    /// As [`Outcome::NotCommitted`].
+    /// Like [`Outcome::NotCommitted`].
     #[error("not committed")]
     NotCommitted(#[source] Reason),
-    /// As [`Outcome::Unknown`].
+    /// Like [`Outcome::Unknown`].
     #[error("it is not known whether the transaction was committed")]
     Unknown(#[source] Error),
 }

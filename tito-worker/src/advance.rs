@@ -62,7 +62,7 @@ impl Advance {
     /// A step with the payload of a [typed topic](crate::TitoJob), in its present version.
     ///
     /// # Errors
-    /// As [`to`](Advance::to).
+    /// Those of [`to`](Advance::to).
     pub fn to_job<J: TitoJob>(job: &J) -> Result<Self, TitoError> {
         Ok(Self::to(job)?.header(VERSION_HEADER, J::VERSION.to_string()))
     }

@@ -10,7 +10,7 @@ pub enum Fate {
     Done,
     /// The attempt has failed; it is tried again later.
     Retried,
-    /// It is handed out again at another time, which is no attempt.
+    /// It is handed out again at another time, which is not an attempt.
     Rescheduled,
     /// A step of it is done, and it goes on with the next one.
     Advanced,

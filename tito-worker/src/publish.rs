@@ -98,13 +98,13 @@ impl Publish {
         self
     }
 
-    /// As [`owner`](Publish::owner), the text of one of its headers. Publishing fails if there is no such header by then.
+    /// Like [`owner`](Publish::owner), the text of one of its headers. Publishing fails if there is no such header by then.
     pub fn owner_of_header(mut self, name: impl Into<String>) -> Self {
         self.owner = Owner::OfHeader(name.into());
         self
     }
 
-    /// As [`owner`](Publish::owner), a field of its payload, which is an object: a text, or an integer, whose digits are
+    /// Like [`owner`](Publish::owner), a field of its payload, which is an object: a text, or an integer, whose digits are
     /// the owner. Publishing fails if there is none by then.
     pub fn owner_of_field(mut self, name: impl Into<String>) -> Self {
         self.owner = Owner::OfField(name.into());

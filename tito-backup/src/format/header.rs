@@ -42,7 +42,6 @@ impl Header {
 
     /// The bytes, and their checksum: the seed of all that follow.
     pub(crate) fn encode(&self) -> (Vec<u8>, u64) {
-        #[allow(clippy::expect_used, reason = "numbers and a UUID always have a form in JSON")]
         let json = serde_json::to_vec(self).expect("a header in JSON");
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&(json.len() as u32).to_le_bytes());

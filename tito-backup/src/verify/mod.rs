@@ -60,7 +60,7 @@ pub struct VerifyOptions {
 }
 
 impl VerifyOptions {
-    /// How many bytes of keys and values are read a second at the most. Default: no limit.
+    /// How many bytes of keys and values are read a second at most. Default: no limit.
     pub fn bytes_per_second(mut self, bytes: u64) -> Self {
         self.bytes_per_second = Some(bytes.max(1));
         self
@@ -227,7 +227,7 @@ async fn tell(
 /// [`check`](crate::check) reads a backup only, and needs no space.
 ///
 /// # Errors
-/// As [`restore`](crate::restore()) and [`verify`].
+/// Those of [`restore`](crate::restore()) and [`verify`].
 pub async fn verify_backup<R>(backup: R, scratch: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verified>
 where
     R: AsyncRead + Unpin + Send,

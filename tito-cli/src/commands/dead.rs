@@ -42,7 +42,7 @@ pub(crate) struct List {
 pub(crate) struct Group {
     /// The queue: TOPIC or TOPIC@GROUP
     queue: String,
-    /// How many rows are read at the most
+    /// How many rows are read at most
     #[arg(long, value_name = "NUMBER")]
     rows: Option<u32>,
     /// Where an earlier answer said that it goes on

@@ -50,7 +50,7 @@ async fn compact(session: &mut Session) -> Result<()> {
     let Target::Directory(path) = session.target()? else {
         return Err(Failure::usage("only a directory of the embedded engine can be compacted"));
     };
-    // Refuses what is no database, and what an application has open.
+    // Refuses what is not a database, and what an application has open.
     let opened = session.database(Use::Change).await?;
     let Some(database) = opened else {
         return Err(Failure::usage("an application has the database open: close it first"));

@@ -84,7 +84,7 @@ pub(crate) struct Of {
     queue: String,
     /// The entity, as user:17
     entity: String,
-    /// How many at the most
+    /// How many at most
     #[arg(long, short, value_name = "NUMBER", default_value_t = 100)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000))]
     limit: u32,
@@ -94,7 +94,7 @@ pub(crate) struct Of {
 pub(crate) struct Caused {
     /// The event's id
     id: Uuid,
-    /// How many rows are read at the most
+    /// How many rows are read at most
     #[arg(long, value_name = "NUMBER")]
     rows: Option<u32>,
     /// Where an earlier answer said that it goes on

@@ -27,7 +27,7 @@ pub struct DeadLetter {
 /// Which page of dead letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadQuery {
-    /// How many at the most: 100 unless said otherwise, 1,000 at the most.
+    /// How many at most: 100 unless said otherwise, 1,000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// The `next` of the page before.

@@ -54,7 +54,7 @@ pub struct Table {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaceQuery {
-    /// How many bytes a second at the most: 100 MiB unless said otherwise.
+    /// How many bytes a second at most: 100 MiB unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
 }

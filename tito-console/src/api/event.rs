@@ -243,7 +243,7 @@ pub struct DoneEvent {
 /// Which page of what was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryQuery {
-    /// How many at the most: 100 unless said otherwise, 1,000 at the most.
+    /// How many at most: 100 unless said otherwise, 1,000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// The `next` of the page before.

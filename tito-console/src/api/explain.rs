@@ -42,10 +42,10 @@ pub struct Reason {
 /// How far a search goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchQuery {
-    /// How many seconds it takes at the most: 5 unless said otherwise, and no longer than a request may take.
+    /// How many seconds it takes at most: 5 unless said otherwise, and no longer than a request may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u32>,
-    /// How many rows it reads at the most: 100,000 unless said otherwise, 1,000,000 at the most.
+    /// How many rows it reads at most: 100,000 unless said otherwise, 1,000,000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u32>,
     /// The `next` of the search before.
@@ -70,7 +70,7 @@ pub struct Found {
 pub struct EntityQuery {
     /// What they are about.
     pub entity: String,
-    /// How many at the most: 100 unless said otherwise, 1,000 at the most.
+    /// How many at most: 100 unless said otherwise, 1,000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }

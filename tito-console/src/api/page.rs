@@ -15,7 +15,7 @@ pub struct Page<T> {
 /// Which page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageQuery {
-    /// How many items at the most: 100 unless said otherwise, 1,000 at the most.
+    /// How many items at most: 100 unless said otherwise, 1,000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// The `next` of the page before.

@@ -35,7 +35,7 @@ pub struct StoreQuery {
     /// Only those after this sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// How many at the most: 100 unless said otherwise, 1,000 at the most; of a tail, as many as there will be.
+    /// How many at most: 100 unless said otherwise, 1,000 at most; of a tail, as many as there will be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }

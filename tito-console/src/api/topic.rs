@@ -86,7 +86,7 @@ pub struct NewGroup {
 /// How far to count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatsQuery {
-    /// How many events of a kind are counted in each partition: 100 unless said otherwise, 10,000 at the most.
+    /// How many events of a kind are counted in each partition: 100 unless said otherwise, 10,000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }

@@ -54,7 +54,7 @@ pub struct WatchQuery {
     /// Only this queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// How many lines at the most; without an end unless said otherwise.
+    /// How many lines at most; without an end unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }

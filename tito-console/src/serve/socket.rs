@@ -38,7 +38,7 @@ use crate::error::ServeError;
 /// ```
 ///
 /// # Errors
-/// As [`ConsoleBuilder::serve_local`].
+/// Those of [`ConsoleBuilder::serve_local`].
 pub async fn serve_local(database: &Database) -> Result<Serving, ServeError> {
     Console::of(database).serve_local().await
 }

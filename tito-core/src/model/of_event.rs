@@ -55,7 +55,7 @@ impl TitoEvent {
     /// The row that the event is about, read in a transaction: that of a transactional handler, for example.
     ///
     /// # Errors
-    /// As [`model`](TitoEvent::model).
+    /// Those of [`model`](TitoEvent::model).
     pub async fn model_in<M: TitoSchema>(&self, tx: &Transaction) -> Result<Option<M>> {
         read(&self.row_key::<M>()?, tx).await
     }

@@ -231,7 +231,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// The first row, if there is one.
     ///
     /// # Errors
-    /// As [`all`](Query::all), but [`TitoError::Malformed`] if the first row is one that can't be read.
+    /// Those of [`all`](Query::all), but [`TitoError::Malformed`] if the first row is one that can't be read.
     pub async fn first(self, tx: &Transaction) -> Result<Option<M>> {
         self.limit(1).page(tx).await?.rows.pop().transpose()
     }
@@ -239,7 +239,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// One page of rows: as many as the limit says, 100 without one. Those that can't be read are errors in their places.
     ///
     /// # Errors
-    /// As [`all`](Query::all), without [`TitoError::DamagedRows`].
+    /// Those of [`all`](Query::all), without [`TitoError::DamagedRows`].
     pub async fn page(self, tx: &Transaction) -> Result<Page<M>> {
         let limit = self.limit.unwrap_or(ROWS_OF_A_PAGE);
         let mut walk = self.walk(Some(limit))?;
@@ -264,7 +264,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// The ids of the rows.
     ///
     /// # Errors
-    /// As [`all`](Query::all).
+    /// Those of [`all`](Query::all).
     pub async fn ids(self, tx: &Transaction) -> Result<Vec<String>> {
         let mut ids = Vec::new();
         self.see_all(tx, |found| ids.push(found.id)).await?;
@@ -274,7 +274,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// How many rows there are. Reads them all.
     ///
     /// # Errors
-    /// As [`all`](Query::all).
+    /// Those of [`all`](Query::all).
     pub async fn count(self, tx: &Transaction) -> Result<u64> {
         let mut count = 0;
         self.see_all(tx, |_| count += 1).await?;

@@ -146,7 +146,7 @@ impl<M: TitoSchema> Reindex<M> {
         self.build(&mut *on_progress).await
     }
 
-    /// As [`run`](Reindex::run), and goes on where a building that was cut off had come to.
+    /// Like [`run`](Reindex::run), and goes on where a building that was cut off had come to.
     pub(super) async fn build(
         mut self,
         on_progress: &mut (dyn FnMut(&ReindexProgress) + Send),

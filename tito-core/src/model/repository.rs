@@ -75,7 +75,7 @@ impl<M: TitoSchema> TitoTable<M> {
     /// The rows with these ids, in their order; `None` where there is none.
     ///
     /// # Errors
-    /// As [`get`](TitoTable::get), but [`TitoError::DamagedRows`], which names the keys, for rows that can't be read.
+    /// Those of [`get`](TitoTable::get), but [`TitoError::DamagedRows`], which names the keys, for rows that can't be read.
     pub async fn batch_get<I>(&self, ids: I, tx: &Transaction) -> Result<Vec<Option<M>>>
     where
         I: IntoIterator<Item: Display>,

@@ -37,7 +37,7 @@ impl<M: TitoSchema> TitoTable<M> {
     /// ```
     ///
     /// # Errors
-    /// As [`get`](TitoTable::get).
+    /// Those of [`get`](TitoTable::get).
     pub async fn get_with_version(&self, id: impl Display, tx: &Transaction) -> Result<Option<(M, RowVersion)>> {
         let key = self.row_key(&id.to_string())?;
         let Some(stored) = tx.get(&key).await? else { return Ok(None) };
@@ -54,7 +54,7 @@ impl<M: TitoSchema> TitoTable<M> {
         self.version_until_commit(&id.to_string(), tx).await.map(drop)
     }
 
-    /// As [`assert_current`](TitoTable::assert_current), and refuses a decision that was made on an old state of the
+    /// Like [`assert_current`](TitoTable::assert_current), and refuses a decision that was made on an old state of the
     /// row: its version has to be the one that was read, in this transaction or long before.
     ///
     /// # Errors

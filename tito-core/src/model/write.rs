@@ -39,7 +39,7 @@ impl<M: TitoSchema> TitoTable<M> {
     /// Another name of [`insert`](TitoTable::insert).
     ///
     /// # Errors
-    /// As [`insert`](TitoTable::insert).
+    /// Those of [`insert`](TitoTable::insert).
     pub async fn create(&self, row: &M, tx: &Transaction) -> Result<()> {
         self.insert(row, tx).await
     }
@@ -59,7 +59,7 @@ impl<M: TitoSchema> TitoTable<M> {
     /// Inserts the row, or updates it if there is one with its id, and says which of the two it did.
     ///
     /// # Errors
-    /// As [`insert`](TitoTable::insert) and [`update`](TitoTable::update).
+    /// Those of [`insert`](TitoTable::insert) and [`update`](TitoTable::update).
     pub async fn upsert(&self, row: &M, tx: &Transaction) -> Result<TitoOperation> {
         let (call, new) = (tx.nested(), self.write_out(row)?);
         let operation = match self.read(&new.key, &call).await? {
@@ -92,7 +92,7 @@ impl<M: TitoSchema> TitoTable<M> {
     /// deleted, if there is one.
     ///
     /// # Errors
-    /// As [`insert`](TitoTable::insert), [`update`](TitoTable::update) or [`delete`](TitoTable::delete).
+    /// Those of [`insert`](TitoTable::insert), [`update`](TitoTable::update) or [`delete`](TitoTable::delete).
     pub async fn build_with_options(&self, row: M, options: TitoOptions, tx: &Transaction) -> Result<M> {
         let call = tx.nested();
         match options.operation {

@@ -131,20 +131,20 @@ fn encode_by(what: impl Display, value: &(impl Serialize + ?Sized), path: Path) 
     }
 }
 
-/// As [`encode_checked`], for a value within another, such as an event's payload.
+/// Like [`encode_checked`], for a value within another, such as an event's payload.
 ///
 /// # Errors
-/// As [`encode_checked`].
+/// Those of [`encode_checked`].
 pub fn raw_checked(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>> {
     let bytes = encode_checked(&what, value)?;
     raw(what, bytes)
 }
 
-/// As [`raw_checked`], for a value of which it is not known what it is read as: integers of more than 64 bits are refused
+/// Like [`raw_checked`], for a value of which it is not known what it is read as: integers of more than 64 bits are refused
 /// too, as a reader that does not expect them, such as a flattened member, can't take them.
 ///
 /// # Errors
-/// As [`encode_checked`].
+/// Those of [`encode_checked`].
 pub fn raw_for_any_reader(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>> {
     let bytes = encode_by(&what, value, Path::narrow())?;
     raw(what, bytes)
@@ -171,7 +171,7 @@ pub fn encode_and_read<T: Serialize + DeserializeOwned>(what: impl Display, valu
 /// Reads what is about to be stored.
 ///
 /// # Errors
-/// As [`encode_and_read`].
+/// Those of [`encode_and_read`].
 pub fn check_readable<T: DeserializeOwned>(what: impl Display, bytes: &[u8]) -> Result<T> {
     read(bytes).map_err(|Unreadable { path, source }| {
         unserializable(what, path, format!("once written, it can't be read: {source}"))

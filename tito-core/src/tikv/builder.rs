@@ -196,11 +196,11 @@ impl TiKVBuilder {
         self.start(Purpose::Use).await
     }
 
-    /// As [`connect`](TiKVBuilder::connect), to a database that there has to be: none is created. For tools, which a
+    /// Like [`connect`](TiKVBuilder::connect), to a database that there has to be: none is created. For tools, which a
     /// mistaken prefix is not to give an empty database.
     ///
     /// # Errors
-    /// As there, and [`TitoError::NoDatabase`].
+    /// The same, and [`TitoError::NoDatabase`].
     pub async fn connect_existing(self) -> Result<Database> {
         self.start(Purpose::Look).await
     }
@@ -209,7 +209,7 @@ impl TiKVBuilder {
     /// far. Everybody else is refused until it is whole.
     ///
     /// # Errors
-    /// As [`connect`](TiKVBuilder::connect), and [`TitoError::InvalidTarget`].
+    /// Those of [`connect`](TiKVBuilder::connect), and [`TitoError::InvalidTarget`].
     pub async fn connect_to_fill(self, filling: &Filling) -> Result<Database> {
         self.start(Purpose::Fill(filling.clone())).await
     }

@@ -67,7 +67,7 @@ impl TiKVBackend {
     /// Removes the safe point of a service. Returns the lowest of those that are left.
     ///
     /// # Errors
-    /// As [`set_service_safe_point`](TiKVBackend::set_service_safe_point).
+    /// Those of [`set_service_safe_point`](TiKVBackend::set_service_safe_point).
     pub async fn remove_service_safe_point(&self, service: &str) -> Result<Timestamp> {
         self.core.check_open()?;
         let lowest = self.core.client.remove_service_safe_point(service).await;
@@ -98,7 +98,7 @@ impl TiKVBackend {
     /// Destroys everything below the engine's key prefix, as [`delete_range`](TiKVBackend::delete_range) does.
     ///
     /// # Errors
-    /// As there; refused for an engine without a prefix, whose keys can't be told from those of others.
+    /// The same; refused for an engine without a prefix, whose keys can't be told from those of others.
     pub async fn clear(&self) -> Result<()> {
         match self.core.prefix.everything() {
             Some(everything) => self.destroy("clear", everything).await,

@@ -58,13 +58,13 @@ impl EventStore {
         Ok(self.append_decided(events, mark).await?.0)
     }
 
-    /// As [`decide`](EventStore::decide), and then the model evolves by what was appended. Those of its events whose
+    /// Like [`decide`](EventStore::decide), and then the model evolves by what was appended. Those of its events whose
     /// ids the store had before are not folded again, and those of an entity of which a [`Model`](crate::Model) lacks
     /// earlier events come when these do: that is so only where the decider has expectations of its own. The model does
     /// not evolve by the events of a command that was decided on before.
     ///
     /// # Errors
-    /// As [`decide`](EventStore::decide). [`EventStoreError::Evolver`] alone says that the events were appended: the
+    /// Those of [`decide`](EventStore::decide). [`EventStoreError::Evolver`] alone says that the events were appended: the
     /// model can't evolve by one, and stands where it was before that.
     pub async fn decide_and_evolve<C, M, A>(&self, model: &mut M, command: &A) -> Result<Decision>
     where

@@ -78,7 +78,7 @@ impl EventStore {
         Ok(erasure.so_far())
     }
 
-    /// As [`erase`](EventStore::erase), to be done step by step.
+    /// Like [`erase`](EventStore::erase), to be done step by step.
     ///
     /// # Errors
     /// [`PatternInvalid`](crate::EventStoreError::PatternInvalid).
@@ -111,7 +111,7 @@ impl EntityErasure {
     /// Erases up to 100 events or other rows in one transaction. Returns whether there may be more.
     ///
     /// # Errors
-    /// As [`erase`](EventStore::erase). Calling it again goes on where it stopped.
+    /// Those of [`erase`](EventStore::erase). Calling it again goes on where it stopped.
     pub async fn step(&mut self) -> Result<bool> {
         let (store, target) = (&self.store, &self.target);
         match self.phase.clone() {

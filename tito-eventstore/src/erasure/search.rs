@@ -46,7 +46,7 @@ impl EventStore {
     /// In pages of at most 200 rows, each as one snapshot shows it. Costs a reading of the whole store.
     ///
     /// # Errors
-    /// As [`erase`](EventStore::erase).
+    /// Those of [`erase`](EventStore::erase).
     pub async fn remains(&self, pattern: &str) -> Result<RemainingEntities> {
         let target = Target::parse(pattern)?;
         let (database, store) = (self.database(), self.id());

@@ -70,7 +70,7 @@ impl NewEvent {
         Self::encoded(entity, event_type, 1, Codec::Binary, bytes)
     }
 
-    /// As [`raw`](NewEvent::raw), with bytes that were written elsewhere, in a version of the event type and by a
+    /// Like [`raw`](NewEvent::raw), with bytes that were written elsewhere, in a version of the event type and by a
     /// codec. A store with a registry refuses what it could not read.
     pub fn encoded(
         entity: impl Into<String>,
@@ -114,7 +114,7 @@ impl NewEvent {
         self
     }
 
-    /// As [`expect_sequence`](NewEvent::expect_sequence), for the last sequence of all events that a
+    /// Like [`expect_sequence`](NewEvent::expect_sequence), for the last sequence of all events that a
     /// [`Pattern`](crate::Pattern) selects. A pattern with `*` for the type costs a read of each type that the store
     /// has.
     pub fn expect_sequence_of(mut self, pattern: impl Into<String>, sequence: u64) -> Self {

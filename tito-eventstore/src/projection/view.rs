@@ -76,7 +76,7 @@ impl View {
     /// [`Database::transaction`](tito_core::Database::transaction) does.
     ///
     /// # Errors
-    /// As [`begin`](View::begin), and what `f` returns.
+    /// Those of [`begin`](View::begin), and what `f` returns.
     pub fn transaction<'a, T, Error, F, Fut>(&'a self, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
         F: FnOnce(Transaction) -> Fut + Clone + Send + 'a,
@@ -88,10 +88,10 @@ impl View {
         self.transaction_with(TxOptions::default(), f).map(Fut::Output::returned).boxed()
     }
 
-    /// As [`transaction`](View::transaction), with options, and with an error type of the caller's own.
+    /// Like [`transaction`](View::transaction), with options, and with an error type of the caller's own.
     ///
     /// # Errors
-    /// As [`transaction`](View::transaction).
+    /// Those of [`transaction`](View::transaction).
     pub fn transaction_with<'a, T, Error, F, Fut>(&'a self, options: TxOptions, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
         F: FnOnce(Transaction) -> Fut + Clone + Send + 'a,
@@ -106,7 +106,7 @@ impl View {
     /// one point in time.
     ///
     /// # Errors
-    /// As [`begin`](View::begin).
+    /// Those of [`begin`](View::begin).
     pub async fn within(&self, tx: &Transaction) -> Result<Transaction> {
         let (name, id) = (self.store.name(), self.store.id());
         let keys = vec![keys::event_store(name), keys::log_projection(id, &self.projection)];

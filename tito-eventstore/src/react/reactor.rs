@@ -91,7 +91,7 @@ impl Reactor {
         self.subscribe_with(worker, Subscription::default().order(Order::Strict), handler)
     }
 
-    /// As [`subscribe`](Reactor::subscribe), by these settings. Of them, [`delay`](Subscription::delay) counts for what is
+    /// Like [`subscribe`](Reactor::subscribe), by these settings. Of them, [`delay`](Subscription::delay) counts for what is
     /// tried again only, and in [relaxed order](Order::Relaxed) later events of an entity don't wait for one that has
     /// failed.
     pub fn subscribe_with<Args>(

@@ -59,11 +59,11 @@ impl EventStore {
         Ok(fold.last)
     }
 
-    /// As [`evolve`](EventStore::evolve), and then stores a snapshot, however few events were folded. For a model
+    /// Like [`evolve`](EventStore::evolve), and then stores a snapshot, however few events were folded. For a model
     /// without snapshots it does nothing more.
     ///
     /// # Errors
-    /// As [`evolve`](EventStore::evolve), and [`EventStoreError::Snapshot`] if the model can't be written, or was evolved
+    /// Those of [`evolve`](EventStore::evolve), and [`EventStoreError::Snapshot`] if the model can't be written, or was evolved
     /// before: the snapshot would hold more than what is selected.
     pub async fn snapshot<M: Evolver + Send>(
         &self,

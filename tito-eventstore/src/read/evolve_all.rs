@@ -56,7 +56,7 @@ impl EventStore {
     /// ```
     ///
     /// # Errors
-    /// As [`evolve`](EventStore::evolve), but for snapshots. Folding stops for all models at the first event that one of
+    /// Those of [`evolve`](EventStore::evolve), but for snapshots. Folding stops for all models at the first event that one of
     /// them can't evolve by: those before it in the list have evolved by that event, the others have not.
     pub async fn evolve_all<'a>(
         &self,

@@ -16,7 +16,7 @@ use crate::store::EventStore;
 impl EventStore {
     /// The selected events that there are now, in the order of their sequences. Pages of them are read as they are asked
     /// for, so memory holds one page, of up to 2,048 events and about 1 MiB by what those of the page before weighed, and
-    /// of 16 MiB at the most where events grow all at once.
+    /// of 16 MiB at most where events grow all at once.
     ///
     /// # Errors
     /// The stream ends after an error: one of the patterns,

@@ -133,7 +133,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// As [`upcast`](RegistryBuilder::upcast), for data that is JSON in both versions.
+    /// Like [`upcast`](RegistryBuilder::upcast), for data that is JSON in both versions.
     ///
     /// ```
     /// use tito_eventstore::types::{ForeignType, Json, Registry};

@@ -94,7 +94,7 @@ pub fn run(fact: impl Future<Output = ()>) {
     run_on(Builder::new_multi_thread().worker_threads(2), fact);
 }
 
-/// As [`run`], on a runtime with one thread, for facts that turn a clock while a task beside them waits for it.
+/// Like [`run`], on a runtime with one thread, for facts that turn a clock while a task beside them waits for it.
 #[doc(hidden)]
 pub fn run_on_one_thread(fact: impl Future<Output = ()>) {
     run_on(&mut Builder::new_current_thread(), fact);
@@ -104,7 +104,7 @@ pub fn run_on_one_thread(fact: impl Future<Output = ()>) {
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// A fact that turns the clock of an engine whose clock nobody can turn is passed over.
-#[allow(clippy::expect_used, clippy::print_stdout, reason = "a test that gets no runtime can only fail")]
+#[allow(clippy::print_stdout, reason = "tests say what they pass over")]
 fn run_on(runtime: &mut Builder, fact: impl Future<Output = ()>) {
     let runtime = runtime.enable_all().build().expect("a tokio runtime");
     let fact = async {

@@ -51,7 +51,6 @@ impl Workload {
         });
         let mut history = Vec::new();
         for records in join_all(tasks).await {
-            #[allow(clippy::expect_used, reason = "a panic of a task is passed on, as documented")]
             history.extend(records.expect("a task of the workload panicked"));
         }
         history
@@ -138,12 +137,10 @@ fn value_bytes(value: Value) -> Vec<u8> {
     value.to_be_bytes().to_vec()
 }
 
-#[allow(clippy::expect_used, reason = "documented: a value that nobody wrote")]
 fn value_of(bytes: &[u8]) -> Value {
     Value::from_be_bytes(bytes.try_into().expect("a value of the workload, of 8 bytes"))
 }
 
-#[allow(clippy::expect_used, reason = "documented: a key that nobody wrote")]
 fn entry_of((key, value): &KeyValue) -> (Key, Value) {
     (*key.last().expect("a key of the workload, which is not empty"), value_of(value))
 }

@@ -65,7 +65,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`begin`](Self::begin).
+    /// Those of [`begin`](Self::begin).
     pub async fn guards(&self) -> Result<Guards> {
         let begun = Instant::now();
         let start = self.timestamp().await?;
@@ -84,7 +84,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`begin`](Self::begin).
+    /// Those of [`begin`](Self::begin).
     pub async fn timestamp(&self) -> Result<Timestamp> {
         if self.core.tasks.is_closed() {
             return Err(Error::Closed);

@@ -49,7 +49,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`region_of`](Self::region_of); one that is not there is looked for until the deadline.
+    /// Those of [`region_of`](Self::region_of); one that is not there is looked for until the deadline.
     pub async fn region_by_id(&self, id: u64) -> Result<RegionInfo> {
         self.look_up(Wanted::Numbered(id)).await
     }

@@ -52,11 +52,11 @@ impl TitoQueue {
         Ok(!located.is_empty())
     }
 
-    /// As [`cancel`](TitoQueue::cancel), by the key that the event was published with as a unique one. Its key is free
+    /// Like [`cancel`](TitoQueue::cancel), by the key that the event was published with as a unique one. Its key is free
     /// again. False where there is none, its window has ended, or it is done.
     ///
     /// # Errors
-    /// As [`cancel`](TitoQueue::cancel); [`TitoError::Malformed`](tito_core::TitoError::Malformed).
+    /// Those of [`cancel`](TitoQueue::cancel); [`TitoError::Malformed`](tito_core::TitoError::Malformed).
     pub async fn cancel_unique(&self, topic: &str, unique_key: &str, tx: &Transaction) -> Result<bool> {
         cached_topic(&self.engine, topic).await?;
         let Some(row) = UniqueRow::read(tx, topic, unique_key).await? else { return Ok(false) };

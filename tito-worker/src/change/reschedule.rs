@@ -54,11 +54,11 @@ impl TitoQueue {
         Ok(Some(EventReference { timestamp, ..event.clone() }))
     }
 
-    /// As [`reschedule`](TitoQueue::reschedule), by the key that the event was published with as a unique one. Its
+    /// Like [`reschedule`](TitoQueue::reschedule), by the key that the event was published with as a unique one. Its
     /// window stays as it is. `None` where there is none, its window has ended, or it is done.
     ///
     /// # Errors
-    /// As [`reschedule`](TitoQueue::reschedule).
+    /// Those of [`reschedule`](TitoQueue::reschedule).
     pub async fn reschedule_unique(
         &self,
         topic_name: &str,

@@ -72,10 +72,10 @@ impl TitoQueue {
         Ok(self.page_of_dead_letters(rest_of(keys::dead_events(queue), after), limit).await?)
     }
 
-    /// As [`dead_letters`](TitoQueue::dead_letters), of one partition.
+    /// Like [`dead_letters`](TitoQueue::dead_letters), of one partition.
     ///
     /// # Errors
-    /// As [`dead_letters`](TitoQueue::dead_letters).
+    /// Those of [`dead_letters`](TitoQueue::dead_letters).
     pub async fn dead_letters_of_partition(
         &self,
         queue: &str,
@@ -90,11 +90,11 @@ impl TitoQueue {
         Ok(self.page_of_dead_letters(rest_of(keys::dead_events_of_partition(queue, partition), after), limit).await?)
     }
 
-    /// As [`dead_letters`](TitoQueue::dead_letters), those only that `is_wanted` chooses. Reads on, in steps of 200,
+    /// Like [`dead_letters`](TitoQueue::dead_letters), those only that `is_wanted` chooses. Reads on, in steps of 200,
     /// until it has found as many as are asked for or there are no more.
     ///
     /// # Errors
-    /// As [`dead_letters`](TitoQueue::dead_letters).
+    /// Those of [`dead_letters`](TitoQueue::dead_letters).
     pub async fn dead_letters_where(
         &self,
         queue: &str,

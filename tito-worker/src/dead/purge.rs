@@ -43,7 +43,7 @@ impl TitoQueue {
         self.purge_dead_letters_where(queue, |_| true).await
     }
 
-    /// As [`purge_dead_letters`](TitoQueue::purge_dead_letters), those only that `is_chosen` says yes to: among them can
+    /// Like [`purge_dead_letters`](TitoQueue::purge_dead_letters), those only that `is_chosen` says yes to: among them can
     /// be stored bytes that are no event.
     ///
     /// ```
@@ -58,7 +58,7 @@ impl TitoQueue {
     /// ```
     ///
     /// # Errors
-    /// As [`purge_dead_letters`](TitoQueue::purge_dead_letters).
+    /// Those of [`purge_dead_letters`](TitoQueue::purge_dead_letters).
     pub async fn purge_dead_letters_where(
         &self,
         queue: &str,

@@ -30,7 +30,7 @@ impl TitoQueue {
     /// others there are. Returns whether it was there and is an event.
     ///
     /// # Errors
-    /// As [`redrive_where`](TitoQueue::redrive_where).
+    /// Those of [`redrive_where`](TitoQueue::redrive_where).
     pub async fn redrive_letter(&self, queue: &str, letter: &KeyText) -> Result<bool, QueueError> {
         self.existing(queue).await?;
         let (queue, key) = (&Arc::<str>::from(queue), letter.as_bytes());
@@ -45,7 +45,7 @@ impl TitoQueue {
     /// of them. Returns whether it was there and is an event.
     ///
     /// # Errors
-    /// As [`redrive_where`](TitoQueue::redrive_where).
+    /// Those of [`redrive_where`](TitoQueue::redrive_where).
     pub async fn redrive(&self, queue: &str, id: Uuid) -> Result<bool, QueueError> {
         Ok(self.redrive_where(queue, |event| event.id == id).await?.events > 0)
     }
@@ -53,7 +53,7 @@ impl TitoQueue {
     /// Makes all dead letters of a queue due again, as [`redrive_where`](TitoQueue::redrive_where) does.
     ///
     /// # Errors
-    /// As [`redrive_where`](TitoQueue::redrive_where).
+    /// Those of [`redrive_where`](TitoQueue::redrive_where).
     pub async fn redrive_all(&self, queue: &str) -> Result<Redriven, QueueError> {
         self.redrive_where(queue, |_| true).await
     }

@@ -54,10 +54,10 @@ impl TitoQueue {
         Ok(replay.so_far())
     }
 
-    /// As [`replay`](TitoQueue::replay), to be done step by step.
+    /// Like [`replay`](TitoQueue::replay), to be done step by step.
     ///
     /// # Errors
-    /// As [`replay`](TitoQueue::replay).
+    /// Those of [`replay`](TitoQueue::replay).
     pub async fn replaying(&self, from: &str, times: Range<DateTime<Utc>>, into: &str) -> Result<Replay, QueueError> {
         check_queue_name(into)?;
         self.existing(from).await?;

@@ -25,13 +25,13 @@ impl Default for SearchBounds {
 }
 
 impl SearchBounds {
-    /// How long it takes at the most, by the engine's monotonic clock, but for its last page. Default 5 s.
+    /// How long it takes at most, by the engine's monotonic clock, but for its last page. Default 5 s.
     pub fn time(mut self, time: Duration) -> Self {
         self.time = time;
         self
     }
 
-    /// How many rows it reads at the most, but for what its last page has more. Default 100,000.
+    /// How many rows it reads at most, but for what its last page has more. Default 100,000.
     pub fn rows(mut self, rows: u64) -> Self {
         self.rows = rows;
         self

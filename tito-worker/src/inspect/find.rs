@@ -46,7 +46,7 @@ impl TitoQueue {
     /// [`cancel`](TitoQueue::cancel) costs. For one that is not there any more see [`find_by_id`](TitoQueue::find_by_id).
     ///
     /// # Errors
-    /// As [`cancel`](TitoQueue::cancel).
+    /// Those of [`cancel`](TitoQueue::cancel).
     pub async fn find(&self, event: &EventReference) -> Result<Vec<FoundEvent>, QueueError> {
         let database = &self.engine;
         let found = database

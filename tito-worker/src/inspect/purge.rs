@@ -24,10 +24,10 @@ impl TitoQueue {
         self.purge_entries(queue, |_, _| true).await
     }
 
-    /// As [`purge`](TitoQueue::purge), of the events that `chosen` says yes to. Stored bytes that are no events stay.
+    /// Like [`purge`](TitoQueue::purge), of the events that `chosen` says yes to. Stored bytes that are no events stay.
     ///
     /// # Errors
-    /// As [`purge`](TitoQueue::purge).
+    /// Those of [`purge`](TitoQueue::purge).
     pub async fn purge_where(
         &self,
         queue: &str,

@@ -129,10 +129,10 @@ impl TitoQueue {
         self.stats_up_to(queue, COUNTED).await
     }
 
-    /// As [`stats`](TitoQueue::stats), with another bound on what is counted of a kind in each partition.
+    /// Like [`stats`](TitoQueue::stats), with another bound on what is counted of a kind in each partition.
     ///
     /// # Errors
-    /// As [`stats`](TitoQueue::stats).
+    /// Those of [`stats`](TitoQueue::stats).
     pub async fn stats_up_to(&self, queue: &str, limit: u64) -> Result<QueueStats, QueueError> {
         let topic = self.existing(queue).await?;
         let in_flight = self.engine.transaction(|tx: Transaction| async move { in_flight(&tx, queue).await }).await?;

@@ -179,7 +179,7 @@ impl Operations {
     /// seconds still are. Returns whether it had not ended.
     ///
     /// # Errors
-    /// As [`get`](Operations::get).
+    /// Those of [`get`](Operations::get).
     pub async fn stop(&self, id: Uuid) -> Result<bool, QueueError> {
         self.get(id).await?;
         let is_stopped = end(&self.queue, id, OperationState::Stopped, None).await?;
@@ -193,7 +193,7 @@ impl Operations {
     /// [`run`](Operations::run). To be given a time limit by dropping it.
     ///
     /// # Errors
-    /// As [`get`](Operations::get).
+    /// Those of [`get`](Operations::get).
     pub async fn wait(&self, id: Uuid) -> Result<OperationInfo, QueueError> {
         loop {
             let info = self.get(id).await?;

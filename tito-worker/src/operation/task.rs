@@ -104,7 +104,7 @@ impl EventFilter {
             && self.fingerprint.as_ref().is_none_or(|wanted| fingerprint_of(event).as_ref() == Some(wanted))
     }
 
-    /// Whether everything is chosen, also what is no event.
+    /// Whether everything is chosen, also what is not an event.
     pub(super) fn is_all(&self) -> bool {
         *self == Self::default()
     }

@@ -14,7 +14,7 @@ use crate::locate::Located;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
 
-/// So many keys a step deletes at the most, unless a single event lies in more queues than that.
+/// So many keys a step deletes at most, unless a single event lies in more queues than that.
 const MOST_KEYS: usize = 800;
 
 impl TitoQueue {
@@ -42,7 +42,7 @@ impl TitoQueue {
         Ok(erasure.so_far())
     }
 
-    /// As [`erase_owner`](TitoQueue::erase_owner), to be done step by step.
+    /// Like [`erase_owner`](TitoQueue::erase_owner), to be done step by step.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`].
@@ -100,7 +100,7 @@ impl Erasure {
     /// Erases up to 200 things in one transaction. Returns whether there may be more.
     ///
     /// # Errors
-    /// As [`erase_owner`](TitoQueue::erase_owner). Calling it again goes on where it stopped.
+    /// Those of [`erase_owner`](TitoQueue::erase_owner). Calling it again goes on where it stopped.
     pub async fn step(&mut self) -> Result<bool> {
         let Some(walk) = self.walk.clone() else { return Ok(false) };
         let owner = self.owner.as_str();

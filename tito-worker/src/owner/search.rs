@@ -62,7 +62,7 @@ impl TitoQueue {
         Ok(search.so_far())
     }
 
-    /// As [`search_owner`](TitoQueue::search_owner), to be done page by page.
+    /// Like [`search_owner`](TitoQueue::search_owner), to be done page by page.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`].

@@ -50,7 +50,7 @@ pub struct WorkerInfo {
     pub retiring: bool,
     /// The fleet that it is a member of.
     pub fleet: Option<String>,
-    /// The share of partitions that it was told, where it is no member of a fleet.
+    /// The share of partitions that it was told, where it is not a member of a fleet.
     pub share: Option<PartitionConfig>,
     /// The queues that it serves.
     pub queues: BTreeSet<String>,

@@ -42,7 +42,7 @@ impl TitoQueue {
     /// schedule.
     ///
     /// # Errors
-    /// As [`override_schedule`](TitoQueue::override_schedule).
+    /// Those of [`override_schedule`](TitoQueue::override_schedule).
     pub async fn clear_schedule_override(&self, name: &str) -> Result<bool, QueueError> {
         self.change_schedule(name, |stored, now| stored.recur_as_declared(name, now)).await
     }

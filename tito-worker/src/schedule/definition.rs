@@ -99,7 +99,7 @@ impl Schedule {
         self
     }
 
-    /// How many missed firings are published at the most where each of them is ([`Missed::All`]): the last ones. A clock
+    /// How many missed firings are published at most where each of them is ([`Missed::All`]): the last ones. A clock
     /// that was set forward would have a day's worth of them published otherwise. The others are passed over, which is
     /// logged and counted in [`ScheduleInfo::passed_over`](super::ScheduleInfo::passed_over). Default 1,000.
     pub fn most_missed(mut self, most: u64) -> Self {

@@ -40,7 +40,7 @@ impl TitoQueue {
         change_pause(&self.engine, queue, |_, _| Pause::until(None)).await.map(drop)
     }
 
-    /// As [`pause`](TitoQueue::pause), until a time, by the database's time and rounded up to whole seconds: then any
+    /// Like [`pause`](TitoQueue::pause), until a time, by the database's time and rounded up to whole seconds: then any
     /// worker of the queue resumes it, or the first one that runs later. A time that is past resumes it now.
     ///
     /// ```
@@ -53,7 +53,7 @@ impl TitoQueue {
     /// ```
     ///
     /// # Errors
-    /// As [`pause`](TitoQueue::pause).
+    /// Those of [`pause`](TitoQueue::pause).
     pub async fn pause_until(&self, queue: &str, time: DateTime<Utc>) -> Result<(), QueueError> {
         let until = rounded_up(time);
         let pause = move |_, now| if until > now { Pause::until(Some(until)) } else { Pause::NONE };
@@ -63,7 +63,7 @@ impl TitoQueue {
     /// Ends what [`pause`](TitoQueue::pause) and [`pause_until`](TitoQueue::pause_until) began.
     ///
     /// # Errors
-    /// As [`pause`](TitoQueue::pause).
+    /// Those of [`pause`](TitoQueue::pause).
     pub async fn resume(&self, queue: &str) -> Result<(), QueueError> {
         change_pause(&self.engine, queue, |_, _| Pause::NONE).await.map(drop)
     }

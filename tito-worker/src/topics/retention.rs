@@ -26,7 +26,7 @@ impl TitoQueue {
     /// two counts there can be more. At least so many are kept.
     ///
     /// # Errors
-    /// As [`set_history`](TitoQueue::set_history).
+    /// Those of [`set_history`](TitoQueue::set_history).
     pub async fn set_history_limit(&self, topic_name: &str, most: Option<u64>) -> Result<(), QueueError> {
         self.set_retention(topic_name, |topic| topic.history_events = most.map_or(0, |most| most.max(1))).await
     }
@@ -39,7 +39,7 @@ impl TitoQueue {
     /// Without a limit a worker warns once an hour of a queue with more than 10,000 dead letters.
     ///
     /// # Errors
-    /// As [`set_history`](TitoQueue::set_history).
+    /// Those of [`set_history`](TitoQueue::set_history).
     pub async fn set_dead_letter_retention(
         &self,
         topic_name: &str,

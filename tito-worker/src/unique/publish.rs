@@ -13,7 +13,7 @@ use crate::locate::locate;
 use crate::publish::Publish;
 use crate::queue::TitoQueue;
 
-/// How many seconds an event waits at the most for the next attempt of one that it has replaced, where the order is
+/// How many seconds an event waits at most for the next attempt of one that it has replaced, where the order is
 /// strict. To spare it that, everybody who publishes for a failing entity would write the topic's row, and workers read
 /// all of their partitions again: in the outage of a service that all handlers need, that would block publishers.
 const LONGEST_WAIT: i64 = 10;

@@ -72,7 +72,7 @@ impl WorkerBuilder {
         self.subscribe_with(topic, T::settings(), handler)
     }
 
-    /// As [`subscribe`](WorkerBuilder::subscribe), by these settings.
+    /// Like [`subscribe`](WorkerBuilder::subscribe), by these settings.
     ///
     /// ```
     /// use std::time::Duration;
@@ -104,7 +104,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// As [`subscribe_with`](WorkerBuilder::subscribe_with), with what gets the handlers events from elsewhere than the
+    /// Like [`subscribe_with`](WorkerBuilder::subscribe_with), with what gets the handlers events from elsewhere than the
     /// queue: for event stores.
     #[doc(hidden)]
     pub fn subscribe_fed(

@@ -27,7 +27,7 @@ pub(crate) struct Backup {
     /// Replaces a file that exists
     #[arg(long)]
     force: bool,
-    /// How much is read a second at the most, as in 20MiB
+    /// How much is read a second at most, as in 20MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     rate: Option<u64>,
     /// Reads as fast as it can

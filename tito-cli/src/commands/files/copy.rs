@@ -19,7 +19,7 @@ pub(crate) struct Copy {
     from: String,
     /// The URL of the empty place
     to: String,
-    /// How much is read a second at the most, as in 20MiB
+    /// How much is read a second at most, as in 20MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     rate: Option<u64>,
 }

@@ -28,7 +28,7 @@ pub(crate) struct Verify {
     /// Puts right what a rule says how
     #[arg(long)]
     repair: bool,
-    /// How much is read a second at the most, as in 20MiB
+    /// How much is read a second at most, as in 20MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     rate: Option<u64>,
 }

@@ -41,7 +41,7 @@ pub struct Catalogue {
     /// Whether the table is being deleted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub dropping: bool,
-    /// What a later version of Tito has stored of it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
 }
@@ -56,7 +56,7 @@ pub struct CataloguedIndex {
     /// How far its building has come, if it is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Cursor>,
-    /// What a later version of Tito has stored of it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
 }

@@ -329,7 +329,7 @@ impl Hands {
         self.find_dead(writing).await
     }
 
-    /// Notes that the worker was told to stop: if it is killed now, that is no event's fault.
+    /// Notes that the worker was told to stop: if it is killed now, that is not an event's fault.
     pub(in crate::worker) async fn stop(&self) {
         let stopping = async {
             let mut writing = self.writing.lock().await;
