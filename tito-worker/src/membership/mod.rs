@@ -104,7 +104,7 @@ impl Membership {
     pub(crate) async fn release(&self, queue: &str, partition: u16) {
         self.holdings.stopped(queue, partition);
         if let Err(error) = self.give_back_free().await {
-            tracing::warn!(queue, partition, %error, "a lease can't be given back, trying again");
+            tracing::warn!(queue, partition, %error, "a lease could not be released, trying again");
         }
         self.nudge();
     }

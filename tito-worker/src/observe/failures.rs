@@ -94,7 +94,7 @@ impl FailureLog {
         }
         match left_out(&self.no_events) {
             0 => {}
-            failures => tracing::error!(queue, failures, "more was no event than is logged one by one"),
+            failures => tracing::error!(queue, failures, "more bytes were not an event than are logged one by one"),
         }
         match left_out(&self.engine) {
             0 => {}

@@ -77,7 +77,7 @@ pub(crate) async fn end_pause(database: &Database, queue: &str) -> Result<Arc<To
     };
     let topic = change_pause(database, queue, end).await?;
     if !topic.is_paused(queue) {
-        tracing::info!(queue, "the queue goes on, as the time for which it was paused is over");
+        tracing::info!(queue, "the queue resumes, as the time of its pause is over");
     }
     Ok(topic)
 }

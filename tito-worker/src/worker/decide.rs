@@ -20,7 +20,7 @@ use crate::policy::{Exhausted, Policy};
 const FAILURES_KEPT: usize = 5;
 
 const ASKED_FOR_ANOTHER: &str = "the handler asked for another attempt";
-const NO_ROOM: &str = "there is no room to put it off";
+const NO_ROOM: &str = "there is no room to postpone it";
 
 /// What the handling of an event came to.
 #[derive(Clone, Debug)]
