@@ -29,9 +29,9 @@ impl Pause {
 }
 
 impl TitoQueue {
-    /// Lets workers hand out nothing of a queue, `{type}` or `{type}@{group}`, in the whole fleet, until it is
-    /// [resumed](TitoQueue::resume). They notice within a second or so; handlers that run go on to their end. Publishing
-    /// goes on, and the topic's other queues too.
+    /// Stops all workers from handing out events of a queue, `{type}` or `{type}@{group}`, until it is
+    /// [resumed](TitoQueue::resume). They notice within a second or so; running handlers continue to their end.
+    /// Publishing continues, and so do the topic's other queues.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::UnknownTopic`],
@@ -41,7 +41,7 @@ impl TitoQueue {
     }
 
     /// Like [`pause`](TitoQueue::pause), until a time, by the database's time and rounded up to whole seconds: then any
-    /// worker of the queue resumes it, or the first one that runs later. A time that is past resumes it now.
+    /// worker of the queue resumes it, or the first one that runs later. A past time resumes it now.
     ///
     /// ```
     /// # use tito_core::prelude::*;

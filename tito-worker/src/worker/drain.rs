@@ -14,15 +14,15 @@ use crate::schedule;
 use crate::topics::end_pause;
 
 impl Worker {
-    /// Publishes what is due of schedules, handles everything that is due, and what becomes due by that, and returns when
-    /// nothing is. For programs that are started now and then, and for tests. It does not look at the flag of
-    /// [`WorkerBuilder::active_while`], and joins no fleet: it handles the partitions of its share, which are all unless
-    /// [`WorkerBuilder::partitions`] said otherwise.
+    /// Publishes the due firings of schedules, handles everything that is due and becomes due in the process, and
+    /// returns when nothing is left. For programs that are started now and then, and for tests. It ignores the flag of
+    /// [`WorkerBuilder::active_while`], and joins no fleet: it handles the partitions of its share, which is all of
+    /// them unless [`WorkerBuilder::partitions`] said otherwise.
     ///
-    /// # Errors
-    /// Those of [`check`](Worker::check) and of the engine; unlike [`run`](Worker::run), this does not wait for a failing
-    /// engine. [`TitoError::Malformed`] for a topic whose row can't be read, with its key, once the other queues have
-    /// nothing that is due. Once the engine is closed it ends at once with the error that says why, and handlers that run are dropped where they wait.
+    /// # Errors Those of [`check`](Worker::check) and of the engine; unlike [`run`](Worker::run), this does not wait
+    /// for a failing engine. [`TitoError::Malformed`] for a topic whose row can't be read, with its key, once the other
+    /// queues have nothing left that is due. If the engine is closed, it ends at once with the error that says why, and
+    /// running handlers are dropped.
     pub async fn drain(&self) -> Result<WorkerReport, QueueError> {
         self.check()?;
         let drained = tokio::select! {

@@ -92,7 +92,7 @@ const ACTIVE_CHECK: Duration = Duration::from_millis(50);
 const FIRST_ERROR_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_ERROR_PAUSE: Duration = Duration::from_secs(5);
 
-/// Consumes topics: all partitions of its share, each in a task of its own.
+/// Consumes topics: all partitions of its share, each in its own task.
 ///
 /// Every event is handed out at least once, events of one entity one at a time and in order, events of different
 /// entities concurrently. An event that was handed out stays stored until its outcome is recorded.
@@ -146,8 +146,8 @@ impl Worker {
         WorkerBuilder::new(queue)
     }
 
-    /// Whether the worker can run as it was told: the names of its queues and its fleet can be names, and it subscribes to
-    /// each queue once. [`run`](Worker::run) and [`drain`](Worker::drain) ask this first.
+    /// Checks the worker's configuration: the names of its queues and its fleet are valid, and it subscribes to each
+    /// queue once. [`run`](Worker::run) and [`drain`](Worker::drain) ask this first.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`], [`QueueError::SubscribedTwice`].
@@ -166,17 +166,16 @@ impl Worker {
     }
 
     /// Works until `shutdown` completes. Then no more events are handed out, running handlers get the shutdown timeout
-    /// to end, and what they came to is recorded. Errors of the engine are logged and tried again until then.
+    /// to end, and their outcomes are recorded. Until then, engine errors are logged and retried.
     ///
-    /// It ends by itself, as if `shutdown` had completed, once an operator has told it to leave
-    /// ([`TitoQueue::retire`]): the report says so.
+    /// It also ends, as if `shutdown` had completed, once an operator has told it to leave ([`TitoQueue::retire`]): the
+    /// report says so.
     ///
-    /// It ends by itself, too, once the engine is closed, by its owner or because its storage failed. Running handlers get the
-    /// same time to end; what they came to can't be recorded any more.
+    /// And it ends once the engine is closed, by its owner or because its storage failed. Running handlers get the same
+    /// time to end, but their outcomes can no longer be recorded.
     ///
-    /// # Errors
-    /// With what it did until then: [`TitoError::EngineClosed`] as its source, and at once what [`check`](Worker::check)
-    /// finds. It is logged as well.
+    /// # Errors Its source is [`TitoError::EngineClosed`] or, at once, what [`check`](Worker::check) finds; it also has
+    /// the report of what was done until then. It is logged too.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<WorkerReport, WorkerError> {
         if let Err(source) = self.check() {
             tracing::error!(error = %source, "the worker does not run");
