@@ -1,4 +1,4 @@
-//! Publishes by a rule what was appended before there was the rule.
+//! Publishes, by a rule, events that were appended before the rule.
 
 use tito_core::row::{StoredRow, malformed};
 use tito_core::{Database, Transaction, TxOptions};
@@ -21,7 +21,7 @@ pub(crate) async fn catch_up(database: &Database, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Publishes some, and tells whether there may be more.
+/// Publishes some, and says whether there may be more.
 async fn step(database: &Database, name: &str) -> Result<bool> {
     let name = name.to_string();
     let step = |tx: Transaction| async move { step_in(&tx, &name).await };

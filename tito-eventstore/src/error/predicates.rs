@@ -7,8 +7,8 @@ use crate::event::Damage;
 use crate::keys;
 
 impl EventStoreError {
-    /// Whether the same call can succeed later: after a conflict once the decision was made anew, or where the storage
-    /// was not available.
+    /// Whether the same call can succeed later: after a conflict once the decision is made again, or if the storage was
+    /// unavailable.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::SequenceConflict { .. } => true,
@@ -17,7 +17,7 @@ impl EventStoreError {
         }
     }
 
-    /// The error of the engine, or of the database, if it is one.
+    /// The engine's or the database's error, if it is one.
     pub fn engine(&self) -> Option<&TitoError> {
         match self {
             Self::Engine(error) => Some(error),
@@ -25,7 +25,7 @@ impl EventStoreError {
         }
     }
 
-    /// Whether the engine failed, or its storage, and not the call: as [`TitoError::is_engine_failure`].
+    /// Whether the engine or its storage failed, rather than the call: as [`TitoError::is_engine_failure`].
     pub fn is_engine_failure(&self) -> bool {
         self.engine().is_some_and(TitoError::is_engine_failure)
     }
@@ -40,8 +40,8 @@ impl EventStoreError {
         self.engine().is_some_and(TitoError::is_closed)
     }
 
-    /// The sequence of the stored event that the error is about: one that is damaged, that can't be brought to the
-    /// version that the program knows, or by which a model or the rows of a projection can't evolve.
+    /// The sequence of the stored event that the error is about: one that is damaged, that can't be upgraded to the
+    /// program's version, or by which a model or a projection can't evolve.
     pub fn sequence(&self) -> Option<u64> {
         match self {
             // That of one that is still to be appended is 0.
@@ -55,7 +55,7 @@ impl EventStoreError {
         }
     }
 
-    /// The entity, `type.id`, of that event; none where it is not known of one that is damaged.
+    /// The entity, `type.id`, of that event; `None` if a damaged event does not reveal it.
     pub fn entity(&self) -> Option<String> {
         match self {
             Self::Decode { entity, .. } | Self::Evolver { entity, .. } | Self::Projector { entity, .. } => {

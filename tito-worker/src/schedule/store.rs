@@ -49,7 +49,7 @@ pub struct ScheduleInfo {
     /// Whether it is paused.
     pub paused: bool,
     /// How many firings were skipped since it was first put, because more were missed than [`Schedule::most_missed`]. A
-    /// long time of a cron expression counts as 10,000.
+    /// long gap of a cron expression counts as 10,000.
     pub passed_over: u64,
     /// How many firings were missed since it was first put, whether published later or not: no worker had published
     /// them within 60 seconds. For a cron expression a long gap counts as 10,000.

@@ -111,9 +111,13 @@ impl<'a> Rounds<'a> {
                             next_sweep = clock.monotonic_millis().saturating_add(SWEEP_EVERY);
                         }
                     }
-                    Err(error) => tracing::warn!(%error, "it could not be found out which partitions hold events, trying again"),
+                    Err(error) => {
+                        tracing::warn!(%error, "it could not be found out which partitions hold events, trying again")
+                    }
                 },
-                Err(error) => tracing::warn!(%error, "it could not be found out which partitions hold events, trying again"),
+                Err(error) => {
+                    tracing::warn!(%error, "it could not be found out which partitions hold events, trying again")
+                }
             }
         }
     }

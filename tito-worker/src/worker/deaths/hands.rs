@@ -355,7 +355,9 @@ impl Hands {
         match tokio::time::timeout(LAST_WORDS, words).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the mark of a worker that ends could not be updated"),
-            Err(_) => tracing::warn!("the mark of a worker that ends could not be updated, as the engine does not answer"),
+            Err(_) => {
+                tracing::warn!("the mark of a worker that ends could not be updated, as the engine does not answer")
+            }
         }
     }
 }
