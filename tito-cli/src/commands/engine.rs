@@ -15,9 +15,9 @@ use crate::session::{Session, Target, Use};
 /// The embedded engine.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Engine {
-    /// Says which database it is, and how much space it takes
+    /// Shows which database it is, and how much space it takes
     Sizes,
-    /// Gives the unused space of a database that no application has open back to the file system
+    /// Returns unused space to the file system; no application may have the database open
     Compact,
 }
 
