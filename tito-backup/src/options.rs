@@ -1,4 +1,4 @@
-//! How a backup is made.
+//! How a backup is taken.
 
 use std::fmt;
 use std::sync::Arc;
