@@ -51,7 +51,7 @@ impl<M> Page<M> {
 ///
 /// Narrowing calls can be combined; a row has to satisfy all of them. Nothing is read before one of
 /// [`all`](Query::all), [`first`](Query::first), [`page`](Query::page), [`stream`](Query::stream), [`ids`](Query::ids)
-/// and [`count`](Query::count), is called, and then in requests of bounded size. All of them read the rows themselves,
+/// and [`count`](Query::count) is called, and then in requests of bounded size. All of them read the rows themselves,
 /// so an index entry that belongs to no row is ignored. A row with several values in an index appears once for each
 /// that is in the range.
 ///
