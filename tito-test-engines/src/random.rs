@@ -1,7 +1,7 @@
 //! Seeds of tests at random.
 
-/// The seed of a test at random: that of the environment variable `TITO_SEED`, to run a failed test again, or a new
-/// one. It is printed, which the test harness shows when the test fails.
+/// The seed of a randomized test: `TITO_SEED` from the environment, to run a failed test again, or a new one. It is
+/// printed, and the test harness shows it when the test fails.
 ///
 /// # Panics
 /// If `TITO_SEED` is not a number.

@@ -108,8 +108,8 @@ impl TemporaryDatabase {
     }
 }
 
-/// An engine that has released its files once this is dropped: as it closes it still writes some, which would be in the
-/// way of removing their directory.
+/// An engine that has released its files once this is dropped. It still writes some as it closes, and they would keep
+/// their directory from being removed.
 #[derive(Debug)]
 struct ClosedWhenDropped(Database);
 

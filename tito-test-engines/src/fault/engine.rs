@@ -14,8 +14,8 @@ use super::rules::{Faults, Keys};
 use super::snapshot::FaultSnapshot;
 use super::transaction::FaultTransaction;
 
-/// The engine of any database, with faults at the calls that a test chooses. What a transaction has written itself it
-/// reads without a call.
+/// The engine of any database, with faults at the calls that a test chooses. A transaction reads its own writes without
+/// a call.
 ///
 /// ```
 /// # use tito_test_engines as tito_testkit;
@@ -56,8 +56,8 @@ impl FaultEngine {
         Self { inner, faults: Faults::new(seed), deaf: None, clock: None }
     }
 
-    /// Hides from workers what this process commits, and pretends that others write to the database as well: events
-    /// are then found by polling and re-reading only, as those of other processes are.
+    /// Hides this process's commits from workers, and pretends that others write to the database as well: events are
+    /// then found only by polling and re-reading, as those of other processes are.
     #[must_use]
     pub fn with_foreign_writers(self) -> Self {
         Self { deaf: Some(Shared::default()), ..self }
@@ -82,7 +82,7 @@ impl FaultEngine {
 
 /// A database with faults.
 pub trait WithFaults {
-    /// What is to go wrong, and how often each call was made.
+    /// The faults to inject, and how often each call was made.
     ///
     /// # Panics
     /// If the database is not one of a [`FaultEngine`].

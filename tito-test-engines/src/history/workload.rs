@@ -10,7 +10,8 @@ use tito_core::{Database, Result, Timestamp, Transaction};
 
 use super::{Key, Record, Step, Value};
 
-/// Concurrent transactions to be generated. The default is small enough to run in well under a second and meets often.
+/// Concurrent transactions to generate. The default is small enough to run in well under a second, and its transactions
+/// conflict often.
 #[derive(Clone, Debug)]
 pub struct Workload {
     /// Decides what the transactions do. How they interleave is the scheduler's.
@@ -19,7 +20,7 @@ pub struct Workload {
     pub tasks: usize,
     /// How many transactions each task runs.
     pub transactions: usize,
-    /// How many keys there are. Few, so that transactions meet.
+    /// How many keys there are. Few keys make transactions conflict.
     pub keys: Key,
 }
 
