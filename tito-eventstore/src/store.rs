@@ -61,7 +61,8 @@ impl EventStore {
     /// # }
     /// ```
     ///
-    /// # Errors [`EventStoreError::SequenceConflict`](crate::EventStoreError::SequenceConflict),
+    /// # Errors
+    /// [`EventStoreError::SequenceConflict`](crate::EventStoreError::SequenceConflict),
     /// [`NoEvents`](crate::EventStoreError::NoEvents), those about entities, event types, ids and data,
     /// [`StoreNotFound`](crate::EventStoreError::StoreNotFound), and those of the engine, among them
     /// [`LimitExceeded`](tito_core::TitoError::LimitExceeded) and

@@ -125,7 +125,8 @@ impl<M: Evolver> Decided<M> {
 
     /// No event may happen.
     ///
-    /// # Panics If one does, or the command is refused.
+    /// # Panics
+    /// If one does, or the command is refused.
     pub fn then_nothing(self) -> Scenario<M> {
         self.then([])
     }

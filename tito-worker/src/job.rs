@@ -216,8 +216,8 @@ impl<J: TitoJob> IntoTopic for JobTopic<J> {
 impl Publish {
     /// An event that asks for a job, about an entity: its topic, payload and version are the job's.
     ///
-    /// # Errors [`TitoError::Unserializable`], which names the field, also for a job that could be written but not read
-    /// back.
+    /// # Errors
+    /// [`TitoError::Unserializable`], which names the field, also for a job that could be written but not read back.
     pub fn job<J: TitoJob>(entity: impl Into<String>, job: &J) -> Result<Self> {
         let what = format_args!("a payload of topic {:?}", J::NAME);
         let payload = row::raw_checked(what, job)?;

@@ -74,9 +74,10 @@ impl Publish {
 
     /// What the handler needs to know; it reads it with [`TitoEvent::payload`](tito_core::event::TitoEvent::payload).
     ///
-    /// # Errors [`TitoError::Unserializable`], which names the field, for what JSON has no form for: a float that is
-    /// not finite, a map whose keys are not texts, nesting deeper than 127. An integer of more than 64 bits is refused
-    /// too, because it is not known whether its reader can take it; for a [`job`](Publish::job) that is known.
+    /// # Errors
+    /// [`TitoError::Unserializable`], which names the field, for what JSON has no form for: a float that is not finite,
+    /// a map whose keys are not texts, nesting deeper than 127. An integer of more than 64 bits is refused too, because
+    /// it is not known whether its reader can take it; for a [`job`](Publish::job) that is known.
     pub fn payload(mut self, payload: &impl Serialize) -> Result<Self, TitoError> {
         let what = format_args!("the payload of an event {:?} for {:?}", self.event_type, self.entity);
         self.payload = Some(row::raw_for_any_reader(what, payload)?);

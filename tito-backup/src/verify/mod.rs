@@ -161,7 +161,8 @@ impl Finding {
 /// Memory holds a page and the names of topics, stores and tables, but not the rows. Costs a read of everything, and a
 /// second read of rows, events of stores and their entries.
 ///
-/// # Errors Those of the database. A wrong row is not an error.
+/// # Errors
+/// Those of the database. A wrong row is not an error.
 pub async fn verify(database: &Database, options: &VerifyOptions) -> Result<Verified> {
     let snapshot = database.snapshot().await?;
     let pace = Pace::new(database.clock(), options.bytes_per_second);

@@ -119,9 +119,10 @@ impl Database {
     /// # }
     /// ```
     ///
-    /// # Errors What `f` returns (the transaction is rolled back); [`TitoError::RetriesExhausted`] after the last
-    /// conflict; [`TitoError::AlreadyExists`] for an `insert` of a key that exists; [`TitoError::CommitUnknown`] when
-    /// it is not known whether the commit took effect: that is never replayed.
+    /// # Errors
+    /// What `f` returns (the transaction is rolled back); [`TitoError::RetriesExhausted`] after the last conflict;
+    /// [`TitoError::AlreadyExists`] for an `insert` of a key that exists; [`TitoError::CommitUnknown`] when it is not
+    /// known whether the commit took effect: that is never replayed.
     // Boxed, so that what is returned depends on nothing of the closure's: where the closure is wrong, the compiler says so
     // once, and not again of each place where the future is used.
     #[track_caller]

@@ -71,7 +71,8 @@ impl Marker {
 /// how many it removed. After that, calls with these keys take effect again. A marker that can't be read is logged and
 /// stays.
 ///
-/// # Errors Those of the engine; what has been removed by then stays removed.
+/// # Errors
+/// Those of the engine; what has been removed by then stays removed.
 pub async fn prune_idempotency_markers(database: &Database, before: Timestamp) -> Result<u64> {
     walk_in_steps(database, keys::idempotency_markers(), move |tx: Transaction, page| async move {
         let mut removed = 0;
@@ -94,7 +95,8 @@ pub async fn prune_idempotency_markers(database: &Database, before: Timestamp) -
 /// per transaction, and returns how many it removed. Begin with `Walk::over(keys::idempotency_markers())` and call it
 /// until the walk ends. A running worker does this by itself, slowly.
 ///
-/// # Errors Those of the engine; the walk then stays where it was.
+/// # Errors
+/// Those of the engine; the walk then stays where it was.
 pub async fn drop_expired_markers(database: &Database, walk: &mut Walk) -> Result<u64> {
     let from = walk.clone();
     let step = |tx: Transaction| async move {

@@ -161,7 +161,8 @@ impl Walk {
 /// Hands all entries of a range to `step`, in order, a page per transaction, and returns the sum of the steps' results.
 /// A page has as many entries as one transaction can easily write again.
 ///
-/// # Errors Those of the steps and of the engine; what has been done by then stays done.
+/// # Errors
+/// Those of the steps and of the engine; what has been done by then stays done.
 pub async fn walk_in_steps<T, F, Fut>(database: &Database, range: KeyRange, step: F) -> Result<T>
 where
     T: Default + AddAssign + Send,

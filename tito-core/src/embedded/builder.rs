@@ -130,7 +130,8 @@ impl EmbeddedBuilder {
     /// Like [`open`](EmbeddedBuilder::open), but the database must exist: nothing is created. For tools, where a
     /// mistyped path should not create an empty database.
     ///
-    /// # Errors The same, and [`TitoError::NoDatabase`].
+    /// # Errors
+    /// The same, and [`TitoError::NoDatabase`].
     pub async fn open_existing(self, path: impl AsRef<Path>) -> Result<Database> {
         self.start(path, Purpose::Look).await
     }
@@ -141,7 +142,8 @@ impl EmbeddedBuilder {
     ///
     /// The log's contents, up to some hundred megabytes, are kept in memory.
     ///
-    /// # Errors The same; [`TitoError::DatabaseInUse`] if somebody has it open for writing.
+    /// # Errors
+    /// The same; [`TitoError::DatabaseInUse`] if somebody has it open for writing.
     pub async fn open_read_only(self, path: impl AsRef<Path>) -> Result<Database> {
         Ok(self.start(path, Purpose::Read).await?.read_only())
     }

@@ -107,7 +107,8 @@ impl DatabaseIdentity {
 
     /// What is stored.
     ///
-    /// # Errors None known.
+    /// # Errors
+    /// None known.
     pub fn encode(&self) -> Result<Vec<u8>> {
         row::encode(EXPECTED, self)
     }

@@ -222,7 +222,8 @@ impl TitoEvent {
 
     /// The event as it is stored, with its unknown members.
     ///
-    /// # Errors [`TitoError::Unserializable`], though every field has a form in JSON.
+    /// # Errors
+    /// [`TitoError::Unserializable`], though every field has a form in JSON.
     pub fn encode(&self) -> Result<Vec<u8>> {
         StoredRow::encode(self)
     }

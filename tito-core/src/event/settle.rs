@@ -16,7 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Takes next to no time on an engine with one writing process; otherwise [`CACHED`] and the engine's
 /// `max_transaction_age`, by the engine's time.
 ///
-/// # Errors Those of the engine; at once if it is closed meanwhile.
+/// # Errors
+/// Those of the engine; at once if it is closed meanwhile.
 pub async fn settle_topics(database: &Database) -> Result<()> {
     tokio::select! {
         biased;

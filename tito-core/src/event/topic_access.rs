@@ -31,7 +31,8 @@ fn topics(database: &Database) -> Arc<TopicCache> {
 impl Topic {
     /// The topic, created with `partitions` partitions if it did not exist. An existing topic keeps its number.
     ///
-    /// # Errors [`TitoError::InvalidName`] for a name that can't be a topic, [`TitoError::OutOfRange`] for a number of
+    /// # Errors
+    /// [`TitoError::InvalidName`] for a name that can't be a topic, [`TitoError::OutOfRange`] for a number of
     /// partitions outside 1 to 10,000, and those of the engine.
     pub async fn ensure(database: &Database, name: &str, partitions: u16) -> Result<Arc<Topic>> {
         names::check_event_type(name)?;

@@ -72,7 +72,8 @@ pub fn digits(component: &[u8], width: usize) -> Option<u64> {
 
 /// Appends the four digits of a partition.
 ///
-/// # Panics If a topic can't have a partition with this number.
+/// # Panics
+/// If a topic can't have a partition with this number.
 pub fn push_partition(key: &mut Vec<u8>, partition: u16) {
     // Four digits: a larger number would become the key of another partition.
     assert!(

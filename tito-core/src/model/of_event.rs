@@ -42,8 +42,9 @@ impl TitoEvent {
     /// # }
     /// ```
     ///
-    /// # Errors [`TitoError::NotOfTheTable`] if the event is about something else, [`TitoError::Malformed`] if what is
-    /// stored is not a row of this model, and those of the engine.
+    /// # Errors
+    /// [`TitoError::NotOfTheTable`] if the event is about something else, [`TitoError::Malformed`] if what is stored is
+    /// not a row of this model, and those of the engine.
     pub async fn model<M: TitoSchema>(&self, db: &Database) -> Result<Option<M>> {
         let key = self.row_key::<M>()?;
         let tx = db.begin().await?;

@@ -206,8 +206,9 @@ impl<M: TitoSchema, K> Query<M, K> {
 
     /// The rows.
     ///
-    /// # Errors [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::IndexNotBuilt`] if it lacks
-    /// entries of some rows; [`TitoError::InvalidIndexValue`] for a value that has no place in an order;
+    /// # Errors
+    /// [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::IndexNotBuilt`] if it lacks entries of
+    /// some rows; [`TitoError::InvalidIndexValue`] for a value that has no place in an order;
     /// [`TitoError::InvalidCursor`] for a cursor of another query; [`TitoError::DamagedRows`], which names the keys, if
     /// there are rows that can't be read; those of the engine.
     pub async fn all(self, tx: &Transaction) -> Result<Vec<M>> {

@@ -24,12 +24,12 @@ impl<M: TitoSchema> TitoTable<M> {
     ///
     /// [`TxOptions::check_inserts`]: crate::TxOptions::check_inserts
     ///
-    /// # Errors [`TitoError::AlreadyExists`], here or at the commit, if there is a row with this id or one with a
-    /// unique value of this one ([`violated_index`](TitoError::violated_index) tells them apart);
-    /// [`TitoError::InvalidName`] for an empty id or a name of a table, an index or an event that can't be one;
-    /// [`TitoError::InvalidIndexValue`]; [`TitoError::Unserializable`], which names the field, for a row that could not
-    /// be read back; those of the engine, of which [`TitoError::LimitExceeded`] is also the error for an id that is too
-    /// long.
+    /// # Errors
+    /// [`TitoError::AlreadyExists`], here or at the commit, if there is a row with this id or one with a unique value
+    /// of this one ([`violated_index`](TitoError::violated_index) tells them apart); [`TitoError::InvalidName`] for an
+    /// empty id or a name of a table, an index or an event that can't be one; [`TitoError::InvalidIndexValue`];
+    /// [`TitoError::Unserializable`], which names the field, for a row that could not be read back; those of the
+    /// engine, of which [`TitoError::LimitExceeded`] is also the error for an id that is too long.
     pub async fn insert(&self, row: &M, tx: &Transaction) -> Result<()> {
         let call = tx.nested();
         self.insert_row(row, true, &call).await?;
@@ -78,7 +78,8 @@ impl<M: TitoSchema> TitoTable<M> {
 
     /// Deletes the row with this id and its index entries, and says whether there was one.
     ///
-    /// # Errors [`TitoError::Malformed`] if the stored row can't be read, as its entries and events are unknown then
+    /// # Errors
+    /// [`TitoError::Malformed`] if the stored row can't be read, as its entries and events are unknown then
     /// ([`delete_damaged`](TitoTable::delete_damaged) deletes such a row); otherwise as [`insert`](TitoTable::insert).
     pub async fn delete(&self, id: impl Display, tx: &Transaction) -> Result<bool> {
         let call = tx.nested();

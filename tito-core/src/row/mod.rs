@@ -90,7 +90,8 @@ pub trait StoredRow: KeepsUnknownMembers {
 
     /// The row as it is stored, with the members that were unknown when it was read.
     ///
-    /// # Errors [`TitoError::Unserializable`], though everything that Tito stores has a form in JSON.
+    /// # Errors
+    /// [`TitoError::Unserializable`], though everything that Tito stores has a form in JSON.
     fn encode(&self) -> Result<Vec<u8>> {
         let bytes = encode(Self::EXPECTED, self)?;
         self.unknown().add_to(bytes).map_err(|source| unserializable(Self::EXPECTED, String::new(), source))
@@ -159,8 +160,8 @@ fn raw(what: impl Display, bytes: Vec<u8>) -> Result<Box<RawValue>> {
 /// An application's value as it is stored, and as it will be read back: what is computed from the latter can't differ
 /// from what is stored, whatever serde attributes a field has.
 ///
-/// # Errors [`TitoError::Unserializable`], which names the field, also for a value that could be written but not read
-/// back.
+/// # Errors
+/// [`TitoError::Unserializable`], which names the field, also for a value that could be written but not read back.
 pub fn encode_and_read<T: Serialize + DeserializeOwned>(what: impl Display, value: &T) -> Result<(Vec<u8>, T)> {
     let bytes = encode_checked(&what, value)?;
     let read = check_readable(what, &bytes)?;

@@ -23,10 +23,11 @@ impl TiKVBackend {
     /// servers drop the versions before it as they compact. If TiDB or another collector runs in the cluster, leave it
     /// to that.
     ///
-    /// # Errors [`TitoError::Storage`] with [`TiKVError::Refused`] if `keep` is shorter than `max_transaction_age` and
-    /// either 20 s, the longest life of a lock, or the `call_deadline`: live transactions would be hit. The same for an
-    /// engine with a keyspace: it can't settle the locks of other keyspaces, which must be done before the cluster's
-    /// safe point moves. [`TitoError::Unavailable`] if it could not be done within the `maintenance_deadline`.
+    /// # Errors
+    /// [`TitoError::Storage`] with [`TiKVError::Refused`] if `keep` is shorter than `max_transaction_age` and either 20
+    /// s, the longest life of a lock, or the `call_deadline`: live transactions would be hit. The same for an engine
+    /// with a keyspace: it can't settle the locks of other keyspaces, which must be done before the cluster's safe
+    /// point moves. [`TitoError::Unavailable`] if it could not be done within the `maintenance_deadline`.
     pub async fn gc(&self, keep: Duration) -> Result<bool> {
         let core = &self.core;
         if core.settings.keyspace.is_some() {
@@ -54,7 +55,8 @@ impl TiKVBackend {
     ///
     /// Whole seconds of `lives` count, at least one.
     ///
-    /// # Errors [`TitoError::Unavailable`] if PD could not be reached; there is no retry.
+    /// # Errors
+    /// [`TitoError::Unavailable`] if PD could not be reached; there is no retry.
     pub async fn set_service_safe_point(&self, service: &str, at: Timestamp, lives: Duration) -> Result<Timestamp> {
         self.core.check_open()?;
         let at = tito_tikv::Timestamp::from_raw(at.raw());

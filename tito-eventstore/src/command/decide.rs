@@ -63,8 +63,9 @@ impl EventStore {
     /// are folded together with these, which can only happen if the decider sets its own expectations. The model does
     /// not evolve by the events of a command that was decided on before.
     ///
-    /// # Errors Those of [`decide`](EventStore::decide). Only [`EventStoreError::Evolver`] means that the events were
-    /// appended: the model can't evolve by one of them, and stays where it was before that.
+    /// # Errors
+    /// Those of [`decide`](EventStore::decide). Only [`EventStoreError::Evolver`] means that the events were appended:
+    /// the model can't evolve by one of them, and stays where it was before that.
     pub async fn decide_and_evolve<C, M, A>(&self, model: &mut M, command: &A) -> Result<Decision>
     where
         C: Command + Send + Sync,

@@ -172,7 +172,8 @@ pub trait BinaryData: Sized {
 
     /// The value that the bytes stand for.
     ///
-    /// # Errors What is wrong with the bytes. They can be anything: this must not panic.
+    /// # Errors
+    /// What is wrong with the bytes. They can be anything: this must not panic.
     fn from_bytes(bytes: &[u8]) -> Result<Self, BoxError>;
 }
 

@@ -69,8 +69,8 @@ pub trait Snapshot {
 
     /// Restores the state that [`save`](Snapshot::save) wrote.
     ///
-    /// # Errors What is wrong with the bytes. The model must be unchanged then, as it may be folded from the first
-    /// event.
+    /// # Errors
+    /// What is wrong with the bytes. The model must be unchanged then, as it may be folded from the first event.
     fn restore(&mut self, state: &[u8]) -> Result<(), BoxError>;
 
     /// Converts what [`save`](Snapshot::save) wrote in an older version to the current one, or returns `None` if that

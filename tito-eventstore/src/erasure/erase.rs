@@ -110,7 +110,8 @@ enum Phase {
 impl EntityErasure {
     /// Erases up to 100 events or other rows in one transaction. Returns whether there may be more.
     ///
-    /// # Errors Those of [`erase`](EventStore::erase). Calling it again continues where it stopped.
+    /// # Errors
+    /// Those of [`erase`](EventStore::erase). Calling it again continues where it stopped.
     pub async fn step(&mut self) -> Result<bool> {
         let (store, target) = (&self.store, &self.target);
         match self.phase.clone() {

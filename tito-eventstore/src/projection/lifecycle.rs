@@ -64,8 +64,9 @@ impl EventStore {
     /// Adds a projection, which begins with the oldest event there is, and says whether it was new. From then on every
     /// append publishes an event that wakes the projection's worker, in the same transaction.
     ///
-    /// # Errors [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for a name that is empty, has one of `.`,
-    /// `:` and `@`, or makes too long a topic name together with the store's;
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for a name that is empty, has one of `.`, `:` and
+    /// `@`, or makes too long a topic name together with the store's;
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn add_projection(&self, name: &str) -> Result<bool> {
         check_topic("projection", self.name(), name)?;

@@ -40,8 +40,9 @@ impl EventStore {
     ///
     /// [`Reaction`] says what a handler can be, and has an example.
     ///
-    /// # Errors [`TitoError::InvalidName`] for a name that is empty, has one of `.`, `:` and `@`, makes too long a
-    /// topic name together with the store's, or belongs to a projection of the store; those of the filter's patterns;
+    /// # Errors
+    /// [`TitoError::InvalidName`] for a name that is empty, has one of `.`, `:` and `@`, makes too long a topic name
+    /// together with the store's, or belongs to a projection of the store; those of the filter's patterns;
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn react(&self, name: &str, filter: impl Into<Select> + Send, from: ReactFrom) -> Result<Reactor> {
         let select = filter.into();

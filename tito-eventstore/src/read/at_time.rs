@@ -29,8 +29,9 @@ impl EventStore {
     /// # }
     /// ```
     ///
-    /// # Errors [`StoreNotFound`](crate::EventStoreError::StoreNotFound), that of a damaged event on the way, and those
-    /// of the engine.
+    /// # Errors
+    /// [`StoreNotFound`](crate::EventStoreError::StoreNotFound), that of a damaged event on the way, and those of the
+    /// engine.
     pub async fn sequence_at(&self, time: DateTime<Utc>) -> Result<u64> {
         let tx = self.database().begin().await?;
         let found = self.sequence_at_in(&tx, time).await;

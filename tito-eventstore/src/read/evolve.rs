@@ -36,11 +36,12 @@ impl EventStore {
     /// A snapshot replaces the events of its selection that were dropped before it. It is ignored if some were dropped
     /// after it, or if it can't be restored; the model is then folded from the first event, if none was dropped.
     ///
-    /// # Errors [`EventStoreError::Evolver`] if the model can't evolve by an event, and the error of an event that
-    /// can't be read, because it is damaged or an upcaster fails. The events before it are folded, and the error says
-    /// up to where. [`EventStoreError::EventsDropped`] if a model with snapshots would lack what was dropped, unless
-    /// the selection says [`kept`](Select::kept), and [`EventStoreError::Snapshot`] if it is only that its snapshot
-    /// can't be restored. Those of patterns, [`EventStoreError::StoreNotFound`], and those of the engine.
+    /// # Errors
+    /// [`EventStoreError::Evolver`] if the model can't evolve by an event, and the error of an event that can't be
+    /// read, because it is damaged or an upcaster fails. The events before it are folded, and the error says up to
+    /// where. [`EventStoreError::EventsDropped`] if a model with snapshots would lack what was dropped, unless the
+    /// selection says [`kept`](Select::kept), and [`EventStoreError::Snapshot`] if it is only that its snapshot can't
+    /// be restored. Those of patterns, [`EventStoreError::StoreNotFound`], and those of the engine.
     pub async fn evolve<M: Evolver + Send>(
         &self,
         model: &mut M,

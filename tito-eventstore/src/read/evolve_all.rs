@@ -55,9 +55,9 @@ impl EventStore {
     /// # }
     /// ```
     ///
-    /// # Errors Those of [`evolve`](EventStore::evolve), except for snapshots. Folding stops for all models at the
-    /// first event that one of them can't evolve by: those before it in the list have evolved by that event, the others
-    /// have not.
+    /// # Errors
+    /// Those of [`evolve`](EventStore::evolve), except for snapshots. Folding stops for all models at the first event
+    /// that one of them can't evolve by: those before it in the list have evolved by that event, the others have not.
     pub async fn evolve_all<'a>(
         &self,
         models: impl IntoIterator<Item = Evolving<'a>> + Send,

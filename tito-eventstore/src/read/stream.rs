@@ -18,10 +18,11 @@ impl EventStore {
     /// one page of up to 2,048 events and about 1 MiB, estimated from the previous page, or at most 16 MiB if events
     /// suddenly grow.
     ///
-    /// # Errors The stream ends after an error: one of the patterns, [`StoreNotFound`](EventStoreError::StoreNotFound),
-    /// those of the engine, and that of an event that can't be read, because it is damaged or an upcaster fails.
-    /// Everything before such an event comes first; the error has its [`sequence`](EventStoreError::sequence), after
-    /// which another stream can begin.
+    /// # Errors
+    /// The stream ends after an error: one of the patterns, [`StoreNotFound`](EventStoreError::StoreNotFound), those of
+    /// the engine, and that of an event that can't be read, because it is damaged or an upcaster fails. Everything
+    /// before such an event comes first; the error has its [`sequence`](EventStoreError::sequence), after which another
+    /// stream can begin.
     pub fn events(&self, select: impl Into<Select>) -> BoxStream<'static, Result<Event>> {
         Reading::stream(self, select.into(), false)
     }
@@ -29,8 +30,9 @@ impl EventStore {
     /// The selected events that exist and those to come, without an end unless the selection has one. Pages are read on
     /// demand, so a slow reader blocks nobody and costs no memory.
     ///
-    /// # Errors Those of [`events`](EventStore::events). If the engine is closed, the stream ends at once with the
-    /// error that says so.
+    /// # Errors
+    /// Those of [`events`](EventStore::events). If the engine is closed, the stream ends at once with the error that
+    /// says so.
     pub fn tail(&self, select: impl Into<Select>) -> BoxStream<'static, Result<Event>> {
         Reading::stream(self, select.into(), true)
     }

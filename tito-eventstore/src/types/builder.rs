@@ -157,10 +157,11 @@ impl RegistryBuilder {
 
     /// The registry.
     ///
-    /// # Errors [`EventStoreError::TypeInvalid`] for the first event type that can't be registered: its name is not a
-    /// token, or is registered already, as is its Rust type; its version is 0; its sample is refused by its validator,
-    /// or gives different bytes after being written and read back; its upcasters leave out a version, or lead past the
-    /// current one. [`EventStoreError::TypeNotRegistered`] for upcasters of an event type that is not registered.
+    /// # Errors
+    /// [`EventStoreError::TypeInvalid`] for the first event type that can't be registered: its name is not a token, or
+    /// is registered already, as is its Rust type; its version is 0; its sample is refused by its validator, or gives
+    /// different bytes after being written and read back; its upcasters leave out a version, or lead past the current
+    /// one. [`EventStoreError::TypeNotRegistered`] for upcasters of an event type that is not registered.
     pub fn build(mut self) -> Result<Registry> {
         if let Some(mistake) = self.mistake {
             return Err(mistake);

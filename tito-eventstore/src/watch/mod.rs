@@ -106,9 +106,10 @@ impl<M> Watcher<M> {
 
     /// Lets the model evolve by everything that was appended before this call, and returns it.
     ///
-    /// # Errors Why the watcher ended earlier: an event that can't be read or folded, without an error handler or
-    /// because that said so; or an error that a retry can't fix, such as a closed engine. Also that of an engine that
-    /// is unavailable for some seconds.
+    /// # Errors
+    /// Why the watcher ended earlier: an event that can't be read or folded, without an error handler or because that
+    /// said so; or an error that a retry can't fix, such as a closed engine. Also that of an engine that is unavailable
+    /// for some seconds.
     pub async fn stop(mut self) -> Result<M> {
         // An error means that it has ended.
         let _ = self.stop.send(true);

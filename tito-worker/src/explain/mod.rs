@@ -84,8 +84,9 @@ impl TitoQueue {
     /// # }
     /// ```
     ///
-    /// # Errors [`TitoError::InvalidName`], also for a reference to an event of another topic, and those of the engine.
-    /// A topic or a group that does not exist is an answer, not an error.
+    /// # Errors
+    /// [`TitoError::InvalidName`], also for a reference to an event of another topic, and those of the engine. A topic
+    /// or a group that does not exist is an answer, not an error.
     pub async fn explain(&self, queue: &str, event: impl Into<WhichEvent> + Send) -> Result<Explanation, QueueError> {
         let which = event.into();
         check_queue_name(queue)?;

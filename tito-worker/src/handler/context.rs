@@ -30,9 +30,9 @@ impl Context {
 impl<S> Context<S> {
     /// The event.
     ///
-    /// # Errors There is no event: a batch handler has an argument that is wrongly marked
-    /// [`WithoutEvent`](crate::WithoutEvent), or an argument looks at the event after taking a [`TitoEvent`] out. The
-    /// attempt fails.
+    /// # Errors
+    /// There is no event: a batch handler has an argument that is wrongly marked [`WithoutEvent`](crate::WithoutEvent),
+    /// or an argument looks at the event after taking a [`TitoEvent`] out. The attempt fails.
     pub fn event(&self) -> Result<&TitoEvent, Rejection> {
         self.event.as_ref().ok_or_else(|| {
             Rejection::Error("an argument looks at an event where there is none, or once it was taken out".into())

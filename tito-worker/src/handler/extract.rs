@@ -51,7 +51,8 @@ pub trait FromEvent<S, J>: Sized + Send {
 
     /// Takes it from an event.
     ///
-    /// # Errors What happens to the event instead of being handled.
+    /// # Errors
+    /// What happens to the event instead of being handled.
     fn from_event(context: &mut Context<S>) -> impl Future<Output = Result<Self, Rejection>> + Send;
 }
 

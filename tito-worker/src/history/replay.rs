@@ -113,8 +113,9 @@ struct Step {
 impl Replay {
     /// Replays up to 200 events in one transaction. Returns whether there may be more.
     ///
-    /// # Errors Those of the engine. Calling it again continues where it stopped. If the outcome of the commit was
-    /// unknown, events that it replayed and that were done since are replayed once more.
+    /// # Errors
+    /// Those of the engine. Calling it again continues where it stopped. If the outcome of the commit was unknown,
+    /// events that it replayed and that were done since are replayed once more.
     pub async fn step(&mut self) -> Result<bool, QueueError> {
         let Some(walk) = self.walk.clone() else { return Ok(false) };
         if self.taken.is_none() {

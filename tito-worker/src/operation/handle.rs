@@ -212,7 +212,8 @@ impl Operations {
     /// operation where it is: to be run again, continued by a worker, or stopped. If a worker already has it, this
     /// waits for its turn.
     ///
-    /// # Errors [`QueueError::UnknownStep`] for an operation that only an application can carry out; otherwise those of
+    /// # Errors
+    /// [`QueueError::UnknownStep`] for an operation that only an application can carry out; otherwise those of
     /// [`get`](Operations::get).
     pub async fn run(&self, id: Uuid) -> Result<OperationInfo, QueueError> {
         self.get(id).await?;

@@ -32,8 +32,9 @@ impl TitoQueue {
     /// Owners are compared byte by byte: `a` and `ab` are different. The guide's page on erasure says what this does
     /// not reach.
     ///
-    /// # Errors [`TitoError::InvalidName`] for an owner that is empty or longer than 512 bytes;
-    /// [`TitoError::Malformed`] if something can't be read, after everything else was erased; those of the engine.
+    /// # Errors
+    /// [`TitoError::InvalidName`] for an owner that is empty or longer than 512 bytes; [`TitoError::Malformed`] if
+    /// something can't be read, after everything else was erased; those of the engine.
     pub async fn erase_owner(&self, owner: &str) -> Result<OwnerCounts> {
         let mut erasure = self.erasing(owner)?;
         while erasure.step().await? {}
@@ -97,7 +98,8 @@ struct Step {
 impl Erasure {
     /// Erases up to 200 things in one transaction. Returns whether there may be more.
     ///
-    /// # Errors Those of [`erase_owner`](TitoQueue::erase_owner). Calling it again continues where it stopped.
+    /// # Errors
+    /// Those of [`erase_owner`](TitoQueue::erase_owner). Calling it again continues where it stopped.
     pub async fn step(&mut self) -> Result<bool> {
         let Some(walk) = self.walk.clone() else { return Ok(false) };
         let owner = self.owner.as_str();

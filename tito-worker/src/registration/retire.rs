@@ -29,7 +29,8 @@ impl TitoQueue {
     /// # }
     /// ```
     ///
-    /// # Errors [`QueueError::UnknownWorker`] if the worker no longer exists, and those of the engine.
+    /// # Errors
+    /// [`QueueError::UnknownWorker`] if the worker no longer exists, and those of the engine.
     pub async fn retire(&self, worker: Uuid) -> Result<(), QueueError> {
         let here = Living::of(&self.engine).locked().get(&worker).cloned();
         if let Some(registration) = here {

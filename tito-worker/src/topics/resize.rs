@@ -47,7 +47,8 @@ impl TitoQueue {
     /// To finish an interrupted call, call again with the same number, from anywhere, even several at once; until then
     /// the topic stays in service. A topic that does not exist is created with this number.
     ///
-    /// # Errors [`QueueError::ResizeUnderWay`] if a change to another number is not finished,
+    /// # Errors
+    /// [`QueueError::ResizeUnderWay`] if a change to another number is not finished,
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
     /// [`TitoError::OutOfRange`](tito_core::TitoError::OutOfRange) for a number outside 1 to 10,000, and those of the
     /// engine: call again to finish.

@@ -73,8 +73,9 @@ impl TitoQueue {
     /// # }
     /// ```
     ///
-    /// # Errors [`TitoError::OutOfRange`] for a window outside its bounds; [`TitoError::Malformed`], which names the
-    /// key, if what is stored of the earlier event can't be read; those of [`publish`](TitoQueue::publish).
+    /// # Errors
+    /// [`TitoError::OutOfRange`] for a window outside its bounds; [`TitoError::Malformed`], which names the key, if
+    /// what is stored of the earlier event can't be read; those of [`publish`](TitoQueue::publish).
     pub async fn publish_unique(&self, event: Publish, unique: Unique, tx: &Transaction) -> Result<Published> {
         let Unique { key: unique_key, window, replaces } = unique;
         let topic = event.event_type.clone();

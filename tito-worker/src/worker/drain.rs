@@ -19,8 +19,9 @@ impl Worker {
     /// [`WorkerBuilder::active_while`], and joins no fleet: it handles the partitions of its share, which is all of
     /// them unless [`WorkerBuilder::partitions`] said otherwise.
     ///
-    /// # Errors Those of [`check`](Worker::check) and of the engine; unlike [`run`](Worker::run), this does not wait
-    /// for a failing engine. [`TitoError::Malformed`] for a topic whose row can't be read, with its key, once the other
+    /// # Errors
+    /// Those of [`check`](Worker::check) and of the engine; unlike [`run`](Worker::run), this does not wait for a
+    /// failing engine. [`TitoError::Malformed`] for a topic whose row can't be read, with its key, once the other
     /// queues have nothing left that is due. If the engine is closed, it ends at once with the error that says why, and
     /// running handlers are dropped.
     pub async fn drain(&self) -> Result<WorkerReport, QueueError> {

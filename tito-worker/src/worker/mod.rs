@@ -174,8 +174,9 @@ impl Worker {
     /// And it ends once the engine is closed, by its owner or because its storage failed. Running handlers get the same
     /// time to end, but their outcomes can no longer be recorded.
     ///
-    /// # Errors Its source is [`TitoError::EngineClosed`] or, at once, what [`check`](Worker::check) finds; it also has
-    /// the report of what was done until then. It is logged too.
+    /// # Errors
+    /// Its source is [`TitoError::EngineClosed`] or, at once, what [`check`](Worker::check) finds; it also has the
+    /// report of what was done until then. It is logged too.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<WorkerReport, WorkerError> {
         if let Err(source) = self.check() {
             tracing::error!(error = %source, "the worker does not run");
