@@ -256,7 +256,7 @@ impl Hands {
     pub(in crate::worker) async fn not_alone(&self, turn: OwnedRwLockWriteGuard<()>) {
         let writing = self.writing.lock().await;
         if let Err(error) = self.write(&writing).await {
-            tracing::warn!(%error, "it can't be written that an event no longer runs alone");
+            tracing::warn!(%error, "it could not be recorded that an event no longer runs alone");
         }
         drop(turn);
     }
@@ -322,7 +322,7 @@ impl Hands {
                 looked = self.say_and_look(&mut writing).await;
             }
             if let Err(error) = looked {
-                tracing::warn!(%error, "a worker can't say that it lives, or look for dead ones, trying again");
+                tracing::warn!(%error, "a worker could not write its heartbeat or look for dead workers, trying again");
             }
         }
     }
@@ -333,7 +333,7 @@ impl Hands {
         self.find_dead(writing).await
     }
 
-    /// Notes that the worker was told to stop: if it is killed now, that is no event's fault.
+    /// Notes that the worker was told to stop: if it is killed now, that is not an event's fault.
     pub(in crate::worker) async fn stop(&self) {
         let stopping = async {
             let mut writing = self.writing.lock().await;
@@ -355,8 +355,10 @@ impl Hands {
     async fn last_words(&self, words: impl Future<Output = Result<()>> + Send) {
         match tokio::time::timeout(LAST_WORDS, words).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the mark of a worker that ends stays as it is"),
-            Err(_) => tracing::warn!("the mark of a worker that ends stays as it is, as the engine does not answer"),
+            Ok(Err(error)) => tracing::warn!(%error, "the mark of a worker that ends could not be updated"),
+            Err(_) => {
+                tracing::warn!("the mark of a worker that ends could not be updated, as the engine does not answer")
+            }
         }
     }
 }
