@@ -264,3 +264,57 @@ pub async fn a_worker_that_ends_by_itself_leaves_nothing_behind(db: Database, _:
     running.stop().await;
     assert!(stored(&db, "process:").await.is_empty());
 }
+
+/// The mark of a worker that has died, as its process has left it.
+async fn leave_mark(db: &Database, queue: &str, in_hand: Option<&[Vec<u8>]>) {
+    let listed = in_hand.map(|keys| keys.iter().map(|key| String::from_utf8(key.clone()).unwrap()).collect::<Vec<_>>());
+    let mut mark = serde_json::json!({ "queues": [queue], "heartbeat": 0, "lease_millis": 30_000 });
+    if let Some(listed) = listed {
+        mark["in_hand"] = listed.into();
+    }
+    put(db, keys::process(uuid::Uuid::from_u128(7)), mark.to_string()).await;
+}
+
+#[fact]
+pub async fn more_than_a_transaction_takes_is_suspected_in_parts(db: Database, _: TestClock) {
+    with_one_partition(&db).await;
+    let large = "x".repeat(900_000);
+    for number in 0..4 {
+        publish(&db, (0..10).map(|one| job(number * 10 + one).payload(&large).unwrap())).await;
+    }
+    let in_hand: Vec<_> = stored(&db, "event:").await.into_iter().map(|(key, _)| key).collect();
+    leave_mark(&db, "job", Some(&in_hand)).await;
+    let (worker, mut told) = telling(&db);
+    let running = Running::start(worker);
+    for _ in 0..40 {
+        assert_eq!(told.recv().await.unwrap().deaths, Some(0));
+    }
+    assert_eq!(running.stop().await.done, 40);
+    assert!(stored(&db, "process:").await.is_empty());
+}
+
+#[fact]
+pub async fn an_event_without_room_for_a_suspicion_is_no_obstacle_to_the_others(db: Database, _: TestClock) {
+    publish(&db, ["a", "full", "b"].map(job)).await;
+    let events = stored(&db, "event:").await;
+    let full = |(key, row): &&(Vec<u8>, Vec<u8>)| TitoEvent::decode(key, row).unwrap().entity == "full";
+    let (key, row) = events.iter().find(full).unwrap();
+    let mut filled: serde_json::Value = serde_json::from_slice(row).unwrap();
+    filled["progress"] = "".into();
+    let room = db.limits().value_bytes - filled.to_string().len();
+    filled["progress"] = "x".repeat(room).into();
+    put(&db, key.clone(), filled.to_string()).await;
+    leave_mark(&db, "job", Some(&events.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>())).await;
+    let (worker, mut told) = telling(&db);
+    let running = Running::start(worker);
+    for _ in 0..2 {
+        assert_eq!(told.recv().await.unwrap().deaths, Some(0));
+    }
+    assert_eq!(running.stop().await.done, 2);
+    let letters = TitoQueue::new(db.clone()).dead_letters("job", 10, None).await.unwrap();
+    assert_eq!(
+        letters.iter().map(|letter| letter.event.as_ref().unwrap().entity.as_str()).collect::<Vec<_>>(),
+        ["full"]
+    );
+    assert!(stored(&db, "process:").await.is_empty());
+}
