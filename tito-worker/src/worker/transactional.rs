@@ -12,6 +12,7 @@ use super::record::{Recorded, Recording};
 use super::runner::{Delivery, Runner};
 use super::turns::Turns;
 use crate::error_text::text_of;
+use crate::fate::Fate;
 use crate::handler::{Context, Function as Handle};
 use crate::observe::Run;
 
@@ -117,6 +118,10 @@ impl Runner {
             let ended = Ended::from(outcome);
             let handled_by = HandledBy { worker: origin.worker(), duration: Some(duration) };
             let recorded = recording.record(&delivery.key, stored, &ended, handled_by).await?;
+            if ended.is_step() && recorded.fate != Fate::Advanced {
+                // Or what the step has done would stand, and be done again when its dead letter is redriven.
+                return Err(TitoError::application(recorded.error().unwrap_or_default().to_string()));
+            }
             let verdict = Verdict::Recorded(recorded);
             turns.note(delivery.entity, &verdict);
             verdicts.push(verdict);
