@@ -44,7 +44,7 @@ impl Verdict {
     pub(super) fn blocks(&self, order: Order) -> bool {
         match self {
             Self::Ended(ended) => order.waits_for_recording(ended.is_final_before_it_is_recorded()),
-            Self::Recorded(recorded) => order.waits_after(recorded.fate),
+            Self::Recorded(recorded) => order.waits_after(recorded.remains),
             Self::Fenced { .. } | Self::NotBegun => true,
         }
     }
