@@ -300,3 +300,29 @@ pub async fn large_steps_are_remembered_without_their_payloads_but_for_the_first
     assert_eq!(kept, [true, false, false, false, false, false, false, true, true]);
     assert_eq!(last.steps[0].payload::<String>().unwrap(), large(0));
 }
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum Paid {
+    Wei { amount: u128 },
+}
+
+impl TitoJob for Paid {
+    const NAME: &'static str = "job";
+}
+
+#[fact]
+pub async fn a_step_that_could_not_be_read_again_is_refused_when_it_is_made(db: Database, _: TestClock) {
+    let (small, large) = (Paid::Wei { amount: 7 }, Paid::Wei { amount: u128::MAX });
+    assert!(Advance::to(&small).is_ok() && Advance::to_job(&small).is_ok());
+    publish(&db, [Publish::job("a", &small).unwrap()]).await;
+    let (key, value) = stored(&db, "event:").await.remove(0);
+    let event = TitoEvent::decode(&key, &value).unwrap();
+    let progress = TitoQueue::new(db.clone()).record_progress(&event, &large).await.map(|_| ());
+    let options = tito_core::TxOptions::default().idempotency_key("paid");
+    let kept = db.transaction_with(options, |tx| async move { tx.keep_result(&Paid::Wei { amount: u128::MAX }).await });
+    for refused in [Advance::to(&large).map(|_| ()), Advance::to_job(&large).map(|_| ()), progress, kept.await] {
+        assert!(matches!(refused, Err(TitoError::Unserializable { .. })), "{refused:?}");
+    }
+    assert_eq!(stored(&db, "event:").await, [(key, value)]);
+}
