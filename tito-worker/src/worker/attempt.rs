@@ -127,7 +127,8 @@ impl Runner {
     async fn run_in_company(&self, hands: Option<&Hands>, deliveries: &[Delivery]) -> Option<Few<Ran>> {
         let Some(hands) = hands else { return self.run_together(deliveries).await };
         match hands.take(deliveries.iter().map(|one| one.key.clone())).await {
-            Ok(_taken) => self.run_together(deliveries).await,
+            Ok(Some(_taken)) => self.run_together(deliveries).await,
+            Ok(None) => None,
             Err(error) => Some(self.not_handed_out(deliveries, &error)),
         }
     }

@@ -318,3 +318,46 @@ pub async fn an_event_without_room_for_a_suspicion_is_no_obstacle_to_the_others(
     );
     assert!(stored(&db, "process:").await.is_empty());
 }
+
+/// The list of what is in hand is a value, and has the room of one.
+#[fact]
+pub async fn batches_wait_for_one_another_where_the_list_of_what_is_in_hand_is_full(db: Database, _: TestClock) {
+    let topic = "x".repeat(255);
+    TitoQueue::new(db.clone()).create_topic(&topic, 16).await.unwrap();
+    for transaction in 0..8 {
+        publish(&db, (0..500).map(|one| Publish::new(&topic, (transaction * 500 + one).to_string()))).await;
+    }
+    leave_mark(&db, &topic, None).await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let settings = Subscription::default().batch(300).concurrency(16);
+    let handler = {
+        let gate = gate.clone();
+        move |events: Vec<TitoEvent>| {
+            let (tell, gate) = (tell.clone(), gate.clone());
+            async move {
+                tell.send(events.len()).unwrap();
+                gate.acquire().await.unwrap().forget();
+                Done::Ok(())
+            }
+        }
+    };
+    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe_with(&topic, settings, handler);
+    let running = Running::start(worker.schedules(false));
+    let mut begun = 0;
+    while begun < 4_000 {
+        // As many batches as can be in hand at once.
+        let mut idle = 0;
+        while idle < 2_000 && begun < 4_000 {
+            match told.try_recv() {
+                Ok(events) => (begun, idle) = (begun + events, 0),
+                Err(_) => idle += 1,
+            }
+            tokio::task::yield_now().await;
+        }
+        gate.add_permits(1);
+    }
+    gate.add_permits(1_000);
+    let report = running.stop().await;
+    assert_eq!((report.done, report.rescheduled), (4_000, 0));
+}

@@ -1,7 +1,8 @@
 //! What a worker has in hand, and who may run beside whom.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,9 +10,10 @@ use std::time::Duration;
 use tito_core::event::EventHead;
 use tito_core::row::StoredRow;
 use tito_core::{Database, Result, Transaction};
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use uuid::Uuid;
 
+use super::in_hand::{self, InHand};
 use super::mark::{LEASE_MILLIS, Mark};
 use crate::keys;
 use crate::registration::{About, Registration, ServedQueue};
@@ -41,7 +43,7 @@ struct Process {
     living: Mutex<BTreeSet<Uuid>>,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -61,7 +63,9 @@ pub(in crate::worker) struct Hands {
     state: AtomicU8,
     /// Loaded while the mark is written.
     pub(super) writing: tokio::sync::Mutex<Writing>,
-    in_hand: Mutex<BTreeMap<Vec<u8>, u32>>,
+    in_hand: Mutex<InHand>,
+    /// Told when something is in hand no more.
+    room: Notify,
     suspects: Mutex<BTreeSet<Vec<u8>>>,
 }
 
@@ -97,15 +101,11 @@ pub(in crate::worker) struct Taken<'a> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        let mut in_hand = locked(&self.hands.in_hand);
-        for key in &self.keys {
-            if let Some(count) = in_hand.get_mut(key) {
-                *count -= 1;
-                if *count == 0 {
-                    in_hand.remove(key);
-                }
-            }
+        if self.keys.is_empty() {
+            return;
         }
+        locked(&self.hands.in_hand).remove_all(&self.keys);
+        self.hands.room.notify_waiters();
     }
 }
 
@@ -138,6 +138,7 @@ impl Hands {
             state: AtomicU8::new(UNMARKED),
             writing: tokio::sync::Mutex::default(),
             in_hand: Mutex::default(),
+            room: Notify::new(),
             suspects: Mutex::default(),
         })
     }
@@ -188,30 +189,45 @@ impl Hands {
         locked(&self.suspects).extend(keys);
     }
 
-    /// Takes events in hand, which is written first while the worker is careful.
+    /// Takes events in hand, which is written first while the worker is careful. The list of them has a bound, so it waits
+    /// until there is room for these; `None` if there never is for all of them at once.
     ///
     /// # Errors
     /// Those of the engine: nothing is to be handed out then.
-    pub(in crate::worker) async fn take(&self, keys: impl Iterator<Item = Vec<u8>>) -> Result<Taken<'_>> {
+    pub(in crate::worker) async fn take(&self, keys: impl Iterator<Item = Vec<u8>>) -> Result<Option<Taken<'_>>> {
         let turn = self.process.turns.clone().read_owned().await;
         if self.state.load(Ordering::Acquire) == MARKED {
-            return Ok(Taken { hands: self, keys: Vec::new(), _turn: turn });
+            return Ok(Some(Taken { hands: self, keys: Vec::new(), _turn: turn }));
         }
         let keys: Vec<_> = keys.collect();
-        let mut writing = self.writing.lock().await;
-        {
-            let mut in_hand = locked(&self.in_hand);
-            for key in &keys {
-                *in_hand.entry(key.clone()).or_default() += 1;
+        let most = in_hand::most_bytes(self.database.limits());
+        if keys.len() > 1 && in_hand::bytes_of(&keys) > most {
+            return Ok(None);
+        }
+        let mut turn = Some(turn);
+        loop {
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            let turn = match turn.take() {
+                Some(turn) => turn,
+                None => self.process.turns.clone().read_owned().await,
+            };
+            let mut writing = self.writing.lock().await;
+            let has_room = locked(&self.in_hand).add_all(&keys, most);
+            if !has_room {
+                // Without a turn, or nobody could be alone meanwhile.
+                drop((writing, turn));
+                room.await;
+                continue;
             }
+            let taken = Taken { hands: self, keys, _turn: turn };
+            self.write(&writing).await?;
+            if !self.is_careful(&writing) {
+                writing.can_list = false;
+                self.state.store(MARKED, Ordering::Release);
+            }
+            return Ok(Some(taken));
         }
-        let taken = Taken { hands: self, keys, _turn: turn };
-        self.write(&writing).await?;
-        if !self.is_careful(&writing) {
-            writing.can_list = false;
-            self.state.store(MARKED, Ordering::Release);
-        }
-        Ok(taken)
     }
 
     /// Whether it is written down what is handed out, as a worker has died.
