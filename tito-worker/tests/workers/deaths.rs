@@ -361,3 +361,28 @@ pub async fn batches_wait_for_one_another_where_the_list_of_what_is_in_hand_is_f
     let report = running.stop().await;
     assert_eq!((report.done, report.rescheduled), (4_000, 0));
 }
+
+/// An application ends its worker's task, and begins another: its process has not died.
+#[fact]
+pub async fn a_worker_that_is_dropped_where_its_process_lives_is_no_death(db: Database, clock: TestClock) {
+    publish(&db, [job("long")]).await;
+    for _ in 0..9 {
+        let (begin, mut begun) = mpsc::unbounded_channel();
+        let worker = Worker::builder(TitoQueue::new(db.clone())).schedules(false);
+        let worker = worker.subscribe("job", move |_: TitoEvent| {
+            begin.send(()).unwrap();
+            async { std::future::pending::<Done>().await }
+        });
+        let worker = worker.build();
+        let running = tokio::spawn(async move { worker.run(std::future::pending()).await.map(|_| ()) });
+        begun.recv().await.unwrap();
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+        clock.advance(DEAD_AFTER);
+    }
+    let (worker, mut told) = telling(&db);
+    let running = Running::start(worker);
+    assert_eq!(told.recv().await.unwrap().deaths, None);
+    assert_eq!(running.stop().await.done, 1);
+    assert!(stored(&db, "process:").await.is_empty());
+}

@@ -8,6 +8,7 @@ use tito_core::row::StoredRow;
 use tito_core::{Result, TitoError, Transaction};
 use uuid::Uuid;
 
+use super::dropped;
 use super::hands::{Hands, Writing};
 use super::mark::Mark;
 use crate::keys;
@@ -28,7 +29,7 @@ impl Hands {
         for (key, bytes) in marks {
             let Some(id) = keys::parse_process(&key).filter(|id| *id != self.id) else { continue };
             let mark = match Mark::decode(&key, &bytes) {
-                Ok(mark) => mark,
+                Ok(mark) => Mark { stopping: mark.stopping || dropped::has(id), ..mark },
                 Err(error) => {
                     self.database.log_damaged(&error, "a mark that can't be read is passed over");
                     continue;
@@ -58,7 +59,7 @@ impl Hands {
                 Err(error) => {
                     tracing::error!(process = %id, %error, "what a dead worker had in hand can't be dealt with");
                 }
-                Ok(()) => {}
+                Ok(()) => dropped::forget(id),
             }
         }
         Ok(())
@@ -110,7 +111,7 @@ impl Hands {
         if self.lives_here(id) {
             return false;
         }
-        if self.database.is_only_writer() {
+        if self.database.is_only_writer() || dropped::has(id) {
             return true;
         }
         let clock_millis = self.database.clock().monotonic_millis();

@@ -13,6 +13,7 @@ use tito_core::{Database, Result, Transaction};
 use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use uuid::Uuid;
 
+use super::dropped;
 use super::in_hand::{self, InHand};
 use super::mark::{LEASE_MILLIS, Mark};
 use crate::keys;
@@ -60,6 +61,8 @@ pub(in crate::worker) struct Hands {
     pub(in crate::worker) registration: Arc<Registration>,
     pub(super) runners: HashMap<Arc<str>, Arc<Runner>>,
     process: Arc<Process>,
+    /// Whether to drop it is to be taken for the death of its process, as tests do.
+    dies_when_dropped: bool,
     state: AtomicU8,
     /// Loaded while the mark is written.
     pub(super) writing: tokio::sync::Mutex<Writing>,
@@ -88,6 +91,10 @@ pub(in crate::worker) struct Living(Arc<Hands>);
 
 impl Drop for Living {
     fn drop(&mut self) {
+        // One that ends by itself has taken its mark away before.
+        if self.0.state.load(Ordering::Acquire) != UNMARKED && !self.0.dies_when_dropped {
+            dropped::note(self.0.id);
+        }
         locked(&self.0.process.living).remove(&self.0.id);
     }
 }
@@ -118,7 +125,12 @@ pub(in crate::worker) enum Alone {
 }
 
 impl Hands {
-    pub(in crate::worker) fn new(database: &Database, runners: &[Arc<Runner>], about: About) -> Arc<Self> {
+    pub(in crate::worker) fn new(
+        database: &Database,
+        runners: &[Arc<Runner>],
+        about: About,
+        dies_when_dropped: bool,
+    ) -> Arc<Self> {
         let process = database.shared().value::<Process>();
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
         let queues = runners.iter().map(|runner| ServedQueue {
@@ -135,6 +147,7 @@ impl Hands {
             registration: Registration::new(database.clone(), id, about, queues.collect()),
             runners: runners.iter().map(|runner| (runner.queue.clone(), runner.clone())).collect(),
             process,
+            dies_when_dropped,
             state: AtomicU8::new(UNMARKED),
             writing: tokio::sync::Mutex::default(),
             in_hand: Mutex::default(),
@@ -364,7 +377,12 @@ impl Hands {
             return;
         }
         let delete = |tx: Transaction| async move { tx.system_keys().delete(keys::process(self.id)).await };
-        self.last_words(self.database.transaction(delete)).await;
+        let deleted = async {
+            self.database.transaction(delete).await?;
+            self.state.store(UNMARKED, Ordering::Release);
+            Ok(())
+        };
+        self.last_words(deleted).await;
     }
 
     async fn last_words(&self, words: impl Future<Output = Result<()>> + Send) {
