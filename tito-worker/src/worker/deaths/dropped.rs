@@ -2,24 +2,26 @@
 //! had in hand.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
-
-use super::hands::locked;
 
 /// By their ids, which no two workers share, until their marks are gone.
 static DROPPED: Mutex<BTreeSet<Uuid>> = Mutex::new(BTreeSet::new());
 
+fn dropped() -> MutexGuard<'static, BTreeSet<Uuid>> {
+    DROPPED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 pub(super) fn note(id: Uuid) {
-    locked(&DROPPED).insert(id);
+    dropped().insert(id);
 }
 
 pub(super) fn has(id: Uuid) -> bool {
-    locked(&DROPPED).contains(&id)
+    dropped().contains(&id)
 }
 
 /// Its mark is gone.
 pub(super) fn forget(id: Uuid) {
-    locked(&DROPPED).remove(&id);
+    dropped().remove(&id);
 }
