@@ -1,25 +1,23 @@
 //! Whether an event is stored as it was handed out.
 
-use tito_core::event::TitoEvent;
+use serde_json::value::RawValue;
+use tito_core::event::{DoneStep, FailedAttempt, TitoEvent};
 
 /// Whether what is stored of an event is still at the step and the attempt with which it was handed out. Progress can have
 /// been recorded since, and a death been noted. A worker that was slow finds another step or attempt under the same key
 /// when another one has gone on with the event: what its handler came to is no longer true of it.
 pub(crate) fn is_same_attempt(handed_out: &TitoEvent, stored: &TitoEvent) -> bool {
-    let failures = |event: &TitoEvent| {
-        event.failures.iter().map(|failure| (failure.attempt, failure.timestamp)).collect::<Vec<_>>()
-    };
-    let steps_are_same = || {
-        handed_out.steps.len() == stored.steps.len()
-            && handed_out.steps.iter().zip(&stored.steps).all(|(one, other)| {
-                let payload =
-                    |step: &tito_core::event::DoneStep| step.payload.as_ref().map(|json| json.get().to_string());
-                (one.attempt, one.timestamp) == (other.attempt, other.timestamp) && payload(one) == payload(other)
-            })
-    };
     (handed_out.failed_attempts, handed_out.not_before) == (stored.failed_attempts, stored.not_before)
-        && failures(handed_out) == failures(stored)
-        && steps_are_same()
+        && handed_out.failures.iter().map(failure).eq(stored.failures.iter().map(failure))
+        && handed_out.steps.iter().map(step).eq(stored.steps.iter().map(step))
+}
+
+fn failure(failure: &FailedAttempt) -> (u32, i64) {
+    (failure.attempt, failure.timestamp)
+}
+
+fn step(step: &DoneStep) -> (u32, i64, Option<&str>) {
+    (step.attempt, step.timestamp, step.payload.as_deref().map(RawValue::get))
 }
 
 /// The same of an event that was handed out as these bytes.
