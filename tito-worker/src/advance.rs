@@ -11,12 +11,12 @@ use tito_core::{Now, Result, TitoError, row};
 
 use crate::job::{TitoJob, VERSION_HEADER};
 
-/// So many steps of an event are remembered: the first, and the latest ones.
+/// How many steps of an event are remembered: the first, and the latest ones.
 const STEPS_KEPT: usize = 20;
 
 const WHAT: &str = "the payload of an event's next step";
 
-/// The next step of an event: what its handler is to be called with then.
+/// The next step of an event: what its handler is called with next.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -60,10 +60,10 @@ impl Advance {
         Ok(Self::of(&row::raw_for_any_reader(WHAT, payload)?))
     }
 
-    /// A step with the payload of a [typed topic](crate::TitoJob), in its present version.
+    /// A step with the payload of a [typed topic](crate::TitoJob), in its current version.
     ///
     /// # Errors
-    /// [`TitoError::Unserializable`], which names the field, also for a job that could be written and not read again, as
+    /// [`TitoError::Unserializable`], which names the field, also for a job that could be written and not read again, like
     /// [`Publish::job`](crate::Publish::job).
     pub fn to_job<J: TitoJob>(job: &J) -> Result<Self, TitoError> {
         let payload = row::raw_checked(WHAT, job)?;
@@ -76,7 +76,7 @@ impl Advance {
         Self { payload: payload.get().to_string(), headers: BTreeMap::new(), delay: Duration::ZERO }
     }
 
-    /// A small text beside the payload. The event's others stay.
+    /// A short text next to the payload. The event's other headers stay.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
         self
@@ -88,7 +88,7 @@ impl Advance {
         self
     }
 
-    /// The event at its next step: with no attempt yet, and with what was done.
+    /// The event at its next step: with no attempts yet, and with a record of the finished step.
     pub(crate) fn applied_to(&self, mut event: TitoEvent, now: Now) -> Result<TitoEvent, serde_json::Error> {
         let attempt = event.attempt();
         let payload = event.payload.replace(RawValue::from_string(self.payload.clone())?);

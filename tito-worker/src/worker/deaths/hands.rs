@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub(in crate::worker) struct Hands {
     /// Whether to drop it is to be taken for the death of its process, as tests do.
     dies_when_dropped: bool,
     state: AtomicU8,
+    /// Whether a mark may be stored, as its writing was begun: one that was cut off may be committed all the same.
+    may_be_marked: AtomicBool,
     /// Loaded while the mark is written.
     pub(super) writing: tokio::sync::Mutex<Writing>,
     in_hand: Mutex<InHand>,
@@ -92,7 +94,7 @@ pub(in crate::worker) struct Living(Arc<Hands>);
 impl Drop for Living {
     fn drop(&mut self) {
         // One that ends by itself has taken its mark away before.
-        if self.0.state.load(Ordering::Acquire) != UNMARKED && !self.0.dies_when_dropped {
+        if self.0.may_be_marked.load(Ordering::Acquire) && !self.0.dies_when_dropped {
             dropped::note(self.0.id);
         }
         locked(&self.0.process.living).remove(&self.0.id);
@@ -149,6 +151,7 @@ impl Hands {
             process,
             dies_when_dropped,
             state: AtomicU8::new(UNMARKED),
+            may_be_marked: AtomicBool::new(false),
             writing: tokio::sync::Mutex::default(),
             in_hand: Mutex::default(),
             room: Notify::new(),
@@ -282,7 +285,7 @@ impl Hands {
     pub(in crate::worker) async fn not_alone(&self, turn: OwnedRwLockWriteGuard<()>) {
         let writing = self.writing.lock().await;
         if let Err(error) = self.write(&writing).await {
-            tracing::warn!(%error, "it can't be written that an event no longer runs alone");
+            tracing::warn!(%error, "it could not be recorded that an event no longer runs alone");
         }
         drop(turn);
     }
@@ -317,6 +320,7 @@ impl Hands {
     }
 
     async fn write(&self, writing: &Writing) -> Result<()> {
+        self.may_be_marked.store(true, Ordering::Release);
         let mark = &self.mark(writing);
         let write = |tx: Transaction| async move {
             let mark = Mark { heartbeat: tx.now().millis(), ..mark.clone() };
@@ -347,7 +351,7 @@ impl Hands {
                 looked = self.say_and_look(&mut writing).await;
             }
             if let Err(error) = looked {
-                tracing::warn!(%error, "a worker can't say that it lives, or look for dead ones, trying again");
+                tracing::warn!(%error, "a worker could not write its heartbeat or look for dead workers, trying again");
             }
         }
     }
@@ -358,28 +362,25 @@ impl Hands {
         self.find_dead(writing).await
     }
 
-    /// Notes that the worker was told to stop: if it is killed now, that is no event's fault.
+    /// Notes that the worker was told to stop: if it is killed now, that is not an event's fault.
     pub(in crate::worker) async fn stop(&self) {
         let stopping = async {
             let mut writing = self.writing.lock().await;
             writing.is_stopping = true;
-            match self.state.load(Ordering::Acquire) {
-                UNMARKED => Ok(()),
-                _ => self.write(&writing).await,
-            }
+            if self.may_be_marked.load(Ordering::Acquire) { self.write(&writing).await } else { Ok(()) }
         };
         self.last_words(stopping).await;
     }
 
     /// Takes the mark away: nothing is in hand any more.
     pub(in crate::worker) async fn end(&self) {
-        if self.state.load(Ordering::Acquire) == UNMARKED {
+        if !self.may_be_marked.load(Ordering::Acquire) {
             return;
         }
         let delete = |tx: Transaction| async move { tx.system_keys().delete(keys::process(self.id)).await };
         let deleted = async {
             self.database.transaction(delete).await?;
-            self.state.store(UNMARKED, Ordering::Release);
+            self.may_be_marked.store(false, Ordering::Release);
             Ok(())
         };
         self.last_words(deleted).await;
@@ -388,8 +389,13 @@ impl Hands {
     async fn last_words(&self, words: impl Future<Output = Result<()>> + Send) {
         match tokio::time::timeout(LAST_WORDS, words).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the mark of a worker that ends stays as it is"),
-            Err(_) => tracing::warn!("the mark of a worker that ends stays as it is, as the engine does not answer"),
+            Ok(Err(error)) => tracing::warn!(%error, "the mark of a worker that ends could not be updated"),
+            Err(_) => {
+                tracing::warn!("the mark of a worker that ends could not be updated, as the engine does not answer")
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
