@@ -278,7 +278,7 @@ pub async fn a_step_whose_next_one_has_no_room_is_rolled_back(db: Database, cloc
         assert!(stored(&db, "effect:a").await.is_empty());
         let letter = queue.dead_letters("job", 10, None).await.unwrap().remove(0).event.unwrap();
         assert_eq!((letter.payload::<Trip>().unwrap(), letter.steps.len()), (Trip::Flight, 0));
-        assert_eq!(letter.failures.last().unwrap().error, "there is no room to put it off");
+        assert_eq!(letter.failures.last().unwrap().error, "there is no room to postpone it");
         queue.purge_dead_letters("job").await.unwrap();
     }
     assert_eq!(counts(&db, "effect:b").await, [2]);
