@@ -14,6 +14,8 @@ use crate::job::{TitoJob, VERSION_HEADER};
 /// How many steps of an event are remembered: the first, and the latest ones.
 const STEPS_KEPT: usize = 20;
 
+const WHAT: &str = "the payload of an event's next step";
+
 /// The next step of an event: what its handler is called with next.
 ///
 /// ```
@@ -55,16 +57,23 @@ impl Advance {
     /// [`TitoError::Unserializable`], which names the field, for what JSON has no form for, as
     /// [`Publish::payload`](crate::Publish::payload).
     pub fn to(payload: &impl Serialize) -> Result<Self, TitoError> {
-        let payload = row::raw_checked(format_args!("the payload of an event's next step"), payload)?;
-        Ok(Self { payload: payload.get().to_string(), headers: BTreeMap::new(), delay: Duration::ZERO })
+        Ok(Self::of(&row::raw_for_any_reader(WHAT, payload)?))
     }
 
     /// A step with the payload of a [typed topic](crate::TitoJob), in its current version.
     ///
     /// # Errors
-    /// Those of [`to`](Advance::to).
+    /// [`TitoError::Unserializable`], which names the field, also for a job that could be written and not read again, like
+    /// [`Publish::job`](crate::Publish::job).
     pub fn to_job<J: TitoJob>(job: &J) -> Result<Self, TitoError> {
-        Ok(Self::to(job)?.header(VERSION_HEADER, J::VERSION.to_string()))
+        let payload = row::raw_checked(WHAT, job)?;
+        // It is read again now rather than by a worker that can't, when the step before it is done.
+        row::check_readable::<J>(WHAT, payload.get().as_bytes())?;
+        Ok(Self::of(&payload).header(VERSION_HEADER, J::VERSION.to_string()))
+    }
+
+    fn of(payload: &RawValue) -> Self {
+        Self { payload: payload.get().to_string(), headers: BTreeMap::new(), delay: Duration::ZERO }
     }
 
     /// A short text next to the payload. The event's other headers stay.

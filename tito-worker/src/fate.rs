@@ -20,7 +20,8 @@ pub enum Fate {
     Discarded,
     /// What was stored was not an event, and is moved to the dead letters. No handler has seen it.
     Malformed,
-    /// It was gone when the outcome was to be recorded: another worker had recorded one first, or it was cancelled.
+    /// It was gone when the outcome was to be recorded, or at another step or attempt: another worker had recorded one
+    /// first, or it was cancelled.
     Elsewhere,
     /// It was moved to its new partition. No handler has seen it.
     Moved,

@@ -119,6 +119,7 @@ mod publish;
 mod queue;
 mod registration;
 mod run_worker;
+mod same_attempt;
 mod schedule;
 mod time;
 mod topics;

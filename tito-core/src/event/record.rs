@@ -136,7 +136,7 @@ pub struct DoneStep {
     pub attempt: u32,
     /// When it was done, in Unix seconds.
     pub timestamp: i64,
-    /// What its payload was.
+    /// What its payload was; none if it had none, or where the event had no room for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Box<RawValue>>,
     /// What its headers were.

@@ -130,13 +130,18 @@ fn announce(tx: &Transaction, queue: Arc<str>, partition: u16, key: Vec<u8>) {
     tx.signal(Signal { channel: queue, number: partition, payload: key });
 }
 
-/// Checks the size of an event as it is stored: there has to be room, a sixteenth of the largest value, for the
-/// failures that a worker may have to record in it.
+/// The largest size of a stored event, given that of a value: a sixteenth of it is room for the failures that a worker may
+/// have to record in it.
+pub fn most_event_bytes(value_bytes: usize) -> usize {
+    value_bytes / 16 * 15
+}
+
+/// Checks the size of an event as it is stored, see [`most_event_bytes`].
 ///
 /// # Errors
 /// [`TitoError::LimitExceeded`].
 pub fn check_event_size(limits: &Limits, key: &[u8], size: usize) -> Result<()> {
-    let limit = limits.value_bytes / 16 * 15;
+    let limit = most_event_bytes(limits.value_bytes);
     if size <= limit {
         return Ok(());
     }

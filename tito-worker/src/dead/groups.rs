@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::{PageSize, Walk};
-use tito_core::engine::KeyValue;
+use tito_core::engine::{Direction, KeyValue};
 use tito_core::event::TitoEvent;
 use tito_core::keys::KeyRange;
 use tito_core::{Database, KeyText, Result};
@@ -21,8 +21,10 @@ use crate::place::{Kind, Place};
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 
-/// How many rows of all partitions together are in memory at once, about.
+/// How many rows of all partitions together are in memory at once, about, and how many bytes of them; one row of each
+/// partition at least.
 const MOST_LOADED: usize = 1_600;
+const MOST_LOADED_BYTES: usize = 32 << 20;
 
 /// How many groups are told apart.
 const MOST_GROUPS: usize = 1_000;
@@ -181,7 +183,7 @@ fn rank(key: &[u8], partition: u16) -> Rank {
 
 /// Goes through the dead letters of a queue, over all partitions.
 struct NewestFirst {
-    page: usize,
+    page: PageSize,
     parts: BTreeMap<u16, Part>,
     /// The newest in memory of each partition that has some.
     heads: BinaryHeap<Rank>,
@@ -209,7 +211,8 @@ impl NewestFirst {
             let rest = after.map_or(all.clone(), |after| rest_after(queue, partition, all, after));
             parts.insert(partition, Part { rest: (!rest.is_empty()).then_some(rest), loaded: Vec::new() });
         }
-        let page = (MOST_LOADED / parts.len().max(1)).clamp(1, 100);
+        let of_each = |most: usize| most / parts.len().max(1);
+        let page = PageSize::entries(of_each(MOST_LOADED).min(100)).and_bytes(of_each(MOST_LOADED_BYTES));
         let partitions: Vec<_> = parts.keys().copied().collect();
         let mut newest_first = Self { page, parts, heads: BinaryHeap::new() };
         for partition in partitions {
@@ -232,10 +235,10 @@ impl NewestFirst {
     async fn load(&mut self, database: &Database, partition: u16) -> Result<()> {
         let part = self.parts.get_mut(&partition).expect("only partitions of the map are loaded");
         let Some(range) = part.rest.take() else { return Ok(()) };
-        let (page, asked) = (self.page, range.clone());
-        let mut loaded = database.transaction(|tx| async move { tx.scan_reverse(asked, page).await }).await?;
-        if let Some((last, _)) = loaded.last().filter(|_| loaded.len() == page) {
-            let rest = KeyRange::new(range.start, last.clone());
+        let mut loaded = database.snapshot().await?.next_page(range.clone(), Direction::Descending, self.page).await?;
+        // A page can be short before the end.
+        if let Some((last, _)) = loaded.last() {
+            let rest = range.before(last);
             part.rest = (!rest.is_empty()).then_some(rest);
         }
         loaded.reverse();

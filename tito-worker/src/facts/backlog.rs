@@ -19,6 +19,7 @@ use crate::time::{as_seconds, time_of};
 const MOST_COUNTED: u64 = 10_000;
 
 const PAGE: usize = 1_000;
+const PAGE_BYTES: usize = 16 << 20;
 
 /// How long a count is good enough, in milliseconds of the monotonic clock.
 const FRESH_MILLIS: u64 = 5_000;
@@ -109,7 +110,7 @@ pub(super) async fn count(database: &Database, queue: &str, now: Now, firsts: &[
     'partitions: for (partition, _) in firsts {
         let first = keys::events_of_partition(queue, *partition).start;
         let due = KeyRange::new(first, keys::events_from_second(queue, *partition, now.saturating_add(1)));
-        let mut walk = Walk::over(due).in_pages(PageSize::entries(PAGE));
+        let mut walk = Walk::over(due).in_pages(PageSize::entries(PAGE).and_bytes(PAGE_BYTES));
         while let Some((page, _)) = walk.next(database).await? {
             for (key, value) in &page {
                 if looked_at == MOST_COUNTED {

@@ -21,6 +21,7 @@ use crate::queue::TitoQueue;
 
 /// How many rows are read at once.
 const PAGE: usize = 200;
+const PAGE_BYTES: usize = 16 << 20;
 
 /// How many events a search finds before it ends.
 const MOST_FOUND: usize = 1_000;
@@ -113,7 +114,7 @@ fn rest_of(after: Option<&[u8]>) -> VecDeque<(Kind, Walk)> {
     let at = after.and_then(|key| all.iter().position(|(_, range)| range.contains(key))).unwrap_or(0);
     let rest = all.into_iter().skip(at).map(|(kind, range)| {
         let range: KeyRange = after.filter(|key| range.contains(key)).map_or(range.clone(), |key| range.after(key));
-        (kind, Walk::over(range).in_pages(PageSize::entries(PAGE)))
+        (kind, Walk::over(range).in_pages(PageSize::entries(PAGE).and_bytes(PAGE_BYTES)))
     });
     rest.collect()
 }

@@ -6,7 +6,7 @@ use tito_core::database::PageSize;
 use tito_core::engine::{Direction, Signal};
 use tito_core::event::{check_queue_name, event_id, topic_of};
 use tito_core::keys::KeyRange;
-use tito_core::row::StoredRow;
+use tito_core::row::{self, StoredRow};
 use tito_core::{Database, Result, TitoError, Transaction};
 use uuid::Uuid;
 
@@ -88,8 +88,9 @@ impl Operations {
     /// ```
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`], [`QueueError::UnknownTopic`], [`QueueError::UnknownGroup`] for its queues, and those of
-    /// the engine.
+    /// [`TitoError::InvalidName`], [`QueueError::UnknownTopic`], [`QueueError::UnknownGroup`] for its queues,
+    /// [`TitoError::Unserializable`] for an input that could be written and not read again, such as one that is nested
+    /// about 127 deep, and those of the engine.
     pub async fn start(&self, operation: Operation) -> Result<Uuid, QueueError> {
         let Operation { task, who, why, rate } = operation;
         for queue in task.queues() {
@@ -106,7 +107,10 @@ impl Operations {
             None => 0,
             Some(range) => count(&self.queue.engine, range).await?,
         };
-        let written = serde_json::value::to_raw_value(&task).map_err(TitoError::application)?;
+        let what = "the task of an operation";
+        let written = row::raw_checked(what, &task)?;
+        // It is read again now: a worker that can't would leave it to others, and it would wait for ever.
+        row::check_readable::<OperationTask>(what, written.get().as_bytes())?;
         let (shown_who, shown_why) = (who.clone(), why.clone());
         let start = self.queue.engine.transaction(|tx| async move {
             let id = event_id(tx.start_timestamp(), tx.next_event_number(), fastrand::u64(..));

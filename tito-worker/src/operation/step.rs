@@ -9,7 +9,7 @@ use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::event::check_queue_name;
 use tito_core::keys::KeyRange;
-use tito_core::row::StoredRow;
+use tito_core::row::{self, StoredRow};
 use tito_core::{Now, Result, TitoError, Transaction};
 use uuid::Uuid;
 
@@ -223,7 +223,10 @@ impl Stepper {
             row.hold(me, tx.now());
             row.note(progress.clone(), tx.now());
             let next = after(&row, tx.now().millis());
-            tx.system_keys().put(keys::operation(id), row.encode()?).await?;
+            let written = row.encode()?;
+            // A cursor of the application's that can't be read again would make the row one that nobody can step or stop.
+            row::check_readable::<OperationRow>("the cursor of an operation", &written)?;
+            tx.system_keys().put(keys::operation(id), written).await?;
             Ok(next)
         });
         note.await

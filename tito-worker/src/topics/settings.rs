@@ -26,7 +26,11 @@ impl TitoQueue {
         while topics.len() < limit
             && let Some((page, _)) = walk.next(&self.engine).await?
         {
-            for stored in &page[..page.len().min(limit - topics.len())] {
+            // More of the page than is wanted in all, where some of it can't be read.
+            for stored in &page {
+                if topics.len() == limit {
+                    break;
+                }
                 match decode_topic(stored) {
                     Ok(topic) => topics.push(topic),
                     Err(error) => self.engine.log_damaged(&error, "a topic can't be read and is left out"),

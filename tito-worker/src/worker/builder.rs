@@ -42,6 +42,7 @@ impl WorkerBuilder {
             fleet: None,
             about: About::default(),
             gauges: None,
+            dies_when_dropped: false,
         };
         Self { worker, subscriptions: Vec::new(), observers: Observers::default() }
     }
@@ -258,6 +259,13 @@ impl WorkerBuilder {
         Fut: Future<Output = Result<Stepped, BoxError>> + Send + 'static,
     {
         self.worker.named_steps.add(name.into(), step);
+        self
+    }
+
+    /// Has whoever drops the future of [`Worker::run`] end it as the death of its process does, for tests of that.
+    #[doc(hidden)]
+    pub fn dies_when_dropped(mut self) -> Self {
+        self.worker.dies_when_dropped = true;
         self
     }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tito_core::event::{Completion, DueTime, FailedAttempt, TitoEvent, Topic};
+use tito_core::event::{Completion, DueTime, FailedAttempt, TitoEvent, Topic, most_event_bytes};
 use tito_core::row::UnknownMembers;
 use tito_core::{Now, Result};
 use uuid::Uuid;
 
+use crate::advance::Advance;
 use crate::error_text::LONGEST_ERROR;
 use crate::fate::Fate;
 use crate::fingerprint::{cut_at, fingerprint};
@@ -83,6 +84,11 @@ impl Ended {
             | Self::Failed(_)
             | Self::EngineFailed => false,
         }
+    }
+
+    /// Whether a step of the event is done, and the next one is to follow.
+    pub(super) fn is_step(&self) -> bool {
+        matches!(self, Self::Returned(Outcome::Advance(_)))
     }
 
     /// Why the handler has failed.
@@ -171,15 +177,7 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
             let wait = rules.policy.retry.delay(event.failed_attempts, rules.random);
             rules.retry(event, stored, due_after(wait))
         }
-        Ended::Returned(Outcome::Advance(step)) => match step.applied_to(event.clone(), rules.now) {
-            Ok(next) => match rules.postpone(Fate::Advanced, next, stored.clone(), due_after(step.delay))? {
-                advanced if advanced.fate == Fate::Advanced => Ok(advanced),
-                // With the step that it has done, whose next one did not fit.
-                _ => rules.dead_lettered(rules.with_failure(event, Reason::new(NO_ROOM.to_string())), stored),
-            },
-            // It was JSON when the step was made.
-            Err(error) => rules.dead_lettered(rules.with_failure(event, Reason::new(error.to_string())), stored),
-        },
+        Ended::Returned(Outcome::Advance(step)) => rules.advance(step, event, stored, due_after(step.delay)),
         Ended::DeadLettered(reason) => rules.dead_lettered(rules.with_failure(event, reason.clone()), stored),
         Ended::Returned(Outcome::DeadLetter(_)) => unreachable!("what a handler returned was made one that says why"),
         Ended::Returned(Outcome::Done) | Ended::NoEvent => unreachable!("decided above, without a look at the event"),
@@ -257,6 +255,30 @@ impl Rules<'_> {
         let next = second.saturating_add(self.policy.delay_seconds);
         let failure = if fate == Fate::Retried { self.failure(&event, Some(next)) } else { None };
         Ok(Decided { fate, row: Some((Place::of(&event, self.topic), row)), failure })
+    }
+
+    /// An event whose next step does not fit fails for good, with the step that it was at. As when it was published there
+    /// has to be room for its failures; for that the payloads of earlier steps go, but for the first, which is what is
+    /// handled again where all is.
+    fn advance(&self, step: &Advance, event: TitoEvent, stored: Vec<u8>, second: i64) -> Result<Decided> {
+        let next = match step.applied_to(event.clone(), self.now) {
+            Ok(next) => next,
+            // It was JSON when the step was made.
+            Err(error) => return self.dead_lettered(self.with_failure(event, Reason::new(error.to_string())), stored),
+        };
+        let again = self.policy.order.postpone(second.min(keys::MAX_EVENT_SECONDS));
+        let mut next = again.applied_to(next);
+        let mut row = next.encode()?;
+        let most = most_event_bytes(self.most_bytes);
+        for number in 1..next.steps.len() {
+            if row.len() > most && next.steps[number].payload.take().is_some() {
+                row = next.encode()?;
+            }
+        }
+        if row.len() > most {
+            return self.dead_lettered(self.with_failure(event, Reason::new(NO_ROOM.to_string())), stored);
+        }
+        Ok(Decided { fate: Fate::Advanced, row: Some((Place::of(&next, self.topic), row)), failure: None })
     }
 
     /// With no room for the failure the event is kept as it was stored.

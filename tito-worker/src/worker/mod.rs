@@ -138,6 +138,8 @@ pub struct Worker {
     about: About,
     /// How often it sets the gauges of its queues.
     gauges: Option<Duration>,
+    /// Whether to drop its run counts as the death of its process.
+    dies_when_dropped: bool,
 }
 
 impl Worker {
@@ -186,7 +188,7 @@ impl Worker {
         let (stop, stopped) = watch::channel(false);
         let (activate, active) = watch::channel(self.is_active());
         let (note_time, time_set) = watch::channel(None);
-        let hands = Hands::new(&self.queue.engine, &self.subscriptions, self.about());
+        let hands = Hands::new(&self.queue.engine, &self.subscriptions, self.about(), self.dies_when_dropped);
         let _living = hands.live();
         let registration = hands.registration.clone();
         let _registered = registration.register();

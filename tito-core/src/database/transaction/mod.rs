@@ -122,12 +122,11 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// [`TitoError::NoIdempotencyKey`] if the transaction has none; [`TitoError::Unserializable`];
-    /// [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
+    /// [`TitoError::NoIdempotencyKey`] if the transaction has none; [`TitoError::Unserializable`] for what JSON can't hold,
+    /// and for an integer of more than 64 bits, as its reader is not known; [`TitoError::LimitExceeded`], and those that [`Transaction`] names.
     pub async fn keep_result(&self, result: &impl Serialize) -> Result<()> {
         let marker = self.inner.marker.get().ok_or(TitoError::NoIdempotencyKey)?;
-        let json = row::encode_checked("the result of a transaction", result)?;
-        let result = row::check_readable("the result of a transaction", &json)?;
+        let result = row::raw_for_any_reader("the result of a transaction", result)?;
         let outside = Self { namespace: None, ..self.clone() };
         marker.put(&outside, Some(result)).await
     }

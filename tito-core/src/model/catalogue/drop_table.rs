@@ -7,8 +7,10 @@ use crate::error::Result;
 use crate::event::settle_topics;
 use crate::keys::{self, KeyRange};
 
-/// How many keys one transaction deletes.
-const BATCH: usize = 500;
+/// How many keys one transaction deletes, the first one and others, and about how many bytes of values it reads with them.
+const FIRST_BATCH: usize = 16;
+const LARGEST_BATCH: usize = 500;
+const BATCH_BYTES: usize = 8 << 20;
 
 impl Database {
     /// Deletes a table: its rows, the entries of all its indexes, and its catalogue. Events of its rows are left alone, and
@@ -53,7 +55,7 @@ pub(super) async fn delete_range(
     is_dropping: impl Fn(&Catalogue) -> bool + Send + Sync,
 ) -> Result<u64> {
     let is_dropping = &is_dropping;
-    let mut deleted = 0;
+    let (mut deleted, mut batch) = (0, FIRST_BATCH);
     loop {
         let left = range.clone();
         let page = database
@@ -62,7 +64,7 @@ pub(super) async fn delete_range(
                     return Ok(Vec::new());
                 }
                 tx.lock_keys(vec![keys::catalogue(table)]).await?;
-                let page = tx.scan(left, BATCH).await?;
+                let page = tx.scan(left, batch).await?;
                 for (key, _) in &page {
                     tx.system_keys().delete(key.clone()).await?;
                 }
@@ -72,5 +74,8 @@ pub(super) async fn delete_range(
         let Some((last, _)) = page.last() else { return Ok(deleted) };
         range = range.after(last);
         deleted += page.len() as u64;
+        // Rows of one table are about alike.
+        let bytes = page.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        batch = (BATCH_BYTES / (bytes / page.len()).max(1)).clamp(1, LARGEST_BATCH);
     }
 }

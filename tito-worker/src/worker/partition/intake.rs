@@ -263,7 +263,7 @@ impl Partition {
                 }
             };
             self.loaded.load(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
-            self.unrecorded.push(Unrecorded::malformed(key, ended));
+            self.unrecorded.push(Unrecorded::malformed(key, row, ended));
         }
         if !is_of_waited {
             cursor.note_page(&outcome, clock_millis);
