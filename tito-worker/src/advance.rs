@@ -48,6 +48,9 @@ pub struct Advance {
     pub(crate) delay: Duration,
 }
 
+/// What is written, for errors.
+const WHAT: &str = "the payload of an event's next step";
+
 impl Advance {
     /// A step with this payload, at once.
     ///
@@ -55,16 +58,21 @@ impl Advance {
     /// [`TitoError::Unserializable`], which names the field, for what JSON has no form for, as
     /// [`Publish::payload`](crate::Publish::payload).
     pub fn to(payload: &impl Serialize) -> Result<Self, TitoError> {
-        let payload = row::raw_checked(format_args!("the payload of an event's next step"), payload)?;
-        Ok(Self { payload: payload.get().to_string(), headers: BTreeMap::new(), delay: Duration::ZERO })
+        Ok(Self::with(&row::raw_for_any_reader(WHAT, payload)?))
     }
 
     /// A step with the payload of a [typed topic](crate::TitoJob), in its present version.
     ///
     /// # Errors
-    /// As [`to`](Advance::to).
+    /// [`TitoError::Unserializable`], which names the field, also for a job that could be written and not read again.
     pub fn to_job<J: TitoJob>(job: &J) -> Result<Self, TitoError> {
-        Ok(Self::to(job)?.header(VERSION_HEADER, J::VERSION.to_string()))
+        let payload = row::raw_checked(WHAT, job)?;
+        row::check_readable::<J>(WHAT, payload.get().as_bytes())?;
+        Ok(Self::with(&payload).header(VERSION_HEADER, J::VERSION.to_string()))
+    }
+
+    fn with(payload: &RawValue) -> Self {
+        Self { payload: payload.get().to_string(), headers: BTreeMap::new(), delay: Duration::ZERO }
     }
 
     /// A small text beside the payload. The event's others stay.

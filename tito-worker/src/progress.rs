@@ -38,7 +38,7 @@ impl TitoQueue {
     /// [`TitoError::LimitExceeded`](tito_core::TitoError::LimitExceeded) if the event would leave no room for the failures that
     /// a worker notes in it; [`TitoError::Malformed`](tito_core::TitoError::Malformed); those of the engine.
     pub async fn record_progress(&self, event: &TitoEvent, progress: &impl Serialize) -> Result<bool> {
-        let progress = row::raw_checked(format_args!("the progress of event {}", event.id), progress)?;
+        let progress = row::raw_for_any_reader(format_args!("the progress of event {}", event.id), progress)?;
         let (database, key) = (&self.engine, &event.key);
         database
             .transaction(|tx| async move {
