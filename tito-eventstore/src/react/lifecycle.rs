@@ -1,5 +1,6 @@
 //! Look at, replay, remove.
 
+use tito_core::database::Walk;
 use tito_core::event::TitoEvent;
 use tito_core::row::StoredRow;
 use tito_core::{TitoError, Transaction};
@@ -14,9 +15,6 @@ use crate::keys;
 use crate::log::topic;
 use crate::read::read_head;
 use crate::store::EventStore;
-
-/// How many reactors are listed at once.
-const PAGE: usize = 1_000;
 
 /// How far a reactor is. What of earlier events is tried again or failed for good is in its topic:
 /// [`TitoQueue::stats`](tito_worker::TitoQueue::stats), [`TitoQueue::dead_letters`](tito_worker::TitoQueue::dead_letters).
@@ -131,15 +129,8 @@ impl EventStore {
 
 async fn read_names(store: &EventStore, tx: &Transaction) -> Result<Vec<String>> {
     read_current(store, tx).await?;
-    let (mut names, mut rest) = (Vec::new(), keys::log_reactors(store.id()));
-    loop {
-        let page = tx.scan(rest.clone(), PAGE).await?;
-        names.extend(page.iter().filter_map(|(key, _)| keys::parse_log_reactor(key)));
-        match page.last() {
-            Some((last, _)) if page.len() == PAGE => rest = rest.after(last),
-            _ => return Ok(names),
-        }
-    }
+    let reactors = Walk::over(keys::log_reactors(store.id())).rest_in(tx).await?;
+    Ok(reactors.iter().filter_map(|(key, _)| keys::parse_log_reactor(key)).collect())
 }
 
 async fn read_info(store: &EventStore, tx: &Transaction, name: &str) -> Result<ReactorInfo> {
