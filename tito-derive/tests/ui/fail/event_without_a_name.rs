@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use tito_core::prelude::*;
 
 #[derive(Clone, Serialize, Deserialize, TitoModel)]
-#[tito(event = user, delay = "1h")]
+#[tito(event = 17, delay = "1h")]
 struct User {
     id: String,
 }
