@@ -1,4 +1,4 @@
-//! To whom events belong, so that all that does can be found and erased.
+//! Who events belong to, so that everything of one owner can be found and erased.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::error::{Result, TitoError};
 use crate::keys;
 use crate::row::{self, StoredRow};
 
-/// A longer owner would leave too little room in keys for what is the owner's.
+/// A longer owner would leave too little room in the keys of what it owns.
 const LONGEST: usize = 512;
 
 /// What can be the owner of a model's events: the value of `owner` in `#[tito(owner = ...)]`. A text, an integer, a
@@ -63,8 +63,8 @@ pub fn check_owner(owner: &str) -> Result<()> {
     Err(TitoError::InvalidName { what: "owner", name: owner.chars().take(255).collect(), reason })
 }
 
-/// The owner of the event that is stored as these bytes, if they name one; `None` for bytes that are no event. Costs
-/// next to nothing for those that name none.
+/// The owner of the event that is stored as these bytes, if it names one; `None` for bytes that are not an event. Costs
+/// next to nothing if there is none.
 pub fn owner_of(bytes: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Owned {
@@ -77,7 +77,7 @@ pub fn owner_of(bytes: &[u8]) -> Option<String> {
     row::decode::<Owned>(b"", TitoEvent::EXPECTED, bytes).ok()?.owner
 }
 
-/// Notes in a transaction that what it stores under a key belongs to an owner.
+/// Records in a transaction that what it stores under a key belongs to an owner.
 ///
 /// # Errors
 /// [`TitoError::LimitExceeded`] for a key that is too long with the owner in front, and those of the engine.

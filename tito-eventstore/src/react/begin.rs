@@ -15,6 +15,7 @@ use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::keys;
 use crate::log::{Definition, Tail};
+use crate::read::Cursor;
 use crate::store::ERASED;
 
 /// A reactor as it was found.
@@ -29,6 +30,8 @@ pub(super) struct Begun {
     pub(super) erasures: u64,
     /// and what is woken when this process erases more.
     pub(super) erased: Listener,
+    /// Where the store is read on.
+    pub(super) cursor: Cursor,
     /// The events that are open, as far as they are still there,
     pub(super) open: VecDeque<Event>,
     /// and those of them that can't be read, with their entities where these are known.
@@ -71,9 +74,11 @@ impl Reacting {
             self.store.logger().with(log);
         }
         let waiting = Waiting::read(fed, tx).await?;
+        let begin = position.sequence.max(self.select.begin());
+        let cursor = Cursor::new(&self.store, &self.select.clone().after(begin))?;
         let (erasures, revision) = (erasures_of(id, head.as_deref())?, checked.topic.revision);
         let (open, unreadable) = (VecDeque::new(), VecDeque::new());
-        let mut begun = Begun { position, stored, revision, waiting, erasures, erased, open, unreadable };
+        let mut begun = Begun { position, stored, revision, waiting, erasures, erased, cursor, open, unreadable };
         let keys = begun.position.open.iter().map(|sequence| keys::log_event(id, *sequence)).collect();
         let values = tx.batch_get(keys).await?;
         for (sequence, value) in begun.position.open.iter().zip(values) {
