@@ -79,6 +79,7 @@ impl<'a> Shown<'a> {
             state: state(pending.state),
             due: pending.due.timestamp(),
             event: pending.event.map(|event| self.event(event)),
+            later_version: pending.later_version,
             bytes: pending.bytes.map(|bytes| self.bytes(queue, &bytes)),
         }
     }

@@ -21,8 +21,8 @@ use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
 use tito_core::{BoxError, DatabaseSnapshot, KeyText, Timestamp, Transaction, TxOptions};
 use tito_eventstore::{
-    Command, Decider, EntityErasure, Event, EventStore, EventStoreConfig, EventStoreError, Evolver, Evolving, Manager,
-    NewEvent, Projection, Projector, Select, View, Watch, Watcher,
+    Command, Decider, EntityErasure, EntitySearch, Event, EventStore, EventStoreConfig, EventStoreError, Evolver,
+    Evolving, Manager, NewEvent, Projection, Projector, Select, View, Watch, Watcher,
 };
 use tito_worker::feed::{Fed, FeedControls, FeedRun};
 use tito_worker::prelude::*;
@@ -331,6 +331,7 @@ spawnables! { eventstore:
     last_sequence = any::<EventStore>().last_sequence();
     erase = any::<EventStore>().erase(&any::<Text>());
     step = any::<EntityErasure>().step();
+    step_of_search = any::<EntitySearch>().step();
     remains = any::<EventStore>().remains(&any::<Text>());
     append = any::<EventStore>().append(any::<Vec<NewEvent>>());
     append_in = any::<EventStore>().append_in(&any(), any::<Vec<NewEvent>>());

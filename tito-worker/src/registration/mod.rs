@@ -33,6 +33,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub(crate) use self::about::{About, git_commit, host_name};
+pub(crate) use self::list::known_version;
 pub use self::list::{FleetInfo, InHand, WorkerInfo};
 pub(crate) use self::running::Running;
 pub use self::running::RunningHandler;
@@ -160,6 +161,7 @@ impl Registration {
             process_id: about.process_id,
             fleet: about.fleet,
             share: about.share,
+            known_versions: about.known_versions,
             retiring: self.is_retired(),
             in_flight: in_flight.collect(),
             limited: limited.collect(),
