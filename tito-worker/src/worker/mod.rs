@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `builder` | what a worker is told |
 //! | `supervisor` | one subscription: its topic, and which partitions are served |
+//! | `quiet` | partitions where nothing has come for long, looked at together |
 //! | `rounds` | what is done again and again for all subscriptions together |
 //! | `partition` | the loop of one partition |
 //! | `cursor` | when to read which part of the partition |
@@ -38,6 +39,7 @@ mod loaded;
 mod low_watermark;
 mod pace;
 mod partition;
+mod quiet;
 mod record;
 mod report;
 mod rounds;
