@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,7 @@ pub(in crate::worker) struct Hands {
     pub(super) writing: tokio::sync::Mutex<Writing>,
     in_hand: Mutex<BTreeMap<Vec<u8>, u32>>,
     suspects: Mutex<BTreeSet<Vec<u8>>>,
+    has_suspects: AtomicBool,
 }
 
 /// What is known while the mark is written.
@@ -97,6 +98,9 @@ pub(in crate::worker) struct Taken<'a> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
+        if self.keys.is_empty() {
+            return;
+        }
         let mut in_hand = locked(&self.hands.in_hand);
         for key in &self.keys {
             if let Some(count) = in_hand.get_mut(key) {
@@ -139,6 +143,7 @@ impl Hands {
             writing: tokio::sync::Mutex::default(),
             in_hand: Mutex::default(),
             suspects: Mutex::default(),
+            has_suspects: AtomicBool::new(false),
         })
     }
 
@@ -180,12 +185,14 @@ impl Hands {
 
     /// Whether an event is known as a suspect, or failed for good, since it was read.
     pub(in crate::worker) fn is_suspect(&self, key: &[u8]) -> bool {
-        let suspects = locked(&self.suspects);
-        !suspects.is_empty() && suspects.contains(key)
+        // There is none, mostly, and every handler's run asks.
+        self.has_suspects.load(Ordering::Acquire) && locked(&self.suspects).contains(key)
     }
 
     pub(super) fn suspect(&self, keys: impl IntoIterator<Item = Vec<u8>>) {
-        locked(&self.suspects).extend(keys);
+        let mut suspects = locked(&self.suspects);
+        suspects.extend(keys);
+        self.has_suspects.store(!suspects.is_empty(), Ordering::Release);
     }
 
     /// Takes events in hand, which is written first while the worker is careful.
