@@ -8,6 +8,7 @@ use tito_core::database::{PageSize, Walk};
 use tito_core::engine::Signal;
 use tito_core::keys::KeyRange;
 use tito_core::{Database, Now, Result};
+use tokio::sync::Notify;
 
 use super::runner::Runner;
 use crate::keys;
@@ -37,6 +38,10 @@ impl Quiet {
     }
 }
 
+/// Told when a partition of this process becomes quiet.
+#[derive(Default)]
+struct BecameQuiet(Notify);
+
 /// Says that a partition is quiet, until it is dropped.
 pub(super) struct IsQuiet {
     runner: Arc<Runner>,
@@ -46,6 +51,7 @@ pub(super) struct IsQuiet {
 impl IsQuiet {
     pub(super) fn new(runner: &Arc<Runner>, partition: u16) -> Self {
         runner.source.quiet.lock().insert(partition);
+        runner.database.shared().value::<BecameQuiet>().0.notify_waiters();
         Self { runner: runner.clone(), partition }
     }
 }
@@ -78,9 +84,14 @@ impl<'a> QuietQueues<'a> {
         if self.database.is_only_writer() {
             return std::future::pending().await;
         }
-        let clock = self.database.clock();
+        let (clock, became_quiet) = (self.database.clock(), self.database.shared().value::<BecameQuiet>());
         let mut pause = LOOK_EVERY;
         loop {
+            let one_is_quiet = became_quiet.0.notified();
+            if self.first_from((0, 0)).is_none() {
+                one_is_quiet.await;
+                continue;
+            }
             let began = clock.monotonic_millis();
             clock.wait_until_monotonic(began.saturating_add(pause)).await;
             let began = clock.monotonic_millis();
