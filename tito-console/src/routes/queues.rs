@@ -18,7 +18,7 @@ use crate::shown;
 /// How many events of a kind are counted in each partition, unless asked otherwise.
 const COUNTED: u32 = 100;
 
-/// How many events of a kind are counted in each partition at the most.
+/// How many events of a kind are counted in each partition at most.
 const MOST_COUNTED: u32 = 10_000;
 
 pub(super) fn routes() -> Router<Arc<App>> {

@@ -1,4 +1,4 @@
-//! What one process keeps beside an engine.
+//! What one process keeps along with an engine.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -6,22 +6,22 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::signals::{Channels, Listener, Signals};
 
-/// What all handles of an engine in this process share: the signals of its commits, and one value of any type for those
-/// who build on it. An engine makes one when it is opened.
+/// What all handles to an engine in this process share: the signals of its commits, and one value of each type for code
+/// that builds on it. An engine creates one when it is opened.
 #[derive(Default)]
 pub struct Shared {
     channels: Channels,
-    /// A handful: they are found sooner than a hash is made.
+    /// Only a handful: they are found faster than a hash is computed.
     values: RwLock<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
 }
 
 impl Shared {
-    /// Listens to the signals of a channel. Those of earlier commits are not heard.
+    /// Listens to the signals of a channel, from now on: those of earlier commits are not heard.
     pub fn listen(&self, channel: &str, number: u16) -> Listener {
         self.channels.listen(channel, number)
     }
 
-    /// Tells those who listen what a commit has signalled, and raises its counters.
+    /// Delivers the signals of a commit to their listeners, and raises its counters.
     pub fn deliver(&self, signals: Signals) {
         self.channels.deliver(signals);
     }

@@ -35,4 +35,4 @@ pub(crate) use settle::wait_by_the_engines_time;
 pub use topic::{DEFAULT_PARTITIONS, Group, Topic};
 pub use topic_access::topic_channel;
 pub use topic_cache::{CACHED, TopicCache};
-pub use write::{OutboxEvent, check_event_size, write_event};
+pub use write::{OutboxEvent, check_event_size, most_event_bytes, write_event};

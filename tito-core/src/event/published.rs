@@ -1,4 +1,4 @@
-//! How many events were published: for the application's metrics, and by minute for whoever looks.
+//! How many events were published: for the application's metrics, and by minute for display.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -11,11 +11,11 @@ use crate::database::Database;
 /// The counter of events that commits have published, with the label `topic`. Retries and redrives are not among them.
 pub const PUBLISHED: &str = "tito_events_published_total";
 
-/// For how many minutes it is remembered how many were published, the present one aside.
+/// For how many minutes the counts are kept, not counting the current one.
 const MINUTES_KEPT: u64 = 120;
 
-/// The counters by topic. One is asked of the recorder when a topic is first published to, so an application installs
-/// its recorder before that.
+/// The counters by topic. A counter is requested from the recorder when a topic is first published to, so an
+/// application has to install its recorder before that.
 #[derive(Debug, Default)]
 pub(crate) struct PublishedCounters(RwLock<HashMap<Arc<str>, Counted>>);
 
@@ -62,8 +62,8 @@ impl CounterFn for Published {
     }
 }
 
-/// How many events this process has published to each queue, by minutes since the Unix epoch as its clock shows them, of
-/// the last two hours.
+/// How many events this process has published to each queue in the last two hours, by minutes since the Unix epoch as
+/// its clock shows them.
 pub fn published_by_minute(database: &Database) -> Vec<(Arc<str>, BTreeMap<u64, u64>)> {
     let counters = database.shared().value::<PublishedCounters>();
     let counters = counters.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -29,7 +29,7 @@ pub struct MinuteActivity {
     pub failed: u64,
     /// Events that became dead letters.
     pub dead: u64,
-    /// How long all handlers together ran that ended.
+    /// How long all handlers that ended ran in total.
     #[serde(rename = "duration_millis", serialize_with = "as_millis")]
     pub duration: Duration,
     /// How long the longest one ran.
@@ -55,12 +55,12 @@ impl MinuteActivity {
 }
 
 impl TitoQueue {
-    /// What was done with a queue in the last minutes, from 1 to 120, the earliest one first and the present one, which is
-    /// not over, last. Minutes are those of the processes' own clocks.
+    /// What was done with a queue in the last minutes, from 1 to 120, oldest first; the last one is the current minute,
+    /// which is not over. Minutes are by the processes' own clocks.
     ///
-    /// Of this process it is what it knows; of others what they have written: a process in which a worker runs writes a
-    /// minute within 10 s of its end, if something happened in it. One that only publishes writes nothing, and of one that
-    /// was killed the last minute is missing. Costs a scan of one row for each process and minute.
+    /// This process's counts are exact; others' are as they have written them: a process with a running worker writes a
+    /// minute within 10 s of its end, if something happened in it. A process that only publishes writes nothing, and
+    /// the last minute of a killed process is missing. Costs a scan of one row for each process and minute.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.

@@ -19,11 +19,12 @@ use crate::time::{as_seconds, time_of};
 const MOST_COUNTED: u64 = 10_000;
 
 const PAGE: usize = 1_000;
+const PAGE_BYTES: usize = 16 << 20;
 
-/// How long what was counted is good enough, in milliseconds of the monotonic clock.
+/// How long a count is good enough, in milliseconds of the monotonic clock.
 const FRESH_MILLIS: u64 = 5_000;
 
-/// The events of a queue that are due and not done, those that are being handled among them.
+/// The events of a queue that are due and not done, including those being handled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Backlog {
@@ -31,7 +32,7 @@ pub struct Backlog {
     pub count: u64,
     /// Whether there may be more than were counted.
     pub at_least: bool,
-    /// For how long the one has been due that fell due first, in whole seconds; `None` if none is due.
+    /// How long the oldest due event has been due, in whole seconds; `None` if none is due.
     #[serde(rename = "oldest_due_seconds", serialize_with = "as_seconds")]
     pub oldest_due: Option<Duration>,
     /// When it was counted, to the second. Written as Unix seconds by serde.
@@ -45,9 +46,9 @@ pub struct Backlog {
 struct Counted(tokio::sync::Mutex<HashMap<String, (u64, Backlog)>>);
 
 impl TitoQueue {
-    /// How many events of a queue are due, and for how long: exactly up to 10,000 rows that are looked at, else
-    /// [at least](Backlog::at_least). In this process it is counted once in five seconds at most, however many ask;
-    /// nothing is counted while nobody asks.
+    /// How many events of a queue are due, and for how long: exact up to 10,000 rows, beyond that [at
+    /// least](Backlog::at_least). This process counts at most once in five seconds, however many callers ask; nothing
+    /// is counted while nobody asks.
     ///
     /// Costs one scan of a row for each partition that holds events, and reads what it counts.
     ///
@@ -109,7 +110,7 @@ pub(super) async fn count(database: &Database, queue: &str, now: Now, firsts: &[
     'partitions: for (partition, _) in firsts {
         let first = keys::events_of_partition(queue, *partition).start;
         let due = KeyRange::new(first, keys::events_from_second(queue, *partition, now.saturating_add(1)));
-        let mut walk = Walk::over(due).in_pages(PageSize::entries(PAGE));
+        let mut walk = Walk::over(due).in_pages(PageSize::entries(PAGE).and_bytes(PAGE_BYTES));
         while let Some((page, _)) = walk.next(database).await? {
             for (key, value) in &page {
                 if looked_at == MOST_COUNTED {

@@ -67,7 +67,7 @@ impl<'a> Rounds<'a> {
             tokio::time::sleep(every).await;
             for topics in topics.chunks_mut(TOPICS_AT_ONCE) {
                 if let Err(error) = self.compare_topics(topics).await {
-                    tracing::warn!(%error, "topics can't be read, trying again");
+                    tracing::warn!(%error, "topics could not be read, trying again");
                 }
             }
         }
@@ -115,9 +115,13 @@ impl<'a> Rounds<'a> {
                             next_sweep = clock.monotonic_millis().saturating_add(SWEEP_EVERY);
                         }
                     }
-                    Err(error) => tracing::warn!(%error, "it can't be seen which partitions hold events, trying again"),
+                    Err(error) => {
+                        tracing::warn!(%error, "it could not be found out which partitions hold events, trying again")
+                    }
                 },
-                Err(error) => tracing::warn!(%error, "it can't be seen which partitions hold events, trying again"),
+                Err(error) => {
+                    tracing::warn!(%error, "it could not be found out which partitions hold events, trying again")
+                }
             }
         }
     }

@@ -37,6 +37,7 @@ mod observing;
 mod operations;
 mod ordering;
 mod overriding;
+mod overtaken;
 mod own_queue;
 mod ownership;
 mod panicking;

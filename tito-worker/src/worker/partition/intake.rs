@@ -231,7 +231,9 @@ impl Partition {
                 outcome.count(row.len());
             }
             let entry = rules.entry(&key, &row, slot, &self.loaded, &self.blocked);
-            if !self.waited.is_empty() {
+            // One that was released meanwhile is waited for still: the next page shows it as it is stored by then.
+            let is_outdated = entry == Entry::Loaded && slot.is_some_and(|slot| self.loaded.was_released(&slot));
+            if !self.waited.is_empty() && !is_outdated {
                 waits.push((key.clone(), entry.clone()));
             }
             let ended = match entry {
@@ -260,7 +262,7 @@ impl Partition {
                 }
             };
             self.loaded.load(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
-            self.unrecorded.push(Unrecorded::malformed(key, ended));
+            self.unrecorded.push(Unrecorded::malformed(key, row, ended));
         }
         if !is_of_waited {
             cursor.note_page(&outcome, clock_millis);
