@@ -5,6 +5,7 @@
 //! | `builder` | what a worker is told |
 //! | `supervisor` | one subscription: its topic, and which partitions are served |
 //! | `drain` | a pass over all that is due, without waiting for more |
+//! | `quiet` | partitions where nothing has come for long, looked at together |
 //! | `rounds` | what is done again and again for all subscriptions together |
 //! | `partition` | the loop of one partition |
 //! | `cursor` | when to read which part of the partition |
@@ -40,6 +41,7 @@ mod loaded;
 mod low_watermark;
 mod pace;
 mod partition;
+mod quiet;
 mod record;
 mod report;
 mod rounds;
