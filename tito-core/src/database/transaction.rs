@@ -13,7 +13,7 @@ use super::namespace::Namespace;
 use super::overlay;
 use super::turns::PlaceInLine;
 use super::write_buffer::{WriteBuffer, Writes};
-use crate::engine::{Claim, Direction, KeyValue, Signal, Signals, TitoTransaction};
+use crate::engine::{Claim, Direction, KeyValue, Signal, Signals, Tally, TallyChange, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys::{self, KeyRange};
 use crate::row;
@@ -357,6 +357,11 @@ impl Transaction {
     /// Raises a counter by one once the transaction is committed. `name` tells counters apart.
     pub fn count(&self, name: &Arc<str>, counter: impl FnOnce() -> Counter) {
         self.with_signals(|signals| signals.count(name, counter));
+    }
+
+    /// Changes a tally once the transaction is committed.
+    pub(super) fn tally(&self, tally: Arc<Tally>, change: TallyChange) {
+        self.with_signals(|signals| signals.tally(tally, change));
     }
 
     /// The same transaction, in which every [`insert`](Transaction::insert) looks first: see

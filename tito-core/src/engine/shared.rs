@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::signals::{Channels, Listener, Signals};
+use crate::timestamp::Timestamp;
 
 /// What all handles of an engine in this process share: the signals of its commits, and one value of any type for those
 /// who build on it. An engine makes one when it is opened.
@@ -21,9 +22,10 @@ impl Shared {
         self.channels.listen(channel, number)
     }
 
-    /// Tells those who listen what a commit has signalled, and raises its counters.
-    pub fn deliver(&self, signals: Signals) {
-        self.channels.deliver(signals);
+    /// Tells those who listen what a commit has signalled, and changes its counters and tallies. `committed` is the
+    /// commit's timestamp.
+    pub fn deliver(&self, signals: Signals, committed: Timestamp) {
+        self.channels.deliver(signals, committed);
     }
 
     /// The value of a type, made when it is first asked for.

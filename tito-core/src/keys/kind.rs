@@ -52,6 +52,8 @@ kinds! {
     Retire "!retire:",
     Activity "!activity:",
     Operation "!operation:",
+    Backlog "!backlog:",
+    Looked "!looked:",
 }
 
 /// What every key begins with that is Tito's and of a later kind: the database's identity, and kinds to come.

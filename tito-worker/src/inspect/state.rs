@@ -25,12 +25,6 @@ pub(crate) fn read_event(key: &[u8], bytes: &[u8]) -> Option<TitoEvent> {
     keys::parse_event(key).is_some_and(|place| place.id == event.id).then_some(event)
 }
 
-/// When what is stored under `key` is handed out at the earliest, in Unix seconds.
-pub(crate) fn due_second(key: &[u8], bytes: &[u8]) -> i64 {
-    let second = keys::parse_event_second(key).unwrap_or(0);
-    read_event(key, bytes).and_then(|event| event.not_before).map_or(second, |not_before| second.max(not_before))
-}
-
 impl PendingState {
     /// The state of what is stored under `key`, and when it is handed out at the earliest, in Unix seconds.
     pub(crate) fn of(key: &[u8], event: Option<&TitoEvent>, now: i64) -> (Self, i64) {

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use self::sweep::Sweep;
 pub use self::sweep::Swept;
 use self::unattended::{Stuck, Unattended};
+use crate::facts::sweep_backlogs;
 use crate::keys;
 use crate::owner::sweep_owned;
 use crate::queue::TitoQueue;
@@ -75,6 +76,9 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
             }
             if let Err(error) = sweep_registrations(&queue.engine).await {
                 tracing::warn!(%error, "rows of workers that have died can't be deleted, trying later");
+            }
+            if let Err(error) = sweep_backlogs(&queue.engine).await {
+                tracing::warn!(%error, "what was counted of queues that nobody looks at can't be deleted, trying later");
             }
             match unattended.look(&queue).await {
                 Ok(stuck) => stuck.iter().for_each(Stuck::warn),

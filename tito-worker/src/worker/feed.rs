@@ -31,7 +31,7 @@ use crate::membership::Lease;
 use crate::moved::Moved;
 use crate::observe::{Failure, Run, Watched};
 use crate::outcome::Outcome;
-use crate::place::{self, Place};
+use crate::place::{self, Old, Place};
 
 /// The partition beside which a feed works.
 pub(super) const PARTITION: u16 = 0;
@@ -425,7 +425,7 @@ impl Fed {
     /// Nobody knows it by an earlier place.
     async fn put_at(&self, tx: &Transaction, place: Place, row: Vec<u8>) -> Result<()> {
         let key = place.key(self.queue());
-        place::put(tx, self.queue(), place, row, Some(&key)).await
+        place::put(tx, self.queue(), place, row, Some(Old::found(tx, &key).await?)).await
     }
 
     /// The key of an event that waits in the queue.

@@ -5,6 +5,7 @@
 extern crate tito_testkit;
 
 mod advancing;
+mod backlogs;
 mod batches;
 mod cancelling;
 mod causing;

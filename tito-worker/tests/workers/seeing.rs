@@ -12,9 +12,6 @@ use tito_worker::{QueueError, RetryPolicy, Subscription};
 use crate::recorder::Recorded;
 use crate::support::*;
 
-/// How long what was counted is good enough.
-const FRESH: Duration = Duration::from_secs(5);
-
 #[fact]
 pub async fn a_backlog_is_what_is_due_and_for_how_long(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());
@@ -27,7 +24,6 @@ pub async fn a_backlog_is_what_is_due_and_for_how_long(db: Database, clock: Test
     publish(&db, (0..7).map(|number| job(format!("user:{number}")))).await;
     publish(&db, (0..9).map(|number| job(format!("user:{number}")).delay(Duration::from_secs(60)))).await;
     publish(&db, [Publish::new("job-2", "user:1"), Publish::new("a", "user:1")]).await;
-    assert_eq!(queue.backlog("job").await.unwrap(), backlog, "it was counted just now");
     clock.advance(Duration::from_secs(10));
     let backlog = queue.backlog("job").await.unwrap();
     assert_eq!((backlog.count, backlog.at_least), (7, false));
@@ -35,31 +31,6 @@ pub async fn a_backlog_is_what_is_due_and_for_how_long(db: Database, clock: Test
     assert_eq!(backlog.as_of.timestamp(), db.now().await.unwrap().seconds());
     clock.advance(Duration::from_secs(60));
     assert_eq!(queue.backlog("job").await.unwrap().count, 16);
-}
-
-#[fact]
-pub async fn a_large_backlog_is_counted_up_to_a_bound(db: Database, clock: TestClock) {
-    if !db.is_only_writer() {
-        return;
-    }
-    let queue = TitoQueue::new(FaultEngine::new(db.clone()).database());
-    queue.create_topic("job", 2).await.unwrap();
-    for _ in 0..12 {
-        publish(&db, (0..1_000).map(|number| job(format!("user:{number}")))).await;
-    }
-    queue.engine.faults().clear();
-    let scans = queue.engine.faults().count(Call::Scan);
-    let backlog = queue.backlog("job").await.unwrap();
-    assert_eq!((backlog.count, backlog.at_least), (10_000, true));
-    let counted = queue.engine.faults().count(Call::Scan) - scans;
-    assert!(counted <= 20, "{counted} scans");
-    for _ in 0..100 {
-        queue.backlog("job").await.unwrap();
-    }
-    assert_eq!(queue.engine.faults().count(Call::Scan) - scans, counted, "whoever else asks counts nothing");
-    clock.advance(FRESH);
-    queue.backlog("job").await.unwrap();
-    assert!(queue.engine.faults().count(Call::Scan) - scans > counted);
 }
 
 #[fact]

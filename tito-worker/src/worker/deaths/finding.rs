@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tito_core::database::Walk;
-use tito_core::event::{TitoEvent, Topic, topic_of};
+use tito_core::event::{TitoEvent, Topic, due_second, topic_of};
 use tito_core::row::StoredRow;
 use tito_core::{Result, TitoError, Transaction};
 use uuid::Uuid;
@@ -99,7 +99,8 @@ impl Hands {
         let mut suspects = Vec::new();
         for (key, row) in listed.into_iter().zip(stored) {
             // What is done, or lies elsewhere, has killed nobody.
-            let Some(event) = row.as_ref().and_then(|row| TitoEvent::decode(&key, row).ok()) else { continue };
+            let Some(row) = row else { continue };
+            let Ok(event) = TitoEvent::decode(&key, &row) else { continue };
             let Some(place) = keys::parse_event(&key) else { continue };
             let (queue, partition) = (place.queue, place.partition);
             let deaths = event.deaths.unwrap_or(0) + u32::from(mark.alone);
@@ -112,7 +113,9 @@ impl Hands {
                         "a process has died while an event was handled, which runs alone from now on"
                     );
                     let suspect = TitoEvent { deaths: Some(deaths), ..event };
-                    tx.system_keys().put(key.clone(), suspect.encode()?).await?;
+                    // It falls due when it did.
+                    let due = due_second(&key, &row);
+                    tx.system_keys().put_pending(key.clone(), suspect.encode()?, due, Some(due)).await?;
                 }
             }
             suspects.push(key);
