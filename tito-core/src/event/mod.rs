@@ -28,7 +28,7 @@ pub use head::EventHead;
 pub use id::{event_id, started_at};
 pub use limits::{QueueLimits, Rate};
 pub use owner::{check_owner, note_owner, owner_of};
-pub use published::{PUBLISHED, published_by_minute};
+pub use published::{PUBLISHED, on_publish, published_by_minute};
 pub use queue_name::{check_group_name, check_queue_name, queue_name, topic_of};
 pub use record::{Completion, DoneStep, FailedAttempt, TitoEvent};
 pub use reference::EventReference;

@@ -127,7 +127,7 @@ async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventRefer
 /// Tells the workers of this process of a new event, and counts it, once the transaction is committed.
 fn announce(tx: &Transaction, queue: Arc<str>, partition: u16, key: Vec<u8>) {
     let shared = tx.database().shared();
-    tx.count(&queue, || shared.value::<PublishedCounters>().of(&queue, tx.database().clock()));
+    tx.count(&queue, || shared.value::<PublishedCounters>().of(&queue, tx.database()));
     tx.signal(Signal { channel: queue, number: partition, payload: key });
 }
 

@@ -16,13 +16,13 @@ use crate::queue::TitoQueue;
 use crate::time::{as_seconds, time_of};
 
 /// A queue with fewer events is counted where it is asked for, and is known from then on.
-const FEW: usize = 300;
+const FEW: usize = 200;
 
 /// Of how many partitions that hold events it is seen what is due where a queue is not known.
-const MOST_PARTITIONS: usize = 200;
+const MOST_PARTITIONS: usize = 100;
 
 /// How many rows of a queue are counted that is not known.
-const MOST_COUNTED: usize = 400;
+const MOST_COUNTED: usize = 200;
 
 /// How long what was counted is good enough, in milliseconds of the monotonic clock.
 const FRESH_MILLIS: u64 = 5_000;
@@ -58,17 +58,17 @@ impl Backlog {
 struct Lately(tokio::sync::Mutex<HashMap<String, (u64, Backlog)>>);
 
 impl TitoQueue {
-    /// How many events of a queue are due, and for how long. Reads 1,000 rows at the most, however many there are.
+    /// How many events of a queue are due, and for how long. Reads 600 rows at the most, however many there are.
     ///
     /// Where this process alone writes to the database the number is exact and costs nothing, once the events of the queue
-    /// were counted: the first time that somebody asks, at once if there are fewer than 300, else by a worker that runs in
+    /// were counted: the first time that somebody asks, at once if there are fewer than 200, else by a worker that runs in
     /// this process, which takes some seconds for a million. From then on commits keep it.
     ///
     /// Where others write too, the owners of the partitions count while somebody asks, every 5 s and up to 10,000 in each
     /// partition, and leave a row that says what they have found and when. [`as_of`](Backlog::as_of) is the earliest of
     /// these.
     ///
-    /// Until then, and without a worker, a few hundred rows are counted: [at least](Backlog::at_least) these are due. In
+    /// Until then, and without a worker, 200 rows are counted: [at least](Backlog::at_least) these are due. In
     /// this process that is done once in five seconds at most, however many ask. Nothing is counted while nobody asks.
     ///
     /// # Errors

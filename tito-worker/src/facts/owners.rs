@@ -103,6 +103,8 @@ pub(super) async fn note_look<'a>(database: &Database, queues: impl IntoIterator
         };
         match unless_others(database.transaction_with(TxOptions::default().max_attempts(1), saying).await) {
             Ok(()) => {}
+            // Whoever only reads counts by himself.
+            Err(TitoError::ReadOnly { .. }) => return,
             Err(error) => tracing::warn!(%error, "it can't be said that somebody looks at queues, trying again"),
         }
     }
@@ -210,9 +212,9 @@ async fn count_queue(database: &Database, queue: &str, is_owned: &(impl Fn(&str,
     Ok(())
 }
 
-/// Deletes what was counted of queues that nobody has looked at for ten minutes. Where it meets another sweep, or somebody
-/// who looks, it leaves the rest to that.
-pub(crate) async fn sweep_backlogs(database: &Database) -> Result<()> {
+/// Deletes what was counted of a queue that nobody has looked at for ten minutes, and returns how many rows are gone, up to
+/// 100. Where it meets another sweep, or somebody who looks, it leaves the rest to that.
+pub(crate) async fn sweep_backlogs(database: &Database) -> Result<usize> {
     let mut walk = Walk::over(keys::all_looked()).in_pages(PageSize::entries(DELETED_AT_ONCE));
     while let Some((page, now)) = walk.next(database).await? {
         for (key, value) in page {
@@ -228,25 +230,29 @@ pub(crate) async fn sweep_backlogs(database: &Database) -> Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(0)
 }
 
-async fn forget(database: &Database, queue: &str, looked: Vec<u8>, seen: Vec<u8>) -> Result<()> {
+async fn forget(database: &Database, queue: &str, looked: Vec<u8>, seen: Vec<u8>) -> Result<usize> {
     let deleting = |tx: Transaction| async move {
         if tx.get(&looked).await? != Some(seen) {
-            return Ok(());
+            return Ok(0);
         }
-        let rows = tx.scan(keys::backlogs(queue), DELETED_AT_ONCE).await?;
+        let mut rows: Vec<_> = tx.scan(keys::backlogs(queue), DELETED_AT_ONCE).await?;
         // The row that they are found by goes last.
         if rows.len() < DELETED_AT_ONCE {
-            tx.system_keys().delete(looked).await?;
+            rows.push((looked, Vec::new()));
         }
+        let deleted = rows.len();
         for (key, _) in rows {
             tx.system_keys().delete(key).await?;
         }
-        Ok(())
+        Ok(deleted)
     };
-    unless_others(database.transaction_with(TxOptions::default().max_attempts(1), deleting).await)
+    match database.transaction_with(TxOptions::default().max_attempts(1), deleting).await {
+        Err(TitoError::RetriesExhausted { .. }) => Ok(0),
+        deleted => deleted,
+    }
 }
 
 #[cfg(test)]

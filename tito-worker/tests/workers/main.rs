@@ -54,6 +54,7 @@ mod seeing;
 mod settling;
 mod strict;
 mod support;
+mod sweeping;
 mod topics;
 mod unique;
 

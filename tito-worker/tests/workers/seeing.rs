@@ -105,6 +105,46 @@ pub async fn a_minute_that_is_over_is_written_with_the_next_sign_of_life(db: Dat
     running.stop().await;
 }
 
+/// Nobody works in the process: a task writes the minutes, and ends once nothing is published any more.
+#[fact]
+pub async fn a_process_that_only_publishes_writes_its_minutes(db: Database, clock: TestClock) {
+    with_one_partition(&db).await;
+    let publisher =
+        if db.is_only_writer() { FaultEngine::new(db.clone()).with_foreign_writers().database() } else { db.clone() };
+    publish(&publisher, [job("a"), job("b")]).await;
+    let rows = async || stored(&db, "!activity:").await.len();
+    assert_eq!(rows().await, 0, "the minute is not over");
+    let turn = async |minutes: u64| {
+        for _ in 0..minutes * 6 {
+            clock.advance(Duration::from_secs(10));
+            // The task looks at the clock every half second.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    while rows().await == 0 {
+        turn(1).await;
+    }
+    let other = FaultEngine::new(db.clone()).with_foreign_writers().database();
+    let published = async || {
+        let done = TitoQueue::new(other.clone()).activity("job", 120).await.unwrap();
+        done.iter().map(|one| one.published).sum::<u64>()
+    };
+    assert_eq!(published().await, 2);
+    // The present minute is written when the process says that it ends.
+    publish(&publisher, [job("c")]).await;
+    TitoQueue::new(publisher.clone()).write_activity().await.unwrap();
+    assert_eq!(published().await, 3);
+    let written = rows().await;
+    turn(10).await;
+    assert_eq!(rows().await, written, "nothing has happened since");
+    // Whoever publishes again begins again.
+    publish(&publisher, [job("d")]).await;
+    while rows().await == written {
+        turn(1).await;
+    }
+    assert_eq!(published().await, 4);
+}
+
 #[fact]
 pub async fn gauges_show_what_there_is(db: Database, clock: TestClock) {
     let recorded = Recorded::default();
