@@ -69,8 +69,7 @@ async fn share(gauges: Option<Duration>, prometheus: &PrometheusHandle) -> (f64,
         queue.create_topic(&topic, 1).await.unwrap();
         queue.pause(&topic).await.unwrap();
         let (publisher, name) = (queue.clone(), topic.clone());
-        let publish = |tx| async move { publisher.publish(Publish::new(name, "user:17"), &tx).await };
-        db.transaction(publish).await.unwrap();
+        db.transaction(|tx| async move { publisher.publish(Publish::new(name, "user:17"), &tx).await }).await.unwrap();
         worker = worker.subscribe(topic, |_: TitoEvent| async { Ok::<_, TitoError>(()) });
     }
     if let Some(every) = gauges {

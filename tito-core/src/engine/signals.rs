@@ -48,7 +48,8 @@ impl Signals {
     pub(crate) fn tally(&mut self, tally: Arc<Tally>, change: TallyChange) {
         if let Some((last, TallyChange::By { number, by })) = self.tallied.last_mut()
             && let TallyChange::By { number: changed, by: more } = change
-            && (Arc::ptr_eq(last, &tally), *number) == (true, changed)
+            && Arc::ptr_eq(last, &tally)
+            && *number == changed
         {
             *by += more;
             return;

@@ -55,7 +55,7 @@ pub struct OperationInfo {
     pub done: u64,
     /// How many were looked at.
     pub searched: u64,
-    /// How many there were to be looked at when it was begun, at least: counted up to 10,000.
+    /// How many there were to be looked at when it was begun, at least: counted up to 900.
     pub at_least: u64,
     /// How many were passed over as they are no events, or are there already.
     pub skipped: u64,
