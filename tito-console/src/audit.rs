@@ -95,7 +95,13 @@ impl Drop for Noted {
             return;
         }
         let Asked { who, what, of, why } = &self.asked;
-        tracing::warn!(who, what, of, why, "a change by an operator was broken off, and may be made or not");
+        tracing::warn!(
+            who,
+            what,
+            of,
+            why,
+            "a change by an operator was interrupted, and may or may not have been made"
+        );
         let (audit, entity, data) = (self.audit.clone(), std::mem::take(&mut self.entity), json!(self.asked));
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             // Nobody is left who could wait for it. It ends with the database at the latest.

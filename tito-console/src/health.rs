@@ -34,7 +34,7 @@ pub(crate) async fn ready(app: &App) -> Health {
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => {
             // Whoever asks may be anybody; what it is exactly is in the log.
-            tracing::warn!(%error, "the engine gives no timestamp");
+            tracing::warn!(%error, "the engine could not give a timestamp");
             Err("it gives no timestamp".to_string())
         }
         None => Err(format!("it gives no timestamp within {TIME:?}")),
@@ -49,7 +49,7 @@ pub(crate) async fn ready(app: &App) -> Health {
                 _ => Ok(()),
             },
             Some(Err(error)) => {
-                tracing::warn!(%error, queue, "the lag of a queue can't be told");
+                tracing::warn!(%error, queue, "the lag of a queue could not be found out");
                 Err("it can't be told".to_string())
             }
             None => Err(format!("it can't be told within {TIME:?}")),

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 pub struct Redacted<'a> {
     /// The topic, or the event store.
     pub of: &'a str,
-    /// The event's type: of an event of a topic that is the topic.
+    /// The event's type: for an event of a topic, the topic.
     pub event_type: &'a str,
     /// Which part of the event.
     pub part: Part,
@@ -22,15 +22,15 @@ pub struct Redacted<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Part {
-    /// The payload, of an event of a store the data.
+    /// The payload or, for an event of a store, the data.
     Payload,
-    /// How far a handler came.
+    /// How far a handler got.
     Progress,
     /// The value of a header, or of metadata.
     Header,
-    /// What a handler said of its failure.
+    /// The error of a handler.
     Error,
-    /// Stored bytes that are no event, as text.
+    /// Stored bytes that are not an event, as text.
     Bytes,
 }
 

@@ -11,10 +11,10 @@ use tito_core::{Now, Result, TitoError, row};
 
 use crate::job::{TitoJob, VERSION_HEADER};
 
-/// So many steps of an event are remembered: the first, and the latest ones.
+/// How many steps of an event are remembered: the first, and the latest ones.
 const STEPS_KEPT: usize = 20;
 
-/// The next step of an event: what its handler is to be called with then.
+/// The next step of an event: what its handler is called with next.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -59,15 +59,15 @@ impl Advance {
         Ok(Self { payload: payload.get().to_string(), headers: BTreeMap::new(), delay: Duration::ZERO })
     }
 
-    /// A step with the payload of a [typed topic](crate::TitoJob), in its present version.
+    /// A step with the payload of a [typed topic](crate::TitoJob), in its current version.
     ///
     /// # Errors
-    /// As [`to`](Advance::to).
+    /// Those of [`to`](Advance::to).
     pub fn to_job<J: TitoJob>(job: &J) -> Result<Self, TitoError> {
         Ok(Self::to(job)?.header(VERSION_HEADER, J::VERSION.to_string()))
     }
 
-    /// A small text beside the payload. The event's others stay.
+    /// A short text next to the payload. The event's other headers stay.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
         self
@@ -79,7 +79,7 @@ impl Advance {
         self
     }
 
-    /// The event at its next step: with no attempt yet, and with what was done.
+    /// The event at its next step: with no attempts yet, and with a record of the finished step.
     pub(crate) fn applied_to(&self, mut event: TitoEvent, now: Now) -> Result<TitoEvent, serde_json::Error> {
         let attempt = event.attempt();
         let payload = event.payload.replace(RawValue::from_string(self.payload.clone())?);

@@ -7,15 +7,15 @@ use tito_core::{Result, row};
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
-    /// Records how far the handler of an event has come, in a transaction of its own. The next attempt reads it with
-    /// [`TitoEvent::progress`], whether the one before failed, timed out or died with its worker. It replaces what was
+    /// Records how far the handler of an event has got, in its own transaction. The next attempt reads it with
+    /// [`TitoEvent::progress`], whether the last one failed, timed out or died with its worker. It replaces what was
     /// recorded before.
     ///
-    /// Returns false if the event is not stored any more as the handler got it: it was cancelled or rescheduled, or an
-    /// outcome was recorded, by another worker or because the handler took too long. Then the handler should stop.
+    /// Returns false if the event is no longer stored as the handler got it: it was cancelled or rescheduled, or an
+    /// outcome was recorded, by another worker or because the handler took too long. The handler should stop then.
     ///
-    /// Not for transactional handlers: their transaction would meet a conflict with this one, and be run again. They
-    /// commit what they have done by ending.
+    /// Not for transactional handlers: their transaction would conflict with this one and run again. They commit their
+    /// progress by ending.
     ///
     /// ```
     /// # use tito_core::prelude::*;

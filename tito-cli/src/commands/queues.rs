@@ -141,7 +141,7 @@ impl Pause {
     }
 }
 
-/// Lets a queue go on.
+/// Resumes a queue.
 #[derive(Debug, Args)]
 pub(crate) struct Resume {
     /// The queue: TOPIC or TOPIC@GROUP
@@ -242,7 +242,7 @@ fn done_table(events: &[DoneEvent]) -> Table {
     table
 }
 
-/// Hands out again what was done in a span of time.
+/// Hands out again events that were done in a span of time.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// The queue with the history: TOPIC or TOPIC@GROUP

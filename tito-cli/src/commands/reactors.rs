@@ -18,7 +18,7 @@ pub(crate) enum Reactors {
         /// The store
         store: String,
     },
-    /// Lets a reactor begin anew
+    /// Makes a reactor start again
     Replay(Replay),
 }
 

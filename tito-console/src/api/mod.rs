@@ -1,7 +1,7 @@
 //! What goes over the wire, for both sides: the server writes these types and clients read them, and the other way round.
 //!
-//! Times are Unix seconds, or milliseconds where the name says so. Members that a later version adds are passed over by
-//! whoever does not know them, and those that may be missing have a default.
+//! Times are Unix seconds, or milliseconds where the name says so. Readers ignore members that a later version adds,
+//! and members that may be missing have a default.
 //!
 //! | file | idea |
 //! |---|---|

@@ -16,7 +16,7 @@ use crate::letters;
 /// How many dead letters a rehearsal reads at once.
 const PAGE: usize = 200;
 
-/// How many dead letters a rehearsal reads at the most.
+/// How many dead letters a rehearsal reads at most.
 const MOST_READ: usize = 100_000;
 
 /// How many of all are counted.

@@ -27,7 +27,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn publish(call: Call<Operate>, Names(topic): Names<String>, Sent(body): Sent<PublishEvent>) -> Answer<Response> {
-    // Publishing creates a topic, which is no operator's business: a slip of the pen would lie there unserved for ever.
+    // Publishing creates a topic, which is not an operator's business: a slip of the pen would lie there unserved for ever.
     call.queue().groups(&topic).await?;
     let mut event = Publish::new(topic.as_str(), body.entity);
     if let Some(action) = body.action {

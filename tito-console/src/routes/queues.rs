@@ -21,7 +21,7 @@ const COUNTED: usize = 400;
 /// How many rows are read to say how much would be purged.
 const REHEARSED: usize = 900;
 
-/// How many events of a kind are counted in each partition at the most.
+/// How many events of a kind are counted in each partition at most.
 const MOST_COUNTED: u32 = 10_000;
 
 pub(super) fn routes() -> Router<Arc<App>> {

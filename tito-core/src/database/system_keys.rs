@@ -10,11 +10,11 @@ pub struct SystemKeys<'a>(&'a Transaction);
 
 impl Transaction {
     /// Writes to the keys that are Tito's own, which [`put`](Transaction::put), [`insert`](Transaction::insert) and
-    /// [`delete`](Transaction::delete) refuse. What Tito stores goes through it, and so does a repair by hand: of a
-    /// topic's row that something has damaged, say. Keys and values have to be as `docs/format.md` in Tito's repository
-    /// specifies them, which nothing here checks; [`keys`](crate::keys) builds keys.
+    /// [`delete`](Transaction::delete) refuse. Everything that Tito stores goes through it, and so does a repair by
+    /// hand, say of a topic's damaged row. Keys and values have to follow `docs/format.md` in Tito's repository, which
+    /// nothing here checks; [`keys`](crate::keys) builds keys.
     ///
-    /// A row of a model, also a damaged one, is better deleted by
+    /// To delete a model's row, even a damaged one, better use
     /// [`delete_damaged`](crate::model::TitoTable::delete_damaged), which sees to its index entries.
     ///
     /// ```

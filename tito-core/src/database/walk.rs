@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::keys::KeyRange;
 use crate::timestamp::Now;
 
-/// How many entries a page has at the most, unless it is told otherwise.
+/// How many entries a page has at most by default.
 const PAGE: usize = 200;
 
 /// How many keys a step may write for each entry.
@@ -19,8 +19,8 @@ const KEYS_OF_AN_ENTRY: usize = 4;
 
 /// What is left of a range of keys that is read page by page.
 ///
-/// A clone is a place to come back to: a transaction that may be run again walks on with a clone, and gives it back when
-/// it is committed. After an error the walk stands where it stood.
+/// A clone is a place to come back to: a transaction that may run again walks on with a clone, and gives it back when
+/// it is committed. After an error the walk stays where it was.
 #[derive(Clone, Debug)]
 pub struct Walk {
     /// `None` at the end.
@@ -28,7 +28,7 @@ pub struct Walk {
     size: PageSize,
 }
 
-/// How much of a range is dealt with at a time.
+/// How much of a range is handled at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct PageSize {
     entries: usize,
@@ -55,7 +55,7 @@ impl PageSize {
         self.bytes
     }
 
-    /// As much as one transaction can write again with room to spare, and at most 200 entries.
+    /// As much as one transaction can easily write again, and at most 200 entries.
     pub fn within(limits: &Limits) -> Self {
         Self {
             entries: (limits.transaction_keys / KEYS_OF_AN_ENTRY).clamp(1, PAGE),
@@ -105,7 +105,7 @@ impl Walk {
         self.rest.is_none()
     }
 
-    /// Passes over what lies before `key`.
+    /// Skips everything before `key`.
     pub fn skip_to(&mut self, key: Vec<u8>) {
         self.rest = self.rest.take().map(|rest| rest.not_before(key)).filter(|rest| !rest.is_empty());
     }
@@ -125,8 +125,8 @@ impl Walk {
         Ok((!page.is_empty()).then_some(page))
     }
 
-    /// The next page at a snapshot of its own, so that a long walk holds none for long, and when it was read; `None` at
-    /// the end.
+    /// The next page at its own snapshot, so that a long walk holds none for long, and the time at which it was read;
+    /// `None` at the end.
     ///
     /// # Errors
     /// Those of the engine.
@@ -145,7 +145,7 @@ impl Walk {
         Ok(page.map(|page| (page, now)))
     }
 
-    /// All that is left, as a transaction sees it.
+    /// Everything that is left, as a transaction sees it.
     ///
     /// # Errors
     /// Those of the scans.
@@ -158,11 +158,11 @@ impl Walk {
     }
 }
 
-/// Hands all entries of a range to `step`, in order, each transaction a page of them, and returns the sum of what the
-/// steps came to. A page has as many entries as can be written again with room to spare.
+/// Hands all entries of a range to `step`, in order, a page per transaction, and returns the sum of the steps' results.
+/// A page has as many entries as one transaction can easily write again.
 ///
 /// # Errors
-/// Those of the steps and of the engine; what was done by then stays done.
+/// Those of the steps and of the engine; what has been done by then stays done.
 pub async fn walk_in_steps<T, F, Fut>(database: &Database, range: KeyRange, step: F) -> Result<T>
 where
     T: Default + AddAssign + Send,

@@ -1,4 +1,4 @@
-//! What transactions tell other parts of their process once they are committed.
+//! What transactions signal to other parts of their process once they are committed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,14 +10,14 @@ use tokio::sync::Notify;
 use super::tally::{Tally, TallyChange};
 use crate::timestamp::Timestamp;
 
-/// Something that a commit tells those of its process who listen to a channel.
+/// Something that a commit tells the listeners of a channel in its process.
 #[derive(Clone, Debug)]
 pub struct Signal {
     /// The channel's name.
     pub channel: Arc<str>,
     /// The channel's number among those of its name.
     pub number: u16,
-    /// What is told. A listener that has several unseen signals is told the smallest payload.
+    /// The payload. A listener with several unseen signals gets the smallest one.
     pub payload: Vec<u8>,
 }
 
@@ -27,7 +27,7 @@ pub struct Signal {
 #[derive(Debug, Default)]
 pub struct Signals {
     signals: Vec<Signal>,
-    /// By runs of one counter, by its name.
+    /// The counters, by name.
     counts: Vec<(Arc<str>, Counter, u64)>,
     tallied: Vec<(Arc<Tally>, TallyChange)>,
 }
@@ -66,10 +66,10 @@ impl Signals {
     }
 }
 
-/// Those of this process who listen.
+/// The listeners of this process.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
-    /// Spares commits the lock while nobody listens.
+    /// So that commits take no lock while nobody listens.
     listening: AtomicUsize,
     channels: Mutex<HashMap<Channel, Vec<Weak<Mailbox>>>>,
 }
@@ -83,7 +83,7 @@ struct Mailbox {
     notify: Notify,
 }
 
-/// One listener of a channel. Once it is dropped, nothing is kept for it any more.
+/// A listener to a channel. Once it is dropped, nothing is kept for it.
 #[derive(Debug)]
 pub struct Listener(Arc<Mailbox>);
 

@@ -1,4 +1,4 @@
-//! To whom events belong, so that all that does can be found and erased.
+//! Who events belong to, so that everything of one owner can be found and erased.
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use crate::error::{Result, TitoError};
 use crate::keys;
 use crate::row::{self, StoredRow};
 
-/// A longer owner would leave too little room in keys for what is the owner's.
+/// A longer owner would leave too little room in the keys of what it owns.
 const LONGEST: usize = 512;
 
 /// Checks an owner: any text of 1 to 512 bytes.
@@ -24,8 +24,8 @@ pub fn check_owner(owner: &str) -> Result<()> {
     Err(TitoError::InvalidName { what: "owner", name: owner.chars().take(255).collect(), reason })
 }
 
-/// The owner of the event that is stored as these bytes, if they name one; `None` for bytes that are no event. Costs
-/// next to nothing for those that name none.
+/// The owner of the event that is stored as these bytes, if it names one; `None` for bytes that are not an event. Costs
+/// next to nothing if there is none.
 pub fn owner_of(bytes: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Owned {
@@ -38,7 +38,7 @@ pub fn owner_of(bytes: &[u8]) -> Option<String> {
     row::decode::<Owned>(b"", TitoEvent::EXPECTED, bytes).ok()?.owner
 }
 
-/// Notes in a transaction that what it stores under a key belongs to an owner.
+/// Records in a transaction that what it stores under a key belongs to an owner.
 ///
 /// # Errors
 /// [`TitoError::LimitExceeded`] for a key that is too long with the owner in front, and those of the engine.

@@ -1,4 +1,4 @@
-//! How many events were published: for the application's metrics, and by minute for whoever looks.
+//! How many events were published: for the application's metrics, and by minute for display.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -11,11 +11,11 @@ use crate::database::Database;
 /// The counter of events that commits have published, with the label `topic`. Retries and redrives are not among them.
 pub const PUBLISHED: &str = "tito_events_published_total";
 
-/// For how many minutes it is remembered how many were published, the present one aside.
+/// For how many minutes the counts are kept, not counting the current one.
 const MINUTES_KEPT: u64 = 120;
 
-/// The counters by topic. One is asked of the recorder when a topic is first published to, so an application installs
-/// its recorder before that.
+/// The counters by topic. A counter is requested from the recorder when a topic is first published to, so an
+/// application has to install its recorder before that.
 #[derive(Debug, Default)]
 pub(crate) struct PublishedCounters {
     by_topic: RwLock<HashMap<Arc<str>, Counted>>,
@@ -68,14 +68,14 @@ impl CounterFn for Published {
     }
 }
 
-/// Has something called for each event that this process publishes, before its transaction is committed. It is for
-/// those who tell others what was published; the first who asks is the one.
+/// Sets what is called for each event that this process publishes, before its transaction is committed: for those who
+/// tell others what was published. The first call wins.
 pub fn on_publish(database: &Database, call: fn(&Database)) {
     database.shared().value::<PublishedCounters>().on_publish.get_or_init(|| call);
 }
 
-/// How many events this process has published to each queue, by minutes since the Unix epoch as its clock shows them, of
-/// the last two hours.
+/// How many events this process has published to each queue in the last two hours, by minutes since the Unix epoch as
+/// its clock shows them.
 pub fn published_by_minute(database: &Database) -> Vec<(Arc<str>, BTreeMap<u64, u64>)> {
     let counters = database.shared().value::<PublishedCounters>();
     let counters = counters.by_topic.read().unwrap_or_else(PoisonError::into_inner);

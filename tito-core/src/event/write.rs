@@ -35,8 +35,8 @@ pub struct OutboxEvent {
     pub action: String,
     /// See [`TitoEvent::row`].
     pub row: Option<EventRow>,
-    /// When it falls due, in Unix seconds; a time before the transaction's present means at once, one after 9,999,999,999
-    /// that second.
+    /// When it falls due, in Unix seconds; a time before the transaction's now means at once, one after 9,999,999,999
+    /// means that second.
     pub timestamp: i64,
     /// See [`TitoEvent::headers`].
     pub headers: BTreeMap<String, String>,
@@ -44,10 +44,9 @@ pub struct OutboxEvent {
     pub payload: Option<Box<RawValue>>,
 }
 
-/// Writes an event into a transaction, once for the topic, unless it has no queue of its own, and once for each of its
-/// groups, and returns what names it. What it was caused by is the task's [`Cause`].
-/// It becomes visible with everything else that the transaction writes, or not at all. Reads nothing but, every few
-/// seconds, the topic.
+/// Writes an event into a transaction: once for the topic, unless it is published to its groups only, and once for each
+/// group. Returns a reference to it. Its cause is the task's [`Cause`]. It becomes visible with everything else that
+/// the transaction writes, or not at all. Reads nothing except, every few seconds, the topic.
 ///
 /// # Errors
 /// [`TitoError::InvalidName`], [`TitoError::LimitExceeded`], and those of the engine.
@@ -124,15 +123,15 @@ async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventRefer
     Ok(EventReference { event_type: event.event_type, entity: event.entity, timestamp: event.timestamp, id })
 }
 
-/// Tells the workers of this process of a new event, and counts it, once the transaction is committed.
+/// Wakes the workers of this process for a new event, and counts it, once the transaction is committed.
 fn announce(tx: &Transaction, queue: Arc<str>, partition: u16, key: Vec<u8>) {
     let shared = tx.database().shared();
     tx.count(&queue, || shared.value::<PublishedCounters>().of(&queue, tx.database()));
     tx.signal(Signal { channel: queue, number: partition, payload: key });
 }
 
-/// Checks the size of an event as it is stored: there has to be room for the failures that a worker may have to note in
-/// it, a sixteenth of the largest value.
+/// Checks the size of an event as it is stored: there has to be room, a sixteenth of the largest value, for the
+/// failures that a worker may have to record in it.
 ///
 /// # Errors
 /// [`TitoError::LimitExceeded`].

@@ -20,7 +20,7 @@ use crate::keys::{self, KeyRange};
 /// How many rows or entries one transaction goes over unless told otherwise.
 const BATCH: usize = 200;
 
-/// A transaction ends early when it has come to so many keys, as rows with many values each would make.
+/// A transaction ends early when it reaches this many keys, for rows with many values each.
 const KEYS_OF_A_TRANSACTION: usize = 2_000;
 
 /// What a reindexing goes over.
@@ -33,14 +33,14 @@ pub enum ReindexPhase {
     Entries,
 }
 
-/// How far a reindexing has come, told after each of its transactions.
+/// How far a reindexing has got, after each of its transactions.
 #[derive(Clone, Debug)]
 pub struct ReindexProgress {
     /// What it goes over.
     pub phase: ReindexPhase,
     /// What it has done so far.
     pub done: ReindexReport,
-    /// The last key that it has gone over. A run that was cut off goes on from here with [`Reindex::resume`].
+    /// The last key that it has gone over. [`Reindex::resume`] continues an interrupted run from here.
     pub position: Cursor,
 }
 
@@ -53,13 +53,13 @@ pub struct ReindexReport {
     pub added: u64,
     /// Entries removed.
     pub removed: u64,
-    /// Rows that can't be read: entries that name them stay, and none are added. See [`TitoTable::check`].
+    /// Rows that can't be read: their existing entries stay, and none are added. See [`TitoTable::check`].
     pub damaged: u64,
 }
 
 type OnProgress = Box<dyn FnMut(&ReindexProgress) + Send>;
 
-/// A reindexing that is about to [run](Reindex::run). See [`TitoTable::reindex`].
+/// A reindexing, to be [run](Reindex::run). See [`TitoTable::reindex`].
 #[must_use = "nothing is done before it is run"]
 pub struct Reindex<M> {
     model: TitoTable<M>,
@@ -81,12 +81,12 @@ impl<M> fmt::Debug for Reindex<M> {
 }
 
 impl<M: TitoSchema> TitoTable<M> {
-    /// Makes an index hold exactly the entries that the rows call for: after it was added, or its fields, its condition
-    /// or its uniqueness were changed. Takes the index's name or its [handle](super::Index).
+    /// Makes an index hold exactly the entries that the rows need, after it was added, or its fields, its condition or
+    /// its uniqueness were changed. Takes the index's name or its [handle](super::Index).
     ///
     /// The table stays in use meanwhile, as long as all writers define the index as this process does: transactions of
-    /// bounded size first go over the rows and add missing entries, then over the entries and remove the others. One
-    /// that meets a concurrent write of the same row is repeated.
+    /// bounded size first go over the rows and add missing entries, then over the entries and remove the others. A
+    /// transaction that meets a concurrent write of the same row is repeated.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -127,8 +127,8 @@ impl<M: TitoSchema> Reindex<M> {
         self
     }
 
-    /// Goes on where another run of the same index stopped: the [position](ReindexProgress::position) that it told
-    /// last, or from the beginning with `None`.
+    /// Continues where another run of the same index stopped: at the last [position](ReindexProgress::position) that it
+    /// reported, or from the beginning with `None`.
     pub fn resume(mut self, from: impl Into<Option<Cursor>>) -> Self {
         self.resume = from.into();
         self
@@ -146,7 +146,7 @@ impl<M: TitoSchema> Reindex<M> {
         self.build(&mut *on_progress).await
     }
 
-    /// As [`run`](Reindex::run), and goes on where a building that was cut off had come to.
+    /// Like [`run`](Reindex::run), and goes on where a building that was cut off had come to.
     pub(super) async fn build(
         mut self,
         on_progress: &mut (dyn FnMut(&ReindexProgress) + Send),
@@ -244,7 +244,7 @@ impl<M: TitoSchema> Batch<M> {
                     locks.push(row_key.clone());
                 }
                 Err(error) => {
-                    tracing::warn!(%table, index = %self.definition.name, %error, "a row that can't be read is passed over");
+                    tracing::warn!(%table, index = %self.definition.name, %error, "a row that can't be read is skipped");
                     step.done.damaged += 1;
                 }
             }

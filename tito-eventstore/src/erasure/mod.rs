@@ -1,4 +1,4 @@
-//! Entities erased: an event leaves an empty placeholder at its sequence, which every reader passes over.
+//! Erases entities: an event leaves an empty placeholder at its sequence, which every reader skips.
 //!
 //! | file | idea |
 //! |---|---|

@@ -16,23 +16,23 @@ use crate::store::EventStore;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemainingEntities {
-    /// Events that name one of the entities, and rows that are kept among those of one.
+    /// Events that name one of the entities, and rows in the range of one.
     pub events: u64,
     /// Entities of which something is known.
     pub entities: u64,
     /// Snapshots of models that may have been folded from events of one.
     pub snapshots: u64,
-    /// Projections that are being rebuilt, or of which earlier rows are being deleted: until a worker has done that, they
-    /// may serve rows that were folded from what is gone.
+    /// Projections that are being rebuilt, or whose earlier rows are being deleted: until a worker has done that, they
+    /// may still show rows folded from erased events.
     pub projections: Vec<String>,
     /// How many events of the store were looked at, placeholders included.
     pub read: u64,
-    /// How many of them can't be read, so that they don't say what they are of.
+    /// How many of them can't be read, so that nobody knows whose they are.
     pub unreadable: u64,
 }
 
 impl RemainingEntities {
-    /// Whether nothing was found. What [can't be read](RemainingEntities::unreadable) says nothing.
+    /// Whether nothing was found. [Unreadable](RemainingEntities::unreadable) rows are not considered.
     pub fn is_nothing(&self) -> bool {
         self.events + self.entities + self.snapshots == 0 && self.projections.is_empty()
     }
@@ -43,10 +43,10 @@ impl EventStore {
     /// counts what is left of the entities that a pattern selects: after an [`erase`](EventStore::erase)
     /// [`RemainingEntities::is_nothing`] shows that nothing of them can be read through the store.
     ///
-    /// In pages of at most 200 rows, each as one snapshot shows it. Costs a reading of the whole store.
+    /// In pages of at most 200 rows, each at its own snapshot. Costs reading the whole store.
     ///
     /// # Errors
-    /// As [`erase`](EventStore::erase).
+    /// Those of [`erase`](EventStore::erase).
     pub async fn remains(&self, pattern: &str) -> Result<RemainingEntities> {
         let target = Target::parse(pattern)?;
         let (database, store) = (self.database(), self.id());

@@ -18,7 +18,7 @@ use crate::log::{Tail, read_definition};
 use crate::projection;
 use crate::store::EventStore;
 
-/// How many events, or other rows, a transaction erases at the most.
+/// How many events, or other rows, a transaction erases at most.
 pub(super) const MOST: usize = 100;
 
 /// Snapshots are as large as values may be.

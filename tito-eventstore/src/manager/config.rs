@@ -1,11 +1,11 @@
-//! What a store can be told.
+//! How a store is configured.
 
 use std::collections::BTreeMap;
 
 use crate::log::Retention;
 use crate::republish::Republish;
 
-/// A store that is to be created or changed.
+/// A store to be created or changed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,13 +46,13 @@ impl EventStoreConfig {
         }
     }
 
-    /// What people should know of it.
+    /// A description for people.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
     }
 
-    /// A text beside it.
+    /// A text of metadata.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(name.into(), value.into());
         self
@@ -72,19 +72,19 @@ impl EventStoreConfig {
         self
     }
 
-    /// Publishes events by a rule, beside what else is published: see [`Republish`].
+    /// Publishes events by a rule, in addition to others: see [`Republish`].
     pub fn republish_by(mut self, rule: Republish) -> Self {
         self.republishing.push(rule);
         self
     }
 
-    /// Where the events have to be. That is decided by the engine; another wish than what it does is refused.
+    /// Where the events have to be. The engine decides that; anything else than what it does is refused.
     pub fn storage(mut self, storage: StorageType) -> Self {
         self.storage = Some(storage);
         self
     }
 
-    /// How many copies there have to be. The embedded engine has one; a TiKV cluster decides by itself, so there any
+    /// How many copies there have to be. The embedded engine has one; a TiKV cluster decides for itself, so there any
     /// number is refused.
     pub fn replicas(mut self, replicas: u16) -> Self {
         self.replicas = Some(replicas);
@@ -103,6 +103,6 @@ impl EventStoreConfig {
 pub enum StorageType {
     /// What an append has reported survives the process.
     Durable,
-    /// Everything is gone with the engine.
+    /// Everything is lost when the engine is closed.
     Memory,
 }

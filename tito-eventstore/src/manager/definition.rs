@@ -50,15 +50,15 @@ impl Definition {
     }
 }
 
-/// What there is to know of a store.
+/// Information about a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventStoreInfo {
     /// Its name.
     pub name: String,
-    /// What people should know of it.
+    /// Its description for people.
     pub description: String,
-    /// Texts beside it.
+    /// Its metadata.
     pub metadata: BTreeMap<String, String>,
     /// How much it keeps.
     pub retention: Retention,
@@ -68,7 +68,7 @@ pub struct EventStoreInfo {
     pub republishing: Vec<RepublishInfo>,
     /// The first sequence that was not dropped: one more than the last if there is no event.
     pub first_sequence: u64,
-    /// The last sequence that was given, 0 before the first event.
+    /// The last sequence, 0 before the first event.
     pub last_sequence: u64,
     /// How many events there are.
     pub events: u64,

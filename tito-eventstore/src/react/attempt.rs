@@ -16,7 +16,7 @@ use super::waiting::Waiting;
 use crate::error::EventStoreError;
 use crate::event::Event;
 
-/// How long handlers take together at the most, about, in milliseconds.
+/// How long handlers take together at most, about, in milliseconds.
 const MOST_MILLIS: u64 = 1_000;
 
 /// Why a transaction came to nothing.

@@ -13,6 +13,7 @@ use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::keys;
 use crate::log::{Definition, Tail};
+use crate::read::Cursor;
 
 /// A reactor as it was found.
 pub(super) struct Begun {
@@ -22,6 +23,8 @@ pub(super) struct Begun {
     /// The topic's revision.
     pub(super) revision: u64,
     pub(super) waiting: Waiting,
+    /// Where the store is read on.
+    pub(super) cursor: Cursor,
     /// The events that are open, as far as they are still there,
     pub(super) open: VecDeque<Event>,
     /// and those of them that can't be read, with their entities where these are known.
@@ -58,8 +61,10 @@ impl Reacting {
             self.store.logger().with(log);
         }
         let waiting = Waiting::read(fed, tx).await?;
-        let (open, unreadable) = (VecDeque::new(), Vec::new());
-        let mut begun = Begun { position, stored, revision: checked.topic.revision, waiting, open, unreadable };
+        let begin = position.sequence.max(self.select.begin());
+        let cursor = Cursor::new(&self.store, &self.select.clone().after(begin))?;
+        let (revision, open, unreadable) = (checked.topic.revision, VecDeque::new(), Vec::new());
+        let mut begun = Begun { position, stored, revision, waiting, cursor, open, unreadable };
         let keys = begun.position.open.iter().map(|sequence| keys::log_event(id, *sequence)).collect();
         let values = tx.batch_get(keys).await?;
         for (sequence, value) in begun.position.open.iter().zip(values) {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::begin::Begun;
-use super::feed::{Ended, Reacting};
+use super::feed::{Ended, LOOK_AGAIN, MOST_SUSPECTS, Reacting, Reading};
 use super::position::Position;
 use super::reaction::Plain;
 use super::record::{Queued, Recorded};
@@ -22,22 +22,15 @@ use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::read::{Cursor, Wait};
 
-/// How many events are handed out, or wait for an earlier one of their entity, at the most.
+/// How many events are handed out, or wait for an earlier one of their entity, at most.
 pub(super) const MOST_OPEN: usize = 2_048;
 
 /// How many events go into the queue in one transaction, about.
 const MOST_QUEUED: usize = 500;
 
-/// How many events are in the queue at the most while it is found out what has killed a process.
-const MOST_SUSPECTS: usize = 1_000;
-
-/// How soon it is tried again where others have all permits, or the queue is full.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
 /// How long the last recording may take once the shutdown timeout has passed.
 const LAST_RECORDING: Duration = Duration::from_secs(5);
 
-pub(super) type Reading = BoxFuture<'static, (Cursor, Result<Vec<Event>>)>;
 pub(super) type Recording = BoxFuture<'static, Result<Option<Recorded>>>;
 
 /// A handler that has ended.
@@ -101,12 +94,9 @@ impl<'a> Beside<'a> {
         fed: &'a Fed,
         report: &'a mut WorkerReport,
         begun: Begun,
-    ) -> Result<Self> {
-        let Begun { position, stored, revision, waiting, open: ahead, unreadable } = begun;
-        let select = reacting.select.clone();
-        let begin = position.sequence.max(select.begin());
+    ) -> Self {
+        let Begun { position, stored, revision, waiting, cursor, open: ahead, unreadable } = begun;
         let mut beside = Self {
-            cursor: Some(Cursor::new(&reacting.store, &select.after(begin))?),
             reacting,
             handler,
             fed,
@@ -114,6 +104,7 @@ impl<'a> Beside<'a> {
             stored: stored.into(),
             revision,
             waiting,
+            cursor: Some(cursor),
             reading: None,
             is_at_end: false,
             unreadable: None,
@@ -140,7 +131,7 @@ impl<'a> Beside<'a> {
         for (sequence, entity, error) in unreadable {
             beside.queue_unreadable(sequence, entity, &error);
         }
-        Ok(beside)
+        beside
     }
 
     /// Works until there is a reason not to go on, and then until the handlers that run have ended.

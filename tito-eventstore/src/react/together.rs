@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Poll;
 
-use futures::future::BoxFuture;
 use futures::{FutureExt, poll};
 use tito_core::{TitoError, Transaction, TxOptions};
 use tito_worker::WorkerReport;
@@ -12,7 +11,7 @@ use tito_worker::feed::{Fed, FeedControls, FeedEnded, FeedRecorded, FeedWatched}
 
 use super::attempt::{Attempt, Committed, Stopped, is_temporary};
 use super::begin::Begun;
-use super::feed::{Ended, Reacting};
+use super::feed::{Ended, LOOK_AGAIN, MOST_SUSPECTS, Reacting, Reading};
 use super::position::Position;
 use super::reaction::InTransaction;
 use super::record::ToQueue;
@@ -21,19 +20,11 @@ use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::read::{Cursor, Wait};
 
-/// How many events share a transaction at the most.
+/// How many events share a transaction at most.
 const MOST_EVENTS: usize = 1_000;
-
-/// How many events are in the queue at the most while it is found out what has killed a process.
-const MOST_SUSPECTS: usize = 1_000;
 
 /// How many sequences of which none is selected are passed before that is recorded.
 const RECORD_PASSED: u64 = 10_000;
-
-/// How soon it is looked again whether the queue has less.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
-
-type Reading = BoxFuture<'static, (Cursor, Result<Vec<Event>>)>;
 
 /// One reactor at work.
 pub(super) struct Together<'a> {
@@ -64,13 +55,9 @@ impl<'a> Together<'a> {
         fed: &'a Fed,
         report: &'a mut WorkerReport,
         begun: Begun,
-    ) -> Result<Self> {
-        let Begun { position, stored, revision, waiting, open: ahead, unreadable } = begun;
-        let select = reacting.select.clone();
-        let begin = position.sequence.max(select.begin());
-        let cursor = Cursor::new(&reacting.store, &select.after(begin))?;
-        let (most, is_careful) = (MOST_EVENTS, false);
-        Ok(Self {
+    ) -> Self {
+        let Begun { position, stored, revision, waiting, cursor, open: ahead, unreadable } = begun;
+        Self {
             reacting,
             handler,
             fed,
@@ -83,9 +70,9 @@ impl<'a> Together<'a> {
             reading: None,
             ahead,
             unreadable,
-            most,
-            is_careful,
-        })
+            most: MOST_EVENTS,
+            is_careful: false,
+        }
     }
 
     /// Works until there is a reason not to go on.

@@ -1,7 +1,7 @@
 //! What this process did, by queue and minute.
 //!
-//! It is counted in memory, for two hours. Where other processes write to the database too, a worker that runs writes each
-//! minute in which something happened into a row once it is over; where none runs, a task does of what is published.
+//! It is counted in memory, for two hours. If other processes write to the database too, a running worker writes each
+//! minute in which something happened into a row once it is over; without a worker, a task writes what was published.
 //!
 //! | file | idea |
 //! |---|---|
@@ -31,7 +31,7 @@ pub(crate) use self::row::ActivityRow;
 
 use crate::fate::Fate;
 
-/// For how many minutes it is known what was done, the present one aside.
+/// For how many minutes counts are kept, not counting the current one.
 pub(crate) const MINUTES_KEPT: u64 = 120;
 
 /// What one process did in a minute, by queue.

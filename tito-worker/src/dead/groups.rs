@@ -27,12 +27,12 @@ const MOST_LOADED: usize = 1_600;
 /// How many groups are told apart.
 const MOST_GROUPS: usize = 1_000;
 
-/// Dead letters whose last errors differ in numbers, ids and quoted texts only.
+/// Dead letters whose last errors differ only in numbers, ids and quoted texts.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct DeadLetterGroup {
-    /// What they have in common; see [`DeadLetter::fingerprint`]. None of those that name no error: bytes that are no
-    /// event.
+    /// What they have in common; see [`DeadLetter::fingerprint`]. `None` for letters without an error: bytes that are
+    /// not an event.
     pub fingerprint: Option<String>,
     /// How many there are among those that were searched.
     pub count: u64,
@@ -49,33 +49,33 @@ pub struct DeadLetterGroup {
     pub example: KeyText,
 }
 
-/// Dead letters of a queue by their errors, as far as they were searched.
+/// The dead letters of a queue grouped by their errors, as far as they were searched.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct DeadLetterGroups {
     /// The groups, the largest first.
     pub groups: Vec<DeadLetterGroup>,
-    /// How many letters are in no group, as there were 1,000 groups already.
+    /// How many letters are in no group because there were 1,000 groups already.
     pub others: u64,
-    /// How many letters were searched, the newest.
+    /// How many letters were searched, beginning with the newest.
     pub searched: u64,
-    /// How many there are at least, those among them.
+    /// How many there are at least, including those searched.
     pub at_least: u64,
-    /// Where to go on; none if all were searched.
+    /// Where to continue; `None` if all were searched.
     #[serde(serialize_with = "serialize_key_or_none")]
     pub after: Option<KeyText>,
 }
 
 impl DeadLetter {
-    /// What its last error has in common with others that differ in numbers, ids and quoted texts only: 16 hexadecimal
-    /// digits, as they are stored, or made of the text that is for what an earlier release has dead-lettered. None if it
-    /// names no error.
+    /// The same for all errors that differ only in numbers, ids and quoted texts: 16 hexadecimal digits, as stored with
+    /// its last error, or computed from the stored text if an earlier release dead-lettered it. `None` if it has no
+    /// error.
     pub fn fingerprint(&self) -> Option<String> {
         fingerprint_of(self.event.as_ref()?)
     }
 }
 
-/// The fingerprint of an event's last failure, as [`DeadLetter::fingerprint`] tells it: for
+/// The fingerprint of an event's last failure, like [`DeadLetter::fingerprint`]: for
 /// [`redrive_where`](TitoQueue::redrive_where).
 pub fn fingerprint_of(event: &TitoEvent) -> Option<String> {
     let failure = event.failures.last()?;
@@ -84,8 +84,8 @@ pub fn fingerprint_of(event: &TitoEvent) -> Option<String> {
 
 impl TitoQueue {
     /// Groups the dead letters of a queue, `{type}` or `{type}@{group}`, by what their last errors have in common, the
-    /// newest letters first, over all partitions. It goes on after the one with the key `after`, as an earlier answer has
-    /// said it, and then tells of those from there on alone.
+    /// newest letters first, across all partitions. It continues after the one with the key `after`, from an earlier
+    /// answer, and then covers only the letters from there on.
     ///
     /// ```
     /// # use tito_worker::prelude::*;
@@ -105,8 +105,8 @@ impl TitoQueue {
     /// # }
     /// ```
     ///
-    /// Costs one scan of a row for each partition that has dead letters, and pages of the letters that it searches, each at
-    /// a snapshot of its own. At most 1,000 groups are told apart.
+    /// Costs one scan of a row for each partition that has dead letters, and pages of the letters that it searches,
+    /// each at its own snapshot. At most 1,000 groups are distinguished.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::UnknownTopic`],

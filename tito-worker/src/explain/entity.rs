@@ -17,7 +17,7 @@ const MOST_SEARCHED: usize = 10_000;
 /// How many are read at once.
 const PAGE: usize = 200;
 
-/// What there is of an entity in one queue.
+/// The events of an entity in one queue.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct EntityEvents {
@@ -30,10 +30,10 @@ pub struct EntityEvents {
 }
 
 impl TitoQueue {
-    /// Up to `limit` events of an entity in one queue, be they pending, dead or done.
+    /// Up to `limit` events of an entity in one queue, whether pending, dead or done.
     ///
-    /// Reads one partition of the queue (two while the number of partitions is changed), at most 10,000 rows of each kind
-    /// and in pages of 200, each at a snapshot of its own.
+    /// Reads one partition of the queue (two while the number of partitions is being changed), at most 10,000 rows of
+    /// each kind and in pages of 200, each at its own snapshot.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),

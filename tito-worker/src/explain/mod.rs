@@ -36,7 +36,7 @@ use crate::place::Kind;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 
-/// Why an event of a queue is not handled, or what has become of it.
+/// Why an event of a queue is not handled, or what happened to it.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -47,7 +47,7 @@ pub struct Explanation {
     /// As of when, to the second. Written as Unix seconds by serde.
     #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
     pub as_of: DateTime<Utc>,
-    /// The reasons: one at least, and the one that decides first.
+    /// The reasons: at least one, the decisive one first.
     pub because: Vec<Because>,
     /// Where it is stored, if it was found.
     #[serde(serialize_with = "serialize_key_or_none")]
@@ -59,17 +59,18 @@ pub struct Explanation {
 }
 
 impl TitoQueue {
-    /// Why an event is not handled in a queue, `{type}` or `{type}@{group}`, or what has become of it there: by a
+    /// Why an event is not handled in a queue, `{type}` or `{type}@{group}`, or what happened to it there: by a
     /// [reference](tito_core::event::EventReference), by its id and entity, or by its id alone.
     ///
-    /// It is told from what is stored, at one snapshot, and from what [workers](TitoQueue::workers) say, which can be 10 s old
-    /// of other processes. What only its worker knows is not in it: the order of its subscription (an earlier event of its
-    /// entity that has failed blocks it in strict order only), and the subscription's delay.
+    /// The answer is based on what is stored, at one snapshot, and on what [workers](TitoQueue::workers) report, which
+    /// can be 10 s old for other processes. It does not include what only its worker knows: the order of its
+    /// subscription (an earlier event of its entity that has failed blocks it only in strict order), and the
+    /// subscription's delay.
     ///
-    /// Reads one partition of the queue, two while the number of partitions is changed: the event where it was published
-    /// or was moved, then at most 300 rows of each kind (pending, dead, done) to find it and at most 600 before it, and
-    /// the rows of workers. By the id alone it is asked for in each partition, and the rows are the queue's first ones. It
-    /// says whether it was not found [for certain](Because::NotFound).
+    /// Reads one partition of the queue, two while the number of partitions is being changed: the place where the event
+    /// was published or moved to, then at most 300 rows of each kind (pending, dead, done) to find it and at most 600
+    /// before it, and the rows of workers. With the id alone every partition is asked, and the rows are the queue's
+    /// first ones. If it was not found, the answer says whether that is [certain](Because::NotFound).
     ///
     /// ```
     /// # use tito_core::event::EventReference;
@@ -84,8 +85,8 @@ impl TitoQueue {
     /// ```
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`], also for a reference to an event of another topic, and those of the engine. A topic or a
-    /// group that does not exist is an answer.
+    /// [`TitoError::InvalidName`], also for a reference to an event of another topic, and those of the engine. A topic
+    /// or a group that does not exist is an answer, not an error.
     pub async fn explain(&self, queue: &str, event: impl Into<WhichEvent> + Send) -> Result<Explanation, QueueError> {
         let which = event.into();
         check_queue_name(queue)?;

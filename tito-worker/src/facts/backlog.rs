@@ -24,10 +24,10 @@ const MOST_PARTITIONS: usize = 100;
 /// How many rows of a queue are counted that is not known.
 const MOST_COUNTED: usize = 200;
 
-/// How long what was counted is good enough, in milliseconds of the monotonic clock.
+/// How long a count is good enough, in milliseconds of the monotonic clock.
 const FRESH_MILLIS: u64 = 5_000;
 
-/// The events of a queue that are due and not done, those that are being handled among them.
+/// The events of a queue that are due and not done, including those being handled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Backlog {
@@ -35,7 +35,7 @@ pub struct Backlog {
     pub count: u64,
     /// Whether there may be more than were counted.
     pub at_least: bool,
-    /// For how long the one has been due that fell due first, in whole seconds; `None` if none is due.
+    /// How long the oldest due event has been due, in whole seconds; `None` if none is due.
     #[serde(rename = "oldest_due_seconds", serialize_with = "as_seconds")]
     pub oldest_due: Option<Duration>,
     /// When it was counted, to the second; the earliest part of it, where parts of it were at several times. Written as
@@ -58,7 +58,7 @@ impl Backlog {
 struct Lately(tokio::sync::Mutex<HashMap<String, (u64, Backlog)>>);
 
 impl TitoQueue {
-    /// How many events of a queue are due, and for how long. Reads 600 rows at the most, however many there are.
+    /// How many events of a queue are due, and for how long. Reads at most 600 rows, however many there are.
     ///
     /// Where this process alone writes to the database the number is exact and costs nothing, once the events of the queue
     /// were counted: the first time that somebody asks, at once if there are fewer than 200, else by a worker that runs in

@@ -27,7 +27,7 @@ pub(crate) async fn keep_gauges(queue: &TitoQueue, names: Vec<Arc<str>>, every: 
     loop {
         let began = clock.monotonic_millis();
         if let Err(error) = set_gauges(queue, &names).await {
-            tracing::warn!(%error, "the gauges of queues can't be set, trying again");
+            tracing::warn!(%error, "the gauges of queues could not be set, trying again");
         }
         clock.wait_until_monotonic(began.saturating_add(every)).await;
     }

@@ -1,4 +1,4 @@
-//! What an operator wants to see of a queue at a glance, at a cost that does not grow with what is in it.
+//! What an operator wants to see of a queue at a glance, at a cost that does not grow with its size.
 //!
 //! | file | idea |
 //! |---|---|

@@ -46,11 +46,12 @@ pub struct FoundEvent {
 }
 
 impl TitoQueue {
-    /// Where an event is that has not been done, in its topic's own queue and in every group's. Costs what
-    /// [`cancel`](TitoQueue::cancel) costs. For one that is not there any more see [`find_by_id`](TitoQueue::find_by_id).
+    /// Where an unfinished event is, in its topic's own queue and in every group's. Costs as much as
+    /// [`cancel`](TitoQueue::cancel). For an event that is no longer pending, see
+    /// [`find_by_id`](TitoQueue::find_by_id).
     ///
     /// # Errors
-    /// As [`cancel`](TitoQueue::cancel).
+    /// Those of [`cancel`](TitoQueue::cancel).
     pub async fn find(&self, event: &EventReference) -> Result<Vec<FoundEvent>, QueueError> {
         let database = &self.engine;
         let found = database
@@ -111,9 +112,9 @@ impl TitoQueue {
         Ok(all)
     }
 
-    /// Everything that there is of the event of a topic with this id, in the topic's own queue and in every group's:
-    /// pending, dead and done. Reads all of the topic's events, in pages, each at a snapshot of its own: for an operator,
-    /// not for a program's daily work.
+    /// Everything there is of the event of a topic with this id, in the topic's own queue and in every group's:
+    /// pending, dead and done. Reads all events of the topic, in pages, each at its own snapshot: for an operator, not
+    /// for a program's daily work.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.

@@ -20,7 +20,7 @@ pub struct PendingEvent {
     pub key: KeyText,
     /// What it waits for.
     pub state: PendingState,
-    /// When it is handed out at the earliest, to the second. Written as Unix seconds by serde.
+    /// The earliest time at which it is handed out, to the second. Written as Unix seconds by serde.
     #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
     pub due: DateTime<Utc>,
     /// The event; `None` if the stored bytes are none.
@@ -32,7 +32,7 @@ pub struct PendingEvent {
 
 impl TitoQueue {
     /// Up to `limit` events of a queue that have not been done, by partition and then as they fall due, after the one
-    /// with the key `after`, as one snapshot shows them. Those that are being handled are among them.
+    /// with the key `after`, at one snapshot. They include those being handled.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),

@@ -15,7 +15,7 @@ pub enum PendingState {
     Scheduled,
     /// For its next attempt, after at least one that failed.
     Retrying,
-    /// The stored bytes are no event; a worker will set them aside among the dead letters.
+    /// The stored bytes are not an event; a worker will move them to the dead letters.
     Malformed,
 }
 

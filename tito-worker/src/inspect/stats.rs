@@ -32,18 +32,18 @@ pub struct QueueStats {
     /// When it was counted, to the second. Written as Unix seconds by serde.
     #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
     pub counted_at: DateTime<Utc>,
-    /// Whether its workers hand out nothing.
+    /// Whether it is paused.
     pub is_paused: bool,
-    /// When they go on by themselves, if it is paused [for a time](TitoQueue::pause_until).
+    /// When the pause ends, if it is paused [for a time](TitoQueue::pause_until).
     #[serde(serialize_with = "chrono::serde::ts_seconds_option::serialize")]
     pub paused_until: Option<DateTime<Utc>>,
     /// What an operator [has set](TitoQueue::set_limits) in place of what its subscriptions say.
     pub limits: QueueLimits,
-    /// Whether events are published to it: not to a topic's own queue where it
-    /// [has none](TitoQueue::set_groups_only), nor to a group that is being removed.
+    /// Whether events are published to it: not to a topic's own queue if it [has none](TitoQueue::set_groups_only), nor
+    /// to a group that is being removed.
     pub is_published_to: bool,
-    /// How many events were in the hands of the queue's fleet, as its live members said with their last heartbeats. A
-    /// worker that is told its share belongs to no fleet and says nothing: see the metric
+    /// How many events the queue's fleet had in hand, according to the last heartbeats of its live members. A worker
+    /// with a fixed share belongs to no fleet and is not included: see the metric
     /// [`IN_FLIGHT`](crate::observe::metrics::IN_FLIGHT).
     pub in_flight: u64,
     /// All of it together.
@@ -74,16 +74,16 @@ pub struct Counts {
     pub scheduled: u64,
     /// Waiting for their next attempt, after at least one that failed.
     pub retrying: u64,
-    /// Stored bytes that are no events, and will go to the dead letters.
+    /// Stored bytes that are not an event, and will go to the dead letters.
     pub malformed: u64,
-    /// Given up.
+    /// Failed for good.
     pub dead: u64,
     /// Done, and kept as history.
     pub done: u64,
     /// For how long the one has been due that fell due first, in whole seconds; `None` if none is due.
     #[serde(rename = "oldest_due_seconds", serialize_with = "as_seconds")]
     pub oldest_due: Option<Duration>,
-    /// Whether there may be more than were counted: of each partition at most so many pending, dead and done ones are.
+    /// Whether there may be more than were counted: pending, dead and done events are each counted up to a bound.
     pub is_capped: bool,
 }
 
@@ -131,11 +131,11 @@ fn empty(topic: &Topic) -> BTreeMap<u16, Counts> {
 }
 
 impl TitoQueue {
-    /// Counts what is in a queue, a topic's own, `{type}`, or a group's, `{type}@{group}`: in each partition exactly up
-    /// to 10,000 events of a kind, the earliest ones.
+    /// Counts what is in a queue, a topic's own, `{type}`, or a group's, `{type}@{group}`: up to 10,000 events of each
+    /// kind in each partition, the earliest ones.
     ///
-    /// Reads what it counts, in pages, each at a snapshot of its own: while workers are at work an event that is moved
-    /// or done meanwhile may be counted twice or not at all.
+    /// Reads what it counts, in pages, each at its own snapshot: an event that is moved or done meanwhile may be
+    /// counted twice or not at all.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
@@ -145,10 +145,10 @@ impl TitoQueue {
         self.stats_up_to(queue, COUNTED).await
     }
 
-    /// As [`stats`](TitoQueue::stats), with another bound on what is counted of a kind in each partition.
+    /// Like [`stats`](TitoQueue::stats), with another bound on what is counted of a kind in each partition.
     ///
     /// # Errors
-    /// As [`stats`](TitoQueue::stats).
+    /// Those of [`stats`](TitoQueue::stats).
     pub async fn stats_up_to(&self, queue: &str, limit: u64) -> Result<QueueStats, QueueError> {
         let topic = self.existing(queue).await?;
         let mut partitions = empty(&topic);

@@ -66,23 +66,23 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
             }
             // What a process began that has died since. Several may finish it at once.
             if let Err(error) = queue.finish_changes().await {
-                tracing::warn!(%error, "changes of topics that were begun can't be finished, trying later");
+                tracing::warn!(%error, "changes of topics that others have begun could not be finished, trying later");
             }
             if let Err(error) = drop_some_markers(&queue, &mut markers).await {
-                tracing::warn!(%error, "markers of idempotency keys that are past their age can't be deleted, trying later");
+                tracing::warn!(%error, "expired idempotency markers could not be deleted, trying later");
             }
             if let Err(error) = sweep_some_owned(&queue, &mut owned).await {
-                tracing::warn!(%error, "rows of what belonged to somebody and is gone can't be deleted, trying later");
+                tracing::warn!(%error, "rows of owners whose events are gone could not be deleted, trying later");
             }
             if let Err(error) = sweep_registrations(&queue.engine).await {
-                tracing::warn!(%error, "rows of workers that have died can't be deleted, trying later");
+                tracing::warn!(%error, "rows of dead workers could not be deleted, trying later");
             }
             if let Err(error) = sweep_backlogs(&queue.engine).await {
                 tracing::warn!(%error, "what was counted of queues that nobody looks at can't be deleted, trying later");
             }
             match unattended.look(&queue).await {
                 Ok(stuck) => stuck.iter().for_each(Stuck::warn),
-                Err(error) => tracing::warn!(%error, "it can't be seen which queues nobody serves, trying later"),
+                Err(error) => tracing::warn!(%error, "queues that nobody serves could not be looked for, trying later"),
             }
         }
     };

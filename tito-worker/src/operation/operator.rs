@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use tito_core::BoxError;
 
-/// Where changes by operators are kept, beside the log: an event store, say.
+/// Where changes by operators are kept, in addition to the log: an event store, say.
 pub trait AuditSink: Send + Sync + 'static {
     /// Keeps what was changed. An error is logged, and the change stands.
     fn record<'a>(&'a self, record: &'a AuditRecord) -> BoxFuture<'a, Result<(), BoxError>>;
@@ -24,7 +24,7 @@ pub struct AuditRecord {
     pub why: String,
     /// What was done, such as `pause`.
     pub what: String,
-    /// To what, such as the name of a queue.
+    /// What it was done to, such as the name of a queue.
     pub subject: String,
     /// Why it was not changed; `None` if it was.
     pub error: Option<String>,
@@ -62,13 +62,13 @@ impl Operator {
         Self { who: who.into(), why: String::new(), sink: None }
     }
 
-    /// Why he changes something.
+    /// Why they change something.
     pub fn why(mut self, why: impl Into<String>) -> Self {
         self.why = why.into();
         self
     }
 
-    /// Where his changes are kept beside the log.
+    /// Where their changes are kept, in addition to the log.
     pub fn audited_by(mut self, sink: Arc<dyn AuditSink>) -> Self {
         self.sink = Some(sink);
         self
@@ -79,13 +79,14 @@ impl Operator {
         &self.who
     }
 
-    /// Why he changes something; empty if he has not said.
+    /// Why they change something; empty if they have not said.
     pub fn reason(&self) -> &str {
         &self.why
     }
 
-    /// Makes a change, and tells of it afterwards, be it made or refused: in the log, at the target `tito::audit`, and to
-    /// the sink. Returns what the change does. One that is dropped while it runs is not told of.
+    /// Makes a change and reports it afterwards, whether it was made or refused: in the log, under the target
+    /// `tito::audit`, and to the sink. Returns the result of the change. A change that is dropped while it runs is not
+    /// reported.
     ///
     /// # Errors
     /// Those of the change.

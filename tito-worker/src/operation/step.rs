@@ -155,7 +155,7 @@ impl Stepper {
                 () = tokio::time::sleep(HOLD_EVERY) => match self.hold(id).await {
                     Ok(Turn::Not(next)) => return Err(next),
                     Ok(Turn::Step(..)) => {}
-                    Err(error) => tracing::warn!(operation = %id, %error, "it can't be said that a step goes on"),
+                    Err(error) => tracing::warn!(operation = %id, %error, "it could not be recorded that a step is still running"),
                 },
             }
         }
@@ -205,7 +205,7 @@ impl Stepper {
             match self.note_named(id, &progress).await {
                 // What was done is not done again because it could not be noted at once.
                 Err(error) if error.is_transient() && error.is_not_committed() && !error.is_closed() => {
-                    tracing::warn!(operation = %id, %error, "a step that was made can't be noted, trying again");
+                    tracing::warn!(operation = %id, %error, "the progress of an operation could not be recorded, trying again");
                     tokio::time::sleep(NOTE_PAUSE).await;
                 }
                 noted => return noted,

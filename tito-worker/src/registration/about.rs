@@ -16,7 +16,7 @@ pub(crate) struct About {
     pub(crate) process_id: Option<u32>,
     /// The fleet that it is a member of.
     pub(crate) fleet: Option<String>,
-    /// The share of partitions that it was told, where it is no member of a fleet.
+    /// The share of partitions that it was told, where it is not a member of a fleet.
     pub(crate) share: Option<PartitionConfig>,
 }
 

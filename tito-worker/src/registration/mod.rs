@@ -181,7 +181,7 @@ impl Registration {
         loop {
             let began = clock.monotonic_millis();
             if let Err(error) = self.say().await {
-                tracing::warn!(worker = %self.id, %error, "a worker can't say that it lives, trying again");
+                tracing::warn!(worker = %self.id, %error, "a worker could not write its heartbeat, trying again");
             }
             // Not a wait on the engine's clock, which tells those who turn it what partitions wait for.
             while clock.monotonic_millis() < began.saturating_add(SAID_EVERY_MILLIS) {
@@ -229,7 +229,7 @@ impl Registration {
 async fn within_last_words(words: impl Future<Output = Result<()>> + Send) {
     match tokio::time::timeout(LAST_WORDS, words).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the row of a worker that ends stays as it is"),
-        Err(_) => tracing::warn!("the row of a worker that ends stays as it is, as the engine does not answer"),
+        Ok(Err(error)) => tracing::warn!(%error, "the row of a worker that ends could not be updated"),
+        Err(_) => tracing::warn!("the row of a worker that ends could not be updated, as the engine does not answer"),
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct WorkerRow {
     /// The fleet that it is a member of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) fleet: Option<String>,
-    /// The share of partitions that it was told, where it is no member of a fleet.
+    /// The share of partitions that it was told, where it is not a member of a fleet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) share: Option<PartitionConfig>,
     /// Whether it knows that it is to leave.

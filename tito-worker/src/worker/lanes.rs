@@ -246,7 +246,7 @@ impl Lanes {
         self.start_tasks();
     }
 
-    /// As [`resume`](Lanes::resume), but takes back the waiting events first.
+    /// Like [`resume`](Lanes::resume), but takes back the waiting events first.
     pub(super) fn release(&self, entity: Entity) -> Vec<Vec<u8>> {
         let mut queues = self.shared.lock();
         let Some(lane) = queues.lanes.get_mut(&entity) else { return Vec::new() };

@@ -18,7 +18,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// `None` for a key that is no event's.
+    /// `None` for a key that is not an event's.
     pub(super) fn parse(key: &[u8]) -> Option<Self> {
         keys::parse_event_second_and_id(key).map(|(second, id)| Self { second, id })
     }
@@ -54,6 +54,11 @@ impl Loaded {
     /// Whether an event that a page shows is loaded already, or was released since the page was read.
     pub(super) fn is_loaded(&self, slot: &Slot) -> bool {
         self.settled.contains(slot) || self.sizes.contains_key(slot)
+    }
+
+    /// Whether an event was released since the page that shows it was read: what is stored by now may be another.
+    pub(super) fn was_released(&self, slot: &Slot) -> bool {
+        self.settled.contains(slot)
     }
 
     /// Loads an event that is not loaded yet.

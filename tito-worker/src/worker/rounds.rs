@@ -65,7 +65,7 @@ impl<'a> Rounds<'a> {
             tokio::time::sleep(every).await;
             for runners in runners.chunks(TOPICS_AT_ONCE) {
                 if let Err(error) = self.compare_topics(runners).await {
-                    tracing::warn!(%error, "topics can't be read, trying again");
+                    tracing::warn!(%error, "topics could not be read, trying again");
                 }
             }
         }
@@ -111,9 +111,13 @@ impl<'a> Rounds<'a> {
                             next_sweep = clock.monotonic_millis().saturating_add(SWEEP_EVERY);
                         }
                     }
-                    Err(error) => tracing::warn!(%error, "it can't be seen which partitions hold events, trying again"),
+                    Err(error) => {
+                        tracing::warn!(%error, "it could not be found out which partitions hold events, trying again")
+                    }
                 },
-                Err(error) => tracing::warn!(%error, "it can't be seen which partitions hold events, trying again"),
+                Err(error) => {
+                    tracing::warn!(%error, "it could not be found out which partitions hold events, trying again")
+                }
             }
         }
     }

@@ -239,7 +239,7 @@ pub async fn a_step_for_which_there_is_no_room_goes_to_the_dead_letters_with_wha
     harness.drain().await.unwrap();
     let letter = TitoQueue::new(db).dead_letters("job", 10, None).await.unwrap().remove(0).event.unwrap();
     assert_eq!((letter.payload::<Trip>().unwrap(), letter.steps.len()), (Trip::Flight, 0));
-    assert_eq!(letter.failures.last().unwrap().error, "there is no room to put it off");
+    assert_eq!(letter.failures.last().unwrap().error, "there is no room to postpone it");
 }
 
 #[fact]

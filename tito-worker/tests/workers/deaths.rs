@@ -136,6 +136,8 @@ async fn live(
             return (died, handled);
         };
         running.kill().await;
+        // What it had sent to be committed is committed, as nothing of a dead process comes after its successor's start.
+        put(db, "after", "").await;
         let in_hand: BTreeSet<_> =
             std::iter::once(killer).chain(std::iter::from_fn(|| deaths.try_recv().ok())).collect();
         for killer in in_hand {

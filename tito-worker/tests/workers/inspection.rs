@@ -17,7 +17,7 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Of the topic `job`: five due, four scheduled, two that have failed once, one dead, one done, one that is no event.
+/// Of the topic `job`: five due, four scheduled, two that have failed once, one dead, one done, one that is not an event.
 async fn some_of_each(db: &Database, clock: &TestClock) {
     TitoQueue::new(db.clone()).create_topic("job", 2).await.unwrap();
     publish(db, ["retries 1", "retries 2", "dies"].map(job)).await;

@@ -14,10 +14,9 @@ impl Database {
     /// Deletes a table: its rows, the entries of all its indexes, and its catalogue. Events of its rows are left alone, and
     /// none are published. Returns how many rows there were.
     ///
-    /// Writes of the table are refused from the beginning, by programs of other processes within seconds. Where other
-    /// processes write to the database, it waits until all have learnt of it, on TiKV some 35 s. Done in bounded
-    /// transactions: after a failure or a crash call it again, and it goes on. After it has returned, the table can be used
-    /// anew.
+    /// Writes to the table are refused from the beginning, in other processes within seconds. If other processes write
+    /// to the database, it waits until all know about it, on TiKV some 35 s. It works in bounded transactions: after a
+    /// failure or a crash, call it again to continue. Once it has returned, the table can be used again.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](crate::TitoError::InvalidName); those of the engine.

@@ -20,7 +20,7 @@ pub(super) use self::time::EngineTime;
 const SMALLEST_PAGE: usize = 32;
 const LARGEST_PAGE: usize = 1_024;
 
-/// How many bytes a page has at the most, about: it is asked for by the number of its events.
+/// How many bytes a page has at most, about: it is asked for by the number of its events.
 const PAGE_BYTES: usize = 4 << 20;
 
 /// What a page came to.

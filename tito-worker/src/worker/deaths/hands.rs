@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ pub(in crate::worker) struct Hands {
     pub(super) runners: HashMap<Arc<str>, Arc<Runner>>,
     process: Arc<Process>,
     state: AtomicU8,
+    /// Whether a mark may be stored, as its writing was begun: one that was cut off may be committed all the same.
+    may_be_marked: AtomicBool,
     /// Loaded while the mark is written.
     pub(super) writing: tokio::sync::Mutex<Writing>,
     in_hand: Mutex<BTreeMap<Vec<u8>, u32>>,
@@ -136,6 +138,7 @@ impl Hands {
             runners: runners.iter().map(|runner| (runner.queue.clone(), runner.clone())).collect(),
             process,
             state: AtomicU8::new(UNMARKED),
+            may_be_marked: AtomicBool::new(false),
             writing: tokio::sync::Mutex::default(),
             in_hand: Mutex::default(),
             suspects: Mutex::default(),
@@ -253,7 +256,7 @@ impl Hands {
     pub(in crate::worker) async fn not_alone(&self, turn: OwnedRwLockWriteGuard<()>) {
         let writing = self.writing.lock().await;
         if let Err(error) = self.write(&writing).await {
-            tracing::warn!(%error, "it can't be written that an event no longer runs alone");
+            tracing::warn!(%error, "it could not be recorded that an event no longer runs alone");
         }
         drop(turn);
     }
@@ -288,6 +291,7 @@ impl Hands {
     }
 
     async fn write(&self, writing: &Writing) -> Result<()> {
+        self.may_be_marked.store(true, Ordering::Release);
         let mark = &self.mark(writing);
         let write = |tx: Transaction| async move {
             let mark = Mark { heartbeat: tx.now().millis(), ..mark.clone() };
@@ -318,7 +322,7 @@ impl Hands {
                 looked = self.say_and_look(&mut writing).await;
             }
             if let Err(error) = looked {
-                tracing::warn!(%error, "a worker can't say that it lives, or look for dead ones, trying again");
+                tracing::warn!(%error, "a worker could not write its heartbeat or look for dead workers, trying again");
             }
         }
     }
@@ -329,22 +333,19 @@ impl Hands {
         self.find_dead(writing).await
     }
 
-    /// Notes that the worker was told to stop: if it is killed now, that is no event's fault.
+    /// Notes that the worker was told to stop: if it is killed now, that is not an event's fault.
     pub(in crate::worker) async fn stop(&self) {
         let stopping = async {
             let mut writing = self.writing.lock().await;
             writing.is_stopping = true;
-            match self.state.load(Ordering::Acquire) {
-                UNMARKED => Ok(()),
-                _ => self.write(&writing).await,
-            }
+            if self.may_be_marked.load(Ordering::Acquire) { self.write(&writing).await } else { Ok(()) }
         };
         self.last_words(stopping).await;
     }
 
     /// Takes the mark away: nothing is in hand any more.
     pub(in crate::worker) async fn end(&self) {
-        if self.state.load(Ordering::Acquire) == UNMARKED {
+        if !self.may_be_marked.load(Ordering::Acquire) {
             return;
         }
         let delete = |tx: Transaction| async move { tx.system_keys().delete(keys::process(self.id)).await };
@@ -354,8 +355,56 @@ impl Hands {
     async fn last_words(&self, words: impl Future<Output = Result<()>> + Send) {
         match tokio::time::timeout(LAST_WORDS, words).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the mark of a worker that ends stays as it is"),
-            Err(_) => tracing::warn!("the mark of a worker that ends stays as it is, as the engine does not answer"),
+            Ok(Err(error)) => tracing::warn!(%error, "the mark of a worker that ends could not be updated"),
+            Err(_) => {
+                tracing::warn!("the mark of a worker that ends could not be updated, as the engine does not answer")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use tito_core::embedded::EmbeddedBackend;
+    use tito_core::keys::KeyRange;
+
+    use super::*;
+
+    fn about() -> About {
+        About { name: None, version: None, host: None, process_id: None, fleet: None, share: None }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_ends_leaves_no_mark_wherever_the_writing_of_it_was_cut_off() {
+        let db = EmbeddedBackend::in_memory().await.unwrap();
+        for polls in 1.. {
+            let hands = Hands::new(&db, &[], about());
+            let is_begun = {
+                let mut begin = pin!(hands.begin());
+                let mut left = polls;
+                poll_fn(|context| match begin.as_mut().poll(context) {
+                    Poll::Ready(result) => Poll::Ready(result.map(|()| true).unwrap()),
+                    Poll::Pending if left == 1 => Poll::Ready(false),
+                    Poll::Pending => {
+                        left -= 1;
+                        Poll::Pending
+                    }
+                })
+                .await
+            };
+            hands.end().await;
+            let tx = db.begin().await.unwrap();
+            assert_eq!(tx.scan(KeyRange::prefix("process:"), 9).await.unwrap(), [], "cut off after {polls} polls");
+            if is_begun {
+                assert!(polls > 1, "it waits for the commit");
+                break;
+            }
         }
     }
 }
