@@ -70,7 +70,7 @@ use self::rounds::Rounds;
 use self::runner::Runner;
 use self::supervisor::{Ownership, Supervisor};
 use crate::error::QueueError;
-use crate::facts::keep_gauges;
+use crate::facts::{count_backlogs, keep_gauges};
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
 use crate::operation::{self, NamedSteps};
@@ -249,6 +249,12 @@ impl Worker {
                 None => std::future::pending().await,
             }
         };
+        let served = self.subscriptions.iter().map(|runner| runner.queue.to_string()).collect();
+        let is_owned = |queue: &str, partition: u16| match &ownership {
+            Ownership::Static(share) => share.has(partition),
+            Ownership::Fleet(membership) => membership.owns(queue, partition),
+        };
+        let backlogs = count_backlogs(&self.queue.engine, &served, is_owned);
         let watch_time = time_set::watch(&self.queue.engine, note_time);
         let closed = tokio::select! {
             () = shutdown => None,
@@ -257,6 +263,7 @@ impl Worker {
             () = hands.look_after() => None,
             () = registration.look_after() => None,
             () = gauges => None,
+            () = backlogs => None,
             () = registration.retired() => None,
             () = watch_flag, if self.active.is_some() => None,
             closed = self.queue.engine.closed() => Some(closed),
