@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -9,7 +10,15 @@ use tito_core::keys::KeyRange;
 use super::*;
 
 fn about() -> About {
-    About { name: None, version: None, host: None, process_id: None, fleet: None, share: None }
+    About {
+        name: None,
+        version: None,
+        host: None,
+        process_id: None,
+        fleet: None,
+        share: None,
+        known_versions: BTreeMap::new(),
+    }
 }
 
 #[tokio::test]
