@@ -13,7 +13,7 @@ use super::namespace::Namespace;
 use super::overlay;
 use super::turns::PlaceInLine;
 use super::write_buffer::{WriteBuffer, Writes};
-use crate::engine::{Claim, Direction, KeyValue, Signal, Signals, TitoTransaction};
+use crate::engine::{Claim, Direction, KeyValue, PublishedEvent, Signal, Signals, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys::{self, KeyRange};
 use crate::row;
@@ -352,6 +352,11 @@ impl Transaction {
     /// Tells those of this process who listen to a channel, once the transaction is committed.
     pub fn signal(&self, signal: Signal) {
         self.with_signals(|signals| signals.add(signal));
+    }
+
+    /// Tells those of this process who watch what is published, once the transaction is committed.
+    pub(crate) fn tell_published(&self, event: PublishedEvent) {
+        self.with_signals(|signals| signals.publish(event));
     }
 
     /// Raises a counter by one once the transaction is committed. `name` tells counters apart.

@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::published::{PublishedEvents, Watched};
 use super::signals::{Channels, Listener, Signals};
 
 /// What all handles of an engine in this process share: the signals of its commits, and one value of any type for those
@@ -11,6 +12,7 @@ use super::signals::{Channels, Listener, Signals};
 #[derive(Default)]
 pub struct Shared {
     channels: Channels,
+    published: Watched,
     /// A handful: they are found sooner than a hash is made.
     values: RwLock<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
 }
@@ -21,8 +23,20 @@ impl Shared {
         self.channels.listen(channel, number)
     }
 
+    /// Watches what the commits of this process publish from now on. What other processes publish is not heard, so it is
+    /// everything only where [`is_only_writer`](super::TitoEngine::is_only_writer) holds. Costs commits nothing while nobody
+    /// watches.
+    pub fn watch_published(&self) -> PublishedEvents {
+        self.published.watch()
+    }
+
+    pub(crate) fn is_publishing_watched(&self) -> bool {
+        self.published.is_watched()
+    }
+
     /// Tells those who listen what a commit has signalled, and raises its counters.
-    pub fn deliver(&self, signals: Signals) {
+    pub fn deliver(&self, mut signals: Signals) {
+        self.published.deliver(signals.take_published());
         self.channels.deliver(signals);
     }
 

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use metrics::Counter;
 use tokio::sync::Notify;
 
+use super::published::PublishedEvent;
+
 /// Something that a commit tells those of its process who listen to a channel.
 #[derive(Clone, Debug)]
 pub struct Signal {
@@ -26,6 +28,8 @@ pub struct Signals {
     signals: Vec<Signal>,
     /// By runs of one counter, by its name.
     counts: Vec<(Arc<str>, Counter, u64)>,
+    /// What was published, where somebody watches that.
+    published: Vec<PublishedEvent>,
 }
 
 impl Signals {
@@ -37,6 +41,16 @@ impl Signals {
     pub(crate) fn append(&mut self, later: Self) {
         self.signals.extend(later.signals);
         self.counts.extend(later.counts);
+        self.published.extend(later.published);
+    }
+
+    /// Tells those who watch of an event at the commit.
+    pub(crate) fn publish(&mut self, event: PublishedEvent) {
+        self.published.push(event);
+    }
+
+    pub(super) fn take_published(&mut self) -> Vec<PublishedEvent> {
+        std::mem::take(&mut self.published)
     }
 
     /// Raises a counter by one at the commit. `name` tells counters apart.
@@ -104,7 +118,7 @@ impl Channels {
     }
 
     pub(super) fn deliver(&self, signals: Signals) {
-        let Signals { signals, counts } = signals;
+        let Signals { signals, counts, .. } = signals;
         for (_, counter, count) in counts {
             counter.increment(count);
         }
