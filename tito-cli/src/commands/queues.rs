@@ -123,7 +123,7 @@ pub(crate) struct Pause {
     /// The queue: TOPIC or TOPIC@GROUP
     queue: String,
     /// Until this time, when a worker resumes it: as 2026-03-01T08:00:00Z, a day, +2h
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_moment, allow_hyphen_values = true)]
     until: Option<DateTime<Utc>>,
 }
 

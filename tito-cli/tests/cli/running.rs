@@ -107,8 +107,12 @@ async fn a_worker_is_listed_and_retired() {
     };
     let said = ask(&url, &["workers"]).await.said();
     assert!(said.contains(&id) && said.contains("first") && !said.contains('\u{202e}'), "{said}");
-    assert!(ask(&url, &["members", "fleet"]).await.said().contains("first"));
-    assert!(ask(&url, &["fleets"]).await.said().contains("fleet"));
+    // It is a member of its fleet once it has claimed its place there.
+    while !ask(&url, &["members", "fleet"]).await.said().contains("first") {
+        assert!(!running.is_finished(), "it has ended before it was told to");
+    }
+    let fleets = ask(&url, &["fleets", "--json"]).await.json();
+    assert_eq!((&fleets["items"][0]["name"], &fleets["items"][0]["live"]), (&"fleet".into(), &1.into()), "{fleets}");
     ask(&url, &["leases", "audit", "--limit", "1"]).await.said();
     let said = ask(&url, &["retire", &id, "--why", "a deploy"]).await.said();
     assert!(said.contains("leaves"), "{said}");

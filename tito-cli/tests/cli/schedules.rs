@@ -76,7 +76,8 @@ async fn a_pause_ends_when_it_is_to() {
     assert!(resumed["is_paused"] == false && resumed["paused_until"].is_null(), "{resumed}");
     closed.run(&["pause", "mail", "--until", "tomorrow"]).failed(2);
     closed.run(&["pause", "none", "--until", "+1h"]).failed(3);
-    // One that is over has no effect.
+    // One that is over already resumes it.
+    closed.run(&["pause", "mail"]).said();
     closed.run(&["pause", "mail", "--until", "-1h"]).said();
     assert_eq!(state(&closed)["is_paused"], false);
 }
