@@ -54,7 +54,7 @@ bench name *arguments:
 # the quickstart, from nothing
 quickstart:
     rm -rf tito-quickstart-data
-    cargo run --example quickstart
+    cargo run -p tito-examples --example quickstart
 
 # licences, sources and known problems of dependencies
 deny:

@@ -1,7 +1,7 @@
 //! A bank on an event store: commands in, events out, balances projected to rows, letters sent by a reactor, and
 //! deposits added up by another in the transaction that moves it on.
 //!
-//! `cargo run --example bank`
+//! `cargo run -p tito-examples --example bank`
 #![allow(clippy::print_stdout)]
 
 use serde::{Deserialize, Serialize};

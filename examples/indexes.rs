@@ -1,7 +1,7 @@
 //! Indexes by the derive, and what can be asked of them. Every index has a typed handle, so that a query over an index
 //! that does not exist, or by a value of another type, does not compile.
 //!
-//! `cargo run --example indexes`; in memory, leaves nothing behind.
+//! `cargo run -p tito-examples --example indexes`; in memory, leaves nothing behind.
 #![allow(clippy::print_stdout)]
 
 use serde::{Deserialize, Serialize};

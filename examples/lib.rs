@@ -1,4 +1,4 @@
-//! The examples are the files beside this one; run one with `cargo run --example NAME`.
+//! The examples are the files beside this one; run one with `cargo run -p tito-examples --example NAME`.
 
 /// The README, so that its programs are compiled and run with the tests.
 #[cfg(doctest)]

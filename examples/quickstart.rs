@@ -1,9 +1,9 @@
 //! Users sign up; what has to follow (a welcome mail, a statistic, a reminder) is written as events in the transaction
 //! that saves them, and done by a worker. Stop it half-way, with Ctrl-C or kill -9, and run it again: it carries on.
 //!
-//! `cargo run --example quickstart`; the data is kept in `./tito-quickstart-data`, or in the database that `TITO_DB` names.
+//! `cargo run -p tito-examples --example quickstart`; the data is kept in `./tito-quickstart-data`, or in the database that `TITO_DB` names.
 //!
-//! `TITO_DB=tikv://127.0.0.1:2379/quickstart/ cargo run --example quickstart --features tikv` is the same program on a TiKV
+//! `TITO_DB=tikv://127.0.0.1:2379/quickstart/ cargo run -p tito-examples --example quickstart --features tikv` is the same program on a TiKV
 //! cluster, given the addresses of its PD, with commas between them, and what its keys there begin with.
 #![allow(clippy::print_stdout)]
 
@@ -321,9 +321,9 @@ impl App {
     }
 }
 
-/// The id of the row that an event is about: its entity is `{table}:{id}`.
+/// The id of the row that an event is about.
 fn id_of(event: &TitoEvent) -> &str {
-    event.entity.strip_prefix("user:").unwrap_or(&event.entity)
+    event.entity_id().unwrap_or(&event.entity)
 }
 
 struct Status {

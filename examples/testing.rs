@@ -1,7 +1,7 @@
 //! An application of one function and two handlers, and its tests with `tito-testkit`: an hour passes in a millisecond,
 //! a commit's answer is lost where the test says so, nothing sleeps and nothing is mocked.
 //!
-//! `cargo test --example testing` runs the tests, `cargo run --example testing` the application.
+//! `cargo test -p tito-examples --example testing` runs the tests, `cargo run -p tito-examples --example testing` the application.
 #![allow(clippy::print_stdout)]
 
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ async fn move_order(orders: &TitoTable<Order>, id: &str, state: State, tx: &Tran
 }
 
 fn id_of(event: &TitoEvent) -> &str {
-    event.entity.strip_prefix("order:").unwrap_or(&event.entity)
+    event.entity_id().unwrap_or(&event.entity)
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -101,13 +101,13 @@ async fn main() -> Result<(), BoxError> {
     });
     worker.drain().await?;
     app.move_to("o1", State::Paid).await?;
-    println!("order o1 is {:?}; its tests: cargo test --example testing", app.state("o1").await?);
+    println!("order o1 is {:?}; its tests: cargo test -p tito-examples --example testing", app.state("o1").await?);
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::unwrap_used)]
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 

@@ -1,11 +1,11 @@
 //! An HTTP service: a request writes a row and its events in one transaction, a worker of the same process does what has
 //! to follow, and both end in good order when the process is asked to stop.
 //!
-//! `cargo run --example web --features web`, and then
+//! `cargo run -p tito-examples --example web --features web`, and then
 //! `curl -d '{"id":"o1","cents":1250}' -H 'content-type: application/json' localhost:3000/orders` and
 //! `curl localhost:3000/orders/o1`. `TITO_DB` names the database, `ADDRESS` where to listen.
 //!
-//! `cargo test --example web --features web` runs its tests.
+//! `cargo test -p tito-examples --example web --features web` runs its tests.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::env;
@@ -19,6 +19,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tito_core::prelude::*;
 use tito_core::{BoxError, Transaction, TxOptions};
+use tito_worker::Row;
 use tito_worker::prelude::*;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -52,16 +53,18 @@ impl Shop {
             .with_state(self.clone())
     }
 
+    async fn order(&self, id: String) -> Result<Option<Order>, TitoError> {
+        let orders = self.orders.clone();
+        self.db.transaction(|tx| async move { orders.get(id, &tx).await }).await
+    }
+
     fn worker(&self) -> Worker {
         let orders = self.orders.clone();
-        let confirm = move |event: TitoEvent, tx: Transaction| {
+        let confirm = move |Row(order): Row<Order>, tx: Transaction| {
             let orders = orders.clone();
             async move {
-                let id = event.entity.strip_prefix("order:").unwrap_or(&event.entity);
-                match orders.get(id, &tx).await? {
-                    Some(order) => orders.update(&Order { is_confirmed: true, ..order }, &tx).await,
-                    None => Ok(()),
-                }
+                let Some(order) = order else { return Ok(()) };
+                orders.update(&Order { is_confirmed: true, ..order }, &tx).await
             }
         };
         Worker::builder(TitoQueue::new(self.db.clone())).subscribe("order_placed", confirm).build()
@@ -71,18 +74,21 @@ impl Shop {
 /// A client that got no answer sends its request again: the key makes that harmless.
 async fn place(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<Response, Failure> {
     let options = TxOptions::default().idempotency_key(format!("place/{}", order.id));
-    let (orders, new) = (shop.orders.clone(), Order { is_confirmed: false, ..order.clone() });
+    let order = Order { is_confirmed: false, ..order };
+    let (orders, new) = (shop.orders.clone(), order.clone());
     let placed = shop.db.transaction_with(options, |tx| async move { orders.insert(&new, &tx).await }).await;
     match placed {
         Ok(()) => Ok((StatusCode::CREATED, Json(order)).into_response()),
-        Err(TitoError::AlreadyApplied { .. }) => Ok((StatusCode::OK, Json(order)).into_response()),
+        Err(TitoError::AlreadyApplied { .. }) => match shop.order(order.id).await? {
+            Some(stored) if stored.cents == order.cents => Ok((StatusCode::OK, Json(stored)).into_response()),
+            _ => Ok(StatusCode::CONFLICT.into_response()),
+        },
         Err(error) => Err(Failure(error)),
     }
 }
 
 async fn show(State(shop): State<Shop>, Path(id): Path<String>) -> Result<Response, Failure> {
-    let orders = shop.orders.clone();
-    match shop.db.transaction(|tx| async move { orders.get(id, &tx).await }).await? {
+    match shop.order(id).await? {
         Some(order) => Ok(Json(order).into_response()),
         None => Ok(StatusCode::NOT_FOUND.into_response()),
     }
@@ -206,8 +212,18 @@ mod tests {
     async fn a_request_that_comes_twice_publishes_once() {
         let shop = shop().await;
         assert_eq!(answer(&shop, order(r#"{"id":"o1","cents":1250}"#)).await.0, StatusCode::CREATED);
-        assert_eq!(answer(&shop, order(r#"{"id":"o1","cents":1250}"#)).await.0, StatusCode::OK);
         assert_eq!(shop.worker().drain().await.unwrap().done, 1);
+        let (status, body) = answer(&shop, order(r#"{"id":"o1","cents":1250}"#)).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(serde_json::from_str::<Order>(&body).unwrap().is_confirmed, "it is the stored one");
+        assert_eq!(shop.worker().drain().await.unwrap().done, 0);
+    }
+
+    #[tokio::test]
+    async fn another_order_under_the_same_id_is_refused() {
+        let shop = shop().await;
+        assert_eq!(answer(&shop, order(r#"{"id":"o1","cents":1250}"#)).await.0, StatusCode::CREATED);
+        assert_eq!(answer(&shop, order(r#"{"id":"o1","cents":99}"#)).await.0, StatusCode::CONFLICT);
     }
 
     #[tokio::test]

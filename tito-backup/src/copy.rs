@@ -1,4 +1,4 @@
-//! Copies a database from one place to another, of whatever engines.
+//! Copies a database from one place to another, between any engines.
 
 use crate::error::{BackupError, Result};
 use crate::fill::{Filled, Filler, Row};
@@ -10,14 +10,15 @@ use crate::restore::is_of_workers;
 use crate::write::Pages;
 
 /// Copies a database that nobody uses into an empty place, such as from a directory to a cluster or back. It is for
-/// moving: nothing is paused in the copy, so nobody may go on with the source once the copy is used.
+/// moving: nothing is paused in the copy, so nobody may use the source any more once the copy is used.
 ///
-/// A directory can't be in use by another process. That nobody uses a cluster's keys can't be checked; where they changed
-/// between two attempts the second one is refused.
+/// A directory can't be in use by another process. Whether anybody uses a cluster's keys can't be checked; if they
+/// changed between two attempts, the second one is refused.
 ///
-/// The copy has an id of its own and timestamps after the source's. Until it is whole it refuses to be opened
-/// ([`IncompleteDatabase`](tito_core::TitoError::IncompleteDatabase)); when this was cut off, the same call goes on where it
-/// was: it reads the source again, and writes what is missing. Of the options, blocks are how much is read at once.
+/// The copy has its own id and timestamps after the source's. Until it is complete it refuses to be opened
+/// ([`IncompleteDatabase`](tito_core::TitoError::IncompleteDatabase)); if this was cut off, the same call continues
+/// where it was: it reads the source again, and writes what is missing. The block size of the options is how much is
+/// read at once.
 ///
 /// # Errors
 /// [`NoDatabase`](tito_core::TitoError::NoDatabase) and [`InvalidTarget`](tito_core::TitoError::InvalidTarget) within

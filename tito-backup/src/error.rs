@@ -8,11 +8,11 @@ use tito_core::{KeyText, TitoError};
 /// The result of nearly everything in this crate.
 pub type Result<T, E = BackupError> = std::result::Result<T, E>;
 
-/// Why a backup was not made, or not restored.
+/// Why a backup was not taken, or not restored.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// The database that is read or filled failed. [`TitoError::is_transient`] says whether it can help to try again.
+    /// The database that is read or filled failed. [`TitoError::is_transient`] says whether a retry can help.
     #[error(transparent)]
     Database(#[from] TitoError),
 
@@ -26,8 +26,8 @@ pub enum BackupError {
         source: Arc<io::Error>,
     },
 
-    /// What is read is no backup, or not as it was written: cut short, altered, in another order, followed by more. What
-    /// was being filled from it stays incomplete, and refuses to be opened.
+    /// The stream is not a backup, or not as it was written: cut short, altered, in another order, followed by more. A
+    /// target that was being filled from it stays incomplete, and refuses to be opened.
     #[error("the backup can't be used: at byte {at} expected {expected}, found {found}")]
     Damaged {
         /// Where, in bytes from the beginning of the stream.
@@ -38,7 +38,7 @@ pub enum BackupError {
         found: String,
     },
 
-    /// The backup was written by a later version of Tito, in a form that this one does not know.
+    /// The backup was written by a later version of Tito, in a format that this one does not know.
     #[error(
         "the backup is written in format {found}, this program knows formats up to {known}: it needs a later version of Tito"
     )]
@@ -49,11 +49,12 @@ pub enum BackupError {
         known: u32,
     },
 
-    /// A database without an identity of its own can't be told from others, and is not backed up.
-    #[error("the engine of the database keeps no identity, which a backup has to name")]
+    /// A database without an identity can't be told from others, and is not backed up.
+    #[error("the database's engine keeps no identity, which a backup needs")]
     NoIdentity,
 
-    /// The target is being filled already, from something else. Nothing was changed: go on with that, or delete the target.
+    /// The target is already being filled from something else. Nothing was changed: continue with that, or delete the
+    /// target.
     #[error("the target is being filled by {mark}, and not by this {by}")]
     OtherSource {
         /// What fills it, as it has noted it.
@@ -62,8 +63,8 @@ pub enum BackupError {
         by: &'static str,
     },
 
-    /// What a target was filled with so far is not what the source has now, so it can't be gone on with. Delete the target
-    /// and begin anew; a database that is copied has to be closed until the copy is whole.
+    /// The source has changed since the target was partly filled, so the copy can't continue. Delete the target and
+    /// start over; a database that is copied has to be closed until the copy is complete.
     #[error(
         "up to key {key} the source is not what the target was filled with: it was written meanwhile, or is another one"
     )]
@@ -72,7 +73,7 @@ pub enum BackupError {
         key: KeyText,
     },
 
-    /// Two processes fill one target.
+    /// Two processes are filling one target.
     #[error("somebody else is filling the target too")]
     FilledTwice,
 }

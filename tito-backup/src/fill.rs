@@ -13,7 +13,7 @@ use crate::mark::Mark;
 use crate::options::{OnProgress, Progress};
 use crate::place::Place;
 
-/// How many rows go into one transaction at the most, and about how many bytes.
+/// How many rows go into one transaction at most, and about how many bytes.
 const BATCH_ENTRIES: usize = 4_096;
 const BATCH_BYTES: usize = 2 << 20;
 
@@ -28,16 +28,16 @@ pub struct Filled {
     pub database: Uuid,
     /// Rows that the source has.
     pub entries: u64,
-    /// Rows that were left out: members, leases, marks of processes that serve, and checkpoints, which tell of workers
+    /// Rows that were left out: members, leases, marks of running processes, and checkpoints, which are about workers
     /// that are elsewhere.
     pub left_out: u64,
-    /// Queues that were paused. The target has no row of its own for this: [`resume`](crate::resume) looks for them.
+    /// Queues that were paused. [`resume`](crate::resume) finds them.
     pub paused_queues: u64,
     /// Schedules that were paused.
     pub paused_schedules: u64,
-    /// Topics and schedules whose rows can't be read, and were taken over as they are.
+    /// Topics and schedules whose rows can't be read, and were copied as they are.
     pub unreadable: Vec<KeyText>,
-    /// Rows of the source that had been dealt with before, by an attempt that was cut off.
+    /// Rows of the source that an earlier attempt, which was cut off, had already processed.
     pub resumed_after: u64,
 }
 
@@ -160,7 +160,7 @@ impl Filler {
             }
             Row::Unreadable(_) => {
                 let key = KeyText::from(key);
-                tracing::warn!(%key, "a row can't be read, so it could not be paused, and is taken over as it is");
+                tracing::warn!(%key, "a row can't be read, so it could not be paused and is copied as it is");
                 self.filled.unreadable.push(key);
             }
         }

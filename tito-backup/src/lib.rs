@@ -1,4 +1,4 @@
-//! Backups of Tito's databases: one stream of bytes, restored elsewhere under an identity of its own.
+//! Backups of Tito databases: one stream of bytes, restored elsewhere under a new identity.
 //!
 //! ```
 //! use tito_backup::{BackupOptions, Place, backup, restore, resume};
@@ -29,14 +29,14 @@
 //! | `write` | a snapshot into a stream |
 //! | `read` | a stream, checked, block by block |
 //! | `place` | where a database lies |
-//! | `fill`, `mark` | rows into an empty place that refuses to open until it is whole |
+//! | `fill`, `mark` | rows into an empty place that refuses to open until it is complete |
 //! | `restore`, `copy` | what fills a place |
 //! | `paused`, `object` | queues and schedules, paused and resumed |
-//! | `verify` | rows that are not as they should be, and what puts them right |
+//! | `verify` | rows that are not as they should be, and their repair |
 //! | `pace` | how fast |
 //!
-//! What the bytes of a backup are is [specified](https://github.com/tito-rs/tito/blob/main/docs/format.md#backups), and how all of this is used says
-//! [the guide](https://github.com/tito-rs/tito/blob/main/docs/guide/backup.md).
+//! The bytes of a backup are [specified](https://github.com/tito-rs/tito/blob/main/docs/format.md#backups); for how to
+//! use all of this, see [the guide](https://github.com/tito-rs/tito/blob/main/docs/guide/backup.md).
 
 mod copy;
 mod error;

@@ -1,4 +1,4 @@
-//! How a backup is made.
+//! How a backup is taken.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use tito_core::KeyText;
 
 use crate::format::MOST_BYTES;
 
-/// How far something is that goes over all rows of a database, in the order of their keys.
+/// The progress of something that goes over all rows of a database, in the order of their keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -19,10 +19,10 @@ pub struct Progress {
     pub key: KeyText,
 }
 
-/// Is told how far something is. Called between two blocks, so it should not take long.
+/// Receives the progress. Called between two blocks, so it should not take long.
 pub(crate) type OnProgress = Arc<dyn Fn(&Progress) + Send + Sync>;
 
-/// How a backup is made. By default at up to 100 MiB a second, in blocks of about a mebibyte.
+/// How a backup is taken. By default at up to 100 MiB a second, in blocks of about a mebibyte.
 #[derive(Clone)]
 #[must_use]
 pub struct BackupOptions {
@@ -38,27 +38,27 @@ impl Default for BackupOptions {
 }
 
 impl BackupOptions {
-    /// How many bytes of keys and values are read a second at the most, so that those who write keep their share of the
-    /// disk and of the processor. Measured over the whole backup, from its beginning. Default 100 MiB.
+    /// How many bytes of keys and values are read per second at most, so that writers keep their share of the disk and
+    /// the processor. Measured over the whole backup, from its beginning. Default 100 MiB.
     pub fn bytes_per_second(mut self, bytes: u64) -> Self {
         self.bytes_per_second = Some(bytes.max(1));
         self
     }
 
-    /// As fast as it goes, which takes a processor or so from others.
+    /// As fast as possible, which takes about one processor from others.
     pub fn unlimited(mut self) -> Self {
         self.bytes_per_second = None;
         self
     }
 
-    /// About how many bytes of keys and values a block has; one row that is larger is a block by itself. Two blocks are in
+    /// Roughly how many bytes of keys and values a block has; a larger row is a block by itself. Two blocks are in
     /// memory at a time. Default 1 MiB; at most 1 GiB.
     pub fn block_bytes(mut self, bytes: usize) -> Self {
         self.block_bytes = bytes.clamp(1, MOST_BYTES);
         self
     }
 
-    /// Is called after each block.
+    /// Calls `f` after each block.
     pub fn on_progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(tell));
         self

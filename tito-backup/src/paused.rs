@@ -112,12 +112,12 @@ pub struct Resumed {
     pub unreadable: Vec<KeyText>,
 }
 
-/// Resumes all queues and schedules of a restored database that the restore has paused. What was paused before the backup
-/// stays so, and what was paused or resumed by hand since. Workers notice within a second or so. A schedule then has missed the firings since the backup, and makes up
-/// for them as it says.
+/// Resumes all queues and schedules of a restored database that the restore has paused. Anything paused before the
+/// backup, or paused or resumed by hand since, stays as it is. Workers notice within a second or so. A schedule then
+/// has missed the firings since the backup, and makes up for them by its policy.
 ///
-/// A single queue can be resumed before by `TitoQueue::resume`, and a schedule likewise. Can be called again: after an error
-/// the rest is resumed.
+/// A single queue can be resumed earlier by `TitoQueue::resume`, and a schedule likewise. Can be called again: after an
+/// error the rest is resumed.
 ///
 /// # Errors
 /// Those of the engine.

@@ -9,7 +9,7 @@ use tito_core::engine::Filling;
 use tito_core::tikv::TiKVBuilder;
 use tito_core::{Database, Result};
 
-/// Where a database lies, or is to lie.
+/// Where a database is, or is to be.
 #[derive(Clone)]
 pub struct Place(Kind);
 
@@ -32,7 +32,7 @@ impl Place {
         Self(Kind::Directory(path.as_ref().to_path_buf(), Box::new(options)))
     }
 
-    /// A TiKV cluster, or what is below the key prefix of the options.
+    /// A TiKV cluster, or the part of it below the key prefix of the options.
     #[cfg(feature = "tikv")]
     pub fn cluster(options: TiKVBuilder) -> Self {
         Self(Kind::Cluster(Box::new(options)))
@@ -43,7 +43,7 @@ impl Place {
         Self(Kind::Url(url.into()))
     }
 
-    /// Opens the database that there has to be.
+    /// Opens the database, which must exist.
     ///
     /// # Errors
     /// [`NoDatabase`](tito_core::TitoError::NoDatabase), and those of the engine.
@@ -56,11 +56,11 @@ impl Place {
         }
     }
 
-    /// Opens the database that there has to be for a look: nothing of it is changed. As
+    /// Opens the database, which must exist, for reading only: nothing of it is changed. As
     /// [`Database::open_read_only`] says.
     ///
     /// # Errors
-    /// As [`open`](Place::open); [`ReadOnly`](tito_core::TitoError::ReadOnly) of what writes.
+    /// Those of [`open`](Place::open); [`ReadOnly`](tito_core::TitoError::ReadOnly) of what writes.
     pub async fn open_read_only(&self) -> Result<Database> {
         match &self.0 {
             Kind::Directory(path, options) => options.as_ref().clone().open_read_only(path).await,

@@ -1,4 +1,4 @@
-//! Reads a backup, and believes nothing of it that it has not checked.
+//! Reads a backup, and trusts nothing that it has not checked.
 
 use tito_core::KeyText;
 use tito_core::engine::{DatabaseIdentity, KeyValue};
@@ -16,8 +16,8 @@ use crate::write::Totals;
 /// year 4199; no engine hands these out.
 const LATEST_MILLIS: u64 = (1 << 46) - 500_000;
 
-/// A backup that is being read. Blocks come out in the order of their keys, each checked; that there is all of it is known
-/// at the end only.
+/// A backup that is being read. Blocks come out in the order of their keys, each checked; only at the end is it known
+/// that the backup is complete.
 pub struct BackupReader<R> {
     input: R,
     header: Header,
@@ -31,7 +31,8 @@ pub struct BackupReader<R> {
     is_over: bool,
 }
 
-/// Reads a backup to its end, and says what it has. All checksums and counts are checked, and what the rows say is not.
+/// Reads a backup to its end, and says what it contains. All checksums and counts are checked; the rows themselves are
+/// not.
 ///
 /// # Errors
 /// [`BackupError::Damaged`], [`BackupError::NewerFormat`], [`BackupError::Stream`].
@@ -45,7 +46,7 @@ impl<R: AsyncRead + Unpin + Send> BackupReader<R> {
     /// Reads the header.
     ///
     /// # Errors
-    /// As [`check`].
+    /// Those of [`check`].
     pub async fn open(mut input: R) -> Result<Self> {
         let mut at = 0;
         let mut bytes = take(&mut input, &mut at, MAGIC.len() + 4, "the header of a backup").await?;
@@ -98,10 +99,10 @@ impl<R: AsyncRead + Unpin + Send> BackupReader<R> {
         Totals { header: self.header.clone(), entries, bytes, blocks }
     }
 
-    /// The rows of the next block; `None` once all of the backup was read and nothing comes after it.
+    /// The rows of the next block; `None` once the whole backup was read and nothing comes after it.
     ///
     /// # Errors
-    /// As [`check`]. After an error nothing more can be read.
+    /// Those of [`check`]. After an error nothing more can be read.
     pub async fn next_block(&mut self) -> Result<Option<Vec<KeyValue>>> {
         if self.is_over {
             return Ok(None);

@@ -13,13 +13,13 @@ use crate::read::BackupReader;
 
 /// Restores a backup into an empty directory, or an empty cluster or prefix of one.
 ///
-/// The restored database has an id of its own, timestamps after the backup's, no members, leases and marks of processes
-/// that serve, and **all of its queues and schedules are paused**: what was handled after the backup would be handled again.
-/// [`resume`](crate::resume) ends that.
+/// The restored database has its own id, timestamps after the backup's, no members, leases and marks of running
+/// processes, and **all its queues and schedules are paused**: events that were handled after the backup would be
+/// handled again. [`resume`](crate::resume) ends that.
 ///
 /// Until all of the backup was read and checked, the target refuses to be opened
-/// ([`IncompleteDatabase`](tito_core::TitoError::IncompleteDatabase)); restored again from the same backup, it is gone on with
-/// where it was cut off. An error leaves it as it is: delete it, or restore again.
+/// ([`IncompleteDatabase`](tito_core::TitoError::IncompleteDatabase)); restoring again from the same backup continues
+/// where it was cut off. An error leaves the target as it is: delete it, or restore again.
 ///
 /// # Errors
 /// [`BackupError::Damaged`](crate::BackupError::Damaged) and others, with what is wrong and where;
@@ -29,10 +29,10 @@ pub async fn restore<R: AsyncRead + Unpin + Send>(backup: R, target: &Place) -> 
     restoring(backup, target, None).await
 }
 
-/// As [`restore`], and tells how far it is.
+/// Like [`restore`], and reports its progress.
 ///
 /// # Errors
-/// As there.
+/// The same.
 pub async fn restore_with<R, F>(backup: R, target: &Place, on_progress: F) -> Result<Filled>
 where
     R: AsyncRead + Unpin + Send,
@@ -69,7 +69,10 @@ fn restored(key: &[u8], value: Vec<u8>) -> Row {
 /// Whether a row tells of workers, which are elsewhere.
 pub(crate) fn is_of_workers(key: &[u8]) -> bool {
     let of_workers = ["member:", "lease:", "process:", "checkpoint:"];
-    if [b"!worker:".as_slice(), b"!retire:", b"!activity:"].iter().any(|prefix| key.starts_with(prefix)) {
+    if [b"!worker:".as_slice(), b"!retire:", b"!activity:", b"!backlog:", b"!looked:"]
+        .iter()
+        .any(|prefix| key.starts_with(prefix))
+    {
         return true;
     }
     keys::reserved_prefix(key).is_some_and(|prefix| of_workers.contains(&prefix))

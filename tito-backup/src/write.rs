@@ -13,7 +13,7 @@ use crate::format::{Header, MOST_ENTRIES, Trailer, encode_block};
 use crate::options::{BackupOptions, Progress};
 use crate::pace::Pace;
 
-/// What a backup came to.
+/// What a backup contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Totals {
@@ -27,12 +27,12 @@ pub struct Totals {
     pub blocks: u64,
 }
 
-/// Writes all that a database has at one timestamp into a stream, while it is in use. The stream is flushed at the end,
-/// and not closed: a file still has to be synchronised.
+/// Writes everything that a database has at one timestamp into a stream, while it is in use. The stream is flushed at
+/// the end, but not closed: a file still has to be synchronised.
 ///
-/// Two blocks are in memory at a time. The database is read from a [snapshot](Database::snapshot), which costs what is said
-/// there for as long as the backup takes. What was written before an error, or before the future was dropped, is no backup
-/// and is refused as one.
+/// Two blocks are in memory at a time. The database is read from a [snapshot](Database::snapshot), with the costs
+/// described there for as long as the backup takes. What was written before an error, or before the future was dropped,
+/// is not a backup and will be refused.
 ///
 /// # Errors
 /// [`BackupError::Database`], [`BackupError::Stream`]; [`BackupError::NoIdentity`] for an engine without one.

@@ -14,10 +14,10 @@ Exit codes: 0 done; 1 failed; 2 the command line is wrong; 3 there is no such th
 not; 5 nobody answers, or somebody else has the database: try again; 6 what was verified is not sound; 7 not confirmed;
 8 whether the change was made is not known: look before you try again; 130 interrupted.";
 
-/// Looks at databases of Tito and operates them.
+/// Inspects and operates Tito databases.
 ///
-/// --db says which one: a directory of the embedded engine (file:data, also while an application has it open and offers its
-/// socket), a TiKV cluster (tikv://pd1:2379/app/), or a console on the network (https://ops.example.com/tito).
+/// --db says which one: a directory of the embedded engine (file:data, even while an application has it open and offers
+/// its socket), a TiKV cluster (tikv://pd1:2379/app/), or a console on the network (https://ops.example.com/tito).
 #[derive(Debug, Parser)]
 #[command(name = "tito", version, max_term_width = 100, after_help = AFTER, arg_required_else_help = true)]
 #[command(propagate_version = true, infer_subcommands = true, disable_help_subcommand = true)]
@@ -35,32 +35,33 @@ pub(crate) struct Common {
     /// The database: file:DIRECTORY, tikv://PD,…/PREFIX, or http(s)://HOST/PATH of a console
     #[arg(long, env = "TITO_DB", value_name = "URL", global = true, hide_env_values = true)]
     pub(crate) db: Option<String>,
-    /// Answers in JSON, for programs: one document, or a line each of what goes on
+    /// Answers in JSON, for programs: one document, or one line per item for commands that keep running
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Colours
     #[arg(long, value_enum, default_value_t, value_name = "WHEN", global = true, hide_possible_values = true)]
     #[arg(long_help = "Colours: auto (on a terminal, unless NO_COLOR is set), always, never")]
     pub(crate) colour: Colour,
-    /// Asks nobody before something is destroyed
+    /// Does not ask before something is destroyed
     #[arg(long, short, global = true)]
     pub(crate) yes: bool,
-    /// Why something is changed, for the audit
+    /// The reason for a change, for the audit
     #[arg(long, value_name = "TEXT", global = true)]
     pub(crate) why: Option<String>,
-    /// How long an answer is waited for; 30s unless said, of changes 150s, which is longer than a console takes for one
+    /// How long to wait for an answer; by default 30s, or 150s for changes, which is longer than a console takes for
+    /// one
     #[arg(long, value_name = "TIME", value_parser = parse_duration, global = true)]
     pub(crate) timeout: Option<Duration>,
     /// The token for a console on the network
     #[arg(long, env = "TITO_TOKEN", hide = true, hide_env_values = true, global = true)]
     pub(crate) token: Option<String>,
-    /// A file with the token for a console; otherwise TITO_TOKEN has it
+    /// A file with the token for a console; by default it is in TITO_TOKEN
     #[arg(long, env = "TITO_TOKEN_FILE", value_name = "FILE", global = true)]
     pub(crate) token_file: Option<PathBuf>,
-    /// A file with certificates that are trusted for https, instead of the machine's
+    /// A file with certificates to trust for https, instead of the machine's
     #[arg(long, env = "TITO_CA", value_name = "FILE", global = true)]
     pub(crate) ca: Option<PathBuf>,
-    /// Sends the token over http too, where the network is trusted
+    /// Sends the token over http too, if the network can be trusted
     #[arg(long, global = true)]
     pub(crate) plain: bool,
 }

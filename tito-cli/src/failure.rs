@@ -163,7 +163,6 @@ impl From<BackupError> for Failure {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::*;
 

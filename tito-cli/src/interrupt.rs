@@ -6,7 +6,7 @@ use std::future::pending;
 pub(crate) async fn interrupted() {
     let ctrl_c = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::warn!(%error, "Ctrl-C can't be listened for");
+            tracing::warn!(%error, "Ctrl-C can't be handled");
             pending::<()>().await;
         }
     };
@@ -28,7 +28,7 @@ async fn terminated() {
             }
         }
         Err(error) => {
-            tracing::warn!(%error, "the signal to end can't be listened for");
+            tracing::warn!(%error, "the signal to end can't be handled");
             pending::<()>().await;
         }
     }

@@ -1,4 +1,4 @@
-//! How the API is set up: not without a choice of who may come in.
+//! How the API is set up: only with a choice of who may come in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub struct Console(());
 #[derive(Clone, Copy, Debug)]
 pub struct Unguarded(());
 
-/// Whoever has one of some tokens may come in.
+/// Whoever has one of the tokens may come in.
 #[derive(Debug)]
 pub struct ByTokens(Tokens);
 
@@ -88,8 +88,8 @@ impl<By> ConsoleBuilder<By> {
         self
     }
 
-    /// What is shown of payloads, progress, headers, errors and stored bytes: the function is given each before it is
-    /// sent, and what it returns is sent. A backup is not shown but taken along, and not redacted.
+    /// Redacts payloads, progress, headers, errors and stored bytes: the function gets each before it is sent, and what
+    /// it returns is sent. A backup is not redacted.
     ///
     /// ```
     /// # use tito_console::{Console, Part};
@@ -112,15 +112,15 @@ impl<By> ConsoleBuilder<By> {
         self
     }
 
-    /// How long the audit is kept that the API creates: 90 days unless said otherwise. Of one that exists it is changed with
-    /// the store [`AUDIT_STORE`](crate::AUDIT_STORE).
+    /// How long the API's audit is kept: 90 days by default. For an existing audit, change the store
+    /// [`AUDIT_STORE`](crate::AUDIT_STORE).
     pub fn audit_age(mut self, age: Duration) -> Self {
         self.audit_age = Some(age);
         self
     }
 
-    /// A check that has to be well for `/ready`: `Err` says in a few words what is wrong, to whoever asks. It is called at
-    /// each request, so it is quick.
+    /// A check that must pass for `/ready`: `Err` says in a few words what is wrong, to whoever asks. It is called at
+    /// each request, so it should be quick.
     ///
     /// ```
     /// # use tito_console::Console;
@@ -148,7 +148,7 @@ impl<By> ConsoleBuilder<By> {
         self
     }
 
-    /// Shows at `/v1/watch` what the workers do that are observed by `watch`.
+    /// Shows at `/v1/watch` what the workers observed by `watch` do.
     pub fn watch(mut self, watch: &Watch) -> Self {
         self.watch = Some(watch.clone());
         self
@@ -191,9 +191,9 @@ impl<By> ConsoleBuilder<By> {
 }
 
 impl ConsoleBuilder<Unguarded> {
-    /// Lets in whoever has this token, with a role. Callers send `Authorization: Bearer TOKEN`; the name is what the audit
-    /// knows them by. The token has 16 bytes at least, is kept as its SHA-256 and compared in constant time, so it has to be
-    /// random, not a word.
+    /// Lets in whoever has this token, with a role. Callers send `Authorization: Bearer TOKEN`; the name identifies
+    /// them in the audit. The token has at least 16 bytes, is kept as its SHA-256 and compared in constant time; it
+    /// must be random, not a word.
     ///
     /// ```
     /// # use tito_console::{Console, api::Role};
@@ -206,11 +206,13 @@ impl ConsoleBuilder<Unguarded> {
         self.by(|_| ByTokens(Tokens::default())).token(name, role, secret)
     }
 
-    /// Lets in whom the application knows: `who` says who it is by the head of a request, such as by a session that a layer
-    /// of the application has put into its extensions, and `may` what they may do. `None` is nobody, or nothing.
+    /// Lets in users whom the application knows: `who` identifies them by the head of a request, such as by a session
+    /// that a layer of the application has put into its extensions, and `may` says what they may do. `None` means
+    /// nobody, or nothing.
     ///
     /// A request that a browser sends for a page of another site is refused, by `Sec-Fetch-Site`, and one that changes
-    /// something also by an `Origin` that is not the `Host`. So a proxy before it hands on the `Host` that it was asked for.
+    /// something also by an `Origin` that is not the `Host`. So a proxy in front of it must pass on the original
+    /// `Host`.
     pub fn access(
         self,
         who: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
@@ -221,7 +223,7 @@ impl ConsoleBuilder<Unguarded> {
 }
 
 impl ConsoleBuilder<ByTokens> {
-    /// Lets in whoever has this token, too.
+    /// Also lets in whoever has this token.
     pub fn token(self, name: impl Into<String>, role: Role, secret: impl AsRef<str>) -> Self {
         self.by(|ByTokens(tokens)| ByTokens(tokens.and(name.into(), role, secret.as_ref())))
     }

@@ -1,4 +1,4 @@
-//! What can be wrong with a set-up.
+//! What can be wrong with a setup.
 
 use std::path::PathBuf;
 
@@ -7,11 +7,11 @@ use tito_core::SharedError;
 /// The fewest bytes of a token.
 pub(crate) const SHORTEST_TOKEN: usize = 16;
 
-/// A set-up that can't be used.
+/// A setup that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConsoleError {
-    /// A token that is guessed too easily.
+    /// A token that is too easy to guess.
     #[error("the token {name:?} has {bytes} bytes, expected at least {SHORTEST_TOKEN}")]
     ShortToken {
         /// Its name.
@@ -20,8 +20,8 @@ pub enum ConsoleError {
         bytes: usize,
     },
 
-    /// Two tokens of one name: the audit could not tell who did something.
-    #[error("there are two tokens of the name {name:?}")]
+    /// Two tokens with one name: the audit could not tell who did something.
+    #[error("there are two tokens with the name {name:?}")]
     TokenTwice {
         /// The name.
         name: String,
@@ -32,12 +32,12 @@ pub enum ConsoleError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// A database that has no directory: it is in memory, or on a cluster. Serve the API by the router, or on a port.
-    #[error("the database has no directory in which a socket could be: serve its API by the router, or on a port")]
+    /// A database without a directory: it is in memory, or on a cluster. Serve the API with the router, or on a port.
+    #[error("the database has no directory for a socket: serve its API with the router, or on a port")]
     NoDirectory,
 
-    /// This process serves the database already.
-    #[error("the database in {} is served by this process already", directory.display())]
+    /// This process already serves the database.
+    #[error("this process already serves the database in {}", directory.display())]
     AlreadyServed {
         /// Its directory.
         directory: PathBuf,

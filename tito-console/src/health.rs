@@ -55,7 +55,7 @@ async fn asked(app: &App, at_millis: u64) -> AskedChecks {
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => {
             // Whoever asks may be anybody; what it is exactly is in the log.
-            tracing::warn!(%error, "the engine gives no timestamp");
+            tracing::warn!(%error, "the engine could not give a timestamp");
             Err("it gives no timestamp".to_string())
         }
         None => Err(format!("it gives no timestamp within {TIME:?}")),
@@ -70,7 +70,7 @@ async fn asked(app: &App, at_millis: u64) -> AskedChecks {
                 _ => Ok(()),
             },
             Some(Err(error)) => {
-                tracing::warn!(%error, queue, "the lag of a queue can't be told");
+                tracing::warn!(%error, queue, "the lag of a queue could not be found out");
                 Err("it can't be told".to_string())
             }
             None => Err(format!("it can't be told within {TIME:?}")),

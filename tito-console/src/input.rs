@@ -21,7 +21,7 @@ use crate::timely;
 /// How many items a page has unless asked otherwise.
 const PAGE: u32 = 100;
 
-/// How many items a page has at the most.
+/// How many items a page has at most.
 const LARGEST_PAGE: u32 = 1_000;
 
 /// The names in the path.

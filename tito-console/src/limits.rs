@@ -58,15 +58,15 @@ impl ConsoleLimits {
         self
     }
 
-    /// How many tails and watches there may be at once, which last as long as somebody listens. Default: 8; more are refused
-    /// with 429. Two backups and one verification have places of their own.
+    /// How many tails and watches there may be at once, which last as long as somebody listens. Default: 8; more are
+    /// refused with 429. Two backups and one verification are allowed in addition.
     pub fn streams(mut self, streams: usize) -> Self {
         self.streams = streams;
         self
     }
 
-    /// How long a backup or a verification may take, which keeps what it reads from being cleaned away. Default: 12 h. Then
-    /// a backup's connection is cut, and the last line of a verification is an error.
+    /// How long a backup or a verification may take, as it keeps what it reads from being cleaned up. Default: 12 h.
+    /// After that a backup's connection is cut, and the last line of a verification is an error.
     pub fn walk_time(mut self, time: Duration) -> Self {
         self.walk_time = time;
         self

@@ -34,7 +34,7 @@ impl Lines {
         self.0.send(Ok(line)).await.is_ok()
     }
 
-    /// As [`say`](Lines::say), unless whoever listens is behind.
+    /// Like [`say`](Lines::say), unless whoever listens is behind.
     pub(crate) fn try_say(&self, value: &impl Serialize) {
         if let Some(line) = line(value) {
             // What is left out is progress, of which there is more to come.

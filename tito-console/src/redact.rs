@@ -16,7 +16,7 @@ pub struct Redacted<'a> {
     /// The topic, or the event store; of what belongs to neither the table of a row, the name of a step of an operation, or
     /// nothing.
     pub of: &'a str,
-    /// The event's type: of an event of a topic that is the topic.
+    /// The event's type: for an event of a topic, the topic.
     pub event_type: &'a str,
     /// Which part of the event.
     pub part: Part,
@@ -26,16 +26,16 @@ pub struct Redacted<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Part {
-    /// The payload, of an event of a store the data.
+    /// The payload or, for an event of a store, the data.
     Payload,
-    /// How far a handler came.
+    /// How far a handler got.
     Progress,
     /// The value of a header, or of metadata.
     Header,
     /// What a handler, a projector or a step said of its failure, or a codec of stored bytes that it could not read: in the
     /// middle of a message as well.
     Error,
-    /// Stored bytes that are no event, as text.
+    /// Stored bytes that are not an event, as text.
     Bytes,
 }
 

@@ -13,8 +13,8 @@ use crate::api::{Happened, Watched};
 /// How many lines whoever watches may be behind before some are dropped for them.
 const KEPT: usize = 1_024;
 
-/// Lets the API show what the workers of this process do, as it happens. It is an observer of workers, and costs next to
-/// nothing while nobody watches. Clones are the same.
+/// Lets the API show what the workers of this process do, as it happens. It is an observer of workers, and costs next
+/// to nothing while nobody watches. Clones are the same watch.
 ///
 /// ```
 /// # use tito_console::{Console, Watch};
@@ -33,7 +33,7 @@ const KEPT: usize = 1_024;
 pub struct Watch(broadcast::Sender<Arc<Watched>>);
 
 impl Watch {
-    /// With nobody who watches yet.
+    /// Without any watchers yet.
     pub fn new() -> Self {
         Self(broadcast::channel(KEPT).0)
     }

@@ -1,4 +1,4 @@
-//! The source of physical time of an engine, and of every wait that Tito measures in an application's time.
+//! Where an engine gets physical time from, and what every wait in Tito is measured by.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,15 +6,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-/// Physical time, in two parts: a wall clock, which people set, and a monotonic one, which nobody can. The embedded
-/// engine makes its [`now`](crate::engine::TitoEngine::now) of both; whatever waits or measures uses the monotonic one.
+/// Physical time, in two parts: a wall clock, which people can set, and a monotonic clock, which nobody can. The
+/// embedded engine computes its [`now`](crate::engine::TitoEngine::now) from both; waits and measurements use the
+/// monotonic one.
 ///
 /// Applications use [`SystemClock`]; tests inject one that they turn by hand.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// What the wall clock shows: milliseconds since the Unix epoch. It can jump, forward and back.
     fn now_millis(&self) -> u64;
 
-    /// Milliseconds since a point of the clock's own. Never goes back and never jumps; where the machine allows it, it
+    /// Milliseconds since an arbitrary point in time. Never goes back and never jumps; where the machine allows it, it
     /// runs on while the machine is suspended.
     fn monotonic_millis(&self) -> u64;
 
@@ -44,7 +45,7 @@ impl Clock for SystemClock {
             + u64::try_from(time.tv_nsec).expect(since_boot) / 1_000_000
     }
 
-    /// What the standard library has, which may stand still while the machine is suspended.
+    /// The standard library's monotonic clock, which may stand still while the machine is suspended.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     fn monotonic_millis(&self) -> u64 {
         static BEGAN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);

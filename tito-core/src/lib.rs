@@ -37,8 +37,9 @@
 //! - [`row`]: how rows are read and written as JSON;
 //! - [`trace`]: the trace context that events carry.
 //!
-//! [`prelude`] has what every program names, and nothing that a model may be called. [tito-worker](https://docs.rs/tito-worker)
-//! consumes the events, and [the guide](https://github.com/tito-rs/tito/blob/main/docs/guide/README.md) says how all of it is used.
+//! [`prelude`] has what every program names, and no name that a model may want.
+//! [tito-worker](https://docs.rs/tito-worker) consumes the events, and [the
+//! guide](https://github.com/tito-rs/tito/blob/main/docs/guide/README.md) says how to use all of it.
 //!
 //! # Features
 //!
@@ -76,10 +77,12 @@ pub use timestamp::{Now, Timestamp};
 #[cfg(feature = "derive")]
 pub use tito_derive::TitoModel;
 
-/// What the output of macros names; not for use by hand.
+/// For the output of macros; not for use by hand.
 #[doc(hidden)]
 pub mod __private {
     pub use chrono;
     pub use serde::{Serialize, Serializer};
     pub use std::borrow::Cow;
+
+    pub use crate::names::checked_topic_name;
 }

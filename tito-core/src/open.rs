@@ -7,7 +7,7 @@ use crate::engine::{Filling, Purpose};
 use crate::error::{Result, TitoError};
 
 impl Database {
-    /// Opens the database that a URL names, so that a program can leave the choice of its engine to its settings:
+    /// Opens the database that a URL names, so that a program's settings can choose its engine:
     ///
     /// | URL | database |
     /// |---|---|
@@ -17,9 +17,9 @@ impl Database {
     /// | `tikv://pd1:2379/app/` | its keys that begin with `app/` |
     ///
     /// After a `?`, with `&` between them, a cluster's URL can say `keyspace=NAME`, `concurrency=pessimistic` (or
-    /// `optimistic`), and for TLS the files `ca=…`, `cert=…` and `key=…`, all three. What else there is to be set, an
-    /// engine's builder has. In the path of a URL, and in the values of a query, `%2F` and its like stand for bytes; a
-    /// path without a scheme is taken as it is.
+    /// `optimistic`), and for TLS the files `ca=…`, `cert=…` and `key=…`, all three. For all other settings, use an
+    /// engine's builder. The path of a URL, and the values of its query, are percent-decoded; a path without a scheme
+    /// is taken as it is.
     ///
     /// ```
     /// use tito_core::prelude::*;
@@ -39,27 +39,27 @@ impl Database {
         open_for(url.as_ref(), Purpose::Use).await
     }
 
-    /// As [`open`](Database::open), of a database that there has to be: nothing is created. For tools, which a mistaken
-    /// path or prefix is not to give an empty database.
+    /// Like [`open`](Database::open), but the database must exist: nothing is created. For tools, where a mistyped path
+    /// or prefix should not create an empty database.
     ///
     /// # Errors
-    /// As there, and [`TitoError::NoDatabase`].
+    /// The same, and [`TitoError::NoDatabase`].
     pub async fn open_existing(url: impl AsRef<str>) -> Result<Self> {
         open_for(url.as_ref(), Purpose::Look).await
     }
 
-    /// As [`open_existing`](Database::open_existing), to be read: nothing of it is changed, and writes fail with
-    /// [`TitoError::ReadOnly`]. A directory stays as it is, byte for byte; several can read it at once, and an application
-    /// that opens it meanwhile waits some seconds for them.
+    /// Like [`open_existing`](Database::open_existing), but only for reading: nothing of it is changed, and writes fail
+    /// with [`TitoError::ReadOnly`]. A directory stays as it is, byte for byte; several processes can read it at once,
+    /// and an application that opens it meanwhile waits some seconds for them.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub async fn open_read_only(url: impl AsRef<str>) -> Result<Self> {
         Ok(open_for(url.as_ref(), Purpose::Read).await?.read_only())
     }
 
-    /// The directory that a URL of [`open`](Database::open) names, if it names one: for tools that look for more there than
-    /// the database. Nothing is opened.
+    /// The directory that a URL for [`open`](Database::open) names, if it names one: for tools that look there for more
+    /// than the database. Nothing is opened.
     ///
     /// # Errors
     /// [`TitoError::InvalidUrl`].
@@ -71,11 +71,11 @@ impl Database {
         }
     }
 
-    /// Opens a database that is filled from elsewhere: there is nothing at the URL, or what was filled in so far. Everybody
-    /// else is refused until it is whole.
+    /// Opens a database that is being filled from elsewhere: at the URL there is nothing, or what has been filled in so
+    /// far. Everybody else is refused until it is complete.
     ///
     /// # Errors
-    /// As [`open`](Database::open), and [`TitoError::InvalidTarget`].
+    /// Those of [`open`](Database::open), and [`TitoError::InvalidTarget`].
     pub async fn open_to_fill(url: impl AsRef<str>, filling: &Filling) -> Result<Self> {
         open_for(url.as_ref(), Purpose::Fill(filling.clone())).await
     }

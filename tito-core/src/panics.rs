@@ -1,7 +1,7 @@
-//! What a panic of somebody else's code carried, taken apart without another panic.
+//! Takes apart what a panic of other code carried, without another panic.
 //!
-//! A panic carries a value, mostly a text, but [`panic_any`](std::panic::panic_any) takes any, and one whose drop panics
-//! panics again in whoever caught it and drops what it carried. So nobody here drops it by himself.
+//! A panic carries a value, mostly a text, but [`panic_any`](std::panic::panic_any) takes any value, and dropping one
+//! whose drop panics panics again in the code that caught it. So nothing here drops it directly.
 
 use std::any::Any;
 use std::future::Future;
@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 
 use tokio::task::JoinError;
 
-/// The text that a caught panic carried, `no message` if it was another value. What it carried is dropped; if that
-/// panics, its panic is passed over.
+/// The text that a caught panic carried; `no message` if it carried another value. The value is dropped; a panic in
+/// that is ignored.
 ///
 /// ```
 /// use std::panic::catch_unwind;
@@ -33,7 +33,7 @@ pub fn text_of(panic: Box<dyn Any + Send>) -> String {
     text
 }
 
-/// Calls what may panic. An error is the [text](text_of) of its panic.
+/// Calls code that may panic. An error is the [text](text_of) of its panic.
 ///
 /// # Errors
 /// It panicked.
@@ -41,7 +41,7 @@ pub fn caught<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(text_of)
 }
 
-/// A future that does not panic when it is dropped before its end, as a task is that is aborted.
+/// A future that does not panic when it is dropped before its end, as an aborted task is.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Contained<F>(Option<Pin<Box<F>>>);
@@ -69,7 +69,7 @@ impl<F> Drop for Contained<F> {
     fn drop(&mut self) {
         let future = self.0.take();
         if let Err(error) = caught(|| drop(future)) {
-            tracing::error!(error, "a task panicked when it was dropped where it waited");
+            tracing::error!(error, "a task panicked while it was being dropped");
         }
     }
 }

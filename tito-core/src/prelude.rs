@@ -1,4 +1,4 @@
-//! What every program names, and nothing that its models may be called: `use tito_core::prelude::*;`.
+//! What every program names, and no name that its models may want: `use tito_core::prelude::*;`.
 
 pub use crate::database::Database;
 #[cfg(feature = "embedded")]

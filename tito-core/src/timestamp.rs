@@ -1,4 +1,4 @@
-//! Order and now: timestamps, which order all that happens in a database, and the time by which things fall due.
+//! Order and now: timestamps, which order everything that happens in a database, and the time that decides what is due.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,9 +12,9 @@ const LOGICAL_BITS: u32 = 18;
 /// with a logical counter.
 ///
 /// This is the layout of TiKV's timestamp oracle (`pd/pkg/tso`), and the embedded engine uses the same. Timestamps are
-/// unique and increasing over the whole database, also across restarts, whatever the machine's clock does. They order,
-/// and no more: where a clock was wrong they can be ahead of the time for as long as it was. What time it is, by which
-/// things fall due, is [`Now`]; a timestamp is never behind it.
+/// unique and increasing over the whole database, also across restarts, whatever the machine's clock does. They only
+/// order: after a clock was wrong, they can be ahead of the time for as long as it was. The time that decides what is
+/// due is [`Now`]; a timestamp is never behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
@@ -65,9 +65,9 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The present of a database, by which things fall due: milliseconds since the Unix epoch, by the engine's time and never
-/// a client's. Unlike a [`Timestamp`] it can go back: where the machine's clock was set and has stayed so, the embedded
-/// engine follows it. It passes steadily otherwise.
+/// The current time of a database, which decides what is due: milliseconds since the Unix epoch, by the engine's time
+/// and never a client's. Unlike a [`Timestamp`] it can go back: if the machine's clock is set and stays so, the
+/// embedded engine follows it. Otherwise it passes steadily.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     millis: u64,
@@ -75,13 +75,13 @@ pub struct Now {
 }
 
 impl Now {
-    /// The present of an engine that never sets its time.
+    /// The current time of an engine that never sets its time.
     pub const fn from_millis(millis: u64) -> Self {
         Self { millis, since: Timestamp::ZERO }
     }
 
-    /// The present of an engine that has set its time: `last` is the last timestamp that was handed out before it was set
-    /// for the latest time.
+    /// The current time of an engine that has set its time: `last` is the last timestamp that was handed out before it
+    /// was last set.
     pub const fn set_after(millis: u64, last: Timestamp) -> Self {
         Self { millis, since: last }
     }
@@ -102,18 +102,19 @@ impl Now {
         i64::try_from(millis.div_ceil(1000)).unwrap_or(i64::MAX)
     }
 
-    /// How many milliseconds it lies after an earlier present, in milliseconds; 0 if it lies before.
+    /// How many milliseconds it is after an earlier one; 0 if it is before it.
     pub const fn millis_since(self, earlier_millis: u64) -> u64 {
         self.millis.saturating_sub(earlier_millis)
     }
 
-    /// The last timestamp that was handed out before the engine set its time for the latest time since it was opened;
-    /// [`Timestamp::ZERO`] if it did not. Two presents with one value here are of one steady time.
+    /// The last timestamp that was handed out before the engine last set its time since it was opened;
+    /// [`Timestamp::ZERO`] if it did not. Between two values of `Now` with the same value here, time has passed
+    /// steadily.
     pub const fn since(self) -> Timestamp {
         self.since
     }
 
-    /// The present so many milliseconds before.
+    /// The time this many milliseconds before.
     #[must_use]
     pub const fn less(self, millis: u64) -> Self {
         Self { millis: self.millis.saturating_sub(millis), ..self }

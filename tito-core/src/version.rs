@@ -1,4 +1,4 @@
-//! What a row was when it was read, so that a later write can tell whether it still is.
+//! The version of a row when it was read, so that a later write can tell whether it has changed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Which state of a row was read: a hash of what is stored of it. A row that is written as it was has the same version
-/// again, in any process and engine.
+/// The state in which a row was read: a hash of its stored form. A row that is written back as it was has the same
+/// version again, in any process and engine.
 ///
-/// It is written as text, 32 hexadecimal digits, by [`Display`](fmt::Display) and serde, and read back with [`FromStr`]:
-/// it can go into an event's payload, a form or the `ETag` of an answer. It finds out who was first, and is no protection
-/// against somebody who makes up rows with equal hashes.
+/// It is written as text, 32 hexadecimal digits, by [`Display`](fmt::Display) and serde, and read back with
+/// [`FromStr`]: it can go into an event's payload, a form or the `ETag` of an answer. It detects concurrent changes,
+/// and is no protection against somebody who makes up rows with equal hashes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RowVersion(u128);
@@ -24,9 +24,9 @@ impl RowVersion {
     }
 }
 
-/// A text that is no [`RowVersion`].
+/// A text that is not a [`RowVersion`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not the version of a row, which is 32 hexadecimal digits in lower case")]
+#[error("not a row's version: expected 32 hexadecimal digits in lower case")]
 pub struct InvalidRowVersion;
 
 impl fmt::Display for RowVersion {

@@ -75,7 +75,7 @@ impl TiKVBackend {
     /// Destroys everything below the engine's key prefix, as [`delete_range`](TiKVBackend::delete_range) does.
     ///
     /// # Errors
-    /// As there; refused for an engine without a prefix, whose keys can't be told from those of others.
+    /// The same; refused for an engine without a prefix, whose keys can't be told from those of others.
     pub async fn clear(&self) -> Result<()> {
         match self.core.prefix.everything() {
             Some(everything) => self.destroy("clear", everything).await,

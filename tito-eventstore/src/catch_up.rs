@@ -1,4 +1,4 @@
-//! Publishes by a rule what was appended before there was the rule.
+//! Publishes, by a rule, events that were appended before the rule.
 
 use tito_core::row::{StoredRow, malformed};
 use tito_core::{Database, Transaction, TxOptions};
@@ -9,7 +9,7 @@ use crate::keys;
 use crate::log::{Definition, Head};
 use crate::republish::{Shown, publish};
 
-/// How many events a step goes over, so that it is no burden to appends.
+/// How many events a step goes over, so that it is not a burden to appends.
 const STEP: usize = 100;
 
 /// Publishes, by the rules of a store that have not caught up, what was appended before them.
@@ -21,7 +21,7 @@ pub(crate) async fn catch_up(database: &Database, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Publishes some, and tells whether there may be more.
+/// Publishes some, and says whether there may be more.
 async fn step(database: &Database, name: &str) -> Result<bool> {
     let name = name.to_string();
     let step = |tx: Transaction| async move { step_in(&tx, &name).await };

@@ -57,26 +57,27 @@
 //! }
 //! ```
 //!
-//! - [`Manager`]: stores by name;
+//! - [`Manager`]: creates and finds stores by name;
 //! - [`EventStore`]: appends events, reads them, folds them into models, follows them;
-//! - [`Event`], [`NewEvent`]: what is stored, and what is to be;
-//! - [`Evolver`], [`Decider`], [`Viewer`], [`Command`]: what an application brings; [`Model`] shares a model among tasks;
-//! - [`Envelope`]: a command with its id, its time and who asked for it; [`Decision`]: what it came to;
+//! - [`Event`], [`NewEvent`]: an event that is stored, and one to be appended;
+//! - [`Evolver`], [`Decider`], [`Viewer`], [`Command`]: what an application implements; [`Model`] shares a model among
+//!   tasks;
+//! - [`Envelope`]: a command with its id, its time and who asked for it; [`Decision`]: its result;
 //! - [`Select`], [`Watch`], [`Pattern`]: which events;
-//! - [`Snapshot`]: states of models, so that evolving need not begin with the first event;
+//! - [`Snapshot`]: stored states of models, so that evolving need not begin with the first event;
 //! - [`Projection`], [`Projector`]: rows folded from a store by a worker; [`View`] reads them;
 //! - [`Reactor`], [`ReactFrom`]: handlers that follow a store as its events come, each done once; a worker runs them;
 //! - [`types`]: what events are called, in which version and how their data is written.
 //!
-//! [`prelude`] has what every program with a store names, and nothing that a model may be called.
-//! [The guide](https://github.com/tito-rs/tito/blob/main/docs/guide/event-store.md) says how all of it is used.
+//! [`prelude`] has what every program with a store names, and no name that a model may want. [The
+//! guide](https://github.com/tito-rs/tito/blob/main/docs/guide/event-store.md) says how to use all of it.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `derive` | yes | `#[derive(TitoEventType)]` |
-//! | `messagepack`, `protobuf` | yes | codecs beside JSON and bytes |
+//! | `messagepack`, `protobuf` | yes | codecs in addition to JSON and bytes |
 //! | `tikv` | no | the TiKV engine of `tito-core` |
 //!
 //! # The source
@@ -126,7 +127,7 @@ mod watch;
 
 pub use command::{Ask, Decision};
 pub use domain::{Command, Decider, DeciderEvolver, Envelope, Evolver, RawCommand, Snapshot, Viewer};
-pub use erasure::{EntityErasure, ErasedEntities, RemainingEntities};
+pub use erasure::{EntityErasure, EntitySearch, ErasedEntities, RemainingEntities};
 pub use error::{EventStoreError, Result};
 pub use event::{Event, NewEvent};
 pub use log::Retention;
@@ -143,7 +144,7 @@ pub use store::EventStore;
 pub use tito_derive::TitoEventType;
 pub use watch::{OnError, Watch, WatchError, Watcher};
 
-/// What the derive's output names; not for use by hand.
+/// For the derive's output; not for use by hand.
 #[cfg(feature = "derive")]
 #[doc(hidden)]
 pub mod __private {

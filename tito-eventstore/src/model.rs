@@ -9,13 +9,13 @@ use tito_core::BoxError;
 use crate::domain::{Command, Decider, Envelope, Evolver, Snapshot, Viewer};
 use crate::event::{Event, NewEvent};
 
-/// A model that several tasks share: clones are the same model. It remembers the last sequence of each entity that it
-/// has evolved by, skips what it was evolved by before, and lets what it decides expect these sequences, so that a
-/// decision by an outdated state is refused by the store.
+/// A model that several tasks share: clones are the same model. It remembers the last sequence of each entity by which
+/// it has evolved, skips events that it has already seen, and makes its decisions expect these sequences, so that the
+/// store refuses a decision on an outdated state.
 ///
-/// For that it has to see all events of the entities that it decides about, in the order of their sequences: of an
-/// entity, what comes with an earlier sequence than the last one is taken for what it has seen. So all selections that
-/// it evolves by should have all event types of their entities.
+/// For that it has to see all events of the entities that it decides about, in the order of their sequences: an event
+/// of an entity with a sequence before the last one counts as seen. So every selection that it evolves by should
+/// include all event types of its entities.
 ///
 /// ```
 /// use tito_core::{BoxError, prelude::*};
@@ -79,17 +79,17 @@ impl<T> Inner<T> {
 }
 
 impl<T> Model<T> {
-    /// A model that was evolved by nothing yet.
+    /// A model that has not evolved by anything yet.
     pub fn new(value: T) -> Self {
         Self(Arc::new(RwLock::new(Inner { value, applied: HashMap::new() })))
     }
 
-    /// Looks at the value. Others that look are not kept waiting, those that evolve it are.
+    /// Looks at the value. Blocks tasks that evolve it, but not others that look.
     pub fn with<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(&self.read().value)
     }
 
-    /// The last sequence of an entity, `type.id`, that the model was evolved by; 0 if there is none.
+    /// The last sequence of an entity, `type.id`, by which the model has evolved; 0 if there is none.
     pub fn last_sequence(&self, entity: &str) -> u64 {
         self.read().applied.get(entity).copied().unwrap_or(0)
     }
@@ -131,8 +131,8 @@ impl<T: Evolver> Evolver for Model<T> {
 }
 
 impl<C: Command, T: Decider<C>> Decider<C> for Model<T> {
-    /// What the value decides. Every event that expects nothing by itself expects the last sequence of its entity that
-    /// the model was evolved by.
+    /// What the value decides. Every event that expects nothing itself expects the last sequence of its entity by which
+    /// the model has evolved.
     fn decide(&self, command: &C) -> Result<Vec<NewEvent>, BoxError> {
         let inner = self.read();
         Ok(inner.expecting(inner.value.decide(command)?))

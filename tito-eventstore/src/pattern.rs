@@ -7,8 +7,8 @@ use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::token;
 
-/// Selects events by their subject, `type.id.event_type`: each of up to three tokens is one that the subject has in that
-/// place, or `*`. Tokens that are left out are `*`.
+/// Selects events by their subject, `type.id.event_type`: each of up to three tokens is either the subject's token in
+/// that place, or `*`. Omitted tokens are `*`.
 ///
 /// ```
 /// use tito_eventstore::Pattern;

@@ -1,5 +1,5 @@
-//! What every program with an event store names, and nothing that its models may be called:
-//! `use tito_eventstore::prelude::*;`.
+//! What every program with an event store names, and no name that its models may want: `use
+//! tito_eventstore::prelude::*;`.
 
 pub use crate::error::EventStoreError;
 pub use crate::manager::EventStoreConfig;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::error::Result;
 use crate::pattern::Pattern;
 
-/// Which events of a store are meant: those that any of some patterns selects, after a sequence, up to a sequence.
+/// A selection of events of a store: those that any of its patterns selects, after a sequence, up to a sequence.
 ///
 /// ```
 /// use tito_eventstore::Select;
@@ -53,9 +53,9 @@ impl Select {
         self
     }
 
-    /// Begins with what the store has kept, on purpose, where a model with snapshots would need events that the limits
-    /// have dropped and that no snapshot stands in for. Without this, that is the error
-    /// [`EventsDropped`](crate::EventStoreError::EventsDropped). Other models begin with what is kept in any case.
+    /// Deliberately begins with what the store has kept, even if a model with snapshots would need events that the
+    /// limits have dropped and that no snapshot covers. Without this, that is the error
+    /// [`EventsDropped`](crate::EventStoreError::EventsDropped). Other models always begin with what is kept.
     pub fn kept(mut self) -> Self {
         self.kept = true;
         self

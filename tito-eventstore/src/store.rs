@@ -15,7 +15,10 @@ use crate::log::Log;
 use crate::logger::Logger;
 use crate::types::Registry;
 
-/// An append-only store of events, each with the next sequence from 1 on, without holes, in the order of the commits.
+/// Of the signals of a store's channel, those that something was erased.
+pub(crate) const ERASED: u16 = 1;
+
+/// An append-only store of events, each with the next sequence from 1 on, without gaps, in the order of the commits.
 /// Clones are the same store. [`Manager`](crate::Manager) creates and gets them.
 #[derive(Clone)]
 pub struct EventStore {
@@ -38,15 +41,15 @@ impl EventStore {
         self.log.database()
     }
 
-    /// Appends one event or several, all or none, and returns the last sequence of them. When it returns they are
-    /// durable. Appends of one process share transactions, so many at once cost little more than one.
+    /// Appends one event or several, all or none, and returns their last sequence. When it returns, they are durable.
+    /// Appends of one process share transactions, so many at once cost little more than one.
     ///
-    /// What events expect is compared with what was stored before the append. An event whose id the store already has
-    /// is left out and expects nothing; its sequence counts for what is returned. So an append whose outcome is not
-    /// known, because its future was dropped for example, can be repeated with the same ids.
+    /// Expectations are compared with what was stored before the append. An event whose id the store already has is
+    /// skipped and expects nothing; its sequence counts for the result. So an append whose outcome is not known, for
+    /// example because its future was dropped, can be repeated with the same ids.
     ///
-    /// The runtime on which the first of the waiting appends was called serves all of them until none is left. If that
-    /// runtime is neither driven nor dropped, the others wait.
+    /// The runtime of the first waiting append serves all of them until none is left. If that runtime is neither driven
+    /// nor dropped, the others wait.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -66,7 +69,8 @@ impl EventStore {
     /// [`NoEvents`](crate::EventStoreError::NoEvents), those about entities, event types, ids and data,
     /// [`StoreNotFound`](crate::EventStoreError::StoreNotFound), and those of the engine, among them
     /// [`LimitExceeded`](tito_core::TitoError::LimitExceeded) and
-    /// [`CommitUnknown`](tito_core::TitoError::CommitUnknown), which here means that it could not be found out either.
+    /// [`CommitUnknown`](tito_core::TitoError::CommitUnknown), which here means that the outcome could not be found out
+    /// either.
     pub async fn append(&self, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
         let append = Append { events: prepare(&self.log, events.into())?, command: None };
         Ok(self.group.append(&self.log, append).await?.0.last())
@@ -90,7 +94,7 @@ impl EventStore {
     /// ```
     ///
     /// # Errors
-    /// As [`append`](EventStore::append). After an error the transaction should be rolled back.
+    /// Those of [`append`](EventStore::append). After an error the transaction should be rolled back.
     pub async fn append_in(&self, tx: &Transaction, events: impl Into<Vec<NewEvent>>) -> Result<u64> {
         let append = Append { events: prepare(&self.log, events.into())?, command: None };
         Ok(append_in(&self.log, tx, append).await?.last())
@@ -98,9 +102,9 @@ impl EventStore {
 }
 
 impl EventStore {
-    /// As [`Database::transaction_with`], while no append of this process to this store is being committed. A
-    /// transaction that appends to a busy store with [`append_in`](EventStore::append_in) would otherwise lose its first
-    /// run, as appends follow one another without a pause.
+    /// Like [`Database::transaction_with`], but runs while no append of this process to this store is being committed.
+    /// Otherwise a transaction that appends to a busy store with [`append_in`](EventStore::append_in) would lose its
+    /// first run, as appends follow one another without a pause.
     ///
     /// Within it, [`append`](EventStore::append) to the same store waits until the transaction is too old to commit: use
     /// `append_in`.

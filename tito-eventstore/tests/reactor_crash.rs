@@ -2,7 +2,7 @@
 //!
 //! The test runs itself as a child process on a database directory, kills it with SIGKILL, opens the directory and checks
 //! what is there.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -14,9 +14,9 @@ const FIRST_INSTANT_MILLIS: u64 = 1_767_225_600_000;
 
 /// A [`Clock`] that stands still until a test moves it. Clones are handles of one clock.
 ///
-/// Its monotonic part begins with what the wall clock shows: [`advance`](TestClock::advance) moves both, as time does, and
-/// [`set`](TestClock::set) the wall clock alone, as people do. A wait on it completes as soon as the monotonic part has
-/// reached its instant: nothing polls, and no real time passes.
+/// Its monotonic part starts at what the wall clock shows. [`advance`](TestClock::advance) moves both, as time does;
+/// [`set`](TestClock::set) moves the wall clock alone, as people do. A wait completes as soon as the monotonic part
+/// reaches its instant: nothing polls, and no real time passes.
 ///
 /// ```
 /// # use tito_test_engines as tito_testkit;
@@ -43,7 +43,7 @@ pub struct TestClock(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     state: Mutex<State>,
-    /// Told whenever a wait begins.
+    /// Notified whenever a wait begins.
     wait_began: Notify,
 }
 
@@ -55,11 +55,11 @@ struct State {
     /// By instant; the number keeps waits for one instant apart.
     waits: BTreeMap<(u64, u64), oneshot::Sender<()>>,
     next_number: u64,
-    /// Set for an engine whose clock can't be turned.
+    /// Set for engines whose clock can't be turned.
     follows_system: bool,
 }
 
-/// What a turn of a clock that follows the system's unwinds with: the test can't be run on its engine.
+/// Turning a clock that follows the system's unwinds with this: the test can't run on its engine.
 pub(crate) struct ClockCannotBeTurned;
 
 impl Default for TestClock {
@@ -91,7 +91,7 @@ impl TestClock {
         Arc::new(self.clone())
     }
 
-    /// Lets time pass: both parts go forward, `by` cut down to whole milliseconds.
+    /// Lets time pass: moves both parts forward by `by`, cut to whole milliseconds.
     pub fn advance(&self, by: Duration) {
         self.lock().turned().pass(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
     }
@@ -111,12 +111,13 @@ impl TestClock {
         state.turned().pass(left);
     }
 
-    /// Sets the wall clock to this many milliseconds since the Unix epoch, forward or back. No time passes by that.
+    /// Sets the wall clock to this many milliseconds since the Unix epoch, forward or back. The monotonic part stays
+    /// where it is.
     pub fn set(&self, millis: u64) {
         self.lock().turned().now_millis = millis;
     }
 
-    /// Lets the clock run by itself from now on. Whoever tries to turn it unwinds with [`ClockCannotBeTurned`].
+    /// Lets the clock run by itself from now on. Turning it unwinds with [`ClockCannotBeTurned`].
     #[cfg(feature = "tikv")]
     pub(crate) fn follow_the_system(&self) {
         let mut state = self.lock();
@@ -125,16 +126,16 @@ impl TestClock {
         state.monotonic_millis = SystemClock.monotonic_millis();
     }
 
-    /// Passes a test over, with a line that says so, on an engine whose clock nobody can stop or turn: a real cluster's. For
-    /// facts that rest on a clock which stands still, on the year in which it does, or on faults that only an in-process
-    /// cluster shows in bounded time; those that turn the clock are passed over by themselves.
+    /// Skips a test, and prints that it does, on an engine whose clock can't be stopped or turned: a real cluster's.
+    /// For facts that need a clock that stands still, the year it stands in, or faults that only an in-process cluster
+    /// shows in bounded time. Facts that turn the clock are skipped without this.
     pub fn must_stand_still(&self) {
         if self.lock().follows_system {
             std::panic::resume_unwind(Box::new(ClockCannotBeTurned));
         }
     }
 
-    /// The earliest instant that somebody waits for, in milliseconds of the monotonic part.
+    /// The earliest instant that a wait is for, in milliseconds of the monotonic part.
     pub fn next_wait(&self) -> Option<u64> {
         self.lock().waits.keys().next().map(|&(millis, _)| millis)
     }
@@ -144,8 +145,8 @@ impl TestClock {
         self.lock().waits.len()
     }
 
-    /// Completes when somebody waits on this clock, and returns the earliest instant that is waited for: what a test
-    /// does before it turns the clock for a task that runs beside it.
+    /// Completes when a task waits on this clock, and returns the earliest instant waited for. A test calls this before
+    /// it turns the clock for a task that runs beside it.
     pub async fn waited_for(&self) -> u64 {
         self.must_stand_still();
         loop {

@@ -40,7 +40,6 @@ impl Fact {
     ///
     /// # Panics
     /// If it does not hold, or the engine can't be opened.
-    #[allow(clippy::expect_used, reason = "a test without a database can only fail")]
     pub fn check(self, engine: Opener) {
         let clock = TestClock::new();
         match self.0 {

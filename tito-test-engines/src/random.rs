@@ -1,11 +1,11 @@
 //! Seeds of tests at random.
 
-/// The seed of a test at random: that of the environment variable `TITO_SEED`, to run a failed test again, or a new
-/// one. It is printed, which the test harness shows when the test fails.
+/// The seed of a randomized test: `TITO_SEED` from the environment, to run a failed test again, or a new one. It is
+/// printed, and the test harness shows it when the test fails.
 ///
 /// # Panics
 /// If `TITO_SEED` is not a number.
-#[allow(clippy::print_stderr, clippy::expect_used, reason = "for tests, whose output shows the seed")]
+#[allow(clippy::print_stderr, reason = "for tests, whose output shows the seed")]
 pub fn seed() -> u64 {
     let seed = match std::env::var("TITO_SEED") {
         Ok(text) => text.parse().expect("TITO_SEED has to be a number from 0 to 2^64 - 1"),

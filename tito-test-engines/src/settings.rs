@@ -53,7 +53,7 @@ impl EngineSettings {
         self
     }
 
-    /// For an engine whose clock nobody can turn: a clock that was to be turned by hand follows the machine's instead.
+    /// For an engine whose clock can't be turned: a clock meant to be turned by hand follows the machine's instead.
     #[cfg(feature = "tikv")]
     pub(crate) fn with_a_clock_that_runs(self) -> Self {
         if let Some(clock) = &self.test_clock {

@@ -29,7 +29,7 @@ pub async fn in_memory() -> Result<Database> {
     in_memory_with(EngineSettings::default()).await
 }
 
-/// As [`in_memory`], with settings.
+/// Like [`in_memory`], with settings.
 ///
 /// # Errors
 /// Those of [`EmbeddedBackend::in_memory`].
@@ -62,10 +62,10 @@ pub async fn on_disk() -> Result<TemporaryDatabase> {
     on_disk_with(EngineSettings::default()).await
 }
 
-/// As [`on_disk`], with settings.
+/// Like [`on_disk`], with settings.
 ///
 /// # Errors
-/// As [`on_disk`].
+/// Those of [`on_disk`].
 pub async fn on_disk_with(settings: EngineSettings) -> Result<TemporaryDatabase> {
     let directory = TempDir::new()
         .map_err(|source| TitoError::Storage { operation: "making a temporary directory", source: source.into() })?;
@@ -108,8 +108,8 @@ impl TemporaryDatabase {
     }
 }
 
-/// An engine that has released its files once this is dropped: as it closes it still writes some, which would be in the
-/// way of removing their directory.
+/// An engine that has released its files once this is dropped. It still writes some as it closes, and they would keep
+/// their directory from being removed.
 #[derive(Debug)]
 struct ClosedWhenDropped(Database);
 

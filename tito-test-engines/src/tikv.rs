@@ -37,10 +37,10 @@ pub async fn on_mock_cluster() -> Result<TemporaryCluster> {
     on_mock_cluster_with(EngineSettings::default()).await
 }
 
-/// As [`on_mock_cluster`], with settings. A clock that the test turns by hand drives the cluster's timestamps.
+/// Like [`on_mock_cluster`], with settings. A clock that the test turns by hand drives the cluster's timestamps.
 ///
 /// # Errors
-/// As [`on_mock_cluster`].
+/// Those of [`on_mock_cluster`].
 pub async fn on_mock_cluster_with(settings: EngineSettings) -> Result<TemporaryCluster> {
     let clock = settings.clock.clone();
     let cluster = MockCluster::builder()

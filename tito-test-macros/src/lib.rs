@@ -111,7 +111,6 @@ fn failure(message: &str) -> TokenStream {
     parsed(&format!("::core::compile_error!({message:?});"))
 }
 
-#[allow(clippy::expect_used, reason = "a bug of this crate, which every build of its users would show")]
 fn parsed(code: &str) -> TokenStream {
     code.parse().expect("what is written here is Rust")
 }

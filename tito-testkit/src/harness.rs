@@ -9,7 +9,7 @@ use tito_worker::{Handler, IntoTopic, Outcome, Subscription, TitoQueue, Worker, 
 
 use crate::TestClock;
 
-/// Runs a worker until nothing is due, and tells what was handled: tests of an application's subscribers need no
+/// Runs a worker until nothing is due, and returns what was handled: tests of an application's subscribers need no
 /// background task and no waiting.
 ///
 /// ```
@@ -50,8 +50,8 @@ pub struct Harness {
 pub struct Handled {
     /// The event, as the handler got it.
     pub event: TitoEvent,
-    /// What the handler said of it, or the text of its error. A transactional handler that is run again after a
-    /// conflict appears once a run.
+    /// The handler's answer, or the text of its error. A transactional handler that runs again after a conflict appears
+    /// once for each run.
     pub outcome: std::result::Result<Outcome, String>,
 }
 
@@ -61,13 +61,13 @@ impl Harness {
         Self::of(Worker::builder(TitoQueue::new(database.clone())), clock)
     }
 
-    /// A harness for a worker that is told more than a harness can tell it. What handlers do that it has already does
-    /// not show in what [`drain`](Harness::drain) returns.
+    /// A harness for a worker with settings that a harness does not have. [`drain`](Harness::drain) does not return the
+    /// runs of handlers that the worker already has.
     pub fn of(builder: WorkerBuilder, clock: &TestClock) -> Self {
         Self { builder, clock: clock.clone(), log: Log::default(), report: WorkerReport::default() }
     }
 
-    /// As [`WorkerBuilder::subscribe`]. What a handler does of a batch shows as what it does of each event.
+    /// Like [`WorkerBuilder::subscribe`]. What a handler does with a batch shows as what it does with each event.
     #[must_use]
     pub fn subscribe<T, H, Args>(self, topic: T, handler: H) -> Self
     where
@@ -77,7 +77,7 @@ impl Harness {
         self.subscribe_with(topic, T::settings(), handler)
     }
 
-    /// As [`WorkerBuilder::subscribe_with`].
+    /// Like [`WorkerBuilder::subscribe_with`].
     #[must_use]
     pub fn subscribe_with<T, H, Args>(mut self, topic: T, settings: Subscription, handler: H) -> Self
     where
@@ -93,7 +93,7 @@ impl Harness {
         self
     }
 
-    /// Handles everything that is due, and what becomes due by that, and returns it in the order in which the handlers
+    /// Handles everything that is due, and what becomes due by doing so. Returns it in the order in which the handlers
     /// ended.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl Harness {
         self.drain().await
     }
 
-    /// What all drains so far came to.
+    /// The totals of all drains so far.
     pub fn report(&self) -> WorkerReport {
         self.report.clone()
     }

@@ -6,7 +6,8 @@ use std::fmt::{self, Write as _};
 use tito_core::{BoxError, Timestamp};
 use tito_eventstore::{Command, Decider, Evolver, NewEvent};
 
-/// A test of a model of an event store, without a store: what was, what is asked for, and what has to come of it.
+/// A test of an event store's model, without a store: given events, a command, and the events or the refusal that must
+/// follow.
 ///
 /// ```
 /// use tito_core::BoxError;
@@ -43,7 +44,7 @@ use tito_eventstore::{Command, Decider, Evolver, NewEvent};
 /// Scenario::new(Account::default()).given([opened(), closed()]).when(&Close).then_refused("not open");
 /// ```
 ///
-/// Everything panics where a test should fail.
+/// Every method panics where a test should fail.
 #[derive(Debug)]
 #[must_use]
 pub struct Scenario<M> {
@@ -77,7 +78,7 @@ impl<M: Evolver> Scenario<M> {
         self
     }
 
-    /// What is asked for. An invalid command is refused.
+    /// The command. An invalid one is refused.
     pub fn when<C: Command>(self, command: &C) -> Decided<M>
     where
         M: Decider<C>,
@@ -101,8 +102,8 @@ pub struct Decided<M> {
 }
 
 impl<M: Evolver> Decided<M> {
-    /// These events have to happen, in this order, and nothing else: entity, type, version and data are compared. The
-    /// scenario goes on with them.
+    /// Exactly these events must happen, in this order: entity, type, version and data are compared. The scenario
+    /// continues with them.
     ///
     /// # Panics
     /// If others do, or the command is refused.
@@ -122,15 +123,15 @@ impl<M: Evolver> Decided<M> {
         self.scenario.given(events)
     }
 
-    /// Nothing has to happen.
+    /// No event may happen.
     ///
     /// # Panics
-    /// If something does, or the command is refused.
+    /// If one does, or the command is refused.
     pub fn then_nothing(self) -> Scenario<M> {
         self.then([])
     }
 
-    /// The command has to be refused, with this text in the error or one of its sources.
+    /// The command must be refused, with this text in the error or one of its sources.
     ///
     /// # Panics
     /// If it is not.
@@ -146,7 +147,7 @@ impl<M: Evolver> Decided<M> {
         self.scenario
     }
 
-    /// The command has to be refused with an error of a type.
+    /// The command must be refused with an error of this type.
     ///
     /// # Panics
     /// If it is not.

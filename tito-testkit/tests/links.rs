@@ -3,36 +3,21 @@
 //! here needs a network.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod repository;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use repository::root;
+
 /// Where the repository is read from outside of it.
 const ADDRESS: &str = "https://github.com/tito-rs/tito/blob/main/";
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
-
-/// Files with an extension, without what is built or hidden, by their paths below the root.
+/// The files with an extension, by their paths below the root.
 fn files(extension: &str) -> Vec<PathBuf> {
-    let (mut found, mut directories) = (Vec::new(), vec![root()]);
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(&directory).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if name.starts_with('.') || name == "target" {
-                continue;
-            }
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|of| of == extension) {
-                found.push(path.strip_prefix(root()).unwrap().to_path_buf());
-            }
-        }
-    }
-    found.sort();
-    found
+    let files = repository::files(&root(), &[extension]).into_iter();
+    files.map(|path| path.strip_prefix(root()).unwrap().to_path_buf()).collect()
 }
 
 /// The lines outside of blocks of code, with their numbers.

@@ -2,38 +2,16 @@
 //! once in a crate.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod repository;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use repository::{files, root};
 
 /// Named so in every Rust crate.
 const EVERYWHERE: [&str; 1] = ["Result"];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
-
-/// Files below a directory with one of the extensions, without what is built or hidden.
-fn files(below: &Path, extensions: &[&str]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut directories = vec![below.to_path_buf()];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(&directory).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if name.starts_with('.') || name == "target" {
-                continue;
-            }
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|of| extensions.iter().any(|one| of == *one)) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
 
 fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap().display().to_string()

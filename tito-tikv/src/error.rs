@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! Errors.
 use std::fmt;
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use tonic::Status;
 
 use crate::Timestamp;
 
-/// A result of a call.
+/// The result of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A key as people read it: printable bytes as they are, others as `\x00`.
+/// A key in readable form: printable bytes as they are, others as `\x00`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Key(Vec<u8>);
 
@@ -53,7 +53,7 @@ impl fmt::Debug for Key {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// PD did not answer, or not with what was asked for. A look-up of a region that fails is this, never an empty
+    /// PD did not answer, or not with what was asked for. A failed look-up of a region is this error, never an empty
     /// result. Asking again can help.
     #[error("PD could not be asked for {asked}")]
     Pd {
@@ -63,7 +63,7 @@ pub enum Error {
         #[source]
         source: PdFailure,
     },
-    /// A store did not answer a request. It may have carried it out, or may do so yet. Asking again can help.
+    /// A store did not answer a request. It may have carried it out, or may still do so. Asking again can help.
     #[error("store {store} did not answer {request}")]
     Unanswered {
         /// The kind of the request, by TiKV's name.
@@ -74,7 +74,7 @@ pub enum Error {
         #[source]
         source: Arc<Status>,
     },
-    /// A store refused a request for the sake of its region. Asking again can help if `lasting` is not set.
+    /// A store refused a request because of its region. Asking again can help unless `lasting` is set.
     #[error("region {region} refused {request}: {error}")]
     Region {
         /// The kind of the request, by TiKV's name.
@@ -95,8 +95,8 @@ pub enum Error {
         /// The start of the transaction that holds it.
         holder: Timestamp,
     },
-    /// Another transaction waits for a lock of this one, which waits for its lock in turn: this one was chosen to give
-    /// way.
+    /// A deadlock: another transaction waits for a lock of this one, which waits for a lock of that one. This one was
+    /// chosen to give way.
     #[error("waiting for the transaction of {holder} at key {key} would never end")]
     Deadlock {
         /// The key that was waited for.
@@ -104,7 +104,8 @@ pub enum Error {
         /// The start of the transaction that holds it.
         holder: Timestamp,
     },
-    /// A store answered with an error of a key that the request can't meet by the protocol. Asking again is no use.
+    /// A store answered with an error about a key that the protocol does not allow for this request. Asking again is no
+    /// use.
     #[error("{request} failed: {error}")]
     Answer {
         /// The kind of the request, by TiKV's name.
@@ -120,15 +121,15 @@ pub enum Error {
         request: &'static str,
         /// The store's number.
         store: u64,
-        /// The largest answer that is taken, in bytes.
+        /// The largest answer that is accepted, in bytes.
         limit: usize,
     },
-    /// The call was not done by its deadline. Asking again can help.
+    /// The call missed its deadline. Asking again can help.
     #[error("{call} took longer than {millis} ms")]
     Deadline {
         /// The call.
         call: &'static str,
-        /// How long it was allowed to take.
+        /// The time it was allowed.
         millis: u64,
         /// What went wrong last.
         #[source]
@@ -147,7 +148,7 @@ pub enum Error {
     Closed,
 }
 
-/// Why PD gave no answer that could be used.
+/// Why PD gave no usable answer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PdFailure {
@@ -175,13 +176,13 @@ pub enum PdFailure {
     /// PD answered with an error.
     #[error("the answer is an error: {0}")]
     Answer(String),
-    /// What was named is not there. Asking again is no use.
+    /// PD does not know what was named. Asking again is no use.
     #[error("it is not there: {0}")]
     NotFound(String),
-    /// PD has no region for a key, or the regions that it told leave a gap.
+    /// PD has no region for a key, or the regions that it returned leave a gap.
     #[error("the answer has no region for {0}")]
     NoRegion(Key),
-    /// PD, or what answers at its address, is of another cluster. Asking again is no use.
+    /// PD, or whatever answers at its address, belongs to another cluster. Asking again is no use.
     #[error("expected cluster {expected}, found {found}")]
     OtherCluster {
         /// The cluster that the client was connected to.
@@ -189,8 +190,8 @@ pub enum PdFailure {
         /// The cluster that answered.
         found: u64,
     },
-    /// A timestamp was not above the one before. Nothing can be relied on then: this client writes no more, and has to
-    /// be made anew once PD has been put right.
+    /// A timestamp was not above the one before. Nothing is safe then: this client stops writing. Once PD is repaired,
+    /// make a new client.
     #[error("the timestamp {found} came after {before}")]
     TimestampWentBack {
         /// The highest timestamp so far.
@@ -201,7 +202,7 @@ pub enum PdFailure {
     /// There was no answer in time.
     #[error("no answer within {millis} ms")]
     Timeout {
-        /// How long it was waited.
+        /// How long the client waited.
         millis: u64,
     },
 }

@@ -4,17 +4,17 @@ use crate::{Error, Timestamp};
 
 /// What became of a commit: one of three, and nothing in between.
 ///
-/// `docs/outcomes.md` of this crate proves for each failure at each step which of the three it is.
+/// `docs/outcomes.md` of this crate proves which of the three follows from each failure at each step.
 #[derive(Clone, Debug)]
 #[must_use = "a commit may have failed, or its outcome may be unknown"]
 pub enum Outcome {
-    /// All writes are durable, and every snapshot from this timestamp on has them.
+    /// All writes are durable, and every snapshot from this timestamp on sees them.
     Committed(Timestamp),
-    /// No write is there or ever will be.
+    /// No write took effect, and none ever will.
     NotCommitted(Reason),
-    /// It can't be told. Either all writes are there, now or a little later, or none ever will be.
+    /// It is not known. Either all writes take effect, now or a little later, or none ever will.
     ///
-    /// Only a read tells which: of a key that this transaction alone would have written.
+    /// Only a read tells which: read a key that no other transaction would have written.
     Unknown(Error),
 }
 
@@ -23,7 +23,7 @@ impl Outcome {
     ///
     /// # Errors
     ///
-    /// [`CommitError`], if it was not committed or nobody knows.
+    /// [`CommitError`] if it was not committed, or if that is not known.
     pub fn committed(self) -> Result<Timestamp, CommitError> {
         match self {
             Outcome::Committed(timestamp) => Ok(timestamp),
@@ -33,13 +33,13 @@ impl Outcome {
     }
 }
 
-/// The outcomes but `Committed`, for the operator `?`.
+/// The outcomes other than `Committed`, for use with `?`.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CommitError {
-    /// As [`Outcome::NotCommitted`].
+    /// Like [`Outcome::NotCommitted`].
     #[error("not committed")]
     NotCommitted(#[source] Reason),
-    /// As [`Outcome::Unknown`].
+    /// Like [`Outcome::Unknown`].
     #[error("it is not known whether the transaction was committed")]
     Unknown(#[source] Error),
 }
@@ -48,17 +48,17 @@ pub enum CommitError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Another transaction has written the key since this one began. A new transaction can succeed.
+    /// Another transaction has written a key since this one began. A new transaction can succeed.
     #[error("key {key} was written at {at} by the transaction of {by}")]
     Conflict {
-        /// The key, of which there may be more.
+        /// The key; there may be more of them.
         key: Key,
         /// The start of the other transaction.
         by: Timestamp,
         /// Its commit; zero where the store did not say.
         at: Timestamp,
     },
-    /// A key that must be new exists.
+    /// A key that had to be new exists already.
     #[error("key {key} exists")]
     Exists {
         /// The key.
@@ -72,18 +72,18 @@ pub enum Reason {
         /// The start of the other transaction.
         holder: Timestamp,
     },
-    /// Others have rolled the transaction back, as its locks had expired. A new transaction can succeed.
+    /// Others rolled the transaction back after its locks had expired. A new transaction can succeed.
     #[error("the transaction was rolled back by others, as its locks had expired")]
     RolledBack,
-    /// The transaction would have been committed later than allowed after its start.
+    /// The transaction would have committed later after its start than allowed.
     #[error("the transaction was {age_millis} ms old, expected at most {limit_millis} ms")]
     TooOld {
-        /// Its age, by PD's clock or as it went by here.
+        /// Its age, by PD's clock or by this process's.
         age_millis: u64,
-        /// What was allowed.
+        /// The age allowed.
         limit_millis: u64,
     },
-    /// The cluster could not be asked, or refused. [`Error::can_retry_help`] says whether a new transaction can
+    /// The cluster could not be reached, or refused. [`Error::can_retry_help`] says whether a new transaction can
     /// succeed.
     #[error("the cluster failed before the transaction was committed")]
     Failed(#[source] Error),

@@ -1,17 +1,17 @@
-//! Timestamps of PD.
+//! PD's timestamps.
 use std::fmt;
 
 /// How many low bits count within a millisecond.
 const LOGICAL_BITS: u32 = 18;
 
-/// A point in the one order of a cluster: PD's milliseconds since the epoch, and a counter within the millisecond.
+/// A point in the cluster's single order: PD's milliseconds since the epoch, and a counter within the millisecond.
 ///
-/// Timestamps are unique in a cluster and grow. A transaction has one at its start and one at its commit.
+/// Timestamps are unique in a cluster and increase. A transaction takes one at its start and one at its commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The latest of all: a read at it sees whatever is committed.
+    /// The latest timestamp: a read at it sees everything that is committed.
     pub const MAX: Timestamp = Timestamp(u64::MAX);
 
     /// From the number that TiKV uses.

@@ -11,10 +11,12 @@ use tito_core::{Now, Result, TitoError, row};
 
 use crate::job::{TitoJob, VERSION_HEADER};
 
-/// So many steps of an event are remembered: the first, and the latest ones.
+/// How many steps of an event are remembered: the first, and the latest ones.
 const STEPS_KEPT: usize = 20;
 
-/// The next step of an event: what its handler is to be called with then.
+const WHAT: &str = "the payload of an event's next step";
+
+/// The next step of an event: what its handler is called with next.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -48,6 +50,9 @@ pub struct Advance {
     pub(crate) delay: Duration,
 }
 
+/// What is written, for errors.
+const WHAT: &str = "the payload of an event's next step";
+
 impl Advance {
     /// A step with this payload, at once.
     ///
@@ -55,19 +60,26 @@ impl Advance {
     /// [`TitoError::Unserializable`], which names the field, for what JSON has no form for, as
     /// [`Publish::payload`](crate::Publish::payload).
     pub fn to(payload: &impl Serialize) -> Result<Self, TitoError> {
-        let payload = row::raw_checked(format_args!("the payload of an event's next step"), payload)?;
-        Ok(Self { payload: payload.get().to_string(), headers: BTreeMap::new(), delay: Duration::ZERO })
+        Ok(Self::of(&row::raw_for_any_reader(WHAT, payload)?))
     }
 
-    /// A step with the payload of a [typed topic](crate::TitoJob), in its present version.
+    /// A step with the payload of a [typed topic](crate::TitoJob), in its current version.
     ///
     /// # Errors
-    /// As [`to`](Advance::to).
+    /// [`TitoError::Unserializable`], which names the field, also for a job that could be written and not read again, like
+    /// [`Publish::job`](crate::Publish::job).
     pub fn to_job<J: TitoJob>(job: &J) -> Result<Self, TitoError> {
-        Ok(Self::to(job)?.header(VERSION_HEADER, J::VERSION.to_string()))
+        let payload = row::raw_checked(WHAT, job)?;
+        // It is read again now rather than by a worker that can't, when the step before it is done.
+        row::check_readable::<J>(WHAT, payload.get().as_bytes())?;
+        Ok(Self::of(&payload).header(VERSION_HEADER, J::VERSION.to_string()))
     }
 
-    /// A small text beside the payload. The event's others stay.
+    fn of(payload: &RawValue) -> Self {
+        Self { payload: payload.get().to_string(), headers: BTreeMap::new(), delay: Duration::ZERO }
+    }
+
+    /// A short text next to the payload. The event's other headers stay.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
         self
@@ -79,7 +91,7 @@ impl Advance {
         self
     }
 
-    /// The event at its next step: with no attempt yet, and with what was done.
+    /// The event at its next step: with no attempts yet, and with a record of the finished step.
     pub(crate) fn applied_to(&self, mut event: TitoEvent, now: Now) -> Result<TitoEvent, serde_json::Error> {
         let attempt = event.attempt();
         let payload = event.payload.replace(RawValue::from_string(self.payload.clone())?);

@@ -1,12 +1,12 @@
-//! An event that is stored already is stored once more, in the place of its old row or beside it: because it is postponed,
-//! failed for good or was done, or is copied for a group. What each of these leaves of the event is said here.
+//! A stored event is stored once more, in place of its old row or in addition to it: because it is postponed, redriven,
+//! replayed, or copied for a group. This module says what each of these keeps of the event.
 
 use std::sync::Arc;
 
 use tito_core::event::{TitoEvent, Topic, started_at};
 use tito_core::{Result, Transaction};
 
-use crate::place::{self, Place};
+use crate::place::{self, Old, Place};
 
 /// Why an event is stored again.
 ///
@@ -18,10 +18,10 @@ use crate::place::{self, Place};
 /// | `Replayed` | stays, but not in the future | none | no | none |
 /// | `Copied` | stays; of one that a retry or a step has moved that of its publisher | none | no | none |
 ///
-/// What is replayed or copied begins with its first step.
+/// A replayed or copied event begins with its first step.
 ///
-/// How it was done goes. Everything else stays, what a later version of Tito has stored in it too. One that only goes to another partition stays
-/// as it is, byte for byte.
+/// The record of how it was done goes. Everything else stays, including members that a later version of Tito has
+/// stored. An event that only moves to another partition stays as it is, byte for byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Again {
     /// It is to be handled at another second.
@@ -78,7 +78,7 @@ pub(crate) async fn put(
     queue: &Arc<str>,
     topic: &Topic,
     event: &TitoEvent,
-    instead_of: Option<&[u8]>,
+    instead_of: Option<Old<'_>>,
 ) -> Result<()> {
     place::put(tx, queue, Place::of(event, topic), event.encode()?, instead_of).await
 }

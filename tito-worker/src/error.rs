@@ -6,8 +6,8 @@ use uuid::Uuid;
 /// What went wrong about a topic, a queue, a schedule or a subscription, and whether trying again can help
 /// ([`QueueError::is_retryable`]).
 ///
-/// `?` makes it a [`TitoError`], so that it goes through transactions and handlers, and `QueueError::from` makes the same
-/// of that again.
+/// `?` turns it into a [`TitoError`], so that it passes through transactions and handlers, and `QueueError::from` turns
+/// that back into the same error.
 ///
 /// ```
 /// use tito_core::TitoError;
@@ -19,12 +19,12 @@ use uuid::Uuid;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
-    /// A topic that does not exist. Publishing to it creates it, asking about it does not.
+    /// A topic that does not exist. Publishing to it creates it; asking about it does not.
     #[error("there is no topic {topic:?}{}", nearest.as_ref().map(|name| format!(", the nearest is {name:?}")).unwrap_or_default())]
     UnknownTopic {
         /// The topic.
         topic: String,
-        /// The topic with the nearest name, if one is alike.
+        /// The topic with the nearest name, if one is similar.
         nearest: Option<String>,
     },
 
@@ -37,7 +37,7 @@ pub enum QueueError {
         group: String,
     },
 
-    /// A change after which a topic would have neither a queue of its own nor a group.
+    /// A change that would leave a topic with neither a queue of its own nor a group.
     #[error(
         "topic {topic:?} would have no queue, and its events would be kept nowhere: it needs a group, or its own queue"
     )]
@@ -62,7 +62,7 @@ pub enum QueueError {
         asked: u16,
     },
 
-    /// A periodic schedule that can't be used as it was described.
+    /// A periodic schedule that can't be used as described.
     #[error("schedule {name:?} can't be used: {reason}")]
     InvalidSchedule {
         /// The schedule.
@@ -71,7 +71,7 @@ pub enum QueueError {
         reason: String,
     },
 
-    /// A worker with two subscriptions of one queue: each event would be handed out by either of them.
+    /// A worker with two subscriptions to one queue: either of them would get each event.
     #[error("the worker subscribes to queue {queue:?} twice: one subscription is enough, another consumer is a group")]
     SubscribedTwice {
         /// The queue.
@@ -89,22 +89,22 @@ pub enum QueueError {
         known: u32,
     },
 
-    /// A worker that is not there any more, or never was.
-    #[error("there is no live worker {worker}: those that are there have other ids after each start")]
+    /// A worker that no longer exists, or never did.
+    #[error("there is no live worker {worker}: a worker has a new id after each start")]
     UnknownWorker {
-        /// What it was called by.
+        /// Its id.
         worker: Uuid,
     },
 
-    /// An operation that was never begun, or ended more than a week ago.
+    /// An operation that was never started, or ended more than a week ago.
     #[error("there is no operation {id}")]
     UnknownOperation {
         /// Its id.
         id: uuid::Uuid,
     },
 
-    /// An operation that only a worker can step whose application has registered it, or a later release.
-    #[error("operation {id} can't be stepped here: a worker of the application that knows it has to run")]
+    /// An operation that only a worker whose application has registered it can run, or a later release.
+    #[error("operation {id} can't be run here: it needs a running worker of the application that registered it")]
     UnknownStep {
         /// Its id.
         id: uuid::Uuid,
@@ -121,7 +121,7 @@ impl QueueError {
         self.engine().is_some_and(TitoError::is_retryable)
     }
 
-    /// Whether the engine failed, or its storage, and not the call: as [`TitoError::is_engine_failure`].
+    /// Whether the engine or its storage failed, rather than the call: as [`TitoError::is_engine_failure`].
     pub fn is_engine_failure(&self) -> bool {
         self.engine().is_some_and(TitoError::is_engine_failure)
     }
@@ -131,7 +131,7 @@ impl QueueError {
         self.engine().is_some_and(TitoError::is_closed)
     }
 
-    /// The error of the engine, or of the database, if it is one.
+    /// The engine's or the database's error, if it is one.
     pub fn engine(&self) -> Option<&TitoError> {
         match self {
             Self::Engine(error) => Some(error),

@@ -1,34 +1,35 @@
-//! What becomes of an event that was handed out.
+//! What happens to an event that was handed out.
 
 use std::fmt;
 
-/// What has become of an event that was handed out, as it was recorded.
+/// What happened to an event that was handed out, as recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fate {
     /// It is done and deleted.
     Done,
-    /// The attempt has failed; it is tried again later.
+    /// The attempt has failed; the event is tried again later.
     Retried,
-    /// It is handed out again at another time, which is no attempt.
+    /// It is handed out again at another time, which is not an attempt.
     Rescheduled,
     /// A step of it is done, and it goes on with the next one.
     Advanced,
     /// It failed for good, and was moved to the dead letters.
     Dead,
-    /// It failed for good, and was deleted as its subscription says.
+    /// It failed for good and was deleted, because its subscription says so.
     Discarded,
-    /// What was stored was no event, and is moved to the dead letters. No handler has seen it.
+    /// What was stored was not an event, and is moved to the dead letters. No handler has seen it.
     Malformed,
-    /// It was gone when the outcome was to be recorded: another worker had recorded one first, or it was cancelled.
+    /// It was gone when the outcome was to be recorded, or at another step or attempt: another worker had recorded one
+    /// first, or it was cancelled.
     Elsewhere,
-    /// It was moved to the partition where it belongs now. No handler has seen it.
+    /// It was moved to its new partition. No handler has seen it.
     Moved,
     /// Nothing was recorded, and the worker hands it out again: the partition has another owner, the topic was changed,
     /// it has to wait for an earlier event of its entity, or its batch has failed and is handled again one by one.
     Released,
     /// Nothing is known to be recorded: the handler was dropped, or the engine failed, before the worker ended. Unless
-    /// the engine has recorded the outcome all the same, the event is handed out again.
+    /// the engine recorded the outcome after all, the event is handed out again.
     Unrecorded,
 }
 

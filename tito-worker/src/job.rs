@@ -16,8 +16,8 @@ use crate::publish::Publish;
 /// The header that says which version of its topic's payload an event has; an event without it has version 1.
 pub(crate) const VERSION_HEADER: &str = "tito-version";
 
-/// A type that is a topic's payload: it says the topic's name, the version of its payloads, and how they are handled, so
-/// that a mistyped name or another topic's payload does not compile. `#[derive(TitoJob)]` implements it.
+/// A type that is a topic's payload: it gives the topic's name, the version of its payloads, and how they are handled,
+/// so that a mistyped name or another topic's payload does not compile. `#[derive(TitoJob)]` implements it.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -58,11 +58,10 @@ pub(crate) const VERSION_HEADER: &str = "tito-version";
 ///
 /// # Versions
 ///
-/// Events outlive deploys: when a release changes the payload in a way that serde can't read the old form by (a member
-/// that is renamed, or gets another meaning), it counts [`VERSION`](TitoJob::VERSION) up and says in
-/// [`upcast`](TitoJob::upcast) how a payload of the version before becomes one of the next. Handlers see the present
-/// version only. While old and new workers run side by side, the old ones postpone events of the new version by a
-/// minute at a time.
+/// Events outlive deploys: when a release changes the payload so that serde can't read the old form (a member is
+/// renamed, or changes its meaning), it raises [`VERSION`](TitoJob::VERSION) and says in [`upcast`](TitoJob::upcast)
+/// how to convert a payload of one version to the next. Handlers only see the current version. While old and new
+/// workers run side by side, the old ones postpone events of the new version by a minute at a time.
 pub trait TitoJob: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The topic's name.
     const NAME: &'static str;
@@ -73,13 +72,13 @@ pub trait TitoJob: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The topic, to subscribe to.
     const TOPIC: JobTopic<Self> = JobTopic { group: None, of: PhantomData };
 
-    /// How the topic is consumed where a subscription does not say otherwise. Default: [`Subscription::default`].
+    /// How the topic is consumed unless a subscription says otherwise. Default: [`Subscription::default`].
     fn settings() -> Subscription {
         Subscription::default()
     }
 
-    /// A payload of version `from` as one of version `from + 1`. Default: as it is, which is right where serde's defaults
-    /// fill in what is new.
+    /// Converts a payload of version `from` to version `from + 1`. Default: unchanged, which is right if serde's
+    /// defaults fill in what is new.
     ///
     /// # Errors
     /// Why it can't be one; the event goes to the dead letters.
@@ -118,7 +117,11 @@ fn key_of(event: &TitoEvent) -> KeyText {
     KeyText::from(event.key.as_slice())
 }
 
-fn version_of(event: &TitoEvent) -> Result<u32> {
+/// Which version of its topic's payload an event has.
+///
+/// # Errors
+/// [`TitoError::Malformed`].
+pub(crate) fn version_of(event: &TitoEvent) -> Result<u32> {
     let Some(text) = event.headers.get(VERSION_HEADER) else { return Ok(1) };
     let version = text.parse().ok().filter(|version| *version > 0);
     version.ok_or_else(|| TitoError::Malformed {
@@ -172,9 +175,14 @@ pub trait IntoTopic {
     /// The queue's name.
     fn into_topic(self) -> String;
 
-    /// How it is consumed where a subscription does not say otherwise.
+    /// How it is consumed unless a subscription says otherwise.
     fn settings() -> Subscription {
         Subscription::default()
+    }
+
+    /// The latest version of its payloads that this program knows; none where payloads have no type.
+    fn known_version() -> Option<u32> {
+        None
     }
 }
 
@@ -212,13 +220,17 @@ impl<J: TitoJob> IntoTopic for JobTopic<J> {
     fn settings() -> Subscription {
         J::settings()
     }
+
+    fn known_version() -> Option<u32> {
+        Some(J::VERSION)
+    }
 }
 
 impl Publish {
     /// An event that asks for a job, about an entity: its topic, payload and version are the job's.
     ///
     /// # Errors
-    /// [`TitoError::Unserializable`], which names the field, also for a job that could be written and not read again.
+    /// [`TitoError::Unserializable`], which names the field, also for a job that could be written but not read back.
     pub fn job<J: TitoJob>(entity: impl Into<String>, job: &J) -> Result<Self> {
         let what = format_args!("a payload of topic {:?}", J::NAME);
         let payload = row::raw_checked(what, job)?;

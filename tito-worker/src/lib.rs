@@ -32,12 +32,12 @@
 //! }
 //! ```
 //!
-//! - [`TitoQueue`]: publishes events without a model, cancels and reschedules them, looks after topics, their groups,
-//!   dead letters and history, and tells what there is;
+//! - [`TitoQueue`]: publishes events without a model, cancels and reschedules them, manages topics, their groups, dead
+//!   letters and history, and inspects them;
 //! - [`Worker`]: consumes queues, alone or as a member of a fleet; [`run_worker`] is its shortest form;
 //! - [`Subscription`]: the policies by which a queue is consumed;
-//! - [`Schedule`]: publishes events again and again, by cron expressions or in intervals;
-//! - [`Outcome`]: what becomes of an event;
+//! - [`Schedule`]: publishes events periodically, by cron expressions or at intervals;
+//! - [`Outcome`]: what a handler decides about an event;
 //! - [`Handler`]: what a handler can take: events, payloads, rows, batches, the transaction, shared state, layers;
 //! - [`TitoJob`]: topics as types, with versions of their payloads;
 //! - [`observe`]: spans, metrics and hooks.
@@ -45,8 +45,9 @@
 //! Events are deleted when they are acknowledged, in the transaction that records the outcome. Whatever is still stored
 //! has not been done, so nothing is lost when a worker dies.
 //!
-//! [`prelude`] has what every program that consumes names, and nothing that a model may be called. [The guide](https://github.com/tito-rs/tito/blob/main/docs/guide/README.md)
-//! says how each feature is used, [the design](https://github.com/tito-rs/tito/blob/main/docs/design.md) why it is built as it is.
+//! [`prelude`] has what every consuming program names, and no name that a model may want. [The
+//! guide](https://github.com/tito-rs/tito/blob/main/docs/guide/README.md) says how to use each feature, [the
+//! design](https://github.com/tito-rs/tito/blob/main/docs/design.md) why it is built as it is.
 //!
 //! # Features
 //!
@@ -118,6 +119,7 @@ mod publish;
 mod queue;
 mod registration;
 mod run_worker;
+mod same_attempt;
 mod schedule;
 mod time;
 mod topics;

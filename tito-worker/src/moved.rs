@@ -1,7 +1,7 @@
 //! Notes of where events lie that were moved, under `!moved:{queue}:{uuid}`.
 //!
-//! Whoever puts the row of an event that is to be handled under another key notes where, in the same transaction. A note
-//! says nothing of whether the event is there still: what is done or cancelled leaves it, for the janitor to delete.
+//! Code that moves a pending event's row to another key records the new place in the same transaction. A note does not
+//! say whether the event is still there: it stays when the event is done or cancelled, until the janitor deletes it.
 
 use serde::{Deserialize, Serialize};
 use tito_core::event::Topic;

@@ -1,4 +1,4 @@
-//! What every program that consumes names, and nothing that its models may be called: `use tito_worker::prelude::*;`.
+//! What every consuming program names, and no name that its models may want: `use tito_worker::prelude::*;`.
 
 pub use crate::job::TitoJob;
 pub use crate::partitions::PartitionConfig;

@@ -52,7 +52,7 @@ pub(crate) enum Due {
 
 impl Publish {
     /// An event of a type, about an entity: events of one entity are handled one at a time, in the order of their
-    /// transactions. Due at once, with the action `publish`, unless said otherwise.
+    /// transactions. By default it is due at once and has the action `publish`.
     pub fn new(topic: impl Into<String>, entity: impl Into<String>) -> Self {
         Self {
             event_type: topic.into(),
@@ -76,43 +76,44 @@ impl Publish {
     ///
     /// # Errors
     /// [`TitoError::Unserializable`], which names the field, for what JSON has no form for: a float that is not finite,
-    /// a map whose keys are no texts, what is nested more than 127 deep. An integer of more than 64 bits is refused as
-    /// well, because nobody knows here whether its reader takes it; of a [`job`](Publish::job) that is known.
+    /// a map whose keys are not texts, nesting deeper than 127. An integer of more than 64 bits is refused too, because
+    /// it is not known whether its reader can take it; for a [`job`](Publish::job) that is known.
     pub fn payload(mut self, payload: &impl Serialize) -> Result<Self, TitoError> {
         let what = format_args!("the payload of an event {:?} for {:?}", self.event_type, self.entity);
         self.payload = Some(row::raw_for_any_reader(what, payload)?);
         Ok(self)
     }
 
-    /// A small text beside the payload.
+    /// A short text next to the payload.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
         self
     }
 
     /// The owner of the event: any text of 1 to 512 bytes. [`TitoQueue::erase_owner`](crate::TitoQueue::erase_owner)
-    /// erases all that belongs to an owner. An event with an owner costs one more small row; it is deleted in time when
-    /// the event is gone.
+    /// erases everything that belongs to an owner. An event with an owner costs one more small row, which is deleted
+    /// some time after the event is gone.
     pub fn owner(mut self, owner: impl Into<String>) -> Self {
         self.owner = Owner::Named(owner.into());
         self
     }
 
-    /// As [`owner`](Publish::owner), the text of one of its headers. Publishing fails if there is no such header by then.
+    /// Like [`owner`](Publish::owner), with the text of one of its headers. Publishing fails if there is no such header
+    /// by then.
     pub fn owner_of_header(mut self, name: impl Into<String>) -> Self {
         self.owner = Owner::OfHeader(name.into());
         self
     }
 
-    /// As [`owner`](Publish::owner), a field of its payload, which is an object: a text, or an integer, whose digits are
-    /// the owner. Publishing fails if there is none by then.
+    /// Like [`owner`](Publish::owner), with a field of its payload, which has to be an object: a text, or an integer,
+    /// whose digits are the owner. Publishing fails if there is none by then.
     pub fn owner_of_field(mut self, name: impl Into<String>) -> Self {
         self.owner = Owner::OfField(name.into());
         self
     }
 
-    /// The event that causes this one, where that is not the event of the handler around it: in a task of its own, or
-    /// in a batch handler. See [`causation_id`](tito_core::event::TitoEvent::causation_id).
+    /// The event that causes this one, if that is not the event of the handler around it: in a spawned task, or in a
+    /// batch handler. See [`causation_id`](tito_core::event::TitoEvent::causation_id).
     pub fn caused_by(mut self, cause: Cause) -> Self {
         self.cause = Some(cause);
         self
@@ -140,8 +141,8 @@ impl Publish {
         self
     }
 
-    /// Due at a time, rounded up to whole seconds: never early. At once if that is past; a time after 2286 counts as the
-    /// last second that a key can hold, 9,999,999,999.
+    /// Due at a time, rounded up to whole seconds: never early. A past time means at once; a time after 2286 counts as
+    /// the last second that a key can hold, 9,999,999,999.
     pub fn at(mut self, time: DateTime<Utc>) -> Self {
         self.due = Due::At(time.due_seconds().unwrap_or_default());
         self

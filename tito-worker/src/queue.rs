@@ -1,11 +1,12 @@
 //! The queue: an engine, seen as topics of events.
 
-use tito_core::event::{EventReference, OutboxEvent, Topic, write_event};
+use tito_core::event::{EventReference, OutboxEvent, Topic, on_publish, write_event};
 use tito_core::{Database, Result, Transaction};
 
+use crate::activity::keep_written;
 use crate::publish::{Due, Publish};
 
-/// The topics of a database. Costs nothing to make.
+/// The topics of a database. Costs nothing to create.
 #[derive(Clone, Debug)]
 pub struct TitoQueue {
     /// The engine that holds the events.
@@ -15,11 +16,12 @@ pub struct TitoQueue {
 impl TitoQueue {
     /// The topics of `engine`.
     pub fn new(engine: Database) -> Self {
+        on_publish(&engine, keep_written);
         Self { engine }
     }
 
-    /// Creates a topic with a number of partitions from 1 to 10,000, if it does not exist, and returns how many it has.
-    /// A topic that is not created by hand gets 16 when it is first used.
+    /// Creates a topic with 1 to 10,000 partitions if it does not exist, and returns how many it has. A topic that is
+    /// not created by hand gets 16 when it is first used.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
@@ -29,7 +31,7 @@ impl TitoQueue {
     }
 
     /// Publishes an event in a transaction: it is there when the transaction commits, with everything else that the
-    /// transaction writes, or not at all. Returns what names it.
+    /// transaction writes, or not at all. Returns a reference to it.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for its topic or its owner,

@@ -12,11 +12,11 @@ use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
 use crate::worker::{Worker, WorkerReport};
 
-/// Handles the events of one topic until a message comes on `shutdown` (or its sender is gone), and returns what it did.
-/// Why it ended before, if it did, is logged; [`Worker::run`] returns it.
+/// Handles the events of one topic until a message comes on `shutdown` (or its sender is gone), and returns what it
+/// did. If it ends earlier, the reason is logged; [`Worker::run`] returns it instead.
 ///
-/// Works only while `is_leader` is true. Handlers get 60 s an attempt and 10 attempts; [`Worker::builder`] sets these
-/// and more.
+/// Works only while `is_leader` is true. Handlers get 10 attempts of 60 s each; [`Worker::builder`] can change this and
+/// more.
 pub async fn run_worker<F>(
     queue: Arc<TitoQueue>,
     topic: String,

@@ -1,6 +1,6 @@
 //! Events that really kill their process: the test runs itself as a child on a database directory, again and again as a
 //! supervisor does, until the child ends by itself.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

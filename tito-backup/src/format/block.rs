@@ -8,10 +8,10 @@ use super::{u32_at, u64_at};
 /// The first byte of a block.
 pub(crate) const BLOCK: u8 = b'B';
 
-/// How many rows a block has at the most.
+/// How many rows a block has at most.
 pub(crate) const MOST_ENTRIES: usize = 16_384;
 
-/// How many bytes of keys and values blocks of several rows have at the most. One row alone can have twice as many: no engine
+/// How many bytes of keys and values blocks of several rows have at most. One row alone can have twice as many: no engine
 /// takes a longer key or value.
 pub(crate) const MOST_BYTES: usize = 1 << 30;
 
@@ -32,7 +32,7 @@ pub(crate) struct BlockHead {
 }
 
 impl BlockHead {
-    /// How many bytes the rows can have at the most, being so many.
+    /// How many bytes the rows can have at most, being so many.
     pub(crate) fn most_length(self) -> usize {
         let lengths = 8 * self.entries as usize;
         lengths + if self.entries > 1 { MOST_BYTES } else { 2 * MOST_BYTES }

@@ -1,4 +1,4 @@
-//! The beginning of a backup: which database, and of when.
+//! The beginning of a backup: which database, and as of when.
 
 use serde::{Deserialize, Serialize};
 use tito_core::Timestamp;
@@ -18,13 +18,13 @@ pub(crate) const MOST_HEADER_BYTES: u32 = 64 << 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Header {
-    /// The form of the backup.
+    /// The format of the backup.
     pub format: u32,
     /// The id of the database.
     pub database: Uuid,
-    /// The form of the keys and values in it, as the database's identity tells it.
+    /// The format of the keys and values in it, from the database's identity.
     pub database_format: u32,
-    /// The point in history, raw: everything is in it that was committed with a timestamp below, and nothing else.
+    /// The point in history, raw: it contains everything committed with a timestamp below this, and nothing else.
     pub timestamp: u64,
     /// When it was taken by the database's time, in Unix milliseconds.
     pub taken_millis: u64,
@@ -42,7 +42,6 @@ impl Header {
 
     /// The bytes, and their checksum: the seed of all that follow.
     pub(crate) fn encode(&self) -> (Vec<u8>, u64) {
-        #[allow(clippy::expect_used, reason = "numbers and a UUID always have a form in JSON")]
         let json = serde_json::to_vec(self).expect("a header in JSON");
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&(json.len() as u32).to_le_bytes());

@@ -13,7 +13,7 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
     value.first() == Some(&2)
 }
 
-/// `None` if it is no event in the only format there is.
+/// `None` if it is not an event in the only format there is.
 pub(super) fn parts_of(value: &[u8]) -> Option<Parts<'_>> {
     let rest = value.strip_prefix(&[1])?.get(16..)?;
     let (_version, rest) = number(rest)?;

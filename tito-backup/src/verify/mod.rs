@@ -1,4 +1,4 @@
-//! Goes over all rows of a database and tells of those that are not as they should be.
+//! Goes over all rows of a database and reports those that are not as they should be.
 //!
 //! | file | idea |
 //! |---|---|
@@ -60,26 +60,26 @@ pub struct VerifyOptions {
 }
 
 impl VerifyOptions {
-    /// How many bytes of keys and values are read a second at the most. Default: no limit.
+    /// How many bytes of keys and values are read per second at most. Default: no limit.
     pub fn bytes_per_second(mut self, bytes: u64) -> Self {
         self.bytes_per_second = Some(bytes.max(1));
         self
     }
 
-    /// Puts right what a rule says how, each difference in a transaction of its own that looks again: see [`Wrong`].
+    /// Repairs what a rule can, each finding in its own transaction, which checks again: see [`Wrong`].
     pub fn repair(mut self) -> Self {
         self.repairs = true;
         self
     }
 
-    /// Checks the rows of a model completely, as [`TitoTable::check`] does: that they can be read, and that their index
-    /// entries are those that they call for. [`reindex`](TitoTable::reindex) puts these right, and this does not.
+    /// Checks the rows of a model completely, as [`TitoTable::check`] does: that they can be read and have the right
+    /// index entries. To repair these, use [`reindex`](TitoTable::reindex).
     pub fn model<M: TitoSchema>(mut self) -> Self {
         self.models.add::<M>();
         self
     }
 
-    /// Is called after each page of about a mebibyte.
+    /// Calls `f` after each page of about a mebibyte.
     pub fn on_progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(tell));
         self
@@ -98,18 +98,18 @@ pub struct Verified {
     pub differences: Vec<Difference>,
     /// How many such rows there are.
     pub total: u64,
-    /// How many of them were put right.
+    /// How many of them were repaired.
     pub repaired: u64,
-    /// Rows of kinds that this version does not know, so that nothing is said of them.
+    /// Rows of kinds that this version does not know, and did not check.
     pub unknown: u64,
     /// What the complete check of each model has found, by its table.
     pub models: Vec<(String, CheckReport)>,
-    /// Tables with rows whose models were not given, so that their rows were only checked to be JSON.
+    /// Tables whose models were not given, so that their rows were only checked to be JSON.
     pub tables_without_model: Vec<String>,
 }
 
 impl Verified {
-    /// Whether nothing is wrong that was not put right.
+    /// Whether nothing is wrong that was not repaired.
     pub fn is_sound(&self) -> bool {
         let are_models_sound = self
             .models
@@ -128,15 +128,15 @@ impl Verified {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
-    /// The row's key; of what is missing, the key where it should be.
+    /// The row's key or, if it is missing, the key where it should be.
     pub key: KeyText,
     /// What is wrong.
     pub wrong: Wrong,
-    /// Whether it was put right.
+    /// Whether it was repaired.
     pub is_repaired: bool,
 }
 
-/// What is wrong with a row, and what would put it right.
+/// What is wrong with a row, and what would repair it.
 struct Finding {
     key: Vec<u8>,
     wrong: Wrong,
@@ -154,15 +154,15 @@ impl Finding {
     }
 }
 
-/// Goes over all rows of a database at one timestamp, while it is in use, and tells of those that are not as they should be:
-/// that keys can be parsed, values are what their keys say, entries of indexes have their rows, events their topics and the
-/// partitions of their entities, event stores no holes, and projections are not ahead of their stores.
+/// Goes over all rows of a database at one timestamp, while it is in use, and reports those that are not as they should
+/// be. It checks that keys can be parsed, values are what their keys say, index entries have their rows, events have
+/// topics and are in the right partitions, event stores have no gaps, and projections are not ahead of their stores.
 ///
-/// What is in memory is a page and what there is of topics, stores and tables, not of rows. Costs a read of everything, and
-/// of rows, events of stores and their entries once more.
+/// Memory holds a page and the names of topics, stores and tables, but not the rows. Costs a read of everything, and a
+/// second read of rows, events of stores and their entries.
 ///
 /// # Errors
-/// Those of the database. A row that is wrong is none.
+/// Those of the database. A wrong row is not an error.
 pub async fn verify(database: &Database, options: &VerifyOptions) -> Result<Verified> {
     let snapshot = database.snapshot().await?;
     let pace = Pace::new(database.clock(), options.bytes_per_second);
@@ -222,12 +222,12 @@ async fn tell(
     Ok(())
 }
 
-/// Verifies a backup as [`verify`] does a database: restores it into a directory of its own within `scratch`, which needs as
-/// much space as the database has, verifies that, and deletes it. So it also shows that the backup can be restored.
-/// [`check`](crate::check) reads a backup only, and needs no space.
+/// Verifies a backup: restores it into a directory within `scratch`, which needs as much space as the database,
+/// [verifies](verify) that, and deletes it. So it also shows that the backup can be restored. [`check`](crate::check)
+/// only reads a backup, and needs no space.
 ///
 /// # Errors
-/// As [`restore`](crate::restore()) and [`verify`].
+/// Those of [`restore`](crate::restore()) and [`verify`].
 pub async fn verify_backup<R>(backup: R, scratch: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verified>
 where
     R: AsyncRead + Unpin + Send,

@@ -6,15 +6,15 @@ use tito_core::KeyText;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Wrong {
-    /// The key begins like one of Tito's, and is none. Not repaired.
+    /// The key begins like one of Tito's, but is not one. Not repaired.
     #[error("expected {expected}")]
     Key {
         /// What the key should be.
         expected: &'static str,
     },
 
-    /// The value is not what the key says. The row of a member, a lease, a process or a checkpoint is deleted by a repair, as
-    /// it is written anew; others are not repaired.
+    /// The value is not what the key says. A repair deletes the row of a member, a lease, a process or a checkpoint, as
+    /// it is written again; others are not repaired.
     #[error("the value is not {expected}: {reason}")]
     Value {
         /// What the value should be.
@@ -24,7 +24,7 @@ pub enum Wrong {
     },
 
     /// An entry of an index whose row is not there. A repair deletes the entry.
-    #[error("there is no row {row}, which the entry is of")]
+    #[error("the entry's row {row} does not exist")]
     EntryWithoutRow {
         /// The key of the row.
         row: KeyText,
@@ -32,14 +32,14 @@ pub enum Wrong {
 
     /// An event of a topic that does not exist, or of a group that the topic does not have: nobody will handle it. Not
     /// repaired: create the topic or the group.
-    #[error("there is no queue {queue:?}, which the event is in")]
+    #[error("the event's queue {queue:?} does not exist")]
     EventWithoutQueue {
         /// The queue.
         queue: String,
     },
 
-    /// An event that lies in another partition than its entity's others. A repair moves it.
-    #[error("the event lies in partition {found}, its entity {entity:?} in {expected}")]
+    /// An event that is in another partition than the others of its entity. A repair moves it.
+    #[error("the event is in partition {found}, its entity {entity:?} belongs in {expected}")]
     Partition {
         /// Where it is.
         found: u16,
@@ -66,9 +66,9 @@ pub enum Wrong {
     },
 
     /// An event of a store that was dropped, or comes after the last one. Not repaired.
-    #[error("the event of sequence {sequence} should not be there: the store has those from {first} to {last}")]
+    #[error("the event with sequence {sequence} should not be there: the store has those from {first} to {last}")]
     BeyondStore {
-        /// The event's.
+        /// The event's sequence.
         sequence: u64,
         /// The first that the store has.
         first: u64,
@@ -76,16 +76,16 @@ pub enum Wrong {
         last: u64,
     },
 
-    /// What is kept of an event of a store beside it is missing or not the same: the event among those of its entity, or its
-    /// id. A repair writes it from the event where it is missing.
-    #[error("it is not what the event {event} says")]
+    /// A companion row of a store's event is missing or different: the event among those of its entity, or its id. If
+    /// it is missing, a repair writes it from the event.
+    #[error("it does not match the event {event}")]
     NotAsTheEvent {
         /// The key of the event.
         event: KeyText,
     },
 
-    /// What is kept beside an event of a store that is not there. Not repaired.
-    #[error("there is no event {event}, which it is of")]
+    /// A companion row of a store's event that does not exist. Not repaired.
+    #[error("its event {event} does not exist")]
     WithoutEvent {
         /// The key of the event.
         event: KeyText,

@@ -181,14 +181,14 @@ pub async fn every_kind_of_damage_is_told(db: Database) {
     let cases = [
         ("data:user:ada".to_string(), "{\"id\":".to_string(), "not a row in JSON"),
         ("data:user".to_string(), "{}".to_string(), "expected the key of a row"),
-        ("index:user:by_email:ada!".to_string(), "ada".to_string(), "no row data:user:ada,"),
-        ("index:user:by_age:p017:ada".to_string(), String::new(), "no row data:user:ada,"),
+        ("index:user:by_email:ada!".to_string(), "ada".to_string(), "row data:user:ada does not exist"),
+        ("index:user:by_age:p017:ada".to_string(), String::new(), "row data:user:ada does not exist"),
         ("index:user:by_age".to_string(), String::new(), "expected the key of an index entry"),
-        (at("job", other), event("job", "a"), "its entity \"a\" in"),
+        (at("job", other), event("job", "a"), "its entity \"a\" belongs in"),
         (at("job", expected), "[]".to_string(), "not an event in JSON"),
         (at("job", expected), event("other", "a"), "not the event that its key tells"),
-        (at("nothing", 0), event("nothing", "a"), "no queue \"nothing\""),
-        (at("job@audit", expected), event("job", "a"), "no queue \"job@audit\""),
+        (at("nothing", 0), event("nothing", "a"), "queue \"nothing\" does not exist"),
+        (at("job@audit", expected), event("job", "a"), "queue \"job@audit\" does not exist"),
         (format!("dead:job:0000:17:{ID}"), event("job", "a"), "expected the key of an event"),
         ("topic:bad".to_string(), "{\"partitions\":0}".to_string(), "not a topic"),
         ("schedule:bad".to_string(), "7".to_string(), "not a JSON object"),
@@ -235,7 +235,7 @@ pub async fn damage_of_event_stores_is_told(db: Database, clock: TestClock) {
         delete(&db, key(missing).into_bytes()).await;
         let found = told(&verify(&db, &options()).await.unwrap());
         assert!(found.iter().any(|told| told.contains(wrong)), "{found:?}");
-        assert!(found.iter().any(|told| told.contains("there is no event")), "its entity's and its id: {found:?}");
+        assert!(found.iter().any(|told| told.contains("does not exist")), "its entity's and its id: {found:?}");
         put_raw(&db, &key(missing), &kept).await;
     }
     for added in [15, 41] {

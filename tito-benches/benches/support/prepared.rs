@@ -29,7 +29,7 @@ impl<'a> Prepared<'a> {
         self.timed_with_close(f).0
     }
 
-    /// As [`timed`](Prepared::timed), and how long it takes with the closing after it, which puts all that the log and
+    /// Like [`timed`](Prepared::timed), and how long it takes with the closing after it, which puts all that the log and
     /// memory hold into the database file.
     pub fn timed_with_close(&self, f: impl FnOnce(&Database) -> Duration) -> (Duration, Duration) {
         let copy = directory();

@@ -42,10 +42,10 @@ pub(crate) struct List {
 pub(crate) struct Group {
     /// The queue: TOPIC or TOPIC@GROUP
     queue: String,
-    /// How many rows are read at the most
+    /// How many rows are read at most
     #[arg(long, value_name = "NUMBER")]
     rows: Option<u32>,
-    /// Where an earlier answer said that it goes on
+    /// Where to continue, from an earlier answer
     #[arg(long, value_name = "WHERE")]
     after: Option<String>,
 }
@@ -58,10 +58,10 @@ pub(crate) struct Chosen {
     /// All of the queue
     #[arg(long, conflicts_with_all = ["id", "key", "group", "entity", "error", "from", "before"])]
     all: bool,
-    /// That of the event with this id
+    /// The one of the event with this id
     #[arg(long)]
     id: Option<Uuid>,
-    /// The one that is stored there, as the JSON of `list` says it
+    /// The one with this key, from the JSON of `list`
     #[arg(long, conflicts_with_all = ["id", "group", "entity", "error", "from", "before"])]
     key: Option<String>,
     /// Those of a group, by its fingerprint

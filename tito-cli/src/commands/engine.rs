@@ -15,9 +15,9 @@ use crate::session::{Session, Target, Use};
 /// The embedded engine.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Engine {
-    /// Says which database it is, and how much space it takes
+    /// Shows which database it is, and how much space it takes
     Sizes,
-    /// Gives the unused space of a database that no application has open back to the file system
+    /// Returns unused space to the file system; no application may have the database open
     Compact,
 }
 
@@ -50,7 +50,7 @@ async fn compact(session: &mut Session) -> Result<()> {
     let Target::Directory(path) = session.target()? else {
         return Err(Failure::usage("only a directory of the embedded engine can be compacted"));
     };
-    // Refuses what is no database, and what an application has open.
+    // Refuses what is not a database, and what an application has open.
     let opened = session.database(Use::Change).await?;
     let Some(database) = opened else {
         return Err(Failure::usage("an application has the database open: close it first"));

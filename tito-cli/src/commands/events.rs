@@ -26,11 +26,11 @@ pub(crate) enum Events {
     List(List),
     /// Shows an event, with its failures, in each queue that has it
     Show(Named),
-    /// Says in which queues an event is: waiting, done, or a dead letter
+    /// Shows in which queues an event is: waiting, done, or a dead letter
     Find(Named),
-    /// Says why an event is not handled, or what became of it
+    /// Explains why an event is not handled, or what happened to it
     Explain(Explain),
-    /// Lists the events of a queue that are about one entity: waiting, dead letters, and done ones that are kept
+    /// Lists the events of one entity in a queue: waiting, dead letters, and done ones that are kept
     Of(Of),
     /// Lists what handlers of an event have published
     Caused(Caused),
@@ -59,10 +59,10 @@ pub(crate) struct Named {
     topic: String,
     /// Its id
     id: Uuid,
-    /// What it is about; with --due it is found without a search of its topic
+    /// Its entity; with --due it is found without searching its topic
     #[arg(long, requires = "due")]
     entity: Option<String>,
-    /// When it fell due as it was published, in Unix seconds or as 2026-03-01T08:00:00Z
+    /// When it was published to fall due, in Unix seconds or as 2026-03-01T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_second, requires = "entity")]
     due: Option<i64>,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Explain {
     queue: String,
     /// The event's id
     id: Uuid,
-    /// What it is about; then one partition is read instead of all
+    /// Its entity; then one partition is read instead of all
     #[arg(long)]
     entity: Option<String>,
 }
@@ -84,7 +84,7 @@ pub(crate) struct Of {
     queue: String,
     /// The entity, as user:17
     entity: String,
-    /// How many at the most
+    /// How many at most
     #[arg(long, short, value_name = "NUMBER", default_value_t = 100)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000))]
     limit: u32,
@@ -94,10 +94,10 @@ pub(crate) struct Of {
 pub(crate) struct Caused {
     /// The event's id
     id: Uuid,
-    /// How many rows are read at the most
+    /// How many rows are read at most
     #[arg(long, value_name = "NUMBER")]
     rows: Option<u32>,
-    /// Where an earlier answer said that it goes on
+    /// Where to continue, from an earlier answer
     #[arg(long, value_name = "WHERE")]
     after: Option<String>,
 }
@@ -121,7 +121,7 @@ pub(crate) struct Reschedule {
 
 #[derive(Debug, Args)]
 pub(crate) struct Publish {
-    /// The topic, which there has to be
+    /// The topic, which must exist
     topic: String,
     /// What it is about, as user:17
     entity: String,
@@ -134,10 +134,10 @@ pub(crate) struct Publish {
     /// Its payload, as JSON
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
-    /// A text beside the payload
+    /// A header
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = parse_header)]
     headers: Vec<(String, String)>,
-    /// To whom it belongs
+    /// The owner
     #[arg(long)]
     owner: Option<String>,
 }

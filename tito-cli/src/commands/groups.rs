@@ -20,9 +20,9 @@ pub(crate) enum Groups {
         /// The topic
         topic: String,
     },
-    /// Adds a group, with a queue of its own
+    /// Adds a group, with its own queue
     Add(Add),
-    /// Removes a group, with all that is in its queue
+    /// Removes a group, with everything in its queue
     Remove(Remove),
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Add {
     topic: String,
     /// The group
     group: String,
-    /// Where it begins: with what is published from now on, or with everything that is still kept
+    /// Where it begins: with events published from now on, or with everything that is still kept
     #[arg(long, value_enum, default_value_t = Start::Now)]
     start: Start,
 }

@@ -9,18 +9,19 @@ use crate::failure::Result;
 use crate::output::{parse_duration, visible};
 use crate::session::{Session, Use};
 
-/// Sets how fast a queue is handled, in service, in place of what its subscriptions say. What is not said is as they say.
+/// Sets how fast a queue is handled, while workers run, in place of what its subscriptions say. What is omitted is left
+/// to them.
 #[derive(Debug, Args)]
 pub(crate) struct Limit {
     /// The queue: TOPIC or TOPIC@GROUP
     queue: String,
-    /// How many events a span of time, as 5/s, 100/m, 1000/1h
+    /// How many events in a time, such as 5/s, 100/m, 1000/1h
     #[arg(long, value_name = "RATE", value_parser = parse_rate, required_unless_present_any = ["concurrency", "none"])]
     rate: Option<Rate>,
     /// How many handlers each worker runs at once
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: Option<u32>,
-    /// As the subscriptions say
+    /// Leaves it to the subscriptions
     #[arg(long, conflicts_with_all = ["rate", "concurrency"])]
     none: bool,
 }

@@ -71,13 +71,13 @@ pub(crate) enum Command {
     Limit(limit::Limit),
     /// Pauses a queue: its workers hand out nothing
     Pause(queues::Pause),
-    /// Lets a paused queue go on, or all that a restore has paused
+    /// Resumes a paused queue, or everything that a restore has paused
     Resume(queues::Resume),
     /// Deletes all events of a queue that are not done
     Purge(queues::Purge),
-    /// Lists what was done, where its topic keeps history
+    /// Lists finished events, if the topic keeps history
     History(queues::History),
-    /// Hands out again what is done, from a queue's history
+    /// Hands out finished events again, from a queue's history
     Replay(queues::Replay),
     /// Operations: list, show, start, stop, wait
     #[command(subcommand)]
@@ -86,7 +86,7 @@ pub(crate) enum Command {
     Tables(tables::Tables),
     /// Lists what belongs to an owner
     Owned(owners::Owned),
-    /// Erases all that belongs to an owner
+    /// Erases everything that belongs to an owner
     Erase(owners::Erase),
     /// Event stores: list, show, events, tail, projections, rebuild
     #[command(subcommand)]

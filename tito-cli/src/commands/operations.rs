@@ -21,10 +21,10 @@ use crate::session::{Session, Use};
 /// How often one that is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What takes long: workers do it one step after the other, as fast as is said, until it is at its end or stopped.
+/// Long tasks: workers carry them out step by step, at a given rate, until they are done or stopped.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Operations {
-    /// Lists the operations, the latest first; those that have ended for a week
+    /// Lists the operations, latest first; ended ones are listed for a week
     List(Paging),
     /// Shows an operation, and how far it is
     Show {
@@ -38,7 +38,7 @@ pub(crate) enum Operations {
         /// The operation's id
         operation: Uuid,
     },
-    /// Waits until an operation is at its end; exit code 1 if that is not what it was begun for
+    /// Waits until an operation has ended; exit code 1 if it was stopped or failed
     Wait(Wait),
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum Operations {
 pub(crate) struct Start {
     #[command(subcommand)]
     task: Task,
-    /// How many events a span of time, as 5/s, 100/m, 1000/1h; as fast as the workers can unless said
+    /// How many events in a time, such as 5/s, 100/m, 1000/1h; by default as fast as the workers can
     #[arg(long, value_name = "RATE", value_parser = parse_rate, global = true)]
     rate: Option<Rate>,
 }
@@ -55,7 +55,7 @@ pub(crate) struct Start {
 pub(crate) struct Wait {
     /// The operation's id
     operation: Uuid,
-    /// For how long; until its end unless said
+    /// For how long; by default until its end
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     time: Option<Duration>,
 }

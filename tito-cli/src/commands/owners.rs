@@ -11,7 +11,7 @@ use crate::failure::Result;
 use crate::output::{Output, Table, visible};
 use crate::session::{Session, Use};
 
-/// Lists the keys of what belongs to an owner.
+/// Lists the keys of everything that belongs to an owner.
 #[derive(Debug, Args)]
 pub(crate) struct Owned {
     /// The owner
@@ -33,7 +33,7 @@ impl Owned {
     }
 }
 
-/// Erases all that belongs to an owner: events, dead letters, history, schedules.
+/// Erases everything that belongs to an owner: events, dead letters, history, schedules.
 #[derive(Debug, Args)]
 pub(crate) struct Erase {
     /// The owner

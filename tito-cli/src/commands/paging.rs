@@ -15,11 +15,11 @@ const PAGE: u32 = 1_000;
 /// How much of a listing is wanted.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Paging {
-    /// How many at the most
+    /// How many at most
     #[arg(long, short, value_name = "NUMBER", default_value_t = 100)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Where an earlier answer said that it goes on
+    /// Where to continue, from an earlier answer
     #[arg(long, value_name = "WHERE")]
     after: Option<String>,
 }

@@ -79,11 +79,12 @@ pub(crate) fn table<'a>(stats: impl IntoIterator<Item = &'a QueueStats>) -> Tabl
             (false, true) => "running",
             (false, false) => "not published to",
         };
-        let oldest = queue.total.oldest_due_seconds;
+        let due = format!("{}{}", queue.backlog.count, if queue.backlog.at_least { "+" } else { "" });
+        let oldest = queue.backlog.oldest_due_seconds;
         table.row([
             queue.queue.clone(),
             state.to_string(),
-            number(queue.total.due),
+            due,
             number(queue.total.scheduled),
             number(queue.total.retrying),
             queue.in_flight.to_string(),
@@ -136,7 +137,7 @@ impl Pause {
     }
 }
 
-/// Lets a queue go on.
+/// Resumes a queue.
 #[derive(Debug, Args)]
 pub(crate) struct Resume {
     /// The queue: TOPIC or TOPIC@GROUP
@@ -237,7 +238,7 @@ fn done_table(events: &[DoneEvent]) -> Table {
     table
 }
 
-/// Hands out again what was done in a span of time.
+/// Hands out again events that were done in a span of time.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// The queue with the history: TOPIC or TOPIC@GROUP

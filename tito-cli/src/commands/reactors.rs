@@ -20,7 +20,7 @@ pub(crate) enum Reactors {
         #[command(flatten)]
         paging: Paging,
     },
-    /// Lets a reactor begin anew
+    /// Makes a reactor start again
     Replay(Replay),
 }
 

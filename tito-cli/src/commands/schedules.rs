@@ -28,14 +28,14 @@ pub(crate) enum Schedules {
         /// The schedule
         name: String,
     },
-    /// Lets a paused schedule go on
+    /// Resumes a paused schedule
     Resume {
         /// The schedule
         name: String,
     },
     /// Gives a schedule other times, which outlive the next deploy
     Set(Set),
-    /// Gives a schedule the times back that its application says
+    /// Gives a schedule back its application's times
     Unset {
         /// The schedule
         name: String,
@@ -58,13 +58,13 @@ pub(crate) enum Schedules {
 pub(crate) struct Set {
     /// The schedule
     name: String,
-    /// A cron expression, as "0 3 * * *"
+    /// A cron expression, such as "0 3 * * *"
     #[arg(long, value_name = "EXPRESSION", required_unless_present = "every", conflicts_with = "every")]
     cron: Option<String>,
     /// The time zone of the expression
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     time_zone: String,
-    /// An interval of whole seconds, as 15m
+    /// An interval of whole seconds, such as 15m
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     every: Option<Duration>,
 }

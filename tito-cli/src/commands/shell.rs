@@ -9,7 +9,8 @@ use crate::arguments::CommandLine;
 use crate::failure::{Failure, Result};
 use crate::session::Session;
 
-/// Prints what makes a shell complete the commands, such as: tito completions bash > /etc/bash_completion.d/tito
+/// Prints a script with which a shell completes the commands, for example: tito completions bash >
+/// /etc/bash_completion.d/tito
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
     /// Which shell

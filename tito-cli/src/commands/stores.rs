@@ -42,7 +42,7 @@ pub(crate) enum Stores {
         #[command(flatten)]
         paging: Paging,
     },
-    /// Folds a projection anew; whoever runs it does the work
+    /// Folds a projection again; its workers do the work
     Rebuild {
         /// The store
         store: String,
@@ -69,10 +69,10 @@ pub(crate) struct Tail {
     /// Of these: type, type.id, type.id.event_type, with * at any place
     #[arg(long, value_name = "PATTERN")]
     select: Option<String>,
-    /// After this sequence; from now on unless said
+    /// After this sequence; by default from now on
     #[arg(long, value_name = "SEQUENCE")]
     after: Option<u64>,
-    /// How many; without end unless said
+    /// How many; by default without end
     #[arg(long, value_name = "NUMBER")]
     limit: Option<u32>,
 }

@@ -9,13 +9,13 @@ use crate::failure::{Failure, Kind, Result};
 use crate::output::Table;
 use crate::session::{Session, Use};
 
-/// Lists the tables that models are kept in, with what becomes of their indexes.
+/// Lists the tables of models, with the states of their indexes.
 ///
-/// Queries rest on an index that is `built`. One that is not is filled by the application's migrations, or by an operation of
-/// its own: `tito operations start named`.
+/// Queries can use an index that is `built`. Others are built by the application's migrations, or by its own operation:
+/// `tito operations start named`.
 #[derive(Debug, Args)]
 pub(crate) struct Tables {
-    /// Fails, with exit code 6, where an index is not built
+    /// Fails, with exit code 6, if an index is not built
     #[arg(long)]
     check: bool,
     #[command(flatten)]

@@ -23,13 +23,13 @@ pub(crate) enum Task {
     PurgeDead(Letters),
     /// Deletes events that are not done
     Purge(Events),
-    /// Hands out again what was done in a span of time
+    /// Hands out again events that were done in a span of time
     Replay(Replay),
-    /// Does what the application has given this name, such as indexing a table anew
+    /// Does what the application has registered under this name, such as reindexing a table
     Named {
         /// The name
         name: String,
-        /// What it is told, as JSON
+        /// Its input, as JSON
         #[arg(long, value_name = "JSON")]
         input: Option<String>,
     },

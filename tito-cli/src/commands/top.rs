@@ -18,7 +18,7 @@ pub(crate) struct Top {
     /// How often
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     every: Duration,
-    /// How many times; without end unless said
+    /// How many times; by default without end
     #[arg(long, value_name = "NUMBER")]
     times: Option<u64>,
 }

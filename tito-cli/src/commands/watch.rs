@@ -22,7 +22,7 @@ use crate::session::{Session, Use};
 pub(crate) struct Watch {
     /// Only of this queue
     queue: Option<String>,
-    /// How many lines; without end unless said
+    /// How many lines; by default without end
     #[arg(long, value_name = "NUMBER")]
     limit: Option<u32>,
 }

@@ -53,7 +53,7 @@ fn table(workers: &[Worker]) -> Table {
     table
 }
 
-/// Lets a worker finish what it has, and leave.
+/// Makes a worker finish what it has in hand, and leave.
 #[derive(Debug, Args)]
 pub(crate) struct Retire {
     /// The worker's id

@@ -29,7 +29,7 @@ pub(crate) fn visible(text: &str) -> String {
     shown
 }
 
-/// As [`visible`], with the lines that the text has: for messages which are made of several.
+/// Like [`visible`], with the lines that the text has: for messages which are made of several.
 pub(crate) fn visible_lines(text: &str) -> String {
     text.lines().map(visible).collect::<Vec<_>>().join("\n")
 }

@@ -121,7 +121,7 @@ impl Output {
     }
 }
 
-/// Something that is no part of the answer, such as what can be done next. Not for programs.
+/// Something that is not part of the answer, such as what can be done next. Not for programs.
 pub(crate) fn note(text: impl AsRef<str>) {
     // Nobody is left to be told if this fails.
     let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());

@@ -69,7 +69,7 @@ async fn a_copy_goes_on_where_it_was() {
     let (code, _) = interrupt(child, || target.join("tito.redb").is_file());
     assert_eq!(code, Some(130));
     let refused = run(&mut tito(&["--db", &to, "topics"]));
-    assert!(refused.code != 0 && refused.err.contains("not whole"), "{refused:?}");
+    assert!(refused.code != 0 && refused.err.contains("incomplete"), "{refused:?}");
     run(&mut tito(&["copy", &closed.url(), &to])).said();
     assert!(run(&mut tito(&["--db", &to, "topics"])).said().contains("mail"));
 }

@@ -18,7 +18,7 @@ use crate::failure::{Answer, Failure};
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Who {
-    /// What the audit knows them by: the token's name, what the application said, or the operating system's user.
+    /// Their name in the audit: the token's name, what the application said, or the operating system's user.
     pub name: String,
     /// What they may do.
     pub role: Role,

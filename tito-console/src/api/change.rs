@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What somebody may do. Each may do what those before it may.
+/// What somebody may do. Each role includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -10,7 +10,7 @@ pub enum Role {
     Read,
     /// Change what can be changed again: pause, resume, reschedule, redrive, resize.
     Operate,
-    /// Delete for good, and take everything along: purge, cancel, erase, remove, backup.
+    /// Delete for good, and take everything away: purge, cancel, erase, remove, backup.
     Destroy,
 }
 
@@ -25,10 +25,10 @@ pub struct Change {
     pub dry_run: bool,
 }
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Affected {
-    /// How many rows, events or things were changed; of a rehearsal, would be.
+    /// How many rows, events or things were changed; in a rehearsal, would be.
     pub affected: u64,
     /// Whether there are, or may be, more than were counted: a rehearsal counts up to a bound.
     #[serde(default)]

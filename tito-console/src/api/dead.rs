@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::event::Event;
 
-/// What failed for good.
+/// An event that failed for good.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// Where it is stored, as [`encode_key`](super::encode_key) writes it; what names it.
@@ -13,13 +13,13 @@ pub struct DeadLetter {
     /// When it failed for good.
     #[serde(default)]
     pub given_up_at: Option<i64>,
-    /// What its last error has in common with others that differ in numbers, ids and quoted texts only.
+    /// The fingerprint of its last error: the same for errors that differ only in numbers, ids and quoted texts.
     #[serde(default)]
     pub fingerprint: Option<String>,
-    /// The event, with the failures that led here; `None` if the stored bytes are no event.
+    /// The event, with the failures that led here; `None` if the stored bytes are not an event.
     #[serde(default)]
     pub event: Option<Event>,
-    /// The stored bytes as text, as far as they are, where they are no event.
+    /// The stored bytes as text, as far as possible, if they are not an event.
     #[serde(default)]
     pub bytes: Option<String>,
 }
@@ -27,7 +27,7 @@ pub struct DeadLetter {
 /// Which page of dead letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadQuery {
-    /// How many at the most: 100 unless said otherwise, 1,000 at the most.
+    /// How many at most: 100 by default, at most 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// The `next` of the page before.
@@ -38,8 +38,7 @@ pub struct DeadQuery {
     pub partition: Option<u16>,
 }
 
-/// Which dead letters are meant: those for which all that is said holds. Nothing said means all of them, which has to be
-/// said by `all`.
+/// Which dead letters are meant: those that match everything given. To mean all of them, set `all`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Letters {
@@ -72,9 +71,9 @@ pub struct Letters {
 /// What a redrive did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redriven {
-    /// Events that are due again; of a rehearsal, would be.
+    /// Events that are due again; in a rehearsal, would be.
     pub events: u64,
-    /// Dead letters whose bytes are no events; they stay where they are.
+    /// Dead letters whose bytes are not an event; they stay where they are.
     #[serde(default)]
     pub skipped: u64,
     /// Whether it was a rehearsal, and nothing was done.

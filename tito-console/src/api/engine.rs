@@ -11,7 +11,7 @@ pub struct Engine {
     /// The database's id.
     #[serde(default)]
     pub database: Option<Uuid>,
-    /// The version of the form in which keys and values are written.
+    /// The version of the format of keys and values.
     #[serde(default)]
     pub format: Option<u32>,
     /// What time it is to the database, in Unix milliseconds.
@@ -37,7 +37,7 @@ pub struct Sizes {
     pub unflushed_bytes: u64,
 }
 
-/// A table, as far as programs have catalogued it.
+/// A table, from its catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Its name.
@@ -54,7 +54,7 @@ pub struct Table {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaceQuery {
-    /// How many bytes a second at the most: 100 MiB unless said otherwise.
+    /// How many bytes per second at most: 100 MiB by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
 }

@@ -14,7 +14,7 @@ pub struct ErrorBody {
 pub struct Problem {
     /// Which kind it is, for programs.
     pub code: Code,
-    /// What it is about, for people: which name, what was expected.
+    /// A message for people: which name, what was expected.
     pub message: String,
     /// Whether the same call can succeed later.
     #[serde(default)]
@@ -28,13 +28,13 @@ pub struct Problem {
 pub enum Code {
     /// 400: a name, a number, a body or a query that can't be used.
     Invalid,
-    /// 401: nobody that is known.
+    /// 401: not known.
     Unauthenticated,
     /// 403: known, and not allowed.
     Forbidden,
-    /// 404: there is nothing of this name.
+    /// 404: there is nothing with this name.
     NotFound,
-    /// 405: the path is there, and takes other methods.
+    /// 405: the path exists, but takes other methods.
     MethodNotAllowed,
     /// 408: the body of the request did not arrive in time.
     RequestTimeout,

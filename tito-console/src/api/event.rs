@@ -16,14 +16,14 @@ pub struct Event {
     pub event_type: String,
     /// What it is about.
     pub entity: String,
-    /// To whom it belongs, if its publisher said so.
+    /// Who it belongs to, if its publisher said so.
     #[serde(default)]
     pub owner: Option<String>,
     /// What happened.
     pub action: String,
     /// When it falls due. With the type, the entity and the id it names the event.
     pub timestamp: i64,
-    /// When it may be tried again, where a strict subscription has postponed it in its place.
+    /// When it may be tried again, if a strict subscription has postponed it in its place.
     #[serde(default)]
     pub not_before: Option<i64>,
     /// How many attempts have failed so far.
@@ -32,25 +32,25 @@ pub struct Event {
     /// Small texts beside the payload.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// What its publisher had to say, or what the server's redaction has put in its place.
+    /// The payload, or what the server's redaction made of it.
     #[serde(default)]
     pub payload: Option<Box<RawValue>>,
     /// The latest failed attempts, oldest first.
     #[serde(default)]
     pub failures: Vec<FailedAttempt>,
-    /// How far an earlier attempt came.
+    /// How far an earlier attempt got.
     #[serde(default)]
     pub progress: Option<Box<RawValue>>,
-    /// The steps that were done of it, oldest first.
+    /// Its finished steps, oldest first.
     #[serde(default)]
     pub steps: Vec<Step>,
     /// The id of the event that it was published for, if a handler published it.
     #[serde(default)]
     pub causation_id: Option<String>,
-    /// How it was done, of a kept one.
+    /// How it was done, for an event in the history.
     #[serde(default)]
     pub done: Option<Completion>,
-    /// How many processes have died while it was handled and nothing else was; with a number it runs alone.
+    /// How many processes have died while it alone was being handled; an event with a number runs alone.
     #[serde(default)]
     pub deaths: Option<u32>,
 }
@@ -64,7 +64,7 @@ pub struct FailedAttempt {
     pub timestamp: i64,
     /// What the handler said.
     pub error: String,
-    /// What it has in common with errors that differ in numbers, ids and quoted texts only.
+    /// The same for errors that differ only in numbers, ids and quoted texts.
     #[serde(default)]
     pub fingerprint: Option<String>,
     /// The worker.
@@ -130,6 +130,9 @@ pub struct PendingEvent {
     /// The event; `None` if the stored bytes are none.
     #[serde(default)]
     pub event: Option<Event>,
+    /// The version of its payload, where it is later than all that the workers know who serve the queue.
+    #[serde(default)]
+    pub later_version: Option<u32>,
     /// The stored bytes as text, as far as they are, where they are no event.
     #[serde(default)]
     pub bytes: Option<String>,
@@ -260,7 +263,7 @@ pub struct DoneEvent {
 /// Which page of what was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryQuery {
-    /// How many at the most: 100 unless said otherwise, 1,000 at the most.
+    /// How many at most: 100 unless said otherwise, 1,000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// The `next` of the page before.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::event::{Event, FoundEvent};
 
-/// Why an event of a queue is not handled, or what has become of it.
+/// Why an event of a queue is not handled, or what happened to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explanation {
     /// The queue.
@@ -14,7 +14,7 @@ pub struct Explanation {
     pub id: Uuid,
     /// As of when.
     pub as_of: i64,
-    /// The reasons: one at least, and the one that decides first.
+    /// The reasons: at least one, the decisive one first.
     pub because: Vec<Reason>,
     /// Where it is stored, if it was found.
     #[serde(default)]
@@ -42,10 +42,10 @@ pub struct Reason {
 /// How far a search goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchQuery {
-    /// How many seconds it takes at the most: 5 unless said otherwise, and no longer than a request may take.
+    /// How many seconds it takes at most: 5 by default, and no longer than a request may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u32>,
-    /// How many rows it reads at the most: 100,000 unless said otherwise, 1,000,000 at the most.
+    /// How many rows it reads at most: 100,000 by default, at most 1,000,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u32>,
     /// The `next` of the search before.
@@ -60,7 +60,7 @@ pub struct Found<T = FoundEvent> {
     pub items: Vec<T>,
     /// How many rows were read.
     pub searched: u64,
-    /// What to ask for as `after` to go on; `None` if all was searched.
+    /// What to pass as `after` to continue; `None` if everything was searched.
     #[serde(default)]
     pub next: Option<String>,
 }
@@ -70,7 +70,7 @@ pub struct Found<T = FoundEvent> {
 pub struct EntityQuery {
     /// What they are about.
     pub entity: String,
-    /// How many at the most: 100 unless said otherwise, 1,000 at the most.
+    /// How many at most: 100 unless said otherwise, 1,000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -82,11 +82,11 @@ pub struct OfEntity<T = FoundEvent> {
     pub items: Vec<T>,
     /// How many rows were read.
     pub rows_read: u64,
-    /// Whether all was read where they can lie, and none was left out.
+    /// Whether every place where they can be was read, and none was left out.
     pub is_whole: bool,
 }
 
-/// Dead letters whose last errors differ in numbers, ids and quoted texts only.
+/// Dead letters whose last errors differ only in numbers, ids and quoted texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadGroup {
     /// What they have in common; `None` of bytes that are no event.
@@ -117,7 +117,7 @@ pub struct DeadGroups {
     pub searched: u64,
     /// How many there are at least, those among them.
     pub at_least: u64,
-    /// What to ask for as `after` to go on; `None` if all were searched.
+    /// What to pass as `after` to continue; `None` if all were searched.
     #[serde(default)]
     pub next: Option<String>,
 }

@@ -29,7 +29,7 @@ pub struct Member {
     pub in_flight: BTreeMap<String, u64>,
 }
 
-/// A worker that runs, or has died lately without a word.
+/// A worker that is running, or has recently died without notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worker {
     /// What it is known by.
@@ -66,12 +66,12 @@ pub struct Worker {
     /// How many events its handlers are working on, by queue.
     #[serde(default)]
     pub in_flight: BTreeMap<String, u64>,
-    /// The 20 handlers of it that run longest, the longest first.
+    /// Its 20 longest-running handlers, longest first.
     #[serde(default)]
     pub running: Vec<Running>,
 }
 
-/// A handler that runs.
+/// A handler that is running.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     /// The queue of its event.
@@ -93,9 +93,9 @@ pub struct Running {
 pub struct Fleet {
     /// Its name.
     pub name: String,
-    /// How many of its members live.
+    /// How many of its members are live.
     pub live: u64,
-    /// How many have died without a word, and not been removed yet.
+    /// How many have died without notice, and not been removed yet.
     pub dead: u64,
     /// What its live members serve.
     #[serde(default)]
@@ -113,6 +113,6 @@ pub struct Lease {
     /// The owner's fleet.
     #[serde(default)]
     pub fleet: Option<String>,
-    /// How often it was claimed, more or less.
+    /// Roughly how often it was claimed.
     pub epoch: u64,
 }

@@ -1,7 +1,7 @@
 //! What goes over the wire, for both sides: the server writes these types and clients read them, and the other way round.
 //!
-//! Times are Unix seconds, or milliseconds where the name says so. Members that a later version adds are passed over by
-//! whoever does not know them, and those that may be missing have a default.
+//! Times are Unix seconds, or milliseconds where the name says so. Readers ignore members that a later version adds,
+//! and members that may be missing have a default.
 //!
 //! | file | idea |
 //! |---|---|
@@ -43,7 +43,7 @@ pub use page::{Page, PageQuery, decode_key, encode_key};
 pub use schedule::{Missed, Override, Recurrence, Schedule};
 pub use store::{Projection, ProjectionFailure, Reactor, ReplayFrom, ReplayReactor, Store, StoreEvent, StoreQuery};
 pub use topic::{
-    Counts, Group, GroupStart, Kept, KeptLetters, Limits, NewGroup, PartitionStats, Pause, QueueStats, Rate, Resize,
-    StatsQuery, Topic,
+    Backlog, Counts, Group, GroupStart, Kept, KeptLetters, Limits, NewGroup, PartitionStats, Pause, QueueStats, Rate,
+    Resize, StatsQuery, Topic,
 };
 pub use watch::{Dropped, Happened, NotShown, WatchQuery, Watched};

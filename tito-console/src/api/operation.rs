@@ -1,4 +1,4 @@
-//! Operations: what takes long, and is done by any worker.
+//! Operations: long tasks that any worker can carry out.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,18 +6,18 @@ use uuid::Uuid;
 
 use super::topic::Rate;
 
-/// An operation that is to be begun.
+/// An operation to be started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewOperation {
     /// What it does: a [`Task`].
     pub task: Value,
-    /// How fast; as fast as workers can unless said otherwise.
+    /// How fast; by default as fast as workers can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
 }
 
-/// What an operation is to do. A member that is not listed here is refused: what was to narrow it must not be lost.
+/// What an operation is to do. A member that is not listed here is refused, so that nothing meant to narrow it is lost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Task {
@@ -45,7 +45,7 @@ pub enum Task {
         /// Which of them.
         events: Chosen,
     },
-    /// What was done is made due again.
+    /// Finished events are made due again.
     Replay {
         /// The queue in which it was done.
         from: String,
@@ -59,7 +59,7 @@ pub enum Task {
         #[serde(default)]
         in_order: bool,
     },
-    /// What an application has registered by a name.
+    /// What an application has registered under a name.
     Named {
         /// The name.
         name: String,
@@ -69,7 +69,7 @@ pub enum Task {
     },
 }
 
-/// Which events are meant: those for which all that is said holds. All of them has to be said by `all`.
+/// Which events are meant: those that match everything given. To mean all of them, set `all`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chosen {
@@ -100,7 +100,7 @@ pub struct Chosen {
 /// An operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
-    /// What names it, and what listings go on after.
+    /// Its id, which listings also take as `after`.
     pub id: Uuid,
     /// Who has begun it.
     pub who: String,
@@ -117,13 +117,13 @@ pub struct Operation {
     /// Why it failed.
     #[serde(default)]
     pub failure: Option<String>,
-    /// How many events were dealt with.
+    /// How many events were processed.
     pub done: u64,
     /// How many were looked at.
     pub searched: u64,
     /// How many there were to be looked at when it was begun, at least.
     pub at_least: u64,
-    /// How many were passed over.
+    /// How many were skipped.
     #[serde(default)]
     pub skipped: u64,
     /// When it was begun.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Page<T> {
     /// What was found, in the order of the listing.
     pub items: Vec<T>,
-    /// What to ask for as `after` to go on; `None` at the end.
+    /// What to pass as `after` to continue; `None` at the end.
     #[serde(default)]
     pub next: Option<String>,
 }
@@ -15,7 +15,7 @@ pub struct Page<T> {
 /// Which page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageQuery {
-    /// How many items at the most: 100 unless said otherwise, 1,000 at the most.
+    /// How many items at most: 100 by default, at most 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// The `next` of the page before.
@@ -23,8 +23,8 @@ pub struct PageQuery {
     pub after: Option<String>,
 }
 
-/// A stored key as text: printable ASCII as it is, every other byte and `%` as `%` and two hexadecimal digits. It is what
-/// listings go on after and dead letters are named by, so nothing of it may be lost.
+/// A stored key as text: printable ASCII as it is, every other byte and `%` as `%` and two hexadecimal digits. It
+/// identifies dead letters and places in listings, so nothing of it may be lost.
 pub fn encode_key(key: &[u8]) -> String {
     let mut text = String::with_capacity(key.len());
     for byte in key {
@@ -36,7 +36,7 @@ pub fn encode_key(key: &[u8]) -> String {
     text
 }
 
-/// The key that [`encode_key`] has made a text of; `None` for a text that it makes of none.
+/// The key of which [`encode_key`] made a text; `None` for a text that it never makes.
 pub fn decode_key(text: &str) -> Option<Vec<u8>> {
     let mut key = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -31,16 +31,16 @@ pub struct Schedule {
     /// Whether it is paused.
     #[serde(default)]
     pub is_paused: bool,
-    /// How many firings were passed over since it was first put.
+    /// How many firings were skipped since it was first put.
     #[serde(default)]
     pub passed_over: u64,
     /// How many firings were missed since it was first put.
     #[serde(default)]
     pub missed_firings: u64,
-    /// How it recurs by its program, where an operator has said otherwise.
+    /// How it recurs according to its program, if an operator has overridden it.
     #[serde(default)]
     pub declared: Option<Recurrence>,
-    /// Since when an operator has said otherwise.
+    /// When an operator overrode it.
     #[serde(default)]
     pub overridden_since: Option<i64>,
 }
@@ -65,7 +65,7 @@ pub enum Recurrence {
         /// The name of a time zone of the IANA database.
         time_zone: String,
     },
-    /// In equal intervals.
+    /// At equal intervals.
     Every {
         /// The length of the interval.
         seconds: u64,
@@ -79,7 +79,7 @@ pub enum Recurrence {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Missed {
-    /// They are passed over.
+    /// They are skipped.
     Skip,
     /// The last of them is published.
     Latest,

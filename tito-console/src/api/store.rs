@@ -10,15 +10,15 @@ use serde_json::value::RawValue;
 pub struct Store {
     /// Its name.
     pub name: String,
-    /// What people should know of it.
+    /// Its description for people.
     #[serde(default)]
     pub description: String,
-    /// Texts beside it.
+    /// Its metadata.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
     /// The first sequence that was not dropped.
     pub first_sequence: u64,
-    /// The last sequence that was given, 0 before the first event.
+    /// The last sequence, 0 before the first event.
     pub last_sequence: u64,
     /// How many events there are.
     pub events: u64,
@@ -29,13 +29,13 @@ pub struct Store {
 /// Which events of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreQuery {
-    /// A pattern: `type`, `type.id`, `type.id.event_type`, with `*` at any place. All events unless said otherwise.
+    /// A pattern: `type`, `type.id`, `type.id.event_type`, with `*` at any place. By default all events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<String>,
     /// Only those after this sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// How many at the most: 100 unless said otherwise, 1,000 at the most; of a tail, as many as there will be.
+    /// How many at most: 100 unless said otherwise, 1,000 at most; of a tail, as many as there will be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -57,7 +57,7 @@ pub struct StoreEvent {
     pub codec: String,
     /// When it happened, in Unix milliseconds.
     pub time_millis: i64,
-    /// The texts beside its data.
+    /// Its metadata.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
     /// Its data, if that is JSON.
@@ -76,18 +76,18 @@ pub struct Projection {
     pub checkpoint: u64,
     /// The last sequence of the store.
     pub last_sequence: u64,
-    /// What keeps it from going on: the event's sequence, and the error.
+    /// What stops it: the event's sequence, and the error.
     #[serde(default)]
     pub failure: Option<ProjectionFailure>,
     /// How far a rebuild is, if one is under way.
     #[serde(default)]
     pub rebuilt_to: Option<u64>,
-    /// What keeps the rebuild from going on.
+    /// What stops the rebuild.
     #[serde(default)]
     pub rebuild_failure: Option<ProjectionFailure>,
 }
 
-/// Why a projection does not go on.
+/// Why a projection is stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectionFailure {
     /// The event's sequence.
@@ -101,7 +101,7 @@ pub struct ProjectionFailure {
 pub struct Reactor {
     /// Its name.
     pub name: String,
-    /// All selected events up to this sequence are done, or in its topic, but for those that are `open`.
+    /// All selected events up to this sequence are done, or in its topic, except for those that are `open`.
     pub position: u64,
     /// How many events up to there were handed to handlers and are not known to be done.
     pub open: u64,
@@ -109,15 +109,15 @@ pub struct Reactor {
     pub last_sequence: u64,
 }
 
-/// Where a reactor begins anew.
+/// Where a reactor starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplayFrom {
     /// With the first event that the store still has.
     First,
-    /// With the last event that there is.
+    /// With the last event there is.
     Last,
-    /// With what is appended from now on.
+    /// With events that are appended from now on.
     New,
     /// With the event of this sequence.
     Sequence(u64),

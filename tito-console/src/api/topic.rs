@@ -11,7 +11,7 @@ pub struct Topic {
     pub name: String,
     /// How many partitions its events are spread over.
     pub partitions: u16,
-    /// The number of partitions before the change that is under way, if one is.
+    /// The number of partitions before the change under way, if there is one.
     #[serde(default)]
     pub resized_from: Option<u16>,
     /// Its groups by name.
@@ -20,13 +20,13 @@ pub struct Topic {
     /// Groups whose queues are being deleted.
     #[serde(default)]
     pub removed_groups: Vec<String>,
-    /// Whether workers hand out nothing of its own queue.
+    /// Whether its own queue is paused.
     #[serde(default)]
     pub is_paused: bool,
     /// Whether a restore has paused it.
     #[serde(default)]
     pub is_paused_by_restore: bool,
-    /// Whether events are published to its groups alone.
+    /// Whether events are published only to its groups.
     #[serde(default)]
     pub groups_only: bool,
     /// How many seconds events that are done are kept; 0 if they are deleted.
@@ -44,13 +44,13 @@ pub struct Group {
     pub queue: String,
     /// When it was registered.
     pub since: i64,
-    /// Whether workers hand out nothing of it.
+    /// Whether it is paused.
     #[serde(default)]
     pub is_paused: bool,
     /// Whether a restore has paused it.
     #[serde(default)]
     pub is_paused_by_restore: bool,
-    /// Whether earlier events are being copied into it, until which workers hand out nothing of it.
+    /// Whether earlier events are being copied into it; workers hand out nothing of it until they are.
     #[serde(default)]
     pub is_copying: bool,
 }
@@ -67,7 +67,7 @@ pub struct Resize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupStart {
-    /// With what is published from now on.
+    /// With events that are published from now on.
     #[default]
     Now,
     /// With everything that is still kept.
@@ -86,16 +86,17 @@ pub struct NewGroup {
 /// How far to count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatsQuery {
-    /// How many events of a kind are counted in each partition: 100 unless said otherwise, 10,000 at the most.
+    /// How many events of a kind are counted in each partition, at most 10,000. By default 400 rows are counted in all,
+    /// shared among the partitions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
-/// How fast a queue is handled, in place of what its subscriptions say. What is not said is as they say.
+/// How fast a queue is handled, in place of what its subscriptions say. What is omitted is left to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// How many events are handed out in a time, by all workers of the queue together.
+    /// How many events all workers of the queue together hand out in a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// How many handlers run at once in each worker, at least 1.
@@ -103,7 +104,7 @@ pub struct Limits {
     pub concurrency: Option<u32>,
 }
 
-/// At most so many in so many seconds.
+/// A rate: at most this many events in a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
@@ -117,19 +118,19 @@ pub struct Rate {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pause {
-    /// Until when; until it is resumed unless said otherwise.
+    /// Until when; by default until it is resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
 }
 
-/// How much of a topic is kept, in each of its queues. What is not said stays as it is.
+/// How much of a topic is kept, in each of its queues. What is omitted stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kept {
-    /// For how many seconds what was done is kept; 0 for not at all.
+    /// For how many seconds finished events are kept; 0 for not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_seconds: Option<u64>,
-    /// How many of what was done are kept; 0 for any number.
+    /// How many finished events are kept; 0 for any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_events: Option<u64>,
     /// For how long dead letters are kept, and how many.
@@ -141,10 +142,10 @@ pub struct Kept {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeptLetters {
-    /// For how many seconds; for ever unless said otherwise.
+    /// For how many seconds; by default for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
-    /// How many; any number unless said otherwise.
+    /// How many; by default any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<u64>,
 }
@@ -166,14 +167,31 @@ pub struct QueueStats {
     pub limits: Limits,
     /// Whether events are published to it.
     pub is_published_to: bool,
-    /// How many events were in the hands of its fleet at its members' last heartbeats.
+    /// How many events its fleet had in hand at its members' last heartbeats.
     #[serde(default)]
     pub in_flight: u64,
+    /// How much is due.
+    #[serde(default)]
+    pub backlog: Backlog,
     /// All of it together.
     pub total: Counts,
     /// Each partition, in ascending order.
     #[serde(default)]
     pub partitions: Vec<PartitionStats>,
+}
+
+/// What is due in a queue, handled at the moment or not: counted, however much there is, or a part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Backlog {
+    /// How many events.
+    pub count: u64,
+    /// Whether there may be more than were counted.
+    pub at_least: bool,
+    /// For how long the one has been due that fell due first.
+    pub oldest_due_seconds: Option<u64>,
+    /// When it was counted.
+    pub as_of: i64,
 }
 
 /// What is in one partition of a queue.
@@ -203,7 +221,7 @@ pub struct Counts {
     pub dead: u64,
     /// Done, and kept as history.
     pub done: u64,
-    /// For how many seconds the one has been due that fell due first.
+    /// How many seconds the oldest due event has been due.
     pub oldest_due_seconds: Option<u64>,
     /// Whether there are more than were counted.
     pub is_capped: bool,

@@ -16,10 +16,10 @@ pub struct Watched {
     pub entity: String,
     /// Which attempt it is, counted from 1; 0 of an event that was published.
     pub attempt: u32,
-    /// Of an attempt that has ended, what became of the event: `done`, `retried`, `dead` and others.
+    /// For an attempt that has ended, what happened to the event: `done`, `retried`, `dead` and others.
     #[serde(default)]
     pub fate: Option<String>,
-    /// Of one that has ended, how long the handler ran.
+    /// For an attempt that has ended, how long the handler ran.
     #[serde(default)]
     pub duration_millis: Option<u64>,
     /// Why it failed.
@@ -39,14 +39,14 @@ pub enum Happened {
     Published,
     /// An event was handed out.
     HandedOut,
-    /// A handler has ended, and what became of its event is recorded, or known not to be.
+    /// A handler has ended, and the outcome is recorded, or known not to be.
     Handled,
     /// Something that a later version tells of.
     #[serde(other)]
     Unknown,
 }
 
-/// How much a watcher has missed, as it was too slow: in the place where that would have been.
+/// How much a watcher missed at this place because it was too slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     /// How many lines.
@@ -66,7 +66,7 @@ pub struct WatchQuery {
     /// Only this queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// How many lines at the most; without an end unless said otherwise.
+    /// How many lines at most; by default without an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }

@@ -29,7 +29,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn publish(call: Call<Operate>, Names(topic): Names<String>, Sent(body): Sent<PublishEvent>) -> Answer<Response> {
-    // Publishing creates a topic, which is no operator's business: a slip of the pen would lie there unserved for ever.
+    // Publishing creates a topic, which is not an operator's business: a slip of the pen would lie there unserved for ever.
     call.queue().groups(&topic).await?;
     let mut event = Publish::new(topic.as_str(), body.entity);
     if let Some(action) = body.action {
@@ -83,7 +83,11 @@ async fn find(
     let at = EventAt { entity, timestamp };
     let found = match reference(&topic, id, &at)? {
         Some(event) => call.queue().find(&event).await?,
-        None => call.queue().find_by_id(&topic, id).await?,
+        // A search takes long where there is much.
+        None => match call.queue().find_pending(&topic, id).await? {
+            found if found.is_empty() => call.queue().find_by_id(&topic, id).await?,
+            found => found,
+        },
     };
     // In the order of the queues, in which each has it once or twice: they are counted.
     let found = found.into_iter().map(|found| call.shown().found(found));
@@ -96,7 +100,10 @@ async fn pending<R, Q>(call: &Call<R, Q>, topic: &str, id: Uuid, at: &EventAt) -
     if let Some(event) = reference(topic, id, at)? {
         return Ok(event);
     }
-    let found = call.queue().find_by_id(topic, id).await?;
+    let mut found = call.queue().find_pending(topic, id).await?;
+    if found.is_empty() {
+        found = call.queue().find_by_id(topic, id).await?;
+    }
     let is_pending = |found: &tito_worker::FoundEvent| matches!(found.found_in, tito_worker::FoundIn::Pending(_));
     let event = found.into_iter().filter(is_pending).find_map(|found| found.event);
     event.map(|event| event.reference()).ok_or_else(|| gone(topic, id))

@@ -24,7 +24,7 @@ const SECONDS: u32 = 5;
 /// How many rows a search reads, unless asked otherwise.
 const ROWS: u32 = 100_000;
 
-/// How many rows a search reads at the most.
+/// How many rows a search reads at most.
 const MOST_ROWS: u32 = 1_000_000;
 
 pub(super) fn routes() -> Router<Arc<App>> {

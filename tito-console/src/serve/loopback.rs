@@ -32,12 +32,12 @@ const FORWARDED: [&str; 9] = [
 ];
 
 impl ConsoleBuilder<Unguarded> {
-    /// Serves the API on a port of the loopback interface, 0 for any that is free, to whoever is on this machine, with a
-    /// role: other users of the machine too.
+    /// Serves the API on a port of the loopback interface (0 for any free one) to everybody on this machine, other
+    /// users included, with a role.
     ///
-    /// A request is refused whose `Host` is none of `localhost`, `127.0.0.1` and `hosts`, without their ports; that a proxy
-    /// forwards; or that a browser sends for a page of another site. So a page somewhere in the world can't ask it, by
-    /// names that lead here or otherwise.
+    /// A request is refused if its `Host`, without the port, is none of `localhost`, `127.0.0.1` and `hosts`, if a
+    /// proxy forwards it, or if a browser sends it for a page of another site. So a page somewhere on the web can't
+    /// reach it, not even through a name that resolves to this machine.
     ///
     /// ```no_run
     /// # use tito_console::{Console, api::Role};

@@ -26,8 +26,8 @@ pub use self::place::find_socket;
 #[cfg(unix)]
 pub use self::socket::serve_local;
 
-/// The API, served by a listener of Tito's own until it is [stopped](Serving::stop), or the database is closed. Dropping it
-/// stops it as well, without waiting for what is under way.
+/// The API, served by Tito's own listener until it is [stopped](Serving::stop) or the database is closed. Dropping it
+/// also stops it, without waiting for requests under way.
 #[must_use = "dropping it stops it"]
 pub struct Serving {
     at: At,
@@ -46,7 +46,7 @@ enum At {
 }
 
 impl Serving {
-    /// The address, of a listener of the loopback interface.
+    /// The address, for a listener on the loopback interface.
     pub fn address(&self) -> Option<SocketAddr> {
         match self.at {
             At::Loopback(address) => Some(address),
@@ -55,7 +55,7 @@ impl Serving {
         }
     }
 
-    /// Where the socket is, of a Unix socket.
+    /// The path, for a Unix socket.
     pub fn socket(&self) -> Option<&Path> {
         match &self.at {
             At::Loopback(_) => None,
@@ -64,7 +64,7 @@ impl Serving {
         }
     }
 
-    /// A command that asks this server something, to be tried in a terminal.
+    /// A command to try in a terminal, which asks this server something.
     pub fn command(&self) -> String {
         match &self.at {
             At::Loopback(address) => format!("curl http://{address}/v1/topics"),
@@ -76,8 +76,7 @@ impl Serving {
         }
     }
 
-    /// Ends it: takes no more connections, lets what is under way come to its end for up to five seconds, and waits for
-    /// that.
+    /// Stops it: accepts no more connections, gives requests under way up to five seconds to end, and waits for that.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         if let Some(task) = self.task.take() {

@@ -17,8 +17,9 @@ const ELSEWHERE: &str = "tito-";
 /// The longest text that says where a socket is.
 const LONGEST_TEXT: u64 = 4_096;
 
-/// The socket by which whoever has the database in this directory open answers: in the directory, or where a file in it
-/// says, if the socket and its folder belong to whoever has written that file, for this directory. `None` where there is neither. Whether anybody listens there shows who connects.
+/// The socket of the process that has the database in this directory open: in the directory, or where a file in it
+/// says, if the socket and its folder belong to the user who wrote that file for this directory. `None` if there is
+/// neither. Only connecting shows whether anybody listens there.
 ///
 /// # Errors
 /// Those of reading the directory.

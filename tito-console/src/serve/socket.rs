@@ -38,7 +38,7 @@ use crate::error::ServeError;
 /// ```
 ///
 /// # Errors
-/// As [`ConsoleBuilder::serve_local`].
+/// Those of [`ConsoleBuilder::serve_local`].
 pub async fn serve_local(database: &Database) -> Result<Serving, ServeError> {
     Console::of(database).serve_local().await
 }
@@ -57,12 +57,12 @@ impl Drop for Turn {
 }
 
 impl ConsoleBuilder<Unguarded> {
-    /// Serves the API of an embedded database on the socket `tito.sock` in its directory, for the user whose process this is
-    /// and root, who may do everything. The socket's mode is 0600, and whoever connects is asked of the system. The command
-    /// line finds it by the directory. What an earlier process has left behind is removed.
+    /// Serves the API of an embedded database on the socket `tito.sock` in its directory, for the user of this process
+    /// and root, who may do everything. The socket's mode is 0600, and the operating system says who connects. The
+    /// command line finds it through the directory. Leftovers of an earlier process are removed.
     ///
-    /// Where its path is too long for a socket (103 bytes), it is in a directory of its own below `XDG_RUNTIME_DIR`, or that
-    /// for temporary files, and the file `tito.sock.at` in the database's directory says where.
+    /// If its path is too long for a socket (103 bytes), it is in a directory of its own below `XDG_RUNTIME_DIR`, or
+    /// the one for temporary files, and the file `tito.sock.at` in the database's directory says where.
     ///
     /// # Errors
     /// [`ServeError::NoDirectory`] for a database that is in memory, or on a cluster; [`ServeError::AlreadyServed`];

@@ -17,6 +17,7 @@ mod looking;
 mod loopback;
 mod operations;
 mod paging;
+mod reading;
 mod redacting;
 mod roles;
 mod stores;

@@ -1,9 +1,9 @@
-//! What the closure of a transaction ends in.
+//! What the closure of a transaction returns.
 
 use crate::error::{Result, TitoError};
 
-/// What a closure that is run in a transaction ends in: a `Result` with a [`TitoError`]. A
-/// closure that ends in something else does not compile, and the compiler says why.
+/// What a closure that runs in a transaction returns: a `Result` with a [`TitoError`]. A closure that returns anything
+/// else does not compile, and the compiler says why.
 #[diagnostic::on_unimplemented(
     message = "the closure of a transaction ends in `{Self}`, which is no `Result<_, TitoError>`",
     label = "its closure ends in `{Self}`",
@@ -15,7 +15,7 @@ pub trait TransactionResult<T, Error> {
     #[doc(hidden)]
     fn into_result(self) -> Result<T>;
 
-    /// The result as the caller of the transaction gets it.
+    /// The result that the caller of the transaction gets.
     #[doc(hidden)]
     fn returned(result: Result<T>) -> Result<T, Error>;
 }

@@ -1,4 +1,4 @@
-//! The log of rows that can't be read and are passed over.
+//! Logs rows that can't be read and are skipped.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use super::handle::Database;
 use crate::error::TitoError;
 
-/// How often a row is logged that stays as it is, by the monotonic clock.
+/// How often a row that stays damaged is logged, by the monotonic clock.
 const EVERY_MILLIS: u64 = 600_000;
 
-/// How many rows are known; of more at once the rest is not logged one by one.
+/// How many rows are remembered; beyond that, rows are not logged one by one.
 const MOST: usize = 1_000;
 
-/// When rows were logged last, by their keys.
+/// When each row was last logged, by key.
 #[derive(Default)]
 struct DamageLog(Mutex<BTreeMap<Vec<u8>, u64>>);
 
@@ -36,8 +36,8 @@ impl DamageLog {
 }
 
 impl Database {
-    /// Logs a row of Tito's own that can't be read and is passed over so that others go on: with its key, which the error
-    /// names, once in ten minutes. `consequence` says what becomes of that.
+    /// Logs a row of Tito's own that can't be read and is skipped so that the others are not held back: with its key,
+    /// which the error names, at most once in ten minutes. `consequence` says what follows from that.
     #[doc(hidden)]
     pub fn log_damaged(&self, error: &TitoError, consequence: &'static str) {
         let key = match error {

@@ -1,4 +1,4 @@
-//! The handle of a database.
+//! A handle to a database.
 
 use std::any::Any;
 use std::fmt;
@@ -27,30 +27,31 @@ use crate::timestamp::{Now, Timestamp};
 /// - of two transactions that write or lock one key, the one that commits later fails with [`TitoError::Conflict`], and
 ///   nothing of it is visible;
 /// - what [`commit`](Transaction::commit) has reported as done is durable;
-/// - timestamps are unique and increasing over the whole database, also across restarts.
+/// - timestamps are unique and increase over the whole database, across restarts too.
 #[derive(Clone)]
 pub struct Database {
     engine: Arc<dyn TitoEngine>,
 }
 
 impl Database {
-    /// Wraps an engine of your own in a database. Make one handle of an engine and clone it.
+    /// Wraps your own engine in a database. Make one handle for an engine and clone it.
     pub fn from_engine(engine: impl TitoEngine) -> Self {
         Self { engine: Arc::new(engine) }
     }
 
-    /// A handle of the same database for reading: a transaction that writes through it fails at its commit with
+    /// A read-only handle to the same database: a transaction that writes through it fails at commit with
     /// [`TitoError::ReadOnly`].
     pub fn read_only(&self) -> Self {
         Self::from_engine(ReadOnly(self.engine.clone()))
     }
 
-    /// The engine below, for those who wrap it in one of their own.
+    /// The underlying engine, for code that wraps it in its own.
     pub fn engine(&self) -> &Arc<dyn TitoEngine> {
         &self.engine
     }
 
-    /// The engine below if it is of this kind, for what only one kind has. An engine that wraps another is looked through.
+    /// The underlying engine if it is of type `E`, for what only that engine can do. Engines that wrap another are
+    /// looked through.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -80,28 +81,28 @@ impl Database {
         Ok(Transaction::new(self.clone(), self.engine.begin(None).await?))
     }
 
-    /// Begins the replay of a transaction whose commit was refused. An engine that can hands over to it what the
-    /// refused one has waited for, so that it does not queue up again.
+    /// Begins the replay of a transaction whose commit was refused. If the engine can, it hands over the locks that the
+    /// refused one waited for, so that the replay does not queue for them again.
     ///
     /// # Errors
-    /// As [`begin`](Database::begin).
+    /// Those of [`begin`](Database::begin).
     pub async fn begin_again(&self, refused: &Transaction) -> Result<Transaction> {
         Ok(Transaction::new(self.clone(), self.engine.begin(Some(refused.of_the_engine())).await?))
     }
 
-    /// Runs `f` in a transaction and commits it. After a conflict `f` is run again in a new transaction, up to 32 times; so
-    /// it should have no effects outside of the transaction. It is cloned for each run. The handle that `f` is given can't
-    /// be used any more once `f` has ended.
+    /// Runs `f` in a transaction and commits it. After a conflict `f` runs again in a new transaction, up to 32 times
+    /// in all, so it should have no effects outside the transaction. It is cloned for each run. The handle that `f` is
+    /// given can't be used once `f` has returned.
     ///
-    /// Transactions of this process that have met conflicts on one key run one at a time, in their order, so that each
-    /// runs about twice, however many there are. A run waits for its turn for 30 s at most, and a turn lasts for 2 s at
-    /// most while others wait; after that it goes on without, as conflicts keep what is stored right. A transaction
-    /// that is begun within `f`, by its own task, does not wait for turns while `f`'s transaction holds one. After a
-    /// conflict in spite of its turn, as with other processes, a run waits for a random part of a time that doubles up
-    /// to 250 ms.
+    /// Transactions of this process that have met conflicts on one key take turns, so that each runs about twice,
+    /// however many there are. A run waits at most 30 s for its turn, and a turn lasts at most 2 s while others wait;
+    /// after that the run goes ahead without one, since conflict detection keeps the data correct anyway. A transaction
+    /// begun within `f`, by the same task, does not wait for turns while `f`'s transaction holds one. If a run meets a
+    /// conflict in spite of its turn, for example with another process, it waits a random fraction of a delay that
+    /// doubles up to 250 ms.
     ///
-    /// Errors are [`TitoError`]s here, which is what `Error` is, so that a closure may end in `Ok(…)`. For errors of your own
-    /// use [`transaction_with`](Database::transaction_with).
+    /// The error type is [`TitoError`], so a closure may simply end in `Ok(…)`. To use your own error type, call
+    /// [`transaction_with`](Database::transaction_with).
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -120,8 +121,8 @@ impl Database {
     ///
     /// # Errors
     /// What `f` returns (the transaction is rolled back); [`TitoError::RetriesExhausted`] after the last conflict;
-    /// [`TitoError::AlreadyExists`] for an `insert` of what exists; [`TitoError::CommitUnknown`] when it is not known
-    /// whether the commit took effect, which is never replayed.
+    /// [`TitoError::AlreadyExists`] for an `insert` of a key that exists; [`TitoError::CommitUnknown`] when it is not
+    /// known whether the commit took effect: that is never replayed.
     // Boxed, so that what is returned depends on nothing of the closure's: where the closure is wrong, the compiler says so
     // once, and not again of each place where the future is used.
     #[track_caller]
@@ -136,8 +137,8 @@ impl Database {
         retry::run(self, Location::caller(), TxOptions::default(), f).map(Fut::Output::returned).boxed()
     }
 
-    /// As [`transaction`](Database::transaction), with options, and with an error type of the caller's own: any that is
-    /// `From<TitoError>`. The closure has to say which.
+    /// Like [`transaction`](Database::transaction), with options and with the caller's own error type: any that is
+    /// `From<TitoError>`. The closure has to name it.
     ///
     /// ```
     /// # use tito_core::TxOptions;
@@ -166,7 +167,7 @@ impl Database {
     /// ```
     ///
     /// # Errors
-    /// As [`transaction`](Database::transaction); with an idempotency key also [`TitoError::AlreadyApplied`].
+    /// Those of [`transaction`](Database::transaction); with an idempotency key also [`TitoError::AlreadyApplied`].
     #[track_caller]
     pub fn transaction_with<'a, T, Error, F, Fut>(&'a self, options: TxOptions, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
@@ -178,23 +179,23 @@ impl Database {
         retry::run(self, Location::caller(), options, f).boxed()
     }
 
-    /// A new timestamp, which orders. [`now`](Database::now) says what time it is.
+    /// A new timestamp, for ordering. For the time, see [`now`](Database::now).
     ///
     /// # Errors
-    /// As [`begin`](Database::begin).
+    /// Those of [`begin`](Database::begin).
     pub async fn timestamp(&self) -> Result<Timestamp> {
         self.engine.timestamp().await
     }
 
-    /// The present time, by which things fall due. On TiKV it comes from PD.
+    /// The current time, which decides what is due. On TiKV it comes from PD.
     ///
     /// # Errors
-    /// As [`begin`](Database::begin).
+    /// Those of [`begin`](Database::begin).
     pub async fn now(&self) -> Result<Now> {
         self.engine.now().await
     }
 
-    /// The clock that waits are measured by.
+    /// The clock that measures waits.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         self.engine.clock()
     }
@@ -204,7 +205,7 @@ impl Database {
         self.engine.limits()
     }
 
-    /// How old, in milliseconds, a transaction may be when it commits.
+    /// The maximum age of a transaction when it commits, in milliseconds.
     pub fn max_transaction_age_millis(&self) -> u64 {
         self.engine.max_transaction_age_millis()
     }
@@ -224,26 +225,26 @@ impl Database {
         self.engine.oldest_live_start()
     }
 
-    /// What the database says of itself. `None` on an engine that keeps no identity.
+    /// The database's identity. `None` on an engine that keeps none.
     pub fn identity(&self) -> Option<&DatabaseIdentity> {
         self.engine.identity()
     }
 
-    /// Closes the database for all its handles, and waits until what is under way has ended and the storage is released,
-    /// so that it can be opened again. Commits that were asked for before are carried out; transactions that are still
-    /// open can no longer be used, and later calls fail with [`TitoError::EngineClosed`].
+    /// Closes the database for all its handles, and waits until everything under way has ended and the storage is
+    /// released, so that it can be opened again. Commits already requested are carried out; transactions still open can
+    /// no longer be used, and later calls fail with [`TitoError::EngineClosed`].
     pub async fn close(&self) {
         self.engine.close().await;
     }
 
-    /// Completes once the database was closed, by its owner or by itself after an error of its storage, with the error
-    /// that its calls fail with from then on. Safe to cancel and to ask again. Never completes on an engine that can't be
+    /// Completes once the database is closed, by its owner or by itself after a storage error, with the error that all
+    /// calls fail with from then on. Can be cancelled and called again. Never completes on an engine that can't be
     /// closed.
     pub async fn closed(&self) -> TitoError {
         self.engine.closed().await
     }
 
-    /// What the parts of this process share about the database.
+    /// What the parts of this process that use the database share.
     pub fn shared(&self) -> &Shared {
         self.engine.shared()
     }

@@ -18,7 +18,7 @@ use crate::timestamp::Timestamp;
 struct MarkerValue {
     /// The start timestamp of the transaction that wrote the marker; unique, so it names the transaction.
     started: Timestamp,
-    /// Until when it is kept, in Unix milliseconds; for ever if it does not say.
+    /// Until when it is kept, in Unix milliseconds; for ever if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
     /// What the transaction kept of its result.
@@ -50,7 +50,7 @@ impl Marker {
         Ok(marker)
     }
 
-    /// Writes the marker anew, with what is kept of the transaction's result.
+    /// Rewrites the marker with the part of the transaction's result that is kept.
     pub(super) async fn put(&self, tx: &Transaction, result: Option<Box<RawValue>>) -> Result<()> {
         let Self { key, started, until } = self.clone();
         let value = MarkerValue { started, until, result };
@@ -67,12 +67,12 @@ impl Marker {
     }
 }
 
-/// Removes the idempotency markers of transactions that began before `before`, at most 200 in a transaction, and returns
-/// how many it removed. After that, calls with these keys would take effect again. One that can't be read is logged and
+/// Removes the idempotency markers of transactions that began before `before`, at most 200 per transaction, and returns
+/// how many it removed. After that, calls with these keys take effect again. A marker that can't be read is logged and
 /// stays.
 ///
 /// # Errors
-/// Those of the engine; what was removed by then stays removed.
+/// Those of the engine; what has been removed by then stays removed.
 pub async fn prune_idempotency_markers(database: &Database, before: Timestamp) -> Result<u64> {
     walk_in_steps(database, keys::idempotency_markers(), move |tx: Transaction, page| async move {
         let mut removed = 0;
@@ -91,12 +91,12 @@ pub async fn prune_idempotency_markers(database: &Database, before: Timestamp) -
     .await
 }
 
-/// Removes those of the next markers of `walk` that are past their [age](crate::TxOptions::idempotency_age), at most
-/// 200 in a transaction, and returns how many it removed. It begins with
-/// `Walk::over(keys::idempotency_markers())` and is over when the walk is. A running worker does this by itself, slowly.
+/// Looks at the next markers of `walk`, removes those past their [age](crate::TxOptions::idempotency_age), at most 200
+/// per transaction, and returns how many it removed. Begin with `Walk::over(keys::idempotency_markers())` and call it
+/// until the walk ends. A running worker does this by itself, slowly.
 ///
 /// # Errors
-/// Those of the engine; the walk stands where it stood then.
+/// Those of the engine; the walk then stays where it was.
 pub async fn drop_expired_markers(database: &Database, walk: &mut Walk) -> Result<u64> {
     let from = walk.clone();
     let step = |tx: Transaction| async move {

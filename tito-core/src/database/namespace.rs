@@ -11,14 +11,14 @@ use crate::keys::{self, KeyRange};
 pub enum RowAccess {
     /// Read them.
     Read,
-    /// Read and write them. The commit is somebody else's.
+    /// Read and write them. Somebody else commits.
     Write,
-    /// Read and write them, and nothing else: other writes, and signals, are dropped in silence.
+    /// Read and write them, and nothing else: other writes and signals are silently dropped.
     WriteNothingElse,
 }
 
-/// Where the rows and index entries of a transaction lie, if not where models have theirs: under a prefix. All other keys
-/// stay what they are. For what keeps models of its own beside those of the application, as projections do.
+/// Puts the rows and index entries of a transaction under a prefix, instead of where models usually have theirs. All
+/// other keys stay as they are. For code that keeps its own models beside those of the application, as projections do.
 #[derive(Debug)]
 pub struct Namespace {
     prefix: Vec<u8>,
@@ -32,13 +32,13 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// The namespace with this prefix. `owner` is what errors say of its rows: "a projection's".
+    /// The namespace with this prefix. `owner` is how errors call its rows: "a projection's".
     pub fn new(prefix: Vec<u8>, access: RowAccess, owner: &'static str) -> Self {
         let (keys, bytes, events) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU32::new(0));
         Self { prefix, access, owner, keys, bytes, events }
     }
 
-    /// How many keys and bytes were written through it.
+    /// How many keys and bytes have been written through it.
     pub fn written(&self) -> (usize, usize) {
         (self.keys.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }
@@ -79,7 +79,7 @@ impl Namespace {
         if stored.starts_with(&self.prefix) { stored.split_off(self.prefix.len()) } else { stored }
     }
 
-    /// An error that tells keys as they are known here.
+    /// The error with keys as they are known in this namespace.
     pub(super) fn own_error(&self, error: TitoError) -> TitoError {
         let own = |key: KeyText| KeyText::from(self.own(key.as_bytes().to_vec()));
         match error {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 /// How often [`transaction`](crate::Database::transaction) runs a transaction that meets conflicts, unless told
-/// otherwise. Within one process two are mostly enough, as transactions take turns; with the capped backoff between
-/// attempts it is several seconds of contention with others.
+/// otherwise. Within one process two runs are usually enough, as transactions take turns; against other processes, with
+/// the capped backoff between attempts, 32 runs are several seconds of contention.
 const DEFAULT_MAX_ATTEMPTS: u32 = 32;
 
 /// Options of one transaction.
@@ -28,10 +28,10 @@ impl Default for TxOptions {
 }
 
 impl TxOptions {
-    /// Makes the transaction happen at most once for this key, over all calls of all processes: its marker is written
+    /// Makes the transaction happen at most once for this key, across all calls of all processes: a marker is written
     /// in the same transaction. A repeated call does nothing and fails with
     /// [`TitoError::AlreadyApplied`](crate::TitoError::AlreadyApplied); an unknown outcome is resolved by reading the
-    /// marker back. Costs one read and one write more.
+    /// marker back. Costs one extra read and one extra write.
     ///
     /// The marker stays for ever, unless [`idempotency_age`](TxOptions::idempotency_age) says for how long, or
     /// [`prune_idempotency_markers`](crate::database::prune_idempotency_markers) removes it. What the closure
@@ -42,7 +42,7 @@ impl TxOptions {
         self
     }
 
-    /// How long a repeated call is recognised, at least, by the engine's time. After that a worker, or
+    /// How long, at least, a repeated call is recognised, by the engine's time. After that a worker, or
     /// [`drop_expired_markers`](crate::database::drop_expired_markers), drops the key's marker, and a call with the key
     /// takes effect again. Without an age the marker stays for ever; without a key the age means nothing.
     ///
@@ -58,10 +58,11 @@ impl TxOptions {
         self
     }
 
-    /// Makes every `insert` look first, so that an existing row is [`AlreadyExists`](crate::TitoError::AlreadyExists)
-    /// at once, where the closure can still do something else, and not only at the commit. If another transaction
-    /// inserts the row meanwhile, that is a conflict: the closure runs again and sees it. Costs a read for each key
-    /// that is inserted: a row's own, and one for each value in a unique index.
+    /// Makes every `insert` read the key first, so that it fails with
+    /// [`AlreadyExists`](crate::TitoError::AlreadyExists) at once, while the closure can still do something else,
+    /// rather than at the commit. If another transaction inserts the row meanwhile, that is a conflict: the closure
+    /// runs again and sees it. Costs a read for each inserted key: the row's own, and one for each value in a unique
+    /// index.
     ///
     /// ```
     /// # use tito_core::model::TitoSchema;
@@ -83,7 +84,7 @@ impl TxOptions {
         self
     }
 
-    /// How many times the transaction is run in all when it meets conflicts; at least once. Default 32.
+    /// How often the transaction runs in all when it meets conflicts; at least once. Default 32.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);

@@ -5,8 +5,7 @@ use crate::engine::{Direction, KeyValue, TitoTransaction};
 use crate::error::Result;
 use crate::keys::KeyRange;
 
-/// The values of many keys, in their order. `own` has for each what the transaction has written, if it has written
-/// anything.
+/// The values of many keys, in their order. `own` holds what the transaction itself has written to each, if anything.
 pub(super) async fn batch_get(
     engine: &dyn TitoTransaction,
     mut own: Vec<Option<Option<Vec<u8>>>>,
@@ -26,7 +25,7 @@ pub(super) async fn batch_get(
     Ok(own.into_iter().map(Option::flatten).collect())
 }
 
-/// A scan reads at least so many rows more than it is to find, if so many were deleted.
+/// How many rows a scan reads, at least, beyond those it looks for, to make up for deleted ones.
 const MOST_DELETES: usize = 1_024;
 
 /// The first `limit` keys of `range` in the order of `direction`.
@@ -64,7 +63,7 @@ pub(super) async fn scan(
     Ok(found)
 }
 
-/// The part of the range of which the page tells everything.
+/// The part of the range that the page covers completely.
 fn covered(range: &KeyRange, page: &[KeyValue], is_last: bool, direction: Direction) -> KeyRange {
     let mut covered = range.clone();
     match (page.last(), direction) {

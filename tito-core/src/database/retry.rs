@@ -15,11 +15,11 @@ use crate::error::{Result, TitoError};
 const FIRST_BACKOFF: Duration = Duration::from_millis(2);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(250);
 
-/// How often a transaction lets others commit whose turn it is, without trying: once for each key mostly, and not for
-/// ever where each run writes other keys.
+/// How often a transaction gives way, without trying, to others whose turn it is: mostly once per key, and not for ever
+/// when each run writes other keys.
 const MOST_WAYS_GIVEN: u32 = 4;
 
-/// How long commits are tried while the storage is not available.
+/// How long commits are retried while the storage is unavailable.
 const LONGEST_UNAVAILABLE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run<T, Error, F, Fut>(database: &Database, site: Site, options: TxOptions, f: F) -> Result<T, Error>
@@ -158,8 +158,8 @@ fn lost_key(error: &TitoError) -> Vec<Vec<u8>> {
     }
 }
 
-/// Ends a transaction that failed before its commit. An engine may meet a conflict in any call; whatever was made of it,
-/// it calls for a replay.
+/// Ends a transaction that failed before its commit. An engine may meet a conflict in any call; whatever error the
+/// closure turned it into, it calls for a replay.
 async fn abandon<T, Error>(tx: &Transaction, error: Error) -> Result<Attempt<T>, Error> {
     tx.rollback().await;
     match tx.met_conflict() {

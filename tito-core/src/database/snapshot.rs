@@ -17,19 +17,19 @@ const STREAMED_BYTES: usize = 1 << 20;
 /// How many entries a stream reads at once.
 const STREAMED_ENTRIES: usize = 4_096;
 
-/// The state of a database at one timestamp, for as long as this is held: see [`Database::snapshot`].
+/// The state of a database at one timestamp, kept for as long as this is held: see [`Database::snapshot`].
 pub struct DatabaseSnapshot(Box<dyn TitoSnapshot>);
 
 impl Database {
-    /// The state of the database now, to be read for as long as the snapshot is held. It is no transaction:
+    /// The state of the database now, to be read for as long as the snapshot is held. It is not a transaction:
     /// [`max_transaction_age_millis`](Database::max_transaction_age_millis) does not end it, and nobody who waits for
     /// transactions to end (a resize, a worker) waits for it.
     ///
-    /// What it costs is that what it sees is kept. On the embedded engine that is the memory of up to four memtables
-    /// (`memtable_bytes` each), and in the database file the space of all that is overwritten or deleted meanwhile, which
-    /// is used again once the snapshot is dropped: the file grows about as if nothing had been freed. On TiKV the garbage
-    /// of the whole cluster from the snapshot on is kept, by a safe point of PD's that is renewed while the snapshot is
-    /// held; of a process that was killed it lasts five minutes longer.
+    /// The cost is that everything it sees is kept. On the embedded engine that is up to four memtables in memory
+    /// (`memtable_bytes` each) and, in the database file, the space of everything overwritten or deleted meanwhile: the
+    /// file grows about as if nothing were freed, until the snapshot is dropped and the space is reused. On TiKV a safe
+    /// point in PD, renewed while the snapshot is held, keeps the garbage of the whole cluster from the snapshot on; if
+    /// the process is killed, the safe point lasts five more minutes.
     ///
     /// ```
     /// use futures::TryStreamExt;
@@ -51,7 +51,7 @@ impl Database {
     /// ```
     ///
     /// # Errors
-    /// As [`begin`](Database::begin).
+    /// Those of [`begin`](Database::begin).
     pub async fn snapshot(&self) -> Result<DatabaseSnapshot> {
         self.engine().snapshot().await.map(DatabaseSnapshot)
     }
@@ -74,7 +74,7 @@ impl DatabaseSnapshot {
     /// The values of some keys, in their order.
     ///
     /// # Errors
-    /// As [`get`](DatabaseSnapshot::get).
+    /// Those of [`get`](DatabaseSnapshot::get).
     pub async fn batch_get(&self, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>> {
         if keys.is_empty() { Ok(Vec::new()) } else { self.0.batch_get(keys).await }
     }
@@ -82,7 +82,7 @@ impl DatabaseSnapshot {
     /// The first `limit` entries of a range, by their keys.
     ///
     /// # Errors
-    /// As [`get`](DatabaseSnapshot::get).
+    /// Those of [`get`](DatabaseSnapshot::get).
     pub async fn scan(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
         self.page(range, Direction::Ascending, PageSize::entries(limit), limit).await
     }
@@ -90,16 +90,16 @@ impl DatabaseSnapshot {
     /// The last `limit` entries of a range, from the last key back.
     ///
     /// # Errors
-    /// As [`get`](DatabaseSnapshot::get).
+    /// Those of [`get`](DatabaseSnapshot::get).
     pub async fn scan_reverse(&self, range: KeyRange, limit: usize) -> Result<Vec<KeyValue>> {
         self.page(range, Direction::Descending, PageSize::entries(limit), limit).await
     }
 
-    /// The first entries of a range in a direction, as many as the page takes, one at least if there is one. Where
-    /// nothing is found the range has ended; a page may be short before that.
+    /// The first entries of a range in a direction, as many as fit the page, and at least one if there is one. An empty
+    /// page means the end of the range; a page may be short before that.
     ///
     /// # Errors
-    /// As [`get`](DatabaseSnapshot::get).
+    /// Those of [`get`](DatabaseSnapshot::get).
     pub async fn next_page(&self, range: KeyRange, direction: Direction, size: PageSize) -> Result<Vec<KeyValue>> {
         self.page(range, direction, size, usize::MAX).await
     }
@@ -114,7 +114,7 @@ impl DatabaseSnapshot {
     /// The entries of a range by their keys, read in pages of about a mebibyte.
     ///
     /// # Errors
-    /// As [`get`](DatabaseSnapshot::get); the stream ends with the first.
+    /// Those of [`get`](DatabaseSnapshot::get); the stream ends with the first.
     pub fn stream(&self, range: KeyRange) -> impl Stream<Item = Result<KeyValue>> + Send + Unpin + '_ {
         self.stream_in(range, Direction::Ascending)
     }
@@ -122,7 +122,7 @@ impl DatabaseSnapshot {
     /// The entries of a range from the last key back, read in pages of the same size.
     ///
     /// # Errors
-    /// As [`stream`](DatabaseSnapshot::stream).
+    /// Those of [`stream`](DatabaseSnapshot::stream).
     pub fn stream_reverse(&self, range: KeyRange) -> impl Stream<Item = Result<KeyValue>> + Send + Unpin + '_ {
         self.stream_in(range, Direction::Descending)
     }
@@ -145,7 +145,7 @@ impl DatabaseSnapshot {
         pages.try_flatten().boxed()
     }
 
-    /// Releases the state, which dropping does too, and says whether all that was read can be relied on.
+    /// Releases the state, as dropping does, and says whether everything that was read can be relied on.
     ///
     /// # Errors
     /// [`TitoError::SnapshotLost`](crate::TitoError::SnapshotLost) if the cluster may have collected some of it as garbage

@@ -57,7 +57,7 @@ impl WriteBuffer {
         Ok(())
     }
 
-    /// Makes the changes of another one on top of these, all or none.
+    /// Adds the changes of another buffer on top of these: all or none.
     pub(super) fn merge(&mut self, later: Self, limits: &Limits) -> Result<()> {
         // Mostly the first change of a transaction, checked against the same limits when it was made.
         if self.writes.is_empty() && self.locks.is_empty() {
@@ -129,8 +129,8 @@ impl WriteBuffer {
     }
 }
 
-/// How many bytes a transaction comes to with a change of a key, of which it has written `before` already, if the change
-/// may be made. Without it, it has so many keys and bytes.
+/// The size of the transaction in bytes with a change of a key to which it has already written `before`, if the change
+/// may be made.
 fn check_change(
     before: Option<&Mutation>,
     key: &[u8],

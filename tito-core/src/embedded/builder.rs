@@ -60,8 +60,9 @@ impl Default for EmbeddedBuilder {
 }
 
 impl EmbeddedBuilder {
-    /// The clock that the engine's time is made of. Default: the machine's. Its wall clock is followed when the database
-    /// is opened, and later where it was set and has stayed so for 10 s; the monotonic one says how time passes.
+    /// The clock that the engine derives its time from. Default: the machine's. The engine takes the wall clock's time
+    /// when the database is opened, and later whenever it has been set and has stayed so for 10 s; the monotonic clock
+    /// says how time passes.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -80,11 +81,11 @@ impl EmbeddedBuilder {
         self
     }
 
-    /// How old a transaction may become. An older one can't commit, and not read either once something else was
-    /// committed. Default 30 s.
+    /// How old a transaction may become. An older one can't commit, nor read once something else was committed. Default
+    /// 30 s.
     ///
-    /// Longer is not free: workers read the events of this much of the past again and again, because a commit can land
-    /// that far behind them, and the file grows by what is committed while an old transaction is open.
+    /// A longer age is not free: workers read this much of the past again and again, because a commit can land that far
+    /// behind them, and the file grows by everything committed while an old transaction is open.
     pub fn max_transaction_age(mut self, age: Duration) -> Self {
         self.max_transaction_age = age;
         self
@@ -97,16 +98,16 @@ impl EmbeddedBuilder {
     }
 
     /// How much is committed before it is flushed from memory and the log into the database file. Default 32 MiB. Up to
-    /// four times as much can be in memory. More makes flushes cheaper, and opening after a crash slower: about a second
-    /// for 100 MiB.
+    /// four times as much can be in memory. A larger value makes flushes cheaper, and opening after a crash slower:
+    /// about a second for 100 MiB.
     pub fn memtable_bytes(mut self, bytes: usize) -> Self {
         self.disk.memtable_bytes = bytes.max(1);
         self
     }
 
-    /// Who may use the directory and the files that opening creates, as Unix writes it, as far as the process's umask lets
-    /// it. Default: their owner alone, `0o700` and `0o600`. What exists already keeps its modes. Without effect on systems
-    /// without such modes.
+    /// The Unix modes of the directory and the files that opening creates, as far as the process's umask allows.
+    /// Default: their owner alone, `0o700` and `0o600`. Existing files keep their modes. No effect on systems without
+    /// such modes.
     ///
     /// ```
     /// # use tito_core::embedded::EmbeddedBackend;
@@ -118,7 +119,7 @@ impl EmbeddedBuilder {
         self
     }
 
-    /// Opens the database in a directory, which is created if it does not exist.
+    /// Opens the database in a directory, creating it if it does not exist.
     ///
     /// # Errors
     /// See [`EmbeddedBackend::open`].
@@ -126,32 +127,32 @@ impl EmbeddedBuilder {
         self.start(path, Purpose::Use).await
     }
 
-    /// As [`open`](EmbeddedBuilder::open), of a database that there has to be: nothing is created. For tools, which a
-    /// mistaken path is not to give an empty database.
+    /// Like [`open`](EmbeddedBuilder::open), but the database must exist: nothing is created. For tools, where a
+    /// mistyped path should not create an empty database.
     ///
     /// # Errors
-    /// As there, and [`TitoError::NoDatabase`].
+    /// The same, and [`TitoError::NoDatabase`].
     pub async fn open_existing(self, path: impl AsRef<Path>) -> Result<Database> {
         self.start(path, Purpose::Look).await
     }
 
-    /// As [`open_existing`](EmbeddedBuilder::open_existing), to be read: no byte of the directory is changed, and writes
-    /// fail with [`TitoError::ReadOnly`]. Several can read it at once. Whoever opens it to write meanwhile waits for them,
-    /// up to ten seconds; so read briefly what an application may want.
+    /// Like [`open_existing`](EmbeddedBuilder::open_existing), but only for reading: no byte of the directory is
+    /// changed, and writes fail with [`TitoError::ReadOnly`]. Several processes can read it at once. One that opens it
+    /// for writing meanwhile waits for them, up to ten seconds; so keep it short if an application may want to start.
     ///
-    /// What the log has, up to some hundred megabytes, is kept in memory.
+    /// The log's contents, up to some hundred megabytes, are kept in memory.
     ///
     /// # Errors
-    /// As there; [`TitoError::DatabaseInUse`] where somebody has it open to write.
+    /// The same; [`TitoError::DatabaseInUse`] if somebody has it open for writing.
     pub async fn open_read_only(self, path: impl AsRef<Path>) -> Result<Database> {
         Ok(self.start(path, Purpose::Read).await?.read_only())
     }
 
-    /// Opens a database that is filled from elsewhere: the directory is empty, or has what was filled in so far. Everybody
-    /// else is refused until it is whole.
+    /// Opens a database that is being filled from elsewhere: the directory is empty, or has what has been filled in so
+    /// far. Everybody else is refused until it is complete.
     ///
     /// # Errors
-    /// As [`open`](EmbeddedBuilder::open), and [`TitoError::InvalidTarget`].
+    /// Those of [`open`](EmbeddedBuilder::open), and [`TitoError::InvalidTarget`].
     pub async fn open_to_fill(self, path: impl AsRef<Path>, filling: &Filling) -> Result<Database> {
         self.start(path, Purpose::Fill(filling.clone())).await
     }

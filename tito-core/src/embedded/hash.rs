@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The hash of a key. Two keys can have the same hash, and whatever uses it has to be right then too.
+/// The hash of a key. Two keys can have the same hash, and code that uses it has to be correct then too.
 pub(super) type KeyHash = u64;
 
 pub(super) fn hash_key(key: &[u8]) -> KeyHash {

@@ -22,8 +22,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All under one lock, which is what pairs snapshots with timestamps: a transaction with start timestamp S sees exactly
-/// the commits whose timestamp is below S, because a group becomes visible and gets its timestamps in one step.
+/// All of it is under one lock, which pairs snapshots with timestamps: a transaction with start timestamp S sees
+/// exactly the commits whose timestamp is below S, because a group becomes visible and gets its timestamps in one step.
 pub(super) struct Head {
     snapshot: Arc<dyn Snapshot>,
     /// How many groups were committed since the engine was opened.
@@ -107,7 +107,7 @@ impl Head {
         self.live.remove(&start);
     }
 
-    /// Takes a transaction's commit up, if it has neither ended nor grown too old: it stays live until it is ended.
+    /// Admits a transaction's commit if it has neither ended nor grown too old: it stays live until it is ended.
     pub(super) fn admit(&mut self, start: Timestamp) -> bool {
         self.live.get_mut(&start).is_some_and(|live| {
             live.is_committing = true;

@@ -1,7 +1,7 @@
 //! The engine for one machine: transactions of Tito's own over a log and one file of `redb`.
 //!
-//! `redb` holds the bytes: a sorted map with cheap snapshots and one writer. What it does not have, many concurrent
-//! optimistic transactions and cheap small commits, is here:
+//! `redb` holds the bytes: a sorted map with cheap snapshots and one writer. What it lacks, many concurrent optimistic
+//! transactions and cheap small commits, is here:
 //!
 //! | file | idea |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | `present` | what time it is |
 //! | `recent` | which keys were committed lately |
 //! | `committer` | the one thread that checks, groups and applies commits |
-//! | `flush` | sorted sources of which the newer hide the older |
+//! | `merge` | merges sorted sources, the newer ones hiding the older |
 //! | `store`, `storage` | the storage below, as a narrow trait, and on redb with a log before it |
 //! | `opening` | what may lie in a directory, and how a database gets there |
 
@@ -58,12 +58,12 @@ use self::transaction::EmbeddedTransaction;
 
 /// The embedded engine: a database in a directory that one process owns, or in memory.
 ///
-/// The storage is released some time after the last [`Database`] of it and the last transaction are gone;
-/// [`close`](Database::close) waits for that, so that it can be opened again. Any number of concurrent transactions share
-/// an fsync.
+/// The storage is released some time after the last [`Database`] handle and the last transaction are gone;
+/// [`close`](Database::close) waits for that, so that it can be opened again. Any number of concurrent transactions
+/// share an fsync.
 ///
-/// Reads of a database on disk run on tokio's threads for blocking work. A program that fills all of these (512 by
-/// default) with tasks that wait for a transaction would wait for ever.
+/// Reads of a database on disk run on tokio's blocking threads. A program that fills all of these (512 by default) with
+/// tasks that wait for a transaction would wait for ever.
 ///
 /// ```
 /// use tito_core::prelude::*;
@@ -96,7 +96,7 @@ struct Core {
 }
 
 impl Core {
-    /// Closes the engine for an error that it can't go on after.
+    /// Closes the engine after an error that it can't recover from.
     fn fail(&self, reason: String) {
         tracing::error!(reason, directory = ?self.directory, "closing the embedded engine");
         lock(&self.head).close(reason);
@@ -106,7 +106,7 @@ impl Core {
         self.closed.borrow().is_some()
     }
 
-    /// Why a transaction that began then, by the monotonic clock, can't go on.
+    /// Why a transaction that began at this time, by the monotonic clock, is too old.
     fn too_old(&self, began_millis: u64) -> TitoError {
         let age_millis = self.clock.monotonic_millis().saturating_sub(began_millis);
         TitoError::TransactionTooOld { age_millis, limit_millis: self.max_age_millis }
@@ -136,11 +136,11 @@ impl EmbeddedBackend {
         EmbeddedBuilder::default()
     }
 
-    /// Gives the unused space of a closed database back to the file system. Rewrites much of the file, so it takes
-    /// time in proportion to its size. Returns whether there was anything to give back.
+    /// Returns the unused space of a closed database to the file system. Rewrites much of the file, so it takes time in
+    /// proportion to its size. Returns whether there was anything to give back.
     ///
     /// # Errors
-    /// As [`open`](EmbeddedBackend::open).
+    /// Those of [`open`](EmbeddedBackend::open).
     pub async fn compact(path: impl AsRef<Path>) -> Result<bool> {
         let path = path.as_ref().to_path_buf();
         blocking("compact", move || {

@@ -19,8 +19,8 @@ use crate::timestamp::Timestamp;
 
 const FILE_BEING_CREATED: &str = "tito.redb.new";
 
-/// The socket in a database's directory by which the process that has it open answers tools. It is no part of the database:
-/// one that was left behind is in nobody's way.
+/// The socket in a database's directory through which the process that has it open answers tools. It is not part of the
+/// database: one that was left behind does no harm.
 pub const SOCKET_FILE: &str = "tito.sock";
 
 /// The file in a database's directory that says where that socket is, if its path would be too long there.
@@ -29,10 +29,10 @@ pub const SOCKET_PLACE_FILE: &str = "tito.sock.at";
 /// How long whoever opens a database waits for those who read it.
 const READERS_AWAITED: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether they are gone.
+/// How often it checks whether they are gone.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How often a creation is begun again that met another process's.
+/// How often a creation that met another process's is started again.
 const CREATIONS: u32 = 10;
 
 /// What a database on disk is opened with.
@@ -150,7 +150,7 @@ fn no_database(path: &Path, reason: &str) -> TitoError {
     TitoError::NoDatabase { reason: format!("{}: {reason}", path.display()) }
 }
 
-/// Creates the database under another name and gives it its own when it is complete, so that a process killed half-way
+/// Creates the database under a temporary name and renames it when it is complete, so that a process killed half-way
 /// leaves nothing that looks like a damaged database.
 fn create(directory: &Directory, options: &DiskOptions) -> Result<()> {
     for _ in 0..CREATIONS {
@@ -254,7 +254,7 @@ fn not_opened(directory: &Directory, path: &Path, error: OpenError) -> TitoError
     }
 }
 
-/// Whether it is redb's word for a file that ends too early, or is no database.
+/// Whether it is how redb reports a file that ends too early, or that is not a database.
 fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
 }
@@ -267,12 +267,12 @@ fn invalid(path: &Path, reason: &str, source: Option<SharedError>) -> TitoError 
     TitoError::InvalidDatabase { path: path.to_path_buf(), reason: reason.to_string(), source }
 }
 
-/// What the file system said, which tells nothing of what is stored.
+/// A file system error, which says nothing about what is stored.
 fn failed(path: &Path, error: io::Error) -> TitoError {
     storage_failed("opening the database", Box::new(FileError { path: path.to_path_buf(), source: error }))
 }
 
-/// An error of a file system, with the file.
+/// A file system error, with the file.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {source}", path.display())]
 struct FileError {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::timestamp::Timestamp;
 
-/// The latest time that a clock can show. What is later would leave no timestamps to reserve, in the year 4199.
+/// The latest time that a clock can show, in the year 4199. Anything later would leave no timestamps to reserve.
 const LATEST_MILLIS: u64 = (1 << 46) - 1_000_000;
 
-/// How many timestamps of a reservation are left to commits. A commit needs its timestamp when it is durable already,
-/// which is no time to find that there is none; and on a slow disk transactions can begin up to the reservation's end
+/// How many timestamps of a reservation are set apart for commits. A commit needs its timestamp once it is durable,
+/// which is too late to find that there is none; and on a slow disk transactions can begin up to the reservation's end
 /// meanwhile.
 pub(super) const LEFT_TO_COMMITS: u64 = 4_096;
 
@@ -21,7 +21,7 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
-    /// Continues after everything up to `reserved`.
+    /// Continues after `reserved`.
     pub(super) fn resume(reserved: Timestamp) -> Self {
         Self { last: reserved, reserved }
     }

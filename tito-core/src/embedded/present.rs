@@ -1,4 +1,4 @@
-//! What time it is: the monotonic clock's time, at a distance from it that follows the wall clock where that stays so.
+//! What time it is: the monotonic clock's time plus an offset that follows the wall clock once a change there lasts.
 
 use crate::clock::Clock;
 use crate::timestamp::{Now, Timestamp};
@@ -6,7 +6,7 @@ use crate::timestamp::{Now, Timestamp};
 /// How long the wall clock has to differ from the present before it is followed.
 const HELD_FOR: u64 = 10_000;
 
-/// What counts as no difference, in milliseconds: the two clocks are read one after the other.
+/// How many milliseconds count as no difference: the two clocks are read one after the other.
 const TOLERANCE: u64 = 10;
 
 /// The present of the engine. A wall clock that is wrong for a moment changes nothing; one that was set for good is

@@ -1,11 +1,11 @@
-//! Which keys were committed lately: what conflicts are found by.
+//! Which keys were committed lately, to find conflicts.
 
 use std::collections::VecDeque;
 
 use super::hash::{HashedMap, KeyHash};
 
-/// For each key written or locked lately, the last group that did. Groups are counted from 1. Two keys with one hash
-/// count as one: a conflict too many, which costs a replay.
+/// For each key written or locked lately, the last group that did so. Groups are counted from 1. Two keys with one hash
+/// count as one: a false conflict, which costs a replay.
 #[derive(Default)]
 pub(super) struct RecentCommits {
     last_group: HashedMap<u64>,

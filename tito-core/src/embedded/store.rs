@@ -23,7 +23,7 @@ pub(super) trait Snapshot: Send + Sync {
     fn range(&self, range: &KeyRange, direction: Direction) -> StoreResult<Entries<'_>>;
 }
 
-/// How far a group may go into the space that is kept for when there is no more.
+/// How far a group may use the reserve that is kept for a full disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     /// Not at all.
@@ -39,12 +39,12 @@ pub(super) enum Admission {
 pub(super) enum AppendError {
     /// Nothing of it is stored, and the store goes on.
     Refused(io::Error),
-    /// It may be stored or not. Nothing can be appended any more.
+    /// It may or may not be stored. Nothing can be appended any more.
     Lost(io::Error),
 }
 
 impl From<AppendError> for io::Error {
-    /// For where it is all the same which of both it was.
+    /// For callers to whom it makes no difference which of the two it was.
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::Refused(error) | AppendError::Lost(error) => error,
@@ -57,18 +57,18 @@ pub(super) trait Store: Send {
     /// The latest state.
     fn snapshot(&self) -> Arc<dyn Snapshot>;
 
-    /// Sees to it that a group of so many writes, with so many bytes of keys and values, has the space that it needs.
+    /// Makes room for a group of this many writes, with this many bytes of keys and values.
     fn make_room(&mut self, writes: usize, bytes: usize, admission: Admission) -> io::Result<()>;
 
-    /// Whether a group of so many writes has that space already.
+    /// Whether there is that room already.
     fn has_room(&self, writes: usize, bytes: usize, admission: Admission) -> bool;
 
     /// Appends all writes, which are sorted by key, durably so once it returns. `reserved` is kept with them: no
     /// timestamp above it has been handed out.
     fn append(&mut self, writes: Vec<Write>, reserved: Timestamp, admission: Admission) -> Result<(), AppendError>;
 
-    /// Puts in order what was appended, which can take time. What fails here changes nothing of what was appended, but
-    /// the store can't go on.
+    /// Tidies up after appends, which can take time. A failure here does not affect what was appended, but the store
+    /// can't go on.
     fn maintain(&mut self) -> StoreResult<()>;
 
     /// Whether there is no more space than what is kept for [`Admission::Freeing`] and [`Admission::Timestamps`].
@@ -77,8 +77,7 @@ pub(super) trait Store: Send {
     /// The `reserved` of the last group.
     fn reserved(&self) -> Timestamp;
 
-    /// Whether anything outlives the process. Timestamps of a store that does not need no reservation, and reads of it
-    /// don't block.
+    /// Whether the data outlives the process. If not, timestamps need no reservation, and reads don't block.
     fn is_durable(&self) -> bool;
 
     /// How much space the store takes.

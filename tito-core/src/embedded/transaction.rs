@@ -36,7 +36,7 @@ pub(super) struct Inner {
 }
 
 impl Inner {
-    /// Releases the snapshot at once, as handles of the transaction can outlive it, and is no longer live.
+    /// Releases the snapshot at once, as handles can outlive the transaction, which is no longer live then.
     pub(super) fn release(&self) {
         self.release_snapshot();
         if !self.is_released.swap(true, Ordering::AcqRel) {
@@ -44,7 +44,7 @@ impl Inner {
         }
     }
 
-    /// As [`release`](Inner::release), of one whose commit has released its snapshot.
+    /// Like [`release`](Inner::release), of one whose commit has released its snapshot.
     pub(super) fn release_in(&self, head: &mut Head) {
         if !self.is_released.swap(true, Ordering::AcqRel) {
             head.end(self.start);
@@ -64,7 +64,7 @@ impl Drop for Inner {
     }
 }
 
-/// Reads of at most this many keys from memory are not worth another thread.
+/// Reads of up to this many keys from memory are not worth another thread.
 const FEW_KEYS: usize = 256;
 
 impl EmbeddedTransaction {
@@ -104,7 +104,7 @@ impl EmbeddedTransaction {
     async fn commit(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
         if mutations.is_empty() {
             self.0.release();
-            self.0.core.shared.deliver(signals);
+            self.0.core.shared.deliver(signals, self.0.start);
             return Ok(self.0.start);
         }
         let Mutations { writes, locks, bytes } = mutations;

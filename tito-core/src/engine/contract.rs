@@ -41,60 +41,59 @@ pub enum Direction {
 ///
 /// [`Database::from_engine`]: crate::Database::from_engine
 pub trait TitoEngine: Any + Send + Sync {
-    /// Begins a transaction. `replayed` is given for the replay of one whose commit was refused, a transaction of this
-    /// engine: one with locks can hand those of the refused one over, so that the replay does not queue up for them again.
+    /// Begins a transaction. `replayed` is the transaction of this engine whose commit was refused, if this is its
+    /// replay: an engine with locks can hand them over, so that the replay does not queue for them again.
     fn begin<'a>(
         &'a self,
         replayed: Option<&'a dyn TitoTransaction>,
     ) -> BoxFuture<'a, Result<Box<dyn TitoTransaction>>>;
 
-    /// The state at a new timestamp, kept for as long as the answer is held, however long that is. It is no transaction: it
-    /// blocks nobody who waits for transactions to end, and [`oldest_live_start`](TitoEngine::oldest_live_start) does not
-    /// know it.
+    /// The state at a new timestamp, kept for as long as the answer is held. It is not a transaction: nobody who waits
+    /// for transactions to end waits for it, and [`oldest_live_start`](TitoEngine::oldest_live_start) ignores it.
     fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn TitoSnapshot>>>;
 
-    /// A new timestamp. It orders; what time it is says [`now`](TitoEngine::now).
+    /// A new timestamp, for ordering. For the time, see [`now`](TitoEngine::now).
     fn timestamp(&self) -> BoxFuture<'_, Result<Timestamp>>;
 
-    /// The present, by which things fall due in all of Tito: one for all clients of the database, and never ahead of a
-    /// timestamp that is asked for afterwards. It passes steadily, as the [`clock`](TitoEngine::clock)'s monotonic time
-    /// does. If the engine ever sets it, it says so with [`Now::set_after`].
+    /// The current time, which decides what is due everywhere in Tito: the same for all clients of the database, and
+    /// never ahead of a timestamp requested afterwards. It passes steadily, like the [`clock`](TitoEngine::clock)'s
+    /// monotonic time. If the engine ever sets it, it says so with [`Now::set_after`].
     fn now(&self) -> BoxFuture<'_, Result<Now>>;
 
-    /// What waits are measured by.
+    /// The clock that measures waits.
     fn clock(&self) -> &Arc<dyn Clock>;
 
     /// How large keys, values and transactions may be.
     fn limits(&self) -> &Limits;
 
-    /// How old, in milliseconds, a transaction may be when it commits. No commit lands further behind its start than
+    /// The maximum age of a transaction when it commits, in milliseconds. No commit lands further behind its start than
     /// this, which is what lets workers forget the past.
     fn max_transaction_age_millis(&self) -> u64;
 
-    /// Whether only this process writes to the database, so that the signals of [`shared`](TitoEngine::shared) tell of
-    /// every commit and nobody need poll for those of others.
+    /// Whether only this process writes to the database, so that the signals of [`shared`](TitoEngine::shared) report
+    /// every commit and nobody needs to poll for others'.
     fn is_only_writer(&self) -> bool {
         false
     }
 
-    /// Whether what `commit` has reported as done survives the process; not where everything is in memory.
+    /// Whether what `commit` has reported as done survives the process; false if everything is in memory.
     fn is_durable(&self) -> bool {
         true
     }
 
-    /// The start of the oldest transaction that can still commit, on engines that know it. One whose commit was asked for
-    /// can until that was answered, however old it has become and whether or not its caller still waits; one that has
-    /// become too old for a commit can't. Whoever waits for the end of transactions rests on both.
+    /// The start of the oldest transaction that can still commit, on engines that know it. A transaction whose commit
+    /// was requested counts until the commit is answered, however old it has become and whether or not its caller still
+    /// waits; one that has become too old to commit does not. Whoever waits for transactions to end relies on both.
     fn oldest_live_start(&self) -> Option<Timestamp> {
         None
     }
 
-    /// What the database says of itself. `None` for an engine that keeps no identity.
+    /// The database's identity. `None` for an engine that keeps none.
     fn identity(&self) -> Option<&DatabaseIdentity> {
         None
     }
 
-    /// The engine below, of one that wraps another.
+    /// The wrapped engine, if this one wraps another.
     fn wrapped(&self) -> Option<&dyn TitoEngine> {
         None
     }
@@ -104,17 +103,17 @@ pub trait TitoEngine: Any + Send + Sync {
         Box::pin(future::ready(()))
     }
 
-    /// Completes once the engine was closed, by its owner or by itself after an error of its storage, with the error that
-    /// its calls fail with from then on. Whoever waits for something of the engine's waits for this beside it. Safe to
-    /// cancel and to ask again.
+    /// Completes once the engine is closed, by its owner or by itself after a storage error, with the error that all
+    /// calls fail with from then on. Whoever waits for something from the engine also waits for this. Can be cancelled
+    /// and called again.
     ///
     /// Never completes on an engine that can't be closed.
     fn closed(&self) -> BoxFuture<'_, TitoError> {
         Box::pin(future::pending())
     }
 
-    /// What this process keeps beside the engine. The engine makes it when it is opened and hands the signals of its
-    /// commits to it.
+    /// What this process keeps along with the engine. The engine creates it when it is opened, and passes the signals
+    /// of its commits to it.
     fn shared(&self) -> &Shared;
 }
 
@@ -141,9 +140,9 @@ pub trait TitoTransaction: Any + Send + Sync {
     /// `limit` is above 0 and the range not empty.
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>>;
 
-    /// Called before the transaction writes or locks these keys. An engine that waits for keys, or may refuse them, before
-    /// the commit does it in the future that it returns, which may be dropped unpolled where the write is refused; `None`
-    /// says that there is nothing to wait for.
+    /// Called before the transaction writes or locks these keys. An engine that waits for keys before the commit, or
+    /// may refuse them, does so in the future that it returns; the caller may drop that unpolled if the write is
+    /// refused. `None` means that there is nothing to wait for.
     fn claim<'a>(&'a self, keys: &'a [Vec<u8>], purpose: Claim) -> Option<BoxFuture<'a, Result<()>>> {
         let _ = (keys, purpose);
         None
@@ -163,11 +162,11 @@ pub trait TitoTransaction: Any + Send + Sync {
     fn rollback(&self) -> BoxFuture<'_, ()>;
 }
 
-/// A state of the database that is kept for as long as this is. It sees what a transaction would that had begun then:
-/// exactly the commits with timestamps below its own.
+/// A state of the database that is kept for as long as this is. It sees what a transaction begun at its timestamp would
+/// see: exactly the commits with timestamps below it.
 ///
-/// Any call can fail with [`TitoError::Storage`] or [`TitoError::EngineClosed`], and with [`TitoError::SnapshotLost`] where
-/// the storage below could not be held to the state.
+/// Any call can fail with [`TitoError::Storage`] or [`TitoError::EngineClosed`], and with [`TitoError::SnapshotLost`]
+/// if the underlying storage did not keep the state.
 pub trait TitoSnapshot: Send + Sync {
     /// The point in history.
     fn timestamp(&self) -> Timestamp;
@@ -175,9 +174,9 @@ pub trait TitoSnapshot: Send + Sync {
     /// The values of some keys, in their order.
     fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>>;
 
-    /// The first keys of a range in the order of `direction`: at most `limit`, and no more than come to `bytes` bytes of
-    /// keys and values, but one at least, if there is one. Both bounds are above 0 and the range not empty. What was cut
-    /// short by the bytes can't be told from the end: that is where nothing is found.
+    /// The first keys of a range in the order of `direction`: at most `limit`, and at most `bytes` bytes of keys and
+    /// values, but at least one if there is one. Both bounds are above 0 and the range is not empty. A short page does
+    /// not mean the end of the range; an empty one does.
     fn scan(
         &self,
         range: KeyRange,
@@ -186,8 +185,8 @@ pub trait TitoSnapshot: Send + Sync {
         bytes: usize,
     ) -> BoxFuture<'_, Result<Vec<KeyValue>>>;
 
-    /// Releases the state. Dropping does that too, if later on some engines; this also says whether everything that was
-    /// read can be relied on: [`TitoError::SnapshotLost`] where the state may have been lost in between.
+    /// Releases the state. Dropping does that too, though later on some engines; this also says whether everything that
+    /// was read can be relied on: [`TitoError::SnapshotLost`] if the state may have been lost in between.
     fn release(self: Box<Self>) -> BoxFuture<'static, Result<()>>;
 }
 

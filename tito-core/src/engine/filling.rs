@@ -10,14 +10,14 @@ use crate::error::{Result, TitoError};
 use crate::keys::{self, KeyRange};
 use crate::timestamp::Timestamp;
 
-/// How often a database is asked again whose rows another process may have written.
+/// How often a database is asked again when another process may have written its rows.
 const LOOKS: u32 = 8;
 
-/// How a database is opened that is filled from elsewhere, by a restore or a copy: empty at first, with a mark under
-/// [`keys::filling`] by which everybody else is refused with [`TitoError::IncompleteDatabase`]. Whoever fills it keeps in
-/// the mark how far it is, and deletes it in the transaction after which the database is whole.
+/// How to open a database that is filled from elsewhere, by a restore or a copy: empty at first, with a mark under
+/// [`keys::filling`] that makes every other opening fail with [`TitoError::IncompleteDatabase`]. Whoever fills it notes
+/// the progress in the mark, and deletes it in the transaction that completes the database.
 ///
-/// Opened again to be filled, it has the mark that was written last.
+/// When it is opened again to be filled, it has the mark that was written last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filling {
     mark: Vec<u8>,
@@ -39,8 +39,8 @@ pub(crate) enum Purpose {
 }
 
 impl Filling {
-    /// With this mark at first, in JSON, and all timestamps after one: that up to which timestamps have been handed out
-    /// where what fills it comes from.
+    /// With this initial mark, in JSON, and all timestamps after `after`: the last one that the source of the data may
+    /// have handed out.
     pub fn new(mark: Vec<u8>, after: Timestamp) -> Self {
         Self { mark, after }
     }
@@ -50,7 +50,7 @@ impl Filling {
         &self.mark
     }
 
-    /// What all timestamps come after.
+    /// The timestamp that all others come after.
     pub fn after(&self) -> Timestamp {
         self.after
     }
@@ -105,7 +105,7 @@ impl Filling {
     }
 }
 
-/// The database is whole: nobody is filling it.
+/// Fails unless the database is complete: nobody is filling it.
 pub(crate) fn check_whole(mark: Option<&[u8]>) -> Result<()> {
     match mark {
         None => Ok(()),
@@ -113,12 +113,12 @@ pub(crate) fn check_whole(mark: Option<&[u8]>) -> Result<()> {
     }
 }
 
-/// As [`check_whole`], as a transaction sees it.
+/// Like [`check_whole`], as a transaction sees it.
 pub(super) async fn check_whole_in(tx: &dyn TitoTransaction) -> Result<()> {
     check_whole(tx.get(&keys::filling()).await?.as_deref())
 }
 
-/// Why a database can't be filled that is none that is being filled.
+/// Why a database that is not being filled can't be filled.
 pub(crate) fn is_one_already() -> TitoError {
     TitoError::InvalidTarget { reason: "it is a database already; expected an empty place".to_string() }
 }

@@ -16,24 +16,23 @@ use crate::row;
 /// The form in which this version of Tito writes keys and values. `docs/format.md` specifies it.
 const FORMAT: u32 = 1;
 
-/// How often a database is asked again whose row another process may have written.
+/// How often a database is asked again when another process may have written its row.
 const LOOKS: u32 = 8;
 
 const EXPECTED: &str = "the identity of a database";
 
-/// What a database says of itself, in a row of its own that no scan shows.
+/// A database's description of itself, in a row that no scan shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DatabaseIdentity {
-    /// Made up when the database was created, or first opened by a version of Tito that gives one.
+    /// Generated when the database was created, or first opened by a version of Tito that assigns one.
     pub id: Uuid,
-    /// The version of the form in which its keys and values are written. A program that knows only earlier ones does not
-    /// open it.
+    /// The version of the format of its keys and values. A program that knows only earlier ones does not open it.
     pub format: u32,
 }
 
 impl DatabaseIdentity {
-    /// The latest [`format`](DatabaseIdentity::format) that this version knows, in which it writes.
+    /// The latest [`format`](DatabaseIdentity::format) that this version knows, and the one that it writes.
     pub const LATEST_FORMAT: u32 = FORMAT;
 
     /// The identity of a new database, with an id that is drawn at random.
@@ -42,12 +41,12 @@ impl DatabaseIdentity {
         Self { id, format: FORMAT }
     }
 
-    /// What a database says of itself that keeps its identity in the row [`keys::database_identity`]; one that says
-    /// nothing yet is given an identity. For engines that several processes may open at once, when they are opened: all of
-    /// these get the same one. Costs a transaction that reads a key, and another one at the first time.
+    /// The identity of a database that keeps it in the row [`keys::database_identity`]; a database without one is given
+    /// one. For engines that several processes may open at once: all of them get the same identity. Costs a transaction
+    /// that reads a key, and one more the first time.
     ///
     /// # Errors
-    /// As [`decode`](DatabaseIdentity::decode), [`TitoError::IncompleteDatabase`], and those of the engine's transactions.
+    /// Those of [`decode`](DatabaseIdentity::decode), [`TitoError::IncompleteDatabase`], and those of the engine's transactions.
     pub async fn of_engine(engine: &dyn TitoEngine) -> Result<Self> {
         let mut looks = 0;
         loop {
@@ -72,10 +71,10 @@ impl DatabaseIdentity {
         }
     }
 
-    /// As [`of_engine`](DatabaseIdentity::of_engine), of a database that there has to be: nothing is written.
+    /// Like [`of_engine`](DatabaseIdentity::of_engine), of a database that there has to be: nothing is written.
     ///
     /// # Errors
-    /// As there, and [`TitoError::NoDatabase`].
+    /// The same, and [`TitoError::NoDatabase`].
     pub async fn of_existing(engine: &dyn TitoEngine) -> Result<Self> {
         let tx = engine.begin(None).await?;
         let Some(bytes) = tx.get(&keys::database_identity()).await? else {
@@ -109,7 +108,7 @@ impl DatabaseIdentity {
     /// What is stored.
     ///
     /// # Errors
-    /// None that is known.
+    /// None known.
     pub fn encode(&self) -> Result<Vec<u8>> {
         row::encode(EXPECTED, self)
     }

@@ -33,7 +33,7 @@ impl Limits {
         check("a value in bytes", value_bytes, self.value_bytes, key)
     }
 
-    /// Checks what a transaction has come to with the write to `key`.
+    /// Checks the size of a transaction after the write to `key`.
     ///
     /// # Errors
     /// [`TitoError::LimitExceeded`].

@@ -1,7 +1,7 @@
 //! The contract of an engine, for those who write one. A program holds a [`Database`](crate::Database) instead.
 //!
 //! An engine keeps sorted keys under snapshot isolation and knows nothing of what they mean: it begins transactions,
-//! reads at their snapshots, and commits what they have come to. All that engines have in common (the writes of a
+//! reads at their snapshots, and commits their writes. Everything that engines have in common (the writes of a
 //! transaction before its commit, limits, own writes over reads, replays) is done once, by
 //! [`Transaction`](crate::Transaction). The conformance suite of `tito-testkit` checks what is written here.
 
@@ -14,6 +14,7 @@ mod published;
 mod read_only;
 mod shared;
 mod signals;
+mod tally;
 
 pub use contract::{Claim, Direction, KeyValue, TitoEngine, TitoSnapshot, TitoTransaction};
 pub use filling::Filling;
@@ -26,3 +27,4 @@ pub use published::{HeardPublished, PublishedEvent, PublishedEvents};
 pub(crate) use read_only::ReadOnly;
 pub use shared::Shared;
 pub use signals::{Listener, Signal, Signals};
+pub use tally::{Tallied, Tally, TallyChange, TallyCount};

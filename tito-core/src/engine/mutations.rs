@@ -1,4 +1,4 @@
-//! What a transaction has come to at its commit.
+//! What a transaction commits.
 
 use std::collections::BTreeMap;
 

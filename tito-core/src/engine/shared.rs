@@ -1,4 +1,4 @@
-//! What one process keeps beside an engine.
+//! What one process keeps along with an engine.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -6,19 +6,20 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::published::{PublishedEvents, Watched};
 use super::signals::{Channels, Listener, Signals};
+use crate::timestamp::Timestamp;
 
-/// What all handles of an engine in this process share: the signals of its commits, and one value of any type for those
-/// who build on it. An engine makes one when it is opened.
+/// What all handles to an engine in this process share: the signals of its commits, and one value of each type for code
+/// that builds on it. An engine creates one when it is opened.
 #[derive(Default)]
 pub struct Shared {
     channels: Channels,
     published: Watched,
-    /// A handful: they are found sooner than a hash is made.
+    /// Only a handful: they are found faster than a hash is computed.
     values: RwLock<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
 }
 
 impl Shared {
-    /// Listens to the signals of a channel. Those of earlier commits are not heard.
+    /// Listens to the signals of a channel, from now on: those of earlier commits are not heard.
     pub fn listen(&self, channel: &str, number: u16) -> Listener {
         self.channels.listen(channel, number)
     }
@@ -34,10 +35,11 @@ impl Shared {
         self.published.is_watched()
     }
 
-    /// Tells those who listen what a commit has signalled, and raises its counters.
-    pub fn deliver(&self, mut signals: Signals) {
+    /// Delivers the signals of a commit to their listeners, and changes its counters and tallies. `committed` is the
+    /// commit's timestamp.
+    pub fn deliver(&self, mut signals: Signals, committed: Timestamp) {
         self.published.deliver(signals.take_published());
-        self.channels.deliver(signals);
+        self.channels.deliver(signals, committed);
     }
 
     /// The value of a type, made when it is first asked for.

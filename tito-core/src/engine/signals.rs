@@ -1,4 +1,4 @@
-//! What transactions tell other parts of their process once they are committed.
+//! What transactions signal to other parts of their process once they are committed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,28 +8,31 @@ use metrics::Counter;
 use tokio::sync::Notify;
 
 use super::published::PublishedEvent;
+use super::tally::{Tally, TallyChange};
+use crate::timestamp::Timestamp;
 
-/// Something that a commit tells those of its process who listen to a channel.
+/// Something that a commit tells the listeners of a channel in its process.
 #[derive(Clone, Debug)]
 pub struct Signal {
     /// The channel's name.
     pub channel: Arc<str>,
     /// The channel's number among those of its name.
     pub number: u16,
-    /// What is told. A listener that has several unseen signals is told the smallest payload.
+    /// The payload. A listener with several unseen signals gets the smallest one.
     pub payload: Vec<u8>,
 }
 
-/// The signals of one transaction, and the counters that its commit raises. An engine hands them to
+/// The signals of one transaction, and the counters and tallies that its commit changes. An engine hands them to
 /// [`Shared::deliver`](super::Shared::deliver) as they are once the commit is durable and visible, and drops them where
 /// there is no commit.
 #[derive(Debug, Default)]
 pub struct Signals {
     signals: Vec<Signal>,
-    /// By runs of one counter, by its name.
+    /// The counters, by name.
     counts: Vec<(Arc<str>, Counter, u64)>,
     /// What was published, where somebody watches that.
     published: Vec<PublishedEvent>,
+    tallied: Vec<(Arc<Tally>, TallyChange)>,
 }
 
 impl Signals {
@@ -42,6 +45,7 @@ impl Signals {
         self.signals.extend(later.signals);
         self.counts.extend(later.counts);
         self.published.extend(later.published);
+        self.tallied.extend(later.tallied);
     }
 
     /// Tells those who watch of an event at the commit.
@@ -53,6 +57,19 @@ impl Signals {
         std::mem::take(&mut self.published)
     }
 
+    /// Changes a tally at the commit.
+    pub(crate) fn tally(&mut self, tally: Arc<Tally>, change: TallyChange) {
+        if let Some((last, TallyChange::By { number, by })) = self.tallied.last_mut()
+            && let TallyChange::By { number: changed, by: more } = change
+            && Arc::ptr_eq(last, &tally)
+            && *number == changed
+        {
+            *by += more;
+            return;
+        }
+        self.tallied.push((tally, change));
+    }
+
     /// Raises a counter by one at the commit. `name` tells counters apart.
     pub(crate) fn count(&mut self, name: &Arc<str>, counter: impl FnOnce() -> Counter) {
         match self.counts.last_mut() {
@@ -62,10 +79,10 @@ impl Signals {
     }
 }
 
-/// Those of this process who listen.
+/// The listeners of this process.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
-    /// Spares commits the lock while nobody listens.
+    /// So that commits take no lock while nobody listens.
     listening: AtomicUsize,
     channels: Mutex<HashMap<Channel, Vec<Weak<Mailbox>>>>,
 }
@@ -79,7 +96,7 @@ struct Mailbox {
     notify: Notify,
 }
 
-/// One listener of a channel. Once it is dropped, nothing is kept for it any more.
+/// A listener to a channel. Once it is dropped, nothing is kept for it.
 #[derive(Debug)]
 pub struct Listener(Arc<Mailbox>);
 
@@ -117,8 +134,11 @@ impl Channels {
         Listener(mailbox)
     }
 
-    pub(super) fn deliver(&self, signals: Signals) {
-        let Signals { signals, counts, .. } = signals;
+    pub(super) fn deliver(&self, signals: Signals, committed: Timestamp) {
+        let Signals { signals, counts, tallied, .. } = signals;
+        for (tally, change) in tallied {
+            tally.change(change, committed);
+        }
         for (_, counter, count) in counts {
             counter.increment(count);
         }

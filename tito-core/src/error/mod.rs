@@ -1,15 +1,13 @@
 //! The one error type of `tito-core`.
 
+mod constructors;
 mod key_text;
 mod predicates;
 mod shared;
 
 use std::path::PathBuf;
 
-use serde::de::DeserializeOwned;
-
 use self::key_text::shown_keys;
-use crate::keys;
 use crate::version::RowVersion;
 
 pub use self::key_text::KeyText;
@@ -57,9 +55,9 @@ pub enum TitoError {
         id: String,
     },
 
-    /// A row is not what it was when it was read, by its [version](crate::model::RowVersion). Nothing was written: read
-    /// it again, and decide again.
-    #[error("row {id:?} of table {table:?} has version {actual}, expected {expected}: somebody has written it since")]
+    /// A row has changed since it was read, by its [version](crate::model::RowVersion). Nothing was written: read it
+    /// again, and decide again.
+    #[error("row {id:?} of table {table:?} has version {actual}, expected {expected}: it was written in the meantime")]
     VersionConflict {
         /// The table.
         table: String,
@@ -71,7 +69,7 @@ pub enum TitoError {
         actual: RowVersion,
     },
 
-    /// An event that is about something else than a row of the model that was asked for.
+    /// An event that is not about a row of the model that was asked for.
     #[error("the event is about {entity:?}, expected {table:?}, ':' and the id of a row")]
     NotOfTheTable {
         /// What the event is about: the row that it came from, or its entity.
@@ -80,14 +78,14 @@ pub enum TitoError {
         table: String,
     },
 
-    /// A database was opened outside of a Tokio runtime.
+    /// A database was opened outside a Tokio runtime.
     #[error(
-        "there is no Tokio runtime: call it within one, such as a `main` with `#[tokio::main]`, a test with \
+        "there is no Tokio runtime: call this within one, such as a `main` with `#[tokio::main]`, a test with \
          `#[tokio::test]`, or `tokio::runtime::Runtime::block_on`"
     )]
     NoRuntime,
 
-    /// Whether the commit took effect is not known. It is never replayed by Tito; with
+    /// It is not known whether the commit took effect. Tito never replays it; with
     /// [`TxOptions::idempotency_key`](crate::TxOptions::idempotency_key) the outcome is found out instead.
     #[error("the outcome of the commit is unknown: it may or may not have taken effect")]
     CommitUnknown {
@@ -96,7 +94,8 @@ pub enum TitoError {
         source: SharedError,
     },
 
-    /// A transaction with this idempotency key was committed before, by this call or another. This one did nothing.
+    /// A transaction with this idempotency key was committed before, by this call or another one. This call did
+    /// nothing.
     #[error("a transaction with idempotency key {key:?} was committed before; nothing was written")]
     AlreadyApplied {
         /// The key as it was given.
@@ -107,7 +106,7 @@ pub enum TitoError {
     },
 
     /// `keep_result` was called in a transaction that has no idempotency key.
-    #[error("the transaction has no idempotency key with which its result could be kept")]
+    #[error("the transaction has no idempotency key to keep the result with")]
     NoIdempotencyKey,
 
     /// The transaction lived longer than the engine allows; nothing was committed.
@@ -120,8 +119,8 @@ pub enum TitoError {
     },
 
     /// A [snapshot](crate::Database::snapshot) that the storage did not keep: what it saw may be gone, and what was
-    /// read of it can't be relied on. A new one can be read.
-    #[error("the snapshot can't be relied on any more: {reason}")]
+    /// read from it can't be relied on. Take a new one.
+    #[error("the snapshot can no longer be relied on: {reason}")]
     SnapshotLost {
         /// What happened to it.
         reason: String,
@@ -161,27 +160,27 @@ pub enum TitoError {
         what: &'static str,
         /// What it was, with its unit.
         found: String,
-        /// The least and the most that it can be.
+        /// The smallest and largest value allowed.
         expected: String,
         /// The key that it was for.
         key: KeyText,
     },
 
-    /// A write of a key that begins as Tito's own do. Nothing was written.
+    /// A write to a key that begins like Tito's own. Nothing was written.
     /// [`system_keys`](crate::Transaction::system_keys) writes these, for repairs.
     #[error(
-        "key {key} can't be written: keys that begin with {prefix:?} are Tito's own; begin it otherwise, such as with \
+        "key {key} can't be written: keys that begin with {prefix:?} are Tito's own; begin it with something else, such as \
          \"app/\", or repair what Tito stores with `Transaction::system_keys`"
     )]
     ReservedKey {
         /// The key.
         key: KeyText,
-        /// What is Tito's about it.
+        /// The reserved prefix that it begins with.
         prefix: &'static str,
     },
 
-    /// A write to a database that was opened to be read. Nothing was written.
-    #[error("key {key} can't be written: the database was opened to be read")]
+    /// A write to a database that was opened for reading only. Nothing was written.
+    #[error("key {key} can't be written: the database was opened for reading only")]
     ReadOnly {
         /// The first of the keys.
         key: KeyText,
@@ -198,7 +197,7 @@ pub enum TitoError {
         reason: &'static str,
     },
 
-    /// A value, of a row or asked for by a query, that an index can't hold.
+    /// A value that an index can't hold, in a row or a query.
     #[error("index {index:?} of table {table:?} can't hold this value: {reason}")]
     InvalidIndexValue {
         /// The table.
@@ -220,7 +219,7 @@ pub enum TitoError {
         reason: &'static str,
     },
 
-    /// A query over an index that lacks the entries of some rows, or an attempt to build it that failed.
+    /// A query over an index that lacks the entries of some rows, or a failed attempt to build it.
     /// [`migrate`](crate::Database::migrate) brings it up to date.
     #[error("index {index:?} of table {table:?} is {state}: bring it up to date with `Database::migrate`")]
     IndexNotBuilt {
@@ -228,12 +227,12 @@ pub enum TitoError {
         table: String,
         /// The index.
         index: String,
-        /// What it is instead.
+        /// The state that it is in.
         state: &'static str,
     },
 
-    /// A write of a table that is being deleted by [`drop_table`](crate::Database::drop_table).
-    #[error("table {table:?} is being deleted; once `Database::drop_table` is done it can be used anew")]
+    /// A write to a table that is being deleted by [`drop_table`](crate::Database::drop_table).
+    #[error("table {table:?} is being deleted; it can be used again once `Database::drop_table` is done")]
     TableDropped {
         /// The table.
         table: String,
@@ -258,8 +257,8 @@ pub enum TitoError {
         source: SharedError,
     },
 
-    /// A value that can't be stored as JSON: serde has no form for it, such as for a float that is not finite, or what it
-    /// writes could not be read again as the same type. Nothing was written.
+    /// A value that can't be stored as JSON: JSON has no form for it, such as for a float that is not finite, or what
+    /// serde writes can't be read back as the same type. Nothing was written.
     #[error("{what} can't be stored as JSON{}{path}: {source}", if path.is_empty() { "" } else { ", at " })]
     Unserializable {
         /// What was to be written.
@@ -272,8 +271,8 @@ pub enum TitoError {
         source: SharedError,
     },
 
-    /// Rows that can't be read, found by a call that has to see every row. The others can be had by
-    /// [`page`](crate::model::Query::page) and [`stream`](crate::model::Query::stream), a damaged one can be deleted by
+    /// Rows that can't be read, found by a call that has to see every row. To get the others, use
+    /// [`page`](crate::model::Query::page) or [`stream`](crate::model::Query::stream); to delete a damaged one, use
     /// [`delete_damaged`](crate::model::TitoTable::delete_damaged).
     #[error("{total} of the rows can't be read: {}", shown_keys(keys, *total))]
     DamagedRows {
@@ -287,13 +286,13 @@ pub enum TitoError {
     },
 
     /// Another process, or another engine of this process, has the database open.
-    #[error("database directory {} is in use by another process or engine: one at a time can own it", directory.display())]
+    #[error("database directory {} is in use by another process or engine: only one at a time can own it", directory.display())]
     DatabaseInUse {
         /// The directory.
         directory: PathBuf,
     },
 
-    /// A directory that can't be opened as a database of Tito's. Nothing in it was changed.
+    /// A directory that can't be opened as a Tito database. Nothing in it was changed.
     #[error("{} can't be opened as a database: {reason}", path.display())]
     InvalidDatabase {
         /// The directory or file at fault.
@@ -305,29 +304,30 @@ pub enum TitoError {
         source: Option<SharedError>,
     },
 
-    /// A database that is being filled from elsewhere, by a restore or a copy, and is not whole yet. Nothing was changed.
-    /// What fills it can go on, or it is deleted.
-    #[error("the database is not whole: it is being filled by {mark}")]
+    /// A database that is being filled from elsewhere, by a restore or a copy, and is not complete yet. Nothing was
+    /// changed. Either resume filling it, or delete it.
+    #[error("the database is incomplete: it is being filled by {mark}")]
     IncompleteDatabase {
         /// What fills it, as it has noted it.
         mark: String,
     },
 
-    /// There is no database of Tito's where one has to be. Nothing was changed.
+    /// There is no Tito database where one has to be. Nothing was changed.
     #[error("there is no database here: {reason}")]
     NoDatabase {
         /// What was expected, and where.
         reason: String,
     },
 
-    /// A place that can't be filled from elsewhere: it is not empty, or has its own idea of time. Nothing was changed.
+    /// A target that can't be filled from elsewhere: it is not empty, or its clock is behind the source. Nothing was
+    /// changed.
     #[error("the target can't be filled: {reason}")]
     InvalidTarget {
         /// What was expected.
         reason: String,
     },
 
-    /// A URL that names no database, of [`Database::open`](crate::Database::open).
+    /// A URL for [`Database::open`](crate::Database::open) that names no database.
     #[error("{url:?} names no database: {reason}")]
     InvalidUrl {
         /// The URL.
@@ -366,8 +366,9 @@ pub enum TitoError {
 
     /// There was no space: the disk is full, a quota is used up, or a file may not become larger. Nothing was committed.
     ///
-    /// The engine goes on. Reads work, and so do commits that delete at least as many bytes as they write, such as
-    /// acknowledgements, until a small reserve is used up too. Once there is space again, everything works by itself.
+    /// The engine stays open. Reads work, and so do commits that delete at least as many bytes as they write, such as
+    /// acknowledgements, until a small reserve is used up too. Once there is space again, everything recovers by
+    /// itself.
     #[error("there is no space for {operation}; nothing was written")]
     StorageFull {
         /// What there was no space for.
@@ -377,9 +378,9 @@ pub enum TitoError {
         source: SharedError,
     },
 
-    /// The storage could not be reached, was too busy or too slow, for as long as the engine tries. Nothing was committed,
-    /// and a new transaction can succeed; [`transaction`](crate::Database::transaction) starts one by itself
-    /// where it was the commit that failed like this.
+    /// The storage could not be reached, or was too busy or too slow, for as long as the engine kept trying. Nothing
+    /// was committed, and a new transaction can succeed; [`transaction`](crate::Database::transaction) starts one by
+    /// itself where it was the commit that failed like this.
     #[error("the storage was not available in {operation}: {source}")]
     Unavailable {
         /// What was being done.
@@ -392,39 +393,4 @@ pub enum TitoError {
     /// An error of the application's own, carried through a transaction or a handler.
     #[error("{0}")]
     Application(#[source] SharedError),
-}
-
-impl TitoError {
-    /// Of [`AlreadyApplied`](TitoError::AlreadyApplied), what the first call [kept](crate::Transaction::keep_result) of its
-    /// result; none of other errors, and where nothing was kept. The result is of the type that the first call kept, or
-    /// an error.
-    pub fn first_result<T: DeserializeOwned>(&self) -> Option<Result<T>> {
-        let Self::AlreadyApplied { key, result: Some(result) } = self else { return None };
-        Some(serde_json::from_str(result).map_err(|source| Self::Malformed {
-            key: keys::idempotency_marker(key).into(),
-            expected: "the marker of an idempotency key with a result of this type",
-            source: source.into(),
-        }))
-    }
-
-    /// Carries an error of the application's own through [`transaction`](crate::Database::transaction) or a
-    /// handler.
-    ///
-    /// ```
-    /// use tito_core::TitoError;
-    /// let error = TitoError::application("the account is closed");
-    /// assert_eq!(error.to_string(), "the account is closed");
-    /// ```
-    pub fn application(error: impl Into<SharedError>) -> Self {
-        Self::Application(error.into())
-    }
-
-    /// [`NoRuntime`](TitoError::NoRuntime), unless the caller is within a Tokio runtime. For engines that need one when
-    /// they are opened.
-    ///
-    /// # Errors
-    /// [`NoRuntime`](TitoError::NoRuntime).
-    pub fn without_runtime() -> Result<()> {
-        tokio::runtime::Handle::try_current().map(drop).map_err(|_| Self::NoRuntime)
-    }
 }

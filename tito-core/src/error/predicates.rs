@@ -1,11 +1,13 @@
-//! What can be done about an error, so that nobody has to list variants.
+//! What can be done about an error, so that callers need not list variants.
 
-use super::TitoError;
+use serde::de::DeserializeOwned;
+
+use super::{Result, TitoError};
 use crate::keys;
 
 impl TitoError {
     /// Whether the same call in a new transaction can succeed: true after a conflict, or where the storage was not
-    /// available or had no space. An unknown outcome is not retryable by this measure, as a retry could do the work twice.
+    /// available or had no space. An unknown outcome does not count as retryable, as a retry could do the work twice.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
@@ -17,8 +19,8 @@ impl TitoError {
         )
     }
 
-    /// Whether the engine failed, or its storage, and not the call: the same call can succeed once the engine is well, or
-    /// was opened again. A conflict is none.
+    /// Whether the engine or its storage failed, rather than the call: the same call can succeed once the engine has
+    /// recovered or was opened again. False for a conflict.
     pub fn is_engine_failure(&self) -> bool {
         match self {
             Self::Storage { .. }
@@ -31,7 +33,7 @@ impl TitoError {
         }
     }
 
-    /// Whether the error proves that nothing was committed. False for an unknown outcome only.
+    /// Whether the error proves that nothing was committed. False only for an unknown outcome.
     pub fn is_not_committed(&self) -> bool {
         !matches!(self, Self::CommitUnknown { .. })
     }
@@ -42,13 +44,13 @@ impl TitoError {
         matches!(self, Self::Conflict { .. } | Self::Unavailable { .. })
     }
 
-    /// Whether neither the call is at fault nor what it works on: [`is_retryable`](TitoError::is_retryable), or
-    /// [`is_engine_failure`](TitoError::is_engine_failure). Another call would have met the same.
+    /// Whether neither the call nor the data it works on is at fault: [`is_retryable`](TitoError::is_retryable), or
+    /// [`is_engine_failure`](TitoError::is_engine_failure). Any other call would have failed too.
     pub fn is_transient(&self) -> bool {
         self.is_retryable() || self.is_engine_failure()
     }
 
-    /// Whether the engine is closed, so that nothing can succeed until it was opened again.
+    /// Whether the engine is closed, so that nothing can succeed until it is opened again.
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::EngineClosed { .. })
     }
@@ -66,6 +68,18 @@ impl TitoError {
             Self::AlreadyExists { key } | Self::DuplicateRows { key, .. } => keys::parse_index_of(key.as_bytes()),
             _ => None,
         }
+    }
+
+    /// For [`AlreadyApplied`](TitoError::AlreadyApplied), the result that the first call
+    /// [kept](crate::Transaction::keep_result); `None` for other errors, and if nothing was kept. An error if the kept
+    /// result is not a `T`.
+    pub fn first_result<T: DeserializeOwned>(&self) -> Option<Result<T>> {
+        let Self::AlreadyApplied { key, result: Some(result) } = self else { return None };
+        Some(serde_json::from_str(result).map_err(|source| Self::Malformed {
+            key: keys::idempotency_marker(key).into(),
+            expected: "the marker of an idempotency key with a result of this type",
+            source: source.into(),
+        }))
     }
 }
 

@@ -5,13 +5,14 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Any error that is owned by one: what closures and handlers of the application return.
+/// Any error, owned: what closures and handlers of the application return.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 
-/// Any error from below, kept as the source of one of Tito's own. Clones share it, so that many can be told of one failure.
+/// Any error from below, kept as the source of one of Tito's own. Clones share it, so that one failure can be reported
+/// to many.
 ///
-/// It is made by `into()` of any error, of a [`BoxError`], and of text. It dereferences to the error, with
-/// [`downcast_ref`](StdError#method.downcast_ref) to find out which one it is.
+/// Any error, a [`BoxError`] and text convert to it with `into()`. It dereferences to the error, with
+/// [`downcast_ref`](StdError#method.downcast_ref) to find out which.
 ///
 /// ```
 /// use tito_core::SharedError;

@@ -1,4 +1,4 @@
-//! What the events are published for that a task writes.
+//! The cause of the events that a task writes.
 
 use std::fmt;
 use std::future::Future;
@@ -10,7 +10,7 @@ tokio::task_local! {
     static CURRENT: Cause;
 }
 
-/// The event for which a task works: what it publishes meanwhile was caused by that, and says so in its
+/// The event that a task works on: whatever the task publishes was caused by it, and says so in its
 /// [`causation_id`](super::TitoEvent::causation_id). Workers run each handler in the scope of its event.
 ///
 /// ```
@@ -29,7 +29,7 @@ tokio::task_local! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause(Id);
 
-/// An id of the outbox is not written out before it is needed: few handlers publish.
+/// An outbox id is formatted only when it is needed: few handlers publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Id {
     Event(Uuid),
@@ -47,7 +47,7 @@ impl Cause {
         Self(Id::Text(id.into()))
     }
 
-    /// That of the innermost [`scope`](Cause::scope) around the caller.
+    /// The cause of the innermost [`scope`](Cause::scope) around the caller.
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
     }

@@ -23,8 +23,8 @@ use crate::keys;
     label = "expected a `DateTime`, an `i64` of Unix seconds, or an `Option` of one"
 )]
 pub trait DueTime {
-    /// The time in whole Unix seconds from 0 to 9,999,999,999 (in 2286): rounded up, and the nearest of these if it lies
-    /// outside. `None` if there is to be no event.
+    /// The time in whole Unix seconds, rounded up and clamped to 0 to 9,999,999,999 (in 2286). `None` if there is to be
+    /// no event.
     fn due_seconds(&self) -> Option<i64>;
 }
 

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::keeps_unknown_members;
 use crate::row::UnknownMembers;
 
-/// The row whose write called for an event.
+/// The row whose write published an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRow {
     /// Its table.
     pub table: String,
     /// Its id.
     pub id: String,
-    /// What a later version of Tito has stored of it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
 }

@@ -9,8 +9,8 @@ use super::record::TitoEvent;
 use crate::error::Result;
 use crate::row::{self, StoredRow};
 
-/// What of an event decides when and where it is handed out. Reading it costs half of what reading the whole
-/// [`TitoEvent`](super::TitoEvent) does. That the rest of the event can be read is not checked.
+/// The part of an event that decides when and where it is handed out. Reading it costs half as much as reading the
+/// whole [`TitoEvent`](super::TitoEvent). The rest of the event is not checked.
 #[derive(Clone, Debug, Deserialize)]
 pub struct EventHead<'a> {
     /// The event's id.
@@ -18,7 +18,7 @@ pub struct EventHead<'a> {
     /// What it happened to.
     #[serde(borrow)]
     pub entity: Cow<'a, str>,
-    /// When it may be tried again, in Unix seconds, where a strict subscription has put it off.
+    /// When it may be tried again, in Unix seconds, if a strict subscription has postponed it.
     #[serde(default)]
     pub not_before: Option<i64>,
     /// See [`TitoEvent::deaths`](super::TitoEvent::deaths).

@@ -4,14 +4,14 @@ use uuid::Uuid;
 
 use crate::timestamp::Timestamp;
 
-/// The most events that one transaction can write: what the id has room to number.
+/// The most events that one transaction can write: as many as the id has room to number.
 pub(super) const MAX_EVENTS_OF_A_TRANSACTION: u32 = 1 << 20;
 
 /// The id of event `number` of the transaction that began at `start`: a UUIDv7 (RFC 9562, section 5.7) whose bits are,
 /// from the left, the physical milliseconds of `start` (48), the version (4), the upper 12 bits of its logical part,
 /// the variant (2), the lower 6 bits of the logical part, the event's number (20) and random bits (36).
 ///
-/// Transactions on one entity conflict, so the later one starts after the earlier one's commit: ids of one entity's
+/// Transactions on one entity conflict, so the later one starts after the earlier one's commit: the ids of one entity's
 /// events ascend in causal order.
 pub fn event_id(start: Timestamp, number: u32, random: u64) -> Uuid {
     let logical = u128::from(start.logical());

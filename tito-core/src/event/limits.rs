@@ -1,11 +1,11 @@
-//! QueueLimits that an operator sets for a queue, in place of those of its subscriptions.
+//! Limits that an operator sets for a queue, in place of those of its subscriptions.
 
 use serde::{Deserialize, Serialize};
 
 use crate::keeps_unknown_members;
 use crate::row::UnknownMembers;
 
-/// At most so many in so many seconds.
+/// A rate: at most this many events in a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     /// How many, at least 1; 0 is taken for 1.
@@ -36,16 +36,16 @@ impl Rate {
     }
 }
 
-/// What an operator has set of a queue, in place of what its subscriptions say. What is `None` is as they say.
+/// What an operator has set for a queue, in place of what its subscriptions say. `None` leaves it to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueLimits {
-    /// How many events are handed out in a time, by all workers of the queue together.
+    /// How many events all workers of the queue together hand out in a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// How many handlers run at once in each worker, at least 1; 0 is taken for 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
-    /// What a later version of Tito has stored of it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
 }
@@ -53,14 +53,14 @@ pub struct QueueLimits {
 keeps_unknown_members!(QueueLimits);
 
 impl QueueLimits {
-    /// With this rate, of all workers together.
+    /// With this rate, for all workers together.
     #[must_use]
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
         self
     }
 
-    /// With so many handlers at once, in each worker.
+    /// With this many handlers at once, in each worker.
     #[must_use]
     pub fn concurrency(mut self, handlers: u32) -> Self {
         self.concurrency = Some(handlers);

@@ -1,6 +1,9 @@
-//! To whom events belong, so that all that does can be found and erased.
+//! Who events belong to, so that everything of one owner can be found and erased.
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::record::TitoEvent;
 use crate::database::Transaction;
@@ -8,8 +11,44 @@ use crate::error::{Result, TitoError};
 use crate::keys;
 use crate::row::{self, StoredRow};
 
-/// A longer owner would leave too little room in keys for what is the owner's.
+/// A longer owner would leave too little room in the keys of what it owns.
 const LONGEST: usize = 512;
+
+/// What can be the owner of a model's events: the value of `owner` in `#[tito(owner = ...)]`. A text, an integer, a
+/// [`Uuid`], or an [`Option`] of one, where `None` is nobody.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the owner of events",
+    label = "expected a text, an integer, a `Uuid`, or an `Option` of one"
+)]
+pub trait EventOwner {
+    /// The owner's name; `None` if the events are nobody's.
+    fn owner(&self) -> Option<String>;
+}
+
+macro_rules! owners {
+    ($($name:ty)*) => {$(
+        impl EventOwner for $name {
+            fn owner(&self) -> Option<String> {
+                Some(self.to_string())
+            }
+        }
+    )*};
+}
+
+owners!(str String Cow<'_, str> Uuid u16 u32 u64 u128 i16 i32 i64 i128);
+
+/// `None` is nobody.
+impl<T: EventOwner> EventOwner for Option<T> {
+    fn owner(&self) -> Option<String> {
+        self.as_ref().and_then(T::owner)
+    }
+}
+
+impl<T: EventOwner + ?Sized> EventOwner for &T {
+    fn owner(&self) -> Option<String> {
+        (**self).owner()
+    }
+}
 
 /// Checks an owner: any text of 1 to 512 bytes.
 ///
@@ -24,8 +63,8 @@ pub fn check_owner(owner: &str) -> Result<()> {
     Err(TitoError::InvalidName { what: "owner", name: owner.chars().take(255).collect(), reason })
 }
 
-/// The owner of the event that is stored as these bytes, if they name one; `None` for bytes that are no event. Costs
-/// next to nothing for those that name none.
+/// The owner of the event that is stored as these bytes, if it names one; `None` for bytes that are not an event. Costs
+/// next to nothing if there is none.
 pub fn owner_of(bytes: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Owned {
@@ -38,7 +77,7 @@ pub fn owner_of(bytes: &[u8]) -> Option<String> {
     row::decode::<Owned>(b"", TitoEvent::EXPECTED, bytes).ok()?.owner
 }
 
-/// Notes in a transaction that what it stores under a key belongs to an owner.
+/// Records in a transaction that what it stores under a key belongs to an owner.
 ///
 /// # Errors
 /// [`TitoError::LimitExceeded`] for a key that is too long with the owner in front, and those of the engine.

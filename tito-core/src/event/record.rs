@@ -33,26 +33,27 @@ pub struct TitoEvent {
     /// [`table_and_id`](TitoEvent::table_and_id), which looks at both.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "row::nested")]
     pub row: Option<EventRow>,
-    /// To whom it belongs, if its publisher said so: see `TitoQueue::erase_owner` of `tito-worker`.
+    /// Who it belongs to, if its publisher said so: see `TitoQueue::erase_owner` of `tito-worker`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// What happened: `insert`, `update` or `delete` for events of models, else what the publisher said.
+    /// What happened: `insert`, `update` or `delete` for events of models, otherwise whatever the publisher said.
     pub action: String,
     /// When it falls due, in Unix seconds. A retry moves it, unless its subscription is strict.
     pub timestamp: i64,
-    /// When it may be tried again, in Unix seconds, where a strict subscription has put it off: it keeps its place.
+    /// When it may be tried again, in Unix seconds, if a strict subscription has postponed it: it keeps its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<i64>,
-    /// How many attempts to handle it have failed so far. [`attempt`](TitoEvent::attempt) says which one is under way.
+    /// How many attempts to handle it have failed so far. [`attempt`](TitoEvent::attempt) is the number of the current
+    /// one.
     #[serde(rename = "attempt", default)]
     pub failed_attempts: u32,
-    /// The revision of the topic that its publisher went by, which tells the groups that it was published to.
+    /// The revision of the topic that its publisher knew, which tells which groups it was published to.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u64,
-    /// Small texts beside the payload, such as a trace context.
+    /// Short texts next to the payload, such as a trace context.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// What the publisher had to say, if anything. Events of models have none: their handlers read the row, which is
+    /// What the publisher passed along, if anything. Events of models have none: their handlers read the row, which is
     /// newer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Box<RawValue>>,
@@ -62,25 +63,25 @@ pub struct TitoEvent {
     /// The latest failed attempts, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "row::nested")]
     pub failures: Vec<FailedAttempt>,
-    /// How far an earlier attempt came, as its handler recorded it.
+    /// How far an earlier attempt got, as its handler recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Box<RawValue>>,
-    /// The steps that were done of it, the oldest first: where its handler has said what the next one is. The payload is
-    /// that of the present step. Of more than 20 the first and the latest are kept.
+    /// The steps of it that are done, oldest first, if its handler advances it. The payload is that of the current
+    /// step. Of more than 20 steps, the first and the latest are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "row::nested")]
     pub steps: Vec<DoneStep>,
-    /// How many processes have died while it was handled and nothing else was. With a number, also 0, it is a suspect: a
-    /// process has died while it was handled, and it runs alone in its process.
+    /// How many processes have died while it alone was being handled. An event with a number, even 0, is a suspect: a
+    /// process has died while it was being handled, so it runs alone in its process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deaths: Option<u32>,
-    /// The id of the event whose handler has published it, as a text: that of an event of the outbox, or of an event
-    /// store. See [`Cause`](super::Cause).
+    /// The id of the event whose handler published it, as a text: of an outbox event, or an event of an event store.
+    /// See [`Cause`](super::Cause).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<String>,
-    /// How it was done, of an event that is kept as history.
+    /// How it was done, for an event that is kept as history.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "row::nested")]
     pub done: Option<Completion>,
-    /// What a later version of Tito has stored in it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
     /// Where it is stored; empty for an event that was not read from a database.
@@ -97,8 +98,8 @@ pub struct FailedAttempt {
     pub timestamp: i64,
     /// What the handler said, cut to 500 bytes.
     pub error: String,
-    /// What all errors have in common that differ in numbers, ids and quoted texts only: 16 hexadecimal digits, computed
-    /// of the whole text. Earlier versions have stored none.
+    /// The same for all errors that differ only in numbers, ids and quoted texts: 16 hexadecimal digits, computed from
+    /// the whole text. Earlier versions stored none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     /// The worker that handled it; none in a drain.
@@ -107,15 +108,15 @@ pub struct FailedAttempt {
     /// How long the handler ran, in milliseconds, by the worker's monotonic clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_millis: Option<u64>,
-    /// What a later version of Tito has stored of it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
 }
 
-/// How an event was done that is kept as history.
+/// How an event that is kept as history was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {
-    /// What it came to: `done`.
+    /// The outcome: `done`.
     pub outcome: Cow<'static, str>,
     /// The worker that handled it; none in a drain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,7 +124,7 @@ pub struct Completion {
     /// How long its last handler ran, in milliseconds, by the worker's monotonic clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_millis: Option<u64>,
-    /// What a later version of Tito has stored of it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
 }
@@ -131,17 +132,17 @@ pub struct Completion {
 /// A step of an event that was done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DoneStep {
-    /// With which attempt it was, counted from 1.
+    /// The attempt that did it, counted from 1.
     pub attempt: u32,
-    /// When it was, in Unix seconds.
+    /// When it was done, in Unix seconds.
     pub timestamp: i64,
-    /// What its payload was.
+    /// What its payload was; none if it had none, or where the event had no room for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Box<RawValue>>,
     /// What its headers were.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// What a later version of Tito has stored of it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
 }
@@ -189,17 +190,17 @@ impl TitoEvent {
         Ok(Self { key: key.to_vec(), ..event })
     }
 
-    /// As [`decode`](TitoEvent::decode), without the [unknown](TitoEvent::unknown) members, which is quicker: for an event
-    /// that is not stored again.
+    /// Like [`decode`](TitoEvent::decode), but without the [unknown](TitoEvent::unknown) members, which is faster: for
+    /// an event that is not stored again.
     ///
     /// # Errors
-    /// As [`decode`](TitoEvent::decode).
+    /// Those of [`decode`](TitoEvent::decode).
     pub fn decode_known(key: &[u8], bytes: &[u8]) -> Result<Self> {
         let event: Self = row::decode(key, Self::EXPECTED, bytes)?;
         Ok(Self { key: key.to_vec(), ..event })
     }
 
-    /// Which attempt to handle it this is, or the next one will be: 1 when it is handed out first.
+    /// The number of the current or next attempt to handle it: 1 when it is first handed out.
     pub fn attempt(&self) -> u32 {
         self.failed_attempts.saturating_add(1)
     }
@@ -209,7 +210,7 @@ impl TitoEvent {
         reference::due(self.timestamp)
     }
 
-    /// What names this event, to cancel or reschedule it.
+    /// A reference to this event, to cancel or reschedule it.
     pub fn reference(&self) -> EventReference {
         EventReference {
             event_type: self.event_type.clone(),
@@ -219,15 +220,15 @@ impl TitoEvent {
         }
     }
 
-    /// The event as it is stored, with what was unknown of it.
+    /// The event as it is stored, with its unknown members.
     ///
     /// # Errors
-    /// [`TitoError::Unserializable`]; none that has been seen, as every field has a form in JSON.
+    /// [`TitoError::Unserializable`], though every field has a form in JSON.
     pub fn encode(&self) -> Result<Vec<u8>> {
         StoredRow::encode(self)
     }
 
-    /// The trace that the event belongs to, if its publisher was part of one. Headers that are malformed count as none.
+    /// The trace that the event belongs to, if its publisher was part of one. Malformed headers count as none.
     pub fn trace_context(&self) -> Option<TraceContext> {
         TraceContext::from_headers(&self.headers)
     }
@@ -245,7 +246,7 @@ impl TitoEvent {
         })
     }
 
-    /// How far an earlier attempt came, if one has recorded it.
+    /// How far an earlier attempt got, if one has recorded it.
     ///
     /// # Errors
     /// [`TitoError::Malformed`] if it is not a `T`.

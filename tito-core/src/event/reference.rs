@@ -1,4 +1,4 @@
-//! Where an event is found again.
+//! Where to find an event again.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,20 +12,20 @@ pub struct EventReference {
     pub event_type: String,
     /// The entity that it is about, which tells its partition.
     pub entity: String,
-    /// When it fell due as it was published, in Unix seconds. A retry may have moved it since.
+    /// When it was to fall due when it was published, in Unix seconds. A retry may have moved it since.
     pub timestamp: i64,
     /// Its id.
     pub id: Uuid,
 }
 
 impl EventReference {
-    /// When it fell due as it was published, as a time.
+    /// When it was to fall due when it was published, as a time.
     pub fn due(&self) -> DateTime<Utc> {
         due(self.timestamp)
     }
 }
 
-/// The time of a second, or the first or last that there is.
+/// The time of a second, or the earliest or latest time there is.
 pub(super) fn due(seconds: i64) -> DateTime<Utc> {
     let bound = if seconds < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
     DateTime::from_timestamp(seconds, 0).unwrap_or(bound)

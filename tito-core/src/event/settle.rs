@@ -1,4 +1,4 @@
-//! Waits until everybody knows of a change of a topic.
+//! Waits until everybody knows about a change of a topic.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::timestamp::Timestamp;
 /// How often an engine that knows its live transactions is asked whether the old ones have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Waits until every transaction has ended that may have gone by a topic as it was before a change which this process
-/// has made: after it no event is committed that does not know of the change.
+/// Waits until every transaction that may have used a topic as it was before a change by this process has ended:
+/// afterwards no event is committed that ignores the change.
 ///
-/// Takes no time worth speaking of on an engine with one writing process; else [`CACHED`] and the engine's
+/// Takes next to no time on an engine with one writing process; otherwise [`CACHED`] and the engine's
 /// `max_transaction_age`, by the engine's time.
 ///
 /// # Errors
-/// Those of the engine; at once when it is closed meanwhile.
+/// Those of the engine; at once if it is closed meanwhile.
 pub async fn settle_topics(database: &Database) -> Result<()> {
     tokio::select! {
         biased;
@@ -46,7 +46,7 @@ async fn settle(database: &Database) -> Result<()> {
     Ok(())
 }
 
-/// Other processes go by timestamps, and so does this. This machine's clock says when to ask, and no more.
+/// Other processes compare timestamps, and so does this. This machine's clock only says when to ask.
 pub(crate) async fn wait_by_the_engines_time(database: &Database, began: Timestamp, millis: u64) -> Result<()> {
     let clock = database.clock();
     let mut left = millis;

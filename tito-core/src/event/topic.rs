@@ -14,10 +14,10 @@ use super::id::started_at;
 use super::limits::QueueLimits;
 use super::queue_name::{queue_name, topic_of};
 
-/// How many partitions a topic gets when it is first used, unless it was created with another number.
+/// How many partitions a topic gets when it is first used, unless it was created with a different number.
 pub const DEFAULT_PARTITIONS: u16 = 16;
 
-/// More changes than a topic can have seen, and few enough for every program's numbers.
+/// More changes than a topic can have seen, yet few enough for every program's numbers.
 const MOST_CHANGES: u64 = 1 << 53;
 
 /// What is stored of a topic, under `topic:{topic}`.
@@ -25,82 +25,84 @@ const MOST_CHANGES: u64 = 1 << 53;
 pub struct Topic {
     /// How many partitions its events are spread over.
     pub partitions: u16,
-    /// How often the topic was changed. Workers that see a new number read their partitions from the beginning.
+    /// How often the topic has changed. Workers that see a new number read their partitions from the beginning.
     #[serde(default, skip_serializing_if = "is_default")]
     pub revision: u64,
-    /// The number of partitions before the change that is under way, if one is.
+    /// The number of partitions before the change under way, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resized_from: Option<u16>,
-    /// How many changes of the number of partitions were begun, which tells one from another.
+    /// How many changes of the number of partitions were begun, to tell one from another.
     #[serde(default, skip_serializing_if = "is_default")]
     pub resizes: u64,
     /// The groups, each of which gets every event as well.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "row::nested")]
     pub groups: BTreeMap<String, Group>,
-    /// Groups that get no more events and whose queues are being deleted, with the revision that removed them.
+    /// Removed groups whose queues are being deleted, with the revision that removed them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub removed_groups: BTreeMap<String, u64>,
-    /// Whether workers hand out nothing of the topic's own queue.
+    /// Whether the topic's own queue is paused: workers hand out nothing of it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused: bool,
-    /// Whether `paused` was set by a restore, and is to be taken away when that is resumed.
+    /// Whether a restore set `paused`; resuming the restore takes it away.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused_by_restore: bool,
-    /// When what is `paused` is to be resumed by a worker of the queue, in Unix seconds; `None` if whoever paused it will.
+    /// When a worker of the queue is to end the pause, in Unix seconds; `None` if whoever paused it will.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<i64>,
     /// What an operator has set for the topic's own queue.
     #[serde(default, skip_serializing_if = "is_default", with = "row::nested")]
     pub limits: QueueLimits,
-    /// Whether events are published to the groups alone. A topic without groups has its own queue nevertheless.
+    /// Whether events are published only to the groups. A topic without groups uses its own queue nevertheless.
     #[serde(default, skip_serializing_if = "is_default")]
     pub groups_only: bool,
-    /// Since when events are published to the topic's own queue again, in Unix seconds, if ever they were not.
+    /// Since when events are published to the topic's own queue again, in Unix seconds, if there was a time when they
+    /// were not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_queue_since: Option<i64>,
-    /// Events whose ids are of this millisecond or later have a note where they lie as soon as they are moved: one without
-    /// is where it was published, or gone. `None` in a topic that no program has served yet which writes such notes.
+    /// Events with ids of this millisecond or later get a note of their place as soon as they are moved: an event
+    /// without one is where it was published, or gone. `None` for a topic that no program which writes such notes has
+    /// served yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moves_noted_from: Option<u64>,
-    /// How many seconds events that are done are kept; 0 if they are deleted.
+    /// For how many seconds events that are done are kept; 0 if they are deleted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub history_seconds: u64,
-    /// How many events that are done are kept in each queue, about; 0 if their number does not matter.
+    /// Roughly how many events that are done are kept in each queue; 0 for any number.
     #[serde(default, skip_serializing_if = "is_default")]
     pub history_events: u64,
-    /// How many seconds dead letters are kept; 0 if they are kept for ever.
+    /// For how many seconds dead letters are kept; 0 if for ever.
     #[serde(default, skip_serializing_if = "is_default")]
     pub dead_letter_seconds: u64,
-    /// How many dead letters are kept in each queue, about; 0 if their number does not matter.
+    /// Roughly how many dead letters are kept in each queue; 0 for any number.
     #[serde(default, skip_serializing_if = "is_default")]
     pub dead_letter_events: u64,
-    /// What a later version of Tito has stored of it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
 }
 
-/// A group of a topic: a queue of its own, named `{topic}@{group}`, that every event is published to as well.
+/// A group of a topic: a separate queue, named `{topic}@{group}`, that every event is published to as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// When it was registered, in Unix seconds, as it is stored.
     pub since: i64,
-    /// Whether workers hand out nothing of it.
+    /// Whether it is paused: workers hand out nothing of it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused: bool,
-    /// Whether `paused` was set by a restore, and is to be taken away when that is resumed.
+    /// Whether a restore set `paused`; resuming the restore takes it away.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused_by_restore: bool,
-    /// When what is `paused` is to be resumed by a worker of the queue, in Unix seconds; `None` if whoever paused it will.
+    /// When a worker of the queue is to end the pause, in Unix seconds; `None` if whoever paused it will.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<i64>,
     /// What an operator has set for it.
     #[serde(default, skip_serializing_if = "is_default", with = "row::nested")]
     pub limits: QueueLimits,
-    /// While earlier events are being copied into it: the revision of the topic that registered it. Events that were
-    /// published under an earlier one have to be copied, the others were published to the group as well.
+    /// While earlier events are being copied into it: the revision of the topic that registered it. Events published
+    /// under an earlier revision have to be copied; the others were published to the group as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copies_before: Option<u64>,
-    /// What a later version of Tito has stored of it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
 }
@@ -144,7 +146,7 @@ impl Topic {
         <Self as StoredRow>::decode(key, bytes)
     }
 
-    /// How many partitions may hold events: while their number changes the larger of both.
+    /// How many partitions may hold events: while their number changes, the larger of the two.
     pub fn served_partitions(&self) -> u16 {
         self.partitions.max(self.resized_from.unwrap_or(0))
     }
@@ -154,13 +156,14 @@ impl Topic {
         keys::partition_of(entity, self.partitions)
     }
 
-    /// Whether a change of the number of partitions is under way that moves this entity's events.
+    /// Whether a change of the number of partitions that moves this entity's events is under way.
     pub fn is_moving(&self, entity: &str) -> bool {
         self.resized_from.is_some_and(|from| keys::partition_of(entity, from) != self.partition_of(entity))
     }
 
-    /// Whether workers hand out nothing of a queue of this topic, `{topic}` or `{topic}@{group}`: it was paused, earlier
-    /// events are being copied into it, which come first, or the topic has no such group.
+    /// Whether workers hand out nothing of a queue of this topic, `{topic}` or `{topic}@{group}`: because it was
+    /// paused, because earlier events, which come first, are being copied into it, or because the topic has no such
+    /// group.
     pub fn is_paused(&self, queue: &str) -> bool {
         match topic_of(queue).1 {
             None => self.paused,
@@ -168,7 +171,7 @@ impl Topic {
         }
     }
 
-    /// When a worker of a queue of this topic is to resume it, in Unix seconds, if it is paused for a time.
+    /// When a worker is to resume a queue of this topic, in Unix seconds, if it is paused for a time.
     pub fn paused_until(&self, queue: &str) -> Option<i64> {
         let (paused, until) = match topic_of(queue).1 {
             None => (self.paused, self.paused_until),
@@ -196,7 +199,7 @@ impl Topic {
         !self.groups_only || self.groups.is_empty()
     }
 
-    /// Whether events were published to the topic's own queue all the time.
+    /// Whether events have always been published to the topic's own queue.
     pub fn always_had_own_queue(&self) -> bool {
         !self.groups_only && self.own_queue_since.is_none()
     }
@@ -206,7 +209,7 @@ impl Topic {
         topic_of(queue).1.map_or_else(|| self.has_own_queue(), |group| self.groups.contains_key(group))
     }
 
-    /// The names of the topic's queues, those of which something may be left included: its own, and one for each group.
+    /// The names of the topic's queues, including those that may have something left: its own, and one for each group.
     pub fn queues(&self, name: &str) -> Vec<String> {
         let groups = self.groups.keys().map(|group| queue_name(name, Some(group)));
         std::iter::once(name.to_string()).chain(groups).collect()

@@ -12,7 +12,7 @@ use crate::keys;
 use crate::names;
 use crate::row::StoredRow;
 
-/// The channel on which it is told that a topic was created or changed.
+/// The channel for signals that a topic was created or changed.
 pub fn topic_channel(name: &str) -> String {
     // No queue has a name with a colon.
     format!("topic:{name}")
@@ -29,11 +29,11 @@ fn topics(database: &Database) -> Arc<TopicCache> {
 }
 
 impl Topic {
-    /// The topic, created with `partitions` partitions if it did not exist. The number of an existing topic stays.
+    /// The topic, created with `partitions` partitions if it did not exist. An existing topic keeps its number.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`] for a name that can't be a topic, [`TitoError::OutOfRange`] for a number of
-    /// partitions out of 1 to 10,000, and those of the engine.
+    /// partitions outside 1 to 10,000, and those of the engine.
     pub async fn ensure(database: &Database, name: &str, partitions: u16) -> Result<Arc<Topic>> {
         names::check_event_type(name)?;
         let key = keys::topic(name);
@@ -59,7 +59,7 @@ impl Topic {
     /// exist.
     ///
     /// # Errors
-    /// As [`Topic::ensure`].
+    /// Those of [`Topic::ensure`].
     pub async fn cached(database: &Database, name: &str) -> Result<(Arc<str>, Arc<Topic>)> {
         if let Some(known) = topics(database).load(name, database.clock().monotonic_millis()) {
             return Ok(known);
@@ -83,10 +83,10 @@ impl Topic {
         Ok(found.map(|topic| topics(database).store(name, topic, read_at)))
     }
 
-    /// As [`Topic::find`], from the cache if it was read within the last 5 seconds.
+    /// Like [`Topic::find`], from the cache if it was read within the last 5 seconds.
     ///
     /// # Errors
-    /// As [`Topic::find`].
+    /// Those of [`Topic::find`].
     pub async fn find_cached(database: &Database, name: &str) -> Result<Option<Arc<Topic>>> {
         match topics(database).load(name, database.clock().monotonic_millis()) {
             Some((_, known)) => Ok(Some(known)),
@@ -94,10 +94,10 @@ impl Topic {
         }
     }
 
-    /// Changes a topic in a transaction: `change` gets the topic as it is, [unused](Topic::unused) if nothing is stored of
-    /// it, and the transaction, and says whether it changed it. Returns what is stored afterwards.
+    /// Changes a topic in a transaction: `change` gets the current topic ([unused](Topic::unused) if nothing is stored
+    /// of it) and the transaction, and says whether it changed the topic. Returns what is stored afterwards.
     ///
-    /// Writers of other processes go by what they have read for [`CACHED`](super::CACHED) longer.
+    /// Writers of other processes may use what they have read for [`CACHED`](super::CACHED) longer.
     ///
     /// # Errors
     /// Those of the engine, and those of `change`.
@@ -120,11 +120,11 @@ impl Topic {
     }
 
     /// Gives the topic a new revision in this transaction, so that workers read their partitions from the beginning:
-    /// for a transaction that stores events where workers do not look for new ones. Of two such transactions one meets
+    /// for a transaction that stores events where workers don't look for new ones. Of two such transactions, one meets
     /// a conflict. Returns the topic.
     ///
     /// # Errors
-    /// As [`Topic::read`].
+    /// Those of [`Topic::read`].
     pub async fn raise_revision(tx: &Transaction, name: &str) -> Result<Topic> {
         let topic = Topic::read(tx, name).await?;
         let revision = topic.revision;

@@ -1,4 +1,4 @@
-//! Topics that were read lately, so that a write reads none.
+//! Recently read topics, so that a write need not read them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::topic::Topic;
 
-/// How long a topic that was read is taken as current.
+/// How long a topic that was read counts as current.
 pub const CACHED: Duration = Duration::from_secs(5);
 
 /// Topics by name, each with when it was read. See [`Topic::cached`].

@@ -35,8 +35,8 @@ pub struct OutboxEvent {
     pub action: String,
     /// See [`TitoEvent::row`].
     pub row: Option<EventRow>,
-    /// When it falls due, in Unix seconds; a time before the transaction's present means at once, one after 9,999,999,999
-    /// that second.
+    /// When it falls due, in Unix seconds; a time before the transaction's now means at once, one after 9,999,999,999
+    /// means that second.
     pub timestamp: i64,
     /// See [`TitoEvent::headers`].
     pub headers: BTreeMap<String, String>,
@@ -44,10 +44,9 @@ pub struct OutboxEvent {
     pub payload: Option<Box<RawValue>>,
 }
 
-/// Writes an event into a transaction, once for the topic, unless it has no queue of its own, and once for each of its
-/// groups, and returns what names it. What it was caused by is the task's [`Cause`].
-/// It becomes visible with everything else that the transaction writes, or not at all. Reads nothing but, every few
-/// seconds, the topic.
+/// Writes an event into a transaction: once for the topic, unless it is published to its groups only, and once for each
+/// group. Returns a reference to it. Its cause is the task's [`Cause`]. It becomes visible with everything else that
+/// the transaction writes, or not at all. Reads nothing except, every few seconds, the topic.
 ///
 /// # Errors
 /// [`TitoError::InvalidName`], [`TitoError::LimitExceeded`], and those of the engine.
@@ -111,37 +110,42 @@ async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventRefer
     for group in topic.groups.keys() {
         let queue: Arc<str> = queue_name(&topic_name, Some(group)).into();
         let key = keys::event(&queue, partition, event.timestamp, id);
-        tx.system_keys().put(key.clone(), value.clone()).await?;
+        tx.system_keys().put_pending(key.clone(), value.clone(), event.timestamp, None).await?;
         announce(tx, queue, partition, key, &event);
     }
     if let Some(owner) = &event.owner {
         note_owner(tx, owner, &key).await?;
     }
     if topic.has_own_queue() {
-        tx.system_keys().put(key.clone(), value).await?;
+        tx.system_keys().put_pending(key.clone(), value, event.timestamp, None).await?;
         announce(tx, topic_name, partition, key, &event);
     }
     Ok(EventReference { event_type: event.event_type, entity: event.entity, timestamp: event.timestamp, id })
 }
 
-/// Tells the workers of this process of a new event, and counts it, once the transaction is committed.
+/// Wakes the workers of this process for a new event, and counts it, once the transaction is committed.
 fn announce(tx: &Transaction, queue: Arc<str>, partition: u16, key: Vec<u8>, event: &TitoEvent) {
     let shared = tx.database().shared();
     if shared.is_publishing_watched() {
         let (queue, entity) = (queue.clone(), event.entity.clone());
         tx.tell_published(PublishedEvent { queue, id: event.id, entity, due: event.timestamp });
     }
-    tx.count(&queue, || shared.value::<PublishedCounters>().of(&queue, tx.database().clock()));
+    tx.count(&queue, || shared.value::<PublishedCounters>().of(&queue, tx.database()));
     tx.signal(Signal { channel: queue, number: partition, payload: key });
 }
 
-/// Checks the size of an event as it is stored: there has to be room for the failures that a worker may have to note in
-/// it, a sixteenth of the largest value.
+/// The largest size of a stored event, given that of a value: a sixteenth of it is room for the failures that a worker may
+/// have to record in it.
+pub fn most_event_bytes(value_bytes: usize) -> usize {
+    value_bytes / 16 * 15
+}
+
+/// Checks the size of an event as it is stored, see [`most_event_bytes`].
 ///
 /// # Errors
 /// [`TitoError::LimitExceeded`].
 pub fn check_event_size(limits: &Limits, key: &[u8], size: usize) -> Result<()> {
-    let limit = limits.value_bytes / 16 * 15;
+    let limit = most_event_bytes(limits.value_bytes);
     if size <= limit {
         return Ok(());
     }

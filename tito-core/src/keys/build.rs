@@ -1,4 +1,4 @@
-//! What keys are built of, for the crates that have keys of their own: kinds, components, numbers of fixed length.
+//! What keys are built from, for the crates that have their own keys: kinds, components, numbers of fixed length.
 
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
@@ -6,13 +6,13 @@ use uuid::fmt::Hyphenated;
 pub use super::escape::{push_escaped, unescape};
 pub use super::kind::Kind;
 
-/// The latest second at which an event can fall due: the most that 10 digits hold, in the year 2286.
+/// The latest second at which an event can fall due: the largest that fits 10 digits, in the year 2286.
 pub const MAX_EVENT_SECONDS: i64 = 9_999_999_999;
 
-/// The most partitions that a topic can have: those whose numbers 4 digits hold, from 0 to 9,999.
+/// The most partitions that a topic can have: as many as 4 digits can number, from 0 to 9,999.
 pub const MAX_PARTITIONS: u16 = 10_000;
 
-/// What stands between the components of a key.
+/// The separator between the components of a key.
 pub const SEPARATOR: u8 = b':';
 
 /// The key of a kind with these components, escaped and joined.
@@ -29,7 +29,7 @@ pub fn key(kind: Kind, components: &[&[u8]]) -> Vec<u8> {
     key
 }
 
-/// The key and the separator behind it: what all keys with further components begin with.
+/// The key and the separator after it: the prefix of all keys with further components.
 pub fn with_separator(mut key: Vec<u8>) -> Vec<u8> {
     key.push(SEPARATOR);
     key
@@ -40,18 +40,18 @@ pub fn text(component: &[u8]) -> Option<String> {
     String::from_utf8(unescape(component)?).ok()
 }
 
-/// Appends a UUID in the one form in which keys have it.
+/// Appends a UUID in the one form used in keys.
 pub fn push_uuid(out: &mut Vec<u8>, id: Uuid) {
     out.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
 }
 
-/// A UUID in the one form in which keys have it.
+/// A UUID in the one form used in keys.
 pub fn uuid(component: &[u8]) -> Option<Uuid> {
     let is_canonical = component.len() == Hyphenated::LENGTH && !component.iter().any(u8::is_ascii_uppercase);
     Uuid::try_parse_ascii(component).ok().filter(|_| is_canonical)
 }
 
-/// Appends the last `width` digits of a number, with zeros before it.
+/// Appends a number with `width` digits, padded with zeros.
 pub fn push_digits(out: &mut Vec<u8>, number: u64, width: usize) {
     let start = out.len();
     out.resize(start + width, b'0');
@@ -62,7 +62,7 @@ pub fn push_digits(out: &mut Vec<u8>, number: u64, width: usize) {
     }
 }
 
-/// The number that `width` digits say; `None` if the component is anything else.
+/// The number in a component of `width` digits; `None` if it is anything else.
 pub fn digits(component: &[u8], width: usize) -> Option<u64> {
     if component.len() != width {
         return None;
@@ -73,7 +73,7 @@ pub fn digits(component: &[u8], width: usize) -> Option<u64> {
 /// Appends the four digits of a partition.
 ///
 /// # Panics
-/// If a topic can't have a partition of this number.
+/// If a topic can't have a partition with this number.
 pub fn push_partition(key: &mut Vec<u8>, partition: u16) {
     // Four digits: a larger number would become the key of another partition.
     assert!(
@@ -98,7 +98,7 @@ pub fn event_second(kind: Kind, queue: &str, partition: u16, seconds: i64) -> Ve
     with_separator(key)
 }
 
-/// What the keys of the events of one partition begin with.
+/// The prefix of the keys of the events of one partition.
 pub fn event_partition(kind: Kind, queue: &str, partition: u16) -> Vec<u8> {
     let mut key = with_separator(key(kind, &[queue.as_bytes()]));
     push_partition(&mut key, partition);

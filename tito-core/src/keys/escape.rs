@@ -1,8 +1,8 @@
 //! Escaping of one component of a key.
 //!
-//! Three things at once: no component contains a `:`, none contains the [`TERMINATOR`] of index values, and escaped
-//! components compare as the raw bytes do. The last one rules out the usual `%3A`, because what stands for a byte must
-//! sort where that byte sorts:
+//! It achieves three things at once: no component contains a `:`, none contains the [`TERMINATOR`] of index values, and
+//! escaped components compare as the raw bytes do. The last one rules out the usual `%3A`, because the escape of a byte
+//! must sort where that byte sorts:
 //!
 //! | byte | written as |
 //! |---|---|
@@ -12,7 +12,7 @@
 //! | every other byte | itself |
 
 /// Ends a text value inside an index key; smaller than every byte of escaped text, so that a text sorts before all
-/// that it is a prefix of.
+/// texts that it is a prefix of.
 pub(super) const TERMINATOR: u8 = b'!';
 
 const LOW: u8 = b'"';

@@ -1,4 +1,4 @@
-//! The keys of topics, and of the events that are published to them.
+//! The keys of topics and of the events published to them.
 
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
@@ -61,6 +61,11 @@ pub fn events_from_second(queue: &str, partition: u16, seconds: i64) -> Vec<u8> 
     event_second(Kind::Event, queue, partition, seconds)
 }
 
+/// The queue in the key of an event that has not been done, as it is written there.
+pub(crate) fn queue_part(key: &[u8]) -> Option<&[u8]> {
+    Kind::Event.strip(key)?.split(|&byte| byte == SEPARATOR).next()
+}
+
 /// The parts of the key of an event: one to be done, dead or done.
 pub fn parse_event(key: &[u8]) -> Option<EventPlace> {
     let (queue, partition, seconds, id) = split_event(key)?;
@@ -84,7 +89,8 @@ pub fn parse_event_partition(key: &[u8]) -> Option<u16> {
     digits(components.nth(2)?, 4).map(|partition| partition as u16)
 }
 
-/// The parts of the key of an event, its queue as it is written. From the end, where all parts have their fixed lengths.
+/// The parts of the key of an event, with its queue as it is written. Parsed from the end, where all parts have fixed
+/// lengths.
 fn split_event(key: &[u8]) -> Option<(&[u8], u16, i64, Uuid)> {
     let (rest, id) = split_last(key, Hyphenated::LENGTH)?;
     let (rest, seconds) = split_last(rest, 10)?;
@@ -94,7 +100,7 @@ fn split_event(key: &[u8]) -> Option<(&[u8], u16, i64, Uuid)> {
     (!queue.contains(&SEPARATOR)).then_some((queue, partition, digits(seconds, 10)? as i64, uuid(id)?))
 }
 
-/// The last component of a key, of a length that is known, and what comes before its separator.
+/// The last component of a key, which has a known length, and what comes before its separator.
 fn split_last(key: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
     let (rest, component) = key.split_at_checked(key.len().checked_sub(length)?)?;
     Some((rest.strip_suffix(&[SEPARATOR])?, component))

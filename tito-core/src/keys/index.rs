@@ -8,7 +8,7 @@ use super::kind::Kind;
 use super::range::KeyRange;
 use super::value::encode_text_prefix;
 
-/// `index:{table}:{index}:`, before which and after which nothing of this index lies.
+/// `index:{table}:{index}:`, the prefix of everything of this index.
 pub fn index_prefix(table: &str, index: &str) -> Vec<u8> {
     with_separator(key(Kind::Index, &[table.as_bytes(), index.as_bytes()]))
 }

@@ -6,7 +6,7 @@ use super::range::KeyRange;
 
 macro_rules! kinds {
     ($($kind:ident $prefix:literal,)*) => {
-        /// What a key of Tito's begins with, in whichever crate it is built.
+        /// The first component of Tito's keys, in whichever crate they are built.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Kind {
@@ -16,7 +16,7 @@ macro_rules! kinds {
         impl Kind {
             const ALL: &'static [Self] = &[$(Self::$kind,)*];
 
-            /// The kind and the separator behind it.
+            /// The kind and the separator after it.
             pub const fn prefix(self) -> &'static str {
                 match self {
                     $(Self::$kind => $prefix,)*
@@ -52,13 +52,15 @@ kinds! {
     Retire "!retire:",
     Activity "!activity:",
     Operation "!operation:",
+    Backlog "!backlog:",
+    Looked "!looked:",
 }
 
-/// What every key begins with that is Tito's and of a later kind: the database's identity, and kinds to come.
+/// The prefix of every key of Tito's of a later kind: the database's identity, and kinds to come.
 const FUTURE: &str = "!";
 
 impl Kind {
-    /// What stands behind the prefix, if the key is of this kind.
+    /// What follows the prefix, if the key is of this kind.
     pub fn strip(self, key: &[u8]) -> Option<&[u8]> {
         key.strip_prefix(self.prefix().as_bytes())
     }
@@ -69,8 +71,8 @@ impl Kind {
     }
 }
 
-/// What makes a key Tito's own: the prefix that it has in common with others of Tito's, or that is kept for what is to
-/// come. `None` for the keys that applications may write as they like.
+/// The prefix that makes a key Tito's own, in use or reserved for the future. `None` for keys that applications may
+/// write as they like.
 ///
 /// ```
 /// use tito_core::keys;
@@ -87,7 +89,7 @@ pub fn reserved_prefix(key: &[u8]) -> Option<&'static str> {
     Kind::ALL.iter().map(|kind| kind.prefix()).find(|prefix| prefix.as_bytes() == &key[..length])
 }
 
-/// Every prefix that [`reserved_prefix`] can answer.
+/// Every prefix that [`reserved_prefix`] can return.
 pub fn reserved_prefixes() -> impl Iterator<Item = &'static str> {
     Kind::ALL.iter().map(|kind| kind.prefix()).filter(|prefix| !prefix.starts_with(FUTURE)).chain([FUTURE])
 }

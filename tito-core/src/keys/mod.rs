@@ -1,5 +1,5 @@
-//! The keys of the core, what all keys are built of, and every [`Kind`](build::Kind) of key there is. Worker and event
-//! store build those of their kinds in a module `keys` of their own. `docs/format.md` specifies all of them.
+//! The keys of the core, what all keys are built from, and every [`Kind`](build::Kind) of key there is. The worker and
+//! the event store build theirs in their own `keys` modules. `docs/format.md` specifies all of them.
 //!
 //! Keys are text: components joined by `:`, the kind of thing first. `escape` keeps components apart and in order,
 //! `value` writes index values so that their keys sort as they do.

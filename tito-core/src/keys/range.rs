@@ -2,10 +2,10 @@
 
 use std::ops::Bound;
 
-/// The keys from `start` (included) to `end` (excluded), or all from `start` on where there is no `end`.
+/// The keys from `start` (included) to `end` (excluded), or all from `start` on if there is no `end`.
 ///
-/// A range without an end holds every key that the engine knows. An engine with a key prefix of its own knows the keys
-/// below it; one without knows all of its cluster, and so what other software keeps there.
+/// A range without an end covers every key that the engine knows. An engine with a key prefix knows the keys below it;
+/// one without knows its whole cluster, including what other software keeps there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRange {
     /// The first key that belongs to the range, if it exists.
@@ -25,8 +25,8 @@ impl KeyRange {
         Self { start: start.into(), end: None }
     }
 
-    /// The keys that begin with `prefix`: all keys if it is empty. The range has no end where the prefix has no byte
-    /// below `0xff`, as no key lies past those that begin with it.
+    /// The keys that begin with `prefix`: all keys if it is empty. The range has no end if the prefix has no byte below
+    /// `0xff`, as no key lies past those that begin with it.
     pub fn prefix(prefix: impl Into<Vec<u8>>) -> Self {
         let start = prefix.into();
         let end = start.iter().rposition(|&byte| byte < u8::MAX).map(|last| {
@@ -47,7 +47,7 @@ impl KeyRange {
         self.start.as_slice() <= key && self.ends_past(key)
     }
 
-    /// The range as bounds, for maps of this process. Those of std panic on an [empty](Self::is_empty) one.
+    /// The range as bounds, for maps in memory. The standard library's maps panic on an [empty](Self::is_empty) one.
     pub fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
         let end = self.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         (Bound::Included(self.start.as_slice()), end)

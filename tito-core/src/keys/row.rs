@@ -4,12 +4,12 @@ use super::build::{SEPARATOR, key, text, with_separator};
 use super::kind::Kind;
 use super::range::KeyRange;
 
-/// `!database`: which database this is, and how it is written. It lies before all other keys, apart from them.
+/// `!database`: which database this is, and in which format. It sorts before all other keys.
 pub fn database_identity() -> Vec<u8> {
     b"!database".to_vec()
 }
 
-/// `!filling`: that the database is being filled from elsewhere, and not whole until this is gone.
+/// `!filling`: the database is being filled from elsewhere, and incomplete until this is gone.
 pub fn filling() -> Vec<u8> {
     b"!filling".to_vec()
 }
@@ -36,7 +36,7 @@ pub fn parse_row_id(key: &[u8]) -> Option<String> {
     text(&rest[at + 1..]).filter(|id| !id.is_empty())
 }
 
-/// What the keys of models begin with: those of rows, and of index entries.
+/// The prefixes of the keys of models: of rows, and of index entries.
 pub fn of_models() -> [&'static [u8]; 2] {
     [Kind::Data, Kind::Index].map(|kind| kind.prefix().as_bytes())
 }

@@ -8,10 +8,10 @@
 //! | booleans | `f` or `t` |
 //! | instants | the integer of nanoseconds since the Unix epoch |
 //!
-//! Every form says where it ends, so that fields of a composite index can follow one another.
+//! Every form marks its own end, so that the fields of a composite index can follow one another.
 //!
-//! Keys have a place for infinite floats, so that queries can ask for them. Rows have none: JSON writes them as null.
-//! A field that can be infinite needs a form of its own in serde, or its row is read back as another one.
+//! Keys have a place for infinite floats, so that queries can ask for them. Rows have none: JSON has no form for them.
+//! A field that can be infinite needs its own serde form.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Display;
@@ -29,8 +29,8 @@ pub struct InvalidIndexValue(pub String);
 
 /// A value that an index can hold and a query can ask for.
 ///
-/// `Kind` tells which values may be compared: a query over an index of `String` takes a `&str` as well, and no number.
-/// A type of your own becomes an index value by delegating to the value that it wraps:
+/// `Kind` says which values can be compared: a query over an index of `String` also takes a `&str`, but no number. Your
+/// own type becomes an index value by delegating to the value that it wraps:
 ///
 /// ```
 /// use tito_core::keys::{IndexValue, InvalidIndexValue};
@@ -189,13 +189,13 @@ impl IndexValue for f32 {
     }
 }
 
-/// What every text that starts with `prefix` begins with in an index key.
+/// The prefix, in an index key, of every text that starts with `prefix`.
 pub fn encode_text_prefix(prefix: &str, out: &mut Vec<u8>) {
     push_escaped(out, prefix.as_bytes());
 }
 
-/// A field of a model that an index can be on: an [`IndexValue`], an `Option` of one (`None` makes no entry), or a
-/// collection of them (one entry an element; equal elements make one).
+/// A field of a model that can be indexed: an [`IndexValue`], an `Option` of one (`None` makes no entry), or a
+/// collection of them (one entry per element; equal elements make one).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be an index key",
     label = "expected text, an integer, a float, a boolean, a `DateTime`, a `Uuid`, or a type that implements `IndexValue` (of a field, an `Option` or a collection of one as well)"
@@ -204,7 +204,7 @@ pub trait IndexField {
     /// What queries compare the field with.
     type Kind;
 
-    /// The encoded values, one for each entry that the field calls for.
+    /// The encoded values, one for each entry that the field needs.
     ///
     /// # Errors
     /// See [`IndexValue::encode`].

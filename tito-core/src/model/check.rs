@@ -23,15 +23,15 @@ pub struct CheckReport {
     pub damaged_rows: u64,
     /// Entries looked at.
     pub entries: u64,
-    /// Entries that rows call for and that are not there. [`reindex`](TitoTable::reindex) adds them.
+    /// Entries that rows should have but that are missing. [`reindex`](TitoTable::reindex) adds them.
     pub missing_entries: u64,
-    /// Entries that no row calls for, which queries pass over. [`reindex`](TitoTable::reindex) removes them.
+    /// Entries that belong to no row, which queries skip. [`reindex`](TitoTable::reindex) removes them.
     pub stale_entries: u64,
 }
 
 type OnDamaged = Box<dyn FnMut(&str, &TitoError) + Send>;
 
-/// A check that is about to [run](Check::run). See [`TitoTable::check`].
+/// A check, to be [run](Check::run). See [`TitoTable::check`].
 #[must_use = "nothing is looked at before it is run"]
 pub struct Check<M> {
     model: TitoTable<M>,
@@ -76,7 +76,7 @@ impl<M: TitoSchema> Check<M> {
         self
     }
 
-    /// Runs it. Every batch is read at a snapshot of its own, so the table can be in use meanwhile.
+    /// Runs it. Every batch is read at its own snapshot, so the table can be in use meanwhile.
     ///
     /// # Errors
     /// [`TitoError::Application`] for the rows of a view; those of the engine.

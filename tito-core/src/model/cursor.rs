@@ -11,9 +11,9 @@ use crate::error::TitoError;
 /// The place after the last row of a [page](super::Page), or after the last step of a
 /// [reindexing](super::TitoTable::reindex).
 ///
-/// It is written as text (by [`Display`](fmt::Display) and serde: 8 hexadecimal digits of a checksum, then those of
-/// the key) and read back with [`FromStr`]. A cursor holds the key that was read last, which shows ids and indexed
-/// values to whoever is given it; it grants nothing else.
+/// It is written as text (by [`Display`](fmt::Display) and serde: 8 hexadecimal digits of a checksum, then those of the
+/// key) and read back with [`FromStr`]. A cursor contains the key that was read last, which reveals ids and indexed
+/// values to whoever gets it; it grants nothing else.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor {

@@ -49,11 +49,11 @@ impl Damaged {
 }
 
 impl<M: TitoSchema> TitoTable<M> {
-    /// Deletes the row with this id, also one that can't be read, and says whether there was one. A row that can be read is
-    /// [deleted](TitoTable::delete) as any other.
+    /// Deletes the row with this id, even one that can't be read, and says whether there was one. A row that can be
+    /// read is [deleted](TitoTable::delete) like any other.
     ///
-    /// For one that can't, its index entries are searched for, which reads all entries of the model's indexes within this
-    /// transaction. It has no events, as nobody knows which it would call for.
+    /// For one that can't, its index entries are searched for, which reads all entries of the model's indexes within
+    /// this transaction. It publishes no events, as nobody knows which.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`] for an empty id or a table that can't be one; those of the engine.

@@ -1,4 +1,4 @@
-//! Models without the derive: one trait whose methods say what the attributes would.
+//! Models without the derive: one trait whose methods take the place of the attributes.
 
 use std::borrow::Cow;
 
@@ -13,17 +13,17 @@ use crate::error::{Result, TitoError};
 use crate::event::TitoEventConfig;
 use crate::keys::{IndexValue, InvalidIndexValue};
 
-/// A model written by hand. With `Default` beside it (whose value is asked for the table and the indexes), it can do
-/// all that a derived one can.
+/// A model written by hand. With `Default` (whose value is asked for the table and the indexes), it can do everything
+/// that a derived one can.
 pub trait TitoModelTrait: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
-    /// The row's id. Any text but an empty one.
+    /// The row's id. Any text except an empty one.
     fn id(&self) -> String;
 
     /// The table. Must be the same for every value.
     fn table(&self) -> String;
 
-    /// The indexes. Names and fields must be the same for every value; conditions may depend on it. A condition that is
-    /// changed is not noticed by itself: [`reindex`](super::TitoTable::reindex) the index then, or give it another name.
+    /// The indexes. Names and fields must be the same for every value; conditions may depend on it. A changed condition
+    /// is not noticed: [`reindex`](super::TitoTable::reindex) the index then, or give it another name.
     fn indexes(&self) -> Vec<TitoIndexConfig> {
         Vec::new()
     }
@@ -36,6 +36,11 @@ pub trait TitoModelTrait: Serialize + DeserializeOwned + Clone + Send + Sync + '
     /// The events of every write of this row.
     fn events(&self) -> Vec<TitoEventConfig> {
         Vec::new()
+    }
+
+    /// To whom the row's events belong, so that they are found and erased with all that is the owner's.
+    fn owner(&self) -> Option<String> {
+        None
     }
 }
 
@@ -54,8 +59,7 @@ pub struct TitoIndexConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TitoIndexField {
     /// The field's name as serde writes it, with dots into nested values: `address.city`. A field that is missing or
-    /// null makes no entry; one that is a list makes one entry an element, also where the list lies on the way:
-    /// `addresses.city`.
+    /// null makes no entry; a list makes one entry per element, even if it is on the way: `addresses.city`.
     pub name: String,
     /// What the field holds.
     pub r#type: TitoIndexBlockType,
@@ -73,7 +77,7 @@ pub enum TitoIndexBlockType {
     Float,
     /// `true` or `false`.
     Boolean,
-    /// A time in RFC 3339, also with years that chrono writes with a sign, compared as an instant.
+    /// A time in RFC 3339, including years that chrono writes with a sign, compared as an instant.
     DateTime,
 }
 
@@ -118,6 +122,10 @@ impl<T: TitoModelTrait + Default> TitoSchema for T {
 
     fn events(change: &Change<'_, Self>) -> Vec<TitoEventConfig> {
         TitoModelTrait::events(change.row)
+    }
+
+    fn owner(&self) -> Option<String> {
+        TitoModelTrait::owner(self)
     }
 }
 

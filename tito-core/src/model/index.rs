@@ -14,16 +14,16 @@ pub struct IndexDefinition {
     pub name: Cow<'static, str>,
     /// Whether two rows can't have the same values.
     pub unique: bool,
-    /// What it is over, as a text: its fields with their types, and its condition. Two definitions of an index with
-    /// different texts are different indexes, of which each has to be built: see
-    /// [`migrate`](crate::Database::migrate). May be empty, where nobody changes an index under its name.
+    /// What it covers, as a text: its fields with their types, and its condition. Two definitions of an index with
+    /// different texts are different indexes, each of which has to be built: see [`migrate`](crate::Database::migrate).
+    /// May be empty if an index never changes under its name.
     pub covers: Cow<'static, str>,
 }
 
-/// The most entries that one row can have in one index: as many keys as a transaction takes.
+/// The most entries that one row can have in one index: as many as a transaction takes keys.
 const MAX_ENTRIES: usize = 10_000;
 
-/// One entry that a row calls for.
+/// An entry that a row needs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IndexEntry {
     /// The index.
@@ -90,10 +90,10 @@ impl IndexEntry {
     }
 }
 
-/// A typed handle of an index of `M`: `K` is the tuple of the [kinds](crate::keys::IndexField::Kind) of its fields.
+/// A typed handle to an index of `M`: `K` is the tuple of the [kinds](crate::keys::IndexField::Kind) of its fields.
 ///
 /// The derive makes one constant for each index, such as `User::BY_EMAIL`, so that a query over an index that does not
-/// exist, or by a value of another type, does not compile.
+/// exist, or with a value of another type, does not compile.
 pub struct Index<M, K> {
     name: &'static str,
     unique: bool,
@@ -101,7 +101,7 @@ pub struct Index<M, K> {
 }
 
 impl<M, K> Index<M, K> {
-    /// The handle of the index with this name. Hand-written models declare theirs with it; a query checks at run time
+    /// The handle to the index with this name. Hand-written models declare theirs with it; a query checks at run time
     /// that the model has the index.
     ///
     /// ```

@@ -7,8 +7,9 @@ use crate::error::{Result, TitoError};
 use crate::event::TitoEvent;
 
 impl TitoEvent {
-    /// The table and the id of the row that the event is about: the row that it came from, also where the model names
-    /// another entity, or else the two sides of the first `:` of [`entity`](TitoEvent::entity). `None` if there is none.
+    /// The table and the id of the row that the event is about: the row that it came from, even if the model names
+    /// another entity; otherwise the two sides of the first `:` of [`entity`](TitoEvent::entity). `None` if there is
+    /// none.
     ///
     /// ```
     /// # fn example(event: tito_core::event::TitoEvent) {
@@ -23,12 +24,12 @@ impl TitoEvent {
         }
     }
 
-    /// The id of the row that the event is about, as [`table_and_id`](TitoEvent::table_and_id) says it.
+    /// The id of the row that the event is about, from [`table_and_id`](TitoEvent::table_and_id).
     pub fn entity_id(&self) -> Option<&str> {
         self.table_and_id().map(|(_, id)| id)
     }
 
-    /// The row that the event is about, as it is now: newer than the event if it was changed since, `None` if it was
+    /// The row that the event is about, as it is now: newer than the event if it has changed since, `None` if it was
     /// deleted.
     ///
     /// ```
@@ -42,8 +43,8 @@ impl TitoEvent {
     /// ```
     ///
     /// # Errors
-    /// [`TitoError::NotOfTheTable`] if the event is about something else, [`TitoError::Malformed`] if what is stored is no
-    /// row of this model, and those of the engine.
+    /// [`TitoError::NotOfTheTable`] if the event is about something else, [`TitoError::Malformed`] if what is stored is
+    /// not a row of this model, and those of the engine.
     pub async fn model<M: TitoSchema>(&self, db: &Database) -> Result<Option<M>> {
         let key = self.row_key::<M>()?;
         let tx = db.begin().await?;
@@ -52,10 +53,10 @@ impl TitoEvent {
         row
     }
 
-    /// The row that the event is about, read in a transaction: that of a transactional handler, for example.
+    /// The row that the event is about, read in a transaction, for example that of a transactional handler.
     ///
     /// # Errors
-    /// As [`model`](TitoEvent::model).
+    /// Those of [`model`](TitoEvent::model).
     pub async fn model_in<M: TitoSchema>(&self, tx: &Transaction) -> Result<Option<M>> {
         read(&self.row_key::<M>()?, tx).await
     }

@@ -10,7 +10,7 @@ pub struct TitoOptions {
 }
 
 impl TitoOptions {
-    /// The operation, with the events that the model asks for.
+    /// The operation, with the events that the model publishes.
     pub const fn with_events(operation: TitoOperation) -> Self {
         Self { operation, events: true }
     }

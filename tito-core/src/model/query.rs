@@ -19,7 +19,7 @@ use crate::database::Transaction;
 use crate::error::{Result, TitoError};
 use crate::keys::{self, InvalidIndexValue, KeyRange};
 
-/// How many rows a page has unless a limit says otherwise.
+/// How many rows a page has by default.
 const ROWS_OF_A_PAGE: usize = 100;
 
 /// In the place of an index's kinds: a query by id.
@@ -29,9 +29,9 @@ pub enum ById {}
 /// One page of a query's rows.
 #[derive(Debug)]
 pub struct Page<M> {
-    /// The rows. One that can't be read is an error in its place: [`TitoError::Malformed`], which names its key.
+    /// The rows. A row that can't be read is an error in its place: [`TitoError::Malformed`], which names its key.
     pub rows: Vec<Result<M>>,
-    /// Where the next page begins, if there is more: give it to [`Query::after`] of the same query.
+    /// Where the next page begins, if there is more: pass it to [`Query::after`] of the same query.
     pub next: Option<Cursor>,
 }
 
@@ -51,9 +51,9 @@ impl<M> Page<M> {
 ///
 /// Narrowing calls can be combined; a row has to satisfy all of them. Nothing is read before one of
 /// [`all`](Query::all), [`first`](Query::first), [`page`](Query::page), [`stream`](Query::stream), [`ids`](Query::ids)
-/// and [`count`](Query::count), and then in requests of bounded size. All of them look at the rows themselves, so that
-/// an index entry without a row that calls for it counts for nothing. A row that has several values in an index comes
-/// up once for each that lies in the range.
+/// and [`count`](Query::count) is called, and then in requests of bounded size. All of them read the rows themselves,
+/// so an index entry that belongs to no row is ignored. A row with several values in an index appears once for each
+/// that is in the range.
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ impl<M> Page<M> {
 /// # }
 /// ```
 ///
-/// A value of another type than the index's does not compile:
+/// A value of a different type than the index's does not compile:
 ///
 /// ```compile_fail,E0277
 /// # use serde::{Deserialize, Serialize};
@@ -120,7 +120,7 @@ impl<M: TitoSchema> TitoTable<M> {
     }
 }
 
-/// The model's index with this name; an error if there is none, or whether it is unique is not as `expected`.
+/// The model's index with this name; an error if there is none, or if its uniqueness is not as `expected`.
 pub(super) fn check_index<M: TitoSchema>(table: &str, name: &str, expected: Option<bool>) -> Result<IndexDefinition> {
     let invalid = |reason| TitoError::InvalidIndex { table: table.to_string(), index: name.to_string(), reason };
     let definitions = M::index_definitions();
@@ -154,7 +154,7 @@ impl<M: TitoSchema, K> Query<M, K> {
         })
     }
 
-    /// Only rows whose leading fields, as many as the bounds have, lie between the bounds: values for the first field
+    /// Only rows whose leading fields, as many as the bounds have, are between the bounds: values for the first field
     /// or tuples, in any form of range (`a..b`, `a..=b`, `a..`, or a pair of [`Bound`]s).
     pub fn range<R: IndexRange<K>>(self, range: R) -> Self {
         self.narrow(|table, index| {
@@ -183,14 +183,14 @@ impl<M: TitoSchema, K> Query<M, K> {
         self
     }
 
-    /// At most so many rows; for [`page`](Query::page), a page of so many.
+    /// At most this many rows; for [`page`](Query::page), the size of the page.
     pub fn limit(mut self, rows: usize) -> Self {
         self.limit = Some(rows);
         self
     }
 
-    /// Only rows past the place of a cursor: [`Page::next`] of the same query. `None` is the beginning. What is
-    /// inserted or deleted before that place meanwhile changes nothing.
+    /// Only rows past the place of a cursor: [`Page::next`] of the same query. `None` is the beginning. Rows inserted
+    /// or deleted before that place meanwhile make no difference.
     pub fn after(mut self, cursor: impl Into<Option<Cursor>>) -> Self {
         self.after = cursor.into();
         self
@@ -207,10 +207,10 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// The rows.
     ///
     /// # Errors
-    /// [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::IndexNotBuilt`] if it has not the entries of
-    /// all rows; [`TitoError::InvalidIndexValue`] for a value that
-    /// has no place in an order; [`TitoError::InvalidCursor`] for a cursor of another query; [`TitoError::DamagedRows`],
-    /// which names the keys, if there are rows that can't be read; those of the engine.
+    /// [`TitoError::InvalidIndex`] if the model has no such index; [`TitoError::IndexNotBuilt`] if it lacks entries of
+    /// some rows; [`TitoError::InvalidIndexValue`] for a value that has no place in an order;
+    /// [`TitoError::InvalidCursor`] for a cursor of another query; [`TitoError::DamagedRows`], which names the keys, if
+    /// there are rows that can't be read; those of the engine.
     pub async fn all(self, tx: &Transaction) -> Result<Vec<M>> {
         let mut rows = Vec::new();
         self.see_all(tx, |found| rows.push(found.row)).await?;
@@ -231,15 +231,16 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// The first row, if there is one.
     ///
     /// # Errors
-    /// As [`all`](Query::all), but [`TitoError::Malformed`] if the first row is one that can't be read.
+    /// Those of [`all`](Query::all), but [`TitoError::Malformed`] if the first row is one that can't be read.
     pub async fn first(self, tx: &Transaction) -> Result<Option<M>> {
         self.limit(1).page(tx).await?.rows.pop().transpose()
     }
 
-    /// One page of rows: as many as the limit says, 100 without one. Those that can't be read are errors in their places.
+    /// One page of rows: as many as the limit says, 100 without one. Rows that can't be read are errors in their
+    /// places.
     ///
     /// # Errors
-    /// As [`all`](Query::all), without [`TitoError::DamagedRows`].
+    /// Those of [`all`](Query::all), without [`TitoError::DamagedRows`].
     pub async fn page(self, tx: &Transaction) -> Result<Page<M>> {
         let limit = self.limit.unwrap_or(ROWS_OF_A_PAGE);
         let mut walk = self.walk(Some(limit))?;
@@ -250,8 +251,8 @@ impl<M: TitoSchema, K> Query<M, K> {
         Ok(Page { rows, next: walk.cursor() })
     }
 
-    /// The rows one after the other, read in requests of bounded size as the stream is polled. It holds a handle of
-    /// the transaction, so it sees what is written in it meanwhile, and ends with an error once it has ended.
+    /// The rows one by one, read in requests of bounded size as the stream is polled. It holds a handle to the
+    /// transaction, so it sees what is written in it meanwhile, and ends with an error once the transaction has ended.
     ///
     /// A row that can't be read is an error in its place, [`TitoError::Malformed`], which names its key, and the stream goes
     /// on. Other errors are those of [`all`](Query::all); the stream ends after one.
@@ -264,7 +265,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// The ids of the rows.
     ///
     /// # Errors
-    /// As [`all`](Query::all).
+    /// Those of [`all`](Query::all).
     pub async fn ids(self, tx: &Transaction) -> Result<Vec<String>> {
         let mut ids = Vec::new();
         self.see_all(tx, |found| ids.push(found.id)).await?;
@@ -274,7 +275,7 @@ impl<M: TitoSchema, K> Query<M, K> {
     /// How many rows there are. Reads them all.
     ///
     /// # Errors
-    /// As [`all`](Query::all).
+    /// Those of [`all`](Query::all).
     pub async fn count(self, tx: &Transaction) -> Result<u64> {
         let mut count = 0;
         self.see_all(tx, |_| count += 1).await?;

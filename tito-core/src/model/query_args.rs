@@ -10,9 +10,8 @@ use crate::keys::{IndexValue, InvalidIndexValue, push_field_separator};
 /// A value that a field of kind `A` can be compared with: a value of that kind itself or a reference to one, for text
 /// also a `&str`, for instants a `DateTime` of another offset.
 ///
-/// It is implemented for fewer types than have the [kind](IndexValue::Kind), so that a number written as a literal
-/// takes the field's type. A type of your own that shares its kind with another type is made an argument by an empty
-/// `impl`.
+/// It is implemented for fewer types than have the [kind](IndexValue::Kind), so that a number literal takes the field's
+/// type. If your own type shares its kind with another type, an empty `impl` makes it an argument.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be compared with an indexed field of kind `{A}`",
     label = "expected a value of kind `{A}`"

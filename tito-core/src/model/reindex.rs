@@ -13,14 +13,14 @@ use super::query::check_index;
 use super::repository::{TitoTable, decode_row};
 use super::schema::TitoSchema;
 use super::walk::{calls_for, parse_entry};
-use crate::database::Transaction;
+use crate::database::{PageSize, Transaction, Walk};
 use crate::error::{KeyText, Result, TitoError};
-use crate::keys::{self, KeyRange};
+use crate::keys;
 
 /// How many rows or entries one transaction goes over unless told otherwise.
 const BATCH: usize = 200;
 
-/// A transaction ends early when it has come to so many keys, as rows with many values each would make.
+/// A transaction ends early when it reaches this many keys, for rows with many values each.
 const KEYS_OF_A_TRANSACTION: usize = 2_000;
 
 /// What a reindexing goes over.
@@ -33,14 +33,14 @@ pub enum ReindexPhase {
     Entries,
 }
 
-/// How far a reindexing has come, told after each of its transactions.
+/// How far a reindexing has got, after each of its transactions.
 #[derive(Clone, Debug)]
 pub struct ReindexProgress {
     /// What it goes over.
     pub phase: ReindexPhase,
     /// What it has done so far.
     pub done: ReindexReport,
-    /// The last key that it has gone over. A run that was cut off goes on from here with [`Reindex::resume`].
+    /// The last key that it has gone over. [`Reindex::resume`] continues an interrupted run from here.
     pub position: Cursor,
 }
 
@@ -53,13 +53,13 @@ pub struct ReindexReport {
     pub added: u64,
     /// Entries removed.
     pub removed: u64,
-    /// Rows that can't be read: entries that name them stay, and none are added. See [`TitoTable::check`].
+    /// Rows that can't be read: their existing entries stay, and none are added. See [`TitoTable::check`].
     pub damaged: u64,
 }
 
 type OnProgress = Box<dyn FnMut(&ReindexProgress) + Send>;
 
-/// A reindexing that is about to [run](Reindex::run). See [`TitoTable::reindex`].
+/// A reindexing, to be [run](Reindex::run). See [`TitoTable::reindex`].
 #[must_use = "nothing is done before it is run"]
 pub struct Reindex<M> {
     model: TitoTable<M>,
@@ -81,12 +81,12 @@ impl<M> fmt::Debug for Reindex<M> {
 }
 
 impl<M: TitoSchema> TitoTable<M> {
-    /// Makes an index hold exactly the entries that the rows call for: after it was added, or its fields, its condition
-    /// or its uniqueness were changed. Takes the index's name or its [handle](super::Index).
+    /// Makes an index hold exactly the entries that the rows need, after it was added, or its fields, its condition or
+    /// its uniqueness were changed. Takes the index's name or its [handle](super::Index).
     ///
     /// The table stays in use meanwhile, as long as all writers define the index as this process does: transactions of
-    /// bounded size first go over the rows and add missing entries, then over the entries and remove the others. One
-    /// that meets a concurrent write of the same row is repeated.
+    /// bounded size first go over the rows and add missing entries, then over the entries and remove the others. A
+    /// transaction that meets a concurrent write of the same row is repeated.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -112,6 +112,8 @@ struct Step {
     done: ReindexReport,
     /// The last key that was gone over, unless there was none left.
     last: Option<Vec<u8>>,
+    /// What is left.
+    rest: Walk,
 }
 
 impl<M: TitoSchema> Reindex<M> {
@@ -127,8 +129,8 @@ impl<M: TitoSchema> Reindex<M> {
         self
     }
 
-    /// Goes on where another run of the same index stopped: the [position](ReindexProgress::position) that it told
-    /// last, or from the beginning with `None`.
+    /// Continues where another run of the same index stopped: at the last [position](ReindexProgress::position) that it
+    /// reported, or from the beginning with `None`.
     pub fn resume(mut self, from: impl Into<Option<Cursor>>) -> Self {
         self.resume = from.into();
         self
@@ -146,7 +148,7 @@ impl<M: TitoSchema> Reindex<M> {
         self.build(&mut *on_progress).await
     }
 
-    /// As [`run`](Reindex::run), and goes on where a building that was cut off had come to.
+    /// Like [`run`](Reindex::run), and goes on where a building that was cut off had come to.
     pub(super) async fn build(
         mut self,
         on_progress: &mut (dyn FnMut(&ReindexProgress) + Send),
@@ -157,16 +159,15 @@ impl<M: TitoSchema> Reindex<M> {
         let definition = check_index::<M>(&self.model.table, &self.index, None)?;
         let position = begin_building(&self.model.database, &self.model.table, &definition).await?;
         self.resume = self.resume.or(position);
-        let mut rows = Some(keys::rows(&self.model.table));
-        let mut entries = keys::index_entries(&self.model.table, &self.index);
+        let walk = |range| Walk::over(range).in_pages(PageSize::entries(self.batch));
+        let mut rows = Some(walk(keys::rows(&self.model.table)));
+        let mut entries = walk(keys::index_entries(&self.model.table, &self.index));
         if let Some(from) = self.resume.take() {
-            if entries.contains(from.key()) {
+            if entries.pass(from.key()) {
                 rows = None;
-                entries = entries.after(from.key());
-            } else {
-                let whole = rows.take().filter(|rows| rows.contains(from.key()));
+            } else if !rows.as_mut().is_some_and(|rows| rows.pass(from.key())) {
                 let reason = "its place is neither in the table nor in the index";
-                rows = Some(whole.ok_or(TitoError::InvalidCursor { reason })?.after(from.key()));
+                return Err(TitoError::InvalidCursor { reason });
             }
         }
         let mut report = ReindexReport::default();
@@ -181,30 +182,26 @@ impl<M: TitoSchema> Reindex<M> {
     async fn go_over(
         &mut self,
         phase: ReindexPhase,
-        mut range: KeyRange,
+        mut walk: Walk,
         definition: &IndexDefinition,
         report: &mut ReindexReport,
         on_progress: &mut (dyn FnMut(&ReindexProgress) + Send),
     ) -> Result<()> {
-        loop {
-            let batch = Batch {
-                model: self.model.clone(),
-                definition: definition.clone(),
-                range: range.clone(),
-                size: self.batch,
-            };
+        while !walk.is_over() {
+            let batch = Batch { model: self.model.clone(), definition: definition.clone(), walk };
             let step = match phase {
                 ReindexPhase::Rows => self.model.database.transaction(move |tx| batch.add_missing(tx)).await?,
                 ReindexPhase::Entries => self.model.database.transaction(move |tx| batch.remove_others(tx)).await?,
             };
-            let Some(last) = step.last else { return Ok(()) };
+            walk = step.rest;
+            let Some(last) = step.last else { break };
             report.rows += step.done.rows;
             report.added += step.done.added;
             report.removed += step.done.removed;
             report.damaged += step.done.damaged;
-            range = range.after(&last);
             on_progress(&ReindexProgress { phase, done: *report, position: Cursor::new(last) });
         }
+        Ok(())
     }
 }
 
@@ -212,18 +209,12 @@ impl<M: TitoSchema> Reindex<M> {
 struct Batch<M> {
     model: TitoTable<M>,
     definition: IndexDefinition,
-    range: KeyRange,
-    size: usize,
+    walk: Walk,
 }
 
 impl<M> Clone for Batch<M> {
     fn clone(&self) -> Self {
-        Self {
-            model: self.model.clone(),
-            definition: self.definition.clone(),
-            range: self.range.clone(),
-            size: self.size,
-        }
+        Self { model: self.model.clone(), definition: self.definition.clone(), walk: self.walk.clone() }
     }
 }
 
@@ -231,10 +222,12 @@ impl<M: TitoSchema> Batch<M> {
     /// Goes over rows and adds the entries that they miss.
     async fn add_missing(self, tx: Transaction) -> Result<Step> {
         let table = &self.model.table;
-        let mut step = Step { done: ReindexReport::default(), last: None };
+        let mut rest = self.walk.clone();
+        let page = rest.next_in(&tx).await?.unwrap_or_default();
+        let mut step = Step { done: ReindexReport::default(), last: None, rest };
         // Row keys to lock, and the entries that the rows call for with the ids of the rows.
         let (mut locks, mut wanted) = (Vec::new(), Vec::new());
-        for (row_key, bytes) in tx.scan(self.range.clone(), self.size).await? {
+        for (row_key, bytes) in page {
             step.done.rows += 1;
             match decode_row::<M>(&row_key, &bytes) {
                 Ok(row) => {
@@ -244,12 +237,17 @@ impl<M: TitoSchema> Batch<M> {
                     locks.push(row_key.clone());
                 }
                 Err(error) => {
-                    tracing::warn!(%table, index = %self.definition.name, %error, "a row that can't be read is passed over");
+                    tracing::warn!(%table, index = %self.definition.name, %error, "a row that can't be read is skipped");
                     step.done.damaged += 1;
                 }
             }
+            let is_enough = locks.len() + wanted.len() >= KEYS_OF_A_TRANSACTION;
+            if is_enough {
+                step.rest = self.walk.clone();
+                step.rest.pass(&row_key);
+            }
             step.last = Some(row_key);
-            if locks.len() + wanted.len() >= KEYS_OF_A_TRANSACTION {
+            if is_enough {
                 break;
             }
         }
@@ -307,8 +305,9 @@ impl<M: TitoSchema> Batch<M> {
     /// Goes over entries and removes those that no row calls for. A write that makes a row call for one of them writes
     /// the entry, which is a conflict.
     async fn remove_others(self, tx: Transaction) -> Result<Step> {
-        let page = tx.scan(self.range.clone(), self.size).await?;
-        let mut step = Step { done: ReindexReport::default(), last: None };
+        let mut rest = self.walk.clone();
+        let page = rest.next_in(&tx).await?.unwrap_or_default();
+        let mut step = Step { done: ReindexReport::default(), last: None, rest };
         // The keys of entries that can be read, with their fields and the keys of their rows.
         let (mut readable, mut row_keys) = (Vec::new(), Vec::new());
         let mut others = Vec::new();

@@ -15,7 +15,7 @@ pub(super) const ROWS_OF_A_REQUEST: usize = 128;
 
 /// The rows of model `M` in a database. Clones are cheap.
 ///
-/// Every call works within a transaction of the caller's, and sees what was written in it before. What it writes, the row
+/// Every call works within the caller's transaction, and sees what was written in it before. What it writes, the row
 /// with its index entries and events, enters the transaction as a whole or, after an error or if the call is cancelled,
 /// not at all.
 pub struct TitoTable<M> {
@@ -55,9 +55,8 @@ impl<M: TitoSchema> TitoTable<M> {
         Self { is_of_a_view: false, database, table: M::table(), of: PhantomData }
     }
 
-    /// The same rows, read in transactions that find them elsewhere (see [`Namespace`](crate::database::Namespace)).
-    /// Calls that begin transactions of their own, such as [`reindex`](TitoTable::reindex), are refused: they would not
-    /// find them.
+    /// The same rows, read in transactions with a [`Namespace`](crate::database::Namespace). Calls that begin their own
+    /// transactions, such as [`reindex`](TitoTable::reindex), are refused: they would not find the rows.
     #[must_use]
     pub fn of_a_view(self) -> Self {
         Self { is_of_a_view: true, ..self }
@@ -75,7 +74,7 @@ impl<M: TitoSchema> TitoTable<M> {
     /// The rows with these ids, in their order; `None` where there is none.
     ///
     /// # Errors
-    /// As [`get`](TitoTable::get), but [`TitoError::DamagedRows`], which names the keys, for rows that can't be read.
+    /// Those of [`get`](TitoTable::get), but [`TitoError::DamagedRows`], which names the keys, for rows that can't be read.
     pub async fn batch_get<I>(&self, ids: I, tx: &Transaction) -> Result<Vec<Option<M>>>
     where
         I: IntoIterator<Item: Display>,

@@ -41,7 +41,7 @@ pub struct Change<'a, M> {
     pub old: Option<&'a M>,
     /// The row after; on delete, the row that is removed.
     pub row: &'a M,
-    /// What time it was when the transaction began.
+    /// The time when the transaction began.
     pub now: Now,
 }
 
@@ -56,23 +56,29 @@ pub trait TitoSchema: Serialize + DeserializeOwned + Clone + Send + Sync + 'stat
     /// The table: the first component of the rows' keys. Not empty, without `:`.
     fn table() -> Cow<'static, str>;
 
-    /// The row's id: the second component. Any text but an empty one.
+    /// The row's id: the second component. Any text except an empty one.
     fn id(&self) -> String;
 
     /// The indexes of the table.
     fn index_definitions() -> Vec<IndexDefinition>;
 
-    /// The entries that this row calls for, in all indexes.
+    /// The entries that this row needs, in all indexes.
     ///
     /// # Errors
     /// [`TitoError::InvalidIndexValue`](crate::TitoError::InvalidIndexValue).
     fn index_entries(&self) -> Result<Vec<IndexEntry>>;
 
-    /// The events that a change calls for.
+    /// The events that a change publishes.
     fn events(change: &Change<'_, Self>) -> Vec<TitoEventConfig>;
 
-    /// What the row's events are about, which decides their partition and order.
+    /// The entity of the row's events, which decides their partition and order.
     fn entity(&self) -> String {
         format!("{}:{}", Self::table(), self.id())
+    }
+
+    /// To whom the row's events belong, so that they are found and erased with all that is the owner's; nobody's by
+    /// default. The row itself is not.
+    fn owner(&self) -> Option<String> {
+        None
     }
 }

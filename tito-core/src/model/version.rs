@@ -1,4 +1,4 @@
-//! Writes that go by what a row was when it was read.
+//! Writes that depend on a row being as it was when it was read.
 
 use std::fmt::Display;
 
@@ -37,7 +37,7 @@ impl<M: TitoSchema> TitoTable<M> {
     /// ```
     ///
     /// # Errors
-    /// As [`get`](TitoTable::get).
+    /// Those of [`get`](TitoTable::get).
     pub async fn get_with_version(&self, id: impl Display, tx: &Transaction) -> Result<Option<(M, RowVersion)>> {
         let key = self.row_key(&id.to_string())?;
         let Some(stored) = tx.get(&key).await? else { return Ok(None) };
@@ -45,8 +45,8 @@ impl<M: TitoSchema> TitoTable<M> {
     }
 
     /// Lets the transaction commit only if there is a row with this id, and nobody else writes it until then: for a
-    /// decision that depends on a row which it does not write. Of two transactions that call it for the same row, one
-    /// meets a conflict and is run again.
+    /// decision that depends on a row without writing it. Of two transactions that call it for the same row, one meets
+    /// a conflict and runs again.
     ///
     /// # Errors
     /// [`TitoError::RowNotFound`]; [`TitoError::InvalidName`] for an empty id; those of the engine.
@@ -54,8 +54,8 @@ impl<M: TitoSchema> TitoTable<M> {
         self.version_until_commit(&id.to_string(), tx).await.map(drop)
     }
 
-    /// As [`assert_current`](TitoTable::assert_current), and refuses a decision that was made on an old state of the
-    /// row: its version has to be the one that was read, in this transaction or long before.
+    /// Like [`assert_current`](TitoTable::assert_current), and refuses a decision that was based on an old state of the
+    /// row: its version must be the one that was read, in this transaction or long before.
     ///
     /// # Errors
     /// [`TitoError::VersionConflict`], which has both versions; else as [`assert_current`](TitoTable::assert_current).

@@ -15,12 +15,12 @@ use crate::names;
 use crate::row;
 
 impl<M: TitoSchema> TitoTable<M> {
-    /// Writes a row that must not exist, with its index entries and events. It reads nothing: whether the row
-    /// exists is found out at the commit, or at once if this transaction has written it or with
+    /// Writes a row that must not exist, with its index entries and events. It reads nothing: whether the row exists is
+    /// found out at the commit, or at once if this transaction has written it or if it has
     /// [`TxOptions::check_inserts`].
     ///
-    /// Its id, its entries, and whether and when it calls for events follow from the row as it will be read: a field that
-    /// serde is told to write in another form, such as in lower case, is indexed in that form.
+    /// Its id, its entries, and whether and when it publishes events follow from the row as it will be read back: a
+    /// field that serde writes in another form, such as in lower case, is indexed in that form.
     ///
     /// [`TxOptions::check_inserts`]: crate::TxOptions::check_inserts
     ///
@@ -28,8 +28,8 @@ impl<M: TitoSchema> TitoTable<M> {
     /// [`TitoError::AlreadyExists`], here or at the commit, if there is a row with this id or one with a unique value
     /// of this one ([`violated_index`](TitoError::violated_index) tells them apart); [`TitoError::InvalidName`] for an
     /// empty id or a name of a table, an index or an event that can't be one; [`TitoError::InvalidIndexValue`];
-    /// [`TitoError::Unserializable`], which names the field, for a row that could not be read again; those of the engine, of which
-    /// [`TitoError::LimitExceeded`] also stands for an id that is too long.
+    /// [`TitoError::Unserializable`], which names the field, for a row that could not be read back; those of the
+    /// engine, of which [`TitoError::LimitExceeded`] is also the error for an id that is too long.
     pub async fn insert(&self, row: &M, tx: &Transaction) -> Result<()> {
         let call = tx.nested();
         self.insert_row(row, true, &call).await?;
@@ -39,13 +39,13 @@ impl<M: TitoSchema> TitoTable<M> {
     /// Another name of [`insert`](TitoTable::insert).
     ///
     /// # Errors
-    /// As [`insert`](TitoTable::insert).
+    /// Those of [`insert`](TitoTable::insert).
     pub async fn create(&self, row: &M, tx: &Transaction) -> Result<()> {
         self.insert(row, tx).await
     }
 
-    /// Replaces the row with this id. Index entries that stay the same are left alone; the values that it gives up in
-    /// unique indexes are free at once, in the same transaction already.
+    /// Replaces the row with this id. Index entries that stay the same are left alone; the values that it no longer has
+    /// in unique indexes are free at once, even in the same transaction.
     ///
     /// # Errors
     /// [`TitoError::RowNotFound`] if there is none; [`TitoError::Malformed`] if the stored one can't be read; else as
@@ -59,7 +59,7 @@ impl<M: TitoSchema> TitoTable<M> {
     /// Inserts the row, or updates it if there is one with its id, and says which of the two it did.
     ///
     /// # Errors
-    /// As [`insert`](TitoTable::insert) and [`update`](TitoTable::update).
+    /// Those of [`insert`](TitoTable::insert) and [`update`](TitoTable::update).
     pub async fn upsert(&self, row: &M, tx: &Transaction) -> Result<TitoOperation> {
         let (call, new) = (tx.nested(), self.write_out(row)?);
         let operation = match self.read(&new.key, &call).await? {
@@ -79,8 +79,8 @@ impl<M: TitoSchema> TitoTable<M> {
     /// Deletes the row with this id and its index entries, and says whether there was one.
     ///
     /// # Errors
-    /// [`TitoError::Malformed`] if the stored row can't be read, as its entries and events can't be known then
-    /// ([`delete_damaged`](TitoTable::delete_damaged) gets rid of such a row); else as [`insert`](TitoTable::insert).
+    /// [`TitoError::Malformed`] if the stored row can't be read, as its entries and events are unknown then
+    /// ([`delete_damaged`](TitoTable::delete_damaged) deletes such a row); otherwise as [`insert`](TitoTable::insert).
     pub async fn delete(&self, id: impl Display, tx: &Transaction) -> Result<bool> {
         let call = tx.nested();
         let was_there = self.delete_row(&id.to_string(), true, &call).await?;
@@ -88,11 +88,11 @@ impl<M: TitoSchema> TitoTable<M> {
         Ok(was_there)
     }
 
-    /// Does what the options say with the row, and returns it: with [`TitoOperation::Delete`] the row with its id is
-    /// deleted, if there is one.
+    /// Performs the operation of the options with the row, and returns it: with [`TitoOperation::Delete`] the row with
+    /// its id is deleted, if there is one.
     ///
     /// # Errors
-    /// As [`insert`](TitoTable::insert), [`update`](TitoTable::update) or [`delete`](TitoTable::delete).
+    /// Those of [`insert`](TitoTable::insert), [`update`](TitoTable::update) or [`delete`](TitoTable::delete).
     pub async fn build_with_options(&self, row: M, options: TitoOptions, tx: &Transaction) -> Result<M> {
         let call = tx.nested();
         match options.operation {
@@ -203,12 +203,12 @@ impl<M: TitoSchema> TitoTable<M> {
         if events.is_empty() {
             return Ok(());
         }
-        let entity = row.entity();
+        let (entity, owner) = (row.entity(), row.owner());
         for event in events {
             let event = OutboxEvent {
                 event_type: event.name,
                 entity: entity.clone(),
-                owner: None,
+                owner: owner.clone(),
                 row: Some(EventRow::new(&*self.table, row.id())),
                 action: operation.action().to_string(),
                 timestamp: event.timestamp,

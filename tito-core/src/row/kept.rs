@@ -128,7 +128,7 @@ struct Name<'a, K> {
 
 enum Named<F, K> {
     Field(F),
-    /// It is no field's; with what was to read one.
+    /// It is not a field's; with what was to read one.
     Unknown(String, K),
 }
 

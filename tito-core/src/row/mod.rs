@@ -1,5 +1,5 @@
-//! Rows that are stored as JSON: how they are read and written, and what keeps a row that a program changes from losing
-//! what a later version of Tito has stored in it.
+//! Rows that are stored as JSON: how they are read and written, and how a row that a program changes keeps what a later
+//! version of Tito has stored in it.
 //!
 //! | file | idea |
 //! |---|---|
@@ -67,7 +67,7 @@ macro_rules! keeps_unknown_members {
 
 /// What is stored as a JSON object under a key, and may be read, changed and written again.
 pub trait StoredRow: KeepsUnknownMembers {
-    /// What has to be under the key, as errors say it: "a topic in JSON".
+    /// What must be under the key, for errors: "a topic in JSON".
     const EXPECTED: &'static str;
 
     /// Checks what JSON alone does not.
@@ -91,14 +91,14 @@ pub trait StoredRow: KeepsUnknownMembers {
     /// The row as it is stored, with the members that were unknown when it was read.
     ///
     /// # Errors
-    /// [`TitoError::Unserializable`]; none that has been seen, as all that Tito stores has a form in JSON.
+    /// [`TitoError::Unserializable`], though everything that Tito stores has a form in JSON.
     fn encode(&self) -> Result<Vec<u8>> {
         let bytes = encode(Self::EXPECTED, self)?;
         self.unknown().add_to(bytes).map_err(|source| unserializable(Self::EXPECTED, String::new(), source))
     }
 }
 
-/// Reads a value that is stored under `key` and is not changed: members that are not known are passed over.
+/// Reads a value that is stored under `key` and will not be changed: unknown members are ignored.
 ///
 /// # Errors
 /// [`TitoError::Malformed`], which names the key and what was expected.
@@ -114,8 +114,8 @@ pub fn encode(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<V
     serde_json::to_vec(value).map_err(|source| unserializable(what, String::new(), source))
 }
 
-/// A value of the application's as JSON, checked: what JSON has no form for, such as a float that is not finite, is
-/// refused, and not written as something else.
+/// An application's value as JSON, checked: a value that JSON has no form for, such as a float that is not finite, is
+/// refused instead of written as something else.
 ///
 /// # Errors
 /// [`TitoError::Unserializable`], which names the field.
@@ -131,20 +131,20 @@ fn encode_by(what: impl Display, value: &(impl Serialize + ?Sized), path: Path) 
     }
 }
 
-/// As [`encode_checked`], for a value within another, such as an event's payload.
+/// Like [`encode_checked`], for a value within another, such as an event's payload.
 ///
 /// # Errors
-/// As [`encode_checked`].
+/// Those of [`encode_checked`].
 pub fn raw_checked(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>> {
     let bytes = encode_checked(&what, value)?;
     raw(what, bytes)
 }
 
-/// As [`raw_checked`], for a value of which it is not known what it is read as: integers of more than 64 bits are refused
-/// too, as a reader that does not expect them, such as a flattened member, can't take them.
+/// Like [`raw_checked`], for a value whose reader is not known: integers of more than 64 bits are refused too, as a
+/// reader that does not expect them, such as a flattened member, can't take them.
 ///
 /// # Errors
-/// As [`encode_checked`].
+/// Those of [`encode_checked`].
 pub fn raw_for_any_reader(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>> {
     let bytes = encode_by(&what, value, Path::narrow())?;
     raw(what, bytes)
@@ -157,11 +157,11 @@ fn raw(what: impl Display, bytes: Vec<u8>) -> Result<Box<RawValue>> {
         .map_err(|source| unserializable(what, String::new(), source))
 }
 
-/// A value of the application's as it is stored, and as it will be read: computed from the latter, nothing can differ
-/// from what is stored, whatever serde was told about a field.
+/// An application's value as it is stored, and as it will be read back: what is computed from the latter can't differ
+/// from what is stored, whatever serde attributes a field has.
 ///
 /// # Errors
-/// [`TitoError::Unserializable`], which names the field, also for what could be written and not read.
+/// [`TitoError::Unserializable`], which names the field, also for a value that could be written but not read back.
 pub fn encode_and_read<T: Serialize + DeserializeOwned>(what: impl Display, value: &T) -> Result<(Vec<u8>, T)> {
     let bytes = encode_checked(&what, value)?;
     let read = check_readable(what, &bytes)?;
@@ -171,7 +171,7 @@ pub fn encode_and_read<T: Serialize + DeserializeOwned>(what: impl Display, valu
 /// Reads what is about to be stored.
 ///
 /// # Errors
-/// As [`encode_and_read`].
+/// Those of [`encode_and_read`].
 pub fn check_readable<T: DeserializeOwned>(what: impl Display, bytes: &[u8]) -> Result<T> {
     read(bytes).map_err(|Unreadable { path, source }| {
         unserializable(what, path, format!("once written, it can't be read: {source}"))

@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-/// Members of a JSON object that a later version of Tito has stored and this one does not know. Whoever changes the
-/// object writes them again, as they are, behind those that it knows. Where there are none, they cost nothing.
+/// Members of a JSON object that a later version of Tito has stored and this one does not know. They are kept as they
+/// are, after the known ones, when the object is changed. If there are none, they cost nothing.
 #[derive(Clone, Default)]
 pub struct UnknownMembers(Vec<(String, Box<RawValue>)>);
 
 impl UnknownMembers {
-    /// Whether there are none, as of everything that was written by this version or an earlier one.
+    /// Whether there are none, as for everything that this version or an earlier one wrote.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

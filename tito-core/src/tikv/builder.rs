@@ -13,18 +13,17 @@ use crate::database::Database;
 use crate::engine::{Filling, Limits, Purpose};
 use crate::error::{Result, TitoError};
 
-/// How transactions that write one key keep out of each other's way.
+/// How transactions that write the same key avoid each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Concurrency {
-    /// Nothing is locked before the commit, and of transactions that met all but one are run again. The fastest where
-    /// they seldom meet.
+    /// Nothing is locked before the commit, and of transactions that meet, all but one run again. The fastest if they
+    /// seldom meet.
     #[default]
     Optimistic,
-    /// Each write and lock waits at its call, for a second at most, until no other transaction of this kind holds the
-    /// key; a replay after a conflict begins with the keys that it holds. Costs a round trip to the cluster each, and
-    /// spares work where long transactions often meet. Conflicts are found at the commit all the same, so both kinds
-    /// can be mixed.
+    /// Each write and lock waits at its call, for at most a second, until no other transaction of this kind holds the
+    /// key; a replay after a conflict begins with the keys that it holds. Each costs a round trip to the cluster, and
+    /// saves work if long transactions often meet. Conflicts are still found at the commit, so both kinds can be mixed.
     Pessimistic,
 }
 
@@ -102,8 +101,8 @@ impl TiKVBuilder {
         self
     }
 
-    /// How many connections there are to each store, over which requests are spread. Default 1, which carries some ten
-    /// thousand small requests a second and more.
+    /// How many connections to each store requests are spread over. Default 1, which carries ten thousand small
+    /// requests a second and more.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
@@ -116,10 +115,10 @@ impl TiKVBuilder {
     }
 
     /// How long one call may take in all, with all its attempts. A commit that fails may take twice as long: the second
-    /// half is for finding out what became of it. Default 10 s.
+    /// half is for finding out its outcome. Default 10 s.
     ///
-    /// It is measured in real time, whatever [`clock`](TiKVBuilder::clock) is set. Shorter than the 3 s that locks of a
-    /// client live which died, reads of its keys fail until then.
+    /// It is measured in real time, whatever [`clock`](TiKVBuilder::clock) is set. If it is shorter than the 3 s for
+    /// which the locks of a dead client live, reads of its keys fail until then.
     pub fn call_deadline(mut self, deadline: Duration) -> Self {
         self.call_deadline = deadline;
         self
@@ -138,8 +137,8 @@ impl TiKVBuilder {
         self
     }
 
-    /// How often one read, or a question for a timestamp, is tried again within its deadline while the cluster is busy,
-    /// changing, or has the keys locked. Default 200, which the default deadline cuts off first.
+    /// How often one read, or a request for a timestamp, is retried within its deadline while the cluster is busy,
+    /// changing, or has the keys locked. Default 200, more than the default deadline allows.
     pub fn retry_budget(mut self, attempts: u32) -> Self {
         self.retry_budget = attempts;
         self
@@ -158,7 +157,7 @@ impl TiKVBuilder {
         self
     }
 
-    /// The clock by which workers wait and the age of transactions is watched. It should show what PD's clock shows.
+    /// The clock that measures the waits of workers and the age of transactions. It should agree with PD's clock.
     /// Default: the machine's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -166,8 +165,8 @@ impl TiKVBuilder {
     }
 
     /// Puts these bytes in front of every key that is stored, so that several databases, or other software, can share
-    /// one cluster. No prefix may begin with another one: `app` would see what is under `app2`, so end them all with one
-    /// separator, such as `app/`. Default: none.
+    /// one cluster. No prefix may begin with another one: `app` would include everything under `app2`, so end them all
+    /// with the same separator, such as `app/`. Default: none.
     pub fn key_prefix(mut self, prefix: impl Into<Vec<u8>>) -> Self {
         self.key_prefix = prefix.into();
         self
@@ -181,8 +180,8 @@ impl TiKVBuilder {
 
     /// How old a transaction may be when it commits. Default 30 s.
     ///
-    /// It is PD's clock that counts: a transaction whose commit timestamp would lie further behind its start is rolled
-    /// back. Reads of one that is older by [`clock`](TiKVBuilder::clock), or in real time, are refused.
+    /// PD's clock counts: a transaction whose commit timestamp would be further from its start is rolled back. Reads of
+    /// a transaction that is older by [`clock`](TiKVBuilder::clock), or in real time, are refused.
     pub fn max_transaction_age(mut self, age: Duration) -> Self {
         self.max_transaction_age = age;
         self
@@ -196,20 +195,20 @@ impl TiKVBuilder {
         self.start(Purpose::Use).await
     }
 
-    /// As [`connect`](TiKVBuilder::connect), to a database that there has to be: none is created. For tools, which a
-    /// mistaken prefix is not to give an empty database.
+    /// Like [`connect`](TiKVBuilder::connect), but the database must exist: none is created. For tools, where a
+    /// mistyped prefix should not create an empty database.
     ///
     /// # Errors
-    /// As there, and [`TitoError::NoDatabase`].
+    /// The same, and [`TitoError::NoDatabase`].
     pub async fn connect_existing(self) -> Result<Database> {
         self.start(Purpose::Look).await
     }
 
-    /// Connects to a database that is filled from elsewhere: below the prefix there is nothing, or what was filled in so
-    /// far. Everybody else is refused until it is whole.
+    /// Connects to a database that is being filled from elsewhere: below the prefix there is nothing, or what has been
+    /// filled in so far. Everybody else is refused until it is complete.
     ///
     /// # Errors
-    /// As [`connect`](TiKVBuilder::connect), and [`TitoError::InvalidTarget`].
+    /// Those of [`connect`](TiKVBuilder::connect), and [`TitoError::InvalidTarget`].
     pub async fn connect_to_fill(self, filling: &Filling) -> Result<Database> {
         self.start(Purpose::Fill(filling.clone())).await
     }

@@ -6,8 +6,8 @@ use crate::error::{KeyText, TitoError};
 
 /// What went wrong between the engine and the cluster.
 ///
-/// It is the source of a [`TitoError::Storage`], which trying again does not help, of a [`TitoError::Unavailable`], which
-/// it does, or of a [`TitoError::CommitUnknown`].
+/// It is the source of a [`TitoError::Storage`], which a retry does not help, of a [`TitoError::Unavailable`], which it
+/// can, or of a [`TitoError::CommitUnknown`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TiKVError {
@@ -58,7 +58,7 @@ pub enum TiKVError {
         last: Option<Box<tito_tikv::Error>>,
     },
 
-    /// A commit whose answer was lost, and whose primary key could not be asked either what became of it.
+    /// A commit whose answer was lost, and whose primary key could not be asked about its outcome either.
     #[error("the commit{} was sent and its outcome could not be found out: {}", at(key.as_ref()), chain(source))]
     Undetermined {
         /// The first of the keys that were written.

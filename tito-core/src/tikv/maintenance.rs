@@ -14,19 +14,19 @@ use crate::timestamp::Timestamp;
 const LONGEST_LOCK: Duration = Duration::from_secs(20);
 
 impl TiKVBackend {
-    /// Collects the cluster's garbage: versions of rows that were overwritten or deleted longer ago than `keep`. Returns
-    /// whether PD took the new safe point; it keeps a later one that it has already. What a
+    /// Collects the cluster's garbage: versions of rows that were overwritten or deleted longer ago than `keep`.
+    /// Returns whether PD accepted the new safe point; it keeps a later one that it already has. Whatever a
     /// [service](TiKVBackend::set_service_safe_point) or a [snapshot](Database::snapshot) still needs is kept.
     ///
-    /// **It is about the whole cluster**, not only this database. Every transaction older than `keep`, of whatever
-    /// software, is rolled back, and no snapshot older than that can be read any more. Then PD is told the safe point,
-    /// and the servers drop the versions before it by themselves, as they compact. In a cluster where TiDB or another
-    /// collector runs, leave it to that.
+    /// **This affects the whole cluster**, not only this database. Every transaction older than `keep`, of whatever
+    /// software, is rolled back, and no older snapshot can be read any more. Then PD gets the safe point, and the
+    /// servers drop the versions before it as they compact. If TiDB or another collector runs in the cluster, leave it
+    /// to that.
     ///
     /// # Errors
-    /// [`TitoError::Storage`] with [`TiKVError::Refused`] if `keep` is shorter than `max_transaction_age` and either 20 s,
-    /// the longest life of a lock, or the `call_deadline`: transactions that live would be hit. The same for an engine
-    /// with a keyspace: it can't settle the locks of other keyspaces, which has to be done before the cluster's safe
+    /// [`TitoError::Storage`] with [`TiKVError::Refused`] if `keep` is shorter than `max_transaction_age` and either 20
+    /// s, the longest life of a lock, or the `call_deadline`: live transactions would be hit. The same for an engine
+    /// with a keyspace: it can't settle the locks of other keyspaces, which must be done before the cluster's safe
     /// point moves. [`TitoError::Unavailable`] if it could not be done within the `maintenance_deadline`.
     pub async fn gc(&self, keep: Duration) -> Result<bool> {
         let core = &self.core;
@@ -49,14 +49,14 @@ impl TiKVBackend {
         Ok(collected.map_err(|error| failed("gc", None, error))? < before)
     }
 
-    /// Keeps the versions from a timestamp on from being collected as garbage, on behalf of a service and for so long;
-    /// again, it is renewed. Returns the lowest safe point of all services of the cluster: if it is later than `at`,
-    /// versions after `at` may be gone already.
+    /// Protects the versions from a timestamp on from garbage collection, on behalf of a service and for a time;
+    /// calling it again renews it. Returns the lowest safe point of all services of the cluster: if it is later than
+    /// `at`, versions after `at` may be gone already.
     ///
     /// Whole seconds of `lives` count, at least one.
     ///
     /// # Errors
-    /// [`TitoError::Unavailable`] if PD could not be asked, which is tried once.
+    /// [`TitoError::Unavailable`] if PD could not be reached; there is no retry.
     pub async fn set_service_safe_point(&self, service: &str, at: Timestamp, lives: Duration) -> Result<Timestamp> {
         self.core.check_open()?;
         let at = tito_tikv::Timestamp::from_raw(at.raw());
@@ -64,10 +64,10 @@ impl TiKVBackend {
         Ok(timestamp_of(lowest.map_err(|error| failed("set_service_safe_point", None, error))?))
     }
 
-    /// Removes the safe point of a service. Returns the lowest of those that are left.
+    /// Removes the safe point of a service. Returns the lowest remaining one.
     ///
     /// # Errors
-    /// As [`set_service_safe_point`](TiKVBackend::set_service_safe_point).
+    /// Those of [`set_service_safe_point`](TiKVBackend::set_service_safe_point).
     pub async fn remove_service_safe_point(&self, service: &str) -> Result<Timestamp> {
         self.core.check_open()?;
         let lowest = self.core.client.remove_service_safe_point(service).await;
@@ -76,10 +76,10 @@ impl TiKVBackend {
 
     /// Destroys the keys of a range at once, all versions of them, on all servers.
     ///
-    /// **This goes past transactions.** It can't be rolled back, running transactions lose what they read and wrote
-    /// there, locks of theirs included, and readers of older snapshots find nothing. It is for data that nobody uses any
-    /// more: of a test, or of a tenant that is gone. The disk is freed without waiting for a garbage collection. Inside a
-    /// transaction, delete in bounded batches instead.
+    /// **This bypasses transactions.** It can't be rolled back, running transactions lose what they read and wrote
+    /// there, including their locks, and readers of older snapshots find nothing. It is for data that nobody uses any
+    /// more: of a test, or of a tenant that is gone. The disk is freed without waiting for garbage collection. For data
+    /// in use, delete in bounded batches instead.
     ///
     /// # Errors
     /// [`TitoError::Storage`] with [`TiKVError::Refused`] for a range that is empty or has no first or no last key: a
@@ -98,7 +98,7 @@ impl TiKVBackend {
     /// Destroys everything below the engine's key prefix, as [`delete_range`](TiKVBackend::delete_range) does.
     ///
     /// # Errors
-    /// As there; refused for an engine without a prefix, whose keys can't be told from those of others.
+    /// The same; refused for an engine without a prefix, whose keys can't be told from those of others.
     pub async fn clear(&self) -> Result<()> {
         match self.core.prefix.everything() {
             Some(everything) => self.destroy("clear", everything).await,

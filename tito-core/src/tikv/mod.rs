@@ -1,8 +1,8 @@
 //! The engine for a TiKV cluster, on the client `tito-tikv`.
 //!
-//! The client knows the cluster and its protocol: where keys are, what is to be asked again and for how long, the locks
-//! of others, and what became of a commit. The engine gives it keys with a prefix, and says what comes back in the words
-//! of the contract.
+//! The client knows the cluster and its protocol: where keys are, what to retry and for how long, others' locks, and
+//! the outcome of a commit. The engine gives it keys with a prefix, and translates its answers into the terms of the
+//! contract.
 //!
 //! | file | idea |
 //! |---|---|
@@ -51,14 +51,14 @@ pub use self::transaction::TiKVTransaction;
 
 /// The engine for a TiKV cluster. Any number of processes can use one cluster at the same time.
 ///
-/// Every call ends within a deadline, whatever the cluster does; until then it is tried again while the cluster is busy,
+/// Every call ends within a deadline, whatever the cluster does; until then it is retried while the cluster is busy,
 /// changing, or has the keys locked.
 ///
-/// - Transactions are TiKV's, committed in two phases. A commit goes on in a task of the engine's when its caller is
-///   cancelled, and ends with all of its writes or none.
+/// - Transactions are TiKV's, committed in two phases. If its caller is cancelled, a commit continues in a task of the
+///   engine, and ends with all its writes or none.
 /// - After a commit whose answer was lost the engine finds out whether it took effect, and says
 ///   [`CommitUnknown`](TitoError::CommitUnknown) only where the cluster can't be asked.
-/// - Locks of a client that died are rolled back by the next reader or writer once their time is over: 3 s for a small
+/// - Locks of a client that died are rolled back by the next reader or writer once they expire: after 3 s for a small
 ///   transaction, up to 20 s for one of 11 MiB or more.
 ///
 /// ```no_run

@@ -16,7 +16,7 @@ pub const TRACESTATE: &str = "tracestate";
 /// The one flag that version 00 defines.
 const SAMPLED: u8 = 1;
 
-/// Which trace a piece of work belongs to, and which part of it called for it.
+/// Which trace a piece of work belongs to, and which part of the trace called for it.
 ///
 /// ```
 /// use tito_core::trace::TraceContext;
@@ -46,7 +46,7 @@ impl TraceContext {
         Self { trace_id: fastrand::u128(1..), parent_id: fastrand::u64(1..), flags: SAMPLED, state: None }
     }
 
-    /// The context that this one's work hands on: the same trace, by a new caller.
+    /// The context that this work passes on: the same trace, with a new caller.
     #[must_use]
     pub fn child(&self) -> Self {
         Self { parent_id: fastrand::u64(1..), ..self.clone() }
@@ -73,8 +73,8 @@ impl TraceContext {
         self
     }
 
-    /// The context in an event's headers, or anyone's whose names are in lower case: `None` if there is none, or none
-    /// that is well-formed.
+    /// The context in an event's headers, or any headers with lower-case names: `None` if there is none, or none that
+    /// is well-formed.
     pub fn from_headers(headers: &BTreeMap<String, String>) -> Option<Self> {
         let context: Self = headers.get(TRACEPARENT)?.parse().ok()?;
         Some(match headers.get(TRACESTATE) {

@@ -7,10 +7,10 @@ use std::sync::{Arc, OnceLock};
 use super::context::{TRACEPARENT, TraceContext};
 use crate::database::Database;
 
-/// Puts another tracer's context into events, and takes it up again for their handlers.
+/// Puts another tracer's context into events, and restores it for their handlers.
 ///
-/// An application installs one with [`Database::install_propagator`] when it has opened its database. With
-/// OpenTelemetry, that is its own propagator and its bridge to `tracing` (the crates `opentelemetry` and
+/// An application installs one with [`Database::install_propagator`] when it has opened its database. For
+/// OpenTelemetry, use its own propagator and its bridge to `tracing` (the crates `opentelemetry` and
 /// `tracing-opentelemetry`):
 ///
 /// ```ignore
@@ -34,8 +34,8 @@ use crate::database::Database;
 /// ```
 pub trait TracePropagator: Send + Sync + 'static {
     /// Adds the headers of the tracer's current context to those of an event that is written, in the writer's task. Not
-    /// called where the publisher has set a `traceparent` by itself. If it adds none, the current [`TraceContext`] is
-    /// added as without a propagator.
+    /// called if the publisher has set a `traceparent` itself. If it adds none, the current [`TraceContext`] is added
+    /// as without a propagator.
     fn inject(&self, headers: &mut BTreeMap<String, String>);
 
     /// Makes the context in an event's headers the parent of the span in which its handler is going to run.
@@ -55,8 +55,8 @@ impl fmt::Debug for Propagation {
 }
 
 impl Database {
-    /// Lets another tracer's contexts travel with the events of this database. Returns whether it was the first: one that
-    /// is installed stays.
+    /// Lets another tracer's contexts travel with the events of this database. Returns whether it was the first: an
+    /// installed propagator stays.
     pub fn install_propagator(&self, propagator: impl TracePropagator) -> bool {
         self.shared().value::<Propagation>().0.set(Arc::new(propagator)).is_ok()
     }

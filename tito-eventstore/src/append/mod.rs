@@ -1,13 +1,13 @@
 //! Appends events.
 //!
-//! Every append of a store writes its head, so of two transactions that append to one store the later one meets a
+//! Every append to a store writes its head, so of two transactions that append to one store the later one meets a
 //! conflict: sequences are consecutive in commit order, and what an append has checked still holds when it commits.
 //!
 //! | file | idea |
 //! |---|---|
 //! | `prepared` | an event, checked by itself |
 //! | `taken` | ids that are taken, and by what |
-//! | `state` | what a transaction knows of a store, and what appends make of it |
+//! | `state` | what a transaction knows of a store, and how appends change it |
 //! | `known` | what a process remembers of the last transaction |
 //! | `read`, `write` | from the transaction into the state, and back |
 //! | `group_commit` | appends of one process that share a transaction |

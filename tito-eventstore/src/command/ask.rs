@@ -7,8 +7,8 @@ use crate::error::{EventStoreError, Result};
 use crate::event::NewEvent;
 use crate::types::Registry;
 
-/// What a store can be asked to decide on: a command, an [`Envelope`] with one, or an envelope with the bytes of one.
-/// Implemented for these alone.
+/// What a store can be asked to decide: a command, an [`Envelope`] with one, or an envelope with the bytes of one.
+/// Implemented only for these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no command of this decider",
     label = "expected a command, or an `Envelope` of one"
@@ -72,7 +72,7 @@ impl<C: Command> Opened<'_, C> {
         }
     }
 
-    /// What a decider says, with what is beside the command.
+    /// What a decider decides, given the rest of the envelope.
     pub(super) fn decide<D: Decider<C>>(&self, decider: &D) -> Result<Vec<NewEvent>, BoxError> {
         let envelope = match self {
             Self::Bare(command) => return decider.decide(command),

@@ -16,12 +16,12 @@ use crate::read::evolve_one;
 use crate::store::EventStore;
 
 impl EventStore {
-    /// Lets a model decide on a command, appends what it decided, and returns the events with their sequences; none if
-    /// nothing happened. A [`Model`](crate::Model) gives its events the expectations that make the decision safe; a
-    /// decider without one gives them itself.
+    /// Lets a model decide on a command, appends the events, and returns them with their sequences; none if nothing
+    /// happened. A [`Model`](crate::Model) gives its events the expectations that make the decision safe; a decider
+    /// without one has to set them itself.
     ///
-    /// The command may be in an [`Envelope`](crate::Envelope), whose id makes a command that comes twice take effect
-    /// once.
+    /// The command may be in an [`Envelope`](crate::Envelope), whose id makes a command take effect once even if it
+    /// comes twice.
     ///
     /// ```
     /// # use tito_core::{BoxError, prelude::*};
@@ -58,14 +58,14 @@ impl EventStore {
         Ok(self.append_decided(events, mark).await?.0)
     }
 
-    /// As [`decide`](EventStore::decide), and then the model evolves by what was appended. Those of its events whose
-    /// ids the store had before are not folded again, and those of an entity of which a [`Model`](crate::Model) lacks
-    /// earlier events come when these do: that is so only where the decider has expectations of its own. The model does
+    /// Like [`decide`](EventStore::decide), and then the model evolves by what was appended. Events whose ids the store
+    /// already had are not folded again, and if a [`Model`](crate::Model) lacks earlier events of an entity, later ones
+    /// are folded together with these, which can only happen if the decider sets its own expectations. The model does
     /// not evolve by the events of a command that was decided on before.
     ///
     /// # Errors
-    /// As [`decide`](EventStore::decide). [`EventStoreError::Evolver`] alone says that the events were appended: the
-    /// model can't evolve by one, and stands where it was before that.
+    /// Those of [`decide`](EventStore::decide). Only [`EventStoreError::Evolver`] means that the events were appended:
+    /// the model can't evolve by one of them, and stays where it was before that.
     pub async fn decide_and_evolve<C, M, A>(&self, model: &mut M, command: &A) -> Result<Decision>
     where
         C: Command + Send + Sync,

@@ -1,8 +1,8 @@
-//! What a command has come to.
+//! The result of a command.
 
 use crate::event::Event;
 
-/// What a command has come to: the events that were appended, or none if nothing happened.
+/// The result of a command: the events that were appended, or none if nothing happened.
 #[derive(Clone, Debug, Default)]
 pub struct Decision {
     pub(super) events: Vec<Event>,
@@ -10,17 +10,17 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// The events as they are stored, in the order in which they were decided on.
+    /// The events as they are stored, in the order in which they were decided.
     pub fn events(&self) -> &[Event] {
         &self.events
     }
 
-    /// The same, for those who go on with them.
+    /// The same, by value.
     pub fn into_events(self) -> Vec<Event> {
         self.events
     }
 
-    /// The last sequence of them; none if nothing happened.
+    /// Their last sequence; `None` if nothing happened.
     pub fn last_sequence(&self) -> Option<u64> {
         self.events.iter().map(Event::sequence).max()
     }
@@ -30,7 +30,7 @@ impl Decision {
         self.events.is_empty()
     }
 
-    /// Whether the command was decided on before, as its id shows. The events are those of that time, as far as the
+    /// Whether the command was decided on before, according to its id. The events are those of that time, as far as the
     /// store still has them, and the model has not evolved by them.
     pub fn is_repeated(&self) -> bool {
         self.is_repeated

@@ -1,4 +1,4 @@
-//! Commands: what they are, what may come with them, and what they come to.
+//! Commands: what they are, what may come with them, and their results.
 //!
 //! | file | idea |
 //! |---|---|

@@ -28,7 +28,7 @@ pub struct EventType {
 }
 
 impl EventType {
-    /// Whether data is in the version and by the codec in which the program writes this event type.
+    /// Whether data is in the version and codec in which the program writes this event type.
     pub(crate) fn check_form(&self, version: u32, codec: Codec) -> Result<(), String> {
         let expected = self.version;
         if version > expected {
@@ -43,8 +43,8 @@ impl EventType {
     }
 }
 
-/// A type whose values are the data of events: an enum of which each variant is an event type, or a struct that is one.
-/// `#[derive(TitoEventType)]` implements it, where a value is written by a codec; by hand it can be anything:
+/// A type whose values are the data of events: an enum each of whose variants is an event type, or a struct that is
+/// one. `#[derive(TitoEventType)]` implements it for values that a codec writes; by hand it can be anything:
 ///
 /// ```
 /// use tito_core::BoxError;
@@ -97,10 +97,10 @@ pub trait EventData: Send + Sync + Sized + 'static {
     /// Those of the codec, and another name.
     fn decode(event_type: &str, data: &[u8]) -> Result<Self, BoxError>;
 
-    /// A value of each event type, by which registering the type checks that it can be written and read back.
+    /// A value of each event type, with which registering the type checks that it can be written and read back.
     fn samples() -> Vec<Self>;
 
-    /// Whether the value may be appended. Anything may, unless the type says otherwise.
+    /// Whether the value may be appended. By default any value may.
     ///
     /// # Errors
     /// What is wrong with it.

@@ -1,4 +1,4 @@
-//! The codecs, as types that stand for them.
+//! The codecs as types.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -120,7 +120,7 @@ impl<T: prost::Message + Default> CodecOf<T> for Protobuf {
     }
 }
 
-/// The bytes that the type itself makes, for types that implement [`BinaryData`].
+/// The type's own bytes, for types that implement [`BinaryData`].
 ///
 /// ```
 /// use tito_eventstore::types::{Binary, CodecOf};
@@ -143,7 +143,7 @@ impl<T: BinaryData> CodecOf<T> for Binary {
     }
 }
 
-/// A type that makes bytes of its values by itself.
+/// A type that converts its values to bytes itself.
 ///
 /// ```
 /// use tito_core::{BoxError, row};
@@ -173,7 +173,7 @@ pub trait BinaryData: Sized {
     /// The value that the bytes stand for.
     ///
     /// # Errors
-    /// What is wrong with the bytes. They can be any: this must not panic.
+    /// What is wrong with the bytes. They can be anything: this must not panic.
     fn from_bytes(bytes: &[u8]) -> Result<Self, BoxError>;
 }
 

@@ -2,7 +2,7 @@
 
 use tito_core::BoxError;
 
-/// A value that knows whether it makes sense. Values of a type with `#[tito(validate)]` are appended only if they do.
+/// A value that knows whether it is valid. Values of a type with `#[tito(validate)]` are appended only if they are.
 ///
 /// ```
 /// use tito_core::BoxError;
@@ -21,7 +21,7 @@ use tito_core::BoxError;
 /// assert!(Deposited { cents: 0 }.validate().is_err());
 /// ```
 pub trait Validator {
-    /// Whether the value makes sense by itself.
+    /// Whether the value is valid by itself.
     ///
     /// # Errors
     /// What is wrong with it.

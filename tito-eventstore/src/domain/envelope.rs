@@ -7,11 +7,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::event::{NewEvent, metadata};
 
 /// A command with what is known about it: its id, when and by whom it was given, what it belongs to. All of it goes
-/// into the metadata of the events that are decided on, under the names of [`metadata`].
+/// into the metadata of its events, under the names of [`metadata`].
 ///
-/// A command with an id is decided on once: whenever it comes again, the answer is what it appended the first time, for
-/// as long as the store has the last of these events. A command that was refused, or led to no event, leaves no trace
-/// and is decided on again.
+/// A command with an id is decided once: whenever it comes again, the answer is what it appended the first time, for as
+/// long as the store has the last of these events. A command that was refused, or led to no event, leaves no trace and
+/// is decided again.
 ///
 /// ```
 /// # use tito_core::{BoxError, prelude::*};
@@ -52,7 +52,7 @@ pub struct Envelope<C> {
 pub struct RawCommand(pub(crate) Vec<u8>);
 
 impl<C> Envelope<C> {
-    /// A command with nothing beside it yet.
+    /// A command with nothing else yet.
     pub fn new(command: C) -> Self {
         Self { command, id: None, time: None, command_type: None, metadata: BTreeMap::new() }
     }
@@ -75,13 +75,13 @@ impl<C> Envelope<C> {
         self
     }
 
-    /// A text that goes into the metadata of its events, unless they have one of that name.
+    /// A text for the metadata of its events, unless they have one with that name.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(name.into(), value.into());
         self
     }
 
-    /// What it belongs to, such as a request or a process of several steps. Its own id otherwise.
+    /// What it belongs to, such as a request or a process of several steps. Default: its own id.
     pub fn correlation(self, id: impl Into<String>) -> Self {
         self.metadata(metadata::CORRELATION_ID, id)
     }

@@ -66,7 +66,7 @@ pub trait Decider<C: Command> {
     /// Why the command is refused.
     fn decide(&self, command: &C) -> Result<Vec<NewEvent>, BoxError>;
 
-    /// As [`decide`](Decider::decide), for a command that comes in an envelope: for those whose decision depends on when
+    /// Like [`decide`](Decider::decide), for a command that comes in an envelope: for those whose decision depends on when
     /// or by whom it was given. What is beside the command goes into the events in any case.
     ///
     /// # Errors

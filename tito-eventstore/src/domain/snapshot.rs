@@ -40,23 +40,23 @@ use tito_core::BoxError;
 /// }
 /// ```
 pub trait Snapshot {
-    /// The name under which its snapshots are stored, the same for all values that evolve alike.
+    /// The name under which its snapshots are stored: the same for all values that evolve alike.
     fn name(&self) -> String;
 
     /// The version of what [`save`](Snapshot::save) writes and of how the model evolves. Raise it when either changes:
-    /// snapshots are kept by version, the newest two, and a program reads and writes those of its own. It begins with one
-    /// of an older version if it can [`upgrade`](Snapshot::upgrade) that, and passes over newer ones.
+    /// snapshots of the newest two versions are kept, and a program reads and writes those of its own. It begins with
+    /// one of an older version if it can [`upgrade`](Snapshot::upgrade) that, and ignores newer ones.
     fn version(&self) -> u32 {
         1
     }
 
-    /// After how many events a new snapshot is taken; 0 for on request only.
+    /// After how many events a new snapshot is taken; 0 for only on request.
     fn every(&self) -> u64;
 
     /// Whether the model has not evolved by any event yet. One that has does not begin with a snapshot, which would set
-    /// it back, and no snapshot is taken of it, as that would hold more than what is selected. A
-    /// [`Model`](crate::Model) knows; any other value that is handed to [`evolve`](crate::EventStore::evolve) is taken
-    /// for new.
+    /// it back, and no snapshot is taken of it, as that would include more than what is selected. A
+    /// [`Model`](crate::Model) knows; any other value that is passed to [`evolve`](crate::EventStore::evolve) counts as
+    /// new.
     fn is_new(&self) -> bool {
         true
     }
@@ -67,16 +67,16 @@ pub trait Snapshot {
     /// Whatever keeps it from being written.
     fn save(&self) -> Result<Vec<u8>, BoxError>;
 
-    /// Makes the model what [`save`](Snapshot::save) was called on.
+    /// Restores the state that [`save`](Snapshot::save) wrote.
     ///
     /// # Errors
-    /// What is wrong with the bytes. The model has to be unchanged then, as it may be folded from the first event.
+    /// What is wrong with the bytes. The model must be unchanged then, as it may be folded from the first event.
     fn restore(&mut self, state: &[u8]) -> Result<(), BoxError>;
 
-    /// Turns what [`save`](Snapshot::save) has written in an older version into what it would write in the present one,
-    /// or returns `None` if that is not possible, and the model is folded from the first event. By default it never is.
+    /// Converts what [`save`](Snapshot::save) wrote in an older version to the current one, or returns `None` if that
+    /// is not possible, so that the model is folded from the first event. Default: `None`.
     ///
-    /// It is for changes of what is written. Where the same events now lead to another state, they have to be folded
+    /// It is for changes of what is written. If the same events now lead to a different state, they have to be folded
     /// again.
     ///
     /// # Errors

@@ -4,30 +4,31 @@ use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
 use tito_core::Transaction;
-use tito_core::keys::KeyRange;
+use tito_core::database::{PageSize, Walk};
+use tito_core::engine::Signal;
 
-use super::step::{erase_snapshots, step};
+use super::step::{MOST_SNAPSHOTS, erase_snapshots, step};
 use super::target::Target;
-use crate::error::Result;
+use crate::error::{EventStoreError, Result};
 use crate::keys;
-use crate::store::EventStore;
+use crate::store::{ERASED, EventStore};
 
 /// What an erasure of entities did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErasedEntities {
-    /// Events, each of which has left an empty placeholder at its sequence.
+    /// Events, each of which left an empty placeholder at its sequence.
     pub events: u64,
     /// Entities of which something was known.
     pub entities: u64,
     /// Snapshots of models that may have been folded from events of the entities.
     pub snapshots: u64,
-    /// How often a projection was told to fold its rows anew.
+    /// How often a projection was told to rebuild its rows.
     pub rebuilds: u64,
-    /// Projections that were not, as events of the store were dropped by its limits, so that they can't be folded anew:
-    /// what they have of the entities has to be deleted by hand.
+    /// Projections that can't be rebuilt, because the store's limits have dropped events: what they have of the
+    /// entities has to be deleted by hand.
     pub not_rebuilt: BTreeSet<String>,
-    /// How many rows went in all, which says whether a step has found any.
+    /// How many rows were deleted in all, which says whether a step has found any.
     pub(super) rows: u64,
 }
 
@@ -43,21 +44,21 @@ impl AddAssign for ErasedEntities {
 }
 
 impl EventStore {
-    /// Erases the entities that a pattern selects, `type.id`, `type` or with `*` for either: their events with all that
-    /// is beside them, the ids of these and of commands of which nothing else is left, what is known of their last
-    /// sequences, and every snapshot of a model that selects one of them. Returns how much that was.
+    /// Erases the entities that a pattern selects, `type.id`, `type` or with `*` for either: their events with all
+    /// metadata, the ids of these and of commands of which nothing else is left, their last sequences, and every
+    /// snapshot of a model that selects one of them. Returns how much that was.
     ///
-    /// An erased event leaves an empty placeholder, so that sequences have no holes. Nobody sees it: streams, `evolve`,
-    /// watchers, projections and rules of republishing pass over it, and [`event`](EventStore::event) answers that there
-    /// is none. The entity is one that never was: its last sequence is 0, and an id of its events can be appended again.
+    /// An erased event leaves an empty placeholder, so that sequences have no gaps. Nobody sees it: streams, `evolve`,
+    /// watchers, projections and republishing rules skip it, and [`event`](EventStore::event) returns `None`. The
+    /// entity is as if it had never existed: its last sequence is 0, and the ids of its events can be appended again.
     ///
     /// Projections that have folded an erased event are [rebuilt](EventStore::rebuild_projection) by their workers, and
-    /// serve their rows until that is done: see [`remains`](EventStore::remains). Models that programs have in memory are
-    /// theirs to throw away; none of them leaves a snapshot behind any more.
+    /// serve their rows until that is done: see [`remains`](EventStore::remains). Programs have to discard models that
+    /// they hold in memory; none of these leaves a snapshot behind any more.
     ///
-    /// Works in transactions of at most 100 events, which conflict with appends of other processes. After an error, or in
-    /// a process that takes over from one that died, calling it again goes on. What is appended to the entities meanwhile
-    /// is erased if it is found before the last step. Programs of versions that know no placeholders stop reading at one.
+    /// Works in transactions of at most 100 events, which conflict with appends of other processes. After an error or a
+    /// crash, call it again to continue. Events that are appended to the entities meanwhile are erased if they are
+    /// found before the last step. Programs of versions that don't know placeholders stop reading at one.
     ///
     /// ```
     /// # use tito_eventstore::{EventStore, EventStoreError};
@@ -78,7 +79,7 @@ impl EventStore {
         Ok(erasure.so_far())
     }
 
-    /// As [`erase`](EventStore::erase), to be done step by step.
+    /// Like [`erase`](EventStore::erase), to be done step by step.
     ///
     /// # Errors
     /// [`PatternInvalid`](crate::EventStoreError::PatternInvalid).
@@ -88,7 +89,7 @@ impl EventStore {
     }
 }
 
-/// An erasure of entities under way. Dropping it ends it; what was erased by then is gone, and another goes on.
+/// An erasure of entities under way. Dropping it ends it; what was erased by then is gone, and another one continues.
 #[derive(Debug)]
 #[must_use = "it does nothing until it is stepped"]
 pub struct EntityErasure {
@@ -103,7 +104,7 @@ enum Phase {
     /// Events, and then what is known of the entities.
     Events,
     /// What is left of the snapshots. None is written any more of what was read before the events were erased.
-    Snapshots(KeyRange),
+    Snapshots(Walk),
     Done,
 }
 
@@ -111,25 +112,33 @@ impl EntityErasure {
     /// Erases up to 100 events or other rows in one transaction. Returns whether there may be more.
     ///
     /// # Errors
-    /// As [`erase`](EventStore::erase). Calling it again goes on where it stopped.
+    /// Those of [`erase`](EventStore::erase). Calling it again continues where it stopped.
     pub async fn step(&mut self) -> Result<bool> {
         let (store, target) = (&self.store, &self.target);
         match self.phase.clone() {
             Phase::Events => {
-                let erasing = store.transaction(|tx: Transaction| async move { step(&tx, store, target).await });
+                let erasing = store.transaction(|tx: Transaction| async move {
+                    let erased = step(&tx, store, target).await?;
+                    if erased.rows > 0 {
+                        // Reactors have events in memory.
+                        tx.signal(Signal { channel: store.channel().clone(), number: ERASED, payload: Vec::new() });
+                    }
+                    Ok::<_, EventStoreError>(erased)
+                });
                 let erased = erasing.await?;
                 if erased.rows == 0 {
-                    self.phase = Phase::Snapshots(keys::log_snapshots(store.id()));
+                    let snapshots = Walk::over(keys::log_snapshots(store.id()));
+                    self.phase = Phase::Snapshots(snapshots.in_pages(PageSize::entries(MOST_SNAPSHOTS)));
                 }
                 self.erased += erased;
             }
-            Phase::Snapshots(range) => {
-                let id = store.id();
+            Phase::Snapshots(walk) => {
+                let (id, walk) = (store.id(), &walk);
                 let erasing = store
                     .database()
-                    .transaction(|tx: Transaction| async move { erase_snapshots(&tx, id, range, target).await });
+                    .transaction(|tx: Transaction| async move { erase_snapshots(&tx, id, walk.clone(), target).await });
                 let (snapshots, rest) = erasing.await?;
-                self.phase = rest.map_or(Phase::Done, Phase::Snapshots);
+                self.phase = if rest.is_over() { Phase::Done } else { Phase::Snapshots(rest) };
                 self.erased.snapshots += snapshots;
             }
             Phase::Done => {}
@@ -137,7 +146,7 @@ impl EntityErasure {
         Ok(!matches!(self.phase, Phase::Done))
     }
 
-    /// What was erased so far. What a step did whose commit had an unknown outcome is not counted.
+    /// What was erased so far. A step whose commit had an unknown outcome is not counted.
     pub fn so_far(&self) -> ErasedEntities {
         self.erased.clone()
     }

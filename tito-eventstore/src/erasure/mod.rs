@@ -1,4 +1,4 @@
-//! Entities erased: an event leaves an empty placeholder at its sequence, which every reader passes over.
+//! Erases entities: an event leaves an empty placeholder at its sequence, which every reader skips.
 //!
 //! | file | idea |
 //! |---|---|
@@ -13,4 +13,4 @@ mod step;
 mod target;
 
 pub use erase::{EntityErasure, ErasedEntities};
-pub use search::RemainingEntities;
+pub use search::{EntitySearch, RemainingEntities};

@@ -1,6 +1,6 @@
-//! The names of texts beside an event's data that Tito gives a meaning.
+//! The names of metadata to which Tito gives a meaning.
 
-/// The id of the command that the event was decided by.
+/// The id of the command that led to the event.
 pub const CAUSATION_ID: &str = "causation_id";
 
 /// What the command belongs to; the command's id, unless its envelope says otherwise.

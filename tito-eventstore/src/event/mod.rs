@@ -1,4 +1,4 @@
-//! Events: as they are given to a store, and as they come out of it.
+//! Events: as they are given to a store, and as they are read from it.
 
 mod encoding;
 pub mod metadata;

@@ -8,7 +8,7 @@ use tito_core::BoxError;
 
 use crate::data::{Codec, EventData};
 
-/// An event that is to be appended.
+/// An event to be appended.
 ///
 /// ```
 /// use tito_eventstore::NewEvent;
@@ -58,19 +58,19 @@ pub(crate) struct Expectation {
 }
 
 impl NewEvent {
-    /// An event of an entity, `type.id`, with data of a type that says how it is named and written. If either is
-    /// wrong, the append says so.
+    /// An event of an entity, `type.id`, with data of a type that knows its name and codec. If either is wrong, the
+    /// append fails.
     pub fn new<T: EventData>(entity: impl Into<String>, data: T) -> Self {
         Self::from_encoded(entity, encode(&data))
     }
 
-    /// An event of an entity, `type.id`, with an event type and bytes of the application's own. There has to be at
-    /// least one byte, unless the store has a registry that can read none.
+    /// An event of an entity, `type.id`, with an event type and the application's own bytes. There must be at least one
+    /// byte, unless the store has a registry that can read none.
     pub fn raw(entity: impl Into<String>, event_type: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self::encoded(entity, event_type, 1, Codec::Binary, bytes)
     }
 
-    /// As [`raw`](NewEvent::raw), with bytes that were written elsewhere, in a version of the event type and by a
+    /// Like [`raw`](NewEvent::raw), with bytes that were written elsewhere, in a given version of the event type and
     /// codec. A store with a registry refuses what it could not read.
     pub fn encoded(
         entity: impl Into<String>,
@@ -87,34 +87,35 @@ impl NewEvent {
         Self { entity: entity.into(), id: None, time: None, metadata: BTreeMap::new(), expectation: None, data }
     }
 
-    /// The event's id, 1 to 255 bytes; one is made up otherwise. An event whose id the store has already is not
-    /// appended again, and has the sequence that it got then. It has to be the same event: with another entity, type or
-    /// data the append is refused ([`EventStoreError::EventIdTaken`](crate::EventStoreError::EventIdTaken)); time and metadata may differ.
+    /// The event's id, 1 to 255 bytes; by default one is generated. An event whose id the store already has is not
+    /// appended again, and has the sequence that it got then. It must be the same event: with another entity, type or
+    /// data the append is refused ([`EventStoreError::EventIdTaken`](crate::EventStoreError::EventIdTaken)); time and
+    /// metadata may differ.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// When it happened; the manager's clock otherwise. Kept in microseconds.
+    /// When it happened, kept in microseconds; by default the time of the manager's clock.
     pub fn time(mut self, time: DateTime<Utc>) -> Self {
         self.time = Some(time);
         self
     }
 
-    /// A text beside the data.
+    /// A text of metadata.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(name.into(), value.into());
         self
     }
 
-    /// The last sequence of the event's entity has to be this one before the append, 0 if there is none; otherwise the
+    /// Expects this to be the last sequence of the event's entity before the append, 0 if there is none; otherwise the
     /// whole append is refused.
     pub fn expect_sequence(mut self, sequence: u64) -> Self {
         self.expectation = Some(Expectation { sequence, pattern: None });
         self
     }
 
-    /// As [`expect_sequence`](NewEvent::expect_sequence), for the last sequence of all events that a
+    /// Like [`expect_sequence`](NewEvent::expect_sequence), for the last sequence of all events that a
     /// [`Pattern`](crate::Pattern) selects. A pattern with `*` for the type costs a read of each type that the store
     /// has.
     pub fn expect_sequence_of(mut self, pattern: impl Into<String>, sequence: u64) -> Self {
@@ -148,7 +149,7 @@ impl NewEvent {
     }
 }
 
-/// One event is as good as a list of one.
+/// One event counts as a list of one.
 impl From<NewEvent> for Vec<NewEvent> {
     fn from(event: NewEvent) -> Self {
         vec![event]

@@ -11,7 +11,7 @@ use super::encoding::{Damage, Fields, Layout, encode};
 use super::metadata;
 use crate::data::{Codec, EventData};
 
-/// An event of a store. Reading its parts costs nothing; its data is decoded by [`data`](Event::data) alone.
+/// An event of a store. Reading its parts costs nothing; only [`data`](Event::data) decodes its data.
 #[derive(Clone)]
 pub struct Event {
     sequence: u64,
@@ -52,7 +52,7 @@ impl Event {
         self.layout.is_erased
     }
 
-    /// Its place in the order of the store, from 1 without holes.
+    /// Its place in the order of the store, from 1 without gaps.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
@@ -97,7 +97,7 @@ impl Event {
         self.layout.codec
     }
 
-    /// When it happened, by whoever appended it.
+    /// When it happened, according to whoever appended it.
     pub fn time(&self) -> DateTime<Utc> {
         time_of_micros(self.layout.time)
     }
@@ -107,7 +107,7 @@ impl Event {
         self.layout.recorded
     }
 
-    /// The texts beside its data.
+    /// Its metadata.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let pairs = self.layout.metadata.chunks_exact(2);
         pairs.map(|pair| (self.text(&pair[0]).to_string(), self.text(&pair[1]).to_string())).collect()
@@ -119,7 +119,7 @@ impl Event {
         pairs.find(|pair| self.text(&pair[0]) == name).map(|pair| self.text(&pair[1]))
     }
 
-    /// The id of the command that it was decided by, where that came in an [`Envelope`](crate::Envelope) with one.
+    /// The id of the command that led to it, if that came in an [`Envelope`](crate::Envelope) with an id.
     pub fn causation_id(&self) -> Option<&str> {
         self.text_of(metadata::CAUSATION_ID)
     }

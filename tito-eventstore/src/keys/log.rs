@@ -9,10 +9,10 @@ pub const MAX_SEQUENCE: u64 = 9_999_999_999_999_999;
 
 const SEQUENCE_DIGITS: usize = 16;
 
-/// What a number of 64 bits has at the most.
+/// What a number of 64 bits has at most.
 const MOST_DIGITS: usize = 20;
 
-/// What a version of 32 bits has at the most.
+/// What a version of 32 bits has at most.
 const VERSION_DIGITS: usize = 10;
 
 /// `store:{name}`: the definition of an event store.

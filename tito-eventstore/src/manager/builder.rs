@@ -27,14 +27,14 @@ impl ManagerBuilder {
         Self { clock: database.clock().clone(), database, ids: None, types: None, logger: Logger::default() }
     }
 
-    /// The clock by which events happen that are appended without a time. The engine's unless said otherwise.
+    /// The clock that gives a time to events appended without one. Default: the engine's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// What makes the ids of events that are appended without one. They have to be unique within a store. UUIDs of
-    /// version 7 unless said otherwise.
+    /// Generates the ids of events that are appended without one. They have to be unique within a store. Default: UUIDs
+    /// of version 7.
     pub fn ids(mut self, ids: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.ids = Some(Arc::new(ids));
         self
@@ -47,8 +47,8 @@ impl ManagerBuilder {
         self
     }
 
-    /// Where the stores log to, and what goes on in the background for them. Otherwise it is the subscriber of whoever
-    /// calls, which for what is logged in the background is the global one.
+    /// Where the stores and their background tasks log to. Default: the caller's subscriber, and for background tasks
+    /// the global one.
     ///
     /// ```
     /// use tito_core::prelude::*;
@@ -64,7 +64,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// The manager. What it has to do in the background begins with its first store.
+    /// The manager. Its background work begins with its first store.
     pub fn build(self) -> Manager {
         let Self { database, clock, ids, types, logger } = self;
         let (made, background) = (AtomicU32::new(0), Background::default());

@@ -19,6 +19,7 @@ impl Definition {
             max_bytes: None,
             max_age_seconds: None,
             republish: None,
+            republish_owned: false,
             republishing: Vec::new(),
             projections: BTreeSet::new(),
             unknown: UnknownMembers::default(),
@@ -45,30 +46,33 @@ impl Definition {
             max_bytes: config.retention.bytes,
             max_age_seconds: config.retention.age.map(|age| age.as_secs()),
             republish: config.republish.clone(),
+            republish_owned: config.republish_owned,
             ..self
         })
     }
 }
 
-/// What there is to know of a store.
+/// Information about a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventStoreInfo {
     /// Its name.
     pub name: String,
-    /// What people should know of it.
+    /// Its description for people.
     pub description: String,
-    /// Texts beside it.
+    /// Its metadata.
     pub metadata: BTreeMap<String, String>,
     /// How much it keeps.
     pub retention: Retention,
     /// The topic to which its events are published.
     pub republish: Option<String>,
+    /// Whether what is published to it belongs to the events' entities.
+    pub republish_owned: bool,
     /// The rules by which its events are published as well.
     pub republishing: Vec<RepublishInfo>,
     /// The first sequence that was not dropped: one more than the last if there is no event.
     pub first_sequence: u64,
-    /// The last sequence that was given, 0 before the first event.
+    /// The last sequence, 0 before the first event.
     pub last_sequence: u64,
     /// How many events there are.
     pub events: u64,
@@ -85,6 +89,7 @@ impl EventStoreInfo {
             description: definition.description,
             metadata: definition.metadata,
             republish: definition.republish,
+            republish_owned: definition.republish_owned,
             republishing: definition.republishing.iter().map(Rule::info).collect(),
             first_sequence: tail.dropped + 1,
             last_sequence: head.last,

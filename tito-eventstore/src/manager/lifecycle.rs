@@ -55,8 +55,8 @@ impl Manager {
         Ok(self.open(name, &definition?))
     }
 
-    /// Gives a store another description, metadata, limits and rules of republishing: those of the configuration. Returns
-    /// when rules that begin in the past have caught up.
+    /// Gives a store the description, metadata, limits and republishing rules of the configuration. Returns when rules
+    /// that begin in the past have caught up.
     ///
     /// # Errors
     /// [`EventStoreError::StoreNotFound`], and as [`create_event_store`](Manager::create_event_store).
@@ -83,7 +83,7 @@ impl Manager {
         Ok(self.open(&config.name, &definition))
     }
 
-    /// Deletes a store with all that belongs to it. It is gone at once, its space is given back in the background.
+    /// Deletes a store with everything that belongs to it. It is gone at once; its space is freed in the background.
     ///
     /// # Errors
     /// [`EventStoreError::StoreNotFound`], and those of the engine.
@@ -140,8 +140,8 @@ impl Manager {
         shared.background.begin(|| retention::run(shared.database.clone(), shared.logger.clone()));
     }
 
-    /// Drops what is over the limits of any store, and what is left of deleted ones. The manager does so by itself every
-    /// few seconds; this is for programs that want it now.
+    /// Drops what exceeds the limits of any store, and what is left of deleted ones. The manager does so by itself
+    /// every few seconds; this is for programs that want it now.
     ///
     /// # Errors
     /// Those of the engine.
@@ -151,7 +151,7 @@ impl Manager {
 }
 
 impl EventStore {
-    /// What there is to know of the store.
+    /// Information about the store.
     ///
     /// # Errors
     /// [`EventStoreError::StoreNotFound`], and those of the engine.

@@ -28,8 +28,8 @@ use crate::log::Shared;
 
 /// The event stores of a database. Clones are the same manager.
 ///
-/// Appends of one process share transactions if they come from one manager, so a program has one for each engine. What
-/// it logs goes to `tracing`, to a [dispatcher of its own](ManagerBuilder::logger) if it has one.
+/// Appends of one process share transactions if they come from one manager, so a program should have one for each
+/// engine. It logs through `tracing`, to [its own dispatcher](ManagerBuilder::logger) if it has one.
 ///
 /// ```
 /// use tito_core::prelude::*;
@@ -67,7 +67,7 @@ impl Manager {
         &self.0.shared.database
     }
 
-    /// Ends what the manager does in the background, and waits until it has ended.
+    /// Stops the manager's background work, and waits until it has ended.
     pub async fn close(&self) {
         self.0.shared.background.end().await;
     }

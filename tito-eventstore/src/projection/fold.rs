@@ -24,7 +24,7 @@ const MOST_KEYS: usize = 2_000;
 /// or so many bytes: what is far below the limits of an engine, and what a cluster commits quickly.
 const MOST_BYTES: usize = 2 << 20;
 
-/// A transaction goes over so many sequences at the most, however few of them are selected.
+/// A transaction goes over so many sequences at most, however few of them are selected.
 const MOST_SEQUENCES: u64 = 10_000;
 
 /// Why a transaction did not go as it should.

@@ -21,9 +21,9 @@ pub struct ProjectionInfo {
     pub checkpoint: u64,
     /// The last sequence of the store.
     pub last_sequence: u64,
-    /// What keeps it from going on, if anything.
+    /// What stops it, if anything.
     pub failure: Option<ProjectionFailure>,
-    /// The rebuild that is under way, if one is.
+    /// The rebuild under way, if there is one.
     pub rebuild: Option<RebuildInfo>,
 }
 
@@ -40,17 +40,17 @@ impl ProjectionInfo {
 pub struct RebuildInfo {
     /// All selected events up to this sequence are in the new rows.
     pub checkpoint: u64,
-    /// What keeps it from going on, if anything.
+    /// What stops it, if anything.
     pub failure: Option<ProjectionFailure>,
 }
 
-/// Why a projection, or a rebuild of it, does not go on: the last attempt at the event that it stands at.
+/// Why a projection, or a rebuild of it, is stopped: the last attempt at the event where it stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProjectionFailure {
     /// The event's sequence.
     pub sequence: u64,
-    /// The error of the projector, or what keeps the event from being read, with its causes, cut after 500 characters.
+    /// The error of the projector or of reading the event, with its causes, cut after 500 characters.
     pub error: String,
 }
 
@@ -61,12 +61,12 @@ impl From<Failure> for ProjectionFailure {
 }
 
 impl EventStore {
-    /// Adds a projection, which begins with the oldest event that there is, and says whether it was new. From then on
-    /// every append publishes an event that wakes the projection's worker, in the same transaction.
+    /// Adds a projection, which begins with the oldest event there is, and says whether it was new. From then on every
+    /// append publishes an event that wakes the projection's worker, in the same transaction.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for a name that is empty or has one of `.`, `:` and
-    /// `@`, or that makes too long a name of a topic with the store's;
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName) for a name that is empty, has one of `.`, `:` and
+    /// `@`, or makes too long a topic name together with the store's;
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn add_projection(&self, name: &str) -> Result<bool> {
         check_topic("projection", self.name(), name)?;
@@ -96,8 +96,8 @@ impl EventStore {
         self.transaction(add).await
     }
 
-    /// Removes a projection with its rows, and says whether there was one. It is gone at once; then its rows are deleted
-    /// in bounded transactions. A call that is interrupted is finished by the next one, or by adding the projection
+    /// Removes a projection with its rows, and says whether there was one. It is gone at once; then its rows are
+    /// deleted in bounded transactions. An interrupted call is finished by the next one, or by adding the projection
     /// again.
     ///
     /// # Errors
@@ -141,12 +141,12 @@ impl EventStore {
         Ok(self.database().transaction(delete).await?)
     }
 
-    /// Has a projection folded anew from the oldest event that there is, by its worker. The rows that there are serve
-    /// and are kept up to date until the new ones have caught up with them; then those take their place, in one
-    /// transaction. A rebuild that is under way begins anew.
+    /// Has a projection folded again from the oldest event there is, by its worker. The existing rows stay in use and
+    /// are kept up to date until the new ones have caught up; then those replace them, in one transaction. A rebuild
+    /// that is under way starts over.
     ///
-    /// A projector that is not what it was, or that selects other events, is at work in both from the moment that the
-    /// worker runs it; so it is deployed first, and then the rebuild is asked for.
+    /// A changed projector, or one that selects other events, writes both sets of rows as soon as a worker runs it; so
+    /// deploy it first, and then ask for the rebuild.
     ///
     /// # Errors
     /// [`ProjectionNotFound`](EventStoreError::ProjectionNotFound),

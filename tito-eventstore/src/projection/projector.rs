@@ -46,17 +46,17 @@ pub trait Projector: Send + Sync + 'static {
     /// The projection's name, unique in its store. It has no dot, and no `:` and `@`.
     fn name(&self) -> &str;
 
-    /// Which events are folded. All, unless said otherwise. Whoever changes it rebuilds the projection.
+    /// Which events are folded. Default: all. Rebuild the projection after changing it.
     fn select(&self) -> Select {
         Select::all()
     }
 
-    /// Folds one event into the rows. Called with the selected events in the order of their sequences, once each for
-    /// the rows: `tx` also commits how far the projection is. The rows are those of the generation that is being
-    /// folded, so it may use nothing but the event and `tx`; a call that did not commit is made again.
+    /// Folds one event into the rows. Called with the selected events in the order of their sequences, each taking
+    /// effect on the rows once: `tx` also commits how far the projection is. The rows are those of the generation that
+    /// is being folded, so use nothing but the event and `tx`; a call that did not commit is repeated.
     ///
-    /// Everything else that is written into `tx`, such as an event of the outbox that a model calls for, is written
-    /// once as well: a rebuild writes only rows and their index entries, and passes over the rest.
+    /// Everything else that is written into `tx`, such as an outbox event of a model, is written once too: a rebuild
+    /// writes only rows and their index entries, and skips the rest.
     ///
     /// # Errors
     /// Anything that keeps the event from being folded. The projection stops before it, and tries it again.

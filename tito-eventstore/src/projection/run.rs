@@ -37,7 +37,7 @@ const LONGEST_ERROR: usize = 500;
 /// and longer chains of causes.
 const MOST_CAUSES: usize = 10;
 
-/// Rows folded from a store by a [`Projector`]. How far they are is committed with them, so each event is folded into
+/// Rows folded from a store by a [`Projector`]. Their progress is committed with them, so each event is folded into
 /// them exactly once, whoever does it and whatever fails. Clones are the same projection.
 ///
 /// ```
@@ -90,10 +90,10 @@ impl<P: Projector> Projection<P> {
         topic(self.0.store.name(), &self.0.name)
     }
 
-    /// Lets a worker of the same database fold what is appended. Any number of workers can do so; they take turns.
+    /// Makes a worker of the same database fold what is appended. Any number of workers can do so; they take turns.
     ///
-    /// An event that can't be read, or on which the projector fails, is tried again without end, after a second at first and then up to a minute
-    /// apart. A failure of the engine is tried again every second.
+    /// An event that can't be read, or on which the projector fails, is tried again without end, after a second at
+    /// first and then up to a minute apart. An engine failure is retried every second.
     pub fn subscribe(&self, worker: WorkerBuilder) -> WorkerBuilder {
         // In strict order the first wake-up alone is tried again while the others wait, however many there are.
         let subscription = Subscription::default()
@@ -129,8 +129,8 @@ impl<P: Projector> Projection<P> {
         })
     }
 
-    /// Does here what a worker would, until nothing is left: folds what was appended, finishes a rebuild, and deletes
-    /// what an earlier one has left behind. Safe beside workers.
+    /// Does a worker's job here until nothing is left: folds what was appended, finishes a rebuild, and deletes what an
+    /// earlier one has left behind. Safe while workers run.
     ///
     /// # Errors
     /// [`EventStoreError::Projector`] if the projector fails on an event, and that of an event that can't be read, because

@@ -1,4 +1,4 @@
-//! The rows of a projection, to be read.
+//! The rows of a projection, for reading.
 
 use std::fmt;
 use std::future::Future;
@@ -20,10 +20,10 @@ use crate::store::EventStore;
 /// What errors say of a projection's rows.
 pub(super) const OWNER: &str = "a projection's: its projector alone writes it";
 
-/// The database as a projection sees it: its transactions find the rows and index entries of the projection, for models
-/// to read. [`EventStore::view`] makes it; clones are the same view.
+/// The database as a projection sees it: its transactions find the projection's rows and index entries, for models to
+/// read. [`EventStore::view`] makes it; clones are the same view.
 ///
-/// Each transaction sees one generation, all of it as of one sequence, also while the projection is rebuilt. Rows can't
+/// Each transaction sees one generation, all of it as of one sequence, even while the projection is rebuilt. Rows can't
 /// be written through it.
 ///
 /// ```
@@ -49,16 +49,16 @@ pub struct View {
 }
 
 impl EventStore {
-    /// A projection's rows, to be read. Nothing is looked up before a transaction begins.
+    /// A projection's rows, for reading. Nothing is looked up before a transaction begins.
     pub fn view(&self, projection: &str) -> View {
         View { store: self.clone(), projection: projection.into() }
     }
 }
 
 impl View {
-    /// The rows of a model, which is the one that the projector writes. The transaction says which rows are read: one of
-    /// this view those of the projection, one of the database the application's. They can't be reindexed: a projection
-    /// is rebuilt.
+    /// The rows of a model that the projector writes. The transaction decides which rows are read: a transaction of
+    /// this view reads the projection's, one of the database the application's. They can't be reindexed: rebuild the
+    /// projection instead.
     pub fn model<M: TitoSchema>(&self) -> TitoTable<M> {
         self.store.database().model().of_a_view()
     }
@@ -76,7 +76,7 @@ impl View {
     /// [`Database::transaction`](tito_core::Database::transaction) does.
     ///
     /// # Errors
-    /// As [`begin`](View::begin), and what `f` returns.
+    /// Those of [`begin`](View::begin), and what `f` returns.
     pub fn transaction<'a, T, Error, F, Fut>(&'a self, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
         F: FnOnce(Transaction) -> Fut + Clone + Send + 'a,
@@ -88,10 +88,10 @@ impl View {
         self.transaction_with(TxOptions::default(), f).map(Fut::Output::returned).boxed()
     }
 
-    /// As [`transaction`](View::transaction), with options, and with an error type of the caller's own.
+    /// Like [`transaction`](View::transaction), with options, and with an error type of the caller's own.
     ///
     /// # Errors
-    /// As [`transaction`](View::transaction).
+    /// Those of [`transaction`](View::transaction).
     pub fn transaction_with<'a, T, Error, F, Fut>(&'a self, options: TxOptions, f: F) -> BoxFuture<'a, Result<T, Error>>
     where
         F: FnOnce(Transaction) -> Fut + Clone + Send + 'a,
@@ -102,11 +102,11 @@ impl View {
         self.store.database().transaction_with(options, move |tx| async move { f(self.within(&tx).await?).await })
     }
 
-    /// A transaction of the database as one that sees the projection's rows: reads of rows and of a projection's rows at
-    /// one point in time.
+    /// A transaction of the database as one that sees the projection's rows: reads both kinds of rows at one point in
+    /// time.
     ///
     /// # Errors
-    /// As [`begin`](View::begin).
+    /// Those of [`begin`](View::begin).
     pub async fn within(&self, tx: &Transaction) -> Result<Transaction> {
         let (name, id) = (self.store.name(), self.store.id());
         let keys = vec![keys::event_store(name), keys::log_projection(id, &self.projection)];

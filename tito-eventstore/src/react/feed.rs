@@ -12,14 +12,24 @@ use super::beside::Beside;
 use super::reaction::Erased;
 use super::together::Together;
 use crate::error::Result;
+use crate::event::Event;
 use crate::keys;
-use crate::read::Wait;
+use crate::read::{Cursor, Wait};
 use crate::select::Select;
 use crate::store::EventStore;
 
 /// The pauses after failures of the engine.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The most events in the queue while it is found out what has killed a process.
+pub(super) const MOST_SUSPECTS: usize = 1_000;
+
+/// How soon it is tried again where others have all permits, or the queue is full.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// A page that is being read, with the cursor that it moves.
+pub(super) type Reading = BoxFuture<'static, (Cursor, Result<Vec<Event>>)>;
 
 /// A reactor with its handler.
 pub(super) struct Reacting {
@@ -96,11 +106,9 @@ impl Reacting {
             return Ok(Ended::Changed);
         };
         match &self.handler {
-            Erased::Plain(handler) => {
-                Beside::new(self, handler.clone(), fed, report, begun)?.work(controls, wait).await
-            }
+            Erased::Plain(handler) => Beside::new(self, handler.clone(), fed, report, begun).work(controls, wait).await,
             Erased::InTransaction(handler) => {
-                Together::new(self, handler.clone(), fed, report, begun)?.work(controls, wait).await
+                Together::new(self, handler.clone(), fed, report, begun).work(controls, wait).await
             }
         }
     }

@@ -13,9 +13,9 @@ use crate::store::EventStore;
 pub enum ReactFrom {
     /// With the first event that the store still has.
     First,
-    /// With the last event that there is.
+    /// With the last event there is.
     Last,
-    /// With what is appended from now on.
+    /// With events that are appended from now on.
     New,
     /// With the event of this sequence.
     Sequence(u64),

@@ -1,5 +1,6 @@
 //! Look at, replay, remove.
 
+use tito_core::database::Walk;
 use tito_core::event::TitoEvent;
 use tito_core::row::StoredRow;
 use tito_core::{TitoError, Transaction};
@@ -15,17 +16,15 @@ use crate::log::topic;
 use crate::read::read_head;
 use crate::store::EventStore;
 
-/// How many reactors are listed at once.
-const PAGE: usize = 1_000;
-
-/// How far a reactor is. What of earlier events is tried again or failed for good is in its topic:
-/// [`TitoQueue::stats`](tito_worker::TitoQueue::stats), [`TitoQueue::dead_letters`](tito_worker::TitoQueue::dead_letters).
+/// How far a reactor is. Earlier events that are being retried or failed for good are in its topic:
+/// [`TitoQueue::stats`](tito_worker::TitoQueue::stats),
+/// [`TitoQueue::dead_letters`](tito_worker::TitoQueue::dead_letters).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReactorInfo {
     /// Its name.
     pub name: String,
-    /// All selected events up to this sequence are done, or in its topic, but for those that are `open`.
+    /// All selected events up to this sequence are done, or in its topic, except for those that are `open`.
     pub position: u64,
     /// How many events up to there were handed to handlers and are not known to be done.
     pub open: usize,
@@ -64,9 +63,9 @@ impl EventStore {
         names
     }
 
-    /// Lets a reactor begin again where `from` says, before or behind where it is. Events in its topic that it comes to
-    /// again are passed over there; those of earlier sequences stay, and so do dead letters. Running handlers end
-    /// first, and what they have done is done again if it lies behind the new beginning.
+    /// Makes a reactor start again at `from`, before or after its current position. Events in its topic that it will
+    /// come to again are skipped there; those of earlier sequences stay, and so do dead letters. Running handlers end
+    /// first, and what they have done is done again if it comes after the new beginning.
     ///
     /// # Errors
     /// [`ReactorNotFound`](EventStoreError::ReactorNotFound), [`StoreNotFound`](EventStoreError::StoreNotFound), and those
@@ -86,8 +85,9 @@ impl EventStore {
         self.transaction(replay).await
     }
 
-    /// Removes a reactor with all that its topic has, dead letters too, and says whether there was one. It is gone at
-    /// once; then the topic is emptied in bounded transactions. A call that is interrupted is finished by the next one.
+    /// Removes a reactor with everything in its topic, including dead letters, and says whether there was one. It is
+    /// gone at once; then the topic is emptied in bounded transactions. An interrupted call is finished by the next
+    /// one.
     ///
     /// # Errors
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
@@ -131,15 +131,8 @@ impl EventStore {
 
 async fn read_names(store: &EventStore, tx: &Transaction) -> Result<Vec<String>> {
     read_current(store, tx).await?;
-    let (mut names, mut rest) = (Vec::new(), keys::log_reactors(store.id()));
-    loop {
-        let page = tx.scan(rest.clone(), PAGE).await?;
-        names.extend(page.iter().filter_map(|(key, _)| keys::parse_log_reactor(key)));
-        match page.last() {
-            Some((last, _)) if page.len() == PAGE => rest = rest.after(last),
-            _ => return Ok(names),
-        }
-    }
+    let reactors = Walk::over(keys::log_reactors(store.id())).rest_in(tx).await?;
+    Ok(reactors.iter().filter_map(|(key, _)| keys::parse_log_reactor(key)).collect())
 }
 
 async fn read_info(store: &EventStore, tx: &Transaction, name: &str) -> Result<ReactorInfo> {

@@ -11,16 +11,16 @@ use tito_worker::feed::HandlerResult;
 
 use crate::event::Event;
 
-/// What a [`Reactor`](crate::Reactor) can run: an asynchronous function or closure of an [`Event`], or of an `Event` and a
-/// [`Transaction`]. It returns `Ok` of `()` or of an [`Outcome`](tito_worker::Outcome), or any error, which has the event
-/// tried again. An outcome can't be [`Advance`](tito_worker::Outcome::Advance), which fails the attempt: what was appended
-/// stays as it is.
+/// What a [`Reactor`](crate::Reactor) can run: an asynchronous function or closure of an [`Event`], or of an `Event`
+/// and a [`Transaction`]. It returns `Ok` of `()` or of an [`Outcome`](tito_worker::Outcome), or any error, after which
+/// the event is retried. The outcome [`Advance`](tito_worker::Outcome::Advance) is not allowed and fails the attempt:
+/// what was appended stays as it is.
 ///
-/// - **Plain** handlers are called for events of different entities at once, and can see an event again when the worker
-///   dies before it is recorded that they have handled it.
-/// - **Transactional** handlers write into the transaction that moves the reactor past the event: both commit or neither,
-///   so these effects happen exactly once. Events share a transaction, up to 1,000 of them, and are handled in it one after
-///   the other, in the order of their sequences; where one fails, nothing of it is committed.
+/// - **Plain** handlers are called for events of different entities concurrently, and can see an event again if the
+///   worker dies before recording that it was handled.
+/// - **Transactional** handlers write into the transaction that moves the reactor past the event: both commit or
+///   neither, so these effects happen exactly once. Events share a transaction, up to 1,000 of them, and are handled in
+///   it one after the other, in the order of their sequences; if one fails, nothing of it is committed.
 ///
 /// ```
 /// use tito_core::prelude::*;

@@ -19,13 +19,13 @@ use crate::log::{Definition, check_topic, read_definition, topic};
 use crate::select::Select;
 use crate::store::EventStore;
 
-/// A handler's place in a store: it follows the store from there, and each event is handled by it, in whatever process,
-/// until it is done or given up. [`EventStore::react`] makes it; clones are the same reactor.
+/// A handler's place in a store: it follows the store from there and handles each event, in whichever process, until
+/// the event is done or failed for good. [`EventStore::react`] makes it; clones are the same reactor.
 ///
-/// It is served by a worker, as a topic is, which has the names of the store and the reactor with a dot between them: with
-/// attempts, dead letters, timeouts, in fleets; it can be paused and inspected by this name
-/// ([`TitoQueue`](tito_worker::TitoQueue)). Events are read from the store, so a reactor writes nothing for what is done at
-/// once but its position, for many events together.
+/// A worker serves it like a topic, named after the store and the reactor with a dot between them: with attempts, dead
+/// letters, timeouts, in fleets; it can be paused and inspected by this name ([`TitoQueue`](tito_worker::TitoQueue)).
+/// Events are read from the store, so for events that are done at once a reactor writes nothing but its position, for
+/// many events together.
 #[derive(Clone)]
 pub struct Reactor {
     store: EventStore,
@@ -34,15 +34,15 @@ pub struct Reactor {
 }
 
 impl EventStore {
-    /// A reactor of the events that a filter selects: a pattern, or a [`Select`]. It is created if there is none of the
-    /// name, and then begins where `from` says; later calls go on where it is. The filter is not stored: each
-    /// program that serves the reactor brings its own, and a changed one holds from where the reactor is then.
+    /// A reactor for the events that a filter selects: a pattern, or a [`Select`]. It is created if there is none with
+    /// this name, and then begins at `from`; later calls continue where it is. The filter is not stored: each program
+    /// that serves the reactor brings its own, and a changed one applies from the reactor's current position on.
     ///
     /// [`Reaction`] says what a handler can be, and has an example.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`] for a name that is empty, has one of `.`, `:` and `@`, makes too long a name of a topic
-    /// with the store's, or is that of a projection of the store; those of the filter's patterns;
+    /// [`TitoError::InvalidName`] for a name that is empty, has one of `.`, `:` and `@`, makes too long a topic name
+    /// together with the store's, or belongs to a projection of the store; those of the filter's patterns;
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
     pub async fn react(&self, name: &str, filter: impl Into<Select> + Send, from: ReactFrom) -> Result<Reactor> {
         let select = filter.into();
@@ -85,15 +85,14 @@ impl Reactor {
         topic(self.store.name(), &self.name)
     }
 
-    /// Lets a worker of the same database serve the reactor, in [strict order](Order::Strict) and otherwise by the default
-    /// [`Subscription`]. Any number of workers can; the one that has the topic's first partition does so.
+    /// Makes a worker of the same database serve the reactor, in [strict order](Order::Strict) and otherwise with the
+    /// default [`Subscription`]. Any number of workers can; the one that owns the topic's first partition does so.
     pub fn subscribe<Args>(&self, worker: WorkerBuilder, handler: impl Reaction<Args>) -> WorkerBuilder {
         self.subscribe_with(worker, Subscription::default().order(Order::Strict), handler)
     }
 
-    /// As [`subscribe`](Reactor::subscribe), by these settings. Of them, [`delay`](Subscription::delay) counts for what is
-    /// tried again only, and in [relaxed order](Order::Relaxed) later events of an entity don't wait for one that has
-    /// failed.
+    /// Like [`subscribe`](Reactor::subscribe), with these settings. [`delay`](Subscription::delay) applies only to
+    /// retries, and in [relaxed order](Order::Relaxed) later events of an entity don't wait for one that has failed.
     pub fn subscribe_with<Args>(
         &self,
         worker: WorkerBuilder,

@@ -7,12 +7,13 @@ use futures::FutureExt;
 use tito_worker::feed::{FeedEnded, FeedWatched};
 use tokio::time::Instant;
 
-use super::beside::{Beside, LOOK_AGAIN};
+use super::beside::Beside;
+use super::feed::LOOK_AGAIN;
 use super::position::Position;
 use super::record::{Queued, Recorded, ToQueue};
 use crate::error::{EventStoreError, Result};
 
-/// So many events, or so much time, are behind what is recorded at the most, beside those that are open and while there is
+/// So many events, or so much time, are behind what is recorded at most, beside those that are open and while there is
 /// more to do.
 const RECORD_EVENTS: u64 = 8_192;
 const RECORD_TIME: Duration = Duration::from_millis(100);
@@ -135,6 +136,7 @@ impl Beside<'_> {
         }
         self.fed.tell_done(self.report, std::mem::take(&mut self.done_now), self.watched_now.drain(..));
         self.is_lost |= !recorded.is_owned;
+        self.may_be_erased |= recorded.erasures != self.erasures;
         self.position = recorded.position;
         self.stored = recorded.stored.into();
         Ok(())

@@ -29,7 +29,7 @@ struct Reference {
     since: u64,
 }
 
-/// [`Position::since`] when an event was put into the queue; none of what is no reactor's.
+/// [`Position::since`] when an event was put into the queue; none of what is not a reactor's.
 pub(super) fn put_at(event: &TitoEvent) -> Option<u64> {
     event.payload::<Reference>().ok().map(|reference| reference.since)
 }

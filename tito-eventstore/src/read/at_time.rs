@@ -12,11 +12,11 @@ use crate::log::Tail;
 use crate::store::EventStore;
 
 impl EventStore {
-    /// The sequence of the last event that was appended at a time or before; 0 if there is none, or it was dropped. Models
-    /// are folded, and streams begun, as of then by it. Costs a read for each doubling of the number of events.
+    /// The sequence of the last event that was appended at a time or before; 0 if there is none, or it was dropped. Use
+    /// it to fold a model or begin a stream as of that time. Costs a read for each doubling of the number of events.
     ///
-    /// What counts is when an event was appended, [`Event::recorded`], by the engine's time: these times ascend with the
-    /// sequences, while those of [`Event::time`] are whatever was said.
+    /// What counts is when an event was appended, [`Event::recorded`], by the engine's time: these times ascend with
+    /// the sequences, while [`Event::time`] is whatever its publisher said.
     ///
     /// ```
     /// # use chrono::{DateTime, Utc};
@@ -30,8 +30,8 @@ impl EventStore {
     /// ```
     ///
     /// # Errors
-    /// [`StoreNotFound`](crate::EventStoreError::StoreNotFound), those of an event on the way that is damaged, and those of
-    /// the engine.
+    /// [`StoreNotFound`](crate::EventStoreError::StoreNotFound), that of a damaged event on the way, and those of the
+    /// engine.
     pub async fn sequence_at(&self, time: DateTime<Utc>) -> Result<u64> {
         let tx = self.database().begin().await?;
         let found = self.sequence_at_in(&tx, time).await;

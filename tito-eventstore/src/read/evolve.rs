@@ -24,22 +24,21 @@ pub(crate) struct Fold {
 }
 
 impl EventStore {
-    /// Folds the selected events that there are now into a model, and returns the sequence of the last one, or, if
-    /// there is none, the sequence after which the selection begins. Selecting one entity reads only that entity's
-    /// events. Memory holds two pages: one is folded while the next is read.
+    /// Folds the selected events that exist now into a model, and returns the sequence of the last one or, if there is
+    /// none, the sequence after which the selection begins. Selecting one entity reads only that entity's events.
+    /// Memory holds two pages: one is folded while the next is read.
     ///
     /// A model that has snapshots ([`Evolver::as_snapshot`]) begins with the latest one of the same patterns and of its
-    /// version, unless the selection says after which sequence to begin, and leaves a new one behind when enough events
-    /// were folded. So it should be a model that has not evolved by anything yet, as
-    /// [`Snapshot::is_new`](crate::Snapshot::is_new) tells, and nobody else should let it evolve meanwhile.
+    /// version, unless the selection says after which sequence to begin, and stores a new one when enough events were
+    /// folded. So it should be a model that has not evolved by anything yet, as
+    /// [`Snapshot::is_new`](crate::Snapshot::is_new) tells, and nothing else should evolve it meanwhile.
     ///
-    /// A snapshot stands in for the events of its selection that were dropped before it. A snapshot is passed over if
-    /// some were dropped after it, or if it can't be restored; the model is then folded from the first event, if none
-    /// was dropped.
+    /// A snapshot replaces the events of its selection that were dropped before it. It is ignored if some were dropped
+    /// after it, or if it can't be restored; the model is then folded from the first event, if none was dropped.
     ///
     /// # Errors
     /// [`EventStoreError::Evolver`] if the model can't evolve by an event, and the error of an event that can't be
-    /// read, because it is damaged or an upcaster fails. The events before it are folded then, and the error says up to
+    /// read, because it is damaged or an upcaster fails. The events before it are folded, and the error says up to
     /// where. [`EventStoreError::EventsDropped`] if a model with snapshots would lack what was dropped, unless the
     /// selection says [`kept`](Select::kept), and [`EventStoreError::Snapshot`] if it is only that its snapshot can't
     /// be restored. Those of patterns, [`EventStoreError::StoreNotFound`], and those of the engine.
@@ -59,11 +58,11 @@ impl EventStore {
         Ok(fold.last)
     }
 
-    /// As [`evolve`](EventStore::evolve), and then stores a snapshot, however few events were folded. For a model
-    /// without snapshots it does nothing more.
+    /// Like [`evolve`](EventStore::evolve), and then stores a snapshot, however few events were folded. For a model
+    /// without snapshots it is the same as `evolve`.
     ///
     /// # Errors
-    /// As [`evolve`](EventStore::evolve), and [`EventStoreError::Snapshot`] if the model can't be written, or was evolved
+    /// Those of [`evolve`](EventStore::evolve), and [`EventStoreError::Snapshot`] if the model can't be written, or was evolved
     /// before: the snapshot would hold more than what is selected.
     pub async fn snapshot<M: Evolver + Send>(
         &self,

@@ -18,16 +18,16 @@ pub struct Evolving<'a> {
 }
 
 impl<'a> Evolving<'a> {
-    /// A model that is to evolve by the selected events.
+    /// A model to evolve by the selected events.
     pub fn new(model: &'a mut (dyn Evolver + Send), select: impl Into<Select>) -> Self {
         Self { model, select: select.into() }
     }
 }
 
 impl EventStore {
-    /// Folds the events that there are now into several models, each by what it selects, and reads each event once.
-    /// Returns the sequence of the last one that any of them has evolved by; the earliest after which a selection begins
-    /// if there is none. Snapshots are neither begun with nor left behind.
+    /// Folds the events that exist now into several models, each with its own selection, and reads each event once.
+    /// Returns the sequence of the last event by which any of them has evolved or, if there is none, the earliest
+    /// sequence after which a selection begins. Snapshots are neither used nor stored.
     ///
     /// ```
     /// # use tito_core::{BoxError, prelude::*};
@@ -56,8 +56,8 @@ impl EventStore {
     /// ```
     ///
     /// # Errors
-    /// As [`evolve`](EventStore::evolve), but for snapshots. Folding stops for all models at the first event that one of
-    /// them can't evolve by: those before it in the list have evolved by that event, the others have not.
+    /// Those of [`evolve`](EventStore::evolve), except for snapshots. Folding stops for all models at the first event
+    /// that one of them can't evolve by: those before it in the list have evolved by that event, the others have not.
     pub async fn evolve_all<'a>(
         &self,
         models: impl IntoIterator<Item = Evolving<'a>> + Send,

@@ -4,10 +4,10 @@ use tito_core::TitoError;
 
 use crate::error::EventStoreError;
 
-/// A model could not be folded to the end of what was selected. It stands where the last event has left it, and can be
-/// folded on from there: `Select::…after(error.last_sequence)`.
+/// A model could not be folded to the end of the selection. It is as the last event left it, and folding can continue
+/// from there: `Select::…after(error.last_sequence)`.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the model has evolved up to event {last_sequence} only")]
+#[error("the model has evolved only up to event {last_sequence}")]
 #[non_exhaustive]
 pub struct EvolveError {
     /// The sequence of the last event that was folded, or the one after which folding began if there was none.

@@ -14,30 +14,30 @@ use crate::select::Select;
 use crate::store::EventStore;
 
 impl EventStore {
-    /// The selected events that there are now, in the order of their sequences. Pages of them are read as they are asked
-    /// for, so memory holds one page, of up to 2,048 events and about 1 MiB by what those of the page before weighed, and
-    /// of 16 MiB at the most where events grow all at once.
+    /// The selected events that exist now, in the order of their sequences. Pages are read on demand, so memory holds
+    /// one page of up to 2,048 events and about 1 MiB, estimated from the previous page, or at most 16 MiB if events
+    /// suddenly grow.
     ///
     /// # Errors
-    /// The stream ends after an error: one of the patterns,
-    /// [`StoreNotFound`](EventStoreError::StoreNotFound), those of the engine, and that of an event that can't be read,
-    /// because it is damaged or an upcaster fails. Everything before such an event comes first; the error tells its
-    /// [`sequence`](EventStoreError::sequence), after which another stream can begin.
+    /// The stream ends after an error: one of the patterns, [`StoreNotFound`](EventStoreError::StoreNotFound), those of
+    /// the engine, and that of an event that can't be read, because it is damaged or an upcaster fails. Everything
+    /// before such an event comes first; the error has its [`sequence`](EventStoreError::sequence), after which another
+    /// stream can begin.
     pub fn events(&self, select: impl Into<Select>) -> BoxStream<'static, Result<Event>> {
         Reading::stream(self, select.into(), false)
     }
 
-    /// The selected events that there are and that will be, without an end unless the selection has one. What is not
-    /// asked for is not read, so a slow reader blocks nobody and costs no memory.
+    /// The selected events that exist and those to come, without an end unless the selection has one. Pages are read on
+    /// demand, so a slow reader blocks nobody and costs no memory.
     ///
     /// # Errors
-    /// As those of [`events`](EventStore::events). Once the engine is closed the stream ends at once with the error that
+    /// Those of [`events`](EventStore::events). If the engine is closed, the stream ends at once with the error that
     /// says so.
     pub fn tail(&self, select: impl Into<Select>) -> BoxStream<'static, Result<Event>> {
         Reading::stream(self, select.into(), true)
     }
 
-    /// The event with a sequence; none if there is no such event, or it was dropped or erased.
+    /// The event with a sequence; `None` if there is no such event, or it was dropped or erased.
     ///
     /// # Errors
     /// Those of upcasters and of the engine.

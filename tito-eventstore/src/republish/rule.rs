@@ -7,8 +7,8 @@ use tito_core::row::UnknownMembers;
 use crate::error::{EventStoreError, Result};
 use crate::pattern::Pattern;
 
-/// A rule by which events of a store are published to the outbox, in the transactions that append them. A store can have
-/// several, which publish events of their own each.
+/// A rule by which events of a store are published to the outbox, in the transactions that append them. A store can
+/// have several; each publishes its own events.
 ///
 /// ```
 /// use tito_eventstore::{EventStoreConfig, Republish};
@@ -18,8 +18,8 @@ use crate::pattern::Pattern;
 ///     .republish_by(Republish::to("audit").headers_only().after(0));
 /// ```
 ///
-/// Topic and entity may have `{type}` and `{id}`, the tokens of the event's entity, and `{event}`, its type, in them. In the
-/// name of a topic `-` stands for what it can't have, `:` and `@`.
+/// Topic and entity may contain `{type}` and `{id}`, the tokens of the event's entity, and `{event}`, its type. In the
+/// name of a topic, `-` replaces the characters that it can't have, `:` and `@`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Republish {
@@ -44,8 +44,8 @@ pub(crate) enum Content {
 }
 
 impl Republish {
-    /// All events, as of the time when the rule is given to the store: to this topic, each about its own entity,
-    /// `type.id`, and with a payload as that of [`EventStoreConfig::republish`](crate::EventStoreConfig::republish).
+    /// All events from the time when the rule is given to the store on: to this topic, each about its own entity,
+    /// `type.id`, and with the payload of [`EventStoreConfig::republish`](crate::EventStoreConfig::republish).
     pub fn to(topic: impl Into<String>) -> Self {
         let entity = "{type}.{id}".to_string();
         Self { topic: topic.into(), entity, patterns: Vec::new(), content: Content::Payload, after: None, owned: false }
@@ -68,16 +68,16 @@ impl Republish {
         self
     }
 
-    /// The payload is the event's data, where that is JSON. Headers have the rest: `tito-store`, `tito-sequence`,
-    /// `tito-id`, `tito-subject`, `tito-time` (RFC 3339), `tito-event-version`, and the event's metadata under their own
-    /// names.
+    /// The payload is the event's data, if that is JSON. Headers have the rest: `tito-store`, `tito-sequence`,
+    /// `tito-id`, `tito-subject`, `tito-time` (RFC 3339), `tito-event-version`, and the event's metadata under their
+    /// own names.
     pub fn data_with_headers(mut self) -> Self {
         self.content = Content::Data;
         self
     }
 
-    /// What is published belongs to the entity of the event, `type.id`: `TitoQueue::erase_owner("customer.17")` of
-    /// `tito-worker` erases it, as `erase` does not. Costs one more small row for each event that is published.
+    /// The published events belong to the entity, `type.id`: `TitoQueue::erase_owner("customer.17")` of `tito-worker`
+    /// erases them, as `erase` does not. Costs one more small row for each published event.
     pub fn owned(mut self) -> Self {
         self.owned = true;
         self
@@ -89,9 +89,9 @@ impl Republish {
         self
     }
 
-    /// Only events after this sequence. What was appended before there was the rule is published too, in its order and
-    /// in steps: by the call that gives the rule to the store, and by the manager in the background should that not come
-    /// to its end. Until then later events wait their turn.
+    /// Only events after this sequence. Events appended before the rule are published too, in order and in steps: by
+    /// the call that gives the rule to the store, or by the manager in the background if that call does not finish.
+    /// Until then later events wait their turn.
     pub fn after(mut self, sequence: u64) -> Self {
         self.after = Some(sequence);
         self

@@ -19,10 +19,10 @@ use crate::catch_up::catch_up;
 use crate::error::Result;
 use crate::keys;
 
-/// How many events or keys a step deletes at the most.
+/// How many events or keys a step deletes at most.
 const STEP: usize = 200;
 
-/// About how many bytes of events a step reads at the most.
+/// About how many bytes of events a step reads at most.
 const STEP_BYTES: u64 = 4 << 20;
 
 /// Looks after all stores until nothing is left to drop. A store that can't be looked after is not in the way of the

@@ -21,7 +21,9 @@ pub(crate) async fn run(database: Database, logger: Logger) {
             if error.is_closed() {
                 return;
             }
-            logger.with(|| tracing::warn!(%error, "what event stores have too much of can't be dropped, trying later"));
+            logger.with(
+                || tracing::warn!(%error, "events above the limits of event stores could not be dropped, trying later"),
+            );
         }
     }
 }

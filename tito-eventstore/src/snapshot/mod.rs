@@ -1,7 +1,7 @@
 //! Snapshots: states of models, so that evolving need not begin with the first event.
 //!
-//! A model's snapshots are kept by version, the newest two, so that programs of two versions can be at work beside one
-//! another. No program writes the snapshot of another version than its own.
+//! Snapshots of a model's newest two versions are kept, so that programs of two versions can run side by side. No
+//! program writes a snapshot of another version than its own.
 //!
 //! | file | idea |
 //! |---|---|

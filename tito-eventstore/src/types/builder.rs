@@ -14,7 +14,7 @@ use crate::domain::Command;
 use crate::error::{EventStoreError, Result};
 use crate::token;
 
-/// Builds a [`Registry`]. What is wrong with any of it is told by [`build`](RegistryBuilder::build).
+/// Builds a [`Registry`]. [`build`](RegistryBuilder::build) reports anything that is wrong.
 ///
 /// ```
 /// use tito_eventstore::types::{Json, Registry};
@@ -82,8 +82,8 @@ impl RegistryBuilder {
         self.add(foreign, samples)
     }
 
-    /// Registers a type of commands that come as bytes, [`Envelope::raw`](crate::Envelope::raw), by the names that its
-    /// values have as [`EventData`]. They are no event types, and may be called the same.
+    /// Registers a type of commands that arrive as bytes, [`Envelope::raw`](crate::Envelope::raw), by the names that
+    /// its values have as [`EventData`]. They are not event types, and may share their names.
     ///
     /// ```
     /// use tito_eventstore::types::Registry;
@@ -108,7 +108,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// How data of an event type of version `from` is made data of the next version. Events are brought to the present
+    /// How to convert data of an event type from version `from` to the next version. Events are upgraded to the current
     /// version step by step when they are read; what is stored stays as it is.
     ///
     /// ```
@@ -133,7 +133,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// As [`upcast`](RegistryBuilder::upcast), for data that is JSON in both versions.
+    /// Like [`upcast`](RegistryBuilder::upcast), for data that is JSON in both versions.
     ///
     /// ```
     /// use tito_eventstore::types::{ForeignType, Json, Registry};
@@ -159,9 +159,9 @@ impl RegistryBuilder {
     ///
     /// # Errors
     /// [`EventStoreError::TypeInvalid`] for the first event type that can't be registered: its name is not a token, or
-    /// is registered already, as is its Rust type; its version is 0; its sample is refused by its validator, or is
-    /// written in other bytes once it was written and read back; its upcasters leave out a version, or lead past the
-    /// present one. [`EventStoreError::TypeNotRegistered`] for upcasters of an event type that there is not.
+    /// is registered already, as is its Rust type; its version is 0; its sample is refused by its validator, or gives
+    /// different bytes after being written and read back; its upcasters leave out a version, or lead past the current
+    /// one. [`EventStoreError::TypeNotRegistered`] for upcasters of an event type that is not registered.
     pub fn build(mut self) -> Result<Registry> {
         if let Some(mistake) = self.mistake {
             return Err(mistake);

@@ -63,20 +63,20 @@ pub struct ForeignType<C, T> {
 }
 
 impl<C: CodecOf<T>, T> ForeignType<C, T> {
-    /// The event type with this name, whose data is written by a codec. By the sample registering it checks that values
-    /// can be written and read back; the more of its fields are not their defaults, the more is checked.
+    /// The event type with this name, whose data is written by a codec. Registering it uses the sample to check that
+    /// values can be written and read back; the more fields differ from their defaults, the more is checked.
     pub fn new(name: &'static str, sample: T) -> Self {
         let event_type = EventType { name, version: 1, codec: C::CODEC };
         Self { event_type, sample: Some(sample), rule: None, codec: PhantomData }
     }
 
-    /// The version in which the program writes it; 1 otherwise.
+    /// The version in which the program writes it. Default: 1.
     pub fn version(mut self, version: u32) -> Self {
         self.event_type.version = version;
         self
     }
 
-    /// What has to hold for a value that is appended. For a type that implements [`Validator`](super::Validator):
+    /// What must hold for a value that is appended. For a type that implements [`Validator`](super::Validator):
     /// `.validate(Validator::validate)`.
     pub fn validate(mut self, rule: impl Fn(&T) -> Result<(), BoxError> + Send + Sync + 'static) -> Self {
         self.rule = Some(Box::new(rule));

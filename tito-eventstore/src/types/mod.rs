@@ -1,7 +1,8 @@
 //! The types of events: what they are called, in which version and how their data is written.
 //!
-//! `#[derive(TitoEventType)]` makes event types of an enum or a struct. A [`Registry`] knows those of a program, whether
-//! derived or [foreign](ForeignType), lets stores append nothing else, and brings old events to the present version.
+//! `#[derive(TitoEventType)]` derives event types from an enum or a struct. A [`Registry`] knows those of a program,
+//! whether derived or [foreign](ForeignType), lets stores append nothing else, and upgrades old events to the current
+//! version.
 
 mod builder;
 mod data_type;

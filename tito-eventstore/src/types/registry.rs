@@ -14,8 +14,8 @@ use crate::data::EventType;
 use crate::error::{EventStoreError, Result};
 use crate::event::{Event, NewEvent, Unencoded};
 
-/// The event types that a program knows, each with its Rust type. A store with a registry appends events of these alone,
-/// and brings old ones to the version that the program knows when it reads them.
+/// The event types that a program knows, each with its Rust type. A store with a registry appends only events of these
+/// types, and upgrades old ones to the program's version when it reads them.
 ///
 /// Cloning one is cheap. [`Registry::default`] knows no event type, so that nothing can be appended.
 ///

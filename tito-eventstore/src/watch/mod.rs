@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::read::{Cursor, Wait, fold_all};
 use crate::store::EventStore;
 
-/// A model that follows a store, until it is stopped. Dropping it ends it where it is.
+/// A model that follows a store until it is stopped. Dropping it ends it at once.
 #[must_use]
 pub struct Watcher<M> {
     stop: watch::Sender<bool>,
@@ -31,9 +31,9 @@ pub struct Watcher<M> {
 }
 
 impl EventStore {
-    /// Lets a model follow the store. It evolves by the selected events that there are, before this returns unless
+    /// Makes a model follow the store. It evolves by the selected events that exist, before this returns unless
     /// [`no_wait`](Watch::no_wait) says otherwise, and then by new ones as they come. A page of events is read when the
-    /// model has evolved by the ones before, so a slow model blocks nobody and costs no memory.
+    /// model has evolved by the previous ones, so a slow model blocks nobody and costs no memory.
     ///
     /// A [`Model`](crate::Model) can be looked at meanwhile, through a clone.
     ///
@@ -99,7 +99,7 @@ impl<M> Watcher<M> {
     }
 
     /// Waits until the model has evolved by everything up to a sequence, such as that of an append, and returns true;
-    /// false if the watcher has ended before.
+    /// false if the watcher ended first.
     pub async fn reached(&self, sequence: u64) -> bool {
         self.position.clone().wait_for(|position| *position >= sequence).await.is_ok()
     }
@@ -107,9 +107,9 @@ impl<M> Watcher<M> {
     /// Lets the model evolve by everything that was appended before this call, and returns it.
     ///
     /// # Errors
-    /// Why the watcher has ended before: an event that can't be read or folded, without an error handler or where that
-    /// says so; what trying again does not help against, such as an engine that is closed. And that of an engine that is
-    /// not available for some seconds.
+    /// Why the watcher ended earlier: an event that can't be read or folded, without an error handler or because that
+    /// said so; or an error that a retry can't fix, such as a closed engine. Also that of an engine that is unavailable
+    /// for some seconds.
     pub async fn stop(mut self) -> Result<M> {
         // An error means that it has ended.
         let _ = self.stop.send(true);

@@ -8,7 +8,7 @@ use crate::select::Select;
 
 pub(super) type Handler = Box<dyn Fn(&WatchError<'_>) -> OnError + Send + Sync>;
 
-/// What a model follows: a selection, which is enough by itself, with options.
+/// What a model follows: a selection, which is enough on its own, with options.
 #[must_use]
 pub struct Watch {
     pub(super) select: Select,
@@ -16,18 +16,17 @@ pub struct Watch {
     pub(super) on_error: Option<Handler>,
 }
 
-/// What has gone wrong for a watcher: an event can't be read, its model can't evolve by one, or the engine fails.
+/// An error of a watcher: an event can't be read, its model can't evolve by one, or the engine fails.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct WatchError<'a> {
-    /// The sequence of the event; none if it is the engine that fails.
+    /// The sequence of the event; `None` if the engine fails.
     pub sequence: Option<u64>,
-    /// The event, as it was appended if it can't be brought up to the version that the program knows; none if it is
-    /// damaged.
+    /// The event, as it was appended if it can't be upgraded to the program's version; `None` if it is damaged.
     pub event: Option<&'a Event>,
     /// What is wrong.
     pub error: &'a EventStoreError,
-    /// How many times in succession this has gone wrong, from 1 on.
+    /// How many times in a row this has gone wrong, from 1 on.
     pub attempt: u32,
 }
 
@@ -43,14 +42,15 @@ impl fmt::Display for WatchError<'_> {
 pub enum OnError {
     /// It ends before the event, with the error.
     Stop,
-    /// It passes over the event. While the engine fails, the same as [`TryAgain`](OnError::TryAgain).
+    /// It skips the event. If the engine fails, the same as [`TryAgain`](OnError::TryAgain).
     Skip,
-    /// It reads the event anew and lets the model evolve by it, after 200 ms by the engine's clock, and after twice as
-    /// long each time up to a minute. A watcher that is [stopped](crate::Watcher::stop) does so at once, and once.
+    /// It reads the event again and lets the model evolve by it, after 200 ms by the engine's clock, and each time
+    /// after twice as long, up to a minute. A watcher that is [stopped](crate::Watcher::stop) does so at once, and only
+    /// once.
     TryAgain,
 }
 
-/// A handler that returns nothing passes over the event.
+/// A handler that returns nothing skips the event.
 impl From<()> for OnError {
     fn from((): ()) -> Self {
         Self::Skip
@@ -91,7 +91,7 @@ impl Watch {
     /// What to call when an event can't be read, or the model can't evolve by it; it answers with an [`OnError`].
     /// Without it such an event ends the watcher.
     ///
-    /// It is called when the engine fails, too, and can then end the watcher, which tries again otherwise. While
+    /// It is also called when the engine fails, and can then end the watcher, which otherwise tries again. While
     /// `watch` waits for the model to catch up, it returns the engine's errors instead.
     ///
     /// ```

@@ -187,7 +187,7 @@ pub struct Running {
 impl Running {
     pub fn start(builder: WorkerBuilder) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let worker = builder.build();
+        let worker = builder.dies_when_dropped().build();
         let task = tokio::spawn(async move {
             worker
                 .run(async {

@@ -84,7 +84,6 @@ impl Oracle {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;

@@ -75,7 +75,6 @@ impl KeyRange {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::codec;
 

@@ -1,5 +1,5 @@
 //! The cluster through the calls themselves, without sockets.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod calls;
 mod faults;

@@ -1,6 +1,6 @@
-//! The conformance suite: what every engine keeps, one test a fact.
+//! The conformance suite: what every engine guarantees, one test a fact.
 //!
-//! An engine is added by telling how it is opened, and one line. This runs the whole suite as tests of the module
+//! To add an engine, say how it is opened and add one line. This runs the whole suite as tests of the module
 //! `in_memory`:
 //!
 //! ```no_run
@@ -11,7 +11,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! For an engine of one's own:
+//! For your own engine:
 //!
 //! ```no_run
 //! # use tito_test_engines as tito_testkit;
@@ -71,7 +71,7 @@ pub mod facts;
 
 /// An engine that the suite can open.
 pub trait EngineUnderTest: Sized + Send + Sync + 'static {
-    /// Opens an empty database of its own. The value keeps it, and removes it when dropped.
+    /// Opens an empty database of its own. The value owns it, and removes it when dropped.
     ///
     /// # Errors
     /// Fails the test.
@@ -81,30 +81,30 @@ pub trait EngineUnderTest: Sized + Send + Sync + 'static {
     fn database(&self) -> Database;
 
     /// Closes the database as a program's end does, and opens the same one again. None for an engine whose data does
-    /// not outlive it: the facts about reopening then say nothing.
+    /// not outlive it: the facts about reopening then check nothing.
     ///
     /// # Errors
     /// Fails the test.
     fn reopen(self, settings: EngineSettings) -> impl Future<Output = Result<Option<Self>>> + Send;
 }
 
-/// Runs one fact on a runtime of its own with two threads, so that users of the suite need none.
+/// Runs one fact on its own runtime with two threads, so users of the suite need none.
 #[doc(hidden)]
 pub fn run(fact: impl Future<Output = ()>) {
     run_on(Builder::new_multi_thread().worker_threads(2), fact);
 }
 
-/// As [`run`], on a runtime with one thread, for facts that turn a clock while a task beside them waits for it.
+/// Like [`run`], on a runtime with one thread, for facts that turn a clock while a task beside them waits for it.
 #[doc(hidden)]
 pub fn run_on_one_thread(fact: impl Future<Output = ()>) {
     run_on(&mut Builder::new_current_thread(), fact);
 }
 
-/// How long a fact may take on a real cluster, where nothing may hang: far above what any takes.
+/// How long a fact may take on a real cluster, where nothing may hang: far more than any takes.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// A fact that turns the clock of an engine whose clock nobody can turn is passed over.
-#[allow(clippy::expect_used, clippy::print_stdout, reason = "a test that gets no runtime can only fail")]
+/// A fact that turns the clock is skipped on an engine whose clock can't be turned.
+#[allow(clippy::print_stdout, reason = "tests say what they pass over")]
 fn run_on(runtime: &mut Builder, fact: impl Future<Output = ()>) {
     let runtime = runtime.enable_all().build().expect("a tokio runtime");
     let fact = async {

@@ -56,7 +56,7 @@ impl Opened {
         self.0.database()
     }
 
-    /// As [`EngineUnderTest::reopen`].
+    /// Like [`EngineUnderTest::reopen`].
     ///
     /// # Errors
     /// Those of [`EngineUnderTest::reopen`].

@@ -9,7 +9,7 @@ use crate::tikv::{RealCluster, TemporaryCluster, on_mock_cluster_with};
 /// The TiKV engine: on an in-process cluster with several stores and regions, or, where `TITO_TEST_PD` names the PD
 /// addresses of a real cluster, on that one, under a key prefix of its own that is removed afterwards.
 ///
-/// Nobody can turn a real cluster's clock: a fact that tries to is passed over there, and says so.
+/// A real cluster's clock can't be turned: a fact that tries to is skipped there, and says so.
 #[derive(Debug)]
 pub struct OnTiKV(Cluster);
 

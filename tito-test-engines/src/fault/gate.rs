@@ -43,7 +43,7 @@ impl Gate {
         Self(Arc::new(State { open: watch::Sender::new(false), arrived: watch::Sender::new(0) }))
     }
 
-    /// Lets everybody pass who waits now or comes later.
+    /// Lets all calls pass, those that wait now and those that come later.
     pub fn open(&self) {
         self.0.open.send_replace(true);
     }

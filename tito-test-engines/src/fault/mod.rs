@@ -1,8 +1,11 @@
 //! Engines that fail when a test wants them to.
 
 mod engine;
+mod failure;
 mod gate;
 mod rules;
+mod snapshot;
+mod transaction;
 
 pub use engine::{FaultEngine, WithFaults};
 pub use gate::Gate;

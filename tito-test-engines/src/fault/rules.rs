@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use super::Call;
 use super::gate::Gate;
 
-/// What is to go wrong in a [`FaultEngine`](super::FaultEngine), and how often each call was made. Clones are handles
-/// of the same faults.
+/// The faults of a [`FaultEngine`](super::FaultEngine), and how often each call was made. Clones are handles of the
+/// same faults.
 #[derive(Clone, Debug)]
 pub struct Faults {
     state: Arc<Mutex<State>>,
@@ -116,7 +116,7 @@ impl Faults {
         }
     }
 
-    /// Begins a rule about calls of one kind. Its effect completes it:
+    /// Starts a rule about calls of one kind. Its effect completes the rule:
     ///
     /// ```
     /// # use tito_test_engines as tito_testkit;
@@ -154,7 +154,7 @@ impl Faults {
         self.lock().injected
     }
 
-    /// Begins to count anew.
+    /// Resets the counts.
     pub fn reset_counts(&self) {
         let mut state = self.lock();
         state.counts.clear();
@@ -162,7 +162,7 @@ impl Faults {
         state.rows_read = 0;
     }
 
-    /// Forgets all rules; nothing fails any more. Calls that a gate holds stay there.
+    /// Forgets all rules; nothing fails after this. Calls that a gate holds stay there.
     pub fn clear(&self) {
         self.lock().rules.clear();
     }
@@ -176,8 +176,8 @@ impl Faults {
         self.committing.lock().unwrap_or_else(PoisonError::into_inner).first().copied()
     }
 
-    /// Closes the engine for everybody who goes by the one with faults, as an engine closes itself after an error of its
-    /// storage: all calls fail with [`TitoError::EngineClosed`] and this reason, those included that a gate or a delay
+    /// Closes the engine for everyone who uses the database with faults, as an engine closes itself after a storage
+    /// error: all calls fail with [`TitoError::EngineClosed`] and this reason, including those that a gate or a delay
     /// holds. The database without faults stays open.
     pub fn close(&self, reason: impl Into<String>) {
         let reason = reason.into();
@@ -224,8 +224,8 @@ impl Faults {
     }
 }
 
-/// A rule in the making: which calls it is about (the next one, unless told otherwise), completed by what is to happen
-/// to them. Where several rules are about one call, the one made first decides.
+/// A rule being built: first the calls it is about (by default the next one), then what happens to them. Where several
+/// rules match a call, the oldest decides.
 #[derive(Debug)]
 #[must_use = "a rule begins to hold when it is told what is to happen"]
 pub struct Rule {
@@ -255,8 +255,8 @@ impl Rule {
         self
     }
 
-    /// Calls about a key that begins with `prefix` only. Of scans, those whose range reaches such keys; of commits,
-    /// those of transactions that wrote or locked one.
+    /// Only calls about a key that begins with `prefix`. A scan counts if its range includes such keys, a commit if its
+    /// transaction wrote or locked one.
     pub fn key_prefix(mut self, prefix: impl Into<Vec<u8>>) -> Self {
         self.key_prefix = Some(prefix.into());
         self

@@ -7,8 +7,7 @@ use tito_core::Timestamp;
 
 use super::{Key, Record, Step, Value};
 
-/// Something that no engine under snapshot isolation can have answered. Transactions are named by their place in the
-/// history.
+/// An answer that no engine under snapshot isolation can give. Transactions are named by their place in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
@@ -23,7 +22,7 @@ pub enum Violation {
         /// What was read.
         found: Vec<(Key, Value)>,
     },
-    /// Two committed transactions that lived at the same time wrote or locked one key.
+    /// Two committed transactions that overlapped in time wrote or locked the same key.
     LostUpdate {
         /// The one that committed first.
         first: usize,

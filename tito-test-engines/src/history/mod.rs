@@ -1,7 +1,7 @@
 //! Histories of concurrent transactions, and a checker for snapshot isolation.
 //!
-//! [`Workload`] runs generated transactions on an engine and records what they did and saw; [`check`] finds what no
-//! snapshot-isolated engine can have answered.
+//! [`Workload`] runs generated transactions on an engine and records what they did and saw; [`check`] finds answers
+//! that no snapshot-isolated engine can give.
 //!
 //! ```
 //! # use tito_test_engines as tito_testkit;
@@ -29,7 +29,7 @@ use tito_core::Timestamp;
 pub struct Record {
     /// Its start timestamp.
     pub start: Timestamp,
-    /// The latest timestamp of a commit that had returned to anybody before this transaction began.
+    /// The latest timestamp of a commit that had returned to any task before this transaction began.
     pub began_after: Timestamp,
     /// What it did, in order.
     pub steps: Vec<Step>,

@@ -10,7 +10,8 @@ use tito_core::{Database, Result, Timestamp, Transaction};
 
 use super::{Key, Record, Step, Value};
 
-/// Concurrent transactions to be generated. The default is small enough to run in well under a second and meets often.
+/// Concurrent transactions to generate. The default is small enough to run in well under a second, and its transactions
+/// conflict often.
 #[derive(Clone, Debug)]
 pub struct Workload {
     /// Decides what the transactions do. How they interleave is the scheduler's.
@@ -19,7 +20,7 @@ pub struct Workload {
     pub tasks: usize,
     /// How many transactions each task runs.
     pub transactions: usize,
-    /// How many keys there are. Few, so that transactions meet.
+    /// How many keys there are. Few keys make transactions conflict.
     pub keys: Key,
 }
 
@@ -51,7 +52,6 @@ impl Workload {
         });
         let mut history = Vec::new();
         for records in join_all(tasks).await {
-            #[allow(clippy::expect_used, reason = "a panic of a task is passed on, as documented")]
             history.extend(records.expect("a task of the workload panicked"));
         }
         history
@@ -138,12 +138,10 @@ fn value_bytes(value: Value) -> Vec<u8> {
     value.to_be_bytes().to_vec()
 }
 
-#[allow(clippy::expect_used, reason = "documented: a value that nobody wrote")]
 fn value_of(bytes: &[u8]) -> Value {
     Value::from_be_bytes(bytes.try_into().expect("a value of the workload, of 8 bytes"))
 }
 
-#[allow(clippy::expect_used, reason = "documented: a key that nobody wrote")]
 fn entry_of((key, value): &KeyValue) -> (Key, Value) {
     (*key.last().expect("a key of the workload, which is not empty"), value_of(value))
 }

@@ -1,5 +1,5 @@
 //! What tests are made with does what it says.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod faults;
 mod reference;

@@ -15,7 +15,7 @@ impl<'a> Writer<'a> {
         Writer { random, unknown_fields: 0 }
     }
 
-    /// Known and unknown fields in a random order; messages within it are `depth` deep at the most. No known field has
+    /// Known and unknown fields in a random order; messages within it are `depth` deep at most. No known field has
     /// its default, which is not written again.
     pub(crate) fn message(&mut self, message: &MessageDescriptor, depth: usize) -> Vec<u8> {
         let mut parts = Vec::new();
@@ -106,7 +106,7 @@ impl<'a> Writer<'a> {
         std::iter::repeat_with(|| self.random.u8(..)).take(length).collect()
     }
 
-    /// A field of any type; groups are nested `depth` deep at the most.
+    /// A field of any type; groups are nested `depth` deep at most.
     fn unknown(&mut self, number: u32, depth: usize, bytes: &mut Vec<u8>) {
         match self.random.u8(..if depth > 0 { 5 } else { 4 }) {
             0 => {

@@ -1,4 +1,4 @@
-//! A commit, in a task of its own: who waits for it may give up, and it goes on to its end.
+//! A commit runs in a task of its own: if the caller gives up, it still runs to its end.
 use std::sync::Arc;
 
 use tokio::sync::oneshot;

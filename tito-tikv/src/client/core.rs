@@ -19,10 +19,10 @@ use crate::store::{Failure, StoreRequest, StoreSettings, Stores};
 use crate::transport::Transport;
 use crate::{Error, PdFailure, Result, Timestamp};
 
-/// From so many keys on whose regions are not known, regions are asked for by range and not one by one.
+/// With this many keys in unknown regions, regions are looked up by range and not one by one.
 const MANY: usize = 4;
 
-/// Far enough for "never", where a time is added to that does not fit.
+/// Far enough away to mean "never", where adding a time would overflow.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// What a client consists of.
@@ -345,7 +345,7 @@ fn length(pause: Pause, random: &Mutex<fastrand::Rng>) -> Duration {
     }
 }
 
-/// Until when a call may take.
+/// The time by which a call has to be done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     call: &'static str,
@@ -359,7 +359,7 @@ impl Deadline {
         Deadline { call, at: Instant::now() + duration.min(NEVER), millis }
     }
 
-    /// What is left of it.
+    /// The time left.
     pub(crate) fn left(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }

@@ -1,4 +1,4 @@
-//! Pessimistic locks for themselves.
+//! Pessimistic locks on their own.
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::{Error, Result, Timestamp};
 /// How long locks live without a heartbeat, as in TiDB's client.
 const TTL: Duration = Duration::from_secs(20);
 
-/// How often the primary is made to live longer.
+/// How often the primary's time to live is extended.
 const HEART_BEAT: Duration = Duration::from_secs(5);
 
-/// Pessimistic locks of keys: whoever wants one that another holds waits at the call.
+/// Pessimistic locks on keys: a call for a lock that another holds waits.
 ///
 /// They guard, and write nothing: a commit is a [`Transaction`](super::Transaction) of its own, which would wait for
 /// locks on its own keys too. So what is locked should be keys beside those that are written. They are held until
@@ -30,7 +30,7 @@ pub struct Guards {
     start: Timestamp,
     begun: Instant,
     primary: Option<Vec<u8>>,
-    /// Whatever is held or was asked for and may be held.
+    /// Every lock that is held, or was asked for and may be held.
     keys: BTreeSet<Vec<u8>>,
     /// Ends the heartbeats when it is dropped.
     heart: Option<oneshot::Sender<()>>,
@@ -50,7 +50,7 @@ impl Guards {
         Guards { core, start, begun, primary: None, keys: BTreeSet::new(), heart: None }
     }
 
-    /// The start by which others see who holds the locks.
+    /// The start timestamp, which tells others who holds the locks.
     pub fn start(&self) -> Timestamp {
         self.start
     }
@@ -60,9 +60,8 @@ impl Guards {
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`] if another holds a key for that long, [`Error::Deadlock`] if it waits for this one in its
-    /// turn,
-    /// [`Error::Deadline`] with what went wrong last. None of the keys is locked anew then.
+    /// [`Error::Locked`] if another holds a key for that long, [`Error::Deadlock`] if that one in turn waits for this
+    /// one, [`Error::Deadline`] with what went wrong last. The call has then locked none of the keys.
     pub async fn lock<K: AsRef<[u8]>>(
         &mut self,
         keys: impl IntoIterator<Item = K>,
@@ -157,7 +156,7 @@ impl Core {
         .await;
     }
 
-    /// Makes a primary live longer until the returned sender is dropped, in a task.
+    /// Keeps a primary alive, in a task, until the returned sender is dropped.
     fn keep_alive(self: Arc<Self>, start: Timestamp, begun: Instant, primary: Vec<u8>) -> oneshot::Sender<()> {
         let (end, mut ended) = oneshot::channel::<()>();
         let core = self.clone();

@@ -13,7 +13,7 @@ use crate::protocol::unexpected;
 use crate::store::Failure;
 use crate::{Error, Result, Timestamp};
 
-/// As which service PD knows what collects garbage.
+/// The service name under which PD knows the garbage collector.
 const COLLECTOR: &str = "gc_worker";
 
 /// How many locks one request asks for.

@@ -30,7 +30,7 @@ pub use transaction::Transaction;
 
 /// A client of a TiKV cluster. Clones are handles of the same client.
 ///
-/// Everything that was begun goes on if the last handle is dropped: locks of commits under way are taken away.
+/// Dropping the last handle stops nothing that has begun: commits under way still clear their locks.
 /// [`close`](Self::close) waits for that.
 #[derive(Clone)]
 pub struct Client {
@@ -50,7 +50,7 @@ impl Client {
         Builder::new(addresses.into_iter().map(Into::into).collect())
     }
 
-    /// Begins a transaction: one timestamp of PD's, which it shares a request for with all who ask at once.
+    /// Begins a transaction. This takes one timestamp from PD; callers that ask at the same time share a request.
     ///
     /// # Errors
     ///
@@ -61,21 +61,21 @@ impl Client {
         Ok(Transaction::new(self.core.clone(), start, begun))
     }
 
-    /// Pessimistic locks for themselves, none as yet: one timestamp of PD's.
+    /// Pessimistic locks on their own, with no key locked yet. This takes one timestamp from PD.
     ///
     /// # Errors
     ///
-    /// As [`begin`](Self::begin).
+    /// Those of [`begin`](Self::begin).
     pub async fn guards(&self) -> Result<Guards> {
         let begun = Instant::now();
         let start = self.timestamp().await?;
         Ok(Guards::new(self.core.clone(), start, begun))
     }
 
-    /// What was committed up to a timestamp. Asks nobody.
+    /// What was committed up to a timestamp. Sends no request.
     ///
-    /// A timestamp that is not yet given out makes reads that are not repeatable; one from before the cluster's safe
-    /// point of garbage collection finds less than there was.
+    /// Reads at a timestamp that PD has not given out yet are not repeatable; reads at one before the cluster's garbage
+    /// collection safe point find less than there was.
     pub fn snapshot(&self, at: Timestamp) -> Snapshot {
         Snapshot::new(self.core.clone(), at)
     }
@@ -84,7 +84,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`begin`](Self::begin).
+    /// Those of [`begin`](Self::begin).
     pub async fn timestamp(&self) -> Result<Timestamp> {
         if self.core.tasks.is_closed() {
             return Err(Error::Closed);
@@ -103,8 +103,8 @@ impl Client {
         self.core.pd.cluster_id()
     }
 
-    /// Waits until what goes on in the background has ended, for the time of a call at most. Transactions that are not
-    /// yet committed can't be any more.
+    /// Waits until background work has ended, for at most the time of a call. Transactions that are not committed yet
+    /// can't commit after that.
     pub async fn close(&self) {
         self.core.tasks.close(self.core.settings.call_deadline).await;
     }

@@ -1,4 +1,4 @@
-//! What PD says of regions, for those who want to know where keys are.
+//! What PD says about regions, for users who need to know where keys are.
 use std::sync::Arc;
 
 use super::Client;
@@ -18,7 +18,7 @@ pub struct RegionInfo {
     pub start: Vec<u8>,
     /// The key after the last one; empty for the end of all keys.
     pub end: Vec<u8>,
-    /// The number of the store that is taken for the region's leader.
+    /// The number of the store that is believed to lead the region.
     pub leader_store: u64,
 }
 
@@ -36,7 +36,7 @@ impl RegionInfo {
 }
 
 impl Client {
-    /// The region that has a key, as it is known or as PD says. It may have changed since.
+    /// The region that has a key, from the cache or from PD. It may have changed since.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`region_of`](Self::region_of); one that is not there is looked for until the deadline.
+    /// Those of [`region_of`](Self::region_of); a region that does not exist is looked for until the deadline.
     pub async fn region_by_id(&self, id: u64) -> Result<RegionInfo> {
         self.look_up(Wanted::Numbered(id)).await
     }

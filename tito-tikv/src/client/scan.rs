@@ -40,7 +40,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// Those of [`get`](Self::get).
     pub async fn scan<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>, limit: usize) -> Result<Vec<KeyValue>> {
         self.read_range(self.span(&range), limit, false).await
     }
@@ -49,7 +49,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// Those of [`get`](Self::get).
     pub async fn scan_reverse<K: AsRef<[u8]>>(
         &self,
         range: impl RangeBounds<K>,

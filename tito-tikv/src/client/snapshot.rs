@@ -98,7 +98,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// Those of [`get`](Self::get).
     pub async fn batch_get<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Vec<KeyValue>> {
         let keys: BTreeSet<Vec<u8>> = keys.into_iter().map(|key| self.core.keyspace.stored(key.as_ref())).collect();
         let deadline = self.deadline("batch_get");

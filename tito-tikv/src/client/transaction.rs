@@ -93,7 +93,7 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// As [`Snapshot::get`].
+    /// Those of [`Snapshot::get`].
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         match self.writes.get(key.as_ref()).and_then(|write| write.value.clone()) {
             Some(value) => Ok(value),
@@ -105,7 +105,7 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// As [`Snapshot::get`].
+    /// Those of [`Snapshot::get`].
     pub async fn batch_get<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Vec<KeyValue>> {
         let (mut own, mut others) = (BTreeMap::new(), Vec::new());
         for key in keys {
@@ -122,7 +122,7 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// As [`Snapshot::get`].
+    /// Those of [`Snapshot::get`].
     pub async fn scan<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>, limit: usize) -> Result<Vec<KeyValue>> {
         self.read_range(range, limit, false).await
     }
@@ -131,7 +131,7 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// As [`Snapshot::get`].
+    /// Those of [`Snapshot::get`].
     pub async fn scan_reverse<K: AsRef<[u8]>>(
         &self,
         range: impl RangeBounds<K>,

@@ -88,7 +88,7 @@ impl Pd {
             found.await.map(Arc::new)
         };
         let found = self.regions.get(wanted.clone(), look_up).await;
-        // PD answers without a region if it has none. That is no answer: every key is in one.
+        // PD answers without a region if it has none. That is not an answer: every key is in one.
         let found = found.and_then(|response| match &response.region {
             Some(region) => Ok((region.clone(), response.leader.clone())),
             None => Err(match &wanted {

@@ -142,7 +142,7 @@ macro_rules! requests {
             $($(#[$only])? $name(Box<kvrpcpb::$request>),)*
         }
 
-        /// The answer to a request that is no region error.
+        /// The answer to a request that is not a region error.
         #[derive(Clone, Debug, PartialEq)]
         pub(crate) enum Response {
             $($(#[$only])? $name(Box<kvrpcpb::$response>),)*

@@ -1,5 +1,5 @@
 //! A machine that is driven by hand.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::panic)]
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::Arc;

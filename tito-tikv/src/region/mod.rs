@@ -9,7 +9,7 @@ use tito_tikv_proto::metapb;
 
 pub(crate) use cache::RegionCache;
 
-/// A region as PD or a store has told it. Only who leads it changes; anything else is another region, with a later
+/// A region as PD or a store described it. Only its leader changes; any other change makes another region, with a later
 /// epoch.
 #[derive(Debug)]
 pub(crate) struct Region {

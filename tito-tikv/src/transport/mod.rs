@@ -12,20 +12,20 @@ use tonic::codegen::{Service, StdError, http};
 
 pub use sockets::{Sockets, Tls};
 
-/// A boxed future of the client's.
+/// A boxed future.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// How the servers of a cluster are reached: over sockets ([`Sockets`]), or in whatever other way a test has.
+/// How the servers of a cluster are reached: over sockets ([`Sockets`]), or however a test wants.
 pub trait Transport: Send + Sync + 'static {
     /// A new connection to the server at an address, `host:port` with or without a scheme in front.
     ///
     /// # Errors
     ///
-    /// If the server can't be reached. Nothing was sent to it then.
+    /// If the server can't be reached. Nothing was sent to it.
     fn connect(&self, address: &str) -> Pin<Box<dyn Future<Output = Result<Connection, StdError>> + Send>>;
 }
 
-/// A connection to one server, which carries any number of calls at once. Clones are the same connection.
+/// A connection to one server. It carries any number of calls at once; clones share it.
 #[derive(Clone)]
 pub struct Connection(Arc<dyn Server>);
 
@@ -51,7 +51,7 @@ where
 }
 
 impl Connection {
-    /// A connection by any service of HTTP requests.
+    /// A connection made of any service that answers HTTP requests.
     pub fn new<S>(service: S) -> Self
     where
         S: Service<http::Request<Body>, Response = http::Response<Body>> + Clone + Send + Sync + 'static,

@@ -15,19 +15,19 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the other end has to answer that.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a connection may take to come about.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections over TCP, with TLS if there are files for it.
+/// Connections over TCP, with TLS if files for it are given.
 #[derive(Clone, Debug, Default)]
 pub struct Sockets {
     tls: Option<Tls>,
 }
 
-/// The PEM files of TLS. They are read for each new connection, so that files that were replaced are used.
+/// The PEM files for TLS. They are read for each new connection, so replaced files take effect.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// The certificates of the authority that signs the servers' certificates.
+    /// The certificates of the authority that signed the servers' certificates.
     pub authority: PathBuf,
     /// The client's certificate.
     pub certificate: PathBuf,

@@ -1,6 +1,6 @@
 //! Cancelling.
 
-use tito_core::event::{EventReference, Topic};
+use tito_core::event::{EventReference, Topic, delete_pending};
 use tito_core::{Result, Transaction};
 
 use crate::keys;
@@ -10,19 +10,19 @@ use crate::topics::cached_topic;
 use crate::unique::UniqueRow;
 
 impl TitoQueue {
-    /// Deletes an event that has not been done, from its topic's own queue and from every group's. Returns whether it
+    /// Deletes an event that has not been done from its topic's own queue and from every group's. Returns whether it
     /// was still in one of them. Dead letters are not touched, and the key of a unique event stays taken: see
     /// [`cancel_unique`](TitoQueue::cancel_unique).
     ///
-    /// Cancelling and acknowledging conflict, so one event is not both cancelled and done. A transactional handler that
-    /// runs meanwhile finds the event gone when it commits, and nothing that it wrote takes effect. A plain handler that
-    /// has begun, or whose worker has read the event already, runs to its end; only its outcome is not recorded.
+    /// Cancelling and acknowledging conflict, so an event is never both cancelled and done. A transactional handler
+    /// that is running finds the event gone when it commits, and nothing that it wrote takes effect. A plain handler
+    /// that has begun, or whose worker has already read the event, runs to its end; only its outcome is not recorded.
     ///
-    /// What waited for it in a strict subscription goes on, within about a second.
+    /// Events that waited for it in a strict subscription go on within about a second.
     ///
-    /// Costs one read if the event lies where it was published, and a few if it was moved or is done. Only an event
-    /// that was published before its topic was first served by a release that notes moves is searched for: its
-    /// partition is read from its second on, page by page, within the transaction.
+    /// Costs one read if the event is where it was published, and a few if it was moved or is done. Only an event that
+    /// was published before its topic was first served by a release that records moves is searched for: its partition
+    /// is read from its second on, page by page, within the transaction.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -43,7 +43,7 @@ impl TitoQueue {
         let located = locate(&self.engine, tx, event).await?;
         let call = tx.nested();
         for found in &located {
-            call.system_keys().delete(found.key.clone()).await?;
+            delete_pending(&call, found.key.clone(), &found.value).await?;
         }
         if located.iter().any(|found| found.blocks_until().is_some()) {
             Topic::raise_revision(&call, &event.event_type).await?;
@@ -52,11 +52,11 @@ impl TitoQueue {
         Ok(!located.is_empty())
     }
 
-    /// As [`cancel`](TitoQueue::cancel), by the key that the event was published with as a unique one. Its key is free
-    /// again. False where there is none, its window has ended, or it is done.
+    /// Like [`cancel`](TitoQueue::cancel), by the key with which a unique event was published. The key is free again.
+    /// False if there is no such event, its window has ended, or it is done.
     ///
     /// # Errors
-    /// As [`cancel`](TitoQueue::cancel); [`TitoError::Malformed`](tito_core::TitoError::Malformed).
+    /// Those of [`cancel`](TitoQueue::cancel); [`TitoError::Malformed`](tito_core::TitoError::Malformed).
     pub async fn cancel_unique(&self, topic: &str, unique_key: &str, tx: &Transaction) -> Result<bool> {
         cached_topic(&self.engine, topic).await?;
         let Some(row) = UniqueRow::read(tx, topic, unique_key).await? else { return Ok(false) };

@@ -6,17 +6,18 @@ use tito_core::{Result, Transaction};
 
 use crate::again::{self, Again};
 use crate::locate::locate;
+use crate::place::Old;
 use crate::queue::TitoQueue;
 use crate::topics::cached_topic;
 use crate::unique::UniqueRow;
 
 impl TitoQueue {
     /// Moves an event that has not been done to another time, rounded and bounded as by
-    /// [`Publish::at`](crate::Publish::at), in its topic's own queue and in every group's; at once if that is past. Its
-    /// failed attempts still count. Returns its new reference, or `None` if it is in none of the queues any more.
+    /// [`Publish::at`](crate::Publish::at), in its topic's own queue and in every group's; a past time means at once.
+    /// Its failed attempts still count. Returns its new reference, or `None` if it is no longer in any of the queues.
     ///
-    /// Among the events of its entity it comes where its new time puts it. While it is being handled, the same holds as
-    /// for [`cancel`](TitoQueue::cancel), and it is handed out again at its new time. Costs what that costs.
+    /// Its new time decides its place among the events of its entity. If it is being handled, the same applies as for
+    /// [`cancel`](TitoQueue::cancel), and it is handed out again at its new time. Costs as much as `cancel`.
     ///
     /// # Errors
     /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic), carried as a [`TitoError::Application`](tito_core::TitoError::Application);
@@ -48,17 +49,17 @@ impl TitoQueue {
         for found in located {
             let stored = TitoEvent::decode(&found.key, &found.value)?;
             let moved = Again::Postponed { to: timestamp }.applied_to(stored);
-            again::put(tx, &found.queue, &topic, &moved, Some(&found.key)).await?;
+            again::put(tx, &found.queue, &topic, &moved, Some(Old::row(&found.key, &found.value))).await?;
         }
         call.merge()?;
         Ok(Some(EventReference { timestamp, ..event.clone() }))
     }
 
-    /// As [`reschedule`](TitoQueue::reschedule), by the key that the event was published with as a unique one. Its
-    /// window stays as it is. `None` where there is none, its window has ended, or it is done.
+    /// Like [`reschedule`](TitoQueue::reschedule), by the key with which a unique event was published. Its window stays
+    /// as it is. `None` if there is no such event, its window has ended, or it is done.
     ///
     /// # Errors
-    /// As [`reschedule`](TitoQueue::reschedule).
+    /// Those of [`reschedule`](TitoQueue::reschedule).
     pub async fn reschedule_unique(
         &self,
         topic_name: &str,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tito_core::database::{PageSize, Walk};
-use tito_core::engine::KeyValue;
+use tito_core::engine::{Direction, KeyValue};
 use tito_core::event::TitoEvent;
 use tito_core::keys::KeyRange;
 use tito_core::{Database, KeyText, Result};
@@ -21,18 +21,20 @@ use crate::place::{Kind, Place};
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 
-/// How many rows of all partitions together are in memory at once, about.
+/// How many rows of all partitions together are in memory at once, about, and how many bytes of them; one row of each
+/// partition at least.
 const MOST_LOADED: usize = 1_600;
+const MOST_LOADED_BYTES: usize = 32 << 20;
 
 /// How many groups are told apart.
 const MOST_GROUPS: usize = 1_000;
 
-/// Dead letters whose last errors differ in numbers, ids and quoted texts only.
+/// Dead letters whose last errors differ only in numbers, ids and quoted texts.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct DeadLetterGroup {
-    /// What they have in common; see [`DeadLetter::fingerprint`]. None of those that name no error: bytes that are no
-    /// event.
+    /// What they have in common; see [`DeadLetter::fingerprint`]. `None` for letters without an error: bytes that are
+    /// not an event.
     pub fingerprint: Option<String>,
     /// How many there are among those that were searched.
     pub count: u64,
@@ -49,33 +51,33 @@ pub struct DeadLetterGroup {
     pub example: KeyText,
 }
 
-/// Dead letters of a queue by their errors, as far as they were searched.
+/// The dead letters of a queue grouped by their errors, as far as they were searched.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct DeadLetterGroups {
     /// The groups, the largest first.
     pub groups: Vec<DeadLetterGroup>,
-    /// How many letters are in no group, as there were 1,000 groups already.
+    /// How many letters are in no group because there were 1,000 groups already.
     pub others: u64,
-    /// How many letters were searched, the newest.
+    /// How many letters were searched, beginning with the newest.
     pub searched: u64,
-    /// How many there are at least, those among them.
+    /// How many there are at least, including those searched.
     pub at_least: u64,
-    /// Where to go on; none if all were searched.
+    /// Where to continue; `None` if all were searched.
     #[serde(serialize_with = "serialize_key_or_none")]
     pub after: Option<KeyText>,
 }
 
 impl DeadLetter {
-    /// What its last error has in common with others that differ in numbers, ids and quoted texts only: 16 hexadecimal
-    /// digits, as they are stored, or made of the text that is for what an earlier release has dead-lettered. None if it
-    /// names no error.
+    /// The same for all errors that differ only in numbers, ids and quoted texts: 16 hexadecimal digits, as stored with
+    /// its last error, or computed from the stored text if an earlier release dead-lettered it. `None` if it has no
+    /// error.
     pub fn fingerprint(&self) -> Option<String> {
         fingerprint_of(self.event.as_ref()?)
     }
 }
 
-/// The fingerprint of an event's last failure, as [`DeadLetter::fingerprint`] tells it: for
+/// The fingerprint of an event's last failure, like [`DeadLetter::fingerprint`]: for
 /// [`redrive_where`](TitoQueue::redrive_where).
 pub fn fingerprint_of(event: &TitoEvent) -> Option<String> {
     let failure = event.failures.last()?;
@@ -84,8 +86,8 @@ pub fn fingerprint_of(event: &TitoEvent) -> Option<String> {
 
 impl TitoQueue {
     /// Groups the dead letters of a queue, `{type}` or `{type}@{group}`, by what their last errors have in common, the
-    /// newest letters first, over all partitions. It goes on after the one with the key `after`, as an earlier answer has
-    /// said it, and then tells of those from there on alone.
+    /// newest letters first, across all partitions. It continues after the one with the key `after`, from an earlier
+    /// answer, and then covers only the letters from there on.
     ///
     /// ```
     /// # use tito_worker::prelude::*;
@@ -105,8 +107,8 @@ impl TitoQueue {
     /// # }
     /// ```
     ///
-    /// Costs one scan of a row for each partition that has dead letters, and pages of the letters that it searches, each at
-    /// a snapshot of its own. At most 1,000 groups are told apart.
+    /// Costs one scan of a row for each partition that has dead letters, and pages of the letters that it searches,
+    /// each at its own snapshot. At most 1,000 groups are distinguished.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::UnknownTopic`],
@@ -181,7 +183,7 @@ fn rank(key: &[u8], partition: u16) -> Rank {
 
 /// Goes through the dead letters of a queue, over all partitions.
 struct NewestFirst {
-    page: usize,
+    page: PageSize,
     parts: BTreeMap<u16, Part>,
     /// The newest in memory of each partition that has some.
     heads: BinaryHeap<Rank>,
@@ -209,7 +211,8 @@ impl NewestFirst {
             let rest = after.map_or(all.clone(), |after| rest_after(queue, partition, all, after));
             parts.insert(partition, Part { rest: (!rest.is_empty()).then_some(rest), loaded: Vec::new() });
         }
-        let page = (MOST_LOADED / parts.len().max(1)).clamp(1, 100);
+        let of_each = |most: usize| most / parts.len().max(1);
+        let page = PageSize::entries(of_each(MOST_LOADED).min(100)).and_bytes(of_each(MOST_LOADED_BYTES));
         let partitions: Vec<_> = parts.keys().copied().collect();
         let mut newest_first = Self { page, parts, heads: BinaryHeap::new() };
         for partition in partitions {
@@ -232,10 +235,10 @@ impl NewestFirst {
     async fn load(&mut self, database: &Database, partition: u16) -> Result<()> {
         let part = self.parts.get_mut(&partition).expect("only partitions of the map are loaded");
         let Some(range) = part.rest.take() else { return Ok(()) };
-        let (page, asked) = (self.page, range.clone());
-        let mut loaded = database.transaction(|tx| async move { tx.scan_reverse(asked, page).await }).await?;
-        if let Some((last, _)) = loaded.last().filter(|_| loaded.len() == page) {
-            let rest = KeyRange::new(range.start, last.clone());
+        let mut loaded = database.snapshot().await?.next_page(range.clone(), Direction::Descending, self.page).await?;
+        // A page can be short before the end.
+        if let Some((last, _)) = loaded.last() {
+            let rest = range.before(last);
             part.rest = (!rest.is_empty()).then_some(rest);
         }
         loaded.reverse();

@@ -14,13 +14,13 @@ use crate::keys;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 
-/// What failed for good.
+/// An event that failed for good.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     /// Where it is stored; pass it to [`TitoQueue::dead_letters`] to go on after it, or to
     /// [`TitoQueue::redrive_letter`] and [`TitoQueue::purge_letter`].
     pub key: KeyText,
-    /// The event, with the failures that led here; `None` if the stored bytes are no event.
+    /// The event, with the failures that led here; `None` if the stored bytes are not an event.
     pub event: Option<TitoEvent>,
     /// The stored bytes.
     pub bytes: Vec<u8>,
@@ -72,10 +72,24 @@ impl TitoQueue {
         Ok(self.page_of_dead_letters(rest_of(keys::dead_events(queue), after), limit).await?)
     }
 
-    /// As [`dead_letters`](TitoQueue::dead_letters), of one partition.
+    /// One dead letter of a queue, by its key; `None` where there is none.
     ///
     /// # Errors
-    /// As [`dead_letters`](TitoQueue::dead_letters).
+    /// Those of [`dead_letters`](TitoQueue::dead_letters).
+    pub async fn letter(&self, queue: &str, letter: &KeyText) -> Result<Option<DeadLetter>, QueueError> {
+        self.existing(queue).await?;
+        let key = letter.as_bytes();
+        if !keys::dead_events(queue).contains(key) {
+            return Ok(None);
+        }
+        let found = self.engine.transaction(|tx| async move { tx.get(key).await }).await?;
+        Ok(found.map(|value| DeadLetter::new((key.to_vec(), value))))
+    }
+
+    /// Like [`dead_letters`](TitoQueue::dead_letters), of one partition.
+    ///
+    /// # Errors
+    /// Those of [`dead_letters`](TitoQueue::dead_letters).
     pub async fn dead_letters_of_partition(
         &self,
         queue: &str,
@@ -90,11 +104,11 @@ impl TitoQueue {
         Ok(self.page_of_dead_letters(rest_of(keys::dead_events_of_partition(queue, partition), after), limit).await?)
     }
 
-    /// As [`dead_letters`](TitoQueue::dead_letters), those only that `is_wanted` chooses. Reads on, in steps of 200,
-    /// until it has found as many as are asked for or there are no more.
+    /// Like [`dead_letters`](TitoQueue::dead_letters), but only those that `is_wanted` accepts. Reads on, in steps of
+    /// 200, until it has found `limit` of them or there are no more.
     ///
     /// # Errors
-    /// As [`dead_letters`](TitoQueue::dead_letters).
+    /// Those of [`dead_letters`](TitoQueue::dead_letters).
     pub async fn dead_letters_where(
         &self,
         queue: &str,

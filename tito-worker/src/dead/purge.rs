@@ -43,8 +43,8 @@ impl TitoQueue {
         self.purge_dead_letters_where(queue, |_| true).await
     }
 
-    /// As [`purge_dead_letters`](TitoQueue::purge_dead_letters), those only that `is_chosen` says yes to: among them can
-    /// be stored bytes that are no event.
+    /// Like [`purge_dead_letters`](TitoQueue::purge_dead_letters), but only those that `is_chosen` accepts; some may be
+    /// stored bytes that are not an event.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -58,7 +58,7 @@ impl TitoQueue {
     /// ```
     ///
     /// # Errors
-    /// As [`purge_dead_letters`](TitoQueue::purge_dead_letters).
+    /// Those of [`purge_dead_letters`](TitoQueue::purge_dead_letters).
     pub async fn purge_dead_letters_where(
         &self,
         queue: &str,

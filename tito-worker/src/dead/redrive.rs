@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::again::{self, Again};
 use crate::error::QueueError;
 use crate::keys;
-use crate::place::{Kind, Place};
+use crate::place::{Kind, Old, Place};
 use crate::queue::TitoQueue;
 use crate::topics::check_group;
 
@@ -21,7 +21,7 @@ use crate::topics::check_group;
 pub struct Redriven {
     /// Events that are due again, with all their attempts.
     pub events: u64,
-    /// Dead letters whose bytes are no events; they stay where they are.
+    /// Dead letters whose bytes are not an event; they stay where they are.
     pub skipped: u64,
 }
 
@@ -30,7 +30,7 @@ impl TitoQueue {
     /// others there are. Returns whether it was there and is an event.
     ///
     /// # Errors
-    /// As [`redrive_where`](TitoQueue::redrive_where).
+    /// Those of [`redrive_where`](TitoQueue::redrive_where).
     pub async fn redrive_letter(&self, queue: &str, letter: &KeyText) -> Result<bool, QueueError> {
         self.existing(queue).await?;
         let (queue, key) = (&Arc::<str>::from(queue), letter.as_bytes());
@@ -45,7 +45,7 @@ impl TitoQueue {
     /// of them. Returns whether it was there and is an event.
     ///
     /// # Errors
-    /// As [`redrive_where`](TitoQueue::redrive_where).
+    /// Those of [`redrive_where`](TitoQueue::redrive_where).
     pub async fn redrive(&self, queue: &str, id: Uuid) -> Result<bool, QueueError> {
         Ok(self.redrive_where(queue, |event| event.id == id).await?.events > 0)
     }
@@ -53,16 +53,16 @@ impl TitoQueue {
     /// Makes all dead letters of a queue due again, as [`redrive_where`](TitoQueue::redrive_where) does.
     ///
     /// # Errors
-    /// As [`redrive_where`](TitoQueue::redrive_where).
+    /// Those of [`redrive_where`](TitoQueue::redrive_where).
     pub async fn redrive_all(&self, queue: &str) -> Result<Redriven, QueueError> {
         self.redrive_where(queue, |_| true).await
     }
 
     /// Makes the chosen dead letters of a queue, `{type}` or `{type}@{group}`, due again, with all their attempts, in
-    /// transactions of at most 200 each. They go back to where they last lay, and in that order, so that they come before
-    /// the later events of their entities. What fails for good after the call has begun is left alone.
+    /// transactions of at most 200 each. They go back to their last places, so that they come before the later events
+    /// of their entities. Events that fail for good after the call has begun are left alone.
     ///
-    /// Reads all dead letters first, and keeps where the chosen ones lie (some 50 bytes each) in memory meanwhile.
+    /// Reads all dead letters first, and keeps the places of the chosen ones (some 50 bytes each) in memory meanwhile.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -156,7 +156,7 @@ async fn move_back(tx: &Transaction, queue: &Arc<str>, letters: Vec<Vec<u8>>) ->
     let (now, moved) = (tx.now().seconds(), events.len() as u64);
     for event in events {
         let event = Again::Redriven { now }.applied_to(event);
-        again::put(tx, queue, &topic, &event, Some(&event.key)).await?;
+        again::put(tx, queue, &topic, &event, Some(Old::kept(&event.key))).await?;
     }
     Ok(moved)
 }

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use crate::inspect::serialize_key;
 use crate::policy::LimitedBy;
 
-/// Why an event is not handled, or what has become of it. Written by serde as an object with the reason's name as
-/// `because`; times as Unix seconds, those in milliseconds are named so.
+/// Why an event is not handled, or what happened to it. Serde writes it as an object with the reason's name as
+/// `because`; times are Unix seconds, unless their name ends in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "because", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -24,20 +24,20 @@ pub enum Because {
     },
     /// The topic has no such group, or it is being removed.
     GroupMissing,
-    /// It was not found: done and not kept, cancelled, purged, or never published to this queue; or it lies further on than
-    /// was read.
+    /// It was not found: done and not kept, cancelled, purged, or never published to this queue; or it is further on
+    /// than was read.
     NotFound {
-        /// Whether all was read where it can lie, so that it is certain that it is not there.
+        /// Whether every place where it can be was read, so that it is certainly not there.
         is_certain: bool,
     },
-    /// What is stored is no event. A worker that reads it moves it to the dead letters.
+    /// What is stored is not an event. A worker that reads it moves it to the dead letters.
     Unreadable,
     /// It was done, and is kept as history.
     Done {
         /// When it was.
         #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
         at: DateTime<Utc>,
-        /// How, unless an earlier release has done it.
+        /// How it was done, unless by an earlier release.
         completion: Option<Completion>,
     },
     /// It failed for good.
@@ -45,12 +45,12 @@ pub enum Because {
         /// When it did.
         #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
         at: DateTime<Utc>,
-        /// Its last failure; none of bytes that are no event.
+        /// Its last failure; `None` for bytes that are not an event.
         failure: Option<FailedAttempt>,
     },
     /// A handler has it.
     Running {
-        /// The worker: a member of a fleet by its id as one, others by that of their process's row.
+        /// The worker: a fleet member's id, or the id of its process's row.
         worker: Uuid,
         /// Since when, where it is known.
         #[serde(serialize_with = "chrono::serde::ts_seconds_option::serialize")]
@@ -58,7 +58,7 @@ pub enum Because {
     },
     /// The queue hands nothing out.
     Paused {
-        /// Until when, where it is known. It is resumed by hand otherwise.
+        /// Until when, if known. Otherwise it has to be resumed by hand.
         #[serde(serialize_with = "chrono::serde::ts_seconds_option::serialize")]
         until: Option<DateTime<Utc>>,
         /// What has paused it.
@@ -70,6 +70,14 @@ pub enum Because {
         #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
         until: DateTime<Utc>,
     },
+    /// Its payload is of a later version than the workers know who serve its partition. They postpone it by a minute at a
+    /// time, for a worker of a later release.
+    LaterVersion {
+        /// The version of its payload.
+        version: u32,
+        /// The latest that one of them knows.
+        known: u32,
+    },
     /// It has failed, and waits for its next attempt.
     Retrying {
         /// Which attempt comes next, counted from 1.
@@ -77,15 +85,15 @@ pub enum Because {
         /// When it is made.
         #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
         until: DateTime<Utc>,
-        /// The last failure; none of an event that an earlier release or a handler has postponed without one.
+        /// The last failure; `None` if an earlier release or a handler postponed it without one.
         failure: Option<FailedAttempt>,
     },
-    /// No live worker is known that serves the queue.
+    /// No live worker is known to serve the queue.
     NoSubscriber,
-    /// Live workers serve the queue, but none of them its partition: no member of their fleet owns it, or it is in the share
-    /// of none.
+    /// Live workers serve the queue, but none of them its partition: no member of their fleet owns it, or it is in
+    /// nobody's share.
     NoOwner {
-        /// The owner by the lease, who is dead or gone; none if it was given back.
+        /// The owner according to the lease, who is dead or gone; `None` if it was released.
         last_owner: Option<Uuid>,
     },
     /// An earlier event of its entity comes first.
@@ -102,21 +110,23 @@ pub enum Because {
         until: Option<DateTime<Utc>>,
         /// Its last failure.
         failure: Option<FailedAttempt>,
+        /// The version of its payload, where the workers who serve the partition know earlier ones only.
+        later_version: Option<u32>,
     },
-    /// The number of partitions is being changed, and the events of its entity move to another one: in strict order they
-    /// wait until all have.
+    /// The number of partitions is being changed, and the events of its entity move to another one: in strict order
+    /// they wait until all have moved.
     Moving,
     /// A process has died while it was handled: it waits until nothing else runs in its worker's process.
     Suspect {
-        /// How many processes have died while it was handled and nothing else was.
+        /// How many processes have died while it alone was being handled.
         deaths: u32,
     },
-    /// A limit of its queue had no room for another event when its worker was asked last.
+    /// A limit of its queue had no room for another event when its worker last reported.
     Limited {
         /// Which.
         by: LimitedBy,
     },
-    /// It is due and nothing speaks against it: it is handed out when those before it in its partition have been.
+    /// It is due and nothing holds it back: it is handed out after those before it in its partition.
     InLine {
         /// How many these are.
         before: u64,
@@ -168,6 +178,9 @@ impl fmt::Display for Because {
                 until.map_or(Ok(()), |until| write!(f, " until {}", until.to_rfc3339()))
             }
             Self::NotDue { until } => write!(f, "it is not due until {}", until.to_rfc3339()),
+            Self::LaterVersion { version, known } => {
+                write!(f, "its payload has version {version}, and its workers know versions up to {known}")
+            }
             Self::Retrying { attempt, until, failure } => {
                 write!(f, "its attempt {attempt} is made at {}", until.to_rfc3339())?;
                 write_failure(f, failure.as_ref())
@@ -177,9 +190,12 @@ impl fmt::Display for Because {
             Self::NoOwner { last_owner: Some(owner) } => {
                 write!(f, "no live worker serves its partition, which was owned by {owner}")
             }
-            Self::Behind { id, until, failure, .. } => {
+            Self::Behind { id, until, failure, later_version, .. } => {
                 write!(f, "event {id} of its entity comes first")?;
                 until.map_or(Ok(()), |until| write!(f, ", which waits until {}", until.to_rfc3339()))?;
+                if let Some(version) = later_version {
+                    write!(f, ", and whose payload has version {version}, which its workers don't know")?;
+                }
                 write_failure(f, failure.as_ref())
             }
             Self::Moving => f.write_str("the events of its entity move to another partition"),

@@ -19,8 +19,9 @@ const MOST_FOUND_BYTES: usize = 8 << 20;
 
 /// How many are read at once.
 const PAGE: usize = 200;
+const PAGE_BYTES: usize = 16 << 20;
 
-/// What there is of an entity in one queue.
+/// The events of an entity in one queue.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct EntityEvents {
@@ -33,10 +34,11 @@ pub struct EntityEvents {
 }
 
 impl TitoQueue {
-    /// Up to `limit` events of an entity in one queue, be they pending, dead or done.
+    /// Up to `limit` events of an entity in one queue, whether pending, dead or done.
     ///
-    /// Reads one partition of the queue (two while the number of partitions is changed), at most 10,000 rows of each kind
-    /// and in pages of 200, each at a snapshot of its own, until what was found has 8 MiB.
+    /// Reads one partition of the queue (two while the number of partitions is being changed), at most 10,000 rows of
+    /// each kind and in pages of 200 and 16 MiB, each at its own snapshot, until what was found has
+    /// 8 MiB.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
@@ -48,7 +50,8 @@ impl TitoQueue {
         for kind in Kind::ALL {
             let mut rest = MOST_SEARCHED;
             for partition in partitions_of(&topic, entity) {
-                let mut walk = Walk::over(kind.of_partition(queue, partition)).in_pages(PageSize::entries(PAGE));
+                let mut walk = Walk::over(kind.of_partition(queue, partition))
+                    .in_pages(PageSize::entries(PAGE).and_bytes(PAGE_BYTES));
                 while rest > 0
                     && found.events.len() < limit
                     && found_bytes < MOST_FOUND_BYTES

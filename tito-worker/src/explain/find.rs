@@ -21,13 +21,13 @@ const MOST_SEARCHED: usize = 300;
 /// How many are read at once.
 const PAGE: usize = 100;
 
-/// The event that is asked about. The more is known of it the less is read.
+/// The event in question. The more you know about it, the less has to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhichEvent {
-    /// What its publisher got.
+    /// The reference that its publisher got.
     Reference(EventReference),
-    /// Its id, and what it is about, which tells the partition.
+    /// Its id and its entity, which determines the partition.
     OfEntity {
         /// What it is about.
         entity: String,

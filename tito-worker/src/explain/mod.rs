@@ -30,13 +30,13 @@ pub use self::find::WhichEvent;
 use self::find::{Found, find};
 use self::serving::Servers;
 use crate::error::QueueError;
-use crate::inspect::{PendingState, read_event, serialize_key_or_none};
+use crate::inspect::{PendingState, later_version, read_event, serialize_key_or_none};
 use crate::keys;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
 use crate::time::time_of;
 
-/// Why an event of a queue is not handled, or what has become of it.
+/// Why an event of a queue is not handled, or what happened to it.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -47,7 +47,7 @@ pub struct Explanation {
     /// As of when, to the second. Written as Unix seconds by serde.
     #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
     pub as_of: DateTime<Utc>,
-    /// The reasons: one at least, and the one that decides first.
+    /// The reasons: at least one, the decisive one first.
     pub because: Vec<Because>,
     /// Where it is stored, if it was found.
     #[serde(serialize_with = "serialize_key_or_none")]
@@ -59,17 +59,18 @@ pub struct Explanation {
 }
 
 impl TitoQueue {
-    /// Why an event is not handled in a queue, `{type}` or `{type}@{group}`, or what has become of it there: by a
+    /// Why an event is not handled in a queue, `{type}` or `{type}@{group}`, or what happened to it there: by a
     /// [reference](tito_core::event::EventReference), by its id and entity, or by its id alone.
     ///
-    /// It is told from what is stored, at one snapshot, and from what [workers](TitoQueue::workers) say, which can be 10 s old
-    /// of other processes. What only its worker knows is not in it: the order of its subscription (an earlier event of its
-    /// entity that has failed blocks it in strict order only), and the subscription's delay.
+    /// The answer is based on what is stored, at one snapshot, and on what [workers](TitoQueue::workers) report, which
+    /// can be 10 s old for other processes. It does not include what only its worker knows: the order of its
+    /// subscription (an earlier event of its entity that has failed blocks it only in strict order), and the
+    /// subscription's delay.
     ///
-    /// Reads one partition of the queue, two while the number of partitions is changed: the event where it was published
-    /// or was moved, then at most 300 rows of each kind (pending, dead, done) to find it and at most 600 before it, and
-    /// the rows of workers. By the id alone it is asked for in each partition, and the rows are the queue's first ones. It
-    /// says whether it was not found [for certain](Because::NotFound).
+    /// Reads one partition of the queue, two while the number of partitions is being changed: the place where the event
+    /// was published or moved to, then at most 300 rows of each kind (pending, dead, done) to find it and at most 600
+    /// before it, and the rows of workers. With the id alone every partition is asked, and the rows are the queue's
+    /// first ones. If it was not found, the answer says whether that is [certain](Because::NotFound).
     ///
     /// ```
     /// # use tito_core::event::EventReference;
@@ -84,8 +85,8 @@ impl TitoQueue {
     /// ```
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`], also for a reference to an event of another topic, and those of the engine. A topic or a
-    /// group that does not exist is an answer.
+    /// [`TitoError::InvalidName`], also for a reference to an event of another topic, and those of the engine. A topic
+    /// or a group that does not exist is an answer, not an error.
     pub async fn explain(&self, queue: &str, event: impl Into<WhichEvent> + Send) -> Result<Explanation, QueueError> {
         let which = event.into();
         check_queue_name(queue)?;
@@ -178,6 +179,9 @@ async fn explain_pending(
         because.push(Because::Unreadable);
         return Ok(());
     };
+    if let Some((version, known)) = later_version(event, serving.known_version) {
+        because.push(Because::LaterVersion { version, known });
+    }
     let (state, due) = PendingState::of(key, Some(event), tx.now().seconds());
     let until = time_of(due);
     match state {
@@ -194,7 +198,7 @@ async fn explain_pending(
     because.extend(serving.unowned.map(|last_owner| Because::NoOwner { last_owner }));
     let ahead = ahead(tx, queue, partition, key, &event.entity).await?;
     *rows_read += ahead.rows_read;
-    because.extend(ahead.of_its_entity.and_then(|(key, value)| behind(key, &value)));
+    because.extend(ahead.of_its_entity.and_then(|(key, value)| behind(key, &value, serving.known_version)));
     because.extend(topic.is_moving(&event.entity).then_some(Because::Moving));
     because.extend(event.deaths.map(|deaths| Because::Suspect { deaths }));
     if because.is_empty() {
@@ -222,13 +226,14 @@ fn paused(queue: &str, topic: &Topic) -> Option<Because> {
     is_paused.then_some(Because::Paused { until, by })
 }
 
-fn behind(key: Vec<u8>, value: &[u8]) -> Option<Because> {
+fn behind(key: Vec<u8>, value: &[u8], known_version: Option<u32>) -> Option<Because> {
     let event = read_event(&key, value)?;
     Some(Because::Behind {
         id: event.id,
         failed_attempts: event.failed_attempts,
         until: event.not_before.map(time_of),
         failure: event.failures.last().cloned(),
+        later_version: later_version(&event, known_version).map(|(version, _)| version),
         key: KeyText::from(key),
     })
 }

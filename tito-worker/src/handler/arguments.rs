@@ -55,12 +55,12 @@ impl WithoutEvent for TitoQueue {}
 /// The event's payload, decoded.
 ///
 /// An event without such a payload goes to the dead letters at once, with the reason, as another attempt would meet the
-/// same bytes; it can be redriven once the handler reads them.
+/// same bytes; it can be redriven once the handler can read them.
 ///
-/// On a [typed topic](crate::TitoJob) it is that topic's, of an earlier version brought up to the present one. An event of
-/// a later version than this program knows is postponed by a minute, without counting as an attempt, and says so in the log:
-/// a worker of the new release handles it, or this one once it is replaced. In strict order the later events of its entity
-/// wait with it, for as long as no worker knows the version.
+/// On a [typed topic](crate::TitoJob) it is that topic's payload, upgraded if it is of an earlier version. An event of
+/// a later version than this program knows is postponed by a minute, without counting as an attempt and with a warning
+/// in the log, until a worker of the new release handles it. In strict order the later events of its entity wait with
+/// it, for as long as no worker knows the version.
 ///
 /// ```
 /// use serde::Deserialize;
@@ -107,11 +107,11 @@ fn hopeless(error: &(dyn std::error::Error + 'static)) -> Rejection {
     Rejection::dead_letter(text_of(error))
 }
 
-/// The row that the event is about, read when the handler is run, in its transaction if it is a transactional one: it can
-/// be newer than the event, and is `None` if it was deleted.
+/// The row that the event is about, read when the handler runs, in its transaction if it is transactional: it can be
+/// newer than the event, and is `None` if it was deleted.
 ///
-/// An event about something else than a row of the model goes to the dead letters at once. A row that can't be read fails
-/// the attempt.
+/// An event that is not about a row of the model goes to the dead letters at once. A row that can't be read fails the
+/// attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row<M>(pub Option<M>);
 
@@ -129,8 +129,8 @@ impl<S: Send + Sync, J, M: TitoSchema> FromEvent<S, J> for Row<M> {
     }
 }
 
-/// How far an earlier attempt came, if one has recorded it with [`TitoQueue::record_progress`]. Progress that can't be
-/// read fails the attempt.
+/// How far an earlier attempt got, if it recorded that with [`TitoQueue::record_progress`]. Progress that can't be read
+/// fails the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<T>(pub Option<T>);
 

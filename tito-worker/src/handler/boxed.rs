@@ -16,7 +16,7 @@ use crate::outcome::Outcome;
 type One = dyn Fn(Context) -> BoxFuture<'static, HandlerResult> + Send + Sync;
 type Batch = dyn Fn(Vec<TitoEvent>, Context) -> BoxFuture<'static, BatchResult> + Send + Sync;
 
-/// Any handler with its types erased, for a program that chooses its handlers as it runs.
+/// Any handler with its types erased, for a program that chooses its handlers at run time.
 #[derive(Clone)]
 #[must_use]
 pub struct BoxedHandler {
@@ -75,8 +75,8 @@ impl BoxedHandler {
         Self { in_transaction, run: Function::Batch(Arc::new(move |events, context| run(events, context).boxed())) }
     }
 
-    /// The handler with somebody who is told of each event, and then what the handler said of it, or the text of its error:
-    /// the testkit's harness.
+    /// The handler with a listener that is told of each event, and then of the handler's outcome or the text of its
+    /// error: the testkit's harness.
     #[doc(hidden)]
     pub fn watched<W>(self, begin: impl Fn(&TitoEvent) -> W + Send + Sync + 'static) -> Self
     where

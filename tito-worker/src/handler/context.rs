@@ -5,7 +5,7 @@ use tito_core::{Database, Transaction};
 
 use super::extract::Rejection;
 
-/// An event on its way to a handler, or a batch of them: what a [`FromEvent`](crate::FromEvent) is taken from.
+/// An event on its way to a handler, or a batch of them: what a [`FromEvent`](crate::FromEvent) is extracted from.
 pub struct Context<S = ()> {
     /// `None` for a batch, and once the last argument that looks at it was taken.
     event: Option<TitoEvent>,
@@ -31,8 +31,8 @@ impl<S> Context<S> {
     /// The event.
     ///
     /// # Errors
-    /// There is none: a batch handler took an argument that wrongly is [`WithoutEvent`](crate::WithoutEvent), or an
-    /// argument looks at the event once it has taken a [`TitoEvent`] out. The attempt fails.
+    /// There is no event: a batch handler has an argument that is wrongly marked [`WithoutEvent`](crate::WithoutEvent),
+    /// or an argument looks at the event after taking a [`TitoEvent`] out. The attempt fails.
     pub fn event(&self) -> Result<&TitoEvent, Rejection> {
         self.event.as_ref().ok_or_else(|| {
             Rejection::Error("an argument looks at an event where there is none, or once it was taken out".into())
@@ -52,7 +52,7 @@ impl<S> Context<S> {
         &self.database
     }
 
-    /// The transaction that acknowledges the event: there is one if an argument of the handler is
+    /// The transaction that acknowledges the event, if an argument of the handler is
     /// [`IN_TRANSACTION`](crate::FromEvent::IN_TRANSACTION).
     pub fn transaction(&self) -> Option<&Transaction> {
         self.transaction.as_ref()

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::outcomes::HandlerResult;
 use crate::outcome::Outcome;
 
-/// A type that a handler can take as an argument. Implement it for what an application needs time and again.
+/// A type that a handler can take as an argument. Implement it for anything that an application needs again and again.
 ///
 /// ```
 /// use tito_core::prelude::*;
@@ -41,31 +41,30 @@ use crate::outcome::Outcome;
             `Payload<T>` of its own type with `#[derive(TitoJob)]`"
 )]
 pub trait FromEvent<S, J>: Sized + Send {
-    /// Whether it needs the transaction that acknowledges the event, which makes a transactional handler of one that takes
-    /// it.
+    /// Whether it needs the transaction that acknowledges the event, which makes a handler that takes it transactional.
     const IN_TRANSACTION: bool = false;
 
-    /// How many of the arguments that this one stands for look at the event: the last one that does is given the event
-    /// itself and no copy.
+    /// How many of the arguments that make up this one look at the event: the last one gets the event itself instead of
+    /// a copy.
     #[doc(hidden)]
     const READERS: usize = 1;
 
     /// Takes it from an event.
     ///
     /// # Errors
-    /// What becomes of the event instead of being handled.
+    /// What happens to the event instead of being handled.
     fn from_event(context: &mut Context<S>) -> impl Future<Output = Result<Self, Rejection>> + Send;
 }
 
-/// An argument that a batch handler can take beside its events: one that does not look at [the event](Context::event), as
-/// there is no single one.
+/// An argument that a batch handler can take in addition to its events: one that does not look at [the
+/// event](Context::event), as there is no single one.
 #[diagnostic::on_unimplemented(
     message = "a batch handler can't take a `{Self}`",
     note = "beside a `Vec<TitoEvent>`, which comes first, it takes a `Transaction`, `State<S>`, `Database` or `TitoQueue`"
 )]
 pub trait WithoutEvent {}
 
-/// What becomes of an event that a handler can't be given.
+/// What happens to an event that can't be given to a handler.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Rejection {

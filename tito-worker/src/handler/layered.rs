@@ -18,7 +18,7 @@ pub enum Layered<Request> {
     Never(std::convert::Infallible, std::marker::PhantomData<Request>),
 }
 
-/// A service is a handler if its request is an argument of handlers, or several in a tuple. Each event gets a clone of the
+/// A service is a handler if its request is a handler argument, or a tuple of several. Each event gets a clone of the
 /// service, which is called once it is ready.
 ///
 /// Clones share what the layers share: permits of a concurrency limit, for example. A layer whose service can't be cloned,

@@ -32,8 +32,8 @@ pub use self::outcomes::{IntoOutcome, IntoOutcomes};
 pub use self::state::{State, Stateful, WithState, with_state};
 use crate::job::Untyped;
 
-/// What can be subscribed to a topic: an asynchronous function or closure of one to six arguments, each of which says what
-/// it wants to know of the event, in any order.
+/// What can be subscribed to a topic: an asynchronous function or closure of one to six arguments, in any order, each
+/// of which says what it wants to know about the event.
 ///
 /// | argument | what it is |
 /// |---|---|
@@ -42,13 +42,13 @@ use crate::job::Untyped;
 /// | [`Row<M>`](Row) | the row that it is about |
 /// | [`State<S>`](State) | what [`with_state`] shares with the handler |
 /// | [`Transaction`](tito_core::Transaction) | the transaction that acknowledges it: the handler is a *transactional* one |
-/// | [`Progress<T>`](Progress) | how far an earlier attempt came |
+/// | [`Progress<T>`](Progress) | how far an earlier attempt got |
 /// | [`Database`](tito_core::Database), [`TitoQueue`](crate::TitoQueue) | the worker's |
-/// | any type that is [`FromEvent`] | what an application needs time and again |
+/// | any type that is [`FromEvent`] | what an application needs again and again |
 ///
-/// A handler whose first argument is a `Vec<TitoEvent>` is a *batch* handler. It can take a `Transaction`, a `State`, a
-/// `Database` and a `TitoQueue` beside it. A [`Service`](tower_service::Service) of the crate `tower`, which can have
-/// layers round it, is a handler if its request is one of these arguments, or several in a tuple.
+/// A handler whose first argument is a `Vec<TitoEvent>` is a *batch* handler. It can also take a `Transaction`, a
+/// `State`, a `Database` and a `TitoQueue`. A [`Service`](tower_service::Service) of the crate `tower`, which can be
+/// wrapped in layers, is a handler if its request is one of these arguments, or a tuple of several.
 ///
 /// It returns `Result<(), _>` or `Result<Outcome, _>`, with any error that is `Into<BoxError>`, such as `TitoError`,
 /// `anyhow::Error` or `Box<dyn Error + Send + Sync>`. An error, a panic or a timeout schedules the next attempt.
@@ -58,10 +58,10 @@ use crate::job::Untyped;
 /// - **Transactional** handlers write into the transaction that acknowledges the event: both commit together or not at
 ///   all, so these effects happen exactly once. An error rolls them back; an outcome other than done commits with them.
 ///   After a conflict the handler runs again. Its timeout is at most the engine's `max_transaction_age` (30 s by
-///   default). A failure of the engine is tried again without counting as an attempt.
-/// - **Batch** handlers get up to [`Subscription::batch`](crate::Subscription::batch) events: those that are ready, without
-///   waiting for more, those of one entity in their order. They return `()` for all done, or a `Vec<Outcome>` with one for
-///   each. If one fails, its events are handed out one by one.
+///   default). An engine failure is retried without counting as an attempt.
+/// - **Batch** handlers get up to [`Subscription::batch`](crate::Subscription::batch) events: those that are ready,
+///   without waiting for more, and those of one entity in their order. They return `()` if all are done, or a
+///   `Vec<Outcome>` with one for each. If one fails, its events are handed out one by one.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -97,7 +97,7 @@ use crate::job::Untyped;
 /// # }
 /// ```
 ///
-/// The parameters are found by the compiler: `Args` tells the kinds of handlers apart, `S` is the state that it wants, `J`
+/// The compiler infers the parameters: `Args` tells the kinds of handlers apart, `S` is the state that it wants, `J`
 /// the [job](crate::TitoJob) whose topic it is for.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handler of this topic's events",

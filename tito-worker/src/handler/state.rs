@@ -19,8 +19,8 @@ impl<S: Clone + Send, J> FromEvent<S, J> for State<S> {
 
 impl<S> WithoutEvent for State<S> {}
 
-/// A handler that takes a [`State`], with the state that it takes: a clone of it for each run. Several things are one
-/// state as a tuple or a struct.
+/// A handler that takes a [`State`], together with that state, which is cloned for each run. To share several things,
+/// use a tuple or a struct.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -25,7 +25,7 @@ pub struct DoneEvent {
     /// When it was done, to the second. Written as Unix seconds by serde.
     #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
     pub done_at: DateTime<Utc>,
-    /// The event, as it was when it was done; `None` if the stored bytes are no event.
+    /// The event, as it was when it was done; `None` if the stored bytes are not an event.
     pub event: Option<TitoEvent>,
     /// The stored bytes, where they are no event.
     #[serde(serialize_with = "serialize_bytes", skip_serializing_if = "Option::is_none")]
@@ -33,11 +33,11 @@ pub struct DoneEvent {
 }
 
 impl TitoQueue {
-    /// Up to `limit` events of a queue that were done from the second of one time on and before that of another, by partition and then
-    /// oldest first, after the one with the key `after`. The queue is a topic's own, `{topic}`, or a group's,
-    /// `{topic}@{group}`.
+    /// Up to `limit` events of a queue that were done between two times, to the second, including the first and
+    /// excluding the second; by partition and then oldest first, after the one with the key `after`. The queue is a
+    /// topic's own, `{topic}`, or a group's, `{topic}@{group}`.
     ///
-    /// There is history only of topics that keep it. Costs two scans for each partition that has some.
+    /// Only topics that are set to keep history have one. Costs two scans for each partition that has some.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),

@@ -27,22 +27,23 @@ use crate::topics::{change_topic, existing_topic};
 pub struct Replayed {
     /// Events that are due again.
     pub events: u64,
-    /// Events that were passed over: those that are to be done in the queue anyway, and stored bytes that are no events.
+    /// Events that were skipped: those that are still to be done in the queue anyway, and stored bytes that are not an
+    /// event.
     pub skipped: u64,
 }
 
 impl TitoQueue {
-    /// Makes everything that was done in the queue `from`, from the second of one time on and before that of
-    /// another, due in the queue
-    /// `into` of the same topic, a topic's own, `{type}`, or a group's, `{type}@{group}`. The history stays.
+    /// Makes everything that was done in the queue `from` between two times (to the second; the first included, the
+    /// second excluded) due in the queue `into` of the same topic: a topic's own, `{type}`, or a group's,
+    /// `{type}@{group}`. The history stays.
     ///
-    /// The events keep their ids and come in at their old places, so that those of one entity are handled in their old
-    /// order and before its later ones. They have all their attempts. An event that is to be done in `into` when the
-    /// replay begins is passed over, so a second replay of what has not been handled yet adds nothing. What is done
-    /// while the replay runs does not count.
+    /// The events keep their ids and go to their old places, so that those of one entity are handled in their old order
+    /// and before its later ones. They have all their attempts again. An event that is still to be done in `into` when
+    /// the replay begins is skipped, so a second replay of events that have not been handled yet adds nothing. Events
+    /// that are done while the replay runs are not replayed.
     ///
-    /// Works in transactions of at most 200 events, after one reading of what `into` holds, whose ids (16 bytes each)
-    /// are kept in memory meanwhile. Use [`replaying`](TitoQueue::replaying) to go on after an error.
+    /// Works in transactions of at most 200 events, after reading what `into` holds, whose ids (16 bytes each) are kept
+    /// in memory meanwhile. Use [`replaying`](TitoQueue::replaying) to continue after an error.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`] for queues of different topics and for a group that is not registered,
@@ -54,10 +55,10 @@ impl TitoQueue {
         Ok(replay.so_far())
     }
 
-    /// As [`replay`](TitoQueue::replay), to be done step by step.
+    /// Like [`replay`](TitoQueue::replay), to be done step by step.
     ///
     /// # Errors
-    /// As [`replay`](TitoQueue::replay).
+    /// Those of [`replay`](TitoQueue::replay).
     pub async fn replaying(&self, from: &str, times: Range<DateTime<Utc>>, into: &str) -> Result<Replay, QueueError> {
         check_queue_name(into)?;
         self.existing(from).await?;
@@ -113,8 +114,8 @@ impl Replay {
     /// Replays up to 200 events in one transaction. Returns whether there may be more.
     ///
     /// # Errors
-    /// Those of the engine. Calling it again goes on where it stopped. Where the outcome of the commit was unknown, what
-    /// was replayed by it and done since is replayed once more.
+    /// Those of the engine. Calling it again continues where it stopped. If the outcome of the commit was unknown,
+    /// events that it replayed and that were done since are replayed once more.
     pub async fn step(&mut self) -> Result<bool, QueueError> {
         let Some(walk) = self.walk.clone() else { return Ok(false) };
         if self.taken.is_none() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tito_core::Database;
 
-/// How far a search goes before it says how far it has come, so that another one can go on there.
+/// How far a search goes before it returns with a place where another one can continue.
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,13 +25,13 @@ impl Default for SearchBounds {
 }
 
 impl SearchBounds {
-    /// How long it takes at the most, by the engine's monotonic clock, but for its last page. Default 5 s.
+    /// How long it takes at most, by the engine's monotonic clock, not counting its last page. Default 5 s.
     pub fn time(mut self, time: Duration) -> Self {
         self.time = time;
         self
     }
 
-    /// How many rows it reads at the most, but for what its last page has more. Default 100,000.
+    /// How many rows it reads at most, apart from the rest of its last page. Default 100,000.
     pub fn rows(mut self, rows: u64) -> Self {
         self.rows = rows;
         self

@@ -21,6 +21,7 @@ use crate::queue::TitoQueue;
 
 /// How many rows are read at once.
 const PAGE: usize = 200;
+const PAGE_BYTES: usize = 16 << 20;
 
 /// How many events a search finds before it ends.
 const MOST_FOUND: usize = 1_000;
@@ -32,7 +33,7 @@ const MOST_FOUND_BYTES: usize = 8 << 20;
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct CausedEvents {
-    /// Events that were published for it, once for each queue: pending ones first, then dead and done ones.
+    /// Events that it caused, once for each queue: pending ones first, then dead and done ones.
     pub events: Vec<FoundEvent>,
     /// How many rows were read.
     pub searched: u64,
@@ -42,16 +43,16 @@ pub struct CausedEvents {
 }
 
 impl TitoQueue {
-    /// What the handler of an event has published: the events of all topics and groups that name it as their
-    /// [`causation_id`](TitoEvent::causation_id), be they pending, dead or done and kept. Go on with the returned
-    /// [`after`](CausedEvents::after) until there is none; a search ends at its bounds and when it has found 1,000,
+    /// What an event caused: the events of all topics and groups that name it as their
+    /// [`causation_id`](TitoEvent::causation_id), whether pending, dead, or done and kept. Continue with the returned
+    /// [`after`](CausedEvents::after) until there is none; a search ends at its bounds, or when it has found 1,000,
     /// or 8 MiB.
     ///
-    /// There is no index of causes, which would cost a row for each event: it is a search, in pages of 200 rows at a snapshot
-    /// each. Of an event of the outbox it passes over what lies a minute and more before that was published, so it
-    /// costs a page for each partition of the database and what was published, done or has failed since; of another cause
-    /// it reads everything. An event that is redriven or replayed meanwhile may be missed. For an operator, not for a
-    /// program's daily work.
+    /// There is no index of causes, which would cost a row for each event: this is a search, in pages of 200 rows, each
+    /// at its own snapshot. For an outbox event it skips everything more than a minute older than the event, so it
+    /// costs a page for each partition of the database plus what was published, done or has failed since; for another
+    /// cause it reads everything. An event that is redriven or replayed meanwhile may be missed. For an operator, not
+    /// for a program's daily work.
     ///
     /// # Errors
     /// Those of the engine.
@@ -120,7 +121,7 @@ fn rest_of(after: Option<&[u8]>) -> VecDeque<(Kind, Walk)> {
     let at = after.and_then(|key| all.iter().position(|(_, range)| range.contains(key))).unwrap_or(0);
     let rest = all.into_iter().skip(at).map(|(kind, range)| {
         let range: KeyRange = after.filter(|key| range.contains(key)).map_or(range.clone(), |key| range.after(key));
-        (kind, Walk::over(range).in_pages(PageSize::entries(PAGE)))
+        (kind, Walk::over(range).in_pages(PageSize::entries(PAGE).and_bytes(PAGE_BYTES)))
     });
     rest.collect()
 }

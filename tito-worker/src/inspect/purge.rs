@@ -1,7 +1,7 @@
 //! Deletes what is pending.
 
 use tito_core::database::walk_in_steps;
-use tito_core::event::{TitoEvent, Topic, topic_of};
+use tito_core::event::{TitoEvent, Topic, delete_pending, topic_of};
 use tito_core::{Result, Transaction};
 
 use crate::error::QueueError;
@@ -10,8 +10,8 @@ use crate::locate::blocks_until;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
-    /// Deletes everything in a queue that has not been done, for good, and returns how much it was. Other queues of the
-    /// topic, dead letters and history stay. What is being handled is treated as by [`cancel`](TitoQueue::cancel).
+    /// Deletes every unfinished event of a queue for good, and returns how many there were. Other queues of the topic,
+    /// dead letters and history stay. Events being handled are treated as by [`cancel`](TitoQueue::cancel).
     ///
     /// Works in transactions of at most 200 events; what is published meanwhile may stay.
     ///
@@ -24,10 +24,11 @@ impl TitoQueue {
         self.purge_entries(queue, |_, _| true).await
     }
 
-    /// As [`purge`](TitoQueue::purge), of the events that `chosen` says yes to. Stored bytes that are no events stay.
+    /// Like [`purge`](TitoQueue::purge), but only the events that `chosen` accepts. Stored bytes that are not an event
+    /// stay.
     ///
     /// # Errors
-    /// As [`purge`](TitoQueue::purge).
+    /// Those of [`purge`](TitoQueue::purge).
     pub async fn purge_where(
         &self,
         queue: &str,
@@ -49,8 +50,8 @@ impl TitoQueue {
                     Topic::raise_revision(&tx, topic_of(queue).0).await?;
                 }
                 let purged = page.len() as u64;
-                for (key, _) in page {
-                    tx.system_keys().delete(key).await?;
+                for (key, value) in page {
+                    delete_pending(&tx, key, &value).await?;
                 }
                 Ok(purged)
             }

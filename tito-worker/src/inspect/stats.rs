@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tito_core::database::Walk;
-use tito_core::event::QueueLimits;
+use tito_core::database::{PageSize, Walk};
+use tito_core::event::{QueueLimits, Topic};
 use tito_core::{Result, Transaction};
 
 use super::state::{PendingState, read_event};
@@ -21,6 +21,9 @@ use crate::time::{as_seconds, time_of};
 /// How many events of a kind [`TitoQueue::stats`] counts in each partition.
 const COUNTED: u64 = 10_000;
 
+/// How many rows are read at once.
+const PAGE: usize = 200;
+
 /// What is in a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueStats {
@@ -29,18 +32,18 @@ pub struct QueueStats {
     /// When it was counted, to the second. Written as Unix seconds by serde.
     #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
     pub counted_at: DateTime<Utc>,
-    /// Whether its workers hand out nothing.
+    /// Whether it is paused.
     pub is_paused: bool,
-    /// When they go on by themselves, if it is paused [for a time](TitoQueue::pause_until).
+    /// When the pause ends, if it is paused [for a time](TitoQueue::pause_until).
     #[serde(serialize_with = "chrono::serde::ts_seconds_option::serialize")]
     pub paused_until: Option<DateTime<Utc>>,
     /// What an operator [has set](TitoQueue::set_limits) in place of what its subscriptions say.
     pub limits: QueueLimits,
-    /// Whether events are published to it: not to a topic's own queue where it
-    /// [has none](TitoQueue::set_groups_only), nor to a group that is being removed.
+    /// Whether events are published to it: not to a topic's own queue if it [has none](TitoQueue::set_groups_only), nor
+    /// to a group that is being removed.
     pub is_published_to: bool,
-    /// How many events were in the hands of the queue's fleet, as its live members said with their last heartbeats. A
-    /// worker that is told its share belongs to no fleet and says nothing: see the metric
+    /// How many events the queue's fleet had in hand, according to the last heartbeats of its live members. A worker
+    /// with a fixed share belongs to no fleet and is not included: see the metric
     /// [`IN_FLIGHT`](crate::observe::metrics::IN_FLIGHT).
     pub in_flight: u64,
     /// All of it together.
@@ -71,16 +74,16 @@ pub struct Counts {
     pub scheduled: u64,
     /// Waiting for their next attempt, after at least one that failed.
     pub retrying: u64,
-    /// Stored bytes that are no events, and will go to the dead letters.
+    /// Stored bytes that are not an event, and will go to the dead letters.
     pub malformed: u64,
-    /// Given up.
+    /// Failed for good.
     pub dead: u64,
     /// Done, and kept as history.
     pub done: u64,
     /// For how long the one has been due that fell due first, in whole seconds; `None` if none is due.
     #[serde(rename = "oldest_due_seconds", serialize_with = "as_seconds")]
     pub oldest_due: Option<Duration>,
-    /// Whether there are more than were counted: of each partition at most so many pending, dead and done ones are.
+    /// Whether there may be more than were counted: pending, dead and done events are each counted up to a bound.
     pub is_capped: bool,
 }
 
@@ -99,6 +102,14 @@ impl AddAssign for Counts {
 }
 
 impl Counts {
+    fn count(&mut self, kind: Kind, key: &[u8], bytes: &[u8], now: i64) {
+        match kind {
+            Kind::Pending => self.count_pending(key, bytes, now),
+            Kind::Dead => self.dead += 1,
+            Kind::Done => self.done += 1,
+        }
+    }
+
     fn count_pending(&mut self, key: &[u8], bytes: &[u8], now: i64) {
         self.pending += 1;
         let (state, due) = PendingState::of(key, read_event(key, bytes).as_ref(), now);
@@ -114,12 +125,17 @@ impl Counts {
     }
 }
 
+/// The partitions that are served, before anything is counted.
+fn empty(topic: &Topic) -> BTreeMap<u16, Counts> {
+    (0..topic.served_partitions()).map(|partition| (partition, Counts::default())).collect()
+}
+
 impl TitoQueue {
-    /// Counts what is in a queue, a topic's own, `{type}`, or a group's, `{type}@{group}`: in each partition exactly up
-    /// to 10,000 events of a kind, the earliest ones.
+    /// Counts what is in a queue, a topic's own, `{type}`, or a group's, `{type}@{group}`: up to 10,000 events of each
+    /// kind in each partition, the earliest ones.
     ///
-    /// Reads what it counts, in pages, each at a snapshot of its own: while workers are at work an event that is moved
-    /// or done meanwhile may be counted twice or not at all.
+    /// Reads what it counts, in pages, each at its own snapshot: an event that is moved or done meanwhile may be
+    /// counted twice or not at all.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
@@ -129,19 +145,45 @@ impl TitoQueue {
         self.stats_up_to(queue, COUNTED).await
     }
 
-    /// As [`stats`](TitoQueue::stats), with another bound on what is counted of a kind in each partition.
+    /// Like [`stats`](TitoQueue::stats), with another bound on what is counted of a kind in each partition.
     ///
     /// # Errors
-    /// As [`stats`](TitoQueue::stats).
+    /// Those of [`stats`](TitoQueue::stats).
     pub async fn stats_up_to(&self, queue: &str, limit: u64) -> Result<QueueStats, QueueError> {
         let topic = self.existing(queue).await?;
-        let in_flight = self.engine.transaction(|tx: Transaction| async move { in_flight(&tx, queue).await }).await?;
-        let counted_at = self.engine.now().await?.seconds();
-        let empty = (0..topic.served_partitions()).map(|partition| (partition, Counts::default()));
-        let mut partitions: BTreeMap<u16, Counts> = empty.collect();
+        let mut partitions = empty(&topic);
         for kind in Kind::ALL {
             self.count(queue, kind, limit, &mut partitions).await?;
         }
+        self.with_counts(queue, &topic, partitions).await
+    }
+
+    /// As [`stats`](TitoQueue::stats), reading so many rows at the most, or one of each partition that has some of a kind,
+    /// whatever there is: half of them at least of what is pending, the rest of dead letters and history, dealt out among
+    /// the partitions. Of those that are not reached it is said that there may be more.
+    ///
+    /// # Errors
+    /// As [`stats`](TitoQueue::stats).
+    pub async fn stats_of_rows(&self, queue: &str, rows: usize) -> Result<QueueStats, QueueError> {
+        let topic = self.existing(queue).await?;
+        let mut partitions = empty(&topic);
+        let mut left = rows;
+        // What these leave is for the last one.
+        for (kind, most) in [(Kind::Dead, rows / 4), (Kind::Done, rows / 4), (Kind::Pending, rows)] {
+            let most = most.min(left);
+            left -= most - self.count_of_rows(queue, kind, most, &mut partitions).await?;
+        }
+        self.with_counts(queue, &topic, partitions).await
+    }
+
+    async fn with_counts(
+        &self,
+        queue: &str,
+        topic: &Topic,
+        partitions: BTreeMap<u16, Counts>,
+    ) -> Result<QueueStats, QueueError> {
+        let in_flight = self.engine.transaction(|tx: Transaction| async move { in_flight(&tx, queue).await }).await?;
+        let counted_at = self.engine.now().await?.seconds();
         let mut total = Counts::default();
         for counts in partitions.values() {
             total += *counts;
@@ -165,8 +207,48 @@ impl TitoQueue {
         })
     }
 
+    /// Returns how many rows it has not read of those that it might.
+    async fn count_of_rows(
+        &self,
+        queue: &str,
+        kind: Kind,
+        rows: usize,
+        partitions: &mut BTreeMap<u16, Counts>,
+    ) -> Result<usize> {
+        let (mut walk, mut left) = (Walk::over(kind.of_queue(queue)), rows);
+        // The partition that was come to, and how many rows of it were read.
+        let (mut reached, mut of_it) = (0, 0);
+        while left > 0 {
+            let unseen = partitions.range(reached..).count().max(1);
+            let share = ((left + of_it) / unseen).max(of_it + 1);
+            walk = walk.in_pages(PageSize::entries(share - of_it));
+            let Some((page, now)) = walk.next(&self.engine).await? else { return Ok(left) };
+            left -= page.len();
+            for (key, value) in &page {
+                // Keys outside of every partition are none that Tito writes or reads.
+                let Some(partition) = keys::parse_event_partition(key) else { continue };
+                partitions.entry(partition).or_default().count(kind, key, value, now.seconds());
+                of_it = if partition == reached { of_it + 1 } else { 1 };
+                reached = partition;
+            }
+            if of_it >= share && !walk.is_over() {
+                partitions.entry(reached).or_default().is_capped = true;
+                if let Some(end) = kind.of_partition(queue, reached).end {
+                    walk.skip_to(end);
+                }
+                (reached, of_it) = (reached.saturating_add(1), 0);
+            }
+        }
+        if !walk.is_over() {
+            partitions.range_mut(reached..).for_each(|(_, counts)| counts.is_capped = true);
+        }
+        Ok(0)
+    }
+
     async fn count(&self, queue: &str, kind: Kind, limit: u64, partitions: &mut BTreeMap<u16, Counts>) -> Result<()> {
-        let mut walk = Walk::over(kind.of_queue(queue));
+        // One more tells that there are more.
+        let page = usize::try_from(limit.saturating_add(1)).unwrap_or(PAGE).min(PAGE);
+        let mut walk = Walk::over(kind.of_queue(queue)).in_pages(PageSize::entries(page));
         while let Some((page, now)) = walk.next(&self.engine).await? {
             for (key, value) in &page {
                 // Keys outside of every partition are none that Tito writes or reads.
@@ -184,11 +266,7 @@ impl TitoQueue {
                     }
                     continue;
                 }
-                match kind {
-                    Kind::Pending => counts.count_pending(key, value, now.seconds()),
-                    Kind::Dead => counts.dead += 1,
-                    Kind::Done => counts.done += 1,
-                }
+                counts.count(kind, key, value, now.seconds());
             }
         }
         Ok(())

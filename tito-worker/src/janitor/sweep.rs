@@ -25,13 +25,13 @@ const WARN_EVERY_MILLIS: u64 = 3_600_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Swept {
-    /// Events that were done longer ago than their topic keeps them, or of which it has more than it keeps.
+    /// Finished events that were too old for their topic's history, or too many for it.
     pub done: u64,
     /// Dead letters, likewise.
     pub dead: u64,
     /// Keys of unique events whose window has ended.
     pub unique: u64,
-    /// Notes of where events were moved that are not there any more.
+    /// Notes of moved events that no longer exist.
     pub moved: u64,
 }
 
@@ -51,10 +51,10 @@ impl AddAssign for Swept {
 }
 
 impl TitoQueue {
-    /// Deletes, by the engine's time, what a queue has kept long enough: events that were done longer ago than the
-    /// topic's history goes back, the keys of unique events of its topic whose window has ended, and notes of where events
-    /// were moved that are gone. In transactions of
-    /// at most 200 keys; where one meets another transaction it leaves the rest to the next sweep.
+    /// Deletes, by the engine's time, what a queue has kept long enough: finished events older than the topic's
+    /// history, the keys of the topic's unique events whose window has ended, and notes of moved events that are gone.
+    /// Works in transactions of at most 200 keys; if one conflicts with another transaction, the rest is left to the
+    /// next sweep.
     ///
     /// A running [`Worker`](crate::Worker) does this by itself, about every 30 s for each of its queues. It is for
     /// programs without one.
@@ -153,9 +153,10 @@ impl Sweep {
             Next::Nothing => return Ok(Swept::default()),
             Next::Count(mut walk) => {
                 let clock_millis = database.clock().monotonic_millis();
-                let warns = kind == Kind::Dead && clock_millis >= self.counts_dead_at_millis;
                 let topic = Topic::find_cached(database, topic_name).await?;
                 let most = topic.and_then(|topic| surplus.most(&topic));
+                // What is limited was meant to be as many.
+                let warns = kind == Kind::Dead && most.is_none() && clock_millis >= self.counts_dead_at_millis;
                 if most.is_none() && !warns {
                     return Ok(Swept::default());
                 }

@@ -128,7 +128,7 @@ impl Membership {
     fn lose_all(&self) {
         let count = self.holdings.forget_all();
         if count > 0 {
-            tracing::warn!(fleet = %self.fleet, member = %self.id, count, "no heartbeat for a lease time, all leases are lost");
+            tracing::warn!(fleet = %self.fleet, member = %self.id, count, "no heartbeat for a lease time: all leases are lost");
         }
     }
 }

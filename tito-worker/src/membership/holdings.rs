@@ -121,7 +121,7 @@ impl Holdings {
         });
     }
 
-    /// As [`release`](Holdings::release) for all partitions, and nothing is taken any more.
+    /// Like [`release`](Holdings::release) for all partitions, and nothing is taken any more.
     pub(super) fn close(&self) {
         self.change(|state| {
             state.is_closed = true;
@@ -140,7 +140,7 @@ impl Holdings {
         });
     }
 
-    /// As [`stopped`](Holdings::stopped) for all partitions, and nothing is taken any more.
+    /// Like [`stopped`](Holdings::stopped) for all partitions, and nothing is taken any more.
     pub(super) fn all_stopped(&self) {
         self.change(|state| {
             state.is_closed = true;

@@ -52,17 +52,17 @@ pub struct MemberInfo {
 pub struct LeaseInfo {
     /// The partition.
     pub partition: u16,
-    /// Its owner, who may be dead; none if it was given back.
+    /// Its owner, who may be dead; `None` if it was released.
     pub member: Option<Uuid>,
     /// The owner's fleet.
     pub fleet: Option<String>,
-    /// How often it was claimed, more or less: it only grows.
+    /// Roughly how often it was claimed: it only grows.
     pub epoch: u64,
 }
 
 impl TitoQueue {
-    /// The members of a fleet, dead ones included that have not been removed yet. One whose row can't be read is left
-    /// out, and logged with its key.
+    /// The members of a fleet, including dead ones that have not been removed yet. A member whose row can't be read is
+    /// left out, and logged with its key.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.

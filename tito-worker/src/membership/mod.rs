@@ -1,8 +1,9 @@
 //! Automatic ownership: the workers of a fleet share out the partitions of the queues that they serve.
 //!
-//! Every member says that it lives by a heartbeat in its own row. Each computes from the same rows by the same hash who
-//! should own what, claims what is its own and free, and releases what is another's. A claim raises the lease's epoch, so
-//! that whoever acknowledges events under an older one is refused. Neither order nor exactly-once effects rest on this.
+//! Every member writes a heartbeat into its own row. Each computes from the same rows, with the same hash, who should
+//! own what, claims free partitions that it should own, and releases those that another should own. A claim raises the
+//! lease's epoch, so that acknowledgements under an older one are refused. Neither order nor exactly-once effects
+//! depend on this.
 
 mod claims;
 mod fleet;
@@ -93,6 +94,13 @@ impl Membership {
         self.holdings.owned()
     }
 
+    /// Whether a partition is owned and not to be released now.
+    pub(crate) fn owns(&self, queue: &str, partition: u16) -> bool {
+        let owned = self.holdings.owned();
+        let owned = owned.borrow();
+        owned.get(queue).is_some_and(|partitions| partitions.contains_key(&partition))
+    }
+
     /// To be called before a partition is served. False if it is no longer to be served under this lease. If true, the
     /// lease is kept until [`release`](Membership::release), unless it is lost.
     pub(crate) fn begin(&self, queue: &str, partition: u16, lease: &Lease) -> bool {
@@ -104,7 +112,7 @@ impl Membership {
     pub(crate) async fn release(&self, queue: &str, partition: u16) {
         self.holdings.stopped(queue, partition);
         if let Err(error) = self.give_back_free().await {
-            tracing::warn!(queue, partition, %error, "a lease can't be given back, trying again");
+            tracing::warn!(queue, partition, %error, "a lease could not be released, trying again");
         }
         self.nudge();
     }
@@ -134,8 +142,8 @@ impl Membership {
         self.database.clock()
     }
 
-    /// What a call comes to, or an error if it takes longer than a lease: by then everything is lost anyway, and a
-    /// storage that hangs must not keep the member from trying again.
+    /// The result of a call, or an error if it takes longer than a lease: by then everything is lost anyway, and
+    /// hanging storage must not keep the member from trying again.
     async fn call<T>(&self, operation: &'static str, call: BoxFuture<'_, Result<T>>) -> Result<T> {
         let clock = self.clock();
         let deadline = clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(self.options.lease_millis()));

@@ -46,7 +46,7 @@ impl Membership {
             deleting.boxed().await
         };
         if let Err(error) = self.call("leaving the fleet", leaving.boxed()).await {
-            tracing::warn!(fleet = %self.fleet, member = %self.id, %error, "a member left without saying so");
+            tracing::warn!(fleet = %self.fleet, member = %self.id, %error, "a member could not remove its row when it left");
         }
         OwnMembers::remove(&self.database, self.id);
     }

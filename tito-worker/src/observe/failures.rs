@@ -1,4 +1,4 @@
-//! What is logged of attempts that fail, of what is no event, and of an engine that fails.
+//! What is logged of attempts that fail, of what is not an event, and of an engine that fails.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -78,7 +78,7 @@ impl FailureLog {
         self.say_left_out(queue, |quota| quota.left_out_by(monotonic_millis));
     }
 
-    /// As [`summarize`](Self::summarize), at the end: nothing comes after it.
+    /// Like [`summarize`](Self::summarize), at the end: nothing comes after it.
     pub(crate) fn close(&self, queue: &str) {
         self.say_left_out(queue, Quota::left_out);
     }
@@ -94,7 +94,7 @@ impl FailureLog {
         }
         match left_out(&self.no_events) {
             0 => {}
-            failures => tracing::error!(queue, failures, "more was no event than is logged one by one"),
+            failures => tracing::error!(queue, failures, "more bytes were not an event than are logged one by one"),
         }
         match left_out(&self.engine) {
             0 => {}

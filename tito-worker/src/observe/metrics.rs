@@ -1,8 +1,8 @@
-//! What is counted and measured, through the facade of the crate `metrics`: an application that installs a recorder gets
-//! these, another pays next to nothing.
+//! What is counted and measured, through the `metrics` crate: an application that installs a recorder gets these; any
+//! other pays next to nothing.
 //!
-//! Every metric has the label `topic`, none has the partition, so their number does not grow with the partitions.
-//! Handles are asked of the recorder when a worker is built: install it before.
+//! Every metric has the label `topic`, and none the partition, so their number does not grow with the partitions.
+//! Handles are requested from the recorder when a worker is built: install it before.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ pub use tito_core::event::PUBLISHED;
 
 /// The label of every metric: the topic.
 pub const TOPIC: &str = "topic";
-/// The label of [`HANDLED`]: what became of the event, as [`Fate::as_str`] has it.
+/// The label of [`HANDLED`]: what happened to the event, by [`Fate::as_str`].
 pub const OUTCOME: &str = "outcome";
 /// Counter: events whose outcomes were recorded, by outcome.
 pub const HANDLED: &str = "tito_events_handled_total";
@@ -25,7 +25,7 @@ pub const HANDLED: &str = "tito_events_handled_total";
 pub const HANDLER_SECONDS: &str = "tito_handler_seconds";
 /// Histogram: how long after its due time an event was handed out, in seconds by the engine's clock.
 pub const LAG_SECONDS: &str = "tito_event_lag_seconds";
-/// Gauge: handlers that run.
+/// Gauge: handlers that are running.
 pub const IN_FLIGHT: &str = "tito_events_in_flight";
 /// Histogram: how many outcomes one acknowledging transaction recorded.
 pub const BATCH_EVENTS: &str = "tito_acknowledgement_batch_events";
@@ -34,16 +34,16 @@ pub const POLL_SECONDS: &str = "tito_poll_seconds";
 /// Histogram: how long an acknowledging transaction took, with its replays, in seconds, whether it succeeded or failed.
 pub const COMMIT_SECONDS: &str = "tito_commit_seconds";
 
-/// Gauge: events that are due and not done, at least. Set where [`WorkerBuilder::gauges`](crate::WorkerBuilder::gauges)
-/// says so, as the next ones are.
+/// Gauge: events that are due and not done, at least. Set if [`WorkerBuilder::gauges`](crate::WorkerBuilder::gauges)
+/// says so, like the following ones.
 pub const BACKLOG_EVENTS: &str = "tito_queue_backlog_events";
-/// Gauge: for how long the event has been due that fell due first, in seconds.
+/// Gauge: how long the oldest due event has been due, in seconds.
 pub const OLDEST_DUE_SECONDS: &str = "tito_queue_oldest_due_seconds";
 /// Gauge: whether the queue is paused, 1 or 0.
 pub const PAUSED: &str = "tito_queue_paused";
 /// Gauge: live workers that serve the queue.
 pub const WORKERS: &str = "tito_queue_workers";
-/// Gauge: for how long the handler has run that runs longest, in seconds by the engine's clock.
+/// Gauge: how long the longest-running handler has run, in seconds by the engine's clock.
 pub const LONGEST_RUN_SECONDS: &str = "tito_queue_longest_run_seconds";
 
 /// Every metric of this crate's, and [`PUBLISHED`].

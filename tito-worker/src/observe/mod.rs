@@ -1,4 +1,4 @@
-//! What applications see of their workers: spans, metrics, and observers of their own.
+//! What applications see of their workers: spans, metrics, and their own observers.
 //!
 //! | file | idea |
 //! |---|---|

@@ -8,13 +8,13 @@ use tito_core::panics;
 
 use crate::fate::Fate;
 
-/// Sees every event that a worker hands out, and what became of it:
+/// Sees every event that a worker hands out, and what happened to it:
 /// [`WorkerBuilder::observe`](crate::WorkerBuilder::observe).
 ///
-/// Each event that is handed out is told of twice: when it is, and what became of it once that is recorded, or known not
-/// to be. Both calls are made in the tasks of the worker, so they should be quick and must not block: what became of an
-/// event is mostly told in the task that reads and acknowledges the events of its whole partition, which waits meanwhile.
-/// Send on to a channel what takes longer. A panic of theirs is logged and changes nothing.
+/// It is called twice for each event: when the event is handed out, and when its outcome is recorded, or known not to
+/// be. Both calls are made in the worker's tasks, so they should be quick and must not block: the second is mostly made
+/// in the task that reads and acknowledges the events of a whole partition, which waits meanwhile. Send anything that
+/// takes longer to a channel. A panic is logged and changes nothing.
 ///
 /// ```
 /// use tito_worker::observe::{EndedRun, Fate, Observer};
@@ -35,7 +35,7 @@ pub trait Observer: Send + Sync + 'static {
         let _ = event;
     }
 
-    /// A handler has ended, and what became of its event is recorded, or known not to be.
+    /// A handler has ended, and the outcome is recorded, or known not to be.
     fn handled(&self, handled: &EndedRun<'_>) {
         let _ = handled;
     }
@@ -47,7 +47,7 @@ pub trait Observer: Send + Sync + 'static {
 pub struct EndedRun<'a> {
     /// The event, as it was handed out.
     pub event: &'a TitoEvent,
-    /// What has become of it.
+    /// What happened to it.
     pub fate: Fate,
     /// Which attempt it was, counted from 1.
     pub attempt: u32,

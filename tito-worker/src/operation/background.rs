@@ -87,7 +87,7 @@ impl Stepping {
             let next = match self.round().await {
                 Ok(next) => next,
                 Err(error) => {
-                    tracing::warn!(%error, "operations can't be read, trying again");
+                    tracing::warn!(%error, "operations could not be read, trying again");
                     None
                 }
             };
@@ -182,7 +182,7 @@ impl Stepping {
 
     /// Leaves one alone for a while, so that it is not in the way of the others.
     fn rest(&mut self, id: Uuid, error: &TitoError) {
-        tracing::warn!(operation = %id, %error, "an operation can't go on, trying again");
+        tracing::warn!(operation = %id, %error, "an operation could not go on, trying again");
         let until = self.queue.engine.clock().monotonic_millis().saturating_add(LOOK.as_millis() as u64);
         self.resting.insert(id, until);
     }

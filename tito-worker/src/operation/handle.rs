@@ -6,7 +6,7 @@ use tito_core::database::PageSize;
 use tito_core::engine::{Direction, Signal};
 use tito_core::event::{check_queue_name, event_id, topic_of};
 use tito_core::keys::KeyRange;
-use tito_core::row::StoredRow;
+use tito_core::row::{self, StoredRow};
 use tito_core::{Database, Result, TitoError, Transaction};
 use uuid::Uuid;
 
@@ -21,17 +21,18 @@ use crate::keys;
 use crate::queue::TitoQueue;
 
 /// How many rows are counted when an operation is begun, of how many bytes, and how many of these are read at a time.
-const COUNTED: usize = 10_000;
+const COUNTED: usize = 900;
 const COUNTED_BYTES: usize = 16 << 20;
 const COUNTED_PAGE_BYTES: usize = 1 << 20;
 
 /// How often the row of one that is waited for is read.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The operations of a database: what an operator has begun that takes long.
+/// The operations of a database: long tasks that an operator has started.
 ///
-/// An operation is a row, which is stepped by any worker of the database that runs, one after the other: it goes on where it was
-/// when its worker dies, and ends when it is stopped. It is kept for a week after its end.
+/// An operation is a row that any running worker of the database carries out, step by step, one worker at a time: if
+/// its worker dies, another continues where it was, and it ends when it is stopped. It is kept for a week after its
+/// end.
 #[derive(Clone, Debug)]
 pub struct Operations {
     queue: TitoQueue,
@@ -68,8 +69,8 @@ impl OperationTask {
 }
 
 impl Operations {
-    /// Begins an operation, and returns what names it. Workers of this process take it up at once, others within five
-    /// seconds. Costs a count of up to 10,000 of the rows that it goes over, of at most 16 MiB or one row more.
+    /// Starts an operation and returns its id. Workers of this process begin at once, others within five seconds. Costs
+    /// a count of up to 900 of the rows that it goes over, of at most 16 MiB or one row more.
     ///
     /// ```
     /// # use tito_core::event::Rate;
@@ -87,8 +88,9 @@ impl Operations {
     /// ```
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`], [`QueueError::UnknownTopic`], [`QueueError::UnknownGroup`] for its queues, and those of
-    /// the engine.
+    /// [`TitoError::InvalidName`], [`QueueError::UnknownTopic`], [`QueueError::UnknownGroup`] for its queues,
+    /// [`TitoError::Unserializable`] for an input that could be written and not read again, such as one that is nested
+    /// about 127 deep, and those of the engine.
     pub async fn start(&self, operation: Operation) -> Result<Uuid, QueueError> {
         let Operation { task, who, why, rate } = operation;
         for queue in task.queues() {
@@ -105,7 +107,10 @@ impl Operations {
             None => 0,
             Some(range) => count(&self.queue.engine, range).await?,
         };
-        let written = serde_json::value::to_raw_value(&task).map_err(TitoError::application)?;
+        let what = "the task of an operation";
+        let written = row::raw_checked(what, &task)?;
+        // It is read again now: a worker that can't would leave it to others, and it would wait for ever.
+        row::check_readable::<OperationTask>(what, written.get().as_bytes())?;
         let (shown_who, shown_why) = (who.clone(), why.clone());
         let start = self.queue.engine.transaction(|tx| async move {
             let id = event_id(tx.start_timestamp(), tx.next_event_number(), fastrand::u64(..));
@@ -140,8 +145,8 @@ impl Operations {
         Ok(id)
     }
 
-    /// Up to `limit` operations, the latest first, before the one named `before`. One whose row can't be read is left out,
-    /// and logged with its key.
+    /// Up to `limit` operations, latest first, before the one named `before`. An operation whose row can't be read is
+    /// left out, and logged with its key.
     ///
     /// # Errors
     /// Those of the engine.
@@ -181,11 +186,11 @@ impl Operations {
         Ok(OperationInfo::of(id, OperationRow::decode(key, &stored)?))
     }
 
-    /// Stops an operation. What it has done by then stays done; dead letters that it has made due within the next ten
-    /// seconds still are. Returns whether it had not ended.
+    /// Stops an operation. What it has done by then stays done; dead letters that it has already made due within the
+    /// next ten seconds stay due. Returns whether it had not ended yet.
     ///
     /// # Errors
-    /// As [`get`](Operations::get).
+    /// Those of [`get`](Operations::get).
     pub async fn stop(&self, id: Uuid) -> Result<bool, QueueError> {
         self.get(id).await?;
         let is_stopped = end(&self.queue, id, OperationState::Stopped, None).await?;
@@ -195,11 +200,11 @@ impl Operations {
         Ok(is_stopped)
     }
 
-    /// Waits until an operation has ended, or the engine is closed. Without a worker that steps it, that is never: see
-    /// [`run`](Operations::run). To be given a time limit by dropping it.
+    /// Waits until an operation has ended, or the engine is closed. Without a worker to carry it out, that is never:
+    /// see [`run`](Operations::run). To limit the time, drop it.
     ///
     /// # Errors
-    /// As [`get`](Operations::get).
+    /// Those of [`get`](Operations::get).
     pub async fn wait(&self, id: Uuid) -> Result<OperationInfo, QueueError> {
         loop {
             let info = self.get(id).await?;
@@ -213,11 +218,13 @@ impl Operations {
         }
     }
 
-    /// Steps an operation here, for programs without a worker, until it has ended. Dropping it leaves the operation where
-    /// it is: to be run again, taken up by a worker, or stopped. Where a worker has it already, this waits for its turn.
+    /// Carries out an operation here, for programs without a worker, until it has ended. Dropping the future leaves the
+    /// operation where it is: to be run again, continued by a worker, or stopped. If a worker already has it, this
+    /// waits for its turn.
     ///
     /// # Errors
-    /// [`QueueError::UnknownStep`] for one that only an application can step, as [`get`](Operations::get) otherwise.
+    /// [`QueueError::UnknownStep`] for an operation that only an application can carry out; otherwise those of
+    /// [`get`](Operations::get).
     pub async fn run(&self, id: Uuid) -> Result<OperationInfo, QueueError> {
         self.get(id).await?;
         let mut stepper = Stepper::new(self.queue.clone(), NamedSteps::default());
@@ -239,7 +246,7 @@ impl Operations {
     }
 }
 
-/// How many rows there are at least. Rows are large, so they are read in pages, at a snapshot each.
+/// How many rows there are at least. Rows are large, so they are read in pages, each at its own snapshot.
 async fn count(database: &Database, mut rest: KeyRange) -> Result<u64> {
     let (mut rows, mut bytes) = (0, 0);
     while rows < COUNTED && bytes < COUNTED_BYTES {

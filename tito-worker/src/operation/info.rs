@@ -14,20 +14,20 @@ use crate::time::time_of;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OperationState {
-    /// No worker has taken it up.
+    /// No worker has begun it.
     Waiting,
-    /// It is being done, or waits for its rate or for a worker that goes on with it.
+    /// It is being done, or waits for its rate or for a worker to continue it.
     Running,
-    /// Somebody has stopped it; what was done by then stays done.
+    /// It was stopped; what was done by then stays done.
     Stopped,
-    /// It is at its end.
+    /// It is done.
     Done,
     /// It could not go on; what was done by then stays done.
     Failed,
 }
 
 impl OperationState {
-    /// Whether nothing comes any more.
+    /// Whether it has ended.
     pub fn has_ended(self) -> bool {
         !matches!(self, Self::Waiting | Self::Running)
     }
@@ -39,11 +39,11 @@ impl OperationState {
 pub struct OperationInfo {
     /// What names it.
     pub id: Uuid,
-    /// Who has begun it.
+    /// Who started it.
     pub who: String,
     /// Why.
     pub why: String,
-    /// What it does. One that only a later version knows is a named one without a name.
+    /// What it does. A task that only a later version knows is shown as a named one without a name.
     pub task: OperationTask,
     /// How fast; `None` if as fast as workers can.
     pub rate: Option<Rate>,
@@ -51,18 +51,18 @@ pub struct OperationInfo {
     pub state: OperationState,
     /// Why it failed.
     pub failure: Option<String>,
-    /// How many events were dealt with, or what a named step counts.
+    /// How many events were processed, or what a named step counts.
     pub done: u64,
     /// How many were looked at.
     pub searched: u64,
-    /// How many there were to be looked at when it was begun, at least: counted up to 10,000.
+    /// How many there were, at least, when it was started: counted up to 900.
     pub at_least: u64,
-    /// How many were passed over as they are no events, or are there already.
+    /// How many were skipped because they are not an event, or are there already.
     pub skipped: u64,
-    /// When it was begun.
+    /// When it was started.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub started_at: DateTime<Utc>,
-    /// When its row was changed last.
+    /// When its row was last changed.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub changed_at: DateTime<Utc>,
     /// When it ended. It is deleted a week later.

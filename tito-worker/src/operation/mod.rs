@@ -1,8 +1,8 @@
-//! What an operator begins that takes long: a durable row with a cursor, which any worker steps.
+//! Long tasks that an operator starts: a durable row with a cursor, which any worker moves forward step by step.
 //!
-//! Each step is one transaction that reads the row and writes it again with what it has done, so of two workers that step
-//! at once one meets a conflict, and after a death the next one goes on at the cursor. A step that is the application's
-//! own is no transaction of the row's: it can be done twice, and must be able to.
+//! Each step is one transaction that reads the row and writes it again with its progress, so of two workers that step
+//! at once one meets a conflict, and after a death the next one continues at the cursor. An application's own step is
+//! not part of the row's transaction: it may be done twice, and must tolerate that.
 //!
 //! | file | idea |
 //! |---|---|

@@ -12,24 +12,24 @@ use serde_json::Value;
 use tito_core::event::Rate;
 use tito_core::{BoxError, Database, panics};
 
-/// What a step of an application is told. It can be told so twice, after a death: what it does must be able to bear it.
+/// The input of an application's step. After a death a step can be repeated with the same input: it must tolerate that.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NamedStep {
     /// The database.
     pub database: Database,
-    /// What the operation was begun with.
+    /// The input with which the operation was started.
     pub input: Value,
-    /// What the step before has said; `None` at the first.
+    /// The place that the previous step returned; `None` for the first.
     pub cursor: Option<Value>,
-    /// How fast the operation is to be, if that was said. It is the step that keeps to it: nothing waits between steps.
+    /// The rate of the operation, if it has one. The step itself has to keep to it: nothing waits between steps.
     pub rate: Option<Rate>,
 }
 
 /// What a step of an application has done.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stepped {
-    /// Where to go on; `None` at the end.
+    /// Where to continue; `None` at the end.
     pub cursor: Option<Value>,
     /// How much it has done, by its own count.
     pub done: u64,

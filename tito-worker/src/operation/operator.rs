@@ -23,7 +23,7 @@ impl Operator {
         Self { who: who.into(), why: String::new() }
     }
 
-    /// Why he changes something.
+    /// Why they change something.
     pub fn why(mut self, why: impl Into<String>) -> Self {
         self.why = why.into();
         self
@@ -34,7 +34,7 @@ impl Operator {
         &self.who
     }
 
-    /// Why he changes something; empty if he has not said.
+    /// Why they change something; empty if they have not said.
     pub fn reason(&self) -> &str {
         &self.why
     }

@@ -13,7 +13,7 @@ use super::info::OperationState;
 /// How long a worker that steps an operation keeps others from trying, in milliseconds.
 pub(super) const HELD_MILLIS: u64 = 10_000;
 
-/// How many things one step deals with at the most.
+/// How many things one step deals with at most.
 const MOST_IN_A_STEP: u64 = 200;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::event::check_queue_name;
 use tito_core::keys::KeyRange;
-use tito_core::row::StoredRow;
+use tito_core::row::{self, StoredRow};
 use tito_core::{Now, Result, TitoError, Transaction};
 use uuid::Uuid;
 
@@ -155,7 +155,7 @@ impl Stepper {
                 () = tokio::time::sleep(HOLD_EVERY) => match self.hold(id).await {
                     Ok(Turn::Not(next)) => return Err(next),
                     Ok(Turn::Step(..)) => {}
-                    Err(error) => tracing::warn!(operation = %id, %error, "it can't be said that a step goes on"),
+                    Err(error) => tracing::warn!(operation = %id, %error, "it could not be recorded that a step is still running"),
                 },
             }
         }
@@ -205,7 +205,7 @@ impl Stepper {
             match self.note_named(id, &progress).await {
                 // What was done is not done again because it could not be noted at once.
                 Err(error) if error.is_transient() && error.is_not_committed() && !error.is_closed() => {
-                    tracing::warn!(operation = %id, %error, "a step that was made can't be noted, trying again");
+                    tracing::warn!(operation = %id, %error, "the progress of an operation could not be recorded, trying again");
                     tokio::time::sleep(NOTE_PAUSE).await;
                 }
                 noted => return noted,
@@ -223,7 +223,10 @@ impl Stepper {
             row.hold(me, tx.now());
             row.note(progress.clone(), tx.now());
             let next = after(&row, tx.now().millis());
-            tx.system_keys().put(keys::operation(id), row.encode()?).await?;
+            let written = row.encode()?;
+            // A cursor of the application's that can't be read again would make the row one that nobody can step or stop.
+            row::check_readable::<OperationRow>("the cursor of an operation", &written)?;
+            tx.system_keys().put(keys::operation(id), written).await?;
             Ok(next)
         });
         note.await

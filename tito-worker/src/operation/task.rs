@@ -11,8 +11,8 @@ use crate::dead::fingerprint_of;
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OperationTask {
-    /// Dead letters of a queue are made due again, with all their attempts; those that failed for good after the operation
-    /// was begun are left alone.
+    /// Dead letters of a queue are made due again, with all their attempts; those that failed for good after the
+    /// operation was started are left alone.
     Redrive {
         /// The queue.
         queue: String,
@@ -21,7 +21,7 @@ pub enum OperationTask {
         letters: EventFilter,
         /// Whether they go back to their old places, before later events of their entities, as a strict subscription
         /// needs. That makes all workers of the topic read their partitions from the beginning at every step. Otherwise
-        /// they are due from now on, one after the other as the rate says.
+        /// they fall due from now on, one after the other at the given rate.
         #[serde(default)]
         in_order: bool,
     },
@@ -33,9 +33,8 @@ pub enum OperationTask {
         #[serde(default)]
         letters: EventFilter,
     },
-    /// Events of a queue that have not been done are deleted for good, as by
-    /// [`TitoQueue::purge_where`](crate::TitoQueue::purge_where); those that were published after the operation was begun
-    /// are left alone.
+    /// Pending events of a queue are deleted for good, as by [`TitoQueue::purge_where`](crate::TitoQueue::purge_where);
+    /// those that were published after the operation was started are left alone.
     Purge {
         /// The queue.
         queue: String,
@@ -43,8 +42,8 @@ pub enum OperationTask {
         #[serde(default)]
         events: EventFilter,
     },
-    /// What was done is made due again, as by [`TitoQueue::replay`](crate::TitoQueue::replay), from one second on and
-    /// before another.
+    /// Finished events are made due again, as by [`TitoQueue::replay`](crate::TitoQueue::replay), from one second on
+    /// and before another.
     Replay {
         /// The queue in which it was done.
         from: String,
@@ -58,36 +57,38 @@ pub enum OperationTask {
         #[serde(default)]
         in_order: bool,
     },
-    /// A step that an application has registered by a name
-    /// ([`WorkerBuilder::operation`](crate::WorkerBuilder::operation)), as to index a model anew or to rebuild a projection.
+    /// A step that an application has registered under a name
+    /// ([`WorkerBuilder::operation`](crate::WorkerBuilder::operation)), for example to reindex a model or to rebuild a
+    /// projection.
     Named {
         /// The name.
         name: String,
-        /// What it is told.
+        /// Its input.
         #[serde(default)]
         input: serde_json::Value,
     },
 }
 
-/// Chooses events: those that are all of what is said here.
+/// Chooses events: those that match everything given here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventFilter {
-    /// What they are about.
+    /// Their entity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
-    /// What happened.
+    /// Their action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// Text that is part of the error of their last failed attempt.
+    /// A part of the error of their last failed attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What their last failure has in common with others: see [`DeadLetter::fingerprint`](crate::DeadLetter::fingerprint).
+    /// The fingerprint of their last failure: see [`DeadLetter::fingerprint`](crate::DeadLetter::fingerprint).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-    /// Their second, in their key, is this one or later: dead letters failed for good then, others fall due.
+    /// The second in their key is this one or later: for dead letters when they failed for good, for others when they
+    /// fall due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<i64>,
-    /// Their second is before this one.
+    /// The second in their key is before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
 }
@@ -104,13 +105,13 @@ impl EventFilter {
             && self.fingerprint.as_ref().is_none_or(|wanted| fingerprint_of(event).as_ref() == Some(wanted))
     }
 
-    /// Whether everything is chosen, also what is no event.
+    /// Whether everything is chosen, also what is not an event.
     pub(super) fn is_all(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// An operation that is to be [started](super::Operations::start).
+/// An operation to be [started](super::Operations::start).
 ///
 /// ```
 /// use tito_core::event::Rate;
@@ -130,13 +131,13 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// An operation of somebody, as fast as workers can.
+    /// An operation by somebody, as fast as workers can.
     pub fn new(task: OperationTask, operator: &Operator) -> Self {
         Self { task, who: operator.who().to_string(), why: operator.reason().to_string(), rate: None }
     }
 
-    /// How fast: so many events in a time. A named step is told ([`NamedStep::rate`](crate::NamedStep::rate)) and not
-    /// kept to it.
+    /// How fast: this many events in a time. For a named step it is only passed on
+    /// ([`NamedStep::rate`](crate::NamedStep::rate)).
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
         self

@@ -10,13 +10,13 @@ use crate::inspect::PendingState;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OwnerCounts {
-    /// Events that were due, those among them that were being handled.
+    /// Events that were due, including those being handled.
     pub due: u64,
     /// Events that waited for their time.
     pub scheduled: u64,
     /// Events that waited for their next attempt after one that failed.
     pub retrying: u64,
-    /// Stored bytes under the keys of events to be handled that were none.
+    /// Stored bytes under the keys of pending events that were not an event.
     pub malformed: u64,
     /// Dead letters.
     pub dead: u64,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use tito_core::database::{PageSize, Walk};
-use tito_core::event::{Topic, check_owner, topic_of};
+use tito_core::event::{Topic, check_owner, delete_pending, topic_of};
 use tito_core::{KeyText, Result, TitoError, Transaction};
 
 use super::belongings::{Belonging, Found, belongings};
@@ -14,35 +14,34 @@ use crate::locate::Located;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
 
-/// So many keys a step deletes at the most, unless a single event lies in more queues than that.
+/// So many keys a step deletes at most, unless a single event lies in more queues than that.
 const MOST_KEYS: usize = 800;
 
 impl TitoQueue {
-    /// Deletes everything that belongs to an owner, as its publisher [said](crate::Publish::owner), for good, and returns
-    /// how much that was: events that are due, delayed or to be tried again, dead letters and what is kept as history, in
-    /// all topics and all of their groups; keys of unique events; and schedules.
+    /// Deletes for good everything that belongs to an owner according to its [publisher](crate::Publish::owner), and
+    /// returns how much that was: events that are due, delayed or to be tried again, dead letters and history, in all
+    /// topics and all their groups; keys of unique events; and schedules.
     ///
-    /// Works in transactions of at most 200 rows, until nothing is found any more. After an error, or in a process that
-    /// takes over from one that died, calling it again goes on. What is published for the owner meanwhile is erased as well
-    /// if it is found before the last step: end what publishes for the owner first, and see
-    /// [`search_owner`](TitoQueue::search_owner).
+    /// Works in transactions of at most 200 rows, until it finds nothing more. After an error or a crash, call it again
+    /// to continue. Anything published for the owner meanwhile is erased too if it is found before the last step: stop
+    /// publishing for the owner first, and see [`search_owner`](TitoQueue::search_owner).
     ///
-    /// What is being handled is treated as by [`cancel`](TitoQueue::cancel): nothing that a transactional handler writes
-    /// takes effect, and a plain one runs to its end. Events of others that waited for an erased one go on.
+    /// Events being handled are treated as by [`cancel`](TitoQueue::cancel): nothing that a transactional handler
+    /// writes takes effect, and a plain one runs to its end. Other owners' events that waited for an erased one go on.
     ///
-    /// The owner `a` is another than `ab`, and is compared byte by byte. The page `erasure` of the guide says what this
-    /// does not reach.
+    /// Owners are compared byte by byte: `a` and `ab` are different. The guide's page on erasure says what this does
+    /// not reach.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`] for an owner that is empty or longer than 512 bytes; [`TitoError::Malformed`] if
-    /// something can't be read, after all else was erased; those of the engine.
+    /// something can't be read, after everything else was erased; those of the engine.
     pub async fn erase_owner(&self, owner: &str) -> Result<OwnerCounts> {
         let mut erasure = self.erasing(owner)?;
         while erasure.step().await? {}
         Ok(erasure.so_far())
     }
 
-    /// As [`erase_owner`](TitoQueue::erase_owner), to be done step by step.
+    /// Like [`erase_owner`](TitoQueue::erase_owner), to be done step by step.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`].
@@ -53,9 +52,9 @@ impl TitoQueue {
         Ok(Erasure { queue: self.clone(), owner, walk, has_deleted: false, damaged: None, erased })
     }
 
-    /// Up to `limit` keys under which something was stored that belongs to an owner, in the order of the keys and after
-    /// `after`. Events that have not been done are named by where they were published; what has gone since is there until
-    /// the janitor comes by.
+    /// Up to `limit` keys under which something that belongs to an owner was stored, in key order and after `after`.
+    /// Pending events are listed by where they were published; things that are gone are listed until the janitor comes
+    /// by.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`], and those of the engine.
@@ -72,7 +71,7 @@ impl TitoQueue {
     }
 }
 
-/// An erasure under way. Dropping it ends it; what was erased by then is gone, and another goes on with the rest.
+/// An erasure under way. Dropping it ends it; what was erased by then is gone, and another one continues with the rest.
 #[derive(Debug)]
 #[must_use = "it does nothing until it is stepped"]
 pub struct Erasure {
@@ -100,7 +99,7 @@ impl Erasure {
     /// Erases up to 200 things in one transaction. Returns whether there may be more.
     ///
     /// # Errors
-    /// As [`erase_owner`](TitoQueue::erase_owner). Calling it again goes on where it stopped.
+    /// Those of [`erase_owner`](TitoQueue::erase_owner). Calling it again continues where it stopped.
     pub async fn step(&mut self) -> Result<bool> {
         let Some(walk) = self.walk.clone() else { return Ok(false) };
         let owner = self.owner.as_str();
@@ -127,7 +126,7 @@ impl Erasure {
         }
     }
 
-    /// What was erased so far. What a step did whose commit had an unknown outcome is not counted.
+    /// What was erased so far. A step whose commit had an unknown outcome is not counted.
     pub fn so_far(&self) -> OwnerCounts {
         self.erased
     }
@@ -185,7 +184,7 @@ async fn erase(tx: &Transaction, found: Found, erased: &mut OwnerCounts, gone: &
                     if let Some(place) = keys::parse_event(&event.key) {
                         tx.system_keys().delete(keys::moved_event(&event.queue, place.id)).await?;
                     }
-                    tx.system_keys().delete(event.key).await?;
+                    delete_pending(tx, event.key, &event.value).await?;
                 }
             }
             return Ok(());

@@ -1,4 +1,4 @@
-//! Reads everything there is, and says whether something is an owner's: what shows that nothing is left.
+//! Reads everything there is, and says whether anything belongs to an owner: it shows that nothing is left.
 
 use std::collections::VecDeque;
 
@@ -19,18 +19,18 @@ use crate::unique::UniqueRow;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Remaining {
-    /// What is stored that names the owner.
+    /// Stored things that name the owner.
     pub found: OwnerCounts,
-    /// Rows by which it would be found, those of what has gone included.
+    /// The owner's rows, including those of things that are gone.
     pub indexed: u64,
     /// How many stored rows were looked at.
     pub read: u64,
-    /// How many of them can't be read, so that they don't say whose they are.
+    /// How many of them can't be read, so that nobody knows whose they are.
     pub unreadable: u64,
 }
 
 impl Remaining {
-    /// Whether nothing was found: no row names the owner. What [can't be read](Remaining::unreadable) says nothing.
+    /// Whether nothing was found: no row names the owner. [Unreadable](Remaining::unreadable) rows are not considered.
     pub fn is_nothing(&self) -> bool {
         self.found.total() == 0 && self.indexed == 0
     }
@@ -49,10 +49,11 @@ enum Part {
 impl TitoQueue {
     /// Reads every event, dead letter, kept event, unique key and schedule of the database, of all topics and groups,
     /// and counts what names an owner. It does not use the rows that [`erase_owner`](TitoQueue::erase_owner) uses.
-    /// After an erasure [`Remaining::is_nothing`] shows that nothing is left which could be read through Tito.
+    /// After an erasure [`Remaining::is_nothing`] shows that nothing is left that could be read through Tito.
     ///
     /// In pages of at most 200 rows, each as one snapshot shows it; an event that is redriven or replayed meanwhile may
-    /// be missed. It reads all that workers have stored, so it is for an operator and not for a program's daily work.
+    /// be missed. It reads everything that workers have stored, so it is for an operator and not for a program's daily
+    /// work.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`], and those of the engine.
@@ -62,7 +63,7 @@ impl TitoQueue {
         Ok(search.so_far())
     }
 
-    /// As [`search_owner`](TitoQueue::search_owner), to be done page by page.
+    /// Like [`search_owner`](TitoQueue::search_owner), to be done page by page.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`].

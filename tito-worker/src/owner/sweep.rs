@@ -8,9 +8,9 @@ use crate::keys;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
-    /// Deletes the rows that name something as an owner's which is gone, because it is done, was cancelled or purged, and
-    /// returns how many those were. In transactions of at most 200 keys; where one meets another transaction it leaves the
-    /// rest to the next sweep.
+    /// Deletes the ownership rows of things that are gone (done, cancelled or purged) and returns how many there were.
+    /// Works in transactions of at most 200 keys; if one conflicts with another transaction, the rest is left to the
+    /// next sweep.
     ///
     /// A running [`Worker`](crate::Worker) does this by itself, in rounds of about 30 s. It is for programs without one.
     ///

@@ -1,6 +1,6 @@
-//! What becomes of events that failed for good.
+//! What happens to events that failed for good.
 
-/// What becomes of an event whose last attempt has failed.
+/// What happens to an event whose last attempt has failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exhausted {
@@ -8,6 +8,6 @@ pub enum Exhausted {
     #[default]
     DeadLetter,
     /// It is deleted, for events that nobody would look at again. [`Outcome::DeadLetter`](crate::Outcome::DeadLetter)
-    /// goes to the dead letters all the same.
+    /// still goes to the dead letters.
     Discard,
 }

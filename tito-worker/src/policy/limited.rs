@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LimitedBy {
-    /// So many in a time.
+    /// Its rate.
     Rate,
-    /// So many at once.
+    /// How many handlers run at once.
     Concurrency,
-    /// One that this release does not know.
+    /// A limit that this release does not know.
     #[serde(other)]
     Other,
 }

@@ -1,7 +1,6 @@
 //! The order of one entity's events.
 
 use crate::again::Again;
-use crate::fate::Fate;
 
 /// What happens to an entity's later events while an earlier one waits for its next attempt.
 ///
@@ -36,9 +35,9 @@ impl Order {
         self.is_strict() && !is_final
     }
 
-    /// Whether an entity's later events wait after one of which this was recorded.
-    pub(crate) fn waits_after(self, fate: Fate) -> bool {
-        self.is_strict() && fate.is_postponed()
+    /// Whether an entity's later events wait after one that was recorded, and remains to be handled or not.
+    pub(crate) fn waits_after(self, remains: bool) -> bool {
+        self.is_strict() && remains
     }
 
     /// Whether an event that is stored, but not to be handled yet, keeps its place before the later ones of its entity,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tito_core::event::Rate;
 
-/// At most a number of events in a period of time, for all partitions of a subscription in one worker.
+/// At most this many events in a period of time, for all partitions of a subscription in one worker.
 ///
 /// Up to a tenth of `events` (at least one) can be started at once after a pause; then they are spread evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,8 +49,8 @@ impl RetryPolicy {
         self
     }
 
-    /// How much a delay varies up or down at random, as a part of itself from 0 to 1, so that events that failed
-    /// together are not tried again together. Default 0.25.
+    /// How much a delay varies up or down at random, as a fraction from 0 to 1, so that events that failed together are
+    /// not retried together. Default 0.25.
     pub fn jitter(mut self, jitter: f64) -> Self {
         self.jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 0.0 };
         self

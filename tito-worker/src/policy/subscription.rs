@@ -58,7 +58,7 @@ impl Subscription {
         self
     }
 
-    /// What becomes of an event whose last attempt has failed. Default: the dead letters.
+    /// What happens to an event whose last attempt has failed. Default: the dead letters.
     pub fn exhausted(mut self, exhausted: Exhausted) -> Self {
         self.exhausted = exhausted;
         self
@@ -70,22 +70,22 @@ impl Subscription {
         self
     }
 
-    /// How long a handler may take, by the engine's clock; then it is dropped where it waits, and the attempt has
-    /// failed. Default 60 s.
+    /// How long a handler may take, by the engine's clock; after that it is dropped at its current `await`, and the
+    /// attempt has failed. Default 60 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// After how many deaths of a process an event that kills it goes to the dead letters: two of them to find it among
-    /// what is handled beside it, the others charged to it while it runs alone. At least 3, and 5 by default. See the
-    /// guide for what counts as a death.
+    /// After how many process deaths an event that kills its process goes to the dead letters: two to find it among the
+    /// events handled at the same time, the others while it runs alone. At least 3, and 5 by default. See the guide for
+    /// what counts as a death.
     pub fn most_deaths(mut self, deaths: u32) -> Self {
         self.most_deaths = deaths.max(3);
         self
     }
 
-    /// How many handlers run at once in this worker, at least 1, in all of its partitions together. A mail server or a
+    /// How many handlers run at once in this worker, at least 1, in all its partitions together. A mail server or a
     /// pool that they use needs as many connections. A batch counts as one. Default 16.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
@@ -95,8 +95,8 @@ impl Subscription {
     /// How many events are handled together, from 1 to 1,000: those that are ready, without waiting for more. Default 1.
     ///
     /// A transactional handler is called for each of them in turn, with one transaction for all, which is many times
-    /// faster; if one of them fails, all are rolled back and handled one by one. A batch handler gets all of them in
-    /// one call. A plain handler of single events ignores it.
+    /// faster; if one fails, all are rolled back and handled one by one. A batch handler gets all of them in one call.
+    /// A plain handler of single events ignores this setting.
     pub fn batch(mut self, events: usize) -> Self {
         self.batch = events.clamp(1, 1_000);
         self

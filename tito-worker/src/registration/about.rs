@@ -1,5 +1,6 @@
 //! What an application says of its worker, and what the machine says of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -16,8 +17,10 @@ pub(crate) struct About {
     pub(crate) process_id: Option<u32>,
     /// The fleet that it is a member of.
     pub(crate) fleet: Option<String>,
-    /// The share of partitions that it was told, where it is no member of a fleet.
+    /// The share of partitions that it was told, where it is not a member of a fleet.
     pub(crate) share: Option<PartitionConfig>,
+    /// The latest version of payloads that it knows, of each queue whose payloads have a type.
+    pub(crate) known_versions: BTreeMap<String, u32>,
 }
 
 /// The name of this machine, as far as it says one.

@@ -21,11 +21,11 @@ use crate::policy::LimitedBy;
 use crate::queue::TitoQueue;
 use crate::time::{as_millis, time_of_millis};
 
-/// A worker that runs, or has died lately without a word.
+/// A worker that is running, or has recently died without notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WorkerInfo {
-    /// What it is known by; another one for each start. That of a member of a fleet is the member's.
+    /// Its id, a new one for each start. A fleet member's is its id as a member.
     pub id: Uuid,
     /// What its operator calls it: [`WorkerBuilder::member_name`](crate::WorkerBuilder::member_name).
     pub name: Option<String>,
@@ -38,7 +38,7 @@ pub struct WorkerInfo {
     /// When it began.
     #[serde(rename = "started_millis", with = "chrono::serde::ts_milliseconds")]
     pub started_at: DateTime<Utc>,
-    /// How long ago it last said that it lives. 0 for one of this process.
+    /// How long ago its last heartbeat was. 0 for a worker of this process.
     #[serde(rename = "heartbeat_age_millis", serialize_with = "as_millis")]
     pub heartbeat_age: Duration,
     /// How long after that it counts as live.
@@ -50,16 +50,19 @@ pub struct WorkerInfo {
     pub retiring: bool,
     /// The fleet that it is a member of.
     pub fleet: Option<String>,
-    /// The share of partitions that it was told, where it is no member of a fleet.
+    /// The share of partitions that it was told, where it is not a member of a fleet.
     pub share: Option<PartitionConfig>,
+    /// The latest version of payloads that it knows, of each queue that it serves as a [typed topic](crate::TitoJob). An
+    /// event of a later one waits for another worker.
+    pub known_versions: BTreeMap<String, u32>,
     /// The queues that it serves.
     pub queues: BTreeSet<String>,
     /// How many events its handlers are working on, by queue.
     pub in_flight: BTreeMap<String, u64>,
-    /// The queues of which a limit keeps it from handing out more events just now, and which: its rate, or how many
-    /// handlers run at once.
+    /// The queues for which a limit currently keeps it from handing out more events, and which limit: its rate, or how
+    /// many handlers run at once.
     pub limited: BTreeMap<String, LimitedBy>,
-    /// The 20 handlers of it that run longest, the longest first.
+    /// Its 20 longest-running handlers, longest first.
     pub running: Vec<RunningHandler>,
 }
 
@@ -69,9 +72,9 @@ pub struct WorkerInfo {
 pub struct FleetInfo {
     /// Its name.
     pub name: String,
-    /// How many of its members live.
+    /// How many of its members are live.
     pub live: usize,
-    /// How many have died without a word, and not been removed yet.
+    /// How many have died without notice, and not been removed yet.
     pub dead: usize,
     /// What its live members serve.
     pub queues: BTreeSet<String>,
@@ -83,10 +86,16 @@ pub struct FleetInfo {
 pub struct InHand {
     /// The worker.
     pub worker: Uuid,
-    /// Whether the worker counts as live. One that has died has nothing in hand any more, and says nothing of it.
+    /// Whether the worker counts as live. A dead one no longer has anything in hand.
     pub is_live: bool,
     /// What is known of the handler.
     pub handler: RunningHandler,
+}
+
+/// The latest version of a queue's payloads that one of these workers knows, if all of them say which they know.
+pub(crate) fn known_version<'a>(workers: impl IntoIterator<Item = &'a WorkerInfo>, queue: &str) -> Option<u32> {
+    let known = workers.into_iter().map(|worker| worker.known_versions.get(queue).copied());
+    known.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 impl WorkerInfo {
@@ -105,6 +114,7 @@ impl WorkerInfo {
             retiring: row.retiring,
             fleet: row.fleet,
             share: row.share,
+            known_versions: row.known_versions,
             queues: row.queues,
             in_flight: row.in_flight,
             limited: row.limited,
@@ -127,6 +137,7 @@ impl WorkerInfo {
             retiring: false,
             fleet: Some(fleet),
             share: None,
+            known_versions: BTreeMap::new(),
             queues: member.queues,
             in_flight: member.in_flight,
             limited: BTreeMap::new(),
@@ -136,15 +147,15 @@ impl WorkerInfo {
 }
 
 impl TitoQueue {
-    /// The workers of this database, of all processes, those that have died lately without a word included. By the time
-    /// they began.
+    /// The workers of this database, of all processes, including those that recently died without notice, ordered by
+    /// start time.
     ///
-    /// What those of this process say is of this moment, what others say up to 10 s old. A worker is listed while
-    /// [`run`](crate::Worker::run) goes on; [`drain`](crate::Worker::drain) lists none. A member of a fleet whose release
-    /// did not register says no more than [`members`](TitoQueue::members) does. A row that can't be read is left out, and
-    /// logged with its key.
+    /// Information about workers of this process is current, about others up to 10 s old. A worker is listed while
+    /// [`run`](crate::Worker::run) is running; [`drain`](crate::Worker::drain) is not listed. For a fleet member whose
+    /// release does not register, there is no more than [`members`](TitoQueue::members) has. A row that can't be read
+    /// is left out, and logged with its key.
     ///
-    /// Reads the rows of all workers and members, and nothing of their events.
+    /// Reads the rows of all workers and members, but no events.
     ///
     /// # Errors
     /// Those of the engine.
@@ -184,9 +195,9 @@ impl TitoQueue {
         Ok(workers)
     }
 
-    /// Who has an event of a queue in hand, and since when, as far as it is known: of workers of this process always, of
-    /// others as far as it is among their 20 longest-running handlers, and up to 10 s old. An event that an event store's
-    /// reactor hands out directly is not known.
+    /// Who has an event of a queue in hand, and since when, as far as is known: always for workers of this process; for
+    /// others only their 20 longest-running handlers, up to 10 s old. An event that an event store's reactor hands out
+    /// directly is not known.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.

@@ -11,10 +11,10 @@ use crate::keys;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
-    /// Tells a worker to leave, whatever process it is of: it hands out nothing more, its running handlers get its
+    /// Tells a worker to leave, whichever process it is in: it hands out nothing more, its running handlers get its
     /// shutdown timeout to end, and [`Worker::run`](crate::Worker::run) returns a report that says
-    /// [`retired`](crate::WorkerReport::retired). In this process it hears of it at once, in another one within 10 s.
-    /// Once it is on its way it can't be called back. Whatever started the worker may start another one.
+    /// [`retired`](crate::WorkerReport::retired). In this process it learns of it at once, in another one within 10 s.
+    /// It can't be called back. Whatever started the worker may start another one.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -30,7 +30,7 @@ impl TitoQueue {
     /// ```
     ///
     /// # Errors
-    /// [`QueueError::UnknownWorker`] for one that is not there any more, and those of the engine.
+    /// [`QueueError::UnknownWorker`] if the worker no longer exists, and those of the engine.
     pub async fn retire(&self, worker: Uuid) -> Result<(), QueueError> {
         let here = Living::of(&self.engine).locked().get(&worker).cloned();
         if let Some(registration) = here {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::time::time_of_millis;
 
-/// A handler that runs, or waits for others of its batch.
+/// A handler that is running, or waits for others of its batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunningHandler {
@@ -25,7 +25,7 @@ pub struct RunningHandler {
     pub entity: String,
     /// Which attempt it is, counted from 1.
     pub attempt: u32,
-    /// Since when it runs.
+    /// When it began.
     #[serde(rename = "since_millis", with = "chrono::serde::ts_milliseconds")]
     pub since: DateTime<Utc>,
 }

@@ -11,13 +11,14 @@ use crate::keys;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
-    /// Lets a schedule recur otherwise than its program says, from now on and until the override is
-    /// [cleared](TitoQueue::clear_schedule_override): programs that put the schedule at their starts leave it, and what they
-    /// say is kept beside it ([`ScheduleInfo::overridden`](crate::ScheduleInfo::overridden)). Intervals are counted from
-    /// now. Firings that were due and not published are passed over. Returns whether there is such a schedule.
+    /// Makes a schedule recur differently from what its program says, from now on and until the override is
+    /// [cleared](TitoQueue::clear_schedule_override): programs that put the schedule when they start don't change that,
+    /// and what they say is kept next to it ([`ScheduleInfo::overridden`](crate::ScheduleInfo::overridden)). Intervals
+    /// are counted from now. Firings that were due and not published are skipped. Returns whether there is such a
+    /// schedule.
     ///
-    /// To let it rest, [`pause_schedule`](TitoQueue::pause_schedule) outlives programs that put it, too. Workers of earlier
-    /// releases that put the schedule take the override for nothing.
+    /// To stop it, use [`pause_schedule`](TitoQueue::pause_schedule), which also survives programs that put the
+    /// schedule. Programs of earlier releases that put the schedule ignore the override.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -38,17 +39,17 @@ impl TitoQueue {
         self.change_schedule(name, |stored, now| stored.recur_by_hand(name, &recurrence, now)).await
     }
 
-    /// Lets a schedule recur as its program says again, with the next firing from now on. Returns whether there is such a
-    /// schedule.
+    /// Makes a schedule recur as its program says again, with the next firing from now on. Returns whether there is
+    /// such a schedule.
     ///
     /// # Errors
-    /// As [`override_schedule`](TitoQueue::override_schedule).
+    /// Those of [`override_schedule`](TitoQueue::override_schedule).
     pub async fn clear_schedule_override(&self, name: &str) -> Result<bool, QueueError> {
         self.change_schedule(name, |stored, now| stored.recur_as_declared(name, now)).await
     }
 
-    /// Publishes the event of a schedule now, also of a paused one, and returns its reference; `None` if there is no such
-    /// schedule. Its header `tito-scheduled-at` is the present second. The next firing stays as it is.
+    /// Publishes the event of a schedule now, even of a paused one, and returns its reference; `None` if there is no
+    /// such schedule. Its header `tito-scheduled-at` is the current second. The next firing stays as it is.
     ///
     /// # Errors
     /// [`TitoError::Malformed`](tito_core::TitoError::Malformed) for a stored value that is not a schedule, and those of the

@@ -70,14 +70,14 @@ impl Schedule {
         Self::new(name, Recurs::Cron { expression: expression.into(), time_zone: "UTC".to_string() })
     }
 
-    /// A schedule that fires in equal intervals of whole seconds, at least one, counted from its start: firings that
-    /// were published late don't move the later ones.
+    /// A schedule that fires at equal intervals of whole seconds, at least one, counted from its start: firings that
+    /// are published late don't move the later ones.
     pub fn every(name: impl Into<String>, interval: Duration) -> Self {
         Self::new(name, Recurs::Every(interval))
     }
 
-    /// The time zone of a cron expression, by its name in the IANA database, such as `Europe/Berlin`. It means nothing to
-    /// a schedule of intervals.
+    /// The time zone of a cron expression, by its name in the IANA database, such as `Europe/Berlin`. No effect on
+    /// intervals.
     pub fn time_zone(mut self, name: impl Into<String>) -> Self {
         if let Recurs::Cron { time_zone, .. } = &mut self.recurs {
             *time_zone = name.into();
@@ -85,23 +85,23 @@ impl Schedule {
         self
     }
 
-    /// The event that each firing publishes. It is due at once and has two headers more: `tito-schedule` is the
-    /// schedule's name, `tito-scheduled-at` the firing's time in Unix seconds. An event with a time of its own
+    /// The event that each firing publishes. It is due at once and has two more headers: `tito-schedule` is the
+    /// schedule's name, `tito-scheduled-at` the firing's time in Unix seconds. An event with its own time
     /// ([`Publish::delay`], [`Publish::at`]) is refused.
     pub fn publishes(mut self, event: Publish) -> Self {
         self.publishes = Some(event);
         self
     }
 
-    /// What becomes of firings that were missed. Default [`Missed::Latest`].
+    /// What happens to missed firings. Default [`Missed::Latest`].
     pub fn missed(mut self, missed: Missed) -> Self {
         self.missed = missed;
         self
     }
 
-    /// How many missed firings are published at the most where each of them is ([`Missed::All`]): the last ones. A clock
-    /// that was set forward would have a day's worth of them published otherwise. The others are passed over, which is
-    /// logged and counted in [`ScheduleInfo::passed_over`](super::ScheduleInfo::passed_over). Default 1,000.
+    /// The most missed firings that [`Missed::All`] publishes: the last ones. Otherwise a clock that was set forward
+    /// could publish a day's worth of them. The others are skipped, which is logged and counted in
+    /// [`ScheduleInfo::passed_over`](super::ScheduleInfo::passed_over). Default 1,000.
     pub fn most_missed(mut self, most: u64) -> Self {
         self.most_missed = most;
         self

@@ -57,7 +57,7 @@ impl Rounds {
                     Err(error) if error.is_transient() => return Err(error),
                     Err(error) => {
                         if self.failed.insert(key.clone()) {
-                            tracing::error!(%error, "a schedule can't be fired");
+                            tracing::error!(%error, "a schedule could not be fired");
                         }
                     }
                 }
@@ -74,7 +74,7 @@ impl Rounds {
             if stored.sooner(&name, now)?.is_none() {
                 return Ok((0, stored.next.filter(|_| !stored.paused)));
             }
-            tracing::warn!(schedule = name, "the database's time was set back, so intervals go on from now");
+            tracing::warn!(schedule = name, "the database's time was set back, so intervals continue from now");
         }
         match fire(&self.queue, key, STEP).await {
             // Large events, and a topic of which each is written to many groups: one firing has room.

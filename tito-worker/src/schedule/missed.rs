@@ -8,18 +8,19 @@ use super::timetable::Timetable;
 /// another within that time miss nothing.
 const GRACE: i64 = 60;
 
-/// What becomes of firings that were missed: no worker published them within 60 seconds, for example because none ran.
+/// What happens to missed firings: those that no worker published within 60 seconds, for example because none was
+/// running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Missed {
-    /// They are passed over.
+    /// They are skipped.
     Skip,
     /// The last of them is published, unless a later firing is due already that was not missed.
     #[default]
     Latest,
-    /// Each of them is published, oldest first, with its own time in the header `tito-scheduled-at`. Of more than
-    /// [`Schedule::most_missed`](super::Schedule::most_missed), 1,000 unless said otherwise, the last ones.
+    /// Each of them is published, oldest first, with its own time in the header `tito-scheduled-at`. If there are more
+    /// than [`Schedule::most_missed`](super::Schedule::most_missed), by default 1,000, only the last ones.
     All,
 }
 

@@ -16,7 +16,7 @@ pub enum Recurrence {
         /// The name of a time zone of the IANA database.
         time_zone: String,
     },
-    /// In equal intervals.
+    /// At equal intervals.
     Every {
         /// The length of the interval.
         seconds: u64,

@@ -30,13 +30,13 @@ pub struct ScheduleInfo {
     /// When it starts, or started. See [`Schedule::starts_at`].
     #[serde(with = "chrono::serde::ts_seconds")]
     pub starts_at: DateTime<Utc>,
-    /// What becomes of firings that were missed.
+    /// What happens to missed firings.
     pub missed: Missed,
     /// The type of the events that it publishes.
     pub event_type: String,
     /// What they are about.
     pub entity: String,
-    /// To whom they belong, and the schedule with them.
+    /// Who they belong to, and the schedule with them.
     pub owner: Option<String>,
     /// Their action.
     pub action: String,
@@ -48,13 +48,13 @@ pub struct ScheduleInfo {
     pub last: Option<DateTime<Utc>>,
     /// Whether it is paused.
     pub paused: bool,
-    /// How many firings were passed over since it was first put, as more were missed than
-    /// [`Schedule::most_missed`]. A long time of a cron expression counts as 10,000.
+    /// How many firings were skipped since it was first put, because more were missed than [`Schedule::most_missed`]. A
+    /// long gap of a cron expression counts as 10,000.
     pub passed_over: u64,
-    /// How many firings were missed since it was first put, be they published later or not: no worker had published them
-    /// within 60 seconds. A long time of a cron expression counts as 10,000.
+    /// How many firings were missed since it was first put, whether published later or not: no worker had published
+    /// them within 60 seconds. For a cron expression a long gap counts as 10,000.
     pub missed_firings: u64,
-    /// That it recurs otherwise than the program says, as an operator [has it](TitoQueue::override_schedule).
+    /// An operator's [override](TitoQueue::override_schedule), if there is one.
     #[serde(rename = "override")]
     pub overridden: Option<ScheduleOverride>,
 }
@@ -63,7 +63,7 @@ pub struct ScheduleInfo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ScheduleOverride {
-    /// How it recurs by what the program has put last.
+    /// How it recurs according to the program.
     pub declared: Recurrence,
     /// When the operator changed it.
     #[serde(with = "chrono::serde::ts_seconds")]
@@ -99,10 +99,10 @@ pub(crate) fn owner_of_schedule(key: &[u8], bytes: &[u8]) -> Result<Option<Strin
 }
 
 impl TitoQueue {
-    /// Creates a schedule, or replaces the one of this name, and returns what is stored. Programs can put their schedules
-    /// at every start: where the recurrence is unchanged, the next firing stays as it was, so that firings which were
+    /// Creates a schedule, or replaces the one with this name, and returns what is stored. Programs can put their
+    /// schedules at every start: if the recurrence is unchanged, the next firing stays as it was, so that firings
     /// missed meanwhile are not forgotten. A paused schedule stays paused, and one with an
-    /// [override](TitoQueue::override_schedule) recurs as that says.
+    /// [override](TitoQueue::override_schedule) recurs as the override says.
     ///
     /// Workers in other processes see it within a second.
     ///
@@ -143,8 +143,8 @@ impl TitoQueue {
         Ok(ScheduleInfo::of(schedule.name.clone(), stored.await?))
     }
 
-    /// All schedules, by name. One whose row can't be read is left out, and logged with its key: remove it or put it
-    /// again.
+    /// All schedules, by name. A schedule whose row can't be read is left out, and logged with its key: remove it or
+    /// put it again.
     ///
     /// # Errors
     /// Those of the engine.
@@ -174,8 +174,8 @@ impl TitoQueue {
         .await
     }
 
-    /// Resumes a paused schedule with its next firing from now on; those that fell into the pause are passed over,
-    /// whatever its policy for missed ones. Returns whether there is such a schedule.
+    /// Resumes a paused schedule with its next firing from now on; firings during the pause are skipped, whatever its
+    /// policy for missed ones. Returns whether there is such a schedule.
     ///
     /// # Errors
     /// [`QueueError::InvalidSchedule`], [`TitoError::Malformed`] for a stored value that is not a schedule, and those of
@@ -191,8 +191,8 @@ impl TitoQueue {
         .await
     }
 
-    /// Removes a schedule, also one whose stored value can't be read. Events that it has published stay. Returns whether
-    /// there was such a schedule.
+    /// Removes a schedule, even one whose stored value can't be read. Events that it has published stay. Returns
+    /// whether there was such a schedule.
     ///
     /// # Errors
     /// Those of the engine.

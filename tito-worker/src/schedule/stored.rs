@@ -22,7 +22,7 @@ pub(super) struct Stored {
     pub(super) starts_at: i64,
     #[serde(default)]
     pub(super) missed: Missed,
-    /// How many missed firings are published at the most, where each of them is.
+    /// How many missed firings are published at most, where each of them is.
     #[serde(default = "most_missed", skip_serializing_if = "is_most_missed")]
     pub(super) most_missed: u64,
     #[serde(with = "row::nested")]

@@ -37,7 +37,7 @@ async fn publish(queue: TitoQueue, mut active: watch::Receiver<bool>) {
         let round = match rounds.round().await {
             Ok(round) => round,
             Err(error) => {
-                tracing::warn!(%error, "schedules can't be fired, trying again");
+                tracing::warn!(%error, "schedules could not be fired, trying again");
                 tokio::time::sleep(error_pause).await;
                 error_pause = (error_pause * 2).min(LONGEST_ERROR_PAUSE);
                 continue;

@@ -14,7 +14,7 @@ use crate::queue::TitoQueue;
 /// The topic as it is stored.
 ///
 /// # Errors
-/// As [`Topic::find`], and [`QueueError::UnknownTopic`].
+/// Those of [`Topic::find`], and [`QueueError::UnknownTopic`].
 pub(crate) async fn existing_topic(database: &Database, name: &str) -> Result<Arc<Topic>, QueueError> {
     match Topic::find(database, name).await? {
         Some(topic) => Ok(topic),
@@ -22,10 +22,10 @@ pub(crate) async fn existing_topic(database: &Database, name: &str) -> Result<Ar
     }
 }
 
-/// As [`existing_topic`], from the cache if it was read within the last 5 seconds.
+/// Like [`existing_topic`], from the cache if it was read within the last 5 seconds.
 ///
 /// # Errors
-/// As [`existing_topic`].
+/// Those of [`existing_topic`].
 pub(crate) async fn cached_topic(database: &Database, name: &str) -> Result<Arc<Topic>, QueueError> {
     match Topic::find_cached(database, name).await? {
         Some(topic) => Ok(topic),
@@ -33,10 +33,10 @@ pub(crate) async fn cached_topic(database: &Database, name: &str) -> Result<Arc<
     }
 }
 
-/// As [`Topic::change`] of a topic that there is.
+/// Like [`Topic::change`] of a topic that there is.
 ///
 /// # Errors
-/// As [`existing_topic`], and those of `change`.
+/// Those of [`existing_topic`], and those of `change`.
 pub(crate) async fn change_topic<F, Fut>(database: &Database, name: &str, change: F) -> Result<Arc<Topic>, QueueError>
 where
     F: FnOnce(Topic, Transaction) -> Fut + Clone + Send,

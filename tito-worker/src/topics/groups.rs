@@ -13,14 +13,14 @@ use super::is_settled;
 use crate::error::QueueError;
 use crate::queue::TitoQueue;
 
-/// Where a group that is added begins.
+/// Where a new group begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GroupStart {
-    /// With what is published from now on.
+    /// With events that are published from now on.
     #[default]
     Now,
-    /// With everything that is still kept of the topic's own queue, then what is published from now on: events that are
-    /// not done, those that failed for good, and those that are done and kept as history.
+    /// With everything that the topic's own queue still has (events that are not done, dead letters, and history), then
+    /// with events that are published from now on.
     History,
 }
 
@@ -29,14 +29,14 @@ impl TitoQueue {
     /// Workers subscribe to it by that name, and it has its own retries and dead letters. Each group costs one more key
     /// for every event.
     ///
-    /// When this returns, no event is committed any more that the group does not get. On an engine with other writing
-    /// processes that takes as long as they may go by what they have read of the topic: 5 seconds and the engine's
-    /// `max_transaction_age`. A group that exists stays as it is, and a call that was interrupted is finished, so a
-    /// program can call this whenever it starts.
+    /// Once this returns, the group gets every event that is committed. On an engine with other writing processes that
+    /// takes as long as they may use what they have read of the topic: 5 seconds and the engine's
+    /// `max_transaction_age`. An existing group stays as it is, and an interrupted call is finished, so a program can
+    /// call this whenever it starts.
     ///
     /// With [`GroupStart::History`] the group hands out nothing until all earlier events are copied, in transactions of
-    /// at most 200 each. Each is copied once with its id, to the place where it lay last, or to the second at which it
-    /// was published if a retry had moved it.
+    /// at most 200 each. Each is copied once with its id, to its last place, or to the second at which it was published
+    /// if a retry had moved it.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine: call again to finish.

@@ -1,4 +1,4 @@
-//! Sets how fast a queue is handled, while it is.
+//! Sets how fast a queue is handled while workers run.
 
 use tito_core::event::{QueueLimits, check_queue_name, topic_of};
 
@@ -9,12 +9,12 @@ use crate::queue::TitoQueue;
 
 impl TitoQueue {
     /// Sets how fast the workers of a queue, `{type}` or `{type}@{group}`, handle it, in place of what their
-    /// subscriptions say, until it is set again: also for workers that begin later, and after a deploy. They notice within
-    /// a second or so; handlers that run go on to their end. `QueueLimits::default()` is as the subscriptions say.
+    /// subscriptions say, until it is set again: also for later workers, and after a deploy. Workers notice within a
+    /// second or so; running handlers continue to their end. `QueueLimits::default()` leaves it to the subscriptions.
     ///
-    /// The rate is that of the whole queue: each worker takes as much of it as it serves of the queue's partitions. So
-    /// together they never hand out more, and less where the events lie in few of the partitions. A reactor's is that of
-    /// the worker which reads its event store. The number of handlers is that of each worker.
+    /// The rate applies to the whole queue: each worker gets a part of it in proportion to the partitions that it
+    /// serves. So together they never hand out more, and less if the events are in few of the partitions. A reactor's
+    /// rate applies to the worker that reads its event store. The number of handlers applies to each worker.
     ///
     /// ```
     /// # use tito_core::prelude::*;

@@ -71,30 +71,3 @@ async fn is_settled(database: &Database, since: i64) -> Result<bool> {
     let now = database.now().await?.seconds();
     Ok(now.saturating_sub(since).saturating_sub(2) > (millis / 1000) as i64)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::queue::TitoQueue;
-
-    fn can_be_spawned(_: impl Future<Output = ()> + Send + 'static) {}
-
-    /// Compiles only if they can: closures that borrow across a transaction would keep them from it.
-    #[allow(dead_code)]
-    fn calls_can_be_spawned_on_any_engine(queue: TitoQueue) {
-        can_be_spawned(async move {
-            let _ = queue.add_group("user", "mail", GroupStart::History).await;
-            let _ = queue.remove_group("user", "mail").await;
-            let _ = queue.groups("user").await;
-            let _ = queue.resize_topic("user", 2).await;
-            let _ = queue.finish_changes().await;
-            let _ = queue.pause("user").await;
-            let _ = queue.set_groups_only("user", true).await;
-            let _ = queue.set_history("user", None).await;
-            let _ = queue.topics(1, None).await;
-            let _ = queue.redrive_all("user").await;
-            let _ = queue.purge_dead_letters("user").await;
-            let _ = queue.dead_letters_where("user", 1, None, |_| true).await;
-        });
-    }
-}

@@ -9,16 +9,16 @@ use crate::error::QueueError;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
-    /// Says whether events of a topic are published to its groups alone, which spares a key for each event where nobody
-    /// consumes the topic's own queue. When this returns, no event is committed any more to the own queue, or none that is
-    /// not; on an engine with other writing processes that takes as long as [`add_group`](TitoQueue::add_group) does.
+    /// Says whether events of a topic are published only to its groups, which saves a key for each event if nobody
+    /// consumes the topic's own queue. Once this returns, no event is committed to the topic's own queue, or every one
+    /// is; on an engine with other writing processes that takes as long as [`add_group`](TitoQueue::add_group).
     ///
-    /// What lies in the own queue stays: it is handed out to a subscription of it as before, or
-    /// [purged](TitoQueue::purge). [`GroupStart::History`](crate::GroupStart::History), replays and dead letters of the own
-    /// queue know nothing of what is published to groups alone.
+    /// What is in the topic's own queue stays: it is handed out to a subscription as before, or can be
+    /// [purged](TitoQueue::purge). [`GroupStart::History`](crate::GroupStart::History), replays and dead letters of the
+    /// topic's own queue don't include events that are published only to groups.
     ///
-    /// Programs of a release that does not know this setting keep it, and publish to the own queue as well; none of them
-    /// should remove groups of such a topic.
+    /// Programs of a release that does not know this setting preserve it, but publish to the topic's own queue as well;
+    /// none of them should remove groups of such a topic.
     ///
     /// # Errors
     /// [`QueueError::NoQueue`] for a topic without groups; [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::UnknownTopic`], and

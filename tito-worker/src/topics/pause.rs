@@ -29,9 +29,9 @@ impl Pause {
 }
 
 impl TitoQueue {
-    /// Lets workers hand out nothing of a queue, `{type}` or `{type}@{group}`, in the whole fleet, until it is
-    /// [resumed](TitoQueue::resume). They notice within a second or so; handlers that run go on to their end. Publishing
-    /// goes on, and the topic's other queues too.
+    /// Stops all workers from handing out events of a queue, `{type}` or `{type}@{group}`, until it is
+    /// [resumed](TitoQueue::resume). They notice within a second or so; running handlers continue to their end.
+    /// Publishing continues, and so do the topic's other queues.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::UnknownTopic`],
@@ -40,8 +40,8 @@ impl TitoQueue {
         change_pause(&self.engine, queue, |_, _| Pause::until(None)).await.map(drop)
     }
 
-    /// As [`pause`](TitoQueue::pause), until a time, by the database's time and rounded up to whole seconds: then any
-    /// worker of the queue resumes it, or the first one that runs later. A time that is past resumes it now.
+    /// Like [`pause`](TitoQueue::pause), until a time, by the database's time and rounded up to whole seconds: then any
+    /// worker of the queue resumes it, or the first one that runs later. A past time resumes it now.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -53,7 +53,7 @@ impl TitoQueue {
     /// ```
     ///
     /// # Errors
-    /// As [`pause`](TitoQueue::pause).
+    /// Those of [`pause`](TitoQueue::pause).
     pub async fn pause_until(&self, queue: &str, time: DateTime<Utc>) -> Result<(), QueueError> {
         let until = rounded_up(time);
         let pause = move |_, now| if until > now { Pause::until(Some(until)) } else { Pause::NONE };
@@ -63,7 +63,7 @@ impl TitoQueue {
     /// Ends what [`pause`](TitoQueue::pause) and [`pause_until`](TitoQueue::pause_until) began.
     ///
     /// # Errors
-    /// As [`pause`](TitoQueue::pause).
+    /// Those of [`pause`](TitoQueue::pause).
     pub async fn resume(&self, queue: &str) -> Result<(), QueueError> {
         change_pause(&self.engine, queue, |_, _| Pause::NONE).await.map(drop)
     }
@@ -77,7 +77,7 @@ pub(crate) async fn end_pause(database: &Database, queue: &str) -> Result<Arc<To
     };
     let topic = change_pause(database, queue, end).await?;
     if !topic.is_paused(queue) {
-        tracing::info!(queue, "the queue goes on, as the time for which it was paused is over");
+        tracing::info!(queue, "the queue resumes, as the time of its pause is over");
     }
     Ok(topic)
 }

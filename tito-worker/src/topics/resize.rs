@@ -18,7 +18,7 @@ use super::existing::change_topic;
 use super::read_topic;
 use crate::error::QueueError;
 use crate::keys;
-use crate::place::{self, Kind, Place};
+use crate::place::{self, Kind, Old, Place};
 use crate::queue::TitoQueue;
 
 /// What a change of the number of partitions did.
@@ -27,7 +27,7 @@ use crate::queue::TitoQueue;
 pub struct Resized {
     /// Events, dead letters and kept events that went to other partitions.
     pub moved: u64,
-    /// Entries of partitions that no longer exist whose bytes are no events; they went to the dead letters.
+    /// Entries of partitions that no longer exist whose bytes are not an event; they went to the dead letters.
     pub malformed: u64,
 }
 
@@ -39,17 +39,19 @@ impl AddAssign for Resized {
 }
 
 impl TitoQueue {
-    /// Changes the number of partitions of a topic and of its groups, from 1 to 10,000, while events are published
-    /// and handled. Events whose entities now belong to another partition are moved there, with their ids and times, in
-    /// transactions of at most 200 each; those of partitions that vanish take their dead letters and history along.
-    /// Waits first, as [`add_group`](TitoQueue::add_group) does, until everybody publishes by the new number.
+    /// Changes the number of partitions of a topic and of its groups, from 1 to 10,000, while events are published and
+    /// handled. Events whose entities now belong to another partition are moved there, with their ids and times, in
+    /// transactions of at most 200 each; dead letters and history of partitions that vanish are moved too. Waits first,
+    /// as [`add_group`](TitoQueue::add_group) does, until everybody publishes with the new number.
     ///
-    /// A call that was interrupted is finished by calling again with the same number, by anybody, also several at once;
-    /// until then the topic stays in service. A topic that does not exist is created with this number.
+    /// To finish an interrupted call, call again with the same number, from anywhere, even several at once; until then
+    /// the topic stays in service. A topic that does not exist is created with this number.
     ///
     /// # Errors
-    /// [`QueueError::ResizeUnderWay`] if a change to another number is not finished, [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
-    /// [`TitoError::OutOfRange`](tito_core::TitoError::OutOfRange) for a number out of 1 to 10,000, and those of the engine: call again to finish.
+    /// [`QueueError::ResizeUnderWay`] if a change to another number is not finished,
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
+    /// [`TitoError::OutOfRange`](tito_core::TitoError::OutOfRange) for a number outside 1 to 10,000, and those of the
+    /// engine: call again to finish.
     pub async fn resize_topic(&self, topic_name: &str, partitions: u16) -> Result<Resized, QueueError> {
         Topic::ensure(&self.engine, topic_name, partitions).await?;
         let name = topic_name.to_string();
@@ -154,7 +156,8 @@ impl Mover {
                     Place { kind: Kind::Dead, partition, second, id: place::id_of(tx, &key) }
                 }
             };
-            place::put(tx, &self.queue, place, row, Some(&key)).await?;
+            let old = Old::row(&key, &row);
+            place::put(tx, &self.queue, place, row, Some(old)).await?;
         }
         Ok(resized)
     }

@@ -1,4 +1,4 @@
-//! Sets how much is kept of what is done, and of dead letters.
+//! Sets how many finished events and dead letters are kept, and for how long.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::error::QueueError;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
-    /// Sets how long the topic's events are kept once they are done, in whole seconds rounded up; `None` deletes them at
-    /// once. Holds for its groups too. A topic that does not exist is created.
+    /// Sets how long the topic's events are kept once they are done, in whole seconds rounded up; `None` deletes them
+    /// at once. Applies to its groups too. A topic that does not exist is created.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
@@ -18,28 +18,28 @@ impl TitoQueue {
         self.set_retention(topic_name, |topic| topic.history_seconds = kept.map_or(0, whole_seconds)).await
     }
 
-    /// Sets how many of the topic's events are kept once they are done, the newest, in each of its queues; `None` for any
-    /// number, which it is unless set. It does nothing where [none are kept](TitoQueue::set_history). A topic that does not
-    /// exist is created.
+    /// Sets how many of the topic's finished events, the newest, are kept in each of its queues; `None`, the default,
+    /// for any number. No effect if [none are kept](TitoQueue::set_history). A topic that does not exist is created.
     ///
-    /// It is kept about: a queue is counted about every 30 s by each of its workers, which reads what it counts, so between
-    /// two counts there can be more. At least so many are kept.
+    /// The number is approximate: each worker counts a queue about every 30 s by reading it, so between two counts
+    /// there can be more. At least this many are kept.
     ///
     /// # Errors
-    /// As [`set_history`](TitoQueue::set_history).
+    /// Those of [`set_history`](TitoQueue::set_history).
     pub async fn set_history_limit(&self, topic_name: &str, most: Option<u64>) -> Result<(), QueueError> {
         self.set_retention(topic_name, |topic| topic.history_events = most.map_or(0, |most| most.max(1))).await
     }
 
-    /// Sets how long dead letters of the topic are kept, in whole seconds rounded up, and how many of them, the newest, in
-    /// each of its queues; `None` for as long as nobody purges them, and for any number, which it is unless set. Older ones
-    /// are deleted for good by the workers of the queue, about every 30 s. The number is kept about, as that of
-    /// [`set_history_limit`](TitoQueue::set_history_limit). Holds for its groups too. A topic that does not exist is created.
+    /// Sets how long dead letters of the topic are kept, in whole seconds rounded up, and how many of them, the newest,
+    /// in each of its queues; `None`, the default, keeps them until somebody purges them, and in any number. The
+    /// workers of the queue delete older ones for good, about every 30 s. The number is approximate, as for
+    /// [`set_history_limit`](TitoQueue::set_history_limit). Applies to its groups too. A topic that does not exist is
+    /// created.
     ///
-    /// Without a limit a worker warns once an hour of a queue with more than 10,000 dead letters.
+    /// Without a limit, a worker warns once an hour about a queue with more than 10,000 dead letters.
     ///
     /// # Errors
-    /// As [`set_history`](TitoQueue::set_history).
+    /// Those of [`set_history`](TitoQueue::set_history).
     pub async fn set_dead_letter_retention(
         &self,
         topic_name: &str,

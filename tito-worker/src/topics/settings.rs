@@ -13,8 +13,8 @@ use crate::queue::TitoQueue;
 const PAGE: usize = 1_000;
 
 impl TitoQueue {
-    /// Up to `limit` topics with their names, by name, after the one named `after`; fewer where there are no more. One
-    /// whose row can't be read is left out, and logged with its key; what is asked of it by its name is an error.
+    /// Up to `limit` topics with their names, by name, after the one named `after`; fewer if there are no more. A topic
+    /// whose row can't be read is left out, and logged with its key; calls with its name fail.
     ///
     /// # Errors
     /// Those of the engine.
@@ -26,7 +26,11 @@ impl TitoQueue {
         while topics.len() < limit
             && let Some((page, _)) = walk.next(&self.engine).await?
         {
-            for stored in &page[..page.len().min(limit - topics.len())] {
+            // More of the page than is wanted in all, where some of it can't be read.
+            for stored in &page {
+                if topics.len() == limit {
+                    break;
+                }
                 match decode_topic(stored) {
                     Ok(topic) => topics.push(topic),
                     Err(error) => self.engine.log_damaged(&error, "a topic can't be read and is left out"),

@@ -10,10 +10,11 @@ use crate::keys;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
-    /// Finishes changes of topics that were begun and not finished, as by a process that died: changes of the number of
-    /// partitions, groups that are being removed, groups into which earlier events are being copied. Several processes
-    /// may do so at once, also while the one that began still works. Returns how many changes it found; without any it
-    /// costs one scan over the topics. A topic whose stored value can't be read is logged and passed over.
+    /// Finishes changes of topics that were begun but not finished, for example by a process that died: changes of the
+    /// number of partitions, groups that are being removed, groups into which earlier events are being copied. Several
+    /// processes may do so at once, even while the one that began is still working. Returns how many changes it found;
+    /// if there are none, it costs one scan over the topics. A topic whose stored value can't be read is logged and
+    /// skipped.
     ///
     /// # Errors
     /// Those of the engine.

@@ -1,4 +1,4 @@
-//! Unique events: of those that are published with one key within a window, one is there.
+//! Unique events: of those that are published with one key within a window, only one exists.
 //!
 //! | file | idea |
 //! |---|---|

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The longest window: ten years of 365 days.
 pub(super) const LONGEST_WINDOW: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// A key that no two events of a type have within a window, for
+/// A key that no two events of a type share within a window, for
 /// [`TitoQueue::publish_unique`](crate::TitoQueue::publish_unique).
 ///
 /// ```
@@ -23,14 +23,14 @@ pub struct Unique {
 }
 
 impl Unique {
-    /// Unique by this key, any text, among the events of one type. The window is an hour and the earlier event is kept,
-    /// unless said otherwise.
+    /// Unique by this key, any text, among the events of one type. By default the window is an hour and the earlier
+    /// event is kept.
     pub fn key(key: impl Into<String>) -> Self {
         Self { key: key.into(), window: Duration::from_secs(3600), replaces: false }
     }
 
-    /// How long the key is taken, from the start of the transaction that publishes, whatever becomes of the event
-    /// meanwhile. More than nothing and at most ten years; rounded up to whole seconds.
+    /// How long the key is taken, from the start of the transaction that publishes, whatever happens to the event
+    /// meanwhile. More than zero and at most ten years; rounded up to whole seconds.
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
@@ -43,7 +43,7 @@ impl Unique {
     }
 
     /// While the key is taken the earlier event is deleted, unless it is done, and the new one takes its place; the
-    /// window begins anew. With a delay this is a debounce: of a row of changes the last one is handled.
+    /// window starts again. With a delay this is a debounce: of a series of changes, only the last one is handled.
     pub fn replace(mut self) -> Self {
         self.replaces = true;
         self

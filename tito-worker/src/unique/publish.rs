@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tito_core::event::{EventReference, Topic};
+use tito_core::event::{EventReference, Topic, delete_pending};
 use tito_core::{KeyText, Result, TitoError, Transaction};
 
 use super::options::{LONGEST_WINDOW, Unique};
@@ -13,18 +13,18 @@ use crate::locate::locate;
 use crate::publish::Publish;
 use crate::queue::TitoQueue;
 
-/// How many seconds an event waits at the most for the next attempt of one that it has replaced, where the order is
+/// How many seconds an event waits at most for the next attempt of one that it has replaced, where the order is
 /// strict. To spare it that, everybody who publishes for a failing entity would write the topic's row, and workers read
 /// all of their partitions again: in the outage of a service that all handlers need, that would block publishers.
 const LONGEST_WAIT: i64 = 10;
 
-/// What became of an event that was published with a key.
+/// What happened to an event that was published with a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Published {
-    /// It was published; there was no other with its key, or that one is done.
+    /// It was published: no other event had its key, or that one is done.
     New(EventReference),
-    /// It was not published: this earlier one has the key, whether it is done or not. Nothing was written.
+    /// It was not published: this earlier event has the key, whether it is done or not. Nothing was written.
     Kept(EventReference),
     /// It was published in place of an earlier one, which was deleted.
     Replaced {
@@ -50,8 +50,8 @@ impl Published {
 }
 
 impl TitoQueue {
-    /// Publishes an event in a transaction unless there is another with its key: see [`Unique`]. Of two transactions that
-    /// publish with one key at once, one meets a conflict and, replayed, finds the other's event.
+    /// Publishes an event in a transaction unless there is another with its key: see [`Unique`]. Of two transactions
+    /// that publish with the same key at once, one meets a conflict and, when replayed, finds the other's event.
     ///
     /// Time is the engine's, at the start of the transaction. Keeping costs one read. Replacing costs what
     /// [`cancel`](TitoQueue::cancel) costs, which grows with the partition's backlog once the earlier event is done or
@@ -74,8 +74,8 @@ impl TitoQueue {
     /// ```
     ///
     /// # Errors
-    /// [`TitoError::OutOfRange`] for a window out of its bounds; [`TitoError::Malformed`], which names the key, if what
-    /// is stored of the earlier event can't be read; those of [`publish`](TitoQueue::publish).
+    /// [`TitoError::OutOfRange`] for a window outside its bounds; [`TitoError::Malformed`], which names the key, if
+    /// what is stored of the earlier event can't be read; those of [`publish`](TitoQueue::publish).
     pub async fn publish_unique(&self, event: Publish, unique: Unique, tx: &Transaction) -> Result<Published> {
         let Unique { key: unique_key, window, replaces } = unique;
         let topic = event.event_type.clone();
@@ -89,7 +89,7 @@ impl TitoQueue {
             Some(earlier) => {
                 let located = locate(&self.engine, tx, &earlier).await?;
                 for pending in &located {
-                    tx.system_keys().delete(pending.key.clone()).await?;
+                    delete_pending(tx, pending.key.clone(), &pending.value).await?;
                 }
                 let worth_it = tx.now().seconds().saturating_add(LONGEST_WAIT);
                 if located.iter().any(|pending| pending.blocks_until().is_some_and(|until| until > worth_it)) {

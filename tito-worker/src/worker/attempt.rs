@@ -44,7 +44,7 @@ impl Verdict {
     pub(super) fn blocks(&self, order: Order) -> bool {
         match self {
             Self::Ended(ended) => order.waits_for_recording(ended.is_final_before_it_is_recorded()),
-            Self::Recorded(recorded) => order.waits_after(recorded.fate),
+            Self::Recorded(recorded) => order.waits_after(recorded.remains),
             Self::Fenced { .. } | Self::NotBegun => true,
         }
     }
@@ -127,7 +127,8 @@ impl Runner {
     async fn run_in_company(&self, hands: Option<&Hands>, deliveries: &[Delivery]) -> Option<Few<Ran>> {
         let Some(hands) = hands else { return self.run_together(deliveries).await };
         match hands.take(deliveries.iter().map(|one| one.key.clone())).await {
-            Ok(_taken) => self.run_together(deliveries).await,
+            Ok(Some(_taken)) => self.run_together(deliveries).await,
+            Ok(None) => None,
             Err(error) => Some(self.not_handed_out(deliveries, &error)),
         }
     }

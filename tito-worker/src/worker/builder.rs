@@ -1,4 +1,4 @@
-//! What a worker is told.
+//! How a worker is configured.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -20,7 +20,7 @@ use crate::policy::Subscription;
 use crate::queue::TitoQueue;
 use crate::registration::{About, git_commit};
 
-/// Tells a [`Worker`] what to do.
+/// Configures a [`Worker`].
 #[derive(Clone)]
 #[must_use]
 pub struct WorkerBuilder {
@@ -42,12 +42,13 @@ impl WorkerBuilder {
             fleet: None,
             about: About::default(),
             gauges: None,
+            dies_when_dropped: false,
         };
         Self { worker, subscriptions: Vec::new(), observers: Observers::default() }
     }
 
-    /// Hands the events of a topic to `handler`, by the settings of a [typed topic](crate::TitoJob), by the default
-    /// [`Subscription`] for others.
+    /// Hands the events of a topic to `handler`, with the settings of a [typed topic](crate::TitoJob), or the default
+    /// [`Subscription`] for other topics.
     ///
     /// [`Handler`] says what a handler can be.
     ///
@@ -72,7 +73,7 @@ impl WorkerBuilder {
         self.subscribe_with(topic, T::settings(), handler)
     }
 
-    /// As [`subscribe`](WorkerBuilder::subscribe), by these settings.
+    /// Like [`subscribe`](WorkerBuilder::subscribe), with these settings.
     ///
     /// ```
     /// use std::time::Duration;
@@ -100,11 +101,15 @@ impl WorkerBuilder {
         T: IntoTopic,
         H: Handler<Args, (), T::Carries>,
     {
-        self.subscriptions.push((topic.into_topic(), settings, (handler.with_its_state(()), None)));
+        let topic = topic.into_topic();
+        if let Some(version) = T::known_version() {
+            self.worker.about.known_versions.insert(topic.clone(), version);
+        }
+        self.subscriptions.push((topic, settings, (handler.with_its_state(()), None)));
         self
     }
 
-    /// As [`subscribe_with`](WorkerBuilder::subscribe_with), with what gets the handlers events from elsewhere than the
+    /// Like [`subscribe_with`](WorkerBuilder::subscribe_with), with what gets the handlers events from elsewhere than the
     /// queue: for event stores.
     #[doc(hidden)]
     pub fn subscribe_fed(
@@ -118,7 +123,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Lets an observer see every event that is handed out, of all topics, and what becomes of it. There can be several.
+    /// Lets an observer see every event that is handed out, in all topics, and what happens to it. There can be
+    /// several.
     pub fn observe(mut self, observer: impl Observer) -> Self {
         self.observers.add(observer);
         self
@@ -130,9 +136,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Makes ownership automatic: the worker becomes a member of a fleet, whose members share out the partitions of the
-    /// queues that they subscribe to. Members come and go, and partitions move. Takes the place of
-    /// [`partitions`](WorkerBuilder::partitions).
+    /// Makes ownership automatic: the worker joins a fleet, whose members divide the partitions of the queues that they
+    /// subscribe to. Members come and go, and partitions move. Replaces [`partitions`](WorkerBuilder::partitions).
     ///
     /// The members of a fleet can subscribe to different queues; a queue belongs to one fleet.
     ///
@@ -156,14 +161,14 @@ impl WorkerBuilder {
     }
 
     /// How long a member of a fleet counts as live after its last heartbeat, from a second to a day: a dead worker's
-    /// partitions are served by others within twice this time. Default 15 s. To be called after
+    /// partitions are served by others within twice this time. Default 15 s. Call it after
     /// [`join`](WorkerBuilder::join); without it, it does nothing.
     pub fn lease_time(mut self, time: Duration) -> Self {
         self.worker.fleet = self.worker.fleet.map(|(fleet, options)| (fleet, options.lease_time(time)));
         self
     }
 
-    /// What the worker is called in [`TitoQueue::workers`], and in [`TitoQueue::members`] if it is to be called after
+    /// The worker's name in [`TitoQueue::workers`], and in [`TitoQueue::members`] if it is called after
     /// [`join`](WorkerBuilder::join).
     pub fn member_name(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
@@ -174,8 +179,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// The version of the application, as [`TitoQueue::workers`] tells it: what shows whether a deploy has come
-    /// everywhere. Default: none.
+    /// The version of the application, as [`TitoQueue::workers`] shows it: it tells whether a deploy has reached all
+    /// workers. Default: none.
     ///
     /// ```
     /// use tito_worker::prelude::*;
@@ -189,29 +194,29 @@ impl WorkerBuilder {
         self
     }
 
-    /// Takes for the [version](WorkerBuilder::application_version) the commit that is checked out in the repository
-    /// around the working directory, cut to 12 digits, as this call finds it. For programs that run where they were built;
-    /// where there is no repository it changes nothing. Reads a few small files.
+    /// Uses as the [version](WorkerBuilder::application_version) the commit that is checked out in the repository
+    /// around the working directory, cut to 12 digits. For programs that run where they were built; without a
+    /// repository it changes nothing. Reads a few small files.
     pub fn version_of_git(mut self) -> Self {
         let folder = std::env::current_dir().ok();
         self.worker.about.version = folder.and_then(|folder| git_commit(&folder)).or(self.worker.about.version);
         self
     }
 
-    /// The name of the machine, as [`TitoQueue::workers`] tells it, in place of what the machine says itself.
+    /// The name of the machine, as [`TitoQueue::workers`] shows it, instead of the machine's own.
     pub fn host_name(mut self, name: impl Into<String>) -> Self {
         self.worker.about.host = Some(name.into());
         self
     }
 
-    /// Works only while `flag` is true. It is looked at 20 times a second; handlers that run when it becomes false go on
-    /// to their end.
+    /// Works only while `flag` is true. It is checked 20 times a second; handlers that are running when it becomes
+    /// false continue to their end.
     pub fn active_while(mut self, flag: Arc<AtomicBool>) -> Self {
         self.worker.active = Some(flag);
         self
     }
 
-    /// Whether the worker publishes what falls due of the database's periodic schedules, for all topics. Default: yes.
+    /// Whether the worker publishes the due firings of the database's periodic schedules, for all topics. Default: yes.
     /// At least one worker of a database has to; with several, each firing is still published once.
     pub fn schedules(mut self, fires: bool) -> Self {
         self.worker.schedules = fires;
@@ -219,9 +224,9 @@ impl WorkerBuilder {
     }
 
     /// Sets the gauges of the queues that the worker serves this often: their backlogs, workers and longest handlers
-    /// ([`observe::metrics`](crate::observe::metrics::BACKLOG_EVENTS) has them). Whoever scrapes a recorder reads what was
-    /// set last, and nothing of the database. Default: never. Seconds are plenty: where there is a backlog, up to 10,000
-    /// events of a queue are read each time.
+    /// ([`observe::metrics`](crate::observe::metrics::BACKLOG_EVENTS) has them). Scraping a recorder reads the last
+    /// values, and nothing from the database. Default: never. Once in some seconds is plenty: if there is a backlog, up
+    /// to 10,000 events of a queue are read each time.
     ///
     /// With the crate `metrics-exporter-prometheus`, `PrometheusBuilder::new().install()?` before this exports them all.
     pub fn gauges(mut self, every: Duration) -> Self {
@@ -229,10 +234,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// What the worker does in an [operation](crate::OperationTask::Named) of this name, step by step: each is told where
-    /// the one before has stopped, and says where the next goes on. A step may take as long as it does; it is dropped where
-    /// it waits when the operation is stopped, and done again by another worker when this one dies. Every worker steps the
-    /// operations that need no such registration.
+    /// What the worker does in an [operation](crate::OperationTask::Named) with this name, step by step: each step gets
+    /// the place where the last one stopped, and returns where the next one continues. A step may take any time; it is
+    /// dropped at its current `await` when the operation is stopped, and another worker repeats it if this one dies.
+    /// Operations that need no such registration are carried out by every worker.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -258,6 +263,13 @@ impl WorkerBuilder {
         Fut: Future<Output = Result<Stepped, BoxError>> + Send + 'static,
     {
         self.worker.named_steps.add(name.into(), step);
+        self
+    }
+
+    /// Has whoever drops the future of [`Worker::run`] end it as the death of its process does, for tests of that.
+    #[doc(hidden)]
+    pub fn dies_when_dropped(mut self) -> Self {
+        self.worker.dies_when_dropped = true;
         self
     }
 

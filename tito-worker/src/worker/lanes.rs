@@ -37,6 +37,8 @@ pub(super) fn entity_of(name: &str) -> Entity {
 /// An event whose handler has ended.
 pub(super) struct Finished {
     pub(super) key: Vec<u8>,
+    /// The event as it was handed out.
+    pub(super) handed_out: Vec<u8>,
     pub(super) entity: Entity,
     pub(super) ran: Ran,
     /// Whether the entity's later events wait for [`Lanes::resume`] or [`Lanes::release`].
@@ -246,7 +248,7 @@ impl Lanes {
         self.start_tasks();
     }
 
-    /// As [`resume`](Lanes::resume), but takes back the waiting events first.
+    /// Like [`resume`](Lanes::resume), but takes back the waiting events first.
     pub(super) fn release(&self, entity: Entity) -> Vec<Vec<u8>> {
         let mut queues = self.shared.lock();
         let Some(lane) = queues.lanes.get_mut(&entity) else { return Vec::new() };
@@ -356,7 +358,8 @@ fn finish(queues: &mut Queues, deliveries: Few<Delivery>, ran: Few<Ran>, order: 
         }
         let awaits_recording = ran.verdict.blocks(order);
         entities.push((entity, awaits_recording));
-        queues.finished.push(Finished { key: delivery.key, entity, ran, awaits_recording });
+        let Delivery { key, stored: handed_out, .. } = delivery;
+        queues.finished.push(Finished { key, handed_out, entity, ran, awaits_recording });
     }
     for (entity, awaits_recording) in &entities {
         if let Some(lane) = queues.lanes.get_mut(entity).filter(|_| *awaits_recording) {

@@ -18,7 +18,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// `None` for a key that is no event's.
+    /// `None` for a key that is not an event's.
     pub(super) fn parse(key: &[u8]) -> Option<Self> {
         keys::parse_event_second_and_id(key).map(|(second, id)| Self { second, id })
     }

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `builder` | what a worker is told |
 //! | `supervisor` | one subscription: its topic, and which partitions are served |
+//! | `drain` | a pass over all that is due, without waiting for more |
+//! | `quiet` | partitions where nothing has come for long, looked at together |
 //! | `rounds` | what is done again and again for all subscriptions together |
 //! | `partition` | the loop of one partition |
 //! | `cursor` | when to read which part of the partition |
@@ -30,6 +32,7 @@ mod builder;
 mod cursor;
 mod deaths;
 mod decide;
+mod drain;
 mod error;
 mod feed;
 mod fence;
@@ -38,6 +41,7 @@ mod loaded;
 mod low_watermark;
 mod pace;
 mod partition;
+mod quiet;
 mod record;
 mod report;
 mod rounds;
@@ -56,19 +60,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::join_all;
 use tito_core::event::check_queue_name;
-use tito_core::{Result, TitoError, check_name};
+use tito_core::{Result, check_name};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::deaths::Hands;
-use self::partition::Partition;
 use self::rounds::Rounds;
 use self::runner::Runner;
-use self::supervisor::{Ownership, Supervisor, read_topic, warn_of_no_events, warn_of_unknown_topic};
+use self::supervisor::{Ownership, Supervisor};
 use crate::error::QueueError;
-use crate::facts::keep_gauges;
+use crate::facts::{count_backlogs, keep_gauges};
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
 use crate::operation::{self, NamedSteps};
@@ -76,7 +78,6 @@ use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
 use crate::registration::{About, host_name};
 use crate::schedule;
-use crate::topics::end_pause;
 
 pub use self::builder::WorkerBuilder;
 pub(crate) use self::deaths::live_marks;
@@ -93,7 +94,7 @@ const ACTIVE_CHECK: Duration = Duration::from_millis(50);
 const FIRST_ERROR_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_ERROR_PAUSE: Duration = Duration::from_secs(5);
 
-/// Consumes topics: all partitions of its share, each in a task of its own.
+/// Consumes topics: all partitions of its share, each in its own task.
 ///
 /// Every event is handed out at least once, events of one entity one at a time and in order, events of different
 /// entities concurrently. An event that was handed out stays stored until its outcome is recorded.
@@ -139,6 +140,8 @@ pub struct Worker {
     about: About,
     /// How often it sets the gauges of its queues.
     gauges: Option<Duration>,
+    /// Whether to drop its run counts as the death of its process.
+    dies_when_dropped: bool,
 }
 
 impl Worker {
@@ -147,8 +150,8 @@ impl Worker {
         WorkerBuilder::new(queue)
     }
 
-    /// Whether the worker can run as it was told: the names of its queues and its fleet can be names, and it subscribes to
-    /// each queue once. [`run`](Worker::run) and [`drain`](Worker::drain) ask this first.
+    /// Checks the worker's configuration: the names of its queues and its fleet are valid, and it subscribes to each
+    /// queue once. [`run`](Worker::run) and [`drain`](Worker::drain) ask this first.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`], [`QueueError::SubscribedTwice`].
@@ -167,17 +170,17 @@ impl Worker {
     }
 
     /// Works until `shutdown` completes. Then no more events are handed out, running handlers get the shutdown timeout
-    /// to end, and what they came to is recorded. Errors of the engine are logged and tried again until then.
+    /// to end, and their outcomes are recorded. Until then, engine errors are logged and retried.
     ///
-    /// It ends by itself, as if `shutdown` had completed, once an operator has told it to leave
-    /// ([`TitoQueue::retire`]): the report says so.
+    /// It also ends, as if `shutdown` had completed, once an operator has told it to leave ([`TitoQueue::retire`]): the
+    /// report says so.
     ///
-    /// It ends by itself, too, once the engine is closed, by its owner or because its storage failed. Running handlers get the
-    /// same time to end; what they came to can't be recorded any more.
+    /// And it ends once the engine is closed, by its owner or because its storage failed. Running handlers get the same
+    /// time to end, but their outcomes can no longer be recorded.
     ///
     /// # Errors
-    /// With what it did until then: [`TitoError::EngineClosed`] as its source, and at once what [`check`](Worker::check)
-    /// finds. It is logged as well.
+    /// Its source is [`TitoError::EngineClosed`] or, at once, what [`check`](Worker::check) finds; it also has the
+    /// report of what was done until then. It is logged too.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<WorkerReport, WorkerError> {
         if let Err(source) = self.check() {
             tracing::error!(error = %source, "the worker does not run");
@@ -187,7 +190,7 @@ impl Worker {
         let (stop, stopped) = watch::channel(false);
         let (activate, active) = watch::channel(self.is_active());
         let (note_time, time_set) = watch::channel(None);
-        let hands = Hands::new(&self.queue.engine, &self.subscriptions, self.about());
+        let hands = Hands::new(&self.queue.engine, &self.subscriptions, self.about(), self.dies_when_dropped);
         let _living = hands.live();
         let registration = hands.registration.clone();
         let _registered = registration.register();
@@ -246,6 +249,12 @@ impl Worker {
                 None => std::future::pending().await,
             }
         };
+        let served = self.subscriptions.iter().map(|runner| runner.queue.to_string()).collect();
+        let is_owned = |queue: &str, partition: u16| match &ownership {
+            Ownership::Static(share) => share.has(partition),
+            Ownership::Fleet(membership) => membership.owns(queue, partition),
+        };
+        let backlogs = count_backlogs(&self.queue.engine, &served, is_owned);
         let watch_time = time_set::watch(&self.queue.engine, note_time);
         let closed = tokio::select! {
             () = shutdown => None,
@@ -254,6 +263,7 @@ impl Worker {
             () = hands.look_after() => None,
             () = registration.look_after() => None,
             () = gauges => None,
+            () = backlogs => None,
             () = registration.retired() => None,
             () = watch_flag, if self.active.is_some() => None,
             closed = self.queue.engine.closed() => Some(closed),
@@ -291,92 +301,8 @@ impl Worker {
         }
     }
 
-    /// Publishes what is due of schedules, handles everything that is due, and what becomes due by that, and returns when
-    /// nothing is. For programs that are started now and then, and for tests. It does not look at the flag of
-    /// [`WorkerBuilder::active_while`], and joins no fleet: it handles the partitions of its share, which are all unless
-    /// [`WorkerBuilder::partitions`] said otherwise.
-    ///
-    /// # Errors
-    /// Those of [`check`](Worker::check) and of the engine; unlike [`run`](Worker::run), this does not wait for a failing
-    /// engine. [`TitoError::Malformed`] for a topic whose row can't be read, with its key, once the other queues have
-    /// nothing that is due. Once the engine is closed it ends at once with the error that says why, and handlers that run are dropped where they wait.
-    pub async fn drain(&self) -> Result<WorkerReport, QueueError> {
-        self.check()?;
-        let drained = tokio::select! {
-            biased;
-            closed = self.queue.engine.closed() => Err(closed),
-            drained = self.drain_all() => drained,
-        }
-        .map_err(QueueError::from);
-        self.subscriptions.iter().for_each(|runner| runner.failures.close(&runner.queue));
-        drained
-    }
-
-    async fn drain_all(&self) -> Result<WorkerReport> {
-        let mut total = WorkerReport::default();
-        let mut rounds = schedule::Rounds::new(self.queue.clone());
-        loop {
-            let published = if self.schedules { rounds.round().await?.published } else { 0 };
-            let mut tasks = JoinSet::new();
-            let database = &self.queue.engine;
-            let topics = join_all(self.subscriptions.iter().map(|runner| read_topic(database, runner))).await;
-            // What can't be read of one queue is not in the way of the others.
-            let mut damaged = None;
-            for (runner, topic) in self.subscriptions.iter().zip(topics) {
-                let Some(topic) = unless_damaged(topic, &mut damaged)? else { continue };
-                let Some(topic) = topic else {
-                    warn_of_unknown_topic(database, &runner.queue).await?;
-                    continue;
-                };
-                warn_of_no_events(&runner.queue, &topic);
-                let topic = match topic.paused_until(&runner.queue) {
-                    Some(_) => end_pause(database, &runner.queue).await?,
-                    None => topic,
-                };
-                if topic.is_paused(&runner.queue) {
-                    continue;
-                }
-                runner.go_by_limits(&topic, self.partitions.of(topic.served_partitions()));
-                for partition in self.partitions.of(topic.served_partitions()) {
-                    if let Some(feed) = runner.feed.clone().filter(|_| partition == feed::PARTITION) {
-                        let fed = Fed::new(runner.clone(), None, None);
-                        let controls = FeedControls::new(None, topic.clone(), runner, self.shutdown_timeout);
-                        tasks.spawn(feed.run(fed, controls).map(|report| report.map(|report| (report, false))));
-                    }
-                    let partition =
-                        Partition::new(database.clone(), runner.clone(), partition, topic.clone(), None, None);
-                    tasks.spawn(partition.drain());
-                }
-            }
-            let (mut pass, mut is_outdated) = (WorkerReport::default(), false);
-            while let Some(ended) = tasks.join_next().await {
-                if let Some((report, is_fenced)) = unless_damaged(resumed(ended), &mut damaged)? {
-                    pass += report;
-                    is_outdated |= is_fenced;
-                }
-            }
-            let did_nothing = pass == WorkerReport::default();
-            total += pass;
-            if did_nothing && published == 0 && !is_outdated {
-                return damaged.map_or(Ok(total), Err);
-            }
-        }
-    }
-
     fn is_active(&self) -> bool {
         self.active.as_ref().is_none_or(|flag| flag.load(Ordering::Relaxed))
-    }
-}
-
-/// What was read, or nothing and the first error where it was a stored row that could not be.
-fn unless_damaged<T>(read: Result<T>, damaged: &mut Option<TitoError>) -> Result<Option<T>> {
-    match read {
-        Ok(value) => Ok(Some(value)),
-        Err(error @ TitoError::Malformed { .. }) => {
-            damaged.get_or_insert(error);
-            Ok(None)
-        }
-        Err(error) => Err(error),
     }
 }
 

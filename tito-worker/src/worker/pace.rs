@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::policy::{LimitedBy, RateLimit, RateLimiter, Share, Subscription};
 
-/// How long at the most nobody asks whether the limit is still what it was.
+/// How long at most nobody asks whether the limit is still what it was.
 const ASK_AGAIN_MILLIS: u64 = 1_000;
 
 pub(super) struct Pace {

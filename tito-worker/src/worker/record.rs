@@ -9,11 +9,14 @@ use super::low_watermark::LowWatermark;
 use super::runner::{Origin, Runner};
 use crate::fate::Fate;
 use crate::observe::{Failure, Watched};
-use crate::place;
+use crate::place::{self, Old};
+use crate::same_attempt::are_same_attempt;
 
 /// An event whose fate waits to be recorded.
 pub(super) struct Unrecorded {
     pub(super) key: Vec<u8>,
+    /// The event as it was handed out.
+    pub(super) handed_out: Vec<u8>,
     pub(super) entity: Entity,
     pub(super) ended: Ended,
     pub(super) watched: Watched,
@@ -23,8 +26,8 @@ pub(super) struct Unrecorded {
 
 impl Unrecorded {
     /// For an event that is kept from handlers.
-    pub(super) fn malformed(key: Vec<u8>, ended: Ended) -> Self {
-        Self { key, entity: 0, ended, watched: Watched::default(), awaits_recording: false }
+    pub(super) fn malformed(key: Vec<u8>, handed_out: Vec<u8>, ended: Ended) -> Self {
+        Self { key, handed_out, entity: 0, ended, watched: Watched::default(), awaits_recording: false }
     }
 }
 
@@ -33,11 +36,16 @@ pub(super) struct Recorded {
     pub(super) fate: Fate,
     /// If it failed, for good or not.
     pub(super) failure: Option<Box<Failure>>,
+    /// Whether it is still to be handled, later or from another step on.
+    pub(super) remains: bool,
 }
 
 impl Recorded {
     /// It was gone.
-    pub(super) const ELSEWHERE: Self = Self { fate: Fate::Elsewhere, failure: None };
+    pub(super) const ELSEWHERE: Self = Self { fate: Fate::Elsewhere, failure: None, remains: false };
+
+    /// Another worker has gone on with it.
+    pub(super) const CHANGED: Self = Self { remains: true, ..Self::ELSEWHERE };
 
     /// Why it failed, for good or not.
     pub(super) fn error(&self) -> Option<&str> {
@@ -56,7 +64,7 @@ pub(super) struct RecordedBatch {
 
 /// Records what becomes of many events of one partition in one transaction, and the checkpoint if one is given. It reads
 /// and deletes the events' own keys, so of two workers that record the same event one meets a conflict and then finds it
-/// gone.
+/// gone, or at another step or attempt, of which what its handler came to says nothing.
 ///
 /// A worker that has lost the partition still records what its handlers have done, which nobody has to do again then.
 pub(super) async fn record_all(
@@ -72,10 +80,11 @@ pub(super) async fn record_all(
             let checked = origin.fence.read(&tx, keys).await?;
             let mut events = Vec::with_capacity(batch.len());
             let recording = Recording { tx: &tx, runner, topic: &checked.topic, partition: origin.partition };
-            for (Unrecorded { key, ended, watched, .. }, stored) in batch.iter().zip(checked.events) {
+            for (Unrecorded { key, handed_out, ended, watched, .. }, stored) in batch.iter().zip(checked.events) {
                 let handled_by = HandledBy { worker: origin.worker(), duration: watched.duration() };
                 events.push(match stored {
                     None => Recorded::ELSEWHERE,
+                    Some(stored) if !are_same_attempt(key, handed_out, &stored) => Recorded::CHANGED,
                     Some(stored) => recording.record(key, stored, ended, handled_by).await?,
                 });
             }
@@ -106,6 +115,7 @@ impl Recording<'_> {
         handled_by: HandledBy,
     ) -> Result<Recorded> {
         let Self { tx, runner, topic, partition } = *self;
+        let old = Old::row(key, &stored);
         let Decided { fate, row, failure } = {
             let rules = Rules {
                 policy: &runner.policy,
@@ -120,9 +130,9 @@ impl Recording<'_> {
             decide(key, stored, ended, &rules)?
         };
         match row {
-            Some((place, row)) => place::put(tx, &runner.queue, place, row, Some(key)).await?,
-            None => tx.system_keys().delete(key.to_vec()).await?,
+            Some((place, row)) => place::put(tx, &runner.queue, place, row, Some(old)).await?,
+            None => old.delete(tx).await?,
         }
-        Ok(Recorded { fate, failure })
+        Ok(Recorded { fate, failure, remains: fate.is_postponed() })
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::fate::Fate;
 
-/// What became of how many events, since the worker began.
+/// How many events had which outcome since the worker began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WorkerReport {
@@ -16,24 +16,24 @@ pub struct WorkerReport {
     pub retried: u64,
     /// Postponed by their handlers.
     pub rescheduled: u64,
-    /// Gone on to their next step.
+    /// Moved to their next step.
     pub advanced: u64,
     /// Failed for good, and moved to the dead letters.
     pub dead: u64,
-    /// Failed for good, and deleted as their subscription says.
+    /// Failed for good and deleted, because their subscription says so.
     pub discarded: u64,
-    /// Stored bytes that were no events, moved to the dead letters.
+    /// Stored bytes that were not an event, moved to the dead letters.
     pub malformed: u64,
-    /// Moved to the partition where they belong since the topic's number of partitions has changed.
+    /// Moved to their new partition after the topic's number of partitions was changed.
     pub moved: u64,
     /// Handled here, but another worker recorded an outcome first.
     pub elsewhere: u64,
-    /// Handlers that did not end before the shutdown timeout. Their events are handed out again by the next worker.
+    /// Handlers that did not end before the shutdown timeout. The next worker hands their events out again.
     pub unfinished: u64,
-    /// Handlers that ended, but what became of their events could not be recorded before the worker ended. Unless the
-    /// engine has recorded it all the same, the events are handed out again by the next worker.
+    /// Handlers that ended, but whose outcome could not be recorded before the worker ended. Unless the engine recorded
+    /// it after all, the next worker hands their events out again.
     pub unrecorded: u64,
-    /// Whether the worker has left because an operator told it to: [`TitoQueue::retire`](crate::TitoQueue::retire).
+    /// Whether the worker left because an operator told it to: [`TitoQueue::retire`](crate::TitoQueue::retire).
     pub retired: bool,
 }
 

@@ -252,7 +252,7 @@ impl Supervisor {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(queue = %self.runner.queue, %error, "a pause that is over can't be ended, trying again");
+                    tracing::warn!(queue = %self.runner.queue, %error, "a pause that is over could not be ended, trying again");
                     tokio::time::sleep(TOPIC_EVERY).await;
                 }
             }
@@ -324,7 +324,7 @@ pub(super) async fn read_topic(database: &Database, runner: &Runner) -> Result<O
 /// Says that a queue's topic does not exist, and which one may be meant.
 pub(super) async fn warn_of_unknown_topic(database: &Database, queue: &str) -> Result<()> {
     let unknown = unknown_topic(database, topic_of(queue).0).await?;
-    tracing::warn!(queue, %unknown, "the subscription waits until its topic is published to or created");
+    tracing::warn!(queue, %unknown, "the subscription waits until its topic is created");
     Ok(())
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn watch(database: &Database, tell: watch::Sender<Option<Timest
             let before = *tell.borrow();
             tell.send_if_modified(|since| since.replace(now.since()) != Some(now.since()));
             if before.is_some_and(|before| before != now.since()) {
-                tracing::warn!(%now, "the database's time was set, all partitions are read again");
+                tracing::warn!(%now, "the database's time was set, so all partitions are read again");
             }
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -12,8 +12,10 @@ use super::record::{Recorded, Recording};
 use super::runner::{Delivery, Runner};
 use super::turns::Turns;
 use crate::error_text::text_of;
+use crate::fate::Fate;
 use crate::handler::{Context, Function as Handle};
 use crate::observe::Run;
+use crate::same_attempt::are_same_attempt;
 
 impl Runner {
     /// Runs the handler and records what its events came to, all in one transaction.
@@ -69,9 +71,25 @@ impl Runner {
         let mut events = Vec::with_capacity(deliveries.len());
         let mut scopes = Vec::with_capacity(deliveries.len());
         let mut decoded = decoded.into_iter();
+        let mut passed_over = Few::new();
+        let mut turns = Turns::new(order);
         for ((delivery, run), bytes) in deliveries.iter().zip(runs).zip(checked.events) {
             let as_read = decoded.next();
-            let Some(bytes) = bytes else { continue };
+            let verdict = match &bytes {
+                _ if !turns.has_turn(delivery.entity) => Some(Verdict::NotBegun),
+                None => Some(Verdict::Recorded(Recorded::ELSEWHERE)),
+                // Its next step or attempt may be one for later.
+                Some(bytes) if !are_same_attempt(&delivery.key, &delivery.stored, bytes) => {
+                    Some(Verdict::Recorded(Recorded::CHANGED))
+                }
+                Some(_) => None,
+            };
+            let Some(bytes) = bytes.filter(|_| verdict.is_none()) else {
+                let verdict = verdict.expect("what is stored is passed over only with a verdict");
+                turns.note(delivery.entity, &verdict);
+                passed_over.push(verdict);
+                continue;
+            };
             // Hardly any has changed since it was read, by its progress or another worker.
             let as_read = as_read.filter(|_| bytes == delivery.stored);
             events.push(as_read.map_or_else(|| TitoEvent::decode_known(&delivery.key, &bytes), Ok)?);
@@ -101,13 +119,14 @@ impl Runner {
         drop(lent);
         let mut turns = Turns::new(order);
         let recording = Recording { tx: &tx, runner: self, topic: &checked.topic, partition: origin.partition };
+        let mut passed_over = passed_over.into_iter();
         let mut handled = stored.into_iter().zip(outcomes.into_iter().zip(durations)).peekable();
         let mut verdicts = Few::with_capacity(deliveries.len());
         for delivery in deliveries {
             let Some(((_, stored), (outcome, duration))) =
                 handled.next_if(|((handled, _), _)| handled.key == delivery.key)
             else {
-                verdicts.push(Verdict::Recorded(Recorded::ELSEWHERE));
+                verdicts.extend(passed_over.next());
                 continue;
             };
             if !turns.has_turn(delivery.entity) {
@@ -117,6 +136,10 @@ impl Runner {
             let ended = Ended::from(outcome);
             let handled_by = HandledBy { worker: origin.worker(), duration: Some(duration) };
             let recorded = recording.record(&delivery.key, stored, &ended, handled_by).await?;
+            if ended.is_step() && recorded.fate != Fate::Advanced {
+                // Or what the step has done would stand, and be done again when its dead letter is redriven.
+                return Err(TitoError::application(recorded.error().unwrap_or_default().to_string()));
+            }
             let verdict = Verdict::Recorded(recorded);
             turns.note(delivery.entity, &verdict);
             verdicts.push(verdict);

@@ -14,7 +14,7 @@
 //! `by_hand` has each worker in a thread with a runtime of its own, which stops where it is when the thread is held, on
 //! a clock that the test turns; `in_real_time` has processes that get SIGKILL, SIGSTOP and SIGCONT. The seed is printed;
 //! `TITO_SEED` sets it. Which faults follow one another depends on the seed alone, what they meet on the scheduler too.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs, unreachable_pub)]
 
 mod by_hand;
 mod in_real_time;

@@ -63,6 +63,7 @@ fn payloads(steps: &[DoneStep]) -> Vec<String> {
 
 #[fact]
 pub async fn an_event_goes_from_step_to_step_and_keeps_what_was_done(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     publish(&db, [trip("a").header("tenant", "7").header("step", "0")]).await;
     let mut harness = Harness::new(&db, &clock).subscribe("job", |event: TitoEvent| async move {
         let Some(next) = event.payload::<Trip>()?.next() else { return Ok::<_, TitoError>(Outcome::Done) };
@@ -119,6 +120,7 @@ pub async fn a_step_waits_for_its_delay_and_its_attempts_begin_anew(db: Database
 
 #[fact]
 pub async fn later_events_of_an_entity_wait_until_the_last_step_in_strict_order(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     with_one_partition(&db).await;
     publish(&db, [trip("a").action("1"), job("b").action("1"), job("a").action("2"), trip("a").action("3")]).await;
     let settings = Subscription::default().order(Order::Strict).concurrency(8);
@@ -138,7 +140,8 @@ pub async fn later_events_of_an_entity_wait_until_the_last_step_in_strict_order(
 
 /// Steps whose effects are in the transaction of their acknowledgement are done once, wherever a process dies.
 #[fact]
-pub async fn a_saga_that_is_killed_at_every_step_is_done_once(db: Database, _: TestClock) {
+pub async fn a_saga_that_is_killed_at_every_step_is_done_once(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     with_one_partition(&db).await;
     let settings = || Subscription::default().order(Order::Strict);
     for (number, killed_at) in Trip::ALL.into_iter().enumerate() {
@@ -189,6 +192,7 @@ pub async fn a_saga_that_is_killed_at_every_step_is_done_once(db: Database, _: T
 
 #[fact]
 pub async fn what_is_replayed_or_copied_begins_with_its_first_step(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 1).await.unwrap();
     queue.set_history("job", Some(Duration::from_secs(3_600))).await.unwrap();
@@ -239,11 +243,12 @@ pub async fn a_step_for_which_there_is_no_room_goes_to_the_dead_letters_with_wha
     harness.drain().await.unwrap();
     let letter = TitoQueue::new(db).dead_letters("job", 10, None).await.unwrap().remove(0).event.unwrap();
     assert_eq!((letter.payload::<Trip>().unwrap(), letter.steps.len()), (Trip::Flight, 0));
-    assert_eq!(letter.failures.last().unwrap().error, "there is no room to put it off");
+    assert_eq!(letter.failures.last().unwrap().error, "there is no room to postpone it");
 }
 
 #[fact]
 pub async fn many_steps_are_remembered_by_the_first_and_the_latest(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     publish(&db, [job("a").payload(&0).unwrap()]).await;
     let mut harness = Harness::new(&db, &clock).subscribe("job", |Payload(number): Payload<u32>| async move {
         Ok::<_, TitoError>(if number == 30 { Outcome::Done } else { Advance::to(&(number + 1))?.into() })
@@ -252,4 +257,77 @@ pub async fn many_steps_are_remembered_by_the_first_and_the_latest(db: Database,
     let last = &handled.last().unwrap().event;
     let remembered: Vec<u32> = last.steps.iter().map(|step| step.payload().unwrap()).collect();
     assert_eq!(remembered, [0].into_iter().chain(11..30).collect::<Vec<_>>());
+}
+
+/// What a step has done is not committed where its next one does not fit, so it is not done twice by a redrive.
+#[fact]
+pub async fn a_step_whose_next_one_has_no_room_is_rolled_back(db: Database, clock: TestClock) {
+    let once = || Subscription::default().retry(RetryPolicy::default().attempts(2).first_delay(Duration::ZERO));
+    // The second would leave no room for failures.
+    for bytes in [db.limits().value_bytes, db.limits().value_bytes / 16 * 15] {
+        publish(&db, [trip("a"), job("b")]).await;
+        let handler = move |event: TitoEvent, tx: Transaction| async move {
+            count(&tx, format!("effect:{}", event.entity)).await?;
+            Ok::<_, TitoError>(if event.entity == "a" {
+                Advance::to(&"x".repeat(bytes))?.into()
+            } else {
+                Outcome::Done
+            })
+        };
+        let mut harness = Harness::new(&db, &clock).subscribe_with("job", once(), handler);
+        harness.drain().await.unwrap();
+        let queue = TitoQueue::new(db.clone());
+        assert_eq!(queue.redrive_all("job").await.unwrap().events, 1);
+        harness.drain().await.unwrap();
+        drop(harness);
+        assert!(stored(&db, "effect:a").await.is_empty());
+        let letter = queue.dead_letters("job", 10, None).await.unwrap().remove(0).event.unwrap();
+        assert_eq!((letter.payload::<Trip>().unwrap(), letter.steps.len()), (Trip::Flight, 0));
+        assert_eq!(letter.failures.last().unwrap().error, "there is no room to postpone it");
+        queue.purge_dead_letters("job").await.unwrap();
+    }
+    assert_eq!(counts(&db, "effect:b").await, [2]);
+}
+
+#[fact]
+pub async fn large_steps_are_remembered_without_their_payloads_but_for_the_first(db: Database, clock: TestClock) {
+    let large = |number: usize| number.to_string().repeat(db.limits().value_bytes / 5);
+    publish(&db, [job("a").payload(&large(0)).unwrap()]).await;
+    let next: Vec<_> = (0..10).map(large).collect();
+    let mut harness = Harness::new(&db, &clock).subscribe("job", move |event: TitoEvent| {
+        let next = next.get(event.steps.len() + 1).cloned();
+        async move { Ok::<_, TitoError>(next.map_or(Ok(Outcome::Done), |next| Advance::to(&next).map(Outcome::from))?) }
+    });
+    let handled = harness.drain().await.unwrap();
+    assert_eq!(handled.len(), 10);
+    let last = &handled[9].event;
+    let kept: Vec<_> = last.steps.iter().map(|step| step.payload.is_some()).collect();
+    assert_eq!(kept, [true, false, false, false, false, false, false, true, true]);
+    assert_eq!(last.steps[0].payload::<String>().unwrap(), large(0));
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum Paid {
+    Wei { amount: u128 },
+}
+
+impl TitoJob for Paid {
+    const NAME: &'static str = "job";
+}
+
+#[fact]
+pub async fn a_step_that_could_not_be_read_again_is_refused_when_it_is_made(db: Database, _: TestClock) {
+    let (small, large) = (Paid::Wei { amount: 7 }, Paid::Wei { amount: u128::MAX });
+    assert!(Advance::to(&small).is_ok() && Advance::to_job(&small).is_ok());
+    publish(&db, [Publish::job("a", &small).unwrap()]).await;
+    let (key, value) = stored(&db, "event:").await.remove(0);
+    let event = TitoEvent::decode(&key, &value).unwrap();
+    let progress = TitoQueue::new(db.clone()).record_progress(&event, &large).await.map(|_| ());
+    let options = tito_core::TxOptions::default().idempotency_key("paid");
+    let kept = db.transaction_with(options, |tx| async move { tx.keep_result(&Paid::Wei { amount: u128::MAX }).await });
+    for refused in [Advance::to(&large).map(|_| ()), Advance::to_job(&large).map(|_| ()), progress, kept.await] {
+        assert!(matches!(refused, Err(TitoError::Unserializable { .. })), "{refused:?}");
+    }
+    assert_eq!(stored(&db, "event:").await, [(key, value)]);
 }

@@ -40,6 +40,13 @@ async fn set_for_good(db: &Database, clock: &TestClock, millis: u64) {
     assert_eq!(db.now().await.unwrap().millis(), millis + 10_000);
 }
 
+/// A second passes at most, and what is being committed by then gets done before the next.
+async fn one_second(db: &Database, clock: &TestClock, next_millis: u64) {
+    clock.advance_to(next_millis.min(clock.monotonic_millis() + 1_000));
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    put(db, "after", "").await;
+}
+
 #[fact]
 pub async fn a_clock_that_is_wrong_for_a_moment_changes_nothing(db: Database, clock: TestClock) {
     if !db.is_only_writer() {
@@ -149,8 +156,7 @@ pub async fn what_waits_goes_on_by_the_time_that_passes_when_the_clock_is_set_ba
                     biased;
                     handled = told.recv() => break handled.unwrap(),
                     next = clock.waited_for() => {
-                        clock.advance_to(next.min(clock.monotonic_millis() + 1_000));
-                        tokio::time::sleep(Duration::from_millis(5)).await;
+                        one_second(&db, &clock, next).await;
                     }
                 }
             };
@@ -173,14 +179,19 @@ pub async fn in_strict_order_nothing_is_overtaken_when_the_clock_is_set_back(db:
     with_one_partition(&db).await;
     let failures = Arc::new(Mutex::new(vec!["first", "first", "second"]));
     let (tell, mut told) = mpsc::unbounded_channel();
-    let release = Arc::new(tokio::sync::Semaphore::new(0));
-    let waits = release.clone();
+    let (began, release) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Semaphore::new(0)));
+    let (begins, waits) = (began.clone(), release.clone());
     let retry = RetryPolicy::default().first_delay(20 * SECOND).longest_delay(20 * SECOND).jitter(0.0).attempts(9);
     let options = Subscription::default().order(Order::Strict).retry(retry).concurrency(1);
     let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe_with("job", options, move |event: TitoEvent| {
-        let (failures, waits, tell) = (failures.clone(), waits.clone(), tell.clone());
+        let (failures, begins, waits, tell) = (failures.clone(), begins.clone(), waits.clone(), tell.clone());
         async move {
-            let _permit = if event.entity == "holds" { Some(waits.acquire().await.unwrap()) } else { None };
+            let _permit = if event.entity == "holds" {
+                begins.notify_one();
+                Some(waits.acquire().await.unwrap())
+            } else {
+                None
+            };
             let mut failures = failures.lock().unwrap();
             if let Some(at) = failures.iter().position(|action| *action == event.action) {
                 failures.remove(at);
@@ -196,9 +207,7 @@ pub async fn in_strict_order_nothing_is_overtaken_when_the_clock_is_set_back(db:
     publish(&db, [job("a").action("first")]).await;
     publish(&db, [job("a").action("second")]).await;
     publish(&db, [job("a").action("third").delay(15 * SECOND)]).await;
-    while clock.waits() == 0 {
-        tokio::task::yield_now().await;
-    }
+    began.notified().await;
     set_for_good(&db, &clock, clock.now_millis() - HOUR_MILLIS).await;
     for action in ["fourth", "fifth"] {
         publish(&db, [job("a").action(action)]).await;
@@ -210,8 +219,7 @@ pub async fn in_strict_order_nothing_is_overtaken_when_the_clock_is_set_back(db:
             biased;
             action = told.recv() => handled.push(action.unwrap()),
             next = clock.waited_for() => {
-                clock.advance_to(next.min(clock.monotonic_millis() + 1_000));
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                one_second(&db, &clock, next).await;
             }
         }
         assert!(clock.now_millis() < 1_767_225_600_000, "within the hour");
@@ -261,8 +269,7 @@ pub async fn what_fails_while_it_is_looked_for_is_tried_again_in_time(db: Databa
             biased;
             attempts = told.recv() => break assert_eq!(attempts.unwrap(), 1),
             next = clock.waited_for() => {
-                clock.advance_to(next.min(clock.monotonic_millis() + 1_000));
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                one_second(&db, &clock, next).await;
             }
         }
         assert!(clock.monotonic_millis() < failed + 60_000, "it is due after 20 seconds");

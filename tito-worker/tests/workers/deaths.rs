@@ -136,6 +136,8 @@ async fn live(
             return (died, handled);
         };
         running.kill().await;
+        // What it had sent to be committed is committed, as nothing of a dead process comes after its successor's start.
+        put(db, "after", "").await;
         let in_hand: BTreeSet<_> =
             std::iter::once(killer).chain(std::iter::from_fn(|| deaths.try_recv().ok())).collect();
         for killer in in_hand {
@@ -262,5 +264,127 @@ pub async fn a_worker_that_ends_by_itself_leaves_nothing_behind(db: Database, _:
     assert_eq!(tx.scan(KeyRange::prefix(keys::processes().start), 10).await.unwrap().len(), 1);
     tx.rollback().await;
     running.stop().await;
+    assert!(stored(&db, "process:").await.is_empty());
+}
+
+/// The mark of a worker that has died, as its process has left it.
+async fn leave_mark(db: &Database, queue: &str, in_hand: Option<&[Vec<u8>]>) {
+    let listed = in_hand.map(|keys| keys.iter().map(|key| String::from_utf8(key.clone()).unwrap()).collect::<Vec<_>>());
+    let mut mark = serde_json::json!({ "queues": [queue], "heartbeat": 0, "lease_millis": 30_000 });
+    if let Some(listed) = listed {
+        mark["in_hand"] = listed.into();
+    }
+    put(db, keys::process(uuid::Uuid::from_u128(7)), mark.to_string()).await;
+}
+
+#[fact]
+pub async fn more_than_a_transaction_takes_is_suspected_in_parts(db: Database, _: TestClock) {
+    with_one_partition(&db).await;
+    let large = "x".repeat(900_000);
+    for number in 0..4 {
+        publish(&db, (0..10).map(|one| job(number * 10 + one).payload(&large).unwrap())).await;
+    }
+    let in_hand: Vec<_> = stored(&db, "event:").await.into_iter().map(|(key, _)| key).collect();
+    leave_mark(&db, "job", Some(&in_hand)).await;
+    let (worker, mut told) = telling(&db);
+    let running = Running::start(worker);
+    for _ in 0..40 {
+        assert_eq!(told.recv().await.unwrap().deaths, Some(0));
+    }
+    assert_eq!(running.stop().await.done, 40);
+    assert!(stored(&db, "process:").await.is_empty());
+}
+
+#[fact]
+pub async fn an_event_without_room_for_a_suspicion_is_no_obstacle_to_the_others(db: Database, _: TestClock) {
+    publish(&db, ["a", "full", "b"].map(job)).await;
+    let events = stored(&db, "event:").await;
+    let full = |(key, row): &&(Vec<u8>, Vec<u8>)| TitoEvent::decode(key, row).unwrap().entity == "full";
+    let (key, row) = events.iter().find(full).unwrap();
+    let mut filled: serde_json::Value = serde_json::from_slice(row).unwrap();
+    filled["progress"] = "".into();
+    let room = db.limits().value_bytes - filled.to_string().len();
+    filled["progress"] = "x".repeat(room).into();
+    put(&db, key.clone(), filled.to_string()).await;
+    leave_mark(&db, "job", Some(&events.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>())).await;
+    let (worker, mut told) = telling(&db);
+    let running = Running::start(worker);
+    for _ in 0..2 {
+        assert_eq!(told.recv().await.unwrap().deaths, Some(0));
+    }
+    assert_eq!(running.stop().await.done, 2);
+    let letters = TitoQueue::new(db.clone()).dead_letters("job", 10, None).await.unwrap();
+    assert_eq!(
+        letters.iter().map(|letter| letter.event.as_ref().unwrap().entity.as_str()).collect::<Vec<_>>(),
+        ["full"]
+    );
+    assert!(stored(&db, "process:").await.is_empty());
+}
+
+/// The list of what is in hand is a value, and has the room of one.
+#[fact]
+pub async fn batches_wait_for_one_another_where_the_list_of_what_is_in_hand_is_full(db: Database, _: TestClock) {
+    let topic = "x".repeat(255);
+    TitoQueue::new(db.clone()).create_topic(&topic, 16).await.unwrap();
+    for transaction in 0..8 {
+        publish(&db, (0..500).map(|one| Publish::new(&topic, (transaction * 500 + one).to_string()))).await;
+    }
+    leave_mark(&db, &topic, None).await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let settings = Subscription::default().batch(300).concurrency(16);
+    let handler = {
+        let gate = gate.clone();
+        move |events: Vec<TitoEvent>| {
+            let (tell, gate) = (tell.clone(), gate.clone());
+            async move {
+                tell.send(events.len()).unwrap();
+                gate.acquire().await.unwrap().forget();
+                Done::Ok(())
+            }
+        }
+    };
+    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe_with(&topic, settings, handler);
+    let running = Running::start(worker.schedules(false));
+    let mut begun = 0;
+    while begun < 4_000 {
+        // As many batches as can be in hand at once.
+        let mut idle = 0;
+        while idle < 2_000 && begun < 4_000 {
+            match told.try_recv() {
+                Ok(events) => (begun, idle) = (begun + events, 0),
+                Err(_) => idle += 1,
+            }
+            tokio::task::yield_now().await;
+        }
+        gate.add_permits(1);
+    }
+    gate.add_permits(1_000);
+    let report = running.stop().await;
+    assert_eq!((report.done, report.rescheduled), (4_000, 0));
+}
+
+/// An application ends its worker's task, and begins another: its process has not died.
+#[fact]
+pub async fn a_worker_that_is_dropped_where_its_process_lives_is_no_death(db: Database, clock: TestClock) {
+    publish(&db, [job("long")]).await;
+    for _ in 0..9 {
+        let (begin, mut begun) = mpsc::unbounded_channel();
+        let worker = Worker::builder(TitoQueue::new(db.clone())).schedules(false);
+        let worker = worker.subscribe("job", move |_: TitoEvent| {
+            begin.send(()).unwrap();
+            async { std::future::pending::<Done>().await }
+        });
+        let worker = worker.build();
+        let running = tokio::spawn(async move { worker.run(std::future::pending()).await.map(|_| ()) });
+        begun.recv().await.unwrap();
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+        clock.advance(DEAD_AFTER);
+    }
+    let (worker, mut told) = telling(&db);
+    let running = Running::start(worker);
+    assert_eq!(told.recv().await.unwrap().deaths, None);
+    assert_eq!(running.stop().await.done, 1);
     assert!(stored(&db, "process:").await.is_empty());
 }

@@ -5,6 +5,7 @@
 extern crate tito_testkit;
 
 mod advancing;
+mod backlogs;
 mod batches;
 mod cancelling;
 mod causing;
@@ -37,6 +38,7 @@ mod observing;
 mod operations;
 mod ordering;
 mod overriding;
+mod overtaken;
 mod own_queue;
 mod ownership;
 mod panicking;
@@ -53,6 +55,7 @@ mod seeing;
 mod settling;
 mod strict;
 mod support;
+mod sweeping;
 mod topics;
 mod unique;
 

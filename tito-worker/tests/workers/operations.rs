@@ -413,8 +413,15 @@ pub async fn an_application_steps_what_it_has_registered(db: Database, clock: Te
         });
     let worker = Running::start(builder);
     let operations = queue.operations();
-    let ended = turning(&clock, async { [operations.wait(ids[0]).await, operations.wait(ids[1]).await] }).await;
-    let [count, fail] = ended.map(Result::unwrap);
+    // Turned no further than that: what has ended is forgotten after a week.
+    let ended = async { [operations.wait(ids[0]).await, operations.wait(ids[1]).await] };
+    let mut ended = std::pin::pin!(ended);
+    let [count, fail] = loop {
+        tokio::select! {
+            ended = &mut ended => break ended.map(Result::unwrap),
+            () = tokio::time::sleep(Duration::from_millis(1)) => clock.advance(Duration::from_secs(1)),
+        }
+    };
     assert_eq!((count.state, count.done), (OperationState::Done, 30));
     assert_eq!(*seen.lock().unwrap(), [1, 2, 3]);
     assert_eq!((fail.state, fail.failure.as_deref()), (OperationState::Failed, Some("it can't be done")));
@@ -634,4 +641,36 @@ pub async fn a_worker_in_standby_steps_no_operation(db: Database, clock: TestClo
     flag.store(true, Ordering::Relaxed);
     assert_eq!(turning(&clock, operations.wait(id)).await.unwrap().done, 3);
     worker.stop().await;
+}
+
+fn nested(depth: usize) -> serde_json::Value {
+    (0..depth).fold(json!(1), |inner, _| json!([inner]))
+}
+
+/// What can't be read again would wait for ever, or could not even be stopped.
+#[fact]
+pub async fn an_operation_is_refused_that_could_not_be_read_again(db: Database, _: TestClock) {
+    let operations = TitoQueue::new(db.clone()).operations();
+    let named = |name: &str, input| OperationTask::Named { name: name.to_string(), input };
+    let worker = Worker::builder(TitoQueue::new(db.clone()))
+        .operation("read", |_: NamedStep| async { Ok(Stepped { cursor: None, done: 1 }) })
+        .operation("deep", |_: NamedStep| async { Ok(Stepped { cursor: Some(nested(140)), done: 1 }) });
+    let running = Running::start(worker);
+    let mut refused = 0;
+    for depth in 118..=132 {
+        match operations.start(Operation::new(named("read", nested(depth)), &ada())).await {
+            Ok(id) => {
+                assert_eq!(refused, 0, "{depth}");
+                assert_eq!(operations.wait(id).await.unwrap().state, OperationState::Done, "{depth}");
+            }
+            Err(QueueError::Engine(TitoError::Unserializable { .. })) => refused += 1,
+            Err(error) => panic!("{depth}: {error}"),
+        }
+    }
+    assert!((4..14).contains(&refused), "{refused}");
+    let id = start(&db, named("deep", json!(null))).await;
+    let ended = operations.wait(id).await.unwrap();
+    assert_eq!(ended.state, OperationState::Failed);
+    assert!(ended.failure.unwrap().contains("cursor"));
+    running.stop().await;
 }

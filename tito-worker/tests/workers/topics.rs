@@ -52,3 +52,23 @@ pub async fn pauses_and_history_are_kept_in_the_topic(db: Database, clock: TestC
     queue.set_history("job", None).await.unwrap();
     assert_eq!(topic().await.history_seconds, 0);
 }
+
+#[fact]
+pub async fn a_page_of_topics_is_whole_where_some_are_damaged(db: Database, _: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    let name = |number: u32| format!("t{number:02}");
+    for number in 1..=20 {
+        queue.create_topic(&name(number), 1).await.unwrap();
+    }
+    for damaged in [1, 11] {
+        put(&db, format!("topic:{}", name(damaged)), "nonsense").await;
+    }
+    let names = async |after: Option<&str>| {
+        let page = queue.topics(10, after).await.unwrap();
+        page.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    let first = names(None).await;
+    let second = names(first.last().map(String::as_str)).await;
+    let expected: Vec<_> = (2..=20).filter(|number| *number != 11).map(name).collect();
+    assert_eq!(first.iter().chain(&second).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+}

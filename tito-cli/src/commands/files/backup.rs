@@ -16,18 +16,18 @@ use crate::failure::{Failure, Result};
 use crate::output::{Bar, note, visible};
 use crate::session::{Session, Use};
 
-/// Writes all that a database has at one moment into a file, while it is in use.
+/// Writes everything that a database has at one moment into a file, while it is in use.
 ///
-/// The file has its name once it is whole and on the disk. `-` is standard output. `tito restore --check FILE` proves that it
-/// restores.
+/// The file gets its name once it is complete and on disk. `-` is standard output. `tito restore --check FILE` proves
+/// that it restores.
 #[derive(Debug, Args)]
 pub(crate) struct Backup {
-    /// Where to, or -
+    /// The file, or -
     file: PathBuf,
     /// Replaces a file that exists
     #[arg(long)]
     force: bool,
-    /// How much is read a second at the most, as in 20MiB
+    /// How much to read per second at most, such as 20MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     rate: Option<u64>,
     /// Reads as fast as it can

@@ -12,14 +12,14 @@ use crate::session::Session;
 
 /// Copies a database that nobody uses into an empty place, to move it between a directory and a cluster.
 ///
-/// The copy refuses to be opened until it is whole. Interrupted, the same command goes on where it was.
+/// The copy refuses to be opened until it is complete. If it is interrupted, the same command continues where it was.
 #[derive(Debug, Args)]
 pub(crate) struct Copy {
     /// The URL of the database
     from: String,
     /// The URL of the empty place
     to: String,
-    /// How much is read a second at the most, as in 20MiB
+    /// How much to read per second at most, such as 20MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     rate: Option<u64>,
 }

@@ -16,8 +16,8 @@ use crate::session::Session;
 
 /// Restores a backup into the empty directory or cluster prefix that --db names.
 ///
-/// All queues and schedules are paused in it until `tito resume --restored`, as what was handled after the backup would be
-/// handled again. Interrupted, the same command goes on where it was.
+/// All its queues and schedules are paused until `tito resume --restored`, as events that were handled after the backup
+/// would be handled again. If it is interrupted, the same command continues where it was.
 #[derive(Debug, Args)]
 pub(crate) struct Restore {
     /// The backup, or - for standard input
@@ -25,7 +25,7 @@ pub(crate) struct Restore {
     /// Restores into a temporary place, verifies that, and deletes it; no --db is needed
     #[arg(long)]
     check: bool,
-    /// Where the temporary place is made; by default where the machine has such
+    /// Where to make the temporary place; by default the machine's directory for temporary files
     #[arg(long, value_name = "DIRECTORY", requires = "check")]
     space: Option<PathBuf>,
 }

@@ -19,8 +19,8 @@ use crate::session::{Session, Use};
 
 /// Goes over all rows of a database and lists those that are not as they should be.
 ///
-/// By their form: rows are JSON, keys can be read, every event has its topic, every entry its row. An application can verify
-/// by its models too. Exit code 6 if something is wrong that was not put right.
+/// It checks their form: rows are JSON, keys can be read, every event has its topic, every entry its row. An
+/// application can also verify with its models. Exit code 6 if something is wrong that was not repaired.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// Verifies a backup, by restoring it into a temporary place
@@ -29,7 +29,7 @@ pub(crate) struct Verify {
     /// Puts right what a rule says how; asks before that
     #[arg(long)]
     repair: bool,
-    /// How much is read a second at the most, as in 20MiB
+    /// How much to read per second at most, such as 20MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     rate: Option<u64>,
 }

@@ -1,14 +1,14 @@
-//! Turns: of the transactions of a process that write one key, those that have lost it run one after another.
+//! Turns: transactions of a process that have lost a conflict on one key run one after another.
 //!
-//! Nothing rests on turns. Conflicts keep what is stored right, also against other processes and transactions that are
-//! committed by hand; turns spare the runs that would only meet the next conflict. So whoever has waited for long enough
-//! goes on without, and a turn that is held for too long passes on.
+//! Nothing depends on turns for correctness. Conflict detection keeps the data correct, also against other processes
+//! and transactions that are committed by hand; turns only spare the runs that would meet the next conflict. So whoever
+//! has waited long enough goes ahead without one, and a turn that is held for too long passes on.
 //!
 //! | file | idea |
 //! |---|---|
 //! | `table` | who holds the turn on a key, and who waits for it |
 //! | `place` | the turns of one transaction |
-//! | `sites` | what transactions of one place in the program have lost lately |
+//! | `sites` | which keys transactions of one place in the program have lost lately |
 
 mod place_in_line;
 mod sites;

@@ -12,7 +12,7 @@ use super::table::{Entered, Ticket, Turns};
 /// How long a run waits for its turns in all before it goes on without.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Of more keys than this a commit does not take the turns. Those of large transactions would cost more than they spare.
+/// A commit of more keys than this takes no turns: for large transactions they would cost more than they spare.
 const MOST_FREE: usize = 64;
 
 tokio::task_local! {
@@ -20,18 +20,18 @@ tokio::task_local! {
     static IS_WITHIN_TURN: bool;
 }
 
-/// What a transaction has lost, and the turns that it holds on that. Dropped, it gives all of them back.
+/// The keys that a transaction has lost, and the turns that it holds on them. Dropping it gives all of them back.
 pub(in crate::database) struct PlaceInLine<'a> {
     turns: &'a Turns,
     site: Site,
-    /// What it has taken the turn on before its first run.
+    /// The key whose turn it took before its first run.
     expected: Option<Vec<u8>>,
-    /// Once it has lost a key. It keeps it over all its runs, so that it becomes the oldest.
+    /// Drawn once it has lost a key, and kept over all its runs, so that it becomes the oldest.
     ticket: Option<Ticket>,
     lost: BTreeSet<Vec<u8>>,
     /// Keys whose turns it holds or waits for.
     entered: BTreeSet<Vec<u8>>,
-    /// Within a closure that holds turns: what waited there would wait for itself.
+    /// Whether it is within a closure that holds turns: waiting there would be waiting for itself.
     is_within_turn: bool,
 }
 
@@ -42,7 +42,8 @@ impl<'a> PlaceInLine<'a> {
         Self { turns, site, expected: None, ticket: None, lost, entered, is_within_turn }
     }
 
-    /// Before the first run: takes the turn on what transactions of this place in the program are known to lose.
+    /// Before the first run: takes the turn on the key that transactions of this place in the program are known to
+    /// lose.
     pub(in crate::database) async fn take_expected(&mut self) {
         if self.is_within_turn {
             return;
@@ -53,7 +54,7 @@ impl<'a> PlaceInLine<'a> {
         }
     }
 
-    /// Takes note of what a run is about to commit.
+    /// Notes what a run is about to commit.
     pub(in crate::database) fn is_right(&mut self, has_written: impl FnOnce(&[u8]) -> bool) {
         if self.expected.take().is_some_and(|key| !has_written(&key)) {
             self.turns.sites.was_wrong(self.site);
@@ -65,10 +66,10 @@ impl<'a> PlaceInLine<'a> {
         IS_WITHIN_TURN.scope(self.is_within_turn || !self.entered.is_empty(), run).await
     }
 
-    /// Before a commit that writes or locks these keys: those of them that are others' turn, whom it would make lose or
-    /// lose to. What it has waited for already is none.
+    /// Before a commit that writes or locks these keys: those that are somebody else's turn, where one of the two would
+    /// lose. Keys that it has waited for already don't count.
     ///
-    /// Where a commit is `costly`, it takes the turns that are free, so that no other one is sent meanwhile.
+    /// If a commit is costly, it takes the free turns, so that no other commit is sent meanwhile.
     pub(in crate::database) fn taken<'k>(
         &mut self,
         keys: impl Iterator<Item = &'k [u8]>,
@@ -95,8 +96,8 @@ impl<'a> PlaceInLine<'a> {
         !self.is_within_turn && !self.turns.held_by_others(&keys, self.ticket).is_empty()
     }
 
-    /// Takes the turns on all keys that the transaction has lost, with those that it has lost now, and says whether it
-    /// holds one that it did not hold before. What is not granted in time it goes on without.
+    /// Takes the turns on all keys that the transaction has lost, including those lost just now, and says whether it
+    /// holds a new one. It goes on without those that are not granted in time.
     ///
     /// Whoever waits for a key holds no turn on a later one, so no two wait for each other.
     pub(in crate::database) async fn take(&mut self, lost: Vec<Vec<u8>>) -> bool {

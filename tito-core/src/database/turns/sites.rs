@@ -1,7 +1,7 @@
-//! What transactions of one place in the program have lost lately: the next ones will write the same key.
+//! Which keys transactions of one place in the program have lost lately: the next ones will write the same key.
 //!
-//! A first run that meets a crowd reads for nothing, and learns at its end that it has to wait. Where the last
-//! transactions that were begun by one line of the program have all lost one key, the next takes the turn on it before it
+//! A first run that meets a crowd reads for nothing, and learns only at its end that it has to wait. If the last
+//! transactions begun by one line of the program have all lost one key, the next one takes the turn on it before it
 //! begins.
 
 use std::collections::HashMap;
@@ -18,12 +18,12 @@ pub(in crate::database) type Site = &'static Location<'static>;
 /// How often a key has to be lost before the next transaction expects it.
 const ENOUGH: u32 = 4;
 
-/// How long it is expected after somebody has waited for it or lost it.
+/// How long a key is expected after somebody has waited for it or lost it.
 const LASTS: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct Sites {
-    /// How many there are: spares transactions the lock while there are none.
+    /// How many there are, so that transactions don't take the lock while there are none.
     known: AtomicUsize,
     lost: Mutex<HashMap<Site, Lost>>,
 }
@@ -64,14 +64,14 @@ impl Sites {
         self.known.store(sites.len(), Ordering::Release);
     }
 
-    /// Notes that one which expected a key has waited for it.
+    /// Notes that a transaction which expected a key has waited for it.
     pub(super) fn waited(&self, site: Site) {
         if let Some(lost) = self.lock().get_mut(site) {
             lost.last = Instant::now();
         }
     }
 
-    /// Notes that one which expected a key did not write it.
+    /// Notes that a transaction which expected a key did not write it.
     pub(super) fn was_wrong(&self, site: Site) {
         self.lock().remove(site);
     }

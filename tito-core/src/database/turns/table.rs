@@ -12,14 +12,14 @@ use tokio::time::Instant;
 
 use super::sites::Sites;
 
-/// How long a turn lasts when others wait for it. A transaction that runs for longer goes on without it; so does one that
-/// waits for something that those behind it have to do.
+/// How long a turn lasts while others wait for it. A transaction that runs for longer goes on without it; so does one
+/// that waits for something that the transactions behind it have to do.
 pub(super) const LONGEST_TURN: Duration = Duration::from_secs(2);
 
 /// The turns of a process on the keys of one database. Keys are here only while somebody holds a turn on them.
 #[derive(Default)]
 pub(in crate::database) struct Turns {
-    /// How many keys there are: spares transactions the lock while there are none.
+    /// How many keys there are, so that transactions don't take the lock while there are none.
     keys: AtomicUsize,
     queues: Mutex<HashMap<Vec<u8>, Queue>>,
     tickets: AtomicU64,
@@ -36,7 +36,7 @@ struct Queue {
     waiting: BTreeMap<Ticket, oneshot::Sender<()>>,
 }
 
-/// What came of asking for a turn.
+/// The answer to a request for a turn.
 #[derive(Debug)]
 pub(super) enum Entered {
     Granted,
@@ -54,7 +54,7 @@ impl Turns {
         self.keys.load(Ordering::Acquire) == 0
     }
 
-    /// Asks for the turn on a key. It is given back, and so is the place of one that waits, by [`leave`](Turns::leave).
+    /// Asks for the turn on a key. [`leave`](Turns::leave) gives it back, or the place in the queue.
     pub(super) fn enter(&self, key: &[u8], ticket: Ticket) -> Entered {
         let mut queues = self.lock();
         let entered = match queues.entry(key.to_vec()) {
@@ -101,12 +101,12 @@ impl Turns {
         }
     }
 
-    /// Those of the keys on which another one than `ticket` holds the turn.
+    /// The keys on which another ticket holds the turn.
     pub(super) fn held_by_others(&self, keys: &[&[u8]], ticket: Option<Ticket>) -> Vec<Vec<u8>> {
         held_by_others(&self.lock(), keys, ticket)
     }
 
-    /// Takes the turns on all of these keys if nobody else holds one of them, else says which.
+    /// Takes the turns on all of these keys, or says which of them somebody else holds.
     pub(super) fn take_free(&self, keys: &[&[u8]], ticket: Ticket) -> Vec<Vec<u8>> {
         let mut queues = self.lock();
         let held = held_by_others(&queues, keys, Some(ticket));
@@ -135,7 +135,7 @@ impl Queue {
         Self { holder, since: Instant::now(), waiting: BTreeMap::new() }
     }
 
-    /// Gives the turn to the oldest of those that wait, if any does.
+    /// Gives the turn to the oldest one waiting, if any.
     fn pass_on(&mut self) -> bool {
         while let Some((ticket, grant)) = self.waiting.pop_first() {
             // One that was cancelled has gone, or is about to.

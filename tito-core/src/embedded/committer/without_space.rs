@@ -2,13 +2,14 @@
 
 use std::io;
 
-use super::{Accepted, Committer, Outcome, guarded};
+use super::group::{Accepted, Outcome};
+use super::{Committer, guarded};
 use crate::embedded::storage::is_full;
 use crate::embedded::store::{Admission, StoreResult};
 
 impl Committer {
-    /// Takes a group apart that there is no space for: those that make space go first, into what is kept for them, then
-    /// of the others those that fit into what there is. The file system is not asked for more again.
+    /// Takes a group apart for which there is no space: transactions that free space go first, into the reserve kept
+    /// for them, then as many of the others as fit into what there is. The file system is not asked for more again.
     pub(super) fn without_space(&mut self, group: Vec<Accepted>, error: io::Error, outcome: &mut Outcome) {
         if !is_full(&error) {
             return outcome.refused.push((group, error));
@@ -34,7 +35,7 @@ impl Committer {
         outcome.refused.push((refused, error));
     }
 
-    /// Those of a group that fit together into the space that there is, as they come, and the rest.
+    /// The transactions of a group that fit into the remaining space together, in their order, and the rest.
     fn fitting(&self, group: Vec<Accepted>, admission: Admission) -> (Vec<Accepted>, Vec<Accepted>) {
         let (mut writes, mut bytes) = (0, 0);
         group.into_iter().partition(|accepted| {

@@ -1,4 +1,4 @@
-//! The database file as redb sees it: redb's own backend, which keeps its locks, with writes that wait for space.
+//! The database file as redb sees it: redb's own backend with its locks, but with writes that wait for space.
 
 use std::io;
 use std::ops::Bound;

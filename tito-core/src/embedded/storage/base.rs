@@ -35,7 +35,7 @@ const META_FORMAT: &str = "format";
 const META_RESERVED: &str = "reserved";
 const META_FLUSHED_SEGMENT: &str = "merged_segment";
 
-/// Changes when a database can no longer be read by code for the number before.
+/// Raised when code for the previous number can no longer read the database.
 const FORMAT: u64 = 1;
 
 /// The database file. Clones share it.
@@ -43,8 +43,8 @@ const FORMAT: u64 = 1;
 pub(in crate::embedded) struct Base {
     database: Arc<Database>,
     identity: DatabaseIdentity,
-    /// Not in a database of before there were identities: the next flush gives it its own. Not the opening, as a write
-    /// that fails for want of space is redb's last one.
+    /// `None` for a database from before there were identities: the next flush gives it one. Opening does not, as redb
+    /// accepts no calls after a write that failed for want of space.
     is_identity_stored: bool,
 }
 
@@ -53,7 +53,7 @@ pub(in crate::embedded) enum OpenError {
     Database(DatabaseError),
     /// It is a database of redb's, but not one of ours.
     Format(String),
-    /// What it says of itself can't be used.
+    /// Its own description can't be used.
     Identity(TitoError),
     Other(BoxError),
 }
@@ -62,8 +62,8 @@ pub(in crate::embedded) enum OpenError {
 pub(super) struct BaseSnapshot(ReadOnlyTable<&'static [u8], &'static [u8]>);
 
 impl Base {
-    /// Makes a database of an empty file, complete and durable when this returns; with the mark of one that is being
-    /// filled from its beginning on.
+    /// Creates a database in an empty file, complete and durable when this returns; if it is to be filled from
+    /// elsewhere, with that mark from the beginning.
     pub(in crate::embedded) fn create(file: DataFile, cache_bytes: usize, mark: Option<&[u8]>) -> StoreResult<()> {
         plainly(|| {
             let backend = Backend::new(file, Arc::default())?;
@@ -90,7 +90,7 @@ impl Base {
         Self::opened(backend, cache_bytes)
     }
 
-    /// As [`open`](Base::open), of a file that stays as it is.
+    /// Like [`open`](Base::open), of a file that stays as it is.
     pub(in crate::embedded) fn open_to_read(file: DataFile, cache_bytes: usize) -> Result<Self, OpenError> {
         check_length(&file)?;
         let overlay = Overlay::new(file).map_err(|error| OpenError::Other(error.into()))?;
@@ -214,7 +214,7 @@ fn check_length(file: &DataFile) -> Result<(), OpenError> {
     }
 }
 
-/// Calls `f`, and gives an error of the file system as itself: redb's errors don't name it as their source.
+/// Calls `f`, and unwraps errors of the file system: redb's errors don't name them as their source.
 fn plainly<T>(f: impl FnOnce() -> Result<T, redb::Error>) -> StoreResult<T> {
     f().map_err(|error| match error {
         redb::Error::Io(error) => error.into(),

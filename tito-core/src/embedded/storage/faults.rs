@@ -1,4 +1,4 @@
-//! Where a test makes an operation on a file fail. Outside of this crate's tests there is nothing here.
+//! Lets a test make an operation on a file fail. Does nothing outside this crate's tests.
 
 /// What is done to a file or to the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +42,7 @@ mod injected {
 
     type Rule = Box<dyn FnMut(Operation, &str) -> io::Result<()> + Send>;
 
-    /// A rule that sees every operation before it is made, and can fail it. Clones share it.
+    /// A rule that sees every operation before it happens, and can fail it. Clones share it.
     #[derive(Clone, Default)]
     pub(in crate::embedded) struct Faults(Arc<Mutex<Option<Rule>>>);
 

@@ -52,7 +52,7 @@ impl DataFile {
         self.file.write_all(zeros)
     }
 
-    /// Cuts the file off, or lengthens it by zeros that may take no space yet.
+    /// Truncates the file, or extends it by zeros that may take no space yet.
     pub(super) fn set_length(&self, length: u64) -> io::Result<()> {
         self.faults.check(Operation::Resize, &self.name)?;
         self.file.set_len(length)
@@ -64,7 +64,7 @@ impl DataFile {
         self.file.sync_data()
     }
 
-    /// Takes the lock of the whole file, which a database that is open holds; false if another has it.
+    /// Takes the lock of the whole file, which an open database holds; false if somebody else has it.
     pub(in crate::embedded) fn try_lock(&self) -> io::Result<bool> {
         match self.file.try_lock() {
             Ok(()) => Ok(true),
@@ -73,7 +73,7 @@ impl DataFile {
         }
     }
 
-    /// As [`try_lock`](DataFile::try_lock), of one that all have together who only read.
+    /// Like [`try_lock`](DataFile::try_lock), but for the lock that readers share.
     pub(in crate::embedded) fn try_lock_to_read(&self) -> io::Result<bool> {
         match self.file.try_lock_shared() {
             Ok(()) => Ok(true),

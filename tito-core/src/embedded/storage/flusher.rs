@@ -17,7 +17,7 @@ use crate::timestamp::Timestamp;
 /// Called after each flush, in the flushing thread. It must not wait.
 pub(in crate::embedded) type OnFlushed = Arc<dyn Fn() + Send + Sync>;
 
-/// How often whoever waits for a flush looks whether the flush waits for space.
+/// How often whoever waits for a flush checks whether the flush waits for space.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A memtable that takes no more writes.
@@ -27,7 +27,7 @@ pub(super) struct Full {
     pub(super) reserved: Timestamp,
 }
 
-/// Dropping it waits for the flushes that are queued, unless they wait for space: these are left to the next opening.
+/// Dropping it waits for the queued flushes, unless they wait for space: those are left to the next opening.
 pub(super) struct Flusher {
     jobs: Option<Sender<Full>>,
     done: Receiver<StoreResult<BaseSnapshot>>,
@@ -36,7 +36,7 @@ pub(super) struct Flusher {
 }
 
 impl Flusher {
-    /// `log_directory` is where the segments lie whose memtables are flushed, if there is a log.
+    /// `log_directory` holds the segments of the memtables that are flushed, if there is a log.
     pub(super) fn start(
         base: Base,
         log_directory: Option<Directory>,
@@ -75,7 +75,7 @@ impl Flusher {
         }
     }
 
-    /// As [`flushed`](Flusher::flushed), but waits for it, unless the flush itself waits for space.
+    /// Like [`flushed`](Flusher::flushed), but waits for it, unless the flush itself waits for space.
     pub(super) fn wait(&self) -> StoreResult<Option<BaseSnapshot>> {
         while !self.space.is_waited_for() {
             match self.done.recv_timeout(LOOK) {

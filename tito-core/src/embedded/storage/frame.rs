@@ -8,16 +8,16 @@ use crate::timestamp::Timestamp;
 /// Mark, length of the payload, checksum of the length, checksum of the payload.
 pub(super) const HEADER: usize = 8 + 4 + 4 + 8;
 
-/// In place of a value's length: the key is deleted.
+/// Instead of a value's length: the key is deleted.
 const DELETED: u32 = u32::MAX;
 
-/// What every frame of a segment begins with. Differs from segment to segment, so that what an earlier use of the disk
-/// left behind is not taken for a frame.
+/// The mark at the start of every frame of a segment. It differs from segment to segment, so that leftovers from an
+/// earlier use of the disk are not taken for frames.
 pub(super) fn mark_of(segment: u64) -> [u8; 8] {
     xxh3_64_with_seed(b"tito log frame", segment).to_le_bytes()
 }
 
-/// How long the frame of a group is that has so many writes, with so many bytes of keys and values.
+/// The length of the frame for a group of this many writes, with this many bytes of keys and values.
 pub(super) fn length_of(writes: usize, bytes: usize) -> usize {
     HEADER + 8 + 4 + 8 * writes + bytes
 }

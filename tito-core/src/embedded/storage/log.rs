@@ -1,11 +1,12 @@
-//! The log: every group is appended to it and synchronised before its commit is answered. Appending is a fraction of
-//! the work of changing the tree in the database file, which follows in bulk.
+//! The log: every group is appended and synchronised before its commit is answered. Appending is a fraction of the work
+//! of changing the tree in the database file, which happens later and in bulk.
 //!
-//! A segment of the log ends when its memtable is full, and is deleted when that was flushed into the database file.
+//! A segment of the log ends when its memtable is full, and is deleted once that has been flushed into the database
+//! file.
 //!
-//! A write that the file system refuses is cut off again, so it never was. The file is longer than what is in it: by
-//! steps, so that few appends change its length, and by a reserve that only those may use who make space or who need
-//! next to none. So a full disk refuses what would fill it, and lets deletes and acknowledgements through.
+//! A write that the file system refuses is cut off again, as if it had never happened. The file is longer than its
+//! contents: it grows in steps, so that few appends change its length, and has a reserve for writes that free space or
+//! need next to none. So a full disk refuses what would fill it, and lets deletes and acknowledgements through.
 
 use std::io;
 
@@ -24,7 +25,7 @@ const GROWTH: u64 = 1 << 20;
 /// What is kept behind the last frame while there is space. Thousands of acknowledgements fit into it.
 const RESERVE: u64 = 1 << 20;
 
-/// The part of the reserve that is left to reservations of timestamps, without which nothing could be read.
+/// The part of the reserve set apart for reservations of timestamps, without which nothing could be read.
 const RESERVE_FOR_TIMESTAMPS: u64 = 256 << 10;
 
 /// How much of the reserve an append has to leave.
@@ -48,8 +49,8 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Begins a segment. Its file is durable when this returns; it is not there when this fails, unless the file
-    /// system is lost.
+    /// Begins a segment. Its file is durable when this returns; if this fails, there is no file, unless the file system
+    /// itself is lost.
     pub(super) fn begin(directory: &Directory, segment: u64) -> Result<Self, AppendError> {
         let name = segment::name_of(segment);
         // What an attempt left that could neither be finished nor be taken away. Nothing of it was ever answered.
@@ -70,8 +71,9 @@ impl Log {
 
     /// Goes on with the segment that was written last.
     ///
-    /// What was read of it is written again: it may be in the machine's memory only, if a synchronisation failed before.
-    /// What follows the whole frames is cleared: once another segment follows, a torn end would be damage.
+    /// The frames that were read are written again, since they may be in the machine's memory only if a synchronisation
+    /// failed before. Anything behind the complete frames is cleared: once another segment follows, a torn end would
+    /// count as damage.
     pub(super) fn resume(directory: &Directory, segment: &Segment) -> Result<Self, AppendError> {
         let name = segment::name_of(segment.number);
         let mut file = directory.open_file(&name).map_err(AppendError::Refused)?;
@@ -111,7 +113,7 @@ impl Log {
         self.segment
     }
 
-    /// Whether the file system had no space for the whole reserve when it was asked last.
+    /// Whether the file system lacked space for the whole reserve when it was last asked.
     pub(super) fn is_short(&self) -> bool {
         self.file_length < self.position + RESERVE
     }
@@ -137,7 +139,7 @@ impl Log {
         appended
     }
 
-    /// How long what was written is.
+    /// How many bytes have been written.
     pub(super) fn length(&self) -> u64 {
         self.position
     }
@@ -147,7 +149,7 @@ impl Log {
         self.file_length >= self.position + bytes as u64 + kept_by(admission)
     }
 
-    /// Sees to it that `bytes` more fit into the file, and behind them what has to be kept.
+    /// Makes room for `bytes` more in the file, with the reserve behind them.
     pub(super) fn make_room(&mut self, bytes: usize, admission: Admission) -> io::Result<()> {
         let end = self.position + bytes as u64;
         if self.file_length >= end + RESERVE {
@@ -183,7 +185,7 @@ impl Log {
         Ok(())
     }
 
-    /// Takes back what was written of a frame, so that nothing of it can be found after a crash.
+    /// Undoes a partly written frame, so that nothing of it can be found after a crash.
     fn cut_off(&mut self) -> Result<(), AppendError> {
         self.file.set_length(self.position).and_then(|()| self.file.sync()).map_err(AppendError::Lost)?;
         self.file_length = self.position;

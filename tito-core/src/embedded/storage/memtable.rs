@@ -1,4 +1,4 @@
-//! What was committed lately and is in the log, but not in the database file yet: sorted, in memory, with versions.
+//! Recent commits that are in the log but not in the database file yet: sorted, in memory, with versions.
 
 use std::collections::{BTreeMap, btree_map};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::keys::KeyRange;
 /// How many entries a scan copies at a time; the table is locked for that long.
 const CHUNK: usize = 64;
 
-/// What an entry costs beside its key and value: nodes, versions, allocations. Measured as 130 to 160 bytes.
+/// What an entry costs in addition to its key and value: nodes, versions, allocations. Measured as 130 to 160 bytes.
 const ENTRY_OVERHEAD: usize = 150;
 
 /// Committed writes, each with the version that it came in. A reader at version `v` sees what is not newer.
@@ -25,8 +25,7 @@ pub(super) struct Memtable {
 #[derive(Default)]
 struct Entries {
     by_key: BTreeMap<Vec<u8>, Versions>,
-    /// The keys' hashes, by which a key that is not in the table is seen at a tenth of the cost of a search: every
-    /// insert asks for one.
+    /// The keys' hashes, which rule out an absent key at a tenth of the cost of a search: every insert asks for one.
     hashes: HashedSet,
 }
 
@@ -107,7 +106,7 @@ impl Memtable {
     }
 }
 
-/// Copies a range piece by piece, so that no scan keeps commits waiting.
+/// Copies a range piece by piece, so that a scan does not keep commits waiting.
 struct Chunks<'a> {
     table: &'a Memtable,
     left: Option<KeyRange>,

@@ -15,8 +15,10 @@ mod flusher;
 mod frame;
 mod log;
 mod memtable;
+mod opening;
 mod overlay;
 mod segment;
+mod snapshot;
 mod space;
 
 use std::collections::VecDeque;
@@ -27,12 +29,9 @@ use self::base::BaseSnapshot;
 use self::flusher::{Flusher, Full};
 use self::log::Log;
 use self::memtable::Memtable;
-use self::segment::Segment;
-use super::merge::{Merge, Source};
-use super::store::{Admission, AppendError, Entries, Snapshot, Store, StoreResult, StoreSizes, Write};
+use self::snapshot::StorageSnapshot;
+use super::store::{Admission, AppendError, Snapshot, Store, StoreResult, StoreSizes, Write};
 use crate::engine::DatabaseIdentity;
-use crate::engine::Direction;
-use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
 
 pub(super) use self::base::{Base, OpenError};
@@ -51,24 +50,6 @@ pub(super) const DATABASE_FILE: &str = "tito.redb";
 /// How many full memtables may wait for their flush before commits wait with them.
 const MOST_FULL: usize = 2;
 
-/// What is in the log of a database, read and found whole.
-pub(super) struct ReadLog(Vec<Segment>);
-
-impl ReadLog {
-    /// The segments that were flushed, the last of them with this number, and those that were not.
-    fn parted(self, flushed: u64) -> Result<(Vec<Segment>, Vec<Segment>), LogError> {
-        let (stale, unflushed): (Vec<Segment>, Vec<Segment>) =
-            self.0.into_iter().partition(|segment| segment.number <= flushed);
-        for (segment, expected) in unflushed.iter().zip(flushed + 1..) {
-            if segment.number != expected {
-                let missing = format!("log segment {expected} is missing, but segment {} is there", segment.number);
-                return Err(LogError::Damaged(missing));
-            }
-        }
-        Ok((stale, unflushed))
-    }
-}
-
 /// One database: the file, what is not flushed into it yet, and the log of that.
 pub(super) struct Storage {
     directory: Option<Directory>,
@@ -78,10 +59,10 @@ pub(super) struct Storage {
     full: VecDeque<Arc<Memtable>>,
     active: Arc<Memtable>,
     memtable_bytes: usize,
-    /// From how many bytes on the active memtable is to be flushed: later than `memtable_bytes` where no segment could
-    /// be begun.
+    /// The size in bytes at which the active memtable is flushed: more than `memtable_bytes` if no segment could be
+    /// begun.
     rotate_at: usize,
-    /// Why no segment could be begun when it was tried last.
+    /// Why the last attempt to begin a segment failed.
     refusal: Option<io::ErrorKind>,
     /// `None` in memory, and where nothing is to be written.
     log: Option<Log>,
@@ -92,127 +73,6 @@ pub(super) struct Storage {
 }
 
 impl Storage {
-    pub(super) fn in_memory(cache_bytes: usize, memtable_bytes: usize, on_flushed: OnFlushed) -> StoreResult<Self> {
-        let base = Base::in_memory(cache_bytes)?;
-        let space = Arc::new(Space::default());
-        Ok(Self {
-            base_snapshot: Arc::new(base.snapshot()?),
-            flusher: Flusher::start(base.clone(), None, space.clone(), on_flushed)?,
-            directory: None,
-            full: VecDeque::new(),
-            active: Arc::default(),
-            memtable_bytes,
-            rotate_at: memtable_bytes,
-            refusal: None,
-            log: None,
-            space,
-            version: 0,
-            reserved: Timestamp::ZERO,
-            base,
-        })
-    }
-
-    /// Reads the log and changes nothing. The database file's lock has to be held, so that nobody is writing it.
-    pub(super) fn read_log(directory: &Directory) -> Result<ReadLog, LogError> {
-        segment::read_all(directory).map(ReadLog)
-    }
-
-    /// Takes up the log beside an open database file, whose writes wait as `space` says.
-    pub(super) fn recover(
-        directory: Directory,
-        base: Base,
-        log: ReadLog,
-        space: Arc<Space>,
-        memtable_bytes: usize,
-        on_flushed: OnFlushed,
-    ) -> Result<Self, LogError> {
-        let in_base = |error: crate::error::BoxError| LogError::Io(io::Error::other(error));
-        let flushed = base.flushed_segment().map_err(in_base)?;
-        let mut reserved = base.reserved().map_err(in_base)?;
-        let (stale, unflushed) = log.parted(flushed)?;
-        let log = match unflushed.last() {
-            Some(last) => Log::resume(&directory, last),
-            None => Log::begin(&directory, flushed + 1),
-        };
-        let log = log.map_err(io::Error::from)?;
-        for segment in stale {
-            let name = segment::name_of(segment.number);
-            if let Err(error) = directory.remove(&name) {
-                tracing::warn!(file = name, %error, "a flushed log segment can't be deleted; the next opening tries again");
-            }
-        }
-        let mut version = 0;
-        let mut tables = Vec::new();
-        for segment in unflushed {
-            let table = Memtable::default();
-            for frame in segment.frames {
-                version += 1;
-                table.add(frame.writes, version);
-                reserved = reserved.max(frame.reserved);
-            }
-            tables.push(Full { table: Arc::new(table), segment: segment.number, reserved });
-        }
-        space.be_patient(true);
-        let flusher =
-            Flusher::start(base.clone(), Some(directory.clone()), space.clone(), on_flushed).map_err(in_base)?;
-        // The last one goes on, as its segment does.
-        let active = tables.pop().map_or_else(Arc::default, |last| last.table);
-        let mut full = VecDeque::new();
-        for table in tables {
-            full.push_back(table.table.clone());
-            flusher.flush(table);
-        }
-        Ok(Self {
-            base_snapshot: Arc::new(base.snapshot().map_err(in_base)?),
-            base,
-            full,
-            active,
-            memtable_bytes,
-            rotate_at: memtable_bytes,
-            refusal: None,
-            log: Some(log),
-            flusher,
-            space,
-            directory: Some(directory),
-            version,
-            reserved,
-        })
-    }
-
-    /// What a directory has, the log in memory and all of it as it is. What is appended stays in memory.
-    pub(super) fn read_only(
-        directory: Directory,
-        base: Base,
-        log: ReadLog,
-        space: Arc<Space>,
-        on_flushed: OnFlushed,
-    ) -> Result<Self, LogError> {
-        let in_base = |error: crate::error::BoxError| LogError::Io(io::Error::other(error));
-        let (_, unflushed) = log.parted(base.flushed_segment().map_err(in_base)?)?;
-        let mut reserved = base.reserved().map_err(in_base)?;
-        let (active, mut version) = (Memtable::default(), 0);
-        for frame in unflushed.into_iter().flat_map(|segment| segment.frames) {
-            version += 1;
-            active.add(frame.writes, version);
-            reserved = reserved.max(frame.reserved);
-        }
-        Ok(Self {
-            base_snapshot: Arc::new(base.snapshot().map_err(in_base)?),
-            flusher: Flusher::start(base.clone(), None, space.clone(), on_flushed).map_err(in_base)?,
-            directory: Some(directory),
-            full: VecDeque::new(),
-            active: Arc::new(active),
-            memtable_bytes: usize::MAX,
-            rotate_at: usize::MAX,
-            refusal: None,
-            log: None,
-            space,
-            version,
-            reserved,
-            base,
-        })
-    }
-
     /// What the database says of itself.
     pub(super) fn identity(&self) -> &DatabaseIdentity {
         self.base.identity()
@@ -239,7 +99,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Takes over the results of flushes, and waits for them while more than `most` memtables are full; but not for one
+    /// Takes the results of flushes, and waits for them while more than `most` memtables are full; but not for a flush
     /// that waits for space itself.
     fn take_flushed(&mut self, most: usize) -> StoreResult<()> {
         while !self.full.is_empty() {
@@ -260,7 +120,7 @@ impl Storage {
         self.take_flushed(0)
     }
 
-    /// Whether as much has piled up in memory as may be there, since flushes wait for space or no segment can be begun.
+    /// Whether memory holds as much as it may, since flushes wait for space or no segment can be begun.
     fn is_piled_up(&self) -> bool {
         let waits = self.full.len() > MOST_FULL && self.space.is_waited_for();
         waits && self.active.bytes() >= self.memtable_bytes
@@ -351,52 +211,5 @@ impl Store for Storage {
         // The segment that this begins is empty. It stays, with its reserve, so that the database can be opened while
         // the disk is full.
         self.flush_all()
-    }
-}
-
-/// One state: the memtables as of a version, newest first, over one state of the database file.
-struct StorageSnapshot {
-    tables: Vec<Arc<Memtable>>,
-    base: Arc<BaseSnapshot>,
-    version: u64,
-}
-
-impl Snapshot for StorageSnapshot {
-    fn get(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>> {
-        match self.tables.iter().find_map(|table| table.get(key, self.version)) {
-            Some(value) => Ok(value),
-            None => self.base.get(key),
-        }
-    }
-
-    fn range(&self, range: &KeyRange, direction: Direction) -> StoreResult<Entries<'_>> {
-        let base = self.base.range(range, direction)?.map(|entry| entry.map(|(key, value)| (key, Some(value))));
-        let tables = self
-            .tables
-            .iter()
-            .map(|table| -> Source<'_> { Box::new(table.range(range, direction, self.version).map(Ok)) });
-        let sources: Vec<Source<'_>> = tables.chain([Box::new(base) as Source<'_>]).collect();
-        Ok(Box::new(Merge::new(sources, direction)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-    use super::*;
-
-    #[test]
-    fn a_missing_segment_is_noticed() {
-        let outer = tempfile::tempdir().unwrap();
-        let directory = Directory::open(outer.path(), Modes::default(), Faults::default()).unwrap();
-        Base::create(directory.create_file(DATABASE_FILE).unwrap(), 1 << 20, None).unwrap();
-        drop(Log::begin(&directory, 2).ok().unwrap());
-        let file = directory.open_file(DATABASE_FILE).unwrap();
-        let space = Arc::new(Space::default());
-        let base = Base::open(file, space.clone(), 1 << 20).ok().unwrap();
-        let log = Storage::read_log(&directory).unwrap();
-        let recovered = Storage::recover(directory, base, log, space, 1 << 20, Arc::new(|| {}));
-        let Some(LogError::Damaged(reason)) = recovered.err() else { panic!("expected damage") };
-        assert!(reason.contains("segment 1 is missing"), "{reason}");
     }
 }

@@ -1,5 +1,5 @@
-//! A database file that is only read. redb writes to a file when it opens one (that it is open, and what a crash has left
-//! to be put in order), and that is kept in memory.
+//! A database file that is only read. redb writes to a file when it opens one (that it is open, and repairs after a
+//! crash); these writes are kept in memory.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -66,7 +66,8 @@ fn read_at(mut file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
     file.read_exact(out)
 }
 
-/// The pieces of `length` bytes from `offset` on that lie in one page each: the page, where in it, and where in the bytes.
+/// Splits `length` bytes from `offset` on by pages: for each piece the page, the place in it, and the place in the
+/// bytes.
 fn pieces(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
     let mut at = 0;
     std::iter::from_fn(move || {

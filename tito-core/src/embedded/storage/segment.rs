@@ -11,7 +11,7 @@ const PREFIX: &str = "tito.log.";
 const MAGIC: &[u8; 8] = b"titolog1";
 pub(super) const HEADER: usize = 16;
 
-/// Why the log can't be taken up.
+/// Why the log can't be used.
 #[derive(Debug)]
 pub(in crate::embedded) enum LogError {
     /// The file system failed, which says nothing about what is stored.
@@ -86,7 +86,7 @@ pub(super) fn read_all(directory: &Directory) -> Result<Vec<Segment>, LogError> 
     segments.iter().map(|&segment| read(directory, segment, Some(&segment) == segments.last())).collect()
 }
 
-/// Reads the groups of a segment. `is_last` says whether it is the one that was being written: its end may be torn.
+/// Reads the groups of a segment. `is_last` says whether it was the one being written, whose end may be torn.
 pub(super) fn read(directory: &Directory, number: u64, is_last: bool) -> Result<Segment, LogError> {
     let name = name_of(number);
     let bytes = directory.open_file(&name)?.read_all()?;
@@ -112,9 +112,9 @@ pub(super) fn read(directory: &Directory, number: u64, is_last: bool) -> Result<
     Ok(Segment { number, frames, end: end as u64 })
 }
 
-/// What follows the last whole frame may be zeros, or a frame that was being written when the process ended. It can't be
-/// followed by a whole one, because each is synchronised before the next is begun: then something was damaged, and
-/// groups that were acknowledged would be lost if it was passed over.
+/// What follows the last complete frame may be zeros, or a frame that was being written when the process ended. A
+/// complete frame can't follow that, because each is synchronised before the next is begun: if one does, something was
+/// damaged, and acknowledged groups would be lost if it were skipped.
 fn check_end(name: &str, mark: [u8; 8], rest: &[u8], offset: usize, is_last: bool) -> Result<(), LogError> {
     if used_length(rest) == 0 {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What is done while the file system has no space: the database file's writes wait for it.
+//! Waits while the file system has no space for writes of the database file.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +17,10 @@ pub(in crate::embedded) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
-/// Waits for space on behalf of redb, to which each failed write is its last one: it answers every later call with an
-/// error, reads too.
+/// Waits for space on behalf of redb, for which a failed write is final: it answers every later call with an error,
+/// even reads.
 ///
-/// Nobody waits while a database is opened or closed: then the error is passed on.
+/// While a database is opened or closed nothing waits: the error is passed on.
 #[derive(Debug, Default)]
 pub(in crate::embedded) struct Space {
     is_patient: Mutex<bool>,
@@ -43,7 +43,7 @@ impl Space {
         self.is_waited_for.load(Ordering::Acquire)
     }
 
-    /// Calls `write`, which can be repeated, until it is not for want of space that it fails.
+    /// Calls `write`, which can be repeated, until it succeeds or fails for another reason than want of space.
     pub(super) fn wait_for(&self, file: &str, mut write: impl FnMut() -> io::Result<()>) -> io::Result<()> {
         let mut pause = FIRST_PAUSE;
         let began = Instant::now();

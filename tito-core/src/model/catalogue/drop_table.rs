@@ -7,17 +7,18 @@ use crate::error::Result;
 use crate::event::settle_topics;
 use crate::keys::{self, KeyRange};
 
-/// How many keys one transaction deletes.
-const BATCH: usize = 500;
+/// How many keys one transaction deletes, the first one and others, and about how many bytes of values it reads with them.
+const FIRST_BATCH: usize = 16;
+const LARGEST_BATCH: usize = 500;
+const BATCH_BYTES: usize = 8 << 20;
 
 impl Database {
     /// Deletes a table: its rows, the entries of all its indexes, and its catalogue. Events of its rows are left alone, and
     /// none are published. Returns how many rows there were.
     ///
-    /// Writes of the table are refused from the beginning, by programs of other processes within seconds. Where other
-    /// processes write to the database, it waits until all have learnt of it, on TiKV some 35 s. Done in bounded
-    /// transactions: after a failure or a crash call it again, and it goes on. After it has returned, the table can be used
-    /// anew.
+    /// Writes to the table are refused from the beginning, in other processes within seconds. If other processes write
+    /// to the database, it waits until all know about it, on TiKV some 35 s. It works in bounded transactions: after a
+    /// failure or a crash, call it again to continue. Once it has returned, the table can be used again.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](crate::TitoError::InvalidName); those of the engine.
@@ -54,7 +55,7 @@ pub(super) async fn delete_range(
     is_dropping: impl Fn(&Catalogue) -> bool + Send + Sync,
 ) -> Result<u64> {
     let is_dropping = &is_dropping;
-    let mut deleted = 0;
+    let (mut deleted, mut batch) = (0, FIRST_BATCH);
     loop {
         let left = range.clone();
         let page = database
@@ -63,7 +64,7 @@ pub(super) async fn delete_range(
                     return Ok(Vec::new());
                 }
                 tx.lock_keys(vec![keys::catalogue(table)]).await?;
-                let page = tx.scan(left, BATCH).await?;
+                let page = tx.scan(left, batch).await?;
                 for (key, _) in &page {
                     tx.system_keys().delete(key.clone()).await?;
                 }
@@ -73,5 +74,8 @@ pub(super) async fn delete_range(
         let Some((last, _)) = page.last() else { return Ok(deleted) };
         range = range.after(last);
         deleted += page.len() as u64;
+        // Rows of one table are about alike.
+        let bytes = page.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        batch = (BATCH_BYTES / (bytes / page.len()).max(1)).clamp(1, LARGEST_BATCH);
     }
 }

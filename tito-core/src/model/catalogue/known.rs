@@ -67,7 +67,7 @@ async fn known<M: TitoSchema>(database: &Database) -> Result<Known> {
     Ok(catalogues.store(model, read))
 }
 
-/// Checks that a model may write its table, and sees to it that nobody rests on an index that it does not know.
+/// Checks that a model may write its table, and makes sure that nobody relies on an index that it does not know.
 ///
 /// # Errors
 /// [`TitoError::TableDropped`], and those of the engine.
@@ -92,7 +92,7 @@ async fn fall_behind<M: TitoSchema>(database: &Database, table: &str) -> Result<
     if behind.is_empty() {
         return Ok(());
     }
-    tracing::warn!(table, indexes = ?behind, "this program writes rows without these indexes, which are behind now");
+    tracing::warn!(table, indexes = ?behind, "this program writes rows without these indexes, which now lack entries");
     if database.is_only_writer() {
         return Ok(());
     }
@@ -100,7 +100,7 @@ async fn fall_behind<M: TitoSchema>(database: &Database, table: &str) -> Result<
     wait_by_the_engines_time(database, database.timestamp().await?, CACHED.as_millis() as u64).await
 }
 
-/// Checks that a query can rest on an index.
+/// Checks that a query can rely on an index.
 ///
 /// # Errors
 /// [`TitoError::IndexNotBuilt`], [`TitoError::TableDropped`], and those of the engine.

@@ -16,14 +16,14 @@ use crate::model::index::IndexDefinition;
 use crate::model::reindex::{ReindexProgress, ReindexReport};
 use crate::model::schema::TitoSchema;
 
-/// How far a migration has come, told after each of its transactions that go over rows or entries.
+/// How far a migration has got, after each of its transactions that go over rows or entries.
 #[derive(Clone, Debug)]
 pub struct MigrationProgress {
     /// The table.
     pub table: String,
     /// The index that is being built.
     pub index: String,
-    /// How far its building has come.
+    /// The progress of building it.
     pub building: ReindexProgress,
 }
 
@@ -32,13 +32,13 @@ pub struct MigrationProgress {
 pub struct MigrationReport {
     /// The indexes that were built, by table and name.
     pub built: Vec<(String, String)>,
-    /// The indexes that were deleted, as no model has them, by table and name.
+    /// The indexes that were deleted because no model has them, by table and name.
     pub dropped: Vec<(String, String)>,
     /// Rows that could not be read while indexes were built: see [`TitoTable::check`](crate::model::TitoTable::check).
     pub damaged: u64,
 }
 
-/// A migration that is about to [run](Migration::run). See [`Database::migrate`].
+/// A migration, to be [run](Migration::run). See [`Database::migrate`].
 #[must_use = "nothing is done before it is run"]
 pub struct Migration {
     database: Database,
@@ -90,18 +90,18 @@ impl<M: TitoSchema> Migrated for Of<M> {
 }
 
 impl Database {
-    /// Brings the tables of a program's models up to date: builds the indexes that are new, were changed, or have fallen
-    /// behind, and deletes those that no model has any more. An index that is not up to date answers no query before
-    /// ([`TitoError::IndexNotBuilt`]).
+    /// Brings the tables of a program's models up to date: builds the indexes that are new, were changed, or have
+    /// fallen behind, and deletes those that no model has any more. Until an index is up to date, queries over it fail
+    /// with [`TitoError::IndexNotBuilt`].
     ///
-    /// Name all models of the program, also those that share a table. Run it where the program is deployed, before or while
-    /// it serves: the tables stay in use. It waits until all processes know what is being built, on TiKV some 35 s, then
-    /// goes over rows and entries in bounded transactions, and remembers how far it has come: after a failure or a crash
-    /// run it again, and it goes on. Several may run at once.
+    /// Name all models of the program, including those that share a table. Run it when the program is deployed, before
+    /// or while it serves: the tables stay in use. It waits until all processes know what is being built, on TiKV some
+    /// 35 s, then goes over rows and entries in bounded transactions, and remembers its progress: after a failure or a
+    /// crash, run it again to continue. Several may run at once.
     ///
-    /// While a program of the release before still writes, it marks an index that it does not know as behind, and the
-    /// migration fails with [`TitoError::IndexNotBuilt`]: run it once more when the last of them is gone. A release that
-    /// knows no catalogues does not mark anything, so none of it may write any more.
+    /// A program of the previous release that still writes marks an index that it does not know as behind, and the
+    /// migration fails with [`TitoError::IndexNotBuilt`]: run it once more when the last of them is gone. A release
+    /// from before catalogues marks nothing, so no such program may write any more.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -137,7 +137,7 @@ impl Migration {
         self
     }
 
-    /// Calls `f` after each transaction that has gone over rows or entries.
+    /// Calls `f` after each transaction over rows or entries.
     pub fn on_progress(mut self, f: impl FnMut(&MigrationProgress) + Send + 'static) -> Self {
         self.on_progress = Box::new(f);
         self
@@ -148,9 +148,9 @@ impl Migration {
     /// # Errors
     /// [`TitoError::InvalidIndex`] if two models define an index of one table differently, before anything is done;
     /// [`TitoError::IndexNotBuilt`] if a program that does not know an index wrote rows meanwhile;
-    /// [`TitoError::DuplicateRows`] if an index is unique and two rows have one value; [`TitoError::TableDropped`]; those
-    /// of the engine. What was done by then stays done. A table that can't be brought up to date is not in the way of the
-    /// others: the first error is returned in the end.
+    /// [`TitoError::DuplicateRows`] if an index is unique and two rows have one value; [`TitoError::TableDropped`];
+    /// those of the engine. What was done by then stays done. A table that can't be brought up to date does not hold up
+    /// the others: the first error is returned at the end.
     pub async fn run(mut self) -> Result<MigrationReport> {
         let mut tables: Vec<Cow<'static, str>> = self.models.iter().map(|model| model.table()).collect();
         tables.sort();

@@ -1,4 +1,4 @@
-//! The catalogue of a table: which indexes it has, and which of them queries can rest on.
+//! The catalogue of a table: which indexes it has, and which of them queries can rely on.
 //!
 //! | file | idea |
 //! |---|---|
@@ -41,7 +41,7 @@ pub struct Catalogue {
     /// Whether the table is being deleted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub dropping: bool,
-    /// What a later version of Tito has stored of it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
 }
@@ -49,28 +49,28 @@ pub struct Catalogue {
 /// An index in a [`Catalogue`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CataloguedIndex {
-    /// What tells its definition from others: 16 hexadecimal digits. See [`IndexDefinition::fingerprint`].
+    /// A fingerprint of its definition: 16 hexadecimal digits. See [`IndexDefinition::fingerprint`].
     pub fingerprint: String,
-    /// What becomes of it.
+    /// Its state.
     pub state: IndexState,
-    /// How far its building has come, if it is under way.
+    /// The progress of building it, if that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Cursor>,
-    /// What a later version of Tito has stored of it beside these.
+    /// Members that a later version of Tito has stored.
     #[serde(skip)]
     pub unknown: UnknownMembers,
 }
 
 crate::keeps_unknown_members!(Catalogue, CataloguedIndex);
 
-/// Whether queries can rest on an index.
+/// Whether queries can rely on an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum IndexState {
     /// It has the entries of all rows.
     Built,
-    /// A program has written rows without knowing it: entries are missing, and others are left over.
+    /// A program that does not know it has written rows: entries are missing, and others are left over.
     Behind,
     /// Its entries are being added.
     Building,
@@ -92,7 +92,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl IndexDefinition {
-    /// What tells this definition of an index from others: 16 hexadecimal digits.
+    /// A fingerprint of this definition of an index: 16 hexadecimal digits.
     pub fn fingerprint(&self) -> String {
         let kind = if self.unique { "unique " } else { "" };
         format!("{:016x}", xxh3_64(format!("{kind}{}", self.covers).as_bytes()))

@@ -235,7 +235,7 @@ fn snapshots_never_change_and_everything_heals_whenever_clients_stop() {
         world.check_served();
         assert!(world.committed.values().map(BTreeMap::len).sum::<usize>() > 20, "too little happened");
 
-        // Garbage collection changes no read from its safe point on, and leaves one version at the most.
+        // Garbage collection changes no read from its safe point on, and leaves one version at most.
         let mut versions: Vec<u64> = world.served.iter().map(|(version, ..)| *version).collect();
         versions.sort_unstable();
         let safe_point = versions[versions.len() / 2];

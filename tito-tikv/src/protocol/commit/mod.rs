@@ -14,78 +14,26 @@
 //!
 //! `docs/outcomes.md` goes through every failure at every step.
 mod answers;
+mod deadline;
 mod heart_beat;
 #[cfg(test)]
 pub(crate) mod mutant;
 mod plan;
 mod requests;
 mod rollback;
+mod state;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use tito_tikv_proto::kvrpcpb::LockInfo;
 
+use self::state::{Call, KeyState, Phase, Step};
 use super::calls::Calls;
 use super::keys::{AT_ONCE, Batch, Queue};
 use super::{Backoff, CommitOutput, Event, Limit, Machine, Output, Pause, Reply};
 use crate::{Error, Outcome, Reason, Timestamp};
 
 pub(crate) use plan::Plan;
-
-/// What a request is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Locks and values on all keys.
-    Prewrite,
-    /// The commit of the primary, and of what goes with it in one request.
-    Primary,
-    /// The commit of the other keys, after the primary's.
-    Secondaries,
-    /// The rollback of the primary for good, which tells what became of it.
-    Settle,
-    /// The rollback of the other keys.
-    Rollback,
-}
-
-/// What the machine waits for.
-#[derive(Clone, Debug)]
-enum Call<R> {
-    Locate { step: Step, keys: Vec<usize>, attempt: u32 },
-    Send(Batch<R, Step>),
-    Pause { step: Step, keys: Vec<usize>, attempt: u32 },
-    Resolve { keys: Vec<usize>, attempt: u32 },
-    Timestamp { attempt: u32 },
-    TimestampPause { attempt: u32 },
-    HeartBeatPause,
-    HeartBeatLocate,
-    HeartBeat,
-}
-
-/// Where the commit is.
-#[derive(Clone, Debug)]
-enum Phase {
-    Prewriting,
-    AskingTimestamp,
-    CommittingPrimary,
-    /// The primary is asked, as a commit of it may be under way.
-    Settling(Reason),
-    CommittingSecondaries,
-    /// Nothing can be committed; what was sent is waited for, so that it can't come after the rollback.
-    Draining(Reason),
-    RollingBack(Reason),
-    Finished,
-}
-
-/// What is known of a key.
-#[derive(Clone, Copy, Debug, Default)]
-struct KeyState {
-    /// Its prewrite has succeeded.
-    prewritten: bool,
-    /// A prewrite of it was not answered, and may be carried out yet.
-    may_be_prewritten: bool,
-}
 
 /// The machine of a commit. `R` is a region.
 #[derive(Clone, Debug)]
@@ -300,59 +248,6 @@ impl<R: Clone> Commit<R> {
             }
             Err(error) => self.fail(Reason::Failed(error)),
         }
-    }
-
-    fn deadline(&mut self) {
-        let after_age_millis = std::mem::take(&mut self.after_age_millis);
-        match (self.phase.clone(), self.plan.age_limit_millis) {
-            // Whatever timestamp it would get, the transaction is too old at it.
-            (Phase::Prewriting | Phase::AskingTimestamp, Some(limit_millis)) if after_age_millis > 0 => {
-                return self.fail(Reason::TooOld { age_millis: limit_millis + 1, limit_millis });
-            }
-            (Phase::CommittingPrimary, _) if after_age_millis > 0 => {
-                return self.out.push(Output::Limit(Limit::Millis(after_age_millis)));
-            }
-            _ => {}
-        }
-        match self.phase.clone() {
-            Phase::Prewriting | Phase::AskingTimestamp => {
-                let reason = self.overdue();
-                self.fail(reason);
-            }
-            Phase::CommittingPrimary => {
-                let reason = self.overdue();
-                // One that is under way is as one that is not answered.
-                self.may_be_committed |= self.calls.any(|call| matches!(call, Call::Send(_)));
-                self.stop_committing(reason);
-            }
-            Phase::Settling(_) => {
-                let source = self.late();
-                self.decide(Outcome::Unknown(source));
-                self.finish();
-            }
-            Phase::Draining(reason) | Phase::RollingBack(reason) if !self.is_decided => {
-                // The rest is done while nobody waits for it.
-                self.decide(Outcome::NotCommitted(reason));
-                self.out.push(Output::Limit(Limit::Call));
-            }
-            Phase::Draining(_) | Phase::RollingBack(_) | Phase::CommittingSecondaries => self.finish(),
-            Phase::Finished => {}
-        }
-    }
-
-    /// Why nothing is committed when the deadline has come.
-    fn overdue(&self) -> Reason {
-        match &self.last_lock {
-            Some(lock) => {
-                Reason::Locked { key: lock.key.clone().into(), holder: Timestamp::from_raw(lock.lock_version) }
-            }
-            None => Reason::Failed(self.late()),
-        }
-    }
-
-    fn late(&self) -> Error {
-        let last = self.last_error.clone().map(Arc::new);
-        Error::Deadline { call: "commit", millis: self.plan.deadline_millis, last }
     }
 
     fn answered(&mut self, batch: Batch<R, Step>, reply: Reply) {

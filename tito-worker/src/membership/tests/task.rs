@@ -47,7 +47,7 @@ fn start(db: &Database, number: u128) -> Running {
     Running { member, stop, task }
 }
 
-/// As [`Node::follow`], for a member that is shared with its task.
+/// Like [`Node::follow`], for a member that is shared with its task.
 async fn follow(member: &Membership, node: &mut Node) {
     let owned = member.owned().borrow().clone();
     for (place, lease) in std::mem::take(&mut node.serving) {

@@ -1,17 +1,20 @@
 //! What a worker has in hand, and who may run beside whom.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tito_core::event::EventHead;
 use tito_core::row::StoredRow;
 use tito_core::{Database, Result, Transaction};
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use uuid::Uuid;
 
+use super::dropped;
+use super::in_hand::{self, InHand};
 use super::mark::{LEASE_MILLIS, Mark};
 use crate::keys;
 use crate::registration::{About, Registration, ServedQueue};
@@ -58,11 +61,18 @@ pub(in crate::worker) struct Hands {
     pub(in crate::worker) registration: Arc<Registration>,
     pub(super) runners: HashMap<Arc<str>, Arc<Runner>>,
     process: Arc<Process>,
+    /// Whether to drop it is to be taken for the death of its process, as tests do.
+    dies_when_dropped: bool,
     state: AtomicU8,
+    /// Whether a mark may be stored, as its writing was begun: one that was cut off may be committed all the same.
+    may_be_marked: AtomicBool,
     /// Loaded while the mark is written.
     pub(super) writing: tokio::sync::Mutex<Writing>,
-    in_hand: Mutex<BTreeMap<Vec<u8>, u32>>,
+    in_hand: Mutex<InHand>,
+    /// Told when something is in hand no more.
+    room: Notify,
     suspects: Mutex<BTreeSet<Vec<u8>>>,
+    has_suspects: AtomicBool,
 }
 
 /// What is known while the mark is written.
@@ -84,6 +94,10 @@ pub(in crate::worker) struct Living(Arc<Hands>);
 
 impl Drop for Living {
     fn drop(&mut self) {
+        // One that ends by itself has taken its mark away before.
+        if self.0.may_be_marked.load(Ordering::Acquire) && !self.0.dies_when_dropped {
+            dropped::note(self.0.id);
+        }
         locked(&self.0.process.living).remove(&self.0.id);
     }
 }
@@ -97,15 +111,11 @@ pub(in crate::worker) struct Taken<'a> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        let mut in_hand = locked(&self.hands.in_hand);
-        for key in &self.keys {
-            if let Some(count) = in_hand.get_mut(key) {
-                *count -= 1;
-                if *count == 0 {
-                    in_hand.remove(key);
-                }
-            }
+        if self.keys.is_empty() {
+            return;
         }
+        locked(&self.hands.in_hand).remove_all(&self.keys);
+        self.hands.room.notify_waiters();
     }
 }
 
@@ -118,7 +128,12 @@ pub(in crate::worker) enum Alone {
 }
 
 impl Hands {
-    pub(in crate::worker) fn new(database: &Database, runners: &[Arc<Runner>], about: About) -> Arc<Self> {
+    pub(in crate::worker) fn new(
+        database: &Database,
+        runners: &[Arc<Runner>],
+        about: About,
+        dies_when_dropped: bool,
+    ) -> Arc<Self> {
         let process = database.shared().value::<Process>();
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
         let queues = runners.iter().map(|runner| ServedQueue {
@@ -135,10 +150,14 @@ impl Hands {
             registration: Registration::new(database.clone(), id, about, queues.collect()),
             runners: runners.iter().map(|runner| (runner.queue.clone(), runner.clone())).collect(),
             process,
+            dies_when_dropped,
             state: AtomicU8::new(UNMARKED),
+            may_be_marked: AtomicBool::new(false),
             writing: tokio::sync::Mutex::default(),
             in_hand: Mutex::default(),
+            room: Notify::new(),
             suspects: Mutex::default(),
+            has_suspects: AtomicBool::new(false),
         })
     }
 
@@ -180,38 +199,55 @@ impl Hands {
 
     /// Whether an event is known as a suspect, or failed for good, since it was read.
     pub(in crate::worker) fn is_suspect(&self, key: &[u8]) -> bool {
-        let suspects = locked(&self.suspects);
-        !suspects.is_empty() && suspects.contains(key)
+        // There is none, mostly, and every handler's run asks.
+        self.has_suspects.load(Ordering::Acquire) && locked(&self.suspects).contains(key)
     }
 
     pub(super) fn suspect(&self, keys: impl IntoIterator<Item = Vec<u8>>) {
-        locked(&self.suspects).extend(keys);
+        let mut suspects = locked(&self.suspects);
+        suspects.extend(keys);
+        self.has_suspects.store(!suspects.is_empty(), Ordering::Release);
     }
 
-    /// Takes events in hand, which is written first while the worker is careful.
+    /// Takes events in hand, which is written first while the worker is careful. The list of them has a bound, so it waits
+    /// until there is room for these; `None` if there never is for all of them at once.
     ///
     /// # Errors
     /// Those of the engine: nothing is to be handed out then.
-    pub(in crate::worker) async fn take(&self, keys: impl Iterator<Item = Vec<u8>>) -> Result<Taken<'_>> {
+    pub(in crate::worker) async fn take(&self, keys: impl Iterator<Item = Vec<u8>>) -> Result<Option<Taken<'_>>> {
         let turn = self.process.turns.clone().read_owned().await;
         if self.state.load(Ordering::Acquire) == MARKED {
-            return Ok(Taken { hands: self, keys: Vec::new(), _turn: turn });
+            return Ok(Some(Taken { hands: self, keys: Vec::new(), _turn: turn }));
         }
         let keys: Vec<_> = keys.collect();
-        let mut writing = self.writing.lock().await;
-        {
-            let mut in_hand = locked(&self.in_hand);
-            for key in &keys {
-                *in_hand.entry(key.clone()).or_default() += 1;
+        let most = in_hand::most_bytes(self.database.limits());
+        if keys.len() > 1 && in_hand::bytes_of(&keys) > most {
+            return Ok(None);
+        }
+        let mut turn = Some(turn);
+        loop {
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            let turn = match turn.take() {
+                Some(turn) => turn,
+                None => self.process.turns.clone().read_owned().await,
+            };
+            let mut writing = self.writing.lock().await;
+            let has_room = locked(&self.in_hand).add_all(&keys, most);
+            if !has_room {
+                // Without a turn, or nobody could be alone meanwhile.
+                drop((writing, turn));
+                room.await;
+                continue;
             }
+            let taken = Taken { hands: self, keys, _turn: turn };
+            self.write(&writing).await?;
+            if !self.is_careful(&writing) {
+                writing.can_list = false;
+                self.state.store(MARKED, Ordering::Release);
+            }
+            return Ok(Some(taken));
         }
-        let taken = Taken { hands: self, keys, _turn: turn };
-        self.write(&writing).await?;
-        if !self.is_careful(&writing) {
-            writing.can_list = false;
-            self.state.store(MARKED, Ordering::Release);
-        }
-        Ok(taken)
     }
 
     /// Whether it is written down what is handed out, as a worker has died.
@@ -253,7 +289,7 @@ impl Hands {
     pub(in crate::worker) async fn not_alone(&self, turn: OwnedRwLockWriteGuard<()>) {
         let writing = self.writing.lock().await;
         if let Err(error) = self.write(&writing).await {
-            tracing::warn!(%error, "it can't be written that an event no longer runs alone");
+            tracing::warn!(%error, "it could not be recorded that an event no longer runs alone");
         }
         drop(turn);
     }
@@ -288,6 +324,7 @@ impl Hands {
     }
 
     async fn write(&self, writing: &Writing) -> Result<()> {
+        self.may_be_marked.store(true, Ordering::Release);
         let mark = &self.mark(writing);
         let write = |tx: Transaction| async move {
             let mark = Mark { heartbeat: tx.now().millis(), ..mark.clone() };
@@ -318,7 +355,7 @@ impl Hands {
                 looked = self.say_and_look(&mut writing).await;
             }
             if let Err(error) = looked {
-                tracing::warn!(%error, "a worker can't say that it lives, or look for dead ones, trying again");
+                tracing::warn!(%error, "a worker could not write its heartbeat or look for dead workers, trying again");
             }
         }
     }
@@ -329,33 +366,40 @@ impl Hands {
         self.find_dead(writing).await
     }
 
-    /// Notes that the worker was told to stop: if it is killed now, that is no event's fault.
+    /// Notes that the worker was told to stop: if it is killed now, that is not an event's fault.
     pub(in crate::worker) async fn stop(&self) {
         let stopping = async {
             let mut writing = self.writing.lock().await;
             writing.is_stopping = true;
-            match self.state.load(Ordering::Acquire) {
-                UNMARKED => Ok(()),
-                _ => self.write(&writing).await,
-            }
+            if self.may_be_marked.load(Ordering::Acquire) { self.write(&writing).await } else { Ok(()) }
         };
         self.last_words(stopping).await;
     }
 
     /// Takes the mark away: nothing is in hand any more.
     pub(in crate::worker) async fn end(&self) {
-        if self.state.load(Ordering::Acquire) == UNMARKED {
+        if !self.may_be_marked.load(Ordering::Acquire) {
             return;
         }
         let delete = |tx: Transaction| async move { tx.system_keys().delete(keys::process(self.id)).await };
-        self.last_words(self.database.transaction(delete)).await;
+        let deleted = async {
+            self.database.transaction(delete).await?;
+            self.may_be_marked.store(false, Ordering::Release);
+            Ok(())
+        };
+        self.last_words(deleted).await;
     }
 
     async fn last_words(&self, words: impl Future<Output = Result<()>> + Send) {
         match tokio::time::timeout(LAST_WORDS, words).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the mark of a worker that ends stays as it is"),
-            Err(_) => tracing::warn!("the mark of a worker that ends stays as it is, as the engine does not answer"),
+            Ok(Err(error)) => tracing::warn!(%error, "the mark of a worker that ends could not be updated"),
+            Err(_) => {
+                tracing::warn!("the mark of a worker that ends could not be updated, as the engine does not answer")
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,12 +7,16 @@
 //! | file | idea |
 //! |---|---|
 //! | `mark` | what is stored |
+//! | `in_hand` | the list of what is in hand |
 //! | `hands` | what a worker has in hand, and who may run beside whom |
 //! | `seen` | who serves a queue, by these marks |
 //! | `finding` | what is done about the marks of the dead |
+//! | `dropped` | who is taken for dead, and is not |
 
+mod dropped;
 mod finding;
 mod hands;
+mod in_hand;
 mod mark;
 mod seen;
 

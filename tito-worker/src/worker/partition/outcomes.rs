@@ -16,10 +16,10 @@ impl Partition {
     pub(super) fn take_finished(&mut self) {
         let finished = self.lanes.take_finished();
         self.unrecorded.reserve(finished.len());
-        for Finished { key, entity, ran: Ran { verdict, watched }, awaits_recording } in finished {
+        for Finished { key, handed_out, entity, ran: Ran { verdict, watched }, awaits_recording } in finished {
             match verdict {
                 Verdict::Ended(ended) => {
-                    self.unrecorded.push(Unrecorded { key, entity, ended, watched, awaits_recording });
+                    self.unrecorded.push(Unrecorded { key, handed_out, entity, ended, watched, awaits_recording });
                 }
                 Verdict::Recorded(recorded) => self.settle(&key, entity, &recorded, awaits_recording),
                 Verdict::Fenced { revision } => {
@@ -87,7 +87,7 @@ impl Partition {
                     self.most_recorded = events / 2;
                     return Ok(());
                 }
-                // What was committed all the same is found gone by the next attempt.
+                // What was committed all the same is found gone by the next attempt, or gone on with.
                 self.record_pause = next_pause(self.record_pause);
                 return Err(error);
             }
@@ -98,7 +98,8 @@ impl Partition {
         if !is_owned || self.runner.policy.order.is_outdated(self.origin.revision, || revision) {
             self.fence();
         }
-        for (Unrecorded { key, entity, ended, watched, awaits_recording }, recorded) in batch.into_iter().zip(recorded)
+        for (Unrecorded { key, entity, ended, watched, awaits_recording, .. }, recorded) in
+            batch.into_iter().zip(recorded)
         {
             self.misplaced -= usize::from(matches!(ended, Ended::Misplaced));
             watched.tell(recorded.fate, recorded.error());
@@ -123,11 +124,11 @@ impl Partition {
             // Later events of its entity, whose keys come before it, were passed over.
             self.note_put_again(&keys::events_of_partition(&self.runner.queue, self.origin.partition).start);
         }
-        if awaits_recording && fate.is_postponed() {
+        if awaits_recording && recorded.remains {
             self.release_entity(entity, key.to_vec());
         } else if awaits_recording {
             self.lanes.resume(entity);
-        } else if fate.is_postponed() {
+        } else if recorded.remains {
             self.note_put_again(key);
         }
     }

@@ -1,8 +1,8 @@
 //! The directory of a database: what was opened, not what its path names later.
 //!
-//! A path can come to name something else while a database is open: the process changes its current directory, the
+//! A path can come to mean something else while a database is open: the process changes its current directory, the
 //! directory is renamed, a link is switched. So files are found through a descriptor of the directory, and none is ever
-//! opened with a flag that empties it.
+//! opened with a flag that truncates it.
 
 #[cfg(unix)]
 mod by_descriptor;
@@ -22,7 +22,7 @@ use self::by_path::Handle;
 use super::faults::{Faults, Operation};
 use super::file::DataFile;
 
-/// Who may use a new directory and the files in it, as Unix writes it. Without meaning elsewhere.
+/// The Unix modes of a new directory and the files in it. No effect elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::embedded) struct Modes {
     pub(in crate::embedded) directory: u32,
@@ -66,8 +66,8 @@ impl Directory {
         Ok(Self(Arc::new(Inner { handle, path, file_mode: modes.files, is_to_write, faults })))
     }
 
-    /// Opens a directory, which is created if it does not exist, as are those that it lies in. Each directory that got
-    /// a new entry is synchronised, so that the way to the database outlives a crash as the database does.
+    /// Opens a directory, creating it and its parents if they do not exist. Each directory that got a new entry is
+    /// synchronised, so that the path to the database survives a crash as the database does.
     pub(in crate::embedded) fn create(path: &Path, modes: Modes, faults: Faults) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
@@ -104,7 +104,7 @@ impl Directory {
         Ok(DataFile::new(file, name, self.0.faults.clone()))
     }
 
-    /// The names of everything in the directory, those that are no UTF-8 in a readable form.
+    /// The names of everything in the directory; those that are not UTF-8 in a readable form.
     pub(in crate::embedded) fn names(&self) -> io::Result<Vec<String>> {
         self.0.handle.names()
     }
@@ -143,7 +143,7 @@ impl Directory {
         self.0.handle.remove(name)
     }
 
-    /// As [`remove`](Directory::remove), of a file that may be gone.
+    /// Like [`remove`](Directory::remove), of a file that may be gone.
     pub(in crate::embedded) fn remove_if_there(&self, name: &str) -> io::Result<()> {
         match self.remove(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

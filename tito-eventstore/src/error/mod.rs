@@ -1,23 +1,24 @@
 //! The one error type of this crate.
 
+mod predicates;
+
 use tito_core::{SharedError, TitoError};
 
 use crate::data::Codec;
-use crate::event::{Damage, Event, Failure};
-use crate::keys;
+use crate::event::{Event, Failure};
 
 /// The result of nearly everything in this crate.
 pub type Result<T, E = EventStoreError> = std::result::Result<T, E>;
 
 /// What went wrong, and whether trying again can help ([`EventStoreError::is_retryable`]).
 ///
-/// Some errors that other event stores have can't occur here: a model that is no evolver, and a
-/// command for something that is no decider or viewer, do not compile.
+/// Some errors that other event stores have can't occur here: a model that is not an evolver, and a
+/// command for something that is not a decider or viewer, do not compile.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventStoreError {
     /// The last sequence of an entity, or of a pattern, was not the one that an event expected. Nothing of the append
-    /// was stored. Evolve what the decision was made by, and decide again.
+    /// was stored. Evolve the model that decided, and decide again.
     #[error("the last sequence of {pattern:?} is {actual}, event {event:?} expected {expected}; nothing was appended")]
     SequenceConflict {
         /// The id of the event.
@@ -31,12 +32,12 @@ pub enum EventStoreError {
     },
 
     /// An event without an entity.
-    #[error("an event has to have an entity, `type.id`")]
+    #[error("an event must have an entity, `type.id`")]
     EventEntityRequired,
 
-    /// An event with bytes of the application's own, of which there are none, in a store without a registry that could
-    /// read them.
-    #[error("an event {event_type:?} of {entity:?} has to have data")]
+    /// An event made from the application's own bytes, but without any, in a store without a registry that could read
+    /// that.
+    #[error("an event {event_type:?} of {entity:?} must have data")]
     EventDataRequired {
         /// The event's entity.
         entity: String,
@@ -70,7 +71,7 @@ pub enum EventStoreError {
         reason: String,
     },
 
-    /// The id of an event is empty, longer than 255 bytes, or has control characters.
+    /// The id of an event that is empty, longer than 255 bytes, or has control characters.
     #[error("event id {id:?} can't be used: {reason}")]
     EventIdInvalid {
         /// The id, cut after 255 characters.
@@ -79,8 +80,8 @@ pub enum EventStoreError {
         reason: String,
     },
 
-    /// An event of the store has the id, and is another one: of another entity or type, or with other data. Time and
-    /// metadata may differ, and in JSON and MessagePack the order of members. Nothing of the append was stored.
+    /// A different event of the store has the id: of another entity or type, or with other data. Time and metadata may
+    /// differ, and in JSON and MessagePack the order of members. Nothing of the append was stored.
     #[error(
         "event id {id:?} is taken: event {}, {:?}, has another {differs} than what was to be appended, {:?}; nothing was appended",
         stored.sequence(), stored.subject(), appended.subject()
@@ -119,7 +120,7 @@ pub enum EventStoreError {
     },
 
     /// A store without a name.
-    #[error("an event store has to have a name")]
+    #[error("an event store must have a name")]
     StoreNameRequired,
 
     /// A store that does not exist, or was deleted.
@@ -129,7 +130,7 @@ pub enum EventStoreError {
         name: String,
     },
 
-    /// A store that is to be created and exists.
+    /// A store that is to be created but exists already.
     #[error("event store {name:?} exists already")]
     StoreExists {
         /// Its name.
@@ -150,7 +151,7 @@ pub enum EventStoreError {
     /// An event type that the registry does not have.
     #[error("event type {event_type:?} is not registered")]
     TypeNotRegistered {
-        /// The event type, or the Rust type for which there is none.
+        /// The event type, or the Rust type that has none.
         event_type: String,
     },
 
@@ -196,7 +197,7 @@ pub enum EventStoreError {
         source: SharedError,
     },
 
-    /// Data of a stored event that is not what was asked for.
+    /// Data of a stored event that can't be read as what was asked for.
     #[error(
         "the data of event {sequence}, {event_type:?} of {entity:?} in version {version}, can't be read as {expected}"
     )]
@@ -230,14 +231,14 @@ pub enum EventStoreError {
         source: SharedError,
     },
 
-    /// A command comes with the id of one of another type that was decided on before. Nothing was appended.
-    #[error("command id {id:?} is taken: it was decided on as {first:?}, and comes again as {again:?}")]
+    /// A command has the id of an earlier command of another type. Nothing was appended.
+    #[error("command id {id:?} is taken: it first came as {first:?}, and now comes as {again:?}")]
     CommandIdTaken {
         /// The id.
         id: String,
-        /// The type of the command that has it.
+        /// The type of the earlier command.
         first: Option<String>,
-        /// The type of the one that comes with it now.
+        /// The type of this one.
         again: Option<String>,
     },
 
@@ -249,11 +250,12 @@ pub enum EventStoreError {
         source: SharedError,
     },
 
-    /// Events from which a model with snapshots is to be folded were dropped, as the store has limits, and no snapshot
-    /// of the model stands for them. Nothing was folded, unless they were dropped while it was. [`Select::kept`](crate::Select::kept) begins with what is kept.
+    /// The store's limits have dropped events that a model with snapshots needs, and no snapshot of the model covers
+    /// them. Nothing was folded, unless they were dropped meanwhile. [`Select::kept`](crate::Select::kept) begins with
+    /// what is kept.
     #[error(
-        "{model:?} can't be folded from all events of {selection:?}: of those up to {dropped} some were dropped, and \
-         it has no snapshot that stands for them"
+        "{model:?} can't be folded from all events of {selection:?}: some of those up to {dropped} were dropped, and \
+         it has no snapshot that covers them"
     )]
     EventsDropped {
         /// The model's name.
@@ -310,74 +312,9 @@ pub enum EventStoreError {
         source: SharedError,
     },
 
-    /// The engine failed. Appends that shared a transaction are told the same.
+    /// The engine failed. All appends that shared a transaction get the same error.
     #[error("the engine failed: {0}")]
     Engine(#[source] TitoError),
-}
-
-impl EventStoreError {
-    /// Whether the same call can succeed later: after a conflict once the decision was made anew, or where the storage
-    /// was not available.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::SequenceConflict { .. } => true,
-            Self::Engine(error) => error.is_retryable(),
-            _ => false,
-        }
-    }
-
-    /// The error of the engine, or of the database, if it is one.
-    pub fn engine(&self) -> Option<&TitoError> {
-        match self {
-            Self::Engine(error) => Some(error),
-            _ => None,
-        }
-    }
-
-    /// Whether the engine failed, or its storage, and not the call: as [`TitoError::is_engine_failure`].
-    pub fn is_engine_failure(&self) -> bool {
-        self.engine().is_some_and(TitoError::is_engine_failure)
-    }
-
-    /// Whether the error proves that nothing was committed: as [`TitoError::is_not_committed`].
-    pub fn is_not_committed(&self) -> bool {
-        self.engine().is_none_or(TitoError::is_not_committed)
-    }
-
-    /// Whether the engine is closed: as [`TitoError::is_closed`].
-    pub fn is_closed(&self) -> bool {
-        self.engine().is_some_and(TitoError::is_closed)
-    }
-
-    /// The sequence of the stored event that the error is about: one that is damaged, that can't be brought to the
-    /// version that the program knows, or by which a model or the rows of a projection can't evolve.
-    pub fn sequence(&self) -> Option<u64> {
-        match self {
-            // That of one that is still to be appended is 0.
-            Self::Decode { sequence, .. } | Self::Evolver { sequence, .. } | Self::Projector { sequence, .. } => {
-                Some(*sequence).filter(|sequence| *sequence > 0)
-            }
-            Self::Engine(TitoError::Malformed { key, .. }) => {
-                keys::parse_log_event(key.as_bytes()).map(|(sequence, _)| sequence)
-            }
-            _ => None,
-        }
-    }
-
-    /// The entity, `type.id`, of that event; none where it is not known of one that is damaged.
-    pub fn entity(&self) -> Option<String> {
-        match self {
-            Self::Decode { entity, .. } | Self::Evolver { entity, .. } | Self::Projector { entity, .. } => {
-                Some(entity.clone())
-            }
-            Self::Engine(TitoError::Malformed { key, source, .. }) => {
-                let of_key = keys::parse_log_event(key.as_bytes()).and_then(|(_, entity)| entity);
-                let of_key = of_key.map(|(of_type, id)| format!("{of_type}.{id}"));
-                of_key.or_else(|| source.downcast_ref::<Damage>()?.entity.clone())
-            }
-            _ => None,
-        }
-    }
 }
 
 impl From<TitoError> for EventStoreError {
@@ -387,7 +324,7 @@ impl From<TitoError> for EventStoreError {
 }
 
 impl From<EventStoreError> for TitoError {
-    /// For transactions and handlers whose error is the engine's: its own errors come out as they went in.
+    /// For transactions and handlers whose error is the engine's: the engine's own errors come out unchanged.
     fn from(error: EventStoreError) -> Self {
         match error {
             EventStoreError::Engine(error) => error,

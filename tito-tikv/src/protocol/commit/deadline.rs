@@ -1,0 +1,61 @@
+//! What a commit comes to when its time is over.
+use std::sync::Arc;
+
+use super::{Call, Commit, Phase};
+use crate::protocol::{Limit, Output};
+use crate::{Error, Outcome, Reason, Timestamp};
+
+impl<R: Clone> Commit<R> {
+    pub(super) fn deadline(&mut self) {
+        let after_age_millis = std::mem::take(&mut self.after_age_millis);
+        match (self.phase.clone(), self.plan.age_limit_millis) {
+            // Whatever timestamp it would get, the transaction is too old at it.
+            (Phase::Prewriting | Phase::AskingTimestamp, Some(limit_millis)) if after_age_millis > 0 => {
+                return self.fail(Reason::TooOld { age_millis: limit_millis + 1, limit_millis });
+            }
+            (Phase::CommittingPrimary, _) if after_age_millis > 0 => {
+                return self.out.push(Output::Limit(Limit::Millis(after_age_millis)));
+            }
+            _ => {}
+        }
+        match self.phase.clone() {
+            Phase::Prewriting | Phase::AskingTimestamp => {
+                let reason = self.overdue();
+                self.fail(reason);
+            }
+            Phase::CommittingPrimary => {
+                let reason = self.overdue();
+                // One that is under way is as one that is not answered.
+                self.may_be_committed |= self.calls.any(|call| matches!(call, Call::Send(_)));
+                self.stop_committing(reason);
+            }
+            Phase::Settling(_) => {
+                let source = self.late();
+                self.decide(Outcome::Unknown(source));
+                self.finish();
+            }
+            Phase::Draining(reason) | Phase::RollingBack(reason) if !self.is_decided => {
+                // The rest is done while nobody waits for it.
+                self.decide(Outcome::NotCommitted(reason));
+                self.out.push(Output::Limit(Limit::Call));
+            }
+            Phase::Draining(_) | Phase::RollingBack(_) | Phase::CommittingSecondaries => self.finish(),
+            Phase::Finished => {}
+        }
+    }
+
+    /// Why nothing is committed when the deadline has come.
+    fn overdue(&self) -> Reason {
+        match &self.last_lock {
+            Some(lock) => {
+                Reason::Locked { key: lock.key.clone().into(), holder: Timestamp::from_raw(lock.lock_version) }
+            }
+            None => Reason::Failed(self.late()),
+        }
+    }
+
+    fn late(&self) -> Error {
+        let last = self.last_error.clone().map(Arc::new);
+        Error::Deadline { call: "commit", millis: self.plan.deadline_millis, last }
+    }
+}

@@ -1,0 +1,56 @@
+//! Where a commit is, and what it waits for.
+use super::Batch;
+use crate::Reason;
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Locks and values on all keys.
+    Prewrite,
+    /// The commit of the primary, and of what goes with it in one request.
+    Primary,
+    /// The commit of the other keys, after the primary's.
+    Secondaries,
+    /// The rollback of the primary for good, which tells what became of it.
+    Settle,
+    /// The rollback of the other keys.
+    Rollback,
+}
+
+/// What the machine waits for.
+#[derive(Clone, Debug)]
+pub(super) enum Call<R> {
+    Locate { step: Step, keys: Vec<usize>, attempt: u32 },
+    Send(Batch<R, Step>),
+    Pause { step: Step, keys: Vec<usize>, attempt: u32 },
+    Resolve { keys: Vec<usize>, attempt: u32 },
+    Timestamp { attempt: u32 },
+    TimestampPause { attempt: u32 },
+    HeartBeatPause,
+    HeartBeatLocate,
+    HeartBeat,
+}
+
+/// Where the commit is.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    Prewriting,
+    AskingTimestamp,
+    CommittingPrimary,
+    /// The primary is asked, as a commit of it may be under way.
+    Settling(Reason),
+    CommittingSecondaries,
+    /// Nothing can be committed; what was sent is waited for, so that it can't come after the rollback.
+    Draining(Reason),
+    RollingBack(Reason),
+    Finished,
+}
+
+/// What is known of a key.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct KeyState {
+    /// Its prewrite has succeeded.
+    pub(super) prewritten: bool,
+    /// A prewrite of it was not answered, and may be carried out yet.
+    pub(super) may_be_prewritten: bool,
+}
