@@ -208,14 +208,10 @@ impl<'a> Shown<'a> {
 
     /// What is wrong with a row. What a codec said of its bytes may tell some of them.
     pub(crate) fn wrong(self, found: &tito_backup::Difference) -> String {
-        match &found.wrong {
-            tito_backup::Wrong::Value { expected, reason } => {
-                let of = owner_of_key(found.key.as_bytes()).unwrap_or_default();
-                let reason = self.text(&of, Part::Error, reason.clone());
-                tito_backup::Wrong::Value { expected: *expected, reason }.to_string()
-            }
-            wrong => wrong.to_string(),
-        }
+        let tito_backup::Wrong::Value { expected, reason } = &found.wrong else { return found.wrong.to_string() };
+        let of = owner_of_key(found.key.as_bytes()).unwrap_or_default();
+        let reason = self.text(&of, Part::Error, reason.clone());
+        tito_backup::Wrong::Value { expected: *expected, reason }.to_string()
     }
 
     pub(crate) fn dead(self, queue: &str, letter: tito_worker::DeadLetter) -> api::DeadLetter {
