@@ -11,7 +11,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use crate::output::{note, visible, visible_json};
 
 /// Whose warnings this program tells itself, as the reason why a command has failed.
-const TOLD: &str = "tito_console::call";
+const TOLD: &str = "tito::audit";
 
 /// Writes warnings and errors.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ impl Warnings {
 
 impl Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= Level::WARN && metadata.target() != TOLD
+        let is_told = metadata.target() == TOLD && *metadata.level() == Level::WARN;
+        metadata.is_event() && *metadata.level() <= Level::WARN && !is_told
     }
 
     fn event(&self, event: &Event<'_>) {

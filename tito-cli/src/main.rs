@@ -9,13 +9,12 @@
 //! | `client` | speaks the API |
 //! | `output` | tables for people, JSON for programs, progress |
 //! | `confirm`, `interrupt` | asks before something is destroyed; Ctrl-C |
-//! | `audit`, `log` | notes what is changed without the API; warnings |
+//! | `log` | warnings |
 //! | `failure` | why a command failed, and the exit code for it |
 #![allow(rustdoc::bare_urls, reason = "what is said of arguments is the help, where brackets would be shown")]
 
 mod api;
 mod arguments;
-mod audit;
 mod client;
 mod commands;
 mod confirm;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tito_core::{Database, TitoError};
+use tito_worker::Operator;
 
 use crate::arguments::Common;
 use crate::client::{Call, Client, Remote, RemoteOptions, Token, Transport};
@@ -65,14 +66,9 @@ impl Session {
         self.common.yes
     }
 
-    /// Who types this.
-    pub(crate) fn who(&self) -> String {
-        user_name()
-    }
-
-    /// Why, for the audit.
-    pub(crate) fn why(&self) -> Option<&str> {
-        self.common.why.as_deref()
+    /// Who types this, and why, for the audit.
+    pub(crate) fn operator(&self) -> Operator {
+        Operator::new(user_name()).why(self.common.why.as_deref().unwrap_or_default())
     }
 
     /// Speaks the API of the database.
@@ -113,7 +109,8 @@ impl Session {
                 Ok(database) => return Ok(Reached::Closed(database)),
                 Err(error @ TitoError::DatabaseInUse { .. }) if tokio::time::Instant::now() >= deadline => {
                     let message = format!(
-                        "{} is open in an application that does not offer its socket (`tito_console::serve_local`)",
+                        "{} is open in an application that does not offer its socket (`tito_console::serve_local`), \
+                         or another command works on it",
                         path.display()
                     );
                     return Err(Failure::new(Kind::Unavailable, message).because(error));
@@ -161,7 +158,7 @@ impl Session {
 
     /// A call that changes something.
     pub(crate) fn change(&self, call: Call) -> Call {
-        call.query_if("why", self.why())
+        call.query_if("why", self.common.why.as_deref())
     }
 
     /// Closes what was opened. An application that waits for the directory can have it then.

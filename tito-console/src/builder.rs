@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::access::{Access, Functions, Tokens};
 use crate::api::Role;
 use crate::app::App;
-use crate::audit::{AUDIT_AGE, Audit};
+use crate::audit::Audit;
 use crate::checks::Checks;
 use crate::error::ConsoleError;
 use crate::limits::ConsoleLimits;
@@ -60,7 +60,7 @@ pub struct ConsoleBuilder<By = Unguarded> {
     limits: ConsoleLimits,
     redact: Redact,
     manager: Option<Manager>,
-    audit_age: Duration,
+    audit_age: Option<Duration>,
     checks: Checks,
     watch: Option<Watch>,
 }
@@ -74,7 +74,7 @@ impl Console {
             limits: ConsoleLimits::default(),
             redact: Redact::default(),
             manager: None,
-            audit_age: AUDIT_AGE,
+            audit_age: None,
             checks: Checks::default(),
             watch: None,
         }
@@ -115,7 +115,7 @@ impl<By> ConsoleBuilder<By> {
     /// How long the API's audit is kept: 90 days by default. For an existing audit, change the store
     /// [`AUDIT_STORE`](crate::AUDIT_STORE).
     pub fn audit_age(mut self, age: Duration) -> Self {
-        self.audit_age = age;
+        self.audit_age = Some(age);
         self
     }
 
@@ -141,8 +141,8 @@ impl<By> ConsoleBuilder<By> {
         self
     }
 
-    /// Makes `/ready` check that the oldest event of a queue has not been due for longer than `most`. Each request
-    /// reads the first events of each partition.
+    /// Has `/ready` look at how long the oldest event of a queue has been due: not longer than `most`. That reads the first
+    /// events of each partition, once a second at the most, however many ask.
     pub fn ready_lag(mut self, queue: impl Into<String>, most: Duration) -> Self {
         self.checks.lags.push((queue.into(), most));
         self
@@ -168,9 +168,10 @@ impl<By> ConsoleBuilder<By> {
         let calls = Semaphore::new(self.limits.calls);
         let streams = Arc::new(Semaphore::new(self.limits.streams));
         let (backups, verifications) = (Arc::new(Semaphore::new(BACKUPS)), Arc::new(Semaphore::new(VERIFICATIONS)));
-        let Self { database, by, limits, redact, manager, audit_age: age, checks, watch } = self;
+        let Self { database, by, limits, redact, manager, audit_age, checks, watch } = self;
         let manager = manager.unwrap_or_else(|| Manager::new(database.clone()));
-        let (access, audit) = (access(by), Audit { manager, age });
+        let (access, audit) = (access(by), Audit::by(manager));
+        let audit = audit_age.map_or(audit.clone(), |age| audit.age(age));
         let app = App {
             database,
             queue,

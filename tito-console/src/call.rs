@@ -10,15 +10,16 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use tito_eventstore::Manager;
-use tito_worker::TitoQueue;
+use tito_worker::{Operator, TitoQueue};
 use tokio::sync::Semaphore;
 
 use crate::access::Who;
 use crate::api::{Change, Code, Role};
 use crate::app::App;
-use crate::audit::{Asked, Noted};
+use crate::audit::AuditedChange;
 use crate::failure::{Answer, Failure};
 use crate::input::{self, Nothing};
+use crate::lines::Heartbeat;
 use crate::redact::Redact;
 use crate::shown::Shown;
 use crate::watch::Watch;
@@ -59,6 +60,8 @@ impl Needs for Destroy {
 pub(crate) struct Call<R, Q = Nothing> {
     app: Arc<App>,
     who: Who,
+    /// The topic or store that the path names.
+    of: String,
     change: Change,
     /// What a change takes in its query beside what every one takes; of what only reads see [`Asked`](input::Asked).
     pub(crate) asked: Q,
@@ -75,13 +78,14 @@ impl<R: Needs, Q: DeserializeOwned> FromRequestParts<Arc<App>> for Call<R, Q> {
             let message = format!("{name:?} has the role {has}, this needs {needs}");
             return Err(Failure::new(Code::Forbidden, message));
         }
+        let of = input::of_path(parts).await;
         // What only reads takes its query elsewhere.
         let query = parts.uri.query().filter(|_| R::ROLE != Role::Read).unwrap_or_default();
         let (change, asked) = input::change(query)?;
         if change.why.as_ref().is_some_and(|why| why.len() > LONGEST_WHY) {
             return Err(Failure::invalid(format!("`why` has more than {LONGEST_WHY} bytes")));
         }
-        Ok(Self { app: app.clone(), who, change, asked, needs: PhantomData })
+        Ok(Self { app: app.clone(), who, of, change, asked, needs: PhantomData })
     }
 }
 
@@ -119,6 +123,11 @@ impl<R, Q> Call<R, Q> {
         &self.app.redact
     }
 
+    /// How often a quiet answer says that it goes on.
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        Heartbeat { database: self.app.database.clone(), interval: self.app.limits.heartbeat }
+    }
+
     /// How long this request may take.
     pub(crate) fn read_time(&self) -> Duration {
         self.app.limits.read_time
@@ -130,11 +139,6 @@ impl<R, Q> Call<R, Q> {
 
     pub(crate) fn who(&self) -> &Who {
         &self.who
-    }
-
-    /// Why it is asked for; empty if that was not said.
-    pub(crate) fn why(&self) -> &str {
-        self.change.why.as_deref().unwrap_or_default()
     }
 
     /// Whether nothing is to be done, and what would be is to be counted.
@@ -151,18 +155,28 @@ impl<R, Q> Call<R, Q> {
         of: &str,
         run: impl Future<Output = Answer<T>> + Send,
     ) -> Answer<T> {
-        let noted = self.begin(what, of).await?;
+        let asked = self.begin(what, of).await?;
         let answer = run.await;
-        noted.ended(answer.as_ref().err().map(Failure::problem)).await;
+        self.ended(asked, answer.as_ref().err()).await;
         answer
     }
 
     /// Notes a change that is about to be made; as [`change`](Call::change) for what goes on after its answer has begun.
-    pub(crate) async fn begin(&self, what: &'static str, of: &str) -> Answer<Noted> {
+    pub(crate) async fn begin(&self, what: &'static str, of: &str) -> Answer<AuditedChange> {
         if self.is_rehearsal() {
             return Err(Failure::invalid("this can't be rehearsed: ask without `dry_run`"));
         }
-        let (who, of, why) = (self.who.name.clone(), of.to_string(), self.why().to_string());
-        Ok(self.app.audit.asked(Asked { who, what, of, why }).await)
+        Ok(self.app.audit.asked(&self.operator(), what, of).await)
+    }
+
+    /// Notes what came of a change: of its error as much as is shown.
+    pub(crate) async fn ended(&self, change: AuditedChange, failure: Option<&Failure>) {
+        let shown = failure.map(|failure| failure.clone().redacted(self.redact(), &self.of));
+        change.ended(shown.as_ref().map(Failure::problem)).await;
+    }
+
+    /// Who asks, and why.
+    pub(crate) fn operator(&self) -> Operator {
+        Operator::new(&self.who.name).why(self.change.why.as_deref().unwrap_or_default())
     }
 }

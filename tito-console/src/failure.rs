@@ -6,21 +6,29 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use tito_backup::BackupError;
-use tito_core::TitoError;
+use tito_core::{KeyText, TitoError};
 use tito_eventstore::EventStoreError;
 use tito_worker::QueueError;
 
 use crate::api::{Code, ErrorBody, Problem};
+use crate::redact::{Part, Redact, Redacted, owner_of_key};
 
 /// A refusal, on its way to be an answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure(Problem);
+pub(crate) struct Failure {
+    problem: Problem,
+    /// What of the message others have said: codecs of stored bytes, upcasters, the application.
+    foreign: Vec<String>,
+    /// The row that it is about.
+    key: Option<KeyText>,
+}
 
 pub(crate) type Answer<T> = Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self(Problem { code, message: message.into(), retryable: false })
+        let problem = Problem { code, message: message.into(), retryable: false };
+        Self { problem, foreign: Vec::new(), key: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -33,16 +41,17 @@ impl Failure {
 
     /// The same call can succeed later.
     pub(crate) fn retryable(mut self) -> Self {
-        self.0.retryable = true;
+        self.problem.retryable = true;
         self
     }
 
     pub(crate) fn problem(&self) -> &Problem {
-        &self.0
+        &self.problem
     }
 
     fn of(code: Code, error: &(dyn Error + 'static), is_retryable: bool) -> Self {
         let mut message = error.to_string();
+        let mut foreign = Vec::new();
         let mut cause = error.source();
         while let Some(error) = cause {
             let text = error.to_string();
@@ -50,16 +59,53 @@ impl Failure {
             if !message.contains(&text) {
                 message = format!("{message}: {text}");
             }
+            let is_own = error.downcast_ref().is_some_and(|error| !matches!(error, TitoError::Application(_)));
+            // Of what else can be wrong, such as the network, nothing that is stored is told.
+            if code == Code::Internal && !is_own && !text.is_empty() {
+                foreign.push(text);
+            }
             cause = error.source();
         }
-        Self(Problem { code, message, retryable: is_retryable })
+        Self { problem: Problem { code, message, retryable: is_retryable }, foreign, key: None }
+    }
+
+    fn at(self, error: Option<&TitoError>) -> Self {
+        match error {
+            Some(TitoError::Malformed { key, .. }) => Self { key: Some(key.clone()), ..self },
+            _ => self,
+        }
+    }
+
+    /// As it is shown: what others have said is redacted, as of the topic or store whose row could not be read, or else of
+    /// the one that was asked about.
+    pub(crate) fn redacted(mut self, redact: &Redact, of: &str) -> Self {
+        let owner = self.key.as_ref().and_then(|key| owner_of_key(key.as_bytes()));
+        let of = owner.as_deref().unwrap_or(of);
+        // The longest first, as a cause is told within what it has caused.
+        self.foreign.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        for text in std::mem::take(&mut self.foreign) {
+            let shown = redact.text(&Redacted { of, event_type: of, part: Part::Error }, text.clone());
+            if shown != text {
+                self.problem.message = self.problem.message.replace(&text, &shown);
+            }
+        }
+        self
+    }
+
+    /// Whether something in it is for [`redacted`](Failure::redacted).
+    pub(crate) fn is_foreign(&self) -> bool {
+        !self.foreign.is_empty()
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response<Body> {
-        let status = StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = json(&ErrorBody { error: self.0 });
+        let status = StatusCode::from_u16(self.problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = json(&ErrorBody { error: self.problem.clone() });
+        if self.is_foreign() {
+            // For whoever knows what it was asked of.
+            response.extensions_mut().insert(self);
+        }
         *response.status_mut() = status;
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -128,7 +174,7 @@ impl From<QueueError> for Failure {
             QueueError::Engine(error) => code_of(error),
             _ => Code::Internal,
         };
-        Self::of(code, &error, error.is_retryable())
+        Self::of(code, &error, error.is_retryable()).at(error.engine())
     }
 }
 
@@ -136,7 +182,7 @@ impl From<TitoError> for Failure {
     /// One of a queue that came through a transaction comes out as it went in.
     fn from(error: TitoError) -> Self {
         match QueueError::from(error) {
-            QueueError::Engine(error) => Self::of(code_of(&error), &error, error.is_retryable()),
+            QueueError::Engine(error) => Self::of(code_of(&error), &error, error.is_retryable()).at(Some(&error)),
             error => error.into(),
         }
     }
@@ -155,7 +201,7 @@ impl From<EventStoreError> for Failure {
             EventStoreError::Engine(error) => code_of(error),
             _ => Code::Internal,
         };
-        Self::of(code, &error, error.is_retryable())
+        Self::of(code, &error, error.is_retryable()).at(error.engine())
     }
 }
 
@@ -167,6 +213,6 @@ impl From<BackupError> for Failure {
             _ => Code::Internal,
         };
         let is_retryable = error.database().is_some_and(TitoError::is_retryable);
-        Self::of(code, &error, is_retryable)
+        Self::of(code, &error, is_retryable).at(error.database())
     }
 }

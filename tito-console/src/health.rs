@@ -6,10 +6,14 @@ use futures::FutureExt;
 
 use crate::api::{Check, Health};
 use crate::app::App;
+use crate::checks::AskedChecks;
 use crate::timely;
 
 /// How long a check may take.
 const TIME: Duration = Duration::from_secs(2);
+
+/// How long what was asked of the engine is told again, in milliseconds.
+const SHARED_MILLIS: u64 = 1_000;
 
 fn health(checks: Vec<Check>) -> Health {
     Health { is_well: checks.iter().all(|check| check.is_well), checks }
@@ -28,7 +32,24 @@ pub(crate) fn live(app: &App) -> Health {
 
 /// The engine answers, and everything that the application has asked for is well.
 pub(crate) async fn ready(app: &App) -> Health {
-    let Health { mut checks, .. } = live(app);
+    let Health { mut checks, is_well } = live(app);
+    let own = app.checks.own.iter().map(|(name, is_well)| check(name, is_well()));
+    // What costs something is shared by all who ask within a second, and asked for once at a time.
+    let mut shared = app.checks.asked.lock().await;
+    let now = app.database.clock().monotonic_millis();
+    let asked = match shared.take() {
+        Some(asked) if is_well && now.saturating_sub(asked.at_millis) < SHARED_MILLIS => asked,
+        _ => asked(app, now).await,
+    };
+    checks.push(asked.timestamp.clone());
+    checks.extend(own);
+    checks.extend(asked.lags.iter().cloned());
+    *shared = Some(asked);
+    health(checks)
+}
+
+/// The checks that ask the engine.
+async fn asked(app: &App, at_millis: u64) -> AskedChecks {
     // On a cluster PD hands timestamps out.
     let said = match timely::within(&app.database, TIME, app.database.timestamp()).await {
         Some(Ok(_)) => Ok(()),
@@ -39,8 +60,8 @@ pub(crate) async fn ready(app: &App) -> Health {
         }
         None => Err(format!("it gives no timestamp within {TIME:?}")),
     };
-    checks.push(check("timestamp", said));
-    checks.extend(app.checks.own.iter().map(|(name, is_well)| check(name, is_well())));
+    let timestamp = check("timestamp", said);
+    let mut lags = Vec::new();
     for (queue, most) in &app.checks.lags {
         // The first of each partition is the one that is due for longest.
         let said = match timely::within(&app.database, TIME, app.queue.stats_up_to(queue, 1)).await {
@@ -54,7 +75,7 @@ pub(crate) async fn ready(app: &App) -> Health {
             }
             None => Err(format!("it can't be told within {TIME:?}")),
         };
-        checks.push(check(format!("lag of {queue}"), said));
+        lags.push(check(format!("lag of {queue}"), said));
     }
-    health(checks)
+    AskedChecks { at_millis, timestamp, lags }
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::path::ErrorKind;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, RawPathParams, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tito_core::KeyText;
+use tito_core::event::topic_of;
 
-use crate::api::{Change, Code, Page, decode_key};
+use crate::api::{Change, Code, decode_key};
 use crate::app::App;
 use crate::failure::{Answer, Failure};
 use crate::timely;
@@ -44,6 +45,17 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Names<T> {
             Err(error) => Err(Failure::new(Code::Internal, error.body_text())),
         }
     }
+}
+
+/// The topic or the event store that a path is about; empty if it is about neither.
+pub(crate) async fn of_path(parts: &mut Parts) -> String {
+    let Ok(params) = RawPathParams::from_request_parts(parts, &()).await else { return String::new() };
+    let of = params.iter().find_map(|(name, value)| match name {
+        "topic" | "store" => Some(value),
+        "queue" => Some(topic_of(value).0),
+        _ => None,
+    });
+    of.unwrap_or_default().to_string()
 }
 
 /// The query.
@@ -143,13 +155,6 @@ pub(crate) fn key(text: &str) -> Answer<KeyText> {
     Ok(KeyText::from(key))
 }
 
-/// A page of `limit` items or fewer, each with what its listing goes on after.
-pub(crate) fn page<T>(items: Vec<T>, limit: usize, next: impl FnOnce(&T) -> String) -> Page<T> {
-    let next = items.last().filter(|_| items.len() == limit).map(next);
-    Page { items, next }
-}
-
-/// A time of Unix seconds.
 pub(crate) fn time(seconds: i64) -> Answer<DateTime<Utc>> {
     DateTime::from_timestamp(seconds, 0).ok_or_else(|| {
         Failure::invalid(format!("{seconds} is no time: expected Unix seconds of the years up to 262,142"))

@@ -14,6 +14,7 @@ mod input;
 mod letters;
 mod limits;
 mod lines;
+mod pages;
 mod redact;
 mod routes;
 mod serve;
@@ -22,7 +23,7 @@ mod timely;
 mod watch;
 
 pub use access::Who;
-pub use audit::AUDIT_STORE;
+pub use audit::{AUDIT_STORE, Audit, AuditRecord, AuditedChange};
 pub use builder::{ByApplication, ByTokens, Console, ConsoleBuilder, Unguarded};
 pub use error::{ConsoleError, ServeError};
 pub use limits::ConsoleLimits;

@@ -13,6 +13,7 @@ pub struct ConsoleLimits {
     pub(crate) calls: usize,
     pub(crate) streams: usize,
     pub(crate) walk_time: Duration,
+    pub(crate) heartbeat: Duration,
 }
 
 impl Default for ConsoleLimits {
@@ -26,6 +27,7 @@ impl Default for ConsoleLimits {
             calls: 64,
             streams: 8,
             walk_time: Duration::from_secs(12 * 60 * 60),
+            heartbeat: Duration::from_secs(15),
         }
     }
 }
@@ -67,6 +69,13 @@ impl ConsoleLimits {
     /// After that a backup's connection is cut, and the last line of a verification is an error.
     pub fn walk_time(mut self, time: Duration) -> Self {
         self.walk_time = time;
+        self
+    }
+
+    /// How often an answer of lines has an empty one, by which a peer is found out that has gone without a word while there is
+    /// nothing to say. Default: 15 s.
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.heartbeat = interval;
         self
     }
 

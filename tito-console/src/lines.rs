@@ -4,11 +4,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Response, header};
 use futures::Stream;
 use serde::Serialize;
+use tito_core::Database;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
@@ -49,6 +51,25 @@ impl Lines {
     pub(crate) fn bits(&self) -> &mpsc::Sender<Bit> {
         &self.0
     }
+
+    /// Says nothing, in an empty line, again and again: so that a peer that has gone without a word is found out where there
+    /// is nothing else to say, and does not keep its place for ever.
+    async fn beat(&self, every: Heartbeat) {
+        let clock = every.database.clock();
+        let millis = u64::try_from(every.interval.as_millis()).unwrap_or(u64::MAX).max(1);
+        loop {
+            clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(millis)).await;
+            // Whoever is behind has more to read as it is.
+            let _ = self.0.try_send(Ok(Bytes::from_static(b"\n")));
+        }
+    }
+}
+
+/// How often an empty line says that a quiet answer goes on, by the database's clock.
+#[derive(Clone, Debug)]
+pub(crate) struct Heartbeat {
+    pub(crate) database: Database,
+    pub(crate) interval: Duration,
 }
 
 fn line(value: &impl Serialize) -> Option<Bytes> {
@@ -93,8 +114,28 @@ pub(crate) fn place(places: &Arc<Semaphore>) -> Answer<OwnedSemaphorePermit> {
     places.clone().try_acquire_owned().map_err(busy)
 }
 
-/// An answer of a media type, made by a task that ends at once when nobody listens any more.
+/// An answer of JSON objects, one a line, made by a task that ends at once when nobody listens any more.
 pub(crate) fn stream<F>(
+    place: OwnedSemaphorePermit,
+    heartbeat: Heartbeat,
+    run: impl FnOnce(Lines) -> F,
+) -> Response<Body>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    bits(place, NDJSON, |lines| {
+        let (beating, running) = (lines.clone(), run(lines));
+        async move {
+            tokio::select! {
+                () = running => {}
+                () = beating.beat(heartbeat) => {}
+            }
+        }
+    })
+}
+
+/// As [`stream`], of a media type of its own, and without heartbeats.
+pub(crate) fn bits<F>(
     place: OwnedSemaphorePermit,
     media_type: &'static str,
     run: impl FnOnce(Lines) -> F,
@@ -113,4 +154,4 @@ where
 }
 
 /// JSON objects, one a line.
-pub(crate) const NDJSON: &str = "application/x-ndjson";
+const NDJSON: &str = "application/x-ndjson";

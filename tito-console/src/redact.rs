@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tito_core::event::topic_of;
+use tito_core::keys;
+use tito_core::keys::build::{Kind, SEPARATOR, text};
 
 /// What is about to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Redacted<'a> {
-    /// The topic, or the event store.
+    /// The topic, or the event store; of what belongs to neither the table of a row, the name of a step of an operation, or
+    /// nothing.
     pub of: &'a str,
     /// The event's type: for an event of a topic, the topic.
     pub event_type: &'a str,
@@ -28,7 +32,8 @@ pub enum Part {
     Progress,
     /// The value of a header, or of metadata.
     Header,
-    /// The error of a handler.
+    /// What a handler, a projector or a step said of its failure, or a codec of stored bytes that it could not read: in the
+    /// middle of a message as well.
     Error,
     /// Stored bytes that are not an event, as text.
     Bytes,
@@ -60,6 +65,19 @@ impl Redact {
             other => other.to_string(),
         }
     }
+}
+
+/// The topic, the event store or the table that a key is of, as far as the key tells: of the rows of an event store it
+/// tells a number.
+pub(crate) fn owner_of_key(key: &[u8]) -> Option<String> {
+    if let Some(place) = keys::parse_event(key) {
+        return Some(topic_of(&place.queue).0.to_string());
+    }
+    let table = || {
+        let rows = Kind::Data.strip(key).or_else(|| Kind::Catalogue.strip(key))?;
+        text(rows.split(|byte| *byte == SEPARATOR).next()?)
+    };
+    keys::parse_topic(key).or_else(|| tito_eventstore::keys::parse_event_store(key)).or_else(table)
 }
 
 impl fmt::Debug for Redact {

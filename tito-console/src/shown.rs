@@ -9,7 +9,7 @@ use tito_core::KeyText;
 use tito_core::event::{EventReference, QueueLimits, TitoEvent, queue_name, topic_of};
 
 use crate::api;
-use crate::redact::{Part, Redact, Redacted};
+use crate::redact::{Part, Redact, Redacted, owner_of_key};
 
 /// Makes what is shown of what is stored, redacted.
 #[derive(Clone, Copy, Debug)]
@@ -186,6 +186,32 @@ impl<'a> Shown<'a> {
             data: self.0.raw(&what(Part::Payload), data),
             data_bytes: event.bytes().len() as u64,
         }
+    }
+
+    /// How far a projection is. What keeps it from going on is its projector's own to say.
+    pub(crate) fn projection(self, store: &str, info: tito_eventstore::ProjectionInfo) -> api::Projection {
+        let failure = |of: tito_eventstore::ProjectionFailure| api::ProjectionFailure {
+            sequence: of.sequence,
+            error: self.text(store, Part::Error, of.error),
+        };
+        let (rebuilt_to, rebuild_failure) =
+            info.rebuild.map_or((None, None), |rebuild| (Some(rebuild.checkpoint), rebuild.failure.map(failure)));
+        api::Projection {
+            name: info.name,
+            checkpoint: info.checkpoint,
+            last_sequence: info.last_sequence,
+            failure: info.failure.map(failure),
+            rebuilt_to,
+            rebuild_failure,
+        }
+    }
+
+    /// What is wrong with a row. What a codec said of its bytes may tell some of them.
+    pub(crate) fn wrong(self, found: &tito_backup::Difference) -> String {
+        let tito_backup::Wrong::Value { expected, reason } = &found.wrong else { return found.wrong.to_string() };
+        let of = owner_of_key(found.key.as_bytes()).unwrap_or_default();
+        let reason = self.text(&of, Part::Error, reason.clone());
+        tito_backup::Wrong::Value { expected: *expected, reason }.to_string()
     }
 
     pub(crate) fn dead(self, queue: &str, letter: tito_worker::DeadLetter) -> api::DeadLetter {

@@ -14,6 +14,7 @@ use tito_core::Database;
 use crate::api::Code;
 use crate::app::App;
 use crate::failure::Failure;
+use crate::input;
 
 /// What it comes to within some time by the database's clock; `None`, and it is dropped, if it takes longer.
 pub(crate) async fn within<T>(database: &Database, time: Duration, run: impl Future<Output = T>) -> Option<T> {
@@ -38,8 +39,14 @@ pub(crate) async fn bounded(State(app): State<Arc<App>>, request: Request, next:
     };
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let time = if is_read { app.limits.read_time } else { app.limits.change_time };
-    match within(&app.database, time, next.run(request)).await {
-        Some(response) => response,
+    let (mut parts, body) = request.into_parts();
+    let of = input::of_path(&mut parts).await;
+    match within(&app.database, time, next.run(Request::from_parts(parts, body))).await {
+        // What others have said of stored bytes is only shown as the application wants it to be.
+        Some(mut response) => match response.extensions_mut().remove::<Failure>() {
+            Some(failure) => failure.redacted(&app.redact, &of).into_response(),
+            None => response,
+        },
         None => {
             let message = if is_read {
                 format!("it took longer than {time:?}: ask for less")

@@ -49,7 +49,8 @@ impl Watch {
         // That of a reactor's event, which lies in no queue, is named as its topic.
         let queue = keys::parse_event(&event.key).map_or_else(|| event.event_type.clone(), |place| place.queue);
         let (id, entity, attempt) = (event.id, event.entity.clone(), event.attempt());
-        let mut watched = Watched { what, queue, id, entity, attempt, fate: None, duration_millis: None, error: None };
+        let (fate, duration_millis, error, due) = (None, None, None, None);
+        let mut watched = Watched { what, queue, id, entity, attempt, fate, duration_millis, error, due };
         add(&mut watched);
         // An error means that the last one who watched has gone since.
         let _ = self.0.send(Arc::new(watched));

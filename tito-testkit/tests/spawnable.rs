@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tito_backup::Place;
 use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers, walk_in_steps};
 use tito_core::embedded::EmbeddedBuilder;
-use tito_core::engine::{DatabaseIdentity, Filling, Listener};
+use tito_core::engine::{DatabaseIdentity, Filling, Listener, PublishedEvents};
 use tito_core::event::{Cause, EventReference, Topic, note_owner, settle_topics, write_event};
 use tito_core::keys::KeyRange;
 use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, RowVersion, TitoTable};
@@ -26,7 +26,7 @@ use tito_eventstore::{
 };
 use tito_worker::feed::{Fed, FeedControls, FeedRun};
 use tito_worker::prelude::*;
-use tito_worker::{Erasure, GroupStart, Operations, Operator, OwnerSearch, Replay, Schedule, Unique};
+use tito_worker::{Erasure, GroupStart, Operations, OwnerSearch, Replay, Schedule, Unique};
 
 #[derive(Clone, Default, Serialize, Deserialize, TitoModel)]
 struct User {
@@ -140,6 +140,7 @@ spawnables! { core:
     compact = EmbeddedBackend::compact(any::<Text>());
     sizes = any::<&EmbeddedBackend>().sizes();
     woken = any::<Listener>().woken();
+    next = any::<PublishedEvents>().next();
     ensure = Topic::ensure(&any(), &any::<Text>(), 1);
     cached = Topic::cached(&any(), &any::<Text>());
     find = Topic::find(&any(), &any::<Text>());
@@ -272,11 +273,6 @@ spawnables! { worker:
     stop = any::<Operations>().stop(any());
     wait = any::<Operations>().wait(any());
     run = any::<Operations>().run(any());
-    change = any::<Operator>().change(
-        &any::<Text>(),
-        &any::<Text>(),
-        any::<Pin<Box<dyn Future<Output = Result<(), TitoError>> + Send>>>(),
-    );
     set_groups_only = any::<TitoQueue>().set_groups_only(&any::<Text>(), true);
     set_history = any::<TitoQueue>().set_history(&any::<Text>(), any());
     set_history_limit = any::<TitoQueue>().set_history_limit(&any::<Text>(), any());
@@ -371,6 +367,16 @@ spawnables! { consoles:
     serve_local = any::<tito_console::ConsoleBuilder>().serve_local();
     serve_loopback = any::<tito_console::ConsoleBuilder>().serve_loopback(0, tito_console::api::Role::Read, ["a"]);
     stop = any::<tito_console::Serving>().stop();
+    change = any::<tito_console::Audit>().change(
+        &any(),
+        &any::<Text>(),
+        &any::<Text>(),
+        any::<Pin<Box<dyn Future<Output = Result<(), TitoError>> + Send>>>(),
+        |_: &TitoError| any(),
+    );
+    asked = any::<tito_console::Audit>().asked(&any(), &any::<Text>(), &any::<Text>());
+    ended = any::<tito_console::AuditedChange>().ended(None);
+    close = any::<tito_console::Audit>().close();
 }
 
 /// The names of the public asynchronous functions in a folder of sources, those of tests aside, with how many there are.

@@ -143,8 +143,7 @@ pub use janitor::Swept;
 pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
 pub use operation::{
-    AuditRecord, AuditSink, EventFilter, NamedStep, Operation, OperationInfo, OperationState, OperationTask,
-    Operations, Operator, Stepped,
+    EventFilter, NamedStep, Operation, OperationInfo, OperationState, OperationTask, Operations, Operator, Stepped,
 };
 pub use outcome::Outcome;
 pub use owner::{Erasure, OwnerCounts, OwnerSearch, Remaining};

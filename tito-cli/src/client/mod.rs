@@ -41,7 +41,7 @@ use crate::failure::{Failure, Kind, Result};
 /// The body of an answer, as it comes in.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The most that an answer of one document may have. The server's pages are far smaller.
+/// The most that an answer of one document may have. The pages of a server end after 8 MiB.
 const MOST_BYTES: usize = 64 << 20;
 
 /// Speaks the API.
@@ -172,7 +172,11 @@ async fn whole(mut body: Body, most: usize) -> Result<Bytes> {
         let frame = frame.map_err(cut)?;
         if let Some(data) = frame.data_ref() {
             if bytes.len() + data.len() > most {
-                return Err(Failure::new(Kind::Failed, format!("the answer has more than {most} bytes")));
+                let most = most >> 20;
+                return Err(Failure::new(
+                    Kind::Failed,
+                    format!("the answer has more than {most} MiB, and is not read"),
+                ));
             }
             bytes.extend_from_slice(data);
         }

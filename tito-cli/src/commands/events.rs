@@ -115,7 +115,7 @@ pub(crate) struct Reschedule {
     #[command(flatten)]
     named: Named,
     /// When it is to be due: as 2026-03-01T08:00:00Z, a day, +2h
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_moment, allow_hyphen_values = true)]
     to: DateTime<Utc>,
 }
 
@@ -128,8 +128,8 @@ pub(crate) struct Publish {
     /// What happened
     #[arg(long)]
     action: Option<String>,
-    /// When it is due: as 2026-03-01T08:00:00Z, a day, +2h; by default at once
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    /// When it is due: as 2026-03-01T08:00:00Z, a day, +2h; at once unless said
+    #[arg(long, value_name = "TIME", value_parser = parse_moment, allow_hyphen_values = true)]
     at: Option<DateTime<Utc>>,
     /// Its payload, as JSON
     #[arg(long, value_name = "JSON")]

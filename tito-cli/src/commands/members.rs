@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use tito_console::api::{Fleet, Lease, Member};
 
-use super::paging::read_whole;
+use super::paging::Paging;
 use crate::api;
 use crate::failure::Result;
 use crate::output::{Table, duration, moment_of_seconds};
@@ -13,12 +13,15 @@ use crate::session::{Session, Use};
 
 /// Of all fleets: how many work, and what they serve.
 #[derive(Debug, Args)]
-pub(crate) struct Fleets {}
+pub(crate) struct Fleets {
+    #[command(flatten)]
+    paging: Paging,
+}
 
 impl Fleets {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
         let client = session.client(Use::Read).await?;
-        let fleets = read_whole::<Fleet>(&client, &api::get(["fleets"])).await?;
+        let fleets = self.paging.read::<Fleet>(&client, &api::get(["fleets"])).await?;
         fleets.tell(&session.output, fleets_table, "There is no fleet.")
     }
 }
@@ -37,12 +40,14 @@ fn fleets_table(fleets: &[Fleet]) -> Table {
 pub(crate) struct Members {
     /// The fleet
     fleet: String,
+    #[command(flatten)]
+    paging: Paging,
 }
 
 impl Members {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
         let client = session.client(Use::Read).await?;
-        let members = read_whole::<Member>(&client, &api::get(["fleets", &self.fleet, "members"])).await?;
+        let members = self.paging.read::<Member>(&client, &api::get(["fleets", &self.fleet, "members"])).await?;
         members.tell(&session.output, members_table, "The fleet has no member.")
     }
 }
@@ -74,12 +79,14 @@ fn members_table(members: &[Member]) -> Table {
 pub(crate) struct Leases {
     /// The queue: TOPIC or TOPIC@GROUP
     queue: String,
+    #[command(flatten)]
+    paging: Paging,
 }
 
 impl Leases {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
         let client = session.client(Use::Read).await?;
-        let leases = read_whole::<Lease>(&client, &api::get(["queues", &self.queue, "leases"])).await?;
+        let leases = self.paging.read::<Lease>(&client, &api::get(["queues", &self.queue, "leases"])).await?;
         leases.tell(&session.output, leases_table, "No partition of the queue was ever claimed.")
     }
 }

@@ -46,11 +46,9 @@ impl Paging {
     }
 }
 
-/// A listing that is answered as a whole.
+/// All of a listing.
 pub(crate) async fn read_whole<T: DeserializeOwned>(client: &Client, call: &Call) -> Result<Listed<T>> {
-    let mut listed = Listed { raw: Page { items: Vec::new(), next: None }, items: Vec::new() };
-    listed.add(client.get::<Page<Box<RawValue>>>(call).await?.value)?;
-    Ok(listed)
+    Paging { limit: u32::MAX, after: None }.read(client, call).await
 }
 
 impl<T: DeserializeOwned> Listed<T> {

@@ -15,9 +15,6 @@ use crate::failure::Result;
 use crate::output::{Table, duration, parse_moment, visible};
 use crate::session::{Session, Use};
 
-/// How many topics are counted where none is named.
-const MOST_TOPICS: u32 = 1_000;
-
 /// Of the queues named, or of all.
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
@@ -53,8 +50,7 @@ impl Stats {
 
 /// The names of all queues that there are: of topics, and of their groups.
 pub(crate) async fn all_queues(client: &Client) -> Result<Vec<String>> {
-    let call = api::get(["topics"]).query("limit", MOST_TOPICS);
-    let topics = read_whole::<Topic>(client, &call).await?;
+    let topics = read_whole::<Topic>(client, &api::get(["topics"])).await?;
     let queues = topics.items.into_iter().flat_map(|topic| {
         let own = (!topic.groups_only).then_some(topic.name);
         own.into_iter().chain(topic.groups.into_values().map(|group| group.queue))
@@ -128,7 +124,7 @@ pub(crate) struct Pause {
     /// The queue: TOPIC or TOPIC@GROUP
     queue: String,
     /// Until this time, when a worker resumes it: as 2026-03-01T08:00:00Z, a day, +2h
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_moment, allow_hyphen_values = true)]
     until: Option<DateTime<Utc>>,
 }
 

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use tito_console::api::{Reactor, ReplayFrom, ReplayReactor};
 
 use super::change::make;
-use super::paging::read_whole;
+use super::paging::Paging;
 use crate::api;
 use crate::failure::{Failure, Result};
 use crate::output::{Table, parse_moment, visible};
@@ -17,6 +17,8 @@ pub(crate) enum Reactors {
     List {
         /// The store
         store: String,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// Makes a reactor start again
     Replay(Replay),
@@ -36,9 +38,9 @@ pub(crate) struct Replay {
 impl Reactors {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
         match self {
-            Self::List { store } => {
+            Self::List { store, paging } => {
                 let client = session.client(Use::Read).await?;
-                let reactors = read_whole::<Reactor>(&client, &api::get(["stores", &store, "reactors"])).await?;
+                let reactors = paging.read::<Reactor>(&client, &api::get(["stores", &store, "reactors"])).await?;
                 reactors.tell(&session.output, table, "The store has no reactor.")
             }
             Self::Replay(Replay { store, reactor, from }) => {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use tito_console::api::{Affected, Missed, Override, Recurrence, Schedule};
 
 use super::change::{Rehearsal, destroy, make};
-use super::paging::read_whole;
+use super::paging::{Paging, read_whole};
 use super::shown::when;
 use crate::api;
 use crate::failure::{Failure, Kind, Result};
@@ -17,7 +17,7 @@ use crate::session::{Session, Use};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Schedules {
     /// Lists the schedules
-    List,
+    List(Paging),
     /// Shows a schedule
     Show {
         /// The schedule
@@ -81,9 +81,9 @@ impl Set {
 impl Schedules {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
         match self {
-            Self::List => {
+            Self::List(paging) => {
                 let client = session.client(Use::Read).await?;
-                let schedules = read_whole::<Schedule>(&client, &api::get(["schedules"])).await?;
+                let schedules = paging.read::<Schedule>(&client, &api::get(["schedules"])).await?;
                 schedules.tell(&session.output, table, "There is no schedule.")
             }
             Self::Show { name } => {

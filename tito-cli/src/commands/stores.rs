@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tito_console::api::{Page, Projection, Store, StoreEvent};
 
 use super::change::make;
-use super::paging::{Paging, read_whole};
+use super::paging::Paging;
 use crate::api;
 use crate::client::{Answer, Call, Client, known_line, refused_line};
 use crate::failure::Result;
@@ -39,6 +39,8 @@ pub(crate) enum Stores {
     Projections {
         /// The store
         store: String,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// Folds a projection again; its workers do the work
     Rebuild {
@@ -96,10 +98,10 @@ impl Stores {
                 events.tell(&session.output, events_table, "The store has no such event.")
             }
             Self::Tail(tail) => tail.run(session).await,
-            Self::Projections { store } => {
+            Self::Projections { store, paging } => {
                 let client = session.client(Use::Read).await?;
-                let projections =
-                    read_whole::<Projection>(&client, &api::get(["stores", &store, "projections"])).await?;
+                let call = api::get(["stores", &store, "projections"]);
+                let projections = paging.read::<Projection>(&client, &call).await?;
                 projections.tell(&session.output, projections_table, "The store has no projection.")
             }
             Self::Rebuild { store, projection } => {

@@ -50,7 +50,6 @@ async fn show(session: &Session, client: &Client) -> Result<()> {
             .json(&serde_json::json!({"at": moment(Utc::now())}), false)
             .and_then(|()| output.json(&items, false));
     }
-    output.clear()?;
-    output.line(output.bold(&format!("tito top  {}", moment(Utc::now()))))?;
-    output.table(&table(stats.iter().map(|stats| &stats.value)), "There is no topic.")
+    let title = format!("tito top  {}", moment(Utc::now()));
+    output.frame(&title, &table(stats.iter().map(|stats| &stats.value)), "There is no topic.")
 }

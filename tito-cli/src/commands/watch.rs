@@ -7,15 +7,17 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tito_console::api::{Happened, Watched};
 
+use super::shown::when;
 use crate::api;
 use crate::client::{self, Lines};
 use crate::failure::Result;
-use crate::output::{Output, duration, visible};
+use crate::output::{Output, duration, note, visible};
 use crate::session::{Session, Use};
 
-/// Shows what the workers of a running application do, as it happens, until Ctrl-C.
+/// Shows what is published and what the workers of a running application do, as it happens, until Ctrl-C.
 ///
-/// Those of the process that is asked, where it says `Console::watch`.
+/// Of the process that is asked, where it says `Console::watch`. What is published is not shown where other processes publish
+/// too, as on a cluster.
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
     /// Only of this queue
@@ -30,6 +32,7 @@ pub(crate) struct Watch {
 #[serde(untagged)]
 enum Line {
     Dropped { dropped: u64 },
+    NotShown { not_shown: Vec<Happened> },
     Watched(Box<Watched>),
 }
 
@@ -51,10 +54,21 @@ impl Watch {
 }
 
 fn tell(output: &Output, line: &RawValue) -> Result<()> {
-    let Watched { what, queue, id, entity, attempt, fate, duration_millis, error } = match client::known_line(line)? {
+    let watched = match client::known_line(line)? {
         Line::Dropped { dropped } => return output.line(format!("{dropped} lines were missed")),
+        Line::NotShown { not_shown } => {
+            if not_shown.contains(&Happened::Published) {
+                note("What is published is not shown: other processes publish to this database too.");
+            }
+            return Ok(());
+        }
         Line::Watched(watched) => *watched,
     };
+    let Watched { what, queue, id, entity, attempt, fate, duration_millis, error, due } = watched;
+    if what == Happened::Published {
+        let (queue, entity, due) = (visible(&queue), visible(&entity), due.map(when).unwrap_or_default());
+        return output.line(format!("{queue} {entity} {id} published, due {due}"));
+    }
     let happened = match what {
         Happened::HandedOut => "handed out",
         Happened::Handled => "handled",

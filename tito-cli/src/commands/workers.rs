@@ -6,7 +6,7 @@ use clap::Args;
 use tito_console::api::Worker;
 
 use super::change::make;
-use super::paging::read_whole;
+use super::paging::Paging;
 use crate::api;
 use crate::failure::Result;
 use crate::output::{Table, duration, moment_of_seconds};
@@ -14,12 +14,15 @@ use crate::session::{Session, Use};
 
 /// Of all fleets, and those without one: version, host, since when, what they serve.
 #[derive(Debug, Args)]
-pub(crate) struct Workers {}
+pub(crate) struct Workers {
+    #[command(flatten)]
+    paging: Paging,
+}
 
 impl Workers {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
         let client = session.client(Use::Read).await?;
-        let workers = read_whole::<Worker>(&client, &api::get(["workers"])).await?;
+        let workers = self.paging.read::<Worker>(&client, &api::get(["workers"])).await?;
         workers.tell(&session.output, table, "There is no worker.")
     }
 }

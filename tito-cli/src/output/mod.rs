@@ -88,9 +88,23 @@ impl Output {
         Ok(())
     }
 
-    /// Makes room for what is shown anew, on a terminal.
-    pub(crate) fn clear(&self) -> Result<()> {
-        if io::stdout().is_terminal() { self.raw("\x1b[H\x1b[2J") } else { Ok(()) }
+    /// A title and a table, again and again: on a terminal in the place of the one before, as much of it as the terminal shows
+    /// by now.
+    pub(crate) fn frame(&self, title: &str, table: &Table, if_empty: &str) -> Result<()> {
+        let is_terminal = io::stdout().is_terminal();
+        let width = width(is_terminal);
+        let title = width.map_or_else(|| title.to_string(), |width| table::shortened(title, width));
+        let mut lines = vec![self.bold(&title)];
+        if table.is_empty() {
+            lines.push(if_empty.to_string());
+        } else {
+            lines.extend(table.lines(width, |title| self.bold(title)));
+        }
+        let size = is_terminal.then(terminal_size::terminal_size).flatten();
+        // The cursor takes the last line.
+        let height = size.map_or(usize::MAX, |(_, terminal_size::Height(rows))| usize::from(rows).saturating_sub(1));
+        let start = if is_terminal { "\x1b[H\x1b[2J" } else { "" };
+        self.raw(&format!("{start}{}\n", fitting(lines, height).join("\n")))
     }
 
     pub(crate) fn bold(&self, text: &str) -> String {
@@ -113,6 +127,16 @@ pub(crate) fn note(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
 }
 
+/// As many of the lines as there is space for, and how many are left out.
+fn fitting(mut lines: Vec<String>, height: usize) -> Vec<String> {
+    if lines.len() > height.max(1) {
+        let left_out = lines.len() - height.max(1) + 1;
+        lines.truncate(height.max(1) - 1);
+        lines.push(format!("… {left_out} more"));
+    }
+    lines
+}
+
 /// How many columns there are: as `COLUMNS` says, or the terminal. Without either lines are as long as they are.
 fn width(is_terminal: bool) -> Option<usize> {
     let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
@@ -120,4 +144,19 @@ fn width(is_terminal: bool) -> Option<usize> {
         let (terminal_size::Width(columns), _) = is_terminal.then(terminal_size::terminal_size).flatten()?;
         Some(usize::from(columns).max(1))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let lines = |number: usize| (0..number).map(|line| line.to_string()).collect::<Vec<_>>();
+        assert_eq!(fitting(lines(3), 3), ["0", "1", "2"]);
+        assert_eq!(fitting(lines(4), 3), ["0", "1", "… 2 more"]);
+        for height in [0, 1] {
+            assert_eq!(fitting(lines(4), height), ["… 4 more"]);
+        }
+    }
 }

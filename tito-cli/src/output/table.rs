@@ -117,7 +117,7 @@ impl Table {
 }
 
 /// A text of at most this width, with a sign where something was cut off.
-fn shortened(text: &str, width: usize) -> String {
+pub(super) fn shortened(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_string();
     }

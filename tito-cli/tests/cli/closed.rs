@@ -213,7 +213,8 @@ fn audit(closed: &Closed) -> Vec<(String, String, String)> {
 async fn every_change_of_a_closed_directory_is_audited() {
     let closed = Closed::with_events().await;
     closed.run(&["resume", "--restored", "--why", "looked at"]).said();
-    closed.run(&["verify", "--repair", "--why", "a crash"]).said();
+    closed.run(&["verify", "--repair", "--why", "a crash"]).failed(7);
+    closed.run(&["verify", "--repair", "--why", "a crash", "--yes"]).said();
     let expected =
         [("asked", "resume_restore", "looked at"), ("done", "", ""), ("asked", "repair", "a crash"), ("done", "", "")];
     let expected = expected.map(|(happened, what, why)| (happened.to_string(), what.to_string(), why.to_string()));

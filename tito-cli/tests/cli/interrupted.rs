@@ -106,3 +106,22 @@ async fn verifications_and_live_views_end() {
     assert_eq!(interrupt(child, || true).0, Some(130));
     closed.run(&["topics"]).said();
 }
+
+#[tokio::test]
+async fn a_repair_ends_and_what_waits_does() {
+    let closed = large().await;
+    let begun = closed.run(&["operations", "start", "redrive", "mail", "--all", "--json"]).json();
+    let id = begun["id"].as_str().unwrap();
+    // Nothing of these can be seen from outside: wherever they are, they end, and the directory can be had at once.
+    for arguments in [
+        &["verify", "--repair", "--yes", "--rate", "1"][..],
+        &["operations", "wait", id],
+        &["stores", "tail", "tito-audit", "--after", "1000"],
+    ] {
+        let mut command = tito(arguments);
+        let (code, said) = interrupt(start(command.env("TITO_DB", closed.url())), || true);
+        assert_eq!(code.unwrap_or(130), 130, "{arguments:?}: {said}");
+        assert!(said.is_empty() || said == "tito: interrupted\n", "{arguments:?}: {said}");
+        closed.run(&["pause", "mail"]).said();
+    }
+}

@@ -17,5 +17,9 @@ mod refused;
 mod remote;
 #[cfg(unix)]
 mod running;
+mod schedules;
+#[cfg(unix)]
+mod terminal;
 #[cfg(feature = "tikv")]
 mod tikv;
+mod warnings;

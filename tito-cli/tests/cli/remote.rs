@@ -102,6 +102,23 @@ async fn a_change_without_an_answer_may_be_done() {
     ask(address, Some(OPERATOR), &["pause", "mail"]).await.failed(5);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_end_is_refused() {
+    let piece = axum::body::Bytes::from(vec![b' '; 1 << 20]);
+    let endless = move || {
+        let piece = piece.clone();
+        async move { axum::body::Body::from_stream(futures::stream::repeat(Ok::<_, std::convert::Infallible>(piece))) }
+    };
+    let router = axum::Router::new().fallback(endless);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let said = ask(address, None, &["topics"]).await.failed(1);
+    assert!(said.contains("more than 64 MiB"), "{said}");
+    let said = ask(address, None, &["watch"]).await.failed(1);
+    assert!(said.contains("bytes"), "{said}");
+}
+
 /// Accepts connections by TLS.
 struct Tls {
     listener: tokio::net::TcpListener,

@@ -54,7 +54,10 @@ async fn a_running_database_is_backed_up_and_verified() {
     assert!(ask(&url, &["restore", "--check", file]).await.said().contains("0 are wrong"));
     assert!(ask(&url, &["verify"]).await.said().contains("0 are wrong"));
     assert_eq!(ask(&url, &["verify", "--json"]).await.json()["is_sound"], true);
-    ask(&url, &["verify", "--repair"]).await.failed(2);
+    ask(&url, &["verify", "--repair"]).await.failed(7);
+    assert_eq!(ask(&url, &["verify", "--repair", "--yes", "--json"]).await.json()["is_sound"], true);
+    let noted = ask(&url, &["stores", "events", "tito-audit", "--select", "repair", "--json"]).await.json();
+    assert_eq!(noted["items"].as_array().unwrap().len(), 2, "{noted}");
     assert!(ask(&url, &["engine", "sizes", "--json"]).await.json()["sizes"]["database_bytes"].as_u64() > Some(0));
     ask(&url, &["resume", "--restored"]).await.said();
     console.stop().await;
@@ -69,7 +72,7 @@ async fn what_workers_do_is_watched() {
     let console = Console::of(&db).watch(&watch).serve_local().await.unwrap();
     let url = closed.url();
     let watching = tokio::spawn(async move {
-        let people = ask(&url, &["watch", "audit", "--limit", "2"]).await.said();
+        let people = ask(&url, &["watch", "audit", "--limit", "3"]).await.said();
         (people, ask(&url, &["watch", "--limit", "1", "--json"]).await.json())
     });
     let worker = Worker::builder(TitoQueue::new(db.clone())).observe(watch);
@@ -81,6 +84,43 @@ async fn what_workers_do_is_watched() {
     let (people, programs) = watching.await.unwrap();
     assert!(people.contains("audit user:ada") && people.contains("handled, attempt 1"), "{people}");
     assert_eq!(programs["queue"], "audit", "{programs}");
+    console.stop().await;
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_listed_and_retired() {
+    let closed = Closed::with_events().await;
+    let db = EmbeddedBackend::open(closed.path()).await.unwrap();
+    let console = serve_local(&db).await.unwrap();
+    let url = closed.url();
+    let worker = Worker::builder(TitoQueue::new(db.clone())).member_name("first\u{202e}").join("fleet");
+    let worker = worker.subscribe("audit", |_: TitoEvent| async { Ok::<_, TitoError>(()) }).build();
+    // It ends by nothing but what it is told.
+    let running = tokio::spawn(async move { worker.run(std::future::pending()).await });
+    let id = loop {
+        assert!(!running.is_finished(), "it has ended before it was told to");
+        let workers = ask(&url, &["workers", "--json"]).await.json();
+        if let Some(id) = workers["items"][0]["id"].as_str() {
+            break id.to_string();
+        }
+    };
+    let said = ask(&url, &["workers"]).await.said();
+    assert!(said.contains(&id) && said.contains("first") && !said.contains('\u{202e}'), "{said}");
+    // It is a member of its fleet once it has claimed its place there.
+    while !ask(&url, &["members", "fleet"]).await.said().contains("first") {
+        assert!(!running.is_finished(), "it has ended before it was told to");
+    }
+    let fleets = ask(&url, &["fleets", "--json"]).await.json();
+    assert_eq!((&fleets["items"][0]["name"], &fleets["items"][0]["live"]), (&"fleet".into(), &1.into()), "{fleets}");
+    ask(&url, &["leases", "audit", "--limit", "1"]).await.said();
+    let said = ask(&url, &["retire", &id, "--why", "a deploy"]).await.said();
+    assert!(said.contains("leaves"), "{said}");
+    running.await.unwrap().unwrap();
+    ask(&url, &["retire", "0190a000-0000-7000-8000-000000000000"]).await.failed(3);
+    ask(&url, &["retire", "nobody"]).await.failed(2);
+    let noted = ask(&url, &["stores", "events", "tito-audit", "--select", "retire", "--json"]).await.json();
+    assert_eq!(noted["items"][0]["data"]["why"], "a deploy", "{noted}");
     console.stop().await;
     db.close().await;
 }

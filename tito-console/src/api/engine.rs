@@ -59,6 +59,18 @@ pub struct PaceQuery {
     pub bytes_per_second: Option<u64>,
 }
 
+/// How a database is verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyQuery {
+    /// As of [`PaceQuery`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    /// Whether what a rule says how is put right, which takes the role that destroys.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repair: bool,
+}
+
 /// What a verification has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
@@ -71,10 +83,13 @@ pub struct Verified {
     pub differences: Vec<Difference>,
     /// How many such rows there are.
     pub total: u64,
+    /// How many of them were put right.
+    #[serde(default)]
+    pub repaired: u64,
     /// Rows of kinds that the server does not know.
     #[serde(default)]
     pub unknown: u64,
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong that was not put right.
     pub is_sound: bool,
     /// Tables whose rows were only checked to be JSON, as their models are the application's.
     #[serde(default)]
@@ -88,6 +103,9 @@ pub struct Difference {
     pub key: String,
     /// What is wrong.
     pub wrong: String,
+    /// Whether it was put right.
+    #[serde(default)]
+    pub is_repaired: bool,
 }
 
 /// One check of the server.

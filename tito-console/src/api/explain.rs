@@ -55,9 +55,9 @@ pub struct SearchQuery {
 
 /// What a search has found so far.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Found {
+pub struct Found<T = FoundEvent> {
     /// Events.
-    pub items: Vec<FoundEvent>,
+    pub items: Vec<T>,
     /// How many rows were read.
     pub searched: u64,
     /// What to pass as `after` to continue; `None` if everything was searched.
@@ -77,9 +77,9 @@ pub struct EntityQuery {
 
 /// The events of an entity in one queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct OfEntity {
+pub struct OfEntity<T = FoundEvent> {
     /// Pending ones first, then dead and done ones.
-    pub items: Vec<FoundEvent>,
+    pub items: Vec<T>,
     /// How many rows were read.
     pub rows_read: u64,
     /// Whether every place where they can be was read, and none was left out.

@@ -9,7 +9,7 @@
 //! | `page` | pages of a listing, and keys as text |
 //! | `change` | what goes with every change: why, and whether it is a rehearsal |
 //! | `event`, `topic`, `dead`, `schedule`, `member`, `owner`, `operation`, `store`, `engine` | what there is of each |
-//! | `watch` | what workers do, as it happens |
+//! | `watch` | what is published and what workers do, as it happens |
 //! | `explain` | why an event is not handled, what it did, and what dead letters have in common |
 
 mod change;
@@ -29,11 +29,11 @@ mod watch;
 
 pub use change::{Affected, Change, Role};
 pub use dead::{DeadLetter, DeadQuery, Letters, Redriven};
-pub use engine::{Check, Difference, Engine, Health, PaceQuery, Sizes, Table, Verified};
+pub use engine::{Check, Difference, Engine, Health, PaceQuery, Sizes, Table, Verified, VerifyQuery};
 pub use error::{Code, ErrorBody, Problem};
 pub use event::{
-    Completion, DoneEvent, Due, Event, EventAt, FailedAttempt, FoundEvent, FoundIn, HistoryQuery, PendingEvent,
-    PendingState, PublishEvent, Published, Replay, Replayed, Step,
+    Completion, DoneEvent, Due, Event, EventAt, FailedAttempt, FindQuery, FoundEvent, FoundIn, HistoryQuery,
+    PendingEvent, PendingState, PublishEvent, Published, Replay, Replayed, Step,
 };
 pub use explain::{DeadGroup, DeadGroups, EntityQuery, Explanation, Found, OfEntity, Reason, SearchQuery};
 pub use member::{Fleet, Lease, Member, Running, Worker};
@@ -46,4 +46,4 @@ pub use topic::{
     Backlog, Counts, Group, GroupStart, Kept, KeptLetters, Limits, NewGroup, PartitionStats, Pause, QueueStats, Rate,
     Resize, StatsQuery, Topic,
 };
-pub use watch::{Dropped, Happened, WatchQuery, Watched};
+pub use watch::{Dropped, Happened, NotShown, WatchQuery, Watched};

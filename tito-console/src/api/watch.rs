@@ -1,9 +1,9 @@
-//! What workers do, as it happens.
+//! What is published and what workers do, as it happens.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Something that a worker of the server's process did.
+/// Something that the server's process did: a worker, or a commit that has published an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watched {
     /// What happened.
@@ -14,7 +14,7 @@ pub struct Watched {
     pub id: Uuid,
     /// What the event is about.
     pub entity: String,
-    /// Which attempt it is, counted from 1.
+    /// Which attempt it is, counted from 1; 0 of an event that was published.
     pub attempt: u32,
     /// For an attempt that has ended, what happened to the event: `done`, `retried`, `dead` and others.
     #[serde(default)]
@@ -25,6 +25,9 @@ pub struct Watched {
     /// Why it failed.
     #[serde(default)]
     pub error: Option<String>,
+    /// Of an event that was published, when it falls due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<i64>,
 }
 
 /// What can happen.
@@ -32,6 +35,8 @@ pub struct Watched {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Happened {
+    /// An event was published.
+    Published,
     /// An event was handed out.
     HandedOut,
     /// A handler has ended, and the outcome is recorded, or known not to be.
@@ -46,6 +51,13 @@ pub enum Happened {
 pub struct Dropped {
     /// How many lines.
     pub dropped: u64,
+}
+
+/// What is not shown, in the first line where something is not: `published`, where other processes publish too, as on a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotShown {
+    /// Which.
+    pub not_shown: Vec<Happened>,
 }
 
 /// What to watch.

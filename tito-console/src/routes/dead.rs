@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post};
+use tito_core::KeyText;
 
 use crate::api::{Affected, DeadQuery, Letters, Redriven};
 use crate::app::App;
@@ -12,6 +13,8 @@ use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, json};
 use crate::input::{self, Asked, Names, Sent};
 use crate::letters;
+use crate::pages;
+use crate::shown;
 
 /// How many dead letters a rehearsal reads at once.
 const PAGE: usize = 200;
@@ -32,12 +35,16 @@ pub(super) fn routes() -> Router<Arc<App>> {
 async fn list(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked<DeadQuery>) -> Answer<Response> {
     let limit = input::limit(query.limit)?;
     let after = query.after.as_deref().map(input::key).transpose()?;
-    let found = match query.partition {
-        None => call.queue().dead_letters(&queue, limit, after.as_ref()).await?,
-        Some(partition) => call.queue().dead_letters_of_partition(&queue, partition, limit, after.as_ref()).await?,
-    };
-    let letters = found.into_iter().map(|letter| call.shown().dead(&queue, letter)).collect();
-    Ok(json(&input::page(letters, limit, |letter| letter.key.clone())))
+    let (call, queue) = (&call, queue.as_str());
+    let letters = pages::in_steps(limit, after, shown::key, move |limit, after: Option<KeyText>| async move {
+        let after = after.as_ref();
+        let found = match query.partition {
+            None => call.queue().dead_letters(queue, limit, after).await?,
+            Some(partition) => call.queue().dead_letters_of_partition(queue, partition, limit, after).await?,
+        };
+        Ok(found.into_iter().map(|letter| (letter.key.clone(), call.shown().dead(queue, letter))).collect())
+    });
+    Ok(json(&letters.await?))
 }
 
 /// How many dead letters are meant, counted up to a bound, and how many of them are no events.

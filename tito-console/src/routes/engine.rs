@@ -10,22 +10,22 @@ use axum::routing::{get, post};
 use serde_json::json as object;
 use tito_backup::{BackupOptions, VerifyOptions, backup, verify};
 use tito_core::embedded::EmbeddedBackend;
-use tito_core::keys::KeyRange;
+use tito_core::keys::build::{Kind, text};
 use tito_core::model::{Catalogue, CataloguedIndex};
 use tito_core::row::StoredRow;
 use tokio::io::AsyncReadExt;
 
-use crate::api::{Affected, Code, Difference, Engine, PaceQuery, Page, PageQuery, Sizes, Table, Verified, encode_key};
+use crate::api::{
+    Affected, Code, Difference, Engine, PaceQuery, PageQuery, Role, Sizes, Table, Verified, VerifyQuery, encode_key,
+};
 use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
 use crate::input::{self, Asked, Nothing, Sent};
 use crate::lines::{self, Lines};
-use crate::shown;
+use crate::pages::Filling;
+use crate::shown::{self, Shown};
 use crate::timely;
-
-/// What the keys of catalogues begin with.
-const CATALOGUES: &str = "catalogue:";
 
 /// How many bytes of a backup are handed on at once.
 const PIECE: usize = 64 << 10;
@@ -68,32 +68,35 @@ async fn engine(call: Call<Read>) -> Answer<Response> {
 /// The tables that have a catalogue, with what becomes of their indexes.
 async fn tables(call: Call<Read>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
     let limit = input::limit(query.limit)?;
-    let all = KeyRange::prefix(CATALOGUES);
+    let all = Kind::Catalogue.all();
     let after = query.after.as_deref().map(input::key).transpose()?;
     let range = after.as_ref().map_or(all.clone(), |key| all.after(key.as_bytes()));
     let rows = call.queue().engine.transaction(|tx| async move { tx.scan(range, limit).await }).await?;
-    let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| encode_key(key));
-    let mut items = Vec::with_capacity(rows.len());
+    let mut page = Filling::new(limit);
     for (key, bytes) in rows {
+        if page.is_full() {
+            break;
+        }
         let catalogue = Catalogue::decode(&key, &bytes)?;
-        let name = String::from_utf8_lossy(&key[CATALOGUES.len()..]).into_owned();
+        let name = Kind::Catalogue.strip(&key).and_then(text).unwrap_or_else(|| encode_key(&key));
         let state = |index: &CataloguedIndex| {
             serde_json::to_value(index.state).ok().and_then(|state| state.as_str().map(str::to_string))
         };
         let indexes = catalogue.indexes.iter().map(|(name, index)| (name.clone(), state(index).unwrap_or_default()));
-        items.push(Table { name, indexes: indexes.collect(), is_dropping: catalogue.dropping });
+        let table = Table { name, indexes: indexes.collect(), is_dropping: catalogue.dropping };
+        page.add(&table, || encode_key(&key))?;
     }
-    Ok(json(&Page { items, next }))
+    Ok(json(&page.page()))
 }
 
 /// All that the database has, as it is: whoever takes it may look at it without redaction, so it takes the highest role.
 async fn take(call: Call<Destroy, PaceQuery>) -> Answer<Response> {
     let database = call.queue().engine.clone();
     let time = call.walk_time();
-    let options = BackupOptions::default().bytes_per_second(pace(&call.asked)?);
+    let options = BackupOptions::default().bytes_per_second(pace(call.asked.bytes_per_second)?);
     let place = lines::place(call.backups())?;
     let noted = call.begin("backup", "the database").await?;
-    Ok(lines::stream(place, "application/octet-stream", |lines| async move {
+    Ok(lines::bits(place, "application/octet-stream", |lines| async move {
         let (mut reader, writer) = tokio::io::duplex(PIECE);
         let writing = async {
             let made = timely::within(&database, time, backup(&database, writer, &options)).await;
@@ -115,7 +118,7 @@ async fn take(call: Call<Destroy, PaceQuery>) -> Answer<Response> {
             drop(reader);
         };
         let (made, ()) = futures::future::join(writing, reading).await;
-        noted.ended(made.as_ref().err().map(Failure::problem)).await;
+        call.ended(noted, made.as_ref().err()).await;
         if let Err(failure) = made {
             // Nobody may take what was sent for a whole one.
             let _ = lines.bits().send(Err(failure)).await;
@@ -124,8 +127,8 @@ async fn take(call: Call<Destroy, PaceQuery>) -> Answer<Response> {
 }
 
 /// How fast everything is to be read. Whoever reads too slowly keeps a snapshot for too long.
-fn pace(asked: &PaceQuery) -> Answer<u64> {
-    match asked.bytes_per_second.unwrap_or(BYTES_PER_SECOND) {
+fn pace(asked: Option<u64>) -> Answer<u64> {
+    match asked.unwrap_or(BYTES_PER_SECOND) {
         pace @ LEAST_BYTES_PER_SECOND.. => Ok(pace),
         pace => Err(Failure::invalid(format!(
             "{pace} bytes per second can't be used: expected {LEAST_BYTES_PER_SECOND} at least"
@@ -137,34 +140,52 @@ fn too_long(time: Duration) -> Failure {
     Failure::new(Code::TimedOut, format!("it took longer than {time:?}"))
 }
 
-/// As lines: how far it is, and at last what was found.
-async fn check(call: Call<Operate, PaceQuery>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
+/// As lines: how far it is, and at last what was found. What is put right is a change, which takes the highest role: by some
+/// rules rows are deleted.
+async fn check(call: Call<Operate, VerifyQuery>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
+    let repairs = call.asked.repair;
+    if repairs && call.who().role < Role::Destroy {
+        return Err(Failure::new(Code::Forbidden, "a repair needs the role destroy"));
+    }
+    // What a rehearsal of a repair would find is what a verification finds.
+    let is_change = repairs && !call.is_rehearsal();
     let database = call.queue().engine.clone();
-    let (pace, time) = (pace(&call.asked)?, call.walk_time());
-    Ok(lines::stream(lines::place(call.verifications())?, lines::NDJSON, |lines: Lines| async move {
+    let (pace, time) = (pace(call.asked.bytes_per_second)?, call.walk_time());
+    let place = lines::place(call.verifications())?;
+    let noted = if is_change { Some(call.begin("repair", "the database").await?) } else { None };
+    Ok(lines::stream(place, call.heartbeat(), |lines: Lines| async move {
         let told = lines.clone();
         let options = VerifyOptions::default().bytes_per_second(pace).on_progress(move |progress| {
             told.try_say(&object!({ "progress": { "entries": progress.entries, "bytes": progress.bytes } }));
         });
-        match timely::within(&database, time, verify(&database, &options)).await {
-            Some(Ok(verified)) => {
-                lines.say(&object!({ "verified": shown_verified(verified) })).await;
-            }
-            Some(Err(error)) => lines.fail(error.into()).await,
-            None => lines.fail(too_long(time)).await,
+        let options = if noted.is_some() { options.repair() } else { options };
+        let verified = match timely::within(&database, time, verify(&database, &options)).await {
+            Some(verified) => verified.map_err(Failure::from),
+            None => Err(too_long(time)),
+        };
+        if let Some(noted) = noted {
+            call.ended(noted, verified.as_ref().err()).await;
+        }
+        match verified {
+            Ok(verified) => _ = lines.say(&object!({ "verified": shown_verified(call.shown(), verified) })).await,
+            Err(failure) => lines.fail(failure.redacted(call.redact(), "")).await,
         }
     }))
 }
 
-fn shown_verified(verified: tito_backup::Verified) -> Verified {
+fn shown_verified(shown: Shown<'_>, verified: tito_backup::Verified) -> Verified {
     let is_sound = verified.is_sound();
-    let difference =
-        |found: &tito_backup::Difference| Difference { key: shown::key(&found.key), wrong: found.wrong.to_string() };
+    let difference = |found: &tito_backup::Difference| Difference {
+        key: shown::key(&found.key),
+        wrong: shown.wrong(found),
+        is_repaired: found.is_repaired,
+    };
     Verified {
         entries: verified.entries,
         bytes: verified.bytes,
         differences: verified.differences.iter().map(difference).collect(),
         total: verified.total,
+        repaired: verified.repaired,
         unknown: verified.unknown,
         is_sound,
         tables_without_model: verified.tables_without_model,

@@ -6,15 +6,17 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use tito_core::event::EventReference;
 use tito_worker::Publish;
 use uuid::Uuid;
 
-use crate::api::{Affected, Due, EventAt, Page, PublishEvent};
+use crate::api::{Affected, Due, EventAt, FindQuery, FoundEvent, PageQuery, PublishEvent};
 use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
 use crate::input::{self, Asked, Names, Nothing, Sent};
+use crate::pages;
 use crate::shown;
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -63,11 +65,22 @@ fn reference(topic: &str, id: Uuid, at: &EventAt) -> Answer<Option<EventReferenc
     }
 }
 
+/// One of those that were found.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Numbered {
+    #[serde(skip)]
+    index: usize,
+    found: FoundEvent,
+}
+
 async fn find(
     call: Call<Read>,
     Names((topic, id)): Names<(String, Uuid)>,
-    Asked(at): Asked<EventAt>,
+    Asked(query): Asked<FindQuery>,
 ) -> Answer<Response> {
+    let FindQuery { entity, timestamp, limit, after } = query;
+    let at = EventAt { entity, timestamp };
     let found = match reference(&topic, id, &at)? {
         Some(event) => call.queue().find(&event).await?,
         // A search takes long where there is much.
@@ -76,8 +89,10 @@ async fn find(
             found => found,
         },
     };
-    let items: Vec<_> = found.into_iter().map(|found| call.shown().found(found)).collect();
-    Ok(json(&Page { items, next: None }))
+    // In the order of the queues, in which each has it once or twice: they are counted.
+    let found = found.into_iter().map(|found| call.shown().found(found));
+    let found: Vec<_> = found.enumerate().map(|(index, found)| Numbered { index, found }).collect();
+    Ok(json(&pages::by(found, &PageQuery { limit, after }, |found| found.index)?))
 }
 
 /// The event, where it was said to lie, or where its topic has it.

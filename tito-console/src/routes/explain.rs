@@ -10,11 +10,12 @@ use tito_core::event::{Cause, EventReference, topic_of};
 use tito_worker::{SearchBounds, WhichEvent};
 use uuid::Uuid;
 
-use crate::api::{EntityQuery, EventAt, Found, OfEntity, SearchQuery};
+use crate::api::{EntityQuery, EventAt, Found, OfEntity, Page, SearchQuery};
 use crate::app::App;
 use crate::call::{Call, Read};
 use crate::failure::{Answer, Failure, json};
 use crate::input::{self, Asked, Names};
+use crate::pages;
 use crate::shown;
 
 /// How many seconds a search takes, unless asked otherwise.
@@ -57,8 +58,10 @@ async fn of_entity(
     Asked(query): Asked<EntityQuery>,
 ) -> Answer<Response> {
     let found = call.queue().find_by_entity(&queue, &query.entity, input::limit(query.limit)?).await?;
-    let (rows_read, is_whole) = (found.rows_read, found.is_whole);
-    let items = found.events.into_iter().map(|event| call.shown().found(event)).collect();
+    let (rows_read, found_all, all) = (found.rows_read, found.is_whole, found.events.len());
+    let items = found.events.into_iter().map(|event| call.shown().found(event));
+    let items = pages::of(items, usize::MAX, |event| event.key.clone())?.items;
+    let is_whole = found_all && items.len() == all;
     Ok(json(&OfEntity { items, rows_read, is_whole }))
 }
 
@@ -81,7 +84,9 @@ async fn groups(call: Call<Read>, Names(queue): Names<String>, Asked(query): Ask
 async fn caused(call: Call<Read>, Names(id): Names<Uuid>, Asked(query): Asked<SearchQuery>) -> Answer<Response> {
     let after = query.after.as_deref().map(input::key).transpose()?;
     let found = call.queue().caused_by(&Cause::event(id), bounds(&call, &query)?, after.as_ref()).await?;
-    let (searched, next) = (found.searched, found.after.as_ref().map(shown::key));
-    let items = found.events.into_iter().map(|event| call.shown().found(event)).collect();
-    Ok(json(&Found { items, searched, next }))
+    let (searched, after) = (found.searched, found.after.as_ref().map(shown::key));
+    let items = found.events.into_iter().map(|event| call.shown().found(event));
+    // What is left out as it is too much is found by the search that goes on behind the last item.
+    let Page { items, next } = pages::of(items, usize::MAX, |event| event.key.clone())?;
+    Ok(json(&Found { items, searched, next: next.or(after) }))
 }

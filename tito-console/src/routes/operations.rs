@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post};
-use tito_worker::{EventFilter, OperationInfo, OperationTask, Operator};
+use tito_core::event::topic_of;
+use tito_worker::{EventFilter, OperationInfo, OperationTask};
 use uuid::Uuid;
 
 use crate::api::{Affected, Chosen, Code, NewOperation, Operation, PageQuery, Rate, Role, Task};
@@ -13,6 +14,8 @@ use crate::app::App;
 use crate::call::{Call, Operate, Read};
 use crate::failure::{Answer, Failure, json};
 use crate::input::{self, Asked, Names, Nothing, Sent};
+use crate::pages;
+use crate::redact::{Part, Redact, Redacted};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -21,7 +24,17 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/operations/{operation}/stop", post(stop))
 }
 
-fn shown(info: OperationInfo) -> Operation {
+/// What a step of an operation said of its failure is its application's own.
+fn shown(redact: &Redact, info: OperationInfo) -> Operation {
+    let of = match &info.task {
+        OperationTask::Redrive { queue, .. }
+        | OperationTask::PurgeDeadLetters { queue, .. }
+        | OperationTask::Purge { queue, .. } => topic_of(queue).0,
+        OperationTask::Replay { from, .. } => topic_of(from).0,
+        OperationTask::Named { name, .. } => name,
+        _ => "",
+    };
+    let failure = info.failure.map(|error| redact.text(&Redacted { of, event_type: of, part: Part::Error }, error));
     let state = serde_json::to_value(info.state).ok();
     Operation {
         id: info.id,
@@ -30,7 +43,7 @@ fn shown(info: OperationInfo) -> Operation {
         task: serde_json::to_value(info.task).unwrap_or_default(),
         rate: info.rate.map(|rate| Rate { events: rate.events, seconds: rate.seconds }),
         state: state.and_then(|state| state.as_str().map(str::to_string)).unwrap_or_default(),
-        failure: info.failure,
+        failure,
         done: info.done,
         searched: info.searched,
         at_least: info.at_least,
@@ -45,12 +58,16 @@ async fn list(call: Call<Read>, Asked(query): Asked<PageQuery>) -> Answer<Respon
     let limit = input::limit(query.limit)?;
     let no_id = |text: &str| Failure::invalid(format!("{text:?} names no operation"));
     let before = query.after.as_deref().map(|text| text.parse::<Uuid>().map_err(|_| no_id(text))).transpose()?;
-    let items = call.queue().operations().list(limit, before).await?.into_iter().map(shown).collect();
-    Ok(json(&input::page(items, limit, |operation: &Operation| operation.id.to_string())))
+    let call = &call;
+    let operations = pages::in_steps(limit, before, Uuid::to_string, move |limit, before| async move {
+        let found = call.queue().operations().list(limit, before).await?;
+        Ok(found.into_iter().map(|operation| (operation.id, shown(call.redact(), operation))).collect())
+    });
+    Ok(json(&operations.await?))
 }
 
 async fn one(call: Call<Read>, Names(id): Names<Uuid>) -> Answer<Response> {
-    Ok(json(&shown(call.queue().operations().get(id).await?)))
+    Ok(json(&shown(call.redact(), call.queue().operations().get(id).await?)))
 }
 
 /// The task as the library takes it, which means everything by saying nothing.
@@ -94,15 +111,14 @@ async fn begin(call: Call<Operate>, Sent(body): Sent<NewOperation>) -> Answer<Re
     if body.rate.is_some_and(|rate| rate.events == 0 || rate.seconds == 0) {
         return Err(Failure::invalid("a rate of 0 can't be used"));
     }
-    let operator = Operator::new(&call.who().name).why(call.why());
     let of = serde_json::to_string(&task).unwrap_or_default();
-    let mut operation = tito_worker::Operation::new(task, &operator);
+    let mut operation = tito_worker::Operation::new(task, &call.operator());
     if let Some(rate) = body.rate {
         operation = operation.rate(tito_core::event::Rate { events: rate.events, seconds: rate.seconds });
     }
     let beginning = async { Ok(call.queue().operations().start(operation).await?) };
     let id = call.change("begin_operation", &of, beginning).await?;
-    Ok(json(&shown(call.queue().operations().get(id).await?)))
+    Ok(json(&shown(call.redact(), call.queue().operations().get(id).await?)))
 }
 
 async fn stop(call: Call<Operate>, Names(id): Names<Uuid>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {

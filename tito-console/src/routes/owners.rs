@@ -6,11 +6,12 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post};
 
-use crate::api::{OwnerCounts, Page, PageQuery};
+use crate::api::{OwnerCounts, PageQuery};
 use crate::app::App;
 use crate::call::{Call, Destroy, Read};
 use crate::failure::{Answer, json};
 use crate::input::{self, Asked, Names, Nothing, Sent};
+use crate::pages;
 use crate::shown;
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -21,9 +22,7 @@ async fn keys(call: Call<Read>, Names(owner): Names<String>, Asked(query): Asked
     let limit = input::limit(query.limit)?;
     let after = query.after.as_deref().map(input::key).transpose()?;
     let found = call.queue().owned_by(&owner, limit, after.as_ref()).await?;
-    let items: Vec<_> = found.iter().map(shown::key).collect();
-    let page: Page<String> = input::page(items, limit, String::clone);
-    Ok(json(&page))
+    Ok(json(&pages::of(found.iter().map(shown::key), limit, String::clone)?))
 }
 
 async fn erase(call: Call<Destroy>, Names(owner): Names<String>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use chrono::{DateTime, Utc};
+use tito_core::KeyText;
 use tito_core::event::{QueueLimits, Rate};
 
 use crate::api::{Affected, HistoryQuery, Limits, PageQuery, Pause, Replay, Replayed, StatsQuery};
@@ -13,6 +14,7 @@ use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
 use crate::input::{self, Asked, Names, Nothing, Sent};
+use crate::pages;
 use crate::shown;
 
 /// How many rows are counted, unless asked otherwise.
@@ -52,9 +54,12 @@ async fn stats(call: Call<Read>, Names(queue): Names<String>, Asked(query): Aske
 async fn pending(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
     let limit = input::limit(query.limit)?;
     let after = query.after.as_deref().map(input::key).transpose()?;
-    let events = call.queue().peek(&queue, limit, after.as_ref()).await?;
-    let events = events.into_iter().map(|event| call.shown().pending(&queue, event)).collect();
-    Ok(json(&input::page(events, limit, |event| event.key.clone())))
+    let (call, queue) = (&call, queue.as_str());
+    let events = pages::in_steps(limit, after, shown::key, move |limit, after: Option<KeyText>| async move {
+        let found = call.queue().peek(queue, limit, after.as_ref()).await?;
+        Ok(found.into_iter().map(|event| (event.key.clone(), call.shown().pending(queue, event))).collect())
+    });
+    Ok(json(&events.await?))
 }
 
 /// From one time on and before another, all of time unless said otherwise.
@@ -66,14 +71,17 @@ fn times(from: Option<i64>, before: Option<i64>) -> Answer<std::ops::Range<DateT
 async fn history(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked<HistoryQuery>) -> Answer<Response> {
     let (limit, times) = (input::limit(query.limit)?, times(query.from, query.before)?);
     let after = query.after.as_deref().map(input::key).transpose()?;
-    let events = call.queue().history(&queue, times, limit, after.as_ref()).await?;
-    let events = events.into_iter().map(|event| call.shown().done(&queue, event)).collect();
-    Ok(json(&input::page(events, limit, |event| event.key.clone())))
+    let (call, queue, times) = (&call, queue.as_str(), &times);
+    let events = pages::in_steps(limit, after, shown::key, move |limit, after: Option<KeyText>| async move {
+        let found = call.queue().history(queue, times.clone(), limit, after.as_ref()).await?;
+        Ok(found.into_iter().map(|event| (event.key.clone(), call.shown().done(queue, event))).collect())
+    });
+    Ok(json(&events.await?))
 }
 
-async fn leases(call: Call<Read>, Names(queue): Names<String>) -> Answer<Response> {
-    let items: Vec<_> = call.queue().leases(&queue).await?.into_iter().map(shown::lease).collect();
-    Ok(json(&crate::api::Page { items, next: None }))
+async fn leases(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
+    let leases = call.queue().leases(&queue).await?.into_iter().map(shown::lease).collect();
+    Ok(json(&pages::by(leases, &query, |lease| lease.partition)?))
 }
 
 async fn pause(call: Call<Operate>, Names(queue): Names<String>, Sent(body): Sent<Pause>) -> Answer<Response> {

@@ -6,11 +6,12 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 
-use crate::api::{Affected, Override, Page, Recurrence};
+use crate::api::{Affected, Override, PageQuery, Recurrence};
 use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
-use crate::input::{Names, Nothing, Sent};
+use crate::input::{Asked, Names, Nothing, Sent};
+use crate::pages;
 use crate::shown;
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -23,9 +24,9 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/schedules/{name}/fire", post(fire))
 }
 
-async fn list(call: Call<Read>) -> Answer<Response> {
-    let items: Vec<_> = call.queue().schedules().await?.into_iter().map(shown::schedule).collect();
-    Ok(json(&Page { items, next: None }))
+async fn list(call: Call<Read>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
+    let schedules = call.queue().schedules().await?.into_iter().map(shown::schedule).collect();
+    Ok(json(&pages::by(schedules, &query, |schedule| schedule.name.clone())?))
 }
 
 fn there(name: &str, is_there: bool) -> Answer<()> {

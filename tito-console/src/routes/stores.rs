@@ -8,14 +8,13 @@ use axum::routing::{get, post};
 use futures::StreamExt;
 use tito_eventstore::{EventStore, EventStoreInfo, ReactFrom, Select};
 
-use crate::api::{
-    Affected, Page, PageQuery, Projection, ProjectionFailure, Reactor, ReplayFrom, ReplayReactor, Store, StoreQuery,
-};
+use crate::api::{Affected, Page, PageQuery, Reactor, ReplayFrom, ReplayReactor, Store, StoreQuery};
 use crate::app::App;
 use crate::call::{Call, Operate, Read};
-use crate::failure::{Answer, json};
+use crate::failure::{Answer, Failure, json};
 use crate::input::{self, Asked, Names, Nothing, Sent};
 use crate::lines::{self, Lines};
+use crate::pages::{self, Filling};
 use crate::redact::Redact;
 use crate::shown::Shown;
 
@@ -49,9 +48,8 @@ fn shown(info: EventStoreInfo) -> Store {
 
 async fn list(call: Call<Read>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
     let limit = input::limit(query.limit)?;
-    let items = call.manager().event_stores(query.after.as_deref(), limit).await?;
-    let page: Page<String> = input::page(items, limit, String::clone);
-    Ok(json(&page))
+    let names = call.manager().event_stores(query.after.as_deref(), limit).await?;
+    Ok(json(&pages::of(names, limit, String::clone)?))
 }
 
 async fn one(call: Call<Read>, Names(name): Names<String>) -> Answer<Response> {
@@ -65,12 +63,15 @@ fn select(query: &StoreQuery) -> Select {
 
 async fn events(call: Call<Read>, Names(name): Names<String>, Asked(query): Asked<StoreQuery>) -> Answer<Response> {
     let (limit, store) = (input::limit(query.limit)?, store(&call, &name).await?);
-    let mut stream = store.events(select(&query)).take(limit);
-    let mut items = Vec::new();
-    while let Some(event) = stream.next().await {
-        items.push(call.shown().of_store(&name, &event?));
+    let mut stream = store.events(select(&query));
+    let mut page = Filling::new(limit);
+    while !page.is_full()
+        && let Some(event) = stream.next().await
+    {
+        let event = event?;
+        page.add(&call.shown().of_store(&name, &event), || event.sequence().to_string())?;
     }
-    Ok(json(&input::page(items, limit, |event| event.sequence.to_string())))
+    Ok(json(&page.page()))
 }
 
 /// The events that there are and that will be, one a line.
@@ -78,7 +79,8 @@ async fn tail(call: Call<Read>, Names(name): Names<String>, Asked(query): Asked<
     let store = store(&call, &name).await?;
     let most = query.limit.map_or(usize::MAX, |limit| limit as usize);
     let (mut stream, redact): (_, Redact) = (store.tail(select(&query)).take(most), call.redact().clone());
-    Ok(lines::stream(lines::place(call.streams())?, lines::NDJSON, |lines: Lines| async move {
+    let heartbeat = call.heartbeat();
+    Ok(lines::stream(lines::place(call.streams())?, heartbeat, |lines: Lines| async move {
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {
@@ -86,30 +88,30 @@ async fn tail(call: Call<Read>, Names(name): Names<String>, Asked(query): Asked<
                         return;
                     }
                 }
-                Err(error) => return lines.fail(error.into()).await,
+                Err(error) => return lines.fail(Failure::from(error).redacted(&redact, &name)).await,
             }
         }
     }))
 }
 
-async fn projections(call: Call<Read>, Names(name): Names<String>) -> Answer<Response> {
+async fn projections(call: Call<Read>, Names(name): Names<String>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
     let store = store(&call, &name).await?;
-    let failure = |of: tito_eventstore::ProjectionFailure| ProjectionFailure { sequence: of.sequence, error: of.error };
-    let mut items = Vec::new();
-    for name in store.projections().await? {
-        let info = store.projection(&name).await?;
-        let (rebuilt_to, rebuild_failure) =
-            info.rebuild.map_or((None, None), |rebuild| (Some(rebuild.checkpoint), rebuild.failure.map(failure)));
-        items.push(Projection {
-            name: info.name,
-            checkpoint: info.checkpoint,
-            last_sequence: info.last_sequence,
-            failure: info.failure.map(failure),
-            rebuilt_to,
-            rebuild_failure,
-        });
+    let names = names(store.projections().await?, &query)?;
+    let mut items = Vec::with_capacity(names.items.len());
+    for projection in names.items {
+        items.push(call.shown().projection(&name, store.projection(&projection).await?));
     }
-    Ok(json(&Page { items, next: None }))
+    Ok(json(&Page { items, next: names.next }))
+}
+
+/// A page of the names of what there is of a kind: what they are of is only read of these.
+fn names(mut all: Vec<String>, query: &PageQuery) -> Answer<Page<String>> {
+    let limit = input::limit(query.limit)?;
+    all.sort();
+    all.retain(|name| query.after.as_ref().is_none_or(|after| name > after));
+    let next = (all.len() > limit).then(|| all[limit - 1].clone());
+    all.truncate(limit);
+    Ok(Page { items: all, next })
 }
 
 async fn rebuild(
@@ -123,15 +125,16 @@ async fn rebuild(
     Ok(json(&Affected { affected: 1, ..Affected::default() }))
 }
 
-async fn reactors(call: Call<Read>, Names(name): Names<String>) -> Answer<Response> {
+async fn reactors(call: Call<Read>, Names(name): Names<String>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
     let store = store(&call, &name).await?;
-    let mut items = Vec::new();
-    for name in store.reactors().await? {
-        let info = store.reactor(&name).await?;
+    let names = names(store.reactors().await?, &query)?;
+    let mut items = Vec::with_capacity(names.items.len());
+    for reactor in names.items {
+        let info = store.reactor(&reactor).await?;
         let (position, open) = (info.position, info.open as u64);
         items.push(Reactor { name: info.name, position, open, last_sequence: info.last_sequence });
     }
-    Ok(json(&Page { items, next: None }))
+    Ok(json(&Page { items, next: names.next }))
 }
 
 async fn replay(

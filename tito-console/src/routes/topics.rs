@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
 use crate::input::{self, Asked, Names, Nothing, Sent};
+use crate::pages;
 use crate::shown;
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -27,8 +28,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
 async fn list(call: Call<Read>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
     let limit = input::limit(query.limit)?;
     let topics = call.queue().topics(limit, query.after.as_deref()).await?;
-    let topics = topics.into_iter().map(|(name, topic)| shown::topic(name, &topic)).collect();
-    Ok(json(&input::page(topics, limit, |topic| topic.name.clone())))
+    let topics = topics.into_iter().map(|(name, topic)| shown::topic(name, &topic));
+    Ok(json(&pages::of(topics, limit, |topic| topic.name.clone())?))
 }
 
 async fn one(call: Call<Read>, Names(name): Names<String>) -> Answer<Response> {

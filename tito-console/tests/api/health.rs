@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use tito_console::api::Health;
+use tito_testkit::{Call, EngineSettings, FaultEngine, TestClock, WithFaults};
 use tito_worker::Publish;
 
 use crate::support::Served;
@@ -49,4 +50,26 @@ async fn a_closed_engine_is_unavailable() {
     served.db.close().await;
     let (status, problem) = served.refused(axum::http::Method::GET, crate::support::READER, "/v1/topics", None).await;
     assert_eq!((status, problem.code), (503, tito_console::api::Code::Unavailable));
+}
+
+#[tokio::test]
+async fn many_who_ask_within_a_second_cost_one_walk() {
+    let clock = TestClock::new();
+    let db = tito_testkit::in_memory_with(EngineSettings::default().test_clock(&clock)).await.unwrap();
+    let db = FaultEngine::new(db).database();
+    let served = Served::of(db, clock, |console| console.ready_lag("mail", Duration::from_secs(60)));
+    served.publish(Publish::new("mail", "user:1")).await;
+    let scans = || served.db.faults().count(Call::Scan);
+    assert_eq!(ask(&served, "/ready").await, (200, vec![]));
+    let after_one = scans();
+    let all = futures::future::join_all((0..50).map(|_| ask(&served, "/ready"))).await;
+    assert!(all.iter().all(|answer| *answer == (200, vec![])), "{all:?}");
+    assert_eq!(scans(), after_one, "what was found is told again");
+    served.clock.advance(Duration::from_secs(2));
+    let all = futures::future::join_all((0..50).map(|_| ask(&served, "/ready"))).await;
+    assert!(all.iter().all(|answer| *answer == (200, vec![])), "{all:?}");
+    assert!(scans() > after_one && scans() <= after_one * 2, "{after_one} and {}", scans());
+    // What a second old answer says is not what is told of an engine that is closed since.
+    served.db.close().await;
+    assert_eq!(ask(&served, "/ready").await.1[..2], ["engine", "timestamp"]);
 }

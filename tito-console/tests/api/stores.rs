@@ -4,9 +4,9 @@ use axum::http::Method;
 use serde_json::json;
 use tito_console::api::{Code, Page, Projection, Reactor, Store, StoreEvent};
 use tito_eventstore::types::Codec;
-use tito_eventstore::{EventStoreConfig, Manager, NewEvent};
+use tito_eventstore::{EventStoreConfig, Manager, NewEvent, ReactFrom};
 
-use crate::support::{READER, Served};
+use crate::support::{OPERATOR, READER, Served};
 
 async fn served() -> (Served, Manager) {
     let served = Served::new().await;
@@ -47,6 +47,36 @@ async fn a_projection_is_looked_at_and_rebuilt() {
     let _: serde_json::Value = served.post("/v1/stores/bank/projections/balances/rebuild", json!({})).await;
     let found: Page<Projection> = served.get("/v1/stores/bank/projections").await;
     assert_eq!((found.items[0].name.as_str(), found.items[0].rebuilt_to), ("balances", Some(0)));
+    manager.close().await;
+}
+
+#[tokio::test]
+async fn a_reactor_is_looked_at_and_replayed() {
+    let (served, manager) = served().await;
+    let bank = manager.get_event_store("bank").await.unwrap();
+    bank.react("mailer", "account", ReactFrom::New).await.unwrap();
+    let reactors = async || served.get::<Page<Reactor>>("/v1/stores/bank/reactors").await.items;
+    let found = reactors().await;
+    assert_eq!((found[0].name.as_str(), found[0].position, found[0].last_sequence), ("mailer", 4, 4));
+    let path = "/v1/stores/bank/reactors/mailer/replay";
+    for (from, position) in [
+        (json!("first"), 0),
+        (json!("last"), 3),
+        (json!("new"), 4),
+        (json!({ "sequence": 2 }), 1),
+        (json!({ "time": 0 }), 0),
+    ] {
+        let _: serde_json::Value = served.post(path, json!({ "from": from })).await;
+        assert_eq!(reactors().await[0].position, position, "{from}");
+    }
+    for (path, body, status) in [
+        (path, json!({}), 400),
+        (path, json!({ "from": "nowhere" }), 400),
+        (path, json!({ "from": { "time": i64::MAX } }), 400),
+        ("/v1/stores/bank/reactors/none/replay", json!({ "from": "first" }), 404),
+    ] {
+        assert_eq!(served.refused(Method::POST, OPERATOR, path, Some(&body)).await.0, status, "{path} {body}");
+    }
     manager.close().await;
 }
 

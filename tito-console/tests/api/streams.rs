@@ -139,3 +139,57 @@ async fn a_tail_ends_with_its_database() {
     assert_eq!(said["error"]["code"], "unavailable");
     manager.close().await;
 }
+
+#[tokio::test]
+async fn a_quiet_stream_says_now_and_then_that_it_goes_on() {
+    let watch = tito_console::Watch::new();
+    let limits = ConsoleLimits::default().heartbeat(Duration::from_secs(3));
+    let served = Served::with(|console| console.limits(limits).watch(&watch)).await;
+    let manager = Manager::new(served.db.clone());
+    manager.create_event_store(EventStoreConfig::new("bank")).await.unwrap();
+    for path in ["/v1/watch", "/v1/stores/bank/tail"] {
+        let mut body = served.send(request(Method::GET, READER, path)).await.into_body().into_data_stream();
+        for _ in 0..3 {
+            let mut next = std::pin::pin!(body.next());
+            let line = loop {
+                // Until the stream waits for its time, and then for its next line.
+                if let std::task::Poll::Ready(line) = futures::poll!(&mut next) {
+                    break line.unwrap().unwrap();
+                }
+                served.clock.advance(Duration::from_secs(1));
+                tokio::task::yield_now().await;
+            };
+            assert_eq!(&line[..], b"\n", "{path}");
+        }
+    }
+    manager.close().await;
+}
+
+#[tokio::test]
+async fn a_repair_takes_the_role_that_destroys_and_is_in_the_audit() {
+    let served = Served::new().await;
+    let put = |tx: tito_core::Transaction| async move {
+        tx.system_keys().put(b"process:0190a000-0000-7000-8000-000000000000".to_vec(), b"{".to_vec()).await
+    };
+    served.db.transaction(put).await.unwrap();
+    let (status, problem) = served.refused(Method::POST, OPERATOR, "/v1/verify?repair=true", None).await;
+    assert_eq!((status, problem.code), (403, Code::Forbidden));
+    let verified = async |query: &str| {
+        let response = served.send(request(Method::POST, DESTROYER, &format!("/v1/verify{query}"))).await;
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let last = bytes.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).unwrap();
+        let last: Value = serde_json::from_slice(last).unwrap();
+        serde_json::from_value::<Verified>(last["verified"].clone()).unwrap()
+    };
+    let found = verified("").await;
+    assert_eq!((found.total, found.repaired, found.is_sound), (1, 0, false), "{found:?}");
+    let found = verified("?repair=true&dry_run=true").await;
+    assert_eq!((found.total, found.repaired), (1, 0), "a rehearsal puts nothing right: {found:?}");
+    let found = verified("?repair=true&why=a+crash").await;
+    assert_eq!((found.total, found.repaired, found.is_sound), (1, 1, true), "{found:?}");
+    assert!(found.differences[0].is_repaired);
+    assert!(verified("").await.is_sound);
+    let noted: tito_console::api::Page<StoreEvent> = served.get("/v1/stores/tito-audit/events?select=repair").await;
+    let types: Vec<_> = noted.items.iter().map(|event| event.event_type.as_str()).collect();
+    assert_eq!(types, ["asked", "done"]);
+}

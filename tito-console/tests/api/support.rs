@@ -40,6 +40,14 @@ impl Served {
     pub(crate) async fn with(set: impl FnOnce(ConsoleBuilder<ByTokens>) -> ConsoleBuilder<ByTokens>) -> Self {
         let clock = TestClock::new();
         let db = tito_testkit::in_memory_with(EngineSettings::default().test_clock(&clock)).await.unwrap();
+        Self::of(db, clock, set)
+    }
+
+    pub(crate) fn of(
+        db: Database,
+        clock: TestClock,
+        set: impl FnOnce(ConsoleBuilder<ByTokens>) -> ConsoleBuilder<ByTokens>,
+    ) -> Self {
         let router = set(with_tokens(&db)).router().unwrap();
         Self { queue: TitoQueue::new(db.clone()), db, clock, router }
     }

@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::published::{PublishedEvents, Watched};
 use super::signals::{Channels, Listener, Signals};
 use crate::timestamp::Timestamp;
 
@@ -12,6 +13,7 @@ use crate::timestamp::Timestamp;
 #[derive(Default)]
 pub struct Shared {
     channels: Channels,
+    published: Watched,
     /// Only a handful: they are found faster than a hash is computed.
     values: RwLock<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
 }
@@ -22,9 +24,21 @@ impl Shared {
         self.channels.listen(channel, number)
     }
 
+    /// Watches what the commits of this process publish from now on. What other processes publish is not heard, so it is
+    /// everything only where [`is_only_writer`](super::TitoEngine::is_only_writer) holds. Costs commits nothing while nobody
+    /// watches.
+    pub fn watch_published(&self) -> PublishedEvents {
+        self.published.watch()
+    }
+
+    pub(crate) fn is_publishing_watched(&self) -> bool {
+        self.published.is_watched()
+    }
+
     /// Delivers the signals of a commit to their listeners, and changes its counters and tallies. `committed` is the
     /// commit's timestamp.
-    pub fn deliver(&self, signals: Signals, committed: Timestamp) {
+    pub fn deliver(&self, mut signals: Signals, committed: Timestamp) {
+        self.published.deliver(signals.take_published());
         self.channels.deliver(signals, committed);
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use metrics::Counter;
 use tokio::sync::Notify;
 
+use super::published::PublishedEvent;
 use super::tally::{Tally, TallyChange};
 use crate::timestamp::Timestamp;
 
@@ -29,6 +30,8 @@ pub struct Signals {
     signals: Vec<Signal>,
     /// The counters, by name.
     counts: Vec<(Arc<str>, Counter, u64)>,
+    /// What was published, where somebody watches that.
+    published: Vec<PublishedEvent>,
     tallied: Vec<(Arc<Tally>, TallyChange)>,
 }
 
@@ -41,7 +44,17 @@ impl Signals {
     pub(crate) fn append(&mut self, later: Self) {
         self.signals.extend(later.signals);
         self.counts.extend(later.counts);
+        self.published.extend(later.published);
         self.tallied.extend(later.tallied);
+    }
+
+    /// Tells those who watch of an event at the commit.
+    pub(crate) fn publish(&mut self, event: PublishedEvent) {
+        self.published.push(event);
+    }
+
+    pub(super) fn take_published(&mut self) -> Vec<PublishedEvent> {
+        std::mem::take(&mut self.published)
     }
 
     /// Changes a tally at the commit.
@@ -122,7 +135,7 @@ impl Channels {
     }
 
     pub(super) fn deliver(&self, signals: Signals, committed: Timestamp) {
-        let Signals { signals, counts, tallied } = signals;
+        let Signals { signals, counts, tallied, .. } = signals;
         for (tally, change) in tallied {
             tally.change(change, committed);
         }

@@ -16,7 +16,7 @@ use super::record::TitoEvent;
 use super::reference::EventReference;
 use super::topic::Topic;
 use crate::database::Transaction;
-use crate::engine::{Limits, Signal};
+use crate::engine::{Limits, PublishedEvent, Signal};
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys;
 use crate::row::UnknownMembers;
@@ -111,21 +111,25 @@ async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventRefer
         let queue: Arc<str> = queue_name(&topic_name, Some(group)).into();
         let key = keys::event(&queue, partition, event.timestamp, id);
         tx.system_keys().put_pending(key.clone(), value.clone(), event.timestamp, None).await?;
-        announce(tx, queue, partition, key);
+        announce(tx, queue, partition, key, &event);
     }
     if let Some(owner) = &event.owner {
         note_owner(tx, owner, &key).await?;
     }
     if topic.has_own_queue() {
         tx.system_keys().put_pending(key.clone(), value, event.timestamp, None).await?;
-        announce(tx, topic_name, partition, key);
+        announce(tx, topic_name, partition, key, &event);
     }
     Ok(EventReference { event_type: event.event_type, entity: event.entity, timestamp: event.timestamp, id })
 }
 
 /// Wakes the workers of this process for a new event, and counts it, once the transaction is committed.
-fn announce(tx: &Transaction, queue: Arc<str>, partition: u16, key: Vec<u8>) {
+fn announce(tx: &Transaction, queue: Arc<str>, partition: u16, key: Vec<u8>, event: &TitoEvent) {
     let shared = tx.database().shared();
+    if shared.is_publishing_watched() {
+        let (queue, entity) = (queue.clone(), event.entity.clone());
+        tx.tell_published(PublishedEvent { queue, id: event.id, entity, due: event.timestamp });
+    }
     tx.count(&queue, || shared.value::<PublishedCounters>().of(&queue, tx.database()));
     tx.signal(Signal { channel: queue, number: partition, payload: key });
 }

@@ -14,6 +14,9 @@ use crate::queue::TitoQueue;
 /// How many rows are read of each kind: pending, dead and done.
 const MOST_SEARCHED: usize = 10_000;
 
+/// How many bytes of events are found, as they are stored, but for those of the last page.
+const MOST_FOUND_BYTES: usize = 8 << 20;
+
 /// How many are read at once.
 const PAGE: usize = 200;
 const PAGE_BYTES: usize = 16 << 20;
@@ -34,7 +37,8 @@ impl TitoQueue {
     /// Up to `limit` events of an entity in one queue, whether pending, dead or done.
     ///
     /// Reads one partition of the queue (two while the number of partitions is being changed), at most 10,000 rows of
-    /// each kind and in pages of 200 and 16 MiB, each at its own snapshot.
+    /// each kind and in pages of 200 and 16 MiB, each at its own snapshot, until what was found has
+    /// 8 MiB.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
@@ -42,6 +46,7 @@ impl TitoQueue {
     pub async fn find_by_entity(&self, queue: &str, entity: &str, limit: usize) -> Result<EntityEvents, QueueError> {
         let topic = self.existing(queue).await?;
         let mut found = EntityEvents { is_whole: true, ..EntityEvents::default() };
+        let mut found_bytes = 0;
         for kind in Kind::ALL {
             let mut rest = MOST_SEARCHED;
             for partition in partitions_of(&topic, entity) {
@@ -49,6 +54,7 @@ impl TitoQueue {
                     .in_pages(PageSize::entries(PAGE).and_bytes(PAGE_BYTES));
                 while rest > 0
                     && found.events.len() < limit
+                    && found_bytes < MOST_FOUND_BYTES
                     && let Some((page, now)) = walk.next(&self.engine).await?
                 {
                     rest = rest.saturating_sub(page.len());
@@ -56,6 +62,7 @@ impl TitoQueue {
                     for (key, value) in page {
                         if EventHead::decode(&key, &value).is_ok_and(|head| head.entity == entity) {
                             found.events.push(shown(queue, kind, key, &value, now.seconds()));
+                            found_bytes += value.len();
                         }
                     }
                 }

@@ -26,6 +26,9 @@ const PAGE_BYTES: usize = 16 << 20;
 /// How many events a search finds before it ends.
 const MOST_FOUND: usize = 1_000;
 
+/// How many bytes these have, as they are stored, but for those of its last page.
+const MOST_FOUND_BYTES: usize = 8 << 20;
+
 /// What a search for what an event caused has found.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -42,7 +45,8 @@ pub struct CausedEvents {
 impl TitoQueue {
     /// What an event caused: the events of all topics and groups that name it as their
     /// [`causation_id`](TitoEvent::causation_id), whether pending, dead, or done and kept. Continue with the returned
-    /// [`after`](CausedEvents::after) until there is none; a search ends at its bounds, or when it has found 1,000.
+    /// [`after`](CausedEvents::after) until there is none; a search ends at its bounds, or when it has found 1,000,
+    /// or 8 MiB.
     ///
     /// There is no index of causes, which would cost a row for each event: this is a search, in pages of 200 rows, each
     /// at its own snapshot. For an outbox event it skips everything more than a minute older than the event, so it
@@ -63,6 +67,7 @@ impl TitoQueue {
         let mut rest = rest_of(after.map(KeyText::as_bytes));
         let ends = bounds.ends(&self.engine);
         let mut found = CausedEvents { events: Vec::new(), searched: 0, after: None };
+        let mut found_bytes = 0;
         while let Some((kind, walk)) = rest.front_mut() {
             let kind = *kind;
             let Some((page, now)) = walk.next(&self.engine).await? else {
@@ -79,13 +84,15 @@ impl TitoQueue {
                     passed_over = Some(first.key(&place.queue));
                 } else if is_caused_by(&value, &id) {
                     found.events.extend(shown(kind, &key, &value, now.seconds()));
+                    found_bytes += value.len();
                 }
                 found.after = Some(KeyText::from(key));
             }
             if let Some(first) = passed_over {
                 walk.skip_to(first);
             }
-            let is_enough = found.searched >= bounds.rows || found.events.len() >= MOST_FOUND;
+            let is_much = found.events.len() >= MOST_FOUND || found_bytes >= MOST_FOUND_BYTES;
+            let is_enough = is_much || found.searched >= bounds.rows;
             if is_enough || self.engine.clock().monotonic_millis() >= ends {
                 let is_over = rest.iter().all(|(_, walk)| walk.is_over());
                 found.after = found.after.filter(|_| !is_over);

@@ -152,18 +152,24 @@ impl Operations {
     /// Those of the engine.
     pub async fn list(&self, limit: usize, before: Option<Uuid>) -> Result<Vec<OperationInfo>, QueueError> {
         let all = keys::operations();
-        let range = match before {
+        let mut rest = match before {
             None => all,
             Some(before) => all.intersection(KeyRange::new(Vec::new(), keys::operation(before))),
         };
-        let read = |tx: Transaction| async move { tx.scan_reverse(range, limit).await };
-        let rows = self.queue.engine.transaction(read).await?;
         let mut found = Vec::new();
-        for (key, bytes) in rows {
-            let Some(id) = keys::parse_operation(&key) else { continue };
-            match OperationRow::decode(&key, &bytes) {
-                Ok(row) => found.push(OperationInfo::of(id, row)),
-                Err(error) => self.queue.engine.log_damaged(&error, "an operation can't be read and is left out"),
+        // Fewer than were asked for are all that there are, so what is left out is made up for.
+        while found.len() < limit {
+            let (range, missing) = (rest.clone(), limit - found.len());
+            let read = |tx: Transaction| async move { tx.scan_reverse(range, missing).await };
+            let rows = self.queue.engine.transaction(read).await?;
+            let Some((last, _)) = rows.last() else { break };
+            rest = rest.before(last);
+            for (key, bytes) in rows {
+                let Some(id) = keys::parse_operation(&key) else { continue };
+                match OperationRow::decode(&key, &bytes) {
+                    Ok(row) => found.push(OperationInfo::of(id, row)),
+                    Err(error) => self.queue.engine.log_damaged(&error, "an operation can't be read and is left out"),
+                }
             }
         }
         Ok(found)

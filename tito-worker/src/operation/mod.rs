@@ -33,5 +33,5 @@ pub use handle::Operations;
 pub use info::{OperationInfo, OperationState};
 pub(crate) use named::NamedSteps;
 pub use named::{NamedStep, Stepped};
-pub use operator::{AuditRecord, AuditSink, Operator};
+pub use operator::Operator;
 pub use task::{EventFilter, Operation, OperationTask};

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde_json::json;
 use tito_core::BoxError;
 use tito_core::clock::Clock;
@@ -15,8 +13,8 @@ use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{
-    AuditRecord, AuditSink, EventFilter, NamedStep, Operation, OperationState, OperationTask, Operator, QueueError,
-    RetryPolicy, Stepped, Subscription,
+    EventFilter, NamedStep, Operation, OperationState, OperationTask, Operator, QueueError, RetryPolicy, Stepped,
+    Subscription,
 };
 use uuid::Uuid;
 
@@ -442,37 +440,6 @@ pub async fn an_application_steps_what_it_has_registered(db: Database, clock: Te
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     worker.stop().await;
-}
-
-struct Kept(Mutex<Vec<AuditRecord>>);
-
-impl AuditSink for Kept {
-    fn record<'a>(&'a self, record: &'a AuditRecord) -> BoxFuture<'a, Result<(), BoxError>> {
-        async move {
-            self.0.lock().unwrap().push(record.clone());
-            if record.what == "resume" { Err("the store is full".into()) } else { Ok(()) }
-        }
-        .boxed()
-    }
-}
-
-#[fact]
-pub async fn what_an_operator_changes_is_kept_with_who_and_why(db: Database, _clock: TestClock) {
-    let queue = TitoQueue::new(db.clone());
-    with_one_partition(&db).await;
-    let kept = Arc::new(Kept(Mutex::default()));
-    let operator = ada().audited_by(kept.clone());
-    operator.change("pause", "job", queue.pause("job")).await.unwrap();
-    assert!(queue.stats("job").await.unwrap().is_paused);
-    operator.change("resume", "job", queue.resume("job")).await.unwrap();
-    assert!(!queue.stats("job").await.unwrap().is_paused, "the change stands though it can't be kept");
-    operator.change("pause", "none", queue.pause("none")).await.unwrap_err();
-    let kept: Vec<_> = kept.0.lock().unwrap().clone();
-    let told: Vec<_> = kept.iter().map(|record| (record.what.as_str(), record.subject.as_str())).collect();
-    assert_eq!(told, [("pause", "job"), ("resume", "job"), ("pause", "none")]);
-    assert!(kept.iter().all(|record| (record.who.as_str(), record.why.as_str()) == ("ada", "the relay is back")));
-    assert_eq!(kept[1].error, None);
-    assert!(kept[2].error.as_ref().unwrap().contains("none"));
 }
 
 fn replay() -> OperationTask {

@@ -13,7 +13,7 @@ use super::part::Part;
 use super::{STANDARD, bytes, parse_bytes};
 use crate::client::cut;
 use crate::failure::{Failure, Result};
-use crate::output::{Bar, note};
+use crate::output::{Bar, note, visible};
 use crate::session::{Session, Use};
 
 /// Writes everything that a database has at one moment into a file, while it is in use.
@@ -38,7 +38,7 @@ pub(crate) struct Backup {
 impl Backup {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
         let is_quiet = session.output.is_json();
-        let bar = Arc::new(Bar::bytes("backup", None, is_quiet));
+        let bar = Arc::new(Bar::bytes("backup", is_quiet));
         if self.file == Path::new(STANDARD) {
             // Whoever reads it has to have all of it.
             let totals = self.write(session, &bar, tokio::io::stdout()).await?;
@@ -68,7 +68,8 @@ impl Backup {
             "bytes": totals.bytes,
         });
         session.output.answer(&answer, |output| {
-            output.line(format!("{}: {} rows, {}", self.file.display(), totals.entries, bytes(totals.bytes)))
+            let file = visible(&self.file.to_string_lossy());
+            output.line(format!("{file}: {} rows, {}", totals.entries, bytes(totals.bytes)))
         })
     }
 

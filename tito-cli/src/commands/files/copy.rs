@@ -29,12 +29,14 @@ impl Copy {
         for url in [&self.from, &self.to] {
             Database::directory_of(url)?;
         }
-        let bar = Bar::bytes("copy", None, session.output.is_json());
+        let bar = Bar::bytes("copy", session.output.is_json());
         let mut options = BackupOptions::default().unlimited().on_progress(move |progress| bar.at(progress.bytes));
         if let Some(rate) = self.rate {
             options = options.bytes_per_second(rate);
         }
         let copied = copy(&Place::url(&self.from), &Place::url(&self.to), &options).await?;
+        // It shows the bar.
+        drop(options);
         let answer =
             json!({"database": copied.database, "rows": copied.entries, "resumed_after": copied.resumed_after});
         session.output.answer(&answer, |output| {

@@ -1,6 +1,7 @@
 //! `tito restore`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -34,18 +35,19 @@ impl Restore {
         let is_quiet = session.output.is_json();
         if self.check {
             let (file, _) = input(&self.file).await?;
-            let bar = Bar::bytes("restoring and verifying", None, is_quiet);
+            let bar = Arc::new(Bar::bytes("restoring and verifying", is_quiet));
+            let shown = bar.clone();
             let space = self.space.unwrap_or_else(std::env::temp_dir);
-            let options = VerifyOptions::default();
+            let options = VerifyOptions::default().on_progress(move |progress| shown.at(progress.bytes));
             let verified = verify_backup(file, &space, &options).await?;
-            drop(bar);
+            drop((options, bar));
             return tell(session, &Found::Backup(self.file), &verified);
         }
         let url = session.url()?;
         // Refused before anything is read where it names no place for a database.
         Database::directory_of(url)?;
         let (file, _) = input(&self.file).await?;
-        let bar = Bar::bytes("restore", None, is_quiet);
+        let bar = Bar::bytes("restore", is_quiet);
         let filled = restore_with(file, &Place::url(url), move |progress| bar.at(progress.bytes)).await?;
         let answer = json!({
             "database": filled.database,

@@ -8,12 +8,13 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tito_backup::{Verified, VerifyOptions, verify, verify_backup};
-use tito_console::api::Problem;
+use tito_console::Audit;
+use tito_console::api::{Code, Problem};
 
 use super::{input, parse_bytes};
-use crate::audit;
+use crate::confirm::confirm;
 use crate::failure::{Failure, Kind, Result};
-use crate::output::{Bar, Table};
+use crate::output::{Bar, Table, visible};
 use crate::session::{Session, Use};
 
 /// Goes over all rows of a database and lists those that are not as they should be.
@@ -25,7 +26,7 @@ pub(crate) struct Verify {
     /// Verifies a backup, by restoring it into a temporary place
     #[arg(long, value_name = "FILE", conflicts_with = "repair")]
     backup: Option<PathBuf>,
-    /// Repairs what a rule can
+    /// Puts right what a rule says how; asks before that
     #[arg(long)]
     repair: bool,
     /// How much to read per second at most, such as 20MiB
@@ -43,7 +44,11 @@ pub(crate) enum Found {
 
 impl Verify {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
-        let bar = Arc::new(Bar::bytes("verify", None, session.output.is_json()));
+        if self.repair {
+            let what = "This puts right what a rule says how, by which rows can be deleted. Go on".to_string();
+            confirm(session, what, "--yes does, without --repair it only verifies").await?;
+        }
+        let bar = Arc::new(Bar::bytes("verify", session.output.is_json()));
         let shown = bar.clone();
         let mut options = VerifyOptions::default().on_progress(move |progress| shown.at(progress.bytes));
         if let Some(rate) = self.rate {
@@ -61,11 +66,16 @@ impl Verify {
             None => {
                 let purpose = if self.repair { Use::Change } else { Use::Read };
                 let Some(database) = session.database(purpose).await? else {
-                    return there(session, self.rate, self.repair, &bar).await;
+                    // It shows the bar too.
+                    drop(options);
+                    return there(session, self.rate, self.repair, bar).await;
                 };
                 let verified = async { Ok(verify(&database, &options).await?) };
                 let verified = if self.repair {
-                    audit::change(session, &database, "repair", "the database", verified).await?
+                    let audit = Audit::of(&database);
+                    let repaired = audit.change(&session.operator(), "repair", "the database", verified, problem).await;
+                    audit.close().await;
+                    repaired?
                 } else {
                     verified.await?
                 };
@@ -77,12 +87,21 @@ impl Verify {
     }
 }
 
+/// As the audit has a failure.
+fn problem(failure: &Failure) -> Problem {
+    let code = match failure.kind {
+        Kind::NotFound => Code::NotFound,
+        Kind::Unavailable => Code::Unavailable,
+        Kind::Unknown => Code::OutcomeUnknown,
+        _ => Code::Internal,
+    };
+    Problem { code, message: failure.to_string(), retryable: failure.kind == Kind::Unavailable }
+}
+
 /// Lets whoever has the database open verify it.
-async fn there(session: &mut Session, rate: Option<u64>, repair: bool, bar: &Bar) -> Result<()> {
-    if repair {
-        return Err(Failure::usage("an application has the database open: --repair is for one that is closed"));
-    }
-    let call = crate::api::post(["verify"]).only_reads().query_if("bytes_per_second", rate);
+async fn there(session: &mut Session, rate: Option<u64>, repair: bool, bar: Arc<Bar>) -> Result<()> {
+    let call = crate::api::post(["verify"]).query_if("bytes_per_second", rate);
+    let call = if repair { session.change(call.query("repair", true)) } else { call.only_reads() };
     let mut lines = session.client(Use::Read).await?.lines(&call).await?;
     while let Some(line) = lines.next().await? {
         let said: Said = serde_json::from_str(line.get())
@@ -91,6 +110,7 @@ async fn there(session: &mut Session, rate: Option<u64>, repair: bool, bar: &Bar
             bar.at(progress.bytes);
         }
         if let Some(verified) = said.verified {
+            drop(bar);
             return told(session, &verified);
         }
         if let Some(error) = said.error {
@@ -118,18 +138,20 @@ fn told(session: &Session, raw: &RawValue) -> Result<()> {
         .map_err(|error| Failure::new(Kind::Failed, "the answer is not what this program knows").because(error))?;
     let told = session.output.answer(&raw, |output| {
         if verified.total > 0 {
-            let mut table = Table::new(["KEY", "WRONG"]);
+            let mut table = Table::new(["KEY", "WRONG", "REPAIRED"]);
             for of in &verified.differences {
-                table.row([of.key.clone(), of.wrong.clone()]);
+                table.row([of.key.clone(), of.wrong.clone(), yes_or_no(of.is_repaired)]);
             }
             output.table(&table, "")?;
         }
-        output.line(format!(
-            "{} rows of the database verified, by their form; {} are wrong",
-            verified.entries, verified.total
-        ))
+        let (wrong, rows) = (verified.total.saturating_sub(verified.repaired), verified.entries);
+        output.line(format!("{rows} rows of the database verified, by their form; {wrong} are wrong"))
     });
     verdict(verified.is_sound, "the database", told)
+}
+
+fn yes_or_no(is_so: bool) -> String {
+    if is_so { "yes" } else { "no" }.to_string()
 }
 
 /// What is not sound fails as that, also where whoever read the output has gone.
@@ -141,7 +163,7 @@ fn verdict(is_sound: bool, what: &str, told: Result<()>) -> Result<()> {
 pub(crate) fn tell(session: &Session, found: &Found, verified: &Verified) -> Result<()> {
     let what = match found {
         Found::Database => "the database".to_string(),
-        Found::Backup(path) => format!("the backup {}", path.display()),
+        Found::Backup(path) => format!("the backup {}", visible(&path.to_string_lossy())),
     };
     let differences: Vec<_> = verified
         .differences
@@ -163,8 +185,7 @@ pub(crate) fn tell(session: &Session, found: &Found, verified: &Verified) -> Res
         if verified.total > 0 {
             let mut table = Table::new(["KEY", "WRONG", "REPAIRED"]);
             for of in &verified.differences {
-                let repaired = if of.is_repaired { "yes" } else { "no" };
-                table.row([of.key.to_string(), of.wrong.to_string(), repaired.to_string()]);
+                table.row([of.key.to_string(), of.wrong.to_string(), yes_or_no(of.is_repaired)]);
             }
             output.table(&table, "")?;
         }

@@ -26,7 +26,7 @@ use super::idempotency::Marker;
 use super::namespace::Namespace;
 use super::turns::PlaceInLine;
 use super::write_buffer::WriteBuffer;
-use crate::engine::{Signal, Signals, Tally, TallyChange, TitoTransaction};
+use crate::engine::{PublishedEvent, Signal, Signals, Tally, TallyChange, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::row;
 use crate::timestamp::{Now, Timestamp};
@@ -200,6 +200,11 @@ impl Transaction {
     /// Changes a tally once the transaction is committed.
     pub(in crate::database) fn tally(&self, tally: Arc<Tally>, change: TallyChange) {
         self.with_signals(|signals| signals.tally(tally, change));
+    }
+
+    /// Tells those of this process who watch what is published, once the transaction is committed.
+    pub(crate) fn tell_published(&self, event: PublishedEvent) {
+        self.with_signals(|signals| signals.publish(event));
     }
 
     /// Increments a counter once the transaction is committed. `name` tells counters apart.
