@@ -83,4 +83,6 @@ pub mod __private {
     pub use chrono;
     pub use serde::{Serialize, Serializer};
     pub use std::borrow::Cow;
+
+    pub use crate::names::checked_topic_name;
 }

@@ -1,7 +1,8 @@
 //! The input as parsed: what the user wrote, not yet checked.
 
-use proc_macro2::Ident;
-use syn::{Expr, Generics, LitStr, Member, Path, Type, Visibility};
+use proc_macro2::{Ident, TokenStream};
+use quote::ToTokens;
+use syn::{Expr, ExprPath, Generics, LitStr, Member, Path, Type, Visibility};
 
 /// The type that derives the model.
 pub(crate) struct Input {
@@ -29,6 +30,7 @@ pub(crate) enum Item {
     Table(Ident, LitStr),
     Crate(Ident, Path),
     Entity(Ident, Expr),
+    Owner(Ident, Expr),
     Id(Ident),
     Index(IndexItem),
     Event(EventItem),
@@ -50,9 +52,26 @@ pub(crate) struct FieldPath {
     pub(crate) ty: Option<Type>,
 }
 
-/// `event = "..."` with the options that follow it.
+/// How an event's topic is named.
+pub(crate) enum TopicName {
+    /// `"order"`.
+    Literal(LitStr),
+    /// `OrderPlaced::NAME`.
+    Constant(ExprPath),
+}
+
+impl ToTokens for TopicName {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match self {
+            Self::Literal(name) => name.to_tokens(tokens),
+            Self::Constant(path) => path.to_tokens(tokens),
+        }
+    }
+}
+
+/// `event = ...` with the options that follow it.
 pub(crate) struct EventItem {
-    pub(crate) name: LitStr,
+    pub(crate) name: TopicName,
     pub(crate) on: Option<(Ident, Vec<Ident>)>,
     pub(crate) delay: Option<LitStr>,
     pub(crate) at: Option<(Ident, Expr)>,

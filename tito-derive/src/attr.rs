@@ -3,9 +3,9 @@
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
-use syn::{Attribute, Member, Token, parenthesized, token};
+use syn::{Attribute, LitStr, Member, Token, parenthesized, token};
 
-use crate::ast::{EventItem, FieldPath, IndexItem, Item};
+use crate::ast::{EventItem, FieldPath, IndexItem, Item, TopicName};
 use crate::errors::Errors;
 use crate::items::{self, each, set, skip_item, twice, value};
 
@@ -20,7 +20,8 @@ impl ModelTarget {
     fn known(self) -> &'static str {
         match self {
             Self::Container => {
-                "a model takes `table`, `event` (then `on`, `delay`, `at`, `when`), `index(...)`, `entity`, `crate`"
+                "a model takes `table`, `event` (then `on`, `delay`, `at`, `when`), `index(...)`, `entity`, `owner`, \
+                 `crate`"
             }
             Self::Field => "a field takes `id`, `index`, `event` (then `delay`, `at`, `when`)",
         }
@@ -68,10 +69,11 @@ fn item(
             (Item::Crate(keyword, input.call(syn::Path::parse_mod_style)?), OptionsOf::Nothing)
         }
         ("entity", ModelTarget::Container) => (Item::Entity(keyword, value(input)?), OptionsOf::Nothing),
+        ("owner", ModelTarget::Container) => (Item::Owner(keyword, value(input)?), OptionsOf::Nothing),
         ("id", ModelTarget::Field) => (Item::Id(keyword), OptionsOf::Nothing),
         ("index", _) => (Item::Index(index(keyword, input, place, errors)?), OptionsOf::Index),
         ("event", _) => {
-            let name = value(input)?;
+            let name = topic_name(input)?;
             (Item::Event(EventItem { name, on: None, delay: None, at: None, when: None }), OptionsOf::Event)
         }
         ("on" | "delay" | "at" | "when", _) => {
@@ -84,6 +86,19 @@ fn item(
     };
     items.push(item);
     Ok(options)
+}
+
+fn topic_name(input: ParseStream<'_>) -> syn::Result<TopicName> {
+    input.parse::<Token![=]>()?;
+    if input.peek(LitStr) {
+        return Ok(TopicName::Literal(input.parse()?));
+    }
+    let at = input.cursor().span();
+    let constant = input.parse().map_err(|_| {
+        let message = "expected the topic's name: a text such as \"order\", or a constant such as `OrderPlaced::NAME`";
+        syn::Error::new(at, message)
+    })?;
+    Ok(TopicName::Constant(constant))
 }
 
 /// Reads an option into the event that it follows. A mistake in it is reported here, as the event itself is good.
@@ -106,7 +121,7 @@ fn event_option(
             return Err(syn::Error::new(keyword.span(), message));
         }
         _ => {
-            let message = format!("`{keyword}` belongs to an event, but no `event = \"...\"` stands before it here");
+            let message = format!("`{keyword}` belongs to an event, but no `event = ...` stands before it here");
             return Err(syn::Error::new(keyword.span(), message));
         }
     };

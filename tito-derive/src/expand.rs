@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, Path};
 
-use crate::ast::{Field, Input};
+use crate::ast::{Field, Input, TopicName};
 use crate::model::{Cause, Due, Event, Index, IndexedField, Model, Operation};
 use crate::spans;
 
@@ -24,6 +24,13 @@ pub(crate) fn implementation(input: &Input, model: &Model<'_>) -> TokenStream {
         quote! {
             fn entity(&self) -> ::std::string::String {
                 self.__tito_entity()
+            }
+        }
+    });
+    let owner = model.owner.map(|_| {
+        quote! {
+            fn owner(&self) -> ::core::option::Option<::std::string::String> {
+                self.__tito_owner()
             }
         }
     });
@@ -59,6 +66,7 @@ pub(crate) fn implementation(input: &Input, model: &Model<'_>) -> TokenStream {
             }
 
             #entity
+            #owner
         },
     );
     let handles = handles(input, model, Some(expressions(model)));
@@ -202,7 +210,7 @@ fn entries(index: &Index<'_>, root: &Path) -> TokenStream {
 }
 
 fn push_event(number: usize, event: &Event<'_>, root: &Path) -> TokenStream {
-    let name = &event.name;
+    let name = topic_name(event.name, root);
     let push = match event.due {
         Due::AtOnce => quote! {
             __events.push(#root::event::TitoEventConfig::immediate(#name));
@@ -255,6 +263,18 @@ fn push_event(number: usize, event: &Event<'_>, root: &Path) -> TokenStream {
     }
 }
 
+/// The name of an event's topic. A constant is checked when the program is compiled, as a literal is here.
+fn topic_name(name: &TopicName, root: &Path) -> TokenStream {
+    match name {
+        TopicName::Literal(name) => quote!(#name),
+        TopicName::Constant(constant) => {
+            let checked = spans::placed(constant, root, quote!(::__private::checked_topic_name));
+            let name = spans::group(constant, quote!(#constant));
+            quote!(const { #checked #name })
+        }
+    }
+}
+
 /// The user's expressions, each in a method of its own: `self` is the row, and no name of ours is in scope.
 fn expressions(model: &Model<'_>) -> TokenStream {
     let root = &model.root;
@@ -279,6 +299,14 @@ fn expressions(model: &Model<'_>) -> TokenStream {
         methods.extend(quote! {
             fn __tito_entity(&self) -> ::std::string::String {
                 ::std::string::ToString::to_string(#entity)
+            }
+        });
+    }
+    if let Some(owner) = model.owner {
+        let owner = spans::borrow(owner, spans::group(owner, quote!(#owner)));
+        methods.extend(quote! {
+            fn __tito_owner(&self) -> ::core::option::Option<::std::string::String> {
+                #root::event::EventOwner::owner(#owner)
             }
         });
     }

@@ -95,8 +95,10 @@ use crate::errors::Errors;
 ///
 /// - `table = "user"`: the table. Not empty, without `:` and control characters, up to 255 bytes. Default: the type's
 ///   name in snake_case. It is in the keys of all rows: to rename the type later, write it out.
-/// - `event = "user"`: an event on every write, due at once. The name follows the rules of tables, and has no `@`. What
-///   follows, up to the next item, is about this event:
+/// - `event = "user"`: an event on every write, due at once. The name of its topic follows the rules of tables, and has
+///   no `@`. Instead of a text, it can be a constant of the type `&'static str`, such as the `NAME` of a type with
+///   `#[derive(TitoJob)]`: `event = UserChanged::NAME`. A constant that does not exist, or that no topic can have as its
+///   name, does not compile. What follows, up to the next item, is about this event:
 ///   - `on(insert, delete)`: only for these operations (`insert`, `update`, `delete`);
 ///   - `delay = "1h30m"`: due so long after the start of the transaction, by the engine's clock, rounded up to whole
 ///     seconds. Whole numbers of `d`,
@@ -113,6 +115,8 @@ use crate::errors::Errors;
 /// - `entity = self.org_id`: what the events are about, which decides their partition and their order: anything that
 ///   implements `Display`. Default: `{table}:{id}`. For a row that is a part of something else, whose events are to be
 ///   in order with those of the whole.
+/// - `owner = self.customer`: to whom the events belong, so that erasing all that is an owner's finds them: a text, an
+///   integer, a `Uuid`, or an `Option` of one, where `None` is nobody, which is the default.
 /// - `crate = path`: where `tito-core` is found, if not at `::tito_core`.
 ///
 /// # Above a field
@@ -124,7 +128,7 @@ use crate::errors::Errors;
 ///
 /// # Expressions
 ///
-/// In `at`, `when` and `entity`, `self` is the row: on insert and update the new one, on delete the one that is removed.
+/// In `at`, `when`, `entity` and `owner`, `self` is the row: on insert and update the new one, on delete the one that is removed.
 /// Names are those of the place where the struct stands.
 ///
 /// # Fields of indexes

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use syn::{Expr, Path, Type};
 
-use crate::ast::Field;
+use crate::ast::{Field, TopicName};
 
 /// A model. What had a mistake is left out of it.
 pub(crate) struct Model<'a> {
@@ -12,6 +12,7 @@ pub(crate) struct Model<'a> {
     pub(crate) table: String,
     pub(crate) id: Option<&'a Field>,
     pub(crate) entity: Option<&'a Expr>,
+    pub(crate) owner: Option<&'a Expr>,
     pub(crate) indexes: Vec<Index<'a>>,
     pub(crate) events: Vec<Event<'a>>,
 }
@@ -37,7 +38,7 @@ pub(crate) struct IndexedField<'a> {
 
 /// An event.
 pub(crate) struct Event<'a> {
-    pub(crate) name: String,
+    pub(crate) name: &'a TopicName,
     pub(crate) cause: Cause<'a>,
     pub(crate) due: Due<'a>,
     pub(crate) when: Option<&'a Expr>,

@@ -34,7 +34,7 @@ pub(crate) fn refuse(input: &Input, id: Option<&Field>, errors: &mut Errors) {
     }
     for item in input.items.iter().chain(fields.iter().flat_map(|field| &field.items)) {
         match item {
-            Item::Entity(_, entity) => refuse_in(entity, &skipped, errors),
+            Item::Entity(_, whose) | Item::Owner(_, whose) => refuse_in(whose, &skipped, errors),
             Item::Index(index) => {
                 for path in index.fields.iter().flat_map(|(_, paths)| paths) {
                     if let Some((field, word)) = skipped.iter().find(|(field, _)| names(field, &path.field)) {

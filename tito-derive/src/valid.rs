@@ -7,7 +7,7 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::{LitStr, parse_quote_spanned};
 
-use crate::ast::{EventItem, Field, FieldPath, IndexItem, Input, Item};
+use crate::ast::{EventItem, Field, FieldPath, IndexItem, Input, Item, TopicName};
 use crate::errors::Errors;
 use crate::model::{Cause, Due, Event, Index, IndexedField, Model, Operation};
 use crate::skipped;
@@ -20,6 +20,7 @@ pub(crate) fn check<'a>(input: &'a Input, errors: &mut Errors) -> Model<'a> {
         table: text::snake_case(&input.ident.unraw().to_string()),
         id: None,
         entity: None,
+        owner: None,
         indexes: Vec::new(),
         events: Vec::new(),
     };
@@ -39,6 +40,10 @@ pub(crate) fn check<'a>(input: &'a Input, errors: &mut Errors) -> Model<'a> {
             Item::Entity(keyword, entity) => {
                 once.check(keyword, errors);
                 model.entity = Some(entity);
+            }
+            Item::Owner(keyword, owner) => {
+                once.check(keyword, errors);
+                model.owner = Some(owner);
             }
             Item::Index(item) if input.fields.is_some() => {
                 let index = index_of_model(item, fields, errors);
@@ -209,7 +214,11 @@ fn operations(listed: &[Ident], errors: &mut Errors) -> Vec<Operation> {
 }
 
 fn event<'a>(item: &'a EventItem, cause: Cause<'a>, errors: &mut Errors) -> Option<Event<'a>> {
-    let name_is_good = check_name(&item.name, "an event", text::event_name_fault, errors);
+    let name_is_good = match &item.name {
+        TopicName::Literal(name) => check_name(name, "an event", text::event_name_fault, errors),
+        // The compiler checks its value.
+        TopicName::Constant(_) => Some(()),
+    };
     let delay = item.delay.as_ref().map(|delay| {
         text::duration_seconds(&delay.value()).unwrap_or_else(|fault| {
             errors.at(delay, format!("{:?} is no delay: {fault}", delay.value()));
@@ -226,5 +235,5 @@ fn event<'a>(item: &'a EventItem, cause: Cause<'a>, errors: &mut Errors) -> Opti
         (None, None) => Due::AtOnce,
     };
     name_is_good?;
-    Some(Event { name: item.name.value(), cause, due, when: item.when.as_ref() })
+    Some(Event { name: &item.name, cause, due, when: item.when.as_ref() })
 }

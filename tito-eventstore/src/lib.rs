@@ -127,7 +127,7 @@ mod watch;
 
 pub use command::{Ask, Decision};
 pub use domain::{Command, Decider, DeciderEvolver, Envelope, Evolver, RawCommand, Snapshot, Viewer};
-pub use erasure::{EntityErasure, ErasedEntities, RemainingEntities};
+pub use erasure::{EntityErasure, EntitySearch, ErasedEntities, RemainingEntities};
 pub use error::{EventStoreError, Result};
 pub use event::{Event, NewEvent};
 pub use log::Retention;

@@ -15,6 +15,9 @@ use crate::log::Log;
 use crate::logger::Logger;
 use crate::types::Registry;
 
+/// Of the signals of a store's channel, those that something was erased.
+pub(crate) const ERASED: u16 = 1;
+
 /// An append-only store of events, each with the next sequence from 1 on, without gaps, in the order of the commits.
 /// Clones are the same store. [`Manager`](crate::Manager) creates and gets them.
 #[derive(Clone)]

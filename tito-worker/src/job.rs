@@ -117,7 +117,11 @@ fn key_of(event: &TitoEvent) -> KeyText {
     KeyText::from(event.key.as_slice())
 }
 
-fn version_of(event: &TitoEvent) -> Result<u32> {
+/// Which version of its topic's payload an event has.
+///
+/// # Errors
+/// [`TitoError::Malformed`].
+pub(crate) fn version_of(event: &TitoEvent) -> Result<u32> {
     let Some(text) = event.headers.get(VERSION_HEADER) else { return Ok(1) };
     let version = text.parse().ok().filter(|version| *version > 0);
     version.ok_or_else(|| TitoError::Malformed {
@@ -175,6 +179,11 @@ pub trait IntoTopic {
     fn settings() -> Subscription {
         Subscription::default()
     }
+
+    /// The latest version of its payloads that this program knows; none where payloads have no type.
+    fn known_version() -> Option<u32> {
+        None
+    }
 }
 
 impl IntoTopic for &str {
@@ -210,6 +219,10 @@ impl<J: TitoJob> IntoTopic for JobTopic<J> {
 
     fn settings() -> Subscription {
         J::settings()
+    }
+
+    fn known_version() -> Option<u32> {
+        Some(J::VERSION)
     }
 }
 

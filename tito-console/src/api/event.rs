@@ -130,6 +130,9 @@ pub struct PendingEvent {
     /// The event; `None` if the stored bytes are none.
     #[serde(default)]
     pub event: Option<Event>,
+    /// The version of its payload, where it is later than all that the workers know who serve the queue.
+    #[serde(default)]
+    pub later_version: Option<u32>,
     /// The stored bytes as text, as far as they are, where they are no event.
     #[serde(default)]
     pub bytes: Option<String>,

@@ -31,6 +31,10 @@ pub struct Walk {
     /// `None` at the end.
     rest: Option<KeyRange>,
     size: PageSize,
+    /// Whether it goes from the end to the beginning.
+    is_reverse: bool,
+    /// Whether a page tells if there is another.
+    looks_ahead: bool,
     /// How many bytes an entry of the last page had; none before the first.
     mean: Option<usize>,
 }
@@ -85,13 +89,29 @@ impl Walk {
     /// All of a range, in pages of at most 200 entries and 16 MiB.
     pub fn over(range: KeyRange) -> Self {
         let rest = (!range.is_empty()).then_some(range);
-        Self { rest, size: PageSize::entries(PAGE).and_bytes(PAGE_BYTES), mean: None }
+        let size = PageSize::entries(PAGE).and_bytes(PAGE_BYTES);
+        Self { rest, size, is_reverse: false, looks_ahead: false, mean: None }
     }
 
     /// In pages of another size.
     #[must_use]
     pub fn in_pages(mut self, size: PageSize) -> Self {
         self.size = size;
+        self
+    }
+
+    /// From the end of the range to its beginning, if told so.
+    #[must_use]
+    pub fn reversed(mut self, is_reverse: bool) -> Self {
+        self.is_reverse = is_reverse;
+        self
+    }
+
+    /// Reads one entry more than a page has, so that [`is_over`](Walk::is_over) is true right after the last one that has
+    /// any.
+    #[must_use]
+    pub fn looking_ahead(mut self) -> Self {
+        self.looks_ahead = true;
         self
     }
 
@@ -117,6 +137,14 @@ impl Walk {
         self.rest = self.rest.take().map(|rest| rest.not_before(key)).filter(|rest| !rest.is_empty());
     }
 
+    /// Passes over what comes up to `key`, in the direction in which it goes. Returns whether it was to come to that key.
+    pub fn pass(&mut self, key: &[u8]) -> bool {
+        let Some(rest) = self.rest.take_if(|rest| rest.contains(key)) else { return false };
+        let rest = if self.is_reverse { rest.before(key) } else { rest.after(key) };
+        self.rest = Some(rest).filter(|rest| !rest.is_empty());
+        true
+    }
+
     /// The next page as a transaction sees it; `None` at the end. Costs one scan.
     ///
     /// # Errors
@@ -127,14 +155,17 @@ impl Walk {
 
     async fn read(&mut self, tx: &Transaction, entries: usize) -> Result<Option<Vec<KeyValue>>> {
         let Some(rest) = self.rest.clone() else { return Ok(None) };
-        let mut page = tx.scan(rest.clone(), entries).await?;
+        let asked = entries.saturating_add(usize::from(self.looks_ahead));
+        let scanned = if self.is_reverse { tx.scan_reverse(rest, asked).await } else { tx.scan(rest, asked).await };
+        let mut page = scanned?;
         let found = page.len();
         let bytes = |(key, value): &KeyValue| key.len() + value.len();
         page.truncate(self.size.first_of(page.iter().map(bytes)));
         self.mean = page.iter().map(bytes).sum::<usize>().checked_div(page.len());
-        let is_last = page.len() == found && found < entries;
-        let last = page.last().filter(|_| !is_last);
-        self.rest = last.map(|(last, _)| rest.after(last)).filter(|rest| !rest.is_empty());
+        match page.last().filter(|_| page.len() < found || found == asked) {
+            Some((last, _)) => _ = self.pass(last),
+            None => self.rest = None,
+        }
         Ok((!page.is_empty()).then_some(page))
     }
 

@@ -1,6 +1,9 @@
 //! Who events belong to, so that everything of one owner can be found and erased.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::record::TitoEvent;
 use crate::database::Transaction;
@@ -10,6 +13,42 @@ use crate::row::{self, StoredRow};
 
 /// A longer owner would leave too little room in the keys of what it owns.
 const LONGEST: usize = 512;
+
+/// What can be the owner of a model's events: the value of `owner` in `#[tito(owner = ...)]`. A text, an integer, a
+/// [`Uuid`], or an [`Option`] of one, where `None` is nobody.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the owner of events",
+    label = "expected a text, an integer, a `Uuid`, or an `Option` of one"
+)]
+pub trait EventOwner {
+    /// The owner's name; `None` if the events are nobody's.
+    fn owner(&self) -> Option<String>;
+}
+
+macro_rules! owners {
+    ($($name:ty)*) => {$(
+        impl EventOwner for $name {
+            fn owner(&self) -> Option<String> {
+                Some(self.to_string())
+            }
+        }
+    )*};
+}
+
+owners!(str String Cow<'_, str> Uuid u16 u32 u64 u128 i16 i32 i64 i128);
+
+/// `None` is nobody.
+impl<T: EventOwner> EventOwner for Option<T> {
+    fn owner(&self) -> Option<String> {
+        self.as_ref().and_then(T::owner)
+    }
+}
+
+impl<T: EventOwner + ?Sized> EventOwner for &T {
+    fn owner(&self) -> Option<String> {
+        (**self).owner()
+    }
+}
 
 /// Checks an owner: any text of 1 to 512 bytes.
 ///

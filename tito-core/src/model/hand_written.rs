@@ -37,6 +37,11 @@ pub trait TitoModelTrait: Serialize + DeserializeOwned + Clone + Send + Sync + '
     fn events(&self) -> Vec<TitoEventConfig> {
         Vec::new()
     }
+
+    /// To whom the row's events belong, so that they are found and erased with all that is the owner's.
+    fn owner(&self) -> Option<String> {
+        None
+    }
 }
 
 /// An index of a hand-written model.
@@ -117,6 +122,10 @@ impl<T: TitoModelTrait + Default> TitoSchema for T {
 
     fn events(change: &Change<'_, Self>) -> Vec<TitoEventConfig> {
         TitoModelTrait::events(change.row)
+    }
+
+    fn owner(&self) -> Option<String> {
+        TitoModelTrait::owner(self)
     }
 }
 

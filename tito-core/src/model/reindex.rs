@@ -13,9 +13,9 @@ use super::query::check_index;
 use super::repository::{TitoTable, decode_row};
 use super::schema::TitoSchema;
 use super::walk::{calls_for, parse_entry};
-use crate::database::Transaction;
+use crate::database::{PageSize, Transaction, Walk};
 use crate::error::{KeyText, Result, TitoError};
-use crate::keys::{self, KeyRange};
+use crate::keys;
 
 /// How many rows or entries one transaction goes over unless told otherwise.
 const BATCH: usize = 200;
@@ -112,6 +112,8 @@ struct Step {
     done: ReindexReport,
     /// The last key that was gone over, unless there was none left.
     last: Option<Vec<u8>>,
+    /// What is left.
+    rest: Walk,
 }
 
 impl<M: TitoSchema> Reindex<M> {
@@ -157,16 +159,15 @@ impl<M: TitoSchema> Reindex<M> {
         let definition = check_index::<M>(&self.model.table, &self.index, None)?;
         let position = begin_building(&self.model.database, &self.model.table, &definition).await?;
         self.resume = self.resume.or(position);
-        let mut rows = Some(keys::rows(&self.model.table));
-        let mut entries = keys::index_entries(&self.model.table, &self.index);
+        let walk = |range| Walk::over(range).in_pages(PageSize::entries(self.batch));
+        let mut rows = Some(walk(keys::rows(&self.model.table)));
+        let mut entries = walk(keys::index_entries(&self.model.table, &self.index));
         if let Some(from) = self.resume.take() {
-            if entries.contains(from.key()) {
+            if entries.pass(from.key()) {
                 rows = None;
-                entries = entries.after(from.key());
-            } else {
-                let whole = rows.take().filter(|rows| rows.contains(from.key()));
+            } else if !rows.as_mut().is_some_and(|rows| rows.pass(from.key())) {
                 let reason = "its place is neither in the table nor in the index";
-                rows = Some(whole.ok_or(TitoError::InvalidCursor { reason })?.after(from.key()));
+                return Err(TitoError::InvalidCursor { reason });
             }
         }
         let mut report = ReindexReport::default();
@@ -181,30 +182,26 @@ impl<M: TitoSchema> Reindex<M> {
     async fn go_over(
         &mut self,
         phase: ReindexPhase,
-        mut range: KeyRange,
+        mut walk: Walk,
         definition: &IndexDefinition,
         report: &mut ReindexReport,
         on_progress: &mut (dyn FnMut(&ReindexProgress) + Send),
     ) -> Result<()> {
-        loop {
-            let batch = Batch {
-                model: self.model.clone(),
-                definition: definition.clone(),
-                range: range.clone(),
-                size: self.batch,
-            };
+        while !walk.is_over() {
+            let batch = Batch { model: self.model.clone(), definition: definition.clone(), walk };
             let step = match phase {
                 ReindexPhase::Rows => self.model.database.transaction(move |tx| batch.add_missing(tx)).await?,
                 ReindexPhase::Entries => self.model.database.transaction(move |tx| batch.remove_others(tx)).await?,
             };
-            let Some(last) = step.last else { return Ok(()) };
+            walk = step.rest;
+            let Some(last) = step.last else { break };
             report.rows += step.done.rows;
             report.added += step.done.added;
             report.removed += step.done.removed;
             report.damaged += step.done.damaged;
-            range = range.after(&last);
             on_progress(&ReindexProgress { phase, done: *report, position: Cursor::new(last) });
         }
+        Ok(())
     }
 }
 
@@ -212,18 +209,12 @@ impl<M: TitoSchema> Reindex<M> {
 struct Batch<M> {
     model: TitoTable<M>,
     definition: IndexDefinition,
-    range: KeyRange,
-    size: usize,
+    walk: Walk,
 }
 
 impl<M> Clone for Batch<M> {
     fn clone(&self) -> Self {
-        Self {
-            model: self.model.clone(),
-            definition: self.definition.clone(),
-            range: self.range.clone(),
-            size: self.size,
-        }
+        Self { model: self.model.clone(), definition: self.definition.clone(), walk: self.walk.clone() }
     }
 }
 
@@ -231,10 +222,12 @@ impl<M: TitoSchema> Batch<M> {
     /// Goes over rows and adds the entries that they miss.
     async fn add_missing(self, tx: Transaction) -> Result<Step> {
         let table = &self.model.table;
-        let mut step = Step { done: ReindexReport::default(), last: None };
+        let mut rest = self.walk.clone();
+        let page = rest.next_in(&tx).await?.unwrap_or_default();
+        let mut step = Step { done: ReindexReport::default(), last: None, rest };
         // Row keys to lock, and the entries that the rows call for with the ids of the rows.
         let (mut locks, mut wanted) = (Vec::new(), Vec::new());
-        for (row_key, bytes) in tx.scan(self.range.clone(), self.size).await? {
+        for (row_key, bytes) in page {
             step.done.rows += 1;
             match decode_row::<M>(&row_key, &bytes) {
                 Ok(row) => {
@@ -248,8 +241,13 @@ impl<M: TitoSchema> Batch<M> {
                     step.done.damaged += 1;
                 }
             }
+            let is_enough = locks.len() + wanted.len() >= KEYS_OF_A_TRANSACTION;
+            if is_enough {
+                step.rest = self.walk.clone();
+                step.rest.pass(&row_key);
+            }
             step.last = Some(row_key);
-            if locks.len() + wanted.len() >= KEYS_OF_A_TRANSACTION {
+            if is_enough {
                 break;
             }
         }
@@ -307,8 +305,9 @@ impl<M: TitoSchema> Batch<M> {
     /// Goes over entries and removes those that no row calls for. A write that makes a row call for one of them writes
     /// the entry, which is a conflict.
     async fn remove_others(self, tx: Transaction) -> Result<Step> {
-        let page = tx.scan(self.range.clone(), self.size).await?;
-        let mut step = Step { done: ReindexReport::default(), last: None };
+        let mut rest = self.walk.clone();
+        let page = rest.next_in(&tx).await?.unwrap_or_default();
+        let mut step = Step { done: ReindexReport::default(), last: None, rest };
         // The keys of entries that can be read, with their fields and the keys of their rows.
         let (mut readable, mut row_keys) = (Vec::new(), Vec::new());
         let mut others = Vec::new();

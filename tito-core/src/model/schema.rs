@@ -75,4 +75,10 @@ pub trait TitoSchema: Serialize + DeserializeOwned + Clone + Send + Sync + 'stat
     fn entity(&self) -> String {
         format!("{}:{}", Self::table(), self.id())
     }
+
+    /// To whom the row's events belong, so that they are found and erased with all that is the owner's; nobody's by
+    /// default. The row itself is not.
+    fn owner(&self) -> Option<String> {
+        None
+    }
 }

@@ -1,4 +1,4 @@
-//! A walk over a range of a table or an index, in requests of bounded size.
+//! The rows of a range of a table or an index, in requests of bounded size.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use super::catalogue::check_query;
 use super::cursor::Cursor;
 use super::repository::{ROWS_OF_A_REQUEST, decode_row};
 use super::schema::TitoSchema;
-use crate::database::Transaction;
+use crate::database::{self, PageSize, Transaction};
 use crate::engine::KeyValue;
 use crate::error::{KeyText, Result, TitoError};
 use crate::keys::{self, KeyRange};
@@ -33,12 +33,10 @@ pub(super) struct FoundRow<M> {
 pub(super) struct Walk<M> {
     table: Cow<'static, str>,
     source: Source,
-    /// What is left of the range.
-    range: KeyRange,
-    reverse: bool,
+    /// Over the rows themselves or the entries.
+    keys: database::Walk,
     /// How many rows are still wanted.
     wanted: usize,
-    exhausted: bool,
     /// Whether the index can be rested on was looked at.
     is_checked: bool,
     last_key: Option<Vec<u8>>,
@@ -53,21 +51,21 @@ impl<M: TitoSchema> Walk<M> {
         reverse: bool,
         limit: Option<usize>,
     ) -> Self {
-        let exhausted = range.is_empty();
+        let keys = database::Walk::over(range).reversed(reverse).looking_ahead();
         let wanted = limit.unwrap_or(usize::MAX);
-        Self { table, source, range, reverse, wanted, exhausted, is_checked: false, last_key: None, of: PhantomData }
+        Self { table, source, keys, wanted, is_checked: false, last_key: None, of: PhantomData }
     }
 
     /// Goes on after the place of a cursor.
     pub(super) fn start_after(&mut self, cursor: &Cursor) -> Result<()> {
-        if !self.range.contains(cursor.key()) {
+        if !self.keys.pass(cursor.key()) {
             return Err(TitoError::InvalidCursor { reason: "its place is not in the range that is read" });
         }
-        self.pass(cursor.key());
+        self.last_key = Some(cursor.key().to_vec());
         Ok(())
     }
 
-    /// The rows of the next request, which may be none; `None` at the end.
+    /// The rows of the next request, which may be none where entries have none; `None` at the end.
     pub(super) async fn next(&mut self, tx: &Transaction) -> Result<Option<Vec<Found<M>>>> {
         if !self.is_checked {
             if let Source::Index { name, .. } = &self.source {
@@ -75,22 +73,12 @@ impl<M: TitoSchema> Walk<M> {
             }
             self.is_checked = true;
         }
-        if self.exhausted || self.wanted == 0 {
+        if self.wanted == 0 {
             return Ok(None);
         }
-        let size = self.wanted.min(ROWS_OF_A_REQUEST);
-        // One more than is used tells whether there is more to come.
-        let mut page = if self.reverse {
-            tx.scan_reverse(self.range.clone(), size + 1).await?
-        } else {
-            tx.scan(self.range.clone(), size + 1).await?
-        };
-        let more = page.len() > size;
-        page.truncate(size);
-        if let Some((last, _)) = page.last() {
-            self.pass(last);
-        }
-        self.exhausted = !more;
+        self.keys = self.keys.clone().in_pages(PageSize::entries(self.wanted.min(ROWS_OF_A_REQUEST)));
+        let Some(page) = self.keys.next_in(tx).await? else { return Ok(None) };
+        self.last_key = page.last().map(|(last, _)| last.clone());
         let found = match &self.source {
             Source::Rows => page.into_iter().map(|(key, bytes)| found_row(&key, &bytes)).collect(),
             Source::Index { name, unique } => rows_of_entries(&self.table, name, *unique, page, tx).await?,
@@ -101,14 +89,7 @@ impl<M: TitoSchema> Walk<M> {
 
     /// Where the walk stands, if there is more to come.
     pub(super) fn cursor(&self) -> Option<Cursor> {
-        if self.exhausted { None } else { self.last_key.clone().map(Cursor::new) }
-    }
-
-    fn pass(&mut self, key: &[u8]) {
-        let range = std::mem::replace(&mut self.range, KeyRange::new([], []));
-        self.range = if self.reverse { range.before(key) } else { range.after(key) };
-        self.exhausted = self.range.is_empty();
-        self.last_key = Some(key.to_vec());
+        if self.keys.is_over() { None } else { self.last_key.clone().map(Cursor::new) }
     }
 }
 

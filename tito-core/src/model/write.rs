@@ -203,12 +203,12 @@ impl<M: TitoSchema> TitoTable<M> {
         if events.is_empty() {
             return Ok(());
         }
-        let entity = row.entity();
+        let (entity, owner) = (row.entity(), row.owner());
         for event in events {
             let event = OutboxEvent {
                 event_type: event.name,
                 entity: entity.clone(),
-                owner: None,
+                owner: owner.clone(),
                 row: Some(EventRow::new(&*self.table, row.id())),
                 action: operation.action().to_string(),
                 timestamp: event.timestamp,

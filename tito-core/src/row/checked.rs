@@ -129,6 +129,40 @@ fn depth_of(text: &str) -> u32 {
     deepest
 }
 
+/// The first integer of more than 64 bits in JSON text.
+fn wide_integer(text: &str) -> Option<&str> {
+    let (bytes, mut at) = (text.as_bytes(), 0);
+    while let Some(byte) = bytes.get(at) {
+        let length = match byte {
+            b'"' => length_of_text(&bytes[at..]),
+            b'-' | b'0'..=b'9' => {
+                let is_of_it = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+                let length = bytes[at..].iter().take_while(|byte| is_of_it(byte)).count();
+                let number = &text[at..at + length];
+                let is_integer = number.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
+                if is_integer && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+                    return Some(number);
+                }
+                length
+            }
+            _ => 1,
+        };
+        at += length;
+    }
+    None
+}
+
+/// The length of a text in quotes at the beginning of JSON text.
+fn length_of_text(bytes: &[u8]) -> usize {
+    let mut is_escaped = false;
+    let end = bytes.iter().skip(1).position(|byte| {
+        let is_end = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_end
+    });
+    end.map_or(bytes.len(), |end| end + 2)
+}
+
 /// A value on its way to the serializer within.
 struct Value<'a, 'p, T: ?Sized> {
     value: &'a T,
@@ -211,6 +245,9 @@ impl<'p, S: Serializer> Serializer for Checked<'p, S> {
             }
             // Text can be JSON and still say what no reader takes, such as a number of a thousand digits.
             serde_json::from_str::<serde_json::Value>(value).map_err(S::Error::custom)?;
+            if let Some(number) = wide_integer(value) {
+                self.path.takes(false, number)?;
+            }
         }
         self.inner.serialize_str(value)
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tito_core::prelude::*;
 
@@ -104,4 +105,69 @@ pub async fn a_row_that_could_not_be_read_again_is_refused(db: Database) {
     assert_eq!(stored(&tx, "").await, before);
     assert_eq!(measures.rows().count(&tx).await.unwrap(), 2);
     assert_eq!(measures.get("m", &tx).await.unwrap(), Some(good));
+}
+
+/// A row with text that is JSON already.
+#[derive(Clone, Debug, Serialize, Deserialize, TitoModel)]
+#[tito(event = "envelope")]
+struct Envelope {
+    id: String,
+    raw: Box<RawValue>,
+    option: Option<Box<RawValue>>,
+    many: Vec<Box<RawValue>>,
+    wide: BTreeMap<u128, i128>,
+}
+
+fn raw(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_string()).unwrap()
+}
+
+#[fact]
+pub async fn json_in_a_row_is_read_back_byte_by_byte_or_refused_with_its_field(db: Database) {
+    let envelopes = db.model::<Envelope>();
+    let good = |id: &str| Envelope {
+        id: id.to_string(),
+        raw: raw("0"),
+        option: None,
+        many: Vec::new(),
+        wide: BTreeMap::from([(u128::MAX, i128::MIN), (0, i128::MAX)]),
+    };
+    let deep = nested(125).to_string();
+    let texts = [
+        "340282366920938463463374607431768211455",
+        "-99999999999999999999999999999999999999999999",
+        r#"{"a":1,"a":2, "b" : 1.10 ,"c":"\ud83c\udf88"}"#,
+        "0.10000000000000000000000000001",
+        " [ ] ",
+        &deep,
+    ];
+    for (number, text) in texts.into_iter().enumerate() {
+        let good = good(&number.to_string());
+        let row = Envelope { raw: raw(text), option: Some(raw(text)), many: vec![raw("1"), raw(text)], ..good };
+        insert_all(&db, std::slice::from_ref(&row)).await;
+        let tx = db.begin().await.unwrap();
+        let read = envelopes.get(&row.id, &tx).await.unwrap().unwrap();
+        let all = [&read.raw, read.option.as_ref().unwrap(), &read.many[1]];
+        assert_eq!(all.map(|one| one.get()), [raw(text).get(); 3]);
+        assert_eq!(read.wide, row.wide);
+        // As it was read, it can be written again.
+        envelopes.update(&read, &tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let tx = db.begin().await.unwrap();
+    let too_deep = nested(127).to_string();
+    let before = stored(&tx, "").await;
+    for text in ["1e400", "-1e400", &too_deep] {
+        for (row, path) in [
+            (Envelope { raw: raw(text), ..good("bad") }, "raw"),
+            (Envelope { option: Some(raw(text)), ..good("bad") }, "option"),
+            (Envelope { many: vec![raw("1"), raw(text)], ..good("bad") }, "many[1]"),
+        ] {
+            let error = envelopes.insert(&row, &tx).await.unwrap_err();
+            let TitoError::Unserializable { path: named, .. } = &error else { panic!("{text}: {error:?}") };
+            assert_eq!(named, path, "{error}");
+        }
+    }
+    assert_eq!(stored(&tx, "").await, before);
+    assert_eq!(envelopes.rows().count(&tx).await.unwrap(), texts.len() as u64);
 }

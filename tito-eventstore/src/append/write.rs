@@ -67,7 +67,8 @@ pub(super) async fn write(
 async fn publish(log: &Log, tx: &Transaction, definition: &Definition, new: &[New<'_>]) -> Result<()> {
     let rules = definition.republishing.iter().filter(|rule| rule.is_caught_up());
     let rules = rules.map(Rule::followed).collect::<Result<Vec<_>>>()?;
-    if definition.republish.is_some() || !rules.is_empty() {
+    let to_all = definition.republish.as_deref().map(|topic| (topic, definition.republish_owned));
+    if to_all.is_some() || !rules.is_empty() {
         for (sequence, event) in new {
             let shown = Shown {
                 store: log.name(),
@@ -80,7 +81,7 @@ async fn publish(log: &Log, tx: &Transaction, definition: &Definition, new: &[Ne
                 codec: event.data.codec,
                 bytes: &event.data.bytes,
             };
-            republish::publish(tx, definition.republish.as_deref(), &rules, &shown).await?;
+            republish::publish(tx, to_all, &rules, &shown).await?;
         }
     }
     if new.is_empty() {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
 use tito_core::Transaction;
-use tito_core::keys::KeyRange;
+use tito_core::database::{PageSize, Walk};
+use tito_core::engine::Signal;
 
-use super::step::{erase_snapshots, step};
+use super::step::{MOST_SNAPSHOTS, erase_snapshots, step};
 use super::target::Target;
-use crate::error::Result;
+use crate::error::{EventStoreError, Result};
 use crate::keys;
-use crate::store::EventStore;
+use crate::store::{ERASED, EventStore};
 
 /// What an erasure of entities did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,7 +104,7 @@ enum Phase {
     /// Events, and then what is known of the entities.
     Events,
     /// What is left of the snapshots. None is written any more of what was read before the events were erased.
-    Snapshots(KeyRange),
+    Snapshots(Walk),
     Done,
 }
 
@@ -116,20 +117,28 @@ impl EntityErasure {
         let (store, target) = (&self.store, &self.target);
         match self.phase.clone() {
             Phase::Events => {
-                let erasing = store.transaction(|tx: Transaction| async move { step(&tx, store, target).await });
+                let erasing = store.transaction(|tx: Transaction| async move {
+                    let erased = step(&tx, store, target).await?;
+                    if erased.rows > 0 {
+                        // Reactors have events in memory.
+                        tx.signal(Signal { channel: store.channel().clone(), number: ERASED, payload: Vec::new() });
+                    }
+                    Ok::<_, EventStoreError>(erased)
+                });
                 let erased = erasing.await?;
                 if erased.rows == 0 {
-                    self.phase = Phase::Snapshots(keys::log_snapshots(store.id()));
+                    let snapshots = Walk::over(keys::log_snapshots(store.id()));
+                    self.phase = Phase::Snapshots(snapshots.in_pages(PageSize::entries(MOST_SNAPSHOTS)));
                 }
                 self.erased += erased;
             }
-            Phase::Snapshots(range) => {
-                let id = store.id();
+            Phase::Snapshots(walk) => {
+                let (id, walk) = (store.id(), &walk);
                 let erasing = store
                     .database()
-                    .transaction(|tx: Transaction| async move { erase_snapshots(&tx, id, range, target).await });
+                    .transaction(|tx: Transaction| async move { erase_snapshots(&tx, id, walk.clone(), target).await });
                 let (snapshots, rest) = erasing.await?;
-                self.phase = rest.map_or(Phase::Done, Phase::Snapshots);
+                self.phase = if rest.is_over() { Phase::Done } else { Phase::Snapshots(rest) };
                 self.erased.snapshots += snapshots;
             }
             Phase::Done => {}

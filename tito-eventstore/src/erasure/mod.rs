@@ -13,4 +13,4 @@ mod step;
 mod target;
 
 pub use erase::{EntityErasure, ErasedEntities};
-pub use search::RemainingEntities;
+pub use search::{EntitySearch, RemainingEntities};

@@ -1,7 +1,9 @@
 //! What is left of entities.
 
+use std::collections::VecDeque;
+
+use tito_core::Transaction;
 use tito_core::database::{PageSize, Walk};
-use tito_core::{Database, Result as CoreResult};
 
 use super::step::MOST_SNAPSHOTS;
 use super::target::Target;
@@ -48,45 +50,114 @@ impl EventStore {
     /// # Errors
     /// Those of [`erase`](EventStore::erase).
     pub async fn remains(&self, pattern: &str) -> Result<RemainingEntities> {
+        let mut search = self.searching_entities(pattern)?;
+        while search.step().await? {}
+        Ok(search.so_far())
+    }
+
+    /// As [`remains`](EventStore::remains), to be done page by page.
+    ///
+    /// # Errors
+    /// [`PatternInvalid`](crate::EventStoreError::PatternInvalid).
+    pub fn searching_entities(&self, pattern: &str) -> Result<EntitySearch> {
         let target = Target::parse(pattern)?;
-        let (database, store) = (self.database(), self.id());
-        let mut remaining = RemainingEntities::default();
-        let tx = database.begin().await?;
-        let definition = read_definition(&tx, self.name()).await;
-        let types = target.types(&tx, store).await;
-        for name in definition?.projections {
-            if projection::has_earlier_rows(&tx, store, &name).await? {
-                remaining.projections.push(name);
+        Ok(EntitySearch { store: self.clone(), target, rest: None, remaining: RemainingEntities::default() })
+    }
+}
+
+/// A search for entities under way.
+#[derive(Debug)]
+#[must_use = "it does nothing until it is stepped"]
+pub struct EntitySearch {
+    store: EventStore,
+    target: Target,
+    /// What is left to be read; none before it is known which types of entities there are.
+    rest: Option<VecDeque<(Part, Walk)>>,
+    remaining: RemainingEntities,
+}
+
+/// What a range has.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    /// Events of the entities alone.
+    TheirEvents,
+    /// What is known of the entities alone.
+    Entities,
+    Snapshots,
+    AllEvents,
+}
+
+impl EntitySearch {
+    /// Reads the next page. Returns whether there may be more.
+    ///
+    /// # Errors
+    /// [`StoreNotFound`](crate::EventStoreError::StoreNotFound) by the first step, and those of the engine. Calling it
+    /// again goes on where it stopped.
+    pub async fn step(&mut self) -> Result<bool> {
+        let Some(rest) = &mut self.rest else {
+            self.begin().await?;
+            return Ok(true);
+        };
+        while let Some((part, walk)) = rest.front_mut() {
+            let part = *part;
+            match walk.next(self.store.database()).await? {
+                None => drop(rest.pop_front()),
+                Some((page, _)) => {
+                    page.into_iter().for_each(|(key, value)| self.look_at(part, &key, value));
+                    return Ok(true);
+                }
             }
         }
+        Ok(false)
+    }
+
+    /// What was found so far.
+    pub fn so_far(&self) -> RemainingEntities {
+        self.remaining.clone()
+    }
+
+    /// Looks at the projections, and for what there is to be read.
+    async fn begin(&mut self) -> Result<()> {
+        let tx = self.store.database().begin().await?;
+        let begun = self.begin_in(&tx).await;
         tx.rollback().await;
-        for entity_type in types? {
-            remaining.events += count(database, Walk::over(target.events(store, &entity_type)), |_| true).await?;
-            for range in target.lasts(store, &entity_type) {
-                remaining.entities += count(database, Walk::over(range), |_| true).await?;
+        (self.rest, self.remaining.projections) = begun.map(|(rest, projections)| (Some(rest), projections))?;
+        Ok(())
+    }
+
+    async fn begin_in(&self, tx: &Transaction) -> Result<(VecDeque<(Part, Walk)>, Vec<String>)> {
+        let (target, store) = (&self.target, self.store.id());
+        let mut projections = Vec::new();
+        for name in read_definition(tx, self.store.name()).await?.projections {
+            if projection::has_earlier_rows(tx, store, &name).await? {
+                projections.push(name);
             }
+        }
+        let mut rest = VecDeque::new();
+        for entity_type in target.types(tx, store).await? {
+            rest.push_back((Part::TheirEvents, Walk::over(target.events(store, &entity_type))));
+            rest.extend(target.lasts(store, &entity_type).map(|range| (Part::Entities, Walk::over(range))));
         }
         let snapshots = Walk::over(keys::log_snapshots(store)).in_pages(PageSize::entries(MOST_SNAPSHOTS));
-        remaining.snapshots = count(database, snapshots, |key| target.is_in_snapshot(key)).await?;
-        let mut events = Walk::over(keys::log_events_between(store, 0, keys::MAX_SEQUENCE));
-        while let Some((page, _)) = events.next(database).await? {
-            for (key, value) in page {
+        rest.push_back((Part::Snapshots, snapshots));
+        rest.push_back((Part::AllEvents, Walk::over(keys::log_events_between(store, 0, keys::MAX_SEQUENCE))));
+        Ok((rest, projections))
+    }
+
+    fn look_at(&mut self, part: Part, key: &[u8], value: Vec<u8>) {
+        let (remaining, target) = (&mut self.remaining, &self.target);
+        match part {
+            Part::TheirEvents => remaining.events += 1,
+            Part::Entities => remaining.entities += 1,
+            Part::Snapshots => remaining.snapshots += u64::from(target.is_in_snapshot(key)),
+            Part::AllEvents => {
                 remaining.read += 1;
-                match Event::decode(&key, 0, value) {
+                match Event::decode(key, 0, value) {
                     Err(_) => remaining.unreadable += 1,
                     Ok(event) if event.is_erased() => {}
                     Ok(event) => remaining.events += u64::from(target.has(event.entity_type(), event.entity_id())),
                 }
             }
         }
-        Ok(remaining)
     }
-}
-
-async fn count(database: &Database, mut walk: Walk, is_of_them: impl Fn(&[u8]) -> bool + Send) -> CoreResult<u64> {
-    let mut counted = 0;
-    while let Some((page, _)) = walk.next(database).await? {
-        counted += page.iter().filter(|(key, _)| is_of_them(key)).count() as u64;
-    }
-    Ok(counted)
 }

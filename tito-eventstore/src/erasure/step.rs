@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tito_core::database::Walk;
 use tito_core::engine::KeyValue;
-use tito_core::keys::KeyRange;
 use tito_core::row::{self, StoredRow};
 use tito_core::{Result as CoreResult, Transaction};
 
@@ -61,17 +61,15 @@ pub(super) async fn step(tx: &Transaction, store: &EventStore, target: &Target) 
     Ok(ErasedEntities::default())
 }
 
-/// Erases the snapshots in a range that can be of the entities, and returns how many those were, and what is left.
+/// Erases the snapshots of the next page that can be of the entities, and returns how many those were, and what is left.
 pub(super) async fn erase_snapshots(
     tx: &Transaction,
     store: u64,
-    range: KeyRange,
+    mut walk: Walk,
     target: &Target,
-) -> CoreResult<(u64, Option<KeyRange>)> {
-    let page = tx.scan(range.clone(), MOST_SNAPSHOTS).await?;
-    let rest = page.last().filter(|_| page.len() == MOST_SNAPSHOTS).map(|(last, _)| range.after(last));
+) -> CoreResult<(u64, Walk)> {
     let mut erased = 0;
-    for (key, _) in page.into_iter().filter(|(key, _)| target.is_in_snapshot(key)) {
+    for (key, _) in walk.next_in(tx).await?.into_iter().flatten().filter(|(key, _)| target.is_in_snapshot(key)) {
         tx.system_keys().delete(key).await?;
         erased += 1;
     }
@@ -79,7 +77,7 @@ pub(super) async fn erase_snapshots(
         // No snapshot is stored any more of what was folded from one of these.
         note(tx, store, 0).await?;
     }
-    Ok((erased, rest))
+    Ok((erased, walk))
 }
 
 #[derive(Default)]

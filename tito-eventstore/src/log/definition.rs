@@ -28,6 +28,9 @@ pub(crate) struct Definition {
     pub(crate) max_age_seconds: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) republish: Option<String>,
+    /// Whether what is published there belongs to the events' entities.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) republish_owned: bool,
     /// The rules by which events are published.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "row::nested")]
     pub(crate) republishing: Vec<Rule>,

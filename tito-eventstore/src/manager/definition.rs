@@ -19,6 +19,7 @@ impl Definition {
             max_bytes: None,
             max_age_seconds: None,
             republish: None,
+            republish_owned: false,
             republishing: Vec::new(),
             projections: BTreeSet::new(),
             unknown: UnknownMembers::default(),
@@ -45,6 +46,7 @@ impl Definition {
             max_bytes: config.retention.bytes,
             max_age_seconds: config.retention.age.map(|age| age.as_secs()),
             republish: config.republish.clone(),
+            republish_owned: config.republish_owned,
             ..self
         })
     }
@@ -64,6 +66,8 @@ pub struct EventStoreInfo {
     pub retention: Retention,
     /// The topic to which its events are published.
     pub republish: Option<String>,
+    /// Whether what is published to it belongs to the events' entities.
+    pub republish_owned: bool,
     /// The rules by which its events are published as well.
     pub republishing: Vec<RepublishInfo>,
     /// The first sequence that was not dropped: one more than the last if there is no event.
@@ -85,6 +89,7 @@ impl EventStoreInfo {
             description: definition.description,
             metadata: definition.metadata,
             republish: definition.republish,
+            republish_owned: definition.republish_owned,
             republishing: definition.republishing.iter().map(Rule::info).collect(),
             first_sequence: tail.dropped + 1,
             last_sequence: head.last,

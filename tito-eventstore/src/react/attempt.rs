@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tito_core::engine::Listener;
 use tito_core::{TitoError, Transaction};
 use tito_worker::Outcome;
 use tito_worker::feed::{Fed, FeedEnded, FeedRecorded, FeedWatched};
@@ -23,6 +24,8 @@ const MOST_MILLIS: u64 = 1_000;
 pub(super) enum Stopped {
     /// The handler has failed on this one of its events.
     By(usize, FeedEnded),
+    /// Something of the store was erased since the events were read.
+    Erased,
     Store(EventStoreError),
 }
 
@@ -60,14 +63,23 @@ pub(super) struct Attempt<'a> {
     pub(super) waiting: &'a Waiting,
     /// Whether all events go into the queue.
     pub(super) is_careful: bool,
+    /// In how many transactions something of the store was erased when it was looked which events are there.
+    pub(super) erasures: u64,
+    /// Woken when this process has erased more.
+    pub(super) erased: &'a Listener,
+    /// Those that are not.
+    pub(super) gone: &'a BTreeSet<u64>,
 }
 
 impl Attempt<'_> {
     /// Has events handled within a transaction; none if that is not to be committed.
     pub(super) async fn handle(&self, tx: &Transaction, events: &[Event]) -> Result<Option<Committed>, Stopped> {
         let Some(checked) = self.reacting.check(self.fed, tx, self.stored).await? else { return Ok(None) };
-        if !checked.is_owned || self.fed.is_fenced(self.revision, checked.topic.revision) {
+        if !checked.feed.is_owned || self.fed.is_fenced(self.revision, checked.feed.topic.revision) {
             return Ok(None);
+        }
+        if checked.erasures != self.erasures {
+            return Err(Stopped::Erased);
         }
         let database = self.fed.database();
         let most_millis = (database.max_transaction_age_millis() / 4).min(MOST_MILLIS);
@@ -77,6 +89,13 @@ impl Attempt<'_> {
         // What a handler keeps of it ends with the handlers.
         let lent = tx.lend();
         for (at, event) in events.iter().enumerate() {
+            if self.gone.contains(&event.sequence()) {
+                passed = at + 1;
+                continue;
+            }
+            if self.erased.is_woken() {
+                return Err(Stopped::Erased);
+            }
             let entity = event.entity();
             let (ended, watched) = if self.is_careful || self.waiting.holds(entity) || held.contains(entity) {
                 (FeedEnded::not_begun(), FeedWatched::default())

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 
 use tito_core::Transaction;
+use tito_core::engine::Listener;
 use tito_core::row::StoredRow;
 use tito_worker::feed::Fed;
 
+use super::erased::erasures_of;
 use super::feed::Reacting;
 use super::position::Position;
 use super::waiting::Waiting;
@@ -14,6 +16,7 @@ use crate::event::Event;
 use crate::keys;
 use crate::log::{Definition, Tail};
 use crate::read::Cursor;
+use crate::store::ERASED;
 
 /// A reactor as it was found.
 pub(super) struct Begun {
@@ -23,13 +26,20 @@ pub(super) struct Begun {
     /// The topic's revision.
     pub(super) revision: u64,
     pub(super) waiting: Waiting,
+    /// In how many transactions something of the store was erased,
+    pub(super) erasures: u64,
+    /// and what is woken when this process erases more.
+    pub(super) erased: Listener,
     /// Where the store is read on.
     pub(super) cursor: Cursor,
     /// The events that are open, as far as they are still there,
     pub(super) open: VecDeque<Event>,
     /// and those of them that can't be read, with their entities where these are known.
-    pub(super) unreadable: Vec<(u64, Option<String>, EventStoreError)>,
+    pub(super) unreadable: VecDeque<UnreadableEvent>,
 }
+
+/// The sequence of an event that can't be read, its entity where that is known, and what is wrong with it.
+pub(super) type UnreadableEvent = (u64, Option<String>, EventStoreError);
 
 impl Reacting {
     /// Looks at the reactor; none if there is nothing to be served here.
@@ -42,9 +52,12 @@ impl Reacting {
 
     async fn begin_in(&self, fed: &Fed, tx: &Transaction) -> Result<Option<Begun>> {
         let id = self.store.id();
-        let asked = vec![keys::event_store(self.store.name()), self.key(), keys::log_tail(id)];
+        // From before anything is read, so that nothing falls between the two.
+        let erased = self.store.database().shared().listen(self.store.channel(), ERASED);
+        let asked = vec![keys::event_store(self.store.name()), self.key(), keys::log_tail(id), keys::log_head(id)];
         let checked = fed.check(tx, asked.clone()).await?;
-        let Ok([Some(definition), Some(stored), Some(tail)]) = <[Option<Vec<u8>>; 3]>::try_from(checked.rows) else {
+        let Ok([Some(definition), Some(stored), Some(tail), head]) = <[Option<Vec<u8>>; 4]>::try_from(checked.rows)
+        else {
             return Ok(None);
         };
         // Whoever has lost it without knowing yet leaves it to others.
@@ -63,8 +76,9 @@ impl Reacting {
         let waiting = Waiting::read(fed, tx).await?;
         let begin = position.sequence.max(self.select.begin());
         let cursor = Cursor::new(&self.store, &self.select.clone().after(begin))?;
-        let (revision, open, unreadable) = (checked.topic.revision, VecDeque::new(), Vec::new());
-        let mut begun = Begun { position, stored, revision, waiting, cursor, open, unreadable };
+        let (erasures, revision) = (erasures_of(id, head.as_deref())?, checked.topic.revision);
+        let (open, unreadable) = (VecDeque::new(), VecDeque::new());
+        let mut begun = Begun { position, stored, revision, waiting, erasures, erased, cursor, open, unreadable };
         let keys = begun.position.open.iter().map(|sequence| keys::log_event(id, *sequence)).collect();
         let values = tx.batch_get(keys).await?;
         for (sequence, value) in begun.position.open.iter().zip(values) {
@@ -73,7 +87,7 @@ impl Reacting {
                 // It was erased, and is passed over like one that was dropped.
                 Ok(event) if event.is_erased() => {}
                 Ok(event) => begun.open.push_back(event),
-                Err(unreadable) => begun.unreadable.push((*sequence, unreadable.0, unreadable.1)),
+                Err(unreadable) => begun.unreadable.push_back((*sequence, unreadable.0, unreadable.1)),
             }
         }
         Ok(Some(begun))

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, OptionFuture};
+use tito_core::engine::Listener;
 use tito_core::panics::Contained;
 use tito_worker::WorkerReport;
 use tito_worker::feed::{Fed, FeedControls, FeedEnded, FeedWatched, Permit, Started};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::begin::Begun;
+use super::begin::{Begun, UnreadableEvent};
 use super::feed::{Ended, LOOK_AGAIN, MOST_SUSPECTS, Reacting, Reading};
 use super::position::Position;
 use super::reaction::Plain;
 use super::record::{Queued, Recorded};
 use super::reference::described;
 use super::waiting::Waiting;
-use crate::error::{EventStoreError, Result};
+use crate::error::Result;
 use crate::event::Event;
 use crate::read::{Cursor, Wait};
 
@@ -57,8 +58,16 @@ pub(super) struct Beside<'a> {
     pub(super) reading: Option<Reading>,
     /// Whether everything that there was is in `ahead`.
     pub(super) is_at_end: bool,
-    /// Why the event at which the cursor stands can't be read.
-    pub(super) unreadable: Option<(u64, Option<String>, EventStoreError)>,
+    /// Events that can't be read: open ones, or that at which the cursor stands. They have their turn among the others.
+    pub(super) unreadable: VecDeque<UnreadableEvent>,
+    /// Woken when this process erases something of the store.
+    erased: Listener,
+    /// In how many transactions something of the store was erased when it was looked last which events are there,
+    pub(super) erasures: u64,
+    /// and those of them that are not.
+    pub(super) gone: BTreeSet<u64>,
+    /// Whether it is to be looked again.
+    pub(super) may_be_erased: bool,
     /// Read, and not handed out.
     pub(super) ahead: VecDeque<Event>,
     /// Up to where everything was handed out or goes into the queue, but for what is open.
@@ -95,8 +104,8 @@ impl<'a> Beside<'a> {
         report: &'a mut WorkerReport,
         begun: Begun,
     ) -> Self {
-        let Begun { position, stored, revision, waiting, cursor, open: ahead, unreadable } = begun;
-        let mut beside = Self {
+        let Begun { position, stored, revision, waiting, erasures, erased, cursor, open: ahead, unreadable } = begun;
+        Self {
             reacting,
             handler,
             fed,
@@ -107,10 +116,14 @@ impl<'a> Beside<'a> {
             cursor: Some(cursor),
             reading: None,
             is_at_end: false,
-            unreadable: None,
             reached: position.sequence,
-            open: ahead.iter().map(Event::sequence).collect(),
+            open: ahead.iter().map(Event::sequence).chain(unreadable.iter().map(|(sequence, ..)| *sequence)).collect(),
             ahead,
+            unreadable,
+            erased,
+            erasures,
+            gone: BTreeSet::new(),
+            may_be_erased: false,
             position,
             lanes: HashMap::new(),
             tasks: JoinSet::new(),
@@ -127,11 +140,7 @@ impl<'a> Beside<'a> {
             is_blocked: false,
             has_found: false,
             is_lost: false,
-        };
-        for (sequence, entity, error) in unreadable {
-            beside.queue_unreadable(sequence, entity, &error);
         }
-        beside
     }
 
     /// Works until there is a reason not to go on, and then until the handlers that run have ended.
@@ -167,7 +176,7 @@ impl<'a> Beside<'a> {
             if is_idle && !goes_on && (failed.is_some() || self.is_lost || !self.has_news()) {
                 return failed.map_or(Ok(Ended::Changed), Err);
             }
-            let is_caught_up = self.is_at_end && self.ahead.is_empty() && self.unreadable.is_none();
+            let is_caught_up = self.is_at_end && self.ahead.is_empty() && self.unreadable.is_empty();
             if is_idle && is_caught_up && self.queued.is_empty() && controls.drains() {
                 return Ok(Ended::Idle);
             }
@@ -212,15 +221,7 @@ impl<'a> Beside<'a> {
     /// Hands out what is ahead, as far as there is room.
     async fn hand_out(&mut self) -> Result<()> {
         (self.rated_until, self.is_blocked) = (None, false);
-        if self.ahead.is_empty()
-            && self.tasks.is_empty()
-            && let Some((sequence, entity, error)) = self.unreadable.take()
-        {
-            // After all that comes before it.
-            self.queue_unreadable(sequence, entity, &error);
-            return Ok(());
-        }
-        if self.ahead.is_empty() {
+        if self.ahead.is_empty() && self.unreadable.is_empty() {
             return Ok(());
         }
         let is_careful = self.fed.begin().await?;
@@ -231,8 +232,31 @@ impl<'a> Beside<'a> {
             looked?;
         }
         let mut permit = None;
-        while let Some(event) = self.ahead.front() {
+        loop {
+            if self.erased.take().is_some() || self.may_be_erased {
+                self.look_for_erased().await?;
+                self.may_be_erased = false;
+            }
+            let next = self.ahead.front().map(Event::sequence);
+            if let Some((sequence, ..)) = self.unreadable.front()
+                && next.is_none_or(|next| next > *sequence)
+            {
+                // After all that comes before it.
+                if self.tasks.is_empty()
+                    && let Some((sequence, entity, error)) = self.unreadable.pop_front()
+                {
+                    self.queue_unreadable(sequence, entity, &error);
+                    continue;
+                }
+                return Ok(());
+            }
+            let Some(event) = self.ahead.front() else { break };
             let sequence = event.sequence();
+            if self.gone.remove(&sequence) {
+                self.ahead.pop_front();
+                self.pass(sequence);
+                continue;
+            }
             // One that is open already takes no more room. After a restart all that are open can wait here.
             let has_room = self.open.len() < MOST_OPEN || self.open.contains(&sequence);
             if !has_room || self.queued.len() >= MOST_QUEUED {
@@ -278,7 +302,6 @@ impl<'a> Beside<'a> {
             tokio::task::consume_budget().await;
         }
         if self.is_at_end
-            && self.unreadable.is_none()
             && let Some(cursor) = &self.cursor
         {
             self.reached = self.reached.max(cursor.position());

@@ -7,11 +7,12 @@ use futures::{FutureExt, poll};
 use super::beside::{Beside, MOST_OPEN};
 use crate::error::Result;
 use crate::event::Event;
+use crate::read::Cursor;
 
 impl Beside<'_> {
     /// A page is read while the one before it is handed out.
     pub(super) fn wants_page(&self) -> bool {
-        self.ahead.len() <= MOST_OPEN && !self.is_at_end && self.unreadable.is_none()
+        self.ahead.len() <= MOST_OPEN && !self.is_at_end && self.unreadable.is_empty()
     }
 
     /// Begins to read a page, if it is time for that. One that is there at once is returned.
@@ -60,11 +61,26 @@ impl Beside<'_> {
             Err(error) => {
                 let Some(at_fault) = cursor.at_fault() else { return Err(error) };
                 let entity = at_fault.event.as_ref().map(|event| event.entity().to_string());
-                self.unreadable = Some((at_fault.sequence, entity, error));
+                self.unreadable.push_back((at_fault.sequence, entity, error));
                 cursor.pass_over();
                 Ok(())
             }
         }
+    }
+
+    /// Looks which of the events in memory were erased. What is being read may be from before, and is read anew.
+    pub(super) async fn look_for_erased(&mut self) -> Result<()> {
+        let in_memory = self.ahead.iter().chain(self.lanes.values().flatten());
+        let gone = self.reacting.gone(in_memory.map(Event::sequence).collect()).await?;
+        (self.gone, self.erasures) = (gone.sequences, gone.erasures);
+        let last = self.ahead.iter().map(Event::sequence).max();
+        let unreadable = self.unreadable.back().map(|(sequence, ..)| *sequence);
+        let select = self.reacting.select.clone();
+        let after = self.reached.max(select.begin()).max(last.unwrap_or(0)).max(unreadable.unwrap_or(0));
+        self.reading = None;
+        self.cursor = Some(Cursor::new(&self.reacting.store, &select.after(after))?);
+        self.is_at_end = false;
+        Ok(())
     }
 
     /// There may be more of the store, or the reactor was changed.

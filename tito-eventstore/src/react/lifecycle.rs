@@ -1,5 +1,6 @@
 //! Look at, replay, remove.
 
+use tito_core::database::Walk;
 use tito_core::event::TitoEvent;
 use tito_core::row::StoredRow;
 use tito_core::{TitoError, Transaction};
@@ -14,9 +15,6 @@ use crate::keys;
 use crate::log::topic;
 use crate::read::read_head;
 use crate::store::EventStore;
-
-/// How many reactors are listed at once.
-const PAGE: usize = 1_000;
 
 /// How far a reactor is. Earlier events that are being retried or failed for good are in its topic:
 /// [`TitoQueue::stats`](tito_worker::TitoQueue::stats),
@@ -133,15 +131,8 @@ impl EventStore {
 
 async fn read_names(store: &EventStore, tx: &Transaction) -> Result<Vec<String>> {
     read_current(store, tx).await?;
-    let (mut names, mut rest) = (Vec::new(), keys::log_reactors(store.id()));
-    loop {
-        let page = tx.scan(rest.clone(), PAGE).await?;
-        names.extend(page.iter().filter_map(|(key, _)| keys::parse_log_reactor(key)));
-        match page.last() {
-            Some((last, _)) if page.len() == PAGE => rest = rest.after(last),
-            _ => return Ok(names),
-        }
-    }
+    let reactors = Walk::over(keys::log_reactors(store.id())).rest_in(tx).await?;
+    Ok(reactors.iter().filter_map(|(key, _)| keys::parse_log_reactor(key)).collect())
 }
 
 async fn read_info(store: &EventStore, tx: &Transaction, name: &str) -> Result<ReactorInfo> {

@@ -16,6 +16,7 @@
 //! | `waiting` | entities of which the queue has something |
 //! | `feed` | who works when |
 //! | `begin` | what is known when the work begins |
+//! | `erased` | what was erased of what is in memory |
 //! | `beside` | plain handlers, several at a time |
 //! | `intake`, `recording` | what they get next, and what they came to |
 //! | `record` | how far a reactor is, in one transaction |
@@ -24,6 +25,7 @@
 mod attempt;
 mod begin;
 mod beside;
+mod erased;
 mod feed;
 mod from;
 mod intake;

@@ -6,6 +6,7 @@ use tito_core::row::StoredRow;
 use tito_core::{Transaction, TxOptions};
 use tito_worker::feed::{Fed, FeedChecked, FeedEnded, FeedRecorded, FeedWatched};
 
+use super::erased::erasures_of;
 use super::feed::Reacting;
 use super::position::Position;
 use super::reference::{as_stored, reference};
@@ -40,6 +41,15 @@ pub(super) struct Recorded {
     pub(super) queued: Vec<Option<FeedRecorded>>,
     /// Whether the reactor is still this worker's.
     pub(super) is_owned: bool,
+    /// In how many transactions something of the store was erased.
+    pub(super) erasures: u64,
+}
+
+/// What a transaction that records goes by.
+pub(super) struct Checked {
+    pub(super) feed: FeedChecked,
+    /// In how many transactions something of the store was erased.
+    pub(super) erasures: u64,
 }
 
 impl Recorded {
@@ -66,17 +76,21 @@ impl Reacting {
             let Some(checked) = reacting.check(fed, &tx, stored).await? else { return Ok(None) };
             let queued = reacting.put_all(fed, &tx, &checked, position.since, events).await?;
             let stored = reacting.write(&tx, position).await?;
-            let is_owned = checked.is_owned;
-            Ok::<_, EventStoreError>(Some(Recorded { position: position.clone(), stored, queued, is_owned }))
+            let (position, is_owned, erasures) = (position.clone(), checked.feed.is_owned, checked.erasures);
+            Ok::<_, EventStoreError>(Some(Recorded { position, stored, queued, is_owned, erasures }))
         };
         database.transaction_with(TxOptions::default(), record).await
     }
 
     /// What a transaction that records goes by; none if the reactor is not stored as it was.
-    pub(super) async fn check(&self, fed: &Fed, tx: &Transaction, stored: &[u8]) -> Result<Option<FeedChecked>> {
-        let checked = fed.check(tx, vec![self.key()]).await?;
-        let is_as_it_was = checked.rows.first().and_then(Option::as_deref) == Some(stored);
-        Ok(is_as_it_was.then_some(checked))
+    pub(super) async fn check(&self, fed: &Fed, tx: &Transaction, stored: &[u8]) -> Result<Option<Checked>> {
+        let feed = fed.check(tx, vec![self.key(), keys::log_head(self.store.id())]).await?;
+        let [found, head] = [0, 1].map(|at| feed.rows.get(at).and_then(Option::as_deref));
+        if found != Some(stored) {
+            return Ok(None);
+        }
+        let erasures = erasures_of(self.store.id(), head)?;
+        Ok(Some(Checked { feed, erasures }))
     }
 
     pub(super) async fn write(&self, tx: &Transaction, position: &Position) -> Result<Vec<u8>> {
@@ -90,7 +104,7 @@ impl Reacting {
         &self,
         fed: &Fed,
         tx: &Transaction,
-        checked: &FeedChecked,
+        checked: &Checked,
         since: u64,
         events: &[ToQueue],
     ) -> Result<Vec<Option<FeedRecorded>>> {
@@ -118,9 +132,9 @@ impl Reacting {
                 queued.push(None);
                 continue;
             };
-            let topic = (&**fed.queue(), checked.topic.revision);
+            let topic = (&**fed.queue(), checked.feed.topic.revision);
             let event = reference(topic, tx, (to_queue.sequence, since), event.as_ref(), to_queue.not_before)?;
-            queued.push(Some(fed.put(tx, &checked.topic, &event, &to_queue.ended).await?));
+            queued.push(Some(fed.put(tx, &checked.feed.topic, &event, &to_queue.ended).await?));
         }
         Ok(queued)
     }

@@ -136,6 +136,7 @@ impl Beside<'_> {
         }
         self.fed.tell_done(self.report, std::mem::take(&mut self.done_now), self.watched_now.drain(..));
         self.is_lost |= !recorded.is_owned;
+        self.may_be_erased |= recorded.erasures != self.erasures;
         self.position = recorded.position;
         self.stored = recorded.stored.into();
         Ok(())

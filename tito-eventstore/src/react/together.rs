@@ -1,16 +1,17 @@
 //! Transactional handlers, many events to a transaction.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::Poll;
 
 use futures::{FutureExt, poll};
+use tito_core::engine::Listener;
 use tito_core::{TitoError, Transaction, TxOptions};
 use tito_worker::WorkerReport;
 use tito_worker::feed::{Fed, FeedControls, FeedEnded, FeedRecorded, FeedWatched};
 
 use super::attempt::{Attempt, Committed, Stopped, is_temporary};
-use super::begin::Begun;
+use super::begin::{Begun, UnreadableEvent};
 use super::feed::{Ended, LOOK_AGAIN, MOST_SUSPECTS, Reacting, Reading};
 use super::position::Position;
 use super::reaction::InTransaction;
@@ -41,8 +42,14 @@ pub(super) struct Together<'a> {
     cursor: Option<Cursor>,
     reading: Option<Reading>,
     ahead: VecDeque<Event>,
-    /// What of the open events can't be read.
-    unreadable: Vec<(u64, Option<String>, EventStoreError)>,
+    /// What of the open events can't be read. They have their turn among the others.
+    unreadable: VecDeque<UnreadableEvent>,
+    /// In how many transactions something of the store was erased when it was looked last which events are there,
+    erasures: u64,
+    /// what is woken when this process erases more,
+    erased: Listener,
+    /// and those of them that are not.
+    gone: BTreeSet<u64>,
     /// How many events the next transaction gets.
     most: usize,
     is_careful: bool,
@@ -56,7 +63,7 @@ impl<'a> Together<'a> {
         report: &'a mut WorkerReport,
         begun: Begun,
     ) -> Self {
-        let Begun { position, stored, revision, waiting, cursor, open: ahead, unreadable } = begun;
+        let Begun { position, stored, revision, waiting, erasures, erased, cursor, open: ahead, unreadable } = begun;
         Self {
             reacting,
             handler,
@@ -70,6 +77,9 @@ impl<'a> Together<'a> {
             reading: None,
             ahead,
             unreadable,
+            erasures,
+            erased,
+            gone: BTreeSet::new(),
             most: MOST_EVENTS,
             is_careful: false,
         }
@@ -77,12 +87,16 @@ impl<'a> Together<'a> {
 
     /// Works until there is a reason not to go on.
     pub(super) async fn work(mut self, controls: &mut FeedControls, mut wait: Wait) -> Result<Ended> {
-        for (sequence, entity, error) in std::mem::take(&mut self.unreadable) {
-            if !self.queue_unreadable(sequence, entity, &error).await? {
-                return Ok(Ended::Changed);
-            }
-        }
         while controls.may_hand_out() && controls.revision() <= self.revision {
+            let readable = self.before_the_next_unreadable();
+            if readable == 0
+                && let Some((sequence, entity, error)) = self.unreadable.pop_front()
+            {
+                if !self.queue_unreadable(sequence, entity, &error).await? {
+                    return Ok(Ended::Changed);
+                }
+                continue;
+            }
             if self.ahead.is_empty() {
                 match self.read().await? {
                     Read::Some => wait.found(),
@@ -114,7 +128,7 @@ impl<'a> Together<'a> {
                     continue;
                 }
             }
-            let may_start = match self.fed.may_start(self.most.min(self.ahead.len())) {
+            let may_start = match self.fed.may_start(self.most.min(readable)) {
                 Ok(events) => events,
                 Err(moment) => {
                     tokio::select! {
@@ -138,6 +152,25 @@ impl<'a> Together<'a> {
             }
         }
         Ok(Ended::Changed)
+    }
+
+    /// How many of the events ahead come before the next one that can't be read.
+    fn before_the_next_unreadable(&self) -> usize {
+        let Some((next, ..)) = self.unreadable.front() else { return self.ahead.len() };
+        self.ahead.iter().take_while(|event| event.sequence() < *next).count()
+    }
+
+    /// Looks which of the events ahead were erased. What is being read may be from before, and is read anew.
+    async fn look_for_erased(&mut self) -> Result<()> {
+        self.erased.take();
+        let gone = self.reacting.gone(self.ahead.iter().map(Event::sequence).collect()).await?;
+        (self.gone, self.erasures) = (gone.sequences, gone.erasures);
+        let last = self.ahead.back().map_or(0, Event::sequence);
+        let select = self.reacting.select.clone();
+        let after = last.max(self.position.sequence).max(select.begin());
+        self.reading = None;
+        self.cursor = Some(Cursor::new(&self.reacting.store, &select.after(after))?);
+        Ok(())
     }
 
     /// Begins to read the next page: engines read on another thread, so it is under way while events are handled.
@@ -202,7 +235,8 @@ impl<'a> Together<'a> {
         looked
     }
 
-    /// Has some events handled, and says whether the reactor is still as it was.
+    /// Has some events handled, and says whether the reactor is still as it was. None of them was erased before the
+    /// transaction that handles them.
     async fn commit(&mut self, most: usize) -> Result<bool> {
         self.read_ahead().await;
         let permit = self.fed.permit().await;
@@ -217,6 +251,9 @@ impl<'a> Together<'a> {
             revision: self.revision,
             waiting: &self.waiting,
             is_careful: self.is_careful,
+            erasures: self.erasures,
+            erased: &self.erased,
+            gone: &self.gone,
         };
         let run = (&attempt, &ahead.make_contiguous()[..count]);
         let handle = |tx: Transaction| async move { run.0.handle(&tx, run.1).await };
@@ -230,6 +267,10 @@ impl<'a> Together<'a> {
                 return Ok(true);
             }
             Err(Stopped::By(at, ended)) => (at, ended),
+            Err(Stopped::Erased) => {
+                self.look_for_erased().await?;
+                return Ok(true);
+            }
             Err(Stopped::Store(error)) if is_of_the_engine(&error) => return Err(error),
             // Together they are too large, or something of one of them can't be committed.
             Err(Stopped::Store(_)) if count > 1 => {

@@ -45,17 +45,20 @@ struct Republished<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// Publishes an event by each of some rules that selects it, and to the topic that has all events, if there is one.
+/// Publishes an event by each of some rules that selects it, and to the topic that has all events, if there is one: with
+/// whether what is published there belongs to the event's entity.
 pub(crate) async fn publish(
     tx: &Transaction,
-    to_all: Option<&str>,
+    to_all: Option<(&str, bool)>,
     rules: &[Followed<'_>],
     event: &Shown<'_>,
 ) -> Result<()> {
     let tokens = event.tokens();
-    if let Some(topic) = to_all {
+    if let Some((topic, is_owned)) = to_all {
         let entity = format!("{}.{}", tokens[0], tokens[1]);
-        write_event(tx, event.published(topic.to_string(), entity, Content::Payload)?).await?;
+        let owner = is_owned.then(|| entity.clone());
+        let published = event.published(topic.to_string(), entity, Content::Payload)?;
+        write_event(tx, OutboxEvent { owner, ..published }).await?;
     }
     for rule in rules {
         if rule.selects(event.sequence, &tokens) {

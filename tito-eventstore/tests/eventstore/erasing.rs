@@ -44,6 +44,31 @@ async fn append(store: &EventStore, entities: &[&str]) {
 }
 
 #[fact]
+pub async fn what_is_left_is_searched_for_page_by_page(db: Database, _: TestClock) {
+    let store = store(&db).await;
+    for _ in 0..3 {
+        for entity in ["person.ada", "person.bob"] {
+            store.append(vec![event(entity, "noted"); 100]).await.unwrap();
+        }
+    }
+    let mut search = store.searching_entities("person.ada").unwrap();
+    let mut pages = 0;
+    while search.step().await.unwrap() {
+        pages += 1;
+        assert!(search.so_far().read <= 200 * pages);
+        if pages == 4 {
+            // What was read by then counts, and another search finds none of it.
+            store.erase("person.ada").await.unwrap();
+        }
+    }
+    let found = search.so_far();
+    assert!(pages > 5 && found.read == 600 && found.events >= 300, "{pages} pages: {found:?}");
+    assert!(is_gone(&store, "person.ada").await);
+    let of_a_pattern = store.searching_entities("person.ada.noted").unwrap_err();
+    assert!(matches!(of_a_pattern, EventStoreError::PatternInvalid { .. }), "{of_a_pattern}");
+}
+
+#[fact]
 pub async fn an_erased_event_is_passed_over_and_its_sequence_stays(db: Database, _: TestClock) {
     let store = store(&db).await;
     append(&store, &["person.ada", "person.bob", "person.ada", "thing.1", "person.ada"]).await;
@@ -338,18 +363,30 @@ pub async fn what_a_rule_publishes_can_belong_to_the_entity(db: Database, _: Tes
     let manager = Manager::new(db.clone());
     let owned = Republish::to("owned").owned();
     let config = EventStoreConfig::new("bank").republish_by(owned.clone()).republish_by(Republish::to("plain"));
-    let store = manager.create_event_store(config).await.unwrap();
-    assert_eq!(store.info().await.unwrap().republishing[0].rule, owned);
+    let config = config.republish("all").republish_owned();
+    let store = manager.create_event_store(config.clone()).await.unwrap();
+    let info = store.info().await.unwrap();
+    assert_eq!((&info.republishing[0].rule, info.republish_owned), (&owned, true));
     let long = format!("{0}.{0}", "x".repeat(255));
     for entity in ["person.ada", "person.ada", "person.ad", &long] {
         store.append(event(entity, "noted")).await.unwrap();
     }
-    assert_eq!(stored(&db, "!owned:").await.len(), 4);
+    assert_eq!(stored(&db, "!owned:").await.len(), 8);
     let queue = tito_worker::TitoQueue::new(db.clone());
     store.erase("person.ada").await.unwrap();
-    assert_eq!(queue.erase_owner("person.ada").await.unwrap().due, 2);
+    assert_eq!(queue.erase_owner("person.ada").await.unwrap().due, 4);
     assert!(queue.search_owner("person.ada").await.unwrap().is_nothing());
-    assert_eq!((stored(&db, "event:owned:").await.len(), stored(&db, "event:plain:").await.len()), (2, 4));
+    let counts = async || {
+        let [owned, all, plain] =
+            ["event:owned:", "event:all:", "event:plain:"].map(async |prefix| stored(&db, prefix).await.len());
+        (owned.await, all.await, plain.await)
+    };
+    assert_eq!(counts().await, (2, 2, 4));
+    // A store that was told otherwise names nobody from then on.
+    manager.update_event_store(EventStoreConfig::new("bank").republish("all")).await.unwrap();
+    store.append(event("person.ada", "noted")).await.unwrap();
+    assert!(queue.search_owner("person.ada").await.unwrap().is_nothing());
+    assert_eq!(counts().await, (2, 3, 4));
 }
 
 #[fact]

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use tito_core::Transaction;
 use tito_core::prelude::*;
-use tito_testkit::TestClock;
+use tito_eventstore::Event;
+use tito_testkit::{Gate, TestClock};
+use tito_worker::Subscription;
 
 use crate::support::*;
 
@@ -36,6 +39,53 @@ pub async fn nothing_is_handed_out_of_an_entity_that_was_erased(db: Database, cl
         append(&bank, ["account.bob"]).await;
         harness.drain().await.unwrap();
         assert_eq!(notes.sequences(), [5, 6]);
+        tito_eventstore::Manager::new(db.clone()).delete_event_store("bank").await.unwrap();
+    }
+}
+
+#[fact]
+pub async fn what_a_reactor_has_in_memory_is_not_handed_out_once_it_is_erased(db: Database, _: TestClock) {
+    for in_transaction in [false, true] {
+        let bank = bank(&db).await;
+        let reactor = mailer(&bank).await;
+        let (gate, notes) = (Gate::new(), Notes::new());
+        let one_at_a_time = Subscription::default().concurrency(1);
+        let (passed, noted) = (gate.clone(), notes.clone());
+        let worker = if in_transaction {
+            reactor.subscribe_with(worker(&db), one_at_a_time, move |event: Event, tx: Transaction| {
+                let (passed, noted) = (passed.clone(), noted.clone());
+                async move {
+                    passed.pass().await;
+                    count(&tx, format!("effect:{:08}", event.sequence())).await?;
+                    noted.note(&event)
+                }
+            })
+        } else {
+            reactor.subscribe_with(worker(&db), one_at_a_time, move |event: Event| {
+                let (passed, noted) = (passed.clone(), noted.clone());
+                async move {
+                    passed.pass().await;
+                    noted.note(&event)
+                }
+            })
+        };
+        // The first is in its handler's hands while the others are in memory.
+        append(&bank, ["account.bob", "account.ada", "account.bob", "account.ada", "account.cid"]).await;
+        let running = Running::start(worker);
+        gate.arrivals(1).await;
+        assert_eq!(bank.erase("account.ada").await.unwrap().events, 2);
+        append(&bank, ["account.ada"]).await;
+        gate.open();
+        while bank.reactor("mailer").await.unwrap().behind() > 0 {
+            tokio::task::yield_now().await;
+        }
+        running.stop().await;
+        assert_eq!(notes.of("account.ada"), [6], "in a transaction: {in_transaction}");
+        assert_eq!((notes.once("account.bob"), notes.of("account.cid")), (vec![1, 3], vec![5]));
+        if in_transaction {
+            assert_counted_once(&db, [1, 3, 5, 6]).await;
+        }
+        assert_eq!(in_queue(&db).await, (0, 0));
         tito_eventstore::Manager::new(db.clone()).delete_event_store("bank").await.unwrap();
     }
 }

@@ -101,3 +101,48 @@ pub async fn what_was_dropped_before_its_turn_is_a_dead_letter_that_says_so(db: 
         assert!(error.ends_with("was dropped from its store"), "{error}");
     }
 }
+
+#[fact]
+pub async fn an_open_event_that_can_not_be_read_waits_for_those_before_it(db: Database, clock: TestClock) {
+    let old = bank(&db).await;
+    for data in ["ada", "-", "ada"] {
+        old.append(NewEvent::raw("account.1", "opened", data)).await.unwrap();
+    }
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let asked = is_mended.clone();
+    let upcast = move |data: &[u8]| match (data, asked.load(Ordering::SeqCst)) {
+        (b"-", false) => Err(BoxError::from("nobody has opened it")),
+        (data, _) => Ok(data.to_vec()),
+    };
+    let types = Registry::builder()
+        .foreign(ForeignType::<Binary, Vec<u8>>::new("opened", b"ada".to_vec()).version(2))
+        .upcast("opened", 1, upcast)
+        .build()
+        .unwrap();
+    let bank = Manager::builder(db.clone()).types(types).build().get_event_store("bank").await.unwrap();
+    for name in ["mailer", "counter"] {
+        is_mended.store(false, Ordering::SeqCst);
+        let reactor = bank.react(name, "account", ReactFrom::First).await.unwrap();
+        // As a process leaves it that dies while handlers have begun.
+        let (key, value) =
+            stored(&db, "log:").await.into_iter().find(|(key, _)| key.ends_with(name.as_bytes())).unwrap();
+        let value = String::from_utf8(value).unwrap().replace(r#""sequence":0"#, r#""sequence":3,"open":[1,2,3]"#);
+        db.transaction(|tx| {
+            let (key, value) = (key.clone(), value.clone());
+            async move { tx.system_keys().put(key, value.into_bytes()).await }
+        })
+        .await
+        .unwrap();
+        let notes = Notes::new();
+        let mut harness = match name {
+            "mailer" => notes.harness(&db, &clock, &reactor),
+            _ => notes.counting(&db, &clock, &reactor),
+        };
+        harness.drain().await.unwrap();
+        assert_eq!(notes.sequences(), [1], "{name}");
+        is_mended.store(true, Ordering::SeqCst);
+        harness.advance(Duration::from_secs(60)).await.unwrap();
+        assert_eq!(notes.sequences(), [1, 2, 3], "{name}");
+        notes.clear();
+    }
+}

@@ -70,6 +70,14 @@ pub enum Because {
         #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
         until: DateTime<Utc>,
     },
+    /// Its payload is of a later version than the workers know who serve its partition. They postpone it by a minute at a
+    /// time, for a worker of a later release.
+    LaterVersion {
+        /// The version of its payload.
+        version: u32,
+        /// The latest that one of them knows.
+        known: u32,
+    },
     /// It has failed, and waits for its next attempt.
     Retrying {
         /// Which attempt comes next, counted from 1.
@@ -102,6 +110,8 @@ pub enum Because {
         until: Option<DateTime<Utc>>,
         /// Its last failure.
         failure: Option<FailedAttempt>,
+        /// The version of its payload, where the workers who serve the partition know earlier ones only.
+        later_version: Option<u32>,
     },
     /// The number of partitions is being changed, and the events of its entity move to another one: in strict order
     /// they wait until all have moved.
@@ -168,6 +178,9 @@ impl fmt::Display for Because {
                 until.map_or(Ok(()), |until| write!(f, " until {}", until.to_rfc3339()))
             }
             Self::NotDue { until } => write!(f, "it is not due until {}", until.to_rfc3339()),
+            Self::LaterVersion { version, known } => {
+                write!(f, "its payload has version {version}, and its workers know versions up to {known}")
+            }
             Self::Retrying { attempt, until, failure } => {
                 write!(f, "its attempt {attempt} is made at {}", until.to_rfc3339())?;
                 write_failure(f, failure.as_ref())
@@ -177,9 +190,12 @@ impl fmt::Display for Because {
             Self::NoOwner { last_owner: Some(owner) } => {
                 write!(f, "no live worker serves its partition, which was owned by {owner}")
             }
-            Self::Behind { id, until, failure, .. } => {
+            Self::Behind { id, until, failure, later_version, .. } => {
                 write!(f, "event {id} of its entity comes first")?;
                 until.map_or(Ok(()), |until| write!(f, ", which waits until {}", until.to_rfc3339()))?;
+                if let Some(version) = later_version {
+                    write!(f, ", and whose payload has version {version}, which its workers don't know")?;
+                }
                 write_failure(f, failure.as_ref())
             }
             Self::Moving => f.write_str("the events of its entity move to another partition"),

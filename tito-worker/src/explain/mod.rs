@@ -30,7 +30,7 @@ pub use self::find::WhichEvent;
 use self::find::{Found, find};
 use self::serving::Servers;
 use crate::error::QueueError;
-use crate::inspect::{PendingState, read_event, serialize_key_or_none};
+use crate::inspect::{PendingState, later_version, read_event, serialize_key_or_none};
 use crate::keys;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
@@ -179,6 +179,9 @@ async fn explain_pending(
         because.push(Because::Unreadable);
         return Ok(());
     };
+    if let Some((version, known)) = later_version(event, serving.known_version) {
+        because.push(Because::LaterVersion { version, known });
+    }
     let (state, due) = PendingState::of(key, Some(event), tx.now().seconds());
     let until = time_of(due);
     match state {
@@ -195,7 +198,7 @@ async fn explain_pending(
     because.extend(serving.unowned.map(|last_owner| Because::NoOwner { last_owner }));
     let ahead = ahead(tx, queue, partition, key, &event.entity).await?;
     *rows_read += ahead.rows_read;
-    because.extend(ahead.of_its_entity.and_then(|(key, value)| behind(key, &value)));
+    because.extend(ahead.of_its_entity.and_then(|(key, value)| behind(key, &value, serving.known_version)));
     because.extend(topic.is_moving(&event.entity).then_some(Because::Moving));
     because.extend(event.deaths.map(|deaths| Because::Suspect { deaths }));
     if because.is_empty() {
@@ -223,13 +226,14 @@ fn paused(queue: &str, topic: &Topic) -> Option<Because> {
     is_paused.then_some(Because::Paused { until, by })
 }
 
-fn behind(key: Vec<u8>, value: &[u8]) -> Option<Because> {
+fn behind(key: Vec<u8>, value: &[u8], known_version: Option<u32>) -> Option<Because> {
     let event = read_event(&key, value)?;
     Some(Because::Behind {
         id: event.id,
         failed_attempts: event.failed_attempts,
         until: event.not_before.map(time_of),
         failure: event.failures.last().cloned(),
+        later_version: later_version(&event, known_version).map(|(version, _)| version),
         key: KeyText::from(key),
     })
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::membership::lease_owner;
 use crate::policy::LimitedBy;
 use crate::queue::TitoQueue;
-use crate::registration::WorkerInfo;
+use crate::registration::{WorkerInfo, known_version};
 use crate::worker::live_marks;
 
 /// Who serves a queue, before it is known in which partition of it the event lies.
@@ -28,6 +28,8 @@ pub(super) struct Serving {
     pub(super) in_hand: Option<(Uuid, Option<DateTime<Utc>>)>,
     /// Which limit keeps all who serve the partition from handing out more.
     pub(super) limited: Option<LimitedBy>,
+    /// The latest version of payloads that one of those knows who serve the partition, where all of them say one.
+    pub(super) known_version: Option<u32>,
 }
 
 impl Servers {
@@ -59,14 +61,16 @@ impl Servers {
             None => owner == Some(worker.id),
         };
         let others = others.count();
-        let mut limits = self.workers.iter().filter(|worker| serves(worker)).map(|worker| worker.limited.get(queue));
-        let first = limits.next();
-        let is_owned = others > 0 || first.is_some();
-        let limited = first.flatten().filter(|_| others == 0 && limits.all(|limit| limit.is_some()));
+        let serving: Vec<_> = self.workers.iter().filter(|worker| serves(worker)).collect();
+        let is_owned = others > 0 || !serving.is_empty();
+        let all_are_known = others == 0;
+        let mut limits = serving.iter().map(|worker| worker.limited.get(queue));
+        let limited = limits.next().flatten().filter(|_| all_are_known && limits.all(|limit| limit.is_some()));
         Ok(Serving {
             is_served,
             unowned: (is_served && !is_owned).then_some(owner),
             limited: limited.copied(),
+            known_version: known_version(serving.iter().copied(), queue).filter(|_| all_are_known),
             in_hand: self.in_hand.map(|(worker, since)| (worker, Some(since))).or(listed),
         })
     }

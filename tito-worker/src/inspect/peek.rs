@@ -6,10 +6,11 @@ use tito_core::event::TitoEvent;
 use tito_core::{KeyText, Result, Transaction};
 
 use super::shown::{serialize_bytes, serialize_key};
-use super::state::{PendingState, read_event};
+use super::state::{PendingState, later_version, read_event};
 use crate::error::QueueError;
 use crate::keys;
 use crate::queue::TitoQueue;
+use crate::registration::known_version;
 use crate::time::time_of;
 
 /// An event that has not been done.
@@ -25,6 +26,10 @@ pub struct PendingEvent {
     pub due: DateTime<Utc>,
     /// The event; `None` if the stored bytes are none.
     pub event: Option<TitoEvent>,
+    /// The version of its payload, where it is later than all that the live workers know who serve the queue: it waits
+    /// for one of a later release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub later_version: Option<u32>,
     /// The stored bytes, where they are no event.
     #[serde(serialize_with = "serialize_bytes", skip_serializing_if = "Option::is_none")]
     pub bytes: Option<Vec<u8>>,
@@ -33,6 +38,8 @@ pub struct PendingEvent {
 impl TitoQueue {
     /// Up to `limit` events of a queue that have not been done, by partition and then as they fall due, after the one
     /// with the key `after`, at one snapshot. They include those being handled.
+    ///
+    /// Where an event has a payload of a version after the first, the rows of [workers](TitoQueue::workers) are read too.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
@@ -49,7 +56,20 @@ impl TitoQueue {
         let range = after.map_or(all.clone(), |key| all.after(key.as_bytes()));
         let read = |tx: Transaction| async move { Ok((tx.scan(range, limit).await?, tx.now().seconds())) };
         let (found, now) = self.engine.transaction(read).await?;
-        Ok(found.into_iter().map(|(key, bytes)| pending(key, bytes, now)).collect())
+        let mut found: Vec<_> = found.into_iter().map(|(key, bytes)| pending(key, bytes, now)).collect();
+        self.note_later_versions(queue, &mut found).await?;
+        Ok(found)
+    }
+
+    async fn note_later_versions(&self, queue: &str, found: &mut [PendingEvent]) -> Result<(), QueueError> {
+        let later = |one: &PendingEvent, known| Some(later_version(one.event.as_ref()?, known)?.0);
+        if found.iter().all(|one| later(one, Some(1)).is_none()) {
+            return Ok(());
+        }
+        let workers = self.serving(queue).await?;
+        let known = known_version(&workers, queue);
+        found.iter_mut().for_each(|one| one.later_version = later(one, known));
+        Ok(())
     }
 }
 
@@ -57,5 +77,5 @@ fn pending(key: Vec<u8>, bytes: Vec<u8>, now: i64) -> PendingEvent {
     let event = read_event(&key, &bytes);
     let (state, due) = PendingState::of(&key, event.as_ref(), now);
     let bytes = event.is_none().then_some(bytes);
-    PendingEvent { key: KeyText::from(key), state, due: time_of(due), event, bytes }
+    PendingEvent { key: KeyText::from(key), state, due: time_of(due), event, later_version: None, bytes }
 }

@@ -1,5 +1,6 @@
 //! What an application says of its worker, and what the machine says of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -18,6 +19,8 @@ pub(crate) struct About {
     pub(crate) fleet: Option<String>,
     /// The share of partitions that it was told, where it is not a member of a fleet.
     pub(crate) share: Option<PartitionConfig>,
+    /// The latest version of payloads that it knows, of each queue whose payloads have a type.
+    pub(crate) known_versions: BTreeMap<String, u32>,
 }
 
 /// The name of this machine, as far as it says one.

@@ -52,6 +52,9 @@ pub struct WorkerInfo {
     pub fleet: Option<String>,
     /// The share of partitions that it was told, where it is not a member of a fleet.
     pub share: Option<PartitionConfig>,
+    /// The latest version of payloads that it knows, of each queue that it serves as a [typed topic](crate::TitoJob). An
+    /// event of a later one waits for another worker.
+    pub known_versions: BTreeMap<String, u32>,
     /// The queues that it serves.
     pub queues: BTreeSet<String>,
     /// How many events its handlers are working on, by queue.
@@ -89,6 +92,12 @@ pub struct InHand {
     pub handler: RunningHandler,
 }
 
+/// The latest version of a queue's payloads that one of these workers knows, if all of them say which they know.
+pub(crate) fn known_version<'a>(workers: impl IntoIterator<Item = &'a WorkerInfo>, queue: &str) -> Option<u32> {
+    let known = workers.into_iter().map(|worker| worker.known_versions.get(queue).copied());
+    known.collect::<Option<Vec<_>>>()?.into_iter().max()
+}
+
 impl WorkerInfo {
     fn of_row(id: Uuid, row: WorkerRow, now_millis: u64) -> Self {
         let live = row.is_live(now_millis);
@@ -105,6 +114,7 @@ impl WorkerInfo {
             retiring: row.retiring,
             fleet: row.fleet,
             share: row.share,
+            known_versions: row.known_versions,
             queues: row.queues,
             in_flight: row.in_flight,
             limited: row.limited,
@@ -127,6 +137,7 @@ impl WorkerInfo {
             retiring: false,
             fleet: Some(fleet),
             share: None,
+            known_versions: BTreeMap::new(),
             queues: member.queues,
             in_flight: member.in_flight,
             limited: BTreeMap::new(),

@@ -38,6 +38,9 @@ pub(super) struct WorkerRow {
     /// The share of partitions that it was told, where it is not a member of a fleet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) share: Option<PartitionConfig>,
+    /// The latest version of payloads that it knows, of each queue whose payloads have a type.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) known_versions: BTreeMap<String, u32>,
     /// Whether it knows that it is to leave.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) retiring: bool,
@@ -110,7 +113,7 @@ mod tests {
     fn workers_are_read_and_written_again_as_the_page_of_the_format_says() {
         let page = page();
         let vectors: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("worker_value ")).collect();
-        assert!(vectors.len() >= 3);
+        assert!(vectors.len() >= 5);
         for value in vectors {
             let row = WorkerRow::decode(b"!worker:a", value.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(row.encode().unwrap()).unwrap(), value);

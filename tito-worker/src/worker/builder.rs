@@ -101,7 +101,11 @@ impl WorkerBuilder {
         T: IntoTopic,
         H: Handler<Args, (), T::Carries>,
     {
-        self.subscriptions.push((topic.into_topic(), settings, (handler.with_its_state(()), None)));
+        let topic = topic.into_topic();
+        if let Some(version) = T::known_version() {
+            self.worker.about.known_versions.insert(topic.clone(), version);
+        }
+        self.subscriptions.push((topic, settings, (handler.with_its_state(()), None)));
         self
     }
 

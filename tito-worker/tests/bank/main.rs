@@ -15,8 +15,8 @@
 //! - no event is left, no dead letter, no lock after a read of everything, no task after the engines are closed;
 //! - every kind of fault did strike, and all three outcomes of a commit were met.
 //!
-//! `TITO_SOAK=<transfers>` makes more of them, `TITO_SEEDS=<runs>` more runs, each with a seed of its own, of the test in
-//! which PD fails too. The seed is printed; `TITO_SEED` sets it. What each transfer is and how it
+//! `TITO_SOAK=<transfers>` makes more of them, `TITO_SEEDS=<runs>` more and smaller runs, each with a seed of its own and
+//! some of them side by side, of the test in which PD fails too. The seed is printed; `TITO_SEED` sets it. What each transfer is and how it
 //! is to end, and which incidents follow one another, depends on the seed alone. Which call meets which fault depends on
 //! the order of calls too, and with several threads that is the scheduler's. In the test with one transfer at a time it
 //! is repeated exactly: see `steady`.
@@ -32,8 +32,9 @@ mod snapshots;
 mod steady;
 mod transfers;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tito_core::Database;
@@ -51,6 +52,9 @@ use crate::transfers::Clerk;
 /// Of a run of all tests.
 const TRANSFERS: u64 = 10_000;
 
+/// Of each of many runs: enough for every kind of fault and incident to strike.
+const TRANSFERS_OF_MANY: u64 = 1_000;
+
 /// Of each of the two processes.
 const TASKS: usize = 12;
 
@@ -66,23 +70,49 @@ async fn connect(cluster: &MockCluster) -> Database {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_made_up_or_done_twice_whatever_goes_wrong() {
-    run(false, tito_testkit::seed()).await;
+    run(false, tito_testkit::seed(), TRANSFERS).await;
 }
 
 /// When PD can't tell the region of a key in the middle of a commit, that must not be taken for a success, as
 /// `tikv-client` 0.4 does.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_made_up_or_done_twice_while_pd_fails_too() {
-    let runs: u64 = std::env::var("TITO_SEEDS").map_or(1, |number| number.parse().unwrap());
+#[test]
+fn nothing_is_lost_made_up_or_done_twice_while_pd_fails_too() {
     let first = tito_testkit::seed();
-    for number in 0..runs {
-        eprintln!("run {number}: TITO_SEED={}", first.wrapping_add(number));
-        run(true, first.wrapping_add(number)).await;
-    }
+    let Ok(runs) = std::env::var("TITO_SEEDS") else { return run_alone(first, TRANSFERS) };
+    let (runs, next): (u64, _) = (runs.parse().unwrap(), AtomicU64::new(0));
+    // Much of a run is waiting for what was lost on its way.
+    let side_by_side = std::thread::available_parallelism().unwrap().get() * 2;
+    std::thread::scope(|scope| {
+        for _ in 0..side_by_side {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= runs {
+                        return;
+                    }
+                    let seed = first.wrapping_add(number);
+                    eprintln!("run {number}: TITO_SEED={seed}");
+                    let run = AssertUnwindSafe(|| run_alone(seed, TRANSFERS_OF_MANY));
+                    if let Err(panic) = std::panic::catch_unwind(run) {
+                        eprintln!("run {number} has failed: TITO_SEED={seed} TITO_SOAK={TRANSFERS_OF_MANY}");
+                        next.store(runs, Ordering::Relaxed);
+                        std::panic::resume_unwind(panic);
+                    }
+                    eprintln!("run {number} has passed");
+                }
+            });
+        }
+    });
 }
 
-async fn run(pd_fails: bool, seed: u64) {
-    let transfers = std::env::var("TITO_SOAK").map_or(TRANSFERS, |number| number.parse().unwrap());
+/// A run on a runtime of its own, as no task of one may be left at its end.
+fn run_alone(seed: u64, transfers: u64) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(run(true, seed, transfers));
+}
+
+async fn run(pd_fails: bool, seed: u64, transfers: u64) {
+    let transfers = std::env::var("TITO_SOAK").map_or(transfers, |number| number.parse().unwrap());
     let mut random = fastrand::Rng::with_seed(seed);
     let cluster = MockCluster::builder()
         .stores(3)

@@ -63,6 +63,7 @@ fn payloads(steps: &[DoneStep]) -> Vec<String> {
 
 #[fact]
 pub async fn an_event_goes_from_step_to_step_and_keeps_what_was_done(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     publish(&db, [trip("a").header("tenant", "7").header("step", "0")]).await;
     let mut harness = Harness::new(&db, &clock).subscribe("job", |event: TitoEvent| async move {
         let Some(next) = event.payload::<Trip>()?.next() else { return Ok::<_, TitoError>(Outcome::Done) };
@@ -119,6 +120,7 @@ pub async fn a_step_waits_for_its_delay_and_its_attempts_begin_anew(db: Database
 
 #[fact]
 pub async fn later_events_of_an_entity_wait_until_the_last_step_in_strict_order(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     with_one_partition(&db).await;
     publish(&db, [trip("a").action("1"), job("b").action("1"), job("a").action("2"), trip("a").action("3")]).await;
     let settings = Subscription::default().order(Order::Strict).concurrency(8);
@@ -138,7 +140,8 @@ pub async fn later_events_of_an_entity_wait_until_the_last_step_in_strict_order(
 
 /// Steps whose effects are in the transaction of their acknowledgement are done once, wherever a process dies.
 #[fact]
-pub async fn a_saga_that_is_killed_at_every_step_is_done_once(db: Database, _: TestClock) {
+pub async fn a_saga_that_is_killed_at_every_step_is_done_once(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     with_one_partition(&db).await;
     let settings = || Subscription::default().order(Order::Strict);
     for (number, killed_at) in Trip::ALL.into_iter().enumerate() {
@@ -189,6 +192,7 @@ pub async fn a_saga_that_is_killed_at_every_step_is_done_once(db: Database, _: T
 
 #[fact]
 pub async fn what_is_replayed_or_copied_begins_with_its_first_step(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 1).await.unwrap();
     queue.set_history("job", Some(Duration::from_secs(3_600))).await.unwrap();
@@ -244,6 +248,7 @@ pub async fn a_step_for_which_there_is_no_room_goes_to_the_dead_letters_with_wha
 
 #[fact]
 pub async fn many_steps_are_remembered_by_the_first_and_the_latest(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     publish(&db, [job("a").payload(&0).unwrap()]).await;
     let mut harness = Harness::new(&db, &clock).subscribe("job", |Payload(number): Payload<u32>| async move {
         Ok::<_, TitoError>(if number == 30 { Outcome::Done } else { Advance::to(&(number + 1))?.into() })

@@ -230,7 +230,8 @@ pub async fn batch_handlers_get_events_together_and_choose_an_outcome_for_each(d
 }
 
 #[fact]
-pub async fn a_wrong_number_of_outcomes_is_a_failure_that_says_so(db: Database, _: TestClock) {
+pub async fn a_wrong_number_of_outcomes_is_a_failure_that_says_so(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     with_one_partition(&db).await;
     for is_transactional in [false, true] {
         publish(&db, (0..3).map(job)).await;

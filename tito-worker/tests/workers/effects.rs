@@ -109,6 +109,7 @@ pub async fn a_handler_that_meets_a_conflict_is_run_again(db: Database, clock: T
 
 #[fact]
 pub async fn an_effect_happens_once_whatever_became_of_an_unknown_commit(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let db = FaultEngine::new(db).database();
     publish(&db, ["after", "without"].map(job)).await;
     db.faults().at(Call::Commit).key_prefix("effect:after").unknown_after_effect();

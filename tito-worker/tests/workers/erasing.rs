@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tito_core::Transaction;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
@@ -184,6 +185,47 @@ pub async fn owners_are_any_texts_and_compared_byte_by_byte(db: Database, _: Tes
             assert!(matches!(error, TitoError::InvalidName { what: "owner", .. }), "{error}");
         }
     }
+}
+
+#[derive(Clone, Serialize, Deserialize, TitoModel)]
+#[tito(table = "invoice", event = "job", owner = self.customer)]
+struct Invoice {
+    id: u32,
+    customer: Option<String>,
+}
+
+#[fact]
+pub async fn events_of_models_have_the_owner_that_the_row_names(db: Database, clock: TestClock) {
+    with_audit_and_history(&db).await;
+    let invoices = db.model::<Invoice>();
+    let rows = [(1, Some("ada")), (2, Some("bob")), (3, None)];
+    db.transaction(|tx| {
+        let invoices = invoices.clone();
+        async move {
+            for (id, customer) in rows {
+                invoices.insert(&Invoice { id, customer: customer.map(str::to_string) }, &tx).await?;
+            }
+            Ok(())
+        }
+    })
+    .await
+    .unwrap();
+    worker(&db, &clock, "job").drain().await.unwrap();
+    // An update moves the row to somebody else: what is told of it from now on is theirs.
+    db.transaction(|tx| {
+        let invoices = invoices.clone();
+        async move { invoices.update(&Invoice { id: 1, customer: Some("bob".to_string()) }, &tx).await }
+    })
+    .await
+    .unwrap();
+
+    let of_group = |pending, done| counts_of([pending, 0, 0], [0, done], [0, 0]);
+    assert_eq!(erase(&db, "ada").await, of_group(1, 1), "her insert waits for the group, and is kept");
+    assert!(is_gone(&db, "ada").await);
+    assert_eq!(erase(&db, "bob").await, of_group(3, 1), "his insert waits for the group, the update for both");
+    assert!(is_gone(&db, "bob").await);
+    let left = stored(&db, "event:job").await;
+    assert_eq!(left.len(), 1, "nobody's insert waits for the group");
 }
 
 #[fact]

@@ -75,6 +75,7 @@ pub async fn what_is_not_there_is_told_from_what_is_not_known(db: Database, _: T
 
 #[fact]
 pub async fn an_event_is_explained_from_its_publishing_to_its_end(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let queue = TitoQueue::new(db.clone());
     queue.create_topic("job", 3).await.unwrap();
     queue.set_history("job", Some(secs(1_000))).await.unwrap();

@@ -203,6 +203,7 @@ impl<S: Send, J> FromEvent<S, J> for Twice {
 
 #[fact]
 pub async fn an_argument_that_looks_at_an_event_which_is_gone_fails_the_attempt(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     publish(&db, [job("a")]).await;
     let handle = |_: Twice| async { Done::Ok(()) };
     let mut harness = Harness::new(&db, &clock).subscribe_with("job", two_attempts(), handle);
@@ -250,6 +251,7 @@ pub async fn a_batch_handler_takes_state_and_the_transaction(db: Database, clock
 
 #[fact]
 pub async fn a_handler_reads_the_progress_of_the_attempt_before(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     async fn import(Progress(page): Progress<u32>, queue: TitoQueue, event: TitoEvent) -> Result<(), TitoError> {
         if page == Some(3) {
             return Ok(());
@@ -384,7 +386,8 @@ pub async fn a_service_runs_in_a_harness(db: Database, clock: TestClock) {
 }
 
 #[fact]
-pub async fn layers_of_a_transactional_handler_fail_it_and_its_effects(db: Database, _: TestClock) {
+pub async fn layers_of_a_transactional_handler_fail_it_and_its_effects(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     publish(&db, ["a", "refused"].map(job)).await;
     let handle = |(event, tx): (TitoEvent, Transaction)| async move {
         count(&tx, format!("effect:{}", event.entity)).await?;

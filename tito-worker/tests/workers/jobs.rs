@@ -8,9 +8,8 @@ use serde_json::Value;
 use tito_core::prelude::*;
 use tito_core::{BoxError, Transaction};
 use tito_testkit::{Harness, TestClock};
-use tito_worker::Payload;
 use tito_worker::prelude::*;
-use tito_worker::{Outcome, RetryPolicy, Subscription};
+use tito_worker::{Because, Order, Outcome, Payload, RetryPolicy, Subscription, WorkerBuilder};
 
 use crate::support::*;
 
@@ -101,6 +100,54 @@ pub async fn an_event_of_a_later_version_waits_for_a_worker_that_knows_it(db: Da
     let handled = present.advance(Duration::from_secs(61)).await.unwrap();
     assert_eq!((handled[0].event.failed_attempts, &handled[0].outcome), (0, &Ok(Outcome::Done)));
     assert_eq!(*seen.lock().unwrap(), [ada()]);
+}
+
+/// A worker that knows a topic as one release has it.
+fn serving<J: TitoJob>(db: &Database) -> WorkerBuilder {
+    let strict = Subscription::default().order(Order::Strict);
+    Worker::builder(TitoQueue::new(db.clone()))
+        .subscribe_with(J::TOPIC, strict, |_: Payload<J>| async { Done::Ok(()) })
+        .schedules(false)
+}
+
+#[fact]
+pub async fn what_waits_for_a_later_release_is_shown_and_explained(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    queue.create_topic("welcome", 1).await.unwrap();
+    let early = |entity: &str| Publish::job(entity, &Early { address: "bob".to_string() }).unwrap();
+    publish(&db, [Publish::job("a", &ada()).unwrap(), early("a")]).await;
+    let pending = async || queue.peek("welcome", 10, None).await.unwrap();
+    let ids: Vec<_> = pending().await.iter().map(|one| one.event.as_ref().unwrap().id).collect();
+    assert!(pending().await.iter().all(|one| one.later_version.is_none()), "nobody has said what he knows");
+
+    let running = Running::start(serving::<Early>(&db));
+    publish(&db, [early("b")]).await;
+    while pending().await.len() > 2 {
+        tokio::task::yield_now().await;
+    }
+    let later: Vec<_> = pending().await.iter().map(|one| one.later_version).collect();
+    assert_eq!(later, [Some(3), None]);
+    let explain = async |at: usize| queue.explain("welcome", ids[at]).await.unwrap().because;
+    let first = explain(0).await;
+    assert_eq!(first[0], Because::LaterVersion { version: 3, known: 1 }, "{first:?}");
+    let second = explain(1).await;
+    let behind = second.iter().find_map(|because| match because {
+        Because::Behind { id, later_version, .. } => Some((*id, *later_version)),
+        _ => None,
+    });
+    assert_eq!(behind, Some((ids[0], Some(3))), "{second:?}");
+    for because in [&first[0], second.iter().find(|one| matches!(one, Because::Behind { .. })).unwrap()] {
+        assert!(because.to_string().contains("version 3"), "{because}");
+    }
+    running.stop().await;
+
+    let running = Running::start(serving::<Welcome>(&db));
+    assert!(pending().await.iter().all(|one| one.later_version.is_none()), "somebody knows it");
+    while !pending().await.is_empty() {
+        clock.advance(Duration::from_secs(61));
+        tokio::task::yield_now().await;
+    }
+    running.stop().await;
 }
 
 #[fact]

@@ -117,7 +117,8 @@ fn two_attempts() -> Subscription {
 }
 
 #[fact]
-pub async fn metrics_are_recorded_as_documented(db: Database, _: TestClock) {
+pub async fn metrics_are_recorded_as_documented(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     let recorded = Recorded::default();
     let _guard = metrics::set_default_local_recorder(&recorded);
     with_one_partition(&db).await;

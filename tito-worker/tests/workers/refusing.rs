@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Harness, TestClock};
+use tito_worker::Advance;
 use tito_worker::prelude::*;
 
 use crate::support::*;
@@ -94,7 +95,39 @@ fn an_integer_of_more_than_64_bits_is_refused_where_its_reader_is_not_known() {
     {
         assert_refused(Publish::new("report", "a").payload(&too_wide), path);
         assert_refused(Publish::new("report", "a").payload(&Some(&too_wide)), path);
+        assert_refused(Advance::to(&too_wide), path);
         drop(Publish::job("a", &too_wide).unwrap());
+        drop(Advance::to_job(&too_wide).unwrap());
+    }
+    // Text that is JSON already is no way round it.
+    for (text, fits) in [
+        ("18446744073709551615", true),
+        ("18446744073709551616", false),
+        ("-9223372036854775808", true),
+        ("-9223372036854775809", false),
+        ("18446744073709551616.0", true),
+        ("1e20", true),
+        (r#"{"a": [0, "99999999999999999999", "\"99999999999999999999", "\\"]}"#, true),
+        (r#"{"99999999999999999999": -0}"#, true),
+        (r#"{"a": ["\\", 99999999999999999999]}"#, false),
+    ] {
+        let raw = [RawValue::from_string(text.to_string()).unwrap()];
+        let results = [Publish::new("report", "a").payload(&raw).map(drop), Advance::to(&raw).map(drop)];
+        for result in results {
+            if fits { result.unwrap() } else { assert_refused(result, "[0]") }
+        }
+    }
+}
+
+/// What a reader of any type may find is what a reader of any type can take.
+#[test]
+fn a_step_that_its_topic_can_not_read_is_refused() {
+    let flattened = Report { more: BTreeMap::from([("x".to_string(), u128::MAX)]), ..Report::default() };
+    assert_refused(Advance::to(&flattened), "x");
+    assert_refused(Advance::to_job(&flattened), "");
+    for (report, path) in bad() {
+        assert_refused(Advance::to(&report), path);
+        assert_refused(Advance::to_job(&report), path);
     }
 }
 
@@ -110,6 +143,9 @@ pub async fn progress_without_a_form_in_json_is_refused_and_the_last_one_stays(d
                 for (report, path) in bad() {
                     assert_refused(queue.record_progress(&event, &report).await, path);
                 }
+                let raw = RawValue::from_string(u128::MAX.to_string()).unwrap();
+                assert_refused(queue.record_progress(&event, &vec![raw]).await, "[0]");
+                assert_refused(queue.record_progress(&event, &(1, i128::MIN)).await, "[1]");
                 return Err(error("again"));
             }
             assert_eq!(event.progress::<f64>()?, Some(0.5));

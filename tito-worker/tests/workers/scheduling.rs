@@ -252,7 +252,8 @@ pub async fn a_wrong_checkpoint_loses_nothing(db: Database, clock: TestClock) {
 }
 
 #[fact]
-pub async fn an_event_postponed_to_the_present_is_handled_again_at_once(db: Database, _: TestClock) {
+pub async fn an_event_postponed_to_the_present_is_handled_again_at_once(db: Database, clock: TestClock) {
+    clock.must_stand_still();
     with_one_partition(&db).await;
     for at in [0, i64::MIN, 1] {
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();

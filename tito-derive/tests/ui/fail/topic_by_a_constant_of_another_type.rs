@@ -1,9 +1,11 @@
 use serde::{Deserialize, Serialize};
 use tito_core::prelude::*;
 
+const NUMBER: u32 = 17;
+
 #[derive(Clone, Serialize, Deserialize, TitoModel)]
-#[tito(event = user, delay = "1h")]
-struct User {
+#[tito(event = NUMBER)]
+struct Order {
     id: String,
 }
 
