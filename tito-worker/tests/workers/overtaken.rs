@@ -90,7 +90,7 @@ pub async fn what_a_slow_worker_records_of_its_progress_is_not_that_of_a_later_s
     assert!(stored(&db, "event:").await.is_empty());
 }
 
-/// A worker whose handler puts off what it gets first by an hour, once it has a permit, and notes what it commits.
+/// A worker whose handler postpones what it gets first by an hour, once it has a permit, and notes what it commits.
 fn putting_off(
     db: &Database,
     batch: usize,
@@ -113,7 +113,7 @@ fn putting_off(
 }
 
 #[fact]
-pub async fn what_another_worker_has_put_off_is_not_handled_before_its_time(db: Database, clock: TestClock) {
+pub async fn what_another_worker_has_postponed_is_not_handled_before_its_time(db: Database, clock: TestClock) {
     with_one_partition(&db).await;
     for batch in [1, 2] {
         for number in 0..3 {

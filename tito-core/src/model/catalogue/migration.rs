@@ -149,7 +149,7 @@ impl Migration {
     /// [`TitoError::InvalidIndex`] if two models define an index of one table differently, before anything is done;
     /// [`TitoError::IndexNotBuilt`] if a program that does not know an index wrote rows meanwhile;
     /// [`TitoError::DuplicateRows`] if an index is unique and two rows have one value; [`TitoError::TableDropped`];
-    /// those of the engine. What was done by then stays done. A table that can't be brought up to date does not hold up
+    /// those of the engine. What was done by then stays done. A table that can't be brought up to date does not block
     /// the others: the first error is returned at the end.
     pub async fn run(mut self) -> Result<MigrationReport> {
         let mut tables: Vec<Cow<'static, str>> = self.models.iter().map(|model| model.table()).collect();
