@@ -69,7 +69,10 @@ fn restored(key: &[u8], value: Vec<u8>) -> Row {
 /// Whether a row tells of workers, which are elsewhere.
 pub(crate) fn is_of_workers(key: &[u8]) -> bool {
     let of_workers = ["member:", "lease:", "process:", "checkpoint:"];
-    if [b"!worker:".as_slice(), b"!retire:", b"!activity:"].iter().any(|prefix| key.starts_with(prefix)) {
+    if [b"!worker:".as_slice(), b"!retire:", b"!activity:", b"!backlog:", b"!looked:"]
+        .iter()
+        .any(|prefix| key.starts_with(prefix))
+    {
         return true;
     }
     keys::reserved_prefix(key).is_some_and(|prefix| of_workers.contains(&prefix))

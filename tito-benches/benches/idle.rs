@@ -44,7 +44,15 @@ fn main() {
     let mut lines = Vec::new();
     for partitions in [1, PARTITIONS] {
         for is_on_disk in [false, true] {
-            let share = runtime().block_on(share_of_many(partitions, is_on_disk));
+            let share = runtime().block_on(async {
+                let directory = directory();
+                let db = if is_on_disk {
+                    EmbeddedBackend::open(directory.path()).await.unwrap()
+                } else {
+                    EmbeddedBackend::in_memory().await.unwrap()
+                };
+                share_of_many(db, partitions).await
+            });
             lines.push(vec![
                 format!("{partitions} partitions each, {}", if is_on_disk { "on a disk" } else { "in memory" }),
                 format!("{share:.2} %"),
@@ -52,17 +60,42 @@ fn main() {
             ]);
         }
     }
+    #[cfg(feature = "tikv")]
+    for partitions in [1, PARTITIONS] {
+        lines.push(on_tikv(partitions));
+    }
     table(&["", "measured", ""], &lines);
 }
 
+/// On a cluster in this process, which counts as well.
+#[cfg(feature = "tikv")]
+fn on_tikv(partitions: u16) -> Vec<String> {
+    let (share, calls) = runtime().block_on(async {
+        let cluster = tito_testkit::MockCluster::builder().stores(3).start().await.unwrap();
+        let db = TiKVBackend::connect(cluster.pd_endpoints()).await.unwrap();
+        let before = std::cell::OnceCell::new();
+        let share = share_of_many_from(db, partitions, || {
+            let _ = before.set((cluster.calls(), Instant::now()));
+        });
+        let share = share.await;
+        let (calls, since) = before.get().unwrap();
+        let made: u64 = cluster.calls().since(calls).made().map(|(_, count)| count).sum();
+        (share, made as f64 / since.elapsed().as_secs_f64())
+    });
+    vec![
+        format!("{partitions} partitions each, TiKV in process, {calls:.0} calls a second"),
+        format!("{share:.2} %"),
+        asked_of(format!("at most {ASKED_PERCENT_OF_ALL} %"), share <= ASKED_PERCENT_OF_ALL),
+    ]
+}
+
 /// The share of a core in percent that many subscriptions take which have nothing to do.
-async fn share_of_many(partitions: u16, is_on_disk: bool) -> f64 {
-    let directory = directory();
-    let db = if is_on_disk {
-        EmbeddedBackend::open(directory.path()).await.unwrap()
-    } else {
-        EmbeddedBackend::in_memory().await.unwrap()
-    };
+async fn share_of_many(db: Database, partitions: u16) -> f64 {
+    share_of_many_from(db, partitions, || {}).await
+}
+
+/// The same, and tells when it begins to be measured.
+async fn share_of_many_from(db: Database, partitions: u16, begins: impl FnOnce()) -> f64 {
     let queue = TitoQueue::new(db.clone());
     let mut worker = Worker::builder(queue.clone());
     for number in 0..scaled(SUBSCRIPTIONS) {
@@ -82,6 +115,7 @@ async fn share_of_many(partitions: u16, is_on_disk: bool) -> f64 {
         }
     }
     // Everything that comes round comes round in 15 s, but what comes round once a minute or in ten.
+    begins();
     let (begin, used) = (Instant::now(), cpu_time());
     tokio::time::sleep(Duration::from_secs(4 * rounds() as u64)).await;
     let share = 100.0 * (cpu_time() - used).as_secs_f64() / begin.elapsed().as_secs_f64();

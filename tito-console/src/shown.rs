@@ -243,7 +243,7 @@ pub(crate) fn topic(name: String, topic: &tito_core::event::Topic) -> api::Topic
     }
 }
 
-pub(crate) fn stats(stats: tito_worker::QueueStats) -> api::QueueStats {
+pub(crate) fn stats(stats: tito_worker::QueueStats, backlog: tito_worker::Backlog) -> api::QueueStats {
     let partition =
         |of: tito_worker::PartitionStats| api::PartitionStats { partition: of.partition, counts: counts(of.counts) };
     api::QueueStats {
@@ -254,6 +254,12 @@ pub(crate) fn stats(stats: tito_worker::QueueStats) -> api::QueueStats {
         limits: limits(&stats.limits),
         is_published_to: stats.is_published_to,
         in_flight: stats.in_flight,
+        backlog: api::Backlog {
+            count: backlog.count,
+            at_least: backlog.at_least,
+            oldest_due_seconds: backlog.oldest_due.map(|age| age.as_secs()),
+            as_of: backlog.as_of.timestamp(),
+        },
         total: counts(stats.total),
         partitions: stats.partitions.into_iter().map(partition).collect(),
     }

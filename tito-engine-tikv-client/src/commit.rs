@@ -69,7 +69,7 @@ impl Commit {
         if timestamp.millis_since(begun.start) > core.max_age_millis() {
             tracing::warn!(start = %begun.start, %timestamp, "PD's clock jumped during a commit, which landed late");
         }
-        core.shared.deliver(signals);
+        core.shared.deliver(signals, timestamp);
         Ok(timestamp)
     }
 }

@@ -86,7 +86,7 @@ impl TiKVTransaction {
     async fn commit(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
         let begun = lock(&self.begun).take().ok_or(TitoError::TransactionEnded)?;
         if mutations.is_empty() {
-            self.core.shared.deliver(signals);
+            self.core.shared.deliver(signals, self.start);
             return Ok(self.start);
         }
         self.core.check_open()?;

@@ -26,11 +26,11 @@ use tito_tikv_proto::tikvpb::tikv_server::TikvServer;
 /// TiKV takes messages of any size; this is far above its limit for a transaction's part.
 const DEFAULT_MESSAGE_SIZE: usize = 64 << 20;
 
-/// Where servers are that have no sockets: addresses that are kept for examples, so that nobody is there.
+/// The addresses of servers without sockets: a range reserved for examples, so nothing answers there.
 const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 impl MockCluster {
-    /// The settings of a cluster; as they are, they make one of one store, one PD member and one region.
+    /// The settings of a cluster. By default it has one store, one PD member and one region.
     pub fn builder() -> MockClusterBuilder {
         MockClusterBuilder::default()
     }
@@ -80,7 +80,7 @@ fn system_clock() -> u64 {
 }
 
 impl MockClusterBuilder {
-    /// How many stores there are, numbered from 1; one by default. Each listens on a port of its own.
+    /// The number of stores, numbered from 1; one by default. Each listens on its own port.
     pub fn stores(mut self, stores: usize) -> Self {
         self.stores = stores;
         self
@@ -94,8 +94,8 @@ impl MockClusterBuilder {
         self
     }
 
-    /// What PD takes for the time, in milliseconds since the epoch; the system's clock by default. Timestamps grow even
-    /// if the clock stands still or goes back.
+    /// PD's clock, in milliseconds since the epoch; the system's clock by default. Timestamps increase even if the
+    /// clock stands still or goes back.
     pub fn clock(mut self, clock: Arc<dyn Fn() -> u64 + Send + Sync>) -> Self {
         self.clock = clock;
         self
@@ -129,7 +129,7 @@ impl MockClusterBuilder {
         self
     }
 
-    /// The seed of the cluster's number, by which clients tell clusters apart; a new one each time by default.
+    /// The seed of the cluster's number, which lets clients tell clusters apart; a new one each time by default.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
@@ -155,7 +155,7 @@ impl MockClusterBuilder {
         self
     }
 
-    /// Without sockets: the cluster can be reached by [`MockCluster::connect`] only. Its addresses are no real ones.
+    /// Without sockets: only [`MockCluster::connect`] reaches the cluster. Its addresses are not real.
     pub fn in_process(mut self) -> Self {
         self.in_process = true;
         self
@@ -176,7 +176,7 @@ impl MockClusterBuilder {
 
     /// Starts the cluster; it answers when this returns.
     ///
-    /// Has to be called in a Tokio runtime with IO and time enabled, which then runs the servers.
+    /// Must be called in a Tokio runtime with IO and time enabled; that runtime runs the servers.
     ///
     /// # Errors
     ///

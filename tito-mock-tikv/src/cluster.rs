@@ -77,15 +77,15 @@ impl MockCluster {
         self.0.members.iter().map(|member| member.address().to_string()).collect()
     }
 
-    /// The server at an address, as PD or a store tells it or [`pd_endpoints`](Self::pd_endpoints) has it, to be called
-    /// within the process; `None` if there is none. Faults strike such calls as those over sockets.
+    /// The server at an address, as given by PD, a store or [`pd_endpoints`](Self::pd_endpoints), to be called within
+    /// the process; `None` if there is none. Faults strike such calls just as they strike calls over sockets.
     pub fn connect(&self, address: &str) -> Option<InProcess> {
         let address = address.trim_start_matches("http://").trim_start_matches("https://").trim_end_matches('/');
         let mut nodes = self.0.stores.iter().chain(&self.0.members);
         nodes.find(|node| node.address().to_string() == address).map(|node| InProcess::new(node.clone()))
     }
 
-    /// The number by which PD's clients tell clusters apart.
+    /// The number that lets PD's clients tell clusters apart.
     pub fn cluster_id(&self) -> u64 {
         self.0.shared.pd.cluster_id
     }
@@ -96,12 +96,12 @@ impl MockCluster {
         join_all(self.0.stores.iter().chain(&self.0.members).map(|node| node.stop())).await;
     }
 
-    /// The rules by which calls go wrong.
+    /// The rules for faults.
     pub fn faults(&self) -> &Faults {
         &self.0.shared.faults
     }
 
-    /// How often each call was made so far.
+    /// How often each call has been made so far.
     pub fn calls(&self) -> CallCounts {
         self.0.shared.counters.read()
     }
@@ -116,14 +116,14 @@ impl MockCluster {
         self.0.shared.storage.sizes()
     }
 
-    /// A new timestamp: greater than all before it, less than all after it.
+    /// A new timestamp, greater than all before it and less than all after it.
     pub fn timestamp(&self) -> u64 {
         // `None` is the answer to batches that are empty or too large, and one is neither.
         self.0.shared.oracle.next(1).map_or(0, |timestamp| timestamp.version())
     }
 
-    /// Lets PD's clock jump by so many milliseconds, for good. Back has no effect on timestamps until the clock has
-    /// caught up, as they never go back.
+    /// Makes PD's clock jump by this many milliseconds, for good. A jump back has no effect on timestamps until the
+    /// clock has caught up, as they never go back.
     pub fn jump_clock(&self, millis: i64) {
         self.0.shared.oracle.jump(millis);
     }
@@ -160,7 +160,7 @@ impl MockCluster {
         if split { Ok(()) } else { Err(MockClusterError::AlreadySplit { key }) }
     }
 
-    /// Merges the region that holds a key of transactions with its right neighbour. It keeps its number and leader.
+    /// Merges the region that holds a transactional key with its right neighbour. It keeps its number and leader.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl MockCluster {
         }
     }
 
-    /// Makes a store lead the region that holds a key of transactions. The one before hands over in order: pessimistic
+    /// Makes a store lead the region that holds a transactional key. The old leader hands over in order: pessimistic
     /// locks that only it had are kept.
     ///
     /// # Errors
@@ -185,8 +185,8 @@ impl MockCluster {
         self.lead_by(key.into(), store_id, Storage::replicate_locks)
     }
 
-    /// Makes a store lead the region that holds a key of transactions, as when the one before has failed: pessimistic
-    /// locks that only it had are lost.
+    /// Makes a store lead the region that holds a transactional key, as if the old leader had failed: pessimistic locks
+    /// that only it had are lost.
     ///
     /// # Errors
     ///
@@ -248,8 +248,8 @@ impl MockCluster {
         self.stop_store_node(id, true).await
     }
 
-    /// Stops a store as [`stop_store`](Self::stop_store), but it goes on as the leader of its regions, which are not to be
-    /// had meanwhile.
+    /// Like [`stop_store`](Self::stop_store), but the store remains the leader of its regions, which are unavailable
+    /// meanwhile.
     ///
     /// # Errors
     ///
@@ -314,7 +314,7 @@ impl MockCluster {
         join_all(self.0.members.iter().map(|node| node.start())).await.into_iter().collect()
     }
 
-    /// Stops one member of PD, which leads no longer if it did: another one has to be made the leader by
+    /// Stops one member of PD. If it was the leader, make another one the leader with
     /// [`move_pd_leader`](Self::move_pd_leader).
     ///
     /// # Errors
@@ -338,8 +338,8 @@ impl MockCluster {
         *self.0.shared.pd.leader.borrow()
     }
 
-    /// Takes PD's leader away: members go on to tell of each other, everything else fails with gRPC's UNAVAILABLE, and
-    /// streams of timestamps end.
+    /// Takes PD's leader away: members still list each other, everything else fails with gRPC's UNAVAILABLE, and
+    /// timestamp streams end.
     pub fn remove_pd_leader(&self) {
         self.0.shared.pd.leader.send_replace(None);
     }
@@ -366,8 +366,8 @@ impl MockCluster {
         Ok(())
     }
 
-    /// Whether streams of timestamps stay open but are not answered. What was asked meanwhile is answered when this is
-    /// ended.
+    /// Whether timestamp streams stay open without answers. Requests made meanwhile are answered once this is switched
+    /// off.
     pub fn freeze_timestamps(&self, frozen: bool) {
         self.0.shared.pd.frozen.send_replace(frozen);
     }

@@ -25,8 +25,8 @@ impl Counters {
 
 /// How often each call had arrived when [`calls`](crate::MockCluster::calls) was asked.
 ///
-/// A call counts when it arrives, whatever becomes of it: refused and faulty ones count too. Of a stream of timestamps
-/// ([`Rpc::Tso`]) each request in it counts, which may be for several timestamps.
+/// A call counts when it arrives, whatever becomes of it: refused and failed ones count too. In a stream of timestamps
+/// ([`Rpc::Tso`]) each request counts, even if it is for several timestamps.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CallCounts([u64; Rpc::COUNT]);
 

@@ -1,8 +1,8 @@
 //! An in-process TiKV cluster with its PD, for tests.
 //!
-//! A [`MockCluster`] speaks TiKV's gRPC protocol on loopback ports, so that an unmodified client such as `tikv-client`
-//! connects to it as to a real cluster: the client's whole path is exercised on a machine without one. Regions split,
-//! merge and move while a load runs, calls fail where a test says, and the clock is the test's if it wants.
+//! A [`MockCluster`] speaks TiKV's gRPC protocol on loopback ports, so an unmodified client such as `tikv-client`
+//! connects to it as to a real cluster: tests exercise all of the client on a machine without one. Regions split, merge
+//! and move under load, calls fail where a test says, and a test can control the clock.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,8 +30,8 @@
 //! The rules of transactions follow TiKV's sources; `RULES.md` of this crate lists them, since which version each holds,
 //! the test that shows it, and what is left out. [`MockClusterBuilder::version`] chooses the version.
 //!
-//! What goes wrong is said with [`FaultRule`]s, given to [`MockCluster::faults`]. How many calls an operation costs is
-//! the difference of two [`MockCluster::calls`]. [`MockCluster::connect`] goes without sockets.
+//! To inject faults, give [`FaultRule`]s to [`MockCluster::faults`]. To count the calls that an operation costs,
+//! subtract two results of [`MockCluster::calls`]. [`MockCluster::connect`] works without sockets.
 
 mod builder;
 mod cluster;

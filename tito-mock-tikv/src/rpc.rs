@@ -2,7 +2,7 @@
 
 macro_rules! rpcs {
     (pd: $($pd:ident)*; tikv: $($tikv:ident)*;) => {
-        /// A call of PD's or TiKV's, to choose where a fault strikes and to read how often each was made.
+        /// A call to PD or TiKV, to choose where a fault strikes and to read how often each was made.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Rpc {

@@ -218,11 +218,16 @@ spawnables! { worker:
     explain = any::<TitoQueue>().explain(&any::<Text>(), any::<EventReference>());
     find_by_entity = any::<TitoQueue>().find_by_entity(&any::<Text>(), &any::<Text>(), 1);
     caused_by = any::<TitoQueue>().caused_by(&any(), any(), Some(&any()));
+    find_pending = any::<TitoQueue>().find_pending(&any::<Text>(), any());
     find_by_id = any::<TitoQueue>().find_by_id(&any::<Text>(), any());
     peek = any::<TitoQueue>().peek(&any::<Text>(), 1, Some(&any()));
     purge = any::<TitoQueue>().purge(&any::<Text>());
     purge_where = any::<TitoQueue>().purge_where(&any::<Text>(), |_| true);
     stats = any::<TitoQueue>().stats(&any::<Text>());
+    write_activity = any::<TitoQueue>().write_activity();
+    sweep_facts = any::<TitoQueue>().sweep_facts();
+    letter = any::<TitoQueue>().letter(&any::<Text>(), &any());
+    stats_of_rows = any::<TitoQueue>().stats_of_rows(&any::<Text>(), 1);
     stats_up_to = any::<TitoQueue>().stats_up_to(&any::<Text>(), 1);
     sweep_once = any::<TitoQueue>().sweep_once(&any::<Text>());
     members = any::<TitoQueue>().members(&any::<Text>());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tito_core::event::{TitoEvent, Topic, started_at};
 use tito_core::{Result, Transaction};
 
-use crate::place::{self, Place};
+use crate::place::{self, Old, Place};
 
 /// Why an event is stored again.
 ///
@@ -78,7 +78,7 @@ pub(crate) async fn put(
     queue: &Arc<str>,
     topic: &Topic,
     event: &TitoEvent,
-    instead_of: Option<&[u8]>,
+    instead_of: Option<Old<'_>>,
 ) -> Result<()> {
     place::put(tx, queue, Place::of(event, topic), event.encode()?, instead_of).await
 }

@@ -37,9 +37,14 @@ impl PartitionConfig {
         Self::new(1, 0)
     }
 
+    /// Whether a partition is of this share.
+    pub(crate) const fn has(self, partition: u16) -> bool {
+        partition % self.total == self.mine
+    }
+
     /// The partitions of this share of a topic with `partitions` partitions; none if `mine` is not below `total`.
     pub fn of(self, partitions: u16) -> impl Iterator<Item = u16> {
-        (0..partitions).filter(move |partition| partition % self.total == self.mine)
+        (0..partitions).filter(move |partition| self.has(*partition))
     }
 }
 

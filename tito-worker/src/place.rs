@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tito_core::engine::Signal;
-use tito_core::event::{TitoEvent, Topic, event_id, note_owner, owner_of};
+use tito_core::event::{TitoEvent, Topic, due_second, event_id, note_owner, owner_of};
 use tito_core::keys::KeyRange;
 use tito_core::{Result, Transaction};
 use uuid::Uuid;
@@ -87,6 +87,43 @@ pub(crate) fn id_of(tx: &Transaction, key: &[u8]) -> Uuid {
         .map_or_else(|| event_id(tx.start_timestamp(), tx.next_event_number(), fastrand::u64(..)), |(_, id)| id)
 }
 
+/// A row that an event is stored instead of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Old<'a> {
+    key: &'a [u8],
+    /// When it was to be handled, if it was.
+    due: Option<i64>,
+}
+
+impl<'a> Old<'a> {
+    /// What is stored under a key.
+    pub(crate) fn row(key: &'a [u8], value: &[u8]) -> Self {
+        Self { key, due: keys::events().contains(key).then(|| due_second(key, value)) }
+    }
+
+    /// A dead letter, or one that was done.
+    pub(crate) fn kept(key: &'a [u8]) -> Self {
+        assert!(!keys::events().contains(key), "of an event that is to be handled it is known when");
+        Self { key, due: None }
+    }
+
+    /// What may be stored under the key that the event gets, where nobody knows it by an earlier place.
+    pub(crate) async fn found(tx: &Transaction, key: &'a [u8]) -> Result<Self> {
+        // Else nobody keeps count of it.
+        let is_counted = tx.database().is_only_writer() && keys::events().contains(key);
+        let stored = if is_counted { tx.get(key).await? } else { None };
+        Ok(Self { key, due: stored.map(|value| due_second(key, &value)) })
+    }
+
+    /// Deletes it.
+    pub(crate) async fn delete(self, tx: &Transaction) -> Result<()> {
+        match self.due {
+            Some(due) => tx.system_keys().delete_pending(self.key.to_vec(), due).await,
+            None => tx.system_keys().delete(self.key.to_vec()).await,
+        }
+    }
+}
+
 /// Stores the row of an event, in the place of the one under `instead_of` if there is one, notes where if that is another
 /// key and whose it is, and tells the workers of this process once the transaction is committed if it is to be handled.
 pub(crate) async fn put(
@@ -94,24 +131,27 @@ pub(crate) async fn put(
     queue: &Arc<str>,
     place: Place,
     row: Vec<u8>,
-    instead_of: Option<&[u8]>,
+    instead_of: Option<Old<'_>>,
 ) -> Result<()> {
     let key = place.key(queue);
-    if let Some(old) = instead_of.filter(|old| *old != key) {
-        tx.system_keys().delete(old.to_vec()).await?;
+    if let Some(old) = instead_of.filter(|old| old.key != key) {
+        old.delete(tx).await?;
     }
-    let is_moved = instead_of != Some(key.as_slice());
+    let replaced = instead_of.filter(|old| old.key == key);
     // What is to be handled and is only moved is found from where it was published.
-    let may_be_unknown = place.kind != Kind::Pending || instead_of.is_none_or(|old| !keys::events().contains(old));
+    let may_be_unknown = place.kind != Kind::Pending || instead_of.is_none_or(|old| !keys::events().contains(old.key));
     if may_be_unknown && let Some(owner) = owner_of(&row) {
         note_owner(tx, &owner, &key).await?;
     }
-    tx.system_keys().put(key.clone(), row).await?;
     if place.kind == Kind::Pending {
-        if is_moved {
+        let due = due_second(&key, &row);
+        tx.system_keys().put_pending(key.clone(), row, due, replaced.and_then(|old| old.due)).await?;
+        if replaced.is_none() {
             Moved::note(tx, queue, place.id, place.partition, place.second).await?;
         }
         tx.signal(Signal { channel: queue.clone(), number: place.partition, payload: key });
+    } else {
+        tx.system_keys().put(key, row).await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Progress that a long handler records for its next attempt.
 
 use serde::Serialize;
-use tito_core::event::{TitoEvent, check_event_size};
+use tito_core::event::{TitoEvent, check_event_size, due_second};
 use tito_core::{Result, row};
 
 use crate::queue::TitoQueue;
@@ -44,6 +44,7 @@ impl TitoQueue {
         database
             .transaction(|tx| async move {
                 let Some(stored) = tx.get(key).await? else { return Ok(false) };
+                let due = due_second(key, &stored);
                 let stored = TitoEvent::decode(key, &stored)?;
                 // An event that is postponed or goes on with its next step can keep its key.
                 if !is_same_attempt(event, &stored) {
@@ -52,7 +53,7 @@ impl TitoQueue {
                 let stored = TitoEvent { progress: Some(progress), ..stored };
                 let value = stored.encode()?;
                 check_event_size(database.limits(), key, value.len())?;
-                tx.system_keys().put(key.clone(), value).await?;
+                tx.system_keys().put_pending(key.clone(), value, due, Some(due)).await?;
                 Ok(true)
             })
             .await

@@ -1,8 +1,9 @@
 //! The queue: an engine, seen as topics of events.
 
-use tito_core::event::{EventReference, OutboxEvent, Topic, write_event};
+use tito_core::event::{EventReference, OutboxEvent, Topic, on_publish, write_event};
 use tito_core::{Database, Result, Transaction};
 
+use crate::activity::keep_written;
 use crate::publish::{Due, Publish};
 
 /// The topics of a database. Costs nothing to create.
@@ -15,6 +16,7 @@ pub struct TitoQueue {
 impl TitoQueue {
     /// The topics of `engine`.
     pub fn new(engine: Database) -> Self {
+        on_publish(&engine, keep_written);
         Self { engine }
     }
 

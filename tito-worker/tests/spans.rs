@@ -332,6 +332,41 @@ fn a_worker_says_that_its_group_is_not_there() {
     });
 }
 
+/// One row in ten thousand that nobody deletes is noticed by nobody.
+#[test]
+fn a_queue_with_more_than_ten_thousand_dead_letters_is_warned_of() {
+    conformance::run_on_one_thread(async {
+        let db = tito_testkit::in_memory().await.unwrap();
+        let queue = TitoQueue::new(db.clone());
+        queue.create_topic("job", 2).await.unwrap();
+        let bury = async |numbers: std::ops::Range<u128>| {
+            let tx = db.begin().await.unwrap();
+            for number in numbers {
+                let key = tito_worker::keys::dead_event("job", 1, 17, uuid::Uuid::from_u128(number));
+                tx.system_keys().put(key, b"{}".to_vec()).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+        };
+        for numbers in [0..5_000, 5_000..10_000] {
+            bury(numbers).await;
+        }
+        let spans = Spans::default();
+        let _guard = tracing::subscriber::set_default(spans.clone());
+        queue.sweep_once("job").await.unwrap();
+        assert!(spans.logged(Level::WARN).is_empty(), "they are no more than many");
+        bury(10_000..10_001).await;
+        queue.sweep_once("job").await.unwrap();
+        let [warning] = &spans.logged(Level::WARN)[..] else { panic!("{:?}", spans.logged(Level::WARN)) };
+        assert!(warning["message"].contains("many dead letters"), "{warning:?}");
+        assert_eq!((warning["queue"].as_str(), warning["more_than"].as_str()), ("job", "10000"));
+        // Who has said how many are kept has thought of it.
+        queue.set_dead_letter_retention("job", None, Some(50_000)).await.unwrap();
+        queue.sweep_once("job").await.unwrap();
+        assert_eq!(spans.logged(Level::WARN).len(), 1);
+        assert_eq!(queue.stats_up_to("job", 20_000).await.unwrap().total.dead, 10_001);
+    });
+}
+
 #[derive(serde::Serialize, serde::Deserialize, TitoJob)]
 struct Welcome {}
 

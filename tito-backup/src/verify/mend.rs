@@ -1,6 +1,6 @@
 //! What can be put right by a rule.
 
-use tito_core::event::{Topic, topic_of};
+use tito_core::event::{Topic, delete_pending, due_second, topic_of};
 use tito_core::keys::EventPlace;
 use tito_core::{Database, Transaction};
 use xxhash_rust::xxh3::xxh3_128;
@@ -59,8 +59,9 @@ impl Mend {
                 if tx.get(&to).await?.is_some() {
                     return Ok(false);
                 }
-                tx.system_keys().delete(key).await?;
-                tx.system_keys().put(to, value).await?;
+                delete_pending(tx, key, &value).await?;
+                let due = due_second(&to, &value);
+                tx.system_keys().put_pending(to, value, due, None).await?;
                 let moved = format!("{{\"partition\":{partition},\"second\":{seconds}}}");
                 tx.system_keys().put(keys::moved_event(&queue, id), moved.into_bytes()).await?;
                 // Workers may have read past where it lies now.

@@ -83,11 +83,12 @@ pub(crate) fn table<'a>(stats: impl IntoIterator<Item = &'a QueueStats>) -> Tabl
             (false, true) => "running",
             (false, false) => "not published to",
         };
-        let oldest = queue.total.oldest_due_seconds;
+        let due = format!("{}{}", queue.backlog.count, if queue.backlog.at_least { "+" } else { "" });
+        let oldest = queue.backlog.oldest_due_seconds;
         table.row([
             queue.queue.clone(),
             state.to_string(),
-            number(queue.total.due),
+            due,
             number(queue.total.scheduled),
             number(queue.total.retrying),
             queue.in_flight.to_string(),

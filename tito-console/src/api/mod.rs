@@ -43,7 +43,7 @@ pub use page::{Page, PageQuery, decode_key, encode_key};
 pub use schedule::{Missed, Override, Recurrence, Schedule};
 pub use store::{Projection, ProjectionFailure, Reactor, ReplayFrom, ReplayReactor, Store, StoreEvent, StoreQuery};
 pub use topic::{
-    Counts, Group, GroupStart, Kept, KeptLetters, Limits, NewGroup, PartitionStats, Pause, QueueStats, Rate, Resize,
-    StatsQuery, Topic,
+    Backlog, Counts, Group, GroupStart, Kept, KeptLetters, Limits, NewGroup, PartitionStats, Pause, QueueStats, Rate,
+    Resize, StatsQuery, Topic,
 };
 pub use watch::{Dropped, Happened, WatchQuery, Watched};

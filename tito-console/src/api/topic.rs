@@ -86,7 +86,8 @@ pub struct NewGroup {
 /// How far to count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatsQuery {
-    /// How many events of a kind are counted in each partition: 100 by default, at most 10,000.
+    /// How many events of a kind are counted in each partition, at most 10,000. By default 400 rows are counted in all,
+    /// shared among the partitions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -169,11 +170,28 @@ pub struct QueueStats {
     /// How many events its fleet had in hand at its members' last heartbeats.
     #[serde(default)]
     pub in_flight: u64,
+    /// How much is due.
+    #[serde(default)]
+    pub backlog: Backlog,
     /// All of it together.
     pub total: Counts,
     /// Each partition, in ascending order.
     #[serde(default)]
     pub partitions: Vec<PartitionStats>,
+}
+
+/// What is due in a queue, handled at the moment or not: counted, however much there is, or a part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Backlog {
+    /// How many events.
+    pub count: u64,
+    /// Whether there may be more than were counted.
+    pub at_least: bool,
+    /// For how long the one has been due that fell due first.
+    pub oldest_due_seconds: Option<u64>,
+    /// When it was counted.
+    pub as_of: i64,
 }
 
 /// What is in one partition of a queue.

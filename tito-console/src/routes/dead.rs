@@ -19,6 +19,9 @@ const PAGE: usize = 200;
 /// How many dead letters a rehearsal reads at most.
 const MOST_READ: usize = 100_000;
 
+/// How many of all are counted.
+const MOST_COUNTED: usize = 800;
+
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/queues/{queue}/dead", get(list))
@@ -40,26 +43,29 @@ async fn list(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked
 /// How many dead letters are meant, counted up to a bound, and how many of them are no events.
 async fn count<R>(call: &Call<R>, queue: &str, meant: &Letters) -> Answer<(Affected, u64)> {
     let (mut affected, mut damaged) = (Affected { dry_run: true, ..Affected::default() }, 0);
-    let named = meant.key.as_deref().map(input::key).transpose()?;
+    if let Some(key) = meant.key.as_deref().map(input::key).transpose()? {
+        let row = call.queue().letter(queue, &key).await?;
+        affected.affected = u64::from(row.is_some());
+        return Ok((affected, u64::from(row.is_some_and(|letter| letter.event.is_none()))));
+    }
     let (mut after, mut read) = (None, 0);
+    // Who means all looks for nothing: how many there are about is enough.
+    let most = if meant.all { MOST_COUNTED } else { MOST_READ };
     loop {
         let page = call.queue().dead_letters(queue, PAGE, after.as_ref()).await?;
         for letter in &page {
             let key = letter.key.as_bytes();
-            let is_meant = match &named {
-                Some(named) => named.as_bytes() == key,
-                None => letters::are_meant(meant, key, letter.event.as_ref()),
-            };
+            let is_meant = letters::are_meant(meant, key, letter.event.as_ref());
             affected.affected += u64::from(is_meant);
             damaged += u64::from(is_meant && letter.event.is_none());
         }
         read += page.len();
         match page.last() {
-            Some(last) if page.len() == PAGE && read < MOST_READ => after = Some(last.key.clone()),
+            Some(last) if page.len() == PAGE && read < most => after = Some(last.key.clone()),
             _ => break,
         }
     }
-    affected.at_least = read >= MOST_READ;
+    affected.at_least = read >= most;
     Ok((affected, damaged))
 }
 

@@ -70,7 +70,11 @@ async fn find(
 ) -> Answer<Response> {
     let found = match reference(&topic, id, &at)? {
         Some(event) => call.queue().find(&event).await?,
-        None => call.queue().find_by_id(&topic, id).await?,
+        // A search takes long where there is much.
+        None => match call.queue().find_pending(&topic, id).await? {
+            found if found.is_empty() => call.queue().find_by_id(&topic, id).await?,
+            found => found,
+        },
     };
     let items: Vec<_> = found.into_iter().map(|found| call.shown().found(found)).collect();
     Ok(json(&Page { items, next: None }))
@@ -81,7 +85,10 @@ async fn pending<R, Q>(call: &Call<R, Q>, topic: &str, id: Uuid, at: &EventAt) -
     if let Some(event) = reference(topic, id, at)? {
         return Ok(event);
     }
-    let found = call.queue().find_by_id(topic, id).await?;
+    let mut found = call.queue().find_pending(topic, id).await?;
+    if found.is_empty() {
+        found = call.queue().find_by_id(topic, id).await?;
+    }
     let is_pending = |found: &tito_worker::FoundEvent| matches!(found.found_in, tito_worker::FoundIn::Pending(_));
     let event = found.into_iter().filter(is_pending).find_map(|found| found.event);
     event.map(|event| event.reference()).ok_or_else(|| gone(topic, id))

@@ -15,8 +15,11 @@ use crate::failure::{Answer, Failure, json};
 use crate::input::{self, Asked, Names, Nothing, Sent};
 use crate::shown;
 
-/// How many events of a kind are counted in each partition, unless asked otherwise.
-const COUNTED: u32 = 100;
+/// How many rows are counted, unless asked otherwise.
+const COUNTED: usize = 400;
+
+/// How many rows are read to say how much would be purged.
+const REHEARSED: usize = 900;
 
 /// How many events of a kind are counted in each partition at most.
 const MOST_COUNTED: u32 = 10_000;
@@ -35,13 +38,15 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn stats(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked<StatsQuery>) -> Answer<Response> {
-    let limit = match query.limit.unwrap_or(COUNTED) {
-        limit @ 1..=MOST_COUNTED => limit,
-        limit => {
+    let stats = match query.limit {
+        None => call.queue().stats_of_rows(&queue, COUNTED).await?,
+        Some(limit @ 1..=MOST_COUNTED) => call.queue().stats_up_to(&queue, u64::from(limit)).await?,
+        Some(limit) => {
             return Err(Failure::invalid(format!("a `limit` of {limit} can't be used: expected 1 to {MOST_COUNTED}")));
         }
     };
-    Ok(json(&shown::stats(call.queue().stats_up_to(&queue, u64::from(limit)).await?)))
+    let backlog = call.queue().backlog(&queue).await?;
+    Ok(json(&shown::stats(stats, backlog)))
 }
 
 async fn pending(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
@@ -107,7 +112,7 @@ async fn resume(call: Call<Operate>, Names(queue): Names<String>, Sent(Nothing {
 
 /// How much of a queue would be purged, counted up to a bound.
 pub(super) async fn would_purge(call: &Call<Destroy>, queue: &str) -> Answer<Affected> {
-    let total = call.queue().stats_up_to(queue, u64::from(MOST_COUNTED)).await?.total;
+    let total = call.queue().stats_of_rows(queue, REHEARSED).await?.total;
     Ok(Affected { affected: total.pending, at_least: total.is_capped, dry_run: true })
 }
 

@@ -15,6 +15,7 @@ mod local;
 mod looking;
 mod loopback;
 mod operations;
+mod reading;
 mod roles;
 mod stores;
 mod streams;

@@ -10,7 +10,7 @@ use tito_console::api::{Code, ErrorBody, Role, Topic};
 use crate::support::{DESTROYER, OPERATOR, READER, Served};
 
 /// Each route with the role that it takes at least.
-const ROUTES: [(&str, &str, Role); 58] = [
+pub(crate) const ROUTES: [(&str, &str, Role); 58] = [
     ("GET", "/topics", Role::Read),
     ("GET", "/topics/{topic}", Role::Read),
     ("POST", "/topics/{topic}/resize", Role::Operate),

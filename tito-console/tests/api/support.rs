@@ -8,7 +8,7 @@ use serde_json::Value;
 use tito_console::api::{ErrorBody, Problem, Role};
 use tito_console::{ByTokens, Console, ConsoleBuilder};
 use tito_core::Database;
-use tito_testkit::{EngineSettings, TestClock};
+use tito_testkit::{EngineSettings, FaultEngine, TestClock};
 use tito_worker::{Publish, TitoQueue};
 use tower::ServiceExt;
 
@@ -41,6 +41,15 @@ impl Served {
         let clock = TestClock::new();
         let db = tito_testkit::in_memory_with(EngineSettings::default().test_clock(&clock)).await.unwrap();
         let router = set(with_tokens(&db)).router().unwrap();
+        Self { queue: TitoQueue::new(db.clone()), db, clock, router }
+    }
+
+    /// A database that counts what is read.
+    pub(crate) async fn counting() -> Self {
+        let clock = TestClock::new();
+        let db = tito_testkit::in_memory_with(EngineSettings::default().test_clock(&clock)).await.unwrap();
+        let db = FaultEngine::new(db).database();
+        let router = with_tokens(&db).router().unwrap();
         Self { queue: TitoQueue::new(db.clone()), db, clock, router }
     }
 

@@ -8,6 +8,7 @@
 //! | `overlay` | own writes over what is read |
 //! | `namespace` | rows that lie under a prefix |
 //! | `system_keys` | writes to keys that are Tito's own |
+//! | `pending` | how many events each queue has |
 //! | `damaged` | the log of rows that can't be read and are passed over |
 //! | `snapshot` | a state that is kept for as long as it is held |
 //! | `walk` | walks over ranges of keys, in pages |
@@ -22,6 +23,7 @@ mod idempotency;
 mod namespace;
 mod options;
 mod overlay;
+mod pending;
 mod retry;
 mod snapshot;
 mod system_keys;

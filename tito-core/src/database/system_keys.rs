@@ -1,6 +1,7 @@
 //! Writes to keys that are Tito's own.
 
 use super::transaction::Transaction;
+use crate::engine::TallyChange;
 use crate::error::Result;
 
 /// Writes to Tito's own keys, as [`Transaction::system_keys`] hands them out.
@@ -31,10 +32,16 @@ impl Transaction {
 impl SystemKeys<'_> {
     /// [`Transaction::put`] of any key.
     ///
+    /// Of an event that is to be handled [`put_pending`](SystemKeys::put_pending) knows more: after this one the events of
+    /// the queue have to be counted again by whoever wants to know how many there are.
+    ///
     /// # Errors
     /// See [`Transaction::put`].
     pub async fn put(self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
-        self.0.put_any(key, value).await
+        let change = self.0.pending_change(&key, [Some(TallyChange::Something), None]);
+        self.0.put_any(key, value).await?;
+        self.0.note_pending(change);
+        Ok(())
     }
 
     /// [`Transaction::insert`] of any key.
@@ -42,14 +49,48 @@ impl SystemKeys<'_> {
     /// # Errors
     /// See [`Transaction::insert`].
     pub async fn insert(self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
-        self.0.insert_any(key, value).await
+        let change = self.0.pending_change(&key, [Some(TallyChange::Something), None]);
+        self.0.insert_any(key, value).await?;
+        self.0.note_pending(change);
+        Ok(())
     }
 
-    /// [`Transaction::delete`] of any key.
+    /// [`Transaction::delete`] of any key. See [`put`](SystemKeys::put) for those of events.
     ///
     /// # Errors
     /// See [`Transaction::delete`].
     pub async fn delete(self, key: Vec<u8>) -> Result<()> {
-        self.0.delete_any(key).await
+        let change = self.0.pending_change(&key, [Some(TallyChange::Something), None]);
+        self.0.delete_any(key).await?;
+        self.0.note_pending(change);
+        Ok(())
     }
+
+    /// Stores an event that is to be handled at `due`, in Unix seconds, in the place of one that was to be handled at
+    /// `before`; `None` where there is none under the key.
+    ///
+    /// # Errors
+    /// See [`Transaction::put`].
+    pub async fn put_pending(self, key: Vec<u8>, value: Vec<u8>, due: i64, before: Option<i64>) -> Result<()> {
+        let changes = [before.map(|before| by(before, -1)), Some(by(due, 1))];
+        let change = self.0.pending_change(&key, changes).filter(|_| before != Some(due));
+        self.0.put_any(key, value).await?;
+        self.0.note_pending(change);
+        Ok(())
+    }
+
+    /// Deletes an event that is stored under the key, and was to be handled at `due`, in Unix seconds.
+    ///
+    /// # Errors
+    /// See [`Transaction::delete`].
+    pub async fn delete_pending(self, key: Vec<u8>, due: i64) -> Result<()> {
+        let change = self.0.pending_change(&key, [Some(by(due, -1)), None]);
+        self.0.delete_any(key).await?;
+        self.0.note_pending(change);
+        Ok(())
+    }
+}
+
+fn by(number: i64, by: i64) -> TallyChange {
+    TallyChange::By { number, by }
 }

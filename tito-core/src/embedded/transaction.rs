@@ -104,7 +104,7 @@ impl EmbeddedTransaction {
     async fn commit(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
         if mutations.is_empty() {
             self.0.release();
-            self.0.core.shared.deliver(signals);
+            self.0.core.shared.deliver(signals, self.0.start);
             return Ok(self.0.start);
         }
         let Mutations { writes, locks, bytes } = mutations;

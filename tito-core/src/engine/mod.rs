@@ -13,6 +13,7 @@ mod mutations;
 mod read_only;
 mod shared;
 mod signals;
+mod tally;
 
 pub use contract::{Claim, Direction, KeyValue, TitoEngine, TitoSnapshot, TitoTransaction};
 pub use filling::Filling;
@@ -24,3 +25,4 @@ pub use mutations::{Mutation, Mutations};
 pub(crate) use read_only::ReadOnly;
 pub use shared::Shared;
 pub use signals::{Listener, Signal, Signals};
+pub use tally::{Tallied, Tally, TallyChange, TallyCount};

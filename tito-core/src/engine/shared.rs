@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::signals::{Channels, Listener, Signals};
+use crate::timestamp::Timestamp;
 
 /// What all handles to an engine in this process share: the signals of its commits, and one value of each type for code
 /// that builds on it. An engine creates one when it is opened.
@@ -21,9 +22,10 @@ impl Shared {
         self.channels.listen(channel, number)
     }
 
-    /// Delivers the signals of a commit to their listeners, and raises its counters.
-    pub fn deliver(&self, signals: Signals) {
-        self.channels.deliver(signals);
+    /// Delivers the signals of a commit to their listeners, and changes its counters and tallies. `committed` is the
+    /// commit's timestamp.
+    pub fn deliver(&self, signals: Signals, committed: Timestamp) {
+        self.channels.deliver(signals, committed);
     }
 
     /// The value of a type, made when it is first asked for.

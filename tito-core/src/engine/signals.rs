@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use metrics::Counter;
 use tokio::sync::Notify;
 
+use super::tally::{Tally, TallyChange};
+use crate::timestamp::Timestamp;
+
 /// Something that a commit tells the listeners of a channel in its process.
 #[derive(Clone, Debug)]
 pub struct Signal {
@@ -18,7 +21,7 @@ pub struct Signal {
     pub payload: Vec<u8>,
 }
 
-/// The signals of one transaction, and the counters that its commit raises. An engine hands them to
+/// The signals of one transaction, and the counters and tallies that its commit changes. An engine hands them to
 /// [`Shared::deliver`](super::Shared::deliver) as they are once the commit is durable and visible, and drops them where
 /// there is no commit.
 #[derive(Debug, Default)]
@@ -26,6 +29,7 @@ pub struct Signals {
     signals: Vec<Signal>,
     /// The counters, by name.
     counts: Vec<(Arc<str>, Counter, u64)>,
+    tallied: Vec<(Arc<Tally>, TallyChange)>,
 }
 
 impl Signals {
@@ -37,6 +41,20 @@ impl Signals {
     pub(crate) fn append(&mut self, later: Self) {
         self.signals.extend(later.signals);
         self.counts.extend(later.counts);
+        self.tallied.extend(later.tallied);
+    }
+
+    /// Changes a tally at the commit.
+    pub(crate) fn tally(&mut self, tally: Arc<Tally>, change: TallyChange) {
+        if let Some((last, TallyChange::By { number, by })) = self.tallied.last_mut()
+            && let TallyChange::By { number: changed, by: more } = change
+            && Arc::ptr_eq(last, &tally)
+            && *number == changed
+        {
+            *by += more;
+            return;
+        }
+        self.tallied.push((tally, change));
     }
 
     /// Raises a counter by one at the commit. `name` tells counters apart.
@@ -103,8 +121,11 @@ impl Channels {
         Listener(mailbox)
     }
 
-    pub(super) fn deliver(&self, signals: Signals) {
-        let Signals { signals, counts } = signals;
+    pub(super) fn deliver(&self, signals: Signals, committed: Timestamp) {
+        let Signals { signals, counts, tallied } = signals;
+        for (tally, change) in tallied {
+            tally.change(change, committed);
+        }
         for (_, counter, count) in counts {
             counter.increment(count);
         }

@@ -110,14 +110,14 @@ async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventRefer
     for group in topic.groups.keys() {
         let queue: Arc<str> = queue_name(&topic_name, Some(group)).into();
         let key = keys::event(&queue, partition, event.timestamp, id);
-        tx.system_keys().put(key.clone(), value.clone()).await?;
+        tx.system_keys().put_pending(key.clone(), value.clone(), event.timestamp, None).await?;
         announce(tx, queue, partition, key);
     }
     if let Some(owner) = &event.owner {
         note_owner(tx, owner, &key).await?;
     }
     if topic.has_own_queue() {
-        tx.system_keys().put(key.clone(), value).await?;
+        tx.system_keys().put_pending(key.clone(), value, event.timestamp, None).await?;
         announce(tx, topic_name, partition, key);
     }
     Ok(EventReference { event_type: event.event_type, entity: event.entity, timestamp: event.timestamp, id })
@@ -126,7 +126,7 @@ async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventRefer
 /// Wakes the workers of this process for a new event, and counts it, once the transaction is committed.
 fn announce(tx: &Transaction, queue: Arc<str>, partition: u16, key: Vec<u8>) {
     let shared = tx.database().shared();
-    tx.count(&queue, || shared.value::<PublishedCounters>().of(&queue, tx.database().clock()));
+    tx.count(&queue, || shared.value::<PublishedCounters>().of(&queue, tx.database()));
     tx.signal(Signal { channel: queue, number: partition, payload: key });
 }
 

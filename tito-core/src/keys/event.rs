@@ -61,6 +61,11 @@ pub fn events_from_second(queue: &str, partition: u16, seconds: i64) -> Vec<u8> 
     event_second(Kind::Event, queue, partition, seconds)
 }
 
+/// The queue in the key of an event that has not been done, as it is written there.
+pub(crate) fn queue_part(key: &[u8]) -> Option<&[u8]> {
+    Kind::Event.strip(key)?.split(|&byte| byte == SEPARATOR).next()
+}
+
 /// The parts of the key of an event: one to be done, dead or done.
 pub fn parse_event(key: &[u8]) -> Option<EventPlace> {
     let (queue, partition, seconds, id) = split_event(key)?;

@@ -52,6 +52,8 @@ kinds! {
     Retire "!retire:",
     Activity "!activity:",
     Operation "!operation:",
+    Backlog "!backlog:",
+    Looked "!looked:",
 }
 
 /// The prefix of every key of Tito's of a later kind: the database's identity, and kinds to come.

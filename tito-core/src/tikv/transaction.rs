@@ -68,7 +68,7 @@ impl TiKVTransaction {
     async fn end(&self, mutations: Mutations, signals: Signals) -> Result<Timestamp> {
         let begun = lock(&self.begun).take().ok_or(TitoError::TransactionEnded)?;
         if mutations.is_empty() {
-            self.core.shared.deliver(signals);
+            self.core.shared.deliver(signals, self.start_timestamp());
             return Ok(self.start_timestamp());
         }
         self.core.check_open()?;
@@ -77,8 +77,8 @@ impl TiKVTransaction {
         // Who listens is to hear of a commit whatever becomes of this future.
         let answer = self.core.tasks.start(async move {
             let outcome = commit(&core, begun, mutations).await;
-            if outcome.is_ok() {
-                core.shared.deliver(signals);
+            if let Ok(committed) = &outcome {
+                core.shared.deliver(signals, *committed);
             }
             let is_replayed = outcome.as_ref().is_err_and(TitoError::is_replayed);
             if let Some(guards) = guards.filter(|_| !is_replayed) {

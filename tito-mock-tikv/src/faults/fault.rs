@@ -1,12 +1,12 @@
-//! What can go wrong with a call.
+//! The faults of a call.
 use std::time::Duration;
 
 use crate::Rpc;
 
 /// What a [`FaultRule`](crate::FaultRule) does to a call.
 ///
-/// Once a store has got a request it carries it out whatever the client does: one that gives up while its call is delayed
-/// or hangs does not take the request back.
+/// A store carries out every request that it has received, whatever the client does: giving up on a call that is
+/// delayed or hangs does not take the request back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -59,22 +59,23 @@ pub enum Fault {
     DropRequest,
     /// The call is done, and then fails with gRPC's UNAVAILABLE.
     DropResponse,
-    /// The call is done as ever, so much later.
+    /// The call is done as usual, but this much later.
     Delay(Duration),
     /// The call fails with gRPC's UNAVAILABLE at once, and is done when the rule is removed: the client has given up a
     /// request that is still under way.
     Late,
-    /// The call is done and answered as ever, and done once more when the rule is removed: somewhere it was sent twice.
+    /// The call is done and answered as usual, and done once more when the rule is removed, as if it had been sent
+    /// twice.
     Duplicate,
     /// The connections of the server are cut before anything is done: this call and all others on them fail.
     CloseConnection,
-    /// The call is not answered before the rule is removed; it is then done as ever.
+    /// The call waits until the rule is removed, and is then done as usual.
     Hang,
     /// PD has no leader: members are told without one, other calls to PD fail with UNAVAILABLE.
     NoLeader,
     /// PD answers with an error in the header of its response.
     PdError,
-    /// The clock jumps by so many milliseconds, for good, before the call is done.
+    /// The clock jumps by this many milliseconds, for good, before the call is done.
     ClockJump(i64),
 }
 

@@ -13,7 +13,7 @@ pub(crate) use self::region_error::{Struck, max_timestamp_not_synced};
 pub use self::rule::FaultRule;
 use crate::Rpc;
 
-/// The rules by which calls to a cluster go wrong; see [`MockCluster::faults`](crate::MockCluster::faults).
+/// The rules for faults in calls to a cluster; see [`MockCluster::faults`](crate::MockCluster::faults).
 ///
 /// A call is shown to the rules in the order in which they were added, and the first that strikes ends it: later rules
 /// don't see that call. The same calls in the same order meet the same faults. With concurrent calls the order is
@@ -43,7 +43,7 @@ pub struct RuleId(u64);
 pub struct InjectedFaults(BTreeMap<&'static str, u64>);
 
 impl InjectedFaults {
-    /// How many were of the kind of this fault; what the fault carries does not matter.
+    /// How many were of this fault's kind; what the fault carries does not matter.
     pub fn of(&self, fault: &Fault) -> u64 {
         self.0.get(fault.name()).copied().unwrap_or(0)
     }
@@ -75,14 +75,14 @@ impl Faults {
         RuleId(id)
     }
 
-    /// Removes a rule; calls that hang by it go on. Whether it was there.
+    /// Removes a rule; calls that it holds continue. Returns whether it was there.
     pub fn remove(&self, id: RuleId) -> bool {
         let was_there = self.lock().rules.remove(&id.0).is_some();
         self.0.removed.send_replace(());
         was_there
     }
 
-    /// Removes all rules; calls that hang go on.
+    /// Removes all rules; calls that hang continue.
     pub fn clear(&self) {
         self.lock().rules.clear();
         self.0.removed.send_replace(());

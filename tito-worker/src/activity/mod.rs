@@ -1,27 +1,32 @@
 //! What this process did, by queue and minute.
 //!
 //! It is counted in memory, for two hours. If other processes write to the database too, a running worker writes each
-//! minute in which something happened into a row once it is over.
+//! minute in which something happened into a row once it is over; without a worker, a task writes what was published.
 //!
 //! | file | idea |
 //! |---|---|
 //! | this one | what is counted, and which minutes are to be written |
 //! | `bucket` | one minute of one queue |
 //! | `row` | one minute of a process, as it is stored |
+//! | `publisher` | what writes it where no worker runs |
 
 mod bucket;
+mod publisher;
 mod row;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tito_core::Database;
 use tito_core::clock::Clock;
 use tito_core::event::published_by_minute;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub(crate) use self::bucket::{Bucket, DURATION_BOUNDS};
+pub(crate) use self::publisher::{keep_written, put_minutes, write_all};
 pub(crate) use self::row::ActivityRow;
 
 use crate::fate::Fate;
@@ -44,12 +49,24 @@ pub(crate) struct Activities {
     queues: RwLock<HashMap<Arc<str>, Arc<QueueActivity>>>,
     /// The last minute that was written.
     written: Mutex<u64>,
+    /// How many workers run in this process, which write them.
+    pub(crate) workers: AtomicUsize,
+    /// Whether a task writes what is published.
+    is_kept: AtomicBool,
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Default for Activities {
     fn default() -> Self {
         let process = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
-        Self { process, queues: RwLock::default(), written: Mutex::default() }
+        Self {
+            process,
+            queues: RwLock::default(),
+            written: Mutex::default(),
+            workers: AtomicUsize::default(),
+            is_kept: AtomicBool::default(),
+            task: Mutex::default(),
+        }
     }
 }
 
@@ -57,6 +74,11 @@ impl Activities {
     /// That of the process that has this handle.
     pub(crate) fn of(database: &Database) -> Arc<Self> {
         database.shared().value()
+    }
+
+    /// The task that writes what is published.
+    fn task(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// That of one queue.

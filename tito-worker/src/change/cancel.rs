@@ -1,6 +1,6 @@
 //! Cancelling.
 
-use tito_core::event::{EventReference, Topic};
+use tito_core::event::{EventReference, Topic, delete_pending};
 use tito_core::{Result, Transaction};
 
 use crate::keys;
@@ -43,7 +43,7 @@ impl TitoQueue {
         let located = locate(&self.engine, tx, event).await?;
         let call = tx.nested();
         for found in &located {
-            call.system_keys().delete(found.key.clone()).await?;
+            delete_pending(&call, found.key.clone(), &found.value).await?;
         }
         if located.iter().any(|found| found.blocks_until().is_some()) {
             Topic::raise_revision(&call, &event.event_type).await?;

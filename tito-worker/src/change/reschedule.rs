@@ -6,6 +6,7 @@ use tito_core::{Result, Transaction};
 
 use crate::again::{self, Again};
 use crate::locate::locate;
+use crate::place::Old;
 use crate::queue::TitoQueue;
 use crate::topics::cached_topic;
 use crate::unique::UniqueRow;
@@ -48,7 +49,7 @@ impl TitoQueue {
         for found in located {
             let stored = TitoEvent::decode(&found.key, &found.value)?;
             let moved = Again::Postponed { to: timestamp }.applied_to(stored);
-            again::put(tx, &found.queue, &topic, &moved, Some(&found.key)).await?;
+            again::put(tx, &found.queue, &topic, &moved, Some(Old::row(&found.key, &found.value))).await?;
         }
         call.merge()?;
         Ok(Some(EventReference { timestamp, ..event.clone() }))

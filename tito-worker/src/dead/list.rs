@@ -72,6 +72,20 @@ impl TitoQueue {
         Ok(self.page_of_dead_letters(rest_of(keys::dead_events(queue), after), limit).await?)
     }
 
+    /// One dead letter of a queue, by its key; `None` where there is none.
+    ///
+    /// # Errors
+    /// Those of [`dead_letters`](TitoQueue::dead_letters).
+    pub async fn letter(&self, queue: &str, letter: &KeyText) -> Result<Option<DeadLetter>, QueueError> {
+        self.existing(queue).await?;
+        let key = letter.as_bytes();
+        if !keys::dead_events(queue).contains(key) {
+            return Ok(None);
+        }
+        let found = self.engine.transaction(|tx| async move { tx.get(key).await }).await?;
+        Ok(found.map(|value| DeadLetter::new((key.to_vec(), value))))
+    }
+
     /// Like [`dead_letters`](TitoQueue::dead_letters), of one partition.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::again::{self, Again};
 use crate::error::QueueError;
 use crate::keys;
-use crate::place::{Kind, Place};
+use crate::place::{Kind, Old, Place};
 use crate::queue::TitoQueue;
 use crate::topics::check_group;
 
@@ -156,7 +156,7 @@ async fn move_back(tx: &Transaction, queue: &Arc<str>, letters: Vec<Vec<u8>>) ->
     let (now, moved) = (tx.now().seconds(), events.len() as u64);
     for event in events {
         let event = Again::Redriven { now }.applied_to(event);
-        again::put(tx, queue, &topic, &event, Some(&event.key)).await?;
+        again::put(tx, queue, &topic, &event, Some(Old::kept(&event.key))).await?;
     }
     Ok(moved)
 }

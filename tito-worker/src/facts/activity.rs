@@ -9,7 +9,7 @@ use tito_core::database::Walk;
 use tito_core::event::check_queue_name;
 use tito_core::row::StoredRow;
 
-use crate::activity::{Activities, ActivityRow, Bucket, DURATION_BOUNDS, MINUTES_KEPT, minute_of};
+use crate::activity::{Activities, ActivityRow, Bucket, DURATION_BOUNDS, MINUTES_KEPT, minute_of, write_all};
 use crate::keys;
 use crate::queue::TitoQueue;
 use crate::time::{as_millis, time_of_millis};
@@ -55,12 +55,23 @@ impl MinuteActivity {
 }
 
 impl TitoQueue {
+    /// Writes what this process has done so far for others to see, including the current minute: for a process that only
+    /// publishes, before it ends. While it runs, a task writes each minute that is over; the task ends with this call, when
+    /// the engine is closed, and when nothing was published for three minutes. Does nothing if nobody else could see it.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn write_activity(&self) -> Result<()> {
+        write_all(&self.engine).await
+    }
+
     /// What was done with a queue in the last minutes, from 1 to 120, oldest first; the last one is the current minute,
     /// which is not over. Minutes are by the processes' own clocks.
     ///
-    /// This process's counts are exact; others' are as they have written them: a process with a running worker writes a
-    /// minute within 10 s of its end, if something happened in it. A process that only publishes writes nothing, and
-    /// the last minute of a killed process is missing. Costs a scan of one row for each process and minute.
+    /// This process's counts are exact; others' are as they have written them: a process that works or publishes writes a
+    /// minute within 10 s of its end, if something happened in it, and a worker its last one when it ends. The last minute
+    /// of a killed process is missing, and so is that of a process that only publishes, unless it calls
+    /// [`write_activity`](TitoQueue::write_activity). Costs a scan of one row for each process and minute.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.

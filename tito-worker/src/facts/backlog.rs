@@ -5,21 +5,24 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tito_core::database::{PageSize, Walk};
-use tito_core::keys::KeyRange;
-use tito_core::{Database, Now, Result};
+use tito_core::{Now, Result};
 
+use super::counting::{Counted, First, count_all, count_partition, firsts};
+use super::owners::{Owned, note_look, owned_backlogs};
+use super::wanted::Wanted;
 use crate::error::QueueError;
-use crate::inspect::due_second;
 use crate::keys;
 use crate::queue::TitoQueue;
 use crate::time::{as_seconds, time_of};
 
-/// How many rows of a queue are looked at.
-const MOST_COUNTED: u64 = 10_000;
+/// A queue with fewer events is counted where it is asked for, and is known from then on.
+const FEW: usize = 200;
 
-const PAGE: usize = 1_000;
-const PAGE_BYTES: usize = 16 << 20;
+/// Of how many partitions that hold events it is seen what is due where a queue is not known.
+const MOST_PARTITIONS: usize = 100;
+
+/// How many rows of a queue are counted that is not known.
+const MOST_COUNTED: usize = 200;
 
 /// How long a count is good enough, in milliseconds of the monotonic clock.
 const FRESH_MILLIS: u64 = 5_000;
@@ -35,98 +38,109 @@ pub struct Backlog {
     /// How long the oldest due event has been due, in whole seconds; `None` if none is due.
     #[serde(rename = "oldest_due_seconds", serialize_with = "as_seconds")]
     pub oldest_due: Option<Duration>,
-    /// When it was counted, to the second. Written as Unix seconds by serde.
+    /// When it was counted, to the second; the earliest part of it, where parts of it were at several times. Written as
+    /// Unix seconds by serde.
     #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
     pub as_of: DateTime<Utc>,
+}
+
+impl Backlog {
+    pub(super) fn new(counted: Counted, now: Now, as_of: i64) -> Self {
+        let age = counted.oldest.and_then(|oldest| u64::try_from(now.seconds().saturating_sub(oldest)).ok());
+        let Counted { count, at_least, .. } = counted;
+        Self { count, at_least, oldest_due: age.map(Duration::from_secs), as_of: time_of(as_of) }
+    }
 }
 
 /// What was counted lately in this process, with the moment of the monotonic clock. Held while one counts, so that those
 /// who ask meanwhile count nothing.
 #[derive(Default)]
-struct Counted(tokio::sync::Mutex<HashMap<String, (u64, Backlog)>>);
+struct Lately(tokio::sync::Mutex<HashMap<String, (u64, Backlog)>>);
 
 impl TitoQueue {
-    /// How many events of a queue are due, and for how long: exact up to 10,000 rows, beyond that [at
-    /// least](Backlog::at_least). This process counts at most once in five seconds, however many callers ask; nothing
-    /// is counted while nobody asks.
+    /// How many events of a queue are due, and for how long. Reads at most 600 rows, however many there are.
     ///
-    /// Costs one scan of a row for each partition that holds events, and reads what it counts.
+    /// Where this process alone writes to the database the number is exact and costs nothing, once the events of the queue
+    /// were counted: the first time that somebody asks, at once if there are fewer than 200, else by a worker that runs in
+    /// this process, which takes some seconds for a million. From then on commits keep it.
+    ///
+    /// Where others write too, the owners of the partitions count while somebody asks, every 5 s and up to 10,000 in each
+    /// partition, and leave a row that says what they have found and when. [`as_of`](Backlog::as_of) is the earliest of
+    /// these.
+    ///
+    /// Until then, and without a worker, 200 rows are counted: [at least](Backlog::at_least) these are due. In
+    /// this process that is done once in five seconds at most, however many ask. Nothing is counted while nobody asks.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::UnknownTopic`],
     /// [`QueueError::UnknownGroup`], and those of the engine.
     pub async fn backlog(&self, queue: &str) -> Result<Backlog, QueueError> {
         self.existing(queue).await?;
-        let counted = self.engine.shared().value::<Counted>();
-        let mut counted = counted.0.lock().await;
+        let now = self.engine.now().await?;
+        if let Some(known) = self.known_backlog(queue, now) {
+            return Ok(known);
+        }
+        let lately = self.engine.shared().value::<Lately>();
+        let mut lately = lately.0.lock().await;
         let clock_millis = self.engine.clock().monotonic_millis();
-        counted.retain(|_, (at, _)| clock_millis.saturating_sub(*at) < FRESH_MILLIS);
-        if let Some((_, backlog)) = counted.get(queue) {
+        lately.retain(|_, (at, _)| clock_millis.saturating_sub(*at) < FRESH_MILLIS);
+        if let Some((_, backlog)) = lately.get(queue) {
             return Ok(backlog.clone());
         }
-        let now = self.engine.now().await?;
-        let firsts = firsts(&self.engine, keys::events_of_queue(queue), |name| name == queue).await?;
-        let backlog = count(&self.engine, queue, now, firsts.get(queue).map_or(&[], Vec::as_slice)).await?;
-        counted.insert(queue.to_string(), (clock_millis, backlog.clone()));
+        let backlog = self.counted_backlog(queue, now).await?;
+        // What commits keep is asked anew each time.
+        if self.known_backlog(queue, now).is_none() {
+            lately.insert(queue.to_string(), (clock_millis, backlog.clone()));
+        }
         Ok(backlog)
     }
-}
 
-/// A partition that holds events, and when the first of them is due, in Unix seconds.
-pub(super) type First = (u16, i64);
-
-/// The partitions in a range that hold events, of wanted queues. Costs a scan of one row for each, and for each queue that
-/// is not wanted and holds events.
-pub(super) async fn firsts(
-    database: &Database,
-    range: KeyRange,
-    is_wanted: impl Fn(&str) -> bool,
-) -> Result<BTreeMap<String, Vec<First>>> {
-    let mut walk = Walk::over(range).in_pages(PageSize::entries(1));
-    let mut found: BTreeMap<String, Vec<First>> = BTreeMap::new();
-    while let Some((page, _)) = walk.next(database).await? {
-        let Some((key, value)) = page.into_iter().next() else { break };
-        let Some(place) = keys::parse_event(&key) else { continue };
-        let passed = if is_wanted(&place.queue) {
-            let due = due_second(&key, &value);
-            found.entry(place.queue.clone()).or_default().push((place.partition, due));
-            keys::events_of_partition(&place.queue, place.partition)
-        } else {
-            keys::events_of_queue(&place.queue)
-        };
-        if let Some(end) = passed.end {
-            walk.skip_to(end);
-        }
+    /// What commits have kept. Reads nothing.
+    pub(super) fn known_backlog(&self, queue: &str, now: Now) -> Option<Backlog> {
+        let is_kept = self.engine.is_only_writer();
+        let known = is_kept.then(|| self.engine.pending_tally(queue).up_to(now.seconds())).flatten()?;
+        let counted = Counted { count: known.count, at_least: false, oldest: known.smallest };
+        Some(Backlog::new(counted, now, now.seconds()))
     }
-    Ok(found)
-}
 
-/// Counts what is due in these partitions.
-pub(super) async fn count(database: &Database, queue: &str, now: Now, firsts: &[First]) -> Result<Backlog> {
-    let now = now.seconds();
-    let mut backlog = Backlog { count: 0, at_least: false, oldest_due: None, as_of: time_of(now) };
-    let mut oldest = firsts.iter().map(|(_, due)| *due).filter(|due| *due <= now).min();
-    let mut looked_at = 0;
-    'partitions: for (partition, _) in firsts {
-        let first = keys::events_of_partition(queue, *partition).start;
-        let due = KeyRange::new(first, keys::events_from_second(queue, *partition, now.saturating_add(1)));
-        let mut walk = Walk::over(due).in_pages(PageSize::entries(PAGE).and_bytes(PAGE_BYTES));
-        while let Some((page, _)) = walk.next(database).await? {
-            for (key, value) in &page {
-                if looked_at == MOST_COUNTED {
-                    backlog.at_least = true;
-                    break 'partitions;
-                }
-                looked_at += 1;
-                let due = due_second(key, value);
-                if due <= now {
-                    backlog.count += 1;
-                    oldest = Some(oldest.map_or(due, |oldest| oldest.min(due)));
-                }
+    pub(super) async fn counted_backlog(&self, queue: &str, now: Now) -> Result<Backlog> {
+        if self.engine.is_only_writer() {
+            if count_all(&self.engine, queue, FEW).await?
+                && let Some(known) = self.known_backlog(queue, now)
+            {
+                return Ok(known);
             }
+            Wanted::of(&self.engine).add(queue, self.engine.clock().monotonic_millis());
+        } else {
+            note_look(&self.engine, [queue]).await;
         }
+        let (firsts, is_all) = firsts(&self.engine, keys::events_of_queue(queue), MOST_PARTITIONS, |_| true).await?;
+        let firsts = firsts.get(queue).map_or(&[][..], Vec::as_slice);
+        let owned = owned_backlogs(&self.engine, queue, firsts, now).await?;
+        self.sum(queue, firsts, owned, now, is_all).await
     }
-    let age = oldest.and_then(|oldest| u64::try_from(now.saturating_sub(oldest)).ok());
-    backlog.oldest_due = age.map(Duration::from_secs);
-    Ok(backlog)
+
+    /// What is due in these partitions: as their owners have counted, or as far as it is counted here.
+    pub(super) async fn sum(
+        &self,
+        queue: &str,
+        firsts: &[First],
+        owned: BTreeMap<u16, Owned>,
+        now: Now,
+        is_all: bool,
+    ) -> Result<Backlog> {
+        let mut sum = Counted { at_least: !is_all, ..Counted::default() };
+        let (mut as_of, mut left) = (now.seconds(), MOST_COUNTED);
+        for first in firsts {
+            let counted = match owned.get(&first.0) {
+                Some((counted, at)) => {
+                    as_of = as_of.min(*at);
+                    *counted
+                }
+                None => count_partition(&self.engine, queue, *first, now, &mut left).await?,
+            };
+            sum.add(counted);
+        }
+        Ok(Backlog::new(sum, now, as_of))
+    }
 }

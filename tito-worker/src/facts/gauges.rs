@@ -1,6 +1,6 @@
 //! What there is in queues, and who works, as metrics: set from time to time, so that a scrape reads nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use tito_core::Result;
 use tito_core::event::{Topic, topic_of};
 use tito_core::{Transaction, keys::KeyRange};
 
-use super::backlog::{count, firsts};
+use super::counting::firsts;
+use super::owners::{note_look, owned_backlogs};
 use crate::keys;
 use crate::observe::metrics::{BACKLOG_EVENTS, LONGEST_RUN_SECONDS, OLDEST_DUE_SECONDS, PAUSED, TOPIC, WORKERS};
 use crate::queue::TitoQueue;
@@ -41,14 +42,23 @@ fn set_gauges<'a>(queue: &'a TitoQueue, names: &'a BTreeSet<String>) -> BoxFutur
             (Some(first), Some(last)) => span(first, last),
             _ => return Ok(()),
         };
-        let firsts = firsts(&queue.engine, range, |name| names.contains(name)).await?;
+        let mut firsts = BTreeMap::new();
+        if !queue.engine.is_only_writer() {
+            note_look(&queue.engine, names.iter().map(String::as_str)).await;
+            (firsts, _) = self::firsts(&queue.engine, range, usize::MAX, |name| names.contains(name)).await?;
+        }
         let workers = queue.workers().await?;
         let paused = paused(queue, names).await?;
         for name in names {
             let of_queue = || name.clone();
-            let backlog = match firsts.get(name) {
-                Some(firsts) => count(&queue.engine, name, now, firsts).await?,
-                None => count(&queue.engine, name, now, &[]).await?,
+            let backlog = match queue.known_backlog(name, now) {
+                Some(known) => known,
+                None if queue.engine.is_only_writer() => queue.counted_backlog(name, now).await?,
+                None => {
+                    let firsts = firsts.get(name).map_or(&[][..], Vec::as_slice);
+                    let owned = owned_backlogs(&queue.engine, name, firsts, now).await?;
+                    queue.sum(name, firsts, owned, now, true).await?
+                }
             };
             gauge!(BACKLOG_EVENTS, TOPIC => of_queue()).set(backlog.count as f64);
             gauge!(OLDEST_DUE_SECONDS, TOPIC => of_queue()).set(backlog.oldest_due.unwrap_or_default().as_secs_f64());

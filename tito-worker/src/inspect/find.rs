@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use tito_core::database::Walk;
-use tito_core::event::{EventReference, TitoEvent};
-use tito_core::{KeyText, Result};
+use tito_core::event::{EventReference, TitoEvent, started_at};
+use tito_core::{KeyText, Result, Transaction};
 use uuid::Uuid;
 
 use super::shown::serialize_key;
@@ -11,6 +11,7 @@ use super::state::{PendingState, read_event};
 use crate::error::QueueError;
 use crate::keys;
 use crate::locate::locate;
+use crate::moved::Moved;
 use crate::place::Kind;
 use crate::queue::TitoQueue;
 use crate::topics::existing_topic;
@@ -26,6 +27,9 @@ pub enum FoundIn {
     /// It was done, and is kept as history.
     Done,
 }
+
+/// In how many partitions of a queue an event is looked for without a search.
+const MOST_PARTITIONS: u16 = 256;
 
 /// An event that was found in one queue.
 #[derive(Clone, Debug, Serialize)]
@@ -68,6 +72,44 @@ impl TitoQueue {
             })
             .await?;
         Ok(found)
+    }
+
+    /// Where an event of a topic is that has not been done, by its id alone, as far as that is found without a search: in
+    /// each of the topic's queues where it was published, if it was due at once, and where it was moved last. Costs a read
+    /// of two keys for each partition and queue, of the first 256 partitions. For what is not found
+    /// [`find_by_id`](TitoQueue::find_by_id) reads everything.
+    ///
+    /// # Errors
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::UnknownTopic`], and those of the
+    /// engine.
+    pub async fn find_pending(&self, topic_name: &str, id: Uuid) -> Result<Vec<FoundEvent>, QueueError> {
+        let topic = existing_topic(&self.engine, topic_name).await?;
+        let second = (started_at(id).physical_millis() / 1_000) as i64;
+        let mut all = Vec::new();
+        for queue in topic.queues(topic_name) {
+            let looking = |tx: Transaction| {
+                let (queue, topic) = (queue.clone(), topic.clone());
+                async move {
+                    let note = tx.get(&keys::moved_event(&queue, id)).await?;
+                    let moved = note.and_then(|note| Moved::read(tx.database(), &queue, id, &note));
+                    let partitions = 0..topic.served_partitions().min(MOST_PARTITIONS);
+                    // What time it was can be a little before the timestamp that the id has.
+                    let due = partitions.flat_map(|partition| [(partition, second), (partition, second - 1)]);
+                    let places = due.chain(moved);
+                    let likely: Vec<_> =
+                        places.map(|(partition, second)| keys::event(&queue, partition, second, id)).collect();
+                    let stored = tx.batch_get(likely.clone()).await?;
+                    let found = likely.into_iter().zip(stored).find_map(|(key, value)| Some((key, value?)));
+                    Ok(found.map(|found| (found, tx.now().seconds())))
+                }
+            };
+            if let Some(((key, value), now)) = self.engine.transaction(looking).await? {
+                let event = read_event(&key, &value);
+                let found_in = FoundIn::Pending(PendingState::of(&key, event.as_ref(), now).0);
+                all.push(FoundEvent { queue, found_in, key: KeyText::from(key), event });
+            }
+        }
+        Ok(all)
     }
 
     /// Everything there is of the event of a topic with this id, in the topic's own queue and in every group's:

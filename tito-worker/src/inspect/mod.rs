@@ -26,7 +26,7 @@ pub use find::{FoundEvent, FoundIn};
 pub use peek::PendingEvent;
 pub(crate) use shown::{serialize_bytes, serialize_key, serialize_key_or_none, shown_bytes};
 pub use state::PendingState;
-pub(crate) use state::{due_second, later_version, read_event};
+pub(crate) use state::{later_version, read_event};
 pub use stats::{Counts, PartitionStats, QueueStats};
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Deletes what is pending.
 
 use tito_core::database::walk_in_steps;
-use tito_core::event::{TitoEvent, Topic, topic_of};
+use tito_core::event::{TitoEvent, Topic, delete_pending, topic_of};
 use tito_core::{Result, Transaction};
 
 use crate::error::QueueError;
@@ -50,8 +50,8 @@ impl TitoQueue {
                     Topic::raise_revision(&tx, topic_of(queue).0).await?;
                 }
                 let purged = page.len() as u64;
-                for (key, _) in page {
-                    tx.system_keys().delete(key).await?;
+                for (key, value) in page {
+                    delete_pending(&tx, key, &value).await?;
                 }
                 Ok(purged)
             }

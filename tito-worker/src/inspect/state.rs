@@ -26,12 +26,6 @@ pub(crate) fn read_event(key: &[u8], bytes: &[u8]) -> Option<TitoEvent> {
     keys::parse_event(key).is_some_and(|place| place.id == event.id).then_some(event)
 }
 
-/// When what is stored under `key` is handed out at the earliest, in Unix seconds.
-pub(crate) fn due_second(key: &[u8], bytes: &[u8]) -> i64 {
-    let second = keys::parse_event_second(key).unwrap_or(0);
-    read_event(key, bytes).and_then(|event| event.not_before).map_or(second, |not_before| second.max(not_before))
-}
-
 /// The version of an event's payload and the latest that its workers know, if it is a later one.
 pub(crate) fn later_version(event: &TitoEvent, known: Option<u32>) -> Option<(u32, u32)> {
     // One whose version can't be read goes to the dead letters.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tito_core::database::Walk;
-use tito_core::event::QueueLimits;
+use tito_core::database::{PageSize, Walk};
+use tito_core::event::{QueueLimits, Topic};
 use tito_core::{Result, Transaction};
 
 use super::state::{PendingState, read_event};
@@ -20,6 +20,9 @@ use crate::time::{as_seconds, time_of};
 
 /// How many events of a kind [`TitoQueue::stats`] counts in each partition.
 const COUNTED: u64 = 10_000;
+
+/// How many rows are read at once.
+const PAGE: usize = 200;
 
 /// What is in a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,8 +83,7 @@ pub struct Counts {
     /// For how long the one has been due that fell due first, in whole seconds; `None` if none is due.
     #[serde(rename = "oldest_due_seconds", serialize_with = "as_seconds")]
     pub oldest_due: Option<Duration>,
-    /// Whether there are more than were counted: in each partition pending, dead and done events are each counted up to
-    /// a bound.
+    /// Whether there may be more than were counted: pending, dead and done events are each counted up to a bound.
     pub is_capped: bool,
 }
 
@@ -100,6 +102,14 @@ impl AddAssign for Counts {
 }
 
 impl Counts {
+    fn count(&mut self, kind: Kind, key: &[u8], bytes: &[u8], now: i64) {
+        match kind {
+            Kind::Pending => self.count_pending(key, bytes, now),
+            Kind::Dead => self.dead += 1,
+            Kind::Done => self.done += 1,
+        }
+    }
+
     fn count_pending(&mut self, key: &[u8], bytes: &[u8], now: i64) {
         self.pending += 1;
         let (state, due) = PendingState::of(key, read_event(key, bytes).as_ref(), now);
@@ -113,6 +123,11 @@ impl Counts {
             PendingState::Malformed => self.malformed += 1,
         }
     }
+}
+
+/// The partitions that are served, before anything is counted.
+fn empty(topic: &Topic) -> BTreeMap<u16, Counts> {
+    (0..topic.served_partitions()).map(|partition| (partition, Counts::default())).collect()
 }
 
 impl TitoQueue {
@@ -136,13 +151,39 @@ impl TitoQueue {
     /// Those of [`stats`](TitoQueue::stats).
     pub async fn stats_up_to(&self, queue: &str, limit: u64) -> Result<QueueStats, QueueError> {
         let topic = self.existing(queue).await?;
-        let in_flight = self.engine.transaction(|tx: Transaction| async move { in_flight(&tx, queue).await }).await?;
-        let counted_at = self.engine.now().await?.seconds();
-        let empty = (0..topic.served_partitions()).map(|partition| (partition, Counts::default()));
-        let mut partitions: BTreeMap<u16, Counts> = empty.collect();
+        let mut partitions = empty(&topic);
         for kind in Kind::ALL {
             self.count(queue, kind, limit, &mut partitions).await?;
         }
+        self.with_counts(queue, &topic, partitions).await
+    }
+
+    /// As [`stats`](TitoQueue::stats), reading so many rows at the most, or one of each partition that has some of a kind,
+    /// whatever there is: half of them at least of what is pending, the rest of dead letters and history, dealt out among
+    /// the partitions. Of those that are not reached it is said that there may be more.
+    ///
+    /// # Errors
+    /// As [`stats`](TitoQueue::stats).
+    pub async fn stats_of_rows(&self, queue: &str, rows: usize) -> Result<QueueStats, QueueError> {
+        let topic = self.existing(queue).await?;
+        let mut partitions = empty(&topic);
+        let mut left = rows;
+        // What these leave is for the last one.
+        for (kind, most) in [(Kind::Dead, rows / 4), (Kind::Done, rows / 4), (Kind::Pending, rows)] {
+            let most = most.min(left);
+            left -= most - self.count_of_rows(queue, kind, most, &mut partitions).await?;
+        }
+        self.with_counts(queue, &topic, partitions).await
+    }
+
+    async fn with_counts(
+        &self,
+        queue: &str,
+        topic: &Topic,
+        partitions: BTreeMap<u16, Counts>,
+    ) -> Result<QueueStats, QueueError> {
+        let in_flight = self.engine.transaction(|tx: Transaction| async move { in_flight(&tx, queue).await }).await?;
+        let counted_at = self.engine.now().await?.seconds();
         let mut total = Counts::default();
         for counts in partitions.values() {
             total += *counts;
@@ -166,8 +207,48 @@ impl TitoQueue {
         })
     }
 
+    /// Returns how many rows it has not read of those that it might.
+    async fn count_of_rows(
+        &self,
+        queue: &str,
+        kind: Kind,
+        rows: usize,
+        partitions: &mut BTreeMap<u16, Counts>,
+    ) -> Result<usize> {
+        let (mut walk, mut left) = (Walk::over(kind.of_queue(queue)), rows);
+        // The partition that was come to, and how many rows of it were read.
+        let (mut reached, mut of_it) = (0, 0);
+        while left > 0 {
+            let unseen = partitions.range(reached..).count().max(1);
+            let share = ((left + of_it) / unseen).max(of_it + 1);
+            walk = walk.in_pages(PageSize::entries(share - of_it));
+            let Some((page, now)) = walk.next(&self.engine).await? else { return Ok(left) };
+            left -= page.len();
+            for (key, value) in &page {
+                // Keys outside of every partition are none that Tito writes or reads.
+                let Some(partition) = keys::parse_event_partition(key) else { continue };
+                partitions.entry(partition).or_default().count(kind, key, value, now.seconds());
+                of_it = if partition == reached { of_it + 1 } else { 1 };
+                reached = partition;
+            }
+            if of_it >= share && !walk.is_over() {
+                partitions.entry(reached).or_default().is_capped = true;
+                if let Some(end) = kind.of_partition(queue, reached).end {
+                    walk.skip_to(end);
+                }
+                (reached, of_it) = (reached.saturating_add(1), 0);
+            }
+        }
+        if !walk.is_over() {
+            partitions.range_mut(reached..).for_each(|(_, counts)| counts.is_capped = true);
+        }
+        Ok(0)
+    }
+
     async fn count(&self, queue: &str, kind: Kind, limit: u64, partitions: &mut BTreeMap<u16, Counts>) -> Result<()> {
-        let mut walk = Walk::over(kind.of_queue(queue));
+        // One more tells that there are more.
+        let page = usize::try_from(limit.saturating_add(1)).unwrap_or(PAGE).min(PAGE);
+        let mut walk = Walk::over(kind.of_queue(queue)).in_pages(PageSize::entries(page));
         while let Some((page, now)) = walk.next(&self.engine).await? {
             for (key, value) in &page {
                 // Keys outside of every partition are none that Tito writes or reads.
@@ -185,11 +266,7 @@ impl TitoQueue {
                     }
                     continue;
                 }
-                match kind {
-                    Kind::Pending => counts.count_pending(key, value, now.seconds()),
-                    Kind::Dead => counts.dead += 1,
-                    Kind::Done => counts.done += 1,
-                }
+                counts.count(kind, key, value, now.seconds());
             }
         }
         Ok(())

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use self::sweep::Sweep;
 pub use self::sweep::Swept;
 use self::unattended::{Stuck, Unattended};
+use crate::facts::sweep_backlogs;
 use crate::keys;
 use crate::owner::sweep_owned;
 use crate::queue::TitoQueue;
@@ -76,6 +77,9 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
             if let Err(error) = sweep_registrations(&queue.engine).await {
                 tracing::warn!(%error, "rows of dead workers could not be deleted, trying later");
             }
+            if let Err(error) = sweep_backlogs(&queue.engine).await {
+                tracing::warn!(%error, "what was counted of queues that nobody looks at can't be deleted, trying later");
+            }
             match unattended.look(&queue).await {
                 Ok(stuck) => stuck.iter().for_each(Stuck::warn),
                 Err(error) => tracing::warn!(%error, "queues that nobody serves could not be looked for, trying later"),
@@ -86,6 +90,28 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
         // A transaction that is dropped is rolled back.
         () = rounds => {}
         _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+impl TitoQueue {
+    /// Deletes, by the engine's time, what is past its time of what workers say of themselves: rows of those that died five
+    /// minutes ago or more and what these were told, minutes of two hours ago, and what was counted of queues that nobody
+    /// has looked at for ten minutes. Returns how many rows are gone. In transactions of some 100 rows; where one meets
+    /// another transaction it leaves the rest to the next sweep.
+    ///
+    /// A running [`Worker`](crate::Worker) does this by itself, about every 30 s. It is for programs without one.
+    ///
+    /// # Errors
+    /// Those of the engine; what was deleted by then stays deleted.
+    pub async fn sweep_facts(&self) -> Result<u64> {
+        let mut total = 0;
+        loop {
+            let deleted = sweep_registrations(&self.engine).await? + sweep_backlogs(&self.engine).await?;
+            total += deleted as u64;
+            if deleted == 0 {
+                return Ok(total);
+            }
+        }
     }
 }
 

@@ -153,9 +153,10 @@ impl Sweep {
             Next::Nothing => return Ok(Swept::default()),
             Next::Count(mut walk) => {
                 let clock_millis = database.clock().monotonic_millis();
-                let warns = kind == Kind::Dead && clock_millis >= self.counts_dead_at_millis;
                 let topic = Topic::find_cached(database, topic_name).await?;
                 let most = topic.and_then(|topic| surplus.most(&topic));
+                // What is limited was meant to be as many.
+                let warns = kind == Kind::Dead && most.is_none() && clock_millis >= self.counts_dead_at_millis;
                 if most.is_none() && !warns {
                     return Ok(Swept::default());
                 }

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tito_core::database::{PageSize, Walk};
-use tito_core::event::Topic;
+use tito_core::event::{Topic, due_second};
 use tito_core::{Database, Result};
 
-use crate::inspect::due_second;
 use crate::keys;
 use crate::queue::TitoQueue;
 

@@ -94,6 +94,13 @@ impl Membership {
         self.holdings.owned()
     }
 
+    /// Whether a partition is owned and not to be released now.
+    pub(crate) fn owns(&self, queue: &str, partition: u16) -> bool {
+        let owned = self.holdings.owned();
+        let owned = owned.borrow();
+        owned.get(queue).is_some_and(|partitions| partitions.contains_key(&partition))
+    }
+
     /// To be called before a partition is served. False if it is no longer to be served under this lease. If true, the
     /// lease is kept until [`release`](Membership::release), unless it is lost.
     pub(crate) fn begin(&self, queue: &str, partition: u16, lease: &Lease) -> bool {

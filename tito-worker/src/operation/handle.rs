@@ -21,7 +21,7 @@ use crate::keys;
 use crate::queue::TitoQueue;
 
 /// How many rows are counted when an operation is begun, of how many bytes, and how many of these are read at a time.
-const COUNTED: usize = 10_000;
+const COUNTED: usize = 900;
 const COUNTED_BYTES: usize = 16 << 20;
 const COUNTED_PAGE_BYTES: usize = 1 << 20;
 
@@ -70,7 +70,7 @@ impl OperationTask {
 
 impl Operations {
     /// Starts an operation and returns its id. Workers of this process begin at once, others within five seconds. Costs
-    /// a count of up to 10,000 of the rows that it goes over, of at most 16 MiB or one row more.
+    /// a count of up to 900 of the rows that it goes over, of at most 16 MiB or one row more.
     ///
     /// ```
     /// # use tito_core::event::Rate;

@@ -55,7 +55,7 @@ pub struct OperationInfo {
     pub done: u64,
     /// How many were looked at.
     pub searched: u64,
-    /// How many there were, at least, when it was started: counted up to 10,000.
+    /// How many there were, at least, when it was started: counted up to 900.
     pub at_least: u64,
     /// How many were skipped because they are not an event, or are there already.
     pub skipped: u64,

@@ -11,7 +11,7 @@ use super::step::Page;
 use super::task::EventFilter;
 use crate::again::{self, Again};
 use crate::keys;
-use crate::place::{Kind, Place};
+use crate::place::{Kind, Old, Place};
 use crate::topics::check_group;
 
 /// How far ahead dead letters are made due, in milliseconds: what an operation that is stopped has made due by then still
@@ -90,7 +90,7 @@ pub(super) async fn put(
             let slot = i64::try_from(row.slot_millis(nth as u64, now).div_ceil(1_000)).unwrap_or(i64::MAX);
             event.timestamp = slot.clamp(now.seconds(), keys::MAX_EVENT_SECONDS);
         }
-        again::put(tx, queue, topic, &event, old.as_deref()).await?;
+        again::put(tx, queue, topic, &event, old.as_deref().map(Old::kept)).await?;
     }
     Ok(())
 }

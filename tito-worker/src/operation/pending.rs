@@ -1,6 +1,6 @@
 //! A step over what is pending.
 
-use tito_core::event::{TitoEvent, Topic, started_at, topic_of};
+use tito_core::event::{TitoEvent, Topic, delete_pending, started_at, topic_of};
 use tito_core::{Result, Transaction};
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ pub(super) async fn purge(tx: &Transaction, row: &OperationRow, queue: &str, eve
         };
         if is_chosen {
             is_waited_for |= blocks_until(&key, &value).is_some();
-            tx.system_keys().delete(key).await?;
+            delete_pending(tx, key, &value).await?;
             progress.done += 1;
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use tito_core::database::{PageSize, Walk};
-use tito_core::event::{Topic, check_owner, topic_of};
+use tito_core::event::{Topic, check_owner, delete_pending, topic_of};
 use tito_core::{KeyText, Result, TitoError, Transaction};
 
 use super::belongings::{Belonging, Found, belongings};
@@ -184,7 +184,7 @@ async fn erase(tx: &Transaction, found: Found, erased: &mut OwnerCounts, gone: &
                     if let Some(place) = keys::parse_event(&event.key) {
                         tx.system_keys().delete(keys::moved_event(&event.queue, place.id)).await?;
                     }
-                    tx.system_keys().delete(event.key).await?;
+                    delete_pending(tx, event.key, &event.value).await?;
                 }
             }
             return Ok(());

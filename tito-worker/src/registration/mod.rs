@@ -40,7 +40,7 @@ pub use self::running::RunningHandler;
 pub(crate) use self::sweep::sweep_registrations;
 
 use self::row::WorkerRow;
-use crate::activity::{Activities, ActivityRow, Minute};
+use crate::activity::{Activities, put_minutes};
 use crate::keys;
 use crate::policy::LimitedBy;
 
@@ -79,6 +79,7 @@ pub(crate) struct Registered(Arc<Registration>);
 impl Drop for Registered {
     fn drop(&mut self) {
         Living::of(&self.0.database).locked().remove(&self.0.id);
+        Activities::of(&self.0.database).workers.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -122,6 +123,7 @@ impl Registration {
     #[must_use]
     pub(crate) fn register(self: &Arc<Self>) -> Registered {
         Living::of(&self.database).locked().insert(self.id, self.clone());
+        Activities::of(&self.database).workers.fetch_add(1, Ordering::AcqRel);
         Registered(self.clone())
     }
 
@@ -195,7 +197,7 @@ impl Registration {
         let done = &activities.unwritten(&self.database, false);
         let process = activities.process;
         let saying = |tx: Transaction| async move {
-            put_activity(&tx, process, done).await?;
+            put_minutes(&tx, process, done).await?;
             let row = self.row(tx.now().millis());
             tx.system_keys().put(keys::registered_worker(self.id), row.encode()?).await?;
             Ok(tx.get(&keys::retirement(self.id)).await?.is_some())
@@ -218,20 +220,12 @@ impl Registration {
         let done = &activities.unwritten(&self.database, true);
         let process = activities.process;
         let deleting = self.database.transaction(|tx: Transaction| async move {
-            put_activity(&tx, process, done).await?;
+            put_minutes(&tx, process, done).await?;
             tx.system_keys().delete(keys::registered_worker(self.id)).await?;
             tx.system_keys().delete(keys::retirement(self.id)).await
         });
         within_last_words(deleting).await;
     }
-}
-
-async fn put_activity(tx: &Transaction, process: Uuid, minutes: &BTreeMap<u64, Minute>) -> Result<()> {
-    for (minute, queues) in minutes {
-        let row = ActivityRow { queues: queues.clone(), unknown: UnknownMembers::default() };
-        tx.system_keys().put(keys::activity(*minute, process), row.encode()?).await?;
-    }
-    Ok(())
 }
 
 async fn within_last_words(words: impl Future<Output = Result<()>> + Send) {

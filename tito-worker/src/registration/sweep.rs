@@ -12,8 +12,8 @@ use crate::keys;
 const DELETED_AT_ONCE: usize = 100;
 
 /// Deletes rows of workers that have died five minutes ago or more, and what these were told. Reads the rows of all
-/// workers. Where it meets another sweep it leaves the rest to that.
-pub(crate) async fn sweep_registrations(database: &Database) -> Result<()> {
+/// workers, and returns how many are gone, up to 100. Where it meets another sweep it leaves the rest to that.
+pub(crate) async fn sweep_registrations(database: &Database) -> Result<usize> {
     let reading = |tx: Transaction| async move {
         let workers = Walk::over(keys::registered_workers()).rest_in(&tx).await?;
         let minute = (tx.now().millis() / 60_000).saturating_sub(MINUTES_KEPT);
@@ -39,21 +39,23 @@ pub(crate) async fn sweep_registrations(database: &Database) -> Result<()> {
     gone.extend(outdated.into_iter().map(|(key, _)| key));
     gone.truncate(DELETED_AT_ONCE);
     if gone.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let gone = &gone;
     let deleting = |tx: Transaction| async move {
+        let mut deleted = 0;
         for (key, value) in gone.iter().zip(tx.batch_get(gone.clone()).await?) {
             let Some(value) = value else { continue };
             let is_worker = keys::parse_registered_worker(key).is_some();
             if !is_worker || is_dead(key, &value, tx.now().millis()) {
                 tx.system_keys().delete(key.clone()).await?;
+                deleted += 1;
             }
         }
-        Ok(())
+        Ok(deleted)
     };
     match database.transaction_with(TxOptions::default().max_attempts(1), deleting).await {
-        Err(TitoError::RetriesExhausted { .. }) => Ok(()),
+        Err(TitoError::RetriesExhausted { .. }) => Ok(0),
         swept => swept,
     }
 }

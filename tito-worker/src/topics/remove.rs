@@ -11,6 +11,7 @@ use super::existing::change_topic;
 use super::own_queue::settle_others;
 use crate::error::QueueError;
 use crate::keys;
+use crate::place::Old;
 use crate::queue::TitoQueue;
 
 impl TitoQueue {
@@ -100,8 +101,8 @@ pub(super) async fn delete_while(
                 return Ok(0);
             }
             let deleted = page.len() as u64;
-            for (key, _) in page {
-                tx.system_keys().delete(key).await?;
+            for (key, value) in page {
+                Old::row(&key, &value).delete(&tx).await?;
             }
             Ok(deleted)
         }

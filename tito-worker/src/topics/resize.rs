@@ -18,7 +18,7 @@ use super::existing::change_topic;
 use super::read_topic;
 use crate::error::QueueError;
 use crate::keys;
-use crate::place::{self, Kind, Place};
+use crate::place::{self, Kind, Old, Place};
 use crate::queue::TitoQueue;
 
 /// What a change of the number of partitions did.
@@ -156,7 +156,8 @@ impl Mover {
                     Place { kind: Kind::Dead, partition, second, id: place::id_of(tx, &key) }
                 }
             };
-            place::put(tx, &self.queue, place, row, Some(&key)).await?;
+            let old = Old::row(&key, &row);
+            place::put(tx, &self.queue, place, row, Some(old)).await?;
         }
         Ok(resized)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tito_core::event::{EventReference, Topic};
+use tito_core::event::{EventReference, Topic, delete_pending};
 use tito_core::{KeyText, Result, TitoError, Transaction};
 
 use super::options::{LONGEST_WINDOW, Unique};
@@ -89,7 +89,7 @@ impl TitoQueue {
             Some(earlier) => {
                 let located = locate(&self.engine, tx, &earlier).await?;
                 for pending in &located {
-                    tx.system_keys().delete(pending.key.clone()).await?;
+                    delete_pending(tx, pending.key.clone(), &pending.value).await?;
                 }
                 let worth_it = tx.now().seconds().saturating_add(LONGEST_WAIT);
                 if located.iter().any(|pending| pending.blocks_until().is_some_and(|until| until > worth_it)) {

@@ -5,6 +5,7 @@
 //! | `builder` | what a worker is told |
 //! | `supervisor` | one subscription: its topic, and which partitions are served |
 //! | `drain` | a pass over all that is due, without waiting for more |
+//! | `quiet` | partitions where nothing has come for long, looked at together |
 //! | `rounds` | what is done again and again for all subscriptions together |
 //! | `partition` | the loop of one partition |
 //! | `cursor` | when to read which part of the partition |
@@ -40,6 +41,7 @@ mod loaded;
 mod low_watermark;
 mod pace;
 mod partition;
+mod quiet;
 mod record;
 mod report;
 mod rounds;
@@ -68,7 +70,7 @@ use self::rounds::Rounds;
 use self::runner::Runner;
 use self::supervisor::{Ownership, Supervisor};
 use crate::error::QueueError;
-use crate::facts::keep_gauges;
+use crate::facts::{count_backlogs, keep_gauges};
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
 use crate::operation::{self, NamedSteps};
@@ -247,6 +249,12 @@ impl Worker {
                 None => std::future::pending().await,
             }
         };
+        let served = self.subscriptions.iter().map(|runner| runner.queue.to_string()).collect();
+        let is_owned = |queue: &str, partition: u16| match &ownership {
+            Ownership::Static(share) => share.has(partition),
+            Ownership::Fleet(membership) => membership.owns(queue, partition),
+        };
+        let backlogs = count_backlogs(&self.queue.engine, &served, is_owned);
         let watch_time = time_set::watch(&self.queue.engine, note_time);
         let closed = tokio::select! {
             () = shutdown => None,
@@ -255,6 +263,7 @@ impl Worker {
             () = hands.look_after() => None,
             () = registration.look_after() => None,
             () = gauges => None,
+            () = backlogs => None,
             () = registration.retired() => None,
             () = watch_flag, if self.active.is_some() => None,
             closed = self.queue.engine.closed() => Some(closed),

@@ -9,7 +9,7 @@ use super::low_watermark::LowWatermark;
 use super::runner::{Origin, Runner};
 use crate::fate::Fate;
 use crate::observe::{Failure, Watched};
-use crate::place;
+use crate::place::{self, Old};
 use crate::same_attempt::are_same_attempt;
 
 /// An event whose fate waits to be recorded.
@@ -115,6 +115,7 @@ impl Recording<'_> {
         handled_by: HandledBy,
     ) -> Result<Recorded> {
         let Self { tx, runner, topic, partition } = *self;
+        let old = Old::row(key, &stored);
         let Decided { fate, row, failure } = {
             let rules = Rules {
                 policy: &runner.policy,
@@ -129,8 +130,8 @@ impl Recording<'_> {
             decide(key, stored, ended, &rules)?
         };
         match row {
-            Some((place, row)) => place::put(tx, &runner.queue, place, row, Some(key)).await?,
-            None => tx.system_keys().delete(key.to_vec()).await?,
+            Some((place, row)) => place::put(tx, &runner.queue, place, row, Some(old)).await?,
+            None => old.delete(tx).await?,
         }
         Ok(Recorded { fate, failure, remains: fate.is_postponed() })
     }

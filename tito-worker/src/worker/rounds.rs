@@ -11,6 +11,7 @@ use tito_core::event::{Topic, topic_of};
 use tito_core::{Database, Now, Result};
 
 use super::cursor::{SWEEP_EVERY, WINDOW_EVERY, window_seconds};
+use super::quiet::QuietQueues;
 use super::runner::Runner;
 use crate::keys;
 use crate::membership::Membership;
@@ -41,7 +42,8 @@ impl<'a> Rounds<'a> {
 
     /// Never ends.
     pub(super) async fn run(&self) {
-        tokio::join!(self.tell(), self.look_at_topics(), self.look_at_events());
+        let quiet = QuietQueues::new(self.database, self.by_queue.values().copied());
+        tokio::join!(self.tell(), self.look_at_topics(), self.look_at_events(), quiet.look_after());
     }
 
     async fn tell(&self) {
@@ -60,27 +62,29 @@ impl<'a> Rounds<'a> {
     /// Tells the subscriptions of topics that others have created or changed.
     async fn look_at_topics(&self) {
         let every = if self.database.is_only_writer() { HEARD_TOPIC_EVERY } else { TOPIC_EVERY };
-        let runners: Vec<_> = self.by_queue.values().copied().collect();
+        let mut topics: Vec<_> = self.by_queue.values().copied().map(|runner| (runner, Vec::new())).collect();
         loop {
             tokio::time::sleep(every).await;
-            for runners in runners.chunks(TOPICS_AT_ONCE) {
-                if let Err(error) = self.compare_topics(runners).await {
+            for topics in topics.chunks_mut(TOPICS_AT_ONCE) {
+                if let Err(error) = self.compare_topics(topics).await {
                     tracing::warn!(%error, "topics could not be read, trying again");
                 }
             }
         }
     }
 
-    async fn compare_topics(&self, runners: &[&Runner]) -> Result<()> {
-        let keys: Vec<_> = runners.iter().map(|runner| keys::topic(topic_of(&runner.queue).0)).collect();
+    /// Each with its row as its subscription was known to go by it: hardly any has changed since, and is decoded.
+    async fn compare_topics(&self, topics: &mut [(&Runner, Vec<u8>)]) -> Result<()> {
+        let keys: Vec<_> = topics.iter().map(|(runner, _)| keys::topic(topic_of(&runner.queue).0)).collect();
         let tx = self.database.begin().await?;
         let stored = tx.batch_get(keys.clone()).await;
         tx.rollback().await;
-        for ((runner, key), stored) in runners.iter().zip(keys).zip(stored?) {
-            let Some(stored) = stored else { continue };
+        for (((runner, known), key), stored) in topics.iter_mut().zip(keys).zip(stored?) {
+            let Some(stored) = stored.filter(|stored| stored != known) else { continue };
             // What can't be read is for the subscription to say.
             let revision = Topic::decode(&key, &stored).map(|topic| topic.revision);
             if revision.is_ok_and(|revision| runner.source.is_known(revision)) {
+                *known = stored;
                 continue;
             }
             runner.source.outdated.notify_one();
@@ -89,7 +93,7 @@ impl<'a> Rounds<'a> {
     }
 
     /// Has all partitions that hold events read again, now and then, where the engine tells of every commit: what it did
-    /// not tell of is found by that. Elsewhere each partition looks by itself, and more often.
+    /// not tell of is found by that. Elsewhere each partition looks by itself, and more often, until it is [quiet](super::quiet).
     async fn look_at_events(&self) {
         if !self.database.is_only_writer() {
             return std::future::pending().await;

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
+use super::quiet::Quiet;
+
 /// How many partitions and topics a worker reads at once: one of thousands of them would swamp an engine that is a
 /// cluster, so that no answer came in time.
 pub(super) const READS_AT_ONCE: usize = 128;
@@ -17,6 +19,8 @@ pub(super) struct Source {
     pub(super) outdated: Notify,
     /// Of the topic as it was read last.
     revision: AtomicU64,
+    /// Partitions of this worker that it looks at together with others.
+    pub(super) quiet: Quiet,
 }
 
 /// There is no topic yet.
@@ -25,7 +29,7 @@ const NO_REVISION: u64 = u64::MAX;
 impl Source {
     pub(super) fn new(new_topic_partitions: Option<u16>, reads: Arc<Semaphore>) -> Self {
         let revision = AtomicU64::new(NO_REVISION);
-        Self { new_topic_partitions, reads, outdated: Notify::new(), revision }
+        Self { new_topic_partitions, reads, outdated: Notify::new(), revision, quiet: Quiet::default() }
     }
 
     /// Notes the revision of the topic as it was read.

@@ -79,6 +79,73 @@ pub async fn idle_partitions_are_looked_at_together(db: Database, clock: TestClo
     running.stop().await;
 }
 
+/// Waits until a look costs so many scans.
+async fn until_all_are_quiet(clock: &TestClock, scans: impl Fn() -> u64, each: u64) {
+    loop {
+        let before = scans();
+        look_again(clock, 20).await;
+        if scans() - before <= 20 * each {
+            return;
+        }
+    }
+}
+
+#[fact]
+pub async fn partitions_without_events_are_looked_at_together_where_other_processes_write(
+    db: Database,
+    clock: TestClock,
+) {
+    if db.is_only_writer() {
+        return;
+    }
+    clock.must_stand_still();
+    let queue = TitoQueue::new(db.clone());
+    let mut events = Vec::new();
+    for number in 0..TOPICS {
+        queue.create_topic(&topic(number), 8).await.unwrap();
+        publish(&db, [Publish::new(topic(number), "user:1")]).await;
+    }
+    for (key, value) in stored(&db, "event:").await {
+        write_silently(&db, &key, None).await;
+        events.push((key, value));
+    }
+    let db = FaultEngine::new(db).database();
+    let mut worker = Worker::builder(TitoQueue::new(db.clone())).schedules(false);
+    for number in 0..TOPICS {
+        worker = worker.subscribe(topic(number), |_: TitoEvent| async { Done::Ok(()) });
+    }
+    let running = Running::start(worker);
+    db.faults().at(Call::Scan).key_prefix("event:").always().delay(Duration::ZERO);
+    let scans = || db.faults().injected();
+    until_all_are_quiet(&clock, scans, 1).await;
+    let before = scans();
+    look_again(&clock, 100).await;
+    assert_eq!(scans() - before, 100, "64 idle partitions cost more than one scan each time");
+
+    // What another process publishes is found by that.
+    for (key, value) in &events {
+        write_silently(&db, key, Some(value.clone())).await;
+    }
+    while !stored(&db, "event:").await.is_empty() {
+        look_again(&clock, 1).await;
+    }
+    // A partition in which something has come looks by itself again, for a quarter of an hour.
+    let before = scans();
+    look_again(&clock, 100).await;
+    assert!(scans() - before > 100);
+    clock.advance(Duration::from_secs(901));
+    until_all_are_quiet(&clock, scans, 1).await;
+
+    // What waits for its time is one more row to look at, and is handed out in time.
+    publish(&db, [Publish::new(topic(3), "user:1").delay(Duration::from_secs(3_600))]).await;
+    until_all_are_quiet(&clock, scans, 2).await;
+    clock.advance(Duration::from_secs(3_600));
+    while !stored(&db, "event:").await.is_empty() {
+        look_again(&clock, 1).await;
+    }
+    running.stop().await;
+}
+
 #[fact]
 pub async fn what_nobody_was_told_of_is_found_within_fifteen_seconds(db: Database, clock: TestClock) {
     if !db.is_only_writer() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tito_core::clock::Clock;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_testkit::{FaultEngine, Harness, TestClock};
+use tito_testkit::{FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::keys;
 use tito_worker::prelude::*;
 use tito_worker::{Counts, FoundIn, PendingState, QueueError};
@@ -119,6 +119,42 @@ pub async fn counting_ends_at_its_bound_and_says_so(db: Database, _: TestClock) 
     assert_eq!((capped.total.pending, capped.total.is_capped), (270, true));
     let exactly = queue.stats_up_to("job", expected.into_iter().max().unwrap()).await.unwrap();
     assert_eq!((exactly.total.pending, exactly.total.is_capped), (900, false));
+}
+
+/// Each partition has its share, and what one does not need is for the others.
+#[fact]
+pub async fn counting_of_so_many_rows_reads_no_more(db: Database, _: TestClock) {
+    let db = FaultEngine::new(db).database();
+    let queue = TitoQueue::new(db.clone());
+    queue.create_topic("job", 3).await.unwrap();
+    publish(&db, (0..900).map(job)).await;
+    let count = async |rows: usize| {
+        let before = db.faults().rows_read();
+        let stats = queue.stats_of_rows("job", rows).await.unwrap();
+        (stats, db.faults().rows_read() - before)
+    };
+    let (some, read) = count(90).await;
+    assert_eq!((some.total.pending, some.total.is_capped), (90, true));
+    assert!(some.partitions.iter().all(|one| one.counts.pending == 30 && one.counts.is_capped), "{some:?}");
+    assert!(read <= 90 + 2, "{read}");
+    let (none, _) = count(2).await;
+    assert_eq!(none.total.pending, 2);
+    assert!(none.partitions.iter().all(|one| one.counts.is_capped), "of the last nothing is known");
+    let (all, _) = count(10_000).await;
+    assert_eq!(all.total, queue.stats("job").await.unwrap().total);
+    assert!(!all.total.is_capped);
+
+    // Dead letters, in one partition.
+    queue.purge("job").await.unwrap();
+    for number in 0..50 {
+        let key = keys::dead_event("job", 1, 17, uuid::Uuid::from_u128(number));
+        put(&db, key, "{}").await;
+    }
+    publish(&db, (0..60).map(job)).await;
+    let (shared, read) = count(100).await;
+    assert_eq!((shared.total.dead, shared.total.pending), (8, 60), "{shared:?}");
+    assert!(shared.partitions[1].counts.is_capped && !shared.partitions[0].counts.is_capped);
+    assert!(read <= 100 + 2, "{read}");
 }
 
 #[fact]

@@ -5,6 +5,7 @@
 extern crate tito_testkit;
 
 mod advancing;
+mod backlogs;
 mod batches;
 mod cancelling;
 mod causing;
@@ -54,6 +55,7 @@ mod seeing;
 mod settling;
 mod strict;
 mod support;
+mod sweeping;
 mod topics;
 mod unique;
 

@@ -26,7 +26,7 @@ use super::idempotency::Marker;
 use super::namespace::Namespace;
 use super::turns::PlaceInLine;
 use super::write_buffer::WriteBuffer;
-use crate::engine::{Signal, Signals, TitoTransaction};
+use crate::engine::{Signal, Signals, Tally, TallyChange, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::row;
 use crate::timestamp::{Now, Timestamp};
@@ -195,6 +195,11 @@ impl Transaction {
     /// Signals the listeners of a channel in this process once the transaction is committed.
     pub fn signal(&self, signal: Signal) {
         self.with_signals(|signals| signals.add(signal));
+    }
+
+    /// Changes a tally once the transaction is committed.
+    pub(in crate::database) fn tally(&self, tally: Arc<Tally>, change: TallyChange) {
+        self.with_signals(|signals| signals.tally(tally, change));
     }
 
     /// Increments a counter once the transaction is committed. `name` tells counters apart.

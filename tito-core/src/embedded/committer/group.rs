@@ -209,7 +209,7 @@ impl Committer {
         drop((before, expired));
         self.recent.prune(settled);
         for (accepted, timestamp) in group.into_iter().zip(timestamps) {
-            self.core.shared.deliver(accepted.signals);
+            self.core.shared.deliver(accepted.signals, timestamp);
             let _ = accepted.reply.send(Ok(timestamp));
         }
     }

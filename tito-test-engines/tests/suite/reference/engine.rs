@@ -349,13 +349,13 @@ impl ReferenceTransaction {
             if (writes.is_empty() && locks.is_empty() && flaw != Flaw::ReadsConflict) || flaw == Flaw::CommitIsLost {
                 drop(data);
                 if flaw != Flaw::LosesSignals {
-                    engine.shared.deliver(signals);
+                    engine.shared.deliver(signals, commit);
                 }
                 return Ok(if flaw == Flaw::AnswersAnotherTime { commit } else { self.start });
             }
             if let Err(error) = self.check_commit(&mut data, &mut writes, &locks, commit) {
                 if flaw == Flaw::SignalsWithoutCommit {
-                    engine.shared.deliver(signals);
+                    engine.shared.deliver(signals, commit);
                 }
                 return Err(error);
             }
@@ -370,7 +370,7 @@ impl ReferenceTransaction {
             }
         }
         if flaw != Flaw::LosesSignals {
-            engine.shared.deliver(signals);
+            engine.shared.deliver(signals, commit);
         }
         Ok(commit)
     }

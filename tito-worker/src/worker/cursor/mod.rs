@@ -23,6 +23,10 @@ const LARGEST_PAGE: usize = 1_024;
 /// How many bytes a page has at most, about: it is asked for by the number of its events.
 const PAGE_BYTES: usize = 4 << 20;
 
+/// After how many seconds without an event others may look for events: TiKV keeps what was deleted for ten minutes, unless
+/// it is told otherwise, and to look at many partitions together is to pass over all that.
+const QUIET_AFTER: i64 = 900;
+
 /// What a page came to.
 pub(super) struct PageRead {
     /// The present of the subscription when it was read.
@@ -80,6 +84,10 @@ pub(super) struct Cursor {
     pass: Option<(Timestamp, i64)>,
     pub(super) time: EngineTime,
     revisits: Revisits,
+    /// When an event was last seen, in seconds of the engine's time, as far as that is known.
+    news: i64,
+    /// Whether others look for events in its place.
+    is_quiet: bool,
 }
 
 impl Cursor {
@@ -108,7 +116,28 @@ impl Cursor {
             pass: None,
             time,
             revisits,
+            news: 0,
+            is_quiet: false,
         }
+    }
+
+    /// Takes the partition for one in which there were events until a second.
+    pub(super) fn had_events_until(&mut self, second: i64) {
+        self.news = second;
+    }
+
+    /// Whether nothing has come for so long that others may look for events in its place.
+    pub(super) fn may_be_quiet(&self, clock_millis: u64) -> bool {
+        let since = self.time.present(clock_millis).saturating_sub(self.news);
+        self.has_caught_up(clock_millis) && self.revisits.has_backed_off() && since >= QUIET_AFTER
+    }
+
+    /// Leaves it to others to look for events, or no longer does.
+    pub(super) fn set_quiet(&mut self, is_quiet: bool, clock_millis: u64) {
+        if self.is_quiet && !is_quiet {
+            self.revisits.resume(clock_millis, self.time.seen());
+        }
+        self.is_quiet = is_quiet;
     }
 
     /// Reads now, whether or not anything is known to be due.
@@ -118,20 +147,21 @@ impl Cursor {
 
     /// Whether to read now.
     pub(super) fn wants_to_read(&mut self, clock_millis: u64) -> bool {
-        match self.revisits.due(clock_millis, self.time.seen()) {
+        let due = if self.is_quiet { None } else { self.revisits.due(clock_millis, self.time.seen()) };
+        match due {
             None => {}
             Some(Back::ToTheBeginning) => self.go_back(keys::events_of_partition(&self.queue, self.partition).start),
             Some(Back::To(second)) => self.go_back(self.events_from(second)),
         }
         let is_due = self.next_due.is_some_and(|due| due <= self.time.present(clock_millis));
-        self.is_behind |= is_due | self.revisits.is_poll_due(clock_millis);
+        self.is_behind |= is_due | (!self.is_quiet && self.revisits.is_poll_due(clock_millis));
         self.is_behind
     }
 
     /// When to read next if nothing happens before.
     pub(super) fn next_read_millis(&self) -> u64 {
         let due = self.next_due.map_or(u64::MAX, |due| self.time.shows_millis(due));
-        due.min(self.revisits.next_millis())
+        if self.is_quiet { due } else { due.min(self.revisits.next_millis()) }
     }
 
     /// Notes when a page was read, in a reading that may be the first of a pass. What was committed before the pass began
@@ -199,6 +229,9 @@ impl Cursor {
         }
         let largest = (PAGE_BYTES / page.mean_size().max(1)).clamp(1, LARGEST_PAGE);
         self.page = if is_full { (self.page * 4).min(largest) } else { SMALLEST_PAGE.min(largest) };
+        if page.passed > 0 {
+            self.news = self.time.present(clock_millis);
+        }
         self.revisits.note_page(page.passed > 0, clock_millis);
     }
 
@@ -222,5 +255,52 @@ impl Cursor {
             self.cursor = key;
         }
         self.is_behind = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Of a partition that was read often enough without anything in it.
+    fn backed_off() -> Cursor {
+        let now = Now::from_millis(5_000_000);
+        let revisits = Revisits::new(Duration::from_secs(10), false, false, 0, now.seconds());
+        let mut cursor = Cursor::new("job", 0, None, (now, 0), revisits);
+        for _ in 0..10 {
+            cursor.note_page(&PageRead::new(now, 0, 0), 0);
+        }
+        cursor
+    }
+
+    #[test]
+    fn a_partition_is_quiet_once_nothing_has_come_for_a_quarter_of_an_hour() {
+        let mut cursor = backed_off();
+        assert!(cursor.may_be_quiet(0), "nothing is known to have come ever");
+        cursor.had_events_until(5_000 - QUIET_AFTER + 1);
+        assert!(!cursor.may_be_quiet(0));
+        assert!(cursor.may_be_quiet(1_000));
+        let mut page = PageRead::new(Now::from_millis(5_001_000), 1_000, 1);
+        page.count(100);
+        cursor.note_page(&page, 1_000);
+        assert!(!cursor.may_be_quiet(1_000));
+    }
+
+    #[test]
+    fn a_quiet_partition_reads_when_it_is_told_or_something_is_due() {
+        let mut cursor = backed_off();
+        cursor.set_quiet(true, 0);
+        assert_eq!(cursor.next_read_millis(), u64::MAX);
+        assert!(!cursor.wants_to_read(SWEEP_EVERY));
+        cursor.note_commit(&keys::event("job", 0, 5_010, uuid::Uuid::from_u128(1)), 0);
+        assert_eq!(cursor.next_read_millis(), 10_000);
+        assert!(cursor.wants_to_read(10_000));
+        // Later it looks by itself again, and at what has been looked at meanwhile no more.
+        let mut cursor = backed_off();
+        cursor.set_quiet(true, 0);
+        cursor.set_quiet(false, 100_000);
+        assert!(cursor.next_read_millis() <= 101_000);
     }
 }

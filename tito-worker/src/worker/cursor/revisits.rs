@@ -104,6 +104,18 @@ impl Revisits {
         polls.next = clock_millis + fastrand::u64(polls.every / 2..=polls.every);
     }
 
+    /// Whether nothing was found for so long that it is looked for no more often.
+    pub(super) fn has_backed_off(&self) -> bool {
+        self.polls.as_ref().is_some_and(|polls| polls.every >= LONGEST_POLL)
+    }
+
+    /// Goes on after a time in which others have looked, up to the engine's time `seen`, in seconds.
+    pub(super) fn resume(&mut self, clock_millis: u64, seen: i64) {
+        for revisit in &mut self.all {
+            *revisit = Revisit { next: clock_millis.saturating_add(revisit.every), seen, ..*revisit };
+        }
+    }
+
     /// When something is due next.
     pub(super) fn next_millis(&self) -> u64 {
         let polls = self.polls.as_ref().map(|polls| polls.next);

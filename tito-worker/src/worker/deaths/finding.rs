@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tito_core::database::{PageSize, Walk};
-use tito_core::event::{TitoEvent, Topic, topic_of};
+use tito_core::event::{TitoEvent, Topic, due_second, topic_of};
 use tito_core::row::StoredRow;
 use tito_core::{Result, TitoError, Transaction};
 use uuid::Uuid;
@@ -161,7 +161,9 @@ impl Hands {
                         "a process has died while an event was handled, which runs alone from now on"
                     );
                     if has_room {
-                        tx.system_keys().put(key.clone(), noted).await?;
+                        // It falls due when it did.
+                        let due = due_second(&key, &row);
+                        tx.system_keys().put_pending(key.clone(), noted, due, Some(due)).await?;
                     }
                 }
             }

@@ -72,6 +72,7 @@ pub(in crate::worker) struct Hands {
     /// Told when something is in hand no more.
     room: Notify,
     suspects: Mutex<BTreeSet<Vec<u8>>>,
+    has_suspects: AtomicBool,
 }
 
 /// What is known while the mark is written.
@@ -156,6 +157,7 @@ impl Hands {
             in_hand: Mutex::default(),
             room: Notify::new(),
             suspects: Mutex::default(),
+            has_suspects: AtomicBool::new(false),
         })
     }
 
@@ -197,12 +199,14 @@ impl Hands {
 
     /// Whether an event is known as a suspect, or failed for good, since it was read.
     pub(in crate::worker) fn is_suspect(&self, key: &[u8]) -> bool {
-        let suspects = locked(&self.suspects);
-        !suspects.is_empty() && suspects.contains(key)
+        // There is none, mostly, and every handler's run asks.
+        self.has_suspects.load(Ordering::Acquire) && locked(&self.suspects).contains(key)
     }
 
     pub(super) fn suspect(&self, keys: impl IntoIterator<Item = Vec<u8>>) {
-        locked(&self.suspects).extend(keys);
+        let mut suspects = locked(&self.suspects);
+        suspects.extend(keys);
+        self.has_suspects.store(!suspects.is_empty(), Ordering::Release);
     }
 
     /// Takes events in hand, which is written first while the worker is careful. The list of them has a bound, so it waits

@@ -8,7 +8,7 @@ use crate::fate::Fate;
 use crate::keys;
 use crate::moved::Moved;
 use crate::observe::Failure;
-use crate::place::{self, Place};
+use crate::place::{self, Old, Place};
 use crate::worker::decide::{Decided, HandledBy, Rules, decide};
 use crate::worker::report::WorkerReport;
 
@@ -83,7 +83,7 @@ impl Fed {
     /// Nobody knows it by an earlier place.
     async fn put_at(&self, tx: &Transaction, place: Place, row: Vec<u8>) -> Result<()> {
         let key = place.key(self.queue());
-        place::put(tx, self.queue(), place, row, Some(&key)).await
+        place::put(tx, self.queue(), place, row, Some(Old::found(tx, &key).await?)).await
     }
 
     /// The key of an event that waits in the queue.

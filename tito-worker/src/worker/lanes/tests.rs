@@ -47,7 +47,7 @@ fn what_was_not_begun_waits_behind_what_came_in_before_it_meanwhile() {
     // Redriven while the handler of the others runs.
     queues.submit(delivery(b"1"));
     queues.submit(delivery(b"4"));
-    let verdicts = [Verdict::Recorded(Recorded { fate: Fate::Dead, failure: None }), Verdict::NotBegun];
+    let verdicts = [Verdict::Recorded(Recorded { fate: Fate::Dead, failure: None, remains: false }), Verdict::NotBegun];
     let ran = verdicts.map(|verdict| Ran { verdict, watched: Watched::default() });
     finish(&mut queues, taken, Few::from_iter(ran), Order::Strict);
     let next: Vec<_> = queues.take(9).into_iter().map(|delivery| delivery.key).collect();

@@ -16,6 +16,7 @@ use crate::time::time_of;
 use crate::worker::cursor::{Cursor, End, PageRead, Revisits};
 use crate::worker::decide::Ended;
 use crate::worker::loaded::Slot;
+use crate::worker::quiet::IsQuiet;
 use crate::worker::record::Unrecorded;
 use crate::worker::runner::Delivery;
 use crate::worker::waited::LOOK_AGAIN;
@@ -171,14 +172,12 @@ impl Partition {
             // A drain has no worker around it that looks after its partitions.
             let is_told = is_only_writer && self.origin.hands.is_some();
             let revisits = Revisits::new(age, is_only_writer, is_told, clock_millis, present.seconds());
-            let floor = self.runner.policy.order.begins_at(floor);
-            self.cursor = Some(Cursor::new(
-                &self.runner.queue,
-                self.origin.partition,
-                floor,
-                (present, page.asked_millis),
-                revisits,
-            ));
+            let begin = self.runner.policy.order.begins_at(floor);
+            let (queue, partition) = (&self.runner.queue, self.origin.partition);
+            let mut cursor = Cursor::new(queue, partition, begin, (present, page.asked_millis), revisits);
+            // A checkpoint is written beside acknowledgements alone.
+            cursor.had_events_until(floor.unwrap_or(0));
+            self.cursor = Some(cursor);
             // As no events were read: what was released meanwhile and is stored again must not be passed over.
             self.loaded.settle();
             return Ok(());
@@ -283,6 +282,18 @@ impl Partition {
         }
         self.loaded.settle();
         self.lanes.submit(deliveries);
+        self.leave_looking_to_the_worker(clock_millis);
         Ok(())
+    }
+
+    /// Leaves it to the worker to look for events while nothing comes and nothing waits here. A drain has no worker.
+    fn leave_looking_to_the_worker(&mut self, clock_millis: u64) {
+        let Some(cursor) = &mut self.cursor else { return };
+        let holds_nothing = self.loaded.is_empty() && self.blocked.next_due().is_none() && self.waited.is_empty();
+        let is_quiet = holds_nothing && self.origin.hands.is_some() && cursor.may_be_quiet(clock_millis);
+        if is_quiet != self.quiet.is_some() {
+            cursor.set_quiet(is_quiet, clock_millis);
+            self.quiet = is_quiet.then(|| IsQuiet::new(&self.runner, self.origin.partition));
+        }
     }
 }

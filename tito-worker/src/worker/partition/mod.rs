@@ -31,6 +31,7 @@ use super::deaths::Hands;
 use super::fence::Fence;
 use super::lanes::Lanes;
 use super::loaded::Loaded;
+use super::quiet::IsQuiet;
 use super::record::{RecordedBatch, Unrecorded};
 use super::report::WorkerReport;
 use super::runner::{Origin, Runner};
@@ -74,6 +75,8 @@ pub(super) struct Partition {
     /// The first key of an event that was recorded to be handled again. It may be stored under the same key, which the
     /// cursor may have passed while the event was loaded, so it is read again.
     put_again: Option<Vec<u8>>,
+    /// While the worker looks for events in its place.
+    quiet: Option<IsQuiet>,
     /// Whether nothing is read until the topic was read anew, or the partition is taken away.
     is_fenced: bool,
     unrecorded: Vec<Unrecorded>,
@@ -116,6 +119,7 @@ impl Partition {
             waited: Waited::default(),
             time_set: None,
             put_again: None,
+            quiet: None,
             is_fenced: false,
             unrecorded: Vec::new(),
             misplaced: 0,
@@ -195,6 +199,10 @@ impl Partition {
                 let now = self.database.clock().monotonic_millis();
                 if let Some(cursor) = &mut self.cursor {
                     cursor.note_commit(&key, now);
+                    if self.quiet.is_some() {
+                        // What time it was when it was last read here may be long ago.
+                        cursor.look();
+                    }
                 }
                 Ok(())
             }
@@ -222,6 +230,7 @@ impl Partition {
         // As after a takeover, everything is read from the beginning.
         self.reading = None;
         self.cursor = None;
+        self.quiet = None;
         self.blocked = Blocked::default();
         self.loaded.settle();
     }
