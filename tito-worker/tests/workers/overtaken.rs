@@ -130,7 +130,7 @@ pub async fn what_another_worker_has_put_off_is_not_handled_before_its_time(db: 
             began.recv().await.unwrap();
             let (begin, _began) = mpsc::unbounded_channel();
             let quick = Running::start(putting_off(&db, 1, first, begin, Arc::new(Semaphore::new(1_000))));
-            while by_entity(log(&db).await).get(&entity).is_none() {
+            while !by_entity(log(&db).await).contains_key(&entity) {
                 tokio::task::yield_now().await;
             }
             permits.add_permits(1_000);
