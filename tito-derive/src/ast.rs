@@ -33,7 +33,7 @@ pub(crate) enum Item {
     Owner(Ident, Expr),
     Id(Ident),
     Index(IndexItem),
-    Event(EventItem),
+    Event(Box<EventItem>),
 }
 
 /// `index` or `index(...)`.

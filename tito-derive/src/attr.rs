@@ -74,7 +74,7 @@ fn item(
         ("index", _) => (Item::Index(index(keyword, input, place, errors)?), OptionsOf::Index),
         ("event", _) => {
             let name = topic_name(input)?;
-            (Item::Event(EventItem { name, on: None, delay: None, at: None, when: None }), OptionsOf::Event)
+            (Item::Event(Box::new(EventItem { name, on: None, delay: None, at: None, when: None })), OptionsOf::Event)
         }
         ("on" | "delay" | "at" | "when", _) => {
             event_option(keyword, input, place, options, items, errors)?;

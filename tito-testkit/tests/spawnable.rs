@@ -332,7 +332,7 @@ spawnables! { eventstore:
     last_sequence = any::<EventStore>().last_sequence();
     erase = any::<EventStore>().erase(&any::<Text>());
     step = any::<EntityErasure>().step();
-    step_of_search = any::<EntitySearch>().step();
+    step = any::<EntitySearch>().step();
     remains = any::<EventStore>().remains(&any::<Text>());
     append = any::<EventStore>().append(any::<Vec<NewEvent>>());
     append_in = any::<EventStore>().append_in(&any(), any::<Vec<NewEvent>>());

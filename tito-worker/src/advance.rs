@@ -50,9 +50,6 @@ pub struct Advance {
     pub(crate) delay: Duration,
 }
 
-/// What is written, for errors.
-const WHAT: &str = "the payload of an event's next step";
-
 impl Advance {
     /// A step with this payload, at once.
     ///

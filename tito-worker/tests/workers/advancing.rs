@@ -296,7 +296,7 @@ pub async fn large_steps_are_remembered_without_their_payloads_but_for_the_first
     let next: Vec<_> = (0..10).map(large).collect();
     let mut harness = Harness::new(&db, &clock).subscribe("job", move |event: TitoEvent| {
         let next = next.get(event.steps.len() + 1).cloned();
-        async move { next.map_or(Ok(Outcome::Done), |next| Advance::to(&next).map(Outcome::from)) }
+        async move { next.map_or(Ok::<_, TitoError>(Outcome::Done), |next| Advance::to(&next).map(Outcome::from)) }
     });
     let handled = harness.drain().await.unwrap();
     assert_eq!(handled.len(), 10);

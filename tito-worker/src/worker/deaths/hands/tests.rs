@@ -10,15 +10,7 @@ use tito_core::keys::KeyRange;
 use super::*;
 
 fn about() -> About {
-    About {
-        name: None,
-        version: None,
-        host: None,
-        process_id: None,
-        fleet: None,
-        share: None,
-        known_versions: BTreeMap::new(),
-    }
+    About::default()
 }
 
 #[tokio::test]
