@@ -166,7 +166,7 @@ async fn nothing_but_a_search_reads_more_than_a_thousand_rows() {
 
     let letter = json!({ "key": large.dead });
     let before = served.db.faults().rows_read();
-    served.post::<Value>("/v1/queues/mail/dead/redrive?dry-run=true", letter).await;
+    served.post::<Value>("/v1/queues/mail/dead/redrive?dry_run=true", letter).await;
     read.push((served.db.faults().rows_read() - before, "one dead letter".to_string()));
 
     // What is asked of the library alone.
