@@ -19,7 +19,7 @@ use crate::event::Event;
 /// - **Plain** handlers are called for events of different entities concurrently, and can see an event again if the
 ///   worker dies before recording that it was handled.
 /// - **Transactional** handlers write into the transaction that moves the reactor past the event: both commit or
-///   neither, so these effects happen exactly once. Events share a transaction, up to 1,000 of them, and are handled in
+///   neither, so these effects happen exactly once. Events share a transaction, up to 2,048 of them, and are handled in
 ///   it one after the other, in the order of their sequences; if one fails, nothing of it is committed.
 ///
 /// ```

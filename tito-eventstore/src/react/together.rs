@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::task::Poll;
 
-use futures::{FutureExt, poll};
 use tito_core::engine::Listener;
 use tito_core::{TitoError, Transaction, TxOptions};
 use tito_worker::WorkerReport;
 use tito_worker::feed::{Fed, FeedControls, FeedEnded, FeedRecorded, FeedWatched};
+use tokio::task::JoinSet;
 
 use super::attempt::{Attempt, Committed, Stopped, is_temporary};
 use super::begin::{Begun, UnreadableEvent};
-use super::feed::{Ended, LOOK_AGAIN, MOST_SUSPECTS, Reacting, Reading};
+use super::feed::{Ended, LOOK_AGAIN, MOST_SUSPECTS, Reacting};
 use super::position::Position;
 use super::reaction::InTransaction;
 use super::record::ToQueue;
@@ -21,8 +20,9 @@ use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::read::{Cursor, Wait};
 
-/// How many events share a transaction at most.
-const MOST_EVENTS: usize = 1_000;
+/// How many events share a transaction at most: as many as a page has, so that none is left over for a transaction of its
+/// own.
+const MOST_EVENTS: usize = 2_048;
 
 /// How many sequences of which none is selected are passed before that is recorded.
 const RECORD_PASSED: u64 = 10_000;
@@ -40,7 +40,9 @@ pub(super) struct Together<'a> {
     waiting: Waiting,
     /// None while a page is read.
     cursor: Option<Cursor>,
-    reading: Option<Reading>,
+    /// The page that is being read, if one is: in a task of its own, so that its events are decoded while those before them
+    /// are handled and committed.
+    reading: JoinSet<(Cursor, Result<Vec<Event>>)>,
     ahead: VecDeque<Event>,
     /// What of the open events can't be read. They have their turn among the others.
     unreadable: VecDeque<UnreadableEvent>,
@@ -74,7 +76,7 @@ impl<'a> Together<'a> {
             revision,
             waiting,
             cursor: Some(cursor),
-            reading: None,
+            reading: JoinSet::new(),
             ahead,
             unreadable,
             erasures,
@@ -168,31 +170,32 @@ impl<'a> Together<'a> {
         let last = self.ahead.back().map_or(0, Event::sequence);
         let select = self.reacting.select.clone();
         let after = last.max(self.position.sequence).max(select.begin());
-        self.reading = None;
+        self.reading = JoinSet::new();
         self.cursor = Some(Cursor::new(&self.reacting.store, &select.after(after))?);
         Ok(())
     }
 
-    /// Begins to read the next page: engines read on another thread, so it is under way while events are handled.
-    async fn read_ahead(&mut self) {
+    /// Begins to read the next page.
+    fn read_ahead(&mut self) {
         if let Some(mut cursor) = self.cursor.take() {
-            let read = async move {
+            self.reading.spawn(async move {
                 let page = cursor.next_page().await;
                 (cursor, page)
-            };
-            // Kept when it is there at once.
-            let mut reading = read.boxed();
-            self.reading = Some(match poll!(&mut reading) {
-                Poll::Ready(read) => std::future::ready(read).boxed(),
-                Poll::Pending => reading,
             });
         }
     }
 
     async fn read(&mut self) -> Result<Read> {
-        self.read_ahead().await;
-        let Some(reading) = self.reading.take() else { return Ok(Read::Nothing) };
-        let (mut cursor, page) = reading.await;
+        self.read_ahead();
+        let (mut cursor, page) = match self.reading.join_next().await {
+            Some(Ok(read)) => read,
+            Some(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is shutting down, and this task with it.
+                Err(_) => return std::future::pending().await,
+            },
+            None => return Ok(Read::Nothing),
+        };
         let read = self.take_page(&mut cursor, page).await;
         self.cursor = Some(cursor);
         read
@@ -238,7 +241,7 @@ impl<'a> Together<'a> {
     /// Has some events handled, and says whether the reactor is still as it was. None of them was erased before the
     /// transaction that handles them.
     async fn commit(&mut self, most: usize) -> Result<bool> {
-        self.read_ahead().await;
+        self.read_ahead();
         let permit = self.fed.permit().await;
         let mut ahead = std::mem::take(&mut self.ahead);
         let count = most.min(ahead.len());
