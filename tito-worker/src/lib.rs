@@ -142,7 +142,7 @@ pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
 pub use operation::{
     AuditRecord, AuditSink, EventFilter, NamedStep, Operation, OperationInfo, OperationState, OperationTask,
-    Operations, Operator, Stepped,
+    Operations, Operator, RebuildProgress, Rebuilds, Stepped,
 };
 pub use outcome::Outcome;
 pub use owner::{Erasure, OwnerCounts, OwnerSearch, Remaining};

@@ -12,7 +12,9 @@ use serde_json::Value;
 use tito_core::event::Rate;
 use tito_core::{BoxError, Database, panics};
 
-/// What a step of an application is told. It can be told so twice, after a death: what it does must be able to bear it.
+/// What a step of an application is told. After a death it is told the same again, with the same cursor and the same key,
+/// though it may have been done: a step has to be able to bear that. One that writes to the database in one transaction need
+/// not, if that has the step's [`key`](NamedStep::key) as its idempotency key; what it sends elsewhere can carry the key.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NamedStep {
@@ -22,6 +24,9 @@ pub struct NamedStep {
     pub input: Value,
     /// What the step before has said; `None` at the first.
     pub cursor: Option<Value>,
+    /// What names this step, and no other one of any operation: the same when it is done again after a death. For
+    /// [`TxOptions::idempotency_key`](tito_core::TxOptions::idempotency_key), or whom it calls.
+    pub key: String,
     /// How fast the operation is to be, if that was said. It is the step that keeps to it: nothing waits between steps.
     pub rate: Option<Rate>,
 }
