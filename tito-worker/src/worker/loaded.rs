@@ -56,6 +56,11 @@ impl Loaded {
         self.settled.contains(slot) || self.sizes.contains_key(slot)
     }
 
+    /// Whether an event was released since the page that shows it was read: what is stored by now may be another.
+    pub(super) fn was_released(&self, slot: &Slot) -> bool {
+        self.settled.contains(slot)
+    }
+
     /// Loads an event that is not loaded yet.
     pub(super) fn load(&mut self, slot: Slot, size: usize) {
         self.bytes += size;

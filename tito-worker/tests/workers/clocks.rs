@@ -9,7 +9,7 @@ use tito_core::clock::Clock;
 use tito_core::embedded::EmbeddedBackend;
 use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
-use tito_testkit::{Harness, TestClock};
+use tito_testkit::{Call, FaultEngine, Harness, TestClock, WithFaults};
 use tito_worker::prelude::*;
 use tito_worker::{Missed, Order, RetryPolicy, Schedule, Subscription};
 use tokio::sync::mpsc;
@@ -220,6 +220,54 @@ pub async fn in_strict_order_nothing_is_overtaken_when_the_clock_is_set_back(db:
     handled.retain(|action| action != "third" && action != "holds");
     assert_eq!(handled, ["first", "second", "fourth", "fifth"]);
     running.stop().await;
+}
+
+/// Time is set back while a handler runs, and what waits is read while its failure is recorded.
+#[fact]
+pub async fn what_fails_while_it_is_looked_for_is_tried_again_in_time(db: Database, clock: TestClock) {
+    if !db.is_only_writer() {
+        return;
+    }
+    let db = FaultEngine::new(db).database();
+    with_one_partition(&db).await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let waits = gate.clone();
+    let retry = RetryPolicy::default().first_delay(20 * SECOND).longest_delay(20 * SECOND).jitter(0.0);
+    let options = Subscription::default().order(Order::Strict).retry(retry);
+    let worker = Worker::builder(TitoQueue::new(db.clone())).subscribe_with("job", options, move |event: TitoEvent| {
+        let (waits, tell) = (waits.clone(), tell.clone());
+        async move {
+            tell.send(event.failed_attempts).unwrap();
+            waits.acquire().await.unwrap().forget();
+            if event.failed_attempts == 0 { Err(error("not yet")) } else { Done::Ok(()) }
+        }
+    });
+    let running = Running::start(worker);
+    publish(&db, [job("a")]).await;
+    assert_eq!(told.recv().await.unwrap(), 0);
+    let reading = db.faults().at(Call::BatchGet).key_prefix("event:job:").nth(1).hold();
+    set_for_good(&db, &clock, clock.now_millis() - HOUR_MILLIS).await;
+    reading.arrivals(1).await;
+    gate.add_permits(1);
+    while !String::from_utf8_lossy(&stored(&db, "event:").await[0].1).contains("not yet") {
+        tokio::task::yield_now().await;
+    }
+    reading.open();
+    gate.add_permits(1);
+    let failed = clock.monotonic_millis();
+    loop {
+        tokio::select! {
+            biased;
+            attempts = told.recv() => break assert_eq!(attempts.unwrap(), 1),
+            next = clock.waited_for() => {
+                clock.advance_to(next.min(clock.monotonic_millis() + 1_000));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        assert!(clock.monotonic_millis() < failed + 60_000, "it is due after 20 seconds");
+    }
+    assert_eq!(running.stop().await.done, 1);
 }
 
 #[fact]

@@ -232,7 +232,9 @@ impl Partition {
                 outcome.count(row.len());
             }
             let entry = rules.entry(&key, &row, slot, &self.loaded, &self.blocked);
-            if !self.waited.is_empty() {
+            // One that was released meanwhile is waited for still: the next page shows it as it is stored by then.
+            let is_outdated = entry == Entry::Loaded && slot.is_some_and(|slot| self.loaded.was_released(&slot));
+            if !self.waited.is_empty() && !is_outdated {
                 waits.push((key.clone(), entry.clone()));
             }
             let ended = match entry {
