@@ -178,7 +178,7 @@ pub async fn a_rebuild_that_fails_leaves_the_old_rows_in_service(db: Database, _
     assert_folded(&bank, 0).await;
 }
 
-/// As where a part of a database was put back from an earlier backup.
+/// As where a part of a database was taken from an earlier backup.
 #[fact]
 pub async fn a_projection_that_is_ahead_of_its_store_is_put_right_by_a_rebuild(db: Database, _: TestClock) {
     let (bank, projection, _) = projected(&db).await;

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
-use super::registered::Registered;
+use super::registered::OperationTypes;
 use super::row::OperationRow;
 use super::step::{Next, Stepper};
 use crate::keys;
@@ -36,7 +36,7 @@ const STEP_PAUSE: Duration = Duration::from_millis(5);
 /// Steps operations while `active` is true and until `stopped` is.
 pub(crate) async fn run(
     queue: TitoQueue,
-    registered: Registered,
+    registered: OperationTypes,
     mut stopped: watch::Receiver<bool>,
     mut active: watch::Receiver<bool>,
 ) {
@@ -75,7 +75,7 @@ struct Stepping {
 }
 
 impl Stepping {
-    fn new(queue: TitoQueue, registered: Registered) -> Self {
+    fn new(queue: TitoQueue, registered: OperationTypes) -> Self {
         let stepper = Stepper::new(queue.clone(), registered);
         Self { queue, stepper, beside: JoinSet::new(), running: BTreeSet::new(), resting: BTreeMap::new() }
     }

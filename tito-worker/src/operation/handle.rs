@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::background::CHANNEL;
 use super::info::{OperationInfo, OperationState};
-use super::registered::Registered;
+use super::registered::OperationTypes;
 use super::row::OperationRow;
 use super::step::{Next, Stepper, end};
 use super::task::{Operation, OperationTask};
@@ -153,18 +153,27 @@ impl Operations {
     /// Those of the engine.
     pub async fn list(&self, limit: usize, before: Option<Uuid>) -> Result<Vec<OperationInfo>, QueueError> {
         let all = keys::operations();
-        let range = match before {
+        let mut rest = match before {
             None => all,
             Some(before) => all.intersection(KeyRange::new(Vec::new(), keys::operation(before))),
         };
-        let read = |tx: Transaction| async move { tx.scan_reverse(range, limit).await };
-        let rows = self.queue.engine.transaction(read).await?;
         let mut found = Vec::new();
-        for (key, bytes) in rows {
-            let Some(id) = keys::parse_operation(&key) else { continue };
-            match OperationRow::decode(&key, &bytes) {
-                Ok(row) => found.push(OperationInfo::of(id, row)),
-                Err(error) => self.queue.engine.log_damaged(&error, "an operation can't be read and is left out"),
+        // What is left out must not be taken for the end.
+        while found.len() < limit {
+            let (range, wanted) = (rest.clone(), limit - found.len());
+            let read = |tx: Transaction| async move { tx.scan_reverse(range, wanted).await };
+            let rows = self.queue.engine.transaction(read).await?;
+            let is_over = rows.len() < wanted;
+            for (key, bytes) in rows {
+                rest = rest.before(&key);
+                let Some(id) = keys::parse_operation(&key) else { continue };
+                match OperationRow::decode(&key, &bytes) {
+                    Ok(row) => found.push(OperationInfo::of(id, row)),
+                    Err(error) => self.queue.engine.log_damaged(&error, "an operation can't be read and is left out"),
+                }
+            }
+            if is_over {
+                break;
             }
         }
         Ok(found)
@@ -220,11 +229,11 @@ impl Operations {
     /// [`QueueError::UnknownStep`] for one that only an application can step, by
     /// [`Worker::run_operation`](crate::Worker::run_operation); as [`get`](Operations::get) otherwise.
     pub async fn run(&self, id: Uuid) -> Result<OperationInfo, QueueError> {
-        self.run_with(id, Registered::default()).await
+        self.run_with(id, OperationTypes::default()).await
     }
 
     /// As [`run`](Operations::run), with what an application has registered.
-    pub(crate) async fn run_with(&self, id: Uuid, registered: Registered) -> Result<OperationInfo, QueueError> {
+    pub(crate) async fn run_with(&self, id: Uuid, registered: OperationTypes) -> Result<OperationInfo, QueueError> {
         self.get(id).await?;
         let mut stepper = Stepper::new(self.queue.clone(), registered);
         let clock = self.queue.engine.clock();

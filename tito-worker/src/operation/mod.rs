@@ -44,5 +44,5 @@ pub use info::{OperationInfo, OperationState};
 pub use named::{NamedStep, Stepped};
 pub use operator::{AuditRecord, AuditSink, Operator};
 pub use rebuilt::{RebuildProgress, Rebuilds};
-pub(crate) use registered::Registered;
+pub(crate) use registered::OperationTypes;
 pub use task::{EventFilter, Operation, OperationTask};

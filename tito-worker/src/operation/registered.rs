@@ -11,13 +11,13 @@ use super::reindexed::{self, ReindexedModel};
 
 /// What a worker knows of its application.
 #[derive(Clone, Default)]
-pub(crate) struct Registered {
+pub(crate) struct OperationTypes {
     pub(crate) named: NamedSteps,
     models: Vec<Arc<dyn ReindexedModel>>,
     projections: Projections,
 }
 
-impl Registered {
+impl OperationTypes {
     pub(crate) fn add_model<M: TitoSchema>(&mut self) {
         self.models.push(reindexed::of::<M>());
     }
@@ -36,10 +36,10 @@ impl Registered {
     }
 }
 
-impl fmt::Debug for Registered {
+impl fmt::Debug for OperationTypes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tables: Vec<_> = self.models.iter().map(|model| model.table()).collect();
-        f.debug_struct("Registered")
+        f.debug_struct("OperationTypes")
             .field("named", &self.named)
             .field("tables", &tables)
             .field("projections", &self.projections.keys())

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::cursor;
 use super::info::OperationState;
 use super::named::{NamedStep, Stepped};
-use super::registered::Registered;
+use super::registered::OperationTypes;
 use super::replayed::Taken;
 use super::row::{OperationRow, Progress, Wait};
 use super::task::OperationTask;
@@ -58,7 +58,7 @@ impl From<Wait> for Next {
 pub(super) struct Stepper {
     pub(super) queue: TitoQueue,
     pub(super) me: Uuid,
-    pub(super) registered: Registered,
+    pub(super) registered: OperationTypes,
     /// What is not replayed, once this one has taken a replay up.
     taken: Option<(Uuid, Taken)>,
 }
@@ -70,7 +70,7 @@ pub(super) enum Turn {
 }
 
 impl Stepper {
-    pub(super) fn new(queue: TitoQueue, registered: Registered) -> Self {
+    pub(super) fn new(queue: TitoQueue, registered: OperationTypes) -> Self {
         Self { queue, me: Uuid::from_u128(fastrand::u128(..)), registered, taken: None }
     }
 

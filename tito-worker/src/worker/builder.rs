@@ -15,7 +15,7 @@ use super::source::READS_AT_ONCE;
 use crate::handler::{BoxedHandler, Handler};
 use crate::job::IntoTopic;
 use crate::observe::{Observer, Observers};
-use crate::operation::{NamedStep, Rebuilds, Registered, Stepped};
+use crate::operation::{NamedStep, OperationTypes, Rebuilds, Stepped};
 use crate::partitions::PartitionConfig;
 use crate::policy::Subscription;
 use crate::queue::TitoQueue;
@@ -39,7 +39,7 @@ impl WorkerBuilder {
             shutdown_timeout: Duration::from_secs(10),
             subscriptions: Vec::new(),
             schedules: true,
-            registered: Registered::default(),
+            registered: OperationTypes::default(),
             fleet: None,
             about: About::default(),
             gauges: None,

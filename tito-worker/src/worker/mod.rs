@@ -73,7 +73,7 @@ use crate::error::QueueError;
 use crate::facts::keep_gauges;
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
-use crate::operation::{self, Registered};
+use crate::operation::{self, OperationTypes};
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
 use crate::registration::{About, host_name};
@@ -134,7 +134,7 @@ pub struct Worker {
     subscriptions: Vec<Arc<Runner>>,
     schedules: bool,
     /// What it can do in operations that need its application.
-    registered: Registered,
+    registered: OperationTypes,
     /// The fleet that it joins, and how.
     fleet: Option<(String, MembershipOptions)>,
     /// What it says of itself.

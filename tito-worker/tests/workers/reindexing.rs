@@ -287,3 +287,21 @@ pub async fn keys_that_are_no_text_are_passed_over_once(db: Database, clock: Tes
     let info = turning(&clock, TitoQueue::new(db.clone()).operations().run(id)).await.unwrap();
     assert_eq!((info.state, info.searched, info.skipped), (OperationState::Done, 6, 6));
 }
+
+#[fact]
+pub async fn a_listing_of_operations_does_not_end_at_a_row_that_can_not_be_read(db: Database, clock: TestClock) {
+    let operations = TitoQueue::new(db.clone()).operations();
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(start(&db, OperationTask::Resume, None).await);
+        clock.advance(Duration::from_secs(1));
+    }
+    for broken in [1, 3] {
+        put(&db, format!("!operation:{}", ids[broken]), "7").await;
+    }
+    let two = operations.list(2, None).await.unwrap();
+    assert_eq!(two.iter().map(|info| info.id).collect::<Vec<_>>(), [ids[4], ids[2]]);
+    let rest = operations.list(2, Some(ids[2])).await.unwrap();
+    assert_eq!(rest.iter().map(|info| info.id).collect::<Vec<_>>(), [ids[0]]);
+    assert_eq!(operations.list(0, None).await.unwrap().len(), 0);
+}
