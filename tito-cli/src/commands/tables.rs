@@ -11,8 +11,8 @@ use crate::session::{Session, Use};
 
 /// Lists the tables that models are kept in, with what becomes of their indexes.
 ///
-/// Queries rest on an index that is `built`. One that is not is filled by the application's migrations, or by an operation of
-/// its own: `tito operations start named`.
+/// Queries rest on an index that is `built`. One that is not is filled by the application's migrations, or by
+/// `tito index reindex`.
 #[derive(Debug, Args)]
 pub(crate) struct Tables {
     /// Fails, with exit code 6, where an index is not built

@@ -21,7 +21,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/operations/{operation}/stop", post(stop))
 }
 
-fn shown(info: OperationInfo) -> Operation {
+pub(super) fn shown(info: OperationInfo) -> Operation {
     let state = serde_json::to_value(info.state).ok();
     Operation {
         id: info.id,
@@ -66,6 +66,9 @@ fn stored(task: Task) -> Answer<OperationTask> {
         Task::Replay { from, into, since, until, in_order } => {
             OperationTask::Replay { from, into, since, until, in_order }
         }
+        Task::Reindex { table, index } => OperationTask::Reindex { table, index },
+        Task::Rebuild { store, projection } => OperationTask::Rebuild { store, projection },
+        Task::Resume {} => OperationTask::Resume,
         Task::Named { name, input } => OperationTask::Named { name, input },
     })
 }
@@ -87,7 +90,14 @@ async fn begin(call: Call<Operate>, Sent(body): Sent<NewOperation>) -> Answer<Re
         .map_err(|error| Failure::invalid(format!("the task can't be used, at {}: {}", error.path(), error.inner())))?;
     let task = stored(task)?;
     // What deletes for good takes whoever may, however it is asked for. What an application does it may say itself.
-    let deletes = !matches!(task, OperationTask::Redrive { .. } | OperationTask::Replay { .. });
+    let deletes = !matches!(
+        task,
+        OperationTask::Redrive { .. }
+            | OperationTask::Replay { .. }
+            | OperationTask::Reindex { .. }
+            | OperationTask::Rebuild { .. }
+            | OperationTask::Resume
+    );
     if deletes && call.who().role < Role::Destroy {
         return Err(Failure::new(Code::Forbidden, "this operation needs the role destroy"));
     }

@@ -9,6 +9,7 @@ mod dead;
 mod explaining;
 mod health;
 mod hostile;
+mod indexes;
 mod limits;
 #[cfg(unix)]
 mod local;
