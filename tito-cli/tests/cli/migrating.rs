@@ -25,6 +25,12 @@ async fn with_users() -> Closed {
         for id in ["ada", "grace", "linus"] {
             users.insert(&User { id: id.to_string(), email: format!("{id}@example.com") }, &tx).await?;
         }
+        Ok(())
+    })
+    .await
+    .unwrap();
+    // The table has its catalogue by now.
+    db.transaction(|tx| async move {
         let key = b"catalogue:user".to_vec();
         let stored = tx.get(&key).await?.unwrap_or_default();
         let mut row: serde_json::Value = serde_json::from_slice(&stored).map_err(TitoError::application)?;
