@@ -5,8 +5,8 @@ pub(crate) use tito_core::keys::{
     reserved_prefix, row, topics, unescape,
 };
 pub(crate) use tito_eventstore::keys::{
-    dropped_logs, event_stores, log_entity_event, log_event, log_head, log_id, log_tail, parse_dropped_log,
-    parse_event_store, parse_log_event,
+    dropped_logs, event_store, event_stores, log_entity_event, log_event, log_head, log_id, log_tail,
+    parse_dropped_log, parse_event_store, parse_log_event,
 };
 pub(crate) use tito_worker::keys::{
     moved_event, parse_lease, parse_member, parse_moved_event_id, parse_operation, parse_process, parse_schedule,

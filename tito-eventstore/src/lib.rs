@@ -97,9 +97,11 @@
 //! | `republish` | events of the outbox for those of a store |
 //! | `erasure` | entities erased |
 //! | `retention` | limits kept in the background |
+//! | `check` | a store looked through by what its application knows of it |
 
 mod append;
 mod catch_up;
+mod check;
 mod command;
 mod data;
 mod domain;
@@ -125,6 +127,7 @@ mod token;
 pub mod types;
 mod watch;
 
+pub use check::{StoreCheck, StoreChecking, StoreFault, StoreReport};
 pub use command::{Ask, Decision};
 pub use domain::{Command, Decider, DeciderEvolver, Envelope, Evolver, RawCommand, Snapshot, Viewer};
 pub use erasure::{EntityErasure, EntitySearch, ErasedEntities, RemainingEntities};

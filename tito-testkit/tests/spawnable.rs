@@ -16,13 +16,13 @@ use tito_core::embedded::EmbeddedBuilder;
 use tito_core::engine::{DatabaseIdentity, Filling, Listener, PublishedEvents};
 use tito_core::event::{Cause, EventReference, Topic, note_owner, settle_topics, write_event};
 use tito_core::keys::KeyRange;
-use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, RowVersion, TitoTable};
+use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, ReindexSteps, RowVersion, TitoTable};
 use tito_core::prelude::*;
 use tito_core::trace::TraceContext;
 use tito_core::{BoxError, DatabaseSnapshot, KeyText, Timestamp, Transaction, TxOptions};
 use tito_eventstore::{
     Command, Decider, EntityErasure, EntitySearch, Event, EventStore, EventStoreConfig, EventStoreError, Evolver,
-    Evolving, Manager, NewEvent, Projection, Projector, Select, View, Watch, Watcher,
+    Evolving, Manager, NewEvent, Projection, Projector, Select, StoreCheck, StoreChecking, View, Watch, Watcher,
 };
 use tito_worker::feed::{Fed, FeedControls, FeedRun};
 use tito_worker::prelude::*;
@@ -158,8 +158,12 @@ spawnables! { core:
     ids = any::<Query<User, ()>>().ids(&any());
     count = any::<Query<User, ()>>().count(&any());
     run = any::<Reindex<User>>().run();
+    begin = any::<ReindexSteps<User>>().begin();
+    step = any::<ReindexSteps<User>>().step(&any(), &any());
+    finish = any::<ReindexSteps<User>>().finish();
     run = any::<Check<User>>().run();
     run = any::<Migration>().run();
+    drop_index = any::<Database>().drop_index(&any::<Text>(), &any::<Text>());
     drop_table = any::<Database>().drop_table(&any::<Text>());
     read = Catalogue::read(&any(), &any::<Text>());
     delete_damaged = any::<TitoTable<User>>().delete_damaged(&any::<Text>(), &any());
@@ -281,6 +285,7 @@ spawnables! { worker:
     publish_unique = any::<TitoQueue>().publish_unique(any(), any::<Unique>(), &any());
     run = any::<Worker>().run(any::<Pin<Box<dyn Future<Output = ()> + Send>>>());
     drain = any::<Worker>().drain();
+    run_operation = any::<Worker>().run_operation(any());
     workers = any::<TitoQueue>().workers();
     serving = any::<TitoQueue>().serving(&any::<Text>());
     in_hand = any::<TitoQueue>().in_hand(&any::<Text>(), any());
@@ -309,6 +314,8 @@ spawnables! { eventstore:
     event_stores = any::<Manager>().event_stores(Some(&any::<Text>()), 1);
     sweep = any::<Manager>().sweep();
     info = any::<EventStore>().info();
+    begin = any::<StoreCheck>().begin(&any());
+    next = any::<StoreChecking<'static>>().next();
     close = any::<Manager>().close();
     add_projection = any::<EventStore>().add_projection(&any::<Text>());
     remove_projection = any::<EventStore>().remove_projection(&any::<Text>());

@@ -143,7 +143,8 @@ pub use janitor::Swept;
 pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
 pub use operation::{
-    EventFilter, NamedStep, Operation, OperationInfo, OperationState, OperationTask, Operations, Operator, Stepped,
+    EventFilter, NamedStep, Operation, OperationInfo, OperationState, OperationTask, Operations, Operator,
+    RebuildProgress, Rebuilds, Stepped,
 };
 pub use outcome::Outcome;
 pub use owner::{Erasure, OwnerCounts, OwnerSearch, Remaining};

@@ -33,6 +33,7 @@ pub(super) struct Known {
 
 /// An event store.
 pub(super) struct Store {
+    pub(super) name: String,
     /// The last sequence that was dropped, and the last that there is. `None` where that can't be read.
     bounds: Option<(u64, u64)>,
     /// The last sequence that the walk has come to.
@@ -81,11 +82,12 @@ impl Known {
             known.dropped_stores.extend(keys::parse_dropped_log(&key));
         }
         let mut stores = snapshot.stream(keys::event_stores());
-        while let Some((_, value)) = stores.try_next().await? {
+        while let Some((key, value)) = stores.try_next().await? {
             let Ok(Definition { id }) = serde_json::from_slice(&value) else { continue };
+            let name = keys::parse_event_store(&key).unwrap_or_default();
             let bounds = bounds(snapshot, id).await?;
             let last_seen = bounds.map_or(0, |(dropped, _)| dropped);
-            known.stores.insert(id, Store { bounds, last_seen });
+            known.stores.insert(id, Store { name, bounds, last_seen });
         }
         let mut catalogues = snapshot.stream(KeyRange::prefix("catalogue:"));
         while let Some((key, value)) = catalogues.try_next().await? {

@@ -15,6 +15,8 @@ pub(super) enum Mend {
     DeleteEntry { value: Vec<u8>, row: Vec<u8> },
     /// A row that is written anew by whom it tells of is deleted if it still has this value.
     DeleteMalformed { value: Vec<u8> },
+    /// A snapshot of a model is deleted if it still is the one of this sequence.
+    DeleteSnapshot { sequence: u64 },
     /// An event is moved where those of its entity lie by now, with a note of that.
     Move { place: EventPlace, entity: String },
     /// What is kept beside an event is written if the event is still the one of this hash, and it is not there.
@@ -41,6 +43,12 @@ impl Mend {
             }
             Self::DeleteMalformed { value } => {
                 if found != Some(value) {
+                    return Ok(false);
+                }
+                tx.system_keys().delete(key).await?;
+            }
+            Self::DeleteSnapshot { sequence } => {
+                if !found.is_some_and(|value| value.starts_with(&sequence.to_le_bytes())) {
                     return Ok(false);
                 }
                 tx.system_keys().delete(key).await?;

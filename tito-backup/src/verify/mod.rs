@@ -11,6 +11,7 @@
 //! | `lookups` | rows that others call for |
 //! | `mend` | what can be put right by a rule |
 //! | `models` | the application's own models |
+//! | `stores` | the application's own event stores |
 
 mod event_value;
 mod known;
@@ -19,6 +20,7 @@ mod lookups;
 mod mend;
 mod models;
 mod rows;
+mod stores;
 mod wrong;
 
 use std::path::Path;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use tito_core::model::TitoTable;
 use tito_core::model::{CheckReport, TitoSchema};
 use tito_core::{Database, KeyText};
+use tito_eventstore::{StoreCheck, StoreReport};
 use tokio::io::AsyncRead;
 
 use crate::error::Result;
@@ -56,6 +59,7 @@ pub struct VerifyOptions {
     bytes_per_second: Option<u64>,
     repairs: bool,
     models: Models,
+    stores: Vec<StoreCheck>,
     on_progress: Option<OnProgress>,
 }
 
@@ -79,6 +83,14 @@ impl VerifyOptions {
         self
     }
 
+    /// Checks an event store completely, by what the application knows of it: the data of each event can be read as its
+    /// type and is valid, models can be folded from the events, and snapshots are what these fold into. Given twice, both
+    /// are checked; a store that the database does not have is skipped.
+    pub fn store(mut self, check: StoreCheck) -> Self {
+        self.stores.push(check);
+        self
+    }
+
     /// Calls `f` after each page of about a mebibyte.
     pub fn on_progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(tell));
@@ -94,7 +106,8 @@ pub struct Verified {
     pub entries: u64,
     /// Bytes of their keys and values.
     pub bytes: u64,
-    /// The first thousand rows that are not as they should be, by their keys.
+    /// The first thousand rows that are not as they should be, by their keys; of event stores that were checked completely
+    /// what that has found comes after.
     pub differences: Vec<Difference>,
     /// How many such rows there are.
     pub total: u64,
@@ -106,6 +119,11 @@ pub struct Verified {
     pub models: Vec<(String, CheckReport)>,
     /// Tables whose models were not given, so that their rows were only checked to be JSON.
     pub tables_without_model: Vec<String>,
+    /// What the complete check of each event store has looked at.
+    pub stores: Vec<StoreReport>,
+    /// Event stores of which nothing was given, so that of their events only the form was checked, and that there are all
+    /// of them.
+    pub stores_without_types: Vec<String>,
 }
 
 impl Verified {
@@ -118,9 +136,11 @@ impl Verified {
         self.total == self.repaired && are_models_sound
     }
 
-    /// Whether all tables were checked by their models.
+    /// Whether all tables were checked by their models, and all event stores by their types. Otherwise the check was
+    /// structural for those that [`tables_without_model`](Verified::tables_without_model) and
+    /// [`stores_without_types`](Verified::stores_without_types) name.
     pub fn is_complete(&self) -> bool {
-        self.tables_without_model.is_empty()
+        self.tables_without_model.is_empty() && self.stores_without_types.is_empty()
     }
 }
 
@@ -159,7 +179,8 @@ impl Finding {
 /// topics and are in the right partitions, event stores have no gaps, and projections are not ahead of their stores.
 ///
 /// Memory holds a page and the names of topics, stores and tables, but not the rows. Costs a read of everything, and a
-/// second read of rows, events of stores and their entries.
+/// second read of rows, events of stores and their entries; event stores that are checked completely are read once more
+/// for each model.
 ///
 /// # Errors
 /// Those of the database. A wrong row is not an error.
@@ -194,6 +215,11 @@ pub async fn verify(database: &Database, options: &VerifyOptions) -> Result<Veri
     drop(pages);
     let findings = known.ends_of_stores();
     tell(database, options, &mut verified, findings).await?;
+    stores::check(database, &snapshot, options, &pace, &mut verified).await?;
+    let with_types = |name: &str| verified.stores.iter().any(|report| report.store == name && report.are_types_checked);
+    let names = known.stores.values().map(|store| &store.name);
+    verified.stores_without_types = names.filter(|name| !with_types(name)).cloned().collect();
+    verified.stores_without_types.sort();
     snapshot.release().await?;
     verified.models = options.models.checked(database).await?;
     let with_model = |table: &String| verified.models.iter().any(|(name, _)| name == table);
@@ -260,6 +286,7 @@ impl std::fmt::Debug for VerifyOptions {
         f.debug_struct("VerifyOptions")
             .field("bytes_per_second", &self.bytes_per_second)
             .field("repairs", &self.repairs)
+            .field("stores", &self.stores)
             .finish_non_exhaustive()
     }
 }

@@ -91,12 +91,35 @@ pub enum Wrong {
         event: KeyText,
     },
 
-    /// A projection that has folded more than its store has. Not repaired: rebuild it.
+    /// A projection that has folded more than its store has. Not repaired: rebuild it, which only its application can.
     #[error("the projection has folded up to sequence {sequence}, the store ends at {last}")]
     ProjectionAhead {
         /// Up to where it has folded.
         sequence: u64,
         /// The last sequence of the store.
         last: u64,
+    },
+
+    /// The data of an event of a store is not as its registered type says, or the type's validator refuses it. Not repaired:
+    /// an upcaster, a type that can read it, or the erasure of its entity is for the application to bring.
+    #[error("{reason}")]
+    Data {
+        /// The event, and why.
+        reason: String,
+    },
+
+    /// A model can't be folded from the events of a store. Not repaired.
+    #[error("{reason}")]
+    Fold {
+        /// The model, the event at which it ends, and why.
+        reason: String,
+    },
+
+    /// A snapshot of a model is not what the events up to its sequence fold into. A repair deletes it, unless it stands in
+    /// for events that were dropped: the model is folded anew.
+    #[error("{reason}")]
+    Snapshot {
+        /// The model, the sequence, and why.
+        reason: String,
     },
 }

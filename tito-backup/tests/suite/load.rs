@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tito_backup::{BackupError, BackupReader, Place, restore};
+use tito_backup::{BackupError, BackupReader, Place, VerifyOptions, restore, verify};
 use tito_core::Timestamp;
 use tito_core::prelude::*;
 
@@ -123,6 +123,9 @@ async fn round(db: &Database, seed: u64) {
     assert_eq!(filled.entries, totals.entries, "seed {seed}");
     let restored = open(target.path()).await;
     assert_eq!(own(&restored).await, expected, "seed {seed}");
+    let verified = verify(&restored, &VerifyOptions::default()).await.unwrap();
+    assert!(verified.is_sound(), "seed {seed}: {verified:?}");
+    assert_eq!(verified.entries, totals.entries, "seed {seed}");
     restored.close().await;
     // What this seed has written is none of the next one's.
     for (key, _) in own(db).await {

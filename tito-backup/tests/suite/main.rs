@@ -4,6 +4,7 @@
 #[macro_use]
 extern crate tito_testkit;
 
+mod completely;
 mod copying;
 mod damaged;
 mod killed;

@@ -10,7 +10,10 @@ use tito_core::keys;
 use tito_core::model::TitoTable;
 use tito_core::prelude::*;
 use tito_core::{BoxError, Transaction};
-use tito_eventstore::{Event, EventStore, EventStoreConfig, Manager, NewEvent, Projection, Projector, Retention};
+use tito_eventstore::types::{Binary, ForeignType, Registry};
+use tito_eventstore::{
+    Event, EventStore, EventStoreConfig, Manager, NewEvent, Projection, Projector, Retention, StoreCheck,
+};
 use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
 use tito_worker::{GroupStart, Schedule, Unique};
@@ -145,7 +148,13 @@ pub async fn a_database_in_use_is_sound(db: Database, clock: TestClock) {
     assert!(verified.is_sound() && !verified.is_complete());
     assert_eq!((verified.unknown, verified.entries), (0, raw(&db).await.len() as u64));
     assert_eq!(verified.tables_without_model, ["user"]);
-    let complete = verify(&db, &options().model::<User>()).await.unwrap();
+    assert_eq!(verified.stores_without_types, ["bank"]);
+    let of_models = verify(&db, &options().model::<User>()).await.unwrap();
+    assert!(of_models.is_sound() && !of_models.is_complete() && of_models.tables_without_model.is_empty());
+    let types =
+        Registry::builder().foreign(ForeignType::<Binary, Vec<u8>>::new("paid", b"7".to_vec())).build().unwrap();
+    let all = options().model::<User>().store(StoreCheck::new("bank").types(types));
+    let complete = verify(&db, &all).await.unwrap();
     assert!(complete.is_sound() && complete.is_complete(), "{complete:?}");
     assert_eq!(complete.models[0].1.rows, 8);
 

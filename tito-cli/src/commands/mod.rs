@@ -15,8 +15,10 @@ mod engine;
 mod events;
 mod files;
 mod groups;
+mod index;
 mod limit;
 mod members;
+mod migrate;
 mod operations;
 mod owners;
 mod paging;
@@ -84,6 +86,10 @@ pub(crate) enum Command {
     Operations(operations::Operations),
     Watch(watch::Watch),
     Tables(tables::Tables),
+    Migrate(migrate::Migrate),
+    /// Indexes of tables: list, reindex, drop
+    #[command(subcommand)]
+    Index(index::Index),
     /// Lists what belongs to an owner
     Owned(owners::Owned),
     /// Erases everything that belongs to an owner
@@ -130,6 +136,8 @@ impl Command {
             Self::Operations(command) => command.run(session).await,
             Self::Watch(command) => command.run(session).await,
             Self::Tables(command) => command.run(session).await,
+            Self::Migrate(command) => command.run(session).await,
+            Self::Index(command) => command.run(session).await,
             Self::Owned(command) => command.run(session).await,
             Self::Erase(command) => command.run(session).await,
             Self::Stores(command) => command.run(session).await,

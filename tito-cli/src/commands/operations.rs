@@ -31,7 +31,7 @@ pub(crate) enum Operations {
         /// The operation's id
         operation: Uuid,
     },
-    /// Begins an operation: redrive, purge-dead, purge, replay, named
+    /// Begins an operation: redrive, purge-dead, purge, replay, reindex, rebuild, resume, named
     Start(Start),
     /// Stops an operation; what it has done stays done
     Stop {
@@ -136,7 +136,11 @@ impl Wait {
 /// What it does, in a few words: `redrive mail`.
 fn what(operation: &Operation) -> String {
     let text = |name: &str| operation.task.get(name).and_then(Value::as_str);
-    let of = ["queue", "from", "name"].into_iter().find_map(text).unwrap_or_default();
+    let of: Vec<_> = match ["queue", "from", "name"].into_iter().find_map(text) {
+        Some(of) => vec![of],
+        None => ["table", "index", "store", "projection"].into_iter().filter_map(text).collect(),
+    };
+    let of = of.join(" ");
     format!("{} {of}", text("kind").unwrap_or("what a later version knows").replace('_', " ")).trim_end().to_string()
 }
 

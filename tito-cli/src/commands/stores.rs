@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use serde_json::value::RawValue;
-use tito_console::api::{Page, Projection, Store, StoreEvent};
+use tito_console::api::{Operation, Page, Projection, Store, StoreEvent};
 
 use super::change::make;
-use super::paging::Paging;
+use super::paging::{Paging, read_whole};
 use crate::api;
 use crate::client::{Answer, Call, Client, known_line, refused_line};
 use crate::failure::Result;
@@ -42,7 +42,7 @@ pub(crate) enum Stores {
         #[command(flatten)]
         paging: Paging,
     },
-    /// Folds a projection again; its workers do the work
+    /// Begins an operation that folds a projection again; workers that have it do the work
     Rebuild {
         /// The store
         store: String,
@@ -107,7 +107,10 @@ impl Stores {
             Self::Rebuild { store, projection } => {
                 let client = session.client(Use::Change).await?;
                 let call = api::post(["stores", &store, "projections", &projection, "rebuild"]);
-                make(session, &client, call, format!("{} is folded anew", visible(&projection))).await
+                let answer: Answer<Operation> = client.get(&session.change(call)).await?;
+                session.output.answer(&answer.raw, |output| {
+                    output.line(format!("{} is begun: rebuild {}", answer.value.id, visible(&projection)))
+                })
             }
         }
     }

@@ -11,8 +11,8 @@ use crate::session::{Session, Use};
 
 /// Lists the tables of models, with the states of their indexes.
 ///
-/// Queries can use an index that is `built`. Others are built by the application's migrations, or by its own operation:
-/// `tito operations start named`.
+/// Queries can use an index that is `built`. Others are filled by the application's migrations, or by
+/// `tito index reindex`.
 #[derive(Debug, Args)]
 pub(crate) struct Tables {
     /// Fails, with exit code 6, if an index is not built

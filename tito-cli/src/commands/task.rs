@@ -25,7 +25,23 @@ pub(crate) enum Task {
     Purge(Events),
     /// Hands out again events that were done in a span of time
     Replay(Replay),
-    /// Does what the application has registered under this name, such as reindexing a table
+    /// Makes an index of a table whole; workers whose application has registered the model do it
+    Reindex {
+        /// The table
+        table: String,
+        /// The index
+        index: String,
+    },
+    /// Folds a projection of an event store anew; workers that have the projection do it
+    Rebuild {
+        /// The store
+        store: String,
+        /// The projection
+        projection: String,
+    },
+    /// Lets all queues and schedules go on that a restore has paused
+    Resume,
+    /// Does what the application has given this name, whatever it does
     Named {
         /// The name
         name: String,
@@ -109,6 +125,11 @@ impl Task {
                     "in_order": replay.in_order,
                 })
             }
+            Self::Reindex { table, index } => json!({"kind": "reindex", "table": table, "index": index}),
+            Self::Rebuild { store, projection } => {
+                json!({"kind": "rebuild", "store": store, "projection": projection})
+            }
+            Self::Resume => json!({"kind": "resume"}),
             Self::Named { name, input } => {
                 let no_json = |error| Failure::usage("the input is no JSON").because(error);
                 let input: Option<Value> = input.as_deref().map(serde_json::from_str).transpose().map_err(no_json)?;
@@ -122,7 +143,12 @@ impl Task {
         let (what, events) = match self {
             Self::PurgeDead(letters) => ("dead letters", &letters.events),
             Self::Purge(events) => ("events", events),
-            Self::Redrive { .. } | Self::Replay(_) | Self::Named { .. } => return None,
+            Self::Redrive { .. }
+            | Self::Replay(_)
+            | Self::Reindex { .. }
+            | Self::Rebuild { .. }
+            | Self::Resume
+            | Self::Named { .. } => return None,
         };
         let which = if events.all { "all" } else { "the chosen" };
         Some(format!("{which} {what} of {}", visible(&events.queue)))

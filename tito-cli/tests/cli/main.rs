@@ -11,6 +11,7 @@ mod guide;
 mod hostile;
 #[cfg(unix)]
 mod interrupted;
+mod migrating;
 mod operating;
 mod pipes;
 mod refused;

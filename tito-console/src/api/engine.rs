@@ -94,6 +94,9 @@ pub struct Verified {
     /// Tables whose rows were only checked to be JSON, as their models are the application's.
     #[serde(default)]
     pub tables_without_model: Vec<String>,
+    /// Event stores of whose events only the form was checked, and that there are all of them.
+    #[serde(default)]
+    pub stores_without_types: Vec<String>,
 }
 
 /// A row that is not as it should be.

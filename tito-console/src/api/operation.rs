@@ -59,7 +59,23 @@ pub enum Task {
         #[serde(default)]
         in_order: bool,
     },
-    /// What an application has registered under a name.
+    /// An index of a table is made whole, by a worker whose application has registered the model. A rate is one of rows.
+    Reindex {
+        /// The table.
+        table: String,
+        /// The index.
+        index: String,
+    },
+    /// A projection of an event store is folded anew, by a worker that has it.
+    Rebuild {
+        /// The store.
+        store: String,
+        /// The projection.
+        projection: String,
+    },
+    /// All queues and schedules go on that a restore has paused.
+    Resume {},
+    /// What an application has registered by a name.
     Named {
         /// The name.
         name: String,

@@ -189,6 +189,7 @@ fn shown_verified(shown: Shown<'_>, verified: tito_backup::Verified) -> Verified
         unknown: verified.unknown,
         is_sound,
         tables_without_model: verified.tables_without_model,
+        stores_without_types: verified.stores_without_types,
     }
 }
 

@@ -5,6 +5,7 @@ mod engine;
 mod events;
 mod explain;
 mod health;
+mod indexes;
 mod members;
 mod operations;
 mod owners;
@@ -39,6 +40,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(owners::routes())
         .merge(stores::routes())
         .merge(engine::routes())
+        .merge(indexes::routes())
         .merge(watch::routes());
     Router::new()
         .nest("/v1", all)

@@ -25,13 +25,15 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 /// What a step of an operation said of its failure is its application's own.
-fn shown(redact: &Redact, info: OperationInfo) -> Operation {
+pub(super) fn shown(redact: &Redact, info: OperationInfo) -> Operation {
     let of = match &info.task {
         OperationTask::Redrive { queue, .. }
         | OperationTask::PurgeDeadLetters { queue, .. }
         | OperationTask::Purge { queue, .. } => topic_of(queue).0,
         OperationTask::Replay { from, .. } => topic_of(from).0,
         OperationTask::Named { name, .. } => name,
+        OperationTask::Reindex { table, .. } => table,
+        OperationTask::Rebuild { store, .. } => store,
         _ => "",
     };
     let failure = info.failure.map(|error| redact.text(&Redacted { of, event_type: of, part: Part::Error }, error));
@@ -83,6 +85,9 @@ fn stored(task: Task) -> Answer<OperationTask> {
         Task::Replay { from, into, since, until, in_order } => {
             OperationTask::Replay { from, into, since, until, in_order }
         }
+        Task::Reindex { table, index } => OperationTask::Reindex { table, index },
+        Task::Rebuild { store, projection } => OperationTask::Rebuild { store, projection },
+        Task::Resume {} => OperationTask::Resume,
         Task::Named { name, input } => OperationTask::Named { name, input },
     })
 }
@@ -104,7 +109,14 @@ async fn begin(call: Call<Operate>, Sent(body): Sent<NewOperation>) -> Answer<Re
         .map_err(|error| Failure::invalid(format!("the task can't be used, at {}: {}", error.path(), error.inner())))?;
     let task = stored(task)?;
     // What deletes for good takes whoever may, however it is asked for. What an application does it may say itself.
-    let deletes = !matches!(task, OperationTask::Redrive { .. } | OperationTask::Replay { .. });
+    let deletes = !matches!(
+        task,
+        OperationTask::Redrive { .. }
+            | OperationTask::Replay { .. }
+            | OperationTask::Reindex { .. }
+            | OperationTask::Rebuild { .. }
+            | OperationTask::Resume
+    );
     if deletes && call.who().role < Role::Destroy {
         return Err(Failure::new(Code::Forbidden, "this operation needs the role destroy"));
     }

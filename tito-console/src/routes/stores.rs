@@ -7,7 +7,9 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use futures::StreamExt;
 use tito_eventstore::{EventStore, EventStoreInfo, ReactFrom, Select};
+use tito_worker::{OperationTask, Operator};
 
+use super::operations;
 use crate::api::{Affected, Page, PageQuery, Reactor, ReplayFrom, ReplayReactor, Store, StoreQuery};
 use crate::app::App;
 use crate::call::{Call, Operate, Read};
@@ -119,10 +121,14 @@ async fn rebuild(
     Names((name, projection)): Names<(String, String)>,
     Sent(Nothing {}): Sent<Nothing>,
 ) -> Answer<Response> {
-    let store = store(&call, &name).await?;
+    // Whoever slips is told so now, and not by an operation that nobody takes up.
+    store(&call, &name).await?.projection(&projection).await?;
     let of = format!("{name} {projection}");
-    call.change("rebuild", &of, async { Ok(store.rebuild_projection(&projection).await?) }).await?;
-    Ok(json(&Affected { affected: 1, ..Affected::default() }))
+    let task = OperationTask::Rebuild { store: name, projection };
+    let operator = Operator::new(&call.who().name).why(call.why());
+    let operation = tito_worker::Operation::new(task, &operator);
+    let id = call.change("rebuild", &of, async { Ok(call.queue().operations().start(operation).await?) }).await?;
+    Ok(json(&operations::shown(call.queue().operations().get(id).await?)))
 }
 
 async fn reactors(call: Call<Read>, Names(name): Names<String>, Asked(query): Asked<PageQuery>) -> Answer<Response> {

@@ -10,6 +10,7 @@ mod engine;
 mod explaining;
 mod health;
 mod hostile;
+mod indexes;
 mod limits;
 #[cfg(unix)]
 mod local;

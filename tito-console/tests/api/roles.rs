@@ -10,7 +10,7 @@ use tito_console::api::{Code, ErrorBody, Role, Topic};
 use crate::support::{DESTROYER, OPERATOR, READER, Served};
 
 /// Each route with the role that it takes at least.
-pub(crate) const ROUTES: [(&str, &str, Role); 58] = [
+pub(crate) const ROUTES: [(&str, &str, Role); 59] = [
     ("GET", "/topics", Role::Read),
     ("GET", "/topics/{topic}", Role::Read),
     ("POST", "/topics/{topic}/resize", Role::Operate),
@@ -66,6 +66,7 @@ pub(crate) const ROUTES: [(&str, &str, Role); 58] = [
     ("GET", "/engine", Role::Read),
     ("GET", "/watch", Role::Read),
     ("GET", "/tables", Role::Read),
+    ("DELETE", "/tables/{table}/indexes/{index}", Role::Destroy),
     ("GET", "/backup", Role::Destroy),
     ("POST", "/verify", Role::Operate),
     ("POST", "/restore/resume", Role::Operate),
@@ -115,7 +116,8 @@ fn the_guide_says_of_each_route_who_may_use_it() {
 fn filled(path: &str) -> String {
     let id = "00000000-0000-7000-8000-000000000000";
     let path = ["{id}", "{operation}", "{worker}"].iter().fold(path.to_string(), |path, name| path.replace(name, id));
-    let names = ["topic", "queue", "group", "name", "fleet", "owner", "store", "projection", "reactor"];
+    let names =
+        ["topic", "queue", "group", "name", "fleet", "owner", "store", "projection", "reactor", "table", "index"];
     names.iter().fold(format!("/v1{path}"), |path, name| path.replace(&format!("{{{name}}}"), "mail"))
 }
 

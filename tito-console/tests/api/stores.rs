@@ -2,11 +2,11 @@
 
 use axum::http::Method;
 use serde_json::json;
-use tito_console::api::{Code, Page, Projection, Reactor, Store, StoreEvent};
+use tito_console::api::{Code, Operation, Page, Projection, Reactor, Store, StoreEvent};
 use tito_eventstore::types::Codec;
 use tito_eventstore::{EventStoreConfig, Manager, NewEvent, ReactFrom};
 
-use crate::support::{OPERATOR, READER, Served};
+use crate::support::{DESTROYER, OPERATOR, READER, Served};
 
 async fn served() -> (Served, Manager) {
     let served = Served::new().await;
@@ -44,9 +44,18 @@ async fn stores_and_their_events_are_listed() {
 async fn a_projection_is_looked_at_and_rebuilt() {
     let (served, manager) = served().await;
     manager.get_event_store("bank").await.unwrap().add_projection("balances").await.unwrap();
-    let _: serde_json::Value = served.post("/v1/stores/bank/projections/balances/rebuild", json!({})).await;
+    let path = "/v1/stores/bank/projections/balances/rebuild?why=new+projector";
+    let begun: Operation = served.post(path, json!({})).await;
+    assert_eq!(begun.task, json!({ "kind": "rebuild", "store": "bank", "projection": "balances" }));
+    assert_eq!(
+        (begun.state.as_str(), begun.who.as_str(), begun.why.as_str()),
+        ("waiting", "destroyer", "new projector")
+    );
+    // Whoever has the projection does it.
     let found: Page<Projection> = served.get("/v1/stores/bank/projections").await;
-    assert_eq!((found.items[0].name.as_str(), found.items[0].rebuilt_to), ("balances", Some(0)));
+    assert_eq!((found.items[0].name.as_str(), found.items[0].rebuilt_to), ("balances", None));
+    let path = "/v1/stores/bank/projections/balance/rebuild";
+    assert_eq!(served.refused(Method::POST, DESTROYER, path, Some(&json!({}))).await.0, 404);
     manager.close().await;
 }
 

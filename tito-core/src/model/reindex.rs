@@ -62,9 +62,9 @@ type OnProgress = Box<dyn FnMut(&ReindexProgress) + Send>;
 /// A reindexing, to be [run](Reindex::run). See [`TitoTable::reindex`].
 #[must_use = "nothing is done before it is run"]
 pub struct Reindex<M> {
-    model: TitoTable<M>,
-    index: Cow<'static, str>,
-    batch: usize,
+    pub(super) model: TitoTable<M>,
+    pub(super) index: Cow<'static, str>,
+    pub(super) batch: usize,
     on_progress: Option<OnProgress>,
     resume: Option<Cursor>,
 }
@@ -108,10 +108,10 @@ impl<M: TitoSchema> TitoTable<M> {
 }
 
 /// What one transaction has done.
-struct Step {
-    done: ReindexReport,
+pub(super) struct Step {
+    pub(super) done: ReindexReport,
     /// The last key that was gone over, unless there was none left.
-    last: Option<Vec<u8>>,
+    pub(super) last: Option<Vec<u8>>,
     /// What is left.
     rest: Walk,
 }
@@ -190,8 +190,12 @@ impl<M: TitoSchema> Reindex<M> {
         while !walk.is_over() {
             let batch = Batch { model: self.model.clone(), definition: definition.clone(), walk };
             let step = match phase {
-                ReindexPhase::Rows => self.model.database.transaction(move |tx| batch.add_missing(tx)).await?,
-                ReindexPhase::Entries => self.model.database.transaction(move |tx| batch.remove_others(tx)).await?,
+                ReindexPhase::Rows => {
+                    self.model.database.transaction(move |tx| async move { batch.add_missing(&tx).await }).await?
+                }
+                ReindexPhase::Entries => {
+                    self.model.database.transaction(move |tx| async move { batch.remove_others(&tx).await }).await?
+                }
             };
             walk = step.rest;
             let Some(last) = step.last else { break };
@@ -206,10 +210,10 @@ impl<M: TitoSchema> Reindex<M> {
 }
 
 /// The work of one transaction.
-struct Batch<M> {
-    model: TitoTable<M>,
-    definition: IndexDefinition,
-    walk: Walk,
+pub(super) struct Batch<M> {
+    pub(super) model: TitoTable<M>,
+    pub(super) definition: IndexDefinition,
+    pub(super) walk: Walk,
 }
 
 impl<M> Clone for Batch<M> {
@@ -220,10 +224,10 @@ impl<M> Clone for Batch<M> {
 
 impl<M: TitoSchema> Batch<M> {
     /// Goes over rows and adds the entries that they miss.
-    async fn add_missing(self, tx: Transaction) -> Result<Step> {
+    pub(super) async fn add_missing(self, tx: &Transaction) -> Result<Step> {
         let table = &self.model.table;
         let mut rest = self.walk.clone();
-        let page = rest.next_in(&tx).await?.unwrap_or_default();
+        let page = rest.next_in(tx).await?.unwrap_or_default();
         let mut step = Step { done: ReindexReport::default(), last: None, rest };
         // Row keys to lock, and the entries that the rows call for with the ids of the rows.
         let (mut locks, mut wanted) = (Vec::new(), Vec::new());
@@ -263,13 +267,13 @@ impl<M: TitoSchema> Batch<M> {
                 if *there == value {
                     continue;
                 }
-                self.check_holder(&key, &entry, there, &id, &tx).await?;
+                self.check_holder(&key, &entry, there, &id, tx).await?;
             }
             tx.system_keys().put(key.clone(), value.clone()).await?;
             present.insert(key, value);
             step.done.added += 1;
         }
-        self.advance(&step, &tx).await?;
+        self.advance(&step, tx).await?;
         Ok(step)
     }
 
@@ -304,9 +308,9 @@ impl<M: TitoSchema> Batch<M> {
 
     /// Goes over entries and removes those that no row calls for. A write that makes a row call for one of them writes
     /// the entry, which is a conflict.
-    async fn remove_others(self, tx: Transaction) -> Result<Step> {
+    pub(super) async fn remove_others(self, tx: &Transaction) -> Result<Step> {
         let mut rest = self.walk.clone();
-        let page = rest.next_in(&tx).await?.unwrap_or_default();
+        let page = rest.next_in(tx).await?.unwrap_or_default();
         let mut step = Step { done: ReindexReport::default(), last: None, rest };
         // The keys of entries that can be read, with their fields and the keys of their rows.
         let (mut readable, mut row_keys) = (Vec::new(), Vec::new());
@@ -339,7 +343,7 @@ impl<M: TitoSchema> Batch<M> {
             step.done.removed += 1;
         }
         step.last = page.last().map(|(key, _)| key.clone());
-        self.advance(&step, &tx).await?;
+        self.advance(&step, tx).await?;
         Ok(step)
     }
 

@@ -13,6 +13,7 @@ mod floats;
 mod hand_written;
 mod inserting;
 mod names;
+mod old_indexes;
 mod queries;
 mod read_back;
 mod refused;

@@ -113,11 +113,22 @@ impl Manager {
     /// Those of the engine.
     pub async fn event_stores(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
         let all = keys::event_stores();
-        let range = after.map_or(all.clone(), |name| all.after(&keys::event_store(name)));
-        let tx = self.database().begin().await?;
-        let found = tx.scan(range, limit).await;
-        tx.rollback().await;
-        Ok(found?.iter().filter_map(|(key, _)| keys::parse_event_store(key)).collect())
+        let mut rest = after.map_or(all.clone(), |name| all.after(&keys::event_store(name)));
+        let mut found = Vec::new();
+        // What is no store must not be taken for the end.
+        while found.len() < limit {
+            let wanted = limit - found.len();
+            let tx = self.database().begin().await?;
+            let page = tx.scan(rest.clone(), wanted).await;
+            tx.rollback().await;
+            let page = page?;
+            found.extend(page.iter().filter_map(|(key, _)| keys::parse_event_store(key)));
+            match page.last() {
+                Some((last, _)) if page.len() == wanted => rest = rest.after(last),
+                _ => break,
+            }
+        }
+        Ok(found)
     }
 
     /// The appends that a change of a store has to take turns with. If it is another store by then, nothing is lost but

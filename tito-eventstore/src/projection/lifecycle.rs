@@ -148,6 +148,8 @@ impl EventStore {
     /// A changed projector, or one that selects other events, writes both sets of rows as soon as a worker runs it; so
     /// deploy it first, and then ask for the rebuild.
     ///
+    /// As an [operation](tito_worker::OperationTask::Rebuild) it can be waited for, looked at and stopped.
+    ///
     /// # Errors
     /// [`ProjectionNotFound`](EventStoreError::ProjectionNotFound),
     /// [`StoreNotFound`](EventStoreError::StoreNotFound), and those of the engine.
@@ -155,10 +157,7 @@ impl EventStore {
         let run = (self.clone(), name.to_string());
         let rebuild = |tx: Transaction| async move {
             let (store, name) = run;
-            read(&store, &tx).await?;
-            let mut generations = read_live(&store, &tx, &name).await?;
-            begin_rebuild(&store, &tx, &name, &mut generations).await?;
-            wake(&tx, store.name(), &name).await
+            begin_in(&store, &tx, &name).await.map(drop)
         };
         self.transaction(rebuild).await
     }
@@ -185,6 +184,15 @@ impl EventStore {
         tx.rollback().await;
         Ok(definition?.projections.into_iter().collect())
     }
+}
+
+/// Begins a rebuild in a transaction, and returns the number of the new generation.
+pub(super) async fn begin_in(store: &EventStore, tx: &Transaction, name: &str) -> Result<u64> {
+    read(store, tx).await?;
+    let mut generations = read_live(store, tx, name).await?;
+    begin_rebuild(store, tx, name, &mut generations).await?;
+    wake(tx, store.name(), name).await?;
+    Ok(generations.last)
 }
 
 /// Begins a new generation, in the place of one that is being rebuilt.

@@ -13,11 +13,13 @@
 //! | `fold` | events folded into one generation, within one transaction |
 //! | `step` | one transaction of what there is to do |
 //! | `run` | steps until nothing is left to do, and the worker's subscription |
+//! | `rebuild` | a rebuild that is an operation |
 //! | `lifecycle` | add, remove, rebuild, look at |
 
 mod fold;
 mod lifecycle;
 mod projector;
+mod rebuild;
 mod run;
 mod state;
 mod step;

@@ -13,6 +13,7 @@ use tito_worker::{Order, Outcome, RetryPolicy, Subscription, WorkerBuilder};
 
 use super::fold::{Stopped, is_passing};
 use super::projector::Projector;
+use super::rebuild::Rebuilding;
 use super::state::{Checkpoint, Failure, Generations};
 use super::step::{Plan, Step};
 use crate::error::{EventStoreError, Result};
@@ -90,7 +91,8 @@ impl<P: Projector> Projection<P> {
         topic(self.0.store.name(), &self.0.name)
     }
 
-    /// Makes a worker of the same database fold what is appended. Any number of workers can do so; they take turns.
+    /// Makes a worker of the same database fold what is appended, and carry out operations that
+    /// [rebuild](tito_worker::OperationTask::Rebuild) the projection. Any number of workers can do so; they take turns.
     ///
     /// An event that can't be read, or on which the projector fails, is tried again without end, after a second at
     /// first and then up to a minute apart. An engine failure is retried every second.
@@ -102,6 +104,8 @@ impl<P: Projector> Projection<P> {
             .batch(WAKE_UPS)
             .new_topic_partitions(1);
         let folding = self.0.clone();
+        let rebuilding = Arc::new(Rebuilding(self.0.clone()));
+        let worker = worker.rebuilds(self.0.store.name(), &self.0.name, rebuilding);
         worker.subscribe_with(self.topic(), subscription, move |wake_ups: Vec<TitoEvent>| {
             let folding = folding.clone();
             async move {
@@ -144,7 +148,7 @@ impl<P: Projector> Projection<P> {
 
 impl<P: Projector> Folding<P> {
     /// Makes steps until nothing is left to do, and returns true; false if the time was over before.
-    async fn run(self: &Arc<Self>, turn: Option<Duration>) -> Result<bool> {
+    pub(super) async fn run(self: &Arc<Self>, turn: Option<Duration>) -> Result<bool> {
         let clock = self.store.database().clock().clone();
         let end = turn.map(|turn| clock.monotonic_millis() + turn.as_millis() as u64);
         let (mut plan, mut errors, mut looks) = (Plan::default(), BTreeMap::new(), 0);

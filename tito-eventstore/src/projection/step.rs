@@ -60,7 +60,8 @@ impl<P: Projector> Folding<P> {
         let (generations, head) = (Generations::decode(&key, &generations)?, Head::decode(&head_key, &head)?);
         let in_service = [generations.live, generations.rebuilding];
         let checkpoints = Checkpoint::read(tx, (id, &self.name), in_service).await?;
-        let live_sequence = checkpoints[0].as_ref().map_or(0, |checkpoint| checkpoint.sequence);
+        // Of one that is ahead of its store, which damage alone makes it, a rebuild goes to the end that there is.
+        let live_sequence = checkpoints[0].as_ref().map_or(0, |checkpoint| checkpoint.sequence).min(head.last);
         let [live, rebuilding] = checkpoints;
         let (live, rebuilding) = (generations.live.zip(live), generations.rebuilding.zip(rebuilding));
 

@@ -1,6 +1,6 @@
 //! Whether something of a selection was dropped.
 
-use tito_core::{Result, Transaction};
+use tito_core::{DatabaseSnapshot, Result, Transaction};
 
 use crate::keys;
 use crate::log::{Last, Tail};
@@ -14,6 +14,28 @@ pub(crate) async fn lost_of(tx: &Transaction, store: u64, patterns: &[Pattern], 
     if tail.dropped == 0 {
         return Ok(vec![0; patterns.len()]);
     }
+    let keys = keys_of(store, patterns);
+    let values = tx.batch_get(keys.clone()).await?;
+    by_values(patterns, &tail, &keys, values)
+}
+
+/// The same, as a snapshot of the database has it.
+pub(crate) async fn lost_at(
+    snapshot: &DatabaseSnapshot,
+    store: u64,
+    patterns: &[Pattern],
+    tail: &Tail,
+) -> Result<Vec<u64>> {
+    if tail.dropped == 0 {
+        return Ok(vec![0; patterns.len()]);
+    }
+    let keys = keys_of(store, patterns);
+    let values = snapshot.batch_get(keys.clone()).await?;
+    by_values(patterns, tail, &keys, values)
+}
+
+/// Two for each pattern that names a type.
+fn keys_of(store: u64, patterns: &[Pattern]) -> Vec<Vec<u8>> {
     let keys_of = |pattern: &Pattern| match (pattern.entity_type(), pattern.id()) {
         (Some(of_type), Some(id)) => {
             vec![keys::log_last_of_entity(store, of_type, id), keys::log_gone_of_entity(store, of_type, id)]
@@ -21,8 +43,11 @@ pub(crate) async fn lost_of(tx: &Transaction, store: u64, patterns: &[Pattern], 
         (Some(of_type), None) => vec![keys::log_last_of_type(store, of_type), keys::log_gone_of_type(store, of_type)],
         (None, _) => Vec::new(),
     };
-    let keys: Vec<_> = patterns.iter().flat_map(keys_of).collect();
-    let mut read = keys.iter().zip(tx.batch_get(keys.clone()).await?);
+    patterns.iter().flat_map(keys_of).collect()
+}
+
+fn by_values(patterns: &[Pattern], tail: &Tail, keys: &[Vec<u8>], values: Vec<Option<Vec<u8>>>) -> Result<Vec<u64>> {
+    let mut read = keys.iter().zip(values);
     let mut lost = Vec::with_capacity(patterns.len());
     for pattern in patterns {
         if pattern.entity_type().is_none() {

@@ -15,5 +15,6 @@ mod save;
 mod start;
 mod stored;
 
-pub(crate) use self::lost::lost_of;
+pub(crate) use self::lost::{lost_at, lost_of};
 pub(crate) use self::start::{Start, filters};
+pub(crate) use self::stored::Stored;

@@ -7,14 +7,14 @@ const SEQUENCE_BYTES: usize = 8;
 const VERSION_BYTES: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stored<'a> {
-    pub(super) sequence: u64,
-    pub(super) version: u32,
-    pub(super) state: &'a [u8],
+pub(crate) struct Stored<'a> {
+    pub(crate) sequence: u64,
+    pub(crate) version: u32,
+    pub(crate) state: &'a [u8],
 }
 
 impl<'a> Stored<'a> {
-    pub(super) fn decode(key: &[u8], value: &'a [u8]) -> Result<Self> {
+    pub(crate) fn decode(key: &[u8], value: &'a [u8]) -> Result<Self> {
         let malformed = || TitoError::Malformed {
             key: KeyText::from(key),
             expected: "a snapshot",

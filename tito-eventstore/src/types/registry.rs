@@ -226,6 +226,18 @@ impl Registry {
         self.check(event.data.as_ref().map_err(|failure| failure.clone())?)
     }
 
+    /// Whether an event that is stored is what the program reads: brought to the version that it knows, decoded, valid.
+    pub(crate) fn check_stored(&self, event: &Event) -> Result<()> {
+        let upcast = self.upcast(event)?;
+        let event = upcast.as_ref().unwrap_or(event);
+        let Some(registered) = self.inner.types.get(event.event_type()) else {
+            return Err(EventStoreError::TypeNotRegistered { event_type: event.event_type().to_string() });
+        };
+        let form = registered.event_type.check_form(event.version(), event.codec()).map_err(BoxError::from);
+        let checked = form.and_then(|()| (registered.check)(event.event_type(), event.bytes()));
+        checked.map_err(|source| unreadable(event, registered.rust_type.to_string(), source))
+    }
+
     /// The event in the version that the program knows, if that is another than its own. Events of types without
     /// upcasters, or older than the oldest of them, are as they were.
     pub(crate) fn upcast(&self, event: &Event) -> Result<Option<Event>> {

@@ -10,6 +10,7 @@ mod faults;
 mod folding;
 mod later_versions;
 mod lifecycle;
+mod operating;
 mod rebuilding;
 mod support;
 mod views;

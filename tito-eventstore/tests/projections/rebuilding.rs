@@ -177,3 +177,22 @@ pub async fn a_rebuild_that_fails_leaves_the_old_rows_in_service(db: Database, _
     projection.catch_up().await.unwrap();
     assert_folded(&bank, 0).await;
 }
+
+/// As where a part of a database was taken from an earlier backup.
+#[fact]
+pub async fn a_projection_that_is_ahead_of_its_store_is_put_right_by_a_rebuild(db: Database, _: TestClock) {
+    let (bank, projection, _) = projected(&db).await;
+    let mut customers = Customers::new();
+    customers.append(&bank, 20).await;
+    projection.catch_up().await.unwrap();
+    let checkpoint = stored(&db, "log:").await.into_iter().find(|(key, _)| key.ends_with(b":checkpoint")).unwrap().0;
+    db.transaction(|tx| async move { tx.system_keys().put(checkpoint, b"{\"sequence\":25}".to_vec()).await })
+        .await
+        .unwrap();
+    bank.rebuild_projection("accounts").await.unwrap();
+    projection.catch_up().await.unwrap();
+    assert_eq!(bank.projection("accounts").await.unwrap().checkpoint, 20);
+    customers.append(&bank, 10).await;
+    projection.catch_up().await.unwrap();
+    assert_folded(&bank, 0).await;
+}

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
-use super::named::NamedSteps;
+use super::registered::OperationTypes;
 use super::row::OperationRow;
 use super::step::{Next, Stepper};
 use crate::keys;
@@ -36,12 +36,12 @@ const STEP_PAUSE: Duration = Duration::from_millis(5);
 /// Steps operations while `active` is true and until `stopped` is.
 pub(crate) async fn run(
     queue: TitoQueue,
-    named: NamedSteps,
+    registered: OperationTypes,
     mut stopped: watch::Receiver<bool>,
     mut active: watch::Receiver<bool>,
 ) {
     let told = queue.engine.shared().listen(CHANNEL, 0);
-    let mut stepping = Stepping::new(queue, named);
+    let mut stepping = Stepping::new(queue, registered);
     let turns = async {
         // Fails when the worker is gone.
         while active.wait_for(|active| *active).await.is_ok() {
@@ -75,8 +75,8 @@ struct Stepping {
 }
 
 impl Stepping {
-    fn new(queue: TitoQueue, named: NamedSteps) -> Self {
-        let stepper = Stepper::new(queue.clone(), named);
+    fn new(queue: TitoQueue, registered: OperationTypes) -> Self {
+        let stepper = Stepper::new(queue.clone(), registered);
         Self { queue, stepper, beside: JoinSet::new(), running: BTreeSet::new(), resting: BTreeMap::new() }
     }
 
@@ -152,6 +152,7 @@ impl Stepping {
     /// Makes a step of one, or has it made beside the others.
     async fn step(&mut self, id: Uuid, row: &OperationRow, now: Now) -> Result<Next> {
         if row.state.has_ended() {
+            self.stepper.abandon(id, row).await?;
             return forget(&self.queue, id, row, now.seconds()).await.map(|()| Next::Ended);
         }
         match self.stepper.takes_long(row, now) {

@@ -6,13 +6,14 @@ use tito_core::database::PageSize;
 use tito_core::engine::{Direction, Signal};
 use tito_core::event::{check_queue_name, event_id, topic_of};
 use tito_core::keys::KeyRange;
+use tito_core::model::Catalogue;
 use tito_core::row::{self, StoredRow};
 use tito_core::{Database, Result, TitoError, Transaction};
 use uuid::Uuid;
 
 use super::background::CHANNEL;
 use super::info::{OperationInfo, OperationState};
-use super::named::NamedSteps;
+use super::registered::OperationTypes;
 use super::row::OperationRow;
 use super::step::{Next, Stepper, end};
 use super::task::{Operation, OperationTask};
@@ -53,7 +54,7 @@ impl OperationTask {
                 vec![queue]
             }
             Self::Replay { from, into, .. } => vec![from, into],
-            Self::Named { .. } => Vec::new(),
+            Self::Reindex { .. } | Self::Rebuild { .. } | Self::Resume | Self::Named { .. } => Vec::new(),
         }
     }
 
@@ -63,7 +64,8 @@ impl OperationTask {
             Self::Redrive { queue, .. } | Self::PurgeDeadLetters { queue, .. } => Some(keys::dead_events(queue)),
             Self::Purge { queue, .. } => Some(keys::events_of_queue(queue)),
             Self::Replay { from, .. } => Some(keys::done_events(from)),
-            Self::Named { .. } => None,
+            Self::Reindex { table, .. } => Some(tito_core::keys::rows(table)),
+            Self::Rebuild { .. } | Self::Resume | Self::Named { .. } => None,
         }
     }
 }
@@ -89,8 +91,8 @@ impl Operations {
     ///
     /// # Errors
     /// [`TitoError::InvalidName`], [`QueueError::UnknownTopic`], [`QueueError::UnknownGroup`] for its queues,
-    /// [`TitoError::Unserializable`] for an input that could be written and not read again, such as one that is nested
-    /// about 127 deep, and those of the engine.
+    /// [`TitoError::InvalidIndex`] for a table that no program has written yet, [`TitoError::Unserializable`] for an
+    /// input that could be written and not read again, such as one that is nested about 127 deep, and those of the engine.
     pub async fn start(&self, operation: Operation) -> Result<Uuid, QueueError> {
         let Operation { task, who, why, rate } = operation;
         for queue in task.queues() {
@@ -102,6 +104,9 @@ impl Operations {
         {
             let (name, reason) = (into.clone(), "it belongs to another topic");
             return Err(TitoError::InvalidName { what: "queue to replay into", name, reason }.into());
+        }
+        if let OperationTask::Reindex { table, index } = &task {
+            check_catalogued(&self.queue.engine, table, index).await?;
         }
         let counted = match task.range() {
             None => 0,
@@ -127,6 +132,7 @@ impl Operations {
                 searched: 0,
                 at_least: counted,
                 skipped: 0,
+                steps: 0,
                 started_at: now.seconds(),
                 latest: (tx.start_timestamp().physical_millis() / 1_000) as i64,
                 changed_at: now.seconds(),
@@ -223,11 +229,16 @@ impl Operations {
     /// waits for its turn.
     ///
     /// # Errors
-    /// [`QueueError::UnknownStep`] for an operation that only an application can carry out; otherwise those of
-    /// [`get`](Operations::get).
+    /// [`QueueError::UnknownStep`] for an operation that only an application can carry out, by
+    /// [`Worker::run_operation`](crate::Worker::run_operation); otherwise those of [`get`](Operations::get).
     pub async fn run(&self, id: Uuid) -> Result<OperationInfo, QueueError> {
+        self.run_with(id, OperationTypes::default()).await
+    }
+
+    /// As [`run`](Operations::run), with what an application has registered.
+    pub(crate) async fn run_with(&self, id: Uuid, registered: OperationTypes) -> Result<OperationInfo, QueueError> {
         self.get(id).await?;
-        let mut stepper = Stepper::new(self.queue.clone(), NamedSteps::default());
+        let mut stepper = Stepper::new(self.queue.clone(), registered);
         let clock = self.queue.engine.clock();
         loop {
             match stepper.step(id).await? {
@@ -244,6 +255,15 @@ impl Operations {
             }
         }
     }
+}
+
+/// Nobody would ever take up what a slip of the pen has begun.
+async fn check_catalogued(database: &Database, table: &str, index: &str) -> Result<()> {
+    tito_core::check_name("table", table)?;
+    let found = database.transaction(|tx| async move { Catalogue::read(&tx, table).await }).await?;
+    let reason = "no program has written the table yet";
+    let unknown = || TitoError::InvalidIndex { table: table.to_string(), index: index.to_string(), reason };
+    found.map(drop).ok_or_else(unknown)
 }
 
 /// How many rows there are at least. Rows are large, so they are read in pages, each at its own snapshot.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use tito_core::event::{TitoEvent, Topic, topic_of};
 use tito_core::{Result, Transaction};
 
@@ -121,10 +120,4 @@ pub(super) async fn purge(
     }
     progress.cursor = page.cursor();
     Ok(progress)
-}
-
-/// A cursor that is the last key which was looked at.
-pub(super) fn cursor_of(key: &[u8]) -> Value {
-    // Keys of events are text: what is not is passed over, as no range of Tito's begins there.
-    Value::String(String::from_utf8_lossy(key).into_owned())
 }

@@ -12,7 +12,9 @@ use serde_json::Value;
 use tito_core::event::Rate;
 use tito_core::{BoxError, Database, panics};
 
-/// The input of an application's step. After a death a step can be repeated with the same input: it must tolerate that.
+/// The input of an application's step. After a death a step can be repeated with the same input, cursor and key, though
+/// it may have been done: it must tolerate that. A step that writes to the database in one transaction takes effect once
+/// if that has the step's [`key`](NamedStep::key) as its idempotency key; what it sends elsewhere can carry the key.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NamedStep {
@@ -22,6 +24,9 @@ pub struct NamedStep {
     pub input: Value,
     /// The place that the previous step returned; `None` for the first.
     pub cursor: Option<Value>,
+    /// The name of this step, unlike that of any other step of any operation, and the same after a death. For
+    /// [`TxOptions::idempotency_key`](tito_core::TxOptions::idempotency_key), or for whoever it calls.
+    pub key: String,
     /// The rate of the operation, if it has one. The step itself has to keep to it: nothing waits between steps.
     pub rate: Option<Rate>,
 }

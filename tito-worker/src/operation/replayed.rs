@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde_json::Value;
 use tito_core::database::PageSize;
 use tito_core::event::{Topic, topic_of};
 use tito_core::{Database, Result, Transaction};
 use uuid::Uuid;
 
-use super::letters::{cursor_of, put};
+use super::cursor;
+use super::letters::put;
 use super::row::{OperationRow, Progress};
 use crate::again::Again;
 use crate::history::{PastWalk, pending_ids};
@@ -95,8 +95,8 @@ pub(super) async fn replay(
     let (topic_name, group) = topic_of(into);
     let topic = Topic::read(tx, topic_name).await?;
     check_group(&topic, topic_name, group)?;
-    let after = row.cursor.as_ref().and_then(Value::as_str).map(str::as_bytes);
-    let mut walk = PastWalk::new(Kind::Done, from, after);
+    let after = row.cursor.as_ref().and_then(cursor::key_of);
+    let mut walk = PastWalk::new(Kind::Done, from, after.as_deref());
     let size = PageSize::within(tx.database().limits());
     let page = walk.page(tx, seconds_of(row, seconds), size).await?;
     let into = Arc::<str>::from(into);
@@ -108,7 +108,7 @@ pub(super) async fn replay(
             break;
         }
         progress.searched += 1;
-        progress.cursor = Some(cursor_of(&key));
+        progress.cursor = Some(cursor::of_key(&key));
         let place = Place::parse(Kind::Done, &key).filter(|place| !taken.has(*place) && !ids.contains(&place.id));
         let event = place.and_then(|_| read_event(&key, &value));
         let Some(event) = event else {

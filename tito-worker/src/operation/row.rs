@@ -39,6 +39,9 @@ pub(super) struct OperationRow {
     /// Bytes that were no events, and what was passed over.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) skipped: u64,
+    /// How many steps of the application's were noted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) steps: u64,
     /// Unix seconds.
     pub(super) started_at: i64,
     /// The last second of what there was when it was begun, also where time was set back before.
@@ -136,10 +139,10 @@ impl OperationRow {
         self.interval().map_or(first, |(per, events)| first.saturating_add(nth.saturating_mul(per) / events))
     }
 
-    /// Notes what a step has done, and when its rate lets the next one begin.
-    pub(super) fn note_at_rate(&mut self, progress: Progress, now: Now) {
-        if progress.done > 0 {
-            self.next_millis = self.slot_millis(progress.done, now);
+    /// Notes what a step has done, and when the rate lets the next one begin, after so many.
+    pub(super) fn note_at_rate(&mut self, progress: Progress, count: u64, now: Now) {
+        if count > 0 {
+            self.next_millis = self.slot_millis(count, now);
             // Whoever has it goes on with it then.
             self.held_until_millis = self.held_until_millis.max(self.next_millis.saturating_add(HELD_MILLIS));
         }

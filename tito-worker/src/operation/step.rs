@@ -13,13 +13,14 @@ use tito_core::row::{self, StoredRow};
 use tito_core::{Now, Result, TitoError, Transaction};
 use uuid::Uuid;
 
+use super::cursor;
 use super::info::OperationState;
-use super::letters::cursor_of;
-use super::named::{NamedStep, NamedSteps, Stepped};
+use super::named::{NamedStep, Stepped};
+use super::registered::OperationTypes;
 use super::replayed::Taken;
 use super::row::{OperationRow, Progress, Wait};
 use super::task::OperationTask;
-use super::{letters, pending, replayed};
+use super::{letters, pending, replayed, resumed};
 use crate::keys;
 use crate::queue::TitoQueue;
 
@@ -55,35 +56,37 @@ impl From<Wait> for Next {
 
 /// Steps operations, one at a time.
 pub(super) struct Stepper {
-    queue: TitoQueue,
-    me: Uuid,
-    named: NamedSteps,
+    pub(super) queue: TitoQueue,
+    pub(super) me: Uuid,
+    pub(super) registered: OperationTypes,
     /// What is not replayed, once this one has taken a replay up.
     taken: Option<(Uuid, Taken)>,
 }
 
 /// What is stored of an operation that may be stepped now.
-enum Turn {
+pub(super) enum Turn {
     Step(Box<OperationRow>, OperationTask),
     Not(Next),
 }
 
 impl Stepper {
-    pub(super) fn new(queue: TitoQueue, named: NamedSteps) -> Self {
-        Self { queue, me: Uuid::from_u128(fastrand::u128(..)), named, taken: None }
+    pub(super) fn new(queue: TitoQueue, registered: OperationTypes) -> Self {
+        Self { queue, me: Uuid::from_u128(fastrand::u128(..)), registered, taken: None }
     }
 
     /// Another of the same worker, for a task that waits long.
     pub(super) fn beside(&self) -> Self {
-        Self { queue: self.queue.clone(), me: self.me, named: self.named.clone(), taken: None }
+        Self { queue: self.queue.clone(), me: self.me, registered: self.registered.clone(), taken: None }
     }
 
-    /// Whether a step may take long, and when it may be made: one of the application's, and that of a replay, which
-    /// reads the whole queue first.
+    /// Whether a step may take long, and when it may be made: one for which the application is needed and is there, and that
+    /// of a replay, which reads the whole queue first.
     pub(super) fn takes_long(&self, row: &OperationRow, now: Now) -> Option<Next> {
         match serde_json::from_str(row.task.get()).ok()? {
-            OperationTask::Named { name, .. } if self.named.get(&name).is_none() => return None,
-            OperationTask::Named { .. } | OperationTask::Replay { .. } => {}
+            OperationTask::Named { name, .. } => drop(self.registered.named.get(&name)?),
+            OperationTask::Reindex { table, index } => drop(self.registered.model(&table, &index)?),
+            OperationTask::Rebuild { store, projection } => drop(self.registered.projection(&store, &projection)?),
+            OperationTask::Replay { .. } => {}
             _ => return None,
         }
         Some(row.waits(self.me, now).map_or(Next::Step, Next::from))
@@ -97,6 +100,12 @@ impl Stepper {
         let stepped = match self.read(id).await? {
             Turn::Not(next) => Ok(next),
             Turn::Step(_, OperationTask::Named { name, input }) => self.step_named(id, &name, input).await,
+            Turn::Step(row, OperationTask::Reindex { table, index }) => {
+                self.step_reindex(id, &row, &table, &index).await
+            }
+            Turn::Step(row, OperationTask::Rebuild { store, projection }) => {
+                self.step_rebuild(id, &row, &store, &projection).await
+            }
             Turn::Step(_, task) => match self.prepare(id, &task).await {
                 Ok(None) => self.step_built_in(id, &task).await,
                 Ok(Some(next)) => Ok(next),
@@ -147,7 +156,7 @@ impl Stepper {
 
     /// Waits for what takes long, and says meanwhile that it goes on, so that no other begins. It is dropped where it
     /// waits, with what comes next, when the operation was stopped, or taken over by another that took this for dead.
-    async fn while_held<T>(&self, id: Uuid, running: impl Future<Output = T>) -> Result<T, Next> {
+    pub(super) async fn while_held<T>(&self, id: Uuid, running: impl Future<Output = T>) -> Result<T, Next> {
         let mut running = pin!(running);
         loop {
             tokio::select! {
@@ -171,7 +180,8 @@ impl Stepper {
             };
             row.hold(me, tx.now());
             let (progress, replayed) = work(&tx, &row, task, taken).await?;
-            row.note_at_rate(progress, tx.now());
+            let count = progress.done;
+            row.note_at_rate(progress, count, tx.now());
             let next = after(&row, tx.now().millis());
             tx.system_keys().put(keys::operation(id), row.encode()?).await?;
             Ok((next, replayed))
@@ -186,12 +196,12 @@ impl Stepper {
 
     /// Whoever takes it up first says so, and says so again while its step runs, so that no other begins.
     async fn step_named(&self, id: Uuid, name: &str, input: Value) -> Result<Next> {
-        let Some(step) = self.named.get(name) else { return Ok(Next::Unknown) };
-        let (cursor, rate) = match self.hold(id).await? {
+        let Some(step) = self.registered.named.get(name) else { return Ok(Next::Unknown) };
+        let (cursor, key, rate) = match self.hold(id).await? {
             Turn::Not(next) => return Ok(next),
-            Turn::Step(row, _) => (row.cursor.clone(), row.rate),
+            Turn::Step(row, _) => (row.cursor.clone(), format!("operation {id} step {}", row.steps), row.rate),
         };
-        let running = step(NamedStep { database: self.queue.engine.clone(), input, cursor, rate });
+        let running = step(NamedStep { database: self.queue.engine.clone(), input, cursor, key, rate });
         let stepped = match self.while_held(id, running).await {
             Ok(stepped) => stepped,
             Err(next) => return Ok(next),
@@ -221,6 +231,7 @@ impl Stepper {
                 Turn::Step(row, _) => row,
             };
             row.hold(me, tx.now());
+            row.steps += 1;
             row.note(progress.clone(), tx.now());
             let next = after(&row, tx.now().millis());
             let written = row.encode()?;
@@ -232,7 +243,7 @@ impl Stepper {
         note.await
     }
 
-    async fn hold(&self, id: Uuid) -> Result<Turn> {
+    pub(super) async fn hold(&self, id: Uuid) -> Result<Turn> {
         let me = self.me;
         let hold = self.queue.engine.transaction(|tx| async move {
             let turn = turn(&tx, id, me).await?;
@@ -244,7 +255,7 @@ impl Stepper {
         hold.await
     }
 
-    async fn end(&self, id: Uuid, state: OperationState, failure: Option<String>) -> Result<bool> {
+    pub(super) async fn end(&self, id: Uuid, state: OperationState, failure: Option<String>) -> Result<bool> {
         end(&self.queue, id, state, failure).await
     }
 }
@@ -266,7 +277,7 @@ pub(super) async fn end(queue: &TitoQueue, id: Uuid, state: OperationState, fail
     end.await
 }
 
-async fn turn(tx: &Transaction, id: Uuid, me: Uuid) -> Result<Turn> {
+pub(super) async fn turn(tx: &Transaction, id: Uuid, me: Uuid) -> Result<Turn> {
     let key = keys::operation(id);
     let Some(bytes) = tx.get(&key).await? else { return Ok(Turn::Not(Next::Ended)) };
     let row = OperationRow::decode(&key, &bytes)?;
@@ -282,7 +293,7 @@ async fn turn(tx: &Transaction, id: Uuid, me: Uuid) -> Result<Turn> {
     })
 }
 
-fn after(row: &OperationRow, now_millis: u64) -> Next {
+pub(super) fn after(row: &OperationRow, now_millis: u64) -> Next {
     match row.next_millis {
         _ if row.state.has_ended() => Next::Ended,
         next if next > now_millis => Next::At(next),
@@ -310,7 +321,10 @@ async fn work(
         OperationTask::Replay { from, into, since, until, in_order } => {
             return replayed::replay(tx, row, (from, into), *since..*until, *in_order, taken).await;
         }
-        OperationTask::Named { .. } => Ok(Progress::default()),
+        OperationTask::Resume => resumed::resume(tx, row).await,
+        OperationTask::Reindex { .. } | OperationTask::Rebuild { .. } | OperationTask::Named { .. } => {
+            Ok(Progress::default())
+        }
     };
     Ok((progress?, Vec::new()))
 }
@@ -325,11 +339,11 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) async fn read(tx: &Transaction, row: &OperationRow, range: KeyRange) -> Result<Self> {
-        let after = row.cursor.as_ref().and_then(Value::as_str);
-        let rest = after.map_or(range.clone(), |after| range.after(after.as_bytes()));
+        let after = row.cursor.as_ref().and_then(cursor::key_of);
+        let rest = after.as_ref().map_or(range.clone(), |after| range.after(after));
         let mut walk = Walk::over(rest).in_pages(PageSize::within(tx.database().limits()));
         let entries = walk.next_in(tx).await?.unwrap_or_default().into_iter();
-        Ok(Self { entries, last: after.map(|after| after.as_bytes().to_vec()), is_last: walk.is_over() })
+        Ok(Self { entries, last: after, is_last: walk.is_over() })
     }
 
     pub(super) fn next(&mut self) -> Option<KeyValue> {
@@ -341,6 +355,6 @@ impl Page {
     /// Where to go on behind what was taken; `None` at the end.
     pub(super) fn cursor(&self) -> Option<Value> {
         let is_over = self.is_last && self.entries.len() == 0;
-        self.last.as_deref().filter(|_| !is_over).map(cursor_of)
+        self.last.as_deref().filter(|_| !is_over).map(cursor::of_key)
     }
 }

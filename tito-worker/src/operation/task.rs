@@ -57,9 +57,27 @@ pub enum OperationTask {
         #[serde(default)]
         in_order: bool,
     },
-    /// A step that an application has registered under a name
-    /// ([`WorkerBuilder::operation`](crate::WorkerBuilder::operation)), for example to reindex a model or to rebuild a
-    /// projection.
+    /// An index of a table is made whole, row by row and entry by entry, by a worker whose application has registered the
+    /// model ([`WorkerBuilder::model`](crate::WorkerBuilder::model)). The table stays in use. A rate is one of rows.
+    Reindex {
+        /// The table.
+        table: String,
+        /// The index.
+        index: String,
+    },
+    /// A projection of an event store is folded anew, by a worker that the projection is subscribed with. The rows that
+    /// there are serve until the new ones have caught up. One that is stopped before is abandoned.
+    Rebuild {
+        /// The store.
+        store: String,
+        /// The projection.
+        projection: String,
+    },
+    /// All queues and schedules go on that a restore has paused; what was paused before the backup, or by hand since, stays
+    /// so.
+    Resume,
+    /// A step that an application has registered by a name
+    /// ([`WorkerBuilder::operation`](crate::WorkerBuilder::operation)), whatever it does.
     Named {
         /// The name.
         name: String,

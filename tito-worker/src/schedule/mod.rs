@@ -28,5 +28,5 @@ pub use recurrence::Recurrence;
 pub use store::{ScheduleInfo, ScheduleOverride};
 
 pub(crate) use firing::Rounds;
-pub(crate) use store::owner_of_schedule;
+pub(crate) use store::{owner_of_schedule, resumed_from_restore};
 pub(crate) use task::run;

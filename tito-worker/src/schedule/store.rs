@@ -224,3 +224,14 @@ impl TitoQueue {
         Ok(self.engine.transaction(apply).await?)
     }
 }
+
+/// The value of a schedule that goes on if a restore has paused it: it has missed the firings since the backup, and makes up
+/// for them as it says.
+pub(crate) fn resumed_from_restore(key: &[u8], value: &[u8]) -> tito_core::Result<Option<Vec<u8>>> {
+    let (_, mut stored) = Stored::read(key, value)?;
+    if !std::mem::take(&mut stored.paused_by_restore) {
+        return Ok(None);
+    }
+    stored.paused = false;
+    stored.encode().map(Some)
+}

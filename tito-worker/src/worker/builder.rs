@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tito_core::BoxError;
+use tito_core::model::TitoSchema;
 use tokio::sync::Semaphore;
 
 use super::Worker;
@@ -14,7 +15,7 @@ use super::source::READS_AT_ONCE;
 use crate::handler::{BoxedHandler, Handler};
 use crate::job::IntoTopic;
 use crate::observe::{Observer, Observers};
-use crate::operation::{NamedStep, NamedSteps, Stepped};
+use crate::operation::{NamedStep, OperationTypes, Rebuilds, Stepped};
 use crate::partitions::PartitionConfig;
 use crate::policy::Subscription;
 use crate::queue::TitoQueue;
@@ -38,7 +39,7 @@ impl WorkerBuilder {
             shutdown_timeout: Duration::from_secs(10),
             subscriptions: Vec::new(),
             schedules: true,
-            named_steps: NamedSteps::default(),
+            registered: OperationTypes::default(),
             fleet: None,
             about: About::default(),
             gauges: None,
@@ -236,23 +237,27 @@ impl WorkerBuilder {
 
     /// What the worker does in an [operation](crate::OperationTask::Named) with this name, step by step: each step gets
     /// the place where the last one stopped, and returns where the next one continues. A step may take any time; it is
-    /// dropped at its current `await` when the operation is stopped, and another worker repeats it if this one dies.
-    /// Operations that need no such registration are carried out by every worker.
+    /// dropped at its current `await` when the operation is stopped, and another worker repeats it, with the same
+    /// [key](NamedStep::key), if this one dies. Operations that need no such registration are carried out by every worker.
     ///
     /// ```
     /// # use tito_core::prelude::*;
-    /// # use tito_core::model::TitoSchema;
+    /// # use tito_core::{Transaction, TxOptions};
     /// # use tito_worker::prelude::*;
     /// # use tito_worker::{NamedStep, Stepped};
-    /// # fn example<M: TitoSchema + Clone + 'static>(queue: TitoQueue, users: TitoTable<M>) -> Worker {
+    /// # fn example(queue: TitoQueue) -> Worker {
     /// Worker::builder(queue)
-    ///     .operation("index users by email", move |_: NamedStep| {
-    ///         let users = users.clone();
-    ///         async move {
-    ///             // It goes on by itself where it was cut off.
-    ///             let report = users.reindex("by_email").run().await?;
-    ///             Ok(Stepped { cursor: None, done: report.added + report.removed })
+    ///     .operation("credit everybody", |step: NamedStep| async move {
+    ///         let from = step.cursor.and_then(|cursor| cursor.as_u64()).unwrap_or(0);
+    ///         let once = TxOptions::default().idempotency_key(step.key);
+    ///         let credit = |tx: Transaction| async move { tx.put(format!("app/credit/{from}"), "5").await };
+    ///         match step.database.transaction_with(once, credit).await {
+    ///             // It was done before a death.
+    ///             Ok(()) | Err(TitoError::AlreadyApplied { .. }) => {}
+    ///             Err(error) => return Err(error.into()),
     ///         }
+    ///         let next = from + 1;
+    ///         Ok(Stepped { cursor: (next < 100).then(|| next.into()), done: 1 })
     ///     })
     ///     .build()
     /// # }
@@ -262,7 +267,33 @@ impl WorkerBuilder {
         F: Fn(NamedStep) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Stepped, BoxError>> + Send + 'static,
     {
-        self.worker.named_steps.add(name.into(), step);
+        self.worker.registered.named.add(name.into(), step);
+        self
+    }
+
+    /// Lets the worker make indexes of this model whole, in [operations](crate::OperationTask::Reindex) that somebody begins.
+    ///
+    /// ```
+    /// # use tito_core::model::TitoSchema;
+    /// # use tito_worker::prelude::*;
+    /// # fn example<User: TitoSchema, Order: TitoSchema>(queue: TitoQueue) -> Worker {
+    /// Worker::builder(queue).model::<User>().model::<Order>().build()
+    /// # }
+    /// ```
+    pub fn model<M: TitoSchema>(mut self) -> Self {
+        self.worker.registered.add_model::<M>();
+        self
+    }
+
+    /// Lets the worker rebuild a projection of an event store, in [operations](crate::OperationTask::Rebuild) that somebody
+    /// begins. `Projection::subscribe` of `tito-eventstore` calls it.
+    pub fn rebuilds(
+        mut self,
+        store: impl Into<String>,
+        projection: impl Into<String>,
+        rebuilds: Arc<dyn Rebuilds>,
+    ) -> Self {
+        self.worker.registered.add_projection(store.into(), projection.into(), rebuilds);
         self
     }
 

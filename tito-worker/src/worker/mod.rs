@@ -24,6 +24,7 @@
 //! | `feed` | events from elsewhere than the queue |
 //! | `low_watermark` | where scans of a partition may begin |
 //! | `fence` | what an acknowledgement checks: the topic, and who owns the partition |
+//! | `operating` | an operation made by a program that does nothing else |
 //! | `report`, `error` | what was done, and why it has ended |
 
 mod attempt;
@@ -39,6 +40,7 @@ mod fence;
 mod lanes;
 mod loaded;
 mod low_watermark;
+mod operating;
 mod pace;
 mod partition;
 mod quiet;
@@ -73,7 +75,7 @@ use crate::error::QueueError;
 use crate::facts::{count_backlogs, keep_gauges};
 use crate::janitor;
 use crate::membership::{Membership, MembershipOptions};
-use crate::operation::{self, NamedSteps};
+use crate::operation::{self, OperationTypes};
 use crate::partitions::PartitionConfig;
 use crate::queue::TitoQueue;
 use crate::registration::{About, host_name};
@@ -132,8 +134,8 @@ pub struct Worker {
     shutdown_timeout: Duration,
     subscriptions: Vec<Arc<Runner>>,
     schedules: bool,
-    /// What it does in operations that only its application knows.
-    named_steps: NamedSteps,
+    /// What it can do in operations that need its application.
+    registered: OperationTypes,
     /// The fleet that it joins, and how.
     fleet: Option<(String, MembershipOptions)>,
     /// What it says of itself.
@@ -222,7 +224,7 @@ impl Worker {
             };
             tasks.spawn(supervisor.run());
         }
-        let operations = operation::run(self.queue.clone(), self.named_steps.clone(), stopped.clone(), active.clone());
+        let operations = operation::run(self.queue.clone(), self.registered.clone(), stopped.clone(), active.clone());
         tasks.spawn(operations.map(|()| WorkerReport::default()));
         if self.schedules {
             let fire = schedule::run(self.queue.clone(), stopped.clone(), active.clone());

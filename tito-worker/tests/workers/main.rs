@@ -47,6 +47,7 @@ mod progress;
 mod recorder;
 mod refusing;
 mod registering;
+mod reindexing;
 mod resizing;
 mod retention;
 mod schedules;

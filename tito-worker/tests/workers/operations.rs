@@ -674,3 +674,47 @@ pub async fn an_operation_is_refused_that_could_not_be_read_again(db: Database, 
     assert!(ended.failure.unwrap().contains("cursor"));
     running.stop().await;
 }
+
+#[fact]
+pub async fn what_is_counted_at_the_beginning_is_read_in_pages_of_few_bytes(db: Database, _clock: TestClock) {
+    let db = FaultEngine::new(db).database();
+    with_one_partition(&db).await;
+    for number in 10..18 {
+        put(&db, format!("dead:job:0000:00000000{number}:x"), vec![b'x'; 500_000]).await;
+    }
+    db.faults().reset_counts();
+    let id = start(&db, redrive(EventFilter::default())).await;
+    let scans = db.faults().count(Call::Scan);
+    assert!(scans >= 4, "{scans}");
+    assert_eq!(TitoQueue::new(db).operations().get(id).await.unwrap().at_least, 8);
+}
+
+#[fact]
+pub async fn a_worker_has_a_replay_before_it_reads_the_queue_and_until_its_rate_lets_it_go_on(
+    db: Database,
+    clock: TestClock,
+) {
+    let db = FaultEngine::new(db).database();
+    with_one_partition(&db).await;
+    done(&db, (0..7).map(job)).await;
+    clock.advance(Duration::from_secs(20));
+    let operations = TitoQueue::new(db.clone()).operations();
+    let replay = Operation::new(replay(), &ada()).rate(Rate { events: 1, seconds: 3_600 });
+    let id = operations.start(replay).await.unwrap();
+    let reads = db.faults().at(Call::Scan).key_prefix("event:job:").hold();
+    let held = async {
+        reads.arrivals(1).await;
+        assert_eq!(operations.get(id).await.unwrap().state, OperationState::Running);
+        reads.open();
+        while operations.get(id).await.unwrap().done == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        info = operations.run(id) => panic!("{info:?}"),
+        () = held => {}
+    }
+    let row: serde_json::Value = serde_json::from_slice(&stored(&db, "!operation:").await[0].1).unwrap();
+    assert!(row["next_millis"].as_u64().unwrap() > clock.now_millis() + 3_000_000, "{row}");
+    assert!(row["held_until_millis"].as_u64().unwrap() > row["next_millis"].as_u64().unwrap(), "{row}");
+}

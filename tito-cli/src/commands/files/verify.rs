@@ -179,6 +179,7 @@ pub(crate) fn tell(session: &Session, found: &Found, verified: &Verified) -> Res
         "repaired": verified.repaired,
         "unknown": verified.unknown,
         "tables_without_model": verified.tables_without_model,
+        "stores_without_types": verified.stores_without_types,
         "differences": differences,
     });
     let told = session.output.answer(&answer, |output| {
@@ -190,7 +191,7 @@ pub(crate) fn tell(session: &Session, found: &Found, verified: &Verified) -> Res
             output.table(&table, "")?;
         }
         let (wrong, rows) = (verified.total - verified.repaired, verified.entries);
-        let by = if verified.is_complete() { "" } else { ", by their form: no models were given" };
+        let by = if verified.is_complete() { "" } else { ", by their form: no models and types were given" };
         output.line(format!("{rows} rows of {what} verified{by}; {wrong} are wrong"))
     });
     verdict(verified.is_sound(), &what, told)

@@ -90,7 +90,7 @@ pub(in crate::model) async fn begin_building(
             return Err(TitoError::TableDropped { table: table.to_string() });
         }
         match catalogue.indexes.get(&*definition.name) {
-            Some(index) if index.is(definition) && is_rested_on(index) => Ok(false),
+            Some(_) if catalogue.says_of(definition) => Ok(false),
             _ => {
                 let building = CataloguedIndex::new(definition, IndexState::Building);
                 catalogue.indexes.insert(definition.name.to_string(), building);

@@ -6,9 +6,10 @@
 //! | `known` | what a process knows of it, so that writes and queries read none |
 //! | `change` | how a state becomes the next |
 //! | `migration` | brings tables up to date with the models of a program |
-//! | `drop_table` | deletes a table |
+//! | `drop_index`, `drop_table` | deletes an index, or a table |
 
 mod change;
+mod drop_index;
 mod drop_table;
 mod known;
 mod migration;
@@ -127,6 +128,14 @@ impl Catalogue {
     pub async fn read(tx: &Transaction, table: &str) -> Result<Option<Self>> {
         let key = keys::catalogue(table);
         tx.get(&key).await?.map(|bytes| <Self as StoredRow>::decode(&key, &bytes)).transpose()
+    }
+
+    /// Whether everybody who has read it knows that an index of this definition is there, or is being built.
+    pub(super) fn says_of(&self, definition: &IndexDefinition) -> bool {
+        let is_kept = |index: &CataloguedIndex| {
+            index.is(definition) && matches!(index.state, IndexState::Built | IndexState::Building)
+        };
+        self.indexes.get(&*definition.name).is_some_and(is_kept)
     }
 
     async fn put(&self, tx: &Transaction, table: &str) -> Result<()> {
