@@ -17,6 +17,9 @@ const PAGE: usize = 200;
 /// How many keys a step may write for each entry.
 const KEYS_OF_AN_ENTRY: usize = 4;
 
+/// By how much a page grows at once: what follows on small rows may be large.
+const GROWTH: usize = 3;
+
 /// What is left of a range of keys that is read page by page.
 ///
 /// A clone is a place to come back to: a transaction that may be run again walks on with a clone, and gives it back when
@@ -110,18 +113,35 @@ impl Walk {
         self.rest = self.rest.take().map(|rest| rest.not_before(key)).filter(|rest| !rest.is_empty());
     }
 
-    /// The next page as a transaction sees it; `None` at the end. Costs one scan.
+    /// The next page as a transaction sees it; `None` at the end. Costs one scan, and a few where pages are bounded in
+    /// bytes: no scan asks for much more than fits.
     ///
     /// # Errors
-    /// Those of the scan.
+    /// Those of the scans.
     pub async fn next_in(&mut self, tx: &Transaction) -> Result<Option<Vec<KeyValue>>> {
-        let Some(rest) = self.rest.clone() else { return Ok(None) };
-        let mut page = tx.scan(rest.clone(), self.size.entries).await?;
+        let Some(range) = self.rest.clone() else { return Ok(None) };
+        let PageSize { entries, bytes: most_bytes } = self.size;
+        // As many as fit for certain, and then by what those before them weigh.
+        let mut asked = (most_bytes / tx.database().limits().value_bytes.max(1)).clamp(1, entries);
+        let (mut page, mut bytes, mut rest) = (Vec::new(), 0_usize, Some(range));
+        while let Some(range) = rest.take() {
+            let found = tx.scan(range.clone(), asked).await?;
+            bytes = bytes.saturating_add(found.iter().map(size_of_entry).sum());
+            rest = found.last().filter(|_| found.len() == asked).map(|(last, _)| range.after(last));
+            rest = rest.filter(|rest| !rest.is_empty());
+            page.extend(found);
+            if page.len() >= entries || bytes >= most_bytes || page.is_empty() {
+                break;
+            }
+            let fitting = (most_bytes - bytes) / (bytes / page.len()).max(1);
+            asked = fitting.clamp(1, page.len() * GROWTH).min(entries - page.len());
+        }
         let found = page.len();
-        page.truncate(self.size.first_of(page.iter().map(|(key, value)| key.len() + value.len())));
-        let is_last = page.len() == found && found < self.size.entries;
-        let last = page.last().filter(|_| !is_last);
-        self.rest = last.map(|(last, _)| rest.after(last)).filter(|rest| !rest.is_empty());
+        page.truncate(self.size.first_of(page.iter().map(size_of_entry)));
+        if page.len() < found {
+            rest = self.rest.clone().zip(page.last()).map(|(range, (last, _))| range.after(last));
+        }
+        self.rest = rest;
         Ok((!page.is_empty()).then_some(page))
     }
 
@@ -156,6 +176,10 @@ impl Walk {
         }
         Ok(all)
     }
+}
+
+fn size_of_entry((key, value): &KeyValue) -> usize {
+    key.len() + value.len()
 }
 
 /// Hands all entries of a range to `step`, in order, each transaction a page of them, and returns the sum of what the

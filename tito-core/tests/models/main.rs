@@ -13,6 +13,7 @@ mod floats;
 mod hand_written;
 mod inserting;
 mod names;
+mod pages;
 mod queries;
 mod read_back;
 mod refused;

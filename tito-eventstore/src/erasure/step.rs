@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::keys::KeyRange;
 use tito_core::row::{self, StoredRow};
@@ -18,8 +19,9 @@ use crate::log::{Tail, read_definition};
 use crate::projection;
 use crate::store::EventStore;
 
-/// How many events, or other rows, a transaction erases at the most.
+/// How many events, or other rows, a transaction erases at the most, and about how many bytes it reads of them.
 pub(super) const MOST: usize = 100;
+const MOST_BYTES: usize = 16 << 20;
 
 /// Snapshots are as large as values may be.
 pub(super) const MOST_SNAPSHOTS: usize = 16;
@@ -32,8 +34,9 @@ pub(super) async fn step(tx: &Transaction, store: &EventStore, target: &Target) 
     }
     let types = target.types(tx, store.id()).await?;
     for entity_type in &types {
-        let page = tx.scan(target.events(store.id(), entity_type), MOST).await?;
-        if !page.is_empty() {
+        let size = PageSize::entries(MOST).and_bytes(MOST_BYTES);
+        let mut walk = Walk::over(target.events(store.id(), entity_type)).in_pages(size);
+        if let Some(page) = walk.next_in(tx).await? {
             let mut erased = erase_events(tx, store.id(), page).await?;
             let has_dropped = read::<Tail>(tx, keys::log_tail(store.id())).await?.dropped > 0;
             for projection in &definition.projections {
