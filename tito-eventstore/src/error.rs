@@ -353,6 +353,11 @@ impl EventStoreError {
     /// version that the program knows, or by which a model or the rows of a projection can't evolve.
     pub fn sequence(&self) -> Option<u64> {
         match self {
+    /// Whether it is about what was called for, and not the engine's or a conflict: another call need not meet the same.
+    pub(crate) fn is_of_the_call(&self) -> bool {
+        !self.engine().is_some_and(TitoError::is_transient)
+    }
+
             // That of one that is still to be appended is 0.
             Self::Decode { sequence, .. } | Self::Evolver { sequence, .. } | Self::Projector { sequence, .. } => {
                 Some(*sequence).filter(|sequence| *sequence > 0)

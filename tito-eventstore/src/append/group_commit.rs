@@ -205,16 +205,14 @@ async fn serve(log: Log, mut serving: Serving) {
     }
 }
 
-/// One transaction, or where that is too large, or one of the appends meets a damaged row, one for each append.
+/// One transaction, or where that fails and not for the engine, one for each append: it is too large, or one of them meets
+/// a damaged row or can't be republished.
 async fn commit_or_each(log: &Log, group: &GroupCommit, requests: &Arc<[Arc<Append>]>) -> Outcomes {
     let error = match commit(log, group, requests).await {
         Ok(outcomes) => return outcomes,
         Err(error) => error,
     };
-    // A row that can't be read is of an entity or an id of one of them.
-    let is_of_one =
-        matches!(&error, EventStoreError::Engine(TitoError::LimitExceeded { .. } | TitoError::Malformed { .. }));
-    if !is_of_one || requests.len() == 1 {
+    if !error.is_of_the_call() || requests.len() == 1 {
         return vec![Err(error); requests.len()];
     }
     let mut outcomes = Vec::new();
