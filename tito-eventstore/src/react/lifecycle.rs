@@ -65,7 +65,8 @@ impl EventStore {
     }
 
     /// Lets a reactor begin again where `from` says, before or behind where it is. Events in its topic that it comes to
-    /// again are passed over there; those of earlier sequences stay, and so do dead letters. Running handlers end
+    /// again are passed over there, and dead letters of them when they are redriven; those of earlier sequences stay, and
+    /// no later replay brings back what was passed over by this one. Running handlers end
     /// first, and what they have done is done again if it lies behind the new beginning.
     ///
     /// # Errors
