@@ -230,8 +230,12 @@ pub enum EventStoreError {
         source: SharedError,
     },
 
-    /// A command comes with the id of one of another type that was decided on before. Nothing was appended.
-    #[error("command id {id:?} is taken: it was decided on as {first:?}, and comes again as {again:?}")]
+    /// A command comes with the id of another one that was decided on before: of another type, or, where the two are equal,
+    /// with another [`content`](crate::Command::content). Nothing was appended.
+    #[error(
+        "command id {id:?} is taken: it was decided on as {first:?}, and comes again as {again:?}{}",
+        if first == again { " with another content" } else { "" }
+    )]
     CommandIdTaken {
         /// The id.
         id: String,
@@ -349,15 +353,15 @@ impl EventStoreError {
         self.engine().is_some_and(TitoError::is_closed)
     }
 
-    /// The sequence of the stored event that the error is about: one that is damaged, that can't be brought to the
-    /// version that the program knows, or by which a model or the rows of a projection can't evolve.
-    pub fn sequence(&self) -> Option<u64> {
-        match self {
     /// Whether it is about what was called for, and not the engine's or a conflict: another call need not meet the same.
     pub(crate) fn is_of_the_call(&self) -> bool {
         !self.engine().is_some_and(TitoError::is_transient)
     }
 
+    /// The sequence of the stored event that the error is about: one that is damaged, that can't be brought to the
+    /// version that the program knows, or by which a model or the rows of a projection can't evolve.
+    pub fn sequence(&self) -> Option<u64> {
+        match self {
             // That of one that is still to be appended is 0.
             Self::Decode { sequence, .. } | Self::Evolver { sequence, .. } | Self::Projector { sequence, .. } => {
                 Some(*sequence).filter(|sequence| *sequence > 0)

@@ -168,7 +168,7 @@ fn mark_of<C: Command>(asked: &Opened<'_, C>) -> Result<Option<CommandMark>> {
     let Some(envelope) = asked.envelope() else { return Ok(None) };
     let Some(id) = &envelope.id else { return Ok(None) };
     check_id(id).map_err(|reason| EventStoreError::CommandInvalid { source: format!("its id: {reason}").into() })?;
-    Ok(Some(CommandMark { id: id.clone(), command_type: envelope.command_type.clone() }))
+    Ok(Some(CommandMark::new(id.clone(), envelope.command_type.clone(), asked.content())))
 }
 
 fn decide<C: Command, D: Decider<C>>(decider: &D, asked: Opened<'_, C>) -> Result<Vec<NewEvent>> {
