@@ -113,7 +113,7 @@ async fn erase_events(tx: &Transaction, store: u64, page: Vec<KeyValue>) -> Resu
         tx.system_keys().delete(key).await?;
         sequences.insert(sequence);
     }
-    forget_commands(tx, store, &commands, &sequences).await?;
+    forget_commands(tx, store, &commands).await?;
     note(tx, store, shrunk).await?;
     let count = sequences.len() as u64;
     let counts = ErasedEntities { events: count, rows: count, ..ErasedEntities::default() };
@@ -121,25 +121,14 @@ async fn erase_events(tx: &Transaction, store: u64, page: Vec<KeyValue>) -> Resu
 }
 
 /// Deletes what commands came to of which no event is left.
-async fn forget_commands(
-    tx: &Transaction,
-    store: u64,
-    commands: &BTreeSet<String>,
-    erased: &BTreeSet<u64>,
-) -> Result<()> {
+async fn forget_commands(tx: &Transaction, store: u64, commands: &BTreeSet<String>) -> Result<()> {
     let keys: Vec<_> = commands.iter().map(|id| keys::log_command(store, id)).collect();
     let stored = tx.batch_get(keys.clone()).await?;
     for (key, value) in keys.into_iter().zip(stored) {
         let Some(value) = value else { continue };
         // One that can't be read names nothing of the entity.
         let Ok(decided) = Decided::decode(&key, &value) else { continue };
-        let others: Vec<_> = decided.sequences.iter().copied().filter(|sequence| !erased.contains(sequence)).collect();
-        let others_keys: Vec<_> = others.iter().map(|sequence| keys::log_event(store, *sequence)).collect();
-        let events = tx.batch_get(others_keys.clone()).await?;
-        let is_left = |((key, sequence), value): ((&Vec<u8>, &u64), Option<Vec<u8>>)| {
-            value.is_some_and(|value| !Event::decode(key, *sequence, value).is_ok_and(|event| event.is_erased()))
-        };
-        if !others_keys.iter().zip(&others).zip(events).any(is_left) {
+        if !decided.has_events(tx, store).await? {
             tx.system_keys().delete(key).await?;
         }
     }

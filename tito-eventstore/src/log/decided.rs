@@ -58,9 +58,14 @@ impl Decided {
         Self { command_type, content, sequences, unknown: UnknownMembers::default() }
     }
 
-    /// The last of its events, after which nothing is left to answer with.
-    pub(crate) fn last(&self) -> Option<u64> {
-        self.sequences.iter().copied().max()
+    /// Whether the store has an event of it still. One that can't be read counts, one that was erased does not.
+    pub(crate) async fn has_events(&self, tx: &Transaction, store: u64) -> tito_core::Result<bool> {
+        let keys: Vec<_> = self.sequences.iter().map(|sequence| keys::log_event(store, *sequence)).collect();
+        let events = tx.batch_get(keys.clone()).await?;
+        let is_there = |((key, sequence), value): ((&Vec<u8>, &u64), Option<Vec<u8>>)| {
+            value.is_some_and(|value| !Event::decode(key, *sequence, value).is_ok_and(|event| event.is_erased()))
+        };
+        Ok(keys.iter().zip(&self.sequences).zip(events).any(is_there))
     }
 
     /// Whether a command is the one that came to this.

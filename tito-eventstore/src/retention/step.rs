@@ -1,6 +1,6 @@
 //! One step of a store that has too much.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tito_core::database::{PageSize, Walk};
 use tito_core::row::{StoredRow, malformed};
@@ -76,19 +76,17 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     Ok(dropped == read)
 }
 
-/// Deletes what commands came to of which no event is left.
+/// Deletes what commands came to of which no event is left: the last of them may have been erased before.
 async fn forget_commands(tx: &Transaction, store: u64, gone: &[Event]) -> Result<()> {
-    let decided_by = |event: &Event| Some((keys::log_command(store, event.causation_id()?), event.sequence()));
-    let mut last: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-    // In the order of their sequences.
-    last.extend(gone.iter().filter_map(decided_by));
-    if last.is_empty() {
+    let decided_by = |event: &Event| Some(keys::log_command(store, event.causation_id()?));
+    let commands: BTreeSet<Vec<u8>> = gone.iter().filter_map(decided_by).collect();
+    if commands.is_empty() {
         return Ok(());
     }
-    let there = tx.batch_get(last.keys().cloned().collect()).await?;
-    for ((key, dropped), value) in last.into_iter().zip(there) {
+    let there = tx.batch_get(commands.iter().cloned().collect()).await?;
+    for (key, value) in commands.into_iter().zip(there) {
         let Some(value) = value else { continue };
-        if Decided::decode(&key, &value)?.last() <= Some(dropped) {
+        if !Decided::decode(&key, &value)?.has_events(tx, store).await? {
             tx.system_keys().delete(key).await?;
         }
     }
