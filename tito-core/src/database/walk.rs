@@ -14,13 +14,14 @@ use crate::timestamp::Now;
 /// How many entries a page has at most by default.
 const PAGE: usize = 200;
 
-/// How many bytes it has at the most, about, unless it is told otherwise, and how many entries are read at first, when
-/// nothing is known of their size.
+/// How many bytes it has at most by default.
 const PAGE_BYTES: usize = 16 << 20;
-const FIRST_READ: usize = 16;
 
 /// How many keys a step may write for each entry.
 const KEYS_OF_AN_ENTRY: usize = 4;
+
+/// By how much a page grows at once: what follows on small rows may be large.
+const GROWTH: usize = 3;
 
 /// What is left of a range of keys that is read page by page.
 ///
@@ -140,47 +141,53 @@ impl Walk {
     /// Passes over what comes up to `key`, in the direction in which it goes. Returns whether it was to come to that key.
     pub fn pass(&mut self, key: &[u8]) -> bool {
         let Some(rest) = self.rest.take_if(|rest| rest.contains(key)) else { return false };
-        let rest = if self.is_reverse { rest.before(key) } else { rest.after(key) };
-        self.rest = Some(rest).filter(|rest| !rest.is_empty());
+        self.rest = self.beyond(rest, key);
         true
     }
 
-    /// The next page as a transaction sees it; `None` at the end. Costs one scan.
-    ///
-    /// # Errors
-    /// Those of the scan.
-    pub async fn next_in(&mut self, tx: &Transaction) -> Result<Option<Vec<KeyValue>>> {
-        self.read(tx, self.size.entries).await
+    /// What is left of a range behind a key.
+    fn beyond(&self, range: KeyRange, key: &[u8]) -> Option<KeyRange> {
+        let rest = if self.is_reverse { range.before(key) } else { range.after(key) };
+        Some(rest).filter(|rest| !rest.is_empty())
     }
 
-    async fn read(&mut self, tx: &Transaction, entries: usize) -> Result<Option<Vec<KeyValue>>> {
-        let Some(rest) = self.rest.clone() else { return Ok(None) };
-        let asked = entries.saturating_add(usize::from(self.looks_ahead));
-        let scanned = if self.is_reverse { tx.scan_reverse(rest, asked).await } else { tx.scan(rest, asked).await };
-        let mut page = scanned?;
+    /// The next page as a transaction sees it; `None` at the end. Costs one scan, and a few if pages are bounded in
+    /// bytes: no scan asks for much more than fits.
+    ///
+    /// # Errors
+    /// Those of the scans.
+    pub async fn next_in(&mut self, tx: &Transaction) -> Result<Option<Vec<KeyValue>>> {
+        let Some(range) = self.rest.clone() else { return Ok(None) };
+        let PageSize { entries, bytes: most_bytes } = self.size;
+        let wanted = entries.saturating_add(usize::from(self.looks_ahead));
+        // As many as fit for certain, if nothing is known of their size, and then by the size of those before.
+        let size = self.mean.unwrap_or(tx.database().limits().value_bytes);
+        let mut asked = (most_bytes / size.max(1)).clamp(1, wanted);
+        let (mut page, mut bytes, mut rest) = (Vec::new(), 0_usize, Some(range));
+        while let Some(range) = rest.take() {
+            let scan = range.clone();
+            let found = if self.is_reverse { tx.scan_reverse(scan, asked).await } else { tx.scan(scan, asked).await }?;
+            bytes = bytes.saturating_add(found.iter().map(size_of_entry).sum());
+            rest = found.last().filter(|_| found.len() == asked).and_then(|(last, _)| self.beyond(range, last));
+            page.extend(found);
+            if page.len() >= wanted || bytes >= most_bytes || page.is_empty() {
+                break;
+            }
+            let fitting = (most_bytes - bytes) / (bytes / page.len()).max(1);
+            asked = fitting.clamp(1, page.len() * GROWTH).min(wanted - page.len());
+        }
         let found = page.len();
-        let bytes = |(key, value): &KeyValue| key.len() + value.len();
-        page.truncate(self.size.first_of(page.iter().map(bytes)));
-        self.mean = page.iter().map(bytes).sum::<usize>().checked_div(page.len());
-        match page.last().filter(|_| page.len() < found || found == asked) {
+        page.truncate(self.size.first_of(page.iter().map(size_of_entry)));
+        self.mean = page.iter().map(size_of_entry).sum::<usize>().checked_div(page.len());
+        match page.last().filter(|_| page.len() < found) {
             Some((last, _)) => _ = self.pass(last),
-            None => self.rest = None,
+            None => self.rest = rest,
         }
         Ok((!page.is_empty()).then_some(page))
     }
 
-    /// How many entries to read so that about the bytes of one page are in memory, even if entries are large.
-    fn worth_reading(&self) -> usize {
-        let by_bytes = match self.mean {
-            _ if self.size.bytes == usize::MAX => usize::MAX,
-            None => FIRST_READ,
-            Some(mean) => (self.size.bytes / mean.max(1)).max(1),
-        };
-        self.size.entries.min(by_bytes)
-    }
-
     /// The next page at its own snapshot, so that a long walk holds none for long, and the time at which it was read;
-    /// `None` at the end. If pages are bounded in bytes, about that much is read; the first page is short then.
+    /// `None` at the end.
     ///
     /// # Errors
     /// Those of the engine.
@@ -191,7 +198,7 @@ impl Walk {
         let tx = database.begin().await?;
         // A clone walks, so that a call that is cancelled has walked nowhere.
         let mut walk = self.clone();
-        let page = walk.read(&tx, walk.worth_reading()).await;
+        let page = walk.next_in(&tx).await;
         let now = tx.now();
         tx.rollback().await;
         let page = page?;
@@ -210,6 +217,10 @@ impl Walk {
         }
         Ok(all)
     }
+}
+
+fn size_of_entry((key, value): &KeyValue) -> usize {
+    key.len() + value.len()
 }
 
 /// Hands all entries of a range to `step`, in order, a page per transaction, and returns the sum of the steps' results.
@@ -248,18 +259,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_more_is_read_than_a_page_has_bytes() {
-        let walk = |size, mean| Walk { mean, ..Walk::over(KeyRange::prefix("a")).in_pages(size) }.worth_reading();
-        let size = PageSize::entries(1_000).and_bytes(10_000);
-        assert_eq!(
-            [None, Some(0), Some(1), Some(100), Some(99_999)].map(|mean| walk(size, mean)),
-            [16, 1_000, 1_000, 100, 1]
-        );
-        assert_eq!(walk(PageSize::entries(1_000), None), 1_000);
-        assert_eq!(walk(PageSize::entries(3).and_bytes(9), None), 3);
-    }
 
     #[test]
     fn a_page_is_cut_by_bytes_but_never_to_nothing() {

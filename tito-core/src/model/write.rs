@@ -89,7 +89,8 @@ impl<M: TitoSchema> TitoTable<M> {
     }
 
     /// Performs the operation of the options with the row, and returns it: with [`TitoOperation::Delete`] the row with
-    /// its id is deleted, if there is one.
+    /// its id is deleted, if there is one. Its id is that of the row as it will be read, as in
+    /// [`insert`](TitoTable::insert).
     ///
     /// # Errors
     /// Those of [`insert`](TitoTable::insert), [`update`](TitoTable::update) or [`delete`](TitoTable::delete).
@@ -99,7 +100,7 @@ impl<M: TitoSchema> TitoTable<M> {
             TitoOperation::Insert => self.insert_row(&row, options.events, &call).await?,
             TitoOperation::Update => self.update_row(&row, options.events, &call).await?,
             TitoOperation::Delete => {
-                self.delete_row(&row.id(), options.events, &call).await?;
+                self.delete_row(&self.written_id(&row)?, options.events, &call).await?;
             }
         }
         call.merge()?;
@@ -157,10 +158,19 @@ impl<M: TitoSchema> TitoTable<M> {
         Ok(true)
     }
 
+    /// The id under which a row is stored.
+    fn written_id(&self, row: &M) -> Result<String> {
+        Ok(self.read_back(row)?.1.id())
+    }
+
+    /// A row as it is stored, and as that is read.
+    fn read_back(&self, row: &M) -> Result<(Vec<u8>, M)> {
+        row::encode_and_read(format_args!("row {:?} of table {:?}", row.id(), self.table), row)
+    }
+
     /// The row as it is about to be stored, with all that follows from it.
     fn write_out(&self, row: &M) -> Result<Written<M>> {
-        let what = format_args!("row {:?} of table {:?}", row.id(), self.table);
-        let (value, row) = row::encode_and_read(what, row)?;
+        let (value, row) = self.read_back(row)?;
         let id = row.id();
         Ok(Written { key: self.row_key(&id)?, value, entries: checked_entries(&row)?, id, row })
     }

@@ -14,6 +14,7 @@ mod hand_written;
 mod inserting;
 mod names;
 mod old_indexes;
+mod pages;
 mod queries;
 mod read_back;
 mod refused;

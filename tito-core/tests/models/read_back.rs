@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tito_core::model::Index;
+use tito_core::model::{Index, TitoOperation, TitoOptions};
 use tito_core::prelude::*;
 
 use crate::support::*;
@@ -228,4 +228,13 @@ pub async fn hand_written_models_follow_what_is_stored(db: Database) {
     let changed = Note { title: "World".to_string(), ..note };
     db.transaction(|tx| async move { notes.update(&changed, &tx).await }).await.unwrap();
     assert_index_is_exact::<Note>(&db).await;
+}
+
+#[fact]
+pub async fn a_delete_by_the_row_is_of_the_id_that_is_stored(db: Database) {
+    insert_all(&db, &[visit("A")]).await;
+    let (visits, options) = (db.model::<Visit>(), TitoOptions::with_events(TitoOperation::Delete));
+    db.transaction(|tx| async move { visits.build_with_options(visit("A"), options, &tx).await }).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    assert_eq!((stored(&tx, "data:").await, stored(&tx, "index:").await), (vec![], vec![]));
 }

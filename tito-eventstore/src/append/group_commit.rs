@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tito_core::{Database, TitoError, Transaction, TxOptions};
+use tito_core::{Database, Timestamp, TitoError, Transaction, TxOptions};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, oneshot};
 
 use super::known::Known;
@@ -205,16 +205,14 @@ async fn serve(log: Log, mut serving: Serving) {
     }
 }
 
-/// One transaction, or where that is too large, or one of the appends meets a damaged row, one for each append.
+/// One transaction, or where that fails and not for the engine, one for each append: it is too large, or one of them meets
+/// a damaged row or can't be republished.
 async fn commit_or_each(log: &Log, group: &GroupCommit, requests: &Arc<[Arc<Append>]>) -> Outcomes {
     let error = match commit(log, group, requests).await {
         Ok(outcomes) => return outcomes,
         Err(error) => error,
     };
-    // A row that can't be read is of an entity or an id of one of them.
-    let is_of_one =
-        matches!(&error, EventStoreError::Engine(TitoError::LimitExceeded { .. } | TitoError::Malformed { .. }));
-    if !is_of_one || requests.len() == 1 {
+    if !error.is_of_the_call() || requests.len() == 1 {
         return vec![Err(error); requests.len()];
     }
     let mut outcomes = Vec::new();
@@ -231,13 +229,17 @@ async fn commit_or_each(log: &Log, group: &GroupCommit, requests: &Arc<[Arc<Appe
 async fn commit(log: &Log, group: &GroupCommit, requests: &Arc<[Arc<Append>]>) -> Result<Outcomes> {
     // An outcome that is not known yet. Until it is, no other error says that nothing was committed.
     let mut unknown = None;
+    // The starts of the runs so far: what was appended in one of them is new to those who wait.
+    let runs: Arc<Mutex<Vec<Timestamp>>> = Arc::default();
     for _ in 0..LOOKS {
-        let (run, options) = ((log.clone(), requests.clone()), TxOptions::default().max_attempts(ATTEMPTS));
+        let run = (log.clone(), requests.clone(), runs.clone());
+        let options = TxOptions::default().max_attempts(ATTEMPTS);
         let made_ids = unknown.is_none();
-        let append = move |tx| async move {
-            let (log, requests) = run;
+        let append = move |tx: Transaction| async move {
+            let (log, requests, runs) = run;
             let known = std::mem::take(&mut *group.known());
-            append_all(&log, &tx, &requests, Trusted { known, made_ids }).await
+            let earlier = begin_run(&runs, tx.start_timestamp());
+            append_all(&log, &tx, &requests, Trusted { known, made_ids, earlier }).await
         };
         match log.database().transaction_with(options, append).await {
             Ok((outcomes, known)) => {
@@ -259,6 +261,14 @@ async fn commit(log: &Log, group: &GroupCommit, requests: &Arc<[Arc<Append>]>) -
     unknown.map_or_else(|| Ok(Vec::new()), |error| Err(EventStoreError::Engine(error)))
 }
 
+/// Notes the start of a run, and returns those of the runs before it.
+fn begin_run(runs: &Mutex<Vec<Timestamp>>, start: Timestamp) -> Vec<Timestamp> {
+    let mut runs = runs.lock().unwrap_or_else(PoisonError::into_inner);
+    let earlier = runs.clone();
+    runs.push(start);
+    earlier
+}
+
 /// The appends, one after another, in one transaction. Each is taken as a whole or refused as a whole.
 async fn append_all(
     log: &Log,
@@ -270,7 +280,7 @@ async fn append_all(
     let (mut outcomes, mut new, mut commands) = (Vec::with_capacity(requests.len()), Vec::new(), Vec::new());
     for append in requests {
         let outcome = state.append(append, tx.start_timestamp());
-        if let Ok(Outcome { appended, is_repeated: false, .. }) = &outcome {
+        if let Ok(Outcome { appended, is_repeated: false, is_there: false, .. }) = &outcome {
             let added = appended.iter().zip(&append.events).filter(|(appended, _)| appended.is_new);
             new.extend(added.map(|(appended, event)| (appended.sequence, event)));
             commands.extend(&append.command);

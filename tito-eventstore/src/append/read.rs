@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tito_core::database::{PageSize, Walk};
 use tito_core::row::{self, StoredRow};
-use tito_core::{KeyText, TitoError, Transaction};
+use tito_core::{KeyText, Timestamp, TitoError, Transaction};
 
 use super::known::{Entry, Known};
 use super::prepared::{Append, Prepared};
 use super::state::State;
-use super::taken::Taken;
+use super::taken::{Own, Taken};
 use crate::error::{EventStoreError, Result};
 use crate::event::Event;
 use crate::keys;
@@ -34,6 +34,8 @@ pub(super) struct Trusted {
     pub(super) known: Known,
     /// Whether ids that were made up are new. Not where the outcome of an earlier transaction is not known.
     pub(super) made_ids: bool,
+    /// The starts of earlier transactions with these appends, of which one may have been committed.
+    pub(super) earlier: Vec<Timestamp>,
 }
 
 /// Reads the store's definition and the part of its state that some events need, in one call; in more where an
@@ -47,12 +49,12 @@ pub(super) async fn read<'a>(
     appends: &'a [Arc<Append>],
     trusted: Trusted,
 ) -> Result<(Definition, State<'a>)> {
-    let Trusted { known, made_ids } = trusted;
-    if let Some(read) = read_beside(log, tx, appends, known, made_ids).await? {
+    let Trusted { known, made_ids, earlier } = trusted;
+    if let Some(read) = read_beside(log, tx, appends, known, (made_ids, &earlier)).await? {
         return Ok(read);
     }
     // Others have appended, so what was known may be outdated.
-    let read = read_beside(log, tx, appends, Known::default(), made_ids).await?;
+    let read = read_beside(log, tx, appends, Known::default(), (made_ids, &earlier)).await?;
     read.ok_or_else(|| not_found(log))
 }
 
@@ -62,7 +64,7 @@ async fn read_beside<'a>(
     tx: &Transaction,
     appends: &'a [Arc<Append>],
     mut known: Known,
-    made_ids: bool,
+    (made_ids, earlier): (bool, &[Timestamp]),
 ) -> Result<Option<(Definition, State<'a>)>> {
     let events = appends.iter().flat_map(|append| append.events.iter());
     let outdated_unless =
@@ -111,10 +113,24 @@ async fn read_beside<'a>(
         let stored = tx.batch_get(keys.clone()).await?;
         for (((id, sequence), key), value) in taken.into_iter().zip(keys).zip(stored) {
             let event = value.and_then(|value| Event::decode(&key, sequence, value).ok());
-            state.ids.insert(id, Taken::stored(sequence, event.filter(|event| !event.is_erased())));
+            let event = event.filter(|event| !event.is_erased());
+            let own = match &event {
+                Some(event) if earlier.contains(&event.recorded()) => {
+                    Some(Own { recorded: event.recorded(), previous: previous(log.id(), tx, event).await? })
+                }
+                _ => None,
+            };
+            state.ids.insert(id, Taken::stored(sequence, event, own));
         }
     }
     Ok(Some((definition, state)))
+}
+
+/// The last sequence of an event's entity before it.
+async fn previous(store: u64, tx: &Transaction, event: &Event) -> Result<u64> {
+    let (entity_type, id, before) = (event.entity_type(), event.entity_id(), event.sequence().saturating_sub(1));
+    let found = tx.scan_reverse(keys::log_entity_events_between(store, entity_type, id, 0, before), 1).await?;
+    Ok(found.first().and_then(|(key, _)| keys::parse_log_sequence(key)).unwrap_or(0))
 }
 
 fn not_found(log: &Log) -> EventStoreError {

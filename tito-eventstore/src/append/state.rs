@@ -7,7 +7,7 @@ use tito_core::{KeyText, Timestamp, TitoError};
 
 use super::known::{Entry, Known};
 use super::prepared::{Append, Prepared};
-use super::taken::Taken;
+use super::taken::{Own, Taken};
 use crate::error::{EventStoreError, Result};
 use crate::log::{Decided, Head};
 use crate::pattern::Pattern;
@@ -33,6 +33,8 @@ pub(crate) struct Outcome {
     pub(crate) recorded: Timestamp,
     /// Whether its command was decided on before, so that nothing was appended.
     pub(crate) is_repeated: bool,
+    /// Whether an earlier run of it, whose outcome was not known, turned out to have appended it.
+    pub(crate) is_there: bool,
 }
 
 impl Outcome {
@@ -60,20 +62,39 @@ impl<'a> State<'a> {
     /// Appends what a command came to, unless it was decided on before.
     pub(super) fn append(&mut self, append: &'a Append, recorded: Timestamp) -> Result<Outcome> {
         let Append { events, command } = append;
+        if let Some(Own { recorded, .. }) = self.own(events) {
+            let appended = self.append_events(events)?;
+            return Ok(Outcome { appended, recorded, is_repeated: false, is_there: true });
+        }
         if let Some(command) = command
             && let Some(decided) = self.commands.get(&*command.id)
         {
             decided.check(command)?;
             let before = |&sequence| Appended { sequence, previous: 0, is_new: false };
             let appended = decided.sequences.iter().map(before).collect();
-            return Ok(Outcome { appended, recorded, is_repeated: true });
+            return Ok(Outcome { appended, recorded, is_repeated: true, is_there: false });
         }
         let appended = self.append_events(events)?;
         if let Some(command) = command {
             let sequences = appended.iter().map(|event| event.sequence).collect();
             self.commands.insert(&command.id, Decided::new(command, sequences));
         }
-        Ok(Outcome { appended, recorded, is_repeated: false })
+        Ok(Outcome { appended, recorded, is_repeated: false, is_there: false })
+    }
+
+    /// What an earlier run has appended of these events, if it has, and all of them are there. Where some were erased
+    /// meanwhile, they are appended anew, and the others are there like any that were before.
+    fn own(&mut self, events: &[Prepared]) -> Option<Own> {
+        let own = events.iter().find_map(|event| self.ids.get(event.id.as_str())?.own)?;
+        if events.iter().all(|event| self.ids.contains_key(event.id.as_str())) {
+            return Some(own);
+        }
+        for event in events {
+            if let Some(taken) = self.ids.get_mut(event.id.as_str()) {
+                taken.own = None;
+            }
+        }
+        None
     }
 
     /// Appends events as a whole, or refuses them as a whole: then nothing is changed.
@@ -99,8 +120,14 @@ impl<'a> State<'a> {
     }
 
     fn append_one(&mut self, event: &'a Prepared) -> Appended {
-        if let Some(taken) = self.ids.get(event.id.as_str()) {
-            return Appended { sequence: taken.sequence, previous: 0, is_new: false };
+        if let Some(taken) = self.ids.get_mut(event.id.as_str()) {
+            // It is new once, whoever comes with the id as well.
+            let own = taken.own.take();
+            return Appended {
+                sequence: taken.sequence,
+                previous: own.map_or(0, |own| own.previous),
+                is_new: own.is_some(),
+            };
         }
         self.head.last += 1;
         let sequence = self.head.last;

@@ -11,7 +11,17 @@ use crate::event::Event;
 #[derive(Debug)]
 pub(super) struct Taken<'a> {
     pub(super) sequence: u64,
+    /// Where the event that has it is of an earlier run of the same append.
+    pub(super) own: Option<Own>,
     by: Holder<'a>,
+}
+
+/// What an earlier run has appended, whose outcome was not known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    pub(super) recorded: Timestamp,
+    /// The last sequence of its entity before it.
+    pub(super) previous: u64,
 }
 
 /// What has an id.
@@ -33,12 +43,12 @@ struct Content<'a> {
 }
 
 impl<'a> Taken<'a> {
-    pub(super) fn stored(sequence: u64, event: Option<Event>) -> Self {
-        Self { sequence, by: Holder::Stored(event) }
+    pub(super) fn stored(sequence: u64, event: Option<Event>, own: Option<Own>) -> Self {
+        Self { sequence, own, by: Holder::Stored(event) }
     }
 
     pub(super) fn new(sequence: u64, event: &'a Prepared) -> Self {
-        Self { sequence, by: Holder::New(event) }
+        Self { sequence, own: None, by: Holder::New(event) }
     }
 
     /// Whether an event with this id is the one that has it: of the same entity and type, with the same data. Its time and

@@ -27,7 +27,8 @@ mod private {
 pub enum Opened<'a, C> {
     Bare(&'a C),
     Enveloped(&'a Envelope<C>),
-    Decoded(Envelope<C>),
+    /// With the bytes that it was decoded from.
+    Decoded(Envelope<C>, &'a [u8]),
 }
 
 impl<C: Command> private::Sealed<C> for C {}
@@ -52,7 +53,8 @@ impl<C: Command + 'static> Ask<C> for Envelope<RawCommand> {
         let Some(types) = types else {
             return Err(EventStoreError::TypeNotRegistered { event_type: command_type.to_string() });
         };
-        Ok(Opened::Decoded(self.with(types.decode_command(command_type, &self.command.0)?)))
+        let bytes = &self.command.0;
+        Ok(Opened::Decoded(self.with(types.decode_command(command_type, bytes)?), bytes))
     }
 }
 
@@ -61,14 +63,28 @@ impl<C: Command> Opened<'_, C> {
         match self {
             Self::Bare(_) => None,
             Self::Enveloped(envelope) => Some(envelope),
-            Self::Decoded(envelope) => Some(envelope),
+            Self::Decoded(envelope, _) => Some(envelope),
         }
     }
 
     pub(super) fn validate(&self) -> Result<(), BoxError> {
         match self {
             Self::Bare(command) => command.validate(),
-            Self::Enveloped(Envelope { command, .. }) | Self::Decoded(Envelope { command, .. }) => command.validate(),
+            Self::Enveloped(Envelope { command, .. }) | Self::Decoded(Envelope { command, .. }, _) => {
+                command.validate()
+            }
+        }
+    }
+
+    /// What tells the command from others that come with its id. Members of JSON may come in any order.
+    pub(super) fn content(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Bare(command) => command.content(),
+            Self::Enveloped(Envelope { command, .. }) => command.content(),
+            Self::Decoded(Envelope { command, .. }, bytes) => command.content().or_else(|| {
+                let members = serde_json::from_slice::<serde_json::Value>(bytes).ok();
+                Some(members.map_or_else(|| bytes.to_vec(), |members| members.to_string().into_bytes()))
+            }),
         }
     }
 
@@ -77,7 +93,7 @@ impl<C: Command> Opened<'_, C> {
         let envelope = match self {
             Self::Bare(command) => return decider.decide(command),
             Self::Enveloped(envelope) => envelope,
-            Self::Decoded(envelope) => envelope,
+            Self::Decoded(envelope, _) => envelope,
         };
         let events = decider.decide_enveloped(envelope)?;
         Ok(events.into_iter().map(|event| envelope.stamp(event)).collect())

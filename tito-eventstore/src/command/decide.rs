@@ -140,7 +140,20 @@ impl EventStore {
         let stored = append.events.iter().zip(&outcome.appended);
         let stored =
             stored.map(|(event, appended)| Event::decode(&[], appended.sequence, event.encode(outcome.recorded)));
-        let events = stored.collect::<tito_core::Result<Vec<_>>>()?;
+        let mut events = stored.collect::<tito_core::Result<Vec<_>>>()?;
+        // Those whose ids the store had before are as they were appended then.
+        let before = outcome.appended.iter().filter(|appended| !appended.is_new).map(|appended| appended.sequence);
+        let before: Vec<_> = before.collect();
+        if !before.is_empty() {
+            let tx = self.database().begin().await?;
+            let found = self.events_at(&tx, &before).await;
+            tx.rollback().await;
+            for found in found? {
+                events.iter_mut().filter(|event| event.sequence() == found.sequence()).for_each(|event| {
+                    *event = found.clone();
+                });
+            }
+        }
         Ok((Decision { events, is_repeated: false }, outcome))
     }
 }
@@ -155,7 +168,7 @@ fn mark_of<C: Command>(asked: &Opened<'_, C>) -> Result<Option<CommandMark>> {
     let Some(envelope) = asked.envelope() else { return Ok(None) };
     let Some(id) = &envelope.id else { return Ok(None) };
     check_id(id).map_err(|reason| EventStoreError::CommandInvalid { source: format!("its id: {reason}").into() })?;
-    Ok(Some(CommandMark { id: id.clone(), command_type: envelope.command_type.clone() }))
+    Ok(Some(CommandMark::new(id.clone(), envelope.command_type.clone(), asked.content())))
 }
 
 fn decide<C: Command, D: Decider<C>>(decider: &D, asked: Opened<'_, C>) -> Result<Vec<NewEvent>> {

@@ -11,7 +11,7 @@ use crate::event::{NewEvent, metadata};
 ///
 /// A command with an id is decided once: whenever it comes again, the answer is what it appended the first time, for as
 /// long as the store has the last of these events. A command that was refused, or led to no event, leaves no trace and
-/// is decided again.
+/// is decided again. Another command with the id, as [`content`](crate::Command::content) tells, is an error.
 ///
 /// ```
 /// # use tito_core::{BoxError, prelude::*};

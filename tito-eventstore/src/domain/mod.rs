@@ -56,6 +56,30 @@ pub trait Command {
     fn validate(&self) -> Result<(), BoxError> {
         Ok(())
     }
+
+    /// What the command says, to tell it from others: where it comes in an [`Envelope`] with the id of one that said
+    /// something else, it is refused as [`CommandIdTaken`](crate::EventStoreError::CommandIdTaken), and not answered with
+    /// what that one came to. Any bytes will do that are the same whenever the command comes again; a hash of them is
+    /// stored. None, as without a word: commands of one type are not told apart. Of a
+    /// [command as bytes](Envelope::raw) the bytes are taken then.
+    ///
+    /// ```
+    /// # use tito_eventstore::Command;
+    /// #[derive(serde::Serialize)]
+    /// struct Withdraw {
+    ///     account: String,
+    ///     cents: u64,
+    /// }
+    ///
+    /// impl Command for Withdraw {
+    ///     fn content(&self) -> Option<Vec<u8>> {
+    ///         serde_json::to_vec(self).ok()
+    ///     }
+    /// }
+    /// ```
+    fn content(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// A model that decides on commands of a type.

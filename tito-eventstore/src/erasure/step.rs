@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tito_core::database::Walk;
+use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::row::{self, StoredRow};
 use tito_core::{Result as CoreResult, Transaction};
@@ -18,8 +18,9 @@ use crate::log::{Tail, read_definition};
 use crate::projection;
 use crate::store::EventStore;
 
-/// How many events, or other rows, a transaction erases at most.
+/// How many events, or other rows, a transaction erases at most, and about how many bytes it reads of them.
 pub(super) const MOST: usize = 100;
+const MOST_BYTES: usize = 16 << 20;
 
 /// Snapshots are as large as values may be.
 pub(super) const MOST_SNAPSHOTS: usize = 16;
@@ -32,8 +33,9 @@ pub(super) async fn step(tx: &Transaction, store: &EventStore, target: &Target) 
     }
     let types = target.types(tx, store.id()).await?;
     for entity_type in &types {
-        let page = tx.scan(target.events(store.id(), entity_type), MOST).await?;
-        if !page.is_empty() {
+        let size = PageSize::entries(MOST).and_bytes(MOST_BYTES);
+        let mut walk = Walk::over(target.events(store.id(), entity_type)).in_pages(size);
+        if let Some(page) = walk.next_in(tx).await? {
             let mut erased = erase_events(tx, store.id(), page).await?;
             let has_dropped = read::<Tail>(tx, keys::log_tail(store.id())).await?.dropped > 0;
             for projection in &definition.projections {
@@ -108,7 +110,7 @@ async fn erase_events(tx: &Transaction, store: u64, page: Vec<KeyValue>) -> Resu
         tx.system_keys().delete(key).await?;
         sequences.insert(sequence);
     }
-    forget_commands(tx, store, &commands, &sequences).await?;
+    forget_commands(tx, store, &commands).await?;
     note(tx, store, shrunk).await?;
     let count = sequences.len() as u64;
     let counts = ErasedEntities { events: count, rows: count, ..ErasedEntities::default() };
@@ -116,25 +118,14 @@ async fn erase_events(tx: &Transaction, store: u64, page: Vec<KeyValue>) -> Resu
 }
 
 /// Deletes what commands came to of which no event is left.
-async fn forget_commands(
-    tx: &Transaction,
-    store: u64,
-    commands: &BTreeSet<String>,
-    erased: &BTreeSet<u64>,
-) -> Result<()> {
+async fn forget_commands(tx: &Transaction, store: u64, commands: &BTreeSet<String>) -> Result<()> {
     let keys: Vec<_> = commands.iter().map(|id| keys::log_command(store, id)).collect();
     let stored = tx.batch_get(keys.clone()).await?;
     for (key, value) in keys.into_iter().zip(stored) {
         let Some(value) = value else { continue };
         // One that can't be read names nothing of the entity.
         let Ok(decided) = Decided::decode(&key, &value) else { continue };
-        let others: Vec<_> = decided.sequences.iter().copied().filter(|sequence| !erased.contains(sequence)).collect();
-        let others_keys: Vec<_> = others.iter().map(|sequence| keys::log_event(store, *sequence)).collect();
-        let events = tx.batch_get(others_keys.clone()).await?;
-        let is_left = |((key, sequence), value): ((&Vec<u8>, &u64), Option<Vec<u8>>)| {
-            value.is_some_and(|value| !Event::decode(key, *sequence, value).is_ok_and(|event| event.is_erased()))
-        };
-        if !others_keys.iter().zip(&others).zip(events).any(is_left) {
+        if !decided.has_events(tx, store).await? {
             tx.system_keys().delete(key).await?;
         }
     }

@@ -231,8 +231,12 @@ pub enum EventStoreError {
         source: SharedError,
     },
 
-    /// A command has the id of an earlier command of another type. Nothing was appended.
-    #[error("command id {id:?} is taken: it first came as {first:?}, and now comes as {again:?}")]
+    /// A command has the id of another one that was decided before: of another type, or, if the types are equal, with
+    /// another [`content`](crate::Command::content). Nothing was appended.
+    #[error(
+        "command id {id:?} is taken: it first came as {first:?}, and now comes as {again:?}{}",
+        if first == again { " with another content" } else { "" }
+    )]
     CommandIdTaken {
         /// The id.
         id: String,

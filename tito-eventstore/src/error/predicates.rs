@@ -40,6 +40,11 @@ impl EventStoreError {
         self.engine().is_some_and(TitoError::is_closed)
     }
 
+    /// Whether it is about what was called for, and neither the engine's nor a conflict: another call need not meet it.
+    pub(crate) fn is_of_the_call(&self) -> bool {
+        !self.engine().is_some_and(TitoError::is_transient)
+    }
+
     /// The sequence of the stored event that the error is about: one that is damaged, that can't be upgraded to the
     /// program's version, or by which a model or a projection can't evolve.
     pub fn sequence(&self) -> Option<u64> {

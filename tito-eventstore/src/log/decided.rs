@@ -1,17 +1,27 @@
 //! What a command with an id has come to, as it is stored.
 
-use crate::keys::MAX_SEQUENCE;
 use serde::{Deserialize, Serialize};
 use tito_core::row::{StoredRow, UnknownMembers};
-use tito_core::{BoxError, keeps_unknown_members};
+use tito_core::{BoxError, Transaction, keeps_unknown_members};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::error::{EventStoreError, Result};
+use crate::event::Event;
+use crate::keys::{self, MAX_SEQUENCE};
 
 /// By what a command is known again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommandMark {
     pub(crate) id: String,
     pub(crate) command_type: Option<String>,
+    /// A hash of what it says, where it tells that.
+    content: Option<String>,
+}
+
+impl CommandMark {
+    pub(crate) fn new(id: String, command_type: Option<String>, content: Option<Vec<u8>>) -> Self {
+        Self { id, command_type, content: content.map(|content| format!("{:032x}", xxh3_128(&content))) }
+    }
 }
 
 /// The events that a command came to. `docs/format.md` specifies it.
@@ -19,6 +29,9 @@ pub(crate) struct CommandMark {
 pub(crate) struct Decided {
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     command_type: Option<String>,
+    /// See [`CommandMark::content`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
     /// Their sequences, in the order in which they were decided on.
     pub(crate) sequences: Vec<u64>,
     #[serde(skip)]
@@ -41,12 +54,18 @@ impl StoredRow for Decided {
 
 impl Decided {
     pub(crate) fn new(command: &CommandMark, sequences: Vec<u64>) -> Self {
-        Self { command_type: command.command_type.clone(), sequences, unknown: UnknownMembers::default() }
+        let CommandMark { command_type, content, .. } = command.clone();
+        Self { command_type, content, sequences, unknown: UnknownMembers::default() }
     }
 
-    /// The last of its events, after which nothing is left to answer with.
-    pub(crate) fn last(&self) -> Option<u64> {
-        self.sequences.iter().copied().max()
+    /// Whether the store has an event of it still. One that can't be read counts, one that was erased does not.
+    pub(crate) async fn has_events(&self, tx: &Transaction, store: u64) -> tito_core::Result<bool> {
+        let keys: Vec<_> = self.sequences.iter().map(|sequence| keys::log_event(store, *sequence)).collect();
+        let events = tx.batch_get(keys.clone()).await?;
+        let is_there = |((key, sequence), value): ((&Vec<u8>, &u64), Option<Vec<u8>>)| {
+            value.is_some_and(|value| !Event::decode(key, *sequence, value).is_ok_and(|event| event.is_erased()))
+        };
+        Ok(keys.iter().zip(&self.sequences).zip(events).any(is_there))
     }
 
     /// Whether a command is the one that came to this.
@@ -54,7 +73,8 @@ impl Decided {
     /// # Errors
     /// [`EventStoreError::CommandIdTaken`].
     pub(crate) fn check(&self, command: &CommandMark) -> Result<()> {
-        if self.command_type == command.command_type {
+        let is_other = matches!((&self.content, &command.content), (Some(first), Some(again)) if first != again);
+        if self.command_type == command.command_type && !is_other {
             return Ok(());
         }
         Err(EventStoreError::CommandIdTaken {
@@ -62,5 +82,24 @@ impl Decided {
             first: self.command_type.clone(),
             again: command.command_type.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// The page is what says how it is stored.
+    #[test]
+    fn the_vectors_of_the_page_hold() {
+        let page = include_str!("../../../docs/format.md");
+        let vectors: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("log_command_value ")).collect();
+        assert_eq!(vectors.len(), 2);
+        for vector in vectors {
+            let decoded = Decided::decode(b"key", vector.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(decoded.encode().unwrap()).unwrap(), vector);
+        }
     }
 }

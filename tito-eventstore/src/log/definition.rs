@@ -68,3 +68,22 @@ pub(crate) async fn read_definition(tx: &Transaction, name: &str) -> Result<Defi
         None => Err(EventStoreError::StoreNotFound { name: name.to_string() }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// The page is what says how it is stored.
+    #[test]
+    fn the_vectors_of_the_page_hold() {
+        let page = include_str!("../../../docs/format.md");
+        let vectors: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("log_definition_value ")).collect();
+        assert_eq!(vectors.len(), 2);
+        for vector in vectors {
+            let decoded = Definition::decode(b"key", vector.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(decoded.encode().unwrap()).unwrap(), vector);
+        }
+    }
+}

@@ -13,10 +13,11 @@ use super::state::{Checkpoint, Generations};
 use crate::error::EventStoreError;
 use crate::keys;
 use crate::log::{Definition, Head};
-use tito_core::database::RowAccess;
+use tito_core::database::{PageSize, RowAccess, Walk};
 
-/// How many keys of a generation that was dropped a transaction deletes.
+/// How many keys of a generation that was dropped a transaction deletes, and about how many bytes it reads of them.
 const MOST_DROPPED: usize = 500;
+const MOST_DROPPED_BYTES: usize = 4 << 20;
 
 /// What a run has learned, for its next step.
 #[derive(Clone, Debug, Default)]
@@ -129,12 +130,12 @@ pub(super) async fn delete_some(
     generations: &mut Generations,
 ) -> tito_core::Result<()> {
     let Some(&generation) = generations.dropped.first() else { return Ok(()) };
-    let page = tx.scan(KeyRange::prefix(keys::log_view(store, projection, generation)), MOST_DROPPED).await?;
-    let is_last = page.len() < MOST_DROPPED;
-    for (key, _) in page {
+    let size = PageSize::entries(MOST_DROPPED).and_bytes(MOST_DROPPED_BYTES);
+    let mut walk = Walk::over(KeyRange::prefix(keys::log_view(store, projection, generation))).in_pages(size);
+    for (key, _) in walk.next_in(tx).await?.unwrap_or_default() {
         tx.system_keys().delete(key).await?;
     }
-    if is_last {
+    if walk.is_over() {
         generations.dropped.remove(0);
         generations.write(tx, store, projection).await?;
     }

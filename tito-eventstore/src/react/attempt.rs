@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tito_core::engine::Listener;
 use tito_core::{TitoError, Transaction};
 use tito_worker::Outcome;
-use tito_worker::feed::{Fed, FeedEnded, FeedRecorded, FeedWatched};
+use tito_worker::feed::{Fed, FeedEnded, FeedRecorded, FeedWatched, HandlerResult};
 
 use super::feed::Reacting;
 use super::position::Position;
@@ -133,22 +133,23 @@ impl Attempt<'_> {
             None
         };
         let run = self.fed.hand_out(told.as_ref());
-        let handled = self.fed.attempt(run.scope((self.handler)(event.clone(), tx))).await;
+        let handled = self.fed.attempt(run.scope((self.handler)(event.clone(), tx.clone()))).await;
         match handled {
             None => Err(Stopped::By(at, FeedEnded::of(Err(self.fed.too_long().into())))),
-            Some(Err(error)) => match error.downcast::<TitoError>() {
-                // It is not the handler that is at fault.
-                Ok(error) if is_temporary(&error) => Err(Stopped::Store((*error).into())),
-                Ok(error) => Err(Stopped::By(at, FeedEnded::of(Err(error)))),
-                Err(error) => Err(Stopped::By(at, FeedEnded::of(Err(error)))),
-            },
-            Some(advanced @ Ok(Outcome::Advance(_))) => Err(Stopped::By(at, FeedEnded::of(advanced))),
+            Some(failed @ (Err(_) | Ok(Outcome::Advance(_)))) => {
+                // Whatever the handler makes of a conflict of its transaction, that is run again. Another error may be of
+                // another database, or the handler's own: whether this engine has failed, the engine tells.
+                if is_of_an_engine(&failed) {
+                    tx.get(&self.reacting.key()).await?;
+                }
+                Err(Stopped::By(at, FeedEnded::of(failed)))
+            }
             Some(handled) => Ok((FeedEnded::of(handled), run.end())),
         }
     }
 }
 
-/// Whether it is not the handler that is at fault: one that takes longer than its transaction may live would so again.
-pub(super) fn is_temporary(error: &TitoError) -> bool {
-    error.is_transient() && !matches!(error, TitoError::TransactionTooOld { .. })
+fn is_of_an_engine(handled: &HandlerResult) -> bool {
+    let failed = handled.as_ref().err().and_then(|error| error.downcast_ref::<TitoError>());
+    failed.is_some_and(TitoError::is_engine_failure)
 }

@@ -64,8 +64,9 @@ impl EventStore {
     }
 
     /// Makes a reactor start again at `from`, before or after its current position. Events in its topic that it will
-    /// come to again are skipped there; those of earlier sequences stay, and so do dead letters. Running handlers end
-    /// first, and what they have done is done again if it comes after the new beginning.
+    /// come to again are skipped there, and so are dead letters of such events when they are redriven; those of earlier
+    /// sequences stay, and no later replay brings back what this one has skipped. Running handlers end first, and what
+    /// they have done is done again if it comes after the new beginning.
     ///
     /// # Errors
     /// [`ReactorNotFound`](EventStoreError::ReactorNotFound), [`StoreNotFound`](EventStoreError::StoreNotFound), and those

@@ -9,7 +9,7 @@ use tito_worker::WorkerReport;
 use tito_worker::feed::{Fed, FeedControls, FeedEnded, FeedRecorded, FeedWatched};
 use tokio::task::JoinSet;
 
-use super::attempt::{Attempt, Committed, Stopped, is_temporary};
+use super::attempt::{Attempt, Committed, Stopped};
 use super::begin::{Begun, UnreadableEvent};
 use super::feed::{Ended, LOOK_AGAIN, MOST_SUSPECTS, Reacting};
 use super::position::Position;
@@ -358,13 +358,15 @@ enum Read {
     IsLost,
 }
 
-/// Whether trying the same again can help. One that has met one conflict after the other has failed.
+/// Whether trying the same again can help. One that has met one conflict after the other has failed, and one that took
+/// longer than its transaction may live would so again.
 fn is_of_the_engine(error: &EventStoreError) -> bool {
     match error {
         EventStoreError::Engine(TitoError::RetriesExhausted { source, .. }) => {
             !matches!(**source, TitoError::Conflict { .. })
         }
-        EventStoreError::Engine(error) => is_temporary(error),
+        EventStoreError::Engine(TitoError::TransactionTooOld { .. }) => false,
+        EventStoreError::Engine(error) => error.is_transient(),
         _ => false,
     }
 }

@@ -91,7 +91,8 @@ impl Republish {
 
     /// Only events after this sequence. Events appended before the rule are published too, in order and in steps: by
     /// the call that gives the rule to the store, or by the manager in the background if that call does not finish.
-    /// Until then later events wait their turn.
+    /// Until then later events wait their turn: an event that can't be published stops the rule there, and
+    /// [`RepublishInfo::failure`] says why. Other rules go on.
     pub fn after(mut self, sequence: u64) -> Self {
         self.after = Some(sequence);
         self
@@ -106,6 +107,9 @@ pub struct RepublishInfo {
     pub rule: Republish,
     /// While events from before the rule are being published: the sequence up to which they are.
     pub catching_up_from: Option<u64>,
+    /// Why the event behind that can't be published, if it could not when it was last tried. It is tried again every few
+    /// seconds, and nothing is published by the rule until it can be, is erased or dropped, or the rule is another.
+    pub failure: Option<String>,
 }
 
 /// A rule, as it is stored in the definition of its store. `docs/format.md` specifies it.
@@ -124,6 +128,9 @@ pub(crate) struct Rule {
     /// Up to which sequence events are published while it catches up. Without it, appends publish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) position: Option<u64>,
+    /// Why the event behind `position` could not be published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<String>,
     #[serde(skip)]
     unknown: UnknownMembers,
 }
@@ -138,16 +145,17 @@ impl Rule {
     pub(crate) fn new(store: &str, rule: &Republish, last: u64) -> Result<Self> {
         let Republish { topic, entity, patterns, content, after, owned } = rule.clone();
         let position = after.filter(|after| *after < last);
-        let rule =
-            Self { topic, entity, patterns, content, after, owned, position, unknown: UnknownMembers::default() };
+        let unknown = UnknownMembers::default();
+        let rule = Self { topic, entity, patterns, content, after, owned, position, failure: None, unknown };
         let (topic, _) = rule.followed()?.names(store, &["a", "a", "a"])?;
         tito_core::check_event_type(&topic)?;
         Ok(rule)
     }
 
     pub(crate) fn info(&self) -> RepublishInfo {
-        let Self { topic, entity, patterns, content, after, owned, position, .. } = self.clone();
-        RepublishInfo { rule: Republish { topic, entity, patterns, content, after, owned }, catching_up_from: position }
+        let Self { topic, entity, patterns, content, after, owned, position, failure, .. } = self.clone();
+        let rule = Republish { topic, entity, patterns, content, after, owned };
+        RepublishInfo { rule, catching_up_from: position, failure }
     }
 
     /// Whether it is the rule that somebody asks for.

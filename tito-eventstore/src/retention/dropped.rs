@@ -1,10 +1,11 @@
 //! One step of a store that was deleted.
 
 use serde::{Deserialize, Serialize};
+use tito_core::database::{PageSize, Walk};
 use tito_core::row;
 use tito_core::{Database, Result as CoreResult, Timestamp};
 
-use super::STEP;
+use super::{STEP, STEP_BYTES};
 use crate::error::Result;
 use crate::keys;
 
@@ -38,8 +39,10 @@ async fn step(database: &Database, store: u64) -> Result<bool> {
         let key = keys::dropped_log(store);
         let Some(value) = tx.get(&key).await? else { return Ok(false) };
         let dropped: Dropped = row::decode(&key, "a deleted event store", &value)?;
-        let page = tx.scan(keys::log(store), STEP).await?;
-        let is_full = page.len() == STEP;
+        let size = PageSize::entries(STEP).and_bytes(STEP_BYTES);
+        let mut walk = Walk::over(keys::log(store)).in_pages(size);
+        let page = walk.next_in(&tx).await?.unwrap_or_default();
+        let is_more = !walk.is_over();
         if page.is_empty() && tx.start_timestamp().millis_since(dropped.at) > 2 * oldest_writer {
             // The deletion committed within one such age of its start, and what began before that has ended within
             // another, so nothing can be written there any more.
@@ -48,7 +51,7 @@ async fn step(database: &Database, store: u64) -> Result<bool> {
         for (key, _) in page {
             tx.system_keys().delete(key).await?;
         }
-        Ok(is_full)
+        Ok(is_more)
     });
     Ok(deleted.await?)
 }

@@ -22,8 +22,8 @@ use crate::keys;
 /// How many events or keys a step deletes at most.
 const STEP: usize = 200;
 
-/// About how many bytes of events a step reads at most.
-const STEP_BYTES: u64 = 4 << 20;
+/// About how many bytes a step reads at most.
+const STEP_BYTES: usize = 4 << 20;
 
 /// Looks after all stores until nothing is left to drop. A store that can't be looked after is not in the way of the
 /// others: the first error is returned in the end.

@@ -1,7 +1,8 @@
 //! One step of a store that has too much.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use tito_core::database::{PageSize, Walk};
 use tito_core::row::{StoredRow, malformed};
 use tito_core::{Database, Transaction, TxOptions};
 
@@ -50,7 +51,7 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     if !first.iter().any(|(_, event, _)| over.has(event)) {
         return Ok(false);
     }
-    let page = read(tx, store, &tail, &head, rows(between)).await?;
+    let page = read(tx, store, &tail, &head, STEP).await?;
     let read = page.len();
     for (key, event, bytes) in page {
         if !over.has(&event) {
@@ -75,19 +76,17 @@ async fn step_in(tx: &Transaction, name: &str) -> Result<bool> {
     Ok(dropped == read)
 }
 
-/// Deletes what commands came to of which no event is left.
+/// Deletes what commands came to of which no event is left: the last of them may have been erased before.
 async fn forget_commands(tx: &Transaction, store: u64, gone: &[Event]) -> Result<()> {
-    let decided_by = |event: &Event| Some((keys::log_command(store, event.causation_id()?), event.sequence()));
-    let mut last: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-    // In the order of their sequences.
-    last.extend(gone.iter().filter_map(decided_by));
-    if last.is_empty() {
+    let decided_by = |event: &Event| Some(keys::log_command(store, event.causation_id()?));
+    let commands: BTreeSet<Vec<u8>> = gone.iter().filter_map(decided_by).collect();
+    if commands.is_empty() {
         return Ok(());
     }
-    let there = tx.batch_get(last.keys().cloned().collect()).await?;
-    for ((key, dropped), value) in last.into_iter().zip(there) {
+    let there = tx.batch_get(commands.iter().cloned().collect()).await?;
+    for (key, value) in commands.into_iter().zip(there) {
         let Some(value) = value else { continue };
-        if Decided::decode(&key, &value)?.last() <= Some(dropped) {
+        if !Decided::decode(&key, &value)?.has_events(tx, store).await? {
             tx.system_keys().delete(key).await?;
         }
     }
@@ -112,12 +111,6 @@ async fn note(tx: &Transaction, store: u64, gone: &[Event]) -> Result<()> {
     Ok(())
 }
 
-/// How many events are read at once: fewer where they are large.
-fn rows(kept: Kept) -> usize {
-    let mean = (kept.bytes / kept.events.max(1)).max(1);
-    usize::try_from(STEP_BYTES / mean).unwrap_or(STEP).clamp(1, STEP)
-}
-
 async fn read(
     tx: &Transaction,
     store: u64,
@@ -125,7 +118,9 @@ async fn read(
     head: &Head,
     limit: usize,
 ) -> Result<Vec<(Vec<u8>, Event, u64)>, EventStoreError> {
-    let page = tx.scan(keys::log_events_between(store, tail.dropped, head.last), limit).await?;
+    let size = PageSize::entries(limit).and_bytes(STEP_BYTES);
+    let mut walk = Walk::over(keys::log_events_between(store, tail.dropped, head.last)).in_pages(size);
+    let page = walk.next_in(tx).await?.unwrap_or_default();
     let decode = |(key, value): (Vec<u8>, Vec<u8>)| -> Result<_, EventStoreError> {
         let bytes = value.len() as u64;
         let sequence = keys::parse_log_sequence(&key)
@@ -197,17 +192,6 @@ mod tests {
     /// The time before which events are too old.
     fn before(age: Duration) -> Option<u64> {
         Over::new(&Retention::default().age(age), Kept { events: 0, bytes: 0 }, 1_700_000_000_000).before
-    }
-
-    #[test]
-    fn few_large_events_are_read_at_once() {
-        let tail = Tail { dropped: 100, ..Tail::default() };
-        let kept = |last, bytes| Kept::between(7, &tail, &Head { last, bytes, ..Head::default() });
-        let rows = |last, bytes| rows(kept(last, bytes).unwrap());
-        assert_eq!(rows(1100, 1000 * 100), STEP);
-        assert_eq!(rows(1100, 1000 * (1 << 20)), 4);
-        assert_eq!(rows(1100, u64::MAX), 1);
-        assert_eq!(rows(100, 0), STEP);
     }
 
     #[test]

@@ -31,6 +31,10 @@ impl Command for Pay {
     fn validate(&self) -> Result<(), BoxError> {
         if self.0.contains(&0) { Err("nothing is paid".into()) } else { Ok(()) }
     }
+
+    fn content(&self) -> Option<Vec<u8>> {
+        Some(format!("{:?}", self.0).into_bytes())
+    }
 }
 
 impl Decider<Pay> for Till {
@@ -185,6 +189,36 @@ pub async fn the_id_of_a_command_is_not_that_of_another(db: Database, _: TestClo
 }
 
 #[fact]
+pub async fn the_id_of_a_command_is_not_that_of_one_that_says_something_else(db: Database, _: TestClock) {
+    let store = store(&db).await;
+    let mut till = Model::new(Till::default());
+    store.decide_and_evolve(&mut till, &pay([2]).id("request-1")).await.unwrap();
+    let other = pay([3]).id("request-1");
+    let error = store.decide(&till, &other).await.unwrap_err();
+    assert!(matches!(&error, EventStoreError::CommandIdTaken { id, .. } if id == "request-1"), "{error:?}");
+    assert!(error.to_string().ends_with("with another content"), "{error}");
+    // Of two at once, too.
+    let (first, second) = (pay([4]).id("request-2"), pay([5]).id("request-2"));
+    let anyone = Till::default();
+    let (first, second) = futures::join!(store.decide(&anyone, &first), store.decide(&anyone, &second));
+    let (done, refused) = if first.is_ok() { (first, second) } else { (second, first) };
+    assert_eq!(done.unwrap().events().len(), 1);
+    assert!(matches!(refused, Err(EventStoreError::CommandIdTaken { .. })), "{refused:?}");
+    // A row from before there were hashes tells of no content.
+    db.transaction(|tx| async move {
+        for (key, _) in tx.scan(KeyRange::prefix("log:"), 100_000).await? {
+            if String::from_utf8_lossy(&key).ends_with(":command:request-1") {
+                tx.system_keys().put(key, br#"{"sequences":[1]}"#.to_vec()).await?;
+            }
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert!(store.decide(&till, &other).await.unwrap().is_repeated());
+}
+
+#[fact]
 pub async fn many_that_send_one_command_at_once_all_get_what_one_of_them_did(db: Database, _: TestClock) {
     let store = store(&db).await;
     let other = Manager::new(db.clone()).get_event_store("bank").await.unwrap();
@@ -306,6 +340,11 @@ mod as_bytes {
         let texts = (event.causation_id(), event.text_of(metadata::COMMAND_TYPE), event.asked_by());
         assert_eq!(texts, (Some("request-1"), Some("open"), Some("grace")));
         assert!(store.decide(&Door, &open).await.unwrap().is_repeated());
+        let other_bytes = Envelope::raw("open", r#"{"by":"grace"}"#).id("request-1");
+        let taken = store.decide(&Door, &other_bytes).await.unwrap_err();
+        assert!(matches!(taken, EventStoreError::CommandIdTaken { .. }), "{taken:?}");
+        let same_members = Envelope::raw("open", r#"{ "by": "ada" }"#).id("request-1");
+        assert!(store.decide(&Door, &same_members).await.unwrap().is_repeated());
         // As it is in Rust, it is the same command.
         let same = Envelope::new(DoorCommand::Close).id("request-1").command_type("open");
         assert!(store.decide(&Door, &same).await.unwrap().is_repeated());

@@ -1,6 +1,8 @@
 use tito_core::BoxError;
 use tito_core::prelude::*;
-use tito_eventstore::{Command, Decider, Event, EventStore, EventStoreError, Evolver, Model, NewEvent, Select, Viewer};
+use tito_eventstore::{
+    Command, Decider, Envelope, Event, EventStore, EventStoreError, Evolver, Model, NewEvent, Select, Viewer,
+};
 use tito_testkit::{Call, FaultEngine, TestClock, WithFaults};
 
 use crate::support::*;
@@ -195,4 +197,41 @@ pub async fn an_error_after_a_decision_was_appended_does_not_ask_for_it_again(db
     db.faults().at(Call::Scan).storage_error();
     let decision = store.decide_and_evolve(&mut Counter::default(), &Count { times: 2 }).await.unwrap();
     assert_eq!(decision.events().len(), 2);
+}
+
+#[fact]
+pub async fn a_model_evolves_by_what_it_decided_though_the_outcome_was_unknown_at_first(db: Database, _: TestClock) {
+    let faulty = FaultEngine::new(db.clone()).database();
+    let store = store(&faulty).await;
+    let mut model = evolved(&store).await;
+    for with_id in [false, true, false] {
+        faulty.faults().at(Call::Commit).unknown_after_effect();
+        let command = Envelope::new(Count { times: 2 });
+        let command = if with_id { command.id("request-1") } else { command };
+        let decision = store.decide_and_evolve(&mut model, &command).await;
+        let decision = decision.unwrap();
+        assert!(!decision.is_repeated());
+        let last = decision.last_sequence().unwrap();
+        assert_eq!((model.last_sequence("counter.1"), model.with(|counter| counter.count)), (last, last));
+        assert_eq!(decision.events(), read(&store, Select::filter("counter.1").after(last - 2)).await);
+    }
+    let again = store.decide_and_evolve(&mut model, &Envelope::new(Count { times: 2 }).id("request-1")).await.unwrap();
+    assert_eq!((again.is_repeated(), again.last_sequence(), store.last_sequence().await.unwrap()), (true, Some(4), 6));
+}
+
+/// What the decider expects is its own matter, so the model may lack what was appended before.
+#[fact]
+pub async fn a_model_that_lacks_earlier_events_waits_for_them_whatever_became_known_when(db: Database, _: TestClock) {
+    let faulty = FaultEngine::new(db.clone()).database();
+    let store = store(&faulty).await;
+    store.append([event("a.1", "x"), event("b.1", "x").id("there")]).await.unwrap();
+    let mut model = Model::new(Told::default());
+    let own = ["a.1", "c.1", "c.1"].map(|entity| event(entity, "y").expect_sequence_of("d", 0));
+    let own = [&own[..], &[event("b.1", "x").id("there")]].concat();
+    faulty.faults().at(Call::Commit).unknown_after_effect();
+    let decision = store.decide_and_evolve(&mut model, &Tell(own)).await.unwrap();
+    assert_eq!(model.with(|told| told.0.0.clone()), [4, 5]);
+    let stored = read(&store, Select::all()).await;
+    // That of the id that was there is as it was stored then.
+    assert_eq!(decision.events(), [3, 4, 5, 2].map(|sequence: usize| stored[sequence - 1].clone()));
 }

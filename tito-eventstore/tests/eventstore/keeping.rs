@@ -1,9 +1,12 @@
 use std::time::Duration;
 
+use tito_core::BoxError;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_eventstore::keys;
-use tito_eventstore::{EventStore, EventStoreConfig, EventStoreError, Manager, NewEvent, Retention, Select};
+use tito_eventstore::{
+    Command, Decider, Envelope, EventStore, EventStoreConfig, EventStoreError, Manager, NewEvent, Retention, Select,
+};
 use tito_testkit::TestClock;
 
 use crate::support::*;
@@ -145,4 +148,29 @@ pub async fn sweeps_at_once_beside_writers_and_watchers_count_right(db: Database
     assert_eq!((info.first_sequence, info.events), (701, 300));
     // Of events of one size, so nothing was counted twice.
     assert_eq!(info.bytes % 300, 0, "{info:?}");
+}
+
+/// Decides on an event of an entity that stays, and one of an entity that is erased.
+struct Both;
+
+impl Command for Both {}
+
+impl Decider<Both> for Both {
+    fn decide(&self, _: &Both) -> Result<Vec<NewEvent>, BoxError> {
+        Ok(vec![event("kept.1", "x"), event("erased.1", "x")])
+    }
+}
+
+#[fact]
+pub async fn a_command_is_forgotten_though_the_last_of_its_events_was_erased(db: Database, _: TestClock) {
+    let (manager, store) = limited(&db, Retention::default().events(2)).await;
+    let decide = async || store.decide(&Both, &Envelope::new(Both).id("request-1")).await.unwrap();
+    decide().await;
+    store.erase("erased.1").await.unwrap();
+    assert!(decide().await.is_repeated(), "one is left");
+    store.append([event("a.1", "x"), event("a.1", "x")]).await.unwrap();
+    manager.sweep().await.unwrap();
+    assert_eq!(sequences(&store, Select::all()).await, [3, 4]);
+    let anew = decide().await;
+    assert_eq!((anew.is_repeated(), anew.last_sequence()), (false, Some(6)));
 }

@@ -201,3 +201,74 @@ pub async fn rules_that_can_not_be_followed_are_refused(db: Database, _: TestClo
     assert!(matches!(error.unwrap_err(), EventStoreError::SubjectTooManyTokens { .. }));
     assert!(matches!(manager.get_event_store("bank").await, Err(EventStoreError::StoreNotFound { .. })));
 }
+
+/// JSON that can be appended, and is nested too deep once it is within what is published.
+fn too_deep(entity: &str) -> NewEvent {
+    NewEvent::encoded(entity, "nested", 1, Codec::Json, format!("{}{}", "[".repeat(127), "]".repeat(127)))
+}
+
+#[fact]
+pub async fn an_event_that_can_not_be_republished_refuses_its_own_append_alone(db: Database, _: TestClock) {
+    let rules = config().republish("all").republish_by(Republish::to("{type}-{id}").filter("b").headers_only());
+    let store = Manager::new(db.clone()).create_event_store(rules).await.unwrap();
+    let long = event(&format!("b.{}", "x".repeat(255)), "x");
+    // They share a transaction.
+    let (first, deep, second, long, third) = futures::join!(
+        store.append(event("a.1", "x")),
+        store.append(too_deep("a.1")),
+        store.append(event("a.2", "x")),
+        store.append(long),
+        store.append([event("a.1", "x"), event("b.1", "x")]),
+    );
+    assert_eq!([first.unwrap(), second.unwrap(), third.unwrap()], [1, 2, 4]);
+    assert!(matches!(deep, Err(EventStoreError::Engine(TitoError::Unserializable { .. }))), "{deep:?}");
+    assert!(matches!(long, Err(EventStoreError::Engine(TitoError::InvalidName { .. }))), "{long:?}");
+    assert_eq!((published(&db, "all").await.len(), published(&db, "b-1").await.len()), (4, 1));
+}
+
+#[fact]
+pub async fn a_rule_catches_up_over_events_however_large(db: Database, _: TestClock) {
+    let manager = Manager::new(db.clone());
+    let store = manager.create_event_store(config()).await.unwrap();
+    let data = format!("\"{}\"", "x".repeat(400_000));
+    for _ in 0..5 {
+        let some = (0..20).map(|_| NewEvent::encoded("a.1", "x", 1, Codec::Json, data.clone()));
+        store.append(some.collect::<Vec<_>>()).await.unwrap();
+    }
+    let rules = config().republish_by(Republish::to("data").data_with_headers().after(0)).republish_by(audit());
+    manager.update_event_store(rules).await.unwrap();
+    let info = store.info().await.unwrap();
+    assert!(info.republishing.iter().all(|rule| rule.catching_up_from.is_none()), "{info:?}");
+    for topic in ["data", "audit"] {
+        assert_eq!(told(&db, topic).await, (1..=100).collect::<Vec<_>>());
+    }
+}
+
+#[fact]
+pub async fn a_rule_that_can_not_go_on_says_why_and_is_in_no_others_way(db: Database, _: TestClock) {
+    let manager = Manager::new(db.clone());
+    let store = manager.create_event_store(config()).await.unwrap();
+    append(&store, 30).await;
+    store.append(too_deep("deep.1")).await.unwrap();
+    append(&store, 30).await;
+    let whole = Republish::to("whole").after(0);
+    let rules = config().republish_by(whole.clone()).republish_by(audit());
+    let error = manager.update_event_store(rules.clone()).await.unwrap_err();
+    assert!(matches!(&error, EventStoreError::Engine(TitoError::Unserializable { .. })), "{error:?}");
+    let shown = async || {
+        let info = store.info().await.unwrap();
+        info.republishing.into_iter().map(|rule| (rule.catching_up_from, rule.failure)).collect::<Vec<_>>()
+    };
+    assert_eq!(shown().await, [(Some(30), Some(error.to_string())), (None, None)]);
+    assert_eq!((published(&db, "whole").await.len(), told(&db, "audit").await.len()), (30, 61));
+    // The same rules again change nothing of it, nor does what the manager does by itself.
+    manager.update_event_store(rules).await.unwrap_err();
+    manager.sweep().await.unwrap_err();
+    append(&store, 1).await;
+    assert_eq!((published(&db, "whole").await.len(), told(&db, "audit").await.len()), (30, 62));
+    store.erase("deep.1").await.unwrap();
+    manager.sweep().await.unwrap();
+    assert_eq!(shown().await, [(None, None), (None, None)]);
+    append(&store, 1).await;
+    assert_eq!((published(&db, "whole").await.len(), told(&db, "audit").await.len()), (62, 63));
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tito_core::prelude::*;
 use tito_eventstore::Event;
-use tito_testkit::TestClock;
+use tito_testkit::{Harness, TestClock};
 use tito_worker::prelude::*;
 use tito_worker::{Advance, Order, Outcome, RetryPolicy, Subscription};
 use tokio::sync::Notify;
@@ -279,4 +279,40 @@ pub async fn the_order_of_an_entity_is_kept_while_its_topic_gets_more_partitions
     until(async || in_queue(&db).await == (0, 0)).await;
     running.stop().await;
     assert_eq!(notes.sequences(), [1, 1, 2]);
+}
+
+/// Whatever database its error is of: another one may be down, or its handler write a row that everybody writes.
+#[fact]
+pub async fn a_handler_that_fails_with_an_error_of_a_database_fails_its_event(db: Database, clock: TestClock) {
+    let bank = bank(&db).await;
+    let errors = [
+        TitoError::Conflict { key: b"theirs".to_vec().into() },
+        TitoError::EngineClosed { reason: "theirs".to_string() },
+        TitoError::RetriesExhausted {
+            attempts: 3,
+            source: Box::new(TitoError::Conflict { key: b"theirs".to_vec().into() }),
+        },
+    ];
+    let failing = errors.len() as u64;
+    append(&bank, (0..6).map(|number| ["account.0", "account.1", "account.2", "account.3"][number % 4])).await;
+    let (reactor, notes) = (mailer(&bank).await, Notes::new());
+    notes.go_by(move |event, _| match errors.get(event.sequence() as usize - 1) {
+        Some(error) => Err(error.clone().into()),
+        None => Ok(Outcome::Done),
+    });
+    let (settings, counting) =
+        (Subscription::default().order(Order::Strict).retry(RetryPolicy::default().attempts(3)), notes.clone());
+    let handler = move |event: Event, tx: tito_core::Transaction| {
+        let notes = counting.clone();
+        async move {
+            count(&tx, format!("effect:{:08}", event.sequence())).await?;
+            notes.note(&event)
+        }
+    };
+    let mut harness = Harness::of(reactor.subscribe_with(worker(&db), settings, handler), &clock);
+    for _ in 0..10 {
+        harness.advance(Duration::from_secs(120)).await.unwrap();
+    }
+    assert_eq!(in_queue(&db).await, (0, failing), "each has had its attempts");
+    assert_counted_once(&db, failing + 1..=6).await;
 }

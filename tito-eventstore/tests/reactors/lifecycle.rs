@@ -144,3 +144,41 @@ pub async fn a_store_that_is_deleted_takes_its_reactors_with_it(db: Database, cl
 async fn reactor_of(bank: &tito_eventstore::EventStore) -> EventStoreError {
     bank.reactor("mailer").await.unwrap_err()
 }
+
+/// One replay hands out again what lies in the topic, and a later one that begins behind it does not take that back.
+#[fact]
+pub async fn what_a_replay_has_superseded_no_later_one_brings_back(db: Database, clock: TestClock) {
+    let bank = bank(&db).await;
+    append_many(&bank, 10, 10).await;
+    let (reactor, notes) = (mailer(&bank).await, Notes::new());
+    notes.go_by(|event, _| match event.sequence() {
+        9 => Ok(Outcome::RetryAfter(Duration::from_secs(600))),
+        10 => Ok(Outcome::DeadLetter("not today".into())),
+        _ => Ok(Outcome::Done),
+    });
+    let handled = notes.clone();
+    // Counts what is done alone.
+    let handler = move |event: Event, tx: tito_core::Transaction| {
+        let notes = handled.clone();
+        async move {
+            let outcome = notes.note(&event)?;
+            if matches!(outcome, Outcome::Done) {
+                count(&tx, format!("effect:{:08}", event.sequence())).await?;
+            }
+            Ok::<_, tito_core::BoxError>(outcome)
+        }
+    };
+    let mut harness = tito_testkit::Harness::of(reactor.subscribe(worker(&db), handler), &clock);
+    harness.drain().await.unwrap();
+    assert_eq!(in_queue(&db).await, (1, 1));
+    notes.go_by(|_, _| Ok(Outcome::Done));
+    bank.replay_reactor("mailer", ReactFrom::Sequence(9)).await.unwrap();
+    harness.drain().await.unwrap();
+    bank.replay_reactor("mailer", ReactFrom::New).await.unwrap();
+    harness.drain().await.unwrap();
+    TitoQueue::new(db.clone()).redrive_all("bank.mailer").await.unwrap();
+    harness.drain().await.unwrap();
+    harness.advance(Duration::from_secs(1200)).await.unwrap();
+    assert_eq!(in_queue(&db).await, (0, 0));
+    assert_counted_once(&db, 1..=10).await;
+}

@@ -2,15 +2,14 @@
 
 use super::known::KnownCatalogues;
 use super::{Catalogue, change};
-use crate::database::Database;
+use crate::database::{Database, PageSize, Walk};
 use crate::error::Result;
 use crate::event::settle_topics;
 use crate::keys::{self, KeyRange};
 
-/// How many keys one transaction deletes, the first one and others, and about how many bytes of values it reads with them.
-const FIRST_BATCH: usize = 16;
-const LARGEST_BATCH: usize = 500;
-const BATCH_BYTES: usize = 8 << 20;
+/// How many keys one transaction deletes, and about how many bytes it reads of them.
+const BATCH: usize = 500;
+const BATCH_BYTES: usize = 4 << 20;
 
 impl Database {
     /// Deletes a table: its rows, the entries of all its indexes, and its catalogue. Events of its rows are left alone, and
@@ -51,31 +50,32 @@ impl Database {
 pub(super) async fn delete_range(
     database: &Database,
     table: &str,
-    mut range: KeyRange,
+    range: KeyRange,
     is_dropping: impl Fn(&Catalogue) -> bool + Send + Sync,
 ) -> Result<u64> {
     let is_dropping = &is_dropping;
-    let (mut deleted, mut batch) = (0, FIRST_BATCH);
-    loop {
-        let left = range.clone();
-        let page = database
+    let mut deleted = 0;
+    let mut left = Walk::over(range).in_pages(PageSize::entries(BATCH).and_bytes(BATCH_BYTES));
+    while !left.is_over() {
+        let from = left.clone();
+        let (keys, rest) = database
             .transaction(|tx| async move {
                 if !Catalogue::read(&tx, table).await?.is_some_and(|catalogue| is_dropping(&catalogue)) {
-                    return Ok(Vec::new());
+                    return Ok((0, None));
                 }
                 tx.lock_keys(vec![keys::catalogue(table)]).await?;
-                let page = tx.scan(left, batch).await?;
-                for (key, _) in &page {
-                    tx.system_keys().delete(key.clone()).await?;
+                let mut walk = from;
+                let page = walk.next_in(&tx).await?.unwrap_or_default();
+                let keys = page.len() as u64;
+                for (key, _) in page {
+                    tx.system_keys().delete(key).await?;
                 }
-                Ok(page)
+                Ok((keys, Some(walk)))
             })
             .await?;
-        let Some((last, _)) = page.last() else { return Ok(deleted) };
-        range = range.after(last);
-        deleted += page.len() as u64;
-        // Rows of one table are about alike.
-        let bytes = page.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
-        batch = (BATCH_BYTES / (bytes / page.len()).max(1)).clamp(1, LARGEST_BATCH);
+        deleted += keys;
+        let Some(rest) = rest else { break };
+        left = rest;
     }
+    Ok(deleted)
 }
