@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use futures::StreamExt;
 use tito_eventstore::{EventStore, EventStoreInfo, ReactFrom, Select};
-use tito_worker::{OperationTask, Operator};
+use tito_worker::OperationTask;
 
 use super::operations;
 use crate::api::{Affected, Page, PageQuery, Reactor, ReplayFrom, ReplayReactor, Store, StoreQuery};
@@ -125,10 +125,9 @@ async fn rebuild(
     store(&call, &name).await?.projection(&projection).await?;
     let of = format!("{name} {projection}");
     let task = OperationTask::Rebuild { store: name, projection };
-    let operator = Operator::new(&call.who().name).why(call.why());
-    let operation = tito_worker::Operation::new(task, &operator);
+    let operation = tito_worker::Operation::new(task, &call.operator());
     let id = call.change("rebuild", &of, async { Ok(call.queue().operations().start(operation).await?) }).await?;
-    Ok(json(&operations::shown(call.queue().operations().get(id).await?)))
+    Ok(json(&operations::shown(call.redact(), call.queue().operations().get(id).await?)))
 }
 
 async fn reactors(call: Call<Read>, Names(name): Names<String>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
