@@ -211,7 +211,7 @@ impl<'a> Shown<'a> {
         let tito_backup::Wrong::Value { expected, reason } = &found.wrong else { return found.wrong.to_string() };
         let of = owner_of_key(found.key.as_bytes()).unwrap_or_default();
         let reason = self.text(&of, Part::Error, reason.clone());
-        tito_backup::Wrong::Value { expected: *expected, reason }.to_string()
+        tito_backup::Wrong::Value { expected, reason }.to_string()
     }
 
     pub(crate) fn dead(self, queue: &str, letter: tito_worker::DeadLetter) -> api::DeadLetter {

@@ -7,8 +7,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tito_console::api::{Operation, Page, Projection, Store, StoreEvent};
 
-use super::change::make;
-use super::paging::{Paging, read_whole};
+use super::paging::Paging;
 use crate::api;
 use crate::client::{Answer, Call, Client, known_line, refused_line};
 use crate::failure::Result;
