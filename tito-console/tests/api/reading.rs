@@ -1,4 +1,5 @@
 //! However much there is in a topic, nothing but a search reads more than a thousand rows of it.
+#![allow(clippy::print_stdout, reason = "what each route reads is the figure that is noted")]
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -107,7 +108,7 @@ async fn large() -> Large {
     let manager = Manager::new(served.db.clone());
     let store = manager.create_event_store(EventStoreConfig::new("mail")).await.unwrap();
     for number in 0..1_200 {
-        let event = NewEvent::encoded(&format!("account.{number}"), "opened", 1, Codec::Json, "{}".to_string());
+        let event = NewEvent::encoded(format!("account.{number}"), "opened", 1, Codec::Json, "{}".to_string());
         store.append(event).await.unwrap();
     }
     Large { served, manager, pending, dead }
