@@ -36,8 +36,8 @@ pub struct Walk {
     is_reverse: bool,
     /// Whether a page tells if there is another.
     looks_ahead: bool,
-    /// How many bytes an entry of the last page had; none before the first.
-    mean: Option<usize>,
+    /// How many bytes an entry is likely to have: the mean of the last page, or its last one's; none before the first.
+    expected: Option<usize>,
 }
 
 /// How much of a range is handled at a time.
@@ -91,7 +91,7 @@ impl Walk {
     pub fn over(range: KeyRange) -> Self {
         let rest = (!range.is_empty()).then_some(range);
         let size = PageSize::entries(PAGE).and_bytes(PAGE_BYTES);
-        Self { rest, size, is_reverse: false, looks_ahead: false, mean: None }
+        Self { rest, size, is_reverse: false, looks_ahead: false, expected: None }
     }
 
     /// In pages of another size.
@@ -161,7 +161,7 @@ impl Walk {
         let PageSize { entries, bytes: most_bytes } = self.size;
         let wanted = entries.saturating_add(usize::from(self.looks_ahead));
         // As many as fit for certain, if nothing is known of their size, and then by the size of those before.
-        let size = self.mean.unwrap_or(tx.database().limits().value_bytes);
+        let size = self.expected.unwrap_or(tx.database().limits().value_bytes);
         let mut asked = (most_bytes / size.max(1)).clamp(1, wanted);
         let (mut page, mut bytes, mut rest) = (Vec::new(), 0_usize, Some(range));
         while let Some(range) = rest.take() {
@@ -178,7 +178,8 @@ impl Walk {
         }
         let found = page.len();
         page.truncate(self.size.first_of(page.iter().map(size_of_entry)));
-        self.mean = page.iter().map(size_of_entry).sum::<usize>().checked_div(page.len());
+        let mean = page.iter().map(size_of_entry).sum::<usize>().checked_div(page.len());
+        self.expected = mean.max(page.last().map(size_of_entry));
         match page.last().filter(|_| page.len() < found) {
             Some((last, _)) => _ = self.pass(last),
             None => self.rest = rest,

@@ -156,7 +156,8 @@ impl WorkerBuilder {
     /// }
     /// ```
     pub fn join(mut self, fleet: impl Into<String>) -> Self {
-        let options = self.worker.fleet.take().map(|(_, options)| options).unwrap_or_default();
+        let mut options = self.worker.fleet.take().map(|(_, options)| options).unwrap_or_default();
+        options.name = self.worker.about.name.clone();
         self.worker.fleet = Some((fleet.into(), options));
         self
     }
@@ -169,8 +170,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// The worker's name in [`TitoQueue::workers`], and in [`TitoQueue::members`] if it is called after
-    /// [`join`](WorkerBuilder::join).
+    /// The worker's name in [`TitoQueue::workers`], and in [`TitoQueue::members`] if it joins a fleet.
     pub fn member_name(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
         if let Some((_, options)) = &mut self.worker.fleet {

@@ -16,8 +16,8 @@ use crate::topics::end_pause;
 impl Worker {
     /// Publishes the due firings of schedules, handles everything that is due and becomes due in the process, and
     /// returns when nothing is left. For programs that are started now and then, and for tests. It ignores the flag of
-    /// [`WorkerBuilder::active_while`], and joins no fleet: it handles the partitions of its share, which is all of
-    /// them unless [`WorkerBuilder::partitions`] said otherwise.
+    /// [`WorkerBuilder::active_while`](crate::WorkerBuilder::active_while), and joins no fleet: it handles the partitions of its share, which is all of
+    /// them unless [`WorkerBuilder::partitions`](crate::WorkerBuilder::partitions) said otherwise.
     ///
     /// # Errors
     /// Those of [`check`](Worker::check) and of the engine; unlike [`run`](Worker::run), this does not wait for a

@@ -156,7 +156,7 @@ impl Worker {
     /// queue once. [`run`](Worker::run) and [`drain`](Worker::drain) ask this first.
     ///
     /// # Errors
-    /// [`TitoError::InvalidName`], [`QueueError::SubscribedTwice`].
+    /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::SubscribedTwice`].
     pub fn check(&self) -> Result<(), QueueError> {
         if let Some((fleet, _)) = &self.fleet {
             check_name("fleet", fleet)?;
@@ -181,7 +181,7 @@ impl Worker {
     /// time to end, but their outcomes can no longer be recorded.
     ///
     /// # Errors
-    /// Its source is [`TitoError::EngineClosed`] or, at once, what [`check`](Worker::check) finds; it also has the
+    /// Its source is [`TitoError::EngineClosed`](tito_core::TitoError::EngineClosed) or, at once, what [`check`](Worker::check) finds; it also has the
     /// report of what was done until then. It is logged too.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<WorkerReport, WorkerError> {
         if let Err(source) = self.check() {
