@@ -4,6 +4,7 @@ mod access;
 pub mod api;
 mod app;
 mod audit;
+mod bounded;
 mod builder;
 mod call;
 mod checks;

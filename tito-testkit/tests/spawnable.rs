@@ -14,7 +14,7 @@ use tito_backup::Place;
 use tito_core::database::{Walk, drop_expired_markers, prune_idempotency_markers, walk_in_steps};
 use tito_core::embedded::EmbeddedBuilder;
 use tito_core::engine::{DatabaseIdentity, Filling, Listener, PublishedEvents};
-use tito_core::event::{Cause, EventReference, Topic, note_owner, settle_topics, write_event};
+use tito_core::event::{Cause, EventReference, Topic, delete_pending, note_owner, settle_topics, write_event};
 use tito_core::keys::KeyRange;
 use tito_core::model::{Catalogue, Check, Migration, Query, Reindex, ReindexSteps, RowVersion, TitoTable};
 use tito_core::prelude::*;
@@ -122,6 +122,9 @@ spawnables! { core:
     put = any::<Transaction>().system_keys().put(any(), any());
     insert = any::<Transaction>().system_keys().insert(any(), any());
     delete = any::<Transaction>().system_keys().delete(any());
+    put_pending = any::<Transaction>().system_keys().put_pending(any(), any(), 1, None);
+    delete_pending = any::<Transaction>().system_keys().delete_pending(any(), 1);
+    delete_pending = delete_pending(&any(), any(), any());
     commit = any::<Transaction>().commit();
     rollback = any::<Transaction>().rollback();
     next_in = any::<Walk>().next_in(&any());

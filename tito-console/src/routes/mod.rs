@@ -24,8 +24,8 @@ use axum::response::IntoResponse;
 
 use crate::api::Code;
 use crate::app::App;
+use crate::bounded::bounded;
 use crate::failure::Failure;
-use crate::timely;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let all = Router::new()
@@ -46,7 +46,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .nest("/v1", all)
         .fallback(nothing)
         .method_not_allowed_fallback(no_method)
-        .layer(from_fn_with_state(app.clone(), timely::bounded))
+        .layer(from_fn_with_state(app.clone(), bounded))
         // Not bounded with the others: a busy server is live.
         .merge(health::routes())
         .with_state(app)

@@ -98,7 +98,9 @@ pub async fn a_listing_of_stores_does_not_end_at_a_key_that_is_none_of_a_store(d
     for name in ["a", "c", "d"] {
         manager.create_event_store(EventStoreConfig::new(name)).await.unwrap();
     }
-    db.transaction(|tx| async move { tx.system_keys().put(b"store:b%".to_vec(), b"7".to_vec()).await }).await.unwrap();
+    db.transaction(|tx| async move { tx.system_keys().put(b"store:b\xff".to_vec(), b"7".to_vec()).await })
+        .await
+        .unwrap();
     assert_eq!(manager.event_stores(None, 2).await.unwrap(), ["a", "c"]);
     assert_eq!(manager.event_stores(Some("c"), 2).await.unwrap(), ["d"]);
     assert_eq!(manager.event_stores(None, 0).await.unwrap(), [""; 0]);
