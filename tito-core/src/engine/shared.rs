@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::published::{PublishedEvents, Watched};
-use super::signals::{Channels, Listener, Signals};
+use super::signals::{Channels, Listener, Signal, Signals};
 use crate::timestamp::Timestamp;
 
 /// What all handles to an engine in this process share: the signals of its commits, and one value of each type for code
@@ -40,6 +40,14 @@ impl Shared {
     pub fn deliver(&self, mut signals: Signals, committed: Timestamp) {
         self.published.deliver(signals.take_published());
         self.channels.deliver(signals, committed);
+    }
+
+    /// Tells those who listen to a channel of something that no commit of this process has said, such as what was found
+    /// of others' commits.
+    pub fn signal(&self, signal: Signal) {
+        let mut signals = Signals::default();
+        signals.add(signal);
+        self.channels.deliver(signals, Timestamp::ZERO);
     }
 
     /// The value of a type, made when it is first asked for.

@@ -128,13 +128,8 @@ impl<'a> QuietQueues<'a> {
             }
             walk.skip_to(self.start_of(next));
         }
-        if found.is_empty() {
-            return Ok(());
-        }
-        // Signals are delivered by commits, also by those of nothing.
-        let tx = self.database.begin().await?;
-        found.into_iter().for_each(|signal| tx.signal(signal));
-        tx.commit().await.map(drop)
+        found.into_iter().for_each(|signal| self.database.shared().signal(signal));
+        Ok(())
     }
 
     fn start_of(&self, (queue, partition): Place) -> Vec<u8> {
