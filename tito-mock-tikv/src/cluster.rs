@@ -210,9 +210,9 @@ impl MockCluster {
         Ok(())
     }
 
-    /// Whether stores that become leaders wait with asking PD for the time. A store that has not asked yet answers
-    /// prewrites with async commit or in one phase by MaxTimestampNotSynced, as it cannot know what was read from the
-    /// leader before. Without this they ask at the first request, if PD answers then.
+    /// Whether new leaders refrain from asking PD for the time. A store that has not asked yet answers async-commit and
+    /// one-phase prewrites with MaxTimestampNotSynced, since it can't know what was read from the previous leader.
+    /// Otherwise, stores ask at the first request, if PD answers then.
     pub fn hold_max_ts(&self, held: bool) {
         self.0.shared.max_ts_held.store(held, Ordering::Release);
     }
